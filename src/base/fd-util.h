@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* File descriptors and the files behind them. libc only. Negative errno on failure. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/macro.h"
+
+/* Closes unless negative, keeps errno, returns -EBADF: fd = fd_close(fd). */
+int fd_close(int fd);
+void fd_closep(int *fd);
+#define autofd _cleanup_(fd_closep) int
+
+/* Hands the descriptor on and leaves -EBADF behind. */
+static inline int fd_steal(int *fd) {
+        int r = *fd;
+        *fd = -EBADF;
+        return r;
+}
+
+int fd_nonblock(int fd, bool nonblock);
+int fd_cloexec(int fd, bool cloexec);
+
+/* Closes everything from 3 on but the given ones (any order, duplicates and negatives allowed). */
+int fd_close_all_except(const int *keep, size_t n_keep);
+
+/* Reads a small file whole and NUL-terminates it; -EFBIG beyond max bytes. The caller frees.
+ * *ret_size may be NULL. */
+int file_read(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_size);
+
+/* Replaces a file's contents atomically (temporary file beside it, rename); mode 0600.
+ * On failure the old contents stay and nothing is left behind. No fsync: meant for tmpfs. */
+int file_replace(int dir_fd, const char *name, const void *data, size_t size);
+
+/* A sealed memfd with these contents, for handing over (SCM_RIGHTS): nobody can change it any more. */
+int memfd_new_sealed(const char *name, const void *data, size_t size);
+
+/* Writes the whole string to a file that exists (sysfs, cgroupfs). */
+int file_write_string(const char *path, const char *s);
+
+/* One packet with descriptors over an AF_UNIX SOCK_SEQPACKET socket; MSG_NOSIGNAL. */
+#define SOCKET_FDS_MAX 8
+int socket_send(int fd, const void *data, size_t size, const int *fds, size_t n_fds);
+
+/* Receives one packet: returns its size (0: the peer has closed), at most size bytes. *n_fds goes in as the room in fds and comes
+ * back as the number received; all are CLOEXEC. A truncated packet or descriptor list is -EMSGSIZE, with every received
+ * descriptor closed. */
+ssize_t socket_recv(int fd, void *data, size_t size, int *fds, size_t *n_fds);
+
+/* Raises the soft RLIMIT_NOFILE towards want, never above the hard limit. */
+int rlimit_nofile_raise(uint64_t want);
