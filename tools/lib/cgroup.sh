@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+#
+# cgroups of the sandboxes, as seen from outside. A hierarchy is named "unified" (cgroup2), by its v1 controller
+# ("memory") or "systemd" (the v1 one without a controller).
+
+# shellcheck disable=SC2034     # used by who reads this file
+CGROUP_V1="memory pids cpu cpuacct systemd"
+
+# Where is this hierarchy mounted, whole and writable?
+cgroup_mount_point() {
+        local hier=$1 mnt_root mnt_point opts rest type super
+        while read -r _ _ _ mnt_root mnt_point opts rest; do
+                [[ $mnt_root = / && ,$opts, = *,rw,* ]] || continue
+                rest=${rest#*- }
+                read -r type _ super <<<"$rest"
+                case $hier:$type in
+                unified:cgroup2)   printf '%s\n' "$mnt_point"; return 0 ;;
+                unified:*|*:cgroup2) continue ;;
+                systemd:cgroup)    [[ ,$super, = *,name=systemd,* ]] || continue ;;
+                *:cgroup)          [[ ,$super, = *,$hier,* ]] || continue ;;
+                *)                 continue ;;
+                esac
+                printf '%s\n' "$mnt_point"
+                return 0
+        done </proc/self/mountinfo
+        return 1
+}
+
+# Everything that reads or makes cgroups runs behind this; the arguments are the hierarchies it needs. A chroot or a
+# container often has no /proc and no (writable) cgroup mounted: then we go on in a mount namespace of our own and mount
+# them there, where nobody else sees it. Returns 1 if one cannot be had.
+cgroup_prepare() {
+        local hier missing=0
+        [ -r /proc/self/mountinfo ] || missing=1
+        for hier; do
+                [ "$missing" -eq 1 ] || cgroup_mount_point "$hier" >/dev/null || missing=1
+        done
+        [ "$missing" -eq 1 ] || return 0
+        if [ -z "${SANDBOX_OWN_NAMESPACE:-}" ]; then
+                SANDBOX_OWN_NAMESPACE=1 exec unshare --mount --propagation unchanged -- "$0" "${SANDBOX_ARGV[@]}"
+        fi
+        perl "$SANDBOX_LIB/mountns.pl" private
+        [ -r /proc/self/mountinfo ] || mount -t proc proc /proc
+        [ -d /sys/fs/cgroup ] || mount -t sysfs sysfs /sys
+        umount -R -l /sys/fs/cgroup 2>/dev/null || true
+        mount -t tmpfs -o mode=755,size=64k tmpfs /sys/fs/cgroup
+        for hier; do
+                mkdir "/sys/fs/cgroup/$hier"
+                case $hier in
+                unified) mount -t cgroup2 cgroup2 "/sys/fs/cgroup/$hier" ;;
+                systemd) mount -t cgroup -o none,name=systemd cgroup "/sys/fs/cgroup/$hier" ;;
+                *)       mount -t cgroup -o "$hier" cgroup "/sys/fs/cgroup/$hier" ;;
+                esac 2>/dev/null || return 1
+        done
+}
+
+# Full path of PATH in a hierarchy; the recorded form is "HIERARCHY PATH".
+cgroup_dir() {
+        local mnt
+        mnt=$(cgroup_mount_point "$1") || return 1
+        printf '%s%s\n' "$mnt" "$2"
+}
+
+cgroup_empty() {
+        grep -qx 'populated 0' "$1/cgroup.events" 2>/dev/null || [ ! -d "$1" ]
+}
+
+cgroup_try_remove() {
+        [ -d "$1" ] || return 0
+        # Depth first; what is still busy is tried again by the caller.
+        find "$1" -depth -type d -exec rmdir -- {} + 2>/dev/null || true
+        [ ! -d "$1" ]
+}
+
+# End every process in a cgroup2 and below it, at once and without a race, and remove it.
+cgroup_kill() {
+        local dir=$1
+        [ -d "$dir" ] || return 0
+        echo 1 >"$dir/cgroup.kill" 2>/dev/null || return 1
+        wait_until 100 cgroup_empty "$dir" || return 1
+        wait_until 20 cgroup_try_remove "$dir"
+}
