@@ -53,6 +53,13 @@ int launch_request_write(const LaunchRequest *request);
 int launch_request_read(int memfd, LaunchRequest **ret);
 LaunchRequest *launch_request_free(LaunchRequest *request);
 
+static inline void launch_request_freep(LaunchRequest **request) {
+        launch_request_free(*request);
+}
+
+/* The same from memory. -EBADMSG: malformed; -EPROTONOSUPPORT: from a newer version. */
+int launch_request_parse(const void *data, size_t size, LaunchRequest **ret);
+
 /* Where the set-up of a child failed. The order is the order of the set-up. */
 typedef enum LaunchStage {
         LAUNCH_STAGE_REQUEST,           /* the request could not be read */

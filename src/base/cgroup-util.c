@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#define _GNU_SOURCE 1
+#include <fcntl.h>
+#include <fts.h>
+#include <linux/magic.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/cgroup-util.h"
+#include "base/fd-util.h"
+#include "base/feature.h"
+#include "base/macro.h"
+#include "base/parse-util.h"
+
+#define CGROUP_FILE_MAX (1024U * 1024U)
+
+static bool is_fs(const char *path, unsigned long magic) {
+        struct statfs fs;
+
+        return statfs(path, &fs) >= 0 && (unsigned long) fs.f_type == magic;
+}
+
+int cgroup_root(const char **ret) {
+        static const char *const places[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+
+        for (size_t i = 0; i < ELEMENTSOF(places); i++)
+                if (is_fs(places[i], CGROUP2_SUPER_MAGIC)) {
+                        *ret = places[i];
+                        return 0;
+                }
+
+        return -ENOMEDIUM;
+}
+
+/* A path below the root itself and nowhere else. */
+static bool path_is_valid(const char *path) {
+        if (!path || path[0] != '/' || !path[1])
+                return false;
+
+        for (const char *p = path; p; p = strchr(p + 1, '/'))
+                if (strcmp(p, "/..") == 0 || strncmp(p, "/../", 4) == 0)
+                        return false;
+
+        return true;
+}
+
+static int cgroup_file(const char *path, const char *file, char **ret) {
+        const char *root;
+        int r;
+
+        if (!path_is_valid(path))
+                return -EINVAL;
+
+        r = cgroup_root(&root);
+        if (r < 0)
+                return r;
+
+        return asprintf(ret, "%s%s%s%s", root, path, file ? "/" : "", file ? file : "") < 0 ? -ENOMEM : 0;
+}
+
+static int cgroup_file_read(const char *path, const char *file, char **ret) {
+        _cleanup_free_ char *name = NULL;
+        int r;
+
+        r = cgroup_file(path, file, &name);
+        if (r < 0)
+                return r;
+
+        r = file_read(AT_FDCWD, name, CGROUP_FILE_MAX, ret, NULL);
+        return r == -ENODEV ? -ENOENT : r; /* removed while it was open */
+}
+
+int cgroup_of_pid(pid_t pid, char **ret) {
+        char name[sizeof("/proc//cgroup") + 3 * sizeof(pid_t)];
+        _cleanup_free_ char *text = NULL;
+        char *line, *next, *path;
+        int r;
+
+        if (pid <= 0)
+                return -ESRCH;
+
+        (void) snprintf(name, sizeof(name), "/proc/%d/cgroup", (int) pid);
+        r = file_read(AT_FDCWD, name, CGROUP_FILE_MAX, &text, NULL);
+        if (r == -ENOENT)
+                return -ESRCH;
+        if (r < 0)
+                return r;
+
+        for (line = text; line && *line; line = next) {
+                static const char deleted[] = " (deleted)";
+                size_t n;
+
+                next = strchr(line, '\n');
+                if (next)
+                        *next++ = '\0';
+                if (strncmp(line, "0::/", 4) != 0)
+                        continue;
+
+                /* A zombie stays in a cgroup that is gone; one of the same name may exist by now. */
+                line += 3;
+                n = strlen(line);
+                if (n >= strlen(deleted) && strcmp(line + n - strlen(deleted), deleted) == 0)
+                        return -ENODATA;
+
+                path = strdup(line);
+                if (!path)
+                        return -ENOMEM;
+                *ret = path;
+                return 0;
+        }
+
+        return -ENODATA;
+}
+
+/* The value of the line "key value", or the file's first line when there is no key. */
+static int find_value(const char *text, const char *key, char *ret, size_t size) {
+        const char *line, *end;
+        size_t n = key ? strlen(key) : 0;
+
+        for (line = text; *line; line = *end ? end + 1 : end) {
+                end = strchrnul(line, '\n');
+
+                if (key && (strncmp(line, key, n) != 0 || line[n] != ' '))
+                        continue;
+                if (key)
+                        line += n + 1;
+                if ((size_t) (end - line) >= size)
+                        return -ENODATA;
+
+                memcpy(ret, line, (size_t) (end - line));
+                ret[end - line] = '\0';
+                return 0;
+        }
+
+        return -ENODATA;
+}
+
+int cgroup_events(const char *path, bool *ret_populated, bool *ret_frozen) {
+        char populated[8] = "0", frozen[8] = "0";
+        _cleanup_free_ char *text = NULL;
+        int r;
+
+        r = cgroup_file_read(path, "cgroup.events", &text);
+        if (r < 0 && r != -ENOENT)
+                return r;
+
+        if (r >= 0) {
+                r = find_value(text, "populated", populated, sizeof(populated));
+                if (r >= 0)
+                        r = find_value(text, "frozen", frozen, sizeof(frozen));
+                if (r < 0)
+                        return r;
+        }
+
+        if (ret_populated)
+                *ret_populated = strcmp(populated, "0") != 0;
+        if (ret_frozen)
+                *ret_frozen = strcmp(frozen, "0") != 0;
+        return 0;
+}
+
+int cgroup_kill(const char *path) {
+        _cleanup_free_ char *directory = NULL, *file = NULL;
+        int r;
+
+        if (feature_masked(FEATURE_CGROUP_KILL))
+                return -EOPNOTSUPP;
+
+        r = cgroup_file(path, "cgroup.kill", &file);
+        if (r >= 0)
+                r = cgroup_file(path, NULL, &directory);
+        if (r < 0)
+                return r;
+
+        r = file_write_string(file, "1");
+        if (r == -ENODEV)
+                return -ENOENT;
+        if (r == -ENOENT && access(directory, F_OK) >= 0)
+                return -EOPNOTSUPP;
+
+        return r;
+}
+
+static bool has_word(const char *text, const char *word) {
+        size_t n = strlen(word), k;
+
+        for (const char *p = text; *p; p += k) {
+                p += strspn(p, " \n");
+                k = strcspn(p, " \n");
+                if (k > 0 && k == n && strncmp(p, word, n) == 0)
+                        return true;
+        }
+
+        return false;
+}
+
+bool cgroup_has_controller(const char *controller) {
+        _cleanup_free_ char *own = NULL, *text = NULL, *name = NULL;
+        const char *root, *unit, *end = NULL;
+
+        if (!*controller || strchr(controller, '/') || cgroup_root(&root) < 0)
+                return false;
+
+        if (strcmp(root, "/sys/fs/cgroup") != 0) {
+                /* Hybrid: systemd uses the v2 half for tracking only, and the v1 controllers whose mount it finds. */
+                if (asprintf(&name, "/sys/fs/cgroup/%s", controller) < 0)
+                        name = NULL;
+                return name && is_fs(name, CGROUP_SUPER_MAGIC);
+        }
+
+        /* A user manager has what was delegated to it, which is less than the machine has. */
+        if (cgroup_of_pid(getpid(), &own) >= 0) {
+                unit = strstr(own, "/user@");
+                end = unit ? strchr(unit + 1, '/') : NULL;
+        }
+        if (asprintf(&name, "%s%.*s/cgroup.controllers", root, end ? (int) (end - own) : 0, end ? own : "") < 0) {
+                name = NULL;
+                return false;
+        }
+
+        return file_read(AT_FDCWD, name, CGROUP_FILE_MAX, &text, NULL) >= 0 && has_word(text, controller);
+}
+
+/* Appends the pids of one directory; *n counts also those there is no room for. */
+static int append_pids(const char *directory, pid_t *ret, size_t max, int *n) {
+        _cleanup_free_ char *file = NULL;
+        FILE *f;
+        int pid;
+
+        if (asprintf(&file, "%s/cgroup.procs", directory) < 0) {
+                file = NULL;
+                return -ENOMEM;
+        }
+
+        f = fopen(file, "re");
+        if (!f)
+                return errno == ENOENT || errno == ENODEV ? 0 : -errno;
+
+        /* 0 is a process of another pid namespace: there is no way to name it. */
+        while (fscanf(f, "%d", &pid) == 1)
+                if (pid > 0) {
+                        if ((size_t) *n < max)
+                                ret[*n] = pid;
+                        (*n)++;
+                }
+
+        (void) fclose(f);
+        return 0;
+}
+
+int cgroup_pids(const char *path, pid_t *ret, size_t max) {
+        _cleanup_free_ char *directory = NULL;
+        FTSENT *entry;
+        FTS *tree;
+        int n = 0, r;
+
+        r = cgroup_file(path, NULL, &directory);
+        if (r < 0)
+                return r;
+
+        tree = fts_open((char *const[]){ directory, NULL }, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+        if (!tree)
+                return -errno;
+
+        while (r >= 0 && (entry = fts_read(tree)))
+                if (entry->fts_info == FTS_D)
+                        r = append_pids(entry->fts_path, ret, max, &n);
+
+        (void) fts_close(tree);
+        return r < 0 ? r : n;
+}
+
+int cgroup_read_u64(const char *path, const char *file, const char *key, unsigned long long *ret) {
+        _cleanup_free_ char *text = NULL;
+        uint64_t v = UINT64_MAX;
+        char value[32];
+        int r;
+
+        r = cgroup_file_read(path, file, &text);
+        if (r < 0)
+                return r;
+
+        r = find_value(text, key, value, sizeof(value));
+        if (r < 0)
+                return r;
+        if (strcmp(value, "max") != 0 && parse_u64(value, &v) < 0)
+                return -ENODATA;
+
+        *ret = v;
+        return 0;
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#define _GNU_SOURCE 1
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
+#endif
+
+int fd_close(int fd) {
+        if (fd >= 0) {
+                int saved = errno;
+
+                /* Never again after EINTR: the descriptor is gone either way, and its number may be another's. */
+                (void) close(fd);
+                errno = saved;
+        }
+
+        return -EBADF;
+}
+
+void fd_closep(int *fd) {
+        (void) fd_close(*fd);
+}
+
+static int fd_flag(int fd, int get, int set, int flag, bool on) {
+        int flags, want;
+
+        flags = fcntl(fd, get);
+        if (flags < 0)
+                return -errno;
+
+        want = on ? flags | flag : flags & ~flag;
+        if (want != flags && fcntl(fd, set, want) < 0)
+                return -errno;
+
+        return 0;
+}
+
+int fd_nonblock(int fd, bool nonblock) {
+        return fd_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, nonblock);
+}
+
+int fd_cloexec(int fd, bool cloexec) {
+        return fd_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC, cloexec);
+}
+
+int fd_close_all_except(const int *keep, size_t n_keep) {
+        unsigned from = 3;
+
+        /* No allocation: this runs in children of a process that may be short of memory. */
+        for (;;) {
+                unsigned next = UINT_MAX;
+
+                for (size_t i = 0; i < n_keep; i++)
+                        if (keep[i] >= 0 && (unsigned) keep[i] >= from && (unsigned) keep[i] < next)
+                                next = (unsigned) keep[i];
+
+                if (next > from && close_range(from, next == UINT_MAX ? UINT_MAX : next - 1, 0) < 0)
+                        return -errno;
+                if (next == UINT_MAX)
+                        return 0;
+
+                from = next + 1;
+        }
+}
+
+int file_read(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_size) {
+        _cleanup_free_ char *buffer = NULL;
+        autofd fd = -EBADF;
+        size_t size = 0, room = 0;
+
+        fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return -errno;
+
+        for (;;) {
+                ssize_t n;
+
+                if (size == room) {
+                        char *larger;
+
+                        room = room > 0 ? room * 2 : 4096;
+                        larger = realloc(buffer, room + 1);
+                        if (!larger)
+                                return -ENOMEM;
+                        buffer = larger;
+                }
+
+                n = read(fd, buffer + size, room - size);
+                if (n < 0) {
+                        if (errno == EINTR)
+                                continue;
+                        return -errno;
+                }
+                if (n == 0)
+                        break;
+
+                size += (size_t) n;
+                if (size > max)
+                        return -EFBIG;
+        }
+
+        buffer[size] = '\0';
+        *ret = buffer;
+        buffer = NULL;
+        if (ret_size)
+                *ret_size = size;
+        return 0;
+}
+
+static int write_all(int fd, const void *data, size_t size) {
+        const char *p = data;
+
+        while (size > 0) {
+                ssize_t n = write(fd, p, size);
+
+                if (n < 0) {
+                        if (errno == EINTR)
+                                continue;
+                        return -errno;
+                }
+                p += n;
+                size -= (size_t) n;
+        }
+
+        return 0;
+}
+
+int file_replace(int dir_fd, const char *name, const void *data, size_t size) {
+        _cleanup_free_ char *temporary = NULL;
+        autofd fd = -EBADF;
+        int r;
+
+        /* A fixed name: whoever dies in here leaves one file at most, and the next call takes it away. */
+        if (asprintf(&temporary, ".%s.new", name) < 0) {
+                temporary = NULL;
+                return -ENOMEM;
+        }
+        if (unlinkat(dir_fd, temporary, 0) < 0 && errno != ENOENT)
+                return -errno;
+
+        fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                return -errno;
+
+        r = write_all(fd, data, size);
+        if (r >= 0 && renameat(dir_fd, temporary, dir_fd, name) < 0)
+                r = -errno;
+        if (r < 0)
+                (void) unlinkat(dir_fd, temporary, 0);
+
+        return r;
+}
+
+int memfd_new_sealed(const char *name, const void *data, size_t size) {
+        autofd fd = -EBADF;
+        int r;
+
+        /* Where vm.memfd_noexec=2 nothing else is allowed; kernels before 6.3 do not know the flag. */
+        fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+        if (fd < 0 && errno == EINVAL)
+                fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        if (fd < 0)
+                return -errno;
+
+        r = write_all(fd, data, size);
+        if (r < 0)
+                return r;
+
+        if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
+                return -errno;
+
+        return fd_steal(&fd);
+}
+
+int file_write_string(const char *path, const char *s) {
+        autofd fd = -EBADF;
+        size_t size = strlen(s);
+        ssize_t n;
+
+        fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return -errno;
+
+        /* In one go: sysfs takes each write for a value of its own. */
+        do
+                n = write(fd, s, size);
+        while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return -errno;
+
+        return (size_t) n == size ? 0 : -EIO;
+}
+
+int socket_send(int fd, const void *data, size_t size, const int *fds, size_t n_fds) {
+        union {
+                struct cmsghdr header;
+                char room[CMSG_SPACE(sizeof(int) * SOCKET_FDS_MAX)];
+        } control;
+        struct iovec iov = { .iov_base = (void *) data, .iov_len = size };
+        struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+        ssize_t n;
+
+        /* The other end would take an empty packet for our end. */
+        if (size == 0 || n_fds > SOCKET_FDS_MAX)
+                return -EINVAL;
+
+        if (n_fds > 0) {
+                struct cmsghdr *c;
+
+                memset(&control, 0, sizeof(control));
+                msg.msg_control = &control;
+                msg.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+                c = CMSG_FIRSTHDR(&msg);
+                c->cmsg_level = SOL_SOCKET;
+                c->cmsg_type = SCM_RIGHTS;
+                c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
+                memcpy(CMSG_DATA(c), fds, sizeof(int) * n_fds);
+        }
+
+        do
+                n = sendmsg(fd, &msg, MSG_NOSIGNAL);
+        while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return -errno;
+
+        return (size_t) n == size ? 0 : -EMSGSIZE;
+}
+
+ssize_t socket_recv(int fd, void *data, size_t size, int *fds, size_t *n_fds) {
+        union {
+                struct cmsghdr header;
+                char room[CMSG_SPACE(sizeof(int) * SOCKET_FDS_MAX)];
+        } control;
+        struct iovec iov = { .iov_base = data, .iov_len = size };
+        struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+        int received[CMSG_SPACE(sizeof(int) * SOCKET_FDS_MAX) / sizeof(int)];
+        size_t room = n_fds ? *n_fds : 0, n_received = 0;
+        struct cmsghdr *c;
+        ssize_t n;
+
+        if (room > SOCKET_FDS_MAX)
+                return -EINVAL;
+
+        if (room > 0) {
+                msg.msg_control = &control;
+                /* CMSG_LEN, not CMSG_SPACE: its padding has room for one descriptor more than asked for. */
+                msg.msg_controllen = CMSG_LEN(sizeof(int) * room);
+        }
+
+        do
+                n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
+        while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return -errno;
+
+        for (c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c))
+                if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+                        size_t k = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+                        memcpy(received + n_received, CMSG_DATA(c), k * sizeof(int));
+                        n_received += k;
+                }
+
+        if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || n_received > room) {
+                for (size_t i = 0; i < n_received; i++)
+                        (void) fd_close(received[i]);
+                return -EMSGSIZE;
+        }
+
+        if (n_fds) {
+                memcpy(fds, received, n_received * sizeof(int));
+                *n_fds = n_received;
+        }
+        return n;
+}
+
+int rlimit_nofile_raise(uint64_t want) {
+        struct rlimit rl;
+
+        if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
+                return -errno;
+        if (rl.rlim_cur >= want)
+                return 0;
+
+        rl.rlim_cur = rl.rlim_max < want ? rl.rlim_max : want;
+        if (setrlimit(RLIMIT_NOFILE, &rl) < 0)
+                return -errno;
+
+        return 0;
+}

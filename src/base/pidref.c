@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "base/feature.h"
+#include "base/pidref.h"
+
+/* From linux/pidfd.h of 6.15; Debian 12's headers are older. The first published size is all we need. */
+struct pidfd_info_v0 {
+        uint64_t mask;
+        uint64_t cgroupid;
+        uint32_t pid, tgid, ppid;
+        uint32_t ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
+        int32_t exit_code;
+};
+
+_Static_assert(sizeof(struct pidfd_info_v0) == 64, "the size is part of the ioctl's number");
+
+#define PIDFD_GET_INFO_V0 _IOWR(0xFF, 11, struct pidfd_info_v0)
+#define PIDFD_INFO_V0_EXIT (UINT64_C(1) << 3)
+
+int proc_stat_read(pid_t pid, struct proc_stat *ret) {
+        char path[sizeof("/proc//stat") + 3 * sizeof(pid_t)], buffer[2048], state;
+        struct proc_stat st;
+        autofd fd = -EBADF;
+        const char *p;
+        unsigned long long start_time;
+        size_t size = 0;
+        ssize_t n;
+
+        if (pid <= 0)
+                return -ESRCH;
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/stat", (int) pid);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return errno == ENOENT ? -ESRCH : -errno;
+
+        /* No allocation: the keeper asks this of each child that has ended, however short memory is. */
+        while (size < sizeof(buffer) - 1) {
+                n = read(fd, buffer + size, sizeof(buffer) - 1 - size);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno; /* ESRCH: it went between open and read */
+                if (n == 0)
+                        break;
+                size += (size_t) n;
+        }
+        buffer[size] = '\0';
+
+        /* The name in field 2 may hold anything, also ")" and spaces; nothing after it does. */
+        p = memrchr(buffer, ')', size);
+        if (!p ||
+                        sscanf(p + 1, " %c %d %d %d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+                                        &state, &st.ppid, &st.pgrp, &st.session, &st.flags, &start_time) != 6)
+                return -EBADMSG;
+
+        st.state = state;
+        st.start_time = start_time;
+        *ret = st;
+        return 0;
+}
+
+int pidfd_open_pid(pid_t pid) {
+        int fd = (int) syscall(SYS_pidfd_open, pid, 0);
+
+        return fd < 0 ? -errno : fd; /* CLOEXEC by nature */
+}
+
+int pidfd_kill(int pidfd, int signo) {
+        return syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0) < 0 ? -errno : 0;
+}
+
+int pidfd_exit_status(int pidfd, int *ret_wait_status) {
+        struct pidfd_info_v0 info = { .mask = PIDFD_INFO_V0_EXIT };
+
+        if (feature_masked(FEATURE_PIDFD_INFO))
+                return -EOPNOTSUPP;
+
+        /* ESRCH is 6.13 and 6.14: they know the ioctl, and forget a process when it is reaped. */
+        if (ioctl(pidfd, PIDFD_GET_INFO_V0, &info) < 0)
+                return errno == EBADF ? -EBADF : -EOPNOTSUPP;
+        if (!(info.mask & PIDFD_INFO_V0_EXIT))
+                return -EAGAIN;
+
+        *ret_wait_status = info.exit_code;
+        return 0;
+}
+
+int boot_id_read(char ret[static 33]) {
+        _cleanup_free_ char *text = NULL;
+        char id[33];
+        size_t n = 0;
+        int r;
+
+        r = file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, &text, NULL);
+        if (r < 0)
+                return r;
+
+        for (const char *p = text; *p && *p != '\n'; p++) {
+                if (*p == '-')
+                        continue;
+                if (n >= sizeof(id) - 1 || !strchr("0123456789abcdef", *p))
+                        return -EBADMSG;
+                id[n++] = *p;
+        }
+        if (n != sizeof(id) - 1)
+                return -EBADMSG;
+
+        id[n] = '\0';
+        memcpy(ret, id, sizeof(id));
+        return 0;
+}

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#define _GNU_SOURCE 1
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "base/unit-name.h"
+#include "proto/launch-request.h"
+
+/* The encoding, in native byte order (both ends are on one machine): a header, then records of a tag, a length and so many
+ * bytes, unaligned. A string is a record with its NUL; an array is one record an element, in order. TAG_END is the last,
+ * so that a cut-off request is never taken for a short one. */
+
+#define REQUEST_MAGIC UINT32_C(0x6c616e63)
+
+enum {
+        TAG_END,
+        TAG_ROLE,
+        TAG_INSTANCE,
+        TAG_SCOPE,
+        TAG_COMMAND,
+        TAG_BASE_ENVIRONMENT,
+        TAG_ENVIRONMENT,
+        TAG_WORKING_DIRECTORY,
+        TAG_USER,
+        TAG_GROUP,
+        TAG_OUTPUT,
+        TAG_OUTPUT_PATH,
+        TAG_NICE,
+        TAG_LIMIT,
+        _TAG_MAX,
+};
+
+struct request_header {
+        uint32_t magic;
+        uint32_t version;
+};
+
+struct record {
+        uint32_t tag;
+        uint32_t size;
+};
+
+struct limit {
+        uint64_t resource;
+        uint64_t value;
+};
+
+static const char *const launch_output_table[_LAUNCH_OUTPUT_MAX] = {
+        [LAUNCH_OUTPUT_JOURNAL] = "journal",
+        [LAUNCH_OUTPUT_NULL] = "null",
+        [LAUNCH_OUTPUT_FILE] = "file",
+        [LAUNCH_OUTPUT_APPEND] = "append",
+};
+
+DEFINE_STRING_TABLE(launch_output, LaunchOutput, launch_output_table);
+
+static const char *const launch_stage_table[_LAUNCH_STAGE_MAX] = {
+        [LAUNCH_STAGE_REQUEST] = "request",
+        [LAUNCH_STAGE_USER] = "user",
+        [LAUNCH_STAGE_SESSION] = "session",
+        [LAUNCH_STAGE_STDIN] = "stdin",
+        [LAUNCH_STAGE_OUTPUT] = "output",
+        [LAUNCH_STAGE_LIMITS] = "limits",
+        [LAUNCH_STAGE_DIRECTORY] = "directory",
+        [LAUNCH_STAGE_ENVIRONMENT] = "environment",
+        [LAUNCH_STAGE_EXEC] = "exec",
+};
+
+DEFINE_STRING_TABLE(launch_stage, LaunchStage, launch_stage_table);
+
+static bool assignments_are_valid(char *const *env) {
+        for (; env && *env; env++)
+                if (**env == '=' || !strchr(*env, '='))
+                        return false;
+        return true;
+}
+
+/* What both ends insist on, so that nothing is written that would not be read. */
+static bool request_is_valid(const LaunchRequest *q) {
+        bool to_path = q->output == LAUNCH_OUTPUT_FILE || q->output == LAUNCH_OUTPUT_APPEND;
+
+        return role_name_is_valid(q->role) && instance_name_is_valid(q->instance) && q->command && q->command[0] &&
+                        assignments_are_valid(q->base_environment) && assignments_are_valid(q->environment) &&
+                        launch_output_to_string(q->output) && to_path == !!q->output_path &&
+                        (!q->nice_set || (q->nice >= -20 && q->nice <= 19)) &&
+                        q->limits_set >> RLIM_NLIMITS == 0;
+}
+
+/* Writing */
+
+struct buffer {
+        char *data;
+        size_t size, room;
+        int error;
+};
+
+static void buffer_append(struct buffer *b, const void *data, size_t size) {
+        if (b->error < 0)
+                return;
+        if (size > LAUNCH_REQUEST_SIZE_MAX - b->size) {
+                b->error = -E2BIG;
+                return;
+        }
+
+        if (b->size + size > b->room) {
+                size_t room = (b->size + size) * 2;
+                char *larger = realloc(b->data, room);
+
+                if (!larger) {
+                        b->error = -ENOMEM;
+                        return;
+                }
+                b->data = larger;
+                b->room = room;
+        }
+
+        memcpy(b->data + b->size, data, size);
+        b->size += size;
+}
+
+static void append_record(struct buffer *b, uint32_t tag, const void *data, size_t size) {
+        struct record record = { .tag = tag, .size = (uint32_t) size };
+
+        if (size > LAUNCH_REQUEST_SIZE_MAX)
+                b->error = -E2BIG;
+        buffer_append(b, &record, sizeof(record));
+        if (size > 0)
+                buffer_append(b, data, size);
+}
+
+static void append_string(struct buffer *b, uint32_t tag, const char *s) {
+        if (s)
+                append_record(b, tag, s, strlen(s) + 1);
+}
+
+static void append_strings(struct buffer *b, uint32_t tag, char *const *strings) {
+        for (; strings && *strings; strings++)
+                append_string(b, tag, *strings);
+}
+
+int launch_request_write(const LaunchRequest *q) {
+        struct request_header header = { .magic = REQUEST_MAGIC, .version = LAUNCH_REQUEST_VERSION };
+        struct buffer b = { 0 };
+        int r;
+
+        if (!request_is_valid(q))
+                return -EINVAL;
+
+        buffer_append(&b, &header, sizeof(header));
+        append_string(&b, TAG_ROLE, q->role);
+        append_string(&b, TAG_INSTANCE, q->instance);
+        append_string(&b, TAG_SCOPE, q->scope);
+        append_strings(&b, TAG_COMMAND, q->command);
+        append_strings(&b, TAG_BASE_ENVIRONMENT, q->base_environment);
+        append_strings(&b, TAG_ENVIRONMENT, q->environment);
+        append_string(&b, TAG_WORKING_DIRECTORY, q->working_directory);
+        append_string(&b, TAG_USER, q->user);
+        append_string(&b, TAG_GROUP, q->group);
+        append_record(&b, TAG_OUTPUT, &(int32_t){ (int32_t) q->output }, sizeof(int32_t));
+        append_string(&b, TAG_OUTPUT_PATH, q->output_path);
+        if (q->nice_set)
+                append_record(&b, TAG_NICE, &(int32_t){ q->nice }, sizeof(int32_t));
+        for (uint64_t i = 0; i < RLIM_NLIMITS; i++)
+                if (q->limits_set & (UINT64_C(1) << i)) {
+                        struct limit limit = { .resource = i, .value = q->limits[i] };
+
+                        append_record(&b, TAG_LIMIT, &limit, sizeof(limit));
+                }
+        append_record(&b, TAG_END, NULL, 0);
+
+        r = b.error < 0 ? b.error : memfd_new_sealed("launch-request", b.data, b.size);
+        free(b.data);
+        return r;
+}
+
+/* Reading */
+
+struct strings {
+        size_t n, room;
+};
+
+static int take_string(const char *data, size_t size, char **ret) {
+        char *s;
+
+        if (size == 0 || memchr(data, '\0', size) != data + size - 1)
+                return -EBADMSG;
+
+        s = strdup(data);
+        if (!s)
+                return -ENOMEM;
+
+        *ret = s;
+        return 0;
+}
+
+static int take_element(const char *data, size_t size, char ***array, struct strings *state) {
+        char *s;
+        int r;
+
+        if (state->n + 2 > state->room) {
+                size_t room = state->room > 0 ? state->room * 2 : 16;
+                char **larger = realloc(*array, room * sizeof(char *));
+
+                if (!larger)
+                        return -ENOMEM;
+                *array = larger;
+                state->room = room;
+                (*array)[state->n] = NULL;
+        }
+
+        r = take_string(data, size, &s);
+        if (r < 0)
+                return r;
+
+        (*array)[state->n++] = s;
+        (*array)[state->n] = NULL;
+        return 0;
+}
+
+static int take_i32(const char *data, size_t size, int32_t *ret) {
+        if (size != sizeof(*ret))
+                return -EBADMSG;
+
+        memcpy(ret, data, sizeof(*ret));
+        return 0;
+}
+
+static int take_limit(const char *data, size_t size, LaunchRequest *q) {
+        struct limit limit;
+
+        if (size != sizeof(limit))
+                return -EBADMSG;
+
+        memcpy(&limit, data, sizeof(limit));
+        if (limit.resource >= RLIM_NLIMITS || (q->limits_set & (UINT64_C(1) << limit.resource)))
+                return -EBADMSG;
+
+        q->limits_set |= UINT64_C(1) << limit.resource;
+        q->limits[limit.resource] = limit.value;
+        return 0;
+}
+
+int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
+        struct strings command = { 0 }, base_environment = { 0 }, environment = { 0 };
+        _cleanup_(launch_request_freep) LaunchRequest *q = NULL;
+        struct request_header header;
+        struct record record = { .tag = _TAG_MAX };
+        const char *p = data, *end = p + size;
+        uint64_t seen = 0;
+        int32_t number;
+        int r;
+
+        if (size < sizeof(header))
+                return -EBADMSG;
+        memcpy(&header, p, sizeof(header));
+        p += sizeof(header);
+        if (header.magic != REQUEST_MAGIC)
+                return -EBADMSG;
+        if (header.version != LAUNCH_REQUEST_VERSION)
+                return -EPROTONOSUPPORT;
+
+        q = calloc(1, sizeof(*q));
+        if (!q)
+                return -ENOMEM;
+
+        for (; record.tag != TAG_END; p += record.size) {
+                if ((size_t) (end - p) < sizeof(record))
+                        return -EBADMSG;
+                memcpy(&record, p, sizeof(record));
+                p += sizeof(record);
+                if (record.size > (size_t) (end - p))
+                        return -EBADMSG;
+                if (record.tag >= _TAG_MAX)
+                        return -EPROTONOSUPPORT; /* from a newer node */
+
+                /* Arrays and limits come once an element, everything else once. */
+                if (record.tag != TAG_COMMAND && record.tag != TAG_BASE_ENVIRONMENT &&
+                                record.tag != TAG_ENVIRONMENT && record.tag != TAG_LIMIT) {
+                        if (seen & (UINT64_C(1) << record.tag))
+                                return -EBADMSG;
+                        seen |= UINT64_C(1) << record.tag;
+                }
+
+                switch (record.tag) {
+                case TAG_END:
+                        r = record.size > 0 ? -EBADMSG : 0;
+                        break;
+                case TAG_ROLE:
+                        r = take_string(p, record.size, &q->role);
+                        break;
+                case TAG_INSTANCE:
+                        r = take_string(p, record.size, &q->instance);
+                        break;
+                case TAG_SCOPE:
+                        r = take_string(p, record.size, &q->scope);
+                        break;
+                case TAG_COMMAND:
+                        r = take_element(p, record.size, &q->command, &command);
+                        break;
+                case TAG_BASE_ENVIRONMENT:
+                        r = take_element(p, record.size, &q->base_environment, &base_environment);
+                        break;
+                case TAG_ENVIRONMENT:
+                        r = take_element(p, record.size, &q->environment, &environment);
+                        break;
+                case TAG_WORKING_DIRECTORY:
+                        r = take_string(p, record.size, &q->working_directory);
+                        break;
+                case TAG_USER:
+                        r = take_string(p, record.size, &q->user);
+                        break;
+                case TAG_GROUP:
+                        r = take_string(p, record.size, &q->group);
+                        break;
+                case TAG_OUTPUT:
+                        r = take_i32(p, record.size, &number);
+                        if (r >= 0)
+                                q->output = (LaunchOutput) number;
+                        break;
+                case TAG_OUTPUT_PATH:
+                        r = take_string(p, record.size, &q->output_path);
+                        break;
+                case TAG_NICE:
+                        r = take_i32(p, record.size, &number);
+                        if (r >= 0) {
+                                q->nice_set = true;
+                                q->nice = number;
+                        }
+                        break;
+                case TAG_LIMIT:
+                        r = take_limit(p, record.size, q);
+                        break;
+                default:
+                        r = -EPROTONOSUPPORT;
+                }
+                if (r < 0)
+                        return r;
+        }
+
+        if (p != end || !(seen & (UINT64_C(1) << TAG_OUTPUT)) || !request_is_valid(q))
+                return -EBADMSG;
+
+        *ret = q;
+        q = NULL;
+        return 0;
+}
+
+int launch_request_read(int memfd, LaunchRequest **ret) {
+        const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+        _cleanup_free_ char *data = NULL;
+        struct stat st;
+        size_t done = 0;
+        int have;
+
+        /* Anything but a sealed memfd could change or block while it is read. */
+        have = fcntl(memfd, F_GET_SEALS);
+        if (have < 0 || (have & seals) != seals)
+                return -EBADMSG;
+
+        if (fstat(memfd, &st) < 0)
+                return -errno;
+        if ((uint64_t) st.st_size > LAUNCH_REQUEST_SIZE_MAX)
+                return -E2BIG;
+
+        data = malloc((size_t) st.st_size + 1);
+        if (!data)
+                return -ENOMEM;
+
+        while (done < (size_t) st.st_size) {
+                ssize_t n = pread(memfd, data + done, (size_t) st.st_size - done, (off_t) done);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        return -EBADMSG;
+                done += (size_t) n;
+        }
+
+        return launch_request_parse(data, done, ret);
+}
+
+static void free_strings(char **strings) {
+        for (char **s = strings; s && *s; s++)
+                free(*s);
+        free(strings);
+}
+
+LaunchRequest *launch_request_free(LaunchRequest *q) {
+        if (!q)
+                return NULL;
+
+        free(q->role);
+        free(q->instance);
+        free(q->scope);
+        free_strings(q->command);
+        free_strings(q->base_environment);
+        free_strings(q->environment);
+        free(q->working_directory);
+        free(q->user);
+        free(q->group);
+        free(q->output_path);
+        free(q);
+        return NULL;
+}
