@@ -36,6 +36,7 @@ prepare_root() {
         local root=$1 name=$2 bus=$3 etc=$1/etc name_of word
         shift 3
 
+        rm -rf "$root/.sandbox"         # there is one if the machine below is a sandbox itself
         mkdir -p "$root/.sandbox" "$root"/{proc,sys,dev,run,tmp}
         tr -d - </proc/sys/kernel/random/uuid >"$etc/machine-id"
         rm -f "$root/var/lib/dbus/machine-id" "$etc/resolv.conf"
