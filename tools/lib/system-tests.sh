@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+#
+# The system cases of one build, in one sandbox after the other's configuration. A case says in a comment at its top where
+# it runs: "sandbox: unified" (the default), "sandbox: hybrid" (where limits have an effect) or "sandbox: any".
+
+SYSTEM_CASE_SECONDS=${SYSTEM_CASE_SECONDS:-300}
+
+# Names of the cases for a mode, one a line.
+system_cases() {
+        local mode=$1 file where
+        for file in "$SOURCE"/tests/system/cases/*.c; do
+                [ -e "$file" ] || continue
+                where=$(head -n 12 "$file" | sed -n 's|.*sandbox: *\([a-z]*\).*|\1|p' | head -n 1)
+                case ${where:-unified} in
+                any|"$mode")    basename "$file" .c ;;
+                unified|hybrid) ;;
+                *)              die "$file: 'sandbox: $where' is none of unified, hybrid, any" ;;
+                esac
+        done
+}
+
+# system_tests STAGE BUILD-DIR BUS MODE [BOOT-OPTION...]: prints a line for each case; the counts go where the stage wants them.
+system_tests() {
+        local stage=$1 build=$2 bus=$3 mode=$4 case code start log boot_mode=()
+        local passed=0 failed=0 skipped=0
+        shift 4
+        if [ "$mode" = hybrid ]; then
+                # Where v1 hierarchies cannot be had the machine has cgroup2's own controllers: there they are used.
+                if "$TOOLS/sandbox" has-hybrid; then boot_mode=(--hybrid); else boot_mode=(--controllers); fi
+        fi
+        local name=test-$$-$stage
+        local boot=("$TOOLS/sandbox" boot "$name" "--bus=$bus" "${boot_mode[@]}" "--owner=$$"
+                "--install=$build-dest" "--bind-ro=$build" "--bind-ro=$TOOLS" "$@")
+        # shellcheck disable=SC2153     # of who reads this file
+        local logs=$LOGS/$stage
+        rm -rf -- "$logs"
+        mkdir -p "$logs"
+
+        local cases up=0
+        mapfile -t cases < <(system_cases "$mode")
+        if [ ${#cases[@]} -eq 0 ]; then
+                echo "there is no case for '$mode'"
+                return 1
+        fi
+        for case in "${cases[@]}"; do
+                [ -z "$ONLY_CASES" ] || [[ " $ONLY_CASES " = *" $case "* ]] || continue
+                log=$logs/$case.log
+                start=$EPOCHREALTIME
+                code=1
+                # A case that failed may have left anything: the next one gets a new machine. That costs a second.
+                if [ "$up" -eq 1 ] || system_boot "$name" "${boot[@]}" >"$log" 2>&1; then
+                        up=1
+                        code=0
+                        "$TOOLS/sandbox" exec "$name" -- "$TOOLS/lib/run-case" "$SYSTEM_CASE_SECONDS" "$build/tests/system/case-$case" \
+                                >>"$log" 2>&1 </dev/null || code=$?
+                fi
+                case $code in
+                0)  passed=$((passed + 1));   printf 'ok      %s (%s s)\n' "$case" "$(since "$start")" ;;
+                77) skipped=$((skipped + 1)); printf 'SKIPPED %s\n' "$case" ;;
+                *)  failed=$((failed + 1));   printf 'FAILED  %s (%s s): %s\n' "$case" "$(since "$start")" "$log"
+                    sed -n '/^== journal/,$!p' "$log" | tail -n 40 | sed 's/^/        | /'
+                    "$TOOLS/sandbox" stop "$name" 2>/dev/null
+                    up=0 ;;
+                esac
+        done
+        # What the services say at their own end, leaks for one, belongs to no case.
+        if [ "$up" -eq 1 ]; then
+                if system_end "$name" >"$logs/end.log" 2>&1; then
+                        passed=$((passed + 1))
+                else
+                        failed=$((failed + 1))
+                        printf 'FAILED  end of the services: %s\n' "$logs/end.log"
+                        tail -n 40 "$logs/end.log" | sed 's/^/        | /'
+                fi
+                "$TOOLS/sandbox" stop "$name" || failed=$((failed + 1))
+        fi
+        count "$passed" "$failed" "$skipped"
+}
+
+system_boot() {
+        local name=$1
+        shift
+        "$@" && "$TOOLS/sandbox" exec "$name" -- systemctl start architect-node.service </dev/null
+}
+
+# Stop the node, then power off, so that the keeper ends too; then read what they said.
+system_end() {
+        # shellcheck disable=SC2016     # for the shell inside to expand
+        "$TOOLS/sandbox" exec "$1" -- bash -c '
+                systemctl stop architect-node.service || exit 1
+                if [ "$(systemctl show -P Result architect-node.service)" != success ]; then
+                        systemctl status --no-pager architect-node.service
+                        exit 1
+                fi
+                # The keeper refuses a manual stop; SIGTERM is how it is ended with the machine. Its socket would start it again.
+                systemctl stop architect-keeper.socket 2>/dev/null
+                pid=$(systemctl show -P MainPID architect-keeper.service)
+                if [ "${pid:-0}" -gt 0 ]; then
+                        kill "$pid"
+                        for ((i = 0; i < 100; i++)); do
+                                kill -0 "$pid" 2>/dev/null || break
+                                sleep 0.05
+                        done
+                fi
+                journalctl --sync
+                ! journalctl -b -q -o short-precise | grep -E "AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|runtime error:"
+        ' </dev/null
+}
