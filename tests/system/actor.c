@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* actor: plays the roles of the tests. Its arguments are what it does, one after the other:
+ *
+ *   say FIFO TEXT        writes "TEXT PID" into a named pipe: so the test knows how far we are
+ *   print TEXT           the same into standard output, without the pid
+ *   ignore SIGNAL        from now on
+ *   exit-on SIGNAL N     from now on: exits with status N
+ *   tell-on SIGNAL FIFO TEXT   from now on: says so, and goes on
+ *   fork{ ... }          a child does what is in the braces, then exits
+ *   daemon{ ... }        a grandchild in a session of its own does
+ *   raise SIGNAL         to itself
+ *   close FD
+ *   read-eof             reads standard input to its end
+ *   echo FIFO            writes each line of standard input to standard output (to standard error if it begins with "!"),
+ *                        then says "echo"; to its end
+ *   burn MSEC            of CPU time
+ *   touch MIB            takes memory and uses it
+ *   fill-tasks FIFO      forks until that fails; says "N ERRNO"
+ *   bomb N FIFO          becomes some N processes that for ever fork and exit; says "bomb" when there are so many
+ *   dump FILE            writes down everything a process finds itself with
+ *   pause                for ever
+ *   exit N
+ *
+ * After the last one it exits with 0. Signals are names: TERM. libc only. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define die(...) (fprintf(stderr, "actor: " __VA_ARGS__), fputc('\n', stderr), _exit(99))
+
+static struct {
+        int exit_status;
+        int fifo;
+        char text[64];
+} on_signal[NSIG];
+
+/* Of the fork bomb, shared by all its processes. */
+static atomic_int *bomb_size;
+
+static int signal_number(const char *name) {
+        for (int i = 1; i < NSIG; i++) {
+                const char *abbreviation = sigabbrev_np(i);
+                if (abbreviation && strcmp(abbreviation, name) == 0)
+                        return i;
+        }
+        return atoi(name) ?: (die("what signal is %s?", name), 0);
+}
+
+/* Also in a signal handler. */
+static void say_to(int fd, const char *text) {
+        char line[128], digits[12];
+        size_t n = 0, d = 0;
+
+        for (pid_t pid = getpid(); pid > 0; pid /= 10)
+                digits[d++] = (char) ('0' + pid % 10);
+        for (; *text && n < 100; text++)
+                line[n++] = *text;
+        line[n++] = ' ';
+        while (d > 0)
+                line[n++] = digits[--d];
+        line[n++] = '\n';
+        if (write(fd, line, n) != (ssize_t) n)
+                _exit(98);
+}
+
+static int open_fifo(const char *path) {
+        /* The test has it open for reading and writing: this neither blocks nor fails. */
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+        if (fd < 0)
+                die("%s: %s", path, strerror(errno));
+        return fd;
+}
+
+static void say(const char *path, const char *text) {
+        int fd = open_fifo(path);
+
+        say_to(fd, text);
+        close(fd);
+}
+
+static void on_exit_signal(int sig) {
+        _exit(on_signal[sig].exit_status);
+}
+
+static void on_tell_signal(int sig) {
+        int saved = errno;
+
+        say_to(on_signal[sig].fifo, on_signal[sig].text);
+        errno = saved;
+}
+
+static void handle(int sig, void (*handler)(int)) {
+        struct sigaction sa = { .sa_handler = handler, .sa_flags = SA_RESTART };
+        sigset_t set;
+
+        if (sigaction(sig, &sa, NULL) < 0)
+                die("sigaction %d: %s", sig, strerror(errno));
+        sigemptyset(&set);
+        sigaddset(&set, sig);
+        sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static void burn(int msec) {
+        struct timespec t;
+
+        do
+                clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+        while (t.tv_sec * 1000 + t.tv_nsec / 1000000 < msec);
+}
+
+static void touch(size_t mib) {
+        char *p = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        if (p == MAP_FAILED)
+                die("mmap: %s", strerror(errno));
+        for (size_t i = 0; i < mib << 20; i += 4096)
+                p[i] = 1;
+}
+
+static void fill_tasks(const char *path) {
+        char text[64];
+        int n = 0, error;
+
+        for (;;) {
+                pid_t pid = fork();
+                if (pid == 0)
+                        for (;;)
+                                pause();
+                if (pid < 0) {
+                        error = errno;
+                        break;
+                }
+                if (++n > 1000) {
+                        error = 0;
+                        break;
+                }
+        }
+        snprintf(text, sizeof(text), "%d %s", n, strerrorname_np(error) ?: "0");
+        say(path, text);
+}
+
+/* Each process forks one and exits, so that no pid lives long; as long as they are too few, it forks one more. */
+static _Noreturn void bomb(int n, const char *path) {
+        int fifo = open_fifo(path);
+
+        signal(SIGCHLD, SIG_IGN);
+        bomb_size = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (bomb_size == MAP_FAILED)
+                die("mmap: %s", strerror(errno));
+
+        /* The first one stays: it is the main process. */
+        atomic_store(bomb_size, 1);
+        if (fork() != 0)
+                for (;;)
+                        pause();
+
+        for (;;) {
+                pid_t pid;
+
+                if (atomic_load(bomb_size) < n) {
+                        pid = fork();
+                        if (pid == 0 && atomic_fetch_add(bomb_size, 1) + 1 == n)
+                                say_to(fifo, "bomb");
+                }
+                pid = fork();
+                if (pid > 0)
+                        _exit(0);
+        }
+}
+
+/* Each line of a file in /proc as "NAME.KEY: VALUE", where the key is what stands before the colon, or in the first WIDTH
+ * columns; without one of them "NAME: LINE". */
+static void dump_file(FILE *f, const char *name, const char *path, size_t width) {
+        char line[4096];
+        FILE *in = fopen(path, "re");
+
+        if (!in) {
+                fprintf(f, "%s: (%s)\n", name, strerror(errno));
+                return;
+        }
+        while (fgets(line, sizeof(line), in)) {
+                size_t end = strcspn(line, "\n"), key = width;
+                char *colon = strchr(line, ':');
+
+                line[end] = 0;
+                if (width > 0 && end > width) {
+                        while (key > 0 && line[key - 1] == ' ')
+                                key--;
+                        fprintf(f, "%s.%.*s: %s\n", name, (int) key, line, line + width);
+                } else if (colon)
+                        fprintf(f, "%s.%.*s: %s\n", name, (int) (colon - line), line, colon + 1);
+                else
+                        fprintf(f, "%s: %s\n", name, line);
+        }
+        fclose(in);
+}
+
+static void dump_links(FILE *f, const char *name, const char *path) {
+        DIR *dir = opendir(path);
+        struct dirent *entry;
+
+        while (dir && (entry = readdir(dir))) {
+                char target[4096], link[512];
+                ssize_t n;
+
+                if (entry->d_name[0] == '.')
+                        continue;
+                snprintf(link, sizeof(link), "%s/%s", path, entry->d_name);
+                n = readlink(link, target, sizeof(target) - 1);
+                target[n > 0 ? n : 0] = 0;
+                fprintf(f, "%s.%s: %s\n", name, entry->d_name, target);
+        }
+        if (dir)
+                closedir(dir);
+}
+
+static void dump(const char *path) {
+        char temporary[4096], text[4096];
+        FILE *f;
+
+        /* Before our own file is open. Flags: a pipe end that is non-blocking surprises many programs. */
+        snprintf(temporary, sizeof(temporary), "%s.tmp", path);
+        {
+                DIR *dir = opendir("/proc/self/fd");
+                struct dirent *entry;
+                size_t n = 0;
+
+                text[0] = 0;
+                while (dir && (entry = readdir(dir))) {
+                        int fd = atoi(entry->d_name);
+                        if (entry->d_name[0] == '.' || fd == dirfd(dir))
+                                continue;
+                        n += (size_t) snprintf(text + n, sizeof(text) - n,
+                                "fd.%d.nonblock: %d\nfd.%d.cloexec: %d\n", fd,
+                                !!(fcntl(fd, F_GETFL) & O_NONBLOCK), fd, !!(fcntl(fd, F_GETFD) & FD_CLOEXEC));
+                }
+                if (dir)
+                        closedir(dir);
+        }
+        f = fopen(temporary, "we");
+        if (!f)
+                die("%s: %s", temporary, strerror(errno));
+        fputs(text, f);
+
+        dump_file(f, "status", "/proc/self/status", 0);
+        dump_file(f, "limits", "/proc/self/limits", 26);
+        dump_file(f, "oom_score_adj", "/proc/self/oom_score_adj", 0);
+        dump_file(f, "coredump_filter", "/proc/self/coredump_filter", 0);
+        dump_file(f, "loginuid", "/proc/self/loginuid", 0);
+        dump_file(f, "timerslack", "/proc/self/timerslack_ns", 0);
+        dump_links(f, "ns", "/proc/self/ns");
+        for (char **e = environ; *e; e++)
+                fprintf(f, "env.%.*s: %s\n", (int) strcspn(*e, "="), *e,
+                        strchr(*e, '=') ? strchr(*e, '=') + 1 : "");
+        fprintf(f, "cwd: %s\n", getcwd(text, sizeof(text)));
+        fprintf(f, "pid: %d\npgid: %d\nsid: %d\n", getpid(), getpgid(0), getsid(0));
+        fprintf(f, "nice: %d\n", getpriority(PRIO_PROCESS, 0));
+        fprintf(f, "scheduler: %d\n", sched_getscheduler(0));
+        fprintf(f, "ioprio: %ld\n", syscall(SYS_ioprio_get, 1, 0));
+        fprintf(f, "personality: %d\n", personality(0xffffffffUL));
+        fprintf(f, "dumpable: %d\n", prctl(PR_GET_DUMPABLE));
+        {
+                int value = -1;
+                prctl(PR_GET_PDEATHSIG, &value);
+                fprintf(f, "pdeathsig: %d\n", value);
+                value = -1;
+                prctl(PR_GET_CHILD_SUBREAPER, &value);
+                fprintf(f, "subreaper: %d\n", value);
+        }
+        fprintf(f, "securebits: %d\n", prctl(PR_GET_SECUREBITS));
+        fprintf(f, "thp_disable: %d\n", prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0));
+
+        if (fclose(f) != 0 || rename(temporary, path) < 0)
+                die("%s: %s", path, strerror(errno));
+}
+
+static void echo(const char *path) {
+        int fifo = open_fifo(path);
+        char *line = NULL;
+        size_t size = 0;
+
+        setvbuf(stdout, NULL, _IONBF, 0);
+        while (getline(&line, &size, stdin) > 0) {
+                int fd = line[0] == '!' ? 2 : 1;
+                if (write(fd, line + (fd - 1), strlen(line) - (size_t) (fd - 1)) < 0)
+                        die("echo: %s", strerror(errno));
+                say_to(fifo, "echo");
+        }
+        free(line);
+        close(fifo);
+}
+
+/* To the brace that closes the one just opened. */
+static char **block_end(char **arg) {
+        int depth = 1;
+
+        for (; *arg; arg++) {
+                size_t n = strlen(*arg);
+                if (strcmp(*arg, "}") == 0 && --depth == 0)
+                        return arg;
+                if (n > 1 && (*arg)[n - 1] == '{')
+                        depth++;
+        }
+        die("a brace is not closed");
+}
+
+static void act(char **arg, char **end) {
+        while (arg < end) {
+                const char *verb = *arg++;
+
+#define IS(word, n) \
+        (strcmp(verb, word) == 0 && (end - arg >= (n) ? (arg += (n), true) : (die("%s: what?", verb), false)))
+                if (IS("say", 2))
+                        say(arg[-2], arg[-1]);
+                else if (IS("print", 1))
+                        dprintf(1, "%s\n", arg[-1]);
+                else if (IS("ignore", 1))
+                        handle(signal_number(arg[-1]), SIG_IGN);
+                else if (IS("exit-on", 2)) {
+                        int sig = signal_number(arg[-2]);
+                        on_signal[sig].exit_status = atoi(arg[-1]);
+                        handle(sig, on_exit_signal);
+                } else if (IS("tell-on", 3)) {
+                        int sig = signal_number(arg[-3]);
+                        on_signal[sig].fifo = open_fifo(arg[-2]);
+                        snprintf(on_signal[sig].text, sizeof(on_signal[sig].text), "%s", arg[-1]);
+                        handle(sig, on_tell_signal);
+                } else if (IS("fork{", 0) || IS("daemon{", 0)) {
+                        bool daemon = verb[0] == 'd';
+                        char **close = block_end(arg);
+                        pid_t pid = fork();
+
+                        if (pid < 0)
+                                die("fork: %s", strerror(errno));
+                        if (pid == 0) {
+                                if (daemon) {
+                                        if (setsid() < 0 || (pid = fork()) < 0)
+                                                die("daemon: %s", strerror(errno));
+                                        if (pid > 0)
+                                                _exit(0);
+                                }
+                                act(arg, close);
+                                _exit(0);
+                        }
+                        if (daemon)
+                                waitpid(pid, NULL, 0);
+                        arg = close + 1;
+                } else if (IS("raise", 1)) {
+                        int sig = signal_number(arg[-1]);
+                        if (sig != SIGSTOP && sig != SIGKILL)
+                                handle(sig, SIG_DFL);
+                        raise(sig);
+                } else if (IS("close", 1))
+                        close(atoi(arg[-1]));
+                else if (IS("read-eof", 0)) {
+                        char buffer[65536];
+                        while (read(0, buffer, sizeof(buffer)) > 0)
+                                ;
+                } else if (IS("echo", 1))
+                        echo(arg[-1]);
+                else if (IS("burn", 1))
+                        burn(atoi(arg[-1]));
+                else if (IS("touch", 1))
+                        touch((size_t) atoi(arg[-1]));
+                else if (IS("fill-tasks", 1))
+                        fill_tasks(arg[-1]);
+                else if (IS("bomb", 2))
+                        bomb(atoi(arg[-2]), arg[-1]);
+                else if (IS("dump", 1))
+                        dump(arg[-1]);
+                else if (IS("pause", 0))
+                        for (;;)
+                                pause();
+                else if (IS("exit", 1))
+                        _exit(atoi(arg[-1]));
+                else
+                        die("what is %s?", verb);
+#undef IS
+        }
+}
+
+int main(int argc, char **argv) {
+        act(argv + 1, argv + argc);
+        return 0;
+}

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <pwd.h>
+#include <unistd.h>
+
+#include "testlib.h"
+
+struct Bus {
+        GDBusConnection *connection;
+        guint filter;
+
+        GMutex lock;
+        GCond changed;
+        GPtrArray *events;   /* of Event, in the order of arrival */
+        GHashTable *replies; /* serial → Event, NULL while there is none */
+
+        SignalHandler handler;
+        void *handler_data;
+};
+
+static void event_free(void *p) {
+        Event *event = p;
+
+        g_free((char *) event->path);
+        g_free((char *) event->interface);
+        g_free((char *) event->member);
+        g_free((char *) event->error);
+        g_free((char *) event->text);
+        g_variant_unref(event->body);
+        g_free(event);
+}
+
+static Event *event_new(GDBusMessage *message) {
+        Event *event = g_new0(Event, 1);
+        GVariant *body = g_dbus_message_get_body(message);
+
+        event->type = g_dbus_message_get_message_type(message);
+        event->path = g_strdup(g_dbus_message_get_path(message));
+        event->interface = g_strdup(g_dbus_message_get_interface(message));
+        event->member = g_strdup(g_dbus_message_get_member(message));
+        event->error = g_strdup(g_dbus_message_get_error_name(message));
+        event->reply_to = g_dbus_message_get_reply_serial(message);
+        event->body = body ? g_variant_ref(body) : g_variant_ref_sink(g_variant_new_tuple(NULL, 0));
+        if (g_variant_n_children(event->body) > 0) {
+                g_autoptr(GVariant) first = g_variant_get_child_value(event->body, 0);
+
+                if (g_variant_is_of_type(first, G_VARIANT_TYPE_STRING) ||
+                        g_variant_is_of_type(first, G_VARIANT_TYPE_OBJECT_PATH))
+                        event->text = g_variant_dup_string(first, NULL);
+        }
+        event->usec = g_get_monotonic_time();
+        return event;
+}
+
+static void add_event(Bus *bus, Event *event) {
+        event->index = bus->events->len;
+        g_ptr_array_add(bus->events, event);
+        if (event->type != G_DBUS_MESSAGE_TYPE_SIGNAL)
+                g_hash_table_insert(bus->replies, GUINT_TO_POINTER(event->reply_to), event);
+        g_cond_broadcast(&bus->changed);
+}
+
+/* In GDBus's thread. What is not for us (GDBus's own calls) goes on its way. */
+static GDBusMessage *on_message(
+        GDBusConnection *connection G_GNUC_UNUSED, GDBusMessage *message, gboolean incoming, void *userdata) {
+        Bus *bus = userdata;
+        SignalHandler handler = NULL;
+        void *handler_data = NULL;
+        Event *event;
+        bool is_signal;
+
+        if (!incoming)
+                return message;
+
+        switch (g_dbus_message_get_message_type(message)) {
+        case G_DBUS_MESSAGE_TYPE_SIGNAL:
+                is_signal = true;
+                break;
+        case G_DBUS_MESSAGE_TYPE_METHOD_RETURN:
+        case G_DBUS_MESSAGE_TYPE_ERROR:
+                is_signal = false;
+                break;
+        default:
+                return message;
+        }
+
+        g_mutex_lock(&bus->lock);
+        if (!is_signal && !g_hash_table_contains(
+                                  bus->replies, GUINT_TO_POINTER(g_dbus_message_get_reply_serial(message)))) {
+                g_mutex_unlock(&bus->lock);
+                return message;
+        }
+        event = event_new(message);
+        add_event(bus, event);
+        if (is_signal) {
+                handler = bus->handler;
+                handler_data = bus->handler_data;
+        }
+        g_mutex_unlock(&bus->lock);
+
+        if (handler)
+                handler(bus, event, handler_data);
+
+        g_object_unref(message);
+        return NULL;
+}
+
+static void add_match(Bus *bus, const char *rule) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GVariant) reply = g_dbus_connection_call_sync(bus->connection, "org.freedesktop.DBus",
+                "/org/freedesktop/DBus", "org.freedesktop.DBus", "AddMatch", g_variant_new("(s)", rule), NULL,
+                G_DBUS_CALL_FLAGS_NONE, -1, NULL, &error);
+        if (!reply)
+                fail_msg("AddMatch %s: %s", rule, error->message);
+}
+
+/* By GDBus, when its thread has left on_message() for ever. */
+static void bus_destroy(void *userdata) {
+        Bus *bus = userdata;
+
+        g_hash_table_unref(bus->replies);
+        g_ptr_array_unref(bus->events);
+        g_mutex_clear(&bus->lock);
+        g_cond_clear(&bus->changed);
+        g_free(bus);
+}
+
+Bus *bus_new(void) {
+        g_autofree char *address = NULL;
+        g_autoptr(GError) error = NULL;
+        Bus *bus = g_new0(Bus, 1);
+
+        g_mutex_init(&bus->lock);
+        g_cond_init(&bus->changed);
+        bus->events = g_ptr_array_new_with_free_func(event_free);
+        bus->replies = g_hash_table_new(NULL, NULL);
+
+        address = g_dbus_address_get_for_bus_sync(G_BUS_TYPE_SYSTEM, NULL, &error);
+        if (address)
+                bus->connection = g_dbus_connection_new_for_address_sync(address,
+                        G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
+                                G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
+                        NULL, NULL, &error);
+        if (!bus->connection)
+                fail_msg("cannot connect to the system bus: %s", error->message);
+
+        bus->filter = g_dbus_connection_add_filter(bus->connection, on_message, bus, bus_destroy);
+        add_match(bus, "type='signal',sender='" NODE_NAME "'");
+        add_match(bus,
+                "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" NODE_NAME "'");
+        return bus;
+}
+
+Bus *bus_new_as(const char *user) {
+        struct passwd *pw = getpwnam(user);
+        Bus *bus;
+
+        if (!pw)
+                fail_msg("there is no user %s", user);
+
+        /* The bus daemon asks the kernel who connects: that is the effective uid of this moment. */
+        assert_int_equal(setresgid((gid_t) -1, pw->pw_gid, (gid_t) -1), 0);
+        assert_int_equal(setresuid((uid_t) -1, pw->pw_uid, (uid_t) -1), 0);
+        bus = bus_new();
+        assert_int_equal(setresuid((uid_t) -1, 0, (uid_t) -1), 0);
+        assert_int_equal(setresgid((gid_t) -1, 0, (gid_t) -1), 0);
+        return bus;
+}
+
+void bus_free(Bus *bus) {
+        GDBusConnection *connection;
+
+        if (!bus)
+                return;
+
+        connection = bus->connection;
+        g_dbus_connection_flush_sync(connection, NULL, NULL);
+        g_dbus_connection_close_sync(connection, NULL, NULL);
+        g_dbus_connection_remove_filter(connection, bus->filter);
+        g_object_unref(connection);
+}
+
+const char *bus_unique_name(Bus *bus) {
+        return g_dbus_connection_get_unique_name(bus->connection);
+}
+
+void bus_set_handler(Bus *bus, SignalHandler handler, void *userdata) {
+        g_mutex_lock(&bus->lock);
+        bus->handler = handler;
+        bus->handler_data = userdata;
+        g_mutex_unlock(&bus->lock);
+}
+
+guint32 bus_send(Bus *bus, const char *name, const char *path, const char *interface, const char *method,
+        GVariant *args) {
+        g_autoptr(GDBusMessage) message = g_dbus_message_new_method_call(name, path, interface, method);
+        g_autoptr(GError) error = NULL;
+        guint32 serial = 0;
+        gboolean sent;
+
+        if (args)
+                g_dbus_message_set_body(message, args);
+
+        /* The lock keeps the reply from coming before it is expected. */
+        g_mutex_lock(&bus->lock);
+        sent = g_dbus_connection_send_message(bus->connection, message, G_DBUS_SEND_MESSAGE_FLAGS_NONE,
+                (volatile guint32 *) &serial, &error);
+        if (sent)
+                g_hash_table_insert(bus->replies, GUINT_TO_POINTER(serial), NULL);
+        g_mutex_unlock(&bus->lock);
+
+        if (!sent)
+                fail_msg("cannot send %s: %s", method, error->message);
+        return serial;
+}
+
+bool bus_has_reply(Bus *bus, guint32 serial) {
+        bool r;
+
+        g_mutex_lock(&bus->lock);
+        r = g_hash_table_lookup(bus->replies, GUINT_TO_POINTER(serial));
+        g_mutex_unlock(&bus->lock);
+        return r;
+}
+
+Event *bus_wait_reply(Bus *bus, guint32 serial) {
+        gint64 end = g_get_monotonic_time() + patience_usec();
+        Event *event;
+
+        g_mutex_lock(&bus->lock);
+        while (!(event = g_hash_table_lookup(bus->replies, GUINT_TO_POINTER(serial))))
+                if (!g_cond_wait_until(&bus->changed, &bus->lock, end))
+                        break;
+        g_mutex_unlock(&bus->lock);
+
+        if (!event) {
+                bus_dump(bus);
+                fail_msg("no reply to call %u", serial);
+        }
+        return event;
+}
+
+GVariant *bus_result(Bus *bus, guint32 serial) {
+        Event *event = bus_wait_reply(bus, serial);
+
+        if (event->type == G_DBUS_MESSAGE_TYPE_ERROR) {
+                bus_dump(bus);
+                fail_msg("%s: %s", event->error, event->text);
+        }
+        return g_variant_ref(event->body);
+}
+
+Event *bus_failure_v(Bus *bus, guint32 serial, const char *error, va_list parts) {
+        g_autofree char *name =
+                strchr(error, '.') ? g_strdup(error) : g_strconcat(NODE_NAME ".Error.", error, NULL);
+        Event *event = bus_wait_reply(bus, serial);
+        const char *part;
+
+        if (event->type != G_DBUS_MESSAGE_TYPE_ERROR) {
+                g_autofree char *text = g_variant_print(event->body, true);
+                fail_msg("should fail with %s, but succeeded: %s", name, text);
+        }
+        if (strcmp(event->error, name) != 0)
+                fail_msg("should fail with %s, but failed with %s: %s", name, event->error, event->text);
+        while ((part = va_arg(parts, const char *)))
+                if (!strstr(event->text, part))
+                        fail_msg("%s should name '%s', but says: %s", name, part, event->text);
+        return event;
+}
+
+Event *bus_failure(Bus *bus, guint32 serial, const char *error, ...) {
+        Event *event;
+        va_list parts;
+
+        va_start(parts, error);
+        event = bus_failure_v(bus, serial, error, parts);
+        va_end(parts);
+        return event;
+}
+
+GVariant *bus_call(Bus *bus, const char *name, const char *path, const char *interface, const char *method,
+        GVariant *args) {
+        return bus_result(bus, bus_send(bus, name, path, interface, method, args));
+}
+
+GVariant *bus_get(Bus *bus, const char *name, const char *path, const char *interface, const char *property) {
+        g_autoptr(GVariant) reply = bus_call(bus, name, path, "org.freedesktop.DBus.Properties", "Get",
+                g_variant_new("(ss)", interface, property));
+        GVariant *value;
+
+        g_variant_get(reply, "(v)", &value);
+        return value;
+}
+
+bool event_is(const Event *event, const char *member, const char *key) {
+        if (event->type != G_DBUS_MESSAGE_TYPE_SIGNAL || strcmp(event->member, member) != 0)
+                return false;
+        return !key || g_strcmp0(event->path, key) == 0 || g_strcmp0(event->text, key) == 0;
+}
+
+static Event *find_and_take(Bus *bus, guint *from, const char *member, const char *key) {
+        for (; *from < bus->events->len; (*from)++) {
+                Event *event = g_ptr_array_index(bus->events, *from);
+
+                if (!event->taken && event_is(event, member, key)) {
+                        event->taken = true;
+                        return event;
+                }
+        }
+        return NULL;
+}
+
+Event *bus_find(Bus *bus, const char *member, const char *key) {
+        guint from = 0;
+        Event *event;
+
+        g_mutex_lock(&bus->lock);
+        event = find_and_take(bus, &from, member, key);
+        g_mutex_unlock(&bus->lock);
+        return event;
+}
+
+Event *bus_wait(Bus *bus, const char *member, const char *key) {
+        gint64 end = g_get_monotonic_time() + patience_usec();
+        guint from = 0;
+        Event *event;
+
+        g_mutex_lock(&bus->lock);
+        while (!(event = find_and_take(bus, &from, member, key)))
+                if (!g_cond_wait_until(&bus->changed, &bus->lock, end))
+                        break;
+        g_mutex_unlock(&bus->lock);
+
+        if (!event) {
+                bus_dump(bus);
+                fail_msg("no signal %s for %s", member, key ?: "anybody");
+        }
+        return event;
+}
+
+guint bus_mark(Bus *bus) {
+        guint n;
+
+        g_mutex_lock(&bus->lock);
+        n = bus->events->len;
+        g_mutex_unlock(&bus->lock);
+        return n;
+}
+
+GPtrArray *bus_all(Bus *bus, const char *member, const char *key) {
+        GPtrArray *found = g_ptr_array_new();
+
+        g_mutex_lock(&bus->lock);
+        for (guint i = 0; i < bus->events->len; i++)
+                if (event_is(g_ptr_array_index(bus->events, i), member, key))
+                        g_ptr_array_add(found, g_ptr_array_index(bus->events, i));
+        g_mutex_unlock(&bus->lock);
+        return found;
+}
+
+guint bus_count_since(Bus *bus, guint mark, const char *member, const char *key) {
+        g_autoptr(GPtrArray) found = bus_all(bus, member, key);
+        guint n = 0;
+
+        for (guint i = 0; i < found->len; i++)
+                if (((Event *) g_ptr_array_index(found, i))->index >= mark)
+                        n++;
+        return n;
+}
+
+guint bus_count(Bus *bus, const char *member, const char *key) {
+        return bus_count_since(bus, 0, member, key);
+}
+
+void bus_dump(Bus *bus) {
+        g_mutex_lock(&bus->lock);
+        for (guint i = bus->events->len > 40 ? bus->events->len - 40 : 0; i < bus->events->len; i++) {
+                const Event *event = g_ptr_array_index(bus->events, i);
+                g_autofree char *body = g_variant_print(event->body, false);
+
+                if (strlen(body) > 300)
+                        strcpy(body + 297, "...");
+                if (event->type == G_DBUS_MESSAGE_TYPE_SIGNAL)
+                        print_error("%5u %s %s %s\n", event->index, event->member, event->path, body);
+                else
+                        print_error("%5u reply to %u: %s %s\n", event->index, event->reply_to,
+                                event->error ?: "", body);
+        }
+        g_mutex_unlock(&bus->lock);
+}

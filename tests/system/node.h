@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The verbs, properties and events of the node and its roles, for tests. */
+
+#include <gio/gio.h>
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "bus.h"
+
+#define NODE_NAME "org.architect.Node"
+#define NODE_PATH "/org/architect/Node"
+#define NODE_INTERFACE "org.architect.Node"
+#define ROLE_INTERFACE "org.architect.Node.Role"
+#define NODE_UNIT "architect-node.service"
+#define KEEPER_UNIT "architect-keeper.service"
+#define NODE_SLICE "architect-main.slice"
+#define SCOPE_PATTERN "architect-main-*.scope"
+
+#define INVALID_ARGS "org.freedesktop.DBus.Error.InvalidArgs"
+#define ACCESS_DENIED "org.freedesktop.DBus.Error.AccessDenied"
+#define NOT_SUPPORTED "org.freedesktop.DBus.Error.NotSupported"
+
+/* a{sv} from GVariant's text format: OPTIONS("{'stdin': <'null'>, 'nice': <%i>}", 5) */
+#define OPTIONS(...) g_variant_new_parsed("@a{sv} " __VA_ARGS__)
+
+/* -- calls on the node ------------------------------------------------------------------------------------------- */
+
+guint32 node_send(Bus *bus, const char *method, GVariant *args);
+GVariant *node_call(Bus *bus, const char *method, GVariant *args);
+/* As bus_failure(). */
+void node_call_fails(
+        Bus *bus, const char *method, GVariant *args, const char *error, ...) G_GNUC_NULL_TERMINATED;
+GVariant *node_get(Bus *bus, const char *property);
+guint32 node_get_u32(Bus *bus, const char *property);
+char *node_get_string(Bus *bus, const char *property);
+
+/* A round trip: every signal that the node sent before has come. */
+void node_sync(Bus *bus);
+
+/* -- verbs -------------------------------------------------------------------------------------------------------- */
+
+/* (s as a{sv}); options NULL: none. The arguments end with NULL. */
+GVariant *start_args(const char *role, GVariant *options, const char *program, ...) G_GNUC_NULL_TERMINATED;
+GVariant *start_args_v(const char *role, GVariant *options, const char *const *command);
+
+/* Each of these expects success. */
+void start(Bus *bus, const char *role, GVariant *options, const char *program, ...) G_GNUC_NULL_TERMINATED;
+void start_fails(Bus *bus, GVariant *args, const char *error, ...) G_GNUC_NULL_TERMINATED;
+void stop(Bus *bus, const char *role);
+void kill_role(Bus *bus, const char *role);
+void purge(Bus *bus, const char *role);
+void send_input(Bus *bus, const char *role, const char *text);
+guint32 send_write_input(Bus *bus, const char *role, const void *data, size_t size);
+
+/* What Poll says of one role: "running", "exit 0"…; "none" if the role is not known. Lives until the next call. */
+const char *poll_role(Bus *bus, const char *role);
+/* "starting", "running", "stopping", "ended"; "none" if it is not known. */
+const char *role_state(Bus *bus, const char *role);
+void assert_poll(Bus *bus, const char *role, const char *expected);
+void assert_state(Bus *bus, const char *role, const char *expected);
+
+/* -- the role's object -------------------------------------------------------------------------------------------- */
+
+/* Encoded as sd_bus_path_encode(3) does it. */
+char *role_path(const char *role);
+/* The scope's name. */
+char *role_scope(const char *role);
+
+guint32 role_send(Bus *bus, const char *role, const char *method, GVariant *args);
+GVariant *role_call(Bus *bus, const char *role, const char *method, GVariant *args);
+GVariant *role_get(Bus *bus, const char *role, const char *property);
+guint32 role_get_u32(Bus *bus, const char *role, const char *property);
+gint32 role_get_i32(Bus *bus, const char *role, const char *property);
+guint64 role_get_u64(Bus *bus, const char *role, const char *property);
+char *role_get_string(Bus *bus, const char *role, const char *property);
+GVariant *role_get_all(Bus *bus, const char *role);
+pid_t role_pid(Bus *bus, const char *role);
+char *role_cgroup(Bus *bus, const char *role);
+
+/* -- events ------------------------------------------------------------------------------------------------------- */
+
+/* The members of a RoleExited. */
+typedef struct Exited {
+        const Event *event;
+        const char *code;
+        int status;
+        GVariant *details;
+        const char *cause;
+        guint64 seq;
+} Exited;
+
+Exited wait_exited(Bus *bus, const char *role);
+/* The same, and it must be this. Cause NULL: any. */
+Exited expect_exited(Bus *bus, const char *role, const char *code, int status, const char *cause);
+Exited exited_from(const Event *event);
+
+/* The details of any of the node's events: its last argument. */
+GVariant *event_details(const Event *event);
+guint64 detail_u64(GVariant *details, const char *key);
+guint32 detail_u32(GVariant *details, const char *key);
+const char *detail_string(GVariant *details, const char *key);
+bool detail_has(GVariant *details, const char *key);
+
+/* -- nothing is left, nothing leaks -------------------------------------------------------------------------------- */
+
+/* No role, no unit, no object, and not one event about it since the mark. */
+void assert_no_trace(Bus *bus, const char *role, guint mark);
+
+typedef struct Census {
+        guint node_fds;
+        guint keeper_fds;
+        guint keeper_children; /* zombies too */
+        guint keeper_zombies;
+        guint node_children;
+        guint scopes;
+        guint processes; /* in the roles' slice */
+        guint roles;
+        guint saved; /* files in the runtime directory */
+} Census;
+
+Census census(Bus *bus);
+/* Waits until everything is as it was; fails naming what is not. */
+void assert_census(Bus *bus, const Census *before);

@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <linux/magic.h>
+
+#include "testlib.h"
+
+/* -- programs ------------------------------------------------------------------------------------------------------ */
+
+static int run_v(char **ret_stdout, char **ret_stderr, char **argv) {
+        g_autoptr(GError) error = NULL;
+        GSpawnFlags flags = G_SPAWN_SEARCH_PATH;
+        int status;
+
+        if (!ret_stdout)
+                flags |= G_SPAWN_STDOUT_TO_DEV_NULL;
+        if (!ret_stderr)
+                flags |= G_SPAWN_STDERR_TO_DEV_NULL;
+        if (!g_spawn_sync(NULL, argv, NULL, flags, NULL, NULL, ret_stdout, ret_stderr, &status, &error))
+                fail_msg("%s: %s", argv[0], error->message);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static GPtrArray *collect(const char *program, va_list rest) {
+        GPtrArray *argv = g_ptr_array_new();
+
+        for (const char *arg = program; arg; arg = va_arg(rest, const char *))
+                g_ptr_array_add(argv, (void *) arg);
+        return argv;
+}
+
+int run(char **ret_stdout, char **ret_stderr, const char *program, ...) {
+        g_autoptr(GPtrArray) argv = NULL;
+        va_list rest;
+
+        va_start(rest, program);
+        argv = collect(program, rest);
+        va_end(rest);
+        g_ptr_array_add(argv, NULL);
+        return run_v(ret_stdout, ret_stderr, (char **) argv->pdata);
+}
+
+char *run_ok(const char *program, ...) {
+        g_autofree char *out = NULL, *err = NULL;
+        g_autoptr(GPtrArray) argv = NULL;
+        va_list rest;
+        int r;
+
+        va_start(rest, program);
+        argv = collect(program, rest);
+        va_end(rest);
+        g_ptr_array_add(argv, NULL);
+        r = run_v(&out, &err, (char **) argv->pdata);
+        if (r != 0) {
+                g_autofree char *line = g_strjoinv(" ", (char **) argv->pdata);
+                fail_msg("%s: exit status %d: %s", line, r, err);
+        }
+        return g_steal_pointer(&out);
+}
+
+int run_as(const char *user, char **ret_stdout, char **ret_stderr, const char *program, ...) {
+        g_autoptr(GPtrArray) argv = NULL;
+        va_list rest;
+
+        va_start(rest, program);
+        argv = collect(program, rest);
+        va_end(rest);
+        g_ptr_array_insert(argv, 0, (void *) "runuser");
+        g_ptr_array_insert(argv, 1, (void *) "-u");
+        g_ptr_array_insert(argv, 2, (void *) user);
+        g_ptr_array_insert(argv, 3, (void *) "--");
+        g_ptr_array_add(argv, NULL);
+        return run_v(ret_stdout, ret_stderr, (char **) argv->pdata);
+}
+
+pid_t spawn(const char *program, ...) {
+        g_autoptr(GPtrArray) argv = NULL;
+        g_autoptr(GError) error = NULL;
+        va_list rest;
+        GPid pid;
+
+        va_start(rest, program);
+        argv = collect(program, rest);
+        va_end(rest);
+        g_ptr_array_add(argv, NULL);
+        if (!g_spawn_async(NULL, (char **) argv->pdata, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD,
+                    NULL, NULL, &pid, &error))
+                fail_msg("%s: %s", program, error->message);
+        return pid;
+}
+
+GHashTable *read_dump(const char *path) {
+        GHashTable *dump = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+        g_autofree char *text = read_file(path);
+        g_auto(GStrv) lines = NULL;
+
+        if (!text)
+                fail_msg("there is no %s", path);
+        lines = g_strsplit(text, "\n", -1);
+        for (char **line = lines; *line; line++) {
+                char *colon = strstr(*line, ": ");
+
+                if (colon) {
+                        *colon = 0;
+                        g_hash_table_insert(dump, g_strdup(*line), g_strdup(g_strstrip(colon + 2)));
+                }
+        }
+        return dump;
+}
+
+const char *dump_get(GHashTable *dump, const char *key) {
+        const char *value = g_hash_table_lookup(dump, key);
+
+        if (!value)
+                fail_msg("the dump has no %s", key);
+        return value;
+}
+
+struct Fifo {
+        char *path;
+        int fd;
+        GString *data;
+};
+
+Fifo *fifo_new(const char *name) {
+        Fifo *fifo = g_new0(Fifo, 1);
+
+        fifo->path = g_strdup(scratch(name));
+        fifo->data = g_string_new(NULL);
+        assert_int_equal(mkfifo(fifo->path, 0666), 0);
+        assert_int_equal(chmod(fifo->path, 0666), 0); /* whatever our umask is */
+        /* For writing too, so that it never is at its end. */
+        fifo->fd = open(fifo->path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+        assert_true(fifo->fd >= 0);
+        return fifo;
+}
+
+void fifo_free(Fifo *fifo) {
+        if (!fifo)
+                return;
+        close(fifo->fd);
+        g_string_free(fifo->data, true);
+        g_free(fifo->path);
+        g_free(fifo);
+}
+
+const char *fifo_path(const Fifo *fifo) {
+        return fifo->path;
+}
+
+static char *take_line(Fifo *fifo) {
+        char buffer[4096], *end, *line;
+        ssize_t n;
+
+        while ((n = read(fifo->fd, buffer, sizeof(buffer))) > 0)
+                g_string_append_len(fifo->data, buffer, n);
+        end = strchr(fifo->data->str, '\n');
+        if (!end)
+                return NULL;
+        line = g_strndup(fifo->data->str, (gsize) (end - fifo->data->str));
+        g_string_erase(fifo->data, 0, (gssize) (end - fifo->data->str) + 1);
+        return line;
+}
+
+char *fifo_line(Fifo *fifo) {
+        gint64 end = g_get_monotonic_time() + patience_usec();
+        char *line;
+
+        while (!(line = take_line(fifo))) {
+                struct pollfd p = { .fd = fifo->fd, .events = POLLIN };
+                gint64 left = (end - g_get_monotonic_time()) / 1000;
+
+                if (left <= 0 || poll(&p, 1, (int) left) == 0)
+                        fail_msg("nobody wrote to %s", fifo->path);
+        }
+        return line;
+}
+
+bool fifo_has_line(Fifo *fifo) {
+        g_autofree char *line = take_line(fifo);
+        return line;
+}
+
+void fifo_expect(Fifo *fifo, const char *expected) {
+        g_autofree char *line = fifo_line(fifo);
+        assert_string_equal(line, expected);
+}
+
+pid_t fifo_expect_pid(Fifo *fifo, const char *text) {
+        g_autofree char *line = fifo_line(fifo);
+        gint64 pid;
+
+        if (!g_str_has_prefix(line, text) || line[strlen(text)] != ' ')
+                fail_msg("%s: should say '%s PID', but says '%s'", fifo->path, text, line);
+        pid = g_ascii_strtoll(line + strlen(text) + 1, NULL, 10);
+        assert_true(pid > 1);
+        return (pid_t) pid;
+}
+
+/* -- processes ------------------------------------------------------------------------------------------------------ */
+
+int process_open(pid_t pid) {
+        int fd = (int) syscall(SYS_pidfd_open, pid, 0);
+
+        if (fd < 0)
+                fail_msg("pidfd_open %d: %s", (int) pid, g_strerror(errno));
+        return fd;
+}
+
+bool process_is_dead(int pidfd) {
+        struct pollfd p = { .fd = pidfd, .events = POLLIN };
+        return poll(&p, 1, 0) == 1;
+}
+
+void process_wait_dead(int pidfd) {
+        struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+        if (poll(&p, 1, (int) (patience_usec() / 1000)) != 1)
+                fail_msg("a process that should end lives on");
+}
+
+char *read_file(const char *path) {
+        char *text;
+
+        if (!g_file_get_contents(path, &text, NULL, NULL))
+                return NULL;
+        return g_strstrip(text);
+}
+
+/* Fields of /proc/PID/stat from the third on: the second may hold anything. */
+static char **process_stat(pid_t pid) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int) pid);
+        g_autofree char *text = read_file(path);
+        char *end = text ? strrchr(text, ')') : NULL;
+
+        return end ? g_strsplit(end + 2, " ", -1) : NULL;
+}
+
+char process_state(pid_t pid) {
+        g_auto(GStrv) stat = process_stat(pid);
+        return stat ? stat[0][0] : 0;
+}
+
+pid_t process_parent(pid_t pid) {
+        g_auto(GStrv) stat = process_stat(pid);
+        return stat ? (pid_t) g_ascii_strtoll(stat[1], NULL, 10) : 0;
+}
+
+char *process_status(pid_t pid, const char *key) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/status", (int) pid);
+        g_autofree char *text = read_file(path);
+        g_auto(GStrv) lines = g_strsplit(text ?: "", "\n", -1);
+        size_t n = strlen(key);
+
+        for (char **line = lines; *line; line++)
+                if (strncmp(*line, key, n) == 0 && (*line)[n] == ':')
+                        return g_strdup(g_strstrip(*line + n + 1));
+        return NULL;
+}
+
+guint64 process_rss(pid_t pid) {
+        g_autofree char *value = process_status(pid, "VmRSS");
+
+        assert_non_null(value);
+        return g_ascii_strtoull(value, NULL, 10) * 1024;
+}
+
+guint process_n_fds(pid_t pid) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/fd", (int) pid);
+        g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+        guint n = 0;
+
+        if (!dir)
+                fail_msg("cannot read %s", path);
+        while (g_dir_read_name(dir))
+                n++;
+        return n;
+}
+
+GArray *process_children(pid_t pid) {
+        GArray *children = g_array_new(false, false, sizeof(pid_t));
+        g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
+        const char *name;
+
+        while ((name = g_dir_read_name(dir))) {
+                pid_t child = (pid_t) g_ascii_strtoll(name, NULL, 10);
+
+                if (child > 0 && process_parent(child) == pid)
+                        g_array_append_val(children, child);
+        }
+        return children;
+}
+
+char *process_cgroup(pid_t pid) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/cgroup", (int) pid);
+        g_autofree char *text = read_file(path);
+        g_auto(GStrv) lines = g_strsplit(text ?: "", "\n", -1);
+
+        for (char **line = lines; *line; line++)
+                if (g_str_has_prefix(*line, "0::"))
+                        return g_strdup(*line + 3);
+        return NULL;
+}
+
+bool process_in_syscall(pid_t pid, long number) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/syscall", (int) pid);
+        g_autofree char *text = read_file(path);
+
+        return text && g_ascii_isdigit(text[0]) && g_ascii_strtoll(text, NULL, 10) == number;
+}
+
+bool process_is_sanitized(pid_t pid) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/maps", (int) pid);
+        g_autofree char *text = read_file(path);
+
+        /* A dynamic libasan, or the shadow of a static one. */
+        return text && (strstr(text, "libasan") || strstr(text, "7fff8000-10007fff8000"));
+}
+
+/* -- cgroups --------------------------------------------------------------------------------------------------------- */
+
+static const char *cgroup_base(void) {
+        struct statfs fs;
+
+        if (statfs("/sys/fs/cgroup", &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
+                return "/sys/fs/cgroup";
+        return "/sys/fs/cgroup/unified";
+}
+
+bool machine_is_hybrid(void) {
+        return strcmp(cgroup_base(), "/sys/fs/cgroup") != 0;
+}
+
+char *cgroup_file(const char *cgroup, const char *file) {
+        return g_build_filename(cgroup_base(), cgroup, file, NULL);
+}
+
+char *cgroup_v1_file(const char *controller, const char *cgroup, const char *file) {
+        return g_build_filename("/sys/fs/cgroup", controller, cgroup, file, NULL);
+}
+
+static bool cgroup_event(const char *cgroup, const char *line) {
+        g_autofree char *path = cgroup_file(cgroup, "cgroup.events");
+        g_autofree char *text = read_file(path);
+
+        assert_true(cgroup[0] == '/' && cgroup[1]);
+        return text && strstr(text, line);
+}
+
+bool cgroup_is_populated(const char *cgroup) {
+        return cgroup_event(cgroup, "populated 1");
+}
+
+bool cgroup_is_frozen(const char *cgroup) {
+        return cgroup_event(cgroup, "frozen 1");
+}
+
+void cgroup_wait_empty(const char *cgroup) {
+        WAIT_UNTIL(!cgroup_is_populated(cgroup));
+}
+
+static void add_pids(const char *path, GArray *pids) {
+        g_autofree char *procs = g_build_filename(path, "cgroup.procs", NULL);
+        g_autofree char *text = read_file(procs);
+        g_auto(GStrv) lines = g_strsplit(text ?: "", "\n", -1);
+        g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+        const char *name;
+
+        for (char **line = lines; *line; line++) {
+                pid_t pid = (pid_t) g_ascii_strtoll(*line, NULL, 10);
+                if (pid > 0)
+                        g_array_append_val(pids, pid);
+        }
+        while (dir && (name = g_dir_read_name(dir))) {
+                g_autofree char *child = g_build_filename(path, name, NULL);
+                if (g_file_test(child, G_FILE_TEST_IS_DIR))
+                        add_pids(child, pids);
+        }
+}
+
+GArray *cgroup_pids(const char *cgroup) {
+        g_autofree char *path = cgroup_file(cgroup, "");
+        GArray *pids = g_array_new(false, false, sizeof(pid_t));
+
+        add_pids(path, pids);
+        return pids;
+}
+
+/* -- units ------------------------------------------------------------------------------------------------------------- */
+
+char **units(Bus *bus, const char *pattern) {
+        g_autoptr(GVariant) reply = bus_call(bus, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER,
+                "ListUnitsByPatterns",
+                g_variant_new("(^as^as)", (const char *[]){ NULL }, (const char *[]){ pattern, NULL }));
+        g_autoptr(GVariantIter) list = NULL;
+        GPtrArray *names = g_ptr_array_new();
+        const char *name;
+
+        g_variant_get(reply, "(a(ssssssouso))", &list);
+        while (g_variant_iter_next(
+                list, "(&s&s&s&s&s&s&ou&s&o)", &name, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL))
+                g_ptr_array_add(names, g_strdup(name));
+        g_ptr_array_add(names, NULL);
+        return (char **) g_ptr_array_free(names, false);
+}
+
+guint count_units(Bus *bus, const char *pattern) {
+        g_auto(GStrv) names = units(bus, pattern);
+        return g_strv_length(names);
+}
+
+GVariant *unit_get(Bus *bus, const char *unit, const char *interface, const char *property) {
+        g_autofree char *name = g_strconcat(SYSTEMD_NAME ".", interface, NULL);
+        g_autoptr(GVariant) reply = bus_call(
+                bus, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "LoadUnit", g_variant_new("(s)", unit));
+        const char *path;
+
+        g_variant_get(reply, "(&o)", &path);
+        return bus_get(bus, SYSTEMD_NAME, path, name, property);
+}
+
+char *unit_get_string(Bus *bus, const char *unit, const char *interface, const char *property) {
+        g_autoptr(GVariant) value = unit_get(bus, unit, interface, property);
+        return g_variant_dup_string(value, NULL);
+}
+
+pid_t unit_main_pid(Bus *bus, const char *unit) {
+        g_autoptr(GVariant) value = unit_get(bus, unit, "Service", "MainPID");
+        pid_t pid = (pid_t) g_variant_get_uint32(value);
+
+        if (pid <= 1)
+                fail_msg("%s is not running", unit);
+        return pid;
+}
+
+pid_t node_pid(Bus *bus) {
+        return unit_main_pid(bus, NODE_UNIT);
+}
+
+pid_t keeper_pid(Bus *bus) {
+        return unit_main_pid(bus, KEEPER_UNIT);
+}
+
+void systemctl(const char *what, const char *unit) {
+        g_free(run_ok("systemctl", "--no-ask-password", what, unit, NULL));
+}
+
+static char *node_owner(Bus *bus) {
+        Event *event = bus_wait_reply(
+                bus, bus_send(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                             "GetNameOwner", g_variant_new("(s)", NODE_NAME)));
+        return event->type == G_DBUS_MESSAGE_TYPE_ERROR ? NULL : g_strdup(event->text);
+}
+
+bool node_has_name(Bus *bus) {
+        g_autofree char *owner = node_owner(bus);
+        return owner;
+}
+
+void node_wait_name(Bus *bus, bool owned) {
+        while (node_has_name(bus) != owned)
+                bus_wait(bus, "NameOwnerChanged", NODE_NAME);
+}
+
+void node_crash(Bus *bus) {
+        g_autofree char *before = node_owner(bus);
+        pid_t pid = node_pid(bus);
+
+        assert_non_null(before);
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        for (;;) {
+                g_autofree char *now = node_owner(bus);
+                if (now && strcmp(now, before) != 0)
+                        return;
+                bus_wait(bus, "NameOwnerChanged", NODE_NAME);
+        }
+}
+
+/* -- the journal --------------------------------------------------------------------------------------------------------- */
+
+char *journal(const char *option, ...) {
+        g_autofree char *out = NULL, *err = NULL;
+        g_autoptr(GPtrArray) argv = NULL;
+        va_list rest;
+
+        g_free(run_ok("journalctl", "--sync", NULL));
+        va_start(rest, option);
+        argv = collect(option, rest);
+        va_end(rest);
+        g_ptr_array_insert(argv, 0, (void *) "journalctl");
+        g_ptr_array_insert(argv, 1, (void *) "--quiet");
+        g_ptr_array_insert(argv, 2, (void *) "--no-pager");
+        g_ptr_array_insert(argv, 3, (void *) "--output=cat");
+        g_ptr_array_add(argv, NULL);
+        if (run_v(&out, &err, (char **) argv->pdata) != 0)
+                fail_msg("journalctl: %s", err);
+        return g_steal_pointer(&out);
+}
