@@ -73,11 +73,15 @@ cgroup_try_remove() {
         [ ! -d "$1" ]
 }
 
+cgroup_signal_kill() {
+        { echo 1 >"$1/cgroup.kill"; } 2>/dev/null
+}
+
 # End every process in a cgroup2 and below it, at once and without a race, and remove it.
 cgroup_kill() {
         local dir=$1
         [ -d "$dir" ] || return 0
-        echo 1 >"$dir/cgroup.kill" 2>/dev/null || return 1
+        cgroup_signal_kill "$dir" || return 1
         wait_until 100 cgroup_empty "$dir" || return 1
         wait_until 20 cgroup_try_remove "$dir"
 }

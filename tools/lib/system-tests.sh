@@ -59,7 +59,7 @@ system_tests() {
                 0)  passed=$((passed + 1));   printf 'ok      %s (%s s)\n' "$case" "$(since "$start")" ;;
                 77) skipped=$((skipped + 1)); printf 'SKIPPED %s\n' "$case" ;;
                 *)  failed=$((failed + 1));   printf 'FAILED  %s (%s s): %s\n' "$case" "$(since "$start")" "$log"
-                    sed -n '/^== journal/,$!p' "$log" | tail -n 40 | sed 's/^/        | /'
+                    { sed '/^== journal/,$d' "$log" | tail -n 40; sed -n '/^== journal/,$p' "$log" | tail -n 30; } | sed 's/^/        | /'
                     "$TOOLS/sandbox" stop "$name" 2>/dev/null
                     up=0 ;;
                 esac
