@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#define _GNU_SOURCE 1
 #include <fcntl.h>
 #include <fts.h>
 #include <linux/magic.h>
@@ -219,7 +218,8 @@ bool cgroup_has_controller(const char *controller) {
                 unit = strstr(own, "/user@");
                 end = unit ? strchr(unit + 1, '/') : NULL;
         }
-        if (asprintf(&name, "%s%.*s/cgroup.controllers", root, end ? (int) (end - own) : 0, end ? own : "") < 0) {
+        if (asprintf(&name, "%s%.*s/cgroup.controllers", root, end ? (int) (end - own) : 0, end ? own : "") <
+                0) {
                 name = NULL;
                 return false;
         }

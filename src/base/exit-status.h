@@ -6,10 +6,10 @@
 #include "base/string-table.h"
 
 typedef enum ExitCode {
-        EXIT_CODE_EXITED,       /* status: exit(3) status, 0..255 */
-        EXIT_CODE_KILLED,       /* status: signal number */
-        EXIT_CODE_DUMPED,       /* status: signal number; a core was written */
-        EXIT_CODE_LOST,         /* status: -1 */
+        EXIT_CODE_EXITED, /* status: exit(3) status, 0..255 */
+        EXIT_CODE_KILLED, /* status: signal number */
+        EXIT_CODE_DUMPED, /* status: signal number; a core was written */
+        EXIT_CODE_LOST,   /* status: -1 */
         _EXIT_CODE_MAX,
         _EXIT_CODE_INVALID = -EINVAL,
 } ExitCode;

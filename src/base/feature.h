@@ -9,9 +9,9 @@
 #include "base/string-table.h"
 
 typedef enum Feature {
-        FEATURE_PIDFDS,         /* systemd 255: PIDFDs= of a scope */
-        FEATURE_PIDFD_INFO,     /* Linux 6.15: PIDFD_INFO_EXIT */
-        FEATURE_CGROUP_KILL,    /* Linux 5.14: cgroup.kill */
+        FEATURE_PIDFDS,      /* systemd 255: PIDFDs= of a scope */
+        FEATURE_PIDFD_INFO,  /* Linux 6.15: PIDFD_INFO_EXIT */
+        FEATURE_CGROUP_KILL, /* Linux 5.14: cgroup.kill */
         _FEATURE_MAX,
         _FEATURE_INVALID = -EINVAL,
 } Feature;

@@ -16,7 +16,7 @@ int parse_u64(const char *s, uint64_t *ret) {
                 if (*s < '0' || *s > '9')
                         return -EINVAL;
                 if (__builtin_mul_overflow(v, UINT64_C(10), &v) ||
-                                __builtin_add_overflow(v, (uint64_t) (*s - '0'), &v))
+                        __builtin_add_overflow(v, (uint64_t) (*s - '0'), &v))
                         r = -ERANGE;
         }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -60,8 +59,8 @@ int proc_stat_read(pid_t pid, struct proc_stat *ret) {
         /* The name in field 2 may hold anything, also ")" and spaces; nothing after it does. */
         p = memrchr(buffer, ')', size);
         if (!p ||
-                        sscanf(p + 1, " %c %d %d %d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-                                        &state, &st.ppid, &st.pgrp, &st.session, &st.flags, &start_time) != 6)
+                sscanf(p + 1, " %c %d %d %d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+                        &state, &st.ppid, &st.pgrp, &st.session, &st.flags, &start_time) != 6)
                 return -EBADMSG;
 
         st.state = state;

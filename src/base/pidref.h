@@ -9,12 +9,12 @@
 
 /* Fields of /proc/PID/stat (proc(5)). */
 struct proc_stat {
-        char state;             /* R S D Z T t X I */
+        char state; /* R S D Z T t X I */
         pid_t ppid;
         pid_t pgrp;
         pid_t session;
-        unsigned flags;         /* PF_* of the kernel's sched.h */
-        uint64_t start_time;    /* clock ticks since boot; together with the pid unique within a boot */
+        unsigned flags;      /* PF_* of the kernel's sched.h */
+        uint64_t start_time; /* clock ticks since boot; together with the pid unique within a boot */
 };
 
 /* Forked but has not execed yet (PF_FORKNOEXEC, field 9; stable since 2.6). Still readable on a zombie. */
@@ -22,8 +22,8 @@ struct proc_stat {
 
 int proc_stat_read(pid_t pid, struct proc_stat *ret); /* -ESRCH: no such process */
 
-int pidfd_open_pid(pid_t pid);                         /* CLOEXEC; -ESRCH */
-int pidfd_kill(int pidfd, int signo);                  /* -ESRCH once reaped */
+int pidfd_open_pid(pid_t pid);        /* CLOEXEC; -ESRCH */
+int pidfd_kill(int pidfd, int signo); /* -ESRCH once reaped */
 
 /* The wait(2) status of an ended and reaped process that need not be our child: PIDFD_GET_INFO with
  * PIDFD_INFO_EXIT, Linux 6.15. -EAGAIN: not reaped yet (or still alive); -EOPNOTSUPP: this kernel cannot tell. */

@@ -10,18 +10,18 @@
 
 #include "base/macro.h"
 
-#define DECLARE_STRING_TABLE(name, type)                                                                      \
-        const char *name##_to_string(type value);                                                             \
+#define DECLARE_STRING_TABLE(name, type) \
+        const char *name##_to_string(type value); \
         type name##_from_string(const char *s)
 
-#define DEFINE_STRING_TABLE(name, type, table)                                                                \
-        const char *name##_to_string(type value) {                                                            \
-                return (int) value < 0 || (size_t) value >= ELEMENTSOF(table) ? NULL : table[value];          \
-        }                                                                                                     \
-        type name##_from_string(const char *s) {                                                              \
-                for (size_t i = 0; s && i < ELEMENTSOF(table); i++)                                           \
-                        if (table[i] && strcmp(table[i], s) == 0)                                             \
-                                return (type) i;                                                              \
-                return (type) -EINVAL;                                                                        \
-        }                                                                                                     \
+#define DEFINE_STRING_TABLE(name, type, table) \
+        const char *name##_to_string(type value) { \
+                return (int) value < 0 || (size_t) value >= ELEMENTSOF(table) ? NULL : table[value]; \
+        } \
+        type name##_from_string(const char *s) { \
+                for (size_t i = 0; s && i < ELEMENTSOF(table); i++) \
+                        if (table[i] && strcmp(table[i], s) == 0) \
+                                return (type) i; \
+                return (type) -EINVAL; \
+        } \
         struct name##_string_table_semicolon

@@ -29,46 +29,48 @@
 
 typedef enum KeeperMessageType {
         /* Node to keeper. */
-        KEEPER_HELLO = 1,       /* keeper_hello → KEEPER_WELCOME, then one KEEPER_CHILD a child */
-        KEEPER_REEXEC = 2,      /* reserved: re-execute in place; answered with KEEPER_DONE */
-        KEEPER_FORK = 16,       /* keeper_fork → KEEPER_FORKED */
-        KEEPER_SIGNAL = 17,     /* keeper_signal: to the main process, by pidfd → KEEPER_DONE */
+        KEEPER_HELLO = 1,        /* keeper_hello → KEEPER_WELCOME, then one KEEPER_CHILD a child */
+        KEEPER_REEXEC = 2,       /* reserved: re-execute in place; answered with KEEPER_DONE */
+        KEEPER_FORK = 16,        /* keeper_fork → KEEPER_FORKED */
+        KEEPER_SIGNAL = 17,      /* keeper_signal: to the main process, by pidfd → KEEPER_DONE */
         KEEPER_CLOSE_STDIN = 18, /* forget the write end of its stdin → KEEPER_DONE */
-        KEEPER_REAP = 19,       /* the exit record is saved: reap and forget the child → KEEPER_DONE */
+        KEEPER_REAP = 19,        /* the exit record is saved: reap and forget the child → KEEPER_DONE */
         KEEPER_KILL_CGROUP = 20, /* keeper_kill_cgroup: write cgroup.kill → KEEPER_DONE */
 
         /* Keeper to node. */
-        KEEPER_WELCOME = 64,    /* keeper_welcome */
-        KEEPER_CHILD = 65,      /* keeper_child + descriptors, after KEEPER_WELCOME */
-        KEEPER_FORKED = 66,     /* keeper_forked + descriptors */
-        KEEPER_EXITED = 67,     /* keeper_exited, unasked; again after each HELLO (in keeper_child) until KEEPER_REAP */
-        KEEPER_DONE = 68,       /* keeper_done */
+        KEEPER_WELCOME = 64, /* keeper_welcome */
+        KEEPER_CHILD = 65,   /* keeper_child + descriptors, after KEEPER_WELCOME */
+        KEEPER_FORKED = 66,  /* keeper_forked + descriptors */
+        KEEPER_EXITED =
+                67, /* keeper_exited, unasked; again after each HELLO (in keeper_child) until KEEPER_REAP */
+        KEEPER_DONE = 68, /* keeper_done */
 } KeeperMessageType;
 
 struct keeper_header {
-        uint32_t type;          /* KeeperMessageType */
-        uint32_t reserved;      /* 0 */
-        uint64_t child;         /* 0 where no child is meant */
+        uint32_t type;     /* KeeperMessageType */
+        uint32_t reserved; /* 0 */
+        uint64_t child;    /* 0 where no child is meant */
 };
 
 struct keeper_hello {
         struct keeper_header header;
-        uint32_t version_min;   /* what the node can speak */
+        uint32_t version_min; /* what the node can speak */
         uint32_t version_max;
 };
 
 struct keeper_welcome {
         struct keeper_header header;
-        uint32_t version;       /* the one to be spoken; 0 with error set: none in common (-EPROTONOSUPPORT), or -EBUSY */
+        uint32_t
+                version; /* the one to be spoken; 0 with error set: none in common (-EPROTONOSUPPORT), or -EBUSY */
         int32_t error;
-        uint32_t n_children;    /* so many KEEPER_CHILD follow */
+        uint32_t n_children; /* so many KEEPER_CHILD follow */
         uint32_t reserved;
 };
 
 /* What waitid(2) and the kernel's struct rusage say of an ended child, taken with WNOWAIT: the zombie stays until
  * KEEPER_REAP. */
 struct keeper_exit_record {
-        int32_t wait_status;    /* as wait(2) gives it */
+        int32_t wait_status; /* as wait(2) gives it */
         uint32_t reserved;
         uint64_t realtime_usec; /* when the keeper saw it */
         uint64_t monotonic_usec;
@@ -81,23 +83,24 @@ struct keeper_exit_record {
 
 struct keeper_fork {
         struct keeper_header header;
-        uint32_t flags;                 /* KEEPER_FORK_* */
-        char role[ROLE_NAME_MAX + 1];   /* for KEEPER_CHILD, the process title and messages */
+        uint32_t flags;               /* KEEPER_FORK_* */
+        char role[ROLE_NAME_MAX + 1]; /* for KEEPER_CHILD, the process title and messages */
         char pad[3];
 };
 
 struct keeper_forked {
         struct keeper_header header;
-        int32_t error;          /* 0, or negative errno: nothing was made (-EEXIST: the number is taken) */
+        int32_t error; /* 0, or negative errno: nothing was made (-EEXIST: the number is taken) */
         int32_t pid;
-        uint64_t start_time;    /* field 22 of /proc/PID/stat */
-        uint32_t fds;           /* KEEPER_FD_* in this order */
+        uint64_t start_time; /* field 22 of /proc/PID/stat */
+        uint32_t fds;        /* KEEPER_FD_* in this order */
         uint32_t reserved;
 };
 
 /* Which descriptors come with a message, always in this order. */
 #define KEEPER_FD_PIDFD (UINT32_C(1) << 0)
-#define KEEPER_FD_GATE (UINT32_C(1) << 1)  /* SOCK_SEQPACKET: the launch request goes in, gate_report comes out */
+#define KEEPER_FD_GATE \
+        (UINT32_C(1) << 1) /* SOCK_SEQPACKET: the launch request goes in, gate_report comes out */
 #define KEEPER_FD_STDIN (UINT32_C(1) << 2) /* write end, O_NONBLOCK */
 
 struct keeper_child {
@@ -106,16 +109,16 @@ struct keeper_child {
         char pad[3];
         int32_t pid;
         uint64_t start_time;
-        uint32_t fds;           /* KEEPER_FD_*: the gate only while it is open */
-        uint32_t execed;        /* 1: it has passed exec (asked of the kernel just now) */
-        uint32_t exited;        /* 1: exit below is true */
+        uint32_t fds;    /* KEEPER_FD_*: the gate only while it is open */
+        uint32_t execed; /* 1: it has passed exec (asked of the kernel just now) */
+        uint32_t exited; /* 1: exit below is true */
         uint32_t reserved;
         struct keeper_exit_record exit;
 };
 
 struct keeper_exited {
         struct keeper_header header;
-        uint32_t execed;        /* 1: it had passed exec; 0: it died in its set-up */
+        uint32_t execed; /* 1: it had passed exec; 0: it died in its set-up */
         uint32_t reserved;
         struct keeper_exit_record exit;
 };
@@ -128,11 +131,11 @@ struct keeper_signal {
 
 struct keeper_kill_cgroup {
         struct keeper_header header;
-        char path[4096];        /* below the hierarchy's root, NUL-terminated; only up to the NUL need be sent */
+        char path[4096]; /* below the hierarchy's root, NUL-terminated; only up to the NUL need be sent */
 };
 
 struct keeper_done {
         struct keeper_header header;
-        uint32_t request;       /* the KeeperMessageType that is done */
-        int32_t error;          /* 0 or negative errno; -ENOENT: no such child */
+        uint32_t request; /* the KeeperMessageType that is done */
+        int32_t error;    /* 0 or negative errno; -ENOENT: no such child */
 };

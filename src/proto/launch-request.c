@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#define _GNU_SOURCE 1
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -83,11 +82,11 @@ static bool assignments_are_valid(char *const *env) {
 static bool request_is_valid(const LaunchRequest *q) {
         bool to_path = q->output == LAUNCH_OUTPUT_FILE || q->output == LAUNCH_OUTPUT_APPEND;
 
-        return role_name_is_valid(q->role) && instance_name_is_valid(q->instance) && q->command && q->command[0] &&
-                        assignments_are_valid(q->base_environment) && assignments_are_valid(q->environment) &&
-                        launch_output_to_string(q->output) && to_path == !!q->output_path &&
-                        (!q->nice_set || (q->nice >= -20 && q->nice <= 19)) &&
-                        q->limits_set >> RLIM_NLIMITS == 0;
+        return role_name_is_valid(q->role) && instance_name_is_valid(q->instance) && q->command &&
+               q->command[0] && assignments_are_valid(q->base_environment) &&
+               assignments_are_valid(q->environment) && launch_output_to_string(q->output) &&
+               to_path == !!q->output_path && (!q->nice_set || (q->nice >= -20 && q->nice <= 19)) &&
+               q->limits_set >> RLIM_NLIMITS == 0;
 }
 
 /* Writing */
@@ -279,7 +278,7 @@ int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
 
                 /* Arrays and limits come once an element, everything else once. */
                 if (record.tag != TAG_COMMAND && record.tag != TAG_BASE_ENVIRONMENT &&
-                                record.tag != TAG_ENVIRONMENT && record.tag != TAG_LIMIT) {
+                        record.tag != TAG_ENVIRONMENT && record.tag != TAG_LIMIT) {
                         if (seen & (UINT64_C(1) << record.tag))
                                 return -EBADMSG;
                         seen |= UINT64_C(1) << record.tag;

@@ -20,7 +20,7 @@
 typedef enum LaunchOutput {
         LAUNCH_OUTPUT_JOURNAL,
         LAUNCH_OUTPUT_NULL,
-        LAUNCH_OUTPUT_FILE,     /* created or emptied, then written by the role's user */
+        LAUNCH_OUTPUT_FILE, /* created or emptied, then written by the role's user */
         LAUNCH_OUTPUT_APPEND,
         _LAUNCH_OUTPUT_MAX,
         _LAUNCH_OUTPUT_INVALID = -EINVAL,
@@ -31,19 +31,19 @@ DECLARE_STRING_TABLE(launch_output, LaunchOutput); /* journal null file append *
 typedef struct LaunchRequest {
         char *role;
         char *instance;
-        char *scope;                    /* unit name, for messages */
-        char **command;                 /* NULL-terminated; at least one */
-        char **base_environment;        /* NAME=VALUE: before HOME, USER, LOGNAME, SHELL of the user */
-        char **environment;             /* NAME=VALUE: after them */
-        char *working_directory;        /* NULL: / */
-        char *user;                     /* NULL: stay; name or number */
-        char *group;                    /* NULL: the user's own; name or number */
+        char *scope;             /* unit name, for messages */
+        char **command;          /* NULL-terminated; at least one */
+        char **base_environment; /* NAME=VALUE: before HOME, USER, LOGNAME, SHELL of the user */
+        char **environment;      /* NAME=VALUE: after them */
+        char *working_directory; /* NULL: / */
+        char *user;              /* NULL: stay; name or number */
+        char *group;             /* NULL: the user's own; name or number */
         LaunchOutput output;
-        char *output_path;              /* for file and append */
+        char *output_path; /* for file and append */
         bool nice_set;
         int nice;
-        uint64_t limits_set;            /* bit RLIMIT_x */
-        uint64_t limits[RLIM_NLIMITS];  /* soft and hard; UINT64_MAX: infinity */
+        uint64_t limits_set;           /* bit RLIMIT_x */
+        uint64_t limits[RLIM_NLIMITS]; /* soft and hard; UINT64_MAX: infinity */
 } LaunchRequest;
 
 /* Into a new sealed memfd; returns it. Does not keep pointers. -E2BIG. */
@@ -62,12 +62,12 @@ int launch_request_parse(const void *data, size_t size, LaunchRequest **ret);
 
 /* Where the set-up of a child failed. The order is the order of the set-up. */
 typedef enum LaunchStage {
-        LAUNCH_STAGE_REQUEST,           /* the request could not be read */
-        LAUNCH_STAGE_USER,              /* user or group unknown, or not to be assumed */
-        LAUNCH_STAGE_SESSION,           /* setsid, signals */
+        LAUNCH_STAGE_REQUEST, /* the request could not be read */
+        LAUNCH_STAGE_USER,    /* user or group unknown, or not to be assumed */
+        LAUNCH_STAGE_SESSION, /* setsid, signals */
         LAUNCH_STAGE_STDIN,
         LAUNCH_STAGE_OUTPUT,
-        LAUNCH_STAGE_LIMITS,            /* nice, resource limits, oom_score_adj */
+        LAUNCH_STAGE_LIMITS, /* nice, resource limits, oom_score_adj */
         LAUNCH_STAGE_DIRECTORY,
         LAUNCH_STAGE_ENVIRONMENT,
         LAUNCH_STAGE_EXEC,
@@ -82,14 +82,14 @@ DECLARE_STRING_TABLE(launch_stage, LaunchStage);
 /* Node to child: opens the gate. Comes with one descriptor, the memfd. */
 struct gate_open {
         uint32_t magic;
-        uint32_t version;               /* LAUNCH_REQUEST_VERSION */
+        uint32_t version; /* LAUNCH_REQUEST_VERSION */
 };
 
 /* Child to node. */
 struct gate_report {
         uint32_t magic;
-        uint32_t stage;                 /* LaunchStage */
-        int32_t error;                  /* negative errno */
-        uint32_t warning;               /* 1: the set-up goes on; 0: the child exits now */
-        char text[512];                 /* for people, NUL-terminated: 'cannot execute "/x": No such file or directory' */
+        uint32_t stage;   /* LaunchStage */
+        int32_t error;    /* negative errno */
+        uint32_t warning; /* 1: the set-up goes on; 0: the child exits now */
+        char text[512];   /* for people, NUL-terminated: 'cannot execute "/x": No such file or directory' */
 };

@@ -8,25 +8,25 @@
 
 #define NODE_ERROR_PREFIX "org.architect.Node.Error."
 
-#define NODE_ERRORS(X)                                                                                        \
-        X(NO_SUCH_ROLE, NODE_ERROR_PREFIX "NoSuchRole", ENOENT)                                               \
-        X(ROLE_EXISTS, NODE_ERROR_PREFIX "RoleExists", EEXIST)                                                \
-        X(ROLE_NOT_RUNNING, NODE_ERROR_PREFIX "RoleNotRunning", ESRCH)                                        \
-        X(ROLE_RUNNING, NODE_ERROR_PREFIX "RoleRunning", EBUSY)                                               \
-        X(INVALID_ROLE_NAME, NODE_ERROR_PREFIX "InvalidRoleName", EINVAL)                                     \
-        X(START_CANCELLED, NODE_ERROR_PREFIX "StartCancelled", ECANCELED)                                     \
-        X(STOP_TIMED_OUT, NODE_ERROR_PREFIX "StopTimedOut", ETIMEDOUT)                                        \
-        X(NO_INPUT, NODE_ERROR_PREFIX "NoInput", EPIPE)                                                       \
-        X(INPUT_FULL, NODE_ERROR_PREFIX "InputFull", ENOBUFS)                                                 \
-        X(SETUP_FAILED, NODE_ERROR_PREFIX "SetupFailed", EIO)                                                 \
-        X(EXEC_FAILED, NODE_ERROR_PREFIX "ExecFailed", ENOEXEC)                                               \
-        X(SCOPE_FAILED, NODE_ERROR_PREFIX "ScopeFailed", EREMOTEIO)                                           \
-        X(KEEPER_UNAVAILABLE, NODE_ERROR_PREFIX "KeeperUnavailable", EHOSTDOWN)                               \
-        X(SHUTTING_DOWN, NODE_ERROR_PREFIX "ShuttingDown", ESHUTDOWN)                                         \
-        X(LIMIT_REACHED, NODE_ERROR_PREFIX "LimitReached", EDQUOT)                                            \
-        X(INVALID_ARGS, "org.freedesktop.DBus.Error.InvalidArgs", EINVAL)                                     \
-        X(ACCESS_DENIED, "org.freedesktop.DBus.Error.AccessDenied", EACCES)                                   \
-        X(NOT_SUPPORTED, "org.freedesktop.DBus.Error.NotSupported", EOPNOTSUPP)                               \
+#define NODE_ERRORS(X) \
+        X(NO_SUCH_ROLE, NODE_ERROR_PREFIX "NoSuchRole", ENOENT) \
+        X(ROLE_EXISTS, NODE_ERROR_PREFIX "RoleExists", EEXIST) \
+        X(ROLE_NOT_RUNNING, NODE_ERROR_PREFIX "RoleNotRunning", ESRCH) \
+        X(ROLE_RUNNING, NODE_ERROR_PREFIX "RoleRunning", EBUSY) \
+        X(INVALID_ROLE_NAME, NODE_ERROR_PREFIX "InvalidRoleName", EINVAL) \
+        X(START_CANCELLED, NODE_ERROR_PREFIX "StartCancelled", ECANCELED) \
+        X(STOP_TIMED_OUT, NODE_ERROR_PREFIX "StopTimedOut", ETIMEDOUT) \
+        X(NO_INPUT, NODE_ERROR_PREFIX "NoInput", EPIPE) \
+        X(INPUT_FULL, NODE_ERROR_PREFIX "InputFull", ENOBUFS) \
+        X(SETUP_FAILED, NODE_ERROR_PREFIX "SetupFailed", EIO) \
+        X(EXEC_FAILED, NODE_ERROR_PREFIX "ExecFailed", ENOEXEC) \
+        X(SCOPE_FAILED, NODE_ERROR_PREFIX "ScopeFailed", EREMOTEIO) \
+        X(KEEPER_UNAVAILABLE, NODE_ERROR_PREFIX "KeeperUnavailable", EHOSTDOWN) \
+        X(SHUTTING_DOWN, NODE_ERROR_PREFIX "ShuttingDown", ESHUTDOWN) \
+        X(LIMIT_REACHED, NODE_ERROR_PREFIX "LimitReached", EDQUOT) \
+        X(INVALID_ARGS, "org.freedesktop.DBus.Error.InvalidArgs", EINVAL) \
+        X(ACCESS_DENIED, "org.freedesktop.DBus.Error.AccessDenied", EACCES) \
+        X(NOT_SUPPORTED, "org.freedesktop.DBus.Error.NotSupported", EOPNOTSUPP) \
         X(IO_ERROR, "org.freedesktop.DBus.Error.IOError", EIO)
 
 typedef enum NodeError {

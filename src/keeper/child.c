@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "base/pidref.h"
+#include "keeper/child.h"
+#include "keeper/exec-invoke.h"
+#include "keeper/keeper-log.h"
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+/* The C library's waitid() drops the last argument, and with it the rusage that WNOWAIT gives too. */
+static int waitid_pidfd(int pidfd, siginfo_t *ret_info, struct rusage *ret_usage, int options) {
+        memset(ret_info, 0, sizeof(*ret_info));
+        return syscall(SYS_waitid, P_PIDFD, pidfd, ret_info, options, ret_usage) < 0 ? -errno : 0;
+}
+
+static uint64_t now_usec(clockid_t clock) {
+        struct timespec ts;
+
+        if (clock_gettime(clock, &ts) < 0)
+                return 0;
+        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
+}
+
+static uint64_t timeval_usec(const struct timeval *tv) {
+        return (uint64_t) tv->tv_sec * USEC_PER_SEC + (uint64_t) tv->tv_usec;
+}
+
+static void set_title(const struct keeper_self *self, const char *role) {
+        char title[ROLE_NAME_MAX + 3], comm[16];
+
+        (void) snprintf(comm, sizeof(comm), "(%.13s)", role);
+        (void) prctl(PR_SET_NAME, comm);
+
+        /* The last byte stays NUL: without it the kernel takes the environment for more of the command line. */
+        (void) snprintf(title, sizeof(title), "(%s)", role);
+        memset(self->arguments, 0, self->arguments_size);
+        if (self->arguments_size > 0)
+                (void) snprintf(self->arguments, self->arguments_size, "%s", title);
+}
+
+static _noreturn_ void child_main(
+        const struct keeper_self *self, const char *role, int gate_fd, int stdin_fd) {
+        /* First of all: among what was cloned are other roles' gates and the write ends of their stdin, and a role that
+         * waits for an EOF would wait for us too. */
+        if (exec_die_with_keeper(self) < 0 || fd_close_all_except((int[]){ gate_fd, stdin_fd }, 2) < 0)
+                _exit(EXEC_FAILED);
+
+        set_title(self, role);
+        exec_invoke(self, gate_fd, stdin_fd);
+}
+
+/* clone3 rather than fork() and pidfd_open(): one call, and -EAGAIN or -EMFILE leave nothing behind. Without CLONE_VM it is a
+ * fork; only the C library's idea of its thread id is stale in the child, and nothing there asks for it. */
+static pid_t clone_with_pidfd(int *ret_pidfd) {
+        struct clone_args args = {
+                .flags = CLONE_PIDFD,
+                .pidfd = (uint64_t) (uintptr_t) ret_pidfd,
+                .exit_signal = SIGCHLD,
+        };
+        long pid = syscall(SYS_clone3, &args, sizeof(args));
+
+        return pid < 0 ? -errno : (pid_t) pid;
+}
+
+int child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags, Child **ret) {
+        int gate[2] = { -EBADF, -EBADF }, input[2] = { -EBADF, -EBADF }, r;
+        struct proc_stat stat;
+        Child *child;
+
+        child = calloc(1, sizeof(*child));
+        if (!child)
+                return -ENOMEM;
+
+        child->id = id;
+        (void) snprintf(child->role, sizeof(child->role), "%s", role);
+        child->pidfd = child->gate_fd = child->stdin_fd = -EBADF;
+        child->pidfd_watch = (struct watch){ .type = WATCH_PIDFD, .child = child };
+        child->gate_watch = (struct watch){ .type = WATCH_GATE, .child = child };
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate) < 0 ||
+                ((flags & KEEPER_FORK_STDIN_PIPE) && pipe2(input, O_CLOEXEC) < 0)) {
+                r = -errno;
+                goto finish;
+        }
+
+        /* O_NONBLOCK belongs to the open file: on the ends that node and keeper share, never on the child's. */
+        r = fd_nonblock(gate[0], true);
+        if (r >= 0 && input[1] >= 0)
+                r = fd_nonblock(input[1], true);
+        if (r < 0)
+                goto finish;
+
+        child->pid = clone_with_pidfd(&child->pidfd);
+        if (child->pid == 0)
+                child_main(self, role, gate[1], input[0]);
+        if (child->pid < 0) {
+                r = child->pid;
+                goto finish;
+        }
+
+        /* Before the child's ends are closed here: so each child leaves room for the descriptor that
+         * child_has_execed() will need, however near the limit is. */
+        r = proc_stat_read(child->pid, &stat);
+        if (r < 0) {
+                child_kill(child);
+                goto finish;
+        }
+
+        child->start_time = stat.start_time;
+        child->gate_fd = fd_steal(&gate[0]);
+        child->stdin_fd = fd_steal(&input[1]);
+        *ret = child;
+        child = NULL;
+
+finish:
+        for (size_t i = 0; i < 2; i++) {
+                (void) fd_close(gate[i]);
+                (void) fd_close(input[i]);
+        }
+        (void) child_free(child);
+        return r;
+}
+
+Child *child_free(Child *child) {
+        if (!child)
+                return NULL;
+
+        (void) fd_close(child->pidfd);
+        (void) fd_close(child->gate_fd);
+        (void) fd_close(child->stdin_fd);
+        free(child);
+        return NULL;
+}
+
+bool child_has_execed(const Child *child) {
+        struct proc_stat stat;
+        int r = proc_stat_read(child->pid, &stat);
+
+        if (r < 0) {
+                /* child_new() saw to it that this does not happen. If it does: the status is true in any case, and
+                 * "failed to start" would be a statement that nobody has made. */
+                log_warning("Cannot read how far the child of role %s got, taking it for started: %s",
+                        child->role, strerror(-r));
+                return true;
+        }
+
+        return !(stat.flags & PROC_STAT_FORKNOEXEC);
+}
+
+int child_check_exit(Child *child) {
+        struct rusage usage;
+        siginfo_t info;
+        int r;
+
+        if (child->exited)
+                return 1;
+
+        r = waitid_pidfd(child->pidfd, &info, &usage, WEXITED | WNOHANG | WNOWAIT);
+        if (r < 0)
+                return r;
+        if (info.si_pid == 0)
+                return 0;
+
+        child->exit = (struct keeper_exit_record){
+                .wait_status = info.si_code == CLD_EXITED   ? (info.si_status & 0xff) << 8
+                               : info.si_code == CLD_DUMPED ? info.si_status | 0x80
+                                                            : info.si_status,
+                .realtime_usec = now_usec(CLOCK_REALTIME),
+                .monotonic_usec = now_usec(CLOCK_MONOTONIC),
+                .cpu_user_usec = timeval_usec(&usage.ru_utime),
+                .cpu_system_usec = timeval_usec(&usage.ru_stime),
+                .maxrss_bytes = (uint64_t) usage.ru_maxrss * 1024,
+        };
+        child->execed = child_has_execed(child);
+        child->exited = true;
+        return 1;
+}
+
+int child_reap(Child *child) {
+        siginfo_t info;
+        struct rusage usage;
+
+        return waitid_pidfd(child->pidfd, &info, &usage, WEXITED | WNOHANG);
+}
+
+void child_kill(Child *child) {
+        (void) pidfd_kill(child->pidfd, SIGKILL);
+        (void) waitid_pidfd(child->pidfd, &(siginfo_t){ 0 }, &(struct rusage){ 0 }, WEXITED);
+}
+
+size_t child_fds(const Child *child, int ret_fds[static 3], uint32_t *ret_mask) {
+        size_t n = 0;
+
+        ret_fds[n++] = child->pidfd;
+        *ret_mask = KEEPER_FD_PIDFD;
+        if (child->gate_fd >= 0) {
+                ret_fds[n++] = child->gate_fd;
+                *ret_mask |= KEEPER_FD_GATE;
+        }
+        if (child->stdin_fd >= 0) {
+                ret_fds[n++] = child->stdin_fd;
+                *ret_mask |= KEEPER_FD_STDIN;
+        }
+
+        return n;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* One child of the keeper: from the clone, through its wait at the gate, to its zombie and the reaping of it. What the
+ * child itself does after the gate is in exec-invoke. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "proto/keeper-protocol.h"
+
+/* What a child has to know of the keeper it was cloned from. */
+struct keeper_self {
+        pid_t pid;
+        struct rlimit nofile; /* as we found it; ours is raised, a role's is not */
+        char *arguments;      /* where ps finds our command line, and how much of it there is */
+        size_t arguments_size;
+};
+
+typedef struct Child Child;
+
+/* What an epoll event belongs to. */
+typedef enum WatchType {
+        WATCH_LISTENER,
+        WATCH_NODE,
+        WATCH_REFUSED,
+        WATCH_PIDFD,
+        WATCH_GATE,
+} WatchType;
+
+struct watch {
+        WatchType type;
+        Child *child;
+};
+
+struct Child {
+        Child *next;
+        uint64_t id;
+        char role[ROLE_NAME_MAX + 1];
+        pid_t pid; /* ours until it is reaped: nobody else can get it */
+        uint64_t start_time;
+
+        int pidfd;
+        int gate_fd;  /* the copy that keeps a gate open over a restart of the node; until it hangs up */
+        int stdin_fd; /* until KEEPER_CLOSE_STDIN or the end of the child */
+        struct watch pidfd_watch;
+        struct watch gate_watch;
+        bool gate_hung_up; /* to be closed once the reply that lends it is out */
+
+        bool exited; /* then it is a zombie, and what follows is true */
+        bool execed;
+        struct keeper_exit_record exit;
+
+        /* What the node has still to hear of it: flags, not messages, so that nothing grows while it does not listen. */
+        bool announce;  /* a KEEPER_CHILD after its HELLO */
+        bool tell_exit; /* a KEEPER_EXITED */
+};
+
+int child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags, Child **ret);
+Child *child_free(Child *child);
+
+/* Whether it has passed exec, asked of the kernel. */
+bool child_has_execed(const Child *child);
+
+/* Takes the record of a child that has ended and leaves its zombie. 1: it has ended; 0: not yet. */
+int child_check_exit(Child *child);
+
+/* Reaps the zombie. */
+int child_reap(Child *child);
+
+/* Takes back a clone that nobody has heard of yet: waits for its end, which is at hand, and reaps it. */
+void child_kill(Child *child);
+
+/* The descriptors to be lent, in the order of the protocol. Returns their number. */
+size_t child_fds(const Child *child, int ret_fds[static 3], uint32_t *ret_mask);

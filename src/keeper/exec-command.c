@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "keeper/exec-command.h"
+#include "keeper/exec-environment.h"
+#include "keeper/exec-report.h"
+
+#define INTERPRETER_MAX 256
+#define ELF_PHNUM_MAX 64
+
+static bool read_at(int fd, void *buffer, size_t size, uint64_t offset) {
+        return pread(fd, buffer, size, (off_t) offset) == (ssize_t) size;
+}
+
+/* Where the name of a program's loader is in its file. */
+static bool find_loader(
+        int fd, const unsigned char ident[static EI_NIDENT], uint64_t *ret_offset, uint64_t *ret_size) {
+        union {
+                Elf32_Ehdr e32;
+                Elf64_Ehdr e64;
+        } header;
+        const bool wide = ident[EI_CLASS] == ELFCLASS64;
+
+        if (!read_at(fd, &header, wide ? sizeof(header.e64) : sizeof(header.e32), 0))
+                return false;
+
+        for (unsigned i = 0; i < (wide ? header.e64.e_phnum : header.e32.e_phnum) && i < ELF_PHNUM_MAX; i++) {
+                Elf32_Phdr p32;
+                Elf64_Phdr p64;
+
+                if (wide ? !read_at(fd, &p64, sizeof(p64), header.e64.e_phoff + i * sizeof(p64))
+                         : !read_at(fd, &p32, sizeof(p32), header.e32.e_phoff + i * sizeof(p32)))
+                        return false;
+                if ((wide ? p64.p_type : p32.p_type) == PT_INTERP) {
+                        *ret_offset = wide ? p64.p_offset : p32.p_offset;
+                        *ret_size = wide ? p64.p_filesz : p32.p_filesz;
+                        return true;
+                }
+        }
+
+        return false;
+}
+
+/* What the kernel runs a file with: the interpreter of a script, the loader of a program. */
+static bool find_interpreter(const char *path, char ret[static INTERPRETER_MAX]) {
+        char start[INTERPRETER_MAX];
+        uint64_t offset, size;
+        autofd fd = -EBADF;
+        char *p;
+        ssize_t n;
+
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        if (fd < 0)
+                return false;
+        n = pread(fd, start, sizeof(start) - 1, 0);
+        if (n < 0)
+                return false;
+        start[n] = '\0';
+
+        if (n >= EI_NIDENT && memcmp(start, ELFMAG, SELFMAG) == 0) {
+                if (!find_loader(fd, (const unsigned char *) start, &offset, &size) || size == 0 ||
+                        size >= INTERPRETER_MAX || !read_at(fd, ret, size, offset))
+                        return false;
+                ret[size] = '\0';
+                return true;
+        }
+
+        if (strncmp(start, "#!", 2) != 0)
+                return false;
+        p = start + 2 + strspn(start + 2, " \t");
+        p[strcspn(p, " \t\n")] = '\0';
+        (void) snprintf(ret, INTERPRETER_MAX, "%s", p);
+        return *p != '\0';
+}
+
+static _noreturn_ void fail(int gate_fd, const char *path, int error) {
+        char interpreter[INTERPRETER_MAX];
+        const char *reason = strerror(error);
+        struct stat st;
+
+        if (stat(path, &st) < 0)
+                gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -error, "cannot execute %s: %s", QUOTED(path), reason);
+
+        if (error == ENOENT) {
+                if (!find_interpreter(path, interpreter))
+                        gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -error,
+                                "cannot execute %s: the interpreter it needs does not exist", QUOTED(path));
+                if (access(interpreter, F_OK) < 0)
+                        gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -error,
+                                "cannot execute %s: its interpreter %s does not exist", QUOTED(path),
+                                QUOTED(interpreter));
+                gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -error,
+                        "cannot execute %s: an interpreter that its interpreter %s needs does not exist",
+                        QUOTED(path), QUOTED(interpreter));
+        }
+
+        if (error == EACCES && S_ISDIR(st.st_mode))
+                reason = "it is a directory";
+        else if (error == EACCES && access(path, X_OK) < 0)
+                reason = "Permission denied (it is not executable)";
+        else if (error == EACCES && find_interpreter(path, interpreter) && access(interpreter, X_OK) < 0)
+                gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -error,
+                        "cannot execute %s: its interpreter %s is not executable", QUOTED(path),
+                        QUOTED(interpreter));
+        else if (error == ENOEXEC)
+                reason = "it is neither a program for this machine nor a script that begins with #!";
+
+        gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -error, "cannot execute %s: %s", QUOTED(path), reason);
+}
+
+/* execvpe() would hand a file of unknown format to /bin/sh, and search our PATH instead of the role's. */
+static _noreturn_ void search(int gate_fd, char *const *argv, char *const *env) {
+        const char *path = environment_get(env, "PATH"), *p = path, *end;
+        char *refused = NULL;
+
+        for (;; p = end + 1) {
+                char *candidate;
+                int error;
+
+                end = strchrnul(p, ':');
+                if (asprintf(&candidate, "%.*s%s%s", (int) (end - p), p, end > p ? "/" : "", argv[0]) < 0)
+                        gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -ENOMEM, "cannot search for %s: %s",
+                                QUOTED(argv[0]), strerror(ENOMEM));
+
+                (void) execve(candidate, argv, env);
+                error = errno;
+
+                /* As a shell would: go on where there is nothing, or nothing we may run; but what is there and fails is
+                 * what was meant. access() is asked because ENOENT is also a missing interpreter. */
+                if (error == EACCES && !refused)
+                        refused = candidate;
+                else if (error != EACCES && error != ENOTDIR &&
+                         (error != ENOENT || access(candidate, F_OK) >= 0))
+                        fail(gate_fd, candidate, error);
+                if (!*end)
+                        break;
+        }
+
+        if (refused)
+                fail(gate_fd, refused, EACCES);
+        gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -ENOENT, "cannot execute %s: it is in no directory of PATH %s",
+                QUOTED(argv[0]), QUOTED(path));
+}
+
+void command_exec(int gate_fd, char *const *argv, char *const *env) {
+        if (!*argv[0])
+                gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -ENOENT, "cannot execute a command without a name");
+        if (!strchr(argv[0], '/'))
+                search(gate_fd, argv, env);
+
+        (void) execve(argv[0], argv, env);
+        fail(gate_fd, argv[0], errno);
+}

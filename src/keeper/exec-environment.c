@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/macro.h"
+#include "keeper/exec-environment.h"
+
+struct entry {
+        char *assignment;
+        size_t position;
+};
+
+static int compare_names(const void *a, const void *b) {
+        const char *x = ((const struct entry *) a)->assignment, *y = ((const struct entry *) b)->assignment;
+        size_t n = strcspn(x, "="), m = strcspn(y, "=");
+        int r = memcmp(x, y, n < m ? n : m);
+
+        return r != 0 ? r : (n > m) - (n < m);
+}
+
+static int compare_entries(const void *a, const void *b) {
+        size_t x = ((const struct entry *) a)->position, y = ((const struct entry *) b)->position;
+        int r = compare_names(a, b);
+
+        return r != 0 ? r : (x > y) - (x < y);
+}
+
+static size_t count(char *const *strings) {
+        size_t n = 0;
+
+        for (; strings && *strings; strings++)
+                n++;
+        return n;
+}
+
+static int assign(const char *name, const char *value, char **ret) {
+        return asprintf(ret, "%s=%s", name, value) < 0 ? -ENOMEM : 0;
+}
+
+/* Keeps the last of each name, in place. By sorting: a list of ten thousand is unusual, but legal. */
+static int drop_overridden(char **env) {
+        _cleanup_free_ struct entry *entries = NULL;
+        const size_t n = count(env);
+        size_t k = 0;
+
+        entries = calloc(n, sizeof(*entries));
+        if (!entries)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < n; i++)
+                entries[i] = (struct entry){ .assignment = env[i], .position = i };
+        qsort(entries, n, sizeof(*entries), compare_entries);
+
+        for (size_t i = 0; i + 1 < n; i++)
+                if (compare_names(&entries[i], &entries[i + 1]) == 0)
+                        env[entries[i].position] = NULL;
+
+        for (size_t i = 0; i < n; i++)
+                if (env[i])
+                        env[k++] = env[i];
+        env[k] = NULL;
+        return 0;
+}
+
+int environment_build(const LaunchRequest *q, const struct identity *who, char ***ret) {
+        const size_t n_base = count(q->base_environment), n_own = count(q->environment);
+        char **env;
+        size_t n = 0;
+        int r;
+
+        /* Never freed: the exec takes it, or the process ends. */
+        env = calloc(1 + n_base + 4 + n_own + 2 + 1, sizeof(*env));
+        if (!env)
+                return -ENOMEM;
+
+        r = assign("PATH", DEFAULT_PATH, &env[n++]);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n_base; i++)
+                env[n++] = q->base_environment[i];
+
+        if ((r = assign("HOME", who->home, &env[n++])) < 0 ||
+                (r = assign("USER", who->name, &env[n++])) < 0 ||
+                (r = assign("LOGNAME", who->name, &env[n++])) < 0 ||
+                (r = assign("SHELL", who->shell, &env[n++])) < 0)
+                return r;
+        for (size_t i = 0; i < n_own; i++)
+                env[n++] = q->environment[i];
+
+        if ((r = assign("ARCHITECT_ROLE", q->role, &env[n++])) < 0 ||
+                (r = assign("ARCHITECT_INSTANCE", q->instance, &env[n++])) < 0)
+                return r;
+
+        r = drop_overridden(env);
+        if (r < 0)
+                return r;
+
+        *ret = env;
+        return 0;
+}
+
+const char *environment_get(char *const *env, const char *name) {
+        const size_t n = strlen(name);
+
+        for (; *env; env++)
+                if (strncmp(*env, name, n) == 0 && (*env)[n] == '=')
+                        return *env + n + 1;
+        return NULL;
+}

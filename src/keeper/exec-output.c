@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "keeper/exec-output.h"
+#include "keeper/exec-report.h"
+
+#define JOURNAL_STREAM_SOCKET "/run/systemd/journal/stdout"
+#define JOURNAL_CONNECT_SEC 5
+#define JOURNAL_SNDBUF (8 * 1024 * 1024)
+
+void stdin_connect(int gate_fd, int stdin_fd) {
+        int fd = stdin_fd;
+
+        if (fd < 0)
+                fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || dup2(fd, STDIN_FILENO) < 0) {
+                int error = errno;
+
+                gate_fail(gate_fd, LAUNCH_STAGE_STDIN, -error, "cannot connect stdin to %s: %s",
+                        stdin_fd < 0 ? "/dev/null" : "its pipe", strerror(error));
+        }
+
+        (void) fd_close(fd);
+}
+
+/* What sd_journal_stream_fd(3) does, without its library. Called in the role's scope, so that journald finds the unit. */
+static int journal_stream(const char *identifier) {
+        const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = JOURNAL_STREAM_SOCKET };
+        const struct timeval patience = { .tv_sec = JOURNAL_CONNECT_SEC }, for_ever = { 0 };
+        const int size = JOURNAL_SNDBUF;
+        autofd fd = -EBADF;
+        char header[256];
+        int n;
+
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+
+        /* A journald that hangs keeps its queue full: then go without it. Once connected a role waits for it, as any
+         * service does. */
+        if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
+                connect(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 ||
+                shutdown(fd, SHUT_RD) < 0)
+                return -errno;
+        if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
+                (void) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+
+        /* Identifier, no unit of our own saying, priority, prefixes are levels; not to syslog, kmsg, console. */
+        n = snprintf(header, sizeof(header), "%s\n\n%d\n1\n0\n0\n0\n", identifier, LOG_INFO);
+        if (send(fd, header, (size_t) n, MSG_NOSIGNAL) != n)
+                return errno > 0 ? -errno : -EIO;
+        if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &for_ever, sizeof(for_ever)) < 0)
+                return -errno;
+
+        return fd_steal(&fd);
+}
+
+static int open_file(const LaunchRequest *q) {
+        const int how = q->output == LAUNCH_OUTPUT_APPEND ? O_APPEND : O_TRUNC;
+        autofd fd = -EBADF;
+        int r;
+
+        /* Non-blocking only for the open: a FIFO without a reader is an error, not a wait for ever. */
+        fd = open(q->output_path, O_WRONLY | O_CREAT | O_NOCTTY | O_CLOEXEC | O_NONBLOCK | how, 0666);
+        if (fd < 0)
+                return -errno;
+
+        r = fd_nonblock(fd, false);
+        return r < 0 ? r : fd_steal(&fd);
+}
+
+static bool is_fifo(const char *path) {
+        struct stat st;
+
+        return stat(path, &st) >= 0 && S_ISFIFO(st.st_mode);
+}
+
+static int open_output(
+        int gate_fd, const struct keeper_self *self, const LaunchRequest *q, const struct identity *who) {
+        int fd;
+
+        switch (q->output) {
+        case LAUNCH_OUTPUT_FILE:
+        case LAUNCH_OUTPUT_APPEND:
+                identity_borrow(gate_fd, self, who);
+                fd = open_file(q);
+                if (fd < 0)
+                        gate_fail(gate_fd, LAUNCH_STAGE_OUTPUT, fd,
+                                "cannot open %s for output as user %s: %s", QUOTED(q->output_path),
+                                QUOTED(who->name),
+                                fd == -ENXIO && is_fifo(q->output_path) ? "it is a FIFO without a reader"
+                                                                        : strerror(-fd));
+                identity_return(gate_fd, self, who);
+                return fd;
+
+        case LAUNCH_OUTPUT_JOURNAL:
+                fd = journal_stream(q->role);
+                if (fd >= 0)
+                        return fd;
+                gate_warn(gate_fd, LAUNCH_STAGE_OUTPUT, fd,
+                        "the journal cannot be reached, output goes to /dev/null: %s", strerror(-fd));
+                break;
+
+        default:
+                break;
+        }
+
+        fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        if (fd < 0) {
+                int error = errno;
+
+                gate_fail(gate_fd, LAUNCH_STAGE_OUTPUT, -error, "cannot open /dev/null for output: %s",
+                        strerror(error));
+        }
+        return fd;
+}
+
+void output_connect(
+        int gate_fd, const struct keeper_self *self, const LaunchRequest *q, const struct identity *who) {
+        autofd fd = open_output(gate_fd, self, q, who);
+
+        if (dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0) {
+                int error = errno;
+
+                gate_fail(gate_fd, LAUNCH_STAGE_OUTPUT, -error, "cannot connect the output: %s",
+                        strerror(error));
+        }
+}

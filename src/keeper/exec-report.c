@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "keeper/exec-invoke.h"
+#include "keeper/exec-report.h"
+
+static _printf_(5, 0) void report(
+        int gate_fd, LaunchStage stage, int error, bool warning, const char *fmt, va_list ap) {
+        struct gate_report m = {
+                .magic = GATE_MAGIC,
+                .stage = (uint32_t) stage,
+                .error = error,
+                .warning = warning,
+        };
+
+        (void) vsnprintf(m.text, sizeof(m.text), fmt, ap);
+
+        /* When nobody listens any more, the exit without exec says enough. */
+        (void) socket_send(gate_fd, &m, sizeof(m), NULL, 0);
+}
+
+void gate_warn(int gate_fd, LaunchStage stage, int error, const char *fmt, ...) {
+        va_list ap;
+
+        va_start(ap, fmt);
+        report(gate_fd, stage, error, true, fmt, ap);
+        va_end(ap);
+}
+
+void gate_fail(int gate_fd, LaunchStage stage, int error, const char *fmt, ...) {
+        va_list ap;
+
+        va_start(ap, fmt);
+        report(gate_fd, stage, error, false, fmt, ap);
+        va_end(ap);
+
+        _exit(EXEC_FAILED);
+}
+
+/* Length of the valid and printable UTF-8 character at s, or 0. */
+static size_t character_length(const char *s) {
+        const unsigned char *c = (const unsigned char *) s;
+        size_t n = c[0] < 0x80   ? 1
+                   : c[0] < 0xc2 ? 0
+                   : c[0] < 0xe0 ? 2
+                   : c[0] < 0xf0 ? 3
+                   : c[0] < 0xf5 ? 4
+                                 : 0;
+
+        if (n == 1)
+                return c[0] >= 0x20 && c[0] != 0x7f;
+        for (size_t i = 1; i < n; i++)
+                if ((c[i] & 0xc0) != 0x80)
+                        return 0;
+
+        /* Overlong forms, surrogates, beyond U+10FFFF. */
+        if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) || (c[0] == 0xf0 && c[1] < 0x90) ||
+                (c[0] == 0xf4 && c[1] > 0x8f))
+                return 0;
+
+        return n;
+}
+
+const char *text_quote(const char *s, char buffer[static QUOTED_MAX]) {
+        static const char dots[] = "…";
+        const size_t room = QUOTED_MAX - strlen(dots) - 3; /* two quotes and NUL */
+        const size_t size = strlen(s);
+        size_t n = 0;
+
+        /* The end of a path tells more than its beginning, so the middle is what goes. */
+        buffer[n++] = '"';
+        for (size_t i = 0, skipped = 0; i < size;) {
+                size_t k = character_length(s + i);
+
+                if (size > room && !skipped && i + (k > 0 ? k : 1) > room / 2) {
+                        memcpy(buffer + n, dots, strlen(dots));
+                        n += strlen(dots);
+                        skipped = size - (room - room / 2);
+                        for (i = skipped; i < size && ((unsigned char) s[i] & 0xc0) == 0x80;)
+                                i++;
+                        continue;
+                }
+
+                if (k > 0)
+                        memcpy(buffer + n, s + i, k);
+                else
+                        buffer[n] = '?';
+                n += k > 0 ? k : 1;
+                i += k > 0 ? k : 1;
+        }
+        buffer[n++] = '"';
+        buffer[n] = '\0';
+        return buffer;
+}

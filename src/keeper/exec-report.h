@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* How a child says through its gate what went wrong. */
+
+#include "base/macro.h"
+#include "proto/launch-request.h"
+
+/* error is a negative errno; the text names the thing and the reason: people see nothing else. */
+_printf_(4, 5) void gate_warn(int gate_fd, LaunchStage stage, int error, const char *fmt, ...);
+_printf_(4, 5) _noreturn_ void gate_fail(int gate_fd, LaunchStage stage, int error, const char *fmt, ...);
+
+/* A name in quotes for such a text: valid UTF-8 without control characters, and so short that what comes after it is
+ * not cut off. Lives as long as the block it is in. */
+#define QUOTED_MAX 192
+#define QUOTED(s) text_quote((s), (char[QUOTED_MAX]){ 0 })
+const char *text_quote(const char *s, char buffer[static QUOTED_MAX]);

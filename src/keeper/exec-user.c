@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/parse-util.h"
+#include "keeper/exec-invoke.h"
+#include "keeper/exec-report.h"
+#include "keeper/exec-user.h"
+
+/* What NSS says when it has looked and found nothing; getpwnam(3) warns that sources differ. */
+static bool means_no_entry(int error) {
+        return error == 0 || error == ENOENT || error == ESRCH || error == EBADF || error == EPERM;
+}
+
+/* A number; -1 is the system calls' "leave it". */
+static bool is_id(const char *s, uint32_t *ret) {
+        return parse_u32(s, ret) >= 0 && *ret != UINT32_MAX;
+}
+
+static char *copy_of(int gate_fd, const char *s, const char *fallback) {
+        char *copy = strdup(s && *s ? s : fallback);
+
+        if (!copy)
+                gate_fail(
+                        gate_fd, LAUNCH_STAGE_USER, -ENOMEM, "cannot look up the user: %s", strerror(ENOMEM));
+        return copy;
+}
+
+static void find_user(int gate_fd, const char *user, struct identity *ret) {
+        const struct passwd *pw;
+        uint32_t uid = getuid();
+        bool numeric = !user || is_id(user, &uid);
+
+        errno = 0;
+        pw = numeric ? getpwuid(uid) : getpwnam(user);
+        if (!pw && !means_no_entry(errno)) {
+                int error = errno;
+
+                gate_fail(gate_fd, LAUNCH_STAGE_USER, -error, "cannot look up user %s: %s",
+                        user ? QUOTED(user) : "", strerror(error));
+        }
+        if (!pw && !numeric)
+                gate_fail(gate_fd, LAUNCH_STAGE_USER, -ESRCH, "user %s does not exist", QUOTED(user));
+
+        ret->has_groups = user && pw;
+        ret->uid = pw ? pw->pw_uid : uid;
+        /* A number that nobody has an entry for is its own group, as a container would have it; never ours. */
+        ret->gid = !user ? getgid() : pw ? pw->pw_gid : uid;
+        ret->home = copy_of(gate_fd, pw ? pw->pw_dir : NULL, "/");
+        ret->shell = copy_of(gate_fd, pw ? pw->pw_shell : NULL, "/bin/sh");
+        if (pw)
+                (void) snprintf(ret->name, sizeof(ret->name), "%s", pw->pw_name);
+        else
+                (void) snprintf(ret->name, sizeof(ret->name), "%u", uid);
+}
+
+static gid_t find_group(int gate_fd, const char *group) {
+        const struct group *gr;
+        uint32_t gid;
+
+        if (is_id(group, &gid))
+                return gid;
+
+        errno = 0;
+        gr = getgrnam(group);
+        if (!gr && !means_no_entry(errno)) {
+                int error = errno;
+
+                gate_fail(gate_fd, LAUNCH_STAGE_USER, -error, "cannot look up group %s: %s", QUOTED(group),
+                        strerror(error));
+        }
+        if (!gr)
+                gate_fail(gate_fd, LAUNCH_STAGE_USER, -ESRCH, "group %s does not exist", QUOTED(group));
+
+        return gr->gr_gid;
+}
+
+void identity_find(int gate_fd, const LaunchRequest *q, struct identity *ret) {
+        *ret = (struct identity){ 0 };
+
+        find_user(gate_fd, q->user, ret);
+        if (q->group)
+                ret->gid = find_group(gate_fd, q->group);
+
+        /* Without privileges, to be asked for what one is already is no change, and setgroups() would refuse it. */
+        ret->change =
+                (q->user || q->group) && (geteuid() == 0 || ret->uid != getuid() || ret->gid != getgid());
+}
+
+static void check(
+        int gate_fd, const struct keeper_self *self, const struct identity *who, const char *what, int r) {
+        int error = errno;
+
+        if (r < 0)
+                gate_fail(gate_fd, LAUNCH_STAGE_USER, -error, "cannot %s user %s: %s", what,
+                        QUOTED(who->name), strerror(error));
+        if (exec_die_with_keeper(self) < 0)
+                _exit(EXEC_FAILED);
+}
+
+void identity_take_groups(int gate_fd, const struct keeper_self *self, const struct identity *who) {
+        int r;
+
+        if (!who->change) {
+                /* A service of systemd has no groups at all, a shell of root has its own. Nobody asked for it, so it
+                 * may fail. */
+                if (geteuid() == 0 && getgroups(0, NULL) == 0)
+                        (void) setgroups(1, &who->gid);
+                return;
+        }
+
+        r = who->has_groups ? initgroups(who->name, who->gid) : setgroups(1, &who->gid);
+        check(gate_fd, self, who, "take the groups of", r);
+        check(gate_fd, self, who, "take the group of", setresgid(who->gid, who->gid, who->gid));
+}
+
+void identity_borrow(int gate_fd, const struct keeper_self *self, const struct identity *who) {
+        if (who->change)
+                check(gate_fd, self, who, "become", seteuid(who->uid));
+}
+
+void identity_return(int gate_fd, const struct keeper_self *self, const struct identity *who) {
+        if (who->change)
+                check(gate_fd, self, who, "come back from", seteuid(getuid()));
+}
+
+void identity_become(int gate_fd, const struct keeper_self *self, const struct identity *who) {
+        if (who->change)
+                check(gate_fd, self, who, "become", setresuid(who->uid, who->uid, who->uid));
+}

@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <poll.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cgroup-util.h"
+#include "base/fd-util.h"
+#include "base/pidref.h"
+#include "keeper/keeper-log.h"
+#include "keeper/keeper-loop.h"
+
+#define ACCEPT_RETRY_MSEC 1000
+
+static struct watch watch_listener = { .type = WATCH_LISTENER };
+static struct watch watch_node = { .type = WATCH_NODE };
+static struct watch watch_refused = { .type = WATCH_REFUSED };
+
+static int watch(Keeper *k, int operation, int fd, uint32_t events, struct watch *w) {
+        struct epoll_event event = { .events = events, .data.ptr = w };
+
+        return epoll_ctl(k->epoll_fd, operation, fd, &event) < 0 ? -errno : 0;
+}
+
+static void unwatch(Keeper *k, int fd) {
+        /* By hand, since the node or a child may hold the same open file, which then stays in the epoll. */
+        (void) epoll_ctl(k->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+static Child *find_child(Keeper *k, uint64_t id) {
+        for (Child *c = k->children; c; c = c->next)
+                if (c->id == id)
+                        return c;
+        return NULL;
+}
+
+static void forget_child(Keeper *k, Child *child) {
+        for (Child **c = &k->children; *c; c = &(*c)->next)
+                if (*c == child) {
+                        *c = child->next;
+                        break;
+                }
+
+        if (child->gate_fd >= 0)
+                unwatch(k, child->gate_fd);
+        unwatch(k, child->pidfd);
+        (void) child_free(child);
+}
+
+static void close_gate(Child *child) {
+        child->gate_fd = fd_close(child->gate_fd);
+        child->gate_hung_up = false;
+}
+
+static void close_node(Keeper *k) {
+        unwatch(k, k->node_fd);
+        k->node_fd = fd_close(k->node_fd);
+        k->welcomed = k->blocked = false;
+        k->reply_size = 0;
+        k->reply_child = NULL;
+
+        for (Child *c = k->children; c; c = c->next) {
+                c->announce = c->tell_exit = false;
+
+                /* A child whose request is in the queue still reads it; one without reads EOF and exits. */
+                if (c->gate_fd >= 0)
+                        (void) shutdown(c->gate_fd, SHUT_WR);
+                if (c->gate_hung_up)
+                        close_gate(c);
+        }
+}
+
+static void close_bad_node(Keeper *k, const char *why, int error) {
+        log_warning("Closing the node's connection, %s: %s", why, strerror(-error));
+        close_node(k);
+}
+
+/* Output */
+
+/* 1: sent; 0: there is no room now, or no node any more. */
+static int send_to_node(Keeper *k, const void *data, size_t size, const int *fds, size_t n_fds) {
+        int r = socket_send(k->node_fd, data, size, fds, n_fds);
+
+        if (r >= 0)
+                return 1;
+        if (r == -EAGAIN)
+                k->blocked = true;
+        else if (r == -EPIPE || r == -ECONNRESET)
+                close_node(k);
+        else
+                close_bad_node(k, "it cannot be sent to", r); /* it comes back and is told everything again */
+        return 0;
+}
+
+static int send_reply(Keeper *k) {
+        Child *child = k->reply_child;
+        int fds[3], r;
+        size_t n_fds = 0;
+
+        if (child)
+                n_fds = child_fds(child, fds, &k->reply.forked.fds);
+
+        r = send_to_node(k, &k->reply, k->reply_size, child ? fds : NULL, n_fds);
+        if (r > 0) {
+                k->reply_size = 0;
+                k->reply_child = NULL;
+                if (child && child->gate_hung_up)
+                        close_gate(child);
+        }
+        return r;
+}
+
+static int send_child(Keeper *k, Child *child) {
+        struct keeper_child m = {
+                .header = { .type = KEEPER_CHILD, .child = child->id },
+                .pid = child->pid,
+                .start_time = child->start_time,
+                .execed = child->exited ? child->execed : child_has_execed(child),
+                .exited = child->exited,
+                .exit = child->exit,
+        };
+        int fds[3], r;
+        size_t n_fds;
+
+        memcpy(m.role, child->role, sizeof(m.role));
+        n_fds = child_fds(child, fds, &m.fds);
+        r = send_to_node(k, &m, sizeof(m), fds, n_fds);
+        if (r > 0)
+                child->announce = false;
+        return r;
+}
+
+static int send_exit(Keeper *k, Child *child) {
+        struct keeper_exited m = {
+                .header = { .type = KEEPER_EXITED, .child = child->id },
+                .execed = child->execed,
+                .exit = child->exit,
+        };
+        int r = send_to_node(k, &m, sizeof(m), NULL, 0);
+
+        if (r > 0)
+                child->tell_exit = false;
+        return r;
+}
+
+/* Everything the node has to hear, in this order: the answer, the children after a HELLO, their ends. */
+static void flush(Keeper *k) {
+        k->blocked = false;
+
+        if (k->reply_size > 0 && send_reply(k) == 0)
+                return;
+        for (Child *c = k->children; c; c = c->next)
+                if (c->announce && send_child(k, c) == 0)
+                        return;
+        for (Child *c = k->children; c; c = c->next)
+                if (c->tell_exit && send_exit(k, c) == 0)
+                        return;
+}
+
+static void flush_and_watch(Keeper *k) {
+        bool was_blocked = k->blocked;
+
+        if (k->node_fd < 0)
+                return;
+
+        flush(k);
+
+        if (k->node_fd >= 0 && k->blocked != was_blocked)
+                (void) watch(k, EPOLL_CTL_MOD, k->node_fd, k->blocked ? EPOLLOUT : EPOLLIN, &watch_node);
+}
+
+/* Requests. Each returns 0, or -EBADMSG, which ends the connection. */
+
+static int reply_done(Keeper *k, const struct keeper_header *request, int error) {
+        k->reply.done = (struct keeper_done){
+                .header = { .type = KEEPER_DONE, .child = request->child },
+                .request = request->type,
+                .error = error < 0 ? error : 0,
+        };
+        k->reply_size = sizeof(k->reply.done);
+        return 0;
+}
+
+static int on_hello(Keeper *k, const struct keeper_hello *m) {
+        bool common =
+                m->version_min <= KEEPER_PROTOCOL_VERSION && m->version_max >= KEEPER_PROTOCOL_VERSION_MIN;
+        uint32_t n = 0;
+
+        if (common)
+                for (Child *c = k->children; c; c = c->next) {
+                        c->announce = true;
+                        c->tell_exit = false; /* it is part of the announcement */
+                        n++;
+                }
+
+        k->welcomed = common;
+        k->reply.welcome = (struct keeper_welcome){
+                .header = { .type = KEEPER_WELCOME },
+                .version = !common                                    ? 0
+                           : m->version_max < KEEPER_PROTOCOL_VERSION ? m->version_max
+                                                                      : KEEPER_PROTOCOL_VERSION,
+                .error = common ? 0 : -EPROTONOSUPPORT,
+                .n_children = n,
+        };
+        k->reply_size = sizeof(k->reply.welcome);
+        return 0;
+}
+
+static int make_child(Keeper *k, const struct keeper_fork *m, Child **ret) {
+        Child *child;
+        int r;
+
+        if (find_child(k, m->header.child))
+                return -EEXIST;
+        if (m->flags & ~KEEPER_FORK_STDIN_PIPE)
+                return -EOPNOTSUPP;
+
+        r = child_new(k->self, m->header.child, m->role, m->flags, &child);
+        if (r < 0)
+                return r;
+
+        /* A pidfd by its edges: while a debugger holds a dead child it is readable, and yet not ours to wait for; the
+         * edge comes again when the debugger lets go. A gate is watched for its hang-up only, which is always told. */
+        r = watch(k, EPOLL_CTL_ADD, child->pidfd, EPOLLIN | EPOLLET, &child->pidfd_watch);
+        if (r >= 0)
+                r = watch(k, EPOLL_CTL_ADD, child->gate_fd, 0, &child->gate_watch);
+        if (r < 0) {
+                child_kill(child);
+                forget_child(k, child);
+                return r;
+        }
+
+        child->next = k->children;
+        k->children = child;
+        *ret = child;
+        return 0;
+}
+
+static int on_fork(Keeper *k, const struct keeper_fork *m) {
+        Child *child = NULL;
+        int r;
+
+        if (m->header.child == 0 || !memchr(m->role, '\0', sizeof(m->role)) || !role_name_is_valid(m->role))
+                return -EBADMSG;
+
+        r = make_child(k, m, &child);
+        k->reply.forked = (struct keeper_forked){
+                .header = { .type = KEEPER_FORKED, .child = m->header.child },
+                .error = r < 0 ? r : 0,
+                .pid = child ? child->pid : 0,
+                .start_time = child ? child->start_time : 0,
+        };
+        k->reply_size = sizeof(k->reply.forked);
+        k->reply_child = child;
+        return 0;
+}
+
+static int on_signal(Keeper *k, const struct keeper_signal *m) {
+        Child *child = find_child(k, m->header.child);
+
+        /* A zombie would take any signal, as if somebody were there. */
+        return reply_done(k, &m->header,
+                !child          ? -ENOENT
+                : child->exited ? -ESRCH
+                                : pidfd_kill(child->pidfd, m->signo));
+}
+
+static int on_close_stdin(Keeper *k, const struct keeper_header *m) {
+        Child *child = find_child(k, m->child);
+
+        if (child)
+                child->stdin_fd = fd_close(child->stdin_fd);
+        return reply_done(k, m, child ? 0 : -ENOENT);
+}
+
+static int on_reap(Keeper *k, const struct keeper_header *m) {
+        Child *child = find_child(k, m->child);
+        int r;
+
+        if (!child)
+                return reply_done(k, m, -ENOENT);
+        if (!child->exited)
+                return reply_done(k, m, -EBUSY);
+
+        r = child_reap(child);
+        if (r >= 0)
+                forget_child(k, child);
+        return reply_done(k, m, r);
+}
+
+static int on_kill_cgroup(Keeper *k, const struct keeper_kill_cgroup *m, size_t size) {
+        if (size <= sizeof(m->header) || !memchr(m->path, '\0', size - sizeof(m->header)))
+                return -EBADMSG;
+
+        return reply_done(k, &m->header, cgroup_kill(m->path));
+}
+
+static int on_request(Keeper *k, const void *data, size_t size) {
+        const struct keeper_header *header = data;
+
+        if (size < sizeof(*header) || header->reserved != 0)
+                return -EBADMSG;
+
+        /* These two are for ever, and all that may come before an agreement on the rest. */
+        switch (header->type) {
+        case KEEPER_HELLO:
+                return size == sizeof(struct keeper_hello) ? on_hello(k, data) : -EBADMSG;
+        case KEEPER_REEXEC:
+                return reply_done(k, header, -EOPNOTSUPP);
+        default:
+                if (!k->welcomed)
+                        return -EBADMSG;
+        }
+
+        switch (header->type) {
+        case KEEPER_FORK:
+                return size == sizeof(struct keeper_fork) ? on_fork(k, data) : -EBADMSG;
+        case KEEPER_SIGNAL:
+                return size == sizeof(struct keeper_signal) ? on_signal(k, data) : -EBADMSG;
+        case KEEPER_CLOSE_STDIN:
+                return size == sizeof(*header) ? on_close_stdin(k, header) : -EBADMSG;
+        case KEEPER_REAP:
+                return size == sizeof(*header) ? on_reap(k, header) : -EBADMSG;
+        case KEEPER_KILL_CGROUP:
+                return size <= sizeof(struct keeper_kill_cgroup) ? on_kill_cgroup(k, data, size) : -EBADMSG;
+        default:
+                return reply_done(k, header, -EOPNOTSUPP);
+        }
+}
+
+static void on_node(Keeper *k, uint32_t events) {
+        union {
+                struct keeper_header header;
+                char room[KEEPER_PACKET_MAX];
+        } packet;
+        ssize_t n;
+        int r;
+
+        if (k->blocked) {
+                if (events & (EPOLLHUP | EPOLLERR))
+                        close_node(k);
+                else
+                        flush_and_watch(k);
+                return;
+        }
+
+        n = socket_recv(k->node_fd, &packet, sizeof(packet), NULL, NULL);
+        if (n == -EAGAIN)
+                return;
+        if (n == 0 || n == -ECONNRESET) {
+                close_node(k);
+                return;
+        }
+
+        r = n < 0 ? (int) n : on_request(k, &packet, (size_t) n);
+        if (r < 0)
+                close_bad_node(k, "it does not speak the protocol", r);
+        else
+                flush_and_watch(k);
+}
+
+/* Connections */
+
+static bool hung_up(int fd) {
+        struct pollfd p = { .fd = fd };
+
+        return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
+}
+
+static void close_refused(Keeper *k) {
+        if (k->refused_fd >= 0)
+                unwatch(k, k->refused_fd);
+        k->refused_fd = fd_close(k->refused_fd);
+}
+
+static void refuse(Keeper *k, int fd) {
+        struct keeper_welcome m = { .header = { .type = KEEPER_WELCOME }, .error = -EBUSY };
+
+        /* Not closed at once: its HELLO would fail before it has read why. */
+        close_refused(k);
+        (void) socket_send(fd, &m, sizeof(m), NULL, 0);
+        if (watch(k, EPOLL_CTL_ADD, fd, EPOLLRDHUP, &watch_refused) >= 0)
+                k->refused_fd = fd;
+        else
+                (void) fd_close(fd);
+}
+
+static void on_listener(Keeper *k) {
+        struct ucred peer;
+        socklen_t size = sizeof(peer);
+        autofd fd = -EBADF;
+
+        fd = accept4(k->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0) {
+                if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+                        log_error("Cannot accept a connection, trying again in a while: %s", strerror(errno));
+                        k->listener_paused = watch(k, EPOLL_CTL_MOD, k->listen_fd, 0, &watch_listener) >= 0;
+                }
+                return;
+        }
+
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid != geteuid()) {
+                log_warning("Refused a connection that is not from our own user");
+                return;
+        }
+
+        /* A node that was just restarted must not find the place taken by its predecessor's remains. */
+        if (k->node_fd >= 0 && hung_up(k->node_fd))
+                close_node(k);
+        if (k->node_fd >= 0)
+                refuse(k, fd_steal(&fd));
+        else if (watch(k, EPOLL_CTL_ADD, fd, EPOLLIN, &watch_node) >= 0)
+                k->node_fd = fd_steal(&fd);
+}
+
+/* Children */
+
+static void on_pidfd(Keeper *k, Child *child) {
+        int r = child_check_exit(child);
+
+        if (r < 0)
+                log_error("Cannot read how role %s ended: %s", child->role, strerror(-r));
+        if (r <= 0)
+                return;
+
+        unwatch(k, child->pidfd);
+        if (k->welcomed && !child->announce)
+                child->tell_exit = true;
+        if (!k->blocked)
+                flush_and_watch(k);
+}
+
+static void on_gate(Keeper *k, Child *child) {
+        unwatch(k, child->gate_fd);
+        if (k->reply_child == child)
+                child->gate_hung_up = true; /* the answer that lends it is not out yet */
+        else
+                close_gate(child);
+}
+
+int keeper_init(Keeper *k, const struct keeper_self *self, int listen_fd) {
+        int r;
+
+        *k = (Keeper){
+                .self = self,
+                .epoll_fd = -EBADF,
+                .listen_fd = listen_fd,
+                .node_fd = -EBADF,
+                .refused_fd = -EBADF,
+        };
+
+        r = fd_cloexec(listen_fd, true);
+        if (r >= 0)
+                r = fd_nonblock(listen_fd, true);
+        if (r < 0)
+                return r;
+
+        k->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        if (k->epoll_fd < 0)
+                return -errno;
+
+        return watch(k, EPOLL_CTL_ADD, listen_fd, EPOLLIN, &watch_listener);
+}
+
+int keeper_run(Keeper *k) {
+        for (;;) {
+                struct epoll_event event;
+                struct watch *w;
+                int n;
+
+                /* One at a time: what is done for one may free what the next of a batch would point to. */
+                n = epoll_wait(k->epoll_fd, &event, 1, k->listener_paused ? ACCEPT_RETRY_MSEC : -1);
+                if (n < 0 && errno != EINTR)
+                        return -errno;
+                if (n == 0)
+                        k->listener_paused =
+                                watch(k, EPOLL_CTL_MOD, k->listen_fd, EPOLLIN, &watch_listener) < 0;
+                if (n <= 0)
+                        continue;
+
+                w = event.data.ptr;
+                switch (w->type) {
+                case WATCH_LISTENER:
+                        on_listener(k);
+                        break;
+                case WATCH_NODE:
+                        on_node(k, event.events);
+                        break;
+                case WATCH_REFUSED:
+                        close_refused(k);
+                        break;
+                case WATCH_PIDFD:
+                        on_pidfd(k, w->child);
+                        break;
+                case WATCH_GATE:
+                        on_gate(k, w->child);
+                        break;
+                }
+        }
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The keeper's one loop: who listens, who asks, whose end is waited for. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "keeper/child.h"
+
+typedef struct Keeper {
+        const struct keeper_self *self;
+        Child *children;
+
+        int epoll_fd;
+        int listen_fd;
+        int node_fd;    /* one node at a time */
+        int refused_fd; /* the last one that was one too many: it has our answer and hangs up by itself */
+        bool listener_paused; /* there was no descriptor for a connection */
+        bool welcomed;        /* this node and we have agreed on a version */
+
+        /* At most one answer is under way: while it is, or a child is still to be told of, no request is read.
+         * So a node that does not listen makes nothing grow. */
+        union {
+                struct keeper_welcome welcome;
+                struct keeper_forked forked;
+                struct keeper_done done;
+        } reply;
+        size_t reply_size;  /* 0: none */
+        Child *reply_child; /* whose descriptors go with it */
+        bool blocked;
+} Keeper;
+
+/* Takes over the listening socket. */
+int keeper_init(Keeper *keeper, const struct keeper_self *self, int listen_fd);
+
+/* Returns only when it cannot go on. */
+int keeper_run(Keeper *keeper);
