@@ -3,7 +3,7 @@
 
 /* enum ↔ string, the same way for every enum: a designated-initialiser table, NAME_to_string() and
  * NAME_from_string(). An enum ends in _X_MAX and _X_INVALID = -EINVAL, so that a parse error is its own errno.
- * to_string() gives NULL for a value outside the table. tests/unit/test-tables.c round-trips every one. */
+ * to_string() gives NULL for a value outside the table. tests/unit/test-base-tables.c round-trips every one. */
 
 #include <errno.h>
 #include <string.h>

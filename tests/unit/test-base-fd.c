@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Descriptors and files. Every test must leave as many descriptors as it found. */
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "unit-test.h"
+
+#include "base/fd-util.h"
+
+static int n_open;
+
+static int count_fds(void) {
+        DIR *d = opendir("/proc/self/fd");
+        int n = 0;
+
+        assert_non_null(d);
+        while (readdir(d))
+                n++;
+        assert_int_equal(closedir(d), 0);
+        return n;
+}
+
+static int setup(void **state) {
+        char *dir = strdup("/tmp/architect-test-XXXXXX");
+
+        n_open = count_fds();
+        *state = mkdtemp(dir);
+        return *state ? 0 : -1;
+}
+
+static int teardown(void **state) {
+        int r = rmdir(*state); /* fails when something was left in it */
+
+        if (r < 0)
+                print_error("%s is not empty\n", (char *) *state);
+        free(*state);
+        if (count_fds() != n_open) {
+                print_error("descriptors before: %d, after: %d\n", n_open, count_fds());
+                r = -1;
+        }
+        return r;
+}
+
+static int open_dir(void **state) {
+        int fd = open(*state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        assert_true(fd >= 0);
+        return fd;
+}
+
+static void test_close(void **state) {
+        int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), stolen;
+
+        errno = 4711;
+        assert_int_equal(fd_close(fd), -EBADF);
+        assert_int_equal(errno, 4711);
+        assert_int_equal(fcntl(fd, F_GETFD), -1);
+        errno = 4711;
+        assert_int_equal(fd_close(-EBADF), -EBADF);
+        assert_int_equal(fd_close(fd), -EBADF); /* EBADF inside, errno still the caller's */
+        assert_int_equal(errno, 4711);
+
+        {
+                autofd a = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+                fd = a;
+                assert_true(fcntl(fd, F_GETFD) >= 0);
+        }
+        assert_int_equal(fcntl(fd, F_GETFD), -1);
+
+        {
+                autofd a = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+                stolen = fd_steal(&a);
+                assert_int_equal(a, -EBADF);
+        }
+        assert_true(fcntl(stolen, F_GETFD) >= 0);
+        assert_int_equal(fd_close(stolen), -EBADF);
+}
+
+static void test_flags(void **state) {
+        autofd fd = open("/dev/null", O_WRONLY);
+
+        assert_int_equal(fd_cloexec(fd, true), 0);
+        assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+        assert_int_equal(fd_cloexec(fd, true), 0);
+        assert_int_equal(fd_cloexec(fd, false), 0);
+        assert_int_equal(fcntl(fd, F_GETFD), 0);
+        assert_int_equal(fd_nonblock(fd, true), 0);
+        assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+        assert_int_equal(fd_nonblock(fd, false), 0);
+        assert_int_equal(fcntl(fd, F_GETFL) & (O_NONBLOCK | O_ACCMODE), O_WRONLY);
+        assert_int_equal(fd_nonblock(-1, true), -EBADF);
+        assert_int_equal(fd_cloexec(-1, true), -EBADF);
+}
+
+/* Runs in a child: what is closed there is not missed here. */
+static void test_close_all_except(void **state) {
+        static const int where[] = { 3, 4, 5, 7, 8, 60, 61, 62, 500, 1000 };
+        pid_t pid = fork();
+        int status;
+
+        if (pid == 0) {
+                for (size_t i = 0; i < ELEMENTSOF(where); i++)
+                        if (dup2(0, where[i]) < 0)
+                                _exit(1);
+
+                /* In any order, with duplicates, negatives, standard streams, and numbers that are not open. */
+                if (fd_close_all_except((int[]){ 61, -EBADF, 3, 500, 61, 1, 100, 7 }, 8) < 0)
+                        _exit(2);
+                for (int fd = 3; fd < 1100; fd++) {
+                        bool kept = fd == 61 || fd == 3 || fd == 500 || fd == 7;
+
+                        if ((fcntl(fd, F_GETFD) >= 0) != kept)
+                                _exit(3);
+                }
+                for (int fd = 0; fd < 3; fd++)
+                        if (fcntl(fd, F_GETFD) < 0)
+                                _exit(4);
+                if (fd_close_all_except(NULL, 0) < 0 || fcntl(3, F_GETFD) >= 0 || fcntl(500, F_GETFD) >= 0)
+                        _exit(5);
+                _exit(0);
+        }
+
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+}
+
+static void test_file_read(void **state) {
+        autofd dir = open_dir(state);
+        autofd fd = openat(dir, "f", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        char block[10000], *text = NULL;
+        size_t size = 4711;
+
+        assert_int_equal(file_read(dir, "missing", 10, &text, &size), -ENOENT);
+        assert_int_equal(file_read(dir, ".", 10, &text, &size), -EISDIR);
+        assert_null(text);
+        assert_int_equal(size, 4711);
+
+        assert_int_equal(file_read(dir, "f", 0, &text, &size), 0);
+        assert_int_equal(size, 0);
+        assert_string_equal(text, "");
+        free(text);
+        text = NULL;
+
+        memset(block, 'x', sizeof(block));
+        assert_int_equal(write(fd, block, sizeof(block)), sizeof(block));
+        assert_int_equal(file_read(dir, "f", sizeof(block) - 1, &text, NULL), -EFBIG);
+        assert_null(text);
+        assert_int_equal(file_read(dir, "f", sizeof(block), &text, &size), 0);
+        assert_int_equal(size, sizeof(block));
+        assert_int_equal(strlen(text), sizeof(block));
+        free(text);
+
+        /* Files of /proc say nothing of their size beforehand. */
+        assert_int_equal(file_read(AT_FDCWD, "/proc/self/stat", 4096, &text, &size), 0);
+        assert_true(size > 0);
+        free(text);
+        assert_int_equal(unlinkat(dir, "f", 0), 0);
+}
+
+static void assert_file(int dir, const char *name, const char *expected) {
+        char *text;
+
+        assert_int_equal(file_read(dir, name, 4096, &text, NULL), 0);
+        assert_string_equal(text, expected);
+        free(text);
+}
+
+static void test_file_replace(void **state) {
+        autofd dir = open_dir(state), old = -EBADF;
+        struct stat st;
+        mode_t mask = umask(0);
+        char c;
+
+        assert_int_equal(file_replace(dir, "f", "one", 3), 0);
+        assert_file(dir, "f", "one");
+        assert_int_equal(fstatat(dir, "f", &st, 0), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+
+        /* Who has the old one open goes on reading the old one: it is another file. */
+        old = openat(dir, "f", O_RDONLY | O_CLOEXEC);
+        assert_int_equal(file_replace(dir, "f", "two", 3), 0);
+        assert_file(dir, "f", "two");
+        assert_int_equal(read(old, &c, 1), 1);
+        assert_int_equal(c, 'o');
+
+        /* What a predecessor that died in the middle has left is no obstacle, and does not stay. */
+        assert_int_equal(symlinkat("/dev/full", dir, ".f.new"), 0);
+        assert_int_equal(file_replace(dir, "f", "three", 5), 0);
+        assert_file(dir, "f", "three");
+        assert_int_equal(fstatat(dir, ".f.new", &st, AT_SYMLINK_NOFOLLOW), -1);
+
+        /* A failure leaves the old contents and nothing else: a directory cannot be replaced… */
+        assert_int_equal(mkdirat(dir, "d", 0700), 0);
+        assert_int_equal(file_replace(dir, "d", "x", 1), -EISDIR);
+        assert_int_equal(fstatat(dir, ".d.new", &st, 0), -1);
+        assert_int_equal(unlinkat(dir, "d", AT_REMOVEDIR), 0);
+
+        assert_int_equal(file_replace(-EBADF, "f", "x", 1), -EBADF);
+        assert_int_equal(unlinkat(dir, "f", 0), 0);
+        (void) umask(mask);
+}
+
+/* …and neither when the disk is full in the middle of the writing: here a limit of the file size. */
+static void test_file_replace_full(void **state) {
+        autofd dir = open_dir(state);
+        char big[4096] = { 0 };
+        struct stat st;
+        int status;
+        pid_t pid;
+
+        assert_int_equal(file_replace(dir, "f", "old", 3), 0);
+        pid = fork();
+        if (pid == 0) {
+                (void) signal(SIGXFSZ, SIG_IGN);
+                if (setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 1000, 1000 }) < 0)
+                        _exit(1);
+                _exit(file_replace(dir, "f", big, sizeof(big)) == -EFBIG ? 0 : 2);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+        assert_file(dir, "f", "old");
+        assert_int_equal(fstatat(dir, ".f.new", &st, 0), -1);
+        assert_int_equal(unlinkat(dir, "f", 0), 0);
+}
+
+static void test_memfd(void **state) {
+        const int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+        autofd fd = memfd_new_sealed("test", "hello", 5);
+        char buffer[6] = { 0 };
+
+        assert_true(fd >= 0);
+        assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+        assert_int_equal(fcntl(fd, F_GET_SEALS) & seals, seals);
+        assert_int_equal(pread(fd, buffer, 6, 0), 5);
+        assert_string_equal(buffer, "hello");
+        assert_int_equal(pwrite(fd, "x", 1, 0), -1);
+        assert_int_equal(errno, EPERM);
+        assert_int_equal(ftruncate(fd, 0), -1);
+}
+
+static void test_write_string(void **state) {
+        autofd dir = open_dir(state);
+        char *path = NULL;
+
+        assert_true(asprintf(&path, "%s/f", (char *) *state) > 0);
+        assert_int_equal(file_write_string(path, "x"), -ENOENT); /* never creates */
+        assert_int_equal(file_replace(dir, "f", "", 0), 0);
+        assert_int_equal(file_write_string(path, "value\n"), 0);
+        assert_file(dir, "f", "value\n");
+        assert_int_equal(file_write_string("/dev/full", "x"), -ENOSPC);
+        assert_int_equal(unlink(path), 0);
+        free(path);
+}
+
+static void pair(int ret[static 2]) {
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ret), 0);
+}
+
+static void unpair(int fds[static 2]) {
+        fds[0] = fd_close(fds[0]);
+        fds[1] = fd_close(fds[1]);
+}
+
+static void test_socket(void **state) {
+        int s[2], fds[SOCKET_FDS_MAX], none[1] = { 0 }, before;
+        size_t n_fds = SOCKET_FDS_MAX;
+        char buffer[16];
+
+        pair(s);
+        assert_int_equal(socket_recv(s[0], buffer, sizeof(buffer), fds, &n_fds), -EAGAIN);
+        assert_int_equal(n_fds, SOCKET_FDS_MAX);
+
+        assert_int_equal(socket_send(s[1], "hello", 5, NULL, 0), 0);
+        assert_int_equal(socket_recv(s[0], buffer, sizeof(buffer), fds, &n_fds), 5);
+        assert_int_equal(n_fds, 0);
+        assert_memory_equal(buffer, "hello", 5);
+
+        for (size_t k = 1; k <= SOCKET_FDS_MAX; k++) {
+                for (size_t i = 0; i < k; i++)
+                        fds[i] = (int) (i % 3);
+                assert_int_equal(socket_send(s[1], "x", 1, fds, k), 0);
+                n_fds = k;
+                assert_int_equal(socket_recv(s[0], buffer, sizeof(buffer), fds, &n_fds), 1);
+                assert_int_equal(n_fds, k);
+                for (size_t i = 0; i < k; i++) {
+                        struct stat a, b;
+
+                        assert_int_equal(fcntl(fds[i], F_GETFD), FD_CLOEXEC);
+                        assert_int_equal(fstat(fds[i], &a), 0);
+                        assert_int_equal(fstat((int) (i % 3), &b), 0);
+                        assert_int_equal(a.st_ino, b.st_ino); /* in the order they were sent in */
+                        (void) fd_close(fds[i]);
+                }
+        }
+
+        /* More descriptors than there is room for, also by one, and none expected at all. */
+        before = count_fds();
+        for (size_t room = 0; room < 3; room++)
+                for (size_t k = room + 1; k <= SOCKET_FDS_MAX; k++) {
+                        memset(fds, 0, sizeof(fds));
+                        assert_int_equal(socket_send(s[1], "x", 1, fds, k), 0);
+                        n_fds = room;
+                        assert_int_equal(socket_recv(s[0], buffer, sizeof(buffer), fds, &n_fds), -EMSGSIZE);
+                        assert_int_equal(n_fds, room);
+                        assert_int_equal(count_fds(), before);
+                }
+        assert_int_equal(socket_send(s[1], "x", 1, none, 1), 0);
+        assert_int_equal(socket_recv(s[0], buffer, sizeof(buffer), NULL, NULL), -EMSGSIZE);
+        assert_int_equal(count_fds(), before);
+
+        /* A packet that does not fit; the next one is whole again. */
+        assert_int_equal(socket_send(s[1], "0123456789", 10, none, 1), 0);
+        assert_int_equal(socket_send(s[1], "next", 4, NULL, 0), 0);
+        n_fds = SOCKET_FDS_MAX;
+        assert_int_equal(socket_recv(s[0], buffer, 9, fds, &n_fds), -EMSGSIZE);
+        assert_int_equal(count_fds(), before);
+        assert_int_equal(socket_recv(s[0], buffer, 9, fds, &n_fds), 4);
+
+        assert_int_equal(socket_send(s[1], "", 0, NULL, 0), -EINVAL);
+        assert_int_equal(socket_send(s[1], "x", 1, none, SOCKET_FDS_MAX + 1), -EINVAL);
+        n_fds = SOCKET_FDS_MAX + 1;
+        assert_int_equal(socket_recv(s[0], buffer, 9, fds, &n_fds), -EINVAL);
+
+        s[1] = fd_close(s[1]);
+        n_fds = 1;
+        assert_int_equal(socket_recv(s[0], buffer, 9, fds, &n_fds), 0);
+        assert_int_equal(socket_send(s[0], "x", 1, NULL, 0), -EPIPE); /* and no SIGPIPE */
+        unpair(s);
+}
+
+/* No descriptor left to receive into: an error as well, never a message with something missing. */
+static void test_socket_emfile(void **state) {
+        int s[2], fds[2] = { 0, 0 }, before;
+        struct rlimit old;
+        char buffer[16];
+        size_t n_fds = 2;
+        int next;
+
+        pair(s);
+        before = count_fds();
+        assert_int_equal(socket_send(s[1], "x", 1, fds, 2), 0);
+        next = dup(0);
+        assert_true(next >= 0);
+        (void) fd_close(next);
+
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ (rlim_t) next + 1, old.rlim_max }), 0);
+        assert_int_equal(socket_recv(s[0], buffer, sizeof(buffer), fds, &n_fds), -EMSGSIZE);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+        assert_int_equal(count_fds(), before);
+        unpair(s);
+}
+
+static void test_rlimit_raise(void **state) {
+        struct rlimit old, now;
+
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+        assert_true(old.rlim_max > 200);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 100, old.rlim_max }), 0);
+
+        assert_int_equal(rlimit_nofile_raise(150), 0);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
+        assert_int_equal(now.rlim_cur, 150);
+        assert_int_equal(now.rlim_max, old.rlim_max);
+        assert_int_equal(rlimit_nofile_raise(120), 0); /* never lowers */
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
+        assert_int_equal(now.rlim_cur, 150);
+        assert_int_equal(rlimit_nofile_raise(UINT64_MAX), 0);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
+        assert_int_equal(now.rlim_cur, old.rlim_max);
+        assert_int_equal(now.rlim_max, old.rlim_max);
+
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+}
+
+int main(void) {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+        const struct CMUnitTest tests[] = {
+                T(test_close),
+                T(test_flags),
+                T(test_close_all_except),
+                T(test_file_read),
+                T(test_file_replace),
+                T(test_file_replace_full),
+                T(test_memfd),
+                T(test_write_string),
+                T(test_socket),
+                T(test_socket_emfile),
+                T(test_rlimit_raise),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

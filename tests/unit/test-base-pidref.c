@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Identity of real processes, dead ones among them. */
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "unit-test.h"
+
+#include "base/fd-util.h"
+#include "base/pidref.h"
+
+/* A child that says it is ready and waits for a signal. */
+static pid_t sleeper(const char *comm, bool exec) {
+        int p[2];
+        pid_t pid;
+        char c;
+
+        assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+        pid = fork();
+        if (pid == 0) {
+                if (comm)
+                        (void) prctl(PR_SET_NAME, comm);
+                if (exec) {
+                        (void) execl("/bin/sleep", "sleep", "600", NULL); /* the pipe closes with it */
+                        _exit(127);
+                }
+                (void) write(p[1], "x", 1);
+                (void) close(p[1]);
+                for (;;)
+                        (void) pause();
+        }
+        (void) fd_close(p[1]);
+        (void) read(p[0], &c, 1);
+        (void) fd_close(p[0]);
+        return pid;
+}
+
+static void wait_zombie(pid_t pid) {
+        siginfo_t info;
+
+        assert_int_equal(waitid(P_PID, (id_t) pid, &info, WEXITED | WNOWAIT), 0);
+}
+
+static void reap(pid_t pid) {
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void test_self(void **state) {
+        struct proc_stat st;
+
+        assert_int_equal(proc_stat_read(getpid(), &st), 0);
+        assert_int_equal(st.state, 'R');
+        assert_int_equal(st.ppid, getppid());
+        assert_int_equal(st.pgrp, getpgrp());
+        assert_int_equal(st.session, getsid(0));
+        assert_false(st.flags & PROC_STAT_FORKNOEXEC);
+        assert_true(st.start_time > 0);
+}
+
+/* Names that would mislead a parser that looks for the first ")" or counts spaces. */
+static void test_names(void **state) {
+        static const char *const names[] = { ")", ") Z 1 1 1", "a b", "(x) R 7 7", "((((", "\n) S 1", "" };
+        struct proc_stat st;
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                pid_t pid = sleeper(names[i], false);
+
+                assert_int_equal(proc_stat_read(pid, &st), 0);
+                assert_int_equal(st.ppid, getpid());
+                assert_int_equal(st.pgrp, getpgrp());
+                assert_true(st.state == 'S' || st.state == 'R');
+                assert_int_equal(kill(pid, SIGKILL), 0);
+                reap(pid);
+        }
+}
+
+static void test_forknoexec(void **state) {
+        struct proc_stat before, after;
+        pid_t forked = sleeper(NULL, false), execed = sleeper(NULL, true);
+
+        /* The flag, alive and as a zombie; the start time is the same in both. */
+        assert_int_equal(proc_stat_read(forked, &before), 0);
+        assert_true(before.flags & PROC_STAT_FORKNOEXEC);
+        assert_int_equal(kill(forked, SIGKILL), 0);
+        wait_zombie(forked);
+        assert_int_equal(proc_stat_read(forked, &after), 0);
+        assert_int_equal(after.state, 'Z');
+        assert_true(after.flags & PROC_STAT_FORKNOEXEC);
+        assert_true(after.start_time == before.start_time);
+
+        assert_int_equal(proc_stat_read(execed, &before), 0);
+        assert_false(before.flags & PROC_STAT_FORKNOEXEC);
+        assert_int_equal(kill(execed, SIGKILL), 0);
+        wait_zombie(execed);
+        assert_int_equal(proc_stat_read(execed, &after), 0);
+        assert_int_equal(after.state, 'Z');
+        assert_false(after.flags & PROC_STAT_FORKNOEXEC);
+
+        reap(forked);
+        reap(execed);
+        assert_int_equal(proc_stat_read(forked, &after), -ESRCH);
+        assert_int_equal(proc_stat_read(0, &after), -ESRCH);
+        assert_int_equal(proc_stat_read(-1, &after), -ESRCH);
+}
+
+static void test_pidfd(void **state) {
+        pid_t pid = sleeper(NULL, false);
+        autofd fd = pidfd_open_pid(pid);
+        int status;
+
+        assert_true(fd >= 0);
+        assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+        assert_int_equal(pidfd_kill(fd, 0), 0);
+        assert_int_equal(pidfd_kill(fd, 4711), -EINVAL);
+        assert_int_equal(pidfd_kill(fd, SIGTERM), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(WTERMSIG(status), SIGTERM);
+        assert_int_equal(pidfd_kill(fd, 0), -ESRCH);
+        assert_int_equal(pidfd_open_pid(pid), -ESRCH);
+}
+
+/* Whether this kernel tells is asked of it without our code, so that the test checks either answer. */
+static bool kernel_tells(void) {
+        struct {
+                uint64_t mask, cgroup;
+                uint32_t ids[11];
+                int32_t exit_code;
+        } info = { .mask = 8 };
+        pid_t pid = sleeper(NULL, false);
+        autofd fd = pidfd_open_pid(pid);
+
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        reap(pid);
+        return syscall(SYS_ioctl, fd, 0xc040ff0bUL, &info) == 0 && (info.mask & 8);
+}
+
+static void test_exit_status(void **state) {
+        const int expected[] = { 0, 42 << 8, SIGTERM, SIGKILL };
+        bool tells = kernel_tells();
+
+        for (size_t i = 0; i < ELEMENTSOF(expected); i++) {
+                int p[2], status = 4711;
+                autofd fd = -EBADF;
+                pid_t pid;
+
+                assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+                pid = fork();
+                if (pid == 0) {
+                        char c;
+
+                        (void) close(p[1]);
+                        (void) read(p[0], &c, 1);
+                        if (WIFEXITED(expected[i]))
+                                _exit(WEXITSTATUS(expected[i]));
+                        (void) kill(getpid(), WTERMSIG(expected[i]));
+                        for (;;)
+                                (void) pause();
+                }
+                (void) fd_close(p[0]);
+
+                fd = pidfd_open_pid(pid);
+                assert_int_equal(pidfd_exit_status(fd, &status), tells ? -EAGAIN : -EOPNOTSUPP);
+                (void) fd_close(p[1]);
+                wait_zombie(pid);
+                assert_int_equal(pidfd_exit_status(fd, &status), tells ? -EAGAIN : -EOPNOTSUPP);
+                assert_int_equal(status, 4711);
+                reap(pid);
+                assert_int_equal(pidfd_exit_status(fd, &status), tells ? 0 : -EOPNOTSUPP);
+                assert_int_equal(status, tells ? expected[i] : 4711);
+
+                assert_int_equal(setenv("ARCHITECT_FEATURES_OFF", "pidfd-info", 1), 0);
+                assert_int_equal(pidfd_exit_status(fd, &status), -EOPNOTSUPP);
+                assert_int_equal(unsetenv("ARCHITECT_FEATURES_OFF"), 0);
+        }
+
+        {
+                autofd null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+                int status;
+
+                assert_int_equal(pidfd_exit_status(null, &status), -EOPNOTSUPP);
+                assert_int_equal(pidfd_exit_status(-1, &status), -EBADF);
+        }
+}
+
+static void test_boot_id(void **state) {
+        char a[33], b[33], *text, *dashed;
+
+        memset(a, 'x', sizeof(a));
+        assert_int_equal(boot_id_read(a), 0);
+        assert_int_equal(boot_id_read(b), 0);
+        assert_string_equal(a, b);
+        assert_int_equal(strlen(a), 32);
+        assert_int_equal(strspn(a, "0123456789abcdef"), 32);
+
+        assert_int_equal(file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 100, &text, NULL), 0);
+        assert_true(asprintf(&dashed, "%.8s-%.4s-%.4s-%.4s-%s\n", a, a + 8, a + 12, a + 16, a + 20) > 0);
+        assert_string_equal(text, dashed);
+        free(text);
+        free(dashed);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_self),
+                cmocka_unit_test(test_names),
+                cmocka_unit_test(test_forknoexec),
+                cmocka_unit_test(test_pidfd),
+                cmocka_unit_test(test_exit_status),
+                cmocka_unit_test(test_boot_id),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
