@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* SIGTERM says stop, not why. A restart must leave the roles alone, a stop or the end of the machine must not, and only
+ * systemd knows: the job of our own unit tells. */
+
+#include <stdlib.h>
+#include <systemd/sd-login.h>
+
+#include "node/agent.h"
+#include "util/autoptr.h"
+#include "util/log.h"
+
+/* A question that stays open must not hold up a restart, and what is not known must not stop a telescope. */
+#define ANSWER_TIMEOUT_USEC USEC_PER_SEC
+
+static void leave_roles(Agent *agent, const char *why) {
+        log_info("Leaving, the roles go on: %s", why);
+        (void) sd_event_exit(agent->event, EXIT_SUCCESS);
+}
+
+static void stop_roles(Agent *agent) {
+        node_shutdown(agent->node, "", NULL);
+}
+
+static int on_answer_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
+        Agent *agent = userdata;
+
+        if (!agent->node->stopping)
+                leave_roles(agent, "systemd does not say why we are stopped");
+        return 0;
+}
+
+static int get_property(
+        Agent *agent, const char *path, const char *interface, const char *property, ManagerReply reply) {
+        g_autoptr(sd_bus_message) m = NULL;
+
+        int r = sd_bus_message_new_method_call(
+                agent->bus, &m, MANAGER_BUS_NAME, path, "org.freedesktop.DBus.Properties", "Get");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ss", interface, property);
+        if (r >= 0)
+                manager_call(agent->manager, m, reply, agent);
+        return r;
+}
+
+static void on_job_type(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+        Agent *agent = userdata;
+        const char *type;
+
+        if (error || sd_bus_message_read(reply, "v", "s", &type) < 0)
+                leave_roles(agent, "the job of our unit cannot be read");
+        else if (g_str_equal(type, "restart") || g_str_equal(type, "start"))
+                leave_roles(agent, "this is a restart");
+        else
+                stop_roles(agent);
+}
+
+static void on_job(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+        Agent *agent = userdata;
+        const char *path;
+        uint32_t id;
+
+        if (error || sd_bus_message_read(reply, "v", "(uo)", &id, &path) < 0)
+                leave_roles(agent, "our unit cannot be read");
+        else if (id == 0)
+                stop_roles(agent); /* not systemd's: somebody's kill */
+        else if (get_property(agent, path, "org.freedesktop.systemd1.Job", "JobType", on_job_type) < 0)
+                leave_roles(agent, "the job of our unit cannot be asked for");
+}
+
+void agent_ask_why(Agent *agent) {
+        char *path;
+
+        if (!agent->own_unit) { /* started by hand: Ctrl-C means it */
+                stop_roles(agent);
+                return;
+        }
+
+        int r = sd_event_add_time_relative(
+                agent->event, NULL, CLOCK_MONOTONIC, ANSWER_TIMEOUT_USEC, 0, on_answer_timeout, agent);
+        if (r >= 0)
+                r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", agent->own_unit, &path);
+        if (r >= 0) {
+                r = get_property(agent, path, "org.freedesktop.systemd1.Unit", "Job", on_job);
+                free(path);
+        }
+        if (r < 0)
+                leave_roles(agent, "systemd cannot be asked");
+}

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-login.h>
+
+#include "node/agent.h"
+#include "node/node-dbus.h"
+#include "node/role-dbus.h"
+#include "proto/node-names.h"
+#include "util/autoptr.h"
+#include "util/log.h"
+
+#define KEEPER_UNIT "architect-keeper.service"
+#define KEEPER_WAIT_USEC \
+        (5 * USEC_PER_SEC) /* at start-up calls are held so long for the keeper's list of children */
+
+RoleLinks *agent_links(Role *role) {
+        RoleLinks *links = role->links;
+
+        if (!links) {
+                role->links = links = g_new0(RoleLinks, 1);
+                links->watch = -1;
+                /* The object is the name's: the clients know it from the run before. */
+                if (role->predecessor)
+                        links->announced = agent_links(role->predecessor)->announced;
+        }
+        return links;
+}
+
+static int world_role_save(void *world, Role *role) {
+        Agent *agent = world;
+        return role_state_save(&agent->store, role);
+}
+
+static void world_role_forget(void *world, Role *role) {
+        Agent *agent = world;
+        role_state_forget(&agent->store, role->name);
+}
+
+static void world_role_set_aside(void *world, Role *role) {
+        Agent *agent = world;
+        role_state_set_aside(&agent->store, role->name);
+}
+
+static void world_role_drop_previous(void *world, Role *role) {
+        Agent *agent = world;
+        role_state_drop_previous(&agent->store, role->name);
+}
+
+static void world_role_bring_back(void *world, Role *role) {
+        Agent *agent = world;
+        role_state_bring_back(&agent->store, role->name);
+}
+
+static int world_scope_start(void *world, Role *role) {
+        Agent *agent = world;
+        scope_start(agent->scopes, role);
+        return 0;
+}
+
+static int world_scope_remove(void *world, Role *role) {
+        Agent *agent = world;
+
+        /* While we are being stopped the unit's stop job would wait for ours: systemd removes it when it is empty. */
+        if (agent->node->stopping)
+                return -ECANCELED;
+        return scope_remove(agent->scopes, role);
+}
+
+static void world_scope_signal(void *world, Role *role, int signo, Waiter waiter) {
+        Agent *agent = world;
+        scope_signal(agent->scopes, role, signo, waiter);
+}
+
+static void world_scope_thaw(void *world, Role *role) {
+        Agent *agent = world;
+        scope_thaw(agent->scopes, role);
+}
+
+static int world_scope_query_oom(void *world, Role *role) {
+        Agent *agent = world;
+        return scope_query_oom(agent->scopes, role);
+}
+
+static void world_role_exited(void *world, Role *role) {
+        Agent *agent = world;
+
+        node_dbus_role_exited(world, role);
+        scope_forget(agent->scopes, role);
+}
+
+static void world_finished(void *world, int status) {
+        Agent *agent = world;
+        (void) sd_event_exit(agent->event, status);
+}
+
+static void world_role_freed(void *world, Role *role) {
+        Agent *agent = world;
+        g_autofree RoleLinks *links = g_steal_pointer(&role->links);
+        gint64 child = (gint64) role->child;
+
+        if (!links)
+                return;
+        role->links = links;
+        agent_cgroup_unwatch(agent, role);
+        role->links = NULL;
+        sd_event_source_disable_unref(links->gate);
+        sd_event_source_disable_unref(links->pidfd);
+        (void) g_hash_table_remove(agent->dirty, role);
+        if (g_hash_table_lookup(agent->children, &child) == role)
+                (void) g_hash_table_remove(agent->children, &child);
+}
+
+static bool world_keeper_connected(void *world) {
+        Agent *agent = world;
+
+        /* A start needs both. */
+        return agent->manager_ready && agent_keeper_connected(world);
+}
+
+static const NodeWorld agent_world = {
+        .keeper_connected = world_keeper_connected,
+        .child_fork = agent_child_fork,
+        .child_launch = agent_child_launch,
+        .child_signal = agent_child_signal,
+        .child_close_stdin = agent_child_close_stdin,
+        .child_reap = agent_child_reap,
+        .scope_start = world_scope_start,
+        .scope_signal = world_scope_signal,
+        .scope_thaw = world_scope_thaw,
+        .scope_kill = agent_scope_kill,
+        .scope_remove = world_scope_remove,
+        .scope_query_oom = world_scope_query_oom,
+        .cgroup_state = agent_cgroup_state,
+        .cgroup_watch = agent_cgroup_watch,
+        .cgroup_pids = agent_cgroup_pids,
+        .role_save = world_role_save,
+        .role_forget = world_role_forget,
+        .role_set_aside = world_role_set_aside,
+        .role_drop_previous = world_role_drop_previous,
+        .role_bring_back = world_role_bring_back,
+        .role_changed = role_dbus_changed,
+        .role_removed = role_dbus_removed,
+        .role_started = node_dbus_role_started,
+        .role_exited = world_role_exited,
+        .role_purged = node_dbus_role_purged,
+        .shutting_down = node_dbus_shutting_down,
+        .node_changed = role_dbus_node_changed,
+        .finished = world_finished,
+        .role_freed = world_role_freed,
+};
+
+/* The roles are as they are: from now on calls are answered, the held ones first. */
+static void go_on(Agent *agent) {
+        sd_bus_message *m;
+
+        if (agent->recovered)
+                return;
+        agent->recovered = true;
+        agent->keeper_wait = sd_event_source_disable_unref(agent->keeper_wait);
+        while ((m = g_queue_pop_head(agent->held))) {
+                int r = sd_bus_enqueue_for_read(agent->bus, m);
+                if (r < 0)
+                        log_error_errno(r, "Cannot take up a call: %m");
+                sd_bus_message_unref(m);
+        }
+        (void) sd_notify(false, "READY=1\nSTATUS=Ready.");
+}
+
+void agent_on_keeper(Agent *agent) {
+        if (!agent->recovered && agent->manager_ready)
+                scopes_resync(agent->scopes, agent->node);
+        go_on(agent);
+}
+
+static int on_keeper_wait(sd_event_source *s, uint64_t usec, void *userdata) {
+        log_warning("The keeper does not answer: going on without it");
+        go_on(userdata);
+        return 0;
+}
+
+static void on_manager_ready(void *userdata) {
+        Agent *agent = userdata;
+
+        agent->manager_ready = true;
+        if (agent->recovered)
+                scopes_resync(agent->scopes, agent->node);
+        node_pump_starts(agent->node);
+}
+
+/* Calls that come before the roles of the last process are up to date wait. */
+static int filter_calls(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Agent *agent = userdata;
+
+        if (agent->recovered || !sd_bus_message_is_method_call(m, NULL, NULL))
+                return 0;
+        g_queue_push_tail(agent->held, sd_bus_message_ref(m));
+        return 1;
+}
+
+static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Agent *agent = userdata;
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+        uint32_t code;
+
+        int r = e ? -sd_bus_message_get_errno(m) : sd_bus_message_read(m, "u", &code);
+        if (e)
+                log_error("Cannot take the name %s on the bus: %s", agent->bus_name, e->message);
+        else if (r < 0)
+                log_error_errno(r, "Cannot take the name %s on the bus: %m", agent->bus_name);
+        else if (code != 1 && code != 4) { /* DBUS_REQUEST_NAME_REPLY_PRIMARY_OWNER, _ALREADY_OWNER */
+                r = -EADDRINUSE;
+                log_error("Another process has the name %s on the bus: is the instance running already?",
+                        agent->bus_name);
+        }
+        if (r < 0) {
+                (void) sd_event_exit(agent->event, EXIT_FAILURE);
+                return 0;
+        }
+
+        /* Only now: what is told of the roles comes from our name. */
+        keeper_link_open(agent->keeper);
+        return 0;
+}
+
+static int on_common_name(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+
+        if (e)
+                log_warning("Cannot queue for the name %s, other users will not reach the service: %s",
+                        NODE_BUS_NAME_ALL, e->message);
+        return 0;
+}
+
+static int agent_open_bus(Agent *agent) {
+        sd_bus_slot *slot = NULL;
+
+        int r = sd_bus_open_system_with_description(&agent->bus, "architect-node");
+        if (r < 0)
+                return log_error_errno(r, "Cannot connect to the system bus: %m");
+        r = sd_bus_attach_event(agent->bus, agent->event, SD_EVENT_PRIORITY_NORMAL);
+        if (r >= 0)
+                /* systemd starts us again, and nothing is lost by it. */
+                r = sd_bus_set_exit_on_disconnect(agent->bus, true);
+        if (r >= 0)
+                r = sd_bus_add_filter(agent->bus, &slot, filter_calls, agent);
+        if (r >= 0) {
+                g_ptr_array_add(agent->slots, slot);
+                r = node_dbus_register(agent);
+        }
+        if (r >= 0)
+                r = authority_new(agent->bus, &agent->authority);
+        if (r < 0)
+                return log_error_errno(r, "Cannot set up the bus: %m");
+        return 0;
+}
+
+static int agent_request_names(Agent *agent) {
+        sd_bus_slot *slot = NULL;
+
+        int r = sd_bus_request_name_async(agent->bus, &slot, agent->bus_name, 0, on_name, agent);
+        if (r < 0)
+                return log_error_errno(r, "Cannot ask for the name %s: %m", agent->bus_name);
+        g_ptr_array_add(agent->slots, slot);
+        r = sd_bus_request_name_async(
+                agent->bus, &slot, NODE_BUS_NAME_ALL, SD_BUS_NAME_QUEUE, on_common_name, agent);
+        if (r < 0)
+                return log_error_errno(r, "Cannot ask for the name %s: %m", NODE_BUS_NAME_ALL);
+        g_ptr_array_add(agent->slots, slot);
+        return 0;
+}
+
+static int agent_open_state(Agent *agent, const AgentOptions *options) {
+        Events *events;
+
+        if (g_mkdir_with_parents(options->runtime_directory, 0700) < 0)
+                return log_error_errno(errno, "Cannot make the directory %s: %m", options->runtime_directory);
+        autofd dir = open(options->runtime_directory, O_DIRECTORY | O_CLOEXEC);
+        if (dir < 0)
+                return log_error_errno(errno, "Cannot open the directory %s: %m", options->runtime_directory);
+
+        int r = events_open(dir, &events);
+        if (r < 0)
+                return log_error_errno(
+                        r, "Cannot open the count of events in %s: %m", options->runtime_directory);
+        agent->node = node_new(options->instance, agent->event, events, &agent_world, agent);
+        r = role_store_open(dir, &agent->store);
+        if (r >= 0)
+                r = role_state_load_all(&agent->store, agent->node);
+        if (r < 0)
+                return log_error_errno(
+                        r, "Cannot read the saved state in %s: %m", options->runtime_directory);
+        return 0;
+}
+
+static void find_own_unit(Agent *agent) {
+        char *unit;
+
+        if (sd_pid_get_unit(0, &unit) >= 0) {
+                /* Somebody's shell is in a unit too. */
+                if (g_str_has_suffix(unit, ".service") && g_str_has_prefix(unit, "architect-node"))
+                        agent->own_unit = g_strdup(unit);
+                free(unit);
+        }
+}
+
+int agent_new(sd_event *event, const AgentOptions *options, Agent **ret) {
+        g_autoptr(Agent) agent = g_new0(Agent, 1);
+
+        agent->event = sd_event_ref(event);
+        agent->store = (RoleStore){ -EBADF, -EBADF };
+        agent->inotify_fd = -EBADF;
+        agent->children = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+        agent->slots = g_ptr_array_new_with_free_func(bus_slot_free);
+        agent->held = g_queue_new();
+        agent->bus_name = g_str_equal(options->instance, NODE_DEFAULT_INSTANCE)
+                                  ? g_strdup(NODE_BUS_NAME)
+                                  : g_strconcat(NODE_BUS_NAME ".", options->instance, NULL);
+        find_own_unit(agent);
+
+        int r = role_dbus_setup(agent);
+        if (r >= 0)
+                r = agent_reaps_setup(agent);
+        if (r >= 0)
+                r = agent_cgroup_setup(agent);
+        if (r < 0)
+                return log_error_errno(r, "Cannot set up the event loop: %m");
+        r = agent_open_state(agent, options);
+        if (r < 0)
+                return r;
+        r = agent_open_bus(agent);
+        if (r < 0)
+                return r;
+        r = manager_new(agent->bus, on_manager_ready, agent, &agent->manager);
+        if (r >= 0)
+                r = scopes_new(
+                        agent->manager, options->instance, agent->own_unit, KEEPER_UNIT, &agent->scopes);
+        if (r < 0)
+                return log_error_errno(r, "Cannot talk to systemd: %m");
+        r = keeper_link_new(event, options->keeper_socket, &agent_keeper_handler, agent, &agent->keeper);
+        if (r >= 0)
+                r = sd_event_add_time_relative(event, &agent->keeper_wait, CLOCK_MONOTONIC, KEEPER_WAIT_USEC,
+                        0, on_keeper_wait, agent);
+        if (r < 0)
+                return log_error_errno(r, "Cannot prepare the connection to the keeper: %m");
+        r = agent_request_names(agent);
+        if (r < 0)
+                return r;
+
+        *ret = g_steal_pointer(&agent);
+        return 0;
+}
+
+Agent *agent_free(Agent *agent) {
+        if (!agent)
+                return NULL;
+
+        agent->keeper = keeper_link_free(agent->keeper);
+        agent->node = node_free(agent->node);
+        agent->scopes = scopes_free(agent->scopes);
+        agent->manager = manager_free(agent->manager);
+        agent->authority = authority_free(agent->authority);
+        g_queue_free_full(agent->held, bus_message_free);
+        g_ptr_array_unref(agent->slots);
+        sd_event_source_disable_unref(agent->inotify);
+        sd_event_source_disable_unref(agent->after_all);
+        sd_event_source_disable_unref(agent->keeper_wait);
+        sd_event_source_disable_unref(agent->announce);
+        (void) fd_close(agent->inotify_fd);
+        role_store_close(&agent->store);
+        g_hash_table_unref(agent->children);
+        if (agent->watches)
+                g_hash_table_unref(agent->watches);
+        if (agent->dirty)
+                g_hash_table_unref(agent->dirty);
+        if (agent->reaps)
+                g_array_unref(agent->reaps);
+        /* What was said last must be on its way: the exit signals of a shutdown. */
+        sd_bus_flush_close_unref(agent->bus);
+        g_free(agent->bus_name);
+        g_free(agent->own_unit);
+        sd_event_unref(agent->event);
+        g_free(agent);
+        return NULL;
+}
+
+void agent_on_stop_signal(Agent *agent) {
+        (void) sd_notify(false, "STOPPING=1");
+        agent_ask_why(agent);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The running service: one node, wired to the keeper, to systemd, to the disk and to its clients. It is the world of the
+ * model (world.h). */
+
+#include <glib.h>
+#include <stdbool.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "node/authority.h"
+#include "node/keeper-link.h"
+#include "node/manager.h"
+#include "node/node.h"
+#include "node/role-state.h"
+#include "node/scope.h"
+
+typedef struct Agent {
+        sd_event *event;
+        sd_bus *bus;
+        Node *node;
+        Authority *authority;
+        Manager *manager;
+        Scopes *scopes;
+        KeeperLink *keeper;
+        RoleStore store;
+        char *bus_name;
+        char *own_unit; /* NULL: not run by systemd */
+
+        GHashTable *children; /* the keeper's number → Role */
+        int inotify_fd;
+        sd_event_source *inotify;
+        GHashTable *watches; /* inotify's number → Role */
+        GArray *reaps; /* numbers of children: their exits have been sent, but perhaps not all written */
+        sd_event_source *after_all;   /* runs after whatever else has run: sends the reaps */
+        sd_event_source *keeper_wait; /* start-up: how long calls are held for the keeper */
+
+        GHashTable *dirty; /* Roles whose properties changed since the last signal */
+        bool node_dirty;
+        sd_event_source *announce; /* sends what is dirty, when nothing else is to be done */
+        GPtrArray *slots;
+
+        bool manager_ready; /* systemd's version is known */
+        bool recovered;     /* the roles of the last process are up to date: calls are answered */
+        GQueue *held;       /* calls that came before that */
+} Agent;
+
+/* What the agent keeps about a role: role->links. */
+typedef struct RoleLinks {
+        sd_event_source *gate;
+        sd_event_source *pidfd; /* only while there is no keeper to tell of its end */
+        int watch;              /* inotify's number; -1: none */
+        bool announced;         /* InterfacesAdded has been sent */
+} RoleLinks;
+
+typedef struct AgentOptions {
+        const char *instance;
+        const char *runtime_directory;
+        const char *keeper_socket;
+} AgentOptions;
+
+int agent_new(sd_event *event, const AgentOptions *options, Agent **ret);
+Agent *agent_free(Agent *agent);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Agent, agent_free)
+
+/* SIGTERM, SIGINT: why? A restart leaves the roles alone, everything else stops them. */
+void agent_on_stop_signal(Agent *agent);
+
+RoleLinks *agent_links(Role *role);
+
+/* The keeper has told of all its children. */
+void agent_on_keeper(Agent *agent);
+
+/* agent-keeper.c: the keeper's side of the world. */
+extern const KeeperHandler agent_keeper_handler;
+bool agent_keeper_connected(void *world);
+int agent_child_fork(void *world, Role *role);
+int agent_child_launch(void *world, Role *role);
+void agent_child_signal(void *world, Role *role, int signo, Waiter waiter);
+void agent_child_close_stdin(void *world, Role *role, Waiter waiter);
+void agent_child_reap(void *world, Role *role);
+void agent_scope_kill(void *world, Role *role);
+int agent_reaps_setup(Agent *agent);
+
+/* agent-cgroup.c: what the cgroups say. */
+int agent_cgroup_setup(Agent *agent);
+int agent_cgroup_state(void *world, Role *role, bool *ret_populated, bool *ret_frozen);
+int agent_cgroup_watch(void *world, Role *role);
+void agent_cgroup_unwatch(Agent *agent, Role *role);
+char *agent_cgroup_pids(void *world, Role *role);
+
+/* agent-stop.c: why systemd wants us to stop. */
+void agent_ask_why(Agent *agent);

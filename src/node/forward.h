@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Typedefs only: breaks cycles between headers. */
+
+typedef struct Node Node;
+typedef struct NodeWorld NodeWorld;
+typedef struct Role Role;
+typedef struct RoleSpec RoleSpec;
+typedef struct RoleInput RoleInput;
+typedef struct Events Events;

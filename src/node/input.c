@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "node/input.h"
+#include "node/node.h"
+#include "node/role.h"
+#include "util/autoptr.h"
+
+typedef struct Chunk {
+        const char *data;
+        size_t size;    /* without the newline */
+        size_t written; /* newline included */
+        bool newline;
+        bool close; /* end-of-file: no data */
+        void *owner;
+        void (*release)(void *owner);
+        Waiter waiter;
+} Chunk;
+
+struct RoleInput {
+        Role *role;
+        sd_event *event;
+        sd_event_source *source; /* EPOLLOUT, only while something waits */
+        GQueue *queue;           /* of Chunk */
+        size_t queued;           /* bytes in it */
+        bool closing;
+};
+
+static size_t chunk_total(const Chunk *chunk) {
+        return chunk->size + (chunk->newline ? 1 : 0);
+}
+
+static void chunk_done(Chunk *chunk, const Fault *fault) {
+        if (chunk->waiter.done)
+                chunk->waiter.done(chunk->waiter.userdata, fault);
+        if (chunk->release)
+                chunk->release(chunk->owner);
+        g_free(chunk);
+}
+
+RoleInput *input_new(Role *role, sd_event *event) {
+        RoleInput *input = g_new0(RoleInput, 1);
+
+        input->role = role;
+        input->event = sd_event_ref(event);
+        input->queue = g_queue_new();
+        return input;
+}
+
+static void input_fail_all(RoleInput *input, const Fault *reason) {
+        Chunk *chunk;
+
+        input->source = sd_event_source_disable_unref(input->source);
+        input->queued = 0;
+        while ((chunk = g_queue_pop_head(input->queue)))
+                chunk_done(chunk, reason);
+}
+
+RoleInput *input_free(RoleInput *input, const Fault *reason) {
+        if (!input)
+                return NULL;
+        input_fail_all(input, reason);
+        g_queue_free(input->queue);
+        sd_event_unref(input->event);
+        g_free(input);
+        return NULL;
+}
+
+/* -EAGAIN: the pipe is full. */
+static int chunk_write(Chunk *chunk, int fd) {
+        while (chunk->written < chunk_total(chunk)) {
+                struct iovec iov[2];
+                int n_iov = 0;
+
+                if (chunk->written < chunk->size)
+                        iov[n_iov++] = (struct iovec){ (char *) chunk->data + chunk->written,
+                                chunk->size - chunk->written };
+                if (chunk->newline)
+                        iov[n_iov++] = (struct iovec){ (char *) "\n", 1 };
+
+                ssize_t n = writev(fd, iov, n_iov);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                chunk->written += (size_t) n;
+        }
+        return 0;
+}
+
+static void input_pump(RoleInput *input);
+
+static int on_writable(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        input_pump(userdata);
+        return 0;
+}
+
+static void input_pump(RoleInput *input) {
+        Role *role = input->role;
+        Chunk *chunk;
+
+        while ((chunk = g_queue_peek_head(input->queue))) {
+                int r = 0;
+
+                if (chunk->close) {
+                        role->stdin_fd = fd_close(role->stdin_fd);
+                        (void) g_queue_pop_head(input->queue);
+                        input->source = sd_event_source_disable_unref(input->source);
+                        role->node->world->child_close_stdin(role->node->world_data, role, chunk->waiter);
+                        chunk->waiter = (Waiter){};
+                        chunk_done(chunk, NULL);
+                        continue;
+                }
+
+                r = chunk_write(chunk, role->stdin_fd);
+                if (r == -EAGAIN)
+                        break;
+                if (r < 0) {
+                        g_auto(Fault) fault = {};
+                        (void) fault_set(&fault, NODE_ERROR_NO_INPUT,
+                                "Role \"%s\" does not read its standard input: %s", role->name,
+                                r == -EPIPE ? "it has closed it" : g_strerror(-r));
+                        role->stdin_fd = fd_close(role->stdin_fd);
+                        input_fail_all(input, &fault);
+                        role->node->world->child_close_stdin(role->node->world_data, role, (Waiter){});
+                        return;
+                }
+                (void) g_queue_pop_head(input->queue);
+                input->queued -= chunk_total(chunk);
+                chunk_done(chunk, NULL);
+        }
+
+        if (g_queue_is_empty(input->queue))
+                input->source = sd_event_source_disable_unref(input->source);
+        else if (!input->source) {
+                int r = sd_event_add_io(
+                        input->event, &input->source, role->stdin_fd, EPOLLOUT, on_writable, input);
+                if (r < 0) {
+                        g_auto(Fault) fault = {};
+                        (void) fault_set(&fault, NODE_ERROR_IO_ERROR,
+                                "Role \"%s\": cannot watch its standard input: %s", role->name,
+                                g_strerror(-r));
+                        input_fail_all(input, &fault);
+                }
+        }
+}
+
+static int input_check(RoleInput *input, Fault *fault) {
+        if (input->closing || input->role->stdin_fd < 0)
+                return fault_set(fault, NODE_ERROR_NO_INPUT, "The standard input of role \"%s\" is closed",
+                        input->role->name);
+        return 0;
+}
+
+static void input_queue(RoleInput *input, const Chunk *chunk) {
+        g_queue_push_tail(input->queue, g_memdup2(chunk, sizeof(*chunk)));
+        input->queued += chunk_total(chunk);
+        if (!input->source)
+                input_pump(input);
+}
+
+int input_write(RoleInput *input, const void *data, size_t size, bool newline, void *owner,
+        void (*release)(void *owner), Waiter waiter, Fault *fault) {
+        Chunk chunk = { .data = data,
+                .size = size,
+                .newline = newline,
+                .owner = owner,
+                .release = release,
+                .waiter = waiter };
+
+        int r = input_check(input, fault);
+        if (r < 0)
+                return r;
+        if (chunk_total(&chunk) > INPUT_QUEUE_MAX - input->queued)
+                return fault_set(fault, NODE_ERROR_INPUT_FULL,
+                        "Role \"%s\" does not read its standard input fast enough: %zu bytes wait already, %u may",
+                        input->role->name, input->queued, INPUT_QUEUE_MAX);
+
+        input_queue(input, &chunk);
+        return 0;
+}
+
+int input_close(RoleInput *input, Waiter waiter, Fault *fault) {
+        Chunk chunk = { .close = true, .waiter = waiter };
+
+        int r = input_check(input, fault);
+        if (r < 0)
+                return r;
+        input->closing = true;
+        input_queue(input, &chunk);
+        return 0;
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/macro.h"
+#include "node/manager.h"
+#include "util/autoptr.h"
+#include "util/log.h"
+
+typedef struct Call {
+        Manager *manager;
+        sd_bus_message *message;
+        sd_bus_slot *slot;
+        ManagerReply reply;  /* either this */
+        ManagerJobDone done; /* or this */
+        void *userdata;
+} Call;
+
+typedef struct Job {
+        Manager *manager;
+        char *path;
+        ManagerJobDone done;
+        void *userdata;
+        sd_event_source *timeout;
+} Job;
+
+struct Manager {
+        sd_bus *bus;
+        void (*ready)(void *userdata);
+        void *ready_userdata;
+        unsigned version;
+        sd_bus_slot *job_removed;
+        GQueue *waiting;   /* of Call: not sent yet */
+        GHashTable *calls; /* of Call: sent, not answered */
+        GHashTable *jobs;  /* path → Job */
+};
+
+static void call_free(Call *call) {
+        sd_bus_message_unref(call->message);
+        sd_bus_slot_unref(call->slot);
+        g_free(call);
+}
+
+static void job_free(Job *job) {
+        sd_event_source_disable_unref(job->timeout);
+        g_free(job->path);
+        g_free(job);
+}
+
+unsigned manager_version(const Manager *manager) {
+        return manager->version;
+}
+
+sd_bus *manager_bus(Manager *manager) {
+        return manager->bus;
+}
+
+int manager_new_call(Manager *manager, sd_bus_message **ret, const char *member) {
+        return sd_bus_message_new_method_call(
+                manager->bus, ret, MANAGER_BUS_NAME, MANAGER_PATH, MANAGER_INTERFACE, member);
+}
+
+static void job_end(Manager *manager, Job *job, const char *result) {
+        ManagerJobDone done = job->done;
+        void *userdata = job->userdata;
+
+        (void) g_hash_table_remove(manager->jobs, job->path);
+        done(userdata, result, NULL);
+}
+
+static int on_job_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
+        Job *job = userdata;
+
+        log_warning("systemd has not ended the job %s for %d s: looking for ourselves", job->path,
+                (int) (MANAGER_TIMEOUT_USEC / USEC_PER_SEC));
+        job_end(job->manager, job, NULL);
+        return 0;
+}
+
+static void job_wait(Manager *manager, const char *path, ManagerJobDone done, void *userdata) {
+        Job *job = g_new0(Job, 1);
+
+        *job = (Job){ .manager = manager, .path = g_strdup(path), .done = done, .userdata = userdata };
+        int r = sd_event_add_time_relative(sd_bus_get_event(manager->bus), &job->timeout, CLOCK_MONOTONIC,
+                MANAGER_TIMEOUT_USEC, USEC_PER_SEC, on_job_timeout, job);
+        if (r < 0)
+                log_error_errno(r, "Cannot set the timer of a job: %m");
+        (void) g_hash_table_replace(manager->jobs, job->path, job);
+}
+
+static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Manager *manager = userdata;
+        const char *path, *result;
+        Job *job;
+
+        int r = sd_bus_message_read(m, "uoss", NULL, &path, NULL, &result);
+        if (r < 0) {
+                log_warning_errno(r, "Cannot read JobRemoved, ignoring: %m");
+                return 0;
+        }
+        job = g_hash_table_lookup(manager->jobs, path);
+        if (job)
+                job_end(manager, job, result);
+        return 0;
+}
+
+static void call_end(Call *call, sd_bus_message *reply, const sd_bus_error *error) {
+        if (call->reply)
+                call->reply(call->userdata, reply, error);
+        else if (call->done) {
+                const char *path;
+
+                if (error)
+                        call->done(call->userdata, NULL, error);
+                else if (sd_bus_message_read(reply, "o", &path) < 0)
+                        call->done(call->userdata, NULL, NULL);
+                else
+                        job_wait(call->manager, path, call->done, call->userdata);
+        }
+        call_free(call);
+}
+
+static void pump(Manager *manager);
+
+static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        Call *call = userdata;
+        Manager *manager = call->manager;
+
+        (void) g_hash_table_remove(manager->calls, call);
+        call_end(call, m, sd_bus_message_get_error(m));
+        pump(manager);
+        return 0;
+}
+
+static void pump(Manager *manager) {
+        while (g_hash_table_size(manager->calls) < MANAGER_CALLS_MAX) {
+                Call *call = g_queue_pop_head(manager->waiting);
+                if (!call)
+                        return;
+
+                int r = sd_bus_call_async(
+                        manager->bus, &call->slot, call->message, on_reply, call, MANAGER_TIMEOUT_USEC);
+                if (r < 0) {
+                        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+
+                        (void) sd_bus_error_set_errno(&error, r);
+                        call_end(call, NULL, &error);
+                        continue;
+                }
+                call->message = sd_bus_message_unref(call->message);
+                (void) g_hash_table_add(manager->calls, call);
+        }
+}
+
+/* An answer never comes before the call has returned: one that cannot be sent at all fails from the event loop. */
+static int on_failed_call(sd_event_source *s, void *userdata) {
+        Call *call = userdata;
+        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+
+        (void) sd_bus_error_set_errno(&error, -ENOTCONN);
+        call_end(call, NULL, &error);
+        sd_event_source_disable_unref(s);
+        return 0;
+}
+
+static void call_queue(
+        Manager *manager, sd_bus_message *m, ManagerReply reply, ManagerJobDone done, void *userdata) {
+        Call *call = g_new0(Call, 1);
+
+        *call = (Call){ .manager = manager,
+                .message = sd_bus_message_ref(m),
+                .reply = reply,
+                .done = done,
+                .userdata = userdata };
+        if (sd_bus_is_open(manager->bus) <= 0) {
+                sd_event_source *s = NULL;
+
+                if (sd_event_add_defer(sd_bus_get_event(manager->bus), &s, on_failed_call, call) < 0)
+                        call_free(call);
+                return;
+        }
+        g_queue_push_tail(manager->waiting, call);
+        pump(manager);
+}
+
+void manager_call(Manager *manager, sd_bus_message *m, ManagerReply reply, void *userdata) {
+        call_queue(manager, m, reply, NULL, userdata);
+}
+
+void manager_call_job(Manager *manager, sd_bus_message *m, ManagerJobDone done, void *userdata) {
+        call_queue(manager, m, NULL, done, userdata);
+}
+
+void manager_send(Manager *manager, sd_bus_message *m) {
+        int r = sd_bus_message_set_expect_reply(m, false);
+        if (r >= 0)
+                r = sd_bus_send(manager->bus, m, NULL);
+        if (r < 0)
+                log_warning_errno(r, "Cannot send to systemd, ignoring: %m");
+}
+
+void manager_stop_unit(Manager *manager, const char *unit, ManagerJobDone done, void *userdata) {
+        g_autoptr(sd_bus_message) m = NULL;
+
+        int r = manager_new_call(manager, &m, "StopUnit");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ss", unit, "replace");
+        if (r < 0) {
+                log_error_errno(r, "Cannot make a message: %m");
+                return;
+        }
+        if (done)
+                manager_call_job(manager, m, done, userdata);
+        else
+                manager_send(manager, m);
+}
+
+void manager_kill_unit(Manager *manager, const char *unit, int signo, ManagerReply reply, void *userdata) {
+        g_autoptr(sd_bus_message) m = NULL;
+
+        int r = manager_new_call(manager, &m, "KillUnit");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ssi", unit, "all", signo);
+        if (r < 0) {
+                log_error_errno(r, "Cannot make a message: %m");
+                return;
+        }
+        if (reply)
+                manager_call(manager, m, reply, userdata);
+        else
+                manager_send(manager, m);
+}
+
+static void on_version(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+        Manager *manager = userdata;
+        const char *version;
+
+        if (error)
+                log_warning("systemd does not tell its version, ignoring: %s", error->message);
+        else if (sd_bus_message_read(reply, "v", "s", &version) >= 0)
+                /* "252.39-1~deb12u1", "257~rc1": the digits in front are what counts. */
+                manager->version = (unsigned) strtoul(version, NULL, 10);
+        manager->ready(manager->ready_userdata);
+}
+
+int manager_new(sd_bus *bus, void (*ready)(void *userdata), void *userdata, Manager **ret) {
+        g_autoptr(sd_bus_message) m = NULL;
+        Manager *manager = g_new0(Manager, 1);
+
+        manager->bus = sd_bus_ref(bus);
+        manager->ready = ready;
+        manager->ready_userdata = userdata;
+        manager->waiting = g_queue_new();
+        manager->calls = g_hash_table_new(NULL, NULL);
+        manager->jobs = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) job_free);
+
+        /* The match is there before the first call that makes a job. */
+        int r = sd_bus_match_signal_async(bus, &manager->job_removed, MANAGER_BUS_NAME, MANAGER_PATH,
+                MANAGER_INTERFACE, "JobRemoved", on_job_removed, NULL, manager);
+        if (r >= 0)
+                r = sd_bus_message_new_method_call(
+                        bus, &m, MANAGER_BUS_NAME, MANAGER_PATH, "org.freedesktop.DBus.Properties", "Get");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ss", MANAGER_INTERFACE, "Version");
+        if (r < 0) {
+                manager_free(manager);
+                return r;
+        }
+        manager_call(manager, m, on_version, manager);
+        *ret = manager;
+        return 0;
+}
+
+Manager *manager_free(Manager *manager) {
+        GHashTableIter iter;
+        Call *call;
+
+        if (!manager)
+                return NULL;
+        g_queue_free_full(manager->waiting, (GDestroyNotify) call_free);
+        g_hash_table_iter_init(&iter, manager->calls);
+        while (g_hash_table_iter_next(&iter, (void **) &call, NULL))
+                call_free(call);
+        g_hash_table_unref(manager->calls);
+        g_hash_table_unref(manager->jobs);
+        sd_bus_slot_unref(manager->job_removed);
+        sd_bus_unref(manager->bus);
+        g_free(manager);
+        return NULL;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* systemd's manager (PID 1, or the user manager) as an asynchronous peer: calls and jobs, and nothing about roles. Both bus daemons
+ * have limits that kill a careless client (128 pending replies a connection; PID 1 itself is cut off near 512 tracked jobs), so
+ * calls wait in a queue of our own. */
+
+#include <glib.h>
+#include <stdbool.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#define MANAGER_BUS_NAME "org.freedesktop.systemd1"
+#define MANAGER_PATH "/org/freedesktop/systemd1"
+#define MANAGER_INTERFACE "org.freedesktop.systemd1.Manager"
+
+#define MANAGER_CALLS_MAX 100U
+#define MANAGER_TIMEOUT_USEC (60 * USEC_PER_SEC) /* for an answer, and for the end of a job */
+
+#define MANAGER_ERROR_UNIT_EXISTS "org.freedesktop.systemd1.UnitExists"
+#define MANAGER_ERROR_NO_SUCH_UNIT "org.freedesktop.systemd1.NoSuchUnit"
+
+typedef struct Manager Manager;
+
+/* One of the two is NULL. A timeout is an error as any other. */
+typedef void (*ManagerReply)(void *userdata, sd_bus_message *reply, const sd_bus_error *error);
+
+/* A job that the reply of a call named has ended: "done", or what JobRemoved says; NULL: it was never heard of again. On an
+ * error of the call itself: result NULL and the error. */
+typedef void (*ManagerJobDone)(void *userdata, const char *result, const sd_bus_error *error);
+
+/* ready: the version is known; called once, later. */
+int manager_new(sd_bus *bus, void (*ready)(void *userdata), void *userdata, Manager **ret);
+Manager *manager_free(Manager *manager);
+
+unsigned manager_version(const Manager *manager); /* 0: it did not say */
+
+/* A message to the manager's own interface, to be filled. */
+int manager_new_call(Manager *manager, sd_bus_message **ret, const char *member);
+
+/* Sends it, now or as soon as there is room; the answer comes later, exactly once. */
+void manager_call(Manager *manager, sd_bus_message *m, ManagerReply reply, void *userdata);
+void manager_call_job(Manager *manager, sd_bus_message *m, ManagerJobDone done, void *userdata);
+
+/* Sends it and wants no answer. */
+void manager_send(Manager *manager, sd_bus_message *m);
+
+/* StopUnit, and KillUnit to every process of a unit. done may be NULL. */
+void manager_stop_unit(Manager *manager, const char *unit, ManagerJobDone done, void *userdata);
+void manager_kill_unit(Manager *manager, const char *unit, int signo, ManagerReply reply, void *userdata);
+
+sd_bus *manager_bus(Manager *manager);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* org.architect.Node on the bus: its methods, properties and signals. */
+
+#include "node/agent.h"
+
+/* The node's object, the object manager and the roles' objects. */
+int node_dbus_register(Agent *agent);
+
+/* Tells org.architect.Node.Role's handlers apart from nothing but their role: both interfaces act through these. Each returns what a
+ * method handler returns. */
+int node_dbus_stop(Agent *agent, sd_bus_message *m, const char *name, RoleCause cause, sd_bus_error *error);
+int node_dbus_signal(Agent *agent, sd_bus_message *m, const char *name, sd_bus_error *error);
+int node_dbus_send_input(Agent *agent, sd_bus_message *m, const char *name, sd_bus_error *error);
+int node_dbus_write_input(Agent *agent, sd_bus_message *m, const char *name, sd_bus_error *error);
+int node_dbus_close_input(Agent *agent, sd_bus_message *m, const char *name, sd_bus_error *error);
+
+/* Signals: the world's. */
+void node_dbus_role_started(void *world, Role *role);
+void node_dbus_role_exited(void *world, Role *role);
+void node_dbus_role_purged(void *world, Role *role, uint64_t sequence, const Caller *caller);
+void node_dbus_shutting_down(void *world, const char *reason, uint64_t sequence, const Caller *caller);

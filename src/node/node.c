@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <signal.h>
+#include <string.h>
+
+#include "base/unit-name.h"
+#include "node/node.h"
+#include "util/log.h"
+
+#define WORLD(node) ((node)->world)
+#define DATA(node) ((node)->world_data)
+
+Node *node_new(
+        const char *instance, sd_event *event, Events *events, const NodeWorld *world, void *world_data) {
+        Node *node = g_new0(Node, 1);
+
+        node->instance = g_strdup(instance);
+        node->slice = g_strdup_printf("architect-%s.slice", instance);
+        node->event = sd_event_ref(event);
+        node->events = events;
+        node->world = world;
+        node->world_data = world_data;
+        /* The keys are the roles' own names. */
+        node->roles = g_hash_table_new(g_str_hash, g_str_equal);
+        node->start_queue = g_queue_new();
+        node->ended = g_queue_new();
+        node->slices = g_array_new(false, true, sizeof(guint));
+        node->next_child = 1;
+        return node;
+}
+
+Node *node_free(Node *node) {
+        GHashTableIter iter;
+        Role *role;
+
+        if (!node)
+                return NULL;
+
+        /* Whoever still waits hears nothing more from this process: its successor goes on with the roles, not with the
+         * questions. */
+        g_hash_table_iter_init(&iter, node->roles);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &role)) {
+                g_hash_table_iter_steal(&iter);
+                for (Role *r = role; r; r = r->predecessor) {
+                        r->start_waiter = (Waiter){};
+                        g_array_set_size(r->stop_waiters, 0);
+                }
+                role_free(role);
+        }
+        g_hash_table_unref(node->roles);
+        g_queue_free(node->start_queue);
+        g_queue_free(node->ended);
+        g_array_unref(node->slices);
+        events_close(node->events);
+        sd_event_unref(node->event);
+        g_free(node->slice);
+        g_free(node->instance);
+        g_free(node);
+        return NULL;
+}
+
+int node_find_role(Node *node, const char *name, Role **ret, Fault *fault) {
+        Role *role = g_hash_table_lookup(node->roles, name);
+
+        if (!role) {
+                g_autofree char *shown = g_strescape(name, NULL);
+                return fault_set(fault, NODE_ERROR_NO_SUCH_ROLE, "There is no role \"%.*s\"",
+                        2 * ROLE_NAME_MAX, shown);
+        }
+        *ret = role;
+        return 0;
+}
+
+int node_check_not_stopping(Node *node, Fault *fault) {
+        return node->stopping ? fault_set(fault, NODE_ERROR_SHUTTING_DOWN, "The service is shutting down")
+                              : 0;
+}
+
+static int check_name(const char *name, Fault *fault) {
+        if (role_name_is_valid(name))
+                return 0;
+
+        g_autofree char *shown = g_strescape(name, NULL);
+        return fault_set(fault, NODE_ERROR_INVALID_ROLE_NAME,
+                "\"%.*s\" is not a valid role name: 1 to %d characters of A-Za-z0-9_.- beginning with a letter or digit",
+                2 * ROLE_NAME_MAX, shown, ROLE_NAME_MAX);
+}
+
+void node_add_role(Node *node, Role *role) {
+        g_hash_table_insert(node->roles, role->name, role);
+        if (role->state != ROLE_ENDED)
+                node->n_not_ended++;
+        else if (role->swept)
+                g_queue_push_tail(node->ended, role);
+        if (role->state == ROLE_STARTING && role->phase != ROLE_PHASE_QUEUED)
+                node->n_starts++; /* begun by the process before us */
+        WORLD(node)->node_changed(DATA(node));
+}
+
+int node_start_role(
+        Node *node, const char *name, RoleSpec *spec, const Caller *caller, Waiter waiter, Fault *fault) {
+        sd_id128_t invocation;
+
+        int r = node_check_not_stopping(node, fault);
+        if (r < 0)
+                return r;
+        r = check_name(name, fault);
+        if (r < 0)
+                return r;
+        r = role_spec_check(spec, fault);
+        if (r < 0)
+                return r;
+
+        Role *predecessor = g_hash_table_lookup(node->roles, name);
+        if (predecessor && predecessor->state != ROLE_ENDED)
+                return fault_set(fault, NODE_ERROR_ROLE_EXISTS, "Role \"%s\" exists already: it is %s", name,
+                        role_state_to_string(predecessor->state));
+        if (!predecessor && g_hash_table_size(node->roles) >= NODE_MAX_ROLES)
+                return fault_set(fault, NODE_ERROR_LIMIT_REACHED,
+                        "Role \"%s\" cannot be started: %u roles are known already; purge some", name,
+                        NODE_MAX_ROLES);
+        r = sd_id128_randomize(&invocation);
+        if (r < 0)
+                return fault_set(fault, NODE_ERROR_IO_ERROR, "Role \"%s\" cannot be started: %s", name,
+                        g_strerror(-r));
+
+        Role *role = role_new(node, name, spec);
+        role->invocation = invocation;
+        role->start_waiter = waiter;
+        caller_copy(&role->owner, caller);
+        if (predecessor) {
+                g_hash_table_steal(node->roles, name);
+                g_queue_remove(node->ended, predecessor);
+                WORLD(node)->role_set_aside(DATA(node), predecessor);
+                role->predecessor = predecessor;
+                predecessor->successor = role;
+        }
+        node_add_role(node, role);
+
+        r = WORLD(node)->role_save(DATA(node), role);
+        if (r < 0) {
+                g_auto(Fault) save_fault = {};
+
+                (void) fault_set(&save_fault, NODE_ERROR_IO_ERROR,
+                        "Role \"%s\" cannot be started: cannot save it: %s", name, g_strerror(-r));
+                g_queue_push_tail(node->start_queue, role);
+                role_fail(role, &save_fault);
+                return 0;
+        }
+        WORLD(node)->role_changed(DATA(node), role);
+        g_queue_push_tail(node->start_queue, role);
+        node_pump_starts(node);
+        return 0;
+}
+
+void node_pump_starts(Node *node) {
+        while (node->n_starts < NODE_MAX_CONCURRENT_STARTS && !g_queue_is_empty(node->start_queue) &&
+                WORLD(node)->keeper_connected(DATA(node))) {
+                Role *role = g_queue_pop_head(node->start_queue);
+
+                node->n_starts++;
+                role_start(role);
+        }
+}
+
+void node_start_over(Node *node, Role *role) {
+        if (role)
+                node->n_starts--;
+        node_pump_starts(node);
+}
+
+void node_stop_role(Node *node, Role *role, RoleCause cause, const Caller *caller, Waiter waiter) {
+        if (role->state == ROLE_ENDED && role->swept) {
+                if (waiter.done)
+                        waiter.done(waiter.userdata, NULL);
+                return;
+        }
+        role_wait_stop(role, waiter);
+        role_stop(role, cause, caller);
+}
+
+int node_signal_role(
+        Node *node, Role *role, bool all, int signo, const Caller *caller, Waiter waiter, Fault *fault) {
+        if (role->state != ROLE_RUNNING && role->state != ROLE_STOPPING)
+                return fault_set(fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" is not running: it is %s",
+                        role->name, role_state_to_string(role->state));
+
+        role->last_signal = signo;
+        caller_copy(&role->last_signal_caller, caller);
+        if (all)
+                WORLD(node)->scope_signal(DATA(node), role, signo, waiter);
+        else
+                WORLD(node)->child_signal(DATA(node), role, signo, waiter);
+        return 0;
+}
+
+void node_remove_role(Node *node, Role *role) {
+        g_hash_table_steal(node->roles, role->name);
+        g_queue_remove(node->ended, role);
+        WORLD(node)->role_forget(DATA(node), role);
+        WORLD(node)->role_removed(DATA(node), role);
+        WORLD(node)->node_changed(DATA(node));
+        role_free(role);
+}
+
+void node_purge_role(Node *node, Role *role, const Caller *caller) {
+        uint64_t sequence = 0;
+
+        g_assert(role->state == ROLE_ENDED && role->swept);
+
+        int r = events_next(node->events, &sequence);
+        if (r < 0)
+                role_log(role, LOG_ERR, "Cannot save the number of an event: %s", g_strerror(-r));
+        role_log(role, LOG_DEBUG, "Purged");
+        WORLD(node)->role_purged(DATA(node), role, sequence, caller);
+        node_remove_role(node, role);
+}
+
+int node_purge(Node *node, char **names, const Caller *caller, char ***ret, Fault *fault) {
+        g_autoptr(GPtrArray) roles = g_ptr_array_new();
+        g_autoptr(GHashTable) named = g_hash_table_new(NULL, NULL);
+        g_autoptr(GStrvBuilder) purged = g_strv_builder_new();
+
+        for (char **n = names; n && *n; n++) {
+                Role *role = NULL;
+
+                int r = node_find_role(node, *n, &role, fault);
+                if (r < 0)
+                        return r;
+                if (role->state != ROLE_ENDED)
+                        return fault_set(fault, NODE_ERROR_ROLE_RUNNING,
+                                "Role \"%s\" cannot be purged: it is %s", role->name,
+                                role_state_to_string(role->state));
+                if (!role->swept)
+                        return fault_set(fault, NODE_ERROR_ROLE_RUNNING,
+                                "Role \"%s\" cannot be purged: it has ended, but processes it left still run",
+                                role->name);
+                if (g_hash_table_add(named, role)) /* a name given twice is purged once */
+                        g_ptr_array_add(roles, role);
+        }
+        if (!names || !names[0])
+                for (GList *l = node->ended->head; l; l = l->next)
+                        g_ptr_array_add(roles, l->data);
+
+        for (unsigned i = 0; i < roles->len; i++) {
+                Role *role = g_ptr_array_index(roles, i);
+
+                g_strv_builder_add(purged, role->name);
+                node_purge_role(node, role, caller);
+        }
+        *ret = g_strv_builder_end(purged);
+        return 0;
+}
+
+static void node_check_finished(Node *node) {
+        GHashTableIter iter;
+        Role *role;
+
+        if (!node->stopping || node->finished)
+                return;
+
+        g_hash_table_iter_init(&iter, node->roles);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
+                for (Role *r = role; r; r = r->predecessor)
+                        if ((r->state != ROLE_ENDED || !r->swept) && r->stop_step != STOP_STEP_STUCK)
+                                return;
+
+        node->finished = true;
+        WORLD(node)->finished(DATA(node), node->stuck ? 1 : 0);
+}
+
+void node_role_swept(Node *node, Role *role) {
+        Role *successor = role->successor;
+
+        if (successor) {
+                if (successor->phase == ROLE_PHASE_SWEEP && !successor->failure.message)
+                        role_start(successor);
+        } else {
+                g_queue_push_tail(node->ended, role);
+                if (role->spec->remove)
+                        node_purge_role(node, role, NULL);
+                while (g_queue_get_length(node->ended) > NODE_MAX_ENDED_ROLES)
+                        node_purge_role(node, g_queue_peek_head(node->ended), NULL);
+        }
+        node_check_finished(node);
+}
+
+void node_role_stuck(Node *node, Role *role) {
+        node->stuck = true;
+        node_check_finished(node);
+}
+
+void node_shutdown(Node *node, const char *reason, const Caller *caller) {
+        g_autoptr(GPtrArray) names = NULL;
+        uint64_t sequence = 0;
+
+        if (node->stopping)
+                return;
+        node->stopping = true;
+
+        log_notice("Shutting down%s%s", reason[0] ? ": " : "", reason);
+        int r = events_next(node->events, &sequence);
+        if (r < 0)
+                log_error_errno(r, "Cannot save the number of an event: %m");
+        WORLD(node)->shutting_down(DATA(node), reason, sequence, caller);
+        WORLD(node)->node_changed(DATA(node));
+
+        /* By name: stopping a role that is starting may free it. */
+        names = g_ptr_array_new_with_free_func(g_free);
+        GHashTableIter iter;
+        char *name;
+        g_hash_table_iter_init(&iter, node->roles);
+        while (g_hash_table_iter_next(&iter, (void **) &name, NULL))
+                g_ptr_array_add(names, g_strdup(name));
+        for (unsigned i = 0; i < names->len; i++) {
+                Role *role = g_hash_table_lookup(node->roles, g_ptr_array_index(names, i));
+                if (role)
+                        role_stop(role, ROLE_CAUSE_SHUTDOWN, caller);
+        }
+        node_check_finished(node);
+}
+
+int node_slice_take(Node *node) {
+        unsigned i;
+
+        for (i = 0; i < node->slices->len; i++)
+                if (g_array_index(node->slices, guint, i) < NODE_SLICE_ROLES)
+                        break;
+        if (i == node->slices->len)
+                g_array_set_size(node->slices, i + 1);
+        g_array_index(node->slices, guint, i)++;
+        return (int) i;
+}
+
+void node_slice_retake(Node *node, int slice) {
+        if ((unsigned) slice >= node->slices->len)
+                g_array_set_size(node->slices, (unsigned) slice + 1);
+        g_array_index(node->slices, guint, slice)++;
+}
+
+void node_slice_release(Node *node, int slice) {
+        if (slice < 0)
+                return;
+        g_assert((unsigned) slice < node->slices->len);
+        g_assert(g_array_index(node->slices, guint, slice) > 0);
+        g_array_index(node->slices, guint, slice)--;
+}
+
+char *node_slice_name(Node *node, int slice) {
+        return g_strdup_printf("architect-%s-%d.slice", node->instance, slice);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The node: all roles of one instance, by name. */
+
+#include <glib.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "node/events.h"
+#include "node/role.h"
+#include "node/world.h"
+
+#define NODE_MAX_CONCURRENT_STARTS 100U
+#define NODE_MAX_ENDED_ROLES 1000U
+#define NODE_MAX_ROLES 16384U
+#define NODE_SLICE_ROLES 32U /* systemd walks all siblings of a slice at each start */
+
+struct Node {
+        char *instance;
+        char *slice;     /* architect-<instance>.slice */
+        sd_event *event; /* for the roles' timers */
+        const NodeWorld *world;
+        void *world_data;
+        Events *events;
+
+        GHashTable *roles;   /* name → Role, the current run; owned */
+        GQueue *start_queue; /* Roles in ROLE_PHASE_QUEUED; not owned */
+        GQueue *ended;       /* ended and swept, oldest first; not owned */
+        GArray *slices;      /* guint: roles in each sub-slice */
+        unsigned n_starts;   /* started and not yet running or undone */
+        unsigned n_not_ended;
+        uint64_t next_child;
+
+        bool stopping;
+        bool stuck; /* a shutdown met a process that would not die */
+        bool finished;
+};
+
+Node *node_new(const char *instance, sd_event *event, Events *events /* taken */, const NodeWorld *world,
+        void *world_data);
+Node *node_free(Node *node);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Node, node_free)
+
+/* Makes a role in starting and queues it. Once it returns 0 the waiter will be told, exactly once. */
+int node_start_role(Node *node, const char *name, RoleSpec *spec /* taken on success */, const Caller *caller,
+        Waiter waiter, Fault *fault);
+
+int node_find_role(Node *node, const char *name, Role **ret, Fault *fault);
+
+/* Stop or kill: the waiter is told, exactly once, perhaps before this returns. */
+void node_stop_role(Node *node, Role *role, RoleCause cause, const Caller *caller, Waiter waiter);
+
+int node_signal_role(
+        Node *node, Role *role, bool all, int signo, const Caller *caller, Waiter waiter, Fault *fault);
+
+/* All or none of the named ones; names empty: every one that can be. Returns the purged names (a GStrv) in *ret. */
+int node_purge(Node *node, char **names, const Caller *caller, char ***ret, Fault *fault);
+void node_purge_role(Node *node, Role *role, const Caller *caller);
+
+/* Stops everything, then world->finished(). A second call joins the first. */
+void node_shutdown(Node *node, const char *reason, const Caller *caller);
+
+/* Refuses what changes something while we shut down. */
+int node_check_not_stopping(Node *node, Fault *fault);
+
+/* For roles: a start is over (running or undone), a slot is free, the keeper is back. */
+void node_pump_starts(Node *node);
+void node_start_over(Node *node, Role *role);
+void node_role_swept(Node *node, Role *role);
+void node_role_stuck(Node *node, Role *role);
+void node_remove_role(Node *node, Role *role); /* out of the table, and freed */
+
+/* The sub-slice with room, by index; "architect-main-3.slice" (the caller frees). */
+int node_slice_take(Node *node);
+void node_slice_retake(Node *node, int slice); /* a role loaded from disk has it */
+void node_slice_release(Node *node, int slice);
+char *node_slice_name(Node *node, int slice);
+
+/* Puts a role loaded from disk into the table. */
+void node_add_role(Node *node, Role *role);

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* architect-node: options, signals, loop. */
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/cgroup-util.h"
+#include "base/unit-name.h"
+#include "config.h"
+#include "node/agent.h"
+#include "proto/node-names.h"
+#include "util/autoptr.h"
+#include "util/log.h"
+
+static const char *arg_instance = NODE_DEFAULT_INSTANCE;
+
+static void help(void) {
+        printf("architect-node [OPTIONS...]\n\n"
+               "Starts, stops and tracks the roles of this machine, over D-Bus.\n\n"
+               "  -h --help           Show this help\n"
+               "     --version        Show the version\n"
+               "     --instance=NAME  Name of this instance (default: %s)\n"
+               "     --debug          Log debug messages\n\n"
+               "See architect-node(8).\n",
+                NODE_DEFAULT_INSTANCE);
+}
+
+/* 1: go on; 0: done. */
+static int parse_options(int argc, char **argv) {
+        enum { OPTION_VERSION = 0x100, OPTION_INSTANCE, OPTION_DEBUG };
+        static const struct option options[] = {
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, OPTION_VERSION },
+                { "instance", required_argument, NULL, OPTION_INSTANCE },
+                { "debug", no_argument, NULL, OPTION_DEBUG },
+                {},
+        };
+
+        for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) >= 0;)
+                switch (c) {
+                case 'h':
+                        help();
+                        return 0;
+                case OPTION_VERSION:
+                        puts("architect-node " PROJECT_VERSION);
+                        return 0;
+                case OPTION_INSTANCE:
+                        if (!instance_name_is_valid(optarg)) {
+                                log_error(
+                                        "\"%s\" is not a valid instance name: a letter or '_', then up to 31 of A-Za-z0-9_",
+                                        optarg);
+                                return -EINVAL;
+                        }
+                        arg_instance = optarg;
+                        break;
+                case OPTION_DEBUG:
+                        log_set_max_level(LOG_DEBUG);
+                        break;
+                default:
+                        return -EINVAL;
+                }
+        if (optind < argc) {
+                log_error("Unknown argument: %s", argv[optind]);
+                return -EINVAL;
+        }
+        return 1;
+}
+
+static int on_stop_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+        agent_on_stop_signal(userdata);
+        return 0;
+}
+
+static int run(void) {
+        g_autoptr(sd_event) event = NULL;
+        g_autoptr(Agent) agent = NULL;
+        const char *cgroup;
+        sigset_t signals;
+
+        int r = cgroup_root(&cgroup);
+        if (r < 0)
+                return log_error_errno(r,
+                        "This machine has no cgroup v2 hierarchy: architect-node needs Linux 5.14 with "
+                        "cgroup v2, alone or beside v1");
+
+        g_autofree char *runtime = g_build_filename(NODE_RUNTIME_DIRECTORY, arg_instance, NULL);
+        g_autofree char *socket = g_build_filename(KEEPER_SOCKET_DIRECTORY, arg_instance, NULL);
+        AgentOptions options = {
+                .instance = arg_instance, .runtime_directory = runtime, .keeper_socket = socket
+        };
+
+        (void) sigemptyset(&signals);
+        (void) sigaddset(&signals, SIGTERM);
+        (void) sigaddset(&signals, SIGINT);
+        if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+                return log_error_errno(errno, "Cannot set up signals: %m");
+
+        r = sd_event_new(&event);
+        if (r >= 0)
+                r = sd_event_set_watchdog(event, true);
+        if (r < 0)
+                return log_error_errno(r, "Cannot make an event loop: %m");
+        r = agent_new(event, &options, &agent);
+        if (r < 0)
+                return r;
+        r = sd_event_add_signal(event, NULL, SIGTERM, on_stop_signal, agent);
+        if (r >= 0)
+                r = sd_event_add_signal(event, NULL, SIGINT, on_stop_signal, agent);
+        if (r < 0)
+                return log_error_errno(r, "Cannot watch signals: %m");
+
+        r = sd_event_loop(event);
+        if (r < 0)
+                return log_error_errno(r, "The event loop failed: %m");
+        return r;
+}
+
+int main(int argc, char **argv) {
+        log_setup();
+
+        int r = parse_options(argc, argv);
+        if (r <= 0)
+                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return run() == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

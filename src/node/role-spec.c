@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <signal.h>
+#include <string.h>
+
+#include "base/macro.h"
+#include "node/role-spec.h"
+
+#define DEFAULT_STOP_TIMEOUT_USEC (10 * USEC_PER_SEC)
+#define ACCOUNT_NAME_MAX 256U /* LOGIN_NAME_MAX of Linux */
+#define PATH_SIZE_MAX 4096U   /* PATH_MAX of Linux, with its NUL */
+
+static const char *const role_stdin_table[_ROLE_STDIN_MAX] = {
+        [ROLE_STDIN_PIPE] = "pipe",
+        [ROLE_STDIN_NULL] = "null",
+};
+
+DEFINE_STRING_TABLE(role_stdin, RoleStdin, role_stdin_table);
+
+static const char *const stop_to_table[_STOP_TO_MAX] = {
+        [STOP_TO_ALL] = "all",
+        [STOP_TO_MAIN] = "main",
+};
+
+DEFINE_STRING_TABLE(stop_to, StopTo, stop_to_table);
+
+RoleSpec *role_spec_new(void) {
+        RoleSpec *spec = g_new0(RoleSpec, 1);
+
+        spec->stop_signal = SIGTERM;
+        spec->stop_timeout_usec = DEFAULT_STOP_TIMEOUT_USEC;
+        return spec;
+}
+
+RoleSpec *role_spec_free(RoleSpec *spec) {
+        if (!spec)
+                return NULL;
+        g_strfreev(spec->command);
+        g_strfreev(spec->environment);
+        g_free(spec->working_directory);
+        g_free(spec->user);
+        g_free(spec->group);
+        g_free(spec->output_path);
+        g_free(spec);
+        return NULL;
+}
+
+int role_spec_set_command(RoleSpec *spec, char **command, Fault *fault) {
+        size_t n = command ? g_strv_length(command) : 0;
+
+        if (n == 0)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS, "The command is empty");
+        if (n > ROLE_COMMAND_ARGS_MAX)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "The command has %zu arguments, more than %u", n, ROLE_COMMAND_ARGS_MAX);
+        if (command[0][0] == '\0')
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "The command's first argument, the program, is empty");
+
+        g_strfreev(spec->command);
+        spec->command = g_strdupv(command);
+        return 0;
+}
+
+static bool environment_name_is_valid(const char *name) {
+        if (!g_ascii_isalpha(name[0]) && name[0] != '_')
+                return false;
+        for (const char *p = name; *p; p++)
+                if (!g_ascii_isalnum(*p) && *p != '_')
+                        return false;
+        return true;
+}
+
+int role_spec_add_environment(RoleSpec *spec, const char *name, const char *value, Fault *fault) {
+        if (!environment_name_is_valid(name)) {
+                g_autofree char *shown = g_strescape(name, NULL);
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"env\": \"%s\" is not a valid name of a variable", shown);
+        }
+
+        size_t n = spec->environment ? g_strv_length(spec->environment) : 0;
+        for (size_t i = 0; i < n; i++)
+                if (g_str_has_prefix(spec->environment[i], name) && spec->environment[i][strlen(name)] == '=')
+                        return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                                "Option \"env\": \"%s\" is given twice", name);
+
+        spec->environment = g_renew(char *, spec->environment, n + 2);
+        spec->environment[n] = g_strconcat(name, "=", value, NULL);
+        spec->environment[n + 1] = NULL;
+        return 0;
+}
+
+static int check_path(const char *option, const char *path, Fault *fault) {
+        if (!g_path_is_absolute(path))
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"%s\": \"%s\" is not an absolute path", option, path);
+        if (strlen(path) >= PATH_SIZE_MAX)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"%s\": the path is longer than %u bytes", option, PATH_SIZE_MAX - 1);
+        return 0;
+}
+
+int role_spec_set_working_directory(RoleSpec *spec, const char *path, Fault *fault) {
+        int r = check_path("working-directory", path, fault);
+        if (r < 0)
+                return r;
+        g_free(spec->working_directory);
+        spec->working_directory = g_strdup(path);
+        return 0;
+}
+
+static int set_account(char **account, const char *option, const char *value, Fault *fault) {
+        if (value[0] == '\0')
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS, "Option \"%s\" is empty", option);
+        if (strlen(value) >= ACCOUNT_NAME_MAX)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS, "Option \"%s\" is longer than %u bytes",
+                        option, ACCOUNT_NAME_MAX - 1);
+        g_free(*account);
+        *account = g_strdup(value);
+        return 0;
+}
+
+int role_spec_set_user(RoleSpec *spec, const char *user, Fault *fault) {
+        return set_account(&spec->user, "user", user, fault);
+}
+
+int role_spec_set_group(RoleSpec *spec, const char *group, Fault *fault) {
+        return set_account(&spec->group, "group", group, fault);
+}
+
+int role_spec_set_stdin(RoleSpec *spec, const char *kind, Fault *fault) {
+        RoleStdin k = role_stdin_from_string(kind);
+
+        if ((int) k < 0)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"stdin\" is \"%s\", but must be pipe or null", kind);
+        spec->stdin_kind = k;
+        return 0;
+}
+
+int role_spec_set_output(RoleSpec *spec, const char *output, Fault *fault) {
+        const char *colon = strchr(output, ':');
+        g_autofree char *kind = colon ? g_strndup(output, (gsize) (colon - output)) : g_strdup(output);
+        LaunchOutput o = launch_output_from_string(kind);
+        bool wants_path = o == LAUNCH_OUTPUT_FILE || o == LAUNCH_OUTPUT_APPEND;
+
+        if ((int) o < 0 || wants_path != !!colon)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"output\" is \"%s\", but must be journal, null, file:PATH or append:PATH",
+                        output);
+        if (wants_path) {
+                int r = check_path("output", colon + 1, fault);
+                if (r < 0)
+                        return r;
+        }
+
+        g_free(spec->output_path);
+        spec->output = o;
+        spec->output_path = wants_path ? g_strdup(colon + 1) : NULL;
+        return 0;
+}
+
+int role_spec_set_stop_to(RoleSpec *spec, const char *stop_to, Fault *fault) {
+        StopTo t = stop_to_from_string(stop_to);
+
+        if ((int) t < 0)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"stop-to\" is \"%s\", but must be all or main", stop_to);
+        spec->stop_to = t;
+        return 0;
+}
+
+int role_spec_add_limit(RoleSpec *spec, const char *name, uint64_t value, Fault *fault) {
+        int resource = rlimit_from_string(name);
+
+        if (resource < 0)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"limits\": \"%s\" is not a resource limit (see setrlimit(2))", name);
+        if (spec->limits_set & (UINT64_C(1) << resource))
+                return fault_set(
+                        fault, NODE_ERROR_INVALID_ARGS, "Option \"limits\": \"%s\" is given twice", name);
+        spec->limits_set |= UINT64_C(1) << resource;
+        spec->limits[resource] = value;
+        return 0;
+}
+
+int role_spec_check(const RoleSpec *spec, Fault *fault) {
+        size_t size = 0;
+
+        for (char **a = spec->command; a && *a; a++)
+                size += strlen(*a) + 1;
+        for (char **e = spec->environment; e && *e; e++)
+                size += strlen(*e) + 1;
+        if (size > ROLE_COMMAND_SIZE_MAX)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "The command and its environment have %zu bytes, more than %u", size,
+                        ROLE_COMMAND_SIZE_MAX);
+        return 0;
+}
+
+char *role_spec_output(const RoleSpec *spec) {
+        return spec->output_path
+                       ? g_strconcat(launch_output_to_string(spec->output), ":", spec->output_path, NULL)
+                       : g_strdup(launch_output_to_string(spec->output));
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What a Start asked for: the command and every option, checked. One value, never changed once its role exists. */
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/rlimit-util.h"
+#include "base/string-table.h"
+#include "node/fault.h"
+#include "node/forward.h"
+#include "proto/launch-request.h"
+
+typedef enum RoleStdin {
+        ROLE_STDIN_PIPE,
+        ROLE_STDIN_NULL,
+        _ROLE_STDIN_MAX,
+        _ROLE_STDIN_INVALID = -EINVAL,
+} RoleStdin;
+
+DECLARE_STRING_TABLE(role_stdin, RoleStdin);
+
+typedef enum StopTo {
+        STOP_TO_ALL,
+        STOP_TO_MAIN,
+        _STOP_TO_MAX,
+        _STOP_TO_INVALID = -EINVAL,
+} StopTo;
+
+DECLARE_STRING_TABLE(stop_to, StopTo);
+
+#define ROLE_COMMAND_ARGS_MAX 4096U           /* arguments */
+#define ROLE_COMMAND_SIZE_MAX (1024U * 1024U) /* bytes of arguments and environment together */
+#define SIGNAL_MAX 64
+
+struct RoleSpec {
+        char **command;
+        char **environment;      /* NAME=VALUE */
+        char *working_directory; /* NULL: / */
+        char *user;
+        char *group;
+        RoleStdin stdin_kind;
+        LaunchOutput output;
+        char *output_path;
+        int stop_signal;
+        StopTo stop_to;
+        uint64_t stop_timeout_usec; /* USEC_INFINITY: never kill */
+        bool nice_set;
+        int nice;
+        uint64_t limits_set; /* bit RLIMIT_x */
+        uint64_t limits[RLIMIT_COUNT];
+        bool remove;
+        uint64_t memory_max; /* bytes; 0: no limit asked for, in all three */
+        uint64_t tasks_max;
+        uint64_t cpu_quota; /* percent of one CPU */
+};
+
+/* With the defaults. */
+RoleSpec *role_spec_new(void);
+RoleSpec *role_spec_free(RoleSpec *spec);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(RoleSpec, role_spec_free)
+
+/* Each checks one value and takes a copy. The message names the option. */
+int role_spec_set_command(RoleSpec *spec, char **command, Fault *fault);
+int role_spec_add_environment(RoleSpec *spec, const char *name, const char *value, Fault *fault);
+int role_spec_set_working_directory(RoleSpec *spec, const char *path, Fault *fault);
+int role_spec_set_user(RoleSpec *spec, const char *user, Fault *fault);
+int role_spec_set_group(RoleSpec *spec, const char *group, Fault *fault);
+int role_spec_set_stdin(RoleSpec *spec, const char *kind, Fault *fault);
+int role_spec_set_output(RoleSpec *spec, const char *output, Fault *fault);
+int role_spec_set_stop_to(RoleSpec *spec, const char *stop_to, Fault *fault);
+int role_spec_add_limit(RoleSpec *spec, const char *name, uint64_t value, Fault *fault);
+
+/* What only the whole can show: the size of command and environment together. */
+int role_spec_check(const RoleSpec *spec, Fault *fault);
+
+/* The output option as Start takes it: "file:/x". The caller frees. */
+char *role_spec_output(const RoleSpec *spec);

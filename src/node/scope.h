@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The scopes of the roles: made in batches, removed, signalled, asked why they ended. The only room that knows how systemd
+ * is to be talked to about roles. */
+
+#include "node/forward.h"
+#include "node/manager.h"
+#include "node/world.h"
+
+typedef struct Scopes Scopes;
+
+/* own_unit, keeper_unit: for the order at shutdown; may be NULL. */
+int scopes_new(
+        Manager *manager, const char *instance, const char *own_unit, const char *keeper_unit, Scopes **ret);
+Scopes *scopes_free(Scopes *scopes);
+
+bool scopes_use_pidfds(const Scopes *scopes);
+
+void scope_start(Scopes *scopes, Role *role); /* → role_on_scope() */
+int scope_remove(Scopes *scopes, Role *role); /* → role_on_scope_removed() */
+void scope_signal(Scopes *scopes, Role *role, int signo, Waiter waiter);
+void scope_thaw(Scopes *scopes, Role *role);
+/* SIGKILL to all where cgroup.kill cannot be had: frozen first, so that a fork cannot outrun it. */
+void scope_freeze_and_kill(Scopes *scopes, Role *role);
+int scope_query_oom(Scopes *scopes, Role *role); /* → role_on_oom() */
+void scope_forget(Scopes *scopes, Role *role);   /* it has ended: no reference keeps its unit */
+
+/* Stops every scope of this instance that no live role has, and what an earlier process left of its batches. */
+void scopes_resync(Scopes *scopes, Node *node);

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <inttypes.h>
+
+#include "base/cgroup-util.h"
+#include "node/operation.h"
+#include "node/start-options.h"
+#include "util/bus-util.h"
+
+/* One reader an option. Each is called with the message at the variant. */
+typedef int (*OptionReader)(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error);
+
+/* The options that are one checked string. */
+static int read_string(sd_bus_message *m, const char *key, RoleSpec *spec,
+        int (*set)(RoleSpec *, const char *, Fault *), sd_bus_error *error) {
+        g_auto(Fault) fault = {};
+        const char *value;
+
+        int r = bus_read_variant_string(m, key, &value, error);
+        if (r < 0)
+                return r;
+        r = set(spec, value, &fault);
+        return r < 0 ? fault_to_bus_error(&fault, r, error) : r;
+}
+
+static int read_working_directory(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        return read_string(m, key, spec, role_spec_set_working_directory, error);
+}
+
+static int read_user(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        return read_string(m, key, spec, role_spec_set_user, error);
+}
+
+static int read_group(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        return read_string(m, key, spec, role_spec_set_group, error);
+}
+
+static int read_stdin(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        return read_string(m, key, spec, role_spec_set_stdin, error);
+}
+
+static int read_output(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        return read_string(m, key, spec, role_spec_set_output, error);
+}
+
+static int read_stop_to(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        return read_string(m, key, spec, role_spec_set_stop_to, error);
+}
+
+static int read_env(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        const char *name, *value;
+
+        int r = bus_enter_variant(m, key, "a{ss}", error);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_enter_container(m, 'a', "{ss}");
+        if (r < 0)
+                return r;
+        while ((r = sd_bus_message_read(m, "{ss}", &name, &value)) > 0) {
+                g_auto(Fault) fault = {};
+
+                r = role_spec_add_environment(spec, name, value, &fault);
+                if (r < 0)
+                        return fault_to_bus_error(&fault, r, error);
+        }
+        if (r < 0)
+                return r;
+        r = sd_bus_message_exit_container(m);
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int read_limits(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        const char *name;
+        uint64_t value;
+
+        int r = bus_enter_variant(m, key, "a{st}", error);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_enter_container(m, 'a', "{st}");
+        if (r < 0)
+                return r;
+        while ((r = sd_bus_message_read(m, "{st}", &name, &value)) > 0) {
+                g_auto(Fault) fault = {};
+
+                r = role_spec_add_limit(spec, name, value, &fault);
+                if (r < 0)
+                        return fault_to_bus_error(&fault, r, error);
+        }
+        if (r < 0)
+                return r;
+        r = sd_bus_message_exit_container(m);
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int read_stop_signal(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        int64_t value;
+
+        int r = bus_read_variant_signed(m, key, 1, SIGNAL_MAX, &value, error);
+        if (r >= 0)
+                spec->stop_signal = (int) value;
+        return r;
+}
+
+static int read_stop_timeout(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        return bus_read_variant_unsigned(m, key, 0, UINT64_MAX, &spec->stop_timeout_usec, error);
+}
+
+static int read_nice(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        int64_t value;
+
+        int r = bus_read_variant_signed(m, key, -20, 19, &value, error);
+        if (r >= 0) {
+                spec->nice = (int) value;
+                spec->nice_set = true;
+        }
+        return r;
+}
+
+static int read_remove(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        return bus_read_variant_bool(m, key, &spec->remove, error);
+}
+
+/* A limit that would be accepted and do nothing is worse than none. */
+static int check_controller(const char *key, const char *controller, sd_bus_error *error) {
+        if (cgroup_has_controller(controller))
+                return 0;
+        return sd_bus_error_setf(error, SD_BUS_ERROR_NOT_SUPPORTED,
+                "Option \"%s\" needs the cgroup controller \"%s\", which this machine does not have", key,
+                controller);
+}
+
+static int read_scope_limit(sd_bus_message *m, const char *key, uint64_t max, const char *controller,
+        uint64_t *ret, sd_bus_error *error) {
+        int r = bus_read_variant_unsigned(m, key, 1, max, ret, error);
+        return r < 0 ? r : check_controller(key, controller, error);
+}
+
+static int read_memory_max(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        return read_scope_limit(m, key, UINT64_MAX - 1, "memory", &spec->memory_max, error);
+}
+
+static int read_tasks_max(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        return read_scope_limit(m, key, UINT64_MAX - 1, "pids", &spec->tasks_max, error);
+}
+
+static int read_cpu_quota(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        /* 1,000 CPUs; far below where systemd's microseconds overflow. */
+        return read_scope_limit(m, key, 100000, "cpu", &spec->cpu_quota, error);
+}
+
+static const struct {
+        const char *key;
+        OptionReader read;
+} options[] = {
+        { "env", read_env },
+        { "working-directory", read_working_directory },
+        { "user", read_user },
+        { "group", read_group },
+        { "stdin", read_stdin },
+        { "output", read_output },
+        { "stop-signal", read_stop_signal },
+        { "stop-to", read_stop_to },
+        { "stop-timeout-usec", read_stop_timeout },
+        { "nice", read_nice },
+        { "limits", read_limits },
+        { "remove", read_remove },
+        { "memory-max", read_memory_max },
+        { "tasks-max", read_tasks_max },
+        { "cpu-quota", read_cpu_quota },
+};
+
+static int read_option(sd_bus_message *m, RoleSpec *spec, uint64_t *seen, sd_bus_error *error) {
+        const char *key;
+
+        int r = sd_bus_message_read_basic(m, 's', &key);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < ELEMENTSOF(options); i++) {
+                if (!g_str_equal(options[i].key, key))
+                        continue;
+                if (*seen & (UINT64_C(1) << i))
+                        return sd_bus_error_setf(
+                                error, SD_BUS_ERROR_INVALID_ARGS, "Option \"%s\" is given twice", key);
+                *seen |= UINT64_C(1) << i;
+                return options[i].read(m, key, spec, error);
+        }
+
+        g_autofree char *shown = g_strescape(key, NULL);
+        return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "Unknown option \"%s\"", shown);
+}
+
+int start_options_read(sd_bus_message *m, RoleSpec **ret, sd_bus_error *error) {
+        g_autoptr(RoleSpec) spec = role_spec_new();
+        g_auto(Fault) fault = {};
+        char **command = NULL;
+        uint64_t seen = 0;
+
+        int r = sd_bus_message_read_strv(m, &command);
+        if (r < 0)
+                return r;
+        r = role_spec_set_command(spec, command, &fault);
+        for (char **c = command; c && *c; c++)
+                free(*c); /* libc's, not GLib's */
+        free(command);
+        if (r < 0)
+                return fault_to_bus_error(&fault, r, error);
+
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = read_option(m, spec, &seen, error);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        if (r < 0)
+                return r;
+        r = sd_bus_message_exit_container(m);
+        if (r < 0)
+                return r;
+
+        *ret = g_steal_pointer(&spec);
+        return 0;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <inttypes.h>
+#include <stdbool.h>
+
+#include "util/bus-util.h"
+
+static int error_type(sd_bus_error *error, const char *key, const char *have, const char *want) {
+        return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS, "Option \"%s\" has type %s, but must be %s",
+                key, have ?: "?", want);
+}
+
+int bus_enter_variant(sd_bus_message *m, const char *key, const char *type, sd_bus_error *error) {
+        const char *contents;
+        char kind;
+
+        int r = sd_bus_message_peek_type(m, &kind, &contents);
+        if (r < 0)
+                return r;
+        if (!g_str_equal(contents, type))
+                return error_type(error, key, contents, type);
+        return sd_bus_message_enter_container(m, SD_BUS_TYPE_VARIANT, type);
+}
+
+int bus_read_variant_string(sd_bus_message *m, const char *key, const char **ret, sd_bus_error *error) {
+        int r = bus_enter_variant(m, key, "s", error);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_read_basic(m, 's', ret);
+        if (r < 0)
+                return r;
+        return sd_bus_message_exit_container(m);
+}
+
+int bus_read_variant_bool(sd_bus_message *m, const char *key, bool *ret, sd_bus_error *error) {
+        int b; /* D-Bus booleans are read as int */
+
+        int r = bus_enter_variant(m, key, "b", error);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_read_basic(m, 'b', &b);
+        if (r < 0)
+                return r;
+        *ret = b;
+        return sd_bus_message_exit_container(m);
+}
+
+/* Reads any integer type into a sign and a magnitude, so that both ends of the 64-bit ranges fit. */
+static int read_variant_integer(
+        sd_bus_message *m, const char *key, bool *ret_negative, uint64_t *ret, sd_bus_error *error) {
+        const char *contents;
+        char kind;
+        union {
+                uint8_t y;
+                int16_t n;
+                uint16_t q;
+                int32_t i;
+                uint32_t u;
+                int64_t x;
+                uint64_t t;
+        } v;
+        int64_t value = 0;
+
+        int r = sd_bus_message_peek_type(m, &kind, &contents);
+        if (r < 0)
+                return r;
+        if (strlen(contents) != 1 || !strchr("ynqiuxt", contents[0]))
+                return error_type(error, key, contents, "an integer");
+
+        char type = contents[0];
+        r = sd_bus_message_enter_container(m, SD_BUS_TYPE_VARIANT, contents);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_read_basic(m, type, &v);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_exit_container(m);
+        if (r < 0)
+                return r;
+
+        switch (type) {
+        case 'y':
+                value = v.y;
+                break;
+        case 'n':
+                value = v.n;
+                break;
+        case 'q':
+                value = v.q;
+                break;
+        case 'i':
+                value = v.i;
+                break;
+        case 'u':
+                value = v.u;
+                break;
+        case 'x':
+                value = v.x;
+                break;
+        default:
+                *ret_negative = false;
+                *ret = v.t;
+                return 0;
+        }
+
+        *ret_negative = value < 0;
+        *ret = value < 0 ? -(uint64_t) value : (uint64_t) value;
+        return 0;
+}
+
+int bus_read_variant_unsigned(
+        sd_bus_message *m, const char *key, uint64_t min, uint64_t max, uint64_t *ret, sd_bus_error *error) {
+        bool negative;
+        uint64_t value;
+
+        int r = read_variant_integer(m, key, &negative, &value, error);
+        if (r < 0)
+                return r;
+        if (negative || value < min || value > max)
+                return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS,
+                        "Option \"%s\" is %s%" PRIu64 ", but must be from %" PRIu64 " to %" PRIu64, key,
+                        negative ? "-" : "", value, min, max);
+        *ret = value;
+        return 0;
+}
+
+int bus_read_variant_signed(
+        sd_bus_message *m, const char *key, int64_t min, int64_t max, int64_t *ret, sd_bus_error *error) {
+        bool negative;
+        uint64_t magnitude;
+
+        int r = read_variant_integer(m, key, &negative, &magnitude, error);
+        if (r < 0)
+                return r;
+
+        bool fits = negative ? magnitude <= (uint64_t) INT64_MAX + 1 : magnitude <= INT64_MAX;
+        int64_t value = negative ? (int64_t) -magnitude : (int64_t) magnitude;
+        if (!fits || value < min || value > max)
+                return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS,
+                        "Option \"%s\" is %s%" PRIu64 ", but must be from %" PRIi64 " to %" PRIi64, key,
+                        negative ? "-" : "", magnitude, min, max);
+        *ret = value;
+        return 0;
+}
+
+int bus_append_entry(sd_bus_message *m, const char *key, const char *type, ...) {
+        va_list ap;
+
+        int r = sd_bus_message_open_container(m, 'e', "sv");
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append_basic(m, 's', key);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_open_container(m, 'v', type);
+        if (r < 0)
+                return r;
+        va_start(ap, type);
+        r = sd_bus_message_appendv(m, type, ap);
+        va_end(ap);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_close_container(m);
+        if (r < 0)
+                return r;
+        return sd_bus_message_close_container(m);
+}

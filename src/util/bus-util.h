@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Small helpers around sd-bus that node and architectctl share. */
+
+#include <stdint.h>
+
+#include "util/autoptr.h"
+
+#define BUS_ERROR_INVALID_ARGS SD_BUS_ERROR_INVALID_ARGS
+
+/* Any D-Bus integer type, as a key of options takes it: reads the variant that comes next in the message if it holds
+ * an integer between min and max. On failure *error says that the option named key must be such a number: -EINVAL. */
+int bus_read_variant_unsigned(
+        sd_bus_message *m, const char *key, uint64_t min, uint64_t max, uint64_t *ret, sd_bus_error *error);
+int bus_read_variant_signed(
+        sd_bus_message *m, const char *key, int64_t min, int64_t max, int64_t *ret, sd_bus_error *error);
+
+/* A variant of exactly this type; on failure *error names the key, what it holds and what it must hold. */
+int bus_enter_variant(sd_bus_message *m, const char *key, const char *type, sd_bus_error *error);
+int bus_read_variant_string(sd_bus_message *m, const char *key, const char **ret, sd_bus_error *error);
+int bus_read_variant_bool(sd_bus_message *m, const char *key, bool *ret, sd_bus_error *error);
+
+/* One entry of an a{sv}. */
+int bus_append_entry(sd_bus_message *m, const char *key, const char *type, ...);
