@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* sandbox: unified
+ *
+ * The service needs not run to be used: the first call starts it, and the keeper with it. Who only looks whether it runs does not. */
+
+#include "testlib.h"
+
+static void test_first_call(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("a");
+        g_autofree char *active = NULL;
+
+        systemctl("stop", NODE_UNIT);
+        node_wait_name(bus, false);
+        g_free(run_ok("busctl", "list", NULL));
+        assert_false(node_has_name(bus));
+
+        start(bus, role, NULL, actor(), "exit", "0", NULL);
+        expect_exited(bus, role, "exited", 0, "self");
+        active = unit_get_string(bus, NODE_UNIT, "Unit", "ActiveState");
+        assert_string_equal(active, "active");
+}
+
+/* A second node of the same name finds that it is one too many. */
+static void test_one_owner(void **state) {
+        Bus *bus = *state;
+        g_autoptr(GVariant) command = unit_get(bus, NODE_UNIT, "Service", "ExecStart");
+        g_autofree char *err = NULL;
+        pid_t node = node_pid(bus);
+        const char *program;
+
+        g_variant_get_child(command, 0, "(&s@as@bttttuii)", &program, NULL, NULL, NULL, NULL, NULL, NULL,
+                NULL, NULL, NULL);
+        assert_int_not_equal(run(NULL, &err, "timeout", "20", program, "--instance=main", NULL), 124);
+        assert_int_equal(node_pid(bus), node);
+        node_sync(bus);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_first_call),
+                TEST(test_one_owner),
+        };
+        return run_case("activation", tests);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* sandbox: unified
+ *
+ * What an administrator does with systemctl is noticed and survived: a scope that is stopped or killed behind the node's back is a
+ * role that ended, daemon-reload and daemon-reexec are nothing at all. */
+
+#include "testlib.h"
+
+static void test_stop_of_the_scope(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("a");
+        g_autofree char *scope = role_scope(role);
+
+        start(bus, role, NULL, actor(), "pause", NULL);
+        systemctl("stop", scope);
+        expect_exited(bus, role, "killed", SIGTERM, "external");
+        assert_poll(bus, role, "exit -15");
+        stop(bus, role);
+
+        /* And it can be started again at once. */
+        start(bus, role, NULL, actor(), "pause", NULL);
+        g_free(run_ok("systemctl", "kill", "--signal=KILL", scope, NULL));
+        expect_exited(bus, role, "killed", SIGKILL, "external");
+        start(bus, role, NULL, actor(), "pause", NULL);
+        stop(bus, role);
+}
+
+/* The scope shows what a unit shows: description, the node's stop timeout and signal, the slice. */
+static void test_scope(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("b");
+        g_autofree char *scope = role_scope(role), *slice = NULL, *parent = NULL, *description = NULL;
+        g_autoptr(GVariant) timeout = NULL, kill_signal = NULL;
+
+        start(bus, role, OPTIONS("{'stop-timeout-usec': <@t 3210000>, 'stop-signal': <2>}"), actor(), "pause",
+                NULL);
+        timeout = unit_get(bus, scope, "Scope", "TimeoutStopUSec");
+        assert_int_equal(g_variant_get_uint64(timeout), 3210000);
+        kill_signal = unit_get(bus, scope, "Scope", "KillSignal");
+        assert_int_equal(g_variant_get_int32(kill_signal), 2);
+        description = unit_get_string(bus, scope, "Unit", "Description");
+        assert_contains(description, role);
+        slice = unit_get_string(bus, scope, "Scope", "Slice");
+        assert_true(g_str_has_prefix(slice, "architect-main-") && g_str_has_suffix(slice, ".slice"));
+        parent = unit_get_string(bus, slice, "Slice", "Slice");
+        assert_string_equal(parent, NODE_SLICE);
+}
+
+static void survives(Bus *bus, const char *verb) {
+        const char *runs = role_name("runs"), *slow = role_name("slow"), *other = role_name("other");
+        g_autoptr(Fifo) fifo = fifo_new(verb);
+        pid_t pid;
+        guint32 serial;
+
+        start(bus, runs, NULL, actor(), "pause", NULL);
+        pid = role_pid(bus, runs);
+        start(bus, slow, OPTIONS("{'stop-timeout-usec': <@t 600000>}"), actor(), "tell-on", "TERM",
+                fifo_path(fifo), "heard", "say", fifo_path(fifo), "ready", "pause", NULL);
+        fifo_expect_pid(fifo, "ready");
+        serial = node_send(bus, "Stop", g_variant_new("(s)", slow));
+        fifo_expect_pid(fifo, "heard");
+
+        g_free(run_ok("systemctl", verb, NULL));
+
+        node_sync(bus);
+        assert_poll(bus, runs, "running");
+        assert_int_equal(role_pid(bus, runs), pid);
+        assert_int_equal(bus_count(bus, "RoleExited", runs), 0);
+        start(bus, other, NULL, actor(), "exit", "4", NULL);
+        expect_exited(bus, other, "exited", 4, "self");
+        g_variant_unref(bus_result(bus, serial));
+        expect_exited(bus, slow, "killed", SIGKILL, "stop");
+        stop(bus, runs);
+        expect_exited(bus, runs, "killed", SIGTERM, "stop");
+}
+
+static void test_daemon_reload(void **state) {
+        survives(*state, "daemon-reload");
+}
+
+static void test_daemon_reexec(void **state) {
+        survives(*state, "daemon-reexec");
+}
+
+/* Starts and reloads at the same time: systemd forgets nothing, nor do we. */
+static void test_reload_during_starts(void **state) {
+        Bus *bus = *state;
+        guint32 serials[60];
+
+        for (guint i = 0; i < G_N_ELEMENTS(serials); i++) {
+                serials[i] = node_send(
+                        bus, "Start", start_args(role_name_n("s", i), NULL, actor(), "pause", NULL));
+                if (i % 20 == 10)
+                        systemctl("daemon-reload", NULL);
+        }
+        for (guint i = 0; i < G_N_ELEMENTS(serials); i++)
+                g_variant_unref(bus_result(bus, serials[i]));
+        for (guint i = 0; i < G_N_ELEMENTS(serials); i++) {
+                g_autofree char *scope = role_scope(role_name_n("s", i)),
+                                *cgroup = process_cgroup(role_pid(bus, role_name_n("s", i)));
+
+                assert_true(g_str_has_suffix(cgroup, scope));
+        }
+}
+
+/* "systemctl stop architect-keeper" is refused: it is the parent of every role. */
+static void test_keeper_is_not_stopped(void **state) {
+        Bus *bus = *state;
+        pid_t keeper = keeper_pid(bus);
+        g_autofree char *err = NULL;
+
+        assert_int_not_equal(run(NULL, &err, "systemctl", "stop", KEEPER_UNIT, NULL), 0);
+        assert_int_equal(keeper_pid(bus), keeper);
+}
+
+/* "systemctl service-log-level architect-node debug" works. */
+static void test_log_level(void **state) {
+        Bus *bus = *state;
+        g_autofree char *before = run_ok("systemctl", "service-log-level", NODE_UNIT, NULL), *now = NULL;
+
+        g_free(run_ok("systemctl", "service-log-level", NODE_UNIT, "debug", NULL));
+        now = run_ok("systemctl", "service-log-level", NODE_UNIT, NULL);
+        assert_string_equal(now, "debug\n");
+        g_free(run_ok("systemctl", "service-log-level", NODE_UNIT, g_strstrip(before), NULL));
+        node_sync(bus);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_stop_of_the_scope),
+                TEST(test_scope),
+                TEST(test_daemon_reload),
+                TEST(test_daemon_reexec),
+                TEST(test_reload_during_starts),
+                TEST(test_keeper_is_not_stopped),
+                TEST(test_log_level),
+        };
+        return run_case("administrator", tests);
+}

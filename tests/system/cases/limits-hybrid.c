@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* sandbox: hybrid
+ *
+ * memory-max, tasks-max and cpu-quota have their effect on the role's scope where the controllers exist (here as v1 hierarchies
+ * beside v2). */
+
+#include "testlib.h"
+
+static guint64 read_number(const char *controller, const char *cgroup, const char *file) {
+        g_autofree char *path = cgroup_v1_file(controller, cgroup, file), *text = read_file(path);
+
+        if (!text)
+                fail_msg("there is no %s", path);
+        return g_ascii_strtoull(text, NULL, 10);
+}
+
+static void test_memory(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("a"), *small = role_name("b");
+        g_autofree char *cgroup = NULL;
+        Exited exited;
+
+        assert_true(machine_is_hybrid());
+
+        start(bus, small, OPTIONS("{'memory-max': <@t 67108864>}"), actor(), "touch", "16", "read-eof",
+                "exit", "0", NULL);
+        cgroup = role_cgroup(bus, small);
+        assert_int_equal(read_number("memory", cgroup, "memory.limit_in_bytes"), 67108864);
+        g_variant_unref(node_call(bus, "CloseInput", g_variant_new("(s)", small)));
+        expect_exited(bus, small, "exited", 0, "self");
+
+        start(bus, role, OPTIONS("{'memory-max': <@t 67108864>}"), actor(), "touch", "300", "exit", "0",
+                NULL);
+        /* Who killed it, v1 does not tell: what is known is that nobody asked. */
+        exited = expect_exited(bus, role, "killed", SIGKILL, NULL);
+        assert_true(strcmp(exited.cause, "oom") == 0 || strcmp(exited.cause, "external") == 0);
+        assert_poll(bus, role, "exit -9");
+}
+
+static void test_tasks(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("c");
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        g_autofree char *line = NULL, *cgroup = NULL;
+
+        start(bus, role, OPTIONS("{'tasks-max': <@t 20>}"), actor(), "fill-tasks", fifo_path(fifo), "pause",
+                NULL);
+        line = fifo_line(fifo);
+        /* Itself and 19 children. */
+        assert_true(g_str_has_prefix(line, "19 EAGAIN "));
+        cgroup = role_cgroup(bus, role);
+        assert_int_equal(read_number("pids", cgroup, "pids.max"), 20);
+        stop(bus, role);
+        assert_false(cgroup_is_populated(cgroup));
+}
+
+static void test_cpu(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("d");
+        g_autofree char *cgroup = NULL;
+        Exited exited;
+        guint64 quota, period, cpu, wall;
+
+        start(bus, role, OPTIONS("{'cpu-quota': <@t 20>}"), actor(), "burn", "200", NULL);
+        cgroup = role_cgroup(bus, role);
+        quota = read_number("cpu", cgroup, "cpu.cfs_quota_us");
+        period = read_number("cpu", cgroup, "cpu.cfs_period_us");
+        assert_int_equal(quota * 100 / period, 20);
+
+        exited = expect_exited(bus, role, "exited", 0, "self");
+        cpu = detail_u64(exited.details, "cpu-usec");
+        wall = detail_u64(exited.details, "exit-monotonic-usec") -
+               detail_u64(exited.details, "start-monotonic-usec");
+        /* 200 ms of CPU time at a fifth of a CPU. The first period may be had in full. */
+        assert_true(cpu >= 180000);
+        assert_true(wall >= 600000);
+}
+
+static void test_features(void **state) {
+        Bus *bus = *state;
+        g_autoptr(GVariant) value = node_get(bus, "Features");
+        g_autofree const char **features = g_variant_get_strv(value, NULL);
+
+        assert_true(g_strv_contains(features, "memory"));
+        assert_true(g_strv_contains(features, "pids"));
+        assert_true(g_strv_contains(features, "cpu"));
+}
+
+/* What else matters is the same here: one pass through a role's life in the hybrid set-up. */
+static void test_life(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("e");
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        g_autofree char *cgroup = NULL;
+        Census before = census(bus);
+
+        start(bus, role, OPTIONS("{'stop-timeout-usec': <@t 200000>}"), actor(), "daemon{", "ignore", "TERM",
+                "say", fifo_path(fifo), "up", "pause", "}", "pause", NULL);
+        fifo_expect_pid(fifo, "up");
+        cgroup = role_cgroup(bus, role);
+        assert_true(cgroup_is_populated(cgroup));
+        stop(bus, role);
+        assert_false(cgroup_is_populated(cgroup));
+        expect_exited(bus, role, "killed", SIGTERM, "stop");
+        purge(bus, role);
+        assert_census(bus, &before);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_memory),
+                TEST(test_tasks),
+                TEST(test_cpu),
+                TEST(test_features),
+                TEST(test_life),
+        };
+        return run_case("limits-hybrid", tests);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* sandbox: unified
+ *
+ * output=file:PATH empties the file first, append:PATH does not, both are opened as the role's user and take standard error
+ * too; null is /dev/null. */
+
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <glib/gstdio.h>
+
+#include "testlib.h"
+
+static void run_with_output(
+        Bus *bus, const char *role, const char *user, const char *output, const char *text) {
+        g_autofree char *script = g_strdup_printf("echo %s; echo %s-err >&2", text, text);
+
+        start(bus, role,
+                user ? OPTIONS("{'output': <%s>, 'user': <%s>}", output, user)
+                     : OPTIONS("{'output': <%s>}", output),
+                "sh", "-c", script, NULL);
+        expect_exited(bus, role, "exited", 0, "self");
+}
+
+static void test_file_and_append(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("a"), *path = scratch("output");
+        g_autofree char *file = g_strconcat("file:", path, NULL),
+                        *append = g_strconcat("append:", path, NULL);
+        g_autofree char *one = NULL, *two = NULL, *three = NULL, *property = NULL;
+
+        run_with_output(bus, role, NULL, file, "one");
+        one = read_file(path);
+        assert_string_equal(one, "one\none-err");
+        property = role_get_string(bus, role, "Output");
+        assert_string_equal(property, file);
+
+        run_with_output(bus, role, NULL, append, "two");
+        two = read_file(path);
+        assert_string_equal(two, "one\none-err\ntwo\ntwo-err");
+
+        run_with_output(bus, role, NULL, file, "three");
+        three = read_file(path);
+        assert_string_equal(three, "three\nthree-err");
+}
+
+/* Two roles that append to one file do not overwrite each other. */
+static void test_append_is_append(void **state) {
+        Bus *bus = *state;
+        const char *path = scratch("output");
+        g_autofree char *append = g_strconcat("append:", path, NULL), *text = NULL;
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+
+        for (guint i = 0; i < 2; i++)
+                start(bus, role_name_n("b", i), OPTIONS("{'output': <%s>}", append), actor(), "echo",
+                        fifo_path(fifo), NULL);
+        for (guint i = 0; i < 6; i++) {
+                g_autofree char *line = g_strdup_printf("line %u", i);
+
+                send_input(bus, role_name_n("b", i % 2), line);
+                fifo_expect_pid(fifo, "echo");
+        }
+        text = read_file(path);
+        assert_string_equal(text, "line 0\nline 1\nline 2\nline 3\nline 4\nline 5");
+}
+
+static void test_as_the_user(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("c"), *directory = scratch("hers"), *path = scratch("hers/output");
+        g_autofree char *file = g_strconcat("file:", path, NULL), *mine = NULL, *theirs = NULL;
+        const struct passwd *alice = getpwnam("alice");
+        const char *private = scratch("private");
+        struct stat st;
+
+        assert_non_null(alice);
+        assert_int_equal(g_mkdir(directory, 0700), 0);
+        assert_int_equal(chown(directory, alice->pw_uid, alice->pw_gid), 0);
+
+        run_with_output(bus, role, "alice", file, "hers");
+        mine = read_file(path);
+        assert_string_equal(mine, "hers\nhers-err");
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_uid, alice->pw_uid);
+        assert_int_equal(st.st_gid, alice->pw_gid);
+        assert_int_equal(st.st_mode & 07777, 0644); /* umask 0022 */
+
+        /* Root's file is not hers to empty, whoever asked for it. */
+        assert_true(g_file_set_contents(private, "secret\n", -1, NULL));
+        g_free(g_steal_pointer(&file));
+        file = g_strconcat("file:", private, NULL);
+        start_fails(bus,
+                start_args(
+                        role, OPTIONS("{'output': <%s>, 'user': <'alice'>}", file), actor(), "pause", NULL),
+                "SetupFailed", role, "output", private, "Permission denied", NULL);
+        theirs = read_file(private);
+        assert_string_equal(theirs, "secret");
+}
+
+static void test_null(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("d");
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        g_autofree char *out = NULL, *err = NULL, *out_target = NULL, *err_target = NULL, *logged = NULL;
+
+        start(bus, role, OPTIONS("{'output': <'null'>}"), actor(), "echo", fifo_path(fifo), NULL);
+        send_input(bus, role, "nobody hears this");
+        fifo_expect_pid(fifo, "echo");
+        out = g_strdup_printf("/proc/%d/fd/1", (int) role_pid(bus, role));
+        err = g_strdup_printf("/proc/%d/fd/2", (int) role_pid(bus, role));
+        out_target = g_file_read_link(out, NULL);
+        err_target = g_file_read_link(err, NULL);
+        assert_string_equal(out_target, "/dev/null");
+        assert_string_equal(err_target, "/dev/null");
+        logged = journal("-t", role, NULL);
+        assert_contains_not(logged, "nobody hears this");
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_file_and_append),
+                TEST(test_append_is_append),
+                TEST(test_as_the_user),
+                TEST(test_null),
+        };
+        return run_case("output-file", tests);
+}

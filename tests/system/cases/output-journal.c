@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* sandbox: unified
+ *
+ * journalctl -u SCOPE and journalctl -t ROLE show what a role writes, standard error too, in order; a restart and a SIGKILL of
+ * journald neither kill nor block the role nor lose a line. */
+
+#include "testlib.h"
+
+static void say_line(Bus *bus, const char *role, Fifo *fifo, const char *line) {
+        send_input(bus, role, line);
+        fifo_expect_pid(fifo, "echo"); /* it has been written */
+}
+
+static void check_journal(const char *role, const char *const *lines) {
+        g_autofree char *scope = role_scope(role), *by_unit = journal("-u", scope, NULL);
+        g_autofree char *by_role = journal("-t", role, NULL);
+        const char *at_unit = by_unit, *at_role = by_role;
+
+        for (; *lines; lines++) {
+                g_autofree char *whole = g_strconcat(*lines, "\n", NULL);
+
+                /* Each one, and in this order. */
+                at_unit = strstr(at_unit, whole);
+                if (!at_unit)
+                        fail_msg("journalctl -u %s lacks '%s': %s", scope, *lines, by_unit);
+                at_unit += strlen(whole);
+                at_role = strstr(at_role, whole);
+                if (!at_role)
+                        fail_msg("journalctl -t %s lacks '%s': %s", role, *lines, by_role);
+                at_role += strlen(whole);
+        }
+}
+
+static void test_lines(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("a");
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        const char *const lines[] = { "first line", "second line, to standard error", "third: grüße", NULL };
+        g_autofree char *invocation = NULL, *field = NULL, *by_invocation = NULL;
+
+        start(bus, role, NULL, actor(), "echo", fifo_path(fifo), NULL);
+        invocation = role_get_string(bus, role, "InvocationID");
+        say_line(bus, role, fifo, lines[0]);
+        say_line(bus, role, fifo, "!second line, to standard error");
+        say_line(bus, role, fifo, lines[2]);
+        check_journal(role, lines);
+
+        /* One run of it, as for any unit. */
+        field = g_strconcat("_SYSTEMD_UNIT=architect-main-", role, ".scope", NULL);
+        by_invocation = journal(field, "_TRANSPORT=stdout", NULL);
+        assert_string_equal(by_invocation, "first line\nsecond line, to standard error\nthird: grüße\n");
+        assert_int_equal(strlen(invocation), 32);
+}
+
+static bool is_another(Bus *bus, pid_t before) {
+        g_autofree char *state = unit_get_string(bus, "systemd-journald.service", "Unit", "ActiveState");
+        g_autoptr(GVariant) now = unit_get(bus, "systemd-journald.service", "Service", "MainPID");
+
+        return strcmp(state, "active") == 0 && g_variant_get_uint32(now) > 1 &&
+               (pid_t) g_variant_get_uint32(now) != before;
+}
+
+static void test_journald_goes(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("b");
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        const char *const lines[] = { "before", "after a restart", "after SIGKILL", "after both", NULL };
+        pid_t pid, journald;
+        int pidfd;
+
+        start(bus, role, NULL, actor(), "echo", fifo_path(fifo), NULL);
+        pid = role_pid(bus, role);
+        say_line(bus, role, fifo, "before");
+
+        systemctl("restart", "systemd-journald.service");
+        say_line(bus, role, fifo, "after a restart");
+
+        journald = unit_main_pid(bus, "systemd-journald.service");
+        pidfd = process_open(journald);
+        assert_int_equal(kill(journald, SIGKILL), 0);
+        process_wait_dead(pidfd);
+        /* Nobody there to read it yet. */
+        say_line(bus, role, fifo, "after SIGKILL");
+
+        /* The next one takes over; journalctl --sync waits for it. */
+        WAIT_UNTIL(is_another(bus, journald));
+        say_line(bus, role, fifo, "after both");
+        check_journal(role, lines);
+
+        assert_poll(bus, role, "running");
+        assert_int_equal(role_pid(bus, role), pid);
+        assert_int_equal(bus_count(bus, "RoleExited", role), 0);
+
+        /* And the next role has a journal as well. */
+        {
+                const char *next = role_name("c");
+                const char *const next_lines[] = { "of the next one", NULL };
+
+                start(bus, next, NULL, actor(), "echo", fifo_path(fifo), NULL);
+                say_line(bus, next, fifo, "of the next one");
+                check_journal(next, next_lines);
+        }
+}
+
+/* While journald hangs, roles start, run, stop and are reported. */
+static void test_journald_hangs(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("d");
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        pid_t journald = unit_main_pid(bus, "systemd-journald.service");
+
+        start(bus, role, NULL, actor(), "echo", fifo_path(fifo), NULL);
+        assert_int_equal(kill(journald, SIGSTOP), 0);
+        say_line(bus, role, fifo, "into the void");
+        for (int i = 0; i < 50; i++)
+                assert_poll(bus, role, "running");
+        stop(bus, role);
+        expect_exited(bus, role, "killed", SIGTERM, "stop");
+        assert_int_equal(kill(journald, SIGCONT), 0);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_lines),
+                TEST(test_journald_goes),
+                TEST(test_journald_hangs),
+        };
+        return run_case("output-journal", tests);
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* sandbox: unified
+ *
+ * Whoever has no privilege may read everything and change nothing: each changing method, of the node and of a role, is
+ * AccessDenied for alice, and nothing has happened. */
+
+#include "testlib.h"
+
+static void test_reading(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("a");
+        g_autofree char *path = role_path(role), *out = NULL, *name = NULL;
+        g_autoptr(Bus) alice = bus_new_as("alice");
+        g_autoptr(GVariant) list = NULL, object = NULL, by_pid = NULL, objects = NULL, all = NULL, xml = NULL;
+
+        start(bus, role, NULL, actor(), "pause", NULL);
+        assert_poll(alice, role, "running");
+        assert_string_equal(role_state(alice, role), "running");
+        object = node_call(alice, "GetRole", g_variant_new("(s)", role));
+        by_pid = node_call(alice, "GetRoleByPID", g_variant_new("(u)", (guint32) role_pid(alice, role)));
+        assert_true(g_variant_equal(object, by_pid));
+        list = node_call(alice, "Poll", g_variant_new("(as)", NULL));
+        objects = bus_call(
+                alice, NODE_NAME, NODE_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", NULL);
+        all = role_get_all(alice, role);
+        name = node_get_string(alice, "Instance");
+        xml = bus_call(alice, NODE_NAME, path, "org.freedesktop.DBus.Introspectable", "Introspect", NULL);
+
+        assert_int_equal(run_as("alice", &out, NULL, "busctl", "introspect", NODE_NAME, NODE_PATH, NULL), 0);
+        assert_contains(out, ".Start");
+        g_clear_pointer(&out, g_free);
+        assert_int_equal(run_as("alice", &out, NULL, "busctl", "call", NODE_NAME, NODE_PATH, NODE_INTERFACE,
+                                 "Poll", "as", "1", role, NULL),
+                0);
+        assert_contains(out, "running");
+
+        stop(bus, role);
+        expect_exited(alice, role, "killed", SIGTERM, "stop");
+}
+
+static void test_changing(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("b"), *other = role_name("c"), *ended = role_name("d");
+        g_autoptr(Bus) alice = bus_new_as("alice");
+        GVariant *bytes = g_variant_ref_sink(g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, "x", 1, 1));
+        const char *one[] = { role, NULL }, *gone[] = { ended, NULL };
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        guint mark = bus_mark(bus);
+        g_autofree char *err = NULL;
+        pid_t pid;
+
+        start(bus, ended, NULL, actor(), "exit", "0", NULL);
+        expect_exited(bus, ended, "exited", 0, "self");
+        stop(bus, ended);
+        start(bus, role, NULL, actor(), "tell-on", "USR1", fifo_path(fifo), "usr1", "say", fifo_path(fifo),
+                "ready", "read-eof", "exit", "1", NULL);
+        fifo_expect_pid(fifo, "ready");
+        pid = role_pid(bus, role);
+        mark = bus_mark(bus);
+
+        {
+                const struct {
+                        const char *method;
+                        GVariant *args;
+                } on_node[] = {
+                        { "Start", start_args(other, NULL, actor(), "pause", NULL) },
+                        { "Start", start_args(role, NULL, actor(), "pause", NULL) },
+                        { "SendInput", g_variant_new("(ss)", role, "x") },
+                        { "WriteInput", g_variant_new("(s@ay)", role, bytes) },
+                        { "CloseInput", g_variant_new("(s)", role) },
+                        { "Stop", g_variant_new("(s)", role) },
+                        { "Kill", g_variant_new("(s)", role) },
+                        { "Signal", g_variant_new("(ssi)", role, "main", SIGUSR1) },
+                        { "Signal", g_variant_new("(ssi)", role, "all", SIGKILL) },
+                        { "Purge", g_variant_new("(^as)", one) },
+                        { "Purge", g_variant_new("(^as)", gone) },
+                        { "Purge", g_variant_new("(as)", NULL) },
+                        { "Shutdown", g_variant_new("(s)", "because I can") },
+                }, on_role[] = {
+                        { "Stop", NULL },
+                        { "Kill", NULL },
+                        { "Signal", g_variant_new("(si)", "main", SIGUSR1) },
+                        { "SendInput", g_variant_new("(s)", "x") },
+                        { "WriteInput", g_variant_new("(@ay)", bytes) },
+                        { "CloseInput", NULL },
+                        { "Purge", NULL },
+                };
+
+                for (size_t i = 0; i < G_N_ELEMENTS(on_node); i++)
+                        bus_failure(alice, node_send(alice, on_node[i].method, on_node[i].args),
+                                ACCESS_DENIED, NULL);
+                for (size_t i = 0; i < G_N_ELEMENTS(on_role); i++)
+                        bus_failure(alice, role_send(alice, role, on_role[i].method, on_role[i].args),
+                                ACCESS_DENIED, NULL);
+        }
+
+        /* Nothing happened. */
+        node_sync(bus);
+        assert_poll(bus, role, "running");
+        assert_int_equal(role_pid(bus, role), pid);
+        assert_poll(bus, ended, "exit 0");
+        assert_poll(bus, other, "none");
+        assert_false(fifo_has_line(fifo));
+        assert_int_equal(bus_count_since(bus, mark, "RoleStarted", NULL), 0);
+        assert_int_equal(bus_count_since(bus, mark, "RoleExited", NULL), 0);
+        assert_int_equal(bus_count_since(bus, mark, "RolePurged", NULL), 0);
+        assert_int_equal(bus_count_since(bus, mark, "ShuttingDown", NULL), 0);
+        g_variant_unref(bytes);
+
+        /* A denial of the node's own says what is denied. */
+        assert_int_equal(run_as("alice", NULL, &err, "busctl", "call", NODE_NAME, NODE_PATH, NODE_INTERFACE,
+                                 "Stop", "s", role, NULL),
+                1);
+        assert_contains(err, "Call failed: ");
+}
+
+/* Nobody else takes the name, or speaks in its place. */
+static void test_name(void **state) {
+        Bus *bus = *state;
+        g_autoptr(Bus) alice = bus_new_as("alice");
+        const char *names[] = { NODE_NAME, NODE_NAME ".other", NODE_NAME "Instances" };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+                bus_failure(alice,
+                        bus_send(alice, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                "org.freedesktop.DBus", "RequestName", g_variant_new("(su)", names[i], 0)),
+                        ACCESS_DENIED, NULL);
+        assert_true(node_has_name(bus));
+}
+
+/* The keeper takes orders from the node alone. */
+static void test_keeper_socket(void **state) {
+        g_autofree char *err = NULL;
+
+        assert_int_not_equal(run_as("alice", NULL, &err, "ls", "/run/architect-keeper", NULL), 0);
+        assert_contains(err, "Permission denied");
+        g_clear_pointer(&err, g_free);
+        assert_int_not_equal(run_as("alice", NULL, &err, "ls", "/run/architect-node/main", NULL), 0);
+        assert_contains(err, "Permission denied");
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_reading),
+                TEST(test_changing),
+                TEST(test_name),
+                TEST(test_keeper_socket),
+        };
+        return run_case("permissions", tests);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* sandbox: unified
+ *
+ * Shutdown(reason) replies, sends ShuttingDown, stops every role in parallel and ends the service with success; meanwhile what
+ * would change something is refused with ShuttingDown, and what reads is answered. systemctl stop does the same. Afterwards the
+ * service starts as if nothing had been. */
+
+#include <unistd.h>
+
+#include "testlib.h"
+
+static void check_service_ended(Bus *bus) {
+        g_autofree char *result = NULL;
+        g_autoptr(GVariant) status = NULL, code = NULL;
+
+        node_wait_name(bus, false);
+        for (;;) {
+                g_autofree char *active = unit_get_string(bus, NODE_UNIT, "Unit", "ActiveState");
+                assert_string_not_equal(active, "failed");
+                if (strcmp(active, "inactive") == 0)
+                        break;
+                g_usleep(1000); /* systemd tells those only who subscribed */
+        }
+        result = unit_get_string(bus, NODE_UNIT, "Service", "Result");
+        status = unit_get(bus, NODE_UNIT, "Service", "ExecMainStatus");
+        code = unit_get(bus, NODE_UNIT, "Service", "ExecMainCode");
+        assert_string_equal(result, "success");
+        assert_int_equal(g_variant_get_int32(code), 1 /* CLD_EXITED */);
+        assert_int_equal(g_variant_get_int32(status), 0);
+        assert_int_equal(count_units(bus, SCOPE_PATTERN), 0);
+}
+
+static void check_starts_afresh(Bus *bus, pid_t keeper) {
+        const char *role = role_name("afresh");
+
+        systemctl("start", NODE_UNIT);
+        node_wait_name(bus, true);
+        start(bus, role, NULL, actor(), "exit", "0", NULL);
+        expect_exited(bus, role, "exited", 0, "self");
+        assert_int_equal(keeper_pid(bus), keeper);
+}
+
+/* One that takes its time, one that must be killed, two that go at once. */
+static void start_some(Bus *bus, Fifo *fifo) {
+        start(bus, role_name("willing"), NULL, actor(), "pause", NULL);
+        start(bus, role_name("ordered"), NULL, actor(), "exit-on", "TERM", "5", "say", fifo_path(fifo),
+                "ready", "pause", NULL);
+        start(bus, role_name("stubborn"), OPTIONS("{'stop-timeout-usec': <@t 1000000>}"), actor(), "tell-on",
+                "TERM", fifo_path(fifo), "heard", "daemon{", "ignore", "TERM", "say", fifo_path(fifo),
+                "ready", "pause", "}", "pause", NULL);
+        start(bus, role_name("ended"), NULL, actor(), "exit", "3", NULL);
+        fifo_expect_pid(fifo, "ready");
+        fifo_expect_pid(fifo, "ready");
+        expect_exited(bus, role_name("ended"), "exited", 3, "self");
+}
+
+static void check_exits(Bus *bus, const Event *announced) {
+        Exited exits[] = {
+                expect_exited(bus, role_name("willing"), "killed", SIGTERM, "shutdown"),
+                expect_exited(bus, role_name("ordered"), "exited", 5, "shutdown"),
+                expect_exited(bus, role_name("stubborn"), "killed", SIGKILL, "shutdown"),
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(exits); i++) {
+                assert_true(announced->index < exits[i].event->index);
+                assert_int_equal(bus_count(bus, "RoleExited", exits[i].event->text), 1);
+        }
+        /* In parallel: the slow one comes last. */
+        assert_true(exits[0].event->index < exits[2].event->index);
+        assert_true(exits[1].event->index < exits[2].event->index);
+}
+
+static void test_method(void **state) {
+        Bus *bus = *state;
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        g_autofree char *slice = NULL;
+        g_autoptr(GVariant) details = NULL;
+        const char *refused = role_name("refused"), *none[] = { NULL };
+        pid_t keeper = keeper_pid(bus);
+        Event *announced;
+        guint32 serial;
+
+        start_some(bus, fifo);
+        serial = node_send(bus, "Shutdown", g_variant_new("(s)", "the roof is open"));
+        announced = bus_wait(bus, "ShuttingDown", NULL);
+        assert_string_equal(announced->text, "the roof is open");
+        assert_string_equal(announced->path, NODE_PATH);
+        details = event_details(announced);
+        assert_int_equal(detail_u32(details, "caller-uid"), 0);
+        assert_int_equal(detail_u32(details, "caller-pid"), getpid());
+        assert_true(detail_u64(details, "seq") > 0);
+        g_variant_unref(bus_result(bus, serial));
+
+        /* The stubborn one gives us a second. */
+        fifo_expect_pid(fifo, "heard");
+        start_fails(bus, start_args(refused, NULL, actor(), "pause", NULL), "ShuttingDown", NULL);
+        node_call_fails(bus, "Purge", g_variant_new("(^as)", none), "ShuttingDown", NULL);
+        assert_poll(bus, role_name("stubborn"), "running");
+        assert_poll(bus, role_name("ended"), "exit 3");
+        slice = node_get_string(bus, "State");
+        assert_string_equal(slice, "stopping");
+        node_call_fails(
+                bus, "SendInput", g_variant_new("(ss)", role_name("stubborn"), "x"), "ShuttingDown", NULL);
+
+        check_exits(bus, announced);
+        check_service_ended(bus);
+        assert_int_equal(bus_count(bus, "ShuttingDown", NULL), 1);
+        check_starts_afresh(bus, keeper);
+}
+
+static void test_systemctl_stop(void **state) {
+        Bus *bus = *state;
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        pid_t keeper = keeper_pid(bus);
+        Event *announced;
+
+        start_some(bus, fifo);
+        systemctl("stop", NODE_UNIT);
+        announced = bus_wait(bus, "ShuttingDown", NULL);
+        assert_string_equal(announced->text, "");
+        check_exits(bus, announced);
+        check_service_ended(bus);
+        check_starts_afresh(bus, keeper);
+}
+
+/* A start that is under way is cancelled, not forgotten. */
+static void test_start_under_way(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("starting");
+        g_autofree char *path = role_path(role);
+        pid_t keeper = keeper_pid(bus);
+        guint32 serial;
+
+        assert_int_equal(kill(keeper, SIGSTOP), 0);
+        WAIT_UNTIL(process_state(keeper) == 'T');
+        serial = node_send(bus, "Start", start_args(role, NULL, actor(), "pause", NULL));
+        bus_wait(bus, "InterfacesAdded", path);
+        g_variant_unref(node_call(bus, "Shutdown", g_variant_new("(s)", "")));
+        bus_wait(bus, "ShuttingDown", NULL);
+        assert_int_equal(kill(keeper, SIGCONT), 0);
+        bus_failure(bus, serial, "StartCancelled", role, NULL);
+        check_service_ended(bus);
+        check_starts_afresh(bus, keeper);
+        assert_int_equal(bus_count(bus, "RoleStarted", role), 0);
+        assert_poll(bus, role, "none");
+}
+
+/* 60 roles, each with a timeout of half a second that it needs: together, not one after the other. */
+static void test_in_parallel(void **state) {
+        Bus *bus = *state;
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        pid_t keeper = keeper_pid(bus);
+        gint64 begin;
+
+        for (guint i = 0; i < 60; i++) {
+                start(bus, role_name_n("p", i), OPTIONS("{'stop-timeout-usec': <@t 500000>}"), actor(),
+                        "ignore", "TERM", "say", fifo_path(fifo), "ready", "pause", NULL);
+                fifo_expect_pid(fifo, "ready");
+        }
+        begin = g_get_monotonic_time();
+        g_variant_unref(node_call(bus, "Shutdown", g_variant_new("(s)", "")));
+        for (guint i = 0; i < 60; i++)
+                expect_exited(bus, role_name_n("p", i), "killed", SIGKILL, "shutdown");
+        /* One after the other it would be 30 s. */
+        assert_true(g_get_monotonic_time() - begin < 15 * G_USEC_PER_SEC);
+        check_service_ended(bus);
+        check_starts_afresh(bus, keeper);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_method),
+                TEST(test_systemctl_stop),
+                TEST(test_start_under_way),
+                TEST(test_in_parallel),
+        };
+        return run_case("shutdown", tests);
+}

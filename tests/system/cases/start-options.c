@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* sandbox: unified
+ *
+ * Each option of Start does in the role what it says. */
+
+#include <grp.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <glib/gstdio.h>
+
+#include "testlib.h"
+
+static GHashTable *dump_of(Bus *bus, const char *role, GVariant *options) {
+        const char *path = scratch("dump");
+
+        start(bus, role, options, actor(), "dump", path, NULL);
+        expect_exited(bus, role, "exited", 0, "self");
+        return read_dump(path);
+}
+
+static void check_words(const char *text, const char *words) {
+        g_auto(GStrv) a = g_strsplit_set(text, " \t", -1), b = g_strsplit(words, " ", -1);
+        guint i = 0, j = 0;
+
+        for (; b[j]; j++) {
+                while (a[i] && !a[i][0])
+                        i++;
+                if (g_strcmp0(a[i], b[j]) != 0)
+                        fail_msg("should be '%s', but is '%s'", words, text);
+                i++;
+        }
+}
+
+static void test_user(void **state) {
+        Bus *bus = *state;
+        const struct passwd *pw = getpwnam("alice");
+        g_autofree char *uids =
+                g_strdup_printf("%u %u %u %u", pw->pw_uid, pw->pw_uid, pw->pw_uid, pw->pw_uid);
+        g_autofree char *gids =
+                g_strdup_printf("%u %u %u %u", pw->pw_gid, pw->pw_gid, pw->pw_gid, pw->pw_gid);
+        g_autofree char *number = g_strdup_printf("%u", pw->pw_uid),
+                        *expected = g_strdup_printf("%u", pw->pw_gid);
+        const char *users[] = { "alice", number };
+        const char *daemon_gids = "1 1 1 1";
+
+        assert_int_equal(chmod(scratch(""), 0777), 0);
+        assert_int_equal(getgrnam("daemon")->gr_gid, 1);
+        for (size_t i = 0; i < G_N_ELEMENTS(users); i++) {
+                g_autoptr(GHashTable) dump =
+                        dump_of(bus, role_name("a"), OPTIONS("{'user': <%s>}", users[i]));
+
+                check_words(dump_get(dump, "status.Uid"), uids);
+                check_words(dump_get(dump, "status.Gid"), gids);
+                /* Her own groups, and none of root's. */
+                check_words(dump_get(dump, "status.Groups"), expected);
+                assert_string_equal(dump_get(dump, "status.CapEff"), "0000000000000000");
+                assert_string_equal(dump_get(dump, "status.CapPrm"), "0000000000000000");
+                assert_string_equal(dump_get(dump, "env.USER"), "alice");
+                assert_string_equal(dump_get(dump, "env.HOME"), pw->pw_dir);
+                assert_string_equal(dump_get(dump, "env.SHELL"), pw->pw_shell);
+                assert_int_equal(g_unlink(scratch("dump")), 0);
+        }
+        {
+                g_autoptr(GHashTable) dump =
+                        dump_of(bus, role_name("b"), OPTIONS("{'user': <'alice'>, 'group': <'daemon'>}"));
+
+                check_words(dump_get(dump, "status.Uid"), uids);
+                check_words(dump_get(dump, "status.Gid"), daemon_gids);
+                assert_int_equal(g_unlink(scratch("dump")), 0);
+        }
+        {
+                g_autoptr(GHashTable) dump = dump_of(bus, role_name("c"), OPTIONS("{'group': <'1'>}"));
+
+                check_words(dump_get(dump, "status.Uid"), "0 0 0 0");
+                check_words(dump_get(dump, "status.Gid"), daemon_gids);
+        }
+}
+
+static void test_environment(void **state) {
+        Bus *bus = *state;
+        g_autoptr(GHashTable) dump = dump_of(bus, role_name("d"),
+                OPTIONS("{'env': <{'SITE': 'Kitt Peak', 'EMPTY': '', 'LINES2': 'a\\nb', 'PATH': '/usr/bin:/bin', 'Q': '\"$HOME\"'}>}"));
+
+        assert_string_equal(dump_get(dump, "env.SITE"), "Kitt Peak");
+        assert_string_equal(dump_get(dump, "env.EMPTY"), "");
+        assert_string_equal(dump_get(dump, "env.PATH"), "/usr/bin:/bin");
+        assert_string_equal(dump_get(dump, "env.Q"), "\"$HOME\""); /* no shell */
+        assert_string_equal(
+                dump_get(dump, "env.LINES2"), "a"); /* and "b", as the dump has it, on a line of its own */
+}
+
+/* A program without a slash is looked up in the role's PATH, which may be the caller's. */
+static void test_path(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("e");
+        g_autofree char *directory = g_path_get_dirname(actor()),
+                        *path = g_strconcat(directory, ":/usr/bin:/bin", NULL);
+
+        start(bus, role, OPTIONS("{'env': <{'PATH': %s}>}", path), "actor", "exit", "21", NULL);
+        expect_exited(bus, role, "exited", 21, "self");
+        start_fails(
+                bus, start_args(role, NULL, "actor", "exit", "21", NULL), "ExecFailed", role, "actor", NULL);
+}
+
+static void test_arguments(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("f"), *path = scratch("output");
+        g_autofree char *output = g_strconcat("file:", path, NULL), *text = NULL;
+
+        start(bus, role, OPTIONS("{'output': <%s>}", output), "printf", "[%s]", "a b", "", "$HOME", "*", "\"",
+                "ü", "a\nb", "%d", NULL);
+        expect_exited(bus, role, "exited", 0, "self");
+        text = read_file(path);
+        assert_string_equal(text, "[a b][][$HOME][*][\"][ü][a\nb][%d]");
+}
+
+static void test_directory_and_nice(void **state) {
+        Bus *bus = *state;
+        g_autoptr(GHashTable) dump =
+                dump_of(bus, role_name("g"), OPTIONS("{'working-directory': <'/usr/lib'>, 'nice': <7>}"));
+        g_autoptr(GHashTable) plain = dump_of(bus, role_name("h"), NULL);
+        g_autoptr(GHashTable) important = dump_of(bus, role_name("i"), OPTIONS("{'nice': <-5>}"));
+
+        assert_string_equal(dump_get(dump, "cwd"), "/usr/lib");
+        assert_string_equal(dump_get(dump, "nice"), "7");
+        assert_string_equal(dump_get(plain, "cwd"), "/");
+        assert_string_equal(dump_get(plain, "nice"), "0");
+        assert_string_equal(dump_get(important, "nice"), "-5");
+}
+
+static void test_limits(void **state) {
+        Bus *bus = *state;
+        g_autoptr(GHashTable) dump = dump_of(bus, role_name("j"),
+                OPTIONS("{'limits': <{'nofile': @t 77, 'core': 4096, 'memlock': 65536, 'nproc': 999, 'stack': 4194304, 'fsize':"
+                        " 18446744073709551615, 'as': 1000000000, 'rtprio': 5, 'nice': 20}>}"));
+
+        /* Soft and hard alike. */
+        check_words(dump_get(dump, "limits.Max open files"), "77 77 files");
+        check_words(dump_get(dump, "limits.Max core file size"), "4096 4096 bytes");
+        check_words(dump_get(dump, "limits.Max locked memory"), "65536 65536 bytes");
+        check_words(dump_get(dump, "limits.Max processes"), "999 999 processes");
+        check_words(dump_get(dump, "limits.Max stack size"), "4194304 4194304 bytes");
+        check_words(dump_get(dump, "limits.Max file size"), "unlimited unlimited bytes");
+        check_words(dump_get(dump, "limits.Max address space"), "1000000000 1000000000 bytes");
+        check_words(dump_get(dump, "limits.Max realtime priority"), "5 5");
+        check_words(dump_get(dump, "limits.Max nice priority"), "20 20");
+}
+
+static void test_stdin(void **state) {
+        Bus *bus = *state;
+        const char *with_pipe = role_name("k"), *with_null = role_name("l");
+        g_autofree char *a = NULL, *b = NULL, *pipe = NULL, *null = NULL;
+
+        start(bus, with_pipe, OPTIONS("{'stdin': <'pipe'>}"), actor(), "pause", NULL);
+        start(bus, with_null, OPTIONS("{'stdin': <'null'>}"), actor(), "pause", NULL);
+        a = g_strdup_printf("/proc/%d/fd/0", (int) role_pid(bus, with_pipe));
+        b = g_strdup_printf("/proc/%d/fd/0", (int) role_pid(bus, with_null));
+        pipe = g_file_read_link(a, NULL);
+        null = g_file_read_link(b, NULL);
+        assert_true(g_str_has_prefix(pipe, "pipe:"));
+        assert_string_equal(null, "/dev/null");
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_user),
+                TEST(test_environment),
+                TEST(test_path),
+                TEST(test_arguments),
+                TEST(test_directory_and_nice),
+                TEST(test_limits),
+                TEST(test_stdin),
+        };
+        return run_case("start-options", tests);
+}
