@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
@@ -15,6 +16,8 @@
 #include "util/log.h"
 
 #define KEEPER_UNIT "architect-keeper.service"
+/* After the longest stop timeout: SIGKILL, its 5 s, and some air. */
+#define SHUTDOWN_MARGIN_USEC (ROLE_KILL_TIMEOUT_USEC + 5 * USEC_PER_SEC)
 #define KEEPER_WAIT_USEC \
         (5 * USEC_PER_SEC) /* at start-up calls are held so long for the keeper's list of children */
 
@@ -93,8 +96,38 @@ static void world_role_exited(void *world, Role *role) {
         scope_forget(agent->scopes, role);
 }
 
+static void world_slice_empty(void *world) {
+        Agent *agent = world;
+
+        if (agent->scopes) /* not yet while the saved roles are read, no longer at the very end */
+                scopes_slice_empty(agent->scopes);
+}
+
+static void world_shutting_down(void *world, const char *reason, uint64_t sequence, const Caller *caller) {
+        Agent *agent = world;
+        uint64_t longest = 0;
+        GHashTableIter iter;
+        Role *role;
+
+        node_dbus_shutting_down(world, reason, sequence, caller);
+
+        /* systemd must not kill us while the roles still have their time. */
+        g_hash_table_iter_init(&iter, agent->node->roles);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
+                if (role->state != ROLE_ENDED || !role->swept)
+                        longest = MAX(longest, role->spec->stop_timeout_usec);
+        longest = longest > USEC_INFINITY - SHUTDOWN_MARGIN_USEC ? USEC_INFINITY
+                                                                 : longest + SHUTDOWN_MARGIN_USEC;
+        (void) sd_notifyf(
+                false, "STOPPING=1\nSTATUS=Stopping all roles.\nEXTEND_TIMEOUT_USEC=%" PRIu64, longest);
+}
+
 static void world_finished(void *world, int status) {
         Agent *agent = world;
+
+        /* A clean end forgets: the next start is a new beginning, not the recovery from a crash. */
+        if (status == 0)
+                role_state_forget_all(&agent->store);
         (void) sd_event_exit(agent->event, status);
 }
 
@@ -148,9 +181,10 @@ static const NodeWorld agent_world = {
         .role_started = node_dbus_role_started,
         .role_exited = world_role_exited,
         .role_purged = node_dbus_role_purged,
-        .shutting_down = node_dbus_shutting_down,
+        .shutting_down = world_shutting_down,
         .node_changed = role_dbus_node_changed,
         .finished = world_finished,
+        .slice_empty = world_slice_empty,
         .role_freed = world_role_freed,
 };
 
@@ -173,7 +207,7 @@ static void go_on(Agent *agent) {
 
 void agent_on_keeper(Agent *agent) {
         if (!agent->recovered && agent->manager_ready)
-                scopes_resync(agent->scopes, agent->node);
+                scopes_resync(agent->scopes);
         go_on(agent);
 }
 
@@ -188,7 +222,7 @@ static void on_manager_ready(void *userdata) {
 
         agent->manager_ready = true;
         if (agent->recovered)
-                scopes_resync(agent->scopes, agent->node);
+                scopes_resync(agent->scopes);
         node_pump_starts(agent->node);
 }
 
@@ -337,8 +371,7 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret) {
                 return r;
         r = manager_new(agent->bus, on_manager_ready, agent, &agent->manager);
         if (r >= 0)
-                r = scopes_new(
-                        agent->manager, options->instance, agent->own_unit, KEEPER_UNIT, &agent->scopes);
+                r = scopes_new(agent->manager, agent->node, agent->own_unit, KEEPER_UNIT, &agent->scopes);
         if (r < 0)
                 return log_error_errno(r, "Cannot talk to systemd: %m");
         r = keeper_link_new(event, options->keeper_socket, &agent_keeper_handler, agent, &agent->keeper);
@@ -360,8 +393,8 @@ Agent *agent_free(Agent *agent) {
                 return NULL;
 
         agent->keeper = keeper_link_free(agent->keeper);
-        agent->node = node_free(agent->node);
         agent->scopes = scopes_free(agent->scopes);
+        agent->node = node_free(agent->node);
         agent->manager = manager_free(agent->manager);
         agent->authority = authority_free(agent->authority);
         g_queue_free_full(agent->held, bus_message_free);

@@ -343,7 +343,12 @@ void node_slice_release(Node *node, int slice) {
                 return;
         g_assert((unsigned) slice < node->slices->len);
         g_assert(g_array_index(node->slices, guint, slice) > 0);
-        g_array_index(node->slices, guint, slice)--;
+        if (--g_array_index(node->slices, guint, slice) == 0)
+                WORLD(node)->slice_empty(DATA(node));
+}
+
+bool node_slice_is_empty(Node *node, int slice) {
+        return (unsigned) slice >= node->slices->len || g_array_index(node->slices, guint, slice) == 0;
 }
 
 char *node_slice_name(Node *node, int slice) {

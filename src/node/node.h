@@ -75,6 +75,7 @@ void node_remove_role(Node *node, Role *role); /* out of the table, and freed */
 int node_slice_take(Node *node);
 void node_slice_retake(Node *node, int slice); /* a role loaded from disk has it */
 void node_slice_release(Node *node, int slice);
+bool node_slice_is_empty(Node *node, int slice);
 char *node_slice_name(Node *node, int slice);
 
 /* Puts a role loaded from disk into the table. */

@@ -455,6 +455,16 @@ static int list_roles(int dir_fd, GPtrArray **ret) {
         return 0;
 }
 
+void role_state_forget_all(const RoleStore *store) {
+        g_autoptr(GPtrArray) names = NULL;
+
+        int r = list_roles(store->roles_fd, &names);
+        if (r < 0)
+                log_warning_errno(r, "Cannot list the saved roles, ignoring: %m");
+        for (unsigned i = 0; r >= 0 && i < names->len; i++)
+                role_state_forget(store, g_ptr_array_index(names, i));
+}
+
 int role_state_load_all(const RoleStore *store, Node *node) {
         g_autoptr(GPtrArray) previous_names = NULL, names = NULL;
 

@@ -32,6 +32,9 @@ void role_state_bring_back(const RoleStore *store, const char *name);
 /* Loads every role into the node. A file that cannot be read is set aside (NAME.damaged) with an error, never deleted. */
 int role_state_load_all(const RoleStore *store, Node *node);
 
+/* After a clean end. */
+void role_state_forget_all(const RoleStore *store);
+
 /* For tests and fuzzing: the text of one file. */
 char *role_state_format(const Role *role);
 int role_state_parse(Node *node, const char *name, const char *text, Role **ret);

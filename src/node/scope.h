@@ -11,8 +11,7 @@
 typedef struct Scopes Scopes;
 
 /* own_unit, keeper_unit: for the order at shutdown; may be NULL. */
-int scopes_new(
-        Manager *manager, const char *instance, const char *own_unit, const char *keeper_unit, Scopes **ret);
+int scopes_new(Manager *manager, Node *node, const char *own_unit, const char *keeper_unit, Scopes **ret);
 Scopes *scopes_free(Scopes *scopes);
 
 bool scopes_use_pidfds(const Scopes *scopes);
@@ -27,4 +26,7 @@ int scope_query_oom(Scopes *scopes, Role *role); /* → role_on_oom() */
 void scope_forget(Scopes *scopes, Role *role);   /* it has ended: no reference keeps its unit */
 
 /* Stops every scope of this instance that no live role has, and what an earlier process left of its batches. */
-void scopes_resync(Scopes *scopes, Node *node);
+void scopes_resync(Scopes *scopes);
+
+/* A sub-slice has no role any more: it is stopped when that stays so for a while. */
+void scopes_slice_empty(Scopes *scopes);

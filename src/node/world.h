@@ -65,6 +65,7 @@ struct NodeWorld {
         void (*role_purged)(void *world, Role *role, uint64_t sequence, const Caller *caller);
         void (*shutting_down)(void *world, const char *reason, uint64_t sequence, const Caller *caller);
         void (*node_changed)(void *world);
+        void (*slice_empty)(void *world);          /* a sub-slice has no role any more */
         void (*finished)(void *world, int status); /* a shutdown is done: exit with this status */
 
         /* Frees what the world keeps about a role (sources, watches). */
