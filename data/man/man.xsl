@@ -1,0 +1,36 @@
+<?xml version="1.0" encoding="UTF-8"?>
+<!-- SPDX-License-Identifier: LGPL-2.1-or-later -->
+<!-- DocBook to man, by Debian's docbook-xsl (no network: the catalog says where it is). -->
+<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">
+  <xsl:import href="http://docbook.sourceforge.net/release/xsl/current/manpages/docbook.xsl"/>
+
+  <xsl:param name="version"/>
+
+  <xsl:param name="man.output.quietly" select="1"/>
+  <xsl:param name="man.authors.section.enabled" select="0"/>
+  <xsl:param name="man.copyright.section.enabled" select="0"/>
+  <!-- Else "org.architect.Node" loses its end: every dot counts three. -->
+  <xsl:param name="man.th.title.max.length" select="60"/>
+  <!-- Lists as man(7) has them. -->
+  <xsl:param name="variablelist.term.break.after" select="0"/>
+
+  <!-- No date: it would be the day of the build, and the same source would give other pages every day. -->
+  <xsl:template name="TH.title.line">
+    <xsl:param name="title"/>
+    <xsl:param name="section"/>
+    <xsl:call-template name="mark.subheading"/>
+    <xsl:text>.TH "</xsl:text>
+    <xsl:value-of select="$title"/>
+    <xsl:text>" "</xsl:text>
+    <xsl:value-of select="$section"/>
+    <xsl:text>" "" "architect-node </xsl:text>
+    <xsl:value-of select="$version"/>
+    <xsl:text>" "architect-node"&#10;</xsl:text>
+    <xsl:call-template name="mark.subheading"/>
+  </xsl:template>
+
+  <!-- The names of members are case-sensitive, and so are their headings. -->
+  <xsl:template match="refsect1[@role = 'members']/refsect2/title" mode="title.markup">
+    <xsl:apply-templates/>
+  </xsl:template>
+</xsl:stylesheet>
