@@ -98,8 +98,14 @@ Role *role_free(Role *role) {
                 role->successor->predecessor = NULL;
         node_slice_release(role->node, role->slice);
         role_set_timer(role, USEC_INFINITY, NULL);
-        if (role->input)
-                role->input = input_free(role->input, NULL);
+        if (role->input) {
+                g_auto(Fault) fault = {};
+
+                /* The role runs on without us; what waits was not written, and nobody may hear that it was. */
+                (void) fault_set(&fault, NODE_ERROR_SHUTTING_DOWN,
+                        "Role \"%s\": the service stops before all of it was written", role->name);
+                role->input = input_free(role->input, &fault);
+        }
         (void) fd_close(role->main_pidfd);
         (void) fd_close(role->gate_fd);
         (void) fd_close(role->stdin_fd);
