@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "test-world.h"
+
+#include "node/fault.h"
+
+static void test_first_reason_stays(void **state) {
+        g_auto(Fault) fault = {};
+
+        assert_int_equal(fault_set(&fault, NODE_ERROR_NO_SUCH_ROLE, "no %s, %d", "cam", 7), -ENOENT);
+        assert_int_equal(fault.error, NODE_ERROR_NO_SUCH_ROLE);
+        assert_string_equal(fault.message, "no cam, 7");
+
+        /* The second one's errno comes back, but the first is the true reason. */
+        assert_int_equal(fault_set(&fault, NODE_ERROR_ROLE_EXISTS, "later"), -EEXIST);
+        assert_int_equal(fault.error, NODE_ERROR_NO_SUCH_ROLE);
+        assert_string_equal(fault.message, "no cam, 7");
+}
+
+static void test_nobody_asks(void **state) {
+        for (int i = 0; i < _NODE_ERROR_MAX; i++)
+                assert_int_equal(
+                        fault_set(NULL, (NodeError) i, "nobody reads it"), -node_error_to_errno((NodeError) i));
+}
+
+static void test_clear(void **state) {
+        Fault fault = {};
+
+        fault_clear(&fault);
+        assert_null(fault.message);
+        (void) fault_set(&fault, NODE_ERROR_NO_INPUT, "one");
+        fault_clear(&fault);
+        assert_null(fault.message);
+        (void) fault_set(&fault, NODE_ERROR_INPUT_FULL, "two");
+        assert_int_equal(fault.error, NODE_ERROR_INPUT_FULL);
+        assert_string_equal(fault.message, "two");
+        fault_clear(&fault);
+}
+
+static void test_copy(void **state) {
+        g_auto(Fault) from = {}, to = {}, empty = {};
+
+        fault_copy(&to, &empty);
+        assert_null(to.message);
+
+        /* A message that looks like a format is one no more. */
+        (void) fault_set(&from, NODE_ERROR_EXEC_FAILED, "%s", "100%s %n");
+        fault_copy(&to, &from);
+        assert_int_equal(to.error, NODE_ERROR_EXEC_FAILED);
+        assert_string_equal(to.message, "100%s %n");
+        assert_ptr_not_equal(to.message, from.message);
+
+        fault_copy(&from, &empty);
+        assert_string_equal(from.message, "100%s %n");
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_first_reason_stays),
+                cmocka_unit_test(test_nobody_asks),
+                cmocka_unit_test(test_clear),
+                cmocka_unit_test(test_copy),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "test-world.h"
+
+#include <signal.h>
+
+#include "node/role-spec.h"
+
+static void test_defaults(void **state) {
+        g_autoptr(RoleSpec) spec = role_spec_new();
+        g_autofree char *output = role_spec_output(spec);
+
+        assert_null(spec->command);
+        assert_null(spec->environment);
+        assert_null(spec->working_directory);
+        assert_null(spec->user);
+        assert_null(spec->group);
+        assert_int_equal(spec->stdin_kind, ROLE_STDIN_PIPE);
+        assert_string_equal(output, "journal");
+        assert_int_equal(spec->stop_signal, SIGTERM);
+        assert_int_equal(spec->stop_to, STOP_TO_ALL);
+        assert_int_equal(spec->stop_timeout_usec, 10 * USEC_PER_SEC);
+        assert_false(spec->nice_set);
+        assert_int_equal(spec->limits_set, 0);
+        assert_false(spec->remove);
+        assert_int_equal(spec->memory_max, 0);
+        assert_int_equal(spec->tasks_max, 0);
+        assert_int_equal(spec->cpu_quota, 0);
+        assert_null(role_spec_free(NULL));
+}
+
+static void test_command(void **state) {
+        g_autoptr(RoleSpec) spec = role_spec_new();
+        char *good[] = { "/bin/echo", "", "two words", NULL };
+        char *other[] = { "true", NULL };
+        char *empty[] = { NULL };
+        char *no_program[] = { "", "x", NULL };
+
+        assert_return_code(role_spec_set_command(spec, good, NULL), 0);
+        assert_int_equal(g_strv_length(spec->command), 3);
+        assert_string_equal(spec->command[1], "");
+        assert_ptr_not_equal(spec->command[0], good[0]);
+        assert_return_code(role_spec_set_command(spec, other, NULL), 0);
+        assert_int_equal(g_strv_length(spec->command), 1);
+
+        char **bad[] = { NULL, empty, no_program };
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                g_auto(Fault) fault = {};
+                assert_fault(role_spec_set_command(spec, bad[i], &fault), &fault, NODE_ERROR_INVALID_ARGS,
+                        "command");
+                assert_string_equal(spec->command[0], "true"); /* as it was */
+        }
+}
+
+static void test_command_bounds(void **state) {
+        g_autoptr(RoleSpec) spec = role_spec_new();
+        g_auto(Fault) fault = {};
+        g_autofree char **args = g_new0(char *, ROLE_COMMAND_ARGS_MAX + 2);
+
+        for (unsigned i = 0; i < ROLE_COMMAND_ARGS_MAX; i++)
+                args[i] = "x";
+        assert_return_code(role_spec_set_command(spec, args, NULL), 0);
+        args[ROLE_COMMAND_ARGS_MAX] = "x";
+        assert_fault(role_spec_set_command(spec, args, &fault), &fault, NODE_ERROR_INVALID_ARGS,
+                "4097 arguments, more than 4096");
+}
+
+/* Arguments and environment share one bound, each with its NUL. */
+static void test_size(void **state) {
+        g_autoptr(RoleSpec) spec = role_spec_new();
+        g_auto(Fault) fault = {};
+        g_autofree char *half = g_strnfill(ROLE_COMMAND_SIZE_MAX / 2 - 1, 'x');
+        g_autofree char *rest = g_strnfill(ROLE_COMMAND_SIZE_MAX / 2 - 1 - strlen("A="), 'y');
+        char *command[] = { half, NULL };
+
+        assert_return_code(role_spec_set_command(spec, command, NULL), 0);
+        assert_return_code(role_spec_add_environment(spec, "A", rest, NULL), 0);
+        assert_return_code(role_spec_check(spec, &fault), 0);
+        assert_null(fault.message);
+
+        assert_return_code(role_spec_add_environment(spec, "B", "", NULL), 0);
+        assert_fault(role_spec_check(spec, &fault), &fault, NODE_ERROR_INVALID_ARGS,
+                "1048579 bytes, more than 1048576");
+}
+
+static void test_environment(void **state) {
+        static const char *const bad[] = { "", "1A", "A-B", "A B", "A=B", "\xc3\xa4", "A\n" };
+        g_autoptr(RoleSpec) spec = role_spec_new();
+
+        assert_return_code(role_spec_add_environment(spec, "_a1", "x=y\nz", NULL), 0);
+        assert_return_code(role_spec_add_environment(spec, "A", "", NULL), 0);
+        assert_return_code(role_spec_add_environment(spec, "AB", "", NULL), 0); /* A is a prefix of it */
+        assert_int_equal(g_strv_length(spec->environment), 3);
+        assert_string_equal(spec->environment[0], "_a1=x=y\nz");
+        assert_string_equal(spec->environment[1], "A=");
+
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                g_auto(Fault) fault = {};
+                assert_fault(role_spec_add_environment(spec, bad[i], "v", &fault), &fault,
+                        NODE_ERROR_INVALID_ARGS, "Option \"env\"");
+        }
+        g_auto(Fault) twice = {};
+        assert_fault(role_spec_add_environment(spec, "A", "2", &twice), &twice, NODE_ERROR_INVALID_ARGS,
+                "Option \"env\": \"A\" is given twice");
+        assert_int_equal(g_strv_length(spec->environment), 3);
+}
+
+static void test_working_directory(void **state) {
+        static const char *const bad[] = { "", ".", "tmp", "~/x" };
+        g_autoptr(RoleSpec) spec = role_spec_new();
+        g_autofree char *longest = g_strnfill(4095, '/'), *too_long = g_strnfill(4096, '/');
+        g_auto(Fault) long_fault = {};
+
+        assert_return_code(role_spec_set_working_directory(spec, "/tmp", NULL), 0);
+        assert_string_equal(spec->working_directory, "/tmp");
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                g_auto(Fault) fault = {};
+                assert_fault(role_spec_set_working_directory(spec, bad[i], &fault), &fault,
+                        NODE_ERROR_INVALID_ARGS, "Option \"working-directory\"");
+                assert_string_equal(spec->working_directory, "/tmp");
+        }
+        assert_return_code(role_spec_set_working_directory(spec, longest, NULL), 0);
+        assert_fault(role_spec_set_working_directory(spec, too_long, &long_fault), &long_fault,
+                NODE_ERROR_INVALID_ARGS, "longer than 4095 bytes");
+}
+
+static void check_account(const char *option, int (*set)(RoleSpec *, const char *, Fault *), size_t offset) {
+        g_autoptr(RoleSpec) spec = role_spec_new();
+        g_auto(Fault) empty = {}, too_long_fault = {};
+        g_autofree char *longest = g_strnfill(255, 'u'), *too_long = g_strnfill(256, 'u');
+        char **field = (char **) ((char *) spec + offset);
+
+        assert_return_code(set(spec, "daemon", NULL), 0);
+        assert_string_equal(*field, "daemon");
+        assert_return_code(set(spec, "1000", NULL), 0);
+        assert_string_equal(*field, "1000");
+        assert_fault(set(spec, "", &empty), &empty, NODE_ERROR_INVALID_ARGS, option);
+        assert_fault(set(spec, too_long, &too_long_fault), &too_long_fault, NODE_ERROR_INVALID_ARGS, option);
+        assert_string_equal(*field, "1000");
+        assert_return_code(set(spec, longest, NULL), 0);
+}
+
+static void test_accounts(void **state) {
+        check_account("Option \"user\"", role_spec_set_user, offsetof(RoleSpec, user));
+        check_account("Option \"group\"", role_spec_set_group, offsetof(RoleSpec, group));
+}
+
+static void test_stdin(void **state) {
+        static const char *const bad[] = { "", "Pipe", "pty", "file:/x" };
+        g_autoptr(RoleSpec) spec = role_spec_new();
+
+        assert_return_code(role_spec_set_stdin(spec, "null", NULL), 0);
+        assert_int_equal(spec->stdin_kind, ROLE_STDIN_NULL);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                g_auto(Fault) fault = {};
+                assert_fault(role_spec_set_stdin(spec, bad[i], &fault), &fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"stdin\"");
+                assert_int_equal(spec->stdin_kind, ROLE_STDIN_NULL);
+        }
+        assert_return_code(role_spec_set_stdin(spec, "pipe", NULL), 0);
+        assert_int_equal(spec->stdin_kind, ROLE_STDIN_PIPE);
+}
+
+static void test_output(void **state) {
+        static const char *const good[] = { "journal", "null", "file:/x", "append:/x:y/z", "journal" };
+        static const char *const bad[] = { "", "file", "file:", "file:x", "append:./x", "journal:/x", "null:",
+                "tty", "FILE:/x", ":" };
+        g_autoptr(RoleSpec) spec = role_spec_new();
+
+        for (size_t i = 0; i < ELEMENTSOF(good); i++) {
+                assert_return_code(role_spec_set_output(spec, good[i], NULL), 0);
+                g_autofree char *output = role_spec_output(spec);
+                assert_string_equal(output, good[i]);
+        }
+        assert_null(spec->output_path); /* journal again: the path of the one before is gone */
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                g_auto(Fault) fault = {};
+                assert_fault(role_spec_set_output(spec, bad[i], &fault), &fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"output\"");
+                g_autofree char *output = role_spec_output(spec);
+                assert_string_equal(output, "journal");
+        }
+}
+
+static void test_stop_to(void **state) {
+        g_autoptr(RoleSpec) spec = role_spec_new();
+        g_auto(Fault) fault = {};
+
+        assert_return_code(role_spec_set_stop_to(spec, "main", NULL), 0);
+        assert_int_equal(spec->stop_to, STOP_TO_MAIN);
+        assert_fault(role_spec_set_stop_to(spec, "both", &fault), &fault, NODE_ERROR_INVALID_ARGS,
+                "Option \"stop-to\" is \"both\"");
+        assert_int_equal(spec->stop_to, STOP_TO_MAIN);
+        assert_return_code(role_spec_set_stop_to(spec, "all", NULL), 0);
+        assert_int_equal(spec->stop_to, STOP_TO_ALL);
+}
+
+static void test_limits(void **state) {
+        g_autoptr(RoleSpec) spec = role_spec_new();
+        g_auto(Fault) unknown = {}, twice = {};
+
+        for (int i = 0; i < RLIMIT_COUNT; i++)
+                assert_return_code(role_spec_add_limit(spec, rlimit_to_string(i), (uint64_t) i * 10, NULL), 0);
+        assert_int_equal(spec->limits_set, (UINT64_C(1) << RLIMIT_COUNT) - 1);
+        assert_int_equal(spec->limits[RLIMIT_NOFILE], RLIMIT_NOFILE * 10);
+
+        assert_fault(role_spec_add_limit(spec, "files", 1, &unknown), &unknown, NODE_ERROR_INVALID_ARGS,
+                "Option \"limits\": \"files\"");
+        assert_fault(role_spec_add_limit(spec, "nofile", 1, &twice), &twice, NODE_ERROR_INVALID_ARGS,
+                "Option \"limits\": \"nofile\" is given twice");
+        assert_int_equal(spec->limits[RLIMIT_NOFILE], RLIMIT_NOFILE * 10);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_defaults),
+                cmocka_unit_test(test_command),
+                cmocka_unit_test(test_command_bounds),
+                cmocka_unit_test(test_size),
+                cmocka_unit_test(test_environment),
+                cmocka_unit_test(test_working_directory),
+                cmocka_unit_test(test_accounts),
+                cmocka_unit_test(test_stdin),
+                cmocka_unit_test(test_output),
+                cmocka_unit_test(test_stop_to),
+                cmocka_unit_test(test_limits),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "test-world.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/pidref.h"
+#include "util/log.h"
+
+static TestWorld *world;
+
+static void called(const char *what, const Role *role) {
+        if (world->calls->len > 0)
+                g_string_append_c(world->calls, ' ');
+        g_string_append_printf(world->calls, "%s(%s)", what, role->name);
+}
+
+static void called_with(const char *what, const Role *role, int number) {
+        if (world->calls->len > 0)
+                g_string_append_c(world->calls, ' ');
+        g_string_append_printf(world->calls, "%s(%s,%d)", what, role->name, number);
+}
+
+static bool world_keeper_connected(void *data) {
+        return world->connected;
+}
+
+static int world_child_fork(void *data, Role *role) {
+        called("fork", role);
+        return world->fork_result;
+}
+
+static int world_child_launch(void *data, Role *role) {
+        called("launch", role);
+        return world->launch_result;
+}
+
+static void world_child_signal(void *data, Role *role, int signo, Waiter waiter) {
+        called_with("signal-main", role, signo);
+        if (waiter.done)
+                g_array_append_val(world->waiters, waiter);
+}
+
+static void world_child_close_stdin(void *data, Role *role, Waiter waiter) {
+        called("close-stdin", role);
+        if (waiter.done)
+                g_array_append_val(world->waiters, waiter);
+}
+
+static void world_child_reap(void *data, Role *role) {
+        called("reap", role);
+        /* It must be there, once, and dead. */
+        assert_true(role->main_exited);
+        assert_true(g_hash_table_remove(world->children, GUINT_TO_POINTER((guint) role->child)));
+}
+
+static int world_scope_start(void *data, Role *role) {
+        called("scope", role);
+        assert_true(role->slice >= 0);
+        return world->scope_result;
+}
+
+static void world_scope_signal(void *data, Role *role, int signo, Waiter waiter) {
+        called_with("signal-all", role, signo);
+        if (waiter.done)
+                g_array_append_val(world->waiters, waiter);
+}
+
+static void world_scope_thaw(void *data, Role *role) {
+        called("thaw", role);
+}
+
+static void world_scope_kill(void *data, Role *role) {
+        called("kill", role);
+}
+
+static int world_scope_remove(void *data, Role *role) {
+        called("remove", role);
+        return world->remove_result;
+}
+
+static int world_scope_query_oom(void *data, Role *role) {
+        called("oom", role);
+        return world->oom_result;
+}
+
+static int world_cgroup_state(void *data, Role *role, bool *ret_populated, bool *ret_frozen) {
+        assert_non_null(role->cgroup);
+        if (world->cgroup_result < 0)
+                return world->cgroup_result;
+        *ret_populated = g_hash_table_contains(world->populated, role);
+        *ret_frozen = g_hash_table_contains(world->frozen, role);
+        return 0;
+}
+
+static int world_cgroup_watch(void *data, Role *role) {
+        called("watch", role);
+        return world->watch_result;
+}
+
+static char *world_cgroup_pids(void *data, Role *role) {
+        return g_strdup("4711, 4712");
+}
+
+static int world_role_save(void *data, Role *role) {
+        called("save", role);
+        if (world->saves_left > 0) {
+                world->saves_left--;
+                return 0;
+        }
+        return world->save_result;
+}
+
+static void world_role_forget(void *data, Role *role) {
+        called("forget", role);
+}
+
+static void world_role_set_aside(void *data, Role *role) {
+        called("set-aside", role);
+}
+
+static void world_role_drop_previous(void *data, Role *role) {
+        called("drop-previous", role);
+}
+
+static void world_role_bring_back(void *data, Role *role) {
+        called("bring-back", role);
+}
+
+static void world_role_changed(void *data, Role *role) {
+        world->n_changed++;
+}
+
+static void world_role_removed(void *data, Role *role) {
+        called("removed", role);
+}
+
+static void world_role_started(void *data, Role *role) {
+        assert_int_equal(role->state, ROLE_RUNNING);
+        called("started", role);
+}
+
+static void world_role_exited(void *data, Role *role) {
+        assert_int_equal(role->state, ROLE_ENDED);
+        called("exited", role);
+}
+
+static void world_role_purged(void *data, Role *role, uint64_t sequence, const Caller *caller) {
+        called("purged", role);
+        world->last_sequence = sequence;
+}
+
+static void world_shutting_down(void *data, const char *reason, uint64_t sequence, const Caller *caller) {
+        if (world->calls->len > 0)
+                g_string_append_c(world->calls, ' ');
+        g_string_append_printf(world->calls, "shutting-down(%s)", reason);
+        world->last_sequence = sequence;
+}
+
+static void world_node_changed(void *data) {
+}
+
+static void world_slice_empty(void *data) {
+        world->n_empty_slices++;
+}
+
+static void world_finished(void *data, int status) {
+        assert_false(world->finished);
+        world->finished = true;
+        world->finished_status = status;
+}
+
+static void world_role_freed(void *data, Role *role) {
+        (void) g_hash_table_remove(world->scopes, role);
+        (void) g_hash_table_remove(world->populated, role);
+        (void) g_hash_table_remove(world->frozen, role);
+}
+
+const NodeWorld test_world_callbacks = {
+        .keeper_connected = world_keeper_connected,
+        .child_fork = world_child_fork,
+        .child_launch = world_child_launch,
+        .child_signal = world_child_signal,
+        .child_close_stdin = world_child_close_stdin,
+        .child_reap = world_child_reap,
+        .scope_start = world_scope_start,
+        .scope_signal = world_scope_signal,
+        .scope_thaw = world_scope_thaw,
+        .scope_kill = world_scope_kill,
+        .scope_remove = world_scope_remove,
+        .scope_query_oom = world_scope_query_oom,
+        .cgroup_state = world_cgroup_state,
+        .cgroup_watch = world_cgroup_watch,
+        .cgroup_pids = world_cgroup_pids,
+        .role_save = world_role_save,
+        .role_forget = world_role_forget,
+        .role_set_aside = world_role_set_aside,
+        .role_drop_previous = world_role_drop_previous,
+        .role_bring_back = world_role_bring_back,
+        .role_changed = world_role_changed,
+        .role_removed = world_role_removed,
+        .role_started = world_role_started,
+        .role_exited = world_role_exited,
+        .role_purged = world_role_purged,
+        .shutting_down = world_shutting_down,
+        .node_changed = world_node_changed,
+        .slice_empty = world_slice_empty,
+        .finished = world_finished,
+        .role_freed = world_role_freed,
+};
+
+unsigned count_fds(void) {
+        DIR *dir = opendir("/proc/self/fd");
+        unsigned n = 0;
+
+        assert_non_null(dir);
+        while (readdir(dir))
+                n++;
+        (void) closedir(dir);
+        return n;
+}
+
+TestWorld *test_world_new(void) {
+        TestWorld *w = g_new0(TestWorld, 1);
+
+        world = w;
+        (void) signal(SIGPIPE, SIG_IGN); /* as the service does */
+        log_set_max_level(LOG_EMERG);    /* what is logged on purpose is not news */
+        w->n_fds = count_fds();
+        w->calls = g_string_new(NULL);
+        w->children = g_hash_table_new(NULL, NULL);
+        w->scopes = g_hash_table_new(NULL, NULL);
+        w->populated = g_hash_table_new(NULL, NULL);
+        w->frozen = g_hash_table_new(NULL, NULL);
+        w->waiters = g_array_new(false, false, sizeof(Waiter));
+        w->connected = true;
+        w->oom_result = -EOPNOTSUPP;
+        assert_return_code(sd_event_new(&w->event), 0);
+        return w;
+}
+
+TestWorld *test_world_free(TestWorld *w) {
+        w->node = node_free(w->node);
+        sd_event_unref(w->event);
+        g_string_free(w->calls, true);
+        g_hash_table_unref(w->children);
+        g_hash_table_unref(w->scopes);
+        g_hash_table_unref(w->populated);
+        g_hash_table_unref(w->frozen);
+        g_array_unref(w->waiters);
+        g_free(w);
+        world = NULL;
+        return NULL;
+}
+
+void world_new_node(TestWorld *w, Events *events) {
+        w->node = node_free(w->node);
+        if (!events)
+                assert_return_code(events_open(-1, &events), 0);
+        w->node = node_new("main", w->event, events, &test_world_callbacks, w);
+}
+
+int test_world_setup(void **state) {
+        TestWorld *w = test_world_new();
+
+        world_new_node(w, NULL);
+        *state = w;
+        return 0;
+}
+
+int test_world_teardown(void **state) {
+        TestWorld *w = *state;
+        unsigned n_fds = w->n_fds;
+
+        test_world_free(w);
+        assert_int_equal(count_fds(), n_fds);
+        return 0;
+}
+
+void forget_calls(TestWorld *w) {
+        g_string_set_size(w->calls, 0);
+}
+
+static void on_told(void *userdata, const Fault *fault) {
+        Told *told = userdata;
+
+        told->n++;
+        told->failed = fault;
+        if (fault) {
+                told->error = fault->error;
+                g_free(told->message);
+                told->message = g_strdup(fault->message);
+        }
+}
+
+Waiter told_by(Told *told) {
+        return (Waiter){ on_told, told };
+}
+
+void told_clear(Told *told) {
+        g_clear_pointer(&told->message, g_free);
+        *told = (Told){};
+}
+
+RoleSpec *test_spec(void) {
+        RoleSpec *spec = role_spec_new();
+
+        assert_return_code(role_spec_set_command(spec, (char *[]){ "/bin/true", NULL }, NULL), 0);
+        spec->stop_timeout_usec = 600 * USEC_PER_SEC;
+        return spec;
+}
+
+Role *world_find(TestWorld *w, const char *name) {
+        return g_hash_table_lookup(w->node->roles, name);
+}
+
+Role *world_start(TestWorld *w, const char *name, RoleSpec *spec, Told *told) {
+        g_auto(Fault) fault = {};
+
+        int r = node_start_role(
+                w->node, name, spec ?: test_spec(), NULL, told ? told_by(told) : (Waiter){}, &fault);
+        if (fault.message)
+                fail_msg("%s", fault.message);
+        assert_return_code(r, 0);
+        return world_find(w, name);
+}
+
+static int some_fd(void) {
+        int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+        assert_return_code(fd, errno);
+        return fd;
+}
+
+void world_forked(TestWorld *w, Role *role) {
+        struct proc_stat stat;
+
+        assert_return_code(proc_stat_read(getpid(), &stat), 0);
+        assert_true(g_hash_table_add(w->children, GUINT_TO_POINTER((guint) role->child)));
+        role_on_forked(role, 0, getpid(), stat.start_time, some_fd(), some_fd(),
+                role->spec->stdin_kind == ROLE_STDIN_PIPE ? some_fd() : -EBADF);
+}
+
+void world_fork_failed(TestWorld *w, Role *role, int error) {
+        role_on_forked(role, error, 0, 0, -EBADF, -EBADF, -EBADF);
+}
+
+void world_scope_made(TestWorld *w, Role *role) {
+        g_autofree char *cgroup = g_strdup_printf("/no-such.slice/%s", role->scope);
+
+        (void) g_hash_table_add(w->scopes, role);
+        role_on_scope(role, NULL, cgroup);
+}
+
+void world_scope_failed(TestWorld *w, Role *role) {
+        g_auto(Fault) fault = {};
+
+        (void) fault_set(&fault, NODE_ERROR_SCOPE_FAILED, "Role \"%s\": systemd says no", role->name);
+        role_on_scope(role, &fault, NULL);
+}
+
+void world_scope_removed(TestWorld *w, Role *role) {
+        (void) g_hash_table_remove(w->scopes, role);
+        role_on_scope_removed(role);
+}
+
+Role *world_run(TestWorld *w, const char *name, RoleSpec *spec) {
+        g_auto(Told) told = {};
+        Role *role = world_start(w, name, spec, &told);
+
+        world_forked(w, role);
+        world_scope_made(w, role);
+        (void) g_hash_table_add(w->populated, role);
+        role_on_gate_closed(role);
+        assert_told_success(&told);
+        assert_int_equal(role->state, ROLE_RUNNING);
+        return role;
+}
+
+RoleExit test_exit(ExitCode code, int status) {
+        return (RoleExit){
+                .code = code,
+                .status = status,
+                .realtime_usec = 1000,
+                .monotonic_usec = 2000,
+                .usage_known = true,
+                .cpu_user_usec = 30,
+                .cpu_system_usec = 4,
+                .maxrss_bytes = 5000,
+        };
+}
+
+void world_exit_leaving(TestWorld *w, Role *role, ExitCode code, int status) {
+        RoleExit exit = test_exit(code, status);
+
+        role_on_exited(role, &exit, true);
+}
+
+void world_exit(TestWorld *w, Role *role, ExitCode code, int status) {
+        (void) g_hash_table_remove(w->populated, role);
+        (void) g_hash_table_remove(w->scopes, role); /* systemd removes what is empty */
+        world_exit_leaving(w, role, code, status);
+}
+
+void world_emptied(TestWorld *w, Role *role) {
+        (void) g_hash_table_remove(w->populated, role);
+        (void) g_hash_table_remove(w->scopes, role);
+        role_on_cgroup_changed(role);
+}
+
+Role *world_run_and_exit(TestWorld *w, const char *name, RoleSpec *spec) {
+        Role *role = world_run(w, name, spec);
+
+        world_exit(w, role, EXIT_CODE_EXITED, 0);
+        return world_find(w, name);
+}
+
+void world_answer(TestWorld *w, const Fault *fault) {
+        g_autoptr(GArray) waiters = g_steal_pointer(&w->waiters);
+
+        w->waiters = g_array_new(false, false, sizeof(Waiter));
+        for (unsigned i = 0; i < waiters->len; i++) {
+                Waiter *waiter = &g_array_index(waiters, Waiter, i);
+                waiter->done(waiter->userdata, fault);
+        }
+}
+
+void assert_nothing_left(TestWorld *w, const char *name) {
+        assert_null(world_find(w, name));
+        assert_int_equal(g_hash_table_size(w->children), 0);
+        assert_int_equal(g_hash_table_size(w->scopes), 0);
+        assert_int_equal(w->node->n_starts, 0);
+        assert_int_equal(w->node->n_not_ended, 0);
+        assert_int_equal(g_queue_get_length(w->node->start_queue), 0);
+        for (unsigned i = 0; i < w->node->slices->len; i++)
+                assert_int_equal(g_array_index(w->node->slices, guint, i), 0);
+}
