@@ -7,14 +7,18 @@
   <xsl:param name="version"/>
 
   <xsl:param name="man.output.quietly" select="1"/>
+  <xsl:param name="refentry.meta.get.quietly" select="1"/>
   <xsl:param name="man.authors.section.enabled" select="0"/>
   <xsl:param name="man.copyright.section.enabled" select="0"/>
   <!-- Else "org.architect.Node" loses its end: every dot counts three. -->
   <xsl:param name="man.th.title.max.length" select="60"/>
-  <!-- Lists as man(7) has them. -->
-  <xsl:param name="variablelist.term.break.after" select="0"/>
 
-  <!-- No date: it would be the day of the build, and the same source would give other pages every day. -->
+  <!-- No date, here and below: it would be the day of the build, and the same source would give other pages every day. -->
+  <xsl:template name="top.comment">
+    <xsl:text>.\" SPDX-License-Identifier: LGPL-2.1-or-later&#10;</xsl:text>
+    <xsl:text>.\" Made of DocBook by docbook-xsl: change data/man/*.xml or dbus-interfaces/*.xml instead.&#10;</xsl:text>
+  </xsl:template>
+
   <xsl:template name="TH.title.line">
     <xsl:param name="title"/>
     <xsl:param name="section"/>
@@ -27,10 +31,5 @@
     <xsl:value-of select="$version"/>
     <xsl:text>" "architect-node"&#10;</xsl:text>
     <xsl:call-template name="mark.subheading"/>
-  </xsl:template>
-
-  <!-- The names of members are case-sensitive, and so are their headings. -->
-  <xsl:template match="refsect1[@role = 'members']/refsect2/title" mode="title.markup">
-    <xsl:apply-templates/>
   </xsl:template>
 </xsl:stylesheet>
