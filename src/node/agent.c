@@ -126,8 +126,12 @@ static void world_finished(void *world, int status) {
         Agent *agent = world;
 
         /* A clean end forgets: the next start is a new beginning, not the recovery from a crash. */
-        if (status == 0)
+        if (status == 0) {
                 role_state_forget_all(&agent->store);
+                env_forget(agent->node->env);
+                monitor_forget(agent->node->monitor);
+                log_dbus_forget(agent);
+        }
         (void) sd_event_exit(agent->event, status);
 }
 
@@ -182,6 +186,7 @@ static const NodeWorld agent_world = {
         .role_exited = world_role_exited,
         .role_purged = node_dbus_role_purged,
         .shutting_down = world_shutting_down,
+        .monitor_timed_out = node_dbus_monitor_timed_out,
         .node_changed = role_dbus_node_changed,
         .finished = world_finished,
         .slice_empty = world_slice_empty,
@@ -195,6 +200,7 @@ static void go_on(Agent *agent) {
         if (agent->recovered)
                 return;
         agent->recovered = true;
+        monitor_resume(agent->node->monitor);
         agent->keeper_wait = sd_event_source_disable_unref(agent->keeper_wait);
         while ((m = g_queue_pop_head(agent->held))) {
                 int r = sd_bus_enqueue_for_read(agent->bus, m);
@@ -321,14 +327,44 @@ static int agent_open_state(Agent *agent, const AgentOptions *options) {
         if (r < 0)
                 return log_error_errno(
                         r, "Cannot open the count of events in %s: %m", options->runtime_directory);
+        agent->dir_fd = fd_steal(&dir);
+        log_dbus_load(agent);
         agent->node = node_new(options->instance, agent->event, events, &agent_world, agent);
-        r = role_store_open(dir, &agent->store);
+        r = node_open_state(agent->node, agent->dir_fd);
+        if (r >= 0)
+                r = role_store_open(agent->dir_fd, &agent->store);
         if (r >= 0)
                 r = role_state_load_all(&agent->store, agent->node);
         if (r < 0)
                 return log_error_errno(
                         r, "Cannot read the saved state in %s: %m", options->runtime_directory);
         return 0;
+}
+
+int agent_reload(Agent *agent, Fault *fault) {
+        Settings *settings;
+
+        int r = settings_load(SETTINGS_DIRECTORY, agent->node->instance, &settings, fault);
+        if (r < 0)
+                return r;
+        node_set_settings(agent->node, settings);
+        log_info("The configuration is in force");
+        return 0;
+}
+
+/* With a broken configuration the service runs on its defaults: a telescope at night is better off with them than without
+ * its agent. */
+static void load_settings(Agent *agent) {
+        g_auto(Fault) fault = {};
+        Settings *settings;
+
+        if (settings_load(SETTINGS_DIRECTORY, agent->node->instance, &settings, &fault) < 0) {
+                log_error("%s", fault.message);
+                log_error(
+                        "The configuration is not used: the defaults are in force until it is mended and reloaded");
+                settings = settings_new();
+        }
+        node_set_settings(agent->node, settings);
 }
 
 static void find_own_unit(Agent *agent) {
@@ -347,7 +383,7 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret) {
 
         agent->event = sd_event_ref(event);
         agent->store = (RoleStore){ -EBADF, -EBADF };
-        agent->inotify_fd = -EBADF;
+        agent->inotify_fd = agent->dir_fd = -EBADF;
         agent->children = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
         agent->slots = g_ptr_array_new_with_free_func(bus_slot_free);
         agent->held = g_queue_new();
@@ -369,6 +405,7 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret) {
         r = agent_open_bus(agent);
         if (r < 0)
                 return r;
+        load_settings(agent);
         r = manager_new(agent->bus, on_manager_ready, agent, &agent->manager);
         if (r >= 0)
                 r = scopes_new(agent->manager, agent->node, agent->own_unit, KEEPER_UNIT, &agent->scopes);
@@ -392,6 +429,8 @@ Agent *agent_free(Agent *agent) {
         if (!agent)
                 return NULL;
 
+        log_set_sink(NULL, NULL);
+
         agent->keeper = keeper_link_free(agent->keeper);
         agent->scopes = scopes_free(agent->scopes);
         agent->node = node_free(agent->node);
@@ -405,6 +444,7 @@ Agent *agent_free(Agent *agent) {
         sd_event_source_disable_unref(agent->announce);
         (void) fd_close(agent->inotify_fd);
         role_store_close(&agent->store);
+        (void) fd_close(agent->dir_fd);
         g_hash_table_unref(agent->children);
         if (agent->watches)
                 g_hash_table_unref(agent->watches);

@@ -24,6 +24,7 @@ typedef struct Agent {
         Manager *manager;
         Scopes *scopes;
         KeeperLink *keeper;
+        int dir_fd; /* the runtime directory */
         RoleStore store;
         char *bus_name;
         char *own_unit; /* NULL: not run by systemd */
@@ -40,6 +41,14 @@ typedef struct Agent {
         bool node_dirty;
         sd_event_source *announce; /* sends what is dirty, when nothing else is to be done */
         GPtrArray *slots;
+
+        bool log_to_sve; /* each log message also goes out as a signal */
+        struct LogSignals {
+                bool sending;
+                uint64_t second_usec;
+                unsigned n_sent;    /* in this second */
+                unsigned n_dropped; /* since the last one that was sent */
+        } log_signals;
 
         bool manager_ready; /* systemd's version is known */
         bool recovered;     /* the roles of the last process are up to date: calls are answered */
@@ -89,6 +98,9 @@ int agent_cgroup_state(void *world, Role *role, bool *ret_populated, bool *ret_f
 int agent_cgroup_watch(void *world, Role *role);
 void agent_cgroup_unwatch(Agent *agent, Role *role);
 char *agent_cgroup_pids(void *world, Role *role);
+
+/* Reads the configuration again; a fault leaves the old one in force. */
+int agent_reload(Agent *agent, Fault *fault);
 
 /* agent-stop.c: why systemd wants us to stop. */
 void agent_ask_why(Agent *agent);

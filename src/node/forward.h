@@ -9,3 +9,6 @@ typedef struct Role Role;
 typedef struct RoleSpec RoleSpec;
 typedef struct RoleInput RoleInput;
 typedef struct Events Events;
+typedef struct Env Env;
+typedef struct Monitor Monitor;
+typedef struct Settings Settings;

@@ -11,21 +11,16 @@
 #include "util/autoptr.h"
 #include "util/log.h"
 
-/* What every role begins with: never the environment of this service. */
-static const char *const base_environment[] = {
-        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        NULL,
-};
-
 int launch_send(Role *role) {
         const RoleSpec *spec = role->spec;
+        g_auto(GStrv) base_environment = env_list(role->node->env);
         /* The request only points to what the role has; writing it copies. */
         LaunchRequest request = {
                 .role = role->name,
                 .instance = role->node->instance,
                 .scope = role->scope,
                 .command = spec->command,
-                .base_environment = (char **) base_environment,
+                .base_environment = base_environment,
                 .environment = spec->environment,
                 .working_directory = spec->working_directory,
                 .user = spec->user,

@@ -405,6 +405,20 @@ static int method_shutdown(sd_bus_message *m, void *userdata, sd_bus_error *erro
         return 1;
 }
 
+static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Agent *agent = userdata;
+        g_auto(Fault) fault = {};
+        const Caller *caller;
+
+        int r = authority_check(agent->authority, m, "reload the configuration", &caller, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = agent_reload(agent, &fault);
+        if (r < 0)
+                log_error("The configuration is not used, the old one stays in force: %s", fault.message);
+        return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
+}
+
 static int property_get(sd_bus *bus, const char *path, const char *interface, const char *property,
         sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Agent *agent = userdata;
@@ -494,6 +508,7 @@ static const sd_bus_vtable node_vtable[] = {
                 method_get_role_by_pid, OPEN),
         SD_BUS_METHOD_WITH_ARGS(
                 "Shutdown", SD_BUS_ARGS("s", reason), SD_BUS_NO_RESULT, method_shutdown, OPEN),
+        SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload, OPEN),
 
         SD_BUS_SIGNAL_WITH_ARGS(
                 "RoleStarted", SD_BUS_ARGS("s", role, "o", path, "u", pid, "s", scope, "a{sv}", details), 0),
@@ -515,13 +530,27 @@ static const sd_bus_vtable node_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
+int node_dbus_add_vtable(Agent *agent, const sd_bus_vtable *vtable) {
+        sd_bus_slot *slot = NULL;
+
+        int r = sd_bus_add_object_vtable(agent->bus, &slot, NODE_PATH, NODE_INTERFACE, vtable, agent);
+        if (r >= 0)
+                g_ptr_array_add(agent->slots, slot);
+        return r;
+}
+
 int node_dbus_register(Agent *agent) {
         sd_bus_slot *slot = NULL;
 
-        int r = sd_bus_add_object_vtable(agent->bus, &slot, NODE_PATH, NODE_INTERFACE, node_vtable, agent);
+        int r = node_dbus_add_vtable(agent, node_vtable);
+        if (r >= 0)
+                r = env_dbus_register(agent);
+        if (r >= 0)
+                r = monitor_dbus_register(agent);
+        if (r >= 0)
+                r = log_dbus_register(agent);
         if (r < 0)
                 return r;
-        g_ptr_array_add(agent->slots, slot);
         r = sd_bus_add_object_manager(agent->bus, &slot, NODE_PATH);
         if (r < 0)
                 return r;

@@ -8,6 +8,16 @@
 /* The node's object, the object manager and the roles' objects. */
 int node_dbus_register(Agent *agent);
 
+/* One room of the node's interface. */
+int node_dbus_add_vtable(Agent *agent, const sd_bus_vtable *vtable);
+int env_dbus_register(Agent *agent);
+int monitor_dbus_register(Agent *agent);
+int log_dbus_register(Agent *agent);
+
+/* The level, and whether messages go out as signals, as the process before us left them. */
+void log_dbus_load(Agent *agent);
+void log_dbus_forget(Agent *agent); /* after a clean end */
+
 /* Tells org.architect.Node.Role's handlers apart from nothing but their role: both interfaces act through these. Each returns what a
  * method handler returns. */
 int node_dbus_stop(Agent *agent, sd_bus_message *m, const char *name, RoleCause cause, sd_bus_error *error);
@@ -20,4 +30,5 @@ int node_dbus_close_input(Agent *agent, sd_bus_message *m, const char *name, sd_
 void node_dbus_role_started(void *world, Role *role);
 void node_dbus_role_exited(void *world, Role *role);
 void node_dbus_role_purged(void *world, Role *role, uint64_t sequence, const Caller *caller);
+void node_dbus_monitor_timed_out(void *world, uint64_t timeout_usec, uint64_t sequence);
 void node_dbus_shutting_down(void *world, const char *reason, uint64_t sequence, const Caller *caller);

@@ -160,3 +160,17 @@ void node_dbus_shutting_down(void *world, const char *reason, uint64_t sequence,
                 r = append_caller(m, caller);
         signal_send(m, r, "ShuttingDown");
 }
+
+void node_dbus_monitor_timed_out(void *world, uint64_t timeout_usec, uint64_t sequence) {
+        Agent *agent = world;
+        g_autoptr(sd_bus_message) m = NULL;
+
+        int r = signal_new(agent, &m, "MonitorTimedOut");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "t", timeout_usec);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "{sv}");
+        if (r >= 0)
+                r = append_event(m, agent->node, sequence);
+        signal_send(m, r, "MonitorTimedOut");
+}

@@ -10,6 +10,8 @@
 #define WORLD(node) ((node)->world)
 #define DATA(node) ((node)->world_data)
 
+static void node_trim_ended(Node *node);
+
 Node *node_new(
         const char *instance, sd_event *event, Events *events, const NodeWorld *world, void *world_data) {
         Node *node = g_new0(Node, 1);
@@ -26,6 +28,7 @@ Node *node_new(
         node->ended = g_queue_new();
         node->slices = g_array_new(false, true, sizeof(guint));
         node->next_child = 1;
+        node->settings = settings_new();
         return node;
 }
 
@@ -51,12 +54,30 @@ Node *node_free(Node *node) {
         g_queue_free(node->start_queue);
         g_queue_free(node->ended);
         g_array_unref(node->slices);
+        monitor_close(node->monitor);
+        env_close(node->env);
+        settings_free(node->settings);
         events_close(node->events);
         sd_event_unref(node->event);
         g_free(node->slice);
         g_free(node->instance);
         g_free(node);
         return NULL;
+}
+
+int node_open_state(Node *node, int dir_fd) {
+        int r = env_open(dir_fd, &node->env);
+
+        return r < 0 ? r : monitor_open(node, dir_fd, &node->monitor);
+}
+
+void node_set_settings(Node *node, Settings *settings) {
+        settings_free(node->settings);
+        node->settings = settings;
+        env_set_base(node->env, settings->environment);
+        monitor_configure(node->monitor, settings->monitor_timeout_usec, settings->monitor_action);
+        node_trim_ended(node);
+        node_pump_starts(node);
 }
 
 int node_find_role(Node *node, const char *name, Role **ret, Fault *fault) {
@@ -127,6 +148,8 @@ int node_start_role(
         Role *role = role_new(node, name, spec);
         role->invocation = invocation;
         role->start_waiter = waiter;
+        if (!spec->stop_timeout_set)
+                spec->stop_timeout_usec = node->settings->default_stop_timeout_usec;
         caller_copy(&role->owner, caller);
         if (predecessor) {
                 g_hash_table_steal(node->roles, name);
@@ -154,8 +177,8 @@ int node_start_role(
 }
 
 void node_pump_starts(Node *node) {
-        while (node->n_starts < NODE_MAX_CONCURRENT_STARTS && !g_queue_is_empty(node->start_queue) &&
-                WORLD(node)->keeper_connected(DATA(node))) {
+        while (node->n_starts < node->settings->max_concurrent_starts &&
+                !g_queue_is_empty(node->start_queue) && WORLD(node)->keeper_connected(DATA(node))) {
                 Role *role = g_queue_pop_head(node->start_queue);
 
                 node->n_starts++;
@@ -176,7 +199,7 @@ void node_stop_role(Node *node, Role *role, RoleCause cause, const Caller *calle
                 return;
         }
         role_wait_stop(role, waiter);
-        role_stop(role, cause, caller);
+        role_stop(role, cause, cause == ROLE_CAUSE_KILL, caller);
 }
 
 int node_signal_role(
@@ -269,6 +292,11 @@ static void node_check_finished(Node *node) {
         WORLD(node)->finished(DATA(node), node->stuck ? 1 : 0);
 }
 
+static void node_trim_ended(Node *node) {
+        while (g_queue_get_length(node->ended) > node->settings->max_ended_roles)
+                node_purge_role(node, g_queue_peek_head(node->ended), NULL);
+}
+
 void node_role_swept(Node *node, Role *role) {
         Role *successor = role->successor;
 
@@ -279,8 +307,7 @@ void node_role_swept(Node *node, Role *role) {
                 g_queue_push_tail(node->ended, role);
                 if (role->spec->remove)
                         node_purge_role(node, role, NULL);
-                while (g_queue_get_length(node->ended) > NODE_MAX_ENDED_ROLES)
-                        node_purge_role(node, g_queue_peek_head(node->ended), NULL);
+                node_trim_ended(node);
         }
         node_check_finished(node);
 }
@@ -315,7 +342,7 @@ void node_shutdown(Node *node, const char *reason, const Caller *caller) {
         for (unsigned i = 0; i < names->len; i++) {
                 Role *role = g_hash_table_lookup(node->roles, g_ptr_array_index(names, i));
                 if (role)
-                        role_stop(role, ROLE_CAUSE_SHUTDOWN, caller);
+                        role_stop(role, ROLE_CAUSE_SHUTDOWN, false, caller);
         }
         node_check_finished(node);
 }

@@ -7,8 +7,11 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+#include "node/env.h"
 #include "node/events.h"
+#include "node/monitor.h"
 #include "node/role.h"
+#include "node/settings.h"
 #include "node/world.h"
 
 #define NODE_MAX_CONCURRENT_STARTS 100U
@@ -23,6 +26,9 @@ struct Node {
         const NodeWorld *world;
         void *world_data;
         Events *events;
+        Settings *settings; /* in force */
+        Env *env;           /* what roles begin with */
+        Monitor *monitor;
 
         GHashTable *roles;   /* name → Role, the current run; owned */
         GQueue *start_queue; /* Roles in ROLE_PHASE_QUEUED; not owned */
@@ -41,6 +47,12 @@ Node *node_new(const char *instance, sd_event *event, Events *events /* taken */
         void *world_data);
 Node *node_free(Node *node);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Node, node_free)
+
+/* Reads what the process before us has left in this directory about environment and monitor; -1: nothing, in memory only. */
+int node_open_state(Node *node, int dir_fd);
+
+/* Puts other settings in force; roles that run keep what they were started with. */
+void node_set_settings(Node *node, Settings *settings /* taken */);
 
 /* Makes a role in starting and queues it. Once it returns 0 the waiter will be told, exactly once. */
 int node_start_role(Node *node, const char *name, RoleSpec *spec /* taken on success */, const Caller *caller,

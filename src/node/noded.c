@@ -75,6 +75,12 @@ static int on_stop_signal(sd_event_source *s, const struct signalfd_siginfo *si,
         return 0;
 }
 
+/* A terminal that goes away is no reason to let telescopes go. */
+static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+        log_lose_terminal();
+        return 0;
+}
+
 static int run(void) {
         g_autoptr(sd_event) event = NULL;
         g_autoptr(Agent) agent = NULL;
@@ -96,6 +102,7 @@ static int run(void) {
         (void) sigemptyset(&signals);
         (void) sigaddset(&signals, SIGTERM);
         (void) sigaddset(&signals, SIGINT);
+        (void) sigaddset(&signals, SIGHUP);
         if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
                 return log_error_errno(errno, "Cannot set up signals: %m");
 
@@ -110,6 +117,8 @@ static int run(void) {
         r = sd_event_add_signal(event, NULL, SIGTERM, on_stop_signal, agent);
         if (r >= 0)
                 r = sd_event_add_signal(event, NULL, SIGINT, on_stop_signal, agent);
+        if (r >= 0)
+                r = sd_event_add_signal(event, NULL, SIGHUP, on_hangup, NULL);
         if (r < 0)
                 return log_error_errno(r, "Cannot watch signals: %m");
 

@@ -91,6 +91,8 @@ static int property_get_string(sd_bus *bus, const char *path, const char *interf
                 value = ended ? role_cause_to_string(role->cause) : "";
         else if (g_str_equal(property, "StopTo"))
                 value = stop_to_to_string(spec->stop_to);
+        else if (g_str_equal(property, "OnMonitorLoss"))
+                value = monitor_loss_to_string(spec->on_monitor_loss);
         else
                 g_assert_not_reached();
         return sd_bus_message_append_basic(reply, 's', value ?: "");
@@ -257,6 +259,7 @@ const sd_bus_vtable role_dbus_vtable[] = {
         SD_BUS_PROPERTY("MaxRSS", "t", property_get_u64, 0, CHANGES),
         SD_BUS_PROPERTY("StopSignal", "i", property_get_i32, 0, CHANGES),
         SD_BUS_PROPERTY("StopTo", "s", property_get_string, 0, CHANGES),
+        SD_BUS_PROPERTY("OnMonitorLoss", "s", property_get_string, 0, CHANGES),
         SD_BUS_PROPERTY("StopTimeoutUSec", "t", property_get_u64, 0, CHANGES),
         SD_BUS_PROPERTY("Remove", "b", property_get_remove, 0, CHANGES),
         SD_BUS_VTABLE_END,
@@ -294,7 +297,7 @@ static int on_announce(sd_event_source *s, void *userdata) {
         if (agent->node_dirty) {
                 agent->node_dirty = false;
                 int r = sd_bus_emit_properties_changed(agent->bus, NODE_PATH, NODE_INTERFACE, "State",
-                        "KeeperConnected", "NRoles", "NRunning", NULL);
+                        "KeeperConnected", "NRoles", "NRunning", "MonitorTimeoutUSec", NULL);
                 if (r < 0)
                         log_warning_errno(r, "Cannot announce changes of the node, ignoring: %m");
         }

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/macro.h"
+#include "node/env.h"
 #include "node/role-spec.h"
 
-#define DEFAULT_STOP_TIMEOUT_USEC (10 * USEC_PER_SEC)
 #define ACCOUNT_NAME_MAX 256U /* LOGIN_NAME_MAX of Linux */
 #define PATH_SIZE_MAX 4096U   /* PATH_MAX of Linux, with its NUL */
 
@@ -24,11 +24,20 @@ static const char *const stop_to_table[_STOP_TO_MAX] = {
 
 DEFINE_STRING_TABLE(stop_to, StopTo, stop_to_table);
 
+static const char *const monitor_loss_table[_MONITOR_LOSS_MAX] = {
+        [MONITOR_LOSS_DEFAULT] = "",
+        [MONITOR_LOSS_KEEP] = "keep",
+        [MONITOR_LOSS_STOP] = "stop",
+        [MONITOR_LOSS_KILL] = "kill",
+};
+
+DEFINE_STRING_TABLE(monitor_loss, MonitorLoss, monitor_loss_table);
+
 RoleSpec *role_spec_new(void) {
         RoleSpec *spec = g_new0(RoleSpec, 1);
 
         spec->stop_signal = SIGTERM;
-        spec->stop_timeout_usec = DEFAULT_STOP_TIMEOUT_USEC;
+        spec->stop_timeout_usec = ROLE_STOP_TIMEOUT_DEFAULT_USEC;
         return spec;
 }
 
@@ -62,17 +71,8 @@ int role_spec_set_command(RoleSpec *spec, char **command, Fault *fault) {
         return 0;
 }
 
-static bool environment_name_is_valid(const char *name) {
-        if (!g_ascii_isalpha(name[0]) && name[0] != '_')
-                return false;
-        for (const char *p = name; *p; p++)
-                if (!g_ascii_isalnum(*p) && *p != '_')
-                        return false;
-        return true;
-}
-
 int role_spec_add_environment(RoleSpec *spec, const char *name, const char *value, Fault *fault) {
-        if (!environment_name_is_valid(name)) {
+        if (!env_name_is_valid(name)) {
                 g_autofree char *shown = g_strescape(name, NULL);
                 return fault_set(fault, NODE_ERROR_INVALID_ARGS,
                         "Option \"env\": \"%s\" is not a valid name of a variable", shown);
@@ -167,6 +167,16 @@ int role_spec_set_stop_to(RoleSpec *spec, const char *stop_to, Fault *fault) {
                 return fault_set(fault, NODE_ERROR_INVALID_ARGS,
                         "Option \"stop-to\" is \"%s\", but must be all or main", stop_to);
         spec->stop_to = t;
+        return 0;
+}
+
+int role_spec_set_on_monitor_loss(RoleSpec *spec, const char *loss, Fault *fault) {
+        MonitorLoss l = monitor_loss_from_string(loss);
+
+        if ((int) l < 0 || l == MONITOR_LOSS_DEFAULT)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"on-monitor-loss\" is \"%s\", but must be keep, stop or kill", loss);
+        spec->on_monitor_loss = l;
         return 0;
 }
 

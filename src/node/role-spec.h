@@ -31,6 +31,20 @@ typedef enum StopTo {
 
 DECLARE_STRING_TABLE(stop_to, StopTo);
 
+/* What happens to the role when the monitor times out; without a word of its own the node's MonitorAction decides. */
+typedef enum MonitorLoss {
+        MONITOR_LOSS_DEFAULT,
+        MONITOR_LOSS_KEEP,
+        MONITOR_LOSS_STOP,
+        MONITOR_LOSS_KILL,
+        _MONITOR_LOSS_MAX,
+        _MONITOR_LOSS_INVALID = -EINVAL,
+} MonitorLoss;
+
+DECLARE_STRING_TABLE(monitor_loss, MonitorLoss); /* the default is "" */
+
+#define ROLE_STOP_TIMEOUT_DEFAULT_USEC (10 * USEC_PER_SEC)
+
 #define ROLE_COMMAND_ARGS_MAX 4096U           /* arguments */
 #define ROLE_COMMAND_SIZE_MAX (1024U * 1024U) /* bytes of arguments and environment together */
 #define SIGNAL_MAX 64
@@ -46,7 +60,9 @@ struct RoleSpec {
         char *output_path;
         int stop_signal;
         StopTo stop_to;
+        bool stop_timeout_set;      /* otherwise the node's DefaultStopTimeout */
         uint64_t stop_timeout_usec; /* USEC_INFINITY: never kill */
+        MonitorLoss on_monitor_loss;
         bool nice_set;
         int nice;
         uint64_t limits_set; /* bit RLIMIT_x */
@@ -71,6 +87,7 @@ int role_spec_set_group(RoleSpec *spec, const char *group, Fault *fault);
 int role_spec_set_stdin(RoleSpec *spec, const char *kind, Fault *fault);
 int role_spec_set_output(RoleSpec *spec, const char *output, Fault *fault);
 int role_spec_set_stop_to(RoleSpec *spec, const char *stop_to, Fault *fault);
+int role_spec_set_on_monitor_loss(RoleSpec *spec, const char *loss, Fault *fault);
 int role_spec_add_limit(RoleSpec *spec, const char *name, uint64_t value, Fault *fault);
 
 /* What only the whole can show: the size of command and environment together. */

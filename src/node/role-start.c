@@ -28,11 +28,11 @@ static int on_setup_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         if (role->phase == ROLE_PHASE_FORK)
                 (void) fault_set(&fault, NODE_ERROR_KEEPER_UNAVAILABLE,
                         "Role \"%s\": the keeper did not answer within %" PRIu64 " s", role->name,
-                        ROLE_SETUP_TIMEOUT_USEC / USEC_PER_SEC);
+                        role->node->settings->setup_timeout_usec / USEC_PER_SEC);
         else if (role->phase == ROLE_PHASE_OPEN)
                 (void) fault_set(&fault, NODE_ERROR_SETUP_FAILED,
                         "Role \"%s\": its set-up did not reach the command within %" PRIu64 " s", role->name,
-                        ROLE_SETUP_TIMEOUT_USEC / USEC_PER_SEC);
+                        role->node->settings->setup_timeout_usec / USEC_PER_SEC);
         role_set_timer(role, USEC_INFINITY, NULL);
         if (fault.message)
                 role_fail(role, &fault);
@@ -49,7 +49,7 @@ void role_start(Role *role) {
 
         role->phase = ROLE_PHASE_FORK;
         role->child = role->node->next_child++;
-        role_set_timer(role, ROLE_SETUP_TIMEOUT_USEC, on_setup_timeout);
+        role_set_timer(role, role->node->settings->setup_timeout_usec, on_setup_timeout);
 
         int r = WORLD(role)->role_save(DATA(role), role);
         if (r >= 0)
@@ -119,7 +119,7 @@ void role_on_scope(Role *role, const Fault *fault, const char *cgroup) {
 
         /* From here on the command may run: whoever takes over after us must know that. */
         role->phase = ROLE_PHASE_OPEN;
-        role_set_timer(role, ROLE_SETUP_TIMEOUT_USEC, on_setup_timeout);
+        role_set_timer(role, role->node->settings->setup_timeout_usec, on_setup_timeout);
         int r = WORLD(role)->role_save(DATA(role), role);
         if (r >= 0)
                 r = WORLD(role)->child_launch(DATA(role), role);

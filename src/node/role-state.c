@@ -63,6 +63,8 @@ static void put_spec(GString *s, const RoleSpec *spec) {
         put_i64(s, "STOP_SIGNAL", spec->stop_signal);
         put_string(s, "STOP_TO", stop_to_to_string(spec->stop_to));
         g_string_append_printf(s, "STOP_TIMEOUT=%" PRIu64 "\n", spec->stop_timeout_usec);
+        if (spec->on_monitor_loss != MONITOR_LOSS_DEFAULT)
+                put_string(s, "ON_MONITOR_LOSS", monitor_loss_to_string(spec->on_monitor_loss));
         if (spec->nice_set)
                 put_i64(s, "NICE", spec->nice);
         for (int i = 0; i < RLIMIT_COUNT; i++)
@@ -247,6 +249,7 @@ static RoleSpec *get_spec(Fields *f) {
         spec->stop_to = get_enum(f, "STOP_TO", stop_to, STOP_TO_ALL);
         if (g_hash_table_contains(f->lines, "STOP_TIMEOUT"))
                 spec->stop_timeout_usec = get_u64(f, "STOP_TIMEOUT");
+        spec->on_monitor_loss = get_enum(f, "ON_MONITOR_LOSS", monitor_loss, MONITOR_LOSS_DEFAULT);
         spec->nice_set = g_hash_table_contains(f->lines, "NICE");
         spec->nice = get_i32(f, "NICE", 0);
         for (char **l = limits; l && *l; l++) {

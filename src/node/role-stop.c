@@ -110,9 +110,7 @@ static void role_ask(Role *role, int signo, bool all) {
         role_set_timer(role, usec_until(role->stop_deadline), on_stop_timer);
 }
 
-void role_stop(Role *role, RoleCause cause, const Caller *caller) {
-        bool kill = cause == ROLE_CAUSE_KILL;
-
+void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller) {
         switch (role->state) {
         case ROLE_STARTING: {
                 g_auto(Fault) fault = {};

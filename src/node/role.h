@@ -177,6 +177,7 @@ void role_undo(Role *role); /* takes the next step of undoing, if one can be tak
 void role_on_exited(Role *role, const RoleExit *exit, bool execed);
 void role_on_oom(Role *role, bool known, bool oom);
 void role_on_cgroup_changed(Role *role);
-void role_stop(Role *role, RoleCause cause, const Caller *caller); /* stop, kill, monitor or shutdown */
-void role_resume_stop(Role *role);                                 /* after a restart of the service */
-void role_finish(Role *role);                                      /* exit is known: the role has ended */
+/* Why, and whether with SIGKILL at once. */
+void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller);
+void role_resume_stop(Role *role); /* after a restart of the service */
+void role_finish(Role *role);      /* exit is known: the role has ended */

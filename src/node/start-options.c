@@ -47,6 +47,10 @@ static int read_stop_to(sd_bus_message *m, const char *key, RoleSpec *spec, sd_b
         return read_string(m, key, spec, role_spec_set_stop_to, error);
 }
 
+static int read_on_monitor_loss(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        return read_string(m, key, spec, role_spec_set_on_monitor_loss, error);
+}
+
 static int read_env(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
         const char *name, *value;
 
@@ -102,6 +106,7 @@ static int read_stop_signal(sd_bus_message *m, const char *key, RoleSpec *spec, 
 }
 
 static int read_stop_timeout(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        spec->stop_timeout_set = true;
         return bus_read_variant_unsigned(m, key, 0, UINT64_MAX, &spec->stop_timeout_usec, error);
 }
 
@@ -161,6 +166,7 @@ static const struct {
         { "stop-signal", read_stop_signal },
         { "stop-to", read_stop_to },
         { "stop-timeout-usec", read_stop_timeout },
+        { "on-monitor-loss", read_on_monitor_loss },
         { "nice", read_nice },
         { "limits", read_limits },
         { "remove", read_remove },

@@ -63,6 +63,7 @@ struct NodeWorld {
         void (*role_started)(void *world, Role *role);
         void (*role_exited)(void *world, Role *role);
         void (*role_purged)(void *world, Role *role, uint64_t sequence, const Caller *caller);
+        void (*monitor_timed_out)(void *world, uint64_t timeout_usec, uint64_t sequence);
         void (*shutting_down)(void *world, const char *reason, uint64_t sequence, const Caller *caller);
         void (*node_changed)(void *world);
         void (*slice_empty)(void *world);          /* a sub-slice has no role any more */

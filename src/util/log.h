@@ -7,13 +7,39 @@
 #include <stdarg.h>
 #include <syslog.h>
 
-#include "base/macro.h"
+#include "base/string-table.h"
+
+typedef enum LogLevel { /* the numbers are syslog(3)'s */
+        _LOG_LEVEL_MAX = LOG_DEBUG + 1,
+        _LOG_LEVEL_INVALID = -EINVAL,
+} LogLevel;
+
+DECLARE_STRING_TABLE(log_level, LogLevel);
+
+typedef enum LogTarget {
+        LOG_TARGET_JOURNAL,
+        LOG_TARGET_CONSOLE, /* stderr */
+        LOG_TARGET_NULL,
+        _LOG_TARGET_MAX,
+        _LOG_TARGET_INVALID = -EINVAL,
+} LogTarget;
+
+DECLARE_STRING_TABLE(log_target, LogTarget);
 
 /* Finds out once where messages go ($JOURNAL_STREAM against stderr). */
 void log_setup(void);
 
 void log_set_max_level(int level);
 int log_get_max_level(void);
+void log_set_target(LogTarget target);
+LogTarget log_get_target(void);
+
+/* Gets each message that is logged, after it was. */
+typedef void (*LogSink)(void *userdata, int level, const char *text, const char *const *fields);
+void log_set_sink(LogSink sink, void *userdata);
+
+/* The terminal or pipe at the other end has gone: from now on stdout and stderr lead nowhere, and the service carries on. */
+void log_lose_terminal(void);
 
 /* fields: NULL-terminated array of "NAME=value", or NULL. error: errno of either sign or 0; %m in the format is its
  * text. Keeps errno and returns the negative error, so that "return log_error_errno(r, ...)" reads as it acts. */
