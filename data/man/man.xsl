@@ -15,7 +15,7 @@
 
   <!-- No date, here and below: it would be the day of the build, and the same source would give other pages every day. -->
   <xsl:template name="top.comment">
-    <xsl:text>.\" SPDX-License-Identifier: LGPL-2.1-or-later&#10;</xsl:text>
+    <xsl:text>.\" Part of architect-node; LGPL-2.1-or-later.&#10;</xsl:text>
     <xsl:text>.\" Made of DocBook by docbook-xsl: change data/man/*.xml or dbus-interfaces/*.xml instead.&#10;</xsl:text>
   </xsl:template>
 

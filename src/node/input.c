@@ -194,3 +194,16 @@ int input_close(RoleInput *input, Waiter waiter, Fault *fault) {
         input_queue(input, &chunk);
         return 0;
 }
+
+int input_find(Role *role, Fault *fault) {
+        if (role->state != ROLE_RUNNING && role->state != ROLE_STOPPING)
+                return fault_set(fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" is not running: it is %s",
+                        role->name, role_state_to_string(role->state));
+        if (role->spec->stdin_kind != ROLE_STDIN_PIPE)
+                return fault_set(fault, NODE_ERROR_NO_INPUT,
+                        "Role \"%s\" was started without a pipe as its standard input", role->name);
+        if (!role->input)
+                return fault_set(fault, NODE_ERROR_NO_INPUT, "The standard input of role \"%s\" is closed",
+                        role->name);
+        return 0;
+}

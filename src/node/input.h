@@ -22,3 +22,6 @@ int input_write(RoleInput *input, const void *data, size_t size, bool newline, v
 
 /* End-of-file after what is queued. */
 int input_close(RoleInput *input, Waiter waiter, Fault *fault);
+
+/* 0: the role is in a state that takes input, and has a pipe: role->input is there. RoleNotRunning, NoInput. */
+int input_find(Role *role, Fault *fault);

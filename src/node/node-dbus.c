@@ -103,19 +103,6 @@ int node_dbus_signal(Agent *agent, sd_bus_message *m, const char *name, sd_bus_e
         return 1;
 }
 
-static int find_input(Role *role, Fault *fault) {
-        if (role->state != ROLE_RUNNING && role->state != ROLE_STOPPING)
-                return fault_set(fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" is not running: it is %s",
-                        role->name, role_state_to_string(role->state));
-        if (role->spec->stdin_kind != ROLE_STDIN_PIPE)
-                return fault_set(fault, NODE_ERROR_NO_INPUT,
-                        "Role \"%s\" was started without a pipe as its standard input", role->name);
-        if (!role->input)
-                return fault_set(fault, NODE_ERROR_NO_INPUT, "The standard input of role \"%s\" is closed",
-                        role->name);
-        return 0;
-}
-
 static void release_message(void *owner) {
         sd_bus_message_unref(owner);
 }
@@ -131,15 +118,16 @@ static int write_input(Agent *agent, sd_bus_message *m, const char *name, const 
                 return r < 0 ? r : 1;
 
         Waiter waiter = operation_new(m, NULL);
-        r = find_input(role, &fault);
-        if (r >= 0)
+        r = input_find(role, &fault);
+        if (r >= 0) {
                 /* The bytes stay where they are, in the message. */
                 r = input_write(role->input, data, size, newline, sd_bus_message_ref(m), release_message,
                         waiter, &fault);
-        if (r < 0) {
-                waiter.done(waiter.userdata, &fault);
-                return 1;
+                if (r < 0)
+                        sd_bus_message_unref(m); /* nothing was taken */
         }
+        if (r < 0)
+                waiter.done(waiter.userdata, &fault);
         return 1;
 }
 
@@ -167,7 +155,7 @@ int node_dbus_close_input(Agent *agent, sd_bus_message *m, const char *name, sd_
         if (r <= 0)
                 return r < 0 ? r : 1;
         Waiter waiter = operation_new(m, NULL);
-        r = find_input(role, &fault);
+        r = input_find(role, &fault);
         if (r >= 0)
                 r = input_close(role->input, waiter, &fault);
         if (r < 0)

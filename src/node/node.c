@@ -186,10 +186,28 @@ void node_pump_starts(Node *node) {
         }
 }
 
+static void node_check_finished(Node *node) {
+        GHashTableIter iter;
+        Role *role;
+
+        if (!node->stopping || node->finished)
+                return;
+
+        g_hash_table_iter_init(&iter, node->roles);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
+                for (Role *r = role; r; r = r->predecessor)
+                        if ((r->state != ROLE_ENDED || !r->swept) && r->stop_step != STOP_STEP_STUCK)
+                                return;
+
+        node->finished = true;
+        WORLD(node)->finished(DATA(node), node->stuck ? 1 : 0);
+}
+
 void node_start_over(Node *node, Role *role) {
         if (role)
                 node->n_starts--;
         node_pump_starts(node);
+        node_check_finished(node); /* a shutdown waits for cancelled starts too */
 }
 
 void node_stop_role(Node *node, Role *role, RoleCause cause, const Caller *caller, Waiter waiter) {
@@ -273,23 +291,6 @@ int node_purge(Node *node, char **names, const Caller *caller, char ***ret, Faul
         }
         *ret = g_strv_builder_end(purged);
         return 0;
-}
-
-static void node_check_finished(Node *node) {
-        GHashTableIter iter;
-        Role *role;
-
-        if (!node->stopping || node->finished)
-                return;
-
-        g_hash_table_iter_init(&iter, node->roles);
-        while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
-                for (Role *r = role; r; r = r->predecessor)
-                        if ((r->state != ROLE_ENDED || !r->swept) && r->stop_step != STOP_STEP_STUCK)
-                                return;
-
-        node->finished = true;
-        WORLD(node)->finished(DATA(node), node->stuck ? 1 : 0);
 }
 
 static void node_trim_ended(Node *node) {

@@ -281,8 +281,6 @@ static void role_discard(Role *role) {
                 g_hash_table_insert(node->roles, predecessor->name, predecessor);
                 node->world->role_bring_back(node->world_data, predecessor);
                 node->world->role_changed(node->world_data, predecessor);
-                if (predecessor->swept && !g_queue_find(node->ended, predecessor))
-                        g_queue_push_tail(node->ended, predecessor);
         } else {
                 node->world->role_forget(node->world_data, role);
                 node->world->role_removed(node->world_data, role);
@@ -293,6 +291,9 @@ static void role_discard(Role *role) {
         if (waiter.done)
                 waiter.done(waiter.userdata, &fault);
         role_free(role);
+        /* It is an ended role as any other again, and may have waited for its removal. */
+        if (predecessor && predecessor->swept)
+                node_role_swept(node, predecessor);
         if (counted)
                 node->n_starts--;
         node_start_over(node, NULL);

@@ -1,0 +1,652 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The way from Start to running, and each way back: whatever fails, at whatever step, nothing is left of it, the role of
+ * before is there again, and whoever asked is told once. */
+
+#include "test-world.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "base/pidref.h"
+
+static void test_success(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {};
+
+        Role *role = world_start(w, "cam", NULL, &told);
+        assert_int_equal(role->state, ROLE_STARTING);
+        assert_int_equal(role->phase, ROLE_PHASE_FORK);
+        assert_false(sd_id128_is_null(role->invocation));
+        assert_int_equal(w->node->n_starts, 1);
+        assert_int_equal(w->node->n_not_ended, 1);
+        expect_calls(w, "save(cam) save(cam) fork(cam)");
+
+        world_forked(w, role);
+        expect_calls(w, "scope(cam)");
+        /* Saved in between: from the launch on the command may run. */
+        world_scope_made(w, role);
+        expect_calls(w, "save(cam) launch(cam)");
+        assert_not_told(&told);
+
+        role_on_gate_closed(role);
+        /* The clients hear of it before the one who asked does, and a crash in between would tell the same. */
+        expect_calls(w, "save(cam) started(cam)");
+        assert_told_success(&told);
+        assert_int_equal(role->state, ROLE_RUNNING);
+        assert_int_equal(role->started_sequence, 1);
+        assert_true(role->start_realtime_usec > 0);
+        assert_true(role->start_monotonic_usec > 0);
+        assert_true(role->gate_fd < 0);
+        assert_non_null(role->input);
+        assert_int_equal(w->node->n_starts, 0);
+}
+
+static void test_no_pipe(void **state) {
+        TestWorld *w = *state;
+        RoleSpec *spec = test_spec();
+
+        assert_return_code(role_spec_set_stdin(spec, "null", NULL), 0);
+        assert_null(world_run(w, "cam", spec)->input);
+}
+
+static void test_refused(void **state) {
+        TestWorld *w = *state;
+        static const char *const names[] = { "", "-a", ".a", "a/b", "a b", "a\n", "\xc3\xa4" };
+        g_autoptr(RoleSpec) spec = test_spec(), big = test_spec();
+        g_autofree char *longest = g_strnfill(64, 'a'), *too_long = g_strnfill(65, 'a'),
+                        *much = g_strnfill(ROLE_COMMAND_SIZE_MAX, 'x');
+        g_auto(Told) told = {};
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                g_auto(Fault) fault = {};
+                assert_fault(node_start_role(w->node, names[i], spec, NULL, told_by(&told), &fault), &fault,
+                        NODE_ERROR_INVALID_ROLE_NAME, "1 to 64 characters");
+        }
+        g_auto(Fault) name_fault = {}, size_fault = {}, stopping_fault = {};
+        assert_fault(node_start_role(w->node, too_long, spec, NULL, told_by(&told), &name_fault), &name_fault,
+                NODE_ERROR_INVALID_ROLE_NAME, "not a valid role name");
+        assert_return_code(role_spec_add_environment(big, "A", much, NULL), 0);
+        assert_fault(node_start_role(w->node, "cam", big, NULL, told_by(&told), &size_fault), &size_fault,
+                NODE_ERROR_INVALID_ARGS, "more than 1048576");
+        expect_calls(w, "");
+
+        assert_non_null(world_start(w, longest, NULL, NULL));
+        node_shutdown(w->node, "", NULL);
+        assert_fault(node_start_role(w->node, "cam", spec, NULL, told_by(&told), &stopping_fault),
+                &stopping_fault, NODE_ERROR_SHUTTING_DOWN, "shutting down");
+        assert_not_told(&told);
+        world_fork_failed(w, world_find(w, longest), -EIO);
+}
+
+/* Each way a start goes wrong, from where it has come to. */
+typedef struct Failure {
+        const char *label;
+        RolePhase phase; /* how far it gets */
+        void (*go_wrong)(TestWorld *w, Role *role);
+        NodeError error;
+        const char *text;
+} Failure;
+
+static void undo_scope(TestWorld *w, Role *role) {
+        if (g_hash_table_contains(w->scopes, role) || role->scope_pending)
+                world_scope_removed(w, role);
+}
+
+static void dies(TestWorld *w, Role *role, ExitCode code, int status, bool execed) {
+        RoleExit exit = test_exit(code, status);
+
+        role_on_exited(role, &exit, execed);
+}
+
+static void killed_by_us(TestWorld *w, Role *role) {
+        expect_calls(w, "signal-main(cam,9)");
+        dies(w, role, EXIT_CODE_KILLED, SIGKILL, false);
+}
+
+static void fail_fork_answer(TestWorld *w, Role *role) {
+        world_fork_failed(w, role, -EAGAIN);
+}
+
+static void fail_scope_answer(TestWorld *w, Role *role) {
+        world_scope_failed(w, role);
+        killed_by_us(w, role);
+        expect_calls(w, "reap(cam) remove(cam)");
+        undo_scope(w, role);
+}
+
+static void fail_dies_before_scope(TestWorld *w, Role *role) {
+        dies(w, role, EXIT_CODE_KILLED, SIGSEGV, false);
+        /* systemd has been asked and may still make it. */
+        expect_calls(w, "");
+        world_scope_made(w, role);
+        expect_calls(w, "reap(cam) remove(cam)");
+        undo_scope(w, role);
+}
+
+static void fail_dies_then_scope_fails(TestWorld *w, Role *role) {
+        dies(w, role, EXIT_CODE_EXITED, 1, false);
+        world_scope_failed(w, role);
+        expect_calls(w, "reap(cam) remove(cam)");
+        undo_scope(w, role);
+}
+
+static void fail_report_exec(TestWorld *w, Role *role) {
+        role_on_gate_report(role, LAUNCH_STAGE_EXEC, -ENOENT, false, "/no/such: No such file or directory");
+        expect_calls(w, "signal-main(cam,9)");
+        role_on_gate_closed(role);
+        expect_calls(w, "");
+        dies(w, role, EXIT_CODE_EXITED, 203, false);
+        expect_calls(w, "reap(cam) remove(cam)");
+        undo_scope(w, role);
+}
+
+static void fail_report_setup(TestWorld *w, Role *role) {
+        /* A warning alone is none. */
+        role_on_gate_report(role, LAUNCH_STAGE_EXEC, -EPERM, true, "cannot do this, going on");
+        assert_null(role->failure.message);
+        role_on_gate_report(role, (LaunchStage) 0, -ENOENT, false, "no such user \"nobody2\"");
+        /* What it says after that is not the reason any more. */
+        role_on_gate_report(role, LAUNCH_STAGE_EXEC, -EIO, false, "later");
+        killed_by_us(w, role);
+        expect_calls(w, "reap(cam) remove(cam)");
+        undo_scope(w, role);
+}
+
+static void fail_killed_gate_first(TestWorld *w, Role *role) {
+        /* This process has executed its command; one that only forked has not. */
+        pid_t pid = fork();
+        if (pid == 0) {
+                (void) pause();
+                _exit(1);
+        }
+        struct proc_stat stat;
+        assert_return_code(proc_stat_read(pid, &stat), 0);
+        role->main_pid = pid;
+        role->main_start_time = stat.start_time;
+
+        role_on_gate_closed(role);
+        assert_int_equal(role->state, ROLE_STARTING);
+        expect_calls(w, "");
+        assert_return_code(kill(pid, SIGKILL), errno);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        dies(w, role, EXIT_CODE_KILLED, SIGKILL, false);
+        expect_calls(w, "reap(cam) remove(cam)");
+        undo_scope(w, role);
+}
+
+static void fail_killed_exit_first(TestWorld *w, Role *role) {
+        dies(w, role, EXIT_CODE_DUMPED, SIGABRT, false);
+        expect_calls(w, ""); /* the gate may still hold what it said */
+        role_on_gate_closed(role);
+        expect_calls(w, "reap(cam) remove(cam)");
+        undo_scope(w, role);
+}
+
+static void fail_exits_in_setup(TestWorld *w, Role *role) {
+        dies(w, role, EXIT_CODE_EXITED, 7, false);
+        role_on_gate_closed(role);
+        expect_calls(w, "reap(cam) remove(cam)");
+        undo_scope(w, role);
+}
+
+static void fail_lost_in_setup(TestWorld *w, Role *role) {
+        dies(w, role, EXIT_CODE_LOST, -1, false);
+        role_on_gate_closed(role);
+        expect_calls(w, "reap(cam) remove(cam)");
+        undo_scope(w, role);
+}
+
+static void fail_report_after_exit(TestWorld *w, Role *role) {
+        dies(w, role, EXIT_CODE_EXITED, 203, false);
+        role_on_gate_report(role, LAUNCH_STAGE_EXEC, -EACCES, false, "permission denied");
+        expect_calls(w, "reap(cam) remove(cam)");
+        undo_scope(w, role);
+}
+
+/* NSS modules fork, too: what set-up left behind goes before the unit does. */
+static void fail_leaves_processes(TestWorld *w, Role *role) {
+        (void) g_hash_table_add(w->populated, role);
+        role_on_gate_report(role, LAUNCH_STAGE_EXEC, -ENOENT, false, "no such file");
+        killed_by_us(w, role);
+        expect_calls(w, "reap(cam) kill(cam) watch(cam)");
+        role_on_cgroup_changed(role); /* not yet */
+        expect_calls(w, "kill(cam) watch(cam)");
+        (void) g_hash_table_remove(w->populated, role);
+        role_on_cgroup_changed(role);
+        expect_calls(w, "remove(cam)");
+        undo_scope(w, role);
+}
+
+static void fail_unit_cannot_be_removed(TestWorld *w, Role *role) {
+        w->remove_result = -ECANCELED;
+        (void) g_hash_table_remove(w->scopes, role);
+        role_on_gate_report(role, LAUNCH_STAGE_EXEC, -ENOENT, false, "no such file");
+        expect_calls(w, "signal-main(cam,9)");
+        dies(w, role, EXIT_CODE_KILLED, SIGKILL, false);
+        w->remove_result = 0;
+}
+
+static void cancel_queued(TestWorld *w, Role *role) {
+        node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
+}
+
+static void cancel_fork(TestWorld *w, Role *role) {
+        node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
+        expect_calls(w, "");
+        world_forked(w, role);
+        killed_by_us(w, role);
+        assert_null(strstr(w->calls->str, "scope(cam)")); /* none was asked for, so none is to be removed */
+        assert_null(strstr(w->calls->str, "remove(cam)"));
+}
+
+static void cancel_fork_that_fails(TestWorld *w, Role *role) {
+        node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
+        world_fork_failed(w, role, -EAGAIN);
+}
+
+static void cancel_scope(TestWorld *w, Role *role) {
+        node_stop_role(w->node, role, ROLE_CAUSE_KILL, NULL, (Waiter){});
+        expect_calls(w, "signal-main(cam,9)");
+        node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){}); /* joins */
+        expect_calls(w, "");
+        world_scope_made(w, role);
+        expect_calls(w, ""); /* no launch: the command never runs */
+        dies(w, role, EXIT_CODE_KILLED, SIGKILL, false);
+        expect_calls(w, "reap(cam) remove(cam)");
+        undo_scope(w, role);
+}
+
+static void cancel_scope_after_death(TestWorld *w, Role *role) {
+        node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
+        killed_by_us(w, role);
+        expect_calls(w, "");
+        world_scope_failed(w, role);
+        expect_calls(w, "reap(cam) remove(cam)");
+        undo_scope(w, role);
+}
+
+static void cancel_open(TestWorld *w, Role *role) {
+        node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
+        expect_calls(w, "signal-main(cam,9)");
+        role_on_gate_closed(role); /* perhaps it even got to its exec: it does not matter any more */
+        assert_int_equal(role->state, ROLE_STARTING);
+        dies(w, role, EXIT_CODE_KILLED, SIGKILL, true);
+        expect_calls(w, "reap(cam) remove(cam)");
+        undo_scope(w, role);
+}
+
+static const Failure failures[] = {
+        { "fork refused", ROLE_PHASE_FORK, fail_fork_answer, NODE_ERROR_SETUP_FAILED, "cannot fork: Resource temporarily" },
+        { "scope refused", ROLE_PHASE_SCOPE, fail_scope_answer, NODE_ERROR_SCOPE_FAILED, "systemd says no" },
+        { "dies before its scope", ROLE_PHASE_SCOPE, fail_dies_before_scope, NODE_ERROR_SETUP_FAILED, "killed by signal 11" },
+        { "dies, then scope refused", ROLE_PHASE_SCOPE, fail_dies_then_scope_fails, NODE_ERROR_SETUP_FAILED, "(exit 1)" },
+        { "exec fails", ROLE_PHASE_OPEN, fail_report_exec, NODE_ERROR_EXEC_FAILED, "failed to start (exec): /no/such: No such file" },
+        { "set-up fails", ROLE_PHASE_OPEN, fail_report_setup, NODE_ERROR_SETUP_FAILED, "no such user \"nobody2\"" },
+        { "killed in set-up, gate first", ROLE_PHASE_OPEN, fail_killed_gate_first, NODE_ERROR_SETUP_FAILED, "killed by signal 9 (Killed) during its set-up" },
+        { "killed in set-up, exit first", ROLE_PHASE_OPEN, fail_killed_exit_first, NODE_ERROR_SETUP_FAILED, "killed by signal 6" },
+        { "exits in set-up", ROLE_PHASE_OPEN, fail_exits_in_setup, NODE_ERROR_SETUP_FAILED, "ended during its set-up (exit 7)" },
+        { "lost in set-up", ROLE_PHASE_OPEN, fail_lost_in_setup, NODE_ERROR_SETUP_FAILED, "ended during its set-up" },
+        { "report read after the exit", ROLE_PHASE_OPEN, fail_report_after_exit, NODE_ERROR_EXEC_FAILED, "permission denied" },
+        { "set-up leaves processes", ROLE_PHASE_OPEN, fail_leaves_processes, NODE_ERROR_EXEC_FAILED, "no such file" },
+        { "unit stays", ROLE_PHASE_OPEN, fail_unit_cannot_be_removed, NODE_ERROR_EXEC_FAILED, "no such file" },
+        { "cancelled in the queue", ROLE_PHASE_QUEUED, cancel_queued, NODE_ERROR_START_CANCELLED, "cancelled by Stop" },
+        { "cancelled while forking", ROLE_PHASE_FORK, cancel_fork, NODE_ERROR_START_CANCELLED, "cancelled by Stop" },
+        { "cancelled before fork fails", ROLE_PHASE_FORK, cancel_fork_that_fails, NODE_ERROR_START_CANCELLED, "cancelled by Stop" },
+        { "cancelled while its scope is made", ROLE_PHASE_SCOPE, cancel_scope, NODE_ERROR_START_CANCELLED, "cancelled by Kill" },
+        { "cancelled, dead, and its scope fails", ROLE_PHASE_SCOPE, cancel_scope_after_death, NODE_ERROR_START_CANCELLED, "cancelled by Stop" },
+        { "cancelled at the gate", ROLE_PHASE_OPEN, cancel_open, NODE_ERROR_START_CANCELLED, "cancelled by Stop" },
+};
+
+static void advance(TestWorld *w, Role *role, RolePhase phase) {
+        if (phase > ROLE_PHASE_FORK)
+                world_forked(w, role);
+        if (phase > ROLE_PHASE_SCOPE)
+                world_scope_made(w, role);
+        assert_int_equal(role->phase, phase);
+        forget_calls(w);
+}
+
+static void fail_it(const Failure *failure, bool predecessor) {
+        g_auto(Told) start = {}, stop = {};
+        void *state;
+
+        test_world_setup(&state);
+        TestWorld *w = state;
+        Role *old = predecessor ? world_run_and_exit(w, "cam", NULL) : NULL;
+        uint64_t sequence = events_sequence(w->node->events);
+        w->connected = failure->phase != ROLE_PHASE_QUEUED;
+
+        Role *role = world_start(w, "cam", NULL, &start);
+        advance(w, role, failure->phase);
+        bool cancels = failure->error == NODE_ERROR_START_CANCELLED;
+        if (cancels)
+                role_wait_stop(role, told_by(&stop)); /* one who asked for a stop before */
+        failure->go_wrong(w, role);
+
+        assert_told_fault(&start, failure->error, failure->text);
+        assert_contains(start.message, "\"cam\"");
+        if (cancels)
+                assert_told_success(&stop);
+
+        /* Without signals. */
+        assert_null(strstr(w->calls->str, "started("));
+        assert_null(strstr(w->calls->str, "exited("));
+        assert_int_equal(events_sequence(w->node->events), sequence);
+        if (predecessor) {
+                assert_ptr_equal(world_find(w, "cam"), old);
+                assert_null(old->successor);
+                assert_int_equal(old->state, ROLE_ENDED);
+                assert_int_equal(g_queue_get_length(w->node->ended), 1);
+                assert_contains(w->calls->str, "bring-back(cam)");
+                assert_null(strstr(w->calls->str, "removed("));
+                assert_null(strstr(w->calls->str, "forget("));
+                g_auto(GStrv) purged = NULL;
+                assert_return_code(node_purge(w->node, NULL, NULL, &purged, NULL), 0);
+                assert_int_equal(g_strv_length(purged), 1);
+        } else
+                assert_contains(w->calls->str, "forget(cam) removed(cam)");
+        assert_nothing_left(w, "cam");
+
+        /* And the name is free. */
+        w->connected = true;
+        (void) world_run(w, "cam", NULL);
+        test_world_teardown(&state);
+}
+
+static void test_failure(void **state) {
+        const Failure *failure = *state;
+
+        fail_it(failure, false);
+        fail_it(failure, true);
+}
+
+/* Requests that fail before they are sent. */
+static void test_requests_fail(void **state) {
+        TestWorld *w = *state;
+        struct {
+                int *result;
+                unsigned saves_left;
+                NodeError error;
+                const char *text;
+        } cases[] = {
+                { &w->save_result, 0, NODE_ERROR_IO_ERROR, "cannot save it: No space left" },
+                { &w->save_result, 1, NODE_ERROR_KEEPER_UNAVAILABLE, "cannot be started: No space left" },
+                { &w->save_result, 2, NODE_ERROR_SETUP_FAILED, "cannot send its launch request: No space left" },
+                { &w->fork_result, 0, NODE_ERROR_KEEPER_UNAVAILABLE, "cannot be started" },
+                { &w->scope_result, 0, NODE_ERROR_SCOPE_FAILED, "cannot ask systemd for a scope" },
+                { &w->launch_result, 0, NODE_ERROR_SETUP_FAILED, "cannot send its launch request" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                g_auto(Told) told = {};
+
+                *cases[i].result = -ENOSPC;
+                w->saves_left = cases[i].saves_left;
+                Role *role = world_start(w, "cam", NULL, &told);
+                if (role) {
+                        world_forked(w, role);
+                        if (role->scope_pending)
+                                world_scope_made(w, role);
+                        dies(w, role, EXIT_CODE_KILLED, SIGKILL, false);
+                        role = world_find(w, "cam");
+                        if (role)
+                                world_scope_removed(w, role);
+                }
+                *cases[i].result = 0;
+                w->saves_left = 0;
+                assert_told_fault(&told, cases[i].error, cases[i].text);
+                assert_nothing_left(w, "cam");
+        }
+}
+
+/* Both orders of the gate's end and the exit of a command that has been executed. */
+static void test_exit_before_gate(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {};
+
+        Role *role = world_start(w, "cam", NULL, &told);
+        advance(w, role, ROLE_PHASE_OPEN);
+        dies(w, role, EXIT_CODE_EXITED, 0, true);
+        assert_not_told(&told);
+        expect_calls(w, "");
+        role_on_gate_closed(role);
+        expect_calls(w, "save(cam) started(cam) save(cam) exited(cam) reap(cam) save(cam)");
+        assert_told_success(&told);
+        assert_int_equal(role->state, ROLE_ENDED);
+        assert_true(role->started_sequence < role->exited_sequence);
+}
+
+static void test_exit_after_gate(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {};
+
+        Role *role = world_start(w, "cam", NULL, &told);
+        advance(w, role, ROLE_PHASE_OPEN);
+        role_on_gate_closed(role);
+        expect_calls(w, "save(cam) started(cam)");
+        assert_told_success(&told);
+        dies(w, role, EXIT_CODE_EXITED, 0, true);
+        expect_calls(w, "save(cam) exited(cam) reap(cam) save(cam)");
+        /* Told again after a reconnection: old news. */
+        dies(w, role, EXIT_CODE_KILLED, SIGKILL, true);
+        expect_calls(w, "");
+        assert_int_equal(role->exit.code, EXIT_CODE_EXITED);
+}
+
+/* The gate ended with the exec, the process died at once, and its record says that it had executed its command. */
+static void test_gate_then_exit_of_execed(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {};
+
+        Role *role = world_start(w, "cam", NULL, &told);
+        advance(w, role, ROLE_PHASE_OPEN);
+        role->main_start_time++; /* the pid is another's: /proc says nothing about ours */
+        role_on_gate_closed(role);
+        assert_not_told(&told);
+        dies(w, role, EXIT_CODE_EXITED, 5, true);
+        assert_told_success(&told);
+        assert_int_equal(role->state, ROLE_ENDED);
+        assert_int_equal(role->exit.status, 5);
+        expect_calls(w, "save(cam) started(cam) save(cam) exited(cam) reap(cam) save(cam)");
+}
+
+static void test_successor_takes_over(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {};
+
+        Role *old = world_run_and_exit(w, "cam", NULL);
+        sd_id128_t invocation = old->invocation;
+        forget_calls(w);
+        Role *role = world_start(w, "cam", NULL, &told);
+        assert_ptr_equal(role->predecessor, old);
+        assert_int_equal(g_queue_get_length(w->node->ended), 0);
+        expect_calls(w, "set-aside(cam) save(cam) save(cam) fork(cam)");
+        advance(w, role, ROLE_PHASE_OPEN);
+        role_on_gate_closed(role);
+        expect_calls(w, "save(cam) started(cam) drop-previous(cam)");
+        assert_told_success(&told);
+        assert_null(role->predecessor);
+        assert_false(sd_id128_equal(role->invocation, invocation));
+        assert_int_equal(g_hash_table_size(w->node->roles), 1);
+        assert_int_equal(w->node->n_not_ended, 1);
+}
+
+static void test_waits_for_sweep(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {}, stopped = {};
+
+        Role *old = world_run(w, "cam", NULL);
+        world_exit_leaving(w, old, EXIT_CODE_EXITED, 0);
+        node_stop_role(w->node, old, ROLE_CAUSE_STOP, NULL, told_by(&stopped));
+        forget_calls(w);
+
+        Role *role = world_start(w, "cam", NULL, &told);
+        assert_int_equal(role->phase, ROLE_PHASE_SWEEP);
+        expect_calls(w, "set-aside(cam) save(cam)");
+        assert_not_told(&stopped);
+
+        world_emptied(w, old);
+        assert_told_success(&stopped);
+        assert_int_equal(role->phase, ROLE_PHASE_FORK);
+        expect_calls(w, "save(cam) save(cam) fork(cam)");
+        assert_not_told(&told);
+        advance(w, role, ROLE_PHASE_OPEN);
+        role_on_gate_closed(role);
+        assert_told_success(&told);
+        assert_int_equal(g_queue_get_length(w->node->ended), 0);
+}
+
+/* Cancelled while it waits: the old run is there again and goes on being swept. */
+static void test_cancelled_while_it_waits_for_sweep(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {}, stopped = {};
+
+        Role *old = world_run(w, "cam", NULL);
+        world_exit_leaving(w, old, EXIT_CODE_EXITED, 0);
+        Role *role = world_start(w, "cam", NULL, &told);
+        node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, told_by(&stopped));
+        assert_told_fault(&told, NODE_ERROR_START_CANCELLED, "cancelled by Stop");
+        assert_told_success(&stopped);
+        assert_ptr_equal(world_find(w, "cam"), old);
+        assert_int_equal(w->node->n_starts, 0);
+        assert_int_equal(g_queue_get_length(w->node->ended), 0);
+        world_emptied(w, old);
+        assert_true(old->swept);
+        assert_int_equal(g_queue_get_length(w->node->ended), 1);
+}
+
+/* The start fails after the sweep it waited for: its predecessor is an ended role as any other, once. */
+static void test_fails_after_sweep(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {};
+
+        Role *old = world_run(w, "cam", NULL);
+        world_exit_leaving(w, old, EXIT_CODE_EXITED, 0);
+        (void) world_start(w, "cam", NULL, &told);
+        w->fork_result = -ENOTCONN;
+        world_emptied(w, old);
+        w->fork_result = 0;
+        assert_told_fault(&told, NODE_ERROR_KEEPER_UNAVAILABLE, "cannot be started");
+        assert_ptr_equal(world_find(w, "cam"), old);
+        assert_int_equal(g_queue_get_length(w->node->ended), 1);
+}
+
+/* A run that was to be removed when it ended, and was brought back instead: its time has come now. */
+static void test_removed_after_failed_successor(void **state) {
+        TestWorld *w = *state;
+        RoleSpec *spec = test_spec();
+        g_auto(Told) told = {};
+
+        spec->remove = true;
+        Role *old = world_run(w, "cam", spec);
+        world_exit_leaving(w, old, EXIT_CODE_EXITED, 0);
+        Role *role = world_start(w, "cam", NULL, &told);
+        world_emptied(w, old);
+        assert_int_equal(role->phase, ROLE_PHASE_FORK);
+        world_fork_failed(w, role, -EAGAIN);
+        assert_told_fault(&told, NODE_ERROR_SETUP_FAILED, "cannot fork");
+        assert_contains(w->calls->str, "purged(cam)");
+        assert_nothing_left(w, "cam");
+        assert_int_equal(g_queue_get_length(w->node->ended), 0);
+}
+
+/* The set-up has its time, and a start that is under way has one timer. */
+static void test_setup_timer(void **state) {
+        TestWorld *w = *state;
+        uint64_t now = (uint64_t) g_get_monotonic_time(), usec;
+
+        Role *role = world_start(w, "cam", NULL, NULL);
+        assert_non_null(role->timer);
+        assert_return_code(sd_event_source_get_time(role->timer, &usec), 0);
+        assert_in_range(usec, now + ROLE_SETUP_TIMEOUT_USEC, now + 2 * ROLE_SETUP_TIMEOUT_USEC);
+        world_forked(w, role);
+        world_scope_made(w, role);
+        assert_non_null(role->timer);
+
+        /* It comes early, for this test. */
+        assert_return_code(sd_event_source_set_time(role->timer, 1), 0);
+        forget_calls(w);
+        world_wait(w, role->failure.message);
+        assert_contains(role->failure.message, "did not reach the command within 20 s");
+        assert_null(role->timer);
+        killed_by_us(w, role);
+        world_scope_removed(w, role);
+        assert_nothing_left(w, "cam");
+
+        assert_null(world_run(w, "cam", NULL)->timer);
+}
+
+static void test_keeper_is_silent(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {};
+
+        Role *role = world_start(w, "cam", NULL, &told);
+        assert_return_code(sd_event_source_set_time(role->timer, 1), 0);
+        world_wait(w, role->failure.message);
+        assert_int_equal(role->failure.error, NODE_ERROR_KEEPER_UNAVAILABLE);
+        assert_contains(role->failure.message, "the keeper did not answer within 20 s");
+        world_fork_failed(w, role, -EIO);
+        assert_told_fault(&told, NODE_ERROR_KEEPER_UNAVAILABLE, "did not answer");
+        assert_nothing_left(w, "cam");
+}
+
+/* A slow systemd is no failure. */
+static void test_scope_has_time(void **state) {
+        TestWorld *w = *state;
+
+        Role *role = world_start(w, "cam", NULL, NULL);
+        world_forked(w, role);
+        assert_return_code(sd_event_source_set_time(role->timer, 1), 0);
+        world_wait(w, !role->timer);
+        assert_null(role->failure.message);
+        world_scope_made(w, role);
+        role_on_gate_closed(role);
+        assert_int_equal(role->state, ROLE_RUNNING);
+}
+
+static void test_caller_is_kept(void **state) {
+        TestWorld *w = *state;
+        Caller caller = { .known = true, .uid = 1000, .pid = 77, .unit = "session-1.scope" };
+
+        assert_return_code(node_start_role(w->node, "cam", test_spec(), &caller, (Waiter){}, NULL), 0);
+        Role *role = world_find(w, "cam");
+        assert_true(role->owner.known);
+        assert_int_equal(role->owner.uid, 1000);
+        assert_string_equal(role->owner.unit, "session-1.scope");
+        assert_ptr_not_equal(role->owner.unit, caller.unit);
+        world_fork_failed(w, role, -EIO);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, test_world_setup, test_world_teardown)
+
+int main(void) {
+        const struct CMUnitTest fixed[] = {
+                TEST(test_success),
+                TEST(test_no_pipe),
+                TEST(test_refused),
+                TEST(test_requests_fail),
+                TEST(test_exit_before_gate),
+                TEST(test_exit_after_gate),
+                TEST(test_gate_then_exit_of_execed),
+                TEST(test_successor_takes_over),
+                TEST(test_waits_for_sweep),
+                TEST(test_cancelled_while_it_waits_for_sweep),
+                TEST(test_fails_after_sweep),
+                TEST(test_removed_after_failed_successor),
+                TEST(test_setup_timer),
+                TEST(test_keeper_is_silent),
+                TEST(test_scope_has_time),
+                TEST(test_caller_is_kept),
+        };
+        struct CMUnitTest tests[ELEMENTSOF(fixed) + ELEMENTSOF(failures)];
+
+        memcpy(tests, fixed, sizeof(fixed));
+        for (size_t i = 0; i < ELEMENTSOF(failures); i++)
+                tests[ELEMENTSOF(fixed) + i] = (struct CMUnitTest){ .name = failures[i].label,
+                        .test_func = test_failure,
+                        .initial_state = (void *) &failures[i] };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,633 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* From running to the last process: stop and its escalation, the end of the main process, the sweep, shutdown; and the
+ * node's bounds. */
+
+#include "test-world.h"
+
+#include <signal.h>
+
+static void stop(TestWorld *w, Role *role, Told *told) {
+        node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, told ? told_by(told) : (Waiter){});
+}
+
+static void test_stop(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {}, joined = {};
+        Caller caller = { .known = true, .uid = 7, .pid = 8 };
+
+        Role *role = world_run(w, "cam", NULL);
+        forget_calls(w);
+        node_stop_role(w->node, role, ROLE_CAUSE_STOP, &caller, told_by(&told));
+        stop(w, role, &joined);
+        assert_int_equal(role->state, ROLE_STOPPING);
+        /* On disk before the signal is sent; SIGCONT for those who are stopped. */
+        expect_calls(w, "save(cam) signal-all(cam,15) signal-all(cam,18)");
+
+        /* Its main process is gone, but somebody is left: the stop is not done. */
+        world_exit_leaving(w, role, EXIT_CODE_KILLED, SIGTERM);
+        assert_int_equal(role->state, ROLE_ENDED);
+        expect_calls(w, "save(cam) exited(cam) reap(cam) watch(cam)"); /* all have been asked already */
+        role_on_cgroup_changed(role);
+        assert_not_told(&told);
+
+        world_emptied(w, role);
+        expect_calls(w, "save(cam)");
+        assert_told_success(&told);
+        assert_told_success(&joined);
+        assert_true(role->swept);
+        assert_null(role->timer);
+        assert_null(role->cgroup);
+        assert_int_equal(role->slice, -1);
+        assert_int_equal(role->cause, ROLE_CAUSE_STOP);
+        assert_int_equal(role->cause_caller.uid, 7);
+        assert_int_equal(g_hash_table_size(w->children), 0);
+}
+
+static void test_stop_signal(void **state) {
+        TestWorld *w = *state;
+        RoleSpec *spec = test_spec();
+
+        spec->stop_signal = SIGINT;
+        Role *role = world_run(w, "cam", spec);
+        (void) g_hash_table_add(w->frozen, role);
+        forget_calls(w);
+        stop(w, role, NULL);
+        expect_calls(w, "save(cam) thaw(cam) signal-all(cam,2) signal-all(cam,18)");
+}
+
+/* stop-to=main: the rest is asked when it is alone, with a time of its own. */
+static void test_stop_to_main(void **state) {
+        TestWorld *w = *state;
+        RoleSpec *spec = test_spec();
+        g_auto(Told) told = {};
+
+        spec->stop_to = STOP_TO_MAIN;
+        spec->stop_signal = SIGHUP;
+        Role *role = world_run(w, "cam", spec);
+        forget_calls(w);
+        stop(w, role, &told);
+        expect_calls(w, "save(cam) signal-main(cam,1) signal-main(cam,18)");
+        world_exit_leaving(w, role, EXIT_CODE_EXITED, 0);
+        expect_calls(w, "save(cam) exited(cam) reap(cam) watch(cam) save(cam) signal-all(cam,15) signal-all(cam,18)");
+        assert_not_told(&told);
+        world_emptied(w, role);
+        assert_told_success(&told);
+}
+
+/* Real timers, and a short stop timeout. */
+static void test_escalation(void **state) {
+        TestWorld *w = *state;
+        RoleSpec *spec = test_spec();
+        g_auto(Told) told = {};
+
+        spec->stop_timeout_usec = 1000;
+        Role *role = world_run(w, "cam", spec);
+        forget_calls(w);
+        stop(w, role, &told);
+        expect_calls(w, "save(cam) signal-all(cam,15) signal-all(cam,18)");
+        world_wait(w, role->stop_step == STOP_STEP_KILLED);
+        expect_calls(w, "save(cam) kill(cam)");
+        assert_int_equal(role->state, ROLE_STOPPING);
+        assert_int_equal(role->cause, ROLE_CAUSE_STOP); /* it was a stop all the same */
+
+        /* Again and again: a fork may have slipped through. */
+        world_wait(w, w->calls->len > 0);
+        expect_calls(w, "kill(cam)");
+        assert_not_told(&told);
+        world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
+        assert_told_success(&told);
+        assert_null(role->timer);
+}
+
+static void test_timeout_of_nothing(void **state) {
+        TestWorld *w = *state;
+        RoleSpec *spec = test_spec();
+
+        spec->stop_timeout_usec = 0;
+        Role *role = world_run(w, "cam", spec);
+        stop(w, role, NULL);
+        assert_int_equal(role->stop_step, STOP_STEP_ASKED); /* it is asked, at least */
+        world_wait(w, role->stop_step == STOP_STEP_KILLED);
+}
+
+static void test_never_killed(void **state) {
+        TestWorld *w = *state;
+        RoleSpec *spec = test_spec();
+
+        spec->stop_timeout_usec = USEC_INFINITY;
+        Role *role = world_run(w, "cam", spec);
+        stop(w, role, NULL);
+        assert_true(role->stop_deadline == USEC_INFINITY);
+        assert_null(role->timer);
+
+        /* A timeout whose deadline no clock can hold is never, too. */
+        spec = test_spec();
+        spec->stop_timeout_usec = USEC_INFINITY - 1;
+        role = world_run(w, "other", spec);
+        stop(w, role, NULL);
+        assert_true(role->stop_deadline == USEC_INFINITY);
+        assert_null(role->timer);
+}
+
+/* The 5 s are over at once, for this test. */
+static void let_get_stuck(TestWorld *w, Role *role) {
+        uint64_t now = (uint64_t) g_get_monotonic_time();
+
+        assert_int_equal(role->stop_step, STOP_STEP_KILLED);
+        assert_in_range(role->stop_deadline, now + 4 * USEC_PER_SEC, now + ROLE_KILL_TIMEOUT_USEC);
+        role->stop_deadline = now;
+        world_wait(w, role->stop_step == STOP_STEP_STUCK);
+}
+
+static void test_stuck(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {}, joined = {}, again = {};
+
+        Role *role = world_run(w, "cam", NULL);
+        node_stop_role(w->node, role, ROLE_CAUSE_KILL, NULL, told_by(&told));
+        stop(w, role, &joined);
+        forget_calls(w);
+        let_get_stuck(w, role);
+        assert_told_fault(&told, NODE_ERROR_STOP_TIMED_OUT,
+                "Role \"cam\" does not stop: 5 s after SIGKILL these processes are left: 4711, 4712");
+        assert_told_fault(&joined, NODE_ERROR_STOP_TIMED_OUT, "4711");
+        assert_int_equal(role->state, ROLE_STOPPING);
+        assert_contains(w->calls->str, "save(cam)");
+        assert_non_null(role->timer); /* it goes on trying */
+
+        /* A new caller gets a new try, with its own time. */
+        forget_calls(w);
+        stop(w, role, &again);
+        expect_calls(w, "save(cam) kill(cam)");
+        assert_int_equal(role->stop_step, STOP_STEP_KILLED);
+        world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
+        assert_told_success(&again);
+        assert_int_equal(told.n, 1);
+}
+
+/* What is left over is stuck, not the main process. */
+static void test_stuck_leftovers(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {}, again = {};
+
+        Role *role = world_run(w, "cam", NULL);
+        world_exit_leaving(w, role, EXIT_CODE_EXITED, 0);
+        node_stop_role(w->node, role, ROLE_CAUSE_KILL, NULL, told_by(&told));
+        let_get_stuck(w, role);
+        assert_told_fault(&told, NODE_ERROR_STOP_TIMED_OUT, "4711");
+        assert_int_equal(role->state, ROLE_ENDED);
+        stop(w, role, &again);
+        assert_int_equal(role->stop_step, STOP_STEP_KILLED);
+        world_emptied(w, role);
+        assert_told_success(&again);
+        assert_true(role->swept);
+}
+
+static void test_kill_overrides(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) stopped = {}, killed = {};
+        Caller caller = { .known = true, .uid = 3 };
+
+        Role *role = world_run(w, "cam", NULL);
+        stop(w, role, &stopped);
+        forget_calls(w);
+        node_stop_role(w->node, role, ROLE_CAUSE_KILL, &caller, told_by(&killed));
+        expect_calls(w, "save(cam) kill(cam)");
+        world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
+        assert_told_success(&stopped);
+        assert_told_success(&killed);
+        assert_int_equal(role->cause, ROLE_CAUSE_KILL);
+        assert_int_equal(role->cause_caller.uid, 3);
+}
+
+static void test_sweep(void **state) {
+        TestWorld *w = *state;
+        RoleSpec *spec = test_spec();
+
+        spec->stop_timeout_usec = 1000;
+        Role *role = world_run(w, "cam", spec);
+        forget_calls(w);
+        world_exit_leaving(w, role, EXIT_CODE_EXITED, 4);
+        /* The exit goes out at once; what is left is asked, then killed. */
+        expect_calls(w, "save(cam) exited(cam) reap(cam) watch(cam) save(cam) signal-all(cam,15) signal-all(cam,18)");
+        assert_int_equal(role->cause, ROLE_CAUSE_SELF);
+        world_wait(w, role->stop_step == STOP_STEP_KILLED);
+        expect_calls(w, "save(cam) kill(cam)");
+        assert_false(role->swept);
+        world_emptied(w, role);
+        assert_true(role->swept);
+        role_on_cgroup_changed(role); /* late */
+        assert_int_equal(g_queue_get_length(w->node->ended), 1);
+}
+
+/* A cgroup that cannot be read is not known to be empty. */
+static void test_unreadable_cgroup(void **state) {
+        TestWorld *w = *state;
+
+        Role *role = world_run(w, "cam", NULL);
+        w->cgroup_result = -EIO;
+        world_exit(w, role, EXIT_CODE_EXITED, 0);
+        assert_false(role->swept);
+        w->cgroup_result = 0;
+        role_on_cgroup_changed(role);
+        assert_true(role->swept);
+}
+
+/* What is not on disk stays with the keeper. */
+static void test_unsaved_exit_is_not_reaped(void **state) {
+        TestWorld *w = *state;
+
+        Role *role = world_run(w, "cam", NULL);
+        forget_calls(w);
+        w->save_result = -ENOSPC;
+        world_exit(w, role, EXIT_CODE_EXITED, 0);
+        expect_calls(w, "save(cam) exited(cam) save(cam)");
+        assert_true(role->child_exists);
+}
+
+static void test_causes(void **state) {
+        TestWorld *w = *state;
+        static const struct {
+                ExitCode code;
+                int status;
+                int signalled; /* by Signal, before */
+                RoleCause cause;
+        } cases[] = {
+                { EXIT_CODE_EXITED, 0, 0, ROLE_CAUSE_SELF },
+                { EXIT_CODE_EXITED, SIGTERM, SIGTERM, ROLE_CAUSE_SELF },
+                { EXIT_CODE_KILLED, SIGKILL, 0, ROLE_CAUSE_EXTERNAL },
+                { EXIT_CODE_KILLED, SIGTERM, 0, ROLE_CAUSE_EXTERNAL },
+                { EXIT_CODE_DUMPED, SIGSEGV, 0, ROLE_CAUSE_SELF },
+                { EXIT_CODE_KILLED, SIGPIPE, 0, ROLE_CAUSE_SELF },
+                { EXIT_CODE_KILLED, SIGUSR1, SIGUSR1, ROLE_CAUSE_KILL },
+                { EXIT_CODE_DUMPED, SIGSEGV, SIGSEGV, ROLE_CAUSE_KILL },
+                { EXIT_CODE_KILLED, SIGKILL, SIGUSR1, ROLE_CAUSE_EXTERNAL },
+                { EXIT_CODE_LOST, -1, 0, ROLE_CAUSE_EXTERNAL },
+        };
+        Caller caller = { .known = true, .uid = 5 };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Role *role = world_run(w, "cam", NULL);
+
+                if (cases[i].signalled)
+                        assert_return_code(node_signal_role(w->node, role, false, cases[i].signalled, &caller,
+                                                   (Waiter){}, NULL),
+                                0);
+                world_exit(w, role, cases[i].code, cases[i].status);
+                role = world_find(w, "cam");
+                assert_string_equal(role_cause_to_string(role->cause), role_cause_to_string(cases[i].cause));
+                assert_int_equal(role->cause_caller.known, cases[i].cause == ROLE_CAUSE_KILL);
+        }
+}
+
+static Role *run_with_memory_max(TestWorld *w) {
+        RoleSpec *spec = test_spec();
+
+        spec->memory_max = 1 << 20;
+        Role *role = world_run(w, "cam", spec);
+        forget_calls(w);
+        return role;
+}
+
+static void test_oom(void **state) {
+        TestWorld *w = *state;
+
+        /* Only where there is a limit, a SIGKILL and nobody who sent it. */
+        w->oom_result = 0;
+        Role *role = run_with_memory_max(w);
+        world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
+        expect_calls(w, "oom(cam)");
+        assert_int_equal(role->state, ROLE_RUNNING);
+        role_on_oom(role, true, true);
+        assert_int_equal(role->state, ROLE_ENDED);
+        assert_int_equal(role->cause, ROLE_CAUSE_OOM);
+        assert_true(role->exit.oom_known);
+        expect_calls(w, "save(cam) exited(cam) reap(cam) save(cam)");
+        role_on_oom(role, true, false); /* late */
+        assert_true(role->exit.oom);
+        expect_calls(w, "");
+
+        role = run_with_memory_max(w);
+        world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
+        role_on_oom(role, false, false); /* nobody answered */
+        assert_int_equal(role->cause, ROLE_CAUSE_EXTERNAL);
+        assert_false(role->exit.oom_known);
+
+        static const struct {
+                ExitCode code;
+                int status;
+        } others[] = { { EXIT_CODE_EXITED, 9 }, { EXIT_CODE_KILLED, SIGTERM } };
+        for (size_t i = 0; i < ELEMENTSOF(others); i++) {
+                role = run_with_memory_max(w);
+                world_exit(w, role, others[i].code, others[i].status);
+                assert_int_equal(role->state, ROLE_ENDED);
+                assert_null(strstr(w->calls->str, "oom("));
+        }
+        role = run_with_memory_max(w);
+        node_stop_role(w->node, role, ROLE_CAUSE_KILL, NULL, (Waiter){});
+        world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
+        assert_int_equal(role->state, ROLE_ENDED);
+        assert_int_equal(role->cause, ROLE_CAUSE_KILL);
+
+        w->oom_result = -EIO; /* cannot be asked */
+        role = run_with_memory_max(w);
+        world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
+        assert_int_equal(role->state, ROLE_ENDED);
+}
+
+static void test_remove(void **state) {
+        TestWorld *w = *state;
+        RoleSpec *spec = test_spec();
+        g_auto(Told) told = {};
+
+        spec->remove = true;
+        Role *role = world_run(w, "cam", spec);
+        stop(w, role, &told);
+        world_exit_leaving(w, role, EXIT_CODE_KILLED, SIGTERM);
+        assert_non_null(world_find(w, "cam")); /* until it is swept */
+        uint64_t sequence = events_sequence(w->node->events);
+        forget_calls(w);
+        world_emptied(w, role);
+        expect_calls(w, "save(cam) purged(cam) forget(cam) removed(cam)");
+        assert_told_success(&told);
+        assert_int_equal(w->last_sequence, sequence + 1);
+        assert_nothing_left(w, "cam");
+}
+
+static void test_purge(void **state) {
+        TestWorld *w = *state;
+        g_auto(GStrv) purged = NULL, all = NULL, none = NULL;
+        g_auto(Fault) running = {}, unknown = {};
+
+        (void) world_run_and_exit(w, "a", NULL);
+        (void) world_run_and_exit(w, "b", NULL);
+        (void) world_run_and_exit(w, "c", NULL);
+        (void) world_run(w, "r", NULL);
+
+        /* All or none. */
+        char *with_running[] = { "a", "r", NULL }, *with_unknown[] = { "a", "x\"y", NULL };
+        assert_fault(node_purge(w->node, with_running, NULL, &none, &running), &running,
+                NODE_ERROR_ROLE_RUNNING, "\"r\"");
+        assert_fault(node_purge(w->node, with_unknown, NULL, &none, &unknown), &unknown,
+                NODE_ERROR_NO_SUCH_ROLE, "There is no role \"x\\\"y\"");
+        assert_null(none);
+        assert_int_equal(g_hash_table_size(w->node->roles), 4);
+
+        char *twice[] = { "b", "b", NULL };
+        assert_return_code(node_purge(w->node, twice, NULL, &purged, NULL), 0);
+        assert_int_equal(g_strv_length(purged), 1);
+        assert_string_equal(purged[0], "b");
+
+        assert_return_code(node_purge(w->node, NULL, NULL, &all, NULL), 0);
+        assert_int_equal(g_strv_length(all), 2);
+        assert_string_equal(all[0], "a"); /* oldest first */
+        assert_string_equal(all[1], "c");
+        assert_int_equal(g_hash_table_size(w->node->roles), 1);
+}
+
+/* Names that clients made up come out readable, and not at full length. */
+static void test_no_such_role(void **state) {
+        TestWorld *w = *state;
+        g_autofree char *longer = g_strnfill(100000, 'x');
+        g_auto(Fault) fault = {}, control = {};
+        Role *role;
+
+        assert_fault(node_find_role(w->node, longer, &role, &fault), &fault, NODE_ERROR_NO_SUCH_ROLE, "xxx");
+        assert_true(strlen(fault.message) < 200);
+        assert_fault(node_find_role(w->node, "a\n\x1b[2J", &role, &control), &control, NODE_ERROR_NO_SUCH_ROLE,
+                "a\\n\\033[2J");
+}
+
+static void test_max_ended(void **state) {
+        TestWorld *w = *state;
+
+        for (unsigned i = 0; i < NODE_MAX_ENDED_ROLES + 3; i++) {
+                g_autofree char *name = g_strdup_printf("r%u", i);
+                (void) world_run_and_exit(w, name, NULL);
+        }
+        assert_int_equal(g_hash_table_size(w->node->roles), NODE_MAX_ENDED_ROLES);
+        assert_null(world_find(w, "r0")); /* the oldest are gone */
+        assert_null(world_find(w, "r2"));
+        assert_non_null(world_find(w, "r3"));
+        assert_contains(w->calls->str, "purged(r2) forget(r2) removed(r2)");
+}
+
+static void test_max_concurrent_starts(void **state) {
+        TestWorld *w = *state;
+        Told told[NODE_MAX_CONCURRENT_STARTS + 2] = {};
+        Role *roles[ELEMENTSOF(told)];
+
+        for (unsigned i = 0; i < ELEMENTSOF(told); i++) {
+                g_autofree char *name = g_strdup_printf("r%u", i);
+                roles[i] = world_start(w, name, NULL, &told[i]);
+        }
+        assert_int_equal(w->node->n_starts, NODE_MAX_CONCURRENT_STARTS);
+        assert_int_equal(roles[99]->phase, ROLE_PHASE_FORK);
+        assert_int_equal(roles[100]->phase, ROLE_PHASE_QUEUED);
+
+        /* One succeeds, one fails: each makes room, in order. */
+        world_forked(w, roles[7]);
+        world_scope_made(w, roles[7]);
+        role_on_gate_closed(roles[7]);
+        assert_int_equal(roles[100]->phase, ROLE_PHASE_FORK);
+        assert_int_equal(roles[101]->phase, ROLE_PHASE_QUEUED);
+        world_fork_failed(w, roles[8], -EAGAIN);
+        assert_int_equal(roles[101]->phase, ROLE_PHASE_FORK);
+        assert_int_equal(w->node->n_starts, NODE_MAX_CONCURRENT_STARTS);
+
+        for (unsigned i = 0; i < ELEMENTSOF(told); i++) {
+                if (i != 7 && i != 8)
+                        world_fork_failed(w, roles[i], -EAGAIN);
+                assert_int_equal(told[i].n, 1);
+                told_clear(&told[i]);
+        }
+        assert_int_equal(w->node->n_starts, 0);
+}
+
+static void test_no_keeper(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {};
+
+        w->connected = false;
+        Role *role = world_start(w, "cam", NULL, &told);
+        assert_int_equal(role->phase, ROLE_PHASE_QUEUED);
+        expect_calls(w, "save(cam)");
+        node_pump_starts(w->node);
+        assert_int_equal(role->phase, ROLE_PHASE_QUEUED);
+        w->connected = true;
+        node_pump_starts(w->node);
+        assert_int_equal(role->phase, ROLE_PHASE_FORK);
+        assert_not_told(&told);
+        world_fork_failed(w, role, -EIO);
+}
+
+static void test_slices(void **state) {
+        TestWorld *w = *state;
+        Role *roles[2 * NODE_SLICE_ROLES + 1];
+        unsigned n[3] = {};
+
+        for (unsigned i = 0; i < ELEMENTSOF(roles); i++) {
+                g_autofree char *name = g_strdup_printf("r%u", i);
+                roles[i] = world_run(w, name, NULL);
+                assert_in_range(roles[i]->slice, 0, 2);
+                assert_true(++n[roles[i]->slice] <= NODE_SLICE_ROLES);
+        }
+        assert_int_equal(n[2], 1);
+        g_autofree char *slice = node_slice_name(w->node, 2);
+        assert_string_equal(slice, "architect-main-2.slice");
+        assert_string_equal(w->node->slice, "architect-main.slice");
+        assert_false(node_slice_is_empty(w->node, 2));
+        assert_true(node_slice_is_empty(w->node, 3));
+
+        /* Room that is given back is taken first. */
+        assert_int_equal(w->n_empty_slices, 0);
+        world_exit(w, roles[5], EXIT_CODE_EXITED, 0);
+        assert_int_equal(world_run(w, "new", NULL)->slice, 0);
+        world_exit(w, roles[2 * NODE_SLICE_ROLES], EXIT_CODE_EXITED, 0);
+        assert_int_equal(w->n_empty_slices, 1);
+        assert_true(node_slice_is_empty(w->node, 2));
+}
+
+static void test_shutdown_of_nothing(void **state) {
+        TestWorld *w = *state;
+
+        node_shutdown(w->node, "bye", NULL);
+        expect_calls(w, "shutting-down(bye)");
+        assert_true(w->finished);
+        assert_int_equal(w->finished_status, 0);
+        assert_int_equal(w->last_sequence, 1);
+        node_shutdown(w->node, "again", NULL); /* joins */
+        expect_calls(w, "");
+}
+
+static void test_shutdown(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) queued = {}, forking = {}, opening = {};
+
+        Role *a = world_run(w, "a", NULL), *b = world_run(w, "b", NULL), *c = world_run(w, "c", NULL);
+        world_exit_leaving(w, c, EXIT_CODE_EXITED, 0);
+        (void) world_run_and_exit(w, "d", NULL);
+        Role *opens = world_start(w, "opens", NULL, &opening);
+        world_forked(w, opens);
+        world_scope_made(w, opens);
+        Role *forks = world_start(w, "forks", NULL, &forking);
+        w->connected = false;
+        (void) world_start(w, "queued", NULL, &queued);
+        w->connected = true;
+
+        node_shutdown(w->node, "", NULL);
+        assert_int_equal(a->state, ROLE_STOPPING);
+        assert_int_equal(b->state, ROLE_STOPPING);
+        assert_told_fault(&queued, NODE_ERROR_START_CANCELLED, "by the shutdown of the service");
+        assert_not_told(&forking);
+        assert_not_told(&opening);
+
+        world_exit(w, a, EXIT_CODE_KILLED, SIGTERM);
+        assert_int_equal(a->cause, ROLE_CAUSE_SHUTDOWN);
+        world_exit(w, b, EXIT_CODE_EXITED, 0);
+        assert_false(w->finished);
+        world_emptied(w, c);
+        assert_false(w->finished);
+        world_fork_failed(w, forks, -EAGAIN);
+        assert_told_fault(&forking, NODE_ERROR_START_CANCELLED, "shutdown");
+        assert_false(w->finished);
+
+        /* The last one is a start that has to be undone. */
+        RoleExit exit = test_exit(EXIT_CODE_KILLED, SIGKILL);
+        w->remove_result = -ECANCELED; /* our own stop job would wait for it */
+        role_on_exited(opens, &exit, false);
+        assert_told_fault(&opening, NODE_ERROR_START_CANCELLED, "shutdown");
+        assert_true(w->finished);
+        assert_int_equal(w->finished_status, 0);
+}
+
+static void test_shutdown_with_stuck(void **state) {
+        TestWorld *w = *state;
+        RoleSpec *spec = test_spec();
+
+        spec->stop_timeout_usec = 0;
+        Role *role = world_run(w, "cam", spec);
+        node_shutdown(w->node, "", NULL);
+        world_wait(w, role->stop_step == STOP_STEP_KILLED);
+        let_get_stuck(w, role);
+        assert_true(w->finished);
+        assert_int_equal(w->finished_status, 1);
+}
+
+/* A shutdown in the middle of a new start over an old run that is still swept. */
+static void test_shutdown_with_successor(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {};
+
+        Role *old = world_run(w, "cam", NULL);
+        world_exit_leaving(w, old, EXIT_CODE_EXITED, 0);
+        (void) world_start(w, "cam", NULL, &told);
+        node_shutdown(w->node, "", NULL);
+        assert_told_fault(&told, NODE_ERROR_START_CANCELLED, "shutdown");
+        assert_false(w->finished);
+        world_emptied(w, old);
+        assert_true(w->finished);
+}
+
+/* After a restart of the service a stop goes on where it was. */
+static void test_resume(void **state) {
+        TestWorld *w = *state;
+
+        Role *role = world_run(w, "cam", NULL);
+        stop(w, role, NULL);
+        role_set_timer(role, USEC_INFINITY, NULL);
+        role->stop_deadline = (uint64_t) g_get_monotonic_time(); /* it ran out meanwhile */
+        forget_calls(w);
+        role_resume_stop(role);
+        expect_calls(w, "");
+        world_wait(w, role->stop_step == STOP_STEP_KILLED);
+        expect_calls(w, "save(cam) kill(cam)");
+
+        role_set_timer(role, USEC_INFINITY, NULL);
+        role_resume_stop(role);
+        expect_calls(w, "save(cam) kill(cam)");
+        assert_non_null(role->timer);
+
+        /* Ended before the restart, and emptied during it. */
+        Role *ended = world_run(w, "ended", NULL);
+        world_exit_leaving(w, ended, EXIT_CODE_EXITED, 0);
+        (void) g_hash_table_remove(w->populated, ended);
+        role_resume_stop(ended);
+        assert_true(ended->swept);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, test_world_setup, test_world_teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_stop),
+                TEST(test_stop_signal),
+                TEST(test_stop_to_main),
+                TEST(test_escalation),
+                TEST(test_timeout_of_nothing),
+                TEST(test_never_killed),
+                TEST(test_stuck),
+                TEST(test_stuck_leftovers),
+                TEST(test_kill_overrides),
+                TEST(test_sweep),
+                TEST(test_unreadable_cgroup),
+                TEST(test_unsaved_exit_is_not_reaped),
+                TEST(test_causes),
+                TEST(test_oom),
+                TEST(test_remove),
+                TEST(test_purge),
+                TEST(test_no_such_role),
+                TEST(test_max_ended),
+                TEST(test_max_concurrent_starts),
+                TEST(test_no_keeper),
+                TEST(test_slices),
+                TEST(test_shutdown_of_nothing),
+                TEST(test_shutdown),
+                TEST(test_shutdown_with_stuck),
+                TEST(test_shutdown_with_successor),
+                TEST(test_resume),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Every verb on a role in every state. */
+
+#include "test-world.h"
+
+#include <signal.h>
+
+#include "node/input.h"
+
+typedef enum Situation {
+        STARTING,
+        RUNNING,
+        STOPPING,
+        ENDED,
+        UNSWEPT, /* ended, and its leftovers still run */
+        _SITUATION_MAX,
+} Situation;
+
+static const char *const situation_names[_SITUATION_MAX] = { "starting", "running", "stopping", "ended",
+        "ended, not swept" };
+
+typedef enum Verb {
+        POLL,
+        START,
+        STOP,
+        KILL,
+        SIGNAL_MAIN,
+        SIGNAL_ALL,
+        SEND_INPUT,
+        CLOSE_INPUT,
+        PURGE,
+        PURGE_ALL,
+} Verb;
+
+/* What the verb's caller gets now. */
+typedef enum Outcome {
+        DONE,    /* success at once */
+        WAITS,   /* success later */
+        REFUSED, /* with an error, and nothing has changed */
+} Outcome;
+
+typedef struct Row {
+        const char *label;
+        Verb verb;
+        Situation situation;
+        Outcome outcome;
+        const char *calls; /* what is asked of the world */
+        RoleState after;   /* _ROLE_STATE_MAX: the role is gone */
+        NodeError error;   /* of REFUSED */
+        const char *text;  /* Poll's answer, or what the message says */
+} Row;
+
+#define GONE _ROLE_STATE_MAX
+#define OK 0
+
+static const Row rows[] = {
+        { "Poll starting", POLL, STARTING, DONE, "", ROLE_STARTING, OK, "running" },
+        { "Poll running", POLL, RUNNING, DONE, "", ROLE_RUNNING, OK, "running" },
+        { "Poll stopping", POLL, STOPPING, DONE, "", ROLE_STOPPING, OK, "running" },
+        { "Poll ended", POLL, ENDED, DONE, "", ROLE_ENDED, OK, "exit 3" },
+        { "Poll unswept", POLL, UNSWEPT, DONE, "", ROLE_ENDED, OK, "exit 3" },
+
+        { "Start starting", START, STARTING, REFUSED, "", ROLE_STARTING, NODE_ERROR_ROLE_EXISTS, "it is starting" },
+        { "Start running", START, RUNNING, REFUSED, "", ROLE_RUNNING, NODE_ERROR_ROLE_EXISTS, "it is running" },
+        { "Start stopping", START, STOPPING, REFUSED, "", ROLE_STOPPING, NODE_ERROR_ROLE_EXISTS, "it is stopping" },
+        { "Start ended", START, ENDED, WAITS, "set-aside(cam) save(cam) save(cam) fork(cam)", ROLE_STARTING },
+        /* Waits for the sweep of the old scope, whose name it needs. */
+        { "Start unswept", START, UNSWEPT, WAITS, "set-aside(cam) save(cam)", ROLE_STARTING },
+
+        /* Cancels: nothing can be undone before the keeper has answered. */
+        { "Stop starting", STOP, STARTING, WAITS, "", ROLE_STARTING },
+        { "Stop running", STOP, RUNNING, WAITS, "save(cam) signal-all(cam,15) signal-all(cam,18)", ROLE_STOPPING },
+        { "Stop stopping", STOP, STOPPING, WAITS, "", ROLE_STOPPING },
+        { "Stop ended", STOP, ENDED, DONE, "", ROLE_ENDED },
+        { "Stop unswept", STOP, UNSWEPT, WAITS, "", ROLE_ENDED },
+
+        { "Kill starting", KILL, STARTING, WAITS, "", ROLE_STARTING },
+        { "Kill running", KILL, RUNNING, WAITS, "save(cam) kill(cam)", ROLE_STOPPING },
+        { "Kill stopping", KILL, STOPPING, WAITS, "save(cam) kill(cam)", ROLE_STOPPING },
+        { "Kill ended", KILL, ENDED, DONE, "", ROLE_ENDED },
+        { "Kill unswept", KILL, UNSWEPT, WAITS, "save(cam) kill(cam)", ROLE_ENDED },
+
+        { "Signal main starting", SIGNAL_MAIN, STARTING, REFUSED, "", ROLE_STARTING, NODE_ERROR_ROLE_NOT_RUNNING, "it is starting" },
+        { "Signal main running", SIGNAL_MAIN, RUNNING, WAITS, "signal-main(cam,10)", ROLE_RUNNING },
+        { "Signal main stopping", SIGNAL_MAIN, STOPPING, WAITS, "signal-main(cam,10)", ROLE_STOPPING },
+        { "Signal main ended", SIGNAL_MAIN, ENDED, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING, "it is ended" },
+        { "Signal main unswept", SIGNAL_MAIN, UNSWEPT, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING, "it is ended" },
+
+        { "Signal all starting", SIGNAL_ALL, STARTING, REFUSED, "", ROLE_STARTING, NODE_ERROR_ROLE_NOT_RUNNING, "\"cam\"" },
+        { "Signal all running", SIGNAL_ALL, RUNNING, WAITS, "signal-all(cam,10)", ROLE_RUNNING },
+        { "Signal all stopping", SIGNAL_ALL, STOPPING, WAITS, "signal-all(cam,10)", ROLE_STOPPING },
+        { "Signal all ended", SIGNAL_ALL, ENDED, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING, "\"cam\"" },
+        { "Signal all unswept", SIGNAL_ALL, UNSWEPT, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING, "\"cam\"" },
+
+        { "SendInput starting", SEND_INPUT, STARTING, REFUSED, "", ROLE_STARTING, NODE_ERROR_ROLE_NOT_RUNNING, "it is starting" },
+        { "SendInput running", SEND_INPUT, RUNNING, DONE, "", ROLE_RUNNING },
+        { "SendInput stopping", SEND_INPUT, STOPPING, DONE, "", ROLE_STOPPING },
+        { "SendInput ended", SEND_INPUT, ENDED, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING, "it is ended" },
+        { "SendInput unswept", SEND_INPUT, UNSWEPT, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING, "it is ended" },
+
+        { "CloseInput starting", CLOSE_INPUT, STARTING, REFUSED, "", ROLE_STARTING, NODE_ERROR_ROLE_NOT_RUNNING, "it is starting" },
+        { "CloseInput running", CLOSE_INPUT, RUNNING, WAITS, "close-stdin(cam)", ROLE_RUNNING },
+        { "CloseInput stopping", CLOSE_INPUT, STOPPING, WAITS, "close-stdin(cam)", ROLE_STOPPING },
+        { "CloseInput ended", CLOSE_INPUT, ENDED, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING, "it is ended" },
+        { "CloseInput unswept", CLOSE_INPUT, UNSWEPT, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING, "it is ended" },
+
+        { "Purge starting", PURGE, STARTING, REFUSED, "", ROLE_STARTING, NODE_ERROR_ROLE_RUNNING, "it is starting" },
+        { "Purge running", PURGE, RUNNING, REFUSED, "", ROLE_RUNNING, NODE_ERROR_ROLE_RUNNING, "it is running" },
+        { "Purge stopping", PURGE, STOPPING, REFUSED, "", ROLE_STOPPING, NODE_ERROR_ROLE_RUNNING, "it is stopping" },
+        { "Purge ended", PURGE, ENDED, DONE, "purged(cam) forget(cam) removed(cam)", GONE, OK, "cam" },
+        { "Purge unswept", PURGE, UNSWEPT, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_RUNNING, "processes it left still run" },
+
+        /* Of all ended ones: what cannot go stays, without an error. */
+        { "Purge all starting", PURGE_ALL, STARTING, DONE, "", ROLE_STARTING, OK, "" },
+        { "Purge all running", PURGE_ALL, RUNNING, DONE, "", ROLE_RUNNING, OK, "" },
+        { "Purge all stopping", PURGE_ALL, STOPPING, DONE, "", ROLE_STOPPING, OK, "" },
+        { "Purge all ended", PURGE_ALL, ENDED, DONE, "purged(cam) forget(cam) removed(cam)", GONE, OK, "cam" },
+        { "Purge all unswept", PURGE_ALL, UNSWEPT, DONE, "", ROLE_ENDED, OK, "" },
+};
+
+static Role *bring_about(TestWorld *w, Situation situation, Told *start, Told *stop) {
+        Role *role;
+
+        if (situation == STARTING)
+                return world_start(w, "cam", NULL, start);
+
+        role = world_run(w, "cam", NULL);
+        switch (situation) {
+        case STOPPING:
+                node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, told_by(stop));
+                break;
+        case ENDED:
+                world_exit(w, role, EXIT_CODE_EXITED, 3);
+                break;
+        case UNSWEPT:
+                world_exit_leaving(w, role, EXIT_CODE_EXITED, 3);
+                break;
+        default:
+                break;
+        }
+        return role;
+}
+
+static int purge(TestWorld *w, char **names, Told *told, char **ret_text, Fault *fault) {
+        g_auto(GStrv) purged = NULL;
+
+        int r = node_purge(w->node, names, NULL, &purged, fault);
+        if (r >= 0) {
+                *ret_text = g_strjoinv(" ", purged);
+                told->n++;
+        }
+        return r;
+}
+
+/* The verb as the bus room calls it. */
+static int act(TestWorld *w, Role *role, Verb verb, Told *told, char **ret_text, Fault *fault) {
+        char *cam[] = { "cam", NULL }, *nobody[] = { NULL };
+        g_autoptr(RoleSpec) spec = NULL;
+        int r;
+
+        switch (verb) {
+        case POLL:
+                *ret_text = role_poll(role);
+                told->n++;
+                return 0;
+        case START:
+                spec = test_spec();
+                r = node_start_role(w->node, "cam", spec, NULL, told_by(told), fault);
+                if (r >= 0)
+                        g_steal_pointer(&spec);
+                return r;
+        case STOP:
+                node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, told_by(told));
+                return 0;
+        case KILL:
+                node_stop_role(w->node, role, ROLE_CAUSE_KILL, NULL, told_by(told));
+                return 0;
+        case SIGNAL_MAIN:
+                return node_signal_role(w->node, role, false, SIGUSR1, NULL, told_by(told), fault);
+        case SIGNAL_ALL:
+                return node_signal_role(w->node, role, true, SIGUSR1, NULL, told_by(told), fault);
+        case SEND_INPUT:
+                r = input_find(role, fault);
+                return r < 0 ? r
+                             : input_write(role->input, "x", 1, true, NULL, NULL, told_by(told), fault);
+        case CLOSE_INPUT:
+                r = input_find(role, fault);
+                return r < 0 ? r : input_close(role->input, told_by(told), fault);
+        case PURGE:
+                return purge(w, cam, told, ret_text, fault);
+        case PURGE_ALL:
+                return purge(w, nobody, told, ret_text, fault);
+        default:
+                fail();
+                return 0;
+        }
+}
+
+/* Lets what is under way come to its end; whoever waits must hear of it. */
+static void finish(TestWorld *w, Situation situation, Verb verb) {
+        Role *role = world_find(w, "cam");
+
+        world_answer(w, NULL);
+        if (situation == STARTING && (verb == STOP || verb == KILL)) {
+                world_fork_failed(w, role, -ECANCELED);
+                return;
+        }
+        if (situation == UNSWEPT) {
+                Role *old = role->predecessor ?: role;
+                world_emptied(w, old);
+        } else if (role->state == ROLE_STOPPING)
+                world_exit(w, role, EXIT_CODE_KILLED, SIGTERM);
+        role = world_find(w, "cam");
+        if (verb == START && role && role->state == ROLE_STARTING) {
+                world_forked(w, role);
+                world_scope_made(w, role);
+                role_on_gate_closed(role);
+        }
+}
+
+static void test_row(void **state) {
+        /* cmocka hands the row over as the initial state; the world is this test's own. */
+        const Row *row = *state;
+        g_auto(Told) start = {}, stop = {}, told = {};
+        g_auto(Fault) fault = {};
+        g_autofree char *text = NULL;
+        void *world_state;
+
+        test_world_setup(&world_state);
+        TestWorld *w = world_state;
+        Role *role = bring_about(w, row->situation, &start, &stop);
+        uint64_t deadline = role->stop_deadline;
+        forget_calls(w);
+
+        int r = act(w, role, row->verb, &told, &text, &fault);
+        expect_calls(w, row->calls);
+
+        Role *after = world_find(w, "cam");
+        if (row->after == GONE)
+                assert_null(after);
+        else {
+                assert_non_null(after);
+                assert_string_equal(role_state_to_string(after->state), role_state_to_string(row->after));
+        }
+
+        switch (row->outcome) {
+        case REFUSED:
+                assert_fault(r, &fault, row->error, row->text);
+                assert_contains(fault.message, "\"cam\"");
+                assert_not_told(&told);
+                assert_ptr_equal(after, role);
+                assert_true(role->stop_deadline == deadline);
+                break;
+        case DONE:
+                assert_int_equal(r, 0);
+                assert_told_success(&told);
+                if (row->text)
+                        assert_string_equal(text, row->text);
+                break;
+        case WAITS:
+                assert_int_equal(r, 0);
+                assert_null(fault.message);
+                assert_not_told(&told);
+                /* Stop joins a stop: it gives nobody more time. */
+                if (row->verb == STOP && row->situation != RUNNING)
+                        assert_true(role->stop_deadline == deadline);
+                finish(w, row->situation, row->verb);
+                assert_told_success(&told);
+                if (row->situation == STARTING) {
+                        assert_told_fault(&start, NODE_ERROR_START_CANCELLED,
+                                row->verb == STOP ? "by Stop" : "by Kill");
+                        assert_nothing_left(w, "cam");
+                }
+                if (row->situation == STOPPING && (row->verb == STOP || row->verb == KILL))
+                        assert_told_success(&stop);
+                break;
+        }
+        test_world_teardown(&world_state);
+}
+
+/* The table misses nothing. */
+static void test_table_is_complete(void **state) {
+        for (int v = 0; v <= PURGE_ALL; v++)
+                for (int s = 0; s < _SITUATION_MAX; s++) {
+                        unsigned n = 0;
+
+                        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+                                n += rows[i].verb == (Verb) v && rows[i].situation == (Situation) s;
+                        if (n != 1)
+                                fail_msg("verb %d while %s: %u rows", v, situation_names[s], n);
+                }
+}
+
+/* Poll tells the ends apart. */
+static void test_poll_of_ends(void **state) {
+        static const struct {
+                ExitCode code;
+                int status;
+                const char *expected;
+        } ends[] = {
+                { EXIT_CODE_EXITED, 0, "exit 0" },
+                { EXIT_CODE_EXITED, 42, "exit 42" },
+                { EXIT_CODE_EXITED, 255, "exit 255" },
+                { EXIT_CODE_KILLED, SIGTERM, "exit -15" },
+                { EXIT_CODE_KILLED, SIGKILL, "exit -9" },
+                { EXIT_CODE_DUMPED, SIGSEGV, "exit -11" },
+                { EXIT_CODE_LOST, -1, "exit unknown" },
+        };
+        void *world_state;
+
+        test_world_setup(&world_state);
+        TestWorld *w = world_state;
+        for (size_t i = 0; i < ELEMENTSOF(ends); i++) {
+                Role *role = world_run(w, "cam", NULL);
+
+                world_exit(w, role, ends[i].code, ends[i].status);
+                g_autofree char *text = role_poll(world_find(w, "cam"));
+                assert_string_equal(text, ends[i].expected);
+        }
+        test_world_teardown(&world_state);
+}
+
+int main(void) {
+        struct CMUnitTest tests[ELEMENTSOF(rows) + 2] = {
+                cmocka_unit_test(test_table_is_complete),
+                cmocka_unit_test(test_poll_of_ends),
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+                tests[i + 2] = (struct CMUnitTest){ .name = rows[i].label,
+                        .test_func = test_row,
+                        .initial_state = (void *) &rows[i] };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
