@@ -15,6 +15,7 @@
 #include "util/autoptr.h"
 #include "util/log.h"
 
+#define SYSTEMD_VERSION_MIN 252U
 #define KEEPER_UNIT "architect-keeper.service"
 /* After the longest stop timeout: SIGKILL, its 5 s, and some air. */
 #define SHUTDOWN_MARGIN_USEC (ROLE_KILL_TIMEOUT_USEC + 5 * USEC_PER_SEC)
@@ -219,7 +220,14 @@ static int on_keeper_wait(sd_event_source *s, uint64_t usec, void *userdata) {
 
 static void on_manager_ready(void *userdata) {
         Agent *agent = userdata;
+        unsigned version = manager_version(agent->manager);
 
+        if (version > 0 && version < SYSTEMD_VERSION_MIN) {
+                log_error(
+                        "This is systemd %u: architect-node needs %u or newer", version, SYSTEMD_VERSION_MIN);
+                (void) sd_event_exit(agent->event, EXIT_FAILURE);
+                return;
+        }
         agent->manager_ready = true;
         if (agent->recovered)
                 scopes_resync(agent->scopes);
@@ -309,7 +317,9 @@ static int agent_request_names(Agent *agent) {
 }
 
 static int agent_open_state(Agent *agent, const AgentOptions *options) {
+        GHashTableIter iter;
         Events *events;
+        Role *role;
 
         if (g_mkdir_with_parents(options->runtime_directory, 0700) < 0)
                 return log_error_errno(errno, "Cannot make the directory %s: %m", options->runtime_directory);
@@ -328,6 +338,11 @@ static int agent_open_state(Agent *agent, const AgentOptions *options) {
         if (r < 0)
                 return log_error_errno(
                         r, "Cannot read the saved state in %s: %m", options->runtime_directory);
+
+        /* Their objects are there from the first moment on: no client is told of them as new. */
+        g_hash_table_iter_init(&iter, agent->node->roles);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
+                agent_links(role)->announced = true;
         return 0;
 }
 
