@@ -13,6 +13,7 @@
 #include "node/role-dbus.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"
+#include "util/bus-errors.h"
 #include "util/log.h"
 
 #define SYSTEMD_VERSION_MIN 252U
@@ -281,7 +282,10 @@ static int on_common_name(sd_bus_message *m, void *userdata, sd_bus_error *error
 static int agent_open_bus(Agent *agent) {
         sd_bus_slot *slot = NULL;
 
-        int r = sd_bus_open_system_with_description(&agent->bus, "architect-node");
+        int r = bus_errors_register();
+        if (r < 0)
+                return log_error_errno(r, "Cannot register the names of errors: %m");
+        r = sd_bus_open_system_with_description(&agent->bus, "architect-node");
         if (r < 0)
                 return log_error_errno(r, "Cannot connect to the system bus: %m");
         r = sd_bus_attach_event(agent->bus, agent->event, SD_EVENT_PRIORITY_NORMAL);
