@@ -11,20 +11,54 @@
 #define GOAL_REST_KIB 5000.0
 #define GOAL_ROLE_KIB 4.0
 
+typedef struct Restart {
+        const char *job;
+        bool done;
+} Restart;
+
+static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Restart *restart = userdata;
+        const char *job, *result;
+
+        bench_check(sd_bus_message_read(m, "uoss", NULL, &job, NULL, &result), "JobRemoved");
+        if (restart->job && strcmp(job, restart->job) == 0) {
+                if (strcmp(result, "done") != 0)
+                        bench_die("The restart of the service ended with %s", result);
+                restart->done = true;
+        }
+        return 0;
+}
+
+static void restart(sd_bus *bus, const char *unit) {
+        sd_bus_message *reply = NULL;
+        sd_bus_slot *match = NULL;
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        Restart r = {};
+
+        bench_check(sd_bus_match_signal(bus, &match, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+                            "org.freedesktop.systemd1.Manager", "JobRemoved", on_job_removed, &r),
+                "match");
+        if (sd_bus_call_method(bus, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+                    "org.freedesktop.systemd1.Manager", "RestartUnit", &error, &reply, "ss", unit,
+                    "replace") < 0)
+                bench_die("RestartUnit: %s", error.message);
+        bench_check(sd_bus_message_read(reply, "o", &r.job), "RestartUnit");
+        while (!r.done) {
+                int processed = sd_bus_process(bus, NULL);
+                bench_check(processed, "bus");
+                if (processed == 0)
+                        bench_check(sd_bus_wait(bus, UINT64_MAX), "bus");
+        }
+        sd_bus_message_unref(reply);
+        sd_bus_slot_unref(match);
+}
+
 int main(void) {
         sd_bus *bus = bench_bus();
         pid_t node, keeper;
-        sd_bus_error error = SD_BUS_ERROR_NULL;
 
         /* At rest is a service that has just been started, not one that has had thousands of roles. */
-        if (sd_bus_call_method(bus, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
-                    "org.freedesktop.systemd1.Manager", "RestartUnit", &error, NULL, "ss",
-                    "architect-node.service", "replace") < 0)
-                bench_die("RestartUnit: %s", error.message);
-        /* Held by the service until it has all its roles. */
-        while (sd_bus_call_method(bus, "org.architect.Node", "/org/architect/Node",
-                       "org.freedesktop.DBus.Peer", "Ping", NULL, NULL, NULL) < 0)
-                continue;
+        restart(bus, "architect-node.service");
 
         node = bench_main_pid(bus, "architect-node.service");
         keeper = bench_main_pid(bus, "architect-keeper.service");
