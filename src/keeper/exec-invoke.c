@@ -55,7 +55,8 @@ static int wait_at_gate(int gate_fd, LaunchRequest **ret) {
 static void start_session(int gate_fd) {
         sigset_t none;
 
-        if (setsid() < 0) {
+        /* To the root as well, for relative paths to mean the same wherever the keeper was started. */
+        if (setsid() < 0 || chdir("/") < 0) {
                 int error = errno;
 
                 gate_fail(

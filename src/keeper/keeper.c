@@ -146,6 +146,7 @@ static int listen_inherited(void) {
 static int listen_at(const char *path) {
         struct sockaddr_un address;
         autofd fd = -EBADF, probe = -EBADF;
+        struct stat st;
         socklen_t size;
         mode_t mask;
         int r;
@@ -159,8 +160,9 @@ static int listen_at(const char *path) {
         if (fd < 0 || probe < 0)
                 return -errno;
 
-        /* The remains of a keeper that was killed; nobody else's. */
-        if (connect(probe, (struct sockaddr *) &address, size) < 0 && errno == ECONNREFUSED)
+        /* The remains of a keeper that was killed; nobody else's, and no other kind of file. */
+        if (lstat(path, &st) >= 0 && S_ISSOCK(st.st_mode) &&
+                connect(probe, (struct sockaddr *) &address, size) < 0 && errno == ECONNREFUSED)
                 (void) unlink(path);
 
         mask = umask(0177);
@@ -221,10 +223,12 @@ static int run(int argc, char *argv[]) {
         }
 
         r = keeper_init(&keeper, &self, fd);
-        if (r >= 0)
+        if (r >= 0) {
                 r = notify_ready();
-        if (r >= 0)
+                if (r < 0)
+                        log_warning("Cannot tell $NOTIFY_SOCKET that we are ready: %s", strerror(-r));
                 r = keeper_run(&keeper);
+        }
 
         log_error("The keeper of instance %s cannot go on: %s", arg_instance, strerror(-r));
         return r;

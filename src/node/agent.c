@@ -13,8 +13,10 @@
 #include "node/role-dbus.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"
+#include "util/bus-errors.h"
 #include "util/log.h"
 
+#define SYSTEMD_VERSION_MIN 252U
 #define KEEPER_UNIT "architect-keeper.service"
 /* After the longest stop timeout: SIGKILL, its 5 s, and some air. */
 #define SHUTDOWN_MARGIN_USEC (ROLE_KILL_TIMEOUT_USEC + 5 * USEC_PER_SEC)
@@ -225,7 +227,14 @@ static int on_keeper_wait(sd_event_source *s, uint64_t usec, void *userdata) {
 
 static void on_manager_ready(void *userdata) {
         Agent *agent = userdata;
+        unsigned version = manager_version(agent->manager);
 
+        if (version > 0 && version < SYSTEMD_VERSION_MIN) {
+                log_error(
+                        "This is systemd %u: architect-node needs %u or newer", version, SYSTEMD_VERSION_MIN);
+                (void) sd_event_exit(agent->event, EXIT_FAILURE);
+                return;
+        }
         agent->manager_ready = true;
         if (agent->recovered)
                 scopes_resync(agent->scopes);
@@ -279,7 +288,10 @@ static int on_common_name(sd_bus_message *m, void *userdata, sd_bus_error *error
 static int agent_open_bus(Agent *agent) {
         sd_bus_slot *slot = NULL;
 
-        int r = sd_bus_open_system_with_description(&agent->bus, "architect-node");
+        int r = bus_errors_register();
+        if (r < 0)
+                return log_error_errno(r, "Cannot register the names of errors: %m");
+        r = sd_bus_open_system_with_description(&agent->bus, "architect-node");
         if (r < 0)
                 return log_error_errno(r, "Cannot connect to the system bus: %m");
         r = sd_bus_attach_event(agent->bus, agent->event, SD_EVENT_PRIORITY_NORMAL);
@@ -315,7 +327,9 @@ static int agent_request_names(Agent *agent) {
 }
 
 static int agent_open_state(Agent *agent, const AgentOptions *options) {
+        GHashTableIter iter;
         Events *events;
+        Role *role;
 
         if (g_mkdir_with_parents(options->runtime_directory, 0700) < 0)
                 return log_error_errno(errno, "Cannot make the directory %s: %m", options->runtime_directory);
@@ -338,6 +352,11 @@ static int agent_open_state(Agent *agent, const AgentOptions *options) {
         if (r < 0)
                 return log_error_errno(
                         r, "Cannot read the saved state in %s: %m", options->runtime_directory);
+
+        /* Their objects are there from the first moment on: no client is told of them as new. */
+        g_hash_table_iter_init(&iter, agent->node->roles);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
+                agent_links(role)->announced = true;
         return 0;
 }
 

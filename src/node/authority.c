@@ -180,7 +180,7 @@ int authority_identify(Authority *authority, sd_bus_message *m, const Caller **r
 
 int authority_check(Authority *authority, sd_bus_message *m, const char *action, const Caller **ret,
         sd_bus_error *error) {
-        const Caller *caller;
+        const Caller *caller = NULL;
 
         int r = authority_identify(authority, m, &caller, error);
         if (r <= 0)

@@ -5,10 +5,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/fd-util.h"
 #include "node/input.h"
 #include "node/node.h"
 #include "node/role.h"
-#include "util/autoptr.h"
 
 typedef struct Chunk {
         const char *data;
@@ -175,6 +175,10 @@ int input_write(RoleInput *input, const void *data, size_t size, bool newline, v
         int r = input_check(input, fault);
         if (r < 0)
                 return r;
+        if (chunk_total(&chunk) > INPUT_QUEUE_MAX)
+                return fault_set(fault, NODE_ERROR_INPUT_FULL,
+                        "%zu bytes for role \"%s\" are more than one call may write, %u: write them in parts",
+                        chunk_total(&chunk), input->role->name, INPUT_QUEUE_MAX);
         if (chunk_total(&chunk) > INPUT_QUEUE_MAX - input->queued)
                 return fault_set(fault, NODE_ERROR_INPUT_FULL,
                         "Role \"%s\" does not read its standard input fast enough: %zu bytes wait already, %u may",

@@ -226,6 +226,12 @@ int node_signal_role(
                 return fault_set(fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" is not running: it is %s",
                         role->name, role_state_to_string(role->state));
 
+        if (!all && !role->child_exists)
+                return fault_set(fault, NODE_ERROR_KEEPER_UNAVAILABLE,
+                        "Cannot signal the main process of role \"%s\": the keeper that started it is gone; all its "
+                        "processes can be signalled",
+                        role->name);
+
         role->last_signal = signo;
         caller_copy(&role->last_signal_caller, caller);
         if (all)

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/utsname.h>
 #include <systemd/sd-daemon.h>
 
 #include "base/cgroup-util.h"
@@ -81,13 +82,30 @@ static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void
         return 0;
 }
 
+/* cgroup.kill came with it, and what a child is waited for with came before. */
+static int check_kernel(void) {
+        struct utsname name;
+        unsigned major, minor;
+
+        if (uname(&name) < 0)
+                return log_error_errno(errno, "Cannot find out which kernel this is: %m");
+        if (sscanf(name.release, "%u.%u", &major, &minor) == 2 && (major < 5 || (major == 5 && minor < 14))) {
+                log_error("This is Linux %s: architect-node needs 5.14 or newer", name.release);
+                return -EOPNOTSUPP;
+        }
+        return 0;
+}
+
 static int run(void) {
         g_autoptr(sd_event) event = NULL;
         g_autoptr(Agent) agent = NULL;
         const char *cgroup;
         sigset_t signals;
 
-        int r = cgroup_root(&cgroup);
+        int r = check_kernel();
+        if (r < 0)
+                return r;
+        r = cgroup_root(&cgroup);
         if (r < 0)
                 return log_error_errno(r,
                         "This machine has no cgroup v2 hierarchy: architect-node needs Linux 5.14 with "

@@ -162,6 +162,15 @@ static void fields_read(Fields *f, const char *text) {
                         continue;
                 }
 
+                /* An escape without an end: the line was cut. */
+                size_t n = strlen(eq + 1), n_backslashes = 0;
+                while (n_backslashes < n && eq[n - n_backslashes] == '\\')
+                        n_backslashes++;
+                if (n_backslashes % 2 != 0) {
+                        f->bad = true;
+                        continue;
+                }
+
                 g_autofree char *key = g_strndup(*l, (gsize) (eq - *l));
                 GPtrArray *values = g_hash_table_lookup(f->lines, key);
                 if (!values) {
@@ -192,13 +201,24 @@ static char *get_string(Fields *f, const char *key) {
         return g_strdup(values[0]);
 }
 
-static uint64_t get_u64(Fields *f, const char *key) {
+static uint64_t get_u64_max(Fields *f, const char *key, uint64_t max) {
         g_autofree char *text = get_string(f, key);
         uint64_t value = 0;
 
-        if (text && parse_u64(text, &value) < 0)
+        if (text && (parse_u64(text, &value) < 0 || value > max)) {
                 f->bad = true;
+                return 0;
+        }
         return value;
+}
+
+static uint64_t get_u64(Fields *f, const char *key) {
+        return get_u64_max(f, key, UINT64_MAX);
+}
+
+/* Never a negative one: to kill(2) that means a group, or everybody. */
+static pid_t get_pid(Fields *f, const char *key) {
+        return (pid_t) get_u64_max(f, key, INT32_MAX);
 }
 
 static int32_t get_i32(Fields *f, const char *key, int32_t fallback) {
@@ -226,8 +246,8 @@ static void get_caller(Fields *f, const char *prefix, Caller *caller) {
                         *unit = g_strconcat(prefix, "_UNIT", NULL);
 
         caller->known = g_hash_table_contains(f->lines, uid);
-        caller->uid = (uid_t) get_u64(f, uid);
-        caller->pid = (pid_t) get_u64(f, pid);
+        caller->uid = (uid_t) get_u64_max(f, uid, UINT32_MAX);
+        caller->pid = get_pid(f, pid);
         caller->unit = get_string(f, unit);
 }
 
@@ -288,19 +308,20 @@ static void get_exit(Fields *f, Role *role) {
 }
 
 static void keep_unknown(Fields *f, Role *role) {
-        GHashTableIter iter;
-        GPtrArray *values;
-        char *key;
+        /* Sorted: saved again, the file is the same. */
+        GList *keys = g_list_sort(g_hash_table_get_keys(f->lines), (GCompareFunc) strcmp);
 
-        g_hash_table_iter_init(&iter, f->lines);
-        while (g_hash_table_iter_next(&iter, (void **) &key, (void **) &values)) {
+        for (GList *k = keys; k; k = k->next) {
+                GPtrArray *values = g_hash_table_lookup(f->lines, k->data);
+
                 if (!role->unknown_fields)
                         role->unknown_fields = g_ptr_array_new_with_free_func(g_free);
                 for (unsigned i = 0; i < values->len; i++) {
                         g_autofree char *escaped = g_strescape(g_ptr_array_index(values, i), NULL);
-                        g_ptr_array_add(role->unknown_fields, g_strconcat(key, "=", escaped, NULL));
+                        g_ptr_array_add(role->unknown_fields, g_strconcat(k->data, "=", escaped, NULL));
                 }
         }
+        g_list_free(keys);
 }
 
 int role_state_parse(Node *node, const char *name, const char *text, Role **ret) {
@@ -325,7 +346,7 @@ int role_state_parse(Node *node, const char *name, const char *text, Role **ret)
         role->phase = get_enum(&f, "PHASE", role_phase, ROLE_PHASE_QUEUED);
         get_caller(&f, "OWNER", &role->owner);
         role->child = get_u64(&f, "CHILD");
-        role->main_pid = (pid_t) get_u64(&f, "MAIN_PID");
+        role->main_pid = get_pid(&f, "MAIN_PID");
         role->main_start_time = get_u64(&f, "MAIN_START_TIME");
         int slice = get_i32(&f, "SLICE", -1);
         role->cgroup = get_string(&f, "CGROUP");
@@ -468,6 +489,37 @@ void role_state_forget_all(const RoleStore *store) {
                 role_state_forget(store, g_ptr_array_index(names, i));
 }
 
+/* No number that a saved run has is given out again. */
+static void numbers_seen(Node *node, const Role *role) {
+        events_seen(node->events, MAX(role->started_sequence, role->exited_sequence));
+        if (role->child >= node->next_child)
+                node->next_child = role->child + 1;
+}
+
+static int compare_ends(const void *a, const void *b, void *userdata) {
+        const Role *x = a, *y = b;
+
+        return x->exited_sequence < y->exited_sequence ? -1 : x->exited_sequence > y->exited_sequence;
+}
+
+/* The ended run before one that is starting. */
+static void load_previous(const RoleStore *store, Node *node, Role *role) {
+        Role *previous;
+
+        if (load_one(store->previous_fd, role->name, node, &previous) < 0)
+                return;
+        if (previous->state != ROLE_ENDED) {
+                log_error(
+                        "The saved state of the run before of role \"%s\" says that it has not ended, ignoring it",
+                        role->name);
+                role_free(previous);
+                return;
+        }
+        numbers_seen(node, previous);
+        role->predecessor = previous;
+        previous->successor = role;
+}
+
 int role_state_load_all(const RoleStore *store, Node *node) {
         g_autoptr(GPtrArray) previous_names = NULL, names = NULL;
 
@@ -487,20 +539,18 @@ int role_state_load_all(const RoleStore *store, Node *node) {
 
         for (unsigned i = 0; i < names->len; i++) {
                 const char *name = g_ptr_array_index(names, i);
-                Role *role, *previous;
+                Role *role;
 
                 if (load_one(store->roles_fd, name, node, &role) < 0)
                         continue;
                 if (role->state != ROLE_STARTING)
                         role_state_drop_previous(store, name);
-                else if (load_one(store->previous_fd, name, node, &previous) >= 0) {
-                        role->predecessor = previous;
-                        previous->successor = role;
-                }
+                else
+                        load_previous(store, node, role);
                 node_add_role(node, role);
-                events_seen(node->events, MAX(role->started_sequence, role->exited_sequence));
-                if (role->child >= node->next_child)
-                        node->next_child = role->child + 1;
+                numbers_seen(node, role);
         }
+        /* The directory knows no order, and the oldest are the first to go. */
+        g_queue_sort(node->ended, compare_ends, NULL);
         return 0;
 }

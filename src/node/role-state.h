@@ -29,7 +29,7 @@ void role_state_set_aside(const RoleStore *store, const char *name);
 void role_state_drop_previous(const RoleStore *store, const char *name);
 void role_state_bring_back(const RoleStore *store, const char *name);
 
-/* Loads every role into the node. A file that cannot be read is set aside (NAME.damaged) with an error, never deleted. */
+/* Loads every role into the node. A file that cannot be read is set aside (NAME~damaged: no role can have that name) with an error, never deleted. */
 int role_state_load_all(const RoleStore *store, Node *node);
 
 /* After a clean end. */

@@ -92,6 +92,9 @@ static int on_stop_timer(sd_event_source *s, uint64_t usec, void *userdata) {
 static void role_ask(Role *role, int signo, bool all) {
         bool populated, frozen = false;
 
+        /* An orphan (its keeper has died) has no parent who could signal just it. */
+        if (!role->child_exists)
+                all = true;
         role->stop_step = STOP_STEP_ASKED;
         role->stop_asked_all = all;
         role->stop_deadline = deadline_in(role->spec->stop_timeout_usec);

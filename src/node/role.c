@@ -8,7 +8,6 @@
 #include "node/input.h"
 #include "node/node.h"
 #include "node/role.h"
-#include "util/autoptr.h"
 #include "util/log.h"
 
 static const char *const role_state_table[_ROLE_STATE_MAX] = {

@@ -110,8 +110,8 @@ static int read_variant_integer(
 
 int bus_read_variant_unsigned(
         sd_bus_message *m, const char *key, uint64_t min, uint64_t max, uint64_t *ret, sd_bus_error *error) {
-        bool negative;
-        uint64_t value;
+        bool negative = false;
+        uint64_t value = 0;
 
         int r = read_variant_integer(m, key, &negative, &value, error);
         if (r < 0)
@@ -126,8 +126,8 @@ int bus_read_variant_unsigned(
 
 int bus_read_variant_signed(
         sd_bus_message *m, const char *key, int64_t min, int64_t max, int64_t *ret, sd_bus_error *error) {
-        bool negative;
-        uint64_t magnitude;
+        bool negative = false;
+        uint64_t magnitude = 0;
 
         int r = read_variant_integer(m, key, &negative, &magnitude, error);
         if (r < 0)

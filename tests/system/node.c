@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <sys/syscall.h>
+#include <glib/gstdio.h>
+
 #include "testlib.h"
 
 /* -- calls on the node ------------------------------------------------------------------------------------------- */
@@ -112,6 +115,10 @@ void send_input(Bus *bus, const char *role, const char *text) {
         g_variant_unref(node_call(bus, "SendInput", g_variant_new("(ss)", role, text)));
 }
 
+void close_input(Bus *bus, const char *role) {
+        verb(bus, "CloseInput", role);
+}
+
 guint32 send_write_input(Bus *bus, const char *role, const void *data, size_t size) {
         return node_send(bus, "WriteInput",
                 g_variant_new("(s@ay)", role, g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, data, size, 1)));
@@ -166,6 +173,22 @@ void assert_state(Bus *bus, const char *role, const char *expected) {
 
         if (strcmp(answer, expected) != 0)
                 fail_msg("state of %s should be '%s', but is '%s'", role, expected, answer);
+}
+
+pid_t held_child(Bus *bus, const char *role) {
+        g_autofree char *scope = role_scope(role), *cgroup = NULL;
+        g_autoptr(GArray) pids = NULL;
+        pid_t pid;
+
+        WAIT_UNTIL(count_units(bus, scope) == 1);
+        cgroup = unit_get_string(bus, scope, "Scope", "ControlGroup");
+        WAIT_UNTIL(cgroup_is_populated(cgroup));
+        pids = cgroup_pids(cgroup);
+        assert_int_equal(pids->len, 1);
+        pid = g_array_index(pids, pid_t, 0);
+        WAIT_UNTIL(process_in_syscall(pid, SYS_execve));
+        assert_state(bus, role, "starting");
+        return pid;
 }
 
 /* -- the role's object -------------------------------------------------------------------------------------------- */
@@ -381,6 +404,23 @@ Census census(Bus *bus) {
                 now.saved += count_files(path);
         }
         return now;
+}
+
+Census census_before(Bus *bus) {
+        const char *role = role_name("first");
+        g_autoptr(Fifo) fifo = fifo_new("first");
+
+        start(bus, role, OPTIONS("{'stop-timeout-usec': <@t 1000>}"), actor(), "daemon{", "ignore", "TERM",
+                "say", fifo_path(fifo), "ready", "pause", "}", "read-eof", NULL);
+        fifo_expect_pid(fifo, "ready");
+        close_input(bus, role);
+        expect_exited(bus, role, "exited", 0, "self");
+        stop(bus, role);
+        purge(bus, role);
+        bus_wait(bus, "RolePurged", role);
+        WAIT_UNTIL(count_units(bus, SCOPE_PATTERN) == node_get_u32(bus, "NRunning"));
+        g_unlink(fifo_path(fifo));
+        return census(bus);
 }
 
 void assert_census(Bus *bus, const Census *before) {

@@ -54,6 +54,7 @@ void stop(Bus *bus, const char *role);
 void kill_role(Bus *bus, const char *role);
 void purge(Bus *bus, const char *role);
 void send_input(Bus *bus, const char *role, const char *text);
+void close_input(Bus *bus, const char *role);
 guint32 send_write_input(Bus *bus, const char *role, const void *data, size_t size);
 
 /* What Poll says of one role: "running", "exit 0"…; "none" if the role is not known. Lives until the next call. */
@@ -62,6 +63,9 @@ const char *poll_role(Bus *bus, const char *role);
 const char *role_state(Bus *bus, const char *role);
 void assert_poll(Bus *bus, const char *role, const char *expected);
 void assert_state(Bus *bus, const char *role, const char *expected);
+
+/* The child of a start that is held (see hold_new()), once it is there: in its scope, at the door of its command. */
+pid_t held_child(Bus *bus, const char *role);
 
 /* -- the role's object -------------------------------------------------------------------------------------------- */
 
@@ -123,5 +127,7 @@ typedef struct Census {
 } Census;
 
 Census census(Bus *bus);
+/* The same after one role has lived and died: what the services open once and keep is open then. */
+Census census_before(Bus *bus);
 /* Waits until everything is as it was; fails naming what is not. */
 void assert_census(Bus *bus, const Census *before);

@@ -204,6 +204,41 @@ pid_t fifo_expect_pid(Fifo *fifo, const char *text) {
         return (pid_t) pid;
 }
 
+struct Hold {
+        char *program;
+        int fd;
+};
+
+Hold *hold_new(void) {
+        Hold *hold = g_new0(Hold, 1);
+
+        hold->program = g_strdup(scratch("held"));
+        g_free(run_ok("cp", "--", actor(), hold->program, NULL));
+        hold->fd = open(hold->program, O_RDONLY | O_CLOEXEC);
+        assert_true(hold->fd >= 0);
+        if (fcntl(hold->fd, F_SETLEASE, F_WRLCK) < 0)
+                fail_msg("no lease on %s: %s", hold->program, g_strerror(errno));
+        return hold;
+}
+
+const char *hold_program(const Hold *hold) {
+        return hold->program;
+}
+
+void hold_release(Hold *hold) {
+        if (hold->fd >= 0)
+                close(hold->fd);
+        hold->fd = -1;
+}
+
+void hold_free(Hold *hold) {
+        if (!hold)
+                return;
+        hold_release(hold);
+        g_free(hold->program);
+        g_free(hold);
+}
+
 /* -- processes ------------------------------------------------------------------------------------------------------ */
 
 int process_open(pid_t pid) {

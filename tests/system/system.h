@@ -43,6 +43,15 @@ pid_t fifo_expect_pid(Fifo *fifo, const char *text);
 /* Whether there is a line now. */
 bool fifo_has_line(Fifo *fifo);
 
+/* A copy of the actor that nobody can execute until it is released: execve(2) waits. So a start is held in its last step. (A
+ * lease on the file, which the kernel breaks after 45 s; a signal still reaches who waits.) */
+typedef struct Hold Hold;
+Hold *hold_new(void);
+void hold_free(Hold *hold);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Hold, hold_free)
+const char *hold_program(const Hold *hold);
+void hold_release(Hold *hold);
+
 /* -- processes ------------------------------------------------------------------------------------------------------ */
 
 /* A process that can be asked whether it is dead even after its pid was used again. */

@@ -43,6 +43,7 @@ void case_begin(const char *name) {
                 exit(1);
         }
         case_name = name;
+        signal(SIGIO, SIG_IGN); /* for hold_new() */
         umask(0022);
 }
 

@@ -14,7 +14,8 @@ meson_build() {
         else
                 meson setup "$dir" "$SOURCE" "$@" || return 1
         fi
-        ninja -C "$dir"
+        # All that is wrong, not only the first.
+        ninja -k 0 -C "$dir"
 }
 
 # meson_destdir DIR DESTDIR: a fresh tree as a package would have it.

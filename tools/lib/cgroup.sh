@@ -1,11 +1,22 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 #
-# cgroups of the sandboxes, as seen from outside. A hierarchy is named "unified" (cgroup2), by its v1 controller
-# ("memory") or "systemd" (the v1 one without a controller).
+# cgroups of the sandboxes, as seen from outside. A hierarchy is named "unified" (cgroup2), by its v1 controllers ("memory",
+# "cpu,cpuacct") or "systemd" (the v1 one without a controller).
 
-# shellcheck disable=SC2034     # used by who reads this file
-CGROUP_V1="memory pids cpu cpuacct systemd"
+# The controllers that a hybrid sandbox is for.
+CGROUP_V1_NEEDED="memory pids cpu cpuacct"
+
+# All v1 hierarchies that a hybrid sandbox must get a cgroup in, one a line: every one that the machine has. systemd mounts
+# each controller that the kernel knows of, and would see and change the machine's own cgroups in one that we left out.
+cgroup_v1_hierarchies() {
+        echo systemd
+        awk -v needed=" $CGROUP_V1_NEEDED " '
+                /^#/ || $4 != 1 { next }
+                $2 != 0         { all[$2] = all[$2] (all[$2] ? "," : "") $1; next }
+                index(needed, " " $1 " ")       { print $1 }
+                END             { for (id in all) print all[id] }' /proc/cgroups
+}
 
 # Where is this hierarchy mounted, whole and writable?
 cgroup_mount_point() {
@@ -60,6 +71,17 @@ cgroup_dir() {
         local mnt
         mnt=$(cgroup_mount_point "$1") || return 1
         printf '%s%s\n' "$mnt" "$2"
+}
+
+# Make one and what is above it ready for processes: a new cpuset has no CPU and no memory.
+cgroup_make() {
+        local dir=$1 file
+        mkdir -p "$dir"
+        for file in cpuset.cpus cpuset.mems; do
+                [ -e "$dir/$file" ] || continue
+                [ -n "$(<"$dir/$file")" ] || cat "${dir%/*}/$file" >"$dir/$file"
+                echo 1 >"$dir/cgroup.clone_children"
+        done
 }
 
 cgroup_empty() {

@@ -10,6 +10,7 @@ static void test_first_call(void **state) {
         const char *role = role_name("a");
         g_autofree char *active = NULL;
 
+        systemctl("enable", NODE_UNIT);
         systemctl("stop", NODE_UNIT);
         node_wait_name(bus, false);
         g_free(run_ok("busctl", "list", NULL));
@@ -19,6 +20,21 @@ static void test_first_call(void **state) {
         expect_exited(bus, role, "exited", 0, "self");
         active = unit_get_string(bus, NODE_UNIT, "Unit", "ActiveState");
         assert_string_equal(active, "active");
+}
+
+/* "systemctl disable" turns it off. */
+static void test_disabled(void **state) {
+        Bus *bus = *state;
+
+        systemctl("disable", NODE_UNIT);
+        systemctl("stop", NODE_UNIT);
+        node_wait_name(bus, false);
+        assert_int_equal(
+                bus_wait_reply(bus, node_send(bus, "ListRoles", NULL))->type, G_DBUS_MESSAGE_TYPE_ERROR);
+        assert_false(node_has_name(bus));
+        systemctl("start", NODE_UNIT);
+        node_wait_name(bus, true);
+        node_sync(bus);
 }
 
 /* A second node of the same name finds that it is one too many. */
@@ -39,6 +55,7 @@ static void test_one_owner(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_first_call),
+                TEST(test_disabled),
                 TEST(test_one_owner),
         };
         return run_case("activation", tests);

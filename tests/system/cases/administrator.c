@@ -113,18 +113,6 @@ static void test_keeper_is_not_stopped(void **state) {
         assert_int_equal(keeper_pid(bus), keeper);
 }
 
-/* "systemctl service-log-level architect-node debug" works. */
-static void test_log_level(void **state) {
-        Bus *bus = *state;
-        g_autofree char *before = run_ok("systemctl", "service-log-level", NODE_UNIT, NULL), *now = NULL;
-
-        g_free(run_ok("systemctl", "service-log-level", NODE_UNIT, "debug", NULL));
-        now = run_ok("systemctl", "service-log-level", NODE_UNIT, NULL);
-        assert_string_equal(now, "debug\n");
-        g_free(run_ok("systemctl", "service-log-level", NODE_UNIT, g_strstrip(before), NULL));
-        node_sync(bus);
-}
-
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_stop_of_the_scope),
@@ -133,7 +121,6 @@ int main(void) {
                 TEST(test_daemon_reexec),
                 TEST(test_reload_during_starts),
                 TEST(test_keeper_is_not_stopped),
-                TEST(test_log_level),
         };
         return run_case("administrator", tests);
 }

@@ -12,7 +12,7 @@
 static void test_options(void **state) {
         Bus *bus = *state;
         const char *role = role_name("a");
-        Census before = census(bus);
+        Census before = census_before(bus);
         const struct {
                 const char *options, *option, *reason; /* the reason may be NULL */
         } bad[] = {
@@ -136,7 +136,7 @@ static void test_names(void **state) {
         g_autofree char *longest = g_strnfill(64, 'x'), *too_long = g_strnfill(65, 'x');
         const char *bad[] = { "", "-a", ".a", "_a", "a/b", "a b", "a\n", "a*", "a@b", "a:b", "ä", "a\\x2d",
                 "../a", "a\t", too_long };
-        Census before = census(bus);
+        Census before = census_before(bus);
 
         for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
                 start_fails(bus, start_args(bad[i], NULL, actor(), "pause", NULL), "InvalidRoleName", NULL);
@@ -160,7 +160,7 @@ static void test_commands(void **state) {
                         *text = NULL;
         g_autofree const char **many = g_new0(const char *, 1000001), **some = g_new0(const char *, 3001);
         guint mark = bus_mark(bus);
-        Census before = census(bus);
+        Census before = census_before(bus);
 
         start_fails(bus, start_args_v(role, NULL, (const char *[]){ NULL }), INVALID_ARGS, role, NULL);
         start_fails(bus, start_args(role, NULL, "", NULL), INVALID_ARGS, role, NULL);

@@ -112,7 +112,7 @@ static void test_errors(void **state) {
         g_clear_pointer(&err, g_free);
         assert_int_equal(run(NULL, &err, CALL, "SendInput", "ss", role, "x", NULL), 1);
         assert_contains(err, role);
-        assert_contains(err, "stdin");
+        assert_contains(err, "standard input");
         g_clear_pointer(&err, g_free);
         assert_int_equal(run(NULL, &err, CALL, "Purge", "as", "1", role, NULL), 1);
         assert_contains(err, role);

@@ -5,6 +5,8 @@
  * namespaces, scheduling, working directory, descriptors, environment. What the keeper and the node are protected by does not
  * reach it. */
 
+#include <sys/stat.h>
+
 #include "testlib.h"
 
 /* Documented: what a role has beside the node's own environment. */
@@ -128,14 +130,14 @@ static GHashTable *dump_of_role(Bus *bus, const char *role, GVariant *options) {
         return read_dump(path);
 }
 
-/* From within a service that has nothing of its own but what systemd gives to each, as from an administrator's shell that
- * systemd would have started. */
+/* As from a shell of root that systemd would have started. */
 static GHashTable *dump_by_systemd_run(void) {
         const char *path = scratch("systemd-run");
 
         g_free(run_ok("systemd-run", "--quiet", "--pipe", "--wait", "--collect",
-                "--property=IgnoreSIGPIPE=no", "--property=KeyringMode=inherit", "systemd-run", "--quiet",
-                "--scope", "--collect", actor(), "dump", path, NULL));
+                "--property=IgnoreSIGPIPE=no", "--property=KeyringMode=inherit", "setpriv", "--reuid=root",
+                "--regid=root", "--init-groups", "systemd-run", "--quiet", "--scope", "--collect", actor(),
+                "dump", path, NULL));
         return read_dump(path);
 }
 
@@ -171,7 +173,10 @@ static void test_variables(void **state) {
         Bus *bus = *state;
         const char *name = role_name("b");
         g_autoptr(GHashTable) root = dump_of_role(bus, name, NULL);
-        g_autoptr(GHashTable) alice = dump_of_role(bus, role_name("c"),
+        g_autoptr(GHashTable) alice = NULL;
+
+        assert_int_equal(chmod(scratch(""), 0777), 0); /* she writes the dump */
+        alice = dump_of_role(bus, role_name("c"),
                 OPTIONS("{'user': <'alice'>, 'output': <'null'>, 'working-directory': <'/'>,"
                         " 'env': <{'HOME': '/elsewhere', 'EMPTY': ''}>}"));
 

@@ -26,7 +26,7 @@ static void test_stop(void **state) {
         Bus *bus = *state;
         const char *role = role_name("a");
         g_autoptr(Fifo) fifo = fifo_new("fifo");
-        Census before = census(bus);
+        Census before = census_before(bus);
 
         for (int i = 0; i < 3; i++) {
                 g_autofree char *cgroup = NULL;

@@ -18,10 +18,6 @@ static void fill(GRand *random, guint32 *data, size_t size) {
                 data[i] = g_rand_int(random);
 }
 
-static void close_input(Bus *bus, const char *role) {
-        g_variant_unref(node_call(bus, "CloseInput", g_variant_new("(s)", role)));
-}
-
 static void test_64_mib(void **state) {
         Bus *bus = *state;
         const char *role = role_name("a"), *path = scratch("output");
@@ -165,7 +161,9 @@ static void test_never_reads(void **state) {
 
                 assert_int_equal(reply->type, G_DBUS_MESSAGE_TYPE_ERROR);
                 if (reply->index >= mark) {
-                        assert_string_equal(reply->error, NODE_NAME ".Error.RoleNotRunning");
+                        /* Whichever is seen first: that it has ended, or that nobody can read the pipe. */
+                        assert_true(g_str_has_suffix(reply->error, ".RoleNotRunning") ||
+                                    g_str_has_suffix(reply->error, ".NoInput"));
                         assert_contains(reply->text, role);
                         waiting--;
                 }

@@ -15,7 +15,7 @@ static int start_and_leave(Bus *bus, const char *role, GVariant *options, Fifo *
         start(bus, role, options, actor(), "daemon{", "tell-on", "TERM", fifo_path(fifo), "heard", "say",
                 fifo_path(fifo), "ready", "pause", "}", "read-eof", "exit", "7", NULL);
         child = process_open(fifo_expect_pid(fifo, "ready"));
-        g_variant_unref(node_call(bus, "CloseInput", g_variant_new("(s)", role)));
+        close_input(bus, role);
         return child;
 }
 
@@ -24,7 +24,7 @@ static void test_swept(void **state) {
         const char *role = role_name("a");
         g_autoptr(Fifo) fifo = fifo_new("fifo");
         g_autofree char *scope = role_scope(role), *cgroup = NULL;
-        Census before = census(bus);
+        Census before = census_before(bus);
         gint64 exited;
         int child;
 
@@ -61,7 +61,7 @@ static void test_willing(void **state) {
                 "pause", "}", "read-eof", "exit", "0", NULL);
         for (size_t i = 0; i < G_N_ELEMENTS(children); i++)
                 children[i] = process_open(fifo_expect_pid(fifo, "ready"));
-        g_variant_unref(node_call(bus, "CloseInput", g_variant_new("(s)", role)));
+        close_input(bus, role);
         expect_exited(bus, role, "exited", 0, "self");
         stop(bus, role); /* succeeds once they are gone */
         for (size_t i = 0; i < G_N_ELEMENTS(children); i++) {

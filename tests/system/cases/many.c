@@ -102,7 +102,8 @@ static void check_events(Bus *bus, guint starts, guint exits) {
                         g_autoptr(GVariant) details = event_details(event);
                         guint64 seq = detail_u64(details, "seq");
 
-                        assert_true(g_str_has_prefix(event->text, role_name("r")));
+                        if (!g_str_has_prefix(event->text, role_name("r")))
+                                continue; /* of census_before() */
                         counts[i]++;
                         /* Nothing doubled. */
                         assert_true(g_hash_table_add(seen,
@@ -125,8 +126,8 @@ static void test_many(void **state) {
         g_autoptr(GPtrArray) names = g_ptr_array_new();
         g_autoptr(GVariant) reply = NULL;
         g_autofree const char **purged = NULL;
-        Census before = census(bus);
-        guint starts = 0, exits = 0, by_kill = 0;
+        Census before = census_before(bus);
+        guint starts = 0, exits = 0, by_kill = 0, mark;
         pid_t pids[N];
 
         send_all(bus, all, send_start);
@@ -200,12 +201,13 @@ static void test_many(void **state) {
         for (guint i = 0; i < N; i++)
                 g_ptr_array_add(names, (void *) name_of(i));
         g_ptr_array_add(names, NULL);
+        mark = bus_mark(bus);
         reply = node_call(bus, "Purge", g_variant_new("(^as)", names->pdata));
         g_variant_get(reply, "(^a&s)", &purged);
         assert_int_equal(g_strv_length((char **) purged), N);
         for (guint i = 0; i < N; i++)
                 bus_wait(bus, "RolePurged", name_of(i));
-        assert_int_equal(bus_count(bus, "RolePurged", NULL), N);
+        assert_int_equal(bus_count_since(bus, mark, "RolePurged", NULL), N);
 
         assert_census(bus, &before);
 }

@@ -80,7 +80,7 @@ static void test_all(void **state) {
 static void test_for_good(void **state) {
         Bus *bus = *state;
         const char *role = role_name("a");
-        Census before = census(bus);
+        Census before = census_before(bus);
 
         make_ended(bus, role);
         purge(bus, role);

@@ -11,7 +11,7 @@ static void test_remove(void **state) {
         Bus *bus = *state;
         const char *role = role_name("a");
         g_autofree char *path = role_path(role);
-        Census before = census(bus);
+        Census before = census_before(bus);
         Exited exited;
         Event *purged;
         g_autoptr(GVariant) details = NULL;
@@ -40,8 +40,9 @@ static void test_after_the_sweep(void **state) {
 
         start(bus, role, OPTIONS("{'remove': <true>, 'stop-timeout-usec': <@t 400000>}"), actor(), "daemon{",
                 "tell-on", "TERM", fifo_path(fifo), "heard", "say", fifo_path(fifo), "ready", "pause", "}",
-                "exit", "8", NULL);
+                "read-eof", "exit", "8", NULL);
         child = process_open(fifo_expect_pid(fifo, "ready"));
+        close_input(bus, role);
         expect_exited(bus, role, "exited", 8, "self");
         fifo_expect_pid(fifo, "heard");
         assert_poll(bus, role, "exit 8");

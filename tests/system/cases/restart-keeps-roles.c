@@ -83,7 +83,7 @@ static void keeps_roles(Bus *bus, Again again) {
 
         /* Everything goes on as before. */
         send_input(bus, reads, "after");
-        g_variant_unref(node_call(bus, "CloseInput", g_variant_new("(s)", reads)));
+        close_input(bus, reads);
         assert_int_equal(expect_exited(bus, reads, "exited", 0, "self").seq, seq + 1);
         text = read_file(path);
         assert_string_equal(text, "before\nafter");
@@ -207,7 +207,7 @@ static void test_crash_during_starts(void **state) {
                         Census now = census(bus);
                         assert_int_equal(now.scopes, running);
                         assert_int_equal(now.processes, running);
-                        assert_int_equal(now.keeper_children, running);
+                        WAIT_UNTIL(census(bus).keeper_children == running);
                 }
         }
         print_message("  %u of 120 ran\n", running);
@@ -246,10 +246,11 @@ static void test_crash_during_sweep(void **state) {
         int child;
 
         start(bus, role, OPTIONS("{'stop-timeout-usec': <@t 1500000>}"), actor(), "daemon{", "tell-on",
-                "TERM", fifo_path(fifo), "heard", "say", fifo_path(fifo), "ready", "pause", "}", "exit", "2",
-                NULL);
+                "TERM", fifo_path(fifo), "heard", "say", fifo_path(fifo), "ready", "pause", "}", "read-eof",
+                "exit", "2", NULL);
         child = process_open(fifo_expect_pid(fifo, "ready"));
         cgroup = role_cgroup(bus, role);
+        close_input(bus, role);
         expect_exited(bus, role, "exited", 2, "self");
         fifo_expect_pid(fifo, "heard");
         node_crash(bus);

@@ -9,6 +9,12 @@
 
 #include "testlib.h"
 
+/* Else systemd forgets how it ended as soon as it has. */
+static void keep_unit(Bus *bus) {
+        g_variant_unref(bus_call(bus, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "RefUnit",
+                g_variant_new("(s)", NODE_UNIT)));
+}
+
 static void check_service_ended(Bus *bus) {
         g_autofree char *result = NULL;
         g_autoptr(GVariant) status = NULL, code = NULL;
@@ -80,6 +86,7 @@ static void test_method(void **state) {
         Event *announced;
         guint32 serial;
 
+        keep_unit(bus);
         start_some(bus, fifo);
         serial = node_send(bus, "Shutdown", g_variant_new("(s)", "the roof is open"));
         announced = bus_wait(bus, "ShuttingDown", NULL);
@@ -114,6 +121,7 @@ static void test_systemctl_stop(void **state) {
         pid_t keeper = keeper_pid(bus);
         Event *announced;
 
+        keep_unit(bus);
         start_some(bus, fifo);
         systemctl("stop", NODE_UNIT);
         announced = bus_wait(bus, "ShuttingDown", NULL);
@@ -131,6 +139,7 @@ static void test_start_under_way(void **state) {
         pid_t keeper = keeper_pid(bus);
         guint32 serial;
 
+        keep_unit(bus);
         assert_int_equal(kill(keeper, SIGSTOP), 0);
         WAIT_UNTIL(process_state(keeper) == 'T');
         serial = node_send(bus, "Start", start_args(role, NULL, actor(), "pause", NULL));
@@ -152,6 +161,7 @@ static void test_in_parallel(void **state) {
         pid_t keeper = keeper_pid(bus);
         gint64 begin;
 
+        keep_unit(bus);
         for (guint i = 0; i < 60; i++) {
                 start(bus, role_name_n("p", i), OPTIONS("{'stop-timeout-usec': <@t 500000>}"), actor(),
                         "ignore", "TERM", "say", fifo_path(fifo), "ready", "pause", NULL);

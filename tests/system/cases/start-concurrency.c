@@ -4,29 +4,16 @@
  * Starts run concurrently, up to MaxConcurrentStarts (100): those above wait their turn; one whose set-up hangs delays nobody, as
  * long as there is room. */
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "testlib.h"
 
 #define MAX_CONCURRENT_STARTS 100
 
-/* A set-up that hangs: opening this pipe for writing waits for a reader. */
-static char *make_hold(const char *name) {
-        const char *path = scratch(name);
-
-        assert_int_equal(mkfifo(path, 0600), 0);
-        return g_strconcat("append:", path, NULL);
-}
-
 static void test_hanging_setup(void **state) {
         Bus *bus = *state;
         const char *hangs = role_name("hangs"), *other = role_name("other");
-        g_autofree char *hold = make_hold("hold");
-        guint32 serial = node_send(
-                bus, "Start", start_args(hangs, OPTIONS("{'output': <%s>}", hold), actor(), "pause", NULL));
-        int fd;
+        g_autoptr(Hold) hold = hold_new();
+        guint32 serial = node_send(bus, "Start", start_args(hangs, NULL, hold_program(hold), "pause", NULL));
+        pid_t child = held_child(bus, hangs);
 
         for (int i = 0; i < 10; i++) {
                 start(bus, other, NULL, actor(), "pause", NULL);
@@ -35,13 +22,10 @@ static void test_hanging_setup(void **state) {
         assert_false(bus_has_reply(bus, serial));
         assert_state(bus, hangs, "starting");
 
-        /* Somebody reads: it goes on. */
-        fd = open(scratch("hold"), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-        assert_true(fd >= 0);
+        hold_release(hold);
         g_variant_unref(bus_result(bus, serial));
         assert_poll(bus, hangs, "running");
-        stop(bus, hangs);
-        close(fd);
+        assert_int_equal(role_pid(bus, hangs), child);
 }
 
 static guint count_starting(Bus *bus, const char *prefix, guint *ret_children) {
@@ -63,56 +47,54 @@ static guint count_starting(Bus *bus, const char *prefix, guint *ret_children) {
 static void test_limit(void **state) {
         Bus *bus = *state;
         g_autoptr(Bus) second = bus_new();
-        g_autofree char *hold = make_hold("hold");
         const char *last = role_name("last"), *prefix = role_name("h");
+        g_autofree char *path = role_path(last);
         guint32 serials[MAX_CONCURRENT_STARTS], last_serial;
-        Census before = census(bus);
-        guint children;
-        int fd;
+        guint children, before = census_before(bus).keeper_children;
+        g_autoptr(Hold) hold = hold_new();
 
         for (guint i = 0; i < MAX_CONCURRENT_STARTS; i++)
                 serials[i] = node_send(bus, "Start",
-                        start_args(role_name_n("h", i), OPTIONS("{'output': <%s>}", hold), actor(), "pause",
-                                NULL));
+                        start_args(role_name_n("h", i), NULL, hold_program(hold), "pause", NULL));
         node_sync(bus);
-        last_serial = node_send(second, "Start", start_args(last, NULL, actor(), "pause", NULL));
+        last_serial = node_send(second, "Start", start_args(last, NULL, hold_program(hold), "pause", NULL));
+        bus_wait(second, "InterfacesAdded", path);
         WAIT_UNTIL(count_starting(bus, prefix, &children) == MAX_CONCURRENT_STARTS &&
-                   children == before.keeper_children + MAX_CONCURRENT_STARTS);
-        assert_state(bus, last, "starting");
-        for (int i = 0; i < 20; i++)
-                node_sync(second);
-        assert_false(bus_has_reply(second, last_serial));
+                   children == before + MAX_CONCURRENT_STARTS);
+        for (guint i = 0; i < MAX_CONCURRENT_STARTS; i++)
+                held_child(bus, role_name_n("h", i));
+        /* It is there, and has no process. */
+        assert_state(second, last, "starting");
         assert_int_equal(count_starting(bus, prefix, &children), MAX_CONCURRENT_STARTS);
-        assert_int_equal(children, before.keeper_children + MAX_CONCURRENT_STARTS);
+        assert_int_equal(children, before + MAX_CONCURRENT_STARTS);
 
         /* One gives up, another gets its place. */
         stop(bus, role_name_n("h", 42));
         bus_failure(bus, serials[42], "StartCancelled", role_name_n("h", 42), NULL);
-        g_variant_unref(bus_result(second, last_serial));
+        held_child(second, last);
 
-        /* And all others go on when they can. */
-        fd = open(scratch("hold"), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-        assert_true(fd >= 0);
+        /* And all go on when they can. */
+        hold_release(hold);
+        g_variant_unref(bus_result(second, last_serial));
         for (guint i = 0; i < MAX_CONCURRENT_STARTS; i++)
                 if (i != 42)
                         g_variant_unref(bus_result(bus, serials[i]));
-        close(fd);
 }
 
 /* A start that waits its turn can be cancelled as well. */
 static void test_cancel_waiting(void **state) {
         Bus *bus = *state;
         g_autoptr(Bus) second = bus_new();
-        g_autofree char *hold = make_hold("hold"), *path = role_path(role_name("w"));
         const char *waits = role_name("w");
+        g_autofree char *path = role_path(waits);
         guint32 serials[MAX_CONCURRENT_STARTS], serial;
+        g_autoptr(Hold) hold = hold_new();
 
         for (guint i = 0; i < MAX_CONCURRENT_STARTS; i++)
                 serials[i] = node_send(bus, "Start",
-                        start_args(role_name_n("c", i), OPTIONS("{'output': <%s>}", hold), actor(), "pause",
-                                NULL));
+                        start_args(role_name_n("c", i), NULL, hold_program(hold), "pause", NULL));
         node_sync(bus);
-        serial = node_send(second, "Start", start_args(waits, NULL, actor(), "pause", NULL));
+        serial = node_send(second, "Start", start_args(waits, NULL, hold_program(hold), "pause", NULL));
         bus_wait(second, "InterfacesAdded", path);
         stop(second, waits);
         bus_failure(second, serial, "StartCancelled", waits, NULL);

@@ -132,7 +132,7 @@ static void test_limits(void **state) {
         Bus *bus = *state;
         g_autoptr(GHashTable) dump = dump_of(bus, role_name("j"),
                 OPTIONS("{'limits': <{'nofile': @t 77, 'core': 4096, 'memlock': 65536, 'nproc': 999, 'stack': 4194304, 'fsize':"
-                        " 18446744073709551615, 'as': 1000000000, 'rtprio': 5, 'nice': 20}>}"));
+                        " 18446744073709551615, 'as': 1000000000}>}"));
 
         /* Soft and hard alike. */
         check_words(dump_get(dump, "limits.Max open files"), "77 77 files");
@@ -142,8 +142,6 @@ static void test_limits(void **state) {
         check_words(dump_get(dump, "limits.Max stack size"), "4194304 4194304 bytes");
         check_words(dump_get(dump, "limits.Max file size"), "unlimited unlimited bytes");
         check_words(dump_get(dump, "limits.Max address space"), "1000000000 1000000000 bytes");
-        check_words(dump_get(dump, "limits.Max realtime priority"), "5 5");
-        check_words(dump_get(dump, "limits.Max nice priority"), "20 20");
 }
 
 static void test_stdin(void **state) {

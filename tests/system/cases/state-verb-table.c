@@ -4,8 +4,6 @@
  * What each verb does in each state, as the table says that users read: every cell, by the node's method and by the role
  * object's. */
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "testlib.h"
@@ -94,8 +92,9 @@ static Held hold(Bus *bus, const char *role, State state, Fifo *fifo) {
         case SWEEPING:
                 start(bus, role, g_variant_parse(G_VARIANT_TYPE_VARDICT, never, NULL, NULL, NULL), actor(),
                         "daemon{", "tell-on", "TERM", fifo_path(fifo), "heard", "say", fifo_path(fifo),
-                        "ready", "pause", "}", "exit", "3", NULL);
+                        "ready", "pause", "}", "read-eof", "exit", "3", NULL);
                 held.leftover = fifo_expect_pid(fifo, "ready");
+                close_input(bus, role);
                 expect_exited(bus, role, "exited", 3, "self");
                 fifo_expect_pid(fifo, "heard");
                 break;
@@ -228,27 +227,24 @@ static void test_sweeping(void **state) {
         check_state(*state, SWEEPING);
 }
 
-/* A start can be cancelled in its set-up as well, when the child waits in a system call. Then nothing is left, and the ended
- * role of that name is back. */
+/* A start can be cancelled in its set-up as well. Then nothing is left, and the ended role of that name is back. */
 static void test_cancel_in_setup(void **state) {
         Bus *bus = *state;
-        const char *role = role_name("s"), *fifo = scratch("hold");
-        g_autofree char *output = g_strconcat("append:", fifo, NULL), *scope = role_scope(role);
-        const char *cancel[] = { "Stop", "Kill" };
+        const char *role = role_name("s"), *cancel[] = { "Stop", "Kill" };
+        g_autofree char *scope = role_scope(role);
+        g_autoptr(Hold) hold = hold_new();
         Census before;
 
         start(bus, role, NULL, actor(), "exit", "3", NULL);
         expect_exited(bus, role, "exited", 3, "self");
         stop(bus, role);
-        before = census(bus);
-        assert_int_equal(mkfifo(fifo, 0600), 0);
+        before = census_before(bus);
 
         for (size_t i = 0; i < G_N_ELEMENTS(cancel); i++) {
-                guint32 starting = node_send(bus, "Start",
-                        start_args(role, OPTIONS("{'output': <%s>}", output), actor(), "pause", NULL));
+                guint32 starting =
+                        node_send(bus, "Start", start_args(role, NULL, hold_program(hold), "pause", NULL));
 
-                WAIT_UNTIL(count_units(bus, scope) == 1);
-                assert_state(bus, role, "starting");
+                held_child(bus, role);
                 assert_poll(bus, role, "running");
                 g_variant_unref(node_call(bus, cancel[i], g_variant_new("(s)", role)));
                 bus_failure(bus, starting, "StartCancelled", role, cancel[i], NULL);

@@ -72,7 +72,7 @@ static void test_stop(void **state) {
         Bus *bus = *state;
         const char *role = role_name("a");
         g_autoptr(Fifo) ready = fifo_new("ready");
-        Census before = census(bus);
+        Census before = census_before(bus);
         Processes p;
         gint64 asked;
         Exited exited;
@@ -94,7 +94,7 @@ static void test_kill(void **state) {
         Bus *bus = *state;
         const char *role = role_name("b");
         g_autoptr(Fifo) ready = fifo_new("ready");
-        Census before = census(bus);
+        Census before = census_before(bus);
         Processes p;
 
         start_stubborn(bus, role, OPTIONS("{'stop-timeout-usec': <@t 3600000000>}"), ready);

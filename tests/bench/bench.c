@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+#define NODE "org.architect.Node", "/org/architect/Node", "org.architect.Node"
+#define SYSTEMD "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"
+
+double bench_now(void) {
+        struct timespec ts;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (double) ts.tv_sec * 1e3 + (double) ts.tv_nsec / 1e6;
+}
+
+static int compare(const void *a, const void *b) {
+        double x = *(const double *) a, y = *(const double *) b;
+
+        return (x > y) - (x < y);
+}
+
+double bench_median(double *values, unsigned n) {
+        qsort(values, n, sizeof(*values), compare);
+        return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+void bench_die(const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        (void) vfprintf(stderr, format, ap);
+        va_end(ap);
+        (void) fputc('\n', stderr);
+        exit(EXIT_FAILURE);
+}
+
+const char *bench_sleeper(void) {
+        static char path[4096];
+
+        ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+        bench_check(n < 0 ? -errno : 0, "/proc/self/exe");
+        path[n] = '\0';
+        char *slash = strrchr(path, '/');
+        if ((size_t) (slash - path) + sizeof("/bench-sleeper") > sizeof(path))
+                bench_die("The path of the benchmarks is too long");
+        (void) strcpy(slash, "/bench-sleeper");
+        return path;
+}
+
+sd_bus *bench_bus(void) {
+        sd_bus *bus = NULL;
+
+        bench_check(sd_bus_open_system(&bus), "system bus");
+        return bus;
+}
+
+pid_t bench_main_pid(sd_bus *bus, const char *unit) {
+        char *path = NULL;
+        uint32_t pid = 0;
+
+        bench_check(sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path), unit);
+        bench_check(sd_bus_get_property_trivial(bus, "org.freedesktop.systemd1", path,
+                            "org.freedesktop.systemd1.Service", "MainPID", NULL, 'u', &pid),
+                unit);
+        free(path);
+        if (pid == 0)
+                bench_die("%s does not run", unit);
+        return (pid_t) pid;
+}
+
+typedef struct Window {
+        unsigned in_flight;
+        unsigned done;
+        const char *what;
+} Window;
+
+static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Window *w = userdata;
+
+        if (sd_bus_message_is_method_error(m, NULL))
+                bench_die("%s: %s", w->what, sd_bus_message_get_error(m)->message);
+        w->in_flight--;
+        w->done++;
+        return 0;
+}
+
+static void turn(sd_bus *bus) {
+        int r = sd_bus_process(bus, NULL);
+
+        bench_check(r, "bus");
+        if (r == 0)
+                bench_check(sd_bus_wait(bus, UINT64_MAX), "bus");
+}
+
+static void for_all_roles(sd_bus *bus, unsigned n, const char *member, int (*fill)(sd_bus_message *m)) {
+        Window w = { .what = member };
+
+        for (unsigned i = 0; w.done < n;) {
+                while (i < n && w.in_flight < BENCH_WINDOW) {
+                        sd_bus_message *m = NULL;
+                        char name[32];
+
+                        (void) snprintf(name, sizeof(name), "bench-%u", i++);
+                        bench_check(sd_bus_message_new_method_call(bus, &m, NODE, member), member);
+                        bench_check(sd_bus_message_append(m, "s", name), member);
+                        if (fill)
+                                bench_check(fill(m), member);
+                        bench_check(sd_bus_call_async(bus, NULL, m, on_reply, &w, 120 * UINT64_C(1000000)),
+                                member);
+                        sd_bus_message_unref(m);
+                        w.in_flight++;
+                }
+                turn(bus);
+        }
+}
+
+static int fill_start(sd_bus_message *m) {
+        return sd_bus_message_append(m, "asa{sv}", 1, bench_sleeper(), 0);
+}
+
+void bench_start_roles(sd_bus *bus, unsigned n) {
+        for_all_roles(bus, n, "Start", fill_start);
+}
+
+void bench_remove_roles(sd_bus *bus, unsigned n) {
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        for_all_roles(bus, n, "Kill", NULL);
+        if (sd_bus_call_method(bus, NODE, "Purge", &error, NULL, "as", 0) < 0)
+                bench_die("Purge: %s", error.message);
+        bench_wait_units_gone(bus, "architect-main-bench*.scope");
+}
+
+void bench_wait_units_gone(sd_bus *bus, const char *pattern) {
+        for (;;) {
+                sd_bus_message *reply = NULL;
+
+                bench_check(sd_bus_call_method(
+                                    bus, SYSTEMD, "ListUnitsByPatterns", NULL, &reply, "asas", 0, 1, pattern),
+                        "ListUnitsByPatterns");
+                bench_check(
+                        sd_bus_message_enter_container(reply, 'a', "(ssssssouso)"), "ListUnitsByPatterns");
+                bool gone = sd_bus_message_at_end(reply, false);
+                sd_bus_message_unref(reply);
+                if (gone)
+                        return;
+                /* Between two looks, not instead of an event: nobody is timed here. */
+                (void) usleep(10000);
+        }
+}
+
+static unsigned long read_field(const char *path, const char *field) {
+        char line[256];
+        unsigned long value = 0;
+        FILE *f = fopen(path, "re");
+
+        if (!f)
+                bench_die("%s: %s", path, strerror(errno));
+        while (fgets(line, sizeof(line), f))
+                if (strncmp(line, field, strlen(field)) == 0)
+                        value = strtoul(line + strlen(field), NULL, 10);
+        (void) fclose(f);
+        return value;
+}
+
+unsigned long bench_pss_kib(pid_t pid) {
+        char path[64];
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int) pid);
+        return read_field(path, "Pss:");
+}
+
+unsigned long bench_switches(pid_t pid) {
+        unsigned long sum = 0;
+        char path[300];
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/task", (int) pid);
+        DIR *dir = opendir(path);
+        if (!dir)
+                bench_die("%s: %s", path, strerror(errno));
+        for (struct dirent *d; (d = readdir(dir));)
+                if (d->d_name[0] != '.') {
+                        (void) snprintf(path, sizeof(path), "/proc/%d/task/%s/status", (int) pid, d->d_name);
+                        sum += read_field(path, "voluntary_ctxt_switches:");
+                }
+        (void) closedir(dir);
+        return sum;
+}

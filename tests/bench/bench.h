@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the benchmarks share: time, medians, the node as seen by a client, systemd as seen by anybody. They run as root on a
+ * system bus with architect-node on it, print what they measure beside its goal and a ratio against something measured in the same run, and judge
+ * nothing: a machine may be slow. Anything that goes wrong ends the program with a message. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <systemd/sd-bus.h>
+
+#define BENCH_WINDOW 100U /* calls in flight: dbus-daemon allows 128 a connection */
+#define BENCH_JOBS 400U   /* jobs in flight: near 512 PID 1 loses its own connection to dbus-daemon */
+
+double bench_now(void); /* ms, CLOCK_MONOTONIC */
+double bench_median(double *values, unsigned n);
+_Noreturn void bench_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+#define bench_check(r, what) ((r) < 0 ? bench_die("%s: %s", what, strerror(-(r))) : (void) 0)
+
+const char *bench_sleeper(void); /* absolute path of the smallest program that sleeps */
+sd_bus *bench_bus(void);
+pid_t bench_main_pid(sd_bus *bus, const char *unit);
+
+/* Starts, or kills and purges, roles bench-0 to bench-(n-1), all at once; return when all are done. */
+void bench_start_roles(sd_bus *bus, unsigned n);
+void bench_remove_roles(sd_bus *bus, unsigned n);
+
+/* Waits until systemd has no unit of this pattern any more. */
+void bench_wait_units_gone(sd_bus *bus, const char *pattern);
+
+unsigned long bench_pss_kib(pid_t pid);
+unsigned long bench_switches(pid_t pid); /* voluntary context switches of all threads */

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "bus-world.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "node/node-dbus.h"
+#include "node/role-dbus.h"
+#include "util/autoptr.h"
+#include "util/bus-errors.h"
+
+static NodeWorld callbacks;
+
+static void on_role_freed(void *data, Role *role) {
+        Agent *agent = data;
+
+        (void) g_hash_table_remove(agent->dirty, role);
+        g_clear_pointer(&role->links, g_free);
+        test_world_callbacks.role_freed(data, role);
+}
+
+static int answer(BusWorld *b, sd_bus_message *m) {
+        if (b->nobody)
+                return sd_bus_reply_method_errorf(
+                        m, "org.freedesktop.DBus.Error.NameHasNoOwner", "There is nobody of that name");
+        return sd_bus_reply_method_return(m, "a{sv}", 3, "UnixUserID", "u", (uint32_t) b->uid, "ProcessID",
+                "u", (uint32_t) getpid(), "LinuxSecurityLabel", "ay", 1, 'x');
+}
+
+static int method_get_credentials(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        BusWorld *b = userdata;
+
+        b->n_asked++;
+        if (!b->hold)
+                return answer(b, m);
+        g_ptr_array_add(b->asked, sd_bus_message_ref(m));
+        return 1;
+}
+
+void bus_world_answer(BusWorld *b) {
+        b->hold = false;
+        for (unsigned i = 0; i < b->asked->len; i++)
+                assert_return_code(answer(b, g_ptr_array_index(b->asked, i)), 0);
+        g_ptr_array_set_size(b->asked, 0);
+}
+
+static const sd_bus_vtable daemon_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS("GetConnectionCredentials", SD_BUS_ARGS("s", name),
+                SD_BUS_RESULT("a{sv}", credentials), method_get_credentials, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_VTABLE_END,
+};
+
+static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        BusWorld *b = userdata;
+
+        if (sd_bus_message_is_signal(m, NULL, NULL))
+                g_ptr_array_add(b->signals, g_strdup(sd_bus_message_get_member(m)));
+        return 0;
+}
+
+static void connect_both(BusWorld *b) {
+        int fds[2];
+        sd_id128_t id;
+
+        assert_return_code(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), errno);
+        assert_return_code(sd_id128_randomize(&id), 0);
+        assert_return_code(sd_bus_new(&b->agent.bus), 0);
+        assert_return_code(sd_bus_set_fd(b->agent.bus, fds[0], fds[0]), 0);
+        assert_return_code(sd_bus_set_server(b->agent.bus, true, id), 0);
+        assert_return_code(sd_bus_start(b->agent.bus), 0);
+        assert_return_code(sd_bus_attach_event(b->agent.bus, b->world->event, SD_EVENT_PRIORITY_NORMAL), 0);
+        assert_return_code(sd_bus_new(&b->client), 0);
+        assert_return_code(sd_bus_set_fd(b->client, fds[1], fds[1]), 0);
+        assert_return_code(sd_bus_start(b->client), 0);
+        assert_return_code(sd_bus_attach_event(b->client, b->world->event, SD_EVENT_PRIORITY_NORMAL), 0);
+        assert_return_code(sd_bus_add_filter(b->client, NULL, on_message, b), 0);
+        assert_return_code(sd_bus_add_object_vtable(b->client, NULL, "/org/freedesktop/DBus",
+                                   "org.freedesktop.DBus", daemon_vtable, b),
+                0);
+}
+
+static void on_manager_ready(void *userdata) {
+}
+
+int bus_world_setup(void **state) {
+        BusWorld *b = g_new0(BusWorld, 1);
+        Agent *agent = &b->agent;
+        Events *events;
+
+        b->world = test_world_new();
+        b->asked = g_ptr_array_new_with_free_func(bus_message_free);
+        b->signals = g_ptr_array_new_with_free_func(g_free);
+        assert_return_code(bus_errors_register(), 0);
+
+        callbacks = test_world_callbacks;
+        callbacks.role_changed = role_dbus_changed;
+        callbacks.role_removed = role_dbus_removed;
+        callbacks.role_started = node_dbus_role_started;
+        callbacks.role_exited = node_dbus_role_exited;
+        callbacks.role_purged = node_dbus_role_purged;
+        callbacks.shutting_down = node_dbus_shutting_down;
+        callbacks.node_changed = role_dbus_node_changed;
+        callbacks.role_freed = on_role_freed;
+
+        /* As agent_new() does, without a disk, a keeper and a bus of their own. */
+        agent->event = b->world->event;
+        agent->slots = g_ptr_array_new_with_free_func(bus_slot_free);
+        assert_return_code(role_dbus_setup(agent), 0);
+        assert_return_code(events_open(-1, &events), 0);
+        agent->node = b->world->node = node_new("main", agent->event, events, &callbacks, agent);
+        connect_both(b);
+        assert_return_code(node_dbus_register(agent), 0);
+        assert_return_code(authority_new(agent->bus, &agent->authority), 0);
+        assert_return_code(manager_new(agent->bus, on_manager_ready, NULL, &agent->manager), 0);
+        assert_return_code(scopes_new(agent->manager, agent->node, NULL, NULL, &agent->scopes), 0);
+        assert_return_code(
+                keeper_link_new(agent->event, "/nowhere", &agent_keeper_handler, agent, &agent->keeper), 0);
+        bus_world_settle(b);
+        *state = b;
+        return 0;
+}
+
+void bus_world_disconnect_client(BusWorld *b) {
+        g_ptr_array_set_size(b->asked, 0);
+        sd_bus_close_unref(b->client);
+        b->client = NULL;
+}
+
+int bus_world_teardown(void **state) {
+        BusWorld *b = *state;
+        Agent *agent = &b->agent;
+        unsigned n_fds = b->world->n_fds;
+
+        /* In the order of agent_free(). */
+        agent->keeper = keeper_link_free(agent->keeper);
+        b->world->node = agent->node = node_free(agent->node);
+        agent->scopes = scopes_free(agent->scopes);
+        agent->manager = manager_free(agent->manager);
+        agent->authority = authority_free(agent->authority);
+        g_ptr_array_unref(agent->slots);
+        sd_event_source_disable_unref(agent->announce);
+        g_hash_table_unref(agent->dirty);
+        sd_bus_close_unref(agent->bus);
+        bus_world_disconnect_client(b);
+        g_ptr_array_unref(b->asked);
+        g_ptr_array_unref(b->signals);
+        test_world_free(b->world);
+        g_free(b);
+        assert_int_equal(count_fds(), n_fds);
+        return 0;
+}
+
+static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Call *call = userdata;
+
+        call->n++;
+        sd_bus_message_unref(call->reply);
+        call->reply = sd_bus_message_ref(m);
+        return 0;
+}
+
+void call_clear(Call *call) {
+        sd_bus_message_unref(call->reply);
+        *call = (Call){};
+}
+
+sd_bus_message *call_new(
+        BusWorld *b, const char *sender, const char *path, const char *interface, const char *member) {
+        sd_bus_message *m;
+
+        assert_return_code(sd_bus_message_new_method_call(b->client, &m, NODE_BUS_NAME, path, interface, member), 0);
+        if (sender)
+                assert_return_code(sd_bus_message_set_sender(m, sender), 0);
+        return m;
+}
+
+void call_send(BusWorld *b, Call *call, sd_bus_message *m) {
+        assert_return_code(sd_bus_call_async(b->client, NULL, m, on_reply, call, UINT64_MAX), 0);
+}
+
+static void call_node_v(
+        BusWorld *b, Call *call, const char *sender, const char *member, const char *types, va_list ap) {
+        g_autoptr(sd_bus_message) m = call_new(b, sender, NODE_PATH, NODE_INTERFACE, member);
+
+        assert_return_code(sd_bus_message_appendv(m, types, ap), 0);
+        call_send(b, call, m);
+}
+
+void call_node(BusWorld *b, Call *call, const char *member, const char *types, ...) {
+        va_list ap;
+
+        va_start(ap, types);
+        call_node_v(b, call, CLIENT, member, types, ap);
+        va_end(ap);
+}
+
+void call_node_from(BusWorld *b, Call *call, const char *sender, const char *member, const char *types, ...) {
+        va_list ap;
+
+        va_start(ap, types);
+        call_node_v(b, call, sender, member, types, ap);
+        va_end(ap);
+}
+
+void bus_world_settle(BusWorld *b) {
+        /* Twice: an answer to the service may make it say more. What is announced waits for an idle loop, so until the
+         * loop has nothing to do. */
+        for (unsigned i = 0; i < 2; i++) {
+                g_auto(Call) ping = {};
+                g_autoptr(sd_bus_message) m =
+                        call_new(b, NULL, NODE_PATH, "org.freedesktop.DBus.Peer", "Ping");
+
+                call_send(b, &ping, m);
+                world_wait(b->world, ping.n > 0);
+                while (sd_event_run(b->world->event, 0) > 0)
+                        ;
+        }
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The node on a bus of two: a socketpair, with the service at one end and at the other a client that also is the bus
+ * daemon, as far as one is asked. Keeper, systemd and disk are the test's (tests/unit/test-world.h). */
+
+#include "test-world.h"
+
+#include <systemd/sd-bus.h>
+
+#include "node/agent.h"
+#include "proto/node-names.h"
+
+#define CLIENT ":1.7"
+
+typedef struct BusWorld {
+        TestWorld *world;
+        Agent agent;
+        sd_bus *client;
+
+        /* What the bus daemon says of a sender. */
+        uid_t uid;
+        bool nobody;      /* there is no such sender */
+        bool hold;        /* the answer has to wait for bus_world_answer() */
+        GPtrArray *asked; /* the questions that wait */
+        unsigned n_asked;
+
+        GPtrArray *signals; /* what the client has seen: "RoleStarted", "InterfacesAdded"... */
+} BusWorld;
+
+int bus_world_setup(void **state);
+int bus_world_teardown(void **state);
+void bus_world_answer(BusWorld *b);
+void bus_world_disconnect_client(BusWorld *b);
+
+/* A call and its answer. */
+typedef struct Call {
+        sd_bus_message *reply;
+        unsigned n;
+        guint after_signal; /* how many signals came before it */
+} Call;
+
+void call_clear(Call *call);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Call, call_clear)
+
+/* A method of the node, from CLIENT, or from sender (NULL: without a name). */
+void call_node(BusWorld *b, Call *call, const char *member, const char *types, ...);
+void call_node_from(BusWorld *b, Call *call, const char *sender, const char *member, const char *types, ...);
+void call_send(BusWorld *b, Call *call, sd_bus_message *m);
+sd_bus_message *call_new(BusWorld *b, const char *sender, const char *path, const char *interface, const char *member);
+
+/* Everything that is under way comes to its end: a round trip of the client's. */
+void bus_world_settle(BusWorld *b);
+
+#define assert_replied(call) \
+        do { \
+                assert_int_equal((call)->n, 1); \
+                if (sd_bus_message_is_method_error((call)->reply, NULL)) \
+                        fail_msg("%s", sd_bus_message_get_error((call)->reply)->message); \
+        } while (0)
+#define assert_error(call, expected_name, text) \
+        do { \
+                assert_int_equal((call)->n, 1); \
+                assert_true(sd_bus_message_is_method_error((call)->reply, NULL)); \
+                assert_string_equal(sd_bus_message_get_error((call)->reply)->name, (expected_name)); \
+                assert_contains(sd_bus_message_get_error((call)->reply)->message, (text)); \
+        } while (0)
+
+#define BUS_TEST(name) cmocka_unit_test_setup_teardown(name, bus_world_setup, bus_world_teardown)

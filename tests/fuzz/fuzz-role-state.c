@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The saved state of a role: whatever is read can be written, and what is written is read as the same. */
+
+#include <glib.h>
+#include <string.h>
+
+#include "fuzz.h"
+#include "node/node.h"
+#include "node/role-state.h"
+
+static void on_role_freed(void *world, Role *role) {
+}
+
+static void on_slice_empty(void *world) {
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        static const NodeWorld world = { .role_freed = on_role_freed, .slice_empty = on_slice_empty };
+        g_autofree char *text = g_strndup((const char *) data, size);
+        Events *events;
+
+        fuzz_check(events_open(-1, &events) >= 0);
+        g_autoptr(Node) node = node_new("main", NULL, events, &world, NULL);
+        g_autoptr(Role) role = NULL, again = NULL;
+
+        if (role_state_parse(node, "cam", text, &role) < 0)
+                return 0;
+        fuzz_check(role->main_pid >= 0);
+        fuzz_check(role->spec->command && role->spec->command[0]);
+        fuzz_check(role->slice >= -1);
+
+        g_autofree char *saved = role_state_format(role);
+        fuzz_check(role_state_parse(node, "cam", saved, &again) >= 0);
+        fuzz_check(again->state == role->state && again->exit.code == role->exit.code);
+        g_autofree char *saved_again = role_state_format(again);
+        fuzz_check(g_str_equal(saved, saved_again));
+        return 0;
+}

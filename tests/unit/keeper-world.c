@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <grp.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "keeper-world.h"
+
+#include "base/fd-util.h"
+
+#define PATIENCE_MSEC 20000
+
+static const char passwd[] = "root:x:0:0:root:/root:/bin/sh\n"
+                             "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+                             "alice:x:4711:4712:Alice:/home/alice:/bin/alice-sh\n"
+                             "bare:x:4713:4713:::\n";
+static const char groups[] = "root:x:0:\n"
+                             "nogroup:x:65534:\n"
+                             "alice:x:4712:\n"
+                             "bare:x:4713:\n"
+                             "scope:x:4714:bob,alice\n"
+                             "dialout:x:4715:alice\n"
+                             "other:x:4716:bob\n";
+static const char nsswitch[] = "passwd: files\ngroup: files\n";
+
+static void bind_file(int dir, const char *name, const char *text, const char *over) {
+        char *path;
+
+        assert_int_equal(file_replace(dir, name, text, strlen(text)), 0);
+        assert_int_equal(fchmodat(dir, name, 0644, 0), 0);
+        assert_true(asprintf(&path, "/run/%s", name) > 0);
+        assert_int_equal(mount(path, over, NULL, MS_BIND, NULL), 0);
+        free(path);
+}
+
+int world_group_setup(void **state) {
+        autofd dir = -EBADF;
+
+        (void) alarm(540); /* a hang is a failure, and one that names no test is better than none */
+
+        if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+                mount("tmpfs", "/run", "tmpfs", 0, "mode=755") < 0) {
+                print_error("this test wants to be root: %s\n", strerror(errno));
+                return -1;
+        }
+
+        dir = open("/run", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        bind_file(dir, "passwd", passwd, "/etc/passwd");
+        bind_file(dir, "group", groups, "/etc/group");
+        bind_file(dir, "nsswitch.conf", nsswitch, "/etc/nsswitch.conf");
+        return 0;
+}
+
+/* Looking from outside */
+
+int count_process_fds(pid_t pid) {
+        char path[64];
+        int n = -2; /* . and .. */
+        DIR *d;
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/fd", (int) pid);
+        d = opendir(path);
+        assert_non_null(d);
+        while (readdir(d))
+                n++;
+        assert_int_equal(closedir(d), 0);
+        return n;
+}
+
+unsigned long long process_switches(pid_t pid) {
+        unsigned long long voluntary, involuntary;
+        char path[64], *text, *p;
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/status", (int) pid);
+        assert_int_equal(file_read(AT_FDCWD, path, 65536, &text, NULL), 0);
+        p = strstr(text, "\nvoluntary_ctxt_switches:");
+        assert_non_null(p);
+        assert_int_equal(sscanf(p, " voluntary_ctxt_switches: %llu nonvoluntary_ctxt_switches: %llu",
+                                 &voluntary, &involuntary),
+                2);
+        free(text);
+        return voluntary + involuntary;
+}
+
+static void msleep(unsigned msec) {
+        (void) nanosleep(
+                &(struct timespec){ .tv_sec = msec / 1000, .tv_nsec = (long) (msec % 1000) * 1000000 }, NULL);
+}
+
+void assert_at_rest(pid_t pid) {
+        unsigned long long before, after = process_switches(pid);
+
+        /* What is under way may come to its end first. */
+        for (int i = 0; i < 100; i++) {
+                before = after;
+                msleep(50);
+                after = process_switches(pid);
+                if (before == after)
+                        break;
+        }
+
+        before = process_switches(pid);
+        msleep(300);
+        after = process_switches(pid);
+        assert_int_equal(before, after);
+}
+
+bool wait_for(bool (*condition)(void *), void *userdata) {
+        for (int i = 0; i < PATIENCE_MSEC / 2; i++) {
+                if (condition(userdata))
+                        return true;
+                msleep(2);
+        }
+        return false;
+}
+
+bool pidfd_is_dead(void *pidfd) {
+        struct pollfd p = { .fd = *(int *) pidfd, .events = POLLIN };
+
+        return poll(&p, 1, 0) == 1;
+}
+
+static void wait_readable(int fd) {
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+
+        if (poll(&p, 1, PATIENCE_MSEC) != 1)
+                fail_msg("nothing came for %d s", PATIENCE_MSEC / 1000);
+}
+
+/* Connections */
+
+static struct sockaddr_un address_of(const char *path) {
+        struct sockaddr_un a = { .sun_family = AF_UNIX };
+
+        assert_true(strlen(path) < sizeof(a.sun_path));
+        memcpy(a.sun_path, path, strlen(path));
+        return a;
+}
+
+int node_connect(const World *w) {
+        struct sockaddr_un a = address_of(w->socket);
+        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), r;
+
+        /* What the keeper reads from SO_PEERCRED is whom we were when we connected. */
+        assert_true(fd >= 0);
+        if (w->uid != 0)
+                assert_int_equal(seteuid(w->uid), 0);
+        r = connect(fd, (struct sockaddr *) &a, sizeof(a));
+        if (w->uid != 0)
+                assert_int_equal(seteuid(0), 0);
+
+        return r < 0 ? fd_close(fd) : fd;
+}
+
+void node_send(int fd, const void *data, size_t size) {
+        int r = socket_send(fd, data, size, NULL, 0);
+
+        if (r < 0)
+                fail_msg("cannot send: %s", strerror(-r));
+}
+
+size_t node_receive(int fd, Packet *ret, int fds[static 3], size_t *ret_n_fds) {
+        ssize_t n;
+
+        *ret_n_fds = 3;
+        wait_readable(fd);
+        n = socket_recv(fd, ret, sizeof(*ret), fds, ret_n_fds);
+        if (n == -ECONNRESET)
+                return 0;
+        if (n < 0)
+                fail_msg("cannot receive: %s", strerror((int) -n));
+        return (size_t) n;
+}
+
+void node_hello(int fd, uint32_t version_min, uint32_t version_max, Packet *ret) {
+        const struct keeper_hello m = { { .type = KEEPER_HELLO }, version_min, version_max };
+        int fds[3];
+        size_t n_fds;
+
+        node_send(fd, &m, sizeof(m));
+        assert_int_equal(node_receive(fd, ret, fds, &n_fds), sizeof(ret->welcome));
+        assert_int_equal(n_fds, 0);
+        assert_int_equal(ret->header.type, KEEPER_WELCOME);
+        assert_int_equal(ret->header.child, 0);
+}
+
+uint32_t world_connect(World *w) {
+        Packet p;
+
+        assert_true(w->node < 0);
+        w->node = node_connect(w);
+        assert_true(w->node >= 0);
+        w->n_exits = 0;
+        node_hello(w->node, KEEPER_PROTOCOL_VERSION, KEEPER_PROTOCOL_VERSION, &p);
+        assert_int_equal(p.welcome.error, 0);
+        assert_int_equal(p.welcome.version, KEEPER_PROTOCOL_VERSION);
+        return p.welcome.n_children;
+}
+
+void world_disconnect(World *w) {
+        w->node = fd_close(w->node);
+}
+
+static struct keeper_exited *find_exit(World *w, uint64_t id) {
+        for (size_t i = 0; i < w->n_exits; i++)
+                if (w->exits[i].header.child == id)
+                        return &w->exits[i];
+        return NULL;
+}
+
+/* The next message of this type about this child; exits on the way are noted, anything else is out of place. */
+size_t world_receive(World *w, uint32_t type, uint64_t id, Packet *ret, int fds[static 3]) {
+        for (;;) {
+                size_t n_fds, n = node_receive(w->node, ret, fds, &n_fds);
+
+                assert_true(n >= sizeof(ret->header));
+                assert_int_equal(ret->header.reserved, 0);
+                if (ret->header.type == KEEPER_EXITED) {
+                        assert_int_equal(n, sizeof(ret->exited));
+                        assert_int_equal(n_fds, 0);
+                        if (find_exit(w, ret->header.child))
+                                fail_msg("child %llu ended twice", (unsigned long long) ret->header.child);
+                        assert_true(w->n_exits < ELEMENTSOF(w->exits));
+                        w->exits[w->n_exits++] = ret->exited;
+                        if (type == KEEPER_EXITED && ret->header.child == id)
+                                return 0;
+                        continue;
+                }
+                assert_int_equal(ret->header.type, type);
+                assert_int_equal(ret->header.child, id);
+                return n_fds;
+        }
+}
+
+static int receive_done(World *w, uint32_t request, uint64_t id) {
+        int fds[3];
+        Packet p;
+
+        assert_int_equal(world_receive(w, KEEPER_DONE, id, &p, fds), 0);
+        assert_int_equal(p.done.request, request);
+        return p.done.error;
+}
+
+int world_request(World *w, uint32_t type, uint64_t id) {
+        const struct keeper_header m = { .type = type, .child = id };
+
+        node_send(w->node, &m, sizeof(m));
+        return receive_done(w, type, id);
+}
+
+int world_signal(World *w, uint64_t id, int signo) {
+        const struct keeper_signal m = { .header = { .type = KEEPER_SIGNAL, .child = id }, .signo = signo };
+
+        node_send(w->node, &m, sizeof(m));
+        return receive_done(w, KEEPER_SIGNAL, id);
+}
+
+/* Roles */
+
+int try_fork(World *w, uint64_t id, const char *role, uint32_t flags, Role *ret) {
+        struct keeper_fork m = { .header = { .type = KEEPER_FORK, .child = id }, .flags = flags };
+        uint32_t expected =
+                KEEPER_FD_PIDFD | KEEPER_FD_GATE | (flags & KEEPER_FORK_STDIN_PIPE ? KEEPER_FD_STDIN : 0);
+        int fds[3];
+        size_t n_fds;
+        Packet p;
+
+        (void) snprintf(m.role, sizeof(m.role), "%s", role);
+        node_send(w->node, &m, sizeof(m));
+        n_fds = world_receive(w, KEEPER_FORKED, id, &p, fds);
+        if (p.forked.error < 0) {
+                assert_int_equal(n_fds, 0);
+                assert_int_equal(p.forked.fds, 0);
+                assert_int_equal(p.forked.pid, 0);
+                return p.forked.error;
+        }
+
+        assert_int_equal(p.forked.error, 0);
+        assert_int_equal(p.forked.fds, expected);
+        assert_int_equal(n_fds, expected & KEEPER_FD_STDIN ? 3 : 2);
+        *ret = (Role){
+                .id = id,
+                .pid = p.forked.pid,
+                .start_time = p.forked.start_time,
+                .pidfd = fds[0],
+                .gate = fds[1],
+                .stdin_fd = n_fds == 3 ? fds[2] : -EBADF,
+        };
+        return 0;
+}
+
+Role role_fork(World *w, uint32_t flags) {
+        Role role;
+
+        assert_int_equal(try_fork(w, ++w->last_id, "cam", flags, &role), 0);
+        return role;
+}
+
+void role_open(Role *role, const LaunchRequest *q) {
+        const struct gate_open m = { .magic = GATE_MAGIC, .version = LAUNCH_REQUEST_VERSION };
+        autofd fd = launch_request_write(q);
+
+        assert_true(fd >= 0);
+        assert_int_equal(socket_send(role->gate, &m, sizeof(m), &fd, 1), 0);
+}
+
+static bool is_at_gate(void *userdata) {
+        const Role *role = userdata;
+        char path[64], *text;
+        bool named;
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/comm", (int) role->pid);
+        assert_int_equal(file_read(AT_FDCWD, path, 64, &text, NULL), 0);
+        named = text[0] == '(';
+        free(text);
+        return named;
+}
+
+void role_wait_at_gate(Role *role) {
+        assert_true(wait_for(is_at_gate, role));
+}
+
+void role_listen(Role *role) {
+        for (;;) {
+                struct gate_report *report = &role->reports[role->n_reports];
+                ssize_t n;
+
+                assert_true(role->n_reports < ELEMENTSOF(role->reports));
+                wait_readable(role->gate);
+                n = socket_recv(role->gate, report, sizeof(*report), NULL, NULL);
+                if (n == 0)
+                        break;
+                assert_int_equal(n, sizeof(*report));
+                assert_int_equal(report->magic, GATE_MAGIC);
+                assert_non_null(memchr(report->text, '\0', sizeof(report->text)));
+                assert_non_null(launch_stage_to_string((LaunchStage) report->stage));
+                assert_true(report->error < 0);
+                role->n_reports++;
+        }
+        role->gate = fd_close(role->gate);
+}
+
+void role_close(Role *role) {
+        role->pidfd = fd_close(role->pidfd);
+        role->gate = fd_close(role->gate);
+        role->stdin_fd = fd_close(role->stdin_fd);
+}
+
+Role role_start(World *w, uint32_t flags, const LaunchRequest *q) {
+        Role role = role_fork(w, flags);
+
+        role_open(&role, q);
+        role_listen(&role);
+        return role;
+}
+
+Role role_run(World *w, uint32_t flags, const LaunchRequest *q) {
+        Role role = role_start(w, flags, q);
+
+        if (role.n_reports > 0)
+                fail_msg("%s", role.reports[0].text);
+        return role;
+}
+
+struct keeper_exited role_ended(World *w, Role *role) {
+        struct keeper_exited *e = find_exit(w, role->id);
+        int fds[3];
+        Packet p;
+
+        if (e)
+                return *e;
+        (void) world_receive(w, KEEPER_EXITED, role->id, &p, fds);
+        return p.exited;
+}
+
+struct keeper_exited role_end(World *w, Role *role) {
+        struct keeper_exited e = role_ended(w, role);
+
+        assert_int_equal(world_request(w, KEEPER_REAP, role->id), 0);
+        role_close(role);
+
+        /* The number may be used again. */
+        *find_exit(w, role->id) = w->exits[w->n_exits - 1];
+        w->n_exits--;
+        return e;
+}
+
+void assert_run(World *w, const LaunchRequest *q, int wait_status) {
+        Role role = role_run(w, 0, q);
+        struct keeper_exited e = role_end(w, &role);
+
+        assert_int_equal(e.exit.wait_status, wait_status);
+        assert_int_equal(e.execed, 1);
+}
+
+char *assert_fails(World *w, const LaunchRequest *q, LaunchStage stage, int error) {
+        static char text[sizeof(((struct gate_report *) NULL)->text)];
+        Role role = role_start(w, 0, q);
+        struct keeper_exited e = role_end(w, &role);
+
+        assert_int_equal(e.execed, 0);
+        assert_int_equal(e.exit.wait_status, 255 << 8);
+        assert_int_equal(role.n_reports, 1);
+        if (role.reports[0].stage != (uint32_t) stage || role.reports[0].error != error)
+                fail_msg("stage %u, error %d: %s", role.reports[0].stage, role.reports[0].error,
+                        role.reports[0].text);
+        assert_int_equal(role.reports[0].warning, 0);
+        memcpy(text, role.reports[0].text, sizeof(text));
+        return text;
+}
+
+/* The keeper and its world */
+
+char *world_path(World *w, const char *name) {
+        char *path;
+
+        assert_true(asprintf(&path, "%s/%s", w->dir, name) > 0);
+        return path;
+}
+
+char *world_read(World *w, const char *name) {
+        char *path = world_path(w, name), *text;
+
+        if (file_read(AT_FDCWD, path, 16 * 1024 * 1024, &text, NULL) < 0)
+                fail_msg("cannot read %s", path);
+        free(path);
+        return text;
+}
+
+static bool is_listening(void *userdata) {
+        World *w = userdata;
+        autofd fd = node_connect(w);
+
+        return fd >= 0;
+}
+
+static bool is_at_rest(void *userdata) {
+        World *w = userdata;
+
+        return count_process_fds(w->keeper) == w->n_fds;
+}
+
+static void exec_keeper(World *w, const struct start *start, int listen_fd) {
+        const char *path = getenv("ARCHITECT_KEEPER");
+        int log = open(w->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+        char *option, *pid;
+
+        if (log < 0 || dup2(log, STDERR_FILENO) < 0 || asprintf(&option, "--socket=%s", w->socket) < 0 ||
+                asprintf(&pid, "%d", (int) getpid()) < 0)
+                _exit(126);
+
+        if (listen_fd >= 0) {
+                if (dup2(listen_fd, 3) < 0 || (listen_fd == 3 && fd_cloexec(3, false) < 0))
+                        _exit(126);
+                (void) setenv("LISTEN_FDS", "1", 1);
+                (void) setenv("LISTEN_PID", pid, 1);
+        }
+        if (start->before_exec)
+                start->before_exec(w);
+        if (start->uid != 0 && (setgroups(0, NULL) < 0 || setresgid(start->gid, start->gid, start->gid) < 0 ||
+                                       setresuid(start->uid, start->uid, start->uid) < 0))
+                _exit(126);
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+
+        if (listen_fd >= 0)
+                (void) execl(path, path, "--instance=main", NULL);
+        else
+                (void) execl(path, path, option, NULL);
+        _exit(127);
+}
+
+void world_start(World *w, const struct start *start) {
+        autofd listen_fd = -EBADF;
+
+        assert_non_null(getenv("ARCHITECT_KEEPER"));
+
+        if (start->inherit) {
+                struct sockaddr_un a = address_of(w->socket);
+
+                listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+                assert_int_equal(bind(listen_fd, (struct sockaddr *) &a, sizeof(a)), 0);
+                assert_int_equal(listen(listen_fd, 16), 0);
+        }
+
+        if (start->uid != 0)
+                assert_int_equal(chown(w->dir, start->uid, start->gid), 0);
+        w->uid = start->uid;
+        w->keeper = fork();
+        if (w->keeper == 0)
+                exec_keeper(w, start, listen_fd);
+        assert_true(w->keeper > 0);
+
+        /* Wait for a connection to be served, then for its end to be noticed: that is the keeper at rest. */
+        assert_true(wait_for(is_listening, w));
+        (void) world_connect(w);
+        w->n_fds = count_process_fds(w->keeper) - 1;
+        world_disconnect(w);
+        assert_true(wait_for(is_at_rest, w));
+        (void) world_connect(w);
+}
+
+void world_check(World *w) {
+        if (w->node >= 0)
+                world_disconnect(w);
+        assert_int_equal(world_connect(w), 0); /* children that were not reaped */
+        world_disconnect(w);
+        if (!wait_for(is_at_rest, w))
+                fail_msg("the keeper had %d descriptors, now %d", w->n_fds, count_process_fds(w->keeper));
+}
+
+void world_stop(World *w) {
+        int status;
+
+        if (w->keeper <= 0)
+                return;
+        assert_int_equal(kill(w->keeper, SIGTERM), 0);
+        assert_int_equal(waitpid(w->keeper, &status, 0), w->keeper);
+        assert_int_equal(status, SIGTERM); /* it was alive till now */
+        w->keeper = 0;
+}
+
+int world_setup(void **state) {
+        World *w = calloc(1, sizeof(*w));
+
+        w->dir = strdup("/tmp/architect-test-XXXXXX");
+        if (!mkdtemp(w->dir) || chmod(w->dir, 0755) < 0)
+                return -1;
+        w->socket = world_path(w, "keeper");
+        w->log = world_path(w, "log");
+        w->node = -EBADF;
+        *state = w;
+        return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+        return remove(path);
+}
+
+int world_teardown(void **state) {
+        World *w = *state;
+        char *log = NULL;
+        int r = 0;
+
+        if (w->keeper > 0) {
+                world_check(w);
+                world_stop(w);
+        }
+        if (!w->noisy && file_read(AT_FDCWD, w->log, 1024 * 1024, &log, NULL) >= 0 && *log) {
+                print_error("the keeper said: %s\n", log);
+                r = -1;
+        }
+
+        free(log);
+        (void) nftw(w->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+        free(w->dir);
+        free(w->socket);
+        free(w->log);
+        free(w);
+        return r;
+}

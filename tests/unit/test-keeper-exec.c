@@ -1,0 +1,982 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What a child makes of its launch request: every stage, as it has to be and as it fails. */
+
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "keeper-world.h"
+
+#include "base/fd-util.h"
+#include "keeper/exec-environment.h"
+#include "keeper/exec-invoke.h"
+#include "keeper/exec-report.h"
+#include "keeper/exec-user.h"
+
+static int setup_connected(void **state) {
+        int r = world_setup(state);
+
+        if (r >= 0)
+                world_start(*state, &(struct start){ 0 });
+        return r;
+}
+
+/* Runs a script with its output in a file, and gives what is in the file. */
+static char *output_of(World *w, char *script, LaunchRequest q) {
+        char *path = world_path(w, "output"), *text;
+
+        q.role = "cam";
+        q.instance = "main";
+        q.command = SHELL(script);
+        q.output = LAUNCH_OUTPUT_FILE;
+        q.output_path = path;
+        if (unlink(path) < 0)
+                assert_int_equal(errno, ENOENT);
+        assert_run(w, &q, 0);
+        text = world_read(w, "output");
+        free(path);
+        return text;
+}
+
+#define assert_output(w, script, expected, ...) \
+        do { \
+                char *_text = output_of(w, script, (LaunchRequest){ __VA_ARGS__ }); \
+                assert_string_equal(_text, expected); \
+                free(_text); \
+        } while (0)
+
+/* How it starts when nothing is asked for: as a fresh process of root's, whatever the keeper is like. */
+
+static void odd_keeper(World *w) {
+        autofd score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+        (void) umask(0077);
+        (void) setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 333, 4444 });
+        (void) write(score, "300", 3);
+        (void) setenv("SECRET", "1", 1);
+        (void) setenv("NOTIFY_SOCKET", "@nobody-listens-here", 1);
+        (void) dup2(2, 50);
+        (void) dup2(2, 51);
+        if (chdir(w->dir) < 0)
+                _exit(126);
+}
+
+static void test_defaults(void **state) {
+        World *w = *state;
+
+        w->noisy = true;
+        world_start(w, &(struct start){ .before_exec = odd_keeper });
+
+        assert_output(w, "umask; pwd; cat /proc/self/oom_score_adj", "0022\n/\n0\n", 0);
+        assert_output(w, "ulimit -Sn; ulimit -Hn", "333\n4444\n", 0);
+        assert_output(w, "echo /proc/self/fd/*",
+                "/proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 /proc/self/fd/3\n", 0);
+        assert_output(w, "readlink /proc/$$/fd/0; ls /proc/$$/fd", "/dev/null\n0\n1\n2\n", 0);
+        assert_output(w,
+                "[ $(cut -d' ' -f5 /proc/$$/stat) = $$ ] && [ $(cut -d' ' -f6 /proc/$$/stat) = $$ ] && echo leader",
+                "leader\n", 0);
+        assert_output(w, "cut -d' ' -f19 /proc/$$/stat; id -u; id -g; id -G", "0\n0\n0\n0\n", 0);
+        assert_output(w,
+                "grep -E '^(SigPnd|ShdPnd|SigBlk|SigIgn|CapInh|CapAmb|NoNewPrivs|Seccomp):' /proc/self/status | cut -f2 | sort -u",
+                "0\n0000000000000000\n", 0);
+        assert_output(w, "env | grep -v ^PWD= | sort",
+                "ARCHITECT_INSTANCE=main\nARCHITECT_ROLE=cam\nHOME=/root\nLOGNAME=root\n"
+                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nSHELL=/bin/sh\nUSER=root\n",
+                0);
+}
+
+static void test_environment(void **state) {
+        World *w = *state;
+
+        /* Each place overrides those before it; what the role is, nobody overrides. */
+        assert_output(w, "/usr/bin/env | /bin/grep -v ^PWD= | /usr/bin/sort",
+                "A=second\nARCHITECT_INSTANCE=main\nARCHITECT_ROLE=cam\nB=own\nBASE=1\nC=\nD==x=\nHOME=/root\n"
+                "LANG=C.UTF-8\nLOGNAME=root\nPATH=/base\nPATHX=2\nSHELL=/own\nUSER=root\n",
+                .base_environment = ENVIRONMENT("PATH=/base", "LANG=C.UTF-8", "HOME=/base", "USER=base",
+                        "SHELL=/base", "B=base", "BASE=1", "ARCHITECT_ROLE=x", "PATHX=1"),
+                .environment = ENVIRONMENT("A=first", "A=second", "B=own", "C=", "D==x=", "SHELL=/own",
+                        "ARCHITECT_INSTANCE=x", "PATHX=2"));
+}
+
+static void test_environment_order(void **state) {
+        char *base[3001], *own[3001], **env;
+        LaunchRequest q = { .role = "r", .instance = "i", .base_environment = base, .environment = own };
+        const struct identity who = { .name = "n", .home = "/h", .shell = "/s" };
+        size_t n = 0;
+
+        for (int i = 0; i < 3000; i++) {
+                assert_true(asprintf(&base[i], "V%d=base", i) > 0);
+                assert_true(asprintf(&own[i], "V%d=own", i % 1000) > 0);
+        }
+        base[3000] = own[3000] = NULL;
+        assert_int_equal(environment_build(&q, &who, &env), 0);
+        while (env[n])
+                n++;
+        assert_int_equal(n, 3000 + 5 + 2);
+        assert_string_equal(environment_get(env, "V0"), "own");
+        assert_string_equal(environment_get(env, "V999"), "own");
+        assert_string_equal(environment_get(env, "V1000"), "base");
+        assert_string_equal(environment_get(env, "PATH"), DEFAULT_PATH);
+        assert_null(environment_get(env, "V"));
+        assert_null(environment_get(env, "V3000"));
+
+        for (size_t i = 0; env[i]; i++)
+                if (env[i][0] != 'V')
+                        free(env[i]);
+        for (size_t i = 0; i < 3000; i++) {
+                free(base[i]);
+                free(own[i]);
+        }
+        free(env);
+}
+
+/* Users */
+
+static void test_users(void **state) {
+        static char who[] =
+                "grep -E '^(Uid|Gid|Groups|CapEff|CapPrm):' /proc/self/status | tr -s '[:space:]' ' '; "
+                "echo $HOME $USER $LOGNAME $SHELL";
+        World *w = *state;
+
+        assert_int_equal(chmod(w->dir, 01777), 0);
+#define IDS(u, g, groups, rest) \
+        "Uid: " u " " u " " u " " u " Gid: " g " " g " " g " " g " Groups: " groups \
+        " CapPrm: 0000000000000000 CapEff: 0000000000000000 " rest "\n"
+        assert_output(w, who, IDS("4711", "4712", "4712 4714 4715", "/home/alice alice alice /bin/alice-sh"),
+                .user = "alice");
+        assert_output(w, who, IDS("4711", "4712", "4712 4714 4715", "/home/alice alice alice /bin/alice-sh"),
+                .user = "4711");
+        assert_output(w, who, IDS("4711", "4716", "4714 4715 4716", "/home/alice alice alice /bin/alice-sh"),
+                .user = "alice", .group = "other");
+        assert_output(w, who, IDS("4711", "99", "99 4714 4715", "/home/alice alice alice /bin/alice-sh"),
+                .user = "alice", .group = "99");
+        assert_output(w, who, IDS("4713", "4713", "4713", "/ bare bare /bin/sh"), .user = "bare");
+        assert_output(w, who, IDS("12345", "12345", "12345", "/ 12345 12345 /bin/sh"), .user = "12345");
+        assert_output(w, who, IDS("12345", "4714", "4714", "/ 12345 12345 /bin/sh"), .user = "12345",
+                .group = "scope");
+
+        assert_output(
+                w, "id -u; id -g; id -G; echo $USER $HOME", "0\n4714\n4714\nroot /root\n", .group = "scope");
+        assert_output(w, "id -u; id -g; id -G; echo $USER $HOME", "0\n0\n0\nroot /root\n", .user = "root");
+        assert_output(w, "id -u; id -g; id -G; echo $USER $HOME", "0\n0\n0\nroot /root\n", .user = "0");
+}
+
+static void test_users_fail(void **state) {
+        World *w = *state;
+
+        assert_string_equal(
+                assert_fails(w, QUIET(.command = SHELL("true"), .user = "nosuch"), LAUNCH_STAGE_USER, -ESRCH),
+                "user \"nosuch\" does not exist");
+        assert_string_equal(assert_fails(w, QUIET(.command = SHELL("true"), .group = "nosuch"),
+                                    LAUNCH_STAGE_USER, -ESRCH),
+                "group \"nosuch\" does not exist");
+        assert_string_equal(
+                assert_fails(w, QUIET(.command = SHELL("true"), .user = "alice", .group = "nosuch"),
+                        LAUNCH_STAGE_USER, -ESRCH),
+                "group \"nosuch\" does not exist");
+        (void) assert_fails(w, QUIET(.command = SHELL("true"), .user = ""), LAUNCH_STAGE_USER, -ESRCH);
+        (void) assert_fails(w, QUIET(.command = SHELL("true"), .user = "-1"), LAUNCH_STAGE_USER, -ESRCH);
+        /* To the system calls this one says "as it is". */
+        (void) assert_fails(
+                w, QUIET(.command = SHELL("true"), .user = "4294967295"), LAUNCH_STAGE_USER, -ESRCH);
+        (void) assert_fails(
+                w, QUIET(.command = SHELL("true"), .group = "4294967295"), LAUNCH_STAGE_USER, -ESRCH);
+}
+
+static bool may_everything(void) {
+        char *text, *p;
+        unsigned long long caps = 0;
+
+        assert_int_equal(file_read(AT_FDCWD, "/proc/self/status", 65536, &text, NULL), 0);
+        p = strstr(text, "CapEff:");
+        assert_int_equal(sscanf(p, "CapEff: %llx", &caps), 1);
+        free(text);
+        return caps & (1ULL << 24); /* CAP_SYS_RESOURCE */
+}
+
+/* A user's own instance. */
+static void test_unprivileged(void **state) {
+        World *w = *state;
+
+        world_start(w, &(struct start){ .before_exec = odd_keeper, .uid = ALICE_UID, .gid = ALICE_GID });
+        w->noisy = true;
+
+        assert_output(w, "id -u; id -g; echo $HOME $USER", "4711\n4712\n/home/alice alice\n", 0);
+        assert_output(
+                w, "id -u; id -g; echo $HOME $USER", "4711\n4712\n/home/alice alice\n", .user = "alice");
+        assert_output(w, "id -u", "4711\n", .user = "4711", .group = "alice");
+        assert_string_equal(
+                assert_fails(w, QUIET(.command = SHELL("true"), .user = "root"), LAUNCH_STAGE_USER, -EPERM),
+                "cannot take the groups of user \"root\": Operation not permitted");
+        (void) assert_fails(w, QUIET(.command = SHELL("true"), .group = "scope"), LAUNCH_STAGE_USER, -EPERM);
+
+        /* What was set by a root that may is not hers to lower. */
+        assert_output(w, "cat /proc/self/oom_score_adj", may_everything() ? "300\n" : "0\n", 0);
+
+        assert_string_equal(assert_fails(w, QUIET(.command = SHELL("true"), .nice_set = true, .nice = -1),
+                                    LAUNCH_STAGE_LIMITS, -EACCES),
+                "cannot set nice to -1: Permission denied");
+        assert_output(w, "cut -d' ' -f19 /proc/$$/stat", "7\n", .nice_set = true, .nice = 7);
+}
+
+/* Each change of credentials clears it, and with it the promise that nothing runs half started. */
+static void test_deathsig(void **state) {
+        const struct keeper_self self = { .pid = getpid() };
+        LaunchRequest q = { .user = "alice" };
+        int status;
+        pid_t pid;
+
+        pid = fork();
+        if (pid == 0) {
+                struct identity who;
+                int signo;
+
+#define ARMED (prctl(PR_GET_PDEATHSIG, &signo) >= 0 && signo == SIGKILL)
+                identity_find(-EBADF, &q, &who);
+                if (exec_die_with_keeper(&self) < 0 || !ARMED)
+                        _exit(1);
+                identity_take_groups(-EBADF, &self, &who);
+                if (!ARMED)
+                        _exit(2);
+                identity_borrow(-EBADF, &self, &who);
+                if (!ARMED || geteuid() != ALICE_UID || getuid() != 0)
+                        _exit(3);
+                identity_return(-EBADF, &self, &who);
+                if (!ARMED || geteuid() != 0)
+                        _exit(4);
+                identity_become(-EBADF, &self, &who);
+                if (!ARMED || getuid() != ALICE_UID || geteuid() != ALICE_UID)
+                        _exit(5);
+                _exit(0);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+
+        /* A keeper that is gone already. */
+        assert_int_equal(exec_die_with_keeper(&(struct keeper_self){ .pid = getppid() + 1 }), -ESRCH);
+        assert_int_equal(exec_die_with_keeper(&(struct keeper_self){ .pid = getppid() }), 0);
+        assert_int_equal(prctl(PR_SET_PDEATHSIG, 0), 0);
+
+        /* And it does not stay with the role. */
+        {
+                World *w = *state;
+                Role role = role_run(w, 0, QUIET(.command = COMMAND("/bin/sleep", "600"), .user = "alice"));
+
+                assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+                assert_int_equal(kill(w->keeper, SIGKILL), 0);
+                assert_int_equal(waitpid(w->keeper, NULL, 0), w->keeper);
+                w->keeper = 0;
+                world_disconnect(w);
+                (void) usleep(50000);
+                assert_int_equal(waitpid(role.pid, &status, WNOHANG), 0);
+                assert_int_equal(kill(role.pid, SIGTERM), 0);
+                assert_int_equal(waitpid(role.pid, &status, 0), role.pid);
+                assert_int_equal(status, SIGTERM);
+                assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+                role_close(&role);
+        }
+}
+
+/* stdin */
+
+static void test_stdin(void **state) {
+        enum { SIZE = 4 * 1024 * 1024 };
+        World *w = *state;
+        char *path = world_path(w, "output"), *text, *block = malloc(SIZE);
+        size_t done = 0;
+        Role role;
+
+        /* Blocking for the role, non-blocking for us: a reader must not see EAGAIN. */
+        role = role_run(w, KEEPER_FORK_STDIN_PIPE,
+                REQUEST(.command = SHELL("grep ^flags /proc/self/fdinfo/0; exec cat"),
+                        .output = LAUNCH_OUTPUT_FILE, .output_path = path));
+        assert_true(fcntl(role.stdin_fd, F_GETFL) & O_NONBLOCK);
+
+        for (size_t i = 0; i < SIZE; i++)
+                block[i] = (char) ('a' + i * 7 % 26);
+        while (done < SIZE) {
+                ssize_t n = write(role.stdin_fd, block + done, SIZE - done);
+
+                if (n < 0) {
+                        assert_int_equal(errno, EAGAIN);
+                        (void) usleep(500);
+                        continue;
+                }
+                done += (size_t) n;
+        }
+
+        /* EOF when both are closed, here and in the keeper. */
+        assert_int_equal(world_request(w, KEEPER_CLOSE_STDIN, role.id), 0);
+        role.stdin_fd = fd_close(role.stdin_fd);
+        assert_int_equal(role_end(w, &role).exit.wait_status, 0);
+        text = world_read(w, "output");
+        assert_int_equal(strncmp(text, "flags:\t00\n", 10), 0);
+        assert_int_equal(strlen(text), 10 + SIZE);
+        assert_memory_equal(text + 10, block, SIZE);
+        free(text);
+        free(block);
+        free(path);
+}
+
+/* The end of the role ends the reading side too: the writer hears of it. */
+static void test_stdin_epipe(void **state) {
+        World *w = *state;
+        Role role = role_run(w, KEEPER_FORK_STDIN_PIPE, QUIET(.command = COMMAND("/bin/true")));
+
+        (void) role_ended(w, &role);
+        (void) signal(SIGPIPE, SIG_IGN);
+        assert_int_equal(write(role.stdin_fd, "x", 1), -1);
+        assert_int_equal(errno, EPIPE);
+        (void) role_end(w, &role);
+}
+
+static void test_no_dev_null(void **state) {
+        World *w = *state;
+        struct sockaddr_un a = { .sun_family = AF_UNIX };
+        autofd fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        Role role;
+
+        /* Something that cannot be opened in its place. */
+        (void) snprintf(a.sun_path, sizeof(a.sun_path), "%s/null", w->dir);
+        assert_int_equal(bind(fd, (struct sockaddr *) &a, sizeof(a)), 0);
+        assert_int_equal(mount(a.sun_path, "/dev/null", NULL, MS_BIND, NULL), 0);
+
+        assert_string_equal(assert_fails(w, QUIET(.command = SHELL("true")), LAUNCH_STAGE_STDIN, -ENXIO),
+                "cannot connect stdin to /dev/null: No such device or address");
+        role = role_start(w, KEEPER_FORK_STDIN_PIPE, QUIET(.command = SHELL("true")));
+        assert_int_equal(role.n_reports, 1);
+        assert_int_equal(role.reports[0].stage, LAUNCH_STAGE_OUTPUT);
+        assert_int_equal(role.reports[0].error, -ENXIO);
+        (void) role_end(w, &role);
+
+        assert_int_equal(umount("/dev/null"), 0);
+}
+
+/* Output */
+
+static void test_output_file(void **state) {
+        World *w = *state;
+        char *path = world_path(w, "output"), *text;
+        struct stat st;
+
+        assert_int_equal(chmod(w->dir, 01777), 0);
+        assert_output(
+                w, "echo a; echo b >&2; echo c", "a\nb\nc\n", .user = "alice"); /* one stream for both */
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_uid, ALICE_UID);
+        assert_int_equal(st.st_gid, ALICE_GID);
+        assert_int_equal(st.st_mode & 07777, 0644);
+
+        assert_run(w,
+                REQUEST(.command = SHELL("echo d"), .output = LAUNCH_OUTPUT_APPEND, .output_path = path,
+                        .user = "alice"),
+                0);
+        text = world_read(w, "output");
+        assert_string_equal(text, "a\nb\nc\nd\n");
+        free(text);
+
+        /* Emptied, and it stays the same file. */
+        assert_run(w,
+                REQUEST(.command = SHELL("grep ^flags /proc/self/fdinfo/2; echo e"),
+                        .output = LAUNCH_OUTPUT_FILE, .output_path = path, .user = "alice"),
+                0);
+        text = world_read(w, "output");
+        assert_string_equal(
+                text, "flags:\t0100001\ne\n"); /* O_WRONLY (and O_LARGEFILE), not O_NONBLOCK, not O_CLOEXEC */
+        free(text);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_uid, ALICE_UID);
+
+        assert_run(w,
+                REQUEST(.command = SHELL("true"), .output = LAUNCH_OUTPUT_APPEND, .output_path = "/dev/full"),
+                0);
+        free(path);
+}
+
+static void test_output_fails(void **state) {
+        World *w = *state;
+        char *path = world_path(w, "no/such"), *expected;
+
+        assert_true(asprintf(&expected,
+                            "cannot open \"%s\" for output as user \"root\": No such file or directory",
+                            path) > 0);
+        assert_string_equal(
+                assert_fails(w,
+                        REQUEST(.command = SHELL("true"), .output = LAUNCH_OUTPUT_FILE, .output_path = path),
+                        LAUNCH_STAGE_OUTPUT, -ENOENT),
+                expected);
+        free(path);
+        free(expected);
+
+        (void) assert_fails(w,
+                REQUEST(.command = SHELL("true"), .output = LAUNCH_OUTPUT_APPEND, .output_path = w->dir),
+                LAUNCH_STAGE_OUTPUT, -EISDIR);
+
+        /* With the rights of the user, not with ours: a directory of root's, a file of root's. */
+        path = world_path(w, "private");
+        assert_true(asprintf(&expected, "cannot open \"%s\" for output as user \"alice\": Permission denied",
+                            path) > 0);
+        assert_string_equal(assert_fails(w,
+                                    REQUEST(.command = SHELL("true"), .output = LAUNCH_OUTPUT_APPEND,
+                                            .output_path = path, .user = "alice"),
+                                    LAUNCH_STAGE_OUTPUT, -EACCES),
+                expected);
+        assert_int_equal(access(path, F_OK), -1);
+        assert_int_equal(mknod(path, S_IFREG | 0600, 0), 0);
+        (void) assert_fails(w,
+                REQUEST(.command = SHELL("true"), .output = LAUNCH_OUTPUT_FILE, .output_path = path,
+                        .user = "alice"),
+                LAUNCH_STAGE_OUTPUT, -EACCES);
+
+        /* But with the user's supplementary groups. */
+        assert_int_equal(chown(path, 0, SCOPE_GID), 0);
+        assert_int_equal(chmod(path, 0620), 0);
+        assert_run(w,
+                REQUEST(.command = SHELL("echo x"), .output = LAUNCH_OUTPUT_FILE, .output_path = path,
+                        .user = "alice"),
+                0);
+        free(path);
+        free(expected);
+}
+
+static void test_output_fifo(void **state) {
+        World *w = *state;
+        char *path = world_path(w, "fifo"), *text, buffer[256] = { 0 };
+        autofd fd = -EBADF;
+
+        assert_int_equal(mkfifo(path, 0666), 0);
+        text = assert_fails(w,
+                REQUEST(.command = SHELL("true"), .output = LAUNCH_OUTPUT_FILE, .output_path = path),
+                LAUNCH_STAGE_OUTPUT, -ENXIO);
+        assert_non_null(strstr(text, "it is a FIFO without a reader"));
+
+        fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        assert_run(w,
+                REQUEST(.command = SHELL("grep ^flags /proc/self/fdinfo/1"), .output = LAUNCH_OUTPUT_FILE,
+                        .output_path = path),
+                0);
+        assert_true(read(fd, buffer, sizeof(buffer) - 1) > 0);
+        assert_string_equal(
+                buffer, "flags:\t0100001\n"); /* a full FIFO makes the role wait, it does not lose */
+        free(path);
+}
+
+/* A session leader that opens a terminal gets it for its own, unless it is told not to. */
+static void test_output_tty(void **state) {
+        World *w = *state;
+        autofd master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave = -EBADF;
+        char name[64], buffer[64] = { 0 };
+
+        assert_true(master >= 0);
+        assert_int_equal(grantpt(master), 0);
+        assert_int_equal(unlockpt(master), 0);
+        assert_int_equal(ptsname_r(master, name, sizeof(name)), 0);
+        slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+        assert_run(w,
+                REQUEST(.command = SHELL("cut -d' ' -f7 /proc/$$/stat"), .output = LAUNCH_OUTPUT_FILE,
+                        .output_path = name),
+                0);
+        assert_true(read(master, buffer, sizeof(buffer) - 1) > 0);
+        assert_string_equal(buffer, "0\r\n");
+}
+
+/* The journal, or what stands for it */
+
+static int journal_listen(int backlog) {
+        struct sockaddr_un a = { .sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/stdout" };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        if (mkdir("/run/systemd", 0755) < 0 || mkdir("/run/systemd/journal", 0755) < 0)
+                assert_int_equal(errno, EEXIST);
+        if (unlink(a.sun_path) < 0)
+                assert_int_equal(errno, ENOENT);
+        assert_int_equal(bind(fd, (struct sockaddr *) &a, sizeof(a)), 0);
+        assert_int_equal(chmod(a.sun_path, 0666), 0);
+        assert_int_equal(listen(fd, backlog), 0);
+        return fd;
+}
+
+static void journal_gone(int fd) {
+        (void) fd_close(fd);
+        assert_int_equal(unlink("/run/systemd/journal/stdout"), 0);
+}
+
+static void test_journal(void **state) {
+        static const char expected[] = "ccd-sim.1\n\n6\n1\n0\n0\n0\n<3>out\nerr\n";
+        World *w = *state;
+        int listener = journal_listen(16);
+        char buffer[512] = { 0 };
+        size_t size = 0;
+        struct ucred peer;
+        socklen_t peer_size = sizeof(peer);
+        autofd stream = -EBADF;
+        Role role;
+
+        role = role_fork(w, 0);
+        role_open(&role, &(LaunchRequest){ .role = "ccd-sim.1",
+                                 .instance = "main",
+                                 .user = "alice",
+                                 .command = SHELL("echo '<3>out'; echo err >&2; exec sleep 600") });
+        stream = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        assert_true(stream >= 0);
+        role_listen(&role);
+        assert_int_equal(role.n_reports, 0);
+
+        /* journald asks the kernel who it is that connects: it has to be in the role's scope, so the role itself. */
+        assert_int_equal(getsockopt(stream, SOL_SOCKET, SO_PEERCRED, &peer, &peer_size), 0);
+        assert_int_equal(peer.pid, role.pid);
+
+        /* What sd_journal_stream_fd(3) sends, then both streams in order. */
+        while (size < strlen(expected)) {
+                ssize_t n = read(stream, buffer + size, sizeof(buffer) - 1 - size);
+
+                assert_true(n > 0);
+                size += (size_t) n;
+        }
+        assert_string_equal(buffer, expected);
+
+        /* Nothing comes back that way. */
+        assert_int_equal(send(stream, "x", 1, MSG_NOSIGNAL), -1);
+        assert_int_equal(errno, EPIPE);
+        assert_int_equal(world_signal(w, role.id, SIGTERM), 0);
+        assert_int_equal(role_end(w, &role).exit.wait_status, SIGTERM);
+        journal_gone(listener);
+}
+
+static void test_no_journal(void **state) {
+        World *w = *state;
+        char *path = world_path(w, "seen"), *script, *text;
+        Role role;
+
+        assert_true(asprintf(&script, "readlink /proc/$$/fd/1 /proc/$$/fd/2 >%s", path) > 0);
+        role = role_start(w, 0, REQUEST(.command = SHELL(script)));
+        assert_int_equal(role.n_reports, 1);
+        assert_int_equal(role.reports[0].warning, 1);
+        assert_int_equal(role.reports[0].stage, LAUNCH_STAGE_OUTPUT);
+        assert_int_equal(role.reports[0].error, -ENOENT);
+        assert_string_equal(role.reports[0].text,
+                "the journal cannot be reached, output goes to /dev/null: No such file or directory");
+        assert_int_equal(role_end(w, &role).execed, 1);
+        text = world_read(w, "seen");
+        assert_non_null(strstr(text, "/dev/null\n"));
+        free(text);
+        free(path);
+        free(script);
+}
+
+/* A journald that accepts nobody: the role does without, in a bounded time. */
+static void test_hung_journal(void **state) {
+        World *w = *state;
+        int listener = journal_listen(0), waiting[8];
+        struct sockaddr_un a = { .sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/stdout" };
+        Role role;
+
+        for (size_t i = 0; i < ELEMENTSOF(waiting); i++) {
+                waiting[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+                (void) connect(waiting[i], (struct sockaddr *) &a, sizeof(a));
+        }
+        role = role_start(w, 0, REQUEST(.command = COMMAND("/bin/true")));
+        assert_int_equal(role.n_reports, 1);
+        assert_int_equal(role.reports[0].warning, 1);
+        assert_int_equal(role.reports[0].error, -EAGAIN);
+        assert_int_equal(role_end(w, &role).exit.wait_status, 0);
+        for (size_t i = 0; i < ELEMENTSOF(waiting); i++)
+                (void) fd_close(waiting[i]);
+        journal_gone(listener);
+}
+
+/* Limits and directory */
+
+static void test_limits(void **state) {
+        World *w = *state;
+        Role role;
+
+        assert_output(w, "ulimit -Sn; ulimit -Hn; ulimit -Sc; ulimit -Hc; cut -d' ' -f19 /proc/$$/stat",
+                "77\n77\n0\n0\n5\n", .limits_set = UINT64_C(1) << RLIMIT_NOFILE | UINT64_C(1) << RLIMIT_CORE,
+                .limits = { [RLIMIT_NOFILE] = 77, [RLIMIT_CORE] = 0 }, .nice_set = true, .nice = 5,
+                .user = "root");
+        assert_output(w, "ulimit -St; ulimit -Ht", "unlimited\nunlimited\n",
+                .limits_set = UINT64_C(1) << RLIMIT_CPU, .limits = { [RLIMIT_CPU] = UINT64_MAX });
+        assert_output(w, "cut -d' ' -f19 /proc/$$/stat", "-3\n", .nice_set = true, .nice = -3);
+
+        /* So few that nothing else could be opened on the way; what becomes of the shell then is its loader's affair. */
+        role = role_run(w, 0,
+                QUIET(.command = SHELL("true"), .limits_set = UINT64_C(1) << RLIMIT_NOFILE,
+                        .limits = { [RLIMIT_NOFILE] = 3 }, .user = "12345"));
+        assert_int_equal(role_end(w, &role).execed, 1);
+        assert_string_equal(
+                assert_fails(w,
+                        QUIET(.command = SHELL("true"), .limits_set = UINT64_C(1) << RLIMIT_NOFILE,
+                                .limits = { [RLIMIT_NOFILE] = UINT64_MAX }),
+                        LAUNCH_STAGE_LIMITS, -EPERM),
+                "cannot set the limit nofile to 18446744073709551615: Operation not permitted");
+}
+
+static void test_directory(void **state) {
+        World *w = *state;
+        char *path = world_path(w, "private"), *expected;
+
+        assert_int_equal(chmod(w->dir, 01777), 0);
+        assert_output(w, "pwd", "/usr\n", .working_directory = "/usr");
+        assert_output(w, "pwd", "/usr\n", .working_directory = "usr"); /* from the root */
+
+        assert_string_equal(assert_fails(w, QUIET(.command = SHELL("true"), .working_directory = "/no/such"),
+                                    LAUNCH_STAGE_DIRECTORY, -ENOENT),
+                "cannot change to directory \"/no/such\" as user \"root\": No such file or directory");
+        (void) assert_fails(w, QUIET(.command = SHELL("true"), .working_directory = "/etc/passwd"),
+                LAUNCH_STAGE_DIRECTORY, -ENOTDIR);
+
+        /* Root's right to go everywhere is not the role's. */
+        assert_int_equal(mkdir(path, 0700), 0);
+        assert_true(
+                asprintf(&expected, "cannot change to directory \"%s\" as user \"alice\": Permission denied",
+                        path) > 0);
+        assert_string_equal(
+                assert_fails(w, QUIET(.command = SHELL("true"), .working_directory = path, .user = "alice"),
+                        LAUNCH_STAGE_DIRECTORY, -EACCES),
+                expected);
+        free(path);
+        free(expected);
+}
+
+static void test_no_memory(void **state) {
+        static char *many[20001];
+        World *w = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(many) - 1; i++)
+                many[i] = "A=1";
+        assert_string_equal(
+                assert_fails(w,
+                        QUIET(.command = SHELL("true"), .environment = many,
+                                .limits_set = UINT64_C(1) << RLIMIT_AS, .limits = { [RLIMIT_AS] = 4096 }),
+                        LAUNCH_STAGE_ENVIRONMENT, -ENOMEM),
+                "cannot build the environment: Cannot allocate memory");
+}
+
+/* The exec */
+
+static char *make_file(World *w, const char *name, const void *data, size_t size, mode_t mode) {
+        autofd dir = open(w->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        assert_int_equal(file_replace(dir, name, data, size), 0);
+        assert_int_equal(fchmodat(dir, name, mode, 0), 0);
+        return world_path(w, name);
+}
+
+static char *make_script(World *w, const char *name, const char *text, mode_t mode) {
+        return make_file(w, name, text, strlen(text), mode);
+}
+
+static void assert_exec_fails(World *w, char *command, char *path, int error, const char *format, ...) {
+        va_list ap;
+        char *expected;
+
+        va_start(ap, format);
+        assert_true(vasprintf(&expected, format, ap) > 0);
+        va_end(ap);
+        assert_string_equal(
+                assert_fails(w,
+                        QUIET(.command = COMMAND(command), .environment = path ? ENVIRONMENT(path) : NULL),
+                        LAUNCH_STAGE_EXEC, error),
+                expected);
+        free(expected);
+}
+
+static void test_exec_fails(void **state) {
+        World *w = *state;
+        char *p, *q, *self, *interpreter;
+        size_t size;
+
+        assert_exec_fails(w, "/nonexistent", NULL, -ENOENT,
+                "cannot execute \"/nonexistent\": No such file or directory");
+        assert_exec_fails(w, "/etc/passwd", NULL, -EACCES,
+                "cannot execute \"/etc/passwd\": Permission denied (it is not executable)");
+        assert_exec_fails(w, "/usr", NULL, -EACCES, "cannot execute \"/usr\": it is a directory");
+        assert_exec_fails(
+                w, "/etc/passwd/x", NULL, -ENOTDIR, "cannot execute \"/etc/passwd/x\": Not a directory");
+        assert_exec_fails(w, "", NULL, -ENOENT, "cannot execute a command without a name");
+
+        p = make_script(w, "script", "#!/nope -x\necho\n", 0755);
+        assert_exec_fails(
+                w, p, NULL, -ENOENT, "cannot execute \"%s\": its interpreter \"/nope\" does not exist", p);
+        q = make_script(w, "short", "#!x", 0755);
+        assert_exec_fails(
+                w, q, NULL, -ENOENT, "cannot execute \"%s\": its interpreter \"x\" does not exist", q);
+        free(q);
+        assert_true(asprintf(&interpreter, "#! \t%s\n", p) > 0);
+        q = make_script(w, "chain", interpreter, 0755);
+        assert_exec_fails(w, q, NULL, -ENOENT,
+                "cannot execute \"%s\": an interpreter that its interpreter \"%s\" needs does not exist", q,
+                p);
+        free(q);
+        free(interpreter);
+        free(p);
+
+        p = make_script(w, "passwd-script", "#!/etc/passwd\n", 0755);
+        assert_exec_fails(w, p, NULL, -EACCES,
+                "cannot execute \"%s\": its interpreter \"/etc/passwd\" is not executable", p);
+        free(p);
+
+        /* Not handed to /bin/sh, as execvp(3) would. */
+        p = make_script(w, "plain", "exit 0\n", 0755);
+        assert_exec_fails(w, p, NULL, -ENOEXEC,
+                "cannot execute \"%s\": it is neither a program for this machine nor a script that begins with #!",
+                p);
+        free(p);
+        p = make_file(w, "empty", "", 0, 0755);
+        assert_exec_fails(w, p, NULL, -ENOEXEC,
+                "cannot execute \"%s\": it is neither a program for this machine nor a script that begins with #!",
+                p);
+        free(p);
+
+        /* A program whose loader is not there: this test, with another loader's name in it. */
+        assert_int_equal(file_read(AT_FDCWD, "/bin/true", 64 * 1024 * 1024, &self, &size), 0);
+        interpreter = memmem(self, size, "/ld-linux", 9);
+        assert_non_null(interpreter);
+        memcpy(interpreter, "/no-linux", 9);
+        while (interpreter > self && interpreter[-1])
+                interpreter--;
+        p = make_file(w, "program", self, size, 0755);
+        assert_exec_fails(w, p, NULL, -ENOENT, "cannot execute \"%s\": its interpreter \"%s\" does not exist",
+                p, interpreter);
+        free(p);
+        free(self);
+}
+
+static void test_search(void **state) {
+        World *w = *state;
+        char *p, *path;
+
+        /* The role's PATH, not the keeper's. */
+        assert_exec_fails(w, "sh", "PATH=/nowhere:/etc", -ENOENT,
+                "cannot execute \"sh\": it is in no directory of PATH \"/nowhere:/etc\"");
+        assert_exec_fails(w, "nosuch", "PATH=", -ENOENT,
+                "cannot execute \"nosuch\": it is in no directory of PATH \"\"");
+        assert_run(w,
+                QUIET(.command = COMMAND("sh", "-c", "exit 3"),
+                        .environment = ENVIRONMENT("PATH=/nowhere:/etc/passwd:/bin")),
+                3 << 8);
+        assert_run(w, QUIET(.command = COMMAND("sh", "-c", "exit 3")), 3 << 8);
+
+        /* What may not be run is passed over for what may, and remembered when there is nothing else. */
+        p = make_script(w, "sh", "", 0644);
+        assert_true(asprintf(&path, "PATH=%s:/bin", w->dir) > 0);
+        assert_run(
+                w, QUIET(.command = COMMAND("sh", "-c", "exit 3"), .environment = ENVIRONMENT(path)), 3 << 8);
+        free(path);
+        assert_true(asprintf(&path, "PATH=/nowhere:%s:/nowhere", w->dir) > 0);
+        assert_exec_fails(
+                w, "sh", path, -EACCES, "cannot execute \"%s\": Permission denied (it is not executable)", p);
+        free(p);
+
+        /* But a script without its interpreter was found, and is what was meant. */
+        p = make_script(w, "sh", "#!/nope\n", 0755);
+        free(path);
+        assert_true(asprintf(&path, "PATH=%s:/bin", w->dir) > 0);
+        assert_exec_fails(
+                w, "sh", path, -ENOENT, "cannot execute \"%s\": its interpreter \"/nope\" does not exist", p);
+        free(p);
+
+        /* An empty element is the working directory. */
+        p = make_script(w, "here", "#!/bin/sh\nexit 6\n", 0755);
+        assert_run(w,
+                QUIET(.command = COMMAND("here"), .working_directory = w->dir,
+                        .environment = ENVIRONMENT("PATH=/nowhere:")),
+                6 << 8);
+        assert_run(w, QUIET(.command = COMMAND("./here"), .working_directory = w->dir), 6 << 8);
+        free(p);
+        free(path);
+
+        /* The name stays as it was given. */
+        {
+                char *output = world_path(w, "output"), *text;
+
+                assert_run(w,
+                        REQUEST(.command = COMMAND("sh", "-c", "tr '\\0' ' ' </proc/$$/cmdline"),
+                                .output = LAUNCH_OUTPUT_FILE, .output_path = output),
+                        0);
+                text = world_read(w, "output");
+                assert_string_equal(text, "sh -c tr '\\0' ' ' </proc/$$/cmdline ");
+                free(text);
+                free(output);
+        }
+}
+
+static void test_arguments(void **state) {
+        World *w = *state;
+        char *big = malloc(200000);
+
+        memset(big, 'x', 199999);
+        big[199999] = '\0';
+        (void) assert_fails(w, QUIET(.command = COMMAND("/bin/true", big)), LAUNCH_STAGE_EXEC, -E2BIG);
+        free(big);
+        assert_run(w,
+                QUIET(.command = COMMAND("/bin/sh", "-c",
+                              "[ $# = 3 ] && [ \"$1\" = '' ] && [ \"$2\" = 'a  b' ] && [ \"$3\" = '*' ]",
+                              "sh", "", "a  b", "*")),
+                0);
+}
+
+/* The request itself */
+
+static void assert_request_fails(
+        World *w, const void *data, size_t size, const int *fds, size_t n_fds, int error) {
+        Role role = role_fork(w, 0);
+        struct keeper_exited e;
+
+        assert_int_equal(socket_send(role.gate, data, size, fds, n_fds), 0);
+        role_listen(&role);
+        assert_int_equal(role.n_reports, 1);
+        assert_int_equal(role.reports[0].stage, LAUNCH_STAGE_REQUEST);
+        assert_int_equal(role.reports[0].error, error);
+        e = role_end(w, &role);
+        assert_int_equal(e.execed, 0);
+        assert_int_equal(e.exit.wait_status, 255 << 8);
+}
+
+static void test_request(void **state) {
+        const struct gate_open good = { GATE_MAGIC, LAUNCH_REQUEST_VERSION },
+                               magic = { 1, LAUNCH_REQUEST_VERSION },
+                               version = { GATE_MAGIC, LAUNCH_REQUEST_VERSION + 1 };
+        World *w = *state;
+        autofd fd = launch_request_write(QUIET(.command = COMMAND("/bin/true"))),
+               garbage = memfd_new_sealed("x", "xyz", 3);
+        const int two[] = { fd, fd };
+
+        assert_request_fails(w, &good, sizeof(good), NULL, 0, -EBADMSG);
+        assert_request_fails(w, &good, sizeof(good), two, 2, -EMSGSIZE);
+        assert_request_fails(w, &good, sizeof(good) - 1, &fd, 1, -EBADMSG);
+        assert_request_fails(w, &(struct gate_open[2]){ good, good }, 2 * sizeof(good), &fd, 1, -EMSGSIZE);
+        assert_request_fails(w, &magic, sizeof(magic), &fd, 1, -EBADMSG);
+        assert_request_fails(w, &version, sizeof(version), &fd, 1, -EPROTONOSUPPORT);
+        assert_request_fails(w, &good, sizeof(good), &garbage, 1, -EBADMSG);
+        assert_request_fails(w, &good, sizeof(good), &w->node, 1, -EBADMSG);
+}
+
+/* Texts */
+
+static bool is_utf8(const char *s) {
+        const unsigned char *c = (const unsigned char *) s;
+
+        while (*c) {
+                size_t n = *c < 0x80 ? 1 : *c < 0xc2 ? 0 : *c < 0xe0 ? 2 : *c < 0xf0 ? 3 : *c < 0xf5 ? 4 : 0;
+
+                if (n == 0)
+                        return false;
+                for (size_t i = 1; i < n; i++)
+                        if ((c[i] & 0xc0) != 0x80)
+                                return false;
+                c += n;
+        }
+        return true;
+}
+
+static void test_quote(void **state) {
+        static const struct {
+                const char *in, *out;
+        } cases[] = {
+                { "", "\"\"" },
+                { "/x/y", "\"/x/y\"" },
+                { "grün …", "\"grün …\"" },
+                { "a\nb\t\x7f\x1b[0m", "\"a?b???[0m\"" },
+                { "\xff\xfe", "\"??\"" },
+                { "a\xc3", "\"a?\"" },
+                { "\xc0\xaf", "\"??\"" },           /* overlong */
+                { "\xed\xa0\x80", "\"???\"" },      /* a surrogate */
+                { "\xf4\x90\x80\x80", "\"????\"" }, /* beyond */
+                { "\xf0\x9f\x94\xad", "\"\xf0\x9f\x94\xad\"" },
+        };
+        char in[4096];
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                assert_string_equal(QUOTED(cases[i].in), cases[i].out);
+
+        /* Of every length, with characters of every width across the places where it is cut. */
+        for (size_t width = 1; width <= 4; width++)
+                for (size_t offset = 0; offset < width; offset++)
+                        for (size_t n = 0; n < 600; n++) {
+                                static const char *const characters[] = { NULL, "x", "ü", "…",
+                                        "\xf0\x9f\x94\xad" };
+                                size_t size = 0;
+                                const char *out;
+
+                                memset(in, 'b', offset);
+                                size = offset;
+                                for (size_t i = 0; i < n; i++) {
+                                        memcpy(in + size, characters[width], width);
+                                        size += width;
+                                }
+                                in[size++] = 'e';
+                                in[size] = '\0';
+                                out = QUOTED(in);
+                                assert_true(strlen(out) < QUOTED_MAX);
+                                assert_true(is_utf8(out));
+                                assert_null(strchr(out, '?'));
+                                assert_string_equal(out + strlen(out) - 2, "e\"");
+                                if (size <= QUOTED_MAX - 6) {
+                                        assert_int_equal(strlen(out), size + 2);
+                                        assert_memory_equal(out + 1, in, size);
+                                } else
+                                        assert_non_null(strstr(out, "…"));
+                        }
+}
+
+/* A path as long as they come: the reason is still there. */
+static void test_long_names(void **state) {
+        World *w = *state;
+        char path[4000], *text;
+
+        for (size_t i = 0; i < sizeof(path) - 1; i++)
+                path[i] = i % 100 == 0 ? '/' : 'x';
+        path[sizeof(path) - 1] = '\0';
+        text = assert_fails(w, QUIET(.command = COMMAND(path)), LAUNCH_STAGE_EXEC, -ENOENT);
+        assert_string_equal(
+                text + strlen(text) - strlen(": No such file or directory"), ": No such file or directory");
+        text = assert_fails(w, QUIET(.command = SHELL("true"), .working_directory = path, .user = "alice"),
+                LAUNCH_STAGE_DIRECTORY, -ENOENT);
+        assert_non_null(strstr(text, "as user \"alice\": No such file"));
+}
+
+int main(void) {
+#define CONNECTED(f) cmocka_unit_test_setup_teardown(f, setup_connected, world_teardown)
+#define ALONE(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
+        const struct CMUnitTest tests[] = {
+                ALONE(test_defaults),
+                CONNECTED(test_environment),
+                cmocka_unit_test(test_environment_order),
+                CONNECTED(test_users),
+                CONNECTED(test_users_fail),
+                ALONE(test_unprivileged),
+                CONNECTED(test_deathsig),
+                CONNECTED(test_stdin),
+                CONNECTED(test_stdin_epipe),
+                CONNECTED(test_no_dev_null),
+                CONNECTED(test_output_file),
+                CONNECTED(test_output_fails),
+                CONNECTED(test_output_fifo),
+                CONNECTED(test_output_tty),
+                CONNECTED(test_journal),
+                CONNECTED(test_no_journal),
+                CONNECTED(test_hung_journal),
+                CONNECTED(test_limits),
+                CONNECTED(test_directory),
+                CONNECTED(test_no_memory),
+                CONNECTED(test_exec_fails),
+                CONNECTED(test_search),
+                CONNECTED(test_arguments),
+                CONNECTED(test_request),
+                cmocka_unit_test(test_quote),
+                CONNECTED(test_long_names),
+        };
+
+        return cmocka_run_group_tests(tests, world_group_setup, NULL);
+}

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* How the keeper is started, who may connect to it, and what it makes of what it is sent. */
+
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "keeper-world.h"
+
+#include "base/fd-util.h"
+#include "base/pidref.h"
+
+static int setup_connected(void **state) {
+        int r = world_setup(state);
+
+        if (r >= 0)
+                world_start(*state, &(struct start){ 0 });
+        return r;
+}
+
+/* Connections */
+
+static void test_second_node(void **state) {
+        World *w = *state;
+
+        for (int i = 0; i < 3; i++) {
+                autofd second = node_connect(w);
+                Packet p;
+
+                assert_true(second >= 0);
+                node_hello(second, 1, 1, &p);
+                assert_int_equal(p.welcome.error, -EBUSY);
+                assert_int_equal(p.welcome.version, 0);
+        }
+
+        /* The first is none the worse for it. */
+        assert_int_equal(world_request(w, KEEPER_REAP, 4711), -ENOENT);
+
+        /* Its successor comes in at once, even before the keeper has seen the first go. */
+        for (int i = 0; i < 200; i++) {
+                world_disconnect(w);
+                assert_int_equal(world_connect(w), 0);
+        }
+}
+
+static void test_other_user(void **state) {
+        World *w = *state;
+        int status;
+        pid_t pid;
+
+        w->noisy = true;
+        assert_int_equal(chmod(w->socket, 0666), 0);
+        world_disconnect(w);
+        pid = fork();
+        if (pid == 0) {
+                const struct keeper_hello m = { { .type = KEEPER_HELLO }, 1, 1 };
+                char buffer[64];
+                int fd;
+
+                if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
+                        setresuid(NOBODY, NOBODY, NOBODY) < 0)
+                        _exit(1);
+                fd = node_connect(w);
+                if (fd < 0)
+                        _exit(2);
+                (void) send(fd, &m, sizeof(m), MSG_NOSIGNAL);
+                _exit(recv(fd, buffer, sizeof(buffer), 0) <= 0 ? 0 : 3);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+        (void) world_connect(w);
+
+        /* And the mode of the socket it made itself would not have let anybody come so far. */
+        assert_int_equal(chmod(w->socket, 0600), 0);
+}
+
+static void test_socket_mode(void **state) {
+        World *w = *state;
+        struct stat st;
+
+        assert_int_equal(stat(w->socket, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+static void assert_closed(int fd) {
+        int fds[3];
+        size_t n_fds;
+        Packet p;
+
+        assert_int_equal(node_receive(fd, &p, fds, &n_fds), 0);
+}
+
+static void test_versions(void **state) {
+        World *w = *state;
+        Packet p;
+
+        node_hello(w->node, 0, 5, &p);
+        assert_int_equal(p.welcome.error, 0);
+        assert_int_equal(p.welcome.version, KEEPER_PROTOCOL_VERSION);
+
+        node_hello(w->node, KEEPER_PROTOCOL_VERSION + 1, KEEPER_PROTOCOL_VERSION + 2, &p);
+        assert_int_equal(p.welcome.error, -EPROTONOSUPPORT);
+        assert_int_equal(p.welcome.version, 0);
+        assert_int_equal(p.welcome.n_children, 0);
+        node_hello(w->node, 0, KEEPER_PROTOCOL_VERSION_MIN - 1, &p);
+        assert_int_equal(p.welcome.error, -EPROTONOSUPPORT);
+
+        /* What an upgrade needs goes on working, nothing else does. */
+        assert_int_equal(world_request(w, KEEPER_REEXEC, 0), -EOPNOTSUPP);
+        w->noisy = true;
+        node_send(w->node, &(struct keeper_header){ .type = KEEPER_REAP, .child = 1 },
+                sizeof(struct keeper_header));
+        assert_closed(w->node);
+}
+
+static void test_unknown_request(void **state) {
+        World *w = *state;
+
+        assert_int_equal(world_request(w, 4711, 12), -EOPNOTSUPP);
+        assert_int_equal(world_request(w, 0, 0), -EOPNOTSUPP);
+        assert_int_equal(world_request(w, KEEPER_DONE, 0), -EOPNOTSUPP);
+        assert_int_equal(world_request(w, KEEPER_REEXEC, 0), -EOPNOTSUPP);
+}
+
+/* Each ends the connection, and nothing else. */
+static void test_malformed(void **state) {
+        World *w = *state;
+        const struct keeper_fork good_fork = { .header = { .type = KEEPER_FORK, .child = 4711 },
+                .role = "cam" };
+        const struct keeper_kill_cgroup long_path = { .header = { .type = KEEPER_KILL_CGROUP } };
+        struct keeper_fork fork_m;
+        struct {
+                struct keeper_kill_cgroup m;
+                char more[8];
+        } kill_m = { .m.header.type = KEEPER_KILL_CGROUP };
+        static char big[KEEPER_PACKET_MAX + 1] = { KEEPER_SIGNAL };
+        const struct {
+                const void *data;
+                size_t size;
+        } packets[] = {
+                { "x", 1 },
+                { &(struct keeper_header){ .type = KEEPER_REAP }, sizeof(struct keeper_header) - 1 },
+                { &(struct keeper_header){ .type = KEEPER_REAP, .reserved = 1 },
+                        sizeof(struct keeper_header) },
+                { &(struct keeper_signal){ .header.type = KEEPER_REAP }, sizeof(struct keeper_signal) },
+                { &(struct keeper_header){ .type = KEEPER_SIGNAL }, sizeof(struct keeper_header) },
+                { &(struct keeper_header){ .type = KEEPER_HELLO }, sizeof(struct keeper_header) },
+                { &(struct keeper_signal){ .header.type = KEEPER_CLOSE_STDIN },
+                        sizeof(struct keeper_signal) },
+                { &good_fork, sizeof(good_fork) - 1 },
+                { &(struct keeper_header){ .type = KEEPER_KILL_CGROUP }, sizeof(struct keeper_header) },
+                { &kill_m, sizeof(kill_m.m.header) + 3 }, /* no NUL: see below */
+                { &kill_m, sizeof(kill_m) },
+                { big, sizeof(big) },
+        };
+
+        w->noisy = true;
+        memset(kill_m.m.path, 'x', sizeof(kill_m.m.path));
+        for (size_t i = 0; i < ELEMENTSOF(packets); i++) {
+                node_send(w->node, packets[i].data, packets[i].size);
+                assert_closed(w->node);
+                world_disconnect(w);
+                assert_int_equal(world_connect(w), 0);
+        }
+
+        for (int i = 0; i < 4; i++) {
+                fork_m = good_fork;
+                switch (i) {
+                case 0:
+                        fork_m.header.child = 0;
+                        break;
+                case 1:
+                        memset(fork_m.role, 'x', sizeof(fork_m.role));
+                        break;
+                case 2:
+                        (void) snprintf(fork_m.role, sizeof(fork_m.role), "a/b");
+                        break;
+                default:
+                        fork_m.role[0] = '\0';
+                }
+                node_send(w->node, &fork_m, sizeof(fork_m));
+                assert_closed(w->node);
+                world_disconnect(w);
+                assert_int_equal(world_connect(w), 0);
+        }
+
+        /* Descriptors that nobody asked for. */
+        assert_int_equal(socket_send(w->node, &good_fork, sizeof(good_fork), &w->node, 1), 0);
+        assert_closed(w->node);
+        world_disconnect(w);
+
+        /* Anything before HELLO. */
+        w->node = node_connect(w);
+        node_send(w->node, &good_fork, sizeof(good_fork));
+        assert_closed(w->node);
+        world_disconnect(w);
+        assert_int_equal(world_connect(w), 0);
+
+        /* An empty path is well formed, and no cgroup. */
+        node_send(w->node, &long_path, sizeof(long_path.header) + 1);
+        {
+                int fds[3];
+                Packet p;
+
+                (void) world_receive(w, KEEPER_DONE, 0, &p, fds);
+                assert_int_equal(p.done.request, KEEPER_KILL_CGROUP);
+                assert_int_equal(p.done.error, -EINVAL);
+        }
+}
+
+/* Starting */
+
+static void test_inherited_socket(void **state) {
+        World *w = *state;
+
+        world_start(w, &(struct start){ .inherit = true });
+        assert_run(w, QUIET(.command = SHELL("[ -z \"$LISTEN_FDS$LISTEN_PID\" ]")), 0);
+}
+
+static int notify_fd = -EBADF;
+
+static void set_notify(World *w) {
+        char *path = world_path(w, "notify");
+
+        (void) setenv("NOTIFY_SOCKET", path, 1);
+}
+
+static void test_notify(void **state) {
+        World *w = *state;
+        struct sockaddr_un a = { .sun_family = AF_UNIX };
+        char buffer[64] = { 0 };
+
+        (void) snprintf(a.sun_path, sizeof(a.sun_path), "%s/notify", w->dir);
+        notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(bind(notify_fd, (struct sockaddr *) &a, sizeof(a)), 0);
+        world_start(w, &(struct start){ .before_exec = set_notify });
+        assert_int_equal(recv(notify_fd, buffer, sizeof(buffer), MSG_DONTWAIT), strlen("READY=1"));
+        assert_string_equal(buffer, "READY=1");
+        notify_fd = fd_close(notify_fd);
+}
+
+static void close_streams(World *w) {
+        (void) close(0);
+        (void) close(1);
+        (void) close(2);
+}
+
+/* Without standard streams its sockets would take their numbers, and a child would lose its gate to them. */
+static void test_no_streams(void **state) {
+        World *w = *state;
+
+        world_start(w, &(struct start){ .before_exec = close_streams });
+        assert_run(w, QUIET(.command = SHELL("exit 6")), 6 << 8);
+}
+
+static void odd_signals(World *w) {
+        sigset_t all;
+
+        /* Ignored SIGCHLD would reap the children behind its back. */
+        (void) signal(SIGCHLD, SIG_IGN);
+        (void) signal(SIGTERM, SIG_IGN);
+        (void) signal(SIGUSR1, SIG_IGN);
+        sigfillset(&all);
+        (void) sigprocmask(SIG_SETMASK, &all, NULL);
+}
+
+static void test_odd_signals(void **state) {
+        static char script[] = "grep -qE '^SigBlk:[[:space:]]0000000000000000' /proc/self/status && "
+                               "grep -qE '^SigIgn:[[:space:]]0000000000000000' /proc/self/status && exit 8";
+        World *w = *state;
+
+        world_start(w, &(struct start){ .before_exec = odd_signals });
+        assert_run(w, QUIET(.command = SHELL(script)), 8 << 8);
+        world_check(w);
+        assert_int_equal(kill(w->keeper, SIGKILL), 0); /* SIGTERM it was told to ignore */
+        assert_int_equal(waitpid(w->keeper, NULL, 0), w->keeper);
+        w->keeper = 0;
+}
+
+/* The loss of its terminal or of stderr is no reason to go. */
+static void test_survives(void **state) {
+        World *w = *state;
+
+        assert_int_equal(kill(w->keeper, SIGHUP), 0);
+        assert_int_equal(kill(w->keeper, SIGPIPE), 0);
+        assert_run(w, QUIET(.command = COMMAND("/bin/true")), 0);
+}
+
+static int run_keeper(char *const arguments[], char **ret_output) {
+        int p[2], status;
+        ssize_t n, size = 0;
+        static char output[4096];
+        pid_t pid;
+
+        assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+        pid = fork();
+        if (pid == 0) {
+                if (dup2(p[1], 1) < 0 || dup2(p[1], 2) < 0)
+                        _exit(126);
+                (void) unsetenv("LISTEN_FDS");
+                (void) execv(getenv("ARCHITECT_KEEPER"), arguments);
+                _exit(127);
+        }
+        (void) fd_close(p[1]);
+        while ((n = read(p[0], output + size, sizeof(output) - 1 - (size_t) size)) > 0)
+                size += n;
+        output[size] = '\0';
+        (void) fd_close(p[0]);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        *ret_output = output;
+        return WEXITSTATUS(status);
+}
+
+static void test_command_line(void **state) {
+        World *w = *state;
+        char *output, *option;
+
+        assert_int_equal(run_keeper(COMMAND("k", "--version"), &output), 0);
+        assert_int_equal(strncmp(output, "architect-keeper ", 17), 0);
+        assert_int_equal(run_keeper(COMMAND("k", "--help"), &output), 0);
+        assert_non_null(strstr(output, "--instance=NAME"));
+        assert_int_equal(run_keeper(COMMAND("k", "--instance=a-b"), &output), 1);
+        assert_non_null(strstr(output, "a-b"));
+        assert_int_equal(run_keeper(COMMAND("k", "--no-such-option"), &output), 1);
+        assert_int_equal(run_keeper(COMMAND("k", "argument"), &output), 1);
+        assert_int_equal(run_keeper(COMMAND("k"), &output), 1);
+        assert_non_null(strstr(output, "architect-keeper.socket"));
+
+        /* The socket of one that lives is not taken from it… */
+        assert_true(asprintf(&option, "--socket=%s", w->socket) > 0);
+        assert_int_equal(run_keeper(COMMAND("k", option), &output), 1);
+        assert_non_null(strstr(output, "Address already in use"));
+        free(option);
+        assert_run(w, QUIET(.command = COMMAND("/bin/true")), 0);
+
+        /* …but what a dead one has left is no obstacle. */
+        world_disconnect(w);
+        world_stop(w);
+        world_start(w, &(struct start){ 0 });
+        assert_run(w, QUIET(.command = COMMAND("/bin/true")), 0);
+
+        /* A file that is something else stays what it is. */
+        world_disconnect(w);
+        world_stop(w);
+        assert_int_equal(unlink(w->socket), 0);
+        assert_int_equal(mknod(w->socket, S_IFREG | 0600, 0), 0);
+        assert_true(asprintf(&option, "--socket=%s", w->socket) > 0);
+        assert_int_equal(run_keeper(COMMAND("k", option), &output), 1);
+        assert_int_equal(access(w->socket, F_OK), 0);
+        free(option);
+}
+
+int main(void) {
+#define CONNECTED(f) cmocka_unit_test_setup_teardown(f, setup_connected, world_teardown)
+#define ALONE(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
+        const struct CMUnitTest tests[] = {
+                CONNECTED(test_second_node),
+                CONNECTED(test_other_user),
+                CONNECTED(test_socket_mode),
+                CONNECTED(test_versions),
+                CONNECTED(test_unknown_request),
+                CONNECTED(test_malformed),
+                ALONE(test_inherited_socket),
+                ALONE(test_notify),
+                ALONE(test_no_streams),
+                ALONE(test_odd_signals),
+                CONNECTED(test_survives),
+                CONNECTED(test_command_line),
+        };
+
+        return cmocka_run_group_tests(tests, world_group_setup, NULL);
+}

@@ -1,0 +1,588 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What is saved of a role, and what its reader makes of it; the files on disk. */
+
+#include "test-world.h"
+
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "base/pidref.h"
+#include "node/role-state.h"
+
+typedef struct Fixture {
+        TestWorld *world;
+        char *path;
+        int dir_fd;
+        RoleStore store;
+} Fixture;
+
+static int setup(void **state) {
+        Fixture *f = g_new0(Fixture, 1);
+
+        test_world_setup((void **) &f->world);
+        f->path = g_dir_make_tmp("test-state-XXXXXX", NULL);
+        assert_non_null(f->path);
+        f->dir_fd = open(f->path, O_DIRECTORY | O_CLOEXEC);
+        assert_return_code(f->dir_fd, errno);
+        assert_return_code(role_store_open(f->dir_fd, &f->store), 0);
+        *state = f;
+        return 0;
+}
+
+static void empty_directory(int dir_fd, const char *name) {
+        g_autofree char *path = g_strdup_printf("/proc/self/fd/%d/%s", dir_fd, name);
+        g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+        const char *file;
+
+        assert_non_null(dir);
+        while ((file = g_dir_read_name(dir))) {
+                g_autofree char *victim = g_build_filename(path, file, NULL);
+                assert_return_code(unlink(victim), errno);
+        }
+        assert_return_code(unlinkat(dir_fd, name, AT_REMOVEDIR), errno);
+}
+
+static int teardown(void **state) {
+        Fixture *f = *state;
+        void *world = f->world;
+
+        f->world->node = node_free(f->world->node); /* before its files */
+        role_store_close(&f->store);
+        empty_directory(f->dir_fd, ROLE_STATE_DIRECTORY);
+        empty_directory(f->dir_fd, ROLE_PREVIOUS_DIRECTORY);
+        (void) fd_close(f->dir_fd);
+        assert_return_code(g_rmdir(f->path), errno);
+        g_free(f->path);
+        g_free(f);
+        return test_world_teardown(&world);
+}
+
+static RoleSpec *full_spec(void) {
+        RoleSpec *spec = role_spec_new();
+        char *command[] = { "/bin/sh", "-c", "echo \"a\tb\"\n# no comment\nX=1\\", "", "\xff\xc3\xa4\x01", NULL };
+
+        assert_return_code(role_spec_set_command(spec, command, NULL), 0);
+        assert_return_code(role_spec_add_environment(spec, "PATH", "/bin:/usr/bin", NULL), 0);
+        assert_return_code(role_spec_add_environment(spec, "EMPTY", "", NULL), 0);
+        assert_return_code(role_spec_add_environment(spec, "LINES_", "1\n2=\\n", NULL), 0);
+        assert_return_code(role_spec_set_working_directory(spec, "/a b/\n", NULL), 0);
+        assert_return_code(role_spec_set_user(spec, "daemon", NULL), 0);
+        assert_return_code(role_spec_set_group(spec, "12", NULL), 0);
+        assert_return_code(role_spec_set_stdin(spec, "null", NULL), 0);
+        assert_return_code(role_spec_set_output(spec, "append:/log:1", NULL), 0);
+        assert_return_code(role_spec_set_stop_to(spec, "main", NULL), 0);
+        assert_return_code(role_spec_add_limit(spec, "nofile", 1024, NULL), 0);
+        assert_return_code(role_spec_add_limit(spec, "core", UINT64_MAX, NULL), 0);
+        spec->stop_signal = SIGINT;
+        spec->stop_timeout_usec = USEC_INFINITY;
+        spec->nice_set = true;
+        spec->nice = -20;
+        spec->remove = true;
+        spec->memory_max = UINT64_MAX - 1;
+        spec->tasks_max = 7;
+        spec->cpu_quota = 250;
+        return spec;
+}
+
+static Role *full_role(TestWorld *w) {
+        Role *role = role_new(w->node, "a-1.b_", full_spec());
+
+        assert_return_code(sd_id128_randomize(&role->invocation), 0);
+        role->state = ROLE_ENDED;
+        role->phase = ROLE_PHASE_OPEN;
+        role->owner = (Caller){ .known = true, .uid = 4294967294U, .pid = 12, .unit = g_strdup("a\\x2d.service") };
+        role->child = 77;
+        role->main_pid = 4242;
+        role->main_start_time = UINT64_MAX;
+        role->slice = node_slice_take(w->node);
+        role->cgroup = g_strdup("/architect.slice/x");
+        role->start_realtime_usec = 1;
+        role->start_monotonic_usec = 2;
+        role->started_sequence = 3;
+        role->exited_sequence = 4;
+        role->cause_known = true;
+        role->cause = ROLE_CAUSE_OOM;
+        role->cause_caller = (Caller){ .known = true, .uid = 0, .pid = 1 };
+        role->stop_step = STOP_STEP_KILLED;
+        role->stop_asked_all = true;
+        role->stop_deadline = 123456;
+        role->exit = (RoleExit){ EXIT_CODE_DUMPED, 11, 5, 6, true, 7, 8, 9, true, true, 10, 11 };
+        return role;
+}
+
+static void assert_same_caller(const Caller *a, const Caller *b) {
+        assert_int_equal(a->known, b->known);
+        assert_int_equal(a->uid, b->uid);
+        assert_int_equal(a->pid, b->pid);
+        assert_true(g_strcmp0(a->unit, b->unit) == 0);
+}
+
+static void assert_same_spec(const RoleSpec *a, const RoleSpec *b) {
+        assert_true(g_strv_equal((const char *const *) a->command, (const char *const *) b->command));
+        assert_true(g_strv_equal((const char *const *) a->environment, (const char *const *) b->environment));
+        assert_string_equal(a->working_directory, b->working_directory);
+        assert_string_equal(a->user, b->user);
+        assert_string_equal(a->group, b->group);
+        assert_int_equal(a->stdin_kind, b->stdin_kind);
+        assert_int_equal(a->output, b->output);
+        assert_string_equal(a->output_path, b->output_path);
+        assert_int_equal(a->stop_signal, b->stop_signal);
+        assert_int_equal(a->stop_to, b->stop_to);
+        assert_true(a->stop_timeout_usec == b->stop_timeout_usec);
+        assert_int_equal(a->nice_set, b->nice_set);
+        assert_int_equal(a->nice, b->nice);
+        assert_true(a->limits_set == b->limits_set);
+        assert_memory_equal(a->limits, b->limits, sizeof(a->limits));
+        assert_int_equal(a->remove, b->remove);
+        assert_true(a->memory_max == b->memory_max);
+        assert_true(a->tasks_max == b->tasks_max);
+        assert_true(a->cpu_quota == b->cpu_quota);
+}
+
+/* Compiles with a warning, or fails, when a member comes and nobody thinks of its place in the file. */
+static void test_every_field(void **state) {
+        Fixture *f = *state;
+        g_autoptr(Role) a = full_role(f->world), b = NULL;
+        g_autofree char *text = role_state_format(a);
+
+        assert_return_code(role_state_parse(f->world->node, a->name, text, &b), 0);
+        assert_string_equal(a->name, b->name);
+        assert_string_equal(a->scope, b->scope);
+        assert_int_equal(a->slice, b->slice);
+        assert_same_spec(a->spec, b->spec);
+        assert_same_caller(&a->owner, &b->owner);
+        assert_true(sd_id128_equal(a->invocation, b->invocation));
+        assert_int_equal(a->state, b->state);
+        assert_int_equal(a->phase, b->phase);
+        assert_true(a->child == b->child);
+        assert_int_equal(a->main_pid, b->main_pid);
+        assert_true(a->main_start_time == b->main_start_time);
+        assert_true(b->main_exited);
+        assert_string_equal(a->cgroup, b->cgroup);
+        assert_int_equal(a->start_realtime_usec, b->start_realtime_usec);
+        assert_int_equal(a->start_monotonic_usec, b->start_monotonic_usec);
+        assert_int_equal(a->started_sequence, b->started_sequence);
+        assert_int_equal(a->exited_sequence, b->exited_sequence);
+        assert_int_equal(a->cause_known, b->cause_known);
+        assert_int_equal(a->cause, b->cause);
+        assert_same_caller(&a->cause_caller, &b->cause_caller);
+        assert_int_equal(a->stop_step, b->stop_step);
+        assert_int_equal(a->stop_asked_all, b->stop_asked_all);
+        assert_true(a->stop_deadline == b->stop_deadline);
+        assert_int_equal(a->swept, b->swept);
+        assert_int_equal(a->exit.code, b->exit.code);
+        assert_int_equal(a->exit.status, b->exit.status);
+        assert_int_equal(a->exit.realtime_usec, b->exit.realtime_usec);
+        assert_int_equal(a->exit.monotonic_usec, b->exit.monotonic_usec);
+        assert_int_equal(a->exit.usage_known, b->exit.usage_known);
+        assert_int_equal(a->exit.cpu_user_usec, b->exit.cpu_user_usec);
+        assert_int_equal(a->exit.cpu_system_usec, b->exit.cpu_system_usec);
+        assert_int_equal(a->exit.maxrss_bytes, b->exit.maxrss_bytes);
+        assert_int_equal(a->exit.oom_known, b->exit.oom_known);
+        assert_int_equal(a->exit.oom, b->exit.oom);
+        assert_int_equal(a->exit.scope_cpu_usec, b->exit.scope_cpu_usec);
+        assert_int_equal(a->exit.scope_memory_peak, b->exit.scope_memory_peak);
+        assert_null(b->unknown_fields);
+
+        g_autofree char *again = role_state_format(b);
+        assert_string_equal(text, again);
+}
+
+static void test_every_state(void **state) {
+        Fixture *f = *state;
+
+        for (int s = 0; s < _ROLE_STATE_MAX; s++)
+                for (int p = 0; p < _ROLE_PHASE_MAX; p++)
+                        for (int step = 0; step < _STOP_STEP_MAX; step++) {
+                                g_autoptr(Role) a = role_new(f->world->node, "cam", test_spec()), b = NULL;
+
+                                a->state = (RoleState) s;
+                                a->phase = (RolePhase) p;
+                                a->stop_step = (StopStep) step;
+                                assert_return_code(sd_id128_randomize(&a->invocation), 0);
+                                g_autofree char *text = role_state_format(a);
+                                assert_return_code(role_state_parse(f->world->node, "cam", text, &b), 0);
+                                assert_int_equal(b->state, s);
+                                assert_int_equal(b->phase, p);
+                                assert_int_equal(b->stop_step, step);
+                                assert_int_equal(b->main_exited, s == ROLE_ENDED);
+                                assert_false(b->owner.known);
+                                assert_false(b->cause_known);
+                                assert_false(b->spec->nice_set);
+                                assert_true(b->stop_deadline == USEC_INFINITY);
+                                assert_int_equal(b->slice, -1);
+                        }
+}
+
+/* The shortest there can be, and what is appended to it. */
+#define MINIMUM \
+        "VERSION=1\nCOMMAND=/bin/true\nINVOCATION=0123456789abcdef0123456789abcdef\nSTATE=ended\nSWEPT=1\n" \
+        "EXIT_CODE=exited\nEXIT_STATUS=3\n"
+
+static void test_unknown_fields(void **state) {
+        Fixture *f = *state;
+        static const char *const lines[] = { "TERMINAL=a b\\n=c", "NEWER=1", "NEWER=2", "=", "TERMINAL_=\\377", "Z" "=" };
+        g_autoptr(GString) text = g_string_new("# comment\n\n" MINIMUM);
+        g_autoptr(Role) a = NULL, b = NULL;
+
+        for (size_t i = 0; i < ELEMENTSOF(lines); i++)
+                g_string_append_printf(text, "%s\n", lines[i]);
+        assert_return_code(role_state_parse(f->world->node, "cam", text->str, &a), 0);
+        g_autofree char *saved = role_state_format(a);
+        for (size_t i = 0; i < ELEMENTSOF(lines); i++) {
+                g_autofree char *line = g_strdup_printf("\n%s\n", lines[i]);
+                assert_contains(saved, line);
+        }
+        /* Those of one name stay in their order. */
+        assert_true(strstr(saved, "NEWER=1") < strstr(saved, "NEWER=2"));
+
+        assert_return_code(role_state_parse(f->world->node, "cam", saved, &b), 0);
+        g_autofree char *again = role_state_format(b);
+        assert_string_equal(saved, again);
+}
+
+static void test_future_version(void **state) {
+        Fixture *f = *state;
+        g_autoptr(Role) role = NULL;
+        g_auto(GStrv) parts = g_strsplit(MINIMUM, "VERSION=1", 2);
+        g_autofree char *text = g_strconcat("VERSION=4711", parts[1], "SOMETHING=new\n", NULL);
+
+        assert_return_code(role_state_parse(f->world->node, "cam", text, &role), 0);
+        assert_int_equal(role->exit.status, 3);
+        assert_int_equal(role->unknown_fields->len, 1);
+        assert_string_equal(g_ptr_array_index(role->unknown_fields, 0), "SOMETHING=new");
+}
+
+static void test_damaged(void **state) {
+        Fixture *f = *state;
+        static const char *const bad[] = {
+                "",
+                "VERSION=1\n",
+                "VERSION=0\nCOMMAND=x\n",
+                "VERSION=x\nCOMMAND=x\nINVOCATION=0123456789abcdef0123456789abcdef\n",
+                "COMMAND=/bin/true\nINVOCATION=0123456789abcdef0123456789abcdef\nSTATE=ended\n", /* no version */
+                MINIMUM "garbage\n",
+                MINIMUM "STATE=running\n", /* twice */
+                MINIMUM "PHASE=nowhere\n",
+                MINIMUM "CHILD=-1\n",
+                MINIMUM "CHILD=1x\n",
+                MINIMUM "CHILD=\n",
+                MINIMUM "CHILD=18446744073709551616\n",
+                MINIMUM "SLICE=99999999999\n",
+                MINIMUM "STDIN=pty9\n",
+                MINIMUM "OUTPUT=file:relative\n",
+                MINIMUM "LIMIT=nofile\n",
+                MINIMUM "LIMIT=nofile:x\n",
+                MINIMUM "LIMIT=nosuch:1\n",
+                MINIMUM "LIMIT=core:1\nLIMIT=core:2\n",
+                MINIMUM "CAUSE=whim\n",
+                MINIMUM "STOP_STEP=sideways\n",
+                MINIMUM "STOP_TO=both\n",
+                MINIMUM "NICE=low\n",
+                MINIMUM "OWNER_UID=root\n",
+                MINIMUM "OWNER_UID=4294967296\n",
+                MINIMUM "OWNER_PID=4294967295\n",
+                MINIMUM "MAIN_PID=4294967295\n",
+                MINIMUM "MAIN_PID=2147483648\n",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                Role *role = NULL;
+
+                if (role_state_parse(f->world->node, "cam", bad[i], &role) != -EBADMSG)
+                        fail_msg("was accepted: %s", bad[i]);
+                assert_null(role);
+        }
+        Role *role = NULL;
+        assert_int_equal(role_state_parse(f->world->node, "not/a/name", MINIMUM, &role), -EINVAL);
+        assert_null(role);
+}
+
+/* Cut anywhere, it is either read or refused: nothing leaks and nothing is touched beyond its end. */
+static void test_truncated(void **state) {
+        Fixture *f = *state;
+        g_autoptr(Role) full = full_role(f->world);
+        g_autofree char *text = role_state_format(full);
+        unsigned n_good = 0;
+
+        for (size_t n = strlen(text); n > 0; n--) {
+                g_autoptr(Role) role = NULL;
+
+                text[n - 1] = '\0';
+                int r = role_state_parse(f->world->node, "cam", text, &role);
+                if (r >= 0)
+                        n_good++;
+                else
+                        assert_int_equal(r, -EBADMSG);
+        }
+        assert_true(n_good > 0);
+        assert_true(n_good < 1000);
+}
+
+static void test_after_reboot(void **state) {
+        Fixture *f = *state;
+        g_autoptr(Role) a = full_role(f->world), b = NULL;
+        g_autofree char *text = role_state_format(a);
+        char boot_id[33];
+
+        assert_return_code(boot_id_read(boot_id), 0);
+        char *p = strstr(text, boot_id);
+        assert_non_null(p);
+        p[0] = p[0] == '0' ? '1' : '0';
+        assert_return_code(role_state_parse(f->world->node, a->name, text, &b), 0);
+        assert_int_equal(b->main_pid, 0);
+        assert_null(b->cgroup);
+        assert_int_equal(b->slice, -1);
+        assert_int_equal(b->exit.status, a->exit.status);
+}
+
+static bool exists(Fixture *f, const char *path) {
+        struct stat st;
+
+        return fstatat(f->dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void put_file(Fixture *f, const char *path, const char *text) {
+        autofd fd = openat(f->dir_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+        assert_return_code(fd, errno);
+        assert_int_equal(write(fd, text, strlen(text)), (ssize_t) strlen(text));
+}
+
+static void save(Fixture *f, const char *name, RoleState state, uint64_t exited_sequence) {
+        g_autoptr(Role) role = role_new(f->world->node, name, test_spec());
+
+        role->state = state;
+        role->phase = state == ROLE_STARTING ? ROLE_PHASE_FORK : ROLE_PHASE_OPEN;
+        role->swept = state == ROLE_ENDED;
+        role->child = exited_sequence;
+        role->exited_sequence = exited_sequence;
+        assert_return_code(sd_id128_randomize(&role->invocation), 0);
+        assert_return_code(role_state_save(&f->store, role), 0);
+}
+
+static void load(Fixture *f) {
+        world_new_node(f->world, NULL);
+        assert_return_code(role_state_load_all(&f->store, f->world->node), 0);
+}
+
+static void test_save_and_forget(void **state) {
+        Fixture *f = *state;
+        struct stat st;
+
+        save(f, "cam", ROLE_RUNNING, 0);
+        assert_return_code(fstatat(f->dir_fd, "roles/cam", &st, 0), errno);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        assert_return_code(fstatat(f->dir_fd, "roles", &st, 0), errno);
+        assert_int_equal(st.st_mode & 07777, 0700);
+        assert_return_code(fstatat(f->dir_fd, "previous", &st, 0), errno);
+        assert_int_equal(st.st_mode & 07777, 0700);
+
+        put_file(f, "previous/cam", MINIMUM);
+        role_state_forget(&f->store, "cam");
+        assert_false(exists(f, "roles/cam"));
+        assert_false(exists(f, "previous/cam"));
+        role_state_forget(&f->store, "cam"); /* nothing there: no matter */
+
+        save(f, "a", ROLE_ENDED, 1);
+        save(f, "b", ROLE_ENDED, 2);
+        put_file(f, "roles/c~damaged", "x");
+        role_state_forget_all(&f->store);
+        assert_false(exists(f, "roles/a"));
+        assert_false(exists(f, "roles/b"));
+        assert_true(exists(f, "roles/c~damaged"));
+}
+
+static void test_set_aside(void **state) {
+        Fixture *f = *state;
+
+        save(f, "cam", ROLE_ENDED, 5);
+        role_state_set_aside(&f->store, "cam");
+        assert_false(exists(f, "roles/cam"));
+        assert_true(exists(f, "previous/cam"));
+        role_state_bring_back(&f->store, "cam");
+        assert_true(exists(f, "roles/cam"));
+        assert_false(exists(f, "previous/cam"));
+        role_state_set_aside(&f->store, "cam");
+        role_state_drop_previous(&f->store, "cam");
+        assert_false(exists(f, "previous/cam"));
+        role_state_set_aside(&f->store, "cam"); /* nothing to be set aside */
+        role_state_bring_back(&f->store, "cam");
+        role_state_drop_previous(&f->store, "cam");
+        assert_false(exists(f, "roles/cam"));
+}
+
+/* A run that has been set aside is saved beside the new one. */
+static void test_predecessor_is_saved_aside(void **state) {
+        Fixture *f = *state;
+
+        Role *old = world_run(f->world, "cam", NULL);
+        world_exit_leaving(f->world, old, EXIT_CODE_EXITED, 0);
+        Role *role = world_start(f->world, "cam", NULL, NULL);
+        assert_return_code(role_state_save(&f->store, old), 0);
+        assert_false(exists(f, "roles/cam"));
+        assert_true(exists(f, "previous/cam"));
+        assert_return_code(role_state_save(&f->store, role), 0);
+        assert_true(exists(f, "roles/cam"));
+}
+
+static void test_load(void **state) {
+        Fixture *f = *state;
+
+        save(f, "runs", ROLE_RUNNING, 0);
+        save(f, "stops", ROLE_STOPPING, 0);
+        /* More than readdir gives in their order by chance. */
+        for (unsigned i = 1; i <= 20; i++) {
+                g_autofree char *name = g_strdup_printf("ended-%u", (i * 7) % 20);
+                save(f, name, ROLE_ENDED, i * 10);
+        }
+        load(f);
+
+        Node *node = f->world->node;
+        assert_int_equal(g_hash_table_size(node->roles), 22);
+        assert_int_equal(node->n_not_ended, 2);
+        assert_int_equal(node->n_starts, 0);
+        assert_int_equal(world_find(f->world, "stops")->state, ROLE_STOPPING);
+        assert_int_equal(events_sequence(node->events), 200); /* never given out again */
+        assert_true(node->next_child == 201);
+
+        /* Oldest first, or the wrong ones would be dropped. */
+        uint64_t last = 0;
+        assert_int_equal(g_queue_get_length(node->ended), 20);
+        for (GList *l = node->ended->head; l; l = l->next) {
+                Role *role = l->data;
+                assert_true(role->exited_sequence > last);
+                last = role->exited_sequence;
+        }
+}
+
+static void test_load_damaged(void **state) {
+        Fixture *f = *state;
+        g_autofree char *content = NULL;
+
+        save(f, "good", ROLE_ENDED, 1);
+        put_file(f, "roles/bad", "VERSION=1\nCOMM");
+        put_file(f, "roles/empty", "");
+        put_file(f, "roles/.cam.tmp", "half"); /* no name of a role */
+        load(f);
+        assert_int_equal(g_hash_table_size(f->world->node->roles), 1);
+        assert_non_null(world_find(f->world, "good"));
+
+        /* Set aside, as it was; not deleted, and not read again. */
+        assert_false(exists(f, "roles/bad"));
+        assert_true(exists(f, "roles/empty~damaged"));
+        g_autofree char *path = g_strdup_printf("%s/roles/bad~damaged", f->path);
+        assert_true(g_file_get_contents(path, &content, NULL, NULL));
+        assert_string_equal(content, "VERSION=1\nCOMM");
+        assert_true(exists(f, "roles/.cam.tmp"));
+        load(f);
+        assert_int_equal(g_hash_table_size(f->world->node->roles), 1);
+        assert_true(exists(f, "roles/bad~damaged"));
+}
+
+/* We died between setting the old run aside and saving the new one. */
+static void test_load_after_crash_in_between(void **state) {
+        Fixture *f = *state;
+
+        save(f, "cam", ROLE_ENDED, 9);
+        role_state_set_aside(&f->store, "cam");
+        load(f);
+        Role *role = world_find(f->world, "cam");
+        assert_non_null(role);
+        assert_int_equal(role->state, ROLE_ENDED);
+        assert_int_equal(role->exited_sequence, 9);
+        assert_null(role->predecessor);
+        assert_true(exists(f, "roles/cam"));
+        assert_false(exists(f, "previous/cam"));
+}
+
+static void test_load_while_starting(void **state) {
+        Fixture *f = *state;
+
+        save(f, "cam", ROLE_ENDED, 9);
+        role_state_set_aside(&f->store, "cam");
+        save(f, "cam", ROLE_STARTING, 0);
+        load(f);
+        Role *role = world_find(f->world, "cam");
+        assert_int_equal(role->state, ROLE_STARTING);
+        assert_non_null(role->predecessor);
+        assert_ptr_equal(role->predecessor->successor, role);
+        assert_int_equal(role->predecessor->exited_sequence, 9);
+        assert_int_equal(f->world->node->n_starts, 1); /* begun by the process before */
+        assert_int_equal(f->world->node->n_not_ended, 1);
+        assert_int_equal(g_queue_get_length(f->world->node->ended), 0);
+        /* The numbers of the run before are taken, too. */
+        assert_int_equal(events_sequence(f->world->node->events), 9);
+        assert_true(f->world->node->next_child == 10);
+
+        /* That start fails: the one before is there again. */
+        role->child = 0;
+        world_fork_failed(f->world, role, -EIO);
+        assert_int_equal(world_find(f->world, "cam")->exited_sequence, 9);
+        assert_int_equal(f->world->node->n_starts, 0);
+}
+
+/* We died after the start had succeeded, before the old record went. */
+static void test_load_drops_what_was_replaced(void **state) {
+        Fixture *f = *state;
+
+        save(f, "cam", ROLE_ENDED, 9);
+        role_state_set_aside(&f->store, "cam");
+        save(f, "cam", ROLE_RUNNING, 0);
+        load(f);
+        assert_null(world_find(f->world, "cam")->predecessor);
+        assert_false(exists(f, "previous/cam"));
+}
+
+static void test_load_damaged_previous(void **state) {
+        Fixture *f = *state;
+
+        put_file(f, "previous/cam", "half of it");
+        save(f, "cam", ROLE_STARTING, 0);
+        load(f);
+        assert_null(world_find(f->world, "cam")->predecessor);
+        assert_true(exists(f, "previous/cam~damaged"));
+}
+
+/* A record that says a previous run has not ended cannot be true. */
+static void test_load_previous_that_runs(void **state) {
+        Fixture *f = *state;
+
+        save(f, "cam", ROLE_RUNNING, 0);
+        role_state_set_aside(&f->store, "cam");
+        save(f, "cam", ROLE_STARTING, 0);
+        load(f);
+        assert_int_equal(world_find(f->world, "cam")->state, ROLE_STARTING);
+        assert_null(world_find(f->world, "cam")->predecessor);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_every_field),
+                TEST(test_every_state),
+                TEST(test_unknown_fields),
+                TEST(test_future_version),
+                TEST(test_damaged),
+                TEST(test_truncated),
+                TEST(test_after_reboot),
+                TEST(test_save_and_forget),
+                TEST(test_set_aside),
+                TEST(test_predecessor_is_saved_aside),
+                TEST(test_load),
+                TEST(test_load_damaged),
+                TEST(test_load_after_crash_in_between),
+                TEST(test_load_while_starting),
+                TEST(test_load_drops_what_was_replaced),
+                TEST(test_load_damaged_previous),
+                TEST(test_load_previous_that_runs),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
