@@ -170,7 +170,8 @@ sd_bus_message *call_new(
         BusWorld *b, const char *sender, const char *path, const char *interface, const char *member) {
         sd_bus_message *m;
 
-        assert_return_code(sd_bus_message_new_method_call(b->client, &m, NODE_BUS_NAME, path, interface, member), 0);
+        assert_return_code(
+                sd_bus_message_new_method_call(b->client, &m, NODE_BUS_NAME, path, interface, member), 0);
         if (sender)
                 assert_return_code(sd_bus_message_set_sender(m, sender), 0);
         return m;
