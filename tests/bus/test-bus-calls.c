@@ -469,6 +469,50 @@ static void test_two_senders(void **state) {
         assert_int_equal(b->n_asked, 2);
 }
 
+static void reconnect_keeper(BusWorld *b) {
+        agent_keeper_handler.lost(&b->agent);
+        /* It has no children to tell of. */
+        agent_keeper_handler.connected(&b->agent);
+}
+
+/* The keeper dies with the fork that it was asked for: another one is asked again. */
+static void test_keeper_lost_while_forking(void **state) {
+        BusWorld *b = *state;
+        TestWorld *w = b->world;
+        g_auto(Call) call = {};
+
+        start(b, &call, "cam");
+        Role *role = world_find(w, "cam");
+        uint64_t child = role->child;
+        forget_calls(w);
+        reconnect_keeper(b);
+        expect_calls(w, "save(cam) fork(cam)");
+        assert_true(role->child > child);
+        assert_int_equal(w->node->n_starts, 1);
+        world_forked(w, role);
+        world_scope_made(w, role);
+        role_on_gate_closed(role);
+        bus_world_settle(b);
+        assert_path(&call, "cam");
+}
+
+/* And one that has been cancelled is over: there is no answer to wait for. */
+static void test_keeper_lost_while_cancelled_in_fork(void **state) {
+        BusWorld *b = *state;
+        TestWorld *w = b->world;
+        g_auto(Call) call = {}, stop = {};
+
+        start(b, &call, "cam");
+        call_node(b, &stop, "Stop", "s", "cam");
+        bus_world_settle(b);
+        assert_int_equal(call.n + stop.n, 0);
+        reconnect_keeper(b);
+        bus_world_settle(b);
+        assert_error(&call, "org.architect.Node.Error.StartCancelled", "cancelled by Stop");
+        assert_replied(&stop);
+        assert_nothing_left(w, "cam");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 BUS_TEST(test_start_and_stop),
@@ -486,6 +530,8 @@ int main(void) {
                 BUS_TEST(test_parked_in_order),
                 BUS_TEST(test_sender_has_left),
                 BUS_TEST(test_two_senders),
+                BUS_TEST(test_keeper_lost_while_forking),
+                BUS_TEST(test_keeper_lost_while_cancelled_in_fork),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
