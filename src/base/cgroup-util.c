@@ -199,32 +199,45 @@ static bool has_word(const char *text, const char *word) {
         return false;
 }
 
+/* The file that lists the controllers a scope of ours may have. A user manager has what was delegated to it, which is less
+ * than the machine has. */
+static int controllers_file(const char *root, char **ret) {
+        _cleanup_free_ char *own = NULL;
+        const char *unit, *end = NULL;
+
+        if (cgroup_of_pid(getpid(), &own) >= 0) {
+                unit = strstr(own, "/user@");
+                end = unit ? strchr(unit + 1, '/') : NULL;
+                if (end)
+                        own[end - own] = '\0';
+        }
+
+        return asprintf(ret, "%s%s/cgroup.controllers", root, end ? own : "") < 0 ? -ENOMEM : 0;
+}
+
+static bool has_v1_controller(const char *controller) {
+        char path[64];
+        int n = snprintf(path, sizeof(path), "/sys/fs/cgroup/%s", controller);
+
+        return n > 0 && (size_t) n < sizeof(path) && is_fs(path, CGROUP_SUPER_MAGIC);
+}
+
+static bool has_v2_controller(const char *root, const char *controller) {
+        _cleanup_free_ char *file = NULL, *text = NULL;
+
+        return controllers_file(root, &file) >= 0 &&
+               file_read(AT_FDCWD, file, CGROUP_FILE_MAX, &text, NULL) >= 0 && has_word(text, controller);
+}
+
 bool cgroup_has_controller(const char *controller) {
-        _cleanup_free_ char *own = NULL, *text = NULL, *name = NULL;
-        const char *root, *unit, *end = NULL;
+        const char *root;
 
         if (!*controller || strchr(controller, '/') || cgroup_root(&root) < 0)
                 return false;
 
-        if (strcmp(root, "/sys/fs/cgroup") != 0) {
-                /* Hybrid: systemd uses the v2 half for tracking only, and the v1 controllers whose mount it finds. */
-                if (asprintf(&name, "/sys/fs/cgroup/%s", controller) < 0)
-                        name = NULL;
-                return name && is_fs(name, CGROUP_SUPER_MAGIC);
-        }
-
-        /* A user manager has what was delegated to it, which is less than the machine has. */
-        if (cgroup_of_pid(getpid(), &own) >= 0) {
-                unit = strstr(own, "/user@");
-                end = unit ? strchr(unit + 1, '/') : NULL;
-        }
-        if (asprintf(&name, "%s%.*s/cgroup.controllers", root, end ? (int) (end - own) : 0, end ? own : "") <
-                0) {
-                name = NULL;
-                return false;
-        }
-
-        return file_read(AT_FDCWD, name, CGROUP_FILE_MAX, &text, NULL) >= 0 && has_word(text, controller);
+        /* Hybrid: systemd uses the v2 half for tracking only, and the v1 controllers whose mount it finds. */
+        return strcmp(root, "/sys/fs/cgroup") == 0 ? has_v2_controller(root, controller)
+                                                   : has_v1_controller(controller);
 }
 
 /* Appends the pids of one directory; *n counts also those there is no room for. */

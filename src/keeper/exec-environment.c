@@ -46,7 +46,7 @@ static int drop_overridden(char **env) {
         const size_t n = count(env);
         size_t k = 0;
 
-        entries = calloc(n, sizeof(*entries));
+        entries = calloc(n + 1, sizeof(*entries));
         if (!entries)
                 return -ENOMEM;
 
@@ -65,8 +65,8 @@ static int drop_overridden(char **env) {
         return 0;
 }
 
-int environment_build(const LaunchRequest *q, const struct identity *who, char ***ret) {
-        const size_t n_base = count(q->base_environment), n_own = count(q->environment);
+int environment_build(const LaunchRequest *request, const struct identity *who, char ***ret) {
+        const size_t n_base = count(request->base_environment), n_own = count(request->environment);
         char **env;
         size_t n = 0;
         int r;
@@ -80,7 +80,7 @@ int environment_build(const LaunchRequest *q, const struct identity *who, char *
         if (r < 0)
                 return r;
         for (size_t i = 0; i < n_base; i++)
-                env[n++] = q->base_environment[i];
+                env[n++] = request->base_environment[i];
 
         if ((r = assign("HOME", who->home, &env[n++])) < 0 ||
                 (r = assign("USER", who->name, &env[n++])) < 0 ||
@@ -88,10 +88,10 @@ int environment_build(const LaunchRequest *q, const struct identity *who, char *
                 (r = assign("SHELL", who->shell, &env[n++])) < 0)
                 return r;
         for (size_t i = 0; i < n_own; i++)
-                env[n++] = q->environment[i];
+                env[n++] = request->environment[i];
 
-        if ((r = assign("ARCHITECT_ROLE", q->role, &env[n++])) < 0 ||
-                (r = assign("ARCHITECT_INSTANCE", q->instance, &env[n++])) < 0)
+        if ((r = assign("ARCHITECT_ROLE", request->role, &env[n++])) < 0 ||
+                (r = assign("ARCHITECT_INSTANCE", request->instance, &env[n++])) < 0)
                 return r;
 
         r = drop_overridden(env);

@@ -126,9 +126,9 @@ static int open_output(
         return fd;
 }
 
-void output_connect(
-        int gate_fd, const struct keeper_self *self, const LaunchRequest *q, const struct identity *who) {
-        autofd fd = open_output(gate_fd, self, q, who);
+void output_connect(int gate_fd, const struct keeper_self *self, const LaunchRequest *request,
+        const struct identity *who) {
+        autofd fd = open_output(gate_fd, self, request, who);
 
         if (dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0) {
                 int error = errno;

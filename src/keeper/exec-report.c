@@ -9,36 +9,38 @@
 #include "keeper/exec-invoke.h"
 #include "keeper/exec-report.h"
 
-static _printf_(5, 0) void report(
-        int gate_fd, LaunchStage stage, int error, bool warning, const char *fmt, va_list ap) {
-        struct gate_report m = {
+static struct gate_report new_report(LaunchStage stage, int error, bool warning) {
+        return (struct gate_report){
                 .magic = GATE_MAGIC,
                 .stage = (uint32_t) stage,
                 .error = error,
                 .warning = warning,
         };
+}
 
-        (void) vsnprintf(m.text, sizeof(m.text), fmt, ap);
-
+static void send_report(int gate_fd, const struct gate_report *m) {
         /* When nobody listens any more, the exit without exec says enough. */
-        (void) socket_send(gate_fd, &m, sizeof(m), NULL, 0);
+        (void) socket_send(gate_fd, m, sizeof(*m), NULL, 0);
 }
 
 void gate_warn(int gate_fd, LaunchStage stage, int error, const char *fmt, ...) {
+        struct gate_report m = new_report(stage, error, true);
         va_list ap;
 
         va_start(ap, fmt);
-        report(gate_fd, stage, error, true, fmt, ap);
+        (void) vsnprintf(m.text, sizeof(m.text), fmt, ap);
         va_end(ap);
+        send_report(gate_fd, &m);
 }
 
 void gate_fail(int gate_fd, LaunchStage stage, int error, const char *fmt, ...) {
+        struct gate_report m = new_report(stage, error, false);
         va_list ap;
 
         va_start(ap, fmt);
-        report(gate_fd, stage, error, false, fmt, ap);
+        (void) vsnprintf(m.text, sizeof(m.text), fmt, ap);
         va_end(ap);
-
+        send_report(gate_fd, &m);
         _exit(EXEC_FAILED);
 }
 

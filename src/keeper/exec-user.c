@@ -81,16 +81,16 @@ static gid_t find_group(int gate_fd, const char *group) {
         return gr->gr_gid;
 }
 
-void identity_find(int gate_fd, const LaunchRequest *q, struct identity *ret) {
+void identity_find(int gate_fd, const LaunchRequest *request, struct identity *ret) {
         *ret = (struct identity){ 0 };
 
-        find_user(gate_fd, q->user, ret);
-        if (q->group)
-                ret->gid = find_group(gate_fd, q->group);
+        find_user(gate_fd, request->user, ret);
+        if (request->group)
+                ret->gid = find_group(gate_fd, request->group);
 
         /* Without privileges, to be asked for what one is already is no change, and setgroups() would refuse it. */
-        ret->change =
-                (q->user || q->group) && (geteuid() == 0 || ret->uid != getuid() || ret->gid != getgid());
+        ret->change = (request->user || request->group) &&
+                      (geteuid() == 0 || ret->uid != getuid() || ret->gid != getgid());
 }
 
 static void check(

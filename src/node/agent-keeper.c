@@ -254,6 +254,9 @@ static void recover_without_child(Agent *agent, Role *role) {
 
         if (role->state == ROLE_STARTING) {
                 if (role->failure.message) {
+                        /* The answer to its fork was lost with the keeper, and no child came of it: do not wait for one. */
+                        if (role->phase == ROLE_PHASE_FORK)
+                                role->child = 0;
                         role_undo(role);
                         return;
                 }

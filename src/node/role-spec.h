@@ -47,6 +47,7 @@ DECLARE_STRING_TABLE(monitor_loss, MonitorLoss); /* the default is "" */
 
 #define ROLE_COMMAND_ARGS_MAX 4096U           /* arguments */
 #define ROLE_COMMAND_SIZE_MAX (1024U * 1024U) /* bytes of arguments and environment together */
+#define ROLE_ENVIRONMENT_MAX 1000U            /* variables */
 #define SIGNAL_MAX 64
 
 struct RoleSpec {

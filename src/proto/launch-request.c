@@ -141,31 +141,31 @@ static void append_strings(struct buffer *b, uint32_t tag, char *const *strings)
                 append_string(b, tag, *strings);
 }
 
-int launch_request_write(const LaunchRequest *q) {
+int launch_request_write(const LaunchRequest *request) {
         struct request_header header = { .magic = REQUEST_MAGIC, .version = LAUNCH_REQUEST_VERSION };
         struct buffer b = { 0 };
         int r;
 
-        if (!request_is_valid(q))
+        if (!request_is_valid(request))
                 return -EINVAL;
 
         buffer_append(&b, &header, sizeof(header));
-        append_string(&b, TAG_ROLE, q->role);
-        append_string(&b, TAG_INSTANCE, q->instance);
-        append_string(&b, TAG_SCOPE, q->scope);
-        append_strings(&b, TAG_COMMAND, q->command);
-        append_strings(&b, TAG_BASE_ENVIRONMENT, q->base_environment);
-        append_strings(&b, TAG_ENVIRONMENT, q->environment);
-        append_string(&b, TAG_WORKING_DIRECTORY, q->working_directory);
-        append_string(&b, TAG_USER, q->user);
-        append_string(&b, TAG_GROUP, q->group);
-        append_record(&b, TAG_OUTPUT, &(int32_t){ (int32_t) q->output }, sizeof(int32_t));
-        append_string(&b, TAG_OUTPUT_PATH, q->output_path);
-        if (q->nice_set)
-                append_record(&b, TAG_NICE, &(int32_t){ q->nice }, sizeof(int32_t));
+        append_string(&b, TAG_ROLE, request->role);
+        append_string(&b, TAG_INSTANCE, request->instance);
+        append_string(&b, TAG_SCOPE, request->scope);
+        append_strings(&b, TAG_COMMAND, request->command);
+        append_strings(&b, TAG_BASE_ENVIRONMENT, request->base_environment);
+        append_strings(&b, TAG_ENVIRONMENT, request->environment);
+        append_string(&b, TAG_WORKING_DIRECTORY, request->working_directory);
+        append_string(&b, TAG_USER, request->user);
+        append_string(&b, TAG_GROUP, request->group);
+        append_record(&b, TAG_OUTPUT, &(int32_t){ (int32_t) request->output }, sizeof(int32_t));
+        append_string(&b, TAG_OUTPUT_PATH, request->output_path);
+        if (request->nice_set)
+                append_record(&b, TAG_NICE, &(int32_t){ request->nice }, sizeof(int32_t));
         for (uint64_t i = 0; i < RLIM_NLIMITS; i++)
-                if (q->limits_set & (UINT64_C(1) << i)) {
-                        struct limit limit = { .resource = i, .value = q->limits[i] };
+                if (request->limits_set & (UINT64_C(1) << i)) {
+                        struct limit limit = { .resource = i, .value = request->limits[i] };
 
                         append_record(&b, TAG_LIMIT, &limit, sizeof(limit));
                 }
@@ -197,7 +197,7 @@ static int take_string(const char *data, size_t size, char **ret) {
 }
 
 static int take_element(const char *data, size_t size, char ***array, struct strings *state) {
-        char *s;
+        char *s = NULL;
         int r;
 
         if (state->n + 2 > state->room) {
@@ -390,20 +390,20 @@ static void free_strings(char **strings) {
         free(strings);
 }
 
-LaunchRequest *launch_request_free(LaunchRequest *q) {
-        if (!q)
+LaunchRequest *launch_request_free(LaunchRequest *request) {
+        if (!request)
                 return NULL;
 
-        free(q->role);
-        free(q->instance);
-        free(q->scope);
-        free_strings(q->command);
-        free_strings(q->base_environment);
-        free_strings(q->environment);
-        free(q->working_directory);
-        free(q->user);
-        free(q->group);
-        free(q->output_path);
-        free(q);
+        free(request->role);
+        free(request->instance);
+        free(request->scope);
+        free_strings(request->command);
+        free_strings(request->base_environment);
+        free_strings(request->environment);
+        free(request->working_directory);
+        free(request->user);
+        free(request->group);
+        free(request->output_path);
+        free(request);
         return NULL;
 }

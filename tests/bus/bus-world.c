@@ -107,6 +107,9 @@ int bus_world_setup(void **state) {
         /* As agent_new() does, without a disk, a keeper and a bus of their own. */
         agent->event = b->world->event;
         agent->slots = g_ptr_array_new_with_free_func(bus_slot_free);
+        agent->children = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+        agent->reaps = g_array_new(false, false, sizeof(uint64_t));
+        agent->recovered = true;
         assert_return_code(role_dbus_setup(agent), 0);
         assert_return_code(events_open(-1, &events), 0);
         agent->node = b->world->node = node_new("main", agent->event, events, &callbacks, agent);
@@ -142,6 +145,8 @@ int bus_world_teardown(void **state) {
         g_ptr_array_unref(agent->slots);
         sd_event_source_disable_unref(agent->announce);
         g_hash_table_unref(agent->dirty);
+        g_hash_table_unref(agent->children);
+        g_array_unref(agent->reaps);
         sd_bus_close_unref(agent->bus);
         bus_world_disconnect_client(b);
         g_ptr_array_unref(b->asked);
@@ -170,7 +175,8 @@ sd_bus_message *call_new(
         BusWorld *b, const char *sender, const char *path, const char *interface, const char *member) {
         sd_bus_message *m;
 
-        assert_return_code(sd_bus_message_new_method_call(b->client, &m, NODE_BUS_NAME, path, interface, member), 0);
+        assert_return_code(
+                sd_bus_message_new_method_call(b->client, &m, NODE_BUS_NAME, path, interface, member), 0);
         if (sender)
                 assert_return_code(sd_bus_message_set_sender(m, sender), 0);
         return m;

@@ -37,7 +37,6 @@ void bus_world_disconnect_client(BusWorld *b);
 typedef struct Call {
         sd_bus_message *reply;
         unsigned n;
-        guint after_signal; /* how many signals came before it */
 } Call;
 
 void call_clear(Call *call);
@@ -47,7 +46,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Call, call_clear)
 void call_node(BusWorld *b, Call *call, const char *member, const char *types, ...);
 void call_node_from(BusWorld *b, Call *call, const char *sender, const char *member, const char *types, ...);
 void call_send(BusWorld *b, Call *call, sd_bus_message *m);
-sd_bus_message *call_new(BusWorld *b, const char *sender, const char *path, const char *interface, const char *member);
+sd_bus_message *call_new(
+        BusWorld *b, const char *sender, const char *path, const char *interface, const char *member);
 
 /* Everything that is under way comes to its end: a round trip of the client's. */
 void bus_world_settle(BusWorld *b);

@@ -83,8 +83,8 @@ static char *facts(GDBusInterfaceInfo *interface) {
                 g_autofree char *what = g_strdup_printf("property %s", (*p)->name);
                 const char *emits = g_dbus_annotation_info_lookup((*p)->annotations, EMITS) ?: "true";
 
-                g_ptr_array_add(lines, g_strdup_printf("%s: type %s, access %d, emits %s", what, (*p)->signature,
-                                               (*p)->flags, emits));
+                g_ptr_array_add(lines, g_strdup_printf("%s: type %s, access %d, emits %s", what,
+                                               (*p)->signature, (*p)->flags, emits));
                 add_annotations(lines, what, (*p)->annotations);
         }
         assert_true(lines->len > 5);
@@ -148,7 +148,8 @@ static void test_tree(void **state) {
         assert_int_equal(n, 2);
 
         g_auto(Call) call = {};
-        g_autoptr(sd_bus_message) m = call_new(b, NULL, NODE_ROLE_PATH_PREFIX "/c", NODE_ROLE_INTERFACE, "Stop");
+        g_autoptr(sd_bus_message) m =
+                call_new(b, NULL, NODE_ROLE_PATH_PREFIX "/c", NODE_ROLE_INTERFACE, "Stop");
         call_send(b, &call, m);
         world_wait(b->world, call.n > 0);
         assert_error(&call, "org.freedesktop.DBus.Error.UnknownObject", "");

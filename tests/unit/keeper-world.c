@@ -452,8 +452,15 @@ static bool is_at_rest(void *userdata) {
         return count_process_fds(w->keeper) == w->n_fds;
 }
 
-static void exec_keeper(World *w, const struct start *start, int listen_fd) {
+const char *keeper_program(void) {
         const char *path = getenv("ARCHITECT_KEEPER");
+
+        assert_non_null(path);
+        return path ? path : "";
+}
+
+static void exec_keeper(World *w, const struct start *start, int listen_fd) {
+        const char *path = keeper_program();
         int log = open(w->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
         char *option, *pid;
 
@@ -483,8 +490,6 @@ static void exec_keeper(World *w, const struct start *start, int listen_fd) {
 
 void world_start(World *w, const struct start *start) {
         autofd listen_fd = -EBADF;
-
-        assert_non_null(getenv("ARCHITECT_KEEPER"));
 
         if (start->inherit) {
                 struct sockaddr_un a = address_of(w->socket);

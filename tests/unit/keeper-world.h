@@ -36,11 +36,13 @@ typedef struct World {
 
 /* How this keeper is started. */
 struct start {
-        void (*before_exec)(World *world); /* in its process */
-        uid_t uid;                         /* 0: as root */
+        void (*before_exec)(World *w); /* in its process */
+        uid_t uid;                     /* 0: as root */
         gid_t gid;
         bool inherit; /* the socket by LISTEN_FDS, not by --socket= */
 };
+
+const char *keeper_program(void); /* $ARCHITECT_KEEPER */
 
 /* Group set-up, and one world a test: cmocka's *state is the World. */
 int world_group_setup(void **state);
@@ -48,12 +50,12 @@ int world_setup(void **state);
 int world_teardown(void **state);
 
 /* For a test that starts its own: */
-void world_start(World *world, const struct start *start);
-void world_check(World *world); /* nothing left: children, descriptors, output */
-void world_stop(World *world);
-char *world_path(World *world,
+void world_start(World *w, const struct start *start);
+void world_check(World *w); /* nothing left: children, descriptors, output */
+void world_stop(World *w);
+char *world_path(World *w,
         const char *name); /* in dir; lives as long as the world does not matter: leaked on purpose */
-char *world_read(World *world, const char *name); /* the contents; the caller frees */
+char *world_read(World *w, const char *name); /* the contents; the caller frees */
 
 typedef union Packet {
         struct keeper_header header;
@@ -66,17 +68,17 @@ typedef union Packet {
 } Packet;
 
 /* Connections */
-int node_connect(const World *world);
+int node_connect(const World *w);
 void node_send(int fd, const void *data, size_t size);
 size_t node_receive(int fd, Packet *ret, int fds[static 3], size_t *ret_n_fds); /* 0: closed */
 void node_hello(int fd, uint32_t version_min, uint32_t version_max, Packet *ret);
-uint32_t world_connect(World *world); /* connects, says hello; returns the number of children that follow */
-void world_disconnect(World *world);
-size_t world_receive(World *world, uint32_t type, uint64_t id, Packet *ret, int fds[static 3]);
+uint32_t world_connect(World *w); /* connects, says hello; returns the number of children that follow */
+void world_disconnect(World *w);
+size_t world_receive(World *w, uint32_t type, uint64_t id, Packet *ret, int fds[static 3]);
 
 /* One request with only a header, its KEEPER_DONE, and its error. */
-int world_request(World *world, uint32_t type, uint64_t id);
-int world_signal(World *world, uint64_t id, int signo);
+int world_request(World *w, uint32_t type, uint64_t id);
+int world_signal(World *w, uint64_t id, int signo);
 
 typedef struct Role {
         uint64_t id;
@@ -93,25 +95,25 @@ typedef struct Role {
 #define REQUEST(...) (&(LaunchRequest){ .role = "cam", .instance = "main", __VA_ARGS__ })
 #define QUIET(...) REQUEST(.output = LAUNCH_OUTPUT_NULL, __VA_ARGS__)
 
-int try_fork(World *world, uint64_t id, const char *role, uint32_t flags, Role *ret); /* the keeper's error */
-Role role_fork(World *world, uint32_t flags);
+int try_fork(World *w, uint64_t id, const char *role, uint32_t flags, Role *ret); /* the keeper's error */
+Role role_fork(World *w, uint32_t flags);
 void role_wait_at_gate(Role *role); /* a fresh clone has its name, and so its place before the gate */
-void role_open(Role *role, const LaunchRequest *request);
+void role_open(Role *role, const LaunchRequest *q);
 void role_listen(Role *role); /* reports until the gate closes */
 void role_close(Role *role);
 
 /* Forks, opens, hears out the gate; whatever came of it. */
-Role role_start(World *world, uint32_t flags, const LaunchRequest *request);
+Role role_start(World *w, uint32_t flags, const LaunchRequest *q);
 /* The same, and it has to have become the role without a word. */
-Role role_run(World *world, uint32_t flags, const LaunchRequest *request);
+Role role_run(World *w, uint32_t flags, const LaunchRequest *q);
 
-struct keeper_exited role_ended(World *world, Role *role); /* its record; it is not reaped */
-struct keeper_exited role_end(World *world, Role *role);   /* its record; reaped and closed */
+struct keeper_exited role_ended(World *w, Role *role); /* its record; it is not reaped */
+struct keeper_exited role_end(World *w, Role *role);   /* its record; reaped and closed */
 
 /* Runs it to its end, which has to be this wait status. */
-void assert_run(World *world, const LaunchRequest *request, int wait_status);
+void assert_run(World *w, const LaunchRequest *q, int wait_status);
 /* Has to fail, and to say so; returns the text. */
-char *assert_fails(World *world, const LaunchRequest *request, LaunchStage stage, int error);
+char *assert_fails(World *w, const LaunchRequest *q, LaunchStage stage, int error);
 
 /* Looking from outside */
 int count_process_fds(pid_t pid);

@@ -310,7 +310,7 @@ static void test_controllers(void **state) {
 /* Below a user manager what counts is what was delegated to it. */
 static void test_delegated(void **state) {
         char dir[] = "/tmp/architect-test-XXXXXX", text[16];
-        _cleanup_free_ char *file = NULL, *target = NULL, *procs = NULL, *home = NULL;
+        _cleanup_free_ char *file = NULL, *target = NULL, *procs = NULL;
         int status;
         pid_t pid;
 

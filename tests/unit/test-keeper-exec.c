@@ -480,7 +480,8 @@ static void test_output_tty(void **state) {
         assert_int_equal(grantpt(master), 0);
         assert_int_equal(unlockpt(master), 0);
         assert_int_equal(ptsname_r(master, name, sizeof(name)), 0);
-        slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+        slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC); /* else the master has nobody to read from */
+        assert_true(slave >= 0);
         assert_run(w,
                 REQUEST(.command = SHELL("cut -d' ' -f7 /proc/$$/stat"), .output = LAUNCH_OUTPUT_FILE,
                         .output_path = name),
@@ -648,6 +649,16 @@ static void test_directory(void **state) {
         free(expected);
 }
 
+/* A sanitizer's own allocator ends a process that is given so little, before our code could say anything. */
+#ifdef __SANITIZE_ADDRESS__
+#define WITH_ADDRESS_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WITH_ADDRESS_SANITIZER 1
+#endif
+#endif
+
+#ifndef WITH_ADDRESS_SANITIZER
 static void test_no_memory(void **state) {
         static char *many[20001];
         World *w = *state;
@@ -661,6 +672,7 @@ static void test_no_memory(void **state) {
                         LAUNCH_STAGE_ENVIRONMENT, -ENOMEM),
                 "cannot build the environment: Cannot allocate memory");
 }
+#endif
 
 /* The exec */
 
@@ -676,7 +688,8 @@ static char *make_script(World *w, const char *name, const char *text, mode_t mo
         return make_file(w, name, text, strlen(text), mode);
 }
 
-static void assert_exec_fails(World *w, char *command, char *path, int error, const char *format, ...) {
+static _printf_(5, 6) void assert_exec_fails(
+        World *w, char *command, char *path, int error, const char *format, ...) {
         va_list ap;
         char *expected;
 
@@ -969,7 +982,9 @@ int main(void) {
                 CONNECTED(test_hung_journal),
                 CONNECTED(test_limits),
                 CONNECTED(test_directory),
+#ifndef WITH_ADDRESS_SANITIZER
                 CONNECTED(test_no_memory),
+#endif
                 CONNECTED(test_exec_fails),
                 CONNECTED(test_search),
                 CONNECTED(test_arguments),

@@ -310,7 +310,7 @@ static int run_keeper(char *const arguments[], char **ret_output) {
                 if (dup2(p[1], 1) < 0 || dup2(p[1], 2) < 0)
                         _exit(126);
                 (void) unsetenv("LISTEN_FDS");
-                (void) execv(getenv("ARCHITECT_KEEPER"), arguments);
+                (void) execv(keeper_program(), arguments);
                 _exit(127);
         }
         (void) fd_close(p[1]);

@@ -19,8 +19,8 @@ static void test_first_reason_stays(void **state) {
 
 static void test_nobody_asks(void **state) {
         for (int i = 0; i < _NODE_ERROR_MAX; i++)
-                assert_int_equal(
-                        fault_set(NULL, (NodeError) i, "nobody reads it"), -node_error_to_errno((NodeError) i));
+                assert_int_equal(fault_set(NULL, (NodeError) i, "nobody reads it"),
+                        -node_error_to_errno((NodeError) i));
 }
 
 static void test_clear(void **state) {

@@ -161,16 +161,18 @@ static void test_full(void **state) {
         g_auto(Told) big = {}, last = {}, none = {};
         g_auto(Fault) fault = {}, again = {};
 
-        /* More than may wait at all. */
+        /* More than one call may ever write. */
         assert_fault(input_write(reader->role->input, data, INPUT_QUEUE_MAX, true, reader, release,
                              told_by(&none), &fault),
-                &fault, NODE_ERROR_INPUT_FULL, "Role \"cat\"");
+                &fault, NODE_ERROR_INPUT_FULL,
+                "4194305 bytes for role \"cat\" are more than one call may write, 4194304");
         assert_int_equal(reader->n_released, 0); /* nothing was taken */
 
         put(reader, data, INPUT_QUEUE_MAX - 10, false, &big);
         put(reader, data, 9, true, &last);
         assert_not_told(&big);
-        assert_fault(input_write(reader->role->input, data, 1, false, reader, release, told_by(&none), &again),
+        assert_fault(
+                input_write(reader->role->input, data, 1, false, reader, release, told_by(&none), &again),
                 &again, NODE_ERROR_INPUT_FULL, "4194304 bytes wait already");
         assert_not_told(&none);
 
@@ -244,7 +246,8 @@ static void test_reader_closes(void **state) {
         assert_return_code(input_close(reader->role->input, told_by(&close), NULL), 0);
         reader->fd = fd_close(reader->fd);
         world_wait(reader->world, one.n > 0);
-        assert_told_fault(&one, NODE_ERROR_NO_INPUT, "Role \"cat\" does not read its standard input: it has closed it");
+        assert_told_fault(
+                &one, NODE_ERROR_NO_INPUT, "Role \"cat\" does not read its standard input: it has closed it");
         assert_told_fault(&two, NODE_ERROR_NO_INPUT, "it has closed it");
         assert_told_fault(&close, NODE_ERROR_NO_INPUT, "it has closed it");
         assert_int_equal(reader->n_released, 2);

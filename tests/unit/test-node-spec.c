@@ -163,8 +163,8 @@ static void test_stdin(void **state) {
 
 static void test_output(void **state) {
         static const char *const good[] = { "journal", "null", "file:/x", "append:/x:y/z", "journal" };
-        static const char *const bad[] = { "", "file", "file:", "file:x", "append:./x", "journal:/x", "null:",
-                "tty", "FILE:/x", ":" };
+        static const char *const bad[] = { "", "file", "file:", "file:x", "append:./x", "journal:/x",
+                "null:", "tty", "FILE:/x", ":" };
         g_autoptr(RoleSpec) spec = role_spec_new();
 
         for (size_t i = 0; i < ELEMENTSOF(good); i++) {
@@ -200,7 +200,8 @@ static void test_limits(void **state) {
         g_auto(Fault) unknown = {}, twice = {};
 
         for (int i = 0; i < RLIMIT_COUNT; i++)
-                assert_return_code(role_spec_add_limit(spec, rlimit_to_string(i), (uint64_t) i * 10, NULL), 0);
+                assert_return_code(
+                        role_spec_add_limit(spec, rlimit_to_string(i), (uint64_t) i * 10, NULL), 0);
         assert_int_equal(spec->limits_set, (UINT64_C(1) << RLIMIT_COUNT) - 1);
         assert_int_equal(spec->limits[RLIMIT_NOFILE], RLIMIT_NOFILE * 10);
 

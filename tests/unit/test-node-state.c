@@ -64,7 +64,8 @@ static int teardown(void **state) {
 
 static RoleSpec *full_spec(void) {
         RoleSpec *spec = role_spec_new();
-        char *command[] = { "/bin/sh", "-c", "echo \"a\tb\"\n# no comment\nX=1\\", "", "\xff\xc3\xa4\x01", NULL };
+        char *command[] = { "/bin/sh", "-c", "echo \"a\tb\"\n# no comment\nX=1\\", "", "\xff\xc3\xa4\x01",
+                NULL };
 
         assert_return_code(role_spec_set_command(spec, command, NULL), 0);
         assert_return_code(role_spec_add_environment(spec, "PATH", "/bin:/usr/bin", NULL), 0);
@@ -95,7 +96,8 @@ static Role *full_role(TestWorld *w) {
         assert_return_code(sd_id128_randomize(&role->invocation), 0);
         role->state = ROLE_ENDED;
         role->phase = ROLE_PHASE_OPEN;
-        role->owner = (Caller){ .known = true, .uid = 4294967294U, .pid = 12, .unit = g_strdup("a\\x2d.service") };
+        role->owner =
+                (Caller){ .known = true, .uid = 4294967294U, .pid = 12, .unit = g_strdup("a\\x2d.service") };
         role->child = 77;
         role->main_pid = 4242;
         role->main_start_time = UINT64_MAX;
@@ -226,7 +228,8 @@ static void test_every_state(void **state) {
 
 static void test_unknown_fields(void **state) {
         Fixture *f = *state;
-        static const char *const lines[] = { "TERMINAL=a b\\n=c", "NEWER=1", "NEWER=2", "=", "TERMINAL_=\\377", "Z" "=" };
+        static const char *const lines[] = { "TERMINAL=a b\\n=c", "NEWER=1", "NEWER=2", "=",
+                "TERMINAL_=\\377", "Z==" };
         g_autoptr(GString) text = g_string_new("# comment\n\n" MINIMUM);
         g_autoptr(Role) a = NULL, b = NULL;
 

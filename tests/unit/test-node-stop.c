@@ -69,7 +69,8 @@ static void test_stop_to_main(void **state) {
         stop(w, role, &told);
         expect_calls(w, "save(cam) signal-main(cam,1) signal-main(cam,18)");
         world_exit_leaving(w, role, EXIT_CODE_EXITED, 0);
-        expect_calls(w, "save(cam) exited(cam) reap(cam) watch(cam) save(cam) signal-all(cam,15) signal-all(cam,18)");
+        expect_calls(w,
+                "save(cam) exited(cam) reap(cam) watch(cam) save(cam) signal-all(cam,15) signal-all(cam,18)");
         assert_not_told(&told);
         world_emptied(w, role);
         assert_told_success(&told);
@@ -210,7 +211,8 @@ static void test_sweep(void **state) {
         forget_calls(w);
         world_exit_leaving(w, role, EXIT_CODE_EXITED, 4);
         /* The exit goes out at once; what is left is asked, then killed. */
-        expect_calls(w, "save(cam) exited(cam) reap(cam) watch(cam) save(cam) signal-all(cam,15) signal-all(cam,18)");
+        expect_calls(w,
+                "save(cam) exited(cam) reap(cam) watch(cam) save(cam) signal-all(cam,15) signal-all(cam,18)");
         assert_int_equal(role->cause, ROLE_CAUSE_SELF);
         world_wait(w, role->stop_step == STOP_STEP_KILLED);
         expect_calls(w, "save(cam) kill(cam)");
@@ -395,8 +397,8 @@ static void test_no_such_role(void **state) {
 
         assert_fault(node_find_role(w->node, longer, &role, &fault), &fault, NODE_ERROR_NO_SUCH_ROLE, "xxx");
         assert_true(strlen(fault.message) < 200);
-        assert_fault(node_find_role(w->node, "a\n\x1b[2J", &role, &control), &control, NODE_ERROR_NO_SUCH_ROLE,
-                "a\\n\\033[2J");
+        assert_fault(node_find_role(w->node, "a\n\x1b[2J", &role, &control), &control,
+                NODE_ERROR_NO_SUCH_ROLE, "a\\n\\033[2J");
 }
 
 static void test_max_ended(void **state) {

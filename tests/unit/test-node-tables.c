@@ -51,7 +51,8 @@ static void test_words(void **state) {
         assert_string_equal(role_stdin_to_string(ROLE_STDIN_NULL), "null");
         assert_string_equal(stop_to_to_string(STOP_TO_ALL), "all");
         assert_string_equal(stop_to_to_string(STOP_TO_MAIN), "main");
-        assert_string_equal(node_error_to_string(NODE_ERROR_NO_SUCH_ROLE), "org.architect.Node.Error.NoSuchRole");
+        assert_string_equal(
+                node_error_to_string(NODE_ERROR_NO_SUCH_ROLE), "org.architect.Node.Error.NoSuchRole");
         assert_string_equal(
                 node_error_to_string(NODE_ERROR_INVALID_ARGS), "org.freedesktop.DBus.Error.InvalidArgs");
 }

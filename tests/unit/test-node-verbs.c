@@ -61,16 +61,20 @@ static const Row rows[] = {
         { "Poll ended", POLL, ENDED, DONE, "", ROLE_ENDED, OK, "exit 3" },
         { "Poll unswept", POLL, UNSWEPT, DONE, "", ROLE_ENDED, OK, "exit 3" },
 
-        { "Start starting", START, STARTING, REFUSED, "", ROLE_STARTING, NODE_ERROR_ROLE_EXISTS, "it is starting" },
-        { "Start running", START, RUNNING, REFUSED, "", ROLE_RUNNING, NODE_ERROR_ROLE_EXISTS, "it is running" },
-        { "Start stopping", START, STOPPING, REFUSED, "", ROLE_STOPPING, NODE_ERROR_ROLE_EXISTS, "it is stopping" },
+        { "Start starting", START, STARTING, REFUSED, "", ROLE_STARTING, NODE_ERROR_ROLE_EXISTS,
+                "it is starting" },
+        { "Start running", START, RUNNING, REFUSED, "", ROLE_RUNNING, NODE_ERROR_ROLE_EXISTS,
+                "it is running" },
+        { "Start stopping", START, STOPPING, REFUSED, "", ROLE_STOPPING, NODE_ERROR_ROLE_EXISTS,
+                "it is stopping" },
         { "Start ended", START, ENDED, WAITS, "set-aside(cam) save(cam) save(cam) fork(cam)", ROLE_STARTING },
         /* Waits for the sweep of the old scope, whose name it needs. */
         { "Start unswept", START, UNSWEPT, WAITS, "set-aside(cam) save(cam)", ROLE_STARTING },
 
         /* Cancels: nothing can be undone before the keeper has answered. */
         { "Stop starting", STOP, STARTING, WAITS, "", ROLE_STARTING },
-        { "Stop running", STOP, RUNNING, WAITS, "save(cam) signal-all(cam,15) signal-all(cam,18)", ROLE_STOPPING },
+        { "Stop running", STOP, RUNNING, WAITS, "save(cam) signal-all(cam,15) signal-all(cam,18)",
+                ROLE_STOPPING },
         { "Stop stopping", STOP, STOPPING, WAITS, "", ROLE_STOPPING },
         { "Stop ended", STOP, ENDED, DONE, "", ROLE_ENDED },
         { "Stop unswept", STOP, UNSWEPT, WAITS, "", ROLE_ENDED },
@@ -81,41 +85,58 @@ static const Row rows[] = {
         { "Kill ended", KILL, ENDED, DONE, "", ROLE_ENDED },
         { "Kill unswept", KILL, UNSWEPT, WAITS, "save(cam) kill(cam)", ROLE_ENDED },
 
-        { "Signal main starting", SIGNAL_MAIN, STARTING, REFUSED, "", ROLE_STARTING, NODE_ERROR_ROLE_NOT_RUNNING, "it is starting" },
+        { "Signal main starting", SIGNAL_MAIN, STARTING, REFUSED, "", ROLE_STARTING,
+                NODE_ERROR_ROLE_NOT_RUNNING, "it is starting" },
         { "Signal main running", SIGNAL_MAIN, RUNNING, WAITS, "signal-main(cam,10)", ROLE_RUNNING },
         { "Signal main stopping", SIGNAL_MAIN, STOPPING, WAITS, "signal-main(cam,10)", ROLE_STOPPING },
-        { "Signal main ended", SIGNAL_MAIN, ENDED, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING, "it is ended" },
-        { "Signal main unswept", SIGNAL_MAIN, UNSWEPT, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING, "it is ended" },
+        { "Signal main ended", SIGNAL_MAIN, ENDED, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING,
+                "it is ended" },
+        { "Signal main unswept", SIGNAL_MAIN, UNSWEPT, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING,
+                "it is ended" },
 
-        { "Signal all starting", SIGNAL_ALL, STARTING, REFUSED, "", ROLE_STARTING, NODE_ERROR_ROLE_NOT_RUNNING, "\"cam\"" },
+        { "Signal all starting", SIGNAL_ALL, STARTING, REFUSED, "", ROLE_STARTING,
+                NODE_ERROR_ROLE_NOT_RUNNING, "\"cam\"" },
         { "Signal all running", SIGNAL_ALL, RUNNING, WAITS, "signal-all(cam,10)", ROLE_RUNNING },
         { "Signal all stopping", SIGNAL_ALL, STOPPING, WAITS, "signal-all(cam,10)", ROLE_STOPPING },
-        { "Signal all ended", SIGNAL_ALL, ENDED, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING, "\"cam\"" },
-        { "Signal all unswept", SIGNAL_ALL, UNSWEPT, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING, "\"cam\"" },
+        { "Signal all ended", SIGNAL_ALL, ENDED, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING,
+                "\"cam\"" },
+        { "Signal all unswept", SIGNAL_ALL, UNSWEPT, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING,
+                "\"cam\"" },
 
-        { "SendInput starting", SEND_INPUT, STARTING, REFUSED, "", ROLE_STARTING, NODE_ERROR_ROLE_NOT_RUNNING, "it is starting" },
+        { "SendInput starting", SEND_INPUT, STARTING, REFUSED, "", ROLE_STARTING, NODE_ERROR_ROLE_NOT_RUNNING,
+                "it is starting" },
         { "SendInput running", SEND_INPUT, RUNNING, DONE, "", ROLE_RUNNING },
         { "SendInput stopping", SEND_INPUT, STOPPING, DONE, "", ROLE_STOPPING },
-        { "SendInput ended", SEND_INPUT, ENDED, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING, "it is ended" },
-        { "SendInput unswept", SEND_INPUT, UNSWEPT, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING, "it is ended" },
+        { "SendInput ended", SEND_INPUT, ENDED, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING,
+                "it is ended" },
+        { "SendInput unswept", SEND_INPUT, UNSWEPT, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING,
+                "it is ended" },
 
-        { "CloseInput starting", CLOSE_INPUT, STARTING, REFUSED, "", ROLE_STARTING, NODE_ERROR_ROLE_NOT_RUNNING, "it is starting" },
+        { "CloseInput starting", CLOSE_INPUT, STARTING, REFUSED, "", ROLE_STARTING,
+                NODE_ERROR_ROLE_NOT_RUNNING, "it is starting" },
         { "CloseInput running", CLOSE_INPUT, RUNNING, WAITS, "close-stdin(cam)", ROLE_RUNNING },
         { "CloseInput stopping", CLOSE_INPUT, STOPPING, WAITS, "close-stdin(cam)", ROLE_STOPPING },
-        { "CloseInput ended", CLOSE_INPUT, ENDED, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING, "it is ended" },
-        { "CloseInput unswept", CLOSE_INPUT, UNSWEPT, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING, "it is ended" },
+        { "CloseInput ended", CLOSE_INPUT, ENDED, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING,
+                "it is ended" },
+        { "CloseInput unswept", CLOSE_INPUT, UNSWEPT, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING,
+                "it is ended" },
 
-        { "Purge starting", PURGE, STARTING, REFUSED, "", ROLE_STARTING, NODE_ERROR_ROLE_RUNNING, "it is starting" },
-        { "Purge running", PURGE, RUNNING, REFUSED, "", ROLE_RUNNING, NODE_ERROR_ROLE_RUNNING, "it is running" },
-        { "Purge stopping", PURGE, STOPPING, REFUSED, "", ROLE_STOPPING, NODE_ERROR_ROLE_RUNNING, "it is stopping" },
+        { "Purge starting", PURGE, STARTING, REFUSED, "", ROLE_STARTING, NODE_ERROR_ROLE_RUNNING,
+                "it is starting" },
+        { "Purge running", PURGE, RUNNING, REFUSED, "", ROLE_RUNNING, NODE_ERROR_ROLE_RUNNING,
+                "it is running" },
+        { "Purge stopping", PURGE, STOPPING, REFUSED, "", ROLE_STOPPING, NODE_ERROR_ROLE_RUNNING,
+                "it is stopping" },
         { "Purge ended", PURGE, ENDED, DONE, "purged(cam) forget(cam) removed(cam)", GONE, OK, "cam" },
-        { "Purge unswept", PURGE, UNSWEPT, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_RUNNING, "processes it left still run" },
+        { "Purge unswept", PURGE, UNSWEPT, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_RUNNING,
+                "processes it left still run" },
 
         /* Of all ended ones: what cannot go stays, without an error. */
         { "Purge all starting", PURGE_ALL, STARTING, DONE, "", ROLE_STARTING, OK, "" },
         { "Purge all running", PURGE_ALL, RUNNING, DONE, "", ROLE_RUNNING, OK, "" },
         { "Purge all stopping", PURGE_ALL, STOPPING, DONE, "", ROLE_STOPPING, OK, "" },
-        { "Purge all ended", PURGE_ALL, ENDED, DONE, "purged(cam) forget(cam) removed(cam)", GONE, OK, "cam" },
+        { "Purge all ended", PURGE_ALL, ENDED, DONE, "purged(cam) forget(cam) removed(cam)", GONE, OK,
+                "cam" },
         { "Purge all unswept", PURGE_ALL, UNSWEPT, DONE, "", ROLE_ENDED, OK, "" },
 };
 
@@ -182,8 +203,7 @@ static int act(TestWorld *w, Role *role, Verb verb, Told *told, char **ret_text,
                 return node_signal_role(w->node, role, true, SIGUSR1, NULL, told_by(told), fault);
         case SEND_INPUT:
                 r = input_find(role, fault);
-                return r < 0 ? r
-                             : input_write(role->input, "x", 1, true, NULL, NULL, told_by(told), fault);
+                return r < 0 ? r : input_write(role->input, "x", 1, true, NULL, NULL, told_by(told), fault);
         case CLOSE_INPUT:
                 r = input_find(role, fault);
                 return r < 0 ? r : input_close(role->input, told_by(told), fault);
@@ -328,8 +348,8 @@ int main(void) {
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++)
-                tests[i + 2] = (struct CMUnitTest){ .name = rows[i].label,
-                        .test_func = test_row,
-                        .initial_state = (void *) &rows[i] };
+                tests[i + 2] = (struct CMUnitTest){
+                        .name = rows[i].label, .test_func = test_row, .initial_state = (void *) &rows[i]
+                };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

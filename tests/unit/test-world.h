@@ -16,11 +16,11 @@ typedef struct TestWorld {
         sd_event *event;
         Node *node;
 
-        GString *calls;       /* since the last expect_calls(): "fork(cam) scope(cam)" */
-        unsigned n_changed;   /* role_changed */
+        GString *calls;     /* since the last expect_calls(): "fork(cam) scope(cam)" */
+        unsigned n_changed; /* role_changed */
         unsigned n_empty_slices;
-        GHashTable *children; /* numbers the keeper would still have */
-        GHashTable *scopes;   /* Roles with a unit that systemd would still have */
+        GHashTable *children;  /* numbers the keeper would still have */
+        GHashTable *scopes;    /* Roles with a unit that systemd would still have */
         GHashTable *populated; /* Roles with processes in their cgroups */
         GHashTable *frozen;
         GArray *waiters; /* of Waiter: signals and closes that have not been answered */

@@ -38,34 +38,6 @@ cgroup_mount_point() {
         return 1
 }
 
-# Everything that reads or makes cgroups runs behind this; the arguments are the hierarchies it needs. A chroot or a
-# container often has no /proc and no (writable) cgroup mounted: then we go on in a mount namespace of our own and mount
-# them there, where nobody else sees it. Returns 1 if one cannot be had.
-cgroup_prepare() {
-        local hier missing=0
-        [ -r /proc/self/mountinfo ] || missing=1
-        for hier; do
-                [ "$missing" -eq 1 ] || cgroup_mount_point "$hier" >/dev/null || missing=1
-        done
-        [ "$missing" -eq 1 ] || return 0
-        if [ -z "${SANDBOX_OWN_NAMESPACE:-}" ]; then
-                SANDBOX_OWN_NAMESPACE=1 exec unshare --mount --propagation unchanged -- "$0" "${SANDBOX_ARGV[@]}"
-        fi
-        perl "$SANDBOX_LIB/mountns.pl" private
-        [ -r /proc/self/mountinfo ] || mount -t proc proc /proc
-        [ -d /sys/fs/cgroup ] || mount -t sysfs sysfs /sys
-        umount -R -l /sys/fs/cgroup 2>/dev/null || true
-        mount -t tmpfs -o mode=755,size=64k tmpfs /sys/fs/cgroup
-        for hier; do
-                mkdir "/sys/fs/cgroup/$hier"
-                case $hier in
-                unified) mount -t cgroup2 cgroup2 "/sys/fs/cgroup/$hier" ;;
-                systemd) mount -t cgroup -o none,name=systemd cgroup "/sys/fs/cgroup/$hier" ;;
-                *)       mount -t cgroup -o "$hier" cgroup "/sys/fs/cgroup/$hier" ;;
-                esac 2>/dev/null || return 1
-        done
-}
-
 # Full path of PATH in a hierarchy; the recorded form is "HIERARCHY PATH".
 cgroup_dir() {
         local mnt

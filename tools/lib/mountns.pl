@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # perl mountns.pl private            make every mount of this (already unshared) mount namespace private
-# perl mountns.pl pivot OLD CMD...   make the working directory the root, detach the old root from OLD, exec CMD
+# perl mountns.pl pivot DIR CMD...   make the working directory, a mount point, the root; go to DIR in it and exec CMD
 #
 # mount(8) and pivot_root(8) can do neither in a chroot, because there the root directory is no mount point. So this
 # steps out to the root of the mount namespace first, which is our own copy: nothing outside is seen or changed by it.
@@ -43,13 +43,13 @@ if ($what eq "private") {
     call("mount", 0, "/", 0, $MS_REC | $MS_PRIVATE, 0);
 }
 elsif ($what eq "pivot") {
-    my $old = shift;
+    my $dir = shift;
     chdir($cwd) or die "mountns: fchdir: $!\n";
-    my $here = ".";
-    call("pivot_root", $here, $old);
+    # The old root on top of the new one and away with it, as pivot_root(2) shows it: that needs no directory for it.
+    call("pivot_root", ".", ".");
+    call("umount2", ".", $MNT_DETACH);
     closedir($_) for $cwd, $root;
-    chdir("/") or die "mountns: /: $!\n";
-    call("umount2", $old, $MNT_DETACH);
+    chdir($dir) or die "mountns: $dir: $!\n";
     exec { $ARGV[0] } @ARGV or die "mountns: $ARGV[0]: $!\n";
 }
 else {

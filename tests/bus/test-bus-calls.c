@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Calls whose answers come later, and who may call. */
+
+#include "bus-world.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "node/input.h"
+#include "node/role-dbus.h"
+#include "util/autoptr.h"
+
+static void start(BusWorld *b, Call *call, const char *name) {
+        call_node(b, call, "Start", "sasa{sv}", name, 1, "/bin/true", 0);
+        bus_world_settle(b);
+}
+
+static void assert_path(Call *call, const char *name) {
+        g_autofree char *want = role_dbus_path(name);
+        const char *path;
+
+        assert_replied(call);
+        assert_return_code(sd_bus_message_read(call->reply, "o", &path), 0);
+        assert_string_equal(path, want);
+}
+
+static char *seen(BusWorld *b) {
+        g_autoptr(GString) s = g_string_new(NULL);
+
+        for (unsigned i = 0; i < b->signals->len; i++)
+                g_string_append_printf(
+                        s, "%s%s", i > 0 ? " " : "", (char *) g_ptr_array_index(b->signals, i));
+        g_ptr_array_set_size(b->signals, 0);
+        return g_string_free(g_steal_pointer(&s), false);
+}
+
+#define assert_seen(b, expected) \
+        do { \
+                g_autofree char *_seen = seen(b); \
+                assert_string_equal(_seen, (expected)); \
+        } while (0)
+
+static void test_start_and_stop(void **state) {
+        BusWorld *b = *state;
+        TestWorld *w = b->world;
+        g_auto(Call) started = {}, stopped = {}, joined = {};
+
+        start(b, &started, "cam");
+        Role *role = world_find(w, "cam");
+        assert_non_null(role);
+        assert_seen(b, "InterfacesAdded PropertiesChanged"); /* the role in starting; the node's counts */
+        world_forked(w, role);
+        world_scope_made(w, role);
+        (void) g_hash_table_add(w->populated, role);
+        bus_world_settle(b);
+        assert_int_equal(started.n, 0);
+        role_on_gate_closed(role);
+        bus_world_settle(b);
+        assert_path(&started, "cam");
+        assert_int_equal(role->owner.uid, 0);
+        assert_int_equal(role->owner.pid, getpid());
+        assert_seen(b, "PropertiesChanged RoleStarted PropertiesChanged");
+
+        call_node(b, &stopped, "Stop", "s", "cam");
+        call_node(b, &joined, "Stop", "s", "cam");
+        bus_world_settle(b);
+        assert_int_equal(role->state, ROLE_STOPPING);
+        assert_int_equal(stopped.n, 0);
+        world_exit_leaving(w, role, EXIT_CODE_KILLED, SIGTERM);
+        bus_world_settle(b);
+        assert_int_equal(stopped.n, 0);
+        g_autofree char *before = seen(b);
+        assert_contains(before, "RoleExited");
+        world_emptied(w, role);
+        bus_world_settle(b);
+        assert_replied(&stopped);
+        assert_replied(&joined);
+        assert_int_equal(started.n, 1);
+}
+
+/* The order in which a client hears of things: signal, then reply. */
+static int on_first_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        BusWorld *b = userdata;
+
+        g_ptr_array_add(b->signals, g_strdup("reply"));
+        return 0;
+}
+
+static void test_signal_before_reply(void **state) {
+        BusWorld *b = *state;
+        TestWorld *w = b->world;
+        g_autoptr(sd_bus_message) m = call_new(b, CLIENT, NODE_PATH, NODE_INTERFACE, "Start");
+
+        assert_return_code(sd_bus_message_append(m, "sasa{sv}", "cam", 1, "/bin/true", 0), 0);
+        assert_return_code(sd_bus_call_async(b->client, NULL, m, on_first_reply, b, UINT64_MAX), 0);
+        bus_world_settle(b);
+        Role *role = world_find(w, "cam");
+        world_forked(w, role);
+        world_scope_made(w, role);
+        role_on_gate_closed(role);
+        world_exit(w, role, EXIT_CODE_EXITED, 0); /* at once: all of it in one turn of the loop */
+        bus_world_settle(b);
+        g_autofree char *s = seen(b);
+        const char *started = strstr(s, "RoleStarted"), *reply = strstr(s, "reply"),
+                   *exited = strstr(s, "RoleExited"), *added = strstr(s, "InterfacesAdded");
+        assert_non_null(added);
+        assert_non_null(started);
+        assert_non_null(reply);
+        assert_non_null(exited);
+        assert_true(added < started && started < reply && reply < exited);
+}
+
+static void test_failed_start(void **state) {
+        BusWorld *b = *state;
+        g_auto(Call) call = {}, again = {};
+
+        start(b, &call, "cam");
+        g_auto(Call) exists = {};
+        start(b, &exists, "cam");
+        assert_error(&exists, "org.architect.Node.Error.RoleExists",
+                "Role \"cam\" exists already: it is starting");
+        world_fork_failed(b->world, world_find(b->world, "cam"), -EAGAIN);
+        bus_world_settle(b);
+        assert_error(&call, "org.architect.Node.Error.SetupFailed", "Role \"cam\": cannot fork");
+        assert_null(world_find(b->world, "cam"));
+        g_autofree char *s = seen(b);
+        assert_contains(s, "InterfacesRemoved");
+        assert_null(strstr(s, "RoleStarted"));
+
+        /* Coalesced: what came and went between two turns was never there. */
+        b->world->fork_result = -ENOTCONN;
+        start(b, &again, "cam");
+        assert_error(&again, "org.architect.Node.Error.KeeperUnavailable", "\"cam\"");
+        g_autofree char *nothing = seen(b);
+        assert_null(strstr(nothing, "Interfaces"));
+}
+
+static void test_cancelled(void **state) {
+        BusWorld *b = *state;
+        g_auto(Call) started = {}, stopped = {};
+
+        start(b, &started, "cam");
+        call_node(b, &stopped, "Stop", "s", "cam");
+        bus_world_settle(b);
+        assert_int_equal(started.n + stopped.n, 0);
+        world_fork_failed(b->world, world_find(b->world, "cam"), -EIO);
+        bus_world_settle(b);
+        assert_error(&started, "org.architect.Node.Error.StartCancelled", "cancelled by Stop");
+        assert_replied(&stopped);
+}
+
+/* Whoever asked is gone before there is an answer. */
+static void test_client_is_gone(void **state) {
+        BusWorld *b = *state;
+        TestWorld *w = b->world;
+        Call started = {}, stopped = {}; /* nobody reads them: the connection goes first */
+
+        Role *other = world_run(w, "other", NULL);
+        start(b, &started, "cam");
+        call_node(b, &stopped, "Stop", "s", "other");
+        bus_world_settle(b);
+        Role *role = world_find(w, "cam");
+        bus_world_disconnect_client(b);
+        while (sd_event_run(w->event, 0) > 0)
+                ;
+
+        world_forked(w, role);
+        world_scope_made(w, role);
+        role_on_gate_closed(role);
+        assert_int_equal(role->state, ROLE_RUNNING);
+        world_exit(w, other, EXIT_CODE_KILLED, SIGTERM);
+        assert_true(other->swept);
+        while (sd_event_run(w->event, 0) > 0)
+                ;
+}
+
+static void test_signal(void **state) {
+        BusWorld *b = *state;
+        TestWorld *w = b->world;
+        g_auto(Call) call = {}, all = {}, ended = {};
+        g_auto(Fault) fault = {};
+
+        Role *role = world_run(w, "cam", NULL);
+        forget_calls(w);
+        call_node(b, &call, "Signal", "ssi", "cam", "main", SIGUSR1);
+        bus_world_settle(b);
+        expect_calls(w, "signal-main(cam,10)");
+        assert_int_equal(call.n, 0);
+        world_answer(w, NULL);
+        bus_world_settle(b);
+        assert_replied(&call);
+
+        call_node(b, &all, "Signal", "ssi", "cam", "all", SIGUSR2);
+        bus_world_settle(b);
+        expect_calls(w, "signal-all(cam,12)");
+        (void) fault_set(&fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"cam\" has ended");
+        world_answer(w, &fault);
+        bus_world_settle(b);
+        assert_error(&all, "org.architect.Node.Error.RoleNotRunning", "has ended");
+
+        static const struct {
+                const char *whom;
+                int signo;
+                const char *text;
+        } bad[] = { { "both", 1, "whom is \"both\"" }, { "", 1, "whom is \"\"" },
+                { "main", 0, "signal is 0, but must be from 1 to 64" }, { "main", 65, "signal is 65" },
+                { "all", -9, "signal is -9" } };
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                g_auto(Call) refused = {};
+
+                call_node(b, &refused, "Signal", "ssi", "cam", bad[i].whom, bad[i].signo);
+                bus_world_settle(b);
+                assert_error(&refused, SD_BUS_ERROR_INVALID_ARGS, bad[i].text);
+        }
+        expect_calls(w, "");
+        world_exit(w, role, EXIT_CODE_EXITED, 0);
+        call_node(b, &ended, "Signal", "ssi", "cam", "main", SIGUSR1);
+        bus_world_settle(b);
+        assert_error(&ended, "org.architect.Node.Error.RoleNotRunning", "it is ended");
+}
+
+/* The bytes of a call stay in the call; one that is refused is let go. */
+static void test_input(void **state) {
+        BusWorld *b = *state;
+        TestWorld *w = b->world;
+        g_auto(Call) first = {}, full = {}, ended = {};
+        g_autofree char *data = g_malloc0(INPUT_QUEUE_MAX);
+        int fds[2];
+
+        Role *role = world_run(w, "cat", NULL);
+        assert_return_code(pipe2(fds, O_CLOEXEC | O_NONBLOCK), errno);
+        (void) fd_close(role->stdin_fd);
+        role->stdin_fd = fds[1];
+
+        g_autoptr(sd_bus_message) write = call_new(b, CLIENT, NODE_PATH, NODE_INTERFACE, "WriteInput"),
+                                  more = call_new(b, CLIENT, NODE_PATH, NODE_INTERFACE, "WriteInput");
+        assert_return_code(sd_bus_message_append(write, "s", "cat"), 0);
+        assert_return_code(sd_bus_message_append_array(write, 'y', data, INPUT_QUEUE_MAX), 0);
+        call_send(b, &first, write);
+        assert_return_code(sd_bus_message_append(more, "s", "cat"), 0);
+        assert_return_code(sd_bus_message_append_array(more, 'y', data, INPUT_QUEUE_MAX), 0);
+        call_send(b, &full, more);
+        world_wait(w, full.n > 0);
+        assert_error(&full, "org.architect.Node.Error.InputFull", "Role \"cat\"");
+        assert_int_equal(first.n, 0);
+
+        size_t total = 0;
+        while (first.n == 0) {
+                char buffer[65536];
+                ssize_t n;
+
+                while ((n = read(fds[0], buffer, sizeof(buffer))) > 0)
+                        total += (size_t) n;
+                assert_return_code(sd_event_run(w->event, 1000000), 0);
+        }
+        assert_replied(&first);
+        char buffer[65536];
+        for (ssize_t n; (n = read(fds[0], buffer, sizeof(buffer))) > 0;)
+                total += (size_t) n;
+        assert_int_equal(total, INPUT_QUEUE_MAX);
+        (void) fd_close(fds[0]);
+
+        world_exit(w, role, EXIT_CODE_EXITED, 0);
+        call_node(b, &ended, "SendInput", "ss", "cat", "x");
+        bus_world_settle(b);
+        assert_error(&ended, "org.architect.Node.Error.RoleNotRunning", "it is ended");
+}
+
+/* The same verbs on the role's own object. */
+static void test_role_object(void **state) {
+        BusWorld *b = *state;
+        TestWorld *w = b->world;
+        g_autofree char *path = role_dbus_path("cam");
+        g_auto(Call) purge = {}, stop = {}, purged = {};
+
+        Role *role = world_run(w, "cam", NULL);
+        g_autoptr(sd_bus_message) m = call_new(b, CLIENT, path, NODE_ROLE_INTERFACE, "Purge");
+        call_send(b, &purge, m);
+        bus_world_settle(b);
+        assert_error(&purge, "org.architect.Node.Error.RoleRunning", "\"cam\"");
+        g_autoptr(sd_bus_message) s = call_new(b, CLIENT, path, NODE_ROLE_INTERFACE, "Stop");
+        call_send(b, &stop, s);
+        bus_world_settle(b);
+        assert_int_equal(role->state, ROLE_STOPPING);
+        world_exit(w, role, EXIT_CODE_EXITED, 0);
+        bus_world_settle(b);
+        assert_replied(&stop);
+        g_autoptr(sd_bus_message) p = call_new(b, CLIENT, path, NODE_ROLE_INTERFACE, "Purge");
+        call_send(b, &purged, p);
+        bus_world_settle(b);
+        assert_replied(&purged);
+        assert_null(world_find(w, "cam"));
+}
+
+static void test_shutdown(void **state) {
+        BusWorld *b = *state;
+        TestWorld *w = b->world;
+        g_auto(Call) call = {}, again = {}, start_call = {}, poll = {};
+
+        Role *role = world_run(w, "cam", NULL);
+        bus_world_settle(b);
+        g_ptr_array_set_size(b->signals, 0);
+        call_node(b, &call, "Shutdown", "s", "night is over");
+        bus_world_settle(b);
+        assert_replied(&call);
+        g_autofree char *s = seen(b);
+        assert_contains(s, "ShuttingDown");
+        call_node(b, &again, "Shutdown", "s", "");
+        start(b, &start_call, "new");
+        call_node(b, &poll, "Poll", "as", 0);
+        bus_world_settle(b);
+        assert_error(&again, "org.architect.Node.Error.ShuttingDown", "shutting down");
+        assert_error(&start_call, "org.architect.Node.Error.ShuttingDown", "shutting down");
+        assert_replied(&poll); /* reading goes on */
+        assert_false(w->finished);
+        world_exit(w, role, EXIT_CODE_KILLED, SIGTERM);
+        assert_true(w->finished);
+}
+
+static void test_reading_needs_no_name(void **state) {
+        BusWorld *b = *state;
+        g_auto(Call) poll = {}, list = {}, get = {}, unknown = {};
+
+        (void) world_run_and_exit(b->world, "cam", NULL);
+        call_node_from(b, &poll, NULL, "Poll", "as", 2, "cam", "cam");
+        call_node_from(b, &list, NULL, "ListRoles", "");
+        call_node_from(b, &get, NULL, "GetRole", "s", "cam");
+        call_node_from(b, &unknown, NULL, "Poll", "as", 2, "cam", "nobody");
+        bus_world_settle(b);
+        const char *name, *text;
+        assert_replied(&poll);
+        assert_return_code(sd_bus_message_read(poll.reply, "a{ss}", 1, &name, &text), 0);
+        assert_string_equal(text, "exit 0");
+        assert_replied(&list);
+        assert_path(&get, "cam");
+        assert_error(&unknown, "org.architect.Node.Error.NoSuchRole", "There is no role \"nobody\"");
+        assert_int_equal(b->n_asked, 0);
+}
+
+/* Every call that changes something, from whom. */
+static void refuse_all(BusWorld *b, const char *sender, const char *text) {
+        static const struct {
+                const char *member, *types, *doing;
+        } calls[] = {
+                { "Stop", "s", "stop roles" },
+                { "Kill", "s", "stop roles" },
+                { "CloseInput", "s", "write to roles" },
+                { "Shutdown", "s", "shut the service down" },
+        };
+        g_auto(Call) start_call = {}, signal_call = {}, send = {}, purge = {};
+
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++) {
+                g_auto(Call) call = {};
+
+                call_node_from(b, &call, sender, calls[i].member, calls[i].types, "cam");
+                bus_world_settle(b);
+                assert_error(&call, SD_BUS_ERROR_ACCESS_DENIED, text);
+                if (sender)
+                        assert_contains(sd_bus_message_get_error(call.reply)->message, calls[i].doing);
+        }
+        call_node_from(b, &start_call, sender, "Start", "sasa{sv}", "new", 1, "/bin/true", 0);
+        call_node_from(b, &signal_call, sender, "Signal", "ssi", "cam", "main", SIGKILL);
+        call_node_from(b, &send, sender, "SendInput", "ss", "cam", "x");
+        call_node_from(b, &purge, sender, "Purge", "as", 0);
+        bus_world_settle(b);
+        assert_error(&start_call, SD_BUS_ERROR_ACCESS_DENIED, text);
+        assert_error(&signal_call, SD_BUS_ERROR_ACCESS_DENIED, text);
+        assert_error(&send, SD_BUS_ERROR_ACCESS_DENIED, text);
+        assert_error(&purge, SD_BUS_ERROR_ACCESS_DENIED, text);
+
+        static const char *const role_calls[] = { "Stop", "Kill", "CloseInput", "Purge" };
+        g_autofree char *path = role_dbus_path("cam");
+        for (size_t i = 0; i < ELEMENTSOF(role_calls); i++) {
+                g_auto(Call) call = {};
+                g_autoptr(sd_bus_message) m = call_new(b, sender, path, NODE_ROLE_INTERFACE, role_calls[i]);
+
+                call_send(b, &call, m);
+                bus_world_settle(b);
+                assert_error(&call, SD_BUS_ERROR_ACCESS_DENIED, text);
+        }
+        assert_int_equal(world_find(b->world, "cam")->state, ROLE_RUNNING);
+        assert_null(world_find(b->world, "new"));
+        assert_false(b->agent.node->stopping);
+}
+
+static void test_no_name(void **state) {
+        BusWorld *b = *state;
+
+        (void) world_run(b->world, "cam", NULL);
+        refuse_all(b, NULL, "has no name on the bus");
+        assert_int_equal(b->n_asked, 0);
+}
+
+static void test_not_root(void **state) {
+        BusWorld *b = *state;
+
+        (void) world_run(b->world, "cam", NULL);
+        b->uid = 1000;
+        refuse_all(b, CLIENT, "(you are uid 1000)");
+        assert_int_equal(b->n_asked, 1); /* once a connection */
+}
+
+/* Calls of a sender that nobody knows yet wait for the answer, and go on in their order. */
+static void test_parked_in_order(void **state) {
+        BusWorld *b = *state;
+        TestWorld *w = b->world;
+        g_auto(Call) a = {}, z = {}, stop = {}, later = {};
+
+        b->hold = true;
+        start(b, &a, "a");
+        start(b, &z, "z");
+        call_node(b, &stop, "Stop", "s", "a");
+        bus_world_settle(b);
+        expect_calls(w, "");
+        assert_int_equal(b->n_asked, 1);
+        bus_world_answer(b);
+        bus_world_settle(b);
+        expect_calls(w, "save(a) save(a) fork(a) save(z) save(z) fork(z)");
+        assert_non_null(world_find(w, "a")->failure.message); /* the stop came after the start */
+        call_node(b, &later, "Poll", "as", 1, "z");
+        world_fork_failed(w, world_find(w, "a"), -EIO);
+        world_fork_failed(w, world_find(w, "z"), -EIO);
+        bus_world_settle(b);
+        assert_error(&a, "org.architect.Node.Error.StartCancelled", "cancelled");
+        assert_error(&z, "org.architect.Node.Error.SetupFailed", "fork");
+        assert_replied(&stop);
+        assert_int_equal(b->n_asked, 1);
+}
+
+/* A sender that has left meanwhile did not ask for anything. */
+static void test_sender_has_left(void **state) {
+        BusWorld *b = *state;
+        g_auto(Call) call = {}, again = {};
+
+        b->hold = true;
+        b->nobody = true;
+        start(b, &call, "cam");
+        bus_world_answer(b);
+        bus_world_settle(b);
+        expect_calls(b->world, "");
+        assert_int_equal(call.n, 0);
+
+        /* Asked anew: the answer was none. */
+        b->nobody = false;
+        start(b, &again, "cam");
+        assert_int_equal(b->n_asked, 2);
+        assert_non_null(world_find(b->world, "cam"));
+        world_fork_failed(b->world, world_find(b->world, "cam"), -EIO);
+        bus_world_settle(b);
+        assert_int_equal(again.n, 1);
+}
+
+static void test_two_senders(void **state) {
+        BusWorld *b = *state;
+        g_auto(Call) one = {}, two = {};
+
+        (void) world_run_and_exit(b->world, "cam", NULL);
+        call_node_from(b, &one, ":1.8", "Purge", "as", 0);
+        bus_world_settle(b);
+        assert_replied(&one);
+        b->uid = 5;
+        call_node_from(b, &two, ":1.9", "Purge", "as", 0);
+        bus_world_settle(b);
+        assert_error(&two, SD_BUS_ERROR_ACCESS_DENIED, "uid 5");
+        assert_int_equal(b->n_asked, 2);
+}
+
+static void reconnect_keeper(BusWorld *b) {
+        agent_keeper_handler.lost(&b->agent);
+        /* It has no children to tell of. */
+        agent_keeper_handler.connected(&b->agent);
+}
+
+/* The keeper dies with the fork that it was asked for: another one is asked again. */
+static void test_keeper_lost_while_forking(void **state) {
+        BusWorld *b = *state;
+        TestWorld *w = b->world;
+        g_auto(Call) call = {};
+
+        start(b, &call, "cam");
+        Role *role = world_find(w, "cam");
+        uint64_t child = role->child;
+        forget_calls(w);
+        reconnect_keeper(b);
+        expect_calls(w, "save(cam) fork(cam)");
+        assert_true(role->child > child);
+        assert_int_equal(w->node->n_starts, 1);
+        world_forked(w, role);
+        world_scope_made(w, role);
+        role_on_gate_closed(role);
+        bus_world_settle(b);
+        assert_path(&call, "cam");
+}
+
+/* And one that has been cancelled is over: there is no answer to wait for. */
+static void test_keeper_lost_while_cancelled_in_fork(void **state) {
+        BusWorld *b = *state;
+        TestWorld *w = b->world;
+        g_auto(Call) call = {}, stop = {};
+
+        start(b, &call, "cam");
+        call_node(b, &stop, "Stop", "s", "cam");
+        bus_world_settle(b);
+        assert_int_equal(call.n + stop.n, 0);
+        reconnect_keeper(b);
+        bus_world_settle(b);
+        assert_error(&call, "org.architect.Node.Error.StartCancelled", "cancelled by Stop");
+        assert_replied(&stop);
+        assert_nothing_left(w, "cam");
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                BUS_TEST(test_start_and_stop),
+                BUS_TEST(test_signal_before_reply),
+                BUS_TEST(test_failed_start),
+                BUS_TEST(test_cancelled),
+                BUS_TEST(test_client_is_gone),
+                BUS_TEST(test_signal),
+                BUS_TEST(test_input),
+                BUS_TEST(test_role_object),
+                BUS_TEST(test_shutdown),
+                BUS_TEST(test_reading_needs_no_name),
+                BUS_TEST(test_no_name),
+                BUS_TEST(test_not_root),
+                BUS_TEST(test_parked_in_order),
+                BUS_TEST(test_sender_has_left),
+                BUS_TEST(test_two_senders),
+                BUS_TEST(test_keeper_lost_while_forking),
+                BUS_TEST(test_keeper_lost_while_cancelled_in_fork),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

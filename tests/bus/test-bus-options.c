@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What comes out of a message: integers of every type, and the options of Start. Each message is marshalled and read
+ * again as it would arrive. */
+
+#include "bus-world.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "base/cgroup-util.h"
+#include "node/start-options.h"
+#include "util/bus-util.h"
+
+/* The message as its reader gets it. */
+static void deliver(sd_bus_message *m) {
+        assert_return_code(sd_bus_message_seal(m, 1, 0), 0);
+        assert_return_code(sd_bus_message_rewind(m, true), 0);
+}
+
+static sd_bus_message *variant(BusWorld *b, const char *type, int64_t value) {
+        sd_bus_message *m = call_new(b, CLIENT, NODE_PATH, NODE_INTERFACE, "Start");
+
+        switch (type[0]) {
+        case 'y':
+        case 'n':
+        case 'q':
+        case 'i':
+        case 'u':
+                assert_return_code(sd_bus_message_append(m, "v", type, (int) value), 0);
+                break;
+        default:
+                assert_return_code(sd_bus_message_append(m, "v", type, value), 0);
+                break;
+        }
+        deliver(m);
+        return m;
+}
+
+typedef struct Range {
+        const char *type;
+        int64_t min, max; /* as bits: of t the maximum is -1 */
+} Range;
+
+static const Range ranges[] = {
+        { "y", 0, UINT8_MAX },
+        { "n", INT16_MIN, INT16_MAX },
+        { "q", 0, UINT16_MAX },
+        { "i", INT32_MIN, INT32_MAX },
+        { "u", 0, UINT32_MAX },
+        { "x", INT64_MIN, INT64_MAX },
+        { "t", 0, -1 },
+};
+
+static int read_signed(BusWorld *b, const char *type, int64_t value, int64_t min, int64_t max, int64_t *ret,
+        sd_bus_error *error) {
+        g_autoptr(sd_bus_message) m = variant(b, type, value);
+
+        int r = bus_read_variant_signed(m, "key", min, max, ret, error);
+        if (r >= 0)
+                assert_true(sd_bus_message_at_end(m, true));
+        return r;
+}
+
+static int read_unsigned(BusWorld *b, const char *type, int64_t value, uint64_t min, uint64_t max,
+        uint64_t *ret, sd_bus_error *error) {
+        g_autoptr(sd_bus_message) m = variant(b, type, value);
+
+        int r = bus_read_variant_unsigned(m, "key", min, max, ret, error);
+        if (r >= 0)
+                assert_true(sd_bus_message_at_end(m, true));
+        return r;
+}
+
+static void test_signed(void **state) {
+        BusWorld *b = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(ranges); i++) {
+                const int64_t values[] = { ranges[i].min, 0, 1, ranges[i].max };
+
+                for (size_t v = 0; v < ELEMENTSOF(values); v++) {
+                        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+                        bool too_large = ranges[i].type[0] == 't' && values[v] < 0;
+                        int64_t value = 4711;
+
+                        int r = read_signed(
+                                b, ranges[i].type, values[v], INT64_MIN, INT64_MAX, &value, &error);
+                        if (too_large) {
+                                assert_int_equal(r, -EINVAL);
+                                assert_contains(error.message,
+                                        "Option \"key\" is 18446744073709551615, but must be from -9223372036854775808 to 9223372036854775807");
+                                assert_int_equal(value, 4711); /* untouched */
+                        } else {
+                                assert_return_code(r, 0);
+                                assert_true(value == values[v]);
+                        }
+                }
+        }
+}
+
+static void test_unsigned(void **state) {
+        BusWorld *b = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(ranges); i++) {
+                const int64_t values[] = { ranges[i].min, 0, 1, ranges[i].max };
+
+                for (size_t v = 0; v < ELEMENTSOF(values); v++) {
+                        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+                        bool negative = ranges[i].type[0] != 't' && values[v] < 0;
+                        uint64_t value = 4711;
+
+                        int r = read_unsigned(b, ranges[i].type, values[v], 0, UINT64_MAX, &value, &error);
+                        if (negative) {
+                                assert_int_equal(r, -EINVAL);
+                                g_autofree char *text = g_strdup_printf(
+                                        "Option \"key\" is %" PRIi64 ", but must be from 0 to", values[v]);
+                                assert_contains(error.message, text);
+                                assert_int_equal(value, 4711);
+                        } else {
+                                assert_return_code(r, 0);
+                                assert_true(value == (uint64_t) values[v]);
+                        }
+                }
+        }
+}
+
+static void test_bounds(void **state) {
+        BusWorld *b = *state;
+        static const struct {
+                int64_t value;
+                bool ok;
+        } cases[] = { { -21, false }, { -20, true }, { 0, true }, { 19, true }, { 20, false } };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+                int64_t value;
+
+                int r = read_signed(b, "i", cases[i].value, -20, 19, &value, &error);
+                assert_int_equal(r >= 0, cases[i].ok);
+                if (r < 0)
+                        assert_contains(error.message, "must be from -20 to 19");
+        }
+        g_auto(sd_bus_error) low = SD_BUS_ERROR_NULL, high = SD_BUS_ERROR_NULL;
+        uint64_t value;
+        assert_int_equal(read_unsigned(b, "t", 4, 5, 7, &value, &low), -EINVAL);
+        assert_int_equal(read_unsigned(b, "y", 8, 5, 7, &value, &high), -EINVAL);
+        assert_contains(high.message, "Option \"key\" is 8, but must be from 5 to 7");
+        assert_return_code(read_unsigned(b, "q", 7, 5, 7, &value, NULL), 0);
+}
+
+static void test_no_integer(void **state) {
+        BusWorld *b = *state;
+        static const struct {
+                const char *type;
+                int64_t value;
+        } cases[] = { { "b", 1 }, { "d", 0 }, { "s", 0 }, { "ai", 0 }, { "as", 0 } };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+                g_autoptr(sd_bus_message) m = call_new(b, CLIENT, NODE_PATH, NODE_INTERFACE, "Start");
+                int64_t value;
+
+                if (cases[i].type[0] == 'd')
+                        assert_return_code(sd_bus_message_append(m, "v", "d", 1.0), 0);
+                else if (cases[i].type[0] == 's')
+                        assert_return_code(sd_bus_message_append(m, "v", "s", "1"), 0);
+                else
+                        assert_return_code(
+                                sd_bus_message_append(m, "v", cases[i].type, (int) cases[i].value), 0);
+                deliver(m);
+                assert_int_equal(bus_read_variant_signed(m, "nice", -20, 19, &value, &error), -EINVAL);
+                assert_string_equal(error.name, SD_BUS_ERROR_INVALID_ARGS);
+                g_autofree char *text =
+                        g_strdup_printf("Option \"nice\" has type %s, but must be an integer", cases[i].type);
+                assert_string_equal(error.message, text);
+        }
+}
+
+static void test_strings_and_booleans(void **state) {
+        BusWorld *b = *state;
+        g_autoptr(sd_bus_message) m = call_new(b, CLIENT, NODE_PATH, NODE_INTERFACE, "Start");
+        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL, other = SD_BUS_ERROR_NULL;
+        const char *s;
+        bool yes = false, no = true;
+
+        assert_return_code(
+                sd_bus_message_append(m, "vvvvv", "s", "text", "b", 1, "b", 0, "o", "/", "s", "x"), 0);
+        deliver(m);
+        assert_return_code(bus_read_variant_string(m, "key", &s, NULL), 0);
+        assert_string_equal(s, "text");
+        assert_return_code(bus_read_variant_bool(m, "key", &yes, NULL), 0);
+        assert_return_code(bus_read_variant_bool(m, "key", &no, NULL), 0);
+        assert_true(yes);
+        assert_false(no);
+        assert_int_equal(bus_read_variant_string(m, "key", &s, &error), -EINVAL);
+        assert_string_equal(error.message, "Option \"key\" has type o, but must be s");
+        assert_return_code(sd_bus_message_skip(m, "v"), 0);
+        assert_int_equal(bus_read_variant_bool(m, "key", &yes, &other), -EINVAL);
+        assert_string_equal(other.message, "Option \"key\" has type s, but must be b");
+        assert_true(yes);
+}
+
+/* Start's arguments. The options are appended by the test. */
+static sd_bus_message *start_new(BusWorld *b) {
+        sd_bus_message *m = call_new(b, CLIENT, NODE_PATH, NODE_INTERFACE, "Start");
+
+        assert_return_code(sd_bus_message_append(m, "as", 2, "/bin/echo", ""), 0);
+        assert_return_code(sd_bus_message_open_container(m, 'a', "{sv}"), 0);
+        return m;
+}
+
+static int read_start(sd_bus_message *m, RoleSpec **ret, sd_bus_error *error) {
+        assert_return_code(sd_bus_message_close_container(m), 0);
+        deliver(m);
+        int r = start_options_read(m, ret, error);
+        if (r >= 0)
+                assert_true(sd_bus_message_at_end(m, true));
+        return r;
+}
+
+static void test_every_option(void **state) {
+        BusWorld *b = *state;
+        g_autoptr(sd_bus_message) m = start_new(b);
+        g_autoptr(RoleSpec) spec = NULL;
+
+        assert_return_code(bus_append_entry(m, "env", "a{ss}", 2, "A", "1", "B", "x=y"), 0);
+        assert_return_code(bus_append_entry(m, "working-directory", "s", "/tmp"), 0);
+        assert_return_code(bus_append_entry(m, "user", "s", "daemon"), 0);
+        assert_return_code(bus_append_entry(m, "group", "s", "adm"), 0);
+        assert_return_code(bus_append_entry(m, "stdin", "s", "null"), 0);
+        assert_return_code(bus_append_entry(m, "output", "s", "file:/tmp/x"), 0);
+        assert_return_code(bus_append_entry(m, "stop-signal", "y", SIGINT), 0);
+        assert_return_code(bus_append_entry(m, "stop-to", "s", "main"), 0);
+        assert_return_code(bus_append_entry(m, "stop-timeout-usec", "t", UINT64_MAX), 0);
+        assert_return_code(bus_append_entry(m, "nice", "n", -5), 0);
+        assert_return_code(
+                bus_append_entry(m, "limits", "a{st}", 2, "nofile", UINT64_C(64), "core", UINT64_MAX), 0);
+        assert_return_code(bus_append_entry(m, "remove", "b", 1), 0);
+        assert_return_code(read_start(m, &spec, NULL), 0);
+
+        assert_int_equal(g_strv_length(spec->command), 2);
+        assert_string_equal(spec->command[0], "/bin/echo");
+        assert_string_equal(spec->command[1], "");
+        assert_int_equal(g_strv_length(spec->environment), 2);
+        assert_string_equal(spec->environment[1], "B=x=y");
+        assert_string_equal(spec->working_directory, "/tmp");
+        assert_string_equal(spec->user, "daemon");
+        assert_string_equal(spec->group, "adm");
+        assert_int_equal(spec->stdin_kind, ROLE_STDIN_NULL);
+        assert_int_equal(spec->output, LAUNCH_OUTPUT_FILE);
+        assert_string_equal(spec->output_path, "/tmp/x");
+        assert_int_equal(spec->stop_signal, SIGINT);
+        assert_int_equal(spec->stop_to, STOP_TO_MAIN);
+        assert_true(spec->stop_timeout_usec == USEC_INFINITY);
+        assert_true(spec->nice_set);
+        assert_int_equal(spec->nice, -5);
+        assert_true(spec->limits_set == ((UINT64_C(1) << RLIMIT_NOFILE) | (UINT64_C(1) << RLIMIT_CORE)));
+        assert_int_equal(spec->limits[RLIMIT_NOFILE], 64);
+        assert_true(spec->remove);
+}
+
+static void test_no_options(void **state) {
+        BusWorld *b = *state;
+        g_autoptr(sd_bus_message) m = start_new(b);
+        g_autoptr(RoleSpec) spec = NULL, defaults = role_spec_new();
+
+        assert_return_code(read_start(m, &spec, NULL), 0);
+        assert_int_equal(spec->stop_signal, defaults->stop_signal);
+        assert_true(spec->stop_timeout_usec == defaults->stop_timeout_usec);
+        assert_null(spec->environment);
+        assert_false(spec->nice_set);
+}
+
+/* Limits of the scope: taken where the machine has the controller, refused by its name where it has not. */
+static void test_scope_limits(void **state) {
+        BusWorld *b = *state;
+        static const struct {
+                const char *key, *controller;
+                size_t offset;
+        } limits[] = {
+                { "memory-max", "memory", offsetof(RoleSpec, memory_max) },
+                { "tasks-max", "pids", offsetof(RoleSpec, tasks_max) },
+                { "cpu-quota", "cpu", offsetof(RoleSpec, cpu_quota) },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(limits); i++) {
+                g_autoptr(sd_bus_message) m = start_new(b);
+                g_autoptr(RoleSpec) spec = NULL;
+                g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+
+                assert_return_code(bus_append_entry(m, limits[i].key, "u", 100000U), 0);
+                int r = read_start(m, &spec, &error);
+                if (cgroup_has_controller(limits[i].controller)) {
+                        assert_return_code(r, 0);
+                        assert_int_equal(*(uint64_t *) ((char *) spec + limits[i].offset), 100000);
+                } else {
+                        g_autofree char *text =
+                                g_strdup_printf("Option \"%s\" needs the cgroup controller \"%s\"",
+                                        limits[i].key, limits[i].controller);
+                        assert_int_equal(r, -EOPNOTSUPP);
+                        assert_string_equal(error.name, SD_BUS_ERROR_NOT_SUPPORTED);
+                        assert_contains(error.message, text);
+                        assert_null(spec);
+                }
+        }
+}
+
+/* Each option with each type that is not its own. */
+static void test_wrong_types(void **state) {
+        BusWorld *b = *state;
+        enum { INTEGER, STRING, BOOLEAN, STRINGS, NUMBERS };
+        static const struct {
+                const char *key;
+                int kind;
+        } options[] = {
+                { "env", STRINGS },
+                { "working-directory", STRING },
+                { "user", STRING },
+                { "group", STRING },
+                { "stdin", STRING },
+                { "output", STRING },
+                { "stop-signal", INTEGER },
+                { "stop-to", STRING },
+                { "stop-timeout-usec", INTEGER },
+                { "nice", INTEGER },
+                { "limits", NUMBERS },
+                { "remove", BOOLEAN },
+                { "memory-max", INTEGER },
+                { "tasks-max", INTEGER },
+                { "cpu-quota", INTEGER },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(options); i++)
+                for (int kind = INTEGER; kind <= NUMBERS + 1; kind++) {
+                        g_autoptr(sd_bus_message) m = start_new(b);
+                        g_autoptr(RoleSpec) spec = NULL;
+                        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+                        const char *key = options[i].key;
+                        int r;
+
+                        if (kind == options[i].kind)
+                                continue;
+                        switch (kind) {
+                        case INTEGER:
+                                r = bus_append_entry(m, key, "i", 1);
+                                break;
+                        case STRING:
+                                r = bus_append_entry(m, key, "s", "/x");
+                                break;
+                        case BOOLEAN:
+                                r = bus_append_entry(m, key, "b", 1);
+                                break;
+                        case STRINGS:
+                                r = bus_append_entry(m, key, "a{ss}", 1, "A", "1");
+                                break;
+                        case NUMBERS:
+                                r = bus_append_entry(m, key, "a{st}", 1, "nofile", UINT64_C(1));
+                                break;
+                        default: /* a variant in the variant */
+                                r = bus_append_entry(m, key, "v", "s", "x");
+                                break;
+                        }
+                        assert_return_code(r, 0);
+                        g_autofree char *text = g_strdup_printf("Option \"%s\" has type ", key);
+                        assert_int_equal(read_start(m, &spec, &error), -EINVAL);
+                        assert_string_equal(error.name, SD_BUS_ERROR_INVALID_ARGS);
+                        assert_contains(error.message, text);
+                        assert_null(spec);
+                }
+}
+
+static void expect_refused(sd_bus_message *m, const char *text) {
+        g_autoptr(RoleSpec) spec = NULL;
+        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+
+        assert_int_equal(read_start(m, &spec, &error), -EINVAL);
+        assert_string_equal(error.name, SD_BUS_ERROR_INVALID_ARGS);
+        assert_contains(error.message, text);
+        assert_null(spec);
+}
+
+static void test_unknown_option(void **state) {
+        BusWorld *b = *state;
+        static const char *const keys[][2] = { { "Env", "Unknown option \"Env\"" },
+                { "", "Unknown option \"\"" }, { "nice ", "Unknown option \"nice \"" },
+                { "a\n\"b", "Unknown option \"a\\n\\\"b\"" } };
+
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
+                g_autoptr(sd_bus_message) m = start_new(b);
+
+                assert_return_code(bus_append_entry(m, "nice", "i", 1), 0);
+                assert_return_code(bus_append_entry(m, keys[i][0], "s", "x"), 0);
+                expect_refused(m, keys[i][1]);
+        }
+}
+
+static void test_given_twice(void **state) {
+        BusWorld *b = *state;
+        g_autoptr(sd_bus_message) option = start_new(b), variable = start_new(b), limit = start_new(b);
+
+        assert_return_code(bus_append_entry(option, "nice", "i", 1), 0);
+        assert_return_code(bus_append_entry(option, "remove", "b", 1), 0);
+        assert_return_code(bus_append_entry(option, "nice", "n", 1), 0);
+        expect_refused(option, "Option \"nice\" is given twice");
+        assert_return_code(bus_append_entry(variable, "env", "a{ss}", 2, "A", "1", "A", "1"), 0);
+        expect_refused(variable, "Option \"env\": \"A\" is given twice");
+        assert_return_code(
+                bus_append_entry(limit, "limits", "a{st}", 2, "as", UINT64_C(1), "as", UINT64_C(1)), 0);
+        expect_refused(limit, "Option \"limits\": \"as\" is given twice");
+}
+
+static void test_out_of_range(void **state) {
+        BusWorld *b = *state;
+        static const struct {
+                const char *key;
+                int64_t value;
+                const char *text;
+        } cases[] = {
+                { "stop-signal", 0, "must be from 1 to 64" },
+                { "stop-signal", 65, "must be from 1 to 64" },
+                { "stop-signal", -15, "must be from 1 to 64" },
+                { "stop-signal", INT64_MAX, "must be from 1 to 64" },
+                { "nice", -21, "must be from -20 to 19" },
+                { "nice", 20, "must be from -20 to 19" },
+                { "stop-timeout-usec", -1, "Option \"stop-timeout-usec\" is -1" },
+                { "memory-max", 0, "must be from 1 to" },
+                { "tasks-max", 0, "must be from 1 to" },
+                { "cpu-quota", 0, "must be from 1 to 100000" },
+                { "cpu-quota", 100001, "must be from 1 to 100000" },
+                { "memory-max", -1, "must be from 1 to 18446744073709551614" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                g_autoptr(sd_bus_message) m = start_new(b);
+
+                assert_return_code(bus_append_entry(m, cases[i].key, "x", cases[i].value), 0);
+                expect_refused(m, cases[i].text);
+        }
+        g_autoptr(sd_bus_message) infinity = start_new(b);
+        assert_return_code(bus_append_entry(infinity, "memory-max", "t", UINT64_MAX), 0);
+        expect_refused(infinity, "Option \"memory-max\" is 18446744073709551615");
+}
+
+static void test_bad_values(void **state) {
+        BusWorld *b = *state;
+        static const char *const strings[][3] = {
+                { "working-directory", "tmp", "not an absolute path" },
+                { "user", "", "Option \"user\" is empty" },
+                { "group", "", "Option \"group\" is empty" },
+                { "stdin", "pty", "must be pipe or null" },
+                { "output", "file:x", "Option \"output\"" },
+                { "stop-to", "half", "must be all or main" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(strings); i++) {
+                g_autoptr(sd_bus_message) m = start_new(b);
+
+                assert_return_code(bus_append_entry(m, strings[i][0], "s", strings[i][1]), 0);
+                expect_refused(m, strings[i][2]);
+        }
+        g_autoptr(sd_bus_message) variable = start_new(b), limit = start_new(b), command = NULL;
+        assert_return_code(bus_append_entry(variable, "env", "a{ss}", 1, "1A", "x"), 0);
+        expect_refused(variable, "Option \"env\": \"1A\"");
+        assert_return_code(bus_append_entry(limit, "limits", "a{st}", 1, "files", UINT64_C(1)), 0);
+        expect_refused(limit, "Option \"limits\": \"files\"");
+
+        command = call_new(b, CLIENT, NODE_PATH, NODE_INTERFACE, "Start");
+        assert_return_code(sd_bus_message_append(command, "as", 0), 0);
+        assert_return_code(sd_bus_message_open_container(command, 'a', "{sv}"), 0);
+        expect_refused(command, "The command is empty");
+}
+
+/* The same through the service, as a client has it: refused before anything has been done. */
+static void test_through_the_service(void **state) {
+        BusWorld *b = *state;
+        g_auto(Call) call = {}, wrong = {}, sized = {};
+        g_autoptr(sd_bus_message) m = call_new(b, CLIENT, NODE_PATH, NODE_INTERFACE, "Start"),
+                                  w = call_new(b, CLIENT, NODE_PATH, NODE_INTERFACE, "Start");
+
+        assert_return_code(sd_bus_message_append(m, "sasa{sv}", "cam", 1, "x", 1, "colour", "s", "red"), 0);
+        call_send(b, &call, m);
+        assert_return_code(sd_bus_message_append(w, "ss", "cam", "no array"), 0);
+        call_send(b, &wrong, w);
+        g_autofree char *huge = g_strnfill(ROLE_COMMAND_SIZE_MAX, 'x');
+        call_node(b, &sized, "Start", "sasa{sv}", "cam", 1, huge, 0);
+        bus_world_settle(b);
+        assert_error(&call, SD_BUS_ERROR_INVALID_ARGS, "Unknown option \"colour\"");
+        assert_error(&wrong, SD_BUS_ERROR_INVALID_ARGS, "");
+        assert_error(&sized, SD_BUS_ERROR_INVALID_ARGS, "more than 1048576");
+        expect_calls(b->world, "");
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                BUS_TEST(test_signed),
+                BUS_TEST(test_unsigned),
+                BUS_TEST(test_bounds),
+                BUS_TEST(test_no_integer),
+                BUS_TEST(test_strings_and_booleans),
+                BUS_TEST(test_every_option),
+                BUS_TEST(test_no_options),
+                BUS_TEST(test_scope_limits),
+                BUS_TEST(test_wrong_types),
+                BUS_TEST(test_unknown_option),
+                BUS_TEST(test_given_twice),
+                BUS_TEST(test_out_of_range),
+                BUS_TEST(test_bad_values),
+                BUS_TEST(test_through_the_service),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
