@@ -174,8 +174,12 @@ static _Noreturn void bomb(int n, const char *path) {
                         pause();
 
         for (;;) {
+                /* A generation lives this long: too short to be signalled one by one, long enough for whoever has to reap
+                 * them all. Without it the machine dies, not the bomb. */
+                struct timespec life = { .tv_nsec = 5 * 1000 * 1000 };
                 pid_t pid;
 
+                (void) nanosleep(&life, NULL);
                 if (atomic_load(bomb_size) < n) {
                         pid = fork();
                         if (pid == 0 && atomic_fetch_add(bomb_size, 1) + 1 == n)

@@ -249,21 +249,40 @@ GVariant *bus_result(Bus *bus, guint32 serial) {
         return g_variant_ref(event->body);
 }
 
-Event *bus_failure_v(Bus *bus, guint32 serial, const char *error, va_list parts) {
+static char *problem_v(Event *event, const char *error, va_list parts) {
         g_autofree char *name =
                 strchr(error, '.') ? g_strdup(error) : g_strconcat(NODE_NAME ".Error.", error, NULL);
-        Event *event = bus_wait_reply(bus, serial);
         const char *part;
 
         if (event->type != G_DBUS_MESSAGE_TYPE_ERROR) {
                 g_autofree char *text = g_variant_print(event->body, true);
-                fail_msg("should fail with %s, but succeeded: %s", name, text);
+                return g_strdup_printf("should fail with %s, but succeeded: %s", name, text);
         }
         if (strcmp(event->error, name) != 0)
-                fail_msg("should fail with %s, but failed with %s: %s", name, event->error, event->text);
+                return g_strdup_printf(
+                        "should fail with %s, but failed with %s: %s", name, event->error, event->text);
         while ((part = va_arg(parts, const char *)))
                 if (!strstr(event->text, part))
-                        fail_msg("%s should name '%s', but says: %s", name, part, event->text);
+                        return g_strdup_printf("%s should name '%s', but says: %s", name, part, event->text);
+        return NULL;
+}
+
+char *bus_problem(Bus *bus, guint32 serial, const char *error, ...) {
+        char *problem;
+        va_list parts;
+
+        va_start(parts, error);
+        problem = problem_v(bus_wait_reply(bus, serial), error, parts);
+        va_end(parts);
+        return problem;
+}
+
+Event *bus_failure_v(Bus *bus, guint32 serial, const char *error, va_list parts) {
+        Event *event = bus_wait_reply(bus, serial);
+        g_autofree char *problem = problem_v(event, error, parts);
+
+        if (problem)
+                fail_msg("%s", problem);
         return event;
 }
 

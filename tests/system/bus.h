@@ -51,6 +51,8 @@ GVariant *bus_result(Bus *bus, guint32 serial);
 /* The reply, which must be this error, "NoSuchRole" or "org.freedesktop.DBus.Error.InvalidArgs"; each of the strings (up to
  * NULL) must be in its message. */
 Event *bus_failure(Bus *bus, guint32 serial, const char *error, ...) G_GNUC_NULL_TERMINATED;
+/* For tables, which go on: what is wrong with the reply; NULL: nothing. */
+char *bus_problem(Bus *bus, guint32 serial, const char *error, ...) G_GNUC_NULL_TERMINATED;
 Event *bus_failure_v(Bus *bus, guint32 serial, const char *error, va_list parts);
 
 GVariant *bus_call(Bus *bus, const char *name, const char *path, const char *interface, const char *method,

@@ -181,7 +181,8 @@ pid_t held_child(Bus *bus, const char *role) {
         pid_t pid;
 
         WAIT_UNTIL(count_units(bus, scope) == 1);
-        cgroup = unit_get_string(bus, scope, "Scope", "ControlGroup");
+        /* The unit is there before its cgroup. */
+        WAIT_UNTIL((g_free(cgroup), cgroup = unit_get_string(bus, scope, "Scope", "ControlGroup"))[0] == '/');
         WAIT_UNTIL(cgroup_is_populated(cgroup));
         pids = cgroup_pids(cgroup);
         assert_int_equal(pids->len, 1);

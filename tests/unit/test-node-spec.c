@@ -88,11 +88,11 @@ static void test_environment(void **state) {
         g_autoptr(RoleSpec) spec = role_spec_new();
 
         assert_return_code(role_spec_add_environment(spec, "_a1", "x=y\nz", NULL), 0);
-        assert_return_code(role_spec_add_environment(spec, "A", "", NULL), 0);
-        assert_return_code(role_spec_add_environment(spec, "AB", "", NULL), 0); /* A is a prefix of it */
+        assert_return_code(role_spec_add_environment(spec, "AB", "", NULL), 0);
+        assert_return_code(role_spec_add_environment(spec, "A", "", NULL), 0); /* a prefix of the other */
         assert_int_equal(g_strv_length(spec->environment), 3);
         assert_string_equal(spec->environment[0], "_a1=x=y\nz");
-        assert_string_equal(spec->environment[1], "A=");
+        assert_string_equal(spec->environment[2], "A=");
 
         for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
                 g_auto(Fault) fault = {};

@@ -332,6 +332,13 @@ static void test_oom(void **state) {
         assert_int_equal(role->state, ROLE_ENDED);
         assert_int_equal(role->cause, ROLE_CAUSE_KILL);
 
+        /* Whoever sent the SIGKILL is known, if it was sent through us. */
+        role = run_with_memory_max(w);
+        assert_return_code(node_signal_role(w->node, role, true, SIGKILL, NULL, (Waiter){}, NULL), 0);
+        world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
+        assert_int_equal(role->state, ROLE_ENDED);
+        assert_int_equal(role->cause, ROLE_CAUSE_KILL);
+
         w->oom_result = -EIO; /* cannot be asked */
         role = run_with_memory_max(w);
         world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);

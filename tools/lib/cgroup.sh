@@ -18,6 +18,16 @@ cgroup_v1_hierarchies() {
                 END             { for (id in all) print all[id] }' /proc/cgroups
 }
 
+# Processes and threads that a sandbox may have, so that a fork bomb in one is not the end of the machine.
+# shellcheck disable=SC2034     # used by who reads this file
+CGROUP_TASKS=6000
+
+# The v1 hierarchy that can enforce it, if there is one.
+cgroup_v1_pids() {
+        awk '$1 == "pids" && $2 != 0 && $4 == 1 { found = 1 } END { exit !found }' /proc/cgroups || return 0
+        cgroup_v1_hierarchies | grep -E '(^|,)pids(,|$)' || true
+}
+
 # Where is this hierarchy mounted, whole and writable?
 cgroup_mount_point() {
         local hier=$1 mnt_root mnt_point opts rest type super

@@ -6,7 +6,7 @@
 
 #include "testlib.h"
 
-#define SIZE "60"
+#define SIZE "40"
 
 static void start_bomb(Bus *bus, const char *role, GVariant *options, Fifo *fifo) {
         start(bus, role, options, actor(), "ignore", "TERM", "ignore", "HUP", "bomb", SIZE, fifo_path(fifo),

@@ -273,7 +273,8 @@ static GHashTable *follow(Bus *bus, const char *role) {
         return known;
 }
 
-static void check_follower(Bus *bus, const char *role) {
+/* What the signals told last, and differs; NULL: nothing. */
+static char *difference(Bus *bus, const char *role) {
         g_autoptr(GVariant) all = role_get_all(bus, role);
         g_autoptr(GHashTable) known = follow(bus, role);
         GVariantIter iter;
@@ -281,15 +282,31 @@ static void check_follower(Bus *bus, const char *role) {
         GVariant *value;
 
         g_variant_iter_init(&iter, all);
-        while (g_variant_iter_loop(&iter, "{&sv}", &key, &value)) {
-                GVariant *followed = g_hash_table_lookup(known, key);
+        while (g_variant_iter_next(&iter, "{&sv}", &key, &value)) {
+                g_autoptr(GVariant) is = value;
+                GVariant *told = g_hash_table_lookup(known, key);
 
-                if (!followed || !g_variant_equal(followed, value)) {
-                        g_autofree char *is = g_variant_print(value, true);
-                        g_autofree char *told =
-                                followed ? g_variant_print(followed, true) : g_strdup("nothing");
-                        fail_msg("%s is %s, but the signals say %s", key, is, told);
+                if (!told || !g_variant_equal(told, is)) {
+                        g_autofree char *a = g_variant_print(is, true);
+                        g_autofree char *b = told ? g_variant_print(told, true) : g_strdup("nothing");
+                        return g_strdup_printf("%s is %s, but the signals say %s", key, a, b);
                 }
+        }
+        return NULL;
+}
+
+/* Changes are collected and told a moment later. */
+static void check_follower(Bus *bus, const char *role) {
+        gint64 end = g_get_monotonic_time() + patience_usec();
+
+        for (;;) {
+                g_autofree char *text = difference(bus, role);
+
+                if (!text)
+                        return;
+                if (g_get_monotonic_time() > end)
+                        fail_msg("%s", text);
+                bus_wait(bus, "PropertiesChanged", NULL);
         }
 }
 
