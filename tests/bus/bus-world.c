@@ -2,6 +2,8 @@
 
 #include "bus-world.h"
 
+#include "util/log.h"
+
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -101,6 +103,7 @@ int bus_world_setup(void **state) {
         callbacks.role_exited = node_dbus_role_exited;
         callbacks.role_purged = node_dbus_role_purged;
         callbacks.shutting_down = node_dbus_shutting_down;
+        callbacks.monitor_timed_out = node_dbus_monitor_timed_out;
         callbacks.node_changed = role_dbus_node_changed;
         callbacks.role_freed = on_role_freed;
 
@@ -110,9 +113,11 @@ int bus_world_setup(void **state) {
         agent->children = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
         agent->reaps = g_array_new(false, false, sizeof(uint64_t));
         agent->recovered = true;
+        agent->dir_fd = -EBADF;
         assert_return_code(role_dbus_setup(agent), 0);
         assert_return_code(events_open(-1, &events), 0);
         agent->node = b->world->node = node_new("main", agent->event, events, &callbacks, agent);
+        assert_return_code(node_open_state(agent->node, -1), 0);
         connect_both(b);
         assert_return_code(node_dbus_register(agent), 0);
         assert_return_code(authority_new(agent->bus, &agent->authority), 0);
@@ -137,6 +142,7 @@ int bus_world_teardown(void **state) {
         unsigned n_fds = b->world->n_fds;
 
         /* In the order of agent_free(). */
+        log_set_sink(NULL, NULL);
         agent->keeper = keeper_link_free(agent->keeper);
         b->world->node = agent->node = node_free(agent->node);
         agent->scopes = scopes_free(agent->scopes);

@@ -163,6 +163,13 @@ static void world_shutting_down(void *data, const char *reason, uint64_t sequenc
 static void world_node_changed(void *data) {
 }
 
+static void world_monitor_timed_out(void *data, uint64_t timeout_usec, uint64_t sequence) {
+        if (world->calls->len > 0)
+                g_string_append_c(world->calls, ' ');
+        g_string_append_printf(world->calls, "monitor-timed-out(%" G_GUINT64_FORMAT ")", timeout_usec);
+        world->last_sequence = sequence;
+}
+
 static void world_slice_empty(void *data) {
         world->n_empty_slices++;
 }
@@ -206,6 +213,7 @@ const NodeWorld test_world_callbacks = {
         .role_exited = world_role_exited,
         .role_purged = world_role_purged,
         .shutting_down = world_shutting_down,
+        .monitor_timed_out = world_monitor_timed_out,
         .node_changed = world_node_changed,
         .slice_empty = world_slice_empty,
         .finished = world_finished,
@@ -261,6 +269,7 @@ void world_new_node(TestWorld *w, Events *events) {
         if (!events)
                 assert_return_code(events_open(-1, &events), 0);
         w->node = node_new("main", w->event, events, &test_world_callbacks, w);
+        assert_return_code(node_open_state(w->node, -1), 0);
 }
 
 int test_world_setup(void **state) {

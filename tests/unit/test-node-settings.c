@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "test-world.h"
+
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <unistd.h>
+
+#include "node/settings.h"
+#include "util/log.h"
+
+static char *directory, *warnings;
+
+static void on_log(void *userdata, int level, const char *text, const char *const *fields) {
+        g_autofree char *old = warnings;
+
+        if (level <= LOG_WARNING)
+                warnings = g_strconcat(old ?: "", text, "\n", NULL);
+        else
+                warnings = g_steal_pointer(&old);
+}
+
+static int setup(void **state) {
+        log_set_max_level(LOG_WARNING);
+        log_set_target(LOG_TARGET_NULL);
+        log_set_sink(on_log, NULL);
+        directory = g_dir_make_tmp("test-settings-XXXXXX", NULL);
+        assert_non_null(directory);
+        return 0;
+}
+
+static int teardown(void **state) {
+        static const char *const files[] = { "main.conf.d/10-a.conf", "main.conf.d/20-b.conf",
+                "main.conf.d/30-no", "main.conf.d", "main.conf" };
+
+        for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+                g_autofree char *path = g_build_filename(directory, files[i], NULL);
+                (void) g_remove(path);
+        }
+        assert_return_code(g_rmdir(directory), errno);
+        g_clear_pointer(&directory, g_free);
+        g_clear_pointer(&warnings, g_free);
+        log_set_sink(NULL, NULL);
+        log_set_target(LOG_TARGET_CONSOLE);
+        return 0;
+}
+
+static void write_file(const char *name, const char *text) {
+        g_autofree char *path = g_build_filename(directory, name, NULL), *parent = g_path_get_dirname(path);
+
+        assert_return_code(g_mkdir_with_parents(parent, 0700), errno);
+        assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+static Settings *load(void) {
+        g_auto(Fault) fault = {};
+        Settings *settings = NULL;
+
+        if (settings_load(directory, "main", &settings, &fault) < 0)
+                fail_msg("%s", fault.message);
+        return settings;
+}
+
+static void test_nothing(void **state) {
+        g_autoptr(Settings) settings = load();
+
+        assert_int_equal(settings->default_stop_timeout_usec, 10 * USEC_PER_SEC);
+        assert_int_equal(settings->setup_timeout_usec, 20 * USEC_PER_SEC);
+        assert_int_equal(settings->monitor_timeout_usec, 30 * USEC_PER_SEC);
+        assert_int_equal(settings->monitor_action, MONITOR_ACTION_SHUTDOWN);
+        assert_int_equal(settings->max_concurrent_starts, 100);
+        assert_int_equal(settings->max_ended_roles, 1000);
+        assert_null(settings->environment);
+        assert_null(warnings);
+}
+
+static void test_every_key(void **state) {
+        write_file("main.conf",
+                "[Node]\nDefaultStopTimeout=1min 30s\nSetupTimeout=500ms\nMonitorTimeout=0\nMonitorAction=stop-roles\n"
+                "MaxConcurrentStarts=7\nMaxEndedRoles=9\n[Environment]\nLANG=C.UTF-8\nWORDS=two words\n");
+        g_autoptr(Settings) settings = load();
+
+        assert_int_equal(settings->default_stop_timeout_usec, 90 * USEC_PER_SEC);
+        assert_int_equal(settings->setup_timeout_usec, 500 * USEC_PER_MSEC);
+        assert_int_equal(settings->monitor_timeout_usec, 0);
+        assert_int_equal(settings->monitor_action, MONITOR_ACTION_STOP_ROLES);
+        assert_int_equal(settings->max_concurrent_starts, 7);
+        assert_int_equal(settings->max_ended_roles, 9);
+        g_autofree char *environment = g_strjoinv("|", settings->environment);
+        assert_string_equal(environment, "LANG=C.UTF-8|WORDS=two words");
+        assert_null(warnings);
+}
+
+static void test_drop_ins(void **state) {
+        write_file("main.conf", "[Node]\nMaxEndedRoles=1\nMaxConcurrentStarts=1\n[Environment]\nA=1\nB=1\n");
+        write_file("main.conf.d/20-b.conf", "[Node]\nMaxEndedRoles=3\n[Environment]\nA=3\n");
+        write_file("main.conf.d/10-a.conf", "[Node]\nMaxEndedRoles=2\nMaxConcurrentStarts=2\n");
+        write_file("main.conf.d/30-no", "[Node]\nMaxEndedRoles=4\n"); /* not *.conf */
+        g_autoptr(Settings) settings = load();
+
+        assert_int_equal(settings->max_ended_roles, 3);
+        assert_int_equal(settings->max_concurrent_starts, 2);
+        g_autofree char *environment = g_strjoinv("|", settings->environment);
+        assert_string_equal(environment, "A=3|B=1");
+}
+
+static void test_unknown(void **state) {
+        write_file("main.conf", "# a comment\n[Node]\nMaxEndedRoles=5\n  MaxEndedRole=6\n\n[Nodes]\nx=1\n");
+        g_autoptr(Settings) settings = load();
+
+        assert_int_equal(settings->max_ended_roles, 5);
+        assert_non_null(warnings);
+        assert_non_null(strstr(warnings, "main.conf:4: unknown key MaxEndedRole="));
+        assert_non_null(strstr(warnings, "main.conf:6: unknown section [Nodes]"));
+}
+
+static void test_bad_values(void **state) {
+        static const struct {
+                const char *text;
+                const char *expected;
+        } table[] = {
+                { "[Node]\nMonitorTimeout=soon\n", "main.conf:2: MonitorTimeout=soon is not a valid value" },
+                { "[Node]\nMonitorTimeout=\n", "main.conf:2: MonitorTimeout= is not a valid value" },
+                { "[Node]\nDefaultStopTimeout=5 parsecs\n", "main.conf:2: DefaultStopTimeout" },
+                { "[Node]\nSetupTimeout=-1\n", "main.conf:2: SetupTimeout=-1 is not a valid value" },
+                { "[Node]\nSetupTimeout=99999999999999999999\n",
+                        "main.conf:2: SetupTimeout=99999999999999999999 is out of range" },
+                { "[Node]\nMonitorAction=panic\n", "main.conf:2: MonitorAction=panic is not a valid value" },
+                { "[Node]\nMaxEndedRoles=0\n", "main.conf:2: MaxEndedRoles=0 is out of range" },
+                { "[Node]\nMaxConcurrentStarts=1001\n",
+                        "main.conf:2: MaxConcurrentStarts=1001 is out of range" },
+                { "[Node]\nMaxConcurrentStarts=ten\n",
+                        "main.conf:2: MaxConcurrentStarts=ten is not a valid value" },
+                { "[Environment]\n1A=x\n", "main.conf:2: \"1A\" is not a valid name" },
+                { "MaxEndedRoles=1\n", "main.conf: " }, /* before any section */
+                { "[Node\n", "main.conf: " },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                g_auto(Fault) fault = {};
+                Settings *settings = (Settings *) 1;
+
+                write_file("main.conf", table[i].text);
+                assert_true(settings_load(directory, "main", &settings, &fault) < 0);
+                assert_ptr_equal(settings, (Settings *) 1);
+                if (!fault.message || !strstr(fault.message, table[i].expected))
+                        fail_msg("\"%s\" for %s", fault.message, table[i].text);
+        }
+}
+
+static void test_time(void **state) {
+        static const struct {
+                const char *text;
+                int result;
+                uint64_t usec;
+        } table[] = {
+                { "30", 0, 30 * USEC_PER_SEC },
+                { "0", 0, 0 },
+                { "1us", 0, 1 },
+                { "20ms", 0, 20 * USEC_PER_MSEC },
+                { "2min", 0, 120 * USEC_PER_SEC },
+                { "1h 1min 1s", 0, 3661 * USEC_PER_SEC },
+                { "1min30s", 0, 90 * USEC_PER_SEC },
+                { "infinity", 0, USEC_INFINITY },
+                { "", -EINVAL, 0 },
+                { " ", -EINVAL, 0 },
+                { "s", -EINVAL, 0 },
+                { "1day", -EINVAL, 0 },
+                { "1.5s", -EINVAL, 0 },
+                { "20000000000000", -ERANGE, 0 },
+                { "18446744073709551615us 1us", -ERANGE, 0 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                uint64_t usec = 42;
+                int r = settings_parse_time(table[i].text, &usec);
+
+                if (r != table[i].result || usec != (r < 0 ? 42 : table[i].usec))
+                        fail_msg("\"%s\": %d, %" G_GUINT64_FORMAT, table[i].text, r, usec);
+        }
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_nothing, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_every_key, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_drop_ins, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_unknown, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_bad_values, setup, teardown),
+                cmocka_unit_test(test_time),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
