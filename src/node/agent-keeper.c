@@ -110,7 +110,8 @@ static int on_after_all(sd_event_source *s, void *userdata) {
 
         (void) sd_bus_get_n_queued_write(agent->bus, &queued);
         role_dbus_reschedule(agent, queued);
-        if (queued > 0)
+        /* While the keeper still tells of its children nothing can be asked of it. */
+        if (queued > 0 || !keeper_link_is_connected(agent->keeper))
                 return 0;
         for (unsigned i = 0; i < agent->reaps->len; i++)
                 /* Without a connection the next keeper or the next HELLO tells of it again. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "base/fd-util.h"
 #include "node/launch.h"
@@ -11,21 +12,29 @@
 #include "util/autoptr.h"
 #include "util/log.h"
 
-/* What every role begins with: never the environment of this service. */
-static const char *const base_environment[] = {
-        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        NULL,
-};
+/* What every role begins with: not the environment of this service, but what systemd gives to every service, the
+ * machine's locale. */
+static char **base_environment(void) {
+        g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+
+        g_strv_builder_add(builder, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        for (char **e = environ; *e; e++)
+                if (g_str_has_prefix(*e, "LANG=") || g_str_has_prefix(*e, "LANGUAGE=") ||
+                        g_str_has_prefix(*e, "LC_"))
+                        g_strv_builder_add(builder, *e);
+        return g_strv_builder_end(builder);
+}
 
 int launch_send(Role *role) {
         const RoleSpec *spec = role->spec;
+        g_auto(GStrv) base = base_environment();
         /* The request only points to what the role has; writing it copies. */
         LaunchRequest request = {
                 .role = role->name,
                 .instance = role->node->instance,
                 .scope = role->scope,
                 .command = spec->command,
-                .base_environment = (char **) base_environment,
+                .base_environment = base,
                 .environment = spec->environment,
                 .working_directory = spec->working_directory,
                 .user = spec->user,
