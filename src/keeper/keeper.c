@@ -81,7 +81,7 @@ static int parse_arguments(int argc, char *argv[]) {
         return 1;
 }
 
-/* What we open must not land on the standard streams, where a child would lose it. */
+/* What we open must not land on the standard streams: log lines would go to the node, and children would keep it. */
 static int fill_standard_streams(void) {
         int fd;
 

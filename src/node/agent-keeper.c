@@ -110,7 +110,8 @@ static int on_after_all(sd_event_source *s, void *userdata) {
 
         (void) sd_bus_get_n_queued_write(agent->bus, &queued);
         role_dbus_reschedule(agent, queued);
-        if (queued > 0)
+        /* While the keeper still tells of its children nothing can be asked of it. */
+        if (queued > 0 || !keeper_link_is_connected(agent->keeper))
                 return 0;
         for (unsigned i = 0; i < agent->reaps->len; i++)
                 /* Without a connection the next keeper or the next HELLO tells of it again. */
@@ -124,12 +125,16 @@ int agent_reaps_setup(Agent *agent) {
         return sd_event_add_post(agent->event, &agent->after_all, on_after_all, agent);
 }
 
+static void keeper_forget(Agent *agent, uint64_t child) {
+        g_array_append_val(agent->reaps, child);
+}
+
 void agent_child_reap(void *world, Role *role) {
         Agent *agent = world;
         gint64 key = (gint64) role->child;
 
         (void) g_hash_table_remove(agent->children, &key);
-        g_array_append_val(agent->reaps, role->child);
+        keeper_forget(agent, role->child);
 }
 
 static void on_cgroup_killed(void *userdata, int error) {
@@ -345,8 +350,12 @@ static void on_exited(void *userdata, const struct keeper_exited *exited) {
         Role *role = find_child(agent, exited->header.child);
         RoleExit exit;
 
-        if (!role)
+        if (!role) {
+                /* On its way out when the connection was made: a start that nobody knows any more, or one whose name was
+                 * never saved. */
+                keeper_forget(agent, exited->header.child);
                 return;
+        }
         exit_from_record(&exited->exit, &exit);
         role_on_exited(role, &exit, exited->execed);
 }
@@ -370,7 +379,7 @@ static void on_child(void *userdata, const struct keeper_child *m, KeeperFds fds
                 log_warning("The keeper has a child of an unknown role \"%s\" (pid %d)%s", m->role, m->pid,
                         m->execed && !m->exited ? ": leaving it alone" : "");
                 if (m->exited)
-                        g_array_append_val(agent->reaps, m->header.child);
+                        keeper_forget(agent, m->header.child);
                 if (m->header.child >= agent->node->next_child)
                         agent->node->next_child = m->header.child + 1;
                 close_fds(&fds);

@@ -124,15 +124,22 @@ Env *env_close(Env *env) {
         return NULL;
 }
 
+static void add_base(Env *env, const char *variable) {
+        const char *eq = strchr(variable, '=');
+
+        g_assert(eq);
+        (void) g_hash_table_replace(env->base, g_strndup(variable, (gsize) (eq - variable)), g_strdup(eq + 1));
+}
+
 void env_set_base(Env *env, char **base) {
         g_hash_table_remove_all(env->base);
-        (void) g_hash_table_replace(env->base, g_strdup("PATH"), g_strdup(DEFAULT_PATH));
-        for (char **b = base; b && *b; b++) {
-                char *eq = strchr(*b, '=');
-
-                g_assert(eq);
-                (void) g_hash_table_replace(env->base, g_strndup(*b, (gsize) (eq - *b)), g_strdup(eq + 1));
-        }
+        add_base(env, "PATH=" DEFAULT_PATH);
+        /* Not the environment of this service, but what systemd gives to every service: the machine's locale. */
+        for (char **e = environ; *e; e++)
+                if (g_str_has_prefix(*e, "LANG=") || g_str_has_prefix(*e, "LANGUAGE=") || g_str_has_prefix(*e, "LC_"))
+                        add_base(env, *e);
+        for (char **b = base; b && *b; b++)
+                add_base(env, *b);
 }
 
 static const char *lookup(Env *env, const char *name) {

@@ -99,6 +99,12 @@ static int on_writable(sd_event_source *s, int fd, uint32_t revents, void *userd
         return 0;
 }
 
+/* The source goes first: the keeper has the same open file, so that closing our descriptor does not take it out of the epoll. */
+static void close_pipe(RoleInput *input) {
+        input->source = sd_event_source_disable_unref(input->source);
+        input->role->stdin_fd = fd_close(input->role->stdin_fd);
+}
+
 static void input_pump(RoleInput *input) {
         Role *role = input->role;
         Chunk *chunk;
@@ -107,9 +113,8 @@ static void input_pump(RoleInput *input) {
                 int r = 0;
 
                 if (chunk->close) {
-                        role->stdin_fd = fd_close(role->stdin_fd);
                         (void) g_queue_pop_head(input->queue);
-                        input->source = sd_event_source_disable_unref(input->source);
+                        close_pipe(input);
                         role->node->world->child_close_stdin(role->node->world_data, role, chunk->waiter);
                         chunk->waiter = (Waiter){};
                         chunk_done(chunk, NULL);
@@ -124,7 +129,7 @@ static void input_pump(RoleInput *input) {
                         (void) fault_set(&fault, NODE_ERROR_NO_INPUT,
                                 "Role \"%s\" does not read its standard input: %s", role->name,
                                 r == -EPIPE ? "it has closed it" : g_strerror(-r));
-                        role->stdin_fd = fd_close(role->stdin_fd);
+                        close_pipe(input);
                         input_fail_all(input, &fault);
                         role->node->world->child_close_stdin(role->node->world_data, role, (Waiter){});
                         return;

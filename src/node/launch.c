@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "base/fd-util.h"
 #include "node/launch.h"
@@ -13,14 +14,14 @@
 
 int launch_send(Role *role) {
         const RoleSpec *spec = role->spec;
-        g_auto(GStrv) base_environment = env_list(role->node->env);
+        g_auto(GStrv) base = env_list(role->node->env);
         /* The request only points to what the role has; writing it copies. */
         LaunchRequest request = {
                 .role = role->name,
                 .instance = role->node->instance,
                 .scope = role->scope,
                 .command = spec->command,
-                .base_environment = base_environment,
+                .base_environment = base,
                 .environment = spec->environment,
                 .working_directory = spec->working_directory,
                 .user = spec->user,

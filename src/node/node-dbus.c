@@ -21,6 +21,17 @@
 /* Handlers read, validate, authorize, act and reply, in this order: a parked call comes back to its handler from the
  * start, so nothing may have changed before. */
 
+/* busctl shows only the message: it must say which of many starts it is about. */
+static int name_role(const char *name, int r, sd_bus_error *error) {
+        if (!sd_bus_error_is_set(error))
+                return r;
+
+        g_autofree char *shown = g_strescape(name, NULL);
+        g_autofree char *id = g_strdup(error->name), *message = g_strdup(error->message);
+        sd_bus_error_free(error);
+        return sd_bus_error_setf(error, id, "Role \"%.*s\": %s", 2 * ROLE_NAME_MAX, shown, message);
+}
+
 static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Agent *agent = userdata;
         g_autoptr(RoleSpec) spec = NULL;
@@ -33,7 +44,7 @@ static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) 
                 return r;
         r = start_options_read(m, &spec, error);
         if (r < 0)
-                return r;
+                return name_role(name, r, error);
         r = authority_check(agent->authority, m, "start roles", &caller, error);
         if (r <= 0)
                 return r < 0 ? r : 1;

@@ -21,7 +21,8 @@ struct Scopes {
         uint64_t n_anchors;
         GHashTable *slices; /* indices of sub-slices that systemd may have loaded */
         sd_event_source *slice_idle;
-        GHashTable *oom; /* Role → OomQuery */
+        GHashTable *freezing; /* units that are to be killed as soon as they are frozen */
+        GHashTable *oom;      /* Role → OomQuery */
 };
 
 /* scope-batch.c */

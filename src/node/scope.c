@@ -71,9 +71,40 @@ void scope_thaw(Scopes *scopes, Role *role) {
         send_for_unit(scopes, "ThawUnit", role->scope);
 }
 
+typedef struct FreezeCall {
+        Scopes *scopes;
+        char *unit;
+} FreezeCall;
+
+/* The reply says that all of it is frozen. An error changes nothing: what cannot be frozen is killed as it is. */
+static void on_frozen(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+        FreezeCall *call = userdata;
+
+        (void) g_hash_table_remove(call->scopes->freezing, call->unit);
+        manager_kill_unit(call->scopes->manager, call->unit, SIGKILL, NULL, NULL);
+        g_free(call->unit);
+        g_free(call);
+}
+
+/* Frozen first: systemd signals the processes of a unit one by one, again and again until it finds no new one, and who forks
+ * fast enough would keep it at that for ever. */
 void scope_freeze_and_kill(Scopes *scopes, Role *role) {
-        send_for_unit(scopes, "FreezeUnit", role->scope);
-        manager_kill_unit(scopes->manager, role->scope, SIGKILL, NULL, NULL);
+        g_autoptr(sd_bus_message) m = NULL;
+
+        if (g_hash_table_contains(scopes->freezing, role->scope))
+                return;
+
+        int r = manager_new_call(scopes->manager, &m, "FreezeUnit");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", role->scope);
+        if (r < 0) {
+                log_error_errno(r, "Cannot make a message: %m");
+                return;
+        }
+        FreezeCall *call = g_new(FreezeCall, 1);
+        *call = (FreezeCall){ scopes, g_strdup(role->scope) };
+        (void) g_hash_table_add(scopes->freezing, g_strdup(role->scope));
+        manager_call(scopes->manager, m, on_frozen, call);
 }
 void scope_forget(Scopes *scopes, Role *role) {
         (void) g_hash_table_remove(scopes->oom, role);
@@ -183,6 +214,7 @@ int scopes_new(Manager *manager, Node *node, const char *own_unit, const char *k
         scopes->keeper_unit = g_strdup(keeper_unit);
         scopes->queue = g_queue_new();
         scopes->slices = g_hash_table_new(NULL, NULL);
+        scopes->freezing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         scopes->oom = g_hash_table_new_full(NULL, NULL, NULL, scope_oom_free);
 
         int r = sd_event_add_defer(sd_bus_get_event(manager_bus(manager)), &scopes->flush, on_flush, scopes);
@@ -205,6 +237,7 @@ Scopes *scopes_free(Scopes *scopes) {
         sd_event_source_disable_unref(scopes->slice_idle);
         g_hash_table_unref(scopes->slices);
         g_hash_table_unref(scopes->oom);
+        g_hash_table_unref(scopes->freezing);
         g_queue_free(scopes->queue);
         g_free(scopes->own_unit);
         g_free(scopes->keeper_unit);

@@ -431,6 +431,23 @@ static void test_parked_in_order(void **state) {
         assert_int_equal(b->n_asked, 1);
 }
 
+/* One that arrives together with the answer stays behind those that wait for it. */
+static void test_behind_the_parked(void **state) {
+        BusWorld *b = *state;
+        g_auto(Call) start_call = {}, stop = {};
+
+        b->hold = true;
+        start(b, &start_call, "cam");
+        bus_world_answer(b);
+        call_node(b, &stop, "Stop", "s", "cam");
+        bus_world_settle(b);
+        assert_int_equal(start_call.n + stop.n, 0); /* cancelled; not "there is no role" */
+        world_fork_failed(b->world, world_find(b->world, "cam"), -EIO);
+        bus_world_settle(b);
+        assert_error(&start_call, "org.architect.Node.Error.StartCancelled", "cancelled by Stop");
+        assert_replied(&stop);
+}
+
 /* A sender that has left meanwhile did not ask for anything. */
 static void test_sender_has_left(void **state) {
         BusWorld *b = *state;
@@ -528,6 +545,7 @@ int main(void) {
                 BUS_TEST(test_no_name),
                 BUS_TEST(test_not_root),
                 BUS_TEST(test_parked_in_order),
+                BUS_TEST(test_behind_the_parked),
                 BUS_TEST(test_sender_has_left),
                 BUS_TEST(test_two_senders),
                 BUS_TEST(test_keeper_lost_while_forking),

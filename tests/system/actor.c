@@ -17,7 +17,7 @@
  *   burn MSEC            of CPU time
  *   touch MIB            takes memory and uses it
  *   fill-tasks FIFO      forks until that fails; says "N ERRNO"
- *   bomb N FIFO          becomes some N processes that for ever fork and exit; says "bomb" when there are so many
+ *   bomb N MSEC FIFO     becomes some N processes that fork and exit after MSEC each; says "bomb" when there are so many
  *   dump FILE            writes down everything a process finds itself with
  *   pause                for ever
  *   exit N
@@ -52,6 +52,7 @@ static struct {
         char text[64];
 } on_signal[NSIG];
 
+#define BOMB_SECONDS 60
 /* Of the fork bomb, shared by all its processes. */
 static atomic_int *bomb_size;
 
@@ -158,11 +159,16 @@ static void fill_tasks(const char *path) {
         say(path, text);
 }
 
-/* Each process forks one and exits, so that no pid lives long; as long as they are too few, it forks one more. */
-static _Noreturn void bomb(int n, const char *path) {
+/* Each process forks one and exits, so that no pid lives long; as long as they are too few, it forks one more. It must not take
+ * the machine with it: the main process reaps what the others leave (whoever gets them after it has to), a generation lives
+ * long enough for that, and a bomb that nobody stops ends by itself. */
+static _Noreturn void bomb(int n, int msec, const char *path) {
+        const struct timespec life = { .tv_nsec = msec * 1000000L };
+        const time_t end = time(NULL) + BOMB_SECONDS;
         int fifo = open_fifo(path);
 
         signal(SIGCHLD, SIG_IGN);
+        prctl(PR_SET_CHILD_SUBREAPER, 1);
         bomb_size = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         if (bomb_size == MAP_FAILED)
                 die("mmap: %s", strerror(errno));
@@ -173,22 +179,14 @@ static _Noreturn void bomb(int n, const char *path) {
                 for (;;)
                         pause();
 
-        for (;;) {
-                /* A generation lives this long: too short to be signalled one by one, long enough for whoever has to reap
-                 * them all. Without it the machine dies, not the bomb. */
-                struct timespec life = { .tv_nsec = 5 * 1000 * 1000 };
-                pid_t pid;
-
-                (void) nanosleep(&life, NULL);
-                if (atomic_load(bomb_size) < n) {
-                        pid = fork();
-                        if (pid == 0 && atomic_fetch_add(bomb_size, 1) + 1 == n)
-                                say_to(fifo, "bomb");
-                }
-                pid = fork();
-                if (pid > 0)
+        while (time(NULL) < end) {
+                nanosleep(&life, NULL);
+                if (atomic_load(bomb_size) < n && fork() == 0 && atomic_fetch_add(bomb_size, 1) + 1 == n)
+                        say_to(fifo, "bomb");
+                if (fork() > 0)
                         _exit(0);
         }
+        _exit(0);
 }
 
 /* Each line of a file in /proc as "NAME.KEY: VALUE", where the key is what stands before the colon, or in the first WIDTH
@@ -387,8 +385,8 @@ static void act(char **arg, char **end) {
                         touch((size_t) atoi(arg[-1]));
                 else if (IS("fill-tasks", 1))
                         fill_tasks(arg[-1]);
-                else if (IS("bomb", 2))
-                        bomb(atoi(arg[-2]), arg[-1]);
+                else if (IS("bomb", 3))
+                        bomb(atoi(arg[-3]), atoi(arg[-2]), arg[-1]);
                 else if (IS("dump", 1))
                         dump(arg[-1]);
                 else if (IS("pause", 0))

@@ -257,11 +257,18 @@ static void close_streams(World *w) {
         (void) close(2);
 }
 
-/* Without standard streams its sockets would take their numbers, and a child would lose its gate to them. */
+/* Without standard streams its sockets would take their numbers: log lines would go to the node. */
 static void test_no_streams(void **state) {
         World *w = *state;
 
         world_start(w, &(struct start){ .before_exec = close_streams });
+        for (int fd = 0; fd < 3; fd++) {
+                char path[64], target[64] = { 0 };
+
+                (void) snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int) w->keeper, fd);
+                assert_true(readlink(path, target, sizeof(target) - 1) > 0);
+                assert_string_equal(target, "/dev/null");
+        }
         assert_run(w, QUIET(.command = SHELL("exit 6")), 6 << 8);
 }
 

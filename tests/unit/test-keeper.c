@@ -526,6 +526,13 @@ static void test_deaf_node(void **state) {
         assert_int_equal(world_connect(w), N);
         assert_true(wait_for(is_blocked, w));
         world_disconnect(w);
+
+        /* Nothing of what that one had still to hear reaches one that has not agreed on a version. */
+        w->node = node_connect(w);
+        node_hello(w->node, KEEPER_PROTOCOL_VERSION + 1, KEEPER_PROTOCOL_VERSION + 1, &p);
+        assert_int_equal(p.welcome.error, -EPROTONOSUPPORT);
+        assert_int_equal(world_request(w, KEEPER_REEXEC, 0), -EOPNOTSUPP);
+        world_disconnect(w);
         assert_int_equal(world_connect(w), N);
         for (int i = 0; i < N; i++) {
                 size_t n_fds;

@@ -85,6 +85,23 @@ static void test_set_get_unset(void **state) {
         assert_value(env, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 }
 
+static void test_locale(void **state) {
+        char *base[] = { "LANG=de_DE.UTF-8", NULL };
+
+        g_setenv("LANG", "C.UTF-8", true);
+        g_setenv("LC_TIME", "en_DK.UTF-8", true);
+        g_setenv("INVOCATION_ID", "the service's", true);
+        g_autoptr(Env) env = open_env(-1);
+        assert_value(env, "LANG", "C.UTF-8");
+        assert_value(env, "LC_TIME", "en_DK.UTF-8");
+        assert_int_equal(env_get(env, "INVOCATION_ID", &(const char *){ NULL }, NULL), -ENODATA);
+        env_set_base(env, base); /* the configuration's word comes after the machine's */
+        assert_value(env, "LANG", "de_DE.UTF-8");
+        g_unsetenv("LANG");
+        g_unsetenv("LC_TIME");
+        g_unsetenv("INVOCATION_ID");
+}
+
 static void test_bad_names(void **state) {
         static const char *const bad[] = { "", "1A", "A=B", "A B", "A-B", "\xc3\x84", "A\n" };
         g_autoptr(Env) env = open_env(-1);
@@ -170,8 +187,17 @@ static void test_failing_save(void **state) {
 }
 
 int main(void) {
+        /* Those would be in every list. */
+        g_unsetenv("LANG");
+        g_unsetenv("LANGUAGE");
+        g_auto(GStrv) names = g_listenv();
+        for (char **n = names; *n; n++)
+                if (g_str_has_prefix(*n, "LC_"))
+                        g_unsetenv(*n);
+
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_set_get_unset),
+                cmocka_unit_test(test_locale),
                 cmocka_unit_test(test_bad_names),
                 cmocka_unit_test(test_bounds),
                 cmocka_unit_test_setup_teardown(test_survives, setup, teardown),

@@ -292,6 +292,8 @@ static void test_damaged(void **state) {
                 MINIMUM "OWNER_PID=4294967295\n",
                 MINIMUM "MAIN_PID=4294967295\n",
                 MINIMUM "MAIN_PID=2147483648\n",
+                MINIMUM "CGROUP=/x\\\n", /* cut inside an escape */
+                MINIMUM "UNKNOWN=/x\\\\\\\n",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(bad); i++) {

@@ -8,9 +8,18 @@
 
 #define SIZE "40"
 
+/* How long a process of it lives, in ms. What the kernel kills at once may be as quick as the machine can bear. Without cgroup.kill (no
+ * supported kernel, but there is a path for it) systemd signals one pid after the other, and can win only against slower ones. */
+static const char *life(Bus *bus) {
+        g_autoptr(GVariant) value = node_get(bus, "Features");
+        g_autofree const char **features = g_variant_get_strv(value, NULL);
+
+        return g_strv_contains(features, "cgroup-kill") ? "5" : "50";
+}
+
 static void start_bomb(Bus *bus, const char *role, GVariant *options, Fifo *fifo) {
-        start(bus, role, options, actor(), "ignore", "TERM", "ignore", "HUP", "bomb", SIZE, fifo_path(fifo),
-                NULL);
+        start(bus, role, options, actor(), "ignore", "TERM", "ignore", "HUP", "bomb", SIZE, life(bus),
+                fifo_path(fifo), NULL);
         fifo_expect_pid(fifo, "bomb");
 }
 
