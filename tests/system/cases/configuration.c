@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* sandbox: unified
+ *
+ * /etc/architect-node/main.conf and its drop-ins: read at start and by Reload, which loses nothing. A broken file leaves the
+ * old settings in force and says where it is broken; an unknown key is a warning with file and line. */
+
+#include <glib/gstdio.h>
+#include <unistd.h>
+
+#include "testlib.h"
+
+#define FILE_NAME "/etc/architect-node/main.conf"
+#define DROP_IN FILE_NAME ".d/50-test.conf"
+
+static void write_file(const char *path, const char *text) {
+        g_autofree char *parent = g_path_get_dirname(path);
+
+        assert_return_code(g_mkdir_with_parents(parent, 0755), errno);
+        assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+static void reload(Bus *bus) {
+        g_variant_unref(node_call(bus, "Reload", NULL));
+}
+
+static guint64 stop_timeout_of_new(Bus *bus, const char *role, GVariant *options) {
+        start(bus, role, options, actor(), "pause", NULL);
+        guint64 usec = role_get_u64(bus, role, "StopTimeoutUSec");
+        stop(bus, role);
+        return usec;
+}
+
+static void test_reload(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("runs");
+        g_autoptr(GVariant) env = NULL;
+        const char *value;
+
+        start(bus, role, NULL, actor(), "pause", NULL);
+        pid_t pid = role_pid(bus, role), node = node_pid(bus);
+        write_file(FILE_NAME,
+                "[Node]\nDefaultStopTimeout=3s\nMonitorTimeout=1min\n[Environment]\nCONFIGURED=yes\n");
+        reload(bus);
+        assert_int_equal(stop_timeout_of_new(bus, role_name("a"), NULL), 3000000);
+        assert_int_equal(
+                stop_timeout_of_new(bus, role_name("b"), OPTIONS("{'stop-timeout-usec': <@t 70000>}")),
+                70000);
+        env = node_call(bus, "GetEnv", g_variant_new("(s)", "CONFIGURED"));
+        g_variant_get(env, "(&s)", &value);
+        assert_string_equal(value, "yes");
+
+        write_file(DROP_IN, "[Node]\nDefaultStopTimeout=4s\n");
+        systemctl("reload", NODE_UNIT); /* the same, by hand */
+        assert_int_equal(stop_timeout_of_new(bus, role_name("c"), NULL), 4000000);
+
+        /* Nothing was lost by it. */
+        assert_int_equal(role_pid(bus, role), pid);
+        assert_int_equal(node_pid(bus), node);
+        assert_int_equal(role_get_u64(bus, role, "StopTimeoutUSec"), 10000000); /* as it was started */
+        stop(bus, role);
+}
+
+static void test_broken(void **state) {
+        Bus *bus = *state;
+
+        write_file(FILE_NAME, "[Node]\nDefaultStopTimeout=5s\n");
+        (void) g_unlink(DROP_IN);
+        reload(bus);
+        write_file(FILE_NAME, "[Node]\n\nDefaultStopTimeout=soon\n");
+        node_call_fails(
+                bus, "Reload", NULL, INVALID_ARGS, FILE_NAME ":3", "DefaultStopTimeout", "soon", NULL);
+        assert_int_equal(stop_timeout_of_new(bus, role_name("a"), NULL), 5000000);
+
+        /* A service that finds it so runs on its defaults, and says so. */
+        systemctl("restart", NODE_UNIT);
+        node_wait_name(bus, true);
+        assert_int_equal(stop_timeout_of_new(bus, role_name("b"), NULL), 10000000);
+        g_autofree char *log = journal("-u", NODE_UNIT, "-p", "err", NULL);
+        assert_non_null(strstr(log, FILE_NAME ":3"));
+}
+
+static void test_unknown(void **state) {
+        Bus *bus = *state;
+
+        write_file(FILE_NAME, "# mine\n[Node]\nDefaultStopTimeout=6s\nDefaultStopTimeuot=7s\n");
+        reload(bus);
+        assert_int_equal(stop_timeout_of_new(bus, role_name("a"), NULL), 6000000);
+        g_autofree char *log = journal("-u", NODE_UNIT, "-p", "warning", NULL);
+        assert_non_null(strstr(log, FILE_NAME ":4: unknown key DefaultStopTimeuot="));
+}
+
+static void test_max_ended(void **state) {
+        Bus *bus = *state;
+
+        for (int i = 0; i < 4; i++) {
+                start(bus, role_name_n("e", (guint) i), NULL, actor(), "exit", "0", NULL);
+                expect_exited(bus, role_name_n("e", (guint) i), "exited", 0, "self");
+        }
+        write_file(FILE_NAME, "[Node]\nMaxEndedRoles=2\n");
+        reload(bus);
+        /* The oldest go. */
+        bus_wait(bus, "RolePurged", role_name_n("e", 0));
+        bus_wait(bus, "RolePurged", role_name_n("e", 1));
+        assert_poll(bus, role_name_n("e", 3), "exit 0");
+        g_variant_unref(node_call(bus, "Purge", g_variant_new("(as)", NULL)));
+}
+
+static void test_end(void **state) {
+        Bus *bus = *state;
+
+        (void) g_unlink(FILE_NAME);
+        (void) g_unlink(DROP_IN);
+        reload(bus);
+        assert_int_equal(stop_timeout_of_new(bus, role_name("z"), NULL), 10000000);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_reload),
+                TEST(test_broken),
+                TEST(test_unknown),
+                TEST(test_max_ended),
+                TEST(test_end),
+        };
+        return run_case("configuration", tests);
+}
