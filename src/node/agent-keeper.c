@@ -267,7 +267,7 @@ static void recover_without_child(Agent *agent, Role *role) {
                 }
                 if (role->phase <= ROLE_PHASE_FORK && !g_queue_find(agent->node->start_queue, role)) {
                         /* Nothing has been made of it yet: it waits for its turn again. */
-                        if (role->phase != ROLE_PHASE_QUEUED)
+                        if (role_holds_slot(role))
                                 agent->node->n_starts--;
                         role->phase = ROLE_PHASE_QUEUED;
                         role->child = 0;

@@ -128,7 +128,8 @@ static void add_base(Env *env, const char *variable) {
         const char *eq = strchr(variable, '=');
 
         g_assert(eq);
-        (void) g_hash_table_replace(env->base, g_strndup(variable, (gsize) (eq - variable)), g_strdup(eq + 1));
+        (void) g_hash_table_replace(
+                env->base, g_strndup(variable, (gsize) (eq - variable)), g_strdup(eq + 1));
 }
 
 void env_set_base(Env *env, char **base) {
@@ -136,7 +137,8 @@ void env_set_base(Env *env, char **base) {
         add_base(env, "PATH=" DEFAULT_PATH);
         /* Not the environment of this service, but what systemd gives to every service: the machine's locale. */
         for (char **e = environ; *e; e++)
-                if (g_str_has_prefix(*e, "LANG=") || g_str_has_prefix(*e, "LANGUAGE=") || g_str_has_prefix(*e, "LC_"))
+                if (g_str_has_prefix(*e, "LANG=") || g_str_has_prefix(*e, "LANGUAGE=") ||
+                        g_str_has_prefix(*e, "LC_"))
                         add_base(env, *e);
         for (char **b = base; b && *b; b++)
                 add_base(env, *b);

@@ -33,20 +33,24 @@ Node *node_new(
 }
 
 Node *node_free(Node *node) {
+        g_auto(Fault) fault = {};
         GHashTableIter iter;
         Role *role;
 
         if (!node)
                 return NULL;
 
-        /* Whoever still waits hears nothing more from this process: its successor goes on with the roles, not with the
-         * questions. */
+        /* Whoever still waits is told to ask again: the next process goes on with the roles, not with the questions. */
+        (void) fault_set(&fault, NODE_ERROR_SHUTTING_DOWN,
+                "The service ended before this was done; if it is being restarted, it goes on with the role: ask again");
         g_hash_table_iter_init(&iter, node->roles);
         while (g_hash_table_iter_next(&iter, NULL, (void **) &role)) {
                 g_hash_table_iter_steal(&iter);
                 for (Role *r = role; r; r = r->predecessor) {
+                        if (r->start_waiter.done)
+                                r->start_waiter.done(r->start_waiter.userdata, &fault);
                         r->start_waiter = (Waiter){};
-                        g_array_set_size(r->stop_waiters, 0);
+                        role_wake_stop_waiters(r, &fault);
                 }
                 role_free(role);
         }
@@ -113,7 +117,7 @@ void node_add_role(Node *node, Role *role) {
                 node->n_not_ended++;
         else if (role->swept)
                 g_queue_push_tail(node->ended, role);
-        if (role->state == ROLE_STARTING && role->phase != ROLE_PHASE_QUEUED)
+        if (role_holds_slot(role))
                 node->n_starts++; /* begun by the process before us */
         WORLD(node)->node_changed(DATA(node));
 }
@@ -308,8 +312,11 @@ void node_role_swept(Node *node, Role *role) {
         Role *successor = role->successor;
 
         if (successor) {
-                if (successor->phase == ROLE_PHASE_SWEEP && !successor->failure.message)
-                        role_start(successor);
+                if (successor->phase == ROLE_PHASE_SWEEP && !successor->failure.message) {
+                        successor->phase = ROLE_PHASE_QUEUED;
+                        g_queue_push_head(node->start_queue, successor);
+                        node_pump_starts(node);
+                }
         } else {
                 g_queue_push_tail(node->ended, role);
                 if (role->spec->remove)

@@ -43,7 +43,9 @@ void role_start(Role *role) {
         g_assert(role->state == ROLE_STARTING);
 
         if (role->predecessor && !role->predecessor->swept) {
-                role->phase = ROLE_PHASE_SWEEP; /* node_role_swept() comes back here */
+                /* node_role_swept() queues it again. Meanwhile it keeps no other from starting. */
+                role->phase = ROLE_PHASE_SWEEP;
+                role->node->n_starts--;
                 return;
         }
 
@@ -268,7 +270,7 @@ static void role_discard(Role *role) {
         Role *predecessor = g_steal_pointer(&role->predecessor);
         Waiter waiter = role->start_waiter;
         g_auto(Fault) fault = {};
-        bool counted = role->phase != ROLE_PHASE_QUEUED;
+        bool counted = role_holds_slot(role);
 
         role->start_waiter = nobody;
         fault_copy(&fault, &role->failure);

@@ -122,6 +122,10 @@ Role *role_free(Role *role) {
         return NULL;
 }
 
+bool role_holds_slot(const Role *role) {
+        return role->state == ROLE_STARTING && role->phase >= ROLE_PHASE_FORK;
+}
+
 char *role_poll(const Role *role) {
         if (role->state != ROLE_ENDED)
                 return g_strdup("running");

@@ -146,6 +146,9 @@ Role *role_new(Node *node, const char *name, RoleSpec *spec /* taken */);
 Role *role_free(Role *role);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Role, role_free)
 
+/* Whether its start is one of MaxConcurrentStarts. */
+bool role_holds_slot(const Role *role);
+
 /* "running", "exit N", "exit -SIGNAL", "exit unknown". The caller frees. */
 char *role_poll(const Role *role);
 

@@ -319,6 +319,7 @@ RoleSpec *test_spec(void) {
 
         assert_return_code(role_spec_set_command(spec, (char *[]){ "/bin/true", NULL }, NULL), 0);
         spec->stop_timeout_usec = 600 * USEC_PER_SEC;
+        spec->stop_timeout_set = true;
         return spec;
 }
 
