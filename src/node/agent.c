@@ -411,6 +411,7 @@ Agent *agent_free(Agent *agent) {
         if (!agent)
                 return NULL;
 
+        agent_reaps_finish(agent);
         agent->keeper = keeper_link_free(agent->keeper);
         agent->scopes = scopes_free(agent->scopes);
         agent->node = node_free(agent->node);

@@ -252,6 +252,7 @@ int node_purge(Node *node, char **names, const Caller *caller, char ***ret, Faul
                 int r = node_find_role(node, *n, &role, fault);
                 if (r < 0)
                         return r;
+                g_assert(role);
                 if (role->state != ROLE_ENDED)
                         return fault_set(fault, NODE_ERROR_ROLE_RUNNING,
                                 "Role \"%s\" cannot be purged: it is %s", role->name,
