@@ -103,6 +103,18 @@ void agent_child_close_stdin(void *world, Role *role, Waiter waiter) {
                 on_child_call_done(call, r);
 }
 
+static void send_reaps(Agent *agent) {
+        for (unsigned i = 0; i < agent->reaps->len; i++)
+                /* Without a connection the next keeper or the next HELLO tells of it again. */
+                (void) keeper_link_reap(agent->keeper, g_array_index(agent->reaps, uint64_t, i));
+        g_array_set_size(agent->reaps, 0);
+}
+
+void agent_reaps_finish(Agent *agent) {
+        if (agent->reaps && agent->bus && agent->keeper && sd_bus_flush(agent->bus) >= 0)
+                send_reaps(agent);
+}
+
 /* The kernel may forget an exit only when its signal is on its way: it waits for an empty write queue. */
 static int on_after_all(sd_event_source *s, void *userdata) {
         Agent *agent = userdata;
@@ -113,10 +125,7 @@ static int on_after_all(sd_event_source *s, void *userdata) {
         /* While the keeper still tells of its children nothing can be asked of it. */
         if (queued > 0 || !keeper_link_is_connected(agent->keeper))
                 return 0;
-        for (unsigned i = 0; i < agent->reaps->len; i++)
-                /* Without a connection the next keeper or the next HELLO tells of it again. */
-                (void) keeper_link_reap(agent->keeper, g_array_index(agent->reaps, uint64_t, i));
-        g_array_set_size(agent->reaps, 0);
+        send_reaps(agent);
         return 0;
 }
 

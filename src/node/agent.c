@@ -449,7 +449,7 @@ Agent *agent_free(Agent *agent) {
                 return NULL;
 
         log_set_sink(NULL, NULL);
-
+        agent_reaps_finish(agent);
         agent->keeper = keeper_link_free(agent->keeper);
         agent->scopes = scopes_free(agent->scopes);
         agent->node = node_free(agent->node);

@@ -91,6 +91,7 @@ void agent_child_close_stdin(void *world, Role *role, Waiter waiter);
 void agent_child_reap(void *world, Role *role);
 void agent_scope_kill(void *world, Role *role);
 int agent_reaps_setup(Agent *agent);
+void agent_reaps_finish(Agent *agent); /* at the very end; may block until the bus has taken all */
 
 /* agent-cgroup.c: what the cgroups say. */
 int agent_cgroup_setup(Agent *agent);

@@ -185,6 +185,7 @@ int authority_check(Authority *authority, sd_bus_message *m, const char *action,
         int r = authority_identify(authority, m, &caller, error);
         if (r <= 0)
                 return r;
+        g_assert(caller);
         if (caller->uid != 0)
                 return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
                         "Only root may %s (you are uid %u)", action, (unsigned) caller->uid);

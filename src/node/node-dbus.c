@@ -216,14 +216,6 @@ static int method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return r < 0 ? r : node_dbus_signal(userdata, m, name, error);
 }
 
-static void strv_free_libc(char ***strv) {
-        for (char **s = *strv; s && *s; s++)
-                free(*s);
-        free(*strv);
-}
-
-#define _cleanup_strv_libc_ __attribute__((cleanup(strv_free_libc)))
-
 static int append_poll(sd_bus_message *reply, const Role *role) {
         g_autofree char *state = role_poll(role);
 
@@ -233,11 +225,11 @@ static int append_poll(sd_bus_message *reply, const Role *role) {
 static int method_poll(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Agent *agent = userdata;
         g_autoptr(sd_bus_message) reply = NULL;
-        _cleanup_strv_libc_ char **names = NULL;
+        g_auto(GStrv) names = NULL;
         g_auto(Fault) fault = {};
         Role *role;
 
-        int r = sd_bus_message_read_strv(m, &names);
+        int r = bus_read_strings(m, "The list of roles", UINT_MAX, &names, error);
         if (r < 0)
                 return r;
         r = sd_bus_message_new_method_return(m, &reply);
@@ -275,12 +267,12 @@ static int method_poll(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 static int method_purge(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Agent *agent = userdata;
         g_autoptr(sd_bus_message) reply = NULL;
-        _cleanup_strv_libc_ char **names = NULL;
+        g_auto(GStrv) names = NULL;
         g_auto(GStrv) purged = NULL;
         g_auto(Fault) fault = {};
         const Caller *caller;
 
-        int r = sd_bus_message_read_strv(m, &names);
+        int r = bus_read_strings(m, "The list of roles", UINT_MAX, &names, error);
         if (r < 0)
                 return r;
         r = authority_check(agent->authority, m, "purge roles", &caller, error);
@@ -363,8 +355,6 @@ static int method_get_role_by_pid(sd_bus_message *m, void *userdata, sd_bus_erro
         int r = sd_bus_message_read(m, "u", &pid);
         if (r < 0)
                 return r;
-        if (pid > INT32_MAX)
-                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "pid %u is out of range", pid);
         if (pid == 0) {
                 const Caller *caller;
 
@@ -374,7 +364,8 @@ static int method_get_role_by_pid(sd_bus_message *m, void *userdata, sd_bus_erro
                 pid = (uint32_t) caller->pid;
         }
 
-        Role *role = find_role_by_pid(agent, (pid_t) pid);
+        /* No process has a larger number. */
+        Role *role = pid <= INT32_MAX ? find_role_by_pid(agent, (pid_t) pid) : NULL;
         if (!role)
                 return sd_bus_error_setf(error, node_error_to_string(NODE_ERROR_NO_SUCH_ROLE),
                         "Process %u belongs to no role", pid);

@@ -124,6 +124,7 @@ void node_add_role(Node *node, Role *role) {
 
 int node_start_role(
         Node *node, const char *name, RoleSpec *spec, const Caller *caller, Waiter waiter, Fault *fault) {
+        g_auto(Fault) spec_fault = {};
         sd_id128_t invocation;
 
         int r = node_check_not_stopping(node, fault);
@@ -132,9 +133,9 @@ int node_start_role(
         r = check_name(name, fault);
         if (r < 0)
                 return r;
-        r = role_spec_check(spec, fault);
+        r = role_spec_check(spec, &spec_fault);
         if (r < 0)
-                return r;
+                return fault_set(fault, spec_fault.error, "Role \"%s\": %s", name, spec_fault.message);
 
         Role *predecessor = g_hash_table_lookup(node->roles, name);
         if (predecessor && predecessor->state != ROLE_ENDED)
@@ -278,6 +279,7 @@ int node_purge(Node *node, char **names, const Caller *caller, char ***ret, Faul
                 int r = node_find_role(node, *n, &role, fault);
                 if (r < 0)
                         return r;
+                g_assert(role);
                 if (role->state != ROLE_ENDED)
                         return fault_set(fault, NODE_ERROR_ROLE_RUNNING,
                                 "Role \"%s\" cannot be purged: it is %s", role->name,

@@ -527,6 +527,7 @@ int role_state_load_all(const RoleStore *store, Node *node) {
         int r = list_roles(store->previous_fd, &previous_names);
         if (r < 0)
                 return r;
+        g_assert(previous_names);
         for (unsigned i = 0; i < previous_names->len; i++) {
                 const char *name = g_ptr_array_index(previous_names, i);
                 if (faccessat(store->roles_fd, name, F_OK, 0) < 0)
@@ -536,6 +537,7 @@ int role_state_load_all(const RoleStore *store, Node *node) {
         r = list_roles(store->roles_fd, &names);
         if (r < 0)
                 return r;
+        g_assert(names);
 
         for (unsigned i = 0; i < names->len; i++) {
                 const char *name = g_ptr_array_index(names, i);

@@ -198,16 +198,13 @@ static int read_option(sd_bus_message *m, RoleSpec *spec, uint64_t *seen, sd_bus
 int start_options_read(sd_bus_message *m, RoleSpec **ret, sd_bus_error *error) {
         g_autoptr(RoleSpec) spec = role_spec_new();
         g_auto(Fault) fault = {};
-        char **command = NULL;
+        g_auto(GStrv) command = NULL;
         uint64_t seen = 0;
 
-        int r = sd_bus_message_read_strv(m, &command);
+        int r = bus_read_strings(m, "The command", ROLE_COMMAND_ARGS_MAX, &command, error);
         if (r < 0)
                 return r;
         r = role_spec_set_command(spec, command, &fault);
-        for (char **c = command; c && *c; c++)
-                free(*c); /* libc's, not GLib's */
-        free(command);
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
 

@@ -143,6 +143,29 @@ int bus_read_variant_signed(
         return 0;
 }
 
+int bus_read_strings(sd_bus_message *m, const char *what, unsigned max, char ***ret, sd_bus_error *error) {
+        g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+        const char *s;
+        unsigned n = 0;
+
+        int r = sd_bus_message_enter_container(m, 'a', "s");
+        if (r < 0)
+                return r;
+        while ((r = sd_bus_message_read_basic(m, 's', &s)) > 0) {
+                if (++n > max)
+                        return sd_bus_error_setf(
+                                error, BUS_ERROR_INVALID_ARGS, "%s has more than %u strings", what, max);
+                g_strv_builder_add(builder, s);
+        }
+        if (r < 0)
+                return r;
+        r = sd_bus_message_exit_container(m);
+        if (r < 0)
+                return r;
+        *ret = g_strv_builder_end(builder);
+        return 0;
+}
+
 int bus_append_entry(sd_bus_message *m, const char *key, const char *type, ...) {
         va_list ap;
 

@@ -21,5 +21,9 @@ int bus_enter_variant(sd_bus_message *m, const char *key, const char *type, sd_b
 int bus_read_variant_string(sd_bus_message *m, const char *key, const char **ret, sd_bus_error *error);
 int bus_read_variant_bool(sd_bus_message *m, const char *key, bool *ret, sd_bus_error *error);
 
+/* An "as" with at most max strings, as GLib's strv (the caller g_strfreev()s); what names it for people: "The command". Not
+ * sd_bus_message_read_strv(): that takes a time that grows with the square of the length. */
+int bus_read_strings(sd_bus_message *m, const char *what, unsigned max, char ***ret, sd_bus_error *error);
+
 /* One entry of an a{sv}. */
 int bus_append_entry(sd_bus_message *m, const char *key, const char *type, ...);

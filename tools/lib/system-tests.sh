@@ -88,6 +88,7 @@ system_boot() {
 system_end() {
         # shellcheck disable=SC2016     # for the shell inside to expand
         "$TOOLS/sandbox" exec "$1" -- bash -c '
+                cursor=$(journalctl -q -n 1 -o cat --show-cursor | sed -n "s/^-- cursor: //p")
                 systemctl stop architect-node.service || exit 1
                 if [ "$(systemctl show -P Result architect-node.service)" != success ]; then
                         systemctl status --no-pager architect-node.service
@@ -104,6 +105,7 @@ system_end() {
                         done
                 fi
                 journalctl --sync
-                ! journalctl -b -q -o short-precise | grep -E "AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|runtime error:"
+                # Leaks are told at the end; what was said before it was counted where it was said.
+                ! journalctl -q -o short-precise --after-cursor="$cursor" | grep -A 12 -E "AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|runtime error:"
         ' </dev/null
 }
