@@ -176,7 +176,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         Monitor *monitor = userdata;
         Node *node = monitor->node;
         uint64_t sequence = 0, now = now_monotonic();
-        uint64_t seconds = monitor_timeout(monitor) / USEC_PER_SEC;
+        double seconds = (double) monitor_timeout(monitor) / (double) USEC_PER_SEC;
 
         if (now > monitor->deadline && now - monitor->deadline > LATE_USEC) {
                 log_warning("The monitor was %" PRIu64
@@ -186,7 +186,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
                 return 0;
         }
 
-        log_warning("No beat for %" PRIu64 " s: %s", seconds, monitor_action_to_string(monitor->action));
+        log_warning("No beat for %g s: %s", seconds, monitor_action_to_string(monitor->action));
         /* Disarmed until the next beat, also for a successor of this process. */
         set_deadline(monitor, 0);
         int r = monitor_save(monitor);
@@ -202,7 +202,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
                 if (kept)
                         log_warning("Roles that are kept without a monitor run on, and so does the service");
                 else {
-                        g_autofree char *reason = g_strdup_printf("no beat for %" PRIu64 " s", seconds);
+                        g_autofree char *reason = g_strdup_printf("no beat for %g s", seconds);
                         node_shutdown(node, reason, NULL);
                 }
         }
