@@ -279,7 +279,8 @@ ssize_t socket_recv(int fd, void *data, size_t size, int *fds, size_t *n_fds) {
         }
 
         if (n_fds) {
-                memcpy(fds, received, n_received * sizeof(int));
+                if (n_received > 0) /* otherwise fds may be NULL, which memcpy() must never see */
+                        memcpy(fds, received, n_received * sizeof(int));
                 *n_fds = n_received;
         }
         return n;

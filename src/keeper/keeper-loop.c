@@ -192,8 +192,7 @@ static int on_hello(Keeper *k, const struct keeper_hello *m) {
 
         if (common)
                 for (Child *c = k->children; c; c = c->next) {
-                        c->announce = true;
-                        c->tell_exit = false; /* it is part of the announcement */
+                        c->announce = true; /* its end is a part of that */
                         n++;
                 }
 
@@ -293,7 +292,7 @@ static int on_reap(Keeper *k, const struct keeper_header *m) {
 }
 
 static int on_kill_cgroup(Keeper *k, const struct keeper_kill_cgroup *m, size_t size) {
-        if (size <= sizeof(m->header) || !memchr(m->path, '\0', size - sizeof(m->header)))
+        if (!memchr(m->path, '\0', size - sizeof(m->header)))
                 return -EBADMSG;
 
         return reply_done(k, &m->header, cgroup_kill(m->path));

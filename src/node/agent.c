@@ -91,6 +91,13 @@ static int world_scope_query_oom(void *world, Role *role) {
         return scope_query_oom(agent->scopes, role);
 }
 
+static void world_role_started(void *world, Role *role) {
+        Agent *agent = world;
+
+        node_dbus_role_started(world, role);
+        (void) g_hash_table_add(agent->unsent, role);
+}
+
 static void world_role_exited(void *world, Role *role) {
         Agent *agent = world;
 
@@ -150,6 +157,7 @@ static void world_role_freed(void *world, Role *role) {
         sd_event_source_disable_unref(links->gate);
         sd_event_source_disable_unref(links->pidfd);
         (void) g_hash_table_remove(agent->dirty, role);
+        (void) g_hash_table_remove(agent->unsent, role);
         if (g_hash_table_lookup(agent->children, &child) == role)
                 (void) g_hash_table_remove(agent->children, &child);
 }
@@ -184,7 +192,7 @@ static const NodeWorld agent_world = {
         .role_bring_back = world_role_bring_back,
         .role_changed = role_dbus_changed,
         .role_removed = role_dbus_removed,
-        .role_started = node_dbus_role_started,
+        .role_started = world_role_started,
         .role_exited = world_role_exited,
         .role_purged = node_dbus_role_purged,
         .shutting_down = world_shutting_down,
@@ -469,6 +477,8 @@ Agent *agent_free(Agent *agent) {
                 g_hash_table_unref(agent->watches);
         if (agent->dirty)
                 g_hash_table_unref(agent->dirty);
+        if (agent->unsent)
+                g_hash_table_unref(agent->unsent);
         if (agent->reaps)
                 g_array_unref(agent->reaps);
         /* What was said last must be on its way: the exit signals of a shutdown. */

@@ -186,7 +186,9 @@ static void role_running(Role *role) {
                 role->input = input_new(role, role->node->event);
 
         role_set_state(role, ROLE_RUNNING);
-        /* Saved first: the number must be the same if the successor of this process has to tell it again. */
+        /* Saved first: the number must be the same if the successor of this process has to tell it again. The world saves once
+         * more when the signal is out. */
+        role->started_unsent = true;
         r = WORLD(role)->role_save(DATA(role), role);
         if (r < 0)
                 role_log(role, LOG_ERR, "Cannot save its state: %s", g_strerror(-r));

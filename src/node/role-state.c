@@ -102,6 +102,7 @@ char *role_state_format(const Role *role) {
         put_u64(s, "START_REALTIME", role->start_realtime_usec);
         put_u64(s, "START_MONOTONIC", role->start_monotonic_usec);
         put_u64(s, "STARTED_SEQUENCE", role->started_sequence);
+        put_u64(s, "STARTED_UNSENT", role->started_unsent);
 
         if (role->cause_known) {
                 put_string(s, "CAUSE", role_cause_to_string(role->cause));
@@ -354,6 +355,7 @@ int role_state_parse(Node *node, const char *name, const char *text, Role **ret)
         role->start_realtime_usec = get_u64(&f, "START_REALTIME");
         role->start_monotonic_usec = get_u64(&f, "START_MONOTONIC");
         role->started_sequence = get_u64(&f, "STARTED_SEQUENCE");
+        role->started_unsent = get_u64(&f, "STARTED_UNSENT");
         role->cause_known = g_hash_table_contains(f.lines, "CAUSE");
         role->cause = get_enum(&f, "CAUSE", role_cause, ROLE_CAUSE_SELF);
         get_caller(&f, "CAUSE", &role->cause_caller);

@@ -117,6 +117,7 @@ struct Role {
         uint64_t start_realtime_usec;
         uint64_t start_monotonic_usec;
         uint64_t started_sequence;
+        bool started_unsent; /* its RoleStarted may not have reached the bus: the next process says it again */
         uint64_t exited_sequence;
 
         RoleCause cause; /* asked for before the end, or found at the end */

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -59,6 +60,7 @@ static char *output_of(World *w, char *script, LaunchRequest q) {
 static void odd_keeper(World *w) {
         autofd score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 
+        (void) setgroups(0, NULL); /* a service of systemd has none */
         (void) umask(0077);
         (void) setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 333, 4444 });
         (void) write(score, "300", 3);
@@ -85,6 +87,7 @@ static void test_defaults(void **state) {
                 "[ $(cut -d' ' -f5 /proc/$$/stat) = $$ ] && [ $(cut -d' ' -f6 /proc/$$/stat) = $$ ] && echo leader",
                 "leader\n", 0);
         assert_output(w, "cut -d' ' -f19 /proc/$$/stat; id -u; id -g; id -G", "0\n0\n0\n0\n", 0);
+        assert_output(w, "grep ^Groups: /proc/self/status", "Groups:\t0 \n", 0);
         assert_output(w,
                 "grep -E '^(SigPnd|ShdPnd|SigBlk|SigIgn|CapInh|CapAmb|NoNewPrivs|Seccomp):' /proc/self/status | cut -f2 | sort -u",
                 "0\n0000000000000000\n", 0);
@@ -386,6 +389,8 @@ static void test_output_file(void **state) {
 
         /* Emptied, and it stays the same file. */
         assert_run(w,
+                REQUEST(.command = SHELL("seq 100"), .output = LAUNCH_OUTPUT_APPEND, .output_path = path), 0);
+        assert_run(w,
                 REQUEST(.command = SHELL("grep ^flags /proc/self/fdinfo/2; echo e"),
                         .output = LAUNCH_OUTPUT_FILE, .output_path = path, .user = "alice"),
                 0);
@@ -529,6 +534,9 @@ static void test_journal(void **state) {
                                  .command = SHELL("echo '<3>out'; echo err >&2; exec sleep 600") });
         stream = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         assert_true(stream >= 0);
+        assert_int_equal(setsockopt(stream, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ .tv_sec = 20 },
+                                 sizeof(struct timeval)),
+                0);
         role_listen(&role);
         assert_int_equal(role.n_reports, 0);
 

@@ -250,6 +250,8 @@ static void test_gate_queue(void **state) {
         struct keeper_exited e;
         int n_gates = 0;
 
+        role_wait_at_gate(&with);
+        role_wait_at_gate(&without);
         assert_int_equal(kill(with.pid, SIGSTOP), 0);
         assert_int_equal(kill(without.pid, SIGSTOP), 0);
         role_open(&with, QUIET(.command = SHELL("exit 5")));

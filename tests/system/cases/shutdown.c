@@ -33,7 +33,8 @@ static void check_service_ended(Bus *bus) {
         assert_string_equal(result, "success");
         assert_int_equal(g_variant_get_int32(code), 1 /* CLD_EXITED */);
         assert_int_equal(g_variant_get_int32(status), 0);
-        WAIT_UNTIL(count_units(bus, SCOPE_PATTERN) == 0); /* their cgroups are empty: systemd is about to hear of it */
+        WAIT_UNTIL(count_units(bus, SCOPE_PATTERN) ==
+                   0); /* their cgroups are empty: systemd is about to hear of it */
 }
 
 static void check_starts_afresh(Bus *bus, pid_t keeper) {

@@ -132,7 +132,7 @@ static void test_limits(void **state) {
         Bus *bus = *state;
         g_autoptr(GHashTable) dump = dump_of(bus, role_name("j"),
                 OPTIONS("{'limits': <{'nofile': @t 77, 'core': 4096, 'memlock': 65536, 'nproc': 999, 'stack': 4194304, 'fsize':"
-                        " 18446744073709551615, 'as': 1000000000}>}"));
+                        " 18446744073709551615, 'as': @t 109951162777600}>}"));
 
         /* Soft and hard alike. */
         check_words(dump_get(dump, "limits.Max open files"), "77 77 files");
@@ -141,7 +141,7 @@ static void test_limits(void **state) {
         check_words(dump_get(dump, "limits.Max processes"), "999 999 processes");
         check_words(dump_get(dump, "limits.Max stack size"), "4194304 4194304 bytes");
         check_words(dump_get(dump, "limits.Max file size"), "unlimited unlimited bytes");
-        check_words(dump_get(dump, "limits.Max address space"), "1000000000 1000000000 bytes");
+        check_words(dump_get(dump, "limits.Max address space"), "109951162777600 109951162777600 bytes");
 }
 
 static void test_stdin(void **state) {
