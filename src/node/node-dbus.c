@@ -76,8 +76,8 @@ static int check_and_find(Agent *agent, sd_bus_message *m, const char *name, con
 }
 
 int node_dbus_stop(Agent *agent, sd_bus_message *m, const char *name, RoleCause cause, sd_bus_error *error) {
-        const Caller *caller;
-        Role *role;
+        const Caller *caller = NULL;
+        Role *role = NULL;
 
         int r = check_and_find(agent, m, name, "stop roles", &caller, &role, error);
         if (r <= 0)
@@ -88,10 +88,10 @@ int node_dbus_stop(Agent *agent, sd_bus_message *m, const char *name, RoleCause 
 
 int node_dbus_signal(Agent *agent, sd_bus_message *m, const char *name, sd_bus_error *error) {
         g_auto(Fault) fault = {};
-        const Caller *caller;
+        const Caller *caller = NULL;
         const char *whom;
         int32_t signo;
-        Role *role;
+        Role *role = NULL;
         StopTo to;
 
         int r = sd_bus_message_read(m, "si", &whom, &signo);
@@ -121,12 +121,13 @@ static void release_message(void *owner) {
 static int write_input(Agent *agent, sd_bus_message *m, const char *name, const void *data, size_t size,
         bool newline, sd_bus_error *error) {
         g_auto(Fault) fault = {};
-        const Caller *caller;
-        Role *role;
+        const Caller *caller = NULL;
+        Role *role = NULL;
 
         int r = check_and_find(agent, m, name, "write to roles", &caller, &role, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
+        g_assert(role);
 
         Waiter waiter = operation_new(m, NULL);
         r = input_find(role, &fault);
@@ -159,12 +160,13 @@ int node_dbus_write_input(Agent *agent, sd_bus_message *m, const char *name, sd_
 
 int node_dbus_close_input(Agent *agent, sd_bus_message *m, const char *name, sd_bus_error *error) {
         g_auto(Fault) fault = {};
-        const Caller *caller;
-        Role *role;
+        const Caller *caller = NULL;
+        Role *role = NULL;
 
         int r = check_and_find(agent, m, name, "write to roles", &caller, &role, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
+        g_assert(role);
         Waiter waiter = operation_new(m, NULL);
         r = input_find(role, &fault);
         if (r >= 0)

@@ -80,7 +80,7 @@ static int property_get_string(sd_bus *bus, const char *path, const char *interf
         else if (g_str_equal(property, "Stdin"))
                 value = role_stdin_to_string(spec->stdin_kind);
         else if (g_str_equal(property, "Output"))
-                value = output = role_spec_output(spec);
+                output = role_spec_output(spec);
         else if (g_str_equal(property, "Scope"))
                 value = role->scope;
         else if (g_str_equal(property, "ControlGroup"))
@@ -95,7 +95,7 @@ static int property_get_string(sd_bus *bus, const char *path, const char *interf
                 value = monitor_loss_to_string(spec->on_monitor_loss);
         else
                 g_assert_not_reached();
-        return sd_bus_message_append_basic(reply, 's', value ?: "");
+        return sd_bus_message_append_basic(reply, 's', output ?: value ?: "");
 }
 
 static int property_get_command(sd_bus *bus, const char *path, const char *interface, const char *property,

@@ -44,7 +44,10 @@ static int on_scope_properties(sd_bus_message *m, void *userdata, sd_bus_error *
         int r = sd_bus_message_skip(m, "s");
         if (r >= 0)
                 r = sd_bus_message_enter_container(m, 'a', "{sv}");
-        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+        while (r >= 0) {
+                r = sd_bus_message_enter_container(m, 'e', "sv");
+                if (r <= 0)
+                        break;
                 r = sd_bus_message_read_basic(m, 's', &key);
                 if (r >= 0 && g_str_equal(key, "Result")) {
                         r = sd_bus_message_read(m, "v", "s", &result);
@@ -57,6 +60,8 @@ static int on_scope_properties(sd_bus_message *m, void *userdata, sd_bus_error *
                 if (r >= 0)
                         r = sd_bus_message_exit_container(m);
         }
+        if (r < 0)
+                log_debug_errno(r, "Cannot read the changes of a scope, ignoring: %m");
         return 0;
 }
 

@@ -29,4 +29,4 @@ struct Scopes {
 void scope_batch_flush(Scopes *scopes);
 
 /* scope-oom.c */
-void scope_oom_free(void *query);
+void scope_oom_free(void *p);
