@@ -126,9 +126,10 @@ static void test_every_property(void **state) {
         assert_int_equal(get_u64(all, "MaxRSS"), 0);
         check_i32(all, "StopSignal", 2);
         check_string(all, "StopTo", "main");
+        check_string(all, "OnMonitorLoss", "");
         assert_int_equal(get_u64(all, "StopTimeoutUSec"), 1500000);
         check_bool(all, "Remove", false);
-        assert_int_equal(g_variant_n_children(all), 27);
+        assert_int_equal(g_variant_n_children(all), 28);
 
         object = managed(bus, role);
         assert_non_null(object);
@@ -166,6 +167,7 @@ static void test_defaults(void **state) {
         check_string(all, "Output", "journal");
         check_i32(all, "StopSignal", SIGTERM);
         check_string(all, "StopTo", "all");
+        check_string(all, "OnMonitorLoss", "");
         assert_int_equal(get_u64(all, "StopTimeoutUSec"), 10000000);
         check_bool(all, "Remove", false);
 }
