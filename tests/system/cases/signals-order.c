@@ -104,12 +104,27 @@ static void test_everybody_hears(void **state) {
         }
 }
 
+/* Who asked is known by more than a number, where it is a service. */
+static void test_caller_unit(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("e");
+        Exited exited;
+
+        start(bus, role, NULL, actor(), "pause", NULL);
+        g_free(run_ok("systemd-run", "--quiet", "--wait", "--collect", "--unit=signals-order-caller.service",
+                "busctl", "call", NODE_NAME, NODE_PATH, NODE_INTERFACE, "Stop", "s", role, NULL));
+        exited = expect_exited(bus, role, "killed", SIGTERM, "stop");
+        assert_string_equal(detail_string(exited.details, "caller-unit"), "signals-order-caller.service");
+        assert_int_equal(detail_u32(exited.details, "caller-uid"), 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_started_before_reply),
                 TEST(test_exited_before_reply),
                 TEST(test_sequence),
                 TEST(test_everybody_hears),
+                TEST(test_caller_unit),
         };
         return run_case("signals-order", tests);
 }
