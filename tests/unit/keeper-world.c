@@ -462,10 +462,12 @@ const char *keeper_program(void) {
 static void exec_keeper(World *w, const struct start *start, int listen_fd) {
         const char *path = keeper_program();
         int log = open(w->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+        /* Opened by root: the user it may become need not be let into the directory of the build. */
+        int program = fcntl(open(path, O_RDONLY | O_CLOEXEC), F_DUPFD_CLOEXEC, 10);
         char *option, *pid;
 
-        if (log < 0 || dup2(log, STDERR_FILENO) < 0 || asprintf(&option, "--socket=%s", w->socket) < 0 ||
-                asprintf(&pid, "%d", (int) getpid()) < 0)
+        if (program < 0 || log < 0 || dup2(log, STDERR_FILENO) < 0 ||
+                asprintf(&option, "--socket=%s", w->socket) < 0 || asprintf(&pid, "%d", (int) getpid()) < 0)
                 _exit(126);
 
         if (listen_fd >= 0) {
@@ -481,10 +483,9 @@ static void exec_keeper(World *w, const struct start *start, int listen_fd) {
                 _exit(126);
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
 
-        if (listen_fd >= 0)
-                (void) execl(path, path, "--instance=main", NULL);
-        else
-                (void) execl(path, path, option, NULL);
+        (void) fexecve(program,
+                (char *[]){ (char *) path, listen_fd >= 0 ? (char *) "--instance=main" : option, NULL },
+                environ);
         _exit(127);
 }
 
