@@ -74,7 +74,8 @@ static void test_journald_goes(void **state) {
 
         systemctl("restart", "systemd-journald.service");
         say_line(bus, role, fifo, "after a restart");
-        g_free(journal("-t", role, NULL)); /* synced: what a journald that is killed has read but not written, is lost */
+        g_free(journal("-t", role,
+                NULL)); /* synced: what a journald that is killed has read but not written, is lost */
 
         journald = unit_main_pid(bus, "systemd-journald.service");
         pidfd = process_open(journald);
