@@ -485,9 +485,12 @@ void role_state_forget_all(const RoleStore *store) {
         g_autoptr(GPtrArray) names = NULL;
 
         int r = list_roles(store->roles_fd, &names);
-        if (r < 0)
+        if (r < 0) {
                 log_warning_errno(r, "Cannot list the saved roles, ignoring: %m");
-        for (unsigned i = 0; r >= 0 && i < names->len; i++)
+                return;
+        }
+        g_assert(names);
+        for (unsigned i = 0; i < names->len; i++)
                 role_state_forget(store, g_ptr_array_index(names, i));
 }
 
