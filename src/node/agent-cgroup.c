@@ -26,6 +26,17 @@ static void recheck_all(Agent *agent) {
         }
 }
 
+static Role *find_watched(Agent *agent, const char *scope) {
+        GHashTableIter iter;
+        Role *role;
+
+        g_hash_table_iter_init(&iter, agent->watches);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
+                if (g_str_equal(role->scope, scope))
+                        return role;
+        return NULL;
+}
+
 static int on_inotify(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
         Agent *agent = userdata;
         char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
@@ -40,6 +51,9 @@ static int on_inotify(sd_event_source *s, int fd, uint32_t revents, void *userda
         for (char *p = buffer; p < buffer + n;) {
                 const struct inotify_event *event = (const struct inotify_event *) p;
                 Role *role = g_hash_table_lookup(agent->watches, GINT_TO_POINTER(event->wd));
+
+                if (!role && (event->mask & IN_DELETE) && event->len > 0)
+                        role = find_watched(agent, event->name);
 
                 p += sizeof(*event) + event->len;
                 if (event->mask & IN_Q_OVERFLOW) {
@@ -83,6 +97,13 @@ int agent_cgroup_watch(void *world, Role *role) {
         int watch = inotify_add_watch(agent->inotify_fd, path, IN_MODIFY);
         if (watch < 0)
                 return errno == ENOENT ? 0 : -errno; /* gone: not populated */
+        /* systemd may remove an empty cgroup before the kernel has told us that it is empty: it limits the rate of
+         * those messages, and forgets one that waits. The slice tells of the removal; asking again for the same watch
+         * costs nothing. */
+        g_autofree char *cgroup = g_strconcat(root, role->cgroup, NULL);
+        g_autofree char *slice = g_path_get_dirname(cgroup);
+        if (inotify_add_watch(agent->inotify_fd, slice, IN_DELETE | IN_ONLYDIR) < 0 && errno != ENOENT)
+                role_log(role, LOG_WARNING, "Cannot watch %s, ignoring: %s", slice, g_strerror(errno));
         links->watch = watch;
         (void) g_hash_table_insert(agent->watches, GINT_TO_POINTER(watch), role);
         return 0;

@@ -21,6 +21,9 @@
 
 static const Waiter nobody = {};
 
+static bool role_is_populated(Role *role);
+static void role_swept(Role *role);
+
 static uint64_t now_monotonic(void) {
         return (uint64_t) g_get_monotonic_time();
 }
@@ -62,6 +65,11 @@ static void role_stuck(Role *role) {
 static int on_kill_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         Role *role = userdata;
 
+        /* However it came that nobody told us. */
+        if (role->state == ROLE_ENDED && !role_is_populated(role)) {
+                role_swept(role);
+                return 0;
+        }
         if (role->stop_step == STOP_STEP_KILLED && usec_until(role->stop_deadline) == 0)
                 role_stuck(role);
         /* What is stuck may come free at any time: go on trying, but slowly. */
