@@ -111,3 +111,5 @@ bool node_has_name(Bus *bus);
 
 /* Messages, one a line, oldest first, of journalctl with these arguments, after everything written up to now is in it. */
 char *journal(const char *option, ...) G_GNUC_NULL_TERMINATED;
+/* An option for it: only what comes after now. The caller frees. */
+char *journal_from_now(void);

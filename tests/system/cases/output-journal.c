@@ -11,9 +11,9 @@ static void say_line(Bus *bus, const char *role, Fifo *fifo, const char *line) {
         fifo_expect_pid(fifo, "echo"); /* it has been written */
 }
 
-static void check_journal(const char *role, const char *const *lines) {
-        g_autofree char *scope = role_scope(role), *by_unit = journal("-u", scope, NULL);
-        g_autofree char *by_role = journal("-t", role, NULL);
+static void check_journal(const char *since, const char *role, const char *const *lines) {
+        g_autofree char *scope = role_scope(role), *by_unit = journal(since, "-u", scope, NULL);
+        g_autofree char *by_role = journal(since, "-t", role, NULL);
         const char *at_unit = by_unit, *at_role = by_role;
 
         for (; *lines; lines++) {
@@ -36,20 +36,26 @@ static void test_lines(void **state) {
         const char *role = role_name("a");
         g_autoptr(Fifo) fifo = fifo_new("fifo");
         const char *const lines[] = { "first line", "second line, to standard error", "third: grüße", NULL };
-        g_autofree char *invocation = NULL, *field = NULL, *by_invocation = NULL;
+        g_autofree char *since = journal_from_now(), *scope = role_scope(role), *by_invocation = NULL;
+        g_autoptr(GString) field = g_string_new("_SYSTEMD_INVOCATION_ID=");
+        g_autoptr(GVariant) id = NULL;
 
         start(bus, role, NULL, actor(), "echo", fifo_path(fifo), NULL);
-        invocation = role_get_string(bus, role, "InvocationID");
         say_line(bus, role, fifo, lines[0]);
         say_line(bus, role, fifo, "!second line, to standard error");
         say_line(bus, role, fifo, lines[2]);
-        check_journal(role, lines);
+        check_journal(since, role, lines);
 
         /* One run of it, as for any unit. */
-        field = g_strconcat("_SYSTEMD_UNIT=architect-main-", role, ".scope", NULL);
-        by_invocation = journal(field, "_TRANSPORT=stdout", NULL);
+        id = unit_get(bus, scope, "Unit", "InvocationID");
+        for (gsize i = 0; i < g_variant_n_children(id); i++) {
+                guint8 byte;
+
+                g_variant_get_child(id, i, "y", &byte);
+                g_string_append_printf(field, "%02x", byte);
+        }
+        by_invocation = journal(field->str, "_TRANSPORT=stdout", NULL);
         assert_string_equal(by_invocation, "first line\nsecond line, to standard error\nthird: grüße\n");
-        assert_int_equal(strlen(invocation), 32);
 }
 
 static bool is_another(Bus *bus, pid_t before) {
@@ -65,6 +71,7 @@ static void test_journald_goes(void **state) {
         const char *role = role_name("b");
         g_autoptr(Fifo) fifo = fifo_new("fifo");
         const char *const lines[] = { "before", "after a restart", "after SIGKILL", "after both", NULL };
+        g_autofree char *since = journal_from_now();
         pid_t pid, journald;
         int pidfd;
 
@@ -72,6 +79,8 @@ static void test_journald_goes(void **state) {
         pid = role_pid(bus, role);
         say_line(bus, role, fifo, "before");
 
+        /* A machine where this is tried again and again must not call it a failing service. */
+        g_free(run_ok("systemctl", "reset-failed", "systemd-journald.service", NULL));
         systemctl("restart", "systemd-journald.service");
         say_line(bus, role, fifo, "after a restart");
         g_free(journal("-t", role,
@@ -87,7 +96,7 @@ static void test_journald_goes(void **state) {
         /* The next one takes over; journalctl --sync waits for it. */
         WAIT_UNTIL(is_another(bus, journald));
         say_line(bus, role, fifo, "after both");
-        check_journal(role, lines);
+        check_journal(since, role, lines);
 
         assert_poll(bus, role, "running");
         assert_int_equal(role_pid(bus, role), pid);
@@ -100,7 +109,7 @@ static void test_journald_goes(void **state) {
 
                 start(bus, next, NULL, actor(), "echo", fifo_path(fifo), NULL);
                 say_line(bus, next, fifo, "of the next one");
-                check_journal(next, next_lines);
+                check_journal(since, next, next_lines);
         }
 }
 
