@@ -197,11 +197,12 @@ static int on_hello(Keeper *k, const struct keeper_hello *m) {
                 }
 
         k->welcomed = common;
+        k->version = !common                                    ? 0
+                     : m->version_max < KEEPER_PROTOCOL_VERSION ? m->version_max
+                                                                : KEEPER_PROTOCOL_VERSION;
         k->reply.welcome = (struct keeper_welcome){
                 .header = { .type = KEEPER_WELCOME },
-                .version = !common                                    ? 0
-                           : m->version_max < KEEPER_PROTOCOL_VERSION ? m->version_max
-                                                                      : KEEPER_PROTOCOL_VERSION,
+                .version = k->version,
                 .error = common ? 0 : -EPROTONOSUPPORT,
                 .n_children = n,
         };

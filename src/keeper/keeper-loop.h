@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "keeper/child.h"
 
@@ -18,6 +19,7 @@ typedef struct Keeper {
         int refused_fd; /* the last one that was one too many: it has our answer and hangs up by itself */
         bool listener_paused; /* there was no descriptor for a connection */
         bool welcomed;        /* this node and we have agreed on a version */
+        uint32_t version;     /* that one */
 
         /* At most one answer is under way: while it is, or a child is still to be told of, no request is read.
          * So a node that does not listen makes nothing grow. */

@@ -36,6 +36,7 @@ struct KeeperLink {
         GQueue *out;     /* of GBytes: what the socket did not take yet */
         GQueue *pending; /* of Pending: the keeper answers in order */
         bool welcome;
+        uint32_t version;       /* agreed on, once welcome */
         uint32_t children_left; /* still to be told before we are connected */
         bool connected;
 };
@@ -207,7 +208,10 @@ static int handle_welcome(KeeperLink *link, const struct keeper_welcome *m) {
                 return -EBADMSG;
         if (m->error < 0)
                 return m->error;
+        if (m->version < KEEPER_PROTOCOL_VERSION_MIN || m->version > KEEPER_PROTOCOL_VERSION)
+                return -EPROTONOSUPPORT;
         link->welcome = true;
+        link->version = m->version;
         link->children_left = m->n_children;
         return 0;
 }
@@ -341,6 +345,10 @@ void keeper_link_open(KeeperLink *link) {
 
 bool keeper_link_is_connected(const KeeperLink *link) {
         return link->connected;
+}
+
+uint32_t keeper_link_version(const KeeperLink *link) {
+        return link->connected ? link->version : 0;
 }
 
 int keeper_link_fork(KeeperLink *link, uint64_t child, const char *role, uint32_t flags) {

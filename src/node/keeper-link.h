@@ -38,6 +38,8 @@ KeeperLink *keeper_link_free(KeeperLink *link);
 /* Begins to connect; handler->connected() follows. */
 void keeper_link_open(KeeperLink *link);
 bool keeper_link_is_connected(const KeeperLink *link);
+/* The version that is spoken; 0 while there is no connection. What came later than this one is not to be asked for. */
+uint32_t keeper_link_version(const KeeperLink *link);
 
 /* All of them: -ENOTCONN while there is no connection. done may be NULL. */
 int keeper_link_fork(KeeperLink *link, uint64_t child, const char *role, uint32_t flags);

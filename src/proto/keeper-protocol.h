@@ -19,7 +19,10 @@
 
 #include "base/unit-name.h"
 
-#define KEEPER_PROTOCOL_VERSION 1U
+/* 1: KEEPER_FORK to KEEPER_KILL_CGROUP.
+ * 2: reserved ports, terminals, re-execution. A keeper that has agreed on 1 sends nothing of it, and a node that has agreed
+ *    on 1 does without. */
+#define KEEPER_PROTOCOL_VERSION 2U
 #define KEEPER_PROTOCOL_VERSION_MIN 1U
 
 /* Default place: KEEPER_SOCKET_DIRECTORY/<instance>, made by architect-keeper.socket, 0600. */

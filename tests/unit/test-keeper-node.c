@@ -109,6 +109,9 @@ static void test_versions(void **state) {
         node_hello(w->node, 0, 5, &p);
         assert_int_equal(p.welcome.error, 0);
         assert_int_equal(p.welcome.version, KEEPER_PROTOCOL_VERSION);
+        node_hello(w->node, KEEPER_PROTOCOL_VERSION_MIN, KEEPER_PROTOCOL_VERSION_MIN, &p);
+        assert_int_equal(p.welcome.error, 0);
+        assert_int_equal(p.welcome.version, KEEPER_PROTOCOL_VERSION_MIN);
 
         node_hello(w->node, KEEPER_PROTOCOL_VERSION + 1, KEEPER_PROTOCOL_VERSION + 2, &p);
         assert_int_equal(p.welcome.error, -EPROTONOSUPPORT);
