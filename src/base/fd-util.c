@@ -136,6 +136,13 @@ static int write_all(int fd, const void *data, size_t size) {
         return 0;
 }
 
+int directory_make_at(int dir_fd, const char *name) {
+        if (mkdirat(dir_fd, name, 0700) < 0 && errno != EEXIST)
+                return -errno;
+        int fd = openat(dir_fd, name, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        return fd < 0 ? -errno : fd;
+}
+
 int file_replace(int dir_fd, const char *name, const void *data, size_t size) {
         _cleanup_free_ char *temporary = NULL;
         autofd fd = -EBADF;

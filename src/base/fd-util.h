@@ -31,6 +31,9 @@ int fd_close_all_except(const int *keep, size_t n_keep);
  * *ret_size may be NULL. */
 int file_read(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_size);
 
+/* Opens a directory in this one, made with mode 0700 if it is not there. The descriptor, or negative errno. */
+int directory_make_at(int dir_fd, const char *name);
+
 /* Replaces a file's contents atomically (temporary file beside it, rename); mode 0600.
  * On failure the old contents stay and nothing is left behind. No fsync: meant for tmpfs. */
 int file_replace(int dir_fd, const char *name, const void *data, size_t size);

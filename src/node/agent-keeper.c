@@ -110,25 +110,9 @@ static void send_reaps(Agent *agent) {
         g_array_set_size(agent->reaps, 0);
 }
 
-/* Their RoleStarted is on its way. */
-static void save_sent(Agent *agent) {
-        GHashTableIter iter;
-        Role *role;
-
-        g_hash_table_iter_init(&iter, agent->unsent);
-        while (g_hash_table_iter_next(&iter, (void **) &role, NULL)) {
-                g_hash_table_iter_remove(&iter);
-                role->started_unsent = false;
-                int r = agent->node->world->role_save(agent, role);
-                if (r < 0)
-                        role_log(role, LOG_WARNING, "Cannot save that its start has been told, ignoring: %s",
-                                g_strerror(-r));
-        }
-}
-
 void agent_reaps_finish(Agent *agent) {
         if (agent->reaps && agent->bus && agent->keeper && sd_bus_flush(agent->bus) >= 0) {
-                save_sent(agent);
+                events_set_sent(agent->node->events);
                 send_reaps(agent);
         }
 }
@@ -141,7 +125,7 @@ static int on_after_all(sd_event_source *s, void *userdata) {
         (void) sd_bus_get_n_queued_write(agent->bus, &queued);
         role_dbus_reschedule(agent, queued);
         if (queued == 0)
-                save_sent(agent);
+                events_set_sent(agent->node->events);
         /* While the keeper still tells of its children nothing can be asked of it. */
         if (queued > 0 || !keeper_link_is_connected(agent->keeper))
                 return 0;
@@ -150,7 +134,6 @@ static int on_after_all(sd_event_source *s, void *userdata) {
 }
 
 int agent_reaps_setup(Agent *agent) {
-        agent->unsent = g_hash_table_new(NULL, NULL);
         agent->reaps = g_array_new(false, false, sizeof(uint64_t));
         return sd_event_add_post(agent->event, &agent->after_all, on_after_all, agent);
 }
@@ -318,14 +301,7 @@ static void forget_child(Agent *agent, Role *role) {
         role->child_exists = false;
 }
 
-/* The process before us may have died between saving and saying it: once more, with the same number. */
-static void say_unsent(Agent *agent, Role *role) {
-        if (role->started_unsent && role->started_sequence > 0)
-                agent->node->world->role_started(agent, role);
-}
-
 static void resume(Agent *agent, Role *role) {
-        say_unsent(agent, role);
         if (role->state == ROLE_STOPPING || role->state == ROLE_ENDED)
                 role_resume_stop(role);
 }
@@ -433,11 +409,9 @@ static void on_child(void *userdata, const struct keeper_child *m, KeeperFds fds
         role->main_start_time = m->start_time;
 
         if (role->state == ROLE_ENDED) {
-                /* Its end is on disk, but nobody knows whether it was heard of: once more, with the same number. */
+                /* Its end is on disk and has been told; only the keeper has not heard that it may reap it. */
                 fds.pidfd = -EBADF;
                 close_fds(&fds);
-                say_unsent(agent, role);
-                agent->node->world->role_exited(agent, role);
                 role->child_exists = false;
                 agent_child_reap(agent, role);
                 return;

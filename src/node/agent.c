@@ -91,20 +91,6 @@ static int world_scope_query_oom(void *world, Role *role) {
         return scope_query_oom(agent->scopes, role);
 }
 
-static void world_role_started(void *world, Role *role) {
-        Agent *agent = world;
-
-        node_dbus_role_started(world, role);
-        (void) g_hash_table_add(agent->unsent, role);
-}
-
-static void world_role_exited(void *world, Role *role) {
-        Agent *agent = world;
-
-        node_dbus_role_exited(world, role);
-        scope_forget(agent->scopes, role);
-}
-
 static void world_slice_empty(void *world) {
         Agent *agent = world;
 
@@ -112,15 +98,12 @@ static void world_slice_empty(void *world) {
                 scopes_slice_empty(agent->scopes);
 }
 
-static void world_shutting_down(void *world, const char *reason, uint64_t sequence, const Caller *caller) {
-        Agent *agent = world;
+/* systemd must not kill us while the roles still have their time. */
+static void extend_stop_timeout(Agent *agent) {
         uint64_t longest = 0;
         GHashTableIter iter;
         Role *role;
 
-        node_dbus_shutting_down(world, reason, sequence, caller);
-
-        /* systemd must not kill us while the roles still have their time. */
         g_hash_table_iter_init(&iter, agent->node->roles);
         while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
                 if (role->state != ROLE_ENDED || !role->swept)
@@ -129,6 +112,18 @@ static void world_shutting_down(void *world, const char *reason, uint64_t sequen
                                                                  : longest + SHUTDOWN_MARGIN_USEC;
         (void) sd_notifyf(
                 false, "STOPPING=1\nSTATUS=Stopping all roles.\nEXTEND_TIMEOUT_USEC=%" PRIu64, longest);
+}
+
+static void world_event(void *world, const Event *event, Role *role) {
+        Agent *agent = world;
+
+        if (event->type == EVENT_ROLE_STARTED && role)
+                role_dbus_announce(agent, role); /* its object comes first */
+        node_dbus_event(agent, event);
+        if (event->type == EVENT_ROLE_EXITED && role)
+                scope_forget(agent->scopes, role);
+        if (event->type == EVENT_SHUTTING_DOWN && agent->node->stopping)
+                extend_stop_timeout(agent);
 }
 
 static void world_finished(void *world, int status) {
@@ -157,7 +152,6 @@ static void world_role_freed(void *world, Role *role) {
         sd_event_source_disable_unref(links->gate);
         sd_event_source_disable_unref(links->pidfd);
         (void) g_hash_table_remove(agent->dirty, role);
-        (void) g_hash_table_remove(agent->unsent, role);
         if (g_hash_table_lookup(agent->children, &child) == role)
                 (void) g_hash_table_remove(agent->children, &child);
 }
@@ -192,11 +186,7 @@ static const NodeWorld agent_world = {
         .role_bring_back = world_role_bring_back,
         .role_changed = role_dbus_changed,
         .role_removed = role_dbus_removed,
-        .role_started = world_role_started,
-        .role_exited = world_role_exited,
-        .role_purged = node_dbus_role_purged,
-        .shutting_down = world_shutting_down,
-        .monitor_timed_out = node_dbus_monitor_timed_out,
+        .event = world_event,
         .node_changed = role_dbus_node_changed,
         .finished = world_finished,
         .slice_empty = world_slice_empty,
@@ -279,7 +269,8 @@ static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 return 0;
         }
 
-        /* Only now: what is told of the roles comes from our name. */
+        /* Only now: what is told of the roles comes from our name. First what the process before us did not come to say. */
+        node_tell_unsent_events(agent->node);
         keeper_link_open(agent->keeper);
         return 0;
 }
@@ -357,6 +348,8 @@ static int agent_open_state(Agent *agent, const AgentOptions *options) {
                 r = role_store_open(agent->dir_fd, &agent->store);
         if (r >= 0)
                 r = role_state_load_all(&agent->store, agent->node);
+        if (r >= 0)
+                node_restore_events(agent->node);
         if (r < 0)
                 return log_error_errno(
                         r, "Cannot read the saved state in %s: %m", options->runtime_directory);
@@ -477,8 +470,6 @@ Agent *agent_free(Agent *agent) {
                 g_hash_table_unref(agent->watches);
         if (agent->dirty)
                 g_hash_table_unref(agent->dirty);
-        if (agent->unsent)
-                g_hash_table_unref(agent->unsent);
         if (agent->reaps)
                 g_array_unref(agent->reaps);
         /* What was said last must be on its way: the exit signals of a shutdown. */

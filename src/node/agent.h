@@ -33,7 +33,6 @@ typedef struct Agent {
         int inotify_fd;
         sd_event_source *inotify;
         GHashTable *watches; /* inotify's number → Role */
-        GHashTable *unsent;  /* Roles whose RoleStarted has been sent, but perhaps not written */
         GArray *reaps; /* numbers of children: their exits have been sent, but perhaps not all written */
         sd_event_source *after_all;   /* runs after whatever else has run: sends the reaps */
         sd_event_source *keeper_wait; /* start-up: how long calls are held for the keeper */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "node/event-details.h"
 #include "node/monitor.h"
 #include "node/node.h"
 #include "util/log.h"
@@ -175,7 +176,8 @@ static bool stop_roles(Monitor *monitor) {
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         Monitor *monitor = userdata;
         Node *node = monitor->node;
-        uint64_t sequence = 0, now = now_monotonic();
+        g_auto(Event) event = {};
+        uint64_t now = now_monotonic();
         double seconds = (double) monitor_timeout(monitor) / (double) USEC_PER_SEC;
 
         if (now > monitor->deadline && now - monitor->deadline > LATE_USEC) {
@@ -192,10 +194,9 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         int r = monitor_save(monitor);
         if (r < 0)
                 log_error_errno(r, "Cannot save the state of the monitor: %m");
-        r = events_next(node->events, &sequence);
-        if (r < 0)
-                log_error_errno(r, "Cannot save the number of an event: %m");
-        node->world->monitor_timed_out(node->world_data, monitor_timeout(monitor), sequence);
+        node_event_add(node, EVENT_MONITOR_TIMED_OUT, NULL,
+                event_details_monitor_timed_out(monitor_timeout(monitor)), &event);
+        node_event_tell(node, &event, NULL);
 
         bool kept = stop_roles(monitor);
         if (monitor->action == MONITOR_ACTION_SHUTDOWN) {

@@ -538,6 +538,8 @@ int node_dbus_register(Agent *agent) {
         if (r >= 0)
                 r = env_dbus_register(agent);
         if (r >= 0)
+                r = events_dbus_register(agent);
+        if (r >= 0)
                 r = monitor_dbus_register(agent);
         if (r >= 0)
                 r = log_dbus_register(agent);

@@ -11,6 +11,7 @@ int node_dbus_register(Agent *agent);
 /* One room of the node's interface. */
 int node_dbus_add_vtable(Agent *agent, const sd_bus_vtable *vtable);
 int env_dbus_register(Agent *agent);
+int events_dbus_register(Agent *agent);
 int monitor_dbus_register(Agent *agent);
 int log_dbus_register(Agent *agent);
 
@@ -26,9 +27,5 @@ int node_dbus_send_input(Agent *agent, sd_bus_message *m, const char *name, sd_b
 int node_dbus_write_input(Agent *agent, sd_bus_message *m, const char *name, sd_bus_error *error);
 int node_dbus_close_input(Agent *agent, sd_bus_message *m, const char *name, sd_bus_error *error);
 
-/* Signals: the world's. */
-void node_dbus_role_started(void *world, Role *role);
-void node_dbus_role_exited(void *world, Role *role);
-void node_dbus_role_purged(void *world, Role *role, uint64_t sequence, const Caller *caller);
-void node_dbus_monitor_timed_out(void *world, uint64_t timeout_usec, uint64_t sequence);
-void node_dbus_shutting_down(void *world, const char *reason, uint64_t sequence, const Caller *caller);
+/* Sends its signal. */
+void node_dbus_event(void *world, const Event *event);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 
 #include "base/unit-name.h"
+#include "node/event-details.h"
 #include "node/node.h"
 #include "util/log.h"
 
@@ -246,7 +248,71 @@ int node_signal_role(
         return 0;
 }
 
+bool node_event_add(Node *node, EventType type, Role *role, GVariant *details, Event *ret) {
+        int r = events_add(node->events, type, role ? role->name : "", details, ret);
+        if (r < 0)
+                log_error_errno(r, "Cannot save the event %" PRIu64 " (%s %s): %m", ret->sequence,
+                        event_type_to_string(type), ret->role);
+        return r >= 0;
+}
+
+void node_event_tell(Node *node, const Event *event, Role *role) {
+        if (event->sequence > 0)
+                WORLD(node)->event(DATA(node), event, role);
+}
+
+static int tell_unsent(void *userdata, const Event *event) {
+        Node *node = userdata;
+
+        node_event_tell(node, event, NULL);
+        return 0;
+}
+
+void node_tell_unsent_events(Node *node) {
+        (void) events_read(node->events, events_sent(node->events), tell_unsent, node);
+}
+
+/* The run of this name that the event is of. */
+static Role *find_run(Node *node, const Event *event) {
+        Role *role = g_hash_table_lookup(node->roles, event->role);
+
+        while (role && !event_is_of(event, role))
+                role = role->predecessor;
+        return role;
+}
+
+static int restore_event(void *userdata, const Event *event) {
+        Node *node = userdata;
+        Role *role = event->role[0] ? find_run(node, event) : NULL;
+
+        if (!role)
+                return 0;
+        switch (event->type) {
+        case EVENT_ROLE_STARTED:
+                if (role->started_sequence == 0)
+                        event_restore_started(event, role);
+                break;
+        case EVENT_ROLE_EXITED:
+                if (role->exited_sequence == 0)
+                        event_restore_exited(event, role);
+                break;
+        case EVENT_ROLE_PURGED:
+                if (!role->successor && role->state == ROLE_ENDED)
+                        node_remove_role(node, role);
+                break;
+        default:
+                break;
+        }
+        return 0;
+}
+
+void node_restore_events(Node *node) {
+        (void) events_read(node->events, 0, restore_event, node);
+}
+
 void node_remove_role(Node *node, Role *role) {
+        if (role->main_exited)
+                role_reap(role);
         g_hash_table_steal(node->roles, role->name);
         g_queue_remove(node->ended, role);
         WORLD(node)->role_forget(DATA(node), role);
@@ -256,15 +322,13 @@ void node_remove_role(Node *node, Role *role) {
 }
 
 void node_purge_role(Node *node, Role *role, const Caller *caller) {
-        uint64_t sequence = 0;
+        g_auto(Event) event = {};
 
         g_assert(role->state == ROLE_ENDED && role->swept);
 
-        int r = events_next(node->events, &sequence);
-        if (r < 0)
-                role_log(role, LOG_ERR, "Cannot save the number of an event: %s", g_strerror(-r));
+        node_event_add(node, EVENT_ROLE_PURGED, role, event_details_purged(role, caller), &event);
         role_log(role, LOG_DEBUG, "Purged");
-        WORLD(node)->role_purged(DATA(node), role, sequence, caller);
+        node_event_tell(node, &event, role);
         node_remove_role(node, role);
 }
 
@@ -335,17 +399,15 @@ void node_role_stuck(Node *node, Role *role) {
 
 void node_shutdown(Node *node, const char *reason, const Caller *caller) {
         g_autoptr(GPtrArray) names = NULL;
-        uint64_t sequence = 0;
+        g_auto(Event) event = {};
 
         if (node->stopping)
                 return;
         node->stopping = true;
 
         log_notice("Shutting down%s%s", reason[0] ? ": " : "", reason);
-        int r = events_next(node->events, &sequence);
-        if (r < 0)
-                log_error_errno(r, "Cannot save the number of an event: %m");
-        WORLD(node)->shutting_down(DATA(node), reason, sequence, caller);
+        node_event_add(node, EVENT_SHUTTING_DOWN, NULL, event_details_shutting_down(reason, caller), &event);
+        node_event_tell(node, &event, NULL);
         WORLD(node)->node_changed(DATA(node));
 
         /* By name: stopping a role that is starting may free it. */

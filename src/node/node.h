@@ -76,6 +76,16 @@ void node_shutdown(Node *node, const char *reason, const Caller *caller);
 /* Refuses what changes something while we shut down. */
 int node_check_not_stopping(Node *node, Fault *fault);
 
+/* What has happened: it gets its number and is saved, before anybody is told. False: it could not be saved, which has been logged. */
+bool node_event_add(Node *node, EventType type, Role *role, GVariant *details, Event *ret);
+/* Nothing is told of an event that has been told before (its number is 0). */
+void node_event_tell(Node *node, const Event *event, Role *role);
+
+/* After a restart: roles whose saved state is older than what was said of them are brought up to date; and what the process
+ * before us has saved and perhaps not said is told, with its numbers. */
+void node_restore_events(Node *node);
+void node_tell_unsent_events(Node *node);
+
 /* For roles: a start is over (running or undone), a slot is free, the keeper is back. */
 void node_pump_starts(Node *node);
 void node_start_over(Node *node, Role *role);

@@ -10,6 +10,7 @@
 
 #include "base/fd-util.h"
 #include "base/pidref.h"
+#include "node/event-details.h"
 #include "node/input.h"
 #include "node/node.h"
 #include "node/role.h"
@@ -174,25 +175,25 @@ static bool role_has_execed(Role *role) {
 }
 
 static void role_running(Role *role) {
-        role->start_realtime_usec = (uint64_t) g_get_real_time();
-        role->start_monotonic_usec = (uint64_t) g_get_monotonic_time();
-        role_set_timer(role, USEC_INFINITY, NULL);
+        g_auto(Event) event = {};
 
-        int r = events_next(role->node->events, &role->started_sequence);
-        if (r < 0)
-                role_log(role, LOG_ERR, "Cannot save the number of an event: %s", g_strerror(-r));
+        role_set_timer(role, USEC_INFINITY, NULL);
+        /* The process before us may have come to its event, and no further. */
+        if (role->started_sequence == 0) {
+                role->start_realtime_usec = (uint64_t) g_get_real_time();
+                role->start_monotonic_usec = (uint64_t) g_get_monotonic_time();
+                node_event_add(role->node, EVENT_ROLE_STARTED, role, event_details_started(role), &event);
+                role->started_sequence = event.sequence;
+        }
 
         if (role->spec->stdin_kind == ROLE_STDIN_PIPE && role->stdin_fd >= 0 && !role->input)
                 role->input = input_new(role, role->node->event);
 
         role_set_state(role, ROLE_RUNNING);
-        /* Saved first: the number must be the same if the successor of this process has to tell it again. The world saves once
-         * more when the signal is out. */
-        role->started_unsent = true;
-        r = WORLD(role)->role_save(DATA(role), role);
+        int r = WORLD(role)->role_save(DATA(role), role);
         if (r < 0)
                 role_log(role, LOG_ERR, "Cannot save its state: %s", g_strerror(-r));
-        WORLD(role)->role_started(DATA(role), role);
+        node_event_tell(role->node, &event, role);
 
         if (role->predecessor) {
                 WORLD(role)->role_drop_previous(DATA(role), role);
@@ -234,7 +235,8 @@ void role_on_exited(Role *role, const RoleExit *exit, bool execed) {
 
         role->main_exited = true;
         role->main_execed = execed;
-        role->exit = *exit;
+        if (role->exited_sequence == 0)
+                role->exit = *exit;
 
         if (role->state != ROLE_STARTING) {
                 role_finish(role);

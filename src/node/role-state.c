@@ -102,7 +102,6 @@ char *role_state_format(const Role *role) {
         put_u64(s, "START_REALTIME", role->start_realtime_usec);
         put_u64(s, "START_MONOTONIC", role->start_monotonic_usec);
         put_u64(s, "STARTED_SEQUENCE", role->started_sequence);
-        put_u64(s, "STARTED_UNSENT", role->started_unsent);
 
         if (role->cause_known) {
                 put_string(s, "CAUSE", role_cause_to_string(role->cause));
@@ -355,7 +354,6 @@ int role_state_parse(Node *node, const char *name, const char *text, Role **ret)
         role->start_realtime_usec = get_u64(&f, "START_REALTIME");
         role->start_monotonic_usec = get_u64(&f, "START_MONOTONIC");
         role->started_sequence = get_u64(&f, "STARTED_SEQUENCE");
-        role->started_unsent = get_u64(&f, "STARTED_UNSENT");
         role->cause_known = g_hash_table_contains(f.lines, "CAUSE");
         role->cause = get_enum(&f, "CAUSE", role_cause, ROLE_CAUSE_SELF);
         get_caller(&f, "CAUSE", &role->cause_caller);
@@ -383,18 +381,11 @@ int role_state_parse(Node *node, const char *name, const char *text, Role **ret)
         return 0;
 }
 
-static int make_directory(int dir_fd, const char *name) {
-        if (mkdirat(dir_fd, name, 0700) < 0 && errno != EEXIST)
-                return -errno;
-        int fd = openat(dir_fd, name, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        return fd < 0 ? -errno : fd;
-}
-
 int role_store_open(int dir_fd, RoleStore *ret) {
-        autofd roles = make_directory(dir_fd, ROLE_STATE_DIRECTORY);
+        autofd roles = directory_make_at(dir_fd, ROLE_STATE_DIRECTORY);
         if (roles < 0)
                 return roles;
-        int previous = make_directory(dir_fd, ROLE_PREVIOUS_DIRECTORY);
+        int previous = directory_make_at(dir_fd, ROLE_PREVIOUS_DIRECTORY);
         if (previous < 0)
                 return previous;
         *ret = (RoleStore){ fd_steal(&roles), previous };

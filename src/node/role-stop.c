@@ -8,6 +8,7 @@
 
 #include "base/cgroup-util.h"
 #include "base/fd-util.h"
+#include "node/event-details.h"
 #include "node/input.h"
 #include "node/node.h"
 #include "node/role.h"
@@ -42,10 +43,19 @@ static uint64_t deadline_in(uint64_t usec) {
         return usec > USEC_INFINITY - now ? USEC_INFINITY : now + usec;
 }
 
-static void role_save(Role *role) {
+static int role_save(Role *role) {
         int r = WORLD(role)->role_save(DATA(role), role);
         if (r < 0)
                 role_log(role, LOG_ERR, "Cannot save its state: %s", g_strerror(-r));
+        return r;
+}
+
+/* Its exit is saved, or nobody wants to know of it any more: the kernel may forget it. */
+void role_reap(Role *role) {
+        if (!role->child_exists)
+                return;
+        role->child_exists = false;
+        WORLD(role)->child_reap(DATA(role), role);
 }
 
 static void role_stuck(Role *role) {
@@ -185,7 +195,8 @@ static void role_swept(Role *role) {
         g_clear_pointer(&role->cgroup, g_free);
         node_slice_release(role->node, role->slice);
         role->slice = -1;
-        role_save(role);
+        if (role_save(role) >= 0)
+                role_reap(role); /* should that have been impossible at its end */
         WORLD(role)->role_changed(DATA(role), role);
         role_wake_stop_waiters(role, NULL);
         node_role_swept(role->node, role); /* may free the role */
@@ -262,7 +273,7 @@ static void find_cause(Role *role) {
 static void read_scope_figures(Role *role) {
         unsigned long long value;
 
-        if (!role->cgroup)
+        if (!role->cgroup || role->exited_sequence > 0)
                 return;
         if (cgroup_read_u64(role->cgroup, "cpu.stat", "usage_usec", &value) >= 0)
                 role->exit.scope_cpu_usec = value;
@@ -271,7 +282,9 @@ static void read_scope_figures(Role *role) {
 }
 
 static void role_ended(Role *role) {
+        g_auto(Event) event = {};
         g_auto(Fault) fault = {};
+        bool saved = true;
 
         find_cause(role);
         read_scope_figures(role);
@@ -282,20 +295,20 @@ static void role_ended(Role *role) {
         role->stdin_fd = fd_close(role->stdin_fd);
         role->main_pidfd = fd_close(role->main_pidfd);
 
-        int r = events_next(role->node->events, &role->exited_sequence);
-        if (r < 0)
-                role_log(role, LOG_ERR, "Cannot save the number of an event: %s", g_strerror(-r));
-        role_set_state(role, ROLE_ENDED);
-
-        /* The record is on disk before anybody hears of it, and heard of before the kernel forgets it. */
-        r = WORLD(role)->role_save(DATA(role), role);
-        if (r < 0)
-                role_log(role, LOG_ERR, "Cannot save its exit: %s; it stays with the keeper", g_strerror(-r));
-        WORLD(role)->role_exited(DATA(role), role);
-        if (r >= 0 && role->child_exists) {
-                role->child_exists = false;
-                WORLD(role)->child_reap(DATA(role), role);
+        /* The record is in the log before anybody hears of it, and heard of before the kernel forgets it. */
+        if (role->exited_sequence == 0) {
+                saved = node_event_add(
+                        role->node, EVENT_ROLE_EXITED, role, event_details_exited(role), &event);
+                role->exited_sequence = event.sequence;
         }
+        role_set_state(role, ROLE_ENDED);
+        saved = role_save(role) >= 0 || saved;
+        node_event_tell(role->node, &event, role);
+        role_log(role, role->exit.code == EXIT_CODE_EXITED && role->exit.status == 0 ? LOG_DEBUG : LOG_INFO,
+                "Ended: %s %d (%s)", exit_code_to_string(role->exit.code), role->exit.status,
+                role_cause_to_string(role->cause));
+        if (saved)
+                role_reap(role);
 
         role_sweep(role);
 }

@@ -117,8 +117,7 @@ struct Role {
         uint64_t start_realtime_usec;
         uint64_t start_monotonic_usec;
         uint64_t started_sequence;
-        bool started_unsent; /* its RoleStarted may not have reached the bus: the next process says it again */
-        uint64_t exited_sequence;
+        uint64_t exited_sequence; /* not 0 before it has ended: the process before us knew, and has said so */
 
         RoleCause cause; /* asked for before the end, or found at the end */
         bool cause_known;
@@ -185,3 +184,4 @@ void role_on_cgroup_changed(Role *role);
 void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller);
 void role_resume_stop(Role *role); /* after a restart of the service */
 void role_finish(Role *role);      /* exit is known: the role has ended */
+void role_reap(Role *role);

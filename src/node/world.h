@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "node/events.h"
 #include "node/fault.h"
 #include "node/forward.h"
 
@@ -60,11 +61,7 @@ struct NodeWorld {
         /* The clients. */
         void (*role_changed)(void *world, Role *role); /* coalesced; the first one announces the object */
         void (*role_removed)(void *world, Role *role);
-        void (*role_started)(void *world, Role *role);
-        void (*role_exited)(void *world, Role *role);
-        void (*role_purged)(void *world, Role *role, uint64_t sequence, const Caller *caller);
-        void (*monitor_timed_out)(void *world, uint64_t timeout_usec, uint64_t sequence);
-        void (*shutting_down)(void *world, const char *reason, uint64_t sequence, const Caller *caller);
+        void (*event)(void *world, const Event *event, Role *role); /* role: whose event it is, or NULL */
         void (*node_changed)(void *world);
         void (*slice_empty)(void *world);          /* a sub-slice has no role any more */
         void (*finished)(void *world, int status); /* a shutdown is done: exit with this status */

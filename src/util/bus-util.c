@@ -188,3 +188,71 @@ int bus_append_entry(sd_bus_message *m, const char *key, const char *type, ...) 
                 return r;
         return sd_bus_message_close_container(m);
 }
+
+static int append_basic(sd_bus_message *m, GVariant *value) {
+        const char *type = g_variant_get_type_string(value);
+
+        switch (type[0]) {
+        case 's':
+        case 'o':
+        case 'g':
+                return sd_bus_message_append_basic(m, type[0], g_variant_get_string(value, NULL));
+        case 'b': {
+                int b = g_variant_get_boolean(value);
+                return sd_bus_message_append_basic(m, 'b', &b);
+        }
+        default:
+                /* Numbers: GVariant and sd-bus both have them in native byte order. */
+                return sd_bus_message_append_basic(m, type[0], g_variant_get_data(value));
+        }
+}
+
+int bus_append_gvariant_elements(sd_bus_message *m, GVariant *container) {
+        GVariantIter iter;
+        GVariant *child;
+        int r = 0;
+
+        g_variant_iter_init(&iter, container);
+        while (r >= 0 && (child = g_variant_iter_next_value(&iter))) {
+                r = bus_append_gvariant(m, child);
+                g_variant_unref(child);
+        }
+        return r;
+}
+
+int bus_append_gvariant(sd_bus_message *m, GVariant *value) {
+        const char *type = g_variant_get_type_string(value);
+        g_autofree char *inside = NULL;
+        char container;
+
+        switch (g_variant_classify(value)) {
+        case G_VARIANT_CLASS_VARIANT: {
+                g_autoptr(GVariant) child = g_variant_get_variant(value);
+                container = 'v';
+                inside = g_strdup(g_variant_get_type_string(child));
+                break;
+        }
+        case G_VARIANT_CLASS_ARRAY:
+                container = 'a';
+                inside = g_strdup(type + 1);
+                break;
+        case G_VARIANT_CLASS_TUPLE:
+                container = 'r';
+                inside = g_strndup(type + 1, strlen(type) - 2);
+                break;
+        case G_VARIANT_CLASS_DICT_ENTRY:
+                container = 'e';
+                inside = g_strndup(type + 1, strlen(type) - 2);
+                break;
+        case G_VARIANT_CLASS_MAYBE:
+        case G_VARIANT_CLASS_HANDLE:
+                return -EOPNOTSUPP; /* not on D-Bus, or without a meaning here */
+        default:
+                return append_basic(m, value);
+        }
+
+        int r = sd_bus_message_open_container(m, container, inside);
+        if (r >= 0)
+                r = bus_append_gvariant_elements(m, value);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}

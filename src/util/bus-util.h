@@ -27,3 +27,8 @@ int bus_read_strings(sd_bus_message *m, const char *what, unsigned max, char ***
 
 /* One entry of an a{sv}. */
 int bus_append_entry(sd_bus_message *m, const char *key, const char *type, ...);
+
+/* A value of any type but descriptors. */
+int bus_append_gvariant(sd_bus_message *m, GVariant *value);
+/* Only the elements of a container, into one that is open. */
+int bus_append_gvariant_elements(sd_bus_message *m, GVariant *container);

@@ -86,6 +86,12 @@ static void connect_both(BusWorld *b) {
 static void on_manager_ready(void *userdata) {
 }
 
+static void on_event(void *world, const Event *event, Role *role) {
+        if (event->type == EVENT_ROLE_STARTED && role)
+                role_dbus_announce(world, role);
+        node_dbus_event(world, event);
+}
+
 int bus_world_setup(void **state) {
         BusWorld *b = g_new0(BusWorld, 1);
         Agent *agent = &b->agent;
@@ -99,11 +105,7 @@ int bus_world_setup(void **state) {
         callbacks = test_world_callbacks;
         callbacks.role_changed = role_dbus_changed;
         callbacks.role_removed = role_dbus_removed;
-        callbacks.role_started = node_dbus_role_started;
-        callbacks.role_exited = node_dbus_role_exited;
-        callbacks.role_purged = node_dbus_role_purged;
-        callbacks.shutting_down = node_dbus_shutting_down;
-        callbacks.monitor_timed_out = node_dbus_monitor_timed_out;
+        callbacks.event = on_event;
         callbacks.node_changed = role_dbus_node_changed;
         callbacks.role_freed = on_role_freed;
 

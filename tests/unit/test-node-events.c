@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "node/event-log.h"
 #include "node/events.h"
 #include "util/log.h"
 
@@ -32,6 +33,16 @@ static int setup(void **state) {
 static int teardown(void **state) {
         Directory *d = *state;
 
+        g_autofree char *log = g_build_filename(d->path, EVENT_LOG_DIRECTORY, NULL);
+        GDir *dir = g_dir_open(log, 0, NULL);
+        for (const char *name; dir && (name = g_dir_read_name(dir));) {
+                g_autofree char *path = g_build_filename(log, name, NULL);
+                assert_return_code(g_unlink(path), errno);
+        }
+        if (dir) {
+                g_dir_close(dir);
+                assert_return_code(g_rmdir(log), errno);
+        }
         (void) unlinkat(d->fd, "events", 0);
         (void) unlinkat(d->fd, "events.damaged", 0);
         (void) fd_close(d->fd);
@@ -42,10 +53,11 @@ static int teardown(void **state) {
 }
 
 static uint64_t next(Events *events) {
-        uint64_t n = 0;
+        g_auto(Event) event = {};
 
-        assert_return_code(events_next(events, &n), 0);
-        return n;
+        assert_return_code(
+                events_add(events, EVENT_ROLE_PURGED, "r", g_variant_new_parsed("@a{sv} {}"), &event), 0);
+        return event.sequence;
 }
 
 static void write_file(Directory *d, const void *data, size_t size) {
@@ -93,7 +105,7 @@ static void test_numbers_go_on(void **state) {
 
         assert_return_code(fstatat(d->fd, "events", &st, 0), errno);
         assert_int_equal(st.st_mode & 07777, 0600);
-        assert_int_equal(st.st_size, 32); /* does not grow */
+        assert_int_equal(st.st_size, 40); /* does not grow */
 }
 
 static void test_seen(void **state) {
@@ -139,8 +151,8 @@ static void test_truncated(void **state) {
         events_close(events);
 
         autofd fd = openat(d->fd, "events", O_WRONLY | O_CLOEXEC);
-        assert_return_code(ftruncate(fd, 31), errno);
-        open_damaged(d, epoch, 31);
+        assert_return_code(ftruncate(fd, 39), errno);
+        open_damaged(d, epoch, 39);
 }
 
 static void test_wrong_magic(void **state) {
@@ -173,6 +185,101 @@ static void test_symlink_is_refused(void **state) {
         assert_null(events);
 }
 
+/* What the first version left. */
+static void test_first_version(void **state) {
+        Directory *d = *state;
+        Events *events;
+        uint8_t file[32] = "ARCHEVT1";
+
+        memset(file + 8, 0x17, 16);
+        file[24] = 41;
+        write_file(d, file, sizeof(file));
+        assert_return_code(events_open(d->fd, &events), 0);
+        assert_memory_equal(events_epoch(events).bytes, file + 8, 16);
+        assert_int_equal(events_sequence(events), 41);
+        assert_int_equal(events_sent(events), 41);
+        assert_int_equal(events_first(events), 0);
+        assert_int_equal(next(events), 42);
+        assert_int_equal(events_first(events), 42);
+        events_close(events);
+}
+
+typedef struct Seen {
+        GString *text;
+        unsigned left;
+} Seen;
+
+static int see(void *userdata, const Event *event) {
+        Seen *seen = userdata;
+
+        g_string_append_printf(seen->text, "%" G_GUINT64_FORMAT ":%s(%s)%s ", event->sequence,
+                event_type_to_string(event->type), event->role, event_get_string(event, "reason"));
+        return --seen->left == 0 ? 1 : 0;
+}
+
+#define assert_events(events, after, max, expected) \
+        do { \
+                Seen _seen = { g_string_new(NULL), (max) }; \
+                (void) events_read((events), (after), see, &_seen); \
+                assert_string_equal(_seen.text->str, (expected)); \
+                g_string_free(_seen.text, true); \
+        } while (0)
+
+static void test_read_again(void **state) {
+        Directory *d = *state;
+        Events *events, *successor;
+        g_auto(Event) event = {};
+
+        assert_return_code(events_open(d->fd, &events), 0);
+        assert_int_equal(next(events), 1);
+        assert_int_equal(next(events), 2);
+        events_set_sent(events);
+        assert_return_code(
+                events_add(events, EVENT_SHUTTING_DOWN, "",
+                        g_variant_new_parsed(
+                                "{'reason': <'dawn'>, 'n': <uint64 7>, 'i': <int32 -1>, 'b': <true>}"),
+                        &event),
+                0);
+        assert_int_equal(event.sequence, 3);
+
+        /* A crash: nothing was closed. */
+        assert_return_code(events_open(d->fd, &successor), 0);
+        assert_int_equal(events_sequence(successor), 3);
+        assert_int_equal(events_sent(successor), 2);
+        assert_int_equal(events_first(successor), 1);
+        assert_events(successor, 0, 10, "1:RolePurged(r) 2:RolePurged(r) 3:ShuttingDown()dawn ");
+        assert_events(successor, 2, 10, "3:ShuttingDown()dawn ");
+        assert_events(successor, 3, 10, "");
+        assert_events(successor, 0, 2, "1:RolePurged(r) 2:RolePurged(r) ");
+        assert_int_equal(event_get_u64(&event, "n"), 7);
+        assert_int_equal(event_get_u64(&event, "i"), 0); /* of another type */
+        assert_int_equal(event_get_i64(&event, "i", 5), -1);
+        assert_int_equal(event_get_i64(&event, "none", 5), 5);
+        assert_true(event_get_bool(&event, "b"));
+        assert_int_equal(next(successor), 4);
+        events_set_sent(successor);
+        assert_int_equal(events_sent(successor), 4);
+        events_close(events);
+        events_close(successor);
+}
+
+/* The count was lost, the log was not: it is of an epoch that is over. */
+static void test_log_of_another_epoch(void **state) {
+        Directory *d = *state;
+        Events *events;
+
+        assert_return_code(events_open(d->fd, &events), 0);
+        assert_int_equal(next(events), 1);
+        events_close(events);
+        assert_return_code(unlinkat(d->fd, "events", 0), errno);
+        assert_return_code(events_open(d->fd, &events), 0);
+        assert_int_equal(events_sequence(events), 0);
+        assert_events(events, 0, 10, "");
+        assert_int_equal(next(events), 1);
+        assert_events(events, 0, 10, "1:RolePurged(r) ");
+        events_close(events);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_in_memory, setup, teardown),
@@ -182,6 +289,9 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_wrong_magic, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_symlink_is_refused, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_first_version, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_read_again, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_log_of_another_epoch, setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@
 
 #include "base/fd-util.h"
 #include "base/pidref.h"
+#include "node/event-details.h"
 #include "node/role-state.h"
 
 typedef struct Fixture {
@@ -566,6 +567,108 @@ static void test_load_previous_that_runs(void **state) {
         assert_null(world_find(f->world, "cam")->predecessor);
 }
 
+/* -- the events know more than the saved roles: the process before died in between -- */
+
+static uint64_t add_event(Fixture *f, EventType type, Role *role, GVariant *details) {
+        g_auto(Event) event = {};
+
+        assert_true(node_event_add(f->world->node, type, role, details, &event));
+        return event.sequence;
+}
+
+static void test_event_of_a_start(void **state) {
+        Fixture *f = *state;
+
+        save(f, "cam", ROLE_STARTING, 0);
+        load(f);
+        Role *role = world_find(f->world, "cam");
+        role->start_realtime_usec = 77;
+        uint64_t n = add_event(f, EVENT_ROLE_STARTED, role, event_details_started(role));
+        role->start_realtime_usec = 0;
+        node_restore_events(f->world->node);
+        assert_int_equal(role->started_sequence, n);
+        assert_int_equal(role->start_realtime_usec, 77);
+
+        /* It has no second number, and is not told once more from here. */
+        role->phase = ROLE_PHASE_OPEN;
+        role->main_pid = getpid();
+        struct proc_stat stat;
+        assert_return_code(proc_stat_read(getpid(), &stat), 0);
+        role->main_start_time = stat.start_time;
+        forget_calls(f->world);
+        role_on_gate_closed(role);
+        assert_int_equal(role->state, ROLE_RUNNING);
+        assert_int_equal(role->started_sequence, n);
+        assert_int_equal(events_sequence(f->world->node->events), n);
+        expect_calls(f->world, "save(cam)");
+}
+
+static void test_event_of_an_exit(void **state) {
+        Fixture *f = *state;
+
+        save(f, "cam", ROLE_RUNNING, 0);
+        load(f);
+        Role *role = world_find(f->world, "cam");
+        role->exit = (RoleExit){ EXIT_CODE_DUMPED, 11, 5, 6, true, 7, 8, 9, true, true, 10, 11 };
+        role->cause = ROLE_CAUSE_STOP;
+        role->cause_caller = (Caller){ .known = true, .uid = 4294967294U, .pid = 12, .unit = g_strdup("u") };
+        g_autoptr(GVariant) before = g_variant_ref_sink(event_details_exited(role));
+        uint64_t n = add_event(f, EVENT_ROLE_EXITED, role, before);
+        role->exit = (RoleExit){};
+        role->cause = ROLE_CAUSE_SELF;
+        caller_clear(&role->cause_caller);
+        node_restore_events(f->world->node);
+
+        /* Nobody can tell any more how it ended; but it was told already. */
+        RoleExit lost = test_exit(EXIT_CODE_LOST, -1);
+        forget_calls(f->world);
+        role_on_exited(role, &lost, true);
+        assert_int_equal(role->state, ROLE_ENDED);
+        assert_int_equal(role->exited_sequence, n);
+        assert_int_equal(events_sequence(f->world->node->events), n);
+        g_autoptr(GVariant) after = g_variant_ref_sink(event_details_exited(role));
+        assert_true(g_variant_equal(before, after));
+        assert_int_equal(role->cause, ROLE_CAUSE_STOP);
+        assert_same_caller(&role->cause_caller,
+                &(const Caller){ .known = true, .uid = 4294967294U, .pid = 12, .unit = (char *) "u" });
+        expect_calls(f->world, "save(cam) save(cam)");
+}
+
+static void test_event_of_a_purge(void **state) {
+        Fixture *f = *state;
+
+        save(f, "cam", ROLE_ENDED, 1);
+        save(f, "other", ROLE_ENDED, 2);
+        load(f);
+        Role *role = world_find(f->world, "cam"), *other = world_find(f->world, "other");
+        role->swept = other->swept = true;
+        (void) add_event(f, EVENT_ROLE_PURGED, role, event_details_purged(role, NULL));
+        assert_return_code(sd_id128_randomize(&other->invocation), 0);
+        sd_id128_t now = other->invocation;
+        assert_return_code(sd_id128_randomize(&other->invocation), 0); /* another run of that name */
+        (void) add_event(f, EVENT_ROLE_PURGED, other, event_details_purged(other, NULL));
+        other->invocation = now;
+        node_restore_events(f->world->node);
+        assert_null(world_find(f->world, "cam"));
+        assert_non_null(world_find(f->world, "other"));
+}
+
+static void test_unsent_events(void **state) {
+        Fixture *f = *state;
+        Node *node = f->world->node;
+
+        (void) add_event(f, EVENT_SHUTTING_DOWN, NULL, event_details_shutting_down("one", NULL));
+        events_set_sent(node->events);
+        (void) add_event(f, EVENT_SHUTTING_DOWN, NULL, event_details_shutting_down("two", NULL));
+        (void) add_event(f, EVENT_MONITOR_TIMED_OUT, NULL, event_details_monitor_timed_out(3));
+        forget_calls(f->world);
+        node_tell_unsent_events(node);
+        expect_calls(f->world, "shutting-down(two) monitor-timed-out(3)");
+        events_set_sent(node->events);
+        node_tell_unsent_events(node);
+        expect_calls(f->world, "");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -587,6 +690,10 @@ int main(void) {
                 TEST(test_load_drops_what_was_replaced),
                 TEST(test_load_damaged_previous),
                 TEST(test_load_previous_that_runs),
+                TEST(test_event_of_a_start),
+                TEST(test_event_of_an_exit),
+                TEST(test_event_of_a_purge),
+                TEST(test_unsent_events),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

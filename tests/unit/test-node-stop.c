@@ -236,16 +236,44 @@ static void test_unreadable_cgroup(void **state) {
         assert_true(role->swept);
 }
 
-/* What is not on disk stays with the keeper. */
-static void test_unsaved_exit_is_not_reaped(void **state) {
+/* The log has the exit: that is enough for the keeper to forget it. */
+static void test_exit_that_only_the_log_has(void **state) {
         TestWorld *w = *state;
 
         Role *role = world_run(w, "cam", NULL);
         forget_calls(w);
         w->save_result = -ENOSPC;
         world_exit(w, role, EXIT_CODE_EXITED, 0);
-        expect_calls(w, "save(cam) exited(cam) save(cam)");
-        assert_true(role->child_exists);
+        expect_calls(w, "save(cam) exited(cam) reap(cam) save(cam)");
+}
+
+/* What is nowhere on disk stays with the keeper, until it can be saved or is purged. */
+static void test_unsaved_exit_is_not_reaped(void **state) {
+        TestWorld *w = *state;
+        /* More than the log takes in one record. */
+        g_autofree char *unit = g_strnfill(70000, 'x');
+        const Caller caller = { .known = true, .unit = unit };
+        Waiter nobody = {};
+
+        for (unsigned purge = 0; purge < 2; purge++) {
+                Role *role = world_run(w, "cam", NULL);
+                w->save_result = -ENOSPC;
+                node_stop_role(w->node, role, ROLE_CAUSE_STOP, &caller, nobody);
+                forget_calls(w);
+                world_exit_leaving(w, role, EXIT_CODE_EXITED, 0);
+                expect_calls(w, "save(cam) exited(cam) watch(cam)");
+                assert_true(role->child_exists);
+                if (!purge)
+                        w->save_result = 0;
+                world_emptied(w, role);
+                assert_int_equal(role->child_exists, purge);
+                w->save_result = 0;
+                if (purge) {
+                        forget_calls(w);
+                        node_purge_role(w->node, role, NULL);
+                        expect_calls(w, "purged(cam) reap(cam) forget(cam) removed(cam)");
+                }
+        }
 }
 
 static void test_causes(void **state) {
@@ -621,6 +649,7 @@ int main(void) {
                 TEST(test_kill_overrides),
                 TEST(test_sweep),
                 TEST(test_unreadable_cgroup),
+                TEST(test_exit_that_only_the_log_has),
                 TEST(test_unsaved_exit_is_not_reaped),
                 TEST(test_causes),
                 TEST(test_oom),

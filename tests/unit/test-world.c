@@ -12,10 +12,14 @@
 
 static TestWorld *world;
 
-static void called(const char *what, const Role *role) {
+static void called_by_name(const char *what, const char *name) {
         if (world->calls->len > 0)
                 g_string_append_c(world->calls, ' ');
-        g_string_append_printf(world->calls, "%s(%s)", what, role->name);
+        g_string_append_printf(world->calls, "%s(%s)", what, name);
+}
+
+static void called(const char *what, const Role *role) {
+        called_by_name(what, role->name);
 }
 
 static void called_with(const char *what, const Role *role, int number) {
@@ -138,36 +142,37 @@ static void world_role_removed(void *data, Role *role) {
         called("removed", role);
 }
 
-static void world_role_started(void *data, Role *role) {
-        assert_int_equal(role->state, ROLE_RUNNING);
-        called("started", role);
-}
-
-static void world_role_exited(void *data, Role *role) {
-        assert_int_equal(role->state, ROLE_ENDED);
-        called("exited", role);
-}
-
-static void world_role_purged(void *data, Role *role, uint64_t sequence, const Caller *caller) {
-        called("purged", role);
-        world->last_sequence = sequence;
-}
-
-static void world_shutting_down(void *data, const char *reason, uint64_t sequence, const Caller *caller) {
-        if (world->calls->len > 0)
-                g_string_append_c(world->calls, ' ');
-        g_string_append_printf(world->calls, "shutting-down(%s)", reason);
-        world->last_sequence = sequence;
+static void world_event(void *data, const Event *event, Role *role) {
+        world->last_sequence = event->sequence;
+        switch (event->type) {
+        case EVENT_ROLE_STARTED:
+                if (role)
+                        assert_int_equal(role->state, ROLE_RUNNING);
+                called_by_name("started", event->role);
+                break;
+        case EVENT_ROLE_EXITED:
+                if (role)
+                        assert_int_equal(role->state, ROLE_ENDED);
+                called_by_name("exited", event->role);
+                break;
+        case EVENT_ROLE_PURGED:
+                called_by_name("purged", event->role);
+                break;
+        case EVENT_MONITOR_TIMED_OUT: {
+                g_autofree char *usec =
+                        g_strdup_printf("%" G_GUINT64_FORMAT, event_get_u64(event, "timeout-usec"));
+                called_by_name("monitor-timed-out", usec);
+                break;
+        }
+        case EVENT_SHUTTING_DOWN:
+                called_by_name("shutting-down", event_get_string(event, "reason"));
+                break;
+        default:
+                fail();
+        }
 }
 
 static void world_node_changed(void *data) {
-}
-
-static void world_monitor_timed_out(void *data, uint64_t timeout_usec, uint64_t sequence) {
-        if (world->calls->len > 0)
-                g_string_append_c(world->calls, ' ');
-        g_string_append_printf(world->calls, "monitor-timed-out(%" G_GUINT64_FORMAT ")", timeout_usec);
-        world->last_sequence = sequence;
 }
 
 static void world_slice_empty(void *data) {
@@ -209,11 +214,7 @@ const NodeWorld test_world_callbacks = {
         .role_bring_back = world_role_bring_back,
         .role_changed = world_role_changed,
         .role_removed = world_role_removed,
-        .role_started = world_role_started,
-        .role_exited = world_role_exited,
-        .role_purged = world_role_purged,
-        .shutting_down = world_shutting_down,
-        .monitor_timed_out = world_monitor_timed_out,
+        .event = world_event,
         .node_changed = world_node_changed,
         .slice_empty = world_slice_empty,
         .finished = world_finished,

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "unit-test.h"
+
+#include <fcntl.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "node/event-log.h"
+#include "util/log.h"
+
+typedef struct Directory {
+        char *path;
+        char *log; /* below it */
+        int fd;
+        struct rlimit fsize;
+} Directory;
+
+static int setup(void **state) {
+        Directory *d = g_new0(Directory, 1);
+
+        log_set_max_level(LOG_EMERG);
+        d->path = g_dir_make_tmp("test-event-log-XXXXXX", NULL);
+        assert_non_null(d->path);
+        d->log = g_build_filename(d->path, EVENT_LOG_DIRECTORY, NULL);
+        d->fd = open(d->path, O_DIRECTORY | O_CLOEXEC);
+        assert_return_code(d->fd, errno);
+        assert_return_code(getrlimit(RLIMIT_FSIZE, &d->fsize), errno);
+        *state = d;
+        return 0;
+}
+
+static GPtrArray *files(Directory *d) {
+        GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+        GDir *dir = g_dir_open(d->log, 0, NULL);
+
+        for (const char *name; dir && (name = g_dir_read_name(dir));)
+                g_ptr_array_add(names, g_strdup(name));
+        if (dir)
+                g_dir_close(dir);
+        return names;
+}
+
+static int teardown(void **state) {
+        Directory *d = *state;
+        g_autoptr(GPtrArray) names = files(d);
+
+        assert_return_code(setrlimit(RLIMIT_FSIZE, &d->fsize), errno);
+        for (unsigned i = 0; i < names->len; i++) {
+                g_autofree char *path = g_build_filename(d->log, g_ptr_array_index(names, i), NULL);
+                assert_return_code(g_unlink(path), errno);
+        }
+        (void) g_rmdir(d->log);
+        assert_return_code(g_rmdir(d->path), errno);
+        (void) fd_close(d->fd);
+        g_free(d->log);
+        g_free(d->path);
+        g_free(d);
+        return 0;
+}
+
+/* No more space than is allocated: like a full disk, but for this process only. */
+static void no_space(Directory *d, bool full) {
+        struct rlimit limit = { EVENT_LOG_SEGMENT_SIZE - 1, d->fsize.rlim_max };
+
+        (void) signal(SIGXFSZ, SIG_IGN);
+        assert_return_code(setrlimit(RLIMIT_FSIZE, full ? &limit : &d->fsize), errno);
+}
+
+static EventLog *open_log(Directory *d) {
+        EventLog *log = NULL;
+
+        assert_return_code(event_log_open(d->fd, &log), 0);
+        assert_non_null(log);
+        return log;
+}
+
+#define RECORD 600 /* about what an exit needs */
+
+static int append(EventLog *log, uint64_t n, size_t size) {
+        g_autofree uint8_t *data = g_malloc(size);
+
+        memset(data, (int) (n & 0xff), size);
+        return event_log_append(log, n, data, size);
+}
+
+typedef struct Count {
+        uint64_t first, last, n;
+        size_t size;
+} Count;
+
+static int count(void *userdata, uint64_t sequence, const void *data, size_t size) {
+        Count *c = userdata;
+        const uint8_t *bytes = data;
+
+        if (c->n++ == 0)
+                c->first = sequence;
+        else
+                assert_int_equal(sequence, c->last + 1);
+        c->last = sequence;
+        c->size = size;
+        for (size_t i = 0; i < size; i++)
+                assert_int_equal(bytes[i], sequence & 0xff);
+        assert_int_equal((uintptr_t) data % 8, 0);
+        return 0;
+}
+
+static Count read_all(EventLog *log, uint64_t after) {
+        Count c = {};
+
+        assert_int_equal(event_log_read(log, after, count, &c), 0);
+        return c;
+}
+
+static void test_empty(void **state) {
+        Directory *d = *state;
+        g_autoptr(EventLog) log = open_log(d);
+
+        assert_int_equal(event_log_first(log), 0);
+        assert_int_equal(event_log_last(log), 0);
+        assert_int_equal(read_all(log, 0).n, 0);
+        assert_int_equal(event_log_append(log, 1, "", 0), -E2BIG);
+        assert_int_equal(append(log, 1, EVENT_LOG_RECORD_MAX + 1), -E2BIG);
+        assert_int_equal(append(log, 1, EVENT_LOG_RECORD_MAX), 0);
+        assert_int_equal(read_all(log, 0).size, EVENT_LOG_RECORD_MAX);
+}
+
+static void test_sizes(void **state) {
+        Directory *d = *state;
+        g_autoptr(EventLog) log = open_log(d);
+
+        for (size_t size = 1; size < 40; size++) {
+                assert_return_code(append(log, size, size), 0);
+                assert_int_equal(read_all(log, size - 1).size, size);
+        }
+        g_autoptr(EventLog) successor = open_log(d);
+        assert_int_equal(read_all(successor, 0).n, 39);
+}
+
+static void test_keeps_the_newest(void **state) {
+        Directory *d = *state;
+        EventLog *log = open_log(d);
+        const uint64_t n = 40000;
+
+        for (uint64_t i = 1; i <= n; i++) {
+                assert_return_code(append(log, i, RECORD), 0);
+                if (i % 9973 == 0) { /* a restart anywhere */
+                        event_log_close(log);
+                        log = open_log(d);
+                        assert_int_equal(event_log_last(log), i);
+                }
+        }
+        Count c = read_all(log, 0);
+        assert_int_equal(c.last, n);
+        assert_true(c.n >= EVENT_LOG_KEEP);
+        assert_true(c.n < EVENT_LOG_KEEP * 3 / 2);
+        assert_int_equal(c.first, event_log_first(log));
+        assert_int_equal(read_all(log, n - 1).n, 1);
+        assert_int_equal(read_all(log, n - 5000).first, n - 5000 + 1);
+        assert_int_equal(read_all(log, n).n, 0);
+
+        /* No file is left of those that went. */
+        g_autoptr(GPtrArray) names = files(d);
+        assert_true(names->len <= c.n * (RECORD + 24) / EVENT_LOG_SEGMENT_SIZE + 3);
+        event_log_close(log);
+}
+
+/* Whatever a write leaves behind when the process is killed in it. */
+static void test_torn(void **state) {
+        Directory *d = *state;
+        EventLog *log = open_log(d);
+
+        for (uint64_t i = 1; i <= 3; i++)
+                assert_return_code(append(log, i, RECORD), 0);
+        event_log_close(log);
+
+        /* Everything of a fourth one but its size, which is written last. */
+        g_autofree char *path = g_build_filename(d->log, "00000000000000000001", NULL);
+        autofd fd = open(path, O_RDWR | O_CLOEXEC);
+        assert_return_code(fd, errno);
+        off_t end = 3 * (16 + RECORD);
+        uint64_t number = 4;
+        g_autofree char *rest = g_strnfill(RECORD, 'x');
+        assert_int_equal(pwrite(fd, &number, 8, end + 8), 8);
+        assert_int_equal(pwrite(fd, rest, RECORD, end + 16), RECORD);
+
+        log = open_log(d);
+        assert_int_equal(event_log_last(log), 3);
+        assert_int_equal(read_all(log, 0).n, 3);
+        assert_return_code(append(log, 4, 8), 0); /* shorter: what follows is no record */
+        event_log_close(log);
+        log = open_log(d);
+        assert_int_equal(read_all(log, 0).last, 4);
+        event_log_close(log);
+
+        /* A size that cannot be. */
+        uint32_t size = UINT32_MAX;
+        assert_int_equal(pwrite(fd, &size, 4, 16 + RECORD), 4);
+        log = open_log(d);
+        assert_int_equal(read_all(log, 0).last, 1);
+        assert_return_code(append(log, 5, 8), 0);
+        event_log_close(log);
+}
+
+static void test_cut(void **state) {
+        Directory *d = *state;
+        EventLog *log = open_log(d);
+
+        for (uint64_t i = 1; i <= 10; i++)
+                assert_return_code(append(log, i, RECORD), 0);
+        event_log_close(log);
+        g_autofree char *path = g_build_filename(d->log, "00000000000000000001", NULL);
+        assert_return_code(truncate(path, 5 * (16 + RECORD) + 100), errno);
+        log = open_log(d);
+        assert_int_equal(event_log_last(log), 5);
+        for (uint64_t i = 11; i <= 2000; i++)
+                assert_return_code(append(log, i, RECORD), 0);
+        event_log_close(log);
+        assert_return_code(truncate(path, 0), errno);
+        log = open_log(d);
+        assert_int_equal(event_log_last(log), 2000);
+        event_log_close(log);
+}
+
+/* What is allocated can be written when nothing can be allocated any more; after that the oldest give way. */
+static void test_no_space(void **state) {
+        Directory *d = *state;
+        EventLog *log = open_log(d);
+        uint64_t n = 0;
+
+        assert_return_code(append(log, ++n, RECORD), 0);
+        no_space(d, true);
+        while (append(log, n + 1, RECORD) >= 0)
+                n++;
+        assert_int_equal(n, EVENT_LOG_SEGMENT_SIZE / (16 + RECORD)); /* one segment, whole */
+        assert_int_equal(read_all(log, 0).n, n);
+        assert_true(append(log, n + 1, RECORD) < 0);
+        event_log_close(log);
+        log = open_log(d); /* a restart meanwhile */
+        assert_int_equal(event_log_last(log), n);
+        assert_true(append(log, n + 1, RECORD) < 0);
+
+        no_space(d, false);
+        for (uint64_t i = 0; i < 5000; i++)
+                assert_return_code(append(log, ++n, RECORD), 0);
+        uint64_t first = read_all(log, 0).first;
+        assert_int_equal(first, 1);
+
+        no_space(d, true);
+        for (uint64_t i = 0; i < 20000; i++)
+                assert_return_code(append(log, ++n, RECORD), 0);
+        Count c = read_all(log, 0);
+        assert_int_equal(c.last, n);
+        assert_true(c.first > first);
+        assert_true(c.n >= 3000);
+        event_log_close(log);
+        no_space(d, false);
+        log = open_log(d);
+        assert_int_equal(read_all(log, 0).n, c.n);
+        event_log_close(log);
+}
+
+static void test_clear(void **state) {
+        Directory *d = *state;
+        g_autoptr(EventLog) log = open_log(d);
+
+        for (uint64_t i = 1; i <= 4000; i++)
+                assert_return_code(append(log, i, RECORD), 0);
+        event_log_clear(log);
+        assert_int_equal(event_log_last(log), 0);
+        assert_int_equal(read_all(log, 0).n, 0);
+        assert_return_code(append(log, 1, RECORD), 0);
+        assert_int_equal(read_all(log, 0).n, 1);
+}
+
+static void test_in_memory(void **state) {
+        g_autoptr(EventLog) log = NULL;
+
+        assert_return_code(event_log_open(-1, &log), 0);
+        for (uint64_t i = 1; i <= 4000; i++)
+                assert_return_code(append(log, i, RECORD), 0);
+        assert_int_equal(read_all(log, 3990).n, 10);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_keeps_the_newest, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_torn, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_no_space, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_clear, setup, teardown),
+                cmocka_unit_test(test_in_memory),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
