@@ -39,6 +39,7 @@ typedef struct EventsFile {
 struct Events {
         int fd; /* negative: in memory only */
         EventsFile file;
+        uint64_t told;
         EventLog *log;
 };
 
@@ -156,6 +157,7 @@ int events_open(int dir_fd, Events **ret) {
                 return r;
         }
         events_seen(events, event_log_last(events->log));
+        events->told = events->file.sent;
         *ret = events;
         return 0;
 }
@@ -209,10 +211,14 @@ uint64_t events_sent(const Events *events) {
         return events->file.sent;
 }
 
+void events_set_told(Events *events, uint64_t sequence) {
+        events->told = MAX(events->told, sequence);
+}
+
 void events_set_sent(Events *events) {
-        if (events->file.sent == events->file.sequence)
+        if (events->file.sent == events->told)
                 return;
-        events->file.sent = events->file.sequence;
+        events->file.sent = events->told;
         int r = events_write(events);
         if (r < 0) /* then they are told once more, with the same numbers */
                 log_warning_errno(r, "Cannot save how far events have been told, ignoring: %m");

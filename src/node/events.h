@@ -63,7 +63,9 @@ int events_add(Events *events, EventType type, const char *role, GVariant *detai
 /* A saved role knows this number: never give it out again, whatever the file says. */
 void events_seen(Events *events, uint64_t sequence);
 
-/* The bus has taken all of them. */
+/* This one, and all before it, have been told; that is not saved yet, since the bus may still have to take them. */
+void events_set_told(Events *events, uint64_t sequence);
+/* The bus has taken all that were told. */
 uint64_t events_sent(const Events *events);
 void events_set_sent(Events *events);
 

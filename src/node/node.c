@@ -257,8 +257,10 @@ bool node_event_add(Node *node, EventType type, Role *role, GVariant *details, E
 }
 
 void node_event_tell(Node *node, const Event *event, Role *role) {
-        if (event->sequence > 0)
-                WORLD(node)->event(DATA(node), event, role);
+        if (event->sequence == 0)
+                return;
+        WORLD(node)->event(DATA(node), event, role);
+        events_set_told(node->events, event->sequence);
 }
 
 static int tell_unsent(void *userdata, const Event *event) {

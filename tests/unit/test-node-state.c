@@ -657,7 +657,8 @@ static void test_unsent_events(void **state) {
         Fixture *f = *state;
         Node *node = f->world->node;
 
-        (void) add_event(f, EVENT_SHUTTING_DOWN, NULL, event_details_shutting_down("one", NULL));
+        events_set_told(node->events,
+                add_event(f, EVENT_SHUTTING_DOWN, NULL, event_details_shutting_down("one", NULL)));
         events_set_sent(node->events);
         (void) add_event(f, EVENT_SHUTTING_DOWN, NULL, event_details_shutting_down("two", NULL));
         (void) add_event(f, EVENT_MONITOR_TIMED_OUT, NULL, event_details_monitor_timed_out(3));
