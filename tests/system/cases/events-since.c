@@ -181,8 +181,13 @@ static void start_batch(Bus *bus, guint first, bool crash) {
                         if (done[i])
                                 continue;
                         reply = bus_wait_reply(bus, serials[i]);
-                        done[i] = reply->type == G_DBUS_MESSAGE_TYPE_METHOD_RETURN ||
-                                  !g_str_equal(poll_role(bus, role_name_n("r", first + i)), "none");
+                        done[i] = reply->type == G_DBUS_MESSAGE_TYPE_METHOD_RETURN;
+                        if (!done[i]) {
+                                /* A start that was interrupted is undone, or it had gone through already. */
+                                const char *role = role_name_n("r", first + i);
+                                WAIT_UNTIL(!g_str_equal(role_state(bus, role), "starting"));
+                                done[i] = !g_str_equal(role_state(bus, role), "none");
+                        }
                         if (done[i])
                                 left--;
                 }
