@@ -91,6 +91,15 @@ static int world_scope_query_oom(void *world, Role *role) {
         return scope_query_oom(agent->scopes, role);
 }
 
+static int world_scope_query_stop(void *world, Role *role) {
+        Agent *agent = world;
+
+        /* Nobody can tell in time, or all of them are stopped by us. */
+        if (!agent->manager_ready || agent->node->stopping)
+                return -ENOTCONN;
+        return scope_query_stop(agent->scopes, role);
+}
+
 static void world_slice_empty(void *world) {
         Agent *agent = world;
 
@@ -176,6 +185,7 @@ static const NodeWorld agent_world = {
         .scope_kill = agent_scope_kill,
         .scope_remove = world_scope_remove,
         .scope_query_oom = world_scope_query_oom,
+        .scope_query_stop = world_scope_query_stop,
         .cgroup_state = agent_cgroup_state,
         .cgroup_watch = agent_cgroup_watch,
         .cgroup_pids = agent_cgroup_pids,

@@ -31,6 +31,9 @@ struct Manager {
         void *ready_userdata;
         unsigned version;
         sd_bus_slot *job_removed;
+        sd_bus_slot *job_new;
+        ManagerJobNew on_job_new;
+        void *job_new_userdata;
         GQueue *waiting;   /* of Call: not sent yet */
         GHashTable *calls; /* of Call: sent, not answered */
         GHashTable *jobs;  /* path → Job */
@@ -103,6 +106,46 @@ static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error
         if (job)
                 job_end(manager, job, result);
         return 0;
+}
+
+static int on_job_new(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Manager *manager = userdata;
+        const char *path, *unit;
+
+        int r = sd_bus_message_read(m, "uos", NULL, &path, &unit);
+        if (r < 0)
+                log_warning_errno(r, "Cannot read JobNew, ignoring: %m");
+        else
+                manager->on_job_new(manager->job_new_userdata, path, unit);
+        return 0;
+}
+
+int manager_watch_jobs(Manager *manager, ManagerJobNew job_new, void *userdata) {
+        g_autoptr(sd_bus_message) m = NULL;
+
+        manager->on_job_new = job_new;
+        manager->job_new_userdata = userdata;
+        int r = sd_bus_match_signal_async(manager->bus, &manager->job_new, MANAGER_BUS_NAME, MANAGER_PATH,
+                MANAGER_INTERFACE, "JobNew", on_job_new, NULL, manager);
+        /* Of other clients' jobs systemd speaks only to subscribers; that lasts as long as our connection, over daemon-reexec too. */
+        if (r >= 0)
+                r = manager_new_call(manager, &m, "Subscribe");
+        if (r < 0)
+                return r;
+        manager_send(manager, m);
+        return 0;
+}
+
+void manager_barrier(Manager *manager, ManagerReply reply, void *userdata) {
+        g_autoptr(sd_bus_message) m = NULL;
+
+        int r = sd_bus_message_new_method_call(
+                manager->bus, &m, MANAGER_BUS_NAME, MANAGER_PATH, "org.freedesktop.DBus.Peer", "Ping");
+        if (r < 0) {
+                log_error_errno(r, "Cannot make a message: %m");
+                return;
+        }
+        manager_call(manager, m, reply, userdata);
 }
 
 static void call_end(Call *call, sd_bus_message *reply, const sd_bus_error *error) {
@@ -285,6 +328,7 @@ Manager *manager_free(Manager *manager) {
         g_hash_table_unref(manager->calls);
         g_hash_table_unref(manager->jobs);
         sd_bus_slot_unref(manager->job_removed);
+        sd_bus_slot_unref(manager->job_new);
         sd_bus_unref(manager->bus);
         g_free(manager);
         return NULL;

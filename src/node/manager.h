@@ -33,6 +33,13 @@ typedef void (*ManagerJobDone)(void *userdata, const char *result, const sd_bus_
 int manager_new(sd_bus *bus, void (*ready)(void *userdata), void *userdata, Manager **ret);
 Manager *manager_free(Manager *manager);
 
+/* Every new job of any unit, ours or not; before systemd begins with it, so that what the job does comes later. */
+typedef void (*ManagerJobNew)(void *userdata, const char *job, const char *unit);
+int manager_watch_jobs(Manager *manager, ManagerJobNew job_new, void *userdata);
+
+/* The reply comes when everything has come that systemd had said before. */
+void manager_barrier(Manager *manager, ManagerReply reply, void *userdata);
+
 unsigned manager_version(const Manager *manager); /* 0: it did not say */
 
 /* A message to the manager's own interface, to be filled. */

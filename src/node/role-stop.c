@@ -321,7 +321,25 @@ void role_finish(Role *role) {
                 role->exit.status == SIGKILL && role->last_signal != SIGKILL &&
                 WORLD(role)->scope_query_oom(DATA(role), role) >= 0)
                 return;
+        /* An exit by itself, or because systemd stops its scope? Who dies of a signal says so; who handles it does not. */
+        if (!role->cause_known && role->exit.code == EXIT_CODE_EXITED &&
+                WORLD(role)->scope_query_stop(DATA(role), role) >= 0)
+                return;
         role_ended(role);
+}
+
+void role_on_external_stop(Role *role) {
+        if (role->cause_known || role->state == ROLE_STARTING || role->state == ROLE_ENDED)
+                return;
+        role_log(role, LOG_INFO, "Its scope is being stopped by somebody else");
+        role->cause_known = true;
+        role->cause = ROLE_CAUSE_EXTERNAL;
+        (void) role_save(role);
+}
+
+void role_on_stop_known(Role *role) {
+        if (role->state != ROLE_ENDED)
+                role_ended(role);
 }
 
 void role_on_oom(Role *role, bool known, bool oom) {

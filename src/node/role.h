@@ -179,6 +179,8 @@ void role_undo(Role *role); /* takes the next step of undoing, if one can be tak
 /* role-stop.c: from running to the last process. */
 void role_on_exited(Role *role, const RoleExit *exit, bool execed);
 void role_on_oom(Role *role, bool known, bool oom);
+void role_on_external_stop(Role *role); /* systemd stops its scope, and not for us */
+void role_on_stop_known(Role *role);    /* if it was stopped like that, it has been told */
 void role_on_cgroup_changed(Role *role);
 /* Why, and whether with SIGKILL at once. */
 void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Shared by scope.c, scope-batch.c and scope-oom.c, and nobody else. */
+/* Shared by scope.c, scope-batch.c, scope-oom.c and scope-stop.c, and nobody else. */
 
 #include "node/node.h"
 #include "node/scope.h"
@@ -23,6 +23,8 @@ struct Scopes {
         sd_event_source *slice_idle;
         GHashTable *freezing; /* units that are to be killed as soon as they are frozen */
         GHashTable *oom;      /* Role → OomQuery */
+        GHashTable *stops;    /* Role → StopWatch */
+        uint64_t n_stop_watches;
 };
 
 /* scope-batch.c */
@@ -30,3 +32,7 @@ void scope_batch_flush(Scopes *scopes);
 
 /* scope-oom.c */
 void scope_oom_free(void *p);
+
+/* scope-stop.c */
+int scope_stop_setup(Scopes *scopes);
+void scope_stop_free(void *p);

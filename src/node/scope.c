@@ -108,6 +108,7 @@ void scope_freeze_and_kill(Scopes *scopes, Role *role) {
 }
 void scope_forget(Scopes *scopes, Role *role) {
         (void) g_hash_table_remove(scopes->oom, role);
+        (void) g_hash_table_remove(scopes->stops, role);
         (void) g_queue_remove(scopes->queue, role);
         if (role->spec->memory_max > 0 && role->scope_exists)
                 send_for_unit(scopes, "UnrefUnit", role->scope);
@@ -216,12 +217,15 @@ int scopes_new(Manager *manager, Node *node, const char *own_unit, const char *k
         scopes->slices = g_hash_table_new(NULL, NULL);
         scopes->freezing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         scopes->oom = g_hash_table_new_full(NULL, NULL, NULL, scope_oom_free);
+        scopes->stops = g_hash_table_new_full(NULL, NULL, NULL, scope_stop_free);
 
         int r = sd_event_add_defer(sd_bus_get_event(manager_bus(manager)), &scopes->flush, on_flush, scopes);
         if (r >= 0)
                 r = sd_event_source_set_enabled(scopes->flush, SD_EVENT_OFF);
         if (r >= 0)
                 r = sd_event_source_set_priority(scopes->flush, SD_EVENT_PRIORITY_IDLE - 10);
+        if (r >= 0)
+                r = scope_stop_setup(scopes);
         if (r < 0) {
                 scopes_free(scopes);
                 return r;
@@ -237,6 +241,7 @@ Scopes *scopes_free(Scopes *scopes) {
         sd_event_source_disable_unref(scopes->slice_idle);
         g_hash_table_unref(scopes->slices);
         g_hash_table_unref(scopes->oom);
+        g_hash_table_unref(scopes->stops);
         g_hash_table_unref(scopes->freezing);
         g_queue_free(scopes->queue);
         g_free(scopes->own_unit);

@@ -23,7 +23,9 @@ void scope_thaw(Scopes *scopes, Role *role);
 /* SIGKILL to all where cgroup.kill cannot be had: frozen first, so that a fork cannot outrun it. */
 void scope_freeze_and_kill(Scopes *scopes, Role *role);
 int scope_query_oom(Scopes *scopes, Role *role); /* → role_on_oom() */
-void scope_forget(Scopes *scopes, Role *role);   /* it has ended: no reference keeps its unit */
+/* Whether somebody else stops it: → role_on_external_stop(), if so, then role_on_stop_known(). */
+int scope_query_stop(Scopes *scopes, Role *role);
+void scope_forget(Scopes *scopes, Role *role); /* it has ended: no reference keeps its unit */
 
 /* Stops every scope of this instance that no live role has, and what an earlier process left of its batches. */
 void scopes_resync(Scopes *scopes);

@@ -276,6 +276,54 @@ static void test_unsaved_exit_is_not_reaped(void **state) {
         }
 }
 
+/* systemd stops its scope for somebody else; that is known before the exit, or asked for after it. */
+static void test_external_stop(void **state) {
+        TestWorld *w = *state;
+
+        Role *role = world_run(w, "cam", NULL);
+        w->stop_result = 0;
+        role_on_external_stop(role);
+        forget_calls(w);
+        world_exit(w, role, EXIT_CODE_EXITED, 0);
+        expect_calls(w, "save(cam) exited(cam) reap(cam) save(cam)");
+        assert_int_equal(role->cause, ROLE_CAUSE_EXTERNAL);
+
+        for (unsigned external = 0; external < 2; external++) {
+                role = world_run(w, "cam", NULL);
+                forget_calls(w);
+                world_exit(w, role, EXIT_CODE_EXITED, 0);
+                expect_calls(w, "query-stop(cam)");
+                assert_int_equal(role->state, ROLE_RUNNING);
+                if (external)
+                        role_on_external_stop(role);
+                role_on_stop_known(role);
+                assert_int_equal(role->state, ROLE_ENDED);
+                assert_int_equal(role->cause, external ? ROLE_CAUSE_EXTERNAL : ROLE_CAUSE_SELF);
+                role_on_external_stop(role); /* too late, and no more than that */
+                assert_int_equal(role->cause, external ? ROLE_CAUSE_EXTERNAL : ROLE_CAUSE_SELF);
+        }
+
+        /* Asked to stop while the answer is on its way. */
+        Told told = {};
+        role = world_run(w, "cam", NULL);
+        world_exit(w, role, EXIT_CODE_EXITED, 0);
+        node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, told_by(&told));
+        role_on_stop_known(role);
+        assert_told_success(&told);
+        assert_int_equal(role->state, ROLE_ENDED);
+
+        /* Our own stop is ours, and a signal tells by itself. */
+        role = world_run(w, "cam", NULL);
+        node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
+        role_on_external_stop(role);
+        forget_calls(w);
+        world_exit(w, role, EXIT_CODE_EXITED, 0);
+        assert_int_equal(role->cause, ROLE_CAUSE_STOP);
+        role = world_run(w, "cam", NULL);
+        world_exit(w, role, EXIT_CODE_KILLED, SIGTERM);
+        assert_int_equal(role->cause, ROLE_CAUSE_EXTERNAL);
+}
+
 static void test_causes(void **state) {
         TestWorld *w = *state;
         static const struct {
@@ -650,6 +698,7 @@ int main(void) {
                 TEST(test_sweep),
                 TEST(test_unreadable_cgroup),
                 TEST(test_exit_that_only_the_log_has),
+                TEST(test_external_stop),
                 TEST(test_unsaved_exit_is_not_reaped),
                 TEST(test_causes),
                 TEST(test_oom),

@@ -91,6 +91,12 @@ static int world_scope_query_oom(void *data, Role *role) {
         return world->oom_result;
 }
 
+static int world_scope_query_stop(void *data, Role *role) {
+        if (world->stop_result >= 0)
+                called("query-stop", role);
+        return world->stop_result;
+}
+
 static int world_cgroup_state(void *data, Role *role, bool *ret_populated, bool *ret_frozen) {
         assert_non_null(role->cgroup);
         if (world->cgroup_result < 0)
@@ -204,6 +210,7 @@ const NodeWorld test_world_callbacks = {
         .scope_kill = world_scope_kill,
         .scope_remove = world_scope_remove,
         .scope_query_oom = world_scope_query_oom,
+        .scope_query_stop = world_scope_query_stop,
         .cgroup_state = world_cgroup_state,
         .cgroup_watch = world_cgroup_watch,
         .cgroup_pids = world_cgroup_pids,
@@ -246,7 +253,7 @@ TestWorld *test_world_new(void) {
         w->frozen = g_hash_table_new(NULL, NULL);
         w->waiters = g_array_new(false, false, sizeof(Waiter));
         w->connected = true;
-        w->oom_result = -EOPNOTSUPP;
+        w->oom_result = w->stop_result = -EOPNOTSUPP;
         assert_return_code(sd_event_new(&w->event), 0);
         return w;
 }

@@ -28,8 +28,8 @@ typedef struct TestWorld {
         bool connected;
         /* What a request returns; 0 at first. */
         int fork_result, launch_result, scope_result, remove_result, watch_result, cgroup_result, save_result;
-        int oom_result;      /* -EOPNOTSUPP at first */
-        unsigned saves_left; /* before save_result is returned */
+        int oom_result, stop_result; /* -EOPNOTSUPP at first */
+        unsigned saves_left;         /* before save_result is returned */
 
         bool finished;
         int finished_status;

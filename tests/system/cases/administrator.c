@@ -25,6 +25,35 @@ static void test_stop_of_the_scope(void **state) {
         stop(bus, role);
 }
 
+/* The whole slice, while its roles handle the signal and exit as they like: each of them was stopped from outside. */
+static void test_stop_of_the_slice(void **state) {
+        Bus *bus = *state;
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        const char *self = role_name("self");
+        g_autofree char *scope = role_scope(self);
+
+        for (int round = 0; round < 3; round++) {
+                for (guint i = 0; i < 40; i++) {
+                        g_autofree char *status = g_strdup_printf("%u", i);
+
+                        start(bus, role_name_n("s", i), NULL, actor(), "exit-on", "TERM", status, "say",
+                                fifo_path(fifo), "ready", "pause", NULL);
+                        fifo_expect_pid(fifo, "ready");
+                }
+                systemctl("stop", NODE_SLICE);
+                for (guint i = 0; i < 40; i++)
+                        expect_exited(bus, role_name_n("s", i), "exited", (int) i, "external");
+        }
+
+        /* Other jobs mean nothing. */
+        start(bus, self, NULL, actor(), "exit-on", "USR1", "3", "say", fifo_path(fifo), "ready", "pause",
+                NULL);
+        pid_t pid = fifo_expect_pid(fifo, "ready");
+        systemctl("start", scope);
+        assert_int_equal(kill(pid, SIGUSR1), 0);
+        expect_exited(bus, self, "exited", 3, "self");
+}
+
 /* The scope shows what a unit shows: description, the node's stop timeout and signal, the slice. */
 static void test_scope(void **state) {
         Bus *bus = *state;
@@ -116,6 +145,7 @@ static void test_keeper_is_not_stopped(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_stop_of_the_scope),
+                TEST(test_stop_of_the_slice),
                 TEST(test_scope),
                 TEST(test_daemon_reload),
                 TEST(test_daemon_reexec),
