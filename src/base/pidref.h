@@ -23,6 +23,7 @@ struct proc_stat {
 int proc_stat_read(pid_t pid, struct proc_stat *ret); /* -ESRCH: no such process */
 
 int pidfd_open_pid(pid_t pid);        /* CLOEXEC; -ESRCH */
+bool pidfd_has_exited(int pidfd);     /* its process is a zombie, or reaped */
 int pidfd_kill(int pidfd, int signo); /* -ESRCH once reaped */
 
 /* The wait(2) status of an ended and reaped process that need not be our child: PIDFD_GET_INFO with

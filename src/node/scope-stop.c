@@ -6,12 +6,13 @@
 
 #include <stdlib.h>
 
+#include "base/pidref.h"
 #include "base/unit-name.h"
 #include "node/scope-private.h"
 #include "util/log.h"
 
-#define STOP_WAIT_USEC \
-        (100 * USEC_PER_MSEC) /* no exit waits longer, whatever systemd is busy with: daemon-reload, for one */
+/* No exit waits longer, whatever systemd is busy with: daemon-reload, or the stop of a slice with a hundred scopes. */
+#define STOP_WAIT_USEC USEC_PER_SEC
 
 /* What is asked about a role: of its scope's jobs, what they are; and, when it has exited, whether all has been heard. */
 typedef struct StopWatch {
@@ -95,8 +96,9 @@ static void on_job_type(void *userdata, sd_bus_message *reply, const sd_bus_erro
 
         if (!watch)
                 return;
-        /* A job that is over already has ended the scope, if it was a stop; if not, the role still runs. */
-        bool stop = error ? watch->waiting
+        /* A job that is over already has ended the scope, if it was a stop; if not, the role still runs. We may hear of that before
+         * the keeper tells us of the exit. (Wrong for who starts a scope that runs anyway in the millisecond in which its role exits.) */
+        bool stop = error ? watch->waiting || pidfd_has_exited(watch->role->main_pidfd)
                           : sd_bus_message_read(reply, "v", "s", &type) >= 0 && g_str_equal(type, "stop");
         if (stop)
                 role_on_external_stop(watch->role);

@@ -47,7 +47,7 @@ struct NodeWorld {
         void (*scope_kill)(void *world, Role *role);      /* SIGKILL to all, atomically */
         int (*scope_remove)(void *world, Role *role);     /* → role_on_scope_removed() */
         int (*scope_query_oom)(void *world, Role *role);  /* → role_on_oom() within 100 ms */
-        int (*scope_query_stop)(void *world, Role *role); /* → role_on_stop_known() within 100 ms */
+        int (*scope_query_stop)(void *world, Role *role); /* → role_on_stop_known() within 1 s */
         int (*cgroup_state)(void *world, Role *role, bool *ret_populated, bool *ret_frozen);
         int (*cgroup_watch)(void *world, Role *role);  /* → role_on_cgroup_changed(), until freed */
         char *(*cgroup_pids)(void *world, Role *role); /* for people: "12, 13" */

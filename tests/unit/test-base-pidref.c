@@ -118,10 +118,12 @@ static void test_pidfd(void **state) {
         assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
         assert_int_equal(pidfd_kill(fd, 0), 0);
         assert_int_equal(pidfd_kill(fd, 4711), -EINVAL);
+        assert_false(pidfd_has_exited(fd));
         assert_int_equal(pidfd_kill(fd, SIGTERM), 0);
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(WTERMSIG(status), SIGTERM);
         assert_int_equal(pidfd_kill(fd, 0), -ESRCH);
+        assert_true(pidfd_has_exited(fd));
         assert_int_equal(pidfd_open_pid(pid), -ESRCH);
 }
 

@@ -50,6 +50,10 @@ static void test_stop_of_the_slice(void **state) {
                 NULL);
         pid_t pid = fifo_expect_pid(fifo, "ready");
         systemctl("start", scope);
+        /* The node has heard of that job, has asked systemd about it, and has the answer. */
+        node_sync(bus);
+        g_free(unit_get_string(bus, scope, "Unit", "Id"));
+        node_sync(bus);
         assert_int_equal(kill(pid, SIGUSR1), 0);
         expect_exited(bus, self, "exited", 3, "self");
 }
