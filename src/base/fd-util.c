@@ -169,16 +169,21 @@ int file_replace(int dir_fd, const char *name, const void *data, size_t size) {
         return r;
 }
 
-int memfd_new_sealed(const char *name, const void *data, size_t size) {
-        autofd fd = -EBADF;
-        int r;
-
+int memfd_new(const char *name) {
         /* Where vm.memfd_noexec=2 nothing else is allowed; kernels before 6.3 do not know the flag. */
-        fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+        int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+
         if (fd < 0 && errno == EINVAL)
                 fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        return fd < 0 ? -errno : fd;
+}
+
+int memfd_new_sealed(const char *name, const void *data, size_t size) {
+        autofd fd = memfd_new(name);
+        int r;
+
         if (fd < 0)
-                return -errno;
+                return fd;
 
         r = write_all(fd, data, size);
         if (r < 0)

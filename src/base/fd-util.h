@@ -38,6 +38,9 @@ int directory_make_at(int dir_fd, const char *name);
  * On failure the old contents stay and nothing is left behind. No fsync: meant for tmpfs. */
 int file_replace(int dir_fd, const char *name, const void *data, size_t size);
 
+/* An empty memfd, not executable where the kernel knows that. */
+int memfd_new(const char *name);
+
 /* A sealed memfd with these contents, for handing over (SCM_RIGHTS): nobody can change it any more. */
 int memfd_new_sealed(const char *name, const void *data, size_t size);
 

@@ -65,14 +65,14 @@ static int drop_overridden(char **env) {
         return 0;
 }
 
-int environment_build(const LaunchRequest *request, const struct identity *who, char ***ret) {
-        const size_t n_base = count(request->base_environment), n_own = count(request->environment);
+int environment_begin(const LaunchRequest *request, const struct identity *who, char ***ret) {
+        const size_t n_base = count(request->base_environment);
         char **env;
         size_t n = 0;
         int r;
 
         /* Never freed: the exec takes it, or the process ends. */
-        env = calloc(1 + n_base + 4 + n_own + 2 + 1, sizeof(*env));
+        env = calloc(1 + n_base + 4 + 1, sizeof(*env));
         if (!env)
                 return -ENOMEM;
 
@@ -87,6 +87,27 @@ int environment_build(const LaunchRequest *request, const struct identity *who, 
                 (r = assign("LOGNAME", who->name, &env[n++])) < 0 ||
                 (r = assign("SHELL", who->shell, &env[n++])) < 0)
                 return r;
+
+        r = drop_overridden(env);
+        if (r < 0)
+                return r;
+
+        *ret = env;
+        return 0;
+}
+
+int environment_finish(const LaunchRequest *request, char *const *begun, char ***ret) {
+        const size_t n_begun = count(begun), n_own = count(request->environment);
+        char **env;
+        size_t n = 0;
+        int r;
+
+        env = calloc(n_begun + n_own + 2 + 1, sizeof(*env));
+        if (!env)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < n_begun; i++)
+                env[n++] = begun[i];
         for (size_t i = 0; i < n_own; i++)
                 env[n++] = request->environment[i];
 

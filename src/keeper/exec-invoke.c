@@ -16,6 +16,7 @@
 #include "keeper/exec-environment.h"
 #include "keeper/exec-invoke.h"
 #include "keeper/exec-output.h"
+#include "keeper/exec-product.h"
 #include "keeper/exec-report.h"
 #include "keeper/exec-user.h"
 
@@ -150,7 +151,11 @@ void exec_invoke(const struct keeper_self *self, int gate_fd, int stdin_fd) {
         identity_become(gate_fd, self, &who);
         change_directory(gate_fd, q, &who);
 
-        r = environment_build(q, &who, &env);
+        r = environment_begin(q, &who, &env);
+        if (r >= 0 && q->setup)
+                product_setup(gate_fd, q, env, &env);
+        if (r >= 0)
+                r = environment_finish(q, env, &env);
         if (r < 0)
                 gate_fail(gate_fd, LAUNCH_STAGE_ENVIRONMENT, r, "cannot build the environment: %s",
                         strerror(-r));

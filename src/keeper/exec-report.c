@@ -68,20 +68,17 @@ static size_t character_length(const char *s) {
         return n;
 }
 
-const char *text_quote(const char *s, char buffer[static QUOTED_MAX]) {
-        static const char dots[] = "…";
-        const size_t room = QUOTED_MAX - strlen(dots) - 3; /* two quotes and NUL */
-        const size_t size = strlen(s);
+/* Valid and printable UTF-8 of at most room bytes and the dots; the middle is what goes. */
+#define DOTS "…"
+static size_t text_shorten(const char *s, size_t size, char *buffer, size_t room) {
         size_t n = 0;
 
-        /* The end of a path tells more than its beginning, so the middle is what goes. */
-        buffer[n++] = '"';
         for (size_t i = 0, skipped = 0; i < size;) {
                 size_t k = character_length(s + i);
 
                 if (size > room && !skipped && i + (k > 0 ? k : 1) > room / 2) {
-                        memcpy(buffer + n, dots, strlen(dots));
-                        n += strlen(dots);
+                        memcpy(buffer + n, DOTS, strlen(DOTS));
+                        n += strlen(DOTS);
                         skipped = size - (room - room / 2);
                         for (i = skipped; i < size && ((unsigned char) s[i] & 0xc0) == 0x80;)
                                 i++;
@@ -95,7 +92,52 @@ const char *text_quote(const char *s, char buffer[static QUOTED_MAX]) {
                 n += k > 0 ? k : 1;
                 i += k > 0 ? k : 1;
         }
+        return n;
+}
+
+const char *text_quote(const char *s, char buffer[static QUOTED_MAX]) {
+        size_t n = 0;
+
+        /* The end of a path tells more than its beginning. */
         buffer[n++] = '"';
+        n += text_shorten(s, strlen(s), buffer + n, QUOTED_MAX - strlen(DOTS) - 3); /* two quotes and NUL */
+        buffer[n++] = '"';
+        buffer[n] = '\0';
+        return buffer;
+}
+
+/* Length of an escape sequence of a terminal (ECMA-48, CSI only) at s, or 0. */
+static size_t escape_length(const char *s, size_t size) {
+        size_t n = 2;
+
+        if (size < 3 || s[0] != '\033' || s[1] != '[')
+                return 0;
+        while (n < size && s[n] >= 0x20 && s[n] < 0x40)
+                n++;
+        return n < size ? n + 1 : n;
+}
+
+const char *text_words(char *s, size_t size, char buffer[static WORDS_MAX]) {
+        size_t n = 0;
+
+        /* One line of it, with one blank between words. */
+        for (size_t i = 0, k; i < size; i += k) {
+                k = escape_length(s + i, size - i);
+                if (k > 0)
+                        continue;
+                k = 1;
+                if (s[i] != '\0' && strchr(" \t\r\n\f\v", s[i])) {
+                        if (n > 0 && s[n - 1] != ' ')
+                                s[n++] = ' ';
+                } else
+                        s[n++] = s[i];
+        }
+        if (n > 0 && s[n - 1] == ' ')
+                n--;
+        s[n] = '\0';
+
+        /* What went wrong stands at one of the ends: EUPS and a modulefile end with it, Lmod begins with it. */
+        n = text_shorten(s, n, buffer, WORDS_MAX - strlen(DOTS) - 1);
         buffer[n] = '\0';
         return buffer;
 }

@@ -15,3 +15,8 @@ _printf_(4, 5) _noreturn_ void gate_fail(int gate_fd, LaunchStage stage, int err
 #define QUOTED_MAX 192
 #define QUOTED(s) text_quote((s), (char[QUOTED_MAX]){ 0 })
 const char *text_quote(const char *s, char buffer[static QUOTED_MAX]);
+
+/* What a program has said, for the end of such a text: one line of valid UTF-8 without control characters. Changes s, which
+ * has room for size bytes and a NUL. */
+#define WORDS_MAX 400
+const char *text_words(char *s, size_t size, char buffer[static WORDS_MAX]);

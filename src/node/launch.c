@@ -8,13 +8,14 @@
 #include "base/fd-util.h"
 #include "node/launch.h"
 #include "node/node.h"
+#include "node/products.h"
 #include "proto/launch-request.h"
 #include "util/autoptr.h"
 #include "util/log.h"
 
 int launch_send(Role *role) {
         const RoleSpec *spec = role->spec;
-        g_auto(GStrv) base = env_list(role->node->env);
+        g_auto(GStrv) base = env_list(role->node->env), setup = products_setup(spec, role->node->settings);
         /* The request only points to what the role has; writing it copies. */
         LaunchRequest request = {
                 .role = role->name,
@@ -31,6 +32,8 @@ int launch_send(Role *role) {
                 .nice_set = spec->nice_set,
                 .nice = spec->nice,
                 .limits_set = spec->limits_set,
+                .setup = setup,
+                .setup_deadline_usec = role_deadline_in(role->node->settings->setup_timeout_usec),
         };
         struct gate_open open = { .magic = GATE_MAGIC, .version = LAUNCH_REQUEST_VERSION };
 

@@ -135,6 +135,8 @@ int node_start_role(
         r = check_name(name, fault);
         if (r < 0)
                 return r;
+        if (!spec->provider_set)
+                spec->provider = node->settings->product_provider;
         r = role_spec_check(spec, &spec_fault);
         if (r < 0)
                 return fault_set(fault, spec_fault.error, "Role \"%s\": %s", name, spec_fault.message);

@@ -4,6 +4,7 @@
 
 #include "node/node-dbus.h"
 #include "node/operation.h"
+#include "node/products.h"
 #include "node/role-dbus.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"
@@ -93,6 +94,12 @@ static int property_get_string(sd_bus *bus, const char *path, const char *interf
                 value = stop_to_to_string(spec->stop_to);
         else if (g_str_equal(property, "OnMonitorLoss"))
                 value = monitor_loss_to_string(spec->on_monitor_loss);
+        else if (g_str_equal(property, "Product"))
+                value = spec->product;
+        else if (g_str_equal(property, "Version"))
+                value = spec->version;
+        else if (g_str_equal(property, "Provider"))
+                value = products_wanted(spec) ? product_provider_to_string(spec->provider) : "";
         else
                 g_assert_not_reached();
         return sd_bus_message_append_basic(reply, 's', output ?: value ?: "");
@@ -103,6 +110,16 @@ static int property_get_command(sd_bus *bus, const char *path, const char *inter
         const Role *role = userdata;
 
         return sd_bus_message_append_strv(reply, role->spec->command);
+}
+
+static int property_get_eups_list(sd_bus *bus, const char *path, const char *interface, const char *property,
+        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const Role *role = userdata;
+
+        int r = sd_bus_message_open_container(reply, 'a', "(ss)");
+        for (char **p = role->spec->eups_list; r >= 0 && p && *p; p += 2)
+                r = sd_bus_message_append(reply, "(ss)", p[0], p[1]);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 static int property_get_u32(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -243,6 +260,10 @@ const sd_bus_vtable role_dbus_vtable[] = {
         SD_BUS_PROPERTY("WorkingDirectory", "s", property_get_string, 0, CHANGES),
         SD_BUS_PROPERTY("Stdin", "s", property_get_string, 0, CHANGES),
         SD_BUS_PROPERTY("Output", "s", property_get_string, 0, CHANGES),
+        SD_BUS_PROPERTY("Product", "s", property_get_string, 0, CHANGES),
+        SD_BUS_PROPERTY("Version", "s", property_get_string, 0, CHANGES),
+        SD_BUS_PROPERTY("EupsList", "a(ss)", property_get_eups_list, 0, CHANGES),
+        SD_BUS_PROPERTY("Provider", "s", property_get_string, 0, CHANGES),
         SD_BUS_PROPERTY("Owner", "u", property_get_u32, 0, CHANGES),
         SD_BUS_PROPERTY("MainPID", "u", property_get_u32, 0, CHANGES),
         SD_BUS_PROPERTY("ProcessGroup", "u", property_get_u32, 0, CHANGES),

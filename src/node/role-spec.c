@@ -5,6 +5,7 @@
 
 #include "base/macro.h"
 #include "node/env.h"
+#include "node/products.h"
 #include "node/role-spec.h"
 
 #define ACCOUNT_NAME_MAX 256U /* LOGIN_NAME_MAX of Linux */
@@ -50,6 +51,10 @@ RoleSpec *role_spec_free(RoleSpec *spec) {
         g_free(spec->user);
         g_free(spec->group);
         g_free(spec->output_path);
+        g_free(spec->product);
+        g_free(spec->version);
+        g_strfreev(spec->setup_args);
+        g_strfreev(spec->eups_list);
         g_free(spec);
         return NULL;
 }
@@ -205,11 +210,12 @@ int role_spec_check(const RoleSpec *spec, Fault *fault) {
                 size += strlen(*a) + 1;
         for (char **e = spec->environment; e && *e; e++)
                 size += strlen(*e) + 1;
+        size += products_size(spec);
         if (size > ROLE_COMMAND_SIZE_MAX)
                 return fault_set(fault, NODE_ERROR_INVALID_ARGS,
                         "The command and its environment have %zu bytes, more than %u", size,
                         ROLE_COMMAND_SIZE_MAX);
-        return 0;
+        return products_check(spec, fault);
 }
 
 char *role_spec_output(const RoleSpec *spec) {

@@ -50,6 +50,17 @@ DECLARE_STRING_TABLE(monitor_loss, MonitorLoss); /* the default is "" */
 #define ROLE_ENVIRONMENT_MAX 1000U            /* variables */
 #define SIGNAL_MAX 64
 
+/* Who sets products up. */
+typedef enum ProductProvider {
+        PRODUCT_PROVIDER_EUPS,
+        PRODUCT_PROVIDER_MODULES, /* Environment Modules */
+        PRODUCT_PROVIDER_LMOD,
+        _PRODUCT_PROVIDER_MAX,
+        _PRODUCT_PROVIDER_INVALID = -EINVAL,
+} ProductProvider;
+
+DECLARE_STRING_TABLE(product_provider, ProductProvider);
+
 struct RoleSpec {
         char **command;
         char **environment;      /* NAME=VALUE */
@@ -72,6 +83,14 @@ struct RoleSpec {
         uint64_t memory_max; /* bytes; 0: no limit asked for, in all three */
         uint64_t tasks_max;
         uint64_t cpu_quota; /* percent of one CPU */
+
+        /* The products (products.h). */
+        char *product; /* NULL: none, perhaps a list */
+        char *version; /* NULL: the provider's choice */
+        char **setup_args;
+        char **eups_list; /* product, version, product, version...; an empty version: the provider's choice */
+        bool provider_set; /* otherwise the node's ProductProvider, from the start on */
+        ProductProvider provider;
 };
 
 /* With the defaults. */

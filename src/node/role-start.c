@@ -13,6 +13,7 @@
 #include "node/event-details.h"
 #include "node/input.h"
 #include "node/node.h"
+#include "node/products.h"
 #include "node/role.h"
 #include "util/log.h"
 
@@ -103,6 +104,16 @@ void role_on_forked(
         }
 }
 
+/* A product set-up is ended by the child itself, which knows what the provider has said. */
+static uint64_t open_timeout(const Role *role) {
+        uint64_t usec = role->node->settings->setup_timeout_usec;
+
+        if (!products_wanted(role->spec))
+                return usec;
+        return usec > USEC_INFINITY - ROLE_PRODUCT_GRACE_USEC ? USEC_INFINITY
+                                                              : usec + ROLE_PRODUCT_GRACE_USEC;
+}
+
 void role_on_scope(Role *role, const Fault *fault, const char *cgroup) {
         g_assert(role->scope_pending);
         role->scope_pending = false;
@@ -122,7 +133,7 @@ void role_on_scope(Role *role, const Fault *fault, const char *cgroup) {
 
         /* From here on the command may run: whoever takes over after us must know that. */
         role->phase = ROLE_PHASE_OPEN;
-        role_set_timer(role, role->node->settings->setup_timeout_usec, on_setup_timeout);
+        role_set_timer(role, open_timeout(role), on_setup_timeout);
         int r = WORLD(role)->role_save(DATA(role), role);
         if (r >= 0)
                 r = WORLD(role)->child_launch(DATA(role), role);
@@ -253,6 +264,30 @@ void role_on_exited(Role *role, const RoleExit *exit, bool execed) {
         /* Otherwise the gate still holds what the child said before it died; its end is near. */
 }
 
+static int on_undo_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+        Role *role = userdata;
+
+        role_set_timer(role, USEC_INFINITY, NULL);
+        role->undo_step = STOP_STEP_KILLED;
+        if (role->child_exists && !role->main_exited)
+                WORLD(role)->child_signal(DATA(role), role, SIGKILL, nobody);
+        role_undo(role);
+        return 0;
+}
+
+/* EUPS drops its lock at SIGTERM, and leaves it at SIGKILL: whoever is in the middle of a product set-up gets a moment between the
+ * two. False: nobody can be. */
+static bool role_ask_setup(Role *role) {
+        if (!products_wanted(role->spec) || role->phase != ROLE_PHASE_OPEN || !role->scope_exists)
+                return false;
+        if (role->undo_step == STOP_STEP_NONE) {
+                role->undo_step = STOP_STEP_ASKED;
+                WORLD(role)->scope_signal(DATA(role), role, SIGTERM, nobody);
+                role_set_timer(role, ROLE_PRODUCT_TERM_USEC, on_undo_timer);
+        }
+        return role->undo_step == STOP_STEP_ASKED;
+}
+
 void role_fail(Role *role, const Fault *fault) {
         g_assert(role->state == ROLE_STARTING);
 
@@ -263,7 +298,7 @@ void role_fail(Role *role, const Fault *fault) {
                 role_log(role, LOG_NOTICE, "Start failed: %s", role->failure.message);
                 if (role->phase == ROLE_PHASE_QUEUED)
                         g_queue_remove(role->node->start_queue, role);
-                if (role->child_exists && !role->main_exited)
+                if (role->child_exists && !role->main_exited && !role_ask_setup(role))
                         WORLD(role)->child_signal(DATA(role), role, SIGKILL, nobody);
         }
         role_undo(role);
@@ -326,11 +361,13 @@ void role_undo(Role *role) {
                 if (role->cgroup)
                         (void) WORLD(role)->cgroup_state(DATA(role), role, &populated, &frozen);
                 if (populated) {
-                        WORLD(role)->scope_kill(DATA(role), role);
+                        if (!role_ask_setup(role))
+                                WORLD(role)->scope_kill(DATA(role), role);
                         (void) WORLD(role)->cgroup_watch(DATA(role), role);
                         return;
                 }
 
+                role_set_timer(role, USEC_INFINITY, NULL);
                 role->scope_exists = false;
                 role->scope_pending = true;
                 if (WORLD(role)->scope_remove(DATA(role), role) >= 0)

@@ -14,6 +14,7 @@
 #include "base/pidref.h"
 #include "base/unit-name.h"
 #include "node/node.h"
+#include "node/products.h"
 #include "node/role-state.h"
 #include "util/log.h"
 
@@ -75,6 +76,12 @@ static void put_spec(GString *s, const RoleSpec *spec) {
         put_u64(s, "MEMORY_MAX", spec->memory_max);
         put_u64(s, "TASKS_MAX", spec->tasks_max);
         put_u64(s, "CPU_QUOTA", spec->cpu_quota);
+        put_string(s, "PRODUCT", spec->product);
+        put_string(s, "PRODUCT_VERSION", spec->version);
+        put_strv(s, "SETUP_ARG", spec->setup_args);
+        put_strv(s, "EUPS_LIST", spec->eups_list);
+        if (products_wanted(spec))
+                put_string(s, "PROVIDER", product_provider_to_string(spec->provider));
 }
 
 char *role_state_format(const Role *role) {
@@ -286,6 +293,16 @@ static RoleSpec *get_spec(Fields *f) {
         spec->memory_max = get_u64(f, "MEMORY_MAX");
         spec->tasks_max = get_u64(f, "TASKS_MAX");
         spec->cpu_quota = get_u64(f, "CPU_QUOTA");
+        spec->product = get_string(f, "PRODUCT");
+        spec->version = get_string(f, "PRODUCT_VERSION");
+        spec->setup_args = get_strv(f, "SETUP_ARG");
+        spec->eups_list = get_strv(f, "EUPS_LIST");
+        if (spec->eups_list && g_strv_length(spec->eups_list) % 2 != 0) {
+                f->bad = true; /* pairs */
+                g_clear_pointer(&spec->eups_list, g_strfreev);
+        }
+        spec->provider_set = g_hash_table_contains(f->lines, "PROVIDER");
+        spec->provider = get_enum(f, "PROVIDER", product_provider, PRODUCT_PROVIDER_EUPS);
         return g_steal_pointer(&spec);
 }
 

@@ -37,7 +37,7 @@ static uint64_t usec_until(uint64_t deadline) {
         return deadline > now ? deadline - now : 0;
 }
 
-static uint64_t deadline_in(uint64_t usec) {
+uint64_t role_deadline_in(uint64_t usec) {
         uint64_t now = now_monotonic();
 
         return usec > USEC_INFINITY - now ? USEC_INFINITY : now + usec;
@@ -91,7 +91,7 @@ static int on_kill_timer(sd_event_source *s, uint64_t usec, void *userdata) {
 
 static void role_kill(Role *role) {
         role->stop_step = STOP_STEP_KILLED;
-        role->stop_deadline = deadline_in(ROLE_KILL_TIMEOUT_USEC);
+        role->stop_deadline = role_deadline_in(ROLE_KILL_TIMEOUT_USEC);
         role_save(role);
         WORLD(role)->scope_kill(DATA(role), role);
         role_set_timer(role, KILL_INTERVAL_USEC, on_kill_timer);
@@ -115,7 +115,7 @@ static void role_ask(Role *role, int signo, bool all) {
                 all = true;
         role->stop_step = STOP_STEP_ASKED;
         role->stop_asked_all = all;
-        role->stop_deadline = deadline_in(role->spec->stop_timeout_usec);
+        role->stop_deadline = role_deadline_in(role->spec->stop_timeout_usec);
         role_save(role);
 
         (void) WORLD(role)->cgroup_state(DATA(role), role, &populated, &frozen);

@@ -67,7 +67,10 @@ typedef enum StopStep {
 DECLARE_STRING_TABLE(stop_step, StopStep);
 
 #define ROLE_SETUP_TIMEOUT_USEC (20 * USEC_PER_SEC) /* from the gate to exec */
-#define ROLE_KILL_TIMEOUT_USEC (5 * USEC_PER_SEC)   /* from SIGKILL to giving up */
+#define ROLE_PRODUCT_GRACE_USEC (3 * USEC_PER_SEC)  /* a product set-up ends itself first, and says why */
+#define ROLE_PRODUCT_TERM_USEC \
+        (200 * USEC_PER_MSEC) /* from SIGTERM to SIGKILL for one that is not wanted any more */
+#define ROLE_KILL_TIMEOUT_USEC (5 * USEC_PER_SEC) /* from SIGKILL to giving up */
 
 /* The end of the main process as its parent saw it. */
 typedef struct RoleExit {
@@ -96,7 +99,8 @@ struct Role {
 
         RoleState state;
         RolePhase phase;
-        Fault failure; /* why a start is being undone */
+        Fault failure;      /* why a start is being undone */
+        StopStep undo_step; /* how far its product set-up has been asked to end */
 
         uint64_t child;    /* the keeper's number for it; 0: none yet */
         bool child_exists; /* the keeper has it, dead or alive, until it is reaped */
@@ -163,6 +167,9 @@ void role_wake_stop_waiters(Role *role, const Fault *fault);
 
 /* One timer a role: usec from now, or USEC_INFINITY for none. */
 void role_set_timer(Role *role, uint64_t usec, sd_event_time_handler_t handler);
+
+/* On CLOCK_MONOTONIC; USEC_INFINITY stays that. */
+uint64_t role_deadline_in(uint64_t usec);
 
 /* role-start.c: the way from Start to running. */
 void role_start(Role *role); /* a slot is free and the keeper is there */

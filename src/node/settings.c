@@ -7,6 +7,7 @@
 #include "base/parse-util.h"
 #include "node/env.h"
 #include "node/node.h"
+#include "node/products.h"
 #include "node/settings.h"
 #include "util/log.h"
 
@@ -22,12 +23,17 @@ Settings *settings_new(void) {
         settings->monitor_action = MONITOR_ACTION_SHUTDOWN;
         settings->max_concurrent_starts = NODE_MAX_CONCURRENT_STARTS;
         settings->max_ended_roles = NODE_MAX_ENDED_ROLES;
+        settings->product_provider = PRODUCT_PROVIDER_EUPS;
+        settings->modules_command = g_strdup(MODULES_COMMAND_DEFAULT);
+        settings->lmod_command = g_strdup(LMOD_COMMAND_DEFAULT);
         return settings;
 }
 
 Settings *settings_free(Settings *settings) {
         if (!settings)
                 return NULL;
+        g_free(settings->modules_command);
+        g_free(settings->lmod_command);
         g_strfreev(settings->environment);
         g_free(settings);
         return NULL;
@@ -102,6 +108,14 @@ static int set_count(const char *text, uint32_t max, unsigned *ret) {
         return 0;
 }
 
+static int set_program(const char *text, char **ret) {
+        if (!g_path_is_absolute(text))
+                return -EINVAL;
+        g_free(*ret);
+        *ret = g_strdup(text);
+        return 0;
+}
+
 /* -ENOENT: there is no such key. */
 static int set_key(Settings *s, const char *key, const char *value) {
         if (g_str_equal(key, "DefaultStopTimeout"))
@@ -122,6 +136,18 @@ static int set_key(Settings *s, const char *key, const char *value) {
                 s->monitor_action = action;
                 return 0;
         }
+        if (g_str_equal(key, "ProductProvider")) {
+                ProductProvider provider = product_provider_from_string(value);
+
+                if ((int) provider < 0)
+                        return (int) provider;
+                s->product_provider = provider;
+                return 0;
+        }
+        if (g_str_equal(key, "ModulesCommand"))
+                return set_program(value, &s->modules_command);
+        if (g_str_equal(key, "LmodCommand"))
+                return set_program(value, &s->lmod_command);
         return -ENOENT;
 }
 

@@ -10,6 +10,7 @@
 #include "node/fault.h"
 #include "node/forward.h"
 #include "node/monitor.h"
+#include "node/role-spec.h"
 
 #define SETTINGS_DIRECTORY "/etc/architect-node"
 
@@ -20,6 +21,9 @@ struct Settings {
         MonitorAction monitor_action;
         unsigned max_concurrent_starts;
         unsigned max_ended_roles;
+        ProductProvider product_provider;
+        char *modules_command;
+        char *lmod_command;
         char **environment; /* NAME=VALUE, of [Environment] */
 };
 

@@ -4,6 +4,7 @@
 
 #include "base/cgroup-util.h"
 #include "node/operation.h"
+#include "node/products.h"
 #include "node/start-options.h"
 #include "util/bus-util.h"
 
@@ -49,6 +50,54 @@ static int read_stop_to(sd_bus_message *m, const char *key, RoleSpec *spec, sd_b
 
 static int read_on_monitor_loss(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
         return read_string(m, key, spec, role_spec_set_on_monitor_loss, error);
+}
+
+static int read_product(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        return read_string(m, key, spec, role_spec_set_product, error);
+}
+
+static int read_version(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        return read_string(m, key, spec, role_spec_set_version, error);
+}
+
+static int read_provider(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        return read_string(m, key, spec, role_spec_set_provider, error);
+}
+
+static int read_setup_args(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        g_auto(GStrv) arguments = NULL;
+        g_auto(Fault) fault = {};
+
+        int r = bus_enter_variant(m, key, "as", error);
+        if (r < 0)
+                return r;
+        r = bus_read_strings(m, "Option \"setup-args\"", PRODUCT_LIST_MAX, &arguments, error);
+        if (r < 0)
+                return r;
+        r = role_spec_set_setup_args(spec, arguments, &fault);
+        return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_message_exit_container(m);
+}
+
+static int read_eups_list(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        const char *product, *version;
+
+        int r = bus_enter_variant(m, key, "a(ss)", error);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_enter_container(m, 'a', "(ss)");
+        if (r < 0)
+                return r;
+        while ((r = sd_bus_message_read(m, "(ss)", &product, &version)) > 0) {
+                g_auto(Fault) fault = {};
+
+                r = role_spec_add_eups(spec, product, version, &fault);
+                if (r < 0)
+                        return fault_to_bus_error(&fault, r, error);
+        }
+        if (r < 0)
+                return r;
+        r = sd_bus_message_exit_container(m);
+        return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
 static int read_env(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
@@ -157,6 +206,11 @@ static const struct {
         const char *key;
         OptionReader read;
 } options[] = {
+        { "product", read_product },
+        { "version", read_version },
+        { "setup-args", read_setup_args },
+        { "eups-list", read_eups_list },
+        { "provider", read_provider },
         { "env", read_env },
         { "working-directory", read_working_directory },
         { "user", read_user },

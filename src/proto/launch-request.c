@@ -30,6 +30,8 @@ enum {
         TAG_OUTPUT_PATH,
         TAG_NICE,
         TAG_LIMIT,
+        TAG_SETUP,
+        TAG_SETUP_DEADLINE,
         _TAG_MAX,
 };
 
@@ -66,6 +68,7 @@ static const char *const launch_stage_table[_LAUNCH_STAGE_MAX] = {
         [LAUNCH_STAGE_LIMITS] = "limits",
         [LAUNCH_STAGE_DIRECTORY] = "directory",
         [LAUNCH_STAGE_ENVIRONMENT] = "environment",
+        [LAUNCH_STAGE_PRODUCT] = "product",
         [LAUNCH_STAGE_EXEC] = "exec",
 };
 
@@ -78,6 +81,11 @@ static bool assignments_are_valid(char *const *env) {
         return true;
 }
 
+/* An absolute script, and a provider: what follows is between the node and the script. */
+static bool setup_is_valid(char *const *setup) {
+        return !setup || (setup[0] && setup[0][0] == '/' && setup[1]);
+}
+
 /* What both ends insist on, so that nothing is written that would not be read. */
 static bool request_is_valid(const LaunchRequest *q) {
         bool to_path = q->output == LAUNCH_OUTPUT_FILE || q->output == LAUNCH_OUTPUT_APPEND;
@@ -86,7 +94,7 @@ static bool request_is_valid(const LaunchRequest *q) {
                q->command[0] && assignments_are_valid(q->base_environment) &&
                assignments_are_valid(q->environment) && launch_output_to_string(q->output) &&
                to_path == !!q->output_path && (!q->nice_set || (q->nice >= -20 && q->nice <= 19)) &&
-               q->limits_set >> RLIM_NLIMITS == 0;
+               q->limits_set >> RLIM_NLIMITS == 0 && setup_is_valid(q->setup);
 }
 
 /* Writing */
@@ -169,6 +177,11 @@ int launch_request_write(const LaunchRequest *request) {
 
                         append_record(&b, TAG_LIMIT, &limit, sizeof(limit));
                 }
+        /* Only where they are used: the child of an older keeper refuses them, but no other start. */
+        append_strings(&b, TAG_SETUP, request->setup);
+        if (request->setup)
+                append_record(&b, TAG_SETUP_DEADLINE, &(uint64_t){ request->setup_deadline_usec },
+                        sizeof(uint64_t));
         append_record(&b, TAG_END, NULL, 0);
 
         r = b.error < 0 ? b.error : memfd_new_sealed("launch-request", b.data, b.size);
@@ -228,6 +241,14 @@ static int take_i32(const char *data, size_t size, int32_t *ret) {
         return 0;
 }
 
+static int take_u64(const char *data, size_t size, uint64_t *ret) {
+        if (size != sizeof(*ret))
+                return -EBADMSG;
+
+        memcpy(ret, data, sizeof(*ret));
+        return 0;
+}
+
 static int take_limit(const char *data, size_t size, LaunchRequest *q) {
         struct limit limit;
 
@@ -244,7 +265,7 @@ static int take_limit(const char *data, size_t size, LaunchRequest *q) {
 }
 
 int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
-        struct strings command = { 0 }, base_environment = { 0 }, environment = { 0 };
+        struct strings command = { 0 }, base_environment = { 0 }, environment = { 0 }, setup = { 0 };
         _cleanup_(launch_request_freep) LaunchRequest *q = NULL;
         struct request_header header;
         struct record record = { .tag = _TAG_MAX };
@@ -278,7 +299,7 @@ int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
 
                 /* Arrays and limits come once an element, everything else once. */
                 if (record.tag != TAG_COMMAND && record.tag != TAG_BASE_ENVIRONMENT &&
-                        record.tag != TAG_ENVIRONMENT && record.tag != TAG_LIMIT) {
+                        record.tag != TAG_ENVIRONMENT && record.tag != TAG_LIMIT && record.tag != TAG_SETUP) {
                         if (seen & (UINT64_C(1) << record.tag))
                                 return -EBADMSG;
                         seen |= UINT64_C(1) << record.tag;
@@ -333,6 +354,12 @@ int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
                 case TAG_LIMIT:
                         r = take_limit(p, record.size, q);
                         break;
+                case TAG_SETUP:
+                        r = take_element(p, record.size, &q->setup, &setup);
+                        break;
+                case TAG_SETUP_DEADLINE:
+                        r = take_u64(p, record.size, &q->setup_deadline_usec);
+                        break;
                 default:
                         r = -EPROTONOSUPPORT;
                 }
@@ -340,7 +367,8 @@ int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
                         return r;
         }
 
-        if (p != end || !(seen & (UINT64_C(1) << TAG_OUTPUT)) || !request_is_valid(q))
+        if (p != end || !(seen & (UINT64_C(1) << TAG_OUTPUT)) ||
+                !q->setup != !(seen & (UINT64_C(1) << TAG_SETUP_DEADLINE)) || !request_is_valid(q))
                 return -EBADMSG;
 
         *ret = q;
@@ -404,6 +432,7 @@ LaunchRequest *launch_request_free(LaunchRequest *request) {
         free(request->user);
         free(request->group);
         free(request->output_path);
+        free_strings(request->setup);
         free(request);
         return NULL;
 }

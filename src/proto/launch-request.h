@@ -44,6 +44,8 @@ typedef struct LaunchRequest {
         int nice;
         uint64_t limits_set;           /* bit RLIMIT_x */
         uint64_t limits[RLIM_NLIMITS]; /* soft and hard; UINT64_MAX: infinity */
+        char **setup; /* NULL: none; the product set-up: the path of its script, the provider, and what the script takes */
+        uint64_t setup_deadline_usec; /* CLOCK_MONOTONIC, with setup only; UINT64_MAX: never */
 } LaunchRequest;
 
 /* Into a new sealed memfd; returns it. Does not keep pointers. -E2BIG. */
@@ -70,6 +72,7 @@ typedef enum LaunchStage {
         LAUNCH_STAGE_LIMITS, /* nice, resource limits, oom_score_adj */
         LAUNCH_STAGE_DIRECTORY,
         LAUNCH_STAGE_ENVIRONMENT,
+        LAUNCH_STAGE_PRODUCT, /* the product set-up; in the provider's own words */
         LAUNCH_STAGE_EXEC,
         _LAUNCH_STAGE_MAX,
         _LAUNCH_STAGE_INVALID = -EINVAL,

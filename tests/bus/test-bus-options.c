@@ -237,8 +237,21 @@ static void test_every_option(void **state) {
         assert_return_code(
                 bus_append_entry(m, "limits", "a{st}", 2, "nofile", UINT64_C(64), "core", UINT64_MAX), 0);
         assert_return_code(bus_append_entry(m, "remove", "b", 1), 0);
+        assert_return_code(bus_append_entry(m, "product", "s", "base"), 0);
+        assert_return_code(bus_append_entry(m, "version", "s", "1.0"), 0);
+        assert_return_code(bus_append_entry(m, "setup-args", "as", 3, "-t", "", "a b"), 0);
+        assert_return_code(bus_append_entry(m, "eups-list", "a(ss)", 2, "one", "", "two", "2"), 0);
+        assert_return_code(bus_append_entry(m, "provider", "s", "lmod"), 0);
         assert_return_code(read_start(m, &spec, NULL), 0);
 
+        assert_string_equal(spec->product, "base");
+        assert_string_equal(spec->version, "1.0");
+        g_autofree char *arguments = g_strjoinv("|", spec->setup_args),
+                        *list = g_strjoinv("|", spec->eups_list);
+        assert_string_equal(arguments, "-t||a b");
+        assert_string_equal(list, "one||two|2");
+        assert_true(spec->provider_set);
+        assert_int_equal(spec->provider, PRODUCT_PROVIDER_LMOD);
         assert_int_equal(g_strv_length(spec->command), 2);
         assert_string_equal(spec->command[0], "/bin/echo");
         assert_string_equal(spec->command[1], "");
@@ -309,11 +322,16 @@ static void test_scope_limits(void **state) {
 /* Each option with each type that is not its own. */
 static void test_wrong_types(void **state) {
         BusWorld *b = *state;
-        enum { INTEGER, STRING, BOOLEAN, STRINGS, NUMBERS };
+        enum { INTEGER, STRING, BOOLEAN, STRINGS, NUMBERS, OTHER = 99 };
         static const struct {
                 const char *key;
                 int kind;
         } options[] = {
+                { "product", STRING },
+                { "version", STRING },
+                { "setup-args", OTHER },
+                { "eups-list", OTHER },
+                { "provider", STRING },
                 { "env", STRINGS },
                 { "working-directory", STRING },
                 { "user", STRING },

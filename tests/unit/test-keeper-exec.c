@@ -111,7 +111,7 @@ static void test_environment(void **state) {
 }
 
 static void test_environment_order(void **state) {
-        char *base[3001], *own[3001], **env;
+        char *base[3001], *own[3001], **begun, **env;
         LaunchRequest q = { .role = "r", .instance = "i", .base_environment = base, .environment = own };
         const struct identity who = { .name = "n", .home = "/h", .shell = "/s" };
         size_t n = 0;
@@ -121,7 +121,8 @@ static void test_environment_order(void **state) {
                 assert_true(asprintf(&own[i], "V%d=own", i % 1000) > 0);
         }
         base[3000] = own[3000] = NULL;
-        assert_int_equal(environment_build(&q, &who, &env), 0);
+        assert_int_equal(environment_begin(&q, &who, &begun), 0);
+        assert_int_equal(environment_finish(&q, begun, &env), 0);
         while (env[n])
                 n++;
         assert_int_equal(n, 3000 + 5 + 2);
@@ -139,6 +140,7 @@ static void test_environment_order(void **state) {
                 free(base[i]);
                 free(own[i]);
         }
+        free(begun);
         free(env);
 }
 

@@ -70,6 +70,9 @@ static void test_nothing(void **state) {
         assert_int_equal(settings->monitor_action, MONITOR_ACTION_SHUTDOWN);
         assert_int_equal(settings->max_concurrent_starts, 100);
         assert_int_equal(settings->max_ended_roles, 1000);
+        assert_int_equal(settings->product_provider, PRODUCT_PROVIDER_EUPS);
+        assert_string_equal(settings->modules_command, "/usr/bin/modulecmd");
+        assert_string_equal(settings->lmod_command, "/usr/share/lmod/lmod/libexec/lmod");
         assert_null(settings->environment);
         assert_null(warnings);
 }
@@ -77,7 +80,7 @@ static void test_nothing(void **state) {
 static void test_every_key(void **state) {
         write_file("main.conf",
                 "[Node]\nDefaultStopTimeout=1min 30s\nSetupTimeout=500ms\nMonitorTimeout=0\nMonitorAction=stop-roles\n"
-                "MaxConcurrentStarts=7\nMaxEndedRoles=9\n[Environment]\nLANG=C.UTF-8\nWORDS=two words\n");
+                "MaxConcurrentStarts=7\nMaxEndedRoles=9\nProductProvider=lmod\nModulesCommand=/m\nLmodCommand=/l m\n[Environment]\nLANG=C.UTF-8\nWORDS=two words\n");
         g_autoptr(Settings) settings = load();
 
         assert_int_equal(settings->default_stop_timeout_usec, 90 * USEC_PER_SEC);
@@ -86,6 +89,9 @@ static void test_every_key(void **state) {
         assert_int_equal(settings->monitor_action, MONITOR_ACTION_STOP_ROLES);
         assert_int_equal(settings->max_concurrent_starts, 7);
         assert_int_equal(settings->max_ended_roles, 9);
+        assert_int_equal(settings->product_provider, PRODUCT_PROVIDER_LMOD);
+        assert_string_equal(settings->modules_command, "/m");
+        assert_string_equal(settings->lmod_command, "/l m");
         g_autofree char *environment = g_strjoinv("|", settings->environment);
         assert_string_equal(environment, "LANG=C.UTF-8|WORDS=two words");
         assert_null(warnings);

@@ -11,6 +11,7 @@
 
 #include "base/fd-util.h"
 #include "base/pidref.h"
+#include "node/products.h"
 
 static void test_success(void **state) {
         TestWorld *w = *state;
@@ -276,6 +277,113 @@ static void cancel_open(TestWorld *w, Role *role) {
         dies(w, role, EXIT_CODE_KILLED, SIGKILL, true);
         expect_calls(w, "reap(cam) remove(cam)");
         undo_scope(w, role);
+}
+
+static RoleSpec *spec_with_product(void) {
+        RoleSpec *spec = test_spec();
+
+        assert_return_code(role_spec_set_product(spec, "base", NULL), 0);
+        return spec;
+}
+
+static Role *start_with_product(TestWorld *w, Told *told) {
+        Role *role = world_start(w, "cam", spec_with_product(), told);
+
+        world_forked(w, role);
+        world_scope_made(w, role);
+        (void) g_hash_table_add(w->populated, role);
+        forget_calls(w);
+        return role;
+}
+
+/* EUPS drops its lock at SIGTERM, so a product set-up hears that first; SIGKILL comes 200 ms later. */
+static void test_cancel_product(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {};
+        Role *role = start_with_product(w, &told);
+        gint64 begin = g_get_monotonic_time();
+
+        node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
+        expect_calls(w, "signal-all(cam,15)");
+        dies(w, role, EXIT_CODE_KILLED, SIGTERM, false);
+        expect_calls(w, "reap(cam) watch(cam)");
+        world_wait(w, strstr(w->calls->str, "kill(cam)"));
+        assert_true(g_get_monotonic_time() - begin >= (gint64) ROLE_PRODUCT_TERM_USEC);
+        expect_calls(w, "kill(cam) watch(cam)");
+        (void) g_hash_table_remove(w->populated, role);
+        role_on_cgroup_changed(role);
+        world_scope_removed(w, role);
+        assert_told_fault(&told, NODE_ERROR_START_CANCELLED, "cancelled by Stop");
+        assert_nothing_left(w, "cam");
+}
+
+/* A child that takes no notice of SIGTERM; and one whose set-up goes at once. */
+static void test_cancel_product_deaf(void **state) {
+        TestWorld *w = *state;
+
+        for (int deaf = 0; deaf < 2; deaf++) {
+                g_auto(Told) told = {};
+                Role *role = start_with_product(w, &told);
+
+                node_stop_role(w->node, role, ROLE_CAUSE_KILL, NULL, (Waiter){});
+                expect_calls(w, "signal-all(cam,15)");
+                if (deaf) {
+                        world_wait(w, w->calls->len > 0);
+                        expect_calls(w, "signal-main(cam,9)");
+                }
+                (void) g_hash_table_remove(w->populated, role);
+                dies(w, role, EXIT_CODE_KILLED, deaf ? SIGKILL : SIGTERM, false);
+                expect_calls(w, "reap(cam) remove(cam)");
+                world_scope_removed(w, role);
+                assert_told_fault(&told, NODE_ERROR_START_CANCELLED, "cancelled by Kill");
+                assert_nothing_left(w, "cam");
+                forget_calls(w);
+        }
+}
+
+/* The child ends a set-up that takes too long, and says so; the node only if that does not happen. */
+static void test_product_timeout(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {}, plain_told = {};
+
+        w->node->settings->setup_timeout_usec = 20 * USEC_PER_MSEC;
+        Role *role = start_with_product(w, &told);
+        Role *plain = world_start(w, "plain", NULL, &plain_told);
+        world_forked(w, plain);
+        world_scope_made(w, plain);
+        forget_calls(w);
+
+        world_wait(w, plain->failure.message);
+        assert_null(role->failure.message);
+        expect_calls(w, "signal-main(plain,9)");
+        dies(w, plain, EXIT_CODE_KILLED, SIGKILL, false);
+        world_scope_removed(w, plain);
+        forget_calls(w);
+        world_wait(w, role->failure.message);
+        expect_calls(w, "signal-all(cam,15)");
+        (void) g_hash_table_remove(w->populated, role);
+        dies(w, role, EXIT_CODE_KILLED, SIGTERM, false);
+        world_scope_removed(w, role);
+        assert_told_fault(&told, NODE_ERROR_SETUP_FAILED, "did not reach the command");
+}
+
+/* The provider of the configuration, unless the start has one of its own; what is refused leaves nothing. */
+static void test_product_provider(void **state) {
+        TestWorld *w = *state;
+        g_auto(Fault) fault = {};
+        g_auto(Told) told = {};
+        g_autoptr(RoleSpec) bad = spec_with_product();
+
+        w->node->settings->product_provider = PRODUCT_PROVIDER_LMOD;
+        assert_int_equal(start_with_product(w, NULL)->spec->provider, PRODUCT_PROVIDER_LMOD);
+        RoleSpec *own = spec_with_product();
+        assert_return_code(role_spec_set_provider(own, "modules", NULL), 0);
+        assert_int_equal(world_start(w, "own", own, NULL)->spec->provider, PRODUCT_PROVIDER_MODULES);
+
+        assert_return_code(role_spec_set_setup_args(bad, (char *[]){ "-k", NULL }, NULL), 0);
+        assert_fault(node_start_role(w->node, "bad", bad, NULL, told_by(&told), &fault), &fault,
+                NODE_ERROR_INVALID_ARGS, "Role \"bad\": Option \"setup-args\": the provider lmod takes none");
+        assert_null(g_hash_table_lookup(w->node->roles, "bad"));
 }
 
 static const Failure failures[] = {
@@ -659,6 +767,10 @@ int main(void) {
                 TEST(test_keeper_is_silent),
                 TEST(test_scope_has_time),
                 TEST(test_caller_is_kept),
+                TEST(test_cancel_product),
+                TEST(test_cancel_product_deaf),
+                TEST(test_product_timeout),
+                TEST(test_product_provider),
         };
         struct CMUnitTest tests[ELEMENTSOF(fixed) + ELEMENTSOF(failures)];
 

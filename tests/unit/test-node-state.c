@@ -13,6 +13,7 @@
 #include "base/fd-util.h"
 #include "base/pidref.h"
 #include "node/event-details.h"
+#include "node/products.h"
 #include "node/role-state.h"
 
 typedef struct Fixture {
@@ -88,6 +89,12 @@ static RoleSpec *full_spec(void) {
         spec->memory_max = UINT64_MAX - 1;
         spec->tasks_max = 7;
         spec->cpu_quota = 250;
+        assert_return_code(role_spec_set_product(spec, "base", NULL), 0);
+        assert_return_code(role_spec_set_version(spec, "1.0", NULL), 0);
+        assert_return_code(role_spec_set_setup_args(spec, (char *[]){ "-t", "", "a\nb", NULL }, NULL), 0);
+        assert_return_code(role_spec_add_eups(spec, "camera", "", NULL), 0);
+        assert_return_code(role_spec_add_eups(spec, "mount", "2", NULL), 0);
+        assert_return_code(role_spec_set_provider(spec, "eups", NULL), 0);
         return spec;
 }
 
@@ -145,6 +152,12 @@ static void assert_same_spec(const RoleSpec *a, const RoleSpec *b) {
         assert_true(a->memory_max == b->memory_max);
         assert_true(a->tasks_max == b->tasks_max);
         assert_true(a->cpu_quota == b->cpu_quota);
+        assert_string_equal(a->product, b->product);
+        assert_string_equal(a->version, b->version);
+        assert_true(g_strv_equal((const char *const *) a->setup_args, (const char *const *) b->setup_args));
+        assert_true(g_strv_equal((const char *const *) a->eups_list, (const char *const *) b->eups_list));
+        assert_int_equal(a->provider_set, b->provider_set);
+        assert_int_equal(a->provider, b->provider);
 }
 
 /* Compiles with a warning, or fails, when a member comes and nobody thinks of its place in the file. */

@@ -32,6 +32,7 @@ TEST_TABLE(role_cause, RoleCause, _ROLE_CAUSE_MAX);
 TEST_TABLE(stop_step, StopStep, _STOP_STEP_MAX);
 TEST_TABLE(role_stdin, RoleStdin, _ROLE_STDIN_MAX);
 TEST_TABLE(stop_to, StopTo, _STOP_TO_MAX);
+TEST_TABLE(product_provider, ProductProvider, _PRODUCT_PROVIDER_MAX);
 TEST_TABLE(node_error, NodeError, _NODE_ERROR_MAX);
 
 /* Words of the bus interface: clients compare them. */
@@ -76,6 +77,7 @@ int main(void) {
                 cmocka_unit_test(test_stop_step),
                 cmocka_unit_test(test_role_stdin),
                 cmocka_unit_test(test_stop_to),
+                cmocka_unit_test(test_product_provider),
                 cmocka_unit_test(test_node_error),
                 cmocka_unit_test(test_words),
                 cmocka_unit_test(test_errnos),

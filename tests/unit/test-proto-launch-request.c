@@ -15,6 +15,7 @@ static LaunchRequest full_request(void) {
         static char *command[] = { "/usr/bin/indiserver", "-v", "", "a b\n\"c\"", "grün", NULL };
         static char *base[] = { "LANG=C.UTF-8", "EMPTY=", NULL };
         static char *environment[] = { "A=1", "A=2", "X==y", NULL };
+        static char *setup[] = { "/usr/libexec/setup", "eups", "", "2", "base", "1.0", "1", "", NULL };
 
         return (LaunchRequest){
                 .role = "ccd-sim.1",
@@ -33,6 +34,8 @@ static LaunchRequest full_request(void) {
                 .limits_set = UINT64_C(1) << RLIMIT_NOFILE | UINT64_C(1) << RLIMIT_CORE |
                               UINT64_C(1) << RLIMIT_RTTIME,
                 .limits = { [RLIMIT_NOFILE] = 99, [RLIMIT_CORE] = UINT64_MAX },
+                .setup = setup,
+                .setup_deadline_usec = UINT64_C(1) << 40,
         };
 }
 
@@ -77,6 +80,9 @@ static void assert_same(const LaunchRequest *a, const LaunchRequest *b) {
         assert_int_equal(a->nice, b->nice);
         assert_true(a->limits_set == b->limits_set);
         assert_memory_equal(a->limits, b->limits, sizeof(a->limits));
+        assert_same_strings(a->setup, b->setup);
+        assert_int_equal(!a->setup, !b->setup);
+        assert_true(a->setup_deadline_usec == b->setup_deadline_usec);
 }
 
 static void round_trip(const LaunchRequest *q) {
@@ -178,6 +184,7 @@ static void refuse_write(LaunchRequest q) {
 
 static void test_invalid(void **state) {
         static char *none[] = { NULL }, *no_equal[] = { "A=1", "B", NULL }, *no_name[] = { "=x", NULL };
+        static char *one[] = { "/setup", NULL }, *relative[] = { "setup", "eups", NULL };
         LaunchRequest q;
 
 #define REFUSE(change) \
@@ -187,6 +194,9 @@ static void test_invalid(void **state) {
                 refuse_write(q); \
         } while (0)
 
+        REFUSE(q.setup = none);
+        REFUSE(q.setup = one);
+        REFUSE(q.setup = relative);
         REFUSE(q.role = NULL);
         REFUSE(q.role = "a/b");
         REFUSE(q.instance = NULL);
@@ -320,8 +330,11 @@ static void test_records(void **state) {
         assert_int_equal(with_record(13, far, sizeof(far)), -EBADMSG);
         assert_int_equal(with_record(13, farther, sizeof(farther)), -EBADMSG);
         assert_int_equal(with_record(13, limit, 8), -EBADMSG);
-        assert_int_equal(with_record(11, "/x", 3), -EBADMSG);        /* a path with output "null" */
-        assert_int_equal(with_record(14, "x", 2), -EPROTONOSUPPORT); /* what a later version may add */
+        assert_int_equal(with_record(11, "/x", 3), -EBADMSG);     /* a path with output "null" */
+        assert_int_equal(with_record(14, "/setup", 7), -EBADMSG); /* without a deadline, or a provider */
+        assert_int_equal(with_record(15, &(uint64_t){ 1 }, 8), -EBADMSG); /* of what? */
+        assert_int_equal(with_record(15, &(uint32_t){ 1 }, 4), -EBADMSG);
+        assert_int_equal(with_record(16, "x", 2), -EPROTONOSUPPORT); /* what a later version may add */
         assert_int_equal(with_record(UINT32_MAX - 1, "x", 2), -EPROTONOSUPPORT);
 
         /* A length that would point far beyond, or wrap. */
@@ -332,6 +345,22 @@ static void test_records(void **state) {
                 assert_int_equal(parse(b.data, b.size), -EBADMSG);
                 if (n == UINT32_MAX)
                         break;
+        }
+
+        /* A whole set-up, and its deadline twice. */
+        for (int twice = 0; twice < 2; twice++) {
+                raw_start(&b);
+                raw_record(&b, 1, "r", 2);
+                raw_record(&b, 2, "i", 2);
+                raw_record(&b, 4, "true", 5);
+                raw_record(&b, 10, &(int32_t){ LAUNCH_OUTPUT_NULL }, 4);
+                raw_record(&b, 14, "/setup", 7);
+                raw_record(&b, 14, "eups", 5);
+                raw_record(&b, 15, &(uint64_t){ 1 }, 8);
+                if (twice)
+                        raw_record(&b, 15, &(uint64_t){ 1 }, 8);
+                raw_record(&b, 0, NULL, 0);
+                assert_int_equal(parse(b.data, b.size), twice ? -EBADMSG : 0);
         }
 
         /* The same limit twice. */

@@ -127,6 +127,9 @@ static void test_every_property(void **state) {
         check_i32(all, "StopSignal", 2);
         check_string(all, "StopTo", "main");
         check_string(all, "OnMonitorLoss", "");
+        check_string(all, "Product", "");
+        check_string(all, "Version", "");
+        check_string(all, "Provider", "");
         assert_int_equal(get_u64(all, "StopTimeoutUSec"), 1500000);
         check_bool(all, "Remove", false);
         assert_int_equal(g_variant_n_children(all), 28);

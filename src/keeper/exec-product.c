@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "base/parse-util.h"
+#include "base/pidref.h"
+#include "keeper/exec-invoke.h"
+#include "keeper/exec-product.h"
+#include "keeper/exec-report.h"
+
+#define SHELL "/bin/bash"
+#define IMAGE_FD 3
+#define IMAGE_SIZE_MAX (16U * 1024U * 1024U)
+
+/* What it says is kept for the error: the beginning and the end of it. */
+#define SAID_MAX (16U * 1024U)
+#define SAID_HEAD (SAID_MAX / 4)
+#define HEAR_ROUNDS 16 /* what fits into a pipe */
+
+/* EUPS drops its lock at SIGTERM, and goes on: so SIGKILL comes a little later. */
+#define TERM_USEC (200 * USEC_PER_MSEC)
+#define KILL_USEC (2 * USEC_PER_SEC)
+
+struct setup {
+        int gate_fd;
+        const LaunchRequest *request;
+        pid_t pid;   /* of the shell, and of its process group */
+        bool reaped; /* and that number may be another's */
+        int status;  /* then: as wait(2) gives it */
+        char said[SAID_MAX + 1];
+        size_t n_said;
+};
+
+#define FAIL(s, error, fmt, ...) \
+        gate_fail((s)->gate_fd, LAUNCH_STAGE_PRODUCT, (error), "%s: " fmt, (s)->request->setup[1], \
+                ##__VA_ARGS__)
+
+static uint64_t now_usec(void) {
+        struct timespec ts;
+
+        if (clock_gettime(CLOCK_MONOTONIC, &ts) < 0)
+                return 0;
+        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
+}
+
+static struct timespec usec_until(uint64_t deadline) {
+        uint64_t now = now_usec(), left = deadline > now ? deadline - now : 0;
+
+        return (struct timespec){ (time_t) (left / USEC_PER_SEC), (long) (left % USEC_PER_SEC) * 1000 };
+}
+
+/* The shell's side */
+
+static _noreturn_ void refuse(const char *what) {
+        (void) dprintf(STDERR_FILENO, "%s: %s\n", what, strerror(errno));
+        _exit(EXEC_FAILED);
+}
+
+static _noreturn_ void shell_main(
+        pid_t parent, const LaunchRequest *q, char *const *env, int image_fd, int said_fd) {
+        static const char *const options[] = { SHELL, "--noprofile", "--norc", "-p" };
+        _cleanup_free_ const char **argv = NULL;
+        sigset_t none;
+        size_t n = 0;
+        int null_fd;
+
+        /* The parent has said so too; whoever is first. */
+        (void) setpgid(0, 0);
+        sigemptyset(&none);
+        (void) sigprocmask(SIG_SETMASK, &none, NULL);
+        (void) signal(SIGPIPE, SIG_DFL);
+
+        if (dup2(said_fd, STDOUT_FILENO) < 0 || dup2(said_fd, STDERR_FILENO) < 0)
+                _exit(EXEC_FAILED);
+        /* A dead parent has nobody to end it at its deadline. */
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+                _exit(EXEC_FAILED);
+        null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0)
+                refuse("cannot connect /dev/null");
+        /* Its place may be taken by what is to go there. */
+        if (image_fd == IMAGE_FD ? fd_cloexec(image_fd, false) < 0 : dup2(image_fd, IMAGE_FD) < 0)
+                refuse("cannot connect the environment");
+        if (fd_close_all_except((int[]){ IMAGE_FD }, 1) < 0)
+                refuse("cannot close descriptors");
+
+        while (q->setup[n])
+                n++;
+        argv = calloc(ELEMENTSOF(options) + n + 1, sizeof(*argv));
+        if (!argv)
+                refuse("cannot run " SHELL);
+        memcpy(argv, options, sizeof(options));
+        n = ELEMENTSOF(options);
+        argv[n++] = q->setup[0];
+        for (char **a = q->setup + 1; *a; a++)
+                argv[n++] = *a;
+
+        (void) execve(SHELL, (char *const *) argv, env);
+        refuse("cannot execute " SHELL);
+}
+
+/* What it says */
+
+static void keep_said(struct setup *s, const char *data, size_t size) {
+        while (size > 0) {
+                size_t n = SAID_MAX - s->n_said;
+
+                if (n == 0) {
+                        memmove(s->said + SAID_HEAD, s->said + 2 * SAID_HEAD, SAID_MAX - 2 * SAID_HEAD);
+                        s->n_said -= SAID_HEAD;
+                        continue;
+                }
+                if (n > size)
+                        n = size;
+                memcpy(s->said + s->n_said, data, n);
+                s->n_said += n;
+                data += n;
+                size -= n;
+        }
+}
+
+/* Keeps it and passes it on, as far as there is something now, but not for ever: somebody may write without end. false:
+ * nobody can write any more. */
+static bool hear(struct setup *s, int fd) {
+        char data[4096];
+
+        for (int i = 0; i < HEAR_ROUNDS; i++) {
+                ssize_t n = read(fd, data, sizeof(data));
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n <= 0)
+                        return n < 0 && errno == EAGAIN;
+                keep_said(s, data, (size_t) n);
+                /* Where it cannot be written it is lost there; the error still has it. */
+                (void) !write(STDERR_FILENO, data, (size_t) n);
+        }
+        return true;
+}
+
+/* The end */
+
+/* Everything that the shell has left is our child by now. */
+static void signal_children(int signo, char *ret_pids, size_t size) {
+        _cleanup_free_ char *list = NULL;
+        char *state = NULL;
+
+        if (ret_pids)
+                (void) snprintf(ret_pids, size, "?");
+        if (file_read(AT_FDCWD, "/proc/thread-self/children", 65536, &list, NULL) < 0)
+                return;
+        if (ret_pids)
+                (void) snprintf(ret_pids, size, "%s", list);
+        for (char *word = strtok_r(list, " \n", &state); word; word = strtok_r(NULL, " \n", &state)) {
+                int32_t pid;
+
+                if (parse_i32(word, &pid) >= 0 && pid > 1)
+                        (void) kill(pid, signo);
+        }
+}
+
+static void signal_all(struct setup *s, int signo) {
+        if (!s->reaped)
+                (void) kill(-s->pid, signo);
+        signal_children(signo, NULL, 0);
+}
+
+/* Reaps what has ended. false: there is no child any more. */
+static bool reap(struct setup *s) {
+        for (;;) {
+                int status;
+                pid_t pid = waitpid(-1, &status, WNOHANG);
+
+                if (pid < 0 && errno == EINTR)
+                        continue;
+                if (pid <= 0)
+                        return pid == 0;
+                if (pid == s->pid) {
+                        s->reaped = true;
+                        s->status = status;
+                }
+        }
+}
+
+/* Waits, at most so long, for the end of all children; SIGCHLD is blocked. When one ends its children become ours, and with
+ * SIGKILL they are next. */
+static bool wait_for_end(struct setup *s, uint64_t usec, bool kill_new) {
+        const uint64_t deadline = now_usec() + usec;
+        sigset_t chld;
+
+        sigemptyset(&chld);
+        sigaddset(&chld, SIGCHLD);
+        while (reap(s)) {
+                struct timespec left = usec_until(deadline);
+
+                if (left.tv_sec == 0 && left.tv_nsec == 0)
+                        return false;
+                if (kill_new)
+                        signal_all(s, SIGKILL);
+                (void) sigtimedwait(&chld, NULL, &left);
+        }
+        return true;
+}
+
+/* Ends the shell and whatever it has started. */
+static void end_all(struct setup *s) {
+        char pids[64];
+
+        signal_all(s, SIGTERM);
+        if (wait_for_end(s, TERM_USEC, false))
+                return;
+        signal_all(s, SIGKILL);
+        if (wait_for_end(s, KILL_USEC, true))
+                return;
+        /* Another user's, or in the middle of a system call. When we have failed the node kills the scope. */
+        signal_children(0, pids, sizeof(pids));
+        FAIL(s, -EBUSY, "processes that its set-up has left do not end: %s", pids);
+}
+
+/* Hears the shell out until it ends. false: the deadline came first. */
+static bool wait_for_shell(struct setup *s, int pidfd, int said_fd) {
+        struct pollfd fds[] = { { .fd = pidfd, .events = POLLIN }, { .fd = said_fd, .events = POLLIN } };
+        const uint64_t deadline = s->request->setup_deadline_usec;
+
+        for (;;) {
+                struct timespec left = usec_until(deadline);
+                int n = ppoll(fds, ELEMENTSOF(fds), deadline == USEC_INFINITY ? NULL : &left, NULL);
+
+                if (n < 0 && errno != EINTR)
+                        FAIL(s, -errno, "cannot wait for its set-up: %s", strerror(errno));
+                if (n > 0 && fds[1].revents && !hear(s, said_fd))
+                        fds[1].fd = -1;
+                if (n > 0 && fds[0].revents) {
+                        /* Not until its end: somebody in the background may keep it open. */
+                        (void) hear(s, said_fd);
+                        return true;
+                }
+                if (n == 0 || (deadline != USEC_INFINITY && now_usec() >= deadline))
+                        return false;
+        }
+}
+
+/* The environment */
+
+/* What bash makes of its own accord. Functions are for shells that share them; a role is given variables. */
+static bool is_shells_own(const char *assignment) {
+        static const char *const names[] = { "PWD", "OLDPWD", "SHLVL", "_", "IFS", "SHELLOPTS", "BASH",
+                "BASHOPTS", "BASHPID", "BASH_VERSION", "HISTCMD", "LINENO", "OPTIND", "PPID", "PS4", "RANDOM",
+                "SECONDS" };
+        const size_t n = strcspn(assignment, "=");
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (strlen(names[i]) == n && memcmp(names[i], assignment, n) == 0)
+                        return true;
+        return strncmp(assignment, "BASH_FUNC_", strlen("BASH_FUNC_")) == 0;
+}
+
+static int read_image(int fd, char **ret, size_t *ret_size) {
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (st.st_size > (off_t) IMAGE_SIZE_MAX)
+                return -E2BIG;
+
+        *ret_size = (size_t) st.st_size;
+        *ret = malloc(*ret_size + 1);
+        if (!*ret)
+                return -ENOMEM;
+        return pread(fd, *ret, *ret_size, 0) == (ssize_t) *ret_size ? 0 : -EIO;
+}
+
+/* The image, but for what is the shell's own: of that, what was there before. */
+static int merge_image(char *image, size_t size, char *const *env, char ***ret) {
+        size_t n = 1, k = 0;
+        char **merged;
+
+        for (char *p = image; p < image + size; p += strlen(p) + 1)
+                n++;
+        for (char *const *e = env; *e; e++)
+                n++;
+
+        /* Never freed, nor the image: the exec takes it, or the process ends. */
+        merged = calloc(n, sizeof(*merged));
+        if (!merged)
+                return -ENOMEM;
+        for (char *const *e = env; *e; e++)
+                if (is_shells_own(*e))
+                        merged[k++] = *e;
+        for (char *p = image; p < image + size; p += strlen(p) + 1)
+                if (!is_shells_own(p))
+                        merged[k++] = p;
+        *ret = merged;
+        return 0;
+}
+
+void product_setup(int gate_fd, const LaunchRequest *request, char *const *env, char ***ret) {
+        struct setup s = { .gate_fd = gate_fd, .request = request };
+        autofd image_fd = -EBADF, said_read = -EBADF, said_write = -EBADF, pidfd = -EBADF;
+        const pid_t self = getpid();
+        char *image = NULL;
+        sigset_t chld, old;
+        int said[2], r;
+        size_t size = 0, n_said;
+        bool in_time;
+
+        /* A memfd needs no reader: whatever is written to it, nobody waits. */
+        image_fd = memfd_new("environment");
+        if (image_fd < 0)
+                FAIL(&s, image_fd, "cannot begin its set-up: %s", strerror(-image_fd));
+        if (pipe2(said, O_CLOEXEC) < 0)
+                FAIL(&s, -errno, "cannot begin its set-up: %s", strerror(errno));
+        said_read = said[0];
+        said_write = said[1];
+
+        /* What the shell leaves in the background becomes our child, also out of its session, and can be ended. */
+        sigemptyset(&chld);
+        sigaddset(&chld, SIGCHLD);
+        if (fd_nonblock(said_read, true) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ||
+                sigprocmask(SIG_BLOCK, &chld, &old) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+                FAIL(&s, -errno, "cannot begin its set-up: %s", strerror(errno));
+
+        s.pid = fork();
+        if (s.pid == 0)
+                shell_main(self, request, env, image_fd, said_write);
+        if (s.pid < 0)
+                FAIL(&s, -errno, "cannot fork for its set-up: %s", strerror(errno));
+        (void) setpgid(s.pid, s.pid);
+        said_write = fd_close(said_write);
+        pidfd = pidfd_open_pid(s.pid);
+        if (pidfd < 0) {
+                end_all(&s);
+                FAIL(&s, pidfd, "cannot watch its set-up: %s", strerror(-pidfd));
+        }
+
+        in_time = wait_for_shell(&s, pidfd, said_read);
+        n_said = s.n_said;
+        end_all(&s);
+        (void) hear(&s, said_read);
+        if (!in_time) {
+                s.n_said = n_said; /* without what it says of its end */
+                FAIL(&s, -ETIMEDOUT, "its set-up did not end in time (SetupTimeout=)%s%s",
+                        s.n_said > 0 ? " and said: " : "",
+                        text_words(s.said, s.n_said, (char[WORDS_MAX]){ 0 }));
+        }
+        if (!WIFEXITED(s.status) || WEXITSTATUS(s.status) != 0) {
+                const char *words = text_words(s.said, s.n_said, (char[WORDS_MAX]){ 0 });
+
+                if (*words)
+                        FAIL(&s, -EIO, "%s", words);
+                if (WIFSIGNALED(s.status))
+                        FAIL(&s, -EIO, "its set-up was killed by signal %d (%s)", WTERMSIG(s.status),
+                                strsignal(WTERMSIG(s.status)));
+                FAIL(&s, -EIO, "its set-up failed without a word (exit status %d)", WEXITSTATUS(s.status));
+        }
+
+        r = read_image(image_fd, &image, &size);
+        if (r >= 0 && (size == 0 || image[size - 1] != '\0'))
+                FAIL(&s, -EIO, "its set-up ended before it was complete%s%s", s.n_said > 0 ? ": " : "",
+                        text_words(s.said, s.n_said, (char[WORDS_MAX]){ 0 }));
+        if (r >= 0)
+                r = merge_image(image, size, env, ret);
+        if (r < 0)
+                FAIL(&s, r, "cannot take over the environment: %s", strerror(-r));
+
+        (void) signal(SIGPIPE, SIG_DFL);
+        if (sigprocmask(SIG_SETMASK, &old, NULL) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 0) < 0)
+                FAIL(&s, -errno, "cannot end its set-up: %s", strerror(errno));
+}

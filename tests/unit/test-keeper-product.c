@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The product set-up of a child: the real script, with providers that do what no real one should. (What real ones do is
+ * in tests/system/cases/products-*.c.) */
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "keeper-world.h"
+
+#include "base/fd-util.h"
+#include "base/pidref.h"
+#include "keeper/exec-report.h"
+
+static char *script; /* a copy that every user can read */
+
+static void write_file(World *w, const char *name, const char *text, mode_t mode) {
+        char *path = world_path(w, name);
+        FILE *f = fopen(path, "we");
+
+        assert_non_null(f);
+        assert_true(fputs(text, f) >= 0);
+        assert_int_equal(fclose(f), 0);
+        assert_int_equal(chmod(path, mode), 0);
+        free(path);
+}
+
+static int setup(void **state) {
+        int r = world_setup(state);
+        World *w = *state;
+        char *text;
+
+        if (r < 0)
+                return r;
+        assert_int_equal(file_read(AT_FDCWD, getenv("ARCHITECT_SETUP"), 65536, &text, NULL), 0);
+        write_file(w, "setup", text, 0644);
+        free(text);
+        script = world_path(w, "setup");
+        world_start(w, &(struct start){ 0 });
+        return 0;
+}
+
+static int teardown(void **state) {
+        free(script);
+        return world_teardown(state);
+}
+
+static uint64_t now_usec(void) {
+        struct timespec ts;
+
+        assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &ts), 0);
+        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
+}
+
+/* "modulecmd" is this shell text, with "$3" the module; what it prints is evaluated. */
+static char *provider(World *w, const char *text) {
+        char *whole;
+
+        assert_true(asprintf(&whole, "#!/bin/bash\ncd '%s'\n%s\n", w->dir, text) > 0);
+        write_file(w, "provider", whole, 0755);
+        free(whole);
+        return world_path(w, "provider");
+}
+
+#define SETUP(kind, command, ...) ((char *[]){ script, kind, command, __VA_ARGS__, NULL })
+#define NEVER .setup_deadline_usec = USEC_INFINITY
+#define IN(usec) .setup_deadline_usec = now_usec() + (usec)
+
+/* The role's environment, sorted, without what every role has. */
+static char *environment_of(World *w, LaunchRequest q) {
+        char *path = world_path(w, "output"), *text;
+
+        q.role = "cam";
+        q.instance = "main";
+        q.command = COMMAND("/bin/bash", "-c",
+                "exec /usr/bin/tr '\\0' '\\n' </proc/$$/environ | "
+                "/bin/grep -avE '^(ARCHITECT_INSTANCE|HOME|LOGNAME|SHELL|USER|LOADEDMODULES)=' | LC_ALL=C /usr/bin/sort");
+        q.output = LAUNCH_OUTPUT_FILE;
+        q.output_path = path;
+        write_file(w, "output", "", 0666);
+        assert_run(w, &q, 0);
+        text = world_read(w, "output");
+        free(path);
+        return text;
+}
+
+#define assert_environment(w, expected, ...) \
+        do { \
+                char *_text = environment_of(w, (LaunchRequest){ __VA_ARGS__ }); \
+                assert_string_equal(_text, expected); \
+                free(_text); \
+        } while (0)
+
+#define LOADED "echo \"export LOADEDMODULES=$LOADEDMODULES:$3\";"
+
+/* After what the node and the user give, before what is the role's own; what it takes away is gone; the shell's own is not seen. */
+static void test_layers(void **state) {
+        World *w = *state;
+        char *command = provider(w, LOADED
+                "echo 'export PATH=/product:$PATH A=product B=product USER=x ARCHITECT_ROLE=product; unset GONE; local=1; export UNSET;'\n"
+                "echo 'f() { :; }; export -f f; PS4=x; cd /; set -- a b; BASH_ENV=/x'");
+
+        assert_environment(w,
+                "2\nA=product\nARCHITECT_ROLE=cam\nB=own\nBAD-NAME=1\nBASH_ENV=/x\nC=own\nKEPT=1\nLINES=7\nOLDPWD=/a\n"
+                "PATH=/product:/bin\nPS4=base\nPWD=/nowhere\nSECONDS=5\nSHLVL=7\nX=\377\n_=mine\n",
+                .base_environment = ENVIRONMENT("PATH=/bin", "A=base", "GONE=1", "KEPT=1\n2", "BAD-NAME=1",
+                        "PWD=/nowhere", "OLDPWD=/a", "SHLVL=7", "_=mine", "LINES=7", "SECONDS=5", "PS4=base",
+                        "BASH_ENV=/nowhere", "X=\377"),
+                .environment = ENVIRONMENT("B=own", "C=own"), .setup = SETUP("modules", command, "1", "m"),
+                NEVER);
+        free(command);
+}
+
+/* What the caller gives to the role, and what has been said, reaches no provider and no shell. */
+static void test_strings_are_arguments(void **state) {
+        World *w = *state;
+        static char *const texts[] = { "$(touch evil)", "`touch evil`", ";touch evil", "a  b\t*", "new\nline",
+                "'", "\"", "\\", "", "-e", "${IFS}", "~", "<x", "gr\303\274n\377" };
+        char *eups = world_path(w, "eups"), *bin = world_path(w, "eups/bin"), *base, *recorded, *expected;
+        size_t size = 0;
+        FILE *f = open_memstream(&expected, &size);
+        char *setup_arguments[ELEMENTSOF(texts) + 8] = { script, "eups", "", "16", "base", "1.0" };
+
+        assert_int_equal(mkdir(eups, 0755), 0);
+        assert_int_equal(mkdir(bin, 0755), 0);
+        write_file(w, "eups/bin/setups.sh", "setup() { exit 1; }\nset -- x y\necho noise\n", 0644);
+        write_file(w, "eups/bin/eups_setup",
+                "#!/bin/bash\nshift\nprintf '<%s>' \"$@\" >>\"$HOME_OF_TEST/recorded\"\necho 'export A=1'\necho 'noise' >&2\n",
+                0755);
+        assert_true(asprintf(&base, "EUPS_DIR=%s", eups) > 0);
+        assert_true(asprintf(&recorded, "HOME_OF_TEST=%s", w->dir) > 0);
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+                setup_arguments[6 + i] = texts[i];
+        setup_arguments[6 + ELEMENTSOF(texts)] = "1";
+        setup_arguments[7 + ELEMENTSOF(texts)] = "camera";
+        char *whole[ELEMENTSOF(setup_arguments) + 1];
+        memcpy(whole, setup_arguments, sizeof(setup_arguments));
+        whole[ELEMENTSOF(setup_arguments)] = NULL;
+
+        fprintf(f, "<base><1.0>");
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+                fprintf(f, "<%s>", texts[i]);
+        fprintf(f, "<camera>");
+        assert_int_equal(fclose(f), 0);
+
+        assert_run(w,
+                QUIET(.command = SHELL("true"), .working_directory = w->dir,
+                        .base_environment = ENVIRONMENT(base, recorded, "PATH=/bin:/usr/bin"), .setup = whole,
+                        NEVER),
+                0);
+        char *text = world_read(w, "recorded"), *evil = world_path(w, "evil");
+        assert_string_equal(text, expected);
+        assert_int_equal(access(evil, F_OK), -1);
+        free(text);
+        free(evil);
+        free(expected);
+        free(recorded);
+        free(base);
+        free(bin);
+        free(eups);
+}
+
+/* Exit status, text and environment: each has to be right. */
+static void test_failures(void **state) {
+        World *w = *state;
+        static const struct {
+                const char *provider, *words;
+        } cases[] = {
+                { "echo 'no such thing' >&2; exit 1", "modules: no such thing" },
+                { "exit 3", "modules: its set-up failed without a word (exit status 98)" },
+                { "echo false", "without a word (exit status 99)" },
+                { "echo 'ERROR: bad' >&2; echo 'export A=1;'; echo 'test 0 = 1;'", "modules: ERROR: bad" },
+                { LOADED "echo false; echo 'export A=1'", "(what it printed could not be evaluated)" },
+                { LOADED "echo \"export A='\"", "(what it printed could not be evaluated)" },
+                { LOADED "echo 'nosuchcommand'; echo true", "nosuchcommand: command not found" },
+                { LOADED "echo 'exit 0'", "(what it printed could not be evaluated)" },
+                { LOADED "echo 'exec true'", "its set-up ended before it was complete" },
+                { "echo 'export A=1'", "modules says nothing, but has not loaded m/1" },
+                { LOADED "echo 'kill -KILL $$'", "modules: its set-up was killed by signal 9 (Killed)" },
+                { "printf '\\033[31mred\\033[0m \\r\\n\\n\\377\\001 x' >&2; exit 1", "modules: red ?? x" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char *command = provider(w, cases[i].provider);
+                char *text = assert_fails(w,
+                        QUIET(.command = SHELL("true"), .setup = SETUP("modules", command, "1", "m/1"),
+                                NEVER),
+                        LAUNCH_STAGE_PRODUCT, -EIO);
+
+                if (!strstr(text, cases[i].words))
+                        fail_msg("\"%s\" is not in \"%s\"", cases[i].words, text);
+                free(command);
+        }
+}
+
+static void test_not_there(void **state) {
+        World *w = *state;
+        char *empty = world_path(w, "empty"), *variable, *text;
+
+#define NOT_THERE(...) \
+        assert_fails(w, QUIET(.command = SHELL("true"), NEVER, __VA_ARGS__), LAUNCH_STAGE_PRODUCT, -EIO)
+        text = NOT_THERE(.setup = SETUP("eups", "", "1", "base"));
+        assert_non_null(strstr(text, "EUPS_DIR is not set"));
+        assert_true(asprintf(&variable, "EUPS_DIR=%s", empty) > 0);
+        text = NOT_THERE(.setup = SETUP("eups", "", "1", "base"), .base_environment = ENVIRONMENT(variable));
+        assert_non_null(strstr(text, "EUPS is not installed in EUPS_DIR"));
+        text = NOT_THERE(.setup = SETUP("lmod", "/no/lmod", "1", "base"));
+        assert_non_null(strstr(text, "lmod is not installed: there is no program /no/lmod"));
+        text = NOT_THERE(.setup = SETUP("other", "", "1", "base"));
+        assert_non_null(strstr(text, "there is no provider other"));
+        text = NOT_THERE(.setup = ((char *[]){ "/no/script", "eups", "", NULL }));
+        assert_non_null(strstr(text, "/no/script: No such file"));
+        free(variable);
+        free(empty);
+}
+
+/* Of what a provider says the two ends are kept, and the whole goes to the role's output. */
+static void test_many_words(void **state) {
+        World *w = *state;
+        char *command = provider(w,
+                "echo first >&2; for ((i = 0; i < 30000; i++)); do echo \"word $i\" >&2; done; echo last >&2; exit 1");
+        char *path = world_path(w, "output");
+        char *text = assert_fails(w,
+                REQUEST(.command = SHELL("true"), .output = LAUNCH_OUTPUT_FILE, .output_path = path,
+                        .setup = SETUP("lmod", command, "1", "m"), NEVER),
+                LAUNCH_STAGE_PRODUCT, -EIO);
+
+        assert_non_null(strstr(text, "lmod: first word 0 word 1"));
+        assert_non_null(strstr(text, "…"));
+        assert_string_equal(text + strlen(text) - strlen("word 29999 last"), "word 29999 last");
+        text = world_read(w, "output");
+        assert_non_null(strstr(text, "first\nword 0\n"));
+        assert_non_null(strstr(text, "word 15000\n"));
+        assert_non_null(strstr(text, "word 29999\nlast\n"));
+        free(text);
+        free(path);
+        free(command);
+}
+
+static pid_t read_pid(World *w, const char *name) {
+        char *text = world_read(w, name);
+        pid_t pid = atoi(text);
+
+        free(text);
+        assert_true(pid > 1);
+        return pid;
+}
+
+static void assert_gone(World *w, const char *name) {
+        assert_int_equal(kill(read_pid(w, name), 0), -1);
+        assert_int_equal(errno, ESRCH);
+}
+
+/* SIGTERM, a moment to clean up, SIGKILL; and then nothing of it is left. */
+static void test_deadline(void **state) {
+        World *w = *state;
+        char *command = provider(w,
+                "echo $$ >pid; echo waiting >&2; trap 'echo cleaned >cleaned' TERM\n"
+                "(trap '' TERM; echo $BASHPID >deaf; while :; do sleep 100; done) &\n"
+                "setsid bash -c 'trap \"\" TERM; echo $$ >session; while :; do sleep 100; done' &\n"
+                "until [ -s session ] && [ -s deaf ]; do sleep 0.01; done\nwhile :; do sleep 0.01; done");
+        uint64_t begin = now_usec();
+        char *text = assert_fails(w,
+                QUIET(.command = SHELL("true"), .setup = SETUP("modules", command, "1", "m"),
+                        IN(1500 * USEC_PER_MSEC)),
+                LAUNCH_STAGE_PRODUCT, -ETIMEDOUT);
+
+        assert_string_equal(
+                text, "modules: its set-up did not end in time (SetupTimeout=) and said: waiting");
+        assert_true(now_usec() - begin >= 1500 * USEC_PER_MSEC);
+        assert_gone(w, "pid");
+        assert_gone(w, "deaf");
+        assert_gone(w, "session");
+        text = world_read(w, "cleaned");
+        assert_string_equal(text, "cleaned\n");
+        free(text);
+        free(command);
+}
+
+/* Whoever writes without end is heard until the deadline, and not a moment longer. */
+static void test_endless(void **state) {
+        World *w = *state;
+        char *command = provider(w, "exec yes >&2");
+        char *text = assert_fails(w,
+                QUIET(.command = SHELL("true"), .setup = SETUP("modules", command, "1", "m"),
+                        IN(300 * USEC_PER_MSEC)),
+                LAUNCH_STAGE_PRODUCT, -ETIMEDOUT);
+
+        assert_non_null(strstr(text, "did not end in time"));
+        free(command);
+}
+
+/* Leftovers do not become the role's; nor do the numbers and signals that were used to find them. */
+static void test_leftovers(void **state) {
+        World *w = *state;
+        char *command = provider(w, LOADED
+                "sleep 1000 </dev/null >/dev/null 2>&1 & echo $! >plain\n"
+                "setsid bash -c 'trap \"\" TERM; echo $$ >session; exec sleep 1000' </dev/null >/dev/null 2>&1 &\n"
+                "sleep 1000 & echo $! >loud\n"
+                "until [ -s session ]; do sleep 0.01; done");
+        char *path = world_path(w, "output"), *text;
+
+        assert_run(w,
+                REQUEST(.command = SHELL(
+                                "cat /proc/thread-self/children; cat /proc/$$/task/$$/children; ls /proc/$$/fd; "
+                                "grep -E '^(SigBlk|SigIgn):' /proc/$$/status | cut -f2"),
+                        .output = LAUNCH_OUTPUT_FILE, .output_path = path,
+                        .setup = SETUP("modules", command, "1", "m"), IN(20 * USEC_PER_SEC)),
+                0);
+        assert_gone(w, "plain");
+        assert_gone(w, "session");
+        assert_gone(w, "loud");
+        text = world_read(w, "output");
+        /* The one child is the cat itself. */
+        assert_non_null(strstr(text, " 0\n1\n2\n0000000000000000\n0000000000000000\n"));
+        free(text);
+        free(path);
+        free(command);
+}
+
+/* As the role's user, before whom nothing of ours lies open. */
+static void test_user(void **state) {
+        World *w = *state;
+        char *command = provider(w, LOADED
+                "echo \"export ID=$(id -u):$(id -g) CWD=$OLDPWD FDS='$(cd /proc/$$/fd && echo *)' MEMFDS=$(ls -l /proc/$$/fd | grep -c memfd) IN=$(readlink /proc/$$/fd/0)\"");
+
+        assert_environment(w,
+                "ARCHITECT_ROLE=cam\nCWD=/tmp\nFDS=0 1 2 255 3\nID=4711:4712\nIN=/dev/null\nMEMFDS=1\nPATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n",
+                .user = "alice", .working_directory = "/tmp", .setup = SETUP("modules", command, "1", "m"),
+                NEVER);
+        free(command);
+}
+
+static bool file_is_there(void *path) {
+        struct stat st;
+
+        return stat(path, &st) >= 0 && st.st_size > 0;
+}
+
+/* Killed from outside: the shell does not go on without anybody who would end it. */
+static void test_killed(void **state) {
+        World *w = *state;
+        char *command = provider(w, "echo $PPID >shell; echo $$ >pid; exec sleep 1000"),
+             *pid_file = world_path(w, "pid");
+        Role role = role_fork(w, 0);
+        pid_t shell, sleeper;
+
+        role_open(
+                &role, QUIET(.command = SHELL("true"), .setup = SETUP("modules", command, "1", "m"), NEVER));
+        assert_true(wait_for(file_is_there, pid_file));
+        shell = read_pid(w, "shell");
+        sleeper = read_pid(w, "pid");
+        autofd shell_fd = pidfd_open_pid(shell);
+        assert_true(shell_fd >= 0);
+        assert_int_equal(kill(role.pid, SIGKILL), 0);
+        assert_true(wait_for(pidfd_is_dead, &shell_fd));
+        assert_int_equal(kill(sleeper, SIGKILL), 0); /* in a scope the node does that */
+        role_listen(&role);
+        assert_int_equal(role.n_reports, 0);
+        assert_int_equal(role_end(w, &role).execed, 0);
+        free(pid_file);
+        free(command);
+}
+
+/* What comes after a set-up fails as it does without one. */
+static void test_exec_fails(void **state) {
+        World *w = *state;
+        char *command = provider(w, LOADED "echo 'export PATH=/only'");
+        char *text = assert_fails(w,
+                QUIET(.command = COMMAND("nosuch"), .setup = SETUP("modules", command, "1", "m"), NEVER),
+                LAUNCH_STAGE_EXEC, -ENOENT);
+
+        assert_string_equal(text, "cannot execute \"nosuch\": it is in no directory of PATH \"/only\"");
+        free(command);
+}
+
+static void test_words(void **state) {
+        char buffer[WORDS_MAX], big[3 * WORDS_MAX + 1];
+        static const struct {
+                const char *in, *out;
+        } cases[] = { { "", "" }, { " \n\t ", "" }, { "a", "a" }, { "\n a \r\n\n b\t", "a b" },
+                { "\033[1;31mred\033[m", "red" }, { "\033[", "?[" }, { "\033[1", "" }, { "\033x", "?x" },
+                { "gr\303\274n \303", "gr\303\274n ?" } };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char text[64];
+
+                (void) snprintf(text, sizeof(text), "%s", cases[i].in);
+                assert_string_equal(text_words(text, strlen(text), buffer), cases[i].out);
+        }
+        for (size_t size = WORDS_MAX - 10; size < sizeof(big); size++)
+                for (size_t shift = 0; shift < 3; shift++) {
+                        memset(big, 'x', size);
+                        for (size_t i = shift; i + 3 <= size; i += 3)
+                                memcpy(big + i, "€", 3);
+                        memcpy(big, "begin", 5);
+                        memcpy(big + size - 3, "end", 3);
+                        (void) text_words(big, size, buffer);
+                        assert_true(strlen(buffer) < WORDS_MAX);
+                        assert_true(strncmp(buffer, "begin", 5) == 0);
+                        assert_string_equal(buffer + strlen(buffer) - 3, "end");
+                        assert_int_equal(!strstr(buffer, "…"), size <= WORDS_MAX - 4);
+                }
+}
+
+int main(void) {
+#define CONNECTED(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+        const struct CMUnitTest tests[] = {
+                CONNECTED(test_layers),
+                CONNECTED(test_strings_are_arguments),
+                CONNECTED(test_failures),
+                CONNECTED(test_not_there),
+                CONNECTED(test_many_words),
+                CONNECTED(test_deadline),
+                CONNECTED(test_endless),
+                CONNECTED(test_leftovers),
+                CONNECTED(test_user),
+                CONNECTED(test_killed),
+                CONNECTED(test_exec_fails),
+                cmocka_unit_test(test_words),
+        };
+
+        return cmocka_run_group_tests(tests, world_group_setup, NULL);
+}
