@@ -26,15 +26,11 @@ typedef struct Spelling {
         const char *first, *all, *words;
 } Spelling;
 
-#define MODULE_NAME \
+/* Of a module both are parts of one name, and the parts of a path. */
+#define MODULE \
         { \
                 LETTERS DIGITS "_", LETTERS DIGITS "_.+/-", \
                         "letters, digits and _.+/-, beginning with a letter, a digit or _" \
-        }
-#define MODULE_VERSION \
-        { \
-                LETTERS DIGITS "_.", LETTERS DIGITS "_.+/-", \
-                        "letters, digits and _.+/-, beginning with a letter, a digit, _ or ." \
         }
 
 static const struct {
@@ -46,8 +42,8 @@ static const struct {
                 .version = { LETTERS DIGITS "_.", LETTERS DIGITS "_.+:/-",
                         "letters, digits and _.+:/-, beginning with a letter, a digit, _ or ." },
         },
-        [PRODUCT_PROVIDER_MODULES] = { MODULE_NAME, MODULE_VERSION },
-        [PRODUCT_PROVIDER_LMOD] = { MODULE_NAME, MODULE_VERSION },
+        [PRODUCT_PROVIDER_MODULES] = { MODULE, MODULE },
+        [PRODUCT_PROVIDER_LMOD] = { MODULE, MODULE },
 };
 
 static int check_text(const char *option, const char *what, const char *text, Fault *fault) {
