@@ -51,13 +51,19 @@ layer_missing() {
 }
 
 layer_build() {
-        local lower=$1 packages=$2 scratch=$3 output=$4 root missing
+        local lower=$1 packages=$2 scratch=$3 output=$4 root missing word install="" beside=""
+        for word in $packages; do
+                case $word in
+                beside:*)       beside+=" ${word#*:}" ;;
+                *)              install+=" $word" ;;
+                esac
+        done
         root=$scratch/root
         mkdir -p "$scratch"/{upper,work,root}
         mount -t overlay -o "lowerdir=$lower,upperdir=$scratch/upper,workdir=$scratch/work" overlay "$root"
         mount --rbind /dev "$root/dev"
         # shellcheck disable=SC2086     # package lists are words
-        missing=$(layer_missing "$root" $LAYER_BASE $packages)
+        missing=$(layer_missing "$root" $LAYER_BASE $install)
 
         # Names are resolved as out here; no maintainer script may start a service.
         rm -f "$root/etc/resolv.conf"
@@ -68,8 +74,11 @@ layer_build() {
         if [ -n "$missing" ]; then
                 echo "sandbox: installing inside the sandbox only: $missing" >&2
                 # shellcheck disable=SC2086
-                layer_apt "$root" $missing || { umount -R "$root"; return 1; }
+                layer_apt "$root" -y --no-install-recommends install $missing || { umount -R "$root"; return 1; }
         fi
+        for word in $beside; do
+                layer_unpack "$root" "$word" || { umount -R "$root"; return 1; }
+        done
         layer_user "$root" 1001 alice
         layer_user "$root" 1002 bob
         mkdir -p "$root/var/lib/systemd/linger"
@@ -83,19 +92,29 @@ layer_build() {
         rm -rf "$scratch"
 }
 
+layer_unpack() {
+        local root=$1 name=$2
+        mkdir -p "$root/opt/$name"
+        layer_apt "$root" download "$name" || return 1
+        # shellcheck disable=SC2016     # for the inner shell to expand
+        chroot "$root" sh -c 'dpkg -x /var/tmp/"$1"_*.deb "/opt/$1" && rm /var/tmp/"$1"_*.deb' sh "$name"
+}
+
+# layer_apt ROOT WORD...: apt-get with these words. What it downloads for us comes into /var/tmp.
 layer_apt() {
         local root=$1 try args log=$1/../apt.log
         shift
-        for try in install update install; do
+        for try in first update again; do
                 # A pid namespace of its own: whatever a maintainer script leaves behind ends with it.
-                args=("$try")
-                [ "$try" = update ] || args+=(-y --no-install-recommends "$@")
+                args=(update)
+                [ "$try" = update ] || args=("$@")
                 # shellcheck disable=SC2016     # for the inner shell to expand
                 unshare --pid --fork --kill-child -- chroot "$root" /usr/bin/env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 \
                         sh -c 'mount -t proc proc /proc
+                               cd /var/tmp
                                apt-get -qq -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-unsafe-io "$@"' sh "${args[@]}" \
                         >"$log" 2>&1 </dev/null && { [ "$try" = update ] || return 0; }
-                # The first install fails where the package lists are old or missing: only then they are fetched.
+                # The first try fails where the package lists are old or missing: only then they are fetched.
         done
         cat "$log" >&2
         return 1

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The tests of products-modules and products-lmod: the same module files for both. */
+
+#include "products.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *provider, *command;
+
+static bool is_lmod(void) {
+        return g_str_equal(provider, "lmod");
+}
+
+static void write_module(const char *name, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static void write_module(const char *name, const char *format, ...) {
+        g_autofree char *path = g_build_filename(scratch("modules"), name, NULL);
+        va_list ap;
+
+        va_start(ap, format);
+        g_autofree char *body = g_strdup_vprintf(format, ap);
+        va_end(ap);
+        g_autofree char *text = g_strconcat("#%Module1.0\n", body, NULL);
+        products_write(path, text);
+}
+
+#define SPECIAL "two  blanks 'q' \"d\" $HOME `touch /run/evil` \\ ; touch /run/evil & * ~"
+
+static int setup(void **state) {
+        int r = case_setup(state);
+        Bus *bus = *state;
+        g_autofree char *configuration = g_strdup_printf("ProductProvider=%s\n%s=%s\n", provider,
+                is_lmod() ? "LmodCommand" : "ModulesCommand", command);
+
+        write_module("foo/1.0", "setenv FOO 1.0\nprepend-path PATH /foo/1.0/bin\n");
+        write_module("foo/2.0", "setenv FOO 2.0\nprepend-path PATH /foo/2.0/bin\n");
+        write_module("foo/.version", "set ModulesVersion \"2.0\"\n");
+        write_module(
+                "bar/1.0", "setenv BAR 1.0\nsetenv SPECIAL {" SPECIAL "}\nputs stderr {a word from bar}\n");
+        write_module("clash/1.0", "conflict bar\nsetenv CLASH 1\n");
+        write_module("error/1.0", "setenv ERR 1\nerror {this module is not for you}\n");
+        write_module("line/1.0", "setenv LINE \"first\\ntouch /run/evil-line; false\"\n");
+        write_module("../traps/left/1.0", "exec sleep 1000 &\nsetenv LEFT 1\n");
+        trap_make(scratch("trap"));
+        /* In search of what it cannot find Lmod reads every module file there is: these are elsewhere. */
+        write_module("../traps/hang/1.0", "set f [open {%s} r]\nsetenv HUNG [string trim [read $f]]\n",
+                scratch("trap"));
+        products_set_env(bus, "MODULEPATH", scratch("modules"));
+        products_configure(bus, configuration);
+        return r;
+}
+
+static int teardown(void **state) {
+        Bus *bus = *state;
+
+        products_set_env(bus, "MODULEPATH", NULL);
+        products_configure(bus, NULL);
+        assert_int_equal(access("/run/evil", F_OK), -1);
+        return case_teardown(state);
+}
+
+static void test_load(void **state) {
+        Bus *bus = *state;
+        g_autoptr(GHashTable) one = NULL, default_version = NULL;
+
+        one = products_dump(bus, role_name("a"),
+                OPTIONS("{'product': <'foo'>, 'version': <'1.0'>, 'env': <{'OWN': '1', 'BAR': 'own'}>,"
+                        " 'eups-list': <[('bar', '1.0')]>}"));
+        assert_env(one, "FOO", "1.0");
+        assert_env(one, "SPECIAL", SPECIAL);
+        assert_env(one, "OWN", "1");
+        assert_env(one, "BAR", "own");
+        assert_env(one, "HOME", "/root");
+        assert_env(one, "ARCHITECT_ROLE", role_name("a"));
+        assert_env(one, "LOADEDMODULES", "foo/1.0:bar/1.0");
+        assert_true(g_str_has_prefix(dump_get(one, "env.PATH"), "/foo/1.0/bin:"));
+        static const char *const shells[] = { "_", "PWD", "OLDPWD", "SHLVL" };
+        for (size_t i = 0; i < G_N_ELEMENTS(shells); i++)
+                assert_env(one, shells[i], NULL);
+
+        g_autofree char *product = role_get_string(bus, role_name("a"), "Product"),
+                        *version = role_get_string(bus, role_name("a"), "Version"),
+                        *by = role_get_string(bus, role_name("a"), "Provider");
+        g_autoptr(GVariant) list = role_get(bus, role_name("a"), "EupsList");
+        g_autofree char *list_text = g_variant_print(list, false);
+        assert_string_equal(product, "foo");
+        assert_string_equal(version, "1.0");
+        assert_string_equal(by, provider);
+        assert_string_equal(list_text, "[('bar', '1.0')]");
+
+        default_version = products_dump(bus, role_name("b"), OPTIONS("{'product': <'foo'>}"));
+        assert_env(default_version, "FOO", "2.0");
+        /* The words of a set-up that went well are in the role's output. */
+        g_autofree char *words = journal("-t", role_name("a"), NULL);
+        assert_contains(words, "a word from bar");
+}
+
+static void test_order(void **state) {
+        Bus *bus = *state;
+        g_autoptr(GHashTable) up = NULL, down = NULL;
+
+        up = products_dump(bus, role_name("a"), OPTIONS("{'eups-list': <[('foo', '1.0'), ('foo', '2.0')]>}"));
+        assert_env(up, "FOO", "2.0");
+        down = products_dump(bus, role_name("b"),
+                OPTIONS("{'product': <'foo'>, 'version': <'2.0'>, 'eups-list': <[('foo/1.0', '')]>}"));
+        assert_env(down, "FOO", "1.0");
+}
+
+static void test_failures(void **state) {
+        Bus *bus = *state;
+        Census before = census_before(bus);
+        const char *role = role_name("a");
+
+        products_fail(bus, role, OPTIONS("{'product': <'nosuch'>}"),
+                is_lmod() ? "The following module(s) are unknown: \"nosuch\""
+                          : "Unable to locate a modulefile for 'nosuch'",
+                NULL);
+        products_fail(bus, role, OPTIONS("{'product': <'foo'>, 'version': <'9.9'>}"),
+                is_lmod() ? "foo/9.9" : "Unable to locate a modulefile for 'foo/9.9'", NULL);
+        /* The first is loaded by then: all or nothing. */
+        products_fail(bus, role,
+                OPTIONS("{'product': <'foo'>, 'eups-list': <[('bar', ''), ('nosuch', '1')]>}"), "nosuch",
+                NULL);
+        products_fail(bus, role, OPTIONS("{'product': <'error'>}"), "this module is not for you", NULL);
+        products_fail(bus, role, OPTIONS("{'product': <'bar'>, 'eups-list': <[('clash', '')]>}"), "clash",
+                "bar", NULL);
+        products_set_env(bus, "MODULEPATH", NULL);
+        products_fail(bus, role, OPTIONS("{'product': <'foo'>}"), provider, NULL);
+        products_set_env(bus, "MODULEPATH", scratch("modules"));
+        assert_census(bus, &before);
+}
+
+/* Neither provider escapes a newline: what follows it is text for the shell, of the module's author and as the role's user. It is
+ * never half a success. */
+static void test_newline(void **state) {
+        Bus *bus = *state;
+
+        products_fail(bus, role_name("a"), OPTIONS("{'product': <'line'>}"), "could not be evaluated", NULL);
+        (void) unlink("/run/evil-line");
+}
+
+static void test_refused(void **state) {
+        Bus *bus = *state;
+        static const char *const names[] = { "$(touch /run/evil)", "`touch /run/evil`", "a;touch /run/evil",
+                "a b", "a\nb", "a'b", "a\"b", "-f", "--help", "../x", "/etc/x", "a:b", "", "\303\244" };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+                g_autofree char *quoted = g_strescape(names[i], NULL);
+
+                start_fails(bus,
+                        start_args(role_name("a"), OPTIONS("{'product': <%s>}", names[i]), actor(), NULL),
+                        INVALID_ARGS, "Option \"product\"", quoted, NULL);
+                start_fails(bus,
+                        start_args(role_name("a"), OPTIONS("{'product': <'foo'>, 'version': <%s>}", names[i]),
+                                actor(), NULL),
+                        INVALID_ARGS, "Option \"version\"", quoted, NULL);
+                start_fails(bus,
+                        start_args(role_name("a"),
+                                OPTIONS("{'eups-list': <[('foo', ''), (%s, '')]>}", names[i]), actor(), NULL),
+                        INVALID_ARGS, "Option \"eups-list\"", quoted, NULL);
+        }
+        start_fails(bus,
+                start_args(role_name("a"), OPTIONS("{'product': <'foo'>, 'setup-args': <['-x']>}"), actor(),
+                        NULL),
+                INVALID_ARGS, "setup-args", provider, "takes none", NULL);
+        assert_state(bus, role_name("a"), "none");
+}
+
+static void test_not_installed(void **state) {
+        Bus *bus = *state;
+
+        products_configure(bus,
+                is_lmod() ? "LmodCommand=/opt/nothing/lmod\n" : "ModulesCommand=/opt/nothing/modulecmd\n");
+        products_fail(bus, role_name("a"), OPTIONS("{'product': <'foo'>, 'provider': <%s>}", provider),
+                provider, "is not installed", "/opt/nothing/", NULL);
+}
+
+/* In its own time, while others start; at the timeout everything of it is gone. */
+static void test_hang(void **state) {
+        Bus *bus = *state;
+        g_autofree char *module_path = g_strconcat(scratch("modules"), ":", scratch("traps"), NULL);
+        g_autofree char *configuration = g_strdup_printf("ProductProvider=%s\n%s=%s\nSetupTimeout=3s\n",
+                provider, is_lmod() ? "LmodCommand" : "ModulesCommand", command);
+        const char *role = role_name("a");
+        Census before = census_before(bus);
+
+        products_configure(bus, configuration);
+        products_set_env(bus, "MODULEPATH", module_path);
+        guint mark = bus_mark(bus);
+        guint32 serial = node_send(
+                bus, "Start", start_args(role, OPTIONS("{'product': <'hang'>}"), actor(), "pause", NULL));
+        g_autoptr(Trap) trap = trap_wait(scratch("trap"));
+        g_autoptr(GHashTable) other = products_dump(bus, role_name("other"), OPTIONS("{'product': <'foo'>}"));
+        assert_env(other, "FOO", "2.0");
+        assert_false(bus_has_reply(bus, serial));
+        purge(bus, role_name("other"));
+        bus_failure(bus, serial, "SetupFailed", role, provider, "did not end in time", NULL);
+        assert_no_trace(bus, role, mark);
+        assert_census(bus, &before);
+}
+
+static void test_slow(void **state) {
+        Bus *bus = *state;
+        g_autofree char *module_path = g_strconcat(scratch("modules"), ":", scratch("traps"), NULL);
+        const char *role = role_name("a");
+        const char *path = scratch("dump");
+        g_autoptr(GHashTable) dump = NULL;
+
+        products_set_env(bus, "MODULEPATH", module_path);
+        guint32 serial = node_send(bus, "Start",
+                start_args(role, OPTIONS("{'product': <'hang'>}"), actor(), "dump", path, NULL));
+        g_autoptr(Trap) trap = trap_wait(scratch("trap"));
+        assert_poll(bus, role, "running");
+        assert_state(bus, role, "starting");
+        trap_release(trap, "well");
+        g_variant_unref(bus_result(bus, serial));
+        expect_exited(bus, role, "exited", 0, "self");
+        dump = read_dump(path);
+        assert_env(dump, "HUNG", "well");
+}
+
+static void test_user(void **state) {
+        Bus *bus = *state;
+        g_autoptr(GHashTable) dump =
+                products_dump(bus, role_name("a"), OPTIONS("{'product': <'foo'>, 'user': <'alice'>}"));
+
+        assert_env(dump, "FOO", "2.0");
+        assert_env(dump, "HOME", "/home/alice");
+}
+
+/* What a module leaves in the background is not the role's. */
+static void test_left(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("a");
+
+        products_set_env(bus, "MODULEPATH", scratch("traps"));
+        start(bus, role, OPTIONS("{'product': <'left'>}"), actor(), "pause", NULL);
+        g_autofree char *cgroup = role_cgroup(bus, role);
+        g_autoptr(GArray) pids = cgroup_pids(cgroup);
+        assert_int_equal(pids->len, 1);
+        assert_int_equal(g_array_index(pids, pid_t, 0), role_pid(bus, role));
+}
+
+int run_modules_case(const char *name, const char *the_provider, const char *the_command) {
+#define MODULES(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+        const struct CMUnitTest tests[] = {
+                MODULES(test_load),
+                MODULES(test_order),
+                MODULES(test_failures),
+                MODULES(test_newline),
+                MODULES(test_refused),
+                MODULES(test_not_installed),
+                MODULES(test_hang),
+                MODULES(test_slow),
+                MODULES(test_user),
+                MODULES(test_left),
+        };
+
+        provider = the_provider;
+        command = the_command;
+        return run_case(name, tests);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "products.h"
+
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DROP_IN "/etc/architect-node/main.conf.d/60-products.conf"
+
+void products_write(const char *path, const char *text) {
+        g_autofree char *parent = g_path_get_dirname(path);
+
+        assert_return_code(g_mkdir_with_parents(parent, 0755), errno);
+        assert_true(g_file_set_contents(path, text, -1, NULL));
+        assert_int_equal(chmod(path, 0644), 0);
+}
+
+void products_configure(Bus *bus, const char *node_section) {
+        if (node_section) {
+                g_autofree char *text = g_strconcat("[Node]\n", node_section, NULL);
+                products_write(DROP_IN, text);
+        } else
+                (void) unlink(DROP_IN);
+        g_variant_unref(node_call(bus, "Reload", NULL));
+}
+
+void products_set_env(Bus *bus, const char *name, const char *value) {
+        if (value)
+                g_variant_unref(node_call(bus, "SetEnv", g_variant_new("(ss)", name, value)));
+        else /* it may not be set */
+                (void) bus_wait_reply(bus, node_send(bus, "UnsetEnv", g_variant_new("(s)", name)));
+}
+
+GHashTable *products_dump(Bus *bus, const char *role, GVariant *options) {
+        g_autofree char *path = g_build_filename(scratch("dumps"), role, NULL);
+
+        /* For every user to write into. */
+        assert_return_code(g_mkdir_with_parents(scratch("dumps"), 0755), errno);
+        assert_int_equal(chmod(scratch("dumps"), 0777), 0);
+        start(bus, role, options, actor(), "dump", path, NULL);
+        expect_exited(bus, role, "exited", 0, "self");
+        return read_dump(path);
+}
+
+void assert_env(GHashTable *dump, const char *name, const char *expected) {
+        g_autofree char *key = g_strconcat("env.", name, NULL);
+        const char *value = g_hash_table_lookup(dump, key);
+
+        if (g_strcmp0(value, expected) != 0)
+                fail_msg("%s is \"%s\", not \"%s\"", name, value ?: "(unset)", expected ?: "(unset)");
+}
+
+void products_fail(Bus *bus, const char *role, GVariant *options, ...) {
+        guint mark = bus_mark(bus);
+        guint32 serial = node_send(bus, "Start", start_args(role, options, actor(), "pause", NULL));
+        va_list parts;
+
+        va_start(parts, options);
+        Event *event = bus_failure_v(bus, serial, "SetupFailed", parts);
+        va_end(parts);
+        assert_contains(event->text, role);
+        assert_contains(event->text, "(product)");
+        assert_no_trace(bus, role, mark);
+}
+
+void trap_make(const char *path) {
+        assert_int_equal(mkfifo(path, 0644), 0);
+}
+
+Trap *trap_wait(const char *path) {
+        Trap *trap = g_new0(Trap, 1);
+
+        trap->path = g_strdup(path);
+        WAIT_UNTIL((trap->fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)) >= 0);
+        return trap;
+}
+
+void trap_release(Trap *trap, const char *text) {
+        assert_int_equal(write(trap->fd, text, strlen(text)), strlen(text));
+        close(trap->fd);
+        trap->fd = -1;
+}
+
+void trap_free(Trap *trap) {
+        if (trap->fd >= 0)
+                close(trap->fd);
+        g_free(trap->path);
+        g_free(trap);
+}
