@@ -338,7 +338,7 @@ void product_setup(int gate_fd, const LaunchRequest *request, char *const *env, 
         if (s.pid < 0)
                 FAIL(&s, -errno, "cannot fork for its set-up: %s", strerror(errno));
         (void) setpgid(s.pid, s.pid);
-        said_write = fd_close(said_write);
+        (void) fd_close(fd_steal(&said_write)); /* or its end would not be seen */
         pidfd = pidfd_open_pid(s.pid);
         if (pidfd < 0) {
                 end_all(&s);

@@ -191,6 +191,7 @@ static void test_hang(void **state) {
         guint32 serial = node_send(
                 bus, "Start", start_args(role, OPTIONS("{'product': <'hang'>}"), actor(), "pause", NULL));
         g_autoptr(Trap) trap = trap_wait(scratch("trap"));
+        assert_true(trap->fd >= 0);
         g_autoptr(GHashTable) other = products_dump(bus, role_name("other"), OPTIONS("{'product': <'foo'>}"));
         assert_env(other, "FOO", "2.0");
         assert_false(bus_has_reply(bus, serial));

@@ -326,10 +326,10 @@ static void test_leftovers(void **state) {
 static void test_user(void **state) {
         World *w = *state;
         char *command = provider(w, LOADED
-                "echo \"export ID=$(id -u):$(id -g) CWD=$OLDPWD FDS='$(cd /proc/$$/fd && echo *)' MEMFDS=$(ls -l /proc/$$/fd | grep -c memfd) IN=$(readlink /proc/$$/fd/0)\"");
+                "echo \"export ID=$(id -u):$(id -g) CWD=$OLDPWD MEMFDS=$(ls -l /proc/$$/fd | grep -c memfd) SOCKETS=$(ls -l /proc/$$/fd | grep -c socket) IN=$(readlink /proc/$$/fd/0)\"");
 
         assert_environment(w,
-                "ARCHITECT_ROLE=cam\nCWD=/tmp\nFDS=0 1 2 255 3\nID=4711:4712\nIN=/dev/null\nMEMFDS=1\nPATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n",
+                "ARCHITECT_ROLE=cam\nCWD=/tmp\nID=4711:4712\nIN=/dev/null\nMEMFDS=1\nPATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nSOCKETS=0\n",
                 .user = "alice", .working_directory = "/tmp", .setup = SETUP("modules", command, "1", "m"),
                 NEVER);
         free(command);
