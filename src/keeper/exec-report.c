@@ -69,6 +69,7 @@ static size_t character_length(const char *s) {
 }
 
 static const char dots[] = "…";
+#define DOTS_SIZE (sizeof(dots) - 1)
 
 /* Valid and printable UTF-8 of at most room bytes and the dots; the middle is what goes. */
 static size_t text_shorten(const char *s, size_t size, char *buffer, size_t room) {
@@ -78,8 +79,8 @@ static size_t text_shorten(const char *s, size_t size, char *buffer, size_t room
                 size_t k = character_length(s + i);
 
                 if (size > room && !skipped && i + (k > 0 ? k : 1) > room / 2) {
-                        memcpy(buffer + n, dots, strlen(dots));
-                        n += strlen(dots);
+                        memcpy(buffer + n, dots, DOTS_SIZE);
+                        n += DOTS_SIZE;
                         skipped = size - (room - room / 2);
                         for (i = skipped; i < size && ((unsigned char) s[i] & 0xc0) == 0x80;)
                                 i++;
@@ -101,7 +102,7 @@ const char *text_quote(const char *s, char buffer[static QUOTED_MAX]) {
 
         /* The end of a path tells more than its beginning. */
         buffer[n++] = '"';
-        n += text_shorten(s, strlen(s), buffer + n, QUOTED_MAX - strlen(dots) - 3); /* two quotes and NUL */
+        n += text_shorten(s, strlen(s), buffer + n, QUOTED_MAX - DOTS_SIZE - 3); /* two quotes and NUL */
         buffer[n++] = '"';
         buffer[n] = '\0';
         return buffer;
@@ -138,7 +139,7 @@ const char *text_words(char *s, size_t size, char buffer[static WORDS_MAX]) {
         s[n] = '\0';
 
         /* What went wrong stands at one of the ends: EUPS and a modulefile end with it, Lmod begins with it. */
-        n = text_shorten(s, n, buffer, WORDS_MAX - strlen(dots) - 1);
+        n = text_shorten(s, n, buffer, WORDS_MAX - DOTS_SIZE - 1);
         buffer[n] = '\0';
         return buffer;
 }
