@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -72,6 +73,18 @@ int fd_close_all_except(const int *keep, size_t n_keep) {
 
                 from = next + 1;
         }
+}
+
+int fd_count_open(void) {
+        int n = 0;
+        DIR *dir = opendir("/proc/self/fd");
+
+        if (!dir)
+                return -errno;
+        for (struct dirent *d; (d = readdir(dir));)
+                n += d->d_name[0] != '.';
+        (void) closedir(dir);
+        return n - 1; /* the directory itself */
 }
 
 int file_read(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_size) {

@@ -27,6 +27,9 @@ int fd_cloexec(int fd, bool cloexec);
 /* Closes everything from 3 on but the given ones (any order, duplicates and negatives allowed). */
 int fd_close_all_except(const int *keep, size_t n_keep);
 
+/* How many are open; takes a look at each. */
+int fd_count_open(void);
+
 /* Reads a small file whole and NUL-terminates it; -EFBIG beyond max bytes. The caller frees.
  * *ret_size may be NULL. */
 int file_read(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_size);

@@ -7,7 +7,9 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 
+#include "base/fd-util.h"
 #include "base/feature.h"
 #include "base/pidref.h"
 #include "node/agent.h"
@@ -36,10 +38,33 @@ static Role *find_child(Agent *agent, uint64_t child) {
         return g_hash_table_lookup(agent->children, &key);
 }
 
+/* A start that runs out of descriptors half-way would lose those that the keeper sends with its answer, and the connection with
+ * them, which every other role needs: so there must be room before it begins. */
+#define FDS_PER_START 8U
+#define FDS_PER_ROLE 4U
+
+static int check_fds(const Node *node) {
+        const uint64_t starts = (uint64_t) FDS_PER_START * node->n_starts;
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return -errno;
+        /* Counting them takes its time with a thousand roles: only when it may be close. */
+        if (starts + (uint64_t) FDS_PER_ROLE * node->n_not_ended < limit.rlim_cur / 2)
+                return 0;
+        int n = fd_count_open();
+        if (n < 0)
+                return n;
+        return (uint64_t) n + starts > limit.rlim_cur ? -EMFILE : 0;
+}
+
 int agent_child_fork(void *world, Role *role) {
         Agent *agent = world;
 
-        int r = keeper_link_fork(agent->keeper, role->child, role->name,
+        int r = check_fds(agent->node);
+        if (r < 0)
+                return r;
+        r = keeper_link_fork(agent->keeper, role->child, role->name,
                 role->spec->stdin_kind == ROLE_STDIN_PIPE ? KEEPER_FORK_STDIN_PIPE : 0);
         if (r >= 0)
                 (void) g_hash_table_insert(agent->children, child_key(role->child), role);

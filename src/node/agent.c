@@ -153,6 +153,10 @@ static void world_role_freed(void *world, Role *role) {
         g_autofree RoleLinks *links = g_steal_pointer(&role->links);
         gint64 child = (gint64) role->child;
 
+        /* Also of one that never came as far as to have links. */
+        (void) g_hash_table_remove(agent->dirty, role);
+        if (g_hash_table_lookup(agent->children, &child) == role)
+                (void) g_hash_table_remove(agent->children, &child);
         if (!links)
                 return;
         role->links = links;
@@ -160,9 +164,6 @@ static void world_role_freed(void *world, Role *role) {
         role->links = NULL;
         sd_event_source_disable_unref(links->gate);
         sd_event_source_disable_unref(links->pidfd);
-        (void) g_hash_table_remove(agent->dirty, role);
-        if (g_hash_table_lookup(agent->children, &child) == role)
-                (void) g_hash_table_remove(agent->children, &child);
 }
 
 static bool world_keeper_connected(void *world) {

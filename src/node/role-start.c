@@ -55,13 +55,22 @@ void role_start(Role *role) {
         role->child = role->node->next_child++;
         role_set_timer(role, role->node->settings->setup_timeout_usec, on_setup_timeout);
 
+        g_auto(Fault) fault = {};
         int r = WORLD(role)->role_save(DATA(role), role);
-        if (r >= 0)
+        if (r < 0)
+                (void) fault_set(&fault, NODE_ERROR_IO_ERROR,
+                        "Role \"%s\" cannot be started: cannot save it: %s", role->name, g_strerror(-r));
+        else {
                 r = WORLD(role)->child_fork(DATA(role), role);
+                if (r == -EMFILE)
+                        (void) fault_set(&fault, NODE_ERROR_LIMIT_REACHED,
+                                "Role \"%s\" cannot be started: the service has too many files open",
+                                role->name);
+                else if (r < 0)
+                        (void) fault_set(&fault, NODE_ERROR_KEEPER_UNAVAILABLE,
+                                "Role \"%s\" cannot be started: %s", role->name, g_strerror(-r));
+        }
         if (r < 0) {
-                g_auto(Fault) fault = {};
-                (void) fault_set(&fault, NODE_ERROR_KEEPER_UNAVAILABLE, "Role \"%s\" cannot be started: %s",
-                        role->name, g_strerror(-r));
                 role->child = 0;
                 role_fail(role, &fault);
         }

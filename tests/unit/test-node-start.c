@@ -499,7 +499,7 @@ static void test_requests_fail(void **state) {
                 const char *text;
         } cases[] = {
                 { &w->save_result, 0, NODE_ERROR_IO_ERROR, "cannot save it: No space left" },
-                { &w->save_result, 1, NODE_ERROR_KEEPER_UNAVAILABLE, "cannot be started: No space left" },
+                { &w->save_result, 1, NODE_ERROR_IO_ERROR, "cannot save it: No space left" },
                 { &w->save_result, 2, NODE_ERROR_SETUP_FAILED,
                         "cannot send its launch request: No space left" },
                 { &w->fork_result, 0, NODE_ERROR_KEEPER_UNAVAILABLE, "cannot be started" },
@@ -507,24 +507,31 @@ static void test_requests_fail(void **state) {
                 { &w->launch_result, 0, NODE_ERROR_SETUP_FAILED, "cannot send its launch request" },
         };
 
-        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        for (size_t i = 0; i < 2 * ELEMENTSOF(cases); i++) {
+                const bool again = i % 2 == 1; /* the name of an ended role */
                 g_auto(Told) told = {};
 
-                *cases[i].result = -ENOSPC;
-                w->saves_left = cases[i].saves_left;
+                Role *before = again ? world_run_and_exit(w, "cam", NULL) : NULL;
+                *cases[i / 2].result = -ENOSPC;
+                w->saves_left = cases[i / 2].saves_left;
                 Role *role = world_start(w, "cam", NULL, &told);
-                if (role) {
+                if (role && role != before) {
                         world_forked(w, role);
                         if (role->scope_pending)
                                 world_scope_made(w, role);
                         dies(w, role, EXIT_CODE_KILLED, SIGKILL, false);
                         role = world_find(w, "cam");
-                        if (role)
+                        if (role && role != before)
                                 world_scope_removed(w, role);
                 }
-                *cases[i].result = 0;
+                *cases[i / 2].result = 0;
                 w->saves_left = 0;
-                assert_told_fault(&told, cases[i].error, cases[i].text);
+                assert_told_fault(&told, cases[i / 2].error, cases[i / 2].text);
+                if (again) {
+                        assert_ptr_equal(world_find(w, "cam"), before);
+                        assert_int_equal(g_queue_get_length(w->node->ended), 1);
+                        node_purge_role(w->node, before, NULL);
+                }
                 assert_nothing_left(w, "cam");
         }
 }
