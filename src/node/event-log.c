@@ -74,6 +74,7 @@ static size_t scan(const uint8_t *data, size_t size, uint64_t *last, uint64_t af
         void *userdata, int *result) {
         size_t offset = 0;
 
+        g_assert(data);
         *result = 0;
         while (offset + sizeof(RecordHeader) <= size) {
                 RecordHeader h;
