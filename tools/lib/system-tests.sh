@@ -5,17 +5,19 @@
 # it runs: "sandbox: unified" (the default), "sandbox: hybrid" (where limits have an effect) or "sandbox: any".
 
 SYSTEM_CASE_SECONDS=${SYSTEM_CASE_SECONDS:-300}
-# The providers of products. Lmod conflicts with Environment Modules, so it is unpacked beside it, over what it depends on.
+# What the cases need inside, besides a systemd. Lmod conflicts with Environment Modules, so it is unpacked beside it, over what it
+# depends on.
 SYSTEM_PACKAGES="environment-modules lua5.3 lua-posix lua-filesystem lua-json lua-term beside:lmod"
+SYSTEM_PACKAGES+=" python3-gi openssh-server openssh-client strace"
 
 # Names of the cases for a mode, one a line.
 system_cases() {
         local mode=$1 file where
-        for file in "$SOURCE"/tests/system/cases/*.c; do
+        for file in "$SOURCE"/tests/system/cases/*.c "$SOURCE"/tests/system/cases/*.py; do
                 [ -e "$file" ] || continue
                 where=$(head -n 12 "$file" | sed -n 's|.*sandbox: *\([a-z]*\).*|\1|p' | head -n 1)
                 case ${where:-unified} in
-                any|"$mode")    basename "$file" .c ;;
+                any|"$mode")    basename "${file%.*}" ;;
                 unified|hybrid) ;;
                 *)              die "$file: 'sandbox: $where' is none of unified, hybrid, any" ;;
                 esac

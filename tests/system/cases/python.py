@@ -1,0 +1,561 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# sandbox: unified
+"""The Python class: the names, defaults and manners of the original, method by method, with the real service."""
+
+import fcntl
+import inspect
+import json
+import logging
+import os
+import pwd
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import unittest
+
+from systemcase import CALL, EXAMPLES, PATIENCE, Case, main, run, wait_until
+
+import architectnode
+from architectnode import ArchitectNode
+
+# What the service has not got yet. Each of these tests then asserts just that, and so says when to take it out here.
+NOT_YET = {"ports", "products", "xterm"}
+
+
+def needs(feature):
+    def decorate(test):
+        def instead(self):
+            probes = {
+                "ports": lambda: self.node.bind_tcp(),
+                "products": lambda: self.node.start(self.role("a"), ["true"], product="x"),
+                "xterm": lambda: self.node.start(self.role("a"), ["true"], env_vars={"DISPLAY": ":0"}, xterm=True),
+            }
+            with self.assertRaises(architectnode.ArchitectNodeError) as caught:
+                probes[feature]()
+            self.assertRegex(str(caught.exception), "Unknown method BindTCP|option \"(product|xterm)\"")
+
+        return instead if feature in NOT_YET else test
+
+    return decorate
+
+
+def get_property(name):
+    return json.loads(run("busctl", "--json=short", "get-property", *CALL[2:], name).stdout)["data"]
+
+
+def pid_of(role):
+    return next(item[2] for item in json.loads(run("busctl", "--json=short", *CALL[1:], "ListRoles").stdout)["data"][0]
+                if item[0] == role)
+
+
+class NodeCase(Case):
+    def setUp(self):
+        super().setUp()
+        self.node = ArchitectNode()
+        self.addCleanup(self.node.close)
+
+    def wait_for(self, role, state):
+        wait_until(lambda: self.node.poll([role]) == {role: state}, f"{role}: {state}")
+
+    def start_shell(self, suffix, script, *args, **kwargs):
+        role = self.role(suffix)
+        self.node.start(role, ["sh", "-c", script, *args], **kwargs)
+        return role
+
+
+class Names(unittest.TestCase):
+    """What needs no service."""
+
+    def test_signatures(self):
+        signatures = {
+            "start": "(role, command_as_list, product=None, version=None, setup_args=None, env_vars=None, xterm=False, "
+                     "xterm_args=[], eups_list=None)",
+            "send_input": "(command, event=None)", "poll": "(role_list=None)", "stop": "(role, event=None)", "kill": "(role)",
+            "purge": "(role=None)", "get_env": "(var)", "set_env": "(var, value)", "get_pgrp": "()",
+            "bind_tcp": "(num_ports=1, as_string=True)", "bind_udp": "(num_ports=1, as_string=True)",
+            "release_tcp": "(ports)", "release_udp": "(ports)", "set_log_level": "(level)", "log_to_sve": "()",
+            "beat": "()", "shutdown": "(reason=None)", "handle_pipes": "()", "pyro_run_loop": "()",
+        }
+        for name, signature in signatures.items():
+            method = inspect.signature(getattr(ArchitectNode, name))
+            ours = method.replace(parameters=list(method.parameters.values())[1:])
+            self.assertEqual(str(ours), signature, name)
+            self.assertTrue(getattr(ArchitectNode, name).__doc__, name)
+        self.assertEqual(list(inspect.signature(ArchitectNode).parameters)[:5],
+                         ["instance_name", "pyro_name", "logger", "monitor_timeout", "max_threadpool_size"])
+
+    def test_levels(self):
+        for level, ours in ((0, "debug"), (10, "debug"), (11, "info"), (20, "info"), (25, "notice"), (26, "warning"),
+                            (30, "warning"), (40, "err"), (50, "crit"), (60, "alert"), ("DEBUG", "debug"), ("info", "info"),
+                            ("Warning", "warning"), ("WARN", "warning"), ("ERROR", "err"), ("CRITICAL", "crit"),
+                            ("FATAL", "crit"), ("NOTSET", "debug"), ("40", "err"), ("notice", "notice"), ("emerg", "emerg")):
+            self.assertEqual(architectnode._log_level(level), ours, level)
+        for level in ("loud", "", -1):
+            self.assertRaises(ValueError, architectnode._log_level, level)
+        for level in (None, True, 1.5):
+            self.assertRaises(TypeError, architectnode._log_level, level)
+
+    def test_arguments(self):
+        self.assertEqual(architectnode._ports("7001 7002,7003"), [7001, 7002, 7003])
+        self.assertEqual(architectnode._ports(7001), [7001])
+        self.assertEqual(architectnode._ports(["7001", 7002]), [7001, 7002])
+        self.assertRaises(ValueError, architectnode._ports, "seven")
+        self.assertEqual(architectnode._products([("a", "1"), "b", "c 2", ("d", None), ["e"]]),
+                         [("a", "1"), ("b", ""), ("c", "2"), ("d", ""), ("e", "")])
+        self.assertEqual(architectnode._products("a 1"), [("a", "1")])
+        for wrong in ([""], [("a", "1", "2")], ["a b c"], [()]):
+            self.assertRaises(ValueError, architectnode._products, wrong)
+        self.assertEqual(architectnode._variables({"A": 1, "B": "x", "C": 1.5}), {"A": "1", "B": "x", "C": "1.5"})
+        for wrong in (None, True, ["x"], b"x"):
+            self.assertRaises(TypeError, architectnode._variables, {"A": wrong})
+
+    def test_instances(self):
+        for wrong in ("a-b", "1a", "a.b", "a" * 33, "ä"):
+            self.assertRaises(ValueError, ArchitectNode, wrong)
+        with self.assertRaises(architectnode.ServiceUnknown) as caught:
+            ArchitectNode("nobody_there")
+        self.assertIn("org.architect.Node.nobody_there", str(caught.exception))
+        self.assertRaises(ValueError, ArchitectNode, host="a", address="unix:path=/x")
+
+
+class Start(NodeCase):
+    def test_words_and_variables(self):
+        output = os.path.join(self.directory, "output")
+        role = self.start_shell("a", 'printf "<%s>" "$@" "$A" "$B" >"$0"', output, "a  b", "", "$x'\"*", env_vars={"A": "1 2", "B": 7})
+        self.wait_for(role, "exit 0")
+        with open(output) as file:
+            self.assertEqual(file.read(), "<a  b><><$x'\"*><1 2><7>")
+
+    def test_errors(self):
+        for wrong in ("sleep 1", b"sleep", ["sleep", 1]):
+            self.assertRaises(TypeError, self.node.start, self.role("a"), wrong)
+        with self.assertRaises(architectnode.ExecFailed) as caught:
+            self.node.start(self.role("a"), ["/there/is/nothing"])
+        self.assertEqual(caught.exception.dbus_name, "org.architect.Node.Error.ExecFailed")
+        self.assertRegex(str(caught.exception), '^Role ".*" failed to start .*"/there/is/nothing": No such file')
+        self.assertIsInstance(caught.exception, RuntimeError)
+        self.assertRaises(architectnode.InvalidRoleName, self.node.start, "-x", ["true"])
+        self.assertRaises(ValueError, self.node.start, "-x", ["true"])
+        self.assertNotIn(self.role("a"), self.node.poll())
+        self.node.start(self.role("a"), ["sleep", "infinity"])
+        self.assertRaises(architectnode.RoleExists, self.node.start, self.role("a"), ["true"])
+
+    def test_every_error_has_a_class(self):
+        """Those that the interface's document names."""
+        for name in ("NoSuchRole RoleExists RoleNotRunning RoleRunning InvalidRoleName StartCancelled StopTimedOut NoInput "
+                     "InputFull NoTerminal NoSuchVariable NoSuchPort PortsUnavailable SetupFailed ExecFailed ScopeFailed "
+                     "KeeperUnavailable ShuttingDown LimitReached").split():
+            self.assertEqual(getattr(architectnode, name).dbus_name, "org.architect.Node.Error." + name)
+            self.assertIn(name, architectnode.__all__)
+
+    def test_options(self):
+        with ArchitectNode(start_options={"user": "alice", "env": {"A": "1", "B": "2"}}) as node:
+            node.start(self.role("a"), ["sleep", "infinity"], env_vars={"B": "3"})
+        pid = pid_of(self.role("a"))
+        self.assertEqual(os.stat(f"/proc/{pid}").st_uid, pwd.getpwnam("alice").pw_uid)
+        with open(f"/proc/{pid}/environ") as file:
+            variables = file.read().split("\0")
+        self.assertIn("A=1", variables)
+        self.assertIn("B=3", variables)
+        with self.assertRaisesRegex(ValueError, "'users' is not an option"):
+            ArchitectNode(start_options={"users": "alice"})
+
+    @needs("products")
+    def test_products(self):
+        """That its set-up is done is the node's tests' to show; here, that each argument arrives as what it is."""
+        with self.assertRaises(architectnode.ArchitectNodeError) as caught:
+            self.node.start(self.role("a"), ["true"], "no_such_product", "1.0", "-k -v", None, False, [], [("other", "2")])
+        self.assertNotIsInstance(caught.exception, architectnode.InvalidArgs)
+        self.assertIn("no_such_product", str(caught.exception))
+
+    @needs("xterm")
+    def test_xterm(self):
+        """There is no X server here: what xterm says about that shows that it was asked for the right thing."""
+        with self.assertRaises(architectnode.InvalidArgs):
+            self.node.start(self.role("a"), ["sleep", "infinity"], xterm=True)
+
+
+class Input(NodeCase):
+    def test_split_once(self):
+        output = os.path.join(self.directory, "output")
+        role = self.start_shell("a", 'exec cat >"$0"', output)
+        event = threading.Event()
+        self.node.send_input(role + " one  two  three ", event)
+        self.assertTrue(event.is_set())
+        self.node.send_input(f"{role}\tx")
+        self.node.send_input(role)
+        self.node.send_input(role + " grüße", event=7)
+        expected = "one  two  three \nx\n\ngrüße\n"
+
+        def read():
+            with open(output) as file:
+                return file.read()
+
+        wait_until(lambda: len(read()) >= len(expected), "all of it is there")
+        self.assertEqual(read(), expected)
+
+    def test_errors(self):
+        event = threading.Event()
+        self.assertRaises(ValueError, self.node.send_input, "", event)
+        self.assertRaises(ValueError, self.node.send_input, "  ", event)
+        self.assertRaises(architectnode.NoSuchRole, self.node.send_input, self.role("none") + " x", event)
+        role = self.start_shell("a", "exit 0")
+        self.wait_for(role, "exit 0")
+        self.assertRaises(architectnode.RoleNotRunning, self.node.send_input, role + " x", event)
+        self.assertFalse(event.is_set())
+
+
+class Poll(NodeCase):
+    def test_poll(self):
+        runs, ended, killed = self.start_shell("a", "sleep infinity"), self.start_shell("b", "exit 7"), self.start_shell("c", "kill -9 $$")
+        self.wait_for(ended, "exit 7")
+        self.wait_for(killed, "exit -9")
+        everything = {runs: "running", ended: "exit 7", killed: "exit -9"}
+        self.assertEqual({role: state for role, state in self.node.poll().items() if role in everything}, everything)
+        self.assertEqual(self.node.poll([ended, runs]), {runs: "running", ended: "exit 7"})
+        self.assertEqual(self.node.poll(role_list=(killed,)), {killed: "exit -9"})
+        self.assertEqual(self.node.poll(ended), {ended: "exit 7"})
+        self.assertEqual(self.node.poll([]), {})
+        with self.assertRaises(KeyError) as caught:
+            self.node.poll([runs, self.role("none")])
+        self.assertIsInstance(caught.exception, architectnode.NoSuchRole)
+        self.assertEqual(str(caught.exception), f'There is no role "{self.role("none")}"')
+
+
+# The main process hears SIGTERM and says so, and much later that it lives still. Its child says which signal it got first.
+FAMILY = """
+import os, signal, sys, time
+said = open(sys.argv[1], "w", buffering=1)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGRTMIN})
+child = os.fork()
+if child == 0:
+    print("child", int(signal.sigwait({signal.SIGTERM, signal.SIGRTMIN})), file=said)
+    os._exit(0)
+print("main ready", file=said)
+print("main", int(signal.sigwait({signal.SIGTERM})), file=said)
+time.sleep(0.5)
+print("main alive", file=said)
+os.kill(child, signal.SIGRTMIN)
+os.waitpid(child, 0)
+signal.pause()
+"""
+
+
+class Stop(NodeCase):
+    def start_family(self, suffix, **options):
+        fifo = self.fifo()
+        with ArchitectNode(start_options=options) as node:
+            node.start(self.role(suffix), ["/usr/bin/python3", "-c", FAMILY, fifo.path])
+        self.assertEqual(fifo.line(), "main ready")
+        return self.role(suffix), fifo
+
+    def test_neither_escalates_nor_waits(self):
+        role, fifo = self.start_family("a", **{"stop-timeout-usec": 50000, "stop-signal": int(signal.SIGKILL)})
+        event = threading.Event()
+        self.node.stop(role, event)
+        self.assertTrue(event.is_set())
+        self.assertEqual(self.node.poll([role]), {role: "running"})
+        self.assertEqual(fifo.line(), f"main {int(signal.SIGTERM)}")
+        # Ten times the timeout of Stop later. Its child was not asked.
+        self.assertEqual(fifo.line(), "main alive")
+        self.assertEqual(fifo.line(), f"child {int(signal.SIGRTMIN)}")
+        self.assertEqual(self.node.poll([role]), {role: "running"})
+
+    def test_ended_and_unknown(self):
+        role = self.start_shell("a", "sleep infinity")
+        self.node.stop(role)
+        self.wait_for(role, "exit -15")
+        event = threading.Event()
+        self.node.stop(role, event=event)
+        self.assertTrue(event.is_set())
+        event.clear()
+        self.assertRaises(architectnode.NoSuchRole, self.node.stop, self.role("none"), event)
+        self.assertFalse(event.is_set())
+
+    def test_while_it_starts(self):
+        """It would run on: that is to be heard of. And a start that takes its time holds up no other thread's call."""
+        program = os.path.join(self.directory, "sleep")
+        shutil.copy("/usr/bin/sleep", program)
+        # execve(2) waits for a lease on the file.
+        held = os.open(program, os.O_RDONLY | os.O_CLOEXEC)
+        self.addCleanup(os.close, held)
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
+        fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        role = self.role("a")
+        starting = threading.Thread(target=self.node.start, args=(role, [program, "infinity"]))
+        starting.start()
+        try:
+            wait_until(lambda: role in self.node.poll(), "it is being started")
+            self.assertRaises(architectnode.RoleNotRunning, self.node.stop, role)
+            self.assertTrue(starting.is_alive())
+        finally:
+            fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+            starting.join()
+        self.assertEqual(self.node.poll([role]), {role: "running"})
+        self.node.stop(role)
+        self.wait_for(role, "exit -15")
+
+    def test_kill(self):
+        role, fifo = self.start_family("a")
+        with open(f"/proc/{pid_of(role)}/cgroup") as file:
+            cgroup = next(line.rstrip().split(":", 2)[2] for line in file if line.startswith("0::"))
+        root = "/sys/fs/cgroup/unified" if not os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "/sys/fs/cgroup"
+        with open(f"{root}{cgroup}/cgroup.procs") as file:
+            pids = file.read().split()
+        self.assertEqual(len(pids), 2)
+        self.node.kill(role)
+        self.assertEqual(self.node.poll([role]), {role: "exit -9"})
+        for pid in pids:
+            self.assertFalse(os.path.exists(f"/proc/{pid}/exe") and os.readlink(f"/proc/{pid}/exe"))
+        self.node.kill(role)
+        self.assertRaises(architectnode.NoSuchRole, self.node.kill, self.role("none"))
+
+    def test_purge(self):
+        runs, one, two = self.start_shell("a", "sleep infinity"), self.start_shell("b", "exit 0"), self.start_shell("c", "exit 1")
+        self.wait_for(one, "exit 0")
+        self.wait_for(two, "exit 1")
+        self.assertEqual(self.node.purge(runs), [])
+        self.assertEqual(self.node.poll([runs]), {runs: "running"})
+        self.assertEqual(self.node.purge(one), [one])
+        self.assertRaises(KeyError, self.node.purge, one)
+        self.assertEqual(self.node.purge([runs, two]), [two])
+        three = self.start_shell("d", "exit 0")
+        self.wait_for(three, "exit 0")
+        self.assertIn(three, self.node.purge())
+        self.assertEqual([role for role in self.node.poll() if role.startswith(self.role(""))], [runs])
+
+
+class Node(NodeCase):
+    """The node as a whole. What a test changes goes with the service's end."""
+
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(run, "systemctl", "stop", "architect-node.service")
+
+    def test_environment(self):
+        self.assertIsNone(self.node.get_env("ARCHITECT_TEST"))
+        self.node.set_env("ARCHITECT_TEST", "a = b")
+        self.assertEqual(self.node.get_env("ARCHITECT_TEST"), "a = b")
+        output = os.path.join(self.directory, "output")
+        role = self.start_shell("a", 'echo "$ARCHITECT_TEST" >"$0"', output)
+        self.wait_for(role, "exit 0")
+        with open(output) as file:
+            self.assertEqual(file.read(), "a = b\n")
+        self.node.set_env("ARCHITECT_TEST", 5)
+        self.assertEqual(self.node.get_env("ARCHITECT_TEST"), "5")
+        self.assertRaises(TypeError, self.node.set_env, "ARCHITECT_TEST", None)
+        self.assertRaises(ValueError, self.node.set_env, "1x", "y")
+
+    def test_process_group(self):
+        pid = int(run("systemctl", "show", "-P", "MainPID", "architect-node.service").stdout)
+        self.assertEqual(self.node.get_pgrp(), os.getpgid(pid))
+
+    def test_pipes(self):
+        self.assertIsNone(self.node.handle_pipes())
+
+    def test_log_level(self):
+        for level, ours in (("DEBUG", "debug"), (logging.ERROR, "err"), ("info", "info")):
+            self.node.set_log_level(level)
+            self.assertEqual(run("systemctl", "service-log-level", "architect-node").stdout.strip(), ours)
+        self.assertRaises(ValueError, self.node.set_log_level, "loud")
+
+    def test_log_to_sve(self):
+        records = queue.Queue()
+        logger = logging.getLogger("observatory")
+        logger.setLevel(logging.DEBUG)
+        logger.propagate = False
+        handler = logging.Handler()
+        handler.handle = records.put
+        logger.addHandler(handler)
+        with ArchitectNode(logger=logger) as node:
+            before = self.start_shell("a", "exit 0")
+            self.wait_for(before, "exit 0")
+            node.log_to_sve()
+            node.set_log_level(logging.DEBUG)
+            role = self.start_shell("b", "exit 3")
+            seen = []
+            while not any("exited 3" in record.getMessage() for record in seen):
+                seen.append(records.get(timeout=PATIENCE))
+            for record in seen:
+                self.assertEqual(record.name, "observatory")
+                self.assertNotIn(before, record.getMessage())
+            record = seen[-1]
+            self.assertIn(role, record.getMessage())
+            self.assertEqual(record.levelno, logging.INFO)
+            self.assertEqual(record.architect_fields.get("PRIORITY", "6"), "6")
+            self.assertIn(logging.DEBUG, [record.levelno for record in seen])
+            journal = run("journalctl", "-q", "-o", "json", "-t", "architect-node", "-n", "200").stdout
+            times = [int(entry["__REALTIME_TIMESTAMP"]) / 1e6 for entry in map(json.loads, journal.splitlines())
+                     if entry["MESSAGE"] == record.getMessage()]
+            self.assertTrue(any(abs(time - record.created) < 1 for time in times), (times, record.created))
+            # A logger that is not interested hears nothing.
+            logger.setLevel(logging.WARNING)
+            other = self.start_shell("c", "exit 4")
+            wait_until(lambda: node.poll([other]) == {other: "exit 4"}, "it ends")
+            node._get_link().settle()
+            while not records.empty():
+                self.assertNotIn("exited 4", records.get().getMessage())
+
+    def test_monitor(self):
+        self.assertEqual(get_property("MonitorDeadlineUSec"), 0)
+        before = get_property("MonitorTimeoutUSec")
+        self.node.beat()
+        self.assertGreater(get_property("MonitorDeadlineUSec"), 0)
+        self.assertEqual(get_property("MonitorTimeoutUSec"), before)
+        ArchitectNode(monitor_timeout=0.25e3).close()
+        self.assertEqual(get_property("MonitorTimeoutUSec"), 250000000)
+        ArchitectNode("main", None, None, 0).close()
+        self.assertEqual(get_property("MonitorTimeoutUSec"), 0)
+        self.assertEqual(get_property("MonitorDeadlineUSec"), 0)
+
+    def test_what_is_not_applied_is_said(self):
+        with self.assertLogs("architectnode", logging.INFO) as logs:
+            ArchitectNode("main", "ARCHITECT.NODE", max_threadpool_size=20).close()
+        self.assertIn("pyro_name 'ARCHITECT.NODE' has no meaning here", logs.output[0])
+        self.assertIn("max_threadpool_size=20 is not applied: it is MaxConcurrentStarts=", logs.output[1])
+
+    @needs("ports")
+    def test_ports(self):
+        one = self.node.bind_tcp()
+        self.assertRegex(one, r"^\d+$")
+        three = self.node.bind_udp(3, as_string=False)
+        self.assertEqual([type(port) for port in three], [int, int, int])
+        both = self.node.bind_tcp(num_ports=2, as_string=True)
+        self.assertEqual(len(architectnode._ports(both)), 2)
+        reserved = json.loads(run("busctl", "--json=short", *CALL[1:], "ListPorts").stdout)["data"][0]
+        self.assertEqual(sorted((item[0], item[1]) for item in reserved),
+                         sorted([("tcp", int(one))] + [("tcp", port) for port in architectnode._ports(both)] +
+                                [("udp", port) for port in three]))
+        self.node.release_tcp(one)
+        self.node.release_tcp(both)
+        self.node.release_udp(three[:2])
+        self.node.release_udp(three[2])
+        self.assertEqual(json.loads(run("busctl", "--json=short", *CALL[1:], "ListPorts").stdout)["data"][0], [])
+        self.assertRaises(architectnode.NoSuchPort, self.node.release_tcp, one)
+
+
+class Shutdown(NodeCase):
+    def setUp(self):
+        super().setUp()
+        self.loops = []
+
+    def loop(self):
+        """pyro_run_loop() in a thread; returned when it waits."""
+        node = ArchitectNode()
+        self.addCleanup(node.close)
+        waits = threading.Event()
+        real = node._get_link().wait_for_end
+
+        def wait_for_end(stopping):
+            waits.set()
+            real(stopping)
+
+        node._get_link().wait_for_end = wait_for_end
+        thread = threading.Thread(target=node.pyro_run_loop)
+        thread.start()
+        self.assertTrue(waits.wait(PATIENCE))
+        return thread
+
+    def test_shutdown(self):
+        role = self.start_shell("a", "sleep infinity")
+        loop = self.loop()
+        run("systemctl", "restart", "architect-node.service")
+        self.assertEqual(self.node.poll([role]), {role: "running"})
+        loop.join(0.2)
+        self.assertTrue(loop.is_alive())
+
+        pid = pid_of(role)
+        cursor = run("journalctl", "-q", "-n", "0", "--show-cursor").stdout.split(": ", 1)[1].strip()
+        self.node.shutdown("the night is over")
+        loop.join(PATIENCE)
+        self.assertFalse(loop.is_alive())
+        self.assertFalse(os.path.exists(f"/proc/{pid}/exe") and os.readlink(f"/proc/{pid}/exe"))
+        # Who asks now hears that it is over, and does not start it again.
+        self.node.pyro_run_loop()
+        self.assertNotEqual(run("systemctl", "is-active", "architect-node.service", check=False).stdout, "active\n")
+        self.assertIn("the night is over", run("journalctl", "-q", "-o", "cat", f"--after-cursor={cursor}").stdout)
+        # Any other call does, if the service is enabled.
+        with self.assertRaises(architectnode.ServiceUnknown):
+            self.node.poll()
+        run("systemctl", "enable", "architect-node.service")
+        self.addCleanup(run, "systemctl", "disable", "architect-node.service")
+        self.assertNotIn(role, self.node.poll())
+
+    def test_no_reason(self):
+        loop = self.loop()
+        self.node.shutdown()
+        loop.join(PATIENCE)
+        self.assertFalse(loop.is_alive())
+
+    def test_systemctl(self):
+        loop = self.loop()
+        run("systemctl", "stop", "architect-node.service")
+        loop.join(PATIENCE)
+        self.assertFalse(loop.is_alive())
+
+    def test_interrupt(self):
+        loop = subprocess.Popen(["/usr/bin/python3", "-B", "-c", "import architectnode as a; n = a.ArchitectNode(); "
+                                 "print('ready', flush=True); n.pyro_run_loop()"],
+                                env={**os.environ, "PYTHONPATH": EXAMPLES}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(loop.stdout.readline(), "ready\n")
+        loop.send_signal(signal.SIGINT)
+        _, said = loop.communicate(timeout=PATIENCE)
+        self.assertIn("KeyboardInterrupt", said)
+
+
+class Connections(NodeCase):
+    def test_user(self):
+        """An ordinary one may look."""
+        role = self.start_shell("a", "sleep infinity")
+        script = f"""if True:
+            import architectnode as a
+            node = a.ArchitectNode()
+            print(node.poll([{role!r}]))
+            try:
+                node.start({self.role("b")!r}, ["true"])
+            except a.AccessDenied as error:
+                print(error.dbus_name)
+        """
+        said = run("runuser", "-u", "alice", "--", "/usr/bin/python3", "-B", "-c", script, cwd="/",
+                   env={**os.environ, "PYTHONPATH": EXAMPLES}).stdout
+        self.assertEqual(said, f"{{'{role}': 'running'}}\norg.freedesktop.DBus.Error.AccessDenied\n")
+
+    def test_address(self):
+        with ArchitectNode(address="unix:path=/run/dbus/system_bus_socket") as node:
+            self.assertGreater(node.get_pgrp(), 0)
+        with self.assertRaises(architectnode.ConnectionLost) as caught:
+            ArchitectNode(address="unix:path=/there/is/nothing")
+        self.assertIn("unix:path=/there/is/nothing", str(caught.exception))
+
+    def test_close_and_again(self):
+        threads = threading.active_count()
+        role = self.start_shell("a", "sleep infinity")
+        for _ in range(3):
+            self.node.close()
+            self.assertEqual(threading.active_count(), threads - 1)
+            self.assertEqual(self.node.poll([role]), {role: "running"})
+
+    def test_many_threads(self):
+        roles = [self.role(str(i)) for i in range(20)]
+        threads = [threading.Thread(target=self.node.start, args=(role, ["sleep", "infinity"])) for role in roles]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(self.node.poll(roles), {role: "running" for role in roles})
+
+    def test_exits(self):
+        """A program ends when it is through, with what it started running on."""
+        role = self.role("a")
+        run("/usr/bin/python3", "-B", "-c", f"import architectnode; architectnode.ArchitectNode().start({role!r}, ['sleep', 'infinity'])",
+            env={**os.environ, "PYTHONPATH": EXAMPLES}, timeout=PATIENCE)
+        self.assertEqual(self.node.poll([role]), {role: "running"})
+
+
+if __name__ == "__main__":
+    print(sys.version)
+    main()
