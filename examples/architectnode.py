@@ -430,7 +430,10 @@ class ArchitectNode:
             if not name:
                 raise link.lost(error.message) from None
             message = error.message.removeprefix(f"GDBus.Error:{name}: ")
-            raise _errors.get(name, ArchitectNodeError)(message, name) from None
+            kind = _errors.get(name, ArchitectNodeError)
+            if kind is ServiceUnknown:
+                message = f"there is no {self.bus_name} on {self._where}: {message}"
+            raise kind(message, name) from None
         return reply[0] if len(reply) == 1 else reply or None
 
     def _property(self, name, start=True):

@@ -400,6 +400,15 @@ class Node(NodeCase):
             while not records.empty():
                 self.assertNotIn("exited 4", records.get().getMessage())
 
+    def test_log_record(self):
+        with self.assertLogs("architectnode") as logs:
+            self.node._log(1000000000123456, 4, "50% of it", {"PRIORITY": "4"})
+            self.node._log(1, 3, "more", {"ARCHITECT_DROPPED": "7"})
+        record = logs.records[0]
+        self.assertEqual((record.created, record.msecs, record.levelno), (1000000000.123456, 123, logging.WARNING))
+        self.assertEqual((record.getMessage(), record.architect_fields), ("50% of it", {"PRIORITY": "4"}))
+        self.assertEqual(logs.records[1].getMessage(), "more (7 messages before this one were not sent)")
+
     def test_monitor(self):
         self.assertEqual(get_property("MonitorDeadlineUSec"), 0)
         before = get_property("MonitorTimeoutUSec")
@@ -469,6 +478,8 @@ class Shutdown(NodeCase):
         self.assertTrue(loop.is_alive())
 
         pid = pid_of(role)
+        run("systemctl", "enable", "architect-node.service")
+        self.addCleanup(run, "systemctl", "disable", "architect-node.service")
         cursor = run("journalctl", "-q", "-n", "0", "--show-cursor").stdout.split(": ", 1)[1].strip()
         self.node.shutdown("the night is over")
         loop.join(PATIENCE)
@@ -479,10 +490,10 @@ class Shutdown(NodeCase):
         self.assertNotEqual(run("systemctl", "is-active", "architect-node.service", check=False).stdout, "active\n")
         self.assertIn("the night is over", run("journalctl", "-q", "-o", "cat", f"--after-cursor={cursor}").stdout)
         # Any other call does, if the service is enabled.
+        run("systemctl", "disable", "architect-node.service")
         with self.assertRaises(architectnode.ServiceUnknown):
             self.node.poll()
         run("systemctl", "enable", "architect-node.service")
-        self.addCleanup(run, "systemctl", "disable", "architect-node.service")
         self.assertNotIn(role, self.node.poll())
 
     def test_no_reason(self):
@@ -538,6 +549,11 @@ class Connections(NodeCase):
             self.node.close()
             self.assertEqual(threading.active_count(), threads - 1)
             self.assertEqual(self.node.poll([role]), {role: "running"})
+
+    def test_lost_and_again(self):
+        role = self.start_shell("a", "sleep infinity")
+        self.node._get_link().connection.close_sync(None)
+        self.assertEqual(self.node.poll([role]), {role: "running"})
 
     def test_many_threads(self):
         roles = [self.role(str(i)) for i in range(20)]
