@@ -16,8 +16,9 @@ import subprocess
 import sys
 import threading
 import unittest
+import unittest.mock
 
-from systemcase import CALL, EXAMPLES, PATIENCE, Case, main, run, wait_until
+from systemcase import CALL, EXAMPLES, PATIENCE, Case, eups, main, run, wait_until
 
 import architectnode
 from architectnode import ArchitectNode
@@ -166,17 +167,46 @@ class Start(NodeCase):
 
     @needs("products")
     def test_products(self):
-        """That its set-up is done is the node's tests' to show; here, that each argument arrives as what it is."""
-        with self.assertRaises(architectnode.ArchitectNodeError) as caught:
-            self.node.start(self.role("a"), ["true"], "no_such_product", "1.0", "-k -v", None, False, [], [("other", "2")])
-        self.assertNotIsInstance(caught.exception, architectnode.InvalidArgs)
-        self.assertIn("no_such_product", str(caught.exception))
+        eups(self, reduction=("2.0", "2.1"), plots=("1.0", "1.1"))
+        output = os.path.join(self.directory, "output")
+        command = ["sh", "-c", 'echo "$REDUCTION_VERSION $PLOTS_VERSION $A" >"$0"', output]
+        for suffix, arguments, expected in (
+                ("a", ("reduction", "2.0", "-k -v", {"A": "b"}, False, [], [("plots", "1.0")]), "2.0 1.0 b\n"),
+                ("b", ("reduction", None, ["-v"], None, False, [], ["plots"]), "2.1 1.1 \n"),
+                ("c", (None, None, "", {}, False, [], "plots 1.0"), " 1.0 \n")):
+            self.node.start(self.role(suffix), command, *arguments)
+            self.wait_for(self.role(suffix), "exit 0")
+            with open(output) as file:
+                self.assertEqual(file.read(), expected)
+        with self.assertRaisesRegex(architectnode.SetupFailed, "no such option: --two words"):
+            self.node.start(self.role("d"), command, product="reduction", setup_args="-v '--two words'")
 
     @needs("xterm")
     def test_xterm(self):
-        """There is no X server here: what xterm says about that shows that it was asked for the right thing."""
-        with self.assertRaises(architectnode.InvalidArgs):
-            self.node.start(self.role("a"), ["sleep", "infinity"], xterm=True)
+        """There is no display here: then a role runs on without its window."""
+        output = os.path.join(self.directory, "output")
+        command = ["sh", "-c", 'tty -s; echo "$? $DISPLAY" >"$0"; exec sleep infinity', output]
+
+        def tells(suffix, **arguments):
+            self.node.start(self.role(suffix), command, **arguments)
+            wait_until(lambda: os.path.exists(output) and os.path.getsize(output) > 0, "it has said how it is")
+            with open(output) as file:
+                text = file.read()
+            os.unlink(output)
+            return text
+
+        with unittest.mock.patch.dict(os.environ):
+            os.environ.pop("DISPLAY", None)
+            self.assertRaises(architectnode.InvalidArgs, self.node.start, self.role("a"), command, xterm=True)
+            os.environ["DISPLAY"] = ":77"
+            self.assertEqual(tells("a", xterm=True, xterm_args=["-geometry", "80x24"]), "0 :77\n")
+            self.assertEqual(tells("b", xterm=True, env_vars={"DISPLAY": ":78"}), "0 :78\n")
+            self.node.set_env("DISPLAY", ":79")
+            self.addCleanup(run, *CALL, "UnsetEnv", "s", "DISPLAY")
+            self.assertEqual(tells("c", xterm=True), "0 :79\n")
+            with self.assertRaises(architectnode.InvalidArgs):
+                self.node.start(self.role("d"), command, xterm=True, xterm_args=["-e", "true"])
+            self.assertEqual(tells("d", xterm_args=["-e", "true"]), "1 :79\n")
 
 
 class Input(NodeCase):
