@@ -11,14 +11,17 @@ A manager that was written for the original changes its import and says where th
     node.send_input("guider track M31")
     print(node.poll())                              # {'guider': 'running'}
 
-What fails raises an ArchitectNodeError (a RuntimeError) whose class and dbus_name say what it was. Methods may be called
-from any thread. After a lost connection the call at hand fails with ConnectionLost and the next call connects again;
-nothing is ever called twice by itself, and the roles do not notice.
+What fails raises an ArchitectNodeError (a RuntimeError) whose class and dbus_name say what it was.
+Methods may be called from any thread. After a lost connection the call at hand fails with
+ConnectionLost and the next call connects again; nothing is ever called twice by itself, and the
+roles do not notice.
 
-It needs Python 3.9 and PyGObject (Debian: python3-gi); for another machine an ssh client here, there an ssh server and
-systemd-stdio-bridge (part of systemd). What changes something there is root's, so that one logs in as root.
+It needs Python 3.9 and PyGObject (Debian: python3-gi); for another machine an ssh client here,
+there an ssh server and systemd-stdio-bridge (part of systemd). What changes something there is
+root's, so that one logs in as root.
 
-Every function of the original, what it is here, and the same with busctl: architectnode.md, beside this file's directory.
+Every function of the original, what it is here, and the same with busctl: architectnode.md,
+beside this file's directory.
 """
 
 import logging
@@ -36,7 +39,7 @@ import gi
 gi.require_version("Gio", "2.0")
 from gi.repository import Gio, GLib  # noqa: E402
 
-__all__ = ["ArchitectNode", "ArchitectNodeError"]       # and the errors below
+__all__ = ["ArchitectNode", "ArchitectNodeError"]  # and the errors below
 
 NAME = "org.architect.Node"
 PATH = "/org/architect/Node"
@@ -44,7 +47,7 @@ INTERFACE = "org.architect.Node"
 NO_TIMEOUT = 2**31 - 1
 
 # What follows the caller's own ssh options, which win: a network that died is to be noticed.
-SSH_OPTIONS = ("-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3")
+SSH_OPTIONS = ("-oConnectTimeout=15", "-oServerAliveInterval=10", "-oServerAliveCountMax=3")
 
 
 class ArchitectNodeError(RuntimeError):
@@ -67,7 +70,9 @@ _errors = {}
 
 def _error(name, *bases, prefix="org.architect.Node.Error."):
     """An exception for an error of the bus; BASES are what a script in Python would catch."""
-    error = type(name, (ArchitectNodeError, *bases), {"dbus_name": prefix + name, "__module__": __name__})
+    error = type(
+        name, (ArchitectNodeError, *bases), {"dbus_name": prefix + name, "__module__": __name__}
+    )
     _errors[error.dbus_name] = error
     __all__.append(name)
     return error
@@ -100,7 +105,7 @@ ServiceUnknown = _error("ServiceUnknown", prefix="org.freedesktop.DBus.Error.")
 # The node went away before it replied; whether it did what it was told, nobody knows.
 NoReply = _error("NoReply", prefix="org.freedesktop.DBus.Error.")
 _errors["org.freedesktop.DBus.Error.NameHasNoOwner"] = ServiceUnknown
-_errors["org.freedesktop.systemd1.NoSuchUnit"] = ServiceUnknown        # it is not enabled
+_errors["org.freedesktop.systemd1.NoSuchUnit"] = ServiceUnknown  # it is not enabled
 
 
 class ConnectionLost(ArchitectNodeError):
@@ -109,24 +114,38 @@ class ConnectionLost(ArchitectNodeError):
 
 __all__.append("ConnectionLost")
 
-# What Start knows; the type of each is its own. See org.architect.Node(5).
+# What Start knows, by its type. See org.architect.Node(5).
 OPTION_TYPES = {
-    "product": "s", "version": "s", "setup-args": "as", "eups-list": "a(ss)", "provider": "s", "env": "a{ss}",
-    "xterm": "b", "xterm-args": "as", "working-directory": "s", "user": "s", "group": "s", "stdin": "s", "output": "s",
-    "stop-signal": "i", "stop-to": "s", "stop-timeout-usec": "t", "tcp-ports": "aq", "udp-ports": "aq",
-    "release-ports": "aq", "on-monitor-loss": "s", "nice": "i", "limits": "a{st}", "remove": "b", "memory-max": "t",
-    "tasks-max": "t", "cpu-quota": "t",
+    option: kind
+    for kind, options in {
+        "s": "product version provider working-directory user group stdin output stop-to "
+        "on-monitor-loss",
+        "as": "setup-args xterm-args",
+        "a(ss)": "eups-list",
+        "a{ss}": "env",
+        "a{st}": "limits",
+        "aq": "tcp-ports udp-ports release-ports",
+        "b": "xterm remove",
+        "i": "stop-signal nice",
+        "t": "stop-timeout-usec memory-max tasks-max cpu-quota",
+    }.items()
+    for option in options.split()
 }
 
-# Python's levels are 10 apart; one in between shows what a level of the service shows that is not lower.
-_LEVEL_NUMBERS = ((logging.DEBUG, "debug"), (logging.INFO, "info"), (logging.INFO + 5, "notice"), (logging.WARNING, "warning"),
-                  (logging.ERROR, "err"), (logging.CRITICAL, "crit"))
-_LEVEL_NAMES = {
-    "NOTSET": "debug", "DEBUG": "debug", "INFO": "info", "WARN": "warning", "WARNING": "warning", "ERROR": "err",
-    "CRITICAL": "crit", "FATAL": "crit", "NOTICE": "notice", "ERR": "err", "CRIT": "crit", "ALERT": "alert", "EMERG": "emerg",
+# Python's levels are 10 apart; one in between shows what a level of the service shows that is
+# not lower.
+_LEVELS = ((10, "debug"), (20, "info"), (25, "notice"), (30, "warning"), (40, "err"), (50, "crit"))
+_LEVEL_NAMES = {name.upper(): name for _, name in _LEVELS} | {
+    "NOTSET": "debug",
+    "WARN": "warning",
+    "ERROR": "err",
+    "CRITICAL": "crit",
+    "FATAL": "crit",
+    "ALERT": "alert",
+    "EMERG": "emerg",
 }
-_PRIORITIES = (logging.CRITICAL, logging.CRITICAL, logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO, logging.INFO,
-               logging.DEBUG)
+# The other way, from syslog's numbers, 0 to 7.
+_PRIORITIES = (50, 50, 50, 40, 30, 20, 20, 10)
 
 
 def _log_level(level):
@@ -135,13 +154,15 @@ def _log_level(level):
         if level.strip().upper() in _LEVEL_NAMES:
             return _LEVEL_NAMES[level.strip().upper()]
         if not level.strip().isdigit():
-            raise ValueError(f"{level!r} is not a log level: DEBUG, INFO, WARNING, ERROR, CRITICAL or a number")
+            raise ValueError(
+                f"{level!r} is not a log level: DEBUG, INFO, WARNING, ERROR, CRITICAL or a number"
+            )
         level = int(level)
     if not isinstance(level, int) or isinstance(level, bool):
         raise TypeError(f"a log level is a name or a number, not {level!r}")
     if level < 0:
         raise ValueError(f"{level} is not a log level")
-    return next((name for number, name in _LEVEL_NUMBERS if level <= number), "alert")
+    return next((name for number, name in _LEVELS if level <= number), "alert")
 
 
 def _strings(what, value):
@@ -166,7 +187,7 @@ def _variables(value):
 
 
 def _products(value):
-    """[("idlutils", "v5_5"), "tools", "desiutil 1.9"] as pairs of product and version; no version: the current one."""
+    """[("idlutils", "v5_5"), "tools", "desiutil 1.9"] as pairs of product and version."""
     pairs = []
     for item in [value] if isinstance(value, str) else value:
         words = item.split() if isinstance(item, str) else [word or "" for word in item]
@@ -186,9 +207,64 @@ def _ports(value):
 
 
 def _done(event):
-    """The original's "event" arguments: a threading.Event and its like is set when the call is through."""
+    """The original's event arguments: what is like a threading.Event is set after the call."""
     if hasattr(event, "set"):
         event.set()
+
+
+_BUS = (
+    Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION
+)
+
+
+def _connect_address(address):
+    # Not Gio.bus_get(): that connection is everybody's, and the end of the bus ends the program.
+    return Gio.DBusConnection.new_for_address_sync(address, _BUS, None, None), None
+
+
+def _connect_ssh(command):
+    # As busctl --host does. GDBus knows no "unixexec:" addresses, but it takes any stream.
+    ssh = _Ssh(command)
+    try:
+        return Gio.DBusConnection.new_sync(ssh.stream, None, _BUS, None, None), ssh
+    except GLib.Error as error:
+        ssh.stream.close()
+        reason = ssh.reason(error.message)
+        ssh.close()
+        raise OSError(reason) from None
+
+
+class _Ssh:
+    """The process that is the way to another machine's bus."""
+
+    def __init__(self, command):
+        ours, theirs = socket.socketpair()
+        self._words = tempfile.TemporaryFile()
+        with theirs:
+            self._process = subprocess.Popen(
+                command, stdin=theirs, stdout=theirs, stderr=self._words
+            )
+        socket_of_ours = Gio.Socket.new_from_fd(ours.detach())
+        self.stream = socket_of_ours.connection_factory_create_connection()
+
+    def reason(self, otherwise):
+        """Why it ended: what it said last is better than that a stream has ended."""
+        try:
+            self._process.wait(5)
+            self._words.seek(0)
+            words = self._words.read().decode(errors="replace").strip().splitlines()
+        except (subprocess.TimeoutExpired, ValueError):
+            return otherwise  # it has not ended; or another thread has closed us
+        return words[-1].strip() if words else f"ssh ended with status {self._process.returncode}"
+
+    def close(self):
+        """After the stream was closed."""
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._words.close()
 
 
 class _Link:
@@ -196,18 +272,17 @@ class _Link:
 
     def __init__(self, name, where, connect, on_log):
         self._name = name
-        self.where = where
+        self._where = where
         self._connect = connect
         self._on_log = on_log
         self._context = GLib.MainContext.new()
         self._changed = threading.Condition()
-        self._closed = False
-        self._shutting_down = False
-        self._gone = False
-        self._stopped = False
-        self._process = self._words = self.connection = self._problem = None
+        self._closed = self._shutting_down = self._gone = self._stopped = False
+        self._ssh = self.connection = self._problem = None
         ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(ready,), name="architectnode", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(ready,), name="architectnode", daemon=True
+        )
         self._thread.start()
         ready.wait()
         if self._problem:
@@ -217,33 +292,32 @@ class _Link:
         # GDBus delivers where the connection was made and the signals were subscribed to.
         self._context.push_thread_default()
         try:
-            self._open()
-        except GLib.Error as error:
-            self._closed = True
-            self._problem = ConnectionLost(f"no connection to {self.where}: {self._reason(error.message)}")
-        except (OSError, ValueError) as error:
-            self._closed = True
-            self._problem = ConnectionLost(f"no connection to {self.where}: {error}")
+            self.connection, self._ssh = self._connect()
+            self._subscribe()
+        except (GLib.Error, OSError) as error:
+            message = error.message if isinstance(error, GLib.Error) else error
+            self._problem = ConnectionLost(f"no connection to {self._where}: {message}")
+        except Exception as error:
+            self._problem = error
         finally:
             ready.set()
         while not self._stopped and not self._problem:
             self._context.iteration(True)
         self._context.pop_thread_default()
 
-    def _open(self):
-        self.connection, self._process, self._words = self._connect()
+    def _subscribe(self):
+        bus = "org.freedesktop.DBus"
+        for sender, member, path, arg0, callback in (
+            (self._name, "LogMessage", PATH, None, self._on_log),
+            (self._name, "ShuttingDown", PATH, None, self._on_shutting_down),
+            (bus, "NameOwnerChanged", "/org/freedesktop/DBus", self._name, self._on_name_owner),
+        ):
+            interface = bus if sender == bus else INTERFACE
+            self.connection.signal_subscribe(
+                sender, interface, member, path, arg0, Gio.DBusSignalFlags.NONE,
+                lambda *args: args[-1](*args[5].unpack()), callback,
+            )  # fmt: skip
         self.connection.connect("closed", self._on_closed)
-        self._subscribe(self._name, INTERFACE, "LogMessage", PATH, None, self._on_log_message)
-        self._subscribe(self._name, INTERFACE, "ShuttingDown", PATH, None, self._on_shutting_down)
-        self._subscribe("org.freedesktop.DBus", "org.freedesktop.DBus", "NameOwnerChanged", "/org/freedesktop/DBus",
-                        self._name, self._on_name_owner)
-
-    def _subscribe(self, sender, interface, member, path, arg0, callback):
-        self.connection.signal_subscribe(sender, interface, member, path, arg0, Gio.DBusSignalFlags.NONE,
-                                         lambda *args: callback(*args[5].unpack()))
-
-    def _on_log_message(self, *args):
-        self._on_log(*args)
 
     def _on_shutting_down(self, _reason, _details):
         with self._changed:
@@ -262,26 +336,16 @@ class _Link:
             self._closed = True
             self._changed.notify_all()
 
-    def _reason(self, otherwise):
-        """Why there is no connection: what ssh said last is better than that the stream has ended."""
-        if self._process is None:
-            return otherwise
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            return otherwise
-        self._words.seek(0)
-        words = self._words.read().decode(errors="replace").strip().splitlines()
-        return words[-1].strip() if words else f"ssh ended with status {self._process.returncode}"
-
     def lost(self, message):
-        return ConnectionLost(f"the connection to {self.where} is lost: {self._reason(message)}")
+        if self._ssh:
+            message = self._ssh.reason(message)
+        return ConnectionLost(f"the connection to {self._where} is lost: {message}")
 
     def is_closed(self):
         return self._closed or self.connection.is_closed()
 
     def settle(self):
-        """Return when all signals have been dealt with that came before the caller's last reply."""
+        """Return when all signals are dealt with that came before the caller's last reply."""
         seen = threading.Event()
         source = GLib.idle_source_new()
         source.set_callback(lambda *_: seen.set())
@@ -299,115 +363,104 @@ class _Link:
                 raise self.lost("the bus has closed it")
 
     def close(self):
-        if self.connection and not self.connection.is_closed():
+        if not self.connection.is_closed():
             try:
                 self.connection.close_sync(None)
             except GLib.Error:
-                pass            # it went by itself
+                pass  # it went by itself
         self._stopped = True
         self._context.wakeup()
-        if self._thread is not threading.current_thread():
-            self._thread.join()
-        if self._process:
-            try:
-                self._process.wait(5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._words.close()
-
-
-_BUS = Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION
-
-
-def _connect_address(address):
-    # Not Gio.bus_get(): that connection is everybody's, and ends the whole program when the bus does.
-    return Gio.DBusConnection.new_for_address_sync(address, _BUS, None, None), None, None
-
-
-def _connect_ssh(ssh, host, bridge):
-    # As busctl --host does. GDBus knows no "unixexec:" addresses, but it takes any stream.
-    ours, theirs = socket.socketpair()
-    words = tempfile.TemporaryFile()
-    try:
-        process = subprocess.Popen([*ssh, "-xT", *SSH_OPTIONS, "--", host, *bridge], stdin=theirs, stdout=theirs, stderr=words)
-    except OSError:
-        ours.close()
-        words.close()
-        raise
-    finally:
-        theirs.close()
-    stream = Gio.Socket.new_from_fd(ours.detach()).connection_factory_create_connection()
-    try:
-        return Gio.DBusConnection.new_sync(stream, None, _BUS, None, None), process, words
-    except GLib.Error as error:
-        stream.close()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        words.seek(0)
-        said = words.read().decode(errors="replace").strip().splitlines()
-        words.close()
-        raise OSError(said[-1].strip() if said else error.message) from None
+        self._thread.join()
+        if self._ssh:
+            self._ssh.close()
 
 
 class ArchitectNode:
     """The node of one machine.
 
-    The original's constructor was the node itself; the node is a service now, and this is how a manager speaks to it. If the
-    service does not run it is started (the instance main only; others are started by systemctl).
+    The original's constructor was the node itself; the node is a service now, and this is how a
+    manager speaks to it. If the service does not run it is started (the instance main only, while
+    it is enabled).
 
-    instance_name       which node of the machine; the bus name is org.architect.Node.INSTANCE, for main without the last part
+    instance_name       which node of the machine; the bus name is org.architect.Node.INSTANCE,
+                        for main without the last part
     pyro_name           has no meaning without Pyro: accepted, and logged
-    logger              a logging.Logger: where log_to_sve() delivers; default: the logger "architectnode"
-    monitor_timeout     seconds: SetMonitorTimeout is called at once; 0: no monitor; None: as the node is configured (30 s)
-    max_threadpool_size is MaxConcurrentStarts= in architect-node.conf(5) now: accepted, and logged as not applied
+    logger              where log_to_sve() delivers; default: the logger "architectnode"
+    monitor_timeout     seconds, set at once; 0: no monitor; None: as the node is configured (30 s)
+    max_threadpool_size is MaxConcurrentStarts= in architect-node.conf(5) now: accepted, and
+                        logged as not applied
 
     Not of the original:
 
     host            [USER@]HOST or a name in ssh's configuration: the node of that machine
-    ssh             the command before that, for example ("ssh", "-p", "2222", "-i", "/etc/manager.key")
-    address         a D-Bus address instead of the system bus, for example of a socket that ssh -L forwards
+    ssh             the command before that, for example ("ssh", "-p", "2222")
+    address         a D-Bus address instead of the system bus, for example of a forwarded socket
     user_bus        the user's bus instead of the system bus, for a node of "architect-node --user"
-    start_options   options of Start for every start(), for example {"user": "desi", "working-directory": "/data"}
+    start_options   options of Start for every start(), for example {"user": "desi"}
     """
 
-    def __init__(self, instance_name="main", pyro_name=None, logger=None, monitor_timeout=None, max_threadpool_size=None, *,
-                 host=None, ssh=("ssh",), address=None, user_bus=False, start_options=None):
+    def __init__(
+        self,
+        instance_name="main",
+        pyro_name=None,
+        logger=None,
+        monitor_timeout=None,
+        max_threadpool_size=None,
+        *,
+        host=None,
+        ssh=("ssh",),
+        address=None,
+        user_bus=False,
+        start_options=None,
+    ):
         self.instance_name = instance_name or "main"
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,31}", self.instance_name):
-            raise ValueError(f"{instance_name!r} is not the name of an instance: letters, digits and _, 32 at most")
+            raise ValueError(
+                f"{instance_name!r} is not the name of an instance: at most 32 letters, digits, _"
+            )
         if host and address:
             raise ValueError("host or address, not both")
         self.bus_name = NAME if self.instance_name == "main" else f"{NAME}.{self.instance_name}"
         self.logger = logger if logger is not None else logging.getLogger("architectnode")
-        self._options = {key: self._option(key, value) for key, value in (start_options or {}).items()}
+        self._options = {
+            key: self._option(key, value) for key, value in (start_options or {}).items()
+        }
         self._local = not host and not address
-        self._where = f"the bus of {host}" if host else f"the bus at {address}" if address else "the bus"
+        self._where = (
+            f"the bus of {host}" if host else f"the bus at {address}" if address else "the bus"
+        )
         if host:
-            bridge = ["systemd-stdio-bridge"] + (["--user"] if user_bus else [])
-            self._connect_how = lambda: _connect_ssh(ssh, host, bridge)
+            command = [*ssh, "-xT", *SSH_OPTIONS, "--", host, "systemd-stdio-bridge"]
+            command += ["--user"] if user_bus else []
+            self._connect_how = lambda: _connect_ssh(command)
         else:
             bus_type = Gio.BusType.SESSION if user_bus else Gio.BusType.SYSTEM
-            self._connect_how = lambda: _connect_address(address or Gio.dbus_address_get_for_bus_sync(bus_type, None))
+            self._connect_how = lambda: _connect_address(
+                address or Gio.dbus_address_get_for_bus_sync(bus_type, None)
+            )
         self._link = None
         self._lock = threading.Lock()
         try:
             self._property("Version")
             if pyro_name is not None:
-                self.logger.info("pyro_name %r has no meaning here: the node is %s on the bus", pyro_name, self.bus_name)
+                self.logger.info(
+                    "pyro_name %r has no meaning here: the node is %s on the bus",
+                    pyro_name,
+                    self.bus_name,
+                )
             if max_threadpool_size is not None:
-                self.logger.warning("max_threadpool_size=%s is not applied: it is MaxConcurrentStarts= in architect-node.conf(5)",
-                                    max_threadpool_size)
+                self.logger.warning(
+                    "max_threadpool_size=%s is not applied: it is MaxConcurrentStarts= in"
+                    " architect-node.conf(5)",
+                    max_threadpool_size,
+                )
             if monitor_timeout is not None:
                 self._call("SetMonitorTimeout", "(t)", round(monitor_timeout * 1000000))
         except BaseException:
             self.close()
             raise
 
-    # -- the connection ------------------------------------------------------------------------------------------------
+    # -- the connection ---------------------------------------------------------------------------
 
     def _get_link(self):
         with self._lock:
@@ -423,8 +476,9 @@ class ArchitectNode:
         flags = Gio.DBusCallFlags.NONE if start else Gio.DBusCallFlags.NO_AUTO_START
         parameters = GLib.Variant(signature, args) if signature else None
         try:
-            reply = link.connection.call_sync(self.bus_name, PATH, interface, method, parameters, None, flags, NO_TIMEOUT,
-                                              None).unpack()
+            reply = link.connection.call_sync(
+                self.bus_name, PATH, interface, method, parameters, None, flags, NO_TIMEOUT, None
+            ).unpack()
         except GLib.Error as error:
             name = Gio.dbus_error_get_remote_error(error)
             if not name:
@@ -437,7 +491,14 @@ class ArchitectNode:
         return reply[0] if len(reply) == 1 else reply or None
 
     def _property(self, name, start=True):
-        return self._call("Get", "(ss)", INTERFACE, name, interface="org.freedesktop.DBus.Properties", start=start)
+        return self._call(
+            "Get",
+            "(ss)",
+            INTERFACE,
+            name,
+            interface="org.freedesktop.DBus.Properties",
+            start=start,
+        )
 
     def close(self):
         """Let go of the connection; another call makes a new one. Nothing happens to the roles."""
@@ -454,7 +515,7 @@ class ArchitectNode:
     def __exit__(self, *_):
         self.close()
 
-    # -- the node ------------------------------------------------------------------------------------------------------
+    # -- the node ---------------------------------------------------------------------------------
 
     def handle_pipes(self):
         """Does nothing: the service itself survives the loss of its standard output."""
@@ -464,7 +525,7 @@ class ArchitectNode:
         self._call("Beat")
 
     def pyro_run_loop(self):
-        """Return when the node has shut down, as the original's loop did. It serves nothing: the service does.
+        """Return when the node has shut down, as the original's loop did.
 
         A restart of the service is no end. Raises ConnectionLost if nobody can tell any more.
         """
@@ -472,7 +533,7 @@ class ArchitectNode:
         try:
             state = self._property("State", start=False)
         except (ServiceUnknown, NoReply):
-            return              # it went before we asked, or while we did
+            return  # it went before we asked, or while we did
         link.wait_for_end(state == "stopping")
 
     def get_env(self, var):
@@ -491,13 +552,14 @@ class ArchitectNode:
         return self._call("GetPgrp")
 
     def set_log_level(self, level):
-        """A level of Python's logging by name ("DEBUG", "warning") or number (10, logging.ERROR)."""
+        """A level of Python's logging, by name ("DEBUG") or number (10, logging.ERROR)."""
         self._call("SetLogLevel", "(s)", _log_level(level))
 
     def log_to_sve(self):
-        """From now on each log message of the service comes to the constructor's logger, in a thread of this module.
+        """From now on the service's log messages come to the constructor's logger.
 
-        A record has the service's time, and its journal fields as the dictionary record.architect_fields.
+        They come in a thread of this module. A record has the service's time, and its journal
+        fields as the dictionary record.architect_fields.
         """
         self._call("SetLogToSve", "(b)", True)
 
@@ -507,20 +569,28 @@ class ArchitectNode:
             return
         if fields.get("ARCHITECT_DROPPED", "0") != "0":
             message += f" ({fields['ARCHITECT_DROPPED']} messages before this one were not sent)"
-        record = self.logger.makeRecord(self.logger.name, level, "(architect-node)", 0, message, (), None,
-                                        extra={"architect_fields": fields})
+        record = self.logger.makeRecord(
+            self.logger.name,
+            level,
+            "(architect-node)",
+            0,
+            message,
+            (),
+            None,
+            extra={"architect_fields": fields},
+        )
         record.created = realtime_usec / 1000000
         record.msecs = realtime_usec // 1000 % 1000
         self.logger.handle(record)
 
     def shutdown(self, reason=None):
-        """Stop all roles and end the service. Returns at once; pyro_run_loop() returns when it is done."""
+        """Stop all roles and end the service. Returns at once; pyro_run_loop() waits for it."""
         self._call("Shutdown", "(s)", "" if reason is None else str(reason))
 
-    # -- ports ---------------------------------------------------------------------------------------------------------
+    # -- ports ------------------------------------------------------------------------------------
 
     def bind_tcp(self, num_ports=1, as_string=True):
-        """Reserve TCP ports on the node's machine. Returns them in a string, or as a list of numbers."""
+        """Reserve TCP ports on the node's machine. Returns a string, or a list of numbers."""
         numbers, string = self._call("BindTCP", "(u)", num_ports)
         return string if as_string else numbers
 
@@ -537,7 +607,7 @@ class ArchitectNode:
         """As release_tcp(), UDP."""
         self._call("ReleaseUDP", "(aq)", _ports(ports))
 
-    # -- roles ---------------------------------------------------------------------------------------------------------
+    # -- roles ------------------------------------------------------------------------------------
 
     @staticmethod
     def _option(key, value):
@@ -545,39 +615,64 @@ class ArchitectNode:
             raise ValueError(f"{key!r} is not an option of Start: {', '.join(OPTION_TYPES)}")
         return value if isinstance(value, GLib.Variant) else GLib.Variant(OPTION_TYPES[key], value)
 
-    # The names and defaults of the arguments are the original's; none of the lists is ever changed.
-    def start(self, role, command_as_list, product=None, version=None, setup_args=None, env_vars=None, xterm=False,
-              xterm_args=[], eups_list=None):
+    # The names and defaults of the arguments are the original's; no list is ever changed.
+    def start(
+        self,
+        role,
+        command_as_list,
+        product=None,
+        version=None,
+        setup_args=None,
+        env_vars=None,
+        xterm=False,
+        xterm_args=[],
+        eups_list=None,
+    ):
         """Start a command as a role. Returns when it runs; raises what kept it from running.
 
-        setup_args is a list, or a string that is split as a shell does it (and in no other way treated by one).
-        eups_list holds products to set up besides: pairs of name and version, or strings "name" or "name version".
-        xterm_args are used with xterm only. A terminal of the node of this machine opens on the caller's DISPLAY, unless
-        env_vars or the node's environment have one.
+        setup_args is a list, or a string that is split as a shell would split it.
+        eups_list holds products to set up besides: pairs of name and version, or strings "name"
+        or "name version". Without a version it is the current one.
+        xterm_args are used with xterm only. A window of the node of this machine opens on the
+        caller's DISPLAY, unless env_vars or the node's environment have one.
         """
         options = dict(self._options)
         env = _variables(env_vars or {})
         if xterm:
             options["xterm"] = self._option("xterm", True)
             if xterm_args:
-                options["xterm-args"] = self._option("xterm-args", _strings("xterm_args", xterm_args))
+                options["xterm-args"] = self._option(
+                    "xterm-args", _strings("xterm_args", xterm_args)
+                )
             if self._local and "DISPLAY" not in env and self.get_env("DISPLAY") is None:
-                env.update((name, os.environ[name]) for name in ("DISPLAY", "XAUTHORITY") if name in os.environ)
+                env.update(
+                    (name, os.environ[name])
+                    for name in ("DISPLAY", "XAUTHORITY")
+                    if name in os.environ
+                )
         if env:
-            options["env"] = self._option("env", {**(options["env"].unpack() if "env" in options else {}), **env})
+            options["env"] = self._option(
+                "env", {**(options["env"].unpack() if "env" in options else {}), **env}
+            )
         if product:
             options["product"] = self._option("product", product)
         if version:
             options["version"] = self._option("version", version)
         if setup_args:
-            words = shlex.split(setup_args) if isinstance(setup_args, str) else _strings("setup_args", setup_args)
+            words = (
+                shlex.split(setup_args)
+                if isinstance(setup_args, str)
+                else _strings("setup_args", setup_args)
+            )
             options["setup-args"] = self._option("setup-args", words)
         if eups_list:
             options["eups-list"] = self._option("eups-list", _products(eups_list))
-        self._call("Start", "(sasa{sv})", role, _strings("command_as_list", command_as_list), options)
+        self._call(
+            "Start", "(sasa{sv})", role, _strings("command_as_list", command_as_list), options
+        )
 
     def send_input(self, command, event=None):
-        """"ROLE text…": the text and a newline go to the role's standard input. Split once, at the first white space."""
+        """Write a line to a role. COMMAND is "ROLE text", split once at the first white space."""
         role, text = (command.split(None, 1) + ["", ""])[:2]
         if not role:
             raise ValueError("send_input: the name of a role and its input, please")
@@ -585,9 +680,10 @@ class ArchitectNode:
         _done(event)
 
     def poll(self, role_list=None):
-        """{role: "running" or "exit N"}; N < 0: the signal that killed it; "exit unknown": nobody knows any more.
+        """{role: "running" or "exit N"}, of all roles if none is named.
 
-        None means all roles. An unknown role raises NoSuchRole, which is a KeyError.
+        N < 0 is the signal that killed it; "exit unknown": nobody knows any more. A role that
+        does not exist raises NoSuchRole, which is a KeyError.
         """
         if role_list is None:
             return dict(sorted(self._call("Poll", "(as)", []).items()))
@@ -596,15 +692,15 @@ class ArchitectNode:
         return dict(sorted(self._call("Poll", "(as)", roles).items())) if roles else {}
 
     def stop(self, role, event=None):
-        """SIGTERM to the role's main process, and no more: see poll(). If it has ended already nothing happens.
+        """SIGTERM to the role's main process, and no more: see poll().
 
-        When it ends the node sweeps what it leaves. To have the whole role stopped for sure: the node's own Stop.
+        When that ends the node sweeps what it leaves. If it has ended already nothing happens.
         """
         try:
             self._call("Signal", "(ssi)", role, "main", signal.SIGTERM)
         except RoleNotRunning:
             if self.poll([role])[role] == "running":
-                raise           # it is being started, and would run on
+                raise  # it is being started, and would run on
         _done(event)
 
     def kill(self, role):
@@ -612,7 +708,10 @@ class ArchitectNode:
         self._call("Kill", "(s)", role)
 
     def purge(self, role=None):
-        """Forget an ended role; None: all that have ended. Of a running role: nothing happens. Returns whom it forgot."""
+        """Forget an ended role; None: all that have ended. Returns whom it forgot.
+
+        Of a running role nothing happens.
+        """
         if role is None:
             return self._call("Purge", "(as)", [])
         purged = []

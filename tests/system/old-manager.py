@@ -1,6 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A night's manager as it was written for the Python ArchitectNode: only the import below is another. See cases/old-manager.py."""
+"""A manager as it was written for the Python ArchitectNode: only the import is another.
+
+See cases/old-manager.py.
+"""
 
 import logging
 import sys
@@ -31,7 +34,13 @@ def wait_for(node, role, state):
 
 
 def main(directory, ports):
-    node = ArchitectNode(instance_name="main", pyro_name="ARCHITECT.NODE", logger=log, monitor_timeout=30, max_threadpool_size=20)
+    node = ArchitectNode(
+        instance_name="main",
+        pyro_name="ARCHITECT.NODE",
+        logger=log,
+        monitor_timeout=30,
+        max_threadpool_size=20,
+    )
     node.handle_pipes()
     node.set_log_level("INFO")
     node.log_to_sve()
@@ -47,11 +56,30 @@ def main(directory, ports):
         print("ports:", isinstance(tcp, str), len(node.bind_udp(num_ports=3, as_string=False)))
         node.release_tcp(tcp)
 
-    node.start("CAMERA1", ["/usr/bin/python3", "-c", CAMERA, directory + "/camera1"], env_vars={"CCD_SIZE": "1024"})
+    node.start(
+        "CAMERA1", ["/usr/bin/python3", "-c", CAMERA, directory + "/camera1"], env_vars={"CCD_SIZE": "1024"}
+    )
     node.start("CAMERA2", ["/usr/bin/python3", "-c", CAMERA, directory + "/camera2"])
-    node.start("LOGGER", ["sh", "-c", 'echo "$OBSERVATORY, $CCD_SIZE" >"$0/logger"; exec sleep infinity', directory],
-               None, None, None, {"CCD_SIZE": "2048"}, False, [], None)
-    node.start(role="STUBBORN", command_as_list=["sh", "-c", 'trap "" TERM; echo >"$0/stubborn"; while :; do sleep 1; done', directory])
+    node.start(
+        "LOGGER",
+        ["sh", "-c", 'echo "$OBSERVATORY, $CCD_SIZE" >"$0/logger"; exec sleep infinity', directory],
+        None,
+        None,
+        None,
+        {"CCD_SIZE": "2048"},
+        False,
+        [],
+        None,
+    )
+    node.start(
+        role="STUBBORN",
+        command_as_list=[
+            "sh",
+            "-c",
+            'trap "" TERM; echo >"$0/stubborn"; while :; do sleep 1; done',
+            directory,
+        ],
+    )
     print("started:", node.poll())
 
     node.send_input("CAMERA1 expose 1.5 --filter R")
@@ -60,7 +88,7 @@ def main(directory, ports):
     print("sent:", done.wait(10))
     wait_for(node, "CAMERA2", "exit 3")
 
-    node.purge("CAMERA1")                       # it runs: nothing happens
+    node.purge("CAMERA1")  # it runs: nothing happens
     node.stop("CAMERA1")
     wait_for(node, "CAMERA1", "exit -15")
     node.purge("CAMERA1")

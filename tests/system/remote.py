@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A manager here, its node on another machine ($FAR), by ssh. See tools/lib/remote-tests.sh for who runs this, and where."""
+"""A manager here, its node on another machine ($FAR), by ssh. tools/lib/remote-tests.sh runs it."""
 
 import logging
 import os
@@ -18,7 +18,13 @@ FAR = os.environ["FAR"]
 
 
 def far(script, *args, check=True):
-    return run("ssh", "-xT", f"root@{FAR}", "sh -euc " + "'" + script.replace("'", "'\\''") + "' sh " + " ".join(args), check=check).stdout
+    return run(
+        "ssh",
+        "-xT",
+        f"root@{FAR}",
+        "sh -euc " + "'" + script.replace("'", "'\\''") + "' sh " + " ".join(args),
+        check=check,
+    ).stdout
 
 
 class Remote(Case):
@@ -33,7 +39,9 @@ class Remote(Case):
 
     def ssh_pids(self):
         """Ours, of this process."""
-        return [int(pid) for pid in run("pgrep", "-P", str(os.getpid()), "-x", "ssh", check=False).stdout.split()]
+        return [
+            int(pid) for pid in run("pgrep", "-P", str(os.getpid()), "-x", "ssh", check=False).stdout.split()
+        ]
 
     def test_session(self):
         node, output = self.node, "/var/tmp/architect-remote-output"
@@ -46,11 +54,18 @@ class Remote(Case):
         node.beat()
         self.assertIsNone(node.get_env("SITE"))
         node.set_env("SITE", "south")
-        node.start("camera", ["sh", "-c", 'echo "$SITE $A $(hostname)" >"$0"; exec cat >>"$0"', output], env_vars={"A": "b"})
+        node.start(
+            "camera",
+            ["sh", "-c", 'echo "$SITE $A $(hostname)" >"$0"; exec cat >>"$0"', output],
+            env_vars={"A": "b"},
+        )
         node.send_input("camera expose  1.5")
         self.assertEqual(node.poll(), {"camera": "running"})
         self.assertEqual(node.purge("camera"), [])
-        wait_until(lambda: far(f"cat {output}") == f"south b {FAR}\nexpose  1.5\n", "its output is on the other machine")
+        wait_until(
+            lambda: far(f"cat {output}") == f"south b {FAR}\nexpose  1.5\n",
+            "its output is on the other machine",
+        )
         self.assertFalse(os.path.exists(output))
         with ArchitectNode() as here:
             self.assertEqual(here.poll(), {})
@@ -68,13 +83,20 @@ class Remote(Case):
         node.shutdown("the night is over")
         ends.join(PATIENCE)
         self.assertFalse(ends.is_alive())
-        self.assertEqual(far('find /sys/fs/cgroup -path "*/architect.slice/*.scope/*" -name cgroup.procs -exec cat {} +'), "")
-        wait_until(lambda: far("systemctl is-active architect-node.service || :") == "inactive\n", "the service ends")
+        self.assertEqual(
+            far('find /sys/fs/cgroup -path "*/architect.slice/*.scope/*" -name cgroup.procs -exec cat {} +'),
+            "",
+        )
+        wait_until(
+            lambda: far("systemctl is-active architect-node.service || :") == "inactive\n", "the service ends"
+        )
 
     def test_connection_killed_there(self):
         self.node.start("camera", ["sleep", "infinity"])
         pid = far("pgrep -x sleep")
-        ends = threading.Thread(target=self.assertRaises, args=(architectnode.ConnectionLost, self.node.pyro_run_loop))
+        ends = threading.Thread(
+            target=self.assertRaises, args=(architectnode.ConnectionLost, self.node.pyro_run_loop)
+        )
         ends.start()
         far("pkill -x systemd-stdio-b")
         ends.join(PATIENCE)
@@ -87,7 +109,7 @@ class Remote(Case):
 
     def test_connection_killed_here(self):
         self.node.start("camera", ["sleep", "infinity"])
-        ssh, = self.ssh_pids()
+        (ssh,) = self.ssh_pids()
         # While a call is on its way: the node is stopped and cannot answer.
         far("kill -STOP $(systemctl show -P MainPID architect-node)")
         self.addCleanup(far, "kill -CONT $(systemctl show -P MainPID architect-node)", check=False)
@@ -116,14 +138,16 @@ class Remote(Case):
         self.assertIsInstance(problem, architectnode.ConnectionLost)
         self.assertIn(f"the connection to the bus of root@{FAR} is lost", str(problem))
         self.assertEqual(self.node.poll(), {"camera": "running"})
-        again, = self.ssh_pids()
+        (again,) = self.ssh_pids()
         self.assertNotEqual(again, ssh)
         self.node.close()
         self.assertEqual(self.ssh_pids(), [])
 
     def test_network_gone(self):
         """Nobody says that a cable was cut; ssh asks."""
-        with ArchitectNode(host=f"root@{FAR}", ssh=("ssh", "-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=1")) as node:
+        with ArchitectNode(
+            host=f"root@{FAR}", ssh=("ssh", "-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=1")
+        ) as node:
             node.start("camera", ["sleep", "infinity"])
             run("ip", "link", "set", "eth0", "down")
             self.addCleanup(run, "ip", "link", "set", "eth0", "up")
@@ -140,11 +164,16 @@ class Remote(Case):
 
     def test_refused(self):
         for host, ssh, reason in (
-                (f"root@{FAR}", ("ssh", "-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=yes"), "Host key verification failed"),
-                (f"bob@{FAR}", ("ssh", "-o", "BatchMode=yes"), "Permission denied"),
-                ("nowhere.invalid", ("ssh",), "Could not resolve hostname"),
-                ("-oProxyCommand=id", ("ssh",), "hostname contains invalid characters"),
-                (f"root@{FAR}", ("/there/is/no/ssh",), "/there/is/no/ssh")):
+            (
+                f"root@{FAR}",
+                ("ssh", "-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=yes"),
+                "Host key verification failed",
+            ),
+            (f"bob@{FAR}", ("ssh", "-o", "BatchMode=yes"), "Permission denied"),
+            ("nowhere.invalid", ("ssh",), "Could not resolve hostname"),
+            ("-oProxyCommand=id", ("ssh",), "hostname contains invalid characters"),
+            (f"root@{FAR}", ("/there/is/no/ssh",), "/there/is/no/ssh"),
+        ):
             with self.assertRaises(architectnode.ConnectionLost) as caught:
                 ArchitectNode(host=host, ssh=ssh)
             self.assertIn(f"no connection to the bus of {host}: ", str(caught.exception))
@@ -167,8 +196,23 @@ class Remote(Case):
     def test_busctl_agrees(self):
         """The same by busctl --host, as the document says."""
         self.node.start("camera", ["sleep", "infinity"])
-        said = subprocess.run(["busctl", "--host", f"root@{FAR}", "call", "org.architect.Node", "/org/architect/Node", "org.architect.Node",
-                               "Poll", "as", "0"], stdin=subprocess.DEVNULL, capture_output=True, text=True).stdout
+        said = subprocess.run(
+            [
+                "busctl",
+                "--host",
+                f"root@{FAR}",
+                "call",
+                "org.architect.Node",
+                "/org/architect/Node",
+                "org.architect.Node",
+                "Poll",
+                "as",
+                "0",
+            ],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        ).stdout
         self.assertEqual(said, 'a{ss} 1 "camera" "running"\n')
 
 

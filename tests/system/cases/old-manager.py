@@ -5,10 +5,9 @@
 
 import os
 
-from systemcase import EXAMPLES, Case, main, run, wait_until
+from systemcase import EXAMPLES, NOT_YET, Case, main, run, wait_until
 
-# True once the node binds ports.
-PORTS = False
+PORTS = "ports" not in NOT_YET
 
 OUTPUT = """\
 observatory: Kitt Peak
@@ -26,7 +25,12 @@ over
 class OldManager(Case):
     def test_a_night(self):
         manager = os.path.join(os.path.dirname(os.path.abspath(__file__)), "old-manager.py")
-        night = run(manager, self.directory, "ports" if PORTS else "", env={**os.environ, "PYTHONPATH": EXAMPLES, "PYTHONDONTWRITEBYTECODE": "1"})
+        night = run(
+            manager,
+            self.directory,
+            "ports" if PORTS else "",
+            env={**os.environ, "PYTHONPATH": EXAMPLES, "PYTHONDONTWRITEBYTECODE": "1"},
+        )
         self.assertEqual(night.stderr, "")
         # What the logger has to say comes when it comes.
         said = "".join(line + "\n" for line in night.stdout.splitlines() if ":manager:" not in line)
@@ -38,10 +42,17 @@ class OldManager(Case):
             self.assertEqual(file.read(), "exit 3\n")
         with open(self.directory + "/logger") as file:
             self.assertEqual(file.read(), "Kitt Peak, 2048\n")
-        wait_until(lambda: run("systemctl", "is-active", "architect-node.service", check=False).stdout == "inactive\n",
-                   "the node ends")
-        self.assertEqual(run("systemctl", "show", "-P", "Result", "architect-node.service").stdout, "success\n")
-        self.assertEqual(run("systemctl", "list-units", "--plain", "--no-legend", "architect-*-*.scope").stdout, "")
+        wait_until(
+            lambda: run("systemctl", "is-active", "architect-node.service", check=False).stdout
+            == "inactive\n",
+            "the node ends",
+        )
+        self.assertEqual(
+            run("systemctl", "show", "-P", "Result", "architect-node.service").stdout, "success\n"
+        )
+        self.assertEqual(
+            run("systemctl", "list-units", "--plain", "--no-legend", "architect-*-*.scope").stdout, ""
+        )
 
 
 if __name__ == "__main__":

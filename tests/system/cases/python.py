@@ -1,71 +1,23 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # sandbox: unified
-"""The Python class: the names, defaults and manners of the original, method by method, with the real service."""
+"""The Python class, what is about roles: the original's names, defaults and manners, with the service."""
 
 import fcntl
 import inspect
-import json
-import logging
 import os
 import pwd
-import queue
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import unittest
 import unittest.mock
 
-from systemcase import CALL, EXAMPLES, PATIENCE, Case, eups, main, run, wait_until
+from systemcase import CALL, NodeCase, eups, main, needs, pid_of, run, wait_until
 
 import architectnode
 from architectnode import ArchitectNode
-
-# What the service has not got yet. Each of these tests then asserts just that, and so says when to take it out here.
-NOT_YET = {"ports", "products", "xterm"}
-
-
-def needs(feature):
-    def decorate(test):
-        def instead(self):
-            probes = {
-                "ports": lambda: self.node.bind_tcp(),
-                "products": lambda: self.node.start(self.role("a"), ["true"], product="x"),
-                "xterm": lambda: self.node.start(self.role("a"), ["true"], env_vars={"DISPLAY": ":0"}, xterm=True),
-            }
-            with self.assertRaises(architectnode.ArchitectNodeError) as caught:
-                probes[feature]()
-            self.assertRegex(str(caught.exception), "Unknown method BindTCP|option \"(product|xterm)\"")
-
-        return instead if feature in NOT_YET else test
-
-    return decorate
-
-
-def get_property(name):
-    return json.loads(run("busctl", "--json=short", "get-property", *CALL[2:], name).stdout)["data"]
-
-
-def pid_of(role):
-    return next(item[2] for item in json.loads(run("busctl", "--json=short", *CALL[1:], "ListRoles").stdout)["data"][0]
-                if item[0] == role)
-
-
-class NodeCase(Case):
-    def setUp(self):
-        super().setUp()
-        self.node = ArchitectNode()
-        self.addCleanup(self.node.close)
-
-    def wait_for(self, role, state):
-        wait_until(lambda: self.node.poll([role]) == {role: state}, f"{role}: {state}")
-
-    def start_shell(self, suffix, script, *args, **kwargs):
-        role = self.role(suffix)
-        self.node.start(role, ["sh", "-c", script, *args], **kwargs)
-        return role
 
 
 class Names(unittest.TestCase):
@@ -73,27 +25,61 @@ class Names(unittest.TestCase):
 
     def test_signatures(self):
         signatures = {
-            "start": "(role, command_as_list, product=None, version=None, setup_args=None, env_vars=None, xterm=False, "
-                     "xterm_args=[], eups_list=None)",
-            "send_input": "(command, event=None)", "poll": "(role_list=None)", "stop": "(role, event=None)", "kill": "(role)",
-            "purge": "(role=None)", "get_env": "(var)", "set_env": "(var, value)", "get_pgrp": "()",
-            "bind_tcp": "(num_ports=1, as_string=True)", "bind_udp": "(num_ports=1, as_string=True)",
-            "release_tcp": "(ports)", "release_udp": "(ports)", "set_log_level": "(level)", "log_to_sve": "()",
-            "beat": "()", "shutdown": "(reason=None)", "handle_pipes": "()", "pyro_run_loop": "()",
+            "start": "(role, command_as_list, product=None, version=None, setup_args=None, env_vars=None, "
+            "xterm=False, xterm_args=[], eups_list=None)",
+            "send_input": "(command, event=None)",
+            "poll": "(role_list=None)",
+            "stop": "(role, event=None)",
+            "kill": "(role)",
+            "purge": "(role=None)",
+            "get_env": "(var)",
+            "set_env": "(var, value)",
+            "get_pgrp": "()",
+            "bind_tcp": "(num_ports=1, as_string=True)",
+            "bind_udp": "(num_ports=1, as_string=True)",
+            "release_tcp": "(ports)",
+            "release_udp": "(ports)",
+            "set_log_level": "(level)",
+            "log_to_sve": "()",
+            "beat": "()",
+            "shutdown": "(reason=None)",
+            "handle_pipes": "()",
+            "pyro_run_loop": "()",
         }
         for name, signature in signatures.items():
             method = inspect.signature(getattr(ArchitectNode, name))
             ours = method.replace(parameters=list(method.parameters.values())[1:])
             self.assertEqual(str(ours), signature, name)
             self.assertTrue(getattr(ArchitectNode, name).__doc__, name)
-        self.assertEqual(list(inspect.signature(ArchitectNode).parameters)[:5],
-                         ["instance_name", "pyro_name", "logger", "monitor_timeout", "max_threadpool_size"])
+        self.assertEqual(
+            list(inspect.signature(ArchitectNode).parameters)[:5],
+            ["instance_name", "pyro_name", "logger", "monitor_timeout", "max_threadpool_size"],
+        )
 
     def test_levels(self):
-        for level, ours in ((0, "debug"), (10, "debug"), (11, "info"), (20, "info"), (25, "notice"), (26, "warning"),
-                            (30, "warning"), (40, "err"), (50, "crit"), (60, "alert"), ("DEBUG", "debug"), ("info", "info"),
-                            ("Warning", "warning"), ("WARN", "warning"), ("ERROR", "err"), ("CRITICAL", "crit"),
-                            ("FATAL", "crit"), ("NOTSET", "debug"), ("40", "err"), ("notice", "notice"), ("emerg", "emerg")):
+        for level, ours in (
+            (0, "debug"),
+            (10, "debug"),
+            (11, "info"),
+            (20, "info"),
+            (25, "notice"),
+            (26, "warning"),
+            (30, "warning"),
+            (40, "err"),
+            (50, "crit"),
+            (60, "alert"),
+            ("DEBUG", "debug"),
+            ("info", "info"),
+            ("Warning", "warning"),
+            ("WARN", "warning"),
+            ("ERROR", "err"),
+            ("CRITICAL", "crit"),
+            ("FATAL", "crit"),
+            ("NOTSET", "debug"),
+            ("40", "err"),
+            ("notice", "notice"),
+            ("emerg", "emerg"),
+        ):
             self.assertEqual(architectnode._log_level(level), ours, level)
         for level in ("loud", "", -1):
             self.assertRaises(ValueError, architectnode._log_level, level)
@@ -105,12 +91,16 @@ class Names(unittest.TestCase):
         self.assertEqual(architectnode._ports(7001), [7001])
         self.assertEqual(architectnode._ports(["7001", 7002]), [7001, 7002])
         self.assertRaises(ValueError, architectnode._ports, "seven")
-        self.assertEqual(architectnode._products([("a", "1"), "b", "c 2", ("d", None), ["e"]]),
-                         [("a", "1"), ("b", ""), ("c", "2"), ("d", ""), ("e", "")])
+        self.assertEqual(
+            architectnode._products([("a", "1"), "b", "c 2", ("d", None), ["e"]]),
+            [("a", "1"), ("b", ""), ("c", "2"), ("d", ""), ("e", "")],
+        )
         self.assertEqual(architectnode._products("a 1"), [("a", "1")])
         for wrong in ([""], [("a", "1", "2")], ["a b c"], [()]):
             self.assertRaises(ValueError, architectnode._products, wrong)
-        self.assertEqual(architectnode._variables({"A": 1, "B": "x", "C": 1.5}), {"A": "1", "B": "x", "C": "1.5"})
+        self.assertEqual(
+            architectnode._variables({"A": 1, "B": "x", "C": 1.5}), {"A": "1", "B": "x", "C": "1.5"}
+        )
         for wrong in (None, True, ["x"], b"x"):
             self.assertRaises(TypeError, architectnode._variables, {"A": wrong})
 
@@ -126,7 +116,15 @@ class Names(unittest.TestCase):
 class Start(NodeCase):
     def test_words_and_variables(self):
         output = os.path.join(self.directory, "output")
-        role = self.start_shell("a", 'printf "<%s>" "$@" "$A" "$B" >"$0"', output, "a  b", "", "$x'\"*", env_vars={"A": "1 2", "B": 7})
+        role = self.start_shell(
+            "a",
+            'printf "<%s>" "$@" "$A" "$B" >"$0"',
+            output,
+            "a  b",
+            "",
+            "$x'\"*",
+            env_vars={"A": "1 2", "B": 7},
+        )
         self.wait_for(role, "exit 0")
         with open(output) as file:
             self.assertEqual(file.read(), "<a  b><><$x'\"*><1 2><7>")
@@ -137,7 +135,9 @@ class Start(NodeCase):
         with self.assertRaises(architectnode.ExecFailed) as caught:
             self.node.start(self.role("a"), ["/there/is/nothing"])
         self.assertEqual(caught.exception.dbus_name, "org.architect.Node.Error.ExecFailed")
-        self.assertRegex(str(caught.exception), '^Role ".*" failed to start .*"/there/is/nothing": No such file')
+        self.assertRegex(
+            str(caught.exception), '^Role ".*" failed to start .*"/there/is/nothing": No such file'
+        )
         self.assertIsInstance(caught.exception, RuntimeError)
         self.assertRaises(architectnode.InvalidRoleName, self.node.start, "-x", ["true"])
         self.assertRaises(ValueError, self.node.start, "-x", ["true"])
@@ -147,9 +147,11 @@ class Start(NodeCase):
 
     def test_every_error_has_a_class(self):
         """Those that the interface's document names."""
-        for name in ("NoSuchRole RoleExists RoleNotRunning RoleRunning InvalidRoleName StartCancelled StopTimedOut NoInput "
-                     "InputFull NoTerminal NoSuchVariable NoSuchPort PortsUnavailable SetupFailed ExecFailed ScopeFailed "
-                     "KeeperUnavailable ShuttingDown LimitReached").split():
+        for name in (
+            "NoSuchRole RoleExists RoleNotRunning RoleRunning InvalidRoleName StartCancelled StopTimedOut "
+            "NoInput InputFull NoTerminal NoSuchVariable NoSuchPort PortsUnavailable SetupFailed "
+            "ExecFailed ScopeFailed KeeperUnavailable ShuttingDown LimitReached"
+        ).split():
             self.assertEqual(getattr(architectnode, name).dbus_name, "org.architect.Node.Error." + name)
             self.assertIn(name, architectnode.__all__)
 
@@ -171,9 +173,10 @@ class Start(NodeCase):
         output = os.path.join(self.directory, "output")
         command = ["sh", "-c", 'echo "$REDUCTION_VERSION $PLOTS_VERSION $A" >"$0"', output]
         for suffix, arguments, expected in (
-                ("a", ("reduction", "2.0", "-k -v", {"A": "b"}, False, [], [("plots", "1.0")]), "2.0 1.0 b\n"),
-                ("b", ("reduction", None, ["-v"], None, False, [], ["plots"]), "2.1 1.1 \n"),
-                ("c", (None, None, "", {}, False, [], "plots 1.0"), " 1.0 \n")):
+            ("a", ("reduction", "2.0", "-k -v", {"A": "b"}, False, [], [("plots", "1.0")]), "2.0 1.0 b\n"),
+            ("b", ("reduction", None, ["-v"], None, False, [], ["plots"]), "2.1 1.1 \n"),
+            ("c", (None, None, "", {}, False, [], "plots 1.0"), " 1.0 \n"),
+        ):
             self.node.start(self.role(suffix), command, *arguments)
             self.wait_for(self.role(suffix), "exit 0")
             with open(output) as file:
@@ -189,7 +192,9 @@ class Start(NodeCase):
 
         def tells(suffix, **arguments):
             self.node.start(self.role(suffix), command, **arguments)
-            wait_until(lambda: os.path.exists(output) and os.path.getsize(output) > 0, "it has said how it is")
+            wait_until(
+                lambda: os.path.exists(output) and os.path.getsize(output) > 0, "it has said how it is"
+            )
             with open(output) as file:
                 text = file.read()
             os.unlink(output)
@@ -241,11 +246,17 @@ class Input(NodeCase):
 
 class Poll(NodeCase):
     def test_poll(self):
-        runs, ended, killed = self.start_shell("a", "sleep infinity"), self.start_shell("b", "exit 7"), self.start_shell("c", "kill -9 $$")
+        runs, ended, killed = (
+            self.start_shell("a", "sleep infinity"),
+            self.start_shell("b", "exit 7"),
+            self.start_shell("c", "kill -9 $$"),
+        )
         self.wait_for(ended, "exit 7")
         self.wait_for(killed, "exit -9")
         everything = {runs: "running", ended: "exit 7", killed: "exit -9"}
-        self.assertEqual({role: state for role, state in self.node.poll().items() if role in everything}, everything)
+        self.assertEqual(
+            {role: state for role, state in self.node.poll().items() if role in everything}, everything
+        )
         self.assertEqual(self.node.poll([ended, runs]), {runs: "running", ended: "exit 7"})
         self.assertEqual(self.node.poll(role_list=(killed,)), {killed: "exit -9"})
         self.assertEqual(self.node.poll(ended), {ended: "exit 7"})
@@ -256,7 +267,8 @@ class Poll(NodeCase):
         self.assertEqual(str(caught.exception), f'There is no role "{self.role("none")}"')
 
 
-# The main process hears SIGTERM and says so, and much later that it lives still. Its child says which signal it got first.
+# The main process hears SIGTERM and says so, and much later that it lives still. Its child says which signal
+# it got first.
 FAMILY = """
 import os, signal, sys, time
 said = open(sys.argv[1], "w", buffering=1)
@@ -284,7 +296,9 @@ class Stop(NodeCase):
         return self.role(suffix), fifo
 
     def test_neither_escalates_nor_waits(self):
-        role, fifo = self.start_family("a", **{"stop-timeout-usec": 50000, "stop-signal": int(signal.SIGKILL)})
+        role, fifo = self.start_family(
+            "a", **{"stop-timeout-usec": 50000, "stop-signal": int(signal.SIGKILL)}
+        )
         event = threading.Event()
         self.node.stop(role, event)
         self.assertTrue(event.is_set())
@@ -307,7 +321,7 @@ class Stop(NodeCase):
         self.assertFalse(event.is_set())
 
     def test_while_it_starts(self):
-        """It would run on: that is to be heard of. And a start that takes its time holds up no other thread's call."""
+        """It would run on: that is to be heard of. And a slow start holds up no other thread's call."""
         program = os.path.join(self.directory, "sleep")
         shutil.copy("/usr/bin/sleep", program)
         # execve(2) waits for a lease on the file.
@@ -333,7 +347,11 @@ class Stop(NodeCase):
         role, fifo = self.start_family("a")
         with open(f"/proc/{pid_of(role)}/cgroup") as file:
             cgroup = next(line.rstrip().split(":", 2)[2] for line in file if line.startswith("0::"))
-        root = "/sys/fs/cgroup/unified" if not os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "/sys/fs/cgroup"
+        root = (
+            "/sys/fs/cgroup/unified"
+            if not os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+            else "/sys/fs/cgroup"
+        )
         with open(f"{root}{cgroup}/cgroup.procs") as file:
             pids = file.read().split()
         self.assertEqual(len(pids), 2)
@@ -345,7 +363,11 @@ class Stop(NodeCase):
         self.assertRaises(architectnode.NoSuchRole, self.node.kill, self.role("none"))
 
     def test_purge(self):
-        runs, one, two = self.start_shell("a", "sleep infinity"), self.start_shell("b", "exit 0"), self.start_shell("c", "exit 1")
+        runs, one, two = (
+            self.start_shell("a", "sleep infinity"),
+            self.start_shell("b", "exit 0"),
+            self.start_shell("c", "exit 1"),
+        )
         self.wait_for(one, "exit 0")
         self.wait_for(two, "exit 1")
         self.assertEqual(self.node.purge(runs), [])
@@ -357,249 +379,6 @@ class Stop(NodeCase):
         self.wait_for(three, "exit 0")
         self.assertIn(three, self.node.purge())
         self.assertEqual([role for role in self.node.poll() if role.startswith(self.role(""))], [runs])
-
-
-class Node(NodeCase):
-    """The node as a whole. What a test changes goes with the service's end."""
-
-    def setUp(self):
-        super().setUp()
-        self.addCleanup(run, "systemctl", "stop", "architect-node.service")
-
-    def test_environment(self):
-        self.assertIsNone(self.node.get_env("ARCHITECT_TEST"))
-        self.node.set_env("ARCHITECT_TEST", "a = b")
-        self.assertEqual(self.node.get_env("ARCHITECT_TEST"), "a = b")
-        output = os.path.join(self.directory, "output")
-        role = self.start_shell("a", 'echo "$ARCHITECT_TEST" >"$0"', output)
-        self.wait_for(role, "exit 0")
-        with open(output) as file:
-            self.assertEqual(file.read(), "a = b\n")
-        self.node.set_env("ARCHITECT_TEST", 5)
-        self.assertEqual(self.node.get_env("ARCHITECT_TEST"), "5")
-        self.assertRaises(TypeError, self.node.set_env, "ARCHITECT_TEST", None)
-        self.assertRaises(ValueError, self.node.set_env, "1x", "y")
-
-    def test_process_group(self):
-        pid = int(run("systemctl", "show", "-P", "MainPID", "architect-node.service").stdout)
-        self.assertEqual(self.node.get_pgrp(), os.getpgid(pid))
-
-    def test_pipes(self):
-        self.assertIsNone(self.node.handle_pipes())
-
-    def test_log_level(self):
-        for level, ours in (("DEBUG", "debug"), (logging.ERROR, "err"), ("info", "info")):
-            self.node.set_log_level(level)
-            self.assertEqual(run("systemctl", "service-log-level", "architect-node").stdout.strip(), ours)
-        self.assertRaises(ValueError, self.node.set_log_level, "loud")
-
-    def test_log_to_sve(self):
-        records = queue.Queue()
-        logger = logging.getLogger("observatory")
-        logger.setLevel(logging.DEBUG)
-        logger.propagate = False
-        handler = logging.Handler()
-        handler.handle = records.put
-        logger.addHandler(handler)
-        with ArchitectNode(logger=logger) as node:
-            before = self.start_shell("a", "exit 0")
-            self.wait_for(before, "exit 0")
-            node.log_to_sve()
-            node.set_log_level(logging.DEBUG)
-            role = self.start_shell("b", "exit 3")
-            seen = []
-            while not any("exited 3" in record.getMessage() for record in seen):
-                seen.append(records.get(timeout=PATIENCE))
-            for record in seen:
-                self.assertEqual(record.name, "observatory")
-                self.assertNotIn(before, record.getMessage())
-            record = seen[-1]
-            self.assertIn(role, record.getMessage())
-            self.assertEqual(record.levelno, logging.INFO)
-            self.assertEqual(record.architect_fields.get("PRIORITY", "6"), "6")
-            self.assertIn(logging.DEBUG, [record.levelno for record in seen])
-            journal = run("journalctl", "-q", "-o", "json", "-t", "architect-node", "-n", "200").stdout
-            times = [int(entry["__REALTIME_TIMESTAMP"]) / 1e6 for entry in map(json.loads, journal.splitlines())
-                     if entry["MESSAGE"] == record.getMessage()]
-            self.assertTrue(any(abs(time - record.created) < 1 for time in times), (times, record.created))
-            # A logger that is not interested hears nothing.
-            logger.setLevel(logging.WARNING)
-            other = self.start_shell("c", "exit 4")
-            wait_until(lambda: node.poll([other]) == {other: "exit 4"}, "it ends")
-            node._get_link().settle()
-            while not records.empty():
-                self.assertNotIn("exited 4", records.get().getMessage())
-
-    def test_log_record(self):
-        with self.assertLogs("architectnode") as logs:
-            self.node._log(1000000000123456, 4, "50% of it", {"PRIORITY": "4"})
-            self.node._log(1, 3, "more", {"ARCHITECT_DROPPED": "7"})
-        record = logs.records[0]
-        self.assertEqual((record.created, record.msecs, record.levelno), (1000000000.123456, 123, logging.WARNING))
-        self.assertEqual((record.getMessage(), record.architect_fields), ("50% of it", {"PRIORITY": "4"}))
-        self.assertEqual(logs.records[1].getMessage(), "more (7 messages before this one were not sent)")
-
-    def test_monitor(self):
-        self.assertEqual(get_property("MonitorDeadlineUSec"), 0)
-        before = get_property("MonitorTimeoutUSec")
-        self.node.beat()
-        self.assertGreater(get_property("MonitorDeadlineUSec"), 0)
-        self.assertEqual(get_property("MonitorTimeoutUSec"), before)
-        ArchitectNode(monitor_timeout=0.25e3).close()
-        self.assertEqual(get_property("MonitorTimeoutUSec"), 250000000)
-        ArchitectNode("main", None, None, 0).close()
-        self.assertEqual(get_property("MonitorTimeoutUSec"), 0)
-        self.assertEqual(get_property("MonitorDeadlineUSec"), 0)
-
-    def test_what_is_not_applied_is_said(self):
-        with self.assertLogs("architectnode", logging.INFO) as logs:
-            ArchitectNode("main", "ARCHITECT.NODE", max_threadpool_size=20).close()
-        self.assertIn("pyro_name 'ARCHITECT.NODE' has no meaning here", logs.output[0])
-        self.assertIn("max_threadpool_size=20 is not applied: it is MaxConcurrentStarts=", logs.output[1])
-
-    @needs("ports")
-    def test_ports(self):
-        one = self.node.bind_tcp()
-        self.assertRegex(one, r"^\d+$")
-        three = self.node.bind_udp(3, as_string=False)
-        self.assertEqual([type(port) for port in three], [int, int, int])
-        both = self.node.bind_tcp(num_ports=2, as_string=True)
-        self.assertEqual(len(architectnode._ports(both)), 2)
-        reserved = json.loads(run("busctl", "--json=short", *CALL[1:], "ListPorts").stdout)["data"][0]
-        self.assertEqual(sorted((item[0], item[1]) for item in reserved),
-                         sorted([("tcp", int(one))] + [("tcp", port) for port in architectnode._ports(both)] +
-                                [("udp", port) for port in three]))
-        self.node.release_tcp(one)
-        self.node.release_tcp(both)
-        self.node.release_udp(three[:2])
-        self.node.release_udp(three[2])
-        self.assertEqual(json.loads(run("busctl", "--json=short", *CALL[1:], "ListPorts").stdout)["data"][0], [])
-        self.assertRaises(architectnode.NoSuchPort, self.node.release_tcp, one)
-
-
-class Shutdown(NodeCase):
-    def setUp(self):
-        super().setUp()
-        self.loops = []
-
-    def loop(self):
-        """pyro_run_loop() in a thread; returned when it waits."""
-        node = ArchitectNode()
-        self.addCleanup(node.close)
-        waits = threading.Event()
-        real = node._get_link().wait_for_end
-
-        def wait_for_end(stopping):
-            waits.set()
-            real(stopping)
-
-        node._get_link().wait_for_end = wait_for_end
-        thread = threading.Thread(target=node.pyro_run_loop)
-        thread.start()
-        self.assertTrue(waits.wait(PATIENCE))
-        return thread
-
-    def test_shutdown(self):
-        role = self.start_shell("a", "sleep infinity")
-        loop = self.loop()
-        run("systemctl", "restart", "architect-node.service")
-        self.assertEqual(self.node.poll([role]), {role: "running"})
-        loop.join(0.2)
-        self.assertTrue(loop.is_alive())
-
-        pid = pid_of(role)
-        run("systemctl", "enable", "architect-node.service")
-        self.addCleanup(run, "systemctl", "disable", "architect-node.service")
-        cursor = run("journalctl", "-q", "-n", "0", "--show-cursor").stdout.split(": ", 1)[1].strip()
-        self.node.shutdown("the night is over")
-        loop.join(PATIENCE)
-        self.assertFalse(loop.is_alive())
-        self.assertFalse(os.path.exists(f"/proc/{pid}/exe") and os.readlink(f"/proc/{pid}/exe"))
-        # Who asks now hears that it is over, and does not start it again.
-        self.node.pyro_run_loop()
-        self.assertNotEqual(run("systemctl", "is-active", "architect-node.service", check=False).stdout, "active\n")
-        self.assertIn("the night is over", run("journalctl", "-q", "-o", "cat", f"--after-cursor={cursor}").stdout)
-        # Any other call does, if the service is enabled.
-        run("systemctl", "disable", "architect-node.service")
-        with self.assertRaises(architectnode.ServiceUnknown):
-            self.node.poll()
-        run("systemctl", "enable", "architect-node.service")
-        self.assertNotIn(role, self.node.poll())
-
-    def test_no_reason(self):
-        loop = self.loop()
-        self.node.shutdown()
-        loop.join(PATIENCE)
-        self.assertFalse(loop.is_alive())
-
-    def test_systemctl(self):
-        loop = self.loop()
-        run("systemctl", "stop", "architect-node.service")
-        loop.join(PATIENCE)
-        self.assertFalse(loop.is_alive())
-
-    def test_interrupt(self):
-        loop = subprocess.Popen(["/usr/bin/python3", "-B", "-c", "import architectnode as a; n = a.ArchitectNode(); "
-                                 "print('ready', flush=True); n.pyro_run_loop()"],
-                                env={**os.environ, "PYTHONPATH": EXAMPLES}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.assertEqual(loop.stdout.readline(), "ready\n")
-        loop.send_signal(signal.SIGINT)
-        _, said = loop.communicate(timeout=PATIENCE)
-        self.assertIn("KeyboardInterrupt", said)
-
-
-class Connections(NodeCase):
-    def test_user(self):
-        """An ordinary one may look."""
-        role = self.start_shell("a", "sleep infinity")
-        script = f"""if True:
-            import architectnode as a
-            node = a.ArchitectNode()
-            print(node.poll([{role!r}]))
-            try:
-                node.start({self.role("b")!r}, ["true"])
-            except a.AccessDenied as error:
-                print(error.dbus_name)
-        """
-        said = run("runuser", "-u", "alice", "--", "/usr/bin/python3", "-B", "-c", script, cwd="/",
-                   env={**os.environ, "PYTHONPATH": EXAMPLES}).stdout
-        self.assertEqual(said, f"{{'{role}': 'running'}}\norg.freedesktop.DBus.Error.AccessDenied\n")
-
-    def test_address(self):
-        with ArchitectNode(address="unix:path=/run/dbus/system_bus_socket") as node:
-            self.assertGreater(node.get_pgrp(), 0)
-        with self.assertRaises(architectnode.ConnectionLost) as caught:
-            ArchitectNode(address="unix:path=/there/is/nothing")
-        self.assertIn("unix:path=/there/is/nothing", str(caught.exception))
-
-    def test_close_and_again(self):
-        threads = threading.active_count()
-        role = self.start_shell("a", "sleep infinity")
-        for _ in range(3):
-            self.node.close()
-            self.assertEqual(threading.active_count(), threads - 1)
-            self.assertEqual(self.node.poll([role]), {role: "running"})
-
-    def test_lost_and_again(self):
-        role = self.start_shell("a", "sleep infinity")
-        self.node._get_link().connection.close_sync(None)
-        self.assertEqual(self.node.poll([role]), {role: "running"})
-
-    def test_many_threads(self):
-        roles = [self.role(str(i)) for i in range(20)]
-        threads = [threading.Thread(target=self.node.start, args=(role, ["sleep", "infinity"])) for role in roles]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        self.assertEqual(self.node.poll(roles), {role: "running" for role in roles})
-
-    def test_exits(self):
-        """A program ends when it is through, with what it started running on."""
-        role = self.role("a")
-        run("/usr/bin/python3", "-B", "-c", f"import architectnode; architectnode.ArchitectNode().start({role!r}, ['sleep', 'infinity'])",
-            env={**os.environ, "PYTHONPATH": EXAMPLES}, timeout=PATIENCE)
-        self.assertEqual(self.node.poll([role]), {role: "running"})
 
 
 if __name__ == "__main__":
