@@ -8,6 +8,7 @@ import queue
 import signal
 import subprocess
 import threading
+import time
 
 from systemcase import PATIENCE, Case, main, run, wait_until
 
@@ -151,11 +152,20 @@ class Remote(Case):
             node.start("camera", ["sleep", "infinity"])
             run("ip", "link", "set", "eth0", "down")
             self.addCleanup(run, "ip", "link", "set", "eth0", "up")
+            before = time.monotonic()
             with self.assertRaises(architectnode.ConnectionLost) as caught:
                 node.poll()
+            # By the options given here, not by the class's own.
+            self.assertLess(time.monotonic() - before, 15)
             self.assertIn(FAR, str(caught.exception))
             run("ip", "link", "set", "eth0", "up")
             self.assertEqual(node.poll(), {"camera": "running"})
+
+    def test_asks_by_itself(self):
+        """Who gives no options has some all the same."""
+        (ssh,) = self.ssh_pids()
+        with open(f"/proc/{ssh}/cmdline") as file:
+            self.assertIn("-oServerAliveInterval=10", file.read().split("\0"))
 
     def test_ordinary_user(self):
         with ArchitectNode(host=f"alice@{FAR}") as node:
