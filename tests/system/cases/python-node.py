@@ -285,7 +285,10 @@ class Connections(NodeCase):
 
     def test_lost_and_again(self):
         role = self.start_shell("a", "sleep infinity")
-        self.node._get_link().connection.close_sync(None)
+        link = self.node._get_link()
+        link.connection.close_sync(None)
+        # GDBus' own thread may not have heard of it yet; a call would fail then, as one that was on its way.
+        wait_until(link.is_closed, "it is closed")
         self.assertEqual(self.node.poll([role]), {role: "running"})
 
     def test_many_threads(self):
