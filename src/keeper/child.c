@@ -16,6 +16,7 @@
 #include "base/pidref.h"
 #include "keeper/child.h"
 #include "keeper/exec-invoke.h"
+#include "keeper/exec-sockets.h"
 #include "keeper/keeper-log.h"
 
 #ifndef P_PIDFD
@@ -53,15 +54,19 @@ static void set_title(const struct keeper_self *self, const char *role) {
                 (void) snprintf(self->arguments, self->arguments_size, "%s", title);
 }
 
-static _noreturn_ void child_main(
-        const struct keeper_self *self, const char *role, int gate_fd, int stdin_fd) {
+static _noreturn_ void child_main(const struct keeper_self *self, const char *role, int gate_fd, int stdin_fd,
+        struct child_sockets *sockets) {
+        int keep[KEEPER_FORK_PORTS_MAX + 3];
+        size_t n = exec_sockets_keep(gate_fd, sockets, keep);
+
+        keep[n++] = stdin_fd;
         /* First of all: among what was cloned are other roles' gates and the write ends of their stdin, and a role that
          * waits for an EOF would wait for us too. */
-        if (exec_die_with_keeper(self) < 0 || fd_close_all_except((int[]){ gate_fd, stdin_fd }, 2) < 0)
+        if (exec_die_with_keeper(self) < 0 || fd_close_all_except(keep, n) < 0)
                 _exit(EXEC_FAILED);
 
         set_title(self, role);
-        exec_invoke(self, gate_fd, stdin_fd);
+        exec_invoke(self, gate_fd, stdin_fd, sockets);
 }
 
 /* clone3 rather than fork() and pidfd_open(): one call, and -EAGAIN or -EMFILE leave nothing behind. Without CLONE_VM it is a
@@ -77,8 +82,9 @@ static pid_t clone_with_pidfd(int *ret_pidfd) {
         return pid < 0 ? -errno : (pid_t) pid;
 }
 
-int child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags, Child **ret) {
-        int gate[2] = { -EBADF, -EBADF }, input[2] = { -EBADF, -EBADF }, r;
+int child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
+        struct child_sockets *sockets, Child **ret) {
+        int gate[2] = { -EBADF, -EBADF }, input[2] = { -EBADF, -EBADF }, release[2] = { -EBADF, -EBADF }, r;
         struct proc_stat stat;
         Child *child;
 
@@ -88,12 +94,15 @@ int child_new(const struct keeper_self *self, uint64_t id, const char *role, uin
 
         child->id = id;
         (void) snprintf(child->role, sizeof(child->role), "%s", role);
-        child->pidfd = child->gate_fd = child->stdin_fd = -EBADF;
+        child->pidfd = child->gate_fd = child->stdin_fd = child->release_fd = -EBADF;
         child->pidfd_watch = (struct watch){ .type = WATCH_PIDFD, .child = child };
         child->gate_watch = (struct watch){ .type = WATCH_GATE, .child = child };
+        child->release_watch = (struct watch){ .type = WATCH_RELEASE, .child = child };
 
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate) < 0 ||
-                ((flags & KEEPER_FORK_STDIN_PIPE) && pipe2(input, O_CLOEXEC) < 0)) {
+                ((flags & KEEPER_FORK_STDIN_PIPE) && pipe2(input, O_CLOEXEC) < 0) ||
+                (sockets->n > sockets->n_handed &&
+                        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, release) < 0)) {
                 r = -errno;
                 goto finish;
         }
@@ -102,12 +111,15 @@ int child_new(const struct keeper_self *self, uint64_t id, const char *role, uin
         r = fd_nonblock(gate[0], true);
         if (r >= 0 && input[1] >= 0)
                 r = fd_nonblock(input[1], true);
+        if (r >= 0 && release[0] >= 0)
+                r = fd_nonblock(release[0], true);
         if (r < 0)
                 goto finish;
 
+        sockets->release_fd = release[1];
         child->pid = clone_with_pidfd(&child->pidfd);
         if (child->pid == 0)
-                child_main(self, role, gate[1], input[0]);
+                child_main(self, role, gate[1], input[0], sockets);
         if (child->pid < 0) {
                 r = child->pid;
                 goto finish;
@@ -124,6 +136,7 @@ int child_new(const struct keeper_self *self, uint64_t id, const char *role, uin
         child->start_time = stat.start_time;
         child->gate_fd = fd_steal(&gate[0]);
         child->stdin_fd = fd_steal(&input[1]);
+        child->release_fd = fd_steal(&release[0]);
         *ret = child;
         child = NULL;
 
@@ -131,6 +144,7 @@ finish:
         for (size_t i = 0; i < 2; i++) {
                 (void) fd_close(gate[i]);
                 (void) fd_close(input[i]);
+                (void) fd_close(release[i]);
         }
         (void) child_free(child);
         return r;
@@ -143,6 +157,7 @@ Child *child_free(Child *child) {
         (void) fd_close(child->pidfd);
         (void) fd_close(child->gate_fd);
         (void) fd_close(child->stdin_fd);
+        (void) fd_close(child->release_fd);
         free(child);
         return NULL;
 }

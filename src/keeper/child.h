@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include "keeper/sockets.h"
 #include "proto/keeper-protocol.h"
 
 /* What a child has to know of the keeper it was cloned from. */
@@ -28,6 +29,7 @@ typedef enum WatchType {
         WATCH_REFUSED,
         WATCH_PIDFD,
         WATCH_GATE,
+        WATCH_RELEASE,
 } WatchType;
 
 struct watch {
@@ -47,6 +49,8 @@ struct Child {
         int stdin_fd; /* until KEEPER_CLOSE_STDIN or the end of the child */
         struct watch pidfd_watch;
         struct watch gate_watch;
+        int release_fd; /* until it has released its ports by its exec, or has given them back */
+        struct watch release_watch;
         bool gate_hung_up; /* to be closed once the reply that lends it is out */
 
         bool exited; /* then it is a zombie, and what follows is true */
@@ -58,7 +62,8 @@ struct Child {
         bool tell_exit; /* a KEEPER_EXITED */
 };
 
-int child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags, Child **ret);
+int child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
+        struct child_sockets *sockets, Child **ret);
 Child *child_free(Child *child);
 
 /* Whether it has passed exec, asked of the kernel. */

@@ -18,6 +18,7 @@
 #include "keeper/exec-output.h"
 #include "keeper/exec-product.h"
 #include "keeper/exec-report.h"
+#include "keeper/exec-sockets.h"
 #include "keeper/exec-user.h"
 
 #define OOM_SCORE_ADJ "/proc/self/oom_score_adj"
@@ -131,7 +132,8 @@ static void change_directory(int gate_fd, const LaunchRequest *q, const struct i
         }
 }
 
-void exec_invoke(const struct keeper_self *self, int gate_fd, int stdin_fd) {
+void exec_invoke(const struct keeper_self *self, int gate_fd, int stdin_fd, struct child_sockets *sockets) {
+        int keep[KEEPER_FORK_PORTS_MAX + 2];
         struct identity who;
         LaunchRequest *q;
         char **env;
@@ -142,6 +144,7 @@ void exec_invoke(const struct keeper_self *self, int gate_fd, int stdin_fd) {
                 gate_fail(
                         gate_fd, LAUNCH_STAGE_REQUEST, r, "cannot read the launch request: %s", strerror(-r));
 
+        exec_sockets_arrange(&gate_fd, &stdin_fd, sockets);
         identity_find(gate_fd, q, &who);
         start_session(gate_fd);
         stdin_connect(gate_fd, stdin_fd);
@@ -156,14 +159,18 @@ void exec_invoke(const struct keeper_self *self, int gate_fd, int stdin_fd) {
                 product_setup(gate_fd, q, env, &env);
         if (r >= 0)
                 r = environment_finish(q, env, &env);
+        if (r >= 0)
+                r = exec_sockets_environment(sockets, &env);
         if (r < 0)
                 gate_fail(gate_fd, LAUNCH_STAGE_ENVIRONMENT, r, "cannot build the environment: %s",
                         strerror(-r));
 
         /* Whatever NSS has left open. The gate closes with the exec, which is how the node hears of it. */
-        r = fd_close_all_except(&gate_fd, 1);
+        r = fd_close_all_except(keep, exec_sockets_keep(gate_fd, sockets, keep));
         if (r < 0)
                 gate_fail(gate_fd, LAUNCH_STAGE_EXEC, r, "cannot close descriptors: %s", strerror(-r));
+
+        exec_sockets_open(gate_fd, sockets);
 
         /* From here on the role may outlive the keeper. */
         (void) prctl(PR_SET_PDEATHSIG, 0);

@@ -6,6 +6,7 @@
 
 #include "base/macro.h"
 #include "keeper/child.h"
+#include "keeper/sockets.h"
 
 /* The exit status of a child that has not become a role. */
 #define EXEC_FAILED 255
@@ -15,4 +16,5 @@
 int exec_die_with_keeper(const struct keeper_self *self);
 
 /* stdin_fd may be negative: /dev/null. */
-_noreturn_ void exec_invoke(const struct keeper_self *self, int gate_fd, int stdin_fd);
+_noreturn_ void exec_invoke(
+        const struct keeper_self *self, int gate_fd, int stdin_fd, struct child_sockets *sockets);

@@ -8,6 +8,7 @@
 #include "base/fd-util.h"
 #include "keeper/exec-invoke.h"
 #include "keeper/exec-report.h"
+#include "keeper/exec-sockets.h"
 
 static struct gate_report new_report(LaunchStage stage, int error, bool warning) {
         return (struct gate_report){
@@ -40,6 +41,7 @@ void gate_fail(int gate_fd, LaunchStage stage, int error, const char *fmt, ...) 
         va_start(ap, fmt);
         (void) vsnprintf(m.text, sizeof(m.text), fmt, ap);
         va_end(ap);
+        exec_sockets_give_back();
         send_report(gate_fd, &m);
         _exit(EXEC_FAILED);
 }

@@ -47,6 +47,8 @@ static void forget_child(Keeper *k, Child *child) {
 
         if (child->gate_fd >= 0)
                 unwatch(k, child->gate_fd);
+        if (child->release_fd >= 0)
+                unwatch(k, child->release_fd);
         unwatch(k, child->pidfd);
         (void) child_free(child);
 }
@@ -60,7 +62,7 @@ static void close_node(Keeper *k) {
         unwatch(k, k->node_fd);
         k->node_fd = fd_close(k->node_fd);
         k->welcomed = k->blocked = false;
-        k->reply_size = 0;
+        k->reply_size = k->ports_left = 0;
         k->reply_child = NULL;
 
         for (Child *c = k->children; c; c = c->next) {
@@ -90,7 +92,7 @@ static int send_to_node(Keeper *k, const void *data, size_t size, const int *fds
         if (r == -EAGAIN)
                 k->blocked = true;
         else if (r == -EPIPE || r == -ECONNRESET)
-                close_node(k);
+                return 1; /* it has gone; what it asked for before that is still read, up to its end */
         else
                 close_bad_node(k, "it cannot be sent to", r); /* it comes back and is told everything again */
         return 0;
@@ -111,6 +113,18 @@ static int send_reply(Keeper *k) {
                 if (child && child->gate_hung_up)
                         close_gate(child);
         }
+        return r;
+}
+
+static int send_ports(Keeper *k) {
+        struct keeper_ports m;
+        size_t n;
+        int r;
+
+        n = sockets_tell(&k->sockets, k->ports_left, &m);
+        r = send_to_node(k, &m, keeper_ports_size(n), NULL, 0);
+        if (r > 0)
+                k->ports_left -= n;
         return r;
 }
 
@@ -147,12 +161,15 @@ static int send_exit(Keeper *k, Child *child) {
         return r;
 }
 
-/* Everything the node has to hear, in this order: the answer, the children after a HELLO, their ends. */
+/* Everything the node has to hear, in this order: the answer, ports and children after a HELLO, their ends. */
 static void flush(Keeper *k) {
         k->blocked = false;
 
         if (k->reply_size > 0 && send_reply(k) == 0)
                 return;
+        while (k->ports_left > 0)
+                if (send_ports(k) == 0)
+                        return;
         for (Child *c = k->children; c; c = c->next)
                 if (c->announce && send_child(k, c) == 0)
                         return;
@@ -200,17 +217,21 @@ static int on_hello(Keeper *k, const struct keeper_hello *m) {
         k->version = !common                                    ? 0
                      : m->version_max < KEEPER_PROTOCOL_VERSION ? m->version_max
                                                                 : KEEPER_PROTOCOL_VERSION;
+        k->ports_left = k->version >= 2 ? k->sockets.n : 0;
         k->reply.welcome = (struct keeper_welcome){
                 .header = { .type = KEEPER_WELCOME },
                 .version = k->version,
                 .error = common ? 0 : -EPROTONOSUPPORT,
                 .n_children = n,
+                .n_ports = (uint32_t) k->ports_left,
         };
         k->reply_size = sizeof(k->reply.welcome);
         return 0;
 }
 
-static int make_child(Keeper *k, const struct keeper_fork *m, Child **ret) {
+static int make_child(Keeper *k, const struct keeper_fork *m, const struct keeper_port *ports, size_t n_ports,
+        Child **ret) {
+        struct child_sockets sockets;
         Child *child;
         int r;
 
@@ -219,17 +240,25 @@ static int make_child(Keeper *k, const struct keeper_fork *m, Child **ret) {
         if (m->flags & ~KEEPER_FORK_STDIN_PIPE)
                 return -EOPNOTSUPP;
 
-        r = child_new(k->self, m->header.child, m->role, m->flags, &child);
+        r = sockets_lend(&k->sockets, m->header.child, ports, n_ports, &sockets);
         if (r < 0)
                 return r;
+        r = child_new(k->self, m->header.child, m->role, m->flags, &sockets, &child);
+        if (r < 0) {
+                sockets_rest_child(&k->sockets, m->header.child, m->role);
+                return r;
+        }
 
         /* A pidfd by its edges: while a debugger holds a dead child it is readable, and yet not ours to wait for; the
          * edge comes again when the debugger lets go. A gate is watched for its hang-up only, which is always told. */
         r = watch(k, EPOLL_CTL_ADD, child->pidfd, EPOLLIN | EPOLLET, &child->pidfd_watch);
         if (r >= 0)
                 r = watch(k, EPOLL_CTL_ADD, child->gate_fd, 0, &child->gate_watch);
+        if (r >= 0 && child->release_fd >= 0)
+                r = watch(k, EPOLL_CTL_ADD, child->release_fd, EPOLLIN, &child->release_watch);
         if (r < 0) {
                 child_kill(child);
+                sockets_rest_child(&k->sockets, child->id, child->role);
                 forget_child(k, child);
                 return r;
         }
@@ -240,14 +269,22 @@ static int make_child(Keeper *k, const struct keeper_fork *m, Child **ret) {
         return 0;
 }
 
-static int on_fork(Keeper *k, const struct keeper_fork *m) {
+static int on_fork(Keeper *k, const struct keeper_fork *m, size_t size) {
+        const struct keeper_port *ports = (const struct keeper_port *) (m + 1);
+        const size_t n_ports = (size - sizeof(*m)) / sizeof(*ports);
         Child *child = NULL;
         int r;
 
-        if (m->header.child == 0 || !memchr(m->role, '\0', sizeof(m->role)) || !role_name_is_valid(m->role))
+        if (m->header.child == 0 || !memchr(m->role, '\0', sizeof(m->role)) || !role_name_is_valid(m->role) ||
+                (size - sizeof(*m)) % sizeof(*ports) != 0 ||
+                n_ports > (k->version >= 2 ? KEEPER_FORK_PORTS_MAX : 0))
                 return -EBADMSG;
+        /* They are numbered by descriptors from the first on. */
+        for (size_t i = 1; i < n_ports; i++)
+                if (ports[i - 1].release && !ports[i].release)
+                        return -EBADMSG;
 
-        r = make_child(k, m, &child);
+        r = make_child(k, m, ports, n_ports, &child);
         k->reply.forked = (struct keeper_forked){
                 .header = { .type = KEEPER_FORKED, .child = m->header.child },
                 .error = r < 0 ? r : 0,
@@ -299,6 +336,22 @@ static int on_kill_cgroup(Keeper *k, const struct keeper_kill_cgroup *m, size_t 
         return reply_done(k, &m->header, cgroup_kill(m->path));
 }
 
+/* Version 2. */
+static int on_ports_request(Keeper *k, const void *data, size_t size) {
+        const struct keeper_header *header = data;
+        int r;
+
+        if (header->type == KEEPER_BIND) {
+                r = sockets_on_bind(&k->sockets, data, size, &k->reply.bound);
+                if (r >= 0)
+                        k->reply_size = keeper_bound_size(k->reply.bound.n);
+                return r;
+        }
+
+        r = sockets_on_ports(&k->sockets, data, size);
+        return r == -EOPNOTSUPP || r >= 0 ? reply_done(k, header, r) : r;
+}
+
 static int on_request(Keeper *k, const void *data, size_t size) {
         const struct keeper_header *header = data;
 
@@ -318,7 +371,7 @@ static int on_request(Keeper *k, const void *data, size_t size) {
 
         switch (header->type) {
         case KEEPER_FORK:
-                return size == sizeof(struct keeper_fork) ? on_fork(k, data) : -EBADMSG;
+                return size >= sizeof(struct keeper_fork) ? on_fork(k, data, size) : -EBADMSG;
         case KEEPER_SIGNAL:
                 return size == sizeof(struct keeper_signal) ? on_signal(k, data) : -EBADMSG;
         case KEEPER_CLOSE_STDIN:
@@ -328,7 +381,7 @@ static int on_request(Keeper *k, const void *data, size_t size) {
         case KEEPER_KILL_CGROUP:
                 return size <= sizeof(struct keeper_kill_cgroup) ? on_kill_cgroup(k, data, size) : -EBADMSG;
         default:
-                return reply_done(k, header, -EOPNOTSUPP);
+                return k->version >= 2 ? on_ports_request(k, data, size) : reply_done(k, header, -EOPNOTSUPP);
         }
 }
 
@@ -351,10 +404,12 @@ static void on_node(Keeper *k, uint32_t events) {
         n = socket_recv(k->node_fd, &packet, sizeof(packet), NULL, NULL);
         if (n == -EAGAIN)
                 return;
-        if (n == 0 || n == -ECONNRESET) {
+        if (n == 0) {
                 close_node(k);
                 return;
         }
+        if (n == -ECONNRESET)
+                return; /* said once, and before what it has sent: that comes next */
 
         r = n < 0 ? (int) n : on_request(k, &packet, (size_t) n);
         if (r < 0)
@@ -409,8 +464,8 @@ static void on_listener(Keeper *k) {
         }
 
         /* A node that was just restarted must not find the place taken by its predecessor's remains. */
-        if (k->node_fd >= 0 && hung_up(k->node_fd))
-                close_node(k);
+        while (k->node_fd >= 0 && hung_up(k->node_fd))
+                on_node(k, 0);
         if (k->node_fd >= 0)
                 refuse(k, fd_steal(&fd));
         else if (watch(k, EPOLL_CTL_ADD, fd, EPOLLIN, &watch_node) >= 0)
@@ -418,6 +473,24 @@ static void on_listener(Keeper *k) {
 }
 
 /* Children */
+
+static void on_release(Keeper *k, Child *child) {
+        int r;
+
+        if (child->release_fd < 0)
+                return;
+        do
+                r = sockets_on_handover(&k->sockets, child->id, child->release_fd);
+        while (r > 0);
+        if (r == 0 && !child->exited)
+                return;
+
+        unwatch(k, child->release_fd);
+        child->release_fd = fd_close(child->release_fd);
+        /* Otherwise it is dying, and takes a moment to let go of them: its end is told of next. */
+        if (child_has_execed(child))
+                sockets_released(&k->sockets, child->id);
+}
 
 static void on_pidfd(Keeper *k, Child *child) {
         int r = child_check_exit(child);
@@ -428,6 +501,8 @@ static void on_pidfd(Keeper *k, Child *child) {
                 return;
 
         unwatch(k, child->pidfd);
+        on_release(k, child); /* what it gave back comes before its end */
+        sockets_rest_child(&k->sockets, child->id, child->role);
         if (k->welcomed && !child->announce)
                 child->tell_exit = true;
         if (!k->blocked)
@@ -498,6 +573,9 @@ int keeper_run(Keeper *k) {
                         break;
                 case WATCH_GATE:
                         on_gate(k, w->child);
+                        break;
+                case WATCH_RELEASE:
+                        on_release(k, w->child);
                         break;
                 }
         }

@@ -12,6 +12,7 @@
 typedef struct Keeper {
         const struct keeper_self *self;
         Child *children;
+        Sockets sockets;
 
         int epoll_fd;
         int listen_fd;
@@ -27,9 +28,11 @@ typedef struct Keeper {
                 struct keeper_welcome welcome;
                 struct keeper_forked forked;
                 struct keeper_done done;
+                struct keeper_bound bound;
         } reply;
         size_t reply_size;  /* 0: none */
         Child *reply_child; /* whose descriptors go with it */
+        size_t ports_left;  /* after its HELLO: so many ports are still to be told of */
         bool blocked;
 } Keeper;
 

@@ -14,6 +14,7 @@
  *
  * A child is known by a number that the node chooses (never 0, never twice in the life of a keeper's children). */
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/resource.h>
 
@@ -40,6 +41,11 @@ typedef enum KeeperMessageType {
         KEEPER_REAP = 19,        /* the exit record is saved: reap and forget the child → KEEPER_DONE */
         KEEPER_KILL_CGROUP = 20, /* keeper_kill_cgroup: write cgroup.kill → KEEPER_DONE */
 
+        /* Version 2. */
+        KEEPER_BIND = 24,          /* keeper_bind: reserve ports, all or none → KEEPER_BOUND */
+        KEEPER_RELEASE_PORTS = 25, /* keeper_ports: close those it has of them → KEEPER_DONE */
+        KEEPER_REST_PORTS = 26,    /* keeper_ports: nobody listens on them any more → KEEPER_DONE */
+
         /* Keeper to node. */
         KEEPER_WELCOME = 64, /* keeper_welcome */
         KEEPER_CHILD = 65,   /* keeper_child + descriptors, after KEEPER_WELCOME */
@@ -47,6 +53,10 @@ typedef enum KeeperMessageType {
         KEEPER_EXITED =
                 67, /* keeper_exited, unasked; again after each HELLO (in keeper_child) until KEEPER_REAP */
         KEEPER_DONE = 68, /* keeper_done */
+
+        /* Version 2. */
+        KEEPER_BOUND = 72, /* keeper_bound */
+        KEEPER_PORTS = 73, /* keeper_ports, after KEEPER_WELCOME: as many as that says, perhaps in several */
 } KeeperMessageType;
 
 struct keeper_header {
@@ -67,7 +77,7 @@ struct keeper_welcome {
                 version; /* the one to be spoken; 0 with error set: none in common (-EPROTONOSUPPORT), or -EBUSY */
         int32_t error;
         uint32_t n_children; /* so many KEEPER_CHILD follow */
-        uint32_t reserved;
+        uint32_t n_ports;    /* version 2: before them so many ports, in KEEPER_PORTS; else 0 */
 };
 
 /* What waitid(2) and the kernel's struct rusage say of an ended child, taken with WNOWAIT: the zombie stays until
@@ -89,6 +99,60 @@ struct keeper_fork {
         uint32_t flags;               /* KEEPER_FORK_* */
         char role[ROLE_NAME_MAX + 1]; /* for KEEPER_CHILD, the process title and messages */
         char pad[3];
+        /* Version 2: any number of keeper_port follow, up to KEEPER_FORK_PORTS_MAX, those to be handed over first. */
+};
+
+#define KEEPER_BIND_MAX 256U        /* ports of one KEEPER_BIND */
+#define KEEPER_FORK_PORTS_MAX 1024U /* ports that go with one child */
+#define KEEPER_PORTS_MAX 4096U      /* ports that a keeper holds */
+#define KEEPER_PORTS_PACKET 1024U   /* ports in one keeper_ports */
+
+typedef enum KeeperPortProtocol {
+        KEEPER_TCP,
+        KEEPER_UDP,
+} KeeperPortProtocol;
+
+struct keeper_port {
+        uint16_t number;  /* 0: none, to be skipped */
+        uint8_t protocol; /* KeeperPortProtocol */
+        uint8_t release;  /* with KEEPER_FORK: 1: no longer reserved from the exec on; 0: handed over, open */
+};
+
+struct keeper_bind {
+        struct keeper_header header;
+        uint16_t n;
+        uint8_t protocol;    /* KeeperPortProtocol */
+        uint8_t ip_version;  /* 4, 6, or 0: every address of both, or of IPv4 where there is no IPv6 */
+        uint8_t address[16]; /* in network order, as many of them as the version has */
+        uint32_t reserved;
+};
+
+struct keeper_bound {
+        struct keeper_header header;
+        int32_t error; /* 0, or negative errno: none was reserved */
+        uint32_t n;
+        uint16_t numbers[KEEPER_BIND_MAX]; /* only n of them are sent */
+};
+
+struct keeper_ports {
+        struct keeper_header header;
+        struct keeper_port ports[KEEPER_PORTS_PACKET]; /* as many as the packet has room for */
+};
+
+static inline size_t keeper_bound_size(size_t n) {
+        return offsetof(struct keeper_bound, numbers) + n * sizeof(uint16_t);
+}
+
+static inline size_t keeper_ports_size(size_t n) {
+        return offsetof(struct keeper_ports, ports) + n * sizeof(struct keeper_port);
+}
+
+/* Between a child that has ports to be released at its exec and the keeper, on a socket of their own (SOCK_SEQPACKET). The
+ * child holds them too, and closes them by its exec; so it says when it is about to, and gives them back when that fails. */
+struct keeper_handover {
+        struct keeper_port
+                port; /* number 0: the keeper closes its own, and answers the same; else: taken back, with its
+                                  * descriptor */
 };
 
 struct keeper_forked {

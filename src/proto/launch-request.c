@@ -70,6 +70,7 @@ static const char *const launch_stage_table[_LAUNCH_STAGE_MAX] = {
         [LAUNCH_STAGE_ENVIRONMENT] = "environment",
         [LAUNCH_STAGE_PRODUCT] = "product",
         [LAUNCH_STAGE_EXEC] = "exec",
+        [LAUNCH_STAGE_PORTS] = "ports",
 };
 
 DEFINE_STRING_TABLE(launch_stage, LaunchStage, launch_stage_table);

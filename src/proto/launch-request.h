@@ -74,6 +74,7 @@ typedef enum LaunchStage {
         LAUNCH_STAGE_ENVIRONMENT,
         LAUNCH_STAGE_PRODUCT, /* the product set-up; in the provider's own words */
         LAUNCH_STAGE_EXEC,
+        LAUNCH_STAGE_PORTS, /* before the exec; last here, since an older node knows the others by number */
         _LAUNCH_STAGE_MAX,
         _LAUNCH_STAGE_INVALID = -EINVAL,
 } LaunchStage;

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "keeper/exec-report.h"
+#include "keeper/exec-sockets.h"
+
+#define LISTEN_FDS_START 3 /* SD_LISTEN_FDS_START */
+
+/* What the keeper has let go of for us: a child has one thread and one exec. */
+static const struct child_sockets *taken_over = NULL;
+
+static _noreturn_ void fail(int gate_fd, const char *what, int error) {
+        gate_fail(gate_fd, LAUNCH_STAGE_PORTS, -error, "cannot %s: %s", what, strerror(error));
+}
+
+static const char *protocol_name(const struct keeper_port *port) {
+        return port->protocol == KEEPER_TCP ? "tcp" : "udp";
+}
+
+static int move_up(int *fd, int from) {
+        int moved;
+
+        if (*fd < 0 || *fd >= from)
+                return 0;
+        moved = fcntl(*fd, F_DUPFD_CLOEXEC, from);
+        if (moved < 0)
+                return -errno;
+        (void) fd_close(*fd);
+        *fd = moved;
+        return 0;
+}
+
+void exec_sockets_arrange(int *gate_fd, int *stdin_fd, struct child_sockets *sockets) {
+        const int end = LISTEN_FDS_START + (int) sockets->n_handed;
+        int r;
+
+        r = move_up(gate_fd, end);
+        if (r >= 0)
+                r = move_up(stdin_fd, end);
+        if (r >= 0)
+                r = move_up(&sockets->release_fd, end);
+        for (size_t i = 0; r >= 0 && i < sockets->n; i++)
+                r = move_up(&sockets->fds[i], end);
+        for (size_t i = 0; r >= 0 && i < sockets->n_handed; i++) {
+                int fd = LISTEN_FDS_START + (int) i;
+
+                if (dup3(sockets->fds[i], fd, O_CLOEXEC) < 0)
+                        r = -errno;
+                (void) fd_close(sockets->fds[i]);
+                sockets->fds[i] = fd;
+        }
+        if (r < 0)
+                fail(*gate_fd, "put the sockets of its ports in their places", -r);
+}
+
+static void print_ports(FILE *f, const struct child_sockets *sockets, uint8_t protocol) {
+        bool first = true;
+
+        for (size_t i = 0; i < sockets->n_handed; i++)
+                if (sockets->ports[i].protocol == protocol) {
+                        (void) fprintf(f, "%s%u", first ? "" : " ", sockets->ports[i].number);
+                        first = false;
+                }
+}
+
+static void print_names(FILE *f, const struct child_sockets *sockets) {
+        for (size_t i = 0; i < sockets->n_handed; i++)
+                (void) fprintf(f, "%s%s-%u", i > 0 ? ":" : "", protocol_name(&sockets->ports[i]),
+                        sockets->ports[i].number);
+}
+
+static int make_variable(const struct child_sockets *sockets, const char *name, char **ret) {
+        char *text = NULL;
+        size_t size;
+        FILE *f;
+
+        f = open_memstream(&text, &size);
+        if (!f)
+                return -ENOMEM;
+        (void) fprintf(f, "%s=", name);
+        if (strcmp(name, "LISTEN_FDS") == 0)
+                (void) fprintf(f, "%zu", sockets->n_handed);
+        else if (strcmp(name, "LISTEN_PID") == 0)
+                (void) fprintf(f, "%d", (int) getpid());
+        else if (strcmp(name, "LISTEN_FDNAMES") == 0)
+                print_names(f, sockets);
+        else
+                print_ports(f, sockets, strcmp(name, "ARCHITECT_TCP_PORTS") == 0 ? KEEPER_TCP : KEEPER_UDP);
+        if (fclose(f) != 0) {
+                free(text);
+                return -ENOMEM;
+        }
+        *ret = text;
+        return 0;
+}
+
+int exec_sockets_environment(const struct child_sockets *sockets, char ***env) {
+        static const char *const names[] = { "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
+                "ARCHITECT_TCP_PORTS", "ARCHITECT_UDP_PORTS" };
+        char **larger;
+        size_t n = 0, k = 0;
+
+        if (sockets->n_handed == 0)
+                return 0;
+
+        while ((*env)[n])
+                n++;
+        /* Never freed: the exec takes it, or the process ends. */
+        larger = calloc(n + ELEMENTSOF(names) + 1, sizeof(*larger));
+        if (!larger)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < n; i++) {
+                bool ours = false;
+
+                for (size_t j = 0; j < ELEMENTSOF(names) && !ours; j++)
+                        ours = strncmp((*env)[i], names[j], strlen(names[j])) == 0 &&
+                               (*env)[i][strlen(names[j])] == '=';
+                if (!ours)
+                        larger[k++] = (*env)[i];
+        }
+        for (size_t j = 0; j < ELEMENTSOF(names); j++) {
+                int r = make_variable(sockets, names[j], &larger[k++]);
+
+                if (r < 0)
+                        return r;
+        }
+
+        *env = larger;
+        return 0;
+}
+
+size_t exec_sockets_keep(int gate_fd, const struct child_sockets *sockets, int *ret) {
+        size_t n = 0;
+
+        ret[n++] = gate_fd;
+        ret[n++] = sockets->release_fd;
+        for (size_t i = 0; i < sockets->n; i++)
+                ret[n++] = sockets->fds[i];
+        return n;
+}
+
+static void open_one(int gate_fd, const struct keeper_port *port, int fd) {
+        char what[64];
+        int r;
+
+        /* As a role expects it, whatever the one before has done to the same socket. */
+        r = fd_nonblock(fd, false);
+        if (r >= 0)
+                r = fd_cloexec(fd, false);
+        if (r >= 0 && port->protocol == KEEPER_TCP && listen(fd, SOMAXCONN) < 0)
+                r = -errno;
+        if (r >= 0 && port->protocol == KEEPER_UDP &&
+                setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){ 0 }, sizeof(int)) < 0)
+                r = -errno;
+        if (r >= 0)
+                return;
+
+        if (r == -EADDRINUSE)
+                gate_fail(gate_fd, LAUNCH_STAGE_PORTS, r,
+                        "cannot listen on TCP port %u: connections that a role before has closed are still remembered by "
+                        "the kernel, for 60 s; another port can be reserved at once",
+                        port->number);
+        (void) snprintf(what, sizeof(what), "listen on %s port %u",
+                port->protocol == KEEPER_TCP ? "TCP" : "UDP", port->number);
+        fail(gate_fd, what, -r);
+}
+
+void exec_sockets_open(int gate_fd, struct child_sockets *sockets) {
+        struct keeper_handover m = { 0 };
+        ssize_t n;
+        int r;
+
+        for (size_t i = 0; i < sockets->n_handed; i++)
+                open_one(gate_fd, &sockets->ports[i], sockets->fds[i]);
+        if (sockets->release_fd < 0)
+                return;
+
+        taken_over = sockets;
+        r = socket_send(sockets->release_fd, &m, sizeof(m), NULL, 0);
+        if (r < 0)
+                fail(gate_fd, "release its ports", -r);
+        n = socket_recv(sockets->release_fd, &m, sizeof(m), NULL, NULL);
+        if (n != sizeof(m))
+                fail(gate_fd, "release its ports", n < 0 ? (int) -n : EPIPE);
+}
+
+void exec_sockets_give_back(void) {
+        if (!taken_over)
+                return;
+        for (size_t i = taken_over->n_handed; i < taken_over->n; i++) {
+                struct keeper_handover m = { .port = taken_over->ports[i] };
+
+                (void) socket_send(taken_over->release_fd, &m, sizeof(m), &taken_over->fds[i], 1);
+        }
+}

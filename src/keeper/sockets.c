@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "keeper/keeper-log.h"
+#include "keeper/sockets.h"
+
+/* A number that was free a moment ago and is taken now: so often another one is tried. */
+#define BIND_TRIES 64
+#define DATAGRAMS_MAX 65536
+
+static socklen_t address_size(const union port_address *a) {
+        return a->any.sa_family == AF_INET ? sizeof(a->in) : sizeof(a->in6);
+}
+
+static uint16_t port_number(const union port_address *a) {
+        return ntohs(a->any.sa_family == AF_INET ? a->in.sin_port : a->in6.sin6_port);
+}
+
+/* What comes to a port that is only reserved is for nobody: it must neither pile up nor reach the next role. */
+static int drop_datagrams(int fd) {
+        struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+        struct sock_fprog program = { .len = 1, .filter = &drop };
+        char c;
+
+        if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
+                return -errno;
+        /* None is added any more. With an end all the same: a socket that was shut down reads as empty for ever. */
+        for (int i = 0; i < DATAGRAMS_MAX && (recv(fd, &c, sizeof(c), MSG_DONTWAIT) >= 0 || errno != EAGAIN);
+                i++)
+                ;
+        return 0;
+}
+
+static int open_bound(uint8_t protocol, const union port_address *address) {
+        autofd fd = -EBADF;
+        int r;
+
+        fd = socket(address->any.sa_family,
+                (protocol == KEEPER_TCP ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+        if (address->any.sa_family == AF_INET6 &&
+                setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){ 0 }, sizeof(int)) < 0)
+                return -errno;
+        if (protocol == KEEPER_UDP) {
+                r = drop_datagrams(fd);
+                if (r < 0)
+                        return r;
+        }
+        if (bind(fd, &address->any, address_size(address)) < 0)
+                return -errno;
+        return fd_steal(&fd);
+}
+
+/* The kernel chooses the number, and then it is bound by name: a number that was never asked for is given up by the
+ * kernel as soon as the socket stops listening. */
+static int reserve(uint8_t protocol, const union port_address *address, union port_address *ret) {
+        *ret = *address;
+        for (int i = 0; i < BIND_TRIES; i++) {
+                socklen_t size = sizeof(*ret);
+                int fd, r = 0;
+
+                fd = open_bound(protocol, address);
+                if (fd < 0)
+                        return fd;
+                if (getsockname(fd, &ret->any, &size) < 0)
+                        r = -errno;
+                (void) fd_close(fd);
+                if (r < 0)
+                        return r;
+
+                fd = open_bound(protocol, ret);
+                if (fd != -EADDRINUSE)
+                        return fd;
+        }
+
+        return -EADDRINUSE;
+}
+
+static int read_address(const struct keeper_bind *m, union port_address *ret) {
+        *ret = (union port_address){ .any.sa_family = m->ip_version == 4 ? AF_INET : AF_INET6 };
+        switch (m->ip_version) {
+        case 4:
+                memcpy(&ret->in.sin_addr, m->address, sizeof(ret->in.sin_addr));
+                return 0;
+        case 0: /* any, which is all zeroes */
+        case 6:
+                memcpy(&ret->in6.sin6_addr, m->address, sizeof(ret->in6.sin6_addr));
+                return 0;
+        default:
+                return -EINVAL;
+        }
+}
+
+static int make_room(Sockets *s, size_t n) {
+        struct reserved_socket *larger;
+        size_t room = s->room > 0 ? s->room : 16;
+
+        if (s->n + n > KEEPER_PORTS_MAX)
+                return -ENOBUFS;
+        while (room < s->n + n)
+                room *= 2;
+        if (room == s->room)
+                return 0;
+
+        larger = realloc(s->all, room * sizeof(*larger));
+        if (!larger)
+                return -ENOMEM;
+        s->all = larger;
+        s->room = room;
+        return 0;
+}
+
+static int bind_all(Sockets *s, const struct keeper_bind *m, uint16_t *ret_numbers) {
+        const size_t n_before = s->n;
+        union port_address address;
+        int r;
+
+        r = read_address(m, &address);
+        if (r >= 0)
+                r = make_room(s, m->n);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < m->n; i++) {
+                union port_address bound;
+                int fd = reserve(m->protocol, &address, &bound);
+
+                if (m->ip_version == 0 && address.any.sa_family == AF_INET6 &&
+                        (fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL)) {
+                        address = (union port_address){ .in.sin_family = AF_INET };
+                        fd = reserve(m->protocol, &address, &bound);
+                }
+                if (fd < 0) {
+                        while (s->n > n_before)
+                                (void) fd_close(s->all[--s->n].fd);
+                        return fd;
+                }
+                ret_numbers[i] = port_number(&bound);
+                s->all[s->n++] = (struct reserved_socket){
+                        .address = bound,
+                        .port = { .number = ret_numbers[i], .protocol = m->protocol },
+                        .fd = fd,
+                };
+        }
+
+        return 0;
+}
+
+static struct reserved_socket *find(Sockets *s, const struct keeper_port *port) {
+        for (size_t i = 0; i < s->n; i++)
+                if (s->all[i].port.number == port->number && s->all[i].port.protocol == port->protocol)
+                        return &s->all[i];
+        return NULL;
+}
+
+static void forget(Sockets *s, struct reserved_socket *socket) {
+        (void) fd_close(socket->fd);
+        *socket = s->all[--s->n];
+}
+
+static void release_all(Sockets *s, const struct keeper_port *ports, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                struct reserved_socket *socket = find(s, &ports[i]);
+
+                if (socket)
+                        forget(s, socket);
+        }
+}
+
+static void rest(struct reserved_socket *socket) {
+        const int fd = socket->fd;
+
+        int listening = 0, r;
+
+        socket->child = 0;
+        socket->port.release = 0;
+        if (fd < 0)
+                return;
+
+        /* The role had the same socket, and may have set them. While it still listens nobody can make use of it. */
+        (void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 0 }, sizeof(int));
+        (void) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){ 0 }, sizeof(int));
+        if (socket->port.protocol == KEEPER_TCP) {
+                /* Only what listens: another socket would remember the shutdown. */
+                if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &(socklen_t){ sizeof(int) }) >= 0 &&
+                        listening)
+                        (void) shutdown(fd, SHUT_RDWR);
+                return;
+        }
+
+        (void) connect(fd, &(struct sockaddr){ .sa_family = AF_UNSPEC }, sizeof(struct sockaddr));
+        r = drop_datagrams(fd);
+        if (r < 0)
+                log_warning(
+                        "Cannot keep datagrams away from UDP port %u: %s", socket->port.number, strerror(-r));
+}
+
+static void rest_all(Sockets *s, const struct keeper_port *ports, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                struct reserved_socket *socket = find(s, &ports[i]);
+
+                if (socket)
+                        rest(socket);
+        }
+}
+
+void sockets_rest_child(Sockets *s, uint64_t child, const char *role) {
+        for (size_t i = s->n; i > 0; i--) {
+                struct reserved_socket *socket = &s->all[i - 1];
+
+                if (socket->child != child)
+                        continue;
+                /* Killed at the very door, it could not give it back, and somebody may be faster than we are. */
+                if (socket->fd < 0)
+                        socket->fd = open_bound(socket->port.protocol, &socket->address);
+                if (socket->fd < 0) {
+                        log_warning(
+                                "Role %s died while it took over %s port %u, which is no longer reserved: %s",
+                                role, socket->port.protocol == KEEPER_TCP ? "TCP" : "UDP",
+                                socket->port.number, strerror(-socket->fd));
+                        forget(s, socket);
+                } else
+                        rest(socket);
+        }
+}
+
+int sockets_on_bind(Sockets *s, const void *packet, size_t size, struct keeper_bound *ret) {
+        const struct keeper_bind *m = packet;
+        int r;
+
+        if (size != sizeof(*m) || m->n == 0 || m->n > KEEPER_BIND_MAX || m->protocol > KEEPER_UDP)
+                return -EBADMSG;
+
+        *ret = (struct keeper_bound){ .header = { .type = KEEPER_BOUND } };
+        r = bind_all(s, m, ret->numbers);
+        if (r < 0)
+                ret->error = r;
+        else
+                ret->n = m->n;
+        return 0;
+}
+
+int sockets_on_ports(Sockets *s, const void *packet, size_t size) {
+        const struct keeper_ports *m = packet;
+        const size_t ports_size = size - keeper_ports_size(0);
+
+        if (m->header.type != KEEPER_RELEASE_PORTS && m->header.type != KEEPER_REST_PORTS)
+                return -EOPNOTSUPP;
+        if (size > sizeof(*m) || ports_size % sizeof(m->ports[0]) != 0)
+                return -EBADMSG;
+
+        if (m->header.type == KEEPER_RELEASE_PORTS)
+                release_all(s, m->ports, ports_size / sizeof(m->ports[0]));
+        else
+                rest_all(s, m->ports, ports_size / sizeof(m->ports[0]));
+        return 0;
+}
+
+size_t sockets_tell(const Sockets *s, size_t left, struct keeper_ports *ret) {
+        const size_t n = left < KEEPER_PORTS_PACKET ? left : KEEPER_PORTS_PACKET;
+
+        *ret = (struct keeper_ports){ .header = { .type = KEEPER_PORTS } };
+        for (size_t i = 0; i < n; i++)
+                /* One that a child has released since the HELLO is told of as number 0. */
+                if (left - n + i < s->n)
+                        ret->ports[i] = s->all[left - n + i].port;
+        return n;
+}
+
+int sockets_lend(
+        Sockets *s, uint64_t child, const struct keeper_port *ports, size_t n, struct child_sockets *ret) {
+        ret->n = ret->n_handed = 0;
+        ret->release_fd = -EBADF;
+        for (size_t i = 0; i < n; i++) {
+                const struct reserved_socket *socket = find(s, &ports[i]);
+
+                if (!socket || socket->fd < 0)
+                        return -EADDRNOTAVAIL;
+                if (socket->child != 0 && socket->child != child)
+                        return -EBUSY;
+                ret->ports[i] = ports[i];
+                ret->fds[i] = socket->fd;
+                if (!ports[i].release)
+                        ret->n_handed++;
+        }
+        for (size_t i = 0; i < n; i++) {
+                struct reserved_socket *socket = find(s, &ports[i]);
+
+                socket->child = child;
+                socket->port.release = ports[i].release;
+        }
+        ret->n = n;
+        return 0;
+}
+
+int sockets_on_handover(Sockets *s, uint64_t child, int fd) {
+        struct keeper_handover m;
+        struct reserved_socket *socket;
+        int received = -EBADF;
+        size_t n_fds = 1;
+        ssize_t n;
+
+        n = socket_recv(fd, &m, sizeof(m), &received, &n_fds);
+        if (n == -EAGAIN)
+                return 0;
+        if (n != sizeof(m)) {
+                if (n > 0 && n_fds > 0)
+                        (void) fd_close(received);
+                return n < 0 ? (int) n : -ECONNRESET;
+        }
+
+        if (m.port.number == 0) {
+                for (size_t i = 0; i < s->n; i++)
+                        if (s->all[i].child == child && s->all[i].port.release)
+                                s->all[i].fd = fd_close(s->all[i].fd);
+                return socket_send(fd, &m, sizeof(m), NULL, 0) < 0 ? -ECONNRESET : 1;
+        }
+
+        socket = find(s, &m.port);
+        if (n_fds == 1 && socket && socket->child == child && socket->fd < 0)
+                socket->fd = received;
+        else if (n_fds == 1)
+                (void) fd_close(received); /* released meanwhile */
+        return 1;
+}
+
+void sockets_released(Sockets *s, uint64_t child) {
+        for (size_t i = s->n; i > 0; i--)
+                if (s->all[i - 1].child == child && s->all[i - 1].port.release)
+                        forget(s, &s->all[i - 1]);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Reserved ports: bound sockets that outlive the node and the roles they are handed to. The keeper makes them, since what a
+ * sandbox does to the maker of a socket sticks to it.
+ *
+ * Never SO_REUSEADDR, never SO_REUSEPORT: with one of them on, even for a moment, somebody else can bind the same port.
+ * A list of plain values, one a port: it can be written down and read back. */
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "proto/keeper-protocol.h"
+
+union port_address {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+};
+
+struct reserved_socket {
+        struct keeper_port port;
+        int fd; /* negative: its child is about to exec, and has it */
+        union port_address address;
+        uint64_t child; /* whom it has been lent to, until that ends; 0: nobody */
+};
+
+typedef struct Sockets {
+        struct reserved_socket *all;
+        size_t n;
+        size_t room;
+} Sockets;
+
+/* What a child takes with it: first those to be handed over, then those it releases by its exec. */
+struct child_sockets {
+        size_t n;
+        size_t n_handed;
+        struct keeper_port ports[KEEPER_FORK_PORTS_MAX];
+        int fds[KEEPER_FORK_PORTS_MAX];
+        int release_fd; /* to the keeper, for keeper_handover; negative: nothing to release */
+};
+
+/* Requests, of any size and contents: -EBADMSG, and it is none of ours: -EOPNOTSUPP. */
+int sockets_on_bind(Sockets *s, const void *packet, size_t size, struct keeper_bound *ret);
+int sockets_on_ports(Sockets *s, const void *packet, size_t size);
+
+/* As many of the last so many as one packet takes; returns their number. */
+size_t sockets_tell(const Sockets *s, size_t left, struct keeper_ports *ret);
+
+/* The child has ended: bound, and nothing else. Connections are refused, datagrams dropped. */
+void sockets_rest_child(Sockets *s, uint64_t child, const char *role);
+
+/* All or none, to the child that is made next. -EADDRNOTAVAIL: not reserved; -EBUSY: another child has it. */
+int sockets_lend(
+        Sockets *s, uint64_t child, const struct keeper_port *ports, size_t n, struct child_sockets *ret);
+
+/* One packet of a child on its release_fd, read by the keeper at its end of it. 1: go on; 0: there is none now; negative: the
+ * other end is gone. */
+int sockets_on_handover(Sockets *s, uint64_t child, int fd);
+/* It has executed its command: they are free. */
+void sockets_released(Sockets *s, uint64_t child);
