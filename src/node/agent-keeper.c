@@ -64,8 +64,10 @@ int agent_child_fork(void *world, Role *role) {
         int r = check_fds(agent->node);
         if (r < 0)
                 return r;
+        g_autoptr(GArray) ports = ports_of_role(agent->node->ports, role);
         r = keeper_link_fork(agent->keeper, role->child, role->name,
-                role->spec->stdin_kind == ROLE_STDIN_PIPE ? KEEPER_FORK_STDIN_PIPE : 0);
+                role->spec->stdin_kind == ROLE_STDIN_PIPE ? KEEPER_FORK_STDIN_PIPE : 0,
+                (struct keeper_port *) ports->data, ports->len);
         if (r >= 0)
                 (void) g_hash_table_insert(agent->children, child_key(role->child), role);
         return r;
@@ -336,11 +338,16 @@ static void on_connected(void *userdata) {
 
         log_debug("Connected to the keeper");
         all_roles(agent, recover_without_child);
+        agent_ports_connected(agent);
         if (!agent->recovered)
                 all_roles(agent, resume);
         agent->node->world->node_changed(agent);
         agent_on_keeper(agent);
         node_pump_starts(agent->node);
+}
+
+static void on_ports(void *userdata, const struct keeper_port *ports, size_t n) {
+        agent_ports_told(userdata, ports, n);
 }
 
 static void watch_lost_child(Agent *agent, Role *role) {
@@ -489,6 +496,7 @@ static void on_child(void *userdata, const struct keeper_child *m, KeeperFds fds
 
 const KeeperHandler agent_keeper_handler = {
         .child = on_child,
+        .ports = on_ports,
         .connected = on_connected,
         .lost = on_lost,
         .forked = on_forked,

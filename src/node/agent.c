@@ -143,6 +143,7 @@ static void world_finished(void *world, int status) {
                 role_state_forget_all(&agent->store);
                 env_forget(agent->node->env);
                 monitor_forget(agent->node->monitor);
+                ports_forget(agent->node->ports);
                 log_dbus_forget(agent);
         }
         (void) sd_event_exit(agent->event, status);
@@ -180,6 +181,9 @@ static const NodeWorld agent_world = {
         .child_signal = agent_child_signal,
         .child_close_stdin = agent_child_close_stdin,
         .child_reap = agent_child_reap,
+        .ports_bind = agent_ports_bind,
+        .ports_release = agent_ports_release,
+        .ports_rest = agent_ports_rest,
         .scope_start = world_scope_start,
         .scope_signal = world_scope_signal,
         .scope_thaw = world_scope_thaw,
@@ -477,6 +481,7 @@ Agent *agent_free(Agent *agent) {
         role_store_close(&agent->store);
         (void) fd_close(agent->dir_fd);
         g_hash_table_unref(agent->children);
+        g_clear_pointer(&agent->keeper_ports, g_array_unref);
         if (agent->watches)
                 g_hash_table_unref(agent->watches);
         if (agent->dirty)

@@ -29,6 +29,7 @@ typedef struct Agent {
         char *bus_name;
         char *own_unit; /* NULL: not run by systemd */
 
+        GArray *keeper_ports; /* of struct keeper_port: what the keeper tells of before it is connected; NULL: nothing */
         GHashTable *children; /* the keeper's number → Role */
         int inotify_fd;
         sd_event_source *inotify;
@@ -90,6 +91,11 @@ void agent_child_signal(void *world, Role *role, int signo, Waiter waiter);
 void agent_child_close_stdin(void *world, Role *role, Waiter waiter);
 void agent_child_reap(void *world, Role *role);
 void agent_scope_kill(void *world, Role *role);
+int agent_ports_bind(void *world, const struct keeper_bind *bind, PortsRequest *request);
+int agent_ports_release(void *world, const struct keeper_port *ports, size_t n, Waiter waiter);
+void agent_ports_rest(void *world, const struct keeper_port *ports, size_t n);
+void agent_ports_told(Agent *agent, const struct keeper_port *ports, size_t n);
+void agent_ports_connected(Agent *agent);
 int agent_reaps_setup(Agent *agent);
 void agent_reaps_finish(Agent *agent); /* at the very end; may block until the bus has taken all */
 

@@ -11,4 +11,6 @@ typedef struct RoleInput RoleInput;
 typedef struct Events Events;
 typedef struct Env Env;
 typedef struct Monitor Monitor;
+typedef struct Ports Ports;
+typedef struct PortsRequest PortsRequest;
 typedef struct Settings Settings;

@@ -20,6 +20,7 @@
 typedef struct Pending {
         uint32_t request;
         KeeperDone done;
+        KeeperBound bound; /* instead of done */
         void *userdata;
 } Pending;
 
@@ -38,6 +39,7 @@ struct KeeperLink {
         bool welcome;
         uint32_t version;       /* agreed on, once welcome */
         uint32_t children_left; /* still to be told before we are connected */
+        uint32_t ports_left;    /* the same */
         bool connected;
 };
 
@@ -65,18 +67,34 @@ static void link_close(KeeperLink *link) {
         link->io = sd_event_source_disable_unref(link->io);
         link->fd = fd_close(link->fd);
         link->welcome = false;
-        link->children_left = 0;
+        link->children_left = link->ports_left = 0;
         link->connected = false;
         g_queue_clear_full(link->out, (GDestroyNotify) g_bytes_unref);
+}
+
+/* Nobody knows whether it was done. */
+static void link_fail_pending(KeeperLink *link) {
+        g_autoptr(GQueue) pending = g_steal_pointer(&link->pending);
+        Pending *p;
+
+        link->pending = g_queue_new();
+        while ((p = g_queue_pop_head(pending))) {
+                if (p->done)
+                        p->done(p->userdata, -ENOTCONN);
+                if (p->bound)
+                        p->bound(p->userdata, -ENOTCONN, NULL, 0);
+                g_free(p);
+        }
 }
 
 KeeperLink *keeper_link_free(KeeperLink *link) {
         if (!link)
                 return NULL;
         link_close(link);
+        link_fail_pending(link);
         link->reconnect = sd_event_source_disable_unref(link->reconnect);
         g_queue_free(link->out);
-        g_queue_free_full(link->pending, g_free);
+        g_queue_free(link->pending);
         sd_event_unref(link->event);
         g_free(link->path);
         g_free(link);
@@ -101,20 +119,13 @@ static void link_retry(KeeperLink *link) {
 
 static void link_lost(KeeperLink *link, int error) {
         bool was_connected = link->connected;
-        g_autoptr(GQueue) pending = g_steal_pointer(&link->pending);
-        Pending *p;
 
         if (was_connected)
                 log_error_errno(error, "Lost the connection to the keeper: %m");
         else
                 log_debug_errno(error, "Cannot talk to the keeper: %m");
         link_close(link);
-        link->pending = g_queue_new();
-        while ((p = g_queue_pop_head(pending))) {
-                if (p->done)
-                        p->done(p->userdata, -ENOTCONN);
-                g_free(p);
-        }
+        link_fail_pending(link);
         link_retry(link);
         if (was_connected)
                 link->handler->lost(link->userdata);
@@ -140,7 +151,8 @@ static int link_send(KeeperLink *link, const void *data, size_t size) {
         return link_update_events(link);
 }
 
-static int link_request(KeeperLink *link, const void *data, size_t size, KeeperDone done, void *userdata) {
+static int link_request_full(
+        KeeperLink *link, const void *data, size_t size, KeeperDone done, KeeperBound bound, void *userdata) {
         const struct keeper_header *header = data;
 
         if (!link->connected)
@@ -150,9 +162,13 @@ static int link_request(KeeperLink *link, const void *data, size_t size, KeeperD
                 return r;
 
         Pending *p = g_new(Pending, 1);
-        *p = (Pending){ header->type, done, userdata };
+        *p = (Pending){ header->type, done, bound, userdata };
         g_queue_push_tail(link->pending, p);
         return 0;
+}
+
+static int link_request(KeeperLink *link, const void *data, size_t size, KeeperDone done, void *userdata) {
+        return link_request_full(link, data, size, done, NULL, userdata);
 }
 
 static int link_flush(KeeperLink *link) {
@@ -196,7 +212,7 @@ static int fds_sort(uint32_t flags, const int *fds, size_t n_fds, KeeperFds *ret
 }
 
 static void link_check_connected(KeeperLink *link) {
-        if (!link->welcome || link->connected || link->children_left > 0)
+        if (!link->welcome || link->connected || link->children_left > 0 || link->ports_left > 0)
                 return;
         link->connected = true;
         link->reconnect_usec = RECONNECT_MIN_USEC;
@@ -213,19 +229,40 @@ static int handle_welcome(KeeperLink *link, const struct keeper_welcome *m) {
         link->welcome = true;
         link->version = m->version;
         link->children_left = m->n_children;
+        link->ports_left = m->version >= 2 ? m->n_ports : 0;
         return 0;
 }
 
 static int handle_child(KeeperLink *link, const struct keeper_child *m, const int *fds, size_t n_fds) {
         KeeperFds sorted;
 
-        if (!link->welcome || link->children_left == 0 || m->role[sizeof(m->role) - 1] != '\0')
+        if (!link->welcome || link->children_left == 0 || link->ports_left > 0 ||
+                m->role[sizeof(m->role) - 1] != '\0')
                 return -EBADMSG;
         int r = fds_sort(m->fds, fds, n_fds, &sorted);
         if (r < 0)
                 return r;
         link->children_left--;
         link->handler->child(link->userdata, m, sorted);
+        return 0;
+}
+
+static int handle_ports(KeeperLink *link, const struct keeper_ports *m, size_t size) {
+        size_t ports_size = size - keeper_ports_size(0), n = ports_size / sizeof(m->ports[0]);
+
+        if (size > sizeof(*m) || ports_size % sizeof(m->ports[0]) != 0 || n == 0 || n > link->ports_left)
+                return -EBADMSG;
+        link->ports_left -= (uint32_t) n;
+        link->handler->ports(link->userdata, m->ports, n);
+        return 0;
+}
+
+static int handle_bound(KeeperLink *link, const struct keeper_bound *m, size_t size) {
+        g_autofree Pending *p = g_queue_pop_head(link->pending);
+
+        if (!p || p->request != KEEPER_BIND || m->n > KEEPER_BIND_MAX || size != keeper_bound_size(m->n))
+                return -EBADMSG;
+        p->bound(p->userdata, m->error, m->numbers, m->n);
         return 0;
 }
 
@@ -281,6 +318,16 @@ static int link_handle(KeeperLink *link, const void *packet, size_t size, const 
                 if (size != sizeof(struct keeper_done) || n_fds > 0)
                         return -EBADMSG;
                 return handle_done(link, packet);
+
+        case KEEPER_PORTS:
+                if (size < keeper_ports_size(0) || n_fds > 0)
+                        return -EBADMSG;
+                return handle_ports(link, packet, size);
+
+        case KEEPER_BOUND:
+                if (size < keeper_bound_size(0) || n_fds > 0)
+                        return -EBADMSG;
+                return handle_bound(link, packet, size);
 
         default:
                 return -EBADMSG;
@@ -351,11 +398,23 @@ uint32_t keeper_link_version(const KeeperLink *link) {
         return link->connected ? link->version : 0;
 }
 
-int keeper_link_fork(KeeperLink *link, uint64_t child, const char *role, uint32_t flags) {
-        struct keeper_fork m = { .header = { .type = KEEPER_FORK, .child = child }, .flags = flags };
+int keeper_link_fork(KeeperLink *link, uint64_t child, const char *role, uint32_t flags,
+        const struct keeper_port *ports, size_t n_ports) {
+        struct {
+                struct keeper_fork fork;
+                struct keeper_port ports[KEEPER_FORK_PORTS_MAX];
+        } m = { .fork = { .header = { .type = KEEPER_FORK, .child = child }, .flags = flags } };
 
-        (void) g_strlcpy(m.role, role, sizeof(m.role));
-        return link->connected ? link_send(link, &m, sizeof(m)) : -ENOTCONN;
+        if (n_ports > KEEPER_FORK_PORTS_MAX)
+                return -E2BIG;
+        if (!link->connected)
+                return -ENOTCONN;
+        if (n_ports > 0 && link->version < 2)
+                return -EPROTONOSUPPORT;
+        (void) g_strlcpy(m.fork.role, role, sizeof(m.fork.role));
+        if (n_ports > 0)
+                memcpy(m.ports, ports, n_ports * sizeof(ports[0]));
+        return link_send(link, &m, sizeof(m.fork) + n_ports * sizeof(ports[0]));
 }
 
 int keeper_link_signal(KeeperLink *link, uint64_t child, int signo, KeeperDone done, void *userdata) {
@@ -383,4 +442,47 @@ int keeper_link_kill_cgroup(KeeperLink *link, const char *path, KeeperDone done,
                 return -ENAMETOOLONG;
         return link_request(
                 link, &m, offsetof(struct keeper_kill_cgroup, path) + strlen(path) + 1, done, userdata);
+}
+
+int keeper_link_bind(KeeperLink *link, const struct keeper_bind *bind, KeeperBound done, void *userdata) {
+        struct keeper_bind m = *bind;
+
+        if (!link->connected)
+                return -ENOTCONN;
+        if (link->version < 2)
+                return -EPROTONOSUPPORT;
+        m.header = (struct keeper_header){ .type = KEEPER_BIND };
+        return link_request_full(link, &m, sizeof(m), NULL, done, userdata);
+}
+
+static int link_request_ports(KeeperLink *link, KeeperMessageType type, const struct keeper_port *ports,
+        size_t n, KeeperDone done, void *userdata) {
+        struct keeper_ports m = { .header = { .type = type } };
+
+        if (!link->connected)
+                return -ENOTCONN;
+        if (link->version < 2)
+                return -EPROTONOSUPPORT;
+        /* A long list goes in several, and the last one answers for all: the keeper takes them in order. */
+        for (size_t done_n = 0; done_n < n;) {
+                size_t k = MIN(n - done_n, KEEPER_PORTS_PACKET);
+                bool last = done_n + k == n;
+
+                memcpy(m.ports, ports + done_n, k * sizeof(ports[0]));
+                int r = link_request(
+                        link, &m, keeper_ports_size(k), last ? done : NULL, last ? userdata : NULL);
+                if (r < 0)
+                        return r;
+                done_n += k;
+        }
+        return 0;
+}
+
+int keeper_link_release_ports(
+        KeeperLink *link, const struct keeper_port *ports, size_t n, KeeperDone done, void *userdata) {
+        return link_request_ports(link, KEEPER_RELEASE_PORTS, ports, n, done, userdata);
+}
+
+int keeper_link_rest_ports(KeeperLink *link, const struct keeper_port *ports, size_t n) {
+        return link_request_ports(link, KEEPER_REST_PORTS, ports, n, NULL, NULL);
 }

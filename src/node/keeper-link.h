@@ -21,7 +21,9 @@ typedef struct KeeperFds {
 
 typedef struct KeeperHandler {
         void (*child)(void *userdata, const struct keeper_child *child,
-                KeeperFds fds);            /* after a connection, one each */
+                KeeperFds fds); /* after a connection, one each */
+        /* Before the children, as many as there are, perhaps in several: what it holds of reserved ports. */
+        void (*ports)(void *userdata, const struct keeper_port *ports, size_t n);
         void (*connected)(void *userdata); /* all children are told */
         void (*lost)(void *userdata);
         void (*forked)(void *userdata, const struct keeper_forked *forked, KeeperFds fds);
@@ -30,6 +32,9 @@ typedef struct KeeperHandler {
 
 /* The answer to a request: 0 or negative errno; -ENOTCONN: the connection was lost, and nobody knows. */
 typedef void (*KeeperDone)(void *userdata, int error);
+
+/* The answer to a KEEPER_BIND; error as above. */
+typedef void (*KeeperBound)(void *userdata, int error, const uint16_t *numbers, size_t n);
 
 int keeper_link_new(
         sd_event *event, const char *path, const KeeperHandler *handler, void *userdata, KeeperLink **ret);
@@ -42,8 +47,15 @@ bool keeper_link_is_connected(const KeeperLink *link);
 uint32_t keeper_link_version(const KeeperLink *link);
 
 /* All of them: -ENOTCONN while there is no connection. done may be NULL. */
-int keeper_link_fork(KeeperLink *link, uint64_t child, const char *role, uint32_t flags);
+int keeper_link_fork(KeeperLink *link, uint64_t child, const char *role, uint32_t flags,
+        const struct keeper_port *ports, size_t n_ports);
 int keeper_link_signal(KeeperLink *link, uint64_t child, int signo, KeeperDone done, void *userdata);
 int keeper_link_close_stdin(KeeperLink *link, uint64_t child, KeeperDone done, void *userdata);
 int keeper_link_reap(KeeperLink *link, uint64_t child);
 int keeper_link_kill_cgroup(KeeperLink *link, const char *path, KeeperDone done, void *userdata);
+
+/* Reserved ports; -EPROTONOSUPPORT: the keeper is older than that. */
+int keeper_link_bind(KeeperLink *link, const struct keeper_bind *bind, KeeperBound done, void *userdata);
+int keeper_link_release_ports(
+        KeeperLink *link, const struct keeper_port *ports, size_t n, KeeperDone done, void *userdata);
+int keeper_link_rest_ports(KeeperLink *link, const struct keeper_port *ports, size_t n);

@@ -543,6 +543,8 @@ int node_dbus_register(Agent *agent) {
                 r = monitor_dbus_register(agent);
         if (r >= 0)
                 r = log_dbus_register(agent);
+        if (r >= 0)
+                r = ports_dbus_register(agent);
         if (r < 0)
                 return r;
         r = sd_bus_add_object_manager(agent->bus, &slot, NODE_PATH);

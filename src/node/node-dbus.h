@@ -14,6 +14,7 @@ int env_dbus_register(Agent *agent);
 int events_dbus_register(Agent *agent);
 int monitor_dbus_register(Agent *agent);
 int log_dbus_register(Agent *agent);
+int ports_dbus_register(Agent *agent);
 
 /* The level, and whether messages go out as signals, as the process before us left them. */
 void log_dbus_load(Agent *agent);

@@ -61,6 +61,7 @@ Node *node_free(Node *node) {
         g_queue_free(node->ended);
         g_array_unref(node->slices);
         monitor_close(node->monitor);
+        ports_close(node->ports);
         env_close(node->env);
         settings_free(node->settings);
         events_close(node->events);
@@ -74,7 +75,9 @@ Node *node_free(Node *node) {
 int node_open_state(Node *node, int dir_fd) {
         int r = env_open(dir_fd, &node->env);
 
-        return r < 0 ? r : monitor_open(node, dir_fd, &node->monitor);
+        if (r >= 0)
+                r = monitor_open(node, dir_fd, &node->monitor);
+        return r < 0 ? r : ports_open(node, dir_fd, &node->ports);
 }
 
 void node_set_settings(Node *node, Settings *settings) {
@@ -149,6 +152,9 @@ int node_start_role(
                 return fault_set(fault, NODE_ERROR_LIMIT_REACHED,
                         "Role \"%s\" cannot be started: %u roles are known already; purge some", name,
                         NODE_MAX_ROLES);
+        r = ports_check_start(node->ports, name, spec, caller, &spec_fault);
+        if (r < 0)
+                return fault_set(fault, spec_fault.error, "Role \"%s\": %s", name, spec_fault.message);
         r = sd_id128_randomize(&invocation);
         if (r < 0)
                 return fault_set(fault, NODE_ERROR_IO_ERROR, "Role \"%s\" cannot be started: %s", name,

@@ -10,6 +10,7 @@
 #include "node/env.h"
 #include "node/events.h"
 #include "node/monitor.h"
+#include "node/ports.h"
 #include "node/role.h"
 #include "node/settings.h"
 #include "node/world.h"
@@ -29,6 +30,7 @@ struct Node {
         Settings *settings; /* in force */
         Env *env;           /* what roles begin with */
         Monitor *monitor;
+        Ports *ports;
 
         GHashTable *roles;   /* name → Role, the current run; owned */
         GQueue *start_queue; /* Roles in ROLE_PHASE_QUEUED; not owned */
@@ -48,7 +50,7 @@ Node *node_new(const char *instance, sd_event *event, Events *events /* taken */
 Node *node_free(Node *node);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Node, node_free)
 
-/* Reads what the process before us has left in this directory about environment and monitor; -1: nothing, in memory only. */
+/* Reads what the process before us has left in this directory about environment, monitor and ports; -1: nothing, in memory only. */
 int node_open_state(Node *node, int dir_fd);
 
 /* Puts other settings in force; roles that run keep what they were started with. */

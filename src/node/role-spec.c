@@ -34,6 +34,14 @@ static const char *const monitor_loss_table[_MONITOR_LOSS_MAX] = {
 
 DEFINE_STRING_TABLE(monitor_loss, MonitorLoss, monitor_loss_table);
 
+static const char *const role_ports_table[_ROLE_PORTS_MAX] = {
+        [ROLE_PORTS_TCP] = "tcp-ports",
+        [ROLE_PORTS_UDP] = "udp-ports",
+        [ROLE_PORTS_RELEASE] = "release-ports",
+};
+
+DEFINE_STRING_TABLE(role_ports, RolePorts, role_ports_table);
+
 RoleSpec *role_spec_new(void) {
         RoleSpec *spec = g_new0(RoleSpec, 1);
 
@@ -55,6 +63,8 @@ RoleSpec *role_spec_free(RoleSpec *spec) {
         g_free(spec->version);
         g_strfreev(spec->setup_args);
         g_strfreev(spec->eups_list);
+        for (int i = 0; i < _ROLE_PORTS_MAX; i++)
+                g_clear_pointer(&spec->ports[i], g_array_unref);
         g_free(spec);
         return NULL;
 }
@@ -203,8 +213,56 @@ int role_spec_add_limit(RoleSpec *spec, const char *name, uint64_t value, Fault 
         return 0;
 }
 
+static bool has_port(const GArray *list, uint16_t number) {
+        for (unsigned i = 0; list && i < list->len; i++)
+                if (g_array_index(list, uint16_t, i) == number)
+                        return true;
+        return false;
+}
+
+int role_spec_set_ports(RoleSpec *spec, RolePorts which, const uint64_t *numbers, size_t n, Fault *fault) {
+        const char *option = role_ports_to_string(which);
+        g_autoptr(GArray) list = g_array_new(false, false, sizeof(uint16_t));
+
+        if (n == 0)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS, "Option \"%s\" names no port", option);
+        if (n > ROLE_PORTS_EACH_MAX)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"%s\" names %zu ports, more than %u", option, n, ROLE_PORTS_EACH_MAX);
+        for (size_t i = 0; i < n; i++) {
+                uint16_t number = (uint16_t) numbers[i];
+
+                if (numbers[i] == 0 || numbers[i] > UINT16_MAX)
+                        return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                                "Option \"%s\": %" G_GUINT64_FORMAT " is not a port", option, numbers[i]);
+                if (has_port(list, number))
+                        return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                                "Option \"%s\": port %u is given twice", option, number);
+                g_array_append_val(list, number);
+        }
+        g_clear_pointer(&spec->ports[which], g_array_unref);
+        spec->ports[which] = g_steal_pointer(&list);
+        return 0;
+}
+
+bool role_spec_has_ports(const RoleSpec *spec) {
+        for (int i = 0; i < _ROLE_PORTS_MAX; i++)
+                if (spec->ports[i])
+                        return true;
+        return false;
+}
+
 int role_spec_check(const RoleSpec *spec, Fault *fault) {
+        const GArray *released = spec->ports[ROLE_PORTS_RELEASE];
         size_t size = 0;
+
+        for (unsigned i = 0; released && i < released->len; i++)
+                for (int which = 0; which < ROLE_PORTS_RELEASE; which++)
+                        if (has_port(spec->ports[which], g_array_index(released, uint16_t, i)))
+                                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                                        "Port %u is in \"release-ports\" and in \"%s\"",
+                                        g_array_index(released, uint16_t, i),
+                                        role_ports_to_string((RolePorts) which));
 
         for (char **a = spec->command; a && *a; a++)
                 size += strlen(*a) + 1;

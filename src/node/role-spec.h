@@ -43,11 +43,23 @@ typedef enum MonitorLoss {
 
 DECLARE_STRING_TABLE(monitor_loss, MonitorLoss); /* the default is "" */
 
+/* Reserved ports: handed to the role as open sockets, or freed by its exec. */
+typedef enum RolePorts {
+        ROLE_PORTS_TCP,
+        ROLE_PORTS_UDP,
+        ROLE_PORTS_RELEASE,
+        _ROLE_PORTS_MAX,
+        _ROLE_PORTS_INVALID = -EINVAL,
+} RolePorts;
+
+DECLARE_STRING_TABLE(role_ports, RolePorts); /* the options' names */
+
 #define ROLE_STOP_TIMEOUT_DEFAULT_USEC (10 * USEC_PER_SEC)
 
 #define ROLE_COMMAND_ARGS_MAX 4096U           /* arguments */
 #define ROLE_COMMAND_SIZE_MAX (1024U * 1024U) /* bytes of arguments and environment together */
 #define ROLE_ENVIRONMENT_MAX 1000U            /* variables */
+#define ROLE_PORTS_EACH_MAX 256U              /* ports of each of the three kinds */
 #define SIGNAL_MAX 64
 
 /* Who sets products up. */
@@ -91,6 +103,7 @@ struct RoleSpec {
         char **eups_list; /* product, version, product, version...; an empty version: the provider's choice */
         bool provider_set; /* otherwise the node's ProductProvider, from the start on */
         ProductProvider provider;
+        GArray *ports[_ROLE_PORTS_MAX]; /* of uint16_t; NULL: none */
 };
 
 /* With the defaults. */
@@ -110,7 +123,10 @@ int role_spec_set_stop_to(RoleSpec *spec, const char *stop_to, Fault *fault);
 int role_spec_set_on_monitor_loss(RoleSpec *spec, const char *loss, Fault *fault);
 int role_spec_add_limit(RoleSpec *spec, const char *name, uint64_t value, Fault *fault);
 
-/* What only the whole can show: the size of command and environment together. */
+int role_spec_set_ports(RoleSpec *spec, RolePorts which, const uint64_t *numbers, size_t n, Fault *fault);
+bool role_spec_has_ports(const RoleSpec *spec);
+
+/* What only the whole can show: the size of command and environment together, a port in two lists. */
 int role_spec_check(const RoleSpec *spec, Fault *fault);
 
 /* The output option as Start takes it: "file:/x". The caller frees. */

@@ -51,6 +51,19 @@ void role_start(Role *role) {
                 return;
         }
 
+        g_auto(Fault) ports_fault = {};
+        if (ports_check_reserved(role->node->ports, role, &ports_fault) < 0) {
+                g_auto(Fault) fault = {};
+
+                /* They were when it was asked for. */
+                (void) fault_set(&fault, ports_fault.error, "Role \"%s\": %s any more", role->name,
+                        ports_fault.message);
+                role->phase = ROLE_PHASE_FORK; /* it has its slot */
+                role->child = 0;
+                role_fail(role, &fault);
+                return;
+        }
+
         role->phase = ROLE_PHASE_FORK;
         role->child = role->node->next_child++;
         role_set_timer(role, role->node->settings->setup_timeout_usec, on_setup_timeout);
@@ -80,6 +93,9 @@ void role_on_forked(
         Role *role, int error, pid_t pid, uint64_t start_time, int pidfd, int gate_fd, int stdin_fd) {
         if (error < 0) {
                 g_auto(Fault) fault = {};
+                if (error == -EADDRNOTAVAIL && role_spec_has_ports(role->spec))
+                        (void) fault_set(&fault, NODE_ERROR_PORTS_UNAVAILABLE,
+                                "Role \"%s\": the keeper has lost a port it is to have", role->name);
                 (void) fault_set(&fault, NODE_ERROR_SETUP_FAILED, "Role \"%s\": cannot fork: %s", role->name,
                         g_strerror(-error));
                 role->child = 0;
@@ -209,6 +225,7 @@ static void role_running(Role *role) {
         if (role->spec->stdin_kind == ROLE_STDIN_PIPE && role->stdin_fd >= 0 && !role->input)
                 role->input = input_new(role, role->node->event);
 
+        ports_role_running(role->node->ports, role);
         role_set_state(role, ROLE_RUNNING);
         int r = WORLD(role)->role_save(DATA(role), role);
         if (r < 0)

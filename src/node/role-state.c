@@ -51,6 +51,12 @@ static void put_caller(GString *s, const char *prefix, const Caller *caller) {
         put_string(s, key, caller->unit);
 }
 
+static const char *const ports_keys[_ROLE_PORTS_MAX] = {
+        [ROLE_PORTS_TCP] = "TCP_PORT",
+        [ROLE_PORTS_UDP] = "UDP_PORT",
+        [ROLE_PORTS_RELEASE] = "RELEASE_PORT",
+};
+
 static void put_spec(GString *s, const RoleSpec *spec) {
         g_autofree char *output = role_spec_output(spec);
 
@@ -82,6 +88,9 @@ static void put_spec(GString *s, const RoleSpec *spec) {
         put_strv(s, "EUPS_LIST", spec->eups_list);
         if (products_wanted(spec))
                 put_string(s, "PROVIDER", product_provider_to_string(spec->provider));
+        for (int which = 0; which < _ROLE_PORTS_MAX; which++)
+                for (unsigned i = 0; spec->ports[which] && i < spec->ports[which]->len; i++)
+                        put_u64(s, ports_keys[which], g_array_index(spec->ports[which], uint16_t, i));
 }
 
 char *role_state_format(const Role *role) {
@@ -258,6 +267,24 @@ static void get_caller(Fields *f, const char *prefix, Caller *caller) {
         caller->unit = get_string(f, unit);
 }
 
+static void get_ports(Fields *f, RoleSpec *spec) {
+        for (int which = 0; which < _ROLE_PORTS_MAX; which++) {
+                g_auto(GStrv) texts = get_strv(f, ports_keys[which]);
+                g_autoptr(GArray) numbers = g_array_new(false, false, sizeof(uint64_t));
+
+                for (char **t = texts; t && *t; t++) {
+                        uint64_t number = 0;
+
+                        if (parse_u64(*t, &number) < 0)
+                                f->bad = true;
+                        g_array_append_val(numbers, number);
+                }
+                if (texts && role_spec_set_ports(spec, (RolePorts) which, (uint64_t *) numbers->data,
+                                     numbers->len, NULL) < 0)
+                        f->bad = true;
+        }
+}
+
 static RoleSpec *get_spec(Fields *f) {
         g_autoptr(RoleSpec) spec = role_spec_new();
         g_auto(GStrv) command = get_strv(f, "COMMAND"), limits = get_strv(f, "LIMIT");
@@ -303,6 +330,7 @@ static RoleSpec *get_spec(Fields *f) {
         }
         spec->provider_set = g_hash_table_contains(f->lines, "PROVIDER");
         spec->provider = get_enum(f, "PROVIDER", product_provider, PRODUCT_PROVIDER_EUPS);
+        get_ports(f, spec);
         return g_steal_pointer(&spec);
 }
 

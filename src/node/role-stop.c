@@ -195,6 +195,7 @@ static void role_swept(Role *role) {
         g_clear_pointer(&role->cgroup, g_free);
         node_slice_release(role->node, role->slice);
         role->slice = -1;
+        ports_role_swept(role->node->ports, role);
         if (role_save(role) >= 0)
                 role_reap(role); /* should that have been impossible at its end */
         WORLD(role)->role_changed(DATA(role), role);

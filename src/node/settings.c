@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -116,6 +117,21 @@ static int set_program(const char *text, char **ret) {
         return 0;
 }
 
+static int set_address(const char *text, struct keeper_bind *ret) {
+        struct keeper_bind bind = {};
+
+        if (*text == '\0')
+                ; /* any */
+        else if (inet_pton(AF_INET, text, bind.address) > 0)
+                bind.ip_version = 4;
+        else if (inet_pton(AF_INET6, text, bind.address) > 0)
+                bind.ip_version = 6;
+        else
+                return -EINVAL;
+        *ret = bind;
+        return 0;
+}
+
 /* -ENOENT: there is no such key. */
 static int set_key(Settings *s, const char *key, const char *value) {
         if (g_str_equal(key, "DefaultStopTimeout"))
@@ -128,6 +144,8 @@ static int set_key(Settings *s, const char *key, const char *value) {
                 return set_count(value, 1000, &s->max_concurrent_starts);
         if (g_str_equal(key, "MaxEndedRoles"))
                 return set_count(value, NODE_MAX_ROLES, &s->max_ended_roles);
+        if (g_str_equal(key, "BindAddress"))
+                return set_address(value, &s->bind_address);
         if (g_str_equal(key, "MonitorAction")) {
                 MonitorAction action = monitor_action_from_string(value);
 

@@ -11,6 +11,7 @@
 #include "node/forward.h"
 #include "node/monitor.h"
 #include "node/role-spec.h"
+#include "proto/keeper-protocol.h"
 
 #define SETTINGS_DIRECTORY "/etc/architect-node"
 
@@ -24,7 +25,8 @@ struct Settings {
         ProductProvider product_provider;
         char *modules_command;
         char *lmod_command;
-        char **environment; /* NAME=VALUE, of [Environment] */
+        struct keeper_bind bind_address; /* of reserved ports; only version and address are filled in */
+        char **environment;              /* NAME=VALUE, of [Environment] */
 };
 
 Settings *settings_new(void); /* the defaults */

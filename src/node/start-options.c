@@ -145,6 +145,18 @@ static int read_limits(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bu
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
+static int read_ports(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        g_autoptr(GArray) numbers = NULL;
+        g_auto(Fault) fault = {};
+
+        int r = bus_read_variant_unsigned_array(m, key, 1, UINT16_MAX, ROLE_PORTS_EACH_MAX, &numbers, error);
+        if (r < 0)
+                return r;
+        r = role_spec_set_ports(
+                spec, role_ports_from_string(key), (const uint64_t *) numbers->data, numbers->len, &fault);
+        return r < 0 ? fault_to_bus_error(&fault, r, error) : r;
+}
+
 static int read_stop_signal(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
         int64_t value;
 
@@ -227,6 +239,9 @@ static const struct {
         { "memory-max", read_memory_max },
         { "tasks-max", read_tasks_max },
         { "cpu-quota", read_cpu_quota },
+        { "tcp-ports", read_ports },
+        { "udp-ports", read_ports },
+        { "release-ports", read_ports },
 };
 
 static int read_option(sd_bus_message *m, RoleSpec *spec, uint64_t *seen, sd_bus_error *error) {

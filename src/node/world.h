@@ -13,6 +13,7 @@
 #include "node/events.h"
 #include "node/fault.h"
 #include "node/forward.h"
+#include "proto/keeper-protocol.h"
 
 /* Who waits for something: told once, with NULL on success. The fault is the callee's. */
 typedef struct Waiter {
@@ -38,6 +39,10 @@ struct NodeWorld {
         int (*child_launch)(void *world, Role *role); /* → role_on_gate_report(), then _closed() */
         void (*child_signal)(void *world, Role *role, int signo, Waiter waiter); /* the main process */
         void (*child_close_stdin)(void *world, Role *role, Waiter waiter);       /* the keeper's copy */
+        int (*ports_bind)(
+                void *world, const struct keeper_bind *bind, PortsRequest *request); /* → ports_on_bound() */
+        int (*ports_release)(void *world, const struct keeper_port *ports, size_t n, Waiter waiter);
+        void (*ports_rest)(void *world, const struct keeper_port *ports, size_t n);
         void (*child_reap)(void *world, Role *role); /* once what was sent is on its way */
 
         /* systemd and the cgroup of the scope. */

@@ -45,11 +45,9 @@ int bus_read_variant_bool(sd_bus_message *m, const char *key, bool *ret, sd_bus_
         return sd_bus_message_exit_container(m);
 }
 
-/* Reads any integer type into a sign and a magnitude, so that both ends of the 64-bit ranges fit. */
-static int read_variant_integer(
-        sd_bus_message *m, const char *key, bool *ret_negative, uint64_t *ret, sd_bus_error *error) {
-        const char *contents;
-        char kind;
+/* Reads any integer type into a sign and a magnitude, so that both ends of the 64-bit ranges fit. As
+ * sd_bus_message_read_basic(): 0 at the end of an array. */
+static int read_integer(sd_bus_message *m, char type, bool *ret_negative, uint64_t *ret) {
         union {
                 uint8_t y;
                 int16_t n;
@@ -61,21 +59,8 @@ static int read_variant_integer(
         } v;
         int64_t value = 0;
 
-        int r = sd_bus_message_peek_type(m, &kind, &contents);
-        if (r < 0)
-                return r;
-        if (strlen(contents) != 1 || !strchr("ynqiuxt", contents[0]))
-                return error_type(error, key, contents, "an integer");
-
-        char type = contents[0];
-        r = sd_bus_message_enter_container(m, SD_BUS_TYPE_VARIANT, contents);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_read_basic(m, type, &v);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_exit_container(m);
-        if (r < 0)
+        int r = sd_bus_message_read_basic(m, type, &v);
+        if (r <= 0)
                 return r;
 
         switch (type) {
@@ -100,11 +85,81 @@ static int read_variant_integer(
         default:
                 *ret_negative = false;
                 *ret = v.t;
-                return 0;
+                return 1;
         }
 
         *ret_negative = value < 0;
         *ret = value < 0 ? -(uint64_t) value : (uint64_t) value;
+        return 1;
+}
+
+static bool type_is_integer(char type) {
+        return type != '\0' && strchr("ynqiuxt", type);
+}
+
+static int read_variant_integer(
+        sd_bus_message *m, const char *key, bool *ret_negative, uint64_t *ret, sd_bus_error *error) {
+        const char *contents;
+        char kind;
+
+        int r = sd_bus_message_peek_type(m, &kind, &contents);
+        if (r < 0)
+                return r;
+        if (strlen(contents) != 1 || !type_is_integer(contents[0]))
+                return error_type(error, key, contents, "an integer");
+
+        char type = contents[0];
+        r = sd_bus_message_enter_container(m, SD_BUS_TYPE_VARIANT, contents);
+        if (r < 0)
+                return r;
+        r = read_integer(m, type, ret_negative, ret);
+        if (r < 0)
+                return r;
+        return sd_bus_message_exit_container(m);
+}
+
+static int error_range(
+        sd_bus_error *error, const char *key, bool negative, uint64_t value, uint64_t min, uint64_t max) {
+        return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS,
+                "Option \"%s\" is %s%" PRIu64 ", but must be from %" PRIu64 " to %" PRIu64, key,
+                negative ? "-" : "", value, min, max);
+}
+
+int bus_read_variant_unsigned_array(sd_bus_message *m, const char *key, uint64_t min, uint64_t max,
+        unsigned n_max, GArray **ret, sd_bus_error *error) {
+        g_autoptr(GArray) values = g_array_new(false, false, sizeof(uint64_t));
+        const char *contents;
+        bool negative = false;
+        uint64_t value = 0;
+        char kind;
+
+        int r = sd_bus_message_peek_type(m, &kind, &contents);
+        if (r < 0)
+                return r;
+        if (strlen(contents) != 2 || contents[0] != 'a' || !type_is_integer(contents[1]))
+                return error_type(error, key, contents, "an array of integers");
+
+        char type[] = { contents[1], '\0' };
+        r = sd_bus_message_enter_container(m, SD_BUS_TYPE_VARIANT, contents);
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, SD_BUS_TYPE_ARRAY, type);
+        if (r < 0)
+                return r;
+        while ((r = read_integer(m, type[0], &negative, &value)) > 0) {
+                if (negative || value < min || value > max)
+                        return error_range(error, key, negative, value, min, max);
+                if (values->len >= n_max)
+                        return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS,
+                                "Option \"%s\" has more than %u numbers", key, n_max);
+                g_array_append_val(values, value);
+        }
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r < 0)
+                return r;
+        *ret = g_steal_pointer(&values);
         return 0;
 }
 
@@ -117,9 +172,7 @@ int bus_read_variant_unsigned(
         if (r < 0)
                 return r;
         if (negative || value < min || value > max)
-                return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS,
-                        "Option \"%s\" is %s%" PRIu64 ", but must be from %" PRIu64 " to %" PRIu64, key,
-                        negative ? "-" : "", value, min, max);
+                return error_range(error, key, negative, value, min, max);
         *ret = value;
         return 0;
 }

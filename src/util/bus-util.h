@@ -16,6 +16,10 @@ int bus_read_variant_unsigned(
 int bus_read_variant_signed(
         sd_bus_message *m, const char *key, int64_t min, int64_t max, int64_t *ret, sd_bus_error *error);
 
+/* An array of at most n_max of them, of any integer type, as one of uint64_t. */
+int bus_read_variant_unsigned_array(sd_bus_message *m, const char *key, uint64_t min, uint64_t max,
+        unsigned n_max, GArray **ret, sd_bus_error *error);
+
 /* A variant of exactly this type; on failure *error names the key, what it holds and what it must hold. */
 int bus_enter_variant(sd_bus_message *m, const char *key, const char *type, sd_bus_error *error);
 int bus_read_variant_string(sd_bus_message *m, const char *key, const char **ret, sd_bus_error *error);

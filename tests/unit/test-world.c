@@ -61,6 +61,34 @@ static void world_child_reap(void *data, Role *role) {
         assert_true(g_hash_table_remove(world->children, GUINT_TO_POINTER((guint) role->child)));
 }
 
+static void called_with_ports(const char *what, const struct keeper_port *ports, size_t n) {
+        g_string_append_printf(world->calls, "%s%s(", world->calls->len > 0 ? " " : "", what);
+        for (size_t i = 0; i < n; i++)
+                g_string_append_printf(world->calls, "%s%s%u", i > 0 ? "," : "",
+                        ports[i].protocol == KEEPER_TCP ? "t" : "u", ports[i].number);
+        g_string_append_c(world->calls, ')');
+}
+
+static int world_ports_bind(void *data, const struct keeper_bind *bind, PortsRequest *request) {
+        g_string_append_printf(world->calls, "%sbind(%s,%u)", world->calls->len > 0 ? " " : "",
+                bind->protocol == KEEPER_TCP ? "tcp" : "udp", bind->n);
+        world->bind = *bind;
+        if (world->ports_result >= 0)
+                world->request = request;
+        return world->ports_result;
+}
+
+static int world_ports_release(void *data, const struct keeper_port *ports, size_t n, Waiter waiter) {
+        called_with_ports("release", ports, n);
+        if (world->ports_result >= 0 && waiter.done)
+                g_array_append_val(world->waiters, waiter);
+        return world->ports_result;
+}
+
+static void world_ports_rest(void *data, const struct keeper_port *ports, size_t n) {
+        called_with_ports("rest", ports, n);
+}
+
 static int world_scope_start(void *data, Role *role) {
         called("scope", role);
         assert_true(role->slice >= 0);
@@ -204,6 +232,9 @@ const NodeWorld test_world_callbacks = {
         .child_signal = world_child_signal,
         .child_close_stdin = world_child_close_stdin,
         .child_reap = world_child_reap,
+        .ports_bind = world_ports_bind,
+        .ports_release = world_ports_release,
+        .ports_rest = world_ports_rest,
         .scope_start = world_scope_start,
         .scope_signal = world_scope_signal,
         .scope_thaw = world_scope_thaw,

@@ -31,6 +31,10 @@ typedef struct TestWorld {
         int oom_result, stop_result; /* -EOPNOTSUPP at first */
         unsigned saves_left;         /* before save_result is returned */
 
+        int ports_result;        /* of both requests */
+        struct keeper_bind bind; /* the last one */
+        PortsRequest *request;   /* of which: ports_on_bound() */
+
         bool finished;
         int finished_status;
         uint64_t last_sequence; /* of a purge or a shutdown */
