@@ -18,6 +18,11 @@
  *   touch MIB            takes memory and uses it
  *   fill-tasks FIFO      forks until that fails; says "N ERRNO"
  *   bomb N MSEC FIFO     becomes some N processes that fork and exit after MSEC each; says "bomb" when there are so many
+ *   serve FIFO           says "serve", then for ever answers on all of LISTEN_FDS: each connection, and each datagram, gets
+ *                        our pid; who connected hangs up first
+ *   accept N CLOSE       takes N connections from descriptor 3; CLOSE 1: hangs up first
+ *   listen FD FIFO       listens on a socket it has; says "listen ERRNO"
+ *   bind PORT FIFO       binds and listens on a TCP port of its own; says "bind ERRNO"
  *   dump FILE            writes down everything a process finds itself with
  *   pause                for ever
  *   exit N
@@ -27,6 +32,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -38,6 +45,7 @@
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -311,6 +319,73 @@ static void echo(const char *path) {
         close(fifo);
 }
 
+/* One connection: our pid, and then it is the other end that hangs up. */
+static void answer(int fd, bool close_first) {
+        char buffer[64];
+
+        dprintf(fd, "%d\n", getpid());
+        while (!close_first && read(fd, buffer, sizeof(buffer)) > 0)
+                ;
+        close(fd);
+}
+
+static void serve(const char *path) {
+        const char *n_text = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
+        struct pollfd fds[512];
+        int n = n_text ? atoi(n_text) : 0;
+
+        if (n < 1 || n > 512 || !pid || atoi(pid) != getpid())
+                die("serve: LISTEN_FDS=%s LISTEN_PID=%s", n_text ? n_text : "", pid ? pid : "");
+        for (int i = 0; i < n; i++)
+                fds[i] = (struct pollfd){ .fd = 3 + i, .events = POLLIN };
+        say(path, "serve");
+        for (;;) {
+                if (poll(fds, (nfds_t) n, -1) < 0)
+                        die("poll: %s", strerror(errno));
+                for (int i = 0; i < n; i++) {
+                        char buffer[64];
+                        struct sockaddr_storage from;
+                        socklen_t size = sizeof(from);
+                        int fd, listening = 0;
+
+                        if (!fds[i].revents)
+                                continue;
+                        getsockopt(fds[i].fd, SOL_SOCKET, SO_ACCEPTCONN, &listening,
+                                &(socklen_t){ sizeof(int) });
+                        if (!listening) {
+                                ssize_t k =
+                                        recvfrom(fds[i].fd, buffer, sizeof(buffer), 0, (void *) &from, &size);
+                                if (k < 0)
+                                        die("recvfrom: %s", strerror(errno));
+                                k = snprintf(buffer, sizeof(buffer), "%d\n", getpid());
+                                sendto(fds[i].fd, buffer, (size_t) k, 0, (void *) &from, size);
+                                continue;
+                        }
+                        fd = accept4(fds[i].fd, NULL, NULL, SOCK_CLOEXEC);
+                        if (fd < 0)
+                                die("accept: %s", strerror(errno));
+                        answer(fd, false);
+                }
+        }
+}
+
+static void say_errno(const char *path, const char *what, int error) {
+        char text[64];
+
+        snprintf(text, sizeof(text), "%s %s", what, strerrorname_np(error) ?: "0");
+        say(path, text);
+}
+
+static void bind_own(uint16_t port, const char *path) {
+        const struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(port) };
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        if (fd < 0)
+                die("socket: %s", strerror(errno));
+        say_errno(path, "bind",
+                bind(fd, (const void *) &any, sizeof(any)) < 0 || listen(fd, 5) < 0 ? errno : 0);
+}
+
 /* To the brace that closes the one just opened. */
 static char **block_end(char **arg) {
         int depth = 1;
@@ -387,6 +462,19 @@ static void act(char **arg, char **end) {
                         fill_tasks(arg[-1]);
                 else if (IS("bomb", 3))
                         bomb(atoi(arg[-3]), atoi(arg[-2]), arg[-1]);
+                else if (IS("serve", 1))
+                        serve(arg[-1]);
+                else if (IS("accept", 2))
+                        for (int i = atoi(arg[-2]); i > 0; i--) {
+                                int fd = accept(3, NULL, NULL);
+                                if (fd < 0)
+                                        die("accept: %s", strerror(errno));
+                                answer(fd, atoi(arg[-1]));
+                        }
+                else if (IS("listen", 2))
+                        say_errno(arg[-1], "listen", listen(atoi(arg[-2]), 5) < 0 ? errno : 0);
+                else if (IS("bind", 2))
+                        bind_own((uint16_t) atoi(arg[-2]), arg[-1]);
                 else if (IS("dump", 1))
                         dump(arg[-1]);
                 else if (IS("pause", 0))

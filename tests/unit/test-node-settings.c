@@ -73,6 +73,7 @@ static void test_nothing(void **state) {
         assert_int_equal(settings->product_provider, PRODUCT_PROVIDER_EUPS);
         assert_string_equal(settings->modules_command, "/usr/bin/modulecmd");
         assert_string_equal(settings->lmod_command, "/usr/share/lmod/lmod/libexec/lmod");
+        assert_int_equal(settings->bind_address.ip_version, 0);
         assert_null(settings->environment);
         assert_null(warnings);
 }
@@ -80,7 +81,7 @@ static void test_nothing(void **state) {
 static void test_every_key(void **state) {
         write_file("main.conf",
                 "[Node]\nDefaultStopTimeout=1min 30s\nSetupTimeout=500ms\nMonitorTimeout=0\nMonitorAction=stop-roles\n"
-                "MaxConcurrentStarts=7\nMaxEndedRoles=9\nProductProvider=lmod\nModulesCommand=/m\nLmodCommand=/l m\n[Environment]\nLANG=C.UTF-8\nWORDS=two words\n");
+                "MaxConcurrentStarts=7\nMaxEndedRoles=9\nBindAddress=192.0.2.7\nProductProvider=lmod\nModulesCommand=/m\nLmodCommand=/l m\n[Environment]\nLANG=C.UTF-8\nWORDS=two words\n");
         g_autoptr(Settings) settings = load();
 
         assert_int_equal(settings->default_stop_timeout_usec, 90 * USEC_PER_SEC);
@@ -92,9 +93,27 @@ static void test_every_key(void **state) {
         assert_int_equal(settings->product_provider, PRODUCT_PROVIDER_LMOD);
         assert_string_equal(settings->modules_command, "/m");
         assert_string_equal(settings->lmod_command, "/l m");
+        assert_int_equal(settings->bind_address.ip_version, 4);
+        assert_memory_equal(settings->bind_address.address, ((uint8_t[]){ 192, 0, 2, 7, 0 }), 5);
         g_autofree char *environment = g_strjoinv("|", settings->environment);
         assert_string_equal(environment, "LANG=C.UTF-8|WORDS=two words");
         assert_null(warnings);
+}
+
+static void test_bind_address(void **state) {
+        static const struct {
+                const char *text;
+                uint8_t ip_version, last;
+        } table[] = { { "", 0, 0 }, { "::", 6, 0 }, { "::1", 6, 1 }, { "0.0.0.0", 4, 0 } };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                g_autofree char *text = g_strdup_printf("[Node]\nBindAddress=%s\n", table[i].text);
+
+                write_file("main.conf", text);
+                g_autoptr(Settings) settings = load();
+                assert_int_equal(settings->bind_address.ip_version, table[i].ip_version);
+                assert_int_equal(settings->bind_address.address[15], table[i].last);
+        }
 }
 
 static void test_drop_ins(void **state) {
@@ -137,6 +156,9 @@ static void test_bad_values(void **state) {
                         "main.conf:2: MaxConcurrentStarts=1001 is out of range" },
                 { "[Node]\nMaxConcurrentStarts=ten\n",
                         "main.conf:2: MaxConcurrentStarts=ten is not a valid value" },
+                { "[Node]\nBindAddress=localhost\n",
+                        "main.conf:2: BindAddress=localhost is not a valid value" },
+                { "[Node]\nBindAddress=1.2.3\n", "main.conf:2: BindAddress" },
                 { "[Environment]\n1A=x\n", "main.conf:2: \"1A\" is not a valid name" },
                 { "MaxEndedRoles=1\n", "main.conf: " }, /* before any section */
                 { "[Node\n", "main.conf: " },
@@ -190,6 +212,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_nothing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_every_key, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_bind_address, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_drop_ins, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_unknown, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_bad_values, setup, teardown),

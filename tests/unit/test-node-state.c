@@ -95,6 +95,9 @@ static RoleSpec *full_spec(void) {
         assert_return_code(role_spec_add_eups(spec, "camera", "", NULL), 0);
         assert_return_code(role_spec_add_eups(spec, "mount", "2", NULL), 0);
         assert_return_code(role_spec_set_provider(spec, "eups", NULL), 0);
+        assert_return_code(
+                role_spec_set_ports(spec, ROLE_PORTS_TCP, (uint64_t[]){ 2, 65535, 1 }, 3, NULL), 0);
+        assert_return_code(role_spec_set_ports(spec, ROLE_PORTS_RELEASE, (uint64_t[]){ 7 }, 1, NULL), 0);
         return spec;
 }
 
@@ -158,6 +161,14 @@ static void assert_same_spec(const RoleSpec *a, const RoleSpec *b) {
         assert_true(g_strv_equal((const char *const *) a->eups_list, (const char *const *) b->eups_list));
         assert_int_equal(a->provider_set, b->provider_set);
         assert_int_equal(a->provider, b->provider);
+        for (int i = 0; i < _ROLE_PORTS_MAX; i++) {
+                assert_int_equal(!a->ports[i], !b->ports[i]);
+                if (!a->ports[i])
+                        continue;
+                assert_int_equal(a->ports[i]->len, b->ports[i]->len);
+                assert_memory_equal(
+                        a->ports[i]->data, b->ports[i]->data, a->ports[i]->len * sizeof(uint16_t));
+        }
 }
 
 /* Compiles with a warning, or fails, when a member comes and nobody thinks of its place in the file. */
@@ -285,6 +296,10 @@ static void test_damaged(void **state) {
                 "COMMAND=/bin/true\nINVOCATION=0123456789abcdef0123456789abcdef\nSTATE=ended\n", /* no version */
                 MINIMUM "garbage\n",
                 MINIMUM "STATE=running\n", /* twice */
+                MINIMUM "TCP_PORT=0\n",
+                MINIMUM "UDP_PORT=65536\n",
+                MINIMUM "RELEASE_PORT=5\nRELEASE_PORT=5\n",
+                MINIMUM "TCP_PORT=http\n",
                 MINIMUM "PHASE=nowhere\n",
                 MINIMUM "CHILD=-1\n",
                 MINIMUM "CHILD=1x\n",

@@ -5,6 +5,7 @@
 
 #include "unit-test.h"
 
+#include "node/ports.h"
 #include "node/role-spec.h"
 #include "node/role.h"
 #include "proto/node-errors.h"
@@ -33,6 +34,8 @@ TEST_TABLE(stop_step, StopStep, _STOP_STEP_MAX);
 TEST_TABLE(role_stdin, RoleStdin, _ROLE_STDIN_MAX);
 TEST_TABLE(stop_to, StopTo, _STOP_TO_MAX);
 TEST_TABLE(product_provider, ProductProvider, _PRODUCT_PROVIDER_MAX);
+TEST_TABLE(role_ports, RolePorts, _ROLE_PORTS_MAX);
+TEST_TABLE(port_protocol, PortProtocol, _PORT_PROTOCOL_MAX);
 TEST_TABLE(node_error, NodeError, _NODE_ERROR_MAX);
 
 /* Words of the bus interface: clients compare them. */
@@ -52,6 +55,8 @@ static void test_words(void **state) {
         assert_string_equal(role_stdin_to_string(ROLE_STDIN_NULL), "null");
         assert_string_equal(stop_to_to_string(STOP_TO_ALL), "all");
         assert_string_equal(stop_to_to_string(STOP_TO_MAIN), "main");
+        assert_string_equal(role_ports_to_string(ROLE_PORTS_RELEASE), "release-ports");
+        assert_string_equal(port_protocol_to_string(PORT_UDP), "udp");
         assert_string_equal(
                 node_error_to_string(NODE_ERROR_NO_SUCH_ROLE), "org.architect.Node.Error.NoSuchRole");
         assert_string_equal(
@@ -78,6 +83,8 @@ int main(void) {
                 cmocka_unit_test(test_role_stdin),
                 cmocka_unit_test(test_stop_to),
                 cmocka_unit_test(test_product_provider),
+                cmocka_unit_test(test_role_ports),
+                cmocka_unit_test(test_port_protocol),
                 cmocka_unit_test(test_node_error),
                 cmocka_unit_test(test_words),
                 cmocka_unit_test(test_errnos),

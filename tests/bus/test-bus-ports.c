@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Reserved ports on the bus: the forms of calls and replies, who may, and keepers that are too old or go away. */
+
+#include "bus-world.h"
+
+#include <glib/gstdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "node/start-options.h"
+#include "util/autoptr.h"
+
+#define ERROR "org.architect.Node.Error."
+#define INVALID "org.freedesktop.DBus.Error.InvalidArgs"
+
+static void answer_bind(BusWorld *b, Call *call, uint16_t first, uint16_t n) {
+        g_autofree uint16_t *numbers = g_new(uint16_t, n);
+
+        for (uint16_t i = 0; i < n; i++)
+                numbers[i] = (uint16_t) (first + i);
+        bus_world_settle(b);
+        assert_non_null(b->world->request);
+        ports_on_bound(g_steal_pointer(&b->world->request), 0, numbers, n);
+        world_wait(b->world, call->n > 0);
+}
+
+static void test_bind(void **state) {
+        BusWorld *b = *state;
+        g_auto(Call) call = {}, udp = {}, list = {}, release = {};
+        const uint16_t *ports;
+        const char *text, *signature;
+        size_t size;
+
+        call_node(b, &call, "BindTCP", "u", 3);
+        answer_bind(b, &call, 40001, 3);
+        assert_replied(&call);
+        signature = sd_bus_message_get_signature(call.reply, true);
+        assert_string_equal(signature, "aqs");
+        assert_return_code(sd_bus_message_read_array(call.reply, 'q', (const void **) &ports, &size), 0);
+        assert_int_equal(size, 3 * sizeof(uint16_t));
+        assert_int_equal(ports[2], 40003);
+        assert_return_code(sd_bus_message_read(call.reply, "s", &text), 0);
+        assert_string_equal(text, "40001 40002 40003");
+        call_node(b, &udp, "BindUDP", "u", 1);
+        answer_bind(b, &udp, 40001, 1);
+        assert_replied(&udp);
+        expect_calls(b->world, "bind(tcp,3) bind(udp,1)");
+
+        call_node(b, &list, "ListPorts", "");
+        world_wait(b->world, list.n > 0);
+        assert_replied(&list);
+        {
+                const char *protocol, *role;
+                uint16_t number;
+                uint32_t uid;
+
+                assert_return_code(sd_bus_message_enter_container(list.reply, 'a', "(squs)"), 0);
+                for (unsigned i = 0; i < 4; i++) {
+                        assert_true(sd_bus_message_read(
+                                            list.reply, "(squs)", &protocol, &number, &uid, &role) > 0);
+                        assert_string_equal(protocol, i < 3 ? "tcp" : "udp");
+                        assert_int_equal(number, i < 3 ? 40001 + i : 40001);
+                        assert_int_equal(uid, 0);
+                        assert_string_equal(role, "");
+                }
+                assert_int_equal(sd_bus_message_at_end(list.reply, false), 1);
+        }
+
+        /* The reply comes when they are free. */
+        call_node(b, &release, "ReleaseTCP", "aq", 2, 40001, 40003);
+        bus_world_settle(b);
+        expect_calls(b->world, "release(t40001,t40003)");
+        assert_int_equal(release.n, 0);
+        world_answer(b->world, NULL);
+        world_wait(b->world, release.n > 0);
+        assert_replied(&release);
+}
+
+/* What is wrong with a call is said before anybody is asked who calls. */
+static void test_errors(void **state) {
+        BusWorld *b = *state;
+        g_auto(Call) none = {}, many = {}, empty = {}, twice = {}, unknown = {}, stopping = {};
+
+        b->uid = 1000;
+        call_node(b, &none, "BindTCP", "u", 0);
+        call_node(b, &many, "BindUDP", "u", 257);
+        call_node(b, &empty, "ReleaseTCP", "aq", 0);
+        call_node(b, &twice, "ReleaseUDP", "aq", 2, 5, 5);
+        bus_world_settle(b);
+        assert_error(&none, INVALID, "0 TCP ports");
+        assert_error(&many, INVALID, "257 UDP ports");
+        assert_error(&empty, INVALID, "0 TCP ports");
+        assert_error(&twice, INVALID, "port 5 is given twice");
+        assert_int_equal(b->n_asked, 0);
+
+        b->uid = 0;
+        call_node(b, &unknown, "ReleaseTCP", "aq", 1, 5);
+        bus_world_settle(b);
+        assert_error(&unknown, ERROR "NoSuchPort", "TCP port 5");
+        b->agent.node->stopping = true;
+        call_node(b, &stopping, "BindTCP", "u", 1);
+        bus_world_settle(b);
+        assert_error(&stopping, ERROR "ShuttingDown", "");
+        b->agent.node->stopping = false;
+        expect_calls(b->world, "");
+}
+
+static void test_others(void **state) {
+        static const char *const methods[] = { "BindTCP", "BindUDP" }, *const releases[] = { "ReleaseTCP",
+                "ReleaseUDP" };
+        BusWorld *b = *state;
+        g_auto(Call) list = {};
+
+        b->uid = 1000;
+        for (size_t i = 0; i < 2; i++) {
+                g_auto(Call) call = {}, release = {};
+
+                call_node(b, &call, methods[i], "u", 1);
+                call_node(b, &release, releases[i], "aq", 1, 5);
+                bus_world_settle(b);
+                assert_error(&call, "org.freedesktop.DBus.Error.AccessDenied", "reserve ports");
+                assert_error(&release, "org.freedesktop.DBus.Error.AccessDenied", "release ports");
+        }
+        call_node(b, &list, "ListPorts", "");
+        bus_world_settle(b);
+        assert_replied(&list);
+        expect_calls(b->world, "");
+}
+
+/* The options, as they arrive. */
+static int read_option(
+        BusWorld *b, RoleSpec **ret, sd_bus_error *error, const char *key, const char *type, ...) {
+        g_autoptr(sd_bus_message) m = call_new(b, CLIENT, NODE_PATH, NODE_INTERFACE, "Start");
+        va_list ap;
+
+        assert_return_code(sd_bus_message_append(m, "as", 1, "/bin/true"), 0);
+        assert_return_code(sd_bus_message_open_container(m, 'a', "{sv}"), 0);
+        assert_return_code(sd_bus_message_open_container(m, 'e', "sv"), 0);
+        assert_return_code(sd_bus_message_append(m, "s", key), 0);
+        assert_return_code(sd_bus_message_open_container(m, 'v', type), 0);
+        va_start(ap, type);
+        assert_return_code(sd_bus_message_appendv(m, type, ap), 0);
+        va_end(ap);
+        for (unsigned i = 0; i < 3; i++)
+                assert_return_code(sd_bus_message_close_container(m), 0);
+        assert_return_code(sd_bus_message_seal(m, 1, 0), 0);
+        assert_return_code(sd_bus_message_rewind(m, true), 0);
+        return start_options_read(m, ret, error);
+}
+
+static void assert_ports(const RoleSpec *spec, RolePorts which, uint16_t first, uint16_t second) {
+        for (int i = 0; i < _ROLE_PORTS_MAX; i++)
+                if (i != (int) which)
+                        assert_null(spec->ports[i]);
+        assert_int_equal(spec->ports[which]->len, 2);
+        assert_int_equal(g_array_index(spec->ports[which], uint16_t, 0), first);
+        assert_int_equal(g_array_index(spec->ports[which], uint16_t, 1), second);
+}
+
+#define GOOD(which, key, type, a, b_) \
+        do { \
+                g_autoptr(RoleSpec) _spec = NULL; \
+                assert_return_code(read_option(b, &_spec, NULL, key, type, 2, a, b_), 0); \
+                assert_ports(_spec, which, (uint16_t) (a), (uint16_t) (b_)); \
+        } while (0)
+#define BAD(text, key, ...) \
+        do { \
+                g_autoptr(RoleSpec) _spec = NULL; \
+                sd_bus_error _error = SD_BUS_ERROR_NULL; \
+                assert_int_equal(read_option(b, &_spec, &_error, key, __VA_ARGS__), -EINVAL); \
+                assert_string_equal(_error.name, INVALID); \
+                assert_contains(_error.message, key); \
+                assert_contains(_error.message, text); \
+                sd_bus_error_free(&_error); \
+        } while (0)
+
+static void test_options(void **state) {
+        BusWorld *b = *state;
+
+        GOOD(ROLE_PORTS_TCP, "tcp-ports", "ay", 255, 1);
+        GOOD(ROLE_PORTS_UDP, "udp-ports", "an", 32767, 1);
+        GOOD(ROLE_PORTS_RELEASE, "release-ports", "aq", 65535, 40000);
+        GOOD(ROLE_PORTS_TCP, "tcp-ports", "ai", 65535, 1);
+        GOOD(ROLE_PORTS_TCP, "tcp-ports", "au", 65535, 1);
+        GOOD(ROLE_PORTS_UDP, "udp-ports", "ax", (int64_t) 65535, (int64_t) 1);
+        GOOD(ROLE_PORTS_UDP, "udp-ports", "at", (uint64_t) 65535, (uint64_t) 1);
+
+        BAD("names no port", "tcp-ports", "aq", 0);
+        BAD("is 0, but must be from 1", "udp-ports", "aq", 2, 5, 0);
+        BAD("65536", "udp-ports", "ai", 1, 65536);
+        BAD("-1", "release-ports", "an", 1, -1);
+        BAD("-9223372036854775808", "tcp-ports", "ax", 1, INT64_MIN);
+        BAD("18446744073709551615", "tcp-ports", "at", 1, UINT64_MAX);
+        BAD("twice", "tcp-ports", "aq", 3, 5, 6, 5);
+        BAD("an array of integers", "tcp-ports", "q", 5);
+        BAD("an array of integers", "tcp-ports", "as", 1, "5");
+        BAD("an array of integers", "tcp-ports", "ad", 1, 5.0);
+        BAD("an array of integers", "tcp-ports", "aaq", 1, 1, 5);
+        BAD("an array of integers", "tcp-ports", "ab", 1, 1);
+}
+
+/* A keeper of the test's own. */
+typedef struct FakeKeeper {
+        char *directory, *path;
+        int listener, fd;
+        NodeWorld world;
+} FakeKeeper;
+
+static void fake_keeper_start(BusWorld *b, FakeKeeper *k, uint32_t version) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        const struct keeper_welcome welcome = { .header = { .type = KEEPER_WELCOME }, .version = version };
+        struct keeper_hello hello;
+
+        k->directory = g_dir_make_tmp("test-bus-ports-XXXXXX", NULL);
+        k->path = g_build_filename(k->directory, "keeper", NULL);
+        (void) g_strlcpy(address.sun_path, k->path, sizeof(address.sun_path));
+        k->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        assert_return_code(bind(k->listener, (struct sockaddr *) &address, sizeof(address)), errno);
+        assert_return_code(listen(k->listener, 5), errno);
+
+        /* As agent_new() wires it. */
+        k->world = *b->agent.node->world;
+        k->world.keeper_connected = agent_keeper_connected;
+        k->world.ports_bind = agent_ports_bind;
+        k->world.ports_release = agent_ports_release;
+        k->world.ports_rest = agent_ports_rest;
+        b->agent.node->world = &k->world;
+        b->agent.keeper = keeper_link_free(b->agent.keeper);
+        assert_return_code(
+                keeper_link_new(b->agent.event, k->path, &agent_keeper_handler, &b->agent, &b->agent.keeper),
+                0);
+        keeper_link_open(b->agent.keeper);
+        k->fd = accept4(k->listener, NULL, NULL, SOCK_CLOEXEC);
+        assert_return_code(k->fd, errno);
+        assert_int_equal(recv(k->fd, &hello, sizeof(hello), 0), sizeof(hello));
+        assert_int_equal(hello.version_max, KEEPER_PROTOCOL_VERSION);
+        assert_int_equal(send(k->fd, &welcome, sizeof(welcome), 0), sizeof(welcome));
+        world_wait(b->world, keeper_link_is_connected(b->agent.keeper));
+}
+
+static void fake_keeper_stop(FakeKeeper *k) {
+        (void) fd_close(k->fd);
+        (void) fd_close(k->listener);
+        (void) unlink(k->path);
+        (void) g_rmdir(k->directory);
+        g_free(k->path);
+        g_free(k->directory);
+}
+
+/* It was there before this service was upgraded, and has never heard of ports. */
+static void test_old_keeper(void **state) {
+        BusWorld *b = *state;
+        FakeKeeper k = {};
+        g_auto(Call) call = {};
+        char c;
+
+        fake_keeper_start(b, &k, 1);
+        call_node(b, &call, "BindTCP", "u", 1);
+        bus_world_settle(b);
+        assert_error(&call, ERROR "KeeperUnavailable", "older than this service");
+        /* Nothing was asked of it. */
+        assert_int_equal(recv(k.fd, &c, sizeof(c), MSG_DONTWAIT), -1);
+        assert_int_equal(errno, EAGAIN);
+        fake_keeper_stop(&k);
+}
+
+static void test_keeper(void **state) {
+        BusWorld *b = *state;
+        FakeKeeper k = {};
+        struct keeper_bind bind;
+        struct keeper_bound bound = {
+                .header = { .type = KEEPER_BOUND }, .n = 2, .numbers = { 50002, 50001 }
+        };
+        struct keeper_ports ports;
+        struct keeper_done done = { .header = { .type = KEEPER_DONE }, .request = KEEPER_RELEASE_PORTS };
+        g_auto(Call) call = {}, release = {}, lost = {};
+        const char *text;
+
+        fake_keeper_start(b, &k, 2);
+        call_node(b, &call, "BindUDP", "u", 2);
+        bus_world_settle(b);
+        assert_int_equal(recv(k.fd, &bind, sizeof(bind), 0), sizeof(bind));
+        assert_int_equal(bind.header.type, KEEPER_BIND);
+        assert_int_equal(bind.n, 2);
+        assert_int_equal(bind.protocol, KEEPER_UDP);
+        assert_int_equal(bind.ip_version, 0);
+        assert_int_equal(call.n, 0);
+        size_t size = offsetof(struct keeper_bound, numbers) + 2 * sizeof(uint16_t);
+        assert_int_equal(send(k.fd, &bound, size, 0), size);
+        world_wait(b->world, call.n > 0);
+        assert_replied(&call);
+        assert_return_code(sd_bus_message_skip(call.reply, "aq"), 0);
+        assert_return_code(sd_bus_message_read(call.reply, "s", &text), 0);
+        assert_string_equal(text, "50002 50001");
+
+        call_node(b, &release, "ReleaseUDP", "aq", 1, 50001);
+        bus_world_settle(b);
+        assert_int_equal(recv(k.fd, &ports, sizeof(ports), 0),
+                offsetof(struct keeper_ports, ports) + sizeof(struct keeper_port));
+        assert_int_equal(ports.header.type, KEEPER_RELEASE_PORTS);
+        assert_int_equal(ports.ports[0].number, 50001);
+        assert_int_equal(send(k.fd, &done, sizeof(done), 0), sizeof(done));
+        world_wait(b->world, release.n > 0);
+        assert_replied(&release);
+
+        /* It goes away with a question in its hands. */
+        call_node(b, &lost, "BindTCP", "u", 1);
+        bus_world_settle(b);
+        k.fd = fd_close(k.fd);
+        world_wait(b->world, lost.n > 0);
+        assert_error(&lost, ERROR "KeeperUnavailable", "no keeper");
+        fake_keeper_stop(&k);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                BUS_TEST(test_bind),
+                BUS_TEST(test_errors),
+                BUS_TEST(test_others),
+                BUS_TEST(test_options),
+                BUS_TEST(test_old_keeper),
+                BUS_TEST(test_keeper),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

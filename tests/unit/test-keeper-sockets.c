@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Reserved ports with the real keeper: made all or none, handed to a child and taken back, told of after a HELLO. What a role makes
+ * of them is in tests/system. */
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "keeper-world.h"
+
+#include "base/fd-util.h"
+
+static int setup_connected(void **state) {
+        int r = world_setup(state);
+
+        if (r >= 0)
+                world_start(*state, &(struct start){ 0 });
+        return r;
+}
+
+static int bind_ports(World *w, uint8_t protocol, uint16_t n, uint8_t ip_version, uint16_t *ret) {
+        const struct keeper_bind m = { .header = { .type = KEEPER_BIND },
+                .n = n,
+                .protocol = protocol,
+                .ip_version = ip_version,
+                .address = { ip_version == 4 ? 192 : 0, 0, 2, 1 } };
+        const struct keeper_bound *bound;
+        int fds[3];
+        Packet p;
+
+        node_send(w->node, &m, sizeof(m));
+        assert_int_equal(world_receive(w, KEEPER_BOUND, 0, &p, fds), 0);
+        bound = (const struct keeper_bound *) p.raw;
+        assert_int_equal(bound->n, bound->error < 0 ? 0 : n);
+        if (bound->error >= 0)
+                memcpy(ret, bound->numbers, n * sizeof(*ret));
+        return bound->error;
+}
+
+static struct keeper_ports list(uint32_t type, uint8_t protocol, const uint16_t *numbers, size_t n) {
+        struct keeper_ports m = { .header = { .type = type } };
+
+        for (size_t i = 0; i < n; i++)
+                m.ports[i] = (struct keeper_port){ .number = numbers[i], .protocol = protocol };
+        return m;
+}
+
+static void request_ports(World *w, uint32_t type, uint8_t protocol, const uint16_t *numbers, size_t n) {
+        const struct keeper_ports m = list(type, protocol, numbers, n);
+        int fds[3];
+        Packet p;
+
+        node_send(w->node, &m, keeper_ports_size(n));
+        assert_int_equal(world_receive(w, KEEPER_DONE, 0, &p, fds), 0);
+        assert_int_equal(p.done.request, type);
+        assert_int_equal(p.done.error, 0);
+}
+
+static int try_bind(int type, uint16_t port) {
+        const struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(port) };
+        autofd fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+
+        assert_true(fd >= 0);
+        return bind(fd, (const struct sockaddr *) &any, sizeof(any)) < 0 ? errno : 0;
+}
+
+static int try_connect(uint16_t port) {
+        const struct sockaddr_in to = {
+                .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)
+        };
+        autofd fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        assert_true(fd >= 0);
+        return connect(fd, (const struct sockaddr *) &to, sizeof(to)) < 0 ? errno : 0;
+}
+
+struct fork_ports {
+        struct keeper_fork fork;
+        struct keeper_port ports[8];
+};
+
+static int fork_with(World *w, const struct keeper_port *ports, size_t n, Role *ret) {
+        struct fork_ports m = { .fork = { .header = { .type = KEEPER_FORK, .child = ++w->last_id },
+                                        .role = "cam" } };
+        int fds[3];
+        size_t n_fds;
+        Packet p;
+
+        memcpy(m.ports, ports, n * sizeof(*ports));
+        node_send(w->node, &m, sizeof(m.fork) + n * sizeof(*ports));
+        n_fds = world_receive(w, KEEPER_FORKED, w->last_id, &p, fds);
+        if (p.forked.error < 0)
+                return p.forked.error;
+        assert_int_equal(n_fds, 2);
+        *ret = (Role){ .id = w->last_id,
+                .pid = p.forked.pid,
+                .start_time = p.forked.start_time,
+                .pidfd = fds[0],
+                .gate = fds[1],
+                .stdin_fd = -EBADF };
+        return 0;
+}
+
+static Role run_with(World *w, const struct keeper_port *ports, size_t n) {
+        Role role;
+
+        assert_int_equal(fork_with(w, ports, n, &role), 0);
+        role_open(&role, QUIET(.command = COMMAND("/bin/sleep", "600")));
+        role_listen(&role);
+        assert_int_equal(role.n_reports, 0);
+        return role;
+}
+
+static void test_reserve(void **state) {
+        World *w = *state;
+        uint16_t tcp[KEEPER_BIND_MAX], udp[2];
+
+        assert_int_equal(bind_ports(w, KEEPER_TCP, KEEPER_BIND_MAX, 0, tcp), 0);
+        assert_int_equal(bind_ports(w, KEEPER_UDP, 2, 0, udp), 0);
+        for (size_t i = 0; i < ELEMENTSOF(tcp); i++) {
+                assert_int_equal(try_bind(SOCK_STREAM, tcp[i]), EADDRINUSE);
+                assert_int_equal(try_connect(tcp[i]), ECONNREFUSED);
+        }
+        assert_int_equal(try_bind(SOCK_DGRAM, udp[0]), EADDRINUSE);
+        request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, tcp, 1);
+        assert_int_equal(try_bind(SOCK_STREAM, tcp[0]), 0);
+        assert_int_equal(try_bind(SOCK_STREAM, tcp[1]), EADDRINUSE);
+        /* Once more, and of the other protocol: nothing. */
+        request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, tcp, 1);
+        request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_UDP, tcp + 1, 1);
+        assert_int_equal(try_bind(SOCK_STREAM, tcp[1]), EADDRINUSE);
+        request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, tcp, ELEMENTSOF(tcp));
+        request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_UDP, udp, 2);
+        assert_int_equal(try_bind(SOCK_DGRAM, udp[0]), 0);
+}
+
+static void few_files(World *w) {
+        const struct rlimit rl = { 40, 40 };
+
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &rl), 0);
+}
+
+/* The descriptors run out in the middle: none of them stays. */
+static void test_all_or_none(void **state) {
+        World *w = *state;
+        uint16_t numbers[KEEPER_BIND_MAX];
+        int fds;
+
+        world_start(w, &(struct start){ .before_exec = few_files });
+        w->noisy = true; /* it cannot raise its limit */
+        fds = count_process_fds(w->keeper);
+        assert_int_equal(bind_ports(w, KEEPER_TCP, 100, 0, numbers), -EMFILE);
+        assert_int_equal(count_process_fds(w->keeper), fds);
+        assert_int_equal(bind_ports(w, KEEPER_TCP, 5, 0, numbers), 0);
+        assert_int_equal(count_process_fds(w->keeper), fds + 5);
+        request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, numbers, 5);
+
+        /* 192.0.2.1 is nobody's. */
+        assert_int_equal(bind_ports(w, KEEPER_TCP, 1, 4, numbers), -EADDRNOTAVAIL);
+        assert_int_equal(bind_ports(w, KEEPER_UDP, 1, 5, numbers), -EINVAL);
+        assert_int_equal(count_process_fds(w->keeper), fds);
+}
+
+static void test_lend(void **state) {
+        World *w = *state;
+        uint16_t numbers[2];
+        Role role, none;
+
+        assert_int_equal(bind_ports(w, KEEPER_TCP, 2, 0, numbers), 0);
+        const struct keeper_port first = { numbers[0], KEEPER_TCP, 0 },
+                                 second = { numbers[1], KEEPER_TCP, 0 },
+                                 unknown = { numbers[1], KEEPER_UDP, 0 };
+
+        role = run_with(w, &first, 1);
+        assert_int_equal(try_connect(numbers[0]), 0);
+        assert_int_equal(try_connect(numbers[1]), ECONNREFUSED);
+        /* All or none: the second one is not lent either. */
+        assert_int_equal(fork_with(w, (struct keeper_port[]){ second, first }, 2, &none), -EBUSY);
+        assert_int_equal(fork_with(w, (struct keeper_port[]){ second, unknown }, 2, &none), -EADDRNOTAVAIL);
+
+        /* Nobody listens any more, before anybody hears of the end, and it can be lent again: the zombie does not have it. */
+        assert_int_equal(kill(role.pid, SIGKILL), 0);
+        (void) role_ended(w, &role);
+        assert_int_equal(try_connect(numbers[0]), ECONNREFUSED);
+        assert_int_equal(try_bind(SOCK_STREAM, numbers[0]), EADDRINUSE);
+        none = run_with(w, (struct keeper_port[]){ first, second }, 2);
+        assert_int_equal(try_connect(numbers[0]), 0);
+        assert_int_equal(try_connect(numbers[1]), 0);
+        (void) role_end(w, &role);
+
+        /* Whoever else has it: no longer listened on. */
+        request_ports(w, KEEPER_REST_PORTS, KEEPER_TCP, numbers, 2);
+        assert_int_equal(try_connect(numbers[0]), ECONNREFUSED);
+        assert_int_equal(try_connect(numbers[1]), ECONNREFUSED);
+        assert_int_equal(kill(none.pid, SIGKILL), 0);
+        (void) role_end(w, &none);
+        request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, numbers, 2);
+}
+
+/* One that is waiting at the gate has nothing to do with others' ports. */
+static void test_closed_in_others(void **state) {
+        World *w = *state;
+        uint16_t number;
+        Role role;
+
+        assert_int_equal(bind_ports(w, KEEPER_TCP, 1, 0, &number), 0);
+        role = role_fork(w, 0);
+        role_wait_at_gate(&role);
+        request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, &number, 1);
+        assert_int_equal(try_bind(SOCK_STREAM, number), 0);
+        assert_int_equal(kill(role.pid, SIGKILL), 0);
+        (void) role_end(w, &role);
+}
+
+static bool are_free(void *numbers) {
+        const uint16_t *n = numbers;
+
+        return try_bind(SOCK_STREAM, n[0]) == 0 && try_bind(SOCK_DGRAM, n[1]) == 0;
+}
+
+static void test_release_by_exec(void **state) {
+        World *w = *state;
+        uint16_t numbers[2];
+        struct keeper_port ports[2];
+        Role role;
+
+        for (int fails = 1; fails >= 0; fails--) {
+                assert_int_equal(bind_ports(w, KEEPER_TCP, 1, 0, numbers), 0);
+                assert_int_equal(bind_ports(w, KEEPER_UDP, 1, 0, numbers + 1), 0);
+                ports[0] = (struct keeper_port){ numbers[0], KEEPER_TCP, 1 };
+                ports[1] = (struct keeper_port){ numbers[1], KEEPER_UDP, 1 };
+                if (fails) {
+                        assert_int_equal(fork_with(w, ports, 2, &role), 0);
+                        role_open(&role, QUIET(.command = COMMAND("/nowhere")));
+                        role_listen(&role);
+                        assert_int_equal(role.n_reports, 1);
+                        assert_int_equal(role.reports[0].stage, LAUNCH_STAGE_EXEC);
+                        (void) role_ended(w, &role);
+                        assert_int_equal(try_bind(SOCK_STREAM, numbers[0]), EADDRINUSE);
+                        assert_int_equal(try_bind(SOCK_DGRAM, numbers[1]), EADDRINUSE);
+                        (void) role_end(w, &role);
+                }
+                role = run_with(w, ports, 2);
+                /* For others when the kernel has done with the exec. */
+                assert_true(wait_for(are_free, numbers));
+                assert_int_equal(kill(role.pid, SIGKILL), 0);
+                (void) role_end(w, &role);
+        }
+}
+
+static uint32_t hello_ports(World *w, uint32_t version, uint16_t *ret, size_t room) {
+        uint32_t left, all;
+        int fds[3];
+        size_t n_fds, n = 0;
+        Packet p;
+
+        node_hello(w->node, version, version, &p);
+        assert_int_equal(p.welcome.error, 0);
+        assert_int_equal(p.welcome.n_children, 0);
+        for (left = all = p.welcome.n_ports; left > 0;) {
+                const struct keeper_ports *m = (const struct keeper_ports *) p.raw;
+                size_t k =
+                        (node_receive(w->node, &p, fds, &n_fds) - keeper_ports_size(0)) / sizeof(m->ports[0]);
+
+                assert_int_equal(p.header.type, KEEPER_PORTS);
+                assert_true(k > 0 && k <= left);
+                for (size_t i = 0; i < k && n < room; i++)
+                        ret[n++] = m->ports[i].number;
+                left -= (uint32_t) k;
+        }
+        return all;
+}
+
+static bool contains(const uint16_t *numbers, size_t n, uint16_t number) {
+        for (size_t i = 0; i < n; i++)
+                if (numbers[i] == number)
+                        return true;
+        return false;
+}
+
+static void test_told(void **state) {
+        World *w = *state;
+        uint16_t numbers[1500], told[1500];
+
+        assert_int_equal(hello_ports(w, 2, told, ELEMENTSOF(told)), 0);
+        for (size_t i = 0; i < ELEMENTSOF(numbers); i += 250)
+                assert_int_equal(bind_ports(w, KEEPER_TCP, 250, 0, numbers + i), 0);
+        world_disconnect(w);
+        w->node = node_connect(w);
+        assert_int_equal(hello_ports(w, 2, told, ELEMENTSOF(told)), ELEMENTSOF(numbers));
+        for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
+                assert_true(contains(told, ELEMENTSOF(told), numbers[i]));
+
+        /* An old node hears nothing of them, and knows no way to ask. */
+        assert_int_equal(hello_ports(w, 1, NULL, 0), 0);
+        assert_int_equal(world_request(w, KEEPER_BIND, 0), -EOPNOTSUPP);
+        assert_int_equal(world_request(w, KEEPER_RELEASE_PORTS, 0), -EOPNOTSUPP);
+        assert_int_equal(try_bind(SOCK_STREAM, numbers[0]), EADDRINUSE);
+
+        assert_int_equal(hello_ports(w, 2, told, ELEMENTSOF(told)), ELEMENTSOF(numbers));
+        request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, numbers, 1000);
+        request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, numbers + 1000, 500);
+}
+
+/* What a node asks for before it goes is done, all of it, though nobody hears that it was. */
+static void test_last_words(void **state) {
+        World *w = *state;
+        uint16_t numbers[3];
+        int status;
+
+        for (int i = 0; i < 20; i++) {
+                assert_int_equal(bind_ports(w, KEEPER_TCP, 3, 0, numbers), 0);
+                assert_int_equal(kill(w->keeper, SIGSTOP), 0);
+                assert_int_equal(waitpid(w->keeper, &status, WUNTRACED), w->keeper);
+                for (size_t k = 0; k < 3; k++) {
+                        const struct keeper_ports m = list(KEEPER_RELEASE_PORTS, KEEPER_TCP, numbers + k, 1);
+
+                        node_send(w->node, &m, keeper_ports_size(1));
+                }
+                world_disconnect(w);
+                assert_int_equal(kill(w->keeper, SIGCONT), 0);
+                assert_int_equal(world_connect(w), 0);
+                for (size_t k = 0; k < 3; k++)
+                        assert_int_equal(try_bind(SOCK_STREAM, numbers[k]), 0);
+        }
+}
+
+static void test_limit(void **state) {
+        World *w = *state;
+        uint16_t numbers[KEEPER_PORTS_MAX];
+
+        for (size_t i = 0; i < KEEPER_PORTS_MAX; i += KEEPER_BIND_MAX)
+                assert_int_equal(bind_ports(w, KEEPER_UDP, KEEPER_BIND_MAX, 0, numbers + i), 0);
+        assert_int_equal(bind_ports(w, KEEPER_TCP, 1, 0, numbers), -ENOBUFS);
+        for (size_t i = 0; i < KEEPER_PORTS_MAX; i += KEEPER_PORTS_PACKET)
+                request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_UDP, numbers + i, KEEPER_PORTS_PACKET);
+}
+
+static void test_malformed(void **state) {
+        World *w = *state;
+        const struct keeper_bind good = { .header = { .type = KEEPER_BIND }, .n = 1 };
+        struct keeper_bind none = good, many = good, other = good;
+        const struct keeper_ports ports = { .header = { .type = KEEPER_RELEASE_PORTS } };
+        struct fork_ports wrong_order = { .fork = { .header = { .type = KEEPER_FORK, .child = 1 },
+                                                  .role = "cam" },
+                .ports = { { 1, 0, 1 }, { 2, 0, 0 } } };
+        const struct {
+                const void *data;
+                size_t size;
+        } packets[] = {
+                { &none, sizeof(none) },
+                { &many, sizeof(many) },
+                { &other, sizeof(other) },
+                { &good, sizeof(good) - 1 },
+                { &ports, keeper_ports_size(1) - 1 },
+                { &wrong_order, sizeof(wrong_order.fork) + 2 * sizeof(struct keeper_port) },
+                { &wrong_order, sizeof(wrong_order.fork) + 1 },
+        };
+        int fds[3];
+        size_t n_fds;
+        Packet p;
+
+        none.n = 0;
+        many.n = KEEPER_BIND_MAX + 1;
+        other.protocol = 2;
+        w->noisy = true;
+        for (size_t i = 0; i < ELEMENTSOF(packets); i++) {
+                node_send(w->node, packets[i].data, packets[i].size);
+                assert_int_equal(node_receive(w->node, &p, fds, &n_fds), 0);
+                world_disconnect(w);
+                assert_int_equal(world_connect(w), 0);
+        }
+
+        /* In version 1 a fork has no ports. */
+        wrong_order.ports[0].release = 0;
+        node_hello(w->node, 1, 1, &p);
+        node_send(w->node, &wrong_order, sizeof(wrong_order.fork) + sizeof(struct keeper_port));
+        assert_int_equal(node_receive(w->node, &p, fds, &n_fds), 0);
+        world_disconnect(w);
+}
+
+#define CONNECTED(name) cmocka_unit_test_setup_teardown(name, setup_connected, world_teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                CONNECTED(test_reserve),
+                cmocka_unit_test_setup_teardown(test_all_or_none, world_setup, world_teardown),
+                CONNECTED(test_lend),
+                CONNECTED(test_closed_in_others),
+                CONNECTED(test_release_by_exec),
+                CONNECTED(test_told),
+                CONNECTED(test_last_words),
+                CONNECTED(test_limit),
+                CONNECTED(test_malformed),
+        };
+
+        return cmocka_run_group_tests(tests, world_group_setup, NULL);
+}

@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Reserved ports in the model: whose they are, which role has them, what survives and what the keeper's word changes. */
+
+#include "test-world.h"
+
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+
+static const Caller root = { .known = true, .uid = 0, .pid = 1 };
+static const Caller alice = { .known = true, .uid = 1000, .pid = 2 };
+static const Caller bob = { .known = true, .uid = 1001, .pid = 3 };
+
+typedef struct Bound {
+        unsigned n;
+        size_t n_ports;
+        uint16_t first;
+        NodeError error;
+        char *message;
+} Bound;
+
+static void bound_clear(Bound *b) {
+        g_clear_pointer(&b->message, g_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Bound, bound_clear)
+
+static void on_reserved(void *userdata, const uint16_t *numbers, size_t n, const Fault *fault) {
+        Bound *b = userdata;
+
+        b->n++;
+        if (fault) {
+                b->error = fault->error;
+                b->message = g_strdup(fault->message);
+                return;
+        }
+        b->n_ports = n;
+        b->first = numbers[0];
+}
+
+static int reserve(
+        TestWorld *w, PortProtocol protocol, uint32_t n, const Caller *caller, Bound *b, Fault *fault) {
+        return ports_bind(w->node->ports, protocol, n, caller, (PortsWaiter){ on_reserved, b }, fault);
+}
+
+/* n ports from this number on. */
+static void have(TestWorld *w, PortProtocol protocol, uint16_t first, uint16_t n, const Caller *caller) {
+        g_autofree uint16_t *numbers = g_new(uint16_t, n);
+        g_auto(Bound) b = {};
+
+        for (uint16_t i = 0; i < n; i++)
+                numbers[i] = (uint16_t) (first + i);
+        assert_return_code(reserve(w, protocol, n, caller, &b, NULL), 0);
+        ports_on_bound(w->request, 0, numbers, n);
+        assert_int_equal(b.n, 1);
+        assert_null(b.message);
+        assert_int_equal(b.n_ports, n);
+        assert_int_equal(b.first, first);
+        forget_calls(w);
+}
+
+static void assert_listed(Ports *ports, const char *expected) {
+        g_autoptr(GArray) list = ports_list(ports);
+        g_autoptr(GString) s = g_string_new(NULL);
+
+        for (unsigned i = 0; i < list->len; i++) {
+                PortListed *l = &g_array_index(list, PortListed, i);
+
+                g_string_append_printf(s, "%s%s%u:%u%s%s", i > 0 ? " " : "",
+                        l->port.protocol == PORT_TCP ? "t" : "u", l->port.number, (unsigned) l->port.uid,
+                        l->role[0] ? "=" : "", l->role);
+        }
+        assert_string_equal(s->str, expected);
+}
+
+static RoleSpec *spec_with(RolePorts which, uint64_t number) {
+        RoleSpec *spec = test_spec();
+
+        assert_return_code(role_spec_set_ports(spec, which, &number, 1, NULL), 0);
+        return spec;
+}
+
+static int start_role(
+        TestWorld *w, const char *name, RoleSpec *spec, const Caller *caller, Told *told, Fault *fault) {
+        int r = node_start_role(w->node, name, spec, caller, told_by(told), fault);
+
+        if (r < 0)
+                role_spec_free(spec);
+        return r;
+}
+
+static Role *run_with(TestWorld *w, const char *name, RoleSpec *spec, const Caller *caller) {
+        g_auto(Told) told = {};
+
+        assert_return_code(start_role(w, name, spec, caller, &told, NULL), 0);
+        Role *role = world_find(w, name);
+        world_forked(w, role);
+        world_scope_made(w, role);
+        (void) g_hash_table_add(w->populated, role);
+        role_on_gate_closed(role);
+        assert_told_success(&told);
+        forget_calls(w);
+        return role;
+}
+
+static void test_bind(void **state) {
+        TestWorld *w = *state;
+        uint16_t numbers[] = { 5001, 5000 };
+        g_auto(Bound) b = {};
+
+        w->node->settings->bind_address =
+                (struct keeper_bind){ .ip_version = 4, .address = { 127, 0, 0, 1 } };
+        assert_return_code(reserve(w, PORT_TCP, 2, &alice, &b, NULL), 0);
+        expect_calls(w, "bind(tcp,2)");
+        assert_int_equal(w->bind.ip_version, 4);
+        assert_int_equal(w->bind.address[0], 127);
+        assert_listed(w->node->ports, "");
+        assert_int_equal(b.n, 0);
+        ports_on_bound(w->request, 0, numbers, 2);
+        assert_int_equal(b.n, 1);
+        assert_listed(w->node->ports, "t5000:1000 t5001:1000");
+        have(w, PORT_UDP, 5000, 1, &root);
+        assert_listed(w->node->ports, "t5000:1000 t5001:1000 u5000:0");
+}
+
+static void test_bind_errors(void **state) {
+        TestWorld *w = *state;
+        const struct {
+                int error;
+                NodeError expected;
+                const char *text;
+        } answers[] = {
+                { -EADDRINUSE, NODE_ERROR_PORTS_UNAVAILABLE, "3 UDP ports on any address" },
+                { -EADDRNOTAVAIL, NODE_ERROR_PORTS_UNAVAILABLE, "Cannot assign" },
+                { -EMFILE, NODE_ERROR_PORTS_UNAVAILABLE, "files" },
+                { -ENOTCONN, NODE_ERROR_KEEPER_UNAVAILABLE, "no keeper" },
+        };
+        static const uint32_t counts[] = { 0, PORTS_PER_CALL_MAX + 1, UINT32_MAX };
+
+        for (size_t i = 0; i < ELEMENTSOF(counts); i++) {
+                g_auto(Fault) fault = {};
+                g_auto(Bound) b = {};
+
+                assert_fault(reserve(w, PORT_TCP, counts[i], &root, &b, &fault), &fault,
+                        NODE_ERROR_INVALID_ARGS, "from 1 to 256");
+                assert_int_equal(b.n, 0);
+        }
+        expect_calls(w, "");
+        for (size_t i = 0; i < ELEMENTSOF(answers); i++) {
+                g_auto(Bound) b = {};
+
+                assert_return_code(reserve(w, PORT_UDP, 3, &root, &b, NULL), 0);
+                ports_on_bound(w->request, answers[i].error, NULL, 0);
+                assert_int_equal(b.n, 1);
+                assert_int_equal(b.error, answers[i].expected);
+                assert_contains(b.message, answers[i].text);
+        }
+
+        /* The keeper is too old, or not there. */
+        g_auto(Fault) old = {}, none = {};
+        g_auto(Bound) b = {};
+        w->ports_result = -EPROTONOSUPPORT;
+        assert_fault(reserve(w, PORT_TCP, 1, &root, &b, &old), &old, NODE_ERROR_KEEPER_UNAVAILABLE,
+                "older than this");
+        w->ports_result = -ENOTCONN;
+        assert_fault(
+                reserve(w, PORT_TCP, 1, &root, &b, &none), &none, NODE_ERROR_KEEPER_UNAVAILABLE, "no keeper");
+        assert_int_equal(b.n, 0);
+        assert_listed(w->node->ports, "");
+
+        /* So many, and no more, counting those under way. */
+        w->ports_result = 0;
+        for (uint16_t i = 0; i < PORTS_MAX / PORTS_PER_CALL_MAX - 1; i++)
+                have(w, PORT_TCP, (uint16_t) (1 + i * PORTS_PER_CALL_MAX), PORTS_PER_CALL_MAX, &root);
+        assert_return_code(reserve(w, PORT_TCP, PORTS_PER_CALL_MAX, &root, &b, NULL), 0);
+        PortsRequest *request = w->request;
+        g_auto(Fault) full = {};
+        assert_fault(reserve(w, PORT_UDP, 1, &root, &b, &full), &full, NODE_ERROR_LIMIT_REACHED, "4096");
+        ports_on_bound(request, -EMFILE, NULL, 0);
+        g_auto(Bound) again = {};
+        assert_return_code(reserve(w, PORT_UDP, 1, &root, &again, NULL), 0);
+        ports_on_bound(w->request, -EMFILE, NULL, 0);
+}
+
+static void test_release(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {};
+        const struct {
+                uint16_t numbers[3];
+                size_t n;
+                const Caller *caller;
+                NodeError error;
+                const char *text;
+        } bad[] = {
+                { { 0 }, 0, &root, NODE_ERROR_INVALID_ARGS, "0 TCP ports" },
+                { { 0 }, 1, &root, NODE_ERROR_INVALID_ARGS, "0 is not a TCP port" },
+                { { 5000, 5001, 5000 }, 3, &root, NODE_ERROR_INVALID_ARGS, "5000 is given twice" },
+                { { 5000, 4999 }, 2, &root, NODE_ERROR_NO_SUCH_PORT, "4999 is not reserved" },
+                { { 6000 }, 1, &root, NODE_ERROR_NO_SUCH_PORT, "TCP port 6000" }, /* that one is UDP */
+                { { 5000, 5002 }, 2, &alice, NODE_ERROR_ACCESS_DENIED, "5002 was reserved by uid 1001" },
+                { { 5000 }, 1, NULL, NODE_ERROR_ACCESS_DENIED, "5000" },
+                { { 5000, 5003 }, 2, &root, NODE_ERROR_PORTS_UNAVAILABLE, "\"cam\"" },
+        };
+
+        have(w, PORT_TCP, 5000, 2, &alice);
+        have(w, PORT_TCP, 5002, 1, &bob);
+        have(w, PORT_TCP, 5003, 1, &root);
+        have(w, PORT_UDP, 6000, 1, &root);
+        (void) run_with(w, "cam", spec_with(ROLE_PORTS_TCP, 5003), &root);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                g_auto(Fault) fault = {};
+
+                assert_fault(ports_release(w->node->ports, PORT_TCP, bad[i].numbers, bad[i].n, bad[i].caller,
+                                     told_by(&told), &fault),
+                        &fault, bad[i].error, bad[i].text);
+                assert_listed(w->node->ports, "t5000:1000 t5001:1000 t5002:1001 t5003:0=cam u6000:0");
+        }
+        expect_calls(w, "");
+        assert_not_told(&told);
+
+        /* Its owner's, and root's. */
+        assert_return_code(ports_release(w->node->ports, PORT_TCP, (uint16_t[]){ 5001, 5000 }, 2, &alice,
+                                   told_by(&told), NULL),
+                0);
+        expect_calls(w, "release(t5001,t5000)");
+        assert_listed(w->node->ports, "t5002:1001 t5003:0=cam u6000:0");
+        assert_not_told(&told); /* not before they are free */
+        world_answer(w, NULL);
+        assert_told_success(&told);
+        assert_return_code(
+                ports_release(w->node->ports, PORT_TCP, (uint16_t[]){ 5002 }, 1, &root, (Waiter){}, NULL), 0);
+        assert_listed(w->node->ports, "t5003:0=cam u6000:0");
+
+        /* Without a keeper nothing is forgotten. */
+        g_auto(Fault) fault = {}, refused = {};
+        w->connected = false;
+        assert_fault(
+                ports_release(w->node->ports, PORT_UDP, (uint16_t[]){ 6000 }, 1, &root, (Waiter){}, &fault),
+                &fault, NODE_ERROR_KEEPER_UNAVAILABLE, "no keeper");
+        w->connected = true;
+        w->ports_result = -EPROTONOSUPPORT;
+        assert_fault(
+                ports_release(w->node->ports, PORT_UDP, (uint16_t[]){ 6000 }, 1, &root, (Waiter){}, &refused),
+                &refused, NODE_ERROR_KEEPER_UNAVAILABLE, "older");
+        assert_listed(w->node->ports, "t5003:0=cam u6000:0");
+}
+
+/* One role at a time, until its last process is gone; only the owner and root hand on. */
+static void test_start(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {}, waits = {};
+        g_auto(Fault) theirs = {}, used = {}, missing = {}, starting = {}, left = {};
+        Role *role;
+
+        have(w, PORT_TCP, 5000, 1, &alice);
+        assert_fault(start_role(w, "cam", spec_with(ROLE_PORTS_TCP, 5000), &bob, &told, &theirs), &theirs,
+                NODE_ERROR_ACCESS_DENIED, "Role \"cam\": TCP port 5000");
+        assert_fault(start_role(w, "cam", spec_with(ROLE_PORTS_UDP, 5000), &root, &told, &missing), &missing,
+                NODE_ERROR_NO_SUCH_PORT, "UDP port 5000");
+        assert_null(world_find(w, "cam"));
+
+        assert_return_code(start_role(w, "cam", spec_with(ROLE_PORTS_TCP, 5000), &alice, &told, NULL), 0);
+        role = world_find(w, "cam");
+        assert_listed(w->node->ports, "t5000:1000=cam");
+        {
+                g_autoptr(GArray) ports = ports_of_role(w->node->ports, role);
+
+                assert_int_equal(ports->len, 1);
+                assert_int_equal(g_array_index(ports, struct keeper_port, 0).number, 5000);
+                assert_int_equal(g_array_index(ports, struct keeper_port, 0).protocol, KEEPER_TCP);
+                assert_int_equal(g_array_index(ports, struct keeper_port, 0).release, 0);
+        }
+        assert_fault(start_role(w, "dog", spec_with(ROLE_PORTS_TCP, 5000), &alice, &told, &starting),
+                &starting, NODE_ERROR_PORTS_UNAVAILABLE, "role \"cam\", which is starting");
+        world_forked(w, role);
+        world_scope_made(w, role);
+        (void) g_hash_table_add(w->populated, role);
+        role_on_gate_closed(role);
+        assert_told_success(&told);
+        assert_fault(start_role(w, "dog", spec_with(ROLE_PORTS_RELEASE, 5000), &root, &waits, &used), &used,
+                NODE_ERROR_PORTS_UNAVAILABLE, "\"cam\"");
+
+        /* Its main process is gone, others are not. */
+        world_exit_leaving(w, role, EXIT_CODE_EXITED, 0);
+        assert_fault(start_role(w, "dog", spec_with(ROLE_PORTS_TCP, 5000), &root, &waits, &left), &left,
+                NODE_ERROR_PORTS_UNAVAILABLE, "processes it left");
+        /* A new run of the same name waits for that anyway. */
+        assert_return_code(start_role(w, "cam", spec_with(ROLE_PORTS_TCP, 5000), &alice, &waits, NULL), 0);
+        assert_listed(w->node->ports, "t5000:1000=cam");
+        forget_calls(w);
+        world_emptied(w, role);
+        assert_non_null(strstr(w->calls->str, "rest(t5000)"));
+        role = world_find(w, "cam");
+        world_forked(w, role);
+        world_scope_made(w, role);
+        role_on_gate_closed(role);
+        assert_told_success(&waits);
+        world_exit(w, role, EXIT_CODE_EXITED, 0);
+        assert_listed(w->node->ports, "t5000:1000");
+        (void) run_with(w, "dog", spec_with(ROLE_PORTS_TCP, 5000), &root);
+        assert_listed(w->node->ports, "t5000:1000=dog");
+}
+
+static void test_release_at_exec(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {}, second = {};
+        Role *role;
+
+        have(w, PORT_TCP, 5000, 1, &root);
+        have(w, PORT_UDP, 5000, 1, &root);
+        assert_return_code(start_role(w, "cam", spec_with(ROLE_PORTS_RELEASE, 5000), &root, &told, NULL), 0);
+        role = world_find(w, "cam");
+        assert_listed(w->node->ports, "t5000:0=cam u5000:0=cam");
+        {
+                g_autoptr(GArray) ports = ports_of_role(w->node->ports, role);
+
+                assert_int_equal(ports->len, 2);
+                assert_int_equal(g_array_index(ports, struct keeper_port, 0).release, 1);
+                assert_int_equal(g_array_index(ports, struct keeper_port, 1).protocol, KEEPER_UDP);
+        }
+        /* A start that fails leaves them. */
+        world_fork_failed(w, role, -EAGAIN);
+        assert_told_fault(&told, NODE_ERROR_SETUP_FAILED, "cannot fork");
+        assert_listed(w->node->ports, "t5000:0 u5000:0");
+
+        assert_return_code(
+                start_role(w, "cam", spec_with(ROLE_PORTS_RELEASE, 5000), &root, &second, NULL), 0);
+        role = world_find(w, "cam");
+        world_forked(w, role);
+        world_scope_made(w, role);
+        assert_listed(w->node->ports, "t5000:0=cam u5000:0=cam");
+        role_on_gate_closed(role);
+        assert_listed(w->node->ports, "");
+}
+
+/* It waited for its turn, and meanwhile the keeper died with the ports. */
+static void test_start_after_keeper(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {};
+
+        have(w, PORT_TCP, 5000, 1, &root);
+        w->connected = false;
+        assert_return_code(start_role(w, "cam", spec_with(ROLE_PORTS_TCP, 5000), &root, &told, NULL), 0);
+        w->connected = true;
+        ports_on_keeper(w->node->ports, NULL, 0);
+        node_pump_starts(w->node);
+        assert_told_fault(&told, NODE_ERROR_NO_SUCH_PORT, "TCP port 5000 is not reserved any more");
+        assert_nothing_left(w, "cam");
+
+        /* Its list said that it was there, and yet it was not. */
+        g_auto(Told) lost = {};
+        have(w, PORT_TCP, 5000, 1, &root);
+        assert_return_code(start_role(w, "cam", spec_with(ROLE_PORTS_TCP, 5000), &root, &lost, NULL), 0);
+        world_fork_failed(w, world_find(w, "cam"), -EADDRNOTAVAIL);
+        assert_told_fault(&lost, NODE_ERROR_PORTS_UNAVAILABLE, "has lost a port");
+}
+
+static void test_keeper_says(void **state) {
+        TestWorld *w = *state;
+        const struct keeper_port held[] = { { 5000, KEEPER_TCP, 0 }, { 0, 0, 0 }, { 5002, KEEPER_TCP, 1 },
+                { 7000, KEEPER_TCP, 0 }, { 5001, KEEPER_UDP, 0 } };
+
+        have(w, PORT_TCP, 5000, 3, &alice);
+        (void) run_with(w, "cam", spec_with(ROLE_PORTS_TCP, 5002), &root);
+        ports_on_keeper(w->node->ports, held, ELEMENTSOF(held));
+        assert_listed(w->node->ports, "t5000:1000 t5002:1000=cam");
+        expect_calls(w, "release(t7000,u5001) rest(t5000)");
+
+        ports_forget(w->node->ports);
+        assert_listed(w->node->ports, "");
+        assert_non_null(strstr(w->calls->str, "release("));
+        assert_non_null(strstr(w->calls->str, "t5002"));
+}
+
+/* The disk */
+
+typedef struct Directory {
+        char *path;
+        int fd;
+} Directory;
+
+static Directory directory_new(void) {
+        Directory d = { .path = g_dir_make_tmp("test-ports-XXXXXX", NULL) };
+
+        assert_non_null(d.path);
+        d.fd = open(d.path, O_DIRECTORY | O_CLOEXEC);
+        assert_return_code(d.fd, errno);
+        return d;
+}
+
+static void directory_free(Directory *d) {
+        (void) unlinkat(d->fd, "ports", 0);
+        (void) unlinkat(d->fd, "ports.damaged", 0);
+        (void) fd_close(d->fd);
+        (void) g_rmdir(d->path);
+        g_free(d->path);
+}
+
+/* The service ends, and begins again. */
+static void reopen(TestWorld *w, const Directory *d) {
+        ports_close(w->node->ports);
+        w->node->ports = NULL;
+        assert_return_code(ports_open(w->node, d->fd, &w->node->ports), 0);
+}
+
+static void write_ports(const Directory *d, const char *text) {
+        assert_return_code(file_replace(d->fd, "ports", text, strlen(text)), 0);
+}
+
+static void test_saved(void **state) {
+        TestWorld *w = *state;
+        Directory d = directory_new();
+
+        reopen(w, &d);
+        have(w, PORT_TCP, 5000, 2, &alice);
+        have(w, PORT_UDP, 65535, 1, &root);
+        reopen(w, &d);
+        assert_listed(w->node->ports, "t5000:1000 t5001:1000 u65535:0");
+        assert_return_code(
+                ports_release(w->node->ports, PORT_TCP, (uint16_t[]){ 5000 }, 1, &root, (Waiter){}, NULL), 0);
+        reopen(w, &d);
+        assert_listed(w->node->ports, "t5001:1000 u65535:0");
+        ports_on_keeper(w->node->ports, &(struct keeper_port){ 65535, KEEPER_UDP, 0 }, 1);
+        reopen(w, &d);
+        assert_listed(w->node->ports, "u65535:0");
+        (void) run_with(w, "cam", spec_with(ROLE_PORTS_RELEASE, 65535), &root);
+        reopen(w, &d);
+        assert_listed(w->node->ports, "");
+        have(w, PORT_TCP, 5000, 1, &root);
+        ports_forget(w->node->ports);
+        reopen(w, &d);
+        assert_listed(w->node->ports, "");
+
+        /* A newer version's lines are kept. */
+        write_ports(&d, "VERSION=2\nPORT=tcp 5000 7\nCOLOUR=5000 blue\n");
+        reopen(w, &d);
+        have(w, PORT_UDP, 1, 1, &root);
+        reopen(w, &d);
+        assert_listed(w->node->ports, "t5000:7 u1:0");
+        char *text = NULL;
+        assert_return_code(file_read(d.fd, "ports", 4096, &text, NULL), 0);
+        assert_contains(text, "\nCOLOUR=5000 blue\n");
+        free(text);
+        directory_free(&d);
+}
+
+static void test_damaged(void **state) {
+        static const char *const texts[] = { "PORT=tcp 5000 0\n", "VERSION=1\nPORT=tcp 0 0\n",
+                "VERSION=1\nPORT=tcp 65536 0\n", "VERSION=1\nPORT=sctp 1 0\n", "VERSION=1\nPORT=tcp 1\n",
+                "VERSION=1\nPORT=tcp 1 2 3\n", "VERSION=1\nhalf a li" };
+        TestWorld *w = *state;
+        Directory d = directory_new();
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                write_ports(&d, texts[i]);
+                reopen(w, &d);
+                assert_listed(w->node->ports, "");
+                assert_int_equal(faccessat(d.fd, "ports.damaged", F_OK, 0), 0);
+                assert_int_equal(unlinkat(d.fd, "ports.damaged", 0), 0);
+        }
+        directory_free(&d);
+}
+
+/* What cannot be saved was not promised: the keeper lets go of it again. */
+static void test_disk_full(void **state) {
+        TestWorld *w = *state;
+        Directory d = directory_new();
+        g_auto(Bound) b = {};
+        g_auto(Fault) fault = {};
+
+        reopen(w, &d);
+        have(w, PORT_TCP, 5000, 1, &root);
+        /* A directory in the way of the temporary file. */
+        assert_return_code(mkdirat(d.fd, ".ports.new", 0700), errno);
+        assert_return_code(reserve(w, PORT_TCP, 1, &root, &b, NULL), 0);
+        ports_on_bound(w->request, 0, (uint16_t[]){ 5001 }, 1);
+        assert_int_equal(b.error, NODE_ERROR_IO_ERROR);
+        expect_calls(w, "bind(tcp,1) release(t5001)");
+        assert_listed(w->node->ports, "t5000:0");
+        assert_fault(
+                ports_release(w->node->ports, PORT_TCP, (uint16_t[]){ 5000 }, 1, &root, (Waiter){}, &fault),
+                &fault, NODE_ERROR_IO_ERROR, "Cannot save");
+        assert_listed(w->node->ports, "t5000:0");
+        expect_calls(w, "");
+        assert_return_code(unlinkat(d.fd, ".ports.new", AT_REMOVEDIR), errno);
+        directory_free(&d);
+}
+
+static void test_options(void **state) {
+        g_autoptr(RoleSpec) spec = test_spec();
+        uint64_t many[ROLE_PORTS_EACH_MAX + 1];
+        const struct {
+                uint64_t numbers[2];
+                size_t n;
+                const char *text;
+        } bad[] = {
+                { { 0 }, 0, "\"udp-ports\" names no port" },
+                { { 0 }, 1, "0 is not a port" },
+                { { 65536 }, 1, "65536 is not a port" },
+                { { 7, 7 }, 2, "port 7 is given twice" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(many); i++)
+                many[i] = i + 1;
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                g_auto(Fault) fault = {};
+
+                assert_fault(role_spec_set_ports(spec, ROLE_PORTS_UDP, bad[i].numbers, bad[i].n, &fault),
+                        &fault, NODE_ERROR_INVALID_ARGS, bad[i].text);
+        }
+        g_auto(Fault) too_many = {}, both = {};
+        assert_fault(role_spec_set_ports(spec, ROLE_PORTS_TCP, many, ELEMENTSOF(many), &too_many), &too_many,
+                NODE_ERROR_INVALID_ARGS, "more than 256");
+        assert_false(role_spec_has_ports(spec));
+        assert_return_code(role_spec_set_ports(spec, ROLE_PORTS_UDP, many, 5, NULL), 0);
+        assert_return_code(role_spec_check(spec, NULL), 0);
+        assert_return_code(role_spec_set_ports(spec, ROLE_PORTS_RELEASE, many + 4, 2, NULL), 0);
+        assert_fault(role_spec_check(spec, &both), &both, NODE_ERROR_INVALID_ARGS,
+                "Port 5 is in \"release-ports\"");
+}
+
+#define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, test_world_setup, test_world_teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                WORLD_TEST(test_bind),
+                WORLD_TEST(test_bind_errors),
+                WORLD_TEST(test_release),
+                WORLD_TEST(test_start),
+                WORLD_TEST(test_release_at_exec),
+                WORLD_TEST(test_start_after_keeper),
+                WORLD_TEST(test_keeper_says),
+                WORLD_TEST(test_saved),
+                WORLD_TEST(test_damaged),
+                WORLD_TEST(test_disk_full),
+                cmocka_unit_test(test_options),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
