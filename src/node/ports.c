@@ -289,9 +289,6 @@ int ports_release(Ports *ports, PortProtocol protocol, const uint16_t *numbers, 
                 released[i] = (struct keeper_port){ .number = numbers[i], .protocol = (uint8_t) protocol };
                 uids[i] = port->uid;
         }
-        if (!WORLD(ports)->keeper_connected(DATA(ports)))
-                return keeper_fault(-ENOTCONN, "release ports", fault);
-
         /* Forgotten first: what the keeper has beyond our list it is told to release. */
         for (size_t i = 0; i < n; i++)
                 (void) g_hash_table_remove(ports->table, ports_key(protocol, numbers[i]));
