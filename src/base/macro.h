@@ -18,6 +18,9 @@
 #define USEC_PER_MSEC UINT64_C(1000)
 #define USEC_INFINITY UINT64_MAX
 
+/* Exit status of a program that was called in a wrong way: systemd does not try it again (RestartPreventExitStatus=). */
+#define EXIT_BAD_USAGE 2
+
 static inline void freep(void *p) {
         free(*(void **) p);
 }

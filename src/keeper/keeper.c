@@ -238,7 +238,7 @@ int main(int argc, char *argv[]) {
         int r = parse_arguments(argc, argv);
 
         if (r <= 0)
-                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+                return r < 0 ? EXIT_BAD_USAGE : EXIT_SUCCESS;
 
         if (fill_standard_streams() < 0)
                 return EXIT_FAILURE;

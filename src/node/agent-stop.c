@@ -71,7 +71,7 @@ static void on_job(void *userdata, sd_bus_message *reply, const sd_bus_error *er
 void agent_ask_why(Agent *agent) {
         char *path;
 
-        if (!agent->own_unit) { /* started by hand: Ctrl-C means it */
+        if (!agent->instance->own_unit) { /* started by hand: Ctrl-C means it */
                 stop_roles(agent);
                 return;
         }
@@ -79,7 +79,7 @@ void agent_ask_why(Agent *agent) {
         int r = sd_event_add_time_relative(
                 agent->event, NULL, CLOCK_MONOTONIC, ANSWER_TIMEOUT_USEC, 0, on_answer_timeout, agent);
         if (r >= 0)
-                r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", agent->own_unit, &path);
+                r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", agent->instance->own_unit, &path);
         if (r >= 0) {
                 r = get_property(agent, path, "org.freedesktop.systemd1.Unit", "Job", on_job);
                 free(path);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
-#include <systemd/sd-login.h>
 
 #include "node/agent.h"
 #include "node/node-dbus.h"
@@ -17,7 +16,6 @@
 #include "util/log.h"
 
 #define SYSTEMD_VERSION_MIN 252U
-#define KEEPER_UNIT "architect-keeper.service"
 /* After the longest stop timeout: SIGKILL, its 5 s, and some air. */
 #define SHUTDOWN_MARGIN_USEC (ROLE_KILL_TIMEOUT_USEC + 5 * USEC_PER_SEC)
 #define KEEPER_WAIT_USEC \
@@ -271,13 +269,13 @@ static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 
         int r = e ? -sd_bus_message_get_errno(m) : sd_bus_message_read(m, "u", &code);
         if (e)
-                log_error("Cannot take the name %s on the bus: %s", agent->bus_name, e->message);
+                log_error("Cannot take the name %s on the bus: %s", agent->instance->bus_name, e->message);
         else if (r < 0)
-                log_error_errno(r, "Cannot take the name %s on the bus: %m", agent->bus_name);
+                log_error_errno(r, "Cannot take the name %s on the bus: %m", agent->instance->bus_name);
         else if (code != 1 && code != 4) { /* DBUS_REQUEST_NAME_REPLY_PRIMARY_OWNER, _ALREADY_OWNER */
                 r = -EADDRINUSE;
                 log_error("Another process has the name %s on the bus: is the instance running already?",
-                        agent->bus_name);
+                        agent->instance->bus_name);
         }
         if (r < 0) {
                 (void) sd_event_exit(agent->event, EXIT_FAILURE);
@@ -328,9 +326,9 @@ static int agent_open_bus(Agent *agent) {
 static int agent_request_names(Agent *agent) {
         sd_bus_slot *slot = NULL;
 
-        int r = sd_bus_request_name_async(agent->bus, &slot, agent->bus_name, 0, on_name, agent);
+        int r = sd_bus_request_name_async(agent->bus, &slot, agent->instance->bus_name, 0, on_name, agent);
         if (r < 0)
-                return log_error_errno(r, "Cannot ask for the name %s: %m", agent->bus_name);
+                return log_error_errno(r, "Cannot ask for the name %s: %m", agent->instance->bus_name);
         g_ptr_array_add(agent->slots, slot);
         r = sd_bus_request_name_async(
                 agent->bus, &slot, NODE_BUS_NAME_ALL, SD_BUS_NAME_QUEUE, on_common_name, agent);
@@ -340,24 +338,24 @@ static int agent_request_names(Agent *agent) {
         return 0;
 }
 
-static int agent_open_state(Agent *agent, const AgentOptions *options) {
+static int agent_open_state(Agent *agent) {
+        const char *path = agent->instance->runtime_directory;
         GHashTableIter iter;
         Events *events;
         Role *role;
 
-        if (g_mkdir_with_parents(options->runtime_directory, 0700) < 0)
-                return log_error_errno(errno, "Cannot make the directory %s: %m", options->runtime_directory);
-        autofd dir = open(options->runtime_directory, O_DIRECTORY | O_CLOEXEC);
+        if (g_mkdir_with_parents(path, 0700) < 0)
+                return log_error_errno(errno, "Cannot make the directory %s: %m", path);
+        autofd dir = open(path, O_DIRECTORY | O_CLOEXEC);
         if (dir < 0)
-                return log_error_errno(errno, "Cannot open the directory %s: %m", options->runtime_directory);
+                return log_error_errno(errno, "Cannot open the directory %s: %m", path);
 
         int r = events_open(dir, &events);
         if (r < 0)
-                return log_error_errno(
-                        r, "Cannot open the count of events in %s: %m", options->runtime_directory);
+                return log_error_errno(r, "Cannot open the count of events in %s: %m", path);
         agent->dir_fd = fd_steal(&dir);
         log_dbus_load(agent);
-        agent->node = node_new(options->instance, agent->event, events, &agent_world, agent);
+        agent->node = node_new(agent->instance->name, agent->event, events, &agent_world, agent);
         r = node_open_state(agent->node, agent->dir_fd);
         if (r >= 0)
                 r = role_store_open(agent->dir_fd, &agent->store);
@@ -366,8 +364,7 @@ static int agent_open_state(Agent *agent, const AgentOptions *options) {
         if (r >= 0)
                 node_restore_events(agent->node);
         if (r < 0)
-                return log_error_errno(
-                        r, "Cannot read the saved state in %s: %m", options->runtime_directory);
+                return log_error_errno(r, "Cannot read the saved state in %s: %m", path);
 
         /* Their objects are there from the first moment on: no client is told of them as new. */
         g_hash_table_iter_init(&iter, agent->node->roles);
@@ -379,7 +376,7 @@ static int agent_open_state(Agent *agent, const AgentOptions *options) {
 int agent_reload(Agent *agent, Fault *fault) {
         Settings *settings;
 
-        int r = settings_load(SETTINGS_DIRECTORY, agent->node->instance, &settings, fault);
+        int r = settings_load(agent->instance->settings_directory, agent->node->instance, &settings, fault);
         if (r < 0)
                 return r;
         node_set_settings(agent->node, settings);
@@ -393,7 +390,8 @@ static void load_settings(Agent *agent) {
         g_auto(Fault) fault = {};
         Settings *settings;
 
-        if (settings_load(SETTINGS_DIRECTORY, agent->node->instance, &settings, &fault) < 0) {
+        if (settings_load(agent->instance->settings_directory, agent->node->instance, &settings, &fault) <
+                0) {
                 log_error("%s", fault.message);
                 log_error(
                         "The configuration is not used: the defaults are in force until it is mended and reloaded");
@@ -402,30 +400,16 @@ static void load_settings(Agent *agent) {
         node_set_settings(agent->node, settings);
 }
 
-static void find_own_unit(Agent *agent) {
-        char *unit;
-
-        if (sd_pid_get_unit(0, &unit) >= 0) {
-                /* Somebody's shell is in a unit too. */
-                if (g_str_has_suffix(unit, ".service") && g_str_has_prefix(unit, "architect-node"))
-                        agent->own_unit = g_strdup(unit);
-                free(unit);
-        }
-}
-
-int agent_new(sd_event *event, const AgentOptions *options, Agent **ret) {
+int agent_new(sd_event *event, Instance *instance, Agent **ret) {
         g_autoptr(Agent) agent = g_new0(Agent, 1);
 
         agent->event = sd_event_ref(event);
+        agent->instance = instance;
         agent->store = (RoleStore){ -EBADF, -EBADF };
         agent->inotify_fd = agent->dir_fd = -EBADF;
         agent->children = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
         agent->slots = g_ptr_array_new_with_free_func(bus_slot_free);
         agent->held = g_queue_new();
-        agent->bus_name = g_str_equal(options->instance, NODE_DEFAULT_INSTANCE)
-                                  ? g_strdup(NODE_BUS_NAME)
-                                  : g_strconcat(NODE_BUS_NAME ".", options->instance, NULL);
-        find_own_unit(agent);
 
         int r = role_dbus_setup(agent);
         if (r >= 0)
@@ -434,7 +418,7 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret) {
                 r = agent_cgroup_setup(agent);
         if (r < 0)
                 return log_error_errno(r, "Cannot set up the event loop: %m");
-        r = agent_open_state(agent, options);
+        r = agent_open_state(agent);
         if (r < 0)
                 return r;
         r = agent_open_bus(agent);
@@ -443,10 +427,11 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret) {
         load_settings(agent);
         r = manager_new(agent->bus, on_manager_ready, agent, &agent->manager);
         if (r >= 0)
-                r = scopes_new(agent->manager, agent->node, agent->own_unit, KEEPER_UNIT, &agent->scopes);
+                r = scopes_new(agent->manager, agent->node, instance->own_unit, instance->keeper_unit,
+                        &agent->scopes);
         if (r < 0)
                 return log_error_errno(r, "Cannot talk to systemd: %m");
-        r = keeper_link_new(event, options->keeper_socket, &agent_keeper_handler, agent, &agent->keeper);
+        r = keeper_link_new(event, instance->keeper_socket, &agent_keeper_handler, agent, &agent->keeper);
         if (r >= 0)
                 r = sd_event_add_time_relative(event, &agent->keeper_wait, CLOCK_MONOTONIC, KEEPER_WAIT_USEC,
                         0, on_keeper_wait, agent);
@@ -490,8 +475,7 @@ Agent *agent_free(Agent *agent) {
                 g_array_unref(agent->reaps);
         /* What was said last must be on its way: the exit signals of a shutdown. */
         sd_bus_flush_close_unref(agent->bus);
-        g_free(agent->bus_name);
-        g_free(agent->own_unit);
+        instance_free(agent->instance);
         sd_event_unref(agent->event);
         g_free(agent);
         return NULL;

@@ -10,6 +10,7 @@
 #include <systemd/sd-event.h>
 
 #include "node/authority.h"
+#include "node/instance.h"
 #include "node/keeper-link.h"
 #include "node/manager.h"
 #include "node/node.h"
@@ -26,8 +27,7 @@ typedef struct Agent {
         KeeperLink *keeper;
         int dir_fd; /* the runtime directory */
         RoleStore store;
-        char *bus_name;
-        char *own_unit; /* NULL: not run by systemd */
+        Instance *instance;
 
         GArray *keeper_ports; /* of struct keeper_port: what the keeper tells of before it is connected; NULL: nothing */
         GHashTable *children; /* the keeper's number → Role */
@@ -64,13 +64,7 @@ typedef struct RoleLinks {
         bool announced;         /* InterfacesAdded has been sent */
 } RoleLinks;
 
-typedef struct AgentOptions {
-        const char *instance;
-        const char *runtime_directory;
-        const char *keeper_socket;
-} AgentOptions;
-
-int agent_new(sd_event *event, const AgentOptions *options, Agent **ret);
+int agent_new(sd_event *event, Instance *instance /* taken */, Agent **ret);
 Agent *agent_free(Agent *agent);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Agent, agent_free)
 

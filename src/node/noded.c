@@ -99,6 +99,7 @@ static int check_kernel(void) {
 static int run(void) {
         g_autoptr(sd_event) event = NULL;
         g_autoptr(Agent) agent = NULL;
+        g_autoptr(Instance) instance = NULL;
         const char *cgroup;
         sigset_t signals;
 
@@ -111,11 +112,9 @@ static int run(void) {
                         "This machine has no cgroup v2 hierarchy: architect-node needs Linux 5.14 with "
                         "cgroup v2, alone or beside v1");
 
-        g_autofree char *runtime = g_build_filename(NODE_RUNTIME_DIRECTORY, arg_instance, NULL);
-        g_autofree char *socket = g_build_filename(KEEPER_SOCKET_DIRECTORY, arg_instance, NULL);
-        AgentOptions options = {
-                .instance = arg_instance, .runtime_directory = runtime, .keeper_socket = socket
-        };
+        r = instance_new(arg_instance, &instance);
+        if (r < 0)
+                return r;
 
         (void) sigemptyset(&signals);
         (void) sigaddset(&signals, SIGTERM);
@@ -129,7 +128,7 @@ static int run(void) {
                 r = sd_event_set_watchdog(event, true);
         if (r < 0)
                 return log_error_errno(r, "Cannot make an event loop: %m");
-        r = agent_new(event, &options, &agent);
+        r = agent_new(event, g_steal_pointer(&instance), &agent);
         if (r < 0)
                 return r;
         r = sd_event_add_signal(event, NULL, SIGTERM, on_stop_signal, agent);
@@ -151,6 +150,7 @@ int main(int argc, char **argv) {
 
         int r = parse_options(argc, argv);
         if (r <= 0)
-                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-        return run() == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+                return r < 0 ? EXIT_BAD_USAGE : EXIT_SUCCESS;
+        r = run();
+        return r == 0 ? EXIT_SUCCESS : r == -EBUSY ? EXIT_BAD_USAGE : EXIT_FAILURE;
 }

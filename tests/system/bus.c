@@ -6,6 +6,10 @@
 
 struct Bus {
         GDBusConnection *connection;
+        const char *instance;
+        const char *node;      /* its bus name */
+        const char *node_unit; /* its units */
+        const char *keeper_unit;
         guint filter;
 
         GMutex lock;
@@ -124,46 +128,97 @@ static void bus_destroy(void *userdata) {
         g_free(bus);
 }
 
-Bus *bus_new(void) {
-        g_autofree char *address = NULL;
+static void connect_bus(Bus *bus, const char *bus_address) {
+        g_autofree char *address = g_strdup(bus_address), *of_node = NULL, *of_name = NULL;
         g_autoptr(GError) error = NULL;
-        Bus *bus = g_new0(Bus, 1);
 
         g_mutex_init(&bus->lock);
         g_cond_init(&bus->changed);
         bus->events = g_ptr_array_new_with_free_func(event_free);
         bus->replies = g_hash_table_new(NULL, NULL);
 
-        address = g_dbus_address_get_for_bus_sync(G_BUS_TYPE_SYSTEM, NULL, &error);
+        if (!address)
+                address = g_dbus_address_get_for_bus_sync(G_BUS_TYPE_SYSTEM, NULL, &error);
         if (address)
                 bus->connection = g_dbus_connection_new_for_address_sync(address,
                         G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
                                 G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
                         NULL, NULL, &error);
         if (!bus->connection)
-                fail_msg("cannot connect to the system bus: %s", error->message);
+                fail_msg("cannot connect to the bus: %s", error->message);
 
         bus->filter = g_dbus_connection_add_filter(bus->connection, on_message, bus, bus_destroy);
-        add_match(bus, "type='signal',sender='" NODE_NAME "'");
-        add_match(bus,
-                "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" NODE_NAME "'");
+        of_node = g_strdup_printf("type='signal',sender='%s'", bus->node);
+        add_match(bus, of_node);
+        of_name = g_strdup_printf(
+                "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='%s'", bus->node);
+        add_match(bus, of_name);
+}
+
+static Bus *new_for(const char *instance, const char *address) {
+        Bus *bus = g_new0(Bus, 1);
+        bool is_main = g_str_equal(instance, "main");
+        g_autofree char *name = g_strconcat(NODE_NAME ".", instance, NULL);
+        g_autofree char *node = g_strconcat("architect-node@", instance, ".service", NULL);
+        g_autofree char *keeper = g_strconcat("architect-keeper@", instance, ".service", NULL);
+
+        bus->instance = g_intern_string(instance);
+        bus->node = is_main ? NODE_NAME : g_intern_string(name);
+        bus->node_unit = is_main ? NODE_UNIT : g_intern_string(node);
+        bus->keeper_unit = is_main ? KEEPER_UNIT : g_intern_string(keeper);
+        connect_bus(bus, address);
         return bus;
 }
 
-Bus *bus_new_as(const char *user) {
+Bus *bus_new(void) {
+        return new_for("main", NULL);
+}
+
+Bus *bus_new_instance(const char *instance) {
+        return new_for(instance, NULL);
+}
+
+const char *bus_instance(Bus *bus) {
+        return bus->instance;
+}
+
+const char *bus_node(Bus *bus) {
+        return bus->node;
+}
+
+const char *bus_node_unit(Bus *bus) {
+        return bus->node_unit;
+}
+
+const char *bus_keeper_unit(Bus *bus) {
+        return bus->keeper_unit;
+}
+
+static Bus *new_as(const char *user, bool session) {
         struct passwd *pw = getpwnam(user);
+        g_autofree char *address = NULL;
         Bus *bus;
 
         if (!pw)
                 fail_msg("there is no user %s", user);
 
+        if (session)
+                address = g_strdup_printf("unix:path=/run/user/%u/bus", (unsigned) pw->pw_uid);
         /* The bus daemon asks the kernel who connects: that is the effective uid of this moment. */
         assert_int_equal(setresgid((gid_t) -1, pw->pw_gid, (gid_t) -1), 0);
         assert_int_equal(setresuid((uid_t) -1, pw->pw_uid, (uid_t) -1), 0);
-        bus = bus_new();
+        bus = new_for("main", address);
         assert_int_equal(setresuid((uid_t) -1, 0, (uid_t) -1), 0);
         assert_int_equal(setresgid((gid_t) -1, 0, (gid_t) -1), 0);
         return bus;
+}
+
+Bus *bus_new_as(const char *user) {
+        return new_as(user, false);
+}
+
+Bus *bus_new_session(const char *user) {
+        return new_as(user, true);
 }
 
 void bus_free(Bus *bus) {

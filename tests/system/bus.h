@@ -29,6 +29,14 @@ typedef struct Event {
 /* As root, or with the effective uid of a user. Signals of the node (and of its name's owner) are subscribed to. */
 Bus *bus_new(void);
 Bus *bus_new_as(const char *user);
+/* The same, but the node is another instance on the system bus, or main on the bus of a user, as that user. Everything that
+ * takes a Bus is about this node and its systemd. */
+Bus *bus_new_instance(const char *instance);
+Bus *bus_new_session(const char *user);
+const char *bus_instance(Bus *bus);
+const char *bus_node(Bus *bus); /* its bus name */
+const char *bus_node_unit(Bus *bus);
+const char *bus_keeper_unit(Bus *bus);
 /* Without a farewell: what was sent is flushed, then the socket is closed. */
 void bus_free(Bus *bus);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Bus, bus_free)

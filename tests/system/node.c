@@ -7,7 +7,7 @@
 /* -- calls on the node ------------------------------------------------------------------------------------------- */
 
 guint32 node_send(Bus *bus, const char *method, GVariant *args) {
-        return bus_send(bus, NODE_NAME, NODE_PATH, NODE_INTERFACE, method, args);
+        return bus_send(bus, bus_node(bus), NODE_PATH, NODE_INTERFACE, method, args);
 }
 
 GVariant *node_call(Bus *bus, const char *method, GVariant *args) {
@@ -23,7 +23,7 @@ void node_call_fails(Bus *bus, const char *method, GVariant *args, const char *e
 }
 
 GVariant *node_get(Bus *bus, const char *property) {
-        return bus_get(bus, NODE_NAME, NODE_PATH, NODE_INTERFACE, property);
+        return bus_get(bus, bus_node(bus), NODE_PATH, NODE_INTERFACE, property);
 }
 
 guint32 node_get_u32(Bus *bus, const char *property) {
@@ -211,7 +211,7 @@ char *role_scope(const char *role) {
 
 guint32 role_send(Bus *bus, const char *role, const char *method, GVariant *args) {
         g_autofree char *path = role_path(role);
-        return bus_send(bus, NODE_NAME, path, ROLE_INTERFACE, method, args);
+        return bus_send(bus, bus_node(bus), path, ROLE_INTERFACE, method, args);
 }
 
 GVariant *role_call(Bus *bus, const char *role, const char *method, GVariant *args) {
@@ -220,7 +220,7 @@ GVariant *role_call(Bus *bus, const char *role, const char *method, GVariant *ar
 
 GVariant *role_get(Bus *bus, const char *role, const char *property) {
         g_autofree char *path = role_path(role);
-        return bus_get(bus, NODE_NAME, path, ROLE_INTERFACE, property);
+        return bus_get(bus, bus_node(bus), path, ROLE_INTERFACE, property);
 }
 
 guint32 role_get_u32(Bus *bus, const char *role, const char *property) {
@@ -245,7 +245,7 @@ char *role_get_string(Bus *bus, const char *role, const char *property) {
 
 GVariant *role_get_all(Bus *bus, const char *role) {
         g_autofree char *path = role_path(role);
-        g_autoptr(GVariant) reply = bus_call(bus, NODE_NAME, path, "org.freedesktop.DBus.Properties",
+        g_autoptr(GVariant) reply = bus_call(bus, bus_node(bus), path, "org.freedesktop.DBus.Properties",
                 "GetAll", g_variant_new("(s)", ROLE_INTERFACE));
         return g_variant_get_child_value(reply, 0);
 }
@@ -260,8 +260,9 @@ pid_t role_pid(Bus *bus, const char *role) {
 
 char *role_cgroup(Bus *bus, const char *role) {
         g_autofree char *cgroup = role_get_string(bus, role, "ControlGroup");
+        g_autofree char *slice = g_strdup_printf("/architect.slice/architect-%s.slice/", bus_instance(bus));
 
-        assert_true(g_str_has_prefix(cgroup, "/architect.slice/"));
+        assert_contains(cgroup, slice);
         return g_steal_pointer(&cgroup);
 }
 
@@ -349,7 +350,7 @@ void assert_no_trace(Bus *bus, const char *role, guint mark) {
         assert_poll(bus, role, "none");
         assert_state(bus, role, "none");
         bus_failure(bus,
-                bus_send(bus, NODE_NAME, path, "org.freedesktop.DBus.Properties", "GetAll",
+                bus_send(bus, bus_node(bus), path, "org.freedesktop.DBus.Properties", "GetAll",
                         g_variant_new("(s)", ROLE_INTERFACE)),
                 "org.freedesktop.DBus.Error.UnknownObject", NULL);
         if (count_units(bus, scope) != 0)
@@ -374,7 +375,7 @@ static guint count_files(const char *path) {
 }
 
 Census census(Bus *bus) {
-        g_autoptr(GVariant) directories = unit_get(bus, NODE_UNIT, "Service", "RuntimeDirectory");
+        g_autoptr(GVariant) directories = unit_get(bus, bus_node_unit(bus), "Service", "RuntimeDirectory");
         pid_t node = node_pid(bus), keeper = keeper_pid(bus);
         g_autoptr(GArray) node_children = process_children(node);
         g_autoptr(GArray) keeper_children = process_children(keeper);

@@ -476,11 +476,11 @@ pid_t unit_main_pid(Bus *bus, const char *unit) {
 }
 
 pid_t node_pid(Bus *bus) {
-        return unit_main_pid(bus, NODE_UNIT);
+        return unit_main_pid(bus, bus_node_unit(bus));
 }
 
 pid_t keeper_pid(Bus *bus) {
-        return unit_main_pid(bus, KEEPER_UNIT);
+        return unit_main_pid(bus, bus_keeper_unit(bus));
 }
 
 void systemctl(const char *what, const char *unit) {
@@ -490,7 +490,7 @@ void systemctl(const char *what, const char *unit) {
 static char *node_owner(Bus *bus) {
         Event *event = bus_wait_reply(
                 bus, bus_send(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                             "GetNameOwner", g_variant_new("(s)", NODE_NAME)));
+                             "GetNameOwner", g_variant_new("(s)", bus_node(bus))));
         return event->type == G_DBUS_MESSAGE_TYPE_ERROR ? NULL : g_strdup(event->text);
 }
 
@@ -501,7 +501,7 @@ bool node_has_name(Bus *bus) {
 
 void node_wait_name(Bus *bus, bool owned) {
         while (node_has_name(bus) != owned)
-                bus_wait(bus, "NameOwnerChanged", NODE_NAME);
+                bus_wait(bus, "NameOwnerChanged", bus_node(bus));
 }
 
 void node_crash(Bus *bus) {
@@ -514,7 +514,7 @@ void node_crash(Bus *bus) {
                 g_autofree char *now = node_owner(bus);
                 if (now && strcmp(now, before) != 0)
                         return;
-                bus_wait(bus, "NameOwnerChanged", NODE_NAME);
+                bus_wait(bus, "NameOwnerChanged", bus_node(bus));
         }
 }
 

@@ -342,10 +342,10 @@ static void test_command_line(void **state) {
         assert_int_equal(strncmp(output, "architect-keeper ", 17), 0);
         assert_int_equal(run_keeper(COMMAND("k", "--help"), &output), 0);
         assert_non_null(strstr(output, "--instance=NAME"));
-        assert_int_equal(run_keeper(COMMAND("k", "--instance=a-b"), &output), 1);
+        assert_int_equal(run_keeper(COMMAND("k", "--instance=a-b"), &output), 2);
         assert_non_null(strstr(output, "a-b"));
-        assert_int_equal(run_keeper(COMMAND("k", "--no-such-option"), &output), 1);
-        assert_int_equal(run_keeper(COMMAND("k", "argument"), &output), 1);
+        assert_int_equal(run_keeper(COMMAND("k", "--no-such-option"), &output), 2);
+        assert_int_equal(run_keeper(COMMAND("k", "argument"), &output), 2);
         assert_int_equal(run_keeper(COMMAND("k"), &output), 1);
         assert_non_null(strstr(output, "architect-keeper.socket"));
 
