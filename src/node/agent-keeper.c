@@ -19,6 +19,9 @@
 #include "util/autoptr.h"
 #include "util/log.h"
 
+/* A keeper that does not answer must not hold up a restart: what it still has, it tells the successor. */
+#define FINISH_TIMEOUT_USEC USEC_PER_SEC
+
 bool agent_keeper_connected(void *world) {
         Agent *agent = world;
 
@@ -137,11 +140,16 @@ static void send_reaps(Agent *agent) {
         g_array_set_size(agent->reaps, 0);
 }
 
-void agent_reaps_finish(Agent *agent) {
-        if (agent->reaps && agent->bus && agent->keeper && sd_bus_flush(agent->bus) >= 0) {
-                events_set_sent(agent->node->events);
-                send_reaps(agent);
-        }
+/* The loop has ended. The bus ends with it too, a little later: what is sent is sent now. */
+static int on_exit_loop(sd_event_source *s, void *userdata) {
+        Agent *agent = userdata;
+
+        if (sd_bus_flush(agent->bus) < 0)
+                return 0;
+        events_set_sent(agent->node->events);
+        send_reaps(agent);
+        keeper_link_finish(agent->keeper, FINISH_TIMEOUT_USEC);
+        return 0;
 }
 
 /* The kernel may forget an exit only when its signal is on its way: it waits for an empty write queue. */
@@ -162,7 +170,12 @@ static int on_after_all(sd_event_source *s, void *userdata) {
 
 int agent_reaps_setup(Agent *agent) {
         agent->reaps = g_array_new(false, false, sizeof(uint64_t));
-        return sd_event_add_post(agent->event, &agent->after_all, on_after_all, agent);
+        int r = sd_event_add_post(agent->event, &agent->after_all, on_after_all, agent);
+        if (r >= 0)
+                r = sd_event_add_exit(agent->event, &agent->at_exit, on_exit_loop, agent);
+        if (r >= 0)
+                r = sd_event_source_set_priority(agent->at_exit, SD_EVENT_PRIORITY_IMPORTANT);
+        return r;
 }
 
 static void keeper_forget(Agent *agent, uint64_t child) {

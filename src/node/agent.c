@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "node/agent.h"
 #include "node/node-dbus.h"
@@ -303,9 +304,11 @@ static int agent_open_bus(Agent *agent) {
         int r = bus_errors_register();
         if (r < 0)
                 return log_error_errno(r, "Cannot register the names of errors: %m");
-        r = sd_bus_open_system_with_description(&agent->bus, "architect-node");
+        r = agent->instance->user ? sd_bus_open_user_with_description(&agent->bus, "architect-node")
+                                  : sd_bus_open_system_with_description(&agent->bus, "architect-node");
         if (r < 0)
-                return log_error_errno(r, "Cannot connect to the system bus: %m");
+                return log_error_errno(
+                        r, "Cannot connect to the %s bus: %m", agent->instance->user ? "user" : "system");
         r = sd_bus_attach_event(agent->bus, agent->event, SD_EVENT_PRIORITY_NORMAL);
         if (r >= 0)
                 /* systemd starts us again, and nothing is lost by it. */
@@ -320,20 +323,23 @@ static int agent_open_bus(Agent *agent) {
                 r = authority_new(agent->bus, &agent->authority);
         if (r < 0)
                 return log_error_errno(r, "Cannot set up the bus: %m");
+        if (agent->instance->user)
+                authority_set_user(agent->authority, getuid());
         return 0;
 }
 
 static int agent_request_names(Agent *agent) {
         sd_bus_slot *slot = NULL;
 
-        int r = sd_bus_request_name_async(agent->bus, &slot, agent->instance->bus_name, 0, on_name, agent);
-        if (r < 0)
-                return log_error_errno(r, "Cannot ask for the name %s: %m", agent->instance->bus_name);
-        g_ptr_array_add(agent->slots, slot);
-        r = sd_bus_request_name_async(
+        /* First: who sees our own name must be allowed to call it. */
+        int r = sd_bus_request_name_async(
                 agent->bus, &slot, NODE_BUS_NAME_ALL, SD_BUS_NAME_QUEUE, on_common_name, agent);
         if (r < 0)
                 return log_error_errno(r, "Cannot ask for the name %s: %m", NODE_BUS_NAME_ALL);
+        g_ptr_array_add(agent->slots, slot);
+        r = sd_bus_request_name_async(agent->bus, &slot, agent->instance->bus_name, 0, on_name, agent);
+        if (r < 0)
+                return log_error_errno(r, "Cannot ask for the name %s: %m", agent->instance->bus_name);
         g_ptr_array_add(agent->slots, slot);
         return 0;
 }
@@ -365,6 +371,9 @@ static int agent_open_state(Agent *agent) {
                 node_restore_events(agent->node);
         if (r < 0)
                 return log_error_errno(r, "Cannot read the saved state in %s: %m", path);
+
+        if (agent->instance->user)
+                env_set_user(agent->node->env);
 
         /* Their objects are there from the first moment on: no client is told of them as new. */
         g_hash_table_iter_init(&iter, agent->node->roles);
@@ -450,7 +459,6 @@ Agent *agent_free(Agent *agent) {
                 return NULL;
 
         log_set_sink(NULL, NULL);
-        agent_reaps_finish(agent);
         agent->keeper = keeper_link_free(agent->keeper);
         agent->scopes = scopes_free(agent->scopes);
         agent->node = node_free(agent->node);
@@ -460,6 +468,7 @@ Agent *agent_free(Agent *agent) {
         g_ptr_array_unref(agent->slots);
         sd_event_source_disable_unref(agent->inotify);
         sd_event_source_disable_unref(agent->after_all);
+        sd_event_source_disable_unref(agent->at_exit);
         sd_event_source_disable_unref(agent->keeper_wait);
         sd_event_source_disable_unref(agent->announce);
         (void) fd_close(agent->inotify_fd);

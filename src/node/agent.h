@@ -35,6 +35,7 @@ typedef struct Agent {
         sd_event_source *inotify;
         GHashTable *watches; /* inotify's number → Role */
         GArray *reaps; /* numbers of children: their exits have been sent, but perhaps not all written */
+        sd_event_source *at_exit;     /* the same once more, when the loop ends */
         sd_event_source *after_all;   /* runs after whatever else has run: sends the reaps */
         sd_event_source *keeper_wait; /* start-up: how long calls are held for the keeper */
 
@@ -91,7 +92,6 @@ void agent_ports_rest(void *world, const struct keeper_port *ports, size_t n);
 void agent_ports_told(Agent *agent, const struct keeper_port *ports, size_t n);
 void agent_ports_connected(Agent *agent);
 int agent_reaps_setup(Agent *agent);
-void agent_reaps_finish(Agent *agent); /* at the very end; may block until the bus has taken all */
 
 /* agent-cgroup.c: what the cgroups say. */
 int agent_cgroup_setup(Agent *agent);

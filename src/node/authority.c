@@ -22,6 +22,8 @@ typedef struct Sender {
 
 struct Authority {
         sd_bus *bus;
+        bool user;           /* a user's service, not the machine's */
+        uid_t owner;         /* who may: root, or that user */
         GHashTable *senders; /* unique name → Sender */
         unsigned n_parked;
 };
@@ -43,6 +45,11 @@ int authority_new(sd_bus *bus, Authority **ret) {
                 g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) sender_free);
         *ret = authority;
         return 0;
+}
+
+void authority_set_user(Authority *authority, uid_t uid) {
+        authority->user = true;
+        authority->owner = uid;
 }
 
 Authority *authority_free(Authority *authority) {
@@ -97,7 +104,8 @@ static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *e
                 return 0;
         }
         char *unit;
-        if (sender->caller.pid > 0 && sd_pid_get_unit(sender->caller.pid, &unit) >= 0) {
+        if (sender->caller.pid > 0 && (authority->user ? sd_pid_get_user_unit(sender->caller.pid, &unit)
+                                                       : sd_pid_get_unit(sender->caller.pid, &unit)) >= 0) {
                 sender->caller.unit = g_strdup(unit);
                 free(unit);
         }
@@ -186,7 +194,11 @@ int authority_check(Authority *authority, sd_bus_message *m, const char *action,
         if (r <= 0)
                 return r;
         g_assert(caller);
-        if (caller->uid != 0)
+        if (caller->uid != authority->owner && authority->user)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
+                        "Only uid %u, whose service this is, may %s (you are uid %u)",
+                        (unsigned) authority->owner, action, (unsigned) caller->uid);
+        if (caller->uid != authority->owner)
                 return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
                         "Only root may %s (you are uid %u)", action, (unsigned) caller->uid);
         *ret = caller;

@@ -12,6 +12,8 @@
 typedef struct Authority Authority;
 
 int authority_new(sd_bus *bus, Authority **ret);
+/* The service is this user's, with the user's own systemd: what is root's alone becomes this user's. */
+void authority_set_user(Authority *authority, uid_t uid);
 Authority *authority_free(Authority *authority);
 
 /* 1: *ret is the caller (valid until the handler returns). 0: parked; the handler returns 1 at once, having changed nothing. Negative: *error is set. */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "base/macro.h"
 #include "node/env.h"
 #include "util/log.h"
 
@@ -17,6 +18,7 @@
 
 struct Env {
         int dir_fd;
+        bool user;
         GHashTable *base;    /* name → value */
         GHashTable *changes; /* name → value, or NULL: taken away */
 };
@@ -132,13 +134,29 @@ static void add_base(Env *env, const char *variable) {
                 env->base, g_strndup(variable, (gsize) (eq - variable)), g_strdup(eq + 1));
 }
 
+void env_set_user(Env *env) {
+        env->user = true;
+}
+
+/* What systemd gives to every service: the machine's locale, and a user's manager the way to the user's bus. */
+static bool is_everybodys(Env *env, const char *variable) {
+        static const char *const prefixes[] = { "LANG=", "LANGUAGE=", "LC_" };
+        static const char *const user_prefixes[] = { "XDG_RUNTIME_DIR=", "DBUS_SESSION_BUS_ADDRESS=" };
+
+        for (size_t i = 0; i < ELEMENTSOF(prefixes); i++)
+                if (g_str_has_prefix(variable, prefixes[i]))
+                        return true;
+        for (size_t i = 0; env->user && i < ELEMENTSOF(user_prefixes); i++)
+                if (g_str_has_prefix(variable, user_prefixes[i]))
+                        return true;
+        return false;
+}
+
 void env_set_base(Env *env, char **base) {
         g_hash_table_remove_all(env->base);
         add_base(env, "PATH=" DEFAULT_PATH);
-        /* Not the environment of this service, but what systemd gives to every service: the machine's locale. */
         for (char **e = environ; *e; e++)
-                if (g_str_has_prefix(*e, "LANG=") || g_str_has_prefix(*e, "LANGUAGE=") ||
-                        g_str_has_prefix(*e, "LC_"))
+                if (is_everybodys(env, *e))
                         add_base(env, *e);
         for (char **b = base; b && *b; b++)
                 add_base(env, *b);

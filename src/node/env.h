@@ -21,6 +21,9 @@ int env_open(int dir_fd, Env **ret);
 Env *env_close(Env *env);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Env, env_close)
 
+/* A user's service: what its roles begin with includes the way to the user's bus. From the next env_set_base() on. */
+void env_set_user(Env *env);
+
 /* The configuration's part: NAME=VALUE. What was set or unset by calls stays above it. */
 void env_set_base(Env *env, char **base);
 

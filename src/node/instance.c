@@ -27,10 +27,10 @@ static bool run_by_systemd(void) {
         return pid && parse_u32(pid, &number) >= 0 && number == (uint32_t) getpid();
 }
 
-static char *find_own_unit(void) {
+static char *find_own_unit(bool user) {
         char *unit, *copy = NULL;
 
-        if (!run_by_systemd() || sd_pid_get_unit(0, &unit) < 0)
+        if (!run_by_systemd() || (user ? sd_pid_get_user_unit(0, &unit) : sd_pid_get_unit(0, &unit)) < 0)
                 return NULL;
         if (g_str_has_suffix(unit, ".service"))
                 copy = g_strdup(unit);
@@ -38,18 +38,50 @@ static char *find_own_unit(void) {
         return copy;
 }
 
-int instance_new(const char *name, Instance **ret) {
+static void set_directories(Instance *instance) {
+        instance->runtime_directory = g_build_filename(NODE_RUNTIME_DIRECTORY, instance->name, NULL);
+        instance->keeper_socket = g_build_filename(KEEPER_SOCKET_DIRECTORY, instance->name, NULL);
+        instance->settings_directory = g_strdup(SETTINGS_DIRECTORY);
+}
+
+/* A path of the user's, as the basedir specification has it: relative ones do not count. */
+static const char *get_path(const char *variable) {
+        const char *path = g_getenv(variable);
+
+        return path && g_path_is_absolute(path) ? path : NULL;
+}
+
+static int set_user_directories(Instance *instance) {
+        const char *runtime = get_path("XDG_RUNTIME_DIR"), *config = get_path("XDG_CONFIG_HOME"),
+                   *home = get_path("HOME");
+
+        if (!runtime) {
+                log_error(
+                        "With --user the state is kept in $XDG_RUNTIME_DIR, which is not set: is there a session?");
+                return -ENXIO;
+        }
+        if (!config && !home) {
+                log_error(
+                        "With --user the configuration is in $XDG_CONFIG_HOME or $HOME/.config: neither is set");
+                return -ENXIO;
+        }
+        instance->runtime_directory = g_build_filename(runtime, "architect-node", instance->name, NULL);
+        instance->keeper_socket = g_build_filename(runtime, "architect-keeper", instance->name, NULL);
+        instance->settings_directory = config ? g_build_filename(config, "architect-node", NULL)
+                                              : g_build_filename(home, ".config", "architect-node", NULL);
+        return 0;
+}
+
+int instance_new(const char *name, bool user, Instance **ret) {
         bool is_main = g_str_equal(name, NODE_DEFAULT_INSTANCE);
         g_autoptr(Instance) instance = g_new(Instance, 1);
 
         *instance = (Instance){
                 .name = g_strdup(name),
+                .user = user,
                 .bus_name = is_main ? g_strdup(NODE_BUS_NAME) : g_strconcat(NODE_BUS_NAME ".", name, NULL),
                 .keeper_unit = unit_name("architect-keeper", name),
-                .own_unit = find_own_unit(),
-                .runtime_directory = g_build_filename(NODE_RUNTIME_DIRECTORY, name, NULL),
-                .keeper_socket = g_build_filename(KEEPER_SOCKET_DIRECTORY, name, NULL),
-                .settings_directory = g_strdup(SETTINGS_DIRECTORY),
+                .own_unit = find_own_unit(user),
         };
 
         /* Two units of one instance would start each other's service anew for ever. */
@@ -59,6 +91,13 @@ int instance_new(const char *name, Instance **ret) {
                           "\" is architect-node.service: %s conflicts with it and is not started",
                         instance->own_unit);
                 return -EBUSY;
+        }
+        if (!user)
+                set_directories(instance);
+        else {
+                int r = set_user_directories(instance);
+                if (r < 0)
+                        return r;
         }
         *ret = g_steal_pointer(&instance);
         return 0;

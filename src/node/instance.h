@@ -8,6 +8,7 @@
 
 typedef struct Instance {
         char *name;
+        bool user; /* on the bus and with the systemd of a user, for that user alone; else the machine's */
         char *bus_name;
         char *keeper_unit;
         char *own_unit; /* NULL: not run by systemd */
@@ -16,7 +17,7 @@ typedef struct Instance {
         char *settings_directory;
 } Instance;
 
-/* The name is valid. -EBUSY: another unit is meant for this instance, and it has been said which. */
-int instance_new(const char *name, Instance **ret);
+/* The name is valid. What fails has been logged; -EBUSY: another unit is meant for this instance. */
+int instance_new(const char *name, bool user, Instance **ret);
 Instance *instance_free(Instance *instance);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Instance, instance_free)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -485,4 +486,32 @@ int keeper_link_release_ports(
 
 int keeper_link_rest_ports(KeeperLink *link, const struct keeper_port *ports, size_t n) {
         return link_request_ports(link, KEEPER_REST_PORTS, ports, n, NULL, NULL);
+}
+
+void keeper_link_finish(KeeperLink *link, uint64_t timeout_usec) {
+        int64_t end = g_get_monotonic_time() + (int64_t) timeout_usec, left;
+        union {
+                struct keeper_header header;
+                char bytes[KEEPER_PACKET_MAX];
+        } packet;
+
+        while (link->connected && !g_queue_is_empty(link->pending) &&
+                (left = end - g_get_monotonic_time()) > 0) {
+                struct pollfd p = { link->fd, g_queue_is_empty(link->out) ? POLLIN : POLLIN | POLLOUT, 0 };
+                int fds[SOCKET_FDS_MAX];
+                size_t n_fds = ELEMENTSOF(fds);
+
+                if (poll(&p, 1, (int) (left / 1000) + 1) <= 0 || link_flush(link) < 0)
+                        return;
+                ssize_t n = socket_recv(link->fd, &packet, sizeof(packet), fds, &n_fds);
+                if (n == -EAGAIN)
+                        continue;
+                if (n <= 0)
+                        return;
+                if ((size_t) n == sizeof(struct keeper_done) && packet.header.type == KEEPER_DONE) {
+                        if (handle_done(link, (const struct keeper_done *) &packet) < 0)
+                                return;
+                } else
+                        fds_close(fds, n_fds);
+        }
 }

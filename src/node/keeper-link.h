@@ -52,6 +52,9 @@ int keeper_link_fork(KeeperLink *link, uint64_t child, const char *role, uint32_
 int keeper_link_signal(KeeperLink *link, uint64_t child, int signo, KeeperDone done, void *userdata);
 int keeper_link_close_stdin(KeeperLink *link, uint64_t child, KeeperDone done, void *userdata);
 int keeper_link_reap(KeeperLink *link, uint64_t child);
+/* The last thing before we leave: waits until the keeper has answered what it was asked, but not for longer than this. A connection
+ * that is closed before takes the questions with it. What the keeper tells besides, it tells our successor again. */
+void keeper_link_finish(KeeperLink *link, uint64_t timeout_usec);
 int keeper_link_kill_cgroup(KeeperLink *link, const char *path, KeeperDone done, void *userdata);
 
 /* Reserved ports; -EPROTONOSUPPORT: the keeper is older than that. */

@@ -18,6 +18,7 @@
 #include "util/log.h"
 
 static const char *arg_instance = NODE_DEFAULT_INSTANCE;
+static bool arg_user = false;
 
 static void help(void) {
         printf("architect-node [OPTIONS...]\n\n"
@@ -25,6 +26,7 @@ static void help(void) {
                "  -h --help           Show this help\n"
                "     --version        Show the version\n"
                "     --instance=NAME  Name of this instance (default: %s)\n"
+               "     --user           Serve the calling user, on the session bus, with that user's systemd\n"
                "     --debug          Log debug messages\n\n"
                "See architect-node(8).\n",
                 NODE_DEFAULT_INSTANCE);
@@ -32,11 +34,12 @@ static void help(void) {
 
 /* 1: go on; 0: done. */
 static int parse_options(int argc, char **argv) {
-        enum { OPTION_VERSION = 0x100, OPTION_INSTANCE, OPTION_DEBUG };
+        enum { OPTION_VERSION = 0x100, OPTION_INSTANCE, OPTION_USER, OPTION_DEBUG };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, OPTION_VERSION },
                 { "instance", required_argument, NULL, OPTION_INSTANCE },
+                { "user", no_argument, NULL, OPTION_USER },
                 { "debug", no_argument, NULL, OPTION_DEBUG },
                 {},
         };
@@ -57,6 +60,9 @@ static int parse_options(int argc, char **argv) {
                                 return -EINVAL;
                         }
                         arg_instance = optarg;
+                        break;
+                case OPTION_USER:
+                        arg_user = true;
                         break;
                 case OPTION_DEBUG:
                         log_set_max_level(LOG_DEBUG);
@@ -112,7 +118,7 @@ static int run(void) {
                         "This machine has no cgroup v2 hierarchy: architect-node needs Linux 5.14 with "
                         "cgroup v2, alone or beside v1");
 
-        r = instance_new(arg_instance, &instance);
+        r = instance_new(arg_instance, arg_user, &instance);
         if (r < 0)
                 return r;
 

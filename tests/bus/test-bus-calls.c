@@ -404,6 +404,28 @@ static void test_not_root(void **state) {
         assert_int_equal(b->n_asked, 1); /* once a connection */
 }
 
+/* A user's service is that user's alone: not even root's, who has one as well. */
+static void test_user(void **state) {
+        BusWorld *b = *state;
+        g_auto(Call) beat = {};
+
+        authority_set_user(b->agent.authority, 1000);
+        (void) world_run(b->world, "cam", NULL);
+        b->uid = 1000;
+        call_node(b, &beat, "Beat", "");
+        bus_world_settle(b);
+        assert_replied(&beat);
+}
+
+static void test_not_the_user(void **state) {
+        BusWorld *b = *state;
+
+        authority_set_user(b->agent.authority, 1000);
+        (void) world_run(b->world, "cam", NULL);
+        b->uid = 0;
+        refuse_all(b, CLIENT, "Only uid 1000, whose service this is");
+}
+
 /* Calls of a sender that nobody knows yet wait for the answer, and go on in their order. */
 static void test_parked_in_order(void **state) {
         BusWorld *b = *state;
@@ -544,6 +566,8 @@ int main(void) {
                 BUS_TEST(test_reading_needs_no_name),
                 BUS_TEST(test_no_name),
                 BUS_TEST(test_not_root),
+                BUS_TEST(test_user),
+                BUS_TEST(test_not_the_user),
                 BUS_TEST(test_parked_in_order),
                 BUS_TEST(test_behind_the_parked),
                 BUS_TEST(test_sender_has_left),

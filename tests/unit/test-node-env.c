@@ -102,6 +102,20 @@ static void test_locale(void **state) {
         g_unsetenv("INVOCATION_ID");
 }
 
+/* A machine's service that was started from somebody's session takes nothing of it along; a user's is in the session. */
+static void test_session(void **state) {
+        g_setenv("XDG_RUNTIME_DIR", "/run/user/7", true);
+        g_setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/run/user/7/bus", true);
+        g_autoptr(Env) env = open_env(-1);
+        assert_int_equal(env_get(env, "XDG_RUNTIME_DIR", &(const char *){ NULL }, NULL), -ENODATA);
+        env_set_user(env);
+        env_set_base(env, NULL);
+        assert_value(env, "XDG_RUNTIME_DIR", "/run/user/7");
+        assert_value(env, "DBUS_SESSION_BUS_ADDRESS", "unix:path=/run/user/7/bus");
+        g_unsetenv("XDG_RUNTIME_DIR");
+        g_unsetenv("DBUS_SESSION_BUS_ADDRESS");
+}
+
 static void test_bad_names(void **state) {
         static const char *const bad[] = { "", "1A", "A=B", "A B", "A-B", "\xc3\x84", "A\n" };
         g_autoptr(Env) env = open_env(-1);
@@ -198,6 +212,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_set_get_unset),
                 cmocka_unit_test(test_locale),
+                cmocka_unit_test(test_session),
                 cmocka_unit_test(test_bad_names),
                 cmocka_unit_test(test_bounds),
                 cmocka_unit_test_setup_teardown(test_survives, setup, teardown),
