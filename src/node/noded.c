@@ -102,7 +102,7 @@ static int check_kernel(void) {
         return 0;
 }
 
-static int run(void) {
+static int run(LogTarget target) {
         g_autoptr(sd_event) event = NULL;
         g_autoptr(Agent) agent = NULL;
         g_autoptr(Instance) instance = NULL;
@@ -121,6 +121,7 @@ static int run(void) {
         r = instance_new(arg_instance, arg_user, &instance);
         if (r < 0)
                 return r;
+        log_set_target(target);
 
         (void) sigemptyset(&signals);
         (void) sigaddset(&signals, SIGTERM);
@@ -153,10 +154,14 @@ static int run(void) {
 
 int main(int argc, char **argv) {
         log_setup();
+        LogTarget target = log_get_target();
+        /* Of a process that is gone at once the journal does not find out which unit it was: what comes through the stream of the
+         * unit is always the unit's. */
+        log_set_target(LOG_TARGET_CONSOLE);
 
         int r = parse_options(argc, argv);
         if (r <= 0)
                 return r < 0 ? EXIT_BAD_USAGE : EXIT_SUCCESS;
-        r = run();
+        r = run(target);
         return r == 0 ? EXIT_SUCCESS : r == -EBUSY ? EXIT_BAD_USAGE : EXIT_FAILURE;
 }

@@ -40,6 +40,7 @@ DEFINE_STRING_TABLE(log_target, LogTarget, log_target_table);
 
 static int max_level = LOG_INFO;
 static LogTarget log_target = LOG_TARGET_CONSOLE;
+static bool stderr_is_journal = false;
 static LogSink log_sink = NULL;
 static void *log_sink_userdata = NULL;
 
@@ -51,7 +52,8 @@ void log_setup(void) {
                 return;
 
         g_autofree char *own = g_strdup_printf("%ju:%ju", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino);
-        if (g_str_equal(stream, own))
+        stderr_is_journal = g_str_equal(stream, own);
+        if (stderr_is_journal)
                 log_target = LOG_TARGET_JOURNAL;
 }
 
@@ -103,8 +105,9 @@ static void write_journal(int level, int error, const char *const *fields, const
         (void) sd_journal_sendv(iov, (int) n);
 }
 
-static void write_console(const char *text) {
-        g_autofree char *line = g_strconcat(text, "\n", NULL);
+static void write_console(int level, const char *text) {
+        g_autofree char *line =
+                stderr_is_journal ? g_strdup_printf("<%d>%s\n", level, text) : g_strconcat(text, "\n", NULL);
 
         /* Not stdio: what a lost terminal did not take must not come out again later. */
         if (write(STDERR_FILENO, line, strlen(line)) < 0 && (errno == EPIPE || errno == EIO))
@@ -122,7 +125,7 @@ int log_fieldsv(int level, int error, const char *const *fields, const char *for
                 if (log_target == LOG_TARGET_JOURNAL)
                         write_journal(level, error, fields, text);
                 else if (log_target == LOG_TARGET_CONSOLE)
-                        write_console(text);
+                        write_console(level, text);
                 if (log_sink)
                         log_sink(log_sink_userdata, level, text, fields);
         }
