@@ -222,7 +222,7 @@ static void go_on(Agent *agent) {
                         log_error_errno(r, "Cannot take up a call: %m");
                 sd_bus_message_unref(m);
         }
-        (void) sd_notify(false, "READY=1\nSTATUS=Ready.");
+        agent_notify_ready(agent);
 }
 
 void agent_on_keeper(Agent *agent) {
@@ -382,33 +382,6 @@ static int agent_open_state(Agent *agent) {
         return 0;
 }
 
-int agent_reload(Agent *agent, Fault *fault) {
-        Settings *settings;
-
-        int r = settings_load(agent->instance->settings_directory, agent->node->instance, &settings, fault);
-        if (r < 0)
-                return r;
-        node_set_settings(agent->node, settings);
-        log_info("The configuration is in force");
-        return 0;
-}
-
-/* With a broken configuration the service runs on its defaults: a telescope at night is better off with them than without
- * its agent. */
-static void load_settings(Agent *agent) {
-        g_auto(Fault) fault = {};
-        Settings *settings;
-
-        if (settings_load(agent->instance->settings_directory, agent->node->instance, &settings, &fault) <
-                0) {
-                log_error("%s", fault.message);
-                log_error(
-                        "The configuration is not used: the defaults are in force until it is mended and reloaded");
-                settings = settings_new();
-        }
-        node_set_settings(agent->node, settings);
-}
-
 int agent_new(sd_event *event, Instance *instance, Agent **ret) {
         g_autoptr(Agent) agent = g_new0(Agent, 1);
 
@@ -433,7 +406,7 @@ int agent_new(sd_event *event, Instance *instance, Agent **ret) {
         r = agent_open_bus(agent);
         if (r < 0)
                 return r;
-        load_settings(agent);
+        agent_load_settings(agent);
         r = manager_new(agent->bus, on_manager_ready, agent, &agent->manager);
         if (r >= 0)
                 r = scopes_new(agent->manager, agent->node, instance->own_unit, instance->keeper_unit,
@@ -485,6 +458,7 @@ Agent *agent_free(Agent *agent) {
         /* What was said last must be on its way: the exit signals of a shutdown. */
         sd_bus_flush_close_unref(agent->bus);
         instance_free(agent->instance);
+        g_free(agent->settings_fault);
         sd_event_unref(agent->event);
         g_free(agent);
         return NULL;

@@ -44,6 +44,8 @@ typedef struct Agent {
         sd_event_source *announce; /* sends what is dirty, when nothing else is to be done */
         GPtrArray *slots;
 
+        char *settings_fault; /* what is wrong with the configuration; NULL: nothing */
+
         bool log_to_sve; /* each log message also goes out as a signal */
         struct LogSignals {
                 bool sending;
@@ -100,8 +102,13 @@ int agent_cgroup_watch(void *world, Role *role);
 void agent_cgroup_unwatch(Agent *agent, Role *role);
 char *agent_cgroup_pids(void *world, Role *role);
 
-/* Reads the configuration again; a fault leaves the old one in force. */
+/* agent-settings.c: the configuration. */
+void agent_load_settings(Agent *agent); /* at the start */
+/* Reads it again; a fault leaves the old one in force, and systemd's status line says so. */
 int agent_reload(Agent *agent, Fault *fault);
+/* The same, asked for by systemd or by hand: systemd is told when it begins and when it is done. */
+void agent_on_reload_signal(Agent *agent);
+void agent_notify_ready(Agent *agent);
 
 /* agent-stop.c: why systemd wants us to stop. */
 void agent_ask_why(Agent *agent);

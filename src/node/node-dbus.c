@@ -406,8 +406,6 @@ static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
         if (r <= 0)
                 return r < 0 ? r : 1;
         r = agent_reload(agent, &fault);
-        if (r < 0)
-                log_error("The configuration is not used, the old one stays in force: %s", fault.message);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 

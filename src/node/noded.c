@@ -82,6 +82,11 @@ static int on_stop_signal(sd_event_source *s, const struct signalfd_siginfo *si,
         return 0;
 }
 
+static int on_reload_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+        agent_on_reload_signal(userdata);
+        return 0;
+}
+
 /* A terminal that goes away is no reason to let telescopes go. */
 static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
         log_lose_terminal();
@@ -127,6 +132,7 @@ static int run(LogTarget target) {
         (void) sigaddset(&signals, SIGTERM);
         (void) sigaddset(&signals, SIGINT);
         (void) sigaddset(&signals, SIGHUP);
+        (void) sigaddset(&signals, SIGUSR1);
         if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
                 return log_error_errno(errno, "Cannot set up signals: %m");
 
@@ -141,6 +147,9 @@ static int run(LogTarget target) {
         r = sd_event_add_signal(event, NULL, SIGTERM, on_stop_signal, agent);
         if (r >= 0)
                 r = sd_event_add_signal(event, NULL, SIGINT, on_stop_signal, agent);
+        if (r >= 0)
+                /* Not SIGHUP, which says that a terminal is gone. */
+                r = sd_event_add_signal(event, NULL, SIGUSR1, on_reload_signal, agent);
         if (r >= 0)
                 r = sd_event_add_signal(event, NULL, SIGHUP, on_hangup, NULL);
         if (r < 0)

@@ -60,6 +60,20 @@ static void test_reload(void **state) {
         stop(bus, role);
 }
 
+static guint journal_count(const char *from, const char *part) {
+        g_autofree char *log = journal(from, "-u", NODE_UNIT, "-p", "err", NULL);
+        g_auto(GStrv) parts = g_strsplit(log, part, -1);
+        return g_strv_length(parts) - 1;
+}
+
+static void expect_status(Bus *bus, const char *part) {
+        /* A message to systemd, which reads it when it comes to it. */
+        WAIT_UNTIL(({
+                g_autofree char *status = unit_get_string(bus, NODE_UNIT, "Service", "StatusText");
+                strstr(status, part) != NULL;
+        }));
+}
+
 static void test_broken(void **state) {
         Bus *bus = *state;
 
@@ -67,8 +81,14 @@ static void test_broken(void **state) {
         (void) g_unlink(DROP_IN);
         reload(bus);
         write_file(FILE_NAME, "[Node]\n\nDefaultStopTimeout=soon\n");
+        g_autofree char *from = journal_from_now();
         node_call_fails(
                 bus, "Reload", NULL, INVALID_ARGS, FILE_NAME ":3", "DefaultStopTimeout", "soon", NULL);
+        expect_status(bus, FILE_NAME ":3");
+        /* By the signal there is nobody to answer: the journal and the status line say it. */
+        assert_int_equal(kill(node_pid(bus), SIGUSR1), 0);
+        WAIT_UNTIL(journal_count(from, FILE_NAME ":3") == 2);
+        expect_status(bus, FILE_NAME ":3");
         assert_int_equal(stop_timeout_of_new(bus, role_name("a"), NULL), 5000000);
 
         /* A service that finds it so runs on its defaults, and says so. */
@@ -77,6 +97,10 @@ static void test_broken(void **state) {
         assert_int_equal(stop_timeout_of_new(bus, role_name("b"), NULL), 10000000);
         g_autofree char *log = journal("-u", NODE_UNIT, "-p", "err", NULL);
         assert_non_null(strstr(log, FILE_NAME ":3"));
+        expect_status(bus, FILE_NAME ":3");
+        write_file(FILE_NAME, "[Node]\n");
+        systemctl("reload", NODE_UNIT);
+        expect_status(bus, "Ready.");
 }
 
 static void test_unknown(void **state) {

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The configuration: read at the start, by the call Reload and by the signal that systemd sends to reload a service
+ * (Type=notify-reload). */
+
+#include <inttypes.h>
+#include <systemd/sd-daemon.h>
+
+#include "node/agent.h"
+#include "node/settings.h"
+#include "util/log.h"
+
+/* What "systemctl status" shows. Not while we stop: there the news is another. */
+static void notify(Agent *agent, const char *state) {
+        if (agent->node->stopping)
+                return;
+        if (agent->settings_fault)
+                (void) sd_notifyf(false, "%sSTATUS=Ready, but the configuration is not in force: %s", state,
+                        agent->settings_fault);
+        else
+                (void) sd_notifyf(false, "%sSTATUS=Ready.", state);
+}
+
+void agent_notify_ready(Agent *agent) {
+        notify(agent, "READY=1\n");
+}
+
+static int load(Agent *agent, Fault *fault) {
+        Settings *settings;
+
+        int r = settings_load(agent->instance->settings_directory, agent->instance->name, &settings, fault);
+        g_free(agent->settings_fault);
+        agent->settings_fault = r < 0 ? g_strdup(fault->message) : NULL;
+        if (r < 0) {
+                log_error("%s", fault->message);
+                return r;
+        }
+        node_set_settings(agent->node, settings);
+        return 0;
+}
+
+/* With a broken configuration the service runs on its defaults: a telescope at night is better off with them than without
+ * its agent. */
+void agent_load_settings(Agent *agent) {
+        g_auto(Fault) fault = {};
+
+        if (load(agent, &fault) >= 0)
+                return;
+        log_error("The configuration is not used: the defaults are in force until it is mended and reloaded");
+        node_set_settings(agent->node, settings_new());
+}
+
+int agent_reload(Agent *agent, Fault *fault) {
+        int r = load(agent, fault);
+
+        if (r < 0)
+                log_error("The configuration is not used: the settings from before stay in force");
+        else
+                log_info("The configuration is in force");
+        if (agent->recovered)
+                notify(agent, "");
+        return r;
+}
+
+void agent_on_reload_signal(Agent *agent) {
+        g_auto(Fault) fault = {};
+
+        /* Before we are ready, systemd would take the end of this for it. */
+        if (agent->recovered && !agent->node->stopping)
+                (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIi64, g_get_monotonic_time());
+        (void) agent_reload(agent, &fault); /* who sends a signal looks into the journal */
+        if (agent->recovered)
+                agent_notify_ready(agent);
+}
