@@ -372,6 +372,7 @@ static int agent_open_state(Agent *agent) {
         if (r < 0)
                 return log_error_errno(r, "Cannot read the saved state in %s: %m", path);
 
+        agent->node->user = agent->instance->user;
         if (agent->instance->user)
                 env_set_user(agent->node->env);
 

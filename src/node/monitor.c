@@ -11,6 +11,8 @@
 
 #include "base/fd-util.h"
 #include "node/event-details.h"
+#include "node/journal.h"
+#include "node/message-ids.h"
 #include "node/monitor.h"
 #include "node/node.h"
 #include "util/log.h"
@@ -188,7 +190,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
                 return 0;
         }
 
-        log_warning("No beat for %g s: %s", seconds, monitor_action_to_string(monitor->action));
+        journal_node(node, MESSAGE_MONITOR_TIMED_OUT, LOG_WARNING, NULL, "No beat for %g s: %s", seconds,
+                monitor_action_to_string(monitor->action));
         /* Disarmed until the next beat, also for a successor of this process. */
         set_deadline(monitor, 0);
         int r = monitor_save(monitor);

@@ -6,6 +6,8 @@
 
 #include "base/unit-name.h"
 #include "node/event-details.h"
+#include "node/journal.h"
+#include "node/message-ids.h"
 #include "node/node.h"
 #include "util/log.h"
 
@@ -337,7 +339,7 @@ void node_purge_role(Node *node, Role *role, const Caller *caller) {
         g_assert(role->state == ROLE_ENDED && role->swept);
 
         node_event_add(node, EVENT_ROLE_PURGED, role, event_details_purged(role, caller), &event);
-        role_log(role, LOG_DEBUG, "Purged");
+        journal_role(role, MESSAGE_ROLE_PURGED, LOG_INFO, caller, "Purged");
         node_event_tell(node, &event, role);
         node_remove_role(node, role);
 }
@@ -415,7 +417,7 @@ void node_shutdown(Node *node, const char *reason, const Caller *caller) {
                 return;
         node->stopping = true;
 
-        log_notice("Shutting down%s%s", reason[0] ? ": " : "", reason);
+        journal_shutting_down(node, reason, caller);
         node_event_add(node, EVENT_SHUTTING_DOWN, NULL, event_details_shutting_down(reason, caller), &event);
         node_event_tell(node, &event, NULL);
         WORLD(node)->node_changed(DATA(node));

@@ -22,6 +22,7 @@
 
 struct Node {
         char *instance;
+        bool user;       /* a user's, not the machine's */
         char *slice;     /* architect-<instance>.slice */
         sd_event *event; /* for the roles' timers */
         const NodeWorld *world;

@@ -12,6 +12,8 @@
 #include "base/pidref.h"
 #include "node/event-details.h"
 #include "node/input.h"
+#include "node/journal.h"
+#include "node/message-ids.h"
 #include "node/node.h"
 #include "node/products.h"
 #include "node/role.h"
@@ -231,6 +233,8 @@ static void role_running(Role *role) {
         if (r < 0)
                 role_log(role, LOG_ERR, "Cannot save its state: %s", g_strerror(-r));
         node_event_tell(role->node, &event, role);
+        journal_role(
+                role, MESSAGE_ROLE_STARTED, LOG_INFO, &role->owner, "Started: pid %d", (int) role->main_pid);
 
         if (role->predecessor) {
                 WORLD(role)->role_drop_previous(DATA(role), role);
@@ -321,7 +325,8 @@ void role_fail(Role *role, const Fault *fault) {
         fault_copy(&role->failure, fault);
         if (first) {
                 role_set_timer(role, USEC_INFINITY, NULL);
-                role_log(role, LOG_NOTICE, "Start failed: %s", role->failure.message);
+                journal_role(role, MESSAGE_ROLE_START_FAILED, LOG_NOTICE, &role->owner, "Start failed: %s",
+                        role->failure.message);
                 if (role->phase == ROLE_PHASE_QUEUED)
                         g_queue_remove(role->node->start_queue, role);
                 if (role->child_exists && !role->main_exited && !role_ask_setup(role))

@@ -10,6 +10,8 @@
 #include "base/fd-util.h"
 #include "node/event-details.h"
 #include "node/input.h"
+#include "node/journal.h"
+#include "node/message-ids.h"
 #include "node/node.h"
 #include "node/role.h"
 #include "util/log.h"
@@ -65,7 +67,7 @@ static void role_stuck(Role *role) {
         (void) fault_set(&fault, NODE_ERROR_STOP_TIMED_OUT,
                 "Role \"%s\" does not stop: %" PRIu64 " s after SIGKILL these processes are left: %s",
                 role->name, ROLE_KILL_TIMEOUT_USEC / USEC_PER_SEC, pids);
-        role_log(role, LOG_ERR, "%s", fault.message);
+        journal_role(role, MESSAGE_ROLE_STUCK, LOG_ERR, &role->cause_caller, "%s", fault.message);
         role->stop_step = STOP_STEP_STUCK;
         role_save(role);
         role_wake_stop_waiters(role, &fault);
@@ -100,7 +102,8 @@ static void role_kill(Role *role) {
 static int on_stop_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         Role *role = userdata;
 
-        role_log(role, LOG_WARNING, "Still there after its stop timeout: killing it");
+        journal_role(role, MESSAGE_ROLE_KILLED, LOG_WARNING, &role->cause_caller,
+                "Still there after its stop timeout: killing it");
         role_kill(role);
         return 0;
 }
@@ -131,6 +134,11 @@ static void role_ask(Role *role, int signo, bool all) {
         role_set_timer(role, usec_until(role->stop_deadline), on_stop_timer);
 }
 
+static void log_asked(const Role *role, bool kill, RoleCause cause, const Caller *caller) {
+        journal_role(role, kill ? MESSAGE_ROLE_KILLED : MESSAGE_ROLE_STOPPING, LOG_INFO, caller, "%s it (%s)",
+                kill ? "Killing" : "Stopping", role_cause_to_string(cause));
+}
+
 void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller) {
         switch (role->state) {
         case ROLE_STARTING: {
@@ -150,6 +158,7 @@ void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller) {
                 role->cause_known = true;
                 caller_copy(&role->cause_caller, caller);
                 role_set_state(role, ROLE_STOPPING);
+                log_asked(role, kill, cause, caller);
                 if (kill)
                         role_kill(role);
                 else
@@ -160,6 +169,7 @@ void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller) {
                 if (kill) {
                         role->cause = cause;
                         caller_copy(&role->cause_caller, caller);
+                        log_asked(role, kill, cause, caller);
                         role_kill(role);
                 } else if (role->stop_step == STOP_STEP_STUCK)
                         role_kill(role); /* a new try for a new caller */
@@ -305,9 +315,7 @@ static void role_ended(Role *role) {
         role_set_state(role, ROLE_ENDED);
         saved = role_save(role) >= 0 || saved;
         node_event_tell(role->node, &event, role);
-        role_log(role, role->exit.code == EXIT_CODE_EXITED && role->exit.status == 0 ? LOG_DEBUG : LOG_INFO,
-                "Ended: %s %d (%s)", exit_code_to_string(role->exit.code), role->exit.status,
-                role_cause_to_string(role->cause));
+        journal_role_exited(role);
         if (saved)
                 role_reap(role);
 

@@ -6,6 +6,7 @@
 #include "base/fd-util.h"
 #include "base/unit-name.h"
 #include "node/input.h"
+#include "node/journal.h"
 #include "node/node.h"
 #include "node/role.h"
 #include "util/log.h"
@@ -144,21 +145,9 @@ char *role_poll(const Role *role) {
 void role_log(const Role *role, int level, const char *format, ...) {
         va_list ap;
 
-        if (level > log_get_max_level())
-                return;
-
-        g_autofree char *text = NULL;
         va_start(ap, format);
-        text = g_strdup_vprintf(format, ap);
+        journal_role_v(role, NULL, level, NULL, format, ap);
         va_end(ap);
-
-        g_autofree char *field_role = g_strconcat("ARCHITECT_ROLE=", role->name, NULL);
-        g_autofree char *field_instance = g_strconcat("ARCHITECT_INSTANCE=", role->node->instance, NULL);
-        /* journalctl -u SCOPE shows a message of root's that carries this. */
-        g_autofree char *field_unit = g_strconcat("OBJECT_SYSTEMD_UNIT=", role->scope, NULL);
-        const char *fields[] = { field_role, field_instance, field_unit, NULL };
-
-        (void) log_fields(level, 0, fields, "%s: %s", role->name, text);
 }
 
 void role_set_state(Role *role, RoleState state) {

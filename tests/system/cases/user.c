@@ -64,7 +64,8 @@ static void test_life(void **state) {
         g_autoptr(Fifo) fifo = fifo_new("fifo");
         g_autoptr(GHashTable) dump = NULL;
         const char *dumped = scratch("dump"), *role = role_name("runs");
-        g_autofree char *cgroup = NULL, *manager = NULL, *keeper = NULL, *log = NULL;
+        g_autofree char *cgroup = NULL, *manager = NULL, *keeper = NULL, *log = NULL, *scope = NULL,
+                        *of_scope = NULL;
         g_autofree char *from = journal_from_now(), *uid_field = g_strdup_printf("_UID=%u", (unsigned) uid);
         g_autoptr(GVariant) reply = NULL;
         Exited exited;
@@ -100,6 +101,13 @@ static void test_life(void **state) {
         expect_exited(user, role, "killed", SIGKILL, "kill");
         assert_true(process_is_dead(left));
         (void) close(left);
+
+        scope = role_scope(role);
+        g_free(run_ok("journalctl", "--sync", NULL));
+        assert_int_equal(
+                run_as(USER, &of_scope, NULL, "journalctl", "--user", "-q", "-u", scope, "-o", "cat", NULL),
+                0);
+        assert_contains(of_scope, "Killing it");
 
         /* Beside the roles, not among them. */
         keeper = process_cgroup(keeper_pid(user));
