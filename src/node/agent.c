@@ -137,6 +137,8 @@ static void world_event(void *world, const Event *event, Role *role) {
 static void world_finished(void *world, int status) {
         Agent *agent = world;
 
+        /* It is over, and what could not be killed has been reported. */
+        shutdown_forget(agent->dir_fd);
         /* A clean end forgets: the next start is a new beginning, not the recovery from a crash. */
         if (status == 0) {
                 role_state_forget_all(&agent->store);
@@ -223,6 +225,7 @@ static void go_on(Agent *agent) {
                 sd_bus_message_unref(m);
         }
         agent_notify_ready(agent);
+        node_resume_shutdown(agent->node);
 }
 
 void agent_on_keeper(Agent *agent) {

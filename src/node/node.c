@@ -32,6 +32,7 @@ Node *node_new(
         node->ended = g_queue_new();
         node->slices = g_array_new(false, true, sizeof(guint));
         node->next_child = 1;
+        node->dir_fd = -EBADF;
         node->settings = settings_new();
         return node;
 }
@@ -44,6 +45,7 @@ Node *node_free(Node *node) {
         if (!node)
                 return NULL;
 
+        shutdown_clear(&node->resumed);
         /* Whoever still waits is told to ask again: the next process goes on with the roles, not with the questions. */
         (void) fault_set(&fault, NODE_ERROR_SHUTTING_DOWN,
                 "The service ended before this was done; if it is being restarted, it goes on with the role: ask again");
@@ -75,11 +77,13 @@ Node *node_free(Node *node) {
 }
 
 int node_open_state(Node *node, int dir_fd) {
+        node->dir_fd = dir_fd;
         int r = env_open(dir_fd, &node->env);
-
         if (r >= 0)
                 r = monitor_open(node, dir_fd, &node->monitor);
-        return r < 0 ? r : ports_open(node, dir_fd, &node->ports);
+        if (r >= 0)
+                r = ports_open(node, dir_fd, &node->ports);
+        return r < 0 || dir_fd < 0 ? r : shutdown_load(dir_fd, &node->resumed);
 }
 
 void node_set_settings(Node *node, Settings *settings) {
@@ -417,6 +421,10 @@ void node_shutdown(Node *node, const char *reason, const Caller *caller) {
                 return;
         node->stopping = true;
 
+        /* Before anything is done: who comes after a crash must know. */
+        int r = shutdown_save(node->dir_fd, reason, caller);
+        if (r < 0)
+                log_error_errno(r, "Cannot save that we shut down, a crash would end it: %m");
         journal_shutting_down(node, reason, caller);
         node_event_add(node, EVENT_SHUTTING_DOWN, NULL, event_details_shutting_down(reason, caller), &event);
         node_event_tell(node, &event, NULL);
@@ -435,6 +443,13 @@ void node_shutdown(Node *node, const char *reason, const Caller *caller) {
                         role_stop(role, ROLE_CAUSE_SHUTDOWN, false, caller);
         }
         node_check_finished(node);
+}
+
+void node_resume_shutdown(Node *node) {
+        if (node->resumed.reason) {
+                log_notice("Going on with the shutdown that was interrupted");
+                node_shutdown(node, node->resumed.reason, &node->resumed.caller);
+        }
 }
 
 int node_slice_take(Node *node) {

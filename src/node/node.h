@@ -13,6 +13,7 @@
 #include "node/ports.h"
 #include "node/role.h"
 #include "node/settings.h"
+#include "node/shutdown.h"
 #include "node/world.h"
 
 #define NODE_MAX_CONCURRENT_STARTS 100U
@@ -41,6 +42,8 @@ struct Node {
         unsigned n_not_ended;
         uint64_t next_child;
 
+        int dir_fd;       /* not owned; -1: nothing is kept */
+        Shutdown resumed; /* which the process before us had begun */
         bool stopping;
         bool stuck; /* a shutdown met a process that would not die */
         bool finished;
@@ -75,6 +78,9 @@ void node_purge_role(Node *node, Role *role, const Caller *caller);
 
 /* Stops everything, then world->finished(). A second call joins the first. */
 void node_shutdown(Node *node, const char *reason, const Caller *caller);
+
+/* Ends the shutdown that a crash has interrupted, if there is one. */
+void node_resume_shutdown(Node *node);
 
 /* Refuses what changes something while we shut down. */
 int node_check_not_stopping(Node *node, Fault *fault);

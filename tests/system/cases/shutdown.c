@@ -5,6 +5,7 @@
  * would change something is refused with ShuttingDown, and what reads is answered. systemctl stop does the same. Afterwards the
  * service starts as if nothing had been. */
 
+#include <glib/gstdio.h>
 #include <unistd.h>
 
 #include "testlib.h"
@@ -18,6 +19,7 @@ static void keep_unit(Bus *bus) {
 static void check_service_ended(Bus *bus) {
         g_autofree char *result = NULL;
         g_autoptr(GVariant) status = NULL, code = NULL;
+        g_autoptr(GArray) children = NULL;
 
         node_wait_name(bus, false);
         for (;;) {
@@ -35,6 +37,9 @@ static void check_service_ended(Bus *bus) {
         assert_int_equal(g_variant_get_int32(status), 0);
         WAIT_UNTIL(count_units(bus, SCOPE_PATTERN) ==
                    0); /* their cgroups are empty: systemd is about to hear of it */
+        /* The keeper is rid of them too: no exit waits to be told to a successor. */
+        children = process_children(keeper_pid(bus));
+        assert_int_equal(children->len, 0);
 }
 
 static void check_starts_afresh(Bus *bus, pid_t keeper) {
@@ -83,6 +88,7 @@ static void test_method(void **state) {
         g_autofree char *slice = NULL;
         g_autoptr(GVariant) details = NULL;
         const char *refused = role_name("refused"), *none[] = { NULL };
+        g_autofree char *from = journal_from_now(), *log = NULL;
         pid_t keeper = keeper_pid(bus);
         Event *announced;
         guint32 serial;
@@ -113,6 +119,8 @@ static void test_method(void **state) {
         check_exits(bus, announced);
         check_service_ended(bus);
         assert_int_equal(bus_count(bus, "ShuttingDown", NULL), 1);
+        log = journal(from, "-u", NODE_UNIT, "ARCHITECT_REASON=the roof is open", NULL);
+        assert_string_equal(log, "Shutting down: the roof is open\n");
         check_starts_afresh(bus, keeper);
 }
 
@@ -178,12 +186,92 @@ static void test_in_parallel(void **state) {
         check_starts_afresh(bus, keeper);
 }
 
+/* By hand it means the same as systemctl stop. */
+static void test_interrupt(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("runs");
+        pid_t keeper = keeper_pid(bus);
+
+        keep_unit(bus);
+        start(bus, role, NULL, actor(), "pause", NULL);
+        assert_int_equal(kill(node_pid(bus), SIGINT), 0);
+        bus_wait(bus, "ShuttingDown", NULL);
+        expect_exited(bus, role, "killed", SIGTERM, "shutdown");
+        check_service_ended(bus);
+        check_starts_afresh(bus, keeper);
+}
+
+#define DROP_IN_DIRECTORY "/run/systemd/system/" NODE_UNIT ".d"
+#define DROP_IN DROP_IN_DIRECTORY "/50-test.conf"
+
+/* The longest stop timeout and at most 5 s, however little time the unit gives: systemd is told to wait. */
+static void test_time(void **state) {
+        Bus *bus = *state;
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        pid_t keeper = keeper_pid(bus);
+        gint64 begin, took;
+
+        keep_unit(bus);
+        assert_return_code(g_mkdir_with_parents(DROP_IN_DIRECTORY, 0755), errno);
+        assert_true(g_file_set_contents(DROP_IN, "[Service]\nTimeoutStopSec=500ms\n", -1, NULL));
+        g_free(run_ok("systemctl", "daemon-reload", NULL));
+        start(bus, role_name("short"), OPTIONS("{'stop-timeout-usec': <@t 100000>}"), actor(), "ignore",
+                "TERM", "say", fifo_path(fifo), "ready", "pause", NULL);
+        start(bus, role_name("long"), OPTIONS("{'stop-timeout-usec': <@t 3000000>}"), actor(), "ignore",
+                "TERM", "say", fifo_path(fifo), "ready", "pause", NULL);
+        fifo_expect_pid(fifo, "ready");
+        fifo_expect_pid(fifo, "ready");
+        begin = g_get_monotonic_time();
+        systemctl("stop", NODE_UNIT);
+        took = g_get_monotonic_time() - begin;
+        (void) g_unlink(DROP_IN);
+        g_free(run_ok("systemctl", "daemon-reload", NULL));
+        expect_exited(bus, role_name("short"), "killed", SIGKILL, "shutdown");
+        expect_exited(bus, role_name("long"), "killed", SIGKILL, "shutdown");
+        assert_true(took >= 3 * G_USEC_PER_SEC);
+        assert_true(took <= (3 + 5) * G_USEC_PER_SEC);
+        check_service_ended(bus);
+        check_starts_afresh(bus, keeper);
+}
+
+/* The successor of a service that crashed in the middle of it ends it, for the same reason, and takes no orders meanwhile. */
+static void test_crash(void **state) {
+        Bus *bus = *state;
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        g_autoptr(GVariant) details = NULL;
+        const char *role = role_name("stubborn"), *late = role_name("late");
+        pid_t keeper = keeper_pid(bus);
+        Event *announced;
+
+        keep_unit(bus);
+        start(bus, role, OPTIONS("{'stop-timeout-usec': <@t 4000000>}"), actor(), "tell-on", "TERM",
+                fifo_path(fifo), "heard", "say", fifo_path(fifo), "ready", "pause", NULL);
+        fifo_expect_pid(fifo, "ready");
+        g_variant_unref(node_call(bus, "Shutdown", g_variant_new("(s)", "a storm = \"\u2602\"\ncomes")));
+        bus_wait(bus, "ShuttingDown", NULL);
+        fifo_expect_pid(fifo, "heard");
+        node_crash(bus);
+        announced = bus_wait(bus, "ShuttingDown", NULL);
+        assert_string_equal(announced->text, "a storm = \"\u2602\"\ncomes");
+        details = event_details(announced);
+        assert_int_equal(detail_u32(details, "caller-uid"), 0);
+        assert_int_equal(detail_u32(details, "caller-pid"), getpid());
+        start_fails(bus, start_args(late, NULL, actor(), "pause", NULL), "ShuttingDown", NULL);
+        expect_exited(bus, role, "killed", SIGKILL, "shutdown");
+        check_service_ended(bus);
+        check_starts_afresh(bus, keeper); /* and it is over */
+        assert_int_equal(bus_count(bus, "ShuttingDown", NULL), 2);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_method),
                 TEST(test_systemctl_stop),
                 TEST(test_start_under_way),
                 TEST(test_in_parallel),
+                TEST(test_interrupt),
+                TEST(test_time),
+                TEST(test_crash),
         };
         return run_case("shutdown", tests);
 }

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "test-world.h"
+
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "node/shutdown.h"
+#include "util/log.h"
+
+typedef struct Directory {
+        char *path;
+        int fd;
+} Directory;
+
+static int setup(void **state) {
+        Directory *d = g_new0(Directory, 1);
+
+        log_set_max_level(LOG_EMERG);
+        d->path = g_dir_make_tmp("test-shutdown-XXXXXX", NULL);
+        assert_non_null(d->path);
+        d->fd = open(d->path, O_DIRECTORY | O_CLOEXEC);
+        assert_return_code(d->fd, errno);
+        *state = d;
+        return 0;
+}
+
+static int teardown(void **state) {
+        Directory *d = *state;
+
+        (void) unlinkat(d->fd, SHUTDOWN_FILE, 0);
+        (void) unlinkat(d->fd, SHUTDOWN_FILE ".damaged", 0);
+        (void) fd_close(d->fd);
+        assert_return_code(g_rmdir(d->path), errno); /* nothing else is left in it */
+        g_free(d->path);
+        g_free(d);
+        return 0;
+}
+
+static void test_none(void **state) {
+        Directory *d = *state;
+        g_auto(Shutdown) shutdown = {};
+
+        assert_return_code(shutdown_load(d->fd, &shutdown), 0);
+        assert_null(shutdown.reason);
+        shutdown_forget(d->fd);
+}
+
+static void test_again(void **state) {
+        static const char *const reasons[] = { "", "the roof is open", "a = \"b\"\n-c\\",
+                "\xc3\x84\t\xe2\x98\x82" };
+        Directory *d = *state;
+        char unit[] = "sshd.service";
+        const Caller caller = { .known = true, .uid = 4294967294U, .pid = 7, .unit = unit };
+
+        for (size_t i = 0; i < ELEMENTSOF(reasons); i++) {
+                g_auto(Shutdown) shutdown = {}, forgotten = {};
+
+                assert_return_code(shutdown_save(d->fd, reasons[i], i == 0 ? NULL : &caller), 0);
+                assert_return_code(shutdown_load(d->fd, &shutdown), 0);
+                assert_string_equal(shutdown.reason, reasons[i]);
+                assert_int_equal(shutdown.caller.known, i > 0);
+                if (i > 0) {
+                        assert_int_equal(shutdown.caller.uid, caller.uid);
+                        assert_int_equal(shutdown.caller.pid, 7);
+                        assert_string_equal(shutdown.caller.unit, unit);
+                }
+                shutdown_forget(d->fd);
+                assert_return_code(shutdown_load(d->fd, &forgotten), 0);
+                assert_null(forgotten.reason);
+        }
+}
+
+static void write_text(Directory *d, const char *text) {
+        assert_return_code(file_replace(d->fd, SHUTDOWN_FILE, text, strlen(text)), 0);
+}
+
+/* That there was one is what matters: it goes on, without a reason. */
+static void test_damaged(void **state) {
+        static const char *const bad[] = { "", "REASON=x\n", "VERSION=1\n", "VERSION=x\nREASON=x\n",
+                "VERSION=1\nREASON\n", "VERSION=1\nREASON=\\377\n", "VERSION=1\nREASON=x\nCALLER_UID=-1\n" };
+        Directory *d = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                g_auto(Shutdown) shutdown = {};
+
+                write_text(d, bad[i]);
+                assert_return_code(shutdown_load(d->fd, &shutdown), 0);
+                assert_string_equal(shutdown.reason, "");
+                assert_false(shutdown.caller.known);
+                assert_return_code(faccessat(d->fd, SHUTDOWN_FILE ".damaged", F_OK, 0), errno);
+                assert_int_equal(faccessat(d->fd, SHUTDOWN_FILE, F_OK, 0), -1);
+        }
+}
+
+/* Of a newer version. */
+static void test_unknown_fields(void **state) {
+        Directory *d = *state;
+        g_auto(Shutdown) shutdown = {};
+
+        write_text(d, "# who knows\nVERSION=2\nCOLOUR=red\nREASON=x\n");
+        assert_return_code(shutdown_load(d->fd, &shutdown), 0);
+        assert_string_equal(shutdown.reason, "x");
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_none, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_again, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_unknown_fields, setup, teardown),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

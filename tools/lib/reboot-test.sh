@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+#
+# The machine's own shutdown, which no case inside could live to tell: the service stops its roles as at any other stop, while
+# the bus and itself are still there. What happened is read from the journal of the boot before.
+
+REBOOT_EXITED=MESSAGE_ID=7a13eca6ed174876bbc827e3d438f2b7        # MESSAGE_ROLE_EXITED, MESSAGE_SHUTTING_DOWN of message-ids.h
+REBOOT_SHUTTING_DOWN=MESSAGE_ID=785fc0cf4f9440e18a19bf7462eccf09
+
+# reboot_test NAME DESTDIR BUS
+reboot_test() {
+        local name=$1 code=0
+        "$TOOLS/sandbox" boot "$name" "--bus=$3" "--owner=$$" "--install=$2" || return 1
+        reboot_in "$name" || code=1
+        "$TOOLS/sandbox" stop "$name" || code=1
+        return "$code"
+}
+
+reboot_in() {
+        # shellcheck disable=SC2016     # for the shells inside to expand
+        "$TOOLS/sandbox" exec "$1" -- bash -ec '
+                start() { busctl call -- org.architect.Node /org/architect/Node org.architect.Node Start "sasa{sv}" "$@"; }
+                systemctl enable --now architect-node.service
+                bus=$(systemctl show -P MainPID dbus.service)
+                node=$(systemctl show -P MainPID architect-node.service)
+                printf "%s\n" "#!/bin/sh" "trap \"kill -0 $node $bus && echo both >/var/witness; exit 3\" TERM" \
+                        "touch /var/ready" "while :; do sleep 1000 & wait; done" >/var/witness.sh
+                start witness 2 sh /var/witness.sh 0
+                start stubborn 3 sh -c "trap : TERM; touch /var/ready2; while :; do sleep 1; done" 1 stop-timeout-usec t 2000000
+                for ((i = 0; i < 300; i++)); do
+                        [ -e /var/ready ] && [ -e /var/ready2 ] && exit 0
+                        sleep 0.1
+                done
+                exit 1' </dev/null || return 1
+        "$TOOLS/sandbox" reboot "$1" || return 1
+        # shellcheck disable=SC2016
+        "$TOOLS/sandbox" exec "$1" -- bash -c '
+                bad=0
+                expect() {
+                        local said
+                        said=$("${@:2}")
+                        [ "$said" = "$1" ] || { printf "%s\n  should say: %s\n  but says:   %s\n" "${*:2}" "$1" "$said"; bad=1; }
+                }
+                before=(journalctl -q --no-pager -b -1 -o cat)
+                expect both cat /var/witness
+                expect "Shutting down" "${before[@]}" "$1"
+                expect "witness: Ended: exited 3 (shutdown)" "${before[@]}" "$2" ARCHITECT_ROLE=witness
+                expect "stubborn: Ended: killed 9 (shutdown)" "${before[@]}" "$2" ARCHITECT_ROLE=stubborn
+                expect "architect-node.service: Deactivated successfully." "${before[@]}" -u architect-node.service -g Deactivated
+                expect "a(ssusiso) 0" busctl call org.architect.Node /org/architect/Node org.architect.Node ListRoles
+                [ "$bad" -eq 0 ] || journalctl -q --no-pager -b -1 -u "architect-*"
+                exit "$bad"' bash "$REBOOT_SHUTTING_DOWN" "$REBOOT_EXITED" </dev/null
+}
