@@ -46,6 +46,8 @@ static GPtrArray *role_fields(const Role *role, const char *id, const Caller *ca
         return fields;
 }
 
+static void send_v(GPtrArray *fields, const Role *role, int level, const char *format, va_list ap)
+        _printf_(4, 0);
 static void send_v(GPtrArray *fields, const Role *role, int level, const char *format, va_list ap) {
         if (level <= log_get_max_level()) {
                 g_autofree char *text = g_strdup_vprintf(format, ap);

@@ -38,9 +38,8 @@ int shutdown_save(int dir_fd, const char *reason, const Caller *caller) {
 }
 
 /* A newer version may say more; what it says of these it says in the same way. */
-static int parse(const char *text, Shutdown *ret) {
+static int parse(const char *text, Shutdown *shutdown) {
         g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-        g_auto(Shutdown) shutdown = {};
         uint32_t number, version = 0;
 
         for (char **l = lines; *l; l++) {
@@ -51,27 +50,25 @@ static int parse(const char *text, Shutdown *ret) {
                 if (!value)
                         return -EBADMSG;
                 *value++ = '\0';
-                if (g_str_equal(*l, "REASON") && !shutdown.reason)
-                        shutdown.reason = g_strcompress(value);
-                else if (g_str_equal(*l, "CALLER_UNIT") && !shutdown.caller.unit)
-                        shutdown.caller.unit = g_strdup(value);
+                if (g_str_equal(*l, "REASON") && !shutdown->reason)
+                        shutdown->reason = g_strcompress(value);
+                else if (g_str_equal(*l, "CALLER_UNIT") && !shutdown->caller.unit)
+                        shutdown->caller.unit = g_strdup(value);
                 else if (g_str_equal(*l, "VERSION") || g_str_has_prefix(*l, "CALLER_")) {
                         if (parse_u32(value, &number) < 0)
                                 return -EBADMSG;
                         if (g_str_equal(*l, "VERSION"))
                                 version = number;
                         else if (g_str_equal(*l, "CALLER_PID"))
-                                shutdown.caller.pid = (pid_t) number;
+                                shutdown->caller.pid = (pid_t) number;
                         else if (g_str_equal(*l, "CALLER_UID")) {
-                                shutdown.caller.uid = number;
-                                shutdown.caller.known = true;
+                                shutdown->caller.uid = number;
+                                shutdown->caller.known = true;
                         }
                 }
         }
-        if (version == 0 || !shutdown.reason || !g_utf8_validate(shutdown.reason, -1, NULL))
+        if (version == 0 || !shutdown->reason || !g_utf8_validate(shutdown->reason, -1, NULL))
                 return -EBADMSG;
-        *ret = shutdown;
-        shutdown = (Shutdown){};
         return 0;
 }
 
@@ -87,6 +84,7 @@ int shutdown_load(int dir_fd, Shutdown *ret) {
         if (r < 0) {
                 log_error_errno(r,
                         "Cannot read the shutdown under way, set aside as \"" SHUTDOWN_FILE ".damaged\": %m");
+                shutdown_clear(ret);
                 ret->reason = g_strdup("");
                 if (renameat(dir_fd, SHUTDOWN_FILE, dir_fd, SHUTDOWN_FILE ".damaged") < 0)
                         return -errno;
