@@ -93,8 +93,9 @@ static int world_scope_query_oom(void *world, Role *role) {
 static int world_scope_query_stop(void *world, Role *role) {
         Agent *agent = world;
 
-        /* Nobody can tell in time, or all of them are stopped by us. */
-        if (!agent->manager_ready || agent->node->stopping)
+        /* Nobody can tell in time, or all of them are stopped by us. Of what ended while nobody was here systemd says nothing any more,
+         * and the first reply must be right. */
+        if (!agent->manager_ready || !agent->recovered || agent->node->stopping)
                 return -ENOTCONN;
         return scope_query_stop(agent->scopes, role);
 }
