@@ -262,7 +262,7 @@ int socket_send(int fd, const void *data, size_t size, const int *fds, size_t n_
         return (size_t) n == size ? 0 : -EMSGSIZE;
 }
 
-ssize_t socket_recv(int fd, void *data, size_t size, int *fds, size_t *n_fds) {
+static ssize_t receive(int fd, void *data, size_t size, int *fds, size_t *n_fds, int flags) {
         union {
                 struct cmsghdr header;
                 char room[CMSG_SPACE(sizeof(int) * SOCKET_FDS_MAX)];
@@ -284,7 +284,7 @@ ssize_t socket_recv(int fd, void *data, size_t size, int *fds, size_t *n_fds) {
         }
 
         do
-                n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
+                n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | flags);
         while (n < 0 && errno == EINTR);
         if (n < 0)
                 return -errno;
@@ -309,6 +309,14 @@ ssize_t socket_recv(int fd, void *data, size_t size, int *fds, size_t *n_fds) {
                 *n_fds = n_received;
         }
         return n;
+}
+
+ssize_t socket_recv(int fd, void *data, size_t size, int *fds, size_t *n_fds) {
+        return receive(fd, data, size, fds, n_fds, 0);
+}
+
+ssize_t socket_peek(int fd, void *data, size_t size, int *fds, size_t *n_fds) {
+        return receive(fd, data, size, fds, n_fds, MSG_PEEK);
 }
 
 int rlimit_nofile_raise(uint64_t want) {

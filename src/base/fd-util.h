@@ -59,5 +59,8 @@ int socket_send(int fd, const void *data, size_t size, const int *fds, size_t n_
  * descriptor closed. */
 ssize_t socket_recv(int fd, void *data, size_t size, int *fds, size_t *n_fds);
 
+/* The same, but the packet stays: who reads next gets it again, with descriptors of its own. */
+ssize_t socket_peek(int fd, void *data, size_t size, int *fds, size_t *n_fds);
+
 /* Raises the soft RLIMIT_NOFILE towards want, never above the hard limit. */
 int rlimit_nofile_raise(uint64_t want);

@@ -327,6 +327,18 @@ static void test_socket(void **state) {
         assert_int_equal(count_fds(), before);
         assert_int_equal(socket_recv(s[0], buffer, 9, fds, &n_fds), 4);
 
+        /* A look leaves the packet where it is, with its descriptors. */
+        assert_int_equal(socket_send(s[1], "look", 4, none, 1), 0);
+        for (int i = 0; i < 3; i++) {
+                n_fds = SOCKET_FDS_MAX;
+                assert_int_equal((i < 2 ? socket_peek : socket_recv)(s[0], buffer, 9, fds, &n_fds), 4);
+                assert_memory_equal(buffer, "look", 4);
+                assert_int_equal(n_fds, 1);
+                assert_int_equal(fcntl(fds[0], F_GETFD), FD_CLOEXEC);
+                (void) fd_close(fds[0]);
+        }
+        assert_int_equal(count_fds(), before);
+
         assert_int_equal(socket_send(s[1], "", 0, NULL, 0), -EINVAL);
         assert_int_equal(socket_send(s[1], "x", 1, none, SOCKET_FDS_MAX + 1), -EINVAL);
         n_fds = SOCKET_FDS_MAX + 1;
