@@ -9,15 +9,16 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/fd-util.h"
 #include "base/pidref.h"
+#include "base/time-util.h"
 #include "keeper/child.h"
 #include "keeper/exec-invoke.h"
 #include "keeper/exec-sockets.h"
 #include "keeper/keeper-log.h"
+#include "keeper/terminal.h"
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
@@ -27,14 +28,6 @@
 static int waitid_pidfd(int pidfd, siginfo_t *ret_info, struct rusage *ret_usage, int options) {
         memset(ret_info, 0, sizeof(*ret_info));
         return syscall(SYS_waitid, P_PIDFD, pidfd, ret_info, options, ret_usage) < 0 ? -errno : 0;
-}
-
-static uint64_t now_usec(clockid_t clock) {
-        struct timespec ts;
-
-        if (clock_gettime(clock, &ts) < 0)
-                return 0;
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
 }
 
 static uint64_t timeval_usec(const struct timeval *tv) {
@@ -55,18 +48,21 @@ static void set_title(const struct keeper_self *self, const char *role) {
 }
 
 static _noreturn_ void child_main(const struct keeper_self *self, const char *role, int gate_fd, int stdin_fd,
-        struct child_sockets *sockets) {
-        int keep[KEEPER_FORK_PORTS_MAX + 3];
+        struct terminal_ends *terminal, struct child_sockets *sockets) {
+        int keep[KEEPER_FORK_PORTS_MAX + 6];
         size_t n = exec_sockets_keep(gate_fd, sockets, keep);
 
         keep[n++] = stdin_fd;
+        keep[n++] = terminal->slave;
+        keep[n++] = terminal->control;
+        keep[n++] = terminal->output;
         /* First of all: among what was cloned are other roles' gates and the write ends of their stdin, and a role that
          * waits for an EOF would wait for us too. */
         if (exec_die_with_keeper(self) < 0 || fd_close_all_except(keep, n) < 0)
                 _exit(EXEC_FAILED);
 
         set_title(self, role);
-        exec_invoke(self, gate_fd, stdin_fd, sockets);
+        exec_invoke(self, gate_fd, stdin_fd, terminal, sockets);
 }
 
 /* clone3 rather than fork() and pidfd_open(): one call, and -EAGAIN or -EMFILE leave nothing behind. Without CLONE_VM it is a
@@ -85,6 +81,7 @@ static pid_t clone_with_pidfd(int *ret_pidfd) {
 int child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
         struct child_sockets *sockets, Child **ret) {
         int gate[2] = { -EBADF, -EBADF }, input[2] = { -EBADF, -EBADF }, release[2] = { -EBADF, -EBADF }, r;
+        struct terminal_ends ends = TERMINAL_ENDS_NONE;
         struct proc_stat stat;
         Child *child;
 
@@ -116,10 +113,16 @@ int child_new(const struct keeper_self *self, uint64_t id, const char *role, uin
         if (r < 0)
                 goto finish;
 
+        if (flags & KEEPER_FORK_TERMINAL) {
+                r = terminal_new(role, &child->terminal, &ends);
+                if (r < 0)
+                        goto finish;
+        }
+
         sockets->release_fd = release[1];
         child->pid = clone_with_pidfd(&child->pidfd);
         if (child->pid == 0)
-                child_main(self, role, gate[1], input[0], sockets);
+                child_main(self, role, gate[1], input[0], &ends, sockets);
         if (child->pid < 0) {
                 r = child->pid;
                 goto finish;
@@ -128,6 +131,12 @@ int child_new(const struct keeper_self *self, uint64_t id, const char *role, uin
         /* Before the child's ends are closed here: so each child leaves room for the descriptor that
          * child_has_execed() will need, however near the limit is. */
         r = proc_stat_read(child->pid, &stat);
+        if (r >= 0 && child->terminal) {
+                r = terminal_spawn(self, child->terminal);
+                if (r < 0)
+                        log_error("Cannot start %s for role %s: %s", self->terminal_program, role,
+                                strerror(-r));
+        }
         if (r < 0) {
                 child_kill(child);
                 goto finish;
@@ -146,6 +155,7 @@ finish:
                 (void) fd_close(input[i]);
                 (void) fd_close(release[i]);
         }
+        terminal_ends_close(&ends);
         (void) child_free(child);
         return r;
 }
@@ -158,6 +168,7 @@ Child *child_free(Child *child) {
         (void) fd_close(child->gate_fd);
         (void) fd_close(child->stdin_fd);
         (void) fd_close(child->release_fd);
+        (void) terminal_free(child->terminal);
         free(child);
         return NULL;
 }
@@ -218,7 +229,9 @@ void child_kill(Child *child) {
         (void) waitid_pidfd(child->pidfd, &(siginfo_t){ 0 }, &(struct rusage){ 0 }, WEXITED);
 }
 
-size_t child_fds(const Child *child, int ret_fds[static 3], uint32_t *ret_mask) {
+size_t child_fds(
+        const Child *child, uint32_t version, int ret_fds[static CHILD_FDS_MAX], uint32_t *ret_mask) {
+        const Terminal *terminal = version >= 2 ? child->terminal : NULL;
         size_t n = 0;
 
         ret_fds[n++] = child->pidfd;
@@ -230,6 +243,11 @@ size_t child_fds(const Child *child, int ret_fds[static 3], uint32_t *ret_mask) 
         if (child->stdin_fd >= 0) {
                 ret_fds[n++] = child->stdin_fd;
                 *ret_mask |= KEEPER_FD_STDIN;
+        }
+        if (terminal && !terminal->over) {
+                ret_fds[n++] = terminal->control_fd;
+                ret_fds[n++] = terminal->master_fd;
+                *ret_mask |= KEEPER_FD_TERMINAL | KEEPER_FD_MASTER;
         }
 
         return n;

@@ -18,9 +18,11 @@ struct keeper_self {
         struct rlimit nofile; /* as we found it; ours is raised, a role's is not */
         char *arguments;      /* where ps finds our command line, and how much of it there is */
         size_t arguments_size;
+        const char *terminal_program; /* path of architect-terminal */
 };
 
 typedef struct Child Child;
+typedef struct Terminal Terminal;
 
 /* What an epoll event belongs to. */
 typedef enum WatchType {
@@ -30,11 +32,13 @@ typedef enum WatchType {
         WATCH_PIDFD,
         WATCH_GATE,
         WATCH_RELEASE,
+        WATCH_TERMINAL,
 } WatchType;
 
 struct watch {
         WatchType type;
         Child *child;
+        Terminal *terminal;
 };
 
 struct Child {
@@ -47,6 +51,7 @@ struct Child {
         int pidfd;
         int gate_fd;  /* the copy that keeps a gate open over a restart of the node; until it hangs up */
         int stdin_fd; /* until KEEPER_CLOSE_STDIN or the end of the child */
+        Terminal *terminal; /* NULL: none */
         struct watch pidfd_watch;
         struct watch gate_watch;
         int release_fd; /* until it has released its ports by its exec, or has given them back */
@@ -78,5 +83,6 @@ int child_reap(Child *child);
 /* Takes back a clone that nobody has heard of yet: waits for its end, which is at hand, and reaps it. */
 void child_kill(Child *child);
 
-/* The descriptors to be lent, in the order of the protocol. Returns their number. */
-size_t child_fds(const Child *child, int ret_fds[static 3], uint32_t *ret_mask);
+/* The descriptors to be lent, in the order of the protocol; not those that came after this version of it. Returns their number. */
+#define CHILD_FDS_MAX 5
+size_t child_fds(const Child *child, uint32_t version, int ret_fds[static CHILD_FDS_MAX], uint32_t *ret_mask);

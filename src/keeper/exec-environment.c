@@ -65,20 +65,26 @@ static int drop_overridden(char **env) {
         return 0;
 }
 
-int environment_begin(const LaunchRequest *request, const struct identity *who, char ***ret) {
+int environment_begin(
+        const LaunchRequest *request, const struct identity *who, bool has_terminal, char ***ret) {
         const size_t n_base = count(request->base_environment);
         char **env;
         size_t n = 0;
         int r;
 
         /* Never freed: the exec takes it, or the process ends. */
-        env = calloc(1 + n_base + 4 + 1, sizeof(*env));
+        env = calloc(2 + n_base + 4 + 1, sizeof(*env));
         if (!env)
                 return -ENOMEM;
 
         r = assign("PATH", DEFAULT_PATH, &env[n++]);
         if (r < 0)
                 return r;
+        if (has_terminal) {
+                r = assign("TERM", DEFAULT_TERM, &env[n++]);
+                if (r < 0)
+                        return r;
+        }
         for (size_t i = 0; i < n_base; i++)
                 env[n++] = request->base_environment[i];
 

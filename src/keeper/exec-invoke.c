@@ -19,6 +19,7 @@
 #include "keeper/exec-product.h"
 #include "keeper/exec-report.h"
 #include "keeper/exec-sockets.h"
+#include "keeper/exec-terminal.h"
 #include "keeper/exec-user.h"
 
 #define OOM_SCORE_ADJ "/proc/self/oom_score_adj"
@@ -132,8 +133,10 @@ static void change_directory(int gate_fd, const LaunchRequest *q, const struct i
         }
 }
 
-void exec_invoke(const struct keeper_self *self, int gate_fd, int stdin_fd, struct child_sockets *sockets) {
-        int keep[KEEPER_FORK_PORTS_MAX + 2];
+void exec_invoke(const struct keeper_self *self, int gate_fd, int stdin_fd, struct terminal_ends *terminal,
+        struct child_sockets *sockets) {
+        int keep[KEEPER_FORK_PORTS_MAX + 2], output_fd = -EBADF;
+        int *others[] = { &stdin_fd, &terminal->slave, &terminal->control, &terminal->output };
         struct identity who;
         LaunchRequest *q;
         char **env;
@@ -144,17 +147,24 @@ void exec_invoke(const struct keeper_self *self, int gate_fd, int stdin_fd, stru
                 gate_fail(
                         gate_fd, LAUNCH_STAGE_REQUEST, r, "cannot read the launch request: %s", strerror(-r));
 
-        exec_sockets_arrange(&gate_fd, &stdin_fd, sockets);
+        exec_sockets_arrange(&gate_fd, others, ELEMENTSOF(others), sockets);
         identity_find(gate_fd, q, &who);
         start_session(gate_fd);
-        stdin_connect(gate_fd, stdin_fd);
+        if (has_terminal(terminal))
+                terminal_connect(gate_fd, terminal, &who);
+        else
+                stdin_connect(gate_fd, stdin_fd);
         identity_take_groups(gate_fd, self, &who);
-        output_connect(gate_fd, self, q, &who);
+        output_fd = output_open(gate_fd, self, q, &who);
+        if (has_terminal(terminal))
+                terminal_send_output(gate_fd, terminal, &who, output_fd);
+        else
+                output_connect(gate_fd, output_fd);
         set_limits(gate_fd, self, q);
         identity_become(gate_fd, self, &who);
         change_directory(gate_fd, q, &who);
 
-        r = environment_begin(q, &who, &env);
+        r = environment_begin(q, &who, has_terminal(terminal), &env);
         if (r >= 0 && q->setup)
                 product_setup(gate_fd, q, env, &env);
         if (r >= 0)
@@ -165,7 +175,10 @@ void exec_invoke(const struct keeper_self *self, int gate_fd, int stdin_fd, stru
                 gate_fail(gate_fd, LAUNCH_STAGE_ENVIRONMENT, r, "cannot build the environment: %s",
                         strerror(-r));
 
-        /* Whatever NSS has left open. The gate closes with the exec, which is how the node hears of it. */
+        if (has_terminal(terminal) && q->xterm)
+                xterm_start(gate_fd, terminal, q, output_fd, env);
+
+        /* The terminal's ends, and whatever NSS has left open. The gate closes with the exec, which is how the node hears of it. */
         r = fd_close_all_except(keep, exec_sockets_keep(gate_fd, sockets, keep));
         if (r < 0)
                 gate_fail(gate_fd, LAUNCH_STAGE_EXEC, r, "cannot close descriptors: %s", strerror(-r));

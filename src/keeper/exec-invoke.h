@@ -7,6 +7,7 @@
 #include "base/macro.h"
 #include "keeper/child.h"
 #include "keeper/sockets.h"
+#include "keeper/terminal.h"
 
 /* The exit status of a child that has not become a role. */
 #define EXEC_FAILED 255
@@ -15,6 +16,6 @@
  * -ESRCH: the keeper is gone already. */
 int exec_die_with_keeper(const struct keeper_self *self);
 
-/* stdin_fd may be negative: /dev/null. */
-_noreturn_ void exec_invoke(
-        const struct keeper_self *self, int gate_fd, int stdin_fd, struct child_sockets *sockets);
+/* stdin_fd may be negative: /dev/null, or the terminal if there is one. */
+_noreturn_ void exec_invoke(const struct keeper_self *self, int gate_fd, int stdin_fd,
+        struct terminal_ends *terminal, struct child_sockets *sockets);

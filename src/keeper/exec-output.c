@@ -86,8 +86,9 @@ static bool is_fifo(const char *path) {
         return stat(path, &st) >= 0 && S_ISFIFO(st.st_mode);
 }
 
-static int open_output(
-        int gate_fd, const struct keeper_self *self, const LaunchRequest *q, const struct identity *who) {
+int output_open(int gate_fd, const struct keeper_self *self, const LaunchRequest *request,
+        const struct identity *who) {
+        const LaunchRequest *q = request;
         int fd;
 
         switch (q->output) {
@@ -126,11 +127,8 @@ static int open_output(
         return fd;
 }
 
-void output_connect(int gate_fd, const struct keeper_self *self, const LaunchRequest *request,
-        const struct identity *who) {
-        autofd fd = open_output(gate_fd, self, request, who);
-
-        if (dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0) {
+void output_connect(int gate_fd, int output_fd) {
+        if (dup2(output_fd, STDOUT_FILENO) < 0 || dup2(output_fd, STDERR_FILENO) < 0) {
                 int error = errno;
 
                 gate_fail(gate_fd, LAUNCH_STAGE_OUTPUT, -error, "cannot connect the output: %s",

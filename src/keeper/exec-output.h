@@ -10,6 +10,9 @@
 /* Takes over stdin_fd; negative: /dev/null. */
 void stdin_connect(int gate_fd, int stdin_fd);
 
-/* stdout and stderr, to one stream. */
-void output_connect(int gate_fd, const struct keeper_self *self, const LaunchRequest *request,
+/* One stream for both; the caller's. */
+int output_open(int gate_fd, const struct keeper_self *self, const LaunchRequest *request,
         const struct identity *who);
+
+/* stdout and stderr, to it. */
+void output_connect(int gate_fd, int output_fd);

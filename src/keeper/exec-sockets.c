@@ -38,13 +38,14 @@ static int move_up(int *fd, int from) {
         return 0;
 }
 
-void exec_sockets_arrange(int *gate_fd, int *stdin_fd, struct child_sockets *sockets) {
+void exec_sockets_arrange(
+        int *gate_fd, int *const *others, size_t n_others, struct child_sockets *sockets) {
         const int end = LISTEN_FDS_START + (int) sockets->n_handed;
         int r;
 
         r = move_up(gate_fd, end);
-        if (r >= 0)
-                r = move_up(stdin_fd, end);
+        for (size_t i = 0; r >= 0 && i < n_others; i++)
+                r = move_up(others[i], end);
         if (r >= 0)
                 r = move_up(&sockets->release_fd, end);
         for (size_t i = 0; r >= 0 && i < sockets->n; i++)

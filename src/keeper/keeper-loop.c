@@ -13,6 +13,7 @@
 #include "base/pidref.h"
 #include "keeper/keeper-log.h"
 #include "keeper/keeper-loop.h"
+#include "keeper/terminal.h"
 
 #define ACCEPT_RETRY_MSEC 1000
 
@@ -50,6 +51,12 @@ static void forget_child(Keeper *k, Child *child) {
         if (child->release_fd >= 0)
                 unwatch(k, child->release_fd);
         unwatch(k, child->pidfd);
+        /* It may still show what the role said last. */
+        if (child->terminal && child->terminal->pid > 0) {
+                child->terminal->next = k->terminals;
+                k->terminals = child->terminal;
+                child->terminal = NULL;
+        }
         (void) child_free(child);
 }
 
@@ -100,11 +107,11 @@ static int send_to_node(Keeper *k, const void *data, size_t size, const int *fds
 
 static int send_reply(Keeper *k) {
         Child *child = k->reply_child;
-        int fds[3], r;
+        int fds[CHILD_FDS_MAX], r;
         size_t n_fds = 0;
 
         if (child)
-                n_fds = child_fds(child, fds, &k->reply.forked.fds);
+                n_fds = child_fds(child, k->version, fds, &k->reply.forked.fds);
 
         r = send_to_node(k, &k->reply, k->reply_size, child ? fds : NULL, n_fds);
         if (r > 0) {
@@ -137,11 +144,11 @@ static int send_child(Keeper *k, Child *child) {
                 .exited = child->exited,
                 .exit = child->exit,
         };
-        int fds[3], r;
+        int fds[CHILD_FDS_MAX], r;
         size_t n_fds;
 
         memcpy(m.role, child->role, sizeof(m.role));
-        n_fds = child_fds(child, fds, &m.fds);
+        n_fds = child_fds(child, k->version, fds, &m.fds);
         r = send_to_node(k, &m, sizeof(m), fds, n_fds);
         if (r > 0)
                 child->announce = false;
@@ -229,6 +236,10 @@ static int on_hello(Keeper *k, const struct keeper_hello *m) {
         return 0;
 }
 
+static int watch_terminal(Keeper *k, Terminal *terminal) {
+        return watch(k, EPOLL_CTL_ADD, terminal->pidfd, EPOLLIN | EPOLLET, &terminal->watch);
+}
+
 static int make_child(Keeper *k, const struct keeper_fork *m, const struct keeper_port *ports, size_t n_ports,
         Child **ret) {
         struct child_sockets sockets;
@@ -237,8 +248,10 @@ static int make_child(Keeper *k, const struct keeper_fork *m, const struct keepe
 
         if (find_child(k, m->header.child))
                 return -EEXIST;
-        if (m->flags & ~KEEPER_FORK_STDIN_PIPE)
+        if (m->flags & ~(KEEPER_FORK_STDIN_PIPE | (k->version >= 2 ? KEEPER_FORK_TERMINAL : 0)))
                 return -EOPNOTSUPP;
+        if ((m->flags & KEEPER_FORK_STDIN_PIPE) && (m->flags & KEEPER_FORK_TERMINAL))
+                return -EINVAL;
 
         r = sockets_lend(&k->sockets, m->header.child, ports, n_ports, &sockets);
         if (r < 0)
@@ -256,9 +269,13 @@ static int make_child(Keeper *k, const struct keeper_fork *m, const struct keepe
                 r = watch(k, EPOLL_CTL_ADD, child->gate_fd, 0, &child->gate_watch);
         if (r >= 0 && child->release_fd >= 0)
                 r = watch(k, EPOLL_CTL_ADD, child->release_fd, EPOLLIN, &child->release_watch);
+        if (r >= 0 && child->terminal)
+                r = watch_terminal(k, child->terminal);
         if (r < 0) {
                 child_kill(child);
                 sockets_rest_child(&k->sockets, child->id, child->role);
+                if (child->terminal)
+                        terminal_kill(child->terminal);
                 forget_child(k, child);
                 return r;
         }
@@ -472,6 +489,59 @@ static void on_listener(Keeper *k) {
                 k->node_fd = fd_steal(&fd);
 }
 
+/* Terminals */
+
+static void start_terminal(Keeper *k, Terminal *terminal) {
+        int r;
+
+        if (terminal->pid > 0)
+                return;
+
+        r = terminal_spawn(k->self, terminal);
+        if (r >= 0) {
+                r = watch_terminal(k, terminal);
+                if (r < 0)
+                        terminal_kill(terminal);
+        }
+        if (r < 0)
+                log_error("Cannot start %s for role %s: %s", k->self->terminal_program, terminal->role,
+                        strerror(-r));
+}
+
+/* Starts those whose turn it is; milliseconds until the next one's, or -1. */
+static int start_terminals(Keeper *k) {
+        int next = -1;
+
+        for (Child *c = k->children; c && k->terminals_missing; c = c->next) {
+                int wait = c->terminal ? terminal_wait_msec(c->terminal) : -1;
+
+                if (wait == 0) {
+                        start_terminal(k, c->terminal);
+                        wait = terminal_wait_msec(c->terminal);
+                }
+                if (wait >= 0 && (next < 0 || wait < next))
+                        next = wait;
+        }
+        k->terminals_missing = next >= 0;
+        return next;
+}
+
+static void on_terminal(Keeper *k, Terminal *terminal) {
+        if (!terminal_check_exit(terminal))
+                return;
+
+        unwatch(k, terminal->pidfd);
+        terminal->pidfd = fd_close(terminal->pidfd);
+        k->terminals_missing = true;
+
+        for (Terminal **t = &k->terminals; *t; t = &(*t)->next)
+                if (*t == terminal) {
+                        *t = terminal->next;
+                        (void) terminal_free(terminal);
+                        break;
+                }
+}
+
 /* Children */
 
 static void on_release(Keeper *k, Child *child) {
@@ -503,6 +573,11 @@ static void on_pidfd(Keeper *k, Child *child) {
         unwatch(k, child->pidfd);
         on_release(k, child); /* what it gave back comes before its end */
         sockets_rest_child(&k->sockets, child->id, child->role);
+        if (child->terminal) {
+                /* Somebody has to show what the role said last. */
+                start_terminal(k, child->terminal);
+                terminal_end(child->terminal);
+        }
         if (k->welcomed && !child->announce)
                 child->tell_exit = true;
         if (!k->blocked)
@@ -545,13 +620,16 @@ int keeper_run(Keeper *k) {
         for (;;) {
                 struct epoll_event event;
                 struct watch *w;
-                int n;
+                int n, timeout = start_terminals(k);
+
+                if (k->listener_paused && (timeout < 0 || timeout > ACCEPT_RETRY_MSEC))
+                        timeout = ACCEPT_RETRY_MSEC;
 
                 /* One at a time: what is done for one may free what the next of a batch would point to. */
-                n = epoll_wait(k->epoll_fd, &event, 1, k->listener_paused ? ACCEPT_RETRY_MSEC : -1);
+                n = epoll_wait(k->epoll_fd, &event, 1, timeout);
                 if (n < 0 && errno != EINTR)
                         return -errno;
-                if (n == 0)
+                if (n == 0 && k->listener_paused)
                         k->listener_paused =
                                 watch(k, EPOLL_CTL_MOD, k->listen_fd, EPOLLIN, &watch_listener) < 0;
                 if (n <= 0)
@@ -576,6 +654,9 @@ int keeper_run(Keeper *k) {
                         break;
                 case WATCH_RELEASE:
                         on_release(k, w->child);
+                        break;
+                case WATCH_TERMINAL:
+                        on_terminal(k, w->terminal);
                         break;
                 }
         }

@@ -13,6 +13,8 @@ typedef struct Keeper {
         const struct keeper_self *self;
         Child *children;
         Sockets sockets;
+        Terminal *terminals;    /* those that outlive their child */
+        bool terminals_missing; /* one has to be started again */
 
         int epoll_fd;
         int listen_fd;

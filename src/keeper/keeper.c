@@ -21,13 +21,14 @@
 #include "keeper/keeper-log.h"
 #include "keeper/keeper-loop.h"
 
-/* Three descriptors a role; above the 20 000 roles nobody has, and below what some kernels refuse. */
+/* Three descriptors a role, and five for its terminal; above the 8 000 roles nobody has, and below what some kernels refuse. */
 #define NOFILE_WANTED 65536
 
 #define LISTEN_FD 3 /* SD_LISTEN_FDS_START */
 
 static const char *arg_instance = "main";
 static const char *arg_socket = NULL;
+static const char *arg_terminal = PKGLIBEXECDIR "/architect-terminal";
 
 static void help(void) {
         (void) printf(
@@ -36,17 +37,19 @@ static void help(void) {
                 "  -h --help             Show this help\n"
                 "     --version          Show the version\n"
                 "     --instance=NAME    Instance whose roles these are (default: main)\n"
-                "     --socket=PATH      Listen here instead of on the socket that systemd hands over\n");
+                "     --socket=PATH      Listen here instead of on the socket that systemd hands over\n"
+                "     --terminal=PATH    The program that drains a role's terminal\n");
 }
 
 /* 1: go on; 0: done; negative: bad usage. */
 static int parse_arguments(int argc, char *argv[]) {
-        enum { ARG_VERSION = 0x100, ARG_INSTANCE, ARG_SOCKET };
+        enum { ARG_VERSION = 0x100, ARG_INSTANCE, ARG_SOCKET, ARG_TERMINAL };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, ARG_VERSION },
                 { "instance", required_argument, NULL, ARG_INSTANCE },
                 { "socket", required_argument, NULL, ARG_SOCKET },
+                { "terminal", required_argument, NULL, ARG_TERMINAL },
                 { 0 },
         };
         int c;
@@ -68,6 +71,9 @@ static int parse_arguments(int argc, char *argv[]) {
                         break;
                 case ARG_SOCKET:
                         arg_socket = optarg;
+                        break;
+                case ARG_TERMINAL:
+                        arg_terminal = optarg;
                         break;
                 default:
                         return -EINVAL;
@@ -199,7 +205,7 @@ static int notify_ready(void) {
 }
 
 static int run(int argc, char *argv[]) {
-        struct keeper_self self = { .pid = getpid() };
+        struct keeper_self self = { .pid = getpid(), .terminal_program = arg_terminal };
         Keeper keeper;
         int fd, r;
 

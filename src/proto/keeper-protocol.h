@@ -93,6 +93,9 @@ struct keeper_exit_record {
 };
 
 #define KEEPER_FORK_STDIN_PIPE (UINT32_C(1) << 0) /* make a pipe for its stdin, keep and lend the write end */
+/* Since 2, and not together with a pipe: a pseudo-terminal and an architect-terminal that drains it, until the child has ended
+ * and nobody holds the terminal any more. */
+#define KEEPER_FORK_TERMINAL (UINT32_C(1) << 1)
 
 struct keeper_fork {
         struct keeper_header header;
@@ -169,6 +172,11 @@ struct keeper_forked {
 #define KEEPER_FD_GATE \
         (UINT32_C(1) << 1) /* SOCK_SEQPACKET: the launch request goes in, gate_report comes out */
 #define KEEPER_FD_STDIN (UINT32_C(1) << 2) /* write end, O_NONBLOCK */
+/* Since 2; to a node that speaks 1 they are not lent. */
+#define KEEPER_FD_TERMINAL \
+        (UINT32_C(1) \
+                << 3) /* requests to architect-terminal: terminal-protocol.h; O_NONBLOCK; until the child has ended */
+#define KEEPER_FD_MASTER (UINT32_C(1) << 4) /* the terminal's master, O_NONBLOCK */
 
 struct keeper_child {
         struct keeper_header header;

@@ -32,6 +32,8 @@ enum {
         TAG_LIMIT,
         TAG_SETUP,
         TAG_SETUP_DEADLINE,
+        TAG_XTERM,
+        TAG_XTERM_ARG,
         _TAG_MAX,
 };
 
@@ -71,6 +73,7 @@ static const char *const launch_stage_table[_LAUNCH_STAGE_MAX] = {
         [LAUNCH_STAGE_PRODUCT] = "product",
         [LAUNCH_STAGE_EXEC] = "exec",
         [LAUNCH_STAGE_PORTS] = "ports",
+        [LAUNCH_STAGE_XTERM] = "xterm",
 };
 
 DEFINE_STRING_TABLE(launch_stage, LaunchStage, launch_stage_table);
@@ -183,6 +186,9 @@ int launch_request_write(const LaunchRequest *request) {
         if (request->setup)
                 append_record(&b, TAG_SETUP_DEADLINE, &(uint64_t){ request->setup_deadline_usec },
                         sizeof(uint64_t));
+        if (request->xterm)
+                append_record(&b, TAG_XTERM, NULL, 0);
+        append_strings(&b, TAG_XTERM_ARG, request->xterm_args);
         append_record(&b, TAG_END, NULL, 0);
 
         r = b.error < 0 ? b.error : memfd_new_sealed("launch-request", b.data, b.size);
@@ -266,7 +272,8 @@ static int take_limit(const char *data, size_t size, LaunchRequest *q) {
 }
 
 int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
-        struct strings command = { 0 }, base_environment = { 0 }, environment = { 0 }, setup = { 0 };
+        struct strings command = { 0 }, base_environment = { 0 }, environment = { 0 }, setup = { 0 },
+                       xterm_args = { 0 };
         _cleanup_(launch_request_freep) LaunchRequest *q = NULL;
         struct request_header header;
         struct record record = { .tag = _TAG_MAX };
@@ -300,7 +307,8 @@ int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
 
                 /* Arrays and limits come once an element, everything else once. */
                 if (record.tag != TAG_COMMAND && record.tag != TAG_BASE_ENVIRONMENT &&
-                        record.tag != TAG_ENVIRONMENT && record.tag != TAG_LIMIT && record.tag != TAG_SETUP) {
+                        record.tag != TAG_ENVIRONMENT && record.tag != TAG_LIMIT && record.tag != TAG_SETUP &&
+                        record.tag != TAG_XTERM_ARG) {
                         if (seen & (UINT64_C(1) << record.tag))
                                 return -EBADMSG;
                         seen |= UINT64_C(1) << record.tag;
@@ -360,6 +368,13 @@ int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
                         break;
                 case TAG_SETUP_DEADLINE:
                         r = take_u64(p, record.size, &q->setup_deadline_usec);
+                        break;
+                case TAG_XTERM:
+                        q->xterm = true;
+                        r = record.size > 0 ? -EBADMSG : 0;
+                        break;
+                case TAG_XTERM_ARG:
+                        r = take_element(p, record.size, &q->xterm_args, &xterm_args);
                         break;
                 default:
                         r = -EPROTONOSUPPORT;
@@ -434,6 +449,7 @@ LaunchRequest *launch_request_free(LaunchRequest *request) {
         free(request->group);
         free(request->output_path);
         free_strings(request->setup);
+        free_strings(request->xterm_args);
         free(request);
         return NULL;
 }

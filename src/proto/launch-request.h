@@ -46,6 +46,8 @@ typedef struct LaunchRequest {
         uint64_t limits[RLIM_NLIMITS]; /* soft and hard; UINT64_MAX: infinity */
         char **setup; /* NULL: none; the product set-up: the path of its script, the provider, and what the script takes */
         uint64_t setup_deadline_usec; /* CLOCK_MONOTONIC, with setup only; UINT64_MAX: never */
+        bool xterm;                   /* a window on its terminal */
+        char **xterm_args;
 } LaunchRequest;
 
 /* Into a new sealed memfd; returns it. Does not keep pointers. -E2BIG. */
@@ -62,7 +64,7 @@ static inline void launch_request_freep(LaunchRequest **request) {
 /* The same from memory. -EBADMSG: malformed; -EPROTONOSUPPORT: from a newer version. */
 int launch_request_parse(const void *data, size_t size, LaunchRequest **ret);
 
-/* Where the set-up of a child failed. The order is the order of the set-up. */
+/* Where the set-up of a child failed. The order is the order of the set-up; a number never changes. */
 typedef enum LaunchStage {
         LAUNCH_STAGE_REQUEST, /* the request could not be read */
         LAUNCH_STAGE_USER,    /* user or group unknown, or not to be assumed */
@@ -75,6 +77,7 @@ typedef enum LaunchStage {
         LAUNCH_STAGE_PRODUCT, /* the product set-up; in the provider's own words */
         LAUNCH_STAGE_EXEC,
         LAUNCH_STAGE_PORTS, /* before the exec; last here, since an older node knows the others by number */
+        LAUNCH_STAGE_XTERM, /* before the exec; what is newer comes after it in the numbers */
         _LAUNCH_STAGE_MAX,
         _LAUNCH_STAGE_INVALID = -EINVAL,
 } LaunchStage;

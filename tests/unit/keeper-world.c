@@ -171,10 +171,10 @@ void node_send(int fd, const void *data, size_t size) {
                 fail_msg("cannot send: %s", strerror(-r));
 }
 
-size_t node_receive(int fd, Packet *ret, int fds[static 3], size_t *ret_n_fds) {
+size_t node_receive(int fd, Packet *ret, int fds[static WORLD_FDS_MAX], size_t *ret_n_fds) {
         ssize_t n;
 
-        *ret_n_fds = 3;
+        *ret_n_fds = WORLD_FDS_MAX;
         wait_readable(fd);
         n = socket_recv(fd, ret, sizeof(*ret), fds, ret_n_fds);
         if (n == -ECONNRESET)
@@ -186,7 +186,7 @@ size_t node_receive(int fd, Packet *ret, int fds[static 3], size_t *ret_n_fds) {
 
 void node_hello(int fd, uint32_t version_min, uint32_t version_max, Packet *ret) {
         const struct keeper_hello m = { { .type = KEEPER_HELLO }, version_min, version_max };
-        int fds[3];
+        int fds[WORLD_FDS_MAX];
         size_t n_fds;
 
         node_send(fd, &m, sizeof(m));
@@ -221,7 +221,7 @@ static struct keeper_exited *find_exit(World *w, uint64_t id) {
 }
 
 /* The next message of this type about this child; exits on the way are noted, anything else is out of place. */
-size_t world_receive(World *w, uint32_t type, uint64_t id, Packet *ret, int fds[static 3]) {
+size_t world_receive(World *w, uint32_t type, uint64_t id, Packet *ret, int fds[static WORLD_FDS_MAX]) {
         for (;;) {
                 size_t n_fds, n = node_receive(w->node, ret, fds, &n_fds);
 
@@ -245,7 +245,7 @@ size_t world_receive(World *w, uint32_t type, uint64_t id, Packet *ret, int fds[
 }
 
 static int receive_done(World *w, uint32_t request, uint64_t id) {
-        int fds[3];
+        int fds[WORLD_FDS_MAX];
         Packet p;
 
         assert_int_equal(world_receive(w, KEEPER_DONE, id, &p, fds), 0);
@@ -271,9 +271,10 @@ int world_signal(World *w, uint64_t id, int signo) {
 
 int try_fork(World *w, uint64_t id, const char *role, uint32_t flags, Role *ret) {
         struct keeper_fork m = { .header = { .type = KEEPER_FORK, .child = id }, .flags = flags };
-        uint32_t expected =
-                KEEPER_FD_PIDFD | KEEPER_FD_GATE | (flags & KEEPER_FORK_STDIN_PIPE ? KEEPER_FD_STDIN : 0);
-        int fds[3];
+        uint32_t expected = KEEPER_FD_PIDFD | KEEPER_FD_GATE |
+                            (flags & KEEPER_FORK_STDIN_PIPE ? KEEPER_FD_STDIN : 0) |
+                            (flags & KEEPER_FORK_TERMINAL ? KEEPER_FD_TERMINAL | KEEPER_FD_MASTER : 0);
+        int fds[WORLD_FDS_MAX];
         size_t n_fds;
         Packet p;
 
@@ -289,7 +290,7 @@ int try_fork(World *w, uint64_t id, const char *role, uint32_t flags, Role *ret)
 
         assert_int_equal(p.forked.error, 0);
         assert_int_equal(p.forked.fds, expected);
-        assert_int_equal(n_fds, expected & KEEPER_FD_STDIN ? 3 : 2);
+        assert_int_equal(n_fds, __builtin_popcount(expected));
         *ret = (Role){
                 .id = id,
                 .pid = p.forked.pid,
@@ -297,6 +298,8 @@ int try_fork(World *w, uint64_t id, const char *role, uint32_t flags, Role *ret)
                 .pidfd = fds[0],
                 .gate = fds[1],
                 .stdin_fd = n_fds == 3 ? fds[2] : -EBADF,
+                .terminal = n_fds == 4 ? fds[2] : -EBADF,
+                .master = n_fds == 4 ? fds[3] : -EBADF,
         };
         return 0;
 }
@@ -356,6 +359,8 @@ void role_close(Role *role) {
         role->pidfd = fd_close(role->pidfd);
         role->gate = fd_close(role->gate);
         role->stdin_fd = fd_close(role->stdin_fd);
+        role->terminal = fd_close(role->terminal);
+        role->master = fd_close(role->master);
 }
 
 Role role_start(World *w, uint32_t flags, const LaunchRequest *q) {
@@ -376,7 +381,7 @@ Role role_run(World *w, uint32_t flags, const LaunchRequest *q) {
 
 struct keeper_exited role_ended(World *w, Role *role) {
         struct keeper_exited *e = find_exit(w, role->id);
-        int fds[3];
+        int fds[WORLD_FDS_MAX];
         Packet p;
 
         if (e)
@@ -464,10 +469,12 @@ static void exec_keeper(World *w, const struct start *start, int listen_fd) {
         int log = open(w->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
         /* Opened by root: the user it may become need not be let into the directory of the build. */
         int program = fcntl(open(path, O_RDONLY | O_CLOEXEC), F_DUPFD_CLOEXEC, 10);
-        char *option, *pid;
+        char *option, *terminal, *pid;
 
         if (program < 0 || log < 0 || dup2(log, STDERR_FILENO) < 0 ||
-                asprintf(&option, "--socket=%s", w->socket) < 0 || asprintf(&pid, "%d", (int) getpid()) < 0)
+                asprintf(&option, "--socket=%s", w->socket) < 0 ||
+                asprintf(&terminal, "--terminal=%s", w->terminal ?: getenv("ARCHITECT_TERMINAL")) < 0 ||
+                asprintf(&pid, "%d", (int) getpid()) < 0)
                 _exit(126);
 
         if (listen_fd >= 0) {
@@ -484,7 +491,8 @@ static void exec_keeper(World *w, const struct start *start, int listen_fd) {
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
 
         (void) fexecve(program,
-                (char *[]){ (char *) path, listen_fd >= 0 ? (char *) "--instance=main" : option, NULL },
+                (char *[]){
+                        (char *) path, listen_fd >= 0 ? (char *) "--instance=main" : option, terminal, NULL },
                 environ);
         _exit(127);
 }

@@ -21,7 +21,8 @@
 typedef struct World {
         char *dir; /* everybody may look into it; removed at the end */
         char *socket;
-        char *log; /* the keeper's stderr */
+        char *log;            /* the keeper's stderr */
+        const char *terminal; /* another program than architect-terminal */
         pid_t keeper;
         int n_fds;  /* of the keeper at rest */
         bool noisy; /* this test makes it say something */
@@ -57,6 +58,8 @@ char *world_path(World *w,
         const char *name); /* in dir; lives as long as the world does not matter: leaked on purpose */
 char *world_read(World *w, const char *name); /* the contents; the caller frees */
 
+#define WORLD_FDS_MAX 5 /* the most that come with a packet */
+
 typedef union Packet {
         struct keeper_header header;
         struct keeper_welcome welcome;
@@ -70,11 +73,11 @@ typedef union Packet {
 /* Connections */
 int node_connect(const World *w);
 void node_send(int fd, const void *data, size_t size);
-size_t node_receive(int fd, Packet *ret, int fds[static 3], size_t *ret_n_fds); /* 0: closed */
+size_t node_receive(int fd, Packet *ret, int fds[static WORLD_FDS_MAX], size_t *ret_n_fds); /* 0: closed */
 void node_hello(int fd, uint32_t version_min, uint32_t version_max, Packet *ret);
 uint32_t world_connect(World *w); /* connects, says hello; returns the number of children that follow */
 void world_disconnect(World *w);
-size_t world_receive(World *w, uint32_t type, uint64_t id, Packet *ret, int fds[static 3]);
+size_t world_receive(World *w, uint32_t type, uint64_t id, Packet *ret, int fds[static WORLD_FDS_MAX]);
 
 /* One request with only a header, its KEEPER_DONE, and its error. */
 int world_request(World *w, uint32_t type, uint64_t id);
@@ -85,6 +88,7 @@ typedef struct Role {
         pid_t pid;
         uint64_t start_time;
         int pidfd, gate, stdin_fd;
+        int terminal, master; /* with KEEPER_FORK_TERMINAL */
         struct gate_report reports[4];
         size_t n_reports;
 } Role;

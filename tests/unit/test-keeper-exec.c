@@ -121,7 +121,7 @@ static void test_environment_order(void **state) {
                 assert_true(asprintf(&own[i], "V%d=own", i % 1000) > 0);
         }
         base[3000] = own[3000] = NULL;
-        assert_int_equal(environment_begin(&q, &who, &begun), 0);
+        assert_int_equal(environment_begin(&q, &who, false, &begun), 0);
         assert_int_equal(environment_finish(&q, begun, &env), 0);
         while (env[n])
                 n++;

@@ -95,7 +95,7 @@ static void test_socket_mode(void **state) {
 }
 
 static void assert_closed(int fd) {
-        int fds[3];
+        int fds[WORLD_FDS_MAX];
         size_t n_fds;
         Packet p;
 
@@ -214,7 +214,7 @@ static void test_malformed(void **state) {
         /* An empty path is well formed, and no cgroup. */
         node_send(w->node, &long_path, sizeof(long_path.header) + 1);
         {
-                int fds[3];
+                int fds[WORLD_FDS_MAX];
                 Packet p;
 
                 (void) world_receive(w, KEEPER_DONE, 0, &p, fds);

@@ -165,12 +165,12 @@ static void test_no_wakeups(void **state) {
         assert_at_rest(w->keeper);
         (void) world_connect(w);
         for (int i = 0; i < 3; i++)
-                (void) node_receive(w->node, &(Packet){ 0 }, (int[3]){ 0 }, &(size_t){ 0 });
+                (void) node_receive(w->node, &(Packet){ 0 }, (int[WORLD_FDS_MAX]){ 0 }, &(size_t){ 0 });
         world_disconnect(w);
 
         assert_int_equal(world_connect(w), 3);
         for (int i = 0; i < 3; i++) {
-                int fds[3];
+                int fds[WORLD_FDS_MAX];
                 size_t n_fds;
                 Packet p;
 
@@ -212,7 +212,7 @@ static void test_gate_eof(void **state) {
         Role role = role_fork(w, KEEPER_FORK_STDIN_PIPE), again;
         struct keeper_exited e;
         Packet p;
-        int fds[3];
+        int fds[WORLD_FDS_MAX];
         size_t n_fds;
 
         /* Our end alone does not end it: the keeper has a copy, so that it is there for our successor. */
@@ -260,7 +260,7 @@ static void test_gate_queue(void **state) {
         /* The successor is lent both gates, for they are open. It can send no more. */
         assert_int_equal(world_connect(w), 2);
         for (int i = 0; i < 2; i++) {
-                int fds[3];
+                int fds[WORLD_FDS_MAX];
                 size_t n_fds;
                 Packet p;
 
@@ -377,7 +377,7 @@ static void test_reconnect(void **state) {
 
         assert_int_equal(world_connect(w), 2);
         for (int i = 0; i < 2; i++) {
-                int fds[3];
+                int fds[WORLD_FDS_MAX];
                 size_t n_fds;
                 Packet p;
 
@@ -438,7 +438,7 @@ static void test_reconnect(void **state) {
 static void test_exit_while_away(void **state) {
         World *w = *state;
         Role role = role_run(w, 0, QUIET(.command = COMMAND("/bin/sleep", "600")));
-        int fds[3];
+        int fds[WORLD_FDS_MAX];
         size_t n_fds;
         Packet p;
 
@@ -488,7 +488,7 @@ static void test_deaf_node(void **state) {
         enum { N = 600 };
         World *w = *state;
         static Role roles[N];
-        int fds[3];
+        int fds[WORLD_FDS_MAX];
         Packet p;
 
         for (int i = 0; i < N; i++)
@@ -559,7 +559,7 @@ static void few_files(World *w) {
 static void test_emfile(void **state) {
         World *w = *state;
         static Role roles[60];
-        int n = 0, r = 0, fds[3];
+        int n = 0, r = 0, fds[WORLD_FDS_MAX];
         size_t n_fds;
         Packet p;
 
@@ -640,7 +640,7 @@ static void test_kill_cgroup(void **state) {
         char directory[128], procs[160], pid[16];
         Packet p;
         Role role;
-        int fds[3];
+        int fds[WORLD_FDS_MAX];
 
         /* One that this test has mounted where the keeper looks for it: they share the mount namespace. */
         assert_int_equal(mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL), 0);

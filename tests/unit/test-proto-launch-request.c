@@ -16,6 +16,7 @@ static LaunchRequest full_request(void) {
         static char *base[] = { "LANG=C.UTF-8", "EMPTY=", NULL };
         static char *environment[] = { "A=1", "A=2", "X==y", NULL };
         static char *setup[] = { "/usr/libexec/setup", "eups", "", "2", "base", "1.0", "1", "", NULL };
+        static char *xterm_args[] = { "-geometry", "80x24", "", NULL };
 
         return (LaunchRequest){
                 .role = "ccd-sim.1",
@@ -36,6 +37,8 @@ static LaunchRequest full_request(void) {
                 .limits = { [RLIMIT_NOFILE] = 99, [RLIMIT_CORE] = UINT64_MAX },
                 .setup = setup,
                 .setup_deadline_usec = UINT64_C(1) << 40,
+                .xterm = true,
+                .xterm_args = xterm_args,
         };
 }
 
@@ -83,6 +86,8 @@ static void assert_same(const LaunchRequest *a, const LaunchRequest *b) {
         assert_same_strings(a->setup, b->setup);
         assert_int_equal(!a->setup, !b->setup);
         assert_true(a->setup_deadline_usec == b->setup_deadline_usec);
+        assert_int_equal(a->xterm, b->xterm);
+        assert_same_strings(a->xterm_args, b->xterm_args);
 }
 
 static void round_trip(const LaunchRequest *q) {
@@ -317,6 +322,8 @@ static void test_records(void **state) {
         assert_int_equal(with_record(7, "/tmp", 5), 0);
         assert_int_equal(with_record(4, "more", 5), 0);
         assert_int_equal(with_record(13, limit, sizeof(limit)), 0);
+        assert_int_equal(with_record(16, NULL, 0), 0);
+        assert_int_equal(with_record(17, "-b", 3), 0);
 
         assert_int_equal(with_record(1, "r", 2), -EBADMSG);              /* a second role */
         assert_int_equal(with_record(10, &(int32_t){ 1 }, 4), -EBADMSG); /* a second output */
@@ -334,7 +341,9 @@ static void test_records(void **state) {
         assert_int_equal(with_record(14, "/setup", 7), -EBADMSG); /* without a deadline, or a provider */
         assert_int_equal(with_record(15, &(uint64_t){ 1 }, 8), -EBADMSG); /* of what? */
         assert_int_equal(with_record(15, &(uint32_t){ 1 }, 4), -EBADMSG);
-        assert_int_equal(with_record(16, "x", 2), -EPROTONOSUPPORT); /* what a later version may add */
+        assert_int_equal(with_record(16, "x", 2), -EBADMSG);
+        assert_int_equal(with_record(17, "no NUL", 6), -EBADMSG);
+        assert_int_equal(with_record(18, "x", 2), -EPROTONOSUPPORT); /* what a later version may add */
         assert_int_equal(with_record(UINT32_MAX - 1, "x", 2), -EPROTONOSUPPORT);
 
         /* A length that would point far beyond, or wrap. */

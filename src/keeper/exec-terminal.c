@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "config.h"
+#include "keeper/exec-environment.h"
+#include "keeper/exec-report.h"
+#include "keeper/exec-terminal.h"
+#include "proto/terminal-protocol.h"
+
+void terminal_connect(int gate_fd, const struct terminal_ends *ends, const struct identity *who) {
+        /* Programs open it again by its name. The group is devpts's own and stays. */
+        if (fchown(ends->slave, who->uid, (gid_t) -1) < 0 || ioctl(ends->slave, TIOCSCTTY, 0) < 0 ||
+                dup2(ends->slave, STDIN_FILENO) < 0 || dup2(ends->slave, STDOUT_FILENO) < 0 ||
+                dup2(ends->slave, STDERR_FILENO) < 0) {
+                int error = errno;
+
+                gate_fail(
+                        gate_fd, LAUNCH_STAGE_STDIN, -error, "cannot take the terminal: %s", strerror(error));
+        }
+}
+
+void terminal_send_output(
+        int gate_fd, const struct terminal_ends *ends, const struct identity *who, int output_fd) {
+        const struct terminal_output m = {
+                .type = TERMINAL_OUTPUT,
+                .pid = getpid(),
+                .uid = who->uid,
+                .gid = who->gid,
+        };
+        int r = socket_send(ends->output, &m, sizeof(m), &output_fd, 1);
+
+        if (r < 0)
+                gate_fail(gate_fd, LAUNCH_STAGE_OUTPUT, r, "cannot hand the output to architect-terminal: %s",
+                        strerror(-r));
+}
+
+static int connect_client(const struct terminal_ends *ends, int *ret_fd, int *ret_size_fd) {
+        const struct terminal_client m = { .type = TERMINAL_CLIENT, .flags = TERMINAL_CLIENT_REPLAY };
+        int stream[2] = { -EBADF, -EBADF }, size[2] = { -EBADF, -EBADF }, r;
+
+        /* Ours without O_CLOEXEC: xterm hands them on. */
+        if (socketpair(AF_UNIX, SOCK_STREAM, 0, stream) < 0 ||
+                socketpair(AF_UNIX, SOCK_SEQPACKET, 0, size) < 0)
+                r = -errno;
+        else
+                r = socket_send(ends->control, &m, sizeof(m), (int[]){ stream[1], size[1] }, 2);
+        (void) fd_close(stream[1]);
+        (void) fd_close(size[1]);
+        *ret_fd = stream[0];
+        *ret_size_fd = size[0];
+        return r;
+}
+
+/* xterm takes a single argument after -e for a shell's: there are always more. Ours come last and so count. */
+static int build_arguments(const LaunchRequest *q, int fd, int size_fd, char ***ret) {
+        size_t n = 0, i = 0;
+        char **argv;
+
+        for (char **a = q->xterm_args; a && *a; a++)
+                n++;
+        argv = calloc(n + 9, sizeof(*argv));
+        if (!argv)
+                return -ENOMEM;
+
+        argv[i++] = (char *) "xterm";
+        for (char **a = q->xterm_args; a && *a; a++)
+                argv[i++] = *a;
+        argv[i++] = (char *) "-T";
+        argv[i++] = q->role;
+        argv[i++] = (char *) "-e";
+        argv[i++] = (char *) ARCHITECTCTL;
+        argv[i++] = (char *) "attach";
+        if (asprintf(&argv[i++], "--fd=%d", fd) < 0 || asprintf(&argv[i++], "--size-fd=%d", size_fd) < 0)
+                return -ENOMEM;
+        *ret = argv;
+        return 0;
+}
+
+/* Says an errno to the pipe, whose end otherwise is the exec. */
+static _noreturn_ void become_xterm(
+        int pipe_fd, int output_fd, const int fds[static 2], char *const *argv, char *const *env) {
+        const int keep[] = { pipe_fd, fds[0], fds[1] };
+        int error, null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+        if (null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(output_fd, STDOUT_FILENO) >= 0 &&
+                dup2(output_fd, STDERR_FILENO) >= 0 && fd_close_all_except(keep, ELEMENTSOF(keep)) >= 0) {
+                environ = (char **) env; /* the search is along the role's PATH */
+                (void) execvp(argv[0], argv);
+        }
+        error = errno;
+        (void) !write(pipe_fd, &error, sizeof(error));
+        _exit(EXIT_FAILURE);
+}
+
+/* Twice, so that nobody ever is the parent of it but init, and in a session of its own, so that the terminal's signals do not
+ * reach it. */
+static int fork_xterm(int output_fd, const int fds[static 2], char *const *argv, char *const *env) {
+        int p[2], error = 0;
+        pid_t pid;
+
+        if (pipe2(p, O_CLOEXEC) < 0)
+                return -errno;
+        pid = fork();
+        if (pid == 0) {
+                pid = setsid() < 0 ? -1 : fork();
+                if (pid == 0)
+                        become_xterm(p[1], output_fd, fds, argv, env);
+                if (pid < 0) {
+                        error = errno;
+                        (void) !write(p[1], &error, sizeof(error));
+                }
+                _exit(EXIT_SUCCESS);
+        }
+        if (pid < 0)
+                error = errno;
+        (void) fd_close(p[1]);
+        if (pid > 0) {
+                while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+                        ;
+                while (read(p[0], &error, sizeof(error)) < 0 && errno == EINTR)
+                        ;
+        }
+        (void) fd_close(p[0]);
+        return -error;
+}
+
+void xterm_start(int gate_fd, const struct terminal_ends *ends, const LaunchRequest *request, int output_fd,
+        char *const *env) {
+        int fds[2] = { -EBADF, -EBADF }, r;
+        char **argv = NULL;
+
+        if (access(ARCHITECTCTL, X_OK) < 0) {
+                int error = errno;
+
+                gate_fail(gate_fd, LAUNCH_STAGE_XTERM, -error, "cannot execute %s: %s", QUOTED(ARCHITECTCTL),
+                        strerror(error));
+        }
+
+        r = connect_client(ends, &fds[0], &fds[1]);
+        if (r >= 0)
+                r = build_arguments(request, fds[0], fds[1], &argv);
+        if (r >= 0)
+                r = fork_xterm(output_fd, fds, argv, env);
+        if (r == -ENOENT)
+                gate_fail(gate_fd, LAUNCH_STAGE_XTERM, r,
+                        "cannot open a window: there is no xterm in PATH %s",
+                        QUOTED(environment_get(env, "PATH")));
+        if (r < 0)
+                gate_fail(
+                        gate_fd, LAUNCH_STAGE_XTERM, r, "cannot open a window with xterm: %s", strerror(-r));
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "base/pidref.h"
+#include "base/time-util.h"
+#include "keeper/keeper-log.h"
+#include "keeper/terminal.h"
+#include "proto/terminal-protocol.h"
+
+#define RESPAWN_MSEC 1000
+
+static int open_pair(int *ret_master, int *ret_slave) {
+        const struct winsize size = { .ws_row = TERMINAL_ROWS_DEFAULT, .ws_col = TERMINAL_COLUMNS_DEFAULT };
+        autofd master = -EBADF, slave = -EBADF;
+
+        /* O_NONBLOCK belongs to the open file, which keeper, node and architect-terminal share. */
+        master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+        if (master < 0 || unlockpt(master) < 0)
+                return -errno;
+
+        /* Not by its name: /dev/pts may be another one than ours. */
+        slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+        if (slave < 0 || ioctl(slave, TIOCSWINSZ, &size) < 0)
+                return -errno;
+
+        *ret_master = fd_steal(&master);
+        *ret_slave = fd_steal(&slave);
+        return 0;
+}
+
+int terminal_new(const char *role, Terminal **ret, struct terminal_ends *ret_ends) {
+        int control[2] = { -EBADF, -EBADF }, output[2] = { -EBADF, -EBADF }, r;
+        struct terminal_ends ends = TERMINAL_ENDS_NONE;
+        Terminal *terminal;
+
+        terminal = calloc(1, sizeof(*terminal));
+        if (!terminal)
+                return -ENOMEM;
+
+        (void) snprintf(terminal->role, sizeof(terminal->role), "%s", role);
+        terminal->master_fd = terminal->control_fd = terminal->peer_fd = terminal->output_fd =
+                terminal->pidfd = -EBADF;
+        terminal->watch = (struct watch){ .type = WATCH_TERMINAL, .terminal = terminal };
+
+        r = open_pair(&terminal->master_fd, &ends.slave);
+        if (r >= 0 &&
+                (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, control) < 0 ||
+                        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, output) < 0))
+                r = -errno;
+        terminal->control_fd = control[0];
+        terminal->peer_fd = control[1];
+        terminal->output_fd = output[0];
+        ends.output = output[1];
+        if (r >= 0) {
+                ends.control = fcntl(terminal->control_fd, F_DUPFD_CLOEXEC, 3);
+                r = ends.control < 0 ? -errno : 0;
+        }
+        if (r < 0) {
+                terminal_ends_close(&ends);
+                (void) terminal_free(terminal);
+                return r;
+        }
+
+        *ret = terminal;
+        *ret_ends = ends;
+        return 0;
+}
+
+void terminal_ends_close(struct terminal_ends *ends) {
+        ends->slave = fd_close(ends->slave);
+        ends->control = fd_close(ends->control);
+        ends->output = fd_close(ends->output);
+}
+
+static void close_kept(Terminal *terminal) {
+        terminal->master_fd = fd_close(terminal->master_fd);
+        terminal->control_fd = fd_close(terminal->control_fd);
+        terminal->peer_fd = fd_close(terminal->peer_fd);
+        terminal->output_fd = fd_close(terminal->output_fd);
+}
+
+Terminal *terminal_free(Terminal *terminal) {
+        if (!terminal)
+                return NULL;
+
+        close_kept(terminal);
+        (void) fd_close(terminal->pidfd);
+        free(terminal);
+        return NULL;
+}
+
+/* With its descriptors where they are: adddup2() of one to itself only makes it stay open. */
+static int prepare(
+        const Terminal *terminal, posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes) {
+        const int fds[] = { terminal->master_fd, terminal->peer_fd, terminal->output_fd };
+        sigset_t none, all;
+        int r;
+
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++) {
+                r = posix_spawn_file_actions_adddup2(actions, fds[i], fds[i]);
+                if (r > 0)
+                        return -r;
+        }
+
+        sigemptyset(&none);
+        sigfillset(&all);
+        r = posix_spawnattr_setflags(
+                attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
+        if (r == 0)
+                r = posix_spawnattr_setsigdefault(attributes, &all);
+        if (r == 0)
+                r = posix_spawnattr_setsigmask(attributes, &none);
+        return -r;
+}
+
+int terminal_spawn(const struct keeper_self *self, Terminal *terminal) {
+        char master[32], control[32], output[32];
+        char *const argv[] = { (char *) "architect-terminal", master, control, output, terminal->role, NULL };
+        posix_spawn_file_actions_t actions;
+        posix_spawnattr_t attributes;
+        pid_t pid;
+        int r;
+
+        terminal->spawned_usec = now_usec(CLOCK_MONOTONIC);
+        (void) snprintf(master, sizeof(master), "--master=%d", terminal->master_fd);
+        (void) snprintf(control, sizeof(control), "--control=%d", terminal->peer_fd);
+        (void) snprintf(output, sizeof(output), "--output=%d", terminal->output_fd);
+
+        r = -posix_spawn_file_actions_init(&actions);
+        if (r < 0)
+                return r;
+        r = -posix_spawnattr_init(&attributes);
+        if (r >= 0) {
+                r = prepare(terminal, &actions, &attributes);
+                if (r >= 0)
+                        r = -posix_spawn(&pid, self->terminal_program, &actions, &attributes, argv, environ);
+                (void) posix_spawnattr_destroy(&attributes);
+        }
+        (void) posix_spawn_file_actions_destroy(&actions);
+        if (r < 0)
+                return r;
+
+        terminal->pid = pid; /* ours until it is reaped: nobody else can get it */
+        terminal->pidfd = pidfd_open_pid(pid);
+        if (terminal->pidfd < 0) {
+                r = terminal->pidfd;
+                terminal_kill(terminal);
+                return r;
+        }
+        return 0;
+}
+
+void terminal_kill(Terminal *terminal) {
+        if (terminal->pid <= 0)
+                return;
+
+        (void) kill(terminal->pid, SIGKILL);
+        (void) waitpid(terminal->pid, NULL, 0);
+        terminal->pid = 0;
+        terminal->pidfd = fd_close(terminal->pidfd);
+}
+
+void terminal_end(Terminal *terminal) {
+        /* Shut, and not only closed: the node has it too. */
+        (void) shutdown(terminal->control_fd, SHUT_RDWR);
+        terminal->over = true;
+        close_kept(terminal);
+}
+
+bool terminal_check_exit(Terminal *terminal) {
+        int status;
+
+        if (waitpid(terminal->pid, &status, WNOHANG) != terminal->pid)
+                return false;
+
+        terminal->pid = 0;
+        if (!terminal->over)
+                log_warning("The architect-terminal of role %s has ended (%s %d): starting another",
+                        terminal->role, WIFSIGNALED(status) ? "signal" : "exit status",
+                        WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+        return true;
+}
+
+int terminal_wait_msec(const Terminal *terminal) {
+        uint64_t since;
+
+        if (terminal->over || terminal->pid > 0)
+                return -1;
+        since = (now_usec(CLOCK_MONOTONIC) - terminal->spawned_usec) / USEC_PER_MSEC;
+        return since >= RESPAWN_MSEC ? 0 : RESPAWN_MSEC - (int) since;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* architect-terminal: drains the pseudo-terminal of one role, shows it to who wants to look, and leaves with the role. Started by
+ * architect-keeper, which starts another if this one dies. See proto/terminal-protocol.h. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "base/parse-util.h"
+#include "config.h"
+#include "terminal/terminal-loop.h"
+
+static int parse_fd(const char *text) {
+        uint32_t fd;
+
+        if (parse_u32(text, &fd) < 0 || fd > INT32_MAX || fcntl((int) fd, F_GETFD) < 0) {
+                (void) dprintf(STDERR_FILENO, "<3>Not an open descriptor: %s\n", text);
+                return -EBADF;
+        }
+        return (int) fd;
+}
+
+static void help(void) {
+        (void) printf("architect-terminal --master=FD --control=FD --output=FD ROLE\n\n"
+                      "Drains the terminal of a role of architect-node: started by architect-keeper.\n");
+}
+
+int main(int argc, char *argv[]) {
+        enum { ARG_VERSION = 0x100, ARG_MASTER, ARG_CONTROL, ARG_OUTPUT };
+        static const struct option options[] = {
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, ARG_VERSION },
+                { "master", required_argument, NULL, ARG_MASTER },
+                { "control", required_argument, NULL, ARG_CONTROL },
+                { "output", required_argument, NULL, ARG_OUTPUT },
+                { 0 },
+        };
+        static Terminal terminal;
+        int c, r, master = -EBADF, control = -EBADF, output = -EBADF;
+
+        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+                switch (c) {
+                case 'h':
+                        help();
+                        return EXIT_SUCCESS;
+                case ARG_VERSION:
+                        (void) printf("architect-terminal %s\n", PROJECT_VERSION);
+                        return EXIT_SUCCESS;
+                case ARG_MASTER:
+                        master = parse_fd(optarg);
+                        break;
+                case ARG_CONTROL:
+                        control = parse_fd(optarg);
+                        break;
+                case ARG_OUTPUT:
+                        output = parse_fd(optarg);
+                        break;
+                default:
+                        return EXIT_FAILURE;
+                }
+        if (master < 0 || control < 0 || output < 0 || optind + 1 != argc) {
+                (void) dprintf(STDERR_FILENO, "<3>Bad usage: see architect-terminal --help\n");
+                return EXIT_FAILURE;
+        }
+
+        (void) signal(SIGPIPE, SIG_IGN);
+        (void) signal(SIGHUP, SIG_IGN);
+        (void) prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+
+        r = terminal_init(&terminal, master, control, output);
+        if (r >= 0)
+                r = terminal_run(&terminal);
+        if (r < 0)
+                (void) dprintf(STDERR_FILENO, "<3>The terminal of role %s cannot go on: %s\n", argv[optind],
+                        strerror(-r));
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

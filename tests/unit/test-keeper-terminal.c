@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The keeper and terminals: what it lends and to whom, an architect-terminal that is missing, dies, or dies again and again, and
+ * nothing left of any of it. */
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "keeper-world.h"
+
+#include "base/fd-util.h"
+#include "base/pidref.h"
+#include "base/time-util.h"
+#include "proto/terminal-protocol.h"
+
+static int setup_connected(void **state) {
+        int r = world_setup(state);
+
+        if (r >= 0)
+                world_start(*state, &(struct start){ 0 });
+        return r;
+}
+
+/* A child of the keeper that is none of the roles; 0: none. */
+static pid_t terminal_pid(World *w) {
+        pid_t found = 0;
+        struct dirent *e;
+        DIR *d = opendir("/proc");
+
+        assert_non_null(d);
+        while ((e = readdir(d))) {
+                pid_t pid = (pid_t) atoi(e->d_name);
+                struct proc_stat stat;
+                char path[64], *text;
+
+                if (pid <= 0 || proc_stat_read(pid, &stat) < 0 || stat.ppid != w->keeper || stat.state == 'Z')
+                        continue;
+                (void) snprintf(path, sizeof(path), "/proc/%d/comm", (int) pid);
+                if (file_read(AT_FDCWD, path, 64, &text, NULL) < 0)
+                        continue;
+                if (strcmp(text, "architect-termi\n") == 0)
+                        found = pid;
+                free(text);
+        }
+        assert_int_equal(closedir(d), 0);
+        return found;
+}
+
+static int open_client(const Role *role) {
+        const struct terminal_client m = { .type = TERMINAL_CLIENT, .flags = TERMINAL_CLIENT_REPLAY };
+        int pair[2];
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        assert_int_equal(socket_send(role->terminal, &m, sizeof(m), &pair[1], 1), 0);
+        assert_int_equal(close(pair[1]), 0);
+        return pair[0];
+}
+
+/* What it shows up to and with this text; NULL: to the end. */
+static void expect_text(int fd, const char *text) {
+        char data[4096] = { 0 };
+        size_t done = 0;
+
+        for (;;) {
+                struct pollfd p = { .fd = fd, .events = POLLIN };
+                ssize_t n;
+
+                if (text && strstr(data, text))
+                        return;
+                if (poll(&p, 1, 20000) != 1)
+                        fail_msg("'%s' did not come: '%s'", text ? text : "the end", data);
+                n = recv(fd, data + done, sizeof(data) - 1 - done, 0);
+                if (n <= 0 && text)
+                        fail_msg("'%s' did not come, but the end: '%s'", text, data);
+                if (n <= 0)
+                        return;
+                done += (size_t) n;
+        }
+}
+
+static bool no_terminal(void *userdata) {
+        return terminal_pid(userdata) == 0;
+}
+
+static void test_life(void **state) {
+        World *w = *state;
+        Role role = role_run(w, KEEPER_FORK_TERMINAL,
+                QUIET(.command = SHELL("stty -echo; echo ready; read -r line; echo \"got $line\"; exit 3")));
+        autofd client = open_client(&role);
+        struct winsize size;
+        pid_t terminal = terminal_pid(w);
+        struct proc_stat stat;
+
+        assert_true(terminal > 0);
+        assert_int_equal(proc_stat_read(terminal, &stat), 0);
+        assert_int_equal(stat.session, terminal); /* no signal of anybody's terminal reaches it */
+        assert_true(fcntl(role.master, F_GETFL) & O_NONBLOCK);
+        assert_int_equal(ioctl(role.master, TIOCGWINSZ, &size), 0);
+        assert_int_equal(size.ws_row, TERMINAL_ROWS_DEFAULT);
+        assert_int_equal(size.ws_col, TERMINAL_COLUMNS_DEFAULT);
+
+        expect_text(client, "ready\r\n");
+        assert_int_equal(send(client, "hello\n", 6, 0), 6);
+        expect_text(client, "got hello\r\n");
+        expect_text(client, NULL);
+        assert_int_equal(role_ended(w, &role).exit.wait_status, 3 << 8);
+
+        /* Whoever still has the socket is told that it is over. */
+        assert_int_equal(socket_send(role.terminal, &(struct terminal_client){ .type = TERMINAL_CLIENT },
+                                 sizeof(struct terminal_client), NULL, 0),
+                -EPIPE);
+        assert_int_equal(world_request(w, KEEPER_REAP, role.id), 0);
+        role_close(&role);
+        assert_true(wait_for(no_terminal, w));
+}
+
+/* A node of the version before asks for nothing of it, is lent nothing of it, and the role keeps it. */
+static void test_version_1(void **state) {
+        World *w = *state;
+        Role role = role_run(w, KEEPER_FORK_TERMINAL,
+                QUIET(.command = SHELL("stty -echo; read -r line; echo \"got $line\"; read -r line")));
+        struct keeper_fork m = {
+                .header = { .type = KEEPER_FORK, .child = 99 }, .flags = KEEPER_FORK_TERMINAL, .role = "x"
+        };
+        int fds[WORLD_FDS_MAX];
+        autofd client = -EBADF, node = -EBADF;
+        size_t n_fds;
+        Packet p;
+
+        world_disconnect(w);
+        role.terminal = fd_close(role.terminal);
+        role.master = fd_close(role.master);
+        node = node_connect(w);
+        node_hello(node, 1, 1, &p);
+        assert_int_equal(p.welcome.version, 1);
+        assert_int_equal(p.welcome.n_children, 1);
+        assert_int_equal(node_receive(node, &p, fds, &n_fds), sizeof(p.child));
+        assert_int_equal(p.child.fds, KEEPER_FD_PIDFD);
+        assert_int_equal(n_fds, 1);
+        assert_int_equal(close(fds[0]), 0);
+        node_send(node, &m, sizeof(m));
+        assert_int_equal(node_receive(node, &p, fds, &n_fds), sizeof(p.forked));
+        assert_int_equal(p.forked.error, -EOPNOTSUPP);
+        assert_int_equal(n_fds, 0);
+        node = fd_close(node);
+
+        assert_int_equal(world_connect(w), 1);
+        assert_int_equal(world_receive(w, KEEPER_CHILD, role.id, &p, fds), 3);
+        assert_int_equal(p.child.fds, KEEPER_FD_PIDFD | KEEPER_FD_TERMINAL | KEEPER_FD_MASTER);
+        assert_int_equal(close(fds[0]), 0);
+        role.terminal = fds[1];
+        role.master = fds[2];
+        client = open_client(&role);
+        assert_int_equal(write(role.master, "one\n", 4), 4);
+        expect_text(client, "got one\r\n");
+        assert_int_equal(world_signal(w, role.id, SIGKILL), 0);
+        (void) role_end(w, &role);
+        expect_text(client, NULL);
+}
+
+static void test_flags(void **state) {
+        World *w = *state;
+        Role role;
+
+        assert_int_equal(
+                try_fork(w, ++w->last_id, "cam", KEEPER_FORK_TERMINAL | KEEPER_FORK_STDIN_PIPE, &role),
+                -EINVAL);
+        assert_int_equal(try_fork(w, ++w->last_id, "cam", UINT32_C(1) << 31, &role), -EOPNOTSUPP);
+}
+
+/* It dies: the role does not notice, and another takes over, with the output and with what nobody had taken up. */
+static void test_respawn(void **state) {
+        World *w = *state;
+        _cleanup_free_ char *path = world_path(w, "output");
+        Role role = role_run(w, KEEPER_FORK_TERMINAL,
+                REQUEST(.output = LAUNCH_OUTPUT_FILE, .output_path = path,
+                        .command = SHELL(
+                                "stty -echo; echo ready; while read -r line; do echo \"got $line\"; done; exit 4")));
+        autofd client = open_client(&role), second = -EBADF, third = -EBADF;
+        pid_t first = terminal_pid(w);
+        uint64_t began;
+        char *text;
+
+        w->noisy = true;
+        expect_text(client, "ready\r\n");
+        assert_int_equal(send(client, "one\n", 4, 0), 4);
+        expect_text(client, "got one\r\n");
+
+        /* What is said while it is stopped, it never reads. */
+        assert_int_equal(kill(first, SIGSTOP), 0);
+        second = open_client(&role);
+        assert_int_equal(kill(first, SIGKILL), 0);
+        expect_text(client, NULL);
+        assert_int_equal(send(second, "two\n", 4, 0), 4);
+        expect_text(second, "got two\r\n");
+        assert_int_not_equal(terminal_pid(w), first);
+
+        /* Again, at once: it is not there before its second is over, and then it is. */
+        began = now_usec(CLOCK_MONOTONIC);
+        assert_int_equal(kill(terminal_pid(w), SIGKILL), 0);
+        expect_text(second, NULL);
+        third = open_client(&role);
+        assert_int_equal(send(third, "three\n", 6, 0), 6);
+        expect_text(third, "got three\r\n");
+        assert_true(now_usec(CLOCK_MONOTONIC) - began > USEC_PER_SEC / 4);
+
+        assert_int_equal(write(role.master, "\004", 1), 1);
+        assert_int_equal(role_end(w, &role).exit.wait_status, 4 << 8);
+        expect_text(third, NULL);
+        assert_true(wait_for(no_terminal, w));
+        text = world_read(w, "output");
+        assert_string_equal(text, "ready\ngot one\ngot two\ngot three\n");
+        free(text);
+}
+
+/* Not there in the moment of the role's end: what was said last is shown all the same. */
+static void test_last_words(void **state) {
+        World *w = *state;
+        _cleanup_free_ char *path = world_path(w, "output");
+        Role role = role_run(w, KEEPER_FORK_TERMINAL,
+                REQUEST(.output = LAUNCH_OUTPUT_FILE, .output_path = path,
+                        .command = SHELL("stty -echo; echo ready; read -r line; echo last; exit 5")));
+        autofd client = open_client(&role);
+        pid_t first = terminal_pid(w);
+        char *text;
+
+        w->noisy = true;
+        expect_text(client, "ready\r\n");
+        /* The next one's turn has not come when the role ends. */
+        assert_int_equal(kill(first, SIGKILL), 0);
+        assert_true(wait_for(no_terminal, w));
+        assert_int_equal(write(role.master, "\n", 1), 1);
+        (void) role_ended(w, &role);
+        assert_int_equal(world_request(w, KEEPER_REAP, role.id), 0);
+        role_close(&role);
+        assert_true(wait_for(no_terminal, w));
+        text = world_read(w, "output");
+        assert_string_equal(text, "ready\nlast\n");
+        free(text);
+}
+
+static bool made_often(void *userdata) {
+        const char *path = userdata;
+        struct stat st;
+
+        return stat(path, &st) >= 0 && st.st_size >= 3;
+}
+
+/* One that always fails at once is started once a second, and no more; the keeper is at rest in between. */
+static void test_crash_loop(void **state) {
+        World *w;
+        uint64_t began;
+        _cleanup_free_ char *script = NULL, *broken = NULL, *count = NULL;
+        Role role;
+        int fd;
+
+        assert_int_equal(world_setup(state), 0);
+        w = *state;
+        w->noisy = true;
+        w->terminal = broken = world_path(w, "broken");
+        count = world_path(w, "count");
+        fd = open(w->terminal, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+        assert_true(asprintf(&script, "#!/bin/sh\nprintf x >>%s\nexit 1\n", count) > 0);
+        assert_int_equal(write(fd, script, strlen(script)), strlen(script));
+        assert_int_equal(close(fd), 0);
+        world_start(w, &(struct start){ 0 });
+
+        began = now_usec(CLOCK_MONOTONIC);
+        role = role_run(w, KEEPER_FORK_TERMINAL, QUIET(.command = COMMAND("/bin/sleep", "600")));
+        assert_true(wait_for(made_often, count));
+        assert_true(now_usec(CLOCK_MONOTONIC) - began > 2 * USEC_PER_SEC - USEC_PER_SEC / 10);
+        assert_int_equal(world_signal(w, role.id, SIGKILL), 0);
+        (void) role_end(w, &role);
+        world_check(w);
+}
+
+/* One that is not there fails the fork, and nothing is left of it. */
+static void test_missing(void **state) {
+        World *w;
+        Role role;
+
+        assert_int_equal(world_setup(state), 0);
+        w = *state;
+        w->noisy = true;
+        w->terminal = "/nonexistent/architect-terminal";
+        world_start(w, &(struct start){ 0 });
+        assert_int_equal(try_fork(w, ++w->last_id, "cam", KEEPER_FORK_TERMINAL, &role), -ENOENT);
+        world_check(w);
+}
+
+/* The terminal does not keep what is not its own: a role's pipe ends when the keeper lets go of it. */
+static void test_inherits_nothing(void **state) {
+        World *w = *state;
+        Role cat = role_run(w, KEEPER_FORK_STDIN_PIPE, QUIET(.command = COMMAND("/bin/cat"))), role;
+
+        role = role_run(w, KEEPER_FORK_TERMINAL, QUIET(.command = COMMAND("/bin/sleep", "600")));
+        assert_int_equal(world_request(w, KEEPER_CLOSE_STDIN, cat.id), 0);
+        cat.stdin_fd = fd_close(cat.stdin_fd);
+        assert_int_equal(role_end(w, &cat).exit.wait_status, 0);
+        assert_int_equal(world_signal(w, role.id, SIGKILL), 0);
+        (void) role_end(w, &role);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_life, setup_connected, world_teardown),
+                cmocka_unit_test_setup_teardown(test_version_1, setup_connected, world_teardown),
+                cmocka_unit_test_setup_teardown(test_flags, setup_connected, world_teardown),
+                cmocka_unit_test_setup_teardown(test_respawn, setup_connected, world_teardown),
+                cmocka_unit_test_setup_teardown(test_last_words, setup_connected, world_teardown),
+                cmocka_unit_test_teardown(test_crash_loop, world_teardown),
+                cmocka_unit_test_teardown(test_missing, world_teardown),
+                cmocka_unit_test_setup_teardown(test_inherits_nothing, setup_connected, world_teardown),
+        };
+
+        return cmocka_run_group_tests(tests, world_group_setup, NULL);
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The parts of architect-terminal: what it keeps, what a client gets of it, and what the output gets. All of them together are in
+ * test-keeper-terminal.c and in the system tests. */
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "unit-test.h"
+
+#include "base/fd-util.h"
+#include "base/macro.h"
+#include "terminal/client.h"
+#include "terminal/output.h"
+#include "terminal/ring.h"
+
+/* The byte at a position, so that every mix-up shows. */
+static char byte_at(uint64_t position) {
+        return (char) ('a' + (position + position / 26 + position / 65536) % 26);
+}
+
+static void write_bytes(Ring *ring, size_t n) {
+        for (; n > 0; n--) {
+                char c = byte_at(ring->end);
+                ring_write(ring, &c, 1);
+        }
+}
+
+static uint64_t assert_rest(const Ring *ring, uint64_t position) {
+        const char *data;
+        size_t n;
+
+        while ((n = ring_peek(ring, position, &data)) > 0)
+                for (; n > 0; n--)
+                        assert_int_equal(*data++, byte_at(position++));
+        return position;
+}
+
+static void test_ring(void **state) {
+        static Ring ring;
+        char *many = malloc(3 * TERMINAL_RING_SIZE + 7);
+
+        memset(&ring, 0, sizeof(ring));
+        assert_int_equal(ring_begin(&ring), 0);
+        assert_int_equal(assert_rest(&ring, 0), 0);
+        write_bytes(&ring, 100);
+        assert_int_equal(ring_begin(&ring), 0);
+        assert_int_equal(assert_rest(&ring, 0), 100);
+        assert_int_equal(assert_rest(&ring, 40), 100);
+        write_bytes(&ring, TERMINAL_RING_SIZE - 100);
+        assert_int_equal(ring_begin(&ring), 0); /* it is full, and lacks nothing */
+        assert_int_equal(assert_rest(&ring, 0), TERMINAL_RING_SIZE);
+        write_bytes(&ring, 1);
+        assert_int_equal(ring_begin(&ring), 1);
+        assert_int_equal(assert_rest(&ring, 1), TERMINAL_RING_SIZE + 1);
+
+        /* More at once than there is room for. */
+        for (size_t i = 0; i < 3 * TERMINAL_RING_SIZE + 7; i++)
+                many[i] = byte_at(ring.end + i);
+        ring_write(&ring, many, 3 * TERMINAL_RING_SIZE + 7);
+        assert_int_equal(ring.end, 4 * TERMINAL_RING_SIZE + 8);
+        assert_int_equal(ring_begin(&ring), 3 * TERMINAL_RING_SIZE + 8);
+        assert_int_equal(assert_rest(&ring, ring_begin(&ring)), ring.end);
+        free(many);
+}
+
+static Client *new_client(int *ret_other, uint64_t position) {
+        Client *client;
+        int pair[2];
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        assert_int_equal(client_new(pair[0], -EBADF, position, &client), 0);
+        *ret_other = pair[1];
+        return client;
+}
+
+static size_t read_all(int fd, char *data, size_t size) {
+        size_t done = 0;
+        ssize_t n;
+
+        while (done < size && (n = recv(fd, data + done, size - done, MSG_DONTWAIT)) > 0)
+                done += (size_t) n;
+        return done;
+}
+
+/* A client that does not read for a while has what its socket took, a mark that says what it lacks to the byte, and what the ring
+ * has kept; and then again. */
+static void test_slow_client(void **state) {
+        static Ring ring;
+        char *data = calloc(1, 4 * 1024 * 1024), *at;
+        unsigned long long lost;
+        uint64_t position = 0;
+        Client *client;
+        size_t n;
+        int fd, length;
+
+        memset(&ring, 0, sizeof(ring));
+        client = new_client(&fd, 0);
+        assert_int_equal(client_send(client, &ring), 0);
+        assert_false(client->behind);
+
+        for (int round = 0; round < 2; round++) {
+                uint64_t taken;
+
+                for (int i = 0; i < 100; i++) {
+                        write_bytes(&ring, 10000);
+                        assert_int_equal(client_send(client, &ring), 0);
+                }
+                assert_true(client->behind);
+                taken = client->position;
+                write_bytes(&ring, 2 * TERMINAL_RING_SIZE);
+
+                n = read_all(fd, data, 4 * 1024 * 1024 - 1);
+                while (client->behind) {
+                        assert_int_equal(client_send(client, &ring), 0);
+                        n += read_all(fd, data + n, 4 * 1024 * 1024 - 1 - n);
+                }
+                data[n] = '\0';
+                at = strstr(data, "\r\n[");
+                assert_non_null(at);
+                for (char *c = data; c < at; c++)
+                        assert_int_equal(*c, byte_at(position++));
+                assert_true(position <= taken);
+                assert_int_equal(sscanf(at, "\r\n[%llu bytes lost]\r\n%n", &lost, &length), 1);
+                position += lost;
+                assert_int_equal(position, ring_begin(&ring));
+                for (char *c = strstr(at, "lost]\r\n") + strlen("lost]\r\n"); c < data + n; c++)
+                        assert_int_equal(*c, byte_at(position++));
+                assert_int_equal(position, ring.end);
+        }
+
+        assert_int_equal(close(fd), 0);
+        write_bytes(&ring, 1);
+        assert_int_equal(client_send(client, &ring), -EPIPE);
+        (void) client_free(client);
+        free(data);
+}
+
+/* What a client types is read only when the last of it is written: nothing grows. */
+static void test_typing(void **state) {
+        char block[65536] = { 0 }, data[8192];
+        Client *client;
+        int fd, p[2];
+        ssize_t n, total = 0;
+
+        client = new_client(&fd, 0);
+        assert_int_equal(pipe2(p, O_CLOEXEC | O_NONBLOCK), 0);
+        while ((n = send(fd, block, sizeof(block), MSG_DONTWAIT)) > 0)
+                total += n;
+        while (client_read(client) == 0 && client_write(client, p[1]) == 0)
+                ;
+        assert_int_equal(client_write(client, p[1]), -EAGAIN);
+        n = client->input_end;
+        assert_int_equal(client_read(client), 0); /* no more */
+        assert_int_equal(client->input_end, n);
+
+        while ((n = read(p[0], data, sizeof(data))) > 0)
+                total -= n;
+        assert_int_equal(client_write(client, p[1]), 0);
+        assert_int_equal(close(fd), 0);
+        while (!client->input_closed) {
+                assert_int_equal(client_read(client), 0);
+                (void) client_write(client, p[1]);
+                while ((n = read(p[0], data, sizeof(data))) > 0)
+                        total -= n;
+        }
+        assert_int_equal(total, 0);
+        assert_int_equal(close(p[0]), 0);
+        assert_int_equal(close(p[1]), 0);
+        (void) client_free(client);
+}
+
+/* A client reads end-of-file after all, whatever it has typed that nobody has read. */
+static void test_farewell(void **state) {
+        static Ring ring;
+        char data[256];
+        Client *client;
+        int fd;
+
+        memset(&ring, 0, sizeof(ring));
+        client = new_client(&fd, 0);
+        write_bytes(&ring, 100);
+        assert_int_equal(client_send(client, &ring), 0);
+        assert_int_equal(send(fd, "typed", 5, MSG_DONTWAIT), 5);
+        (void) client_free(client);
+        assert_int_equal(recv(fd, data, sizeof(data), 0), 100);
+        assert_int_equal(recv(fd, data, sizeof(data), 0), 0);
+        assert_int_equal(close(fd), 0);
+}
+
+static void assert_output(Output *output, int fd, const char *text) {
+        char data[256] = { 0 };
+
+        output_flush(output);
+        assert_false(output_is_pending(output));
+        (void) !read(fd, data, sizeof(data) - 1);
+        assert_string_equal(data, text);
+}
+
+static void test_output(void **state) {
+        static Output output = { .fd = -EBADF };
+        static char block[OUTPUT_CHUNK_MAX];
+        ssize_t n, total = 0;
+        int p[2];
+
+        /* None: it is all taken. */
+        output_add(&output, "x", 1);
+        assert_false(output_is_pending(&output));
+
+        assert_int_equal(pipe2(p, O_CLOEXEC | O_NONBLOCK), 0);
+        output_init(&output, p[1], &(struct ucred){ 0 });
+        output_add(&output, "one\r\ntwo\r\r\nthree\rfour\n", 23);
+        assert_output(&output, p[0], "one\ntwo\r\nthree\rfour\n");
+
+        /* In pieces, cut anywhere. */
+        output_add(&output, "five\r", 5);
+        assert_output(&output, p[0], "five");
+        output_add(&output, "\nsix\r", 5);
+        assert_output(&output, p[0], "\nsix");
+        output_add(&output, "seven\r", 6);
+        assert_output(&output, p[0], "\rseven");
+        output_add(&output, "\r", 1);
+        assert_output(&output, p[0], "\r");
+        output_finish(&output);
+        assert_output(&output, p[0], "\r");
+
+        /* The longest, and what waits is not lost. */
+        memset(block, 'x', sizeof(block));
+        while (!output_is_pending(&output)) {
+                output_add(&output, block, sizeof(block));
+                output_flush(&output);
+                total += sizeof(block);
+        }
+        while ((n = read(p[0], block, sizeof(block))) > 0) {
+                total -= n;
+                output_flush(&output);
+        }
+        assert_int_equal(total, 0);
+
+        /* Nobody there: dropped, not waited for. */
+        assert_int_equal(close(p[0]), 0);
+        output_add(&output, "x", 1);
+        output_flush(&output);
+        assert_false(output_is_pending(&output));
+        output.fd = fd_close(output.fd);
+}
+
+/* A socket is told who has written it, as long as that process is there. */
+static void test_sender(void **state) {
+        static Output output = { .fd = -EBADF };
+        const int on = 1;
+        pid_t pid;
+        int pair[2];
+
+        pid = fork();
+        if (pid == 0) {
+                (void) pause();
+                _exit(0);
+        }
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        assert_int_equal(setsockopt(pair[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)), 0);
+        output_init(&output, pair[0], &(struct ucred){ .pid = pid, .uid = 4711, .gid = 4712 });
+
+        for (int i = 0; i < 2; i++) {
+                _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct ucred))];
+                char data[16];
+                struct iovec iov = { .iov_base = data, .iov_len = sizeof(data) };
+                struct msghdr msg = { .msg_iov = &iov,
+                        .msg_iovlen = 1,
+                        .msg_control = control,
+                        .msg_controllen = sizeof(control) };
+                struct ucred sender = { 0 };
+                struct cmsghdr *c;
+
+                if (i == 1) {
+                        assert_int_equal(kill(pid, SIGKILL), 0);
+                        assert_int_equal(waitpid(pid, NULL, 0), pid);
+                }
+                output_add(&output, "line\n", 5);
+                output_flush(&output);
+                assert_int_equal(recvmsg(pair[1], &msg, MSG_DONTWAIT), 5);
+                c = CMSG_FIRSTHDR(&msg);
+                assert_non_null(c);
+                if (c)
+                        memcpy(&sender, CMSG_DATA(c), sizeof(sender));
+                assert_int_equal(sender.pid, i == 0 ? pid : getpid());
+                assert_int_equal(sender.uid, i == 0 ? 4711 : 0);
+                assert_int_equal(sender.gid, i == 0 ? 4712 : 0);
+        }
+        assert_int_equal(close(pair[1]), 0);
+        output.fd = fd_close(output.fd);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_ring),
+                cmocka_unit_test(test_slow_client),
+                cmocka_unit_test(test_typing),
+                cmocka_unit_test(test_farewell),
+                cmocka_unit_test(test_output),
+                cmocka_unit_test(test_sender),
+        };
+
+        (void) signal(SIGPIPE, SIG_IGN);
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
