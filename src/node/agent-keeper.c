@@ -64,12 +64,18 @@ static int check_fds(const Node *node) {
 int agent_child_fork(void *world, Role *role) {
         Agent *agent = world;
 
+        static const uint32_t flags[_ROLE_STDIN_MAX] = {
+                [ROLE_STDIN_PIPE] = KEEPER_FORK_STDIN_PIPE,
+                [ROLE_STDIN_PTY] = KEEPER_FORK_TERMINAL,
+        };
+
+        if (role->spec->stdin_kind == ROLE_STDIN_PTY && keeper_link_version(agent->keeper) == 1)
+                return -EPROTONOSUPPORT;
         int r = check_fds(agent->node);
         if (r < 0)
                 return r;
         g_autoptr(GArray) ports = ports_of_role(agent->node->ports, role);
-        r = keeper_link_fork(agent->keeper, role->child, role->name,
-                role->spec->stdin_kind == ROLE_STDIN_PIPE ? KEEPER_FORK_STDIN_PIPE : 0,
+        r = keeper_link_fork(agent->keeper, role->child, role->name, flags[role->spec->stdin_kind],
                 (struct keeper_port *) ports->data, ports->len);
         if (r >= 0)
                 (void) g_hash_table_insert(agent->children, child_key(role->child), role);
@@ -383,6 +389,7 @@ static void close_fds(KeeperFds *fds) {
         fds->pidfd = fd_close(fds->pidfd);
         fds->gate = fd_close(fds->gate);
         fds->stdin_fd = fd_close(fds->stdin_fd);
+        fds->terminal = fd_close(fds->terminal);
 }
 
 static void on_forked(void *userdata, const struct keeper_forked *forked, KeeperFds fds) {
@@ -400,6 +407,7 @@ static void on_forked(void *userdata, const struct keeper_forked *forked, Keeper
                 role_on_forked(role, forked->error, 0, 0, -EBADF, -EBADF, -EBADF);
                 return;
         }
+        role->terminal_fd = fds.terminal;
         role_on_forked(role, 0, forked->pid, forked->start_time, fds.pidfd, fds.gate, fds.stdin_fd);
 }
 
@@ -466,6 +474,8 @@ static void on_child(void *userdata, const struct keeper_child *m, KeeperFds fds
                 role->stdin_fd = fds.stdin_fd;
         else
                 (void) fd_close(fds.stdin_fd);
+        (void) fd_close(role->terminal_fd);
+        role->terminal_fd = fds.terminal;
         if (role->stdin_fd >= 0 && role->state != ROLE_STARTING && !role->input)
                 role->input = input_new(role, agent->event);
 

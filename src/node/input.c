@@ -9,13 +9,15 @@
 #include "node/input.h"
 #include "node/node.h"
 #include "node/role.h"
+#include "node/terminal.h"
 
 typedef struct Chunk {
         const char *data;
         size_t size;    /* without the newline */
         size_t written; /* newline included */
         bool newline;
-        bool close; /* end-of-file: no data */
+        bool close;          /* end-of-file: no data */
+        char end_of_file[2]; /* its data, for a terminal */
         void *owner;
         void (*release)(void *owner);
         Waiter waiter;
@@ -28,6 +30,7 @@ struct RoleInput {
         GQueue *queue;           /* of Chunk */
         size_t queued;           /* bytes in it */
         bool closing;
+        bool mid_line; /* what was written last was no newline */
 };
 
 static size_t chunk_total(const Chunk *chunk) {
@@ -105,6 +108,30 @@ static void close_pipe(RoleInput *input) {
         input->role->stdin_fd = fd_close(input->role->stdin_fd);
 }
 
+/* A terminal is not closed: who reads it sees end-of-file once, by a character. */
+static int make_end_of_file(RoleInput *input, Chunk *chunk) {
+        int r = terminal_end_of_file(
+                input->role->stdin_fd, input->mid_line, chunk->end_of_file, &chunk->size);
+
+        if (r < 0) {
+                g_auto(Fault) fault = {};
+                (void) fault_set(&fault, NODE_ERROR_NO_INPUT,
+                        "The terminal of role \"%s\" has no end-of-file now: %s", input->role->name,
+                        r == -ENOTTY ? "it is in raw mode" : g_strerror(-r));
+                (void) g_queue_pop_head(input->queue);
+                chunk_done(chunk, &fault);
+                return r;
+        }
+        chunk->close = false;
+        chunk->data = chunk->end_of_file;
+        input->queued += chunk->size;
+        return 0;
+}
+
+static bool is_terminal(const RoleInput *input) {
+        return input->role->spec->stdin_kind == ROLE_STDIN_PTY;
+}
+
 static void input_pump(RoleInput *input) {
         Role *role = input->role;
         Chunk *chunk;
@@ -112,7 +139,10 @@ static void input_pump(RoleInput *input) {
         while ((chunk = g_queue_peek_head(input->queue))) {
                 int r = 0;
 
-                if (chunk->close) {
+                if (chunk->close && is_terminal(input)) {
+                        if (make_end_of_file(input, chunk) < 0)
+                                continue;
+                } else if (chunk->close) {
                         (void) g_queue_pop_head(input->queue);
                         close_pipe(input);
                         role->node->world->child_close_stdin(role->node->world_data, role, chunk->waiter);
@@ -129,6 +159,10 @@ static void input_pump(RoleInput *input) {
                         (void) fault_set(&fault, NODE_ERROR_NO_INPUT,
                                 "Role \"%s\" does not read its standard input: %s", role->name,
                                 r == -EPIPE ? "it has closed it" : g_strerror(-r));
+                        if (is_terminal(input)) {
+                                input_fail_all(input, &fault);
+                                return;
+                        }
                         close_pipe(input);
                         input_fail_all(input, &fault);
                         role->node->world->child_close_stdin(role->node->world_data, role, (Waiter){});
@@ -136,6 +170,9 @@ static void input_pump(RoleInput *input) {
                 }
                 (void) g_queue_pop_head(input->queue);
                 input->queued -= chunk_total(chunk);
+                if (chunk_total(chunk) > 0)
+                        input->mid_line = !chunk->newline && chunk->data != chunk->end_of_file &&
+                                          chunk->data[chunk->size - 1] != '\n';
                 chunk_done(chunk, NULL);
         }
 
@@ -199,7 +236,7 @@ int input_close(RoleInput *input, Waiter waiter, Fault *fault) {
         int r = input_check(input, fault);
         if (r < 0)
                 return r;
-        input->closing = true;
+        input->closing = !is_terminal(input);
         input_queue(input, &chunk);
         return 0;
 }
@@ -208,7 +245,7 @@ int input_find(Role *role, Fault *fault) {
         if (role->state != ROLE_RUNNING && role->state != ROLE_STOPPING)
                 return fault_set(fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" is not running: it is %s",
                         role->name, role_state_to_string(role->state));
-        if (role->spec->stdin_kind != ROLE_STDIN_PIPE)
+        if (role->spec->stdin_kind == ROLE_STDIN_NULL)
                 return fault_set(fault, NODE_ERROR_NO_INPUT,
                         "Role \"%s\" was started without a pipe as its standard input", role->name);
         if (!role->input)

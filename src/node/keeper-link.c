@@ -196,17 +196,23 @@ static void fds_close(const int *fds, size_t n) {
 
 /* Which descriptors came is said by flags, in a fixed order. */
 static int fds_sort(uint32_t flags, const int *fds, size_t n_fds, KeeperFds *ret) {
-        KeeperFds sorted = { -EBADF, -EBADF, -EBADF };
+        KeeperFds sorted = { -EBADF, -EBADF, -EBADF, -EBADF };
         size_t n = 0;
 
         if ((size_t) __builtin_popcount(flags) != n_fds ||
-                (flags & ~(KEEPER_FD_PIDFD | KEEPER_FD_GATE | KEEPER_FD_STDIN)))
+                (flags & ~(KEEPER_FD_PIDFD | KEEPER_FD_GATE | KEEPER_FD_STDIN | KEEPER_FD_TERMINAL |
+                                 KEEPER_FD_MASTER)) ||
+                ((flags & KEEPER_FD_STDIN) && (flags & KEEPER_FD_MASTER)))
                 return -EBADMSG;
         if (flags & KEEPER_FD_PIDFD)
                 sorted.pidfd = fds[n++];
         if (flags & KEEPER_FD_GATE)
                 sorted.gate = fds[n++];
         if (flags & KEEPER_FD_STDIN)
+                sorted.stdin_fd = fds[n++];
+        if (flags & KEEPER_FD_TERMINAL)
+                sorted.terminal = fds[n++];
+        if (flags & KEEPER_FD_MASTER)
                 sorted.stdin_fd = fds[n++];
         *ret = sorted;
         return 0;

@@ -16,7 +16,8 @@ typedef struct KeeperLink KeeperLink;
 typedef struct KeeperFds {
         int pidfd;
         int gate;
-        int stdin_fd;
+        int stdin_fd; /* of a pipe, or the terminal's master */
+        int terminal;
 } KeeperFds;
 
 typedef struct KeeperHandler {

@@ -34,6 +34,8 @@ int launch_send(Role *role) {
                 .limits_set = spec->limits_set,
                 .setup = setup,
                 .setup_deadline_usec = role_deadline_in(role->node->settings->setup_timeout_usec),
+                .xterm = spec->xterm,
+                .xterm_args = spec->xterm_args,
         };
         struct gate_open open = { .magic = GATE_MAGIC, .version = LAUNCH_REQUEST_VERSION };
 

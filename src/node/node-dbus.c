@@ -61,8 +61,7 @@ static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         return 1;
 }
 
-/* What every call about one role begins with: who asks, may they, and which role. 0: parked. */
-static int check_and_find(Agent *agent, sd_bus_message *m, const char *name, const char *action,
+int node_dbus_check_and_find(Agent *agent, sd_bus_message *m, const char *name, const char *action,
         const Caller **ret_caller, Role **ret_role, sd_bus_error *error) {
         g_auto(Fault) fault = {};
 
@@ -79,7 +78,7 @@ int node_dbus_stop(Agent *agent, sd_bus_message *m, const char *name, RoleCause 
         const Caller *caller = NULL;
         Role *role = NULL;
 
-        int r = check_and_find(agent, m, name, "stop roles", &caller, &role, error);
+        int r = node_dbus_check_and_find(agent, m, name, "stop roles", &caller, &role, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         node_stop_role(agent->node, role, cause, caller, operation_new(m, NULL));
@@ -105,7 +104,7 @@ int node_dbus_signal(Agent *agent, sd_bus_message *m, const char *name, sd_bus_e
                 return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
                         "signal is %d, but must be from 1 to %d", signo, SIGNAL_MAX);
 
-        r = check_and_find(agent, m, name, "signal roles", &caller, &role, error);
+        r = node_dbus_check_and_find(agent, m, name, "signal roles", &caller, &role, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         Waiter waiter = operation_new(m, NULL);
@@ -124,7 +123,7 @@ static int write_input(Agent *agent, sd_bus_message *m, const char *name, const 
         const Caller *caller = NULL;
         Role *role = NULL;
 
-        int r = check_and_find(agent, m, name, "write to roles", &caller, &role, error);
+        int r = node_dbus_check_and_find(agent, m, name, "write to roles", &caller, &role, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         g_assert(role);
@@ -163,7 +162,7 @@ int node_dbus_close_input(Agent *agent, sd_bus_message *m, const char *name, sd_
         const Caller *caller = NULL;
         Role *role = NULL;
 
-        int r = check_and_find(agent, m, name, "write to roles", &caller, &role, error);
+        int r = node_dbus_check_and_find(agent, m, name, "write to roles", &caller, &role, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         g_assert(role);
@@ -543,6 +542,8 @@ int node_dbus_register(Agent *agent) {
                 r = log_dbus_register(agent);
         if (r >= 0)
                 r = ports_dbus_register(agent);
+        if (r >= 0)
+                r = terminal_dbus_register(agent);
         if (r < 0)
                 return r;
         r = sd_bus_add_object_manager(agent->bus, &slot, NODE_PATH);

@@ -15,6 +15,7 @@ int events_dbus_register(Agent *agent);
 int monitor_dbus_register(Agent *agent);
 int log_dbus_register(Agent *agent);
 int ports_dbus_register(Agent *agent);
+int terminal_dbus_register(Agent *agent);
 
 /* The level, and whether messages go out as signals, as the process before us left them. */
 void log_dbus_load(Agent *agent);
@@ -27,6 +28,12 @@ int node_dbus_signal(Agent *agent, sd_bus_message *m, const char *name, sd_bus_e
 int node_dbus_send_input(Agent *agent, sd_bus_message *m, const char *name, sd_bus_error *error);
 int node_dbus_write_input(Agent *agent, sd_bus_message *m, const char *name, sd_bus_error *error);
 int node_dbus_close_input(Agent *agent, sd_bus_message *m, const char *name, sd_bus_error *error);
+int node_dbus_open_terminal(Agent *agent, sd_bus_message *m, const char *name, sd_bus_error *error);
+int node_dbus_resize_terminal(Agent *agent, sd_bus_message *m, const char *name, sd_bus_error *error);
+
+/* What every call about one role begins with: who asks, may they, and which role. 0: parked. */
+int node_dbus_check_and_find(Agent *agent, sd_bus_message *m, const char *name, const char *action,
+        const Caller **ret_caller, Role **ret_role, sd_bus_error *error);
 
 /* Sends its signal. */
 void node_dbus_event(void *world, const Event *event);

@@ -9,6 +9,7 @@
 #include "node/journal.h"
 #include "node/message-ids.h"
 #include "node/node.h"
+#include "node/terminal.h"
 #include "util/log.h"
 
 #define WORLD(node) ((node)->world)
@@ -147,6 +148,8 @@ int node_start_role(
         if (!spec->provider_set)
                 spec->provider = node->settings->product_provider;
         r = role_spec_check(spec, &spec_fault);
+        if (r >= 0)
+                r = terminal_check_display(spec, node->env, &spec_fault);
         if (r < 0)
                 return fault_set(fault, spec_fault.error, "Role \"%s\": %s", name, spec_fault.message);
 

@@ -212,6 +212,16 @@ static int method_close_input(sd_bus_message *m, void *userdata, sd_bus_error *e
         return node_dbus_close_input(agent_of(role), m, role->name, error);
 }
 
+static int method_open_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Role *role = userdata;
+        return node_dbus_open_terminal(agent_of(role), m, role->name, error);
+}
+
+static int method_resize_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Role *role = userdata;
+        return node_dbus_resize_terminal(agent_of(role), m, role->name, error);
+}
+
 static int method_purge(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Role *role = userdata;
         Agent *agent = agent_of(role);
@@ -248,6 +258,10 @@ const sd_bus_vtable role_dbus_vtable[] = {
                 SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_SENSITIVE),
         SD_BUS_METHOD_WITH_ARGS("CloseInput", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_close_input,
                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenTerminal", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("h", fd),
+                method_open_terminal, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ResizeTerminal", SD_BUS_ARGS("q", rows, "q", columns), SD_BUS_NO_RESULT,
+                method_resize_terminal, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(
                 "Purge", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_purge, SD_BUS_VTABLE_UNPRIVILEGED),
 

@@ -14,6 +14,7 @@
 static const char *const role_stdin_table[_ROLE_STDIN_MAX] = {
         [ROLE_STDIN_PIPE] = "pipe",
         [ROLE_STDIN_NULL] = "null",
+        [ROLE_STDIN_PTY] = "pty",
 };
 
 DEFINE_STRING_TABLE(role_stdin, RoleStdin, role_stdin_table);
@@ -65,6 +66,7 @@ RoleSpec *role_spec_free(RoleSpec *spec) {
         g_strfreev(spec->eups_list);
         for (int i = 0; i < _ROLE_PORTS_MAX; i++)
                 g_clear_pointer(&spec->ports[i], g_array_unref);
+        g_strfreev(spec->xterm_args);
         g_free(spec);
         return NULL;
 }
@@ -152,8 +154,9 @@ int role_spec_set_stdin(RoleSpec *spec, const char *kind, Fault *fault) {
 
         if ((int) k < 0)
                 return fault_set(fault, NODE_ERROR_INVALID_ARGS,
-                        "Option \"stdin\" is \"%s\", but must be pipe or null", kind);
+                        "Option \"stdin\" is \"%s\", but must be pipe, null or pty", kind);
         spec->stdin_kind = k;
+        spec->stdin_set = true;
         return 0;
 }
 
@@ -269,6 +272,8 @@ int role_spec_check(const RoleSpec *spec, Fault *fault) {
         for (char **e = spec->environment; e && *e; e++)
                 size += strlen(*e) + 1;
         size += products_size(spec);
+        for (char **a = spec->xterm_args; a && *a; a++)
+                size += strlen(*a) + 1;
         if (size > ROLE_COMMAND_SIZE_MAX)
                 return fault_set(fault, NODE_ERROR_INVALID_ARGS,
                         "The command and its environment have %zu bytes, more than %u", size,

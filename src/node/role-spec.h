@@ -16,6 +16,7 @@
 typedef enum RoleStdin {
         ROLE_STDIN_PIPE,
         ROLE_STDIN_NULL,
+        ROLE_STDIN_PTY,
         _ROLE_STDIN_MAX,
         _ROLE_STDIN_INVALID = -EINVAL,
 } RoleStdin;
@@ -80,6 +81,9 @@ struct RoleSpec {
         char *user;
         char *group;
         RoleStdin stdin_kind;
+        bool stdin_set; /* said so, and not the default */
+        bool xterm;     /* a window on its pty */
+        char **xterm_args;
         LaunchOutput output;
         char *output_path;
         int stop_signal;

@@ -83,7 +83,9 @@ void role_start(Role *role) {
                                 role->name);
                 else if (r < 0)
                         (void) fault_set(&fault, NODE_ERROR_KEEPER_UNAVAILABLE,
-                                "Role \"%s\" cannot be started: %s", role->name, g_strerror(-r));
+                                "Role \"%s\" cannot be started: %s", role->name,
+                                r == -EPROTONOSUPPORT ? "the keeper that runs is too old for that"
+                                                      : g_strerror(-r));
         }
         if (r < 0) {
                 role->child = 0;
@@ -98,7 +100,8 @@ void role_on_forked(
                 if (error == -EADDRNOTAVAIL && role_spec_has_ports(role->spec))
                         (void) fault_set(&fault, NODE_ERROR_PORTS_UNAVAILABLE,
                                 "Role \"%s\": the keeper has lost a port it is to have", role->name);
-                (void) fault_set(&fault, NODE_ERROR_SETUP_FAILED, "Role \"%s\": cannot fork: %s", role->name,
+                (void) fault_set(&fault, NODE_ERROR_SETUP_FAILED, "Role \"%s\": cannot fork%s: %s",
+                        role->name, role->spec->stdin_kind == ROLE_STDIN_PTY ? ", or make a terminal" : "",
                         g_strerror(-error));
                 role->child = 0;
                 role_fail(role, &fault);
@@ -224,7 +227,7 @@ static void role_running(Role *role) {
                 role->started_sequence = event.sequence;
         }
 
-        if (role->spec->stdin_kind == ROLE_STDIN_PIPE && role->stdin_fd >= 0 && !role->input)
+        if (role->stdin_fd >= 0 && !role->input)
                 role->input = input_new(role, role->node->event);
 
         ports_role_running(role->node->ports, role);

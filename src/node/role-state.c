@@ -66,6 +66,8 @@ static void put_spec(GString *s, const RoleSpec *spec) {
         put_string(s, "USER", spec->user);
         put_string(s, "GROUP", spec->group);
         put_string(s, "STDIN", role_stdin_to_string(spec->stdin_kind));
+        put_u64(s, "XTERM", spec->xterm);
+        put_strv(s, "XTERM_ARG", spec->xterm_args);
         put_string(s, "OUTPUT", output);
         put_i64(s, "STOP_SIGNAL", spec->stop_signal);
         put_string(s, "STOP_TO", stop_to_to_string(spec->stop_to));
@@ -297,6 +299,8 @@ static RoleSpec *get_spec(Fields *f) {
         spec->user = get_string(f, "USER");
         spec->group = get_string(f, "GROUP");
         spec->stdin_kind = get_enum(f, "STDIN", role_stdin, ROLE_STDIN_PIPE);
+        spec->xterm = get_u64(f, "XTERM");
+        spec->xterm_args = get_strv(f, "XTERM_ARG");
         if (output && role_spec_set_output(spec, output, NULL) < 0)
                 f->bad = true;
         spec->stop_signal = get_i32(f, "STOP_SIGNAL", spec->stop_signal);

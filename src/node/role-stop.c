@@ -304,6 +304,7 @@ static void role_ended(Role *role) {
         if (role->input)
                 role->input = input_free(role->input, &fault);
         role->stdin_fd = fd_close(role->stdin_fd);
+        role->terminal_fd = fd_close(role->terminal_fd);
         role->main_pidfd = fd_close(role->main_pidfd);
 
         /* The record is in the log before anybody hears of it, and heard of before the kernel forgets it. */

@@ -75,7 +75,7 @@ Role *role_new(Node *node, const char *name, RoleSpec *spec) {
         role->spec = spec;
         role->state = ROLE_STARTING;
         role->phase = ROLE_PHASE_QUEUED;
-        role->main_pidfd = role->gate_fd = role->stdin_fd = -EBADF;
+        role->main_pidfd = role->gate_fd = role->stdin_fd = role->terminal_fd = -EBADF;
         role->stop_deadline = USEC_INFINITY;
         role->stop_waiters = g_array_new(false, false, sizeof(Waiter));
         return role;
@@ -109,6 +109,7 @@ Role *role_free(Role *role) {
         (void) fd_close(role->main_pidfd);
         (void) fd_close(role->gate_fd);
         (void) fd_close(role->stdin_fd);
+        (void) fd_close(role->terminal_fd);
         fault_clear(&role->failure);
         caller_clear(&role->owner);
         caller_clear(&role->cause_caller);

@@ -108,7 +108,8 @@ struct Role {
         uint64_t main_start_time; /* field 22 of /proc/PID/stat: with the boot id, who this pid is */
         int main_pidfd;
         int gate_fd;
-        int stdin_fd; /* write end; negative: none or closed */
+        int stdin_fd;    /* write end, or the terminal's master; negative: none or closed */
+        int terminal_fd; /* requests to its architect-terminal; negative: none */
         bool gate_closed;
         bool main_exited; /* exit below is true */
         bool main_execed; /* known at the exit */

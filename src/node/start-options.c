@@ -6,6 +6,7 @@
 #include "node/operation.h"
 #include "node/products.h"
 #include "node/start-options.h"
+#include "node/terminal.h"
 #include "util/bus-util.h"
 
 /* One reader an option. Each is called with the message at the variant. */
@@ -182,6 +183,24 @@ static int read_nice(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_
         return r;
 }
 
+static int read_xterm(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        return bus_read_variant_bool(m, key, &spec->xterm, error);
+}
+
+static int read_xterm_args(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        g_auto(GStrv) args = NULL;
+        g_auto(Fault) fault = {};
+
+        int r = bus_enter_variant(m, key, "as", error);
+        if (r < 0)
+                return r;
+        r = bus_read_strings(m, "Option \"xterm-args\"", XTERM_ARGS_MAX, &args, error);
+        if (r < 0)
+                return r;
+        r = role_spec_set_xterm_args(spec, args, &fault);
+        return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_message_exit_container(m);
+}
+
 static int read_remove(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
         return bus_read_variant_bool(m, key, &spec->remove, error);
 }
@@ -229,6 +248,8 @@ static const struct {
         { "group", read_group },
         { "stdin", read_stdin },
         { "output", read_output },
+        { "xterm", read_xterm },
+        { "xterm-args", read_xterm_args },
         { "stop-signal", read_stop_signal },
         { "stop-to", read_stop_to },
         { "stop-timeout-usec", read_stop_timeout },
@@ -288,6 +309,9 @@ int start_options_read(sd_bus_message *m, RoleSpec **ret, sd_bus_error *error) {
         r = sd_bus_message_exit_container(m);
         if (r < 0)
                 return r;
+        r = role_spec_finish_terminal(spec, &fault);
+        if (r < 0)
+                return fault_to_bus_error(&fault, r, error);
 
         *ret = g_steal_pointer(&spec);
         return 0;

@@ -219,6 +219,16 @@ static int read_start(sd_bus_message *m, RoleSpec **ret, sd_bus_error *error) {
         return r;
 }
 
+static void expect_refused(sd_bus_message *m, const char *text) {
+        g_autoptr(RoleSpec) spec = NULL;
+        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+
+        assert_int_equal(read_start(m, &spec, &error), -EINVAL);
+        assert_string_equal(error.name, SD_BUS_ERROR_INVALID_ARGS);
+        assert_contains(error.message, text);
+        assert_null(spec);
+}
+
 static void test_every_option(void **state) {
         BusWorld *b = *state;
         g_autoptr(sd_bus_message) m = start_new(b);
@@ -242,6 +252,8 @@ static void test_every_option(void **state) {
         assert_return_code(bus_append_entry(m, "setup-args", "as", 3, "-t", "", "a b"), 0);
         assert_return_code(bus_append_entry(m, "eups-list", "a(ss)", 2, "one", "", "two", "2"), 0);
         assert_return_code(bus_append_entry(m, "provider", "s", "lmod"), 0);
+        assert_return_code(bus_append_entry(m, "xterm", "b", 0), 0);
+        assert_return_code(bus_append_entry(m, "xterm-args", "as", 0), 0);
         assert_return_code(read_start(m, &spec, NULL), 0);
 
         assert_string_equal(spec->product, "base");
@@ -271,6 +283,31 @@ static void test_every_option(void **state) {
         assert_true(spec->limits_set == ((UINT64_C(1) << RLIMIT_NOFILE) | (UINT64_C(1) << RLIMIT_CORE)));
         assert_int_equal(spec->limits[RLIMIT_NOFILE], 64);
         assert_true(spec->remove);
+        assert_false(spec->xterm);
+}
+
+static void test_window(void **state) {
+        BusWorld *b = *state;
+        g_autoptr(sd_bus_message) m = start_new(b), pipe = start_new(b), args = start_new(b),
+                                  e = start_new(b);
+        g_autoptr(RoleSpec) spec = NULL;
+
+        assert_return_code(bus_append_entry(m, "xterm-args", "as", 2, "-geometry", "132x50"), 0);
+        assert_return_code(bus_append_entry(m, "xterm", "b", 1), 0);
+        assert_return_code(read_start(m, &spec, NULL), 0);
+        assert_true(spec->xterm);
+        assert_int_equal(spec->stdin_kind, ROLE_STDIN_PTY);
+        assert_int_equal(g_strv_length(spec->xterm_args), 2);
+        assert_string_equal(spec->xterm_args[1], "132x50");
+
+        assert_return_code(bus_append_entry(pipe, "xterm", "b", 1), 0);
+        assert_return_code(bus_append_entry(pipe, "stdin", "s", "null"), 0);
+        expect_refused(pipe, "Option \"xterm\" needs \"stdin\" to be pty");
+        assert_return_code(bus_append_entry(args, "xterm-args", "as", 1, "-rv"), 0);
+        expect_refused(args, "Option \"xterm-args\" needs");
+        assert_return_code(bus_append_entry(e, "xterm", "b", 1), 0);
+        assert_return_code(bus_append_entry(e, "xterm-args", "as", 1, "-e"), 0);
+        expect_refused(e, "Option \"xterm-args\": \"-e\"");
 }
 
 static void test_no_options(void **state) {
@@ -322,14 +359,14 @@ static void test_scope_limits(void **state) {
 /* Each option with each type that is not its own. */
 static void test_wrong_types(void **state) {
         BusWorld *b = *state;
-        enum { INTEGER, STRING, BOOLEAN, STRINGS, NUMBERS, OTHER = 99 };
+        enum { INTEGER, STRING, BOOLEAN, STRINGS, NUMBERS, ARGUMENTS, OTHER = 99 };
         static const struct {
                 const char *key;
                 int kind;
         } options[] = {
                 { "product", STRING },
                 { "version", STRING },
-                { "setup-args", OTHER },
+                { "setup-args", ARGUMENTS },
                 { "eups-list", OTHER },
                 { "provider", STRING },
                 { "env", STRINGS },
@@ -344,13 +381,15 @@ static void test_wrong_types(void **state) {
                 { "nice", INTEGER },
                 { "limits", NUMBERS },
                 { "remove", BOOLEAN },
+                { "xterm", BOOLEAN },
+                { "xterm-args", ARGUMENTS },
                 { "memory-max", INTEGER },
                 { "tasks-max", INTEGER },
                 { "cpu-quota", INTEGER },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(options); i++)
-                for (int kind = INTEGER; kind <= NUMBERS + 1; kind++) {
+                for (int kind = INTEGER; kind <= ARGUMENTS + 1; kind++) {
                         g_autoptr(sd_bus_message) m = start_new(b);
                         g_autoptr(RoleSpec) spec = NULL;
                         g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
@@ -375,6 +414,9 @@ static void test_wrong_types(void **state) {
                         case NUMBERS:
                                 r = bus_append_entry(m, key, "a{st}", 1, "nofile", UINT64_C(1));
                                 break;
+                        case ARGUMENTS:
+                                r = bus_append_entry(m, key, "as", 1, "x");
+                                break;
                         default: /* a variant in the variant */
                                 r = bus_append_entry(m, key, "v", "s", "x");
                                 break;
@@ -386,16 +428,6 @@ static void test_wrong_types(void **state) {
                         assert_contains(error.message, text);
                         assert_null(spec);
                 }
-}
-
-static void expect_refused(sd_bus_message *m, const char *text) {
-        g_autoptr(RoleSpec) spec = NULL;
-        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
-
-        assert_int_equal(read_start(m, &spec, &error), -EINVAL);
-        assert_string_equal(error.name, SD_BUS_ERROR_INVALID_ARGS);
-        assert_contains(error.message, text);
-        assert_null(spec);
 }
 
 static void test_unknown_option(void **state) {
@@ -466,7 +498,7 @@ static void test_bad_values(void **state) {
                 { "working-directory", "tmp", "not an absolute path" },
                 { "user", "", "Option \"user\" is empty" },
                 { "group", "", "Option \"group\" is empty" },
-                { "stdin", "pty", "must be pipe or null" },
+                { "stdin", "tty", "must be pipe, null or pty" },
                 { "output", "file:x", "Option \"output\"" },
                 { "stop-to", "half", "must be all or main" },
         };
@@ -517,6 +549,7 @@ int main(void) {
                 BUS_TEST(test_no_integer),
                 BUS_TEST(test_strings_and_booleans),
                 BUS_TEST(test_every_option),
+                BUS_TEST(test_window),
                 BUS_TEST(test_no_options),
                 BUS_TEST(test_scope_limits),
                 BUS_TEST(test_wrong_types),

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "node/role-spec.h"
+#include "node/terminal.h"
 
 static void test_defaults(void **state) {
         g_autoptr(RoleSpec) spec = role_spec_new();
@@ -146,7 +147,7 @@ static void test_accounts(void **state) {
 }
 
 static void test_stdin(void **state) {
-        static const char *const bad[] = { "", "Pipe", "pty", "file:/x" };
+        static const char *const bad[] = { "", "Pipe", "tty", "file:/x" };
         g_autoptr(RoleSpec) spec = role_spec_new();
 
         assert_return_code(role_spec_set_stdin(spec, "null", NULL), 0);
@@ -159,6 +160,69 @@ static void test_stdin(void **state) {
         }
         assert_return_code(role_spec_set_stdin(spec, "pipe", NULL), 0);
         assert_int_equal(spec->stdin_kind, ROLE_STDIN_PIPE);
+        assert_return_code(role_spec_set_stdin(spec, "pty", NULL), 0);
+        assert_int_equal(spec->stdin_kind, ROLE_STDIN_PTY);
+}
+
+static void test_xterm_args(void **state) {
+        static const char *const bad[] = { "-e", "-S12/3", "-Sab4", "-C", "-into", "-in", "-int", "-l", "+l",
+                "-lf" };
+        static const char *const good[] = { "-ls", "-lc", "-cr", "-iconic", "-geometry", "80x24+0+0", "e",
+                "" };
+        g_autoptr(RoleSpec) spec = role_spec_new();
+
+        for (size_t i = 0; i < ELEMENTSOF(good); i++)
+                assert_return_code(
+                        role_spec_set_xterm_args(spec, (char *[]){ "-b", (char *) good[i], NULL }, NULL), 0);
+        assert_string_equal(spec->xterm_args[0], "-b");
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                g_auto(Fault) fault = {};
+
+                assert_fault(
+                        role_spec_set_xterm_args(spec, (char *[]){ "-b", (char *) bad[i], NULL }, &fault),
+                        &fault, NODE_ERROR_INVALID_ARGS, bad[i]);
+                assert_string_equal(spec->xterm_args[1], ""); /* as it was */
+        }
+}
+
+/* What goes with what. */
+static void test_xterm(void **state) {
+        g_autoptr(RoleSpec) spec = role_spec_new(), args = role_spec_new(), pipe = role_spec_new(),
+                            pty = role_spec_new();
+        g_autoptr(Env) env = NULL;
+        g_auto(Fault) fault = {}, none = {}, empty = {}, without = {};
+
+        assert_return_code(role_spec_finish_terminal(spec, NULL), 0);
+        assert_int_equal(spec->stdin_kind, ROLE_STDIN_PIPE);
+        spec->xterm = true;
+        assert_return_code(role_spec_finish_terminal(spec, NULL), 0);
+        assert_int_equal(spec->stdin_kind, ROLE_STDIN_PTY);
+        pty->xterm = true;
+        assert_return_code(role_spec_set_stdin(pty, "pty", NULL), 0);
+        assert_return_code(role_spec_finish_terminal(pty, NULL), 0);
+
+        assert_return_code(role_spec_set_xterm_args(args, (char *[]){ NULL }, NULL), 0);
+        assert_return_code(role_spec_finish_terminal(args, NULL), 0);
+        assert_return_code(role_spec_set_xterm_args(args, (char *[]){ "-b", "2", NULL }, NULL), 0);
+        assert_fault(role_spec_finish_terminal(args, &fault), &fault, NODE_ERROR_INVALID_ARGS,
+                "\"xterm-args\" needs");
+        pipe->xterm = true;
+        assert_return_code(role_spec_set_stdin(pipe, "pipe", NULL), 0);
+        fault_clear(&fault);
+        assert_fault(
+                role_spec_finish_terminal(pipe, &fault), &fault, NODE_ERROR_INVALID_ARGS, "but it is pipe");
+
+        /* The role's own DISPLAY counts before everybody's. */
+        assert_return_code(env_open(-1, &env), 0);
+        assert_fault(terminal_check_display(spec, env, &none), &none, NODE_ERROR_INVALID_ARGS, "DISPLAY");
+        assert_return_code(terminal_check_display(args, env, &without), 0); /* no window at all */
+        assert_return_code(env_set(env, "DISPLAY", ":7", NULL), 0);
+        assert_return_code(terminal_check_display(spec, env, NULL), 0);
+        assert_return_code(role_spec_add_environment(spec, "DISPLAY", "", NULL), 0);
+        assert_fault(terminal_check_display(spec, env, &empty), &empty, NODE_ERROR_INVALID_ARGS, "DISPLAY");
+        assert_return_code(role_spec_add_environment(pty, "DISPLAY", ":8", NULL), 0);
+        assert_return_code(env_unset(env, "DISPLAY", NULL), 0);
+        assert_return_code(terminal_check_display(pty, env, NULL), 0);
 }
 
 static void test_output(void **state) {
@@ -222,6 +286,8 @@ int main(void) {
                 cmocka_unit_test(test_working_directory),
                 cmocka_unit_test(test_accounts),
                 cmocka_unit_test(test_stdin),
+                cmocka_unit_test(test_xterm_args),
+                cmocka_unit_test(test_xterm),
                 cmocka_unit_test(test_output),
                 cmocka_unit_test(test_stop_to),
                 cmocka_unit_test(test_limits),

@@ -86,6 +86,8 @@ static RoleSpec *full_spec(void) {
         spec->nice_set = true;
         spec->nice = -20;
         spec->remove = true;
+        spec->xterm = true;
+        spec->xterm_args = g_strsplit("-geometry|80x24|", "|", -1);
         spec->memory_max = UINT64_MAX - 1;
         spec->tasks_max = 7;
         spec->cpu_quota = 250;
@@ -142,6 +144,8 @@ static void assert_same_spec(const RoleSpec *a, const RoleSpec *b) {
         assert_string_equal(a->user, b->user);
         assert_string_equal(a->group, b->group);
         assert_int_equal(a->stdin_kind, b->stdin_kind);
+        assert_int_equal(a->xterm, b->xterm);
+        assert_true(g_strv_equal((const char *const *) a->xterm_args, (const char *const *) b->xterm_args));
         assert_int_equal(a->output, b->output);
         assert_string_equal(a->output_path, b->output_path);
         assert_int_equal(a->stop_signal, b->stop_signal);
