@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* attach: our terminal becomes another one on the role's. Either the service opens it for us, or who started us has (a window). */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "base/parse-util.h"
+#include "ctl/ctl.h"
+#include "proto/node-names.h"
+#include "proto/terminal-protocol.h"
+
+#define ESCAPE_DEFAULT 0x1d /* Ctrl-] */
+#define ESCAPE_NONE (-1)
+
+typedef struct Session {
+        const char *role; /* NULL: we were given descriptors */
+        char *bus_name;
+        sd_bus *bus;
+        int fd;      /* the terminal's */
+        int size_fd; /* negative: the size goes by the bus */
+        int signal_fd;
+        bool replay;
+        int escape;
+
+        bool input_is_terminal;
+        bool output_is_terminal;
+        struct termios settings; /* as they were */
+        bool raw;
+
+        bool input_ended;
+        bool detached;
+        bool ended;
+        char input[4096]; /* typed, and not taken by the role's terminal yet */
+        size_t input_begin, input_end;
+} Session;
+
+static int set_raw(Session *s) {
+        struct termios raw;
+
+        if (!s->input_is_terminal)
+                return 0;
+        if (tcgetattr(STDIN_FILENO, &s->settings) < 0)
+                return -errno;
+        raw = s->settings;
+        cfmakeraw(&raw);
+        if (tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) < 0)
+                return -errno;
+        s->raw = true;
+        return 0;
+}
+
+static void set_back(Session *s) {
+        if (s->raw)
+                (void) tcsetattr(STDIN_FILENO, TCSADRAIN, &s->settings);
+        s->raw = false;
+}
+
+/* Best effort: a terminal of another size is still a terminal. */
+static void tell_size(Session *s) {
+        struct winsize size;
+
+        if (!s->output_is_terminal || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row == 0 ||
+                size.ws_col == 0)
+                return;
+
+        if (s->size_fd >= 0) {
+                const struct terminal_resize m = {
+                        .type = TERMINAL_RESIZE,
+                        .rows = size.ws_row,
+                        .columns = size.ws_col,
+                };
+
+                (void) socket_send(s->size_fd, &m, sizeof(m), NULL, 0);
+        } else if (s->bus) {
+                (void) sd_bus_call_method_async(s->bus, NULL, s->bus_name, NODE_PATH, NODE_INTERFACE,
+                        "ResizeTerminal", NULL, NULL, "sqq", s->role, size.ws_row, size.ws_col);
+                (void) sd_bus_flush(s->bus);
+        }
+}
+
+static int open_terminal(const Ctl *ctl, Session *s) {
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        sd_bus_message *reply = NULL;
+        int fd, r;
+
+        s->bus_name = ctl_bus_name(ctl);
+        if (!s->bus_name)
+                return -ENOMEM;
+        r = ctl_open_bus(ctl, &s->bus);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_call_method(s->bus, s->bus_name, NODE_PATH, NODE_INTERFACE, "OpenTerminal", &error, &reply,
+                "sa{sv}", s->role, 1, "replay", "b", (int) s->replay);
+        if (sd_bus_error_has_name(&error, SD_BUS_ERROR_SERVICE_UNKNOWN) ||
+                sd_bus_error_has_name(&error, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
+                ctl_error("cannot attach to role %s: the service %s is not running", s->role, s->bus_name);
+        else if (r < 0)
+                ctl_error("cannot attach to role %s: %s", s->role, error.message ?: strerror(-r));
+        else {
+                r = sd_bus_message_read_basic(reply, 'h', &fd);
+                if (r >= 0) {
+                        s->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+                        r = s->fd < 0 ? -errno : 0;
+                }
+                if (r < 0)
+                        ctl_error("cannot attach to role %s: %s", s->role, strerror(-r));
+        }
+        sd_bus_error_free(&error);
+        sd_bus_message_unref(reply);
+        return r;
+}
+
+/* All of it: who cannot keep up loses output at the other end, which says so. */
+static int write_all(int fd, const char *data, size_t size) {
+        while (size > 0) {
+                ssize_t n = write(fd, data, size);
+
+                if (n < 0 && errno == EAGAIN) {
+                        struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+                        (void) poll(&p, 1, -1);
+                        continue;
+                }
+                if (n < 0 && errno != EINTR)
+                        return -errno;
+                if (n > 0) {
+                        data += n;
+                        size -= (size_t) n;
+                }
+        }
+        return 0;
+}
+
+static int show(Session *s) {
+        char data[16384];
+        ssize_t n = recv(s->fd, data, sizeof(data), MSG_DONTWAIT);
+
+        if (n > 0)
+                return write_all(STDOUT_FILENO, data, (size_t) n);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return 0;
+        s->ended = true;
+        return 0;
+}
+
+static int read_input(Session *s) {
+        ssize_t n = read(STDIN_FILENO, s->input, sizeof(s->input));
+
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
+                return 0;
+        if (n <= 0) {
+                /* A file or a pipe has said all; a terminal has gone away, and we with it. */
+                s->input_ended = true;
+                s->detached = s->input_is_terminal;
+                return 0;
+        }
+
+        s->input_begin = 0;
+        s->input_end = (size_t) n;
+        if (s->input_is_terminal && s->escape != ESCAPE_NONE) {
+                const char *at = memchr(s->input, s->escape, (size_t) n);
+
+                if (at) {
+                        s->input_end = (size_t) (at - s->input);
+                        s->input_ended = s->detached = true;
+                }
+        }
+        return 0;
+}
+
+static void send_input(Session *s) {
+        if (s->input_begin < s->input_end) {
+                ssize_t n = send(s->fd, s->input + s->input_begin, s->input_end - s->input_begin,
+                        MSG_DONTWAIT | MSG_NOSIGNAL);
+
+                if (n > 0)
+                        s->input_begin += (size_t) n;
+                else if (errno != EAGAIN && errno != EINTR)
+                        s->input_begin = s->input_end; /* it has ended: show() will see it */
+        }
+        if (s->input_ended && s->input_begin == s->input_end)
+                (void) shutdown(s->fd, SHUT_WR);
+}
+
+static void on_signal(Session *s) {
+        struct signalfd_siginfo info;
+
+        if (read(s->signal_fd, &info, sizeof(info)) != sizeof(info))
+                return;
+        if (info.ssi_signo == SIGWINCH)
+                tell_size(s);
+        else
+                s->detached = true;
+}
+
+static int watch_signals(Session *s) {
+        sigset_t set;
+
+        /* The terminal must be set back whatever ends us. */
+        sigemptyset(&set);
+        sigaddset(&set, SIGWINCH);
+        sigaddset(&set, SIGHUP);
+        sigaddset(&set, SIGINT);
+        sigaddset(&set, SIGQUIT);
+        sigaddset(&set, SIGTERM);
+        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+                return -errno;
+        (void) signal(SIGPIPE, SIG_IGN);
+        s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        return s->signal_fd < 0 ? -errno : 0;
+}
+
+static int run(Session *s) {
+        int r = 0;
+
+        while (r >= 0 && !s->ended && !s->detached) {
+                bool waits = s->input_begin < s->input_end;
+                struct pollfd p[] = {
+                        { .fd = s->fd, .events = (short) (POLLIN | (waits ? POLLOUT : 0)) },
+                        { .fd = s->signal_fd, .events = POLLIN },
+                        { .fd = s->input_ended || waits ? -1 : STDIN_FILENO, .events = POLLIN },
+                        /* Answers that nobody waits for; a bus that goes away takes nothing with it. */
+                        { .fd = s->bus ? sd_bus_get_fd(s->bus) : -1, .events = POLLIN },
+                };
+
+                if (poll(p, ELEMENTSOF(p), -1) < 0) {
+                        r = errno == EINTR ? 0 : -errno;
+                        continue;
+                }
+                if (p[1].revents)
+                        on_signal(s);
+                if (p[3].revents) {
+                        do
+                                r = sd_bus_process(s->bus, NULL);
+                        while (r > 0);
+                        if (r < 0)
+                                s->bus = sd_bus_close_unref(s->bus);
+                        r = 0;
+                }
+                if (p[0].revents & ~POLLOUT)
+                        r = show(s);
+                if (r >= 0 && p[2].revents)
+                        r = read_input(s);
+                if (waits || p[2].revents)
+                        send_input(s);
+        }
+        if (r < 0 && r != -EPIPE)
+                ctl_error("cannot show the terminal: %s", strerror(-r));
+        return r;
+}
+
+static int parse_socket(const char *text, int *ret) {
+        uint32_t fd;
+        int type;
+        socklen_t size = sizeof(type);
+
+        if (parse_u32(text, &fd) < 0 || fd > INT32_MAX ||
+                getsockopt((int) fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0) {
+                ctl_error("not a descriptor of a socket: %s", text);
+                return -EINVAL;
+        }
+        *ret = (int) fd;
+        return 0;
+}
+
+/* "^]", a single character, or "none". */
+static int parse_escape(const char *text, int *ret) {
+        if (strcmp(text, "none") == 0)
+                *ret = ESCAPE_NONE;
+        else if (text[0] == '^' && text[1] >= '@' && text[1] <= '_' && !text[2])
+                *ret = text[1] & 0x1f;
+        else if (text[0] == '^' && text[1] >= 'a' && text[1] <= 'z' && !text[2])
+                *ret = text[1] & 0x1f;
+        else if (text[0] && !text[1])
+                *ret = (unsigned char) text[0];
+        else {
+                ctl_error("not a key: %s (a character, ^ and a character, or none)", text);
+                return -EINVAL;
+        }
+        return 0;
+}
+
+static void help(void) {
+        (void) printf(
+                "architectctl [OPTIONS...] attach [OPTIONS...] ROLE\n"
+                "architectctl attach [OPTIONS...] --fd=N [--size-fd=N]\n\n"
+                "Shows the terminal of a role and types into it, until Ctrl-] is typed or the role ends.\n\n"
+                "  -h --help              Show this help\n"
+                "     --escape=KEY        The key that detaches (default: ^]); none: there is none\n"
+                "     --no-replay         Show only what comes from now on\n"
+                "     --fd=N              A socket of OpenTerminal that was inherited, instead of a role\n"
+                "     --size-fd=N         A socket that goes with it, for the size\n");
+}
+
+static int parse_arguments(Session *s, int argc, char *argv[]) {
+        enum { ARG_ESCAPE = 0x100, ARG_NO_REPLAY, ARG_FD, ARG_SIZE_FD };
+        static const struct option options[] = {
+                { "help", no_argument, NULL, 'h' },
+                { "escape", required_argument, NULL, ARG_ESCAPE },
+                { "no-replay", no_argument, NULL, ARG_NO_REPLAY },
+                { "fd", required_argument, NULL, ARG_FD },
+                { "size-fd", required_argument, NULL, ARG_SIZE_FD },
+                { 0 },
+        };
+        int c, r = 0;
+
+        while (r >= 0 && (c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+                switch (c) {
+                case 'h':
+                        help();
+                        return 0;
+                case ARG_ESCAPE:
+                        r = parse_escape(optarg, &s->escape);
+                        break;
+                case ARG_NO_REPLAY:
+                        s->replay = false;
+                        break;
+                case ARG_FD:
+                        r = parse_socket(optarg, &s->fd);
+                        break;
+                case ARG_SIZE_FD:
+                        r = parse_socket(optarg, &s->size_fd);
+                        break;
+                default:
+                        return -EINVAL;
+                }
+        if (r < 0)
+                return r;
+
+        if (argc - optind != (s->fd >= 0 ? 0 : 1) || (s->size_fd >= 0 && s->fd < 0)) {
+                ctl_error("attach needs either a role or --fd=: see architectctl attach --help");
+                return -EINVAL;
+        }
+        s->role = argv[optind]; /* NULL after the last one */
+        return 1;
+}
+
+int verb_attach(const Ctl *ctl, int argc, char *argv[]) {
+        Session s = {
+                .fd = -EBADF,
+                .size_fd = -EBADF,
+                .signal_fd = -EBADF,
+                .replay = true,
+                .escape = ESCAPE_DEFAULT,
+                .input_is_terminal = isatty(STDIN_FILENO),
+                .output_is_terminal = isatty(STDOUT_FILENO),
+        };
+        bool talks;
+        int r;
+
+        r = parse_arguments(&s, argc, argv);
+        if (r <= 0)
+                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        talks = s.role && s.input_is_terminal;
+
+        if (s.role)
+                r = open_terminal(ctl, &s);
+        if (r >= 0) {
+                r = watch_signals(&s);
+                if (r >= 0 && talks)
+                        (void) fprintf(stderr, "Attached to role %s%s.\r\n", s.role,
+                                s.escape == ESCAPE_DEFAULT ? "; Ctrl-] detaches" : "");
+                if (r >= 0)
+                        r = set_raw(&s);
+                if (r < 0)
+                        ctl_error("cannot set up the terminal: %s", strerror(-r));
+        }
+        if (r >= 0) {
+                tell_size(&s);
+                r = run(&s);
+                set_back(&s);
+                if (r >= 0 && talks)
+                        (void) fprintf(stderr, "\n%s role %s.\n",
+                                s.ended ? "End of the terminal of" : "Detached from", s.role);
+        }
+
+        (void) fd_close(s.signal_fd);
+        (void) fd_close(s.fd);
+        (void) fd_close(s.size_fd);
+        sd_bus_flush_close_unref(s.bus);
+        free(s.bus_name);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
