@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <gio/gunixfdlist.h>
 #include <pwd.h>
 #include <unistd.h>
 
@@ -30,13 +31,17 @@ static void event_free(void *p) {
         g_free((char *) event->error);
         g_free((char *) event->text);
         g_variant_unref(event->body);
+        if (event->fd >= 0)
+                (void) close(event->fd);
         g_free(event);
 }
 
 static Event *event_new(GDBusMessage *message) {
         Event *event = g_new0(Event, 1);
         GVariant *body = g_dbus_message_get_body(message);
+        GUnixFDList *fds = g_dbus_message_get_unix_fd_list(message);
 
+        event->fd = fds && g_unix_fd_list_get_length(fds) > 0 ? g_unix_fd_list_get(fds, 0, NULL) : -1;
         event->type = g_dbus_message_get_message_type(message);
         event->path = g_strdup(g_dbus_message_get_path(message));
         event->interface = g_strdup(g_dbus_message_get_interface(message));

@@ -22,6 +22,7 @@ typedef struct Event {
         const char *text;  /* the first argument, if it is a string or a path; NULL. An error's message */
         guint32 reply_to;
         GVariant *body; /* never NULL: the empty tuple instead */
+        int fd;         /* the first descriptor that came with it; -1: none */
         gint64 usec;    /* CLOCK_MONOTONIC, when it came */
         bool taken;     /* by a bus_wait() */
 } Event;

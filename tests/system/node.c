@@ -266,6 +266,20 @@ char *role_cgroup(Bus *bus, const char *role) {
         return g_steal_pointer(&cgroup);
 }
 
+pid_t role_find_process(Bus *bus, const char *role, const char *name) {
+        g_autofree char *cgroup = role_cgroup(bus, role);
+        g_autoptr(GArray) pids = cgroup[0] ? cgroup_pids(cgroup) : NULL;
+
+        for (guint i = 0; pids && i < pids->len; i++) {
+                pid_t pid = g_array_index(pids, pid_t, i);
+                g_autofree char *comm = process_status(pid, "Name");
+
+                if (g_strcmp0(comm, name) == 0)
+                        return pid;
+        }
+        return 0;
+}
+
 /* -- events ------------------------------------------------------------------------------------------------------- */
 
 GVariant *event_details(const Event *event) {

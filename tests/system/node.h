@@ -84,6 +84,8 @@ char *role_get_string(Bus *bus, const char *role, const char *property);
 GVariant *role_get_all(Bus *bus, const char *role);
 pid_t role_pid(Bus *bus, const char *role);
 char *role_cgroup(Bus *bus, const char *role);
+/* A process of its scope that runs a program of this name (15 characters of it); 0: none. */
+pid_t role_find_process(Bus *bus, const char *role, const char *name);
 
 /* -- events ------------------------------------------------------------------------------------------------------- */
 

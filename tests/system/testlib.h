@@ -6,6 +6,7 @@
  *
  *   bus.h      one connection to the bus with everything that came over it, in order
  *   node.h     the verbs, the properties and the events of the node and its roles
+ *   screen.h   a client of a role's terminal
  *   system.h   processes, cgroups, units, the journal, running commands
  *
  * No function here returns a failure: it fails the test, with what it saw. */
@@ -26,6 +27,7 @@
 
 #include "bus.h"
 #include "node.h"
+#include "screen.h"
 #include "system.h"
 
 /* A case's main() is:

@@ -79,7 +79,10 @@ static void test_options(void **state) {
                 { "{'cpu-quota': <0>}", "cpu-quota", "0" },
                 { "{'cpu-quota': <-30>}", "cpu-quota", "-30" },
                 /* later versions have these, this one does not pretend to */
-                { "{'stdin': <'pty'>}", "stdin", "pty" },
+                { "{'stdin': <'tty'>}", "stdin", "pty" },
+                { "{'xterm': <true>}", "xterm", "DISPLAY" },
+                { "{'xterm': <true>, 'stdin': <'null'>}", "xterm", "pty" },
+                { "{'xterm-args': <['-b', '2']>}", "xterm-args", "xterm" },
         };
         guint mark = bus_mark(bus), problems = 0;
 

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* sandbox: unified
+ *
+ * architectctl attach, on a terminal that the test has made: it shows and types, takes the size along, detaches at its key, leaves
+ * its own terminal as it was however it ends, and says what went wrong. */
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <utmp.h>
+#include <unistd.h>
+
+#include "testlib.h"
+
+/* Bash runs a trap while it waits, but not always while it reads. */
+#define ANSWERS \
+        "trap 'stty size' WINCH; stty -echo; " \
+        "(while read -r line; do echo \"got $line\"; done) <&0 & reader=$!; echo ready; " \
+        "while kill -0 $reader 2>/dev/null; do wait $reader; done"
+
+/* architectctl with these arguments on a terminal of its own. */
+typedef struct Attached {
+        Screen *screen; /* on the master */
+        int slave;      /* ours too: the settings are still to be read when it has ended */
+        struct termios settings;
+        pid_t pid;
+} Attached;
+
+static Attached attach_fd(int fd, const char *const *args) {
+        const struct winsize size = { .ws_row = 33, .ws_col = 99 };
+        Attached a = {};
+        int master;
+
+        assert_int_equal(openpty(&master, &a.slave, NULL, NULL, &size), 0);
+        assert_int_equal(tcgetattr(a.slave, &a.settings), 0);
+        a.screen = screen_new(master);
+        a.pid = fork();
+        if (a.pid == 0) {
+                if (login_tty(dup(a.slave)) == 0) {
+                        if (fd >= 0)
+                                (void) dup2(fd, 9);
+                        (void) execvp("architectctl", (char *const *) args);
+                }
+                _exit(127);
+        }
+        return a;
+}
+
+static Attached attach(const char *role) {
+        const char *const args[] = { "architectctl", "attach", role, NULL };
+
+        return attach_fd(-1, args);
+}
+
+/* It has to end with this status, and its terminal to be as it was. */
+static void expect_end(Attached *a, int status) {
+        struct termios now;
+        int wait_status;
+
+        assert_int_equal(waitpid(a->pid, &wait_status, 0), a->pid);
+        assert_true(WIFEXITED(wait_status));
+        assert_int_equal(WEXITSTATUS(wait_status), status);
+        assert_int_equal(tcgetattr(a->slave, &now), 0);
+        assert_int_equal(now.c_lflag, a->settings.c_lflag);
+        assert_int_equal(now.c_iflag, a->settings.c_iflag);
+        assert_int_equal(now.c_oflag, a->settings.c_oflag);
+        assert_int_equal(close(a->slave), 0);
+        g_clear_pointer(&a->screen, screen_free);
+}
+
+static void start_role(Bus *bus, const char *role) {
+        g_autoptr(Screen) screen = NULL;
+
+        start(bus, role, OPTIONS("{'stdin': <'pty'>}"), "bash", "-c", ANSWERS, NULL);
+        screen = screen_open(bus, role, NULL);
+        screen_expect(screen, "ready\r\n");
+}
+
+static void test_attach(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("a");
+        Attached a;
+
+        start_role(bus, role);
+        a = attach(role);
+        screen_expect(a.screen, "Attached to role");
+        screen_expect(a.screen, "ready\r\n"); /* what was there before */
+        screen_expect(a.screen, "33 99\r\n"); /* our size is the role's */
+        screen_type(a.screen, "one\n");
+        screen_expect(a.screen, "got one\r\n");
+        send_input(bus, role, "from elsewhere");
+        screen_expect(a.screen, "got from elsewhere\r\n");
+
+        assert_int_equal(
+                ioctl(a.screen->fd, TIOCSWINSZ, &(struct winsize){ .ws_row = 44, .ws_col = 111 }), 0);
+        screen_expect(a.screen, "44 111\r\n");
+
+        /* What was typed before the key still counts, and only that. */
+        screen_type(a.screen, "two\n\035three\n");
+        screen_expect(a.screen, "Detached from role");
+        expect_end(&a, 0);
+        assert_poll(bus, role, "running");
+        a = attach(role);
+        screen_expect(a.screen, "got two\r\n");
+        screen_type(a.screen, "four\n");
+        screen_expect(a.screen, "got four\r\n");
+        assert_null(strstr(a.screen->text->str, "three"));
+        stop(bus, role);
+        expect_exited(bus, role, "killed", SIGTERM, "stop");
+        screen_expect(a.screen, "End of the terminal of role");
+        expect_end(&a, 0);
+
+        /* Ctrl-C is the role's. */
+        start(bus, role, OPTIONS("{'stdin': <'pty'>}"), "sh", "-c", "echo ready; exec sleep 600", NULL);
+        a = attach(role);
+        screen_expect(a.screen, "ready\r\n");
+        screen_type(a.screen, "\003");
+        expect_exited(bus, role, "killed", SIGINT, NULL);
+        screen_expect(a.screen, "End of the terminal of role");
+        expect_end(&a, 0);
+}
+
+static void test_signals(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("b");
+        const int signals[] = { SIGTERM, SIGHUP, SIGINT };
+
+        start_role(bus, role);
+        for (gsize i = 0; i < G_N_ELEMENTS(signals); i++) {
+                Attached a = attach(role);
+
+                screen_expect(a.screen, "ready\r\n");
+                assert_int_equal(kill(a.pid, signals[i]), 0);
+                expect_end(&a, 0);
+        }
+        assert_poll(bus, role, "running");
+        stop(bus, role);
+}
+
+static void test_options(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("c");
+        const char *const other[] = { "architectctl", "attach", "--escape=^b", "--no-replay", role, NULL };
+        const char *const none[] = { "architectctl", "attach", "--escape=none", role, NULL };
+        Attached a;
+
+        start_role(bus, role);
+        a = attach_fd(-1, other);
+        screen_expect(a.screen, "33 99\r\n");
+        assert_null(strstr(a.screen->text->str, "ready"));
+        screen_type(a.screen, "\035x\n");
+        screen_expect(a.screen, "got \035x\r\n");
+        screen_type(a.screen, "\002");
+        expect_end(&a, 0);
+
+        a = attach_fd(-1, none);
+        screen_expect(a.screen, "ready\r\n");
+        screen_type(a.screen, "\002\035y\n");
+        screen_expect(a.screen, "got \002\035y\r\n");
+        stop(bus, role);
+        expect_end(&a, 0);
+}
+
+/* A descriptor that was inherited, and the socket that the size goes by. */
+static void test_fd(void **state) {
+        const char *const args[] = { "architectctl", "attach", "--fd=9", NULL };
+        g_autoptr(Screen) role_end = NULL;
+        int pair[2];
+        Attached a;
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        a = attach_fd(pair[1], args);
+        assert_int_equal(close(pair[1]), 0);
+        role_end = screen_new(pair[0]);
+        screen_type(role_end, "shown\r\n");
+        screen_expect(a.screen, "shown\r\n");
+        screen_type(a.screen, "typed");
+        screen_expect(role_end, "typed");
+        assert_int_equal(shutdown(pair[0], SHUT_RDWR), 0);
+        expect_end(&a, 0);
+}
+
+/* Without any terminal: a pipe is typed in, then the rest is read. */
+static void test_pipe(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("d");
+        g_autofree char *script = g_strdup_printf(
+                                "printf 'one\\ntwo\\n' | architectctl attach %s | grep -m 2 '^got'", role),
+                        *out = NULL;
+
+        start(bus, role, OPTIONS("{'stdin': <'pty'>}"), "sh", "-c",
+                "stty -echo; read -r a; read -r b; echo \"got $a\"; echo \"got $b\"; exit 3", NULL);
+        out = run_ok("sh", "-c", script, NULL);
+        assert_string_equal(out, "got one\r\ngot two\r\n");
+        expect_exited(bus, role, "exited", 3, "self");
+}
+
+static void fails(const char *text, const char *const *args) {
+        g_autofree char *line = g_strjoinv(" ", (char **) args), *error = NULL;
+
+        assert_int_equal(run(NULL, &error, "sh", "-c", line, NULL), 1);
+        assert_contains(error, text);
+        assert_true(g_str_has_prefix(error, "architectctl: "));
+}
+#define FAILS(text, ...) fails((text), (const char *const[]){ "architectctl", __VA_ARGS__, NULL })
+
+static void test_errors(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("e");
+        g_autofree char *out = NULL;
+
+        start(bus, role, NULL, actor(), "pause", NULL);
+        FAILS("without a terminal", "attach", role);
+        FAILS("nobody", "attach", "nobody");
+        FAILS("a role or --fd=", "attach");
+        FAILS("a role or --fd=", "attach", "a", "b");
+        FAILS("not a descriptor of a socket", "attach", "--fd=0", "</dev/null");
+        FAILS("not a descriptor of a socket", "attach", "--fd=77");
+        FAILS("not a key", "attach", "--escape=ab", role);
+        FAILS("verb is missing", "--user");
+        FAILS("unknown verb detach", "detach", role);
+        FAILS("not the name of an instance", "--instance=a-b", "attach", role);
+        FAILS("org.architect.Node.other", "--instance=other", "attach", role);
+        FAILS("cannot connect to the session bus", "--user", "attach", role);
+        out = run_ok("architectctl", "--help", NULL);
+        assert_contains(out, "attach ROLE");
+        stop(bus, role);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_attach),
+                TEST(test_signals),
+                TEST(test_options),
+                TEST(test_fd),
+                TEST(test_pipe),
+                TEST(test_errors),
+        };
+
+        return run_case("attach", tests);
+}

@@ -1,0 +1,614 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* sandbox: unified
+ *
+ * A role on a terminal: it is one in every respect; several clients see all of it and type into it, and may go; one that does not
+ * read is told what it has missed, and holds up nobody; the output reaches the journal or the file too; what the role ends with is
+ * exact; and neither the death of the node nor that of architect-terminal takes the terminal away. */
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "testlib.h"
+
+/* Without an echo, so that what is typed is not taken for what is answered. */
+#define KEEPER_SOCKET_DIRECTORY "/run/architect-keeper"
+
+#define ANSWERS "stty -echo; echo ready; while read -r line; do echo \"got $line\"; done; echo over; exit 7"
+
+static GVariant *pty(const char *output) {
+        return OPTIONS("{'stdin': <'pty'>, 'output': <%s>}", output);
+}
+
+/* The terminal writes what it was shown last after the role has ended: nobody announces it. */
+static bool file_is(const char *path, const char *text) {
+        g_autofree char *now = NULL;
+
+        return g_file_get_contents(path, &now, NULL, NULL) && g_str_equal(now, text);
+}
+
+static void test_is_a_terminal(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("a"), *path = scratch("output");
+        g_autofree char *output = g_strconcat("file:", path, NULL);
+
+        assert_int_equal(chmod(scratch(""), 0777), 0);
+        /* As another user, who can open it again by both of its names. */
+        start(bus, role, OPTIONS("{'stdin': <'pty'>, 'user': <'nobody'>, 'output': <%s>}", output), "sh",
+                "-c",
+                "test -t 0 && test -t 1 && test -t 2 && echo three; stty size; echo $TERM;"
+                "echo by-name >$(tty); echo controlling >/dev/tty; echo error >&2;"
+                "ps -o sess=,tpgid= -p $$ | { read s t; test $s = $$ && test $t = $$ && echo leads; };"
+                "printf 'return\\r'; printf 'no newline'; exit 7",
+                NULL);
+        expect_exited(bus, role, "exited", 7, "self");
+        WAIT_UNTIL(file_is(path,
+                "three\n24 80\nxterm-256color\nby-name\ncontrolling\nerror\nleads\nreturn\rno newline"));
+}
+
+static void test_environment(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("b"), *path = scratch("output");
+        g_autofree char *output = g_strconcat("file:", path, NULL);
+
+        start(bus, role, OPTIONS("{'stdin': <'pty'>, 'output': <%s>, 'env': <{'TERM': 'vt100'}>}", output),
+                "sh", "-c", "echo $TERM", NULL);
+        expect_exited(bus, role, "exited", 0, "self");
+        WAIT_UNTIL(file_is(path, "vt100\n"));
+}
+
+/* All of them see all of it, whoever typed; who comes later sees what was there, unless that is not wanted. */
+static void test_clients(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("c");
+        const Census before = census_before(bus);
+        g_autofree char *stdin_kind = NULL;
+
+        start(bus, role, pty("null"), "sh", "-c", ANSWERS, NULL);
+        {
+                g_autoptr(Screen) a = screen_open(bus, role, NULL), b = screen_open(bus, role, NULL),
+                                  late = NULL, fresh = NULL;
+
+                stdin_kind = role_get_string(bus, role, "Stdin");
+                assert_string_equal(stdin_kind, "pty");
+                screen_expect(a, "ready\r\n");
+                screen_expect(b, "ready\r\n");
+                screen_type(a, "one\n");
+                screen_expect(a, "got one\r\n");
+                screen_expect(b, "got one\r\n");
+                screen_type(b, "two\n");
+                screen_expect(a, "got two\r\n");
+                screen_expect(b, "got two\r\n");
+
+                late = screen_open(bus, role, OPTIONS("{'replay': <true>}"));
+                fresh = screen_open(bus, role, OPTIONS("{'replay': <false>}"));
+                screen_expect(late, "ready\r\ngot one\r\ngot two\r\n");
+
+                /* One goes without a word: the others and the role do not care. */
+                screen_free(g_steal_pointer(&a));
+                send_input(bus, role, "three");
+                screen_expect(b, "got three\r\n");
+                screen_expect(late, "got three\r\n");
+                screen_expect(fresh, "got three\r\n");
+                assert_string_equal(fresh->text->str, "got three\r\n");
+
+                /* One that has said all still sees the rest, and the end comes after the last of it. */
+                assert_int_equal(shutdown(late->fd, SHUT_WR), 0);
+                screen_type(b, "\004");
+                screen_expect(b, "over\r\n");
+                screen_expect(late, "over\r\n");
+                screen_expect_end(b);
+                screen_expect_end(late);
+                expect_exited(bus, role, "exited", 7, "self");
+        }
+        {
+                /* Without any of them at the end, too. */
+                g_autoptr(Screen) again = NULL;
+
+                start(bus, role, pty("null"), "sh", "-c", ANSWERS, NULL);
+                again = screen_open(bus, role, NULL);
+                screen_expect(again, "ready\r\n");
+        }
+        assert_poll(bus, role, "running");
+        close_input(bus, role);
+        expect_exited(bus, role, "exited", 7, "self");
+        purge(bus, role);
+        /* No architect-terminal, no descriptor. */
+        assert_census(bus, &before);
+}
+
+static void test_too_many(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("d");
+        Screen *screens[65];
+
+        start(bus, role, pty("null"), "sh", "-c", ANSWERS, NULL);
+        for (guint i = 0; i < G_N_ELEMENTS(screens); i++)
+                screens[i] = screen_open(bus, role, NULL);
+        screen_expect(screens[64], "[too many are looking at this terminal]\r\n");
+        screen_expect_end(screens[64]);
+        for (guint i = 0; i < 64; i++)
+                screen_expect(screens[i], "ready\r\n");
+        for (guint i = 0; i < G_N_ELEMENTS(screens); i++)
+                screen_free(screens[i]);
+        stop(bus, role);
+}
+
+static void test_keys(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("e");
+        g_autoptr(Screen) screen = NULL;
+
+        start(bus, role, pty("null"), "bash", "--norc", "--noprofile", "-i", NULL);
+        screen = screen_open(bus, role, NULL);
+        screen_type(screen, "PS1='ready''> '\n");
+        screen_expect(screen, "ready''> '\r\n");
+        screen_expect(screen, "ready> ");
+        assert_null(strstr(screen->text->str, "no job control"));
+        screen_type(screen, "sleep 600\n");
+        /* Before it is that, bash's child does not know of the key yet. */
+        WAIT_UNTIL(role_find_process(bus, role, "sleep") > 0);
+        screen_type(screen, "\032");
+        screen_expect(screen, "Stopped");
+        screen_expect(screen, "ready> ");
+        screen_type(screen, "fg\n");
+        screen_expect(screen, "sleep 600\r\n");
+        /* It has the keyboard before it goes on. */
+        WAIT_UNTIL(process_state(role_find_process(bus, role, "sleep")) != 'T');
+        screen_type(screen, "\003");
+        screen_expect(screen, "ready> ");
+        screen_type(screen, "exit 9\n");
+        expect_exited(bus, role, "exited", 9, "self");
+}
+
+static void assert_size(Bus *bus, const char *role, const char *size) {
+        g_autofree char *terminal = g_strdup_printf("/proc/%d/fd/0", (int) role_pid(bus, role)),
+                        *now = run_ok("stty", "-F", terminal, "size", NULL);
+
+        assert_string_equal(g_strstrip(now), size);
+}
+
+static void test_resize(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("f");
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+
+        start(bus, role, pty("null"), actor(), "tell-on", "WINCH", fifo_path(fifo), "resized", "say",
+                fifo_path(fifo), "ready", "pause", NULL);
+        fifo_expect_pid(fifo, "ready");
+        assert_size(bus, role, "24 80");
+        g_variant_unref(node_call(bus, "ResizeTerminal", g_variant_new("(sqq)", role, 50, 132)));
+        fifo_expect_pid(fifo, "resized");
+        assert_size(bus, role, "50 132");
+        g_variant_unref(role_call(bus, role, "ResizeTerminal", g_variant_new("(qq)", 10, 20)));
+        fifo_expect_pid(fifo, "resized");
+        assert_size(bus, role, "10 20");
+        stop(bus, role);
+}
+
+/* Much more than all buffers together, with one who does not look and with none at all. */
+static void test_unread(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("g");
+        g_autoptr(Screen) screen = NULL;
+        g_autoptr(GArray) terminals = NULL;
+        guint64 lost = 0, first = 0, next = 0;
+        const char *at;
+
+        start(bus, role, pty("null"), "sh", "-c",
+                "stty -echo; echo ready; read -r line; seq 1000000; read -r line; exit 3", NULL);
+        screen = screen_open(bus, role, NULL);
+        screen_expect(screen, "ready\r\n");
+        send_input(bus, role, "go");
+        send_input(bus, role, "end");
+        expect_exited(bus, role, "exited", 3, "self");
+        screen_expect_end(screen);
+
+        /* It has the beginning, then a mark that tells exactly what it lacks, then the end. */
+        assert_true(g_str_has_prefix(screen->text->str, "ready\r\n1\r\n2\r\n3\r\n"));
+        assert_true(g_str_has_suffix(screen->text->str, "\r\n999999\r\n1000000\r\n"));
+        for (at = screen->text->str; (at = strstr(at, "\r\n[")); at++) {
+                const char *end = strstr(at, " bytes lost]\r\n");
+
+                assert_non_null(end);
+                lost += g_ascii_strtoull(at + 3, NULL, 10);
+                first += (guint64) (end - at) + strlen(" bytes lost]\r\n");
+        }
+        assert_true(lost > 0);
+        next = strlen("ready\r\n");
+        for (guint64 i = 1, n = 3; i <= 1000000; i++) {
+                if (i == 10 || i == 100 || i == 1000 || i == 10000 || i == 100000 || i == 1000000)
+                        n++;
+                next += n;
+        }
+        assert_int_equal(screen->text->len - first + lost, next);
+
+        start(bus, role, pty("null"), "seq", "1000000", NULL);
+        expect_exited(bus, role, "exited", 0, "self");
+
+        /* It has grown by none of that. */
+        start(bus, role, pty("null"), "sh", "-c", "stty -echo; seq 1000000; echo ready; read -r line", NULL);
+        g_clear_pointer(&screen, screen_free);
+        screen = screen_open(bus, role, NULL);
+        screen_expect(screen, "ready\r\n");
+        terminals = terminal_pids(bus);
+        assert_int_equal(terminals->len, 1);
+        if (!process_is_sanitized(g_array_index(terminals, pid_t, 0)))
+                assert_in_range(process_rss(g_array_index(terminals, pid_t, 0)), 1, 4 << 20);
+        stop(bus, role);
+}
+
+/* A role that does not read what is typed: that waits, and neither the role nor the others do. */
+static void test_typed_in_vain(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("h");
+        g_autoptr(Screen) screen = NULL, other = NULL;
+        g_autofree char *lines = g_malloc(1 << 20);
+        g_autoptr(GArray) terminals = NULL;
+        gssize n, total = 0;
+
+        start(bus, role, pty("null"), "sh", "-c",
+                "trap 'echo still here' USR1; stty -echo; echo ready; while :; do sleep 600 & wait; kill $!; done",
+                NULL);
+        screen = screen_open(bus, role, NULL);
+        other = screen_open(bus, role, NULL);
+        screen_expect(screen, "ready\r\n");
+        screen_expect(other, "ready\r\n");
+        for (gsize i = 0; i < 1 << 20; i++)
+                lines[i] = i % 64 == 63 ? '\n' : 'x';
+        while ((n = send(screen->fd, lines, 1 << 20, MSG_DONTWAIT)) > 0) {
+                total += n;
+                assert_in_range(total, 1, 8 << 20);
+        }
+        assert_int_equal(errno, EAGAIN);
+
+        node_call(bus, "Signal", g_variant_new("(ssi)", role, "main", SIGUSR1));
+        screen_expect(other, "still here\r\n");
+        screen_expect(screen, "still here\r\n");
+        terminals = terminal_pids(bus);
+        if (!process_is_sanitized(g_array_index(terminals, pid_t, 0)))
+                assert_in_range(process_rss(g_array_index(terminals, pid_t, 0)), 1, 4 << 20);
+        stop(bus, role);
+}
+
+static void test_journal(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("i");
+        g_autofree char *since = journal_from_now(), *scope = role_scope(role), *by_role = NULL,
+                        *by_unit = NULL;
+        g_autoptr(Screen) screen = NULL;
+
+        start(bus, role, OPTIONS("{'stdin': <'pty'>}"), "sh", "-c", ANSWERS, NULL);
+        screen = screen_open(bus, role, NULL);
+        screen_expect(screen, "ready\r\n");
+        screen_type(screen, "a line\n");
+        screen_expect(screen, "got a line\r\n");
+        /* It is written there before it is shown. */
+        by_role = journal(since, "-t", role, NULL);
+        assert_string_equal(by_role, "ready\ngot a line\n");
+        by_unit = journal(since, "-u", scope, "_TRANSPORT=stdout", NULL);
+        assert_string_equal(by_unit, "ready\ngot a line\n");
+        stop(bus, role);
+}
+
+static void test_input(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("j"), *path = scratch("output");
+        g_autofree char *output = g_strconcat("file:", path, NULL);
+        g_autoptr(Screen) screen = NULL;
+
+        /* End-of-file comes once, also in the middle of a line, and is not the end of the terminal. */
+        start(bus, role, pty(output), "sh", "-c", "stty -echo; echo ready; cat; echo between; cat; exit 5",
+                NULL);
+        screen = screen_open(bus, role, NULL);
+        screen_expect(screen, "ready\r\n");
+        send_input(bus, role, "one");
+        g_variant_unref(bus_result(bus, send_write_input(bus, role, "two", 3)));
+        close_input(bus, role);
+        screen_expect(screen, "between\r\n");
+        send_input(bus, role, "three");
+        g_variant_unref(role_call(bus, role, "CloseInput", NULL));
+        expect_exited(bus, role, "exited", 5, "self");
+        WAIT_UNTIL(file_is(path, "ready\none\ntwobetween\nthree\n"));
+
+        start(bus, role, pty("null"), "sh", "-c", "stty raw -echo; echo ready; sleep 600", NULL);
+        g_clear_pointer(&screen, screen_free);
+        screen = screen_open(bus, role, NULL);
+        screen_expect(screen, "ready");
+        node_call_fails(bus, "CloseInput", g_variant_new("(s)", role), "NoInput", role, "raw mode", NULL);
+        stop(bus, role);
+}
+
+/* More lines than fit at once: none is lost. */
+static void test_much_input(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("k"), *path = scratch("output");
+        g_autofree char *output = g_strconcat("file:", path, NULL);
+        g_autoptr(GString) lines = g_string_new(NULL);
+        g_autoptr(Screen) screen = NULL;
+
+        start(bus, role, pty(output), "sh", "-c", "stty -echo; echo ready; cat", NULL);
+        screen = screen_open(bus, role, NULL);
+        screen_expect(screen, "ready\r\n");
+        for (guint i = 0; i < 100000; i++)
+                g_string_append_printf(lines, "line %u\n", i);
+        g_variant_unref(bus_result(bus, send_write_input(bus, role, lines->str, lines->len)));
+        close_input(bus, role);
+        expect_exited(bus, role, "exited", 0, "self");
+        g_string_prepend(lines, "ready\n");
+        WAIT_UNTIL(file_is(path, lines->str));
+}
+
+static void survives_node(Bus *bus, const char *role, void (*again)(Bus *bus)) {
+        g_autoptr(Screen) before = NULL, after = NULL;
+
+        start(bus, role, pty("null"), "sh", "-c", ANSWERS, NULL);
+        before = screen_open(bus, role, NULL);
+        screen_expect(before, "ready\r\n");
+        again(bus);
+        screen_type(before, "one\n");
+        screen_expect(before, "got one\r\n");
+        after = screen_open(bus, role, NULL);
+        screen_expect(after, "ready\r\ngot one\r\n");
+        send_input(bus, role, "two");
+        screen_expect(before, "got two\r\n");
+        screen_expect(after, "got two\r\n");
+        g_variant_unref(node_call(bus, "ResizeTerminal", g_variant_new("(sqq)", role, 30, 90)));
+        close_input(bus, role);
+        expect_exited(bus, role, "exited", 7, "self");
+        screen_expect_end(before);
+}
+
+static void restart(Bus *bus) {
+        systemctl("restart", NODE_UNIT);
+        node_wait_name(bus, true);
+}
+
+static void test_node_restarts(void **state) {
+        survives_node(*state, role_name("l"), restart);
+}
+
+static void test_node_crashes(void **state) {
+        survives_node(*state, role_name("m"), node_crash);
+}
+
+/* Without its keeper it goes on as long as the node knows of it; for those who have it open, as long as the role. */
+static void test_keeper_crashes(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("keeper");
+        g_autoptr(Screen) before = NULL, after = NULL;
+        g_autoptr(GArray) terminals = NULL;
+        guint mark;
+        int fd;
+
+        start(bus, role, pty("null"), "sh", "-c", ANSWERS, NULL);
+        before = screen_open(bus, role, NULL);
+        screen_expect(before, "ready\r\n");
+        terminals = terminal_pids(bus);
+        assert_int_equal(terminals->len, 1);
+        fd = process_open(g_array_index(terminals, pid_t, 0));
+        mark = bus_mark(bus);
+        assert_int_equal(kill(keeper_pid(bus), SIGKILL), 0);
+        WAIT_UNTIL(bus_count_since(bus, mark, "PropertiesChanged", NODE_PATH) > 0);
+        after = screen_open(bus, role, NULL);
+        screen_expect(after, "ready\r\n");
+        send_input(bus, role, "one");
+        screen_expect(before, "got one\r\n");
+
+        restart(bus);
+        node_call_fails(bus, "OpenTerminal", g_variant_new("(s@a{sv})", role, OPTIONS("{}")), "NoTerminal",
+                "keeper", NULL);
+        screen_type(before, "two\n");
+        screen_expect(after, "got two\r\n");
+        assert_poll(bus, role, "running");
+        stop(bus, role);
+        screen_expect_end(before);
+        process_wait_dead(fd);
+        (void) close(fd);
+}
+
+static void test_terminal_crashes(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("n"), *path = scratch("output");
+        const Census before = census_before(bus);
+        g_autofree char *output = g_strconcat("file:", path, NULL);
+        pid_t pid, killed = 0;
+
+        start(bus, role, pty(output), "sh", "-c", ANSWERS, NULL);
+        pid = role_pid(bus, role);
+        for (guint i = 0; i < 3; i++) {
+                g_autofree char *line = g_strdup_printf("line %u\n", i),
+                                *answer = g_strdup_printf("got line %u\r\n", i);
+                g_autoptr(Screen) old = screen_open(bus, role, NULL), new = NULL;
+                g_autoptr(GArray) terminals = NULL;
+
+                if (i == 0)
+                        screen_expect(old, "ready\r\n");
+                else {
+                        screen_type(old, "\n");
+                        screen_expect(old, "got \r\n");
+                }
+                terminals = terminal_pids(bus);
+                assert_int_equal(terminals->len, 1);
+                assert_int_not_equal(g_array_index(terminals, pid_t, 0), killed);
+                killed = g_array_index(terminals, pid_t, 0);
+                assert_int_equal(kill(killed, SIGKILL), 0);
+                screen_expect_end(old);
+
+                /* It may not be there yet: what is asked of it meanwhile waits for it. */
+                new = screen_open(bus, role, NULL);
+                screen_type(new, line);
+                screen_expect(new, answer);
+        }
+        assert_int_equal(role_pid(bus, role), pid);
+        close_input(bus, role);
+        expect_exited(bus, role, "exited", 7, "self");
+        WAIT_UNTIL(file_is(path, "ready\ngot line 0\ngot \ngot line 1\ngot \ngot line 2\nover\n"));
+        purge(bus, role);
+        assert_census(bus, &before);
+}
+
+/* What a role leaves behind may still write; it is shown until it is swept. A failed start leaves nothing. */
+static void test_ends(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("o"), *path = scratch("output");
+        g_autofree char *output = g_strconcat("file:", path, NULL);
+        const Census before = census_before(bus);
+        g_autoptr(Screen) screen = NULL;
+
+        start(bus, role, pty(output), "sh", "-c",
+                "trap '' HUP; stty -echo; (trap 'echo swept; exit' TERM; echo ready; while :; do sleep 600 & wait; done) & read -r line; exit 4",
+                NULL);
+        screen = screen_open(bus, role, NULL);
+        screen_expect(screen, "ready\r\n");
+        send_input(bus, role, "");
+        expect_exited(bus, role, "exited", 4, "self");
+        screen_expect(screen, "swept\r\n");
+        screen_expect_end(screen);
+        WAIT_UNTIL(file_is(path, "ready\nswept\n"));
+        stop(bus, role);
+        purge(bus, role);
+
+        start_fails(bus, start_args(role, OPTIONS("{'stdin': <'pty'>}"), "/nonexistent/program", NULL),
+                "ExecFailed", NULL);
+        g_clear_pointer(&screen, screen_free);
+        assert_census(bus, &before);
+}
+
+/* A role that closes its terminal has not ended, and may come back to it. */
+static void test_closed(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("p"), *go = scratch("go");
+        int fd;
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        g_autoptr(Screen) screen = NULL;
+        g_autoptr(GArray) first = NULL, terminals = NULL;
+
+        assert_int_equal(mkfifo(go, 0600), 0);
+        start(bus, role, pty("null"), "sh", "-c",
+                "name=$(tty); exec 0<&- 1>&- 2>&-; echo closed >\"$1\"; read -r go <\"$2\"; exec <\"$name\" >\"$name\"; echo back; read -r line; exit 6",
+                "sh", fifo_path(fifo), go, NULL);
+        first = terminal_pids(bus);
+        assert_int_equal(first->len, 1);
+        fifo_expect(fifo, "closed");
+        screen = screen_open(bus, role, NULL);
+        fd = open(go, O_WRONLY | O_CLOEXEC);
+        assert_int_equal(write(fd, "\n", 1), 1);
+        assert_int_equal(close(fd), 0);
+        screen_expect(screen, "back\r\n");
+        /* It is still the first that shows it. */
+        terminals = terminal_pids(bus);
+        assert_int_equal(terminals->len, 1);
+        assert_int_equal(g_array_index(terminals, pid_t, 0), g_array_index(first, pid_t, 0));
+        screen_type(screen, "\n");
+        expect_exited(bus, role, "exited", 6, "self");
+}
+
+/* A keeper of the version before, played by the test for an instance of its own: no terminal is asked of it, and the caller hears
+ * why. */
+static void test_old_keeper(void **state) {
+        Bus *bus = *state;
+        struct sockaddr_un address = { .sun_family = AF_UNIX,
+                .sun_path = KEEPER_SOCKET_DIRECTORY "/terminal" };
+        struct {
+                uint32_t type, reserved;
+                uint64_t child;
+                uint32_t rest[4];
+        } hello, welcome = { .type = 64, .rest = { 1, 0, 0, 0 } };
+        pid_t node;
+        int listener, keeper;
+
+        listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        assert_int_equal(bind(listener, (struct sockaddr *) &address, sizeof(address)), 0);
+        assert_int_equal(listen(listener, 1), 0);
+        node = spawn("/usr/libexec/architect-node/architect-node", "--instance=terminal", NULL);
+        keeper = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        assert_true(read(keeper, &hello, sizeof(hello)) > 0);
+        assert_int_equal(hello.type, 1);
+        assert_int_equal(write(keeper, &welcome, sizeof(welcome)), sizeof(welcome));
+
+        bus_failure(bus,
+                bus_send(bus, NODE_NAME ".terminal", NODE_PATH, NODE_INTERFACE, "Start",
+                        start_args("cam", OPTIONS("{'stdin': <'pty'>}"), "true", NULL)),
+                "KeeperUnavailable", "cam", "too old", NULL);
+        assert_int_equal(kill(node, SIGKILL), 0);
+        assert_int_equal(waitpid(node, NULL, 0), node);
+        /* Nothing was asked of it. */
+        assert_int_equal(recv(keeper, &hello, sizeof(hello), MSG_DONTWAIT), 0);
+        assert_int_equal(close(keeper), 0);
+        assert_int_equal(close(listener), 0);
+        assert_int_equal(unlink(address.sun_path), 0);
+        run(NULL, NULL, "rm", "-rf", "/run/architect-node/terminal", NULL);
+}
+
+static void test_errors(void **state) {
+        Bus *bus = *state, *stranger;
+        const char *pipe = role_name("q"), *ended = role_name("r"), *tty = role_name("s");
+        GVariant *open_args;
+
+        start(bus, pipe, NULL, actor(), "pause", NULL);
+        start(bus, tty, pty("null"), actor(), "pause", NULL);
+        start(bus, ended, pty("null"), "true", NULL);
+        expect_exited(bus, ended, "exited", 0, "self");
+        stop(bus, ended);
+
+        node_call_fails(bus, "OpenTerminal", g_variant_new("(s@a{sv})", pipe, OPTIONS("{}")), "NoTerminal",
+                pipe, NULL);
+        node_call_fails(
+                bus, "ResizeTerminal", g_variant_new("(sqq)", pipe, 24, 80), "NoTerminal", pipe, NULL);
+        node_call_fails(bus, "OpenTerminal", g_variant_new("(s@a{sv})", ended, OPTIONS("{}")),
+                "RoleNotRunning", ended, NULL);
+        node_call_fails(
+                bus, "ResizeTerminal", g_variant_new("(sqq)", ended, 24, 80), "RoleNotRunning", ended, NULL);
+        node_call_fails(bus, "OpenTerminal", g_variant_new("(s@a{sv})", "nobody", OPTIONS("{}")),
+                "NoSuchRole", "nobody", NULL);
+        node_call_fails(bus, "ResizeTerminal", g_variant_new("(sqq)", "nobody", 24, 80), "NoSuchRole",
+                "nobody", NULL);
+        node_call_fails(
+                bus, "ResizeTerminal", g_variant_new("(sqq)", tty, 0, 80), INVALID_ARGS, "0 rows", NULL);
+        node_call_fails(
+                bus, "ResizeTerminal", g_variant_new("(sqq)", tty, 24, 0), INVALID_ARGS, "0 columns", NULL);
+        open_args = g_variant_new("(s@a{sv})", tty, OPTIONS("{'mouse': <true>}"));
+        node_call_fails(bus, "OpenTerminal", open_args, INVALID_ARGS, "mouse", NULL);
+        open_args = g_variant_new("(s@a{sv})", tty, OPTIONS("{'replay': <1>}"));
+        node_call_fails(bus, "OpenTerminal", open_args, INVALID_ARGS, "replay", NULL);
+        start_fails(bus, start_args(role_name("t"), OPTIONS("{'stdin': <'tty'>}"), "true", NULL),
+                INVALID_ARGS, "pipe, null or pty", NULL);
+
+        stranger = bus_new_as("nobody");
+        node_call_fails(stranger, "OpenTerminal", g_variant_new("(s@a{sv})", tty, OPTIONS("{}")),
+                ACCESS_DENIED, NULL);
+        node_call_fails(stranger, "ResizeTerminal", g_variant_new("(sqq)", tty, 24, 80), ACCESS_DENIED, NULL);
+        bus_free(stranger);
+        stop(bus, pipe);
+        stop(bus, tty);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_is_a_terminal),
+                TEST(test_environment),
+                TEST(test_clients),
+                TEST(test_too_many),
+                TEST(test_keys),
+                TEST(test_resize),
+                TEST(test_unread),
+                TEST(test_typed_in_vain),
+                TEST(test_journal),
+                TEST(test_input),
+                TEST(test_much_input),
+                TEST(test_node_restarts),
+                TEST(test_node_crashes),
+                TEST(test_keeper_crashes),
+                TEST(test_terminal_crashes),
+                TEST(test_ends),
+                TEST(test_closed),
+                TEST(test_old_keeper),
+                TEST(test_errors),
+        };
+
+        return run_case("terminal", tests);
+}
