@@ -38,8 +38,7 @@ static int move_up(int *fd, int from) {
         return 0;
 }
 
-void exec_sockets_arrange(
-        int *gate_fd, int *const *others, size_t n_others, struct child_sockets *sockets) {
+void exec_sockets_arrange(int *gate_fd, int *const *others, size_t n_others, struct child_sockets *sockets) {
         const int end = LISTEN_FDS_START + (int) sockets->n_handed;
         int r;
 

@@ -6,8 +6,7 @@
 #include "keeper/sockets.h"
 
 /* Those to be handed over to 3, 4, …, out of the way of everything the set-up opens; the other descriptors make room. */
-void exec_sockets_arrange(
-        int *gate_fd, int *const *others, size_t n_others, struct child_sockets *sockets);
+void exec_sockets_arrange(int *gate_fd, int *const *others, size_t n_others, struct child_sockets *sockets);
 
 /* LISTEN_FDS and what goes with it, instead of whatever the environment has of these names; *env stays as it is without
  * ports. */

@@ -30,7 +30,7 @@ static int bind_ports(World *w, uint8_t protocol, uint16_t n, uint8_t ip_version
                 .ip_version = ip_version,
                 .address = { ip_version == 4 ? 192 : 0, 0, 2, 1 } };
         const struct keeper_bound *bound;
-        int fds[3];
+        int fds[WORLD_FDS_MAX];
         Packet p;
 
         node_send(w->node, &m, sizeof(m));
@@ -52,7 +52,7 @@ static struct keeper_ports list(uint32_t type, uint8_t protocol, const uint16_t 
 
 static void request_ports(World *w, uint32_t type, uint8_t protocol, const uint16_t *numbers, size_t n) {
         const struct keeper_ports m = list(type, protocol, numbers, n);
-        int fds[3];
+        int fds[WORLD_FDS_MAX];
         Packet p;
 
         node_send(w->node, &m, keeper_ports_size(n));
@@ -87,7 +87,7 @@ struct fork_ports {
 static int fork_with(World *w, const struct keeper_port *ports, size_t n, Role *ret) {
         struct fork_ports m = { .fork = { .header = { .type = KEEPER_FORK, .child = ++w->last_id },
                                         .role = "cam" } };
-        int fds[3];
+        int fds[WORLD_FDS_MAX];
         size_t n_fds;
         Packet p;
 
@@ -102,7 +102,9 @@ static int fork_with(World *w, const struct keeper_port *ports, size_t n, Role *
                 .start_time = p.forked.start_time,
                 .pidfd = fds[0],
                 .gate = fds[1],
-                .stdin_fd = -EBADF };
+                .stdin_fd = -EBADF,
+                .terminal = -EBADF,
+                .master = -EBADF };
         return 0;
 }
 
@@ -255,7 +257,7 @@ static void test_release_by_exec(void **state) {
 
 static uint32_t hello_ports(World *w, uint32_t version, uint16_t *ret, size_t room) {
         uint32_t left, all;
-        int fds[3];
+        int fds[WORLD_FDS_MAX];
         size_t n_fds, n = 0;
         Packet p;
 
@@ -361,7 +363,7 @@ static void test_malformed(void **state) {
                 { &wrong_order, sizeof(wrong_order.fork) + 2 * sizeof(struct keeper_port) },
                 { &wrong_order, sizeof(wrong_order.fork) + 1 },
         };
-        int fds[3];
+        int fds[WORLD_FDS_MAX];
         size_t n_fds;
         Packet p;
 

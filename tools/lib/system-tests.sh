@@ -2,14 +2,13 @@
 # shellcheck shell=bash
 #
 # The system cases of one build, in one sandbox after the other's configuration. A case says in a comment at its top where
-# it runs: "sandbox: unified" (the default), "sandbox: hybrid" (where limits have an effect) or "sandbox: any"; and
-# "packages: A B" what it needs besides, which every sandbox of the stage gets.
+# it runs: "sandbox: unified" (the default), "sandbox: hybrid" (where limits have an effect) or "sandbox: any".
 
 SYSTEM_CASE_SECONDS=${SYSTEM_CASE_SECONDS:-300}
 # What the cases need inside, besides a systemd. Lmod conflicts with Environment Modules, so it is unpacked beside it, over what it
 # depends on.
 SYSTEM_PACKAGES="environment-modules lua5.3 lua-posix lua-filesystem lua-json lua-term beside:lmod"
-SYSTEM_PACKAGES+=" python3-gi openssh-server openssh-client strace"
+SYSTEM_PACKAGES+=" python3-gi openssh-server openssh-client strace xterm xvfb"
 
 # Names of the cases for a mode, one a line.
 system_cases() {
@@ -23,14 +22,6 @@ system_cases() {
                 *)              die "$file: 'sandbox: $where' is none of unified, hybrid, any" ;;
                 esac
         done
-}
-
-# What the cases named as arguments need, in one line.
-system_packages() {
-        local case
-        for case; do
-                head -n 12 "$SOURCE/tests/system/cases/$case.c" | sed -n 's|.*packages: *\([a-z0-9 .+-]*\).*|\1|p'
-        done | tr ' ' '\n' | sort -u | tr '\n' ' '
 }
 
 # system_tests STAGE BUILD-DIR BUS MODE [BOOT-OPTION...]: prints a line for each case; the counts go where the stage wants them.
@@ -64,7 +55,6 @@ system_tests() {
                 echo "there is no case for '$mode'"
                 return 1
         fi
-        boot+=("--packages=$(system_packages "${cases[@]}")")
         for case in "${cases[@]}"; do
                 [ -z "$ONLY_CASES" ] || [[ " $ONLY_CASES " = *" $case "* ]] || continue
                 log=$logs/$case.log

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
- * packages: xterm xvfb
  *
  * A window on a role's terminal, by the real xterm on a display of its own: to close it does not end the role, the end of the role
  * closes it, the status is the role's and exact, and whatever keeps xterm from starting is said. */
