@@ -42,7 +42,7 @@ static Attached attach_fd(int fd, const char *const *args) {
         if (a.pid == 0) {
                 if (login_tty(dup(a.slave)) == 0) {
                         if (fd >= 0)
-                                (void) dup2(fd, 9);
+                                (void) dup2(fd, 99);
                         (void) execvp("architectctl", (char *const *) args);
                 }
                 _exit(127);
@@ -167,7 +167,7 @@ static void test_options(void **state) {
 
 /* A descriptor that was inherited, and the socket that the size goes by. */
 static void test_fd(void **state) {
-        const char *const args[] = { "architectctl", "attach", "--fd=9", NULL };
+        const char *const args[] = { "architectctl", "attach", "--fd=99", NULL };
         g_autoptr(Screen) role_end = NULL;
         int pair[2];
         Attached a;
