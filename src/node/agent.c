@@ -302,6 +302,15 @@ static int on_common_name(sd_bus_message *m, void *userdata, sd_bus_error *error
         return 0;
 }
 
+static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Agent *agent = userdata;
+
+        /* On the way out anyway. */
+        if (agent->node->finished)
+                return 0;
+        return sd_event_exit(agent->event, AGENT_BUS_LOST);
+}
+
 static int agent_open_bus(Agent *agent) {
         sd_bus_slot *slot = NULL;
 
@@ -315,10 +324,13 @@ static int agent_open_bus(Agent *agent) {
                         r, "Cannot connect to the %s bus: %m", agent->instance->user ? "user" : "system");
         r = sd_bus_attach_event(agent->bus, agent->event, SD_EVENT_PRIORITY_NORMAL);
         if (r >= 0)
-                /* systemd starts us again, and nothing is lost by it. */
-                r = sd_bus_set_exit_on_disconnect(agent->bus, true);
-        if (r >= 0)
+                r = sd_bus_match_signal(agent->bus, &slot, "org.freedesktop.DBus.Local",
+                        "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local", "Disconnected",
+                        on_disconnected, agent);
+        if (r >= 0) {
+                g_ptr_array_add(agent->slots, slot);
                 r = sd_bus_add_filter(agent->bus, &slot, filter_calls, agent);
+        }
         if (r >= 0) {
                 g_ptr_array_add(agent->slots, slot);
                 r = node_dbus_register(agent);

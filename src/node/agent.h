@@ -67,6 +67,9 @@ typedef struct RoleLinks {
         bool announced;         /* InterfacesAdded has been sent */
 } RoleLinks;
 
+/* What the event loop returns when the bus has gone: nothing but a new agent helps. */
+#define AGENT_BUS_LOST 0x100
+
 int agent_new(sd_event *event, Instance *instance /* taken */, Agent **ret);
 Agent *agent_free(Agent *agent);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Agent, agent_free)

@@ -30,8 +30,10 @@ struct Manager {
         void (*ready)(void *userdata);
         void *ready_userdata;
         unsigned version;
+        bool asked; /* and answered */
         sd_bus_slot *job_removed;
         sd_bus_slot *job_new;
+        sd_bus_slot *owner_changed;
         ManagerJobNew on_job_new;
         void *job_new_userdata;
         GQueue *waiting;   /* of Call: not sent yet */
@@ -117,22 +119,6 @@ static int on_job_new(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 log_warning_errno(r, "Cannot read JobNew, ignoring: %m");
         else
                 manager->on_job_new(manager->job_new_userdata, path, unit);
-        return 0;
-}
-
-int manager_watch_jobs(Manager *manager, ManagerJobNew job_new, void *userdata) {
-        g_autoptr(sd_bus_message) m = NULL;
-
-        manager->on_job_new = job_new;
-        manager->job_new_userdata = userdata;
-        int r = sd_bus_match_signal_async(manager->bus, &manager->job_new, MANAGER_BUS_NAME, MANAGER_PATH,
-                MANAGER_INTERFACE, "JobNew", on_job_new, NULL, manager);
-        /* Of other clients' jobs systemd speaks only to subscribers; that lasts as long as our connection, over daemon-reexec too. */
-        if (r >= 0)
-                r = manager_new_call(manager, &m, "Subscribe");
-        if (r < 0)
-                return r;
-        manager_send(manager, m);
         return 0;
 }
 
@@ -275,20 +261,77 @@ void manager_kill_unit(Manager *manager, const char *unit, int signo, ManagerRep
                 manager_send(manager, m);
 }
 
+/* Of other clients' jobs systemd speaks only to subscribers; that lasts as long as its and our connection, over daemon-reexec too. */
+static int subscribe(Manager *manager) {
+        g_autoptr(sd_bus_message) m = NULL;
+
+        int r = manager_new_call(manager, &m, "Subscribe");
+        if (r >= 0)
+                manager_send(manager, m);
+        return r;
+}
+
+int manager_watch_jobs(Manager *manager, ManagerJobNew job_new, void *userdata) {
+        manager->on_job_new = job_new;
+        manager->job_new_userdata = userdata;
+        int r = sd_bus_match_signal_async(manager->bus, &manager->job_new, MANAGER_BUS_NAME, MANAGER_PATH,
+                MANAGER_INTERFACE, "JobNew", on_job_new, NULL, manager);
+        return r < 0 ? r : subscribe(manager);
+}
+
+static int ask_version(Manager *manager);
+
 static void on_version(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
         Manager *manager = userdata;
         const char *version;
 
-        if (error)
-                log_warning("systemd does not tell its version, ignoring: %s", error->message);
-        else if (sd_bus_message_read(reply, "v", "s", &version) >= 0)
+        if (manager->asked)
+                return;
+        if (sd_bus_error_has_names(error, SD_BUS_ERROR_TIMEOUT, SD_BUS_ERROR_NO_REPLY)) {
+                log_warning("systemd does not answer, asking again: %s", error->message);
+                (void) ask_version(manager);
+                return;
+        }
+        if (error) {
+                /* A bus that has just been started anew: systemd comes back to it a moment after us. */
+                log_notice("systemd is not on the bus, waiting for it: %s", error->message);
+                return;
+        }
+        if (sd_bus_message_read(reply, "v", "s", &version) >= 0)
                 /* "252.39-1~deb12u1", "257~rc1": the digits in front are what counts. */
                 manager->version = (unsigned) strtoul(version, NULL, 10);
+        manager->asked = true;
         manager->ready(manager->ready_userdata);
 }
 
-int manager_new(sd_bus *bus, void (*ready)(void *userdata), void *userdata, Manager **ret) {
+static int ask_version(Manager *manager) {
         g_autoptr(sd_bus_message) m = NULL;
+
+        int r = sd_bus_message_new_method_call(
+                manager->bus, &m, MANAGER_BUS_NAME, MANAGER_PATH, "org.freedesktop.DBus.Properties", "Get");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ss", MANAGER_INTERFACE, "Version");
+        if (r >= 0)
+                manager_call(manager, m, on_version, manager);
+        return r;
+}
+
+static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Manager *manager = userdata;
+        const char *owner;
+
+        int r = sd_bus_message_read(m, "sss", NULL, NULL, &owner);
+        if (r < 0 || owner[0] == '\0')
+                return 0;
+        r = subscribe(manager);
+        if (r >= 0 && !manager->asked)
+                r = ask_version(manager);
+        if (r < 0)
+                log_error_errno(r, "Cannot make a message: %m");
+        return 0;
+}
+
+int manager_new(sd_bus *bus, void (*ready)(void *userdata), void *userdata, Manager **ret) {
         Manager *manager = g_new0(Manager, 1);
 
         manager->bus = sd_bus_ref(bus);
@@ -298,19 +341,21 @@ int manager_new(sd_bus *bus, void (*ready)(void *userdata), void *userdata, Mana
         manager->calls = g_hash_table_new(NULL, NULL);
         manager->jobs = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) job_free);
 
-        /* The match is there before the first call that makes a job. */
+        /* The matches are there before the first call that makes a job, or finds nobody. */
         int r = sd_bus_match_signal_async(bus, &manager->job_removed, MANAGER_BUS_NAME, MANAGER_PATH,
                 MANAGER_INTERFACE, "JobRemoved", on_job_removed, NULL, manager);
         if (r >= 0)
-                r = sd_bus_message_new_method_call(
-                        bus, &m, MANAGER_BUS_NAME, MANAGER_PATH, "org.freedesktop.DBus.Properties", "Get");
+                r = sd_bus_add_match_async(bus, &manager->owner_changed,
+                        "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
+                        "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" MANAGER_BUS_NAME
+                        "'",
+                        on_owner_changed, NULL, manager);
         if (r >= 0)
-                r = sd_bus_message_append(m, "ss", MANAGER_INTERFACE, "Version");
+                r = ask_version(manager);
         if (r < 0) {
                 manager_free(manager);
                 return r;
         }
-        manager_call(manager, m, on_version, manager);
         *ret = manager;
         return 0;
 }
@@ -329,6 +374,7 @@ Manager *manager_free(Manager *manager) {
         g_hash_table_unref(manager->jobs);
         sd_bus_slot_unref(manager->job_removed);
         sd_bus_slot_unref(manager->job_new);
+        sd_bus_slot_unref(manager->owner_changed);
         sd_bus_unref(manager->bus);
         g_free(manager);
         return NULL;

@@ -7,14 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/utsname.h>
-#include <systemd/sd-daemon.h>
 
 #include "base/cgroup-util.h"
 #include "base/unit-name.h"
 #include "config.h"
-#include "node/agent.h"
+#include "node/service.h"
 #include "proto/node-names.h"
-#include "util/autoptr.h"
 #include "util/log.h"
 
 static const char *arg_instance = NODE_DEFAULT_INSTANCE;
@@ -77,22 +75,6 @@ static int parse_options(int argc, char **argv) {
         return 1;
 }
 
-static int on_stop_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
-        agent_on_stop_signal(userdata);
-        return 0;
-}
-
-static int on_reload_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
-        agent_on_reload_signal(userdata);
-        return 0;
-}
-
-/* A terminal that goes away is no reason to let telescopes go. */
-static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
-        log_lose_terminal();
-        return 0;
-}
-
 /* cgroup.kill came with it, and what a child is waited for with came before. */
 static int check_kernel(void) {
         struct utsname name;
@@ -108,9 +90,6 @@ static int check_kernel(void) {
 }
 
 static int run(LogTarget target) {
-        g_autoptr(sd_event) event = NULL;
-        g_autoptr(Agent) agent = NULL;
-        g_autoptr(Instance) instance = NULL;
         const char *cgroup;
         sigset_t signals;
 
@@ -123,11 +102,6 @@ static int run(LogTarget target) {
                         "This machine has no cgroup v2 hierarchy: architect-node needs Linux 5.14 with "
                         "cgroup v2, alone or beside v1");
 
-        r = instance_new(arg_instance, arg_user, &instance);
-        if (r < 0)
-                return r;
-        log_set_target(target);
-
         (void) sigemptyset(&signals);
         (void) sigaddset(&signals, SIGTERM);
         (void) sigaddset(&signals, SIGINT);
@@ -136,29 +110,7 @@ static int run(LogTarget target) {
         if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
                 return log_error_errno(errno, "Cannot set up signals: %m");
 
-        r = sd_event_new(&event);
-        if (r >= 0)
-                r = sd_event_set_watchdog(event, true);
-        if (r < 0)
-                return log_error_errno(r, "Cannot make an event loop: %m");
-        r = agent_new(event, g_steal_pointer(&instance), &agent);
-        if (r < 0)
-                return r;
-        r = sd_event_add_signal(event, NULL, SIGTERM, on_stop_signal, agent);
-        if (r >= 0)
-                r = sd_event_add_signal(event, NULL, SIGINT, on_stop_signal, agent);
-        if (r >= 0)
-                /* Not SIGHUP, which says that a terminal is gone. */
-                r = sd_event_add_signal(event, NULL, SIGUSR1, on_reload_signal, agent);
-        if (r >= 0)
-                r = sd_event_add_signal(event, NULL, SIGHUP, on_hangup, NULL);
-        if (r < 0)
-                return log_error_errno(r, "Cannot watch signals: %m");
-
-        r = sd_event_loop(event);
-        if (r < 0)
-                return log_error_errno(r, "The event loop failed: %m");
-        return r;
+        return service_run(arg_instance, arg_user, target);
 }
 
 int main(int argc, char **argv) {

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <signal.h>
+#include <systemd/sd-daemon.h>
+
+#include "node/agent.h"
+#include "node/service.h"
+#include "util/autoptr.h"
+
+/* An agent lives as long as its connection to the bus. Without one it can do nothing, and nothing would be lost if the process
+ * ended here: the keeper holds what ends meanwhile, the runtime directory all the rest. But a process that stays costs nobody a
+ * start, and works without a systemd that would start it again. So the next agent is made in the same process, from the same files.
+ */
+
+#define RETRY_MIN_USEC (100 * USEC_PER_MSEC)
+#define RETRY_MAX_USEC USEC_PER_SEC
+
+static int on_stop_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+        agent_on_stop_signal(userdata);
+        return 0;
+}
+
+static int on_reload_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+        agent_on_reload_signal(userdata);
+        return 0;
+}
+
+/* A terminal that goes away is no reason to let telescopes go. */
+static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+        log_lose_terminal();
+        return 0;
+}
+
+static int add_signals(
+        sd_event *event, sd_event_signal_handler_t stop, sd_event_signal_handler_t reload, void *userdata) {
+        int r = sd_event_add_signal(event, NULL, SIGTERM, stop, userdata);
+        if (r >= 0)
+                r = sd_event_add_signal(event, NULL, SIGINT, stop, userdata);
+        if (r >= 0)
+                /* Not SIGHUP, which says that a terminal is gone. */
+                r = sd_event_add_signal(event, NULL, SIGUSR1, reload, userdata);
+        if (r >= 0)
+                r = sd_event_add_signal(event, NULL, SIGHUP, on_hangup, NULL);
+        return r < 0 ? log_error_errno(r, "Cannot watch signals: %m") : 0;
+}
+
+static int new_event(sd_event **ret) {
+        int r = sd_event_new(ret);
+        if (r >= 0)
+                r = sd_event_set_watchdog(*ret, true);
+        return r < 0 ? log_error_errno(r, "Cannot make an event loop: %m") : 0;
+}
+
+static int run_event(sd_event *event) {
+        int r = sd_event_loop(event);
+        return r < 0 ? log_error_errno(r, "The event loop failed: %m") : r;
+}
+
+static int run_agent(Instance *instance) {
+        g_autoptr(sd_event) event = NULL;
+        g_autoptr(Agent) agent = NULL;
+
+        int r = new_event(&event);
+        if (r < 0) {
+                instance_free(instance);
+                return r;
+        }
+        r = agent_new(event, instance, &agent);
+        if (r >= 0)
+                r = add_signals(event, on_stop_signal, on_reload_signal, agent);
+        return r < 0 ? r : run_event(event);
+}
+
+/* -- between two buses ------------------------------------------------------------------------------------------------ */
+
+typedef struct Wait {
+        bool user;
+        uint64_t retry_usec;
+        bool stop;
+} Wait;
+
+/* Why cannot be asked without a bus: the roles stay, as after a restart. */
+static int on_stop_waiting(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+        Wait *wait = userdata;
+
+        wait->stop = true;
+        return sd_event_exit(sd_event_source_get_event(s), 0);
+}
+
+static int on_reload_waiting(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+        return 0; /* the next agent reads the configuration anyway */
+}
+
+/* Nobody tells when somebody listens on a socket again, so it is tried. */
+static int on_retry(sd_event_source *s, uint64_t usec, void *userdata) {
+        Wait *wait = userdata;
+        g_autoptr(sd_bus) bus = NULL;
+
+        int r = wait->user ? sd_bus_open_user(&bus) : sd_bus_open_system(&bus);
+        if (r >= 0)
+                return sd_event_exit(sd_event_source_get_event(s), 0);
+        log_debug_errno(r, "There is no bus yet: %m");
+        r = sd_event_source_set_time_relative(s, wait->retry_usec);
+        wait->retry_usec = MIN(2 * wait->retry_usec, RETRY_MAX_USEC);
+        return r >= 0 ? sd_event_source_set_enabled(s, SD_EVENT_ONESHOT) : r;
+}
+
+/* 1: there is one again; 0: told to stop. */
+static int wait_for_bus(bool user) {
+        g_autoptr(sd_event) event = NULL;
+        g_autoptr(sd_event_source) timer = NULL;
+        Wait wait = { .user = user, .retry_usec = 2 * RETRY_MIN_USEC };
+
+        (void) sd_notify(false, "STATUS=Waiting for the bus.");
+        int r = new_event(&event);
+        if (r < 0)
+                return r;
+        r = add_signals(event, on_stop_waiting, on_reload_waiting, &wait);
+        if (r < 0)
+                return r;
+        /* Not at once: a bus that takes connections and drops them must not keep us busy. */
+        r = sd_event_add_time_relative(event, &timer, CLOCK_MONOTONIC, RETRY_MIN_USEC, 0, on_retry, &wait);
+        if (r < 0)
+                return log_error_errno(r, "Cannot set a timer: %m");
+        r = run_event(event);
+        return r < 0 ? r : !wait.stop;
+}
+
+int service_run(const char *name, bool user, LogTarget target) {
+        for (;;) {
+                Instance *instance;
+
+                int r = instance_new(name, user, &instance);
+                if (r < 0)
+                        return r;
+                log_set_target(target);
+                r = run_agent(instance);
+                if (r != AGENT_BUS_LOST)
+                        return r;
+                log_warning("The connection to the bus is lost: waiting for the next one");
+                r = wait_for_bus(user);
+                if (r <= 0)
+                        return r;
+        }
+}

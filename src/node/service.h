@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The service from its start to its end, over losses of the bus. */
+
+#include <stdbool.h>
+
+#include "util/log.h"
+
+/* Returns the exit status, or negative errno of what has been logged. SIGTERM, SIGINT, SIGHUP and SIGUSR1 are blocked. Messages go to
+ * target once the instance is known. */
+int service_run(const char *instance, bool user, LogTarget target);
