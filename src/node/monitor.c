@@ -192,11 +192,9 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
 
         journal_node(node, MESSAGE_MONITOR_TIMED_OUT, LOG_WARNING, NULL, "No beat for %g s: %s", seconds,
                 monitor_action_to_string(monitor->action));
-        /* Disarmed until the next beat, also for a successor of this process. */
+        /* Disarmed until the next beat. That is saved only when the action is: should we die in between, our successor finds no beat
+         * either. */
         set_deadline(monitor, 0);
-        int r = monitor_save(monitor);
-        if (r < 0)
-                log_error_errno(r, "Cannot save the state of the monitor: %m");
         node_event_add(node, EVENT_MONITOR_TIMED_OUT, NULL,
                 event_details_monitor_timed_out(monitor_timeout(monitor)), &event);
         node_event_tell(node, &event, NULL);
@@ -210,6 +208,9 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
                         node_shutdown(node, reason, NULL);
                 }
         }
+        int r = node->finished ? 0 : monitor_save(monitor); /* a clean end has forgotten it already */
+        if (r < 0)
+                log_error_errno(r, "Cannot save the state of the monitor: %m");
         return 0;
 }
 

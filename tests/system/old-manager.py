@@ -33,7 +33,7 @@ def wait_for(node, role, state):
     raise RuntimeError(f"{role} is not '{state}' but {node.poll()}")
 
 
-def main(directory, ports):
+def main(directory):
     node = ArchitectNode(
         instance_name="main",
         pyro_name="ARCHITECT.NODE",
@@ -51,10 +51,9 @@ def main(directory, ports):
     print("observatory:", node.get_env("OBSERVATORY"))
     print("process group:", node.get_pgrp() > 0)
 
-    if ports:
-        tcp = node.bind_tcp(2)
-        print("ports:", isinstance(tcp, str), len(node.bind_udp(num_ports=3, as_string=False)))
-        node.release_tcp(tcp)
+    tcp = node.bind_tcp(2)
+    print("ports:", isinstance(tcp, str), len(node.bind_udp(num_ports=3, as_string=False)))
+    node.release_tcp(tcp)
 
     node.start(
         "CAMERA1", ["/usr/bin/python3", "-c", CAMERA, directory + "/camera1"], env_vars={"CCD_SIZE": "1024"}
@@ -125,4 +124,4 @@ def open_or_none(path):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2] == "ports")
+    main(sys.argv[1])

@@ -5,17 +5,16 @@
 
 import os
 
-from systemcase import EXAMPLES, NOT_YET, Case, main, run, wait_until
-
-PORTS = "ports" not in NOT_YET
+from systemcase import EXAMPLES, Case, main, run, wait_until
 
 OUTPUT = """\
 observatory: Kitt Peak
 process group: True
-{ports}started: {{'CAMERA1': 'running', 'CAMERA2': 'running', 'LOGGER': 'running', 'STUBBORN': 'running'}}
+ports: True 3
+started: {'CAMERA1': 'running', 'CAMERA2': 'running', 'LOGGER': 'running', 'STUBBORN': 'running'}
 sent: True
-without camera 1: {{'CAMERA2': 'exit 3', 'LOGGER': 'running', 'STUBBORN': 'running'}}
-stubborn: {{'STUBBORN': 'running'}}
+without camera 1: {'CAMERA2': 'exit 3', 'LOGGER': 'running', 'STUBBORN': 'running'}
+stubborn: {'STUBBORN': 'running'}
 refused: Role "LOGGER" exists already: it is running
 unknown: There is no role "SPECTROGRAPH"
 over
@@ -28,13 +27,12 @@ class OldManager(Case):
         night = run(
             manager,
             self.directory,
-            "ports" if PORTS else "",
             env={**os.environ, "PYTHONPATH": EXAMPLES, "PYTHONDONTWRITEBYTECODE": "1"},
         )
         self.assertEqual(night.stderr, "")
         # What the logger has to say comes when it comes.
         said = "".join(line + "\n" for line in night.stdout.splitlines() if ":manager:" not in line)
-        self.assertEqual(said, OUTPUT.format(ports="ports: True 3\n" if PORTS else ""))
+        self.assertEqual(said, OUTPUT)
 
         with open(self.directory + "/camera1") as file:
             self.assertEqual(file.read(), "expose 1.5 --filter R\n")

@@ -18,7 +18,7 @@ from systemcase import (
     get_property,
     list_ports,
     main,
-    needs,
+   
     pid_of,
     run,
     wait_until,
@@ -131,7 +131,6 @@ class Node(NodeCase):
         self.assertIn("pyro_name 'ARCHITECT.NODE' has no meaning here", logs.output[0])
         self.assertIn("max_threadpool_size=20 is not applied: it is MaxConcurrentStarts=", logs.output[1])
 
-    @needs("ports")
     def test_ports(self):
         one = self.node.bind_tcp()
         self.assertRegex(one, r"^\d+$")

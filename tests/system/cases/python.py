@@ -14,7 +14,7 @@ import threading
 import unittest
 import unittest.mock
 
-from systemcase import CALL, NodeCase, eups, main, needs, pid_of, run, wait_until
+from systemcase import CALL, NodeCase, eups, main, pid_of, run, wait_until
 
 import architectnode
 from architectnode import ArchitectNode
@@ -167,7 +167,6 @@ class Start(NodeCase):
         with self.assertRaisesRegex(ValueError, "'users' is not an option"):
             ArchitectNode(start_options={"users": "alice"})
 
-    @needs("products")
     def test_products(self):
         eups(self, reduction=("2.0", "2.1"), plots=("1.0", "1.1"))
         output = os.path.join(self.directory, "output")
@@ -184,7 +183,6 @@ class Start(NodeCase):
         with self.assertRaisesRegex(architectnode.SetupFailed, "no such option: --two words"):
             self.node.start(self.role("d"), command, product="reduction", setup_args="-v '--two words'")
 
-    @needs("xterm")
     def test_xterm(self):
         """There is no display here: then a role runs on without its window."""
         output = os.path.join(self.directory, "output")
