@@ -25,125 +25,93 @@ static int read_string(sd_bus_message *m, const char *key, RoleSpec *spec,
         return r < 0 ? fault_to_bus_error(&fault, r, error) : r;
 }
 
-static int read_working_directory(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        return read_string(m, key, spec, role_spec_set_working_directory, error);
-}
-
-static int read_user(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        return read_string(m, key, spec, role_spec_set_user, error);
-}
-
-static int read_group(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        return read_string(m, key, spec, role_spec_set_group, error);
-}
-
-static int read_stdin(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        return read_string(m, key, spec, role_spec_set_stdin, error);
-}
-
-static int read_output(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        return read_string(m, key, spec, role_spec_set_output, error);
-}
-
-static int read_stop_to(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        return read_string(m, key, spec, role_spec_set_stop_to, error);
-}
-
-static int read_on_monitor_loss(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        return read_string(m, key, spec, role_spec_set_on_monitor_loss, error);
-}
-
-static int read_product(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        return read_string(m, key, spec, role_spec_set_product, error);
-}
-
-static int read_version(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        return read_string(m, key, spec, role_spec_set_version, error);
-}
-
-static int read_provider(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        return read_string(m, key, spec, role_spec_set_provider, error);
-}
-
-static int read_setup_args(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        g_auto(GStrv) arguments = NULL;
+/* The options that are one checked list of strings. */
+static int read_strings(sd_bus_message *m, const char *key, unsigned max, RoleSpec *spec,
+        int (*set)(RoleSpec *, char **, Fault *), sd_bus_error *error) {
+        g_autofree char *what = g_strdup_printf("Option \"%s\"", key);
+        g_auto(GStrv) strings = NULL;
         g_auto(Fault) fault = {};
 
         int r = bus_enter_variant(m, key, "as", error);
         if (r < 0)
                 return r;
-        r = bus_read_strings(m, "Option \"setup-args\"", PRODUCT_LIST_MAX, &arguments, error);
+        r = bus_read_strings(m, what, max, &strings, error);
         if (r < 0)
                 return r;
-        r = role_spec_set_setup_args(spec, arguments, &fault);
+        r = set(spec, strings, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_message_exit_container(m);
 }
 
-static int read_eups_list(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        const char *product, *version;
+static int read_setup_args(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        return read_strings(m, key, PRODUCT_LIST_MAX, spec, role_spec_set_setup_args, error);
+}
 
-        int r = bus_enter_variant(m, key, "a(ss)", error);
+static int read_xterm_args(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        return read_strings(m, key, XTERM_ARGS_MAX, spec, role_spec_set_xterm_args, error);
+}
+
+/* The options that are an array of this type, each element checked by itself. read: 1 one was read, 0 there is none; with a fault
+ * it was refused. */
+static int read_elements(sd_bus_message *m, const char *key, const char *type, RoleSpec *spec,
+        int (*read)(sd_bus_message *, RoleSpec *, Fault *), sd_bus_error *error) {
+        g_auto(Fault) fault = {};
+
+        int r = bus_enter_variant(m, key, type, error);
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', type + 1);
         if (r < 0)
                 return r;
-        r = sd_bus_message_enter_container(m, 'a', "(ss)");
-        if (r < 0)
-                return r;
-        while ((r = sd_bus_message_read(m, "(ss)", &product, &version)) > 0) {
-                g_auto(Fault) fault = {};
-
-                r = role_spec_add_eups(spec, product, version, &fault);
-                if (r < 0)
-                        return fault_to_bus_error(&fault, r, error);
-        }
+        while ((r = read(m, spec, &fault)) > 0)
+                ;
+        if (fault.message)
+                return fault_to_bus_error(&fault, r, error);
         if (r < 0)
                 return r;
         r = sd_bus_message_exit_container(m);
         return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int read_eups_element(sd_bus_message *m, RoleSpec *spec, Fault *fault) {
+        const char *product, *version;
+
+        int r = sd_bus_message_read(m, "(ss)", &product, &version);
+        if (r <= 0)
+                return r;
+        r = role_spec_add_eups(spec, product, version, fault);
+        return r < 0 ? r : 1;
+}
+
+static int read_eups_list(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        return read_elements(m, key, "a(ss)", spec, read_eups_element, error);
+}
+
+static int read_env_element(sd_bus_message *m, RoleSpec *spec, Fault *fault) {
+        const char *name, *value;
+
+        int r = sd_bus_message_read(m, "{ss}", &name, &value);
+        if (r <= 0)
+                return r;
+        r = role_spec_add_environment(spec, name, value, fault);
+        return r < 0 ? r : 1;
 }
 
 static int read_env(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        const char *name, *value;
-
-        int r = bus_enter_variant(m, key, "a{ss}", error);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_enter_container(m, 'a', "{ss}");
-        if (r < 0)
-                return r;
-        while ((r = sd_bus_message_read(m, "{ss}", &name, &value)) > 0) {
-                g_auto(Fault) fault = {};
-
-                r = role_spec_add_environment(spec, name, value, &fault);
-                if (r < 0)
-                        return fault_to_bus_error(&fault, r, error);
-        }
-        if (r < 0)
-                return r;
-        r = sd_bus_message_exit_container(m);
-        return r < 0 ? r : sd_bus_message_exit_container(m);
+        return read_elements(m, key, "a{ss}", spec, read_env_element, error);
 }
 
-static int read_limits(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+static int read_limits_element(sd_bus_message *m, RoleSpec *spec, Fault *fault) {
         const char *name;
         uint64_t value;
 
-        int r = bus_enter_variant(m, key, "a{st}", error);
-        if (r < 0)
+        int r = sd_bus_message_read(m, "{st}", &name, &value);
+        if (r <= 0)
                 return r;
-        r = sd_bus_message_enter_container(m, 'a', "{st}");
-        if (r < 0)
-                return r;
-        while ((r = sd_bus_message_read(m, "{st}", &name, &value)) > 0) {
-                g_auto(Fault) fault = {};
+        r = role_spec_add_limit(spec, name, value, fault);
+        return r < 0 ? r : 1;
+}
 
-                r = role_spec_add_limit(spec, name, value, &fault);
-                if (r < 0)
-                        return fault_to_bus_error(&fault, r, error);
-        }
-        if (r < 0)
-                return r;
-        r = sd_bus_message_exit_container(m);
-        return r < 0 ? r : sd_bus_message_exit_container(m);
+static int read_limits(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+        return read_elements(m, key, "a{st}", spec, read_limits_element, error);
 }
 
 static int read_ports(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
@@ -187,20 +155,6 @@ static int read_xterm(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus
         return bus_read_variant_bool(m, key, &spec->xterm, error);
 }
 
-static int read_xterm_args(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        g_auto(GStrv) args = NULL;
-        g_auto(Fault) fault = {};
-
-        int r = bus_enter_variant(m, key, "as", error);
-        if (r < 0)
-                return r;
-        r = bus_read_strings(m, "Option \"xterm-args\"", XTERM_ARGS_MAX, &args, error);
-        if (r < 0)
-                return r;
-        r = role_spec_set_xterm_args(spec, args, &fault);
-        return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_message_exit_container(m);
-}
-
 static int read_remove(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
         return bus_read_variant_bool(m, key, &spec->remove, error);
 }
@@ -233,27 +187,29 @@ static int read_cpu_quota(sd_bus_message *m, const char *key, RoleSpec *spec, sd
         return read_scope_limit(m, key, 100000, "cpu", &spec->cpu_quota, error);
 }
 
+/* Each has one of the two. */
 static const struct {
         const char *key;
         OptionReader read;
+        int (*set_string)(RoleSpec *spec, const char *value, Fault *fault);
 } options[] = {
-        { "product", read_product },
-        { "version", read_version },
+        { "product", .set_string = role_spec_set_product },
+        { "version", .set_string = role_spec_set_version },
         { "setup-args", read_setup_args },
         { "eups-list", read_eups_list },
-        { "provider", read_provider },
+        { "provider", .set_string = role_spec_set_provider },
         { "env", read_env },
-        { "working-directory", read_working_directory },
-        { "user", read_user },
-        { "group", read_group },
-        { "stdin", read_stdin },
-        { "output", read_output },
+        { "working-directory", .set_string = role_spec_set_working_directory },
+        { "user", .set_string = role_spec_set_user },
+        { "group", .set_string = role_spec_set_group },
+        { "stdin", .set_string = role_spec_set_stdin },
+        { "output", .set_string = role_spec_set_output },
         { "xterm", read_xterm },
         { "xterm-args", read_xterm_args },
         { "stop-signal", read_stop_signal },
-        { "stop-to", read_stop_to },
+        { "stop-to", .set_string = role_spec_set_stop_to },
         { "stop-timeout-usec", read_stop_timeout },
-        { "on-monitor-loss", read_on_monitor_loss },
+        { "on-monitor-loss", .set_string = role_spec_set_on_monitor_loss },
         { "nice", read_nice },
         { "limits", read_limits },
         { "remove", read_remove },
@@ -278,7 +234,8 @@ static int read_option(sd_bus_message *m, RoleSpec *spec, uint64_t *seen, sd_bus
                         return sd_bus_error_setf(
                                 error, SD_BUS_ERROR_INVALID_ARGS, "Option \"%s\" is given twice", key);
                 *seen |= UINT64_C(1) << i;
-                return options[i].read(m, key, spec, error);
+                return options[i].read ? options[i].read(m, key, spec, error)
+                                       : read_string(m, key, spec, options[i].set_string, error);
         }
 
         g_autofree char *shown = g_strescape(key, NULL);

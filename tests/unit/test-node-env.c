@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "test-directory.h"
 #include "test-world.h"
 
 #include <fcntl.h>
@@ -10,33 +11,10 @@
 #include "node/env.h"
 #include "util/log.h"
 
-typedef struct Directory {
-        char *path;
-        int fd;
-} Directory;
-
-static int setup(void **state) {
-        Directory *d = g_new0(Directory, 1);
-
-        log_set_max_level(LOG_EMERG);
-        d->path = g_dir_make_tmp("test-env-XXXXXX", NULL);
-        assert_non_null(d->path);
-        d->fd = open(d->path, O_DIRECTORY | O_CLOEXEC);
-        assert_return_code(d->fd, errno);
-        *state = d;
-        return 0;
-}
-
 static int teardown(void **state) {
-        Directory *d = *state;
+        static const char *const files[] = { "environment", "environment.damaged", NULL };
 
-        (void) unlinkat(d->fd, "environment", 0);
-        (void) unlinkat(d->fd, "environment.damaged", 0);
-        (void) fd_close(d->fd);
-        assert_return_code(g_rmdir(d->path), errno);
-        g_free(d->path);
-        g_free(d);
-        return 0;
+        return directory_teardown(state, files);
 }
 
 static Env *open_env(int fd) {
@@ -215,9 +193,9 @@ int main(void) {
                 cmocka_unit_test(test_session),
                 cmocka_unit_test(test_bad_names),
                 cmocka_unit_test(test_bounds),
-                cmocka_unit_test_setup_teardown(test_survives, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_failing_save, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_survives, directory_setup, teardown),
+                cmocka_unit_test_setup_teardown(test_damaged, directory_setup, teardown),
+                cmocka_unit_test_setup_teardown(test_failing_save, directory_setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

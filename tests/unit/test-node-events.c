@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "unit-test.h"
+#include "test-directory.h"
 
 #include <fcntl.h>
 #include <glib.h>
@@ -13,26 +13,9 @@
 #include "node/events.h"
 #include "util/log.h"
 
-typedef struct Directory {
-        char *path;
-        int fd;
-} Directory;
-
-static int setup(void **state) {
-        Directory *d = g_new0(Directory, 1);
-
-        log_set_max_level(LOG_EMERG);
-        d->path = g_dir_make_tmp("test-events-XXXXXX", NULL);
-        assert_non_null(d->path);
-        d->fd = open(d->path, O_DIRECTORY | O_CLOEXEC);
-        assert_return_code(d->fd, errno);
-        *state = d;
-        return 0;
-}
-
 static int teardown(void **state) {
+        static const char *const files[] = { "events", "events.damaged", NULL };
         Directory *d = *state;
-
         g_autofree char *log = g_build_filename(d->path, EVENT_LOG_DIRECTORY, NULL);
         GDir *dir = g_dir_open(log, 0, NULL);
         for (const char *name; dir && (name = g_dir_read_name(dir));) {
@@ -43,13 +26,8 @@ static int teardown(void **state) {
                 g_dir_close(dir);
                 assert_return_code(g_rmdir(log), errno);
         }
-        (void) unlinkat(d->fd, "events", 0);
-        (void) unlinkat(d->fd, "events.damaged", 0);
-        (void) fd_close(d->fd);
-        assert_return_code(g_rmdir(d->path), errno); /* nothing else was left in it */
-        g_free(d->path);
-        g_free(d);
-        return 0;
+
+        return directory_teardown(state, files);
 }
 
 static uint64_t next(Events *events) {
@@ -288,16 +266,16 @@ static void test_log_of_another_epoch(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(test_in_memory, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_numbers_go_on, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_seen, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_truncated, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_wrong_magic, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_symlink_is_refused, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_first_version, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_read_again, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_log_of_another_epoch, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_in_memory, directory_setup, teardown),
+                cmocka_unit_test_setup_teardown(test_numbers_go_on, directory_setup, teardown),
+                cmocka_unit_test_setup_teardown(test_seen, directory_setup, teardown),
+                cmocka_unit_test_setup_teardown(test_truncated, directory_setup, teardown),
+                cmocka_unit_test_setup_teardown(test_wrong_magic, directory_setup, teardown),
+                cmocka_unit_test_setup_teardown(test_empty, directory_setup, teardown),
+                cmocka_unit_test_setup_teardown(test_symlink_is_refused, directory_setup, teardown),
+                cmocka_unit_test_setup_teardown(test_first_version, directory_setup, teardown),
+                cmocka_unit_test_setup_teardown(test_read_again, directory_setup, teardown),
+                cmocka_unit_test_setup_teardown(test_log_of_another_epoch, directory_setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

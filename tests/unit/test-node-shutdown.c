@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "test-directory.h"
 #include "test-world.h"
 
 #include <fcntl.h>
@@ -10,33 +11,10 @@
 #include "node/shutdown.h"
 #include "util/log.h"
 
-typedef struct Directory {
-        char *path;
-        int fd;
-} Directory;
-
-static int setup(void **state) {
-        Directory *d = g_new0(Directory, 1);
-
-        log_set_max_level(LOG_EMERG);
-        d->path = g_dir_make_tmp("test-shutdown-XXXXXX", NULL);
-        assert_non_null(d->path);
-        d->fd = open(d->path, O_DIRECTORY | O_CLOEXEC);
-        assert_return_code(d->fd, errno);
-        *state = d;
-        return 0;
-}
-
 static int teardown(void **state) {
-        Directory *d = *state;
+        static const char *const files[] = { SHUTDOWN_FILE, SHUTDOWN_FILE ".damaged", NULL };
 
-        (void) unlinkat(d->fd, SHUTDOWN_FILE, 0);
-        (void) unlinkat(d->fd, SHUTDOWN_FILE ".damaged", 0);
-        (void) fd_close(d->fd);
-        assert_return_code(g_rmdir(d->path), errno); /* nothing else is left in it */
-        g_free(d->path);
-        g_free(d);
-        return 0;
+        return directory_teardown(state, files);
 }
 
 static void test_none(void **state) {
@@ -107,10 +85,10 @@ static void test_unknown_fields(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(test_none, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_again, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_unknown_fields, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_none, directory_setup, teardown),
+                cmocka_unit_test_setup_teardown(test_again, directory_setup, teardown),
+                cmocka_unit_test_setup_teardown(test_damaged, directory_setup, teardown),
+                cmocka_unit_test_setup_teardown(test_unknown_fields, directory_setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
