@@ -108,6 +108,9 @@ static _noreturn_ void shell_main(
                 argv[n++] = *a;
 
         (void) execve(SHELL, (char *const *) argv, env);
+        int error = errno;
+        free(argv);
+        errno = error;
         refuse("cannot execute " SHELL);
 }
 

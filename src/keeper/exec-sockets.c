@@ -130,8 +130,10 @@ int exec_sockets_environment(const struct child_sockets *sockets, char ***env) {
         for (size_t j = 0; j < ELEMENTSOF(names); j++) {
                 int r = make_variable(sockets, names[j], &larger[k++]);
 
-                if (r < 0)
+                if (r < 0) {
+                        free(larger); /* the child says so and ends */
                         return r;
+                }
         }
 
         *env = larger;

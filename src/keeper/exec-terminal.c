@@ -63,7 +63,7 @@ static int connect_client(const struct terminal_ends *ends, int *ret_fd, int *re
 }
 
 /* xterm takes a single argument after -e for a shell's: there are always more. Ours come last and so count. */
-static int build_arguments(const LaunchRequest *q, int fd, int size_fd, char ***ret) {
+static int build_arguments(const LaunchRequest *q, char *fd_option, char *size_option, char ***ret) {
         size_t n = 0, i = 0;
         char **argv;
 
@@ -81,8 +81,8 @@ static int build_arguments(const LaunchRequest *q, int fd, int size_fd, char ***
         argv[i++] = (char *) "-e";
         argv[i++] = (char *) ARCHITECTCTL;
         argv[i++] = (char *) "attach";
-        if (asprintf(&argv[i++], "--fd=%d", fd) < 0 || asprintf(&argv[i++], "--size-fd=%d", size_fd) < 0)
-                return -ENOMEM;
+        argv[i++] = fd_option;
+        argv[i++] = size_option;
         *ret = argv;
         return 0;
 }
@@ -137,8 +137,9 @@ static int fork_xterm(int output_fd, const int fds[static 2], char *const *argv,
 
 void xterm_start(int gate_fd, const struct terminal_ends *ends, const LaunchRequest *request, int output_fd,
         char *const *env) {
+        char fd_option[32], size_option[32];
         int fds[2] = { -EBADF, -EBADF }, r;
-        char **argv = NULL;
+        _cleanup_free_ char **argv = NULL;
 
         if (access(ARCHITECTCTL, X_OK) < 0) {
                 int error = errno;
@@ -148,8 +149,10 @@ void xterm_start(int gate_fd, const struct terminal_ends *ends, const LaunchRequ
         }
 
         r = connect_client(ends, &fds[0], &fds[1]);
+        (void) snprintf(fd_option, sizeof(fd_option), "--fd=%d", fds[0]);
+        (void) snprintf(size_option, sizeof(size_option), "--size-fd=%d", fds[1]);
         if (r >= 0)
-                r = build_arguments(request, fds[0], fds[1], &argv);
+                r = build_arguments(request, fd_option, size_option, &argv);
         if (r >= 0)
                 r = fork_xterm(output_fd, fds, argv, env);
         if (r == -ENOENT)

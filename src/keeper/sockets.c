@@ -295,6 +295,8 @@ int sockets_lend(
         for (size_t i = 0; i < n; i++) {
                 struct reserved_socket *socket = find(s, &ports[i]);
 
+                if (!socket)
+                        return -EADDRNOTAVAIL; /* it was there just now */
                 socket->child = child;
                 socket->port.release = ports[i].release;
         }

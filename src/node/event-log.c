@@ -204,7 +204,7 @@ static int list_segments(EventLog *log) {
 static int continue_last(EventLog *log) {
         uint64_t first = SEGMENT(log, N_SEGMENTS(log) - 1);
         g_autofree uint8_t *data = NULL;
-        size_t size;
+        size_t size = 0;
         int ignored;
 
         int r = segment_load(log, first, &data, &size);
