@@ -339,6 +339,12 @@ static void recover_without_child(Agent *agent, Role *role) {
 
         if (role->main_pidfd < 0)
                 (void) reopen_main(role);
+        if (role->state == ROLE_STARTING && role->gate_fd < 0) {
+                if (role->main_pidfd >= 0)
+                        watch_pidfd(agent, role);
+                role_on_gate_lost(role);
+                return;
+        }
         watch_pidfd(agent, role);
 }
 

@@ -272,6 +272,23 @@ void role_on_gate_closed(Role *role) {
         /* Otherwise it is dying: its exit record comes next, and says of what. */
 }
 
+void role_on_gate_lost(Role *role) {
+        g_assert(role->state == ROLE_STARTING);
+
+        role->gate_closed = true;
+        if (role_has_execed(role)) {
+                role_running(role);
+                return;
+        }
+
+        /* It is dead, or still on its way to a command whose start nobody could ever report. */
+        g_auto(Fault) fault = {};
+        (void) fault_set(&fault, NODE_ERROR_SETUP_FAILED,
+                "The start of role \"%s\" was interrupted by the end of the keeper and the service",
+                role->name);
+        role_fail(role, &fault);
+}
+
 /* The main process of a starting role has ended. */
 void role_on_exited(Role *role, const RoleExit *exit, bool execed) {
         if (role->main_exited)

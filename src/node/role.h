@@ -181,6 +181,8 @@ void role_on_forked(
 void role_on_scope(Role *role, const Fault *fault, const char *cgroup);
 void role_on_gate_report(Role *role, LaunchStage stage, int error, bool warning, const char *text);
 void role_on_gate_closed(Role *role);
+/* Keeper and node have died since its request went through the gate, and the gate with them: nobody hears what it says. */
+void role_on_gate_lost(Role *role);
 void role_on_scope_removed(Role *role);
 void role_undo(Role *role); /* takes the next step of undoing, if one can be taken */
 
