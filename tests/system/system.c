@@ -518,6 +518,23 @@ void node_crash(Bus *bus) {
         }
 }
 
+void keeper_crash(Bus *bus) {
+        pid_t keeper = keeper_pid(bus);
+        int pidfd = process_open(keeper);
+
+        assert_int_equal(kill(keeper, SIGKILL), 0);
+        process_wait_dead(pidfd);
+        close(pidfd);
+}
+
+bool keeper_is_connected(Bus *bus, pid_t before) {
+        g_autoptr(GVariant) pid = unit_get(bus, KEEPER_UNIT, "Service", "MainPID");
+        g_autoptr(GVariant) connected = node_get(bus, "KeeperConnected");
+
+        return g_variant_get_uint32(pid) > 1 && (pid_t) g_variant_get_uint32(pid) != before &&
+               g_variant_get_boolean(connected);
+}
+
 /* -- the journal --------------------------------------------------------------------------------------------------------- */
 
 char *journal(const char *option, ...) {

@@ -106,6 +106,10 @@ void node_crash(Bus *bus);
 /* Waits for the bus name to be gone or owned, from events that came since the mark or now. */
 void node_wait_name(Bus *bus, bool owned);
 bool node_has_name(Bus *bus);
+/* SIGKILLs the keeper; there need not be another one yet. */
+void keeper_crash(Bus *bus);
+/* Whether the node talks to one that is not this. */
+bool keeper_is_connected(Bus *bus, pid_t before);
 
 /* -- the journal --------------------------------------------------------------------------------------------------------- */
 

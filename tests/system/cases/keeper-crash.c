@@ -4,8 +4,6 @@
  * The keeper may die alone, and nothing runs away: the roles live on under the same node, starts wait for the next keeper, and an
  * end that nobody could see is "lost" or, where the kernel tells (pidfd-info), exact; never made up. The same when both die. */
 
-#include <unistd.h>
-
 #include "testlib.h"
 
 /* Of a role whose parent is gone. */
@@ -22,24 +20,6 @@ static void expect_end(
                 assert_poll(bus, role, "exit unknown");
         }
         assert_int_equal(bus_count(bus, "RoleExited", role), 1);
-}
-
-/* Waits until the next one is the node's. */
-static void crash_keeper(Bus *bus) {
-        pid_t keeper = keeper_pid(bus);
-        int pidfd = process_open(keeper);
-
-        assert_int_equal(kill(keeper, SIGKILL), 0);
-        process_wait_dead(pidfd);
-        close(pidfd);
-}
-
-static bool is_connected(Bus *bus, pid_t before) {
-        g_autoptr(GVariant) pid = unit_get(bus, KEEPER_UNIT, "Service", "MainPID");
-        g_autoptr(GVariant) connected = node_get(bus, "KeeperConnected");
-
-        return g_variant_get_uint32(pid) > 1 && (pid_t) g_variant_get_uint32(pid) != before &&
-               g_variant_get_boolean(connected);
 }
 
 static void start_some(Bus *bus, Fifo *fifo) {
@@ -85,9 +65,9 @@ static void test_keeper(void **state) {
         pids[0] = role_pid(bus, role_name("reads"));
         pids[1] = role_pid(bus, role_name("exits"));
         pids[2] = role_pid(bus, role_name("stays"));
-        crash_keeper(bus);
+        keeper_crash(bus);
         check_some(bus, fifo, true, pids);
-        WAIT_UNTIL(is_connected(bus, keeper));
+        WAIT_UNTIL(keeper_is_connected(bus, keeper));
         assert_int_equal(node_pid(bus), node);
 }
 
@@ -97,7 +77,7 @@ static void test_start_meanwhile(void **state) {
         const char *role = role_name("meanwhile");
 
         for (int i = 0; i < 3; i++) {
-                crash_keeper(bus);
+                keeper_crash(bus);
                 start(bus, role, NULL, actor(), "exit", "3", NULL);
                 expect_exited(bus, role, "exited", 3, "self");
         }
@@ -114,7 +94,7 @@ static void test_during_starts(void **state) {
                 serials[i] = node_send(
                         bus, "Start", start_args(role_name_n("s", i), NULL, actor(), "pause", NULL));
         bus_wait(bus, "RoleStarted", NULL);
-        crash_keeper(bus);
+        keeper_crash(bus);
         for (guint i = 0; i < G_N_ELEMENTS(serials); i++) {
                 const char *role = role_name_n("s", i);
                 g_autofree char *scope = role_scope(role);
@@ -132,7 +112,7 @@ static void test_during_starts(void **state) {
                 }
         }
         print_message("  %u of %zu run\n", running, G_N_ELEMENTS(serials));
-        WAIT_UNTIL(is_connected(bus, keeper));
+        WAIT_UNTIL(keeper_is_connected(bus, keeper));
         {
                 Census now = census(bus);
                 assert_int_equal(now.processes, running);
@@ -151,11 +131,11 @@ static void test_both(void **state) {
                 fifo_path(fifo), "ready", "pause", NULL);
         pid = fifo_expect_pid(fifo, "ready");
         start(bus, stays, OPTIONS("{'stdin': <'null'>}"), actor(), "pause", NULL);
-        crash_keeper(bus);
+        keeper_crash(bus);
         node_crash(bus);
         assert_poll(bus, exits, "running");
         assert_int_equal(role_pid(bus, exits), pid);
-        WAIT_UNTIL(is_connected(bus, keeper));
+        WAIT_UNTIL(keeper_is_connected(bus, keeper));
         assert_int_equal(kill(pid, SIGUSR1), 0);
         expect_end(bus, exits, "exited", 42, "exit 42", NULL);
         stop(bus, stays);
