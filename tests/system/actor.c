@@ -2,7 +2,7 @@
 
 /* actor: plays the roles of the tests. Its arguments are what it does, one after the other:
  *
- *   say FIFO TEXT        writes "TEXT PID" into a named pipe: so the test knows how far we are
+ *   say FIFO TEXT        writes "TEXT PID" into a named pipe, so that the test knows how far we are; or to the end of a file
  *   print TEXT           the same into standard output, without the pid
  *   ignore SIGNAL        from now on
  *   exit-on SIGNAL N     from now on: exits with status N
@@ -14,6 +14,7 @@
  *   read-eof             reads standard input to its end
  *   echo FIFO            writes each line of standard input to standard output (to standard error if it begins with "!"),
  *                        then says "echo"; to its end
+ *   cat                  copies standard input to standard output, to its end
  *   burn MSEC            of CPU time
  *   touch MIB            takes memory and uses it
  *   fill-tasks FIFO      forks until that fails; says "N ERRNO"
@@ -92,7 +93,7 @@ static void say_to(int fd, const char *text) {
 
 static int open_fifo(const char *path) {
         /* The test has it open for reading and writing: this neither blocks nor fails. */
-        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
 
         if (fd < 0)
                 die("%s: %s", path, strerror(errno));
@@ -303,6 +304,16 @@ static void dump(const char *path) {
                 die("%s: %s", path, strerror(errno));
 }
 
+static void cat(void) {
+        char buffer[65536];
+        ssize_t n;
+
+        while ((n = read(0, buffer, sizeof(buffer))) > 0)
+                for (ssize_t done = 0, w; done < n; done += w)
+                        if ((w = write(1, buffer + done, (size_t) (n - done))) < 0)
+                                die("cat: %s", strerror(errno));
+}
+
 static void echo(const char *path) {
         int fifo = open_fifo(path);
         char *line = NULL;
@@ -454,6 +465,8 @@ static void act(char **arg, char **end) {
                                 ;
                 } else if (IS("echo", 1))
                         echo(arg[-1]);
+                else if (IS("cat", 0))
+                        cat();
                 else if (IS("burn", 1))
                         burn(atoi(arg[-1]));
                 else if (IS("touch", 1))

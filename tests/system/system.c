@@ -505,11 +505,15 @@ void node_wait_name(Bus *bus, bool owned) {
 }
 
 void node_crash(Bus *bus) {
+        node_crash_by(bus, SIGKILL);
+}
+
+void node_crash_by(Bus *bus, int signo) {
         g_autofree char *before = node_owner(bus);
         pid_t pid = node_pid(bus);
 
         assert_non_null(before);
-        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(kill(pid, signo), 0);
         for (;;) {
                 g_autofree char *now = node_owner(bus);
                 if (now && strcmp(now, before) != 0)

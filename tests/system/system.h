@@ -103,6 +103,7 @@ void systemctl(const char *verb, const char *unit);
 
 /* SIGKILLs the node, waits for the next one to have the bus name. */
 void node_crash(Bus *bus);
+void node_crash_by(Bus *bus, int signo); /* the same by another signal, which must be its end */
 /* Waits for the bus name to be gone or owned, from events that came since the mark or now. */
 void node_wait_name(Bus *bus, bool owned);
 bool node_has_name(Bus *bus);

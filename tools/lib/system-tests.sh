@@ -5,6 +5,8 @@
 # it runs: "sandbox: unified" (the default), "sandbox: hybrid" (where limits have an effect) or "sandbox: any".
 
 SYSTEM_CASE_SECONDS=${SYSTEM_CASE_SECONDS:-300}
+# A round of the soak takes less.
+SOAK_ROUND_SECONDS=1
 # What the cases need inside, besides a systemd. Lmod conflicts with Environment Modules, so it is unpacked beside it, over what it
 # depends on.
 SYSTEM_PACKAGES="environment-modules lua5.3 lua-posix lua-filesystem lua-json lua-term beside:lmod"
@@ -37,13 +39,14 @@ system_tests() {
         local boot=("$TOOLS/sandbox" boot "$name" "--bus=$bus" "${boot_mode[@]}" "--owner=$$"
                 "--install=$build-dest" "--bind-ro=$build" "--bind-ro=$TOOLS" "--packages=$SYSTEM_PACKAGES" "$@")
         # A real EUPS, and the stacks it may have been built for.
-        local env=() dir
+        local env=("--env=SOAK_ROUNDS=${SOAK_ROUNDS:-}" "--env=SOAK_SEED=${SOAK_SEED:-}") dir
         if [ -n "${EUPS_DIR:-}" ]; then
-                env=("--env=EUPS_DIR=$EUPS_DIR")
+                env+=("--env=EUPS_DIR=$EUPS_DIR")
                 for dir in "$EUPS_DIR" ${EUPS_PATH//:/ }; do
                         boot+=("--bind-ro=$dir")
                 done
         fi
+        local seconds=$((SYSTEM_CASE_SECONDS + ${SOAK_ROUNDS:-0} * SOAK_ROUND_SECONDS))
         # shellcheck disable=SC2153     # of who reads this file
         local logs=$LOGS/$stage
         rm -rf -- "$logs"
@@ -64,7 +67,7 @@ system_tests() {
                 if [ "$up" -eq 1 ] || system_boot "$name" "${boot[@]}" >"$log" 2>&1; then
                         up=1
                         code=0
-                        "$TOOLS/sandbox" exec "$name" "${env[@]}" -- "$TOOLS/lib/run-case" "$SYSTEM_CASE_SECONDS" "$build/tests/system/case-$case" \
+                        "$TOOLS/sandbox" exec "$name" "${env[@]}" -- "$TOOLS/lib/run-case" "$seconds" "$build/tests/system/case-$case" \
                                 >>"$log" 2>&1 </dev/null || code=$?
                 fi
                 case $code in

@@ -4,99 +4,17 @@
  * What a listener missed it gets from EventsSince: all of it, once, in order, with the numbers and details that the signals had,
  * over crashes of the service too. */
 
+#include "replay.h"
 #include "testlib.h"
 
 #define N 1000
 #define BATCH 50
 #define N_CRASHES 20
 
-typedef struct Replayed {
-        guint64 seq;
-        char *signal;
-        char *role;
-        GVariant *details;
-} Replayed;
-
-static void replayed_free(void *data) {
-        Replayed *r = data;
-
-        g_free(r->signal);
-        g_free(r->role);
-        g_variant_unref(r->details);
-        g_free(r);
-}
-
-static char *epoch_now(Bus *bus) {
-        return node_get_string(bus, "EventEpoch");
-}
-
-static guint64 sequence_now(Bus *bus) {
-        g_autoptr(GVariant) value = node_get(bus, "EventSequence");
-
-        return g_variant_get_uint64(value);
-}
-
-/* One call; the events are appended. Returns how many. */
-static guint since(
-        Bus *bus, const char *epoch, guint64 seq, guint32 max, GPtrArray *events, bool *ret_complete) {
-        g_autoptr(GVariant) reply = node_call(bus, "EventsSince", g_variant_new("(stu)", epoch, seq, max));
-        g_autoptr(GVariantIter) iter = NULL;
-        g_autofree char *now = epoch_now(bus);
-        guint64 realtime;
-        const char *their;
-        gboolean complete;
-        Replayed r;
-        guint n = 0;
-
-        g_variant_get(reply, "(&sba(ttssa{sv}))", &their, &complete, &iter);
-        assert_string_equal(their, now);
-        while (g_variant_iter_next(iter, "(ttss@a{sv})", &r.seq, &realtime, &r.signal, &r.role, &r.details)) {
-                Replayed *copy = g_new(Replayed, 1);
-                *copy = r;
-                g_ptr_array_add(events, copy);
-                n++;
-        }
-        *ret_complete = complete;
-        return n;
-}
-
-static GPtrArray *all_since(Bus *bus, const char *epoch, guint64 seq) {
-        GPtrArray *events = g_ptr_array_new_with_free_func(replayed_free);
-        bool complete;
-
-        for (;;) {
-                guint64 last = events->len > 0
-                                       ? ((Replayed *) g_ptr_array_index(events, events->len - 1))->seq
-                                       : seq;
-                guint n = since(bus, epoch, last, 333, events, &complete);
-                assert_true(complete);
-                if (n == 0)
-                        return events;
-        }
-}
-
-/* The signal with this number: its details but seq and epoch are the replayed ones. */
-static void assert_same_as_signal(const Replayed *r, const Event *event) {
-        g_autoptr(GVariant) details = event_details(event);
-        guint n = (guint) g_variant_n_children(r->details);
-
-        assert_string_equal(event->member, r->signal);
-        assert_int_equal(g_variant_n_children(details), n + 2);
-        for (guint i = 0; i < n; i++) {
-                const char *key;
-                g_autoptr(GVariant) value = NULL, other = NULL;
-
-                g_variant_get_child(r->details, i, "{&sv}", &key, &value);
-                other = g_variant_lookup_value(details, key, NULL);
-                assert_non_null(other);
-                assert_true(g_variant_equal(value, other));
-        }
-}
-
 static void test_same_as_signals(void **state) {
         Bus *bus = *state;
-        g_autofree char *epoch = epoch_now(bus);
-        guint64 before = sequence_now(bus);
+        g_autofree char *epoch = event_epoch(bus);
+        guint64 before = event_sequence(bus);
         const char *role = role_name("cam");
         static const char *const expected[] = { "RoleStarted", "RoleExited", "RoleStarted", "RoleExited",
                 "RolePurged" };
@@ -110,7 +28,7 @@ static void test_same_as_signals(void **state) {
         purge(bus, role);
         node_sync(bus);
 
-        g_autoptr(GPtrArray) events = all_since(bus, epoch, before),
+        g_autoptr(GPtrArray) events = events_all_since(bus, epoch, before),
                              started = bus_all(bus, "RoleStarted", role),
                              exited = bus_all(bus, "RoleExited", role),
                              purged = bus_all(bus, "RolePurged", role);
@@ -130,26 +48,27 @@ static void test_same_as_signals(void **state) {
 
 static void test_arguments(void **state) {
         Bus *bus = *state;
-        g_autofree char *epoch = epoch_now(bus);
+        g_autofree char *epoch = event_epoch(bus);
         g_autoptr(GPtrArray) events = g_ptr_array_new_with_free_func(replayed_free);
         bool complete;
 
         start(bus, role_name("cam"), NULL, actor(), "exit", "0", NULL);
         wait_exited(bus, role_name("cam"));
-        guint64 last = sequence_now(bus);
-        assert_int_equal(since(bus, epoch, last - 2, 1, events, &complete), 1);
+        guint64 last = event_sequence(bus);
+        assert_int_equal(events_since(bus, epoch, last - 2, 1, events, &complete), 1);
         assert_true(complete);
-        assert_int_equal(since(bus, epoch, last, 0, events, &complete), 0);
+        assert_int_equal(events_since(bus, epoch, last, 0, events, &complete), 0);
         assert_true(complete);
         node_call_fails(bus, "EventsSince", g_variant_new("(stu)", epoch, last + 1, 0), INVALID_ARGS,
                 "has not happened", NULL);
         /* A client of another life of the service hears that it has missed something. */
-        assert_true(since(bus, "0123456789abcdef0123456789abcdef", last + 1000, 0, events, &complete) > 0);
+        assert_true(
+                events_since(bus, "0123456789abcdef0123456789abcdef", last + 1000, 0, events, &complete) > 0);
         assert_false(complete);
 
         /* Who may see the signals may see these. */
         g_autoptr(Bus) nobody = bus_new_as("nobody");
-        assert_int_equal(since(nobody, epoch, last - 1, 0, events, &complete), 1);
+        assert_int_equal(events_since(nobody, epoch, last - 1, 0, events, &complete), 1);
 }
 
 static guint32 send_start(Bus *bus, guint i) {
@@ -197,31 +116,28 @@ static void start_batch(Bus *bus, guint first, bool crash) {
 /* The listener has seen everything up to a point, and is away for 1,000 exits and some crashes of the service. */
 static void test_listener_was_away(void **state) {
         Bus *bus = *state;
-        g_autofree char *epoch = epoch_now(bus), *same = NULL;
-        guint64 before = sequence_now(bus), last;
-        guint n_started[N] = {}, n_exited[N] = {}, n_doubled = 0;
+        g_autofree char *epoch = event_epoch(bus), *same = NULL;
+        guint64 before = event_sequence(bus), last;
+        guint n_started[N] = {}, n_exited[N] = {}, n_doubled;
         g_autoptr(GPtrArray) events = NULL;
-        g_autoptr(GHashTable) by_seq = g_hash_table_new(NULL, NULL);
         const char *prefix = role_name("r");
-        static const char *const members[] = { "RoleStarted", "RoleExited" };
 
         for (guint first = 0; first < N; first += BATCH)
                 start_batch(bus, first, first % (N / N_CRASHES) == 0);
         for (guint i = 0; i < N; i++)
                 WAIT_UNTIL(g_str_equal(role_state(bus, role_name_n("r", i)), "ended"));
         node_sync(bus);
-        last = sequence_now(bus);
+        last = event_sequence(bus);
 
-        same = epoch_now(bus);
+        same = event_epoch(bus);
         assert_string_equal(same, epoch);
-        events = all_since(bus, epoch, before);
+        events = events_all_since(bus, epoch, before);
         assert_int_equal(events->len, last - before);
         for (guint i = 0; i < events->len; i++) {
                 Replayed *r = g_ptr_array_index(events, i);
                 guint n;
 
                 assert_int_equal(r->seq, before + i + 1); /* each number, in order */
-                assert_true(g_hash_table_insert(by_seq, GUINT_TO_POINTER((guint) r->seq), r));
                 if (!g_str_has_prefix(r->role, prefix))
                         continue;
                 n = (guint) atoi(r->role + strlen(prefix));
@@ -242,28 +158,8 @@ static void test_listener_was_away(void **state) {
                 assert_int_equal(n_exited[i], 1);
         }
 
-        /* Who was there all the time has heard the same: each number at least once, and always of the same event. */
-        for (guint m = 0; m < G_N_ELEMENTS(members); m++) {
-                g_autoptr(GPtrArray) signals = bus_all(bus, members[m], NULL);
-                g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
-
-                for (guint i = 0; i < signals->len; i++) {
-                        const Event *event = g_ptr_array_index(signals, i);
-                        g_autoptr(GVariant) details = event_details(event);
-                        guint64 seq = detail_u64(details, "seq");
-                        Replayed *r = g_hash_table_lookup(by_seq, GUINT_TO_POINTER((guint) seq));
-
-                        assert_non_null(r);
-                        assert_same_as_signal(r, event);
-                        if (!g_hash_table_add(seen, GUINT_TO_POINTER((guint) seq)))
-                                n_doubled++;
-                }
-                for (guint i = 0; i < events->len; i++) {
-                        Replayed *r = g_ptr_array_index(events, i);
-                        if (g_str_equal(r->signal, members[m]))
-                                assert_true(g_hash_table_contains(seen, GUINT_TO_POINTER((guint) r->seq)));
-                }
-        }
+        /* Who was there all the time has heard the same. */
+        n_doubled = assert_signals_are(bus, events);
         print_message("  %u events, %u told twice\n", events->len, n_doubled);
 }
 
