@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* sandbox: unified
+ *
+ * In whatever way the service dies, systemd starts it again and everything is as it was: roles and their standard input, the
+ * environment, the monitor, the log level, the numbers of events. */
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "replay.h"
+#include "testlib.h"
+
+#define DROP_IN "/run/systemd/system/" NODE_UNIT ".d"
+#define ROLES 3
+
+/* What a client can ask for, of the roles and of the service. */
+static GVariant *everything(Bus *bus) {
+        static const char *const properties[] = { "EventEpoch", "EventSequence", "MonitorTimeoutUSec",
+                "MonitorDeadlineUSec", "NRoles", "NRunning", "State", "KeeperConnected", "Slice" };
+        g_auto(GVariantBuilder) all = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("av"));
+
+        for (size_t i = 0; i < G_N_ELEMENTS(properties); i++) {
+                g_autoptr(GVariant) value = node_get(bus, properties[i]);
+                g_variant_builder_add(&all, "v", value);
+        }
+        for (guint i = 0; i < ROLES; i++) {
+                g_autoptr(GVariant) value = role_get_all(bus, role_name_n("r", i));
+                g_variant_builder_add(&all, "v", value);
+        }
+        {
+                g_autoptr(GVariant) environment = node_call(bus, "ListEnv", NULL);
+                g_autoptr(GVariant) value = node_call(bus, "GetEnv", g_variant_new("(s)", "DIES"));
+                g_autoptr(GVariant) level = bus_get(bus, NODE_NAME, "/org/freedesktop/LogControl1",
+                        "org.freedesktop.LogControl1", "LogLevel");
+
+                g_variant_builder_add(&all, "v", environment);
+                g_variant_builder_add(&all, "v", value);
+                g_variant_builder_add(&all, "v", level);
+        }
+        return g_variant_ref_sink(g_variant_builder_end(&all));
+}
+
+static void assert_same(GVariant *before, GVariant *after) {
+        if (!g_variant_equal(before, after)) {
+                g_autofree char *a = g_variant_print(before, false), *b = g_variant_print(after, false);
+                fail_msg("was %s\nand is %s", a, b);
+        }
+}
+
+static void set_up(Bus *bus, Fifo *fifo) {
+        start(bus, role_name_n("r", 0), OPTIONS("{'output': <'null'>}"), actor(), "echo", fifo_path(fifo),
+                NULL);
+        start(bus, role_name_n("r", 1), OPTIONS("{'stdin': <'null'>, 'on-monitor-loss': <'keep'>}"), actor(),
+                "pause", NULL);
+        start(bus, role_name_n("r", 2), NULL, actor(), "exit", "9", NULL);
+        expect_exited(bus, role_name_n("r", 2), "exited", 9, "self");
+        stop(bus, role_name_n("r", 2));
+        g_variant_unref(node_call(bus, "SetEnv", g_variant_new("(ss)", "DIES", "a value\nof two lines")));
+        g_variant_unref(
+                node_call(bus, "SetMonitorTimeout", g_variant_new("(t)", (guint64) 3600 * G_USEC_PER_SEC)));
+        g_variant_unref(node_call(bus, "Beat", NULL));
+        g_variant_unref(node_call(bus, "SetLogLevel", g_variant_new("(s)", "notice")));
+        node_sync(bus);
+        send_input(bus, role_name_n("r", 0), "before");
+        fifo_expect_pid(fifo, "echo");
+}
+
+static void check_after(Bus *bus, Fifo *fifo, GVariant *before, const char *how) {
+        g_autoptr(GVariant) after = everything(bus);
+
+        print_message("  %s\n", how);
+        assert_same(before, after);
+        send_input(bus, role_name_n("r", 0), how);
+        fifo_expect_pid(fifo, "echo");
+}
+
+/* Beaten off again, for the other cases. */
+static void tear_down(Bus *bus) {
+        close_input(bus, role_name_n("r", 0));
+        expect_exited(bus, role_name_n("r", 0), "exited", 0, "self");
+        g_variant_unref(node_call(bus, "SetMonitorTimeout", g_variant_new("(t)", (guint64) 0)));
+        g_variant_unref(node_call(bus, "UnsetEnv", g_variant_new("(s)", "DIES")));
+        g_variant_unref(node_call(bus, "SetLogLevel", g_variant_new("(s)", "info")));
+}
+
+static void test_signals(void **state) {
+        Bus *bus = *state;
+        static const int signals[] = { SIGKILL, SIGSEGV, SIGABRT, SIGBUS, SIGQUIT, SIGXCPU };
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        g_autoptr(GVariant) before = NULL;
+        pid_t keeper = keeper_pid(bus);
+
+        set_up(bus, fifo);
+        before = everything(bus);
+        for (size_t i = 0; i < G_N_ELEMENTS(signals); i++) {
+                /* That is what the sanitizers report. */
+                if (signals[i] != SIGKILL && process_is_sanitized(node_pid(bus)))
+                        continue;
+                node_crash_by(bus, signals[i]);
+                check_after(bus, fifo, before, g_strsignal(signals[i]));
+        }
+        assert_int_equal(keeper_pid(bus), keeper);
+        tear_down(bus);
+}
+
+static guint64 watchdog_time(Bus *bus) {
+        g_autoptr(GVariant) value = unit_get(bus, NODE_UNIT, "Service", "WatchdogTimestampMonotonic");
+        return g_variant_get_uint64(value);
+}
+
+/* It hangs, and systemd ends it. */
+static void test_watchdog(void **state) {
+        Bus *bus = *state;
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        g_autoptr(GVariant) before = NULL;
+        g_autofree char *since = journal_from_now(), *said = NULL;
+        pid_t node;
+
+        assert_int_equal(g_mkdir_with_parents(DROP_IN, 0755), 0);
+        assert_true(g_file_set_contents(
+                DROP_IN "/watchdog.conf", "[Service]\nWatchdogSec=1s\nTimeoutAbortSec=2s\n", -1, NULL));
+        systemctl("daemon-reload", NULL);
+        systemctl("restart", NODE_UNIT);
+        node_wait_name(bus, true);
+        set_up(bus, fifo);
+        before = everything(bus);
+
+        /* One that works says so in time. */
+        node = node_pid(bus);
+        for (guint i = 0; i < 3; i++) {
+                guint64 last = watchdog_time(bus);
+                WAIT_UNTIL(watchdog_time(bus) > last);
+        }
+        assert_int_equal(node_pid(bus), node);
+        assert_int_equal(kill(node, SIGSTOP), 0);
+        WAIT_UNTIL(!node_has_name(bus));
+        node_wait_name(bus, true);
+        assert_int_not_equal(node_pid(bus), node);
+        check_after(bus, fifo, before, "the watchdog");
+        g_free(said);
+        said = journal(since, "-u", NODE_UNIT, NULL);
+        assert_contains(said, "Watchdog timeout");
+
+        run(NULL, NULL, "rm", "-r", DROP_IN, NULL);
+        systemctl("daemon-reload", NULL);
+        systemctl("restart", NODE_UNIT);
+        node_wait_name(bus, true);
+        check_after(bus, fifo, before, "a restart");
+        tear_down(bus);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_signals),
+                TEST(test_watchdog),
+        };
+        return run_case("node-dies", tests);
+}
