@@ -38,7 +38,9 @@ struct Manager {
         void *job_new_userdata;
         GQueue *waiting;   /* of Call: not sent yet */
         GHashTable *calls; /* of Call: sent, not answered */
-        GHashTable *jobs;  /* path → Job */
+        GQueue *lost;      /* of Call: sent, and systemd left the bus: it is executing itself again */
+        sd_event_source *lost_timeout;
+        GHashTable *jobs; /* path → Job */
 };
 
 static void call_free(Call *call) {
@@ -152,11 +154,59 @@ static void call_end(Call *call, sd_bus_message *reply, const sd_bus_error *erro
 
 static void pump(Manager *manager);
 
+/* The bus itself says that there is nobody: while systemd executes itself again it is not there. A timeout of our own is no
+ * answer of the bus. */
+static bool systemd_is_away(sd_bus_message *m) {
+        const sd_bus_error *error = sd_bus_message_get_error(m);
+
+        return error && g_strcmp0(sd_bus_message_get_sender(m), "org.freedesktop.DBus") == 0 &&
+               sd_bus_error_has_names(error, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_SERVICE_UNKNOWN,
+                       SD_BUS_ERROR_NAME_HAS_NO_OWNER);
+}
+
+static int on_lost_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
+        Manager *manager = userdata;
+        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+
+        manager->lost_timeout = sd_event_source_disable_unref(manager->lost_timeout);
+        (void) sd_bus_error_set(&error, SD_BUS_ERROR_NO_REPLY, "systemd has left the bus");
+        /* Not those that are lost by what these callbacks do. */
+        for (guint n = g_queue_get_length(manager->lost); n > 0; n--)
+                call_end(g_queue_pop_head(manager->lost), NULL, &error);
+        return 0;
+}
+
+/* It is made again when systemd is back. It may have been done already: whoever makes one must bear that. */
+static int call_keep(Call *call) {
+        Manager *manager = call->manager;
+
+        if (!manager->lost_timeout) {
+                int r = sd_event_add_time_relative(sd_bus_get_event(manager->bus), &manager->lost_timeout,
+                        CLOCK_MONOTONIC, MANAGER_TIMEOUT_USEC, USEC_PER_SEC, on_lost_timeout, manager);
+                if (r < 0)
+                        return r;
+        }
+        call->slot = sd_bus_slot_unref(call->slot);
+        g_queue_push_tail(manager->lost, call);
+        return 0;
+}
+
+static void calls_send_again(Manager *manager) {
+        Call *call;
+
+        manager->lost_timeout = sd_event_source_disable_unref(manager->lost_timeout);
+        while ((call = g_queue_pop_tail(manager->lost)))
+                g_queue_push_head(manager->waiting, call);
+        pump(manager);
+}
+
 static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         Call *call = userdata;
         Manager *manager = call->manager;
 
         (void) g_hash_table_remove(manager->calls, call);
+        if (systemd_is_away(m) && call_keep(call) >= 0)
+                return 0;
         call_end(call, m, sd_bus_message_get_error(m));
         pump(manager);
         return 0;
@@ -177,7 +227,6 @@ static void pump(Manager *manager) {
                         call_end(call, NULL, &error);
                         continue;
                 }
-                call->message = sd_bus_message_unref(call->message);
                 (void) g_hash_table_add(manager->calls, call);
         }
 }
@@ -222,11 +271,7 @@ void manager_call_job(Manager *manager, sd_bus_message *m, ManagerJobDone done, 
 }
 
 void manager_send(Manager *manager, sd_bus_message *m) {
-        int r = sd_bus_message_set_expect_reply(m, false);
-        if (r >= 0)
-                r = sd_bus_send(manager->bus, m, NULL);
-        if (r < 0)
-                log_warning_errno(r, "Cannot send to systemd, ignoring: %m");
+        call_queue(manager, m, NULL, NULL, NULL);
 }
 
 void manager_stop_unit(Manager *manager, const char *unit, ManagerJobDone done, void *userdata) {
@@ -324,6 +369,7 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
         if (r < 0 || owner[0] == '\0')
                 return 0;
         r = subscribe(manager);
+        calls_send_again(manager);
         if (r >= 0 && !manager->asked)
                 r = ask_version(manager);
         if (r < 0)
@@ -339,6 +385,7 @@ int manager_new(sd_bus *bus, void (*ready)(void *userdata), void *userdata, Mana
         manager->ready_userdata = userdata;
         manager->waiting = g_queue_new();
         manager->calls = g_hash_table_new(NULL, NULL);
+        manager->lost = g_queue_new();
         manager->jobs = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) job_free);
 
         /* The matches are there before the first call that makes a job, or finds nobody. */
@@ -367,6 +414,8 @@ Manager *manager_free(Manager *manager) {
         if (!manager)
                 return NULL;
         g_queue_free_full(manager->waiting, (GDestroyNotify) call_free);
+        g_queue_free_full(manager->lost, (GDestroyNotify) call_free);
+        sd_event_source_disable_unref(manager->lost_timeout);
         g_hash_table_iter_init(&iter, manager->calls);
         while (g_hash_table_iter_next(&iter, (void **) &call, NULL))
                 call_free(call);

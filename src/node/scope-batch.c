@@ -209,6 +209,18 @@ static int verify(Role *role, char **ret_cgroup) {
         return 0;
 }
 
+/* The name is taken by what we have asked for ourselves: systemd had made it before it executed itself again, and with its answer
+ * lost the call was made twice. */
+static bool batch_is_made(const Batch *batch, const sd_bus_error *error) {
+        char *cgroup = NULL;
+
+        if (batch->anchor || !sd_bus_error_has_name(error, MANAGER_ERROR_UNIT_EXISTS))
+                return false;
+        int r = verify(g_ptr_array_index(batch->roles, 0), &cgroup);
+        free(cgroup);
+        return r >= 0;
+}
+
 static void batch_verify(Batch *batch, const char *result) {
         for (unsigned i = 0; i < batch->roles->len; i++) {
                 Role *role = g_ptr_array_index(batch->roles, i);
@@ -263,12 +275,15 @@ static void on_batch_done(void *userdata, const char *result, const sd_bus_error
         Batch *batch = userdata;
         Scopes *scopes = batch->scopes;
 
+        if (batch_is_made(batch, error))
+                error = NULL;
         if (error && !batch->anchor && batch_retry(batch, error))
                 return;
 
         if (error && batch->anchor) {
                 log_debug("Cannot make %u scopes in one call, trying them one by one: %s", batch->roles->len,
                         error->message);
+                manager_stop_unit(scopes->manager, batch->anchor, NULL, NULL);
                 batch_split(batch);
         } else if (error)
                 batch_fail(batch, error->message ?: error->name);
