@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The fields of a message are a field array of our own, never a journal macro with a source location: messages are
- * for the people who run the service. */
-#define SD_JOURNAL_SUPPRESS_LOCATION
-
 #include <fcntl.h>
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
-#include <systemd/sd-journal.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/fd-util.h"
 #include "util/log.h"
+
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
+/* With its fields it has to fit into a datagram. */
+#define MESSAGE_MAX (48 * 1024)
 
 static const char *const log_level_table[_LOG_LEVEL_MAX] = {
         [LOG_EMERG] = "emerg",
@@ -87,22 +88,62 @@ void log_lose_terminal(void) {
         (void) dup2(fd, STDERR_FILENO);
 }
 
-static void write_journal(int level, int error, const char *const *fields, const char *text) {
-        g_autofree char *message = g_strconcat("MESSAGE=", text, NULL);
-        g_autofree char *priority = g_strdup_printf("PRIORITY=%d", level);
-        size_t n = 0, n_fields = fields ? g_strv_length((char **) fields) : 0;
-        g_autofree struct iovec *iov = g_new(struct iovec, n_fields + 3);
-        char number[sizeof("ERRNO=") + 10];
+/* Fields as the journal wants them: NAME=value and a newline, or, with a newline in the value, the name, a newline, the size of the
+ * value in 64 bits (little-endian) and the value. See systemd's "Native Journal Protocol". */
+static void add_field(GString *s, const char *field) {
+        size_t name = strcspn(field, "=");
 
-        iov[n++] = (struct iovec){ message, strlen(message) };
-        iov[n++] = (struct iovec){ priority, strlen(priority) };
-        if (error > 0) {
-                (void) g_snprintf(number, sizeof(number), "ERRNO=%d", error);
-                iov[n++] = (struct iovec){ number, strlen(number) };
+        if (!strchr(field, '\n'))
+                g_string_append(s, field);
+        else {
+                uint64_t size = GUINT64_TO_LE((uint64_t) strlen(field + name + 1));
+
+                g_string_append_len(s, field, (gssize) name);
+                g_string_append_c(s, '\n');
+                g_string_append_len(s, (const char *) &size, sizeof(size));
+                g_string_append(s, field + name + 1);
         }
-        for (size_t i = 0; i < n_fields; i++)
-                iov[n++] = (struct iovec){ (char *) fields[i], strlen(fields[i]) };
-        (void) sd_journal_sendv(iov, (int) n);
+        g_string_append_c(s, '\n');
+}
+
+/* Not sd_journal_sendv(): its socket blocks, and a journal that hangs would be the end of us too. */
+static int send_journal(const GString *s) {
+        static const struct sockaddr_un journal = { .sun_family = AF_UNIX, .sun_path = JOURNAL_SOCKET };
+        static int fd = -EBADF;
+
+        if (fd < 0)
+                fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0 || sendto(fd, s->str, s->len, MSG_NOSIGNAL, (const struct sockaddr *) &journal,
+                              sizeof(journal)) < 0)
+                return -errno;
+        return 0;
+}
+
+static void write_journal(int level, int error, const char *const *fields, const char *text) {
+        static unsigned n_lost = 0;
+        g_autoptr(GString) s = g_string_new(NULL);
+        g_autofree char *message = g_strdup_printf("MESSAGE=%.*s", MESSAGE_MAX, text);
+
+        g_string_append_printf(
+                s, "PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\n", level, program_invocation_short_name);
+        if (error > 0)
+                g_string_append_printf(s, "ERRNO=%d\n", error);
+        for (; fields && *fields; fields++)
+                add_field(s, *fields);
+        add_field(s, message);
+
+        if (n_lost > 0) {
+                g_autofree char *lost = g_strdup_printf(
+                        "MESSAGE=%u messages before this one are lost: the journal did not take them",
+                        n_lost);
+                g_autoptr(GString) notice = g_string_new("PRIORITY=4\n");
+
+                g_string_append_printf(notice, "SYSLOG_IDENTIFIER=%s\n", program_invocation_short_name);
+                add_field(notice, lost);
+                if (send_journal(notice) >= 0)
+                        n_lost = 0;
+        }
+        n_lost += send_journal(s) < 0;
 }
 
 static void write_console(int level, const char *text) {
