@@ -73,9 +73,9 @@ int case_setup(void **state) {
         return 0;
 }
 
-/* Whatever a failed test left behind: a stopped node or keeper, or none at all. */
+/* Whatever a failed test left behind: a stopped node or keeper or journal, or none at all. */
 static void repair(void) {
-        const char *services[] = { KEEPER_UNIT, NODE_UNIT };
+        const char *services[] = { "systemd-journald.service", KEEPER_UNIT, NODE_UNIT };
 
         for (size_t i = 0; i < G_N_ELEMENTS(services); i++)
                 run(NULL, NULL, "systemctl", "kill", "--signal=CONT", services[i], NULL);
