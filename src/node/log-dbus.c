@@ -49,8 +49,11 @@ void log_dbus_load(Agent *agent) {
         if (r >= 0 && sscanf(text, "%15s %d", name, &to_sve) == 2 && (int) log_level_from_string(name) >= 0) {
                 log_set_max_level((int) log_level_from_string(name));
                 agent->log_to_sve = to_sve != 0;
-        } else if (r != -ENOENT)
-                log_warning("The saved log level cannot be read, ignoring");
+        } else if (r != -ENOENT) {
+                log_error("The saved log level cannot be read, set aside as \"" LOG_FILE ".damaged\"");
+                if (renameat(agent->dir_fd, LOG_FILE, agent->dir_fd, LOG_FILE ".damaged") < 0)
+                        log_error_errno(errno, "Cannot set it aside: %m");
+        }
         free(text); /* libc's */
 }
 

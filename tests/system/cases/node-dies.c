@@ -11,6 +11,7 @@
 #include "testlib.h"
 
 #define DROP_IN "/run/systemd/system/" NODE_UNIT ".d"
+#define STATE "/run/architect-node/main"
 #define ROLES 3
 
 /* What a client can ask for, of the roles and of the service. */
@@ -149,10 +150,51 @@ static void test_watchdog(void **state) {
         tear_down(bus);
 }
 
+/* What it cannot read when it comes back is set aside, with an error, and it does without. */
+static void test_unreadable_state(void **state) {
+        Bus *bus = *state;
+        const char *ended = role_name_n("r", 2);
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        g_autofree char *role = g_strconcat("roles/", ended, NULL),
+                        *role_aside = g_strconcat("roles/", ended, "~damaged", NULL),
+                        *since = journal_from_now(), *said = NULL;
+        const char *files[] = { "log", "monitor", "environment", role },
+                   *aside[] = { "log.damaged", "monitor.damaged", "environment.damaged", role_aside };
+        pid_t pid;
+
+        set_up(bus, fifo);
+        pid = role_pid(bus, role_name_n("r", 0));
+        for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+                g_autofree char *path = g_build_filename(STATE, files[i], NULL);
+
+                assert_true(g_file_test(path, G_FILE_TEST_IS_REGULAR));
+                assert_true(g_file_set_contents(path, "no words of ours", -1, NULL));
+        }
+        node_crash(bus);
+
+        assert_int_equal(role_pid(bus, role_name_n("r", 0)), pid);
+        send_input(bus, role_name_n("r", 0), "still there?");
+        fifo_expect_pid(fifo, "echo");
+        assert_poll(bus, ended, "none");
+        said = journal(since, "-u", NODE_UNIT, "-p", "err", NULL);
+        for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+                g_autofree char *path = g_build_filename(STATE, aside[i], NULL), *text = read_file(path),
+                                *name = g_path_get_basename(aside[i]);
+
+                assert_non_null(text);
+                assert_string_equal(text, "no words of ours");
+                assert_contains(said, name);
+                assert_int_equal(unlink(path), 0);
+        }
+        close_input(bus, role_name_n("r", 0));
+        expect_exited(bus, role_name_n("r", 0), "exited", 0, "self");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_signals),
                 TEST(test_watchdog),
+                TEST(test_unreadable_state),
         };
         return run_case("node-dies", tests);
 }
