@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * In whatever way the service dies, systemd starts it again and everything is as it was: roles and their standard input, the
- * environment, the monitor, the log level, the numbers of events. */
+ * In whatever way the service dies, systemd starts it again and everything is as it was: roles and their standard input, ports,
+ * the environment, the monitor, the log level, the numbers of events. */
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,7 +12,7 @@
 
 #define DROP_IN "/run/systemd/system/" NODE_UNIT ".d"
 #define STATE "/run/architect-node/main"
-#define ROLES 3
+#define ROLES 4
 
 /* What a client can ask for, of the roles and of the service. */
 static GVariant *everything(Bus *bus) {
@@ -34,6 +34,9 @@ static GVariant *everything(Bus *bus) {
                 g_autoptr(GVariant) level = bus_get(bus, NODE_NAME, "/org/freedesktop/LogControl1",
                         "org.freedesktop.LogControl1", "LogLevel");
 
+                g_autoptr(GVariant) ports = node_call(bus, "ListPorts", NULL);
+
+                g_variant_builder_add(&all, "v", ports);
                 g_variant_builder_add(&all, "v", environment);
                 g_variant_builder_add(&all, "v", value);
                 g_variant_builder_add(&all, "v", level);
@@ -56,6 +59,10 @@ static void set_up(Bus *bus, Fifo *fifo) {
         start(bus, role_name_n("r", 2), NULL, actor(), "exit", "9", NULL);
         expect_exited(bus, role_name_n("r", 2), "exited", 9, "self");
         stop(bus, role_name_n("r", 2));
+        /* Its standard input is kept by another process. */
+        start(bus, role_name_n("r", 3), OPTIONS("{'stdin': <'pty'>}"), actor(), "pause", NULL);
+        g_variant_unref(node_call(bus, "BindTCP", g_variant_new("(u)", 2)));
+        g_variant_unref(node_call(bus, "BindUDP", g_variant_new("(u)", 1)));
         g_variant_unref(node_call(bus, "SetEnv", g_variant_new("(ss)", "DIES", "a value\nof two lines")));
         g_variant_unref(
                 node_call(bus, "SetMonitorTimeout", g_variant_new("(t)", (guint64) 3600 * G_USEC_PER_SEC)));
@@ -75,8 +82,28 @@ static void check_after(Bus *bus, Fifo *fifo, GVariant *before, const char *how)
         fifo_expect_pid(fifo, "echo");
 }
 
-/* Beaten off again, for the other cases. */
+static void release(Bus *bus, const char *protocol, const char *method) {
+        g_autoptr(GVariant) reply = node_call(bus, "ListPorts", NULL);
+        g_autoptr(GVariantIter) ports = NULL;
+        GVariantBuilder numbers = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aq"));
+        const char *its;
+        guint16 port;
+        guint n = 0;
+
+        g_variant_get(reply, "(a(squs))", &ports);
+        while (g_variant_iter_next(ports, "(&squ&s)", &its, &port, NULL, NULL))
+                if (strcmp(its, protocol) == 0) {
+                        g_variant_builder_add(&numbers, "q", port);
+                        n++;
+                }
+        assert_true(n > 0);
+        g_variant_unref(node_call(bus, method, g_variant_new("(aq)", &numbers)));
+}
+
+/* As it was, for the other cases. */
 static void tear_down(Bus *bus) {
+        release(bus, "tcp", "ReleaseTCP");
+        release(bus, "udp", "ReleaseUDP");
         close_input(bus, role_name_n("r", 0));
         expect_exited(bus, role_name_n("r", 0), "exited", 0, "self");
         g_variant_unref(node_call(bus, "SetMonitorTimeout", g_variant_new("(t)", (guint64) 0)));
@@ -186,6 +213,8 @@ static void test_unreadable_state(void **state) {
                 assert_contains(said, name);
                 assert_int_equal(unlink(path), 0);
         }
+        release(bus, "tcp", "ReleaseTCP");
+        release(bus, "udp", "ReleaseUDP");
         close_input(bus, role_name_n("r", 0));
         expect_exited(bus, role_name_n("r", 0), "exited", 0, "self");
 }
