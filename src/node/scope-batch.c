@@ -16,6 +16,8 @@
  * unit that carries them is an empty slice with Wants= and After= on the scopes, stopped again when its job is done. It is none of the
  * roles' own scopes: a unit that another one wants stays loaded as long as that one, and its name could not be used again. */
 #define BATCH_MAX 50U
+/* dbus-daemon cuts off, without a word, who sends more descriptors in one message (max_message_unix_fds). */
+#define BATCH_PIDFDS_MAX 16U
 #define BATCHES_IN_FLIGHT_MAX 2U
 #define TRIES_MAX 4U
 
@@ -25,6 +27,11 @@ typedef struct Batch {
         char *anchor;     /* NULL: a single scope, its own unit */
         unsigned tries;
 } Batch;
+
+static unsigned batch_max(const Scopes *scopes) {
+        return scopes_use_pidfds(scopes) ? BATCH_PIDFDS_MAX : BATCH_MAX;
+}
+
 static int append_property(sd_bus_message *m, const char *name, const char *type, ...) {
         va_list ap;
 
@@ -314,9 +321,11 @@ static void batch_send(Batch *batch) {
 /* What comes while systemd is busy with a call waits and goes together: the larger a batch, the cheaper each scope. One
  * full batch may wait at systemd behind the first, so that it always has something to do. */
 void scope_batch_flush(Scopes *scopes) {
+        const unsigned max = batch_max(scopes);
+
         while (!g_queue_is_empty(scopes->queue) &&
                 (scopes->in_flight == 0 || (scopes->in_flight < BATCHES_IN_FLIGHT_MAX &&
-                                                   g_queue_get_length(scopes->queue) >= BATCH_MAX))) {
+                                                   g_queue_get_length(scopes->queue) >= max))) {
                 if (g_queue_get_length(scopes->queue) == 1) {
                         batch_send_single(scopes, g_queue_pop_head(scopes->queue), 0);
                         continue;
@@ -326,7 +335,7 @@ void scope_batch_flush(Scopes *scopes) {
                 *batch = (Batch){ .scopes = scopes, .roles = g_ptr_array_new() };
                 batch->anchor = g_strdup_printf(
                         "architect-%s-batch%" PRIu64 ".slice", scopes->instance, scopes->n_anchors++);
-                while (batch->roles->len < BATCH_MAX && !g_queue_is_empty(scopes->queue))
+                while (batch->roles->len < max && !g_queue_is_empty(scopes->queue))
                         g_ptr_array_add(batch->roles, g_queue_pop_head(scopes->queue));
                 scopes->in_flight++;
                 batch_send(batch);
@@ -338,7 +347,7 @@ void scope_start(Scopes *scopes, Role *role) {
 
         /* One role need not wait for others: the source runs as soon as nothing else is to be done at this moment, and what
          * came until then goes together. */
-        if (g_queue_get_length(scopes->queue) >= BATCH_MAX)
+        if (g_queue_get_length(scopes->queue) >= batch_max(scopes))
                 scope_batch_flush(scopes);
         else {
                 int r = sd_event_source_set_enabled(scopes->flush, SD_EVENT_ONESHOT);
