@@ -125,6 +125,14 @@ static void drop_variables(GHashTable *dump, const char *const *names) {
         }
 }
 
+/* Where /sbin and /bin are links to what is in it already, newer systemds leave them out; a role's PATH is the same on each machine. */
+static void add_links_to_path(GHashTable *dump) {
+        const char *path = g_hash_table_lookup(dump, "env.PATH");
+
+        if (path && g_str_has_suffix(path, ":/usr/sbin:/usr/bin"))
+                g_hash_table_insert(dump, g_strdup("env.PATH"), g_strconcat(path, ":/sbin:/bin", NULL));
+}
+
 static GHashTable *dump_of_role(Bus *bus, const char *role, GVariant *options) {
         const char *path = scratch(role);
 
@@ -166,6 +174,7 @@ static void test_parity(void **state) {
         drop_variables(reference, service_variables);
         drop_variables(reference, role_variables);
         drop_variables(role, role_variables);
+        add_links_to_path(reference);
         compare_all(role, reference, "env.");
 
         if (g_hash_table_contains(role, "different"))
