@@ -3,8 +3,8 @@
 #
 # Build directories.
 
-# meson_build DIR OPTION...: set up or bring up to date, then build. CC and the like come from the environment.
-meson_build() {
+# meson_setup DIR OPTION...: set up or bring up to date. CC and the like come from the environment.
+meson_setup() {
         local dir=$1
         shift
         set -- -Dprefix=/usr "$@"
@@ -14,12 +14,17 @@ meson_build() {
         else
                 meson setup "$dir" "$SOURCE" "$@" || return 1
         fi
-        # All that is wrong, not only the first.
-        ninja -k 0 -C "$dir"
 }
 
-# meson_destdir DIR DESTDIR: a fresh tree as a package would have it.
+# The same, then build.
+meson_build() {
+        meson_setup "$@" || return 1
+        # All that is wrong, not only the first.
+        ninja -k 0 -C "$1"
+}
+
+# meson_destdir DIR DESTDIR [OPTION...]: a fresh tree as a package would have it.
 meson_destdir() {
         rm -rf -- "$2"
-        DESTDIR=$2 meson install -C "$1" --no-rebuild --quiet
+        DESTDIR=$2 meson install -C "$1" --no-rebuild --quiet "${@:3}"
 }
