@@ -60,7 +60,6 @@ static void check_roles(Bus *bus, Roles *roles, guint64 seq) {
         g_autofree char *epoch = node_get_string(bus, "EventEpoch");
         g_autoptr(GVariant) reply = NULL;
         g_autoptr(GVariantIter) iter = NULL;
-        g_autofree char *scope = role_scope(roles->ends);
         const char *signal, *name;
         GVariant *details;
         guint n = 0;
