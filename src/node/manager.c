@@ -154,14 +154,15 @@ static void call_end(Call *call, sd_bus_message *reply, const sd_bus_error *erro
 
 static void pump(Manager *manager);
 
-/* The bus itself says that there is nobody: while systemd executes itself again it is not there. A timeout of our own is no
- * answer of the bus. */
+/* The bus itself says that there is nobody: while systemd executes itself again it is not there. (It has an activation file, which
+ * is made to fail.) A timeout of our own is no answer of the bus. */
 static bool systemd_is_away(sd_bus_message *m) {
         const sd_bus_error *error = sd_bus_message_get_error(m);
 
         return error && g_strcmp0(sd_bus_message_get_sender(m), "org.freedesktop.DBus") == 0 &&
-               sd_bus_error_has_names(error, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_SERVICE_UNKNOWN,
-                       SD_BUS_ERROR_NAME_HAS_NO_OWNER);
+               (sd_bus_error_has_names(error, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_SERVICE_UNKNOWN,
+                        SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
+                       g_str_has_prefix(error->name, "org.freedesktop.DBus.Error.Spawn."));
 }
 
 static int on_lost_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
