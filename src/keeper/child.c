@@ -52,6 +52,11 @@ static _noreturn_ void child_main(const struct keeper_self *self, const char *ro
         int keep[KEEPER_FORK_PORTS_MAX + 6];
         size_t n = exec_sockets_keep(gate_fd, sockets, keep);
 
+        sigset_t none;
+
+        sigemptyset(&none);
+        (void) sigprocmask(SIG_SETMASK, &none, NULL);
+
         keep[n++] = stdin_fd;
         keep[n++] = terminal->slave;
         keep[n++] = terminal->control;
@@ -78,6 +83,15 @@ static pid_t clone_with_pidfd(int *ret_pidfd) {
         return pid < 0 ? -errno : (pid_t) pid;
 }
 
+void child_init(Child *child, uint64_t id, const char *role) {
+        child->id = id;
+        (void) snprintf(child->role, sizeof(child->role), "%s", role);
+        child->pidfd = child->gate_fd = child->stdin_fd = child->release_fd = -EBADF;
+        child->pidfd_watch = (struct watch){ .type = WATCH_PIDFD, .child = child };
+        child->gate_watch = (struct watch){ .type = WATCH_GATE, .child = child };
+        child->release_watch = (struct watch){ .type = WATCH_RELEASE, .child = child };
+}
+
 int child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
         struct child_sockets *sockets, Child **ret) {
         int gate[2] = { -EBADF, -EBADF }, input[2] = { -EBADF, -EBADF }, release[2] = { -EBADF, -EBADF }, r;
@@ -89,12 +103,7 @@ int child_new(const struct keeper_self *self, uint64_t id, const char *role, uin
         if (!child)
                 return -ENOMEM;
 
-        child->id = id;
-        (void) snprintf(child->role, sizeof(child->role), "%s", role);
-        child->pidfd = child->gate_fd = child->stdin_fd = child->release_fd = -EBADF;
-        child->pidfd_watch = (struct watch){ .type = WATCH_PIDFD, .child = child };
-        child->gate_watch = (struct watch){ .type = WATCH_GATE, .child = child };
-        child->release_watch = (struct watch){ .type = WATCH_RELEASE, .child = child };
+        child_init(child, id, role);
 
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate) < 0 ||
                 ((flags & KEEPER_FORK_STDIN_PIPE) && pipe2(input, O_CLOEXEC) < 0) ||
@@ -188,6 +197,24 @@ bool child_has_execed(const Child *child) {
         return !(stat.flags & PROC_STAT_FORKNOEXEC);
 }
 
+static int check_orphan(Child *child) {
+        int status, r;
+
+        r = pidfd_exit_status(child->pidfd, &status);
+        /* Dead, but whose child it is now has not reaped it yet: we are woken again when that is done. */
+        if (r == -EAGAIN || (r < 0 && !pidfd_has_exited(child->pidfd)))
+                return 0;
+
+        child->exit = (struct keeper_exit_record){
+                .wait_status = r < 0 ? 0 : status,
+                .flags = KEEPER_EXIT_NO_USAGE | (r < 0 ? KEEPER_EXIT_UNKNOWN : 0),
+                .realtime_usec = now_usec(CLOCK_REALTIME),
+                .monotonic_usec = now_usec(CLOCK_MONOTONIC),
+        };
+        child->execed = child->exited = true;
+        return 1;
+}
+
 int child_check_exit(Child *child) {
         struct rusage usage;
         siginfo_t info;
@@ -195,6 +222,8 @@ int child_check_exit(Child *child) {
 
         if (child->exited)
                 return 1;
+        if (child->orphan)
+                return check_orphan(child);
 
         r = waitid_pidfd(child->pidfd, &info, &usage, WEXITED | WNOHANG | WNOWAIT);
         if (r < 0)
@@ -221,7 +250,7 @@ int child_reap(Child *child) {
         siginfo_t info;
         struct rusage usage;
 
-        return waitid_pidfd(child->pidfd, &info, &usage, WEXITED | WNOHANG);
+        return child->orphan ? 0 : waitid_pidfd(child->pidfd, &info, &usage, WEXITED | WNOHANG);
 }
 
 void child_kill(Child *child) {

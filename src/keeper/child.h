@@ -19,6 +19,9 @@ struct keeper_self {
         char *arguments;      /* where ps finds our command line, and how much of it there is */
         size_t arguments_size;
         const char *terminal_program; /* path of architect-terminal */
+        const char *program;   /* the path it was installed at, which may be another one's by now */
+        char **argv;           /* to start that with */
+        uint32_t protocol_max; /* the newest version we admit to */
 };
 
 typedef struct Child Child;
@@ -33,12 +36,18 @@ typedef enum WatchType {
         WATCH_GATE,
         WATCH_RELEASE,
         WATCH_TERMINAL,
+        WATCH_GUEST,
+        WATCH_ASKER,
+        WATCH_CHECK,
+        WATCH_SIGNAL,
+        WATCH_BARRIER,
 } WatchType;
 
 struct watch {
         WatchType type;
         Child *child;
         Terminal *terminal;
+        size_t guest;
 };
 
 struct Child {
@@ -56,8 +65,10 @@ struct Child {
         struct watch gate_watch;
         int release_fd; /* until it has released its ports by its exec, or has given them back */
         struct watch release_watch;
-        bool gate_hung_up; /* to be closed once the reply that lends it is out */
+        bool release_waits; /* it is left unread until systemd has let go of them */
+        bool gate_hung_up;  /* to be closed once the reply that lends it is out */
 
+        bool orphan; /* of a keeper that died: not our child, and nobody's zombie of ours */
         bool exited; /* then it is a zombie, and what follows is true */
         bool execed;
         struct keeper_exit_record exit;
@@ -69,12 +80,15 @@ struct Child {
 
 int child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
         struct child_sockets *sockets, Child **ret);
+/* What a child begins with: no descriptors. */
+void child_init(Child *child, uint64_t id, const char *role);
 Child *child_free(Child *child);
 
 /* Whether it has passed exec, asked of the kernel. */
 bool child_has_execed(const Child *child);
 
-/* Takes the record of a child that has ended and leaves its zombie. 1: it has ended; 0: not yet. */
+/* Takes the record of a child that has ended and leaves its zombie. 1: it has ended; 0: not yet. Of an orphan: what the kernel
+ * still tells, or that nobody knows. */
 int child_check_exit(Child *child);
 
 /* Reaps the zombie. */

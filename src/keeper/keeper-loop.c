@@ -2,9 +2,12 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,23 +17,15 @@
 #include "keeper/keeper-log.h"
 #include "keeper/keeper-loop.h"
 #include "keeper/terminal.h"
+#include "keeper/keeper-private.h"
 
 #define ACCEPT_RETRY_MSEC 1000
 
 static struct watch watch_listener = { .type = WATCH_LISTENER };
 static struct watch watch_node = { .type = WATCH_NODE };
 static struct watch watch_refused = { .type = WATCH_REFUSED };
-
-static int watch(Keeper *k, int operation, int fd, uint32_t events, struct watch *w) {
-        struct epoll_event event = { .events = events, .data.ptr = w };
-
-        return epoll_ctl(k->epoll_fd, operation, fd, &event) < 0 ? -errno : 0;
-}
-
-static void unwatch(Keeper *k, int fd) {
-        /* By hand, since the node or a child may hold the same open file, which then stays in the epoll. */
-        (void) epoll_ctl(k->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-}
+static struct watch watch_signal = { .type = WATCH_SIGNAL };
+static struct watch watch_barrier = { .type = WATCH_BARRIER };
 
 static Child *find_child(Keeper *k, uint64_t id) {
         for (Child *c = k->children; c; c = c->next)
@@ -68,7 +63,8 @@ static void close_gate(Child *child) {
 static void close_node(Keeper *k) {
         unwatch(k, k->node_fd);
         k->node_fd = fd_close(k->node_fd);
-        k->welcomed = k->blocked = false;
+        k->welcomed = k->blocked = k->node_paused = k->release_held = false;
+        reexec_forget_node(k);
         k->reply_size = k->ports_left = 0;
         k->reply_child = NULL;
 
@@ -142,6 +138,7 @@ static int send_child(Keeper *k, Child *child) {
                 .start_time = child->start_time,
                 .execed = child->exited ? child->execed : child_has_execed(child),
                 .exited = child->exited,
+                .flags = child->orphan ? KEEPER_CHILD_ORPHAN : 0,
                 .exit = child->exit,
         };
         int fds[CHILD_FDS_MAX], r;
@@ -185,6 +182,14 @@ static void flush(Keeper *k) {
                         return;
 }
 
+static void watch_node_again(Keeper *k) {
+        (void) watch(k, EPOLL_CTL_MOD, k->node_fd,
+                k->blocked       ? EPOLLOUT
+                : k->node_paused ? 0
+                                 : EPOLLIN,
+                &watch_node);
+}
+
 static void flush_and_watch(Keeper *k) {
         bool was_blocked = k->blocked;
 
@@ -194,7 +199,16 @@ static void flush_and_watch(Keeper *k) {
         flush(k);
 
         if (k->node_fd >= 0 && k->blocked != was_blocked)
-                (void) watch(k, EPOLL_CTL_MOD, k->node_fd, k->blocked ? EPOLLOUT : EPOLLIN, &watch_node);
+                watch_node_again(k);
+}
+
+void keeper_pause_node(Keeper *k, bool pause) {
+        k->node_paused = pause;
+        watch_node_again(k);
+}
+
+bool keeper_is_quiet(const Keeper *k) {
+        return !k->blocked && k->reply_size == 0 && !k->release_held && k->store.barrier_fd < 0;
 }
 
 /* Requests. Each returns 0, or -EBADMSG, which ends the connection. */
@@ -209,21 +223,23 @@ static int reply_done(Keeper *k, const struct keeper_header *request, int error)
         return 0;
 }
 
+void keeper_reply_done(Keeper *k, const struct keeper_header *request, int error) {
+        (void) reply_done(k, request, error);
+        flush_and_watch(k);
+}
+
 static int on_hello(Keeper *k, const struct keeper_hello *m) {
-        bool common =
-                m->version_min <= KEEPER_PROTOCOL_VERSION && m->version_max >= KEEPER_PROTOCOL_VERSION_MIN;
+        const uint32_t version_max = k->self->protocol_max;
+        bool common = m->version_min <= version_max && m->version_max >= KEEPER_PROTOCOL_VERSION_MIN;
         uint32_t n = 0;
 
-        if (common)
-                for (Child *c = k->children; c; c = c->next) {
+        k->welcomed = common;
+        k->version = !common ? 0 : m->version_max < version_max ? m->version_max : version_max;
+        for (Child *c = k->children; c && common; c = c->next)
+                if (!c->orphan || k->version >= 2) {
                         c->announce = true; /* its end is a part of that */
                         n++;
                 }
-
-        k->welcomed = common;
-        k->version = !common                                    ? 0
-                     : m->version_max < KEEPER_PROTOCOL_VERSION ? m->version_max
-                                                                : KEEPER_PROTOCOL_VERSION;
         k->ports_left = k->version >= 2 ? k->sockets.n : 0;
         k->reply.welcome = (struct keeper_welcome){
                 .header = { .type = KEEPER_WELCOME },
@@ -236,8 +252,45 @@ static int on_hello(Keeper *k, const struct keeper_hello *m) {
         return 0;
 }
 
-static int watch_terminal(Keeper *k, Terminal *terminal) {
+int keeper_watch_terminal(Keeper *k, Terminal *terminal) {
         return watch(k, EPOLL_CTL_ADD, terminal->pidfd, EPOLLIN | EPOLLET, &terminal->watch);
+}
+
+int keeper_watch_child(Keeper *k, Child *child) {
+        int r = 0;
+
+        /* A pidfd by its edges: while a debugger holds a dead child it is readable, and yet not ours to wait for; the
+         * edge comes again when the debugger lets go. A gate is watched for its hang-up only, which is always told. */
+        if (!child->exited)
+                r = watch(k, EPOLL_CTL_ADD, child->pidfd, EPOLLIN | EPOLLET, &child->pidfd_watch);
+        if (r >= 0 && child->gate_fd >= 0)
+                r = watch(k, EPOLL_CTL_ADD, child->gate_fd, 0, &child->gate_watch);
+        if (r >= 0 && child->release_fd >= 0)
+                r = watch(k, EPOLL_CTL_ADD, child->release_fd, EPOLLIN, &child->release_watch);
+        if (r >= 0 && child->terminal && child->terminal->pid > 0)
+                r = keeper_watch_terminal(k, child->terminal);
+        return r;
+}
+
+/* What systemd keeps of these ports it is to close; until it has, they are not free. */
+static bool take_back(Keeper *k, const struct keeper_port *ports, size_t n, bool released_only) {
+        bool any = false;
+
+        for (size_t i = 0; i < n; i++)
+                if (!released_only || ports[i].release)
+                        any |= store_remove_port(&k->store, &ports[i]);
+        if (!any)
+                return false;
+        if (k->store.barrier_fd >= 0) {
+                k->store.barrier_again = true; /* one of before, which says nothing of these */
+                return true;
+        }
+        if (!store_begin_barrier(&k->store))
+                return false;
+        if (watch(k, EPOLL_CTL_ADD, k->store.barrier_fd, 0, &watch_barrier) >= 0)
+                return true;
+        store_end_barrier(&k->store);
+        return false;
 }
 
 static int make_child(Keeper *k, const struct keeper_fork *m, const struct keeper_port *ports, size_t n_ports,
@@ -256,21 +309,15 @@ static int make_child(Keeper *k, const struct keeper_fork *m, const struct keepe
         r = sockets_lend(&k->sockets, m->header.child, ports, n_ports, &sockets);
         if (r < 0)
                 return r;
+        take_back(k, ports, n_ports, true);
+        store_touch(&k->store);
         r = child_new(k->self, m->header.child, m->role, m->flags, &sockets, &child);
         if (r < 0) {
                 sockets_rest_child(&k->sockets, m->header.child, m->role);
                 return r;
         }
 
-        /* A pidfd by its edges: while a debugger holds a dead child it is readable, and yet not ours to wait for; the
-         * edge comes again when the debugger lets go. A gate is watched for its hang-up only, which is always told. */
-        r = watch(k, EPOLL_CTL_ADD, child->pidfd, EPOLLIN | EPOLLET, &child->pidfd_watch);
-        if (r >= 0)
-                r = watch(k, EPOLL_CTL_ADD, child->gate_fd, 0, &child->gate_watch);
-        if (r >= 0 && child->release_fd >= 0)
-                r = watch(k, EPOLL_CTL_ADD, child->release_fd, EPOLLIN, &child->release_watch);
-        if (r >= 0 && child->terminal)
-                r = watch_terminal(k, child->terminal);
+        r = keeper_watch_child(k, child);
         if (r < 0) {
                 child_kill(child);
                 sockets_rest_child(&k->sockets, child->id, child->role);
@@ -326,8 +373,10 @@ static int on_signal(Keeper *k, const struct keeper_signal *m) {
 static int on_close_stdin(Keeper *k, const struct keeper_header *m) {
         Child *child = find_child(k, m->child);
 
-        if (child)
+        if (child) {
                 child->stdin_fd = fd_close(child->stdin_fd);
+                (void) store_remove(&k->store, STORE_STDIN, child->id);
+        }
         return reply_done(k, m, child ? 0 : -ENOENT);
 }
 
@@ -337,9 +386,10 @@ static int on_reap(Keeper *k, const struct keeper_header *m) {
 
         if (!child)
                 return reply_done(k, m, -ENOENT);
-        if (!child->exited)
+        if (!child->exited && !child->orphan)
                 return reply_done(k, m, -EBUSY);
 
+        store_touch(&k->store);
         r = child_reap(child);
         if (r >= 0)
                 forget_child(k, child);
@@ -359,6 +409,7 @@ static int on_ports_request(Keeper *k, const void *data, size_t size) {
         int r;
 
         if (header->type == KEEPER_BIND) {
+                store_touch(&k->store);
                 r = sockets_on_bind(&k->sockets, data, size, &k->reply.bound);
                 if (r >= 0)
                         k->reply_size = keeper_bound_size(k->reply.bound.n);
@@ -366,6 +417,13 @@ static int on_ports_request(Keeper *k, const void *data, size_t size) {
         }
 
         r = sockets_on_ports(&k->sockets, data, size);
+        if (r >= 0 && header->type == KEEPER_RELEASE_PORTS &&
+                take_back(k, ((const struct keeper_ports *) data)->ports,
+                        (size - keeper_ports_size(0)) / sizeof(struct keeper_port), false)) {
+                k->release_held = true;
+                keeper_pause_node(k, true);
+                return 0;
+        }
         return r == -EOPNOTSUPP || r >= 0 ? reply_done(k, header, r) : r;
 }
 
@@ -380,7 +438,10 @@ static int on_request(Keeper *k, const void *data, size_t size) {
         case KEEPER_HELLO:
                 return size == sizeof(struct keeper_hello) ? on_hello(k, data) : -EBADMSG;
         case KEEPER_REEXEC:
-                return reply_done(k, header, -EOPNOTSUPP);
+                if (size != sizeof(*header))
+                        return -EBADMSG;
+                reexec_ask(k, -EBADF);
+                return 0;
         default:
                 if (!k->welcomed)
                         return -EBADMSG;
@@ -417,6 +478,9 @@ static void on_node(Keeper *k, uint32_t events) {
                         flush_and_watch(k);
                 return;
         }
+
+        if (k->node_paused && !(events & (EPOLLHUP | EPOLLERR)))
+                return;
 
         n = socket_recv(k->node_fd, &packet, sizeof(packet), NULL, NULL);
         if (n == -EAGAIN)
@@ -461,10 +525,56 @@ static void refuse(Keeper *k, int fd) {
                 (void) fd_close(fd);
 }
 
+static void become_node(Keeper *k, int fd, const struct keeper_hello *hello) {
+        /* A node that was just restarted must not find the place taken by its predecessor's remains. */
+        while (k->node_fd >= 0 && hung_up(k->node_fd))
+                on_node(k, EPOLLHUP);
+        if (k->node_fd >= 0) {
+                refuse(k, fd);
+                return;
+        }
+        if (watch(k, EPOLL_CTL_ADD, fd, EPOLLIN, &watch_node) < 0) {
+                (void) fd_close(fd);
+                return;
+        }
+        k->node_fd = fd;
+        (void) on_hello(k, hello);
+        flush_and_watch(k);
+}
+
+/* Its first packet says what it is here for. */
+static void on_guest(Keeper *k, size_t i) {
+        union {
+                struct keeper_header header;
+                struct keeper_hello hello;
+                char room[KEEPER_PACKET_MAX];
+        } packet;
+        autofd fd = -EBADF;
+        ssize_t n;
+
+        n = socket_recv(k->guests[i].fd, &packet, sizeof(packet), NULL, NULL);
+        if (n == -EAGAIN)
+                return;
+
+        unwatch(k, k->guests[i].fd);
+        fd = fd_steal(&k->guests[i].fd);
+        if (n == 0 || n == -ECONNRESET)
+                return;
+        if (n == sizeof(packet.hello) && packet.header.type == KEEPER_HELLO && packet.header.reserved == 0)
+                become_node(k, fd_steal(&fd), &packet.hello);
+        else if (n == sizeof(packet.header) && packet.header.type == KEEPER_REEXEC &&
+                 packet.header.reserved == 0)
+                reexec_ask(k, fd_steal(&fd));
+        else
+                log_warning("Closing a connection, it does not speak the protocol: %s",
+                        strerror(n < 0 ? (int) -n : EBADMSG));
+}
+
 static void on_listener(Keeper *k) {
         struct ucred peer;
         socklen_t size = sizeof(peer);
         autofd fd = -EBADF;
+        size_t i;
 
         fd = accept4(k->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0) {
@@ -480,13 +590,16 @@ static void on_listener(Keeper *k) {
                 return;
         }
 
-        /* A node that was just restarted must not find the place taken by its predecessor's remains. */
-        while (k->node_fd >= 0 && hung_up(k->node_fd))
-                on_node(k, 0);
-        if (k->node_fd >= 0)
-                refuse(k, fd_steal(&fd));
-        else if (watch(k, EPOLL_CTL_ADD, fd, EPOLLIN, &watch_node) >= 0)
-                k->node_fd = fd_steal(&fd);
+        i = k->next_guest;
+        k->next_guest = (i + 1) % ELEMENTSOF(k->guests);
+        if (k->guests[i].fd >= 0)
+                on_guest(k, i); /* perhaps it has said it */
+        if (k->guests[i].fd >= 0) {
+                unwatch(k, k->guests[i].fd);
+                k->guests[i].fd = fd_close(k->guests[i].fd);
+        }
+        if (watch(k, EPOLL_CTL_ADD, fd, EPOLLIN, &k->guests[i].watch) >= 0)
+                k->guests[i].fd = fd_steal(&fd);
 }
 
 /* Terminals */
@@ -499,7 +612,7 @@ static void start_terminal(Keeper *k, Terminal *terminal) {
 
         r = terminal_spawn(k->self, terminal);
         if (r >= 0) {
-                r = watch_terminal(k, terminal);
+                r = keeper_watch_terminal(k, terminal);
                 if (r < 0)
                         terminal_kill(terminal);
         }
@@ -549,6 +662,12 @@ static void on_release(Keeper *k, Child *child) {
 
         if (child->release_fd < 0)
                 return;
+        if (k->store.barrier_fd >= 0 && !child->exited) {
+                /* Its ports are free only when systemd has closed them, too. */
+                unwatch(k, child->release_fd);
+                child->release_waits = true;
+                return;
+        }
         do
                 r = sockets_on_handover(&k->sockets, child->id, child->release_fd);
         while (r > 0);
@@ -571,6 +690,7 @@ static void on_pidfd(Keeper *k, Child *child) {
                 return;
 
         unwatch(k, child->pidfd);
+        store_touch(&k->store);
         on_release(k, child); /* what it gave back comes before its end */
         sockets_rest_child(&k->sockets, child->id, child->role);
         if (child->terminal) {
@@ -578,7 +698,7 @@ static void on_pidfd(Keeper *k, Child *child) {
                 start_terminal(k, child->terminal);
                 terminal_end(child->terminal);
         }
-        if (k->welcomed && !child->announce)
+        if (k->welcomed && !child->announce && (!child->orphan || k->version >= 2))
                 child->tell_exit = true;
         if (!k->blocked)
                 flush_and_watch(k);
@@ -592,6 +712,58 @@ static void on_gate(Keeper *k, Child *child) {
                 close_gate(child);
 }
 
+/* systemd has closed what it was to close. */
+static void on_barrier(Keeper *k) {
+        const struct keeper_header request = { .type = KEEPER_RELEASE_PORTS };
+
+        unwatch(k, k->store.barrier_fd);
+        store_end_barrier(&k->store);
+        if (k->store.barrier_again) {
+                k->store.barrier_again = false;
+                if (store_begin_barrier(&k->store)) {
+                        (void) watch(k, EPOLL_CTL_ADD, k->store.barrier_fd, 0, &watch_barrier);
+                        return;
+                }
+        }
+
+        for (Child *c = k->children; c; c = c->next)
+                if (c->release_waits) {
+                        c->release_waits = false;
+                        if (c->release_fd >= 0)
+                                (void) watch(k, EPOLL_CTL_ADD, c->release_fd, EPOLLIN, &c->release_watch);
+                }
+        if (k->release_held) {
+                k->release_held = false;
+                keeper_pause_node(k, false);
+                keeper_reply_done(k, &request, 0);
+        }
+}
+
+/* SIGTERM: what systemd has is brought up to date for who comes after us; then we die of it. */
+static _noreturn_ void on_terminate(Keeper *k) {
+        sigset_t none;
+
+        for (int i = 0; i < 10 && store_sync(k) == -EAGAIN; i++)
+                (void) poll(&(struct pollfd){ .fd = k->store.notify_fd, .events = POLLOUT }, 1, 100);
+        sigemptyset(&none);
+        (void) sigprocmask(SIG_SETMASK, &none, NULL);
+        (void) raise(SIGTERM);
+        _exit(EXIT_FAILURE);
+}
+
+static int watch_sigterm(Keeper *k) {
+        struct sigaction action;
+        sigset_t mask;
+
+        /* Who started us may have had it ignored. */
+        if (sigaction(SIGTERM, NULL, &action) < 0 || action.sa_handler == SIG_IGN)
+                return 0;
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGTERM);
+        k->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+        return k->signal_fd < 0 ? -errno : watch(k, EPOLL_CTL_ADD, k->signal_fd, EPOLLIN, &watch_signal);
+}
+
 int keeper_init(Keeper *k, const struct keeper_self *self, int listen_fd) {
         int r;
 
@@ -601,7 +773,14 @@ int keeper_init(Keeper *k, const struct keeper_self *self, int listen_fd) {
                 .listen_fd = listen_fd,
                 .node_fd = -EBADF,
                 .refused_fd = -EBADF,
+                .signal_fd = -EBADF,
+                .reexec = { .asker_fd = -EBADF, .check_pidfd = -EBADF },
         };
+        for (size_t i = 0; i < ELEMENTSOF(k->guests); i++) {
+                k->guests[i].fd = -EBADF;
+                k->guests[i].watch = (struct watch){ .type = WATCH_GUEST, .guest = i };
+        }
+        store_open(&k->store);
 
         r = fd_cloexec(listen_fd, true);
         if (r >= 0)
@@ -613,18 +792,47 @@ int keeper_init(Keeper *k, const struct keeper_self *self, int listen_fd) {
         if (k->epoll_fd < 0)
                 return -errno;
 
-        return watch(k, EPOLL_CTL_ADD, listen_fd, EPOLLIN, &watch_listener);
+        r = watch_sigterm(k);
+        return r < 0 ? r : watch(k, EPOLL_CTL_ADD, listen_fd, EPOLLIN, &watch_listener);
+}
+
+int keeper_resume(Keeper *k, const struct keeper_self *self, const KeeperState *state) {
+        int r;
+
+        r = keeper_init(k, self, state->self.listen_fd);
+        if (r < 0)
+                return r;
+
+        k->store.generation = state->self.generation;
+        r = store_resume(&k->store, state->stored, state->n_stored);
+        if (r >= 0)
+                r = keeper_take_over(k, state);
+        if (r >= 0 && state->self.node_fd >= 0) {
+                k->node_fd = state->self.node_fd;
+                k->version = state->self.node_version;
+                k->welcomed = k->version > 0;
+                r = watch(k, EPOLL_CTL_ADD, k->node_fd, EPOLLIN, &watch_node);
+        }
+        if (r < 0)
+                return r;
+        reexec_resume(k, state);
+        flush_and_watch(k);
+        return 0;
+}
+
+/* The shorter one of two times to wait; -1 is for ever. */
+static int sooner(int a, int b) {
+        return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
 int keeper_run(Keeper *k) {
         for (;;) {
                 struct epoll_event event;
                 struct watch *w;
-                int n, timeout = start_terminals(k);
+                int n, timeout = sooner(start_terminals(k), sooner(reexec_run(k), store_run(k)));
 
-                if (k->listener_paused && (timeout < 0 || timeout > ACCEPT_RETRY_MSEC))
-                        timeout = ACCEPT_RETRY_MSEC;
-
+                if (k->listener_paused)
+                        timeout = sooner(timeout, ACCEPT_RETRY_MSEC);
                 /* One at a time: what is done for one may free what the next of a batch would point to. */
                 n = epoll_wait(k->epoll_fd, &event, 1, timeout);
                 if (n < 0 && errno != EINTR)
@@ -657,6 +865,20 @@ int keeper_run(Keeper *k) {
                         break;
                 case WATCH_TERMINAL:
                         on_terminal(k, w->terminal);
+                        break;
+                case WATCH_GUEST:
+                        on_guest(k, w->guest);
+                        break;
+                case WATCH_ASKER:
+                        reexec_on_asker(k);
+                        break;
+                case WATCH_CHECK:
+                        reexec_on_check(k);
+                        break;
+                case WATCH_SIGNAL:
+                        on_terminate(k);
+                case WATCH_BARRIER:
+                        on_barrier(k);
                         break;
                 }
         }

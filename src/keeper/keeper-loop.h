@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 #include "keeper/child.h"
+#include "keeper/keeper-reexec.h"
+#include "keeper/keeper-store.h"
 
 typedef struct Keeper {
         const struct keeper_self *self;
@@ -15,10 +17,19 @@ typedef struct Keeper {
         Sockets sockets;
         Terminal *terminals;    /* those that outlive their child */
         bool terminals_missing; /* one has to be started again */
+        Store store;
+        Reexec reexec;
 
         int epoll_fd;
         int listen_fd;
-        int node_fd;    /* one node at a time */
+        int node_fd; /* one node at a time */
+        /* Who has connected, and not said yet what it wants; one more takes the place of the first. */
+        struct {
+                int fd;
+                struct watch watch;
+        } guests[4];
+        size_t next_guest;
+        int signal_fd;  /* SIGTERM */
         int refused_fd; /* the last one that was one too many: it has our answer and hangs up by itself */
         bool listener_paused; /* there was no descriptor for a connection */
         bool welcomed;        /* this node and we have agreed on a version */
@@ -34,12 +45,17 @@ typedef struct Keeper {
         } reply;
         size_t reply_size;  /* 0: none */
         Child *reply_child; /* whose descriptors go with it */
+        bool release_held;  /* the answer to KEEPER_RELEASE_PORTS waits for systemd, which has them, too */
+        bool node_paused;   /* its requests are left where they are */
         size_t ports_left;  /* after its HELLO: so many ports are still to be told of */
         bool blocked;
 } Keeper;
 
 /* Takes over the listening socket. */
 int keeper_init(Keeper *keeper, const struct keeper_self *self, int listen_fd);
+
+/* Instead of a listening socket: all that the program before us had. */
+int keeper_resume(Keeper *keeper, const struct keeper_self *self, const KeeperState *state);
 
 /* Returns only when it cannot go on. */
 int keeper_run(Keeper *keeper);

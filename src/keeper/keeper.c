@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -20,15 +19,17 @@
 #include "config.h"
 #include "keeper/keeper-log.h"
 #include "keeper/keeper-loop.h"
+#include "keeper/keeper-state.h"
+#include "keeper/listen.h"
 
 /* Three descriptors a role, and five for its terminal; above the 8 000 roles nobody has, and below what some kernels refuse. */
 #define NOFILE_WANTED 65536
 
-#define LISTEN_FD 3 /* SD_LISTEN_FDS_START */
-
 static const char *arg_instance = "main";
 static const char *arg_socket = NULL;
 static const char *arg_terminal = PKGLIBEXECDIR "/architect-terminal";
+static uint32_t arg_protocol_max = KEEPER_PROTOCOL_VERSION;
+static enum { ACTION_RUN, ACTION_CHECK, ACTION_REEXEC } arg_action = ACTION_RUN;
 
 static void help(void) {
         (void) printf(
@@ -38,18 +39,24 @@ static void help(void) {
                 "     --version          Show the version\n"
                 "     --instance=NAME    Instance whose roles these are (default: main)\n"
                 "     --socket=PATH      Listen here instead of on the socket that systemd hands over\n"
-                "     --terminal=PATH    The program that drains a role's terminal\n");
+                "     --terminal=PATH    The program that drains a role's terminal\n"
+                "     --reexec           Have the keeper that runs replace itself by the program that is installed\n"
+                "     --check            Only see whether the state in standard input could be taken over\n"
+                "     --protocol-max=N   Speak no newer version of the protocol (for tests of downgrades)\n");
 }
 
 /* 1: go on; 0: done; negative: bad usage. */
 static int parse_arguments(int argc, char *argv[]) {
-        enum { ARG_VERSION = 0x100, ARG_INSTANCE, ARG_SOCKET, ARG_TERMINAL };
+        enum { ARG_VERSION = 0x100, ARG_INSTANCE, ARG_SOCKET, ARG_TERMINAL, ARG_REEXEC, ARG_CHECK, ARG_PROTOCOL_MAX };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, ARG_VERSION },
                 { "instance", required_argument, NULL, ARG_INSTANCE },
                 { "socket", required_argument, NULL, ARG_SOCKET },
                 { "terminal", required_argument, NULL, ARG_TERMINAL },
+                { "reexec", no_argument, NULL, ARG_REEXEC },
+                { "check", no_argument, NULL, ARG_CHECK },
+                { "protocol-max", required_argument, NULL, ARG_PROTOCOL_MAX },
                 { 0 },
         };
         int c;
@@ -74,6 +81,21 @@ static int parse_arguments(int argc, char *argv[]) {
                         break;
                 case ARG_TERMINAL:
                         arg_terminal = optarg;
+                        break;
+                case ARG_REEXEC:
+                        arg_action = ACTION_REEXEC;
+                        break;
+                case ARG_CHECK:
+                        arg_action = ACTION_CHECK;
+                        break;
+                case ARG_PROTOCOL_MAX:
+                        if (parse_u32(optarg, &arg_protocol_max) < 0 ||
+                                arg_protocol_max < KEEPER_PROTOCOL_VERSION_MIN ||
+                                arg_protocol_max > KEEPER_PROTOCOL_VERSION) {
+                                log_error("Not a version of the protocol, %u to %u: %s",
+                                        KEEPER_PROTOCOL_VERSION_MIN, KEEPER_PROTOCOL_VERSION, optarg);
+                                return -EINVAL;
+                        }
                         break;
                 default:
                         return -EINVAL;
@@ -102,7 +124,7 @@ static int fill_standard_streams(void) {
 }
 
 static void set_signals(void) {
-        sigset_t none;
+        sigset_t mask;
 
         /* Ends of children would be lost if we had inherited that they are ignored. */
         (void) signal(SIGCHLD, SIG_DFL);
@@ -111,75 +133,10 @@ static void set_signals(void) {
         (void) signal(SIGHUP, SIG_IGN);
         (void) signal(SIGPIPE, SIG_IGN);
 
-        sigemptyset(&none);
-        (void) sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-static int set_address(const char *path, struct sockaddr_un *ret, socklen_t *ret_size) {
-        const size_t n = strlen(path);
-
-        *ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
-        if (n == 0 || n >= sizeof(ret->sun_path))
-                return -ENAMETOOLONG;
-
-        memcpy(ret->sun_path, path, n);
-        *ret_size = (socklen_t) (offsetof(struct sockaddr_un, sun_path) + n);
-        if (path[0] == '@')
-                ret->sun_path[0] = '\0';
-        else
-                *ret_size += 1;
-        return 0;
-}
-
-static int listen_inherited(void) {
-        const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
-        uint32_t n_fds, listen_pid;
-        int type, listening;
-        socklen_t size = sizeof(type);
-
-        if (!pid || !fds || parse_u32(pid, &listen_pid) < 0 || parse_u32(fds, &n_fds) < 0 ||
-                listen_pid != (uint32_t) getpid())
-                return -ENOENT;
-
-        if (n_fds != 1 || getsockopt(LISTEN_FD, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
-                type != SOCK_SEQPACKET ||
-                getsockopt(LISTEN_FD, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening)
-                return -EINVAL;
-
-        return LISTEN_FD;
-}
-
-static int listen_at(const char *path) {
-        struct sockaddr_un address;
-        autofd fd = -EBADF, probe = -EBADF;
-        struct stat st;
-        socklen_t size;
-        mode_t mask;
-        int r;
-
-        r = set_address(path, &address, &size);
-        if (r < 0)
-                return r;
-
-        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-        probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-        if (fd < 0 || probe < 0)
-                return -errno;
-
-        /* The remains of a keeper that was killed; nobody else's, and no other kind of file. */
-        if (lstat(path, &st) >= 0 && S_ISSOCK(st.st_mode) &&
-                connect(probe, (struct sockaddr *) &address, size) < 0 && errno == ECONNREFUSED)
-                (void) unlink(path);
-
-        mask = umask(0177);
-        r = bind(fd, (struct sockaddr *) &address, size) < 0 ? -errno : 0;
-        (void) umask(mask);
-        if (r < 0)
-                return r;
-        if (listen(fd, SOMAXCONN) < 0)
-                return -errno;
-
-        return fd_steal(&fd);
+        /* SIGTERM is read from a descriptor. Blocked from here on: it must not come between two programs of ours. */
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGTERM);
+        (void) sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
 static int notify_ready(void) {
@@ -193,7 +150,7 @@ static int notify_ready(void) {
         if (!path)
                 return 0;
 
-        r = set_address(path, &address, &size);
+        r = socket_address(path, &address, &size);
         if (r < 0)
                 return r;
         fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -204,21 +161,42 @@ static int notify_ready(void) {
         return 0;
 }
 
-static int run(int argc, char *argv[]) {
-        struct keeper_self self = { .pid = getpid(), .terminal_program = arg_terminal };
-        Keeper keeper;
+/* The state that the program before us has left for us. -ENOENT: there was none. */
+static int read_handed_over(KeeperState *ret) {
+        const char *number = getenv(KEEPER_STATE_ENVIRONMENT), *why = NULL;
+        uint32_t n;
+        int r, fd;
+
+        if (!number)
+                return -ENOENT;
+        if (parse_u32(number, &n) < 0 || n > INT32_MAX)
+                return -EBADF;
+        (void) unsetenv(KEEPER_STATE_ENVIRONMENT);
+
+        fd = (int) n;
+        r = keeper_state_read(fd, ret, &why);
+        (void) fd_close(fd);
+        if (r < 0)
+                log_error("Cannot take over from the program before: %s", why);
+        else if (ret->self.pid != getpid()) {
+                log_error("The state to be taken over is of process %d", ret->self.pid);
+                r = -EBADMSG;
+        }
+        return r;
+}
+
+static int start_new(Keeper *keeper, struct keeper_self *self) {
+        _cleanup_free_ char *names = NULL;
+        uint32_t n_fds = 0;
         int fd, r;
 
-        if (getrlimit(RLIMIT_NOFILE, &self.nofile) < 0)
+        if (getrlimit(RLIMIT_NOFILE, &self->nofile) < 0)
                 return -errno;
         r = rlimit_nofile_raise(NOFILE_WANTED);
         if (r < 0)
                 log_warning("Cannot raise the limit of open files: %s", strerror(-r));
 
-        self.arguments = argv[0];
-        self.arguments_size = (size_t) (argv[argc - 1] + strlen(argv[argc - 1]) - argv[0]);
-
-        fd = arg_socket ? listen_at(arg_socket) : listen_inherited();
+        fd = arg_socket ? listen_at(arg_socket) : listen_inherited(&n_fds, &names);
         if (fd == -ENOENT && !arg_socket) {
                 log_error("No listening socket: start architect-keeper.socket, or use --socket=PATH");
                 return -EINVAL;
@@ -228,15 +206,71 @@ static int run(int argc, char *argv[]) {
                 return fd;
         }
 
-        r = keeper_init(&keeper, &self, fd);
+        r = keeper_init(keeper, self, fd);
+        if (r >= 0 && n_fds > 1)
+                r = store_restore(keeper, LISTEN_FD, n_fds, names);
+        return r;
+}
+
+static int run(int argc, char *argv[]) {
+        /* Not /proc/self/exe: after an upgrade that is the old file. */
+        struct keeper_self self = {
+                .pid = getpid(),
+                .argv = argv,
+                .program = strchr(argv[0], '/') ? argv[0] : PKGLIBEXECDIR "/architect-keeper",
+                .protocol_max = arg_protocol_max,
+                .terminal_program = arg_terminal,
+                .arguments = argv[0],
+                .arguments_size = (size_t) (argv[argc - 1] + strlen(argv[argc - 1]) - argv[0]),
+        };
+        auto_keeper_state state = { 0 };
+        Keeper keeper;
+        int r;
+
+        r = read_handed_over(&state);
         if (r >= 0) {
-                r = notify_ready();
-                if (r < 0)
-                        log_warning("Cannot tell $NOTIFY_SOCKET that we are ready: %s", strerror(-r));
-                r = keeper_run(&keeper);
+                self.nofile.rlim_cur = state.self.nofile_current;
+                self.nofile.rlim_max = state.self.nofile_max;
+                r = keeper_resume(&keeper, &self, &state);
+        } else if (r == -ENOENT) {
+                r = start_new(&keeper, &self);
+                if (r == -EINVAL)
+                        return r;
+                if (r >= 0) {
+                        int error = notify_ready();
+
+                        if (error < 0)
+                                log_warning(
+                                        "Cannot tell $NOTIFY_SOCKET that we are ready: %s", strerror(-error));
+                }
         }
+        if (r >= 0)
+                r = keeper_run(&keeper);
 
         log_error("The keeper of instance %s cannot go on: %s", arg_instance, strerror(-r));
+        return r;
+}
+
+static int check_state(void) {
+        auto_keeper_state state = { 0 };
+        const char *why = NULL;
+        int r;
+
+        r = keeper_state_read(STDIN_FILENO, &state, &why);
+        if (r < 0)
+                log_error("architect-keeper " PROJECT_VERSION " cannot take over: %s", why);
+        return r;
+}
+
+static int reexec(void) {
+        char path[sizeof(((struct sockaddr_un *) NULL)->sun_path)];
+        int r;
+
+        (void) snprintf(path, sizeof(path), KEEPER_SOCKET_DIRECTORY "/%s", arg_instance);
+        r = ask_reexec(arg_socket ? arg_socket : path);
+        if (r < 0)
+                log_error("The keeper at %s was not replaced: %s%s", arg_socket ? arg_socket : path,
+                        strerror(-r), r == -ENOEXEC || r == -ETIMEDOUT ? " (its journal says why)" : "");
         return r;
 }
 
@@ -248,6 +282,10 @@ int main(int argc, char *argv[]) {
 
         if (fill_standard_streams() < 0)
                 return EXIT_FAILURE;
+        if (arg_action == ACTION_CHECK)
+                return check_state() < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        if (arg_action == ACTION_REEXEC)
+                return reexec() < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         set_signals();
 
         return run(argc, argv) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -62,3 +62,6 @@ int sockets_lend(
 int sockets_on_handover(Sockets *s, uint64_t child, int fd);
 /* It has executed its command: they are free. */
 void sockets_released(Sockets *s, uint64_t child);
+
+/* One that another keeper had. */
+int sockets_take_over(Sockets *s, const struct reserved_socket *socket);

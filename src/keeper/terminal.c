@@ -180,12 +180,14 @@ void terminal_end(Terminal *terminal) {
 }
 
 bool terminal_check_exit(Terminal *terminal) {
-        int status;
+        int status = 0;
 
-        if (waitpid(terminal->pid, &status, WNOHANG) != terminal->pid)
+        if (terminal->orphan ? !pidfd_has_exited(terminal->pidfd)
+                             : waitpid(terminal->pid, &status, WNOHANG) != terminal->pid)
                 return false;
 
         terminal->pid = 0;
+        terminal->orphan = false;
         if (!terminal->over)
                 log_warning("The architect-terminal of role %s has ended (%s %d): starting another",
                         terminal->role, WIFSIGNALED(status) ? "signal" : "exit status",

@@ -28,6 +28,7 @@ struct Terminal {
 
         pid_t pid; /* 0: none runs */
         int pidfd;
+        bool orphan;           /* that process is the child of a keeper that died */
         uint64_t spawned_usec; /* CLOCK_MONOTONIC */
         bool over;             /* the child has ended: no other is started */
         struct watch watch;

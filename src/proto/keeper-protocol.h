@@ -5,8 +5,8 @@
  *
  * AF_UNIX SOCK_SEQPACKET, one packet a message, native byte order (both ends are on one machine), descriptors by
  * SCM_RIGHTS. Every message begins with a keeper_header; its size is the packet's. The node asks, the keeper answers each request in
- * order, and sends KEEPER_EXITED unasked. One node at a time: a second connection is refused with -EBUSY while the first
- * lives.
+ * order, and sends KEEPER_EXITED unasked. One node at a time: a second KEEPER_HELLO is refused with -EBUSY while the first
+ * lives. Who connects only to ask for KEEPER_REEXEC may do so at any time.
  *
  * The node speaks this version and the one before. KEEPER_HELLO and KEEPER_REEXEC never change: by them an upgrade
  * finds its way whatever else does. An unknown request is answered with KEEPER_DONE and -EOPNOTSUPP; a malformed one ends
@@ -33,8 +33,9 @@
 
 typedef enum KeeperMessageType {
         /* Node to keeper. */
-        KEEPER_HELLO = 1,        /* keeper_hello → KEEPER_WELCOME, then one KEEPER_CHILD a child */
-        KEEPER_REEXEC = 2,       /* reserved: re-execute in place; answered with KEEPER_DONE */
+        KEEPER_HELLO = 1, /* keeper_hello → KEEPER_WELCOME, then one KEEPER_CHILD a child */
+        KEEPER_REEXEC =
+                2, /* re-execute in place → KEEPER_DONE, by the new program, or by the old if it goes on */
         KEEPER_FORK = 16,        /* keeper_fork → KEEPER_FORKED */
         KEEPER_SIGNAL = 17,      /* keeper_signal: to the main process, by pidfd → KEEPER_DONE */
         KEEPER_CLOSE_STDIN = 18, /* forget the write end of its stdin → KEEPER_DONE */
@@ -80,11 +81,15 @@ struct keeper_welcome {
         uint32_t n_ports;    /* version 2: before them so many ports, in KEEPER_PORTS; else 0 */
 };
 
+/* Version 2: the process was the child of a keeper that has died; nobody is its parent who would tell. */
+#define KEEPER_EXIT_NO_USAGE (UINT32_C(1) << 0) /* CPU time and memory are not known */
+#define KEEPER_EXIT_UNKNOWN (UINT32_C(1) << 1)  /* nor is the wait status */
+
 /* What waitid(2) and the kernel's struct rusage say of an ended child, taken with WNOWAIT: the zombie stays until
  * KEEPER_REAP. */
 struct keeper_exit_record {
-        int32_t wait_status; /* as wait(2) gives it */
-        uint32_t reserved;
+        int32_t wait_status;    /* as wait(2) gives it */
+        uint32_t flags;         /* KEEPER_EXIT_*; version 1: 0 */
         uint64_t realtime_usec; /* when the keeper saw it */
         uint64_t monotonic_usec;
         uint64_t cpu_user_usec;
@@ -178,6 +183,10 @@ struct keeper_forked {
                 << 3) /* requests to architect-terminal: terminal-protocol.h; O_NONBLOCK; until the child has ended */
 #define KEEPER_FD_MASTER (UINT32_C(1) << 4) /* the terminal's master, O_NONBLOCK */
 
+/* Version 2: the child of a keeper that has died. It may be reaped (that is, forgotten) at any time. To a node that speaks 1
+ * they are not told. */
+#define KEEPER_CHILD_ORPHAN (UINT32_C(1) << 0)
+
 struct keeper_child {
         struct keeper_header header;
         char role[ROLE_NAME_MAX + 1];
@@ -187,7 +196,7 @@ struct keeper_child {
         uint32_t fds;    /* KEEPER_FD_*: the gate only while it is open */
         uint32_t execed; /* 1: it has passed exec (asked of the kernel just now) */
         uint32_t exited; /* 1: exit below is true */
-        uint32_t reserved;
+        uint32_t flags;  /* KEEPER_CHILD_*; version 1: 0 */
         struct keeper_exit_record exit;
 };
 

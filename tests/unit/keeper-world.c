@@ -435,6 +435,13 @@ char *world_path(World *w, const char *name) {
         return path;
 }
 
+void world_write(World *w, const char *name, const void *data, size_t size, mode_t mode) {
+        autofd dir = open(w->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        assert_int_equal(file_replace(dir, name, data, size), 0);
+        assert_int_equal(fchmodat(dir, name, mode, 0), 0);
+}
+
 char *world_read(World *w, const char *name) {
         char *path = world_path(w, name), *text;
 
@@ -465,7 +472,7 @@ const char *keeper_program(void) {
 }
 
 static void exec_keeper(World *w, const struct start *start, int listen_fd) {
-        const char *path = keeper_program();
+        const char *path = start->copy ? world_path(w, "architect-keeper") : keeper_program();
         int log = open(w->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
         /* Opened by root: the user it may become need not be let into the directory of the build. */
         int program = fcntl(open(path, O_RDONLY | O_CLOEXEC), F_DUPFD_CLOEXEC, 10);
@@ -497,8 +504,20 @@ static void exec_keeper(World *w, const struct start *start, int listen_fd) {
         _exit(127);
 }
 
+static void copy_keeper(World *w) {
+        char *text;
+        size_t size;
+
+        assert_int_equal(file_read(AT_FDCWD, keeper_program(), 64 * 1024 * 1024, &text, &size), 0);
+        world_write(w, "architect-keeper", text, size, 0755);
+        free(text);
+}
+
 void world_start(World *w, const struct start *start) {
         autofd listen_fd = -EBADF;
+
+        if (start->copy)
+                copy_keeper(w);
 
         if (start->inherit) {
                 struct sockaddr_un a = address_of(w->socket);

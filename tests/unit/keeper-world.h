@@ -41,6 +41,7 @@ struct start {
         uid_t uid;                     /* 0: as root */
         gid_t gid;
         bool inherit; /* the socket by LISTEN_FDS, not by --socket= */
+        bool copy;    /* the program is a copy in our directory, "architect-keeper", which may be replaced */
 };
 
 const char *keeper_program(void); /* $ARCHITECT_KEEPER */
@@ -56,6 +57,7 @@ void world_check(World *w); /* nothing left: children, descriptors, output */
 void world_stop(World *w);
 char *world_path(World *w,
         const char *name); /* in dir; lives as long as the world does not matter: leaked on purpose */
+void world_write(World *w, const char *name, const void *data, size_t size, mode_t mode);
 char *world_read(World *w, const char *name); /* the contents; the caller frees */
 
 #define WORLD_FDS_MAX 5 /* the most that come with a packet */

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the files of the loop share. */
+
+#include <errno.h>
+#include <sys/epoll.h>
+
+#include "keeper/keeper-loop.h"
+
+static inline int watch(Keeper *k, int operation, int fd, uint32_t events, struct watch *w) {
+        struct epoll_event event = { .events = events, .data.ptr = w };
+
+        return epoll_ctl(k->epoll_fd, operation, fd, &event) < 0 ? -errno : 0;
+}
+
+static inline void unwatch(Keeper *k, int fd) {
+        /* By hand, since the node or a child may hold the same open file, which then stays in the epoll. */
+        (void) epoll_ctl(k->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+/* Puts a child that was made, or taken over, into the loop: by what it still has. */
+int keeper_watch_child(Keeper *keeper, Child *child);
+
+int keeper_watch_terminal(Keeper *keeper, Terminal *terminal);
+
+/* Answers the node's request, now or when it listens again. */
+void keeper_reply_done(Keeper *keeper, const struct keeper_header *request, int error);
+
+/* Whether nothing is half said or half done. */
+bool keeper_is_quiet(const Keeper *keeper);
+
+/* Reads the node's requests, or leaves them where they are. */
+void keeper_pause_node(Keeper *keeper, bool pause);

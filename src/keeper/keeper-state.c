@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "base/unit-name.h"
+#include "keeper/keeper-state.h"
+
+static const char magic[8] = "archkeep";
+
+struct header {
+        char magic[8];
+        uint32_t version;
+        uint32_t n_sections;
+};
+
+typedef enum SectionTag {
+        SECTION_SELF = 1,
+        SECTION_CHILDREN = 2,
+        SECTION_PORTS = 3,
+        SECTION_STORED = 4,
+        SECTION_TERMINALS = 5,
+        _SECTION_MAX,
+} SectionTag;
+
+struct section {
+        uint32_t tag;
+        uint32_t item_size;
+        uint64_t n;
+};
+
+_Static_assert(sizeof(struct keeper_state_self) == 48, "what is written down does not change");
+_Static_assert(sizeof(struct keeper_state_child) == 160, "what is written down does not change");
+_Static_assert(sizeof(struct keeper_state_port) == 48, "what is written down does not change");
+_Static_assert(sizeof(struct keeper_state_terminal) == 120, "what is written down does not change");
+_Static_assert(sizeof(struct keeper_state_stored) == 24, "what is written down does not change");
+
+void keeper_state_clear(KeeperState *state) {
+        free(state->children);
+        free(state->ports);
+        free(state->terminals);
+        free(state->stored);
+        *state = (KeeperState){ 0 };
+}
+
+static char *append(char *p, const void *data, size_t size) {
+        if (size > 0)
+                memcpy(p, data, size);
+        return p + size;
+}
+
+int keeper_state_write(const KeeperState *state) {
+        const struct {
+                struct section section;
+                const void *items;
+        } all[] = {
+                { { SECTION_SELF, sizeof(state->self), 1 }, &state->self },
+                { { SECTION_CHILDREN, sizeof(state->children[0]), state->n_children }, state->children },
+                { { SECTION_PORTS, sizeof(state->ports[0]), state->n_ports }, state->ports },
+                { { SECTION_STORED, sizeof(state->stored[0]), state->n_stored }, state->stored },
+                { { SECTION_TERMINALS, sizeof(state->terminals[0]), state->n_terminals }, state->terminals },
+        };
+        struct header header = { .version = KEEPER_STATE_VERSION, .n_sections = ELEMENTSOF(all) };
+        _cleanup_free_ char *data = NULL;
+        size_t size = sizeof(header);
+        char *p;
+
+        memcpy(header.magic, magic, sizeof(magic));
+        for (size_t i = 0; i < ELEMENTSOF(all); i++)
+                size += sizeof(struct section) + all[i].section.item_size * all[i].section.n;
+        data = malloc(size);
+        if (!data)
+                return -ENOMEM;
+
+        p = append(data, &header, sizeof(header));
+        for (size_t i = 0; i < ELEMENTSOF(all); i++) {
+                p = append(p, &all[i].section, sizeof(struct section));
+                p = append(p, all[i].items, all[i].section.item_size * all[i].section.n);
+        }
+        return memfd_new_sealed("keeper-state", data, size);
+}
+
+static int refuse(int error, const char *why, const char **ret_why) {
+        *ret_why = why;
+        return error;
+}
+
+static int check(const KeeperState *state, const char **ret_why) {
+        if (state->self.pid <= 0)
+                return refuse(-EBADMSG, "it does not say whose it is", ret_why);
+        for (size_t i = 0; i < state->n_children; i++) {
+                const struct keeper_state_child *c = &state->children[i];
+
+                if (c->id == 0 || c->pid <= 0 || !memchr(c->role, '\0', sizeof(c->role)) ||
+                        !role_name_is_valid(c->role))
+                        return refuse(-EBADMSG, "it has a child that cannot be", ret_why);
+        }
+        for (size_t i = 0; i < state->n_ports; i++) {
+                const struct keeper_state_port *p = &state->ports[i];
+
+                if (p->port.number == 0 || p->port.protocol > KEEPER_UDP ||
+                        (p->address.in.sin_family != AF_INET && p->address.in.sin_family != AF_INET6))
+                        return refuse(-EBADMSG, "it has a port that cannot be", ret_why);
+        }
+        for (size_t i = 0; i < state->n_terminals; i++) {
+                const struct keeper_state_terminal *t = &state->terminals[i];
+
+                if (t->pid < 0 || (t->child == 0 && t->pid == 0) || !memchr(t->role, '\0', sizeof(t->role)))
+                        return refuse(-EBADMSG, "it has a terminal that cannot be", ret_why);
+        }
+        return 0;
+}
+
+int keeper_state_parse(const void *data, size_t size, KeeperState *ret, const char **ret_why) {
+        auto_keeper_state state = { 0 };
+        struct keeper_state_self *self = NULL;
+        size_t n_self = 0;
+        const struct {
+                size_t item_size;
+                void **items;
+                size_t *n;
+        } known[_SECTION_MAX] = {
+                [SECTION_SELF] = { sizeof(*self), (void **) &self, &n_self },
+                [SECTION_CHILDREN] = { sizeof(state.children[0]), (void **) &state.children,
+                        &state.n_children },
+                [SECTION_PORTS] = { sizeof(state.ports[0]), (void **) &state.ports, &state.n_ports },
+                [SECTION_STORED] = { sizeof(state.stored[0]), (void **) &state.stored, &state.n_stored },
+                [SECTION_TERMINALS] = { sizeof(state.terminals[0]), (void **) &state.terminals,
+                        &state.n_terminals },
+        };
+        const char *p = data, *const end = p + size;
+        struct header header;
+        bool seen[_SECTION_MAX] = { 0 };
+        int r = 0;
+
+        if (size < sizeof(header) || memcmp(p, magic, sizeof(magic)) != 0)
+                return refuse(-EBADMSG, "it is not the state of a keeper", ret_why);
+        memcpy(&header, p, sizeof(header));
+        p += sizeof(header);
+        if (header.version == 0 || header.version > KEEPER_STATE_VERSION)
+                return refuse(-EPROTONOSUPPORT, "it is of a version that is not known here", ret_why);
+
+        for (uint32_t i = 0; r >= 0 && i < header.n_sections; i++) {
+                struct section s;
+
+                if ((size_t) (end - p) < sizeof(s)) {
+                        r = refuse(-EBADMSG, "it ends too soon", ret_why);
+                        break;
+                }
+                memcpy(&s, p, sizeof(s));
+                p += sizeof(s);
+                if (s.tag >= _SECTION_MAX || !known[s.tag].items || s.item_size != known[s.tag].item_size)
+                        r = refuse(-EPROTONOSUPPORT, "it has a section that is not known here", ret_why);
+                else if (seen[s.tag])
+                        r = refuse(-EBADMSG, "it has a section twice", ret_why);
+                else if (s.n > (size_t) (end - p) / s.item_size)
+                        r = refuse(-EBADMSG, "it ends too soon", ret_why);
+                else if (s.n > 0) {
+                        void *items = malloc(s.item_size * s.n);
+
+                        if (!items) {
+                                r = refuse(-ENOMEM, "there is no memory for it", ret_why);
+                                break;
+                        }
+                        memcpy(items, p, s.item_size * s.n);
+                        p += s.item_size * s.n;
+                        *known[s.tag].items = items;
+                        *known[s.tag].n = s.n;
+                        seen[s.tag] = true;
+                }
+        }
+        if (r >= 0 && p != end)
+                r = refuse(-EBADMSG, "there is something after its end", ret_why);
+        if (r >= 0 && n_self != 1)
+                r = refuse(-EBADMSG, "it does not say whose it is", ret_why);
+        if (r >= 0) {
+                state.self = *self;
+                r = check(&state, ret_why);
+        }
+        free(self);
+        if (r < 0)
+                return r;
+
+        *ret = state;
+        state = (KeeperState){ 0 };
+        return 0;
+}
+
+int keeper_state_read(int fd, KeeperState *ret, const char **ret_why) {
+        _cleanup_free_ char *data = NULL;
+        struct stat st;
+        size_t size = 0;
+
+        *ret_why = "it cannot be read";
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (st.st_size <= 0 || st.st_size > (off_t) KEEPER_STATE_SIZE_MAX)
+                return refuse(-EBADMSG, "it is not the state of a keeper", ret_why);
+        data = malloc((size_t) st.st_size);
+        if (!data)
+                return -ENOMEM;
+
+        /* By position: who wrote it has left the offset at its end, and shares it. */
+        while (size < (size_t) st.st_size) {
+                ssize_t n = pread(fd, data + size, (size_t) st.st_size - size, (off_t) size);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        break;
+                size += (size_t) n;
+        }
+        return keeper_state_parse(data, size, ret, ret_why);
+}

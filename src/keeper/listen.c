@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "base/parse-util.h"
+#include "keeper/listen.h"
+#include "proto/keeper-protocol.h"
+
+/* A check takes five seconds at most, and a node that does not listen is waited for. */
+#define REEXEC_SEC 20
+
+int socket_address(const char *path, struct sockaddr_un *ret, socklen_t *ret_size) {
+        const size_t n = strlen(path);
+
+        *ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
+        if (n == 0 || n >= sizeof(ret->sun_path))
+                return -ENAMETOOLONG;
+
+        memcpy(ret->sun_path, path, n);
+        *ret_size = (socklen_t) (offsetof(struct sockaddr_un, sun_path) + n);
+        if (path[0] == '@')
+                ret->sun_path[0] = '\0';
+        else
+                *ret_size += 1;
+        return 0;
+}
+
+/* A socket that listens, and the kind of one that we speak. */
+static bool is_listening(int fd) {
+        socklen_t size = sizeof(int);
+        int type, listening;
+
+        return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) >= 0 && type == SOCK_SEQPACKET &&
+               getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) >= 0 && listening;
+}
+
+int listen_inherited(uint32_t *ret_n, char **ret_names) {
+        const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS"),
+                   *names = getenv("LISTEN_FDNAMES");
+        uint32_t n_fds, listen_pid;
+        int found = -EINVAL;
+
+        if (!pid || !fds || parse_u32(pid, &listen_pid) < 0 || parse_u32(fds, &n_fds) < 0 ||
+                listen_pid != (uint32_t) getpid())
+                return -ENOENT;
+
+        for (uint32_t i = 0; i < n_fds; i++) {
+                if (!is_listening(LISTEN_FD + (int) i))
+                        continue;
+                if (found >= 0)
+                        return -EINVAL;
+                found = LISTEN_FD + (int) i;
+        }
+        if (found < 0)
+                return found;
+
+        *ret_n = n_fds;
+        *ret_names = strdup(names ? names : "");
+        if (!*ret_names)
+                return -ENOMEM;
+        /* For us, and not for what we start. */
+        (void) unsetenv("LISTEN_PID");
+        (void) unsetenv("LISTEN_FDS");
+        (void) unsetenv("LISTEN_FDNAMES");
+        return found;
+}
+
+int listen_at(const char *path) {
+        struct sockaddr_un address;
+        autofd fd = -EBADF, probe = -EBADF;
+        struct stat st;
+        socklen_t size;
+        mode_t mask;
+        int r;
+
+        r = socket_address(path, &address, &size);
+        if (r < 0)
+                return r;
+
+        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        if (fd < 0 || probe < 0)
+                return -errno;
+
+        /* The remains of a keeper that was killed; nobody else's, and no other kind of file. */
+        if (lstat(path, &st) >= 0 && S_ISSOCK(st.st_mode) &&
+                connect(probe, (struct sockaddr *) &address, size) < 0 && errno == ECONNREFUSED)
+                (void) unlink(path);
+
+        mask = umask(0177);
+        r = bind(fd, (struct sockaddr *) &address, size) < 0 ? -errno : 0;
+        (void) umask(mask);
+        if (r < 0)
+                return r;
+        if (listen(fd, SOMAXCONN) < 0)
+                return -errno;
+
+        return fd_steal(&fd);
+}
+
+int ask_reexec(const char *path) {
+        const struct keeper_header request = { .type = KEEPER_REEXEC };
+        struct sockaddr_un address;
+        struct keeper_done done;
+        struct pollfd p;
+        autofd fd = -EBADF;
+        socklen_t size;
+        ssize_t n;
+        int r;
+
+        r = socket_address(path, &address, &size);
+        if (r < 0)
+                return r;
+        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        if (fd < 0 || connect(fd, (struct sockaddr *) &address, size) < 0)
+                return -errno;
+        r = socket_send(fd, &request, sizeof(request), NULL, 0);
+        if (r < 0)
+                return r;
+
+        p = (struct pollfd){ .fd = fd, .events = POLLIN };
+        r = poll(&p, 1, REEXEC_SEC * 1000);
+        if (r <= 0)
+                return r < 0 ? -errno : -ETIMEDOUT;
+        n = socket_recv(fd, &done, sizeof(done), NULL, NULL);
+        if (n < 0)
+                return (int) n;
+        if (n == 0)
+                return -ECONNRESET;
+        if (n != sizeof(done) || done.header.type != KEEPER_DONE || done.request != KEEPER_REEXEC)
+                return -EPROTO;
+        return done.error;
+}
