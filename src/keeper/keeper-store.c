@@ -212,17 +212,18 @@ static int sync_items(Keeper *k, const struct wanted *all, size_t n) {
         if (r < 0)
                 return r;
 
-        item = (struct keeper_state_stored){ .kind = STORE_STATE, .id = s->generation + 1 };
-        s->generation++;
-        r = keeper_collect(k, &state);
-        if (r >= 0)
-                r = state_fd = keeper_state_write(&state);
-        if (r >= 0)
-                r = send_add(s, &item, state_fd);
-        if (r >= 0)
-                r = insert(s, &item);
-        if (r < 0)
-                return r;
+        item = (struct keeper_state_stored){ .kind = STORE_STATE, .id = ++s->generation };
+        if (n > 0) {
+                r = keeper_collect(k, &state);
+                if (r >= 0)
+                        r = state_fd = keeper_state_write(&state);
+                if (r >= 0)
+                        r = send_add(s, &item, state_fd);
+                if (r >= 0)
+                        r = insert(s, &item);
+                if (r < 0)
+                        return r;
+        }
 
         for (size_t i = s->n; i > 0; i--) {
                 struct keeper_state_stored *old = &s->items[i - 1];

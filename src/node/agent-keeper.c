@@ -219,12 +219,13 @@ static void exit_from_record(const struct keeper_exit_record *record, RoleExit *
         *ret = (RoleExit){
                 .realtime_usec = record->realtime_usec,
                 .monotonic_usec = record->monotonic_usec,
-                .usage_known = true,
+                .usage_known = !(record->flags & KEEPER_EXIT_NO_USAGE),
                 .cpu_user_usec = record->cpu_user_usec,
                 .cpu_system_usec = record->cpu_system_usec,
                 .maxrss_bytes = record->maxrss_bytes,
         };
-        if (exit_status_from_wait(record->wait_status, &ret->code, &ret->status) < 0) {
+        if ((record->flags & KEEPER_EXIT_UNKNOWN) ||
+                exit_status_from_wait(record->wait_status, &ret->code, &ret->status) < 0) {
                 ret->code = EXIT_CODE_LOST;
                 ret->status = -1;
         }
@@ -447,13 +448,22 @@ static void on_child(void *userdata, const struct keeper_child *m, KeeperFds fds
         RoleExit exit;
 
         if (!role) {
-                /* At most a start whose role was undone or never saved; its gate has been shut, so it never runs. */
-                log_warning("The keeper has a child of an unknown role \"%s\" (pid %d)%s", m->role, m->pid,
-                        m->execed && !m->exited ? ": leaving it alone" : "");
+                /* At most a start whose role was undone or never saved; its gate has been shut, so it never runs. Of a keeper
+                 * that has died: also one that had ended, and was forgotten here before systemd had heard of that. */
+                if (!(m->flags & KEEPER_CHILD_ORPHAN) || !m->exited)
+                        log_warning("The keeper has a child of an unknown role \"%s\" (pid %d)%s", m->role,
+                                m->pid, m->execed && !m->exited ? ": leaving it alone" : "");
                 if (m->exited)
                         keeper_forget(agent, m->header.child);
                 if (m->header.child >= agent->node->next_child)
                         agent->node->next_child = m->header.child + 1;
+                close_fds(&fds);
+                return;
+        }
+
+        if ((m->flags & KEEPER_CHILD_ORPHAN) && role->state == ROLE_STARTING) {
+                /* It had a gate with the keeper that has died, and this one cannot tell how far it came: we can. */
+                keeper_forget(agent, m->header.child);
                 close_fds(&fds);
                 return;
         }

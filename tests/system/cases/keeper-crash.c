@@ -2,8 +2,14 @@
 /* sandbox: unified
  *
  * The keeper may die alone, and nothing runs away: the roles live on under the same node, starts wait for the next keeper, and an
- * end that nobody could see is "lost" or, where the kernel tells (pidfd-info), exact; never made up. The same when both die. */
+ * end that nobody could see is "lost" or, where the kernel tells (pidfd-info), exact; never made up. The same when both die. What
+ * systemd had been given to keep by then is the next keeper's: stdin, ports, and the processes to be signalled. */
 
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "keeper.h"
+#include "net.h"
 #include "testlib.h"
 
 /* Of a role whose parent is gone. */
@@ -65,9 +71,9 @@ static void test_keeper(void **state) {
         pids[0] = role_pid(bus, role_name("reads"));
         pids[1] = role_pid(bus, role_name("exits"));
         pids[2] = role_pid(bus, role_name("stays"));
-        keeper_crash(bus);
+        keeper_kill(bus);
         check_some(bus, fifo, true, pids);
-        WAIT_UNTIL(keeper_is_connected(bus, keeper));
+        WAIT_UNTIL(keeper_is_other(bus, keeper));
         assert_int_equal(node_pid(bus), node);
 }
 
@@ -77,7 +83,7 @@ static void test_start_meanwhile(void **state) {
         const char *role = role_name("meanwhile");
 
         for (int i = 0; i < 3; i++) {
-                keeper_crash(bus);
+                keeper_kill(bus);
                 start(bus, role, NULL, actor(), "exit", "3", NULL);
                 expect_exited(bus, role, "exited", 3, "self");
         }
@@ -94,7 +100,7 @@ static void test_during_starts(void **state) {
                 serials[i] = node_send(
                         bus, "Start", start_args(role_name_n("s", i), NULL, actor(), "pause", NULL));
         bus_wait(bus, "RoleStarted", NULL);
-        keeper_crash(bus);
+        keeper_kill(bus);
         for (guint i = 0; i < G_N_ELEMENTS(serials); i++) {
                 const char *role = role_name_n("s", i);
                 g_autofree char *scope = role_scope(role);
@@ -112,7 +118,7 @@ static void test_during_starts(void **state) {
                 }
         }
         print_message("  %u of %zu run\n", running, G_N_ELEMENTS(serials));
-        WAIT_UNTIL(keeper_is_connected(bus, keeper));
+        WAIT_UNTIL(keeper_is_other(bus, keeper));
         {
                 Census now = census(bus);
                 assert_int_equal(now.processes, running);
@@ -131,15 +137,138 @@ static void test_both(void **state) {
                 fifo_path(fifo), "ready", "pause", NULL);
         pid = fifo_expect_pid(fifo, "ready");
         start(bus, stays, OPTIONS("{'stdin': <'null'>}"), actor(), "pause", NULL);
-        keeper_crash(bus);
+        keeper_kill(bus);
         node_crash(bus);
         assert_poll(bus, exits, "running");
         assert_int_equal(role_pid(bus, exits), pid);
-        WAIT_UNTIL(keeper_is_connected(bus, keeper));
+        WAIT_UNTIL(keeper_is_other(bus, keeper));
         assert_int_equal(kill(pid, SIGUSR1), 0);
         expect_end(bus, exits, "exited", 42, "exit 42", NULL);
         stop(bus, stays);
         expect_end(bus, stays, "killed", SIGTERM, "exit -15", "stop");
+}
+
+/* After a moment without a start everything is with systemd: three roles with a pidfd and a stdin each, three ports, the state. */
+#define STORED (1 + 3 * 2 + 3)
+
+static void stored(Bus *bus, bool both) {
+        const char *reads = role_name("reads"), *exits = role_name("exits"), *serves = role_name("serves");
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        pid_t pid;
+        uint16_t tcp[2], udp;
+        guint mark;
+
+        keeper_wait_stored(bus, 0);
+        bind_ports(bus, "TCP", 2, tcp);
+        bind_ports(bus, "UDP", 1, &udp);
+        start(bus, reads, OPTIONS("{'output': <'null'>}"), actor(), "echo", fifo_path(fifo), NULL);
+        start(bus, exits, NULL, actor(), "exit-on", "USR1", "42", "pause", NULL);
+        start(bus, serves, port_option("tcp-ports", tcp[0]), actor(), "serve", fifo_path(fifo), NULL);
+        pid = fifo_expect_pid(fifo, "serve");
+        keeper_wait_stored(bus, STORED);
+        mark = bus_mark(bus);
+
+        /* Twice: the one that has taken over is as good as the first. */
+        for (int i = 0; i < 2; i++) {
+                g_autofree char *mine = NULL, *its = NULL;
+
+                if (both) {
+                        pid_t keeper = keeper_pid(bus);
+
+                        keeper_kill(bus);
+                        node_crash(bus);
+                        WAIT_UNTIL(keeper_is_other(bus, keeper));
+                } else
+                        keeper_crash(bus);
+                assert_poll(bus, reads, "running");
+                assert_poll(bus, exits, "running");
+                send_input(bus, reads, "still there?");
+                fifo_expect_pid(fifo, "echo");
+
+                assert_int_equal(try_bind(SOCK_STREAM, tcp[1]), EADDRINUSE);
+                assert_int_equal(try_bind(SOCK_DGRAM, udp), EADDRINUSE);
+                assert_int_equal(ask_tcp(tcp[0]), pid);
+                mine = list_port(bus, "TCP", tcp[1]);
+                its = list_port(bus, "TCP", tcp[0]);
+                assert_non_null(mine);
+                assert_contains(its, serves);
+                keeper_wait_stored(bus, STORED);
+        }
+        assert_int_equal(bus_count_since(bus, mark, "RoleExited", NULL), 0);
+
+        /* To the main process alone, which only the keeper can do. */
+        g_variant_unref(node_call(bus, "Signal", g_variant_new("(ssi)", exits, "main", SIGUSR1)));
+        expect_end(bus, exits, "exited", 42, "exit 42", NULL);
+
+        /* The last of their copies is closed with the keeper's: end-of-file, a port for everybody. */
+        close_input(bus, reads);
+        expect_end(bus, reads, "exited", 0, "exit 0", NULL);
+        release_port(bus, "TCP", tcp[1]);
+        assert_int_equal(try_bind(SOCK_STREAM, tcp[1]), 0);
+        release_port(bus, "UDP", udp);
+        assert_int_equal(try_bind(SOCK_DGRAM, udp), 0);
+
+        stop(bus, serves);
+        expect_end(bus, serves, "killed", SIGTERM, "exit -15", "stop");
+        assert_int_equal(ask_tcp(tcp[0]), -ECONNREFUSED);
+        assert_int_equal(try_bind(SOCK_STREAM, tcp[0]), EADDRINUSE);
+        release_port(bus, "TCP", tcp[0]);
+        start(bus, exits, NULL, actor(), "exit", "7", NULL);
+        expect_exited(bus, exits, "exited", 7, "self");
+        keeper_wait_stored(bus, 0);
+}
+
+static void test_stored(void **state) {
+        stored(*state, false);
+}
+
+static void test_both_stored(void **state) {
+        stored(*state, true);
+}
+
+/* Its end was seen and is with systemd, and nobody was there to be told: the record comes from there, with all that only a parent
+ * learns. */
+static void test_end_stored(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("ends");
+        pid_t pid, node;
+        int pidfd;
+
+        start(bus, role, NULL, actor(), "exit-on", "USR1", "42", "burn", "50", "pause", NULL);
+        pid = role_pid(bus, role);
+        keeper_wait_stored(bus, 1 + 2);
+        node = node_pid(bus);
+        pidfd = process_open(pid);
+        assert_int_equal(kill(node, SIGSTOP), 0);
+        assert_int_equal(kill(pid, SIGUSR1), 0);
+        process_wait_dead(pidfd);
+        close(pidfd);
+        keeper_wait_stored(bus, 1 + 1);
+        keeper_kill(bus);
+        assert_int_equal(kill(node, SIGKILL), 0);
+        {
+                Exited e = expect_exited(bus, role, "exited", 42, "self");
+
+                assert_true(detail_u64(e.details, "cpu-usec") > 0);
+        }
+        assert_int_equal(bus_count(bus, "RoleExited", role), 1);
+}
+
+/* SIGTERM: what changed just now is stored before it goes. */
+static void test_terminated(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("reads");
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        pid_t keeper = keeper_pid(bus);
+
+        start(bus, role, OPTIONS("{'output': <'null'>}"), actor(), "echo", fifo_path(fifo), NULL);
+        assert_int_equal(kill(keeper, SIGTERM), 0);
+        node_crash(bus);
+        WAIT_UNTIL(keeper_is_other(bus, keeper));
+        send_input(bus, role, "still there?");
+        fifo_expect_pid(fifo, "echo");
+        kill_role(bus, role);
+        expect_end(bus, role, "killed", SIGKILL, "exit -9", "kill");
 }
 
 int main(void) {
@@ -148,6 +277,10 @@ int main(void) {
                 TEST(test_start_meanwhile),
                 TEST(test_during_starts),
                 TEST(test_both),
+                TEST(test_stored),
+                TEST(test_both_stored),
+                TEST(test_end_stored),
+                TEST(test_terminated),
         };
         return run_case("keeper-crash", tests);
 }

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* sandbox: unified
+ *
+ * The node is newer than the keeper, which speaks the version before (--protocol-max=1): roles start, stop and are found again; what
+ * that keeper cannot do is refused, and the error says why. */
+
+#include "keeper.h"
+#include "net.h"
+#include "testlib.h"
+
+static void be_older(Bus *bus) {
+        g_autofree char *text = NULL, *program = NULL, *link = NULL;
+
+        link = g_strdup_printf("/proc/%d/exe", keeper_pid(bus));
+        program = g_file_read_link(link, NULL);
+        assert_non_null(program);
+        text = g_strdup_printf(
+                "[Service]\nExecStart=\nExecStart=%s --instance=main --protocol-max=1\n", program);
+        keeper_configure(text);
+        keeper_crash(bus);
+}
+
+static void test_older(void **state) {
+        Bus *bus = *state;
+        const char *reads = role_name("reads"), *exits = role_name("exits"), *stays = role_name("stays");
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        pid_t keeper;
+
+        be_older(bus);
+        keeper = keeper_pid(bus);
+        start(bus, reads, OPTIONS("{'output': <'null'>}"), actor(), "echo", fifo_path(fifo), NULL);
+        start(bus, exits, NULL, actor(), "exit-on", "USR1", "42", "pause", NULL);
+        start(bus, stays, NULL, actor(), "pause", NULL);
+        start_fails(bus, start_args(role_name("bad"), NULL, "/no/such/file", NULL), "ExecFailed", NULL);
+
+        /* What came with version 2. */
+        node_call_fails(bus, "BindTCP", g_variant_new("(u)", 1), "KeeperUnavailable", "keeper", NULL);
+        node_call_fails(bus, "BindUDP", g_variant_new("(u)", 1), "KeeperUnavailable", "keeper", NULL);
+        assert_ports(bus, "");
+
+        /* A restart of the node finds everything again. */
+        node_crash(bus);
+        assert_int_equal(keeper_pid(bus), keeper);
+        send_input(bus, reads, "still there?");
+        fifo_expect_pid(fifo, "echo");
+        g_variant_unref(node_call(bus, "Signal", g_variant_new("(ssi)", exits, "main", SIGUSR1)));
+        expect_exited(bus, exits, "exited", 42, NULL);
+        stop(bus, stays);
+        expect_exited(bus, stays, "killed", SIGTERM, "stop");
+
+        /* This one is not told of the children of the one before; the node sees their end itself. */
+        keeper_wait_stored(bus, 1 + 2);
+        keeper_crash(bus);
+        assert_poll(bus, reads, "running");
+        send_input(bus, reads, "still there?");
+        fifo_expect_pid(fifo, "echo");
+        kill_role(bus, reads);
+        wait_exited(bus, reads);
+
+        /* The upgrade. */
+        keeper_configure(NULL);
+        keeper_crash(bus);
+        {
+                uint16_t port;
+
+                bind_ports(bus, "TCP", 1, &port);
+                release_port(bus, "TCP", port);
+        }
+        start(bus, exits, NULL, actor(), "exit", "3", NULL);
+        expect_exited(bus, exits, "exited", 3, "self");
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_older),
+        };
+        return run_case("keeper-older", tests);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <glib/gstdio.h>
+#include <unistd.h>
+
+#include "keeper.h"
+#include "testlib.h"
+
+#define DROP_IN_DIRECTORY "/run/systemd/system/" KEEPER_UNIT ".d"
+#define DROP_IN DROP_IN_DIRECTORY "/50-test.conf"
+
+void keeper_kill(Bus *bus) {
+        pid_t keeper = keeper_pid(bus);
+        int pidfd = process_open(keeper);
+
+        assert_int_equal(kill(keeper, SIGKILL), 0);
+        process_wait_dead(pidfd);
+        close(pidfd);
+}
+
+bool keeper_is_other(Bus *bus, pid_t before) {
+        g_autoptr(GVariant) pid = unit_get(bus, KEEPER_UNIT, "Service", "MainPID");
+        g_autoptr(GVariant) connected = node_get(bus, "KeeperConnected");
+
+        return g_variant_get_uint32(pid) > 1 && (pid_t) g_variant_get_uint32(pid) != before &&
+               g_variant_get_boolean(connected);
+}
+
+void keeper_crash(Bus *bus) {
+        pid_t keeper = keeper_pid(bus);
+
+        keeper_kill(bus);
+        WAIT_UNTIL(keeper_is_other(bus, keeper));
+}
+
+guint keeper_stored(Bus *bus) {
+        g_autoptr(GVariant) n = unit_get(bus, KEEPER_UNIT, "Service", "NFileDescriptorStore");
+
+        return g_variant_get_uint32(n);
+}
+
+void keeper_wait_stored(Bus *bus, guint n) {
+        guint now;
+
+        /* It goes through other numbers on its way. */
+        WAIT_UNTIL((now = keeper_stored(bus)) == n || now > n + 1000);
+        assert_int_equal(now, n);
+}
+
+int keeper_reload(void) {
+        return run(NULL, NULL, "systemctl", "reload", KEEPER_UNIT, NULL);
+}
+
+void keeper_configure(const char *text) {
+        if (text) {
+                assert_return_code(g_mkdir_with_parents(DROP_IN_DIRECTORY, 0755), errno);
+                assert_true(g_file_set_contents(DROP_IN, text, -1, NULL));
+        } else
+                (void) g_unlink(DROP_IN);
+        g_free(run_ok("systemctl", "daemon-reload", NULL));
+}

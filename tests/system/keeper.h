@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The keeper as systemd has it: its death, its replacement, and what systemd keeps for it. */
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "bus.h"
+
+/* SIGKILLs it and waits for its death. */
+void keeper_kill(Bus *bus);
+/* There is another one, and the node is connected with it. */
+bool keeper_is_other(Bus *bus, pid_t before);
+/* Both of them. */
+void keeper_crash(Bus *bus);
+
+/* How many descriptors systemd keeps for it, and waits for so many: one is the state, if there is anything. */
+guint keeper_stored(Bus *bus);
+void keeper_wait_stored(Bus *bus, guint n);
+
+/* systemctl reload; its exit status. */
+int keeper_reload(void);
+
+/* A drop-in of this text for its unit; NULL: none any more. It is in force for the next keeper. */
+void keeper_configure(const char *text);
