@@ -19,9 +19,9 @@ struct keeper_self {
         char *arguments;      /* where ps finds our command line, and how much of it there is */
         size_t arguments_size;
         const char *terminal_program; /* path of architect-terminal */
-        const char *program;   /* the path it was installed at, which may be another one's by now */
-        char **argv;           /* to start that with */
-        uint32_t protocol_max; /* the newest version we admit to */
+        const char *program;          /* the path it was installed at, which may be another one's by now */
+        char **argv;                  /* to start that with */
+        uint32_t protocol_max;        /* the newest version we admit to */
 };
 
 typedef struct Child Child;

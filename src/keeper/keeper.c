@@ -47,7 +47,15 @@ static void help(void) {
 
 /* 1: go on; 0: done; negative: bad usage. */
 static int parse_arguments(int argc, char *argv[]) {
-        enum { ARG_VERSION = 0x100, ARG_INSTANCE, ARG_SOCKET, ARG_TERMINAL, ARG_REEXEC, ARG_CHECK, ARG_PROTOCOL_MAX };
+        enum {
+                ARG_VERSION = 0x100,
+                ARG_INSTANCE,
+                ARG_SOCKET,
+                ARG_TERMINAL,
+                ARG_REEXEC,
+                ARG_CHECK,
+                ARG_PROTOCOL_MAX
+        };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, ARG_VERSION },

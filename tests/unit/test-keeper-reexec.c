@@ -40,7 +40,7 @@ static int ask_on_the_side(World *w) {
         const struct keeper_header m = { .type = KEEPER_REEXEC };
         autofd fd = node_connect(w);
         size_t n_fds;
-        int fds[3];
+        int fds[WORLD_FDS_MAX];
         Packet p;
 
         assert_true(fd >= 0);
@@ -58,6 +58,17 @@ static char *file_of(pid_t pid, const char *name) {
         (void) snprintf(path, sizeof(path), "/proc/%d/%s", (int) pid, name);
         assert_int_equal(file_read(AT_FDCWD, path, 65536, &text, &size), 0);
         return text;
+}
+
+struct fd_count {
+        pid_t pid;
+        int max;
+};
+
+static bool has_no_more_fds(void *userdata) {
+        const struct fd_count *c = userdata;
+
+        return count_process_fds(c->pid) <= c->max;
 }
 
 static unsigned long long exe_inode(pid_t pid) {
@@ -129,7 +140,7 @@ static void takes_over(World *w, bool by_node) {
         assert_string_equal(text, title);
         free(text);
         assert_all_cloexec(w->keeper);
-        assert_true(count_process_fds(w->keeper) <= before);
+        assert_true(wait_for(has_no_more_fds, &(struct fd_count){ w->keeper, before }));
 
         /* A child that was waiting is let in by the new one, whose child it still is. */
         role_open(&at_gate, QUIET(.command = SHELL(parent), .environment = ENVIRONMENT(variable)));
@@ -155,7 +166,7 @@ static void takes_over(World *w, bool by_node) {
         world_disconnect(w);
         {
                 autofd other = node_connect(w);
-                int fds[3];
+                int fds[WORLD_FDS_MAX];
                 size_t n_fds;
                 Packet p;
 
@@ -170,7 +181,7 @@ static void takes_over(World *w, bool by_node) {
         }
         (void) world_connect(w);
         {
-                int fds[3];
+                int fds[WORLD_FDS_MAX];
                 Packet p;
                 size_t n = world_receive(w, KEEPER_CHILD, unread.id, &p, fds);
 
@@ -226,7 +237,7 @@ static void test_ports(void **state) {
         const uint16_t port = bind_one(w);
         struct keeper_ports m = { .header = { .type = KEEPER_RELEASE_PORTS },
                 .ports = { { .number = port, .protocol = KEEPER_TCP } } };
-        int fds[3];
+        int fds[WORLD_FDS_MAX];
         Packet p;
 
         assert_int_equal(bind_to(port), -EADDRINUSE);
@@ -316,7 +327,7 @@ static void test_hangs(void **state) {
         static const char script[] = "#!/bin/sh\nexec sleep 1000\n";
         autofd fd = node_connect(w), second = node_connect(w); /* who says nothing is in nobody's way */
         size_t n_fds;
-        int fds[3];
+        int fds[WORLD_FDS_MAX];
         Packet p;
 
         w->noisy = true;
@@ -355,7 +366,7 @@ static void test_gone_after_check(void **state) {
 static void test_protocol_max(void **state) {
         World *w = *state;
         const struct keeper_bind m = { .header = { .type = KEEPER_BIND }, .n = 1 };
-        int fds[3];
+        int fds[WORLD_FDS_MAX];
         Packet p;
 
         node_hello(w->node, 1, KEEPER_PROTOCOL_VERSION, &p);
@@ -442,6 +453,12 @@ static void test_version_1(void **state) {
         assert_int_equal(s.n_stored, 1);
         assert_int_equal(s.stored[0].kind, 'p');
         assert_int_equal(s.stored[0].inode, 99);
+        assert_int_equal(s.n_terminals, 1);
+        assert_string_equal(s.terminals[0].role, "camera");
+        assert_int_equal(s.terminals[0].child, 5);
+        assert_int_equal(s.terminals[0].pid, 4714);
+        assert_int_equal(s.terminals[0].master_fd, 14);
+        assert_int_equal(s.terminals[0].output_fd, 17);
 
         /* As long as this is the version that is written, it is written like this. */
         if (KEEPER_STATE_VERSION == 1) {

@@ -35,6 +35,8 @@ static void test_older(void **state) {
 
         /* What came with version 2. */
         node_call_fails(bus, "BindTCP", g_variant_new("(u)", 1), "KeeperUnavailable", "keeper", NULL);
+        start_fails(bus, start_args(role_name("pty"), OPTIONS("{'stdin': <'pty'>}"), actor(), "pause", NULL),
+                "KeeperUnavailable", "keeper", NULL);
         node_call_fails(bus, "BindUDP", g_variant_new("(u)", 1), "KeeperUnavailable", "keeper", NULL);
         assert_ports(bus, "");
 
