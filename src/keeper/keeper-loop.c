@@ -610,6 +610,7 @@ static void start_terminal(Keeper *k, Terminal *terminal) {
         if (terminal->pid > 0)
                 return;
 
+        store_touch(&k->store);
         r = terminal_spawn(k->self, terminal);
         if (r >= 0) {
                 r = keeper_watch_terminal(k, terminal);

@@ -186,12 +186,14 @@ bool terminal_check_exit(Terminal *terminal) {
                              : waitpid(terminal->pid, &status, WNOHANG) != terminal->pid)
                 return false;
 
-        terminal->pid = 0;
-        terminal->orphan = false;
-        if (!terminal->over)
+        if (!terminal->over && terminal->orphan)
+                log_warning("The architect-terminal of role %s has ended: starting another", terminal->role);
+        else if (!terminal->over)
                 log_warning("The architect-terminal of role %s has ended (%s %d): starting another",
                         terminal->role, WIFSIGNALED(status) ? "signal" : "exit status",
                         WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+        terminal->pid = 0;
+        terminal->orphan = false;
         return true;
 }
 

@@ -95,8 +95,9 @@ static void assert_all_cloexec(pid_t pid) {
 
                 if (e->d_name[0] == '.' || atoi(e->d_name) < 3)
                         continue;
-                (void) snprintf(name, sizeof(name), "fdinfo/%s", e->d_name);
-                text = file_of(pid, name);
+                (void) snprintf(name, sizeof(name), "%s/%s", path, e->d_name);
+                if (file_read(AT_FDCWD, name, 65536, &text, NULL) == -ENOENT)
+                        continue; /* who asked has just been closed */
                 assert_int_equal(sscanf(strstr(text, "flags:"), "flags: %o", &flags), 1);
                 if (!(flags & O_CLOEXEC))
                         fail_msg("descriptor %s is not close-on-exec: %s", e->d_name, text);

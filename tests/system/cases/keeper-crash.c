@@ -234,6 +234,7 @@ static void test_end_stored(void **state) {
         pid_t pid, node;
         int pidfd;
 
+        keeper_wait_stored(bus, 0);
         start(bus, role, NULL, actor(), "exit-on", "USR1", "42", "burn", "50", "pause", NULL);
         pid = role_pid(bus, role);
         keeper_wait_stored(bus, 1 + 2);

@@ -53,7 +53,7 @@ static void test_roles(void **state) {
 
                 assert_true(detail_u64(e.details, "cpu-usec") > 0);
         }
-        assert_int_equal(process_state(pid), 0);
+        WAIT_UNTIL(process_state(pid) == 0);
         stop(bus, stays);
         expect_exited(bus, stays, "killed", SIGTERM, "stop");
         close_input(bus, reads);
@@ -132,7 +132,7 @@ static void test_broken(void **state) {
                 const char *check, *why;
         } broken[] = {
                 { "exit 1", "exit status 1" },
-                { "sleep 1000", "longer than" },
+                { "exec sleep 1000", "longer than" },
                 { "echo 'cannot take over: it is of a version that is not known here' >&2; exit 1",
                         "a version that is not known here" },
                 { "kill -SEGV $$", "signal 11" },
@@ -185,6 +185,7 @@ static void test_then_crashes(void **state) {
         const char *reads = role_name("reads");
         g_autoptr(Fifo) fifo = fifo_new("fifo");
 
+        keeper_wait_stored(bus, 0);
         start(bus, reads, OPTIONS("{'output': <'null'>}"), actor(), "echo", fifo_path(fifo), NULL);
         keeper_wait_stored(bus, 1 + 2);
         assert_int_equal(keeper_reload(), 0);
