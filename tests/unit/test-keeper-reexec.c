@@ -91,7 +91,7 @@ static void assert_all_cloexec(pid_t pid) {
         assert_non_null(d);
         while ((e = readdir(d))) {
                 unsigned flags;
-                char name[300], *text;
+                char name[400], *text;
 
                 if (e->d_name[0] == '.' || atoi(e->d_name) < 3)
                         continue;
