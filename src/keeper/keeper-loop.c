@@ -830,8 +830,11 @@ int keeper_run(Keeper *k) {
         for (;;) {
                 struct epoll_event event;
                 struct watch *w;
-                int n, timeout = sooner(start_terminals(k), sooner(reexec_run(k), store_run(k)));
+                int n, timeout = start_terminals(k);
 
+                /* The store last: what the others do may be to be stored. */
+                timeout = sooner(timeout, reexec_run(k));
+                timeout = sooner(timeout, store_run(k));
                 if (k->listener_paused)
                         timeout = sooner(timeout, ACCEPT_RETRY_MSEC);
                 /* One at a time: what is done for one may free what the next of a batch would point to. */
