@@ -62,7 +62,7 @@ static int spawn_check(Keeper *k, int state_fd) {
         posix_spawn_file_actions_t actions;
         posix_spawnattr_t attributes;
         sigset_t none, all;
-        pid_t pid;
+        pid_t pid = 0;
         int r;
 
         sigemptyset(&none);

@@ -331,6 +331,7 @@ static void test_hangs(void **state) {
         int fds[WORLD_FDS_MAX];
         Packet p;
 
+        assert_true(fd >= 0 && second >= 0);
         w->noisy = true;
         assert_int_equal(unlink(path), 0);
         world_write(w, "architect-keeper", script, strlen(script), 0755);
