@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <glib/gstdio.h>
-#include <unistd.h>
 
 #include "keeper.h"
 #include "testlib.h"
@@ -9,28 +8,11 @@
 #define DROP_IN_DIRECTORY "/run/systemd/system/" KEEPER_UNIT ".d"
 #define DROP_IN DROP_IN_DIRECTORY "/50-test.conf"
 
-void keeper_kill(Bus *bus) {
-        pid_t keeper = keeper_pid(bus);
-        int pidfd = process_open(keeper);
-
-        assert_int_equal(kill(keeper, SIGKILL), 0);
-        process_wait_dead(pidfd);
-        close(pidfd);
-}
-
-bool keeper_is_other(Bus *bus, pid_t before) {
-        g_autoptr(GVariant) pid = unit_get(bus, KEEPER_UNIT, "Service", "MainPID");
-        g_autoptr(GVariant) connected = node_get(bus, "KeeperConnected");
-
-        return g_variant_get_uint32(pid) > 1 && (pid_t) g_variant_get_uint32(pid) != before &&
-               g_variant_get_boolean(connected);
-}
-
-void keeper_crash(Bus *bus) {
+void keeper_crash_and_wait(Bus *bus) {
         pid_t keeper = keeper_pid(bus);
 
-        keeper_kill(bus);
-        WAIT_UNTIL(keeper_is_other(bus, keeper));
+        keeper_crash(bus);
+        WAIT_UNTIL(keeper_is_connected(bus, keeper));
 }
 
 guint keeper_stored(Bus *bus) {

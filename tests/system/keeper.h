@@ -8,12 +8,8 @@
 
 #include "bus.h"
 
-/* SIGKILLs it and waits for its death. */
-void keeper_kill(Bus *bus);
-/* There is another one, and the node is connected with it. */
-bool keeper_is_other(Bus *bus, pid_t before);
-/* Both of them. */
-void keeper_crash(Bus *bus);
+/* SIGKILLs it; there is another one then, and the node is connected with it. */
+void keeper_crash_and_wait(Bus *bus);
 
 /* How many descriptors systemd keeps for it, and waits for so many: one is the state, if there is anything. */
 guint keeper_stored(Bus *bus);

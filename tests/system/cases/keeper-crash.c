@@ -71,9 +71,9 @@ static void test_keeper(void **state) {
         pids[0] = role_pid(bus, role_name("reads"));
         pids[1] = role_pid(bus, role_name("exits"));
         pids[2] = role_pid(bus, role_name("stays"));
-        keeper_kill(bus);
+        keeper_crash(bus);
         check_some(bus, fifo, true, pids);
-        WAIT_UNTIL(keeper_is_other(bus, keeper));
+        WAIT_UNTIL(keeper_is_connected(bus, keeper));
         assert_int_equal(node_pid(bus), node);
 }
 
@@ -83,7 +83,7 @@ static void test_start_meanwhile(void **state) {
         const char *role = role_name("meanwhile");
 
         for (int i = 0; i < 3; i++) {
-                keeper_kill(bus);
+                keeper_crash(bus);
                 start(bus, role, NULL, actor(), "exit", "3", NULL);
                 expect_exited(bus, role, "exited", 3, "self");
         }
@@ -100,7 +100,7 @@ static void test_during_starts(void **state) {
                 serials[i] = node_send(
                         bus, "Start", start_args(role_name_n("s", i), NULL, actor(), "pause", NULL));
         bus_wait(bus, "RoleStarted", NULL);
-        keeper_kill(bus);
+        keeper_crash(bus);
         for (guint i = 0; i < G_N_ELEMENTS(serials); i++) {
                 const char *role = role_name_n("s", i);
                 g_autofree char *scope = role_scope(role);
@@ -118,7 +118,7 @@ static void test_during_starts(void **state) {
                 }
         }
         print_message("  %u of %zu run\n", running, G_N_ELEMENTS(serials));
-        WAIT_UNTIL(keeper_is_other(bus, keeper));
+        WAIT_UNTIL(keeper_is_connected(bus, keeper));
         {
                 Census now = census(bus);
                 assert_int_equal(now.processes, running);
@@ -137,11 +137,11 @@ static void test_both(void **state) {
                 fifo_path(fifo), "ready", "pause", NULL);
         pid = fifo_expect_pid(fifo, "ready");
         start(bus, stays, OPTIONS("{'stdin': <'null'>}"), actor(), "pause", NULL);
-        keeper_kill(bus);
+        keeper_crash(bus);
         node_crash(bus);
         assert_poll(bus, exits, "running");
         assert_int_equal(role_pid(bus, exits), pid);
-        WAIT_UNTIL(keeper_is_other(bus, keeper));
+        WAIT_UNTIL(keeper_is_connected(bus, keeper));
         assert_int_equal(kill(pid, SIGUSR1), 0);
         expect_end(bus, exits, "exited", 42, "exit 42", NULL);
         stop(bus, stays);
@@ -175,11 +175,11 @@ static void stored(Bus *bus, bool both) {
                 if (both) {
                         pid_t keeper = keeper_pid(bus);
 
-                        keeper_kill(bus);
-                        node_crash(bus);
-                        WAIT_UNTIL(keeper_is_other(bus, keeper));
-                } else
                         keeper_crash(bus);
+                        node_crash(bus);
+                        WAIT_UNTIL(keeper_is_connected(bus, keeper));
+                } else
+                        keeper_crash_and_wait(bus);
                 assert_poll(bus, reads, "running");
                 assert_poll(bus, exits, "running");
                 send_input(bus, reads, "still there?");
@@ -245,7 +245,7 @@ static void test_end_stored(void **state) {
         process_wait_dead(pidfd);
         close(pidfd);
         keeper_wait_stored(bus, 1 + 1);
-        keeper_kill(bus);
+        keeper_crash(bus);
         assert_int_equal(kill(node, SIGKILL), 0);
         {
                 Exited e = expect_exited(bus, role, "exited", 42, "self");
@@ -265,7 +265,7 @@ static void test_terminated(void **state) {
         start(bus, role, OPTIONS("{'output': <'null'>}"), actor(), "echo", fifo_path(fifo), NULL);
         assert_int_equal(kill(keeper, SIGTERM), 0);
         node_crash(bus);
-        WAIT_UNTIL(keeper_is_other(bus, keeper));
+        WAIT_UNTIL(keeper_is_connected(bus, keeper));
         send_input(bus, role, "still there?");
         fifo_expect_pid(fifo, "echo");
         kill_role(bus, role);

@@ -17,7 +17,7 @@ static void be_older(Bus *bus) {
         text = g_strdup_printf(
                 "[Service]\nExecStart=\nExecStart=%s --instance=main --protocol-max=1\n", program);
         keeper_configure(text);
-        keeper_crash(bus);
+        keeper_crash_and_wait(bus);
 }
 
 static void test_older(void **state) {
@@ -52,7 +52,7 @@ static void test_older(void **state) {
 
         /* This one is not told of the children of the one before; the node sees their end itself. */
         keeper_wait_stored(bus, 1 + 2);
-        keeper_crash(bus);
+        keeper_crash_and_wait(bus);
         assert_poll(bus, reads, "running");
         send_input(bus, reads, "still there?");
         fifo_expect_pid(fifo, "echo");
@@ -61,7 +61,7 @@ static void test_older(void **state) {
 
         /* The upgrade. */
         keeper_configure(NULL);
-        keeper_crash(bus);
+        keeper_crash_and_wait(bus);
         {
                 uint16_t port;
 

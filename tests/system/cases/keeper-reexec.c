@@ -193,7 +193,7 @@ static void test_then_crashes(void **state) {
         send_input(bus, reads, "still there?");
         fifo_expect_pid(fifo, "echo");
         keeper_wait_stored(bus, 1 + 2);
-        keeper_crash(bus);
+        keeper_crash_and_wait(bus);
         node_crash(bus);
         send_input(bus, reads, "still there?");
         fifo_expect_pid(fifo, "echo");

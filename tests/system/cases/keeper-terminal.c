@@ -21,9 +21,9 @@ static void reload(Bus *bus) {
 static void crash_both(Bus *bus) {
         pid_t keeper = keeper_pid(bus);
 
-        keeper_kill(bus);
+        keeper_crash(bus);
         node_crash(bus);
-        WAIT_UNTIL(keeper_is_other(bus, keeper));
+        WAIT_UNTIL(keeper_is_connected(bus, keeper));
 }
 
 static void survives(Bus *bus, void (*again)(Bus *bus), bool die_meanwhile) {
@@ -44,9 +44,9 @@ static void survives(Bus *bus, void (*again)(Bus *bus), bool die_meanwhile) {
         if (die_meanwhile) {
                 pid_t keeper = keeper_pid(bus);
 
-                keeper_kill(bus);
+                keeper_crash(bus);
                 assert_int_equal(kill(g_array_index(pids, pid_t, 0), SIGKILL), 0);
-                WAIT_UNTIL(keeper_is_other(bus, keeper));
+                WAIT_UNTIL(keeper_is_connected(bus, keeper));
         } else {
                 again(bus);
                 screen_type(first, "one\n");
@@ -84,7 +84,7 @@ static void test_reload(void **state) {
 }
 
 static void test_crash(void **state) {
-        survives(*state, keeper_crash, false);
+        survives(*state, keeper_crash_and_wait, false);
 }
 
 static void test_both(void **state) {

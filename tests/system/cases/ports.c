@@ -256,7 +256,7 @@ static void test_keeper_gone(void **state) {
         start(bus, role, port_option("tcp-ports", tcp[0]), actor(), "serve", fifo_path(fifo), NULL);
         fifo_expect_pid(fifo, "serve");
         pid_t pid = role_pid(bus, role);
-        keeper_crash(bus);
+        keeper_crash_and_wait(bus);
         keeper_configure(NULL);
 
         assert_ports(bus, "");
