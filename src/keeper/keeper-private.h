@@ -32,3 +32,26 @@ bool keeper_is_quiet(const Keeper *keeper);
 
 /* Reads the node's requests, or leaves them where they are. */
 void keeper_pause_node(Keeper *keeper, bool pause);
+
+/* What an event belongs to, of those that there is one of. */
+extern struct watch keeper_watch_listener, keeper_watch_node, keeper_watch_refused, keeper_watch_barrier;
+
+/* keeper-loop.c: the children. */
+Child *keeper_find_child(Keeper *keeper, uint64_t id);
+void keeper_forget_child(Keeper *keeper, Child *child);
+
+/* keeper-node.c: the connection to the node. */
+void keeper_close_gate(Child *child);
+void keeper_close_node(Keeper *keeper);
+void keeper_close_bad_node(Keeper *keeper, const char *why, int error);
+void keeper_flush(Keeper *keeper); /* tells it what it has still to hear, as far as it takes that */
+void keeper_on_node(Keeper *keeper, uint32_t events);
+
+/* keeper-requests.c: 0, or -EBADMSG, which ends the connection. */
+int keeper_on_request(Keeper *keeper, const void *data, size_t size);
+int keeper_on_hello(Keeper *keeper, const struct keeper_hello *m);
+
+/* keeper-guests.c: who connects. */
+void keeper_on_listener(Keeper *keeper);
+void keeper_on_guest(Keeper *keeper, size_t i);
+void keeper_close_refused(Keeper *keeper);

@@ -39,6 +39,10 @@ static void open_state(Fixture *f) {
 
         assert_return_code(events_open(f->dir_fd, &events), 0);
         world_new_node(f->world, events);
+        /* Those in memory only give way to those of the directory. */
+        (void) env_close(f->world->node->env);
+        (void) monitor_close(f->world->node->monitor);
+        (void) ports_close(f->world->node->ports);
         assert_return_code(node_open_state(f->world->node, f->dir_fd), 0);
         if (f->store.roles_fd < 0)
                 assert_return_code(role_store_open(f->dir_fd, &f->store), 0);

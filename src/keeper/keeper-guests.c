@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Who connects: a node, one that is one too many, or somebody who asks for a re-execution. */
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "keeper/keeper-log.h"
+#include "keeper/keeper-private.h"
+
+static bool hung_up(int fd) {
+        struct pollfd p = { .fd = fd };
+
+        return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
+}
+
+void keeper_close_refused(Keeper *k) {
+        if (k->refused_fd >= 0)
+                unwatch(k, k->refused_fd);
+        k->refused_fd = fd_close(k->refused_fd);
+}
+
+static void refuse(Keeper *k, int fd) {
+        struct keeper_welcome m = { .header = { .type = KEEPER_WELCOME }, .error = -EBUSY };
+
+        /* Not closed at once: its HELLO would fail before it has read why. */
+        keeper_close_refused(k);
+        (void) socket_send(fd, &m, sizeof(m), NULL, 0);
+        if (watch(k, EPOLL_CTL_ADD, fd, EPOLLRDHUP, &keeper_watch_refused) >= 0)
+                k->refused_fd = fd;
+        else
+                (void) fd_close(fd);
+}
+
+static void become_node(Keeper *k, int fd, const struct keeper_hello *hello) {
+        /* A node that was just restarted must not find the place taken by its predecessor's remains. */
+        while (k->node_fd >= 0 && hung_up(k->node_fd))
+                keeper_on_node(k, EPOLLHUP);
+        if (k->node_fd >= 0) {
+                refuse(k, fd);
+                return;
+        }
+        if (watch(k, EPOLL_CTL_ADD, fd, EPOLLIN, &keeper_watch_node) < 0) {
+                (void) fd_close(fd);
+                return;
+        }
+        k->node_fd = fd;
+        (void) keeper_on_hello(k, hello);
+        keeper_flush(k);
+}
+
+/* Its first packet says what it is here for. */
+void keeper_on_guest(Keeper *k, size_t i) {
+        union {
+                struct keeper_header header;
+                struct keeper_hello hello;
+                char room[KEEPER_PACKET_MAX];
+        } packet;
+        autofd fd = -EBADF;
+        ssize_t n;
+
+        n = socket_recv(k->guests[i].fd, &packet, sizeof(packet), NULL, NULL);
+        if (n == -EAGAIN)
+                return;
+
+        unwatch(k, k->guests[i].fd);
+        fd = fd_steal(&k->guests[i].fd);
+        if (n == 0 || n == -ECONNRESET)
+                return;
+        if (n == sizeof(packet.hello) && packet.header.type == KEEPER_HELLO && packet.header.reserved == 0)
+                become_node(k, fd_steal(&fd), &packet.hello);
+        else if (n == sizeof(packet.header) && packet.header.type == KEEPER_REEXEC &&
+                 packet.header.reserved == 0)
+                reexec_ask(k, fd_steal(&fd));
+        else
+                log_warning("Closing a connection, it does not speak the protocol: %s",
+                        strerror(n < 0 ? (int) -n : EBADMSG));
+}
+
+void keeper_on_listener(Keeper *k) {
+        struct ucred peer;
+        socklen_t size = sizeof(peer);
+        autofd fd = -EBADF;
+        size_t i;
+
+        fd = accept4(k->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0) {
+                if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+                        log_error("Cannot accept a connection, trying again in a while: %s", strerror(errno));
+                        k->listener_paused =
+                                watch(k, EPOLL_CTL_MOD, k->listen_fd, 0, &keeper_watch_listener) >= 0;
+                }
+                return;
+        }
+
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid != geteuid()) {
+                log_warning("Refused a connection that is not from our own user");
+                return;
+        }
+
+        i = k->next_guest;
+        k->next_guest = (i + 1) % ELEMENTSOF(k->guests);
+        if (k->guests[i].fd >= 0)
+                keeper_on_guest(k, i); /* perhaps it has said it */
+        if (k->guests[i].fd >= 0) {
+                unwatch(k, k->guests[i].fd);
+                k->guests[i].fd = fd_close(k->guests[i].fd);
+        }
+        if (watch(k, EPOLL_CTL_ADD, fd, EPOLLIN, &k->guests[i].watch) >= 0)
+                k->guests[i].fd = fd_steal(&fd);
+}

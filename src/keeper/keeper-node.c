@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The connection to the node: what it is told, in its order, and how its requests come in. */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "keeper/keeper-log.h"
+#include "keeper/keeper-private.h"
+
+void keeper_close_gate(Child *child) {
+        child->gate_fd = fd_close(child->gate_fd);
+        child->gate_hung_up = false;
+}
+
+void keeper_close_node(Keeper *k) {
+        unwatch(k, k->node_fd);
+        k->node_fd = fd_close(k->node_fd);
+        k->welcomed = k->blocked = k->node_paused = k->release_held = false;
+        reexec_forget_node(k);
+        k->reply_size = k->ports_left = 0;
+        k->reply_child = NULL;
+
+        for (Child *c = k->children; c; c = c->next) {
+                c->announce = c->tell_exit = false;
+
+                /* A child whose request is in the queue still reads it; one without reads EOF and exits. */
+                if (c->gate_fd >= 0)
+                        (void) shutdown(c->gate_fd, SHUT_WR);
+                if (c->gate_hung_up)
+                        keeper_close_gate(c);
+        }
+}
+
+void keeper_close_bad_node(Keeper *k, const char *why, int error) {
+        log_warning("Closing the node's connection, %s: %s", why, strerror(-error));
+        keeper_close_node(k);
+}
+
+/* 1: sent; 0: there is no room now, or no node any more. */
+static int send_to_node(Keeper *k, const void *data, size_t size, const int *fds, size_t n_fds) {
+        int r = socket_send(k->node_fd, data, size, fds, n_fds);
+
+        if (r >= 0)
+                return 1;
+        if (r == -EAGAIN)
+                k->blocked = true;
+        else if (r == -EPIPE || r == -ECONNRESET)
+                return 1; /* it has gone; what it asked for before that is still read, up to its end */
+        else
+                keeper_close_bad_node(
+                        k, "it cannot be sent to", r); /* it comes back and is told everything again */
+        return 0;
+}
+
+static int send_reply(Keeper *k) {
+        Child *child = k->reply_child;
+        int fds[CHILD_FDS_MAX], r;
+        size_t n_fds = 0;
+
+        if (child)
+                n_fds = child_fds(child, k->version, fds, &k->reply.forked.fds);
+
+        r = send_to_node(k, &k->reply, k->reply_size, child ? fds : NULL, n_fds);
+        if (r > 0) {
+                k->reply_size = 0;
+                k->reply_child = NULL;
+                if (child && child->gate_hung_up)
+                        keeper_close_gate(child);
+        }
+        return r;
+}
+
+static int send_ports(Keeper *k) {
+        struct keeper_ports m;
+        size_t n;
+        int r;
+
+        n = sockets_tell(&k->sockets, k->ports_left, &m);
+        r = send_to_node(k, &m, keeper_ports_size(n), NULL, 0);
+        if (r > 0)
+                k->ports_left -= n;
+        return r;
+}
+
+static int send_child(Keeper *k, Child *child) {
+        struct keeper_child m = {
+                .header = { .type = KEEPER_CHILD, .child = child->id },
+                .pid = child->pid,
+                .start_time = child->start_time,
+                .execed = child->exited ? child->execed : child_has_execed(child),
+                .exited = child->exited,
+                .flags = child->orphan ? KEEPER_CHILD_ORPHAN : 0,
+                .exit = child->exit,
+        };
+        int fds[CHILD_FDS_MAX], r;
+        size_t n_fds;
+
+        memcpy(m.role, child->role, sizeof(m.role));
+        n_fds = child_fds(child, k->version, fds, &m.fds);
+        r = send_to_node(k, &m, sizeof(m), fds, n_fds);
+        if (r > 0)
+                child->announce = false;
+        return r;
+}
+
+static int send_exit(Keeper *k, Child *child) {
+        struct keeper_exited m = {
+                .header = { .type = KEEPER_EXITED, .child = child->id },
+                .execed = child->execed,
+                .exit = child->exit,
+        };
+        int r = send_to_node(k, &m, sizeof(m), NULL, 0);
+
+        if (r > 0)
+                child->tell_exit = false;
+        return r;
+}
+
+/* Everything the node has to hear, in this order: the answer, ports and children after a HELLO, their ends. */
+static void flush(Keeper *k) {
+        k->blocked = false;
+
+        if (k->reply_size > 0 && send_reply(k) == 0)
+                return;
+        while (k->ports_left > 0)
+                if (send_ports(k) == 0)
+                        return;
+        for (Child *c = k->children; c; c = c->next)
+                if (c->announce && send_child(k, c) == 0)
+                        return;
+        for (Child *c = k->children; c; c = c->next)
+                if (c->tell_exit && send_exit(k, c) == 0)
+                        return;
+}
+
+static void watch_node_again(Keeper *k) {
+        (void) watch(k, EPOLL_CTL_MOD, k->node_fd,
+                k->blocked       ? EPOLLOUT
+                : k->node_paused ? 0
+                                 : EPOLLIN,
+                &keeper_watch_node);
+}
+
+void keeper_flush(Keeper *k) {
+        bool was_blocked = k->blocked;
+
+        if (k->node_fd < 0)
+                return;
+
+        flush(k);
+
+        if (k->node_fd >= 0 && k->blocked != was_blocked)
+                watch_node_again(k);
+}
+
+void keeper_pause_node(Keeper *k, bool pause) {
+        k->node_paused = pause;
+        watch_node_again(k);
+}
+
+bool keeper_is_quiet(const Keeper *k) {
+        return !k->blocked && k->reply_size == 0 && !k->release_held && k->store.barrier_fd < 0;
+}
+
+void keeper_on_node(Keeper *k, uint32_t events) {
+        union {
+                struct keeper_header header;
+                char room[KEEPER_PACKET_MAX];
+        } packet;
+        ssize_t n;
+        int r;
+
+        if (k->blocked) {
+                if (events & (EPOLLHUP | EPOLLERR))
+                        keeper_close_node(k);
+                else
+                        keeper_flush(k);
+                return;
+        }
+
+        if (k->node_paused && !(events & (EPOLLHUP | EPOLLERR)))
+                return;
+
+        n = socket_recv(k->node_fd, &packet, sizeof(packet), NULL, NULL);
+        if (n == -EAGAIN)
+                return;
+        if (n == 0) {
+                keeper_close_node(k);
+                return;
+        }
+        if (n == -ECONNRESET)
+                return; /* said once, and before what it has sent: that comes next */
+
+        r = n < 0 ? (int) n : keeper_on_request(k, &packet, (size_t) n);
+        if (r < 0)
+                keeper_close_bad_node(k, "it does not speak the protocol", r);
+        else
+                keeper_flush(k);
+}

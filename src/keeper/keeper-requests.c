@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What the node asks for. Each handler returns 0, or -EBADMSG, which ends the connection. */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "base/cgroup-util.h"
+#include "base/fd-util.h"
+#include "base/pidref.h"
+#include "keeper/keeper-log.h"
+#include "keeper/keeper-private.h"
+#include "keeper/terminal.h"
+
+static int reply_done(Keeper *k, const struct keeper_header *request, int error) {
+        k->reply.done = (struct keeper_done){
+                .header = { .type = KEEPER_DONE, .child = request->child },
+                .request = request->type,
+                .error = error < 0 ? error : 0,
+        };
+        k->reply_size = sizeof(k->reply.done);
+        return 0;
+}
+
+void keeper_reply_done(Keeper *k, const struct keeper_header *request, int error) {
+        (void) reply_done(k, request, error);
+        keeper_flush(k);
+}
+
+int keeper_on_hello(Keeper *k, const struct keeper_hello *m) {
+        const uint32_t version_max = k->self->protocol_max;
+        bool common = m->version_min <= version_max && m->version_max >= KEEPER_PROTOCOL_VERSION_MIN;
+        uint32_t n = 0;
+
+        k->welcomed = common;
+        k->version = !common ? 0 : m->version_max < version_max ? m->version_max : version_max;
+        for (Child *c = k->children; c && common; c = c->next)
+                if (!c->orphan || k->version >= 2) {
+                        c->announce = true; /* its end is a part of that */
+                        n++;
+                }
+        k->ports_left = k->version >= 2 ? k->sockets.n : 0;
+        k->reply.welcome = (struct keeper_welcome){
+                .header = { .type = KEEPER_WELCOME },
+                .version = k->version,
+                .error = common ? 0 : -EPROTONOSUPPORT,
+                .n_children = n,
+                .n_ports = (uint32_t) k->ports_left,
+        };
+        k->reply_size = sizeof(k->reply.welcome);
+        return 0;
+}
+
+/* What systemd keeps of these ports it is to close; until it has, they are not free. */
+static bool take_back(Keeper *k, const struct keeper_port *ports, size_t n, bool released_only) {
+        bool any = false;
+
+        for (size_t i = 0; i < n; i++)
+                if (!released_only || ports[i].release)
+                        any |= store_remove_port(&k->store, &ports[i]);
+        if (!any)
+                return false;
+        if (k->store.barrier_fd >= 0) {
+                k->store.barrier_again = true; /* one of before, which says nothing of these */
+                return true;
+        }
+        if (!store_begin_barrier(&k->store))
+                return false;
+        if (watch(k, EPOLL_CTL_ADD, k->store.barrier_fd, 0, &keeper_watch_barrier) >= 0)
+                return true;
+        store_end_barrier(&k->store);
+        return false;
+}
+
+static int make_child(Keeper *k, const struct keeper_fork *m, const struct keeper_port *ports, size_t n_ports,
+        Child **ret) {
+        struct child_sockets sockets;
+        Child *child;
+        int r;
+
+        if (keeper_find_child(k, m->header.child))
+                return -EEXIST;
+        if (m->flags & ~(KEEPER_FORK_STDIN_PIPE | (k->version >= 2 ? KEEPER_FORK_TERMINAL : 0)))
+                return -EOPNOTSUPP;
+        if ((m->flags & KEEPER_FORK_STDIN_PIPE) && (m->flags & KEEPER_FORK_TERMINAL))
+                return -EINVAL;
+
+        r = sockets_lend(&k->sockets, m->header.child, ports, n_ports, &sockets);
+        if (r < 0)
+                return r;
+        take_back(k, ports, n_ports, true);
+        store_touch(&k->store);
+        r = child_new(k->self, m->header.child, m->role, m->flags, &sockets, &child);
+        if (r < 0) {
+                sockets_rest_child(&k->sockets, m->header.child, m->role);
+                return r;
+        }
+
+        r = keeper_watch_child(k, child);
+        if (r < 0) {
+                child_kill(child);
+                sockets_rest_child(&k->sockets, child->id, child->role);
+                if (child->terminal)
+                        terminal_kill(child->terminal);
+                keeper_forget_child(k, child);
+                return r;
+        }
+
+        child->next = k->children;
+        k->children = child;
+        *ret = child;
+        return 0;
+}
+
+static int on_fork(Keeper *k, const struct keeper_fork *m, size_t size) {
+        const struct keeper_port *ports = (const struct keeper_port *) (m + 1);
+        const size_t n_ports = (size - sizeof(*m)) / sizeof(*ports);
+        Child *child = NULL;
+        int r;
+
+        if (m->header.child == 0 || !memchr(m->role, '\0', sizeof(m->role)) || !role_name_is_valid(m->role) ||
+                (size - sizeof(*m)) % sizeof(*ports) != 0 ||
+                n_ports > (k->version >= 2 ? KEEPER_FORK_PORTS_MAX : 0))
+                return -EBADMSG;
+        /* They are numbered by descriptors from the first on. */
+        for (size_t i = 1; i < n_ports; i++)
+                if (ports[i - 1].release && !ports[i].release)
+                        return -EBADMSG;
+
+        r = make_child(k, m, ports, n_ports, &child);
+        k->reply.forked = (struct keeper_forked){
+                .header = { .type = KEEPER_FORKED, .child = m->header.child },
+                .error = r < 0 ? r : 0,
+                .pid = child ? child->pid : 0,
+                .start_time = child ? child->start_time : 0,
+        };
+        k->reply_size = sizeof(k->reply.forked);
+        k->reply_child = child;
+        return 0;
+}
+
+static int on_signal(Keeper *k, const struct keeper_signal *m) {
+        Child *child = keeper_find_child(k, m->header.child);
+
+        /* A zombie would take any signal, as if somebody were there. */
+        return reply_done(k, &m->header,
+                !child          ? -ENOENT
+                : child->exited ? -ESRCH
+                                : pidfd_kill(child->pidfd, m->signo));
+}
+
+static int on_close_stdin(Keeper *k, const struct keeper_header *m) {
+        Child *child = keeper_find_child(k, m->child);
+
+        if (child) {
+                child->stdin_fd = fd_close(child->stdin_fd);
+                (void) store_remove(&k->store, STORE_STDIN, child->id);
+        }
+        return reply_done(k, m, child ? 0 : -ENOENT);
+}
+
+static int on_reap(Keeper *k, const struct keeper_header *m) {
+        Child *child = keeper_find_child(k, m->child);
+        int r;
+
+        if (!child)
+                return reply_done(k, m, -ENOENT);
+        if (!child->exited && !child->orphan)
+                return reply_done(k, m, -EBUSY);
+
+        store_touch(&k->store);
+        r = child_reap(child);
+        if (r >= 0)
+                keeper_forget_child(k, child);
+        return reply_done(k, m, r);
+}
+
+static int on_kill_cgroup(Keeper *k, const struct keeper_kill_cgroup *m, size_t size) {
+        if (!memchr(m->path, '\0', size - sizeof(m->header)))
+                return -EBADMSG;
+
+        return reply_done(k, &m->header, cgroup_kill(m->path));
+}
+
+/* Version 2. */
+static int on_ports_request(Keeper *k, const void *data, size_t size) {
+        const struct keeper_header *header = data;
+        int r;
+
+        if (header->type == KEEPER_BIND) {
+                store_touch(&k->store);
+                r = sockets_on_bind(&k->sockets, data, size, &k->reply.bound);
+                if (r >= 0)
+                        k->reply_size = keeper_bound_size(k->reply.bound.n);
+                return r;
+        }
+
+        r = sockets_on_ports(&k->sockets, data, size);
+        if (r >= 0 && header->type == KEEPER_RELEASE_PORTS &&
+                take_back(k, ((const struct keeper_ports *) data)->ports,
+                        (size - keeper_ports_size(0)) / sizeof(struct keeper_port), false)) {
+                k->release_held = true;
+                keeper_pause_node(k, true);
+                return 0;
+        }
+        return r == -EOPNOTSUPP || r >= 0 ? reply_done(k, header, r) : r;
+}
+
+int keeper_on_request(Keeper *k, const void *data, size_t size) {
+        const struct keeper_header *header = data;
+
+        if (size < sizeof(*header) || header->reserved != 0)
+                return -EBADMSG;
+
+        /* These two are for ever, and all that may come before an agreement on the rest. */
+        switch (header->type) {
+        case KEEPER_HELLO:
+                return size == sizeof(struct keeper_hello) ? keeper_on_hello(k, data) : -EBADMSG;
+        case KEEPER_REEXEC:
+                if (size != sizeof(*header))
+                        return -EBADMSG;
+                reexec_ask(k, -EBADF);
+                return 0;
+        default:
+                if (!k->welcomed)
+                        return -EBADMSG;
+        }
+
+        switch (header->type) {
+        case KEEPER_FORK:
+                return size >= sizeof(struct keeper_fork) ? on_fork(k, data, size) : -EBADMSG;
+        case KEEPER_SIGNAL:
+                return size == sizeof(struct keeper_signal) ? on_signal(k, data) : -EBADMSG;
+        case KEEPER_CLOSE_STDIN:
+                return size == sizeof(*header) ? on_close_stdin(k, header) : -EBADMSG;
+        case KEEPER_REAP:
+                return size == sizeof(*header) ? on_reap(k, header) : -EBADMSG;
+        case KEEPER_KILL_CGROUP:
+                return size <= sizeof(struct keeper_kill_cgroup) ? on_kill_cgroup(k, data, size) : -EBADMSG;
+        default:
+                return k->version >= 2 ? on_ports_request(k, data, size) : reply_done(k, header, -EOPNOTSUPP);
+        }
+}
