@@ -381,6 +381,22 @@ static void watch_lost_child(Agent *agent, Role *role) {
                 watch_pidfd(agent, role);
 }
 
+/* There may be none for a while: what ends meanwhile is seen all the same, where the kernel tells how. Anything else waits for the
+ * keeper, who may know: it may be late, not dead. */
+static void watch_for_now(Agent *agent, Role *role) {
+        int ignored;
+
+        if (role->child_exists || role->main_exited || role->state == ROLE_STARTING)
+                return;
+        if ((role->main_pidfd >= 0 || reopen_main(role) >= 0) &&
+                pidfd_exit_status(role->main_pidfd, &ignored) != -EOPNOTSUPP)
+                watch_pidfd(agent, role);
+}
+
+void agent_watch_without_keeper(Agent *agent) {
+        all_roles(agent, watch_for_now);
+}
+
 static void on_lost(void *userdata) {
         Agent *agent = userdata;
 

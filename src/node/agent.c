@@ -237,6 +237,7 @@ void agent_on_keeper(Agent *agent) {
 
 static int on_keeper_wait(sd_event_source *s, uint64_t usec, void *userdata) {
         log_warning("The keeper does not answer: going on without it");
+        agent_watch_without_keeper(userdata);
         go_on(userdata);
         return 0;
 }

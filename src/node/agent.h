@@ -96,6 +96,7 @@ int agent_ports_release(void *world, const struct keeper_port *ports, size_t n, 
 void agent_ports_rest(void *world, const struct keeper_port *ports, size_t n);
 void agent_ports_told(Agent *agent, const struct keeper_port *ports, size_t n);
 void agent_ports_connected(Agent *agent);
+void agent_watch_without_keeper(Agent *agent); /* at the start, when it does not answer */
 int agent_reaps_setup(Agent *agent);
 
 /* agent-cgroup.c: what the cgroups say. */

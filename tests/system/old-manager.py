@@ -87,6 +87,8 @@ def main(directory):
     print("sent:", done.wait(10))
     wait_for(node, "CAMERA2", "exit 3")
 
+    while not open_or_none(directory + "/camera1"):
+        node.beat()
     node.purge("CAMERA1")  # it runs: nothing happens
     node.stop("CAMERA1")
     wait_for(node, "CAMERA1", "exit -15")

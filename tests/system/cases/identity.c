@@ -63,8 +63,10 @@ static pid_t foreign_with_pid(pid_t pid, const Fifo *fifo) {
                 .set_tid = (uint64_t) (uintptr_t) &pid,
                 .set_tid_size = 1,
         };
-        long child = syscall(SYS_clone3, &args, sizeof(args));
+        long child;
 
+        /* The number is free a moment after the process is gone from /proc. */
+        WAIT_UNTIL((child = syscall(SYS_clone3, &args, sizeof(args))) >= 0 || errno != EEXIST);
         if (child == 0) {
                 execl(actor(), "actor", "tell-on", "TERM", fifo_path(fifo), "TERM", "tell-on", "HUP",
                         fifo_path(fifo), "HUP", "tell-on", "USR1", fifo_path(fifo), "USR1", "say",
