@@ -477,6 +477,7 @@ Agent *agent_free(Agent *agent) {
         sd_bus_flush_close_unref(agent->bus);
         instance_free(agent->instance);
         g_free(agent->settings_fault);
+        g_free(agent->log_unknown);
         sd_event_unref(agent->event);
         g_free(agent);
         return NULL;

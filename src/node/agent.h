@@ -46,7 +46,8 @@ typedef struct Agent {
 
         char *settings_fault; /* what is wrong with the configuration; NULL: nothing */
 
-        bool log_to_sve; /* each log message also goes out as a signal */
+        bool log_to_sve;   /* each log message also goes out as a signal */
+        char *log_unknown; /* fields of a newer version in the file of the two */
         struct LogSignals {
                 bool sending;
                 uint64_t second_usec;

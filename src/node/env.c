@@ -9,6 +9,7 @@
 #include "base/fd-util.h"
 #include "base/macro.h"
 #include "node/env.h"
+#include "node/state-fields.h"
 #include "util/log.h"
 
 #define ENV_FILE "environment"
@@ -21,6 +22,7 @@ struct Env {
         bool user;
         GHashTable *base;    /* name → value */
         GHashTable *changes; /* name → value, or NULL: taken away */
+        char *unknown;       /* fields of a newer version */
 };
 
 bool env_name_is_valid(const char *name) {
@@ -39,6 +41,8 @@ static GHashTable *table_new(void) {
 /* A line is NAME=VALUE, the value escaped, or -NAME. */
 static int env_parse(Env *env, const char *text) {
         g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+
+        env->unknown = state_fields_unknown(text, "#");
 
         for (char **l = lines; *l; l++) {
                 char *eq = strchr(*l, '=');
@@ -85,6 +89,8 @@ static int env_save(Env *env) {
 
         if (env->dir_fd < 0)
                 return 0;
+        g_autofree char *fields = state_fields_format("#", env->unknown);
+        g_string_append(s, fields);
         g_hash_table_iter_init(&iter, env->changes);
         while (g_hash_table_iter_next(&iter, (void **) &name, (void **) &value)) {
                 g_autofree char *escaped = value ? g_strescape(value, NULL) : NULL;
@@ -121,6 +127,7 @@ Env *env_close(Env *env) {
                 return NULL;
         g_hash_table_unref(env->base);
         g_hash_table_unref(env->changes);
+        g_free(env->unknown);
         (void) fd_close(env->dir_fd);
         g_free(env);
         return NULL;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "node/node-dbus.h"
+#include "node/state-fields.h"
 #include "node/operation.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"
@@ -33,8 +34,9 @@ static int level_from_string(const char *name, sd_bus_error *error) {
 
 /* Both survive a restart of the service. */
 static void save(Agent *agent) {
+        g_autofree char *fields = state_fields_format("", agent->log_unknown);
         g_autofree char *text = g_strdup_printf(
-                "%s %d\n", log_level_to_string((LogLevel) log_get_max_level()), agent->log_to_sve);
+                "%s %d\n%s", log_level_to_string((LogLevel) log_get_max_level()), agent->log_to_sve, fields);
 
         int r = file_replace(agent->dir_fd, LOG_FILE, text, strlen(text));
         if (r < 0)
@@ -45,10 +47,11 @@ void log_dbus_load(Agent *agent) {
         char *text = NULL, name[16];
         int to_sve;
 
-        int r = file_read(agent->dir_fd, LOG_FILE, 256, &text, NULL);
+        int r = file_read(agent->dir_fd, LOG_FILE, 65536, &text, NULL);
         if (r >= 0 && sscanf(text, "%15s %d", name, &to_sve) == 2 && (int) log_level_from_string(name) >= 0) {
                 log_set_max_level((int) log_level_from_string(name));
                 agent->log_to_sve = to_sve != 0;
+                agent->log_unknown = state_fields_unknown(text, "");
         } else if (r != -ENOENT) {
                 log_error("The saved log level cannot be read, set aside as \"" LOG_FILE ".damaged\"");
                 if (renameat(agent->dir_fd, LOG_FILE, agent->dir_fd, LOG_FILE ".damaged") < 0)

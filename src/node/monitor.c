@@ -15,6 +15,7 @@
 #include "node/message-ids.h"
 #include "node/monitor.h"
 #include "node/node.h"
+#include "node/state-fields.h"
 #include "util/log.h"
 
 #define MONITOR_FILE "monitor"
@@ -40,6 +41,7 @@ struct Monitor {
         uint64_t timeout_usec;
         uint64_t deadline;
         sd_event_source *timer;
+        char *unknown; /* fields of a newer version */
 };
 
 static uint64_t now_monotonic(void) {
@@ -50,8 +52,9 @@ static int monitor_save(Monitor *monitor) {
         if (monitor->dir_fd < 0)
                 return 0;
 
-        g_autofree char *text = g_strdup_printf("%d %" PRIu64 " %" PRIu64 "\n", monitor->timeout_set,
-                monitor_timeout(monitor), monitor->deadline);
+        g_autofree char *fields = state_fields_format("", monitor->unknown);
+        g_autofree char *text = g_strdup_printf("%d %" PRIu64 " %" PRIu64 "\n%s", monitor->timeout_set,
+                monitor_timeout(monitor), monitor->deadline, fields);
         return file_replace(monitor->dir_fd, MONITOR_FILE, text, strlen(text));
 }
 
@@ -59,7 +62,7 @@ static int monitor_load(Monitor *monitor) {
         char *text = NULL, end;
         int set;
 
-        int r = file_read(monitor->dir_fd, MONITOR_FILE, 256, &text, NULL);
+        int r = file_read(monitor->dir_fd, MONITOR_FILE, 65536, &text, NULL);
         if (r == -ENOENT)
                 return 0;
         if (r >= 0 && (sscanf(text, "%d %" SCNu64 " %" SCNu64 "%c", &set, &monitor->timeout_usec,
@@ -73,6 +76,8 @@ static int monitor_load(Monitor *monitor) {
                 if (renameat(monitor->dir_fd, MONITOR_FILE, monitor->dir_fd, MONITOR_FILE ".damaged") < 0)
                         r = -errno;
         }
+        if (r >= 0)
+                monitor->unknown = state_fields_unknown(text, "");
         free(text); /* libc's */
         if (r < 0)
                 return r;
@@ -102,6 +107,7 @@ Monitor *monitor_close(Monitor *monitor) {
         if (!monitor)
                 return NULL;
         sd_event_source_disable_unref(monitor->timer);
+        g_free(monitor->unknown);
         (void) fd_close(monitor->dir_fd);
         g_free(monitor);
         return NULL;

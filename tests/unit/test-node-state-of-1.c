@@ -175,6 +175,19 @@ static void test_is_read(void **state) {
         assert_int_equal(node->next_child, 6);
 }
 
+static void add_text(Fixture *f, const char *name, const char *more) {
+        g_autofree char *path = file_of(f, name), *text = read_text(f, name),
+                        *both = g_strconcat(text, more, NULL);
+
+        assert_true(g_file_set_contents(path, both, -1, NULL));
+}
+
+static void assert_kept(Fixture *f, const char *name, const char *part) {
+        g_autofree char *text = read_text(f, name);
+
+        assert_contains(text, part);
+}
+
 /* A later version has written it, and the roles with what we do not know: it is read, and kept when we write. */
 static void test_of_the_next_version(void **state) {
         Fixture *f = *state;
@@ -190,9 +203,15 @@ static void test_of_the_next_version(void **state) {
                 assert_non_null(parts[1]);
                 assert_true(g_file_set_contents(path, next, -1, NULL));
         }
+        add_text(f, "environment", "#VERSION=2\n#COLOUR=blue\n# of the sky\n");
+        add_text(f, "monitor", "VERSION=2\nCOLOUR=blue\n");
         open_state(f);
         assert_all_read(f);
         assert_int_equal(g_hash_table_size(f->world->node->roles), 4);
+        assert_return_code(env_set(f->world->node->env, "ONE", "more", NULL), 0);
+        assert_return_code(monitor_beat(f->world->node->monitor, NULL), 0);
+        assert_kept(f, "environment", "\n#VERSION=1\n#COLOUR=blue\n");
+        assert_kept(f, "monitor", "\nVERSION=1\nCOLOUR=blue\n");
         for (size_t i = 0; i < ELEMENTSOF(files); i++) {
                 const char *slash = strchr(files[i], '/');
                 Role *role = get(f, slash + 1);
