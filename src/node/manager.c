@@ -15,6 +15,7 @@ typedef struct Call {
         ManagerReply reply;  /* either this */
         ManagerJobDone done; /* or this */
         void *userdata;
+        unsigned n_owners; /* the manager's, when it was sent */
 } Call;
 
 typedef struct Job {
@@ -27,6 +28,7 @@ typedef struct Job {
 
 struct Manager {
         sd_bus *bus;
+        unsigned n_owners; /* how often systemd has come back to the bus */
         void (*ready)(void *userdata);
         void *ready_userdata;
         unsigned version;
@@ -206,8 +208,17 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
         Manager *manager = call->manager;
 
         (void) g_hash_table_remove(manager->calls, call);
-        if (systemd_is_away(m) && call_keep(call) >= 0)
-                return 0;
+        if (systemd_is_away(m)) {
+                if (call->n_owners != manager->n_owners) {
+                        /* It was away, and is back before the bus says so (that may have tried to activate it). */
+                        call->slot = sd_bus_slot_unref(call->slot);
+                        g_queue_push_head(manager->waiting, call);
+                        pump(manager);
+                        return 0;
+                }
+                if (call_keep(call) >= 0)
+                        return 0;
+        }
         call_end(call, m, sd_bus_message_get_error(m));
         pump(manager);
         return 0;
@@ -228,6 +239,7 @@ static void pump(Manager *manager) {
                         call_end(call, NULL, &error);
                         continue;
                 }
+                call->n_owners = manager->n_owners;
                 (void) g_hash_table_add(manager->calls, call);
         }
 }
@@ -369,6 +381,7 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
         int r = sd_bus_message_read(m, "sss", NULL, NULL, &owner);
         if (r < 0 || owner[0] == '\0')
                 return 0;
+        manager->n_owners++;
         r = subscribe(manager);
         calls_send_again(manager);
         if (r >= 0 && !manager->asked)

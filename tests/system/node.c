@@ -383,6 +383,9 @@ static guint count_files(const char *path) {
 
         while (dir && (name = g_dir_read_name(dir))) {
                 g_autofree char *child = g_build_filename(path, name, NULL);
+
+                if (g_str_equal(name, "event-log"))
+                        continue; /* it grows with what happens, up to its bound (test-node-event-log) */
                 n += g_file_test(child, G_FILE_TEST_IS_DIR) ? count_files(child) : 1;
         }
         return n;
