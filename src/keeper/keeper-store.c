@@ -349,7 +349,7 @@ static int pidfd_pid(int fd, pid_t *ret) {
 /* Its pidfd must be of the process that the state means; and one that was still at its gate has died with its keeper. */
 static bool is_orphan(const struct keeper_state_child *c) {
         struct proc_stat stat;
-        pid_t pid;
+        pid_t pid = 0;
 
         if (pidfd_pid(c->pidfd, &pid) < 0)
                 return false;

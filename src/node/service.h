@@ -9,4 +9,4 @@
 
 /* Returns the exit status, or negative errno of what has been logged. SIGTERM, SIGINT, SIGHUP and SIGUSR1 are blocked. Messages go to
  * target once the instance is known. */
-int service_run(const char *instance, bool user, LogTarget target);
+int service_run(const char *name, bool user, LogTarget target);
