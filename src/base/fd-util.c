@@ -156,6 +156,18 @@ int directory_make_at(int dir_fd, const char *name) {
         return fd < 0 ? -errno : fd;
 }
 
+int directory_read_at(int dir_fd, DIR **ret) {
+        autofd fd = openat(dir_fd, ".", O_DIRECTORY | O_CLOEXEC);
+
+        if (fd < 0)
+                return -errno;
+        *ret = fdopendir(fd);
+        if (!*ret)
+                return -errno;
+        (void) fd_steal(&fd);
+        return 0;
+}
+
 int file_replace(int dir_fd, const char *name, const void *data, size_t size) {
         _cleanup_free_ char *temporary = NULL;
         autofd fd = -EBADF;

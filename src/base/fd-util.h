@@ -3,6 +3,7 @@
 
 /* File descriptors and the files behind them. libc only. Negative errno on failure. */
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -36,6 +37,9 @@ int file_read(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_
 
 /* Opens a directory in this one, made with mode 0700 if it is not there. The descriptor, or negative errno. */
 int directory_make_at(int dir_fd, const char *name);
+
+/* To read the entries of a directory from the beginning; the caller closedir()s. */
+int directory_read_at(int dir_fd, DIR **ret);
 
 /* Replaces a file's contents atomically (temporary file beside it, rename); mode 0600.
  * On failure the old contents stay and nothing is left behind. No fsync: meant for tmpfs. */

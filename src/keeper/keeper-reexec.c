@@ -22,6 +22,7 @@
 
 static struct watch watch_check = { .type = WATCH_CHECK };
 static struct watch watch_asker = { .type = WATCH_ASKER };
+static const struct keeper_header reexec_request = { .type = KEEPER_REEXEC };
 
 static void close_asker(Keeper *k) {
         if (k->reexec.asker_fd >= 0)
@@ -29,24 +30,26 @@ static void close_asker(Keeper *k) {
         k->reexec.asker_fd = fd_close(k->reexec.asker_fd);
 }
 
-static void answer(Keeper *k, int error) {
-        const struct keeper_header request = { .type = KEEPER_REEXEC };
+static void send_done(int fd, int error) {
+        const struct keeper_done m = {
+                .header = { .type = KEEPER_DONE },
+                .request = KEEPER_REEXEC,
+                .error = error,
+        };
 
+        /* What was sent is there to be read after the end, too. */
+        (void) socket_send(fd, &m, sizeof(m), NULL, 0);
+}
+
+static void answer(Keeper *k, int error) {
         k->reexec.asked = k->reexec.checked = false;
         if (k->reexec.for_node) {
                 k->reexec.for_node = false;
                 keeper_pause_node(k, false);
-                keeper_reply_done(k, &request, error);
+                keeper_reply_done(k, &reexec_request, error);
         }
         if (k->reexec.asker_fd >= 0) {
-                const struct keeper_done m = {
-                        .header = { .type = KEEPER_DONE },
-                        .request = KEEPER_REEXEC,
-                        .error = error,
-                };
-
-                /* What was sent is there to be read after the end, too. */
-                (void) socket_send(k->reexec.asker_fd, &m, sizeof(m), NULL, 0);
+                send_done(k->reexec.asker_fd, error);
                 close_asker(k);
         }
 }
@@ -115,16 +118,10 @@ void reexec_ask(Keeper *k, int asker_fd) {
         int r = 0;
 
         if (k->reexec.asked) {
-                const struct keeper_done m = {
-                        .header = { .type = KEEPER_DONE },
-                        .request = KEEPER_REEXEC,
-                        .error = -EALREADY,
-                };
-
                 if (asker_fd < 0)
-                        keeper_reply_done(k, &m.header, -EALREADY);
+                        keeper_reply_done(k, &reexec_request, -EALREADY);
                 else
-                        (void) socket_send(asker_fd, &m, sizeof(m), NULL, 0);
+                        send_done(asker_fd, -EALREADY);
                 (void) fd_close(asker_fd);
                 return;
         }

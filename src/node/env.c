@@ -9,7 +9,7 @@
 #include "base/fd-util.h"
 #include "base/macro.h"
 #include "node/env.h"
-#include "node/state-fields.h"
+#include "node/state-file.h"
 #include "util/log.h"
 
 #define ENV_FILE "environment"
@@ -39,7 +39,8 @@ static GHashTable *table_new(void) {
 }
 
 /* A line is NAME=VALUE, the value escaped, or -NAME. */
-static int env_parse(Env *env, const char *text) {
+static int env_parse(void *userdata, const char *text) {
+        Env *env = userdata;
         g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
 
         env->unknown = state_fields_unknown(text, "#");
@@ -64,22 +65,14 @@ static int env_parse(Env *env, const char *text) {
 }
 
 static int env_load(Env *env) {
-        char *text = NULL;
+        int r = state_file_load(
+                env->dir_fd, ENV_FILE, 2 * 1024 * 1024, "the saved environment", "", env_parse, env);
 
-        int r = file_read(env->dir_fd, ENV_FILE, 2 * 1024 * 1024, &text, NULL);
-        if (r == -ENOENT)
-                return 0;
-        if (r >= 0)
-                r = env_parse(env, text);
-        free(text); /* libc's */
-        if (r < 0) {
-                log_error_errno(
-                        r, "Cannot read the saved environment, set aside as \"" ENV_FILE ".damaged\": %m");
+        if (r == STATE_FILE_DAMAGED) {
                 g_hash_table_remove_all(env->changes);
-                if (renameat(env->dir_fd, ENV_FILE, env->dir_fd, ENV_FILE ".damaged") < 0)
-                        return -errno;
+                g_clear_pointer(&env->unknown, g_free);
         }
-        return 0;
+        return r < 0 ? r : 0;
 }
 
 static int env_save(Env *env) {
@@ -275,6 +268,5 @@ char **env_list(Env *env) {
 }
 
 void env_forget(Env *env) {
-        if (env->dir_fd >= 0 && unlinkat(env->dir_fd, ENV_FILE, 0) < 0 && errno != ENOENT)
-                log_warning_errno(errno, "Cannot remove the saved environment, ignoring: %m");
+        state_file_forget(env->dir_fd, ENV_FILE);
 }

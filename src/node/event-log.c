@@ -178,15 +178,11 @@ static int compare_numbers(const void *a, const void *b) {
 }
 
 static int list_segments(EventLog *log) {
-        int fd = openat(log->dir_fd, ".", O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        DIR *dir = fdopendir(fd);
-        if (!dir) {
-                int r = -errno;
-                (void) fd_close(fd);
+        DIR *dir;
+
+        int r = directory_read_at(log->dir_fd, &dir);
+        if (r < 0)
                 return r;
-        }
         for (struct dirent *d; (d = readdir(dir));) {
                 const char *digits = d->d_name + strspn(d->d_name, "0");
                 uint64_t first;

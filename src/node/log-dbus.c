@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "node/node-dbus.h"
-#include "node/state-fields.h"
+#include "node/state-file.h"
 #include "node/operation.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"
@@ -43,26 +43,28 @@ static void save(Agent *agent) {
                 log_warning_errno(r, "Cannot save the log level, ignoring: %m");
 }
 
-void log_dbus_load(Agent *agent) {
-        char *text = NULL, name[16];
+static int parse(void *userdata, const char *text) {
+        Agent *agent = userdata;
+        char name[16];
         int to_sve;
 
-        int r = file_read(agent->dir_fd, LOG_FILE, 65536, &text, NULL);
-        if (r >= 0 && sscanf(text, "%15s %d", name, &to_sve) == 2 && (int) log_level_from_string(name) >= 0) {
-                log_set_max_level((int) log_level_from_string(name));
-                agent->log_to_sve = to_sve != 0;
-                agent->log_unknown = state_fields_unknown(text, "");
-        } else if (r != -ENOENT) {
-                log_error("The saved log level cannot be read, set aside as \"" LOG_FILE ".damaged\"");
-                if (renameat(agent->dir_fd, LOG_FILE, agent->dir_fd, LOG_FILE ".damaged") < 0)
-                        log_error_errno(errno, "Cannot set it aside: %m");
-        }
-        free(text); /* libc's */
+        if (sscanf(text, "%15s %d", name, &to_sve) != 2 || (int) log_level_from_string(name) < 0)
+                return -EBADMSG;
+        log_set_max_level((int) log_level_from_string(name));
+        agent->log_to_sve = to_sve != 0;
+        agent->log_unknown = state_fields_unknown(text, "");
+        return 0;
+}
+
+void log_dbus_load(Agent *agent) {
+        int r = state_file_load(agent->dir_fd, LOG_FILE, 65536, "the saved log level", "", parse, agent);
+
+        if (r < 0)
+                log_error_errno(r, "Cannot set the saved log level aside: %m");
 }
 
 void log_dbus_forget(Agent *agent) {
-        if (unlinkat(agent->dir_fd, LOG_FILE, 0) < 0 && errno != ENOENT)
-                log_warning_errno(errno, "Cannot remove the saved log level, ignoring: %m");
+        state_file_forget(agent->dir_fd, LOG_FILE);
 }
 
 static void set_level(Agent *agent, int level) {

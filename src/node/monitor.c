@@ -15,7 +15,7 @@
 #include "node/message-ids.h"
 #include "node/monitor.h"
 #include "node/node.h"
-#include "node/state-fields.h"
+#include "node/state-file.h"
 #include "util/log.h"
 
 #define MONITOR_FILE "monitor"
@@ -58,31 +58,26 @@ static int monitor_save(Monitor *monitor) {
         return file_replace(monitor->dir_fd, MONITOR_FILE, text, strlen(text));
 }
 
-static int monitor_load(Monitor *monitor) {
-        char *text = NULL, end;
+static int monitor_parse(void *userdata, const char *text) {
+        Monitor *monitor = userdata;
+        uint64_t timeout, deadline;
+        char end;
         int set;
 
-        int r = file_read(monitor->dir_fd, MONITOR_FILE, 65536, &text, NULL);
-        if (r == -ENOENT)
-                return 0;
-        if (r >= 0 && (sscanf(text, "%d %" SCNu64 " %" SCNu64 "%c", &set, &monitor->timeout_usec,
-                               &monitor->deadline, &end) != 4 ||
-                              end != '\n')) {
-                log_error("The saved state of the monitor is damaged, set aside as \"" MONITOR_FILE
-                          ".damaged\"; "
-                          "the next beat arms it again");
-                monitor->timeout_usec = monitor->deadline = 0;
-                set = 0;
-                if (renameat(monitor->dir_fd, MONITOR_FILE, monitor->dir_fd, MONITOR_FILE ".damaged") < 0)
-                        r = -errno;
-        }
-        if (r >= 0)
-                monitor->unknown = state_fields_unknown(text, "");
-        free(text); /* libc's */
-        if (r < 0)
-                return r;
+        if (sscanf(text, "%d %" SCNu64 " %" SCNu64 "%c", &set, &timeout, &deadline, &end) != 4 || end != '\n')
+                return -EBADMSG;
         monitor->timeout_set = set != 0;
+        monitor->timeout_usec = timeout;
+        monitor->deadline = deadline;
+        monitor->unknown = state_fields_unknown(text, "");
         return 0;
+}
+
+static int monitor_load(Monitor *monitor) {
+        int r = state_file_load(monitor->dir_fd, MONITOR_FILE, 65536, "the saved state of the monitor",
+                "; the next beat arms it again", monitor_parse, monitor);
+
+        return r < 0 ? r : 0;
 }
 
 int monitor_open(Node *node, int dir_fd, Monitor **ret) {
@@ -281,6 +276,5 @@ int monitor_set_timeout(Monitor *monitor, uint64_t timeout_usec, Fault *fault) {
 }
 
 void monitor_forget(Monitor *monitor) {
-        if (monitor->dir_fd >= 0 && unlinkat(monitor->dir_fd, MONITOR_FILE, 0) < 0 && errno != ENOENT)
-                log_warning_errno(errno, "Cannot remove the saved state of the monitor, ignoring: %m");
+        state_file_forget(monitor->dir_fd, MONITOR_FILE);
 }

@@ -10,6 +10,7 @@
 #include "base/fd-util.h"
 #include "node/node.h"
 #include "node/ports-private.h"
+#include "node/state-file.h"
 #include "util/log.h"
 
 #define PORTS_FILE "ports"
@@ -43,7 +44,8 @@ static void add(Ports *ports, PortProtocol protocol, uint16_t number, uid_t uid)
 
 /* The disk */
 
-static int ports_parse(Ports *ports, const char *text) {
+static int ports_parse(void *userdata, const char *text) {
+        Ports *ports = userdata;
         g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
         bool versioned = false;
 
@@ -72,23 +74,14 @@ static int ports_parse(Ports *ports, const char *text) {
 }
 
 static int ports_load(Ports *ports) {
-        char *text = NULL;
+        int r = state_file_load(ports->dir_fd, PORTS_FILE, 1024 * 1024, "the saved list of reserved ports",
+                "; they are released", ports_parse, ports);
 
-        int r = file_read(ports->dir_fd, PORTS_FILE, 1024 * 1024, &text, NULL);
-        if (r == -ENOENT)
-                return 0;
-        if (r >= 0)
-                r = ports_parse(ports, text);
-        free(text); /* libc's */
-        if (r < 0) {
-                log_error_errno(r, "Cannot read the saved list of reserved ports, set aside as \"" PORTS_FILE
-                                   ".damaged\"; they are released: %m");
+        if (r == STATE_FILE_DAMAGED) {
                 g_hash_table_remove_all(ports->table);
                 g_ptr_array_set_size(ports->unknown, 0);
-                if (renameat(ports->dir_fd, PORTS_FILE, ports->dir_fd, PORTS_FILE ".damaged") < 0)
-                        return -errno;
         }
-        return 0;
+        return r < 0 ? r : 0;
 }
 
 static int ports_save(Ports *ports) {
@@ -392,6 +385,5 @@ void ports_forget(Ports *ports) {
                 (void) WORLD(ports)->ports_release(
                         DATA(ports), (struct keeper_port *) all->data, all->len, (Waiter){});
         g_hash_table_remove_all(ports->table);
-        if (ports->dir_fd >= 0 && unlinkat(ports->dir_fd, PORTS_FILE, 0) < 0 && errno != ENOENT)
-                log_warning_errno(errno, "Cannot remove the saved list of reserved ports, ignoring: %m");
+        state_file_forget(ports->dir_fd, PORTS_FILE);
 }

@@ -503,16 +503,11 @@ static int load_one(int dir_fd, const char *name, Node *node, Role **ret) {
 
 static int list_roles(int dir_fd, GPtrArray **ret) {
         g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-        int fd = openat(dir_fd, ".", O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
+        DIR *dir;
 
-        DIR *dir = fdopendir(fd);
-        if (!dir) {
-                int r = -errno;
-                (void) fd_close(fd);
+        int r = directory_read_at(dir_fd, &dir);
+        if (r < 0)
                 return r;
-        }
         for (struct dirent *d; (d = readdir(dir));)
                 if (role_name_is_valid(d->d_name))
                         g_ptr_array_add(names, g_strdup(d->d_name));

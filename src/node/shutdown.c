@@ -10,6 +10,7 @@
 #include "base/fd-util.h"
 #include "base/parse-util.h"
 #include "node/shutdown.h"
+#include "node/state-file.h"
 #include "util/log.h"
 
 #define SHUTDOWN_VERSION 1U
@@ -38,7 +39,8 @@ int shutdown_save(int dir_fd, const char *reason, const Caller *caller) {
 }
 
 /* A newer version may say more; what it says of these it says in the same way. */
-static int parse(const char *text, Shutdown *shutdown) {
+static int parse(void *userdata, const char *text) {
+        Shutdown *shutdown = userdata;
         g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
         uint32_t number, version = 0;
 
@@ -73,26 +75,16 @@ static int parse(const char *text, Shutdown *shutdown) {
 }
 
 int shutdown_load(int dir_fd, Shutdown *ret) {
-        char *text = NULL;
+        int r = state_file_load(
+                dir_fd, SHUTDOWN_FILE, SHUTDOWN_FILE_MAX, "the shutdown under way", "", parse, ret);
 
-        int r = file_read(dir_fd, SHUTDOWN_FILE, SHUTDOWN_FILE_MAX, &text, NULL);
-        if (r == -ENOENT)
-                return 0;
-        if (r >= 0)
-                r = parse(text, ret);
-        free(text); /* libc's */
-        if (r < 0) {
-                log_error_errno(r,
-                        "Cannot read the shutdown under way, set aside as \"" SHUTDOWN_FILE ".damaged\": %m");
+        if (r == STATE_FILE_DAMAGED) {
                 shutdown_clear(ret);
                 ret->reason = g_strdup("");
-                if (renameat(dir_fd, SHUTDOWN_FILE, dir_fd, SHUTDOWN_FILE ".damaged") < 0)
-                        return -errno;
         }
-        return 0;
+        return r < 0 ? r : 0;
 }
 
 void shutdown_forget(int dir_fd) {
-        if (dir_fd >= 0 && unlinkat(dir_fd, SHUTDOWN_FILE, 0) < 0 && errno != ENOENT)
-                log_warning_errno(errno, "Cannot remove the note of a shutdown, ignoring: %m");
+        state_file_forget(dir_fd, SHUTDOWN_FILE);
 }

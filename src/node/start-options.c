@@ -221,32 +221,24 @@ static const struct {
         { "release-ports", read_ports },
 };
 
-static int read_option(sd_bus_message *m, RoleSpec *spec, uint64_t *seen, sd_bus_error *error) {
-        const char *key;
-
-        int r = sd_bus_message_read_basic(m, 's', &key);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < ELEMENTSOF(options); i++) {
-                if (!g_str_equal(options[i].key, key))
-                        continue;
-                if (*seen & (UINT64_C(1) << i))
-                        return sd_bus_error_setf(
-                                error, SD_BUS_ERROR_INVALID_ARGS, "Option \"%s\" is given twice", key);
-                *seen |= UINT64_C(1) << i;
-                return options[i].read ? options[i].read(m, key, spec, error)
-                                       : read_string(m, key, spec, options[i].set_string, error);
-        }
-
-        g_autofree char *shown = g_strescape(key, NULL);
-        return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "Unknown option \"%s\"", shown);
+static int find_option(const char *key) {
+        for (size_t i = 0; i < ELEMENTSOF(options); i++)
+                if (g_str_equal(options[i].key, key))
+                        return (int) i;
+        return -1;
 }
+
+static int read_option(sd_bus_message *m, int option, const char *key, void *userdata, sd_bus_error *error) {
+        return options[option].read ? options[option].read(m, key, userdata, error)
+                                    : read_string(m, key, userdata, options[option].set_string, error);
+}
+
+static const BusOptions bus_options = { find_option, read_option };
 
 int start_options_read(sd_bus_message *m, RoleSpec **ret, sd_bus_error *error) {
         g_autoptr(RoleSpec) spec = role_spec_new();
         g_auto(Fault) fault = {};
         g_auto(GStrv) command = NULL;
-        uint64_t seen = 0;
 
         int r = bus_read_strings(m, "The command", ROLE_COMMAND_ARGS_MAX, &command, error);
         if (r < 0)
@@ -255,15 +247,7 @@ int start_options_read(sd_bus_message *m, RoleSpec **ret, sd_bus_error *error) {
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
 
-        r = sd_bus_message_enter_container(m, 'a', "{sv}");
-        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                r = read_option(m, spec, &seen, error);
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(m);
-        }
-        if (r < 0)
-                return r;
-        r = sd_bus_message_exit_container(m);
+        r = bus_read_options(m, &bus_options, spec, error);
         if (r < 0)
                 return r;
         r = role_spec_finish_terminal(spec, &fault);

@@ -13,41 +13,26 @@ typedef struct OpenOptions {
         bool replay;
 } OpenOptions;
 
-static int read_options(sd_bus_message *m, OpenOptions *ret, sd_bus_error *error) {
-        bool seen = false;
-
-        *ret = (OpenOptions){ .replay = true };
-        int r = sd_bus_message_enter_container(m, 'a', "{sv}");
-        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                const char *key;
-
-                r = sd_bus_message_read_basic(m, 's', &key);
-                if (r < 0)
-                        return r;
-                if (!g_str_equal(key, "replay")) {
-                        g_autofree char *shown = g_strescape(key, NULL);
-                        return sd_bus_error_setf(
-                                error, SD_BUS_ERROR_INVALID_ARGS, "Unknown option \"%s\"", shown);
-                }
-                if (seen)
-                        return sd_bus_error_setf(
-                                error, SD_BUS_ERROR_INVALID_ARGS, "Option \"%s\" is given twice", key);
-                seen = true;
-                r = bus_read_variant_bool(m, key, &ret->replay, error);
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(m);
-        }
-        return r < 0 ? r : sd_bus_message_exit_container(m);
+static int find_option(const char *key) {
+        return g_str_equal(key, "replay") ? 0 : -1;
 }
+
+static int read_option(sd_bus_message *m, int option, const char *key, void *userdata, sd_bus_error *error) {
+        OpenOptions *options = userdata;
+
+        return bus_read_variant_bool(m, key, &options->replay, error);
+}
+
+static const BusOptions bus_options = { find_option, read_option };
 
 int node_dbus_open_terminal(Agent *agent, sd_bus_message *m, const char *name, sd_bus_error *error) {
         g_auto(Fault) fault = {};
         const Caller *caller = NULL;
-        OpenOptions options;
+        OpenOptions options = { .replay = true };
         Role *role = NULL;
         autofd fd = -EBADF;
 
-        int r = read_options(m, &options, error);
+        int r = bus_read_options(m, &bus_options, &options, error);
         if (r < 0)
                 return r;
         r = node_dbus_check_and_find(agent, m, name, "write to roles", &caller, &role, error);

@@ -196,6 +196,37 @@ int bus_read_variant_signed(
         return 0;
 }
 
+static int read_option(
+        sd_bus_message *m, const BusOptions *options, void *userdata, uint64_t *seen, sd_bus_error *error) {
+        const char *key;
+
+        int r = sd_bus_message_read_basic(m, 's', &key);
+        if (r < 0)
+                return r;
+        int option = options->find(key);
+        if (option < 0) {
+                g_autofree char *shown = g_strescape(key, NULL);
+                return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS, "Unknown option \"%s\"", shown);
+        }
+        g_assert(option < 64);
+        if (*seen & (UINT64_C(1) << option))
+                return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS, "Option \"%s\" is given twice", key);
+        *seen |= UINT64_C(1) << option;
+        return options->read(m, option, key, userdata, error);
+}
+
+int bus_read_options(sd_bus_message *m, const BusOptions *options, void *userdata, sd_bus_error *error) {
+        uint64_t seen = 0;
+
+        int r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = read_option(m, options, userdata, &seen, error);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
 int bus_read_strings(sd_bus_message *m, const char *what, unsigned max, char ***ret, sd_bus_error *error) {
         g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
         const char *s;

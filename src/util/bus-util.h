@@ -25,6 +25,14 @@ int bus_enter_variant(sd_bus_message *m, const char *key, const char *type, sd_b
 int bus_read_variant_string(sd_bus_message *m, const char *key, const char **ret, sd_bus_error *error);
 int bus_read_variant_bool(sd_bus_message *m, const char *key, bool *ret, sd_bus_error *error);
 
+/* An a{sv} of options, each at most once and none unknown, which are errors. find gives the number of an option, below 64, or -1; read
+ * is called with the message at its variant. */
+typedef struct BusOptions {
+        int (*find)(const char *key);
+        int (*read)(sd_bus_message *m, int option, const char *key, void *userdata, sd_bus_error *error);
+} BusOptions;
+int bus_read_options(sd_bus_message *m, const BusOptions *options, void *userdata, sd_bus_error *error);
+
 /* An "as" with at most max strings, as GLib's strv (the caller g_strfreev()s); what names it for people: "The command". Not
  * sd_bus_message_read_strv(): that takes a time that grows with the square of the length. */
 int bus_read_strings(sd_bus_message *m, const char *what, unsigned max, char ***ret, sd_bus_error *error);
