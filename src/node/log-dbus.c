@@ -5,9 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "node/node-dbus.h"
 #include "node/state-file.h"
