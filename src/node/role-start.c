@@ -77,6 +77,10 @@ void role_start(Role *role) {
                         "Role \"%s\" cannot be started: cannot save it: %s", role->name, g_strerror(-r));
         else {
                 r = WORLD(role)->child_fork(DATA(role), role);
+                /* Its keeper has just died, and the connection will say so next. Nothing has been made: as with a request
+                 * that died with it, the role waits for its turn again with the next keeper. */
+                if (r == -ENOTCONN)
+                        return;
                 if (r == -EMFILE)
                         (void) fault_set(&fault, NODE_ERROR_LIMIT_REACHED,
                                 "Role \"%s\" cannot be started: the service has too many files open",

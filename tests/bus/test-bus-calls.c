@@ -132,7 +132,7 @@ static void test_failed_start(void **state) {
         assert_null(strstr(s, "RoleStarted"));
 
         /* Coalesced: what came and went between two turns was never there. */
-        b->world->fork_result = -ENOTCONN;
+        b->world->fork_result = -ENOSPC;
         start(b, &again, "cam");
         assert_error(&again, "org.architect.Node.Error.KeeperUnavailable", "\"cam\"");
         g_autofree char *nothing = seen(b);
@@ -514,25 +514,34 @@ static void reconnect_keeper(BusWorld *b) {
         agent_keeper_handler.connected(&b->agent);
 }
 
-/* The keeper dies with the fork that it was asked for: another one is asked again. */
+/* The keeper dies with the fork that it was asked for, or is found dead when it is to be asked: another one is asked again. */
 static void test_keeper_lost_while_forking(void **state) {
         BusWorld *b = *state;
         TestWorld *w = b->world;
-        g_auto(Call) call = {};
+        const int sent[] = { 0, -ENOTCONN };
 
-        start(b, &call, "cam");
-        Role *role = world_find(w, "cam");
-        uint64_t child = role->child;
-        forget_calls(w);
-        reconnect_keeper(b);
-        expect_calls(w, "save(cam) fork(cam)");
-        assert_true(role->child > child);
-        assert_int_equal(w->node->n_starts, 1);
-        world_forked(w, role);
-        world_scope_made(w, role);
-        role_on_gate_closed(role);
-        bus_world_settle(b);
-        assert_path(&call, "cam");
+        for (size_t i = 0; i < ELEMENTSOF(sent); i++) {
+                const char *name = i == 0 ? "cam" : "spec";
+                g_autofree char *calls = g_strdup_printf("save(%s) fork(%s)", name, name);
+                g_auto(Call) call = {};
+
+                w->fork_result = sent[i];
+                start(b, &call, name);
+                w->fork_result = 0;
+                assert_int_equal(call.n, 0);
+                Role *role = world_find(w, name);
+                uint64_t child = role->child;
+                forget_calls(w);
+                reconnect_keeper(b);
+                expect_calls(w, calls);
+                assert_true(role->child > child);
+                assert_int_equal(w->node->n_starts, 1);
+                world_forked(w, role);
+                world_scope_made(w, role);
+                role_on_gate_closed(role);
+                bus_world_settle(b);
+                assert_path(&call, name);
+        }
 }
 
 /* And one that has been cancelled is over: there is no answer to wait for. */

@@ -660,7 +660,7 @@ static void test_fails_after_sweep(void **state) {
         Role *old = world_run(w, "cam", NULL);
         world_exit_leaving(w, old, EXIT_CODE_EXITED, 0);
         (void) world_start(w, "cam", NULL, &told);
-        w->fork_result = -ENOTCONN;
+        w->fork_result = -ENOSPC;
         world_emptied(w, old);
         w->fork_result = 0;
         assert_told_fault(&told, NODE_ERROR_KEEPER_UNAVAILABLE, "cannot be started");

@@ -89,6 +89,28 @@ static void test_start_meanwhile(void **state) {
         }
 }
 
+/* The node finds the call and the keeper's end at the same moment, and may look at the call first. */
+static void test_start_at_once(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("at-once");
+        pid_t node = node_pid(bus);
+
+        for (int i = 0; i < 10; i++) {
+                pid_t keeper = keeper_pid(bus);
+                guint32 serial;
+
+                assert_int_equal(kill(node, SIGSTOP), 0);
+                serial = node_send(bus, "Start", start_args(role, NULL, actor(), "exit", "3", NULL));
+                /* The bus has passed it on before it answers this one. */
+                (void) unit_get(bus, KEEPER_UNIT, "Service", "MainPID");
+                keeper_crash(bus);
+                assert_int_equal(kill(node, SIGCONT), 0);
+                assert_int_equal(bus_wait_reply(bus, serial)->type, G_DBUS_MESSAGE_TYPE_METHOD_RETURN);
+                expect_exited(bus, role, "exited", 3, "self");
+                WAIT_UNTIL(keeper_is_connected(bus, keeper));
+        }
+}
+
 /* Children at the gate die with it; none of them runs half started. */
 static void test_during_starts(void **state) {
         Bus *bus = *state;
@@ -276,6 +298,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_keeper),
                 TEST(test_start_meanwhile),
+                TEST(test_start_at_once),
                 TEST(test_during_starts),
                 TEST(test_both),
                 TEST(test_stored),
