@@ -81,6 +81,8 @@ static void test_reused_pid(void **state) {
         Bus *bus = *state;
         const char *role = role_name("a"), *stays = role_name("stays");
         g_autoptr(Fifo) fifo = fifo_new("fifo");
+        g_autofree char *file = g_strdup_printf("/run/architect-node/main/roles/%s", stays), *saved = NULL;
+        g_autofree char *boot_id = run_ok("journalctl", "-q", "-b", "-n1", "-o", "cat", "--output-fields=_BOOT_ID", NULL);
         Absence keeper;
         pid_t pid, other;
         int pidfd;
@@ -89,6 +91,9 @@ static void test_reused_pid(void **state) {
         start(bus, stays, OPTIONS("{'stdin': <'null'>}"), actor(), "pause", NULL);
         pid = role_pid(bus, role);
         other = role_pid(bus, stays);
+        assert_true(g_file_get_contents(file, &saved, NULL, NULL));
+        assert_contains(saved, "MAIN_START_TIME=");
+        assert_contains(saved, g_strstrip(boot_id));
 
         /* The node's unit comes after the keeper's: without the one the other does not come back. */
         absence_prepare(&keeper, KEEPER_UNIT);
