@@ -372,6 +372,50 @@ static void test_command_line(void **state) {
         free(option);
 }
 
+static int full_pipe;
+
+static void nobody_reads_stderr(World *w) {
+        (void) dup2(full_pipe, STDERR_FILENO);
+}
+
+/* A journald that hangs does not hold the keeper. */
+static void test_hung_journal(void **state) {
+        World *w = *state;
+        const struct keeper_header malformed = { .type = KEEPER_SIGNAL };
+        char block[4096] = {};
+        int ends[2];
+
+        assert_return_code(pipe2(ends, O_CLOEXEC | O_NONBLOCK), errno);
+        while (write(ends[1], block, sizeof(block)) > 0)
+                ;
+        assert_int_equal(errno, EAGAIN);
+        assert_return_code(fcntl(ends[1], F_SETFL, 0), errno);
+        full_pipe = ends[1];
+        world_start(w, &(struct start){ .before_exec = nobody_reads_stderr });
+        for (int i = 0; i < 3; i++) {
+                node_send(w->node, &malformed, sizeof(malformed)); /* of which it says something */
+                assert_closed(w->node);
+                world_disconnect(w);
+                assert_int_equal(world_connect(w), 0);
+        }
+        assert_run(w, QUIET(.command = COMMAND("/bin/true")), 0);
+
+        /* When there is room again, it is heard again. */
+        while (read(ends[0], block, sizeof(block)) > 0)
+                ;
+        node_send(w->node, &malformed, sizeof(malformed));
+        assert_closed(w->node);
+        world_disconnect(w);
+        ssize_t n = read(ends[0], block, sizeof(block) - 1);
+        assert_true(n > 0);
+        block[n] = '\0';
+        assert_non_null(strstr(block, "<4>"));
+        assert_int_equal(block[n - 1], '\n');
+        assert_int_equal(world_connect(w), 0);
+        close(ends[0]);
+        close(ends[1]);
+}
+
 int main(void) {
 #define CONNECTED(f) cmocka_unit_test_setup_teardown(f, setup_connected, world_teardown)
 #define ALONE(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
@@ -385,6 +429,7 @@ int main(void) {
                 ALONE(test_inherited_socket),
                 ALONE(test_notify),
                 ALONE(test_no_streams),
+                ALONE(test_hung_journal),
                 ALONE(test_odd_signals),
                 CONNECTED(test_survives),
                 CONNECTED(test_command_line),
