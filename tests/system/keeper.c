@@ -41,3 +41,18 @@ void keeper_configure(const char *text) {
                 (void) g_unlink(DROP_IN);
         g_free(run_ok("systemctl", "daemon-reload", NULL));
 }
+
+void expect_end(
+        Bus *bus, const char *role, const char *code, int status, const char *poll, const char *cause) {
+        g_autoptr(GVariant) value = node_get(bus, "Features");
+        g_autofree const char **features = g_variant_get_strv(value, NULL);
+
+        if (g_strv_contains(features, "pidfd-info")) {
+                expect_exited(bus, role, code, status, cause);
+                assert_poll(bus, role, poll);
+        } else {
+                expect_exited(bus, role, "lost", -1, cause);
+                assert_poll(bus, role, "exit unknown");
+        }
+        assert_int_equal(bus_count(bus, "RoleExited", role), 1);
+}

@@ -15,6 +15,10 @@ void keeper_crash_and_wait(Bus *bus);
 guint keeper_stored(Bus *bus);
 void keeper_wait_stored(Bus *bus, guint n);
 
+/* The end of a role whose parent was gone: told by the kernel, where that has pidfd-info, or "lost". */
+void expect_end(
+        Bus *bus, const char *role, const char *code, int status, const char *poll, const char *cause);
+
 /* systemctl reload; its exit status. */
 int keeper_reload(void);
 

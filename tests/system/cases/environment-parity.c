@@ -43,6 +43,7 @@ static const char *const service_variables[] = {
         "MEMORY_PRESSURE_WATCH",
         "MEMORY_PRESSURE_WRITE",
         "ARCHITECT_FEATURES_OFF",
+        "ARCHITECT_BOOT_ID",
         "ASAN_OPTIONS",
         "UBSAN_OPTIONS",
         "LSAN_OPTIONS",

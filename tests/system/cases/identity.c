@@ -2,7 +2,7 @@
 /* sandbox: unified
  *
  * A pid is not a process. While nobody of ours is there to notice, a role ends and its pid becomes somebody else's: who comes back
- * does not take that one for the role, and never signals it. */
+ * does not take that one for the role, and never signals it; whether systemd has kept a pidfd of the role's, or nothing. */
 
 #include <fcntl.h>
 #include <linux/sched.h>
@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "keeper.h"
 #include "testlib.h"
 
 /* A unit whose start waits until it is let go, so that its absence lasts as long as the test wants. */
@@ -22,7 +23,7 @@ typedef struct Absence {
         int fd;
 } Absence;
 
-static void absence_prepare(Absence *absence, const char *unit) {
+static void absence_prepare(Absence *absence, const char *unit, const char *settings) {
         g_autofree char *text = NULL;
 
         absence->unit = unit;
@@ -31,7 +32,7 @@ static void absence_prepare(Absence *absence, const char *unit) {
         absence->fifo = g_strdup_printf("/run/hold-%s", unit);
         assert_int_equal(mkfifo(absence->fifo, 0600), 0);
         assert_int_equal(g_mkdir_with_parents(absence->directory, 0755), 0);
-        text = g_strdup_printf("[Service]\nExecStartPre=/bin/cat %s\n", absence->fifo);
+        text = g_strdup_printf("[Service]\n%sExecStartPre=/bin/cat %s\n", settings, absence->fifo);
         assert_true(g_file_set_contents(absence->file, text, -1, NULL));
         systemctl("daemon-reload", NULL);
 }
@@ -77,16 +78,19 @@ static pid_t foreign_with_pid(pid_t pid, const Fifo *fifo) {
         return (pid_t) child;
 }
 
-static void test_reused_pid(void **state) {
-        Bus *bus = *state;
+static void reused_pid(Bus *bus, bool stored) {
         const char *role = role_name("a"), *stays = role_name("stays");
         g_autoptr(Fifo) fifo = fifo_new("fifo");
         g_autofree char *file = g_strdup_printf("/run/architect-node/main/roles/%s", stays), *saved = NULL;
-        g_autofree char *boot_id = run_ok("journalctl", "-q", "-b", "-n1", "-o", "cat", "--output-fields=_BOOT_ID", NULL);
+        g_autofree char *boot_id =
+                run_ok("journalctl", "-q", "-b", "-n1", "-o", "cat", "--output-fields=_BOOT_ID", NULL);
         Absence keeper;
         pid_t pid, other;
         int pidfd;
 
+        /* The node's unit comes after the keeper's: without the one the other does not come back. */
+        absence_prepare(&keeper, KEEPER_UNIT, stored ? "" : "FileDescriptorStoreMax=0\n");
+        keeper_wait_stored(bus, 0);
         start(bus, role, NULL, actor(), "pause", NULL);
         start(bus, stays, OPTIONS("{'stdin': <'null'>}"), actor(), "pause", NULL);
         pid = role_pid(bus, role);
@@ -95,8 +99,8 @@ static void test_reused_pid(void **state) {
         assert_contains(saved, "MAIN_START_TIME=");
         assert_contains(saved, g_strstrip(boot_id));
 
-        /* The node's unit comes after the keeper's: without the one the other does not come back. */
-        absence_prepare(&keeper, KEEPER_UNIT);
+        if (stored)
+                keeper_wait_stored(bus, 1 + 2 + 1);
         absence_begin(bus, &keeper);
         assert_int_equal(kill(node_pid(bus), SIGKILL), 0);
         node_wait_name(bus, false);
@@ -108,9 +112,13 @@ static void test_reused_pid(void **state) {
         absence_end(&keeper);
         node_wait_name(bus, true);
 
-        /* It ended, and that is all there is to say; the other one goes on. */
-        expect_exited(bus, role, "lost", -1, NULL);
-        assert_poll(bus, role, "exit unknown");
+        /* It ended, and who has nothing but its pid can say no more; the other one goes on. */
+        if (stored)
+                expect_end(bus, role, "killed", SIGKILL, "exit -9", NULL);
+        else {
+                expect_exited(bus, role, "lost", -1, NULL);
+                assert_poll(bus, role, "exit unknown");
+        }
         assert_poll(bus, stays, "running");
         assert_int_equal(role_pid(bus, stays), other);
 
@@ -132,9 +140,18 @@ static void test_reused_pid(void **state) {
         close(pidfd);
 }
 
+static void test_reused_pid(void **state) {
+        reused_pid(*state, false);
+}
+
+static void test_reused_pid_stored(void **state) {
+        reused_pid(*state, true);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_reused_pid),
+                TEST(test_reused_pid_stored),
         };
         return run_case("identity", tests);
 }
