@@ -39,7 +39,7 @@ static int get_property(
         if (r >= 0)
                 r = sd_bus_message_append(m, "ss", interface, property);
         if (r >= 0)
-                manager_call(agent->manager, m, reply, agent);
+                manager_call(agent->manager, m, reply, agent, NULL);
         return r;
 }
 

@@ -15,6 +15,7 @@ typedef struct Call {
         ManagerReply reply;  /* either this */
         ManagerJobDone done; /* or this */
         void *userdata;
+        ManagerDrop drop;
         unsigned n_owners; /* the manager's, when it was sent */
 } Call;
 
@@ -23,11 +24,13 @@ typedef struct Job {
         char *path;
         ManagerJobDone done;
         void *userdata;
+        ManagerDrop drop;
         sd_event_source *timeout;
 } Job;
 
 struct Manager {
         sd_bus *bus;
+        sd_event *event;   /* the bus' own, which has none any more when it is closed */
         unsigned n_owners; /* how often systemd has come back to the bus */
         void (*ready)(void *userdata);
         void *ready_userdata;
@@ -42,6 +45,8 @@ struct Manager {
         GHashTable *calls; /* of Call: sent, not answered */
         GQueue *lost;      /* of Call: sent, and systemd left the bus: it is executing itself again */
         sd_event_source *lost_timeout;
+        GQueue *unsent; /* of Call: there is no bus any more */
+        sd_event_source *unsent_source;
         GHashTable *jobs; /* path → Job */
 };
 
@@ -49,6 +54,14 @@ static void call_free(Call *call) {
         sd_bus_message_unref(call->message);
         sd_bus_slot_unref(call->slot);
         g_free(call);
+}
+
+static void call_drop(void *p) {
+        Call *call = p;
+
+        if (call->drop)
+                call->drop(call->userdata);
+        call_free(call);
 }
 
 static void job_free(Job *job) {
@@ -63,6 +76,10 @@ unsigned manager_version(const Manager *manager) {
 
 sd_bus *manager_bus(Manager *manager) {
         return manager->bus;
+}
+
+sd_event *manager_event(Manager *manager) {
+        return manager->event;
 }
 
 int manager_new_call(Manager *manager, sd_bus_message **ret, const char *member) {
@@ -87,11 +104,17 @@ static int on_job_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-static void job_wait(Manager *manager, const char *path, ManagerJobDone done, void *userdata) {
+/* What the call was for. */
+static void job_wait(const Call *call, const char *path) {
+        Manager *manager = call->manager;
         Job *job = g_new0(Job, 1);
 
-        *job = (Job){ .manager = manager, .path = g_strdup(path), .done = done, .userdata = userdata };
-        int r = sd_event_add_time_relative(sd_bus_get_event(manager->bus), &job->timeout, CLOCK_MONOTONIC,
+        *job = (Job){ .manager = manager,
+                .path = g_strdup(path),
+                .done = call->done,
+                .userdata = call->userdata,
+                .drop = call->drop };
+        int r = sd_event_add_time_relative(manager->event, &job->timeout, CLOCK_MONOTONIC,
                 MANAGER_TIMEOUT_USEC, USEC_PER_SEC, on_job_timeout, job);
         if (r < 0)
                 log_error_errno(r, "Cannot set the timer of a job: %m");
@@ -126,7 +149,7 @@ static int on_job_new(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return 0;
 }
 
-void manager_barrier(Manager *manager, ManagerReply reply, void *userdata) {
+void manager_barrier(Manager *manager, ManagerReply reply, void *userdata, ManagerDrop drop) {
         g_autoptr(sd_bus_message) m = NULL;
 
         int r = sd_bus_message_new_method_call(
@@ -135,7 +158,7 @@ void manager_barrier(Manager *manager, ManagerReply reply, void *userdata) {
                 log_error_errno(r, "Cannot make a message: %m");
                 return;
         }
-        manager_call(manager, m, reply, userdata);
+        manager_call(manager, m, reply, userdata, drop);
 }
 
 static void call_end(Call *call, sd_bus_message *reply, const sd_bus_error *error) {
@@ -149,7 +172,7 @@ static void call_end(Call *call, sd_bus_message *reply, const sd_bus_error *erro
                 else if (sd_bus_message_read(reply, "o", &path) < 0)
                         call->done(call->userdata, NULL, NULL);
                 else
-                        job_wait(call->manager, path, call->done, call->userdata);
+                        job_wait(call, path);
         }
         call_free(call);
 }
@@ -167,16 +190,20 @@ static bool systemd_is_away(sd_bus_message *m) {
                        g_str_has_prefix(error->name, "org.freedesktop.DBus.Error.Spawn."));
 }
 
+static int calls_fail(GQueue *calls, const char *name, const char *message) {
+        const sd_bus_error error = SD_BUS_ERROR_MAKE_CONST(name, message);
+
+        /* Not those that come in by what these callbacks do. */
+        for (guint n = g_queue_get_length(calls); n > 0; n--)
+                call_end(g_queue_pop_head(calls), NULL, &error);
+        return 0;
+}
+
 static int on_lost_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         Manager *manager = userdata;
-        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
 
         manager->lost_timeout = sd_event_source_disable_unref(manager->lost_timeout);
-        (void) sd_bus_error_set(&error, SD_BUS_ERROR_NO_REPLY, "systemd has left the bus");
-        /* Not those that are lost by what these callbacks do. */
-        for (guint n = g_queue_get_length(manager->lost); n > 0; n--)
-                call_end(g_queue_pop_head(manager->lost), NULL, &error);
-        return 0;
+        return calls_fail(manager->lost, SD_BUS_ERROR_NO_REPLY, "systemd has left the bus");
 }
 
 /* It is made again when systemd is back. It may have been done already: whoever makes one must bear that. */
@@ -184,8 +211,8 @@ static int call_keep(Call *call) {
         Manager *manager = call->manager;
 
         if (!manager->lost_timeout) {
-                int r = sd_event_add_time_relative(sd_bus_get_event(manager->bus), &manager->lost_timeout,
-                        CLOCK_MONOTONIC, MANAGER_TIMEOUT_USEC, USEC_PER_SEC, on_lost_timeout, manager);
+                int r = sd_event_add_time_relative(manager->event, &manager->lost_timeout, CLOCK_MONOTONIC,
+                        MANAGER_TIMEOUT_USEC, USEC_PER_SEC, on_lost_timeout, manager);
                 if (r < 0)
                         return r;
         }
@@ -244,50 +271,50 @@ static void pump(Manager *manager) {
         }
 }
 
-/* An answer never comes before the call has returned: one that cannot be sent at all fails from the event loop. */
-static int on_failed_call(sd_event_source *s, void *userdata) {
-        Call *call = userdata;
-        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+static int on_unsent(sd_event_source *s, void *userdata) {
+        Manager *manager = userdata;
 
-        (void) sd_bus_error_set_errno(&error, -ENOTCONN);
-        call_end(call, NULL, &error);
-        sd_event_source_disable_unref(s);
-        return 0;
+        manager->unsent_source = sd_event_source_disable_unref(manager->unsent_source);
+        return calls_fail(manager->unsent, SD_BUS_ERROR_DISCONNECTED, "The connection to the bus is lost");
 }
 
-static void call_queue(
-        Manager *manager, sd_bus_message *m, ManagerReply reply, ManagerJobDone done, void *userdata) {
+static void call_queue(Manager *manager, sd_bus_message *m, ManagerReply reply, ManagerJobDone done,
+        void *userdata, ManagerDrop drop) {
         Call *call = g_new0(Call, 1);
 
         *call = (Call){ .manager = manager,
                 .message = sd_bus_message_ref(m),
                 .reply = reply,
                 .done = done,
-                .userdata = userdata };
+                .userdata = userdata,
+                .drop = drop };
         if (sd_bus_is_open(manager->bus) <= 0) {
-                sd_event_source *s = NULL;
-
-                if (sd_event_add_defer(sd_bus_get_event(manager->bus), &s, on_failed_call, call) < 0)
-                        call_free(call);
+                /* An answer never comes before the call has returned. */
+                g_queue_push_tail(manager->unsent, call);
+                if (!manager->unsent_source)
+                        (void) sd_event_add_defer(
+                                manager->event, &manager->unsent_source, on_unsent, manager);
                 return;
         }
         g_queue_push_tail(manager->waiting, call);
         pump(manager);
 }
 
-void manager_call(Manager *manager, sd_bus_message *m, ManagerReply reply, void *userdata) {
-        call_queue(manager, m, reply, NULL, userdata);
+void manager_call(Manager *manager, sd_bus_message *m, ManagerReply reply, void *userdata, ManagerDrop drop) {
+        call_queue(manager, m, reply, NULL, userdata, drop);
 }
 
-void manager_call_job(Manager *manager, sd_bus_message *m, ManagerJobDone done, void *userdata) {
-        call_queue(manager, m, NULL, done, userdata);
+void manager_call_job(
+        Manager *manager, sd_bus_message *m, ManagerJobDone done, void *userdata, ManagerDrop drop) {
+        call_queue(manager, m, NULL, done, userdata, drop);
 }
 
 void manager_send(Manager *manager, sd_bus_message *m) {
-        call_queue(manager, m, NULL, NULL, NULL);
+        call_queue(manager, m, NULL, NULL, NULL, NULL);
 }
 
-void manager_stop_unit(Manager *manager, const char *unit, ManagerJobDone done, void *userdata) {
+void manager_stop_unit(
+        Manager *manager, const char *unit, ManagerJobDone done, void *userdata, ManagerDrop drop) {
         g_autoptr(sd_bus_message) m = NULL;
 
         int r = manager_new_call(manager, &m, "StopUnit");
@@ -297,13 +324,11 @@ void manager_stop_unit(Manager *manager, const char *unit, ManagerJobDone done, 
                 log_error_errno(r, "Cannot make a message: %m");
                 return;
         }
-        if (done)
-                manager_call_job(manager, m, done, userdata);
-        else
-                manager_send(manager, m);
+        call_queue(manager, m, NULL, done, userdata, drop);
 }
 
-void manager_kill_unit(Manager *manager, const char *unit, int signo, ManagerReply reply, void *userdata) {
+void manager_kill_unit(
+        Manager *manager, const char *unit, int signo, ManagerReply reply, void *userdata, ManagerDrop drop) {
         g_autoptr(sd_bus_message) m = NULL;
 
         int r = manager_new_call(manager, &m, "KillUnit");
@@ -313,10 +338,7 @@ void manager_kill_unit(Manager *manager, const char *unit, int signo, ManagerRep
                 log_error_errno(r, "Cannot make a message: %m");
                 return;
         }
-        if (reply)
-                manager_call(manager, m, reply, userdata);
-        else
-                manager_send(manager, m);
+        call_queue(manager, m, reply, NULL, userdata, drop);
 }
 
 /* Of other clients' jobs systemd speaks only to subscribers; that lasts as long as its and our connection, over daemon-reexec too. */
@@ -370,7 +392,7 @@ static int ask_version(Manager *manager) {
         if (r >= 0)
                 r = sd_bus_message_append(m, "ss", MANAGER_INTERFACE, "Version");
         if (r >= 0)
-                manager_call(manager, m, on_version, manager);
+                manager_call(manager, m, on_version, manager, NULL);
         return r;
 }
 
@@ -395,11 +417,13 @@ int manager_new(sd_bus *bus, void (*ready)(void *userdata), void *userdata, Mana
         Manager *manager = g_new0(Manager, 1);
 
         manager->bus = sd_bus_ref(bus);
+        manager->event = sd_event_ref(sd_bus_get_event(bus));
         manager->ready = ready;
         manager->ready_userdata = userdata;
         manager->waiting = g_queue_new();
         manager->calls = g_hash_table_new(NULL, NULL);
         manager->lost = g_queue_new();
+        manager->unsent = g_queue_new();
         manager->jobs = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) job_free);
 
         /* The matches are there before the first call that makes a job, or finds nobody. */
@@ -424,21 +448,29 @@ int manager_new(sd_bus *bus, void (*ready)(void *userdata), void *userdata, Mana
 Manager *manager_free(Manager *manager) {
         GHashTableIter iter;
         Call *call;
+        Job *job;
 
         if (!manager)
                 return NULL;
-        g_queue_free_full(manager->waiting, (GDestroyNotify) call_free);
-        g_queue_free_full(manager->lost, (GDestroyNotify) call_free);
+        g_queue_free_full(manager->waiting, call_drop);
+        g_queue_free_full(manager->lost, call_drop);
         sd_event_source_disable_unref(manager->lost_timeout);
+        g_queue_free_full(manager->unsent, call_drop);
+        sd_event_source_disable_unref(manager->unsent_source);
         g_hash_table_iter_init(&iter, manager->calls);
         while (g_hash_table_iter_next(&iter, (void **) &call, NULL))
-                call_free(call);
+                call_drop(call);
         g_hash_table_unref(manager->calls);
+        g_hash_table_iter_init(&iter, manager->jobs);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &job))
+                if (job->drop)
+                        job->drop(job->userdata);
         g_hash_table_unref(manager->jobs);
         sd_bus_slot_unref(manager->job_removed);
         sd_bus_slot_unref(manager->job_new);
         sd_bus_slot_unref(manager->owner_changed);
         sd_bus_unref(manager->bus);
+        sd_event_unref(manager->event);
         g_free(manager);
         return NULL;
 }

@@ -37,23 +37,30 @@ Manager *manager_free(Manager *manager);
 typedef void (*ManagerJobNew)(void *userdata, const char *job, const char *unit);
 int manager_watch_jobs(Manager *manager, ManagerJobNew job_new, void *userdata);
 
-/* The reply comes when everything has come that systemd had said before. */
-void manager_barrier(Manager *manager, ManagerReply reply, void *userdata);
-
 unsigned manager_version(const Manager *manager); /* 0: it did not say */
 
 /* A message to the manager's own interface, to be filled. */
 int manager_new_call(Manager *manager, sd_bus_message **ret, const char *member);
 
-/* Sends it, now or as soon as there is room; the answer comes later, exactly once. */
-void manager_call(Manager *manager, sd_bus_message *m, ManagerReply reply, void *userdata);
-void manager_call_job(Manager *manager, sd_bus_message *m, ManagerJobDone done, void *userdata);
+/* Whoever waits for an answer that will not come any more, because the manager goes: instead of it. */
+typedef void (*ManagerDrop)(void *userdata);
+
+/* Sends it, now or as soon as there is room; the answer comes later, exactly once, or drop is called, which may be NULL. */
+void manager_call(Manager *manager, sd_bus_message *m, ManagerReply reply, void *userdata, ManagerDrop drop);
+void manager_call_job(
+        Manager *manager, sd_bus_message *m, ManagerJobDone done, void *userdata, ManagerDrop drop);
+
+/* The reply comes when everything has come that systemd had said before. */
+void manager_barrier(Manager *manager, ManagerReply reply, void *userdata, ManagerDrop drop);
 
 /* Sends it and wants no answer. */
 void manager_send(Manager *manager, sd_bus_message *m);
 
-/* StopUnit, and KillUnit to every process of a unit. done may be NULL. */
-void manager_stop_unit(Manager *manager, const char *unit, ManagerJobDone done, void *userdata);
-void manager_kill_unit(Manager *manager, const char *unit, int signo, ManagerReply reply, void *userdata);
+/* StopUnit, and KillUnit to every process of a unit. Without done or reply nobody wants to know. */
+void manager_stop_unit(
+        Manager *manager, const char *unit, ManagerJobDone done, void *userdata, ManagerDrop drop);
+void manager_kill_unit(
+        Manager *manager, const char *unit, int signo, ManagerReply reply, void *userdata, ManagerDrop drop);
 
 sd_bus *manager_bus(Manager *manager);
+sd_event *manager_event(Manager *manager); /* the loop that the bus was attached to */

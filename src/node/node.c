@@ -38,6 +38,11 @@ Node *node_new(
         return node;
 }
 
+void node_set_leaving_fault(Fault *fault) {
+        (void) fault_set(fault, NODE_ERROR_SHUTTING_DOWN,
+                "The service ended before this was done; if it is being restarted, it goes on with the role: ask again");
+}
+
 Node *node_free(Node *node) {
         g_auto(Fault) fault = {};
         GHashTableIter iter;
@@ -47,9 +52,7 @@ Node *node_free(Node *node) {
                 return NULL;
 
         shutdown_clear(&node->resumed);
-        /* Whoever still waits is told to ask again: the next process goes on with the roles, not with the questions. */
-        (void) fault_set(&fault, NODE_ERROR_SHUTTING_DOWN,
-                "The service ended before this was done; if it is being restarted, it goes on with the role: ask again");
+        node_set_leaving_fault(&fault);
         g_hash_table_iter_init(&iter, node->roles);
         while (g_hash_table_iter_next(&iter, NULL, (void **) &role)) {
                 g_hash_table_iter_steal(&iter);

@@ -54,6 +54,9 @@ Node *node_new(const char *instance, sd_event *event, Events *events /* taken */
 Node *node_free(Node *node);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Node, node_free)
 
+/* For whoever still waits for something when this process ends: the next one goes on with the roles, not with the questions. */
+void node_set_leaving_fault(Fault *fault);
+
 /* Reads what the process before us has left in this directory about environment, monitor and ports; -1: nothing, in memory only. */
 int node_open_state(Node *node, int dir_fd);
 

@@ -156,11 +156,12 @@ static int batch_message(Batch *batch, sd_bus_message **ret) {
         return r;
 }
 
-static Batch *batch_free(Batch *batch) {
+static void batch_free(void *p) {
+        Batch *batch = p;
+
         g_ptr_array_unref(batch->roles);
         g_free(batch->anchor);
         g_free(batch);
-        return NULL;
 }
 
 static void batch_send(Batch *batch);
@@ -265,7 +266,7 @@ static bool batch_retry(Batch *batch, const sd_bus_error *error) {
                 return false;
         if (sd_bus_error_has_name(error, MANAGER_ERROR_UNIT_EXISTS)) {
                 /* The name is ours and no live role has it: what is left of an earlier run, which systemd has not collected yet. */
-                manager_stop_unit(scopes->manager, role->scope, on_stale_stopped, batch);
+                manager_stop_unit(scopes->manager, role->scope, on_stale_stopped, batch, batch_free);
                 return true;
         }
         if (!scopes->no_oom_policy && error->message && strstr(error->message, "OOMPolicy"))
@@ -290,13 +291,13 @@ static void on_batch_done(void *userdata, const char *result, const sd_bus_error
         if (error && batch->anchor) {
                 log_debug("Cannot make %u scopes in one call, trying them one by one: %s", batch->roles->len,
                         error->message);
-                manager_stop_unit(scopes->manager, batch->anchor, NULL, NULL);
+                manager_stop_unit(scopes->manager, batch->anchor, NULL, NULL, NULL);
                 batch_split(batch);
         } else if (error)
                 batch_fail(batch, error->message ?: error->name);
         else {
                 if (batch->anchor)
-                        manager_stop_unit(scopes->manager, batch->anchor, NULL, NULL);
+                        manager_stop_unit(scopes->manager, batch->anchor, NULL, NULL, NULL);
                 batch_verify(batch, result);
         }
 
@@ -315,7 +316,7 @@ static void batch_send(Batch *batch) {
                 batch_free(batch);
                 return;
         }
-        manager_call_job(batch->scopes->manager, m, on_batch_done, batch);
+        manager_call_job(batch->scopes->manager, m, on_batch_done, batch, batch_free);
 }
 
 /* What comes while systemd is busy with a call waits and goes together: the larger a batch, the cheaper each scope. One

@@ -100,8 +100,8 @@ int scope_query_oom(Scopes *scopes, Role *role) {
         r = sd_bus_match_signal_async(bus, &query->match, MANAGER_BUS_NAME, path,
                 "org.freedesktop.DBus.Properties", "PropertiesChanged", on_scope_properties, NULL, query);
         if (r >= 0)
-                r = sd_event_add_time_relative(sd_bus_get_event(bus), &query->timeout, CLOCK_MONOTONIC,
-                        OOM_WAIT_USEC, 1, on_oom_timeout, query);
+                r = sd_event_add_time_relative(manager_event(scopes->manager), &query->timeout,
+                        CLOCK_MONOTONIC, OOM_WAIT_USEC, 1, on_oom_timeout, query);
         if (r >= 0)
                 r = sd_bus_message_new_method_call(
                         bus, &m, MANAGER_BUS_NAME, path, "org.freedesktop.DBus.Properties", "Get");
@@ -112,6 +112,6 @@ int scope_query_oom(Scopes *scopes, Role *role) {
                 return r;
         }
         (void) g_hash_table_insert(scopes->oom, role, query);
-        manager_call(scopes->manager, m, on_result, g_memdup2(&key, sizeof(key)));
+        manager_call(scopes->manager, m, on_result, g_memdup2(&key, sizeof(key)), g_free);
         return 0;
 }

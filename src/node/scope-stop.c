@@ -127,20 +127,20 @@ static void on_job_new(void *userdata, const char *job, const char *unit) {
                 log_warning_errno(r, "Cannot ask about the job of %s, ignoring: %m", unit);
                 return;
         }
-        manager_call(scopes->manager, m, on_job_type, question_new(stop_watch(scopes, role)));
+        manager_call(scopes->manager, m, on_job_type, question_new(stop_watch(scopes, role)), g_free);
 }
 
 int scope_query_stop(Scopes *scopes, Role *role) {
         StopWatch *watch = stop_watch(scopes, role);
 
-        int r = sd_event_add_time_relative(sd_bus_get_event(manager_bus(scopes->manager)), &watch->timeout,
-                CLOCK_MONOTONIC, STOP_WAIT_USEC, 1, on_stop_timeout, watch);
+        int r = sd_event_add_time_relative(manager_event(scopes->manager), &watch->timeout, CLOCK_MONOTONIC,
+                STOP_WAIT_USEC, 1, on_stop_timeout, watch);
         if (r < 0) {
                 (void) g_hash_table_remove(scopes->stops, role);
                 return r;
         }
         watch->waiting = true;
-        manager_barrier(scopes->manager, on_barrier, question_new(watch));
+        manager_barrier(scopes->manager, on_barrier, question_new(watch), g_free);
         return 0;
 }
 

@@ -21,7 +21,7 @@ static void on_removed(void *userdata, const char *result, const sd_bus_error *e
 }
 
 int scope_remove(Scopes *scopes, Role *role) {
-        manager_stop_unit(scopes->manager, role->scope, on_removed, role);
+        manager_stop_unit(scopes->manager, role->scope, on_removed, role, NULL);
         return 0;
 }
 
@@ -29,6 +29,19 @@ typedef struct SignalCall {
         Waiter waiter;
         char *role;
 } SignalCall;
+
+static void signal_call_end(SignalCall *call, const Fault *fault) {
+        call->waiter.done(call->waiter.userdata, fault->message ? fault : NULL);
+        g_free(call->role);
+        g_free(call);
+}
+
+static void signal_call_drop(void *userdata) {
+        g_auto(Fault) fault = {};
+
+        node_set_leaving_fault(&fault);
+        signal_call_end(userdata, &fault);
+}
 
 static void on_signalled(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
         SignalCall *call = userdata;
@@ -39,20 +52,18 @@ static void on_signalled(void *userdata, sd_bus_message *reply, const sd_bus_err
         else if (error)
                 (void) fault_set(&fault, NODE_ERROR_IO_ERROR, "Cannot signal role \"%s\": %s", call->role,
                         error->message);
-        call->waiter.done(call->waiter.userdata, fault.message ? &fault : NULL);
-        g_free(call->role);
-        g_free(call);
+        signal_call_end(call, &fault);
 }
 
 void scope_signal(Scopes *scopes, Role *role, int signo, Waiter waiter) {
         if (!waiter.done) {
-                manager_kill_unit(scopes->manager, role->scope, signo, NULL, NULL);
+                manager_kill_unit(scopes->manager, role->scope, signo, NULL, NULL, NULL);
                 return;
         }
 
         SignalCall *call = g_new(SignalCall, 1);
         *call = (SignalCall){ waiter, g_strdup(role->name) };
-        manager_kill_unit(scopes->manager, role->scope, signo, on_signalled, call);
+        manager_kill_unit(scopes->manager, role->scope, signo, on_signalled, call, signal_call_drop);
 }
 
 static void send_for_unit(Scopes *scopes, const char *member, const char *unit) {
@@ -76,14 +87,20 @@ typedef struct FreezeCall {
         char *unit;
 } FreezeCall;
 
+static void freeze_call_free(void *p) {
+        FreezeCall *call = p;
+
+        g_free(call->unit);
+        g_free(call);
+}
+
 /* The reply says that all of it is frozen. An error changes nothing: what cannot be frozen is killed as it is. */
 static void on_frozen(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
         FreezeCall *call = userdata;
 
         (void) g_hash_table_remove(call->scopes->freezing, call->unit);
-        manager_kill_unit(call->scopes->manager, call->unit, SIGKILL, NULL, NULL);
-        g_free(call->unit);
-        g_free(call);
+        manager_kill_unit(call->scopes->manager, call->unit, SIGKILL, NULL, NULL, NULL);
+        freeze_call_free(call);
 }
 
 /* Frozen first: systemd signals the processes of a unit one by one, again and again until it finds no new one, and who forks
@@ -104,7 +121,7 @@ void scope_freeze_and_kill(Scopes *scopes, Role *role) {
         FreezeCall *call = g_new(FreezeCall, 1);
         *call = (FreezeCall){ scopes, g_strdup(role->scope) };
         (void) g_hash_table_add(scopes->freezing, g_strdup(role->scope));
-        manager_call(scopes->manager, m, on_frozen, call);
+        manager_call(scopes->manager, m, on_frozen, call, freeze_call_free);
 }
 void scope_forget(Scopes *scopes, Role *role) {
         (void) g_hash_table_remove(scopes->oom, role);
@@ -127,7 +144,7 @@ static int on_slice_idle(sd_event_source *s, uint64_t usec, void *userdata) {
                 if (node_slice_is_empty(scopes->node, GPOINTER_TO_INT(index))) {
                         g_autofree char *name = node_slice_name(scopes->node, GPOINTER_TO_INT(index));
 
-                        manager_stop_unit(scopes->manager, name, NULL, NULL);
+                        manager_stop_unit(scopes->manager, name, NULL, NULL, NULL);
                         g_hash_table_iter_remove(&iter);
                 }
         return 0;
@@ -136,8 +153,8 @@ static int on_slice_idle(sd_event_source *s, uint64_t usec, void *userdata) {
 void scopes_slice_empty(Scopes *scopes) {
         if (scopes->slice_idle)
                 return;
-        int r = sd_event_add_time_relative(sd_bus_get_event(manager_bus(scopes->manager)),
-                &scopes->slice_idle, CLOCK_MONOTONIC, SLICE_IDLE_USEC, USEC_PER_SEC, on_slice_idle, scopes);
+        int r = sd_event_add_time_relative(manager_event(scopes->manager), &scopes->slice_idle,
+                CLOCK_MONOTONIC, SLICE_IDLE_USEC, USEC_PER_SEC, on_slice_idle, scopes);
         if (r < 0)
                 log_warning_errno(r, "Cannot set a timer, empty slices stay: %m");
 }
@@ -176,10 +193,10 @@ static void on_units(void *userdata, sd_bus_message *reply, const sd_bus_error *
                 if (r < 0)
                         break;
                 if (fnmatch(batches, unit, 0) == 0)
-                        manager_stop_unit(scopes->manager, unit, NULL, NULL);
+                        manager_stop_unit(scopes->manager, unit, NULL, NULL, NULL);
                 else if (g_str_has_suffix(unit, ".scope") && !scope_has_role(scopes, unit)) {
                         log_notice("Stopping %s: no role has it", unit);
-                        manager_stop_unit(scopes->manager, unit, NULL, NULL);
+                        manager_stop_unit(scopes->manager, unit, NULL, NULL, NULL);
                 }
         }
         if (r < 0)
@@ -197,7 +214,7 @@ void scopes_resync(Scopes *scopes) {
                 log_error_errno(r, "Cannot make a message: %m");
                 return;
         }
-        manager_call(scopes->manager, m, on_units, scopes);
+        manager_call(scopes->manager, m, on_units, scopes, NULL);
 }
 
 static int on_flush(sd_event_source *s, void *userdata) {
@@ -219,7 +236,7 @@ int scopes_new(Manager *manager, Node *node, const char *own_unit, const char *k
         scopes->oom = g_hash_table_new_full(NULL, NULL, NULL, scope_oom_free);
         scopes->stops = g_hash_table_new_full(NULL, NULL, NULL, scope_stop_free);
 
-        int r = sd_event_add_defer(sd_bus_get_event(manager_bus(manager)), &scopes->flush, on_flush, scopes);
+        int r = sd_event_add_defer(manager_event(manager), &scopes->flush, on_flush, scopes);
         if (r >= 0)
                 r = sd_event_source_set_enabled(scopes->flush, SD_EVENT_OFF);
         if (r >= 0)

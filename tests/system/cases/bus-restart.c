@@ -114,7 +114,8 @@ static void test_restart(void **state) {
         assert_int_equal(main_pid(NODE_UNIT), node);
 }
 
-static void test_killed(void **state) {
+/* frozen: it takes what it is sent, and what systemd was asked about the exit is never answered. */
+static void killed(void **state, bool frozen) {
         Bus *bus = *state;
         pid_t node = node_pid(bus);
 
@@ -127,13 +128,27 @@ static void test_killed(void **state) {
 
                 g_free(run_ok("systemctl", "reset-failed", NULL));
                 start_roles(bus, name, &roles);
-                assert_int_equal(kill(daemon, SIGKILL), 0);
+                int pidfd = process_open(roles.ends_pid);
+                assert_int_equal(kill(daemon, frozen ? SIGSTOP : SIGKILL), 0);
                 assert_int_equal(kill(roles.ends_pid, SIGUSR1), 0);
+                if (frozen) {
+                        process_wait_dead(pidfd);
+                        assert_int_equal(kill(daemon, SIGKILL), 0);
+                }
+                close(pidfd);
                 WAIT_UNTIL(main_pid(BUS_SERVICE) != daemon && main_pid(BUS_SERVICE) != 0);
                 bus = reconnect(state);
                 check_roles(bus, &roles, seq);
         }
         assert_int_equal(main_pid(NODE_UNIT), node);
+}
+
+static void test_killed(void **state) {
+        killed(state, false);
+}
+
+static void test_frozen(void **state) {
+        killed(state, true);
 }
 
 /* For a while there is none at all. */
@@ -192,6 +207,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_restart),
                 TEST(test_killed),
+                TEST(test_frozen),
                 TEST(test_absent),
                 TEST(test_terminated_meanwhile),
         };
