@@ -110,11 +110,14 @@ int boot_id_read(char ret[static 33]) {
         size_t n = 0;
         int r;
 
-        r = file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, &text, NULL);
-        if (r == -ENOENT && (given = getenv("ARCHITECT_BOOT_ID")))
+        given = getenv("ARCHITECT_BOOT_ID");
+        if (given)
                 text = strdup(given);
-        else if (r < 0)
-                return r;
+        else {
+                r = file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, &text, NULL);
+                if (r < 0)
+                        return r;
+        }
         if (!text)
                 return -ENOMEM;
 

@@ -30,6 +30,6 @@ int pidfd_kill(int pidfd, int signo); /* -ESRCH once reaped */
  * PIDFD_INFO_EXIT, Linux 6.15. -EAGAIN: not reaped yet (or still alive); -EOPNOTSUPP: this kernel cannot tell. */
 int pidfd_exit_status(int pidfd, int *ret_wait_status);
 
-/* The kernel's boot id as 32 hex digits and NUL; $ARCHITECT_BOOT_ID for who does not see it in /proc (ProcSubset=pid): the
- * unit sets that. */
+/* The kernel's boot id as 32 hex digits and NUL: $ARCHITECT_BOOT_ID, which the unit sets for who does not see it in /proc
+ * (ProcSubset=pid), or what is there. */
 int boot_id_read(char ret[static 33]);

@@ -15,6 +15,7 @@
 #include "node/agent.h"
 #include "node/input.h"
 #include "node/launch.h"
+#include "node/node-dbus.h"
 #include "node/role-dbus.h"
 #include "util/autoptr.h"
 #include "util/log.h"
@@ -150,9 +151,7 @@ static void send_reaps(Agent *agent) {
 static int on_exit_loop(sd_event_source *s, void *userdata) {
         Agent *agent = userdata;
 
-        if (sd_bus_flush(agent->bus) < 0)
-                return 0;
-        events_set_sent(agent->node->events);
+        events_dbus_confirm_all(agent);
         send_reaps(agent);
         keeper_link_finish(agent->keeper, FINISH_TIMEOUT_USEC);
         return 0;
@@ -166,7 +165,7 @@ static int on_after_all(sd_event_source *s, void *userdata) {
         (void) sd_bus_get_n_queued_write(agent->bus, &queued);
         role_dbus_reschedule(agent, queued);
         if (queued == 0)
-                events_set_sent(agent->node->events);
+                events_dbus_confirm(agent);
         /* While the keeper still tells of its children nothing can be asked of it. */
         if (queued > 0 || !keeper_link_is_connected(agent->keeper))
                 return 0;

@@ -44,6 +44,9 @@ typedef struct Agent {
         sd_event_source *announce; /* sends what is dirty, when nothing else is to be done */
         GPtrArray *slots;
 
+        uint64_t
+                confirming; /* the bus is asked whether it has taken the events up to this one; 0: it is not */
+
         char *settings_fault; /* what is wrong with the configuration; NULL: nothing */
 
         bool log_to_sve;   /* each log message also goes out as a signal */

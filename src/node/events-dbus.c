@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* EventsSince: what a client has missed. */
+/* EventsSince: what a client has missed; and how far the bus itself has got. */
 
 #include <inttypes.h>
 
 #include "node/node-dbus.h"
 #include "util/bus-util.h"
+#include "util/log.h"
 
+/* The end of the service does not wait longer for a bus that hangs. */
+#define CONFIRM_TIMEOUT_USEC USEC_PER_SEC
 #define EVENTS_SINCE_MAX 1000U /* in one reply: the loop stands still while it is made */
 
 typedef struct Replay {
@@ -87,6 +90,56 @@ static int method_events_since(sd_bus_message *m, void *userdata, sd_bus_error *
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
         return r < 0 ? r : sd_bus_message_send(reply);
+}
+
+/* -- is it on its way? ------------------------------------------------------------------------------------------------- */
+
+/* What is written into the socket may be lost yet: when a process dies with something unread in its socket, the bus daemon gets
+ * ECONNRESET and throws away what it has not read either (unix(7); Linux unix_release_sock()). It takes its messages in their order:
+ * an answer to whatever question says that it has taken those before. */
+
+static int on_confirmed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Agent *agent = userdata;
+        uint64_t sequence = agent->confirming;
+
+        agent->confirming = 0;
+        /* Any answer will do, but not those that sd-bus makes itself. */
+        if (!sd_bus_error_has_names(sd_bus_message_get_error(m), SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_TIMEOUT,
+                    SD_BUS_ERROR_DISCONNECTED))
+                events_set_sent(agent->node->events, sequence);
+        return 0;
+}
+
+void events_dbus_confirm(Agent *agent) {
+        const uint64_t told = events_told(agent->node->events);
+
+        /* One question at a time; what is told meanwhile is asked about together. */
+        if (agent->confirming > 0 || told == events_sent(agent->node->events))
+                return;
+        int r = sd_bus_call_method_async(agent->bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                "org.freedesktop.DBus", "GetId", on_confirmed, agent, NULL);
+        if (r >= 0)
+                agent->confirming = told;
+        else if (sd_bus_is_open(agent->bus) > 0)
+                log_warning_errno(r, "Cannot ask the bus whether it has taken the signals, ignoring: %m");
+}
+
+void events_dbus_confirm_all(Agent *agent) {
+        const uint64_t told = events_told(agent->node->events);
+        g_autoptr(sd_bus_message) m = NULL;
+        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+
+        if (sd_bus_is_open(agent->bus) <= 0)
+                return;
+        int r = sd_bus_message_new_method_call(agent->bus, &m, "org.freedesktop.DBus",
+                "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId");
+        if (r >= 0)
+                r = sd_bus_call(agent->bus, m, CONFIRM_TIMEOUT_USEC, &error, NULL);
+        if (r >= 0)
+                events_set_sent(agent->node->events, told);
+        else
+                log_warning_errno(
+                        r, "The bus does not say whether it has taken the last signals, ignoring: %m");
 }
 
 static const sd_bus_vtable vtable[] = {

@@ -215,10 +215,14 @@ void events_set_told(Events *events, uint64_t sequence) {
         events->told = MAX(events->told, sequence);
 }
 
-void events_set_sent(Events *events) {
-        if (events->file.sent == events->told)
+uint64_t events_told(const Events *events) {
+        return events->told;
+}
+
+void events_set_sent(Events *events, uint64_t sequence) {
+        if (sequence <= events->file.sent)
                 return;
-        events->file.sent = events->told;
+        events->file.sent = sequence;
         int r = events_write(events);
         if (r < 0) /* then they are told once more, with the same numbers */
                 log_warning_errno(r, "Cannot save how far events have been told, ignoring: %m");

@@ -63,11 +63,12 @@ int events_add(Events *events, EventType type, const char *role, GVariant *detai
 /* A saved role knows this number: never give it out again, whatever the file says. */
 void events_seen(Events *events, uint64_t sequence);
 
-/* This one, and all before it, have been told; that is not saved yet, since the bus may still have to take them. */
+/* This one, and all before it, have been told; that is not saved: the bus may still have to take them. */
 void events_set_told(Events *events, uint64_t sequence);
-/* The bus has taken all that were told. */
+uint64_t events_told(const Events *events);
+/* The bus has taken this one, and all before it. They will not be told again. */
+void events_set_sent(Events *events, uint64_t sequence);
 uint64_t events_sent(const Events *events);
-void events_set_sent(Events *events);
 
 /* Calls for each event after this number, oldest first, until it returns nonzero: that is returned then. */
 typedef int (*EventReader)(void *userdata, const Event *event);

@@ -47,8 +47,17 @@ void bus_world_answer(BusWorld *b) {
         g_ptr_array_set_size(b->asked, 0);
 }
 
+static int method_get_id(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        BusWorld *b = userdata;
+
+        b->n_ids++;
+        return sd_bus_reply_method_return(m, "s", "0123456789abcdef0123456789abcdef");
+}
+
 static const sd_bus_vtable daemon_vtable[] = {
         SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS(
+                "GetId", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", id), method_get_id, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetConnectionCredentials", SD_BUS_ARGS("s", name),
                 SD_BUS_RESULT("a{sv}", credentials), method_get_credentials, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,

@@ -24,6 +24,7 @@ typedef struct BusWorld {
         bool hold;        /* the answer has to wait for bus_world_answer() */
         GPtrArray *asked; /* the questions that wait */
         unsigned n_asked;
+        unsigned n_ids; /* how often it was asked for its own */
 
         GPtrArray *signals; /* what the client has seen: "RoleStarted", "InterfacesAdded"... */
 } BusWorld;

@@ -5,6 +5,8 @@
 #include <inttypes.h>
 
 #include "bus-world.h"
+#include "node/event-details.h"
+#include "node/node-dbus.h"
 #include "util/autoptr.h"
 
 static void pass_over(sd_bus_message *m, const char *types) {
@@ -133,12 +135,62 @@ static void test_any_details(void **state) {
         assert_string_equal(texts[1], "y");
 }
 
+static void tell(BusWorld *b) {
+        g_auto(Event) event = {};
+
+        assert_true(node_event_add(
+                b->agent.node, EVENT_MONITOR_TIMED_OUT, NULL, event_details_monitor_timed_out(3), &event));
+        node_event_tell(b->agent.node, &event, NULL);
+}
+
+/* Sent is what the bus has taken, not what was written: it is asked, once for all that has been told. */
+static void test_confirmed(void **state) {
+        BusWorld *b = *state;
+        Events *events = b->agent.node->events;
+
+        tell(b);
+        tell(b);
+        events_dbus_confirm(&b->agent);
+        tell(b);
+        events_dbus_confirm(&b->agent);
+        assert_int_equal(events_told(events), 3);
+        assert_int_equal(events_sent(events), 0);
+        bus_world_settle(b);
+        assert_int_equal(events_sent(events), 2);
+        events_dbus_confirm(&b->agent);
+        bus_world_settle(b);
+        assert_int_equal(events_sent(events), 3);
+        events_dbus_confirm(&b->agent);
+        bus_world_settle(b);
+        assert_int_equal(b->n_ids, 2);
+}
+
+/* No answer, whoever ends the waiting, is none. */
+static void test_not_confirmed(void **state) {
+        BusWorld *b = *state;
+        Events *events = b->agent.node->events;
+
+        tell(b);
+        events_dbus_confirm_all(&b->agent); /* its other end is this very thread */
+        assert_int_equal(events_sent(events), 0);
+        events_dbus_confirm(&b->agent);
+        assert_int_equal(b->agent.confirming, 1);
+        bus_world_disconnect_client(b);
+        world_wait(b->world, b->agent.confirming == 0);
+        assert_int_equal(events_sent(events), 0);
+        events_dbus_confirm(&b->agent);
+        events_dbus_confirm_all(&b->agent);
+        assert_int_equal(events_sent(events), 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 BUS_TEST(test_since),
                 BUS_TEST(test_at_most),
                 BUS_TEST(test_gap),
                 BUS_TEST(test_any_details),
+                BUS_TEST(test_confirmed),
+                BUS_TEST(test_not_confirmed),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

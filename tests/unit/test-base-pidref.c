@@ -205,6 +205,13 @@ static void test_boot_id(void **state) {
         assert_string_equal(text, dashed);
         free(text);
         free(dashed);
+
+        assert_int_equal(setenv("ARCHITECT_BOOT_ID", "01234567-89ab-cdef-0123-456789abcdef", 1), 0);
+        assert_int_equal(boot_id_read(b), 0);
+        assert_string_equal(b, "0123456789abcdef0123456789abcdef");
+        assert_int_equal(setenv("ARCHITECT_BOOT_ID", "0123456789abcdef", 1), 0);
+        assert_int_equal(boot_id_read(b), -EBADMSG);
+        assert_int_equal(unsetenv("ARCHITECT_BOOT_ID"), 0);
 }
 
 int main(void) {

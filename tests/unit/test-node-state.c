@@ -689,15 +689,15 @@ static void test_unsent_events(void **state) {
         Fixture *f = *state;
         Node *node = f->world->node;
 
-        events_set_told(node->events,
+        events_set_sent(node->events,
                 add_event(f, EVENT_SHUTTING_DOWN, NULL, event_details_shutting_down("one", NULL)));
-        events_set_sent(node->events);
         (void) add_event(f, EVENT_SHUTTING_DOWN, NULL, event_details_shutting_down("two", NULL));
         (void) add_event(f, EVENT_MONITOR_TIMED_OUT, NULL, event_details_monitor_timed_out(3));
         forget_calls(f->world);
         node_tell_unsent_events(node);
         expect_calls(f->world, "shutting-down(two) monitor-timed-out(3)");
-        events_set_sent(node->events);
+        assert_int_equal(events_told(node->events), events_sequence(node->events));
+        events_set_sent(node->events, events_told(node->events));
         node_tell_unsent_events(node);
         expect_calls(f->world, "");
 }
