@@ -40,7 +40,6 @@ typedef enum WatchType {
         WATCH_ASKER,
         WATCH_CHECK,
         WATCH_SIGNAL,
-        WATCH_BARRIER,
 } WatchType;
 
 struct watch {
@@ -65,8 +64,7 @@ struct Child {
         struct watch gate_watch;
         int release_fd; /* until it has released its ports by its exec, or has given them back */
         struct watch release_watch;
-        bool release_waits; /* it is left unread until systemd has let go of them */
-        bool gate_hung_up;  /* to be closed once the reply that lends it is out */
+        bool gate_hung_up; /* to be closed once the reply that lends it is out */
 
         bool orphan; /* of a keeper that died: not our child, and nobody's zombie of ours */
         bool exited; /* then it is a zombie, and what follows is true */

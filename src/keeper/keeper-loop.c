@@ -21,7 +21,6 @@
 struct watch keeper_watch_listener = { .type = WATCH_LISTENER };
 struct watch keeper_watch_node = { .type = WATCH_NODE };
 struct watch keeper_watch_refused = { .type = WATCH_REFUSED };
-struct watch keeper_watch_barrier = { .type = WATCH_BARRIER };
 static struct watch watch_signal = { .type = WATCH_SIGNAL };
 
 Child *keeper_find_child(Keeper *k, uint64_t id) {
@@ -133,12 +132,6 @@ static void on_release(Keeper *k, Child *child) {
 
         if (child->release_fd < 0)
                 return;
-        if (k->store.barrier_fd >= 0 && !child->exited) {
-                /* Its ports are free only when systemd has closed them, too. */
-                unwatch(k, child->release_fd);
-                child->release_waits = true;
-                return;
-        }
         do
                 r = sockets_on_handover(&k->sockets, child->id, child->release_fd);
         while (r > 0);
@@ -181,33 +174,6 @@ static void on_gate(Keeper *k, Child *child) {
                 child->gate_hung_up = true; /* the answer that lends it is not out yet */
         else
                 keeper_close_gate(child);
-}
-
-/* systemd has closed what it was to close. */
-static void on_barrier(Keeper *k) {
-        const struct keeper_header request = { .type = KEEPER_RELEASE_PORTS };
-
-        unwatch(k, k->store.barrier_fd);
-        store_end_barrier(&k->store);
-        if (k->store.barrier_again) {
-                k->store.barrier_again = false;
-                if (store_begin_barrier(&k->store)) {
-                        (void) watch(k, EPOLL_CTL_ADD, k->store.barrier_fd, 0, &keeper_watch_barrier);
-                        return;
-                }
-        }
-
-        for (Child *c = k->children; c; c = c->next)
-                if (c->release_waits) {
-                        c->release_waits = false;
-                        if (c->release_fd >= 0)
-                                (void) watch(k, EPOLL_CTL_ADD, c->release_fd, EPOLLIN, &c->release_watch);
-                }
-        if (k->release_held) {
-                k->release_held = false;
-                keeper_pause_node(k, false);
-                keeper_reply_done(k, &request, 0);
-        }
 }
 
 /* SIGTERM: what systemd has is brought up to date for who comes after us; then we die of it. */
@@ -351,9 +317,6 @@ int keeper_run(Keeper *k) {
                         break;
                 case WATCH_SIGNAL:
                         on_terminate(k);
-                case WATCH_BARRIER:
-                        on_barrier(k);
-                        break;
                 }
         }
 }

@@ -45,7 +45,6 @@ typedef struct Keeper {
         } reply;
         size_t reply_size;  /* 0: none */
         Child *reply_child; /* whose descriptors go with it */
-        bool release_held;  /* the answer to KEEPER_RELEASE_PORTS waits for systemd, which has them, too */
         bool node_paused;   /* its requests are left where they are */
         size_t ports_left;  /* after its HELLO: so many ports are still to be told of */
         bool blocked;

@@ -20,7 +20,7 @@ void keeper_close_gate(Child *child) {
 void keeper_close_node(Keeper *k) {
         unwatch(k, k->node_fd);
         k->node_fd = fd_close(k->node_fd);
-        k->welcomed = k->blocked = k->node_paused = k->release_held = false;
+        k->welcomed = k->blocked = k->node_paused = false;
         reexec_forget_node(k);
         k->reply_size = k->ports_left = 0;
         k->reply_child = NULL;
@@ -164,7 +164,7 @@ void keeper_pause_node(Keeper *k, bool pause) {
 }
 
 bool keeper_is_quiet(const Keeper *k) {
-        return !k->blocked && k->reply_size == 0 && !k->release_held && k->store.barrier_fd < 0;
+        return !k->blocked && k->reply_size == 0;
 }
 
 void keeper_on_node(Keeper *k, uint32_t events) {

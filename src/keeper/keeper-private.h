@@ -34,7 +34,7 @@ bool keeper_is_quiet(const Keeper *keeper);
 void keeper_pause_node(Keeper *keeper, bool pause);
 
 /* What an event belongs to, of those that there is one of. */
-extern struct watch keeper_watch_listener, keeper_watch_node, keeper_watch_refused, keeper_watch_barrier;
+extern struct watch keeper_watch_listener, keeper_watch_node, keeper_watch_refused;
 
 /* keeper-loop.c: the children. */
 Child *keeper_find_child(Keeper *keeper, uint64_t id);

@@ -52,27 +52,6 @@ int keeper_on_hello(Keeper *k, const struct keeper_hello *m) {
         return 0;
 }
 
-/* What systemd keeps of these ports it is to close; until it has, they are not free. */
-static bool take_back(Keeper *k, const struct keeper_port *ports, size_t n, bool released_only) {
-        bool any = false;
-
-        for (size_t i = 0; i < n; i++)
-                if (!released_only || ports[i].release)
-                        any |= store_remove_port(&k->store, &ports[i]);
-        if (!any)
-                return false;
-        if (k->store.barrier_fd >= 0) {
-                k->store.barrier_again = true; /* one of before, which says nothing of these */
-                return true;
-        }
-        if (!store_begin_barrier(&k->store))
-                return false;
-        if (watch(k, EPOLL_CTL_ADD, k->store.barrier_fd, 0, &keeper_watch_barrier) >= 0)
-                return true;
-        store_end_barrier(&k->store);
-        return false;
-}
-
 static int make_child(Keeper *k, const struct keeper_fork *m, const struct keeper_port *ports, size_t n_ports,
         Child **ret) {
         struct child_sockets sockets;
@@ -89,7 +68,6 @@ static int make_child(Keeper *k, const struct keeper_fork *m, const struct keepe
         r = sockets_lend(&k->sockets, m->header.child, ports, n_ports, &sockets);
         if (r < 0)
                 return r;
-        take_back(k, ports, n_ports, true);
         store_touch(&k->store);
         r = child_new(k->self, m->header.child, m->role, m->flags, &sockets, &child);
         if (r < 0) {
@@ -188,8 +166,8 @@ static int on_ports_request(Keeper *k, const void *data, size_t size) {
         const struct keeper_header *header = data;
         int r;
 
+        store_touch(&k->store);
         if (header->type == KEEPER_BIND) {
-                store_touch(&k->store);
                 r = sockets_on_bind(&k->sockets, data, size, &k->reply.bound);
                 if (r >= 0)
                         k->reply_size = keeper_bound_size(k->reply.bound.n);
@@ -197,13 +175,6 @@ static int on_ports_request(Keeper *k, const void *data, size_t size) {
         }
 
         r = sockets_on_ports(&k->sockets, data, size);
-        if (r >= 0 && header->type == KEEPER_RELEASE_PORTS &&
-                take_back(k, ((const struct keeper_ports *) data)->ports,
-                        (size - keeper_ports_size(0)) / sizeof(struct keeper_port), false)) {
-                k->release_held = true;
-                keeper_pause_node(k, true);
-                return 0;
-        }
         return r == -EOPNOTSUPP || r >= 0 ? reply_done(k, header, r) : r;
 }
 

@@ -76,7 +76,7 @@ struct keeper_state_port {
                 struct sockaddr_in in;
                 struct sockaddr_in6 in6;
         } address;
-        uint32_t reserved;
+        int32_t hold_fd; /* 0: none; keepers before hold.h left it so */
 };
 
 /* What systemd keeps for us. */

@@ -15,6 +15,7 @@
 #include "base/fd-util.h"
 #include "base/pidref.h"
 #include "base/time-util.h"
+#include "keeper/hold.h"
 #include "keeper/keeper-log.h"
 #include "keeper/keeper-private.h"
 #include "keeper/keeper-store.h"
@@ -41,7 +42,6 @@ static void connect_notify(Store *s) {
 }
 
 void store_open(Store *s) {
-        s->barrier_fd = -EBADF;
         connect_notify(s);
         if (s->notify_fd < 0 && getenv("NOTIFY_SOCKET"))
                 log_warning("Cannot reach $NOTIFY_SOCKET: nothing will outlive our death");
@@ -129,11 +129,19 @@ static int collect_wanted(Keeper *k, struct wanted **ret, size_t *ret_n) {
                 want(all, &n, STORE_TERMINAL, c->id, c->terminal->pidfd);
         }
         for (size_t i = 0; i < k->sockets.n; i++) {
-                const struct reserved_socket *socket = &k->sockets.all[i];
+                struct reserved_socket *socket = &k->sockets.all[i];
 
                 /* One that its role releases by its exec must not be held by anybody then. */
-                if (!socket->port.release)
-                        want(all, &n, port_kind(&socket->port), socket->port.number, socket->fd);
+                if (socket->port.release || socket->fd < 0)
+                        continue;
+                if (socket->hold_fd < 0)
+                        socket->hold_fd = hold_new(socket->fd);
+                if (socket->hold_fd < 0 && !k->store.full) {
+                        log_warning("Cannot have port %u kept, it would not outlive our death: %s",
+                                socket->port.number, strerror(-socket->hold_fd));
+                        k->store.full = true;
+                }
+                want(all, &n, port_kind(&socket->port), socket->port.number, socket->hold_fd);
         }
 
         if (n == STORE_MAX && !k->store.full) {
@@ -292,30 +300,6 @@ bool store_remove(Store *s, StoreKind kind, uint64_t id) {
         return true;
 }
 
-bool store_remove_port(Store *s, const struct keeper_port *port) {
-        return store_remove(s, port_kind(port), port->number);
-}
-
-bool store_begin_barrier(Store *s) {
-        static const char message[] = "BARRIER=1";
-        int ends[2];
-
-        if (s->barrier_fd >= 0 || s->notify_fd < 0 || pipe2(ends, O_CLOEXEC) < 0)
-                return false;
-        if (socket_send(s->notify_fd, message, strlen(message), &ends[1], 1) < 0) {
-                (void) fd_close(ends[0]);
-                (void) fd_close(ends[1]);
-                return false;
-        }
-        (void) fd_close(ends[1]);
-        s->barrier_fd = ends[0];
-        return true;
-}
-
-void store_end_barrier(Store *s) {
-        s->barrier_fd = fd_close(s->barrier_fd);
-}
-
 /* Back again */
 
 static bool parse_name(const char *name, size_t size, struct keeper_state_stored *ret) {
@@ -426,9 +410,12 @@ static void match(KeeperState *state, struct wanted *all, size_t n) {
         for (size_t i = 0; i < state->n_ports; i++) {
                 struct keeper_state_port p = state->ports[i];
 
-                p.fd = take_item(all, n, port_kind(&p.port), p.port.number);
-                if (p.fd < 0)
+                p.hold_fd = take_item(all, n, port_kind(&p.port), p.port.number);
+                p.fd = p.hold_fd >= 0 ? hold_look(p.hold_fd) : -EBADF;
+                if (p.fd < 0) { /* not stored yet, or released already */
+                        (void) fd_close(p.hold_fd);
                         continue;
+                }
                 if (!has_child(state, p.child))
                         p.child = 0; /* who has it is not known here any more */
                 state->ports[kept++] = p;

@@ -40,9 +40,6 @@ typedef struct Store {
         uint64_t first_change_usec; /* CLOCK_MONOTONIC; 0: everything is stored */
         uint64_t last_change_usec;
         bool full; /* has been said */
-
-        int barrier_fd;     /* hangs up when systemd has read all that we have sent; negative: it has */
-        bool barrier_again; /* more was removed since */
 } Store;
 
 void store_open(Store *store); /* by $NOTIFY_SOCKET */
@@ -59,11 +56,6 @@ int store_sync(Keeper *keeper);
 
 /* Our copy is closed, and that is to be the last one. False: it was not stored. */
 bool store_remove(Store *store, StoreKind kind, uint64_t id);
-bool store_remove_port(Store *store, const struct keeper_port *port);
-
-/* From now on barrier_fd says when systemd has closed what was removed. False: it cannot be told. */
-bool store_begin_barrier(Store *store);
-void store_end_barrier(Store *store);
 
 /* What systemd has given back: n descriptors from first on, with names divided by colons. Takes what it knows into the keeper, closes the
  * rest; those of other names are left alone. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "keeper/hold.h"
 #include "keeper/keeper-log.h"
 #include "keeper/sockets.h"
 
@@ -149,6 +150,7 @@ static int bind_all(Sockets *s, const struct keeper_bind *m, uint16_t *ret_numbe
                         .address = bound,
                         .port = { .number = ret_numbers[i], .protocol = m->protocol },
                         .fd = fd,
+                        .hold_fd = -EBADF,
                 };
         }
 
@@ -163,6 +165,7 @@ static struct reserved_socket *find(Sockets *s, const struct keeper_port *port) 
 }
 
 static void forget(Sockets *s, struct reserved_socket *socket) {
+        hold_end(socket->hold_fd);
         (void) fd_close(socket->fd);
         *socket = s->all[--s->n];
 }
@@ -299,6 +302,11 @@ int sockets_lend(
                         return -EADDRNOTAVAIL; /* it was there just now */
                 socket->child = child;
                 socket->port.release = ports[i].release;
+                if (socket->port.release) {
+                        /* By its exec it is free: nobody else has it then. */
+                        hold_end(socket->hold_fd);
+                        socket->hold_fd = -EBADF;
+                }
         }
         ret->n = n;
         return 0;

@@ -5,15 +5,18 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "keeper-world.h"
 
 #include "base/fd-util.h"
+#include "keeper/hold.h"
 
 static int setup_connected(void **state) {
         int r = world_setup(state);
@@ -59,6 +62,13 @@ static void request_ports(World *w, uint32_t type, uint8_t protocol, const uint1
         assert_int_equal(world_receive(w, KEEPER_DONE, 0, &p, fds), 0);
         assert_int_equal(p.done.request, type);
         assert_int_equal(p.done.error, 0);
+}
+
+static uint16_t number_of(int fd) {
+        struct sockaddr_in6 a = { 0 }; /* the number is where that of an in is */
+
+        assert_int_equal(getsockname(fd, (struct sockaddr *) &a, &(socklen_t){ sizeof(a) }), 0);
+        return ntohs(a.sin6_port);
 }
 
 static int try_bind(int type, uint16_t port) {
@@ -255,6 +265,82 @@ static void test_release_by_exec(void **state) {
         }
 }
 
+/* -- kept by systemd as well ---------------------------------------------------------------------------------------- */
+
+static void set_notify(World *w) {
+        (void) setenv("NOTIFY_SOCKET", world_path(w, "notify"), 1);
+}
+
+/* So many ports, and what they were given as: a systemd that is late, or hangs, has them still. */
+static void keep_ports(int notify_fd, size_t n, int *ret) {
+        const char *const tcp = "FDSTORE=1\nFDPOLL=0\nFDNAME=t", *const udp = "FDSTORE=1\nFDPOLL=0\nFDNAME=u";
+
+        for (size_t kept = 0; kept < n;) {
+                struct pollfd p = { .fd = notify_fd, .events = POLLIN };
+                char message[256] = { 0 };
+                size_t n_fds = 1;
+                int fd = -EBADF;
+
+                assert_int_equal(poll(&p, 1, 20000), 1);
+                assert_true(socket_recv(notify_fd, message, sizeof(message) - 1, &fd, &n_fds) > 0);
+                if (strncmp(message, tcp, strlen(tcp)) == 0 || strncmp(message, udp, strlen(udp)) == 0) {
+                        assert_int_equal(n_fds, 1);
+                        ret[kept++] = fd;
+                } else if (n_fds > 0)
+                        (void) fd_close(fd);
+        }
+}
+
+/* What is released is free at once all the same, by the request as by an exec; what is not is kept for the next keeper. */
+static void test_kept(void **state) {
+        World *w = *state;
+        struct sockaddr_un a = { .sun_family = AF_UNIX };
+        autofd notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        uint16_t numbers[4];
+        int kept[4], copy;
+        Role role;
+
+        assert_true(notify_fd >= 0);
+        (void) snprintf(a.sun_path, sizeof(a.sun_path), "%s/notify", w->dir);
+        assert_int_equal(bind(notify_fd, (struct sockaddr *) &a, sizeof(a)), 0);
+        world_start(w, &(struct start){ .before_exec = set_notify });
+
+        assert_int_equal(bind_ports(w, KEEPER_TCP, 2, 0, numbers), 0);
+        assert_int_equal(bind_ports(w, KEEPER_UDP, 1, 0, numbers + 2), 0);
+        assert_int_equal(bind_ports(w, KEEPER_TCP, 1, 0, numbers + 3), 0);
+        keep_ports(notify_fd, ELEMENTSOF(kept), kept);
+        for (size_t i = 0; i < ELEMENTSOF(kept); i++) {
+                copy = hold_look(kept[i]);
+                assert_true(copy >= 0);
+                (void) fd_close(copy);
+        }
+
+        request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, numbers, 1);
+        assert_int_equal(try_bind(SOCK_STREAM, numbers[0]), 0);
+        const struct keeper_port ports[] = { { numbers[1], KEEPER_TCP, 1 }, { numbers[2], KEEPER_UDP, 1 } };
+        role = run_with(w, ports, ELEMENTSOF(ports));
+        assert_true(wait_for(are_free, numbers + 1));
+        assert_int_equal(kill(role.pid, SIGKILL), 0);
+        (void) role_end(w, &role);
+
+        /* Both of them gone, and with us the last that has it. */
+        assert_int_equal(kill(w->keeper, SIGKILL), 0);
+        assert_int_equal(waitpid(w->keeper, NULL, 0), w->keeper);
+        w->keeper = 0;
+        world_disconnect(w);
+        assert_int_equal(try_bind(SOCK_STREAM, numbers[3]), EADDRINUSE);
+        for (size_t i = 0; i < ELEMENTSOF(kept); i++) {
+                copy = hold_look(kept[i]);
+                if (copy >= 0)
+                        assert_int_equal(number_of(copy), numbers[3]);
+                else
+                        assert_int_equal(copy, -ENODATA);
+                (void) fd_close(copy);
+                hold_end(kept[i]);
+        }
+        assert_int_equal(try_bind(SOCK_STREAM, numbers[3]), 0);
+}
+
 static uint32_t hello_ports(World *w, uint32_t version, uint16_t *ret, size_t room) {
         uint32_t left, all;
         int fds[WORLD_FDS_MAX];
@@ -395,6 +481,7 @@ int main(void) {
                 CONNECTED(test_lend),
                 CONNECTED(test_closed_in_others),
                 CONNECTED(test_release_by_exec),
+                cmocka_unit_test_setup_teardown(test_kept, world_setup, world_teardown),
                 CONNECTED(test_told),
                 CONNECTED(test_last_words),
                 CONNECTED(test_limit),
