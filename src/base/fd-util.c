@@ -168,13 +168,15 @@ int directory_read_at(int dir_fd, DIR **ret) {
         return 0;
 }
 
+#define TEMPORARY_SUFFIX ".new"
+
 int file_replace(int dir_fd, const char *name, const void *data, size_t size) {
         _cleanup_free_ char *temporary = NULL;
         autofd fd = -EBADF;
         int r;
 
-        /* A fixed name: whoever dies in here leaves one file at most, and the next call takes it away. */
-        if (asprintf(&temporary, ".%s.new", name) < 0) {
+        /* A fixed name: whoever dies in here leaves one file at most, and the next call takes it away, or file_replace_clean(). */
+        if (asprintf(&temporary, ".%s" TEMPORARY_SUFFIX, name) < 0) {
                 temporary = NULL;
                 return -ENOMEM;
         }
@@ -191,6 +193,25 @@ int file_replace(int dir_fd, const char *name, const void *data, size_t size) {
         if (r < 0)
                 (void) unlinkat(dir_fd, temporary, 0);
 
+        return r;
+}
+
+int file_replace_clean(int dir_fd) {
+        DIR *dir;
+        int r;
+
+        r = directory_read_at(dir_fd, &dir);
+        if (r < 0)
+                return r;
+        for (struct dirent *d; (d = readdir(dir));) {
+                const size_t size = strlen(d->d_name);
+
+                if (d->d_name[0] == '.' && size > strlen(TEMPORARY_SUFFIX) &&
+                        strcmp(d->d_name + size - strlen(TEMPORARY_SUFFIX), TEMPORARY_SUFFIX) == 0 &&
+                        unlinkat(dir_fd, d->d_name, 0) < 0 && r == 0)
+                        r = -errno;
+        }
+        (void) closedir(dir);
         return r;
 }
 

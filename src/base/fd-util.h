@@ -44,6 +44,8 @@ int directory_read_at(int dir_fd, DIR **ret);
 /* Replaces a file's contents atomically (temporary file beside it, rename); mode 0600.
  * On failure the old contents stay and nothing is left behind. No fsync: meant for tmpfs. */
 int file_replace(int dir_fd, const char *name, const void *data, size_t size);
+/* Removes from a directory what processes have left that died in there. */
+int file_replace_clean(int dir_fd);
 
 /* An empty memfd, not executable where the kernel knows that. */
 int memfd_new(const char *name);

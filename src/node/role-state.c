@@ -437,6 +437,12 @@ int role_store_open(int dir_fd, RoleStore *ret) {
         int previous = directory_make_at(dir_fd, ROLE_PREVIOUS_DIRECTORY);
         if (previous < 0)
                 return previous;
+        /* A role that is purged is never saved again, so nobody else would. */
+        int r = file_replace_clean(roles);
+        if (r >= 0)
+                r = file_replace_clean(previous);
+        if (r < 0)
+                log_warning_errno(r, "Cannot remove what was left half written, ignoring: %m");
         *ret = (RoleStore){ fd_steal(&roles), previous };
         return 0;
 }

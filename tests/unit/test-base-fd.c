@@ -176,6 +176,21 @@ static void assert_file(int dir, const char *name, const char *expected) {
         free(text);
 }
 
+static void test_file_replace_clean(void **state) {
+        autofd dir = open_dir(state);
+        static const char *const names[] = { ".f.new", ".new", "f.new", ".f", "f" };
+        struct stat st;
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                (void) fd_close(openat(dir, names[i], O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+        assert_int_equal(file_replace_clean(dir), 0);
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                assert_int_equal(fstatat(dir, names[i], &st, 0) < 0, i == 0);
+                (void) unlinkat(dir, names[i], 0);
+        }
+        assert_int_equal(file_replace_clean(-EBADF), -EBADF);
+}
+
 static void test_file_replace(void **state) {
         autofd dir = open_dir(state), old = -EBADF;
         struct stat st;
@@ -404,6 +419,7 @@ int main(void) {
                 T(test_flags),
                 T(test_close_all_except),
                 T(test_file_read),
+                T(test_file_replace_clean),
                 T(test_file_replace),
                 T(test_file_replace_full),
                 T(test_memfd),

@@ -685,6 +685,26 @@ static void test_event_of_a_purge(void **state) {
         assert_non_null(world_find(f->world, "other"));
 }
 
+/* Left by a process that died while it wrote, of roles that nobody saves again. */
+static void test_half_written(void **state) {
+        Fixture *f = *state;
+        static const char *const left[] = { "roles/.cam.new", "previous/.cam.new" };
+        g_autoptr(Role) a = full_role(f->world);
+
+        assert_return_code(role_state_save(&f->store, a), 0);
+        for (size_t i = 0; i < ELEMENTSOF(left); i++) {
+                int fd = openat(f->dir_fd, left[i], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+                assert_return_code(fd, errno);
+                (void) fd_close(fd);
+        }
+        role_store_close(&f->store);
+        assert_return_code(role_store_open(f->dir_fd, &f->store), 0);
+        for (size_t i = 0; i < ELEMENTSOF(left); i++)
+                assert_false(exists(f, left[i]));
+        g_autofree char *saved = g_build_filename(a->successor ? "previous" : "roles", a->name, NULL);
+        assert_true(exists(f, saved));
+}
+
 static void test_unsent_events(void **state) {
         Fixture *f = *state;
         Node *node = f->world->node;
@@ -726,6 +746,7 @@ int main(void) {
                 TEST(test_event_of_a_start),
                 TEST(test_event_of_an_exit),
                 TEST(test_event_of_a_purge),
+                TEST(test_half_written),
                 TEST(test_unsent_events),
         };
 
