@@ -20,9 +20,13 @@ int hold_new(int fd) {
 
 int hold_look(int hold_fd) {
         size_t n_fds = 1;
-        int fd = -EBADF;
+        int fd = -EBADF, domain;
         char byte;
 
+        if (getsockopt(hold_fd, SOL_SOCKET, SO_DOMAIN, &domain, &(socklen_t){ sizeof(domain) }) < 0)
+                return -errno;
+        if (domain != AF_UNIX)
+                return -ENOTSOCK;
         ssize_t n = socket_peek(hold_fd, &byte, sizeof(byte), &fd, &n_fds);
         if (n < 0)
                 return (int) n;

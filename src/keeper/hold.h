@@ -9,5 +9,5 @@
  * Descriptors in the queue of a socket count against the user's limit of them (unix(7): ETOOMANYREFS). */
 
 int hold_new(int fd);       /* the socket; negative errno */
-int hold_look(int hold_fd); /* a copy of what is in it; -ENODATA: nothing */
+int hold_look(int hold_fd); /* a copy of what is in it; -ENODATA: nothing; -ENOTSOCK: it is no such socket */
 void hold_end(int hold_fd); /* empties and closes it; nothing if it is negative */

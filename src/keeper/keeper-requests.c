@@ -133,7 +133,7 @@ static int on_close_stdin(Keeper *k, const struct keeper_header *m) {
 
         if (child) {
                 child->stdin_fd = fd_close(child->stdin_fd);
-                (void) store_remove(&k->store, STORE_STDIN, child->id);
+                store_remove(&k->store, STORE_STDIN, child->id);
         }
         return reply_done(k, m, child ? 0 : -ENOENT);
 }

@@ -76,7 +76,7 @@ struct keeper_state_port {
                 struct sockaddr_in in;
                 struct sockaddr_in6 in6;
         } address;
-        int32_t hold_fd; /* 0: none; keepers before hold.h left it so */
+        int32_t hold_fd; /* 0: none, as keepers before hold.h wrote; none of those was ever released */
 };
 
 /* What systemd keeps for us. */

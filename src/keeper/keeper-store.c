@@ -288,16 +288,15 @@ int store_run(Keeper *k) {
         return (int) ((due - now) / USEC_PER_MSEC) + 1;
 }
 
-bool store_remove(Store *s, StoreKind kind, uint64_t id) {
+void store_remove(Store *s, StoreKind kind, uint64_t id) {
         struct keeper_state_stored *item = find(s, kind, id);
 
         if (!item)
-                return false;
+                return;
         /* If systemd does not listen now the next store_sync() does it. */
         if (send_remove(s, item) >= 0)
                 drop(s, item);
         store_touch(s);
-        return true;
 }
 
 /* Back again */
@@ -412,7 +411,13 @@ static void match(KeeperState *state, struct wanted *all, size_t n) {
 
                 p.hold_fd = take_item(all, n, port_kind(&p.port), p.port.number);
                 p.fd = p.hold_fd >= 0 ? hold_look(p.hold_fd) : -EBADF;
-                if (p.fd < 0) { /* not stored yet, or released already */
+                if (p.fd == -ENOTSOCK) { /* a keeper without hold.h stored the port itself */
+                        p.fd = p.hold_fd;
+                        p.hold_fd = -EBADF;
+                }
+                if (p.fd < 0) {
+                        if (p.hold_fd >= 0 && p.fd != -ENODATA) /* which says that it was released */
+                                log_error("Cannot take port %u back: %s", p.port.number, strerror(-p.fd));
                         (void) fd_close(p.hold_fd);
                         continue;
                 }

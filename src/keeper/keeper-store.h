@@ -2,10 +2,10 @@
 #pragma once
 
 /* Descriptors that systemd keeps for us (sd_notify(3), FDSTORE=1) and gives to the keeper that comes after our death: of each
- * child its pidfd, the write end of its stdin and its terminal, the reserved sockets, and the state that says what they are.
+ * child its pidfd, the write end of its stdin and its terminal, of each reserved port a hold.h, and the state that says what they are.
  *
  * Only when nothing has changed for a moment, and at SIGTERM: systemd compares each new descriptor with all it has, which would
- * slow down every start. What has to be closed for good (an end of stdin, a port) is taken back at once. */
+ * slow down every start. What has to be closed for good, an end of stdin, is taken back at once. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -54,8 +54,8 @@ int store_run(Keeper *keeper);
 /* At once. 0, or -EAGAIN: systemd does not read at the moment. */
 int store_sync(Keeper *keeper);
 
-/* Our copy is closed, and that is to be the last one. False: it was not stored. */
-bool store_remove(Store *store, StoreKind kind, uint64_t id);
+/* Our copy is closed, and that is to be the last one. */
+void store_remove(Store *store, StoreKind kind, uint64_t id);
 
 /* What systemd has given back: n descriptors from first on, with names divided by colons. Takes what it knows into the keeper, closes the
  * rest; those of other names are left alone. */

@@ -24,7 +24,7 @@ union port_address {
 struct reserved_socket {
         struct keeper_port port;
         int fd;      /* negative: its child is about to exec, and has it */
-        int hold_fd; /* what systemd has of it (hold.h); negative: nothing */
+        int hold_fd; /* what is given to systemd of it (hold.h); negative: nothing */
         union port_address address;
         uint64_t child; /* whom it has been lent to, until that ends; 0: nobody */
 };

@@ -147,7 +147,7 @@ static void send_reaps(Agent *agent) {
         g_array_set_size(agent->reaps, 0);
 }
 
-/* The loop has ended. The bus ends with it too, a little later: what is sent is sent now. */
+/* The loop has ended. What has been told is asked about once more, and what is known to be saved may go. */
 static int on_exit_loop(sd_event_source *s, void *userdata) {
         Agent *agent = userdata;
 

@@ -14,6 +14,7 @@
 #include "proto/node-names.h"
 #include "util/autoptr.h"
 #include "util/bus-errors.h"
+#include "util/bus-util.h"
 #include "util/log.h"
 
 #define SYSTEMD_VERSION_MIN 252U
@@ -324,6 +325,9 @@ static int agent_open_bus(Agent *agent) {
                 return log_error_errno(
                         r, "Cannot connect to the %s bus: %m", agent->instance->user ? "user" : "system");
         r = sd_bus_attach_event(agent->bus, agent->event, SD_EVENT_PRIORITY_NORMAL);
+        /* Not with the loop: agent_free() has something to say yet, and does not wait for ever until it is written. */
+        if (r >= 0)
+                r = sd_bus_set_close_on_exit(agent->bus, false);
         if (r >= 0)
                 r = sd_bus_match_signal(agent->bus, &slot, "org.freedesktop.DBus.Local",
                         "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local", "Disconnected",
@@ -473,8 +477,9 @@ Agent *agent_free(Agent *agent) {
                 g_hash_table_unref(agent->dirty);
         if (agent->reaps)
                 g_array_unref(agent->reaps);
-        /* What was said last must be on its way: the exit signals of a shutdown. */
-        sd_bus_flush_close_unref(agent->bus);
+        /* What was said last, to those who still waited, must be read before we end: see events-dbus.c. */
+        (void) bus_round_trip(agent->bus, AGENT_BUS_END_USEC);
+        sd_bus_close_unref(agent->bus);
         instance_free(agent->instance);
         g_free(agent->settings_fault);
         g_free(agent->log_unknown);

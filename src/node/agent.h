@@ -71,6 +71,9 @@ typedef struct RoleLinks {
         bool announced;         /* InterfacesAdded has been sent */
 } RoleLinks;
 
+/* The end of the service does not wait longer for a bus that hangs; twice: for the last signals, and for the last answers. */
+#define AGENT_BUS_END_USEC USEC_PER_SEC
+
 /* What the event loop returns when the bus has gone: nothing but a new agent helps. */
 #define AGENT_BUS_LOST 0x100
 

@@ -8,8 +8,6 @@
 #include "util/bus-util.h"
 #include "util/log.h"
 
-/* The end of the service does not wait longer for a bus that hangs. */
-#define CONFIRM_TIMEOUT_USEC USEC_PER_SEC
 #define EVENTS_SINCE_MAX 1000U /* in one reply: the loop stands still while it is made */
 
 typedef struct Replay {
@@ -101,11 +99,12 @@ static int method_events_since(sd_bus_message *m, void *userdata, sd_bus_error *
 static int on_confirmed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Agent *agent = userdata;
         uint64_t sequence = agent->confirming;
+        const sd_bus_error *e = sd_bus_message_get_error(m);
 
         agent->confirming = 0;
-        /* Any answer will do, but not those that sd-bus makes itself. */
-        if (!sd_bus_error_has_names(sd_bus_message_get_error(m), SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_TIMEOUT,
-                    SD_BUS_ERROR_DISCONNECTED))
+        /* Any answer of the bus will do, but not those that sd-bus makes itself: at the end of the connection, and when none came in time. */
+        if (!e || (sd_bus_is_open(agent->bus) > 0 &&
+                          !sd_bus_error_has_names(e, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_TIMEOUT)))
                 events_set_sent(agent->node->events, sequence);
         return 0;
 }
@@ -126,18 +125,13 @@ void events_dbus_confirm(Agent *agent) {
 
 void events_dbus_confirm_all(Agent *agent) {
         const uint64_t told = events_told(agent->node->events);
-        g_autoptr(sd_bus_message) m = NULL;
-        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
 
-        if (sd_bus_is_open(agent->bus) <= 0)
+        if (told == events_sent(agent->node->events))
                 return;
-        int r = sd_bus_message_new_method_call(agent->bus, &m, "org.freedesktop.DBus",
-                "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId");
-        if (r >= 0)
-                r = sd_bus_call(agent->bus, m, CONFIRM_TIMEOUT_USEC, &error, NULL);
+        int r = bus_round_trip(agent->bus, AGENT_BUS_END_USEC);
         if (r >= 0)
                 events_set_sent(agent->node->events, told);
-        else
+        else if (r != -ENOTCONN)
                 log_warning_errno(
                         r, "The bus does not say whether it has taken the last signals, ignoring: %m");
 }

@@ -145,8 +145,11 @@ static int link_send(KeeperLink *link, const void *data, size_t size) {
                 int r = socket_send(link->fd, data, size, NULL, 0);
                 if (r >= 0)
                         return 0;
-                if (r != -EAGAIN)
-                        return -ENOTCONN; /* the read side will see it too, and reconnect */
+                if (r != -EAGAIN) {
+                        /* Whatever it was, the read side is to see it too, and reconnect: some wait for that. */
+                        (void) shutdown(link->fd, SHUT_RDWR);
+                        return -ENOTCONN;
+                }
         }
         g_queue_push_tail(link->out, g_bytes_new(data, size));
         return link_update_events(link);

@@ -17,6 +17,7 @@ typedef struct Call {
         void *userdata;
         ManagerDrop drop;
         unsigned n_owners; /* the manager's, when it was sent */
+        int64_t sent_usec; /* CLOCK_MONOTONIC */
 } Call;
 
 typedef struct Job {
@@ -45,7 +46,7 @@ struct Manager {
         GHashTable *calls; /* of Call: sent, not answered */
         GQueue *lost;      /* of Call: sent, and systemd left the bus: it is executing itself again */
         sd_event_source *lost_timeout;
-        GQueue *unsent; /* of Call: there is no bus any more */
+        GQueue *unsent; /* of Call: the bus does not take it, or there is none any more */
         sd_event_source *unsent_source;
         GHashTable *jobs; /* path → Job */
 };
@@ -180,11 +181,19 @@ static void call_end(Call *call, sd_bus_message *reply, const sd_bus_error *erro
 static void pump(Manager *manager);
 
 /* The bus itself says that there is nobody: while systemd executes itself again it is not there. (It has an activation file, which
- * is made to fail.) A timeout of our own is no answer of the bus. */
-static bool systemd_is_away(sd_bus_message *m) {
+ * is made to fail.) Or there is no bus any more: then nobody will tell anything, and all that is open is dropped in a moment.
+ *
+ * A timeout of our own is no answer of the bus, though sd-bus makes it look like one. */
+static bool systemd_is_away(const Call *call, sd_bus_message *m) {
         const sd_bus_error *error = sd_bus_message_get_error(m);
 
-        return error && g_strcmp0(sd_bus_message_get_sender(m), "org.freedesktop.DBus") == 0 &&
+        if (!error)
+                return false;
+        if (sd_bus_is_open(call->manager->bus) <= 0)
+                return true;
+        if (g_get_monotonic_time() - call->sent_usec >= (int64_t) MANAGER_TIMEOUT_USEC)
+                return false;
+        return g_strcmp0(sd_bus_message_get_sender(m), "org.freedesktop.DBus") == 0 &&
                (sd_bus_error_has_names(error, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_SERVICE_UNKNOWN,
                         SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
                        g_str_has_prefix(error->name, "org.freedesktop.DBus.Error.Spawn."));
@@ -203,7 +212,9 @@ static int on_lost_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         Manager *manager = userdata;
 
         manager->lost_timeout = sd_event_source_disable_unref(manager->lost_timeout);
-        return calls_fail(manager->lost, SD_BUS_ERROR_NO_REPLY, "systemd has left the bus");
+        (void) calls_fail(manager->lost, SD_BUS_ERROR_NO_REPLY, "systemd has left the bus");
+        pump(manager);
+        return 0;
 }
 
 /* It is made again when systemd is back. It may have been done already: whoever makes one must bear that. */
@@ -235,7 +246,7 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
         Manager *manager = call->manager;
 
         (void) g_hash_table_remove(manager->calls, call);
-        if (systemd_is_away(m)) {
+        if (systemd_is_away(call, m)) {
                 if (call->n_owners != manager->n_owners) {
                         /* It was away, and is back before the bus says so (that may have tried to activate it). */
                         call->slot = sd_bus_slot_unref(call->slot);
@@ -251,6 +262,25 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
         return 0;
 }
 
+static int on_unsent(sd_event_source *s, void *userdata) {
+        Manager *manager = userdata;
+
+        manager->unsent_source = sd_event_source_disable_unref(manager->unsent_source);
+        if (sd_bus_is_open(manager->bus) <= 0)
+                return 0; /* no failure of who asked: the next process, or agent, asks again */
+        return calls_fail(manager->unsent, SD_BUS_ERROR_FAILED, "It cannot be sent to systemd");
+}
+
+/* An answer never comes before the call has returned. */
+static void call_not_sent(Call *call, int error) {
+        Manager *manager = call->manager;
+
+        log_debug_errno(error, "Cannot send a call to systemd: %m");
+        g_queue_push_tail(manager->unsent, call);
+        if (!manager->unsent_source)
+                (void) sd_event_add_defer(manager->event, &manager->unsent_source, on_unsent, manager);
+}
+
 static void pump(Manager *manager) {
         while (g_hash_table_size(manager->calls) < MANAGER_CALLS_MAX) {
                 Call *call = g_queue_pop_head(manager->waiting);
@@ -260,22 +290,13 @@ static void pump(Manager *manager) {
                 int r = sd_bus_call_async(
                         manager->bus, &call->slot, call->message, on_reply, call, MANAGER_TIMEOUT_USEC);
                 if (r < 0) {
-                        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
-
-                        (void) sd_bus_error_set_errno(&error, r);
-                        call_end(call, NULL, &error);
+                        call_not_sent(call, r);
                         continue;
                 }
                 call->n_owners = manager->n_owners;
+                call->sent_usec = g_get_monotonic_time();
                 (void) g_hash_table_add(manager->calls, call);
         }
-}
-
-static int on_unsent(sd_event_source *s, void *userdata) {
-        Manager *manager = userdata;
-
-        manager->unsent_source = sd_event_source_disable_unref(manager->unsent_source);
-        return calls_fail(manager->unsent, SD_BUS_ERROR_DISCONNECTED, "The connection to the bus is lost");
 }
 
 static void call_queue(Manager *manager, sd_bus_message *m, ManagerReply reply, ManagerJobDone done,
@@ -288,14 +309,6 @@ static void call_queue(Manager *manager, sd_bus_message *m, ManagerReply reply, 
                 .done = done,
                 .userdata = userdata,
                 .drop = drop };
-        if (sd_bus_is_open(manager->bus) <= 0) {
-                /* An answer never comes before the call has returned. */
-                g_queue_push_tail(manager->unsent, call);
-                if (!manager->unsent_source)
-                        (void) sd_event_add_defer(
-                                manager->event, &manager->unsent_source, on_unsent, manager);
-                return;
-        }
         g_queue_push_tail(manager->waiting, call);
         pump(manager);
 }

@@ -340,3 +340,15 @@ int bus_append_gvariant(sd_bus_message *m, GVariant *value) {
                 r = bus_append_gvariant_elements(m, value);
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
+
+int bus_round_trip(sd_bus *bus, uint64_t timeout_usec) {
+        g_autoptr(sd_bus_message) m = NULL;
+
+        if (sd_bus_is_ready(bus) <= 0) /* sd_bus_call() would wait for that, for ever */
+                return -ENOTCONN;
+        int r = sd_bus_message_new_method_call(
+                bus, &m, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId");
+        if (r >= 0)
+                r = sd_bus_call(bus, m, timeout_usec, NULL, NULL);
+        return MIN(r, 0);
+}

@@ -168,6 +168,26 @@ static void test_exits_while_away(void **state) {
         }
 }
 
+/* A planned restart goes on with the stop, and who waits for it hears that. */
+static void test_waiting_stop(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("ignores");
+        guint32 serial;
+        pid_t pid;
+
+        start(bus, role, OPTIONS("{'stop-timeout-usec': <@t 60000000>}"), actor(), "ignore", "TERM", "pause",
+                NULL);
+        pid = role_pid(bus, role);
+        serial = node_send(bus, "Stop", g_variant_new("(s)", role));
+        WAIT_UNTIL(g_str_equal(role_state(bus, role), "stopping"));
+        systemctl("restart", NODE_UNIT);
+        bus_failure(bus, serial, "ShuttingDown", "ask again", NULL);
+        assert_state(bus, role, "stopping");
+        assert_int_equal(role_pid(bus, role), pid);
+        kill_role(bus, role);
+        expect_exited(bus, role, "killed", SIGKILL, "kill");
+}
+
 /* Starts that are under way when the node dies: each role runs or is not there, never half. Calls that had no reply have none. */
 static void test_crash_during_starts(void **state) {
         Bus *bus = *state;
@@ -305,6 +325,7 @@ int main(void) {
                 TEST(test_restart),
                 TEST(test_crash),
                 TEST(test_exits_while_away),
+                TEST(test_waiting_stop),
                 TEST(test_crash_during_starts),
                 TEST(test_crash_during_stop),
                 TEST(test_crash_during_sweep),
