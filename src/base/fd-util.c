@@ -197,7 +197,7 @@ int file_replace(int dir_fd, const char *name, const void *data, size_t size) {
 }
 
 int file_replace_clean(int dir_fd) {
-        DIR *dir;
+        DIR *dir = NULL;
         int r;
 
         r = directory_read_at(dir_fd, &dir);
