@@ -92,6 +92,12 @@ void child_init(Child *child, uint64_t id, const char *role) {
         child->release_watch = (struct watch){ .type = WATCH_RELEASE, .child = child };
 }
 
+/* Nobody but the child it is made for has them: the next one that is cloned must not, not even for a moment. */
+static void close_copies(struct child_sockets *sockets) {
+        for (size_t i = 0; i < sockets->n; i++)
+                sockets->fds[i] = fd_close(sockets->fds[i]);
+}
+
 int child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
         struct child_sockets *sockets, Child **ret) {
         int gate[2] = { -EBADF, -EBADF }, input[2] = { -EBADF, -EBADF }, release[2] = { -EBADF, -EBADF }, r;
@@ -100,8 +106,10 @@ int child_new(const struct keeper_self *self, uint64_t id, const char *role, uin
         Child *child;
 
         child = calloc(1, sizeof(*child));
-        if (!child)
+        if (!child) {
+                close_copies(sockets);
                 return -ENOMEM;
+        }
 
         child_init(child, id, role);
 
@@ -132,6 +140,7 @@ int child_new(const struct keeper_self *self, uint64_t id, const char *role, uin
         child->pid = clone_with_pidfd(&child->pidfd);
         if (child->pid == 0)
                 child_main(self, role, gate[1], input[0], &ends, sockets);
+        close_copies(sockets);
         if (child->pid < 0) {
                 r = child->pid;
                 goto finish;
@@ -159,6 +168,7 @@ int child_new(const struct keeper_self *self, uint64_t id, const char *role, uin
         child = NULL;
 
 finish:
+        close_copies(sockets);
         for (size_t i = 0; i < 2; i++) {
                 (void) fd_close(gate[i]);
                 (void) fd_close(input[i]);

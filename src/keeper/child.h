@@ -76,6 +76,7 @@ struct Child {
         bool tell_exit; /* a KEEPER_EXITED */
 };
 
+/* Takes the descriptors of the sockets, also on failure. */
 int child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
         struct child_sockets *sockets, Child **ret);
 /* What a child begins with: no descriptors. */

@@ -7,14 +7,14 @@
 #include "keeper/hold.h"
 
 int hold_new(int fd) {
-        autofd in = -EBADF, out = -EBADF;
+        autofd taken = fd, in = -EBADF, out = -EBADF;
         int ends[2], r;
 
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
                 return -errno;
         in = ends[0];
         out = ends[1];
-        r = socket_send(in, "", 1, &fd, 1);
+        r = socket_send(in, "", 1, &taken, 1);
         return r < 0 ? r : fd_steal(&out);
 }
 
@@ -43,4 +43,17 @@ void hold_end(int hold_fd) {
         if (socket_recv(hold_fd, &byte, sizeof(byte), &fd, &n_fds) >= 0 && n_fds == 1)
                 (void) fd_close(fd);
         (void) fd_close(hold_fd);
+}
+
+int hold_adopt(int fd) {
+        int copy = hold_look(fd);
+
+        if (copy >= 0) {
+                (void) fd_close(copy);
+                return fd;
+        }
+        if (copy == -ENOTSOCK)
+                return hold_new(fd);
+        (void) fd_close(fd);
+        return copy;
 }

@@ -193,12 +193,9 @@ static void set_cloexec(const KeeperState *s, int state_fd, bool cloexec) {
                         if (fds[j] >= 0)
                                 (void) fd_cloexec(fds[j], cloexec);
         }
-        for (size_t i = 0; i < s->n_ports; i++) {
+        for (size_t i = 0; i < s->n_ports; i++)
                 if (s->ports[i].fd >= 0)
                         (void) fd_cloexec(s->ports[i].fd, cloexec);
-                if (s->ports[i].hold_fd > 0)
-                        (void) fd_cloexec(s->ports[i].hold_fd, cloexec);
-        }
         for (size_t i = 0; i < s->n_terminals; i++) {
                 const struct keeper_state_terminal *t = &s->terminals[i];
                 const int fds[] = { t->pidfd, t->master_fd, t->control_fd, t->peer_fd, t->output_fd };
@@ -327,10 +324,7 @@ int keeper_collect(const Keeper *k, KeeperState *ret) {
                 struct keeper_state_port *to = &s.ports[s.n_ports++];
 
                 *to = (struct keeper_state_port){
-                        .child = from->child,
-                        .port = from->port,
-                        .fd = from->fd,
-                        .hold_fd = from->hold_fd >= 0 ? from->hold_fd : 0,
+                        .child = from->child, .port = from->port, .fd = from->hold_fd
                 };
                 memcpy(&to->address, &from->address, sizeof(to->address));
         }
@@ -414,10 +408,7 @@ int keeper_take_over(Keeper *k, const KeeperState *s) {
         }
         for (size_t i = 0; r >= 0 && i < s->n_ports; i++) {
                 struct reserved_socket socket = {
-                        .port = s->ports[i].port,
-                        .fd = s->ports[i].fd,
-                        .hold_fd = s->ports[i].hold_fd > 0 ? s->ports[i].hold_fd : -EBADF,
-                        .child = s->ports[i].child,
+                        .port = s->ports[i].port, .hold_fd = s->ports[i].fd, .child = s->ports[i].child
                 };
 
                 memcpy(&socket.address, &s->ports[i].address, sizeof(s->ports[i].address));

@@ -71,12 +71,12 @@ struct keeper_state_terminal {
 struct keeper_state_port {
         uint64_t child;
         struct keeper_port port;
-        int32_t fd;
+        int32_t fd; /* its hold.h */
         union {
                 struct sockaddr_in in;
                 struct sockaddr_in6 in6;
         } address;
-        int32_t hold_fd; /* 0: none, as keepers before hold.h wrote; none of those was ever released */
+        uint32_t reserved;
 };
 
 /* What systemd keeps for us. */

@@ -15,7 +15,6 @@
 #include "base/fd-util.h"
 #include "base/pidref.h"
 #include "base/time-util.h"
-#include "keeper/hold.h"
 #include "keeper/keeper-log.h"
 #include "keeper/keeper-private.h"
 #include "keeper/keeper-store.h"
@@ -129,19 +128,11 @@ static int collect_wanted(Keeper *k, struct wanted **ret, size_t *ret_n) {
                 want(all, &n, STORE_TERMINAL, c->id, c->terminal->pidfd);
         }
         for (size_t i = 0; i < k->sockets.n; i++) {
-                struct reserved_socket *socket = &k->sockets.all[i];
+                const struct reserved_socket *socket = &k->sockets.all[i];
 
-                /* One that its role releases by its exec must not be held by anybody then. */
-                if (socket->port.release || socket->fd < 0)
-                        continue;
-                if (socket->hold_fd < 0)
-                        socket->hold_fd = hold_new(socket->fd);
-                if (socket->hold_fd < 0 && !k->store.full) {
-                        log_warning("Cannot have port %u kept, it would not outlive our death: %s",
-                                socket->port.number, strerror(-socket->hold_fd));
-                        k->store.full = true;
-                }
-                want(all, &n, port_kind(&socket->port), socket->port.number, socket->hold_fd);
+                /* One that its role releases by its exec would not be ours when we came back. */
+                if (!socket->port.release)
+                        want(all, &n, port_kind(&socket->port), socket->port.number, socket->hold_fd);
         }
 
         if (n == STORE_MAX && !k->store.full) {
@@ -409,18 +400,9 @@ static void match(KeeperState *state, struct wanted *all, size_t n) {
         for (size_t i = 0; i < state->n_ports; i++) {
                 struct keeper_state_port p = state->ports[i];
 
-                p.hold_fd = take_item(all, n, port_kind(&p.port), p.port.number);
-                p.fd = p.hold_fd >= 0 ? hold_look(p.hold_fd) : -EBADF;
-                if (p.fd == -ENOTSOCK) { /* a keeper without hold.h stored the port itself */
-                        p.fd = p.hold_fd;
-                        p.hold_fd = -EBADF;
-                }
-                if (p.fd < 0) {
-                        if (p.hold_fd >= 0 && p.fd != -ENODATA) /* which says that it was released */
-                                log_error("Cannot take port %u back: %s", p.port.number, strerror(-p.fd));
-                        (void) fd_close(p.hold_fd);
+                p.fd = take_item(all, n, port_kind(&p.port), p.port.number);
+                if (p.fd < 0)
                         continue;
-                }
                 if (!has_child(state, p.child))
                         p.child = 0; /* who has it is not known here any more */
                 state->ports[kept++] = p;

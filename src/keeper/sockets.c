@@ -140,17 +140,18 @@ static int bind_all(Sockets *s, const struct keeper_bind *m, uint16_t *ret_numbe
                         address = (union port_address){ .in.sin_family = AF_INET };
                         fd = reserve(m->protocol, &address, &bound);
                 }
+                if (fd >= 0)
+                        fd = hold_new(fd);
                 if (fd < 0) {
                         while (s->n > n_before)
-                                (void) fd_close(s->all[--s->n].fd);
+                                hold_end(s->all[--s->n].hold_fd);
                         return fd;
                 }
                 ret_numbers[i] = port_number(&bound);
                 s->all[s->n++] = (struct reserved_socket){
                         .address = bound,
                         .port = { .number = ret_numbers[i], .protocol = m->protocol },
-                        .fd = fd,
-                        .hold_fd = -EBADF,
+                        .hold_fd = fd,
                 };
         }
 
@@ -166,7 +167,6 @@ static struct reserved_socket *find(Sockets *s, const struct keeper_port *port) 
 
 static void forget(Sockets *s, struct reserved_socket *socket) {
         hold_end(socket->hold_fd);
-        (void) fd_close(socket->fd);
         *socket = s->all[--s->n];
 }
 
@@ -180,8 +180,7 @@ static void release_all(Sockets *s, const struct keeper_port *ports, size_t n) {
 }
 
 static void rest(struct reserved_socket *socket) {
-        const int fd = socket->fd;
-
+        autofd fd = socket->hold_fd >= 0 ? hold_look(socket->hold_fd) : -EBADF;
         int listening = 0, r;
 
         socket->child = 0;
@@ -223,13 +222,16 @@ void sockets_rest_child(Sockets *s, uint64_t child, const char *role) {
                 if (socket->child != child)
                         continue;
                 /* Killed at the very door, it could not give it back, and somebody may be faster than we are. */
-                if (socket->fd < 0)
-                        socket->fd = open_bound(socket->port.protocol, &socket->address);
-                if (socket->fd < 0) {
+                if (socket->hold_fd < 0) {
+                        int fd = open_bound(socket->port.protocol, &socket->address);
+
+                        socket->hold_fd = fd >= 0 ? hold_new(fd) : fd;
+                }
+                if (socket->hold_fd < 0) {
                         log_warning(
                                 "Role %s died while it took over %s port %u, which is no longer reserved: %s",
                                 role, socket->port.protocol == KEEPER_TCP ? "TCP" : "UDP",
-                                socket->port.number, strerror(-socket->fd));
+                                socket->port.number, strerror(-socket->hold_fd));
                         forget(s, socket);
                 } else
                         rest(socket);
@@ -286,27 +288,29 @@ int sockets_lend(
         for (size_t i = 0; i < n; i++) {
                 const struct reserved_socket *socket = find(s, &ports[i]);
 
-                if (!socket || socket->fd < 0)
+                if (!socket || socket->hold_fd < 0)
                         return -EADDRNOTAVAIL;
                 if (socket->child != 0 && socket->child != child)
                         return -EBUSY;
                 ret->ports[i] = ports[i];
-                ret->fds[i] = socket->fd;
                 if (!ports[i].release)
                         ret->n_handed++;
         }
         for (size_t i = 0; i < n; i++) {
+                ret->fds[i] = hold_look(find(s, &ports[i])->hold_fd);
+                if (ret->fds[i] < 0) {
+                        int r = ret->fds[i];
+
+                        while (i > 0)
+                                (void) fd_close(ret->fds[--i]);
+                        return r;
+                }
+        }
+        for (size_t i = 0; i < n; i++) {
                 struct reserved_socket *socket = find(s, &ports[i]);
 
-                if (!socket)
-                        return -EADDRNOTAVAIL; /* it was there just now */
                 socket->child = child;
                 socket->port.release = ports[i].release;
-                if (socket->port.release) {
-                        /* By its exec it is free: nobody else has it then. */
-                        hold_end(socket->hold_fd);
-                        socket->hold_fd = -EBADF;
-                }
         }
         ret->n = n;
         return 0;
@@ -330,14 +334,16 @@ int sockets_on_handover(Sockets *s, uint64_t child, int fd) {
 
         if (m.port.number == 0) {
                 for (size_t i = 0; i < s->n; i++)
-                        if (s->all[i].child == child && s->all[i].port.release)
-                                s->all[i].fd = fd_close(s->all[i].fd);
+                        if (s->all[i].child == child && s->all[i].port.release) {
+                                hold_end(s->all[i].hold_fd);
+                                s->all[i].hold_fd = -EBADF;
+                        }
                 return socket_send(fd, &m, sizeof(m), NULL, 0) < 0 ? -ECONNRESET : 1;
         }
 
         socket = find(s, &m.port);
-        if (n_fds == 1 && socket && socket->child == child && socket->fd < 0)
-                socket->fd = received;
+        if (n_fds == 1 && socket && socket->child == child && socket->hold_fd < 0)
+                socket->hold_fd = hold_new(received);
         else if (n_fds == 1)
                 (void) fd_close(received); /* released meanwhile */
         return 1;
@@ -350,9 +356,23 @@ void sockets_released(Sockets *s, uint64_t child) {
 }
 
 int sockets_take_over(Sockets *s, const struct reserved_socket *socket) {
-        int r = make_room(s, 1);
+        struct reserved_socket own = *socket;
+        int r;
 
-        if (r >= 0)
-                s->all[s->n++] = *socket;
+        if (own.hold_fd >= 0) {
+                own.hold_fd = hold_adopt(own.hold_fd);
+                if (own.hold_fd == -ENODATA)
+                        return 0; /* it was released, and systemd had not heard of that yet */
+                if (own.hold_fd < 0) {
+                        log_error("Cannot take over port %u, which is no longer reserved: %s",
+                                own.port.number, strerror(-own.hold_fd));
+                        return 0;
+                }
+        }
+        r = make_room(s, 1);
+        if (r < 0)
+                (void) fd_close(own.hold_fd);
+        else
+                s->all[s->n++] = own;
         return r;
 }

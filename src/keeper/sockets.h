@@ -23,8 +23,7 @@ union port_address {
 
 struct reserved_socket {
         struct keeper_port port;
-        int fd;      /* negative: its child is about to exec, and has it */
-        int hold_fd; /* what is given to systemd of it (hold.h); negative: nothing */
+        int hold_fd; /* hold.h; negative: its child is about to exec, and has it */
         union port_address address;
         uint64_t child; /* whom it has been lent to, until that ends; 0: nobody */
 };
@@ -40,8 +39,8 @@ struct child_sockets {
         size_t n;
         size_t n_handed;
         struct keeper_port ports[KEEPER_FORK_PORTS_MAX];
-        int fds[KEEPER_FORK_PORTS_MAX];
-        int release_fd; /* to the keeper, for keeper_handover; negative: nothing to release */
+        int fds[KEEPER_FORK_PORTS_MAX]; /* copies: see child_new() */
+        int release_fd;                 /* to the keeper, for keeper_handover; negative: nothing to release */
 };
 
 /* Requests, of any size and contents: -EBADMSG, and it is none of ours: -EOPNOTSUPP. */
@@ -64,5 +63,5 @@ int sockets_on_handover(Sockets *s, uint64_t child, int fd);
 /* It has executed its command: they are free. */
 void sockets_released(Sockets *s, uint64_t child);
 
-/* One that another keeper had. */
+/* One that another keeper had; hold_fd is taken, also on failure. */
 int sockets_take_over(Sockets *s, const struct reserved_socket *socket);

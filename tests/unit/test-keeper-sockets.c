@@ -94,15 +94,20 @@ struct fork_ports {
         struct keeper_port ports[8];
 };
 
-static int fork_with(World *w, const struct keeper_port *ports, size_t n, Role *ret) {
+static void send_fork(World *w, const struct keeper_port *ports, size_t n) {
         struct fork_ports m = { .fork = { .header = { .type = KEEPER_FORK, .child = ++w->last_id },
                                         .role = "cam" } };
+
+        if (n > 0)
+                memcpy(m.ports, ports, n * sizeof(*ports));
+        node_send(w->node, &m, sizeof(m.fork) + n * sizeof(*ports));
+}
+
+static int receive_forked(World *w, Role *ret) {
         int fds[WORLD_FDS_MAX];
         size_t n_fds;
         Packet p;
 
-        memcpy(m.ports, ports, n * sizeof(*ports));
-        node_send(w->node, &m, sizeof(m.fork) + n * sizeof(*ports));
         n_fds = world_receive(w, KEEPER_FORKED, w->last_id, &p, fds);
         if (p.forked.error < 0)
                 return p.forked.error;
@@ -116,6 +121,11 @@ static int fork_with(World *w, const struct keeper_port *ports, size_t n, Role *
                 .terminal = -EBADF,
                 .master = -EBADF };
         return 0;
+}
+
+static int fork_with(World *w, const struct keeper_port *ports, size_t n, Role *ret) {
+        send_fork(w, ports, n);
+        return receive_forked(w, ret);
 }
 
 static Role run_with(World *w, const struct keeper_port *ports, size_t n) {
@@ -341,6 +351,29 @@ static void test_kept(void **state) {
         assert_int_equal(try_bind(SOCK_STREAM, numbers[3]), 0);
 }
 
+/* A child that has just been cloned has copies of all that the keeper has, until it runs. */
+static void test_release_behind_fork(void **state) {
+        World *w = *state;
+
+        for (int i = 0; i < 200; i++) {
+                struct keeper_ports m;
+                uint16_t number;
+                int fds[WORLD_FDS_MAX];
+                Role role;
+                Packet p;
+
+                assert_int_equal(bind_ports(w, KEEPER_TCP, 1, 0, &number), 0);
+                m = list(KEEPER_RELEASE_PORTS, KEEPER_TCP, &number, 1);
+                send_fork(w, NULL, 0);
+                node_send(w->node, &m, keeper_ports_size(1));
+                assert_int_equal(receive_forked(w, &role), 0);
+                assert_int_equal(world_receive(w, KEEPER_DONE, 0, &p, fds), 0);
+                assert_int_equal(try_bind(SOCK_STREAM, number), 0);
+                assert_int_equal(kill(role.pid, SIGKILL), 0);
+                (void) role_end(w, &role);
+        }
+}
+
 static uint32_t hello_ports(World *w, uint32_t version, uint16_t *ret, size_t room) {
         uint32_t left, all;
         int fds[WORLD_FDS_MAX];
@@ -482,6 +515,7 @@ int main(void) {
                 CONNECTED(test_closed_in_others),
                 CONNECTED(test_release_by_exec),
                 cmocka_unit_test_setup_teardown(test_kept, world_setup, world_teardown),
+                CONNECTED(test_release_behind_fork),
                 CONNECTED(test_told),
                 CONNECTED(test_last_words),
                 CONNECTED(test_limit),

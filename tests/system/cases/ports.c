@@ -209,8 +209,7 @@ static void test_promised_to_nobody(void **state) {
                 g_autofree char *after = list_ports(bus);
                 if (reply->type == G_DBUS_MESSAGE_TYPE_ERROR && g_str_equal(before, after)) {
                         g_auto(GStrv) lines = g_strsplit(after, "\n", -1);
-                        /* Each, and soon what systemd has of it. */
-                        guint expected = 2 * (g_strv_length(lines) - 1);
+                        guint expected = g_strv_length(lines) - 1;
                         WAIT_UNTIL(process_n_fds(keeper_pid(bus)) == fds + expected);
                 }
                 assert_true(g_str_has_prefix(after, "tcp "));
