@@ -466,7 +466,6 @@ Agent *agent_free(Agent *agent) {
         sd_event_source_disable_unref(agent->at_exit);
         sd_event_source_disable_unref(agent->keeper_wait);
         sd_event_source_disable_unref(agent->announce);
-        sd_event_source_disable_unref(agent->confirm_timer);
         (void) fd_close(agent->inotify_fd);
         role_store_close(&agent->store);
         (void) fd_close(agent->dir_fd);

@@ -8,8 +8,6 @@
 #include "util/bus-util.h"
 #include "util/log.h"
 
-/* What is told meanwhile is asked about together; a crash in this time makes it come twice. */
-#define CONFIRM_USEC (10 * USEC_PER_MSEC)
 #define EVENTS_SINCE_MAX 1000U /* in one reply: the loop stands still while it is made */
 
 typedef struct Replay {
@@ -111,28 +109,18 @@ static int on_confirmed(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         return 0;
 }
 
-static int on_confirm_timer(sd_event_source *s, uint64_t usec, void *userdata) {
-        Agent *agent = userdata;
+void events_dbus_confirm(Agent *agent) {
+        const uint64_t told = events_told(agent->node->events);
 
-        agent->confirm_timer = sd_event_source_disable_unref(agent->confirm_timer);
+        /* One question at a time; what is told meanwhile is asked about together. */
+        if (agent->confirming > 0 || told == events_sent(agent->node->events))
+                return;
         int r = sd_bus_call_method_async(agent->bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus",
                 "org.freedesktop.DBus", "GetId", on_confirmed, agent, NULL);
         if (r >= 0)
-                agent->confirming = events_told(agent->node->events);
+                agent->confirming = told;
         else if (sd_bus_is_open(agent->bus) > 0)
                 log_warning_errno(r, "Cannot ask the bus whether it has taken the signals, ignoring: %m");
-        return 0;
-}
-
-void events_dbus_confirm(Agent *agent) {
-        if (agent->confirming > 0 || agent->confirm_timer ||
-                events_told(agent->node->events) == events_sent(agent->node->events))
-                return;
-        /* Not after each of a hundred starts: the bus has enough to do then. */
-        int r = sd_event_add_time_relative(agent->event, &agent->confirm_timer, CLOCK_MONOTONIC, CONFIRM_USEC,
-                1, on_confirm_timer, agent);
-        if (r < 0)
-                log_warning_errno(r, "Cannot set the timer of the question to the bus, ignoring: %m");
 }
 
 void events_dbus_confirm_all(Agent *agent) {

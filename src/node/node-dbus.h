@@ -38,6 +38,6 @@ int node_dbus_check_and_find(Agent *agent, sd_bus_message *m, const char *name, 
 /* Sends its signal. */
 void node_dbus_event(void *world, const Event *event);
 
-/* Has the bus taken the signals of all events? Asks it soon, if there are any new; or asks and waits, for a moment: at the end. */
+/* Has the bus taken the signals of all events? Asks it, if there are any new; or asks and waits, for a moment: at the end. */
 void events_dbus_confirm(Agent *agent);
 void events_dbus_confirm_all(Agent *agent);

@@ -161,7 +161,6 @@ int bus_world_teardown(void **state) {
         agent->authority = authority_free(agent->authority);
         g_ptr_array_unref(agent->slots);
         sd_event_source_disable_unref(agent->announce);
-        sd_event_source_disable_unref(agent->confirm_timer);
         g_hash_table_unref(agent->dirty);
         g_hash_table_unref(agent->children);
         g_array_unref(agent->reaps);
