@@ -201,7 +201,7 @@ int file_replace_clean(int dir_fd) {
         int r;
 
         r = directory_read_at(dir_fd, &dir);
-        if (r < 0)
+        if (r < 0 || !dir) /* never both good and NULL, which analyzers do not see */
                 return r;
         for (struct dirent *d; (d = readdir(dir));) {
                 const size_t size = strlen(d->d_name);

@@ -297,7 +297,9 @@ int sockets_lend(
                         ret->n_handed++;
         }
         for (size_t i = 0; i < n; i++) {
-                ret->fds[i] = hold_look(find(s, &ports[i])->hold_fd);
+                const struct reserved_socket *socket = find(s, &ports[i]);
+
+                ret->fds[i] = socket ? hold_look(socket->hold_fd) : -EADDRNOTAVAIL;
                 if (ret->fds[i] < 0) {
                         int r = ret->fds[i];
 
@@ -309,6 +311,8 @@ int sockets_lend(
         for (size_t i = 0; i < n; i++) {
                 struct reserved_socket *socket = find(s, &ports[i]);
 
+                if (!socket)
+                        continue; /* it was there just now */
                 socket->child = child;
                 socket->port.release = ports[i].release;
         }

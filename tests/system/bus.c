@@ -17,6 +17,8 @@ struct Bus {
         GCond changed;
         GPtrArray *events;   /* of Event, in the order of arrival */
         GHashTable *replies; /* serial → Event, NULL while there is none */
+        GHashTable *told;    /* "epoch number" of the events that have come */
+        guint n_again;
 
         SignalHandler handler;
         void *handler_data;
@@ -60,7 +62,24 @@ static Event *event_new(GDBusMessage *message) {
         return event;
 }
 
+/* Every listener has to do that. */
+static void find_again(Bus *bus, Event *event) {
+        gsize n = g_variant_n_children(event->body);
+        g_autoptr(GVariant) details = n > 0 ? g_variant_get_child_value(event->body, n - 1) : NULL;
+        const char *epoch;
+        guint64 seq;
+
+        if (!details || !g_variant_is_of_type(details, G_VARIANT_TYPE_VARDICT) ||
+                !g_variant_lookup(details, "epoch", "&s", &epoch) ||
+                !g_variant_lookup(details, "seq", "t", &seq))
+                return;
+        event->again = !g_hash_table_add(bus->told, g_strdup_printf("%s %" G_GUINT64_FORMAT, epoch, seq));
+        bus->n_again += event->again;
+}
+
 static void add_event(Bus *bus, Event *event) {
+        if (event->type == G_DBUS_MESSAGE_TYPE_SIGNAL)
+                find_again(bus, event);
         event->index = bus->events->len;
         g_ptr_array_add(bus->events, event);
         if (event->type != G_DBUS_MESSAGE_TYPE_SIGNAL)
@@ -127,6 +146,7 @@ static void bus_destroy(void *userdata) {
         Bus *bus = userdata;
 
         g_hash_table_unref(bus->replies);
+        g_hash_table_unref(bus->told);
         g_ptr_array_unref(bus->events);
         g_mutex_clear(&bus->lock);
         g_cond_clear(&bus->changed);
@@ -141,6 +161,7 @@ static void connect_bus(Bus *bus, const char *bus_address) {
         g_cond_init(&bus->changed);
         bus->events = g_ptr_array_new_with_free_func(event_free);
         bus->replies = g_hash_table_new(NULL, NULL);
+        bus->told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
         if (!address)
                 address = g_dbus_address_get_for_bus_sync(G_BUS_TYPE_SYSTEM, NULL, &error);
@@ -380,7 +401,7 @@ static Event *find_and_take(Bus *bus, guint *from, const char *member, const cha
         for (; *from < bus->events->len; (*from)++) {
                 Event *event = g_ptr_array_index(bus->events, *from);
 
-                if (!event->taken && event_is(event, member, key)) {
+                if (!event->taken && !event->again && event_is(event, member, key)) {
                         event->taken = true;
                         return event;
                 }
@@ -440,14 +461,25 @@ guint bus_count_since(Bus *bus, guint mark, const char *member, const char *key)
         g_autoptr(GPtrArray) found = bus_all(bus, member, key);
         guint n = 0;
 
-        for (guint i = 0; i < found->len; i++)
-                if (((Event *) g_ptr_array_index(found, i))->index >= mark)
-                        n++;
+        for (guint i = 0; i < found->len; i++) {
+                const Event *event = g_ptr_array_index(found, i);
+
+                n += event->index >= mark && !event->again;
+        }
         return n;
 }
 
 guint bus_count(Bus *bus, const char *member, const char *key) {
         return bus_count_since(bus, 0, member, key);
+}
+
+guint bus_count_again(Bus *bus) {
+        guint n;
+
+        g_mutex_lock(&bus->lock);
+        n = bus->n_again;
+        g_mutex_unlock(&bus->lock);
+        return n;
 }
 
 void bus_dump(Bus *bus) {

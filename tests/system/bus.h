@@ -25,6 +25,7 @@ typedef struct Event {
         int fd;         /* the first descriptor that came with it; -1: none */
         gint64 usec;    /* CLOCK_MONOTONIC, when it came */
         bool taken;     /* by a bus_wait() */
+        bool again; /* an event that has come before: a crashed service may tell it twice, with one number */
 } Event;
 
 /* As root, or with the effective uid of a user. Signals of the node (and of its name's owner) are subscribed to. */
@@ -73,13 +74,16 @@ GVariant *bus_get(Bus *bus, const char *name, const char *path, const char *inte
 /* Key: NULL, or the object path, or the first argument if that is a string or a path: most signals name their role there. */
 bool event_is(const Event *event, const char *member, const char *key);
 
-/* The first such signal that was not waited for before. */
+/* The first such signal that was not waited for before; never an event that comes again. */
 Event *bus_wait(Bus *bus, const char *member, const char *key);
 
 /* The same, without waiting: NULL if it is not there. */
 Event *bus_find(Bus *bus, const char *member, const char *key);
 
-/* All that came up to now, waited for or not. */
+/* How many events have come that had come before. */
+guint bus_count_again(Bus *bus);
+
+/* All that came up to now, waited for or not; each event once. */
 guint bus_count(Bus *bus, const char *member, const char *key);
 GPtrArray *bus_all(Bus *bus, const char *member, const char *key); /* of Event */
 

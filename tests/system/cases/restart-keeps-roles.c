@@ -96,6 +96,7 @@ static void keeps_roles(Bus *bus, Again again) {
 
 static void test_restart(void **state) {
         keeps_roles(*state, restart);
+        assert_int_equal(bus_count_again(*state), 0); /* who ends in peace knows what was heard */
 }
 
 static void test_crash(void **state) {
