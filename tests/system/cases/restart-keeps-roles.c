@@ -173,12 +173,13 @@ static void test_exits_while_away(void **state) {
 static void test_waiting_stop(void **state) {
         Bus *bus = *state;
         const char *role = role_name("ignores");
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
         guint32 serial;
         pid_t pid;
 
-        start(bus, role, OPTIONS("{'stop-timeout-usec': <@t 60000000>}"), actor(), "ignore", "TERM", "pause",
-                NULL);
-        pid = role_pid(bus, role);
+        start(bus, role, OPTIONS("{'stop-timeout-usec': <@t 60000000>}"), actor(), "ignore", "TERM", "say",
+                fifo_path(fifo), "ready", "pause", NULL);
+        pid = fifo_expect_pid(fifo, "ready");
         serial = node_send(bus, "Stop", g_variant_new("(s)", role));
         WAIT_UNTIL(g_str_equal(role_state(bus, role), "stopping"));
         systemctl("restart", NODE_UNIT);
