@@ -44,8 +44,7 @@ typedef struct Agent {
         sd_event_source *announce; /* sends what is dirty, when nothing else is to be done */
         GPtrArray *slots;
 
-        uint64_t
-                confirming; /* the bus is asked whether it has taken the events up to this one; 0: it is not */
+        uint64_t confirming; /* the bus is asked whether it has read the events up to this; 0: it is not */
 
         char *settings_fault; /* what is wrong with the configuration; NULL: nothing */
 

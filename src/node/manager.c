@@ -199,20 +199,19 @@ static bool systemd_is_away(const Call *call, sd_bus_message *m) {
                        g_str_has_prefix(error->name, "org.freedesktop.DBus.Error.Spawn."));
 }
 
-static int calls_fail(GQueue *calls, const char *name, const char *message) {
+static void calls_fail(GQueue *calls, const char *name, const char *message) {
         const sd_bus_error error = SD_BUS_ERROR_MAKE_CONST(name, message);
 
         /* Not those that come in by what these callbacks do. */
         for (guint n = g_queue_get_length(calls); n > 0; n--)
                 call_end(g_queue_pop_head(calls), NULL, &error);
-        return 0;
 }
 
 static int on_lost_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         Manager *manager = userdata;
 
         manager->lost_timeout = sd_event_source_disable_unref(manager->lost_timeout);
-        (void) calls_fail(manager->lost, SD_BUS_ERROR_NO_REPLY, "systemd has left the bus");
+        calls_fail(manager->lost, SD_BUS_ERROR_NO_REPLY, "systemd has left the bus");
         pump(manager);
         return 0;
 }
@@ -266,9 +265,10 @@ static int on_unsent(sd_event_source *s, void *userdata) {
         Manager *manager = userdata;
 
         manager->unsent_source = sd_event_source_disable_unref(manager->unsent_source);
-        if (sd_bus_is_open(manager->bus) <= 0)
-                return 0; /* no failure of who asked: the next process, or agent, asks again */
-        return calls_fail(manager->unsent, SD_BUS_ERROR_FAILED, "It cannot be sent to systemd");
+        /* With the connection lost it is no failure of who asked: the next process, or agent, asks again. */
+        if (sd_bus_is_open(manager->bus) > 0)
+                calls_fail(manager->unsent, SD_BUS_ERROR_FAILED, "It cannot be sent to systemd");
+        return 0;
 }
 
 /* An answer never comes before the call has returned. */
