@@ -7,7 +7,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "node/agent.h"
-#include "node/settings.h"
+#include "model/settings.h"
 #include "util/log.h"
 
 /* What "systemctl status" shows. Not while we stop: there the news is another. */

@@ -9,12 +9,12 @@
 #include <unistd.h>
 
 #include "node/agent.h"
-#include "node/node-dbus.h"
-#include "node/role-dbus.h"
+#include "bus/node-dbus.h"
+#include "bus/role-dbus.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"
-#include "util/bus-errors.h"
-#include "util/bus-util.h"
+#include "bus/bus-errors.h"
+#include "bus/bus-util.h"
 #include "util/log.h"
 
 #define SYSTEMD_VERSION_MIN 252U

@@ -9,13 +9,13 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
-#include "node/authority.h"
+#include "bus/authority.h"
 #include "node/instance.h"
-#include "node/keeper-link.h"
-#include "node/manager.h"
-#include "node/node.h"
-#include "node/role-state.h"
-#include "node/scope.h"
+#include "link/keeper-link.h"
+#include "scope/manager.h"
+#include "model/node.h"
+#include "model/role-state.h"
+#include "scope/scope.h"
 
 typedef struct Agent {
         sd_event *event;

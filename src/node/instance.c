@@ -8,7 +8,7 @@
 
 #include "base/parse-util.h"
 #include "node/instance.h"
-#include "node/settings.h"
+#include "model/settings.h"
 #include "proto/keeper-protocol.h"
 #include "proto/node-names.h"
 #include "util/log.h"

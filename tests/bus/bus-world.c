@@ -7,10 +7,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "node/node-dbus.h"
-#include "node/role-dbus.h"
+#include "bus/node-dbus.h"
+#include "bus/role-dbus.h"
 #include "util/autoptr.h"
-#include "util/bus-errors.h"
+#include "bus/bus-errors.h"
 
 static NodeWorld callbacks;
 

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
-#include "node/input.h"
-#include "node/role-dbus.h"
+#include "model/input.h"
+#include "bus/role-dbus.h"
 #include "util/autoptr.h"
 
 static void start(BusWorld *b, Call *call, const char *name) {

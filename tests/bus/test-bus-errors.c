@@ -4,7 +4,7 @@
 
 #include "bus-world.h"
 
-#include "node/operation.h"
+#include "bus/operation.h"
 #include "util/autoptr.h"
 
 #define MESSAGE "100%s of \"cam\" \xc3\xa4" /* nothing to be formatted a second time */

@@ -5,8 +5,8 @@
 #include <inttypes.h>
 
 #include "bus-world.h"
-#include "node/event-details.h"
-#include "node/node-dbus.h"
+#include "model/event-details.h"
+#include "bus/node-dbus.h"
 #include "util/autoptr.h"
 
 static void pass_over(sd_bus_message *m, const char *types) {

@@ -6,7 +6,7 @@
 
 #include <gio/gio.h>
 
-#include "node/role-dbus.h"
+#include "bus/role-dbus.h"
 #include "util/autoptr.h"
 
 #define EMITS "org.freedesktop.DBus.Property.EmitsChangedSignal"

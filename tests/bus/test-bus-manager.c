@@ -5,7 +5,7 @@
 
 #include "bus-world.h"
 
-#include "node/manager.h"
+#include "scope/manager.h"
 
 typedef struct Asked {
         unsigned n_answers, n_errors, n_drops;

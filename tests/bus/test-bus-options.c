@@ -10,8 +10,8 @@
 #include <sys/resource.h>
 
 #include "base/cgroup-util.h"
-#include "node/start-options.h"
-#include "util/bus-util.h"
+#include "bus/start-options.h"
+#include "bus/bus-util.h"
 
 /* The message as its reader gets it. */
 static void deliver(sd_bus_message *m) {

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
-#include "node/start-options.h"
+#include "bus/start-options.h"
 #include "util/autoptr.h"
 
 #define ERROR "org.architect.Node.Error."

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "node/node.h"
-#include "node/role-state.h"
+#include "model/node.h"
+#include "model/role-state.h"
 
 static void on_role_freed(void *world, Role *role) {
 }

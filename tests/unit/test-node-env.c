@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
-#include "node/env.h"
+#include "model/env.h"
 #include "util/log.h"
 
 static int teardown(void **state) {

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
-#include "node/event-log.h"
+#include "model/event-log.h"
 #include "util/log.h"
 
 typedef struct Directory {

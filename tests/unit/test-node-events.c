@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
-#include "node/event-log.h"
-#include "node/events.h"
+#include "model/event-log.h"
+#include "model/events.h"
 #include "util/log.h"
 
 static int teardown(void **state) {

@@ -2,7 +2,7 @@
 
 #include "test-world.h"
 
-#include "node/fault.h"
+#include "model/fault.h"
 
 static void test_first_reason_stays(void **state) {
         g_auto(Fault) fault = {};

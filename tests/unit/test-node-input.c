@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
-#include "node/input.h"
+#include "model/input.h"
 
 /* A running role whose standard input is a pipe of one page, and its reader. */
 typedef struct Reader {

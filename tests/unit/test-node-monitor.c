@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
-#include "node/monitor.h"
+#include "model/monitor.h"
 #include "util/log.h"
 
 #define TIMEOUT (50 * USEC_PER_MSEC)

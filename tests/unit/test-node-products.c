@@ -5,7 +5,7 @@
 #include "test-world.h"
 
 #include "config.h"
-#include "node/products.h"
+#include "model/products.h"
 
 #define SCRIPT PKGLIBEXECDIR "/setup-products.bash"
 

@@ -6,7 +6,7 @@
 #include <glib/gstdio.h>
 #include <unistd.h>
 
-#include "node/settings.h"
+#include "model/settings.h"
 #include "util/log.h"
 
 static char *directory, *warnings;

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
-#include "node/shutdown.h"
+#include "model/shutdown-state.h"
 #include "util/log.h"
 
 static int teardown(void **state) {

@@ -4,8 +4,8 @@
 
 #include <signal.h>
 
-#include "node/role-spec.h"
-#include "node/terminal.h"
+#include "model/role-spec.h"
+#include "model/role-terminal.h"
 
 static void test_defaults(void **state) {
         g_autoptr(RoleSpec) spec = role_spec_new();

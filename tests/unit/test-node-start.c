@@ -11,7 +11,7 @@
 
 #include "base/fd-util.h"
 #include "base/pidref.h"
-#include "node/products.h"
+#include "model/products.h"
 
 static void test_success(void **state) {
         TestWorld *w = *state;

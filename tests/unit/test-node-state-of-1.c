@@ -10,10 +10,10 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
-#include "node/env.h"
-#include "node/event-log.h"
-#include "node/monitor.h"
-#include "node/role-state.h"
+#include "model/env.h"
+#include "model/event-log.h"
+#include "model/monitor.h"
+#include "model/role-state.h"
 
 typedef struct Fixture {
         TestWorld *world;

@@ -12,9 +12,9 @@
 
 #include "base/fd-util.h"
 #include "base/pidref.h"
-#include "node/event-details.h"
-#include "node/products.h"
-#include "node/role-state.h"
+#include "model/event-details.h"
+#include "model/products.h"
+#include "model/role-state.h"
 
 typedef struct Fixture {
         TestWorld *world;

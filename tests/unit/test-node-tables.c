@@ -5,9 +5,9 @@
 
 #include "unit-test.h"
 
-#include "node/ports.h"
-#include "node/role-spec.h"
-#include "node/role.h"
+#include "model/ports.h"
+#include "model/role-spec.h"
+#include "model/role.h"
 #include "proto/node-errors.h"
 
 #define TEST_TABLE(name, type, max) \

@@ -6,7 +6,7 @@
 
 #include <signal.h>
 
-#include "node/input.h"
+#include "model/input.h"
 
 typedef enum Situation {
         STARTING,

@@ -9,8 +9,8 @@
 #include <glib.h>
 #include <systemd/sd-event.h>
 
-#include "node/node.h"
-#include "node/role.h"
+#include "model/node.h"
+#include "model/role.h"
 
 typedef struct TestWorld {
         sd_event *event;

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "../../../src/node/message-ids.h"
+#include "../../../src/model/message-ids.h"
 #include "testlib.h"
 
 #define LOG_CONTROL "org.freedesktop.LogControl1"

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <systemd/sd-login.h>
+
+#include "base/macro.h"
+#include "bus/authority.h"
+#include "util/autoptr.h"
+#include "util/log.h"
+
+#define PARKED_MAX 4096U  /* calls of senders that are not known yet */
+#define SENDERS_MAX 1024U /* known ones; then the memory is emptied, which costs one question each */
+
+typedef struct Sender {
+        Authority *authority;
+        char *name;
+        Caller caller; /* known: the bus has answered */
+        sd_bus_slot *query;
+        GQueue *parked; /* of messages: wait for the answer, or are on their way back to their handlers in this order */
+} Sender;
+
+struct Authority {
+        sd_bus *bus;
+        bool user;           /* a user's service, not the machine's */
+        uid_t owner;         /* who may: root, or that user */
+        GHashTable *senders; /* unique name → Sender */
+        unsigned n_parked;
+};
+
+static void sender_free(Sender *sender) {
+        sender->authority->n_parked -= g_queue_get_length(sender->parked);
+        g_queue_free_full(sender->parked, bus_message_free);
+        sd_bus_slot_unref(sender->query);
+        caller_clear(&sender->caller);
+        g_free(sender->name);
+        g_free(sender);
+}
+
+int authority_new(sd_bus *bus, Authority **ret) {
+        Authority *authority = g_new0(Authority, 1);
+
+        authority->bus = sd_bus_ref(bus);
+        authority->senders =
+                g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) sender_free);
+        *ret = authority;
+        return 0;
+}
+
+void authority_set_user(Authority *authority, uid_t uid) {
+        authority->user = true;
+        authority->owner = uid;
+}
+
+Authority *authority_free(Authority *authority) {
+        if (!authority)
+                return NULL;
+        g_hash_table_unref(authority->senders);
+        sd_bus_unref(authority->bus);
+        g_free(authority);
+        return NULL;
+}
+
+static int read_credentials(sd_bus_message *reply, Caller *caller) {
+        bool have_uid = false;
+        const char *key;
+        uint32_t value;
+
+        int r = sd_bus_message_enter_container(reply, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
+                r = sd_bus_message_read_basic(reply, 's', &key);
+                if (r < 0)
+                        break;
+                bool uid = g_str_equal(key, "UnixUserID"), pid = g_str_equal(key, "ProcessID");
+                if (uid || pid)
+                        r = sd_bus_message_read(reply, "v", "u", &value);
+                else
+                        r = sd_bus_message_skip(reply, "v");
+                if (r < 0)
+                        break;
+                if (uid) {
+                        caller->uid = value;
+                        have_uid = true;
+                } else if (pid)
+                        caller->pid = (pid_t) value;
+                r = sd_bus_message_exit_container(reply);
+        }
+        if (r < 0)
+                return r;
+        return have_uid ? 0 : -ENODATA;
+}
+
+static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        Sender *sender = userdata;
+        Authority *authority = sender->authority;
+
+        sender->query = sd_bus_slot_unref(sender->query);
+        int r = sd_bus_message_is_method_error(reply, NULL) ? -ECONNRESET
+                                                            : read_credentials(reply, &sender->caller);
+        if (r < 0) {
+                /* It has left the bus: there is nobody to answer, and nobody who may. */
+                log_debug_errno(r, "Cannot find out who %s is, dropping its calls: %m", sender->name);
+                (void) g_hash_table_remove(authority->senders, sender->name);
+                return 0;
+        }
+        char *unit;
+        if (sender->caller.pid > 0 && (authority->user ? sd_pid_get_user_unit(sender->caller.pid, &unit)
+                                                       : sd_pid_get_unit(sender->caller.pid, &unit)) >= 0) {
+                sender->caller.unit = g_strdup(unit);
+                free(unit);
+        }
+        sender->caller.known = true;
+
+        for (GList *l = sender->parked->head; l; l = l->next) {
+                r = sd_bus_message_rewind(l->data, true);
+                if (r >= 0)
+                        r = sd_bus_enqueue_for_read(authority->bus, l->data);
+                if (r < 0)
+                        log_error_errno(r, "Cannot take up a call again: %m");
+        }
+        return 0;
+}
+
+static int sender_query(Sender *sender) {
+        return sd_bus_call_method_async(sender->authority->bus, &sender->query, "org.freedesktop.DBus",
+                "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetConnectionCredentials", on_credentials,
+                sender, "s", sender->name);
+}
+
+static int sender_park(Sender *sender, sd_bus_message *m, sd_bus_error *error) {
+        if (sender->authority->n_parked >= PARKED_MAX)
+                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "Too many calls at once");
+        g_queue_push_tail(sender->parked, sd_bus_message_ref(m));
+        sender->authority->n_parked++;
+        return 0;
+}
+
+static gboolean sender_is_idle(void *key, void *value, void *userdata) {
+        Sender *sender = value;
+
+        return g_queue_is_empty(sender->parked) && sender->caller.known;
+}
+
+int authority_identify(Authority *authority, sd_bus_message *m, const Caller **ret, sd_bus_error *error) {
+        const char *name = sd_bus_message_get_sender(m);
+        Sender *sender;
+
+        if (!name)
+                return sd_bus_error_set(
+                        error, SD_BUS_ERROR_ACCESS_DENIED, "The caller has no name on the bus");
+
+        sender = g_hash_table_lookup(authority->senders, name);
+        if (!sender) {
+                if (g_hash_table_size(authority->senders) >= SENDERS_MAX)
+                        (void) g_hash_table_foreach_remove(authority->senders, sender_is_idle, NULL);
+                sender = g_new0(Sender, 1);
+                *sender = (Sender){ .authority = authority, .name = g_strdup(name), .parked = g_queue_new() };
+                int r = sender_park(sender, m, error);
+                if (r >= 0)
+                        r = sender_query(sender);
+                if (r < 0) {
+                        sender_free(sender);
+                        return r;
+                }
+                (void) g_hash_table_insert(authority->senders, sender->name, sender);
+                return 0;
+        }
+
+        if (!sender->caller.known)
+                return sender_park(sender, m, error);
+
+        if (g_queue_peek_head(sender->parked) == m) {
+                /* It has come back: still referenced by the bus while its handler runs. */
+                sd_bus_message_unref(g_queue_pop_head(sender->parked));
+                authority->n_parked--;
+        } else if (!g_queue_is_empty(sender->parked)) {
+                /* It was behind them when it was sent: it stays behind them. */
+                int r = sender_park(sender, m, error);
+                if (r >= 0)
+                        r = sd_bus_message_rewind(m, true);
+                if (r >= 0)
+                        r = sd_bus_enqueue_for_read(authority->bus, m);
+                return r < 0 ? r : 0;
+        }
+        *ret = &sender->caller;
+        return 1;
+}
+
+int authority_check(Authority *authority, sd_bus_message *m, const char *action, const Caller **ret,
+        sd_bus_error *error) {
+        const Caller *caller = NULL;
+
+        int r = authority_identify(authority, m, &caller, error);
+        if (r <= 0)
+                return r;
+        g_assert(caller);
+        if (caller->uid != authority->owner && authority->user)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
+                        "Only uid %u, whose service this is, may %s (you are uid %u)",
+                        (unsigned) authority->owner, action, (unsigned) caller->uid);
+        if (caller->uid != authority->owner)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
+                        "Only root may %s (you are uid %u)", action, (unsigned) caller->uid);
+        *ret = caller;
+        return 1;
+}

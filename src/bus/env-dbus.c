@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The environment of roles, and the process group of the service, on the bus. Values may be secrets: methods that are root's, no
+ * properties. */
+
+#include <unistd.h>
+
+#include "model/env.h"
+#include "bus/node-dbus.h"
+#include "bus/operation.h"
+#include "proto/node-names.h"
+#include "util/autoptr.h"
+
+/* 1: go on. 0: parked. Negative: *error is set. */
+static int check(Agent *agent, sd_bus_message *m, const char *action, bool changes, sd_bus_error *error) {
+        g_auto(Fault) fault = {};
+        const Caller *caller;
+
+        int r = authority_check(agent->authority, m, action, &caller, error);
+        if (r <= 0 || !changes)
+                return r;
+        r = node_check_not_stopping(agent->node, &fault);
+        return r < 0 ? fault_to_bus_error(&fault, r, error) : 1;
+}
+
+static int method_get_env(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Agent *agent = userdata;
+        g_auto(Fault) fault = {};
+        const char *name, *value;
+
+        int r = sd_bus_message_read(m, "s", &name);
+        if (r < 0)
+                return r;
+        r = check(agent, m, "read the environment of roles", false, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = env_get(agent->node->env, name, &value, &fault);
+        return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, "s", value);
+}
+
+static int method_set_env(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Agent *agent = userdata;
+        g_auto(Fault) fault = {};
+        const char *name, *value;
+
+        int r = sd_bus_message_read(m, "ss", &name, &value);
+        if (r < 0)
+                return r;
+        r = check(agent, m, "change the environment of roles", true, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = env_set(agent->node->env, name, value, &fault);
+        return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
+}
+
+static int method_unset_env(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Agent *agent = userdata;
+        g_auto(Fault) fault = {};
+        const char *name;
+
+        int r = sd_bus_message_read(m, "s", &name);
+        if (r < 0)
+                return r;
+        r = check(agent, m, "change the environment of roles", true, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = env_unset(agent->node->env, name, &fault);
+        return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
+}
+
+static int method_list_env(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Agent *agent = userdata;
+        g_autoptr(sd_bus_message) reply = NULL;
+
+        int r = check(agent, m, "read the environment of roles", false, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        g_auto(GStrv) variables = env_list(agent->node->env);
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = sd_bus_message_append_strv(reply, variables);
+        return r < 0 ? r : sd_bus_message_send(reply);
+}
+
+static int method_get_pgrp(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return sd_bus_reply_method_return(m, "u", (uint32_t) getpgrp());
+}
+
+#define OPEN SD_BUS_VTABLE_UNPRIVILEGED /* each handler does its own check */
+#define SECRET SD_BUS_VTABLE_SENSITIVE
+
+static const sd_bus_vtable vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS(
+                "GetEnv", SD_BUS_ARGS("s", name), SD_BUS_RESULT("s", value), method_get_env, OPEN | SECRET),
+        SD_BUS_METHOD_WITH_ARGS("SetEnv", SD_BUS_ARGS("s", name, "s", value), SD_BUS_NO_RESULT,
+                method_set_env, OPEN | SECRET),
+        SD_BUS_METHOD_WITH_ARGS("UnsetEnv", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT, method_unset_env, OPEN),
+        SD_BUS_METHOD_WITH_ARGS(
+                "ListEnv", SD_BUS_NO_ARGS, SD_BUS_RESULT("as", variables), method_list_env, OPEN | SECRET),
+        SD_BUS_METHOD_WITH_ARGS(
+                "GetPgrp", SD_BUS_NO_ARGS, SD_BUS_RESULT("u", process_group), method_get_pgrp, OPEN),
+        SD_BUS_VTABLE_END,
+};
+
+int env_dbus_register(Agent *agent) {
+        return node_dbus_add_vtable(agent, vtable);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The signals of org.architect.Node: events on the bus. */
+
+#include "bus/node-dbus.h"
+#include "bus/role-dbus.h"
+#include "proto/node-names.h"
+#include "bus/bus-util.h"
+#include "util/log.h"
+
+/* What stands before the details; its source is the event alone, so that it is the same when it is told again. */
+static int append_arguments(sd_bus_message *m, const Event *event) {
+        g_autofree char *path = event->role[0] ? role_dbus_path(event->role) : NULL;
+
+        switch (event->type) {
+        case EVENT_ROLE_STARTED:
+                return sd_bus_message_append(m, "sous", event->role, path,
+                        (uint32_t) event_get_i64(event, "pid", 0), event_get_string(event, "scope"));
+        case EVENT_ROLE_EXITED:
+                return sd_bus_message_append(m, "sosi", event->role, path, event_get_string(event, "code"),
+                        (int32_t) event_get_i64(event, "status", -1));
+        case EVENT_ROLE_PURGED:
+                return sd_bus_message_append(m, "so", event->role, path);
+        case EVENT_MONITOR_TIMED_OUT:
+                return sd_bus_message_append(m, "t", event_get_u64(event, "timeout-usec"));
+        case EVENT_SHUTTING_DOWN:
+                return sd_bus_message_append(m, "s", event_get_string(event, "reason"));
+        default:
+                g_assert_not_reached();
+        }
+}
+
+void node_dbus_event(void *world, const Event *event) {
+        Agent *agent = world;
+        g_autoptr(sd_bus_message) m = NULL;
+        char epoch[SD_ID128_STRING_MAX];
+
+        int r = sd_bus_message_new_signal(
+                agent->bus, &m, NODE_PATH, NODE_INTERFACE, event_type_to_string(event->type));
+        if (r >= 0)
+                r = append_arguments(m, event);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "{sv}");
+        if (r >= 0)
+                r = bus_append_entry(m, "seq", "t", event->sequence);
+        if (r >= 0)
+                r = bus_append_entry(
+                        m, "epoch", "s", sd_id128_to_string(events_epoch(agent->node->events), epoch));
+        if (r >= 0)
+                r = bus_append_gvariant_elements(m, event->details);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        if (r >= 0)
+                r = sd_bus_message_send(m);
+        if (r < 0)
+                log_error_errno(r, "Cannot send %s: %m", event_type_to_string(event->type));
+}

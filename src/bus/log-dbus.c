@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What the service logs, on the bus: its level, org.freedesktop.LogControl1 (systemctl service-log-level), and, when asked for, each
+ * message as a signal. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bus/node-dbus.h"
+#include "model/state-file.h"
+#include "bus/operation.h"
+#include "proto/node-names.h"
+#include "util/autoptr.h"
+#include "util/log.h"
+
+#define LOG_FILE "log"
+
+/* A flood of messages must not become a flood on the bus, nor a slow listener our memory. */
+#define SIGNALS_PER_SECOND 100U
+#define WRITE_QUEUE_MAX 64U
+
+static int level_from_string(const char *name, sd_bus_error *error) {
+        LogLevel level = log_level_from_string(name);
+
+        if ((int) level < 0)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+                        "\"%.64s\" is not a log level: emerg, alert, crit, err, warning, notice, info or debug",
+                        name);
+        return (int) level;
+}
+
+/* Both survive a restart of the service. */
+static void save(Agent *agent) {
+        g_autofree char *fields = state_fields_format("", agent->log_unknown);
+        g_autofree char *text = g_strdup_printf(
+                "%s %d\n%s", log_level_to_string((LogLevel) log_get_max_level()), agent->log_to_sve, fields);
+
+        int r = file_replace(agent->dir_fd, LOG_FILE, text, strlen(text));
+        if (r < 0)
+                log_warning_errno(r, "Cannot save the log level, ignoring: %m");
+}
+
+static int parse(void *userdata, const char *text) {
+        Agent *agent = userdata;
+        char name[16];
+        int to_sve;
+
+        if (sscanf(text, "%15s %d", name, &to_sve) != 2 || (int) log_level_from_string(name) < 0)
+                return -EBADMSG;
+        log_set_max_level((int) log_level_from_string(name));
+        agent->log_to_sve = to_sve != 0;
+        agent->log_unknown = state_fields_unknown(text, "");
+        return 0;
+}
+
+void log_dbus_load(Agent *agent) {
+        int r = state_file_load(agent->dir_fd, LOG_FILE, 65536, "the saved log level", "", parse, agent);
+
+        if (r < 0)
+                log_error_errno(r, "Cannot set the saved log level aside: %m");
+}
+
+void log_dbus_forget(Agent *agent) {
+        state_file_forget(agent->dir_fd, LOG_FILE);
+}
+
+static void set_level(Agent *agent, int level) {
+        log_set_max_level(level);
+        save(agent);
+        log_info("The log level is now %s", log_level_to_string((LogLevel) level));
+}
+
+static int method_set_log_level(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Agent *agent = userdata;
+        const Caller *caller;
+        const char *name;
+
+        int r = sd_bus_message_read(m, "s", &name);
+        if (r < 0)
+                return r;
+        int level = level_from_string(name, error);
+        if (level < 0)
+                return level;
+        r = authority_check(agent->authority, m, "set the log level", &caller, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        set_level(agent, level);
+        return sd_bus_reply_method_return(m, NULL);
+}
+
+static int method_set_log_to_sve(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Agent *agent = userdata;
+        const Caller *caller;
+        int enabled;
+
+        int r = sd_bus_message_read(m, "b", &enabled);
+        if (r < 0)
+                return r;
+        r = authority_check(agent->authority, m, "send the log over the bus", &caller, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        agent->log_to_sve = enabled;
+        save(agent);
+        return sd_bus_reply_method_return(m, NULL);
+}
+
+static int append_fields(sd_bus_message *m, const char *const *fields, unsigned dropped) {
+        int r = sd_bus_message_open_container(m, 'a', "{ss}");
+
+        for (const char *const *f = fields; r >= 0 && f && *f; f++) {
+                const char *eq = strchr(*f, '=');
+                g_autofree char *key = g_strndup(*f, (gsize) (eq - *f));
+
+                r = sd_bus_message_append(m, "{ss}", key, eq + 1);
+        }
+        if (r >= 0 && dropped > 0) {
+                g_autofree char *count = g_strdup_printf("%u", dropped);
+                r = sd_bus_message_append(m, "{ss}", "ARCHITECT_DROPPED", count);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+/* Never a loop: what is logged while a message is sent is not sent. */
+static void on_log(void *userdata, int level, const char *text, const char *const *fields) {
+        Agent *agent = userdata;
+        g_autoptr(sd_bus_message) m = NULL;
+        uint64_t queued = 0, now = (uint64_t) g_get_monotonic_time();
+        struct LogSignals *s = &agent->log_signals;
+
+        if (!agent->log_to_sve || s->sending || !agent->bus || sd_bus_is_ready(agent->bus) <= 0)
+                return;
+        s->sending = true;
+
+        if (now - s->second_usec >= USEC_PER_SEC) {
+                s->second_usec = now;
+                s->n_sent = 0;
+        }
+        (void) sd_bus_get_n_queued_write(agent->bus, &queued);
+        if (s->n_sent >= SIGNALS_PER_SECOND || queued > WRITE_QUEUE_MAX)
+                s->n_dropped++;
+        else {
+                g_autofree char *valid = g_utf8_make_valid(text, -1);
+
+                int r = sd_bus_message_new_signal(agent->bus, &m, NODE_PATH, NODE_INTERFACE, "LogMessage");
+                if (r >= 0)
+                        r = sd_bus_message_append(m, "tis", (uint64_t) g_get_real_time(), level, valid);
+                if (r >= 0)
+                        r = append_fields(m, fields, s->n_dropped);
+                if (r >= 0)
+                        r = sd_bus_message_send(m);
+                if (r >= 0) {
+                        s->n_sent++;
+                        s->n_dropped = 0;
+                } else
+                        s->n_dropped++;
+        }
+        s->sending = false;
+}
+
+/* Writing is root's by the bus policy, which lets nobody else call Set: a property has no time to ask who calls. */
+
+static int property_get_level(sd_bus *bus, const char *path, const char *interface, const char *property,
+        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "s", log_level_to_string((LogLevel) log_get_max_level()));
+}
+
+static int property_set_level(sd_bus *bus, const char *path, const char *interface, const char *property,
+        sd_bus_message *value, void *userdata, sd_bus_error *error) {
+        const char *name;
+
+        int r = sd_bus_message_read(value, "s", &name);
+        if (r < 0)
+                return r;
+        int level = level_from_string(name, error);
+        if (level < 0)
+                return level;
+        set_level(userdata, level);
+        return 0;
+}
+
+static int property_get_target(sd_bus *bus, const char *path, const char *interface, const char *property,
+        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "s", log_target_to_string(log_get_target()));
+}
+
+static int property_set_target(sd_bus *bus, const char *path, const char *interface, const char *property,
+        sd_bus_message *value, void *userdata, sd_bus_error *error) {
+        const char *name;
+
+        int r = sd_bus_message_read(value, "s", &name);
+        if (r < 0)
+                return r;
+        LogTarget target = log_target_from_string(name);
+        if ((int) target < 0)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+                        "\"%.64s\" is not a log target: journal, console or null", name);
+        log_set_target(target);
+        return 0;
+}
+
+static int property_get_identifier(sd_bus *bus, const char *path, const char *interface, const char *property,
+        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "s", "architect-node");
+}
+
+static const sd_bus_vtable log_control_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_WRITABLE_PROPERTY(
+                "LogLevel", "s", property_get_level, property_set_level, 0, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_WRITABLE_PROPERTY(
+                "LogTarget", "s", property_get_target, property_set_target, 0, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_PROPERTY("SyslogIdentifier", "s", property_get_identifier, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_VTABLE_END,
+};
+
+static const sd_bus_vtable vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS("SetLogLevel", SD_BUS_ARGS("s", level), SD_BUS_NO_RESULT,
+                method_set_log_level, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("SetLogToSve", SD_BUS_ARGS("b", enabled), SD_BUS_NO_RESULT,
+                method_set_log_to_sve, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_SIGNAL_WITH_ARGS("LogMessage",
+                SD_BUS_ARGS("t", realtime_usec, "i", priority, "s", message, "a{ss}", fields), 0),
+        SD_BUS_VTABLE_END,
+};
+
+int log_dbus_register(Agent *agent) {
+        sd_bus_slot *slot = NULL;
+
+        int r = sd_bus_add_object_vtable(agent->bus, &slot, "/org/freedesktop/LogControl1",
+                "org.freedesktop.LogControl1", log_control_vtable, agent);
+        if (r < 0)
+                return r;
+        g_ptr_array_add(agent->slots, slot);
+        log_set_sink(on_log, agent);
+        return node_dbus_add_vtable(agent, vtable);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The dead-man's switch on the bus. */
+
+#include "model/monitor.h"
+#include "bus/node-dbus.h"
+#include "bus/operation.h"
+#include "proto/node-names.h"
+#include "util/autoptr.h"
+#include "util/log.h"
+
+static int method_beat(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Agent *agent = userdata;
+        g_auto(Fault) fault = {};
+        const Caller *caller;
+
+        int r = authority_check(agent->authority, m, "beat", &caller, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = node_check_not_stopping(agent->node, &fault);
+        if (r >= 0)
+                r = monitor_beat(agent->node->monitor, &fault);
+        return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
+}
+
+static int method_set_monitor_timeout(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Agent *agent = userdata;
+        g_auto(Fault) fault = {};
+        const Caller *caller;
+        uint64_t usec;
+
+        int r = sd_bus_message_read(m, "t", &usec);
+        if (r < 0)
+                return r;
+        r = authority_check(agent->authority, m, "set the timeout of the monitor", &caller, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = node_check_not_stopping(agent->node, &fault);
+        if (r >= 0)
+                r = monitor_set_timeout(agent->node->monitor, usec, &fault);
+        return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
+}
+
+static int property_get(sd_bus *bus, const char *path, const char *interface, const char *property,
+        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        Agent *agent = userdata;
+        uint64_t value = g_str_equal(property, "MonitorTimeoutUSec") ? monitor_timeout(agent->node->monitor)
+                                                                     : monitor_deadline(agent->node->monitor);
+
+        return sd_bus_message_append_basic(reply, 't', &value);
+}
+
+static const sd_bus_vtable vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS(
+                "Beat", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_beat, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("SetMonitorTimeout", SD_BUS_ARGS("t", usec), SD_BUS_NO_RESULT,
+                method_set_monitor_timeout, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_SIGNAL_WITH_ARGS("MonitorTimedOut", SD_BUS_ARGS("t", timeout_usec, "a{sv}", details), 0),
+        SD_BUS_PROPERTY("MonitorTimeoutUSec", "t", property_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("MonitorDeadlineUSec", "t", property_get, 0, 0),
+        SD_BUS_VTABLE_END,
+};
+
+int monitor_dbus_register(Agent *agent) {
+        return node_dbus_add_vtable(agent, vtable);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "bus/operation.h"
+#include "util/autoptr.h"
+#include "util/log.h"
+
+typedef struct Operation {
+        sd_bus_message *call;
+        char *path;
+} Operation;
+
+static void operation_done(void *userdata, const Fault *fault) {
+        Operation *operation = userdata;
+        int r;
+
+        if (fault)
+                r = sd_bus_reply_method_errorf(
+                        operation->call, node_error_to_string(fault->error), "%s", fault->message);
+        else if (operation->path)
+                r = sd_bus_reply_method_return(operation->call, "o", operation->path);
+        else
+                r = sd_bus_reply_method_return(operation->call, NULL);
+        /* The one who asked may be long gone. */
+        if (r < 0)
+                log_debug_errno(
+                        r, "Cannot reply to %s, ignoring: %m", sd_bus_message_get_member(operation->call));
+
+        sd_bus_message_unref(operation->call);
+        g_free(operation->path);
+        g_free(operation);
+}
+
+Waiter operation_new(sd_bus_message *call, const char *path) {
+        Operation *operation = g_new0(Operation, 1);
+
+        operation->call = sd_bus_message_ref(call);
+        operation->path = g_strdup(path);
+        return (Waiter){ operation_done, operation };
+}
+
+int fault_to_bus_error(const Fault *fault, int error, sd_bus_error *ret) {
+        if (fault->message)
+                return sd_bus_error_setf(ret, node_error_to_string(fault->error), "%s", fault->message);
+        return sd_bus_error_set_errno(ret, error);
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Reserved ports on the bus, and their way to the keeper. */
+
+#include <errno.h>
+
+#include "bus/node-dbus.h"
+#include "bus/operation.h"
+#include "model/ports.h"
+#include "util/autoptr.h"
+#include "bus/bus-util.h"
+
+/* The keeper's side of the world */
+
+static void on_bound(void *userdata, int error, const uint16_t *numbers, size_t n) {
+        ports_on_bound(userdata, error, numbers, n);
+}
+
+int agent_ports_bind(void *world, const struct keeper_bind *bind, PortsRequest *request) {
+        Agent *agent = world;
+
+        return keeper_link_bind(agent->keeper, bind, on_bound, request);
+}
+
+static void on_released(void *userdata, int error) {
+        g_autofree Waiter *waiter = userdata;
+        g_auto(Fault) fault = {};
+
+        if (error < 0)
+                (void) fault_set(&fault, NODE_ERROR_KEEPER_UNAVAILABLE,
+                        "The connection to the keeper was lost; if it still has the ports, it releases them when it is "
+                        "back");
+        if (waiter->done)
+                waiter->done(waiter->userdata, fault.message ? &fault : NULL);
+}
+
+int agent_ports_release(void *world, const struct keeper_port *ports, size_t n, Waiter waiter) {
+        Agent *agent = world;
+        Waiter *copy = g_new(Waiter, 1);
+
+        *copy = waiter;
+        int r = keeper_link_release_ports(agent->keeper, ports, n, on_released, copy);
+        if (r < 0)
+                g_free(copy);
+        return r;
+}
+
+void agent_ports_rest(void *world, const struct keeper_port *ports, size_t n) {
+        Agent *agent = world;
+
+        /* Without a connection the next one tells which are idle. */
+        (void) keeper_link_rest_ports(agent->keeper, ports, n);
+}
+
+void agent_ports_told(Agent *agent, const struct keeper_port *ports, size_t n) {
+        if (!agent->keeper_ports)
+                agent->keeper_ports = g_array_new(false, false, sizeof(struct keeper_port));
+        g_array_append_vals(agent->keeper_ports, ports, (unsigned) n);
+}
+
+/* After the children: an exec that we have not heard of yet has released what it was to release. */
+void agent_ports_connected(Agent *agent) {
+        g_autoptr(GArray) held = g_steal_pointer(&agent->keeper_ports);
+
+        ports_on_keeper(
+                agent->node->ports, held ? (struct keeper_port *) held->data : NULL, held ? held->len : 0);
+}
+
+/* The bus's */
+
+static void on_reserved(void *userdata, const uint16_t *numbers, size_t n, const Fault *fault) {
+        g_autoptr(sd_bus_message) m = userdata;
+        g_autoptr(sd_bus_message) reply = NULL;
+        g_autoptr(GString) text = g_string_new(NULL);
+
+        if (fault) {
+                (void) sd_bus_reply_method_errorf(
+                        m, node_error_to_string(fault->error), "%s", fault->message);
+                return;
+        }
+        for (size_t i = 0; i < n; i++)
+                g_string_append_printf(text, "%s%u", i > 0 ? " " : "", numbers[i]);
+        int r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = sd_bus_message_append_array(reply, 'q', numbers, n * sizeof(numbers[0]));
+        if (r >= 0)
+                r = sd_bus_message_append_basic(reply, 's', text->str);
+        if (r >= 0)
+                (void) sd_bus_message_send(reply);
+}
+
+static int bind_ports(Agent *agent, sd_bus_message *m, PortProtocol protocol, sd_bus_error *error) {
+        g_auto(Fault) fault = {};
+        const Caller *caller;
+        uint32_t n;
+
+        int r = sd_bus_message_read(m, "u", &n);
+        if (r < 0)
+                return r;
+        r = ports_check_count(protocol, n, &fault);
+        if (r < 0)
+                return fault_to_bus_error(&fault, r, error);
+        r = authority_check(agent->authority, m, "reserve ports", &caller, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = node_check_not_stopping(agent->node, &fault);
+        if (r >= 0) {
+                r = ports_bind(agent->node->ports, protocol, n, caller,
+                        (PortsWaiter){ on_reserved, sd_bus_message_ref(m) }, &fault);
+                if (r < 0)
+                        sd_bus_message_unref(m);
+        }
+        return r < 0 ? fault_to_bus_error(&fault, r, error) : 1;
+}
+
+static int release_ports(Agent *agent, sd_bus_message *m, PortProtocol protocol, sd_bus_error *error) {
+        g_auto(Fault) fault = {};
+        const uint16_t *numbers;
+        const Caller *caller;
+        size_t size;
+
+        int r = sd_bus_message_read_array(m, 'q', (const void **) &numbers, &size);
+        if (r < 0)
+                return r;
+        size_t n = size / sizeof(numbers[0]);
+        r = ports_check_list(protocol, numbers, n, &fault);
+        if (r < 0)
+                return fault_to_bus_error(&fault, r, error);
+        r = authority_check(agent->authority, m, "release ports", &caller, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = node_check_not_stopping(agent->node, &fault);
+        if (r < 0)
+                return fault_to_bus_error(&fault, r, error);
+
+        Waiter waiter = operation_new(m, NULL);
+        if (ports_release(agent->node->ports, protocol, numbers, n, caller, waiter, &fault) < 0)
+                waiter.done(waiter.userdata, &fault);
+        return 1;
+}
+
+static int method_bind_tcp(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return bind_ports(userdata, m, PORT_TCP, error);
+}
+
+static int method_bind_udp(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return bind_ports(userdata, m, PORT_UDP, error);
+}
+
+static int method_release_tcp(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return release_ports(userdata, m, PORT_TCP, error);
+}
+
+static int method_release_udp(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return release_ports(userdata, m, PORT_UDP, error);
+}
+
+static int method_list_ports(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Agent *agent = userdata;
+        g_autoptr(sd_bus_message) reply = NULL;
+        g_autoptr(GArray) list = ports_list(agent->node->ports);
+
+        int r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(squs)");
+        for (unsigned i = 0; r >= 0 && i < list->len; i++) {
+                const PortListed *l = &g_array_index(list, PortListed, i);
+
+                r = sd_bus_message_append(reply, "(squs)", port_protocol_to_string(l->port.protocol),
+                        l->port.number, (uint32_t) l->port.uid, l->role);
+        }
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_message_send(reply);
+}
+
+#define OPEN SD_BUS_VTABLE_UNPRIVILEGED /* each handler does its own check */
+
+static const sd_bus_vtable vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS("BindTCP", SD_BUS_ARGS("u", num_ports),
+                SD_BUS_RESULT("aq", ports, "s", ports_string), method_bind_tcp, OPEN),
+        SD_BUS_METHOD_WITH_ARGS("BindUDP", SD_BUS_ARGS("u", num_ports),
+                SD_BUS_RESULT("aq", ports, "s", ports_string), method_bind_udp, OPEN),
+        SD_BUS_METHOD_WITH_ARGS(
+                "ReleaseTCP", SD_BUS_ARGS("aq", ports), SD_BUS_NO_RESULT, method_release_tcp, OPEN),
+        SD_BUS_METHOD_WITH_ARGS(
+                "ReleaseUDP", SD_BUS_ARGS("aq", ports), SD_BUS_NO_RESULT, method_release_udp, OPEN),
+        SD_BUS_METHOD_WITH_ARGS(
+                "ListPorts", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(squs)", ports), method_list_ports, OPEN),
+        SD_BUS_VTABLE_END,
+};
+
+int ports_dbus_register(Agent *agent) {
+        return node_dbus_add_vtable(agent, vtable);
+}

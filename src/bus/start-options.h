@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The arguments of Start, from the message into a checked RoleSpec. */
+
+#include <systemd/sd-bus.h>
+
+#include "model/role-spec.h"
+
+/* Reads "asa{sv}". *error names the option and the reason; nothing is half read into *ret. */
+int start_options_read(sd_bus_message *m, RoleSpec **ret, sd_bus_error *error);

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "link/gate.h"
+#include "model/node.h"
+#include "model/products.h"
+#include "proto/launch-request.h"
+#include "util/autoptr.h"
+#include "util/log.h"
+
+int launch_send(Role *role) {
+        const RoleSpec *spec = role->spec;
+        g_auto(GStrv) base = env_list(role->node->env), setup = products_setup(spec, role->node->settings);
+        /* The request only points to what the role has; writing it copies. */
+        LaunchRequest request = {
+                .role = role->name,
+                .instance = role->node->instance,
+                .scope = role->scope,
+                .command = spec->command,
+                .base_environment = base,
+                .environment = spec->environment,
+                .working_directory = spec->working_directory,
+                .user = spec->user,
+                .group = spec->group,
+                .output = spec->output,
+                .output_path = spec->output_path,
+                .nice_set = spec->nice_set,
+                .nice = spec->nice,
+                .limits_set = spec->limits_set,
+                .setup = setup,
+                .setup_deadline_usec = role_deadline_in(role->node->settings->setup_timeout_usec),
+                .xterm = spec->xterm,
+                .xterm_args = spec->xterm_args,
+        };
+        struct gate_open open = { .magic = GATE_MAGIC, .version = LAUNCH_REQUEST_VERSION };
+
+        memcpy(request.limits, spec->limits, sizeof(request.limits));
+
+        autofd memfd = launch_request_write(&request);
+        if (memfd < 0)
+                return memfd;
+        int fds[] = { memfd };
+        return socket_send(role->gate_fd, &open, sizeof(open), fds, ELEMENTSOF(fds));
+}
+
+static int on_gate(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        Role *role = userdata;
+
+        for (;;) {
+                struct gate_report report;
+                size_t n_fds = 0;
+
+                ssize_t n = socket_recv(fd, &report, sizeof(report), NULL, &n_fds);
+                if (n == -EAGAIN)
+                        return 0;
+                if (n <= 0)
+                        break;
+                if ((size_t) n != sizeof(report) || report.magic != GATE_MAGIC) {
+                        role_log(role, LOG_WARNING, "Its child sent something that is no report, ignoring");
+                        continue;
+                }
+                report.text[sizeof(report.text) - 1] = '\0';
+                g_autofree char *text = g_utf8_make_valid(report.text, -1);
+                bool warning = report.warning;
+                role_on_gate_report(role, (LaunchStage) report.stage, report.error, warning, text);
+                if (!warning)
+                        return 0; /* the start is being undone: the role may be gone */
+        }
+
+        /* The source goes with the gate; the role may be freed by what follows. */
+        (void) sd_event_source_set_enabled(s, SD_EVENT_OFF);
+        role_on_gate_closed(role);
+        return 0;
+}
+
+int launch_watch(sd_event *event, Role *role, sd_event_source **ret) {
+        int r = fd_nonblock(role->gate_fd, true);
+        if (r < 0)
+                return r;
+        return sd_event_add_io(event, ret, role->gate_fd, EPOLLIN, on_gate, role);
+}

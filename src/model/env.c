@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/fd-util.h"
+#include "base/macro.h"
+#include "model/env.h"
+#include "model/state-file.h"
+#include "util/log.h"
+
+#define ENV_FILE "environment"
+
+/* systemd's own default; a configuration may say another. */
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+struct Env {
+        int dir_fd;
+        bool user;
+        GHashTable *base;    /* name → value */
+        GHashTable *changes; /* name → value, or NULL: taken away */
+        char *unknown;       /* fields of a newer version */
+};
+
+bool env_name_is_valid(const char *name) {
+        if (!g_ascii_isalpha(name[0]) && name[0] != '_')
+                return false;
+        for (const char *p = name; *p; p++)
+                if (!g_ascii_isalnum(*p) && *p != '_')
+                        return false;
+        return true;
+}
+
+static GHashTable *table_new(void) {
+        return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+}
+
+/* A line is NAME=VALUE, the value escaped, or -NAME. */
+static int env_parse(void *userdata, const char *text) {
+        Env *env = userdata;
+        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+
+        env->unknown = state_fields_unknown(text, "#");
+
+        for (char **l = lines; *l; l++) {
+                char *eq = strchr(*l, '=');
+
+                if ((*l)[0] == '\0' || (*l)[0] == '#')
+                        continue;
+                if ((*l)[0] == '-' && env_name_is_valid(*l + 1)) {
+                        (void) g_hash_table_replace(env->changes, g_strdup(*l + 1), NULL);
+                        continue;
+                }
+                if (!eq)
+                        return -EBADMSG;
+                g_autofree char *name = g_strndup(*l, (gsize) (eq - *l));
+                if (!env_name_is_valid(name))
+                        return -EBADMSG;
+                (void) g_hash_table_replace(env->changes, g_steal_pointer(&name), g_strcompress(eq + 1));
+        }
+        return 0;
+}
+
+static int env_load(Env *env) {
+        int r = state_file_load(
+                env->dir_fd, ENV_FILE, 2 * 1024 * 1024, "the saved environment", "", env_parse, env);
+
+        if (r == STATE_FILE_DAMAGED) {
+                g_hash_table_remove_all(env->changes);
+                g_clear_pointer(&env->unknown, g_free);
+        }
+        return r < 0 ? r : 0;
+}
+
+static int env_save(Env *env) {
+        g_autoptr(GString) s = g_string_new("# This is private data of architect-node. Do not parse.\n");
+        GHashTableIter iter;
+        const char *name, *value;
+
+        if (env->dir_fd < 0)
+                return 0;
+        g_autofree char *fields = state_fields_format("#", env->unknown);
+        g_string_append(s, fields);
+        g_hash_table_iter_init(&iter, env->changes);
+        while (g_hash_table_iter_next(&iter, (void **) &name, (void **) &value)) {
+                g_autofree char *escaped = value ? g_strescape(value, NULL) : NULL;
+
+                if (escaped)
+                        g_string_append_printf(s, "%s=%s\n", name, escaped);
+                else
+                        g_string_append_printf(s, "-%s\n", name);
+        }
+        return file_replace(env->dir_fd, ENV_FILE, s->str, s->len);
+}
+
+int env_open(int dir_fd, Env **ret) {
+        g_autoptr(Env) env = g_new0(Env, 1);
+
+        env->dir_fd = -EBADF;
+        env->base = table_new();
+        env->changes = table_new();
+        env_set_base(env, NULL);
+        if (dir_fd >= 0) {
+                env->dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
+                if (env->dir_fd < 0)
+                        return -errno;
+                int r = env_load(env);
+                if (r < 0)
+                        return r;
+        }
+        *ret = g_steal_pointer(&env);
+        return 0;
+}
+
+Env *env_close(Env *env) {
+        if (!env)
+                return NULL;
+        g_hash_table_unref(env->base);
+        g_hash_table_unref(env->changes);
+        g_free(env->unknown);
+        (void) fd_close(env->dir_fd);
+        g_free(env);
+        return NULL;
+}
+
+static void add_base(Env *env, const char *variable) {
+        const char *eq = strchr(variable, '=');
+
+        g_assert(eq);
+        (void) g_hash_table_replace(
+                env->base, g_strndup(variable, (gsize) (eq - variable)), g_strdup(eq + 1));
+}
+
+void env_set_user(Env *env) {
+        env->user = true;
+}
+
+/* What systemd gives to every service: the machine's locale, and a user's manager the way to the user's bus. */
+static bool is_everybodys(Env *env, const char *variable) {
+        static const char *const prefixes[] = { "LANG=", "LANGUAGE=", "LC_" };
+        static const char *const user_prefixes[] = { "XDG_RUNTIME_DIR=", "DBUS_SESSION_BUS_ADDRESS=" };
+
+        for (size_t i = 0; i < ELEMENTSOF(prefixes); i++)
+                if (g_str_has_prefix(variable, prefixes[i]))
+                        return true;
+        for (size_t i = 0; env->user && i < ELEMENTSOF(user_prefixes); i++)
+                if (g_str_has_prefix(variable, user_prefixes[i]))
+                        return true;
+        return false;
+}
+
+void env_set_base(Env *env, char **base) {
+        g_hash_table_remove_all(env->base);
+        add_base(env, "PATH=" DEFAULT_PATH);
+        for (char **e = environ; *e; e++)
+                if (is_everybodys(env, *e))
+                        add_base(env, *e);
+        for (char **b = base; b && *b; b++)
+                add_base(env, *b);
+}
+
+static const char *lookup(Env *env, const char *name) {
+        const char *value;
+
+        if (g_hash_table_lookup_extended(env->changes, name, NULL, (void **) &value))
+                return value;
+        return g_hash_table_lookup(env->base, name);
+}
+
+static int no_such_variable(const char *name, Fault *fault) {
+        g_autofree char *shown = g_strescape(name, NULL);
+
+        return fault_set(fault, NODE_ERROR_NO_SUCH_VARIABLE,
+                "The environment of roles has no variable \"%.128s\"", shown);
+}
+
+int env_get(Env *env, const char *name, const char **ret, Fault *fault) {
+        const char *value = lookup(env, name);
+
+        if (!value)
+                return no_such_variable(name, fault);
+        *ret = value;
+        return 0;
+}
+
+static void measure(Env *env, const char *except, unsigned *ret_n, size_t *ret_size) {
+        g_auto(GStrv) all = env_list(env);
+        size_t length = strlen(except);
+
+        *ret_n = 0;
+        *ret_size = 0;
+        for (char **v = all; *v; v++)
+                if (strncmp(*v, except, length) != 0 || (*v)[length] != '=') {
+                        (*ret_n)++;
+                        *ret_size += strlen(*v) + 1;
+                }
+}
+
+/* Puts the old change back when it cannot be saved: what is told must be what is kept. */
+static int change(Env *env, const char *name, const char *value, Fault *fault) {
+        char *old_value = NULL;
+        g_autofree char *old_name = NULL;
+        bool had = g_hash_table_steal_extended(env->changes, name, (void **) &old_name, (void **) &old_value);
+        g_autofree char *old = old_value;
+
+        (void) g_hash_table_replace(env->changes, g_strdup(name), g_strdup(value));
+        int r = env_save(env);
+        if (r >= 0)
+                return 0;
+        if (had)
+                (void) g_hash_table_replace(env->changes, g_steal_pointer(&old_name), g_steal_pointer(&old));
+        else
+                (void) g_hash_table_remove(env->changes, name);
+        return fault_set(fault, NODE_ERROR_IO_ERROR, "Cannot save variable \"%s\": %s", name, g_strerror(-r));
+}
+
+int env_set(Env *env, const char *name, const char *value, Fault *fault) {
+        unsigned n;
+        size_t size;
+
+        if (!env_name_is_valid(name)) {
+                g_autofree char *shown = g_strescape(name, NULL);
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "\"%.128s\" is not a valid name of a variable: a letter or '_', then letters, digits and '_'",
+                        shown);
+        }
+        measure(env, name, &n, &size);
+        if (n >= ENV_VARIABLES_MAX)
+                return fault_set(fault, NODE_ERROR_LIMIT_REACHED,
+                        "Cannot set variable \"%s\": the environment of roles has %u variables already", name,
+                        n);
+        if (size + strlen(name) + strlen(value) + 2 > ENV_SIZE_MAX)
+                return fault_set(fault, NODE_ERROR_LIMIT_REACHED,
+                        "Cannot set variable \"%s\": the environment of roles would be larger than %u bytes",
+                        name, ENV_SIZE_MAX);
+        return change(env, name, value, fault);
+}
+
+int env_unset(Env *env, const char *name, Fault *fault) {
+        if (!lookup(env, name))
+                return no_such_variable(name, fault);
+        return change(env, name, NULL, fault);
+}
+
+static int compare(const void *a, const void *b) {
+        return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+char **env_list(Env *env) {
+        g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
+        GHashTableIter iter;
+        const char *name, *value;
+
+        g_hash_table_iter_init(&iter, env->base);
+        while (g_hash_table_iter_next(&iter, (void **) &name, (void **) &value))
+                if (!g_hash_table_contains(env->changes, name))
+                        g_ptr_array_add(list, g_strconcat(name, "=", value, NULL));
+        g_hash_table_iter_init(&iter, env->changes);
+        while (g_hash_table_iter_next(&iter, (void **) &name, (void **) &value))
+                if (value)
+                        g_ptr_array_add(list, g_strconcat(name, "=", value, NULL));
+        g_ptr_array_sort(list, compare);
+        g_ptr_array_add(list, NULL);
+        return (char **) g_ptr_array_free(g_steal_pointer(&list), false);
+}
+
+void env_forget(Env *env) {
+        state_file_forget(env->dir_fd, ENV_FILE);
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "model/event-details.h"
+
+static void put(GVariantBuilder *b, const char *key, GVariant *value) {
+        g_variant_builder_add(b, "{sv}", key, value);
+}
+
+static void put_u64(GVariantBuilder *b, const char *key, uint64_t value) {
+        put(b, key, g_variant_new_uint64(value));
+}
+
+static void put_caller(GVariantBuilder *b, const Caller *caller) {
+        if (!caller || !caller->known)
+                return;
+        put(b, "caller-uid", g_variant_new_uint32((uint32_t) caller->uid));
+        if (caller->pid > 0)
+                put(b, "caller-pid", g_variant_new_uint32((uint32_t) caller->pid));
+        if (caller->unit)
+                put(b, "caller-unit", g_variant_new_string(caller->unit));
+}
+
+static void begin(GVariantBuilder *b, const Role *role) {
+        char invocation[SD_ID128_STRING_MAX];
+
+        g_variant_builder_init(b, G_VARIANT_TYPE_VARDICT);
+        if (role)
+                put(b, "invocation-id",
+                        g_variant_new_string(sd_id128_to_string(role->invocation, invocation)));
+}
+
+GVariant *event_details_started(const Role *role) {
+        GVariantBuilder b;
+
+        begin(&b, role);
+        put(&b, "pid", g_variant_new_uint32((uint32_t) role->main_pid));
+        put(&b, "scope", g_variant_new_string(role->scope));
+        put_u64(&b, "realtime-usec", role->start_realtime_usec);
+        put_u64(&b, "monotonic-usec", role->start_monotonic_usec);
+        put_caller(&b, &role->owner);
+        return g_variant_builder_end(&b);
+}
+
+GVariant *event_details_exited(const Role *role) {
+        const RoleExit *e = &role->exit;
+        GVariantBuilder b;
+
+        begin(&b, role);
+        put(&b, "code", g_variant_new_string(exit_code_to_string(e->code)));
+        put(&b, "status", g_variant_new_int32(e->status));
+        put(&b, "cause", g_variant_new_string(role_cause_to_string(role->cause)));
+        put_caller(&b, &role->cause_caller);
+        put_u64(&b, "start-realtime-usec", role->start_realtime_usec);
+        put_u64(&b, "start-monotonic-usec", role->start_monotonic_usec);
+        put_u64(&b, "exit-realtime-usec", e->realtime_usec);
+        put_u64(&b, "exit-monotonic-usec", e->monotonic_usec);
+        if (e->usage_known) {
+                put_u64(&b, "cpu-usec", e->cpu_user_usec + e->cpu_system_usec);
+                put_u64(&b, "cpu-user-usec", e->cpu_user_usec);
+                put_u64(&b, "cpu-system-usec", e->cpu_system_usec);
+                put_u64(&b, "maxrss", e->maxrss_bytes);
+        }
+        if (e->scope_cpu_usec > 0)
+                put_u64(&b, "scope-cpu-usec", e->scope_cpu_usec);
+        if (e->scope_memory_peak > 0)
+                put_u64(&b, "memory-peak", e->scope_memory_peak);
+        if (e->oom_known)
+                put(&b, "oom-kill", g_variant_new_boolean(e->oom));
+        return g_variant_builder_end(&b);
+}
+
+GVariant *event_details_purged(const Role *role, const Caller *caller) {
+        GVariantBuilder b;
+
+        begin(&b, role);
+        put_caller(&b, caller);
+        return g_variant_builder_end(&b);
+}
+
+GVariant *event_details_monitor_timed_out(uint64_t timeout_usec) {
+        GVariantBuilder b;
+
+        begin(&b, NULL);
+        put_u64(&b, "timeout-usec", timeout_usec);
+        return g_variant_builder_end(&b);
+}
+
+GVariant *event_details_shutting_down(const char *reason, const Caller *caller) {
+        GVariantBuilder b;
+
+        begin(&b, NULL);
+        put(&b, "reason", g_variant_new_string(reason));
+        put_caller(&b, caller);
+        return g_variant_builder_end(&b);
+}
+
+bool event_is_of(const Event *event, const Role *role) {
+        char invocation[SD_ID128_STRING_MAX];
+
+        return g_str_equal(
+                event_get_string(event, "invocation-id"), sd_id128_to_string(role->invocation, invocation));
+}
+
+void event_restore_started(const Event *event, Role *role) {
+        role->started_sequence = event->sequence;
+        role->start_realtime_usec = event_get_u64(event, "realtime-usec");
+        role->start_monotonic_usec = event_get_u64(event, "monotonic-usec");
+}
+
+static void restore_caller(const Event *event, Caller *caller) {
+        int64_t uid = event_get_i64(event, "caller-uid", -1);
+        const char *unit = event_get_string(event, "caller-unit");
+
+        caller_clear(caller);
+        if (uid < 0)
+                return;
+        *caller = (Caller){
+                .known = true,
+                .uid = (uid_t) uid,
+                .pid = (pid_t) event_get_i64(event, "caller-pid", 0),
+                .unit = unit[0] ? g_strdup(unit) : NULL,
+        };
+}
+
+void event_restore_exited(const Event *event, Role *role) {
+        ExitCode code = exit_code_from_string(event_get_string(event, "code"));
+        RoleCause cause = role_cause_from_string(event_get_string(event, "cause"));
+        g_autoptr(GVariant) usage = g_variant_lookup_value(event->details, "cpu-usec", NULL);
+        g_autoptr(GVariant) oom = g_variant_lookup_value(event->details, "oom-kill", NULL);
+
+        role->exited_sequence = event->sequence;
+        role->exit = (RoleExit){
+                .code = (int) code < 0 ? EXIT_CODE_LOST : code,
+                .status = (int) event_get_i64(event, "status", -1),
+                .realtime_usec = event_get_u64(event, "exit-realtime-usec"),
+                .monotonic_usec = event_get_u64(event, "exit-monotonic-usec"),
+                .usage_known = usage != NULL,
+                .cpu_user_usec = event_get_u64(event, "cpu-user-usec"),
+                .cpu_system_usec = event_get_u64(event, "cpu-system-usec"),
+                .maxrss_bytes = event_get_u64(event, "maxrss"),
+                .oom_known = oom != NULL,
+                .oom = event_get_bool(event, "oom-kill"),
+                .scope_cpu_usec = event_get_u64(event, "scope-cpu-usec"),
+                .scope_memory_peak = event_get_u64(event, "memory-peak"),
+        };
+        role->cause = (int) cause < 0 ? ROLE_CAUSE_EXTERNAL : cause;
+        role->cause_known = true;
+        restore_caller(event, &role->cause_caller);
+}

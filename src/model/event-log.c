@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "base/parse-util.h"
+#include "model/event-log.h"
+#include "util/log.h"
+
+#define SPARE_FILE "spare"
+#define ALIGN8(n) (((n) + 7U) & ~(size_t) 7U)
+
+/* Before each record. A size of 0 ends the segment; it is written last, by one store within a page, so that what it announces is
+ * complete. */
+typedef struct RecordHeader {
+        uint32_t size;
+        uint32_t reserved;
+        uint64_t sequence;
+} RecordHeader;
+
+struct EventLog {
+        int dir_fd;       /* negative: in memory only */
+        int fd;           /* the segment that is written */
+        size_t offset;    /* where its next record goes */
+        GArray *segments; /* uint64_t: the first number of each, ascending; the last one is being written */
+        uint64_t last;
+        bool spare; /* the next segment is allocated already */
+        bool told;  /* of a shortage, until it ends */
+        uint8_t *memory;
+};
+
+#define N_SEGMENTS(log) ((log)->segments->len)
+#define SEGMENT(log, i) g_array_index((log)->segments, uint64_t, (i))
+
+typedef struct SegmentName {
+        char text[21];
+} SegmentName;
+
+static SegmentName segment_name(uint64_t first) {
+        SegmentName name;
+
+        (void) snprintf(name.text, sizeof(name.text), "%020" PRIu64, first);
+        return name;
+}
+
+static int write_at(EventLog *log, const void *data, size_t size, size_t offset) {
+        if (log->memory) {
+                memcpy(log->memory + offset, data, size);
+                return 0;
+        }
+        while (size > 0) {
+                ssize_t n = pwrite(log->fd, data, size, (off_t) offset);
+                if (n < 0) {
+                        if (errno == EINTR)
+                                continue;
+                        return -errno;
+                }
+                data = (const uint8_t *) data + n;
+                size -= (size_t) n;
+                offset += (size_t) n;
+        }
+        return 0;
+}
+
+/* Records in a segment: calls for each, returns where the next one would go. */
+static size_t scan(const uint8_t *data, size_t size, uint64_t *last, uint64_t after, EventLogReader reader,
+        void *userdata, int *result) {
+        size_t offset = 0;
+
+        g_assert(data);
+        *result = 0;
+        while (offset + sizeof(RecordHeader) <= size) {
+                RecordHeader h;
+
+                memcpy(&h, data + offset, sizeof(h));
+                if (h.size == 0 || h.size > EVENT_LOG_RECORD_MAX || h.sequence <= *last ||
+                        h.size > size - offset - sizeof(h))
+                        break;
+                *last = h.sequence;
+                if (reader && h.sequence > after) {
+                        *result = reader(userdata, h.sequence, data + offset + sizeof(h), h.size);
+                        if (*result != 0)
+                                break;
+                }
+                offset += sizeof(h) + ALIGN8(h.size);
+        }
+        return offset;
+}
+
+static int segment_load(EventLog *log, uint64_t first, uint8_t **ret, size_t *ret_size) {
+        g_autofree uint8_t *data = NULL;
+        size_t n = 0;
+
+        autofd fd = openat(log->dir_fd, segment_name(first).text, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                return -errno;
+        data = g_malloc0(EVENT_LOG_SEGMENT_SIZE);
+        while (n < EVENT_LOG_SEGMENT_SIZE) {
+                ssize_t k = pread(fd, data + n, EVENT_LOG_SEGMENT_SIZE - n, (off_t) n);
+                if (k < 0)
+                        return -errno;
+                if (k == 0)
+                        break;
+                n += (size_t) k;
+        }
+        *ret = g_steal_pointer(&data);
+        *ret_size = n;
+        return 0;
+}
+
+static void drop_oldest(EventLog *log) {
+        if (unlinkat(log->dir_fd, segment_name(SEGMENT(log, 0)).text, 0) < 0 && errno != ENOENT)
+                log_warning_errno(errno, "Cannot remove the oldest events: %m");
+        g_array_remove_index(log->segments, 0);
+}
+
+static int make_spare(EventLog *log) {
+        autofd fd = -EBADF;
+
+        if (log->spare)
+                return 0;
+        fd = openat(log->dir_fd, SPARE_FILE, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                return -errno;
+        int r = -posix_fallocate(fd, 0, EVENT_LOG_SEGMENT_SIZE);
+        if (r < 0) {
+                (void) unlinkat(log->dir_fd, SPARE_FILE, 0);
+                return r;
+        }
+        log->spare = true;
+        return 0;
+}
+
+/* The next segment: the spare one, or, when there is no space for one, the oldest once more. */
+static int next_segment(EventLog *log, uint64_t first) {
+        static const RecordHeader end = {};
+        SegmentName name = segment_name(first), from = { SPARE_FILE };
+
+        int r = make_spare(log);
+        if (r < 0) {
+                if (N_SEGMENTS(log) < 2)
+                        return r;
+                from = segment_name(SEGMENT(log, 0));
+        }
+        autofd fd = openat(log->dir_fd, from.text, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                return -errno;
+        /* The old contents end before the file gets its new name. */
+        if (pwrite(fd, &end, sizeof(end), 0) != (ssize_t) sizeof(end))
+                return errno > 0 ? -errno : -EIO;
+        if (renameat(log->dir_fd, from.text, log->dir_fd, name.text) < 0)
+                return -errno;
+        if (r < 0)
+                g_array_remove_index(log->segments, 0);
+        else
+                log->spare = false;
+
+        (void) fd_close(log->fd);
+        log->fd = fd_steal(&fd);
+        log->offset = 0;
+        g_array_append_val(log->segments, first);
+        while (N_SEGMENTS(log) > 2 && first - SEGMENT(log, 1) >= EVENT_LOG_KEEP)
+                drop_oldest(log);
+        return 0;
+}
+
+static int compare_numbers(const void *a, const void *b) {
+        const uint64_t *x = a, *y = b;
+
+        return *x < *y ? -1 : *x > *y;
+}
+
+static int list_segments(EventLog *log) {
+        DIR *dir;
+
+        int r = directory_read_at(log->dir_fd, &dir);
+        if (r < 0)
+                return r;
+        for (struct dirent *d; (d = readdir(dir));) {
+                const char *digits = d->d_name + strspn(d->d_name, "0");
+                uint64_t first;
+
+                if (strlen(d->d_name) == sizeof(SegmentName) - 1 && parse_u64(digits, &first) >= 0 &&
+                        first > 0)
+                        g_array_append_val(log->segments, first);
+        }
+        (void) closedir(dir);
+        g_array_sort(log->segments, compare_numbers);
+        return 0;
+}
+
+/* Goes on where the process before us has stopped. */
+static int continue_last(EventLog *log) {
+        uint64_t first = SEGMENT(log, N_SEGMENTS(log) - 1);
+        g_autofree uint8_t *data = NULL;
+        size_t size = 0;
+        int ignored;
+
+        int r = segment_load(log, first, &data, &size);
+        if (r < 0)
+                return r;
+        autofd fd = openat(log->dir_fd, segment_name(first).text, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                return -errno;
+        r = -posix_fallocate(fd, 0, EVENT_LOG_SEGMENT_SIZE);
+        if (r < 0) /* somebody has cut it; it can still be read */
+                log_warning_errno(r, "Cannot allocate space for events: %m");
+        log->last = first - 1;
+        log->offset = scan(data, size, &log->last, 0, NULL, NULL, &ignored);
+        log->fd = fd_steal(&fd);
+        return 0;
+}
+
+int event_log_open(int dir_fd, EventLog **ret) {
+        g_autoptr(EventLog) log = g_new0(EventLog, 1);
+
+        log->dir_fd = log->fd = -EBADF;
+        log->segments = g_array_new(false, false, sizeof(uint64_t));
+        if (dir_fd < 0)
+                log->memory = g_malloc0(EVENT_LOG_SEGMENT_SIZE);
+        else {
+                log->dir_fd = directory_make_at(dir_fd, EVENT_LOG_DIRECTORY);
+                if (log->dir_fd < 0)
+                        return log->dir_fd;
+                int r = list_segments(log);
+                if (r >= 0 && N_SEGMENTS(log) > 0)
+                        r = continue_last(log);
+                if (r < 0)
+                        return r;
+                r = make_spare(log);
+                if (r < 0)
+                        log_warning_errno(r, "Cannot allocate space for events, trying again later: %m");
+        }
+        *ret = g_steal_pointer(&log);
+        return 0;
+}
+
+EventLog *event_log_close(EventLog *log) {
+        if (!log)
+                return NULL;
+        (void) fd_close(log->fd);
+        (void) fd_close(log->dir_fd);
+        g_array_unref(log->segments);
+        g_free(log->memory);
+        g_free(log);
+        return NULL;
+}
+
+uint64_t event_log_first(const EventLog *log) {
+        if (N_SEGMENTS(log) == 0 || log->last < SEGMENT(log, 0))
+                return 0;
+        return SEGMENT(log, 0);
+}
+
+uint64_t event_log_last(const EventLog *log) {
+        return log->last;
+}
+
+int event_log_append(EventLog *log, uint64_t sequence, const void *data, size_t size) {
+        const size_t padded = ALIGN8(size), whole = sizeof(RecordHeader) + padded + sizeof(RecordHeader);
+        g_autofree uint8_t *buffer = NULL;
+        int r;
+
+        g_assert(sequence > log->last);
+        if (size == 0 || size > EVENT_LOG_RECORD_MAX)
+                return -E2BIG;
+
+        if (N_SEGMENTS(log) == 0 || log->offset + whole > EVENT_LOG_SEGMENT_SIZE) {
+                if (log->memory) {
+                        g_array_set_size(log->segments, 0);
+                        g_array_append_val(log->segments, sequence);
+                        log->offset = 0;
+                        r = 0;
+                } else
+                        r = next_segment(log, sequence);
+                if (r < 0)
+                        return r;
+        } else if (!log->memory && !log->spare && log->offset > EVENT_LOG_SEGMENT_SIZE / 2) {
+                /* In good time, while the one that is written still has room. */
+                r = make_spare(log);
+                if (r < 0 && !log->told)
+                        log_warning_errno(r, "Cannot allocate space for the next events: %m");
+                log->told = r < 0;
+        }
+
+        /* First everything behind the size, with the end after it; then the size makes it true. */
+        buffer = g_malloc0(whole);
+        RecordHeader header = { .size = (uint32_t) size, .sequence = sequence };
+        memcpy(buffer, &header, sizeof(header));
+        memcpy(buffer + sizeof(header), data, size);
+        const size_t skip = sizeof(uint64_t);
+        r = write_at(log, buffer + skip, whole - skip, log->offset + skip);
+        if (r >= 0)
+                r = write_at(log, buffer, skip, log->offset);
+        if (r < 0)
+                return r;
+        log->offset += sizeof(header) + padded;
+        log->last = sequence;
+        return 0;
+}
+
+int event_log_read(EventLog *log, uint64_t after, EventLogReader reader, void *userdata) {
+        g_autoptr(GArray) segments = g_array_copy(log->segments);
+        unsigned i = 0;
+
+        /* The one before the first that is wholly after it. */
+        while (i + 1 < segments->len && g_array_index(segments, uint64_t, i + 1) <= after + 1)
+                i++;
+        for (; i < segments->len; i++) {
+                g_autofree uint8_t *data = NULL;
+                uint64_t first = g_array_index(segments, uint64_t, i), last = first - 1;
+                size_t size = EVENT_LOG_SEGMENT_SIZE;
+                int result;
+
+                int r = log->memory ? 0 : segment_load(log, first, &data, &size);
+                if (r < 0) {
+                        log_warning_errno(r, "Cannot read the events from %" PRIu64 " on: %m", first);
+                        continue;
+                }
+                (void) scan(
+                        data ?: log->memory, EVENT_LOG_SEGMENT_SIZE, &last, after, reader, userdata, &result);
+                if (result != 0)
+                        return result;
+        }
+        return 0;
+}
+
+void event_log_clear(EventLog *log) {
+        while (!log->memory && N_SEGMENTS(log) > 0)
+                drop_oldest(log);
+        g_array_set_size(log->segments, 0);
+        log->fd = fd_close(log->fd);
+        log->offset = 0;
+        log->last = 0;
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "model/event-log.h"
+#include "model/events.h"
+#include "util/log.h"
+
+#define EVENTS_FILE "events"
+#define EVENTS_MAGIC "ARCHEVT1"
+/* Number, time, type, role, details: a record of the log. */
+#define EVENT_FORMAT "(ttssa{sv})"
+
+static const char *const event_type_table[_EVENT_TYPE_MAX] = {
+        [EVENT_ROLE_STARTED] = "RoleStarted",
+        [EVENT_ROLE_EXITED] = "RoleExited",
+        [EVENT_ROLE_PURGED] = "RolePurged",
+        [EVENT_MONITOR_TIMED_OUT] = "MonitorTimedOut",
+        [EVENT_SHUTTING_DOWN] = "ShuttingDown",
+};
+
+DEFINE_STRING_TABLE(event_type, EventType, event_type_table);
+
+/* The whole file. Its space is allocated when it is made: a full disk cannot stop the count. The first version ended before
+ * sent: there every event counts as sent. */
+typedef struct EventsFile {
+        char magic[8];
+        sd_id128_t epoch;
+        uint64_t sequence;
+        uint64_t sent;
+} EventsFile;
+
+#define EVENTS_FILE_V1_SIZE offsetof(EventsFile, sent)
+
+struct Events {
+        int fd; /* negative: in memory only */
+        EventsFile file;
+        uint64_t told;
+        EventLog *log;
+};
+
+void event_clear(Event *event) {
+        g_clear_pointer(&event->details, g_variant_unref);
+        g_clear_pointer(&event->role, g_free);
+}
+
+static GVariant *lookup(const Event *event, const char *key) {
+        return g_variant_lookup_value(event->details, key, NULL);
+}
+
+int64_t event_get_i64(const Event *event, const char *key, int64_t fallback) {
+        g_autoptr(GVariant) value = lookup(event, key);
+
+        if (!value)
+                return fallback;
+        if (g_variant_is_of_type(value, G_VARIANT_TYPE_INT32))
+                return g_variant_get_int32(value);
+        if (g_variant_is_of_type(value, G_VARIANT_TYPE_UINT32))
+                return g_variant_get_uint32(value);
+        return fallback;
+}
+
+uint64_t event_get_u64(const Event *event, const char *key) {
+        uint64_t value = 0;
+
+        return g_variant_lookup(event->details, key, "t", &value) ? value : 0;
+}
+
+bool event_get_bool(const Event *event, const char *key) {
+        gboolean value = false;
+
+        return g_variant_lookup(event->details, key, "b", &value) && value;
+}
+
+const char *event_get_string(const Event *event, const char *key) {
+        const char *value = "";
+
+        return g_variant_lookup(event->details, key, "&s", &value) ? value : "";
+}
+
+static int events_write(Events *events) {
+        if (events->fd < 0)
+                return 0;
+
+        EventsFile file = events->file;
+        ssize_t n = pwrite(events->fd, &file, sizeof(file), 0);
+        if (n < 0)
+                return -errno;
+        return (size_t) n == sizeof(file) ? 0 : -EIO;
+}
+
+static int events_file_read(int fd, EventsFile *ret) {
+        EventsFile file = {};
+
+        ssize_t n = pread(fd, &file, sizeof(file), 0);
+        if (n < 0)
+                return -errno;
+        if (n == 0)
+                return -ENODATA;
+        if (((size_t) n != sizeof(file) && (size_t) n != EVENTS_FILE_V1_SIZE) ||
+                memcmp(file.magic, EVENTS_MAGIC, sizeof(file.magic)) != 0)
+                return -EBADMSG;
+        if ((size_t) n == EVENTS_FILE_V1_SIZE)
+                file.sent = file.sequence;
+        *ret = file;
+        return 0;
+}
+
+/* -ENODATA: a new count begins. */
+static int open_file(Events *events, int dir_fd) {
+        autofd fd = openat(dir_fd, EVENTS_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                return -errno;
+
+        int r = events_file_read(fd, &events->file);
+        if (r == -EBADMSG) {
+                log_error("The file \"%s\" is damaged: set aside as \"%s.damaged\", event numbers begin anew",
+                        EVENTS_FILE, EVENTS_FILE);
+                if (renameat(dir_fd, EVENTS_FILE, dir_fd, EVENTS_FILE ".damaged") < 0)
+                        return -errno;
+                fd = fd_close(fd);
+                fd = openat(dir_fd, EVENTS_FILE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+                if (fd < 0)
+                        return -errno;
+                r = -ENODATA;
+        }
+        if (r >= 0 || r == -ENODATA)
+                events->fd = fd_steal(&fd);
+        return r;
+}
+
+int events_open(int dir_fd, Events **ret) {
+        Events *events = g_new0(Events, 1);
+        bool begin;
+        int r = -ENODATA;
+
+        events->fd = -EBADF;
+        if (dir_fd >= 0)
+                r = open_file(events, dir_fd);
+        begin = r == -ENODATA;
+        if (r >= 0 || begin)
+                r = event_log_open(dir_fd, &events->log);
+        if (r >= 0 && begin) {
+                /* What the log may still hold belongs to an epoch that is over. */
+                event_log_clear(events->log);
+                memcpy(events->file.magic, EVENTS_MAGIC, sizeof(events->file.magic));
+                r = sd_id128_randomize(&events->file.epoch);
+                if (r >= 0)
+                        r = events_write(events);
+        }
+        if (r < 0) {
+                events_close(events);
+                return r;
+        }
+        events_seen(events, event_log_last(events->log));
+        events->told = events->file.sent;
+        *ret = events;
+        return 0;
+}
+
+Events *events_close(Events *events) {
+        if (!events)
+                return NULL;
+        event_log_close(events->log);
+        (void) fd_close(events->fd);
+        g_free(events);
+        return NULL;
+}
+
+sd_id128_t events_epoch(const Events *events) {
+        return events->file.epoch;
+}
+
+uint64_t events_sequence(const Events *events) {
+        return events->file.sequence;
+}
+
+uint64_t events_first(const Events *events) {
+        return event_log_first(events->log);
+}
+
+int events_add(Events *events, EventType type, const char *role, GVariant *details, Event *ret) {
+        *ret = (Event){
+                .type = type,
+                .sequence = events->file.sequence + 1,
+                .realtime_usec = (uint64_t) g_get_real_time(),
+                .role = g_strdup(role),
+                .details = g_variant_ref_sink(details),
+        };
+        events->file.sequence++;
+
+        g_autoptr(GVariant) record = g_variant_ref_sink(g_variant_new("(ttss@a{sv})", ret->sequence,
+                ret->realtime_usec, event_type_to_string(type), ret->role, ret->details));
+        int r = event_log_append(
+                events->log, ret->sequence, g_variant_get_data(record), g_variant_get_size(record));
+        if (r < 0)
+                (void) events_write(events); /* at least its number */
+        return r;
+}
+
+void events_seen(Events *events, uint64_t sequence) {
+        if (sequence > events->file.sequence)
+                events->file.sequence = sequence;
+}
+
+uint64_t events_sent(const Events *events) {
+        return events->file.sent;
+}
+
+void events_set_told(Events *events, uint64_t sequence) {
+        events->told = MAX(events->told, sequence);
+}
+
+uint64_t events_told(const Events *events) {
+        return events->told;
+}
+
+void events_set_sent(Events *events, uint64_t sequence) {
+        if (sequence <= events->file.sent)
+                return;
+        events->file.sent = sequence;
+        int r = events_write(events);
+        if (r < 0) /* then they are told once more, with the same numbers */
+                log_warning_errno(r, "Cannot save how far events have been told, ignoring: %m");
+}
+
+typedef struct Reading {
+        EventReader reader;
+        void *userdata;
+} Reading;
+
+static int read_record(void *userdata, uint64_t sequence, const void *data, size_t size) {
+        Reading *reading = userdata;
+        g_auto(Event) event = {};
+        const char *type, *role;
+
+        /* Not trusted: a file can be damaged. GVariant then gives defaults. */
+        g_autoptr(GVariant) record = g_variant_ref_sink(
+                g_variant_new_from_data(G_VARIANT_TYPE(EVENT_FORMAT), data, size, false, NULL, NULL));
+        g_variant_get(record, "(tt&s&s@a{sv})", &event.sequence, &event.realtime_usec, &type, &role,
+                &event.details);
+        event.type = event_type_from_string(type);
+        event.role = g_strdup(role);
+        if (event.sequence != sequence || (int) event.type < 0)
+                return 0; /* damaged, or of a kind that only a newer version knows */
+        return reading->reader(reading->userdata, &event);
+}
+
+int events_read(Events *events, uint64_t after, EventReader reader, void *userdata) {
+        Reading reading = { reader, userdata };
+
+        return event_log_read(events->log, after, read_record, &reading);
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/fd-util.h"
+#include "model/event-details.h"
+#include "model/role-log.h"
+#include "model/message-ids.h"
+#include "model/monitor.h"
+#include "model/node.h"
+#include "model/state-file.h"
+#include "util/log.h"
+
+#define MONITOR_FILE "monitor"
+
+/* A timer that comes later than this was held up by ourselves, or by the whole machine (suspend, SIGSTOP): the manager may
+ * have beaten all the time. */
+#define LATE_USEC USEC_PER_SEC
+
+static const char *const monitor_action_table[_MONITOR_ACTION_MAX] = {
+        [MONITOR_ACTION_SHUTDOWN] = "shutdown",
+        [MONITOR_ACTION_STOP_ROLES] = "stop-roles",
+        [MONITOR_ACTION_NONE] = "none",
+};
+
+DEFINE_STRING_TABLE(monitor_action, MonitorAction, monitor_action_table);
+
+struct Monitor {
+        Node *node;
+        int dir_fd;
+        MonitorAction action;
+        uint64_t configured_usec;
+        bool timeout_set; /* by a call: the configuration does not matter any more */
+        uint64_t timeout_usec;
+        uint64_t deadline;
+        sd_event_source *timer;
+        char *unknown; /* fields of a newer version */
+};
+
+static uint64_t now_monotonic(void) {
+        return (uint64_t) g_get_monotonic_time();
+}
+
+static int monitor_save(Monitor *monitor) {
+        if (monitor->dir_fd < 0)
+                return 0;
+
+        g_autofree char *fields = state_fields_format("", monitor->unknown);
+        g_autofree char *text = g_strdup_printf("%d %" PRIu64 " %" PRIu64 "\n%s", monitor->timeout_set,
+                monitor_timeout(monitor), monitor->deadline, fields);
+        return file_replace(monitor->dir_fd, MONITOR_FILE, text, strlen(text));
+}
+
+static int monitor_parse(void *userdata, const char *text) {
+        Monitor *monitor = userdata;
+        uint64_t timeout, deadline;
+        char end;
+        int set;
+
+        if (sscanf(text, "%d %" SCNu64 " %" SCNu64 "%c", &set, &timeout, &deadline, &end) != 4 || end != '\n')
+                return -EBADMSG;
+        monitor->timeout_set = set != 0;
+        monitor->timeout_usec = timeout;
+        monitor->deadline = deadline;
+        monitor->unknown = state_fields_unknown(text, "");
+        return 0;
+}
+
+static int monitor_load(Monitor *monitor) {
+        int r = state_file_load(monitor->dir_fd, MONITOR_FILE, 65536, "the saved state of the monitor",
+                "; the next beat arms it again", monitor_parse, monitor);
+
+        return r < 0 ? r : 0;
+}
+
+int monitor_open(Node *node, int dir_fd, Monitor **ret) {
+        Monitor *monitor = g_new0(Monitor, 1);
+
+        monitor->node = node;
+        monitor->dir_fd = -EBADF;
+        monitor->configured_usec = MONITOR_TIMEOUT_DEFAULT_USEC;
+        if (dir_fd >= 0) {
+                monitor->dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
+                int r = monitor->dir_fd < 0 ? -errno : monitor_load(monitor);
+                if (r < 0) {
+                        monitor_close(monitor);
+                        return r;
+                }
+        }
+        *ret = monitor;
+        return 0;
+}
+
+Monitor *monitor_close(Monitor *monitor) {
+        if (!monitor)
+                return NULL;
+        sd_event_source_disable_unref(monitor->timer);
+        g_free(monitor->unknown);
+        (void) fd_close(monitor->dir_fd);
+        g_free(monitor);
+        return NULL;
+}
+
+uint64_t monitor_timeout(const Monitor *monitor) {
+        return monitor->timeout_set ? monitor->timeout_usec : monitor->configured_usec;
+}
+
+uint64_t monitor_deadline(const Monitor *monitor) {
+        return monitor->deadline;
+}
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *userdata);
+
+static void arm(Monitor *monitor) {
+        monitor->timer = sd_event_source_disable_unref(monitor->timer);
+        if (monitor->deadline == 0 || monitor->deadline == USEC_INFINITY)
+                return;
+
+        int r = sd_event_add_time(monitor->node->event, &monitor->timer, CLOCK_MONOTONIC, monitor->deadline,
+                1, on_timer, monitor);
+        if (r >= 0)
+                /* Beats that wait on the bus are read before it fires. */
+                r = sd_event_source_set_priority(monitor->timer, SD_EVENT_PRIORITY_IDLE + 100);
+        if (r < 0)
+                log_error_errno(r, "Cannot set the timer of the monitor: %m");
+}
+
+static void set_deadline(Monitor *monitor, uint64_t deadline) {
+        monitor->deadline = deadline;
+        arm(monitor);
+        monitor->node->world->node_changed(monitor->node->world_data);
+}
+
+/* A role's own word comes before the node's action. Returns whether a role stays. */
+static bool stop_roles(Monitor *monitor) {
+        Node *node = monitor->node;
+        g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+        GHashTableIter iter;
+        char *name;
+        bool kept = false;
+
+        g_hash_table_iter_init(&iter, node->roles);
+        while (g_hash_table_iter_next(&iter, (void **) &name, NULL))
+                g_ptr_array_add(names, g_strdup(name));
+
+        for (unsigned i = 0; i < names->len; i++) {
+                Role *role = g_hash_table_lookup(node->roles, g_ptr_array_index(names, i));
+                if (!role || role->state == ROLE_ENDED)
+                        continue;
+
+                switch (role->spec->on_monitor_loss) {
+                case MONITOR_LOSS_KEEP:
+                        kept = true;
+                        break;
+                case MONITOR_LOSS_STOP:
+                        role_stop(role, ROLE_CAUSE_MONITOR, false, NULL);
+                        break;
+                case MONITOR_LOSS_KILL:
+                        role_stop(role, ROLE_CAUSE_MONITOR, true, NULL);
+                        break;
+                default:
+                        if (monitor->action == MONITOR_ACTION_NONE)
+                                kept = true;
+                        else
+                                role_stop(role, ROLE_CAUSE_MONITOR, false, NULL);
+                        break;
+                }
+        }
+        return kept;
+}
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+        Monitor *monitor = userdata;
+        Node *node = monitor->node;
+        g_auto(Event) event = {};
+        uint64_t now = now_monotonic();
+        double seconds = (double) monitor_timeout(monitor) / (double) USEC_PER_SEC;
+
+        if (now > monitor->deadline && now - monitor->deadline > LATE_USEC) {
+                log_warning("The monitor was %" PRIu64
+                            " s late to look, which is our own outage: waiting for a beat again",
+                        (now - monitor->deadline) / USEC_PER_SEC);
+                set_deadline(monitor, now + MONITOR_GRACE_USEC);
+                return 0;
+        }
+
+        journal_node(node, MESSAGE_MONITOR_TIMED_OUT, LOG_WARNING, NULL, "No beat for %g s: %s", seconds,
+                monitor_action_to_string(monitor->action));
+        /* Disarmed until the next beat. That is saved only when the action is: should we die in between, our successor finds no beat
+         * either. */
+        set_deadline(monitor, 0);
+        node_event_add(node, EVENT_MONITOR_TIMED_OUT, NULL,
+                event_details_monitor_timed_out(monitor_timeout(monitor)), &event);
+        node_event_tell(node, &event, NULL);
+
+        bool kept = stop_roles(monitor);
+        if (monitor->action == MONITOR_ACTION_SHUTDOWN) {
+                if (kept)
+                        log_warning("Roles that are kept without a monitor run on, and so does the service");
+                else {
+                        g_autofree char *reason = g_strdup_printf("no beat for %g s", seconds);
+                        node_shutdown(node, reason, NULL);
+                }
+        }
+        int r = node->finished ? 0 : monitor_save(monitor); /* a clean end has forgotten it already */
+        if (r < 0)
+                log_error_errno(r, "Cannot save the state of the monitor: %m");
+        return 0;
+}
+
+void monitor_resume(Monitor *monitor) {
+        uint64_t earliest = now_monotonic() + MONITOR_GRACE_USEC;
+
+        if (monitor->deadline == 0)
+                return;
+        /* We were away: who beat in vain gets the time to beat again. */
+        set_deadline(monitor, MAX(monitor->deadline, earliest));
+}
+
+void monitor_configure(Monitor *monitor, uint64_t timeout_usec, MonitorAction action) {
+        monitor->action = action;
+        monitor->configured_usec = timeout_usec;
+        monitor->node->world->node_changed(monitor->node->world_data);
+}
+
+static uint64_t deadline_in(uint64_t usec) {
+        uint64_t now = now_monotonic();
+
+        return usec > USEC_INFINITY - now ? USEC_INFINITY : now + usec;
+}
+
+int monitor_beat(Monitor *monitor, Fault *fault) {
+        uint64_t timeout = monitor_timeout(monitor), old = monitor->deadline;
+
+        if (timeout == 0)
+                return 0; /* switched off: a beat is heard and means nothing */
+        monitor->deadline = deadline_in(timeout);
+        int r = monitor_save(monitor);
+        if (r < 0) {
+                /* A beat is a beat; only a crash in the next seconds would find the older deadline. */
+                log_warning_errno(r, "Cannot save the deadline of the monitor, ignoring: %m");
+        }
+        if (old == 0)
+                log_info("The monitor is armed: the next beat is due within %" PRIu64 " s",
+                        timeout / USEC_PER_SEC);
+        set_deadline(monitor, monitor->deadline);
+        return 0;
+}
+
+int monitor_set_timeout(Monitor *monitor, uint64_t timeout_usec, Fault *fault) {
+        Monitor old = *monitor;
+
+        monitor->timeout_set = true;
+        monitor->timeout_usec = timeout_usec;
+        if (timeout_usec == 0)
+                monitor->deadline = 0;
+        else if (monitor->deadline != 0)
+                monitor->deadline = deadline_in(timeout_usec);
+        int r = monitor_save(monitor);
+        if (r < 0) {
+                monitor->timeout_set = old.timeout_set;
+                monitor->timeout_usec = old.timeout_usec;
+                monitor->deadline = old.deadline;
+                return fault_set(fault, NODE_ERROR_IO_ERROR, "Cannot save the timeout of the monitor: %s",
+                        g_strerror(-r));
+        }
+        set_deadline(monitor, monitor->deadline);
+        return 0;
+}
+
+void monitor_forget(Monitor *monitor) {
+        state_file_forget(monitor->dir_fd, MONITOR_FILE);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Between ports.c and ports-roles.c. */
+
+#include "model/ports.h"
+
+struct Ports {
+        Node *node;
+        int dir_fd;
+        GHashTable *table;  /* ports_key() → Port */
+        unsigned n_binding; /* asked for and not answered yet */
+        GPtrArray *unknown; /* lines that a newer version wrote */
+};
+
+static inline gpointer ports_key(PortProtocol protocol, uint16_t number) {
+        return GUINT_TO_POINTER((guint) protocol << 16 | number);
+}
+
+static inline const char *ports_protocol_name(PortProtocol protocol) {
+        return protocol == PORT_TCP ? "TCP" : "UDP";
+}
+
+static inline Port *ports_find(Ports *ports, PortProtocol protocol, uint16_t number) {
+        return g_hash_table_lookup(ports->table, ports_key(protocol, number));
+}
+
+void ports_save_or_log(Ports *ports);
+
+/* ports_key() → the Role that has it, until its last process is gone: what it left may still hold the socket. */
+GHashTable *ports_users(Ports *ports);
+int ports_check_owner(const Port *port, const Caller *caller, Fault *fault);
+int ports_check_unused(GHashTable *users, const Port *port, const char *except, Fault *fault);
+int ports_no_such(const char *protocol, uint16_t number, Fault *fault);

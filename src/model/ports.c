@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fd-util.h"
+#include "model/node.h"
+#include "model/ports-private.h"
+#include "model/state-file.h"
+#include "util/log.h"
+
+#define PORTS_FILE "ports"
+#define PORTS_VERSION 1U
+
+#define WORLD(ports) ((ports)->node->world)
+#define DATA(ports) ((ports)->node->world_data)
+
+static const char *const port_protocol_table[_PORT_PROTOCOL_MAX] = {
+        [PORT_TCP] = "tcp",
+        [PORT_UDP] = "udp",
+};
+
+DEFINE_STRING_TABLE(port_protocol, PortProtocol, port_protocol_table);
+
+struct PortsRequest {
+        Ports *ports;
+        PortProtocol protocol;
+        unsigned n;
+        uid_t uid;
+        char *address; /* for people */
+        PortsWaiter waiter;
+};
+
+static void add(Ports *ports, PortProtocol protocol, uint16_t number, uid_t uid) {
+        Port *port = g_new(Port, 1);
+
+        *port = (Port){ protocol, number, uid };
+        (void) g_hash_table_replace(ports->table, ports_key(protocol, number), port);
+}
+
+/* The disk */
+
+static int ports_parse(void *userdata, const char *text) {
+        Ports *ports = userdata;
+        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+        bool versioned = false;
+
+        for (char **l = lines; *l; l++) {
+                unsigned number, uid;
+                char protocol[8], end;
+
+                if ((*l)[0] == '\0' || (*l)[0] == '#')
+                        continue;
+                if (g_str_has_prefix(*l, "VERSION=")) {
+                        versioned = true;
+                        continue;
+                }
+                if (!g_str_has_prefix(*l, "PORT=")) {
+                        if (!strchr(*l, '='))
+                                return -EBADMSG;
+                        g_ptr_array_add(ports->unknown, g_strdup(*l));
+                        continue;
+                }
+                if (sscanf(*l, "PORT=%7s %u %u%c", protocol, &number, &uid, &end) != 3 || number == 0 ||
+                        number > UINT16_MAX || (int) port_protocol_from_string(protocol) < 0)
+                        return -EBADMSG;
+                add(ports, port_protocol_from_string(protocol), (uint16_t) number, uid);
+        }
+        return versioned ? 0 : -EBADMSG;
+}
+
+static int ports_load(Ports *ports) {
+        int r = state_file_load(ports->dir_fd, PORTS_FILE, 1024 * 1024, "the saved list of reserved ports",
+                "; they are released", ports_parse, ports);
+
+        if (r == STATE_FILE_DAMAGED) {
+                g_hash_table_remove_all(ports->table);
+                g_ptr_array_set_size(ports->unknown, 0);
+        }
+        return r < 0 ? r : 0;
+}
+
+static int ports_save(Ports *ports) {
+        g_autoptr(GString) s = g_string_new("# This is private data of architect-node. Do not parse.\n");
+        GHashTableIter iter;
+        Port *port;
+
+        if (ports->dir_fd < 0)
+                return 0;
+        g_string_append_printf(s, "VERSION=%u\n", PORTS_VERSION);
+        g_hash_table_iter_init(&iter, ports->table);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &port))
+                g_string_append_printf(s, "PORT=%s %u %u\n", port_protocol_to_string(port->protocol),
+                        port->number, (unsigned) port->uid);
+        for (unsigned i = 0; i < ports->unknown->len; i++)
+                g_string_append_printf(s, "%s\n", (const char *) g_ptr_array_index(ports->unknown, i));
+        return file_replace(ports->dir_fd, PORTS_FILE, s->str, s->len);
+}
+
+void ports_save_or_log(Ports *ports) {
+        int r = ports_save(ports);
+        if (r < 0)
+                log_error_errno(r, "Cannot save the list of reserved ports: %m");
+}
+
+int ports_open(Node *node, int dir_fd, Ports **ret) {
+        g_autoptr(Ports) ports = g_new0(Ports, 1);
+
+        ports->node = node;
+        ports->dir_fd = -EBADF;
+        ports->table = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+        ports->unknown = g_ptr_array_new_with_free_func(g_free);
+        if (dir_fd >= 0) {
+                ports->dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
+                if (ports->dir_fd < 0)
+                        return -errno;
+                int r = ports_load(ports);
+                if (r < 0)
+                        return r;
+        }
+        *ret = g_steal_pointer(&ports);
+        return 0;
+}
+
+Ports *ports_close(Ports *ports) {
+        if (!ports)
+                return NULL;
+        g_hash_table_unref(ports->table);
+        g_ptr_array_unref(ports->unknown);
+        (void) fd_close(ports->dir_fd);
+        g_free(ports);
+        return NULL;
+}
+
+/* Reserving */
+
+static char *describe_address(const struct keeper_bind *bind) {
+        char text[INET6_ADDRSTRLEN];
+
+        if (bind->ip_version == 0 ||
+                !inet_ntop(bind->ip_version == 4 ? AF_INET : AF_INET6, bind->address, text, sizeof(text)))
+                return g_strdup("any address");
+        return g_strdup(text);
+}
+
+static int keeper_fault(int error, const char *what, Fault *fault) {
+        if (error == -EPROTONOSUPPORT)
+                return fault_set(fault, NODE_ERROR_KEEPER_UNAVAILABLE,
+                        "Cannot %s: the keeper that runs is older than this service and knows no ports; reload "
+                        "architect-keeper.service when the new version is installed",
+                        what);
+        return fault_set(fault, NODE_ERROR_KEEPER_UNAVAILABLE, "Cannot %s: there is no keeper", what);
+}
+
+static PortsRequest *request_free(PortsRequest *request) {
+        g_free(request->address);
+        g_free(request);
+        return NULL;
+}
+
+int ports_check_count(PortProtocol protocol, uint32_t n, Fault *fault) {
+        if (n >= 1 && n <= PORTS_PER_CALL_MAX)
+                return 0;
+        return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                "Cannot reserve %u %s ports: it must be from 1 to %u at a time", n,
+                ports_protocol_name(protocol), PORTS_PER_CALL_MAX);
+}
+
+int ports_bind(Ports *ports, PortProtocol protocol, uint32_t n, const Caller *caller, PortsWaiter waiter,
+        Fault *fault) {
+        const char *name = ports_protocol_name(protocol);
+
+        int r = ports_check_count(protocol, n, fault);
+        if (r < 0)
+                return r;
+        if (!caller || !caller->known)
+                return fault_set(
+                        fault, NODE_ERROR_ACCESS_DENIED, "Nobody known wants to reserve %s ports", name);
+        unsigned n_all = g_hash_table_size(ports->table) + ports->n_binding;
+        if (n_all + n > PORTS_MAX)
+                return fault_set(fault, NODE_ERROR_LIMIT_REACHED,
+                        "Cannot reserve %u %s ports: %u are reserved already, and %u is the most", n, name,
+                        n_all, PORTS_MAX);
+
+        struct keeper_bind bind = ports->node->settings->bind_address;
+        bind.n = (uint16_t) n;
+        bind.protocol = (uint8_t) protocol;
+        PortsRequest *request = g_new(PortsRequest, 1);
+        *request = (PortsRequest){ ports, protocol, n, caller->uid, describe_address(&bind), waiter };
+        r = WORLD(ports)->ports_bind(DATA(ports), &bind, request);
+        if (r < 0) {
+                request_free(request);
+                return keeper_fault(r, "reserve ports", fault);
+        }
+        ports->n_binding += n;
+        return 0;
+}
+
+static int take(PortsRequest *request, int error, const uint16_t *numbers, size_t n, Fault *fault) {
+        Ports *ports = request->ports;
+
+        if (error == -ENOTCONN)
+                return keeper_fault(error, "reserve ports", fault);
+        if (error < 0 || n != request->n)
+                return fault_set(fault, NODE_ERROR_PORTS_UNAVAILABLE, "Cannot reserve %u %s port%s on %s: %s",
+                        request->n, ports_protocol_name(request->protocol), request->n == 1 ? "" : "s",
+                        request->address,
+                        error == -EADDRINUSE ? "so many are not free"
+                                             : g_strerror(error < 0 ? -error : EBADMSG));
+
+        for (size_t i = 0; i < n; i++)
+                add(ports, request->protocol, numbers[i], request->uid);
+        int r = ports_save(ports);
+        if (r >= 0)
+                return 0;
+
+        /* Promised is only what the next process of ours will know of. */
+        g_autofree struct keeper_port *bound = g_new0(struct keeper_port, n);
+        for (size_t i = 0; i < n; i++) {
+                bound[i] =
+                        (struct keeper_port){ .number = numbers[i], .protocol = (uint8_t) request->protocol };
+                (void) g_hash_table_remove(ports->table, ports_key(request->protocol, numbers[i]));
+        }
+        (void) WORLD(ports)->ports_release(DATA(ports), bound, n, (Waiter){});
+        return fault_set(fault, NODE_ERROR_IO_ERROR, "Cannot save reserved ports: %s", g_strerror(-r));
+}
+
+void ports_on_bound(PortsRequest *request, int error, const uint16_t *numbers, size_t n) {
+        g_auto(Fault) fault = {};
+
+        request->ports->n_binding -= request->n;
+        (void) take(request, error, numbers, n, &fault);
+        if (request->waiter.done)
+                request->waiter.done(request->waiter.userdata, numbers, n, fault.message ? &fault : NULL);
+        request_free(request);
+}
+
+/* Releasing */
+
+int ports_check_list(PortProtocol protocol, const uint16_t *numbers, size_t n, Fault *fault) {
+        g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
+
+        if (n == 0 || n > PORTS_MAX)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Cannot release %zu %s ports: it must be from 1 to %u", n,
+                        ports_protocol_name(protocol), PORTS_MAX);
+        for (size_t i = 0; i < n; i++) {
+                if (numbers[i] == 0)
+                        return fault_set(fault, NODE_ERROR_INVALID_ARGS, "0 is not a %s port",
+                                ports_protocol_name(protocol));
+                if (!g_hash_table_add(seen, GUINT_TO_POINTER(numbers[i])))
+                        return fault_set(fault, NODE_ERROR_INVALID_ARGS, "%s port %u is given twice",
+                                ports_protocol_name(protocol), numbers[i]);
+        }
+        return 0;
+}
+
+int ports_release(Ports *ports, PortProtocol protocol, const uint16_t *numbers, size_t n,
+        const Caller *caller, Waiter waiter, Fault *fault) {
+        g_autoptr(GHashTable) users = ports_users(ports);
+        g_autofree struct keeper_port *released = g_new0(struct keeper_port, n);
+        g_autofree uid_t *uids = g_new(uid_t, n);
+        g_autofree char *name = g_strdup_printf("%s port", ports_protocol_name(protocol));
+
+        int r = ports_check_list(protocol, numbers, n, fault);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++) {
+                Port *port = ports_find(ports, protocol, numbers[i]);
+
+                if (!port)
+                        return ports_no_such(name, numbers[i], fault);
+                r = ports_check_owner(port, caller, fault);
+                if (r >= 0)
+                        r = ports_check_unused(users, port, NULL, fault);
+                if (r < 0)
+                        return r;
+                released[i] = (struct keeper_port){ .number = numbers[i], .protocol = (uint8_t) protocol };
+                uids[i] = port->uid;
+        }
+        /* Forgotten first: what the keeper has beyond our list it is told to release. */
+        for (size_t i = 0; i < n; i++)
+                (void) g_hash_table_remove(ports->table, ports_key(protocol, numbers[i]));
+        r = ports_save(ports);
+        if (r < 0) {
+                r = fault_set(fault, NODE_ERROR_IO_ERROR, "Cannot save that ports are released: %s",
+                        g_strerror(-r));
+        } else {
+                r = WORLD(ports)->ports_release(DATA(ports), released, n, waiter);
+                if (r >= 0)
+                        return 0;
+                r = keeper_fault(r, "release ports", fault);
+        }
+        for (size_t i = 0; i < n; i++)
+                add(ports, protocol, numbers[i], uids[i]);
+        ports_save_or_log(ports);
+        return r;
+}
+
+/* The keeper */
+
+void ports_on_keeper(Ports *ports, const struct keeper_port *held, size_t n) {
+        g_autoptr(GHashTable) users = ports_users(ports), kept = g_hash_table_new(NULL, NULL);
+        g_autoptr(GArray) unknown = g_array_new(false, false, sizeof(struct keeper_port)),
+                          idle = g_array_new(false, false, sizeof(struct keeper_port));
+        GHashTableIter iter;
+        bool changed = false;
+        gpointer key;
+        Port *port;
+
+        for (size_t i = 0; i < n; i++) {
+                struct keeper_port p = { .number = held[i].number, .protocol = held[i].protocol };
+
+                key = ports_key((PortProtocol) p.protocol, p.number);
+                if (p.number == 0)
+                        continue;
+                (void) g_hash_table_add(kept, key);
+                if (!g_hash_table_contains(ports->table, key))
+                        g_array_append_val(
+                                unknown, p); /* nobody was promised them, or they were given back */
+                else if (!g_hash_table_contains(users, key))
+                        g_array_append_val(idle, p);
+        }
+
+        g_hash_table_iter_init(&iter, ports->table);
+        while (g_hash_table_iter_next(&iter, &key, (void **) &port)) {
+                if (g_hash_table_contains(kept, key))
+                        continue;
+                Role *role = g_hash_table_lookup(users, key);
+                log_warning("%s port %u is no longer reserved: the keeper that held it is gone%s%s%s",
+                        ports_protocol_name(port->protocol), port->number, role ? "; role \"" : "",
+                        role ? role->name : "", role ? "\" has it as long as it runs" : "");
+                g_hash_table_iter_remove(&iter);
+                changed = true;
+        }
+        if (changed)
+                ports_save_or_log(ports);
+        if (unknown->len > 0)
+                (void) WORLD(ports)->ports_release(
+                        DATA(ports), (struct keeper_port *) unknown->data, unknown->len, (Waiter){});
+        if (idle->len > 0)
+                WORLD(ports)->ports_rest(DATA(ports), (struct keeper_port *) idle->data, idle->len);
+}
+
+static int compare_ports(const void *a, const void *b) {
+        const PortListed *x = a, *y = b;
+
+        return x->port.protocol != y->port.protocol ? (int) x->port.protocol - (int) y->port.protocol
+                                                    : x->port.number - y->port.number;
+}
+
+GArray *ports_list(Ports *ports) {
+        g_autoptr(GHashTable) users = ports_users(ports);
+        GArray *list = g_array_new(false, false, sizeof(PortListed));
+        GHashTableIter iter;
+        gpointer key;
+        Port *port;
+
+        g_hash_table_iter_init(&iter, ports->table);
+        while (g_hash_table_iter_next(&iter, &key, (void **) &port)) {
+                Role *role = g_hash_table_lookup(users, key);
+                PortListed listed = { *port, role ? role->name : "" };
+
+                g_array_append_val(list, listed);
+        }
+        g_array_sort(list, compare_ports);
+        return list;
+}
+
+void ports_forget(Ports *ports) {
+        g_autoptr(GArray) all = g_array_new(false, false, sizeof(struct keeper_port));
+        GHashTableIter iter;
+        Port *port;
+
+        g_hash_table_iter_init(&iter, ports->table);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &port)) {
+                struct keeper_port p = { .number = port->number, .protocol = (uint8_t) port->protocol };
+                g_array_append_val(all, p);
+        }
+        if (all->len > 0)
+                (void) WORLD(ports)->ports_release(
+                        DATA(ports), (struct keeper_port *) all->data, all->len, (Waiter){});
+        g_hash_table_remove_all(ports->table);
+        state_file_forget(ports->dir_fd, PORTS_FILE);
+}

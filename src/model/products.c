@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "model/products.h"
+
+#include <string.h>
+
+#include "config.h"
+#include "model/settings.h"
+
+#define SETUP_SCRIPT PKGLIBEXECDIR "/setup-products.bash"
+
+#define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+#define DIGITS "0123456789"
+
+static const char *const product_provider_table[_PRODUCT_PROVIDER_MAX] = {
+        [PRODUCT_PROVIDER_EUPS] = "eups",
+        [PRODUCT_PROVIDER_MODULES] = "modules",
+        [PRODUCT_PROVIDER_LMOD] = "lmod",
+};
+
+DEFINE_STRING_TABLE(product_provider, ProductProvider, product_provider_table);
+
+/* What a provider takes for a name and for a version, and nothing else: eups_setup takes NAME=VALUE for a variable, all take
+ * "-x" for an option, and ":" separates the loaded modules. */
+typedef struct Spelling {
+        const char *first, *all, *words;
+} Spelling;
+
+/* Of a module both are parts of one name, and the parts of a path. */
+#define MODULE \
+        { \
+                LETTERS DIGITS "_", LETTERS DIGITS "_.+/-", \
+                        "letters, digits and _.+/-, beginning with a letter, a digit or _" \
+        }
+
+static const struct {
+        Spelling name, version;
+} syntax[_PRODUCT_PROVIDER_MAX] = {
+        [PRODUCT_PROVIDER_EUPS] = {
+                .name = { LETTERS "_", LETTERS DIGITS "_-",
+                        "letters, digits, _ and -, beginning with a letter or _" },
+                .version = { LETTERS DIGITS "_.", LETTERS DIGITS "_.+:/-",
+                        "letters, digits and _.+:/-, beginning with a letter, a digit, _ or ." },
+        },
+        [PRODUCT_PROVIDER_MODULES] = { MODULE, MODULE },
+        [PRODUCT_PROVIDER_LMOD] = { MODULE, MODULE },
+};
+
+static int check_text(const char *option, const char *what, const char *text, Fault *fault) {
+        if (text[0] == '\0')
+                return fault_set(
+                        fault, NODE_ERROR_INVALID_ARGS, "Option \"%s\": the %s is empty", option, what);
+        if (strlen(text) > PRODUCT_TEXT_MAX)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"%s\": the %s is longer than %u bytes", option, what, PRODUCT_TEXT_MAX);
+        return 0;
+}
+
+static int set_text(char **to, const char *option, const char *text, Fault *fault) {
+        int r = check_text(option, option, text, fault);
+        if (r < 0)
+                return r;
+        g_free(*to);
+        *to = g_strdup(text);
+        return 0;
+}
+
+int role_spec_set_product(RoleSpec *spec, const char *product, Fault *fault) {
+        return set_text(&spec->product, "product", product, fault);
+}
+
+int role_spec_set_version(RoleSpec *spec, const char *version, Fault *fault) {
+        return set_text(&spec->version, "version", version, fault);
+}
+
+int role_spec_set_setup_args(RoleSpec *spec, char **arguments, Fault *fault) {
+        size_t n = arguments ? g_strv_length(arguments) : 0;
+
+        if (n > PRODUCT_LIST_MAX)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"setup-args\" has %zu arguments, more than %u", n, PRODUCT_LIST_MAX);
+        for (size_t i = 0; i < n; i++)
+                if (strlen(arguments[i]) > PRODUCT_ARGUMENT_MAX)
+                        return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                                "Option \"setup-args\": an argument is longer than %u bytes",
+                                PRODUCT_ARGUMENT_MAX);
+        g_strfreev(spec->setup_args);
+        spec->setup_args = n > 0 ? g_strdupv(arguments) : NULL;
+        return 0;
+}
+
+int role_spec_add_eups(RoleSpec *spec, const char *product, const char *version, Fault *fault) {
+        size_t n = spec->eups_list ? g_strv_length(spec->eups_list) : 0;
+
+        if (n / 2 >= PRODUCT_LIST_MAX)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"eups-list\" has more than %u products", PRODUCT_LIST_MAX);
+        int r = check_text("eups-list", "product", product, fault);
+        if (r >= 0 && version[0])
+                r = check_text("eups-list", "version", version, fault);
+        if (r < 0)
+                return r;
+        spec->eups_list = g_renew(char *, spec->eups_list, n + 3);
+        spec->eups_list[n] = g_strdup(product);
+        spec->eups_list[n + 1] = g_strdup(version);
+        spec->eups_list[n + 2] = NULL;
+        return 0;
+}
+
+int role_spec_set_provider(RoleSpec *spec, const char *provider, Fault *fault) {
+        ProductProvider p = product_provider_from_string(provider);
+
+        if ((int) p < 0) {
+                g_autofree char *shown = g_strescape(provider, NULL);
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"provider\" is \"%s\", but must be eups, modules or lmod", shown);
+        }
+        spec->provider = p;
+        spec->provider_set = true;
+        return 0;
+}
+
+bool products_wanted(const RoleSpec *spec) {
+        return spec->product || spec->eups_list;
+}
+
+static int check_spelling(const RoleSpec *spec, const char *option, const char *what, const char *text,
+        const Spelling *spelling, Fault *fault) {
+        if (text[0] && strchr(spelling->first, text[0]) && text[strspn(text, spelling->all)] == '\0')
+                return 0;
+
+        g_autofree char *shown = g_strescape(text, NULL);
+        return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                "Option \"%s\": \"%s\" is not a valid %s for the provider %s: %s", option, shown, what,
+                product_provider_to_string(spec->provider), spelling->words);
+}
+
+static int check_product(
+        const RoleSpec *spec, bool in_list, const char *name, const char *version, Fault *fault) {
+        int r = check_spelling(spec, in_list ? "eups-list" : "product", "product", name,
+                &syntax[spec->provider].name, fault);
+        if (r >= 0 && version && version[0])
+                r = check_spelling(spec, in_list ? "eups-list" : "version", "version", version,
+                        &syntax[spec->provider].version, fault);
+        return r;
+}
+
+int products_check(const RoleSpec *spec, Fault *fault) {
+        if (!spec->product && (spec->version || spec->setup_args))
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS, "Option \"%s\" is given without \"product\"",
+                        spec->version ? "version" : "setup-args");
+        if (!products_wanted(spec))
+                return spec->provider_set
+                               ? fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                                         "Option \"provider\" is given without \"product\" or \"eups-list\"")
+                               : 0;
+        if (spec->setup_args && spec->provider != PRODUCT_PROVIDER_EUPS)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"setup-args\": the provider %s takes none, only eups does",
+                        product_provider_to_string(spec->provider));
+
+        int r = spec->product ? check_product(spec, false, spec->product, spec->version, fault) : 0;
+        for (char **p = spec->eups_list; r >= 0 && p && *p; p += 2)
+                r = check_product(spec, true, p[0], p[1], fault);
+        return r;
+}
+
+size_t products_size(const RoleSpec *spec) {
+        size_t size = 0;
+
+        if (spec->product)
+                size += strlen(spec->product) + 1;
+        if (spec->version)
+                size += strlen(spec->version) + 1;
+        for (char **a = spec->setup_args; a && *a; a++)
+                size += strlen(*a) + 1;
+        for (char **p = spec->eups_list; p && *p; p++)
+                size += strlen(*p) + 1;
+        return size;
+}
+
+static void add_product(
+        const RoleSpec *spec, const char *name, const char *version, char **arguments, GPtrArray *setup) {
+        size_t n_arguments = arguments ? g_strv_length(arguments) : 0;
+
+        if (version && !version[0])
+                version = NULL;
+        if (spec->provider != PRODUCT_PROVIDER_EUPS) {
+                g_ptr_array_add(setup, g_strdup("1"));
+                g_ptr_array_add(setup, g_strjoin("/", name, version, NULL));
+                return;
+        }
+        g_ptr_array_add(setup, g_strdup_printf("%zu", 1 + (version ? 1 : 0) + n_arguments));
+        g_ptr_array_add(setup, g_strdup(name));
+        if (version)
+                g_ptr_array_add(setup, g_strdup(version));
+        for (size_t i = 0; i < n_arguments; i++)
+                g_ptr_array_add(setup, g_strdup(arguments[i]));
+}
+
+char **products_setup(const RoleSpec *spec, const Settings *settings) {
+        if (!products_wanted(spec))
+                return NULL;
+
+        GPtrArray *setup = g_ptr_array_new();
+        g_ptr_array_add(setup, g_strdup(SETUP_SCRIPT));
+        g_ptr_array_add(setup, g_strdup(product_provider_to_string(spec->provider)));
+        g_ptr_array_add(setup, g_strdup(spec->provider == PRODUCT_PROVIDER_MODULES ? settings->modules_command
+                                        : spec->provider == PRODUCT_PROVIDER_LMOD  ? settings->lmod_command
+                                                                                   : ""));
+        if (spec->product)
+                add_product(spec, spec->product, spec->version, spec->setup_args, setup);
+        for (char **p = spec->eups_list; p && *p; p += 2)
+                add_product(spec, p[0], p[1], NULL, setup);
+        g_ptr_array_add(setup, NULL);
+        return (char **) g_ptr_array_free(setup, false);
+}

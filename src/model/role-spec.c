@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <signal.h>
+#include <string.h>
+
+#include "base/macro.h"
+#include "model/env.h"
+#include "model/products.h"
+#include "model/role-spec.h"
+
+#define ACCOUNT_NAME_MAX 256U /* LOGIN_NAME_MAX of Linux */
+#define PATH_SIZE_MAX 4096U   /* PATH_MAX of Linux, with its NUL */
+
+static const char *const role_stdin_table[_ROLE_STDIN_MAX] = {
+        [ROLE_STDIN_PIPE] = "pipe",
+        [ROLE_STDIN_NULL] = "null",
+        [ROLE_STDIN_PTY] = "pty",
+};
+
+DEFINE_STRING_TABLE(role_stdin, RoleStdin, role_stdin_table);
+
+static const char *const stop_to_table[_STOP_TO_MAX] = {
+        [STOP_TO_ALL] = "all",
+        [STOP_TO_MAIN] = "main",
+};
+
+DEFINE_STRING_TABLE(stop_to, StopTo, stop_to_table);
+
+static const char *const monitor_loss_table[_MONITOR_LOSS_MAX] = {
+        [MONITOR_LOSS_DEFAULT] = "",
+        [MONITOR_LOSS_KEEP] = "keep",
+        [MONITOR_LOSS_STOP] = "stop",
+        [MONITOR_LOSS_KILL] = "kill",
+};
+
+DEFINE_STRING_TABLE(monitor_loss, MonitorLoss, monitor_loss_table);
+
+static const char *const role_ports_table[_ROLE_PORTS_MAX] = {
+        [ROLE_PORTS_TCP] = "tcp-ports",
+        [ROLE_PORTS_UDP] = "udp-ports",
+        [ROLE_PORTS_RELEASE] = "release-ports",
+};
+
+DEFINE_STRING_TABLE(role_ports, RolePorts, role_ports_table);
+
+RoleSpec *role_spec_new(void) {
+        RoleSpec *spec = g_new0(RoleSpec, 1);
+
+        spec->stop_signal = SIGTERM;
+        spec->stop_timeout_usec = ROLE_STOP_TIMEOUT_DEFAULT_USEC;
+        return spec;
+}
+
+RoleSpec *role_spec_free(RoleSpec *spec) {
+        if (!spec)
+                return NULL;
+        g_strfreev(spec->command);
+        g_strfreev(spec->environment);
+        g_free(spec->working_directory);
+        g_free(spec->user);
+        g_free(spec->group);
+        g_free(spec->output_path);
+        g_free(spec->product);
+        g_free(spec->version);
+        g_strfreev(spec->setup_args);
+        g_strfreev(spec->eups_list);
+        for (int i = 0; i < _ROLE_PORTS_MAX; i++)
+                g_clear_pointer(&spec->ports[i], g_array_unref);
+        g_strfreev(spec->xterm_args);
+        g_free(spec);
+        return NULL;
+}
+
+int role_spec_set_command(RoleSpec *spec, char **command, Fault *fault) {
+        size_t n = command ? g_strv_length(command) : 0;
+
+        if (n == 0)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS, "The command is empty");
+        if (n > ROLE_COMMAND_ARGS_MAX)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "The command has %zu arguments, more than %u", n, ROLE_COMMAND_ARGS_MAX);
+        if (command[0][0] == '\0')
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "The command's first argument, the program, is empty");
+
+        g_strfreev(spec->command);
+        spec->command = g_strdupv(command);
+        return 0;
+}
+
+int role_spec_add_environment(RoleSpec *spec, const char *name, const char *value, Fault *fault) {
+        if (!env_name_is_valid(name)) {
+                g_autofree char *shown = g_strescape(name, NULL);
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"env\": \"%s\" is not a valid name of a variable", shown);
+        }
+
+        size_t n = spec->environment ? g_strv_length(spec->environment) : 0;
+        /* Refused before the next one is looked for among so many. */
+        if (n >= ROLE_ENVIRONMENT_MAX)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS, "Option \"env\" has more than %u variables",
+                        ROLE_ENVIRONMENT_MAX);
+        for (size_t i = 0; i < n; i++)
+                if (g_str_has_prefix(spec->environment[i], name) && spec->environment[i][strlen(name)] == '=')
+                        return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                                "Option \"env\": \"%s\" is given twice", name);
+
+        spec->environment = g_renew(char *, spec->environment, n + 2);
+        spec->environment[n] = g_strconcat(name, "=", value, NULL);
+        spec->environment[n + 1] = NULL;
+        return 0;
+}
+
+static int check_path(const char *option, const char *path, Fault *fault) {
+        if (!g_path_is_absolute(path))
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"%s\": \"%s\" is not an absolute path", option, path);
+        if (strlen(path) >= PATH_SIZE_MAX)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"%s\": the path is longer than %u bytes", option, PATH_SIZE_MAX - 1);
+        return 0;
+}
+
+int role_spec_set_working_directory(RoleSpec *spec, const char *path, Fault *fault) {
+        int r = check_path("working-directory", path, fault);
+        if (r < 0)
+                return r;
+        g_free(spec->working_directory);
+        spec->working_directory = g_strdup(path);
+        return 0;
+}
+
+static int set_account(char **account, const char *option, const char *value, Fault *fault) {
+        if (value[0] == '\0')
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS, "Option \"%s\" is empty", option);
+        if (strlen(value) >= ACCOUNT_NAME_MAX)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS, "Option \"%s\" is longer than %u bytes",
+                        option, ACCOUNT_NAME_MAX - 1);
+        g_free(*account);
+        *account = g_strdup(value);
+        return 0;
+}
+
+int role_spec_set_user(RoleSpec *spec, const char *user, Fault *fault) {
+        return set_account(&spec->user, "user", user, fault);
+}
+
+int role_spec_set_group(RoleSpec *spec, const char *group, Fault *fault) {
+        return set_account(&spec->group, "group", group, fault);
+}
+
+int role_spec_set_stdin(RoleSpec *spec, const char *kind, Fault *fault) {
+        RoleStdin k = role_stdin_from_string(kind);
+
+        if ((int) k < 0)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"stdin\" is \"%s\", but must be pipe, null or pty", kind);
+        spec->stdin_kind = k;
+        spec->stdin_set = true;
+        return 0;
+}
+
+int role_spec_set_output(RoleSpec *spec, const char *output, Fault *fault) {
+        const char *colon = strchr(output, ':');
+        g_autofree char *kind = colon ? g_strndup(output, (gsize) (colon - output)) : g_strdup(output);
+        LaunchOutput o = launch_output_from_string(kind);
+        bool wants_path = o == LAUNCH_OUTPUT_FILE || o == LAUNCH_OUTPUT_APPEND;
+
+        if ((int) o < 0 || wants_path != !!colon)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"output\" is \"%s\", but must be journal, null, file:PATH or append:PATH",
+                        output);
+        if (wants_path) {
+                int r = check_path("output", colon + 1, fault);
+                if (r < 0)
+                        return r;
+        }
+
+        g_free(spec->output_path);
+        spec->output = o;
+        spec->output_path = wants_path ? g_strdup(colon + 1) : NULL;
+        return 0;
+}
+
+int role_spec_set_stop_to(RoleSpec *spec, const char *stop_to, Fault *fault) {
+        StopTo t = stop_to_from_string(stop_to);
+
+        if ((int) t < 0)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"stop-to\" is \"%s\", but must be all or main", stop_to);
+        spec->stop_to = t;
+        return 0;
+}
+
+int role_spec_set_on_monitor_loss(RoleSpec *spec, const char *loss, Fault *fault) {
+        MonitorLoss l = monitor_loss_from_string(loss);
+
+        if ((int) l < 0 || l == MONITOR_LOSS_DEFAULT)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"on-monitor-loss\" is \"%s\", but must be keep, stop or kill", loss);
+        spec->on_monitor_loss = l;
+        return 0;
+}
+
+int role_spec_add_limit(RoleSpec *spec, const char *name, uint64_t value, Fault *fault) {
+        int resource = rlimit_from_string(name);
+
+        if (resource < 0)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"limits\": \"%s\" is not a resource limit (see setrlimit(2))", name);
+        if (spec->limits_set & (UINT64_C(1) << resource))
+                return fault_set(
+                        fault, NODE_ERROR_INVALID_ARGS, "Option \"limits\": \"%s\" is given twice", name);
+        spec->limits_set |= UINT64_C(1) << resource;
+        spec->limits[resource] = value;
+        return 0;
+}
+
+static bool has_port(const GArray *list, uint16_t number) {
+        for (unsigned i = 0; list && i < list->len; i++)
+                if (g_array_index(list, uint16_t, i) == number)
+                        return true;
+        return false;
+}
+
+int role_spec_set_ports(RoleSpec *spec, RolePorts which, const uint64_t *numbers, size_t n, Fault *fault) {
+        const char *option = role_ports_to_string(which);
+        g_autoptr(GArray) list = g_array_new(false, false, sizeof(uint16_t));
+
+        if (n == 0)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS, "Option \"%s\" names no port", option);
+        if (n > ROLE_PORTS_EACH_MAX)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"%s\" names %zu ports, more than %u", option, n, ROLE_PORTS_EACH_MAX);
+        for (size_t i = 0; i < n; i++) {
+                uint16_t number = (uint16_t) numbers[i];
+
+                if (numbers[i] == 0 || numbers[i] > UINT16_MAX)
+                        return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                                "Option \"%s\": %" G_GUINT64_FORMAT " is not a port", option, numbers[i]);
+                if (has_port(list, number))
+                        return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                                "Option \"%s\": port %u is given twice", option, number);
+                g_array_append_val(list, number);
+        }
+        g_clear_pointer(&spec->ports[which], g_array_unref);
+        spec->ports[which] = g_steal_pointer(&list);
+        return 0;
+}
+
+bool role_spec_has_ports(const RoleSpec *spec) {
+        for (int i = 0; i < _ROLE_PORTS_MAX; i++)
+                if (spec->ports[i])
+                        return true;
+        return false;
+}
+
+int role_spec_check(const RoleSpec *spec, Fault *fault) {
+        const GArray *released = spec->ports[ROLE_PORTS_RELEASE];
+        size_t size = 0;
+
+        for (unsigned i = 0; released && i < released->len; i++)
+                for (int which = 0; which < ROLE_PORTS_RELEASE; which++)
+                        if (has_port(spec->ports[which], g_array_index(released, uint16_t, i)))
+                                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                                        "Port %u is in \"release-ports\" and in \"%s\"",
+                                        g_array_index(released, uint16_t, i),
+                                        role_ports_to_string((RolePorts) which));
+
+        for (char **a = spec->command; a && *a; a++)
+                size += strlen(*a) + 1;
+        for (char **e = spec->environment; e && *e; e++)
+                size += strlen(*e) + 1;
+        size += products_size(spec);
+        for (char **a = spec->xterm_args; a && *a; a++)
+                size += strlen(*a) + 1;
+        if (size > ROLE_COMMAND_SIZE_MAX)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "The command and its environment have %zu bytes, more than %u", size,
+                        ROLE_COMMAND_SIZE_MAX);
+        return products_check(spec, fault);
+}
+
+char *role_spec_output(const RoleSpec *spec) {
+        return spec->output_path
+                       ? g_strconcat(launch_output_to_string(spec->output), ":", spec->output_path, NULL)
+                       : g_strdup(launch_output_to_string(spec->output));
+}

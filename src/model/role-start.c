@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The way from Start to a running command, and back when any step fails. Each step is a request to the world and the
+ * role_on_...() that answers it; a start that fails or is cancelled is undone by role_undo(), which waits until child,
+ * processes and unit are gone before anybody hears of the failure. */
+
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+
+#include "base/fd-util.h"
+#include "base/pidref.h"
+#include "model/event-details.h"
+#include "model/input.h"
+#include "model/role-log.h"
+#include "model/message-ids.h"
+#include "model/node.h"
+#include "model/products.h"
+#include "model/role.h"
+#include "util/log.h"
+
+#define WORLD(role) ((role)->node->world)
+#define DATA(role) ((role)->node->world_data)
+
+static const Waiter nobody = {};
+
+static int on_setup_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
+        Role *role = userdata;
+        g_auto(Fault) fault = {};
+
+        /* Slow systems are not failures while the queue moves; a silent keeper or a set-up that hangs is. */
+        if (role->phase == ROLE_PHASE_FORK)
+                (void) fault_set(&fault, NODE_ERROR_KEEPER_UNAVAILABLE,
+                        "Role \"%s\": the keeper did not answer within %" PRIu64 " s", role->name,
+                        role->node->settings->setup_timeout_usec / USEC_PER_SEC);
+        else if (role->phase == ROLE_PHASE_OPEN)
+                (void) fault_set(&fault, NODE_ERROR_SETUP_FAILED,
+                        "Role \"%s\": its set-up did not reach the command within %" PRIu64 " s", role->name,
+                        role->node->settings->setup_timeout_usec / USEC_PER_SEC);
+        role_set_timer(role, USEC_INFINITY, NULL);
+        if (fault.message)
+                role_fail(role, &fault);
+        return 0;
+}
+
+void role_start(Role *role) {
+        g_assert(role->state == ROLE_STARTING);
+
+        if (role->predecessor && !role->predecessor->swept) {
+                /* node_role_swept() queues it again. Meanwhile it keeps no other from starting. */
+                role->phase = ROLE_PHASE_SWEEP;
+                role->node->n_starts--;
+                return;
+        }
+
+        g_auto(Fault) ports_fault = {};
+        if (ports_check_reserved(role->node->ports, role, &ports_fault) < 0) {
+                g_auto(Fault) fault = {};
+
+                /* They were when it was asked for. */
+                (void) fault_set(&fault, ports_fault.error, "Role \"%s\": %s any more", role->name,
+                        ports_fault.message);
+                role->phase = ROLE_PHASE_FORK; /* it has its slot */
+                role->child = 0;
+                role_fail(role, &fault);
+                return;
+        }
+
+        role->phase = ROLE_PHASE_FORK;
+        role->child = role->node->next_child++;
+        role_set_timer(role, role->node->settings->setup_timeout_usec, on_setup_timeout);
+
+        g_auto(Fault) fault = {};
+        int r = WORLD(role)->role_save(DATA(role), role);
+        if (r < 0)
+                (void) fault_set(&fault, NODE_ERROR_IO_ERROR,
+                        "Role \"%s\" cannot be started: cannot save it: %s", role->name, g_strerror(-r));
+        else {
+                r = WORLD(role)->child_fork(DATA(role), role);
+                /* Its keeper has just died, and the connection will say so next. Nothing has been made: as with a request
+                 * that died with it, the role waits for its turn again with the next keeper. */
+                if (r == -ENOTCONN)
+                        return;
+                if (r == -EMFILE)
+                        (void) fault_set(&fault, NODE_ERROR_LIMIT_REACHED,
+                                "Role \"%s\" cannot be started: the service has too many files open",
+                                role->name);
+                else if (r < 0)
+                        (void) fault_set(&fault, NODE_ERROR_KEEPER_UNAVAILABLE,
+                                "Role \"%s\" cannot be started: %s", role->name,
+                                r == -EPROTONOSUPPORT ? "the keeper that runs is too old for that"
+                                                      : g_strerror(-r));
+        }
+        if (r < 0) {
+                role->child = 0;
+                role_fail(role, &fault);
+        }
+}
+
+void role_on_forked(
+        Role *role, int error, pid_t pid, uint64_t start_time, int pidfd, int gate_fd, int stdin_fd) {
+        if (error < 0) {
+                g_auto(Fault) fault = {};
+                if (error == -EADDRNOTAVAIL && role_spec_has_ports(role->spec))
+                        (void) fault_set(&fault, NODE_ERROR_PORTS_UNAVAILABLE,
+                                "Role \"%s\": the keeper has lost a port it is to have", role->name);
+                (void) fault_set(&fault, NODE_ERROR_SETUP_FAILED, "Role \"%s\": cannot fork%s: %s",
+                        role->name, role->spec->stdin_kind == ROLE_STDIN_PTY ? ", or make a terminal" : "",
+                        g_strerror(-error));
+                role->child = 0;
+                role_fail(role, &fault);
+                return;
+        }
+
+        role->child_exists = true;
+        role->main_pid = pid;
+        role->main_start_time = start_time;
+        role->main_pidfd = pidfd;
+        role->gate_fd = gate_fd;
+        role->stdin_fd = stdin_fd;
+
+        if (role->failure.message) { /* cancelled meanwhile */
+                WORLD(role)->child_signal(DATA(role), role, SIGKILL, nobody);
+                return;
+        }
+
+        role->phase = ROLE_PHASE_SCOPE;
+        role->slice = node_slice_take(role->node);
+        role->scope_pending = true;
+
+        int r = WORLD(role)->scope_start(DATA(role), role);
+        if (r < 0) {
+                g_auto(Fault) fault = {};
+                (void) fault_set(&fault, NODE_ERROR_SCOPE_FAILED,
+                        "Role \"%s\": cannot ask systemd for a scope: %s", role->name, g_strerror(-r));
+                role->scope_pending = false;
+                role_fail(role, &fault);
+        }
+}
+
+/* A product set-up is ended by the child itself, which knows what the provider has said. */
+static uint64_t open_timeout(const Role *role) {
+        uint64_t usec = role->node->settings->setup_timeout_usec;
+
+        if (!products_wanted(role->spec))
+                return usec;
+        return usec > USEC_INFINITY - ROLE_PRODUCT_GRACE_USEC ? USEC_INFINITY
+                                                              : usec + ROLE_PRODUCT_GRACE_USEC;
+}
+
+void role_on_scope(Role *role, const Fault *fault, const char *cgroup) {
+        g_assert(role->scope_pending);
+        role->scope_pending = false;
+        role->scope_exists = true; /* even if it failed: something of it may be there, and must go */
+
+        if (fault) {
+                role_fail(role, fault);
+                return;
+        }
+
+        g_free(role->cgroup);
+        role->cgroup = g_strdup(cgroup);
+        if (role->failure.message) {
+                role_undo(role);
+                return;
+        }
+
+        /* From here on the command may run: whoever takes over after us must know that. */
+        role->phase = ROLE_PHASE_OPEN;
+        role_set_timer(role, open_timeout(role), on_setup_timeout);
+        int r = WORLD(role)->role_save(DATA(role), role);
+        if (r >= 0)
+                r = WORLD(role)->child_launch(DATA(role), role);
+        if (r < 0) {
+                g_auto(Fault) launch_fault = {};
+                (void) fault_set(&launch_fault, NODE_ERROR_SETUP_FAILED,
+                        "Role \"%s\": cannot send its launch request: %s", role->name, g_strerror(-r));
+                role_fail(role, &launch_fault);
+        }
+}
+
+void role_on_gate_report(Role *role, LaunchStage stage, int error, bool warning, const char *text) {
+        if (warning) {
+                role_log(role, LOG_WARNING, "%s", text);
+                return;
+        }
+
+        g_auto(Fault) fault = {};
+        (void) fault_set(&fault,
+                stage == LAUNCH_STAGE_EXEC ? NODE_ERROR_EXEC_FAILED : NODE_ERROR_SETUP_FAILED,
+                "Role \"%s\" failed to start (%s): %s", role->name,
+                launch_stage_to_string(stage) ?: "unknown stage", text);
+        role_fail(role, &fault);
+}
+
+static void fail_killed_in_setup(Role *role) {
+        g_auto(Fault) fault = {};
+
+        if (role->exit.code == EXIT_CODE_KILLED || role->exit.code == EXIT_CODE_DUMPED)
+                (void) fault_set(&fault, NODE_ERROR_SETUP_FAILED,
+                        "Role \"%s\" was killed by signal %d (%s) during its set-up", role->name,
+                        role->exit.status, strsignal(role->exit.status));
+        else if (role->exit.code == EXIT_CODE_EXITED)
+                (void) fault_set(&fault, NODE_ERROR_SETUP_FAILED,
+                        "Role \"%s\" ended during its set-up (exit %d)", role->name, role->exit.status);
+        else
+                (void) fault_set(
+                        &fault, NODE_ERROR_SETUP_FAILED, "Role \"%s\" ended during its set-up", role->name);
+        role_fail(role, &fault);
+}
+
+/* The end of the gate says exec or death; the kernel says which, also of a zombie. */
+static bool role_has_execed(Role *role) {
+        struct proc_stat stat;
+
+        if (role->main_exited)
+                return role->main_execed;
+        return proc_stat_read(role->main_pid, &stat) >= 0 && stat.start_time == role->main_start_time &&
+               !(stat.flags & PROC_STAT_FORKNOEXEC);
+}
+
+static void role_running(Role *role) {
+        g_auto(Event) event = {};
+
+        role_set_timer(role, USEC_INFINITY, NULL);
+        /* The process before us may have come to its event, and no further. */
+        if (role->started_sequence == 0) {
+                role->start_realtime_usec = (uint64_t) g_get_real_time();
+                role->start_monotonic_usec = (uint64_t) g_get_monotonic_time();
+                node_event_add(role->node, EVENT_ROLE_STARTED, role, event_details_started(role), &event);
+                role->started_sequence = event.sequence;
+        }
+
+        if (role->stdin_fd >= 0 && !role->input)
+                role->input = input_new(role, role->node->event);
+
+        ports_role_running(role->node->ports, role);
+        role_set_state(role, ROLE_RUNNING);
+        int r = WORLD(role)->role_save(DATA(role), role);
+        if (r < 0)
+                role_log(role, LOG_ERR, "Cannot save its state: %s", g_strerror(-r));
+        node_event_tell(role->node, &event, role);
+        journal_role(
+                role, MESSAGE_ROLE_STARTED, LOG_INFO, &role->owner, "Started: pid %d", (int) role->main_pid);
+
+        if (role->predecessor) {
+                WORLD(role)->role_drop_previous(DATA(role), role);
+                role->predecessor->successor = NULL;
+                role->predecessor = role_free(role->predecessor);
+        }
+
+        Waiter waiter = role->start_waiter;
+        role->start_waiter = nobody;
+        if (waiter.done)
+                waiter.done(waiter.userdata, NULL);
+        node_start_over(role->node, role);
+}
+
+void role_on_gate_closed(Role *role) {
+        role->gate_closed = true;
+        role->gate_fd = fd_close(role->gate_fd);
+
+        if (role->state != ROLE_STARTING)
+                return;
+        if (role->failure.message) {
+                role_undo(role);
+                return;
+        }
+
+        if (role_has_execed(role)) {
+                role_running(role);
+                if (role->main_exited)
+                        role_finish(role);
+        } else if (role->main_exited)
+                fail_killed_in_setup(role);
+        /* Otherwise it is dying: its exit record comes next, and says of what. */
+}
+
+void role_on_gate_lost(Role *role) {
+        g_assert(role->state == ROLE_STARTING);
+
+        role->gate_closed = true;
+        if (role_has_execed(role)) {
+                role_running(role);
+                return;
+        }
+
+        /* It is dead, or still on its way to a command whose start nobody could ever report. */
+        g_auto(Fault) fault = {};
+        (void) fault_set(&fault, NODE_ERROR_SETUP_FAILED,
+                "The start of role \"%s\" was interrupted by the end of the keeper and the service",
+                role->name);
+        role_fail(role, &fault);
+}
+
+/* The main process of a starting role has ended. */
+void role_on_exited(Role *role, const RoleExit *exit, bool execed) {
+        if (role->main_exited)
+                return; /* told again after a reconnection */
+
+        role->main_exited = true;
+        role->main_execed = execed;
+        if (role->exited_sequence == 0)
+                role->exit = *exit;
+
+        if (role->state != ROLE_STARTING) {
+                role_finish(role);
+                return;
+        }
+        if (role->failure.message)
+                role_undo(role);
+        else if (role->phase != ROLE_PHASE_OPEN || role->gate_closed) {
+                if (execed && role->phase == ROLE_PHASE_OPEN)
+                        role_on_gate_closed(role);
+                else
+                        fail_killed_in_setup(role);
+        }
+        /* Otherwise the gate still holds what the child said before it died; its end is near. */
+}
+
+static int on_undo_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+        Role *role = userdata;
+
+        role_set_timer(role, USEC_INFINITY, NULL);
+        role->undo_step = STOP_STEP_KILLED;
+        if (role->child_exists && !role->main_exited)
+                WORLD(role)->child_signal(DATA(role), role, SIGKILL, nobody);
+        role_undo(role);
+        return 0;
+}
+
+/* EUPS drops its lock at SIGTERM, and leaves it at SIGKILL: whoever is in the middle of a product set-up gets a moment between the
+ * two. False: nobody can be. */
+static bool role_ask_setup(Role *role) {
+        if (!products_wanted(role->spec) || role->phase != ROLE_PHASE_OPEN || !role->scope_exists)
+                return false;
+        if (role->undo_step == STOP_STEP_NONE) {
+                role->undo_step = STOP_STEP_ASKED;
+                WORLD(role)->scope_signal(DATA(role), role, SIGTERM, nobody);
+                role_set_timer(role, ROLE_PRODUCT_TERM_USEC, on_undo_timer);
+        }
+        return role->undo_step == STOP_STEP_ASKED;
+}
+
+void role_fail(Role *role, const Fault *fault) {
+        g_assert(role->state == ROLE_STARTING);
+
+        bool first = !role->failure.message;
+        fault_copy(&role->failure, fault);
+        if (first) {
+                role_set_timer(role, USEC_INFINITY, NULL);
+                journal_role(role, MESSAGE_ROLE_START_FAILED, LOG_NOTICE, &role->owner, "Start failed: %s",
+                        role->failure.message);
+                if (role->phase == ROLE_PHASE_QUEUED)
+                        g_queue_remove(role->node->start_queue, role);
+                if (role->child_exists && !role->main_exited && !role_ask_setup(role))
+                        WORLD(role)->child_signal(DATA(role), role, SIGKILL, nobody);
+        }
+        role_undo(role);
+}
+
+static void role_discard(Role *role) {
+        Node *node = role->node;
+        Role *predecessor = g_steal_pointer(&role->predecessor);
+        Waiter waiter = role->start_waiter;
+        g_auto(Fault) fault = {};
+        bool counted = role_holds_slot(role);
+
+        role->start_waiter = nobody;
+        fault_copy(&fault, &role->failure);
+
+        /* Whoever hears of the failure finds the name as it was before. */
+        node->n_not_ended--;
+        g_hash_table_steal(node->roles, role->name);
+        if (predecessor) {
+                predecessor->successor = NULL;
+                g_hash_table_insert(node->roles, predecessor->name, predecessor);
+                node->world->role_bring_back(node->world_data, predecessor);
+                node->world->role_changed(node->world_data, predecessor);
+        } else {
+                node->world->role_forget(node->world_data, role);
+                node->world->role_removed(node->world_data, role);
+        }
+        node->world->node_changed(node->world_data);
+
+        role_wake_stop_waiters(role, NULL);
+        if (waiter.done)
+                waiter.done(waiter.userdata, &fault);
+        role_free(role);
+        /* It is an ended role as any other again, and may have waited for its removal. */
+        if (predecessor && predecessor->swept)
+                node_role_swept(node, predecessor);
+        if (counted)
+                node->n_starts--;
+        node_start_over(node, NULL);
+}
+
+void role_undo(Role *role) {
+        bool populated = false, frozen;
+
+        /* What was asked for comes first: it may still make something. */
+        if (role->scope_pending ||
+                (role->phase == ROLE_PHASE_FORK && role->child != 0 && !role->child_exists))
+                return;
+        if (role->child_exists && !role->main_exited)
+                return;
+
+        if (role->child_exists) {
+                role->child_exists = false;
+                WORLD(role)->child_reap(DATA(role), role);
+                role->child = 0;
+        }
+
+        if (role->scope_exists) {
+                /* A child that got as far as its set-up may have forked (NSS modules do). */
+                if (role->cgroup)
+                        (void) WORLD(role)->cgroup_state(DATA(role), role, &populated, &frozen);
+                if (populated) {
+                        if (!role_ask_setup(role))
+                                WORLD(role)->scope_kill(DATA(role), role);
+                        (void) WORLD(role)->cgroup_watch(DATA(role), role);
+                        return;
+                }
+
+                role_set_timer(role, USEC_INFINITY, NULL);
+                role->scope_exists = false;
+                role->scope_pending = true;
+                if (WORLD(role)->scope_remove(DATA(role), role) >= 0)
+                        return; /* role_on_scope_removed() */
+                role->scope_pending = false;
+        }
+
+        role_discard(role);
+}
+
+void role_on_scope_removed(Role *role) {
+        role->scope_pending = false;
+        role_undo(role);
+}

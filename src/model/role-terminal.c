@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "model/node.h"
+#include "model/role.h"
+#include "model/role-terminal.h"
+#include "proto/terminal-protocol.h"
+
+/* -e: another command; -S, -C: another terminal; -into: another's window, also by its abbreviations; -l, -lf: a file, or a
+ * command, that xterm writes to. "-ls" and its like are welcome. */
+static bool xterm_arg_is_ours(const char *arg) {
+        static const char *const words[] = { "-e", "-l", "+l", "-lf", "-in", "-int", "-into" };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+                if (g_str_equal(arg, words[i]))
+                        return true;
+        return g_str_has_prefix(arg, "-S") || g_str_equal(arg, "-C");
+}
+
+int role_spec_set_xterm_args(RoleSpec *spec, char **args, Fault *fault) {
+        for (char **a = args; a && *a; a++)
+                if (xterm_arg_is_ours(*a))
+                        return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                                "Option \"xterm-args\": \"%.64s\" would take xterm away from the role's terminal",
+                                *a);
+        g_strfreev(spec->xterm_args);
+        spec->xterm_args = g_strdupv(args);
+        return 0;
+}
+
+int role_spec_finish_terminal(RoleSpec *spec, Fault *fault) {
+        if (!spec->xterm)
+                return spec->xterm_args && spec->xterm_args[0]
+                               ? fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                                         "Option \"xterm-args\" needs \"xterm\" to be true")
+                               : 0;
+        if (spec->stdin_set && spec->stdin_kind != ROLE_STDIN_PTY)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"xterm\" needs \"stdin\" to be pty, but it is %s",
+                        role_stdin_to_string(spec->stdin_kind));
+        spec->stdin_kind = ROLE_STDIN_PTY;
+        return 0;
+}
+
+int terminal_check_display(const RoleSpec *spec, Env *env, Fault *fault) {
+        const char *value = NULL;
+
+        if (!spec->xterm)
+                return 0;
+        for (char **e = spec->environment; e && *e; e++)
+                if (g_str_has_prefix(*e, "DISPLAY="))
+                        value = *e + strlen("DISPLAY=");
+        if (!value && env_get(env, "DISPLAY", &value, NULL) < 0)
+                value = NULL;
+        if (!value || value[0] == '\0')
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"xterm\" needs a DISPLAY: in \"env\", by SetEnv, or in [Environment] of the configuration");
+        return 0;
+}
+
+static int check_running(const Role *role, Fault *fault) {
+        if (role->state != ROLE_RUNNING && role->state != ROLE_STOPPING)
+                return fault_set(fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" is not running: it is %s",
+                        role->name, role_state_to_string(role->state));
+        if (role->spec->stdin_kind != ROLE_STDIN_PTY)
+                return fault_set(fault, NODE_ERROR_NO_TERMINAL, "Role \"%s\" was started without a terminal",
+                        role->name);
+        if (role->terminal_fd < 0 || role->stdin_fd < 0)
+                return fault_set(fault, NODE_ERROR_NO_TERMINAL,
+                        "The terminal of role \"%s\" was lost with its keeper", role->name);
+        return 0;
+}
+
+int terminal_open(Role *role, bool replay, int *ret_fd, Fault *fault) {
+        const struct terminal_client m = {
+                .type = TERMINAL_CLIENT,
+                .flags = replay ? TERMINAL_CLIENT_REPLAY : 0,
+        };
+        int pair[2];
+
+        int r = check_running(role, fault);
+        if (r < 0)
+                return r;
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                return fault_set(fault, NODE_ERROR_IO_ERROR,
+                        "Cannot make a socket for the terminal of role \"%s\": %s", role->name,
+                        g_strerror(errno));
+        autofd ours = pair[0], theirs = pair[1];
+
+        r = socket_send(role->terminal_fd, &m, sizeof(m), &theirs, 1);
+        if (r == -EPIPE)
+                return fault_set(
+                        fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" has just ended", role->name);
+        if (r < 0)
+                return fault_set(fault, NODE_ERROR_IO_ERROR,
+                        "The terminal of role \"%s\" cannot be reached: %s", role->name,
+                        r == -EAGAIN ? "it does not take up what it was asked before" : g_strerror(-r));
+        *ret_fd = fd_steal(&ours);
+        return 0;
+}
+
+int terminal_resize(Role *role, uint16_t rows, uint16_t columns, Fault *fault) {
+        const struct winsize size = { .ws_row = rows, .ws_col = columns };
+
+        int r = check_running(role, fault);
+        if (r < 0)
+                return r;
+        /* The kernel tells the foreground process group. */
+        if (ioctl(role->stdin_fd, TIOCSWINSZ, &size) < 0)
+                return fault_set(fault, NODE_ERROR_IO_ERROR, "Cannot resize the terminal of role \"%s\": %s",
+                        role->name, g_strerror(errno));
+        return 0;
+}
+
+int terminal_end_of_file(int master_fd, bool mid_line, char ret[static 2], size_t *ret_size) {
+        struct termios settings;
+
+        if (tcgetattr(master_fd, &settings) < 0)
+                return -errno;
+        if (!(settings.c_lflag & ICANON) || settings.c_cc[VEOF] == _POSIX_VDISABLE)
+                return -ENOTTY;
+
+        /* The first one in a line only hands over what the line has so far. */
+        memset(ret, settings.c_cc[VEOF], 2);
+        *ret_size = mid_line ? 2 : 1;
+        return 0;
+}

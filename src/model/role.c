@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <signal.h>
+#include <stdarg.h>
+
+#include "base/fd-util.h"
+#include "base/unit-name.h"
+#include "model/input.h"
+#include "model/role-log.h"
+#include "model/node.h"
+#include "model/role.h"
+#include "util/log.h"
+
+static const char *const role_state_table[_ROLE_STATE_MAX] = {
+        [ROLE_STARTING] = "starting",
+        [ROLE_RUNNING] = "running",
+        [ROLE_STOPPING] = "stopping",
+        [ROLE_ENDED] = "ended",
+};
+
+DEFINE_STRING_TABLE(role_state, RoleState, role_state_table);
+
+static const char *const role_phase_table[_ROLE_PHASE_MAX] = {
+        [ROLE_PHASE_QUEUED] = "queued",
+        [ROLE_PHASE_SWEEP] = "sweep",
+        [ROLE_PHASE_FORK] = "fork",
+        [ROLE_PHASE_SCOPE] = "scope",
+        [ROLE_PHASE_OPEN] = "open",
+};
+
+DEFINE_STRING_TABLE(role_phase, RolePhase, role_phase_table);
+
+static const char *const role_cause_table[_ROLE_CAUSE_MAX] = {
+        [ROLE_CAUSE_SELF] = "self",
+        [ROLE_CAUSE_STOP] = "stop",
+        [ROLE_CAUSE_KILL] = "kill",
+        [ROLE_CAUSE_MONITOR] = "monitor",
+        [ROLE_CAUSE_SHUTDOWN] = "shutdown",
+        [ROLE_CAUSE_OOM] = "oom",
+        [ROLE_CAUSE_EXTERNAL] = "external",
+};
+
+DEFINE_STRING_TABLE(role_cause, RoleCause, role_cause_table);
+
+static const char *const stop_step_table[_STOP_STEP_MAX] = {
+        [STOP_STEP_NONE] = "none",
+        [STOP_STEP_ASKED] = "asked",
+        [STOP_STEP_KILLED] = "killed",
+        [STOP_STEP_STUCK] = "stuck",
+};
+
+DEFINE_STRING_TABLE(stop_step, StopStep, stop_step_table);
+
+void caller_copy(Caller *to, const Caller *from) {
+        caller_clear(to);
+        if (from && from->known) {
+                *to = *from;
+                to->unit = g_strdup(from->unit);
+        }
+}
+
+void caller_clear(Caller *caller) {
+        g_free(caller->unit);
+        *caller = (Caller){};
+}
+
+Role *role_new(Node *node, const char *name, RoleSpec *spec) {
+        Role *role = g_new0(Role, 1);
+
+        role->node = node;
+        role->name = g_strdup(name);
+        role->scope = role_scope_name(node->instance, name);
+        g_assert(role->scope);
+        role->slice = -1;
+        role->spec = spec;
+        role->state = ROLE_STARTING;
+        role->phase = ROLE_PHASE_QUEUED;
+        role->main_pidfd = role->gate_fd = role->stdin_fd = role->terminal_fd = -EBADF;
+        role->stop_deadline = USEC_INFINITY;
+        role->stop_waiters = g_array_new(false, false, sizeof(Waiter));
+        return role;
+}
+
+Role *role_free(Role *role) {
+        if (!role)
+                return NULL;
+
+        /* Nobody may still be waiting: whoever lets a role go has told them why. */
+        g_assert(!role->start_waiter.done);
+        g_assert(role->stop_waiters->len == 0);
+
+        role->node->world->role_freed(role->node->world_data, role);
+        if (role->predecessor) {
+                role->predecessor->successor = NULL;
+                role_free(role->predecessor);
+        }
+        if (role->successor)
+                role->successor->predecessor = NULL;
+        node_slice_release(role->node, role->slice);
+        role_set_timer(role, USEC_INFINITY, NULL);
+        if (role->input) {
+                g_auto(Fault) fault = {};
+
+                /* The role runs on without us; what waits was not written, and nobody may hear that it was. */
+                (void) fault_set(&fault, NODE_ERROR_SHUTTING_DOWN,
+                        "Role \"%s\": the service stops before all of it was written", role->name);
+                role->input = input_free(role->input, &fault);
+        }
+        (void) fd_close(role->main_pidfd);
+        (void) fd_close(role->gate_fd);
+        (void) fd_close(role->stdin_fd);
+        (void) fd_close(role->terminal_fd);
+        fault_clear(&role->failure);
+        caller_clear(&role->owner);
+        caller_clear(&role->cause_caller);
+        caller_clear(&role->last_signal_caller);
+        role_spec_free(role->spec);
+        g_array_unref(role->stop_waiters);
+        g_clear_pointer(&role->unknown_fields, g_ptr_array_unref);
+        g_free(role->cgroup);
+        free(role->scope); /* libc's: it comes from base */
+        g_free(role->name);
+        g_free(role);
+        return NULL;
+}
+
+bool role_holds_slot(const Role *role) {
+        return role->state == ROLE_STARTING && role->phase >= ROLE_PHASE_FORK;
+}
+
+char *role_poll(const Role *role) {
+        if (role->state != ROLE_ENDED)
+                return g_strdup("running");
+
+        switch (role->exit.code) {
+        case EXIT_CODE_EXITED:
+                return g_strdup_printf("exit %d", role->exit.status);
+        case EXIT_CODE_KILLED:
+        case EXIT_CODE_DUMPED:
+                return g_strdup_printf("exit %d", -role->exit.status);
+        default:
+                return g_strdup("exit unknown");
+        }
+}
+
+void role_log(const Role *role, int level, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        journal_role_v(role, NULL, level, NULL, format, ap);
+        va_end(ap);
+}
+
+void role_set_state(Role *role, RoleState state) {
+        if (role->state == state)
+                return;
+
+        role_log(role, LOG_DEBUG, "%s -> %s", role_state_to_string(role->state), role_state_to_string(state));
+        if (role->state != ROLE_ENDED && state == ROLE_ENDED)
+                role->node->n_not_ended--;
+        role->state = state;
+        role->node->world->role_changed(role->node->world_data, role);
+        role->node->world->node_changed(role->node->world_data);
+}
+
+void role_wait_stop(Role *role, Waiter waiter) {
+        if (waiter.done)
+                g_array_append_val(role->stop_waiters, waiter);
+}
+
+void role_wake_stop_waiters(Role *role, const Fault *fault) {
+        g_autoptr(GArray) waiters = g_steal_pointer(&role->stop_waiters);
+
+        /* A waiter may ask for the next stop at once: it must find an empty list. */
+        role->stop_waiters = g_array_new(false, false, sizeof(Waiter));
+        for (unsigned i = 0; i < waiters->len; i++) {
+                Waiter *w = &g_array_index(waiters, Waiter, i);
+                w->done(w->userdata, fault);
+        }
+}
+
+void role_set_timer(Role *role, uint64_t usec, sd_event_time_handler_t handler) {
+        role->timer = sd_event_source_disable_unref(role->timer);
+        if (usec == USEC_INFINITY || !handler)
+                return;
+
+        int r = sd_event_add_time_relative(
+                role->node->event, &role->timer, CLOCK_MONOTONIC, usec, 1, handler, role);
+        if (r < 0)
+                role_log(role, LOG_ERR, "Cannot set a timer: %s", g_strerror(-r));
+}

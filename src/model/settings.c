@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/parse-util.h"
+#include "model/env.h"
+#include "model/node.h"
+#include "model/products.h"
+#include "model/settings.h"
+#include "util/log.h"
+
+#define SECTION_NODE "Node"
+#define SECTION_ENVIRONMENT "Environment"
+
+Settings *settings_new(void) {
+        Settings *settings = g_new0(Settings, 1);
+
+        settings->default_stop_timeout_usec = ROLE_STOP_TIMEOUT_DEFAULT_USEC;
+        settings->setup_timeout_usec = ROLE_SETUP_TIMEOUT_USEC;
+        settings->monitor_timeout_usec = MONITOR_TIMEOUT_DEFAULT_USEC;
+        settings->monitor_action = MONITOR_ACTION_SHUTDOWN;
+        settings->max_concurrent_starts = NODE_MAX_CONCURRENT_STARTS;
+        settings->max_ended_roles = NODE_MAX_ENDED_ROLES;
+        settings->product_provider = PRODUCT_PROVIDER_EUPS;
+        settings->modules_command = g_strdup(MODULES_COMMAND_DEFAULT);
+        settings->lmod_command = g_strdup(LMOD_COMMAND_DEFAULT);
+        return settings;
+}
+
+Settings *settings_free(Settings *settings) {
+        if (!settings)
+                return NULL;
+        g_free(settings->modules_command);
+        g_free(settings->lmod_command);
+        g_strfreev(settings->environment);
+        g_free(settings);
+        return NULL;
+}
+
+int settings_parse_time(const char *text, uint64_t *ret_usec) {
+        static const struct {
+                const char *unit;
+                uint64_t usec;
+        } units[] = {
+                { "", USEC_PER_SEC },
+                { "us", 1 },
+                { "ms", USEC_PER_MSEC },
+                { "s", USEC_PER_SEC },
+                { "sec", USEC_PER_SEC },
+                { "m", 60 * USEC_PER_SEC },
+                { "min", 60 * USEC_PER_SEC },
+                { "h", 3600 * USEC_PER_SEC },
+        };
+        uint64_t sum = 0;
+        bool any = false;
+
+        if (g_str_equal(text, "infinity")) {
+                *ret_usec = USEC_INFINITY;
+                return 0;
+        }
+
+        for (const char *p = text;;) {
+                uint64_t number, scale = 0;
+
+                p += strspn(p, " ");
+                if (!*p)
+                        break;
+                size_t digits = strspn(p, "0123456789");
+                g_autofree char *number_text = g_strndup(p, digits);
+                p += digits;
+                size_t letters = strspn(p, "abcdefghijklmnopqrstuvwxyz");
+                g_autofree char *unit = g_strndup(p, letters);
+                p += letters;
+
+                int r = parse_u64(number_text, &number);
+                if (r < 0)
+                        return r;
+                for (size_t i = 0; i < ELEMENTSOF(units); i++)
+                        if (g_str_equal(units[i].unit, unit))
+                                scale = units[i].usec;
+                if (scale == 0)
+                        return -EINVAL;
+                if (!g_uint64_checked_mul(&number, number, scale) || !g_uint64_checked_add(&sum, sum, number))
+                        return -ERANGE;
+                any = true;
+        }
+        if (!any)
+                return -EINVAL;
+        *ret_usec = sum;
+        return 0;
+}
+
+static int set_time(const char *text, uint64_t *ret) {
+        return settings_parse_time(text, ret);
+}
+
+static int set_count(const char *text, uint32_t max, unsigned *ret) {
+        uint32_t value;
+
+        int r = parse_u32(text, &value);
+        if (r < 0)
+                return r;
+        if (value < 1 || value > max)
+                return -ERANGE;
+        *ret = value;
+        return 0;
+}
+
+static int set_program(const char *text, char **ret) {
+        if (!g_path_is_absolute(text))
+                return -EINVAL;
+        g_free(*ret);
+        *ret = g_strdup(text);
+        return 0;
+}
+
+static int set_address(const char *text, struct keeper_bind *ret) {
+        struct keeper_bind bind = {};
+
+        if (*text == '\0')
+                ; /* any */
+        else if (inet_pton(AF_INET, text, bind.address) > 0)
+                bind.ip_version = 4;
+        else if (inet_pton(AF_INET6, text, bind.address) > 0)
+                bind.ip_version = 6;
+        else
+                return -EINVAL;
+        *ret = bind;
+        return 0;
+}
+
+/* -ENOENT: there is no such key. */
+static int set_key(Settings *s, const char *key, const char *value) {
+        if (g_str_equal(key, "DefaultStopTimeout"))
+                return set_time(value, &s->default_stop_timeout_usec);
+        if (g_str_equal(key, "SetupTimeout"))
+                return set_time(value, &s->setup_timeout_usec);
+        if (g_str_equal(key, "MonitorTimeout"))
+                return set_time(value, &s->monitor_timeout_usec);
+        if (g_str_equal(key, "MaxConcurrentStarts"))
+                return set_count(value, 1000, &s->max_concurrent_starts);
+        if (g_str_equal(key, "MaxEndedRoles"))
+                return set_count(value, NODE_MAX_ROLES, &s->max_ended_roles);
+        if (g_str_equal(key, "BindAddress"))
+                return set_address(value, &s->bind_address);
+        if (g_str_equal(key, "MonitorAction")) {
+                MonitorAction action = monitor_action_from_string(value);
+
+                if ((int) action < 0)
+                        return (int) action;
+                s->monitor_action = action;
+                return 0;
+        }
+        if (g_str_equal(key, "ProductProvider")) {
+                ProductProvider provider = product_provider_from_string(value);
+
+                if ((int) provider < 0)
+                        return (int) provider;
+                s->product_provider = provider;
+                return 0;
+        }
+        if (g_str_equal(key, "ModulesCommand"))
+                return set_program(value, &s->modules_command);
+        if (g_str_equal(key, "LmodCommand"))
+                return set_program(value, &s->lmod_command);
+        return -ENOENT;
+}
+
+static void set_variable(Settings *s, const char *name, const char *value) {
+        size_t n = s->environment ? g_strv_length(s->environment) : 0;
+        size_t length = strlen(name);
+
+        for (size_t i = 0; i < n; i++)
+                if (strncmp(s->environment[i], name, length) == 0 && s->environment[i][length] == '=') {
+                        g_free(s->environment[i]);
+                        s->environment[i] = g_strconcat(name, "=", value, NULL);
+                        return;
+                }
+        s->environment = g_renew(char *, s->environment, n + 2);
+        s->environment[n] = g_strconcat(name, "=", value, NULL);
+        s->environment[n + 1] = NULL;
+}
+
+/* GKeyFile forgets where it found what: people want the line. */
+static unsigned find_line(const char *text, const char *section, const char *key) {
+        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+        g_autofree char *header = g_strconcat("[", section, "]", NULL);
+        bool inside = false;
+
+        for (unsigned i = 0; lines[i]; i++) {
+                char *line = g_strstrip(lines[i]);
+
+                if (line[0] == '[')
+                        inside = g_str_equal(line, header);
+                else if (inside && key && g_str_has_prefix(line, key) && strchr(" \t=", line[strlen(key)]))
+                        return i + 1;
+                if (inside && !key)
+                        return i + 1;
+        }
+        return 0;
+}
+
+static int load_section(
+        Settings *s, GKeyFile *file, const char *path, const char *text, const char *section, Fault *fault) {
+        g_auto(GStrv) keys = g_key_file_get_keys(file, section, NULL, NULL);
+        bool environment = g_str_equal(section, SECTION_ENVIRONMENT);
+
+        if (!environment && !g_str_equal(section, SECTION_NODE)) {
+                log_warning("%s:%u: unknown section [%s], ignoring", path, find_line(text, section, NULL),
+                        section);
+                return 0;
+        }
+        for (char **k = keys; k && *k; k++) {
+                g_autoptr(GError) error = NULL;
+                g_autofree char *value = g_key_file_get_string(file, section, *k, &error);
+                unsigned line = find_line(text, section, *k);
+
+                if (!value)
+                        return fault_set(
+                                fault, NODE_ERROR_INVALID_ARGS, "%s:%u: %s", path, line, error->message);
+                if (environment) {
+                        if (!env_name_is_valid(*k))
+                                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                                        "%s:%u: \"%s\" is not a valid name of a variable", path, line, *k);
+                        set_variable(s, *k, value);
+                        continue;
+                }
+                int r = set_key(s, *k, value);
+                if (r == -ENOENT)
+                        log_warning("%s:%u: unknown key %s=, ignoring", path, line, *k);
+                else if (r < 0)
+                        return fault_set(fault, NODE_ERROR_INVALID_ARGS, "%s:%u: %s=%s is %s", path, line, *k,
+                                value, r == -ERANGE ? "out of range" : "not a valid value");
+        }
+        return 0;
+}
+
+static int load_file(Settings *s, const char *path, Fault *fault) {
+        g_autoptr(GKeyFile) file = g_key_file_new();
+        g_autoptr(GError) error = NULL;
+        g_autofree char *text = NULL;
+
+        if (!g_file_get_contents(path, &text, NULL, &error)) {
+                if (g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+                        return 0;
+                return fault_set(fault, NODE_ERROR_IO_ERROR, "%s", error->message);
+        }
+        if (!g_key_file_load_from_data(file, text, (gsize) -1, G_KEY_FILE_NONE, &error))
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS, "%s: %s", path, error->message);
+
+        g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
+        for (char **section = sections; *section; section++) {
+                int r = load_section(s, file, path, text, *section, fault);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int compare(const void *a, const void *b) {
+        return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+int settings_load(const char *directory, const char *instance, Settings **ret, Fault *fault) {
+        g_autoptr(Settings) settings = settings_new();
+        g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+        g_autofree char *file = g_strconcat(directory, "/", instance, ".conf", NULL);
+        g_autofree char *drop_ins = g_strconcat(file, ".d", NULL);
+        g_autoptr(GDir) dir = NULL;
+
+        int r = load_file(settings, file, fault);
+        if (r < 0)
+                return r;
+
+        dir = g_dir_open(drop_ins, 0, NULL);
+        for (const char *name; dir && (name = g_dir_read_name(dir));)
+                if (g_str_has_suffix(name, ".conf"))
+                        g_ptr_array_add(names, g_build_filename(drop_ins, name, NULL));
+        g_ptr_array_sort(names, compare);
+        for (unsigned i = 0; i < names->len; i++) {
+                r = load_file(settings, g_ptr_array_index(names, i), fault);
+                if (r < 0)
+                        return r;
+        }
+        *ret = g_steal_pointer(&settings);
+        return 0;
+}

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/macro.h"
+#include "scope/manager.h"
+#include "util/autoptr.h"
+#include "util/log.h"
+
+typedef struct Call {
+        Manager *manager;
+        sd_bus_message *message;
+        sd_bus_slot *slot;
+        ManagerReply reply;  /* either this */
+        ManagerJobDone done; /* or this */
+        void *userdata;
+        ManagerDrop drop;
+        unsigned n_owners; /* the manager's, when it was sent */
+        int64_t sent_usec; /* CLOCK_MONOTONIC */
+} Call;
+
+typedef struct Job {
+        Manager *manager;
+        char *path;
+        ManagerJobDone done;
+        void *userdata;
+        ManagerDrop drop;
+        sd_event_source *timeout;
+} Job;
+
+struct Manager {
+        sd_bus *bus;
+        sd_event *event;   /* the bus' own, which has none any more when it is closed */
+        unsigned n_owners; /* how often systemd has come back to the bus */
+        void (*ready)(void *userdata);
+        void *ready_userdata;
+        unsigned version;
+        bool asked; /* and answered */
+        sd_bus_slot *job_removed;
+        sd_bus_slot *job_new;
+        sd_bus_slot *owner_changed;
+        ManagerJobNew on_job_new;
+        void *job_new_userdata;
+        GQueue *waiting;   /* of Call: not sent yet */
+        GHashTable *calls; /* of Call: sent, not answered */
+        GQueue *lost;      /* of Call: sent, and systemd left the bus: it is executing itself again */
+        sd_event_source *lost_timeout;
+        GQueue *unsent; /* of Call: the bus does not take it, or there is none any more */
+        sd_event_source *unsent_source;
+        GHashTable *jobs; /* path → Job */
+};
+
+static void call_free(Call *call) {
+        sd_bus_message_unref(call->message);
+        sd_bus_slot_unref(call->slot);
+        g_free(call);
+}
+
+static void call_drop(void *p) {
+        Call *call = p;
+
+        if (call->drop)
+                call->drop(call->userdata);
+        call_free(call);
+}
+
+static void job_free(Job *job) {
+        sd_event_source_disable_unref(job->timeout);
+        g_free(job->path);
+        g_free(job);
+}
+
+unsigned manager_version(const Manager *manager) {
+        return manager->version;
+}
+
+sd_bus *manager_bus(Manager *manager) {
+        return manager->bus;
+}
+
+sd_event *manager_event(Manager *manager) {
+        return manager->event;
+}
+
+int manager_new_call(Manager *manager, sd_bus_message **ret, const char *member) {
+        return sd_bus_message_new_method_call(
+                manager->bus, ret, MANAGER_BUS_NAME, MANAGER_PATH, MANAGER_INTERFACE, member);
+}
+
+static void job_end(Manager *manager, Job *job, const char *result) {
+        ManagerJobDone done = job->done;
+        void *userdata = job->userdata;
+
+        (void) g_hash_table_remove(manager->jobs, job->path);
+        done(userdata, result, NULL);
+}
+
+static int on_job_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
+        Job *job = userdata;
+
+        log_warning("systemd has not ended the job %s for %d s: looking for ourselves", job->path,
+                (int) (MANAGER_TIMEOUT_USEC / USEC_PER_SEC));
+        job_end(job->manager, job, NULL);
+        return 0;
+}
+
+/* What the call was for. */
+static void job_wait(const Call *call, const char *path) {
+        Manager *manager = call->manager;
+        Job *job = g_new0(Job, 1);
+
+        *job = (Job){ .manager = manager,
+                .path = g_strdup(path),
+                .done = call->done,
+                .userdata = call->userdata,
+                .drop = call->drop };
+        int r = sd_event_add_time_relative(manager->event, &job->timeout, CLOCK_MONOTONIC,
+                MANAGER_TIMEOUT_USEC, USEC_PER_SEC, on_job_timeout, job);
+        if (r < 0)
+                log_error_errno(r, "Cannot set the timer of a job: %m");
+        (void) g_hash_table_replace(manager->jobs, job->path, job);
+}
+
+static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Manager *manager = userdata;
+        const char *path, *result;
+        Job *job;
+
+        int r = sd_bus_message_read(m, "uoss", NULL, &path, NULL, &result);
+        if (r < 0) {
+                log_warning_errno(r, "Cannot read JobRemoved, ignoring: %m");
+                return 0;
+        }
+        job = g_hash_table_lookup(manager->jobs, path);
+        if (job)
+                job_end(manager, job, result);
+        return 0;
+}
+
+static int on_job_new(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Manager *manager = userdata;
+        const char *path, *unit;
+
+        int r = sd_bus_message_read(m, "uos", NULL, &path, &unit);
+        if (r < 0)
+                log_warning_errno(r, "Cannot read JobNew, ignoring: %m");
+        else
+                manager->on_job_new(manager->job_new_userdata, path, unit);
+        return 0;
+}
+
+void manager_barrier(Manager *manager, ManagerReply reply, void *userdata, ManagerDrop drop) {
+        g_autoptr(sd_bus_message) m = NULL;
+
+        int r = sd_bus_message_new_method_call(
+                manager->bus, &m, MANAGER_BUS_NAME, MANAGER_PATH, "org.freedesktop.DBus.Peer", "Ping");
+        if (r < 0) {
+                log_error_errno(r, "Cannot make a message: %m");
+                return;
+        }
+        manager_call(manager, m, reply, userdata, drop);
+}
+
+static void call_end(Call *call, sd_bus_message *reply, const sd_bus_error *error) {
+        if (call->reply)
+                call->reply(call->userdata, reply, error);
+        else if (call->done) {
+                const char *path;
+
+                if (error)
+                        call->done(call->userdata, NULL, error);
+                else if (sd_bus_message_read(reply, "o", &path) < 0)
+                        call->done(call->userdata, NULL, NULL);
+                else
+                        job_wait(call, path);
+        }
+        call_free(call);
+}
+
+static void pump(Manager *manager);
+
+/* The bus itself says that there is nobody: while systemd executes itself again it is not there. (It has an activation file, which
+ * is made to fail.) Or there is no bus any more: then nobody will tell anything, and all that is open is dropped in a moment.
+ *
+ * A timeout of our own is no answer of the bus, though sd-bus makes it look like one. */
+static bool systemd_is_away(const Call *call, sd_bus_message *m) {
+        const sd_bus_error *error = sd_bus_message_get_error(m);
+
+        if (!error)
+                return false;
+        if (sd_bus_is_open(call->manager->bus) <= 0)
+                return true;
+        if (g_get_monotonic_time() - call->sent_usec >= (int64_t) MANAGER_TIMEOUT_USEC)
+                return false;
+        return g_strcmp0(sd_bus_message_get_sender(m), "org.freedesktop.DBus") == 0 &&
+               (sd_bus_error_has_names(error, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_SERVICE_UNKNOWN,
+                        SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
+                       g_str_has_prefix(error->name, "org.freedesktop.DBus.Error.Spawn."));
+}
+
+static void calls_fail(GQueue *calls, const char *name, const char *message) {
+        const sd_bus_error error = SD_BUS_ERROR_MAKE_CONST(name, message);
+
+        /* Not those that come in by what these callbacks do. */
+        for (guint n = g_queue_get_length(calls); n > 0; n--)
+                call_end(g_queue_pop_head(calls), NULL, &error);
+}
+
+static int on_lost_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
+        Manager *manager = userdata;
+
+        manager->lost_timeout = sd_event_source_disable_unref(manager->lost_timeout);
+        calls_fail(manager->lost, SD_BUS_ERROR_NO_REPLY, "systemd has left the bus");
+        pump(manager);
+        return 0;
+}
+
+/* It is made again when systemd is back. It may have been done already: whoever makes one must bear that. */
+static int call_keep(Call *call) {
+        Manager *manager = call->manager;
+
+        if (!manager->lost_timeout) {
+                int r = sd_event_add_time_relative(manager->event, &manager->lost_timeout, CLOCK_MONOTONIC,
+                        MANAGER_TIMEOUT_USEC, USEC_PER_SEC, on_lost_timeout, manager);
+                if (r < 0)
+                        return r;
+        }
+        call->slot = sd_bus_slot_unref(call->slot);
+        g_queue_push_tail(manager->lost, call);
+        return 0;
+}
+
+static void calls_send_again(Manager *manager) {
+        Call *call;
+
+        manager->lost_timeout = sd_event_source_disable_unref(manager->lost_timeout);
+        while ((call = g_queue_pop_tail(manager->lost)))
+                g_queue_push_head(manager->waiting, call);
+        pump(manager);
+}
+
+static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        Call *call = userdata;
+        Manager *manager = call->manager;
+
+        (void) g_hash_table_remove(manager->calls, call);
+        if (systemd_is_away(call, m)) {
+                if (call->n_owners != manager->n_owners) {
+                        /* It was away, and is back before the bus says so (that may have tried to activate it). */
+                        call->slot = sd_bus_slot_unref(call->slot);
+                        g_queue_push_head(manager->waiting, call);
+                        pump(manager);
+                        return 0;
+                }
+                if (call_keep(call) >= 0)
+                        return 0;
+        }
+        call_end(call, m, sd_bus_message_get_error(m));
+        pump(manager);
+        return 0;
+}
+
+static int on_unsent(sd_event_source *s, void *userdata) {
+        Manager *manager = userdata;
+
+        manager->unsent_source = sd_event_source_disable_unref(manager->unsent_source);
+        /* With the connection lost it is no failure of who asked: the next process, or agent, asks again. */
+        if (sd_bus_is_open(manager->bus) > 0)
+                calls_fail(manager->unsent, SD_BUS_ERROR_FAILED, "It cannot be sent to systemd");
+        return 0;
+}
+
+/* An answer never comes before the call has returned. */
+static void call_not_sent(Call *call, int error) {
+        Manager *manager = call->manager;
+
+        log_debug_errno(error, "Cannot send a call to systemd: %m");
+        g_queue_push_tail(manager->unsent, call);
+        if (!manager->unsent_source)
+                (void) sd_event_add_defer(manager->event, &manager->unsent_source, on_unsent, manager);
+}
+
+static void pump(Manager *manager) {
+        while (g_hash_table_size(manager->calls) < MANAGER_CALLS_MAX) {
+                Call *call = g_queue_pop_head(manager->waiting);
+                if (!call)
+                        return;
+
+                int r = sd_bus_call_async(
+                        manager->bus, &call->slot, call->message, on_reply, call, MANAGER_TIMEOUT_USEC);
+                if (r < 0) {
+                        call_not_sent(call, r);
+                        continue;
+                }
+                call->n_owners = manager->n_owners;
+                call->sent_usec = g_get_monotonic_time();
+                (void) g_hash_table_add(manager->calls, call);
+        }
+}
+
+static void call_queue(Manager *manager, sd_bus_message *m, ManagerReply reply, ManagerJobDone done,
+        void *userdata, ManagerDrop drop) {
+        Call *call = g_new0(Call, 1);
+
+        *call = (Call){ .manager = manager,
+                .message = sd_bus_message_ref(m),
+                .reply = reply,
+                .done = done,
+                .userdata = userdata,
+                .drop = drop };
+        g_queue_push_tail(manager->waiting, call);
+        pump(manager);
+}
+
+void manager_call(Manager *manager, sd_bus_message *m, ManagerReply reply, void *userdata, ManagerDrop drop) {
+        call_queue(manager, m, reply, NULL, userdata, drop);
+}
+
+void manager_call_job(
+        Manager *manager, sd_bus_message *m, ManagerJobDone done, void *userdata, ManagerDrop drop) {
+        call_queue(manager, m, NULL, done, userdata, drop);
+}
+
+void manager_send(Manager *manager, sd_bus_message *m) {
+        call_queue(manager, m, NULL, NULL, NULL, NULL);
+}
+
+void manager_stop_unit(
+        Manager *manager, const char *unit, ManagerJobDone done, void *userdata, ManagerDrop drop) {
+        g_autoptr(sd_bus_message) m = NULL;
+
+        int r = manager_new_call(manager, &m, "StopUnit");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ss", unit, "replace");
+        if (r < 0) {
+                log_error_errno(r, "Cannot make a message: %m");
+                return;
+        }
+        call_queue(manager, m, NULL, done, userdata, drop);
+}
+
+void manager_kill_unit(
+        Manager *manager, const char *unit, int signo, ManagerReply reply, void *userdata, ManagerDrop drop) {
+        g_autoptr(sd_bus_message) m = NULL;
+
+        int r = manager_new_call(manager, &m, "KillUnit");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ssi", unit, "all", signo);
+        if (r < 0) {
+                log_error_errno(r, "Cannot make a message: %m");
+                return;
+        }
+        call_queue(manager, m, reply, NULL, userdata, drop);
+}
+
+/* Of other clients' jobs systemd speaks only to subscribers; that lasts as long as its and our connection, over daemon-reexec too. */
+static int subscribe(Manager *manager) {
+        g_autoptr(sd_bus_message) m = NULL;
+
+        int r = manager_new_call(manager, &m, "Subscribe");
+        if (r >= 0)
+                manager_send(manager, m);
+        return r;
+}
+
+int manager_watch_jobs(Manager *manager, ManagerJobNew job_new, void *userdata) {
+        manager->on_job_new = job_new;
+        manager->job_new_userdata = userdata;
+        int r = sd_bus_match_signal_async(manager->bus, &manager->job_new, MANAGER_BUS_NAME, MANAGER_PATH,
+                MANAGER_INTERFACE, "JobNew", on_job_new, NULL, manager);
+        return r < 0 ? r : subscribe(manager);
+}
+
+static int ask_version(Manager *manager);
+
+static void on_version(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+        Manager *manager = userdata;
+        const char *version;
+
+        if (manager->asked)
+                return;
+        if (sd_bus_error_has_names(error, SD_BUS_ERROR_TIMEOUT, SD_BUS_ERROR_NO_REPLY)) {
+                log_warning("systemd does not answer, asking again: %s", error->message);
+                (void) ask_version(manager);
+                return;
+        }
+        if (error) {
+                /* A bus that has just been started anew: systemd comes back to it a moment after us. */
+                log_notice("systemd is not on the bus, waiting for it: %s", error->message);
+                return;
+        }
+        if (sd_bus_message_read(reply, "v", "s", &version) >= 0)
+                /* "252.39-1~deb12u1", "257~rc1": the digits in front are what counts. */
+                manager->version = (unsigned) strtoul(version, NULL, 10);
+        manager->asked = true;
+        manager->ready(manager->ready_userdata);
+}
+
+static int ask_version(Manager *manager) {
+        g_autoptr(sd_bus_message) m = NULL;
+
+        int r = sd_bus_message_new_method_call(
+                manager->bus, &m, MANAGER_BUS_NAME, MANAGER_PATH, "org.freedesktop.DBus.Properties", "Get");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ss", MANAGER_INTERFACE, "Version");
+        if (r >= 0)
+                manager_call(manager, m, on_version, manager, NULL);
+        return r;
+}
+
+static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Manager *manager = userdata;
+        const char *owner;
+
+        int r = sd_bus_message_read(m, "sss", NULL, NULL, &owner);
+        if (r < 0 || owner[0] == '\0')
+                return 0;
+        manager->n_owners++;
+        r = subscribe(manager);
+        calls_send_again(manager);
+        if (r >= 0 && !manager->asked)
+                r = ask_version(manager);
+        if (r < 0)
+                log_error_errno(r, "Cannot make a message: %m");
+        return 0;
+}
+
+int manager_new(sd_bus *bus, void (*ready)(void *userdata), void *userdata, Manager **ret) {
+        Manager *manager = g_new0(Manager, 1);
+
+        manager->bus = sd_bus_ref(bus);
+        manager->event = sd_event_ref(sd_bus_get_event(bus));
+        manager->ready = ready;
+        manager->ready_userdata = userdata;
+        manager->waiting = g_queue_new();
+        manager->calls = g_hash_table_new(NULL, NULL);
+        manager->lost = g_queue_new();
+        manager->unsent = g_queue_new();
+        manager->jobs = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) job_free);
+
+        /* The matches are there before the first call that makes a job, or finds nobody. */
+        int r = sd_bus_match_signal_async(bus, &manager->job_removed, MANAGER_BUS_NAME, MANAGER_PATH,
+                MANAGER_INTERFACE, "JobRemoved", on_job_removed, NULL, manager);
+        if (r >= 0)
+                r = sd_bus_add_match_async(bus, &manager->owner_changed,
+                        "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
+                        "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" MANAGER_BUS_NAME
+                        "'",
+                        on_owner_changed, NULL, manager);
+        if (r >= 0)
+                r = ask_version(manager);
+        if (r < 0) {
+                manager_free(manager);
+                return r;
+        }
+        *ret = manager;
+        return 0;
+}
+
+Manager *manager_free(Manager *manager) {
+        GHashTableIter iter;
+        Call *call;
+        Job *job;
+
+        if (!manager)
+                return NULL;
+        g_queue_free_full(manager->waiting, call_drop);
+        g_queue_free_full(manager->lost, call_drop);
+        sd_event_source_disable_unref(manager->lost_timeout);
+        g_queue_free_full(manager->unsent, call_drop);
+        sd_event_source_disable_unref(manager->unsent_source);
+        g_hash_table_iter_init(&iter, manager->calls);
+        while (g_hash_table_iter_next(&iter, (void **) &call, NULL))
+                call_drop(call);
+        g_hash_table_unref(manager->calls);
+        g_hash_table_iter_init(&iter, manager->jobs);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &job))
+                if (job->drop)
+                        job->drop(job->userdata);
+        g_hash_table_unref(manager->jobs);
+        sd_bus_slot_unref(manager->job_removed);
+        sd_bus_slot_unref(manager->job_new);
+        sd_bus_slot_unref(manager->owner_changed);
+        sd_bus_unref(manager->bus);
+        sd_event_unref(manager->event);
+        g_free(manager);
+        return NULL;
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "base/feature.h"
+#include "base/unit-name.h"
+#include "scope/scope-private.h"
+#include "util/log.h"
+
+#define SLICE_IDLE_USEC (30 * USEC_PER_SEC)
+
+bool scopes_use_pidfds(const Scopes *scopes) {
+        return !scopes->no_pidfds && manager_version(scopes->manager) >= 255 &&
+               !feature_masked(FEATURE_PIDFDS);
+}
+static void on_removed(void *userdata, const char *result, const sd_bus_error *error) {
+        role_on_scope_removed(userdata); /* an error is NoSuchUnit: it is gone */
+}
+
+int scope_remove(Scopes *scopes, Role *role) {
+        manager_stop_unit(scopes->manager, role->scope, on_removed, role, NULL);
+        return 0;
+}
+
+typedef struct SignalCall {
+        Waiter waiter;
+        char *role;
+} SignalCall;
+
+static void signal_call_end(SignalCall *call, const Fault *fault) {
+        call->waiter.done(call->waiter.userdata, fault->message ? fault : NULL);
+        g_free(call->role);
+        g_free(call);
+}
+
+static void signal_call_drop(void *userdata) {
+        g_auto(Fault) fault = {};
+
+        node_set_leaving_fault(&fault);
+        signal_call_end(userdata, &fault);
+}
+
+static void on_signalled(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+        SignalCall *call = userdata;
+        g_auto(Fault) fault = {};
+
+        if (sd_bus_error_has_name(error, MANAGER_ERROR_NO_SUCH_UNIT))
+                (void) fault_set(&fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" has ended", call->role);
+        else if (error)
+                (void) fault_set(&fault, NODE_ERROR_IO_ERROR, "Cannot signal role \"%s\": %s", call->role,
+                        error->message);
+        signal_call_end(call, &fault);
+}
+
+void scope_signal(Scopes *scopes, Role *role, int signo, Waiter waiter) {
+        if (!waiter.done) {
+                manager_kill_unit(scopes->manager, role->scope, signo, NULL, NULL, NULL);
+                return;
+        }
+
+        SignalCall *call = g_new(SignalCall, 1);
+        *call = (SignalCall){ waiter, g_strdup(role->name) };
+        manager_kill_unit(scopes->manager, role->scope, signo, on_signalled, call, signal_call_drop);
+}
+
+static void send_for_unit(Scopes *scopes, const char *member, const char *unit) {
+        g_autoptr(sd_bus_message) m = NULL;
+
+        int r = manager_new_call(scopes->manager, &m, member);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", unit);
+        if (r < 0)
+                log_error_errno(r, "Cannot make a message: %m");
+        else
+                manager_send(scopes->manager, m);
+}
+
+void scope_thaw(Scopes *scopes, Role *role) {
+        send_for_unit(scopes, "ThawUnit", role->scope);
+}
+
+typedef struct FreezeCall {
+        Scopes *scopes;
+        char *unit;
+} FreezeCall;
+
+static void freeze_call_free(void *p) {
+        FreezeCall *call = p;
+
+        g_free(call->unit);
+        g_free(call);
+}
+
+/* The reply says that all of it is frozen. An error changes nothing: what cannot be frozen is killed as it is. */
+static void on_frozen(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+        FreezeCall *call = userdata;
+
+        (void) g_hash_table_remove(call->scopes->freezing, call->unit);
+        manager_kill_unit(call->scopes->manager, call->unit, SIGKILL, NULL, NULL, NULL);
+        freeze_call_free(call);
+}
+
+/* Frozen first: systemd signals the processes of a unit one by one, again and again until it finds no new one, and who forks
+ * fast enough would keep it at that for ever. */
+void scope_freeze_and_kill(Scopes *scopes, Role *role) {
+        g_autoptr(sd_bus_message) m = NULL;
+
+        if (g_hash_table_contains(scopes->freezing, role->scope))
+                return;
+
+        int r = manager_new_call(scopes->manager, &m, "FreezeUnit");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", role->scope);
+        if (r < 0) {
+                log_error_errno(r, "Cannot make a message: %m");
+                return;
+        }
+        FreezeCall *call = g_new(FreezeCall, 1);
+        *call = (FreezeCall){ scopes, g_strdup(role->scope) };
+        (void) g_hash_table_add(scopes->freezing, g_strdup(role->scope));
+        manager_call(scopes->manager, m, on_frozen, call, freeze_call_free);
+}
+void scope_forget(Scopes *scopes, Role *role) {
+        (void) g_hash_table_remove(scopes->oom, role);
+        (void) g_hash_table_remove(scopes->stops, role);
+        (void) g_queue_remove(scopes->queue, role);
+        if (role->spec->memory_max > 0 && role->scope_exists)
+                send_for_unit(scopes, "UnrefUnit", role->scope);
+}
+
+/* Slices stay loaded when nothing is in them. One that is needed again at the same moment is not lost: a start replaces the
+ * stop. */
+static int on_slice_idle(sd_event_source *s, uint64_t usec, void *userdata) {
+        Scopes *scopes = userdata;
+        GHashTableIter iter;
+        void *index;
+
+        scopes->slice_idle = sd_event_source_disable_unref(scopes->slice_idle);
+        g_hash_table_iter_init(&iter, scopes->slices);
+        while (g_hash_table_iter_next(&iter, &index, NULL))
+                if (node_slice_is_empty(scopes->node, GPOINTER_TO_INT(index))) {
+                        g_autofree char *name = node_slice_name(scopes->node, GPOINTER_TO_INT(index));
+
+                        manager_stop_unit(scopes->manager, name, NULL, NULL, NULL);
+                        g_hash_table_iter_remove(&iter);
+                }
+        return 0;
+}
+
+void scopes_slice_empty(Scopes *scopes) {
+        if (scopes->slice_idle)
+                return;
+        int r = sd_event_add_time_relative(manager_event(scopes->manager), &scopes->slice_idle,
+                CLOCK_MONOTONIC, SLICE_IDLE_USEC, USEC_PER_SEC, on_slice_idle, scopes);
+        if (r < 0)
+                log_warning_errno(r, "Cannot set a timer, empty slices stay: %m");
+}
+
+static bool scope_has_role(Scopes *scopes, const char *unit) {
+        char *name;
+
+        if (role_scope_name_parse(scopes->instance, unit, &name) < 0)
+                return true; /* not ours */
+        Role *role = g_hash_table_lookup(scopes->node->roles, name);
+        free(name);
+        for (; role; role = role->predecessor)
+                if (role->state != ROLE_ENDED || !role->swept)
+                        return true;
+        return false;
+}
+
+static void on_units(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+        Scopes *scopes = userdata;
+        const char *unit;
+        int r;
+
+        if (error) {
+                log_warning("systemd does not list its units, ignoring: %s", error->message);
+                return;
+        }
+
+        g_autofree char *batches = g_strdup_printf("architect-%s-batch*.slice", scopes->instance);
+        r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
+        while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'r', "ssssssouso")) > 0) {
+                r = sd_bus_message_read_basic(reply, 's', &unit);
+                if (r >= 0)
+                        r = sd_bus_message_skip(reply, "sssssouso");
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(reply);
+                if (r < 0)
+                        break;
+                if (fnmatch(batches, unit, 0) == 0)
+                        manager_stop_unit(scopes->manager, unit, NULL, NULL, NULL);
+                else if (g_str_has_suffix(unit, ".scope") && !scope_has_role(scopes, unit)) {
+                        log_notice("Stopping %s: no role has it", unit);
+                        manager_stop_unit(scopes->manager, unit, NULL, NULL, NULL);
+                }
+        }
+        if (r < 0)
+                log_warning_errno(r, "Cannot read systemd's list of units, ignoring: %m");
+}
+
+void scopes_resync(Scopes *scopes) {
+        g_autoptr(sd_bus_message) m = NULL;
+        g_autofree char *pattern = g_strdup_printf("architect-%s-*", scopes->instance);
+
+        int r = manager_new_call(scopes->manager, &m, "ListUnitsByPatterns");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "asas", 0, 1, pattern);
+        if (r < 0) {
+                log_error_errno(r, "Cannot make a message: %m");
+                return;
+        }
+        manager_call(scopes->manager, m, on_units, scopes, NULL);
+}
+
+static int on_flush(sd_event_source *s, void *userdata) {
+        scope_batch_flush(userdata);
+        return 0;
+}
+
+int scopes_new(Manager *manager, Node *node, const char *own_unit, const char *keeper_unit, Scopes **ret) {
+        Scopes *scopes = g_new0(Scopes, 1);
+
+        scopes->manager = manager;
+        scopes->node = node;
+        scopes->instance = g_strdup(node->instance);
+        scopes->own_unit = g_strdup(own_unit);
+        scopes->keeper_unit = g_strdup(keeper_unit);
+        scopes->queue = g_queue_new();
+        scopes->slices = g_hash_table_new(NULL, NULL);
+        scopes->freezing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        scopes->oom = g_hash_table_new_full(NULL, NULL, NULL, scope_oom_free);
+        scopes->stops = g_hash_table_new_full(NULL, NULL, NULL, scope_stop_free);
+
+        int r = sd_event_add_defer(manager_event(manager), &scopes->flush, on_flush, scopes);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(scopes->flush, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_source_set_priority(scopes->flush, SD_EVENT_PRIORITY_IDLE - 10);
+        if (r >= 0)
+                r = scope_stop_setup(scopes);
+        if (r < 0) {
+                scopes_free(scopes);
+                return r;
+        }
+        *ret = scopes;
+        return 0;
+}
+
+Scopes *scopes_free(Scopes *scopes) {
+        if (!scopes)
+                return NULL;
+        sd_event_source_disable_unref(scopes->flush);
+        sd_event_source_disable_unref(scopes->slice_idle);
+        g_hash_table_unref(scopes->slices);
+        g_hash_table_unref(scopes->oom);
+        g_hash_table_unref(scopes->stops);
+        g_hash_table_unref(scopes->freezing);
+        g_queue_free(scopes->queue);
+        g_free(scopes->own_unit);
+        g_free(scopes->keeper_unit);
+        g_free(scopes->instance);
+        g_free(scopes);
+        return NULL;
+}
