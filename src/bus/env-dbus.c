@@ -6,76 +6,76 @@
 #include <unistd.h>
 
 #include "model/env.h"
-#include "bus/node-dbus.h"
+#include "bus/clients-private.h"
 #include "bus/operation.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"
 
 /* 1: go on. 0: parked. Negative: *error is set. */
-static int check(Agent *agent, sd_bus_message *m, const char *action, bool changes, sd_bus_error *error) {
+static int check(Clients *clients, sd_bus_message *m, const char *action, bool changes, sd_bus_error *error) {
         g_auto(Fault) fault = {};
         const Caller *caller;
 
-        int r = authority_check(agent->authority, m, action, &caller, error);
+        int r = authority_check(clients->authority, m, action, &caller, error);
         if (r <= 0 || !changes)
                 return r;
-        r = node_check_not_stopping(agent->node, &fault);
+        r = node_check_not_stopping(clients->node, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : 1;
 }
 
 static int method_get_env(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Agent *agent = userdata;
+        Clients *clients = userdata;
         g_auto(Fault) fault = {};
         const char *name, *value;
 
         int r = sd_bus_message_read(m, "s", &name);
         if (r < 0)
                 return r;
-        r = check(agent, m, "read the environment of roles", false, error);
+        r = check(clients, m, "read the environment of roles", false, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = env_get(agent->node->env, name, &value, &fault);
+        r = env_get(clients->node->env, name, &value, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, "s", value);
 }
 
 static int method_set_env(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Agent *agent = userdata;
+        Clients *clients = userdata;
         g_auto(Fault) fault = {};
         const char *name, *value;
 
         int r = sd_bus_message_read(m, "ss", &name, &value);
         if (r < 0)
                 return r;
-        r = check(agent, m, "change the environment of roles", true, error);
+        r = check(clients, m, "change the environment of roles", true, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = env_set(agent->node->env, name, value, &fault);
+        r = env_set(clients->node->env, name, value, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
 static int method_unset_env(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Agent *agent = userdata;
+        Clients *clients = userdata;
         g_auto(Fault) fault = {};
         const char *name;
 
         int r = sd_bus_message_read(m, "s", &name);
         if (r < 0)
                 return r;
-        r = check(agent, m, "change the environment of roles", true, error);
+        r = check(clients, m, "change the environment of roles", true, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = env_unset(agent->node->env, name, &fault);
+        r = env_unset(clients->node->env, name, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
 static int method_list_env(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Agent *agent = userdata;
+        Clients *clients = userdata;
         g_autoptr(sd_bus_message) reply = NULL;
 
-        int r = check(agent, m, "read the environment of roles", false, error);
+        int r = check(clients, m, "read the environment of roles", false, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        g_auto(GStrv) variables = env_list(agent->node->env);
+        g_auto(GStrv) variables = env_list(clients->node->env);
         r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
                 r = sd_bus_message_append_strv(reply, variables);
@@ -103,6 +103,6 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
-int env_dbus_register(Agent *agent) {
-        return node_dbus_add_vtable(agent, vtable);
+int env_dbus_register(Clients *clients) {
+        return clients_add_vtable(clients, vtable);
 }

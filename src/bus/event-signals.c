@@ -2,7 +2,7 @@
 
 /* The signals of org.architect.Node: events on the bus. */
 
-#include "bus/node-dbus.h"
+#include "bus/clients-private.h"
 #include "bus/role-dbus.h"
 #include "proto/node-names.h"
 #include "bus/bus-util.h"
@@ -30,13 +30,12 @@ static int append_arguments(sd_bus_message *m, const Event *event) {
         }
 }
 
-void node_dbus_event(void *world, const Event *event) {
-        Agent *agent = world;
+void event_signals_send(Clients *clients, const Event *event) {
         g_autoptr(sd_bus_message) m = NULL;
         char epoch[SD_ID128_STRING_MAX];
 
         int r = sd_bus_message_new_signal(
-                agent->bus, &m, NODE_PATH, NODE_INTERFACE, event_type_to_string(event->type));
+                clients->bus, &m, NODE_PATH, NODE_INTERFACE, event_type_to_string(event->type));
         if (r >= 0)
                 r = append_arguments(m, event);
         if (r >= 0)
@@ -45,7 +44,7 @@ void node_dbus_event(void *world, const Event *event) {
                 r = bus_append_entry(m, "seq", "t", event->sequence);
         if (r >= 0)
                 r = bus_append_entry(
-                        m, "epoch", "s", sd_id128_to_string(events_epoch(agent->node->events), epoch));
+                        m, "epoch", "s", sd_id128_to_string(events_epoch(clients->node->events), epoch));
         if (r >= 0)
                 r = bus_append_gvariant_elements(m, event->details);
         if (r >= 0)

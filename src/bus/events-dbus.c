@@ -4,7 +4,7 @@
 
 #include <inttypes.h>
 
-#include "bus/node-dbus.h"
+#include "bus/clients-private.h"
 #include "bus/bus-util.h"
 #include "util/log.h"
 
@@ -49,8 +49,8 @@ static int find_gap(void *userdata, const Event *event) {
 }
 
 static int method_events_since(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Agent *agent = userdata;
-        Events *events = agent->node->events;
+        Clients *clients = userdata;
+        Events *events = clients->node->events;
         g_autoptr(sd_bus_message) reply = NULL;
         char epoch[SD_ID128_STRING_MAX];
         const char *their_epoch;
@@ -97,40 +97,40 @@ static int method_events_since(sd_bus_message *m, void *userdata, sd_bus_error *
  * an answer to whatever question says that it has taken those before. */
 
 static int on_confirmed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Agent *agent = userdata;
-        uint64_t sequence = agent->confirming;
+        Clients *clients = userdata;
+        uint64_t sequence = clients->confirming;
         const sd_bus_error *e = sd_bus_message_get_error(m);
 
-        agent->confirming = 0;
+        clients->confirming = 0;
         /* Any answer of the bus will do, but not those that sd-bus makes itself: at the end of the connection, and when none came in time. */
-        if (!e || (sd_bus_is_open(agent->bus) > 0 &&
+        if (!e || (sd_bus_is_open(clients->bus) > 0 &&
                           !sd_bus_error_has_names(e, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_TIMEOUT)))
-                events_set_sent(agent->node->events, sequence);
+                events_set_sent(clients->node->events, sequence);
         return 0;
 }
 
-void events_dbus_confirm(Agent *agent) {
-        const uint64_t told = events_told(agent->node->events);
+void events_dbus_confirm(Clients *clients) {
+        const uint64_t told = events_told(clients->node->events);
 
         /* One question at a time; what is told meanwhile is asked about together. */
-        if (agent->confirming > 0 || told == events_sent(agent->node->events))
+        if (clients->confirming > 0 || told == events_sent(clients->node->events))
                 return;
-        int r = sd_bus_call_method_async(agent->bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-                "org.freedesktop.DBus", "GetId", on_confirmed, agent, NULL);
+        int r = sd_bus_call_method_async(clients->bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                "org.freedesktop.DBus", "GetId", on_confirmed, clients, NULL);
         if (r >= 0)
-                agent->confirming = told;
-        else if (sd_bus_is_open(agent->bus) > 0)
+                clients->confirming = told;
+        else if (sd_bus_is_open(clients->bus) > 0)
                 log_warning_errno(r, "Cannot ask the bus whether it has taken the signals, ignoring: %m");
 }
 
-void events_dbus_confirm_all(Agent *agent) {
-        const uint64_t told = events_told(agent->node->events);
+void events_dbus_confirm_all(Clients *clients) {
+        const uint64_t told = events_told(clients->node->events);
 
-        if (told == events_sent(agent->node->events))
+        if (told == events_sent(clients->node->events))
                 return;
-        int r = bus_round_trip(agent->bus, AGENT_BUS_END_USEC);
+        int r = bus_round_trip(clients->bus, CLIENTS_END_USEC);
         if (r >= 0)
-                events_set_sent(agent->node->events, told);
+                events_set_sent(clients->node->events, told);
         else if (r != -ENOTCONN)
                 log_warning_errno(
                         r, "The bus does not say whether it has taken the last signals, ignoring: %m");
@@ -144,6 +144,6 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
-int events_dbus_register(Agent *agent) {
-        return node_dbus_add_vtable(agent, vtable);
+int events_dbus_register(Clients *clients) {
+        return clients_add_vtable(clients, vtable);
 }

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bus/node-dbus.h"
+#include "bus/clients-private.h"
 #include "model/state-file.h"
 #include "bus/operation.h"
 #include "proto/node-names.h"
@@ -31,48 +31,48 @@ static int level_from_string(const char *name, sd_bus_error *error) {
 }
 
 /* Both survive a restart of the service. */
-static void save(Agent *agent) {
-        g_autofree char *fields = state_fields_format("", agent->log_unknown);
-        g_autofree char *text = g_strdup_printf(
-                "%s %d\n%s", log_level_to_string((LogLevel) log_get_max_level()), agent->log_to_sve, fields);
+static void save(Clients *clients) {
+        g_autofree char *fields = state_fields_format("", clients->log_unknown);
+        g_autofree char *text = g_strdup_printf("%s %d\n%s",
+                log_level_to_string((LogLevel) log_get_max_level()), clients->log_to_sve, fields);
 
-        int r = file_replace(agent->dir_fd, LOG_FILE, text, strlen(text));
+        int r = file_replace(clients->dir_fd, LOG_FILE, text, strlen(text));
         if (r < 0)
                 log_warning_errno(r, "Cannot save the log level, ignoring: %m");
 }
 
 static int parse(void *userdata, const char *text) {
-        Agent *agent = userdata;
+        Clients *clients = userdata;
         char name[16];
         int to_sve;
 
         if (sscanf(text, "%15s %d", name, &to_sve) != 2 || (int) log_level_from_string(name) < 0)
                 return -EBADMSG;
         log_set_max_level((int) log_level_from_string(name));
-        agent->log_to_sve = to_sve != 0;
-        agent->log_unknown = state_fields_unknown(text, "");
+        clients->log_to_sve = to_sve != 0;
+        clients->log_unknown = state_fields_unknown(text, "");
         return 0;
 }
 
-void log_dbus_load(Agent *agent) {
-        int r = state_file_load(agent->dir_fd, LOG_FILE, 65536, "the saved log level", "", parse, agent);
+void log_dbus_load(Clients *clients) {
+        int r = state_file_load(clients->dir_fd, LOG_FILE, 65536, "the saved log level", "", parse, clients);
 
         if (r < 0)
                 log_error_errno(r, "Cannot set the saved log level aside: %m");
 }
 
-void log_dbus_forget(Agent *agent) {
-        state_file_forget(agent->dir_fd, LOG_FILE);
+void log_dbus_forget(Clients *clients) {
+        state_file_forget(clients->dir_fd, LOG_FILE);
 }
 
-static void set_level(Agent *agent, int level) {
+static void set_level(Clients *clients, int level) {
         log_set_max_level(level);
-        save(agent);
+        save(clients);
         log_info("The log level is now %s", log_level_to_string((LogLevel) level));
 }
 
 static int method_set_log_level(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Agent *agent = userdata;
+        Clients *clients = userdata;
         const Caller *caller;
         const char *name;
 
@@ -82,26 +82,26 @@ static int method_set_log_level(sd_bus_message *m, void *userdata, sd_bus_error 
         int level = level_from_string(name, error);
         if (level < 0)
                 return level;
-        r = authority_check(agent->authority, m, "set the log level", &caller, error);
+        r = authority_check(clients->authority, m, "set the log level", &caller, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        set_level(agent, level);
+        set_level(clients, level);
         return sd_bus_reply_method_return(m, NULL);
 }
 
 static int method_set_log_to_sve(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Agent *agent = userdata;
+        Clients *clients = userdata;
         const Caller *caller;
         int enabled;
 
         int r = sd_bus_message_read(m, "b", &enabled);
         if (r < 0)
                 return r;
-        r = authority_check(agent->authority, m, "send the log over the bus", &caller, error);
+        r = authority_check(clients->authority, m, "send the log over the bus", &caller, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        agent->log_to_sve = enabled;
-        save(agent);
+        clients->log_to_sve = enabled;
+        save(clients);
         return sd_bus_reply_method_return(m, NULL);
 }
 
@@ -123,12 +123,12 @@ static int append_fields(sd_bus_message *m, const char *const *fields, unsigned 
 
 /* Never a loop: what is logged while a message is sent is not sent. */
 static void on_log(void *userdata, int level, const char *text, const char *const *fields) {
-        Agent *agent = userdata;
+        Clients *clients = userdata;
         g_autoptr(sd_bus_message) m = NULL;
         uint64_t queued = 0, now = (uint64_t) g_get_monotonic_time();
-        struct LogSignals *s = &agent->log_signals;
+        struct LogSignals *s = &clients->log_signals;
 
-        if (!agent->log_to_sve || s->sending || !agent->bus || sd_bus_is_ready(agent->bus) <= 0)
+        if (!clients->log_to_sve || s->sending || !clients->bus || sd_bus_is_ready(clients->bus) <= 0)
                 return;
         s->sending = true;
 
@@ -136,13 +136,13 @@ static void on_log(void *userdata, int level, const char *text, const char *cons
                 s->second_usec = now;
                 s->n_sent = 0;
         }
-        (void) sd_bus_get_n_queued_write(agent->bus, &queued);
+        (void) sd_bus_get_n_queued_write(clients->bus, &queued);
         if (s->n_sent >= SIGNALS_PER_SECOND || queued > WRITE_QUEUE_MAX)
                 s->n_dropped++;
         else {
                 g_autofree char *valid = g_utf8_make_valid(text, -1);
 
-                int r = sd_bus_message_new_signal(agent->bus, &m, NODE_PATH, NODE_INTERFACE, "LogMessage");
+                int r = sd_bus_message_new_signal(clients->bus, &m, NODE_PATH, NODE_INTERFACE, "LogMessage");
                 if (r >= 0)
                         r = sd_bus_message_append(m, "tis", (uint64_t) g_get_real_time(), level, valid);
                 if (r >= 0)
@@ -225,14 +225,14 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
-int log_dbus_register(Agent *agent) {
+int log_dbus_register(Clients *clients) {
         sd_bus_slot *slot = NULL;
 
-        int r = sd_bus_add_object_vtable(agent->bus, &slot, "/org/freedesktop/LogControl1",
-                "org.freedesktop.LogControl1", log_control_vtable, agent);
+        int r = sd_bus_add_object_vtable(clients->bus, &slot, "/org/freedesktop/LogControl1",
+                "org.freedesktop.LogControl1", log_control_vtable, clients);
         if (r < 0)
                 return r;
-        g_ptr_array_add(agent->slots, slot);
-        log_set_sink(on_log, agent);
-        return node_dbus_add_vtable(agent, vtable);
+        g_ptr_array_add(clients->slots, slot);
+        log_set_sink(on_log, clients);
+        return clients_add_vtable(clients, vtable);
 }

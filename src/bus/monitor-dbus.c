@@ -3,28 +3,28 @@
 /* The dead-man's switch on the bus. */
 
 #include "model/monitor.h"
-#include "bus/node-dbus.h"
+#include "bus/clients-private.h"
 #include "bus/operation.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"
 #include "util/log.h"
 
 static int method_beat(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Agent *agent = userdata;
+        Clients *clients = userdata;
         g_auto(Fault) fault = {};
         const Caller *caller;
 
-        int r = authority_check(agent->authority, m, "beat", &caller, error);
+        int r = authority_check(clients->authority, m, "beat", &caller, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = node_check_not_stopping(agent->node, &fault);
+        r = node_check_not_stopping(clients->node, &fault);
         if (r >= 0)
-                r = monitor_beat(agent->node->monitor, &fault);
+                r = monitor_beat(clients->node->monitor, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
 static int method_set_monitor_timeout(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Agent *agent = userdata;
+        Clients *clients = userdata;
         g_auto(Fault) fault = {};
         const Caller *caller;
         uint64_t usec;
@@ -32,20 +32,21 @@ static int method_set_monitor_timeout(sd_bus_message *m, void *userdata, sd_bus_
         int r = sd_bus_message_read(m, "t", &usec);
         if (r < 0)
                 return r;
-        r = authority_check(agent->authority, m, "set the timeout of the monitor", &caller, error);
+        r = authority_check(clients->authority, m, "set the timeout of the monitor", &caller, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = node_check_not_stopping(agent->node, &fault);
+        r = node_check_not_stopping(clients->node, &fault);
         if (r >= 0)
-                r = monitor_set_timeout(agent->node->monitor, usec, &fault);
+                r = monitor_set_timeout(clients->node->monitor, usec, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
 static int property_get(sd_bus *bus, const char *path, const char *interface, const char *property,
         sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        Agent *agent = userdata;
-        uint64_t value = g_str_equal(property, "MonitorTimeoutUSec") ? monitor_timeout(agent->node->monitor)
-                                                                     : monitor_deadline(agent->node->monitor);
+        Clients *clients = userdata;
+        uint64_t value = g_str_equal(property, "MonitorTimeoutUSec")
+                                 ? monitor_timeout(clients->node->monitor)
+                                 : monitor_deadline(clients->node->monitor);
 
         return sd_bus_message_append_basic(reply, 't', &value);
 }
@@ -62,6 +63,6 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
-int monitor_dbus_register(Agent *agent) {
-        return node_dbus_add_vtable(agent, vtable);
+int monitor_dbus_register(Clients *clients) {
+        return clients_add_vtable(clients, vtable);
 }

@@ -8,8 +8,10 @@
 #include "base/pidref.h"
 #include "base/unit-name.h"
 #include "config.h"
-#include "model/input.h"
-#include "bus/node-dbus.h"
+#include "model/node-purge.h"
+#include "model/node-start.h"
+#include "model/node-stop.h"
+#include "bus/clients-private.h"
 #include "bus/operation.h"
 #include "bus/role-dbus.h"
 #include "bus/start-options.h"
@@ -33,7 +35,7 @@ static int name_role(const char *name, int r, sd_bus_error *error) {
 }
 
 static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Agent *agent = userdata;
+        Clients *clients = userdata;
         g_autoptr(RoleSpec) spec = NULL;
         g_auto(Fault) fault = {};
         const Caller *caller;
@@ -45,14 +47,14 @@ static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         r = start_options_read(m, &spec, error);
         if (r < 0)
                 return name_role(name, r, error);
-        r = authority_check(agent->authority, m, "start roles", &caller, error);
+        r = authority_check(clients->authority, m, "start roles", &caller, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
 
         /* The waiter is told in any case, unless this fails at once. */
         g_autofree char *path = role_dbus_path(name);
         Waiter waiter = operation_new(m, path);
-        r = node_start_role(agent->node, name, spec, caller, waiter, &fault);
+        r = node_start_role(clients->node, name, spec, caller, waiter, &fault);
         if (r < 0) {
                 waiter.done(waiter.userdata, &fault);
                 return 1;
@@ -61,160 +63,55 @@ static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         return 1;
 }
 
-int node_dbus_check_and_find(Agent *agent, sd_bus_message *m, const char *name, const char *action,
-        const Caller **ret_caller, Role **ret_role, sd_bus_error *error) {
+/* What is said of one role is the role's: it is found, and the rest is done by its own method. */
+static int call_role_method(
+        Clients *clients, sd_bus_message *m, sd_bus_message_handler_t method, sd_bus_error *error) {
         g_auto(Fault) fault = {};
-
-        int r = authority_check(agent->authority, m, action, ret_caller, error);
-        if (r <= 0)
-                return r;
-        r = node_check_not_stopping(agent->node, &fault);
-        if (r >= 0)
-                r = node_find_role(agent->node, name, ret_role, &fault);
-        return r < 0 ? fault_to_bus_error(&fault, r, error) : 1;
-}
-
-int node_dbus_stop(Agent *agent, sd_bus_message *m, const char *name, RoleCause cause, sd_bus_error *error) {
-        const Caller *caller = NULL;
+        const Caller *caller;
+        const char *name;
         Role *role = NULL;
 
-        int r = node_dbus_check_and_find(agent, m, name, "stop roles", &caller, &role, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
-        node_stop_role(agent->node, role, cause, caller, operation_new(m, NULL));
-        return 1;
-}
-
-int node_dbus_signal(Agent *agent, sd_bus_message *m, const char *name, sd_bus_error *error) {
-        g_auto(Fault) fault = {};
-        const Caller *caller = NULL;
-        const char *whom;
-        int32_t signo;
-        Role *role = NULL;
-        StopTo to;
-
-        int r = sd_bus_message_read(m, "si", &whom, &signo);
+        int r = sd_bus_message_read_basic(m, 's', &name);
         if (r < 0)
                 return r;
-        to = stop_to_from_string(whom);
-        if ((int) to < 0)
-                return sd_bus_error_setf(
-                        error, SD_BUS_ERROR_INVALID_ARGS, "whom is \"%s\", but must be main or all", whom);
-        if (signo < 1 || signo > SIGNAL_MAX)
-                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-                        "signal is %d, but must be from 1 to %d", signo, SIGNAL_MAX);
-
-        r = node_dbus_check_and_find(agent, m, name, "signal roles", &caller, &role, error);
+        /* A call that is parked comes after those that were parked before it: they may start the role. */
+        r = authority_identify(clients->authority, m, &caller, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        Waiter waiter = operation_new(m, NULL);
-        if (node_signal_role(agent->node, role, to == STOP_TO_ALL, signo, caller, waiter, &fault) < 0)
-                waiter.done(waiter.userdata, &fault);
-        return 1;
-}
-
-static void release_message(void *owner) {
-        sd_bus_message_unref(owner);
-}
-
-static int write_input(Agent *agent, sd_bus_message *m, const char *name, const void *data, size_t size,
-        bool newline, sd_bus_error *error) {
-        g_auto(Fault) fault = {};
-        const Caller *caller = NULL;
-        Role *role = NULL;
-
-        int r = node_dbus_check_and_find(agent, m, name, "write to roles", &caller, &role, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
-        g_assert(role);
-
-        Waiter waiter = operation_new(m, NULL);
-        r = input_find(role, &fault);
-        if (r >= 0) {
-                /* The bytes stay where they are, in the message. */
-                r = input_write(role->input, data, size, newline, sd_bus_message_ref(m), release_message,
-                        waiter, &fault);
-                if (r < 0)
-                        sd_bus_message_unref(m); /* nothing was taken */
-        }
-        if (r < 0)
-                waiter.done(waiter.userdata, &fault);
-        return 1;
-}
-
-int node_dbus_send_input(Agent *agent, sd_bus_message *m, const char *name, sd_bus_error *error) {
-        const char *text;
-
-        int r = sd_bus_message_read_basic(m, 's', &text);
-        return r < 0 ? r : write_input(agent, m, name, text, strlen(text), true, error);
-}
-
-int node_dbus_write_input(Agent *agent, sd_bus_message *m, const char *name, sd_bus_error *error) {
-        const void *data;
-        size_t size;
-
-        int r = sd_bus_message_read_array(m, 'y', &data, &size);
-        return r < 0 ? r : write_input(agent, m, name, data, size, false, error);
-}
-
-int node_dbus_close_input(Agent *agent, sd_bus_message *m, const char *name, sd_bus_error *error) {
-        g_auto(Fault) fault = {};
-        const Caller *caller = NULL;
-        Role *role = NULL;
-
-        int r = node_dbus_check_and_find(agent, m, name, "write to roles", &caller, &role, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
-        g_assert(role);
-        Waiter waiter = operation_new(m, NULL);
-        r = input_find(role, &fault);
-        if (r >= 0)
-                r = input_close(role->input, waiter, &fault);
-        if (r < 0)
-                waiter.done(waiter.userdata, &fault);
-        return 1;
+        r = node_find_role(clients->node, name, &role, &fault);
+        return r < 0 ? fault_to_bus_error(&fault, r, error) : method(m, role, error);
 }
 
 static int method_send_input(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const char *name;
-
-        int r = sd_bus_message_read(m, "s", &name);
-        return r < 0 ? r : node_dbus_send_input(userdata, m, name, error);
+        return call_role_method(userdata, m, role_method_send_input, error);
 }
 
 static int method_write_input(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const char *name;
-
-        int r = sd_bus_message_read(m, "s", &name);
-        return r < 0 ? r : node_dbus_write_input(userdata, m, name, error);
+        return call_role_method(userdata, m, role_method_write_input, error);
 }
 
 static int method_close_input(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const char *name;
+        return call_role_method(userdata, m, role_method_close_input, error);
+}
 
-        int r = sd_bus_message_read(m, "s", &name);
-        return r < 0 ? r : node_dbus_close_input(userdata, m, name, error);
+static int method_open_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return call_role_method(userdata, m, role_method_open_terminal, error);
+}
+
+static int method_resize_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return call_role_method(userdata, m, role_method_resize_terminal, error);
 }
 
 static int method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const char *name;
-
-        int r = sd_bus_message_read(m, "s", &name);
-        return r < 0 ? r : node_dbus_stop(userdata, m, name, ROLE_CAUSE_STOP, error);
+        return call_role_method(userdata, m, role_method_stop, error);
 }
 
 static int method_kill(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const char *name;
-
-        int r = sd_bus_message_read(m, "s", &name);
-        return r < 0 ? r : node_dbus_stop(userdata, m, name, ROLE_CAUSE_KILL, error);
+        return call_role_method(userdata, m, role_method_kill, error);
 }
 
 static int method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const char *name;
-
-        int r = sd_bus_message_read(m, "s", &name);
-        return r < 0 ? r : node_dbus_signal(userdata, m, name, error);
+        return call_role_method(userdata, m, role_method_signal, error);
 }
 
 static int append_poll(sd_bus_message *reply, const Role *role) {
@@ -224,7 +121,7 @@ static int append_poll(sd_bus_message *reply, const Role *role) {
 }
 
 static int method_poll(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Agent *agent = userdata;
+        Clients *clients = userdata;
         g_autoptr(sd_bus_message) reply = NULL;
         g_auto(GStrv) names = NULL;
         g_auto(Fault) fault = {};
@@ -243,7 +140,7 @@ static int method_poll(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
 
                 for (char **n = names; *n; n++) {
-                        r = node_find_role(agent->node, *n, &role, &fault);
+                        r = node_find_role(clients->node, *n, &role, &fault);
                         if (r < 0)
                                 return fault_to_bus_error(&fault, r, error);
                         /* A dictionary has each key once. */
@@ -253,7 +150,7 @@ static int method_poll(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         } else {
                 GHashTableIter iter;
 
-                g_hash_table_iter_init(&iter, agent->node->roles);
+                g_hash_table_iter_init(&iter, clients->node->roles);
                 while (g_hash_table_iter_next(&iter, NULL, (void **) &role)) {
                         r = append_poll(reply, role);
                         if (r < 0)
@@ -266,7 +163,7 @@ static int method_poll(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 }
 
 static int method_purge(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Agent *agent = userdata;
+        Clients *clients = userdata;
         g_autoptr(sd_bus_message) reply = NULL;
         g_auto(GStrv) names = NULL;
         g_auto(GStrv) purged = NULL;
@@ -276,12 +173,12 @@ static int method_purge(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         int r = bus_read_strings(m, "The list of roles", UINT_MAX, &names, error);
         if (r < 0)
                 return r;
-        r = authority_check(agent->authority, m, "purge roles", &caller, error);
+        r = authority_check(clients->authority, m, "purge roles", &caller, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = node_check_not_stopping(agent->node, &fault);
+        r = node_check_not_stopping(clients->node, &fault);
         if (r >= 0)
-                r = node_purge(agent->node, names, caller, &purged, &fault);
+                r = node_purge(clients->node, names, caller, &purged, &fault);
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
 
@@ -292,7 +189,7 @@ static int method_purge(sd_bus_message *m, void *userdata, sd_bus_error *error) 
 }
 
 static int method_list_roles(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Agent *agent = userdata;
+        Clients *clients = userdata;
         g_autoptr(sd_bus_message) reply = NULL;
         GHashTableIter iter;
         Role *role;
@@ -300,7 +197,7 @@ static int method_list_roles(sd_bus_message *m, void *userdata, sd_bus_error *er
         int r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "(ssusiso)");
-        g_hash_table_iter_init(&iter, agent->node->roles);
+        g_hash_table_iter_init(&iter, clients->node->roles);
         while (r >= 0 && g_hash_table_iter_next(&iter, NULL, (void **) &role)) {
                 g_autofree char *path = role_dbus_path(role->name);
                 bool ended = role->state == ROLE_ENDED;
@@ -316,7 +213,7 @@ static int method_list_roles(sd_bus_message *m, void *userdata, sd_bus_error *er
 }
 
 static int method_get_role(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Agent *agent = userdata;
+        Clients *clients = userdata;
         g_auto(Fault) fault = {};
         const char *name;
         Role *role;
@@ -324,7 +221,7 @@ static int method_get_role(sd_bus_message *m, void *userdata, sd_bus_error *erro
         int r = sd_bus_message_read(m, "s", &name);
         if (r < 0)
                 return r;
-        r = node_find_role(agent->node, name, &role, &fault);
+        r = node_find_role(clients->node, name, &role, &fault);
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
         g_autofree char *path = role_dbus_path(role->name);
@@ -332,7 +229,7 @@ static int method_get_role(sd_bus_message *m, void *userdata, sd_bus_error *erro
 }
 
 /* The role whose scope the process is in, or was forked into: any process of it. */
-static Role *find_role_by_pid(Agent *agent, pid_t pid) {
+static Role *find_role_by_pid(Clients *clients, pid_t pid) {
         _cleanup_free_ char *cgroup = NULL, *name = NULL;
 
         if (cgroup_of_pid(pid, &cgroup) < 0)
@@ -340,9 +237,9 @@ static Role *find_role_by_pid(Agent *agent, pid_t pid) {
         g_auto(GStrv) parts = g_strsplit(cgroup, "/", -1);
         /* A role may have made cgroups of its own below its scope. */
         for (char **p = parts; *p; p++)
-                if (role_scope_name_parse(agent->node->instance, *p, &name) >= 0)
+                if (role_scope_name_parse(clients->node->instance, *p, &name) >= 0)
                         break;
-        Role *role = name ? g_hash_table_lookup(agent->node->roles, name) : NULL;
+        Role *role = name ? g_hash_table_lookup(clients->node->roles, name) : NULL;
         for (; role; role = role->predecessor)
                 if (role->cgroup && g_str_has_prefix(cgroup, role->cgroup))
                         return role;
@@ -350,7 +247,7 @@ static Role *find_role_by_pid(Agent *agent, pid_t pid) {
 }
 
 static int method_get_role_by_pid(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Agent *agent = userdata;
+        Clients *clients = userdata;
         uint32_t pid;
 
         int r = sd_bus_message_read(m, "u", &pid);
@@ -359,14 +256,14 @@ static int method_get_role_by_pid(sd_bus_message *m, void *userdata, sd_bus_erro
         if (pid == 0) {
                 const Caller *caller;
 
-                r = authority_identify(agent->authority, m, &caller, error);
+                r = authority_identify(clients->authority, m, &caller, error);
                 if (r <= 0)
                         return r < 0 ? r : 1;
                 pid = (uint32_t) caller->pid;
         }
 
         /* No process has a larger number. */
-        Role *role = pid <= INT32_MAX ? find_role_by_pid(agent, (pid_t) pid) : NULL;
+        Role *role = pid <= INT32_MAX ? find_role_by_pid(clients, (pid_t) pid) : NULL;
         if (!role)
                 return sd_bus_error_setf(error, node_error_to_string(NODE_ERROR_NO_SUCH_ROLE),
                         "Process %u belongs to no role", pid);
@@ -375,7 +272,7 @@ static int method_get_role_by_pid(sd_bus_message *m, void *userdata, sd_bus_erro
 }
 
 static int method_shutdown(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Agent *agent = userdata;
+        Clients *clients = userdata;
         const Caller *caller;
         g_auto(Fault) fault = {};
         const char *reason;
@@ -383,37 +280,37 @@ static int method_shutdown(sd_bus_message *m, void *userdata, sd_bus_error *erro
         int r = sd_bus_message_read(m, "s", &reason);
         if (r < 0)
                 return r;
-        r = authority_check(agent->authority, m, "shut the service down", &caller, error);
+        r = authority_check(clients->authority, m, "shut the service down", &caller, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = node_check_not_stopping(agent->node, &fault);
+        r = node_check_not_stopping(clients->node, &fault);
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
         r = sd_bus_reply_method_return(m, NULL);
         if (r < 0)
                 return r;
-        node_shutdown(agent->node, reason, caller);
+        node_shutdown(clients->node, reason, caller);
         return 1;
 }
 
 static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Agent *agent = userdata;
+        Clients *clients = userdata;
         g_auto(Fault) fault = {};
         const Caller *caller;
 
-        int r = authority_check(agent->authority, m, "reload the configuration", &caller, error);
+        int r = authority_check(clients->authority, m, "reload the configuration", &caller, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = agent_reload(agent, &fault);
+        r = ASK(clients->node, service, reload, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
 static int property_get(sd_bus *bus, const char *path, const char *interface, const char *property,
         sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        Agent *agent = userdata;
-        Node *node = agent->node;
+        Clients *clients = userdata;
+        Node *node = clients->node;
         char epoch[SD_ID128_STRING_MAX];
-        bool connected = keeper_link_is_connected(agent->keeper);
+        bool connected = ASK(node, link, connected);
 
         if (g_str_equal(property, "Version"))
                 return sd_bus_message_append(reply, "s", PROJECT_VERSION);
@@ -450,10 +347,10 @@ static bool pidfd_info_supported(void) {
 static int property_get_features(sd_bus *bus, const char *path, const char *interface, const char *property,
         sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         static const char *const controllers[] = { "memory", "pids", "cpu" };
-        Agent *agent = userdata;
+        Clients *clients = userdata;
 
         int r = sd_bus_message_open_container(reply, 'a', "s");
-        if (r >= 0 && scopes_use_pidfds(agent->scopes))
+        if (r >= 0 && ASK(clients->node, scope, use_pidfds))
                 r = sd_bus_message_append_basic(reply, 's', feature_to_string(FEATURE_PIDFDS));
         if (r >= 0 && pidfd_info_supported())
                 r = sd_bus_message_append_basic(reply, 's', feature_to_string(FEATURE_PIDFD_INFO));
@@ -481,6 +378,10 @@ static const sd_bus_vtable node_vtable[] = {
                 method_write_input, OPEN | SECRET),
         SD_BUS_METHOD_WITH_ARGS(
                 "CloseInput", SD_BUS_ARGS("s", role), SD_BUS_NO_RESULT, method_close_input, OPEN),
+        SD_BUS_METHOD_WITH_ARGS("OpenTerminal", SD_BUS_ARGS("s", role, "a{sv}", options),
+                SD_BUS_RESULT("h", fd), method_open_terminal, OPEN),
+        SD_BUS_METHOD_WITH_ARGS("ResizeTerminal", SD_BUS_ARGS("s", role, "q", rows, "q", columns),
+                SD_BUS_NO_RESULT, method_resize_terminal, OPEN),
         SD_BUS_METHOD_WITH_ARGS(
                 "Poll", SD_BUS_ARGS("as", roles), SD_BUS_RESULT("a{ss}", states), method_poll, OPEN),
         SD_BUS_METHOD_WITH_ARGS("Stop", SD_BUS_ARGS("s", role), SD_BUS_NO_RESULT, method_stop, OPEN),
@@ -519,36 +420,6 @@ static const sd_bus_vtable node_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
-int node_dbus_add_vtable(Agent *agent, const sd_bus_vtable *vtable) {
-        sd_bus_slot *slot = NULL;
-
-        int r = sd_bus_add_object_vtable(agent->bus, &slot, NODE_PATH, NODE_INTERFACE, vtable, agent);
-        if (r >= 0)
-                g_ptr_array_add(agent->slots, slot);
-        return r;
-}
-
-int node_dbus_register(Agent *agent) {
-        sd_bus_slot *slot = NULL;
-
-        int r = node_dbus_add_vtable(agent, node_vtable);
-        if (r >= 0)
-                r = env_dbus_register(agent);
-        if (r >= 0)
-                r = events_dbus_register(agent);
-        if (r >= 0)
-                r = monitor_dbus_register(agent);
-        if (r >= 0)
-                r = log_dbus_register(agent);
-        if (r >= 0)
-                r = ports_dbus_register(agent);
-        if (r >= 0)
-                r = terminal_dbus_register(agent);
-        if (r < 0)
-                return r;
-        r = sd_bus_add_object_manager(agent->bus, &slot, NODE_PATH);
-        if (r < 0)
-                return r;
-        g_ptr_array_add(agent->slots, slot);
-        return role_dbus_register(agent);
+int node_dbus_register(Clients *clients) {
+        return clients_add_vtable(clients, node_vtable);
 }

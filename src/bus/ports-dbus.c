@@ -1,72 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Reserved ports on the bus, and their way to the keeper. */
+/* Reserved ports on the bus. */
 
 #include <errno.h>
 
-#include "bus/node-dbus.h"
+#include "bus/clients-private.h"
 #include "bus/operation.h"
 #include "model/ports.h"
 #include "util/autoptr.h"
 #include "bus/bus-util.h"
-
-/* The keeper's side of the world */
-
-static void on_bound(void *userdata, int error, const uint16_t *numbers, size_t n) {
-        ports_on_bound(userdata, error, numbers, n);
-}
-
-int agent_ports_bind(void *world, const struct keeper_bind *bind, PortsRequest *request) {
-        Agent *agent = world;
-
-        return keeper_link_bind(agent->keeper, bind, on_bound, request);
-}
-
-static void on_released(void *userdata, int error) {
-        g_autofree Waiter *waiter = userdata;
-        g_auto(Fault) fault = {};
-
-        if (error < 0)
-                (void) fault_set(&fault, NODE_ERROR_KEEPER_UNAVAILABLE,
-                        "The connection to the keeper was lost; if it still has the ports, it releases them when it is "
-                        "back");
-        if (waiter->done)
-                waiter->done(waiter->userdata, fault.message ? &fault : NULL);
-}
-
-int agent_ports_release(void *world, const struct keeper_port *ports, size_t n, Waiter waiter) {
-        Agent *agent = world;
-        Waiter *copy = g_new(Waiter, 1);
-
-        *copy = waiter;
-        int r = keeper_link_release_ports(agent->keeper, ports, n, on_released, copy);
-        if (r < 0)
-                g_free(copy);
-        return r;
-}
-
-void agent_ports_rest(void *world, const struct keeper_port *ports, size_t n) {
-        Agent *agent = world;
-
-        /* Without a connection the next one tells which are idle. */
-        (void) keeper_link_rest_ports(agent->keeper, ports, n);
-}
-
-void agent_ports_told(Agent *agent, const struct keeper_port *ports, size_t n) {
-        if (!agent->keeper_ports)
-                agent->keeper_ports = g_array_new(false, false, sizeof(struct keeper_port));
-        g_array_append_vals(agent->keeper_ports, ports, (unsigned) n);
-}
-
-/* After the children: an exec that we have not heard of yet has released what it was to release. */
-void agent_ports_connected(Agent *agent) {
-        g_autoptr(GArray) held = g_steal_pointer(&agent->keeper_ports);
-
-        ports_on_keeper(
-                agent->node->ports, held ? (struct keeper_port *) held->data : NULL, held ? held->len : 0);
-}
-
-/* The bus's */
 
 static void on_reserved(void *userdata, const uint16_t *numbers, size_t n, const Fault *fault) {
         g_autoptr(sd_bus_message) m = userdata;
@@ -89,7 +31,7 @@ static void on_reserved(void *userdata, const uint16_t *numbers, size_t n, const
                 (void) sd_bus_message_send(reply);
 }
 
-static int bind_ports(Agent *agent, sd_bus_message *m, PortProtocol protocol, sd_bus_error *error) {
+static int bind_ports(Clients *clients, sd_bus_message *m, PortProtocol protocol, sd_bus_error *error) {
         g_auto(Fault) fault = {};
         const Caller *caller;
         uint32_t n;
@@ -100,12 +42,12 @@ static int bind_ports(Agent *agent, sd_bus_message *m, PortProtocol protocol, sd
         r = ports_check_count(protocol, n, &fault);
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
-        r = authority_check(agent->authority, m, "reserve ports", &caller, error);
+        r = authority_check(clients->authority, m, "reserve ports", &caller, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = node_check_not_stopping(agent->node, &fault);
+        r = node_check_not_stopping(clients->node, &fault);
         if (r >= 0) {
-                r = ports_bind(agent->node->ports, protocol, n, caller,
+                r = ports_bind(clients->node->ports, protocol, n, caller,
                         (PortsWaiter){ on_reserved, sd_bus_message_ref(m) }, &fault);
                 if (r < 0)
                         sd_bus_message_unref(m);
@@ -113,7 +55,7 @@ static int bind_ports(Agent *agent, sd_bus_message *m, PortProtocol protocol, sd
         return r < 0 ? fault_to_bus_error(&fault, r, error) : 1;
 }
 
-static int release_ports(Agent *agent, sd_bus_message *m, PortProtocol protocol, sd_bus_error *error) {
+static int release_ports(Clients *clients, sd_bus_message *m, PortProtocol protocol, sd_bus_error *error) {
         g_auto(Fault) fault = {};
         const uint16_t *numbers;
         const Caller *caller;
@@ -126,15 +68,15 @@ static int release_ports(Agent *agent, sd_bus_message *m, PortProtocol protocol,
         r = ports_check_list(protocol, numbers, n, &fault);
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
-        r = authority_check(agent->authority, m, "release ports", &caller, error);
+        r = authority_check(clients->authority, m, "release ports", &caller, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = node_check_not_stopping(agent->node, &fault);
+        r = node_check_not_stopping(clients->node, &fault);
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
 
         Waiter waiter = operation_new(m, NULL);
-        if (ports_release(agent->node->ports, protocol, numbers, n, caller, waiter, &fault) < 0)
+        if (ports_release(clients->node->ports, protocol, numbers, n, caller, waiter, &fault) < 0)
                 waiter.done(waiter.userdata, &fault);
         return 1;
 }
@@ -156,9 +98,9 @@ static int method_release_udp(sd_bus_message *m, void *userdata, sd_bus_error *e
 }
 
 static int method_list_ports(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Agent *agent = userdata;
+        Clients *clients = userdata;
         g_autoptr(sd_bus_message) reply = NULL;
-        g_autoptr(GArray) list = ports_list(agent->node->ports);
+        g_autoptr(GArray) list = ports_list(clients->node->ports);
 
         int r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
@@ -191,6 +133,6 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
-int ports_dbus_register(Agent *agent) {
-        return node_dbus_add_vtable(agent, vtable);
+int ports_dbus_register(Clients *clients) {
+        return clients_add_vtable(clients, vtable);
 }

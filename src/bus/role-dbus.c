@@ -2,8 +2,10 @@
 
 #include <stdlib.h>
 
-#include "bus/node-dbus.h"
 #include "bus/operation.h"
+#include "model/input.h"
+#include "model/node-purge.h"
+#include "model/node-stop.h"
 #include "model/products.h"
 #include "bus/role-dbus.h"
 #include "proto/node-names.h"
@@ -25,12 +27,12 @@ char *role_dbus_path(const char *name) {
 
 static int find_role(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret,
         sd_bus_error *error) {
-        Agent *agent = userdata;
+        Clients *clients = userdata;
         char *name;
 
         if (sd_bus_path_decode(path, NODE_ROLE_PATH_PREFIX, &name) <= 0)
                 return 0;
-        Role *role = g_hash_table_lookup(agent->node->roles, name);
+        Role *role = g_hash_table_lookup(clients->node->roles, name);
         free(name);
         if (!role)
                 return 0;
@@ -39,16 +41,16 @@ static int find_role(sd_bus *bus, const char *path, const char *interface, void 
 }
 
 static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error) {
-        Agent *agent = userdata;
+        Clients *clients = userdata;
         GHashTableIter iter;
         Role *role;
         unsigned n = 0;
 
         /* sd-bus frees it: libc's memory. */
-        char **paths = calloc(g_hash_table_size(agent->node->roles) + 1, sizeof(char *));
+        char **paths = calloc(g_hash_table_size(clients->node->roles) + 1, sizeof(char *));
         if (!paths)
                 return -ENOMEM;
-        g_hash_table_iter_init(&iter, agent->node->roles);
+        g_hash_table_iter_init(&iter, clients->node->roles);
         while (g_hash_table_iter_next(&iter, NULL, (void **) &role)) {
                 g_autofree char *path = role_dbus_path(role->name);
                 paths[n++] = strdup(path);
@@ -177,91 +179,161 @@ static int property_get_remove(sd_bus *bus, const char *path, const char *interf
         return sd_bus_message_append(reply, "b", role->spec->remove);
 }
 
-/* The handlers of the object find it by its role; what they do is the node's. */
-static Agent *agent_of(Role *role) {
-        return role->node->world_data;
+/* Handlers read, validate, authorize, act and reply, in this order: a parked call comes back to its handler from the
+ * start, so nothing may have changed before. */
+
+int role_dbus_check(
+        sd_bus_message *m, Role *role, const char *action, const Caller **ret, sd_bus_error *error) {
+        Clients *clients = role->node->world.clients.data;
+        g_auto(Fault) fault = {};
+
+        int r = authority_check(clients->authority, m, action, ret, error);
+        if (r <= 0)
+                return r;
+        r = node_check_not_stopping(role->node, &fault);
+        return r < 0 ? fault_to_bus_error(&fault, r, error) : 1;
 }
 
-static int method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Role *role = userdata;
-        return node_dbus_stop(agent_of(role), m, role->name, ROLE_CAUSE_STOP, error);
+static int stop_role(sd_bus_message *m, Role *role, RoleCause cause, sd_bus_error *error) {
+        const Caller *caller = NULL;
+
+        int r = role_dbus_check(m, role, "stop roles", &caller, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        node_stop_role(role->node, role, cause, caller, operation_new(m, NULL));
+        return 1;
 }
 
-static int method_kill(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Role *role = userdata;
-        return node_dbus_stop(agent_of(role), m, role->name, ROLE_CAUSE_KILL, error);
+int role_method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return stop_role(m, userdata, ROLE_CAUSE_STOP, error);
 }
 
-static int method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Role *role = userdata;
-        return node_dbus_signal(agent_of(role), m, role->name, error);
+int role_method_kill(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return stop_role(m, userdata, ROLE_CAUSE_KILL, error);
 }
 
-static int method_send_input(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+int role_method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Role *role = userdata;
-        return node_dbus_send_input(agent_of(role), m, role->name, error);
+        g_auto(Fault) fault = {};
+        const Caller *caller = NULL;
+        const char *whom;
+        int32_t signo;
+        StopTo to;
+
+        int r = sd_bus_message_read(m, "si", &whom, &signo);
+        if (r < 0)
+                return r;
+        to = stop_to_from_string(whom);
+        if ((int) to < 0)
+                return sd_bus_error_setf(
+                        error, SD_BUS_ERROR_INVALID_ARGS, "whom is \"%s\", but must be main or all", whom);
+        if (signo < 1 || signo > SIGNAL_MAX)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+                        "signal is %d, but must be from 1 to %d", signo, SIGNAL_MAX);
+
+        r = role_dbus_check(m, role, "signal roles", &caller, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        Waiter waiter = operation_new(m, NULL);
+        if (node_signal_role(role->node, role, to == STOP_TO_ALL, signo, caller, waiter, &fault) < 0)
+                waiter.done(waiter.userdata, &fault);
+        return 1;
 }
 
-static int method_write_input(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Role *role = userdata;
-        return node_dbus_write_input(agent_of(role), m, role->name, error);
+static void release_message(void *owner) {
+        sd_bus_message_unref(owner);
 }
 
-static int method_close_input(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Role *role = userdata;
-        return node_dbus_close_input(agent_of(role), m, role->name, error);
+static int write_input(
+        sd_bus_message *m, Role *role, const void *data, size_t size, bool newline, sd_bus_error *error) {
+        g_auto(Fault) fault = {};
+        const Caller *caller = NULL;
+
+        int r = role_dbus_check(m, role, "write to roles", &caller, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+
+        Waiter waiter = operation_new(m, NULL);
+        r = input_find(role, &fault);
+        if (r >= 0) {
+                /* The bytes stay where they are, in the message. */
+                r = input_write(role->input, data, size, newline, sd_bus_message_ref(m), release_message,
+                        waiter, &fault);
+                if (r < 0)
+                        sd_bus_message_unref(m); /* nothing was taken */
+        }
+        if (r < 0)
+                waiter.done(waiter.userdata, &fault);
+        return 1;
 }
 
-static int method_open_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Role *role = userdata;
-        return node_dbus_open_terminal(agent_of(role), m, role->name, error);
+int role_method_send_input(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *text;
+
+        int r = sd_bus_message_read_basic(m, 's', &text);
+        return r < 0 ? r : write_input(m, userdata, text, strlen(text), true, error);
 }
 
-static int method_resize_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+int role_method_write_input(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const void *data;
+        size_t size;
+
+        int r = sd_bus_message_read_array(m, 'y', &data, &size);
+        return r < 0 ? r : write_input(m, userdata, data, size, false, error);
+}
+
+int role_method_close_input(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Role *role = userdata;
-        return node_dbus_resize_terminal(agent_of(role), m, role->name, error);
+        g_auto(Fault) fault = {};
+        const Caller *caller = NULL;
+
+        int r = role_dbus_check(m, role, "write to roles", &caller, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        Waiter waiter = operation_new(m, NULL);
+        r = input_find(role, &fault);
+        if (r >= 0)
+                r = input_close(role->input, waiter, &fault);
+        if (r < 0)
+                waiter.done(waiter.userdata, &fault);
+        return 1;
 }
 
 static int method_purge(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Role *role = userdata;
-        Agent *agent = agent_of(role);
         char *names[] = { role->name, NULL };
         g_auto(GStrv) purged = NULL;
         g_auto(Fault) fault = {};
         const Caller *caller;
 
-        int r = authority_check(agent->authority, m, "purge roles", &caller, error);
+        int r = role_dbus_check(m, role, "purge roles", &caller, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = node_check_not_stopping(agent->node, &fault);
-        if (r >= 0)
-                r = node_purge(agent->node, names, caller, &purged, &fault);
-        if (r < 0)
-                return fault_to_bus_error(&fault, r, error);
-        return sd_bus_reply_method_return(m, NULL);
+        r = node_purge(role->node, names, caller, &purged, &fault);
+        return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
 #define CHANGES SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
 
-const sd_bus_vtable role_dbus_vtable[] = {
+static const sd_bus_vtable role_vtable[] = {
         SD_BUS_VTABLE_START(0),
 
         SD_BUS_METHOD_WITH_ARGS(
-                "Stop", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
+                "Stop", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, role_method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(
-                "Kill", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_kill, SD_BUS_VTABLE_UNPRIVILEGED),
+                "Kill", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, role_method_kill, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Signal", SD_BUS_ARGS("s", whom, "i", signal), SD_BUS_NO_RESULT,
-                method_signal, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("SendInput", SD_BUS_ARGS("s", text), SD_BUS_NO_RESULT, method_send_input,
+                role_method_signal, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("SendInput", SD_BUS_ARGS("s", text), SD_BUS_NO_RESULT, role_method_send_input,
                 SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_SENSITIVE),
-        SD_BUS_METHOD_WITH_ARGS("WriteInput", SD_BUS_ARGS("ay", data), SD_BUS_NO_RESULT, method_write_input,
-                SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_SENSITIVE),
-        SD_BUS_METHOD_WITH_ARGS("CloseInput", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_close_input,
+        SD_BUS_METHOD_WITH_ARGS("WriteInput", SD_BUS_ARGS("ay", data), SD_BUS_NO_RESULT,
+                role_method_write_input, SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_SENSITIVE),
+        SD_BUS_METHOD_WITH_ARGS("CloseInput", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, role_method_close_input,
                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenTerminal", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("h", fd),
-                method_open_terminal, SD_BUS_VTABLE_UNPRIVILEGED),
+                role_method_open_terminal, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ResizeTerminal", SD_BUS_ARGS("q", rows, "q", columns), SD_BUS_NO_RESULT,
-                method_resize_terminal, SD_BUS_VTABLE_UNPRIVILEGED),
+                role_method_resize_terminal, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(
                 "Purge", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_purge, SD_BUS_VTABLE_UNPRIVILEGED),
 
@@ -300,38 +372,37 @@ const sd_bus_vtable role_dbus_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
-void role_dbus_announce(Agent *agent, Role *role) {
-        RoleLinks *links = agent_links(role);
+void role_dbus_announce(Clients *clients, Role *role) {
         g_autofree char *path = role_dbus_path(role->name);
         int r;
 
-        (void) g_hash_table_remove(agent->dirty, role);
+        (void) g_hash_table_remove(clients->dirty, role);
         if (role->successor)
                 return; /* the object is the new run's */
-        if (links->announced)
-                r = sd_bus_emit_properties_changed_strv(agent->bus, path, NODE_ROLE_INTERFACE, NULL);
+        if (role->announced)
+                r = sd_bus_emit_properties_changed_strv(clients->bus, path, NODE_ROLE_INTERFACE, NULL);
         else
-                r = sd_bus_emit_object_added(agent->bus, path);
-        links->announced = true;
+                r = sd_bus_emit_object_added(clients->bus, path);
+        role->announced = true;
         if (r < 0)
                 log_warning_errno(r, "Cannot announce changes of %s, ignoring: %m", path);
 }
 
 static int on_announce(sd_event_source *s, void *userdata) {
-        Agent *agent = userdata;
+        Clients *clients = userdata;
         GHashTableIter iter;
         uint64_t queued = 0;
         Role *role;
 
-        while (sd_bus_get_n_queued_write(agent->bus, &queued) >= 0 && queued <= WRITE_QUEUE_MAX) {
-                g_hash_table_iter_init(&iter, agent->dirty);
+        while (sd_bus_get_n_queued_write(clients->bus, &queued) >= 0 && queued <= WRITE_QUEUE_MAX) {
+                g_hash_table_iter_init(&iter, clients->dirty);
                 if (!g_hash_table_iter_next(&iter, (void **) &role, NULL))
                         break;
-                role_dbus_announce(agent, role);
+                role_dbus_announce(clients, role);
         }
-        if (agent->node_dirty) {
-                agent->node_dirty = false;
-                int r = sd_bus_emit_properties_changed(agent->bus, NODE_PATH, NODE_INTERFACE, "State",
+        if (clients->node_dirty) {
+                clients->node_dirty = false;
+                int r = sd_bus_emit_properties_changed(clients->bus, NODE_PATH, NODE_INTERFACE, "State",
                         "KeeperConnected", "NRoles", "NRunning", "MonitorTimeoutUSec", NULL);
                 if (r < 0)
                         log_warning_errno(r, "Cannot announce changes of the node, ignoring: %m");
@@ -339,65 +410,65 @@ static int on_announce(sd_event_source *s, void *userdata) {
         return 0;
 }
 
-static void schedule(Agent *agent) {
-        int r = sd_event_source_set_enabled(agent->announce, SD_EVENT_ONESHOT);
+static void schedule(Clients *clients) {
+        int r = sd_event_source_set_enabled(clients->announce, SD_EVENT_ONESHOT);
         if (r < 0)
                 log_warning_errno(r, "Cannot schedule announcements, ignoring: %m");
 }
 
-void role_dbus_reschedule(Agent *agent, uint64_t queued) {
-        if (queued <= WRITE_QUEUE_MAX && g_hash_table_size(agent->dirty) > 0)
-                schedule(agent);
+void role_dbus_reschedule(Clients *clients, uint64_t queued) {
+        if (queued <= WRITE_QUEUE_MAX && g_hash_table_size(clients->dirty) > 0)
+                schedule(clients);
 }
 
-void role_dbus_changed(void *world, Role *role) {
-        Agent *agent = world;
+void role_dbus_changed(void *data, Role *role) {
+        Clients *clients = data;
 
-        (void) g_hash_table_add(agent->dirty, role);
-        schedule(agent);
+        (void) g_hash_table_add(clients->dirty, role);
+        schedule(clients);
 }
 
-void role_dbus_node_changed(void *world) {
-        Agent *agent = world;
+void role_dbus_node_changed(void *data) {
+        Clients *clients = data;
 
-        agent->node_dirty = true;
-        schedule(agent);
+        clients->node_dirty = true;
+        schedule(clients);
 }
 
-void role_dbus_removed(void *world, Role *role) {
-        Agent *agent = world;
+void role_dbus_removed(void *data, Role *role) {
+        Clients *clients = data;
         g_autofree char *path = role_dbus_path(role->name);
 
-        (void) g_hash_table_remove(agent->dirty, role);
-        if (!agent_links(role)->announced)
+        (void) g_hash_table_remove(clients->dirty, role);
+        if (!role->announced)
                 return;
-        agent_links(role)->announced = false;
-        int r = sd_bus_emit_interfaces_removed(agent->bus, path, NODE_ROLE_INTERFACE, NULL);
+        role->announced = false;
+        int r = sd_bus_emit_interfaces_removed(clients->bus, path, NODE_ROLE_INTERFACE, NULL);
         if (r < 0)
                 log_warning_errno(r, "Cannot announce that %s is gone, ignoring: %m", path);
 }
 
-int role_dbus_setup(Agent *agent) {
-        agent->dirty = g_hash_table_new(NULL, NULL);
-        int r = sd_event_add_defer(agent->event, &agent->announce, on_announce, agent);
+int role_dbus_setup(Clients *clients) {
+        clients->dirty = g_hash_table_new(NULL, NULL);
+        int r = sd_event_add_defer(clients->event, &clients->announce, on_announce, clients);
         if (r >= 0)
-                r = sd_event_source_set_enabled(agent->announce, SD_EVENT_OFF);
+                r = sd_event_source_set_enabled(clients->announce, SD_EVENT_OFF);
         if (r >= 0)
-                r = sd_event_source_set_priority(agent->announce, SD_EVENT_PRIORITY_IDLE);
+                r = sd_event_source_set_priority(clients->announce, SD_EVENT_PRIORITY_IDLE);
         return r;
 }
 
-int role_dbus_register(Agent *agent) {
+int role_dbus_register(Clients *clients) {
         sd_bus_slot *slot = NULL;
 
-        int r = sd_bus_add_fallback_vtable(agent->bus, &slot, NODE_ROLE_PATH_PREFIX, NODE_ROLE_INTERFACE,
-                role_dbus_vtable, find_role, agent);
+        int r = sd_bus_add_fallback_vtable(clients->bus, &slot, NODE_ROLE_PATH_PREFIX, NODE_ROLE_INTERFACE,
+                role_vtable, find_role, clients);
         if (r < 0)
                 return r;
-        g_ptr_array_add(agent->slots, slot);
-        r = sd_bus_add_node_enumerator(agent->bus, &slot, NODE_ROLE_PATH_PREFIX, enumerate, agent);
+        g_ptr_array_add(clients->slots, slot);
+        r = sd_bus_add_node_enumerator(clients->bus, &slot, NODE_ROLE_PATH_PREFIX, enumerate, clients);
         if (r < 0)
                 return r;
-        g_ptr_array_add(agent->slots, slot);
+        g_ptr_array_add(clients->slots, slot);
         return 0;
 }

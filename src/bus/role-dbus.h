@@ -3,23 +3,36 @@
 
 /* org.architect.Node.Role on the bus: one object a role, found by name, and its coalesced changes. */
 
-#include "node/agent.h"
+#include "bus/clients-private.h"
 
-extern const sd_bus_vtable role_dbus_vtable[];
-
-int role_dbus_register(Agent *agent);
+int role_dbus_register(Clients *clients);
 
 /* /org/architect/Node/role/<encoded name>. The caller g_frees. */
 char *role_dbus_path(const char *name);
 
-/* The world's: what changed is sent when nothing else is to be done; the first change announces the object. */
-void role_dbus_changed(void *world, Role *role);
-void role_dbus_removed(void *world, Role *role);
-void role_dbus_node_changed(void *world);
+/* What every method of a role begins with: who calls, may they, and are we not shutting down. 1: go on; 0: parked, the
+ * handler returns 1 at once; negative: *error is set. */
+int role_dbus_check(
+        sd_bus_message *m, Role *role, const char *action, const Caller **ret, sd_bus_error *error);
+
+/* The methods of a role; userdata is the Role. The node's methods of the same name find it and call these. */
+int role_method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int role_method_kill(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int role_method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int role_method_send_input(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int role_method_write_input(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int role_method_close_input(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int role_method_open_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int role_method_resize_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
+/* ClientOps: what changed is sent when nothing else is to be done; the first change announces the object. */
+void role_dbus_changed(void *data, Role *role);
+void role_dbus_removed(void *data, Role *role);
+void role_dbus_node_changed(void *data);
 
 /* Clients must know the object before a signal names it. */
-void role_dbus_announce(Agent *agent, Role *role);
+void role_dbus_announce(Clients *clients, Role *role);
 
 /* After every turn of the loop: changes that waited for the bus to take what was queued go on. */
-void role_dbus_reschedule(Agent *agent, uint64_t queued);
-int role_dbus_setup(Agent *agent);
+void role_dbus_reschedule(Clients *clients, uint64_t queued);
+int role_dbus_setup(Clients *clients);

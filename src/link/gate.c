@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+/* The gate of a start: the launch request goes through it to the child, and what the child reports comes back. */
+
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #include "base/fd-util.h"
-#include "link/gate.h"
-#include "model/node.h"
+#include "link/children-private.h"
+#include "model/env.h"
 #include "model/products.h"
+#include "model/role-start.h"
+#include "model/settings.h"
 #include "proto/launch-request.h"
-#include "util/autoptr.h"
 #include "util/log.h"
 
-int launch_send(Role *role) {
+static int gate_send(Role *role) {
         const RoleSpec *spec = role->spec;
         g_auto(GStrv) base = env_list(role->node->env), setup = products_setup(spec, role->node->settings);
         /* The request only points to what the role has; writing it copies. */
@@ -50,6 +53,7 @@ int launch_send(Role *role) {
 
 static int on_gate(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
         Role *role = userdata;
+        Children *children = role->node->world.link.data;
 
         for (;;) {
                 struct gate_report report;
@@ -72,15 +76,31 @@ static int on_gate(sd_event_source *s, int fd, uint32_t revents, void *userdata)
                         return 0; /* the start is being undone: the role may be gone */
         }
 
-        /* The source goes with the gate; the role may be freed by what follows. */
-        (void) sd_event_source_set_enabled(s, SD_EVENT_OFF);
+        /* The source goes before the gate; the role may be freed by what follows. */
+        (void) g_hash_table_remove(children->gates, role);
         role_on_gate_closed(role);
         return 0;
 }
 
-int launch_watch(sd_event *event, Role *role, sd_event_source **ret) {
+static int gate_add_watch(Children *children, Role *role) {
+        sd_event_source *source = NULL;
+
         int r = fd_nonblock(role->gate_fd, true);
+        if (r >= 0)
+                r = sd_event_add_io(children->event, &source, role->gate_fd, EPOLLIN, on_gate, role);
+        if (r >= 0)
+                (void) g_hash_table_insert(children->gates, role, source);
+        return r;
+}
+
+int gate_launch(void *data, Role *role) {
+        /* Watched first: the answer is not to be missed, and a gate that cannot be watched is not to be opened. */
+        int r = gate_add_watch(data, role);
+        return r < 0 ? r : gate_send(role);
+}
+
+void gate_watch(void *data, Role *role) {
+        int r = gate_add_watch(data, role);
         if (r < 0)
-                return r;
-        return sd_event_add_io(event, ret, role->gate_fd, EPOLLIN, on_gate, role);
+                role_log(role, LOG_ERR, "Cannot watch its gate: %s", g_strerror(-r));
 }

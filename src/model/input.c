@@ -145,7 +145,7 @@ static void input_pump(RoleInput *input) {
                 } else if (chunk->close) {
                         (void) g_queue_pop_head(input->queue);
                         close_pipe(input);
-                        role->node->world->child_close_stdin(role->node->world_data, role, chunk->waiter);
+                        ASK(role->node, link, close_stdin, role, chunk->waiter);
                         chunk->waiter = (Waiter){};
                         chunk_done(chunk, NULL);
                         continue;
@@ -165,7 +165,7 @@ static void input_pump(RoleInput *input) {
                         }
                         close_pipe(input);
                         input_fail_all(input, &fault);
-                        role->node->world->child_close_stdin(role->node->world_data, role, (Waiter){});
+                        ASK(role->node, link, close_stdin, role, (Waiter){});
                         return;
                 }
                 (void) g_queue_pop_head(input->queue);

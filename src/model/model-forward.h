@@ -4,7 +4,6 @@
 /* Typedefs only: breaks cycles between headers. */
 
 typedef struct Node Node;
-typedef struct NodeWorld NodeWorld;
 typedef struct Role Role;
 typedef struct RoleSpec RoleSpec;
 typedef struct RoleInput RoleInput;

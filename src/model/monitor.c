@@ -12,7 +12,9 @@
 #include "model/role-log.h"
 #include "model/message-ids.h"
 #include "model/monitor.h"
-#include "model/node.h"
+#include "model/node-events.h"
+#include "model/node-stop.h"
+#include "model/role-stop.h"
 #include "model/state-file.h"
 #include "util/log.h"
 
@@ -21,14 +23,6 @@
 /* A timer that comes later than this was held up by ourselves, or by the whole machine (suspend, SIGSTOP): the manager may
  * have beaten all the time. */
 #define LATE_USEC USEC_PER_SEC
-
-static const char *const monitor_action_table[_MONITOR_ACTION_MAX] = {
-        [MONITOR_ACTION_SHUTDOWN] = "shutdown",
-        [MONITOR_ACTION_STOP_ROLES] = "stop-roles",
-        [MONITOR_ACTION_NONE] = "none",
-};
-
-DEFINE_STRING_TABLE(monitor_action, MonitorAction, monitor_action_table);
 
 struct Monitor {
         Node *node;
@@ -133,7 +127,7 @@ static void arm(Monitor *monitor) {
 static void set_deadline(Monitor *monitor, uint64_t deadline) {
         monitor->deadline = deadline;
         arm(monitor);
-        monitor->node->world->node_changed(monitor->node->world_data);
+        ASK(monitor->node, clients, node_changed);
 }
 
 /* A role's own word comes before the node's action. Returns whether a role stays. */
@@ -225,7 +219,7 @@ void monitor_resume(Monitor *monitor) {
 void monitor_configure(Monitor *monitor, uint64_t timeout_usec, MonitorAction action) {
         monitor->action = action;
         monitor->configured_usec = timeout_usec;
-        monitor->node->world->node_changed(monitor->node->world_data);
+        ASK(monitor->node, clients, node_changed);
 }
 
 static uint64_t deadline_in(uint64_t usec) {

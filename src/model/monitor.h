@@ -8,21 +8,10 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
-#include "base/string-table.h"
 #include "model/fault.h"
 #include "model/model-forward.h"
+#include "model/settings.h"
 
-typedef enum MonitorAction {
-        MONITOR_ACTION_SHUTDOWN, /* the original's: stop every role and end */
-        MONITOR_ACTION_STOP_ROLES,
-        MONITOR_ACTION_NONE,
-        _MONITOR_ACTION_MAX,
-        _MONITOR_ACTION_INVALID = -EINVAL,
-} MonitorAction;
-
-DECLARE_STRING_TABLE(monitor_action, MonitorAction);
-
-#define MONITOR_TIMEOUT_DEFAULT_USEC (30 * USEC_PER_SEC)
 #define MONITOR_GRACE_USEC (5 * USEC_PER_SEC) /* after an outage of our own, at least */
 
 /* dir_fd: where it is saved; -1: nowhere (tests). The timer begins with monitor_resume(). */

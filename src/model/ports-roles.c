@@ -4,6 +4,7 @@
 
 #include "model/node.h"
 #include "model/ports-private.h"
+#include "model/role.h"
 
 /* Who has what */
 
@@ -111,16 +112,16 @@ int ports_check_reserved(Ports *ports, const Role *role, Fault *fault) {
 }
 
 GArray *ports_of_role(Ports *ports, const Role *role) {
-        GArray *array = g_array_new(false, false, sizeof(struct keeper_port));
+        GArray *array = g_array_new(false, false, sizeof(PortLoan));
 
         for (int which = 0; which < _ROLE_PORTS_MAX; which++) {
                 GArray *list = role->spec->ports[which];
 
                 for (unsigned i = 0; list && i < list->len; i++)
                         for (int p = 0; p < _PORT_PROTOCOL_MAX; p++) {
-                                struct keeper_port port = {
+                                PortLoan port = {
                                         .number = g_array_index(list, uint16_t, i),
-                                        .protocol = (uint8_t) p,
+                                        .protocol = (PortProtocol) p,
                                         .release = which == ROLE_PORTS_RELEASE,
                                 };
 
@@ -151,6 +152,5 @@ void ports_role_swept(Ports *ports, const Role *role) {
                 return;
         array = ports_of_role(ports, role);
         /* The keeper has done so when the main process ended; what that left may have begun to listen again. */
-        ports->node->world->ports_rest(
-                ports->node->world_data, (struct keeper_port *) array->data, array->len);
+        ASK(ports->node, link, ports_rest, (PortLoan *) array->data, array->len);
 }

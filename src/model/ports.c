@@ -9,21 +9,13 @@
 #include "base/fd-util.h"
 #include "model/node.h"
 #include "model/ports-private.h"
+#include "model/role.h"
+#include "model/settings.h"
 #include "model/state-file.h"
 #include "util/log.h"
 
 #define PORTS_FILE "ports"
 #define PORTS_VERSION 1U
-
-#define WORLD(ports) ((ports)->node->world)
-#define DATA(ports) ((ports)->node->world_data)
-
-static const char *const port_protocol_table[_PORT_PROTOCOL_MAX] = {
-        [PORT_TCP] = "tcp",
-        [PORT_UDP] = "udp",
-};
-
-DEFINE_STRING_TABLE(port_protocol, PortProtocol, port_protocol_table);
 
 struct PortsRequest {
         Ports *ports;
@@ -137,11 +129,11 @@ Ports *ports_close(Ports *ports) {
 
 /* Reserving */
 
-static char *describe_address(const struct keeper_bind *bind) {
+static char *describe_address(const BindAddress *address) {
         char text[INET6_ADDRSTRLEN];
 
-        if (bind->ip_version == 0 ||
-                !inet_ntop(bind->ip_version == 4 ? AF_INET : AF_INET6, bind->address, text, sizeof(text)))
+        if (address->ip_version == 0 || !inet_ntop(address->ip_version == 4 ? AF_INET : AF_INET6,
+                                                address->address, text, sizeof(text)))
                 return g_strdup("any address");
         return g_strdup(text);
 }
@@ -185,12 +177,10 @@ int ports_bind(Ports *ports, PortProtocol protocol, uint32_t n, const Caller *ca
                         "Cannot reserve %u %s ports: %u are reserved already, and %u is the most", n, name,
                         n_all, PORTS_MAX);
 
-        struct keeper_bind bind = ports->node->settings->bind_address;
-        bind.n = (uint16_t) n;
-        bind.protocol = (uint8_t) protocol;
+        const BindAddress *address = &ports->node->settings->bind_address;
         PortsRequest *request = g_new(PortsRequest, 1);
-        *request = (PortsRequest){ ports, protocol, n, caller->uid, describe_address(&bind), waiter };
-        r = WORLD(ports)->ports_bind(DATA(ports), &bind, request);
+        *request = (PortsRequest){ ports, protocol, n, caller->uid, describe_address(address), waiter };
+        r = ASK(ports->node, link, ports_bind, address, protocol, n, request);
         if (r < 0) {
                 request_free(request);
                 return keeper_fault(r, "reserve ports", fault);
@@ -218,13 +208,12 @@ static int take(PortsRequest *request, int error, const uint16_t *numbers, size_
                 return 0;
 
         /* Promised is only what the next process of ours will know of. */
-        g_autofree struct keeper_port *bound = g_new0(struct keeper_port, n);
+        g_autofree PortLoan *bound = g_new0(PortLoan, n);
         for (size_t i = 0; i < n; i++) {
-                bound[i] =
-                        (struct keeper_port){ .number = numbers[i], .protocol = (uint8_t) request->protocol };
+                bound[i] = (PortLoan){ .number = numbers[i], .protocol = request->protocol };
                 (void) g_hash_table_remove(ports->table, ports_key(request->protocol, numbers[i]));
         }
-        (void) WORLD(ports)->ports_release(DATA(ports), bound, n, (Waiter){});
+        (void) ASK(ports->node, link, ports_release, bound, n, (Waiter){});
         return fault_set(fault, NODE_ERROR_IO_ERROR, "Cannot save reserved ports: %s", g_strerror(-r));
 }
 
@@ -261,7 +250,7 @@ int ports_check_list(PortProtocol protocol, const uint16_t *numbers, size_t n, F
 int ports_release(Ports *ports, PortProtocol protocol, const uint16_t *numbers, size_t n,
         const Caller *caller, Waiter waiter, Fault *fault) {
         g_autoptr(GHashTable) users = ports_users(ports);
-        g_autofree struct keeper_port *released = g_new0(struct keeper_port, n);
+        g_autofree PortLoan *released = g_new0(PortLoan, n);
         g_autofree uid_t *uids = g_new(uid_t, n);
         g_autofree char *name = g_strdup_printf("%s port", ports_protocol_name(protocol));
 
@@ -278,7 +267,7 @@ int ports_release(Ports *ports, PortProtocol protocol, const uint16_t *numbers, 
                         r = ports_check_unused(users, port, NULL, fault);
                 if (r < 0)
                         return r;
-                released[i] = (struct keeper_port){ .number = numbers[i], .protocol = (uint8_t) protocol };
+                released[i] = (PortLoan){ .number = numbers[i], .protocol = protocol };
                 uids[i] = port->uid;
         }
         /* Forgotten first: what the keeper has beyond our list it is told to release. */
@@ -289,7 +278,7 @@ int ports_release(Ports *ports, PortProtocol protocol, const uint16_t *numbers, 
                 r = fault_set(fault, NODE_ERROR_IO_ERROR, "Cannot save that ports are released: %s",
                         g_strerror(-r));
         } else {
-                r = WORLD(ports)->ports_release(DATA(ports), released, n, waiter);
+                r = ASK(ports->node, link, ports_release, released, n, waiter);
                 if (r >= 0)
                         return 0;
                 r = keeper_fault(r, "release ports", fault);
@@ -302,19 +291,19 @@ int ports_release(Ports *ports, PortProtocol protocol, const uint16_t *numbers, 
 
 /* The keeper */
 
-void ports_on_keeper(Ports *ports, const struct keeper_port *held, size_t n) {
+void ports_on_keeper(Ports *ports, const PortLoan *held, size_t n) {
         g_autoptr(GHashTable) users = ports_users(ports), kept = g_hash_table_new(NULL, NULL);
-        g_autoptr(GArray) unknown = g_array_new(false, false, sizeof(struct keeper_port)),
-                          idle = g_array_new(false, false, sizeof(struct keeper_port));
+        g_autoptr(GArray) unknown = g_array_new(false, false, sizeof(PortLoan)),
+                          idle = g_array_new(false, false, sizeof(PortLoan));
         GHashTableIter iter;
         bool changed = false;
         gpointer key;
         Port *port;
 
         for (size_t i = 0; i < n; i++) {
-                struct keeper_port p = { .number = held[i].number, .protocol = held[i].protocol };
+                PortLoan p = { .number = held[i].number, .protocol = held[i].protocol };
 
-                key = ports_key((PortProtocol) p.protocol, p.number);
+                key = ports_key(p.protocol, p.number);
                 if (p.number == 0)
                         continue;
                 (void) g_hash_table_add(kept, key);
@@ -339,10 +328,10 @@ void ports_on_keeper(Ports *ports, const struct keeper_port *held, size_t n) {
         if (changed)
                 ports_save_or_log(ports);
         if (unknown->len > 0)
-                (void) WORLD(ports)->ports_release(
-                        DATA(ports), (struct keeper_port *) unknown->data, unknown->len, (Waiter){});
+                (void) ASK(ports->node, link, ports_release, (PortLoan *) unknown->data, unknown->len,
+                        (Waiter){});
         if (idle->len > 0)
-                WORLD(ports)->ports_rest(DATA(ports), (struct keeper_port *) idle->data, idle->len);
+                ASK(ports->node, link, ports_rest, (PortLoan *) idle->data, idle->len);
 }
 
 static int compare_ports(const void *a, const void *b) {
@@ -371,18 +360,17 @@ GArray *ports_list(Ports *ports) {
 }
 
 void ports_forget(Ports *ports) {
-        g_autoptr(GArray) all = g_array_new(false, false, sizeof(struct keeper_port));
+        g_autoptr(GArray) all = g_array_new(false, false, sizeof(PortLoan));
         GHashTableIter iter;
         Port *port;
 
         g_hash_table_iter_init(&iter, ports->table);
         while (g_hash_table_iter_next(&iter, NULL, (void **) &port)) {
-                struct keeper_port p = { .number = port->number, .protocol = (uint8_t) port->protocol };
+                PortLoan p = { .number = port->number, .protocol = port->protocol };
                 g_array_append_val(all, p);
         }
         if (all->len > 0)
-                (void) WORLD(ports)->ports_release(
-                        DATA(ports), (struct keeper_port *) all->data, all->len, (Waiter){});
+                (void) ASK(ports->node, link, ports_release, (PortLoan *) all->data, all->len, (Waiter){});
         g_hash_table_remove_all(ports->table);
         state_file_forget(ports->dir_fd, PORTS_FILE);
 }

@@ -8,29 +8,14 @@
 #include <glib.h>
 #include <sys/types.h>
 
-#include "base/string-table.h"
 #include "model/fault.h"
 #include "model/model-forward.h"
+#include "model/port.h"
 #include "model/world.h"
-#include "proto/keeper-protocol.h"
+#include "proto/keeper-limits.h"
 
 #define PORTS_PER_CALL_MAX KEEPER_BIND_MAX
 #define PORTS_MAX KEEPER_PORTS_MAX
-
-typedef enum PortProtocol {
-        PORT_TCP = KEEPER_TCP,
-        PORT_UDP = KEEPER_UDP,
-        _PORT_PROTOCOL_MAX,
-        _PORT_PROTOCOL_INVALID = -EINVAL,
-} PortProtocol;
-
-DECLARE_STRING_TABLE(port_protocol, PortProtocol); /* tcp udp */
-
-typedef struct Port {
-        PortProtocol protocol;
-        uint16_t number;
-        uid_t uid; /* who reserved it */
-} Port;
 
 /* dir_fd: where it is saved; -1: nowhere (tests). A file that cannot be read is set aside with an error. */
 int ports_open(Node *node, int dir_fd, Ports **ret);
@@ -61,14 +46,14 @@ int ports_check_start(
 /* Whether it is still there: its keeper may have died meanwhile. */
 int ports_check_reserved(Ports *ports, const Role *role, Fault *fault);
 
-/* For KEEPER_FORK. */
-GArray *ports_of_role(Ports *ports, const Role *role); /* of struct keeper_port */
+/* What goes to its child. */
+GArray *ports_of_role(Ports *ports, const Role *role); /* of PortLoan */
 
 void ports_role_running(Ports *ports, const Role *role); /* its exec has released its release-ports */
 void ports_role_swept(Ports *ports, const Role *role);   /* no process of it is left */
 
 /* What the keeper holds, after each connection. */
-void ports_on_keeper(Ports *ports, const struct keeper_port *held, size_t n);
+void ports_on_keeper(Ports *ports, const PortLoan *held, size_t n);
 
 typedef struct PortListed {
         Port port;

@@ -11,9 +11,6 @@
 #define PRODUCT_TEXT_MAX 255U      /* bytes of a name or a version */
 #define PRODUCT_ARGUMENT_MAX 4096U /* bytes of an argument */
 
-#define MODULES_COMMAND_DEFAULT "/usr/bin/modulecmd"
-#define LMOD_COMMAND_DEFAULT "/usr/share/lmod/lmod/libexec/lmod"
-
 /* Each checks one value by itself and takes a copy. The message names the option. */
 int role_spec_set_product(RoleSpec *spec, const char *product, Fault *fault);
 int role_spec_set_version(RoleSpec *spec, const char *version, Fault *fault);

@@ -14,13 +14,13 @@
 #include "model/input.h"
 #include "model/role-log.h"
 #include "model/message-ids.h"
-#include "model/node.h"
+#include "model/node-events.h"
+#include "model/ports.h"
 #include "model/products.h"
-#include "model/role.h"
+#include "model/role-start.h"
+#include "model/role-stop.h"
+#include "model/settings.h"
 #include "util/log.h"
-
-#define WORLD(role) ((role)->node->world)
-#define DATA(role) ((role)->node->world_data)
 
 static const Waiter nobody = {};
 
@@ -47,7 +47,7 @@ void role_start(Role *role) {
         g_assert(role->state == ROLE_STARTING);
 
         if (role->predecessor && !role->predecessor->swept) {
-                /* node_role_swept() queues it again. Meanwhile it keeps no other from starting. */
+                /* node-reports.c queues it again. Meanwhile it keeps no other from starting. */
                 role->phase = ROLE_PHASE_SWEEP;
                 role->node->n_starts--;
                 return;
@@ -71,12 +71,12 @@ void role_start(Role *role) {
         role_set_timer(role, role->node->settings->setup_timeout_usec, on_setup_timeout);
 
         g_auto(Fault) fault = {};
-        int r = WORLD(role)->role_save(DATA(role), role);
+        int r = ASK(role->node, store, save, role);
         if (r < 0)
                 (void) fault_set(&fault, NODE_ERROR_IO_ERROR,
                         "Role \"%s\" cannot be started: cannot save it: %s", role->name, g_strerror(-r));
         else {
-                r = WORLD(role)->child_fork(DATA(role), role);
+                r = ASK(role->node, link, fork, role);
                 /* Its keeper has just died, and the connection will say so next. Nothing has been made: as with a request
                  * that died with it, the role waits for its turn again with the next keeper. */
                 if (r == -ENOTCONN)
@@ -120,7 +120,7 @@ void role_on_forked(
         role->stdin_fd = stdin_fd;
 
         if (role->failure.message) { /* cancelled meanwhile */
-                WORLD(role)->child_signal(DATA(role), role, SIGKILL, nobody);
+                ASK(role->node, link, signal, role, SIGKILL, nobody);
                 return;
         }
 
@@ -128,7 +128,7 @@ void role_on_forked(
         role->slice = node_slice_take(role->node);
         role->scope_pending = true;
 
-        int r = WORLD(role)->scope_start(DATA(role), role);
+        int r = ASK(role->node, scope, start, role);
         if (r < 0) {
                 g_auto(Fault) fault = {};
                 (void) fault_set(&fault, NODE_ERROR_SCOPE_FAILED,
@@ -168,9 +168,9 @@ void role_on_scope(Role *role, const Fault *fault, const char *cgroup) {
         /* From here on the command may run: whoever takes over after us must know that. */
         role->phase = ROLE_PHASE_OPEN;
         role_set_timer(role, open_timeout(role), on_setup_timeout);
-        int r = WORLD(role)->role_save(DATA(role), role);
+        int r = ASK(role->node, store, save, role);
         if (r >= 0)
-                r = WORLD(role)->child_launch(DATA(role), role);
+                r = ASK(role->node, link, launch, role);
         if (r < 0) {
                 g_auto(Fault) launch_fault = {};
                 (void) fault_set(&launch_fault, NODE_ERROR_SETUP_FAILED,
@@ -236,7 +236,7 @@ static void role_running(Role *role) {
 
         ports_role_running(role->node->ports, role);
         role_set_state(role, ROLE_RUNNING);
-        int r = WORLD(role)->role_save(DATA(role), role);
+        int r = ASK(role->node, store, save, role);
         if (r < 0)
                 role_log(role, LOG_ERR, "Cannot save its state: %s", g_strerror(-r));
         node_event_tell(role->node, &event, role);
@@ -244,7 +244,7 @@ static void role_running(Role *role) {
                 role, MESSAGE_ROLE_STARTED, LOG_INFO, &role->owner, "Started: pid %d", (int) role->main_pid);
 
         if (role->predecessor) {
-                WORLD(role)->role_drop_previous(DATA(role), role);
+                ASK(role->node, store, drop_previous, role);
                 role->predecessor->successor = NULL;
                 role->predecessor = role_free(role->predecessor);
         }
@@ -253,7 +253,7 @@ static void role_running(Role *role) {
         role->start_waiter = nobody;
         if (waiter.done)
                 waiter.done(waiter.userdata, NULL);
-        node_start_over(role->node, role);
+        role->node->reports->start_over(role->node, role);
 }
 
 void role_on_gate_closed(Role *role) {
@@ -324,7 +324,7 @@ static int on_undo_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         role_set_timer(role, USEC_INFINITY, NULL);
         role->undo_step = STOP_STEP_KILLED;
         if (role->child_exists && !role->main_exited)
-                WORLD(role)->child_signal(DATA(role), role, SIGKILL, nobody);
+                ASK(role->node, link, signal, role, SIGKILL, nobody);
         role_undo(role);
         return 0;
 }
@@ -336,7 +336,7 @@ static bool role_ask_setup(Role *role) {
                 return false;
         if (role->undo_step == STOP_STEP_NONE) {
                 role->undo_step = STOP_STEP_ASKED;
-                WORLD(role)->scope_signal(DATA(role), role, SIGTERM, nobody);
+                ASK(role->node, scope, signal, role, SIGTERM, nobody);
                 role_set_timer(role, ROLE_PRODUCT_TERM_USEC, on_undo_timer);
         }
         return role->undo_step == STOP_STEP_ASKED;
@@ -354,7 +354,7 @@ void role_fail(Role *role, const Fault *fault) {
                 if (role->phase == ROLE_PHASE_QUEUED)
                         g_queue_remove(role->node->start_queue, role);
                 if (role->child_exists && !role->main_exited && !role_ask_setup(role))
-                        WORLD(role)->child_signal(DATA(role), role, SIGKILL, nobody);
+                        ASK(role->node, link, signal, role, SIGKILL, nobody);
         }
         role_undo(role);
 }
@@ -375,13 +375,13 @@ static void role_discard(Role *role) {
         if (predecessor) {
                 predecessor->successor = NULL;
                 g_hash_table_insert(node->roles, predecessor->name, predecessor);
-                node->world->role_bring_back(node->world_data, predecessor);
-                node->world->role_changed(node->world_data, predecessor);
+                ASK(node, store, bring_back, predecessor);
+                ASK(node, clients, role_changed, predecessor);
         } else {
-                node->world->role_forget(node->world_data, role);
-                node->world->role_removed(node->world_data, role);
+                ASK(node, store, forget, role);
+                ASK(node, clients, role_removed, role);
         }
-        node->world->node_changed(node->world_data);
+        ASK(node, clients, node_changed);
 
         role_wake_stop_waiters(role, NULL);
         if (waiter.done)
@@ -389,10 +389,10 @@ static void role_discard(Role *role) {
         role_free(role);
         /* It is an ended role as any other again, and may have waited for its removal. */
         if (predecessor && predecessor->swept)
-                node_role_swept(node, predecessor);
+                node->reports->role_swept(node, predecessor);
         if (counted)
                 node->n_starts--;
-        node_start_over(node, NULL);
+        node->reports->start_over(node, NULL);
 }
 
 void role_undo(Role *role) {
@@ -407,25 +407,25 @@ void role_undo(Role *role) {
 
         if (role->child_exists) {
                 role->child_exists = false;
-                WORLD(role)->child_reap(DATA(role), role);
+                ASK(role->node, link, reap, role);
                 role->child = 0;
         }
 
         if (role->scope_exists) {
                 /* A child that got as far as its set-up may have forked (NSS modules do). */
                 if (role->cgroup)
-                        (void) WORLD(role)->cgroup_state(DATA(role), role, &populated, &frozen);
+                        (void) ASK(role->node, scope, cgroup_state, role, &populated, &frozen);
                 if (populated) {
                         if (!role_ask_setup(role))
-                                WORLD(role)->scope_kill(DATA(role), role);
-                        (void) WORLD(role)->cgroup_watch(DATA(role), role);
+                                role_kill_all(role);
+                        (void) ASK(role->node, scope, cgroup_watch, role);
                         return;
                 }
 
                 role_set_timer(role, USEC_INFINITY, NULL);
                 role->scope_exists = false;
                 role->scope_pending = true;
-                if (WORLD(role)->scope_remove(DATA(role), role) >= 0)
+                if (ASK(role->node, scope, remove, role) >= 0)
                         return; /* role_on_scope_removed() */
                 role->scope_pending = false;
         }

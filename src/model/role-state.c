@@ -16,6 +16,7 @@
 #include "model/node.h"
 #include "model/products.h"
 #include "model/role-state.h"
+#include "model/settings.h"
 #include "util/log.h"
 
 #define ROLE_STATE_SIZE_MAX (8U * 1024U * 1024U)
@@ -602,3 +603,38 @@ int role_state_load_all(const RoleStore *store, Node *node) {
         g_queue_sort(node->ended, compare_ends, NULL);
         return 0;
 }
+
+/* -- StoreOps ---------------------------------------------------------------------------------------------------------------- */
+
+static int store_save(void *data, const Role *role) {
+        return role_state_save(data, role);
+}
+
+static void store_forget(void *data, const Role *role) {
+        role_state_forget(data, role->name);
+}
+
+static void store_set_aside(void *data, const Role *role) {
+        role_state_set_aside(data, role->name);
+}
+
+static void store_drop_previous(void *data, const Role *role) {
+        role_state_drop_previous(data, role->name);
+}
+
+static void store_bring_back(void *data, const Role *role) {
+        role_state_bring_back(data, role->name);
+}
+
+static void store_forget_all(void *data) {
+        role_state_forget_all(data);
+}
+
+const StoreOps role_store_ops = {
+        .save = store_save,
+        .forget = store_forget,
+        .set_aside = store_set_aside,
+        .drop_previous = store_drop_previous,
+        .bring_back = store_bring_back,
+        .forget_all = store_forget_all,
+};

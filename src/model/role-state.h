@@ -19,6 +19,9 @@ typedef struct RoleStore {
         int previous_fd;
 } RoleStore;
 
+/* The disk of the model's world; its data is a RoleStore. */
+extern const StoreOps role_store_ops;
+
 /* Makes the two directories below this one. */
 int role_store_open(int dir_fd, RoleStore *ret);
 void role_store_close(RoleStore *store);

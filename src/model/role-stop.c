@@ -12,12 +12,11 @@
 #include "model/input.h"
 #include "model/role-log.h"
 #include "model/message-ids.h"
-#include "model/node.h"
-#include "model/role.h"
+#include "model/node-events.h"
+#include "model/ports.h"
+#include "model/role-start.h"
+#include "model/role-stop.h"
 #include "util/log.h"
-
-#define WORLD(role) ((role)->node->world)
-#define DATA(role) ((role)->node->world_data)
 
 /* A kill is repeated while it waits: without cgroup.kill a fork may slip between two signals. */
 #define KILL_INTERVAL_USEC (250 * USEC_PER_MSEC)
@@ -46,22 +45,14 @@ uint64_t role_deadline_in(uint64_t usec) {
 }
 
 static int role_save(Role *role) {
-        int r = WORLD(role)->role_save(DATA(role), role);
+        int r = ASK(role->node, store, save, role);
         if (r < 0)
                 role_log(role, LOG_ERR, "Cannot save its state: %s", g_strerror(-r));
         return r;
 }
 
-/* Its exit is saved, or nobody wants to know of it any more: the kernel may forget it. */
-void role_reap(Role *role) {
-        if (!role->child_exists)
-                return;
-        role->child_exists = false;
-        WORLD(role)->child_reap(DATA(role), role);
-}
-
 static void role_stuck(Role *role) {
-        g_autofree char *pids = WORLD(role)->cgroup_pids(DATA(role), role);
+        g_autofree char *pids = ASK(role->node, scope, cgroup_pids, role);
         g_auto(Fault) fault = {};
 
         (void) fault_set(&fault, NODE_ERROR_STOP_TIMED_OUT,
@@ -71,7 +62,13 @@ static void role_stuck(Role *role) {
         role->stop_step = STOP_STEP_STUCK;
         role_save(role);
         role_wake_stop_waiters(role, &fault);
-        node_role_stuck(role->node, role);
+        role->node->reports->role_stuck(role->node, role);
+}
+
+/* By the keeper and cgroup.kill; where one of the two is missing, by systemd. */
+void role_kill_all(Role *role) {
+        if (ASK(role->node, link, kill_cgroup, role) < 0)
+                ASK(role->node, scope, freeze_and_kill, role);
 }
 
 static int on_kill_timer(sd_event_source *s, uint64_t usec, void *userdata) {
@@ -85,7 +82,7 @@ static int on_kill_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         if (role->stop_step == STOP_STEP_KILLED && usec_until(role->stop_deadline) == 0)
                 role_stuck(role);
         /* What is stuck may come free at any time: go on trying, but slowly. */
-        WORLD(role)->scope_kill(DATA(role), role);
+        role_kill_all(role);
         role_set_timer(role, role->stop_step == STOP_STEP_STUCK ? ROLE_KILL_TIMEOUT_USEC : KILL_INTERVAL_USEC,
                 on_kill_timer);
         return 0;
@@ -95,7 +92,7 @@ static void role_kill(Role *role) {
         role->stop_step = STOP_STEP_KILLED;
         role->stop_deadline = role_deadline_in(ROLE_KILL_TIMEOUT_USEC);
         role_save(role);
-        WORLD(role)->scope_kill(DATA(role), role);
+        role_kill_all(role);
         role_set_timer(role, KILL_INTERVAL_USEC, on_kill_timer);
 }
 
@@ -121,15 +118,15 @@ static void role_ask(Role *role, int signo, bool all) {
         role->stop_deadline = role_deadline_in(role->spec->stop_timeout_usec);
         role_save(role);
 
-        (void) WORLD(role)->cgroup_state(DATA(role), role, &populated, &frozen);
+        (void) ASK(role->node, scope, cgroup_state, role, &populated, &frozen);
         if (frozen)
-                WORLD(role)->scope_thaw(DATA(role), role);
+                ASK(role->node, scope, thaw, role);
         if (all) {
-                WORLD(role)->scope_signal(DATA(role), role, signo, nobody);
-                WORLD(role)->scope_signal(DATA(role), role, SIGCONT, nobody);
+                ASK(role->node, scope, signal, role, signo, nobody);
+                ASK(role->node, scope, signal, role, SIGCONT, nobody);
         } else {
-                WORLD(role)->child_signal(DATA(role), role, signo, nobody);
-                WORLD(role)->child_signal(DATA(role), role, SIGCONT, nobody);
+                ASK(role->node, link, signal, role, signo, nobody);
+                ASK(role->node, link, signal, role, SIGCONT, nobody);
         }
         role_set_timer(role, usec_until(role->stop_deadline), on_stop_timer);
 }
@@ -189,7 +186,7 @@ void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller) {
 static bool role_is_populated(Role *role) {
         bool populated = false, frozen;
 
-        int r = role->cgroup ? WORLD(role)->cgroup_state(DATA(role), role, &populated, &frozen) : 0;
+        int r = role->cgroup ? ASK(role->node, scope, cgroup_state, role, &populated, &frozen) : 0;
         if (r < 0) {
                 role_log(role, LOG_ERR, "Cannot read the state of its cgroup: %s", g_strerror(-r));
                 return true;
@@ -208,9 +205,9 @@ static void role_swept(Role *role) {
         ports_role_swept(role->node->ports, role);
         if (role_save(role) >= 0)
                 role_reap(role); /* should that have been impossible at its end */
-        WORLD(role)->role_changed(DATA(role), role);
+        ASK(role->node, clients, role_changed, role);
         role_wake_stop_waiters(role, NULL);
-        node_role_swept(role->node, role); /* may free the role */
+        role->node->reports->role_swept(role->node, role); /* may free the role */
 }
 
 static void role_sweep(Role *role) {
@@ -218,7 +215,7 @@ static void role_sweep(Role *role) {
 
         if (populated) {
                 /* Watch, then look again: it may have become empty in between. */
-                int r = WORLD(role)->cgroup_watch(DATA(role), role);
+                int r = ASK(role->node, scope, cgroup_watch, role);
                 if (r < 0)
                         role_log(role, LOG_ERR, "Cannot watch its cgroup: %s", g_strerror(-r));
                 populated = role_is_populated(role);
@@ -316,6 +313,7 @@ static void role_ended(Role *role) {
         role_set_state(role, ROLE_ENDED);
         saved = role_save(role) >= 0 || saved;
         node_event_tell(role->node, &event, role);
+        ASK(role->node, scope, ended, role);
         journal_role_exited(role);
         if (saved)
                 role_reap(role);
@@ -329,11 +327,11 @@ void role_finish(Role *role) {
         /* Was it the kernel's OOM killer? Only the scope's Result tells, for a moment. */
         if (role->spec->memory_max > 0 && !role->cause_known && role->exit.code == EXIT_CODE_KILLED &&
                 role->exit.status == SIGKILL && role->last_signal != SIGKILL &&
-                WORLD(role)->scope_query_oom(DATA(role), role) >= 0)
+                ASK(role->node, scope, query_oom, role) >= 0)
                 return;
         /* An exit by itself, or because systemd stops its scope? Who dies of a signal says so; who handles it does not. */
         if (!role->cause_known && role->exit.code == EXIT_CODE_EXITED &&
-                WORLD(role)->scope_query_stop(DATA(role), role) >= 0)
+                ASK(role->node, scope, query_stop, role) >= 0)
                 return;
         role_ended(role);
 }

@@ -5,7 +5,6 @@
 
 #include "base/fd-util.h"
 #include "base/unit-name.h"
-#include "model/input.h"
 #include "model/role-log.h"
 #include "model/node.h"
 #include "model/role.h"
@@ -51,19 +50,6 @@ static const char *const stop_step_table[_STOP_STEP_MAX] = {
 
 DEFINE_STRING_TABLE(stop_step, StopStep, stop_step_table);
 
-void caller_copy(Caller *to, const Caller *from) {
-        caller_clear(to);
-        if (from && from->known) {
-                *to = *from;
-                to->unit = g_strdup(from->unit);
-        }
-}
-
-void caller_clear(Caller *caller) {
-        g_free(caller->unit);
-        *caller = (Caller){};
-}
-
 Role *role_new(Node *node, const char *name, RoleSpec *spec) {
         Role *role = g_new0(Role, 1);
 
@@ -89,7 +75,15 @@ Role *role_free(Role *role) {
         g_assert(!role->start_waiter.done);
         g_assert(role->stop_waiters->len == 0);
 
-        role->node->world->role_freed(role->node->world_data, role);
+        g_assert(!role->input);
+
+        NodeWorld *world = &role->node->world;
+        if (world->link.ops)
+                world->link.ops->role_freed(world->link.data, role);
+        if (world->scope.ops)
+                world->scope.ops->role_freed(world->scope.data, role);
+        if (world->clients.ops)
+                world->clients.ops->role_freed(world->clients.data, role);
         if (role->predecessor) {
                 role->predecessor->successor = NULL;
                 role_free(role->predecessor);
@@ -98,14 +92,6 @@ Role *role_free(Role *role) {
                 role->successor->predecessor = NULL;
         node_slice_release(role->node, role->slice);
         role_set_timer(role, USEC_INFINITY, NULL);
-        if (role->input) {
-                g_auto(Fault) fault = {};
-
-                /* The role runs on without us; what waits was not written, and nobody may hear that it was. */
-                (void) fault_set(&fault, NODE_ERROR_SHUTTING_DOWN,
-                        "Role \"%s\": the service stops before all of it was written", role->name);
-                role->input = input_free(role->input, &fault);
-        }
         (void) fd_close(role->main_pidfd);
         (void) fd_close(role->gate_fd);
         (void) fd_close(role->stdin_fd);
@@ -159,8 +145,8 @@ void role_set_state(Role *role, RoleState state) {
         if (role->state != ROLE_ENDED && state == ROLE_ENDED)
                 role->node->n_not_ended--;
         role->state = state;
-        role->node->world->role_changed(role->node->world_data, role);
-        role->node->world->node_changed(role->node->world_data);
+        ASK(role->node, clients, role_changed, role);
+        ASK(role->node, clients, node_changed);
 }
 
 void role_wait_stop(Role *role, Waiter waiter) {
@@ -188,4 +174,11 @@ void role_set_timer(Role *role, uint64_t usec, sd_event_time_handler_t handler) 
                 role->node->event, &role->timer, CLOCK_MONOTONIC, usec, 1, handler, role);
         if (r < 0)
                 role_log(role, LOG_ERR, "Cannot set a timer: %s", g_strerror(-r));
+}
+
+void role_reap(Role *role) {
+        if (!role->child_exists)
+                return;
+        role->child_exists = false;
+        ASK(role->node, link, reap, role);
 }

@@ -66,8 +66,7 @@ typedef enum StopStep {
 
 DECLARE_STRING_TABLE(stop_step, StopStep);
 
-#define ROLE_SETUP_TIMEOUT_USEC (20 * USEC_PER_SEC) /* from the gate to exec */
-#define ROLE_PRODUCT_GRACE_USEC (3 * USEC_PER_SEC)  /* a product set-up ends itself first, and says why */
+#define ROLE_PRODUCT_GRACE_USEC (3 * USEC_PER_SEC) /* a product set-up ends itself first, and says why */
 #define ROLE_PRODUCT_TERM_USEC \
         (200 * USEC_PER_MSEC) /* from SIGTERM to SIGKILL for one that is not wanted any more */
 #define ROLE_KILL_TIMEOUT_USEC (5 * USEC_PER_SEC) /* from SIGKILL to giving up */
@@ -118,6 +117,7 @@ struct Role {
         bool scope_pending; /* systemd has been asked and has not answered */
         bool scope_exists;  /* a unit has been made for this run */
         char *cgroup;       /* from the root of the v2 hierarchy */
+        int cgroup_watch;   /* the number of its watch, while the room scope has one */
 
         uint64_t start_realtime_usec;
         uint64_t start_monotonic_usec;
@@ -140,11 +140,11 @@ struct Role {
         Role *successor;   /* the other way round */
 
         Waiter start_waiter;
-        GArray *stop_waiters; /* of Waiter */
-        RoleInput *input;
+        GArray *stop_waiters;      /* of Waiter */
+        RoleInput *input;          /* freed before the role */
         GPtrArray *unknown_fields; /* lines of the saved state that a newer version wrote */
 
-        void *links; /* the world's */
+        bool announced; /* the clients know its object: the name's, so also from the run before */
 };
 
 Role *role_new(Node *node, const char *name, RoleSpec *spec /* taken */);
@@ -172,28 +172,5 @@ void role_set_timer(Role *role, uint64_t usec, sd_event_time_handler_t handler);
 /* On CLOCK_MONOTONIC; USEC_INFINITY stays that. */
 uint64_t role_deadline_in(uint64_t usec);
 
-/* role-start.c: the way from Start to running. */
-void role_start(Role *role); /* a slot is free and the keeper is there */
-void role_fail(Role *role,
-        const Fault *fault); /* undo a start; its waiter hears the first fault when nothing is left */
-void role_on_forked(
-        Role *role, int error, pid_t pid, uint64_t start_time, int pidfd, int gate_fd, int stdin_fd);
-void role_on_scope(Role *role, const Fault *fault, const char *cgroup);
-void role_on_gate_report(Role *role, LaunchStage stage, int error, bool warning, const char *text);
-void role_on_gate_closed(Role *role);
-/* Keeper and node have died since its request went through the gate, and the gate with them: nobody hears what it says. */
-void role_on_gate_lost(Role *role);
-void role_on_scope_removed(Role *role);
-void role_undo(Role *role); /* takes the next step of undoing, if one can be taken */
-
-/* role-stop.c: from running to the last process. */
-void role_on_exited(Role *role, const RoleExit *exit, bool execed);
-void role_on_oom(Role *role, bool known, bool oom);
-void role_on_external_stop(Role *role); /* systemd stops its scope, and not for us */
-void role_on_stop_known(Role *role);    /* if it was stopped like that, it has been told */
-void role_on_cgroup_changed(Role *role);
-/* Why, and whether with SIGKILL at once. */
-void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller);
-void role_resume_stop(Role *role); /* after a restart of the service */
-void role_finish(Role *role);      /* exit is known: the role has ended */
+/* Its exit is saved, or nobody wants to know of it any more: the kernel may forget it. */
 void role_reap(Role *role);

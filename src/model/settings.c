@@ -7,13 +7,20 @@
 
 #include "base/parse-util.h"
 #include "model/env.h"
-#include "model/node.h"
-#include "model/products.h"
+#include "model/role-spec.h"
 #include "model/settings.h"
 #include "util/log.h"
 
 #define SECTION_NODE "Node"
 #define SECTION_ENVIRONMENT "Environment"
+
+static const char *const monitor_action_table[_MONITOR_ACTION_MAX] = {
+        [MONITOR_ACTION_SHUTDOWN] = "shutdown",
+        [MONITOR_ACTION_STOP_ROLES] = "stop-roles",
+        [MONITOR_ACTION_NONE] = "none",
+};
+
+DEFINE_STRING_TABLE(monitor_action, MonitorAction, monitor_action_table);
 
 Settings *settings_new(void) {
         Settings *settings = g_new0(Settings, 1);
@@ -117,18 +124,18 @@ static int set_program(const char *text, char **ret) {
         return 0;
 }
 
-static int set_address(const char *text, struct keeper_bind *ret) {
-        struct keeper_bind bind = {};
+static int set_address(const char *text, BindAddress *ret) {
+        BindAddress address = {};
 
         if (*text == '\0')
                 ; /* any */
-        else if (inet_pton(AF_INET, text, bind.address) > 0)
-                bind.ip_version = 4;
-        else if (inet_pton(AF_INET6, text, bind.address) > 0)
-                bind.ip_version = 6;
+        else if (inet_pton(AF_INET, text, address.address) > 0)
+                address.ip_version = 4;
+        else if (inet_pton(AF_INET6, text, address.address) > 0)
+                address.ip_version = 6;
         else
                 return -EINVAL;
-        *ret = bind;
+        *ret = address;
         return 0;
 }
 

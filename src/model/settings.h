@@ -7,13 +7,31 @@
 #include <glib.h>
 #include <stdint.h>
 
+#include "base/string-table.h"
 #include "model/fault.h"
 #include "model/model-forward.h"
-#include "model/monitor.h"
+#include "model/port.h"
 #include "model/role-spec.h"
-#include "proto/keeper-protocol.h"
 
 #define SETTINGS_DIRECTORY "/etc/architect-node"
+
+#define NODE_MAX_CONCURRENT_STARTS 100U
+#define NODE_MAX_ENDED_ROLES 1000U
+#define NODE_MAX_ROLES 16384U
+#define ROLE_SETUP_TIMEOUT_USEC (20 * USEC_PER_SEC) /* from the gate to exec */
+#define MONITOR_TIMEOUT_DEFAULT_USEC (30 * USEC_PER_SEC)
+#define MODULES_COMMAND_DEFAULT "/usr/bin/modulecmd"
+#define LMOD_COMMAND_DEFAULT "/usr/share/lmod/lmod/libexec/lmod"
+
+typedef enum MonitorAction {
+        MONITOR_ACTION_SHUTDOWN, /* the original's: stop every role and end */
+        MONITOR_ACTION_STOP_ROLES,
+        MONITOR_ACTION_NONE,
+        _MONITOR_ACTION_MAX,
+        _MONITOR_ACTION_INVALID = -EINVAL,
+} MonitorAction;
+
+DECLARE_STRING_TABLE(monitor_action, MonitorAction);
 
 struct Settings {
         uint64_t default_stop_timeout_usec;
@@ -25,8 +43,8 @@ struct Settings {
         ProductProvider product_provider;
         char *modules_command;
         char *lmod_command;
-        struct keeper_bind bind_address; /* of reserved ports; only version and address are filled in */
-        char **environment;              /* NAME=VALUE, of [Environment] */
+        BindAddress bind_address; /* of reserved ports */
+        char **environment;       /* NAME=VALUE, of [Environment] */
 };
 
 Settings *settings_new(void); /* the defaults */

@@ -4,7 +4,7 @@
 /* A shutdown under way, in the runtime directory: whoever comes after a crash in the middle of it ends it, for the same
  * reason and in the name of the same caller. */
 
-#include "model/world.h"
+#include "model/caller.h"
 
 #define SHUTDOWN_FILE "shutdown"
 

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <systemd/sd-daemon.h>
 
+#include "model/node-setup.h"
 #include "node/agent.h"
 #include "model/settings.h"
 #include "util/log.h"
@@ -57,7 +58,7 @@ int agent_reload(Agent *agent, Fault *fault) {
                 log_error("The configuration is not used: the settings from before stay in force");
         else
                 log_info("The configuration is in force");
-        if (agent->recovered)
+        if (agent->node->recovered)
                 notify(agent, "");
         return r;
 }
@@ -66,9 +67,9 @@ void agent_on_reload_signal(Agent *agent) {
         g_auto(Fault) fault = {};
 
         /* Before we are ready, systemd would take the end of this for it. */
-        if (agent->recovered && !agent->node->stopping)
+        if (agent->node->recovered && !agent->node->stopping)
                 (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIi64, g_get_monotonic_time());
         (void) agent_reload(agent, &fault); /* who sends a signal looks into the journal */
-        if (agent->recovered)
+        if (agent->node->recovered)
                 agent_notify_ready(agent);
 }

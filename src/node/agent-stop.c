@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <systemd/sd-login.h>
 
+#include "model/node-stop.h"
 #include "node/agent.h"
 #include "util/autoptr.h"
 #include "util/log.h"
@@ -34,8 +35,8 @@ static int get_property(
         Agent *agent, const char *path, const char *interface, const char *property, ManagerReply reply) {
         g_autoptr(sd_bus_message) m = NULL;
 
-        int r = sd_bus_message_new_method_call(
-                agent->bus, &m, MANAGER_BUS_NAME, path, "org.freedesktop.DBus.Properties", "Get");
+        int r = sd_bus_message_new_method_call(clients_bus(agent->clients), &m, MANAGER_BUS_NAME, path,
+                "org.freedesktop.DBus.Properties", "Get");
         if (r >= 0)
                 r = sd_bus_message_append(m, "ss", interface, property);
         if (r >= 0)

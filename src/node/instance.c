@@ -9,7 +9,7 @@
 #include "base/parse-util.h"
 #include "node/instance.h"
 #include "model/settings.h"
-#include "proto/keeper-protocol.h"
+#include "proto/keeper-limits.h"
 #include "proto/node-names.h"
 #include "util/log.h"
 

@@ -136,7 +136,7 @@ int service_run(const char *name, bool user, LogTarget target) {
                         return r;
                 log_set_target(target);
                 r = run_agent(instance);
-                if (r != AGENT_BUS_LOST)
+                if (r != CLIENTS_BUS_LOST)
                         return r;
                 log_warning("The connection to the bus is lost: waiting for the next one");
                 r = wait_for_bus(user);

@@ -19,15 +19,13 @@
 #include <sys/resource.h>
 
 #include "base/unit-name.h"
+#include "proto/keeper-limits.h"
 
 /* 1: KEEPER_FORK to KEEPER_KILL_CGROUP.
  * 2: reserved ports, terminals, re-execution. A keeper that has agreed on 1 sends nothing of it, and a node that has agreed
  *    on 1 does without. */
 #define KEEPER_PROTOCOL_VERSION 2U
 #define KEEPER_PROTOCOL_VERSION_MIN 1U
-
-/* Default place: KEEPER_SOCKET_DIRECTORY/<instance>, made by architect-keeper.socket, 0600. */
-#define KEEPER_SOCKET_DIRECTORY "/run/architect-keeper"
 
 #define KEEPER_PACKET_MAX 8192U /* no message is longer */
 
@@ -110,10 +108,7 @@ struct keeper_fork {
         /* Version 2: any number of keeper_port follow, up to KEEPER_FORK_PORTS_MAX, those to be handed over first. */
 };
 
-#define KEEPER_BIND_MAX 256U        /* ports of one KEEPER_BIND */
-#define KEEPER_FORK_PORTS_MAX 1024U /* ports that go with one child */
-#define KEEPER_PORTS_MAX 4096U      /* ports that a keeper holds */
-#define KEEPER_PORTS_PACKET 1024U   /* ports in one keeper_ports */
+#define KEEPER_PORTS_PACKET 1024U /* ports in one keeper_ports */
 
 typedef enum KeeperPortProtocol {
         KEEPER_TCP,

@@ -9,36 +9,25 @@
 #include <unistd.h>
 
 #include "base/cgroup-util.h"
-#include "node/agent.h"
-#include "util/autoptr.h"
+#include "model/role-stop.h"
+#include "scope/scope-private.h"
 #include "util/log.h"
 
 #define PIDS_SHOWN_MAX 16
 
 /* Something was missed: ask each. By number, since a role that is told may be gone afterwards. */
-static void recheck_all(Agent *agent) {
-        g_autoptr(GList) watches = g_hash_table_get_keys(agent->watches);
+static void recheck_all(Scopes *scopes) {
+        g_autoptr(GList) watches = g_hash_table_get_keys(scopes->watches);
 
         for (GList *l = watches; l; l = l->next) {
-                Role *role = g_hash_table_lookup(agent->watches, l->data);
+                Role *role = g_hash_table_lookup(scopes->watches, l->data);
                 if (role)
                         role_on_cgroup_changed(role);
         }
 }
 
-static Role *find_watched(Agent *agent, const char *scope) {
-        GHashTableIter iter;
-        Role *role;
-
-        g_hash_table_iter_init(&iter, agent->watches);
-        while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
-                if (g_str_equal(role->scope, scope))
-                        return role;
-        return NULL;
-}
-
 static int on_inotify(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
-        Agent *agent = userdata;
+        Scopes *scopes = userdata;
         char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
 
         ssize_t n = read(fd, buffer, sizeof(buffer));
@@ -50,14 +39,14 @@ static int on_inotify(sd_event_source *s, int fd, uint32_t revents, void *userda
 
         for (char *p = buffer; p < buffer + n;) {
                 const struct inotify_event *event = (const struct inotify_event *) p;
-                Role *role = g_hash_table_lookup(agent->watches, GINT_TO_POINTER(event->wd));
+                Role *role = g_hash_table_lookup(scopes->watches, GINT_TO_POINTER(event->wd));
 
                 if (!role && (event->mask & IN_DELETE) && event->len > 0)
-                        role = find_watched(agent, event->name);
+                        role = g_hash_table_lookup(scopes->watched, event->name);
 
                 p += sizeof(*event) + event->len;
                 if (event->mask & IN_Q_OVERFLOW) {
-                        recheck_all(agent);
+                        recheck_all(scopes);
                         continue;
                 }
                 if (role)
@@ -66,15 +55,17 @@ static int on_inotify(sd_event_source *s, int fd, uint32_t revents, void *userda
         return 0;
 }
 
-int agent_cgroup_setup(Agent *agent) {
-        agent->watches = g_hash_table_new(NULL, NULL);
-        agent->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-        if (agent->inotify_fd < 0)
+int cgroup_watch_setup(Scopes *scopes) {
+        scopes->watches = g_hash_table_new(NULL, NULL);
+        scopes->watched = g_hash_table_new(g_str_hash, g_str_equal);
+        scopes->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        if (scopes->inotify_fd < 0)
                 return -errno;
-        return sd_event_add_io(agent->event, &agent->inotify, agent->inotify_fd, EPOLLIN, on_inotify, agent);
+        return sd_event_add_io(manager_event(scopes->manager), &scopes->inotify, scopes->inotify_fd, EPOLLIN,
+                on_inotify, scopes);
 }
 
-int agent_cgroup_state(void *world, Role *role, bool *ret_populated, bool *ret_frozen) {
+int cgroup_watch_state(void *data, Role *role, bool *ret_populated, bool *ret_frozen) {
         if (!role->cgroup) {
                 *ret_populated = *ret_frozen = false;
                 return 0;
@@ -82,19 +73,18 @@ int agent_cgroup_state(void *world, Role *role, bool *ret_populated, bool *ret_f
         return cgroup_events(role->cgroup, ret_populated, ret_frozen);
 }
 
-int agent_cgroup_watch(void *world, Role *role) {
-        Agent *agent = world;
-        RoleLinks *links = agent_links(role);
+int cgroup_watch_add(void *data, Role *role) {
+        Scopes *scopes = data;
         const char *root;
 
-        if (links->watch >= 0 || !role->cgroup)
+        if (!role->cgroup || g_hash_table_lookup(scopes->watched, role->scope) == role)
                 return 0;
 
         int r = cgroup_root(&root);
         if (r < 0)
                 return r;
         g_autofree char *path = g_strconcat(root, role->cgroup, "/cgroup.events", NULL);
-        int watch = inotify_add_watch(agent->inotify_fd, path, IN_MODIFY);
+        int watch = inotify_add_watch(scopes->inotify_fd, path, IN_MODIFY);
         if (watch < 0)
                 return errno == ENOENT ? 0 : -errno; /* gone: not populated */
         /* systemd may remove an empty cgroup before the kernel has told us that it is empty: it limits the rate of
@@ -102,24 +92,23 @@ int agent_cgroup_watch(void *world, Role *role) {
          * costs nothing. */
         g_autofree char *cgroup = g_strconcat(root, role->cgroup, NULL);
         g_autofree char *slice = g_path_get_dirname(cgroup);
-        if (inotify_add_watch(agent->inotify_fd, slice, IN_DELETE | IN_ONLYDIR) < 0 && errno != ENOENT)
+        if (inotify_add_watch(scopes->inotify_fd, slice, IN_DELETE | IN_ONLYDIR) < 0 && errno != ENOENT)
                 role_log(role, LOG_WARNING, "Cannot watch %s, ignoring: %s", slice, g_strerror(errno));
-        links->watch = watch;
-        (void) g_hash_table_insert(agent->watches, GINT_TO_POINTER(watch), role);
+        role->cgroup_watch = watch;
+        (void) g_hash_table_insert(scopes->watches, GINT_TO_POINTER(watch), role);
+        (void) g_hash_table_replace(scopes->watched, role->scope, role); /* the key is the role's own */
         return 0;
 }
 
-void agent_cgroup_unwatch(Agent *agent, Role *role) {
-        RoleLinks *links = agent_links(role);
-
-        if (links->watch < 0)
+void cgroup_watch_remove(Scopes *scopes, Role *role) {
+        if (g_hash_table_lookup(scopes->watched, role->scope) != role)
                 return;
-        (void) inotify_rm_watch(agent->inotify_fd, links->watch); /* fails when the cgroup is gone */
-        (void) g_hash_table_remove(agent->watches, GINT_TO_POINTER(links->watch));
-        links->watch = -1;
+        (void) inotify_rm_watch(scopes->inotify_fd, role->cgroup_watch); /* fails when the cgroup is gone */
+        (void) g_hash_table_remove(scopes->watches, GINT_TO_POINTER(role->cgroup_watch));
+        (void) g_hash_table_remove(scopes->watched, role->scope);
 }
 
-char *agent_cgroup_pids(void *world, Role *role) {
+char *cgroup_watch_pids(void *data, Role *role) {
         g_autoptr(GString) s = g_string_new(NULL);
         pid_t pids[PIDS_SHOWN_MAX];
 
@@ -129,4 +118,11 @@ char *agent_cgroup_pids(void *world, Role *role) {
         if (n > PIDS_SHOWN_MAX)
                 g_string_append_printf(s, " and %d more", n - PIDS_SHOWN_MAX);
         return g_string_free(g_steal_pointer(&s), false);
+}
+
+void cgroup_watch_done(Scopes *scopes) {
+        sd_event_source_disable_unref(scopes->inotify);
+        (void) fd_close(scopes->inotify_fd);
+        g_clear_pointer(&scopes->watches, g_hash_table_unref);
+        g_clear_pointer(&scopes->watched, g_hash_table_unref);
 }

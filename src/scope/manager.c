@@ -75,6 +75,10 @@ unsigned manager_version(const Manager *manager) {
         return manager->version;
 }
 
+bool manager_is_ready(const Manager *manager) {
+        return manager->asked;
+}
+
 sd_bus *manager_bus(Manager *manager) {
         return manager->bus;
 }

@@ -37,6 +37,7 @@ Manager *manager_free(Manager *manager);
 typedef void (*ManagerJobNew)(void *userdata, const char *job, const char *unit);
 int manager_watch_jobs(Manager *manager, ManagerJobNew job_new, void *userdata);
 
+bool manager_is_ready(const Manager *manager);    /* the version was asked for, and ready has been called */
 unsigned manager_version(const Manager *manager); /* 0: it did not say */
 
 /* A message to the manager's own interface, to be filled. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cgroup-util.h"
+#include "model/role-start.h"
 #include "scope/scope-private.h"
 #include "util/log.h"
 
@@ -28,7 +29,7 @@ typedef struct Batch {
         unsigned tries;
 } Batch;
 
-static unsigned batch_max(const Scopes *scopes) {
+static unsigned batch_max(Scopes *scopes) {
         return scopes_use_pidfds(scopes) ? BATCH_PIDFDS_MAX : BATCH_MAX;
 }
 
@@ -343,7 +344,9 @@ void scope_batch_flush(Scopes *scopes) {
         }
 }
 
-void scope_start(Scopes *scopes, Role *role) {
+int scope_start(void *data, Role *role) {
+        Scopes *scopes = data;
+
         g_queue_push_tail(scopes->queue, role);
 
         /* One role need not wait for others: the source runs as soon as nothing else is to be done at this moment, and what
@@ -355,4 +358,5 @@ void scope_start(Scopes *scopes, Role *role) {
                 if (r < 0)
                         scope_batch_flush(scopes);
         }
+        return 0;
 }

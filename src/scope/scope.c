@@ -7,20 +7,29 @@
 
 #include "base/feature.h"
 #include "base/unit-name.h"
+#include "model/role-start.h"
 #include "scope/scope-private.h"
 #include "util/log.h"
 
 #define SLICE_IDLE_USEC (30 * USEC_PER_SEC)
 
-bool scopes_use_pidfds(const Scopes *scopes) {
+bool scopes_use_pidfds(void *data) {
+        const Scopes *scopes = data;
+
         return !scopes->no_pidfds && manager_version(scopes->manager) >= 255 &&
                !feature_masked(FEATURE_PIDFDS);
 }
+
 static void on_removed(void *userdata, const char *result, const sd_bus_error *error) {
         role_on_scope_removed(userdata); /* an error is NoSuchUnit: it is gone */
 }
 
-int scope_remove(Scopes *scopes, Role *role) {
+static int scope_remove(void *data, Role *role) {
+        Scopes *scopes = data;
+
+        /* While we are being stopped the unit's stop job would wait for ours: systemd removes it when it is empty. */
+        if (scopes->node->stopping)
+                return -ECANCELED;
         manager_stop_unit(scopes->manager, role->scope, on_removed, role, NULL);
         return 0;
 }
@@ -55,7 +64,9 @@ static void on_signalled(void *userdata, sd_bus_message *reply, const sd_bus_err
         signal_call_end(call, &fault);
 }
 
-void scope_signal(Scopes *scopes, Role *role, int signo, Waiter waiter) {
+static void scope_signal(void *data, Role *role, int signo, Waiter waiter) {
+        Scopes *scopes = data;
+
         if (!waiter.done) {
                 manager_kill_unit(scopes->manager, role->scope, signo, NULL, NULL, NULL);
                 return;
@@ -78,8 +89,8 @@ static void send_for_unit(Scopes *scopes, const char *member, const char *unit) 
                 manager_send(scopes->manager, m);
 }
 
-void scope_thaw(Scopes *scopes, Role *role) {
-        send_for_unit(scopes, "ThawUnit", role->scope);
+static void scope_thaw(void *data, Role *role) {
+        send_for_unit(data, "ThawUnit", role->scope);
 }
 
 typedef struct FreezeCall {
@@ -105,7 +116,8 @@ static void on_frozen(void *userdata, sd_bus_message *reply, const sd_bus_error 
 
 /* Frozen first: systemd signals the processes of a unit one by one, again and again until it finds no new one, and who forks
  * fast enough would keep it at that for ever. */
-void scope_freeze_and_kill(Scopes *scopes, Role *role) {
+static void scope_freeze_and_kill(void *data, Role *role) {
+        Scopes *scopes = data;
         g_autoptr(sd_bus_message) m = NULL;
 
         if (g_hash_table_contains(scopes->freezing, role->scope))
@@ -123,9 +135,11 @@ void scope_freeze_and_kill(Scopes *scopes, Role *role) {
         (void) g_hash_table_add(scopes->freezing, g_strdup(role->scope));
         manager_call(scopes->manager, m, on_frozen, call, freeze_call_free);
 }
-void scope_forget(Scopes *scopes, Role *role) {
-        (void) g_hash_table_remove(scopes->oom, role);
-        (void) g_hash_table_remove(scopes->stops, role);
+
+static void scope_ended(void *data, Role *role) {
+        Scopes *scopes = data;
+
+        (void) g_hash_table_remove(scopes->causes, role);
         (void) g_queue_remove(scopes->queue, role);
         if (role->spec->memory_max > 0 && role->scope_exists)
                 send_for_unit(scopes, "UnrefUnit", role->scope);
@@ -150,7 +164,9 @@ static int on_slice_idle(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-void scopes_slice_empty(Scopes *scopes) {
+static void scopes_slice_empty(void *data) {
+        Scopes *scopes = data;
+
         if (scopes->slice_idle)
                 return;
         int r = sd_event_add_time_relative(manager_event(scopes->manager), &scopes->slice_idle,
@@ -203,7 +219,8 @@ static void on_units(void *userdata, sd_bus_message *reply, const sd_bus_error *
                 log_warning_errno(r, "Cannot read systemd's list of units, ignoring: %m");
 }
 
-void scopes_resync(Scopes *scopes) {
+static void scopes_resync(void *data) {
+        Scopes *scopes = data;
         g_autoptr(sd_bus_message) m = NULL;
         g_autofree char *pattern = g_strdup_printf("architect-%s-*", scopes->instance);
 
@@ -216,6 +233,35 @@ void scopes_resync(Scopes *scopes) {
         }
         manager_call(scopes->manager, m, on_units, scopes, NULL);
 }
+
+static bool scopes_ready(void *data) {
+        Scopes *scopes = data;
+
+        return manager_is_ready(scopes->manager);
+}
+
+static void scope_role_freed(void *data, Role *role) {
+        cgroup_watch_remove(data, role);
+}
+
+static const ScopeOps scopes_ops = {
+        .ready = scopes_ready,
+        .use_pidfds = scopes_use_pidfds,
+        .start = scope_start,
+        .signal = scope_signal,
+        .thaw = scope_thaw,
+        .freeze_and_kill = scope_freeze_and_kill,
+        .remove = scope_remove,
+        .query_oom = scope_query_oom,
+        .query_stop = scope_query_stop,
+        .ended = scope_ended,
+        .resync = scopes_resync,
+        .slice_empty = scopes_slice_empty,
+        .cgroup_state = cgroup_watch_state,
+        .cgroup_watch = cgroup_watch_add,
+        .cgroup_pids = cgroup_watch_pids,
+        .role_freed = scope_role_freed,
+};
 
 static int on_flush(sd_event_source *s, void *userdata) {
         scope_batch_flush(userdata);
@@ -233,8 +279,8 @@ int scopes_new(Manager *manager, Node *node, const char *own_unit, const char *k
         scopes->queue = g_queue_new();
         scopes->slices = g_hash_table_new(NULL, NULL);
         scopes->freezing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-        scopes->oom = g_hash_table_new_full(NULL, NULL, NULL, scope_oom_free);
-        scopes->stops = g_hash_table_new_full(NULL, NULL, NULL, scope_stop_free);
+        scopes->causes = g_hash_table_new_full(NULL, NULL, NULL, scope_cause_free);
+        scopes->inotify_fd = -EBADF;
 
         int r = sd_event_add_defer(manager_event(manager), &scopes->flush, on_flush, scopes);
         if (r >= 0)
@@ -242,11 +288,15 @@ int scopes_new(Manager *manager, Node *node, const char *own_unit, const char *k
         if (r >= 0)
                 r = sd_event_source_set_priority(scopes->flush, SD_EVENT_PRIORITY_IDLE - 10);
         if (r >= 0)
-                r = scope_stop_setup(scopes);
+                r = scope_cause_setup(scopes);
+        if (r >= 0)
+                r = cgroup_watch_setup(scopes);
         if (r < 0) {
                 scopes_free(scopes);
                 return r;
         }
+        node->world.scope.ops = &scopes_ops;
+        node->world.scope.data = scopes;
         *ret = scopes;
         return 0;
 }
@@ -254,11 +304,12 @@ int scopes_new(Manager *manager, Node *node, const char *own_unit, const char *k
 Scopes *scopes_free(Scopes *scopes) {
         if (!scopes)
                 return NULL;
+        scopes->node->world.scope.ops = NULL;
+        cgroup_watch_done(scopes);
         sd_event_source_disable_unref(scopes->flush);
         sd_event_source_disable_unref(scopes->slice_idle);
         g_hash_table_unref(scopes->slices);
-        g_hash_table_unref(scopes->oom);
-        g_hash_table_unref(scopes->stops);
+        g_hash_table_unref(scopes->causes);
         g_hash_table_unref(scopes->freezing);
         g_queue_free(scopes->queue);
         g_free(scopes->own_unit);

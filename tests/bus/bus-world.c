@@ -7,20 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "bus/node-dbus.h"
-#include "bus/role-dbus.h"
 #include "util/autoptr.h"
 #include "bus/bus-errors.h"
-
-static NodeWorld callbacks;
-
-static void on_role_freed(void *data, Role *role) {
-        Agent *agent = data;
-
-        (void) g_hash_table_remove(agent->dirty, role);
-        g_clear_pointer(&role->links, g_free);
-        test_world_callbacks.role_freed(data, role);
-}
 
 static int answer(BusWorld *b, sd_bus_message *m) {
         if (b->nobody)
@@ -77,11 +65,12 @@ static void connect_both(BusWorld *b) {
 
         assert_return_code(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), errno);
         assert_return_code(sd_id128_randomize(&id), 0);
-        assert_return_code(sd_bus_new(&b->agent.bus), 0);
-        assert_return_code(sd_bus_set_fd(b->agent.bus, fds[0], fds[0]), 0);
-        assert_return_code(sd_bus_set_server(b->agent.bus, true, id), 0);
-        assert_return_code(sd_bus_start(b->agent.bus), 0);
-        assert_return_code(sd_bus_attach_event(b->agent.bus, b->world->event, SD_EVENT_PRIORITY_NORMAL), 0);
+        assert_return_code(sd_bus_new(&b->clients->bus), 0);
+        assert_return_code(sd_bus_set_fd(b->clients->bus, fds[0], fds[0]), 0);
+        assert_return_code(sd_bus_set_server(b->clients->bus, true, id), 0);
+        assert_return_code(sd_bus_start(b->clients->bus), 0);
+        assert_return_code(
+                sd_bus_attach_event(b->clients->bus, b->world->event, SD_EVENT_PRIORITY_NORMAL), 0);
         assert_return_code(sd_bus_new(&b->client), 0);
         assert_return_code(sd_bus_set_fd(b->client, fds[1], fds[1]), 0);
         assert_return_code(sd_bus_start(b->client), 0);
@@ -95,47 +84,27 @@ static void connect_both(BusWorld *b) {
 static void on_manager_ready(void *userdata) {
 }
 
-static void on_event(void *world, const Event *event, Role *role) {
-        if (event->type == EVENT_ROLE_STARTED && role)
-                role_dbus_announce(world, role);
-        node_dbus_event(world, event);
-}
-
 int bus_world_setup(void **state) {
         BusWorld *b = g_new0(BusWorld, 1);
-        Agent *agent = &b->agent;
+        TestWorld *w = b->world = test_world_new();
         Events *events;
 
-        b->world = test_world_new();
         b->asked = g_ptr_array_new_with_free_func(bus_message_free);
         b->signals = g_ptr_array_new_with_free_func(g_free);
         assert_return_code(bus_errors_register(), 0);
 
-        callbacks = test_world_callbacks;
-        callbacks.role_changed = role_dbus_changed;
-        callbacks.role_removed = role_dbus_removed;
-        callbacks.event = on_event;
-        callbacks.node_changed = role_dbus_node_changed;
-        callbacks.role_freed = on_role_freed;
-
         /* As agent_new() does, without a disk, a keeper and a bus of their own. */
-        agent->event = b->world->event;
-        agent->slots = g_ptr_array_new_with_free_func(bus_slot_free);
-        agent->children = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
-        agent->reaps = g_array_new(false, false, sizeof(uint64_t));
-        agent->recovered = true;
-        agent->dir_fd = -EBADF;
-        assert_return_code(role_dbus_setup(agent), 0);
         assert_return_code(events_open(-1, &events), 0);
-        agent->node = b->world->node = node_new("main", agent->event, events, &callbacks, agent);
-        assert_return_code(node_open_state(agent->node, -1), 0);
+        w->node = node_new("main", w->event, events);
+        w->node->world = test_world;
+        w->node->recovered = true;
+        assert_return_code(clients_new(w->event, w->node, &b->clients), 0);
+        assert_return_code(node_open_state(w->node, -1), 0);
         connect_both(b);
-        assert_return_code(node_dbus_register(agent), 0);
-        assert_return_code(authority_new(agent->bus, &agent->authority), 0);
-        assert_return_code(manager_new(agent->bus, on_manager_ready, NULL, &agent->manager), 0);
-        assert_return_code(scopes_new(agent->manager, agent->node, NULL, NULL, &agent->scopes), 0);
-        assert_return_code(
-                keeper_link_new(agent->event, "/nowhere", &agent_keeper_handler, agent, &agent->keeper), 0);
+        assert_return_code(clients_register(b->clients), 0);
+        assert_return_code(manager_new(b->clients->bus, on_manager_ready, NULL, &b->manager), 0);
+        assert_return_code(scopes_new(b->manager, w->node, NULL, NULL, &b->scopes), 0);
+        w->node->world.scope = test_world.scope;
         bus_world_settle(b);
         *state = b;
         return 0;
@@ -149,23 +118,17 @@ void bus_world_disconnect_client(BusWorld *b) {
 
 int bus_world_teardown(void **state) {
         BusWorld *b = *state;
-        Agent *agent = &b->agent;
         unsigned n_fds = b->world->n_fds;
 
         /* In the order of agent_free(). */
         log_set_sink(NULL, NULL);
-        agent->keeper = keeper_link_free(agent->keeper);
-        b->world->node = agent->node = node_free(agent->node);
-        agent->scopes = scopes_free(agent->scopes);
-        agent->manager = manager_free(agent->manager);
-        agent->authority = authority_free(agent->authority);
-        g_ptr_array_unref(agent->slots);
-        sd_event_source_disable_unref(agent->announce);
-        g_hash_table_unref(agent->dirty);
-        g_hash_table_unref(agent->children);
-        g_array_unref(agent->reaps);
-        sd_bus_close_unref(agent->bus);
-        bus_world_disconnect_client(b);
+        scopes_free(b->scopes);
+        b->world->node = node_free(b->world->node);
+        manager_free(b->manager);
+        /* The other end is this very thread: nobody would read the last words. */
+        if (b->client)
+                bus_world_disconnect_client(b);
+        clients_free(b->clients);
         g_ptr_array_unref(b->asked);
         g_ptr_array_unref(b->signals);
         test_world_free(b->world);

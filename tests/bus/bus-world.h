@@ -8,14 +8,18 @@
 
 #include <systemd/sd-bus.h>
 
-#include "node/agent.h"
+#include "bus/clients-private.h"
 #include "proto/node-names.h"
+#include "scope/manager.h"
+#include "scope/scope.h"
 
 #define CLIENT ":1.7"
 
 typedef struct BusWorld {
         TestWorld *world;
-        Agent agent;
+        Clients *clients;
+        Manager *manager;
+        Scopes *scopes; /* not the side of the world: that is the test's */
         sd_bus *client;
 
         /* What the bus daemon says of a sender. */

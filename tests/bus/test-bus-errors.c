@@ -52,7 +52,7 @@ static const sd_bus_vtable vtable[] = {
 
 static void check_all(BusWorld *b, const char *method) {
         assert_return_code(
-                sd_bus_add_object_vtable(b->agent.bus, NULL, "/test", "test.Errors", vtable, b), 0);
+                sd_bus_add_object_vtable(b->clients->bus, NULL, "/test", "test.Errors", vtable, b), 0);
         for (uint32_t i = 0; i < _NODE_ERROR_MAX; i++) {
                 g_auto(Call) call = {};
                 g_autoptr(sd_bus_message) m = call_new(b, CLIENT, "/test", "test.Errors", method);

@@ -6,7 +6,6 @@
 
 #include "bus-world.h"
 #include "model/event-details.h"
-#include "bus/node-dbus.h"
 #include "util/autoptr.h"
 
 static void pass_over(sd_bus_message *m, const char *types) {
@@ -27,7 +26,7 @@ static char *since(BusWorld *b, const char *epoch, uint64_t seq, uint32_t max) {
         assert_replied(&call);
         assert_string_equal(sd_bus_message_get_signature(call.reply, true), "sba(ttssa{sv})");
         assert_return_code(sd_bus_message_read(call.reply, "sb", &their, &complete), 0);
-        assert_string_equal(their, sd_id128_to_string(events_epoch(b->agent.node->events), own));
+        assert_string_equal(their, sd_id128_to_string(events_epoch(b->world->node->events), own));
         g_string_append(s, complete ? "complete" : "incomplete");
         assert_return_code(sd_bus_message_enter_container(call.reply, 'a', "(ttssa{sv})"), 0);
         while ((r = sd_bus_message_enter_container(call.reply, 'r', "ttssa{sv}")) > 0) {
@@ -54,8 +53,8 @@ static void test_since(void **state) {
 
         assert_since(b, "", 0, 0, "complete");
         Role *role = world_run_and_exit(b->world, "cam", NULL);
-        node_purge_role(b->agent.node, role, NULL);
-        (void) sd_id128_to_string(events_epoch(b->agent.node->events), epoch);
+        node_purge_role(b->world->node, role, NULL);
+        (void) sd_id128_to_string(events_epoch(b->world->node->events), epoch);
         assert_since(b, "", 0, 0, "complete 1:RoleStarted(cam) 2:RoleExited(cam) 3:RolePurged(cam)");
         assert_since(b, epoch, 1, 1000, "complete 2:RoleExited(cam) 3:RolePurged(cam)");
         assert_since(b, epoch, 0, 2, "complete 1:RoleStarted(cam) 2:RoleExited(cam)");
@@ -72,7 +71,7 @@ static void test_at_most(void **state) {
         for (unsigned i = 0; i < 1200; i++) {
                 g_auto(Event) event = {};
                 node_event_add(
-                        b->agent.node, EVENT_ROLE_PURGED, NULL, g_variant_new_parsed("@a{sv} {}"), &event);
+                        b->world->node, EVENT_ROLE_PURGED, NULL, g_variant_new_parsed("@a{sv} {}"), &event);
         }
         for (uint32_t max = 0; max < 3000; max += 1500) {
                 g_autofree char *all = since(b, "", 0, max);
@@ -88,7 +87,7 @@ static void test_gap(void **state) {
 
         for (unsigned i = 0; i < 3; i++) {
                 g_auto(Event) event = {};
-                bool saved = node_event_add(b->agent.node, EVENT_SHUTTING_DOWN, NULL,
+                bool saved = node_event_add(b->world->node, EVENT_SHUTTING_DOWN, NULL,
                         g_variant_new_parsed("{'reason': <%s>}", i == 1 ? long_text : ""), &event);
                 assert_int_equal(saved, i != 1);
                 if (i == 1) /* the newest is the one that is missing */
@@ -111,7 +110,7 @@ static void test_any_details(void **state) {
         int16_t n;
         uint8_t y;
 
-        node_event_add(b->agent.node, EVENT_ROLE_PURGED, NULL,
+        node_event_add(b->world->node, EVENT_ROLE_PURGED, NULL,
                 g_variant_new_parsed("{'k': <(objectpath '/a/b', true, 2.5, int16 -3, byte 7, <'inner'>, "
                                      "['x', 'y'], {'key': uint64 9})>}"),
                 &event);
@@ -139,28 +138,30 @@ static void tell(BusWorld *b) {
         g_auto(Event) event = {};
 
         assert_true(node_event_add(
-                b->agent.node, EVENT_MONITOR_TIMED_OUT, NULL, event_details_monitor_timed_out(3), &event));
-        node_event_tell(b->agent.node, &event, NULL);
+                b->world->node, EVENT_MONITOR_TIMED_OUT, NULL, event_details_monitor_timed_out(3), &event));
+        node_event_tell(b->world->node, &event, NULL);
 }
 
 /* Sent is what the bus has taken, not what was written: it is asked, once for all that has been told. */
 static void test_confirmed(void **state) {
         BusWorld *b = *state;
-        Events *events = b->agent.node->events;
+        Events *events = b->world->node->events;
 
+        /* The loop would ask after each turn. */
+        assert_return_code(sd_event_source_set_enabled(b->clients->after_all, SD_EVENT_OFF), 0);
         tell(b);
         tell(b);
-        events_dbus_confirm(&b->agent);
+        events_dbus_confirm(b->clients);
         tell(b);
-        events_dbus_confirm(&b->agent);
+        events_dbus_confirm(b->clients);
         assert_int_equal(events_told(events), 3);
         assert_int_equal(events_sent(events), 0);
         bus_world_settle(b);
         assert_int_equal(events_sent(events), 2);
-        events_dbus_confirm(&b->agent);
+        events_dbus_confirm(b->clients);
         bus_world_settle(b);
         assert_int_equal(events_sent(events), 3);
-        events_dbus_confirm(&b->agent);
+        events_dbus_confirm(b->clients);
         bus_world_settle(b);
         assert_int_equal(b->n_ids, 2);
 }
@@ -168,18 +169,18 @@ static void test_confirmed(void **state) {
 /* No answer, whoever ends the waiting, is none. */
 static void test_not_confirmed(void **state) {
         BusWorld *b = *state;
-        Events *events = b->agent.node->events;
+        Events *events = b->world->node->events;
 
         tell(b);
-        events_dbus_confirm_all(&b->agent); /* its other end is this very thread */
+        events_dbus_confirm_all(b->clients); /* its other end is this very thread */
         assert_int_equal(events_sent(events), 0);
-        events_dbus_confirm(&b->agent);
-        assert_int_equal(b->agent.confirming, 1);
+        events_dbus_confirm(b->clients);
+        assert_int_equal(b->clients->confirming, 1);
         bus_world_disconnect_client(b);
-        world_wait(b->world, b->agent.confirming == 0);
+        world_wait(b->world, b->clients->confirming == 0);
         assert_int_equal(events_sent(events), 0);
-        events_dbus_confirm(&b->agent);
-        events_dbus_confirm_all(&b->agent);
+        events_dbus_confirm(b->clients);
+        events_dbus_confirm_all(b->clients);
         assert_int_equal(events_sent(events), 0);
 }
 

@@ -35,8 +35,8 @@ static void assert_asked(const Asked *asked, unsigned n_answers, unsigned n_erro
 }
 
 static void end_manager(BusWorld *b) {
-        b->agent.scopes = scopes_free(b->agent.scopes);
-        b->agent.manager = manager_free(b->agent.manager);
+        b->scopes = scopes_free(b->scopes);
+        b->manager = manager_free(b->manager);
 }
 
 /* Nobody has the object at the other end. */
@@ -44,8 +44,8 @@ static void test_error(void **state) {
         BusWorld *b = *state;
         Asked barrier = {}, job = {};
 
-        manager_barrier(b->agent.manager, on_reply, &barrier, on_drop);
-        manager_stop_unit(b->agent.manager, "cam.scope", on_job, &job, on_drop);
+        manager_barrier(b->manager, on_reply, &barrier, on_drop);
+        manager_stop_unit(b->manager, "cam.scope", on_job, &job, on_drop);
         assert_asked(&barrier, 0, 0, 0);
         bus_world_settle(b);
         assert_int_equal(job.n_answers, 1);
@@ -61,11 +61,10 @@ static void test_not_answered(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(asked); i++)
                 if (i % 2 == 0)
-                        manager_kill_unit(
-                                b->agent.manager, "cam.scope", SIGTERM, on_reply, &asked[i], on_drop);
+                        manager_kill_unit(b->manager, "cam.scope", SIGTERM, on_reply, &asked[i], on_drop);
                 else
-                        manager_stop_unit(b->agent.manager, "cam.scope", on_job, &asked[i], on_drop);
-        manager_stop_unit(b->agent.manager, "cam.scope", NULL, NULL, NULL);
+                        manager_stop_unit(b->manager, "cam.scope", on_job, &asked[i], on_drop);
+        manager_stop_unit(b->manager, "cam.scope", NULL, NULL, NULL);
         end_manager(b);
         bus_world_settle(b);
         for (size_t i = 0; i < ELEMENTSOF(asked); i++)
@@ -81,7 +80,7 @@ static void test_job_not_ended(void **state) {
         Asked asked = {};
 
         assert_return_code(sd_bus_add_object(b->client, NULL, MANAGER_PATH, on_stop_unit, NULL), 0);
-        manager_stop_unit(b->agent.manager, "cam.scope", on_job, &asked, on_drop);
+        manager_stop_unit(b->manager, "cam.scope", on_job, &asked, on_drop);
         bus_world_settle(b);
         assert_asked(&asked, 0, 0, 0);
         end_manager(b);
@@ -93,11 +92,11 @@ static void test_no_bus(void **state) {
         BusWorld *b = *state;
         Asked sent = {}, lost[2] = {};
 
-        manager_barrier(b->agent.manager, on_reply, &sent, on_drop);
+        manager_barrier(b->manager, on_reply, &sent, on_drop);
         bus_world_disconnect_client(b);
-        manager_barrier(b->agent.manager, on_reply, &lost[0], on_drop);
-        world_wait(b->world, sd_bus_is_open(b->agent.bus) <= 0);
-        manager_stop_unit(b->agent.manager, "cam.scope", on_job, &lost[1], on_drop);
+        manager_barrier(b->manager, on_reply, &lost[0], on_drop);
+        world_wait(b->world, sd_bus_is_open(b->clients->bus) <= 0);
+        manager_stop_unit(b->manager, "cam.scope", on_job, &lost[1], on_drop);
         for (int i = 0; i < 100; i++)
                 assert_return_code(sd_event_run(b->world->event, 0), 0);
         assert_asked(&sent, 0, 0, 0);

@@ -11,6 +11,10 @@
 
 #include "base/fd-util.h"
 #include "bus/start-options.h"
+#include "link/children.h"
+#include "link/keeper-link.h"
+#include "model/ports.h"
+#include "proto/keeper-protocol.h"
 #include "util/autoptr.h"
 
 #define ERROR "org.architect.Node.Error."
@@ -100,11 +104,11 @@ static void test_errors(void **state) {
         call_node(b, &unknown, "ReleaseTCP", "aq", 1, 5);
         bus_world_settle(b);
         assert_error(&unknown, ERROR "NoSuchPort", "TCP port 5");
-        b->agent.node->stopping = true;
+        b->world->node->stopping = true;
         call_node(b, &stopping, "BindTCP", "u", 1);
         bus_world_settle(b);
         assert_error(&stopping, ERROR "ShuttingDown", "");
-        b->agent.node->stopping = false;
+        b->world->node->stopping = false;
         expect_calls(b->world, "");
 }
 
@@ -206,7 +210,7 @@ static void test_options(void **state) {
 typedef struct FakeKeeper {
         char *directory, *path;
         int listener, fd;
-        NodeWorld world;
+        Children *children;
 } FakeKeeper;
 
 static void fake_keeper_start(BusWorld *b, FakeKeeper *k, uint32_t version) {
@@ -221,27 +225,18 @@ static void fake_keeper_start(BusWorld *b, FakeKeeper *k, uint32_t version) {
         assert_return_code(bind(k->listener, (struct sockaddr *) &address, sizeof(address)), errno);
         assert_return_code(listen(k->listener, 5), errno);
 
-        /* As agent_new() wires it. */
-        k->world = *b->agent.node->world;
-        k->world.keeper_connected = agent_keeper_connected;
-        k->world.ports_bind = agent_ports_bind;
-        k->world.ports_release = agent_ports_release;
-        k->world.ports_rest = agent_ports_rest;
-        b->agent.node->world = &k->world;
-        b->agent.keeper = keeper_link_free(b->agent.keeper);
-        assert_return_code(
-                keeper_link_new(b->agent.event, k->path, &agent_keeper_handler, &b->agent, &b->agent.keeper),
-                0);
-        keeper_link_open(b->agent.keeper);
+        assert_return_code(children_new(b->world->event, b->world->node, k->path, &k->children), 0);
+        children_open(k->children);
         k->fd = accept4(k->listener, NULL, NULL, SOCK_CLOEXEC);
         assert_return_code(k->fd, errno);
         assert_int_equal(recv(k->fd, &hello, sizeof(hello), 0), sizeof(hello));
         assert_int_equal(hello.version_max, KEEPER_PROTOCOL_VERSION);
         assert_int_equal(send(k->fd, &welcome, sizeof(welcome), 0), sizeof(welcome));
-        world_wait(b->world, keeper_link_is_connected(b->agent.keeper));
+        world_wait(b->world, ASK(b->world->node, link, connected));
 }
 
 static void fake_keeper_stop(FakeKeeper *k) {
+        children_free(k->children);
         (void) fd_close(k->fd);
         (void) fd_close(k->listener);
         (void) unlink(k->path);

@@ -6,22 +6,17 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "model/node-setup.h"
 #include "model/node.h"
 #include "model/role-state.h"
-
-static void on_role_freed(void *world, Role *role) {
-}
-
-static void on_slice_empty(void *world) {
-}
+#include "model/role.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        static const NodeWorld world = { .role_freed = on_role_freed, .slice_empty = on_slice_empty };
         g_autofree char *text = g_strndup((const char *) data, size);
         Events *events;
 
         fuzz_check(events_open(-1, &events) >= 0);
-        g_autoptr(Node) node = node_new("main", NULL, events, &world, NULL);
+        g_autoptr(Node) node = node_new("main", NULL, events);
         g_autoptr(Role) role = NULL, again = NULL;
 
         if (role_state_parse(node, "cam", text, &role) < 0)

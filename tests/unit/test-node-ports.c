@@ -2,6 +2,9 @@
 
 /* Reserved ports in the model: whose they are, which role has them, what survives and what the keeper's word changes. */
 
+#include "model/events.h"
+#include "model/ports.h"
+#include "model/settings.h"
 #include "test-world.h"
 
 #include <fcntl.h>
@@ -110,8 +113,7 @@ static void test_bind(void **state) {
         uint16_t numbers[] = { 5001, 5000 };
         g_auto(Bound) b = {};
 
-        w->node->settings->bind_address =
-                (struct keeper_bind){ .ip_version = 4, .address = { 127, 0, 0, 1 } };
+        w->node->settings->bind_address = (BindAddress){ .ip_version = 4, .address = { 127, 0, 0, 1 } };
         assert_return_code(reserve(w, PORT_TCP, 2, &alice, &b, NULL), 0);
         expect_calls(w, "bind(tcp,2)");
         assert_int_equal(w->bind.ip_version, 4);
@@ -267,9 +269,9 @@ static void test_start(void **state) {
                 g_autoptr(GArray) ports = ports_of_role(w->node->ports, role);
 
                 assert_int_equal(ports->len, 1);
-                assert_int_equal(g_array_index(ports, struct keeper_port, 0).number, 5000);
-                assert_int_equal(g_array_index(ports, struct keeper_port, 0).protocol, KEEPER_TCP);
-                assert_int_equal(g_array_index(ports, struct keeper_port, 0).release, 0);
+                assert_int_equal(g_array_index(ports, PortLoan, 0).number, 5000);
+                assert_int_equal(g_array_index(ports, PortLoan, 0).protocol, PORT_TCP);
+                assert_int_equal(g_array_index(ports, PortLoan, 0).release, 0);
         }
         assert_fault(start_role(w, "dog", spec_with(ROLE_PORTS_TCP, 5000), &alice, &told, &starting),
                 &starting, NODE_ERROR_PORTS_UNAVAILABLE, "role \"cam\", which is starting");
@@ -316,8 +318,8 @@ static void test_release_at_exec(void **state) {
                 g_autoptr(GArray) ports = ports_of_role(w->node->ports, role);
 
                 assert_int_equal(ports->len, 2);
-                assert_int_equal(g_array_index(ports, struct keeper_port, 0).release, 1);
-                assert_int_equal(g_array_index(ports, struct keeper_port, 1).protocol, KEEPER_UDP);
+                assert_int_equal(g_array_index(ports, PortLoan, 0).release, 1);
+                assert_int_equal(g_array_index(ports, PortLoan, 1).protocol, PORT_UDP);
         }
         /* A start that fails leaves them. */
         world_fork_failed(w, role, -EAGAIN);
@@ -358,8 +360,8 @@ static void test_start_after_keeper(void **state) {
 
 static void test_keeper_says(void **state) {
         TestWorld *w = *state;
-        const struct keeper_port held[] = { { 5000, KEEPER_TCP, 0 }, { 0, 0, 0 }, { 5002, KEEPER_TCP, 1 },
-                { 7000, KEEPER_TCP, 0 }, { 5001, KEEPER_UDP, 0 } };
+        const PortLoan held[] = { { PORT_TCP, 5000, 0 }, { 0, 0, 0 }, { PORT_TCP, 5002, 1 },
+                { PORT_TCP, 7000, 0 }, { PORT_UDP, 5001, 0 } };
 
         have(w, PORT_TCP, 5000, 3, &alice);
         (void) run_with(w, "cam", spec_with(ROLE_PORTS_TCP, 5002), &root);
@@ -421,7 +423,7 @@ static void test_saved(void **state) {
                 ports_release(w->node->ports, PORT_TCP, (uint16_t[]){ 5000 }, 1, &root, (Waiter){}, NULL), 0);
         reopen(w, &d);
         assert_listed(w->node->ports, "t5001:1000 u65535:0");
-        ports_on_keeper(w->node->ports, &(struct keeper_port){ 65535, KEEPER_UDP, 0 }, 1);
+        ports_on_keeper(w->node->ports, &(PortLoan){ PORT_UDP, 65535, 0 }, 1);
         reopen(w, &d);
         assert_listed(w->node->ports, "u65535:0");
         (void) run_with(w, "cam", spec_with(ROLE_PORTS_RELEASE, 65535), &root);

@@ -2,6 +2,7 @@
 
 /* The products of a start: what is accepted, what is refused and with which words, and what the child is told to run. */
 
+#include "model/settings.h"
 #include "test-world.h"
 
 #include "config.h"

@@ -3,6 +3,8 @@
 /* The way from Start to running, and each way back: whatever fails, at whatever step, nothing is left of it, the role of
  * before is there again, and whoever asked is told once. */
 
+#include "model/role.h"
+#include "model/settings.h"
 #include "test-world.h"
 
 #include <signal.h>

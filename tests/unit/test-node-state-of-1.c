@@ -2,6 +2,8 @@
 
 /* A state directory as version 1 of the files has left it, kept as it was: each later version of the service must read it. */
 
+#include "model/events.h"
+#include "model/ports.h"
 #include "test-world.h"
 
 #include <fcntl.h>

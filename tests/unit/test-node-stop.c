@@ -3,6 +3,7 @@
 /* From running to the last process: stop and its escalation, the end of the main process, the sweep, shutdown; and the
  * node's bounds. */
 
+#include "model/settings.h"
 #include "test-world.h"
 
 #include <signal.h>

@@ -61,31 +61,32 @@ static void world_child_reap(void *data, Role *role) {
         assert_true(g_hash_table_remove(world->children, GUINT_TO_POINTER((guint) role->child)));
 }
 
-static void called_with_ports(const char *what, const struct keeper_port *ports, size_t n) {
+static void called_with_ports(const char *what, const PortLoan *ports, size_t n) {
         g_string_append_printf(world->calls, "%s%s(", world->calls->len > 0 ? " " : "", what);
         for (size_t i = 0; i < n; i++)
                 g_string_append_printf(world->calls, "%s%s%u", i > 0 ? "," : "",
-                        ports[i].protocol == KEEPER_TCP ? "t" : "u", ports[i].number);
+                        ports[i].protocol == PORT_TCP ? "t" : "u", ports[i].number);
         g_string_append_c(world->calls, ')');
 }
 
-static int world_ports_bind(void *data, const struct keeper_bind *bind, PortsRequest *request) {
+static int world_ports_bind(
+        void *data, const BindAddress *address, PortProtocol protocol, unsigned n, PortsRequest *request) {
         g_string_append_printf(world->calls, "%sbind(%s,%u)", world->calls->len > 0 ? " " : "",
-                bind->protocol == KEEPER_TCP ? "tcp" : "udp", bind->n);
-        world->bind = *bind;
+                protocol == PORT_TCP ? "tcp" : "udp", n);
+        world->bind = *address;
         if (world->ports_result >= 0)
                 world->request = request;
         return world->ports_result;
 }
 
-static int world_ports_release(void *data, const struct keeper_port *ports, size_t n, Waiter waiter) {
+static int world_ports_release(void *data, const PortLoan *ports, size_t n, Waiter waiter) {
         called_with_ports("release", ports, n);
         if (world->ports_result >= 0 && waiter.done)
                 g_array_append_val(world->waiters, waiter);
         return world->ports_result;
 }
 
-static void world_ports_rest(void *data, const struct keeper_port *ports, size_t n) {
+static void world_ports_rest(void *data, const PortLoan *ports, size_t n) {
         called_with_ports("rest", ports, n);
 }
 
@@ -105,8 +106,73 @@ static void world_scope_thaw(void *data, Role *role) {
         called("thaw", role);
 }
 
-static void world_scope_kill(void *data, Role *role) {
+static int world_kill_cgroup(void *data, Role *role) {
         called("kill", role);
+        return world->kill_cgroup_result;
+}
+
+static void world_freeze_and_kill(void *data, Role *role) {
+        called("freeze-and-kill", role);
+}
+
+static void world_send_reaps(void *data) {
+}
+
+static void world_adopt(void *data, Role *role) {
+        called("adopt", role);
+        (void) g_hash_table_add(world->children, GUINT_TO_POINTER((guint) role->child));
+}
+
+static void world_watch_gate(void *data, Role *role) {
+        assert_true(role->gate_fd >= 0);
+        called("watch-gate", role);
+}
+
+static void world_watch_main(void *data, Role *role) {
+        assert_true(role->main_pidfd >= 0);
+        called("watch-main", role);
+}
+
+static void world_child_forget(void *data, uint64_t child) {
+        g_autofree char *number = g_strdup_printf("%" G_GUINT64_FORMAT, child);
+
+        called_by_name("forget-child", number);
+}
+
+static bool world_ready(void *data) {
+        return !world->no_systemd;
+}
+
+static bool world_use_pidfds(void *data) {
+        return true;
+}
+
+static void world_scope_ended(void *data, Role *role) {
+}
+
+static void world_resync(void *data) {
+        called_by_name("resync", "");
+}
+
+static void world_recovered(void *data) {
+        world->n_recovered++;
+}
+
+static void world_named(void *data) {
+}
+
+static int world_reload(void *data, Fault *fault) {
+        return 0;
+}
+
+static void world_stopping(void *data) {
+}
+
+static void world_nothing_freed(void *data, Role *role) {
+}
+
+static void world_forget_all(void *data) {
+        called_by_name("forget-all", "");
 }
 
 static int world_scope_remove(void *data, Role *role) {
@@ -143,7 +209,7 @@ static char *world_cgroup_pids(void *data, Role *role) {
         return g_strdup("4711, 4712");
 }
 
-static int world_role_save(void *data, Role *role) {
+static int world_role_save(void *data, const Role *role) {
         called("save", role);
         if (world->saves_left > 0) {
                 world->saves_left--;
@@ -152,19 +218,19 @@ static int world_role_save(void *data, Role *role) {
         return world->save_result;
 }
 
-static void world_role_forget(void *data, Role *role) {
+static void world_role_forget(void *data, const Role *role) {
         called("forget", role);
 }
 
-static void world_role_set_aside(void *data, Role *role) {
+static void world_role_set_aside(void *data, const Role *role) {
         called("set-aside", role);
 }
 
-static void world_role_drop_previous(void *data, Role *role) {
+static void world_role_drop_previous(void *data, const Role *role) {
         called("drop-previous", role);
 }
 
-static void world_role_bring_back(void *data, Role *role) {
+static void world_role_bring_back(void *data, const Role *role) {
         called("bring-back", role);
 }
 
@@ -225,38 +291,76 @@ static void world_role_freed(void *data, Role *role) {
         (void) g_hash_table_remove(world->frozen, role);
 }
 
-const NodeWorld test_world_callbacks = {
-        .keeper_connected = world_keeper_connected,
-        .child_fork = world_child_fork,
-        .child_launch = world_child_launch,
-        .child_signal = world_child_signal,
-        .child_close_stdin = world_child_close_stdin,
-        .child_reap = world_child_reap,
+static const LinkOps link_ops = {
+        .connected = world_keeper_connected,
+        .fork = world_child_fork,
+        .launch = world_child_launch,
+        .signal = world_child_signal,
+        .close_stdin = world_child_close_stdin,
+        .kill_cgroup = world_kill_cgroup,
+        .reap = world_child_reap,
+        .send_reaps = world_send_reaps,
+        .adopt = world_adopt,
+        .watch_gate = world_watch_gate,
+        .watch_main = world_watch_main,
+        .forget = world_child_forget,
         .ports_bind = world_ports_bind,
         .ports_release = world_ports_release,
         .ports_rest = world_ports_rest,
-        .scope_start = world_scope_start,
-        .scope_signal = world_scope_signal,
-        .scope_thaw = world_scope_thaw,
-        .scope_kill = world_scope_kill,
-        .scope_remove = world_scope_remove,
-        .scope_query_oom = world_scope_query_oom,
-        .scope_query_stop = world_scope_query_stop,
+        .role_freed = world_nothing_freed,
+};
+
+static const ScopeOps scope_ops = {
+        .ready = world_ready,
+        .use_pidfds = world_use_pidfds,
+        .start = world_scope_start,
+        .signal = world_scope_signal,
+        .thaw = world_scope_thaw,
+        .freeze_and_kill = world_freeze_and_kill,
+        .remove = world_scope_remove,
+        .query_oom = world_scope_query_oom,
+        .query_stop = world_scope_query_stop,
+        .ended = world_scope_ended,
+        .resync = world_resync,
+        .slice_empty = world_slice_empty,
         .cgroup_state = world_cgroup_state,
         .cgroup_watch = world_cgroup_watch,
         .cgroup_pids = world_cgroup_pids,
-        .role_save = world_role_save,
-        .role_forget = world_role_forget,
-        .role_set_aside = world_role_set_aside,
-        .role_drop_previous = world_role_drop_previous,
-        .role_bring_back = world_role_bring_back,
+        .role_freed = world_role_freed,
+};
+
+static const StoreOps store_ops = {
+        .save = world_role_save,
+        .forget = world_role_forget,
+        .set_aside = world_role_set_aside,
+        .drop_previous = world_role_drop_previous,
+        .bring_back = world_role_bring_back,
+        .forget_all = world_forget_all,
+};
+
+static const ClientOps client_ops = {
         .role_changed = world_role_changed,
         .role_removed = world_role_removed,
         .event = world_event,
         .node_changed = world_node_changed,
-        .slice_empty = world_slice_empty,
+        .recovered = world_recovered,
+        .role_freed = world_nothing_freed,
+};
+
+static const ServiceOps service_ops = {
+        .named = world_named,
+        .recovered = world_recovered,
+        .reload = world_reload,
+        .stopping = world_stopping,
         .finished = world_finished,
-        .role_freed = world_role_freed,
+};
+
+const NodeWorld test_world = {
+        .link.ops = &link_ops,
+        .scope.ops = &scope_ops,
+        .store.ops = &store_ops,
+        .clients.ops = &client_ops,
+        .service.ops = &service_ops,
 };
 
 unsigned count_fds(void) {
@@ -307,7 +411,8 @@ void world_new_node(TestWorld *w, Events *events) {
         w->node = node_free(w->node);
         if (!events)
                 assert_return_code(events_open(-1, &events), 0);
-        w->node = node_new("main", w->event, events, &test_world_callbacks, w);
+        w->node = node_new("main", w->event, events);
+        w->node->world = test_world;
         assert_return_code(node_open_state(w->node, -1), 0);
 }
 

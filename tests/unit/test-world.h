@@ -9,8 +9,14 @@
 #include <glib.h>
 #include <systemd/sd-event.h>
 
-#include "model/node.h"
-#include "model/role.h"
+#include "model/event-details.h"
+#include "model/node-events.h"
+#include "model/node-purge.h"
+#include "model/node-setup.h"
+#include "model/node-start.h"
+#include "model/node-stop.h"
+#include "model/role-start.h"
+#include "model/role-stop.h"
 
 typedef struct TestWorld {
         sd_event *event;
@@ -26,14 +32,17 @@ typedef struct TestWorld {
         GArray *waiters; /* of Waiter: signals and closes that have not been answered */
 
         bool connected;
+        bool no_systemd;      /* it has not answered yet */
+        unsigned n_recovered; /* of clients and service */
         /* What a request returns; 0 at first. */
         int fork_result, launch_result, scope_result, remove_result, watch_result, cgroup_result, save_result;
+        int kill_cgroup_result;
         int oom_result, stop_result; /* -EOPNOTSUPP at first */
         unsigned saves_left;         /* before save_result is returned */
 
-        int ports_result;        /* of both requests */
-        struct keeper_bind bind; /* the last one */
-        PortsRequest *request;   /* of which: ports_on_bound() */
+        int ports_result;      /* of both requests */
+        BindAddress bind;      /* the last one */
+        PortsRequest *request; /* of which: ports_on_bound() */
 
         bool finished;
         int finished_status;
@@ -41,7 +50,7 @@ typedef struct TestWorld {
         unsigned n_fds;         /* open when the world began */
 } TestWorld;
 
-extern const NodeWorld test_world_callbacks;
+extern const NodeWorld test_world;
 
 /* As cmocka's fixtures: *state is the world, with an empty node "main". Teardown fails the test when descriptors leak. */
 int test_world_setup(void **state);

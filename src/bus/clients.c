@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/macro.h"
+#include "bus/bus-errors.h"
+#include "bus/bus-util.h"
+#include "bus/role-dbus.h"
+#include "model/node-events.h"
+#include "proto/node-names.h"
+#include "util/autoptr.h"
+#include "util/log.h"
+
+/* -- ClientOps ---------------------------------------------------------------------------------------------------------------- */
+
+static void clients_event(void *data, const Event *event, Role *role) {
+        if (event->type == EVENT_ROLE_STARTED && role)
+                role_dbus_announce(data, role); /* its object comes first */
+        event_signals_send(data, event);
+}
+
+/* The roles are as they are: from now on calls are answered, the held ones first. */
+static void clients_recovered(void *data) {
+        Clients *clients = data;
+        sd_bus_message *m;
+
+        while ((m = g_queue_pop_head(clients->held))) {
+                int r = sd_bus_enqueue_for_read(clients->bus, m);
+                if (r < 0)
+                        log_error_errno(r, "Cannot take up a call: %m");
+                sd_bus_message_unref(m);
+        }
+}
+
+static void clients_role_freed(void *data, Role *role) {
+        Clients *clients = data;
+
+        (void) g_hash_table_remove(clients->dirty, role);
+}
+
+static const ClientOps clients_ops = {
+        .role_changed = role_dbus_changed,
+        .role_removed = role_dbus_removed,
+        .event = clients_event,
+        .node_changed = role_dbus_node_changed,
+        .recovered = clients_recovered,
+        .role_freed = clients_role_freed,
+};
+
+/* -- its life ----------------------------------------------------------------------------------------------------------------- */
+
+/* The kernel may forget an exit only when its signal is on its way: that waits for an empty write queue. */
+static int on_after_all(sd_event_source *s, void *userdata) {
+        Clients *clients = userdata;
+        uint64_t queued = 0;
+
+        if (!clients->bus)
+                return 0;
+        (void) sd_bus_get_n_queued_write(clients->bus, &queued);
+        role_dbus_reschedule(clients, queued);
+        if (queued > 0)
+                return 0;
+        events_dbus_confirm(clients);
+        ASK(clients->node, link, send_reaps);
+        return 0;
+}
+
+int clients_new(sd_event *event, Node *node, Clients **ret) {
+        g_autoptr(Clients) clients = g_new0(Clients, 1);
+
+        clients->event = sd_event_ref(event);
+        clients->node = node;
+        clients->dir_fd = -EBADF;
+        clients->slots = g_ptr_array_new_with_free_func(bus_slot_free);
+        clients->held = g_queue_new();
+        clients->dirty = g_hash_table_new(NULL, NULL);
+        int r = role_dbus_setup(clients);
+        if (r >= 0)
+                r = sd_event_add_post(event, &clients->after_all, on_after_all, clients);
+        if (r < 0)
+                return r;
+        node->world.clients.ops = &clients_ops;
+        node->world.clients.data = clients;
+        *ret = g_steal_pointer(&clients);
+        return 0;
+}
+
+Clients *clients_free(Clients *clients) {
+        if (!clients)
+                return NULL;
+        authority_free(clients->authority);
+        g_queue_free_full(clients->held, bus_message_free);
+        g_ptr_array_unref(clients->slots);
+        sd_event_source_disable_unref(clients->after_all);
+        sd_event_source_disable_unref(clients->announce);
+        g_hash_table_unref(clients->dirty);
+        /* What was said last, to those who still waited, must be read before we end: see events-dbus.c. */
+        (void) bus_round_trip(clients->bus, CLIENTS_END_USEC);
+        sd_bus_close_unref(clients->bus);
+        g_free(clients->bus_name);
+        g_free(clients->log_unknown);
+        sd_event_unref(clients->event);
+        g_free(clients);
+        return NULL;
+}
+
+sd_bus *clients_bus(Clients *clients) {
+        return clients->bus;
+}
+
+void clients_finish(Clients *clients) {
+        events_dbus_confirm_all(clients);
+}
+
+/* -- the connection ------------------------------------------------------------------------------------------------------------ */
+
+int clients_add_vtable(Clients *clients, const sd_bus_vtable *vtable) {
+        sd_bus_slot *slot = NULL;
+
+        int r = sd_bus_add_object_vtable(clients->bus, &slot, NODE_PATH, NODE_INTERFACE, vtable, clients);
+        if (r >= 0)
+                g_ptr_array_add(clients->slots, slot);
+        return r;
+}
+
+int clients_register(Clients *clients) {
+        static int (*const parts[])(Clients * clients) = {
+                node_dbus_register,
+                env_dbus_register,
+                events_dbus_register,
+                monitor_dbus_register,
+                log_dbus_register,
+                ports_dbus_register,
+        };
+        sd_bus_slot *slot = NULL;
+
+        for (size_t i = 0; i < ELEMENTSOF(parts); i++) {
+                int r = parts[i](clients);
+                if (r < 0)
+                        return r;
+        }
+        int r = sd_bus_add_object_manager(clients->bus, &slot, NODE_PATH);
+        if (r < 0)
+                return r;
+        g_ptr_array_add(clients->slots, slot);
+        r = role_dbus_register(clients);
+        return r < 0 ? r : authority_new(clients->bus, &clients->authority);
+}
+
+/* Calls that come before the roles of the last process are up to date wait. */
+static int filter_calls(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Clients *clients = userdata;
+
+        if (clients->node->recovered || !sd_bus_message_is_method_call(m, NULL, NULL))
+                return 0;
+        g_queue_push_tail(clients->held, sd_bus_message_ref(m));
+        return 1;
+}
+
+static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Clients *clients = userdata;
+
+        /* On the way out anyway. */
+        if (clients->node->finished)
+                return 0;
+        return sd_event_exit(clients->event, CLIENTS_BUS_LOST);
+}
+
+static int connect_bus(Clients *clients, bool user) {
+        sd_bus_slot *slot = NULL;
+
+        int r = user ? sd_bus_open_user_with_description(&clients->bus, "architect-node")
+                     : sd_bus_open_system_with_description(&clients->bus, "architect-node");
+        if (r < 0)
+                return log_error_errno(r, "Cannot connect to the %s bus: %m", user ? "user" : "system");
+        r = sd_bus_attach_event(clients->bus, clients->event, SD_EVENT_PRIORITY_NORMAL);
+        /* Not with the loop: clients_free() has something to say yet, and does not wait for ever until it is written. */
+        if (r >= 0)
+                r = sd_bus_set_close_on_exit(clients->bus, false);
+        if (r >= 0)
+                r = sd_bus_match_signal(clients->bus, &slot, "org.freedesktop.DBus.Local",
+                        "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local", "Disconnected",
+                        on_disconnected, clients);
+        if (r >= 0) {
+                g_ptr_array_add(clients->slots, slot);
+                r = sd_bus_add_filter(clients->bus, &slot, filter_calls, clients);
+        }
+        if (r >= 0) {
+                g_ptr_array_add(clients->slots, slot);
+                r = clients_register(clients);
+        }
+        return r < 0 ? log_error_errno(r, "Cannot set up the bus: %m") : 0;
+}
+
+int clients_open(Clients *clients, bool user) {
+        int r = bus_errors_register();
+        if (r < 0)
+                return log_error_errno(r, "Cannot register the names of errors: %m");
+        r = connect_bus(clients, user);
+        if (r >= 0 && user)
+                authority_set_user(clients->authority, getuid());
+        return r;
+}
+
+void clients_load_log(Clients *clients, int dir_fd) {
+        clients->dir_fd = dir_fd;
+        log_dbus_load(clients);
+}
+
+void clients_forget_log(Clients *clients) {
+        log_dbus_forget(clients);
+}
+
+/* -- its names ----------------------------------------------------------------------------------------------------------------- */
+
+static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Clients *clients = userdata;
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+        uint32_t code;
+
+        int r = e ? -sd_bus_message_get_errno(m) : sd_bus_message_read(m, "u", &code);
+        if (e)
+                log_error("Cannot take the name %s on the bus: %s", clients->bus_name, e->message);
+        else if (r < 0)
+                log_error_errno(r, "Cannot take the name %s on the bus: %m", clients->bus_name);
+        else if (code != 1 && code != 4) { /* DBUS_REQUEST_NAME_REPLY_PRIMARY_OWNER, _ALREADY_OWNER */
+                r = -EADDRINUSE;
+                log_error("Another process has the name %s on the bus: is the instance running already?",
+                        clients->bus_name);
+        }
+        if (r < 0) {
+                (void) sd_event_exit(clients->event, EXIT_FAILURE);
+                return 0;
+        }
+
+        /* Only now: what is told of the roles comes from our name. First what the process before us did not come to say. */
+        node_tell_unsent_events(clients->node);
+        ASK(clients->node, service, named);
+        return 0;
+}
+
+static int on_common_name(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+
+        if (e)
+                log_warning("Cannot queue for the name %s, other users will not reach the service: %s",
+                        NODE_BUS_NAME_ALL, e->message);
+        return 0;
+}
+
+int clients_request_names(Clients *clients, const char *bus_name) {
+        sd_bus_slot *slot = NULL;
+
+        clients->bus_name = g_strdup(bus_name);
+        /* First: who sees our own name must be allowed to call it. */
+        int r = sd_bus_request_name_async(
+                clients->bus, &slot, NODE_BUS_NAME_ALL, SD_BUS_NAME_QUEUE, on_common_name, clients);
+        if (r < 0)
+                return log_error_errno(r, "Cannot ask for the name %s: %m", NODE_BUS_NAME_ALL);
+        g_ptr_array_add(clients->slots, slot);
+        r = sd_bus_request_name_async(clients->bus, &slot, bus_name, 0, on_name, clients);
+        if (r < 0)
+                return log_error_errno(r, "Cannot ask for the name %s: %m", bus_name);
+        g_ptr_array_add(clients->slots, slot);
+        return 0;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Shared by children.c, gate.c, main-watch.c and port-loans.c, and nobody else. */
+
+#include "link/children.h"
+#include "link/keeper-link.h"
+#include "model/role.h"
+#include "util/autoptr.h"
+
+struct Children {
+        sd_event *event;
+        Node *node;
+        KeeperLink *keeper;
+        GHashTable *roles; /* the keeper's number → Role */
+        GArray *ports;     /* of PortLoan: what the keeper lists before it is connected; NULL: nothing */
+        GArray *reaps;     /* numbers of children: their exits have been sent, but perhaps not all written */
+        GHashTable *gates; /* Role → sd_event_source: starts whose child has not executed its command */
+        GHashTable *
+                mains; /* Role → sd_event_source: main processes, only while there is no keeper to report their end */
+};
+
+/* gate.c */
+int gate_launch(void *data, Role *role); /* LinkOps.launch */
+void gate_watch(void *data, Role *role); /* LinkOps.watch_gate */
+
+/* main-watch.c */
+void main_watch(void *data, Role *role); /* LinkOps.watch_main */
+
+/* port-loans.c: LinkOps.ports_…, and what is lent with a child (of struct keeper_port; the caller frees). */
+int port_loans_bind(
+        void *data, const BindAddress *address, PortProtocol protocol, unsigned n, PortsRequest *request);
+int port_loans_release(void *data, const PortLoan *ports, size_t n, Waiter waiter);
+void port_loans_rest(void *data, const PortLoan *ports, size_t n);
+GArray *port_loans_of_role(Children *children, const Role *role);
+void port_loans_listed(Children *children, const struct keeper_port *ports, size_t n);

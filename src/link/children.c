@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "base/fd-util.h"
+#include "base/feature.h"
+#include "link/children-private.h"
+#include "model/node-start.h"
+#include "model/role-recover.h"
+#include "model/role-start.h"
+#include "util/log.h"
+
+/* A keeper that does not answer must not hold up a restart: what it still has, it reports to the successor. */
+#define FINISH_TIMEOUT_USEC USEC_PER_SEC
+
+/* -- what the model asks ---------------------------------------------------------------------------------------------------- */
+
+static bool children_connected(void *data) {
+        Children *children = data;
+
+        return keeper_link_is_connected(children->keeper);
+}
+
+static Role *find_role(Children *children, uint64_t child) {
+        gint64 key = (gint64) child;
+
+        return g_hash_table_lookup(children->roles, &key);
+}
+
+static void add_role(Children *children, Role *role) {
+        gint64 *key = g_new(gint64, 1);
+
+        *key = (gint64) role->child;
+        (void) g_hash_table_insert(children->roles, key, role);
+}
+
+static void remove_role(Children *children, uint64_t child) {
+        gint64 key = (gint64) child;
+
+        (void) g_hash_table_remove(children->roles, &key);
+}
+
+/* A start that runs out of descriptors half-way would lose those that the keeper sends with its answer, and the connection with
+ * them, which every other role needs: so there must be room before it begins. */
+#define FDS_PER_START 8U
+#define FDS_PER_ROLE 4U
+
+static int check_fds(const Node *node) {
+        const uint64_t starts = (uint64_t) FDS_PER_START * node->n_starts;
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return -errno;
+        /* Counting them takes its time with a thousand roles: only when it may be close. */
+        if (starts + (uint64_t) FDS_PER_ROLE * node->n_not_ended < limit.rlim_cur / 2)
+                return 0;
+        int n = fd_count_open();
+        if (n < 0)
+                return n;
+        return (uint64_t) n + starts > limit.rlim_cur ? -EMFILE : 0;
+}
+
+static int children_fork(void *data, Role *role) {
+        static const uint32_t flags[_ROLE_STDIN_MAX] = {
+                [ROLE_STDIN_PIPE] = KEEPER_FORK_STDIN_PIPE,
+                [ROLE_STDIN_PTY] = KEEPER_FORK_TERMINAL,
+        };
+        Children *children = data;
+
+        if (role->spec->stdin_kind == ROLE_STDIN_PTY && keeper_link_version(children->keeper) == 1)
+                return -EPROTONOSUPPORT;
+        int r = check_fds(children->node);
+        if (r < 0)
+                return r;
+        g_autoptr(GArray) ports = port_loans_of_role(children, role);
+        r = keeper_link_fork(children->keeper, role->child, role->name, flags[role->spec->stdin_kind],
+                (struct keeper_port *) ports->data, ports->len);
+        if (r >= 0)
+                add_role(children, role);
+        return r;
+}
+
+typedef struct ChildCall {
+        Waiter waiter;
+        char *role;
+        const char *what;
+} ChildCall;
+
+static void on_child_call_done(void *userdata, int error) {
+        ChildCall *call = userdata;
+        g_auto(Fault) fault = {};
+
+        if (error == -ESRCH || error == -ENOENT)
+                (void) fault_set(&fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" has ended", call->role);
+        else if (error == -ENOTCONN)
+                (void) fault_set(&fault, NODE_ERROR_KEEPER_UNAVAILABLE,
+                        "Cannot %s role \"%s\": there is no keeper", call->what, call->role);
+        else if (error < 0)
+                (void) fault_set(&fault, NODE_ERROR_IO_ERROR, "Cannot %s role \"%s\": %s", call->what,
+                        call->role, g_strerror(-error));
+        if (call->waiter.done)
+                call->waiter.done(call->waiter.userdata, fault.message ? &fault : NULL);
+        g_free(call->role);
+        g_free(call);
+}
+
+static ChildCall *child_call(Role *role, const char *what, Waiter waiter) {
+        ChildCall *call = g_new(ChildCall, 1);
+
+        *call = (ChildCall){ waiter, g_strdup(role->name), what };
+        return call;
+}
+
+static void children_signal(void *data, Role *role, int signo, Waiter waiter) {
+        Children *children = data;
+        ChildCall *call = child_call(role, "signal", waiter);
+
+        int r = keeper_link_signal(children->keeper, role->child, signo, on_child_call_done, call);
+        if (r < 0)
+                on_child_call_done(call, r);
+}
+
+static void children_close_stdin(void *data, Role *role, Waiter waiter) {
+        Children *children = data;
+        ChildCall *call = child_call(role, "close the standard input of", waiter);
+
+        int r = keeper_link_close_stdin(children->keeper, role->child, on_child_call_done, call);
+        if (r < 0)
+                on_child_call_done(call, r);
+}
+
+static void on_cgroup_killed(void *userdata, int error) {
+        if (error < 0 && error != -ENOENT)
+                log_warning_errno(error, "Cannot kill by cgroup.kill: %m");
+}
+
+static int children_kill_cgroup(void *data, Role *role) {
+        Children *children = data;
+
+        if (feature_masked(FEATURE_CGROUP_KILL) || !role->cgroup)
+                return -EOPNOTSUPP;
+        return keeper_link_kill_cgroup(children->keeper, role->cgroup, on_cgroup_killed, NULL);
+}
+
+static void children_forget(void *data, uint64_t child) {
+        Children *children = data;
+
+        g_array_append_val(children->reaps, child);
+}
+
+static void children_reap(void *data, Role *role) {
+        remove_role(data, role->child);
+        children_forget(data, role->child);
+}
+
+static void children_send_reaps(void *data) {
+        Children *children = data;
+
+        /* While the keeper still lists its children nothing can be asked of it. */
+        if (!keeper_link_is_connected(children->keeper))
+                return;
+        for (unsigned i = 0; i < children->reaps->len; i++)
+                /* Should the connection be lost now, the next keeper or the next HELLO reports it again. */
+                (void) keeper_link_reap(children->keeper, g_array_index(children->reaps, uint64_t, i));
+        g_array_set_size(children->reaps, 0);
+}
+
+static void children_adopt(void *data, Role *role) {
+        Children *children = data;
+
+        add_role(children, role);
+        (void) g_hash_table_remove(children->mains, role);
+        (void) g_hash_table_remove(children->gates, role);
+}
+
+static void children_role_freed(void *data, Role *role) {
+        Children *children = data;
+
+        if (find_role(children, role->child) == role)
+                remove_role(children, role->child);
+        (void) g_hash_table_remove(children->mains, role);
+        (void) g_hash_table_remove(children->gates, role);
+}
+
+static const LinkOps children_ops = {
+        .connected = children_connected,
+        .fork = children_fork,
+        .launch = gate_launch,
+        .signal = children_signal,
+        .close_stdin = children_close_stdin,
+        .kill_cgroup = children_kill_cgroup,
+        .reap = children_reap,
+        .send_reaps = children_send_reaps,
+        .adopt = children_adopt,
+        .watch_gate = gate_watch,
+        .watch_main = main_watch,
+        .forget = children_forget,
+        .ports_bind = port_loans_bind,
+        .ports_release = port_loans_release,
+        .ports_rest = port_loans_rest,
+        .role_freed = children_role_freed,
+};
+
+/* -- what the keeper reports -------------------------------------------------------------------------------------------------- */
+
+static void exit_from_record(const struct keeper_exit_record *record, RoleExit *ret) {
+        *ret = (RoleExit){
+                .realtime_usec = record->realtime_usec,
+                .monotonic_usec = record->monotonic_usec,
+                .usage_known = !(record->flags & KEEPER_EXIT_NO_USAGE),
+                .cpu_user_usec = record->cpu_user_usec,
+                .cpu_system_usec = record->cpu_system_usec,
+                .maxrss_bytes = record->maxrss_bytes,
+        };
+        if ((record->flags & KEEPER_EXIT_UNKNOWN) ||
+                exit_status_from_wait(record->wait_status, &ret->code, &ret->status) < 0) {
+                ret->code = EXIT_CODE_LOST;
+                ret->status = -1;
+        }
+}
+
+static void close_fds(KeeperFds *fds) {
+        fds->pidfd = fd_close(fds->pidfd);
+        fds->gate = fd_close(fds->gate);
+        fds->stdin_fd = fd_close(fds->stdin_fd);
+        fds->terminal = fd_close(fds->terminal);
+}
+
+static ChildReport child_report(const struct keeper_child *m) {
+        if (!m->exited)
+                return m->execed ? CHILD_RUNNING : CHILD_STARTING;
+        return m->exit.flags & KEEPER_EXIT_UNKNOWN ? CHILD_UNKNOWN : CHILD_ENDED;
+}
+
+static void on_child(void *userdata, const struct keeper_child *m, KeeperFds fds) {
+        Children *children = userdata;
+        ListedChild listed = {
+                .child = m->header.child,
+                .role = m->role,
+                .report = child_report(m),
+                .orphan = m->flags & KEEPER_CHILD_ORPHAN,
+                .pid = m->pid,
+                .start_time = m->start_time,
+                .execed = m->execed,
+                .pidfd = fds.pidfd,
+                .gate_fd = fds.gate,
+                .stdin_fd = fds.stdin_fd,
+                .terminal_fd = fds.terminal,
+        };
+
+        if (m->exited)
+                exit_from_record(&m->exit, &listed.exit);
+        node_on_child(children->node, &listed);
+}
+
+static void on_ports(void *userdata, const struct keeper_port *ports, size_t n) {
+        port_loans_listed(userdata, ports, n);
+}
+
+static void on_connected(void *userdata) {
+        Children *children = userdata;
+        g_autoptr(GArray) ports = g_steal_pointer(&children->ports);
+
+        node_on_keeper(children->node, ports ? (PortLoan *) ports->data : NULL, ports ? ports->len : 0);
+}
+
+static void on_lost(void *userdata) {
+        Children *children = userdata;
+
+        g_hash_table_remove_all(children->roles);
+        g_array_set_size(children->reaps, 0);
+        node_on_keeper_lost(children->node);
+}
+
+static void on_forked(void *userdata, const struct keeper_forked *forked, KeeperFds fds) {
+        Children *children = userdata;
+        Role *role = find_role(children, forked->header.child);
+
+        if (!role) {
+                close_fds(&fds);
+                return;
+        }
+        if (forked->error < 0) {
+                close_fds(&fds);
+                remove_role(children, forked->header.child);
+                role_on_forked(role, forked->error, 0, 0, -EBADF, -EBADF, -EBADF);
+                return;
+        }
+        role->terminal_fd = fds.terminal;
+        role_on_forked(role, 0, forked->pid, forked->start_time, fds.pidfd, fds.gate, fds.stdin_fd);
+}
+
+static void on_exited(void *userdata, const struct keeper_exited *exited) {
+        Children *children = userdata;
+        Role *role = find_role(children, exited->header.child);
+        RoleExit exit;
+
+        if (!role) {
+                /* On its way out when the connection was made: a start that nobody knows any more, or one whose name was
+                 * never saved. */
+                children_forget(children, exited->header.child);
+                return;
+        }
+        exit_from_record(&exited->exit, &exit);
+        role_on_exited(role, &exit, exited->execed);
+}
+
+static const KeeperHandler children_handler = {
+        .child = on_child,
+        .ports = on_ports,
+        .connected = on_connected,
+        .lost = on_lost,
+        .forked = on_forked,
+        .exited = on_exited,
+};
+
+/* -- its life --------------------------------------------------------------------------------------------------------------- */
+
+static void source_free(void *p) {
+        sd_event_source_disable_unref(p);
+}
+
+int children_new(sd_event *event, Node *node, const char *socket_path, Children **ret) {
+        g_autoptr(Children) children = g_new0(Children, 1);
+
+        children->event = sd_event_ref(event);
+        children->node = node;
+        children->roles = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+        children->reaps = g_array_new(false, false, sizeof(uint64_t));
+        children->gates = g_hash_table_new_full(NULL, NULL, NULL, source_free);
+        children->mains = g_hash_table_new_full(NULL, NULL, NULL, source_free);
+        int r = keeper_link_new(event, socket_path, &children_handler, children, &children->keeper);
+        if (r < 0)
+                return r;
+        node->world.link.ops = &children_ops;
+        node->world.link.data = children;
+        *ret = g_steal_pointer(&children);
+        return 0;
+}
+
+Children *children_free(Children *children) {
+        if (!children)
+                return NULL;
+        keeper_link_free(children->keeper);
+        children->node->world.link.ops = NULL;
+        g_hash_table_unref(children->roles);
+        g_hash_table_unref(children->gates);
+        g_hash_table_unref(children->mains);
+        g_array_unref(children->reaps);
+        g_clear_pointer(&children->ports, g_array_unref);
+        sd_event_unref(children->event);
+        g_free(children);
+        return NULL;
+}
+
+void children_open(Children *children) {
+        keeper_link_open(children->keeper);
+}
+
+void children_finish(Children *children) {
+        children_send_reaps(children);
+        keeper_link_finish(children->keeper, FINISH_TIMEOUT_USEC);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Main processes without a keeper that would report their end: what their pidfds and the kernel still tell. */
+
+#include <errno.h>
+#include <sys/epoll.h>
+
+#include "base/pidref.h"
+#include "link/children-private.h"
+#include "model/role-start.h"
+#include "util/log.h"
+
+/* What the kernel still tells of an end that no parent has reported, or an honest "lost". */
+static void exit_without_parent(int error, int wait_status, RoleExit *ret) {
+        *ret = (RoleExit){
+                .code = EXIT_CODE_LOST,
+                .status = -1,
+                .realtime_usec = (uint64_t) g_get_real_time(),
+                .monotonic_usec = (uint64_t) g_get_monotonic_time(),
+        };
+        if (error >= 0)
+                (void) exit_status_from_wait(wait_status, &ret->code, &ret->status);
+}
+
+static int on_pidfd(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        Role *role = userdata;
+        Children *children = role->node->world.link.data;
+        RoleExit exit;
+        int wait_status = 0;
+
+        int r = pidfd_exit_status(fd, &wait_status);
+        if (r == -EAGAIN && !(revents & EPOLLHUP)) {
+                /* Dead, but its new parent has not reaped it yet; the hang-up says when it has. */
+                (void) sd_event_source_set_io_events(s, 0);
+                return 0;
+        }
+        (void) g_hash_table_remove(children->mains, role);
+        exit_without_parent(r, wait_status, &exit);
+        role_on_exited(role, &exit, role->state != ROLE_STARTING);
+        return 0;
+}
+
+void main_watch(void *data, Role *role) {
+        Children *children = data;
+        sd_event_source *source = NULL;
+
+        if (g_hash_table_contains(children->mains, role))
+                return;
+        int r = sd_event_add_io(children->event, &source, role->main_pidfd, EPOLLIN, on_pidfd, role);
+        if (r < 0)
+                role_log(role, LOG_ERR, "Cannot watch its main process: %s", g_strerror(-r));
+        else
+                (void) g_hash_table_insert(children->mains, role, source);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Reserved ports on their way to the keeper, which holds them, and back. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "link/children-private.h"
+#include "model/ports.h"
+
+G_STATIC_ASSERT((int) PORT_TCP == (int) KEEPER_TCP && (int) PORT_UDP == (int) KEEPER_UDP);
+
+/* The caller frees. */
+static GArray *to_keeper(const PortLoan *ports, size_t n) {
+        GArray *array = g_array_sized_new(false, false, sizeof(struct keeper_port), (guint) n);
+
+        for (size_t i = 0; i < n; i++) {
+                struct keeper_port port = {
+                        .number = ports[i].number,
+                        .protocol = (uint8_t) ports[i].protocol,
+                        .release = ports[i].release,
+                };
+
+                g_array_append_val(array, port);
+        }
+        return array;
+}
+
+GArray *port_loans_of_role(Children *children, const Role *role) {
+        g_autoptr(GArray) loans = ports_of_role(children->node->ports, role);
+
+        return to_keeper((const PortLoan *) loans->data, loans->len);
+}
+
+static void on_bound(void *userdata, int error, const uint16_t *numbers, size_t n) {
+        ports_on_bound(userdata, error, numbers, n);
+}
+
+int port_loans_bind(
+        void *data, const BindAddress *address, PortProtocol protocol, unsigned n, PortsRequest *request) {
+        Children *children = data;
+        struct keeper_bind bind = {
+                .n = (uint16_t) n,
+                .protocol = (uint8_t) protocol,
+                .ip_version = address->ip_version,
+        };
+
+        memcpy(bind.address, address->address, sizeof(bind.address));
+        return keeper_link_bind(children->keeper, &bind, on_bound, request);
+}
+
+static void on_released(void *userdata, int error) {
+        g_autofree Waiter *waiter = userdata;
+        g_auto(Fault) fault = {};
+
+        if (error < 0)
+                (void) fault_set(&fault, NODE_ERROR_KEEPER_UNAVAILABLE,
+                        "The connection to the keeper was lost; if it still has the ports, it releases them when it is "
+                        "back");
+        if (waiter->done)
+                waiter->done(waiter->userdata, fault.message ? &fault : NULL);
+}
+
+int port_loans_release(void *data, const PortLoan *ports, size_t n, Waiter waiter) {
+        Children *children = data;
+        g_autoptr(GArray) array = to_keeper(ports, n);
+        Waiter *copy = g_new(Waiter, 1);
+
+        *copy = waiter;
+        int r = keeper_link_release_ports(
+                children->keeper, (struct keeper_port *) array->data, array->len, on_released, copy);
+        if (r < 0)
+                g_free(copy);
+        return r;
+}
+
+void port_loans_rest(void *data, const PortLoan *ports, size_t n) {
+        Children *children = data;
+        g_autoptr(GArray) array = to_keeper(ports, n);
+
+        /* Without a connection the next one reports which are idle. */
+        (void) keeper_link_rest_ports(children->keeper, (struct keeper_port *) array->data, array->len);
+}
+
+void port_loans_listed(Children *children, const struct keeper_port *ports, size_t n) {
+        if (!children->ports)
+                children->ports = g_array_new(false, false, sizeof(PortLoan));
+        for (size_t i = 0; i < n; i++) {
+                PortLoan loan = { (PortProtocol) ports[i].protocol, ports[i].number, false };
+
+                if (ports[i].protocol < _PORT_PROTOCOL_MAX)
+                        g_array_append_val(children->ports, loan);
+        }
+}

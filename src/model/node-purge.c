@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "model/event-details.h"
+#include "model/message-ids.h"
+#include "model/node-events.h"
+#include "model/node-purge.h"
+#include "model/role-log.h"
+#include "model/settings.h"
+#include "util/log.h"
+
+void node_purge_role(Node *node, Role *role, const Caller *caller) {
+        g_auto(Event) event = {};
+
+        g_assert(role->state == ROLE_ENDED && role->swept);
+
+        node_event_add(node, EVENT_ROLE_PURGED, role, event_details_purged(role, caller), &event);
+        journal_role(role, MESSAGE_ROLE_PURGED, LOG_INFO, caller, "Purged");
+        node_event_tell(node, &event, role);
+        node_remove_role(node, role);
+}
+
+int node_purge(Node *node, char **names, const Caller *caller, char ***ret, Fault *fault) {
+        g_autoptr(GPtrArray) roles = g_ptr_array_new();
+        g_autoptr(GHashTable) named = g_hash_table_new(NULL, NULL);
+        g_autoptr(GStrvBuilder) purged = g_strv_builder_new();
+
+        for (char **n = names; n && *n; n++) {
+                Role *role = NULL;
+
+                int r = node_find_role(node, *n, &role, fault);
+                if (r < 0)
+                        return r;
+                g_assert(role);
+                if (role->state != ROLE_ENDED)
+                        return fault_set(fault, NODE_ERROR_ROLE_RUNNING,
+                                "Role \"%s\" cannot be purged: it is %s", role->name,
+                                role_state_to_string(role->state));
+                if (!role->swept)
+                        return fault_set(fault, NODE_ERROR_ROLE_RUNNING,
+                                "Role \"%s\" cannot be purged: it has ended, but processes it left still run",
+                                role->name);
+                if (g_hash_table_add(named, role)) /* a name given twice is purged once */
+                        g_ptr_array_add(roles, role);
+        }
+        if (!names || !names[0])
+                for (GList *l = node->ended->head; l; l = l->next)
+                        g_ptr_array_add(roles, l->data);
+
+        for (unsigned i = 0; i < roles->len; i++) {
+                Role *role = g_ptr_array_index(roles, i);
+
+                g_strv_builder_add(purged, role->name);
+                node_purge_role(node, role, caller);
+        }
+        *ret = g_strv_builder_end(purged);
+        return 0;
+}
+
+void node_trim_ended(Node *node) {
+        while (g_queue_get_length(node->ended) > node->settings->max_ended_roles)
+                node_purge_role(node, g_queue_peek_head(node->ended), NULL);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "model/node-purge.h"
+#include "model/node-reports.h"
+#include "model/node-start.h"
+#include "model/node-stop.h"
+
+static void on_start_over(Node *node, Role *role) {
+        if (role)
+                node->n_starts--;
+        node_pump_starts(node);
+        node_check_finished(node); /* a shutdown waits for cancelled starts too */
+}
+
+static void on_role_swept(Node *node, Role *role) {
+        Role *successor = role->successor;
+
+        if (successor) {
+                if (successor->phase == ROLE_PHASE_SWEEP && !successor->failure.message) {
+                        successor->phase = ROLE_PHASE_QUEUED;
+                        g_queue_push_head(node->start_queue, successor);
+                        node_pump_starts(node);
+                }
+        } else {
+                g_queue_push_tail(node->ended, role);
+                if (role->spec->remove)
+                        node_purge_role(node, role, NULL);
+                node_trim_ended(node);
+        }
+        node_check_finished(node);
+}
+
+static void on_role_stuck(Node *node, Role *role) {
+        node->stuck = true;
+        node_check_finished(node);
+}
+
+const NodeReports node_reports = {
+        .start_over = on_start_over,
+        .role_swept = on_role_swept,
+        .role_stuck = on_role_stuck,
+};

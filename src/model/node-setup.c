@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "model/env.h"
+#include "model/events.h"
+#include "model/input.h"
+#include "model/monitor.h"
+#include "model/node-purge.h"
+#include "model/node-reports.h"
+#include "model/node-setup.h"
+#include "model/node-start.h"
+#include "model/ports.h"
+#include "model/role.h"
+#include "model/settings.h"
+
+Node *node_new(const char *instance, sd_event *event, Events *events) {
+        Node *node = g_new0(Node, 1);
+
+        node->instance = g_strdup(instance);
+        node->slice = g_strdup_printf("architect-%s.slice", instance);
+        node->event = sd_event_ref(event);
+        node->events = events;
+        node->reports = &node_reports;
+        /* The keys are the roles' own names. */
+        node->roles = g_hash_table_new(g_str_hash, g_str_equal);
+        node->start_queue = g_queue_new();
+        node->ended = g_queue_new();
+        node->slices = g_array_new(false, true, sizeof(guint));
+        node->next_child = 1;
+        node->dir_fd = -EBADF;
+        node->settings = settings_new();
+        return node;
+}
+
+/* The role runs on without us; what waits was not written, and nobody may hear that it was. */
+static void end_input(Role *role) {
+        g_auto(Fault) fault = {};
+
+        (void) fault_set(&fault, NODE_ERROR_SHUTTING_DOWN,
+                "Role \"%s\": the service stops before all of it was written", role->name);
+        role->input = input_free(role->input, &fault);
+}
+
+Node *node_free(Node *node) {
+        g_auto(Fault) fault = {};
+        GHashTableIter iter;
+        Role *role;
+
+        if (!node)
+                return NULL;
+
+        shutdown_clear(&node->resumed);
+        node_set_leaving_fault(&fault);
+        g_hash_table_iter_init(&iter, node->roles);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &role)) {
+                g_hash_table_iter_steal(&iter);
+                for (Role *r = role; r; r = r->predecessor) {
+                        if (r->start_waiter.done)
+                                r->start_waiter.done(r->start_waiter.userdata, &fault);
+                        r->start_waiter = (Waiter){};
+                        role_wake_stop_waiters(r, &fault);
+                        end_input(r);
+                }
+                role_free(role);
+        }
+        g_hash_table_unref(node->roles);
+        g_queue_free(node->start_queue);
+        g_queue_free(node->ended);
+        g_array_unref(node->slices);
+        monitor_close(node->monitor);
+        ports_close(node->ports);
+        env_close(node->env);
+        settings_free(node->settings);
+        events_close(node->events);
+        sd_event_unref(node->event);
+        g_free(node->slice);
+        g_free(node->instance);
+        g_free(node);
+        return NULL;
+}
+
+int node_open_state(Node *node, int dir_fd) {
+        node->dir_fd = dir_fd;
+        int r = env_open(dir_fd, &node->env);
+        if (r >= 0)
+                r = monitor_open(node, dir_fd, &node->monitor);
+        if (r >= 0)
+                r = ports_open(node, dir_fd, &node->ports);
+        return r < 0 || dir_fd < 0 ? r : shutdown_load(dir_fd, &node->resumed);
+}
+
+void node_set_settings(Node *node, Settings *settings) {
+        settings_free(node->settings);
+        node->settings = settings;
+        env_set_base(node->env, settings->environment);
+        monitor_configure(node->monitor, settings->monitor_timeout_usec, settings->monitor_action);
+        node_trim_ended(node);
+        node_pump_starts(node);
+}
+
+void node_forget_state(Node *node, bool clean) {
+        shutdown_forget(node->dir_fd);
+        if (!clean)
+                return;
+        ASK(node, store, forget_all);
+        env_forget(node->env);
+        monitor_forget(node->monitor);
+        ports_forget(node->ports);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "base/unit-name.h"
+#include "model/node-start.h"
+#include "model/ports.h"
+#include "model/role-start.h"
+#include "model/role-terminal.h"
+#include "model/settings.h"
+
+static int check_name(const char *name, Fault *fault) {
+        if (role_name_is_valid(name))
+                return 0;
+
+        g_autofree char *shown = g_strescape(name, NULL);
+        return fault_set(fault, NODE_ERROR_INVALID_ROLE_NAME,
+                "\"%.*s\" is not a valid role name: 1 to %d characters of A-Za-z0-9_.- beginning with a letter or digit",
+                2 * ROLE_NAME_MAX, shown, ROLE_NAME_MAX);
+}
+
+int node_start_role(
+        Node *node, const char *name, RoleSpec *spec, const Caller *caller, Waiter waiter, Fault *fault) {
+        g_auto(Fault) spec_fault = {};
+        sd_id128_t invocation;
+
+        int r = node_check_not_stopping(node, fault);
+        if (r < 0)
+                return r;
+        r = check_name(name, fault);
+        if (r < 0)
+                return r;
+        if (!spec->provider_set)
+                spec->provider = node->settings->product_provider;
+        r = role_spec_check(spec, &spec_fault);
+        if (r >= 0)
+                r = terminal_check_display(spec, node->env, &spec_fault);
+        if (r < 0)
+                return fault_set(fault, spec_fault.error, "Role \"%s\": %s", name, spec_fault.message);
+
+        Role *predecessor = g_hash_table_lookup(node->roles, name);
+        if (predecessor && predecessor->state != ROLE_ENDED)
+                return fault_set(fault, NODE_ERROR_ROLE_EXISTS, "Role \"%s\" exists already: it is %s", name,
+                        role_state_to_string(predecessor->state));
+        if (!predecessor && g_hash_table_size(node->roles) >= NODE_MAX_ROLES)
+                return fault_set(fault, NODE_ERROR_LIMIT_REACHED,
+                        "Role \"%s\" cannot be started: %u roles are known already; purge some", name,
+                        NODE_MAX_ROLES);
+        r = ports_check_start(node->ports, name, spec, caller, &spec_fault);
+        if (r < 0)
+                return fault_set(fault, spec_fault.error, "Role \"%s\": %s", name, spec_fault.message);
+        r = sd_id128_randomize(&invocation);
+        if (r < 0)
+                return fault_set(fault, NODE_ERROR_IO_ERROR, "Role \"%s\" cannot be started: %s", name,
+                        g_strerror(-r));
+
+        Role *role = role_new(node, name, spec);
+        role->invocation = invocation;
+        role->start_waiter = waiter;
+        if (!spec->stop_timeout_set)
+                spec->stop_timeout_usec = node->settings->default_stop_timeout_usec;
+        caller_copy(&role->owner, caller);
+        if (predecessor) {
+                g_hash_table_steal(node->roles, name);
+                g_queue_remove(node->ended, predecessor);
+                ASK(node, store, set_aside, predecessor);
+                role->predecessor = predecessor;
+                predecessor->successor = role;
+        }
+        node_add_role(node, role);
+
+        r = ASK(node, store, save, role);
+        if (r < 0) {
+                g_auto(Fault) save_fault = {};
+
+                (void) fault_set(&save_fault, NODE_ERROR_IO_ERROR,
+                        "Role \"%s\" cannot be started: cannot save it: %s", name, g_strerror(-r));
+                g_queue_push_tail(node->start_queue, role);
+                role_fail(role, &save_fault);
+                return 0;
+        }
+        ASK(node, clients, role_changed, role);
+        g_queue_push_tail(node->start_queue, role);
+        node_pump_starts(node);
+        return 0;
+}
+
+void node_pump_starts(Node *node) {
+        while (node->n_starts < node->settings->max_concurrent_starts &&
+                !g_queue_is_empty(node->start_queue) && node_can_start(node)) {
+                Role *role = g_queue_pop_head(node->start_queue);
+
+                node->n_starts++;
+                role_start(role);
+        }
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "model/event-details.h"
+#include "model/node-events.h"
+#include "model/node-stop.h"
+#include "model/role-log.h"
+#include "model/role-stop.h"
+#include "util/log.h"
+
+void node_check_finished(Node *node) {
+        GHashTableIter iter;
+        Role *role;
+
+        if (!node->stopping || node->finished)
+                return;
+
+        g_hash_table_iter_init(&iter, node->roles);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
+                for (Role *r = role; r; r = r->predecessor)
+                        if ((r->state != ROLE_ENDED || !r->swept) && r->stop_step != STOP_STEP_STUCK)
+                                return;
+
+        node->finished = true;
+        ASK(node, service, finished, node->stuck ? 1 : 0);
+}
+
+void node_stop_role(Node *node, Role *role, RoleCause cause, const Caller *caller, Waiter waiter) {
+        if (role->state == ROLE_ENDED && role->swept) {
+                if (waiter.done)
+                        waiter.done(waiter.userdata, NULL);
+                return;
+        }
+        role_wait_stop(role, waiter);
+        role_stop(role, cause, cause == ROLE_CAUSE_KILL, caller);
+}
+
+int node_signal_role(
+        Node *node, Role *role, bool all, int signo, const Caller *caller, Waiter waiter, Fault *fault) {
+        if (role->state != ROLE_RUNNING && role->state != ROLE_STOPPING)
+                return fault_set(fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" is not running: it is %s",
+                        role->name, role_state_to_string(role->state));
+
+        if (!all && !role->child_exists)
+                return fault_set(fault, NODE_ERROR_KEEPER_UNAVAILABLE,
+                        "Cannot signal the main process of role \"%s\": the keeper that started it is gone; all its "
+                        "processes can be signalled",
+                        role->name);
+
+        role->last_signal = signo;
+        caller_copy(&role->last_signal_caller, caller);
+        if (all)
+                ASK(node, scope, signal, role, signo, waiter);
+        else
+                ASK(node, link, signal, role, signo, waiter);
+        return 0;
+}
+
+void node_shutdown(Node *node, const char *reason, const Caller *caller) {
+        g_autoptr(GPtrArray) names = NULL;
+        g_auto(Event) event = {};
+
+        if (node->stopping)
+                return;
+        node->stopping = true;
+
+        /* Before anything is done: who comes after a crash must know. */
+        int r = shutdown_save(node->dir_fd, reason, caller);
+        if (r < 0)
+                log_error_errno(r, "Cannot save that we shut down, a crash would end it: %m");
+        journal_shutting_down(node, reason, caller);
+        node_event_add(node, EVENT_SHUTTING_DOWN, NULL, event_details_shutting_down(reason, caller), &event);
+        node_event_tell(node, &event, NULL);
+        ASK(node, service, stopping);
+        ASK(node, clients, node_changed);
+
+        /* By name: stopping a role that is starting may free it. */
+        names = g_ptr_array_new_with_free_func(g_free);
+        GHashTableIter iter;
+        char *name;
+        g_hash_table_iter_init(&iter, node->roles);
+        while (g_hash_table_iter_next(&iter, (void **) &name, NULL))
+                g_ptr_array_add(names, g_strdup(name));
+        for (unsigned i = 0; i < names->len; i++) {
+                Role *role = g_hash_table_lookup(node->roles, g_ptr_array_index(names, i));
+                if (role)
+                        role_stop(role, ROLE_CAUSE_SHUTDOWN, false, caller);
+        }
+        node_check_finished(node);
+}
+
+void node_resume_shutdown(Node *node) {
+        if (node->resumed.reason) {
+                log_notice("Going on with the shutdown that was interrupted");
+                node_shutdown(node, node->resumed.reason, &node->resumed.caller);
+        }
+}

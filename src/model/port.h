@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A reserved port, and what goes between the model and the keeper's side about ports. Plain values. */
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/string-table.h"
+
+typedef enum PortProtocol {
+        PORT_TCP,
+        PORT_UDP,
+        _PORT_PROTOCOL_MAX,
+        _PORT_PROTOCOL_INVALID = -EINVAL,
+} PortProtocol;
+
+DECLARE_STRING_TABLE(port_protocol, PortProtocol); /* tcp udp */
+
+typedef struct Port {
+        PortProtocol protocol;
+        uint16_t number;
+        uid_t uid; /* who reserved it */
+} Port;
+
+/* A port as it is lent to a child, or given back. */
+typedef struct PortLoan {
+        PortProtocol protocol;
+        uint16_t number;
+        bool release; /* no longer reserved from the child's exec on; otherwise handed over, open */
+} PortLoan;
+
+/* Where ports are reserved. */
+typedef struct BindAddress {
+        uint8_t ip_version;  /* 4, 6, or 0: every address of both, or of IPv4 where there is no IPv6 */
+        uint8_t address[16]; /* in network order, as many bytes as the version has */
+} BindAddress;

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "model/role-recover.h"
+
+#include <errno.h>
+
+#include "base/fd-util.h"
+#include "base/pidref.h"
+#include "model/input.h"
+#include "model/monitor.h"
+#include "model/node-start.h"
+#include "model/node-stop.h"
+#include "model/ports.h"
+#include "model/role-start.h"
+#include "model/role-stop.h"
+#include "util/log.h"
+
+static const char *const child_report_table[_CHILD_REPORT_MAX] = {
+        [CHILD_NONE] = "none",
+        [CHILD_STARTING] = "starting",
+        [CHILD_RUNNING] = "running",
+        [CHILD_ENDED] = "ended",
+        [CHILD_UNKNOWN] = "unknown",
+        [CHILD_ORPHAN] = "orphan",
+};
+
+DEFINE_STRING_TABLE(child_report, ChildReport, child_report_table);
+
+static const char *const recover_state_table[_RECOVER_STATE_MAX] = {
+        [RECOVER_QUEUED] = "queued",
+        [RECOVER_SWEEP] = "sweep",
+        [RECOVER_FORK] = "fork",
+        [RECOVER_SCOPE] = "scope",
+        [RECOVER_OPEN] = "open",
+        [RECOVER_UNDOING] = "undoing",
+        [RECOVER_RUNNING] = "running",
+        [RECOVER_ASKED] = "asked",
+        [RECOVER_KILLED] = "killed",
+        [RECOVER_UNSWEPT] = "unswept",
+        [RECOVER_ENDED] = "ended",
+};
+
+DEFINE_STRING_TABLE(recover_state, RecoverState, recover_state_table);
+
+static const char *const recover_action_table[_RECOVER_ACTION_MAX] = {
+        [RECOVER_NOTHING] = "nothing",
+        [RECOVER_REQUEUE] = "requeue",
+        [RECOVER_UNDO] = "undo",
+        [RECOVER_KILL] = "kill",
+        [RECOVER_GATE] = "gate",
+        [RECOVER_LOST] = "lost",
+        [RECOVER_ADOPT] = "adopt",
+        [RECOVER_EXIT] = "exit",
+        [RECOVER_WATCH] = "watch",
+        [RECOVER_FORGET] = "forget",
+        [RECOVER_REAP] = "reap",
+};
+
+DEFINE_STRING_TABLE(recover_action, RecoverAction, recover_action_table);
+
+/* -- what is done: one row a state, one column a report ------------------------------------------------------------------ */
+
+/* A start whose request has not gone through the gate cannot go on: the gate was shut with the old connection. */
+#define ACTIONS(none, starting, running, ended, unknown, orphan) \
+        { \
+                [CHILD_NONE] = RECOVER_##none, [CHILD_STARTING] = RECOVER_##starting, \
+                [CHILD_RUNNING] = RECOVER_##running, [CHILD_ENDED] = RECOVER_##ended, \
+                [CHILD_UNKNOWN] = RECOVER_##unknown, [CHILD_ORPHAN] = RECOVER_##orphan \
+        }
+
+static const RecoverAction recover_actions[_RECOVER_STATE_MAX][_CHILD_REPORT_MAX] = {
+        [RECOVER_QUEUED] = ACTIONS(REQUEUE, UNDO, UNDO, EXIT, EXIT, FORGET),
+        [RECOVER_SWEEP] = ACTIONS(REQUEUE, UNDO, UNDO, EXIT, EXIT, FORGET),
+        [RECOVER_FORK] = ACTIONS(REQUEUE, UNDO, UNDO, EXIT, EXIT, FORGET),
+        [RECOVER_SCOPE] = ACTIONS(LOST, UNDO, UNDO, EXIT, EXIT, FORGET),
+        [RECOVER_OPEN] = ACTIONS(LOST, GATE, GATE, EXIT, EXIT, FORGET),
+        [RECOVER_UNDOING] = ACTIONS(UNDO, KILL, KILL, EXIT, EXIT, FORGET),
+        [RECOVER_RUNNING] = ACTIONS(WATCH, ADOPT, ADOPT, EXIT, EXIT, ADOPT),
+        [RECOVER_ASKED] = ACTIONS(WATCH, ADOPT, ADOPT, EXIT, EXIT, ADOPT),
+        [RECOVER_KILLED] = ACTIONS(WATCH, ADOPT, ADOPT, EXIT, EXIT, ADOPT),
+        [RECOVER_UNSWEPT] = ACTIONS(NOTHING, REAP, REAP, REAP, REAP, REAP),
+        [RECOVER_ENDED] = ACTIONS(NOTHING, REAP, REAP, REAP, REAP, REAP),
+};
+
+RecoverAction role_recover_decide(RecoverState state, ChildReport report) {
+        g_assert((unsigned) state < _RECOVER_STATE_MAX && (unsigned) report < _CHILD_REPORT_MAX);
+        return recover_actions[state][report];
+}
+
+RecoverState role_recover_state(const Role *role) {
+        static const RecoverState phases[_ROLE_PHASE_MAX] = {
+                [ROLE_PHASE_QUEUED] = RECOVER_QUEUED,
+                [ROLE_PHASE_SWEEP] = RECOVER_SWEEP,
+                [ROLE_PHASE_FORK] = RECOVER_FORK,
+                [ROLE_PHASE_SCOPE] = RECOVER_SCOPE,
+                [ROLE_PHASE_OPEN] = RECOVER_OPEN,
+        };
+
+        switch (role->state) {
+        case ROLE_STARTING:
+                return role->failure.message ? RECOVER_UNDOING : phases[role->phase];
+        case ROLE_RUNNING:
+                return RECOVER_RUNNING;
+        case ROLE_STOPPING:
+                return role->stop_step >= STOP_STEP_KILLED ? RECOVER_KILLED : RECOVER_ASKED;
+        default:
+                return role->swept ? RECOVER_ENDED : RECOVER_UNSWEPT;
+        }
+}
+
+/* -- the steps ------------------------------------------------------------------------------------------------------------ */
+
+static void requeue(Role *role) {
+        Node *node = role->node;
+
+        if (g_queue_find(node->start_queue, role))
+                return;
+        if (role_holds_slot(role))
+                node->n_starts--;
+        role->phase = ROLE_PHASE_QUEUED;
+        role->child = 0;
+        g_queue_push_tail(node->start_queue, role);
+}
+
+static void fail_interrupted(Role *role) {
+        g_auto(Fault) fault = {};
+
+        (void) fault_set(&fault, NODE_ERROR_SETUP_FAILED,
+                "The start of role \"%s\" was interrupted by a restart of the service", role->name);
+        role_fail(role, &fault);
+}
+
+/* The process that the saved state means, if it still lives: never just the pid. */
+static int reopen_main(Role *role) {
+        struct proc_stat stat;
+
+        if (role->main_pidfd >= 0)
+                return 0;
+        if (role->main_pid <= 0)
+                return -ESRCH;
+        autofd fd = pidfd_open_pid(role->main_pid);
+        if (fd < 0)
+                return fd;
+        /* Checked after the pidfd holds it: the pid cannot become another's in between. */
+        int r = proc_stat_read(role->main_pid, &stat);
+        if (r < 0)
+                return r;
+        if (stat.start_time != role->main_start_time)
+                return -ESRCH;
+        role->main_pidfd = fd_steal(&fd);
+        return 0;
+}
+
+static void on_lost_exit(Role *role) {
+        const RoleExit exit = {
+                .code = EXIT_CODE_LOST,
+                .status = -1,
+                .realtime_usec = (uint64_t) g_get_real_time(),
+                .monotonic_usec = (uint64_t) g_get_monotonic_time(),
+        };
+
+        role_on_exited(role, &exit, role->state != ROLE_STARTING);
+}
+
+/* It has no parent that would report its end. */
+static void watch_main(Role *role) {
+        if (role->main_exited)
+                return;
+        if (role->main_pidfd >= 0)
+                ASK(role->node, link, watch_main, role);
+        else
+                on_lost_exit(role);
+}
+
+static void lose_gate(Role *role) {
+        role->scope_exists = true; /* perhaps: it is looked for and removed */
+        (void) reopen_main(role);
+        if (role->gate_fd >= 0) { /* this process still has it, and sees its end */
+                watch_main(role);
+                return;
+        }
+        if (role->main_pidfd >= 0)
+                watch_main(role);
+        role_on_gate_lost(role);
+}
+
+/* -- a child that the keeper has ----------------------------------------------------------------------------------------- */
+
+static void close_fds(ListedChild *listed) {
+        listed->pidfd = fd_close(listed->pidfd);
+        listed->gate_fd = fd_close(listed->gate_fd);
+        listed->stdin_fd = fd_close(listed->stdin_fd);
+        listed->terminal_fd = fd_close(listed->terminal_fd);
+}
+
+static void replace_fd(int *fd, int *with) {
+        (void) fd_close(*fd);
+        *fd = fd_steal(with);
+}
+
+/* The child is the role's again, with what the keeper lends of it. */
+static void take_child(Role *role, ListedChild *listed) {
+        role->child_exists = true;
+        ASK(role->node, link, adopt, role);
+        replace_fd(&role->main_pidfd, &listed->pidfd);
+        role->main_pid = listed->pid;
+        role->main_start_time = listed->start_time;
+        if (role->stdin_fd < 0)
+                role->stdin_fd = fd_steal(&listed->stdin_fd);
+        replace_fd(&role->terminal_fd, &listed->terminal_fd);
+        if (role->state == ROLE_STARTING) {
+                replace_fd(&role->gate_fd, &listed->gate_fd);
+                role->scope_exists = role->phase >= ROLE_PHASE_SCOPE;
+        } else if (role->stdin_fd >= 0 && !role->input)
+                role->input = input_new(role, role->node->event);
+}
+
+static void go_on_from_gate(Role *role) {
+        if (role->gate_fd < 0)
+                role_on_gate_closed(role);
+        else
+                ASK(role->node, link, watch_gate, role);
+}
+
+static void end_child(Role *role, const ListedChild *listed) {
+        if (role->gate_fd < 0)
+                role->gate_closed = true;
+        else if (role->phase == ROLE_PHASE_OPEN) /* it still holds what the child said before it died */
+                ASK(role->node, link, watch_gate, role);
+        role_on_exited(role, &listed->exit, listed->execed);
+}
+
+static Role *find_by_name_and_child(Node *node, const char *name, uint64_t child) {
+        Role *role = g_hash_table_lookup(node->roles, name);
+
+        while (role && role->child != child)
+                role = role->predecessor;
+        return role;
+}
+
+/* At most a start whose role was undone or never saved; its gate has been shut, so it never runs. Of a keeper that has died
+ * also one that had ended, and was forgotten here before systemd had heard of that. */
+static void on_unknown_child(Node *node, const ListedChild *listed) {
+        bool ended = listed->report == CHILD_ENDED || listed->report == CHILD_UNKNOWN;
+
+        if (!ended || !listed->orphan)
+                log_warning("The keeper has a child of an unknown role \"%s\" (pid %d)%s", listed->role,
+                        (int) listed->pid, listed->execed && !ended ? ": leaving it alone" : "");
+        if (ended)
+                ASK(node, link, forget, listed->child);
+        if (listed->child >= node->next_child)
+                node->next_child = listed->child + 1;
+}
+
+void node_on_child(Node *node, ListedChild *listed) {
+        Role *role = find_by_name_and_child(node, listed->role, listed->child);
+
+        if (!role) {
+                on_unknown_child(node, listed);
+                close_fds(listed);
+                return;
+        }
+
+        ChildReport report =
+                listed->orphan && (role->state == ROLE_STARTING || listed->report == CHILD_RUNNING)
+                        ? CHILD_ORPHAN
+                        : listed->report;
+        RecoverAction action = role_recover_decide(role_recover_state(role), report);
+
+        switch (action) {
+        case RECOVER_FORGET:
+                ASK(node, link, forget, listed->child);
+                break;
+        case RECOVER_REAP:
+                /* Its end is on disk and has been told; only the keeper has not heard that it may reap it. */
+                ASK(node, link, reap, role);
+                break;
+        default:
+                take_child(role, listed);
+                break;
+        }
+        close_fds(listed);
+
+        switch (action) {
+        case RECOVER_UNDO:
+                fail_interrupted(role);
+                break;
+        case RECOVER_KILL:
+                ASK(node, link, signal, role, SIGKILL, (Waiter){});
+                break;
+        case RECOVER_GATE:
+                go_on_from_gate(role);
+                break;
+        case RECOVER_EXIT:
+                end_child(role, listed);
+                break;
+        default:
+                break;
+        }
+}
+
+/* -- all of them ----------------------------------------------------------------------------------------------------------- */
+
+static void all_roles(Node *node, void (*each)(Role *role)) {
+        g_autoptr(GPtrArray) roles = g_ptr_array_new();
+        GHashTableIter iter;
+        Role *role;
+
+        /* Each may end, and so free or remove, its own role only; the old run of a name comes before the new one. */
+        g_hash_table_iter_init(&iter, node->roles);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &role)) {
+                if (role->predecessor)
+                        g_ptr_array_add(roles, role->predecessor);
+                g_ptr_array_add(roles, role);
+        }
+        for (unsigned i = 0; i < roles->len; i++)
+                each(g_ptr_array_index(roles, i));
+}
+
+/* The list of children is complete, and this role's is not among them: it died with its keeper, or was never made, or lives
+ * on as nobody's child. */
+static void recover_without_child(Role *role) {
+        if (role->child_exists || role->main_exited)
+                return;
+
+        switch (role_recover_decide(role_recover_state(role), CHILD_NONE)) {
+        case RECOVER_UNDO:
+                /* The answer to its fork was lost with the keeper, and no child came of it: do not wait for one. */
+                if (role->phase == ROLE_PHASE_FORK)
+                        role->child = 0;
+                role_undo(role);
+                break;
+        case RECOVER_REQUEUE:
+                requeue(role);
+                break;
+        case RECOVER_LOST:
+                lose_gate(role);
+                break;
+        case RECOVER_WATCH:
+                (void) reopen_main(role);
+                watch_main(role);
+                break;
+        default:
+                break;
+        }
+}
+
+static void resume_stop(Role *role) {
+        if (role->state == ROLE_STOPPING || role->state == ROLE_ENDED)
+                role_resume_stop(role);
+}
+
+static void on_recovered(Node *node) {
+        if (node->recovered)
+                return;
+        all_roles(node, resume_stop);
+        node->recovered = true;
+        monitor_resume(node->monitor);
+        ASK(node, clients, recovered);
+        ASK(node, service, recovered);
+        node_resume_shutdown(node);
+}
+
+void node_on_keeper(Node *node, const PortLoan *ports, size_t n_ports) {
+        log_debug("Connected to the keeper");
+        all_roles(node, recover_without_child);
+        /* After the children: an exec that was not heard of yet has released what it was to release. */
+        ports_on_keeper(node->ports, ports, n_ports);
+        ASK(node, clients, node_changed);
+        if (!node->recovered && ASK(node, scope, ready))
+                ASK(node, scope, resync);
+        on_recovered(node);
+        node_pump_starts(node);
+}
+
+/* What ends before the keeper answers is seen all the same, where the kernel reports how. Anything else waits for the keeper,
+ * who may know. */
+static void watch_for_now(Role *role) {
+        int ignored;
+
+        if (role->child_exists || role->main_exited)
+                return;
+        if (role->state == ROLE_STARTING) {
+                /* Should it be cancelled before the keeper answers: what may have been made of it is looked for. */
+                role->scope_exists = role->phase >= ROLE_PHASE_SCOPE;
+                return;
+        }
+        if (reopen_main(role) >= 0 && pidfd_exit_status(role->main_pidfd, &ignored) != -EOPNOTSUPP)
+                ASK(role->node, link, watch_main, role);
+}
+
+void node_on_keeper_late(Node *node) {
+        log_warning("The keeper does not answer: going on without it");
+        all_roles(node, watch_for_now);
+        on_recovered(node);
+}
+
+static void forget_child(Role *role) {
+        role->child_exists = false;
+}
+
+static void watch_lost_child(Role *role) {
+        if (role->main_pid > 0)
+                watch_main(role);
+}
+
+void node_on_keeper_lost(Node *node) {
+        /* On the way to a complete list: what that does not confirm is gone. */
+        all_roles(node, forget_child);
+        ASK(node, clients, node_changed);
+        all_roles(node, watch_lost_child);
+}
+
+void node_on_systemd(Node *node) {
+        if (node->recovered)
+                ASK(node, scope, resync);
+        node_pump_starts(node);
+}

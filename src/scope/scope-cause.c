@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Why a role has ended, as far as only systemd can tell: did the kernel's OOM killer kill it, or does systemd stop its scope for
+ * somebody else? memory.events is gone with the cgroup, so the scope's Result is asked for. And a role that handles SIGTERM and exits
+ * looks as if it had ended by itself: systemd announces a job (JobNew) before it begins with it, and so before the signal; what
+ * it has said by the time it answers a question that was asked after the exit is all there is to know. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/pidref.h"
+#include "base/unit-name.h"
+#include "model/role-stop.h"
+#include "scope/scope-private.h"
+#include "util/log.h"
+
+#define OOM_WAIT_USEC (100 * USEC_PER_MSEC)
+/* No exit waits longer, whatever systemd is busy with: daemon-reload, or the stop of a slice with a hundred scopes. */
+#define STOP_WAIT_USEC USEC_PER_SEC
+
+typedef enum CauseWait {
+        CAUSE_WAIT_NONE, /* it runs: jobs of its scope are asked about */
+        CAUSE_WAIT_OOM,  /* it has ended: until its scope's Result is known */
+        CAUSE_WAIT_STOP, /* it has ended: until every question has its answer */
+} CauseWait;
+
+/* What is asked about a role. */
+typedef struct CauseWatch {
+        Scopes *scopes;
+        Role *role;
+        uint64_t serial; /* the answers name it: the role may be gone by then, and another at its address */
+        unsigned n_asked;
+        CauseWait wait;
+        sd_bus_slot *match;
+        sd_event_source *timeout;
+} CauseWatch;
+
+typedef struct CauseQuestion {
+        Scopes *scopes;
+        Role *role;
+        uint64_t serial;
+} CauseQuestion;
+
+void scope_cause_free(void *p) {
+        CauseWatch *watch = p;
+
+        sd_bus_slot_unref(watch->match);
+        sd_event_source_disable_unref(watch->timeout);
+        g_free(watch);
+}
+
+static CauseWatch *cause_watch(Scopes *scopes, Role *role) {
+        CauseWatch *watch = g_hash_table_lookup(scopes->causes, role);
+
+        if (!watch) {
+                watch = g_new0(CauseWatch, 1);
+                *watch = (CauseWatch){ .scopes = scopes, .role = role, .serial = ++scopes->n_cause_watches };
+                (void) g_hash_table_insert(scopes->causes, role, watch);
+        }
+        return watch;
+}
+
+static CauseQuestion *question_new(CauseWatch *watch) {
+        CauseQuestion *question = g_new(CauseQuestion, 1);
+
+        *question = (CauseQuestion){ watch->scopes, watch->role, watch->serial };
+        watch->n_asked++;
+        return question;
+}
+
+/* Whom the answer is for; NULL: it comes too late. */
+static CauseWatch *question_end(CauseQuestion *question) {
+        CauseWatch *watch = g_hash_table_lookup(question->scopes->causes, question->role);
+
+        if (watch && watch->serial != question->serial)
+                watch = NULL;
+        if (watch)
+                watch->n_asked--;
+        g_free(question);
+        return watch;
+}
+
+static int start_timeout(
+        CauseWatch *watch, CauseWait wait, uint64_t usec, sd_event_time_handler_t on_timeout) {
+        watch->wait = wait;
+        return sd_event_add_time_relative(manager_event(watch->scopes->manager), &watch->timeout,
+                CLOCK_MONOTONIC, usec, 1, on_timeout, watch);
+}
+
+/* -- the OOM killer ---------------------------------------------------------------------------------------------------------- */
+
+static void oom_end(CauseWatch *watch, bool known, bool oom) {
+        Role *role = watch->role;
+
+        (void) g_hash_table_remove(watch->scopes->causes, role);
+        role_on_oom(role, known, oom);
+}
+
+static int on_oom_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
+        oom_end(userdata, false, false);
+        return 0;
+}
+
+/* Only a Result of oom-kill says something: where v1 has the memory controller systemd never says it. */
+static int on_scope_properties(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        CauseWatch *watch = userdata;
+        const char *key, *result;
+
+        int r = sd_bus_message_skip(m, "s");
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0) {
+                r = sd_bus_message_enter_container(m, 'e', "sv");
+                if (r <= 0)
+                        break;
+                r = sd_bus_message_read_basic(m, 's', &key);
+                if (r >= 0 && g_str_equal(key, "Result")) {
+                        r = sd_bus_message_read(m, "v", "s", &result);
+                        if (r >= 0 && g_str_equal(result, "oom-kill")) {
+                                oom_end(watch, true, true);
+                                return 0;
+                        }
+                } else if (r >= 0)
+                        r = sd_bus_message_skip(m, "v");
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        if (r < 0)
+                log_debug_errno(r, "Cannot read the changes of a scope, ignoring: %m");
+        return 0;
+}
+
+static void on_result(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+        CauseWatch *watch = question_end(userdata);
+        const char *result;
+
+        if (watch && watch->wait == CAUSE_WAIT_OOM && !error &&
+                sd_bus_message_read(reply, "v", "s", &result) >= 0 && g_str_equal(result, "oom-kill"))
+                oom_end(watch, true, true);
+}
+
+int scope_query_oom(void *data, Role *role) {
+        Scopes *scopes = data;
+        g_autofree char *path = NULL;
+        g_autoptr(sd_bus_message) m = NULL;
+        sd_bus *bus = manager_bus(scopes->manager);
+        char *encoded;
+
+        int r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", role->scope, &encoded);
+        if (r < 0)
+                return r;
+        path = g_strdup(encoded);
+        free(encoded);
+
+        CauseWatch *watch = cause_watch(scopes, role);
+        r = sd_bus_match_signal_async(bus, &watch->match, MANAGER_BUS_NAME, path,
+                "org.freedesktop.DBus.Properties", "PropertiesChanged", on_scope_properties, NULL, watch);
+        if (r >= 0)
+                r = start_timeout(watch, CAUSE_WAIT_OOM, OOM_WAIT_USEC, on_oom_timeout);
+        if (r >= 0)
+                r = sd_bus_message_new_method_call(
+                        bus, &m, MANAGER_BUS_NAME, path, "org.freedesktop.DBus.Properties", "Get");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ss", "org.freedesktop.systemd1.Scope", "Result");
+        if (r < 0) {
+                (void) g_hash_table_remove(scopes->causes, role);
+                return r;
+        }
+        manager_call(scopes->manager, m, on_result, question_new(watch), g_free);
+        return 0;
+}
+
+/* -- a stop by somebody else -------------------------------------------------------------------------------------------------- */
+
+static void stop_known(CauseWatch *watch) {
+        Role *role = watch->role;
+
+        (void) g_hash_table_remove(watch->scopes->causes, role);
+        role_on_stop_known(role);
+}
+
+static int on_stop_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
+        CauseWatch *watch = userdata;
+
+        role_log(watch->role, LOG_DEBUG, "systemd does not say in time whether it stops its scope");
+        stop_known(watch);
+        return 0;
+}
+
+static void check_stop_known(CauseWatch *watch) {
+        if (watch->wait == CAUSE_WAIT_STOP && watch->n_asked == 0)
+                stop_known(watch);
+}
+
+static void on_barrier(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+        CauseWatch *watch = question_end(userdata);
+
+        if (watch)
+                check_stop_known(watch);
+}
+
+static void on_job_type(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+        CauseWatch *watch = question_end(userdata);
+        const char *type = NULL;
+
+        if (!watch)
+                return;
+        /* A job that is over already has ended the scope, if it was a stop; if not, the role still runs. We may hear of that before
+         * the keeper tells us of the exit. (Wrong for who starts a scope that runs anyway in the millisecond in which its role exits.) */
+        bool stop = error ? watch->wait == CAUSE_WAIT_STOP || pidfd_has_exited(watch->role->main_pidfd)
+                          : sd_bus_message_read(reply, "v", "s", &type) >= 0 && g_str_equal(type, "stop");
+        if (stop)
+                role_on_external_stop(watch->role);
+        check_stop_known(watch);
+}
+
+static void on_job_new(void *userdata, const char *job, const char *unit) {
+        Scopes *scopes = userdata;
+        g_autoptr(sd_bus_message) m = NULL;
+        char *name;
+
+        if (role_scope_name_parse(scopes->instance, unit, &name) < 0)
+                return;
+        Role *role = g_hash_table_lookup(scopes->node->roles, name);
+        free(name);
+        /* Our own jobs are starts, and stops of what has ended or never ran. */
+        if (!role || role->state == ROLE_STARTING || role->state == ROLE_ENDED || role->cause_known)
+                return;
+
+        int r = sd_bus_message_new_method_call(manager_bus(scopes->manager), &m, MANAGER_BUS_NAME, job,
+                "org.freedesktop.DBus.Properties", "Get");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ss", "org.freedesktop.systemd1.Job", "JobType");
+        if (r < 0) {
+                log_warning_errno(r, "Cannot ask about the job of %s, ignoring: %m", unit);
+                return;
+        }
+        manager_call(scopes->manager, m, on_job_type, question_new(cause_watch(scopes, role)), g_free);
+}
+
+int scope_query_stop(void *data, Role *role) {
+        Scopes *scopes = data;
+
+        /* Nobody can tell in time, or all of them are stopped by us. Of what ended while nobody was here systemd says nothing any more,
+         * and the first reply must be right. */
+        if (!manager_is_ready(scopes->manager) || !scopes->node->recovered || scopes->node->stopping)
+                return -ENOTCONN;
+
+        CauseWatch *watch = cause_watch(scopes, role);
+        int r = start_timeout(watch, CAUSE_WAIT_STOP, STOP_WAIT_USEC, on_stop_timeout);
+        if (r < 0) {
+                (void) g_hash_table_remove(scopes->causes, role);
+                return r;
+        }
+        manager_barrier(scopes->manager, on_barrier, question_new(watch), g_free);
+        return 0;
+}
+
+int scope_cause_setup(Scopes *scopes) {
+        return manager_watch_jobs(scopes->manager, on_job_new, scopes);
+}
