@@ -132,7 +132,7 @@ static GDBusMessage *on_message(
         return NULL;
 }
 
-static void add_match(Bus *bus, const char *rule) {
+void bus_add_match(Bus *bus, const char *rule) {
         g_autoptr(GError) error = NULL;
         g_autoptr(GVariant) reply = g_dbus_connection_call_sync(bus->connection, "org.freedesktop.DBus",
                 "/org/freedesktop/DBus", "org.freedesktop.DBus", "AddMatch", g_variant_new("(s)", rule), NULL,
@@ -175,10 +175,10 @@ static void connect_bus(Bus *bus, const char *bus_address) {
 
         bus->filter = g_dbus_connection_add_filter(bus->connection, on_message, bus, bus_destroy);
         of_node = g_strdup_printf("type='signal',sender='%s'", bus->node);
-        add_match(bus, of_node);
+        bus_add_match(bus, of_node);
         of_name = g_strdup_printf(
                 "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='%s'", bus->node);
-        add_match(bus, of_name);
+        bus_add_match(bus, of_name);
 }
 
 static Bus *new_for(const char *instance, const char *address) {
@@ -292,6 +292,22 @@ guint32 bus_send(Bus *bus, const char *name, const char *path, const char *inter
         if (!sent)
                 fail_msg("cannot send %s: %s", method, error->message);
         return serial;
+}
+
+void bus_emit(Bus *bus, const char *destination, const char *path, const char *interface, const char *member,
+        GVariant *args) {
+        g_autoptr(GError) error = NULL;
+
+        if (!g_dbus_connection_emit_signal(
+                    bus->connection, destination, path, interface, member, args, &error))
+                fail_msg("cannot send the signal %s: %s", member, error->message);
+}
+
+void bus_flush(Bus *bus) {
+        g_autoptr(GError) error = NULL;
+
+        if (!g_dbus_connection_flush_sync(bus->connection, NULL, &error))
+                fail_msg("cannot write to the bus: %s", error->message);
 }
 
 bool bus_has_reply(Bus *bus, guint32 serial) {

@@ -71,6 +71,13 @@ GVariant *bus_get(Bus *bus, const char *name, const char *path, const char *inte
 
 /* -- signals ----------------------------------------------------------------------------------------------------- */
 
+/* Sends one itself, to a connection or (NULL) as a broadcast. */
+void bus_emit(Bus *bus, const char *destination, const char *path, const char *interface, const char *member,
+        GVariant *args);
+void bus_flush(Bus *bus); /* returns when all that was sent is written */
+/* Has the bus pass on what is broadcast and matches the rule. */
+void bus_add_match(Bus *bus, const char *rule);
+
 /* Key: NULL, or the object path, or the first argument if that is a string or a path: most signals name their role there. */
 bool event_is(const Event *event, const char *member, const char *key);
 

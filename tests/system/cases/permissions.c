@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * Whoever has no privilege may read everything and change nothing: each changing method, of the node and of a role, is
- * AccessDenied for alice, and nothing has happened. */
+ * A user without privileges may read everything and change nothing: each changing method, of the node and of a role, is
+ * AccessDenied for alice, and nothing has happened. Nor does she send the node signals in the name of systemd. */
 
 #include "testlib.h"
 
@@ -128,6 +128,77 @@ static void test_name(void **state) {
         assert_true(node_has_name(bus));
 }
 
+/* Signals that alice sends straight to the node never reach it, whatever they are; her broadcasts reach everybody who wants them.
+ * What the node itself gets nobody sees, so another connection stands beside it, under the same policy: it waits for one of its names. */
+static void test_signals(void **state) {
+        Bus *bus = *state;
+        const char *names[] = { NODE_NAME "Instances", NODE_NAME };
+        g_autoptr(Bus) alice = bus_new_as("alice");
+
+        for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+                g_autoptr(Bus) listener = bus_new();
+                const char *destination = bus_unique_name(listener);
+                g_autoptr(GVariant) name = bus_call(listener, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                        "org.freedesktop.DBus", "RequestName", g_variant_new("(su)", names[i], 0));
+                guint32 ping;
+
+                bus_add_match(listener, "type='signal',interface='org.architect.Test'");
+                bus_emit(alice, destination, SYSTEMD_PATH, SYSTEMD_MANAGER, "JobRemoved",
+                        g_variant_new("(uoss)", 1, SYSTEMD_PATH "/job/1", "cam.scope", "done"));
+                bus_emit(alice, destination, "/org/freedesktop/login1", "org.freedesktop.login1.Manager",
+                        "PrepareForShutdown", g_variant_new("(b)", true));
+                bus_emit(alice, destination, "/org/architect/Test", "org.architect.Test", "Straight", NULL);
+                bus_emit(bus, destination, "/org/architect/Test", "org.architect.Test", "Root", NULL);
+                bus_emit(alice, NULL, "/org/architect/Test", "org.architect.Test", "Broadcast", NULL);
+                (void) bus_wait(listener, "Broadcast", NULL);
+                (void) bus_wait(listener, "Root", NULL);
+                assert_int_equal(bus_count(listener, "JobRemoved", NULL), 0);
+                assert_int_equal(bus_count(listener, "PrepareForShutdown", NULL), 0);
+                assert_int_equal(bus_count(listener, "Straight", NULL), 0);
+
+                /* And the policy still lets her read. */
+                ping = bus_send(alice, NODE_NAME, NODE_PATH, "org.freedesktop.DBus.Peer", "Ping", NULL);
+                g_variant_unref(bus_result(alice, ping));
+        }
+}
+
+/* Has systemd make a job; returns its number. */
+static guint32 next_job(Bus *bus) {
+        g_autoptr(GVariant) reply = bus_call(bus, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "StartUnit",
+                g_variant_new("(ss)", NODE_UNIT, "replace"));
+        const char *path;
+
+        g_variant_get(reply, "(&o)", &path);
+        return (guint32) g_ascii_strtoull(strrchr(path, '/') + 1, NULL, 10);
+}
+
+/* "The job of your scope is done": while it is not, the process is not in it yet, and the start would fail. The number of the job
+ * is guessed: a job takes some more for what its unit needs, always as many. */
+static void test_forged_jobs(void **state) {
+        Bus *bus = *state;
+        g_autoptr(Bus) alice = bus_new_as("alice");
+
+        for (guint i = 0; i < 60; i++) {
+                const char *role = role_name_n("job", i);
+                g_autofree char *scope = role_scope(role);
+                guint32 before = next_job(bus), job = next_job(bus), serial;
+
+                job += job - before;
+                serial = node_send(bus, "Start", start_args(role, NULL, actor(), "pause", NULL));
+                while (!bus_has_reply(bus, serial)) {
+                        for (guint32 n = job; n < job + 3; n++) {
+                                g_autofree char *path = g_strdup_printf(SYSTEMD_PATH "/job/%u", n);
+
+                                bus_emit(alice, NODE_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "JobRemoved",
+                                        g_variant_new("(uoss)", n, path, scope, "done"));
+                        }
+                        bus_flush(alice);
+                }
+                g_variant_unref(bus_result(bus, serial));
+                kill_role(bus, role);
+        }
+}
+
 /* The keeper takes orders from the node alone. */
 static void test_keeper_socket(void **state) {
         g_autofree char *err = NULL;
@@ -144,6 +215,8 @@ int main(void) {
                 TEST(test_reading),
                 TEST(test_changing),
                 TEST(test_name),
+                TEST(test_signals),
+                TEST(test_forged_jobs),
                 TEST(test_keeper_socket),
         };
         return run_case("permissions", tests);
