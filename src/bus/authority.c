@@ -6,7 +6,10 @@
 
 #include "base/macro.h"
 #include "bus/authority.h"
+#include "bus/operation.h"
+#include "model/node.h"
 #include "util/autoptr.h"
+#include "bus/bus-util.h"
 #include "util/log.h"
 
 #define PARKED_MAX 4096U  /* calls of senders that are not known yet */
@@ -22,11 +25,30 @@ typedef struct Sender {
 
 struct Authority {
         sd_bus *bus;
+        sd_bus_slot *filter;
         bool user;           /* a user's service, not the machine's */
         uid_t owner;         /* who may: root, or that user */
         GHashTable *senders; /* unique name → Sender */
         unsigned n_parked;
+        sd_bus_message *returned; /* the last one that came back: its handler runs, or has run */
 };
+
+/* Takes back the newest one. */
+static void sender_unpark(Sender *sender) {
+        sd_bus_message_unref(g_queue_pop_tail(sender->parked));
+        sender->authority->n_parked--;
+}
+
+/* Calls that are still parked are answered by this fault. */
+static void sender_fail(Sender *sender, const Fault *fault) {
+        sd_bus_message *m;
+
+        while ((m = g_queue_pop_head(sender->parked))) {
+                sender->authority->n_parked--;
+                operation_fail(m, fault);
+                sd_bus_message_unref(m);
+        }
+}
 
 static void sender_free(Sender *sender) {
         sender->authority->n_parked -= g_queue_get_length(sender->parked);
@@ -37,12 +59,34 @@ static void sender_free(Sender *sender) {
         g_free(sender);
 }
 
+/* A parked call that comes back is parked no more, whatever becomes of it: what it is about may be gone meanwhile, and then
+ * its handler does not ask who calls, or there is none. */
+static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Authority *authority = userdata;
+
+        if (authority->n_parked == 0)
+                return 0;
+        const char *name = sd_bus_message_get_sender(m);
+        Sender *sender = name ? g_hash_table_lookup(authority->senders, name) : NULL;
+        if (sender && sender->caller.known && g_queue_peek_head(sender->parked) == m) {
+                sd_bus_message_unref(authority->returned);
+                authority->returned = g_queue_pop_head(sender->parked);
+                authority->n_parked--;
+        }
+        return 0;
+}
+
 int authority_new(sd_bus *bus, Authority **ret) {
         Authority *authority = g_new0(Authority, 1);
 
         authority->bus = sd_bus_ref(bus);
         authority->senders =
                 g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) sender_free);
+        int r = sd_bus_add_filter(bus, &authority->filter, on_message, authority);
+        if (r < 0) {
+                authority_free(authority);
+                return r;
+        }
         *ret = authority;
         return 0;
 }
@@ -53,9 +97,19 @@ void authority_set_user(Authority *authority, uid_t uid) {
 }
 
 Authority *authority_free(Authority *authority) {
+        g_auto(Fault) fault = {};
+        GHashTableIter iter;
+        Sender *sender;
+
         if (!authority)
                 return NULL;
+        node_set_leaving_fault(&fault);
+        g_hash_table_iter_init(&iter, authority->senders);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &sender))
+                sender_fail(sender, &fault);
         g_hash_table_unref(authority->senders);
+        sd_bus_message_unref(authority->returned);
+        sd_bus_slot_unref(authority->filter);
         sd_bus_unref(authority->bus);
         g_free(authority);
         return NULL;
@@ -95,11 +149,17 @@ static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *e
         Authority *authority = sender->authority;
 
         sender->query = sd_bus_slot_unref(sender->query);
-        int r = sd_bus_message_is_method_error(reply, NULL) ? -ECONNRESET
+        int r = sd_bus_message_is_method_error(reply, NULL) ? -sd_bus_message_get_errno(reply)
                                                             : read_credentials(reply, &sender->caller);
         if (r < 0) {
-                /* It has left the bus: there is nobody to answer, and nobody who may. */
-                log_debug_errno(r, "Cannot find out who %s is, dropping its calls: %m", sender->name);
+                g_auto(Fault) fault = {};
+
+                log_debug_errno(r, "Cannot find out who %s is: %m", sender->name);
+                (void) fault_set(&fault, NODE_ERROR_ACCESS_DENIED,
+                        "Cannot find out who the caller is, ask again: %s", g_strerror(-r));
+                /* One that has left the bus waits for no answer. */
+                if (!sd_bus_message_is_method_error(reply, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
+                        sender_fail(sender, &fault);
                 (void) g_hash_table_remove(authority->senders, sender->name);
                 return 0;
         }
@@ -111,12 +171,19 @@ static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *e
         }
         sender->caller.known = true;
 
-        for (GList *l = sender->parked->head; l; l = l->next) {
-                r = sd_bus_message_rewind(l->data, true);
+        for (GList *l = sender->parked->head, *next; l; l = next) {
+                g_auto(Fault) fault = {};
+
+                next = l->next;
+                r = bus_message_requeue(authority->bus, l->data);
                 if (r >= 0)
-                        r = sd_bus_enqueue_for_read(authority->bus, l->data);
-                if (r < 0)
-                        log_error_errno(r, "Cannot take up a call again: %m");
+                        continue;
+                (void) fault_set(
+                        &fault, NODE_ERROR_IO_ERROR, "Cannot take up the call again: %s", g_strerror(-r));
+                operation_fail(l->data, &fault);
+                sd_bus_message_unref(l->data);
+                g_queue_delete_link(sender->parked, l);
+                authority->n_parked--;
         }
         return 0;
 }
@@ -169,18 +236,15 @@ int authority_identify(Authority *authority, sd_bus_message *m, const Caller **r
         if (!sender->caller.known)
                 return sender_park(sender, m, error);
 
-        if (g_queue_peek_head(sender->parked) == m) {
-                /* It has come back: still referenced by the bus while its handler runs. */
-                sd_bus_message_unref(g_queue_pop_head(sender->parked));
-                authority->n_parked--;
-        } else if (!g_queue_is_empty(sender->parked)) {
+        if (m != authority->returned && !g_queue_is_empty(sender->parked)) {
                 /* It was behind them when it was sent: it stays behind them. */
                 int r = sender_park(sender, m, error);
-                if (r >= 0)
-                        r = sd_bus_message_rewind(m, true);
-                if (r >= 0)
-                        r = sd_bus_enqueue_for_read(authority->bus, m);
-                return r < 0 ? r : 0;
+                if (r < 0)
+                        return r;
+                r = bus_message_requeue(authority->bus, m);
+                if (r < 0)
+                        sender_unpark(sender);
+                return r;
         }
         *ret = &sender->caller;
         return 1;

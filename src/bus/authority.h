@@ -2,8 +2,8 @@
 #pragma once
 
 /* Who calls, and whether they may. The bus is asked once a connection (unique names are never reused), asynchronously:
- * a call whose sender is not known yet is parked and comes back to its handler. Whatever changes something is root's
- * alone. */
+ * a call whose sender is not known yet is parked and comes back to its handler; when the bus does not answer, or the service
+ * ends before it does, the caller gets an error. Whatever changes something is root's alone. */
 
 #include <systemd/sd-bus.h>
 
@@ -14,6 +14,7 @@ typedef struct Authority Authority;
 int authority_new(sd_bus *bus, Authority **ret);
 /* The service is this user's, with the user's own systemd: what is root's alone becomes this user's. */
 void authority_set_user(Authority *authority, uid_t uid);
+/* Answers the calls that are parked still. */
 Authority *authority_free(Authority *authority);
 
 /* 1: *ret is the caller (valid until the handler returns). 0: parked; the handler returns 1 at once, having changed nothing. Negative: *error is set. */

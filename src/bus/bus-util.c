@@ -341,6 +341,14 @@ int bus_append_gvariant(sd_bus_message *m, GVariant *value) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
+int bus_message_requeue(sd_bus *bus, sd_bus_message *m) {
+        int r = sd_bus_message_rewind(m, true);
+
+        if (r >= 0)
+                r = sd_bus_enqueue_for_read(bus, m);
+        return MIN(r, 0);
+}
+
 int bus_round_trip(sd_bus *bus, uint64_t timeout_usec) {
         g_autoptr(sd_bus_message) m = NULL;
 

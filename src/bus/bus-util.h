@@ -40,6 +40,10 @@ int bus_read_strings(sd_bus_message *m, const char *what, unsigned max, char ***
 /* One entry of an a{sv}. */
 int bus_append_entry(sd_bus_message *m, const char *key, const char *type, ...);
 
+/* A message that was read comes once more, behind those that are read already, and is read from its beginning. The bus takes a
+ * reference of its own. 0, or -ENOBUFS: too many wait already. */
+int bus_message_requeue(sd_bus *bus, sd_bus_message *m);
+
 /* When this returns 0 the bus daemon has read all that was sent before: it takes its messages in their order, and has answered a
  * question that came after. Blocks, but no longer than this; -ENOTCONN: the connection has not been made, or is gone. */
 int bus_round_trip(sd_bus *bus, uint64_t timeout_usec);

@@ -7,6 +7,7 @@
 #include "base/macro.h"
 #include "bus/bus-errors.h"
 #include "bus/bus-util.h"
+#include "bus/operation.h"
 #include "bus/role-dbus.h"
 #include "model/node-events.h"
 #include "proto/node-names.h"
@@ -27,9 +28,26 @@ static void clients_recovered(void *data) {
         sd_bus_message *m;
 
         while ((m = g_queue_pop_head(clients->held))) {
-                int r = sd_bus_enqueue_for_read(clients->bus, m);
-                if (r < 0)
-                        log_error_errno(r, "Cannot take up a call: %m");
+                int r = bus_message_requeue(clients->bus, m);
+                if (r < 0) {
+                        g_auto(Fault) fault = {};
+
+                        (void) fault_set(
+                                &fault, NODE_ERROR_IO_ERROR, "Cannot take up the call: %s", g_strerror(-r));
+                        operation_fail(m, &fault);
+                }
+                sd_bus_message_unref(m);
+        }
+}
+
+/* We leave before the roles were up to date. */
+static void fail_held(Clients *clients) {
+        g_auto(Fault) fault = {};
+        sd_bus_message *m;
+
+        node_set_leaving_fault(&fault);
+        while ((m = g_queue_pop_head(clients->held))) {
+                operation_fail(m, &fault);
                 sd_bus_message_unref(m);
         }
 }
@@ -91,7 +109,8 @@ Clients *clients_free(Clients *clients) {
         if (!clients)
                 return NULL;
         authority_free(clients->authority);
-        g_queue_free_full(clients->held, bus_message_free);
+        fail_held(clients);
+        g_queue_free(clients->held);
         g_ptr_array_unref(clients->slots);
         sd_event_source_disable_unref(clients->after_all);
         sd_event_source_disable_unref(clients->announce);

@@ -38,6 +38,12 @@ Waiter operation_new(sd_bus_message *call, const char *path) {
         return (Waiter){ operation_done, operation };
 }
 
+void operation_fail(sd_bus_message *call, const Fault *fault) {
+        Waiter waiter = operation_new(call, NULL);
+
+        waiter.done(waiter.userdata, fault);
+}
+
 int fault_to_bus_error(const Fault *fault, int error, sd_bus_error *ret) {
         if (fault->message)
                 return sd_bus_error_setf(ret, node_error_to_string(fault->error), "%s", fault->message);

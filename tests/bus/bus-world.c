@@ -14,6 +14,10 @@ static int answer(BusWorld *b, sd_bus_message *m) {
         if (b->nobody)
                 return sd_bus_reply_method_errorf(
                         m, "org.freedesktop.DBus.Error.NameHasNoOwner", "There is nobody of that name");
+        if (b->error)
+                return sd_bus_reply_method_errorf(m, b->error, "The bus is busy");
+        if (b->no_uid)
+                return sd_bus_reply_method_return(m, "a{sv}", 1, "ProcessID", "u", (uint32_t) getpid());
         return sd_bus_reply_method_return(m, "a{sv}", 3, "UnixUserID", "u", (uint32_t) b->uid, "ProcessID",
                 "u", (uint32_t) getpid(), "LinuxSecurityLabel", "ay", 1, 'x');
 }

@@ -24,9 +24,11 @@ typedef struct BusWorld {
 
         /* What the bus daemon says of a sender. */
         uid_t uid;
-        bool nobody;      /* there is no such sender */
-        bool hold;        /* the answer has to wait for bus_world_answer() */
-        GPtrArray *asked; /* the questions that wait */
+        bool nobody;       /* there is no such sender */
+        bool no_uid;       /* it does not know the uid */
+        const char *error; /* it answers with this error */
+        bool hold;         /* the answer has to wait for bus_world_answer() */
+        GPtrArray *asked;  /* the questions that wait */
         unsigned n_asked;
         unsigned n_ids; /* how often it was asked for its own */
 

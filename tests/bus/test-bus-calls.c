@@ -495,6 +495,80 @@ static void test_sender_has_left(void **state) {
         assert_int_equal(again.n, 1);
 }
 
+/* The bus does not answer in time, or does not know the uid: each call gets an error, and the next one asks anew. */
+static void test_sender_not_named(void **state) {
+        BusWorld *b = *state;
+        static const struct {
+                const char *error;
+                const char *text;
+        } answers[] = { { SD_BUS_ERROR_NO_REPLY, "ask again: " }, { NULL, "ask again: No data available" } };
+
+        for (size_t i = 0; i < ELEMENTSOF(answers); i++) {
+                g_auto(Call) first = {}, second = {}, later = {};
+
+                b->hold = true;
+                b->no_uid = !answers[i].error;
+                b->error = answers[i].error;
+                start(b, &first, "cam");
+                call_node(b, &second, "Stop", "s", "cam");
+                bus_world_settle(b);
+                assert_int_equal(first.n + second.n, 0);
+                bus_world_answer(b);
+                bus_world_settle(b);
+                expect_calls(b->world, "");
+                assert_error(&first, SD_BUS_ERROR_ACCESS_DENIED, answers[i].text);
+                assert_error(&second, SD_BUS_ERROR_ACCESS_DENIED, answers[i].text);
+
+                b->no_uid = false;
+                b->error = NULL;
+                call_node(b, &later, "Purge", "as", 0);
+                bus_world_settle(b);
+                assert_replied(&later);
+                b->clients->authority = authority_free(b->clients->authority);
+                assert_return_code(authority_new(b->clients->bus, &b->clients->authority), 0);
+        }
+}
+
+/* The service ends meanwhile. */
+static void test_leaving_with_parked(void **state) {
+        BusWorld *b = *state;
+        g_auto(Call) call = {};
+
+        b->hold = true;
+        start(b, &call, "cam");
+        assert_int_equal(call.n, 0);
+        b->clients->authority = authority_free(b->clients->authority);
+        bus_world_settle(b);
+        assert_error(&call, "org.architect.Node.Error.ShuttingDown", "ask again");
+}
+
+/* A call whose role is gone when it comes back is answered before anything asks who calls, and those behind it go on. */
+static void test_parked_role_gone(void **state) {
+        BusWorld *b = *state;
+        g_auto(Call) purge = {}, method = {}, object = {}, last = {}, later = {};
+
+        (void) world_run_and_exit(b->world, "cam", NULL);
+        g_autofree char *path = role_dbus_path("cam");
+        g_autoptr(sd_bus_message) m = call_new(b, CLIENT, path, NODE_ROLE_INTERFACE, "Kill");
+
+        b->hold = true;
+        call_node(b, &purge, "Purge", "as", 1, "cam");
+        call_node(b, &method, "Stop", "s", "cam");
+        call_send(b, &object, m);
+        call_node(b, &last, "Purge", "as", 0);
+        bus_world_settle(b);
+        bus_world_answer(b);
+        bus_world_settle(b);
+        assert_replied(&purge);
+        assert_error(&method, "org.architect.Node.Error.NoSuchRole", "cam");
+        assert_int_equal(object.n, 1);
+        assert_true(sd_bus_message_is_method_error(object.reply, NULL));
+        assert_replied(&last);
+        call_node(b, &later, "Purge", "as", 0);
+        bus_world_settle(b);
+        assert_replied(&later);
+}
+
 static void test_two_senders(void **state) {
         BusWorld *b = *state;
         g_auto(Call) one = {}, two = {};
@@ -584,6 +658,9 @@ int main(void) {
                 BUS_TEST(test_parked_in_order),
                 BUS_TEST(test_behind_the_parked),
                 BUS_TEST(test_sender_has_left),
+                BUS_TEST(test_sender_not_named),
+                BUS_TEST(test_leaving_with_parked),
+                BUS_TEST(test_parked_role_gone),
                 BUS_TEST(test_two_senders),
                 BUS_TEST(test_keeper_lost_while_forking),
                 BUS_TEST(test_keeper_lost_while_cancelled_in_fork),
