@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -258,6 +259,76 @@ int file_write_string(const char *path, const char *s) {
                 return -errno;
 
         return (size_t) n == size ? 0 : -EIO;
+}
+
+/* Terminals with room for anything have room for this, as long as it needs no more room than it is long. */
+#define TERMINAL_PIECE_MAX 128U
+
+/* How much of this the other end takes without waiting, if poll(2) says that it has room: it does not say for how much. */
+static size_t piece(bool terminal, const char *data, size_t size) {
+        size_t n = 1;
+
+        if (!terminal)
+                return size < PIPE_BUF ? size : PIPE_BUF;
+        /* A control character may be written as several characters, and then is a matter of its own. */
+        if ((unsigned char) *data >= ' ')
+                while (n < size && n < TERMINAL_PIECE_MAX && (unsigned char) data[n] >= ' ')
+                        n++;
+        return n;
+}
+
+static ssize_t write_pieces(int fd, bool terminal, const char *data, size_t size) {
+        size_t done = 0;
+
+        while (done < size) {
+                struct pollfd room = { .fd = fd, .events = POLLOUT };
+                if (poll(&room, 1, 0) < 0)
+                        return -errno;
+                if (!(room.revents & POLLOUT))
+                        break;
+                ssize_t n = write(fd, data + done, piece(terminal, data + done, size - done));
+                if (n < 0)
+                        return done > 0 ? (ssize_t) done : -errno;
+                done += (size_t) n;
+        }
+        return done > 0 || size == 0 ? (ssize_t) done : -EAGAIN;
+}
+
+/* O_NONBLOCK belongs to the open file description, which others may share: so through one of our own. */
+static ssize_t write_reopened(int fd, bool terminal, const char *data, size_t size) {
+        char path[sizeof("/proc/self/fd/") + 10];
+
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        int own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        if (own < 0) {
+                if (!terminal && errno == ENXIO) /* nobody has it open for reading */
+                        return -EPIPE;
+                if (errno == EIO)
+                        return -EIO;
+                /* Another user's terminal, no /proc, too many files: then nothing but poll(2) says whether there is room, and
+                 * who shares the other end may be faster. */
+                return write_pieces(fd, terminal, data, size);
+        }
+        ssize_t n = write(own, data, size);
+        if (n < 0)
+                n = -errno;
+        (void) fd_close(own);
+        return n;
+}
+
+ssize_t fd_write_nonblocking(int fd, const void *data, size_t size) {
+        struct stat st;
+        ssize_t n;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (S_ISFIFO(st.st_mode) || (S_ISCHR(st.st_mode) && isatty(fd)))
+                return write_reopened(fd, S_ISCHR(st.st_mode), data, size);
+        if (S_ISSOCK(st.st_mode))
+                n = send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        else /* nobody at the other end */
+                n = write(fd, data, size);
+        return n < 0 ? -errno : n;
 }
 
 int socket_send(int fd, const void *data, size_t size, const int *fds, size_t n_fds) {

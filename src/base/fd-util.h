@@ -56,6 +56,11 @@ int memfd_new_sealed(const char *name, const void *data, size_t size);
 /* Writes the whole string to a file that exists (sysfs, cgroupfs). */
 int file_write_string(const char *path, const char *s);
 
+/* Writes at once what the other end has room for, and never waits for it: for messages, which may be lost. The descriptor may
+ * be anything, in blocking mode, and shared with other processes, which do not notice. Returns how much was written; -EAGAIN:
+ * nothing; -EPIPE, -EIO: the other end is gone (the caller ignores SIGPIPE). */
+ssize_t fd_write_nonblocking(int fd, const void *data, size_t size);
+
 /* One packet with descriptors over an AF_UNIX SOCK_SEQPACKET socket; MSG_NOSIGNAL. */
 #define SOCKET_FDS_MAX 8
 int socket_send(int fd, const void *data, size_t size, const int *fds, size_t n_fds);

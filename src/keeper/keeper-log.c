@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/fd-util.h"
 #include "keeper/keeper-log.h"
 
 void keeper_log(const char *prefix, const char *format, ...) {
@@ -21,9 +21,6 @@ void keeper_log(const char *prefix, const char *format, ...) {
                 n = n + m < (int) sizeof(line) - 2 ? n + m : (int) sizeof(line) - 2;
         line[n++] = '\n';
 
-        /* One of these lines always fits where there is room at all. */
-        struct pollfd room = { .fd = STDERR_FILENO, .events = POLLOUT };
-        if (poll(&room, 1, 0) == 1 && (room.revents & POLLOUT))
-                (void) !write(STDERR_FILENO, line, (size_t) n);
+        (void) fd_write_nonblocking(STDERR_FILENO, line, (size_t) n);
         errno = error;
 }

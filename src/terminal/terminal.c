@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,11 +19,23 @@
 #include "config.h"
 #include "terminal/terminal-loop.h"
 
+/* Our stderr is the keeper's, and may lead to a terminal or pipe that nobody reads: what cannot be written is lost. */
+__attribute__((format(printf, 1, 2))) static void complain(const char *format, ...) {
+        char line[1024];
+        va_list arguments;
+
+        va_start(arguments, format);
+        int n = vsnprintf(line, sizeof(line), format, arguments);
+        va_end(arguments);
+        if (n > 0)
+                (void) fd_write_nonblocking(STDERR_FILENO, line, strlen(line));
+}
+
 static int parse_fd(const char *text) {
         uint32_t fd;
 
         if (parse_u32(text, &fd) < 0 || fd > INT32_MAX || fcntl((int) fd, F_GETFD) < 0) {
-                (void) dprintf(STDERR_FILENO, "<3>Not an open descriptor: %s\n", text);
+                complain("<3>Not an open descriptor: %s\n", text);
                 return -EBADF;
         }
         return (int) fd;
@@ -67,7 +80,7 @@ int main(int argc, char *argv[]) {
                         return EXIT_FAILURE;
                 }
         if (master < 0 || control < 0 || output < 0 || optind + 1 != argc) {
-                (void) dprintf(STDERR_FILENO, "<3>Bad usage: see architect-terminal --help\n");
+                complain("<3>Bad usage: see architect-terminal --help\n");
                 return EXIT_FAILURE;
         }
 
@@ -79,7 +92,6 @@ int main(int argc, char *argv[]) {
         if (r >= 0)
                 r = terminal_run(&terminal);
         if (r < 0)
-                (void) dprintf(STDERR_FILENO, "<3>The terminal of role %s cannot go on: %s\n", argv[optind],
-                        strerror(-r));
+                complain("<3>The terminal of role %s cannot go on: %s\n", argv[optind], strerror(-r));
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

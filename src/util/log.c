@@ -146,13 +146,36 @@ static void write_journal(int level, int error, const char *const *fields, const
         n_lost += send_journal(s) < 0;
 }
 
-static void write_console(int level, const char *text) {
-        g_autofree char *line =
-                stderr_is_journal ? g_strdup_printf("<%d>%s\n", level, text) : g_strconcat(text, "\n", NULL);
+static void add_line(GString *s, int level, const char *text) {
+        if (stderr_is_journal)
+                g_string_append_printf(s, "<%d>", level);
+        g_string_append(s, text);
+        g_string_append_c(s, '\n');
+}
 
-        /* Not stdio: what a lost terminal did not take must not come out again later. */
-        if (write(STDERR_FILENO, line, strlen(line)) < 0 && (errno == EPIPE || errno == EIO))
+/* Not stdio: what a lost terminal did not take must not come out again later. And nobody is waited for: a pipe that is not read, or
+ * a terminal that is stopped, would be the end of us too. */
+static void write_console(int level, const char *text) {
+        static unsigned n_lost = 0;
+        static bool torn = false; /* the last line has no end */
+        g_autoptr(GString) s = g_string_new(torn ? "\n" : NULL);
+
+        if (n_lost > 0) {
+                g_autofree char *lost = g_strdup_printf(
+                        "%u messages before this one are lost: standard error did not take them", n_lost);
+                add_line(s, LOG_WARNING, lost);
+        }
+        add_line(s, level, text);
+
+        ssize_t n = fd_write_nonblocking(STDERR_FILENO, s->str, s->len);
+        if (n == -EPIPE || n == -EIO)
                 log_lose_terminal();
+        if (n > 0)
+                torn = s->str[n - 1] != '\n';
+        if (n == (ssize_t) s->len)
+                n_lost = 0;
+        else
+                n_lost++;
 }
 
 int log_fieldsv(int level, int error, const char *const *fields, const char *format, va_list ap) {

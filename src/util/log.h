@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Messages of the daemon: with fields to the journal when stderr is the journal, otherwise as text to stderr. */
+/* Messages of the daemon: with fields to the journal when stderr is the journal, otherwise as text to stderr. Neither is waited for:
+ * what it does not take at once is lost, and the next message that it takes says how many were. */
 
 #include <errno.h>
 #include <stdarg.h>

@@ -5,11 +5,15 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <pty.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "unit-test.h"
@@ -412,6 +416,137 @@ static void test_rlimit_raise(void **state) {
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 }
 
+/* A write that waits is the end of this process, by SIGALRM. */
+#define WRITE_SECONDS 20
+
+/* Writes lines until no more are taken; returns how much was. */
+static size_t fill(int fd) {
+        static const char line[] =
+                "12 April 2026\t04:05:06  \033[1mcam\033[m: Started, and ready for the night\n";
+        size_t sum = 0;
+
+        (void) alarm(WRITE_SECONDS);
+        for (;;) {
+                ssize_t n = fd_write_nonblocking(fd, line, sizeof(line) - 1);
+
+                if (n == -EAGAIN)
+                        break;
+                assert_true(n > 0);
+                sum += (size_t) n;
+                assert_true(sum < 16 * 1024 * 1024);
+        }
+        (void) alarm(0);
+        assert_false(fcntl(fd, F_GETFL) & O_NONBLOCK); /* who shares it has not noticed */
+        return sum;
+}
+
+static size_t drain(int fd) {
+        static char buffer[65536];
+        size_t sum = 0;
+
+        for (struct pollfd p = { .fd = fd, .events = POLLIN }; poll(&p, 1, 0) > 0 && (p.revents & POLLIN);) {
+                ssize_t n = read(fd, buffer, sizeof(buffer));
+
+                assert_true(n > 0);
+                sum += (size_t) n;
+        }
+        return sum;
+}
+
+static void write_pipe(bool may_open) {
+        int fds[2];
+
+        assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+        struct rlimit old, none;
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+        none = (struct rlimit){ may_open ? old.rlim_cur : 3, old.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+
+        size_t n = fill(fds[1]);
+        assert_true(n > 0);
+        assert_int_equal(drain(fds[0]), n);
+        /* A line is taken whole or not at all. */
+        assert_true(fill(fds[1]) > 0);
+        char c[100];
+        assert_int_equal(read(fds[0], c, sizeof(c)), sizeof(c));
+        assert_int_equal(fd_write_nonblocking(fds[1], c, sizeof(c)), -EAGAIN);
+        (void) fd_close(fds[0]);
+        assert_int_equal(fd_write_nonblocking(fds[1], c, sizeof(c)), may_open ? -EPIPE : -EAGAIN);
+        (void) fd_close(fds[1]);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+}
+
+static void write_terminal(bool may_open) {
+        int master, slave;
+
+        assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+        struct rlimit old, none;
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+        none = (struct rlimit){ may_open ? old.rlim_cur : 3, old.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+
+        size_t n = fill(slave);
+        assert_true(n > 0);
+        assert_true(drain(master) > n); /* each newline became two characters */
+        assert_true(fill(slave) > 0);
+        (void) drain(master);
+
+        /* Ctrl-S */
+        assert_int_equal(tcflow(slave, TCOOFF), 0);
+        assert_int_equal(fill(slave), 0);
+        assert_int_equal(tcflow(slave, TCOON), 0);
+        assert_true(fill(slave) > 0);
+
+        (void) fd_close(master);
+        assert_int_equal(fd_write_nonblocking(slave, "x", 1), -EIO);
+        (void) fd_close(slave);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+}
+
+static void test_write_nonblocking(void **state) {
+        void (*sigpipe)(int) = signal(SIGPIPE, SIG_IGN);
+        int fds[2];
+
+        write_pipe(true);
+        write_pipe(false);
+        write_terminal(true);
+        write_terminal(false);
+
+        static const int types[] = { SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET };
+        for (size_t i = 0; i < ELEMENTSOF(types); i++) {
+                assert_int_equal(socketpair(AF_UNIX, types[i] | SOCK_CLOEXEC, 0, fds), 0);
+                assert_true(fill(fds[0]) > 0);
+                (void) drain(fds[1]);
+                assert_true(fill(fds[0]) > 0);
+                (void) fd_close(fds[1]);
+                if (types[i] == SOCK_STREAM)
+                        assert_int_equal(fd_write_nonblocking(fds[0], "x", 1), -EPIPE);
+                (void) fd_close(fds[0]);
+        }
+        (void) signal(SIGPIPE, sigpipe);
+        assert_int_equal(fd_write_nonblocking(-1, "x", 1), -EBADF);
+}
+
+/* A file has one position for all that share it. */
+static void test_write_nonblocking_file(void **state) {
+        int dir = open(*state, O_DIRECTORY | O_CLOEXEC);
+        int file = openat(dir, "log", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        int shared = dup(file), null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        char text[16] = "";
+
+        assert_int_equal(fd_write_nonblocking(file, "one\n", 4), 4);
+        assert_int_equal(write(shared, "two\n", 4), 4);
+        assert_int_equal(fd_write_nonblocking(file, "three\n", 6), 6);
+        assert_int_equal(pread(file, text, sizeof(text), 0), 14);
+        assert_memory_equal(text, "one\ntwo\nthree\n", 14);
+        assert_int_equal(fd_write_nonblocking(null, text, sizeof(text)), sizeof(text));
+        assert_int_equal(unlinkat(dir, "log", 0), 0);
+        (void) fd_close(null);
+        (void) fd_close(shared);
+        (void) fd_close(file);
+        (void) fd_close(dir);
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         const struct CMUnitTest tests[] = {
@@ -427,6 +562,8 @@ int main(void) {
                 T(test_socket),
                 T(test_socket_emfile),
                 T(test_rlimit_raise),
+                T(test_write_nonblocking),
+                T(test_write_nonblocking_file),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

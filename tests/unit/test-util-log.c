@@ -101,6 +101,34 @@ static void test_stream_of_another(void **state) {
         assert_string_equal(captured(), "text\n");
 }
 
+/* A pipe that waits for its reader, and a reader that does not read: the messages are lost, and not we. */
+static void test_not_read(void **state) {
+        int flags = fcntl(STDERR_FILENO, F_GETFL);
+        size_t size = 0;
+        unsigned n = 0;
+
+        assert_return_code(fcntl(STDERR_FILENO, F_SETFL, flags & ~O_NONBLOCK), errno);
+        (void) alarm(20);
+        for (; n < 3000; n++)
+                log_info("message %u of a service that goes on whatever becomes of its messages", n);
+        (void) alarm(0);
+        for (const char *text; *(text = captured());)
+                size += strlen(text);
+        unsigned n_taken =
+                (unsigned) (size /
+                            strlen("message 1000 of a service that goes on whatever becomes of its messages\n"));
+        assert_true(n_taken > 100 && n_taken < 2000);
+
+        log_info("it is read again");
+        const char *text = captured();
+        unsigned n_lost;
+        assert_int_equal(sscanf(text, "%u messages before this one are lost", &n_lost), 1);
+        assert_in_range(n_lost + n_taken, n - 20, n + 20); /* the first ones are shorter */
+        assert_true(g_str_has_suffix(text, "\nit is read again\n"));
+        log_info("and goes on");
+        assert_string_equal(captured(), "and goes on\n");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -110,6 +138,7 @@ int main(void) {
                 TEST(test_levels),
                 TEST(test_fields_are_for_the_journal),
                 TEST(test_stream_of_another),
+                TEST(test_not_read),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * The service started by hand: from a terminal, or over a pipe, that goes away, it carries on. And what it tells to who has
- * started it: when it is ready, when it reads its configuration again (SIGUSR1), and what came of it. */
+ * The service started by hand: from a terminal, or over a pipe, that goes away or is not read, it carries on. And what it tells to
+ * who has started it: when it is ready, when it reads its configuration again (SIGUSR1), and what came of it. */
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "testlib.h"
@@ -142,6 +143,73 @@ static void test_pipe(void **state) {
         end(bus, SIGINT);
 }
 
+/* Reads what there is, until this has come. */
+static void expect_text(int fd, const char *text) {
+        g_autoptr(GString) s = g_string_new(NULL);
+        gint64 end = g_get_monotonic_time() + patience_usec();
+        char buffer[4096];
+
+        while (!strstr(s->str, text)) {
+                struct pollfd p = { .fd = fd, .events = POLLIN };
+
+                if (poll(&p, 1, (int) ((end - g_get_monotonic_time()) / 1000)) != 1)
+                        fail_msg("\"%s\" does not come", text);
+                ssize_t n = read(fd, buffer, sizeof(buffer));
+                assert_true(n > 0);
+                g_string_append_len(s, buffer, n);
+        }
+}
+
+/* The other end is there and does not read: then the messages are lost, and neither the node nor the keeper waits. */
+static void not_read(int read_fd, int write_fd) {
+        const char *role = role_name("runs"), *next = role_name("next");
+        Bus *bus = begin(write_fd, false);
+
+        start(bus, role, NULL, actor(), "pause", NULL);
+        pid_t pid = role_pid(bus, role);
+        if (isatty(write_fd))
+                assert_return_code(tcflow(write_fd, TCOOFF), errno); /* Ctrl-S */
+        for (guint i = 0; i < 60; i++) {                             /* some lines each */
+                start(bus, next, NULL, actor(), "exit", "4", NULL);
+                expect_exited(bus, next, "exited", 4, "self");
+        }
+        assert_int_equal(role_pid(bus, role), pid);
+        assert_poll(bus, role, "running");
+        assert_false(leads_to_null(STDERR_FILENO));
+        assert_false(fcntl(write_fd, F_GETFL) & O_NONBLOCK); /* it is the shell's as well */
+
+        /* And when somebody reads again. */
+        struct pollfd full = { .fd = write_fd, .events = POLLOUT };
+        assert_int_equal(poll(&full, 1, 0), 0);
+        if (isatty(write_fd))
+                assert_return_code(tcflow(write_fd, TCOON), errno);
+        for (struct pollfd p = { .fd = read_fd, .events = POLLIN }; poll(&p, 1, 0) > 0;) {
+                char buffer[4096];
+                assert_true(read(read_fd, buffer, sizeof(buffer)) > 0);
+        }
+        start(bus, next, NULL, actor(), "pause", NULL);
+        expect_text(read_fd, "messages before this one are lost");
+        (void) close(write_fd);
+        end(bus, SIGTERM);
+        (void) close(read_fd);
+}
+
+static void test_pipe_not_read(void **state) {
+        int fds[2];
+
+        assert_return_code(pipe2(fds, O_CLOEXEC), errno);
+        assert_return_code(fcntl(fds[1], F_SETPIPE_SZ, 4096), errno);
+        not_read(fds[0], fds[1]);
+}
+
+static void test_terminal_not_read(void **state) {
+        int master, slave;
+
+        assert_return_code(openpty(&master, &slave, NULL, NULL, NULL), errno);
+        assert_return_code(fcntl(master, F_SETFD, FD_CLOEXEC), errno);
+        not_read(master, slave);
+}
+
 static int notify_socket(const char *path) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -229,6 +297,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 HAND_TEST(test_terminal),
                 HAND_TEST(test_pipe),
+                HAND_TEST(test_pipe_not_read),
+                HAND_TEST(test_terminal_not_read),
                 HAND_TEST(test_reload),
         };
         return run_case("by-hand", tests);
