@@ -280,6 +280,9 @@ static int method_shutdown(sd_bus_message *m, void *userdata, sd_bus_error *erro
         int r = sd_bus_message_read(m, "s", &reason);
         if (r < 0)
                 return r;
+        r = shutdown_check_reason(reason, &fault);
+        if (r < 0)
+                return fault_to_bus_error(&fault, r, error);
         r = authority_check(clients->authority, m, "shut the service down", &caller, error);
         if (r <= 0)
                 return r < 0 ? r : 1;

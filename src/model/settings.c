@@ -104,6 +104,19 @@ static int set_time(const char *text, uint64_t *ret) {
         return settings_parse_time(text, ret);
 }
 
+/* -EDOM: it is 0, which would leave no time. */
+static int set_positive_time(const char *text, uint64_t *ret) {
+        uint64_t usec;
+
+        int r = settings_parse_time(text, &usec);
+        if (r < 0)
+                return r;
+        if (usec == 0)
+                return -EDOM;
+        *ret = usec;
+        return 0;
+}
+
 static int set_count(const char *text, uint32_t max, unsigned *ret) {
         uint32_t value;
 
@@ -144,7 +157,7 @@ static int set_key(Settings *s, const char *key, const char *value) {
         if (g_str_equal(key, "DefaultStopTimeout"))
                 return set_time(value, &s->default_stop_timeout_usec);
         if (g_str_equal(key, "SetupTimeout"))
-                return set_time(value, &s->setup_timeout_usec);
+                return set_positive_time(value, &s->setup_timeout_usec);
         if (g_str_equal(key, "MonitorTimeout"))
                 return set_time(value, &s->monitor_timeout_usec);
         if (g_str_equal(key, "MaxConcurrentStarts"))
@@ -240,7 +253,10 @@ static int load_section(
                         log_warning("%s:%u: unknown key %s=, ignoring", path, line, *k);
                 else if (r < 0)
                         return fault_set(fault, NODE_ERROR_INVALID_ARGS, "%s:%u: %s=%s is %s", path, line, *k,
-                                value, r == -ERANGE ? "out of range" : "not a valid value");
+                                value,
+                                r == -ERANGE ? "out of range"
+                                : r == -EDOM ? "out of range: give a time longer than 0, or \"infinity\""
+                                             : "not a valid value");
         }
         return 0;
 }

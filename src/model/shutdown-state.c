@@ -18,6 +18,16 @@ void shutdown_clear(Shutdown *shutdown) {
         *shutdown = (Shutdown){};
 }
 
+int shutdown_check_reason(const char *reason, Fault *fault) {
+        glong n = g_utf8_strlen(reason, -1);
+
+        if (n <= SHUTDOWN_REASON_MAX)
+                return 0;
+        return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                "The reason of the shutdown has %ld characters, but must not have more than %d", n,
+                SHUTDOWN_REASON_MAX);
+}
+
 int shutdown_save(int dir_fd, const char *reason, const Caller *caller) {
         g_autoptr(GString) s = g_string_new("# This is private data of architect-node. Do not parse.\n");
         g_autofree char *escaped = g_strescape(reason, NULL);

@@ -7,6 +7,7 @@
 #include "model/caller.h"
 
 #define SHUTDOWN_FILE "shutdown"
+#define SHUTDOWN_REASON_MAX 1024 /* characters */
 
 typedef struct Shutdown {
         char *reason; /* NULL: there is none */
@@ -15,6 +16,9 @@ typedef struct Shutdown {
 
 void shutdown_clear(Shutdown *shutdown);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Shutdown, shutdown_clear)
+
+/* InvalidArgs when it is longer than that. */
+int shutdown_check_reason(const char *reason, Fault *fault);
 
 int shutdown_save(int dir_fd, const char *reason, const Caller *caller);
 /* What is damaged is logged and set aside, and counts as a shutdown without a reason: that there is one is what matters. */

@@ -323,6 +323,30 @@ static void test_shutdown(void **state) {
         assert_true(w->finished);
 }
 
+/* Characters, not bytes. */
+static void test_shutdown_reason(void **state) {
+        BusWorld *b = *state;
+        g_auto(Call) refused = {}, call = {};
+        g_autoptr(GString) reason = g_string_new(NULL);
+
+        while (g_utf8_strlen(reason->str, -1) <= 1024)
+                g_string_append(reason, "\u2602");
+        Role *role = world_run(b->world, "cam", NULL);
+        call_node(b, &refused, "Shutdown", "s", reason->str);
+        bus_world_settle(b);
+        assert_error(
+                &refused, SD_BUS_ERROR_INVALID_ARGS, "has 1025 characters, but must not have more than 1024");
+        assert_int_equal(role->state, ROLE_RUNNING);
+        assert_false(b->world->node->stopping);
+
+        g_string_truncate(reason, reason->len - strlen("\u2602"));
+        call_node(b, &call, "Shutdown", "s", reason->str);
+        bus_world_settle(b);
+        assert_replied(&call);
+        world_exit(b->world, role, EXIT_CODE_KILLED, SIGTERM);
+        assert_true(b->world->finished);
+}
+
 static void test_reading_needs_no_name(void **state) {
         BusWorld *b = *state;
         g_auto(Call) poll = {}, list = {}, get = {}, unknown = {};
@@ -650,6 +674,7 @@ int main(void) {
                 BUS_TEST(test_input),
                 BUS_TEST(test_role_object),
                 BUS_TEST(test_shutdown),
+                BUS_TEST(test_shutdown_reason),
                 BUS_TEST(test_reading_needs_no_name),
                 BUS_TEST(test_no_name),
                 BUS_TEST(test_not_root),

@@ -274,6 +274,18 @@ static void test_signatures(void **state) {
         assert_poll(bus, role, "running");
 }
 
+static void test_shutdown_reason(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("g");
+        g_autofree char *reason = g_strnfill(1025, 'r');
+
+        start(bus, role, NULL, actor(), "pause", NULL);
+        node_call_fails(bus, "Shutdown", g_variant_new("(s)", reason), INVALID_ARGS, "1025 characters",
+                "more than 1024", NULL);
+        assert_poll(bus, role, "running");
+        assert_int_equal(bus_count(bus, "ShuttingDown", NULL), 0);
+}
+
 static void test_verbs(void **state) {
         Bus *bus = *state;
         const char *role = role_name("f");
@@ -386,6 +398,7 @@ int main(void) {
                 TEST(test_commands),
                 TEST(test_huge_lists),
                 TEST(test_signatures),
+                TEST(test_shutdown_reason),
                 TEST(test_verbs),
                 TEST(test_vanish_after_start),
                 TEST(test_vanish_before_stops_reply),
