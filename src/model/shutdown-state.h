@@ -5,6 +5,7 @@
  * reason and in the name of the same caller. */
 
 #include "model/caller.h"
+#include "model/fault.h"
 
 #define SHUTDOWN_FILE "shutdown"
 #define SHUTDOWN_REASON_MAX 1024 /* characters */

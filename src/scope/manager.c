@@ -18,6 +18,7 @@ typedef struct Call {
         ManagerDrop drop;
         unsigned n_owners; /* the manager's, when it was sent */
         int64_t sent_usec; /* CLOCK_MONOTONIC */
+        int error;         /* why it could not be made or sent */
 } Call;
 
 typedef struct Job {
@@ -46,7 +47,7 @@ struct Manager {
         GHashTable *calls; /* of Call: sent, not answered */
         GQueue *lost;      /* of Call: sent, and systemd left the bus: it is executing itself again */
         sd_event_source *lost_timeout;
-        GQueue *unsent; /* of Call: the bus does not take it, or there is none any more */
+        GQueue *unsent; /* of Call: it could not be made, the bus does not take it, or there is none any more */
         sd_event_source *unsent_source;
         GHashTable *jobs; /* path → Job */
 };
@@ -154,18 +155,6 @@ static int on_job_new(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return 0;
 }
 
-void manager_barrier(Manager *manager, ManagerReply reply, void *userdata, ManagerDrop drop) {
-        g_autoptr(sd_bus_message) m = NULL;
-
-        int r = sd_bus_message_new_method_call(
-                manager->bus, &m, MANAGER_BUS_NAME, MANAGER_PATH, "org.freedesktop.DBus.Peer", "Ping");
-        if (r < 0) {
-                log_error_errno(r, "Cannot make a message: %m");
-                return;
-        }
-        manager_call(manager, m, reply, userdata, drop);
-}
-
 static void call_end(Call *call, sd_bus_message *reply, const sd_bus_error *error) {
         if (call->reply)
                 call->reply(call->userdata, reply, error);
@@ -265,13 +254,21 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
         return 0;
 }
 
-static int on_unsent(sd_event_source *s, void *userdata) {
+static int on_unsent(sd_event_source *source, void *userdata) {
         Manager *manager = userdata;
 
-        manager->unsent_source = sd_event_source_disable_unref(manager->unsent_source);
-        /* With the connection lost it is no failure of who asked: the next process, or agent, asks again. */
-        if (sd_bus_is_open(manager->bus) > 0)
-                calls_fail(manager->unsent, SD_BUS_ERROR_FAILED, "It cannot be sent to systemd");
+        /* With the connection lost it is no failure of the caller: the next process, or agent, asks again. */
+        if (sd_bus_is_open(manager->bus) <= 0)
+                return 0;
+        /* Not those that come in by what these callbacks do. */
+        for (guint n = g_queue_get_length(manager->unsent); n > 0; n--) {
+                Call *call = g_queue_pop_head(manager->unsent);
+                g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+
+                (void) sd_bus_error_setf(
+                        &error, SD_BUS_ERROR_FAILED, "Cannot call systemd: %s", g_strerror(-call->error));
+                call_end(call, NULL, &error);
+        }
         return 0;
 }
 
@@ -280,9 +277,9 @@ static void call_not_sent(Call *call, int error) {
         Manager *manager = call->manager;
 
         log_debug_errno(error, "Cannot send a call to systemd: %m");
+        call->error = error;
         g_queue_push_tail(manager->unsent, call);
-        if (!manager->unsent_source)
-                (void) sd_event_add_defer(manager->event, &manager->unsent_source, on_unsent, manager);
+        (void) sd_event_source_set_enabled(manager->unsent_source, SD_EVENT_ONESHOT);
 }
 
 static void pump(Manager *manager) {
@@ -303,31 +300,53 @@ static void pump(Manager *manager) {
         }
 }
 
-static void call_queue(Manager *manager, sd_bus_message *m, ManagerReply reply, ManagerJobDone done,
+/* r: what came of making the message. */
+static void call_queue(Manager *manager, int r, sd_bus_message *m, ManagerReply reply, ManagerJobDone done,
         void *userdata, ManagerDrop drop) {
         Call *call = g_new0(Call, 1);
 
         *call = (Call){ .manager = manager,
-                .message = sd_bus_message_ref(m),
+                .message = r < 0 ? NULL : sd_bus_message_ref(m),
                 .reply = reply,
                 .done = done,
                 .userdata = userdata,
                 .drop = drop };
+        if (r < 0) {
+                call_not_sent(call, r);
+                return;
+        }
         g_queue_push_tail(manager->waiting, call);
         pump(manager);
 }
 
 void manager_call(Manager *manager, sd_bus_message *m, ManagerReply reply, void *userdata, ManagerDrop drop) {
-        call_queue(manager, m, reply, NULL, userdata, drop);
+        call_queue(manager, 0, m, reply, NULL, userdata, drop);
 }
 
 void manager_call_job(
         Manager *manager, sd_bus_message *m, ManagerJobDone done, void *userdata, ManagerDrop drop) {
-        call_queue(manager, m, NULL, done, userdata, drop);
+        call_queue(manager, 0, m, NULL, done, userdata, drop);
+}
+
+void manager_fail_call(Manager *manager, int error, ManagerReply reply, void *userdata, ManagerDrop drop) {
+        call_queue(manager, error, NULL, reply, NULL, userdata, drop);
+}
+
+void manager_fail_call_job(
+        Manager *manager, int error, ManagerJobDone done, void *userdata, ManagerDrop drop) {
+        call_queue(manager, error, NULL, NULL, done, userdata, drop);
 }
 
 void manager_send(Manager *manager, sd_bus_message *m) {
-        call_queue(manager, m, NULL, NULL, NULL, NULL);
+        call_queue(manager, 0, m, NULL, NULL, NULL, NULL);
+}
+
+void manager_barrier(Manager *manager, ManagerReply reply, void *userdata, ManagerDrop drop) {
+        g_autoptr(sd_bus_message) m = NULL;
+
+        int r = sd_bus_message_new_method_call(
+                manager->bus, &m, MANAGER_BUS_NAME, MANAGER_PATH, "org.freedesktop.DBus.Peer", "Ping");
+        call_queue(manager, r, m, reply, NULL, userdata, drop);
 }
 
 void manager_stop_unit(
@@ -337,11 +356,7 @@ void manager_stop_unit(
         int r = manager_new_call(manager, &m, "StopUnit");
         if (r >= 0)
                 r = sd_bus_message_append(m, "ss", unit, "replace");
-        if (r < 0) {
-                log_error_errno(r, "Cannot make a message: %m");
-                return;
-        }
-        call_queue(manager, m, NULL, done, userdata, drop);
+        call_queue(manager, r, m, NULL, done, userdata, drop);
 }
 
 void manager_kill_unit(
@@ -351,11 +366,7 @@ void manager_kill_unit(
         int r = manager_new_call(manager, &m, "KillUnit");
         if (r >= 0)
                 r = sd_bus_message_append(m, "ssi", unit, "all", signo);
-        if (r < 0) {
-                log_error_errno(r, "Cannot make a message: %m");
-                return;
-        }
-        call_queue(manager, m, reply, NULL, userdata, drop);
+        call_queue(manager, r, m, reply, NULL, userdata, drop);
 }
 
 /* Of other clients' jobs systemd speaks only to subscribers; that lasts as long as its and our connection, over daemon-reexec too. */
@@ -386,7 +397,9 @@ static void on_version(void *userdata, sd_bus_message *reply, const sd_bus_error
                 return;
         if (sd_bus_error_has_names(error, SD_BUS_ERROR_TIMEOUT, SD_BUS_ERROR_NO_REPLY)) {
                 log_warning("systemd does not answer, asking again: %s", error->message);
-                (void) ask_version(manager);
+                int r = ask_version(manager);
+                if (r < 0)
+                        log_error_errno(r, "Cannot ask systemd for its version, starts wait: %m");
                 return;
         }
         if (error) {
@@ -426,7 +439,7 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
         if (r >= 0 && !manager->asked)
                 r = ask_version(manager);
         if (r < 0)
-                log_error_errno(r, "Cannot make a message: %m");
+                log_error_errno(r, "Cannot call systemd, which is back on the bus: %m");
         return 0;
 }
 
@@ -443,9 +456,13 @@ int manager_new(sd_bus *bus, void (*ready)(void *userdata), void *userdata, Mana
         manager->unsent = g_queue_new();
         manager->jobs = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) job_free);
 
+        int r = sd_event_add_defer(manager->event, &manager->unsent_source, on_unsent, manager);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(manager->unsent_source, SD_EVENT_OFF);
         /* The matches are there before the first call that makes a job, or finds nobody. */
-        int r = sd_bus_match_signal_async(bus, &manager->job_removed, MANAGER_BUS_NAME, MANAGER_PATH,
-                MANAGER_INTERFACE, "JobRemoved", on_job_removed, NULL, manager);
+        if (r >= 0)
+                r = sd_bus_match_signal_async(bus, &manager->job_removed, MANAGER_BUS_NAME, MANAGER_PATH,
+                        MANAGER_INTERFACE, "JobRemoved", on_job_removed, NULL, manager);
         if (r >= 0)
                 r = sd_bus_add_match_async(bus, &manager->owner_changed,
                         "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"

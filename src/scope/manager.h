@@ -46,10 +46,17 @@ int manager_new_call(Manager *manager, sd_bus_message **ret, const char *member)
 /* Whoever waits for an answer that will not come any more, because the manager goes: instead of it. */
 typedef void (*ManagerDrop)(void *userdata);
 
-/* Sends it, now or as soon as there is room; the answer comes later, exactly once, or drop is called, which may be NULL. */
+/* Sends it, now or as soon as there is room; the answer comes later, exactly once, or drop is called, which may be NULL. A
+ * call that cannot be sent is answered by an error, later as well. */
 void manager_call(Manager *manager, sd_bus_message *m, ManagerReply reply, void *userdata, ManagerDrop drop);
 void manager_call_job(
         Manager *manager, sd_bus_message *m, ManagerJobDone done, void *userdata, ManagerDrop drop);
+
+/* Instead of one of the two where the caller could not make the message: its answer is this error (a negative errno). It comes in
+ * the same way, later and exactly once, or drop is called. */
+void manager_fail_call(Manager *manager, int error, ManagerReply reply, void *userdata, ManagerDrop drop);
+void manager_fail_call_job(
+        Manager *manager, int error, ManagerJobDone done, void *userdata, ManagerDrop drop);
 
 /* The reply comes when everything has come that systemd had said before. */
 void manager_barrier(Manager *manager, ManagerReply reply, void *userdata, ManagerDrop drop);

@@ -311,13 +311,10 @@ static void batch_send(Batch *batch) {
         g_autoptr(sd_bus_message) m = NULL;
 
         int r = batch_message(batch, &m);
-        if (r < 0) {
-                batch_fail(batch, g_strerror(-r));
-                batch->scopes->in_flight--;
-                batch_free(batch);
-                return;
-        }
-        manager_call_job(batch->scopes->manager, m, on_batch_done, batch, batch_free);
+        if (r >= 0)
+                manager_call_job(batch->scopes->manager, m, on_batch_done, batch, batch_free);
+        else
+                manager_fail_call_job(batch->scopes->manager, r, on_batch_done, batch, batch_free);
 }
 
 /* What comes while systemd is busy with a call waits and goes together: the larger a batch, the cheaper each scope. One

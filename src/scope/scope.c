@@ -21,7 +21,12 @@ bool scopes_use_pidfds(void *data) {
 }
 
 static void on_removed(void *userdata, const char *result, const sd_bus_error *error) {
-        role_on_scope_removed(userdata); /* an error is NoSuchUnit: it is gone */
+        Role *role = userdata;
+
+        /* Its last process is gone: systemd removes it by itself then. */
+        if (error && !sd_bus_error_has_name(error, MANAGER_ERROR_NO_SUCH_UNIT))
+                role_log(role, LOG_WARNING, "Cannot stop its scope, ignoring: %s", error->message);
+        role_on_scope_removed(role);
 }
 
 static int scope_remove(void *data, Role *role) {
@@ -84,7 +89,7 @@ static void send_for_unit(Scopes *scopes, const char *member, const char *unit) 
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", unit);
         if (r < 0)
-                log_error_errno(r, "Cannot make a message: %m");
+                log_error_errno(r, "Cannot call %s for %s: %m", member, unit);
         else
                 manager_send(scopes->manager, m);
 }
@@ -123,17 +128,16 @@ static void scope_freeze_and_kill(void *data, Role *role) {
         if (g_hash_table_contains(scopes->freezing, role->scope))
                 return;
 
-        int r = manager_new_call(scopes->manager, &m, "FreezeUnit");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", role->scope);
-        if (r < 0) {
-                log_error_errno(r, "Cannot make a message: %m");
-                return;
-        }
         FreezeCall *call = g_new(FreezeCall, 1);
         *call = (FreezeCall){ scopes, g_strdup(role->scope) };
         (void) g_hash_table_add(scopes->freezing, g_strdup(role->scope));
-        manager_call(scopes->manager, m, on_frozen, call, freeze_call_free);
+        int r = manager_new_call(scopes->manager, &m, "FreezeUnit");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", role->scope);
+        if (r >= 0)
+                manager_call(scopes->manager, m, on_frozen, call, freeze_call_free);
+        else
+                manager_fail_call(scopes->manager, r, on_frozen, call, freeze_call_free);
 }
 
 static void scope_ended(void *data, Role *role) {
@@ -227,11 +231,10 @@ static void scopes_resync(void *data) {
         int r = manager_new_call(scopes->manager, &m, "ListUnitsByPatterns");
         if (r >= 0)
                 r = sd_bus_message_append(m, "asas", 0, 1, pattern);
-        if (r < 0) {
-                log_error_errno(r, "Cannot make a message: %m");
-                return;
-        }
-        manager_call(scopes->manager, m, on_units, scopes, NULL);
+        if (r >= 0)
+                manager_call(scopes->manager, m, on_units, scopes, NULL);
+        else
+                manager_fail_call(scopes->manager, r, on_units, scopes, NULL);
 }
 
 static bool scopes_ready(void *data) {

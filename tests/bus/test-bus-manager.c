@@ -6,14 +6,43 @@
 #include "bus-world.h"
 
 #include "scope/manager.h"
+#include "util/autoptr.h"
+
+/* What the linker calls in the place of sd-bus's own. */
+int __wrap_sd_bus_message_new_method_call(sd_bus *bus, sd_bus_message **ret, const char *destination,
+        const char *path, const char *interface, const char *member);
+int __real_sd_bus_message_new_method_call(sd_bus *bus, sd_bus_message **ret, const char *destination,
+        const char *path, const char *interface, const char *member);
+int __wrap_sd_bus_call_async(sd_bus *bus, sd_bus_slot **slot, sd_bus_message *m,
+        sd_bus_message_handler_t callback, void *userdata, uint64_t usec);
+int __real_sd_bus_call_async(sd_bus *bus, sd_bus_slot **slot, sd_bus_message *m,
+        sd_bus_message_handler_t callback, void *userdata, uint64_t usec);
+
+static int make_result, send_result;
+
+int __wrap_sd_bus_message_new_method_call(sd_bus *bus, sd_bus_message **ret, const char *destination,
+        const char *path, const char *interface, const char *member) {
+        return make_result < 0 ? make_result
+                               : __real_sd_bus_message_new_method_call(
+                                         bus, ret, destination, path, interface, member);
+}
+
+int __wrap_sd_bus_call_async(sd_bus *bus, sd_bus_slot **slot, sd_bus_message *m,
+        sd_bus_message_handler_t callback, void *userdata, uint64_t usec) {
+        return send_result < 0 ? send_result
+                               : __real_sd_bus_call_async(bus, slot, m, callback, userdata, usec);
+}
 
 typedef struct Asked {
         unsigned n_answers, n_errors, n_drops;
+        char message[128]; /* of the first error */
 } Asked;
 
 static void on_reply(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
         Asked *asked = userdata;
 
+        if (error && asked->n_answers == 0)
+                g_strlcpy(asked->message, error->message ?: "", sizeof(asked->message));
         asked->n_answers++;
         asked->n_errors += error != NULL;
 }
@@ -106,12 +135,138 @@ static void test_no_bus(void **state) {
                 assert_asked(&lost[i], 0, 0, 1);
 }
 
+static void ask_all(BusWorld *b, Asked *asked) {
+        Manager *manager = b->manager;
+        g_autoptr(sd_bus_message) m = NULL;
+
+        manager_barrier(manager, on_reply, &asked[0], on_drop);
+        manager_stop_unit(manager, "cam.scope", on_job, &asked[1], on_drop);
+        manager_kill_unit(manager, "cam.scope", SIGTERM, on_reply, &asked[2], on_drop);
+        manager_stop_unit(manager, "cam.scope", NULL, NULL, NULL);
+        manager_kill_unit(manager, "cam.scope", SIGTERM, NULL, NULL, NULL);
+        int r = manager_new_call(manager, &m, "GetUnit");
+        if (r >= 0)
+                manager_call(manager, m, on_reply, &asked[3], on_drop);
+        else
+                manager_fail_call(manager, r, on_reply, &asked[3], on_drop);
+        if (r >= 0)
+                manager_call_job(manager, m, on_job, &asked[4], on_drop);
+        else
+                manager_fail_call_job(manager, r, on_job, &asked[4], on_drop);
+}
+
+/* A call that cannot be made, or sent, is answered by its error, and not before the request has returned. */
+static void test_not_made(void **state) {
+        BusWorld *b = *state;
+        int *const results[] = { &make_result, &send_result };
+
+        for (size_t i = 0; i < ELEMENTSOF(results); i++) {
+                Asked asked[5] = {};
+
+                *results[i] = -ENOBUFS;
+                ask_all(b, asked);
+                *results[i] = 0;
+                for (size_t j = 0; j < ELEMENTSOF(asked); j++)
+                        assert_asked(&asked[j], 0, 0, 0);
+                bus_world_settle(b);
+                for (size_t j = 0; j < ELEMENTSOF(asked); j++) {
+                        assert_asked(&asked[j], 1, 1, 0);
+                        assert_string_equal(
+                                asked[j].message, "Cannot call systemd: No buffer space available");
+                }
+        }
+
+        Asked asked[5] = {};
+        make_result = -ENOBUFS;
+        ask_all(b, asked);
+        make_result = 0;
+        end_manager(b);
+        for (size_t j = 0; j < ELEMENTSOF(asked); j++)
+                assert_asked(&asked[j], 0, 0, 1);
+}
+
+/* A role whose process waits for its scope. */
+static Role *role_forked(BusWorld *b, const char *name, Told *told) {
+        Role *role = world_start(b->world, name, NULL, told);
+
+        assert_non_null(role);
+        world_forked(b->world, role);
+        assert_true(role->scope_pending);
+        return role;
+}
+
+/* Scopes: alone, and so many that they are asked for at once, in a batch. */
+static void test_scope_not_made(void **state) {
+        BusWorld *b = *state;
+        static Told told[50];
+        static Role *roles[ELEMENTSOF(told)];
+
+        for (size_t n = 1; n <= ELEMENTSOF(told); n += ELEMENTSOF(told) - 1) {
+                for (size_t i = 0; i < n; i++) {
+                        g_autofree char *name = g_strdup_printf("cam%zu", i);
+                        roles[i] = role_forked(b, name, &told[i]);
+                }
+                make_result = -ENOBUFS;
+                for (size_t i = 0; i < n; i++) {
+                        scope_start(b->scopes, roles[i]);
+                        assert_true(roles[i]->scope_pending);
+                }
+                for (int i = 0; i < 20; i++) /* the batch, then each alone */
+                        assert_return_code(sd_event_run(b->world->event, 0), 0);
+                make_result = 0;
+                for (size_t i = 0; i < n; i++) {
+                        assert_false(roles[i]->scope_pending);
+                        assert_contains(roles[i]->failure.message, "Cannot call systemd: No buffer space");
+                        world_exit(b->world, roles[i], EXIT_CODE_KILLED, SIGKILL);
+                        world_scope_removed(b->world, roles[i]);
+                        assert_told_fault(&told[i], NODE_ERROR_SCOPE_FAILED, "cannot make its scope");
+                        told_clear(&told[i]);
+                }
+        }
+}
+
+static int on_unit_call(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        GString *calls = userdata;
+
+        g_string_append_printf(calls, "%s ", sd_bus_message_get_member(m));
+        return sd_bus_reply_method_return(m, NULL);
+}
+
+/* A signal has its answer; what cannot be frozen is killed as it is. */
+static void test_signal_not_made(void **state) {
+        BusWorld *b = *state;
+        g_autoptr(GString) calls = g_string_new(NULL);
+        g_auto(Told) told = {};
+        Role *role = world_run(b->world, "cam", NULL);
+
+        assert_return_code(sd_bus_add_object(b->client, NULL, MANAGER_PATH, on_unit_call, calls), 0);
+        make_result = -ENOBUFS;
+        scope_signal(b->scopes, role, SIGUSR1, told_by(&told));
+        scope_freeze_and_kill(b->scopes, role);
+        scope_thaw(b->scopes, role);
+        scopes_resync(b->scopes);
+        make_result = 0;
+        assert_not_told(&told);
+        bus_world_settle(b);
+        assert_told_fault(&told, NODE_ERROR_IO_ERROR, "Cannot signal role \"cam\": Cannot call systemd");
+        assert_string_equal(calls->str, "KillUnit ");
+
+        /* And the next time it is frozen again. */
+        scope_freeze_and_kill(b->scopes, role);
+        bus_world_settle(b);
+        assert_string_equal(calls->str, "KillUnit FreezeUnit KillUnit ");
+        world_exit(b->world, role, EXIT_CODE_KILLED, SIGKILL);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 BUS_TEST(test_error),
                 BUS_TEST(test_not_answered),
                 BUS_TEST(test_job_not_ended),
                 BUS_TEST(test_no_bus),
+                BUS_TEST(test_not_made),
+                BUS_TEST(test_scope_not_made),
+                BUS_TEST(test_signal_not_made),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
