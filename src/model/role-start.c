@@ -43,6 +43,16 @@ static int on_setup_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
+/* Before each step that another process would have to go on from. */
+static int save(Role *role, Fault *fault) {
+        int r = ASK(role->node, store, save, role);
+
+        return r < 0 ? fault_set(fault, NODE_ERROR_IO_ERROR,
+                               "Role \"%s\" cannot be started: cannot save it: %s", role->name,
+                               g_strerror(-r))
+                     : 0;
+}
+
 void role_start(Role *role) {
         g_assert(role->state == ROLE_STARTING);
 
@@ -71,11 +81,8 @@ void role_start(Role *role) {
         role_set_timer(role, role->node->settings->setup_timeout_usec, on_setup_timeout);
 
         g_auto(Fault) fault = {};
-        int r = ASK(role->node, store, save, role);
-        if (r < 0)
-                (void) fault_set(&fault, NODE_ERROR_IO_ERROR,
-                        "Role \"%s\" cannot be started: cannot save it: %s", role->name, g_strerror(-r));
-        else {
+        int r = save(role, &fault);
+        if (r >= 0) {
                 r = ASK(role->node, link, fork, role);
                 /* Its keeper has just died, and the connection will say so next. Nothing has been made: as with a request
                  * that died with it, the role waits for its turn again with the next keeper. */
@@ -168,15 +175,17 @@ void role_on_scope(Role *role, const Fault *fault, const char *cgroup) {
         /* From here on the command may run: whoever takes over after us must know that. */
         role->phase = ROLE_PHASE_OPEN;
         role_set_timer(role, open_timeout(role), on_setup_timeout);
-        int r = ASK(role->node, store, save, role);
-        if (r >= 0)
+        g_auto(Fault) open_fault = {};
+        int r = save(role, &open_fault);
+        if (r >= 0) {
                 r = ASK(role->node, link, launch, role);
-        if (r < 0) {
-                g_auto(Fault) launch_fault = {};
-                (void) fault_set(&launch_fault, NODE_ERROR_SETUP_FAILED,
-                        "Role \"%s\": cannot send its launch request: %s", role->name, g_strerror(-r));
-                role_fail(role, &launch_fault);
+                if (r < 0)
+                        (void) fault_set(&open_fault, NODE_ERROR_SETUP_FAILED,
+                                "Role \"%s\": cannot send its launch request: %s", role->name,
+                                g_strerror(-r));
         }
+        if (r < 0)
+                role_fail(role, &open_fault);
 }
 
 void role_on_gate_report(Role *role, LaunchStage stage, int error, bool warning, const char *text) {

@@ -108,6 +108,7 @@ int bus_world_setup(void **state) {
         assert_return_code(clients_register(b->clients), 0);
         assert_return_code(manager_new(b->clients->bus, on_manager_ready, NULL, &b->manager), 0);
         assert_return_code(scopes_new(b->manager, w->node, NULL, NULL, &b->scopes), 0);
+        b->scope_ops = w->node->world.scope.ops;
         w->node->world.scope = test_world.scope;
         bus_world_settle(b);
         *state = b;

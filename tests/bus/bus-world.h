@@ -19,7 +19,8 @@ typedef struct BusWorld {
         TestWorld *world;
         Clients *clients;
         Manager *manager;
-        Scopes *scopes; /* not the side of the world: that is the test's */
+        Scopes *scopes;            /* not the side of the world: that is the test's */
+        const ScopeOps *scope_ops; /* of these */
         sd_bus *client;
 
         /* What the bus daemon says of a sender. */

@@ -208,7 +208,7 @@ static void test_scope_not_made(void **state) {
                 }
                 make_result = -ENOBUFS;
                 for (size_t i = 0; i < n; i++) {
-                        scope_start(b->scopes, roles[i]);
+                        b->scope_ops->start(b->scopes, roles[i]);
                         assert_true(roles[i]->scope_pending);
                 }
                 for (int i = 0; i < 20; i++) /* the batch, then each alone */
@@ -241,10 +241,10 @@ static void test_signal_not_made(void **state) {
 
         assert_return_code(sd_bus_add_object(b->client, NULL, MANAGER_PATH, on_unit_call, calls), 0);
         make_result = -ENOBUFS;
-        scope_signal(b->scopes, role, SIGUSR1, told_by(&told));
-        scope_freeze_and_kill(b->scopes, role);
-        scope_thaw(b->scopes, role);
-        scopes_resync(b->scopes);
+        b->scope_ops->signal(b->scopes, role, SIGUSR1, told_by(&told));
+        b->scope_ops->freeze_and_kill(b->scopes, role);
+        b->scope_ops->thaw(b->scopes, role);
+        b->scope_ops->resync(b->scopes);
         make_result = 0;
         assert_not_told(&told);
         bus_world_settle(b);
@@ -252,7 +252,7 @@ static void test_signal_not_made(void **state) {
         assert_string_equal(calls->str, "KillUnit ");
 
         /* And the next time it is frozen again. */
-        scope_freeze_and_kill(b->scopes, role);
+        b->scope_ops->freeze_and_kill(b->scopes, role);
         bus_world_settle(b);
         assert_string_equal(calls->str, "KillUnit FreezeUnit KillUnit ");
         world_exit(b->world, role, EXIT_CODE_KILLED, SIGKILL);
