@@ -130,13 +130,18 @@ static void set_deadline(Monitor *monitor, uint64_t deadline) {
         ASK(monitor->node, clients, node_changed);
 }
 
-/* A role's own word comes before the node's action. Returns whether a role stays. */
-static bool stop_roles(Monitor *monitor) {
+/* A role's own word comes before the node's action. */
+static MonitorLoss role_loss(const Monitor *monitor, const Role *role) {
+        if (role->spec->on_monitor_loss != MONITOR_LOSS_DEFAULT)
+                return role->spec->on_monitor_loss;
+        return monitor->action == MONITOR_ACTION_NONE ? MONITOR_LOSS_KEEP : MONITOR_LOSS_STOP;
+}
+
+static void stop_roles(Monitor *monitor) {
         Node *node = monitor->node;
         g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
         GHashTableIter iter;
         char *name;
-        bool kept = false;
 
         g_hash_table_iter_init(&iter, node->roles);
         while (g_hash_table_iter_next(&iter, (void **) &name, NULL))
@@ -147,25 +152,29 @@ static bool stop_roles(Monitor *monitor) {
                 if (!role || role->state == ROLE_ENDED)
                         continue;
 
-                switch (role->spec->on_monitor_loss) {
-                case MONITOR_LOSS_KEEP:
-                        kept = true;
-                        break;
-                case MONITOR_LOSS_STOP:
-                        role_stop(role, ROLE_CAUSE_MONITOR, false, NULL);
-                        break;
-                case MONITOR_LOSS_KILL:
-                        role_stop(role, ROLE_CAUSE_MONITOR, true, NULL);
-                        break;
-                default:
-                        if (monitor->action == MONITOR_ACTION_NONE)
-                                kept = true;
-                        else
-                                role_stop(role, ROLE_CAUSE_MONITOR, false, NULL);
-                        break;
-                }
+                MonitorLoss loss = role_loss(monitor, role);
+                if (loss != MONITOR_LOSS_KEEP)
+                        role_stop(role, ROLE_CAUSE_MONITOR, loss == MONITOR_LOSS_KILL, NULL);
         }
-        return kept;
+}
+
+/* A role that stays keeps the service. Returns whether that shuts down. */
+static bool log_timed_out(Monitor *monitor, double seconds) {
+        unsigned n[_MONITOR_LOSS_MAX] = {};
+        GHashTableIter iter;
+        Role *role;
+
+        g_hash_table_iter_init(&iter, monitor->node->roles);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
+                if (role->state != ROLE_ENDED)
+                        n[role_loss(monitor, role)]++;
+
+        bool shut_down = monitor->action == MONITOR_ACTION_SHUTDOWN && n[MONITOR_LOSS_KEEP] == 0;
+        journal_node(monitor->node, MESSAGE_MONITOR_TIMED_OUT, LOG_WARNING, NULL,
+                "No beat for %g s: stopping %u roles, killing %u, keeping %u; the service %s", seconds,
+                n[MONITOR_LOSS_STOP], n[MONITOR_LOSS_KILL], n[MONITOR_LOSS_KEEP],
+                shut_down ? "shuts down" : "goes on");
+        return shut_down;
 }
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
@@ -183,8 +192,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
                 return 0;
         }
 
-        journal_node(node, MESSAGE_MONITOR_TIMED_OUT, LOG_WARNING, NULL, "No beat for %g s: %s", seconds,
-                monitor_action_to_string(monitor->action));
+        bool shut_down = log_timed_out(monitor, seconds);
         /* Disarmed until the next beat. That is saved only when the action is: should we die in between, our successor finds no beat
          * either. */
         set_deadline(monitor, 0);
@@ -192,14 +200,10 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
                 event_details_monitor_timed_out(monitor_timeout(monitor)), &event);
         node_event_tell(node, &event, NULL);
 
-        bool kept = stop_roles(monitor);
-        if (monitor->action == MONITOR_ACTION_SHUTDOWN) {
-                if (kept)
-                        log_warning("Roles that are kept without a monitor run on, and so does the service");
-                else {
-                        g_autofree char *reason = g_strdup_printf("no beat for %g s", seconds);
-                        node_shutdown(node, reason, NULL);
-                }
+        stop_roles(monitor);
+        if (shut_down) {
+                g_autofree char *reason = g_strdup_printf("no beat for %g s", seconds);
+                node_shutdown(node, reason, NULL);
         }
         int r = node->finished ? 0 : monitor_save(monitor); /* a clean end has forgotten it already */
         if (r < 0)

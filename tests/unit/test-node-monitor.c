@@ -58,7 +58,16 @@ static void test_beats_hold_it(void **state) {
         assert_true(w->last_sequence > 0);
 }
 
-/* What each role hears, for each action of the node and each word of its own. */
+static void on_log(void *userdata, int level, const char *text, const char *const *fields) {
+        char **said = userdata;
+
+        if (g_str_has_prefix(text, "No beat for ")) {
+                g_free(*said);
+                *said = g_strdup(text);
+        }
+}
+
+/* What each role hears, for each action of the node and each word of its own; and the journal tells what is done. */
 static void test_table(void **state) {
         static const struct {
                 MonitorAction action;
@@ -84,9 +93,22 @@ static void test_table(void **state) {
                 world_new_node(w, NULL);
                 w->finished = false;
                 Role *role = world_run(w, "cam", spec_with(table[i].loss));
+                g_autofree char *said = NULL;
 
                 arm(w, table[i].action);
+                log_set_target(LOG_TARGET_NULL);
+                log_set_max_level(LOG_WARNING);
+                log_set_sink(on_log, &said);
                 world_wait(w, timed_out(w));
+                log_set_sink(NULL, NULL);
+                log_set_max_level(LOG_EMERG);
+                log_set_target(LOG_TARGET_CONSOLE);
+                assert_non_null(said);
+                g_autofree char *expected = g_strdup_printf(
+                        "No beat for 0.05 s: stopping %d roles, killing %d, keeping %d; the service %s",
+                        table[i].stopped && !table[i].killed, table[i].killed, !table[i].stopped,
+                        w->node->stopping ? "shuts down" : "goes on");
+                assert_string_equal(said, expected);
                 assert_int_equal(role->state, table[i].stopped ? ROLE_STOPPING : ROLE_RUNNING);
                 if (table[i].stopped) {
                         assert_int_equal(role->cause, ROLE_CAUSE_MONITOR);

@@ -80,6 +80,7 @@ static void test_keep(void **state) {
         const char *critical = role_name("critical"), *other = role_name("other");
 
         afresh(bus);
+        g_autofree char *from = journal_from_now();
         start(bus, critical, OPTIONS("{'on-monitor-loss': <'keep'>}"), actor(), "pause", NULL);
         start(bus, other, NULL, actor(), "pause", NULL);
         pid_t pid = role_pid(bus, critical), node = node_pid(bus);
@@ -91,6 +92,9 @@ static void test_keep(void **state) {
         assert_int_equal(role_pid(bus, critical), pid);
         assert_int_equal(node_pid(bus), node);
         assert_int_equal(node_get_u64(bus, "MonitorDeadlineUSec"), 0); /* until the next beat */
+        g_autofree char *said = journal("-u", NODE_UNIT, from, NULL);
+        assert_contains(
+                said, "No beat for 0.2 s: stopping 1 roles, killing 0, keeping 1; the service goes on");
         stop(bus, critical);
 }
 
