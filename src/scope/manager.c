@@ -276,7 +276,9 @@ static int on_unsent(sd_event_source *source, void *userdata) {
 static void call_not_sent(Call *call, int error) {
         Manager *manager = call->manager;
 
-        log_debug_errno(error, "Cannot send a call to systemd: %m");
+        /* Where nobody waits for the answer, nobody else reports it. */
+        bool silent = call->reply || call->done || sd_bus_is_open(manager->bus) <= 0;
+        (void) log_full_errno(silent ? LOG_DEBUG : LOG_WARNING, error, "Cannot call systemd, ignoring: %m");
         call->error = error;
         g_queue_push_tail(manager->unsent, call);
         (void) sd_event_source_set_enabled(manager->unsent_source, SD_EVENT_ONESHOT);
