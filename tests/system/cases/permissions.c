@@ -138,10 +138,10 @@ static void test_signals(void **state) {
         for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
                 g_autoptr(Bus) listener = bus_new();
                 const char *destination = bus_unique_name(listener);
-                g_autoptr(GVariant) name = bus_call(listener, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-                        "org.freedesktop.DBus", "RequestName", g_variant_new("(su)", names[i], 0));
                 guint32 ping;
 
+                g_variant_unref(bus_call(listener, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                        "org.freedesktop.DBus", "RequestName", g_variant_new("(su)", names[i], 0)));
                 bus_add_match(listener, "type='signal',interface='org.architect.Test'");
                 bus_emit(alice, destination, SYSTEMD_PATH, SYSTEMD_MANAGER, "JobRemoved",
                         g_variant_new("(uoss)", 1, SYSTEMD_PATH "/job/1", "cam.scope", "done"));
