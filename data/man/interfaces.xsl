@@ -1,11 +1,12 @@
 <?xml version="1.0" encoding="UTF-8"?>
 <!-- SPDX-License-Identifier: LGPL-2.1-or-later -->
-<!-- Puts what gdbus-codegen makes of the interface files into one page. Its input is org.architect.Node.5.xml, in which
-     <?interface NAME?> stands for the description, the methods, the signals and the properties of one interface. -->
+<!-- Combines the output of gdbus-codegen for the interface files to one page. The input is
+     org.architect.Node.5.xml, in which <?interface NAME?> stands for the description, the methods,
+     the signals and the properties of one interface. -->
 <xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">
   <xsl:output method="xml" encoding="UTF-8"/>
 
-  <!-- Where gdbus-codegen's files are, with the beginning of their names. -->
+  <!-- The directory of gdbus-codegen's files, with the beginning of their names. -->
   <xsl:param name="generated"/>
 
   <xsl:template match="@* | node()">
@@ -48,7 +49,7 @@
     </xsl:if>
   </xsl:template>
 
-  <!-- A method or a signal: its form, its arguments, then what is said of it. -->
+  <!-- A method or a signal: its signature, its arguments, then its text. -->
   <xsl:template match="refsect2">
     <refsect2>
       <title><xsl:apply-templates select="." mode="name"/></title>
@@ -65,7 +66,7 @@
     </varlistentry>
   </xsl:template>
 
-  <!-- A property: name and type, then what is said of it. -->
+  <!-- A property: name and type, then its text. -->
   <xsl:template match="refsect2[@role = 'property']">
     <xsl:variable name="form" select="normalize-space(programlisting)"/>
 

@@ -1,6 +1,6 @@
 <?xml version="1.0" encoding="UTF-8"?>
 <!-- SPDX-License-Identifier: LGPL-2.1-or-later -->
-<!-- DocBook to man, by Debian's docbook-xsl (no network: the catalog says where it is). -->
+<!-- DocBook to man, by Debian's docbook-xsl. The XML catalog resolves the URL, without network. -->
 <xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">
   <xsl:import href="http://docbook.sourceforge.net/release/xsl/current/manpages/docbook.xsl"/>
 
@@ -10,10 +10,11 @@
   <xsl:param name="refentry.meta.get.quietly" select="1"/>
   <xsl:param name="man.authors.section.enabled" select="0"/>
   <xsl:param name="man.copyright.section.enabled" select="0"/>
-  <!-- Else "org.architect.Node" loses its end: every dot counts three. -->
+  <!-- With the default "org.architect.Node" loses its end, since every dot counts as three. -->
   <xsl:param name="man.th.title.max.length" select="60"/>
 
-  <!-- No date, here and below: it would be the day of the build, and the same source would give other pages every day. -->
+  <!-- There is no date here and below. It would be the day of the build, and the same source would
+       produce other pages every day. -->
   <xsl:template name="top.comment">
     <xsl:text>.\" Part of architect-node; LGPL-2.1-or-later.&#10;</xsl:text>
     <xsl:text>.\" Made of DocBook by docbook-xsl: change data/man/*.xml or dbus-interfaces/*.xml instead.&#10;</xsl:text>
