@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The methods of the Python ArchitectNode, as calls to architect-node over D-Bus.
 
-A manager that was written for the original changes its import and says where the node is:
+A manager that was written for the original changes its import and names the machine of the node:
 
     from architectnode import ArchitectNode
 
@@ -11,17 +11,17 @@ A manager that was written for the original changes its import and says where th
     node.send_input("guider track M31")
     print(node.poll())                              # {'guider': 'running'}
 
-What fails raises an ArchitectNodeError (a RuntimeError) whose class and dbus_name say what it was.
-Methods may be called from any thread. After a lost connection the call at hand fails with
-ConnectionLost and the next call connects again; nothing is ever called twice by itself, and the
-roles do not notice.
+A call that fails raises an ArchitectNodeError (a RuntimeError), whose class and dbus_name identify
+the error. Methods may be called from any thread. If the connection is lost, the call that is under
+way fails with ConnectionLost and the next call connects again. No call is ever repeated
+automatically, and the roles are not affected.
 
-It needs Python 3.9 and PyGObject (Debian: python3-gi); for another machine an ssh client here,
-there an ssh server and systemd-stdio-bridge (part of systemd). What changes something there is
-root's, so that one logs in as root.
+It needs Python 3.9 and PyGObject (Debian: python3-gi). For another machine it needs an ssh client
+here, and there an ssh server and systemd-stdio-bridge (part of systemd). Calls that change
+something are reserved to root there, so log in as root.
 
-Every function of the original, what it is here, and the same with busctl: architectnode.md,
-beside this file's directory.
+architectnode.md in the directory above this file lists every function of the original, what
+corresponds to it here, and the same with busctl.
 """
 
 import logging
@@ -46,12 +46,12 @@ PATH = "/org/architect/Node"
 INTERFACE = "org.architect.Node"
 NO_TIMEOUT = 2**31 - 1
 
-# What follows the caller's own ssh options, which win: a network that died is to be noticed.
+# These make ssh detect a dead network. They follow the caller's ssh options, which override them.
 SSH_OPTIONS = ("-oConnectTimeout=15", "-oServerAliveInterval=10", "-oServerAliveCountMax=3")
 
 
 class ArchitectNodeError(RuntimeError):
-    """What failed, and why, as the service says it."""
+    """An error; its message is that of the service."""
 
     dbus_name = None
 
@@ -69,7 +69,7 @@ _errors = {}
 
 
 def _error(name, *bases, prefix="org.architect.Node.Error."):
-    """An exception for an error of the bus; BASES are what a script in Python would catch."""
+    """An exception for an error of the bus; BASES are the classes that Python scripts catch."""
     error = type(
         name, (ArchitectNodeError, *bases), {"dbus_name": prefix + name, "__module__": __name__}
     )
@@ -100,21 +100,21 @@ LimitReached = _error("LimitReached")
 InvalidArgs = _error("InvalidArgs", ValueError, prefix="org.freedesktop.DBus.Error.")
 AccessDenied = _error("AccessDenied", prefix="org.freedesktop.DBus.Error.")
 NotSupported = _error("NotSupported", prefix="org.freedesktop.DBus.Error.")
-# There is no such node, and none that the bus could start.
+# There is no such node, and the bus cannot start one.
 ServiceUnknown = _error("ServiceUnknown", prefix="org.freedesktop.DBus.Error.")
-# The node went away before it replied; whether it did what it was told, nobody knows.
+# The node exited before it replied. It is not known whether the call had an effect.
 NoReply = _error("NoReply", prefix="org.freedesktop.DBus.Error.")
 _errors["org.freedesktop.DBus.Error.NameHasNoOwner"] = ServiceUnknown
 _errors["org.freedesktop.systemd1.NoSuchUnit"] = ServiceUnknown  # it is not enabled
 
 
 class ConnectionLost(ArchitectNodeError):
-    """The bus cannot be reached, or not any more. Whether the call was heard, nobody knows."""
+    """There is no connection with the bus. It is not known whether the call had an effect."""
 
 
 __all__.append("ConnectionLost")
 
-# What Start knows, by its type. See org.architect.Node(5).
+# The options of Start, by type. See org.architect.Node(5).
 OPTION_TYPES = {
     option: kind
     for kind, options in {
@@ -132,8 +132,7 @@ OPTION_TYPES = {
     for option in options.split()
 }
 
-# Python's levels are 10 apart; one in between shows what a level of the service shows that is
-# not lower.
+# Python's levels are 10 apart. A level in between selects the next higher level of the service.
 _LEVELS = ((10, "debug"), (20, "info"), (25, "notice"), (30, "warning"), (40, "err"), (50, "crit"))
 _LEVEL_NAMES = {name.upper(): name for _, name in _LEVELS} | {
     "NOTSET": "debug",
@@ -144,12 +143,12 @@ _LEVEL_NAMES = {name.upper(): name for _, name in _LEVELS} | {
     "ALERT": "alert",
     "EMERG": "emerg",
 }
-# The other way, from syslog's numbers, 0 to 7.
+# The reverse, from the numbers of syslog, 0 to 7.
 _PRIORITIES = (50, 50, 50, 40, 30, 20, 20, 10)
 
 
 def _log_level(level):
-    """A level of Python's logging, by name or number, as the service calls it."""
+    """The service's name for a level of Python's logging, given by name or number."""
     if isinstance(level, str):
         if level.strip().upper() in _LEVEL_NAMES:
             return _LEVEL_NAMES[level.strip().upper()]
@@ -166,7 +165,7 @@ def _log_level(level):
 
 
 def _strings(what, value):
-    """A list of strings; a single string would otherwise be taken for a list of its letters."""
+    """A list of strings. A single string is refused, as it would be a list of its letters."""
     if isinstance(value, (str, bytes)):
         raise TypeError(f"{what} is a list of strings, not the string {value!r}")
     value = [os.fspath(item) if isinstance(item, os.PathLike) else item for item in value]
@@ -177,7 +176,7 @@ def _strings(what, value):
 
 
 def _variables(value):
-    """Variables as a dictionary of strings; a number is written as Python writes it."""
+    """Variables as a dictionary of strings; numbers are converted by str()."""
     variables = {}
     for name, text in dict(value).items():
         if isinstance(text, bool) or not isinstance(text, (str, int, float, os.PathLike)):
@@ -207,7 +206,7 @@ def _ports(value):
 
 
 def _done(event):
-    """The original's event arguments: what is like a threading.Event is set after the call."""
+    """The event arguments of the original: an object with set() is set after the call."""
     if hasattr(event, "set"):
         event.set()
 
@@ -218,12 +217,12 @@ _BUS = (
 
 
 def _connect_address(address):
-    # Not Gio.bus_get(): that connection is everybody's, and the end of the bus ends the program.
+    # Not Gio.bus_get(), whose connection is shared and ends the program when the bus ends.
     return Gio.DBusConnection.new_for_address_sync(address, _BUS, None, None), None
 
 
 def _connect_ssh(command):
-    # As busctl --host does. GDBus knows no "unixexec:" addresses, but it takes any stream.
+    # As busctl --host does. GDBus does not support "unixexec:" addresses, but accepts any stream.
     ssh = _Ssh(command)
     try:
         return Gio.DBusConnection.new_sync(ssh.stream, None, _BUS, None, None), ssh
@@ -235,7 +234,7 @@ def _connect_ssh(command):
 
 
 class _Ssh:
-    """The process that is the way to another machine's bus."""
+    """The process that connects to the bus of another machine."""
 
     def __init__(self, command):
         ours, theirs = socket.socketpair()
@@ -248,17 +247,17 @@ class _Ssh:
         self.stream = socket_of_ours.connection_factory_create_connection()
 
     def reason(self, otherwise):
-        """Why it ended: what it said last is better than that a stream has ended."""
+        """The last line that the process printed, which says more than the end of a stream."""
         try:
             self._process.wait(5)
             self._words.seek(0)
             words = self._words.read().decode(errors="replace").strip().splitlines()
         except (subprocess.TimeoutExpired, ValueError):
-            return otherwise  # it has not ended; or another thread has closed us
+            return otherwise  # the process has not ended, or another thread has called close()
         return words[-1].strip() if words else f"ssh ended with status {self._process.returncode}"
 
     def close(self):
-        """After the stream was closed."""
+        """To be called after the stream was closed."""
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
@@ -289,7 +288,7 @@ class _Link:
             raise self._problem
 
     def _run(self, ready):
-        # GDBus delivers where the connection was made and the signals were subscribed to.
+        # GDBus delivers signals in the context that created the connection and subscribed to them.
         self._context.push_thread_default()
         try:
             self.connection, self._ssh = self._connect()
@@ -345,7 +344,7 @@ class _Link:
         return self._closed or self.connection.is_closed()
 
     def settle(self):
-        """Return when all signals are dealt with that came before the caller's last reply."""
+        """Return when all signals that arrived before the last reply were handled."""
         seen = threading.Event()
         source = GLib.idle_source_new()
         source.set_callback(lambda *_: seen.set())
@@ -354,7 +353,7 @@ class _Link:
             pass
 
     def wait_for_end(self, stopping):
-        """Wait until the node has said that it shuts down and has gone; a restart is no end."""
+        """Wait until the node has sent ShuttingDown and has exited. A restart does not count."""
         self.settle()
         with self._changed:
             self._shutting_down = self._shutting_down or stopping
@@ -367,7 +366,7 @@ class _Link:
             try:
                 self.connection.close_sync(None)
             except GLib.Error:
-                pass  # it went by itself
+                pass  # it was closed already
         self._stopped = True
         self._context.wakeup()
         self._thread.join()
@@ -378,21 +377,21 @@ class _Link:
 class ArchitectNode:
     """The node of one machine.
 
-    The original's constructor was the node itself; the node is a service now, and this is how a
-    manager speaks to it. If the service does not run it is started (the instance main only, while
-    it is enabled).
+    The original's constructor was the node itself. The node is a service now, and this class calls
+    it. If the service does not run, a call starts it (the instance main only, while it is enabled).
 
-    instance_name       which node of the machine; the bus name is org.architect.Node.INSTANCE,
+    instance_name       the node of the machine; the bus name is org.architect.Node.INSTANCE,
                         for main without the last part
-    pyro_name           has no meaning without Pyro: accepted, and logged
-    logger              where log_to_sve() delivers; default: the logger "architectnode"
-    monitor_timeout     seconds, set at once; 0: no monitor; None: as the node is configured (30 s)
-    max_threadpool_size is MaxConcurrentStarts= in architect-node.conf(5) now: accepted, and
-                        logged as not applied
+    pyro_name           has no meaning without Pyro; it is accepted and logged
+    logger              receives the messages of log_to_sve(); defaults to "architectnode"
+    monitor_timeout     in seconds, applied at once; 0 turns the monitor off; None keeps the
+                        configuration of the node (30 s)
+    max_threadpool_size is accepted and logged as not applied; it is MaxConcurrentStarts= in
+                        architect-node.conf(5) now
 
-    Not of the original:
+    The original does not have:
 
-    host            [USER@]HOST or a name in ssh's configuration: the node of that machine
+    host            selects the node of another machine, as [USER@]HOST or a name known to ssh
     ssh             the command before that, for example ("ssh", "-p", "2222")
     address         a D-Bus address instead of the system bus, for example of a forwarded socket
     user_bus        the user's bus instead of the system bus, for a node of "architect-node --user"
@@ -501,7 +500,7 @@ class ArchitectNode:
         )
 
     def close(self):
-        """Let go of the connection; another call makes a new one. Nothing happens to the roles."""
+        """Close the connection; the next call opens another one. The roles are not affected."""
         with self._lock:
             if self._link:
                 self._link.close()
@@ -518,48 +517,49 @@ class ArchitectNode:
     # -- the node ---------------------------------------------------------------------------------
 
     def handle_pipes(self):
-        """Does nothing: the service itself survives the loss of its standard output."""
+        """Do nothing, as the service itself survives the loss of its standard output."""
 
     def beat(self):
-        """Say that the manager lives. The first beat arms the monitor."""
+        """Report that the manager is alive. The first beat arms the monitor."""
         self._call("Beat")
 
     def pyro_run_loop(self):
         """Return when the node has shut down, as the original's loop did.
 
-        A restart of the service is no end. Raises ConnectionLost if nobody can tell any more.
+        A restart of the service does not count. Raises ConnectionLost if the end of the node cannot
+        be observed any more.
         """
         link = self._get_link()
         try:
             state = self._property("State", start=False)
         except (ServiceUnknown, NoReply):
-            return  # it went before we asked, or while we did
+            return  # the node exited before the call or during it
         link.wait_for_end(state == "stopping")
 
     def get_env(self, var):
-        """The value of a variable that roles begin with; None: it is not set."""
+        """Return a variable of the environment that all roles begin with, None if it is not set."""
         try:
             return self._call("GetEnv", "(s)", var)
         except NoSuchVariable:
             return None
 
     def set_env(self, var, value):
-        """Set a variable for roles started from now on."""
+        """Set a variable for roles that are started from now on."""
         self._call("SetEnv", "(ss)", var, _variables({var: value})[var])
 
     def get_pgrp(self):
-        """The process group of the service."""
+        """Return the process group of the service."""
         return self._call("GetPgrp")
 
     def set_log_level(self, level):
-        """A level of Python's logging, by name ("DEBUG") or number (10, logging.ERROR)."""
+        """Set the level, one of Python's logging, by name ("DEBUG") or number (logging.ERROR)."""
         self._call("SetLogLevel", "(s)", _log_level(level))
 
     def log_to_sve(self):
-        """From now on the service's log messages come to the constructor's logger.
+        """From now on pass the service's log messages to the constructor's logger.
 
-        They come in a thread of this module. A record has the service's time, and its journal
-        fields as the dictionary record.architect_fields.
+        A thread of this module passes them. A record has the service's time, and the journal fields
+        as the dictionary record.architect_fields.
         """
         self._call("SetLogToSve", "(b)", True)
 
@@ -595,16 +595,16 @@ class ArchitectNode:
         return string if as_string else numbers
 
     def bind_udp(self, num_ports=1, as_string=True):
-        """As bind_tcp(), UDP."""
+        """Do the same as bind_tcp(), for UDP."""
         numbers, string = self._call("BindUDP", "(u)", num_ports)
         return string if as_string else numbers
 
     def release_tcp(self, ports):
-        """Free ports of bind_tcp(): its string, a list of numbers, or a number."""
+        """Free ports of bind_tcp(), given as its string, a list of numbers, or a number."""
         self._call("ReleaseTCP", "(aq)", _ports(ports))
 
     def release_udp(self, ports):
-        """As release_tcp(), UDP."""
+        """Do the same as release_tcp(), for UDP."""
         self._call("ReleaseUDP", "(aq)", _ports(ports))
 
     # -- roles ------------------------------------------------------------------------------------
@@ -615,7 +615,7 @@ class ArchitectNode:
             raise ValueError(f"{key!r} is not an option of Start: {', '.join(OPTION_TYPES)}")
         return value if isinstance(value, GLib.Variant) else GLib.Variant(OPTION_TYPES[key], value)
 
-    # The names and defaults of the arguments are the original's; no list is ever changed.
+    # The names and defaults of the arguments are the original's. The lists are never modified.
     def start(
         self,
         role,
@@ -628,13 +628,13 @@ class ArchitectNode:
         xterm_args=[],
         eups_list=None,
     ):
-        """Start a command as a role. Returns when it runs; raises what kept it from running.
+        """Start a command as a role. Return when it runs, or raise the error that prevented it.
 
         setup_args is a list, or a string that is split as a shell would split it.
-        eups_list holds products to set up besides: pairs of name and version, or strings "name"
-        or "name version". Without a version it is the current one.
+        eups_list contains further products, as pairs of name and version, or as strings "name" or
+        "name version". Without a version it is the current one.
         xterm_args are used with xterm only. A window of the node of this machine opens on the
-        caller's DISPLAY, unless env_vars or the node's environment have one.
+        caller's DISPLAY, unless env_vars or the node's environment contain one.
         """
         options = dict(self._options)
         env = _variables(env_vars or {})
@@ -680,37 +680,38 @@ class ArchitectNode:
         _done(event)
 
     def poll(self, role_list=None):
-        """{role: "running" or "exit N"}, of all roles if none is named.
+        """Return {role: "running" or "exit N"}, for all roles if none is named.
 
-        N < 0 is the signal that killed it; "exit unknown": nobody knows any more. A role that
-        does not exist raises NoSuchRole, which is a KeyError.
+        A negative N is the signal that killed it; "exit unknown" means that the status was lost. A
+        role that does not exist raises NoSuchRole, which is a KeyError.
         """
         if role_list is None:
             return dict(sorted(self._call("Poll", "(as)", []).items()))
         roles = [role_list] if isinstance(role_list, str) else _strings("role_list", role_list)
-        # For the node none is all.
+        # The node returns all roles for an empty list.
         return dict(sorted(self._call("Poll", "(as)", roles).items())) if roles else {}
 
     def stop(self, role, event=None):
-        """SIGTERM to the role's main process, and no more: see poll().
+        """Send SIGTERM to the main process of the role; poll() returns what becomes of it.
 
-        When that ends the node sweeps what it leaves. If it has ended already nothing happens.
+        When that process ends, the node stops the processes that it left. If the role has ended
+        already, nothing happens.
         """
         try:
             self._call("Signal", "(ssi)", role, "main", signal.SIGTERM)
         except RoleNotRunning:
             if self.poll([role])[role] == "running":
-                raise  # it is being started, and would run on
+                raise  # the role is being started, and would run on
         _done(event)
 
     def kill(self, role):
-        """SIGKILL to all processes of the role; returns when they are gone."""
+        """Send SIGKILL to all processes of the role, and return when they are gone."""
         self._call("Kill", "(s)", role)
 
     def purge(self, role=None):
-        """Forget an ended role; None: all that have ended. Returns whom it forgot.
+        """Forget a role that has ended, or all of them if role is None. Return the names.
 
-        Of a running role nothing happens.
+        Nothing happens to a role that runs.
         """
         if role is None:
             return self._call("Purge", "(as)", [])
