@@ -92,10 +92,16 @@ int file_read(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_
         _cleanup_free_ char *buffer = NULL;
         autofd fd = -EBADF;
         size_t size = 0, room = 0;
+        struct stat st;
 
-        fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        /* O_NONBLOCK: the open of a FIFO waits for a writer otherwise. */
+        fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         if (fd < 0)
+                return errno == ENXIO ? -EBADFD : -errno; /* a socket */
+        if (fstat(fd, &st) < 0)
                 return -errno;
+        if (!S_ISREG(st.st_mode))
+                return S_ISDIR(st.st_mode) ? -EISDIR : -EBADFD;
 
         for (;;) {
                 ssize_t n;

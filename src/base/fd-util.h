@@ -31,8 +31,8 @@ int fd_close_all_except(const int *keep, size_t n_keep);
 /* How many are open; takes a look at each. */
 int fd_count_open(void);
 
-/* Reads a small file whole and NUL-terminates it; -EFBIG beyond max bytes. The caller frees.
- * *ret_size may be NULL. */
+/* Reads a small file whole and NUL-terminates it; -EFBIG beyond max bytes. The caller frees. Never blocks: -EISDIR for a directory,
+ * -EBADFD for what is not a regular file either (FIFO, socket, device). *ret_size may be NULL. */
 int file_read(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_size);
 
 /* Opens a directory in this one, made with mode 0700 if it is not there. The descriptor, or negative errno. */

@@ -3,13 +3,19 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
+#include "base/fd-util.h"
 #include "base/parse-util.h"
 #include "model/env.h"
 #include "model/role-spec.h"
 #include "model/settings.h"
 #include "util/log.h"
+
+#define FILE_MAX (1024U * 1024U)
 
 #define SECTION_NODE "Node"
 #define SECTION_ENVIRONMENT "Environment"
@@ -261,22 +267,32 @@ static int load_section(
         return 0;
 }
 
+/* In the place of a file, or behind a symlink: how an administrator masks what a package has installed. */
+static bool is_null_device(const char *path) {
+        struct stat st;
+
+        return stat(path, &st) >= 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+}
+
 static int load_file(Settings *s, const char *path, Fault *fault) {
         g_autoptr(GKeyFile) file = g_key_file_new();
         g_autoptr(GError) error = NULL;
-        g_autofree char *text = NULL;
+        _cleanup_free_ char *text = NULL; /* libc's */
 
-        if (!g_file_get_contents(path, &text, NULL, &error)) {
-                if (g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
-                        return 0;
-                return fault_set(fault, NODE_ERROR_IO_ERROR, "%s", error->message);
-        }
+        int r = file_read(AT_FDCWD, path, FILE_MAX, &text, NULL);
+        if (r == -ENOENT || (r == -EBADFD && is_null_device(path)))
+                return 0;
+        if (r == -EBADFD)
+                return fault_set(fault, NODE_ERROR_IO_ERROR,
+                        "Cannot read %s: it is neither a regular file nor /dev/null", path);
+        if (r < 0)
+                return fault_set(fault, NODE_ERROR_IO_ERROR, "Cannot read %s: %s", path, g_strerror(-r));
         if (!g_key_file_load_from_data(file, text, (gsize) -1, G_KEY_FILE_NONE, &error))
                 return fault_set(fault, NODE_ERROR_INVALID_ARGS, "%s: %s", path, error->message);
 
         g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
         for (char **section = sections; *section; section++) {
-                int r = load_section(s, file, path, text, *section, fault);
+                r = load_section(s, file, path, text, *section, fault);
                 if (r < 0)
                         return r;
         }

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -170,6 +171,44 @@ static void test_file_read(void **state) {
         assert_true(size > 0);
         free(text);
         assert_int_equal(unlinkat(dir, "f", 0), 0);
+}
+
+/* What is there in the place of a file is neither read nor waited for. */
+static void test_file_read_not_regular(void **state) {
+        autofd dir = open_dir(state);
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        autofd fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        char *text = NULL;
+
+        (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s/socket", (const char *) *state);
+        assert_return_code(bind(fd, (struct sockaddr *) &address, sizeof(address)), errno);
+        assert_return_code(mkfifoat(dir, "fifo", 0600), errno);
+        assert_return_code(symlinkat("/dev/zero", dir, "device"), errno);
+        assert_return_code(symlinkat("fifo", dir, "link"), errno);
+        (void) alarm(10);
+        assert_int_equal(file_read(dir, "fifo", 10, &text, NULL), -EBADFD);
+        assert_int_equal(file_read(dir, "link", 10, &text, NULL), -EBADFD);
+        assert_int_equal(file_read(dir, "socket", 10, &text, NULL), -EBADFD);
+        assert_int_equal(file_read(dir, "device", 10, &text, NULL), -EBADFD);
+        (void) alarm(0);
+        assert_null(text);
+
+        /* A writer at its other end changes nothing. */
+        autofd writer = openat(dir, "fifo", O_RDWR | O_CLOEXEC);
+        assert_int_equal(write(writer, "VERSION=1\n", 10), 10);
+        assert_int_equal(file_read(dir, "fifo", 10, &text, NULL), -EBADFD);
+
+        /* A link to a file is one. */
+        assert_int_equal(file_replace(dir, "f", "x", 1), 0);
+        assert_int_equal(unlinkat(dir, "link", 0), 0);
+        assert_return_code(symlinkat("f", dir, "link"), errno);
+        assert_int_equal(file_read(dir, "link", 10, &text, NULL), 0);
+        assert_string_equal(text, "x");
+        free(text);
+
+        static const char *const names[] = { "fifo", "socket", "device", "link", "f" };
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                assert_int_equal(unlinkat(dir, names[i], 0), 0);
 }
 
 static void assert_file(int dir, const char *name, const char *expected) {
@@ -554,6 +593,7 @@ int main(void) {
                 T(test_flags),
                 T(test_close_all_except),
                 T(test_file_read),
+                T(test_file_read_not_regular),
                 T(test_file_replace_clean),
                 T(test_file_replace),
                 T(test_file_replace_full),

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "model/settings.h"
@@ -129,6 +130,44 @@ static void test_drop_ins(void **state) {
         assert_string_equal(environment, "A=3|B=1");
 }
 
+static void link_file(const char *name, const char *target) {
+        g_autofree char *path = g_build_filename(directory, name, NULL);
+
+        assert_return_code(symlink(target, path), errno);
+}
+
+/* A mask is an empty file; what is behind a FIFO is never waited for. */
+static void test_not_regular(void **state) {
+        g_autofree char *path = g_build_filename(directory, "main.conf", NULL);
+        static const char *const others[] = { "/dev/zero", "/dev/full", "/" };
+        g_autoptr(Settings) masked = NULL;
+
+        link_file("main.conf", "/dev/null");
+        write_file("main.conf.d/10-a.conf", "[Node]\nSetupTimeout=1s\n");
+        link_file("main.conf.d/20-b.conf", "/dev/null");
+        masked = load();
+        assert_int_equal(masked->setup_timeout_usec, USEC_PER_SEC);
+        assert_return_code(unlink(path), errno);
+
+        for (size_t i = 0; i < ELEMENTSOF(others); i++) {
+                g_auto(Fault) fault = {};
+                Settings *settings = NULL;
+
+                link_file("main.conf", others[i]);
+                assert_fault(settings_load(directory, "main", &settings, &fault), &fault, NODE_ERROR_IO_ERROR,
+                        path);
+                assert_null(settings);
+                assert_return_code(unlink(path), errno);
+        }
+        g_auto(Fault) fault = {};
+        Settings *settings = NULL;
+        assert_return_code(mkfifo(path, 0600), errno);
+        (void) alarm(10); /* where it is waited for */
+        assert_fault(settings_load(directory, "main", &settings, &fault), &fault, NODE_ERROR_IO_ERROR,
+                "neither a regular file nor /dev/null");
+        (void) alarm(0);
+}
+
 static void test_unknown(void **state) {
         write_file("main.conf", "# a comment\n[Node]\nMaxEndedRoles=5\n  MaxEndedRole=6\n\n[Nodes]\nx=1\n");
         g_autoptr(Settings) settings = load();
@@ -217,6 +256,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_every_key, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_bind_address, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_drop_ins, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_not_regular, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_unknown, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_bad_values, setup, teardown),
                 cmocka_unit_test(test_time),
