@@ -4,17 +4,22 @@
  * message as a signal. */
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "bus/clients-private.h"
-#include "model/state-file.h"
 #include "bus/operation.h"
+#include "model/state-fields.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"
 #include "util/log.h"
 
-#define LOG_FILE "log"
+#define LOG_VERSION 1U
+
+static const StateFile log_file = {
+        .name = "log",
+        .max = 65536,
+        .what = "the saved log level",
+};
 
 /* A flood of messages must not become a flood on the bus, nor a slow listener our memory. */
 #define SIGNALS_PER_SECOND 100U
@@ -32,37 +37,52 @@ static int level_from_string(const char *name, sd_bus_error *error) {
 
 /* Both survive a restart of the service. */
 static void save(Clients *clients) {
-        g_autofree char *fields = state_fields_format("", clients->log_unknown);
-        g_autofree char *text = g_strdup_printf("%s %d\n%s",
-                log_level_to_string((LogLevel) log_get_max_level()), clients->log_to_sve, fields);
+        GString *s = state_fields_new("", LOG_VERSION, clients->log_unknown);
 
-        int r = file_replace(clients->dir_fd, LOG_FILE, text, strlen(text));
+        state_put_enum(s, "LEVEL", log_level, (LogLevel) log_get_max_level());
+        state_put_nonzero(s, "TO_SVE", clients->log_to_sve);
+        int r = state_file_save(&log_file, clients->dir_fd, s);
         if (r < 0)
                 log_warning_errno(r, "Cannot save the log level, ignoring: %m");
 }
 
-static int parse(void *userdata, const char *text) {
-        Clients *clients = userdata;
-        char name[16];
-        int to_sve;
+/* One line: the level, and 1 or 0. */
+static int level_of_1(StateFields *fields, bool *ret_to_sve) {
+        g_auto(GStrv) lines = state_take_words(fields);
 
-        if (sscanf(text, "%15s %d", name, &to_sve) != 2 || (int) log_level_from_string(name) < 0)
+        if (!lines || lines[1])
                 return -EBADMSG;
-        log_set_max_level((int) log_level_from_string(name));
-        clients->log_to_sve = to_sve != 0;
-        clients->log_unknown = state_fields_unknown(text, "");
+        g_auto(GStrv) words = g_strsplit(lines[0], " ", -1);
+        if (g_strv_length(words) != 2 || (!g_str_equal(words[1], "0") && !g_str_equal(words[1], "1")))
+                return -EBADMSG;
+        *ret_to_sve = g_str_equal(words[1], "1");
+        return (int) log_level_from_string(words[0]);
+}
+
+static int parse(void *userdata, StateFields *fields) {
+        Clients *clients = userdata;
+        bool to_sve = state_take_bool(fields, "TO_SVE");
+        int level = state_fields_of_1(fields)
+                            ? level_of_1(fields, &to_sve)
+                            : (int) state_take_enum(fields, "LEVEL", log_level, _LOG_LEVEL_INVALID);
+
+        int r = level < 0 ? -EBADMSG : state_fields_end(fields, &clients->log_unknown);
+        if (r < 0)
+                return r;
+        log_set_max_level(level);
+        clients->log_to_sve = to_sve;
         return 0;
 }
 
 void log_dbus_load(Clients *clients) {
-        int r = state_file_load(clients->dir_fd, LOG_FILE, 65536, "the saved log level", "", parse, clients);
+        int r = state_file_load(&log_file, clients->dir_fd, parse, clients);
 
         if (r < 0)
                 log_error_errno(r, "Cannot set the saved log level aside: %m");
 }
 
 void log_dbus_forget(Clients *clients) {
-        state_file_forget(clients->dir_fd, LOG_FILE);
+        state_file_forget(&log_file, clients->dir_fd);
 }
 
 static void set_level(Clients *clients, int level) {

@@ -7,10 +7,20 @@
 #include "base/fd-util.h"
 #include "base/macro.h"
 #include "model/env.h"
-#include "model/state-file.h"
+#include "model/state-fields.h"
 #include "util/log.h"
 
-#define ENV_FILE "environment"
+#define ENV_VERSION 1U
+
+/* Its keys are the names of the variables. */
+#define ENV_PREFIX "#"
+
+static const StateFile env_file = {
+        .name = "environment",
+        .max = 2U * 1024U * 1024U,
+        .what = "the saved environment",
+        .prefix = ENV_PREFIX,
+};
 
 /* systemd's own default; a configuration may say another. */
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -36,62 +46,48 @@ static GHashTable *table_new(void) {
         return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 }
 
-/* A line is NAME=VALUE, the value escaped, or -NAME. */
-static int env_parse(void *userdata, const char *text) {
+/* NAME=VALUE, or the word -NAME of a variable that is taken away. */
+static int env_parse(void *userdata, StateFields *fields) {
         Env *env = userdata;
-        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+        g_auto(GStrv) words = state_take_words(fields);
+        char *name, *value;
 
-        env->unknown = state_fields_unknown(text, "#");
-
-        for (char **l = lines; *l; l++) {
-                char *eq = strchr(*l, '=');
-
-                if ((*l)[0] == '\0' || (*l)[0] == '#')
-                        continue;
-                if ((*l)[0] == '-' && env_name_is_valid(*l + 1)) {
-                        (void) g_hash_table_replace(env->changes, g_strdup(*l + 1), NULL);
-                        continue;
-                }
-                if (!eq)
+        for (char **w = words; w && *w; w++) {
+                if ((*w)[0] != '-' || !env_name_is_valid(*w + 1))
                         return -EBADMSG;
-                g_autofree char *name = g_strndup(*l, (gsize) (eq - *l));
-                if (!env_name_is_valid(name))
-                        return -EBADMSG;
-                (void) g_hash_table_replace(env->changes, g_steal_pointer(&name), g_strcompress(eq + 1));
+                (void) g_hash_table_replace(env->changes, g_strdup(*w + 1), NULL);
         }
-        return 0;
+        while (state_take_next(fields, &name, &value)) {
+                if (!env_name_is_valid(name) || g_hash_table_contains(env->changes, name))
+                        state_fields_set_bad(fields);
+                (void) g_hash_table_replace(env->changes, name, value);
+        }
+        return state_fields_end(fields, &env->unknown);
 }
 
 static int env_load(Env *env) {
-        int r = state_file_load(
-                env->dir_fd, ENV_FILE, 2 * 1024 * 1024, "the saved environment", "", env_parse, env);
+        int r = state_file_load(&env_file, env->dir_fd, env_parse, env);
 
-        if (r == STATE_FILE_DAMAGED) {
+        if (r == STATE_FILE_DAMAGED)
                 g_hash_table_remove_all(env->changes);
-                g_clear_pointer(&env->unknown, g_free);
-        }
         return r < 0 ? r : 0;
 }
 
 static int env_save(Env *env) {
-        g_autoptr(GString) s = g_string_new("# This is private data of architect-node. Do not parse.\n");
         GHashTableIter iter;
         const char *name, *value;
 
         if (env->dir_fd < 0)
                 return 0;
-        g_autofree char *fields = state_fields_format("#", env->unknown);
-        g_string_append(s, fields);
+        GString *s = state_fields_new(ENV_PREFIX, ENV_VERSION, env->unknown);
         g_hash_table_iter_init(&iter, env->changes);
         while (g_hash_table_iter_next(&iter, (void **) &name, (void **) &value)) {
-                g_autofree char *escaped = value ? g_strescape(value, NULL) : NULL;
-
-                if (escaped)
-                        g_string_append_printf(s, "%s=%s\n", name, escaped);
+                if (value)
+                        state_put_string(s, name, value);
                 else
-                        g_string_append_printf(s, "-%s\n", name);
+                        state_put_word(s, "-", name);
         }
-        return file_replace(env->dir_fd, ENV_FILE, s->str, s->len);
+        return state_file_save(&env_file, env->dir_fd, s);
 }
 
 int env_open(int dir_fd, Env **ret) {
@@ -266,5 +262,5 @@ char **env_list(Env *env) {
 }
 
 void env_forget(Env *env) {
-        state_file_forget(env->dir_fd, ENV_FILE);
+        state_file_forget(&env_file, env->dir_fd);
 }

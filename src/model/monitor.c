@@ -3,22 +3,28 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 #include "base/fd-util.h"
 #include "model/event-details.h"
-#include "model/role-log.h"
 #include "model/message-ids.h"
 #include "model/monitor.h"
 #include "model/node-events.h"
 #include "model/node-stop.h"
+#include "model/node.h"
+#include "model/role-log.h"
 #include "model/role-stop.h"
-#include "model/state-file.h"
+#include "model/state-fields.h"
 #include "util/log.h"
 
-#define MONITOR_FILE "monitor"
+#define MONITOR_VERSION 1U
+
+static const StateFile monitor_file = {
+        .name = "monitor",
+        .max = 65536,
+        .what = "the saved state of the monitor",
+        .consequence = "; the next beat arms it again",
+};
 
 /* A timer that comes later than this was held up by ourselves, or by the whole machine (suspend, SIGSTOP): the manager may
  * have beaten all the time. */
@@ -41,34 +47,48 @@ static uint64_t now_monotonic(void) {
 }
 
 static int monitor_save(Monitor *monitor) {
-        if (monitor->dir_fd < 0)
-                return 0;
+        GString *s = state_fields_new("", MONITOR_VERSION, monitor->unknown);
 
-        g_autofree char *fields = state_fields_format("", monitor->unknown);
-        g_autofree char *text = g_strdup_printf("%d %" PRIu64 " %" PRIu64 "\n%s", monitor->timeout_set,
-                monitor_timeout(monitor), monitor->deadline, fields);
-        return file_replace(monitor->dir_fd, MONITOR_FILE, text, strlen(text));
+        if (monitor->timeout_set)
+                state_put_u64(s, "TIMEOUT", monitor->timeout_usec);
+        state_put_nonzero(s, "DEADLINE", monitor->deadline);
+        return state_file_save(&monitor_file, monitor->dir_fd, s);
 }
 
-static int monitor_parse(void *userdata, const char *text) {
-        Monitor *monitor = userdata;
-        uint64_t timeout, deadline;
-        char end;
-        int set;
+/* One line of three numbers: whether a timeout was set, the timeout, the deadline. */
+static int monitor_parse_of_1(Monitor *monitor, StateFields *fields) {
+        g_auto(GStrv) lines = state_take_words(fields);
+        uint64_t set;
 
-        if (sscanf(text, "%d %" SCNu64 " %" SCNu64 "%c", &set, &timeout, &deadline, &end) != 4 || end != '\n')
+        if (!lines || lines[1])
                 return -EBADMSG;
-        monitor->timeout_set = set != 0;
-        monitor->timeout_usec = timeout;
-        monitor->deadline = deadline;
-        monitor->unknown = state_fields_unknown(text, "");
-        return 0;
+        g_auto(GStrv) words = g_strsplit(lines[0], " ", -1);
+        if (g_strv_length(words) != 3 || parse_u64(words[0], &set) < 0 || set > 1 ||
+                parse_u64(words[1], &monitor->timeout_usec) < 0 ||
+                parse_u64(words[2], &monitor->deadline) < 0)
+                return -EBADMSG;
+        monitor->timeout_set = set;
+        return state_fields_end(fields, &monitor->unknown);
+}
+
+static int monitor_parse(void *userdata, StateFields *fields) {
+        Monitor *monitor = userdata;
+
+        if (state_fields_of_1(fields))
+                return monitor_parse_of_1(monitor, fields);
+        monitor->timeout_set = state_fields_have(fields, "TIMEOUT");
+        monitor->timeout_usec = state_take_u64(fields, "TIMEOUT");
+        monitor->deadline = state_take_u64(fields, "DEADLINE");
+        return state_fields_end(fields, &monitor->unknown);
 }
 
 static int monitor_load(Monitor *monitor) {
-        int r = state_file_load(monitor->dir_fd, MONITOR_FILE, 65536, "the saved state of the monitor",
-                "; the next beat arms it again", monitor_parse, monitor);
+        int r = state_file_load(&monitor_file, monitor->dir_fd, monitor_parse, monitor);
 
+        if (r == STATE_FILE_DAMAGED) {
+                monitor->timeout_set = false;
+                monitor->deadline = 0;
+        }
         return r < 0 ? r : 0;
 }
 
@@ -272,5 +292,5 @@ int monitor_set_timeout(Monitor *monitor, uint64_t timeout_usec, Fault *fault) {
 }
 
 void monitor_forget(Monitor *monitor) {
-        state_file_forget(monitor->dir_fd, MONITOR_FILE);
+        state_file_forget(&monitor_file, monitor->dir_fd);
 }

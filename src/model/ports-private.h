@@ -10,7 +10,7 @@ struct Ports {
         int dir_fd;
         GHashTable *table;  /* ports_key() → Port */
         unsigned n_binding; /* asked for and not answered yet */
-        GPtrArray *unknown; /* lines that a newer version wrote */
+        char *unknown;      /* fields of a newer version */
 };
 
 static inline gpointer ports_key(PortProtocol protocol, uint16_t number) {

@@ -3,19 +3,23 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "base/fd-util.h"
 #include "model/node.h"
 #include "model/ports-private.h"
 #include "model/role.h"
 #include "model/settings.h"
-#include "model/state-file.h"
+#include "model/state-fields.h"
 #include "util/log.h"
 
-#define PORTS_FILE "ports"
 #define PORTS_VERSION 1U
+
+static const StateFile ports_file = {
+        .name = "ports",
+        .max = 1024U * 1024U,
+        .what = "the saved list of reserved ports",
+        .consequence = "; they are released",
+};
 
 struct PortsRequest {
         Ports *ports;
@@ -35,61 +39,53 @@ static void add(Ports *ports, PortProtocol protocol, uint16_t number, uid_t uid)
 
 /* The disk */
 
-static int ports_parse(void *userdata, const char *text) {
+/* PROTOCOL NUMBER UID */
+static int port_parse(Ports *ports, const char *text) {
+        g_auto(GStrv) words = g_strsplit(text, " ", -1);
+        uint32_t number, uid;
+
+        if (g_strv_length(words) != 3 || (int) port_protocol_from_string(words[0]) < 0 ||
+                parse_u32(words[1], &number) < 0 || number == 0 || number > UINT16_MAX ||
+                parse_u32(words[2], &uid) < 0)
+                return -EBADMSG;
+        add(ports, port_protocol_from_string(words[0]), (uint16_t) number, uid);
+        return 0;
+}
+
+static int ports_parse(void *userdata, StateFields *fields) {
         Ports *ports = userdata;
-        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-        bool versioned = false;
+        g_auto(GStrv) saved = state_take_strv(fields, "PORT");
 
-        for (char **l = lines; *l; l++) {
-                unsigned number, uid;
-                char protocol[8], end;
-
-                if ((*l)[0] == '\0' || (*l)[0] == '#')
-                        continue;
-                if (g_str_has_prefix(*l, "VERSION=")) {
-                        versioned = true;
-                        continue;
-                }
-                if (!g_str_has_prefix(*l, "PORT=")) {
-                        if (!strchr(*l, '='))
-                                return -EBADMSG;
-                        g_ptr_array_add(ports->unknown, g_strdup(*l));
-                        continue;
-                }
-                if (sscanf(*l, "PORT=%7s %u %u%c", protocol, &number, &uid, &end) != 3 || number == 0 ||
-                        number > UINT16_MAX || (int) port_protocol_from_string(protocol) < 0)
+        if (state_fields_version(fields) == 0)
+                return -EBADMSG;
+        for (char **p = saved; p && *p; p++)
+                if (port_parse(ports, *p) < 0)
                         return -EBADMSG;
-                add(ports, port_protocol_from_string(protocol), (uint16_t) number, uid);
-        }
-        return versioned ? 0 : -EBADMSG;
+        return state_fields_end(fields, &ports->unknown);
 }
 
 static int ports_load(Ports *ports) {
-        int r = state_file_load(ports->dir_fd, PORTS_FILE, 1024 * 1024, "the saved list of reserved ports",
-                "; they are released", ports_parse, ports);
+        int r = state_file_load(&ports_file, ports->dir_fd, ports_parse, ports);
 
-        if (r == STATE_FILE_DAMAGED) {
+        if (r == STATE_FILE_DAMAGED)
                 g_hash_table_remove_all(ports->table);
-                g_ptr_array_set_size(ports->unknown, 0);
-        }
         return r < 0 ? r : 0;
 }
 
 static int ports_save(Ports *ports) {
-        g_autoptr(GString) s = g_string_new("# This is private data of architect-node. Do not parse.\n");
         GHashTableIter iter;
         Port *port;
 
         if (ports->dir_fd < 0)
                 return 0;
-        g_string_append_printf(s, "VERSION=%u\n", PORTS_VERSION);
+        GString *s = state_fields_new("", PORTS_VERSION, ports->unknown);
         g_hash_table_iter_init(&iter, ports->table);
-        while (g_hash_table_iter_next(&iter, NULL, (void **) &port))
-                g_string_append_printf(s, "PORT=%s %u %u\n", port_protocol_to_string(port->protocol),
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &port)) {
+                g_autofree char *text = g_strdup_printf("%s %u %u", port_protocol_to_string(port->protocol),
                         port->number, (unsigned) port->uid);
-        for (unsigned i = 0; i < ports->unknown->len; i++)
-                g_string_append_printf(s, "%s\n", (const char *) g_ptr_array_index(ports->unknown, i));
-        return file_replace(ports->dir_fd, PORTS_FILE, s->str, s->len);
+                state_put_string(s, "PORT", text);
+        }
+        return state_file_save(&ports_file, ports->dir_fd, s);
 }
 
 void ports_save_or_log(Ports *ports) {
@@ -104,7 +100,6 @@ int ports_open(Node *node, int dir_fd, Ports **ret) {
         ports->node = node;
         ports->dir_fd = -EBADF;
         ports->table = g_hash_table_new_full(NULL, NULL, NULL, g_free);
-        ports->unknown = g_ptr_array_new_with_free_func(g_free);
         if (dir_fd >= 0) {
                 ports->dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
                 if (ports->dir_fd < 0)
@@ -121,7 +116,7 @@ Ports *ports_close(Ports *ports) {
         if (!ports)
                 return NULL;
         g_hash_table_unref(ports->table);
-        g_ptr_array_unref(ports->unknown);
+        g_free(ports->unknown);
         (void) fd_close(ports->dir_fd);
         g_free(ports);
         return NULL;
@@ -372,5 +367,5 @@ void ports_forget(Ports *ports) {
         if (all->len > 0)
                 (void) ASK(ports->node, link, ports_release, (PortLoan *) all->data, all->len, (Waiter){});
         g_hash_table_remove_all(ports->table);
-        state_file_forget(ports->dir_fd, PORTS_FILE);
+        state_file_forget(&ports_file, ports->dir_fd);
 }

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the next process of ours must know about a role, as a file in the runtime directory. Private: nobody else reads it, and
- * its fields may change with VERSION; fields that a newer version wrote are kept. Written whole (temp + rename), so a
- * reader finds the old or the new, never half. */
+/* What the next process of ours must know about a role, as a file of fields (state-fields.h) in the runtime directory. */
 
 #include <glib.h>
 

@@ -102,7 +102,7 @@ Role *role_free(Role *role) {
         caller_clear(&role->last_signal_caller);
         role_spec_free(role->spec);
         g_array_unref(role->stop_waiters);
-        g_clear_pointer(&role->unknown_fields, g_ptr_array_unref);
+        g_free(role->unknown_fields);
         g_free(role->cgroup);
         free(role->scope); /* libc's: it comes from base */
         g_free(role->name);

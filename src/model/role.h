@@ -140,9 +140,9 @@ struct Role {
         Role *successor;   /* the other way round */
 
         Waiter start_waiter;
-        GArray *stop_waiters;      /* of Waiter */
-        RoleInput *input;          /* freed before the role */
-        GPtrArray *unknown_fields; /* lines of the saved state that a newer version wrote */
+        GArray *stop_waiters; /* of Waiter */
+        RoleInput *input;     /* freed before the role */
+        char *unknown_fields; /* of the saved state, which a newer version wrote; NULL: none */
 
         bool announced; /* the clients know its object: the name's, so also from the run before */
 };

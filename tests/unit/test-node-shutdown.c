@@ -83,12 +83,27 @@ static void test_unknown_fields(void **state) {
         assert_string_equal(shutdown.reason, "x");
 }
 
+/* 0.1.0 wrote the unit as it is. */
+static void test_of_1(void **state) {
+        Directory *d = *state;
+        g_auto(Shutdown) shutdown = {};
+
+        write_text(d, "# This is private data of architect-node. Do not parse.\nVERSION=1\nREASON=a\\nb\n"
+                      "CALLER_UID=3\nCALLER_PID=7\nCALLER_UNIT=a\\x2db.service\n");
+        assert_return_code(shutdown_load(d->fd, &shutdown), 0);
+        assert_string_equal(shutdown.reason, "a\nb");
+        assert_int_equal(shutdown.caller.uid, 3);
+        assert_int_equal(shutdown.caller.pid, 7);
+        assert_string_equal(shutdown.caller.unit, "a\\x2db.service");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_none, directory_setup, teardown),
                 cmocka_unit_test_setup_teardown(test_again, directory_setup, teardown),
                 cmocka_unit_test_setup_teardown(test_damaged, directory_setup, teardown),
                 cmocka_unit_test_setup_teardown(test_unknown_fields, directory_setup, teardown),
+                cmocka_unit_test_setup_teardown(test_of_1, directory_setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,8 +66,7 @@ static int teardown(void **state) {
 
 static RoleSpec *full_spec(void) {
         RoleSpec *spec = role_spec_new();
-        char *command[] = { "/bin/sh", "-c", "echo \"a\tb\"\n# no comment\nX=1\\", "", "\xff\xc3\xa4\x01",
-                NULL };
+        char *command[] = { "/bin/sh", "-c", "echo \"a\tb\"\n# no comment\nX=1\\", "", "\xc3\xa4\x01", NULL };
 
         assert_return_code(role_spec_set_command(spec, command, NULL), 0);
         assert_return_code(role_spec_add_environment(spec, "PATH", "/bin:/usr/bin", NULL), 0);
@@ -286,8 +285,7 @@ static void test_future_version(void **state) {
 
         assert_return_code(role_state_parse(f->world->node, "cam", text, &role), 0);
         assert_int_equal(role->exit.status, 3);
-        assert_int_equal(role->unknown_fields->len, 1);
-        assert_string_equal(g_ptr_array_index(role->unknown_fields, 0), "SOMETHING=new");
+        assert_string_equal(role->unknown_fields, "SOMETHING=new\n");
 }
 
 static void test_damaged(void **state) {
@@ -341,37 +339,33 @@ static void test_damaged(void **state) {
         assert_null(role);
 }
 
-/* Cut anywhere, it is either read or refused: nothing leaks and nothing is touched beyond its end. */
+/* Cut anywhere, it is refused: nothing leaks and nothing is touched beyond its end. */
 static void test_truncated(void **state) {
         Fixture *f = *state;
         g_autoptr(Role) full = full_role(f->world);
         g_autofree char *text = role_state_format(full);
-        unsigned n_good = 0;
 
         for (size_t n = strlen(text); n > 0; n--) {
-                g_autoptr(Role) role = NULL;
+                Role *role = NULL;
 
                 text[n - 1] = '\0';
-                int r = role_state_parse(f->world->node, "cam", text, &role);
-                if (r >= 0)
-                        n_good++;
-                else
-                        assert_int_equal(r, -EBADMSG);
+                assert_int_equal(role_state_parse(f->world->node, "cam", text, &role), -EBADMSG);
+                assert_null(role);
         }
-        assert_true(n_good > 0);
-        assert_true(n_good < 1000);
 }
 
 static void test_after_reboot(void **state) {
         Fixture *f = *state;
         g_autoptr(Role) a = full_role(f->world), b = NULL;
-        g_autofree char *text = role_state_format(a);
         char boot_id[33];
 
+        /* It is saved before the reboot. */
         assert_return_code(boot_id_read(boot_id), 0);
-        char *p = strstr(text, boot_id);
-        assert_non_null(p);
-        p[0] = p[0] == '0' ? '1' : '0';
+        boot_id[0] = boot_id[0] == '0' ? '1' : '0';
+        assert_int_equal(setenv("ARCHITECT_BOOT_ID", boot_id, 1), 0);
+        g_autofree char *text = role_state_format(a);
+        assert_int_equal(unsetenv("ARCHITECT_BOOT_ID"), 0);
+        assert_contains(text, boot_id);
         assert_return_code(role_state_parse(f->world->node, a->name, text, &b), 0);
         assert_int_equal(b->main_pid, 0);
         assert_null(b->cgroup);

@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "model/state-fields.h"
+#include "util/log.h"
+
+#define HEADER "# Private data of architect-node, with a checksum. Do not parse.\n"
+#define HEADER_OF_1 "# This is private data of architect-node. Do not parse.\n"
+#define CHECKSUM "# CHECKSUM="
+
+#define KEY_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
+
+/* What follows a backslash, and the character that it stands for. */
+#define ESCAPE_LETTERS "bfnrtv\\\""
+#define ESCAPED_CHARACTERS "\b\f\n\r\t\v\\\""
+
+/* The last line of a file that begins with these bytes. */
+static char *checksum_line(const char *data, size_t size) {
+        g_autofree char *sum = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *) data, size);
+
+        return g_strconcat(CHECKSUM, sum, "\n", NULL);
+}
+
+static const char *last_line(const char *text) {
+        size_t n = strlen(text);
+
+        if (n > 0 && text[n - 1] == '\n')
+                n--;
+        while (n > 0 && text[n - 1] != '\n')
+                n--;
+        return text + n;
+}
+
+/* Reading */
+
+typedef struct Line {
+        const char *key;
+        const char *value; /* escaped; NULL: a word */
+        struct Line *next; /* of the same key */
+        bool taken;
+} Line;
+
+struct StateFields {
+        char *text; /* cut into its lines */
+        const char *prefix;
+        Line *lines;
+        size_t n_lines;
+        size_t n_seen;      /* by state_take_next() */
+        GHashTable *by_key; /* key → the first Line of it */
+        uint64_t version;
+        bool of_1;
+        bool bad;
+};
+
+void state_fields_set_bad(StateFields *fields) {
+        fields->bad = true;
+}
+
+/* An escape without an end: the line was cut. */
+static bool is_cut(const char *value) {
+        size_t n = strlen(value), n_backslashes = 0;
+
+        while (n_backslashes < n && value[n - n_backslashes - 1] == '\\')
+                n_backslashes++;
+        return n_backslashes % 2 != 0;
+}
+
+static bool is_comment(const char *line) {
+        if (line[0] != '#')
+                return line[0] == '\0';
+        size_t n = strspn(line + 1, KEY_CHARACTERS);
+        return n == 0 || line[1 + n] != '=';
+}
+
+static size_t count_lines(const char *text) {
+        size_t n = 1;
+
+        for (const char *p = text; (p = strchr(p, '\n')); p++)
+                n++;
+        return n;
+}
+
+static void add_line(StateFields *fields, char *text, GHashTable *last_by_key) {
+        Line *line = &fields->lines[fields->n_lines];
+        char *eq = strchr(text, '=');
+
+        if (is_comment(text))
+                return;
+        fields->n_lines++;
+        line->key = text;
+        if (!eq)
+                return;
+        *eq = '\0';
+        line->value = eq + 1;
+        if (is_cut(line->value))
+                fields->bad = true;
+
+        Line *last = g_hash_table_lookup(last_by_key, text);
+        if (last)
+                last->next = line;
+        else
+                (void) g_hash_table_insert(fields->by_key, text, line);
+        (void) g_hash_table_insert(last_by_key, text, line);
+}
+
+static bool is_whole(StateFields *fields, const char *text) {
+        const char *last = last_line(text);
+
+        fields->of_1 = !g_str_has_prefix(text, HEADER) && !g_str_has_prefix(last, CHECKSUM);
+        if (fields->of_1)
+                return true;
+        g_autofree char *checksum = checksum_line(text, (size_t) (last - text));
+        return g_str_equal(last, checksum);
+}
+
+StateFields *state_fields_parse(const char *text, const char *prefix) {
+        g_autoptr(GHashTable) last_by_key = g_hash_table_new(g_str_hash, g_str_equal);
+        g_autofree char *version = g_strconcat(prefix, "VERSION", NULL);
+        StateFields *fields = g_new0(StateFields, 1);
+        bool words = false;
+
+        fields->prefix = prefix;
+        fields->by_key = g_hash_table_new(g_str_hash, g_str_equal);
+        fields->bad = !is_whole(fields, text);
+        if (fields->bad)
+                return fields;
+
+        fields->text = g_strdup(text);
+        fields->lines = g_new0(Line, count_lines(text));
+        for (char *line = fields->text, *next; line; line = next) {
+                next = strchr(line, '\n');
+                if (next)
+                        *next++ = '\0';
+                add_line(fields, line, last_by_key);
+        }
+        fields->version = state_take_u64(fields, version);
+        for (size_t i = 0; i < fields->n_lines; i++)
+                words |= !fields->lines[i].value;
+        /* Nothing that says what it is: an empty file, or one that was cut in its first line. */
+        if (fields->version == 0 && !(fields->of_1 && (words || g_str_has_prefix(text, HEADER_OF_1))))
+                fields->bad = true;
+        return fields;
+}
+
+StateFields *state_fields_free(StateFields *fields) {
+        if (!fields)
+                return NULL;
+        g_hash_table_unref(fields->by_key);
+        g_free(fields->lines);
+        g_free(fields->text);
+        g_free(fields);
+        return NULL;
+}
+
+uint64_t state_fields_version(const StateFields *fields) {
+        return fields->version;
+}
+
+bool state_fields_of_1(const StateFields *fields) {
+        return fields->of_1;
+}
+
+static Line *find(const StateFields *fields, const char *key) {
+        Line *line = g_hash_table_lookup(fields->by_key, key);
+
+        return line && !line->taken ? line : NULL;
+}
+
+bool state_fields_have(const StateFields *fields, const char *key) {
+        return find(fields, key);
+}
+
+static Line *take(StateFields *fields, const char *key) {
+        Line *first = find(fields, key);
+
+        for (Line *line = first; line; line = line->next)
+                line->taken = true;
+        return first;
+}
+
+static Line *take_only(StateFields *fields, const char *key) {
+        Line *line = take(fields, key);
+
+        if (line && line->next)
+                fields->bad = true;
+        return line;
+}
+
+/* Returns how many characters of the escape there are after the backslash; 0: it is none, or stands for a NUL. */
+static size_t unescape(const char *s, char *ret) {
+        const char *letter = s[0] ? strchr(ESCAPE_LETTERS, s[0]) : NULL;
+
+        if (letter) {
+                *ret = ESCAPED_CHARACTERS[letter - ESCAPE_LETTERS];
+                return 1;
+        }
+        unsigned c = 0;
+        for (size_t i = 0; i < 3; i++) {
+                if (s[i] < '0' || s[i] > '7')
+                        return 0;
+                c = c * 8 + (unsigned) (s[i] - '0');
+        }
+        *ret = (char) c;
+        return c > 0 && c <= UINT8_MAX ? 3 : 0;
+}
+
+/* sd-bus takes no noncharacters either. */
+static bool is_for_the_bus(const char *s) {
+        if (!g_utf8_validate(s, -1, NULL))
+                return false;
+        for (const char *p = s; *p; p = g_utf8_next_char(p)) {
+                if ((uint8_t) *p < 0xef)
+                        continue;
+                gunichar c = g_utf8_get_char(p);
+                if ((c >= 0xfdd0 && c <= 0xfdef) || (c & 0xfffe) == 0xfffe)
+                        return false;
+        }
+        return true;
+}
+
+static char *decode(StateFields *fields, const char *value) {
+        char *text = g_malloc(strlen(value) + 1), *to = text;
+
+        for (const char *p = value; *p; p++, to++) {
+                if (*p != '\\') {
+                        *to = *p;
+                        continue;
+                }
+                size_t n = unescape(p + 1, to);
+                if (n == 0) {
+                        fields->bad = true;
+                        break;
+                }
+                p += n;
+        }
+        *to = '\0';
+        if (!is_for_the_bus(text)) {
+                fields->bad = true;
+                text[0] = '\0';
+        }
+        return text;
+}
+
+char *state_take_string(StateFields *fields, const char *key) {
+        Line *line = take_only(fields, key);
+
+        return line ? decode(fields, line->value) : NULL;
+}
+
+char *state_take_raw(StateFields *fields, const char *key) {
+        Line *line = take_only(fields, key);
+
+        return line ? g_strdup(line->value) : NULL;
+}
+
+char **state_take_strv(StateFields *fields, const char *key) {
+        Line *first = take(fields, key);
+
+        if (!first)
+                return NULL;
+        g_autoptr(GPtrArray) values = g_ptr_array_new();
+        for (Line *line = first; line; line = line->next)
+                g_ptr_array_add(values, decode(fields, line->value));
+        g_ptr_array_add(values, NULL);
+        return (char **) g_ptr_array_free(g_steal_pointer(&values), false);
+}
+
+uint64_t state_take_u64_max(StateFields *fields, const char *key, uint64_t max) {
+        Line *line = take_only(fields, key);
+        uint64_t value = 0;
+
+        if (line && (parse_u64(line->value, &value) < 0 || value > max)) {
+                fields->bad = true;
+                return 0;
+        }
+        return value;
+}
+
+uint64_t state_take_u64(StateFields *fields, const char *key) {
+        return state_take_u64_max(fields, key, UINT64_MAX);
+}
+
+int32_t state_take_i32(StateFields *fields, const char *key, int32_t fallback) {
+        Line *line = take_only(fields, key);
+        int32_t value = fallback;
+
+        if (line && parse_i32(line->value, &value) < 0)
+                fields->bad = true;
+        return value;
+}
+
+bool state_take_bool(StateFields *fields, const char *key) {
+        return state_take_u64_max(fields, key, 1) != 0;
+}
+
+pid_t state_take_pid(StateFields *fields, const char *key) {
+        return (pid_t) state_take_u64_max(fields, key, INT32_MAX);
+}
+
+void state_take_caller(StateFields *fields, const char *key, Caller *caller) {
+        g_autofree char *uid = g_strconcat(key, "_UID", NULL), *pid = g_strconcat(key, "_PID", NULL),
+                        *unit = g_strconcat(key, "_UNIT", NULL);
+
+        caller->known = state_fields_have(fields, uid);
+        caller->uid = (uid_t) state_take_u64_max(fields, uid, UINT32_MAX);
+        caller->pid = state_take_pid(fields, pid);
+        caller->unit = state_take_string(fields, unit);
+}
+
+char **state_take_words(StateFields *fields) {
+        g_autoptr(GPtrArray) words = g_ptr_array_new();
+
+        for (size_t i = 0; i < fields->n_lines; i++)
+                if (!fields->lines[i].value && !fields->lines[i].taken) {
+                        fields->lines[i].taken = true;
+                        g_ptr_array_add(words, g_strdup(fields->lines[i].key));
+                }
+        if (words->len == 0)
+                return NULL;
+        g_ptr_array_add(words, NULL);
+        return (char **) g_ptr_array_free(g_steal_pointer(&words), false);
+}
+
+bool state_take_next(StateFields *fields, char **ret_key, char **ret_value) {
+        while (fields->n_seen < fields->n_lines) {
+                Line *line = &fields->lines[fields->n_seen++];
+
+                if (!line->value || line->taken || g_str_has_prefix(line->key, fields->prefix))
+                        continue;
+                *ret_key = g_strdup(line->key);
+                *ret_value = state_take_string(fields, line->key);
+                return true;
+        }
+        return false;
+}
+
+int state_fields_end(StateFields *fields, char **ret_unknown) {
+        g_autoptr(GString) unknown = g_string_new(NULL);
+
+        for (size_t i = 0; i < fields->n_lines; i++) {
+                const Line *line = &fields->lines[i];
+
+                if (line->taken)
+                        continue;
+                if (!line->value)
+                        fields->bad = true;
+                else
+                        g_string_append_printf(unknown, "%s=%s\n", line->key, line->value);
+        }
+        if (fields->bad)
+                return -EBADMSG;
+        *ret_unknown = unknown->len > 0 ? g_string_free(g_steal_pointer(&unknown), false) : NULL;
+        return 0;
+}
+
+/* Writing */
+
+GString *state_fields_new(const char *prefix, unsigned version, const char *unknown) {
+        GString *s = g_string_sized_new(1024);
+
+        g_string_append(s, HEADER);
+        g_string_append(s, prefix);
+        state_put_u64(s, "VERSION", version);
+        if (unknown)
+                g_string_append(s, unknown);
+        return s;
+}
+
+static void put_key(GString *s, const char *key) {
+        g_string_append(s, key);
+        g_string_append_c(s, '=');
+}
+
+/* All but printable ASCII is escaped. */
+static void put_value(GString *s, const char *value) {
+        const char *plain = value;
+
+        for (const char *p = value; *p; p++) {
+                const uint8_t c = (uint8_t) *p;
+
+                if (c >= ' ' && c < 0x7f && c != '\\' && c != '"')
+                        continue;
+                g_string_append_len(s, plain, p - plain);
+                plain = p + 1;
+                g_string_append_c(s, '\\');
+                const char *escaped = strchr(ESCAPED_CHARACTERS, *p);
+                if (escaped) {
+                        g_string_append_c(s, ESCAPE_LETTERS[escaped - ESCAPED_CHARACTERS]);
+                        continue;
+                }
+                g_string_append_c(s, (char) ('0' + (c >> 6)));
+                g_string_append_c(s, (char) ('0' + (c >> 3 & 7)));
+                g_string_append_c(s, (char) ('0' + (c & 7)));
+        }
+        g_string_append(s, plain);
+        g_string_append_c(s, '\n');
+}
+
+void state_put_string(GString *s, const char *key, const char *value) {
+        if (!value)
+                return;
+        put_key(s, key);
+        put_value(s, value);
+}
+
+void state_put_strv(GString *s, const char *key, char **values) {
+        for (char **v = values; v && *v; v++)
+                state_put_string(s, key, *v);
+}
+
+static void put_number(GString *s, uint64_t value) {
+        char digits[sizeof("18446744073709551615")], *p = digits + sizeof(digits) - 1;
+
+        *p = '\0';
+        do
+                *--p = (char) ('0' + value % 10);
+        while ((value /= 10) > 0);
+        g_string_append(s, p);
+        g_string_append_c(s, '\n');
+}
+
+void state_put_u64(GString *s, const char *key, uint64_t value) {
+        put_key(s, key);
+        put_number(s, value);
+}
+
+void state_put_nonzero(GString *s, const char *key, uint64_t value) {
+        if (value != 0)
+                state_put_u64(s, key, value);
+}
+
+void state_put_i64(GString *s, const char *key, int64_t value) {
+        put_key(s, key);
+        if (value < 0)
+                g_string_append_c(s, '-');
+        put_number(s, value < 0 ? -(uint64_t) value : (uint64_t) value);
+}
+
+void state_put_caller(GString *s, const char *key, const Caller *caller) {
+        if (!caller || !caller->known)
+                return;
+        g_string_append(s, key);
+        state_put_u64(s, "_UID", caller->uid);
+        g_string_append(s, key);
+        state_put_i64(s, "_PID", caller->pid);
+        if (caller->unit) {
+                g_string_append(s, key);
+                state_put_string(s, "_UNIT", caller->unit);
+        }
+}
+
+void state_put_word(GString *s, const char *prefix, const char *word) {
+        g_string_append(s, prefix);
+        g_string_append(s, word);
+        g_string_append_c(s, '\n');
+}
+
+char *state_fields_finish(GString *s) {
+        g_autofree char *checksum = checksum_line(s->str, s->len);
+
+        g_string_append(s, checksum);
+        return g_string_free(s, false);
+}
+
+/* Files */
+
+static int read_file(const StateFile *file, int dir_fd, StateParser parse, void *userdata) {
+        _cleanup_free_ char *text = NULL; /* libc's */
+        size_t size;
+
+        int r = file_read(dir_fd, file->name, file->max, &text, &size);
+        if (r < 0)
+                return r;
+        if (strlen(text) != size)
+                return -EBADMSG;
+        g_autoptr(StateFields) fields = state_fields_parse(text, file->prefix ?: "");
+        return fields->bad ? -EBADMSG : parse(userdata, fields);
+}
+
+int state_file_load(const StateFile *file, int dir_fd, StateParser parse, void *userdata) {
+        int r = read_file(file, dir_fd, parse, userdata);
+        if (r == -ENOENT)
+                return STATE_FILE_NONE;
+        if (r >= 0)
+                return STATE_FILE_READ;
+
+        g_autofree char *aside = g_strconcat(file->name, file->aside ?: ".damaged", NULL);
+        const char *reason = r == -EBADFD ? "It is not a regular file" : g_strerror(-r);
+        (void) log_error_errno(r, "Cannot read %s, set aside as \"%s\"%s: %s", file->what, aside,
+                file->consequence ?: "", reason);
+        return renameat(dir_fd, file->name, dir_fd, aside) < 0 ? -errno : (int) STATE_FILE_DAMAGED;
+}
+
+int state_file_save(const StateFile *file, int dir_fd, GString *s) {
+        g_autofree char *text = state_fields_finish(s);
+
+        return dir_fd < 0 ? 0 : file_replace(dir_fd, file->name, text, strlen(text));
+}
+
+void state_file_forget(const StateFile *file, int dir_fd) {
+        if (dir_fd >= 0 && unlinkat(dir_fd, file->name, 0) < 0 && errno != ENOENT)
+                log_warning_errno(errno, "Cannot remove the saved file \"%s\", ignoring: %m", file->name);
+}
