@@ -136,13 +136,18 @@ static void test_round_trip(void **state) {
         assert_null(state_fields_free(NULL));
 }
 
-/* sha256sum(1) says the same of it. */
-static void test_checksum(void **state) {
-        g_autofree char *text = state_fields_finish(state_fields_new("", 1, NULL));
+/* What is on disk. sha256sum(1) says the same of it. */
+static void test_form(void **state) {
+        GString *s = state_fields_new("", 1, NULL);
 
+        state_put_string(s, "A", "\"x\"\n\\ \xc3\xa4\x7f");
+        state_put_i64(s, "B", -1);
+        state_put_caller(s, "C", &(const Caller){ .known = true, .uid = 1, .pid = 2 });
+        g_autofree char *text = state_fields_finish(s);
         assert_string_equal(text,
                 "# Private data of architect-node, with a checksum. Do not parse.\nVERSION=1\n"
-                "# CHECKSUM=27f30d0d0636dc38fc2c11af3d694b102bb1704c816cfb4c6a1b5b0b471297d4\n");
+                "A=\\\"x\\\"\\n\\\\ \\303\\244\\177\nB=-1\nC_UID=1\nC_PID=2\n"
+                "# CHECKSUM=8a00d53234d7700fdb252086620b2415feaa9e353b90f4990664f1557f499588\n");
 }
 
 static void test_unknown(void **state) {
@@ -453,7 +458,7 @@ static void test_environment(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_round_trip),
-                cmocka_unit_test(test_checksum),
+                cmocka_unit_test(test_form),
                 cmocka_unit_test(test_unknown),
                 cmocka_unit_test_setup_teardown(test_cut_anywhere, directory_setup, teardown),
                 cmocka_unit_test_setup_teardown(test_flipped_anywhere, directory_setup, teardown),
