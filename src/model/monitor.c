@@ -38,6 +38,10 @@ struct Monitor {
         bool timeout_set; /* by a call: the configuration does not matter any more */
         uint64_t timeout_usec;
         uint64_t deadline;
+        uint64_t armed_usec; /* the timeout that the deadline was computed with */
+        uint64_t last_beat;  /* CLOCK_MONOTONIC usec; means something while there is a deadline */
+        uint64_t grace_end;  /* of our last outage: no deadline is earlier */
+        bool waiting;        /* loaded, and not resumed yet: no timer */
         sd_event_source *timer;
         char *unknown; /* fields of a newer version */
 };
@@ -52,6 +56,10 @@ static int monitor_save(Monitor *monitor) {
         if (monitor->timeout_set)
                 state_put_u64(s, "TIMEOUT", monitor->timeout_usec);
         state_put_nonzero(s, "DEADLINE", monitor->deadline);
+        if (monitor->deadline != 0) {
+                state_put_u64(s, "ARMED_TIMEOUT", monitor->armed_usec);
+                state_put_u64(s, "LAST_BEAT", monitor->last_beat);
+        }
         return state_file_save(&monitor_file, monitor->dir_fd, s);
 }
 
@@ -68,17 +76,24 @@ static int monitor_parse_of_1(Monitor *monitor, StateFields *fields) {
                 parse_u64(words[2], &monitor->deadline) < 0)
                 return -EBADMSG;
         monitor->timeout_set = set;
+        monitor->armed_usec = monitor->timeout_usec;
+        monitor->last_beat = monitor->deadline > monitor->armed_usec && monitor->deadline != USEC_INFINITY
+                                     ? monitor->deadline - monitor->armed_usec
+                                     : now_monotonic();
         return state_fields_end(fields, &monitor->unknown);
 }
 
 static int monitor_parse(void *userdata, StateFields *fields) {
         Monitor *monitor = userdata;
 
+        monitor->waiting = true;
         if (state_fields_of_1(fields))
                 return monitor_parse_of_1(monitor, fields);
         monitor->timeout_set = state_fields_have(fields, "TIMEOUT");
         monitor->timeout_usec = state_take_u64(fields, "TIMEOUT");
         monitor->deadline = state_take_u64(fields, "DEADLINE");
+        monitor->armed_usec = state_take_u64(fields, "ARMED_TIMEOUT");
+        monitor->last_beat = state_take_u64(fields, "LAST_BEAT");
         return state_fields_end(fields, &monitor->unknown);
 }
 
@@ -132,7 +147,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata);
 
 static void arm(Monitor *monitor) {
         monitor->timer = sd_event_source_disable_unref(monitor->timer);
-        if (monitor->deadline == 0 || monitor->deadline == USEC_INFINITY)
+        if (monitor->deadline == 0 || monitor->deadline == USEC_INFINITY || monitor->waiting)
                 return;
 
         int r = sd_event_add_time(monitor->node->event, &monitor->timer, CLOCK_MONOTONIC, monitor->deadline,
@@ -208,7 +223,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
                 log_warning("The monitor was %" PRIu64
                             " s late to look, which is our own outage: waiting for a beat again",
                         (now - monitor->deadline) / USEC_PER_SEC);
-                set_deadline(monitor, now + MONITOR_GRACE_USEC);
+                monitor->grace_end = now + MONITOR_GRACE_USEC;
+                set_deadline(monitor, monitor->grace_end);
                 return 0;
         }
 
@@ -232,24 +248,50 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
 }
 
 void monitor_resume(Monitor *monitor) {
-        uint64_t earliest = now_monotonic() + MONITOR_GRACE_USEC;
-
+        monitor->waiting = false;
         if (monitor->deadline == 0)
                 return;
         /* We were away: who beat in vain gets the time to beat again. */
-        set_deadline(monitor, MAX(monitor->deadline, earliest));
+        monitor->grace_end = now_monotonic() + MONITOR_GRACE_USEC;
+        set_deadline(monitor, MAX(monitor->deadline, monitor->grace_end));
+}
+
+static uint64_t usec_after(uint64_t begin, uint64_t usec) {
+        return usec > USEC_INFINITY - begin ? USEC_INFINITY : begin + usec;
+}
+
+/* A changed timeout counts from the last beat. The caller that makes it shorter than the time since then has half of it to beat, but
+ * not more than the grace. */
+static uint64_t deadline_for(const Monitor *monitor, uint64_t timeout_usec) {
+        uint64_t earliest = now_monotonic() + MIN(timeout_usec / 2, MONITOR_GRACE_USEC);
+
+        if (timeout_usec == 0)
+                return 0;
+        earliest = MAX(earliest, monitor->grace_end);
+        return MAX(usec_after(monitor->last_beat, timeout_usec), earliest);
+}
+
+/* The deadline is the timeout's that is in force now. */
+static void follow_timeout(Monitor *monitor) {
+        uint64_t timeout = monitor_timeout(monitor);
+
+        if (monitor->deadline != 0 && timeout != monitor->armed_usec)
+                monitor->deadline = deadline_for(monitor, timeout);
+        monitor->armed_usec = timeout;
 }
 
 void monitor_configure(Monitor *monitor, uint64_t timeout_usec, MonitorAction action) {
+        uint64_t old = monitor->deadline;
+
         monitor->action = action;
         monitor->configured_usec = timeout_usec;
-        ASK(monitor->node, clients, node_changed);
-}
-
-static uint64_t deadline_in(uint64_t usec) {
-        uint64_t now = now_monotonic();
-
-        return usec > USEC_INFINITY - now ? USEC_INFINITY : now + usec;
+        follow_timeout(monitor);
+        if (monitor->deadline != old) {
+                int r = monitor_save(monitor);
+                if (r < 0)
+                        log_warning_errno(r, "Cannot save the deadline of the monitor, ignoring: %m");
+        }
+        set_deadline(monitor, monitor->deadline);
 }
 
 int monitor_beat(Monitor *monitor, Fault *fault) {
@@ -257,7 +299,10 @@ int monitor_beat(Monitor *monitor, Fault *fault) {
 
         if (timeout == 0)
                 return 0; /* switched off: a beat is heard and means nothing */
-        monitor->deadline = deadline_in(timeout);
+        monitor->last_beat = now_monotonic();
+        monitor->grace_end = 0;
+        monitor->armed_usec = timeout;
+        monitor->deadline = usec_after(monitor->last_beat, timeout);
         int r = monitor_save(monitor);
         if (r < 0) {
                 /* A beat is a beat; only a crash in the next seconds would find the older deadline. */
@@ -275,15 +320,13 @@ int monitor_set_timeout(Monitor *monitor, uint64_t timeout_usec, Fault *fault) {
 
         monitor->timeout_set = true;
         monitor->timeout_usec = timeout_usec;
-        if (timeout_usec == 0)
-                monitor->deadline = 0;
-        else if (monitor->deadline != 0)
-                monitor->deadline = deadline_in(timeout_usec);
+        follow_timeout(monitor);
         int r = monitor_save(monitor);
         if (r < 0) {
                 monitor->timeout_set = old.timeout_set;
                 monitor->timeout_usec = old.timeout_usec;
                 monitor->deadline = old.deadline;
+                monitor->armed_usec = old.armed_usec;
                 return fault_set(fault, NODE_ERROR_IO_ERROR, "Cannot save the timeout of the monitor: %s",
                         g_strerror(-r));
         }

@@ -140,6 +140,53 @@ static void test_off(void **state) {
         assert_int_equal(monitor_timeout(w->node->monitor), USEC_INFINITY);
 }
 
+/* Another timeout, in the configuration or by a call, counts from the last beat; 0 disarms. */
+static void test_changed(void **state) {
+        TestWorld *w = *state;
+        Monitor *monitor = w->node->monitor;
+        uint64_t before = (uint64_t) g_get_monotonic_time();
+
+        monitor_configure(monitor, 4 * USEC_PER_SEC, MONITOR_ACTION_SHUTDOWN);
+        assert_return_code(monitor_beat(monitor, NULL), 0);
+        uint64_t beat = monitor_deadline(monitor) - 4 * USEC_PER_SEC;
+        assert_in_range(beat, before, (uint64_t) g_get_monotonic_time());
+        g_usleep(20000);
+
+        monitor_configure(monitor, 60 * USEC_PER_SEC, MONITOR_ACTION_SHUTDOWN);
+        assert_int_equal(monitor_deadline(monitor), beat + 60 * USEC_PER_SEC);
+        monitor_configure(monitor, 60 * USEC_PER_SEC, MONITOR_ACTION_NONE); /* nothing has changed */
+        assert_int_equal(monitor_deadline(monitor), beat + 60 * USEC_PER_SEC);
+        monitor_configure(monitor, USEC_INFINITY, MONITOR_ACTION_SHUTDOWN);
+        assert_int_equal(monitor_deadline(monitor), USEC_INFINITY);
+        monitor_configure(monitor, 2 * USEC_PER_SEC, MONITOR_ACTION_SHUTDOWN);
+        assert_int_equal(monitor_deadline(monitor), beat + 2 * USEC_PER_SEC);
+
+        /* Shorter than the time since the beat: the manager that sets it comes to beat. */
+        uint64_t now = (uint64_t) g_get_monotonic_time();
+        monitor_configure(monitor, 10000, MONITOR_ACTION_SHUTDOWN);
+        assert_in_range(monitor_deadline(monitor), now + 5000, now + USEC_PER_SEC);
+        monitor_configure(monitor, 60 * USEC_PER_SEC, MONITOR_ACTION_SHUTDOWN);
+        assert_int_equal(monitor_deadline(monitor), beat + 60 * USEC_PER_SEC);
+
+        assert_return_code(monitor_set_timeout(monitor, 3600 * USEC_PER_SEC, NULL), 0);
+        assert_int_equal(monitor_deadline(monitor), beat + 3600 * USEC_PER_SEC);
+        monitor_configure(monitor, 0, MONITOR_ACTION_SHUTDOWN); /* the call overrides it */
+        assert_int_equal(monitor_deadline(monitor), beat + 3600 * USEC_PER_SEC);
+
+        world_new_node(w, NULL);
+        monitor = w->node->monitor;
+        monitor_configure(monitor, TIMEOUT, MONITOR_ACTION_SHUTDOWN);
+        assert_return_code(monitor_beat(monitor, NULL), 0);
+        monitor_configure(monitor, 0, MONITOR_ACTION_SHUTDOWN);
+        assert_int_equal(monitor_deadline(monitor), 0);
+        forget_calls(w);
+        for (gint64 end = g_get_monotonic_time() + 3 * (gint64) TIMEOUT; g_get_monotonic_time() < end;)
+                assert_return_code(sd_event_run(w->event, TIMEOUT), 0);
+        assert_false(timed_out(w));
+        monitor_configure(monitor, TIMEOUT, MONITOR_ACTION_SHUTDOWN);
+        assert_int_equal(monitor_deadline(monitor), 0); /* until the next beat */
+}
+
 /* The timer comes seconds after its time: that was our own outage. */
 static void test_late(void **state) {
         TestWorld *w = *state;
@@ -152,6 +199,41 @@ static void test_late(void **state) {
         assert_false(timed_out(w));
         assert_false(w->node->stopping);
         assert_true(monitor_deadline(w->node->monitor) >= now + MONITOR_GRACE_USEC);
+        /* The manager may have beaten in vain, however short its timeout is. */
+        monitor_configure(w->node->monitor, 2 * TIMEOUT, MONITOR_ACTION_SHUTDOWN);
+        assert_true(monitor_deadline(w->node->monitor) >= now + MONITOR_GRACE_USEC);
+}
+
+/* Saved with one configured timeout, resumed with another. */
+static void test_changed_over_restart(void **state) {
+        TestWorld *w = *state;
+        g_autofree char *path = g_dir_make_tmp("test-monitor-XXXXXX", NULL);
+        autofd dir = open(path, O_DIRECTORY | O_CLOEXEC);
+        Monitor *monitor = NULL;
+
+        assert_return_code(monitor_open(w->node, dir, &monitor), 0);
+        monitor_configure(monitor, 40 * USEC_PER_SEC, MONITOR_ACTION_SHUTDOWN);
+        assert_return_code(monitor_beat(monitor, NULL), 0);
+        uint64_t beat = monitor_deadline(monitor) - 40 * USEC_PER_SEC;
+
+        static const uint64_t timeouts[] = { 60, 20, 20, 3600 };
+        for (size_t i = 0; i < ELEMENTSOF(timeouts); i++) {
+                monitor = monitor_close(monitor);
+                assert_return_code(monitor_open(w->node, dir, &monitor), 0);
+                monitor_configure(monitor, timeouts[i] * USEC_PER_SEC, MONITOR_ACTION_SHUTDOWN);
+                monitor_resume(monitor);
+                assert_int_equal(monitor_deadline(monitor), beat + timeouts[i] * USEC_PER_SEC);
+        }
+
+        monitor = monitor_close(monitor);
+        assert_return_code(monitor_open(w->node, dir, &monitor), 0);
+        monitor_configure(monitor, 0, MONITOR_ACTION_SHUTDOWN);
+        monitor_resume(monitor);
+        assert_int_equal(monitor_deadline(monitor), 0);
+
+        monitor_forget(monitor);
+        assert_null(monitor_close(monitor));
+        assert_return_code(g_rmdir(path), errno);
 }
 
 static void test_survives(void **state) {
@@ -202,6 +284,9 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_beats_hold_it, test_world_setup, test_world_teardown),
                 cmocka_unit_test_setup_teardown(test_table, test_world_setup, test_world_teardown),
                 cmocka_unit_test_setup_teardown(test_off, test_world_setup, test_world_teardown),
+                cmocka_unit_test_setup_teardown(test_changed, test_world_setup, test_world_teardown),
+                cmocka_unit_test_setup_teardown(
+                        test_changed_over_restart, test_world_setup, test_world_teardown),
                 cmocka_unit_test_setup_teardown(test_late, test_world_setup, test_world_teardown),
                 cmocka_unit_test_setup_teardown(test_survives, test_world_setup, test_world_teardown),
         };

@@ -4,6 +4,7 @@
  * The dead-man's switch: armed by the first beat; when beats stop, MonitorTimedOut comes, a role's on-monitor-loss before the node's
  * action. A restart of the service keeps the deadline and does not make it fire, nor does an outage of the service itself. */
 
+#include <glib/gstdio.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -154,6 +155,65 @@ static void test_own_outage(void **state) {
         stop(bus, role);
 }
 
+#define DROP_IN_DIRECTORY "/etc/architect-node/main.conf.d"
+#define DROP_IN DROP_IN_DIRECTORY "/50-test.conf"
+
+static void configure(const char *timeout) {
+        g_autofree char *text = g_strdup_printf("[Node]\nMonitorTimeout=%s\n", timeout);
+
+        assert_true(g_file_set_contents(DROP_IN, text, -1, NULL));
+}
+
+static void reload(Bus *bus, const char *timeout) {
+        configure(timeout);
+        g_variant_unref(node_call(bus, "Reload", NULL));
+}
+
+/* Another timeout in the configuration counts from the last beat, after a reload and after a restart; 0 is off at once. */
+static void test_reconfigured(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("a");
+        guint64 last;
+
+        assert_return_code(g_mkdir_with_parents(DROP_IN_DIRECTORY, 0755), errno);
+        configure("4s");
+        afresh(bus);
+        start(bus, role, NULL, actor(), "pause", NULL);
+        pid_t pid = role_pid(bus, role);
+        beat(bus);
+        last = node_get_u64(bus, "MonitorDeadlineUSec") - 4 * G_USEC_PER_SEC;
+
+        reload(bus, "60s");
+        assert_int_equal(node_get_u64(bus, "MonitorDeadlineUSec"), last + 60 * G_USEC_PER_SEC);
+        configure("1h");
+        systemctl("restart", NODE_UNIT);
+        node_wait_name(bus, true);
+        assert_int_equal(node_get_u64(bus, "MonitorDeadlineUSec"), last + 3600 * (guint64) G_USEC_PER_SEC);
+
+        reload(bus, "1s");
+        beat(bus);
+        reload(bus, "0");
+        assert_int_equal(node_get_u64(bus, "MonitorDeadlineUSec"), 0);
+        g_usleep(1500000); /* longer than the old timeout: there is no event to wait for */
+        node_sync(bus);
+        assert_int_equal(role_pid(bus, role), pid);
+
+        reload(bus, "1s");
+        beat(bus);
+        configure("0");
+        systemctl("restart", NODE_UNIT);
+        node_wait_name(bus, true);
+        assert_int_equal(node_get_u64(bus, "MonitorDeadlineUSec"), 0);
+        g_usleep(5500000); /* the grace after a restart */
+        node_sync(bus);
+        assert_int_equal(role_pid(bus, role), pid);
+        assert_int_equal(bus_count(bus, "MonitorTimedOut", NULL), 0);
+
+        stop(bus, role);
+        assert_int_equal(g_unlink(DROP_IN), 0);
+        afresh(bus);
+}
+
 static void test_errors(void **state) {
         Bus *bus = *state;
         g_autoptr(Bus) alice = bus_new_as("alice");
@@ -174,6 +234,7 @@ int main(void) {
                 TEST(test_off),
                 TEST(test_restart),
                 TEST(test_own_outage),
+                TEST(test_reconfigured),
                 TEST(test_errors),
         };
         return run_case("monitor", tests);
