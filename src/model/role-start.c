@@ -392,7 +392,11 @@ static void role_discard(Role *role) {
         }
         ASK(node, clients, node_changed);
 
-        role_wake_stop_waiters(role, NULL);
+        /* A stop is done when nothing of that name is left. */
+        if (predecessor && !predecessor->swept)
+                role_move_stop_waiters(role, predecessor);
+        else
+                role_wake_stop_waiters(role, NULL);
         if (waiter.done)
                 waiter.done(waiter.userdata, &fault);
         role_free(role);

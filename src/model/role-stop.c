@@ -139,6 +139,7 @@ static void log_asked(const Role *role, bool kill, RoleCause cause, const Caller
 void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller) {
         switch (role->state) {
         case ROLE_STARTING: {
+                Role *predecessor = role->predecessor && !role->predecessor->swept ? role->predecessor : NULL;
                 g_auto(Fault) fault = {};
 
                 (void) fault_set(&fault, NODE_ERROR_START_CANCELLED,
@@ -147,6 +148,9 @@ void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller) {
                         : kill                       ? "Kill"
                                                      : "Stop");
                 role_fail(role, &fault); /* may free the role */
+                /* What the run before left has the name's processes: it is what this is about now. */
+                if (predecessor)
+                        role_stop(predecessor, cause, kill, caller);
                 return;
         }
 

@@ -154,6 +154,11 @@ void role_wait_stop(Role *role, Waiter waiter) {
                 g_array_append_val(role->stop_waiters, waiter);
 }
 
+void role_move_stop_waiters(Role *role, Role *to) {
+        g_array_append_vals(to->stop_waiters, role->stop_waiters->data, role->stop_waiters->len);
+        g_array_set_size(role->stop_waiters, 0);
+}
+
 void role_wake_stop_waiters(Role *role, const Fault *fault) {
         g_autoptr(GArray) waiters = g_steal_pointer(&role->stop_waiters);
 

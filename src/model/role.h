@@ -164,6 +164,7 @@ void role_log(const Role *role, int level, const char *format, ...) _printf_(3, 
 void role_set_state(Role *role, RoleState state);
 
 void role_wait_stop(Role *role, Waiter waiter);
+void role_move_stop_waiters(Role *role, Role *to);
 void role_wake_stop_waiters(Role *role, const Fault *fault);
 
 /* One timer a role: usec from now, or USEC_INFINITY for none. */

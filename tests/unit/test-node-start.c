@@ -634,23 +634,94 @@ static void test_waits_for_sweep(void **state) {
         assert_int_equal(g_queue_get_length(w->node->ended), 0);
 }
 
-/* Cancelled while it waits: the old run is there again and goes on being swept. */
+/* Cancelled while it waits: the old run is there again and goes on being swept. The start is over, the stop is not while a
+ * process of that name is left. */
 static void test_cancelled_while_it_waits_for_sweep(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {}, stopped = {}, earlier = {};
+
+        Role *old = world_run(w, "cam", NULL);
+        world_exit_leaving(w, old, EXIT_CODE_EXITED, 0);
+        node_stop_role(w->node, old, ROLE_CAUSE_STOP, NULL, told_by(&earlier));
+        Role *role = world_start(w, "cam", NULL, &told);
+        assert_int_equal(role->phase, ROLE_PHASE_SWEEP);
+        node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, told_by(&stopped));
+        assert_told_fault(&told, NODE_ERROR_START_CANCELLED, "cancelled by Stop");
+        assert_not_told(&stopped);
+        assert_not_told(&earlier);
+        assert_ptr_equal(world_find(w, "cam"), old);
+        assert_int_equal(old->stop_step, STOP_STEP_ASKED); /* it has the rest of its time */
+        assert_int_equal(w->node->n_starts, 0);
+        assert_int_equal(g_queue_get_length(w->node->ended), 0);
+        world_emptied(w, old);
+        assert_told_success(&stopped);
+        assert_told_success(&earlier);
+        assert_true(old->swept);
+        assert_int_equal(g_queue_get_length(w->node->ended), 1);
+}
+
+/* The same while it has not come to wait yet: it is queued. Kill is about what the old run left. */
+static void test_killed_while_predecessor_is_swept(void **state) {
+        TestWorld *w = *state;
+
+        for (int queued = 0; queued < 2; queued++) {
+                g_auto(Told) told = {}, killed = {};
+
+                Role *old = world_run(w, "cam", NULL);
+                world_exit_leaving(w, old, EXIT_CODE_EXITED, 0);
+                w->connected = !queued;
+                Role *role = world_start(w, "cam", NULL, &told);
+                assert_int_equal(role->phase, queued ? ROLE_PHASE_QUEUED : ROLE_PHASE_SWEEP);
+                forget_calls(w);
+                node_stop_role(w->node, role, ROLE_CAUSE_KILL, NULL, told_by(&killed));
+                assert_told_fault(&told, NODE_ERROR_START_CANCELLED, "cancelled by Kill");
+                assert_not_told(&killed);
+                expect_calls(w, "bring-back(cam) save(cam) kill(cam)");
+                assert_int_equal(old->stop_step, STOP_STEP_KILLED);
+                world_emptied(w, old);
+                assert_told_success(&killed);
+                node_purge_role(w->node, old, NULL);
+                w->connected = true;
+                assert_nothing_left(w, "cam");
+        }
+}
+
+/* Something of the old run survives SIGKILL: a stop of the start says so, and tries again. */
+static void test_cancelled_while_predecessor_is_stuck(void **state) {
         TestWorld *w = *state;
         g_auto(Told) told = {}, stopped = {};
 
         Role *old = world_run(w, "cam", NULL);
         world_exit_leaving(w, old, EXIT_CODE_EXITED, 0);
+        node_stop_role(w->node, old, ROLE_CAUSE_KILL, NULL, (Waiter){});
+        old->stop_deadline = 0; /* the 5 s are over at once, for this test */
+        world_wait(w, old->stop_step == STOP_STEP_STUCK);
         Role *role = world_start(w, "cam", NULL, &told);
+        forget_calls(w);
         node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, told_by(&stopped));
-        assert_told_fault(&told, NODE_ERROR_START_CANCELLED, "cancelled by Stop");
-        assert_told_success(&stopped);
-        assert_ptr_equal(world_find(w, "cam"), old);
-        assert_int_equal(w->node->n_starts, 0);
-        assert_int_equal(g_queue_get_length(w->node->ended), 0);
+        expect_calls(w, "bring-back(cam) save(cam) kill(cam)");
+        assert_not_told(&stopped);
+        old->stop_deadline = 0;
+        world_wait(w, old->stop_step == STOP_STEP_STUCK);
+        assert_told_fault(&stopped, NODE_ERROR_STOP_TIMED_OUT, "4711");
         world_emptied(w, old);
         assert_true(old->swept);
-        assert_int_equal(g_queue_get_length(w->node->ended), 1);
+}
+
+/* A shutdown cancels the start, and is done when the old run has been swept. */
+static void test_shutdown_while_predecessor_is_swept(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {};
+
+        Role *old = world_run(w, "cam", NULL);
+        world_exit_leaving(w, old, EXIT_CODE_EXITED, 0);
+        (void) world_start(w, "cam", NULL, &told);
+        node_shutdown(w->node, "", NULL);
+        assert_told_fault(&told, NODE_ERROR_START_CANCELLED, "cancelled by the shutdown");
+        assert_false(w->finished);
+        world_emptied(w, old);
+        assert_true(w->finished);
+        assert_int_equal(w->finished_status, 0);
 }
 
 /* The start fails after the sweep it waited for: its predecessor is an ended role as any other, once. */
@@ -769,6 +840,9 @@ int main(void) {
                 TEST(test_successor_takes_over),
                 TEST(test_waits_for_sweep),
                 TEST(test_cancelled_while_it_waits_for_sweep),
+                TEST(test_killed_while_predecessor_is_swept),
+                TEST(test_cancelled_while_predecessor_is_stuck),
+                TEST(test_shutdown_while_predecessor_is_swept),
                 TEST(test_fails_after_sweep),
                 TEST(test_removed_after_failed_successor),
                 TEST(test_setup_timer),

@@ -143,6 +143,43 @@ static void test_start_in_handler(void **state) {
         bus_set_handler(bus, NULL, NULL);
 }
 
+/* Stop and Kill of a start that waits for the leftovers of the run before: they reply when nothing of that name is left, and
+ * Kill is about those leftovers. */
+static void test_cancel_waiting_start(void **state) {
+        static const char *const verbs[] = { "Stop", "Kill" };
+        Bus *bus = *state;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++) {
+                const char *role = role_name(verbs[i]);
+                g_autoptr(Fifo) fifo = fifo_new(verbs[i]);
+                bool killed = g_str_equal(verbs[i], "Kill");
+                guint32 started, cancelled;
+                gint64 begin;
+                int child;
+
+                child = start_and_leave(bus, role,
+                        killed ? OPTIONS("{'stop-timeout-usec': <@t 3600000000>}")
+                               : OPTIONS("{'stop-timeout-usec': <@t 700000>}"),
+                        fifo);
+                expect_exited(bus, role, "exited", 7, "self");
+                fifo_expect_pid(fifo, "heard");
+                begin = g_get_monotonic_time();
+                started = node_send(bus, "Start", start_args(role, NULL, actor(), "pause", NULL));
+                node_sync(bus);
+                assert_false(bus_has_reply(bus, started));
+                assert_state(bus, role, "starting");
+                cancelled = node_send(bus, verbs[i], g_variant_new("(s)", role));
+                bus_failure(bus, started, "StartCancelled", role, verbs[i], NULL);
+                g_variant_unref(bus_result(bus, cancelled));
+                assert_true(process_is_dead(child));
+                if (killed)
+                        assert_true(g_get_monotonic_time() - begin < 60 * G_USEC_PER_SEC);
+                assert_poll(bus, role, "exit 7"); /* as it was before that start */
+                purge(bus, role);
+                close(child);
+        }
+}
+
 /* The same again and again, without leftovers: the unit of the last run may still be on its way out. */
 static void test_again_and_again(void **state) {
         Bus *bus = *state;
@@ -165,6 +202,7 @@ int main(void) {
                 TEST(test_willing),
                 TEST(test_while_swept),
                 TEST(test_start_in_handler),
+                TEST(test_cancel_waiting_start),
                 TEST(test_again_and_again),
         };
         return run_case("leftovers", tests);
