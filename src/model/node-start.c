@@ -84,6 +84,11 @@ int node_start_role(
 }
 
 void node_pump_starts(Node *node) {
+        /* A start that fails at once is over before role_start() returns, and comes here for the next one: the loop that runs
+         * goes on with it. */
+        if (node->pumping)
+                return;
+        node->pumping = true;
         while (node->n_starts < node->settings->max_concurrent_starts &&
                 !g_queue_is_empty(node->start_queue) && node_can_start(node)) {
                 Role *role = g_queue_pop_head(node->start_queue);
@@ -91,4 +96,5 @@ void node_pump_starts(Node *node) {
                 node->n_starts++;
                 role_start(role);
         }
+        node->pumping = false;
 }

@@ -40,6 +40,7 @@ struct Node {
         GQueue *ended;       /* ended and swept, oldest first; not owned */
         GArray *slices;      /* guint: roles in each sub-slice */
         unsigned n_starts;   /* started and not yet running or undone */
+        bool pumping;        /* node_pump_starts() runs */
         unsigned n_not_ended;
         uint64_t next_child;
 

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "node/role.h"
-#include "node/state-fields.h"
+#include "model/role.h"
+#include "model/state-fields.h"
 
 typedef struct Content {
         char *string;

@@ -826,6 +826,43 @@ static void test_caller_is_kept(void **state) {
         world_fork_failed(w, role, -EIO);
 }
 
+typedef struct Depth {
+        uintptr_t outermost, innermost;
+        unsigned n;
+} Depth;
+
+static void on_failed(void *userdata, const Fault *fault) {
+        Depth *depth = userdata;
+
+        assert_int_equal(fault->error, NODE_ERROR_KEEPER_UNAVAILABLE);
+        depth->innermost = MIN(depth->innermost, (uintptr_t) __builtin_frame_address(0));
+        depth->n++;
+}
+
+/* Each frees its slot for the next: one after the other, not one inside the other. */
+static void test_many_fail_at_once(void **state) {
+        TestWorld *w = *state;
+        const unsigned n = 16000;
+        Depth depth = { .outermost = (uintptr_t) __builtin_frame_address(0), .innermost = UINTPTR_MAX };
+
+        w->connected = false;
+        for (unsigned i = 0; i < n; i++) {
+                g_autofree char *name = g_strdup_printf("r%u", i);
+
+                assert_return_code(node_start_role(w->node, name, test_spec(), NULL,
+                                           (Waiter){ on_failed, &depth }, NULL),
+                        0);
+        }
+        assert_int_equal(g_queue_get_length(w->node->start_queue), n);
+        w->connected = true;
+        w->fork_result = -EIO;
+        node_pump_starts(w->node);
+        assert_int_equal(depth.n, n);
+        assert_in_range(depth.outermost - depth.innermost, 0, 16384);
+        assert_nothing_left(w, "r0");
+        assert_int_equal(g_hash_table_size(w->node->roles), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, test_world_setup, test_world_teardown)
 
 int main(void) {
@@ -849,6 +886,7 @@ int main(void) {
                 TEST(test_keeper_is_silent),
                 TEST(test_scope_has_time),
                 TEST(test_caller_is_kept),
+                TEST(test_many_fail_at_once),
                 TEST(test_cancel_product),
                 TEST(test_cancel_product_deaf),
                 TEST(test_product_timeout),
