@@ -311,6 +311,8 @@ void role_on_exited(Role *role, const RoleExit *exit, bool execed) {
         role->main_execed = execed;
         if (role->exited_sequence == 0)
                 role->exit = *exit;
+        /* Before anything else: systemd removes the cgroup as soon as it is empty. */
+        role_read_figures(role);
 
         if (role->state != ROLE_STARTING) {
                 role_finish(role);

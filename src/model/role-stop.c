@@ -282,7 +282,7 @@ static void find_cause(Role *role) {
                                                                   : ROLE_CAUSE_SELF;
 }
 
-static void read_scope_figures(Role *role) {
+void role_read_figures(Role *role) {
         unsigned long long value;
 
         if (!role->cgroup || role->exited_sequence > 0)
@@ -299,7 +299,6 @@ static void role_ended(Role *role) {
         bool saved = true;
 
         find_cause(role);
-        read_scope_figures(role);
 
         (void) fault_set(&fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" has ended", role->name);
         if (role->input)

@@ -12,8 +12,9 @@ void role_on_cgroup_changed(Role *role);
 
 /* Why, and whether with SIGKILL at once. */
 void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller);
-void role_resume_stop(Role *role); /* after a restart of the service */
-void role_finish(Role *role);      /* exit is known: the role has ended */
+void role_resume_stop(Role *role);  /* after a restart of the service */
+void role_finish(Role *role);       /* exit is known: the role has ended */
+void role_read_figures(Role *role); /* of its scope, into exit: while its cgroup is there */
 
 /* SIGKILL to every process of it, also of one that is being undone. */
 void role_kill_all(Role *role);

@@ -186,6 +186,32 @@ static void test_stuck_leftovers(void **state) {
         assert_true(role->swept);
 }
 
+/* What its scope has used is read when its main process ends: when systemd has answered the question the cgroup is gone. */
+static void test_figures_come_first(void **state) {
+        TestWorld *w = *state;
+
+        for (int oom = 0; oom < 2; oom++) {
+                RoleSpec *spec = test_spec();
+
+                spec->memory_max = oom ? 1000000 : 0;
+                w->oom_result = w->stop_result = 0;
+                Role *role = world_run(w, oom ? "oom" : "stop", spec);
+                g_free(role->cgroup);
+                role->cgroup = g_strdup("/"); /* which has used something, wherever we run */
+                world_exit_leaving(w, role, oom ? EXIT_CODE_KILLED : EXIT_CODE_EXITED, oom ? SIGKILL : 0);
+                assert_int_equal(role->state, ROLE_RUNNING); /* systemd is asked first */
+                g_free(role->cgroup);
+                role->cgroup = g_strdup("/no-such.slice");
+                if (oom)
+                        role_on_oom(role, true, false);
+                else
+                        role_on_stop_known(role);
+                assert_int_equal(role->state, ROLE_ENDED);
+                assert_true(role->exit.scope_cpu_usec > 0);
+                world_emptied(w, role);
+        }
+}
+
 static void test_kill_overrides(void **state) {
         TestWorld *w = *state;
         g_auto(Told) stopped = {}, killed = {};
@@ -695,6 +721,7 @@ int main(void) {
                 TEST(test_never_killed),
                 TEST(test_stuck),
                 TEST(test_stuck_leftovers),
+                TEST(test_figures_come_first),
                 TEST(test_kill_overrides),
                 TEST(test_sweep),
                 TEST(test_unreadable_cgroup),
