@@ -15,6 +15,9 @@
 #define ANSWER_TIMEOUT_USEC USEC_PER_SEC
 
 static void leave_roles(Agent *agent, const char *why) {
+        /* A shutdown was asked for, before the signal or since: whatever systemd wants, the roles stop and then we end. */
+        if (agent->node->stopping)
+                return;
         log_info("Leaving, the roles go on: %s", why);
         (void) sd_event_exit(agent->event, EXIT_SUCCESS);
 }
@@ -24,10 +27,7 @@ static void stop_roles(Agent *agent) {
 }
 
 static int on_answer_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
-        Agent *agent = userdata;
-
-        if (!agent->node->stopping)
-                leave_roles(agent, "systemd does not say why we are stopped");
+        leave_roles(userdata, "systemd does not say why we are stopped");
         return 0;
 }
 
@@ -72,6 +72,8 @@ static void on_job(void *userdata, sd_bus_message *reply, const sd_bus_error *er
 void agent_ask_why(Agent *agent) {
         char *path;
 
+        if (agent->node->stopping)
+                return;
         if (!agent->instance->own_unit) { /* started by hand: Ctrl-C means it */
                 stop_roles(agent);
                 return;

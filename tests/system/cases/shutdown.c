@@ -234,6 +234,49 @@ static void test_time(void **state) {
         check_starts_afresh(bus, keeper);
 }
 
+#define POLICY "/etc/dbus-1/system.d/zz-test-systemd-is-deaf.conf"
+
+/* systemd tells nobody on the bus of its units and jobs; systemctl has a way of its own. */
+static void systemd_answers(bool answers) {
+        if (answers)
+                assert_int_equal(g_unlink(POLICY), 0);
+        else
+                assert_true(g_file_set_contents(POLICY,
+                        "<busconfig><policy context='mandatory'><deny send_destination='" SYSTEMD_NAME
+                        "' send_interface='org.freedesktop.DBus.Properties'/></policy></busconfig>\n",
+                        -1, NULL));
+        g_free(run_ok("busctl", "call", "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                "org.freedesktop.DBus", "ReloadConfig", NULL));
+}
+
+/* A shutdown goes on at SIGTERM, too, where a service that does not learn why it came would leave the roles alone. */
+static void test_signal_under_way(void **state) {
+        Bus *bus = *state;
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        const char *role = role_name("stubborn");
+        pid_t keeper = keeper_pid(bus), node = node_pid(bus);
+        Exited exited;
+
+        keep_unit(bus);
+        start(bus, role, OPTIONS("{'stop-timeout-usec': <@t 2000000>}"), actor(), "tell-on", "TERM",
+                fifo_path(fifo), "heard", "say", fifo_path(fifo), "ready", "pause", NULL);
+        fifo_expect_pid(fifo, "ready");
+        int child = process_open(role_pid(bus, role)), service = process_open(node);
+        g_variant_unref(node_call(bus, "Shutdown", g_variant_new("(s)", "")));
+        fifo_expect_pid(fifo, "heard");
+        systemd_answers(false);
+        assert_return_code(kill(node, SIGTERM), errno);
+        process_wait_dead(service);
+        systemd_answers(true);
+        assert_true(process_is_dead(child));
+        exited = expect_exited(bus, role, "killed", SIGKILL, "shutdown");
+        assert_int_equal(bus_count(bus, "RoleExited", exited.event->text), 1);
+        check_service_ended(bus);
+        check_starts_afresh(bus, keeper);
+        close(child);
+        close(service);
+}
+
 /* The successor of a service that crashed in the middle of it ends it, for the same reason, and takes no orders meanwhile. */
 static void test_crash(void **state) {
         Bus *bus = *state;
@@ -271,6 +314,7 @@ int main(void) {
                 TEST(test_in_parallel),
                 TEST(test_interrupt),
                 TEST(test_time),
+                TEST(test_signal_under_way),
                 TEST(test_crash),
         };
         return run_case("shutdown", tests);
