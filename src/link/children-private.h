@@ -13,6 +13,8 @@ struct Children {
         Node *node;
         KeeperLink *keeper;
         GHashTable *roles; /* the keeper's number → Role */
+        int n_fds;         /* open when they were last counted; negative: not yet with this keeper */
+        unsigned n_forks;  /* since then */
         GArray *ports;     /* of PortLoan: what the keeper lists before it is connected; NULL: nothing */
         GArray *reaps;     /* numbers of children: their exits have been sent, but perhaps not all written */
         GHashTable *gates; /* Role → sd_event_source: starts whose child has not executed its command */

@@ -47,18 +47,26 @@ static void remove_role(Children *children, uint64_t child) {
 #define FDS_PER_START 8U
 #define FDS_PER_ROLE 4U
 
-static int check_fds(const Node *node) {
+static int check_fds(Children *children) {
+        const Node *node = children->node;
         const uint64_t starts = (uint64_t) FDS_PER_START * node->n_starts;
         struct rlimit limit;
 
         if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
                 return -errno;
-        /* Counting them takes its time with a thousand roles: only when it may be close. */
+        /* Counting them takes its time with a thousand roles: only when it may be close, and not again before the starts since
+         * then may have taken what was left. */
         if (starts + (uint64_t) FDS_PER_ROLE * node->n_not_ended < limit.rlim_cur / 2)
+                return 0;
+        if (children->n_fds >= 0 &&
+                (uint64_t) children->n_fds + (uint64_t) FDS_PER_START * children->n_forks + starts <=
+                        limit.rlim_cur)
                 return 0;
         int n = fd_count_open();
         if (n < 0)
                 return n;
+        children->n_fds = n;
+        children->n_forks = 0;
         return (uint64_t) n + starts > limit.rlim_cur ? -EMFILE : 0;
 }
 
@@ -71,9 +79,10 @@ static int children_fork(void *data, Role *role) {
 
         if (role->spec->stdin_kind == ROLE_STDIN_PTY && keeper_link_version(children->keeper) == 1)
                 return -EPROTONOSUPPORT;
-        int r = check_fds(children->node);
+        int r = check_fds(children);
         if (r < 0)
                 return r;
+        children->n_forks++;
         g_autoptr(GArray) ports = port_loans_of_role(children, role);
         r = keeper_link_fork(children->keeper, role->child, role->name, flags[role->spec->stdin_kind],
                 (struct keeper_port *) ports->data, ports->len);
@@ -263,6 +272,7 @@ static void on_connected(void *userdata) {
         Children *children = userdata;
         g_autoptr(GArray) ports = g_steal_pointer(&children->ports);
 
+        children->n_fds = -EBADF; /* it has lent us any number of them */
         node_on_keeper(children->node, ports ? (PortLoan *) ports->data : NULL, ports ? ports->len : 0);
 }
 
@@ -327,6 +337,7 @@ int children_new(sd_event *event, Node *node, const char *socket_path, Children 
 
         children->event = sd_event_ref(event);
         children->node = node;
+        children->n_fds = -EBADF;
         children->roles = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
         children->reaps = g_array_new(false, false, sizeof(uint64_t));
         children->gates = g_hash_table_new_full(NULL, NULL, NULL, source_free);

@@ -197,7 +197,7 @@ static void test_figures_come_first(void **state) {
                 w->oom_result = w->stop_result = 0;
                 Role *role = world_run(w, oom ? "oom" : "stop", spec);
                 g_free(role->cgroup);
-                role->cgroup = g_strdup("/"); /* which has used something, wherever we run */
+                role->cgroup = g_strdup("/."); /* the root, which has used something, wherever we run */
                 world_exit_leaving(w, role, oom ? EXIT_CODE_KILLED : EXIT_CODE_EXITED, oom ? SIGKILL : 0);
                 assert_int_equal(role->state, ROLE_RUNNING); /* systemd is asked first */
                 g_free(role->cgroup);
