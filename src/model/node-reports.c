@@ -18,11 +18,11 @@ static void on_role_swept(Node *node, Role *role) {
         if (successor) {
                 if (successor->phase == ROLE_PHASE_SWEEP && !successor->failure.message) {
                         successor->phase = ROLE_PHASE_QUEUED;
-                        g_queue_push_head(node->start_queue, successor);
+                        node_queue_start_first(node, successor);
                         node_pump_starts(node);
                 }
         } else {
-                g_queue_push_tail(node->ended, role);
+                node_add_ended(node, role);
                 if (role->spec->remove)
                         node_purge_role(node, role, NULL);
                 node_trim_ended(node);

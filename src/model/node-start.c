@@ -60,7 +60,7 @@ int node_start_role(
         caller_copy(&role->owner, caller);
         if (predecessor) {
                 g_hash_table_steal(node->roles, name);
-                g_queue_remove(node->ended, predecessor);
+                node_remove_ended(node, predecessor);
                 ASK(node, store, set_aside, predecessor);
                 role->predecessor = predecessor;
                 predecessor->successor = role;
@@ -73,12 +73,11 @@ int node_start_role(
 
                 (void) fault_set(&save_fault, NODE_ERROR_IO_ERROR,
                         "Role \"%s\" cannot be started: cannot save it: %s", name, g_strerror(-r));
-                g_queue_push_tail(node->start_queue, role);
                 role_fail(role, &save_fault);
                 return 0;
         }
         ASK(node, clients, role_changed, role);
-        g_queue_push_tail(node->start_queue, role);
+        node_queue_start(node, role);
         node_pump_starts(node);
         return 0;
 }
@@ -91,8 +90,9 @@ void node_pump_starts(Node *node) {
         node->pumping = true;
         while (node->n_starts < node->settings->max_concurrent_starts &&
                 !g_queue_is_empty(node->start_queue) && node_can_start(node)) {
-                Role *role = g_queue_pop_head(node->start_queue);
+                Role *role = g_queue_peek_head(node->start_queue);
 
+                node_unqueue_start(node, role);
                 node->n_starts++;
                 role_start(role);
         }

@@ -8,18 +8,8 @@
 #include "util/log.h"
 
 void node_check_finished(Node *node) {
-        GHashTableIter iter;
-        Role *role;
-
-        if (!node->stopping || node->finished)
+        if (!node->stopping || node->finished || node->n_awaited > 0)
                 return;
-
-        g_hash_table_iter_init(&iter, node->roles);
-        while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
-                for (Role *r = role; r; r = r->predecessor)
-                        if ((r->state != ROLE_ENDED || !r->swept) && r->stop_step != STOP_STEP_STUCK)
-                                return;
-
         node->finished = true;
         ASK(node, service, finished, node->stuck ? 1 : 0);
 }

@@ -30,12 +30,64 @@ bool node_can_start(const Node *node) {
         return ASK(node, link, connected) && ASK(node, scope, ready);
 }
 
+static void unlink_role(GQueue *queue, GList **link) {
+        if (*link)
+                g_queue_delete_link(queue, g_steal_pointer(link));
+}
+
+void node_queue_start(Node *node, Role *role) {
+        g_assert(!role->start_link);
+        g_queue_push_tail(node->start_queue, role);
+        role->start_link = node->start_queue->tail;
+}
+
+void node_queue_start_first(Node *node, Role *role) {
+        g_assert(!role->start_link);
+        g_queue_push_head(node->start_queue, role);
+        role->start_link = node->start_queue->head;
+}
+
+void node_unqueue_start(Node *node, Role *role) {
+        unlink_role(node->start_queue, &role->start_link);
+}
+
+void node_add_ended(Node *node, Role *role) {
+        g_assert(!role->ended_link);
+        g_queue_push_tail(node->ended, role);
+        role->ended_link = node->ended->tail;
+}
+
+void node_remove_ended(Node *node, Role *role) {
+        unlink_role(node->ended, &role->ended_link);
+}
+
+void node_count_role(Node *node, Role *role) {
+        bool awaited = (role->state != ROLE_ENDED || !role->swept) && role->stop_step != STOP_STEP_STUCK;
+
+        if (awaited == role->awaited)
+                return;
+        role->awaited = awaited;
+        if (awaited)
+                node->n_awaited++;
+        else
+                node->n_awaited--;
+}
+
+void node_drop_role(Node *node, Role *role) {
+        node_unqueue_start(node, role);
+        node_remove_ended(node, role);
+        if (role->awaited)
+                node->n_awaited--;
+}
+
 void node_add_role(Node *node, Role *role) {
         g_hash_table_insert(node->roles, role->name, role);
+        for (Role *r = role; r; r = r->predecessor)
+                node_count_role(node, r);
         if (role->state != ROLE_ENDED)
                 node->n_not_ended++;
         else if (role->swept)
-                g_queue_push_tail(node->ended, role);
+                node_add_ended(node, role);
         if (role_holds_slot(role))
                 node->n_starts++; /* begun by the process before us */
         ASK(node, clients, node_changed);
@@ -45,7 +97,6 @@ void node_remove_role(Node *node, Role *role) {
         if (role->main_exited)
                 role_reap(role);
         g_hash_table_steal(node->roles, role->name);
-        g_queue_remove(node->ended, role);
         ASK(node, store, forget, role);
         ASK(node, clients, role_removed, role);
         ASK(node, clients, node_changed);
@@ -55,9 +106,10 @@ void node_remove_role(Node *node, Role *role) {
 int node_slice_take(Node *node) {
         unsigned i;
 
-        for (i = 0; i < node->slices->len; i++)
+        for (i = node->slice_hint; i < node->slices->len; i++)
                 if (g_array_index(node->slices, guint, i) < NODE_SLICE_ROLES)
                         break;
+        node->slice_hint = i;
         if (i == node->slices->len)
                 g_array_set_size(node->slices, i + 1);
         g_array_index(node->slices, guint, i)++;
@@ -75,6 +127,7 @@ void node_slice_release(Node *node, int slice) {
                 return;
         g_assert((unsigned) slice < node->slices->len);
         g_assert(g_array_index(node->slices, guint, slice) > 0);
+        node->slice_hint = MIN(node->slice_hint, (unsigned) slice);
         if (--g_array_index(node->slices, guint, slice) == 0 && node->world.scope.ops)
                 ASK(node, scope, slice_empty);
 }

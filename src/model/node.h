@@ -39,9 +39,11 @@ struct Node {
         GQueue *start_queue; /* Roles in ROLE_PHASE_QUEUED; not owned */
         GQueue *ended;       /* ended and swept, oldest first; not owned */
         GArray *slices;      /* guint: roles in each sub-slice */
+        unsigned slice_hint; /* those before it are full */
         unsigned n_starts;   /* started and not yet running or undone */
         bool pumping;        /* node_pump_starts() runs */
         unsigned n_not_ended;
+        unsigned n_awaited; /* runs that a shutdown waits for */
         uint64_t next_child;
 
         int dir_fd;       /* not owned; -1: nothing is kept */
@@ -65,6 +67,18 @@ bool node_can_start(const Node *node);
 
 void node_add_role(Node *node, Role *role);    /* a new one, or one loaded from disk; owned from then on */
 void node_remove_role(Node *node, Role *role); /* out of the table, and freed */
+
+void node_drop_role(Node *node, Role *role);   /* out of the queues and counts: it is being freed */
+
+/* The queues of roles, in each of which a role knows its place. */
+void node_queue_start(Node *node, Role *role);       /* it waits for its turn, after all others */
+void node_queue_start_first(Node *node, Role *role); /* its turn has come once already */
+void node_unqueue_start(Node *node, Role *role);
+void node_add_ended(Node *node, Role *role); /* ended and swept: it may be purged */
+void node_remove_ended(Node *node, Role *role);
+
+/* What a shutdown waits for may have changed: the state of the role, or the step of its stop. */
+void node_count_role(Node *node, Role *role);
 
 /* The sub-slice with room, by index; "architect-main-3.slice" (the caller frees). */
 int node_slice_take(Node *node);

@@ -113,13 +113,13 @@ RecoverState role_recover_state(const Role *role) {
 static void requeue(Role *role) {
         Node *node = role->node;
 
-        if (g_queue_find(node->start_queue, role))
+        if (role->start_link)
                 return;
         if (role_holds_slot(role))
                 node->n_starts--;
         role->phase = ROLE_PHASE_QUEUED;
         role->child = 0;
-        g_queue_push_tail(node->start_queue, role);
+        node_queue_start(node, role);
 }
 
 static void fail_interrupted(Role *role) {

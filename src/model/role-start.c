@@ -362,8 +362,7 @@ void role_fail(Role *role, const Fault *fault) {
                 role_set_timer(role, USEC_INFINITY, NULL);
                 journal_role(role, MESSAGE_ROLE_START_FAILED, LOG_NOTICE, &role->owner, "Start failed: %s",
                         role->failure.message);
-                if (role->phase == ROLE_PHASE_QUEUED)
-                        g_queue_remove(role->node->start_queue, role);
+                node_unqueue_start(role->node, role);
                 if (role->child_exists && !role->main_exited && !role_ask_setup(role))
                         ASK(role->node, link, signal, role, SIGKILL, nobody);
         }

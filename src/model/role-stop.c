@@ -51,6 +51,11 @@ static int role_save(Role *role) {
         return r;
 }
 
+static void role_set_stop_step(Role *role, StopStep step) {
+        role->stop_step = step;
+        node_count_role(role->node, role);
+}
+
 static void role_stuck(Role *role) {
         g_autofree char *pids = ASK(role->node, scope, cgroup_pids, role);
         g_auto(Fault) fault = {};
@@ -59,7 +64,7 @@ static void role_stuck(Role *role) {
                 "Role \"%s\" does not stop: %" PRIu64 " s after SIGKILL these processes are left: %s",
                 role->name, ROLE_KILL_TIMEOUT_USEC / USEC_PER_SEC, pids);
         journal_role(role, MESSAGE_ROLE_STUCK, LOG_ERR, &role->cause_caller, "%s", fault.message);
-        role->stop_step = STOP_STEP_STUCK;
+        role_set_stop_step(role, STOP_STEP_STUCK);
         role_save(role);
         role_wake_stop_waiters(role, &fault);
         role->node->reports->role_stuck(role->node, role);
@@ -89,7 +94,7 @@ static int on_kill_timer(sd_event_source *s, uint64_t usec, void *userdata) {
 }
 
 static void role_kill(Role *role) {
-        role->stop_step = STOP_STEP_KILLED;
+        role_set_stop_step(role, STOP_STEP_KILLED);
         role->stop_deadline = role_deadline_in(ROLE_KILL_TIMEOUT_USEC);
         role_save(role);
         role_kill_all(role);
@@ -113,7 +118,7 @@ static void role_ask(Role *role, int signo, bool all) {
         /* An orphan (its keeper has died) has no parent who could signal just it. */
         if (!role->child_exists)
                 all = true;
-        role->stop_step = STOP_STEP_ASKED;
+        role_set_stop_step(role, STOP_STEP_ASKED);
         role->stop_asked_all = all;
         role->stop_deadline = role_deadline_in(role->spec->stop_timeout_usec);
         role_save(role);
@@ -200,7 +205,7 @@ static bool role_is_populated(Role *role) {
 
 static void role_swept(Role *role) {
         role->swept = true;
-        role->stop_step = STOP_STEP_NONE;
+        role_set_stop_step(role, STOP_STEP_NONE);
         role->stop_deadline = USEC_INFINITY;
         role_set_timer(role, USEC_INFINITY, NULL);
         g_clear_pointer(&role->cgroup, g_free);

@@ -84,6 +84,7 @@ Role *role_free(Role *role) {
                 world->scope.ops->role_freed(world->scope.data, role);
         if (world->clients.ops)
                 world->clients.ops->role_freed(world->clients.data, role);
+        node_drop_role(role->node, role);
         if (role->predecessor) {
                 role->predecessor->successor = NULL;
                 role_free(role->predecessor);
@@ -145,6 +146,7 @@ void role_set_state(Role *role, RoleState state) {
         if (role->state != ROLE_ENDED && state == ROLE_ENDED)
                 role->node->n_not_ended--;
         role->state = state;
+        node_count_role(role->node, role);
         ASK(role->node, clients, role_changed, role);
         ASK(role->node, clients, node_changed);
 }

@@ -136,6 +136,10 @@ struct Role {
         uint64_t stop_deadline; /* CLOCK_MONOTONIC usec; USEC_INFINITY: never */
         sd_event_source *timer; /* of the set-up, then of the stop */
 
+        GList *start_link; /* in the node's start_queue; NULL: it does not wait there */
+        GList *ended_link; /* the same in ended */
+        bool awaited;      /* counted in n_awaited */
+
         Role *predecessor; /* the ended run of the same name; comes back if this start fails */
         Role *successor;   /* the other way round */
 

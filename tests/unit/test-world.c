@@ -424,10 +424,35 @@ int test_world_setup(void **state) {
         return 0;
 }
 
+/* What the node keeps beside its table is what counting all of it would give. */
+static void check_counts(Node *node) {
+        unsigned n_awaited = 0, n_not_ended = 0, n_queued = 0, n_ended = 0;
+        GHashTableIter iter;
+        Role *role;
+
+        g_hash_table_iter_init(&iter, node->roles);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &role)) {
+                n_not_ended += role->state != ROLE_ENDED;
+                n_queued += !!role->start_link;
+                n_ended += !!role->ended_link;
+                assert_int_equal(!!role->start_link,
+                        role->state == ROLE_STARTING && role->phase == ROLE_PHASE_QUEUED);
+                assert_int_equal(!!role->ended_link, role->state == ROLE_ENDED && role->swept);
+                for (Role *r = role; r; r = r->predecessor)
+                        n_awaited += (r->state != ROLE_ENDED || !r->swept) && r->stop_step != STOP_STEP_STUCK;
+        }
+        assert_int_equal(node->n_awaited, n_awaited);
+        assert_int_equal(node->n_not_ended, n_not_ended);
+        assert_int_equal(g_queue_get_length(node->start_queue), n_queued);
+        assert_int_equal(g_queue_get_length(node->ended), n_ended);
+}
+
 int test_world_teardown(void **state) {
         TestWorld *w = *state;
         unsigned n_fds = w->n_fds;
 
+        if (w->node)
+                check_counts(w->node);
         test_world_free(w);
         assert_int_equal(count_fds(), n_fds);
         return 0;
