@@ -66,6 +66,7 @@ int node_start_role(
                 predecessor->successor = role;
         }
         node_add_role(node, role);
+        ports_role_added(node->ports, role);
 
         r = ASK(node, store, save, role);
         if (r < 0) {

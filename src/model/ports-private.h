@@ -8,7 +8,10 @@
 struct Ports {
         Node *node;
         int dir_fd;
-        GHashTable *table;  /* ports_key() → Port */
+        GHashTable *table; /* ports_key() → Port */
+        GHashTable *
+                users; /* ports_key() → the Role that has it, until its last process is gone: what it left may still
+                               hold the socket */
         unsigned n_binding; /* asked for and not answered yet */
         char *unknown;      /* fields of a newer version */
 };
@@ -27,8 +30,6 @@ static inline Port *ports_find(Ports *ports, PortProtocol protocol, uint16_t num
 
 void ports_save_or_log(Ports *ports);
 
-/* ports_key() → the Role that has it, until its last process is gone: what it left may still hold the socket. */
-GHashTable *ports_users(Ports *ports);
 int ports_check_owner(const Port *port, const Caller *caller, Fault *fault);
-int ports_check_unused(GHashTable *users, const Port *port, const char *except, Fault *fault);
+int ports_check_unused(Ports *ports, const Port *port, const char *except, Fault *fault);
 int ports_no_such(const char *protocol, uint16_t number, Fault *fault);

@@ -8,39 +8,44 @@
 
 /* Who has what */
 
-static void add_user(GHashTable *users, const Role *role) {
-        if (role->state == ROLE_ENDED && role->swept)
-                return;
-        for (int which = 0; which < _ROLE_PORTS_MAX; which++) {
+/* Lists from first to last. */
+static void each_port(Ports *ports, const Role *role, int first, int last,
+        void (*each)(GHashTable *users, gpointer key, const Role *role)) {
+        for (int which = first; which <= last; which++) {
                 GArray *list = role->spec->ports[which];
 
-                /* What is to be released is its own until it has been. */
-                if (which == ROLE_PORTS_RELEASE && role->state != ROLE_STARTING)
-                        continue;
                 for (unsigned i = 0; list && i < list->len; i++) {
                         uint16_t number = g_array_index(list, uint16_t, i);
 
                         if (which != ROLE_PORTS_UDP)
-                                (void) g_hash_table_insert(
-                                        users, ports_key(PORT_TCP, number), (gpointer) role);
+                                each(ports->users, ports_key(PORT_TCP, number), role);
                         if (which != ROLE_PORTS_TCP)
-                                (void) g_hash_table_insert(
-                                        users, ports_key(PORT_UDP, number), (gpointer) role);
+                                each(ports->users, ports_key(PORT_UDP, number), role);
                 }
         }
 }
 
-/* ports_key() → the Role that has it, until its last process is gone: what it left may still hold the socket. */
-GHashTable *ports_users(Ports *ports) {
-        GHashTable *users = g_hash_table_new(NULL, NULL);
-        GHashTableIter iter;
-        Role *role;
+static void add_user(GHashTable *users, gpointer key, const Role *role) {
+        (void) g_hash_table_insert(users, key, (gpointer) role);
+}
 
-        g_hash_table_iter_init(&iter, ports->node->roles);
-        while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
-                for (Role *r = role; r; r = r->predecessor)
-                        add_user(users, r);
-        return users;
+static void remove_user(GHashTable *users, gpointer key, const Role *role) {
+        if (g_hash_table_lookup(users, key) == role)
+                (void) g_hash_table_remove(users, key);
+}
+
+G_STATIC_ASSERT(ROLE_PORTS_RELEASE == _ROLE_PORTS_MAX - 1);
+
+void ports_role_added(Ports *ports, const Role *role) {
+        if (role->state == ROLE_ENDED && role->swept)
+                return;
+        /* What is to be released is its own until it has been. */
+        each_port(ports, role, 0, role->state == ROLE_STARTING ? ROLE_PORTS_RELEASE : ROLE_PORTS_RELEASE - 1,
+                add_user);
+}
+
+void ports_role_gone(Ports *ports, const Role *role) {
+        each_port(ports, role, 0, ROLE_PORTS_RELEASE, remove_user);
 }
 
 int ports_check_owner(const Port *port, const Caller *caller, Fault *fault) {
@@ -51,8 +56,8 @@ int ports_check_owner(const Port *port, const Caller *caller, Fault *fault) {
                 ports_protocol_name(port->protocol), port->number, (unsigned) port->uid);
 }
 
-int ports_check_unused(GHashTable *users, const Port *port, const char *except, Fault *fault) {
-        Role *role = g_hash_table_lookup(users, ports_key(port->protocol, port->number));
+int ports_check_unused(Ports *ports, const Port *port, const char *except, Fault *fault) {
+        Role *role = g_hash_table_lookup(ports->users, ports_key(port->protocol, port->number));
 
         if (!role || g_strcmp0(role->name, except) == 0)
                 return 0;
@@ -67,8 +72,9 @@ int ports_no_such(const char *protocol, uint16_t number, Fault *fault) {
         return fault_set(fault, NODE_ERROR_NO_SUCH_PORT, "%s %u is not reserved", protocol, number);
 }
 
-static int check_role(Ports *ports, const char *role, const RoleSpec *spec, GHashTable *users,
-        const Caller *caller, Fault *fault) {
+/* Reserved; and, for a start that is asked for now, the caller's and no other role's. */
+static int check_role(Ports *ports, const char *role, const RoleSpec *spec, bool start, const Caller *caller,
+        Fault *fault) {
         static const char *const names[_ROLE_PORTS_MAX] = { "TCP port", "UDP port", "port" };
 
         for (int which = 0; which < _ROLE_PORTS_MAX; which++) {
@@ -84,9 +90,9 @@ static int check_role(Ports *ports, const char *role, const RoleSpec *spec, GHas
                                 if (!port || (which != ROLE_PORTS_RELEASE && which != p))
                                         continue;
                                 any = true;
-                                int r = users ? ports_check_owner(port, caller, fault) : 0;
-                                if (r >= 0 && users)
-                                        r = ports_check_unused(users, port, role, fault);
+                                int r = start ? ports_check_owner(port, caller, fault) : 0;
+                                if (r >= 0 && start)
+                                        r = ports_check_unused(ports, port, role, fault);
                                 if (r < 0)
                                         return r;
                         }
@@ -101,14 +107,11 @@ G_STATIC_ASSERT((int) ROLE_PORTS_TCP == (int) PORT_TCP && (int) ROLE_PORTS_UDP =
 
 int ports_check_start(
         Ports *ports, const char *role, const RoleSpec *spec, const Caller *caller, Fault *fault) {
-        if (!role_spec_has_ports(spec))
-                return 0;
-        g_autoptr(GHashTable) users = ports_users(ports);
-        return check_role(ports, role, spec, users, caller, fault);
+        return check_role(ports, role, spec, true, caller, fault);
 }
 
 int ports_check_reserved(Ports *ports, const Role *role, Fault *fault) {
-        return check_role(ports, role->name, role->spec, NULL, NULL, fault);
+        return check_role(ports, role->name, role->spec, false, NULL, fault);
 }
 
 GArray *ports_of_role(Ports *ports, const Role *role) {
@@ -138,6 +141,8 @@ void ports_role_running(Ports *ports, const Role *role) {
 
         if (!list)
                 return;
+        each_port(ports, role, ROLE_PORTS_RELEASE, ROLE_PORTS_RELEASE, remove_user);
+        each_port(ports, role, 0, ROLE_PORTS_RELEASE - 1, add_user); /* one may be in both lists */
         for (unsigned i = 0; i < list->len; i++)
                 for (int p = 0; p < _PORT_PROTOCOL_MAX; p++)
                         (void) g_hash_table_remove(
@@ -148,6 +153,7 @@ void ports_role_running(Ports *ports, const Role *role) {
 void ports_role_swept(Ports *ports, const Role *role) {
         g_autoptr(GArray) array = NULL;
 
+        ports_role_gone(ports, role);
         if (!role->spec->ports[ROLE_PORTS_TCP] && !role->spec->ports[ROLE_PORTS_UDP])
                 return;
         array = ports_of_role(ports, role);

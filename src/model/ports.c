@@ -100,6 +100,7 @@ int ports_open(Node *node, int dir_fd, Ports **ret) {
         ports->node = node;
         ports->dir_fd = -EBADF;
         ports->table = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+        ports->users = g_hash_table_new(NULL, NULL);
         if (dir_fd >= 0) {
                 ports->dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
                 if (ports->dir_fd < 0)
@@ -116,6 +117,7 @@ Ports *ports_close(Ports *ports) {
         if (!ports)
                 return NULL;
         g_hash_table_unref(ports->table);
+        g_hash_table_unref(ports->users);
         g_free(ports->unknown);
         (void) fd_close(ports->dir_fd);
         g_free(ports);
@@ -244,7 +246,6 @@ int ports_check_list(PortProtocol protocol, const uint16_t *numbers, size_t n, F
 
 int ports_release(Ports *ports, PortProtocol protocol, const uint16_t *numbers, size_t n,
         const Caller *caller, Waiter waiter, Fault *fault) {
-        g_autoptr(GHashTable) users = ports_users(ports);
         g_autofree PortLoan *released = g_new0(PortLoan, n);
         g_autofree uid_t *uids = g_new(uid_t, n);
         g_autofree char *name = g_strdup_printf("%s port", ports_protocol_name(protocol));
@@ -259,7 +260,7 @@ int ports_release(Ports *ports, PortProtocol protocol, const uint16_t *numbers, 
                         return ports_no_such(name, numbers[i], fault);
                 r = ports_check_owner(port, caller, fault);
                 if (r >= 0)
-                        r = ports_check_unused(users, port, NULL, fault);
+                        r = ports_check_unused(ports, port, NULL, fault);
                 if (r < 0)
                         return r;
                 released[i] = (PortLoan){ .number = numbers[i], .protocol = protocol };
@@ -287,7 +288,7 @@ int ports_release(Ports *ports, PortProtocol protocol, const uint16_t *numbers, 
 /* The keeper */
 
 void ports_on_keeper(Ports *ports, const PortLoan *held, size_t n) {
-        g_autoptr(GHashTable) users = ports_users(ports), kept = g_hash_table_new(NULL, NULL);
+        g_autoptr(GHashTable) kept = g_hash_table_new(NULL, NULL);
         g_autoptr(GArray) unknown = g_array_new(false, false, sizeof(PortLoan)),
                           idle = g_array_new(false, false, sizeof(PortLoan));
         GHashTableIter iter;
@@ -305,7 +306,7 @@ void ports_on_keeper(Ports *ports, const PortLoan *held, size_t n) {
                 if (!g_hash_table_contains(ports->table, key))
                         g_array_append_val(
                                 unknown, p); /* nobody was promised them, or they were given back */
-                else if (!g_hash_table_contains(users, key))
+                else if (!g_hash_table_contains(ports->users, key))
                         g_array_append_val(idle, p);
         }
 
@@ -313,7 +314,7 @@ void ports_on_keeper(Ports *ports, const PortLoan *held, size_t n) {
         while (g_hash_table_iter_next(&iter, &key, (void **) &port)) {
                 if (g_hash_table_contains(kept, key))
                         continue;
-                Role *role = g_hash_table_lookup(users, key);
+                Role *role = g_hash_table_lookup(ports->users, key);
                 log_warning("%s port %u is no longer reserved: the keeper that held it is gone%s%s%s",
                         ports_protocol_name(port->protocol), port->number, role ? "; role \"" : "",
                         role ? role->name : "", role ? "\" has it as long as it runs" : "");
@@ -337,7 +338,6 @@ static int compare_ports(const void *a, const void *b) {
 }
 
 GArray *ports_list(Ports *ports) {
-        g_autoptr(GHashTable) users = ports_users(ports);
         GArray *list = g_array_new(false, false, sizeof(PortListed));
         GHashTableIter iter;
         gpointer key;
@@ -345,7 +345,7 @@ GArray *ports_list(Ports *ports) {
 
         g_hash_table_iter_init(&iter, ports->table);
         while (g_hash_table_iter_next(&iter, &key, (void **) &port)) {
-                Role *role = g_hash_table_lookup(users, key);
+                Role *role = g_hash_table_lookup(ports->users, key);
                 PortListed listed = { *port, role ? role->name : "" };
 
                 g_array_append_val(list, listed);

@@ -49,6 +49,8 @@ int ports_check_reserved(Ports *ports, const Role *role, Fault *fault);
 /* What goes to its child. */
 GArray *ports_of_role(Ports *ports, const Role *role); /* of PortLoan */
 
+void ports_role_added(Ports *ports, const Role *role);   /* it may have ports */
+void ports_role_gone(Ports *ports, const Role *role);    /* it is being freed */
 void ports_role_running(Ports *ports, const Role *role); /* its exec has released its release-ports */
 void ports_role_swept(Ports *ports, const Role *role);   /* no process of it is left */
 

@@ -400,10 +400,13 @@ static void role_discard(Role *role) {
                 role_wake_stop_waiters(role, NULL);
         if (waiter.done)
                 waiter.done(waiter.userdata, &fault);
+        ports_role_gone(node->ports, role);
         role_free(role);
         /* It is an ended role as any other again, and may have waited for its removal. */
         if (predecessor && predecessor->swept)
                 node->reports->role_swept(node, predecessor);
+        else if (predecessor)
+                ports_role_added(node->ports, predecessor); /* where the start was to have the same */
         if (counted)
                 node->n_starts--;
         node->reports->start_over(node, NULL);

@@ -12,6 +12,7 @@
 #include "base/pidref.h"
 #include "base/unit-name.h"
 #include "model/node.h"
+#include "model/ports.h"
 #include "model/products.h"
 #include "model/role-state.h"
 #include "model/settings.h"
@@ -568,6 +569,9 @@ int role_state_load_all(const RoleStore *store, Node *node) {
                 else
                         load_previous(store, node, role);
                 node_add_role(node, role);
+                if (role->predecessor)
+                        ports_role_added(node->ports, role->predecessor);
+                ports_role_added(node->ports, role);
                 numbers_seen(node, role);
         }
         /* The directory knows no order, and the oldest are the first to go. */

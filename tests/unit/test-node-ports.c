@@ -304,6 +304,52 @@ static void test_start(void **state) {
         assert_listed(w->node->ports, "t5000:1000=dog");
 }
 
+/* What the run before left has its port while it lives, whatever becomes of the start that is to have the same. */
+static void test_cancelled_start(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {};
+
+        have(w, PORT_TCP, 5000, 2, &root);
+        Role *old = run_with(w, "cam", spec_with(ROLE_PORTS_TCP, 5000), &root);
+        world_exit_leaving(w, old, EXIT_CODE_EXITED, 0);
+        for (uint64_t number = 5000; number < 5002; number++) {
+                g_auto(Told) cancelled = {};
+
+                assert_return_code(
+                        start_role(w, "cam", spec_with(ROLE_PORTS_TCP, number), &root, &cancelled, NULL), 0);
+                assert_listed(
+                        w->node->ports, number == 5000 ? "t5000:0=cam t5001:0" : "t5000:0=cam t5001:0=cam");
+                node_stop_role(w->node, world_find(w, "cam"), ROLE_CAUSE_STOP, NULL, (Waiter){});
+                assert_told_fault(&cancelled, NODE_ERROR_START_CANCELLED, "cancelled");
+                assert_listed(w->node->ports, "t5000:0=cam t5001:0");
+        }
+        {
+                g_auto(Told) failed = {};
+
+                assert_return_code(
+                        start_role(w, "cam", spec_with(ROLE_PORTS_TCP, 5000), &root, &failed, NULL), 0);
+                world_emptied(w, old);
+                assert_listed(w->node->ports, "t5000:0=cam t5001:0");
+                world_fork_failed(w, world_find(w, "cam"), -EAGAIN);
+                assert_told_fault(&failed, NODE_ERROR_SETUP_FAILED, "cannot fork");
+                assert_listed(w->node->ports, "t5000:0 t5001:0");
+        }
+
+        /* An ended run that is brought back has none. */
+        assert_return_code(start_role(w, "cam", spec_with(ROLE_PORTS_TCP, 5001), &root, &told, NULL), 0);
+        assert_listed(w->node->ports, "t5000:0 t5001:0=cam");
+        world_fork_failed(w, world_find(w, "cam"), -EAGAIN);
+        assert_told_fault(&told, NODE_ERROR_SETUP_FAILED, "cannot fork");
+        assert_listed(w->node->ports, "t5000:0 t5001:0");
+
+        /* The exec releases one and leaves the other. */
+        uint64_t released = 5001;
+        RoleSpec *spec = spec_with(ROLE_PORTS_TCP, 5000);
+        assert_return_code(role_spec_set_ports(spec, ROLE_PORTS_RELEASE, &released, 1, NULL), 0);
+        (void) run_with(w, "cam", spec, &root);
+        assert_listed(w->node->ports, "t5000:0=cam");
+}
+
 static void test_release_at_exec(void **state) {
         TestWorld *w = *state;
         g_auto(Told) told = {}, second = {};
@@ -530,6 +576,7 @@ int main(void) {
                 WORLD_TEST(test_bind_errors),
                 WORLD_TEST(test_release),
                 WORLD_TEST(test_start),
+                WORLD_TEST(test_cancelled_start),
                 WORLD_TEST(test_release_at_exec),
                 WORLD_TEST(test_start_after_keeper),
                 WORLD_TEST(test_keeper_says),
