@@ -144,7 +144,6 @@ static void scope_ended(void *data, Role *role) {
         Scopes *scopes = data;
 
         (void) g_hash_table_remove(scopes->causes, role);
-        (void) g_queue_remove(scopes->queue, role);
         if (role->spec->memory_max > 0 && role->scope_exists)
                 send_for_unit(scopes, "UnrefUnit", role->scope);
 }
