@@ -19,7 +19,7 @@ struct Clients {
         GPtrArray *slots;
         GQueue *held; /* calls that came before the roles were up to date */
 
-        GHashTable *dirty; /* Roles whose properties changed since the last signal */
+        GQueue *dirty; /* Roles whose properties changed since the last signal; their place: changed_link */
         bool node_dirty;
         sd_event_source *announce;  /* sends what is dirty, when nothing else is to be done */
         sd_event_source *after_all; /* runs after whatever else has run */

@@ -53,9 +53,7 @@ static void fail_held(Clients *clients) {
 }
 
 static void clients_role_freed(void *data, Role *role) {
-        Clients *clients = data;
-
-        (void) g_hash_table_remove(clients->dirty, role);
+        role_dbus_clean(data, role);
 }
 
 static const ClientOps clients_ops = {
@@ -93,7 +91,6 @@ int clients_new(sd_event *event, Node *node, Clients **ret) {
         clients->dir_fd = -EBADF;
         clients->slots = g_ptr_array_new_with_free_func(bus_slot_free);
         clients->held = g_queue_new();
-        clients->dirty = g_hash_table_new(NULL, NULL);
         int r = role_dbus_setup(clients);
         if (r >= 0)
                 r = sd_event_add_post(event, &clients->after_all, on_after_all, clients);
@@ -114,7 +111,8 @@ Clients *clients_free(Clients *clients) {
         g_ptr_array_unref(clients->slots);
         sd_event_source_disable_unref(clients->after_all);
         sd_event_source_disable_unref(clients->announce);
-        g_hash_table_unref(clients->dirty);
+        if (clients->dirty)
+                g_queue_free(clients->dirty);
         /* What was said last, to those who still waited, must be read before we end: see events-dbus.c. */
         (void) bus_round_trip(clients->bus, CLIENTS_END_USEC);
         sd_bus_close_unref(clients->bus);

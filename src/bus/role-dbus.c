@@ -372,11 +372,16 @@ static const sd_bus_vtable role_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
+void role_dbus_clean(Clients *clients, Role *role) {
+        if (role->changed_link)
+                g_queue_delete_link(clients->dirty, g_steal_pointer(&role->changed_link));
+}
+
 void role_dbus_announce(Clients *clients, Role *role) {
         g_autofree char *path = role_dbus_path(role->name);
         int r;
 
-        (void) g_hash_table_remove(clients->dirty, role);
+        role_dbus_clean(clients, role);
         if (role->successor)
                 return; /* the object is the new run's */
         if (role->announced)
@@ -390,16 +395,11 @@ void role_dbus_announce(Clients *clients, Role *role) {
 
 static int on_announce(sd_event_source *s, void *userdata) {
         Clients *clients = userdata;
-        GHashTableIter iter;
         uint64_t queued = 0;
-        Role *role;
 
-        while (sd_bus_get_n_queued_write(clients->bus, &queued) >= 0 && queued <= WRITE_QUEUE_MAX) {
-                g_hash_table_iter_init(&iter, clients->dirty);
-                if (!g_hash_table_iter_next(&iter, (void **) &role, NULL))
-                        break;
-                role_dbus_announce(clients, role);
-        }
+        while (!g_queue_is_empty(clients->dirty) && sd_bus_get_n_queued_write(clients->bus, &queued) >= 0 &&
+                queued <= WRITE_QUEUE_MAX)
+                role_dbus_announce(clients, g_queue_peek_head(clients->dirty));
         if (clients->node_dirty) {
                 clients->node_dirty = false;
                 int r = sd_bus_emit_properties_changed(clients->bus, NODE_PATH, NODE_INTERFACE, "State",
@@ -417,14 +417,17 @@ static void schedule(Clients *clients) {
 }
 
 void role_dbus_reschedule(Clients *clients, uint64_t queued) {
-        if (queued <= WRITE_QUEUE_MAX && g_hash_table_size(clients->dirty) > 0)
+        if (queued <= WRITE_QUEUE_MAX && !g_queue_is_empty(clients->dirty))
                 schedule(clients);
 }
 
 void role_dbus_changed(void *data, Role *role) {
         Clients *clients = data;
 
-        (void) g_hash_table_add(clients->dirty, role);
+        if (!role->changed_link) {
+                g_queue_push_tail(clients->dirty, role);
+                role->changed_link = clients->dirty->tail;
+        }
         schedule(clients);
 }
 
@@ -439,7 +442,7 @@ void role_dbus_removed(void *data, Role *role) {
         Clients *clients = data;
         g_autofree char *path = role_dbus_path(role->name);
 
-        (void) g_hash_table_remove(clients->dirty, role);
+        role_dbus_clean(clients, role);
         if (!role->announced)
                 return;
         role->announced = false;
@@ -449,7 +452,7 @@ void role_dbus_removed(void *data, Role *role) {
 }
 
 int role_dbus_setup(Clients *clients) {
-        clients->dirty = g_hash_table_new(NULL, NULL);
+        clients->dirty = g_queue_new();
         int r = sd_event_add_defer(clients->event, &clients->announce, on_announce, clients);
         if (r >= 0)
                 r = sd_event_source_set_enabled(clients->announce, SD_EVENT_OFF);

@@ -30,6 +30,8 @@ void role_dbus_changed(void *data, Role *role);
 void role_dbus_removed(void *data, Role *role);
 void role_dbus_node_changed(void *data);
 
+void role_dbus_clean(Clients *clients, Role *role); /* nothing of it is to be sent any more */
+
 /* Clients must know the object before a signal names it. */
 void role_dbus_announce(Clients *clients, Role *role);
 

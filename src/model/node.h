@@ -68,7 +68,7 @@ bool node_can_start(const Node *node);
 void node_add_role(Node *node, Role *role);    /* a new one, or one loaded from disk; owned from then on */
 void node_remove_role(Node *node, Role *role); /* out of the table, and freed */
 
-void node_drop_role(Node *node, Role *role);   /* out of the queues and counts: it is being freed */
+void node_drop_role(Node *node, Role *role); /* out of the queues and counts: it is being freed */
 
 /* The queues of roles, in each of which a role knows its place. */
 void node_queue_start(Node *node, Role *role);       /* it waits for its turn, after all others */

@@ -148,6 +148,7 @@ struct Role {
         RoleInput *input;     /* freed before the role */
         char *unknown_fields; /* of the saved state, which a newer version wrote; NULL: none */
 
+        GList *changed_link; /* its place among those whose changes are to be sent; NULL: none are; the room bus has it */
         bool announced; /* the clients know its object: the name's, so also from the run before */
 };
 
