@@ -14,6 +14,7 @@
 
 #define LOG_CONTROL "org.freedesktop.LogControl1"
 #define LOG_CONTROL_PATH "/org/freedesktop/LogControl1"
+#define LOG_FILE "/run/architect-node/main/log"
 
 static char *level(Bus *bus) {
         g_autoptr(GVariant) value = bus_get(bus, NODE_NAME, LOG_CONTROL_PATH, LOG_CONTROL, "LogLevel");
@@ -58,6 +59,22 @@ static void test_level(void **state) {
         node_crash(bus);
         assert_level(bus, "debug");
         set_level(bus, "info");
+        assert_level(bus, "info");
+}
+
+/* What version 0.1.0 has saved, with a field of a newer version. */
+static void test_level_of_1(void **state) {
+        Bus *bus = *state;
+        g_autofree char *text = NULL;
+
+        set_level(bus, "info");
+        assert_true(g_file_set_contents(LOG_FILE, "debug 0\nVERSION=2\nCOLOUR=blue\n", -1, NULL));
+        node_crash(bus);
+        assert_level(bus, "debug");
+        set_level(bus, "info");
+        assert_true(g_file_get_contents(LOG_FILE, &text, NULL, NULL));
+        assert_contains(text, "\nVERSION=1\nCOLOUR=blue\nLEVEL=info\n# CHECKSUM=");
+        node_crash(bus);
         assert_level(bus, "info");
 }
 
@@ -329,6 +346,7 @@ static void test_flood(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_level),
+                TEST(test_level_of_1),
                 TEST(test_errors),
                 TEST(test_messages),
                 TEST(test_lifecycle),
