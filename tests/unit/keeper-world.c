@@ -48,6 +48,9 @@ static void bind_file(int dir, const char *name, const char *text, const char *o
 int world_group_setup(void **state) {
         autofd dir = -EBADF;
 
+        (void) required_environment("ARCHITECT_KEEPER");
+        (void) required_environment("ARCHITECT_TERMINAL");
+
         (void) alarm(540); /* a hang is a failure, and one that names no test is better than none */
 
         if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
@@ -465,10 +468,7 @@ static bool is_at_rest(void *userdata) {
 }
 
 const char *keeper_program(void) {
-        const char *path = getenv("ARCHITECT_KEEPER");
-
-        assert_non_null(path);
-        return path ? path : "";
+        return required_environment("ARCHITECT_KEEPER");
 }
 
 static void exec_keeper(World *w, const struct start *start, int listen_fd) {
@@ -480,7 +480,8 @@ static void exec_keeper(World *w, const struct start *start, int listen_fd) {
 
         if (program < 0 || log < 0 || dup2(log, STDERR_FILENO) < 0 ||
                 asprintf(&option, "--socket=%s", w->socket) < 0 ||
-                asprintf(&terminal, "--terminal=%s", w->terminal ?: getenv("ARCHITECT_TERMINAL")) < 0 ||
+                asprintf(&terminal, "--terminal=%s",
+                        w->terminal ?: required_environment("ARCHITECT_TERMINAL")) < 0 ||
                 asprintf(&pid, "%d", (int) getpid()) < 0)
                 _exit(126);
 

@@ -29,6 +29,11 @@ static void write_file(World *w, const char *name, const char *text, mode_t mode
         free(path);
 }
 
+static int group_setup(void **state) {
+        (void) required_environment("ARCHITECT_SETUP");
+        return world_group_setup(state);
+}
+
 static int setup(void **state) {
         int r = world_setup(state);
         World *w = *state;
@@ -36,7 +41,7 @@ static int setup(void **state) {
 
         if (r < 0)
                 return r;
-        assert_int_equal(file_read(AT_FDCWD, getenv("ARCHITECT_SETUP"), 65536, &text, NULL), 0);
+        assert_int_equal(file_read(AT_FDCWD, required_environment("ARCHITECT_SETUP"), 65536, &text, NULL), 0);
         write_file(w, "setup", text, 0644);
         free(text);
         script = world_path(w, "setup");
@@ -434,5 +439,5 @@ int main(void) {
                 cmocka_unit_test(test_words),
         };
 
-        return cmocka_run_group_tests(tests, world_group_setup, NULL);
+        return cmocka_run_group_tests(tests, group_setup, NULL);
 }

@@ -413,13 +413,12 @@ static int run_check(const char *file) {
 static void test_version_1(void **state) {
         World *w = *state;
         auto_keeper_state s = { 0 };
-        const char *path = getenv("KEEPER_STATE_V1"), *why = NULL;
+        const char *path = required_environment("KEEPER_STATE_V1"), *why = NULL;
         char *data, *other = world_path(w, "state");
         size_t size;
         struct stat st;
         autofd fd = -EBADF;
 
-        assert_non_null(path);
         assert_int_equal(file_read(AT_FDCWD, path, 65536, &data, &size), 0);
         assert_int_equal(keeper_state_parse(data, size, &s, &why), 0);
         assert_int_equal(s.self.pid, 4711);
@@ -521,6 +520,11 @@ static int setup_version_1(void **state) {
         return w->node < 0 ? -1 : 0;
 }
 
+static int group_setup(void **state) {
+        (void) required_environment("KEEPER_STATE_V1");
+        return world_group_setup(state);
+}
+
 int main(void) {
 #define CONNECTED(f) cmocka_unit_test_setup_teardown(f, setup_connected, world_teardown)
 #define COPY(f) cmocka_unit_test_setup_teardown(f, setup_copy, world_teardown)
@@ -537,5 +541,5 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_version_1, world_setup, world_teardown),
         };
 
-        return cmocka_run_group_tests(tests, world_group_setup, NULL);
+        return cmocka_run_group_tests(tests, group_setup, NULL);
 }

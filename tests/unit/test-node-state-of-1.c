@@ -55,10 +55,9 @@ static void open_state(Fixture *f) {
 /* The frozen one is only read. */
 static int setup(void **state) {
         Fixture *f = g_new0(Fixture, 1);
-        const char *source = g_getenv("STATE_OF_1");
+        const char *source = required_environment("STATE_OF_1");
         g_autofree char *command = NULL;
 
-        assert_non_null(source);
         test_world_setup((void **) &f->world);
         f->path = g_dir_make_tmp("test-state-XXXXXX", NULL);
         assert_non_null(f->path);
