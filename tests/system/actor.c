@@ -146,6 +146,9 @@ static void touch(size_t mib) {
                 p[i] = 1;
 }
 
+/* Where no limit has an effect it ends all the same. */
+#define FILL_TASKS_MAX 100
+
 static void fill_tasks(const char *path) {
         char text[64];
         int n = 0, error;
@@ -159,7 +162,7 @@ static void fill_tasks(const char *path) {
                         error = errno;
                         break;
                 }
-                if (++n > 1000) {
+                if (++n > FILL_TASKS_MAX) {
                         error = 0;
                         break;
                 }
