@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* In the place of a fuzzing engine: runs each file that is named once, each also cut short and with a byte changed. */
+/* In the place of a fuzzing engine: runs each file that is named or is in a directory that is named, also cut short and with a
+ * byte changed. */
 
+#include <dirent.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "fuzz.h"
 
@@ -37,29 +40,69 @@ static uint8_t *read_file(const char *path, size_t *ret_size) {
         return data;
 }
 
+static void replay_file(const char *path) {
+        static const uint8_t bytes[] = { 0, '\n', '=', '\\', '9', 0xff };
+        size_t size;
+        uint8_t *data = read_file(path, &size);
+
+        run(data, size);
+        for (size_t n = 0; n < size; n++) {
+                uint8_t old = data[n];
+
+                run(data, n);
+                for (size_t b = 0; b < sizeof(bytes); b++) {
+                        data[n] = bytes[b];
+                        run(data, size);
+                }
+                data[n] = old;
+        }
+        free(data);
+}
+
+/* Returns the number of files. */
+static unsigned replay(const char *path) {
+        struct dirent **entries;
+        unsigned n_files = 0;
+        struct stat st;
+        int n;
+
+        if (stat(path, &st) < 0) {
+                perror(path);
+                exit(EXIT_FAILURE);
+        }
+        if (!S_ISDIR(st.st_mode)) {
+                replay_file(path);
+                return 1;
+        }
+
+        n = scandir(path, &entries, NULL, alphasort);
+        fuzz_check(n >= 0);
+        for (int i = 0; i < n; i++) {
+                char *file;
+
+                fuzz_check(asprintf(&file, "%s/%s", path, entries[i]->d_name) > 0);
+                if (entries[i]->d_name[0] != '.')
+                        n_files += replay(file);
+                free(file);
+                free(entries[i]);
+        }
+        free(entries);
+        if (n_files == 0) {
+                (void) fprintf(stderr, "%s: there is no file in it\n", path);
+                exit(EXIT_FAILURE);
+        }
+        return n_files;
+}
+
 int main(int argc, char **argv) {
+        unsigned n_files = 0;
+
         if (argc < 2) {
-                (void) fprintf(stderr, "Usage: %s FILE...\n", argv[0]);
+                (void) fprintf(stderr, "Usage: %s FILE|DIRECTORY...\n", argv[0]);
                 return EXIT_FAILURE;
         }
-        for (int i = 1; i < argc; i++) {
-                size_t size;
-                uint8_t *data = read_file(argv[i], &size);
-
-                run(data, size);
-                for (size_t n = 0; n < size; n++) {
-                        static const uint8_t bytes[] = { 0, '\n', '=', '\\', '9', 0xff };
-                        uint8_t old = data[n];
-
-                        run(data, n);
-                        for (size_t b = 0; b < sizeof(bytes); b++) {
-                                data[n] = bytes[b];
-                                run(data, size);
-                        }
-                        data[n] = old;
-                }
-                free(data);
-        }
-        (void) printf("%d files\n", argc - 1);
+        for (int i = 1; i < argc; i++)
+                n_files += replay(argv[i]);
+        (void) printf("%u files\n", n_files);
         return EXIT_SUCCESS;
 }
