@@ -69,9 +69,9 @@ static int write_at(EventLog *log, const void *data, size_t size, size_t offset)
         return 0;
 }
 
-/* Records in a segment: calls for each, returns where the next one would go. */
-static size_t scan(const uint8_t *data, size_t size, uint64_t *last, uint64_t after, EventLogReader reader,
-        void *userdata, int *result) {
+/* Records in a segment, up to the first number of the next segment: calls for each, returns where the next one would go. */
+static size_t scan(const uint8_t *data, size_t size, uint64_t *last, uint64_t next_first, uint64_t after,
+        EventLogReader reader, void *userdata, int *result) {
         size_t offset = 0;
 
         g_assert(data);
@@ -81,7 +81,7 @@ static size_t scan(const uint8_t *data, size_t size, uint64_t *last, uint64_t af
 
                 memcpy(&h, data + offset, sizeof(h));
                 if (h.size == 0 || h.size > EVENT_LOG_RECORD_MAX || h.sequence <= *last ||
-                        h.size > size - offset - sizeof(h))
+                        h.sequence >= next_first || h.size > size - offset - sizeof(h))
                         break;
                 *last = h.sequence;
                 if (reader && h.sequence > after) {
@@ -188,7 +188,7 @@ static int list_segments(EventLog *log) {
                 uint64_t first;
 
                 if (strlen(d->d_name) == sizeof(SegmentName) - 1 && parse_u64(digits, &first) >= 0 &&
-                        first > 0)
+                        first > 0 && first <= EVENT_LOG_SEQUENCE_MAX)
                         g_array_append_val(log->segments, first);
         }
         (void) closedir(dir);
@@ -213,8 +213,13 @@ static int continue_last(EventLog *log) {
         if (r < 0) /* somebody has cut it; it can still be read */
                 log_warning_errno(r, "Cannot allocate space for events: %m");
         log->last = first - 1;
-        log->offset = scan(data, size, &log->last, 0, NULL, NULL, &ignored);
+        log->offset = scan(data, size, &log->last, EVENT_LOG_SEQUENCE_MAX + 1, 0, NULL, NULL, &ignored);
         log->fd = fd_steal(&fd);
+
+        /* Half of a record, in a file that was cut, has been made whole by the space that was allocated. */
+        static const RecordHeader end = {};
+        if (size < EVENT_LOG_SEGMENT_SIZE && log->offset + sizeof(end) <= EVENT_LOG_SEGMENT_SIZE)
+                return write_at(log, &end, sizeof(end), log->offset);
         return 0;
 }
 
@@ -271,6 +276,8 @@ int event_log_append(EventLog *log, uint64_t sequence, const void *data, size_t 
         g_assert(sequence > log->last);
         if (size == 0 || size > EVENT_LOG_RECORD_MAX)
                 return -E2BIG;
+        if (sequence > EVENT_LOG_SEQUENCE_MAX)
+                return -ERANGE;
 
         if (N_SEGMENTS(log) == 0 || log->offset + whole > EVENT_LOG_SEGMENT_SIZE) {
                 if (log->memory) {
@@ -316,6 +323,8 @@ int event_log_read(EventLog *log, uint64_t after, EventLogReader reader, void *u
         for (; i < segments->len; i++) {
                 g_autofree uint8_t *data = NULL;
                 uint64_t first = g_array_index(segments, uint64_t, i), last = first - 1;
+                uint64_t next_first = i + 1 < segments->len ? g_array_index(segments, uint64_t, i + 1)
+                                                            : EVENT_LOG_SEQUENCE_MAX + 1;
                 size_t size = EVENT_LOG_SEGMENT_SIZE;
                 int result;
 
@@ -324,8 +333,7 @@ int event_log_read(EventLog *log, uint64_t after, EventLogReader reader, void *u
                         log_warning_errno(r, "Cannot read the events from %" PRIu64 " on: %m", first);
                         continue;
                 }
-                (void) scan(
-                        data ?: log->memory, EVENT_LOG_SEGMENT_SIZE, &last, after, reader, userdata, &result);
+                (void) scan(data ?: log->memory, size, &last, next_first, after, reader, userdata, &result);
                 if (result != 0)
                         return result;
         }

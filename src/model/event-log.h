@@ -14,6 +14,8 @@
 #define EVENT_LOG_KEEP 10000U
 #define EVENT_LOG_SEGMENT_SIZE (1024U * 1024U)
 #define EVENT_LOG_RECORD_MAX (64U * 1024U)
+/* A number beyond it is damage: after it there is to be a next one. */
+#define EVENT_LOG_SEQUENCE_MAX ((uint64_t) INT64_MAX)
 
 typedef struct EventLog EventLog;
 
@@ -26,7 +28,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(EventLog, event_log_close)
 uint64_t event_log_first(const EventLog *log);
 uint64_t event_log_last(const EventLog *log);
 
-/* The number must be greater than that of the last. -ENOSPC when neither allocated space is left nor any to be had; -E2BIG. */
+/* The number must be greater than that of the last. -ENOSPC when neither allocated space is left nor any to be had; -E2BIG;
+ * -ERANGE: the number is beyond EVENT_LOG_SEQUENCE_MAX. */
 int event_log_append(EventLog *log, uint64_t sequence, const void *data, size_t size);
 
 /* Calls for each record after this number, oldest first, until it returns nonzero: that is returned then. The data is valid

@@ -106,6 +106,8 @@ static int events_file_read(int fd, EventsFile *ret) {
                 return -EBADMSG;
         if ((size_t) n == EVENTS_FILE_V1_SIZE)
                 file.sent = file.sequence;
+        if (file.sequence > EVENT_LOG_SEQUENCE_MAX)
+                return -EBADMSG;
         *ret = file;
         return 0;
 }
@@ -203,7 +205,8 @@ int events_add(Events *events, EventType type, const char *role, GVariant *detai
 }
 
 void events_seen(Events *events, uint64_t sequence) {
-        if (sequence > events->file.sequence)
+        /* A number that has no next one comes from a damaged file. */
+        if (sequence > events->file.sequence && sequence <= EVENT_LOG_SEQUENCE_MAX)
                 events->file.sequence = sequence;
 }
 

@@ -208,9 +208,23 @@ static void test_torn(void **state) {
         event_log_close(log);
 }
 
+/* Some may be missing. */
+static int count_ascending(void *userdata, uint64_t sequence, const void *data, size_t size) {
+        const uint8_t *bytes = data;
+        Count *c = userdata;
+
+        assert_true(sequence > c->last);
+        for (size_t i = 0; i < size; i++)
+                assert_int_equal(bytes[i], sequence & 0xff);
+        c->last = sequence;
+        c->n++;
+        return 0;
+}
+
 static void test_cut(void **state) {
         Directory *d = *state;
         EventLog *log = open_log(d);
+        Count c = {};
 
         for (uint64_t i = 1; i <= 10; i++)
                 assert_return_code(append(log, i, RECORD), 0);
@@ -219,12 +233,64 @@ static void test_cut(void **state) {
         assert_return_code(truncate(path, 5 * (16 + RECORD) + 100), errno);
         log = open_log(d);
         assert_int_equal(event_log_last(log), 5);
+        assert_int_equal(read_all(log, 0).n, 5); /* nothing of the sixth */
         for (uint64_t i = 11; i <= 2000; i++)
                 assert_return_code(append(log, i, RECORD), 0);
+        event_log_close(log);
+        assert_return_code(truncate(path, 3 * (16 + RECORD) + 100), errno);
+        log = open_log(d);
+        assert_int_equal(event_log_read(log, 0, count_ascending, &c), 0);
+        assert_int_equal(c.last, 2000);
         event_log_close(log);
         assert_return_code(truncate(path, 0), errno);
         log = open_log(d);
         assert_int_equal(event_log_last(log), 2000);
+        event_log_close(log);
+}
+
+static void set_number(Directory *d, uint64_t first, uint64_t index, uint64_t number) {
+        g_autofree char *path = g_strdup_printf("%s/%020" PRIu64, d->log, first);
+        autofd fd = open(path, O_WRONLY | O_CLOEXEC);
+
+        assert_return_code(fd, errno);
+        assert_int_equal(
+                pwrite(fd, &number, sizeof(number), (off_t) (index * (16 + RECORD) + 8)), sizeof(number));
+}
+
+/* Of a damaged file: there is always a next number. */
+static void test_last_number(void **state) {
+        Directory *d = *state;
+        EventLog *log = open_log(d);
+
+        for (uint64_t i = 1; i <= 3; i++)
+                assert_return_code(append(log, i, RECORD), 0);
+        event_log_close(log);
+        set_number(d, 1, 2, UINT64_MAX);
+
+        g_autofree char *name = g_strdup_printf("%s/%020" PRIu64, d->log, UINT64_MAX);
+        assert_true(g_file_set_contents(name, "", 0, NULL));
+
+        log = open_log(d);
+        assert_int_equal(event_log_last(log), 2);
+        assert_return_code(append(log, 3, RECORD), 0);
+        assert_int_equal(read_all(log, 0).n, 3);
+        assert_int_equal(append(log, EVENT_LOG_SEQUENCE_MAX + 1, RECORD), -ERANGE);
+        event_log_close(log);
+}
+
+/* A number in a segment that belongs into a later one is read by nobody. */
+static void test_out_of_order(void **state) {
+        Directory *d = *state;
+        EventLog *log = open_log(d);
+        const uint64_t per_segment = EVENT_LOG_SEGMENT_SIZE / (16 + RECORD);
+        Count c = {};
+
+        for (uint64_t i = 1; i <= per_segment + 10; i++)
+                assert_return_code(append(log, i, RECORD), 0);
+        set_number(d, 1, 3, per_segment + 5);
+        assert_int_equal(event_log_read(log, 0, count_ascending, &c), 0);
+        assert_int_equal(c.n, 3 + 10);
+        assert_int_equal(c.last, per_segment + 10);
         event_log_close(log);
 }
 
@@ -295,6 +361,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_keeps_the_newest, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_torn, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_last_number, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_out_of_order, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_no_space, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_clear, setup, teardown),
                 cmocka_unit_test(test_in_memory),

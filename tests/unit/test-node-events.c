@@ -96,6 +96,8 @@ static void test_seen(void **state) {
         events_seen(events, 42);
         events_seen(events, 7); /* old news */
         assert_int_equal(next(events), 43);
+        events_seen(events, UINT64_MAX); /* after it there would be none */
+        assert_int_equal(next(events), 44);
         events_close(events);
 }
 
@@ -139,6 +141,15 @@ static void test_wrong_magic(void **state) {
 
         write_file(d, text, sizeof(text));
         open_damaged(d, SD_ID128_NULL, sizeof(text));
+}
+
+static void test_last_number(void **state) {
+        Directory *d = *state;
+        uint8_t file[40] = "ARCHEVT1";
+
+        memset(file + 8, 0xff, sizeof(file) - 8);
+        write_file(d, file, sizeof(file));
+        open_damaged(d, SD_ID128_NULL, sizeof(file));
 }
 
 /* The file was made, and then the machine went down: an empty one is a beginning, no damage. */
@@ -272,6 +283,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_seen, directory_setup, teardown),
                 cmocka_unit_test_setup_teardown(test_truncated, directory_setup, teardown),
                 cmocka_unit_test_setup_teardown(test_wrong_magic, directory_setup, teardown),
+                cmocka_unit_test_setup_teardown(test_last_number, directory_setup, teardown),
                 cmocka_unit_test_setup_teardown(test_empty, directory_setup, teardown),
                 cmocka_unit_test_setup_teardown(test_symlink_is_refused, directory_setup, teardown),
                 cmocka_unit_test_setup_teardown(test_first_version, directory_setup, teardown),
