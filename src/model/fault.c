@@ -8,8 +8,10 @@ int fault_set(Fault *fault, NodeError error, const char *format, ...) {
 
                 va_start(ap, format);
                 fault->error = error;
-                fault->message = g_strdup_vprintf(format, ap);
+                g_autofree char *message = g_strdup_vprintf(format, ap);
                 va_end(ap);
+                /* The bus takes nothing else, and what a file or a program wrote may be in it. */
+                fault->message = g_utf8_make_valid(message, -1);
         }
         return -node_error_to_errno(error);
 }

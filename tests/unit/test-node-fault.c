@@ -17,6 +17,14 @@ static void test_first_reason_stays(void **state) {
         assert_string_equal(fault.message, "no cam, 7");
 }
 
+/* The bus refuses a reply with anything else in it. */
+static void test_utf8(void **state) {
+        g_auto(Fault) fault = {};
+
+        (void) fault_set(&fault, NODE_ERROR_INVALID_ARGS, "%s is no key", "\xff\xc3");
+        assert_string_equal(fault.message, "\xef\xbf\xbd\xef\xbf\xbd is no key");
+}
+
 static void test_nobody_asks(void **state) {
         for (int i = 0; i < _NODE_ERROR_MAX; i++)
                 assert_int_equal(fault_set(NULL, (NodeError) i, "nobody reads it"),
@@ -57,6 +65,7 @@ static void test_copy(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_first_reason_stays),
+                cmocka_unit_test(test_utf8),
                 cmocka_unit_test(test_nobody_asks),
                 cmocka_unit_test(test_clear),
                 cmocka_unit_test(test_copy),
