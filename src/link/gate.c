@@ -56,19 +56,19 @@ static int on_gate(sd_event_source *s, int fd, uint32_t revents, void *userdata)
         Children *children = role->node->world.link.data;
 
         for (;;) {
+                char packet[sizeof(struct gate_report)];
                 struct gate_report report;
                 size_t n_fds = 0;
 
-                ssize_t n = socket_recv(fd, &report, sizeof(report), NULL, &n_fds);
+                ssize_t n = socket_recv(fd, packet, sizeof(packet), NULL, &n_fds);
                 if (n == -EAGAIN)
                         return 0;
                 if (n <= 0)
                         break;
-                if ((size_t) n != sizeof(report) || report.magic != GATE_MAGIC) {
+                if (gate_report_parse(packet, (size_t) n, &report) < 0) {
                         role_log(role, LOG_WARNING, "Its child sent something that is no report, ignoring");
                         continue;
                 }
-                report.text[sizeof(report.text) - 1] = '\0';
                 g_autofree char *text = g_utf8_make_valid(report.text, -1);
                 bool warning = report.warning;
                 role_on_gate_report(role, (LaunchStage) report.stage, report.error, warning, text);

@@ -453,3 +453,17 @@ LaunchRequest *launch_request_free(LaunchRequest *request) {
         free(request);
         return NULL;
 }
+
+int gate_report_parse(const void *data, size_t size, struct gate_report *ret) {
+        struct gate_report report;
+
+        if (size != sizeof(report))
+                return -EBADMSG;
+        memcpy(&report, data, sizeof(report));
+        if (report.magic != GATE_MAGIC)
+                return -EBADMSG;
+
+        report.text[sizeof(report.text) - 1] = '\0';
+        *ret = report;
+        return 0;
+}

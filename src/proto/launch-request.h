@@ -100,3 +100,6 @@ struct gate_report {
         uint32_t warning; /* 1: the set-up goes on; 0: the child exits now */
         char text[512];   /* for people, NUL-terminated: 'cannot execute "/x": No such file or directory' */
 };
+
+/* From one packet of the gate; the text in *ret ends with NUL, and need not be UTF-8. -EBADMSG: it is no report. */
+int gate_report_parse(const void *data, size_t size, struct gate_report *ret);

@@ -430,8 +430,34 @@ static void test_not_sealed(void **state) {
         assert_int_equal(launch_request_read(-1, &read_back), -EBADMSG);
 }
 
+static void test_gate_report(void **state) {
+        struct gate_report m = { .magic = GATE_MAGIC,
+                .stage = LAUNCH_STAGE_EXEC,
+                .error = -ENOENT,
+                .warning = 1,
+                .text = "no such file" },
+                           got = { .error = 4711 };
+        char packet[sizeof(m) + 1] = { 0 };
+
+        memcpy(packet, &m, sizeof(m));
+        assert_int_equal(gate_report_parse(packet, sizeof(m) - 1, &got), -EBADMSG);
+        assert_int_equal(gate_report_parse(packet, sizeof(m) + 1, &got), -EBADMSG);
+        assert_int_equal(gate_report_parse(packet, 0, &got), -EBADMSG);
+        packet[0] ^= 1;
+        assert_int_equal(gate_report_parse(packet, sizeof(m), &got), -EBADMSG);
+        assert_int_equal(got.error, 4711);
+
+        assert_int_equal(gate_report_parse(&m, sizeof(m), &got), 0);
+        assert_memory_equal(&got, &m, sizeof(m));
+
+        memset(m.text, 'x', sizeof(m.text));
+        assert_int_equal(gate_report_parse(&m, sizeof(m), &got), 0);
+        assert_int_equal(strlen(got.text), sizeof(m.text) - 1);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_gate_report),
                 cmocka_unit_test(test_round_trip),
                 cmocka_unit_test(test_many),
                 cmocka_unit_test(test_too_big),

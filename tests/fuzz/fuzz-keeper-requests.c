@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What the keeper is asked for, packet by packet: each is answered once or ends the connection, and no descriptor is lost. An
+ * input is a list of records: a letter, the size of what follows as two bytes (low, high), and that.
+ *
+ *   p  a packet
+ *   c  the connection ends
+ *   e  the child of this number (one byte) has ended
+ *   x  it has executed its command, and so has released its ports
+ *
+ * What reaches the machine is replaced at link time (meson.build): no process is made or killed. Ports are really bound. */
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "fuzz.h"
+#include "keeper/hold.h"
+#include "keeper/keeper-private.h"
+
+#define PACKETS_MAX 64 /* of one input: a mutation may not take minutes */
+
+/* In the place of what is named __real_...() elsewhere. */
+int __wrap_child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
+        struct child_sockets *sockets, Child **ret);
+int __wrap_child_reap(Child *child);
+int __wrap_pidfd_kill(int pidfd, int signo);
+int __wrap_cgroup_kill(const char *path);
+void __wrap_reexec_ask(Keeper *keeper, int asker_fd);
+
+int __wrap_child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
+        struct child_sockets *sockets, Child **ret) {
+        Child *child = calloc(1, sizeof(*child));
+
+        fuzz_check(child && self && id != 0 && strlen(role) <= ROLE_NAME_MAX);
+        fuzz_check(sockets->n <= KEEPER_FORK_PORTS_MAX && sockets->n_handed <= sockets->n);
+        for (size_t i = 0; i < sockets->n; i++) {
+                fuzz_check(sockets->fds[i] >= 0 && (i < sockets->n_handed) == !sockets->ports[i].release);
+                sockets->fds[i] = fd_close(sockets->fds[i]);
+        }
+
+        child_init(child, id, role);
+        child->pid = 1;
+        child->pidfd = eventfd(0, EFD_CLOEXEC);
+        child->gate_fd = eventfd(0, EFD_CLOEXEC);
+        if (flags & KEEPER_FORK_STDIN_PIPE)
+                child->stdin_fd = eventfd(0, EFD_CLOEXEC);
+        if (sockets->n > sockets->n_handed)
+                child->release_fd = eventfd(0, EFD_CLOEXEC);
+        *ret = child;
+        return 0;
+}
+
+int __wrap_child_reap(Child *child) {
+        fuzz_check(child->exited || child->orphan);
+        return 0;
+}
+
+int __wrap_pidfd_kill(int pidfd, int signo) {
+        fuzz_check(pidfd >= 0);
+        return signo >= 0 && signo <= SIGRTMAX ? 0 : -EINVAL;
+}
+
+int __wrap_cgroup_kill(const char *path) {
+        return strlen(path) < sizeof(((struct keeper_kill_cgroup *) NULL)->path) ? -ENOENT : -ENAMETOOLONG;
+}
+
+void __wrap_reexec_ask(Keeper *keeper, int asker_fd) {
+        fuzz_check(asker_fd < 0);
+        keeper_reply_done(keeper, &(struct keeper_header){ .type = KEEPER_REEXEC }, -EBUSY);
+}
+
+static void set_up(Keeper *k, const struct keeper_self *self) {
+        struct sockaddr_un any = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        struct sigaction action;
+
+        fuzz_check(fd >= 0);
+        fuzz_check(bind(fd, (struct sockaddr *) &any, sizeof(sa_family_t)) == 0 && listen(fd, 1) == 0);
+        /* Otherwise it would take SIGTERM for itself. */
+        fuzz_check(sigaction(SIGTERM, &(struct sigaction){ .sa_handler = SIG_IGN }, &action) == 0);
+        fuzz_check(keeper_init(k, self, fd) == 0);
+        fuzz_check(sigaction(SIGTERM, &action, NULL) == 0);
+}
+
+static void tear_down(Keeper *k) {
+        while (k->children)
+                keeper_forget_child(k, k->children);
+        for (size_t i = 0; i < k->sockets.n; i++)
+                hold_end(k->sockets.all[i].hold_fd);
+        free(k->sockets.all);
+        (void) fd_close(k->epoll_fd);
+        (void) fd_close(k->listen_fd);
+}
+
+static void check_state(const Keeper *k) {
+        for (const Child *c = k->children; c; c = c->next)
+                for (const Child *other = c->next; other; other = other->next)
+                        fuzz_check(c->id != other->id);
+        fuzz_check(k->sockets.n <= KEEPER_PORTS_MAX);
+        for (size_t i = 0; i < k->sockets.n; i++)
+                fuzz_check(k->sockets.all[i].port.number != 0 && k->sockets.all[i].hold_fd >= 0);
+}
+
+/* As keeper-node.c would send all of it at once. */
+static void take_reply(Keeper *k, const struct keeper_header *request) {
+        const struct keeper_header *reply = &k->reply.welcome.header;
+        int fds[CHILD_FDS_MAX];
+        uint32_t mask;
+
+        fuzz_check(k->reply_size >= sizeof(*reply) && k->reply_size <= sizeof(k->reply));
+        fuzz_check(reply->reserved == 0);
+        if (request->type != KEEPER_HELLO && request->type != KEEPER_REEXEC && request->type != KEEPER_BIND)
+                fuzz_check(reply->child == request->child);
+        if (k->reply_child) {
+                size_t n = child_fds(k->reply_child, k->version, fds, &mask);
+
+                fuzz_check(reply->type == KEEPER_FORKED && n == (size_t) __builtin_popcount(mask));
+        }
+        k->reply_size = 0;
+        k->reply_child = NULL;
+
+        while (k->ports_left > 0) {
+                struct keeper_ports m;
+                size_t n = sockets_tell(&k->sockets, k->ports_left, &m);
+
+                fuzz_check(n > 0 && n <= k->ports_left);
+                k->ports_left -= n;
+        }
+        for (Child *c = k->children; c; c = c->next)
+                c->announce = false;
+}
+
+static void on_packet(Keeper *k, const uint8_t *data, size_t size) {
+        /* Aligned as the keeper's own is, and of its own size, so that a sanitizer sees a read beyond its end. */
+        struct keeper_header *packet = malloc(size > 0 ? size : 1);
+
+        fuzz_check(packet);
+        memcpy(packet, data, size);
+        if (keeper_on_request(k, packet, size) == 0)
+                take_reply(k, packet);
+        else
+                keeper_close_node(k);
+        free(packet);
+}
+
+static Child *nth_child(Keeper *k, unsigned n) {
+        Child *child = k->children;
+
+        while (child && n-- > 0)
+                child = child->next;
+        return child;
+}
+
+static void on_record(Keeper *k, uint8_t what, const uint8_t *data, size_t size) {
+        Child *child;
+
+        switch (what) {
+        case 'p':
+                if (size <= KEEPER_PACKET_MAX)
+                        on_packet(k, data, size);
+                return;
+        case 'c':
+                keeper_close_node(k);
+                return;
+        case 'e':
+        case 'x':
+                child = size == 1 ? nth_child(k, data[0]) : NULL;
+                if (!child || child->exited)
+                        return;
+                if (what == 'x') {
+                        child->execed = true;
+                        sockets_released(&k->sockets, child->id);
+                } else {
+                        child->exited = true;
+                        sockets_rest_child(&k->sockets, child->id, child->role);
+                }
+                return;
+        default:
+                return;
+        }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        static const struct keeper_self self = { .pid = 1, .protocol_max = KEEPER_PROTOCOL_VERSION };
+        static bool prepared;
+        int lowest;
+        Keeper k;
+
+        if (!prepared) {
+                fuzz_check(unsetenv("NOTIFY_SOCKET") == 0);
+                /* Without the privilege the ports are those of the machine, any that are free. */
+                (void) unshare(CLONE_NEWNET);
+                prepared = true;
+        }
+
+        lowest = eventfd(0, EFD_CLOEXEC);
+        fuzz_check(lowest >= 0 && close(lowest) == 0);
+
+        set_up(&k, &self);
+        for (unsigned i = 0; i < PACKETS_MAX && size >= 3; i++) {
+                uint8_t what = data[0];
+                size_t n = (size_t) data[1] | (size_t) data[2] << 8;
+
+                data += 3;
+                size -= 3;
+                if (n > size)
+                        n = size;
+                on_record(&k, what, data, n);
+                check_state(&k);
+                data += n;
+                size -= n;
+        }
+        tear_down(&k);
+
+        fuzz_check(eventfd(0, EFD_CLOEXEC) == lowest);
+        fuzz_check(close(lowest) == 0);
+        return 0;
+}
