@@ -172,21 +172,25 @@ static void fill_tasks(const char *path) {
 }
 
 /* Each process forks one and exits, so that no pid lives long; as long as they are too few, it forks one more. It must not take
- * the machine with it: the main process reaps what the others leave (whoever gets them after it has to), a generation lives
- * long enough for that, and a bomb that nobody stops ends by itself. */
+ * the machine with it: a generation lives long enough to be reaped, and a bomb that nobody stops ends by itself. What the others
+ * leave is reaped by a process that is not the main process, and so lives on when only that is killed: PID 1 could not keep up, and
+ * some 600 zombies would count as well. */
 static _Noreturn void bomb(int n, int msec, const char *path) {
         const struct timespec life = { .tv_nsec = msec * 1000000L };
         const time_t end = time(NULL) + BOMB_SECONDS;
         int fifo = open_fifo(path);
 
-        signal(SIGCHLD, SIG_IGN);
-        prctl(PR_SET_CHILD_SUBREAPER, 1);
         bomb_size = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         if (bomb_size == MAP_FAILED)
                 die("mmap: %s", strerror(errno));
-
-        /* The first one stays: it is the main process. */
         atomic_store(bomb_size, 1);
+
+        if (fork() != 0)
+                for (;;)
+                        pause();
+
+        signal(SIGCHLD, SIG_IGN);
+        prctl(PR_SET_CHILD_SUBREAPER, 1);
         if (fork() != 0)
                 for (;;)
                         pause();
