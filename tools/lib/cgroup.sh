@@ -18,8 +18,8 @@ cgroup_v1_hierarchies() {
                 END             { for (id in all) print all[id] }' /proc/cgroups
 }
 
-# Processes and threads that a sandbox may have, so that a fork bomb in one is not the end of the machine.
-# shellcheck disable=SC2034     # used by who reads this file
+# Processes and threads that a sandbox may have unless boot has --tasks=, so that a fork bomb in one is not the end of the machine.
+# shellcheck disable=SC2034     # used by the scripts that read this file
 CGROUP_TASKS=6000
 
 # The v1 hierarchy that can enforce it, if there is one.
@@ -88,4 +88,26 @@ cgroup_kill() {
         cgroup_signal_kill "$dir" || return 1
         wait_until 100 cgroup_empty "$dir" || return 1
         wait_until 20 cgroup_try_remove "$dir"
+}
+
+# Runs a command that may have so many processes and threads, where the machine has a pids controller.
+cgroup_limited() {
+        local tasks=$1 hier dir code=0
+        shift
+        if systemd_is_pid1; then
+                systemd-run --scope --quiet --collect -p Delegate=yes -p TasksMax="$tasks" -- "$@"
+                return
+        fi
+        hier=$(cgroup_v1_pids)
+        dir=${hier:+$(cgroup_dir "$hier" "/architect-test-$BASHPID")}
+        if [ -z "$dir" ]; then
+                "$@"
+                return
+        fi
+        cgroup_make "$dir"
+        echo "$tasks" >"$dir/pids.max"
+        (echo 0 >"$dir/cgroup.procs" && exec "$@") || code=$?
+        # A process that a test has left is in it.
+        wait_until 20 cgroup_try_remove "$dir" || { warn "processes were left: $(xargs <"$dir/cgroup.procs")"; code=1; }
+        return "$code"
 }

@@ -10,7 +10,7 @@ REBOOT_SHUTTING_DOWN=MESSAGE_ID=785fc0cf4f9440e18a19bf7462eccf09
 # reboot_test NAME DESTDIR BUS
 reboot_test() {
         local name=$1 code=0
-        "$TOOLS/sandbox" boot "$name" "--bus=$3" "--owner=$$" "--install=$2" || return 1
+        "$TOOLS/sandbox" boot "$name" "--bus=$3" "--owner=$$" "--tasks=$TEST_TASKS" "--install=$2" || return 1
         reboot_in "$name" || code=1
         "$TOOLS/sandbox" stop "$name" || code=1
         return "$code"

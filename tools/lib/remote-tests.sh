@@ -10,7 +10,7 @@ remote_tests() {
         local log=$LOGS/$stage.out
 
         for name in "$near" "$far"; do
-                system_boot "$name" "$TOOLS/sandbox" boot "$name" --bus=daemon "--owner=$$" "--install=$build-dest" \
+                system_boot "$name" "$TOOLS/sandbox" boot "$name" --bus=daemon "--owner=$$" "--tasks=$TEST_TASKS" "--install=$build-dest" \
                         "--bind-ro=$build" "--packages=$SYSTEM_PACKAGES" || return 1
         done
         "$TOOLS/sandbox" link "$near" "$far" && remote_keys "$near" "$far" || return 1

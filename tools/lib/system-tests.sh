@@ -36,7 +36,7 @@ system_tests() {
                 if "$TOOLS/sandbox" has-hybrid; then boot_mode=(--hybrid); else boot_mode=(--controllers); fi
         fi
         local name=test-$$-$stage
-        local boot=("$TOOLS/sandbox" boot "$name" "--bus=$bus" "${boot_mode[@]}" "--owner=$$"
+        local boot=("$TOOLS/sandbox" boot "$name" "--bus=$bus" "${boot_mode[@]}" "--owner=$$" "--tasks=$TEST_TASKS"
                 "--install=$build-dest" "--bind-ro=$build" "--bind-ro=$TOOLS" "--packages=$SYSTEM_PACKAGES" "$@")
         # A real EUPS, and the stacks it may have been built for.
         local env=("--env=SOAK_ROUNDS=${SOAK_ROUNDS:-}" "--env=SOAK_SEED=${SOAK_SEED:-}") dir
@@ -73,7 +73,8 @@ system_tests() {
                 case $code in
                 0)  passed=$((passed + 1));   printf 'ok      %s (%s s)\n' "$case" "$(since "$start")" ;;
                 77) skipped=$((skipped + 1)); printf 'SKIPPED %s\n' "$case" ;;
-                *)  failed=$((failed + 1));   printf 'FAILED  %s (%s s): %s\n' "$case" "$(since "$start")" "$log"
+                *)  few_tasks "$name" >>"$log"
+                    failed=$((failed + 1));   printf 'FAILED  %s (%s s): %s\n' "$case" "$(since "$start")" "$log"
                     { sed '/^== journal/,$d' "$log" | tail -n 40; sed -n '/^== journal/,$p' "$log" | tail -n 30; } | sed 's/^/        | /'
                     "$TOOLS/sandbox" stop "$name" 2>/dev/null
                     up=0 ;;
@@ -86,7 +87,9 @@ system_tests() {
         fi
         # What the services say at their own end, leaks for one, belongs to no case.
         if [ "$up" -eq 1 ]; then
-                if system_end "$name" >"$logs/end.log" 2>&1; then
+                code=0
+                few_tasks "$name" || code=1
+                if system_end "$name" >"$logs/end.log" 2>&1 && [ "$code" -eq 0 ]; then
                         passed=$((passed + 1))
                 else
                         failed=$((failed + 1))
@@ -96,6 +99,14 @@ system_tests() {
                 "$TOOLS/sandbox" stop "$name" || failed=$((failed + 1))
         fi
         count "$passed" "$failed" "$skipped"
+}
+
+# Once the limit is reached each further fork fails; that need not be seen in the result of the case.
+few_tasks() {
+        local peak max
+        read -r peak max < <("$TOOLS/sandbox" tasks "$1" 2>/dev/null) || return 0      # not counted here
+        printf 'at most %s tasks at a moment (limit: %s)\n' "$peak" "$max"
+        [ "$peak" -lt "$max" ] || { printf 'FAILED  more tasks than %s\n' "$max"; return 1; }
 }
 
 system_boot() {
