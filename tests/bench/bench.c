@@ -100,15 +100,16 @@ static void turn(sd_bus *bus) {
                 bench_check(sd_bus_wait(bus, UINT64_MAX), "bus");
 }
 
-static void for_all_roles(sd_bus *bus, unsigned n, const char *member, int (*fill)(sd_bus_message *m)) {
+static void for_all_roles(sd_bus *bus, unsigned first, unsigned n, unsigned window, const char *member,
+        int (*fill)(sd_bus_message *m)) {
         Window w = { .what = member };
 
         for (unsigned i = 0; w.done < n;) {
-                while (i < n && w.in_flight < BENCH_WINDOW) {
+                while (i < n && w.in_flight < window) {
                         sd_bus_message *m = NULL;
                         char name[32];
 
-                        (void) snprintf(name, sizeof(name), "bench-%u", i++);
+                        (void) snprintf(name, sizeof(name), "bench-%u", first + i++);
                         bench_check(sd_bus_message_new_method_call(bus, &m, NODE, member), member);
                         bench_check(sd_bus_message_append(m, "s", name), member);
                         if (fill)
@@ -126,16 +127,24 @@ static int fill_start(sd_bus_message *m) {
         return sd_bus_message_append(m, "asa{sv}", 1, bench_sleeper(), 0);
 }
 
+void bench_start_range(sd_bus *bus, unsigned first, unsigned n, unsigned window) {
+        for_all_roles(bus, first, n, window, "Start", fill_start);
+}
+
+void bench_remove_range(sd_bus *bus, unsigned first, unsigned n, unsigned window) {
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        for_all_roles(bus, first, n, window, "Kill", NULL);
+        if (sd_bus_call_method(bus, NODE, "Purge", &error, NULL, "as", 0) < 0)
+                bench_die("Purge: %s", error.message);
+}
+
 void bench_start_roles(sd_bus *bus, unsigned n) {
-        for_all_roles(bus, n, "Start", fill_start);
+        bench_start_range(bus, 0, n, BENCH_WINDOW);
 }
 
 void bench_remove_roles(sd_bus *bus, unsigned n) {
-        sd_bus_error error = SD_BUS_ERROR_NULL;
-
-        for_all_roles(bus, n, "Kill", NULL);
-        if (sd_bus_call_method(bus, NODE, "Purge", &error, NULL, "as", 0) < 0)
-                bench_die("Purge: %s", error.message);
+        bench_remove_range(bus, 0, n, BENCH_WINDOW);
         bench_wait_units_gone(bus, "architect-main-bench*.scope");
 }
 
@@ -178,8 +187,9 @@ unsigned long bench_pss_kib(pid_t pid) {
         return read_field(path, "Pss:");
 }
 
-unsigned long bench_switches(pid_t pid) {
-        unsigned long sum = 0;
+/* Adds up a file of each thread. */
+static double sum_of_threads(pid_t pid, const char *file, double (*read)(const char *path)) {
+        double sum = 0;
         char path[300];
 
         (void) snprintf(path, sizeof(path), "/proc/%d/task", (int) pid);
@@ -188,9 +198,34 @@ unsigned long bench_switches(pid_t pid) {
                 bench_die("%s: %s", path, strerror(errno));
         for (struct dirent *d; (d = readdir(dir));)
                 if (d->d_name[0] != '.') {
-                        (void) snprintf(path, sizeof(path), "/proc/%d/task/%s/status", (int) pid, d->d_name);
-                        sum += read_field(path, "voluntary_ctxt_switches:");
+                        (void) snprintf(
+                                path, sizeof(path), "/proc/%d/task/%s/%s", (int) pid, d->d_name, file);
+                        sum += read(path);
                 }
         (void) closedir(dir);
         return sum;
+}
+
+static double read_schedstat(const char *path) {
+        unsigned long long ns;
+        FILE *f = fopen(path, "re");
+
+        if (!f)
+                bench_die("%s: %s", path, strerror(errno));
+        if (fscanf(f, "%llu", &ns) != 1)
+                bench_die("%s: not a time", path);
+        (void) fclose(f);
+        return (double) ns / 1e6;
+}
+
+double bench_cpu(pid_t pid) {
+        return sum_of_threads(pid, "schedstat", read_schedstat);
+}
+
+static double read_switches(const char *path) {
+        return (double) read_field(path, "voluntary_ctxt_switches:");
+}
+
+unsigned long bench_switches(pid_t pid) {
+        return (unsigned long) sum_of_threads(pid, "status", read_switches);
 }

@@ -26,8 +26,13 @@ pid_t bench_main_pid(sd_bus *bus, const char *unit);
 void bench_start_roles(sd_bus *bus, unsigned n);
 void bench_remove_roles(sd_bus *bus, unsigned n);
 
+/* The same for roles bench-FIRST to bench-(FIRST+n-1), beside others; window calls at a time. */
+void bench_start_range(sd_bus *bus, unsigned first, unsigned n, unsigned window);
+void bench_remove_range(sd_bus *bus, unsigned first, unsigned n, unsigned window);
+
 /* Waits until systemd has no unit of this pattern any more. */
 void bench_wait_units_gone(sd_bus *bus, const char *pattern);
 
 unsigned long bench_pss_kib(pid_t pid);
+double bench_cpu(pid_t pid); /* ms of CPU time of all threads, with the resolution of the scheduler */
 unsigned long bench_switches(pid_t pid); /* voluntary context switches of all threads */

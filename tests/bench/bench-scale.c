@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What one start and one end of a role cost keeper and node in CPU time while 3,000 other roles run, against 200. The two
+ * numbers of roles take turns; batches of starts are measured one call after the other, with all that follows: the reaped
+ * children, the saved files, the descriptors that systemd keeps. The medians of the batches are compared. */
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+#define FEW 200U
+#define MANY 3000U
+#define ROUNDS 2U
+#define BATCHES 6U
+#define BATCH 50U
+#define FIRST_OF_BATCH 100000U
+#define SETTLE_USEC 700000U /* the keeper stores its descriptors after 200 ms without a change */
+#define GOAL_KEEPER 1.3
+#define GOAL_NODE 1.5
+
+enum { KEEPER, NODE, N_PROCESSES };
+enum { START, END, N_PHASES };
+
+typedef struct Sample {
+        double ms[N_PROCESSES][N_PHASES][ROUNDS * BATCHES];
+        unsigned n;
+} Sample;
+
+static void read_cpu(const pid_t pids[static N_PROCESSES], double ret[static N_PROCESSES]) {
+        (void) usleep(SETTLE_USEC);
+        for (unsigned i = 0; i < N_PROCESSES; i++)
+                ret[i] = bench_cpu(pids[i]);
+}
+
+static void measure(sd_bus *bus, const pid_t pids[static N_PROCESSES], Sample *sample) {
+        double before[N_PROCESSES], started[N_PROCESSES], ended[N_PROCESSES];
+
+        read_cpu(pids, before);
+        bench_start_range(bus, FIRST_OF_BATCH, BATCH, 1);
+        read_cpu(pids, started);
+        bench_remove_range(bus, FIRST_OF_BATCH, BATCH, 1);
+        read_cpu(pids, ended);
+
+        for (unsigned i = 0; i < N_PROCESSES; i++) {
+                sample->ms[i][START][sample->n] = (started[i] - before[i]) / BATCH;
+                sample->ms[i][END][sample->n] = (ended[i] - started[i]) / BATCH;
+        }
+        sample->n++;
+}
+
+static void print(const char *process, const char *phase, double few, double many, double goal) {
+        printf("scale: CPU time of the %s per %s: %.3f ms beside %u roles, %.3f ms beside %u, ratio %.2f",
+                process, phase, few, FEW, many, MANY, many / few);
+        if (goal > 0)
+                printf("; goal at most %.1f: %s", goal, many / few <= goal ? "met" : "not met");
+        printf("\n");
+}
+
+int main(void) {
+        static const char *const processes[] = { "keeper", "node" };
+        static const char *const phases[] = { "start", "end" };
+        static const double goals[N_PROCESSES][N_PHASES] = { { GOAL_KEEPER, 0 }, { GOAL_NODE, 0 } };
+        static Sample few, many;
+        sd_bus *bus = bench_bus();
+
+        bench_start_roles(bus, FEW);
+        const pid_t pids[] = {
+                bench_main_pid(bus, "architect-keeper.service"),
+                bench_main_pid(bus, "architect-node.service"),
+        };
+        for (unsigned round = 0; round < ROUNDS; round++) {
+                for (unsigned i = 0; i < BATCHES; i++)
+                        measure(bus, pids, &few);
+                bench_start_range(bus, FEW, MANY - FEW, BENCH_WINDOW);
+                for (unsigned i = 0; i < BATCHES; i++)
+                        measure(bus, pids, &many);
+                bench_remove_range(bus, FEW, MANY - FEW, BENCH_WINDOW);
+        }
+        bench_remove_roles(bus, FEW);
+
+        for (unsigned process = 0; process < N_PROCESSES; process++)
+                for (unsigned phase = 0; phase < N_PHASES; phase++)
+                        print(processes[process], phases[phase], bench_median(few.ms[process][phase], few.n),
+                                bench_median(many.ms[process][phase], many.n), goals[process][phase]);
+        sd_bus_unref(bus);
+        return 0;
+}
