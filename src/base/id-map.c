@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/id-map.h"
+
+#define ROOM_MIN 16U
+
+struct id_map_slot {
+        uint64_t id;
+        void *value; /* NULL: the slot is free */
+};
+
+/* Numbers that are near each other, or multiples of something, must not end up in one place. */
+static size_t home(const IdMap *map, uint64_t id) {
+        id ^= id >> 32;
+        id *= UINT64_C(0x9e3779b97f4a7c15);
+        id ^= id >> 29;
+        return (size_t) id & (map->room - 1);
+}
+
+static size_t next(const IdMap *map, size_t i) {
+        return (i + 1) & (map->room - 1);
+}
+
+/* Where the number is, or the free slot that it would be put into. */
+static struct id_map_slot *find(const IdMap *map, uint64_t id) {
+        size_t i = home(map, id);
+
+        while (map->slots[i].value && map->slots[i].id != id)
+                i = next(map, i);
+        return &map->slots[i];
+}
+
+static int grow(IdMap *map) {
+        IdMap larger = { .n = map->n, .room = map->room > 0 ? map->room * 2 : ROOM_MIN };
+
+        larger.slots = calloc(larger.room, sizeof(*larger.slots));
+        if (!larger.slots)
+                return -ENOMEM;
+        for (size_t i = 0; i < map->room; i++)
+                if (map->slots[i].value)
+                        *find(&larger, map->slots[i].id) = map->slots[i];
+        free(map->slots);
+        *map = larger;
+        return 0;
+}
+
+int id_map_put(IdMap *map, uint64_t id, void *value) {
+        struct id_map_slot *slot;
+
+        if (id_map_get(map, id))
+                return -EEXIST;
+        /* At most half full: the ways stay short. */
+        if (map->n + 1 > map->room / 2) {
+                int r = grow(map);
+
+                if (r < 0)
+                        return r;
+        }
+        slot = find(map, id);
+        slot->id = id;
+        slot->value = value;
+        map->n++;
+        return 0;
+}
+
+void *id_map_get(const IdMap *map, uint64_t id) {
+        return map->room > 0 ? find(map, id)->value : NULL;
+}
+
+void *id_map_remove(IdMap *map, uint64_t id) {
+        struct id_map_slot *slot;
+        size_t hole;
+        void *value;
+
+        if (map->room == 0)
+                return NULL;
+        slot = find(map, id);
+        value = slot->value;
+        if (!value)
+                return NULL;
+
+        /* Whatever had to go past the slot moves up, so that no search ends too early. */
+        hole = (size_t) (slot - map->slots);
+        for (size_t i = next(map, hole); map->slots[i].value; i = next(map, i)) {
+                const size_t way = (i - home(map, map->slots[i].id)) & (map->room - 1);
+
+                if (way < ((i - hole) & (map->room - 1)))
+                        continue;
+                map->slots[hole] = map->slots[i];
+                hole = i;
+        }
+        map->slots[hole].value = NULL;
+        map->n--;
+        return value;
+}
+
+void id_map_clear(IdMap *map) {
+        free(map->slots);
+        *map = (IdMap){ 0 };
+}

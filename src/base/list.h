@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A doubly linked list whose links are members of its items: nothing is allocated, and an item leaves its list in constant
+ * time. The list itself is one more link. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct ListLink {
+        struct ListLink *prev, *next;
+} ListLink;
+
+/* An empty list, or an item in no list. */
+static inline void list_init(ListLink *link) {
+        link->prev = link->next = link;
+}
+
+static inline bool list_is_linked(const ListLink *link) {
+        return link->next != link;
+}
+
+static inline void list_insert_after(ListLink *where, ListLink *link) {
+        link->prev = where;
+        link->next = where->next;
+        where->next->prev = link;
+        where->next = link;
+}
+
+static inline void list_prepend(ListLink *list, ListLink *link) {
+        list_insert_after(list, link);
+}
+
+static inline void list_append(ListLink *list, ListLink *link) {
+        list_insert_after(list->prev, link);
+}
+
+/* An item that is in no list may be removed, too. */
+static inline void list_remove(ListLink *link) {
+        link->prev->next = link->next;
+        link->next->prev = link->prev;
+        list_init(link);
+}
+
+/* The item that a link belongs to; NULL at the end, which is the list itself. */
+static inline void *list_item(const ListLink *list, ListLink *link, size_t offset) {
+        return link == list ? NULL : (char *) link - offset;
+}
+
+#define LIST_FIRST(type, member, list) ((type *) list_item((list), (list)->next, offsetof(type, member)))
+
+/* The item must not leave the list meanwhile. */
+#define LIST_FOREACH(type, member, item, list) \
+        for (type *item = list_item((list), (list)->next, offsetof(type, member)); item; \
+                item = list_item((list), item->member.next, offsetof(type, member)))

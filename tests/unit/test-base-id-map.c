@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The table against an array that says the same, over many changes; and the list. */
+
+#include "unit-test.h"
+
+#include "base/id-map.h"
+#include "base/list.h"
+#include "base/macro.h"
+
+#define N 1024U
+
+static void test_empty(void **state) {
+        IdMap map = { 0 };
+
+        assert_null(id_map_get(&map, 1));
+        assert_null(id_map_remove(&map, 1));
+        id_map_clear(&map);
+}
+
+static void test_every_number(void **state) {
+        static const uint64_t ids[] = { 0, 1, UINT32_MAX, UINT64_C(1) << 32, UINT64_MAX - 1, UINT64_MAX };
+        int values[ELEMENTSOF(ids)];
+        IdMap map = { 0 };
+
+        for (size_t i = 0; i < ELEMENTSOF(ids); i++)
+                assert_int_equal(id_map_put(&map, ids[i], &values[i]), 0);
+        assert_int_equal(id_map_put(&map, ids[0], &values[1]), -EEXIST);
+        for (size_t i = 0; i < ELEMENTSOF(ids); i++)
+                assert_ptr_equal(id_map_get(&map, ids[i]), &values[i]);
+        for (size_t i = 0; i < ELEMENTSOF(ids); i++) {
+                assert_ptr_equal(id_map_remove(&map, ids[i]), &values[i]);
+                assert_null(id_map_get(&map, ids[i]));
+        }
+        assert_int_equal(map.n, 0);
+        id_map_clear(&map);
+}
+
+/* Also what was put beside the place where it belongs is found after something before it has gone. */
+static void churn(uint64_t factor) {
+        static bool has[N];
+        static int values[N];
+        uint32_t random = 1;
+        size_t n = 0;
+        IdMap map = { 0 };
+
+        memset(has, 0, sizeof(has));
+        for (size_t round = 0; round < 40 * N; round++) {
+                random = random * 1664525 + 1013904223;
+                const size_t i = (random >> 8) % N;
+
+                if (has[i]) {
+                        assert_ptr_equal(id_map_remove(&map, i * factor), &values[i]);
+                        n--;
+                } else {
+                        assert_int_equal(id_map_put(&map, i * factor, &values[i]), 0);
+                        n++;
+                }
+                has[i] = !has[i];
+                assert_int_equal(map.n, n);
+                if (round % N == 0)
+                        for (size_t j = 0; j < N; j++)
+                                assert_ptr_equal(id_map_get(&map, j * factor), has[j] ? &values[j] : NULL);
+        }
+        assert_true(map.room <= 4 * N);
+        id_map_clear(&map);
+}
+
+static void test_churn(void **state) {
+        churn(1);
+        churn(UINT64_C(1) << 16);
+        churn(UINT64_C(1) << 48);
+}
+
+struct item {
+        int number;
+        ListLink link;
+};
+
+static void assert_list(ListLink *list, const char *numbers) {
+        char is[16] = "";
+
+        LIST_FOREACH (struct item, link, item, list)
+                is[strlen(is)] = (char) ('0' + item->number);
+        assert_string_equal(is, numbers);
+        assert_int_equal(list_is_linked(list), *numbers != '\0');
+        assert_true(LIST_FIRST(struct item, link, list) == NULL || *numbers != '\0');
+}
+
+static void test_list(void **state) {
+        struct item items[5];
+        ListLink list;
+
+        list_init(&list);
+        for (int i = 0; i < 5; i++) {
+                items[i].number = i;
+                list_init(&items[i].link);
+        }
+        assert_list(&list, "");
+        list_append(&list, &items[1].link);
+        list_append(&list, &items[2].link);
+        list_prepend(&list, &items[0].link);
+        list_insert_after(&items[1].link, &items[3].link);
+        assert_list(&list, "0132");
+        assert_ptr_equal(LIST_FIRST(struct item, link, &list), &items[0]);
+
+        list_remove(&items[3].link);
+        list_remove(&items[3].link);
+        list_remove(&items[4].link); /* was in none */
+        assert_false(list_is_linked(&items[3].link));
+        assert_list(&list, "012");
+        list_remove(&items[0].link);
+        list_remove(&items[2].link);
+        assert_list(&list, "1");
+        list_remove(&items[1].link);
+        assert_list(&list, "");
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_empty),
+                cmocka_unit_test(test_every_number),
+                cmocka_unit_test(test_churn),
+                cmocka_unit_test(test_list),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
