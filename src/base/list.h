@@ -42,6 +42,15 @@ static inline void list_remove(ListLink *link) {
         list_init(link);
 }
 
+/* All items of one list into another, which is empty. */
+static inline void list_move(ListLink *to, ListLink *from) {
+        if (!list_is_linked(from))
+                return;
+        *to = *from;
+        to->prev->next = to->next->prev = to;
+        list_init(from);
+}
+
 /* The item that a link belongs to; NULL at the end, which is the list itself. */
 static inline void *list_item(const ListLink *list, ListLink *link, size_t offset) {
         return link == list ? NULL : (char *) link - offset;

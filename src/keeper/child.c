@@ -90,6 +90,9 @@ void child_init(Child *child, uint64_t id, const char *role) {
         child->pidfd_watch = (struct watch){ .type = WATCH_PIDFD, .child = child };
         child->gate_watch = (struct watch){ .type = WATCH_GATE, .child = child };
         child->release_watch = (struct watch){ .type = WATCH_RELEASE, .child = child };
+        list_init(&child->link);
+        list_init(&child->sockets);
+        list_init(&child->to_tell);
 }
 
 /* Nobody but the child it is made for has them: the next one that is cloned must not, not even for a moment. */

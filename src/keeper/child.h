@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include "base/list.h"
 #include "keeper/sockets.h"
 #include "proto/keeper-protocol.h"
 
@@ -50,7 +51,7 @@ struct watch {
 };
 
 struct Child {
-        Child *next;
+        ListLink link; /* in the list of all */
         uint64_t id;
         char role[ROLE_NAME_MAX + 1];
         pid_t pid; /* ours until it is reaped: nobody else can get it */
@@ -64,6 +65,7 @@ struct Child {
         struct watch gate_watch;
         int release_fd; /* until it has released its ports by its exec, or has given them back */
         struct watch release_watch;
+        ListLink sockets;  /* the reserved ports that it has */
         bool gate_hung_up; /* to be closed once the reply that lends it is out */
 
         bool orphan; /* of a keeper that died: not our child, and nobody's zombie of ours */
@@ -72,14 +74,15 @@ struct Child {
         struct keeper_exit_record exit;
 
         /* What the node has still to hear of it: flags, not messages, so that nothing grows while it does not listen. */
-        bool announce;  /* a KEEPER_CHILD after its HELLO */
-        bool tell_exit; /* a KEEPER_EXITED */
+        bool announce;    /* a KEEPER_CHILD after its HELLO */
+        bool tell_exit;   /* a KEEPER_EXITED */
+        ListLink to_tell; /* in the list of those with one of these two */
 };
 
 /* Takes the descriptors of the sockets, also on failure. */
 int child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
         struct child_sockets *sockets, Child **ret);
-/* What a child begins with: no descriptors. */
+/* What a child begins with: no descriptors, in no list. */
 void child_init(Child *child, uint64_t id, const char *role);
 Child *child_free(Child *child);
 

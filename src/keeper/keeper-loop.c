@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "base/time-util.h"
 #include "keeper/keeper-log.h"
 #include "keeper/keeper-loop.h"
 #include "keeper/keeper-private.h"
@@ -23,19 +24,23 @@ struct watch keeper_watch_node = { .type = WATCH_NODE };
 struct watch keeper_watch_refused = { .type = WATCH_REFUSED };
 static struct watch watch_signal = { .type = WATCH_SIGNAL };
 
-Child *keeper_find_child(Keeper *k, uint64_t id) {
-        for (Child *c = k->children; c; c = c->next)
-                if (c->id == id)
-                        return c;
-        return NULL;
+Child *keeper_find_child(const Keeper *k, uint64_t id) {
+        return id_map_get(&k->children_by_id, id);
+}
+
+int keeper_add_child(Keeper *k, Child *child, ListLink *after) {
+        int r = id_map_put(&k->children_by_id, child->id, child);
+
+        if (r >= 0)
+                list_insert_after(after, &child->link);
+        return r;
 }
 
 void keeper_forget_child(Keeper *k, Child *child) {
-        for (Child **c = &k->children; *c; c = &(*c)->next)
-                if (*c == child) {
-                        *c = child->next;
-                        break;
-                }
+        if (list_is_linked(&child->link))
+                (void) id_map_remove(&k->children_by_id, child->id);
+        list_remove(&child->link);
+        list_remove(&child->to_tell);
 
         if (child->gate_fd >= 0)
                 unwatch(k, child->gate_fd);
@@ -44,8 +49,7 @@ void keeper_forget_child(Keeper *k, Child *child) {
         unwatch(k, child->pidfd);
         /* It may still show what the role said last. */
         if (child->terminal && child->terminal->pid > 0) {
-                child->terminal->next = k->terminals;
-                k->terminals = child->terminal;
+                list_prepend(&k->terminals, &child->terminal->link);
                 child->terminal = NULL;
         }
         (void) child_free(child);
@@ -53,6 +57,18 @@ void keeper_forget_child(Keeper *k, Child *child) {
 
 int keeper_watch_terminal(Keeper *k, Terminal *terminal) {
         return watch(k, EPOLL_CTL_ADD, terminal->pidfd, EPOLLIN | EPOLLET, &terminal->watch);
+}
+
+/* In the order of their turns: where one belongs is near the end, since nobody's turn is further away than the time
+ * between two starts. */
+static void queue_terminal(Keeper *k, Terminal *terminal) {
+        ListLink *after = k->terminals_missing.prev;
+
+        while (after != &k->terminals_missing &&
+                terminal_of_missing(after)->spawned_usec > terminal->spawned_usec)
+                after = after->prev;
+        list_remove(&terminal->missing);
+        list_insert_after(after, &terminal->missing);
 }
 
 int keeper_watch_child(Keeper *k, Child *child) {
@@ -68,6 +84,8 @@ int keeper_watch_child(Keeper *k, Child *child) {
                 r = watch(k, EPOLL_CTL_ADD, child->release_fd, EPOLLIN, &child->release_watch);
         if (r >= 0 && child->terminal && child->terminal->pid > 0)
                 r = keeper_watch_terminal(k, child->terminal);
+        else if (r >= 0 && child->terminal && !child->terminal->over)
+                queue_terminal(k, child->terminal);
         return r;
 }
 
@@ -91,22 +109,22 @@ static void start_terminal(Keeper *k, Terminal *terminal) {
                         strerror(-r));
 }
 
-/* Starts those whose turn it is; milliseconds until the next one's, or -1. */
+/* Starts those whose turn it is; milliseconds until the next one's, or -1. Once each, however long that takes. */
 static int start_terminals(Keeper *k) {
-        int next = -1;
+        const uint64_t now = list_is_linked(&k->terminals_missing) ? now_usec(CLOCK_MONOTONIC) : 0;
+        Terminal *terminal;
 
-        for (Child *c = k->children; c && k->terminals_missing; c = c->next) {
-                int wait = c->terminal ? terminal_wait_msec(c->terminal) : -1;
+        while ((terminal = LIST_FIRST(Terminal, missing, &k->terminals_missing))) {
+                int wait = terminal_wait_msec(terminal, now);
 
-                if (wait == 0) {
-                        start_terminal(k, c->terminal);
-                        wait = terminal_wait_msec(c->terminal);
-                }
-                if (wait >= 0 && (next < 0 || wait < next))
-                        next = wait;
+                if (wait > 0)
+                        return wait;
+                list_remove(&terminal->missing);
+                start_terminal(k, terminal);
+                if (terminal->pid <= 0)
+                        queue_terminal(k, terminal);
         }
-        k->terminals_missing = next >= 0;
-        return next;
+        return -1;
 }
 
 static void on_terminal(Keeper *k, Terminal *terminal) {
@@ -115,14 +133,10 @@ static void on_terminal(Keeper *k, Terminal *terminal) {
 
         unwatch(k, terminal->pidfd);
         terminal->pidfd = fd_close(terminal->pidfd);
-        k->terminals_missing = true;
-
-        for (Terminal **t = &k->terminals; *t; t = &(*t)->next)
-                if (*t == terminal) {
-                        *t = terminal->next;
-                        (void) terminal_free(terminal);
-                        break;
-                }
+        if (list_is_linked(&terminal->link))
+                (void) terminal_free(terminal);
+        else if (!terminal->over)
+                queue_terminal(k, terminal);
 }
 
 /* Children */
@@ -133,7 +147,7 @@ static void on_release(Keeper *k, Child *child) {
         if (child->release_fd < 0)
                 return;
         do
-                r = sockets_on_handover(&k->sockets, child->id, child->release_fd);
+                r = sockets_on_handover(&k->sockets, child->id, &child->sockets, child->release_fd);
         while (r > 0);
         if (r == 0 && !child->exited)
                 return;
@@ -142,7 +156,7 @@ static void on_release(Keeper *k, Child *child) {
         child->release_fd = fd_close(child->release_fd);
         /* Otherwise it is dying, and takes a moment to let go of them: its end is told of next. */
         if (child_has_execed(child))
-                sockets_released(&k->sockets, child->id);
+                sockets_released(&k->sockets, &child->sockets);
 }
 
 static void on_pidfd(Keeper *k, Child *child) {
@@ -156,14 +170,14 @@ static void on_pidfd(Keeper *k, Child *child) {
         unwatch(k, child->pidfd);
         store_touch(&k->store);
         on_release(k, child); /* what it gave back comes before its end */
-        sockets_rest_child(&k->sockets, child->id, child->role);
+        sockets_rest_child(&k->sockets, &child->sockets, child->role);
         if (child->terminal) {
                 /* Somebody has to show what the role said last. */
                 start_terminal(k, child->terminal);
                 terminal_end(child->terminal);
         }
         if (k->welcomed && !child->announce && (!child->orphan || k->version >= 2))
-                child->tell_exit = true;
+                keeper_tell_exit(k, child);
         if (!k->blocked)
                 keeper_flush(k);
 }
@@ -213,6 +227,11 @@ int keeper_init(Keeper *k, const struct keeper_self *self, int listen_fd) {
                 .signal_fd = -EBADF,
                 .reexec = { .asker_fd = -EBADF, .check_pidfd = -EBADF },
         };
+        list_init(&k->children);
+        list_init(&k->to_announce);
+        list_init(&k->to_tell_exit);
+        list_init(&k->terminals);
+        list_init(&k->terminals_missing);
         for (size_t i = 0; i < ELEMENTSOF(k->guests); i++) {
                 k->guests[i].fd = -EBADF;
                 k->guests[i].watch = (struct watch){ .type = WATCH_GUEST, .guest = i };

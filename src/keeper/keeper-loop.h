@@ -7,16 +7,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/id-map.h"
+#include "base/list.h"
 #include "keeper/child.h"
 #include "keeper/keeper-reexec.h"
 #include "keeper/keeper-store.h"
 
 typedef struct Keeper {
         const struct keeper_self *self;
-        Child *children;
+        ListLink children; /* Child.link, the newest first */
+        IdMap children_by_id;
+        ListLink to_announce;  /* Child.to_tell: with announce */
+        ListLink to_tell_exit; /* Child.to_tell: with tell_exit */
         Sockets sockets;
-        Terminal *terminals;    /* those that outlive their child */
-        bool terminals_missing; /* one has to be started again */
+        ListLink terminals;         /* Terminal.link: those that outlive their child */
+        ListLink terminals_missing; /* Terminal.missing: to be started again, whose turn it is first */
         Store store;
         Reexec reexec;
 

@@ -17,6 +17,24 @@ void keeper_close_gate(Child *child) {
         child->gate_hung_up = false;
 }
 
+void keeper_announce(Keeper *k, Child *child) {
+        child->announce = true;
+        child->tell_exit = false; /* a part of that */
+        list_remove(&child->to_tell);
+        list_append(&k->to_announce, &child->to_tell);
+}
+
+void keeper_tell_exit(Keeper *k, Child *child) {
+        child->tell_exit = true;
+        list_append(&k->to_tell_exit, &child->to_tell);
+}
+
+/* Or has not to be told any more. */
+static void told(Child *child) {
+        child->announce = child->tell_exit = false;
+        list_remove(&child->to_tell);
+}
+
 void keeper_close_node(Keeper *k) {
         unwatch(k, k->node_fd);
         k->node_fd = fd_close(k->node_fd);
@@ -25,8 +43,8 @@ void keeper_close_node(Keeper *k) {
         k->reply_size = k->ports_left = 0;
         k->reply_child = NULL;
 
-        for (Child *c = k->children; c; c = c->next) {
-                c->announce = c->tell_exit = false;
+        LIST_FOREACH (Child, link, c, &k->children) {
+                told(c);
 
                 /* A child whose request is in the queue still reads it; one without reads EOF and exits. */
                 if (c->gate_fd >= 0)
@@ -104,7 +122,7 @@ static int send_child(Keeper *k, Child *child) {
         n_fds = child_fds(child, k->version, fds, &m.fds);
         r = send_to_node(k, &m, sizeof(m), fds, n_fds);
         if (r > 0)
-                child->announce = false;
+                told(child);
         return r;
 }
 
@@ -117,12 +135,14 @@ static int send_exit(Keeper *k, Child *child) {
         int r = send_to_node(k, &m, sizeof(m), NULL, 0);
 
         if (r > 0)
-                child->tell_exit = false;
+                told(child);
         return r;
 }
 
 /* Everything the node has to hear, in this order: the answer, ports and children after a HELLO, their ends. */
 static void flush(Keeper *k) {
+        Child *c;
+
         k->blocked = false;
 
         if (k->reply_size > 0 && send_reply(k) == 0)
@@ -130,11 +150,11 @@ static void flush(Keeper *k) {
         while (k->ports_left > 0)
                 if (send_ports(k) == 0)
                         return;
-        for (Child *c = k->children; c; c = c->next)
-                if (c->announce && send_child(k, c) == 0)
+        while ((c = LIST_FIRST(Child, to_tell, &k->to_announce)))
+                if (send_child(k, c) == 0)
                         return;
-        for (Child *c = k->children; c; c = c->next)
-                if (c->tell_exit && send_exit(k, c) == 0)
+        while ((c = LIST_FIRST(Child, to_tell, &k->to_tell_exit)))
+                if (send_exit(k, c) == 0)
                         return;
 }
 

@@ -37,10 +37,15 @@ void keeper_pause_node(Keeper *keeper, bool pause);
 extern struct watch keeper_watch_listener, keeper_watch_node, keeper_watch_refused;
 
 /* keeper-loop.c: the children. */
-Child *keeper_find_child(Keeper *keeper, uint64_t id);
+Child *keeper_find_child(const Keeper *keeper, uint64_t id);
+int keeper_add_child(
+        Keeper *keeper, Child *child, ListLink *after); /* takes it on success; -EEXIST, -ENOMEM */
 void keeper_forget_child(Keeper *keeper, Child *child);
 
 /* keeper-node.c: the connection to the node. */
+void keeper_announce(
+        Keeper *keeper, Child *child); /* with the next keeper_flush(), and these two are one or the other */
+void keeper_tell_exit(Keeper *keeper, Child *child);
 void keeper_close_gate(Child *child);
 void keeper_close_node(Keeper *keeper);
 void keeper_close_bad_node(Keeper *keeper, const char *why, int error);

@@ -272,12 +272,11 @@ static void collect_terminal(const Terminal *from, uint64_t child, KeeperState *
 }
 
 int keeper_collect(const Keeper *k, KeeperState *ret) {
+        const size_t n = k->children_by_id.n;
         auto_keeper_state s = { 0 };
-        size_t n = 0, n_terminals = 0;
+        size_t n_terminals = 0;
 
-        for (const Child *c = k->children; c; c = c->next)
-                n++;
-        for (const Terminal *t = k->terminals; t; t = t->next)
+        LIST_FOREACH (Terminal, link, t, &k->terminals)
                 n_terminals++;
         s.children = calloc(n + 1, sizeof(s.children[0]));
         s.ports = calloc(k->sockets.n + 1, sizeof(s.ports[0]));
@@ -296,7 +295,7 @@ int keeper_collect(const Keeper *k, KeeperState *ret) {
                 .nofile_max = k->self->nofile.rlim_max,
                 .generation = k->store.generation,
         };
-        for (const Child *c = k->children; c; c = c->next) {
+        LIST_FOREACH (const Child, link, c, &k->children) {
                 struct keeper_state_child *to = &s.children[s.n_children++];
 
                 *to = (struct keeper_state_child){
@@ -317,10 +316,10 @@ int keeper_collect(const Keeper *k, KeeperState *ret) {
                 if (c->terminal)
                         collect_terminal(c->terminal, c->id, &s);
         }
-        for (const Terminal *t = k->terminals; t; t = t->next)
+        LIST_FOREACH (const Terminal, link, t, &k->terminals)
                 collect_terminal(t, 0, &s);
         for (size_t i = 0; i < k->sockets.n; i++) {
-                const struct reserved_socket *from = &k->sockets.all[i];
+                const struct reserved_socket *from = k->sockets.all[i];
                 struct keeper_state_port *to = &s.ports[s.n_ports++];
 
                 *to = (struct keeper_state_port){
@@ -341,7 +340,7 @@ static int take_terminal(const struct keeper_state_terminal *from, Terminal **re
 
         if (!terminal)
                 return -ENOMEM;
-        memcpy(terminal->role, from->role, sizeof(terminal->role));
+        terminal_init(terminal, from->role);
         terminal->master_fd = from->master_fd;
         terminal->control_fd = from->control_fd;
         terminal->peer_fd = from->peer_fd;
@@ -351,13 +350,13 @@ static int take_terminal(const struct keeper_state_terminal *from, Terminal **re
         terminal->spawned_usec = from->spawned_usec;
         terminal->over = from->flags & KEEPER_STATE_TERMINAL_OVER;
         terminal->orphan = from->flags & KEEPER_STATE_TERMINAL_ORPHAN;
-        terminal->watch = (struct watch){ .type = WATCH_TERMINAL, .terminal = terminal };
         *ret = terminal;
         return 0;
 }
 
-static int take_child(Keeper *k, const KeeperState *s, const struct keeper_state_child *from, Child ***tail) {
+static int take_child(Keeper *k, const struct keeper_state_child *from) {
         Child *child = calloc(1, sizeof(*child));
+        int r;
 
         if (!child)
                 return -ENOMEM;
@@ -371,48 +370,56 @@ static int take_child(Keeper *k, const KeeperState *s, const struct keeper_state
         child->orphan = from->flags & KEEPER_STATE_CHILD_ORPHAN;
         child->exited = from->flags & KEEPER_STATE_CHILD_EXITED;
         child->execed = from->flags & KEEPER_STATE_CHILD_EXECED;
-        child->tell_exit = from->flags & KEEPER_STATE_CHILD_TELL_EXIT;
         child->exit = from->exit;
 
-        **tail = child;
-        *tail = &child->next;
-        for (size_t i = 0; i < s->n_terminals; i++)
-                if (s->terminals[i].child == child->id) {
-                        int r = take_terminal(&s->terminals[i], &child->terminal);
+        r = keeper_add_child(k, child, k->children.prev);
+        if (r < 0) {
+                (void) child_free(child);
+                return r;
+        }
+        if (from->flags & KEEPER_STATE_CHILD_TELL_EXIT)
+                keeper_tell_exit(k, child);
+        return 0;
+}
 
-                        if (r < 0)
-                                return r;
-                        k->terminals_missing |= child->terminal->pid == 0;
-                        break;
-                }
-        return keeper_watch_child(k, child);
+static int take_terminal_of(Keeper *k, const struct keeper_state_terminal *from) {
+        Child *child = keeper_find_child(k, from->child);
+        Terminal *terminal;
+        int r;
+
+        if (from->child != 0 && (!child || child->terminal))
+                return 0; /* nobody's */
+        r = take_terminal(from, &terminal);
+        if (r < 0)
+                return r;
+        if (child) {
+                child->terminal = terminal;
+                return 0;
+        }
+        list_append(&k->terminals, &terminal->link);
+        return keeper_watch_terminal(k, terminal);
 }
 
 int keeper_take_over(Keeper *k, const KeeperState *s) {
-        Child **tail = &k->children;
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < s->n_children; i++)
-                r = take_child(k, s, &s->children[i], &tail);
-        for (size_t i = 0; r >= 0 && i < s->n_terminals; i++) {
-                Terminal *terminal;
-
-                if (s->terminals[i].child != 0)
-                        continue;
-                r = take_terminal(&s->terminals[i], &terminal);
-                if (r < 0)
-                        break;
-                terminal->next = k->terminals;
-                k->terminals = terminal;
-                r = keeper_watch_terminal(k, terminal);
-        }
+                r = take_child(k, &s->children[i]);
+        for (size_t i = 0; r >= 0 && i < s->n_terminals; i++)
+                r = take_terminal_of(k, &s->terminals[i]);
+        if (r >= 0)
+                LIST_FOREACH (Child, link, c, &k->children)
+                        if (r >= 0)
+                                r = keeper_watch_child(k, c);
         for (size_t i = 0; r >= 0 && i < s->n_ports; i++) {
                 struct reserved_socket socket = {
                         .port = s->ports[i].port, .hold_fd = s->ports[i].fd, .child = s->ports[i].child
                 };
+                Child *child;
 
                 memcpy(&socket.address, &s->ports[i].address, sizeof(s->ports[i].address));
-                r = sockets_take_over(&k->sockets, &socket);
+                child = keeper_find_child(k, socket.child);
+                r = sockets_take_over(&k->sockets, &socket, child ? &child->sockets : NULL);
         }
         return r;
 }

@@ -35,9 +35,9 @@ int keeper_on_hello(Keeper *k, const struct keeper_hello *m) {
 
         k->welcomed = common;
         k->version = !common ? 0 : m->version_max < version_max ? m->version_max : version_max;
-        for (Child *c = k->children; c && common; c = c->next)
-                if (!c->orphan || k->version >= 2) {
-                        c->announce = true; /* its end is a part of that */
+        LIST_FOREACH (Child, link, c, &k->children)
+                if (common && (!c->orphan || k->version >= 2)) {
+                        keeper_announce(k, c);
                         n++;
                 }
         k->ports_left = k->version >= 2 ? k->sockets.n : 0;
@@ -55,6 +55,7 @@ int keeper_on_hello(Keeper *k, const struct keeper_hello *m) {
 static int make_child(Keeper *k, const struct keeper_fork *m, const struct keeper_port *ports, size_t n_ports,
         Child **ret) {
         struct child_sockets sockets;
+        ListLink lent;
         Child *child;
         int r;
 
@@ -65,28 +66,30 @@ static int make_child(Keeper *k, const struct keeper_fork *m, const struct keepe
         if ((m->flags & KEEPER_FORK_STDIN_PIPE) && (m->flags & KEEPER_FORK_TERMINAL))
                 return -EINVAL;
 
-        r = sockets_lend(&k->sockets, m->header.child, ports, n_ports, &sockets);
+        list_init(&lent);
+        r = sockets_lend(&k->sockets, m->header.child, &lent, ports, n_ports, &sockets);
         if (r < 0)
                 return r;
         store_touch(&k->store);
         r = child_new(k->self, m->header.child, m->role, m->flags, &sockets, &child);
         if (r < 0) {
-                sockets_rest_child(&k->sockets, m->header.child, m->role);
+                sockets_rest_child(&k->sockets, &lent, m->role);
                 return r;
         }
 
+        list_move(&child->sockets, &lent);
         r = keeper_watch_child(k, child);
+        if (r >= 0)
+                r = keeper_add_child(k, child, &k->children);
         if (r < 0) {
                 child_kill(child);
-                sockets_rest_child(&k->sockets, child->id, child->role);
+                sockets_rest_child(&k->sockets, &child->sockets, child->role);
                 if (child->terminal)
                         terminal_kill(child->terminal);
                 keeper_forget_child(k, child);
                 return r;
         }
 
-        child->next = k->children;
-        k->children = child;
         *ret = child;
         return 0;
 }

@@ -109,13 +109,12 @@ static int collect_wanted(Keeper *k, struct wanted **ret, size_t *ret_n) {
         size_t room = k->sockets.n, n = 0;
         struct wanted *all;
 
-        for (const Child *c = k->children; c; c = c->next)
-                room += 7;
+        room += 7 * k->children_by_id.n;
         all = calloc(room + 1, sizeof(*all));
         if (!all)
                 return -ENOMEM;
 
-        for (const Child *c = k->children; c; c = c->next) {
+        LIST_FOREACH (const Child, link, c, &k->children) {
                 want(all, &n, STORE_PIDFD, c->id, c->pidfd);
                 if (!c->exited)
                         want(all, &n, STORE_STDIN, c->id, c->stdin_fd);
@@ -128,7 +127,7 @@ static int collect_wanted(Keeper *k, struct wanted **ret, size_t *ret_n) {
                 want(all, &n, STORE_TERMINAL, c->id, c->terminal->pidfd);
         }
         for (size_t i = 0; i < k->sockets.n; i++) {
-                const struct reserved_socket *socket = &k->sockets.all[i];
+                const struct reserved_socket *socket = k->sockets.all[i];
 
                 /* One that its role releases by its exec would not be ours when we came back. */
                 if (!socket->port.release)

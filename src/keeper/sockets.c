@@ -101,23 +101,85 @@ static int read_address(const struct keeper_bind *m, union port_address *ret) {
         }
 }
 
-static int make_room(Sockets *s, size_t n) {
-        struct reserved_socket *larger;
-        size_t room = s->room > 0 ? s->room : 16;
+static uint64_t port_key(const struct keeper_port *port) {
+        return (uint64_t) port->protocol << 16 | port->number;
+}
 
-        if (s->n + n > KEEPER_PORTS_MAX)
+static struct reserved_socket *find(const Sockets *s, const struct keeper_port *port) {
+        return id_map_get(&s->by_port, port_key(port));
+}
+
+/* Takes the hold on success. -EEXIST: that port is there already, on another address. */
+static int add(Sockets *s, const struct reserved_socket *socket, struct reserved_socket **ret) {
+        struct reserved_socket *copy;
+        int r;
+
+        if (s->n >= KEEPER_PORTS_MAX)
                 return -ENOBUFS;
-        while (room < s->n + n)
-                room *= 2;
-        if (room == s->room)
-                return 0;
+        if (s->n == s->room) {
+                const size_t room = s->room > 0 ? s->room * 2 : 16;
+                struct reserved_socket **larger = realloc(s->all, room * sizeof(*larger));
 
-        larger = realloc(s->all, room * sizeof(*larger));
-        if (!larger)
+                if (!larger)
+                        return -ENOMEM;
+                s->all = larger;
+                s->room = room;
+        }
+        copy = malloc(sizeof(*copy));
+        if (!copy)
                 return -ENOMEM;
-        s->all = larger;
-        s->room = room;
+        r = id_map_put(&s->by_port, port_key(&socket->port), copy);
+        if (r < 0) {
+                free(copy);
+                return r;
+        }
+
+        *copy = *socket;
+        list_init(&copy->of_child);
+        copy->index = s->n;
+        s->all[s->n++] = copy;
+        if (ret)
+                *ret = copy;
         return 0;
+}
+
+static void forget(Sockets *s, struct reserved_socket *socket) {
+        struct reserved_socket *last = s->all[--s->n];
+
+        s->all[socket->index] = last;
+        last->index = socket->index;
+        (void) id_map_remove(&s->by_port, port_key(&socket->port));
+        list_remove(&socket->of_child);
+        hold_end(socket->hold_fd);
+        free(socket);
+}
+
+static int bind_one(Sockets *s, const struct keeper_bind *m, union port_address *address, uint16_t *ret) {
+        for (int i = 0; i < BIND_TRIES; i++) {
+                struct reserved_socket socket = { .port.protocol = m->protocol };
+                int r = reserve(m->protocol, address, &socket.address);
+
+                if (m->ip_version == 0 && address->any.sa_family == AF_INET6 &&
+                        (r == -EAFNOSUPPORT || r == -EADDRNOTAVAIL)) {
+                        *address = (union port_address){ .in.sin_family = AF_INET };
+                        r = reserve(m->protocol, address, &socket.address);
+                }
+                if (r >= 0)
+                        r = hold_new(r);
+                if (r < 0)
+                        return r;
+
+                socket.hold_fd = r;
+                socket.port.number = *ret = port_number(&socket.address);
+                r = add(s, &socket, NULL);
+                if (r >= 0)
+                        return 0;
+                hold_end(socket.hold_fd);
+                if (r != -EEXIST)
+                        return r;
+        }
+
+        return -EADDRINUSE;
 }
 
 static int bind_all(Sockets *s, const struct keeper_bind *m, uint16_t *ret_numbers) {
@@ -125,49 +187,14 @@ static int bind_all(Sockets *s, const struct keeper_bind *m, uint16_t *ret_numbe
         union port_address address;
         int r;
 
+        if (s->n + m->n > KEEPER_PORTS_MAX)
+                return -ENOBUFS;
         r = read_address(m, &address);
-        if (r >= 0)
-                r = make_room(s, m->n);
-        if (r < 0)
-                return r;
-
-        for (size_t i = 0; i < m->n; i++) {
-                union port_address bound;
-                int fd = reserve(m->protocol, &address, &bound);
-
-                if (m->ip_version == 0 && address.any.sa_family == AF_INET6 &&
-                        (fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL)) {
-                        address = (union port_address){ .in.sin_family = AF_INET };
-                        fd = reserve(m->protocol, &address, &bound);
-                }
-                if (fd >= 0)
-                        fd = hold_new(fd);
-                if (fd < 0) {
-                        while (s->n > n_before)
-                                hold_end(s->all[--s->n].hold_fd);
-                        return fd;
-                }
-                ret_numbers[i] = port_number(&bound);
-                s->all[s->n++] = (struct reserved_socket){
-                        .address = bound,
-                        .port = { .number = ret_numbers[i], .protocol = m->protocol },
-                        .hold_fd = fd,
-                };
-        }
-
-        return 0;
-}
-
-static struct reserved_socket *find(Sockets *s, const struct keeper_port *port) {
-        for (size_t i = 0; i < s->n; i++)
-                if (s->all[i].port.number == port->number && s->all[i].port.protocol == port->protocol)
-                        return &s->all[i];
-        return NULL;
-}
-
-static void forget(Sockets *s, struct reserved_socket *socket) {
-        hold_end(socket->hold_fd);
-        *socket = s->all[--s->n];
+        for (size_t i = 0; r >= 0 && i < m->n; i++)
+                r = bind_one(s, m, &address, &ret_numbers[i]);
+        while (r < 0 && s->n > n_before)
+                forget(s, s->all[s->n - 1]);
+        return r;
 }
 
 static void release_all(Sockets *s, const struct keeper_port *ports, size_t n) {
@@ -184,6 +211,7 @@ static void rest(struct reserved_socket *socket) {
         int listening = 0, r;
 
         socket->child = 0;
+        list_remove(&socket->of_child);
         socket->port.release = 0;
         if (fd < 0)
                 return;
@@ -215,12 +243,10 @@ static void rest_all(Sockets *s, const struct keeper_port *ports, size_t n) {
         }
 }
 
-void sockets_rest_child(Sockets *s, uint64_t child, const char *role) {
-        for (size_t i = s->n; i > 0; i--) {
-                struct reserved_socket *socket = &s->all[i - 1];
+void sockets_rest_child(Sockets *s, ListLink *lent, const char *role) {
+        struct reserved_socket *socket;
 
-                if (socket->child != child)
-                        continue;
+        while ((socket = LIST_FIRST(struct reserved_socket, of_child, lent))) {
                 /* Killed at the very door, it could not give it back, and somebody may be faster than we are. */
                 if (socket->hold_fd < 0) {
                         int fd = open_bound(socket->port.protocol, &socket->address);
@@ -277,12 +303,12 @@ size_t sockets_tell(const Sockets *s, size_t left, struct keeper_ports *ret) {
         for (size_t i = 0; i < n; i++)
                 /* One that a child has released since the HELLO is told of as number 0. */
                 if (left - n + i < s->n)
-                        ret->ports[i] = s->all[left - n + i].port;
+                        ret->ports[i] = s->all[left - n + i]->port;
         return n;
 }
 
-int sockets_lend(
-        Sockets *s, uint64_t child, const struct keeper_port *ports, size_t n, struct child_sockets *ret) {
+int sockets_lend(Sockets *s, uint64_t child, ListLink *lent, const struct keeper_port *ports, size_t n,
+        struct child_sockets *ret) {
         ret->n = ret->n_handed = 0;
         ret->release_fd = -EBADF;
         for (size_t i = 0; i < n; i++) {
@@ -314,13 +340,15 @@ int sockets_lend(
                 if (!socket)
                         continue; /* it was there just now */
                 socket->child = child;
+                list_remove(&socket->of_child); /* the same port may be named twice */
+                list_append(lent, &socket->of_child);
                 socket->port.release = ports[i].release;
         }
         ret->n = n;
         return 0;
 }
 
-int sockets_on_handover(Sockets *s, uint64_t child, int fd) {
+int sockets_on_handover(Sockets *s, uint64_t child, ListLink *lent, int fd) {
         struct keeper_handover m;
         struct reserved_socket *socket;
         int received = -EBADF;
@@ -337,10 +365,10 @@ int sockets_on_handover(Sockets *s, uint64_t child, int fd) {
         }
 
         if (m.port.number == 0) {
-                for (size_t i = 0; i < s->n; i++)
-                        if (s->all[i].child == child && s->all[i].port.release) {
-                                hold_end(s->all[i].hold_fd);
-                                s->all[i].hold_fd = -EBADF;
+                LIST_FOREACH (struct reserved_socket, of_child, given, lent)
+                        if (given->port.release) {
+                                hold_end(given->hold_fd);
+                                given->hold_fd = -EBADF;
                         }
                 return socket_send(fd, &m, sizeof(m), NULL, 0) < 0 ? -ECONNRESET : 1;
         }
@@ -353,14 +381,23 @@ int sockets_on_handover(Sockets *s, uint64_t child, int fd) {
         return 1;
 }
 
-void sockets_released(Sockets *s, uint64_t child) {
-        for (size_t i = s->n; i > 0; i--)
-                if (s->all[i - 1].child == child && s->all[i - 1].port.release)
-                        forget(s, &s->all[i - 1]);
+void sockets_released(Sockets *s, ListLink *lent) {
+        struct reserved_socket *socket;
+        ListLink kept;
+
+        list_init(&kept);
+        while ((socket = LIST_FIRST(struct reserved_socket, of_child, lent)))
+                if (socket->port.release)
+                        forget(s, socket);
+                else {
+                        list_remove(&socket->of_child);
+                        list_append(&kept, &socket->of_child);
+                }
+        list_move(lent, &kept);
 }
 
-int sockets_take_over(Sockets *s, const struct reserved_socket *socket) {
-        struct reserved_socket own = *socket;
+int sockets_take_over(Sockets *s, const struct reserved_socket *socket, ListLink *lent) {
+        struct reserved_socket own = *socket, *added;
         int r;
 
         if (own.hold_fd >= 0) {
@@ -373,10 +410,15 @@ int sockets_take_over(Sockets *s, const struct reserved_socket *socket) {
                         return 0;
                 }
         }
-        r = make_room(s, 1);
+        r = add(s, &own, &added);
+        if (r == -EEXIST) {
+                /* Keepers before this one could have a number twice, on two addresses: the second was never to be had. */
+                hold_end(own.hold_fd);
+                return 0;
+        }
         if (r < 0)
                 (void) fd_close(own.hold_fd);
-        else
-                s->all[s->n++] = own;
+        else if (lent)
+                list_append(lent, &added->of_child);
         return r;
 }

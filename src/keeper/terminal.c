@@ -40,6 +40,15 @@ static int open_pair(int *ret_master, int *ret_slave) {
         return 0;
 }
 
+void terminal_init(Terminal *terminal, const char *role) {
+        (void) snprintf(terminal->role, sizeof(terminal->role), "%s", role);
+        terminal->master_fd = terminal->control_fd = terminal->peer_fd = terminal->output_fd =
+                terminal->pidfd = -EBADF;
+        terminal->watch = (struct watch){ .type = WATCH_TERMINAL, .terminal = terminal };
+        list_init(&terminal->link);
+        list_init(&terminal->missing);
+}
+
 int terminal_new(const char *role, Terminal **ret, struct terminal_ends *ret_ends) {
         int control[2] = { -EBADF, -EBADF }, output[2] = { -EBADF, -EBADF }, r;
         struct terminal_ends ends = TERMINAL_ENDS_NONE;
@@ -49,11 +58,7 @@ int terminal_new(const char *role, Terminal **ret, struct terminal_ends *ret_end
         if (!terminal)
                 return -ENOMEM;
 
-        (void) snprintf(terminal->role, sizeof(terminal->role), "%s", role);
-        terminal->master_fd = terminal->control_fd = terminal->peer_fd = terminal->output_fd =
-                terminal->pidfd = -EBADF;
-        terminal->watch = (struct watch){ .type = WATCH_TERMINAL, .terminal = terminal };
-
+        terminal_init(terminal, role);
         r = open_pair(&terminal->master_fd, &ends.slave);
         if (r >= 0 &&
                 (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, control) < 0 ||
@@ -95,6 +100,8 @@ Terminal *terminal_free(Terminal *terminal) {
         if (!terminal)
                 return NULL;
 
+        list_remove(&terminal->link);
+        list_remove(&terminal->missing);
         close_kept(terminal);
         (void) fd_close(terminal->pidfd);
         free(terminal);
@@ -176,6 +183,7 @@ void terminal_end(Terminal *terminal) {
         /* Shut, and not only closed: the node has it too. */
         (void) shutdown(terminal->control_fd, SHUT_RDWR);
         terminal->over = true;
+        list_remove(&terminal->missing);
         close_kept(terminal);
 }
 
@@ -197,11 +205,11 @@ bool terminal_check_exit(Terminal *terminal) {
         return true;
 }
 
-int terminal_wait_msec(const Terminal *terminal) {
+int terminal_wait_msec(const Terminal *terminal, uint64_t monotonic_usec) {
         uint64_t since;
 
-        if (terminal->over || terminal->pid > 0)
-                return -1;
-        since = (now_usec(CLOCK_MONOTONIC) - terminal->spawned_usec) / USEC_PER_MSEC;
+        if (terminal->spawned_usec >= monotonic_usec)
+                return RESPAWN_MSEC;
+        since = (monotonic_usec - terminal->spawned_usec) / USEC_PER_MSEC;
         return since >= RESPAWN_MSEC ? 0 : RESPAWN_MSEC - (int) since;
 }

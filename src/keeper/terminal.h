@@ -19,7 +19,8 @@ struct terminal_ends {
 #define TERMINAL_ENDS_NONE ((struct terminal_ends){ -EBADF, -EBADF, -EBADF })
 
 struct Terminal {
-        Terminal *next; /* of those without a child */
+        ListLink link;    /* of those without a child */
+        ListLink missing; /* of those to be started again */
         char role[ROLE_NAME_MAX + 1];
         int master_fd;
         int control_fd; /* lent; until the child has ended */
@@ -33,6 +34,9 @@ struct Terminal {
         bool over;             /* the child has ended: no other is started */
         struct watch watch;
 };
+
+/* What a terminal begins with: no descriptors, in no list. */
+void terminal_init(Terminal *terminal, const char *role);
 
 /* Makes the pseudo-terminal; nobody drains it yet. */
 int terminal_new(const char *role, Terminal **ret, struct terminal_ends *ret_ends);
@@ -51,5 +55,9 @@ void terminal_end(Terminal *terminal);
 /* Reaps an architect-terminal that has ended; false: it has not. Its pidfd stays, to be taken out of an epoll. */
 bool terminal_check_exit(Terminal *terminal);
 
-/* Milliseconds until another may be started, 0: now; -1: none is to be started. One that dies at once dies once a second. */
-int terminal_wait_msec(const Terminal *terminal);
+/* Milliseconds from then on until another may be started, 0: now. One that dies at once dies once a second. */
+int terminal_wait_msec(const Terminal *terminal, uint64_t monotonic_usec);
+
+static inline Terminal *terminal_of_missing(ListLink *missing) {
+        return (Terminal *) (void *) ((char *) missing - offsetof(Terminal, missing));
+}

@@ -109,6 +109,15 @@ static void test_list(void **state) {
         list_remove(&items[4].link); /* was in none */
         assert_false(list_is_linked(&items[3].link));
         assert_list(&list, "012");
+
+        ListLink other;
+        list_init(&other);
+        list_move(&other, &list);
+        assert_list(&list, "");
+        assert_list(&other, "012");
+        list_move(&list, &other);
+        list_move(&list, &other); /* nothing is left in it */
+        assert_list(&list, "012");
         list_remove(&items[0].link);
         list_remove(&items[2].link);
         assert_list(&list, "1");
