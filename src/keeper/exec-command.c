@@ -119,10 +119,12 @@ static _noreturn_ void fail(int gate_fd, const char *path, int error) {
 
 /* execvpe() would hand a file of unknown format to /bin/sh, and search our PATH instead of the role's. */
 static _noreturn_ void search(int gate_fd, char *const *argv, char *const *env) {
-        const char *path = environment_get(env, "PATH"), *p = path, *end;
+        struct search_path search_path;
+        const char *p, *end;
         char *refused = NULL;
 
-        for (;; p = end + 1) {
+        environment_search_path(env, &search_path);
+        for (p = search_path.path;; p = end + 1) {
                 char *candidate;
                 int error;
 
@@ -147,8 +149,9 @@ static _noreturn_ void search(int gate_fd, char *const *argv, char *const *env) 
 
         if (refused)
                 fail(gate_fd, refused, EACCES);
-        gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -ENOENT, "cannot execute %s: it is in no directory of PATH %s",
-                QUOTED(argv[0]), QUOTED(path));
+        gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -ENOENT,
+                "cannot execute %s: it is in no directory of " SEARCH_PATH_FORMAT, QUOTED(argv[0]),
+                SEARCH_PATH_ARGUMENTS(&search_path));
 }
 
 void command_exec(int gate_fd, char *const *argv, char *const *env) {

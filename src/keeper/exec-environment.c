@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/macro.h"
 #include "keeper/exec-environment.h"
@@ -127,6 +128,18 @@ int environment_finish(const LaunchRequest *request, char *const *begun, char **
 
         *ret = env;
         return 0;
+}
+
+void environment_search_path(char *const *env, struct search_path *ret) {
+        const char *path = environment_get(env, "PATH");
+        size_t n;
+
+        ret->is_default = !path;
+        ret->path = path;
+        if (path)
+                return;
+        n = confstr(_CS_PATH, ret->value, sizeof(ret->value));
+        ret->path = n > 0 && n <= sizeof(ret->value) ? ret->value : "/bin:/usr/bin";
 }
 
 const char *environment_get(char *const *env, const char *name) {

@@ -3,6 +3,8 @@
 
 /* A role's environment. */
 
+#include <stdbool.h>
+
 #include "keeper/exec-user.h"
 #include "proto/launch-request.h"
 
@@ -19,3 +21,17 @@ int environment_finish(const LaunchRequest *request, char *const *begun, char **
 
 /* The value of a name, or NULL. */
 const char *environment_get(char *const *env, const char *name);
+
+/* Where commands are searched for: PATH, or what execvp(3) takes in its place after a set-up has unset it. */
+struct search_path {
+        bool is_default;
+        char value[64]; /* the default one */
+        const char *path;
+};
+void environment_search_path(char *const *env, struct search_path *ret);
+
+/* For messages: "PATH ..." in words, and why it is that. */
+#define SEARCH_PATH_FORMAT "%sPATH %s%s"
+#define SEARCH_PATH_ARGUMENTS(p) \
+        (p)->is_default ? "the default " : "", QUOTED((p)->path), \
+                (p)->is_default ? " (its set-up has unset PATH)" : ""

@@ -95,7 +95,8 @@ static _noreturn_ void become_xterm(
 
         if (null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(output_fd, STDOUT_FILENO) >= 0 &&
                 dup2(output_fd, STDERR_FILENO) >= 0 && fd_close_all_except(keep, ELEMENTSOF(keep)) >= 0) {
-                environ = (char **) env; /* the search is along the role's PATH */
+                environ = (char **)
+                        env; /* the search is along the role's PATH, see environment_search_path() */
                 (void) execvp(argv[0], argv);
         }
         error = errno;
@@ -135,6 +136,15 @@ static int fork_xterm(int output_fd, const int fds[static 2], char *const *argv,
         return -error;
 }
 
+static _noreturn_ void fail_search(int gate_fd, char *const *env) {
+        struct search_path search_path;
+
+        environment_search_path(env, &search_path);
+        gate_fail(gate_fd, LAUNCH_STAGE_XTERM, -ENOENT,
+                "cannot open a window: there is no xterm in " SEARCH_PATH_FORMAT,
+                SEARCH_PATH_ARGUMENTS(&search_path));
+}
+
 void xterm_start(int gate_fd, const struct terminal_ends *ends, const LaunchRequest *request, int output_fd,
         char *const *env) {
         char fd_option[32], size_option[32];
@@ -156,9 +166,7 @@ void xterm_start(int gate_fd, const struct terminal_ends *ends, const LaunchRequ
         if (r >= 0)
                 r = fork_xterm(output_fd, fds, argv, env);
         if (r == -ENOENT)
-                gate_fail(gate_fd, LAUNCH_STAGE_XTERM, r,
-                        "cannot open a window: there is no xterm in PATH %s",
-                        QUOTED(environment_get(env, "PATH")));
+                fail_search(gate_fd, env);
         if (r < 0)
                 gate_fail(
                         gate_fd, LAUNCH_STAGE_XTERM, r, "cannot open a window with xterm: %s", strerror(-r));

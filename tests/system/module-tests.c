@@ -4,6 +4,7 @@
 
 #include "products.h"
 
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -40,6 +41,7 @@ static int setup(void **state) {
                 "bar/1.0", "setenv BAR 1.0\nsetenv SPECIAL {" SPECIAL "}\nputs stderr {a word from bar}\n");
         write_module("clash/1.0", "conflict bar\nsetenv CLASH 1\n");
         write_module("error/1.0", "setenv ERR 1\nerror {this module is not for you}\n");
+        write_module("nopath/1.0", "unsetenv PATH\n");
         write_module("line/1.0", "setenv LINE \"first\\ntouch /run/evil-line; false\"\n");
         write_module("../traps/left/1.0", "exec sleep 1000 &\nsetenv LEFT 1\n");
         trap_make(scratch("trap"));
@@ -256,6 +258,30 @@ static void test_left(void **state) {
         assert_int_equal(g_array_index(pids, pid_t, 0), role_pid(bus, role));
 }
 
+/* A module file may unset PATH, and a command, or a window, is still searched for. */
+static void test_no_path(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("a");
+        Census before = census_before(bus);
+        g_autoptr(GHashTable) dump = products_dump(bus, role, OPTIONS("{'product': <'nopath'>}"));
+
+        assert_env(dump, "PATH", NULL);
+        start(bus, role, OPTIONS("{'product': <'nopath'>}"), "sh", "-c", "exit 7", NULL);
+        expect_exited(bus, role, "exited", 7, "self");
+        purge(bus, role);
+        start_fails(bus, start_args(role, OPTIONS("{'product': <'nopath'>}"), "nosuch", NULL), "ExecFailed",
+                role, "no directory of the default PATH", "has unset PATH", NULL);
+
+        const bool installed = rename("/usr/bin/xterm", "/usr/bin/xterm.away") == 0;
+        start_fails(bus,
+                start_args(role,
+                        OPTIONS("{'product': <'nopath'>, 'xterm': <true>, 'env': <{'DISPLAY': ':1'}>}"),
+                        actor(), "pause", NULL),
+                "SetupFailed", role, "there is no xterm in the default PATH", NULL);
+        assert_true(!installed || rename("/usr/bin/xterm.away", "/usr/bin/xterm") == 0);
+        assert_census(bus, &before);
+}
+
 int run_modules_case(const char *name, const char *the_provider, const char *the_command) {
 #define MODULES(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
         const struct CMUnitTest tests[] = {
@@ -269,6 +295,7 @@ int run_modules_case(const char *name, const char *the_provider, const char *the
                 MODULES(test_slow),
                 MODULES(test_user),
                 MODULES(test_left),
+                MODULES(test_no_path),
         };
 
         provider = the_provider;

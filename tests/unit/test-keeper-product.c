@@ -422,6 +422,33 @@ static void test_words(void **state) {
                 }
 }
 
+/* A set-up may take PATH away: then the search is along the default one, as execvp(3) has it, and not a crash. */
+static void test_no_path(void **state) {
+        World *w = *state;
+        char *command = provider(w, LOADED "echo 'unset PATH'"), *text;
+
+        assert_environment(w, "ARCHITECT_ROLE=cam\n", .setup = SETUP("modules", command, "1", "m"), NEVER);
+        assert_run(w,
+                QUIET(.command = COMMAND("sh", "-c", "exit 3"), .setup = SETUP("modules", command, "1", "m"),
+                        NEVER),
+                3 << 8);
+        /* The second product's provider has none either. */
+        assert_run(w,
+                QUIET(.command = COMMAND("sh", "-c", "exit 4"),
+                        .setup = SETUP("modules", command, "1", "m", "1", "n"), NEVER),
+                4 << 8);
+        assert_run(w,
+                QUIET(.command = COMMAND("sh", "-c", "exit 5"), .environment = ENVIRONMENT("PATH=/bin"),
+                        .setup = SETUP("modules", command, "1", "m"), NEVER),
+                5 << 8);
+        text = assert_fails(w,
+                QUIET(.command = COMMAND("nosuch"), .setup = SETUP("modules", command, "1", "m"), NEVER),
+                LAUNCH_STAGE_EXEC, -ENOENT);
+        assert_string_equal(text,
+                "cannot execute \"nosuch\": it is in no directory of the default PATH \"/bin:/usr/bin\" (its set-up has unset PATH)");
+        free(command);
+}
+
 int main(void) {
 #define CONNECTED(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         const struct CMUnitTest tests[] = {
@@ -436,6 +463,7 @@ int main(void) {
                 CONNECTED(test_user),
                 CONNECTED(test_killed),
                 CONNECTED(test_exec_fails),
+                CONNECTED(test_no_path),
                 cmocka_unit_test(test_words),
         };
 
