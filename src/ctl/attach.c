@@ -7,12 +7,14 @@
 #include <getopt.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -24,6 +26,13 @@
 
 #define ESCAPE_DEFAULT 0x1d /* Ctrl-] */
 #define ESCAPE_NONE (-1)
+
+/* Something that is written to without ever waiting for it. */
+typedef struct Output {
+        int fd;
+        bool own;         /* opened anew */
+        bool nonblocking; /* made so by us: others have it too, and get it back as it was */
+} Output;
 
 typedef struct Session {
         const char *role; /* NULL: we were given descriptors */
@@ -40,12 +49,67 @@ typedef struct Session {
         struct termios settings; /* as they were */
         bool raw;
 
+        Output output;
+        char shown[16384]; /* to be shown, and not taken by our output yet */
+        size_t shown_begin, shown_end;
+
         bool input_ended;
         bool detached;
         bool ended;
         char input[4096]; /* typed, and not taken by the role's terminal yet */
         size_t input_begin, input_end;
 } Session;
+
+/* O_NONBLOCK belongs to the open file, which others may have: the shell that comes after us, what else writes to the same
+ * terminal. So a terminal or a pipe is opened once more; what cannot be is set back by output_close(). A file never waits. */
+static void output_open(Output *o, int fd) {
+        char path[32];
+        struct stat st;
+
+        *o = (Output){ .fd = fd };
+        if (fstat(fd, &st) < 0 || S_ISREG(st.st_mode))
+                return;
+        if (!S_ISSOCK(st.st_mode)) {
+                int again;
+
+                (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+                again = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+                if (again >= 0) {
+                        o->fd = again;
+                        o->own = true;
+                        return;
+                }
+        }
+        int flags = fcntl(fd, F_GETFL);
+        if (flags >= 0 && !(flags & O_NONBLOCK))
+                o->nonblocking = fd_nonblock(fd, true) >= 0;
+}
+
+static void output_close(Output *o) {
+        if (o->own)
+                (void) fd_close(o->fd);
+        else if (o->nonblocking)
+                (void) fd_nonblock(o->fd, false);
+        *o = (Output){ .fd = -EBADF };
+}
+
+/* A word to the user, where somebody reads it: nothing that we do depends on that. */
+static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void say(const char *format, ...) {
+        char text[512];
+        Output o;
+        va_list ap;
+        int n;
+
+        va_start(ap, format);
+        n = vsnprintf(text, sizeof(text), format, ap);
+        va_end(ap);
+        if (n <= 0)
+                return;
+        output_open(&o, STDERR_FILENO);
+        (void) !write(o.fd, text, (size_t) n < sizeof(text) ? (size_t) n : sizeof(text) - 1);
+        output_close(&o);
+}
 
 static int set_raw(Session *s) {
         struct termios raw;
@@ -56,7 +120,8 @@ static int set_raw(Session *s) {
                 return -errno;
         raw = s->settings;
         cfmakeraw(&raw);
-        if (tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) < 0)
+        /* At once: what is still to be shown may never be. */
+        if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) < 0)
                 return -errno;
         s->raw = true;
         return 0;
@@ -64,7 +129,7 @@ static int set_raw(Session *s) {
 
 static void set_back(Session *s) {
         if (s->raw)
-                (void) tcsetattr(STDIN_FILENO, TCSADRAIN, &s->settings);
+                (void) tcsetattr(STDIN_FILENO, TCSANOW, &s->settings);
         s->raw = false;
 }
 
@@ -124,33 +189,34 @@ static int open_terminal(const Ctl *ctl, Session *s) {
         return r;
 }
 
-/* All of it: who cannot keep up loses output at the other end, which says so. */
-static int write_all(int fd, const char *data, size_t size) {
-        while (size > 0) {
-                ssize_t n = write(fd, data, size);
+static bool shows(const Session *s) {
+        return s->shown_begin < s->shown_end;
+}
 
-                if (n < 0 && errno == EAGAIN) {
-                        struct pollfd p = { .fd = fd, .events = POLLOUT };
+/* As far as our output takes it. Until then no more is read: who cannot keep up loses output at the other end, which says
+ * so. */
+static int show(Session *s) {
+        while (shows(s)) {
+                ssize_t n = write(s->output.fd, s->shown + s->shown_begin, s->shown_end - s->shown_begin);
 
-                        (void) poll(&p, 1, -1);
-                        continue;
-                }
+                if (n < 0 && errno == EAGAIN)
+                        return 0;
                 if (n < 0 && errno != EINTR)
                         return -errno;
-                if (n > 0) {
-                        data += n;
-                        size -= (size_t) n;
-                }
+                if (n > 0)
+                        s->shown_begin += (size_t) n;
         }
         return 0;
 }
 
-static int show(Session *s) {
-        char data[16384];
-        ssize_t n = recv(s->fd, data, sizeof(data), MSG_DONTWAIT);
+static int read_shown(Session *s) {
+        ssize_t n = recv(s->fd, s->shown, sizeof(s->shown), MSG_DONTWAIT);
 
-        if (n > 0)
-                return write_all(STDOUT_FILENO, data, (size_t) n);
+        if (n > 0) {
+                s->shown_begin = 0;
+                s->shown_end = (size_t) n;
+                return show(s);
+        }
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return 0;
         s->ended = true;
@@ -190,7 +256,7 @@ static void send_input(Session *s) {
                 if (n > 0)
                         s->input_begin += (size_t) n;
                 else if (errno != EAGAIN && errno != EINTR)
-                        s->input_begin = s->input_end; /* it has ended: show() will see it */
+                        s->input_begin = s->input_end; /* it has ended: read_shown() will see it */
         }
         if (s->input_ended && s->input_begin == s->input_end)
                 (void) shutdown(s->fd, SHUT_WR);
@@ -228,13 +294,15 @@ static int run(Session *s) {
         int r = 0;
 
         while (r >= 0 && !s->ended && !s->detached) {
-                bool waits = s->input_begin < s->input_end;
+                const bool waits = s->input_begin < s->input_end, full = shows(s);
                 struct pollfd p[] = {
-                        { .fd = s->fd, .events = (short) (POLLIN | (waits ? POLLOUT : 0)) },
+                        { .fd = waits || !full ? s->fd : -1,
+                                .events = (short) ((full ? 0 : POLLIN) | (waits ? POLLOUT : 0)) },
                         { .fd = s->signal_fd, .events = POLLIN },
                         { .fd = s->input_ended || waits ? -1 : STDIN_FILENO, .events = POLLIN },
                         /* Answers that nobody waits for; a bus that goes away takes nothing with it. */
                         { .fd = s->bus ? sd_bus_get_fd(s->bus) : -1, .events = POLLIN },
+                        { .fd = full ? s->output.fd : -1, .events = POLLOUT },
                 };
 
                 if (poll(p, ELEMENTSOF(p), -1) < 0) {
@@ -251,15 +319,15 @@ static int run(Session *s) {
                                 s->bus = sd_bus_close_unref(s->bus);
                         r = 0;
                 }
-                if (p[0].revents & ~POLLOUT)
+                if (full && p[4].revents)
                         r = show(s);
+                else if (!full && (p[0].revents & ~POLLOUT))
+                        r = read_shown(s);
                 if (r >= 0 && p[2].revents)
                         r = read_input(s);
                 if (waits || p[2].revents)
                         send_input(s);
         }
-        if (r < 0 && r != -EPIPE)
-                ctl_error("cannot show the terminal: %s", strerror(-r));
         return r;
 }
 
@@ -372,20 +440,23 @@ int verb_attach(const Ctl *ctl, int argc, char *argv[]) {
         if (r >= 0) {
                 r = watch_signals(&s);
                 if (r >= 0 && talks)
-                        (void) fprintf(stderr, "Attached to role %s%s.\r\n", s.role,
+                        say("Attached to role %s%s.\r\n", s.role,
                                 s.escape == ESCAPE_DEFAULT ? "; Ctrl-] detaches" : "");
                 if (r >= 0)
                         r = set_raw(&s);
                 if (r < 0)
-                        ctl_error("cannot set up the terminal: %s", strerror(-r));
+                        say("architectctl: cannot set up the terminal: %s\n", strerror(-r));
         }
         if (r >= 0) {
+                output_open(&s.output, STDOUT_FILENO);
                 tell_size(&s);
                 r = run(&s);
+                output_close(&s.output);
                 set_back(&s);
-                if (r >= 0 && talks)
-                        (void) fprintf(stderr, "\n%s role %s.\n",
-                                s.ended ? "End of the terminal of" : "Detached from", s.role);
+                if (r < 0 && r != -EPIPE)
+                        say("architectctl: cannot show the terminal: %s\n", strerror(-r));
+                else if (r >= 0 && talks)
+                        say("\n%s role %s.\n", s.ended ? "End of the terminal of" : "Detached from", s.role);
         }
 
         (void) fd_close(s.signal_fd);

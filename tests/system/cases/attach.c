@@ -29,7 +29,7 @@ typedef struct Attached {
         pid_t pid;
 } Attached;
 
-static Attached attach_fd(int fd, const char *const *args) {
+static Attached attach_output(int fd, int output_fd, const char *const *args) {
         const struct winsize size = { .ws_row = 33, .ws_col = 99 };
         Attached a = {};
         int master;
@@ -42,11 +42,17 @@ static Attached attach_fd(int fd, const char *const *args) {
                 if (login_tty(dup(a.slave)) == 0) {
                         if (fd >= 0)
                                 (void) dup2(fd, 99);
+                        if (output_fd >= 0)
+                                (void) dup2(output_fd, STDOUT_FILENO);
                         (void) execvp("architectctl", (char *const *) args);
                 }
                 _exit(127);
         }
         return a;
+}
+
+static Attached attach_fd(int fd, const char *const *args) {
+        return attach_output(fd, -1, args);
 }
 
 static Attached attach(const char *role) {
@@ -55,11 +61,19 @@ static Attached attach(const char *role) {
         return attach_fd(-1, args);
 }
 
+static bool has_ended(pid_t pid) {
+        siginfo_t info = {};
+
+        assert_int_equal(waitid(P_PID, (id_t) pid, &info, WEXITED | WNOHANG | WNOWAIT), 0);
+        return info.si_pid == pid;
+}
+
 /* It has to end with this status, and its terminal to be as it was. */
 static void expect_end(Attached *a, int status) {
         struct termios now;
         int wait_status;
 
+        WAIT_UNTIL(has_ended(a->pid));
         assert_int_equal(waitpid(a->pid, &wait_status, 0), a->pid);
         assert_true(WIFEXITED(wait_status));
         assert_int_equal(WEXITSTATUS(wait_status), status);
@@ -149,6 +163,51 @@ static void test_signals(void **state) {
                 assert_int_equal(kill(a.pid, signals[i]), 0);
                 expect_end(&a, 0);
         }
+        assert_poll(bus, role, "running");
+        stop(bus, role);
+}
+
+static bool takes_more(int fd) {
+        struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+        return poll(&p, 1, 0) > 0;
+}
+
+/* Nobody reads what it shows: it still ends at a signal and at its key, leaves its terminal as it was, and the role alone. */
+static void test_stopped(void **state) {
+        enum { FLOW_CONTROL, PIPE, SOCKET, WAYS };
+        Bus *bus = *state;
+        const char *role = role_name("f");
+        const char *const args[] = { "architectctl", "attach", role, NULL };
+
+        start(bus, role, OPTIONS("{'stdin': <'pty'>, 'output': <'null'>}"), "sh", "-c",
+                "exec yes 0123456789012345678901234567890", NULL);
+        for (int way = 0; way < WAYS; way++)
+                for (int by_key = 0; by_key <= 1; by_key++) {
+                        int ends[2] = { -1, -1 };
+                        Attached a;
+
+                        if (way == PIPE)
+                                assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+                        if (way == SOCKET)
+                                assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+                        a = attach_output(-1, ends[1], args);
+                        screen_expect(a.screen, "Attached to role");
+                        if (way == FLOW_CONTROL)
+                                assert_int_equal(tcflow(a.slave, TCOOFF), 0);
+                        WAIT_UNTIL(!takes_more(ends[1] >= 0 ? ends[1] : a.slave));
+                        if (by_key)
+                                screen_type(a.screen, "\035");
+                        else
+                                assert_int_equal(kill(a.pid, SIGTERM), 0);
+                        expect_end(&a, 0);
+                        if (ends[0] >= 0) {
+                                /* What others have with it is theirs: it blocks as before. */
+                                assert_int_equal(fcntl(ends[1], F_GETFL) & O_NONBLOCK, 0);
+                                assert_int_equal(close(ends[0]), 0);
+                                assert_int_equal(close(ends[1]), 0);
+                        }
+                }
         assert_poll(bus, role, "running");
         stop(bus, role);
 }
@@ -247,6 +306,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_attach),
                 TEST(test_signals),
+                TEST(test_stopped),
                 TEST(test_options),
                 TEST(test_fd),
                 TEST(test_pipe),
