@@ -42,12 +42,14 @@ static inline void list_remove(ListLink *link) {
         list_init(link);
 }
 
-/* All items of one list into another, which is empty. */
-static inline void list_move(ListLink *to, ListLink *from) {
+/* All items of one list to the end of another. */
+static inline void list_splice(ListLink *to, ListLink *from) {
         if (!list_is_linked(from))
                 return;
-        *to = *from;
-        to->prev->next = to->next->prev = to;
+        from->next->prev = to->prev;
+        to->prev->next = from->next;
+        from->prev->next = to;
+        to->prev = from->prev;
         list_init(from);
 }
 

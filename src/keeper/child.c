@@ -93,6 +93,7 @@ void child_init(Child *child, uint64_t id, const char *role) {
         list_init(&child->link);
         list_init(&child->sockets);
         list_init(&child->to_tell);
+        list_init(&child->to_store);
 }
 
 /* Nobody but the child it is made for has them: the next one that is cloned must not, not even for a moment. */
@@ -137,6 +138,7 @@ int child_new(const struct keeper_self *self, uint64_t id, const char *role, uin
                 r = terminal_new(role, &child->terminal, &ends);
                 if (r < 0)
                         goto finish;
+                child->terminal->child = child;
         }
 
         sockets->release_fd = release[1];

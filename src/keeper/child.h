@@ -28,6 +28,8 @@ struct keeper_self {
 typedef struct Child Child;
 typedef struct Terminal Terminal;
 
+#define CHILD_STORED_MAX 7 /* see keeper-store.c */
+
 /* What an epoll event belongs to. */
 typedef enum WatchType {
         WATCH_LISTENER,
@@ -77,6 +79,10 @@ struct Child {
         bool announce;    /* a KEEPER_CHILD after its HELLO */
         bool tell_exit;   /* a KEEPER_EXITED */
         ListLink to_tell; /* in the list of those with one of these two */
+
+        /* The inode of each descriptor that systemd keeps for us; 0: it has none. */
+        uint64_t stored[CHILD_STORED_MAX];
+        ListLink to_store; /* in the list of those of which that may not be true any more */
 };
 
 /* Takes the descriptors of the sockets, also on failure. */

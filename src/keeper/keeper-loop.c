@@ -41,6 +41,7 @@ void keeper_forget_child(Keeper *k, Child *child) {
                 (void) id_map_remove(&k->children_by_id, child->id);
         list_remove(&child->link);
         list_remove(&child->to_tell);
+        store_forget_child(&k->store, child);
 
         if (child->gate_fd >= 0)
                 unwatch(k, child->gate_fd);
@@ -50,6 +51,7 @@ void keeper_forget_child(Keeper *k, Child *child) {
         /* It may still show what the role said last. */
         if (child->terminal && child->terminal->pid > 0) {
                 list_prepend(&k->terminals, &child->terminal->link);
+                child->terminal->child = NULL;
                 child->terminal = NULL;
         }
         (void) child_free(child);
@@ -97,13 +99,13 @@ static void start_terminal(Keeper *k, Terminal *terminal) {
         if (terminal->pid > 0)
                 return;
 
-        store_touch(&k->store);
         r = terminal_spawn(k->self, terminal);
         if (r >= 0) {
                 r = keeper_watch_terminal(k, terminal);
                 if (r < 0)
                         terminal_kill(terminal);
         }
+        store_touch_terminal(&k->store, terminal);
         if (r < 0)
                 log_error("Cannot start %s for role %s: %s", k->self->terminal_program, terminal->role,
                         strerror(-r));
@@ -133,7 +135,8 @@ static void on_terminal(Keeper *k, Terminal *terminal) {
 
         unwatch(k, terminal->pidfd);
         terminal->pidfd = fd_close(terminal->pidfd);
-        if (list_is_linked(&terminal->link))
+        store_touch_terminal(&k->store, terminal);
+        if (!terminal->child)
                 (void) terminal_free(terminal);
         else if (!terminal->over)
                 queue_terminal(k, terminal);
@@ -157,6 +160,7 @@ static void on_release(Keeper *k, Child *child) {
         /* Otherwise it is dying, and takes a moment to let go of them: its end is told of next. */
         if (child_has_execed(child))
                 sockets_released(&k->sockets, &child->sockets);
+        store_touch(&k->store);
 }
 
 static void on_pidfd(Keeper *k, Child *child) {
@@ -168,7 +172,7 @@ static void on_pidfd(Keeper *k, Child *child) {
                 return;
 
         unwatch(k, child->pidfd);
-        store_touch(&k->store);
+        store_touch_child(&k->store, child);
         on_release(k, child); /* what it gave back comes before its end */
         sockets_rest_child(&k->sockets, &child->sockets, child->role);
         if (child->terminal) {
@@ -237,6 +241,7 @@ int keeper_init(Keeper *k, const struct keeper_self *self, int listen_fd) {
                 k->guests[i].watch = (struct watch){ .type = WATCH_GUEST, .guest = i };
         }
         store_open(&k->store);
+        sockets_init(&k->sockets);
 
         r = fd_cloexec(listen_fd, true);
         if (r >= 0)
@@ -260,9 +265,9 @@ int keeper_resume(Keeper *k, const struct keeper_self *self, const KeeperState *
                 return r;
 
         k->store.generation = state->self.generation;
-        r = store_resume(&k->store, state->stored, state->n_stored);
+        r = keeper_take_over(k, state);
         if (r >= 0)
-                r = keeper_take_over(k, state);
+                store_resume(k, state->stored, state->n_stored);
         if (r >= 0 && state->self.node_fd >= 0) {
                 k->node_fd = state->self.node_fd;
                 k->version = state->self.node_version;

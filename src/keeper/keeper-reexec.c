@@ -275,15 +275,18 @@ int keeper_collect(const Keeper *k, KeeperState *ret) {
         const size_t n = k->children_by_id.n;
         auto_keeper_state s = { 0 };
         size_t n_terminals = 0;
+        int r;
 
         LIST_FOREACH (Terminal, link, t, &k->terminals)
                 n_terminals++;
         s.children = calloc(n + 1, sizeof(s.children[0]));
         s.ports = calloc(k->sockets.n + 1, sizeof(s.ports[0]));
-        s.stored = calloc(k->store.n + 1, sizeof(s.stored[0]));
         s.terminals = calloc(n + n_terminals + 1, sizeof(s.terminals[0]));
-        if (!s.children || !s.ports || !s.stored || !s.terminals)
+        if (!s.children || !s.ports || !s.terminals)
                 return -ENOMEM;
+        r = store_collect(k, &s.stored, &s.n_stored);
+        if (r < 0)
+                return r;
 
         s.self = (struct keeper_state_self){
                 .pid = k->self->pid,
@@ -327,8 +330,6 @@ int keeper_collect(const Keeper *k, KeeperState *ret) {
                 };
                 memcpy(&to->address, &from->address, sizeof(to->address));
         }
-        for (size_t i = 0; i < k->store.n; i++)
-                s.stored[s.n_stored++] = k->store.items[i];
 
         *ret = s;
         s = (KeeperState){ 0 };
@@ -392,6 +393,7 @@ static int take_terminal_of(Keeper *k, const struct keeper_state_terminal *from)
         r = take_terminal(from, &terminal);
         if (r < 0)
                 return r;
+        terminal->child = child;
         if (child) {
                 child->terminal = terminal;
                 return 0;

@@ -77,7 +77,7 @@ static int make_child(Keeper *k, const struct keeper_fork *m, const struct keepe
                 return r;
         }
 
-        list_move(&child->sockets, &lent);
+        list_splice(&child->sockets, &lent);
         r = keeper_watch_child(k, child);
         if (r >= 0)
                 r = keeper_add_child(k, child, &k->children);
@@ -90,6 +90,7 @@ static int make_child(Keeper *k, const struct keeper_fork *m, const struct keepe
                 return r;
         }
 
+        store_touch_child(&k->store, child);
         *ret = child;
         return 0;
 }
@@ -136,7 +137,7 @@ static int on_close_stdin(Keeper *k, const struct keeper_header *m) {
 
         if (child) {
                 child->stdin_fd = fd_close(child->stdin_fd);
-                store_remove(&k->store, STORE_STDIN, child->id);
+                store_close_stdin(&k->store, child);
         }
         return reply_done(k, m, child ? 0 : -ENOENT);
 }
@@ -150,7 +151,6 @@ static int on_reap(Keeper *k, const struct keeper_header *m) {
         if (!child->exited && !child->orphan)
                 return reply_done(k, m, -EBUSY);
 
-        store_touch(&k->store);
         r = child_reap(child);
         if (r >= 0)
                 keeper_forget_child(k, child);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "base/id-map.h"
 #include "base/unit-name.h"
 #include "keeper/keeper-state.h"
 
@@ -96,6 +97,21 @@ static int refuse(int error, const char *why, const char **ret_why) {
         return error;
 }
 
+/* A keeper that is already in the place of the other one could not do anything about that. */
+static int check_twins(const KeeperState *state, const char **ret_why) {
+        _cleanup_(id_map_clear) IdMap seen = { 0 };
+
+        for (size_t i = 0; i < state->n_children; i++) {
+                int r = id_map_put(&seen, state->children[i].id, &state->children[i]);
+
+                if (r == -EEXIST)
+                        return refuse(-EBADMSG, "it has a child twice", ret_why);
+                if (r < 0)
+                        return refuse(r, "there is no memory for it", ret_why);
+        }
+        return 0;
+}
+
 static int check(const KeeperState *state, const char **ret_why) {
         if (state->self.pid <= 0)
                 return refuse(-EBADMSG, "it does not say whose it is", ret_why);
@@ -119,7 +135,7 @@ static int check(const KeeperState *state, const char **ret_why) {
                 if (t->pid < 0 || (t->child == 0 && t->pid == 0) || !memchr(t->role, '\0', sizeof(t->role)))
                         return refuse(-EBADMSG, "it has a terminal that cannot be", ret_why);
         }
-        return 0;
+        return check_twins(state, ret_why);
 }
 
 int keeper_state_parse(const void *data, size_t size, KeeperState *ret, const char **ret_why) {

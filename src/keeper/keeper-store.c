@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "base/id-map.h"
 #include "base/pidref.h"
 #include "base/time-util.h"
 #include "keeper/keeper-log.h"
@@ -41,6 +42,8 @@ static void connect_notify(Store *s) {
 }
 
 void store_open(Store *s) {
+        *s = (Store){ 0 };
+        list_init(&s->children);
         connect_notify(s);
         if (s->notify_fd < 0 && getenv("NOTIFY_SOCKET"))
                 log_warning("Cannot reach $NOTIFY_SOCKET: nothing will outlive our death");
@@ -84,168 +87,255 @@ static int compare(const void *a, const void *b) {
         return x->id < y->id ? -1 : x->id > y->id;
 }
 
-/* What is to be stored. */
-struct wanted {
-        struct keeper_state_stored item;
-        int fd;
-};
+static const StoreKind child_kinds[] = { STORE_PIDFD, STORE_STDIN, STORE_MASTER, STORE_CONTROL, STORE_PEER,
+        STORE_OUTPUT, STORE_TERMINAL };
+_Static_assert(ELEMENTSOF(child_kinds) == CHILD_STORED_MAX, "a child has room for each of them");
 
-static void want(struct wanted *all, size_t *n, StoreKind kind, uint64_t id, int fd) {
-        struct stat st;
+static int child_fd(const Child *c, StoreKind kind) {
+        const Terminal *t = c->terminal && !c->terminal->over ? c->terminal : NULL;
 
-        if (fd < 0 || *n >= STORE_MAX || fstat(fd, &st) < 0)
-                return;
-        all[(*n)++] = (struct wanted){
-                .item = { .kind = kind, .id = id, .inode = st.st_ino },
-                .fd = fd,
-        };
+        switch (kind) {
+        case STORE_PIDFD:
+                return c->pidfd;
+        case STORE_STDIN:
+                return c->exited ? -EBADF : c->stdin_fd;
+        case STORE_MASTER:
+                return t ? t->master_fd : -EBADF;
+        case STORE_CONTROL:
+                return t ? t->control_fd : -EBADF;
+        case STORE_PEER:
+                return t ? t->peer_fd : -EBADF;
+        case STORE_OUTPUT:
+                return t ? t->output_fd : -EBADF;
+        case STORE_TERMINAL:
+                return t ? t->pidfd : -EBADF;
+        default:
+                return -EBADF;
+        }
 }
 
 static StoreKind port_kind(const struct keeper_port *port) {
         return port->protocol == KEEPER_TCP ? STORE_TCP : STORE_UDP;
 }
 
-static int collect_wanted(Keeper *k, struct wanted **ret, size_t *ret_n) {
-        size_t room = k->sockets.n, n = 0;
-        struct wanted *all;
-
-        room += 7 * k->children_by_id.n;
-        all = calloc(room + 1, sizeof(*all));
-        if (!all)
-                return -ENOMEM;
-
-        LIST_FOREACH (const Child, link, c, &k->children) {
-                want(all, &n, STORE_PIDFD, c->id, c->pidfd);
-                if (!c->exited)
-                        want(all, &n, STORE_STDIN, c->id, c->stdin_fd);
-                if (!c->terminal || c->terminal->over)
-                        continue;
-                want(all, &n, STORE_MASTER, c->id, c->terminal->master_fd);
-                want(all, &n, STORE_CONTROL, c->id, c->terminal->control_fd);
-                want(all, &n, STORE_PEER, c->id, c->terminal->peer_fd);
-                want(all, &n, STORE_OUTPUT, c->id, c->terminal->output_fd);
-                want(all, &n, STORE_TERMINAL, c->id, c->terminal->pidfd);
-        }
-        for (size_t i = 0; i < k->sockets.n; i++) {
-                const struct reserved_socket *socket = k->sockets.all[i];
-
-                /* One that its role releases by its exec would not be ours when we came back. */
-                if (!socket->port.release)
-                        want(all, &n, port_kind(&socket->port), socket->port.number, socket->hold_fd);
-        }
-
-        if (n == STORE_MAX && !k->store.full) {
-                log_warning("systemd keeps at most %u descriptors for us: not all would outlive our death",
-                        STORE_MAX);
-                k->store.full = true;
-        }
-
-        qsort(all, n, sizeof(*all), compare);
-        *ret = all;
-        *ret_n = n;
-        return 0;
+static int port_fd(const struct reserved_socket *socket) {
+        /* One that its role releases by its exec would not be ours when we came back. */
+        return socket->port.release ? -EBADF : socket->hold_fd;
 }
 
-static struct keeper_state_stored *find(Store *s, StoreKind kind, uint64_t id) {
-        const struct keeper_state_stored key = { .kind = kind, .id = id };
+/* Changes */
 
-        return s->n > 0 ? bsearch(&key, s->items, s->n, sizeof(key), compare) : NULL;
-}
+static void add_gone(Store *s, StoreKind kind, uint64_t id, uint64_t inode) {
+        if (s->n_gone == s->room_gone) {
+                const size_t room = s->room_gone > 0 ? s->room_gone * 2 : 64;
+                struct keeper_state_stored *larger = realloc(s->gone, room * sizeof(*larger));
 
-static void drop(Store *s, struct keeper_state_stored *item) {
-        const size_t i = (size_t) (item - s->items);
-
-        memmove(item, item + 1, (s->n - i - 1) * sizeof(*item));
-        s->n--;
-}
-
-static int insert(Store *s, const struct keeper_state_stored *item) {
-        struct keeper_state_stored *larger = realloc(s->items, (s->n + 1) * sizeof(*larger));
-        size_t i = s->n;
-
-        if (!larger)
-                return -ENOMEM;
-        s->items = larger;
-        while (i > 0 && compare(&larger[i - 1], item) > 0)
-                i--;
-        memmove(&larger[i + 1], &larger[i], (s->n - i) * sizeof(*larger));
-        larger[i] = *item;
-        s->n++;
-        return 0;
-}
-
-int store_resume(Store *s, const struct keeper_state_stored *items, size_t n) {
-        int r = 0;
-
-        for (size_t i = 0; r >= 0 && i < n; i++)
-                r = insert(s, &items[i]);
-        store_touch(s);
-        return r;
-}
-
-/* First what is new, then the state that names it, and only then what is gone is taken back: so whenever we die, the last state is
- * true of what is there. */
-static int sync_items(Keeper *k, const struct wanted *all, size_t n) {
-        Store *s = &k->store;
-        struct keeper_state_stored item;
-        auto_keeper_state state = { 0 };
-        autofd state_fd = -EBADF;
-        int r = 0;
-
-        for (size_t i = 0; r >= 0 && i < n; i++) {
-                struct keeper_state_stored *old = find(s, (StoreKind) all[i].item.kind, all[i].item.id);
-
-                if (old && old->inode == all[i].item.inode)
-                        continue;
-                if (old) {
-                        r = send_remove(s, old);
-                        if (r < 0)
-                                return r;
-                        drop(s, old);
+                if (!larger) {
+                        log_warning("Cannot take %c%" PRIx64 " back from systemd: %s", (int) kind, id,
+                                strerror(ENOMEM));
+                        return;
                 }
-                r = send_add(s, &all[i].item, all[i].fd);
-                if (r >= 0)
-                        r = insert(s, &all[i].item);
+                s->gone = larger;
+                s->room_gone = room;
         }
+        s->gone[s->n_gone++] = (struct keeper_state_stored){ .kind = kind, .id = id, .inode = inode };
+}
+
+static void child_gone(Store *s, Child *child, size_t i) {
+        if (child->stored[i] == 0)
+                return;
+        add_gone(s, child_kinds[i], child->id, child->stored[i]);
+        child->stored[i] = 0;
+        s->n_stored--;
+}
+
+void store_touch_child(Store *s, Child *child) {
+        store_touch(s);
+        if (!list_is_linked(&child->to_store))
+                list_append(&s->children, &child->to_store);
+}
+
+void store_touch_terminal(Store *s, Terminal *terminal) {
+        if (!terminal->child)
+                return;
+        /* Not every kernel gives each pidfd an inode of its own. */
+        for (size_t i = 0; i < ELEMENTSOF(child_kinds); i++)
+                if (child_kinds[i] == STORE_TERMINAL)
+                        child_gone(s, terminal->child, i);
+        store_touch_child(s, terminal->child);
+}
+
+void store_forget_child(Store *s, Child *child) {
+        for (size_t i = 0; i < ELEMENTSOF(child_kinds); i++)
+                child_gone(s, child, i);
+        list_remove(&child->to_store);
+        store_touch(s);
+}
+
+void store_close_stdin(Store *s, Child *child) {
+        for (size_t i = 0; i < ELEMENTSOF(child_kinds); i++) {
+                const struct keeper_state_stored item = { .kind = child_kinds[i], .id = child->id };
+
+                /* If systemd does not listen now the next store_sync() does it. */
+                if (child_kinds[i] == STORE_STDIN && child->stored[i] != 0 && send_remove(s, &item) >= 0) {
+                        child->stored[i] = 0;
+                        s->n_stored--;
+                }
+        }
+        store_touch_child(s, child);
+}
+
+/* Makes systemd have this descriptor under this name, or none. 1: it has; 0: there is no room. */
+static int sync_item(Store *s, StoreKind kind, uint64_t id, int fd, uint64_t *stored) {
+        struct keeper_state_stored item = { .kind = kind, .id = id };
+        struct stat st = { 0 };
+        int r;
+
+        if (fd >= 0 && fstat(fd, &st) < 0)
+                fd = -EBADF;
+        if (*stored == (fd >= 0 ? st.st_ino : 0))
+                return 1;
+        if (*stored != 0) {
+                r = send_remove(s, &item);
+                if (r < 0)
+                        return r;
+                *stored = 0;
+                s->n_stored--;
+        }
+        if (fd < 0)
+                return 1;
+        if (s->n_stored >= STORE_MAX) {
+                if (!s->full)
+                        log_warning(
+                                "systemd keeps at most %u descriptors for us: not all would outlive our death",
+                                STORE_MAX);
+                s->full = true;
+                return 0;
+        }
+        r = send_add(s, &item, fd);
         if (r < 0)
                 return r;
+        *stored = st.st_ino;
+        s->n_stored++;
+        return 1;
+}
 
-        item = (struct keeper_state_stored){ .kind = STORE_STATE, .id = ++s->generation };
-        if (n > 0) {
-                r = keeper_collect(k, &state);
+static int sync_child(Store *s, Child *child) {
+        int r = 1, all = 1;
+
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(child_kinds); i++) {
+                r = sync_item(
+                        s, child_kinds[i], child->id, child_fd(child, child_kinds[i]), &child->stored[i]);
+                if (r == 0)
+                        all = 0;
+        }
+        return r < 0 ? r : all;
+}
+
+/* What found no room stays in its list, for the next time. */
+static int sync_children(Store *s) {
+        ListLink kept;
+        Child *child;
+        int r = 0;
+
+        list_init(&kept);
+        while (r >= 0 && (child = LIST_FIRST(Child, to_store, &s->children))) {
+                r = sync_child(s, child);
+                if (r < 0)
+                        break;
+                list_remove(&child->to_store);
+                if (r == 0)
+                        list_append(&kept, &child->to_store);
+        }
+        list_splice(&s->children, &kept);
+        return r < 0 ? r : 0;
+}
+
+static int sync_ports(Store *s, Sockets *sockets) {
+        struct reserved_socket *socket;
+        ListLink kept;
+        int r = 0;
+
+        list_init(&kept);
+        while (r >= 0 && (socket = LIST_FIRST(struct reserved_socket, to_store, &sockets->changed))) {
+                r = sync_item(
+                        s, port_kind(&socket->port), socket->port.number, port_fd(socket), &socket->stored);
+                if (r < 0)
+                        break;
+                list_remove(&socket->to_store);
+                if (r == 0)
+                        list_append(&kept, &socket->to_store);
+        }
+        list_splice(&sockets->changed, &kept);
+        return r < 0 ? r : 0;
+}
+
+static int take_back(Store *s, Sockets *sockets) {
+        struct reserved_socket *socket;
+
+        while (s->n_gone > 0) {
+                int r = send_remove(s, &s->gone[s->n_gone - 1]);
+
+                if (r < 0)
+                        return r;
+                s->n_gone--;
+        }
+        while ((socket = LIST_FIRST(struct reserved_socket, to_store, &sockets->forgotten))) {
+                int r = sync_item(s, port_kind(&socket->port), socket->port.number, -EBADF, &socket->stored);
+
+                if (r < 0)
+                        return r;
+                list_remove(&socket->to_store);
+                free(socket);
+        }
+        return 0;
+}
+
+static int sync_state(Keeper *k) {
+        Store *s = &k->store;
+        const struct keeper_state_stored item = { .kind = STORE_STATE, .id = ++s->generation };
+        const uint64_t before = s->state;
+
+        if (s->n_stored > 0) {
+                auto_keeper_state state = { 0 };
+                autofd state_fd = -EBADF;
+                int r = keeper_collect(k, &state);
+
                 if (r >= 0)
                         r = state_fd = keeper_state_write(&state);
                 if (r >= 0)
                         r = send_add(s, &item, state_fd);
-                if (r >= 0)
-                        r = insert(s, &item);
                 if (r < 0)
                         return r;
-        }
+                s->state = item.id;
+        } else
+                s->state = 0;
+        if (before != 0)
+                add_gone(s, STORE_STATE, before, 0);
+        return take_back(s, &k->sockets);
+}
 
-        for (size_t i = s->n; i > 0; i--) {
-                struct keeper_state_stored *old = &s->items[i - 1];
+/* Whenever we die, all that the last state names is there: a new one comes after what it names and before the one it
+ * replaces goes. What a state names and nobody has any more is not missed, so that goes first, also since its name may be
+ * needed again. */
+static int sync_all(Keeper *k) {
+        Store *s = &k->store;
+        int r;
 
-                if (compare(old, &item) == 0 || (n > 0 && bsearch(old, all, n, sizeof(*all), compare)))
-                        continue;
-                r = send_remove(s, old);
-                if (r < 0)
-                        return r;
-                drop(s, old);
-        }
-        return 0;
+        r = take_back(s, &k->sockets);
+        if (r >= 0)
+                r = sync_children(s);
+        if (r >= 0)
+                r = sync_ports(s, &k->sockets);
+        return r >= 0 ? sync_state(k) : r;
 }
 
 int store_sync(Keeper *k) {
-        _cleanup_free_ struct wanted *all = NULL;
-        size_t n = 0;
         int r;
 
         if (k->store.notify_fd < 0)
                 return 0;
-        r = collect_wanted(k, &all, &n);
-        if (r >= 0)
-                r = sync_items(k, all, n);
+        r = sync_all(k);
         if (r >= 0)
                 k->store.first_change_usec = 0;
         else if (r == -ECONNREFUSED) {
@@ -278,14 +368,84 @@ int store_run(Keeper *k) {
         return (int) ((due - now) / USEC_PER_MSEC) + 1;
 }
 
-void store_remove(Store *s, StoreKind kind, uint64_t id) {
-        struct keeper_state_stored *item = find(s, kind, id);
+/* What systemd has */
 
-        if (!item)
-                return;
-        /* If systemd does not listen now the next store_sync() does it. */
-        if (send_remove(s, item) >= 0)
-                drop(s, item);
+static size_t collect_port(const struct reserved_socket *socket, struct keeper_state_stored *ret) {
+        *ret = (struct keeper_state_stored){
+                .kind = port_kind(&socket->port), .id = socket->port.number, .inode = socket->stored
+        };
+        return socket->stored != 0;
+}
+
+int store_collect(const Keeper *k, struct keeper_state_stored **ret, size_t *ret_n) {
+        const Store *s = &k->store;
+        struct keeper_state_stored *all;
+        size_t n = 0;
+
+        all = calloc(s->n_stored + s->n_gone + 2, sizeof(*all));
+        if (!all)
+                return -ENOMEM;
+        LIST_FOREACH (const Child, link, c, &k->children)
+                for (size_t i = 0; i < ELEMENTSOF(child_kinds); i++)
+                        if (c->stored[i] != 0)
+                                all[n++] = (struct keeper_state_stored){
+                                        .kind = child_kinds[i], .id = c->id, .inode = c->stored[i]
+                                };
+        for (size_t i = 0; i < k->sockets.n; i++)
+                n += collect_port(k->sockets.all[i], &all[n]);
+        LIST_FOREACH (const struct reserved_socket, to_store, forgotten, &k->sockets.forgotten)
+                n += collect_port(forgotten, &all[n]);
+        for (size_t i = 0; i < s->n_gone; i++)
+                all[n++] = s->gone[i];
+        if (s->state != 0)
+                all[n++] = (struct keeper_state_stored){ .kind = STORE_STATE, .id = s->state };
+        *ret = all;
+        *ret_n = n;
+        return 0;
+}
+
+/* Where it is written down what systemd has of this name; NULL: that is nobody's. */
+static uint64_t *find_owner(Keeper *k, const struct keeper_state_stored *item) {
+        Child *child;
+
+        if (item->kind == STORE_TCP || item->kind == STORE_UDP) {
+                const struct keeper_port port = {
+                        .number = (uint16_t) item->id,
+                        .protocol = item->kind == STORE_TCP ? KEEPER_TCP : KEEPER_UDP,
+                };
+                struct reserved_socket *socket =
+                        item->id <= UINT16_MAX ? sockets_find(&k->sockets, &port) : NULL;
+
+                return socket ? &socket->stored : NULL;
+        }
+        child = keeper_find_child(k, item->id);
+        for (size_t i = 0; child && i < ELEMENTSOF(child_kinds); i++)
+                if (child_kinds[i] == item->kind)
+                        return &child->stored[i];
+        return NULL;
+}
+
+void store_resume(Keeper *k, const struct keeper_state_stored *items, size_t n) {
+        Store *s = &k->store;
+
+        for (size_t i = 0; i < n; i++) {
+                uint64_t *owner = find_owner(k, &items[i]);
+
+                if (items[i].kind == STORE_STATE && s->state < items[i].id) {
+                        if (s->state != 0)
+                                add_gone(s, STORE_STATE, s->state, 0);
+                        s->state = items[i].id;
+                } else if (!owner)
+                        add_gone(s, (StoreKind) items[i].kind, items[i].id, items[i].inode);
+                else if (*owner != 0)
+                        *owner = UINT64_MAX; /* two of one name, of which one is wrong: it is stored again */
+                else {
+                        *owner = items[i].inode;
+                        s->n_stored++;
+                }
+        }
+        LIST_FOREACH (Child, link, c, &k->children)
+                store_touch_child(s, c);
         store_touch(s);
 }
 
@@ -332,21 +492,21 @@ static bool is_orphan(const struct keeper_state_child *c) {
                (stat.flags & PROC_STAT_FORKNOEXEC) == 0;
 }
 
-static int take_item(struct wanted *all, size_t n, StoreKind kind, uint64_t id) {
+/* A descriptor that systemd has given back. */
+struct given {
+        struct keeper_state_stored item;
+        int fd;
+};
+
+static int take_item(struct given *all, size_t n, StoreKind kind, uint64_t id) {
         const struct keeper_state_stored key = { .kind = kind, .id = id };
-        struct wanted *w = n > 0 ? bsearch(&key, all, n, sizeof(*all), compare) : NULL;
+        struct given *w = n > 0 ? bsearch(&key, all, n, sizeof(*all), compare) : NULL;
 
         return w ? fd_steal(&w->fd) : -EBADF;
 }
 
-static bool has_child(const KeeperState *state, uint64_t id) {
-        for (size_t i = 0; i < state->n_children; i++)
-                if (state->children[i].id == id)
-                        return true;
-        return false;
-}
-
-static void match(KeeperState *state, struct wanted *all, size_t n) {
+static int match(KeeperState *state, struct given *all, size_t n) {
+        _cleanup_(id_map_clear) IdMap children = { 0 };
         size_t kept = 0;
 
         for (size_t i = 0; i < state->n_children; i++) {
@@ -362,6 +522,9 @@ static void match(KeeperState *state, struct wanted *all, size_t n) {
                         continue;
                 }
                 state->children[kept++] = c;
+                int r = id_map_put(&children, c.id, state);
+                if (r < 0)
+                        return r;
         }
         state->n_children = kept;
 
@@ -382,7 +545,7 @@ static void match(KeeperState *state, struct wanted *all, size_t n) {
                         t.pid = 0;
                         t.flags = 0;
                 }
-                if (!has_child(state, t.child) || t.master_fd < 0 || t.control_fd < 0 || t.peer_fd < 0 ||
+                if (!id_map_get(&children, t.child) || t.master_fd < 0 || t.control_fd < 0 || t.peer_fd < 0 ||
                         t.output_fd < 0) {
                         (void) fd_close(t.master_fd);
                         (void) fd_close(t.control_fd);
@@ -402,21 +565,23 @@ static void match(KeeperState *state, struct wanted *all, size_t n) {
                 p.fd = take_item(all, n, port_kind(&p.port), p.port.number);
                 if (p.fd < 0)
                         continue;
-                if (!has_child(state, p.child))
+                if (!id_map_get(&children, p.child))
                         p.child = 0; /* who has it is not known here any more */
                 state->ports[kept++] = p;
         }
         state->n_ports = kept;
+        return 0;
 }
 
 int store_restore(Keeper *k, int first, uint32_t n_fds, const char *names) {
-        _cleanup_free_ struct wanted *all = calloc(n_fds + 1, sizeof(*all));
+        _cleanup_free_ struct given *all = calloc(n_fds + 1, sizeof(*all));
+        _cleanup_free_ struct keeper_state_stored *items = calloc(n_fds + 1, sizeof(*items));
         auto_keeper_state state = { 0 };
         size_t n = 0;
         bool found = false;
         int r = 0;
 
-        if (!all)
+        if (!all || !items)
                 return -ENOMEM;
         for (uint32_t i = 0; i < n_fds && names; i++) {
                 const size_t size = strcspn(names, ":");
@@ -434,8 +599,6 @@ int store_restore(Keeper *k, int first, uint32_t n_fds, const char *names) {
         if (n == 0)
                 return 0;
         qsort(all, n, sizeof(*all), compare);
-        for (size_t i = 0; r >= 0 && i < n; i++)
-                r = insert(&k->store, &all[i].item);
 
         /* The highest generation last. */
         for (size_t i = n; i > 0 && !found; i--) {
@@ -450,9 +613,14 @@ int store_restore(Keeper *k, int first, uint32_t n_fds, const char *names) {
                         log_error("Cannot read the state of the keeper before: %s", why);
         }
         if (found)
-                match(&state, all, n);
-        for (size_t i = 0; i < n; i++)
+                r = match(&state, all, n);
+        for (size_t i = 0; i < n; i++) {
                 (void) fd_close(all[i].fd);
-        store_touch(&k->store);
-        return r >= 0 && found ? keeper_take_over(k, &state) : r;
+                items[i] = all[i].item;
+        }
+        if (r >= 0 && found)
+                r = keeper_take_over(k, &state);
+        if (r >= 0)
+                store_resume(k, items, n);
+        return r;
 }

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/list.h"
+#include "keeper/child.h"
 #include "keeper/keeper-state.h"
 
 /* FileDescriptorStoreMax= of the unit. Their names come back in one string of the environment, which may have 128 KiB. */
@@ -32,11 +34,16 @@ typedef enum StoreKind {
         STORE_TERMINAL = 'd', /* pidfd of its architect-terminal */
 } StoreKind;
 
+/* What systemd has, and what it should have, is written down with each child and each port; here are those that have changed. */
 typedef struct Store {
-        int notify_fd; /* negative: there is nobody who would keep anything */
+        int notify_fd;                    /* negative: there is nobody who would keep anything */
+        size_t n_stored;                  /* without the state */
+        ListLink children;                /* Child.to_store: of which not all may be stored */
+        struct keeper_state_stored *gone; /* to be taken back, and nobody's any more */
+        size_t n_gone;
+        size_t room_gone;
         uint64_t generation;
-        struct keeper_state_stored *items; /* sorted */
-        size_t n;
+        uint64_t state;             /* the generation that is stored; 0: none */
         uint64_t first_change_usec; /* CLOCK_MONOTONIC; 0: everything is stored */
         uint64_t last_change_usec;
         bool full; /* has been said */
@@ -44,18 +51,26 @@ typedef struct Store {
 
 void store_open(Store *store); /* by $NOTIFY_SOCKET */
 
-/* In the place of one that has stored these already. */
-int store_resume(Store *store, const struct keeper_state_stored *items, size_t n);
+/* In the place of one that has stored these already, for what the keeper has taken over. */
+void store_resume(Keeper *keeper, const struct keeper_state_stored *items, size_t n);
 
-/* Something that is to be stored is not what it was. */
+/* Something that is to be stored is not what it was: a port, or what the state says; a child; its architect-terminal. */
 void store_touch(Store *store);
+void store_touch_child(Store *store, Child *child);
+void store_touch_terminal(Store *store, Terminal *terminal);
+/* It has been reaped. */
+void store_forget_child(Store *store, Child *child);
+
 /* Does what it is time for; milliseconds until the next time, or -1. */
 int store_run(Keeper *keeper);
 /* At once. 0, or -EAGAIN: systemd does not read at the moment. */
 int store_sync(Keeper *keeper);
 
-/* Our copy is closed, and that is to be the last one. */
-void store_remove(Store *store, StoreKind kind, uint64_t id);
+/* Our copy of a child's stdin is closed, and that is to be the last one. */
+void store_close_stdin(Store *store, Child *child);
+
+/* What systemd has, for the state. The caller frees. */
+int store_collect(const Keeper *keeper, struct keeper_state_stored **ret, size_t *ret_n);
 
 /* What systemd has given back: n descriptors from first on, with names divided by colons. Takes what it knows into the keeper, closes the
  * rest; those of other names are left alone. */

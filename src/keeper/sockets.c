@@ -105,8 +105,19 @@ static uint64_t port_key(const struct keeper_port *port) {
         return (uint64_t) port->protocol << 16 | port->number;
 }
 
-static struct reserved_socket *find(const Sockets *s, const struct keeper_port *port) {
+struct reserved_socket *sockets_find(const Sockets *s, const struct keeper_port *port) {
         return id_map_get(&s->by_port, port_key(port));
+}
+
+void sockets_init(Sockets *s) {
+        *s = (Sockets){ 0 };
+        list_init(&s->changed);
+        list_init(&s->forgotten);
+}
+
+static void changed(Sockets *s, struct reserved_socket *socket) {
+        list_remove(&socket->to_store);
+        list_append(&s->changed, &socket->to_store);
 }
 
 /* Takes the hold on success. -EEXIST: that port is there already, on another address. */
@@ -136,6 +147,8 @@ static int add(Sockets *s, const struct reserved_socket *socket, struct reserved
 
         *copy = *socket;
         list_init(&copy->of_child);
+        list_init(&copy->to_store);
+        changed(s, copy);
         copy->index = s->n;
         s->all[s->n++] = copy;
         if (ret)
@@ -150,36 +163,53 @@ static void forget(Sockets *s, struct reserved_socket *socket) {
         last->index = socket->index;
         (void) id_map_remove(&s->by_port, port_key(&socket->port));
         list_remove(&socket->of_child);
+        list_remove(&socket->to_store);
         hold_end(socket->hold_fd);
-        free(socket);
+        socket->hold_fd = -EBADF;
+        if (socket->stored)
+                list_append(&s->forgotten, &socket->to_store);
+        else
+                free(socket);
 }
 
-static int bind_one(Sockets *s, const struct keeper_bind *m, union port_address *address, uint16_t *ret) {
-        for (int i = 0; i < BIND_TRIES; i++) {
-                struct reserved_socket socket = { .port.protocol = m->protocol };
-                int r = reserve(m->protocol, address, &socket.address);
+static int try_bind(
+        Sockets *s, const struct keeper_bind *m, union port_address *address, struct reserved_socket *ret) {
+        int r = reserve(m->protocol, address, &ret->address);
 
-                if (m->ip_version == 0 && address->any.sa_family == AF_INET6 &&
-                        (r == -EAFNOSUPPORT || r == -EADDRNOTAVAIL)) {
-                        *address = (union port_address){ .in.sin_family = AF_INET };
-                        r = reserve(m->protocol, address, &socket.address);
-                }
-                if (r >= 0)
-                        r = hold_new(r);
-                if (r < 0)
-                        return r;
-
-                socket.hold_fd = r;
-                socket.port.number = *ret = port_number(&socket.address);
-                r = add(s, &socket, NULL);
-                if (r >= 0)
-                        return 0;
-                hold_end(socket.hold_fd);
-                if (r != -EEXIST)
-                        return r;
+        if (m->ip_version == 0 && address->any.sa_family == AF_INET6 &&
+                (r == -EAFNOSUPPORT || r == -EADDRNOTAVAIL)) {
+                *address = (union port_address){ .in.sin_family = AF_INET };
+                r = reserve(m->protocol, address, &ret->address);
         }
+        if (r >= 0)
+                r = hold_new(r);
+        if (r < 0)
+                return r;
 
-        return -EADDRINUSE;
+        ret->hold_fd = r;
+        ret->port = (struct keeper_port){ .number = port_number(&ret->address), .protocol = m->protocol };
+        r = add(s, ret, NULL);
+        if (r < 0 && r != -EEXIST)
+                hold_end(ret->hold_fd);
+        return r;
+}
+
+/* A number that is reserved on another address is kept until another one has come: or the kernel might choose it again. */
+static int bind_one(Sockets *s, const struct keeper_bind *m, union port_address *address, uint16_t *ret) {
+        int kept[BIND_TRIES], n = 0, r;
+        struct reserved_socket socket = { 0 };
+
+        while ((r = try_bind(s, m, address, &socket)) == -EEXIST) {
+                kept[n++] = socket.hold_fd;
+                if (n == BIND_TRIES) {
+                        r = -EADDRINUSE;
+                        break;
+                }
+        }
+        while (n > 0)
+                hold_end(kept[--n]);
+        *ret = socket.port.number;
+        return r;
 }
 
 static int bind_all(Sockets *s, const struct keeper_bind *m, uint16_t *ret_numbers) {
@@ -199,19 +229,20 @@ static int bind_all(Sockets *s, const struct keeper_bind *m, uint16_t *ret_numbe
 
 static void release_all(Sockets *s, const struct keeper_port *ports, size_t n) {
         for (size_t i = 0; i < n; i++) {
-                struct reserved_socket *socket = find(s, &ports[i]);
+                struct reserved_socket *socket = sockets_find(s, &ports[i]);
 
                 if (socket)
                         forget(s, socket);
         }
 }
 
-static void rest(struct reserved_socket *socket) {
+static void rest(Sockets *s, struct reserved_socket *socket) {
         autofd fd = socket->hold_fd >= 0 ? hold_look(socket->hold_fd) : -EBADF;
         int listening = 0, r;
 
         socket->child = 0;
         list_remove(&socket->of_child);
+        changed(s, socket);
         socket->port.release = 0;
         if (fd < 0)
                 return;
@@ -236,10 +267,10 @@ static void rest(struct reserved_socket *socket) {
 
 static void rest_all(Sockets *s, const struct keeper_port *ports, size_t n) {
         for (size_t i = 0; i < n; i++) {
-                struct reserved_socket *socket = find(s, &ports[i]);
+                struct reserved_socket *socket = sockets_find(s, &ports[i]);
 
                 if (socket)
-                        rest(socket);
+                        rest(s, socket);
         }
 }
 
@@ -260,7 +291,7 @@ void sockets_rest_child(Sockets *s, ListLink *lent, const char *role) {
                                 socket->port.number, strerror(-socket->hold_fd));
                         forget(s, socket);
                 } else
-                        rest(socket);
+                        rest(s, socket);
         }
 }
 
@@ -312,7 +343,7 @@ int sockets_lend(Sockets *s, uint64_t child, ListLink *lent, const struct keeper
         ret->n = ret->n_handed = 0;
         ret->release_fd = -EBADF;
         for (size_t i = 0; i < n; i++) {
-                const struct reserved_socket *socket = find(s, &ports[i]);
+                const struct reserved_socket *socket = sockets_find(s, &ports[i]);
 
                 if (!socket || socket->hold_fd < 0)
                         return -EADDRNOTAVAIL;
@@ -323,7 +354,7 @@ int sockets_lend(Sockets *s, uint64_t child, ListLink *lent, const struct keeper
                         ret->n_handed++;
         }
         for (size_t i = 0; i < n; i++) {
-                const struct reserved_socket *socket = find(s, &ports[i]);
+                const struct reserved_socket *socket = sockets_find(s, &ports[i]);
 
                 ret->fds[i] = socket ? hold_look(socket->hold_fd) : -EADDRNOTAVAIL;
                 if (ret->fds[i] < 0) {
@@ -335,13 +366,14 @@ int sockets_lend(Sockets *s, uint64_t child, ListLink *lent, const struct keeper
                 }
         }
         for (size_t i = 0; i < n; i++) {
-                struct reserved_socket *socket = find(s, &ports[i]);
+                struct reserved_socket *socket = sockets_find(s, &ports[i]);
 
                 if (!socket)
                         continue; /* it was there just now */
                 socket->child = child;
                 list_remove(&socket->of_child); /* the same port may be named twice */
                 list_append(lent, &socket->of_child);
+                changed(s, socket);
                 socket->port.release = ports[i].release;
         }
         ret->n = n;
@@ -373,7 +405,7 @@ int sockets_on_handover(Sockets *s, uint64_t child, ListLink *lent, int fd) {
                 return socket_send(fd, &m, sizeof(m), NULL, 0) < 0 ? -ECONNRESET : 1;
         }
 
-        socket = find(s, &m.port);
+        socket = sockets_find(s, &m.port);
         if (n_fds == 1 && socket && socket->child == child && socket->hold_fd < 0)
                 socket->hold_fd = hold_new(received);
         else if (n_fds == 1)
@@ -393,7 +425,7 @@ void sockets_released(Sockets *s, ListLink *lent) {
                         list_remove(&socket->of_child);
                         list_append(&kept, &socket->of_child);
                 }
-        list_move(lent, &kept);
+        list_splice(lent, &kept);
 }
 
 int sockets_take_over(Sockets *s, const struct reserved_socket *socket, ListLink *lent) {

@@ -30,6 +30,8 @@ struct reserved_socket {
         uint64_t child;    /* whom it has been lent to, until that ends; 0: nobody */
         ListLink of_child; /* in the list of those that the same child has */
         size_t index;
+        uint64_t stored;   /* the inode that systemd keeps for us; 0: none */
+        ListLink to_store; /* in one of the two lists of those of which that may not be true any more */
 };
 
 typedef struct Sockets {
@@ -37,6 +39,8 @@ typedef struct Sockets {
         size_t n;
         size_t room;
         IdMap by_port;
+        ListLink changed;
+        ListLink forgotten; /* in no list and no table but this: systemd still has them */
 } Sockets;
 
 /* What a child takes with it: first those to be handed over, then those it releases by its exec. */
@@ -47,6 +51,11 @@ struct child_sockets {
         int fds[KEEPER_FORK_PORTS_MAX]; /* copies: see child_new() */
         int release_fd;                 /* to the keeper, for keeper_handover; negative: nothing to release */
 };
+
+void sockets_init(Sockets *s);
+
+/* NULL: it is not reserved. */
+struct reserved_socket *sockets_find(const Sockets *s, const struct keeper_port *port);
 
 /* Requests, of any size and contents: -EBADMSG, and it is none of ours: -EOPNOTSUPP. */
 int sockets_on_bind(Sockets *s, const void *packet, size_t size, struct keeper_bound *ret);

@@ -19,6 +19,7 @@ struct terminal_ends {
 #define TERMINAL_ENDS_NONE ((struct terminal_ends){ -EBADF, -EBADF, -EBADF })
 
 struct Terminal {
+        Child *child;     /* NULL: it has been reaped */
         ListLink link;    /* of those without a child */
         ListLink missing; /* of those to be started again */
         char role[ROLE_NAME_MAX + 1];

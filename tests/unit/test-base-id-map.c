@@ -112,12 +112,16 @@ static void test_list(void **state) {
 
         ListLink other;
         list_init(&other);
-        list_move(&other, &list);
+        list_splice(&other, &list);
         assert_list(&list, "");
         assert_list(&other, "012");
-        list_move(&list, &other);
-        list_move(&list, &other); /* nothing is left in it */
-        assert_list(&list, "012");
+        list_append(&list, &items[4].link);
+        list_splice(&list, &other);
+        list_splice(&list, &other); /* nothing is left in it */
+        assert_list(&list, "4012");
+        assert_ptr_equal(list.prev, &items[2].link);
+        assert_ptr_equal(items[0].link.prev, &items[4].link);
+        list_remove(&items[4].link);
         list_remove(&items[0].link);
         list_remove(&items[2].link);
         assert_list(&list, "1");

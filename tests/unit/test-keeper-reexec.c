@@ -476,6 +476,18 @@ static void test_version_1(void **state) {
         }
         assert_int_equal(run_check(path), 0);
 
+        /* Two children of one number: a keeper with that state could not go on. */
+        s.children[1].id = s.children[0].id;
+        fd = keeper_state_write(&s);
+        assert_true(fd >= 0);
+        {
+                auto_keeper_state twins = { 0 };
+
+                assert_int_equal(keeper_state_read(fd, &twins, &why), -EBADMSG);
+                assert_non_null(strstr(why, "twice"));
+        }
+        assert_int_equal(close(fd), 0);
+
         /* Cut off anywhere, longer, or from the future: refused, and said why. */
         for (size_t i = 0; i < size; i++) {
                 why = NULL;

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -26,12 +27,12 @@ static int setup_connected(void **state) {
         return r;
 }
 
-static int bind_ports(World *w, uint8_t protocol, uint16_t n, uint8_t ip_version, uint16_t *ret) {
+static int bind_at(World *w, uint8_t protocol, uint16_t n, uint8_t ip_version, uint8_t host, uint16_t *ret) {
         const struct keeper_bind m = { .header = { .type = KEEPER_BIND },
                 .n = n,
                 .protocol = protocol,
                 .ip_version = ip_version,
-                .address = { ip_version == 4 ? 192 : 0, 0, 2, 1 } };
+                .address = { ip_version == 4 ? 192 : 0, 0, 2, host } };
         const struct keeper_bound *bound;
         int fds[WORLD_FDS_MAX];
         Packet p;
@@ -43,6 +44,10 @@ static int bind_ports(World *w, uint8_t protocol, uint16_t n, uint8_t ip_version
         if (bound->error >= 0)
                 memcpy(ret, bound->numbers, n * sizeof(*ret));
         return bound->error;
+}
+
+static int bind_ports(World *w, uint8_t protocol, uint16_t n, uint8_t ip_version, uint16_t *ret) {
+        return bind_at(w, protocol, n, ip_version, 1, ret);
 }
 
 static struct keeper_ports list(uint32_t type, uint8_t protocol, const uint16_t *numbers, size_t n) {
@@ -462,6 +467,44 @@ static void test_limit(void **state) {
                 request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_UDP, numbers + i, KEEPER_PORTS_PACKET);
 }
 
+static void write_setting(const char *path, const char *value) {
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+        assert_true(fd >= 0);
+        assert_int_equal(write(fd, value, strlen(value)), strlen(value));
+        assert_int_equal(close(fd), 0);
+}
+
+/* A port is named by its number: one that is reserved on one address is not chosen for another, where it would be free. */
+static void test_two_addresses(void **state) {
+        World *w = *state;
+        uint16_t first[3], second, third;
+        int before = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+
+        assert_true(before >= 0);
+        assert_int_equal(unshare(CLONE_NEWNET), 0);
+        write_setting("/proc/sys/net/ipv4/ip_local_port_range", "40000 40003");
+        write_setting("/proc/sys/net/ipv4/ip_nonlocal_bind", "1");
+        world_start(w, &(struct start){ 0 });
+        assert_int_equal(setns(before, CLONE_NEWNET), 0);
+        assert_int_equal(close(before), 0);
+
+        assert_int_equal(bind_at(w, KEEPER_TCP, 3, 4, 1, first), 0);
+        assert_int_equal(bind_at(w, KEEPER_TCP, 1, 4, 2, &second), 0);
+        for (size_t i = 0; i < ELEMENTSOF(first); i++)
+                assert_int_not_equal(first[i], second);
+        assert_int_equal(bind_at(w, KEEPER_TCP, 1, 4, 3, &third), -EADDRINUSE);
+        assert_int_equal(bind_at(w, KEEPER_UDP, 1, 4, 3, &third), 0); /* these are others */
+
+        request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, first, 1);
+        assert_int_equal(bind_at(w, KEEPER_TCP, 1, 4, 3, &third), 0);
+        assert_int_equal(third, first[0]);
+        request_ports(
+                w, KEEPER_RELEASE_PORTS, KEEPER_TCP, (uint16_t[]){ first[1], first[2], second, third }, 4);
+        request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_UDP, (uint16_t[]){ 40000, 40001, 40002, 40003 }, 4);
+        world_check(w);
+}
+
 static void test_malformed(void **state) {
         World *w = *state;
         const struct keeper_bind good = { .header = { .type = KEEPER_BIND }, .n = 1 };
@@ -515,6 +558,7 @@ int main(void) {
                 CONNECTED(test_closed_in_others),
                 CONNECTED(test_release_by_exec),
                 cmocka_unit_test_setup_teardown(test_kept, world_setup, world_teardown),
+                cmocka_unit_test_setup_teardown(test_two_addresses, world_setup, world_teardown),
                 CONNECTED(test_release_behind_fork),
                 CONNECTED(test_told),
                 CONNECTED(test_last_words),
