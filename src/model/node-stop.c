@@ -78,6 +78,10 @@ void node_shutdown(Node *node, const char *reason, const Caller *caller) {
         node_check_finished(node);
 }
 
+bool node_is_shutting_down(const Node *node) {
+        return node->stopping || node->resumed.reason;
+}
+
 void node_resume_shutdown(Node *node) {
         if (node->resumed.reason) {
                 log_notice("Going on with the shutdown that was interrupted");

@@ -18,5 +18,8 @@ void node_shutdown(Node *node, const char *reason, const Caller *caller);
 /* Ends the shutdown that a crash has interrupted, if there is one. */
 void node_resume_shutdown(Node *node);
 
+/* Whether one is under way, or is about to be resumed. */
+bool node_is_shutting_down(const Node *node);
+
 /* Whether the shutdown under way is done: nothing is left but what does not die. */
 void node_check_finished(Node *node);

@@ -16,7 +16,7 @@
 
 static void leave_roles(Agent *agent, const char *why) {
         /* A shutdown was asked for, before the signal or since: whatever systemd wants, the roles stop and then we end. */
-        if (agent->node->stopping)
+        if (node_is_shutting_down(agent->node))
                 return;
         log_info("Leaving, the roles go on: %s", why);
         (void) sd_event_exit(agent->event, EXIT_SUCCESS);
@@ -72,7 +72,7 @@ static void on_job(void *userdata, sd_bus_message *reply, const sd_bus_error *er
 void agent_ask_why(Agent *agent) {
         char *path;
 
-        if (agent->node->stopping)
+        if (node_is_shutting_down(agent->node))
                 return;
         if (!agent->instance->own_unit) { /* started by hand: Ctrl-C means it */
                 stop_roles(agent);

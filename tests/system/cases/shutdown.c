@@ -277,6 +277,38 @@ static void test_signal_under_way(void **state) {
         close(service);
 }
 
+/* The same in the successor of one that crashed, which has not come to resume it: the keeper does not answer yet. */
+static void test_signal_before_resumed(void **state) {
+        Bus *bus = *state;
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        const char *role = role_name("stubborn");
+        pid_t keeper = keeper_pid(bus);
+
+        keep_unit(bus);
+        start(bus, role, OPTIONS("{'stop-timeout-usec': <@t 4000000>}"), actor(), "tell-on", "TERM",
+                fifo_path(fifo), "heard", "say", fifo_path(fifo), "ready", "pause", NULL);
+        fifo_expect_pid(fifo, "ready");
+        int child = process_open(role_pid(bus, role));
+        g_variant_unref(node_call(bus, "Shutdown", g_variant_new("(s)", "")));
+        fifo_expect_pid(fifo, "heard");
+        assert_return_code(kill(keeper, SIGSTOP), errno);
+        node_crash(bus);
+        pid_t node = node_pid(bus);
+        int service = process_open(node);
+        systemd_answers(false);
+        assert_return_code(kill(node, SIGTERM), errno);
+        g_usleep(300000); /* that it goes on waiting is no event */
+        assert_return_code(kill(keeper, SIGCONT), errno);
+        process_wait_dead(service);
+        systemd_answers(true);
+        assert_true(process_is_dead(child));
+        expect_exited(bus, role, "killed", SIGKILL, "shutdown");
+        check_service_ended(bus);
+        check_starts_afresh(bus, keeper);
+        close(child);
+        close(service);
+}
+
 /* The successor of a service that crashed in the middle of it ends it, for the same reason, and takes no orders meanwhile. */
 static void test_crash(void **state) {
         Bus *bus = *state;
@@ -315,6 +347,7 @@ int main(void) {
                 TEST(test_interrupt),
                 TEST(test_time),
                 TEST(test_signal_under_way),
+                TEST(test_signal_before_resumed),
                 TEST(test_crash),
         };
         return run_case("shutdown", tests);
