@@ -20,25 +20,6 @@ bool scopes_use_pidfds(void *data) {
                !feature_masked(FEATURE_PIDFDS);
 }
 
-static void on_removed(void *userdata, const char *result, const sd_bus_error *error) {
-        Role *role = userdata;
-
-        /* Its last process is gone: systemd removes it by itself then. */
-        if (error && !sd_bus_error_has_name(error, MANAGER_ERROR_NO_SUCH_UNIT))
-                role_log(role, LOG_WARNING, "Cannot stop its scope, ignoring: %s", error->message);
-        role_on_scope_removed(role);
-}
-
-static int scope_remove(void *data, Role *role) {
-        Scopes *scopes = data;
-
-        /* While we are being stopped the unit's stop job would wait for ours: systemd removes it when it is empty. */
-        if (scopes->node->stopping)
-                return -ECANCELED;
-        manager_stop_unit(scopes->manager, role->scope, on_removed, role, NULL);
-        return 0;
-}
-
 typedef struct SignalCall {
         Waiter waiter;
         char *role;
@@ -98,6 +79,32 @@ static void scope_thaw(void *data, Role *role) {
         send_for_unit(data, "ThawUnit", role->scope);
 }
 
+/* See append_limits(). A unit that has a reference stays loaded, and its name is not to be had again. */
+static void unref_unit(Scopes *scopes, const Role *role) {
+        if (role->spec->memory_max > 0)
+                send_for_unit(scopes, "UnrefUnit", role->scope);
+}
+
+static void on_removed(void *userdata, const char *result, const sd_bus_error *error) {
+        Role *role = userdata;
+
+        /* Its last process is gone: systemd removes it by itself then. */
+        if (error && !sd_bus_error_has_name(error, MANAGER_ERROR_NO_SUCH_UNIT))
+                role_log(role, LOG_WARNING, "Cannot stop its scope, ignoring: %s", error->message);
+        role_on_scope_removed(role);
+}
+
+static int scope_remove(void *data, Role *role) {
+        Scopes *scopes = data;
+
+        unref_unit(scopes, role);
+        /* While we are being stopped the unit's stop job would wait for ours: systemd removes it when it is empty. */
+        if (scopes->node->stopping)
+                return -ECANCELED;
+        manager_stop_unit(scopes->manager, role->scope, on_removed, role, NULL);
+        return 0;
+}
+
 typedef struct FreezeCall {
         Scopes *scopes;
         char *unit;
@@ -144,8 +151,8 @@ static void scope_ended(void *data, Role *role) {
         Scopes *scopes = data;
 
         (void) g_hash_table_remove(scopes->causes, role);
-        if (role->spec->memory_max > 0 && role->scope_exists)
-                send_for_unit(scopes, "UnrefUnit", role->scope);
+        if (role->scope_exists)
+                unref_unit(scopes, role);
 }
 
 /* Slices stay loaded when nothing is in them. One that is needed again at the same moment is not lost: a start replaces the

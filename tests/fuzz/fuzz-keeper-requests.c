@@ -90,22 +90,29 @@ static void set_up(Keeper *k, const struct keeper_self *self) {
 }
 
 static void tear_down(Keeper *k) {
-        while (k->children)
-                keeper_forget_child(k, k->children);
-        for (size_t i = 0; i < k->sockets.n; i++)
-                hold_end(k->sockets.all[i].hold_fd);
+        for (Child *c; (c = LIST_FIRST(Child, link, &k->children));)
+                keeper_forget_child(k, c);
+        id_map_clear(&k->children_by_id);
+        for (size_t i = 0; i < k->sockets.n; i++) {
+                hold_end(k->sockets.all[i]->hold_fd);
+                free(k->sockets.all[i]);
+        }
         free(k->sockets.all);
+        id_map_clear(&k->sockets.by_port);
+        for (struct reserved_socket *s; (s = LIST_FIRST(struct reserved_socket, to_store, &k->sockets.forgotten));) {
+                list_remove(&s->to_store);
+                free(s);
+        }
         (void) fd_close(k->epoll_fd);
         (void) fd_close(k->listen_fd);
 }
 
 static void check_state(const Keeper *k) {
-        for (const Child *c = k->children; c; c = c->next)
-                for (const Child *other = c->next; other; other = other->next)
-                        fuzz_check(c->id != other->id);
+        LIST_FOREACH(Child, link, c, &k->children)
+                fuzz_check(id_map_get(&k->children_by_id, c->id) == c);
         fuzz_check(k->sockets.n <= KEEPER_PORTS_MAX);
         for (size_t i = 0; i < k->sockets.n; i++)
-                fuzz_check(k->sockets.all[i].port.number != 0 && k->sockets.all[i].hold_fd >= 0);
+                fuzz_check(k->sockets.all[i]->port.number != 0 && k->sockets.all[i]->hold_fd >= 0);
 }
 
 /* As keeper-node.c would send all of it at once. */

@@ -113,6 +113,21 @@ static void test_life(void **state) {
         assert_census(bus, &before);
 }
 
+/* Of a start that failed no unit is left, so the next one of that name works. */
+static void test_failed_start(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("failed");
+        g_autofree char *scope = role_scope(role);
+
+        for (int i = 0; i < 3; i++)
+                start_fails(bus,
+                        start_args(role, OPTIONS("{'memory-max': <@t 67108864>}"), "/no/such/program", NULL),
+                        "ExecFailed", NULL);
+        start(bus, role, OPTIONS("{'memory-max': <@t 67108864>}"), actor(), "pause", NULL);
+        stop(bus, role);
+        WAIT_UNTIL(count_units(bus, scope) == 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_memory),
@@ -120,6 +135,7 @@ int main(void) {
                 TEST(test_cpu),
                 TEST(test_features),
                 TEST(test_life),
+                TEST(test_failed_start),
         };
         return run_case("limits-hybrid", tests);
 }
