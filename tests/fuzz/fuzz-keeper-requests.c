@@ -99,7 +99,8 @@ static void tear_down(Keeper *k) {
         }
         free(k->sockets.all);
         id_map_clear(&k->sockets.by_port);
-        for (struct reserved_socket *s; (s = LIST_FIRST(struct reserved_socket, to_store, &k->sockets.forgotten));) {
+        for (struct reserved_socket *s;
+                (s = LIST_FIRST(struct reserved_socket, to_store, &k->sockets.forgotten));) {
                 list_remove(&s->to_store);
                 free(s);
         }
@@ -108,7 +109,7 @@ static void tear_down(Keeper *k) {
 }
 
 static void check_state(const Keeper *k) {
-        LIST_FOREACH(Child, link, c, &k->children)
+        LIST_FOREACH (Child, link, c, &k->children)
                 fuzz_check(id_map_get(&k->children_by_id, c->id) == c);
         fuzz_check(k->sockets.n <= KEEPER_PORTS_MAX);
         for (size_t i = 0; i < k->sockets.n; i++)
@@ -140,8 +141,10 @@ static void take_reply(Keeper *k, const struct keeper_header *request) {
                 fuzz_check(n > 0 && n <= k->ports_left);
                 k->ports_left -= n;
         }
-        for (Child *c = k->children; c; c = c->next)
+        for (Child *c; (c = LIST_FIRST(Child, to_tell, &k->to_announce));) {
+                list_remove(&c->to_tell);
                 c->announce = false;
+        }
 }
 
 static void on_packet(Keeper *k, const uint8_t *data, size_t size) {
@@ -158,11 +161,10 @@ static void on_packet(Keeper *k, const uint8_t *data, size_t size) {
 }
 
 static Child *nth_child(Keeper *k, unsigned n) {
-        Child *child = k->children;
-
-        while (child && n-- > 0)
-                child = child->next;
-        return child;
+        LIST_FOREACH (Child, link, child, &k->children)
+                if (n-- == 0)
+                        return child;
+        return NULL;
 }
 
 static void on_record(Keeper *k, uint8_t what, const uint8_t *data, size_t size) {
@@ -183,10 +185,10 @@ static void on_record(Keeper *k, uint8_t what, const uint8_t *data, size_t size)
                         return;
                 if (what == 'x') {
                         child->execed = true;
-                        sockets_released(&k->sockets, child->id);
+                        sockets_released(&k->sockets, &child->sockets);
                 } else {
                         child->exited = true;
-                        sockets_rest_child(&k->sockets, child->id, child->role);
+                        sockets_rest_child(&k->sockets, &child->sockets, child->role);
                 }
                 return;
         default:
