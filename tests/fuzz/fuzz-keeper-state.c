@@ -23,8 +23,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         }
 
         fuzz_check(state.self.pid > 0);
-        for (size_t i = 0; i < state.n_children; i++)
-                fuzz_check(strlen(state.children[i].role) <= ROLE_NAME_MAX);
+        for (size_t i = 0; i < state.n_children; i++) {
+                const struct keeper_state_child *c = &state.children[i];
+
+                fuzz_check(c->id != 0 && c->pid > 0 && memchr(c->role, '\0', sizeof(c->role)));
+                fuzz_check(role_name_is_valid(c->role));
+        }
+        for (size_t i = 0; i < state.n_ports; i++)
+                fuzz_check(state.ports[i].port.number != 0 && state.ports[i].port.protocol <= KEEPER_UDP);
+        for (size_t i = 0; i < state.n_terminals; i++)
+                fuzz_check(memchr(state.terminals[i].role, '\0', sizeof(state.terminals[i].role)));
 
         fd = keeper_state_write(&state);
         fuzz_check(fd >= 0);
