@@ -214,8 +214,8 @@ static size_t unescape(const char *s, char *ret) {
 static bool is_for_the_bus(const char *s) {
         if (!g_utf8_validate(s, -1, NULL))
                 return false;
-        for (const char *p = s; *p; p = g_utf8_next_char(p)) {
-                if ((uint8_t) *p < 0xef)
+        for (const char *p = s; *p; p++) {
+                if ((uint8_t) *p < 0xef) /* no first byte of one */
                         continue;
                 gunichar c = g_utf8_get_char(p);
                 if ((c >= 0xfdd0 && c <= 0xfdef) || (c & 0xfffe) == 0xfffe)
@@ -227,17 +227,19 @@ static bool is_for_the_bus(const char *s) {
 static char *decode(StateFields *fields, const char *value) {
         char *text = g_malloc(strlen(value) + 1), *to = text;
 
-        for (const char *p = value; *p; p++, to++) {
-                if (*p != '\\') {
-                        *to = *p;
-                        continue;
-                }
-                size_t n = unescape(p + 1, to);
+        for (;;) {
+                const char *backslash = strchrnul(value, '\\');
+
+                to = mempcpy(to, value, (size_t) (backslash - value));
+                if (*backslash == '\0')
+                        break;
+                size_t n = unescape(backslash + 1, to);
                 if (n == 0) {
                         fields->bad = true;
                         break;
                 }
-                p += n;
+                to++;
+                value = backslash + 1 + n;
         }
         *to = '\0';
         if (!is_for_the_bus(text)) {
