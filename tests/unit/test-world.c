@@ -435,8 +435,8 @@ static void check_counts(Node *node) {
                 n_not_ended += role->state != ROLE_ENDED;
                 n_queued += !!role->start_link;
                 n_ended += !!role->ended_link;
-                assert_int_equal(!!role->start_link,
-                        role->state == ROLE_STARTING && role->phase == ROLE_PHASE_QUEUED);
+                assert_int_equal(
+                        !!role->start_link, role->state == ROLE_STARTING && role->phase == ROLE_PHASE_QUEUED);
                 assert_int_equal(!!role->ended_link, role->state == ROLE_ENDED && role->swept);
                 for (Role *r = role; r; r = r->predecessor)
                         n_awaited += (r->state != ROLE_ENDED || !r->swept) && r->stop_step != STOP_STEP_STUCK;
