@@ -384,6 +384,7 @@ static void role_discard(Role *role) {
         g_hash_table_steal(node->roles, role->name);
         if (predecessor) {
                 predecessor->successor = NULL;
+                predecessor->announced = role->announced;
                 g_hash_table_insert(node->roles, predecessor->name, predecessor);
                 ASK(node, store, bring_back, predecessor);
                 ASK(node, clients, role_changed, predecessor);
