@@ -232,13 +232,19 @@ int memfd_new(const char *name) {
 }
 
 int memfd_new_sealed(const char *name, const void *data, size_t size) {
+        return memfd_new_sealed_pieces(
+                name, &(struct iovec){ .iov_base = (void *) data, .iov_len = size }, 1);
+}
+
+int memfd_new_sealed_pieces(const char *name, const struct iovec *pieces, size_t n) {
         autofd fd = memfd_new(name);
-        int r;
+        int r = 0;
 
         if (fd < 0)
                 return fd;
 
-        r = write_all(fd, data, size);
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = write_all(fd, pieces[i].iov_base, pieces[i].iov_len);
         if (r < 0)
                 return r;
 

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "base/macro.h"
 
@@ -52,6 +53,8 @@ int memfd_new(const char *name);
 
 /* A sealed memfd with these contents, for handing over (SCM_RIGHTS): nobody can change it any more. */
 int memfd_new_sealed(const char *name, const void *data, size_t size);
+/* The same, of what is in several places. */
+int memfd_new_sealed_pieces(const char *name, const struct iovec *pieces, size_t n);
 
 /* Writes the whole string to a file that exists (sysfs, cgroupfs). */
 int file_write_string(const char *path, const char *s);
