@@ -78,7 +78,7 @@ struct Child {
         /* What the node has still to hear of it: flags, not messages, so that nothing grows while it does not listen. */
         bool announce;    /* a KEEPER_CHILD after its HELLO */
         bool tell_exit;   /* a KEEPER_EXITED */
-        ListLink to_tell; /* in the list of those with one of these two */
+        ListLink to_tell; /* in Keeper.to_announce or Keeper.to_tell_exit, as these two say */
 
         /* The inode of each descriptor that systemd keeps for us; 0: it has none. */
         uint64_t stored[CHILD_STORED_MAX];

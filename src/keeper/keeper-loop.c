@@ -61,8 +61,7 @@ int keeper_watch_terminal(Keeper *k, Terminal *terminal) {
         return watch(k, EPOLL_CTL_ADD, terminal->pidfd, EPOLLIN | EPOLLET, &terminal->watch);
 }
 
-/* In the order of their turns: where one belongs is near the end, since nobody's turn is further away than the time
- * between two starts. */
+/* Sorted by the time of the next start. The place of a new one is near the end, since each waits a second at most. */
 static void queue_terminal(Keeper *k, Terminal *terminal) {
         ListLink *after = k->terminals_missing.prev;
 
@@ -111,7 +110,7 @@ static void start_terminal(Keeper *k, Terminal *terminal) {
                         strerror(-r));
 }
 
-/* Starts those whose turn it is; milliseconds until the next one's, or -1. Once each, however long that takes. */
+/* Starts those that have waited long enough, each once; returns the milliseconds until the next start, or -1. */
 static int start_terminals(Keeper *k) {
         const uint64_t now = list_is_linked(&k->terminals_missing) ? now_usec(CLOCK_MONOTONIC) : 0;
         Terminal *terminal;

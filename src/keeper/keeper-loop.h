@@ -21,7 +21,7 @@ typedef struct Keeper {
         ListLink to_tell_exit; /* Child.to_tell: with tell_exit */
         Sockets sockets;
         ListLink terminals;         /* Terminal.link: those that outlive their child */
-        ListLink terminals_missing; /* Terminal.missing: to be started again, whose turn it is first */
+        ListLink terminals_missing; /* Terminal.missing: to be started again, the next one first */
         Store store;
         Reexec reexec;
 

@@ -29,7 +29,7 @@ void keeper_tell_exit(Keeper *k, Child *child) {
         list_append(&k->to_tell_exit, &child->to_tell);
 }
 
-/* Or has not to be told any more. */
+/* Nothing is to be sent of this child any more. */
 static void told(Child *child) {
         child->announce = child->tell_exit = false;
         list_remove(&child->to_tell);

@@ -43,9 +43,8 @@ int keeper_add_child(
 void keeper_forget_child(Keeper *keeper, Child *child);
 
 /* keeper-node.c: the connection to the node. */
-void keeper_announce(
-        Keeper *keeper, Child *child); /* with the next keeper_flush(), and these two are one or the other */
-void keeper_tell_exit(Keeper *keeper, Child *child);
+void keeper_announce(Keeper *keeper, Child *child);  /* is sent by the next keeper_flush(), as KEEPER_CHILD */
+void keeper_tell_exit(Keeper *keeper, Child *child); /* as KEEPER_EXITED; not of a child that is announced */
 void keeper_close_gate(Child *child);
 void keeper_close_node(Keeper *keeper);
 void keeper_close_bad_node(Keeper *keeper, const char *why, int error);

@@ -30,8 +30,9 @@ struct reserved_socket {
         uint64_t child;    /* whom it has been lent to, until that ends; 0: nobody */
         ListLink of_child; /* in the list of those that the same child has */
         size_t index;
-        uint64_t stored;   /* the inode that systemd keeps for us; 0: none */
-        ListLink to_store; /* in one of the two lists of those of which that may not be true any more */
+        uint64_t stored; /* the inode that systemd keeps for us; 0: none */
+        ListLink
+                to_store; /* in Sockets.changed, where that may not be true any more, or in Sockets.forgotten */
 };
 
 typedef struct Sockets {
@@ -40,7 +41,7 @@ typedef struct Sockets {
         size_t room;
         IdMap by_port;
         ListLink changed;
-        ListLink forgotten; /* in no list and no table but this: systemd still has them */
+        ListLink forgotten; /* released, and systemd still has them */
 } Sockets;
 
 /* What a child takes with it: first those to be handed over, then those it releases by its exec. */
