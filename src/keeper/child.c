@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -15,10 +14,9 @@
 #include "base/pidref.h"
 #include "base/time-util.h"
 #include "keeper/child.h"
-#include "keeper/exec-invoke.h"
-#include "keeper/exec-sockets.h"
+#include "keeper/exec/exec-invoke.h"
 #include "keeper/keeper-log.h"
-#include "keeper/terminal.h"
+#include "keeper/keeper-terminal.h"
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
@@ -32,42 +30,6 @@ static int waitid_pidfd(int pidfd, siginfo_t *ret_info, struct rusage *ret_usage
 
 static uint64_t timeval_usec(const struct timeval *tv) {
         return (uint64_t) tv->tv_sec * USEC_PER_SEC + (uint64_t) tv->tv_usec;
-}
-
-static void set_title(const struct keeper_self *self, const char *role) {
-        char title[ROLE_NAME_MAX + 3], comm[16];
-
-        (void) snprintf(comm, sizeof(comm), "(%.13s)", role);
-        (void) prctl(PR_SET_NAME, comm);
-
-        /* The last byte stays NUL: without it the kernel takes the environment for more of the command line. */
-        (void) snprintf(title, sizeof(title), "(%s)", role);
-        memset(self->arguments, 0, self->arguments_size);
-        if (self->arguments_size > 0)
-                (void) snprintf(self->arguments, self->arguments_size, "%s", title);
-}
-
-static _noreturn_ void child_main(const struct keeper_self *self, const char *role, int gate_fd, int stdin_fd,
-        struct terminal_ends *terminal, struct child_sockets *sockets) {
-        int keep[KEEPER_FORK_PORTS_MAX + 6];
-        size_t n = exec_sockets_keep(gate_fd, sockets, keep);
-
-        sigset_t none;
-
-        sigemptyset(&none);
-        (void) sigprocmask(SIG_SETMASK, &none, NULL);
-
-        keep[n++] = stdin_fd;
-        keep[n++] = terminal->slave;
-        keep[n++] = terminal->control;
-        keep[n++] = terminal->output;
-        /* First of all: among what was cloned are other roles' gates and the write ends of their stdin, and a role that
-         * waits for an EOF would wait for us too. */
-        if (exec_die_with_keeper(self) < 0 || fd_close_all_except(keep, n) < 0)
-                _exit(EXEC_FAILED);
-
-        set_title(self, role);
-        exec_invoke(self, gate_fd, stdin_fd, terminal, sockets);
 }
 
 /* clone3 rather than fork() and pidfd_open(): one call, and -EAGAIN or -EMFILE leave nothing behind. Without CLONE_VM it is a
@@ -96,12 +58,6 @@ void child_init(Child *child, uint64_t id, const char *role) {
         list_init(&child->to_store);
 }
 
-/* Nobody but the child it is made for has them: the next one that is cloned must not, not even for a moment. */
-static void close_copies(struct child_sockets *sockets) {
-        for (size_t i = 0; i < sockets->n; i++)
-                sockets->fds[i] = fd_close(sockets->fds[i]);
-}
-
 int child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
         struct child_sockets *sockets, Child **ret) {
         int gate[2] = { -EBADF, -EBADF }, input[2] = { -EBADF, -EBADF }, release[2] = { -EBADF, -EBADF }, r;
@@ -111,7 +67,7 @@ int child_new(const struct keeper_self *self, uint64_t id, const char *role, uin
 
         child = calloc(1, sizeof(*child));
         if (!child) {
-                close_copies(sockets);
+                child_sockets_close(sockets);
                 return -ENOMEM;
         }
 
@@ -135,7 +91,7 @@ int child_new(const struct keeper_self *self, uint64_t id, const char *role, uin
                 goto finish;
 
         if (flags & KEEPER_FORK_TERMINAL) {
-                r = terminal_new(role, &child->terminal, &ends);
+                r = keeper_terminal_new(role, &child->terminal, &ends);
                 if (r < 0)
                         goto finish;
                 child->terminal->child = child;
@@ -144,8 +100,18 @@ int child_new(const struct keeper_self *self, uint64_t id, const char *role, uin
         sockets->release_fd = release[1];
         child->pid = clone_with_pidfd(&child->pidfd);
         if (child->pid == 0)
-                child_main(self, role, gate[1], input[0], &ends, sockets);
-        close_copies(sockets);
+                exec_invoke(&(ExecParameters){
+                        .keeper_pid = self->pid,
+                        .nofile = self->nofile,
+                        .arguments = self->arguments,
+                        .arguments_size = self->arguments_size,
+                        .role = role,
+                        .gate_fd = gate[1],
+                        .stdin_fd = input[0],
+                        .terminal = ends,
+                        .sockets = sockets,
+                });
+        child_sockets_close(sockets);
         if (child->pid < 0) {
                 r = child->pid;
                 goto finish;
@@ -155,7 +121,7 @@ int child_new(const struct keeper_self *self, uint64_t id, const char *role, uin
          * child_has_execed() will need, however near the limit is. */
         r = proc_stat_read(child->pid, &stat);
         if (r >= 0 && child->terminal) {
-                r = terminal_spawn(self, child->terminal);
+                r = keeper_terminal_spawn(self, child->terminal);
                 if (r < 0)
                         log_error("Cannot start %s for role %s: %s", self->terminal_program, role,
                                 strerror(-r));
@@ -173,7 +139,7 @@ int child_new(const struct keeper_self *self, uint64_t id, const char *role, uin
         child = NULL;
 
 finish:
-        close_copies(sockets);
+        child_sockets_close(sockets);
         for (size_t i = 0; i < 2; i++) {
                 (void) fd_close(gate[i]);
                 (void) fd_close(input[i]);
@@ -192,7 +158,7 @@ Child *child_free(Child *child) {
         (void) fd_close(child->gate_fd);
         (void) fd_close(child->stdin_fd);
         (void) fd_close(child->release_fd);
-        (void) terminal_free(child->terminal);
+        (void) keeper_terminal_free(child->terminal);
         free(child);
         return NULL;
 }
@@ -275,7 +241,7 @@ void child_kill(Child *child) {
 
 size_t child_fds(
         const Child *child, uint32_t version, int ret_fds[static CHILD_FDS_MAX], uint32_t *ret_mask) {
-        const Terminal *terminal = version >= 2 ? child->terminal : NULL;
+        const KeeperTerminal *terminal = version >= 2 ? child->terminal : NULL;
         size_t n = 0;
 
         ret_fds[n++] = child->pidfd;

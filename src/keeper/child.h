@@ -1,56 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One child of the keeper: from the clone, through its wait at the gate, to its zombie and the reaping of it. What the
- * child itself does after the gate is in exec-invoke. */
+/* One child of the keeper: from the clone, through its wait at the gate, to its zombie and the reaping of it. What runs in
+ * the child is exec/. */
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "base/list.h"
-#include "keeper/sockets.h"
+#include "keeper/exec/exec-parameters.h"
+#include "keeper/keeper-self.h"
+#include "keeper/keeper-watch.h"
 #include "proto/keeper-protocol.h"
 
-/* What a child has to know of the keeper it was cloned from. */
-struct keeper_self {
-        pid_t pid;
-        struct rlimit nofile; /* as we found it; ours is raised, a role's is not */
-        char *arguments;      /* where ps finds our command line, and how much of it there is */
-        size_t arguments_size;
-        const char *terminal_program; /* path of architect-terminal */
-        const char *program;          /* the path it was installed at, which may be another one's by now */
-        char **argv;                  /* to start that with */
-        uint32_t protocol_max;        /* the newest version we admit to */
-};
-
-typedef struct Child Child;
-typedef struct Terminal Terminal;
-
-#define CHILD_STORED_MAX 7 /* see keeper-store.c */
-
-/* What an epoll event belongs to. */
-typedef enum WatchType {
-        WATCH_LISTENER,
-        WATCH_NODE,
-        WATCH_REFUSED,
-        WATCH_PIDFD,
-        WATCH_GATE,
-        WATCH_RELEASE,
-        WATCH_TERMINAL,
-        WATCH_GUEST,
-        WATCH_ASKER,
-        WATCH_CHECK,
-        WATCH_SIGNAL,
-} WatchType;
-
-struct watch {
-        WatchType type;
-        Child *child;
-        Terminal *terminal;
-        size_t guest;
-};
+#define CHILD_STORED_MAX 7 /* see store.c */
 
 struct Child {
         ListLink link; /* in the list of all */
@@ -62,7 +26,7 @@ struct Child {
         int pidfd;
         int gate_fd;  /* the copy that keeps a gate open over a restart of the node; until it hangs up */
         int stdin_fd; /* until KEEPER_CLOSE_STDIN or the end of the child */
-        Terminal *terminal; /* NULL: none */
+        KeeperTerminal *terminal; /* NULL: none */
         struct watch pidfd_watch;
         struct watch gate_watch;
         int release_fd; /* until it has released its ports by its exec, or has given them back */

@@ -15,7 +15,7 @@
 #include "keeper/keeper-log.h"
 #include "keeper/keeper-loop.h"
 #include "keeper/keeper-private.h"
-#include "keeper/terminal.h"
+#include "keeper/keeper-terminal.h"
 
 #define ACCEPT_RETRY_MSEC 1000
 
@@ -57,16 +57,16 @@ void keeper_forget_child(Keeper *k, Child *child) {
         (void) child_free(child);
 }
 
-int keeper_watch_terminal(Keeper *k, Terminal *terminal) {
+int keeper_watch_terminal(Keeper *k, KeeperTerminal *terminal) {
         return watch(k, EPOLL_CTL_ADD, terminal->pidfd, EPOLLIN | EPOLLET, &terminal->watch);
 }
 
 /* Sorted by the time of the next start. The place of a new one is near the end, since each waits a second at most. */
-static void queue_terminal(Keeper *k, Terminal *terminal) {
+static void queue_terminal(Keeper *k, KeeperTerminal *terminal) {
         ListLink *after = k->terminals_missing.prev;
 
         while (after != &k->terminals_missing &&
-                terminal_of_missing(after)->spawned_usec > terminal->spawned_usec)
+                keeper_terminal_of_missing(after)->spawned_usec > terminal->spawned_usec)
                 after = after->prev;
         list_remove(&terminal->missing);
         list_insert_after(after, &terminal->missing);
@@ -92,17 +92,17 @@ int keeper_watch_child(Keeper *k, Child *child) {
 
 /* Terminals */
 
-static void start_terminal(Keeper *k, Terminal *terminal) {
+static void start_terminal(Keeper *k, KeeperTerminal *terminal) {
         int r;
 
         if (terminal->pid > 0)
                 return;
 
-        r = terminal_spawn(k->self, terminal);
+        r = keeper_terminal_spawn(k->self, terminal);
         if (r >= 0) {
                 r = keeper_watch_terminal(k, terminal);
                 if (r < 0)
-                        terminal_kill(terminal);
+                        keeper_terminal_kill(terminal);
         }
         store_touch_terminal(&k->store, terminal);
         if (r < 0)
@@ -113,10 +113,10 @@ static void start_terminal(Keeper *k, Terminal *terminal) {
 /* Starts those that have waited long enough, each once; returns the milliseconds until the next start, or -1. */
 static int start_terminals(Keeper *k) {
         const uint64_t now = list_is_linked(&k->terminals_missing) ? now_usec(CLOCK_MONOTONIC) : 0;
-        Terminal *terminal;
+        KeeperTerminal *terminal;
 
-        while ((terminal = LIST_FIRST(Terminal, missing, &k->terminals_missing))) {
-                int wait = terminal_wait_msec(terminal, now);
+        while ((terminal = LIST_FIRST(KeeperTerminal, missing, &k->terminals_missing))) {
+                int wait = keeper_terminal_wait_msec(terminal, now);
 
                 if (wait > 0)
                         return wait;
@@ -128,15 +128,15 @@ static int start_terminals(Keeper *k) {
         return -1;
 }
 
-static void on_terminal(Keeper *k, Terminal *terminal) {
-        if (!terminal_check_exit(terminal))
+static void on_terminal(Keeper *k, KeeperTerminal *terminal) {
+        if (!keeper_terminal_check_exit(terminal))
                 return;
 
         unwatch(k, terminal->pidfd);
         terminal->pidfd = fd_close(terminal->pidfd);
         store_touch_terminal(&k->store, terminal);
         if (!terminal->child)
-                (void) terminal_free(terminal);
+                (void) keeper_terminal_free(terminal);
         else if (!terminal->over)
                 queue_terminal(k, terminal);
 }
@@ -177,7 +177,7 @@ static void on_pidfd(Keeper *k, Child *child) {
         if (child->terminal) {
                 /* Somebody has to show what the role said last. */
                 start_terminal(k, child->terminal);
-                terminal_end(child->terminal);
+                keeper_terminal_end(child->terminal);
         }
         if (k->welcomed && !child->announce && (!child->orphan || k->version >= 2))
                 keeper_tell_exit(k, child);

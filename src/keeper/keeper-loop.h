@@ -12,6 +12,7 @@
 #include "keeper/child.h"
 #include "keeper/keeper-reexec.h"
 #include "keeper/keeper-store.h"
+#include "keeper/sockets.h"
 
 typedef struct Keeper {
         const struct keeper_self *self;
@@ -20,8 +21,8 @@ typedef struct Keeper {
         ListLink to_announce;  /* Child.to_tell: with announce */
         ListLink to_tell_exit; /* Child.to_tell: with tell_exit */
         Sockets sockets;
-        ListLink terminals;         /* Terminal.link: those that outlive their child */
-        ListLink terminals_missing; /* Terminal.missing: to be started again, the next one first */
+        ListLink terminals;         /* KeeperTerminal.link: those that outlive their child */
+        ListLink terminals_missing; /* KeeperTerminal.missing: to be started again, the next one first */
         Store store;
         Reexec reexec;
 

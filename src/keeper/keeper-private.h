@@ -22,7 +22,7 @@ static inline void unwatch(Keeper *k, int fd) {
 /* Puts a child that was made, or taken over, into the loop: by what it still has. */
 int keeper_watch_child(Keeper *keeper, Child *child);
 
-int keeper_watch_terminal(Keeper *keeper, Terminal *terminal);
+int keeper_watch_terminal(Keeper *keeper, KeeperTerminal *terminal);
 
 /* Answers the node's request, now or when it listens again. */
 void keeper_reply_done(Keeper *keeper, const struct keeper_header *request, int error);

@@ -16,7 +16,7 @@
 #include "keeper/keeper-log.h"
 #include "keeper/keeper-private.h"
 #include "keeper/keeper-reexec.h"
-#include "keeper/terminal.h"
+#include "keeper/keeper-terminal.h"
 
 #define CHECK_SEC 5
 
@@ -253,7 +253,7 @@ int reexec_run(Keeper *k) {
 
 /* The state, and back */
 
-static void collect_terminal(const Terminal *from, uint64_t child, KeeperState *s) {
+static void collect_terminal(const KeeperTerminal *from, uint64_t child, KeeperState *s) {
         struct keeper_state_terminal *to = &s->terminals[s->n_terminals++];
 
         *to = (struct keeper_state_terminal){
@@ -277,7 +277,7 @@ int keeper_collect(const Keeper *k, KeeperState *ret) {
         size_t n_terminals = 0;
         int r;
 
-        LIST_FOREACH (Terminal, link, t, &k->terminals)
+        LIST_FOREACH (KeeperTerminal, link, t, &k->terminals)
                 n_terminals++;
         s.children = calloc(n + 1, sizeof(s.children[0]));
         s.ports = calloc(k->sockets.n + 1, sizeof(s.ports[0]));
@@ -319,7 +319,7 @@ int keeper_collect(const Keeper *k, KeeperState *ret) {
                 if (c->terminal)
                         collect_terminal(c->terminal, c->id, &s);
         }
-        LIST_FOREACH (const Terminal, link, t, &k->terminals)
+        LIST_FOREACH (const KeeperTerminal, link, t, &k->terminals)
                 collect_terminal(t, 0, &s);
         for (size_t i = 0; i < k->sockets.n; i++) {
                 const struct reserved_socket *from = k->sockets.all[i];
@@ -336,12 +336,12 @@ int keeper_collect(const Keeper *k, KeeperState *ret) {
         return 0;
 }
 
-static int take_terminal(const struct keeper_state_terminal *from, Terminal **ret) {
-        Terminal *terminal = calloc(1, sizeof(*terminal));
+static int take_terminal(const struct keeper_state_terminal *from, KeeperTerminal **ret) {
+        KeeperTerminal *terminal = calloc(1, sizeof(*terminal));
 
         if (!terminal)
                 return -ENOMEM;
-        terminal_init(terminal, from->role);
+        keeper_terminal_init(terminal, from->role);
         terminal->master_fd = from->master_fd;
         terminal->control_fd = from->control_fd;
         terminal->peer_fd = from->peer_fd;
@@ -385,7 +385,7 @@ static int take_child(Keeper *k, const struct keeper_state_child *from) {
 
 static int take_terminal_of(Keeper *k, const struct keeper_state_terminal *from) {
         Child *child = keeper_find_child(k, from->child);
-        Terminal *terminal;
+        KeeperTerminal *terminal;
         int r;
 
         if (from->child != 0 && (!child || child->terminal))

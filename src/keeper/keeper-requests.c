@@ -11,7 +11,7 @@
 #include "base/pidref.h"
 #include "keeper/keeper-log.h"
 #include "keeper/keeper-private.h"
-#include "keeper/terminal.h"
+#include "keeper/keeper-terminal.h"
 
 static int reply_done(Keeper *k, const struct keeper_header *request, int error) {
         k->reply.done = (struct keeper_done){
@@ -85,7 +85,7 @@ static int make_child(Keeper *k, const struct keeper_fork *m, const struct keepe
                 child_kill(child);
                 sockets_rest_child(&k->sockets, &child->sockets, child->role);
                 if (child->terminal)
-                        terminal_kill(child->terminal);
+                        keeper_terminal_kill(child->terminal);
                 keeper_forget_child(k, child);
                 return r;
         }

@@ -20,7 +20,7 @@
 #include "keeper/keeper-private.h"
 #include "keeper/keeper-store.h"
 #include "keeper/listen.h"
-#include "keeper/terminal.h"
+#include "keeper/keeper-terminal.h"
 
 #define IDLE_USEC (200 * USEC_PER_MSEC)
 /* Where something is always going on. */
@@ -92,7 +92,7 @@ static const StoreKind child_kinds[] = { STORE_PIDFD, STORE_STDIN, STORE_MASTER,
 _Static_assert(ELEMENTSOF(child_kinds) == CHILD_STORED_MAX, "a child has room for each of them");
 
 static int child_fd(const Child *c, StoreKind kind) {
-        const Terminal *t = c->terminal && !c->terminal->over ? c->terminal : NULL;
+        const KeeperTerminal *t = c->terminal && !c->terminal->over ? c->terminal : NULL;
 
         switch (kind) {
         case STORE_PIDFD:
@@ -155,7 +155,7 @@ void store_touch_child(Store *s, Child *child) {
                 list_append(&s->children, &child->to_store);
 }
 
-void store_touch_terminal(Store *s, Terminal *terminal) {
+void store_touch_terminal(Store *s, KeeperTerminal *terminal) {
         if (!terminal->child)
                 return;
         /* Not every kernel gives each pidfd an inode of its own. */

@@ -57,7 +57,7 @@ void store_resume(Keeper *keeper, const struct keeper_state_stored *items, size_
 /* Something that is to be stored is not what it was: a port, or what the state says; a child; its architect-terminal. */
 void store_touch(Store *store);
 void store_touch_child(Store *store, Child *child);
-void store_touch_terminal(Store *store, Terminal *terminal);
+void store_touch_terminal(Store *store, KeeperTerminal *terminal);
 /* It has been reaped. */
 void store_forget_child(Store *store, Child *child);
 

@@ -15,6 +15,7 @@
 
 #include "base/id-map.h"
 #include "base/list.h"
+#include "keeper/exec/exec-parameters.h"
 #include "proto/keeper-protocol.h"
 
 union port_address {
@@ -43,15 +44,6 @@ typedef struct Sockets {
         ListLink changed;
         ListLink forgotten; /* released, and systemd still has them */
 } Sockets;
-
-/* What a child takes with it: first those to be handed over, then those it releases by its exec. */
-struct child_sockets {
-        size_t n;
-        size_t n_handed;
-        struct keeper_port ports[KEEPER_FORK_PORTS_MAX];
-        int fds[KEEPER_FORK_PORTS_MAX]; /* copies: see child_new() */
-        int release_fd;                 /* to the keeper, for keeper_handover; negative: nothing to release */
-};
 
 void sockets_init(Sockets *s);
 

@@ -18,10 +18,10 @@
 #include "keeper-world.h"
 
 #include "base/fd-util.h"
-#include "keeper/exec-environment.h"
-#include "keeper/exec-invoke.h"
-#include "keeper/exec-report.h"
-#include "keeper/exec-user.h"
+#include "keeper/exec/exec-environment.h"
+#include "keeper/exec/exec-invoke.h"
+#include "keeper/exec/exec-report.h"
+#include "keeper/exec/exec-user.h"
 
 static int setup_connected(void **state) {
         int r = world_setup(state);
@@ -236,7 +236,7 @@ static void test_unprivileged(void **state) {
 
 /* Each change of credentials clears it, and with it the promise that nothing runs half started. */
 static void test_deathsig(void **state) {
-        const struct keeper_self self = { .pid = getpid() };
+        const ExecParameters p = { .keeper_pid = getpid(), .gate_fd = -EBADF };
         LaunchRequest q = { .user = "alice" };
         int status;
         pid_t pid;
@@ -248,18 +248,18 @@ static void test_deathsig(void **state) {
 
 #define ARMED (prctl(PR_GET_PDEATHSIG, &signo) >= 0 && signo == SIGKILL)
                 identity_find(-EBADF, &q, &who);
-                if (exec_die_with_keeper(&self) < 0 || !ARMED)
+                if (exec_die_with_keeper(&p) < 0 || !ARMED)
                         _exit(1);
-                identity_take_groups(-EBADF, &self, &who);
+                identity_take_groups(&p, &who);
                 if (!ARMED)
                         _exit(2);
-                identity_borrow(-EBADF, &self, &who);
+                identity_borrow(&p, &who);
                 if (!ARMED || geteuid() != ALICE_UID || getuid() != 0)
                         _exit(3);
-                identity_return(-EBADF, &self, &who);
+                identity_return(&p, &who);
                 if (!ARMED || geteuid() != 0)
                         _exit(4);
-                identity_become(-EBADF, &self, &who);
+                identity_become(&p, &who);
                 if (!ARMED || getuid() != ALICE_UID || geteuid() != ALICE_UID)
                         _exit(5);
                 _exit(0);
@@ -268,8 +268,8 @@ static void test_deathsig(void **state) {
         assert_int_equal(status, 0);
 
         /* A keeper that is gone already. */
-        assert_int_equal(exec_die_with_keeper(&(struct keeper_self){ .pid = getppid() + 1 }), -ESRCH);
-        assert_int_equal(exec_die_with_keeper(&(struct keeper_self){ .pid = getppid() }), 0);
+        assert_int_equal(exec_die_with_keeper(&(ExecParameters){ .keeper_pid = getppid() + 1 }), -ESRCH);
+        assert_int_equal(exec_die_with_keeper(&(ExecParameters){ .keeper_pid = getppid() }), 0);
         assert_int_equal(prctl(PR_SET_PDEATHSIG, 0), 0);
 
         /* And it does not stay with the role. */

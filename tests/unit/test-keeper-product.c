@@ -14,7 +14,7 @@
 
 #include "base/fd-util.h"
 #include "base/pidref.h"
-#include "keeper/exec-report.h"
+#include "keeper/exec/exec-report.h"
 
 static char *script; /* a copy that every user can read */
 

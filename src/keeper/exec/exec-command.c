@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
-#include "keeper/exec-command.h"
-#include "keeper/exec-environment.h"
-#include "keeper/exec-report.h"
+#include "keeper/exec/exec-command.h"
+#include "keeper/exec/exec-environment.h"
+#include "keeper/exec/exec-report.h"
 
 #define INTERPRETER_MAX 256
 #define ELF_PHNUM_MAX 64

@@ -9,13 +9,11 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
-#include "keeper/exec-report.h"
-#include "keeper/exec-sockets.h"
+#include "keeper/exec/exec-handover.h"
+#include "keeper/exec/exec-report.h"
+#include "keeper/exec/exec-sockets.h"
 
 #define LISTEN_FDS_START 3 /* SD_LISTEN_FDS_START */
-
-/* What the keeper has let go of for us: a child has one thread and one exec. */
-static const struct child_sockets *taken_over = NULL;
 
 static _noreturn_ void fail(int gate_fd, const char *what, int error) {
         gate_fail(gate_fd, LAUNCH_STAGE_PORTS, -error, "cannot %s: %s", what, strerror(error));
@@ -38,15 +36,15 @@ static int move_up(int *fd, int from) {
         return 0;
 }
 
-void exec_sockets_arrange(int *gate_fd, int *const *others, size_t n_others, struct child_sockets *sockets) {
+void exec_sockets_arrange(ExecParameters *p) {
+        int *const others[] = { &p->gate_fd, &p->stdin_fd, &p->terminal.slave, &p->terminal.control,
+                &p->terminal.output, &p->sockets->release_fd };
+        struct child_sockets *sockets = p->sockets;
         const int end = LISTEN_FDS_START + (int) sockets->n_handed;
-        int r;
+        int r = 0;
 
-        r = move_up(gate_fd, end);
-        for (size_t i = 0; r >= 0 && i < n_others; i++)
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(others); i++)
                 r = move_up(others[i], end);
-        if (r >= 0)
-                r = move_up(&sockets->release_fd, end);
         for (size_t i = 0; r >= 0 && i < sockets->n; i++)
                 r = move_up(&sockets->fds[i], end);
         for (size_t i = 0; r >= 0 && i < sockets->n_handed; i++) {
@@ -58,7 +56,7 @@ void exec_sockets_arrange(int *gate_fd, int *const *others, size_t n_others, str
                 sockets->fds[i] = fd;
         }
         if (r < 0)
-                fail(*gate_fd, "put the sockets of its ports in their places", -r);
+                fail(p->gate_fd, "put the sockets of its ports in their places", -r);
 }
 
 static void print_ports(FILE *f, const struct child_sockets *sockets, uint8_t protocol) {
@@ -140,10 +138,11 @@ int exec_sockets_environment(const struct child_sockets *sockets, char ***env) {
         return 0;
 }
 
-size_t exec_sockets_keep(int gate_fd, const struct child_sockets *sockets, int *ret) {
+size_t exec_sockets_keep(const ExecParameters *p, int *ret) {
+        const struct child_sockets *sockets = p->sockets;
         size_t n = 0;
 
-        ret[n++] = gate_fd;
+        ret[n++] = p->gate_fd;
         ret[n++] = sockets->release_fd;
         for (size_t i = 0; i < sockets->n; i++)
                 ret[n++] = sockets->fds[i];
@@ -176,31 +175,13 @@ static void open_one(int gate_fd, const struct keeper_port *port, int fd) {
         fail(gate_fd, what, -r);
 }
 
-void exec_sockets_open(int gate_fd, struct child_sockets *sockets) {
-        struct keeper_handover m = { 0 };
-        ssize_t n;
+void exec_sockets_open(const ExecParameters *p) {
         int r;
 
-        for (size_t i = 0; i < sockets->n_handed; i++)
-                open_one(gate_fd, &sockets->ports[i], sockets->fds[i]);
-        if (sockets->release_fd < 0)
-                return;
+        for (size_t i = 0; i < p->sockets->n_handed; i++)
+                open_one(p->gate_fd, &p->sockets->ports[i], p->sockets->fds[i]);
 
-        taken_over = sockets;
-        r = socket_send(sockets->release_fd, &m, sizeof(m), NULL, 0);
+        r = exec_handover_begin(p->sockets);
         if (r < 0)
-                fail(gate_fd, "release its ports", -r);
-        n = socket_recv(sockets->release_fd, &m, sizeof(m), NULL, NULL);
-        if (n != sizeof(m))
-                fail(gate_fd, "release its ports", n < 0 ? (int) -n : EPIPE);
-}
-
-void exec_sockets_give_back(void) {
-        if (!taken_over)
-                return;
-        for (size_t i = taken_over->n_handed; i < taken_over->n; i++) {
-                struct keeper_handover m = { .port = taken_over->ports[i] };
-
-                (void) socket_send(taken_over->release_fd, &m, sizeof(m), &taken_over->fds[i], 1);
-        }
+                fail(p->gate_fd, "release its ports", -r);
 }

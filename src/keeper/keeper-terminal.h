@@ -5,20 +5,16 @@
  * of an architect-terminal costs its clients their connection and the role nothing. */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "keeper/child.h"
+#include "base/list.h"
+#include "keeper/exec/exec-parameters.h"
+#include "keeper/keeper-self.h"
+#include "keeper/keeper-watch.h"
 
-/* What the child of a role with a terminal gets; negative: a role without. */
-struct terminal_ends {
-        int slave;
-        int control; /* it brings in a client of its own (xterm) */
-        int output;  /* it says where its output goes */
-};
-#define TERMINAL_ENDS_NONE ((struct terminal_ends){ -EBADF, -EBADF, -EBADF })
-
-struct Terminal {
+struct KeeperTerminal {
         Child *child;     /* NULL: it has been reaped */
         ListLink link;    /* of those without a child */
         ListLink missing; /* of those to be started again */
@@ -37,28 +33,27 @@ struct Terminal {
 };
 
 /* What a terminal begins with: no descriptors, in no list. */
-void terminal_init(Terminal *terminal, const char *role);
+void keeper_terminal_init(KeeperTerminal *terminal, const char *role);
 
 /* Makes the pseudo-terminal; nobody drains it yet. */
-int terminal_new(const char *role, Terminal **ret, struct terminal_ends *ret_ends);
-void terminal_ends_close(struct terminal_ends *ends);
-Terminal *terminal_free(Terminal *terminal);
+int keeper_terminal_new(const char *role, KeeperTerminal **ret, struct terminal_ends *ret_ends);
+KeeperTerminal *keeper_terminal_free(KeeperTerminal *terminal);
 
 /* Starts an architect-terminal. The exec has succeeded when this does. */
-int terminal_spawn(const struct keeper_self *self, Terminal *terminal);
+int keeper_terminal_spawn(const struct keeper_self *self, KeeperTerminal *terminal);
 
 /* Takes back one that was just started and that nobody watches. */
-void terminal_kill(Terminal *terminal);
+void keeper_terminal_kill(KeeperTerminal *terminal);
 
 /* Its role's main process has ended: it shows what is left, and leaves. */
-void terminal_end(Terminal *terminal);
+void keeper_terminal_end(KeeperTerminal *terminal);
 
 /* Reaps an architect-terminal that has ended; false: it has not. Its pidfd stays, to be taken out of an epoll. */
-bool terminal_check_exit(Terminal *terminal);
+bool keeper_terminal_check_exit(KeeperTerminal *terminal);
 
 /* Milliseconds from then on until another may be started, 0: now. One that dies at once dies once a second. */
-int terminal_wait_msec(const Terminal *terminal, uint64_t monotonic_usec);
+int keeper_terminal_wait_msec(const KeeperTerminal *terminal, uint64_t monotonic_usec);
 
-static inline Terminal *terminal_of_missing(ListLink *missing) {
-        return (Terminal *) (void *) ((char *) missing - offsetof(Terminal, missing));
+static inline KeeperTerminal *keeper_terminal_of_missing(ListLink *missing) {
+        return (KeeperTerminal *) (void *) ((char *) missing - offsetof(KeeperTerminal, missing));
 }

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "keeper/exec-user.h"
+#include "keeper/exec/exec-user.h"
 #include "proto/launch-request.h"
 
 /* What a role on a terminal is told of it, unless its environment says otherwise. */

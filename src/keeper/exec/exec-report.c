@@ -6,9 +6,8 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
-#include "keeper/exec-invoke.h"
-#include "keeper/exec-report.h"
-#include "keeper/exec-sockets.h"
+#include "keeper/exec/exec-handover.h"
+#include "keeper/exec/exec-report.h"
 
 static struct gate_report new_report(LaunchStage stage, int error, bool warning) {
         return (struct gate_report){
@@ -41,7 +40,7 @@ void gate_fail(int gate_fd, LaunchStage stage, int error, const char *fmt, ...) 
         va_start(ap, fmt);
         (void) vsnprintf(m.text, sizeof(m.text), fmt, ap);
         va_end(ap);
-        exec_sockets_give_back();
+        exec_handover_undo();
         send_report(gate_fd, &m);
         _exit(EXEC_FAILED);
 }

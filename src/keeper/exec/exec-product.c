@@ -16,9 +16,9 @@
 #include "base/fd-util.h"
 #include "base/parse-util.h"
 #include "base/pidref.h"
-#include "keeper/exec-invoke.h"
-#include "keeper/exec-product.h"
-#include "keeper/exec-report.h"
+#include "base/time-util.h"
+#include "keeper/exec/exec-product.h"
+#include "keeper/exec/exec-report.h"
 
 #define SHELL "/bin/bash"
 #define IMAGE_FD 3
@@ -47,16 +47,8 @@ struct setup {
         gate_fail((s)->gate_fd, LAUNCH_STAGE_PRODUCT, (error), "%s: " fmt, (s)->request->setup[1], \
                 ##__VA_ARGS__)
 
-static uint64_t now_usec(void) {
-        struct timespec ts;
-
-        if (clock_gettime(CLOCK_MONOTONIC, &ts) < 0)
-                return 0;
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
-}
-
 static struct timespec usec_until(uint64_t deadline) {
-        uint64_t now = now_usec(), left = deadline > now ? deadline - now : 0;
+        uint64_t now = now_usec(CLOCK_MONOTONIC), left = deadline > now ? deadline - now : 0;
 
         return (struct timespec){ (time_t) (left / USEC_PER_SEC), (long) (left % USEC_PER_SEC) * 1000 };
 }
@@ -200,7 +192,7 @@ static bool reap(struct setup *s) {
 /* Waits, at most so long, for the end of all children; SIGCHLD is blocked. When one ends its children become ours, and with
  * SIGKILL they are next. */
 static bool wait_for_end(struct setup *s, uint64_t usec, bool kill_new) {
-        const uint64_t deadline = now_usec() + usec;
+        const uint64_t deadline = now_usec(CLOCK_MONOTONIC) + usec;
         sigset_t chld;
 
         sigemptyset(&chld);
@@ -250,7 +242,7 @@ static bool wait_for_shell(struct setup *s, int pidfd, int said_fd) {
                         (void) hear(s, said_fd);
                         return true;
                 }
-                if (n == 0 || (deadline != USEC_INFINITY && now_usec() >= deadline))
+                if (n == 0 || (deadline != USEC_INFINITY && now_usec(CLOCK_MONOTONIC) >= deadline))
                         return false;
         }
 }

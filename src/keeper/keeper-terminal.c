@@ -16,7 +16,7 @@
 #include "base/pidref.h"
 #include "base/time-util.h"
 #include "keeper/keeper-log.h"
-#include "keeper/terminal.h"
+#include "keeper/keeper-terminal.h"
 #include "proto/terminal-protocol.h"
 
 #define RESPAWN_MSEC 1000
@@ -40,7 +40,7 @@ static int open_pair(int *ret_master, int *ret_slave) {
         return 0;
 }
 
-void terminal_init(Terminal *terminal, const char *role) {
+void keeper_terminal_init(KeeperTerminal *terminal, const char *role) {
         (void) snprintf(terminal->role, sizeof(terminal->role), "%s", role);
         terminal->master_fd = terminal->control_fd = terminal->peer_fd = terminal->output_fd =
                 terminal->pidfd = -EBADF;
@@ -49,16 +49,16 @@ void terminal_init(Terminal *terminal, const char *role) {
         list_init(&terminal->missing);
 }
 
-int terminal_new(const char *role, Terminal **ret, struct terminal_ends *ret_ends) {
+int keeper_terminal_new(const char *role, KeeperTerminal **ret, struct terminal_ends *ret_ends) {
         int control[2] = { -EBADF, -EBADF }, output[2] = { -EBADF, -EBADF }, r;
         struct terminal_ends ends = TERMINAL_ENDS_NONE;
-        Terminal *terminal;
+        KeeperTerminal *terminal;
 
         terminal = calloc(1, sizeof(*terminal));
         if (!terminal)
                 return -ENOMEM;
 
-        terminal_init(terminal, role);
+        keeper_terminal_init(terminal, role);
         r = open_pair(&terminal->master_fd, &ends.slave);
         if (r >= 0 &&
                 (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, control) < 0 ||
@@ -74,7 +74,7 @@ int terminal_new(const char *role, Terminal **ret, struct terminal_ends *ret_end
         }
         if (r < 0) {
                 terminal_ends_close(&ends);
-                (void) terminal_free(terminal);
+                (void) keeper_terminal_free(terminal);
                 return r;
         }
 
@@ -83,20 +83,14 @@ int terminal_new(const char *role, Terminal **ret, struct terminal_ends *ret_end
         return 0;
 }
 
-void terminal_ends_close(struct terminal_ends *ends) {
-        ends->slave = fd_close(ends->slave);
-        ends->control = fd_close(ends->control);
-        ends->output = fd_close(ends->output);
-}
-
-static void close_kept(Terminal *terminal) {
+static void close_kept(KeeperTerminal *terminal) {
         terminal->master_fd = fd_close(terminal->master_fd);
         terminal->control_fd = fd_close(terminal->control_fd);
         terminal->peer_fd = fd_close(terminal->peer_fd);
         terminal->output_fd = fd_close(terminal->output_fd);
 }
 
-Terminal *terminal_free(Terminal *terminal) {
+KeeperTerminal *keeper_terminal_free(KeeperTerminal *terminal) {
         if (!terminal)
                 return NULL;
 
@@ -110,7 +104,7 @@ Terminal *terminal_free(Terminal *terminal) {
 
 /* With its descriptors where they are: adddup2() of one to itself only makes it stay open. */
 static int prepare(
-        const Terminal *terminal, posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes) {
+        const KeeperTerminal *terminal, posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes) {
         const int fds[] = { terminal->master_fd, terminal->peer_fd, terminal->output_fd };
         sigset_t none, all;
         int r;
@@ -132,7 +126,7 @@ static int prepare(
         return -r;
 }
 
-int terminal_spawn(const struct keeper_self *self, Terminal *terminal) {
+int keeper_terminal_spawn(const struct keeper_self *self, KeeperTerminal *terminal) {
         char master[32], control[32], output[32];
         char *const argv[] = { (char *) "architect-terminal", master, control, output, terminal->role, NULL };
         posix_spawn_file_actions_t actions;
@@ -163,13 +157,13 @@ int terminal_spawn(const struct keeper_self *self, Terminal *terminal) {
         terminal->pidfd = pidfd_open_pid(pid);
         if (terminal->pidfd < 0) {
                 r = terminal->pidfd;
-                terminal_kill(terminal);
+                keeper_terminal_kill(terminal);
                 return r;
         }
         return 0;
 }
 
-void terminal_kill(Terminal *terminal) {
+void keeper_terminal_kill(KeeperTerminal *terminal) {
         if (terminal->pid <= 0)
                 return;
 
@@ -179,7 +173,7 @@ void terminal_kill(Terminal *terminal) {
         terminal->pidfd = fd_close(terminal->pidfd);
 }
 
-void terminal_end(Terminal *terminal) {
+void keeper_terminal_end(KeeperTerminal *terminal) {
         /* Shut, and not only closed: the node has it too. */
         (void) shutdown(terminal->control_fd, SHUT_RDWR);
         terminal->over = true;
@@ -187,7 +181,7 @@ void terminal_end(Terminal *terminal) {
         close_kept(terminal);
 }
 
-bool terminal_check_exit(Terminal *terminal) {
+bool keeper_terminal_check_exit(KeeperTerminal *terminal) {
         int status = 0;
 
         if (terminal->orphan ? !pidfd_has_exited(terminal->pidfd)
@@ -205,7 +199,7 @@ bool terminal_check_exit(Terminal *terminal) {
         return true;
 }
 
-int terminal_wait_msec(const Terminal *terminal, uint64_t monotonic_usec) {
+int keeper_terminal_wait_msec(const KeeperTerminal *terminal, uint64_t monotonic_usec) {
         uint64_t since;
 
         if (terminal->spawned_usec >= monotonic_usec)

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/macro.h"
-#include "keeper/exec-environment.h"
+#include "keeper/exec/exec-environment.h"
 
 struct entry {
         char *assignment;

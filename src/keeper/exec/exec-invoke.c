@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -12,24 +13,48 @@
 #include "base/fd-util.h"
 #include "base/parse-util.h"
 #include "base/rlimit-util.h"
-#include "keeper/exec-command.h"
-#include "keeper/exec-environment.h"
-#include "keeper/exec-invoke.h"
-#include "keeper/exec-output.h"
-#include "keeper/exec-product.h"
-#include "keeper/exec-report.h"
-#include "keeper/exec-sockets.h"
-#include "keeper/exec-terminal.h"
-#include "keeper/exec-user.h"
+#include "keeper/exec/exec-command.h"
+#include "keeper/exec/exec-environment.h"
+#include "keeper/exec/exec-invoke.h"
+#include "keeper/exec/exec-output.h"
+#include "keeper/exec/exec-product.h"
+#include "keeper/exec/exec-report.h"
+#include "keeper/exec/exec-sockets.h"
+#include "keeper/exec/exec-terminal.h"
+#include "keeper/exec/exec-user.h"
 
 #define OOM_SCORE_ADJ "/proc/self/oom_score_adj"
 
-int exec_die_with_keeper(const struct keeper_self *self) {
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-                return -errno;
+/* What ps(1) shows until the exec: the role in parentheses, as systemd has it. */
+static void exec_set_title(const ExecParameters *p) {
+        char title[ROLE_NAME_MAX + 3], comm[16];
 
-        /* It may have died before we asked for the signal. */
-        return getppid() == self->pid ? 0 : -ESRCH;
+        (void) snprintf(comm, sizeof(comm), "(%.13s)", p->role);
+        (void) prctl(PR_SET_NAME, comm);
+
+        /* The last byte stays NUL: without it the kernel takes the environment for more of the command line. */
+        (void) snprintf(title, sizeof(title), "(%s)", p->role);
+        memset(p->arguments, 0, p->arguments_size);
+        if (p->arguments_size > 0)
+                (void) snprintf(p->arguments, p->arguments_size, "%s", title);
+}
+
+/* Among what was cloned are other roles' gates and the write ends of their stdin, and a role that waits for an EOF would wait
+ * for us too: so this comes first. */
+static int exec_detach(const ExecParameters *p) {
+        int keep[EXEC_SOCKETS_KEEP_MAX + 4], r;
+        size_t n = exec_sockets_keep(p, keep);
+        sigset_t none;
+
+        sigemptyset(&none);
+        (void) sigprocmask(SIG_SETMASK, &none, NULL);
+
+        keep[n++] = p->stdin_fd;
+        keep[n++] = p->terminal.slave;
+        keep[n++] = p->terminal.control;
+        keep[n++] = p->terminal.output;
+        r = exec_die_with_keeper(p);
+        return r < 0 ? r : fd_close_all_except(keep, n);
 }
 
 /* The gate opens with one packet. Its end before that means that nobody wants us any more. */
@@ -92,7 +117,9 @@ static void reset_oom_score(int gate_fd) {
                 gate_fail(gate_fd, LAUNCH_STAGE_LIMITS, r, "cannot reset oom_score_adj: %s", strerror(-r));
 }
 
-static void set_limits(int gate_fd, const struct keeper_self *self, const LaunchRequest *q) {
+static void set_limits(const ExecParameters *p, const LaunchRequest *q) {
+        const int gate_fd = p->gate_fd;
+
         reset_oom_score(gate_fd);
 
         if (q->nice_set && setpriority(PRIO_PROCESS, 0, q->nice) < 0) {
@@ -109,7 +136,7 @@ static void set_limits(int gate_fd, const struct keeper_self *self, const Launch
                 if (!(q->limits_set & (UINT64_C(1) << i))) {
                         if (i != RLIMIT_NOFILE)
                                 continue;
-                        rl = self->nofile;
+                        rl = p->nofile;
                 }
 
                 if (setrlimit((__rlimit_resource_t) i, &rl) < 0) {
@@ -133,59 +160,61 @@ static void change_directory(int gate_fd, const LaunchRequest *q, const struct i
         }
 }
 
-void exec_invoke(const struct keeper_self *self, int gate_fd, int stdin_fd, struct terminal_ends *terminal,
-        struct child_sockets *sockets) {
-        int keep[KEEPER_FORK_PORTS_MAX + 2], output_fd = -EBADF;
-        int *others[] = { &stdin_fd, &terminal->slave, &terminal->control, &terminal->output };
+void exec_invoke(ExecParameters *p) {
+        int keep[EXEC_SOCKETS_KEEP_MAX], output_fd = -EBADF;
         struct identity who;
         LaunchRequest *q;
         char **env;
         int r;
 
-        r = wait_at_gate(gate_fd, &q);
+        if (exec_detach(p) < 0)
+                _exit(EXEC_FAILED);
+        exec_set_title(p);
+
+        r = wait_at_gate(p->gate_fd, &q);
         if (r < 0)
-                gate_fail(
-                        gate_fd, LAUNCH_STAGE_REQUEST, r, "cannot read the launch request: %s", strerror(-r));
+                gate_fail(p->gate_fd, LAUNCH_STAGE_REQUEST, r, "cannot read the launch request: %s",
+                        strerror(-r));
 
-        exec_sockets_arrange(&gate_fd, others, ELEMENTSOF(others), sockets);
-        identity_find(gate_fd, q, &who);
-        start_session(gate_fd);
-        if (has_terminal(terminal))
-                terminal_connect(gate_fd, terminal, &who);
+        exec_sockets_arrange(p);
+        identity_find(p->gate_fd, q, &who);
+        start_session(p->gate_fd);
+        if (exec_has_terminal(p))
+                terminal_connect(p, &who);
         else
-                stdin_connect(gate_fd, stdin_fd);
-        identity_take_groups(gate_fd, self, &who);
-        output_fd = output_open(gate_fd, self, q, &who);
-        if (has_terminal(terminal))
-                terminal_send_output(gate_fd, terminal, &who, output_fd);
+                stdin_connect(p);
+        identity_take_groups(p, &who);
+        output_fd = output_open(p, q, &who);
+        if (exec_has_terminal(p))
+                terminal_send_output(p, &who, output_fd);
         else
-                output_connect(gate_fd, output_fd);
-        set_limits(gate_fd, self, q);
-        identity_become(gate_fd, self, &who);
-        change_directory(gate_fd, q, &who);
+                output_connect(p->gate_fd, output_fd);
+        set_limits(p, q);
+        identity_become(p, &who);
+        change_directory(p->gate_fd, q, &who);
 
-        r = environment_begin(q, &who, has_terminal(terminal), &env);
+        r = environment_begin(q, &who, exec_has_terminal(p), &env);
         if (r >= 0 && q->setup)
-                product_setup(gate_fd, q, env, &env);
+                product_setup(p->gate_fd, q, env, &env);
         if (r >= 0)
                 r = environment_finish(q, env, &env);
         if (r >= 0)
-                r = exec_sockets_environment(sockets, &env);
+                r = exec_sockets_environment(p->sockets, &env);
         if (r < 0)
-                gate_fail(gate_fd, LAUNCH_STAGE_ENVIRONMENT, r, "cannot build the environment: %s",
+                gate_fail(p->gate_fd, LAUNCH_STAGE_ENVIRONMENT, r, "cannot build the environment: %s",
                         strerror(-r));
 
-        if (has_terminal(terminal) && q->xterm)
-                xterm_start(gate_fd, terminal, q, output_fd, env);
+        if (exec_has_terminal(p) && q->xterm)
+                xterm_start(p, q, output_fd, env);
 
         /* The terminal's ends, and whatever NSS has left open. The gate closes with the exec, which is how the node hears of it. */
-        r = fd_close_all_except(keep, exec_sockets_keep(gate_fd, sockets, keep));
+        r = fd_close_all_except(keep, exec_sockets_keep(p, keep));
         if (r < 0)
-                gate_fail(gate_fd, LAUNCH_STAGE_EXEC, r, "cannot close descriptors: %s", strerror(-r));
+                gate_fail(p->gate_fd, LAUNCH_STAGE_EXEC, r, "cannot close descriptors: %s", strerror(-r));
 
-        exec_sockets_open(gate_fd, sockets);
+        exec_sockets_open(p);
 
         /* From here on the role may outlive the keeper. */
         (void) prctl(PR_SET_PDEATHSIG, 0);
-        command_exec(gate_fd, q->command, env);
+        command_exec(p->gate_fd, q->command, env);
 }

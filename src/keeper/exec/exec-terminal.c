@@ -13,36 +13,37 @@
 
 #include "base/fd-util.h"
 #include "config.h"
-#include "keeper/exec-environment.h"
-#include "keeper/exec-report.h"
-#include "keeper/exec-terminal.h"
+#include "keeper/exec/exec-environment.h"
+#include "keeper/exec/exec-report.h"
+#include "keeper/exec/exec-terminal.h"
 #include "proto/terminal-protocol.h"
 
-void terminal_connect(int gate_fd, const struct terminal_ends *ends, const struct identity *who) {
+void terminal_connect(const ExecParameters *p, const struct identity *who) {
+        const int slave = p->terminal.slave;
+
         /* Programs open it again by its name. The group is devpts's own and stays. */
-        if (fchown(ends->slave, who->uid, (gid_t) -1) < 0 || ioctl(ends->slave, TIOCSCTTY, 0) < 0 ||
-                dup2(ends->slave, STDIN_FILENO) < 0 || dup2(ends->slave, STDOUT_FILENO) < 0 ||
-                dup2(ends->slave, STDERR_FILENO) < 0) {
+        if (fchown(slave, who->uid, (gid_t) -1) < 0 || ioctl(slave, TIOCSCTTY, 0) < 0 ||
+                dup2(slave, STDIN_FILENO) < 0 || dup2(slave, STDOUT_FILENO) < 0 ||
+                dup2(slave, STDERR_FILENO) < 0) {
                 int error = errno;
 
-                gate_fail(
-                        gate_fd, LAUNCH_STAGE_STDIN, -error, "cannot take the terminal: %s", strerror(error));
+                gate_fail(p->gate_fd, LAUNCH_STAGE_STDIN, -error, "cannot take the terminal: %s",
+                        strerror(error));
         }
 }
 
-void terminal_send_output(
-        int gate_fd, const struct terminal_ends *ends, const struct identity *who, int output_fd) {
+void terminal_send_output(const ExecParameters *p, const struct identity *who, int output_fd) {
         const struct terminal_output m = {
                 .type = TERMINAL_OUTPUT,
                 .pid = getpid(),
                 .uid = who->uid,
                 .gid = who->gid,
         };
-        int r = socket_send(ends->output, &m, sizeof(m), &output_fd, 1);
+        int r = socket_send(p->terminal.output, &m, sizeof(m), &output_fd, 1);
 
         if (r < 0)
-                gate_fail(gate_fd, LAUNCH_STAGE_OUTPUT, r, "cannot hand the output to architect-terminal: %s",
-                        strerror(-r));
+                gate_fail(p->gate_fd, LAUNCH_STAGE_OUTPUT, r,
+                        "cannot hand the output to architect-terminal: %s", strerror(-r));
 }
 
 static int connect_client(const struct terminal_ends *ends, int *ret_fd, int *ret_size_fd) {
@@ -145,8 +146,7 @@ static _noreturn_ void fail_search(int gate_fd, char *const *env) {
                 SEARCH_PATH_ARGUMENTS(&search_path));
 }
 
-void xterm_start(int gate_fd, const struct terminal_ends *ends, const LaunchRequest *request, int output_fd,
-        char *const *env) {
+void xterm_start(const ExecParameters *p, const LaunchRequest *request, int output_fd, char *const *env) {
         char fd_option[32], size_option[32];
         int fds[2] = { -EBADF, -EBADF }, r;
         _cleanup_free_ char **argv = NULL;
@@ -154,11 +154,11 @@ void xterm_start(int gate_fd, const struct terminal_ends *ends, const LaunchRequ
         if (access(ARCHITECTCTL, X_OK) < 0) {
                 int error = errno;
 
-                gate_fail(gate_fd, LAUNCH_STAGE_XTERM, -error, "cannot execute %s: %s", QUOTED(ARCHITECTCTL),
-                        strerror(error));
+                gate_fail(p->gate_fd, LAUNCH_STAGE_XTERM, -error, "cannot execute %s: %s",
+                        QUOTED(ARCHITECTCTL), strerror(error));
         }
 
-        r = connect_client(ends, &fds[0], &fds[1]);
+        r = connect_client(&p->terminal, &fds[0], &fds[1]);
         (void) snprintf(fd_option, sizeof(fd_option), "--fd=%d", fds[0]);
         (void) snprintf(size_option, sizeof(size_option), "--size-fd=%d", fds[1]);
         if (r >= 0)
@@ -166,8 +166,8 @@ void xterm_start(int gate_fd, const struct terminal_ends *ends, const LaunchRequ
         if (r >= 0)
                 r = fork_xterm(output_fd, fds, argv, env);
         if (r == -ENOENT)
-                fail_search(gate_fd, env);
+                fail_search(p->gate_fd, env);
         if (r < 0)
-                gate_fail(
-                        gate_fd, LAUNCH_STAGE_XTERM, r, "cannot open a window with xterm: %s", strerror(-r));
+                gate_fail(p->gate_fd, LAUNCH_STAGE_XTERM, r, "cannot open a window with xterm: %s",
+                        strerror(-r));
 }

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "keeper/child.h"
+#include "keeper/exec/exec-parameters.h"
 #include "proto/launch-request.h"
 
 struct identity {
@@ -22,11 +22,11 @@ struct identity {
 void identity_find(int gate_fd, const LaunchRequest *request, struct identity *ret);
 
 /* Groups first, while we may. */
-void identity_take_groups(int gate_fd, const struct keeper_self *self, const struct identity *who);
+void identity_take_groups(const ExecParameters *p, const struct identity *who);
 
 /* The role's user for a while, to open what it is to open with its own rights. */
-void identity_borrow(int gate_fd, const struct keeper_self *self, const struct identity *who);
-void identity_return(int gate_fd, const struct keeper_self *self, const struct identity *who);
+void identity_borrow(const ExecParameters *p, const struct identity *who);
+void identity_return(const ExecParameters *p, const struct identity *who);
 
 /* For good. */
-void identity_become(int gate_fd, const struct keeper_self *self, const struct identity *who);
+void identity_become(const ExecParameters *p, const struct identity *who);

@@ -12,23 +12,23 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
-#include "keeper/exec-output.h"
-#include "keeper/exec-report.h"
+#include "keeper/exec/exec-output.h"
+#include "keeper/exec/exec-report.h"
 
 #define JOURNAL_STREAM_SOCKET "/run/systemd/journal/stdout"
 #define JOURNAL_CONNECT_SEC 5
 #define JOURNAL_SNDBUF (8 * 1024 * 1024)
 
-void stdin_connect(int gate_fd, int stdin_fd) {
-        int fd = stdin_fd;
+void stdin_connect(const ExecParameters *p) {
+        int fd = p->stdin_fd;
 
         if (fd < 0)
                 fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
         if (fd < 0 || dup2(fd, STDIN_FILENO) < 0) {
                 int error = errno;
 
-                gate_fail(gate_fd, LAUNCH_STAGE_STDIN, -error, "cannot connect stdin to %s: %s",
-                        stdin_fd < 0 ? "/dev/null" : "its pipe", strerror(error));
+                gate_fail(p->gate_fd, LAUNCH_STAGE_STDIN, -error, "cannot connect stdin to %s: %s",
+                        p->stdin_fd < 0 ? "/dev/null" : "its pipe", strerror(error));
         }
 
         (void) fd_close(fd);
@@ -86,30 +86,29 @@ static bool is_fifo(const char *path) {
         return stat(path, &st) >= 0 && S_ISFIFO(st.st_mode);
 }
 
-int output_open(int gate_fd, const struct keeper_self *self, const LaunchRequest *request,
-        const struct identity *who) {
+int output_open(const ExecParameters *p, const LaunchRequest *request, const struct identity *who) {
         const LaunchRequest *q = request;
         int fd;
 
         switch (q->output) {
         case LAUNCH_OUTPUT_FILE:
         case LAUNCH_OUTPUT_APPEND:
-                identity_borrow(gate_fd, self, who);
+                identity_borrow(p, who);
                 fd = open_file(q);
                 if (fd < 0)
-                        gate_fail(gate_fd, LAUNCH_STAGE_OUTPUT, fd,
+                        gate_fail(p->gate_fd, LAUNCH_STAGE_OUTPUT, fd,
                                 "cannot open %s for output as user %s: %s", QUOTED(q->output_path),
                                 QUOTED(who->name),
                                 fd == -ENXIO && is_fifo(q->output_path) ? "it is a FIFO without a reader"
                                                                         : strerror(-fd));
-                identity_return(gate_fd, self, who);
+                identity_return(p, who);
                 return fd;
 
         case LAUNCH_OUTPUT_JOURNAL:
                 fd = journal_stream(q->role);
                 if (fd >= 0)
                         return fd;
-                gate_warn(gate_fd, LAUNCH_STAGE_OUTPUT, fd,
+                gate_warn(p->gate_fd, LAUNCH_STAGE_OUTPUT, fd,
                         "the journal cannot be reached, output goes to /dev/null: %s", strerror(-fd));
                 break;
 
@@ -121,7 +120,7 @@ int output_open(int gate_fd, const struct keeper_self *self, const LaunchRequest
         if (fd < 0) {
                 int error = errno;
 
-                gate_fail(gate_fd, LAUNCH_STAGE_OUTPUT, -error, "cannot open /dev/null for output: %s",
+                gate_fail(p->gate_fd, LAUNCH_STAGE_OUTPUT, -error, "cannot open /dev/null for output: %s",
                         strerror(error));
         }
         return fd;

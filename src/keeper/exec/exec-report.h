@@ -6,6 +6,9 @@
 #include "base/macro.h"
 #include "proto/launch-request.h"
 
+/* The exit status of a child that has not become a role. */
+#define EXEC_FAILED 255
+
 /* error is a negative errno; the text names the thing and the reason: people see nothing else. */
 _printf_(4, 5) void gate_warn(int gate_fd, LaunchStage stage, int error, const char *fmt, ...);
 _printf_(4, 5) _noreturn_ void gate_fail(int gate_fd, LaunchStage stage, int error, const char *fmt, ...);

@@ -9,9 +9,8 @@
 #include <unistd.h>
 
 #include "base/parse-util.h"
-#include "keeper/exec-invoke.h"
-#include "keeper/exec-report.h"
-#include "keeper/exec-user.h"
+#include "keeper/exec/exec-report.h"
+#include "keeper/exec/exec-user.h"
 
 /* What NSS says when it has looked and found nothing; getpwnam(3) warns that sources differ. */
 static bool means_no_entry(int error) {
@@ -97,18 +96,17 @@ void identity_find(int gate_fd, const LaunchRequest *request, struct identity *r
                         QUOTED(ret->name), ret->uid, ret->gid, getuid(), getgid());
 }
 
-static void check(
-        int gate_fd, const struct keeper_self *self, const struct identity *who, const char *what, int r) {
+static void identity_check(const ExecParameters *p, const struct identity *who, const char *what, int r) {
         int error = errno;
 
         if (r < 0)
-                gate_fail(gate_fd, LAUNCH_STAGE_USER, -error, "cannot %s user %s: %s", what,
+                gate_fail(p->gate_fd, LAUNCH_STAGE_USER, -error, "cannot %s user %s: %s", what,
                         QUOTED(who->name), strerror(error));
-        if (exec_die_with_keeper(self) < 0)
+        if (exec_die_with_keeper(p) < 0)
                 _exit(EXEC_FAILED);
 }
 
-void identity_take_groups(int gate_fd, const struct keeper_self *self, const struct identity *who) {
+void identity_take_groups(const ExecParameters *p, const struct identity *who) {
         int r;
 
         if (!who->change) {
@@ -120,21 +118,21 @@ void identity_take_groups(int gate_fd, const struct keeper_self *self, const str
         }
 
         r = who->has_groups ? initgroups(who->name, who->gid) : setgroups(1, &who->gid);
-        check(gate_fd, self, who, "take the groups of", r);
-        check(gate_fd, self, who, "take the group of", setresgid(who->gid, who->gid, who->gid));
+        identity_check(p, who, "take the groups of", r);
+        identity_check(p, who, "take the group of", setresgid(who->gid, who->gid, who->gid));
 }
 
-void identity_borrow(int gate_fd, const struct keeper_self *self, const struct identity *who) {
+void identity_borrow(const ExecParameters *p, const struct identity *who) {
         if (who->change)
-                check(gate_fd, self, who, "become", seteuid(who->uid));
+                identity_check(p, who, "become", seteuid(who->uid));
 }
 
-void identity_return(int gate_fd, const struct keeper_self *self, const struct identity *who) {
+void identity_return(const ExecParameters *p, const struct identity *who) {
         if (who->change)
-                check(gate_fd, self, who, "come back from", seteuid(getuid()));
+                identity_check(p, who, "come back from", seteuid(getuid()));
 }
 
-void identity_become(int gate_fd, const struct keeper_self *self, const struct identity *who) {
+void identity_become(const ExecParameters *p, const struct identity *who) {
         if (who->change)
-                check(gate_fd, self, who, "become", setresuid(who->uid, who->uid, who->uid));
+                identity_check(p, who, "become", setresuid(who->uid, who->uid, who->uid));
 }

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "keeper/exec/exec-parameters.h"
+
+void terminal_ends_close(struct terminal_ends *ends) {
+        ends->slave = fd_close(ends->slave);
+        ends->control = fd_close(ends->control);
+        ends->output = fd_close(ends->output);
+}
+
+void child_sockets_close(struct child_sockets *sockets) {
+        for (size_t i = 0; i < sockets->n; i++)
+                sockets->fds[i] = fd_close(sockets->fds[i]);
+}
+
+int exec_die_with_keeper(const ExecParameters *p) {
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+                return -errno;
+
+        /* It may have died before we asked for the signal. */
+        return getppid() == p->keeper_pid ? 0 : -ESRCH;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What an event of the keeper's epoll belongs to. */
+
+#include <stddef.h>
+
+typedef struct Child Child;
+typedef struct KeeperTerminal KeeperTerminal;
+
+typedef enum WatchType {
+        WATCH_LISTENER,
+        WATCH_NODE,
+        WATCH_REFUSED,
+        WATCH_PIDFD,
+        WATCH_GATE,
+        WATCH_RELEASE,
+        WATCH_TERMINAL,
+        WATCH_GUEST,
+        WATCH_ASKER,
+        WATCH_CHECK,
+        WATCH_SIGNAL,
+} WatchType;
+
+struct watch {
+        WatchType type;
+        Child *child;
+        KeeperTerminal *terminal;
+        size_t guest;
+};
