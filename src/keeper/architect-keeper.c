@@ -19,6 +19,8 @@
 #include "config.h"
 #include "keeper/keeper-log.h"
 #include "keeper/keeper-loop.h"
+#include "keeper/keeper-reexec.h"
+#include "keeper/keeper-restore.h"
 #include "keeper/keeper-state.h"
 #include "keeper/listen.h"
 
@@ -216,7 +218,7 @@ static int start_new(Keeper *keeper, struct keeper_self *self) {
 
         r = keeper_init(keeper, self, fd);
         if (r >= 0 && n_fds > 1)
-                r = store_restore(keeper, LISTEN_FD, n_fds, names);
+                r = keeper_restore(keeper, LISTEN_FD, n_fds, names);
         return r;
 }
 

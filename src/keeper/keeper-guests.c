@@ -10,8 +10,11 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "keeper/keeper-guests.h"
 #include "keeper/keeper-log.h"
-#include "keeper/keeper-private.h"
+#include "keeper/keeper-node.h"
+#include "keeper/keeper-reexec.h"
+#include "keeper/keeper-requests.h"
 
 static bool hung_up(int fd) {
         struct pollfd p = { .fd = fd };
@@ -21,7 +24,7 @@ static bool hung_up(int fd) {
 
 void keeper_close_refused(Keeper *k) {
         if (k->refused_fd >= 0)
-                unwatch(k, k->refused_fd);
+                keeper_unwatch(k, k->refused_fd);
         k->refused_fd = fd_close(k->refused_fd);
 }
 
@@ -31,7 +34,7 @@ static void refuse(Keeper *k, int fd) {
         /* Not closed at once: its HELLO would fail before it has read why. */
         keeper_close_refused(k);
         (void) socket_send(fd, &m, sizeof(m), NULL, 0);
-        if (watch(k, EPOLL_CTL_ADD, fd, EPOLLRDHUP, &keeper_watch_refused) >= 0)
+        if (keeper_watch(k, EPOLL_CTL_ADD, fd, EPOLLRDHUP, &k->refused_watch) >= 0)
                 k->refused_fd = fd;
         else
                 (void) fd_close(fd);
@@ -45,7 +48,7 @@ static void become_node(Keeper *k, int fd, const struct keeper_hello *hello) {
                 refuse(k, fd);
                 return;
         }
-        if (watch(k, EPOLL_CTL_ADD, fd, EPOLLIN, &keeper_watch_node) < 0) {
+        if (keeper_watch(k, EPOLL_CTL_ADD, fd, EPOLLIN, &k->node_watch) < 0) {
                 (void) fd_close(fd);
                 return;
         }
@@ -68,7 +71,7 @@ void keeper_on_guest(Keeper *k, size_t i) {
         if (n == -EAGAIN)
                 return;
 
-        unwatch(k, k->guests[i].fd);
+        keeper_unwatch(k, k->guests[i].fd);
         fd = fd_steal(&k->guests[i].fd);
         if (n == 0 || n == -ECONNRESET)
                 return;
@@ -93,7 +96,7 @@ void keeper_on_listener(Keeper *k) {
                 if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
                         log_error("Cannot accept a connection, trying again in a while: %s", strerror(errno));
                         k->listener_paused =
-                                watch(k, EPOLL_CTL_MOD, k->listen_fd, 0, &keeper_watch_listener) >= 0;
+                                keeper_watch(k, EPOLL_CTL_MOD, k->listen_fd, 0, &k->listener_watch) >= 0;
                 }
                 return;
         }
@@ -108,9 +111,9 @@ void keeper_on_listener(Keeper *k) {
         if (k->guests[i].fd >= 0)
                 keeper_on_guest(k, i); /* perhaps it has said it */
         if (k->guests[i].fd >= 0) {
-                unwatch(k, k->guests[i].fd);
+                keeper_unwatch(k, k->guests[i].fd);
                 k->guests[i].fd = fd_close(k->guests[i].fd);
         }
-        if (watch(k, EPOLL_CTL_ADD, fd, EPOLLIN, &k->guests[i].watch) >= 0)
+        if (keeper_watch(k, EPOLL_CTL_ADD, fd, EPOLLIN, &k->guests[i].watch) >= 0)
                 k->guests[i].fd = fd_steal(&fd);
 }

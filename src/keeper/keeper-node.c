@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The connection to the node: what it is told, in its order, and how its requests come in. */
+/* The connection to the node: what the keeper has to send, and in which order. */
 
 #include <errno.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 
 #include "base/fd-util.h"
 #include "keeper/keeper-log.h"
-#include "keeper/keeper-private.h"
+#include "keeper/keeper-node.h"
 
 void keeper_close_gate(Child *child) {
         child->gate_fd = fd_close(child->gate_fd);
@@ -36,10 +36,9 @@ static void told(Child *child) {
 }
 
 void keeper_close_node(Keeper *k) {
-        unwatch(k, k->node_fd);
+        keeper_unwatch(k, k->node_fd);
         k->node_fd = fd_close(k->node_fd);
-        k->welcomed = k->blocked = k->node_paused = false;
-        reexec_forget_node(k);
+        k->welcomed = k->blocked = k->node_paused = k->node_waits_for_reexec = false;
         k->reply_size = k->ports_left = 0;
         k->reply_child = NULL;
 
@@ -57,6 +56,16 @@ void keeper_close_node(Keeper *k) {
 void keeper_close_bad_node(Keeper *k, const char *why, int error) {
         log_warning("Closing the node's connection, %s: %s", why, strerror(-error));
         keeper_close_node(k);
+}
+
+int keeper_reply_done(Keeper *k, const struct keeper_header *request, int error) {
+        k->reply.done = (struct keeper_done){
+                .header = { .type = KEEPER_DONE, .child = request->child },
+                .request = request->type,
+                .error = error < 0 ? error : 0,
+        };
+        k->reply_size = sizeof(k->reply.done);
+        return 0;
 }
 
 /* 1: sent; 0: there is no room now, or no node any more. */
@@ -159,11 +168,11 @@ static void flush(Keeper *k) {
 }
 
 static void watch_node_again(Keeper *k) {
-        (void) watch(k, EPOLL_CTL_MOD, k->node_fd,
+        (void) keeper_watch(k, EPOLL_CTL_MOD, k->node_fd,
                 k->blocked       ? EPOLLOUT
                 : k->node_paused ? 0
                                  : EPOLLIN,
-                &keeper_watch_node);
+                &k->node_watch);
 }
 
 void keeper_flush(Keeper *k) {
@@ -185,40 +194,4 @@ void keeper_pause_node(Keeper *k, bool pause) {
 
 bool keeper_is_quiet(const Keeper *k) {
         return !k->blocked && k->reply_size == 0;
-}
-
-void keeper_on_node(Keeper *k, uint32_t events) {
-        union {
-                struct keeper_header header;
-                char room[KEEPER_PACKET_MAX];
-        } packet;
-        ssize_t n;
-        int r;
-
-        if (k->blocked) {
-                if (events & (EPOLLHUP | EPOLLERR))
-                        keeper_close_node(k);
-                else
-                        keeper_flush(k);
-                return;
-        }
-
-        if (k->node_paused && !(events & (EPOLLHUP | EPOLLERR)))
-                return;
-
-        n = socket_recv(k->node_fd, &packet, sizeof(packet), NULL, NULL);
-        if (n == -EAGAIN)
-                return;
-        if (n == 0) {
-                keeper_close_node(k);
-                return;
-        }
-        if (n == -ECONNRESET)
-                return; /* said once, and before what it has sent: that comes next */
-
-        r = n < 0 ? (int) n : keeper_on_request(k, &packet, (size_t) n);
-        if (r < 0)
-                keeper_close_bad_node(k, "it does not speak the protocol", r);
-        else
-                keeper_flush(k);
 }

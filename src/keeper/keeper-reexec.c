@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,19 +15,17 @@
 #include "base/pidref.h"
 #include "base/time-util.h"
 #include "keeper/keeper-log.h"
-#include "keeper/keeper-private.h"
+#include "keeper/keeper-node.h"
 #include "keeper/keeper-reexec.h"
-#include "keeper/keeper-terminal.h"
+#include "keeper/keeper-serialize.h"
 
 #define CHECK_SEC 5
 
-static struct watch watch_check = { .type = WATCH_CHECK };
-static struct watch watch_asker = { .type = WATCH_ASKER };
 static const struct keeper_header reexec_request = { .type = KEEPER_REEXEC };
 
 static void close_asker(Keeper *k) {
         if (k->reexec.asker_fd >= 0)
-                unwatch(k, k->reexec.asker_fd);
+                keeper_unwatch(k, k->reexec.asker_fd);
         k->reexec.asker_fd = fd_close(k->reexec.asker_fd);
 }
 
@@ -43,10 +42,11 @@ static void send_done(int fd, int error) {
 
 static void answer(Keeper *k, int error) {
         k->reexec.asked = k->reexec.checked = false;
-        if (k->reexec.for_node) {
-                k->reexec.for_node = false;
+        if (k->node_waits_for_reexec) {
+                k->node_waits_for_reexec = false;
                 keeper_pause_node(k, false);
-                keeper_reply_done(k, &reexec_request, error);
+                (void) keeper_reply_done(k, &reexec_request, error);
+                keeper_flush(k);
         }
         if (k->reexec.asker_fd >= 0) {
                 send_done(k->reexec.asker_fd, error);
@@ -94,7 +94,7 @@ static int spawn_check(Keeper *k, int state_fd) {
         k->reexec.check_pidfd = pidfd_open_pid(pid); /* ours until it is reaped */
         r = k->reexec.check_pidfd;
         if (r >= 0)
-                r = watch(k, EPOLL_CTL_ADD, k->reexec.check_pidfd, EPOLLIN, &watch_check);
+                r = keeper_watch(k, EPOLL_CTL_ADD, k->reexec.check_pidfd, EPOLLIN, &k->reexec.check_watch);
         if (r < 0) {
                 (void) kill(pid, SIGKILL);
                 (void) waitpid(pid, NULL, 0);
@@ -105,21 +105,13 @@ static int spawn_check(Keeper *k, int state_fd) {
         return 0;
 }
 
-static int collect_into_memfd(Keeper *k) {
-        auto_keeper_state state = { 0 };
-        int r;
-
-        r = keeper_collect(k, &state);
-        return r < 0 ? r : keeper_state_write(&state);
-}
-
 void reexec_ask(Keeper *k, int asker_fd) {
         autofd state_fd = -EBADF;
         int r = 0;
 
         if (k->reexec.asked) {
                 if (asker_fd < 0)
-                        keeper_reply_done(k, &reexec_request, -EALREADY);
+                        (void) keeper_reply_done(k, &reexec_request, -EALREADY);
                 else
                         send_done(asker_fd, -EALREADY);
                 (void) fd_close(asker_fd);
@@ -128,14 +120,14 @@ void reexec_ask(Keeper *k, int asker_fd) {
 
         k->reexec.asked = true;
         k->reexec.asker_fd = asker_fd;
-        k->reexec.for_node = asker_fd < 0;
+        k->node_waits_for_reexec = asker_fd < 0;
         if (asker_fd >= 0)
-                r = watch(k, EPOLL_CTL_ADD, asker_fd, EPOLLRDHUP, &watch_asker);
+                r = keeper_watch(k, EPOLL_CTL_ADD, asker_fd, EPOLLRDHUP, &k->reexec.asker_watch);
         else
                 keeper_pause_node(k, true);
 
         if (r >= 0)
-                r = state_fd = collect_into_memfd(k);
+                r = state_fd = keeper_write_state(k);
         if (r >= 0)
                 r = spawn_check(k, state_fd);
         if (r < 0)
@@ -151,7 +143,7 @@ void reexec_on_check(Keeper *k) {
         if (waitid(P_PID, (id_t) k->reexec.check_pid, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
                 return;
 
-        unwatch(k, k->reexec.check_pidfd);
+        keeper_unwatch(k, k->reexec.check_pidfd);
         k->reexec.check_pidfd = fd_close(k->reexec.check_pidfd);
         k->reexec.check_pid = 0;
 
@@ -173,10 +165,6 @@ void reexec_on_asker(Keeper *k) {
         /* Nobody waits for it any more, who would see what comes of it. A check under way is seen to its end. */
         if (k->reexec.check_pid == 0)
                 answer(k, -ECANCELED);
-}
-
-void reexec_forget_node(Keeper *k) {
-        k->reexec.for_node = false;
 }
 
 static void set_cloexec(const KeeperState *s, int state_fd, bool cloexec) {
@@ -244,196 +232,47 @@ int reexec_run(Keeper *k) {
         }
         if (!k->reexec.checked)
                 return -1;
-        if (k->reexec.asker_fd < 0 && !k->reexec.for_node)
+        if (k->reexec.asker_fd < 0 && !k->node_waits_for_reexec)
                 answer(k, -ECANCELED);
         else if (keeper_is_quiet(k))
                 execute(k);
         return -1;
 }
 
-/* The state, and back */
-
-static void collect_terminal(const KeeperTerminal *from, uint64_t child, KeeperState *s) {
-        struct keeper_state_terminal *to = &s->terminals[s->n_terminals++];
-
-        *to = (struct keeper_state_terminal){
-                .child = child,
-                .spawned_usec = from->spawned_usec,
-                .pid = from->pid,
-                .pidfd = from->pidfd,
-                .master_fd = from->master_fd,
-                .control_fd = from->control_fd,
-                .peer_fd = from->peer_fd,
-                .output_fd = from->output_fd,
-                .flags = (from->over ? KEEPER_STATE_TERMINAL_OVER : 0) |
-                         (from->orphan ? KEEPER_STATE_TERMINAL_ORPHAN : 0),
-        };
-        memcpy(to->role, from->role, sizeof(to->role));
-}
-
-int keeper_collect(const Keeper *k, KeeperState *ret) {
-        const size_t n = k->children_by_id.n;
-        auto_keeper_state s = { 0 };
-        size_t n_terminals = 0;
-        int r;
-
-        LIST_FOREACH (KeeperTerminal, link, t, &k->terminals)
-                n_terminals++;
-        s.children = calloc(n + 1, sizeof(s.children[0]));
-        s.ports = calloc(k->sockets.n + 1, sizeof(s.ports[0]));
-        s.terminals = calloc(n + n_terminals + 1, sizeof(s.terminals[0]));
-        if (!s.children || !s.ports || !s.terminals)
-                return -ENOMEM;
-        r = store_collect(k, &s.stored, &s.n_stored);
-        if (r < 0)
-                return r;
-
-        s.self = (struct keeper_state_self){
-                .pid = k->self->pid,
-                .listen_fd = k->listen_fd,
-                .node_fd = k->node_fd,
-                .asker_fd = k->reexec.for_node ? k->node_fd : k->reexec.asker_fd,
-                .node_version = k->welcomed ? k->version : 0,
-                .nofile_current = k->self->nofile.rlim_cur,
-                .nofile_max = k->self->nofile.rlim_max,
-                .generation = k->store.generation,
-        };
-        LIST_FOREACH (const Child, link, c, &k->children) {
-                struct keeper_state_child *to = &s.children[s.n_children++];
-
-                *to = (struct keeper_state_child){
-                        .id = c->id,
-                        .start_time = c->start_time,
-                        .pid = c->pid,
-                        .flags = (c->orphan ? KEEPER_STATE_CHILD_ORPHAN : 0) |
-                                 (c->exited ? KEEPER_STATE_CHILD_EXITED : 0) |
-                                 (c->execed ? KEEPER_STATE_CHILD_EXECED : 0) |
-                                 (c->tell_exit ? KEEPER_STATE_CHILD_TELL_EXIT : 0),
-                        .pidfd = c->pidfd,
-                        .gate_fd = c->gate_fd,
-                        .stdin_fd = c->stdin_fd,
-                        .release_fd = c->release_fd,
-                        .exit = c->exit,
-                };
-                memcpy(to->role, c->role, sizeof(to->role));
-                if (c->terminal)
-                        collect_terminal(c->terminal, c->id, &s);
-        }
-        LIST_FOREACH (const KeeperTerminal, link, t, &k->terminals)
-                collect_terminal(t, 0, &s);
-        for (size_t i = 0; i < k->sockets.n; i++) {
-                const struct reserved_socket *from = k->sockets.all[i];
-                struct keeper_state_port *to = &s.ports[s.n_ports++];
-
-                *to = (struct keeper_state_port){
-                        .child = from->child, .port = from->port, .fd = from->hold_fd
-                };
-                memcpy(&to->address, &from->address, sizeof(to->address));
-        }
-
-        *ret = s;
-        s = (KeeperState){ 0 };
-        return 0;
-}
-
-static int take_terminal(const struct keeper_state_terminal *from, KeeperTerminal **ret) {
-        KeeperTerminal *terminal = calloc(1, sizeof(*terminal));
-
-        if (!terminal)
-                return -ENOMEM;
-        keeper_terminal_init(terminal, from->role);
-        terminal->master_fd = from->master_fd;
-        terminal->control_fd = from->control_fd;
-        terminal->peer_fd = from->peer_fd;
-        terminal->output_fd = from->output_fd;
-        terminal->pid = from->pid;
-        terminal->pidfd = from->pidfd;
-        terminal->spawned_usec = from->spawned_usec;
-        terminal->over = from->flags & KEEPER_STATE_TERMINAL_OVER;
-        terminal->orphan = from->flags & KEEPER_STATE_TERMINAL_ORPHAN;
-        *ret = terminal;
-        return 0;
-}
-
-static int take_child(Keeper *k, const struct keeper_state_child *from) {
-        Child *child = calloc(1, sizeof(*child));
-        int r;
-
-        if (!child)
-                return -ENOMEM;
-        child_init(child, from->id, from->role);
-        child->start_time = from->start_time;
-        child->pid = from->pid;
-        child->pidfd = from->pidfd;
-        child->gate_fd = from->gate_fd;
-        child->stdin_fd = from->stdin_fd;
-        child->release_fd = from->release_fd;
-        child->orphan = from->flags & KEEPER_STATE_CHILD_ORPHAN;
-        child->exited = from->flags & KEEPER_STATE_CHILD_EXITED;
-        child->execed = from->flags & KEEPER_STATE_CHILD_EXECED;
-        child->exit = from->exit;
-
-        r = keeper_add_child(k, child, k->children.prev);
-        if (r < 0) {
-                (void) child_free(child);
-                return r;
-        }
-        if (from->flags & KEEPER_STATE_CHILD_TELL_EXIT)
-                keeper_tell_exit(k, child);
-        return 0;
-}
-
-static int take_terminal_of(Keeper *k, const struct keeper_state_terminal *from) {
-        Child *child = keeper_find_child(k, from->child);
-        KeeperTerminal *terminal;
-        int r;
-
-        if (from->child != 0 && (!child || child->terminal))
-                return 0; /* nobody's */
-        r = take_terminal(from, &terminal);
-        if (r < 0)
-                return r;
-        terminal->child = child;
-        if (child) {
-                child->terminal = terminal;
-                return 0;
-        }
-        list_append(&k->terminals, &terminal->link);
-        return keeper_watch_terminal(k, terminal);
-}
-
-int keeper_take_over(Keeper *k, const KeeperState *s) {
-        int r = 0;
-
-        for (size_t i = 0; r >= 0 && i < s->n_children; i++)
-                r = take_child(k, &s->children[i]);
-        for (size_t i = 0; r >= 0 && i < s->n_terminals; i++)
-                r = take_terminal_of(k, &s->terminals[i]);
-        if (r >= 0)
-                LIST_FOREACH (Child, link, c, &k->children)
-                        if (r >= 0)
-                                r = keeper_watch_child(k, c);
-        for (size_t i = 0; r >= 0 && i < s->n_ports; i++) {
-                struct reserved_socket socket = {
-                        .port = s->ports[i].port, .hold_fd = s->ports[i].fd, .child = s->ports[i].child
-                };
-                Child *child;
-
-                memcpy(&socket.address, &s->ports[i].address, sizeof(s->ports[i].address));
-                child = keeper_find_child(k, socket.child);
-                r = sockets_take_over(&k->sockets, &socket, child ? &child->sockets : NULL);
-        }
-        return r;
-}
-
-void reexec_resume(Keeper *k, const KeeperState *s) {
+/* Those who asked hear of it. */
+static void reexec_resume(Keeper *k, const KeeperState *s) {
         set_cloexec(s, -EBADF, true);
         if (s->self.asker_fd < 0)
                 return;
-        k->reexec.for_node = s->self.asker_fd == k->node_fd;
-        if (!k->reexec.for_node) {
+        k->node_waits_for_reexec = s->self.asker_fd == k->node_fd;
+        if (!k->node_waits_for_reexec) {
                 k->reexec.asker_fd = s->self.asker_fd;
-                (void) watch(k, EPOLL_CTL_ADD, k->reexec.asker_fd, EPOLLRDHUP, &watch_asker);
+                (void) keeper_watch(k, EPOLL_CTL_ADD, k->reexec.asker_fd, EPOLLRDHUP, &k->reexec.asker_watch);
         }
         answer(k, 0);
+}
+
+int keeper_resume(Keeper *k, const struct keeper_self *self, const KeeperState *state) {
+        int r;
+
+        r = keeper_init(k, self, state->self.listen_fd);
+        if (r < 0)
+                return r;
+
+        k->store.generation = state->self.generation;
+        r = keeper_take_over(k, state);
+        if (r >= 0)
+                store_resume(&k->store, &k->children, &k->children_by_id, &k->sockets, state->stored,
+                        state->n_stored);
+        if (r >= 0 && state->self.node_fd >= 0) {
+                k->node_fd = state->self.node_fd;
+                k->version = state->self.node_version;
+                k->welcomed = k->version > 0;
+                r = keeper_watch(k, EPOLL_CTL_ADD, k->node_fd, EPOLLIN, &k->node_watch);
+        }
+        if (r < 0)
+                return r;
+        reexec_resume(k, state);
+        keeper_flush(k);
+        return 0;
 }

@@ -10,23 +10,9 @@
 #include "base/fd-util.h"
 #include "base/pidref.h"
 #include "keeper/keeper-log.h"
-#include "keeper/keeper-private.h"
-#include "keeper/keeper-terminal.h"
-
-static int reply_done(Keeper *k, const struct keeper_header *request, int error) {
-        k->reply.done = (struct keeper_done){
-                .header = { .type = KEEPER_DONE, .child = request->child },
-                .request = request->type,
-                .error = error < 0 ? error : 0,
-        };
-        k->reply_size = sizeof(k->reply.done);
-        return 0;
-}
-
-void keeper_reply_done(Keeper *k, const struct keeper_header *request, int error) {
-        (void) reply_done(k, request, error);
-        keeper_flush(k);
-}
+#include "keeper/keeper-node.h"
+#include "keeper/keeper-reexec.h"
+#include "keeper/keeper-requests.h"
 
 int keeper_on_hello(Keeper *k, const struct keeper_hello *m) {
         const uint32_t version_max = k->self->protocol_max;
@@ -126,7 +112,7 @@ static int on_signal(Keeper *k, const struct keeper_signal *m) {
         Child *child = keeper_find_child(k, m->header.child);
 
         /* A zombie would take any signal, as if somebody were there. */
-        return reply_done(k, &m->header,
+        return keeper_reply_done(k, &m->header,
                 !child          ? -ENOENT
                 : child->exited ? -ESRCH
                                 : pidfd_kill(child->pidfd, m->signo));
@@ -139,7 +125,7 @@ static int on_close_stdin(Keeper *k, const struct keeper_header *m) {
                 child->stdin_fd = fd_close(child->stdin_fd);
                 store_close_stdin(&k->store, child);
         }
-        return reply_done(k, m, child ? 0 : -ENOENT);
+        return keeper_reply_done(k, m, child ? 0 : -ENOENT);
 }
 
 static int on_reap(Keeper *k, const struct keeper_header *m) {
@@ -147,21 +133,21 @@ static int on_reap(Keeper *k, const struct keeper_header *m) {
         int r;
 
         if (!child)
-                return reply_done(k, m, -ENOENT);
+                return keeper_reply_done(k, m, -ENOENT);
         if (!child->exited && !child->orphan)
-                return reply_done(k, m, -EBUSY);
+                return keeper_reply_done(k, m, -EBUSY);
 
         r = child_reap(child);
         if (r >= 0)
                 keeper_forget_child(k, child);
-        return reply_done(k, m, r);
+        return keeper_reply_done(k, m, r);
 }
 
 static int on_kill_cgroup(Keeper *k, const struct keeper_kill_cgroup *m, size_t size) {
         if (!memchr(m->path, '\0', size - sizeof(m->header)))
                 return -EBADMSG;
 
-        return reply_done(k, &m->header, cgroup_kill(m->path));
+        return keeper_reply_done(k, &m->header, cgroup_kill(m->path));
 }
 
 /* Version 2. */
@@ -178,7 +164,7 @@ static int on_ports_request(Keeper *k, const void *data, size_t size) {
         }
 
         r = sockets_on_ports(&k->sockets, data, size);
-        return r == -EOPNOTSUPP || r >= 0 ? reply_done(k, header, r) : r;
+        return r == -EOPNOTSUPP || r >= 0 ? keeper_reply_done(k, header, r) : r;
 }
 
 int keeper_on_request(Keeper *k, const void *data, size_t size) {
@@ -213,6 +199,43 @@ int keeper_on_request(Keeper *k, const void *data, size_t size) {
         case KEEPER_KILL_CGROUP:
                 return size <= sizeof(struct keeper_kill_cgroup) ? on_kill_cgroup(k, data, size) : -EBADMSG;
         default:
-                return k->version >= 2 ? on_ports_request(k, data, size) : reply_done(k, header, -EOPNOTSUPP);
+                return k->version >= 2 ? on_ports_request(k, data, size)
+                                       : keeper_reply_done(k, header, -EOPNOTSUPP);
         }
+}
+
+void keeper_on_node(Keeper *k, uint32_t events) {
+        union {
+                struct keeper_header header;
+                char room[KEEPER_PACKET_MAX];
+        } packet;
+        ssize_t n;
+        int r;
+
+        if (k->blocked) {
+                if (events & (EPOLLHUP | EPOLLERR))
+                        keeper_close_node(k);
+                else
+                        keeper_flush(k);
+                return;
+        }
+
+        if (k->node_paused && !(events & (EPOLLHUP | EPOLLERR)))
+                return;
+
+        n = socket_recv(k->node_fd, &packet, sizeof(packet), NULL, NULL);
+        if (n == -EAGAIN)
+                return;
+        if (n == 0) {
+                keeper_close_node(k);
+                return;
+        }
+        if (n == -ECONNRESET)
+                return; /* said once, and before what it has sent: that comes next */
+
+        r = n < 0 ? (int) n : keeper_on_request(k, &packet, (size_t) n);
+        if (r < 0)
+                keeper_close_bad_node(k, "it does not speak the protocol", r);
+        else
+                keeper_flush(k);
 }

@@ -14,13 +14,10 @@
 
 #include "base/fd-util.h"
 #include "base/id-map.h"
-#include "base/pidref.h"
 #include "base/time-util.h"
 #include "keeper/keeper-log.h"
-#include "keeper/keeper-private.h"
 #include "keeper/keeper-store.h"
 #include "keeper/listen.h"
-#include "keeper/keeper-terminal.h"
 
 #define IDLE_USEC (200 * USEC_PER_MSEC)
 /* Where something is always going on. */
@@ -79,14 +76,6 @@ static int send_remove(Store *s, const struct keeper_state_stored *item) {
         return socket_send(s->notify_fd, message, strlen(message), NULL, 0);
 }
 
-static int compare(const void *a, const void *b) {
-        const struct keeper_state_stored *x = a, *y = b;
-
-        if (x->kind != y->kind)
-                return x->kind < y->kind ? -1 : 1;
-        return x->id < y->id ? -1 : x->id > y->id;
-}
-
 static const StoreKind child_kinds[] = { STORE_PIDFD, STORE_STDIN, STORE_MASTER, STORE_CONTROL, STORE_PEER,
         STORE_OUTPUT, STORE_TERMINAL };
 _Static_assert(ELEMENTSOF(child_kinds) == CHILD_STORED_MAX, "a child has room for each of them");
@@ -114,7 +103,7 @@ static int child_fd(const Child *c, StoreKind kind) {
         }
 }
 
-static StoreKind port_kind(const struct keeper_port *port) {
+StoreKind store_port_kind(const struct keeper_port *port) {
         return port->protocol == KEEPER_TCP ? STORE_TCP : STORE_UDP;
 }
 
@@ -258,8 +247,8 @@ static int sync_ports(Store *s, Sockets *sockets) {
 
         list_init(&kept);
         while (r >= 0 && (socket = LIST_FIRST(struct reserved_socket, to_store, &sockets->changed))) {
-                r = sync_item(
-                        s, port_kind(&socket->port), socket->port.number, port_fd(socket), &socket->stored);
+                r = sync_item(s, store_port_kind(&socket->port), socket->port.number, port_fd(socket),
+                        &socket->stored);
                 if (r < 0)
                         break;
                 list_remove(&socket->to_store);
@@ -281,7 +270,8 @@ static int take_back(Store *s, Sockets *sockets) {
                 s->n_gone--;
         }
         while ((socket = LIST_FIRST(struct reserved_socket, to_store, &sockets->forgotten))) {
-                int r = sync_item(s, port_kind(&socket->port), socket->port.number, -EBADF, &socket->stored);
+                int r = sync_item(
+                        s, store_port_kind(&socket->port), socket->port.number, -EBADF, &socket->stored);
 
                 if (r < 0)
                         return r;
@@ -291,18 +281,15 @@ static int take_back(Store *s, Sockets *sockets) {
         return 0;
 }
 
-static int sync_state(Keeper *k) {
-        Store *s = &k->store;
+static int sync_state(Store *s, Sockets *sockets, StoreWriteState write_state, const void *userdata) {
         const struct keeper_state_stored item = { .kind = STORE_STATE, .id = ++s->generation };
         const uint64_t before = s->state;
 
         if (s->n_stored > 0) {
-                auto_keeper_state state = { 0 };
                 autofd state_fd = -EBADF;
-                int r = keeper_collect(k, &state);
+                int r;
 
-                if (r >= 0)
-                        r = state_fd = keeper_state_write(&state);
+                r = state_fd = write_state(userdata);
                 if (r >= 0)
                         r = send_add(s, &item, state_fd);
                 if (r < 0)
@@ -312,45 +299,43 @@ static int sync_state(Keeper *k) {
                 s->state = 0;
         if (before != 0)
                 add_gone(s, STORE_STATE, before, 0);
-        return take_back(s, &k->sockets);
+        return take_back(s, sockets);
 }
 
 /* Whenever we die, all that the last state names is there: a new one comes after what it names and before the one it
  * replaces goes. What a state names and nobody has any more is not missed, so that goes first, also since its name may be
  * needed again. */
-static int sync_all(Keeper *k) {
-        Store *s = &k->store;
+static int sync_all(Store *s, Sockets *sockets, StoreWriteState write_state, const void *userdata) {
         int r;
 
-        r = take_back(s, &k->sockets);
+        r = take_back(s, sockets);
         if (r >= 0)
                 r = sync_children(s);
         if (r >= 0)
-                r = sync_ports(s, &k->sockets);
-        return r >= 0 ? sync_state(k) : r;
+                r = sync_ports(s, sockets);
+        return r >= 0 ? sync_state(s, sockets, write_state, userdata) : r;
 }
 
-int store_sync(Keeper *k) {
+int store_sync(Store *s, Sockets *sockets, StoreWriteState write_state, const void *userdata) {
         int r;
 
-        if (k->store.notify_fd < 0)
+        if (s->notify_fd < 0)
                 return 0;
-        r = sync_all(k);
+        r = sync_all(s, sockets, write_state, userdata);
         if (r >= 0)
-                k->store.first_change_usec = 0;
+                s->first_change_usec = 0;
         else if (r == -ECONNREFUSED) {
                 /* Who reads there has gone; with the next change we see whether somebody else has come. */
-                (void) fd_close(k->store.notify_fd);
-                connect_notify(&k->store);
-                k->store.first_change_usec = 0;
+                (void) fd_close(s->notify_fd);
+                connect_notify(s);
+                s->first_change_usec = 0;
                 r = 0;
         } else if (r != -EAGAIN)
                 log_warning("Cannot have systemd keep our descriptors: %s", strerror(-r));
         return r;
 }
 
-int store_run(Keeper *k) {
-        Store *s = &k->store;
+int store_run(Store *s, Sockets *sockets, StoreWriteState write_state, const void *userdata) {
         uint64_t now, due;
 
         if (s->first_change_usec == 0)
@@ -360,7 +345,7 @@ int store_run(Keeper *k) {
         if (due > s->first_change_usec + BUSY_USEC)
                 due = s->first_change_usec + BUSY_USEC;
         if (now >= due) {
-                if (store_sync(k) >= 0)
+                if (store_sync(s, sockets, write_state, userdata) >= 0)
                         return -1;
                 s->first_change_usec = s->last_change_usec = now;
                 return (int) (RETRY_USEC / USEC_PER_MSEC);
@@ -372,28 +357,28 @@ int store_run(Keeper *k) {
 
 static size_t collect_port(const struct reserved_socket *socket, struct keeper_state_stored *ret) {
         *ret = (struct keeper_state_stored){
-                .kind = port_kind(&socket->port), .id = socket->port.number, .inode = socket->stored
+                .kind = store_port_kind(&socket->port), .id = socket->port.number, .inode = socket->stored
         };
         return socket->stored != 0;
 }
 
-int store_collect(const Keeper *k, struct keeper_state_stored **ret, size_t *ret_n) {
-        const Store *s = &k->store;
+int store_collect(const Store *s, const ListLink *children, const Sockets *sockets,
+        struct keeper_state_stored **ret, size_t *ret_n) {
         struct keeper_state_stored *all;
         size_t n = 0;
 
         all = calloc(s->n_stored + s->n_gone + 2, sizeof(*all));
         if (!all)
                 return -ENOMEM;
-        LIST_FOREACH (const Child, link, c, &k->children)
+        LIST_FOREACH (const Child, link, c, children)
                 for (size_t i = 0; i < ELEMENTSOF(child_kinds); i++)
                         if (c->stored[i] != 0)
                                 all[n++] = (struct keeper_state_stored){
                                         .kind = child_kinds[i], .id = c->id, .inode = c->stored[i]
                                 };
-        for (size_t i = 0; i < k->sockets.n; i++)
-                n += collect_port(k->sockets.all[i], &all[n]);
-        LIST_FOREACH (const struct reserved_socket, to_store, forgotten, &k->sockets.forgotten)
+        for (size_t i = 0; i < sockets->n; i++)
+                n += collect_port(sockets->all[i], &all[n]);
+        LIST_FOREACH (const struct reserved_socket, to_store, forgotten, &sockets->forgotten)
                 n += collect_port(forgotten, &all[n]);
         for (size_t i = 0; i < s->n_gone; i++)
                 all[n++] = s->gone[i];
@@ -405,7 +390,8 @@ int store_collect(const Keeper *k, struct keeper_state_stored **ret, size_t *ret
 }
 
 /* Where it is written down what systemd has of this name; NULL: that is nobody's. */
-static uint64_t *find_owner(Keeper *k, const struct keeper_state_stored *item) {
+static uint64_t *find_owner(
+        const IdMap *children_by_id, const Sockets *sockets, const struct keeper_state_stored *item) {
         Child *child;
 
         if (item->kind == STORE_TCP || item->kind == STORE_UDP) {
@@ -413,23 +399,21 @@ static uint64_t *find_owner(Keeper *k, const struct keeper_state_stored *item) {
                         .number = (uint16_t) item->id,
                         .protocol = item->kind == STORE_TCP ? KEEPER_TCP : KEEPER_UDP,
                 };
-                struct reserved_socket *socket =
-                        item->id <= UINT16_MAX ? sockets_find(&k->sockets, &port) : NULL;
+                struct reserved_socket *socket = item->id <= UINT16_MAX ? sockets_find(sockets, &port) : NULL;
 
                 return socket ? &socket->stored : NULL;
         }
-        child = keeper_find_child(k, item->id);
+        child = id_map_get(children_by_id, item->id);
         for (size_t i = 0; child && i < ELEMENTSOF(child_kinds); i++)
                 if (child_kinds[i] == item->kind)
                         return &child->stored[i];
         return NULL;
 }
 
-void store_resume(Keeper *k, const struct keeper_state_stored *items, size_t n) {
-        Store *s = &k->store;
-
+void store_resume(Store *s, const ListLink *children, const IdMap *children_by_id, const Sockets *sockets,
+        const struct keeper_state_stored *items, size_t n) {
         for (size_t i = 0; i < n; i++) {
-                uint64_t *owner = find_owner(k, &items[i]);
+                uint64_t *owner = find_owner(children_by_id, sockets, &items[i]);
 
                 if (items[i].kind == STORE_STATE && s->state < items[i].id) {
                         if (s->state != 0)
@@ -444,14 +428,14 @@ void store_resume(Keeper *k, const struct keeper_state_stored *items, size_t n) 
                         s->n_stored++;
                 }
         }
-        LIST_FOREACH (Child, link, c, &k->children)
+        LIST_FOREACH (Child, link, c, children)
                 store_touch_child(s, c);
         store_touch(s);
 }
 
-/* Back again */
+/* Its name */
 
-static bool parse_name(const char *name, size_t size, struct keeper_state_stored *ret) {
+bool store_item_parse(const char *name, size_t size, struct keeper_state_stored *ret) {
         char copy[32], *end, again[32];
 
         if (size < 2 || size >= sizeof(copy) || !strchr("spitumceod", name[0]))
@@ -462,165 +446,4 @@ static bool parse_name(const char *name, size_t size, struct keeper_state_stored
         ret->id = strtoull(copy + 1, &end, 16);
         item_name(ret, again);
         return strcmp(copy, again) == 0;
-}
-
-/* Who a pidfd is of, as the kernel says; -1: it has been reaped. */
-static int pidfd_pid(int fd, pid_t *ret) {
-        _cleanup_free_ char *text = NULL;
-        char path[64];
-        const char *p;
-        int r;
-
-        (void) snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-        r = file_read(AT_FDCWD, path, 4096, &text, NULL);
-        if (r < 0)
-                return r;
-        p = strstr(text, "\nPid:");
-        return p && sscanf(p + 5, " %d", ret) == 1 ? 0 : -EBADF;
-}
-
-/* Its pidfd must be of the process that the state means; and one that was still at its gate has died with its keeper. */
-static bool is_orphan(const struct keeper_state_child *c) {
-        struct proc_stat stat;
-        pid_t pid = 0;
-
-        if (pidfd_pid(c->pidfd, &pid) < 0)
-                return false;
-        if (pid == -1)
-                return true;
-        return pid == c->pid && proc_stat_read(pid, &stat) >= 0 && stat.start_time == c->start_time &&
-               (stat.flags & PROC_STAT_FORKNOEXEC) == 0;
-}
-
-/* A descriptor that systemd has given back. */
-struct given {
-        struct keeper_state_stored item;
-        int fd;
-};
-
-static int take_item(struct given *all, size_t n, StoreKind kind, uint64_t id) {
-        const struct keeper_state_stored key = { .kind = kind, .id = id };
-        struct given *w = n > 0 ? bsearch(&key, all, n, sizeof(*all), compare) : NULL;
-
-        return w ? fd_steal(&w->fd) : -EBADF;
-}
-
-static int match(KeeperState *state, struct given *all, size_t n) {
-        _cleanup_(id_map_clear) IdMap children = { 0 };
-        size_t kept = 0;
-
-        for (size_t i = 0; i < state->n_children; i++) {
-                struct keeper_state_child c = state->children[i];
-
-                c.pidfd = take_item(all, n, STORE_PIDFD, c.id);
-                c.stdin_fd = c.stdin_fd >= 0 ? take_item(all, n, STORE_STDIN, c.id) : -EBADF;
-                c.gate_fd = c.release_fd = -EBADF;
-                c.flags = (c.flags | KEEPER_STATE_CHILD_ORPHAN) & ~KEEPER_STATE_CHILD_TELL_EXIT;
-                if (c.pidfd < 0 || (!(c.flags & KEEPER_STATE_CHILD_EXITED) && !is_orphan(&c))) {
-                        (void) fd_close(c.pidfd);
-                        (void) fd_close(c.stdin_fd);
-                        continue;
-                }
-                state->children[kept++] = c;
-                int r = id_map_put(&children, c.id, state);
-                if (r < 0)
-                        return r;
-        }
-        state->n_children = kept;
-
-        kept = 0;
-        for (size_t i = 0; i < state->n_terminals; i++) {
-                struct keeper_state_terminal t = state->terminals[i];
-
-                if (t.child == 0 || (t.flags & KEEPER_STATE_TERMINAL_OVER))
-                        continue;
-                t.master_fd = take_item(all, n, STORE_MASTER, t.child);
-                t.control_fd = take_item(all, n, STORE_CONTROL, t.child);
-                t.peer_fd = take_item(all, n, STORE_PEER, t.child);
-                t.output_fd = take_item(all, n, STORE_OUTPUT, t.child);
-                t.pidfd = take_item(all, n, STORE_TERMINAL, t.child);
-                t.flags = KEEPER_STATE_TERMINAL_ORPHAN;
-                if (t.pidfd < 0 || pidfd_has_exited(t.pidfd)) {
-                        t.pidfd = fd_close(t.pidfd);
-                        t.pid = 0;
-                        t.flags = 0;
-                }
-                if (!id_map_get(&children, t.child) || t.master_fd < 0 || t.control_fd < 0 || t.peer_fd < 0 ||
-                        t.output_fd < 0) {
-                        (void) fd_close(t.master_fd);
-                        (void) fd_close(t.control_fd);
-                        (void) fd_close(t.peer_fd);
-                        (void) fd_close(t.output_fd);
-                        (void) fd_close(t.pidfd);
-                        continue;
-                }
-                state->terminals[kept++] = t;
-        }
-        state->n_terminals = kept;
-
-        kept = 0;
-        for (size_t i = 0; i < state->n_ports; i++) {
-                struct keeper_state_port p = state->ports[i];
-
-                p.fd = take_item(all, n, port_kind(&p.port), p.port.number);
-                if (p.fd < 0)
-                        continue;
-                if (!id_map_get(&children, p.child))
-                        p.child = 0; /* who has it is not known here any more */
-                state->ports[kept++] = p;
-        }
-        state->n_ports = kept;
-        return 0;
-}
-
-int store_restore(Keeper *k, int first, uint32_t n_fds, const char *names) {
-        _cleanup_free_ struct given *all = calloc(n_fds + 1, sizeof(*all));
-        _cleanup_free_ struct keeper_state_stored *items = calloc(n_fds + 1, sizeof(*items));
-        auto_keeper_state state = { 0 };
-        size_t n = 0;
-        bool found = false;
-        int r = 0;
-
-        if (!all || !items)
-                return -ENOMEM;
-        for (uint32_t i = 0; i < n_fds && names; i++) {
-                const size_t size = strcspn(names, ":");
-                const int fd = first + (int) i;
-                struct stat st;
-
-                if (parse_name(names, size, &all[n].item)) {
-                        (void) fd_cloexec(fd, true);
-                        all[n].item.inode = fstat(fd, &st) >= 0 ? st.st_ino : 0;
-                        all[n++].fd = fd;
-                }
-                names += size;
-                names += *names == ':';
-        }
-        if (n == 0)
-                return 0;
-        qsort(all, n, sizeof(*all), compare);
-
-        /* The highest generation last. */
-        for (size_t i = n; i > 0 && !found; i--) {
-                const char *why = NULL;
-
-                if (all[i - 1].item.kind != STORE_STATE)
-                        continue;
-                if (k->store.generation < all[i - 1].item.id)
-                        k->store.generation = all[i - 1].item.id;
-                found = keeper_state_read(all[i - 1].fd, &state, &why) >= 0;
-                if (!found)
-                        log_error("Cannot read the state of the keeper before: %s", why);
-        }
-        if (found)
-                r = match(&state, all, n);
-        for (size_t i = 0; i < n; i++) {
-                (void) fd_close(all[i].fd);
-                items[i] = all[i].item;
-        }
-        if (r >= 0 && found)
-                r = keeper_take_over(k, &state);
-        if (r >= 0)
-                store_resume(k, items, n);
-        return r;
 }

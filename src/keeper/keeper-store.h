@@ -10,14 +10,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/id-map.h"
 #include "base/list.h"
 #include "keeper/child.h"
 #include "keeper/keeper-state.h"
+#include "keeper/keeper-terminal.h"
+#include "keeper/sockets.h"
 
 /* FileDescriptorStoreMax= of the unit. Their names come back in one string of the environment, which may have 128 KiB. */
 #define STORE_MAX 8000U
-
-typedef struct Keeper Keeper;
 
 /* The first letter of the name; the rest is a number in hexadecimal. */
 typedef enum StoreKind {
@@ -51,9 +52,6 @@ typedef struct Store {
 
 void store_open(Store *store); /* by $NOTIFY_SOCKET */
 
-/* In the place of one that has stored these already, for what the keeper has taken over. */
-void store_resume(Keeper *keeper, const struct keeper_state_stored *items, size_t n);
-
 /* Something that is to be stored is not what it was: a port, or what the state says; a child; its architect-terminal. */
 void store_touch(Store *store);
 void store_touch_child(Store *store, Child *child);
@@ -61,17 +59,26 @@ void store_touch_terminal(Store *store, KeeperTerminal *terminal);
 /* It has been reaped. */
 void store_forget_child(Store *store, Child *child);
 
-/* Does what it is time for; milliseconds until the next time, or -1. */
-int store_run(Keeper *keeper);
-/* At once. 0, or -EAGAIN: systemd does not read at the moment. */
-int store_sync(Keeper *keeper);
-
 /* Our copy of a child's stdin is closed, and that is to be the last one. */
 void store_close_stdin(Store *store, Child *child);
 
-/* What systemd has, for the state. The caller frees. */
-int store_collect(const Keeper *keeper, struct keeper_state_stored **ret, size_t *ret_n);
+/* Writes the state of what the keeper has now into a memfd and returns it. */
+typedef int (*StoreWriteState)(const void *userdata);
 
-/* What systemd has given back: n descriptors from first on, with names divided by colons. Takes what it knows into the keeper, closes the
- * rest; those of other names are left alone. */
-int store_restore(Keeper *keeper, int first, uint32_t n, const char *names);
+/* Does what it is time for; milliseconds until the next time, or -1. */
+int store_run(Store *store, Sockets *sockets, StoreWriteState write_state, const void *userdata);
+/* At once. 0, or -EAGAIN: systemd does not read at the moment. */
+int store_sync(Store *store, Sockets *sockets, StoreWriteState write_state, const void *userdata);
+
+/* What systemd has, for the state. The caller frees. children: by Child.link. */
+int store_collect(const Store *store, const ListLink *children, const Sockets *sockets,
+        struct keeper_state_stored **ret, size_t *ret_n);
+
+/* In the place of one that has stored these already, for what the keeper has taken over. */
+void store_resume(Store *store, const ListLink *children, const IdMap *children_by_id, const Sockets *sockets,
+        const struct keeper_state_stored *items, size_t n);
+
+StoreKind store_port_kind(const struct keeper_port *port);
+
+/* Of a name as systemd gives it back: kind and id. false: it is not one of ours. */
+bool store_item_parse(const char *name, size_t size, struct keeper_state_stored *ret);

@@ -22,7 +22,9 @@
 #include "base/fd-util.h"
 #include "fuzz.h"
 #include "keeper/hold.h"
-#include "keeper/keeper-private.h"
+#include "keeper/keeper-node.h"
+#include "keeper/keeper-reexec.h"
+#include "keeper/keeper-requests.h"
 
 #define PACKETS_MAX 64 /* of one input: a mutation may not take minutes */
 
@@ -73,7 +75,7 @@ int __wrap_cgroup_kill(const char *path) {
 
 void __wrap_reexec_ask(Keeper *keeper, int asker_fd) {
         fuzz_check(asker_fd < 0);
-        keeper_reply_done(keeper, &(struct keeper_header){ .type = KEEPER_REEXEC }, -EBUSY);
+        (void) keeper_reply_done(keeper, &(struct keeper_header){ .type = KEEPER_REEXEC }, -EBUSY);
 }
 
 static void set_up(Keeper *k, const struct keeper_self *self) {

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fd-util.h"
+#include "base/id-map.h"
+#include "base/pidref.h"
+#include "keeper/keeper-log.h"
+#include "keeper/keeper-restore.h"
+#include "keeper/keeper-serialize.h"
+
+/* A descriptor that systemd has given back. */
+struct given {
+        struct keeper_state_stored item;
+        int fd;
+};
+
+static int compare(const void *a, const void *b) {
+        const struct keeper_state_stored *x = a, *y = b;
+
+        if (x->kind != y->kind)
+                return x->kind < y->kind ? -1 : 1;
+        return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* Who a pidfd is of, as the kernel says; -1: it has been reaped. */
+static int pidfd_pid(int fd, pid_t *ret) {
+        _cleanup_free_ char *text = NULL;
+        char path[64];
+        const char *p;
+        int r;
+
+        (void) snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+        r = file_read(AT_FDCWD, path, 4096, &text, NULL);
+        if (r < 0)
+                return r;
+        p = strstr(text, "\nPid:");
+        return p && sscanf(p + 5, " %d", ret) == 1 ? 0 : -EBADF;
+}
+
+/* Its pidfd must be of the process that the state means; and one that was still at its gate has died with its keeper. */
+static bool is_orphan(const struct keeper_state_child *c) {
+        struct proc_stat stat;
+        pid_t pid = 0;
+
+        if (pidfd_pid(c->pidfd, &pid) < 0)
+                return false;
+        if (pid == -1)
+                return true;
+        return pid == c->pid && proc_stat_read(pid, &stat) >= 0 && stat.start_time == c->start_time &&
+               (stat.flags & PROC_STAT_FORKNOEXEC) == 0;
+}
+
+static int take_item(struct given *all, size_t n, StoreKind kind, uint64_t id) {
+        const struct keeper_state_stored key = { .kind = kind, .id = id };
+        struct given *w = n > 0 ? bsearch(&key, all, n, sizeof(*all), compare) : NULL;
+
+        return w ? fd_steal(&w->fd) : -EBADF;
+}
+
+static int match(KeeperState *state, struct given *all, size_t n) {
+        _cleanup_(id_map_clear) IdMap children = { 0 };
+        size_t kept = 0;
+
+        for (size_t i = 0; i < state->n_children; i++) {
+                struct keeper_state_child c = state->children[i];
+
+                c.pidfd = take_item(all, n, STORE_PIDFD, c.id);
+                c.stdin_fd = c.stdin_fd >= 0 ? take_item(all, n, STORE_STDIN, c.id) : -EBADF;
+                c.gate_fd = c.release_fd = -EBADF;
+                c.flags = (c.flags | KEEPER_STATE_CHILD_ORPHAN) & ~KEEPER_STATE_CHILD_TELL_EXIT;
+                if (c.pidfd < 0 || (!(c.flags & KEEPER_STATE_CHILD_EXITED) && !is_orphan(&c))) {
+                        (void) fd_close(c.pidfd);
+                        (void) fd_close(c.stdin_fd);
+                        continue;
+                }
+                state->children[kept++] = c;
+                int r = id_map_put(&children, c.id, state);
+                if (r < 0)
+                        return r;
+        }
+        state->n_children = kept;
+
+        kept = 0;
+        for (size_t i = 0; i < state->n_terminals; i++) {
+                struct keeper_state_terminal t = state->terminals[i];
+
+                if (t.child == 0 || (t.flags & KEEPER_STATE_TERMINAL_OVER))
+                        continue;
+                t.master_fd = take_item(all, n, STORE_MASTER, t.child);
+                t.control_fd = take_item(all, n, STORE_CONTROL, t.child);
+                t.peer_fd = take_item(all, n, STORE_PEER, t.child);
+                t.output_fd = take_item(all, n, STORE_OUTPUT, t.child);
+                t.pidfd = take_item(all, n, STORE_TERMINAL, t.child);
+                t.flags = KEEPER_STATE_TERMINAL_ORPHAN;
+                if (t.pidfd < 0 || pidfd_has_exited(t.pidfd)) {
+                        t.pidfd = fd_close(t.pidfd);
+                        t.pid = 0;
+                        t.flags = 0;
+                }
+                if (!id_map_get(&children, t.child) || t.master_fd < 0 || t.control_fd < 0 || t.peer_fd < 0 ||
+                        t.output_fd < 0) {
+                        (void) fd_close(t.master_fd);
+                        (void) fd_close(t.control_fd);
+                        (void) fd_close(t.peer_fd);
+                        (void) fd_close(t.output_fd);
+                        (void) fd_close(t.pidfd);
+                        continue;
+                }
+                state->terminals[kept++] = t;
+        }
+        state->n_terminals = kept;
+
+        kept = 0;
+        for (size_t i = 0; i < state->n_ports; i++) {
+                struct keeper_state_port p = state->ports[i];
+
+                p.fd = take_item(all, n, store_port_kind(&p.port), p.port.number);
+                if (p.fd < 0)
+                        continue;
+                if (!id_map_get(&children, p.child))
+                        p.child = 0; /* who has it is not known here any more */
+                state->ports[kept++] = p;
+        }
+        state->n_ports = kept;
+        return 0;
+}
+
+int keeper_restore(Keeper *k, int first, uint32_t n_fds, const char *names) {
+        _cleanup_free_ struct given *all = calloc(n_fds + 1, sizeof(*all));
+        _cleanup_free_ struct keeper_state_stored *items = calloc(n_fds + 1, sizeof(*items));
+        auto_keeper_state state = { 0 };
+        size_t n = 0;
+        bool found = false;
+        int r = 0;
+
+        if (!all || !items)
+                return -ENOMEM;
+        for (uint32_t i = 0; i < n_fds && names; i++) {
+                const size_t size = strcspn(names, ":");
+                const int fd = first + (int) i;
+                struct stat st;
+
+                if (store_item_parse(names, size, &all[n].item)) {
+                        (void) fd_cloexec(fd, true);
+                        all[n].item.inode = fstat(fd, &st) >= 0 ? st.st_ino : 0;
+                        all[n++].fd = fd;
+                }
+                names += size;
+                names += *names == ':';
+        }
+        if (n == 0)
+                return 0;
+        qsort(all, n, sizeof(*all), compare);
+
+        /* The highest generation last. */
+        for (size_t i = n; i > 0 && !found; i--) {
+                const char *why = NULL;
+
+                if (all[i - 1].item.kind != STORE_STATE)
+                        continue;
+                if (k->store.generation < all[i - 1].item.id)
+                        k->store.generation = all[i - 1].item.id;
+                found = keeper_state_read(all[i - 1].fd, &state, &why) >= 0;
+                if (!found)
+                        log_error("Cannot read the state of the keeper before: %s", why);
+        }
+        if (found)
+                r = match(&state, all, n);
+        for (size_t i = 0; i < n; i++) {
+                (void) fd_close(all[i].fd);
+                items[i] = all[i].item;
+        }
+        if (r >= 0 && found)
+                r = keeper_take_over(k, &state);
+        if (r >= 0)
+                store_resume(&k->store, &k->children, &k->children_by_id, &k->sockets, items, n);
+        return r;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+
+#include "base/fd-util.h"
+#include "keeper/keeper.h"
+
+int keeper_watch(Keeper *k, int operation, int fd, uint32_t events, struct watch *w) {
+        struct epoll_event event = { .events = events, .data.ptr = w };
+
+        return epoll_ctl(k->epoll_fd, operation, fd, &event) < 0 ? -errno : 0;
+}
+
+void keeper_unwatch(Keeper *k, int fd) {
+        /* By hand, since the node or a child may hold the same open file, which then stays in the epoll. */
+        (void) epoll_ctl(k->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+Child *keeper_find_child(const Keeper *k, uint64_t id) {
+        return id_map_get(&k->children_by_id, id);
+}
+
+int keeper_add_child(Keeper *k, Child *child, ListLink *after) {
+        int r = id_map_put(&k->children_by_id, child->id, child);
+
+        if (r >= 0)
+                list_insert_after(after, &child->link);
+        return r;
+}
+
+void keeper_forget_child(Keeper *k, Child *child) {
+        if (list_is_linked(&child->link))
+                (void) id_map_remove(&k->children_by_id, child->id);
+        list_remove(&child->link);
+        list_remove(&child->to_tell);
+        store_forget_child(&k->store, child);
+
+        if (child->gate_fd >= 0)
+                keeper_unwatch(k, child->gate_fd);
+        if (child->release_fd >= 0)
+                keeper_unwatch(k, child->release_fd);
+        keeper_unwatch(k, child->pidfd);
+        /* It may still show what the role said last. */
+        if (child->terminal && child->terminal->pid > 0) {
+                list_prepend(&k->terminals, &child->terminal->link);
+                child->terminal->child = NULL;
+                child->terminal = NULL;
+        }
+        (void) child_free(child);
+}
+
+int keeper_watch_terminal(Keeper *k, KeeperTerminal *terminal) {
+        return keeper_watch(k, EPOLL_CTL_ADD, terminal->pidfd, EPOLLIN | EPOLLET, &terminal->watch);
+}
+
+/* In the order of their turns: where one belongs is near the end, since nobody's turn is further away than the time
+ * between two starts. */
+void keeper_queue_terminal(Keeper *k, KeeperTerminal *terminal) {
+        ListLink *after = k->terminals_missing.prev;
+
+        while (after != &k->terminals_missing &&
+                keeper_terminal_of_missing(after)->spawned_usec > terminal->spawned_usec)
+                after = after->prev;
+        list_remove(&terminal->missing);
+        list_insert_after(after, &terminal->missing);
+}
+
+int keeper_watch_child(Keeper *k, Child *child) {
+        int r = 0;
+
+        /* A pidfd by its edges: while a debugger holds a dead child it is readable, and yet not ours to wait for; the
+         * edge comes again when the debugger lets go. A gate is watched for its hang-up only, which is always told. */
+        if (!child->exited)
+                r = keeper_watch(k, EPOLL_CTL_ADD, child->pidfd, EPOLLIN | EPOLLET, &child->pidfd_watch);
+        if (r >= 0 && child->gate_fd >= 0)
+                r = keeper_watch(k, EPOLL_CTL_ADD, child->gate_fd, 0, &child->gate_watch);
+        if (r >= 0 && child->release_fd >= 0)
+                r = keeper_watch(k, EPOLL_CTL_ADD, child->release_fd, EPOLLIN, &child->release_watch);
+        if (r >= 0 && child->terminal && child->terminal->pid > 0)
+                r = keeper_watch_terminal(k, child->terminal);
+        else if (r >= 0 && child->terminal && !child->terminal->over)
+                keeper_queue_terminal(k, child->terminal);
+        return r;
+}
+
+static int watch_sigterm(Keeper *k) {
+        struct sigaction action;
+        sigset_t mask;
+
+        /* Who started us may have had it ignored. */
+        if (sigaction(SIGTERM, NULL, &action) < 0 || action.sa_handler == SIG_IGN)
+                return 0;
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGTERM);
+        k->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+        return k->signal_fd < 0 ? -errno
+                                : keeper_watch(k, EPOLL_CTL_ADD, k->signal_fd, EPOLLIN, &k->signal_watch);
+}
+
+int keeper_init(Keeper *k, const struct keeper_self *self, int listen_fd) {
+        int r;
+
+        *k = (Keeper){
+                .self = self,
+                .epoll_fd = -EBADF,
+                .listen_fd = listen_fd,
+                .node_fd = -EBADF,
+                .refused_fd = -EBADF,
+                .signal_fd = -EBADF,
+                .listener_watch = { .type = WATCH_LISTENER },
+                .node_watch = { .type = WATCH_NODE },
+                .refused_watch = { .type = WATCH_REFUSED },
+                .signal_watch = { .type = WATCH_SIGNAL },
+                .reexec = {
+                        .asker_fd = -EBADF,
+                        .asker_watch = { .type = WATCH_ASKER },
+                        .check_pidfd = -EBADF,
+                        .check_watch = { .type = WATCH_CHECK },
+                },
+        };
+        list_init(&k->children);
+        list_init(&k->to_announce);
+        list_init(&k->to_tell_exit);
+        list_init(&k->terminals);
+        list_init(&k->terminals_missing);
+        for (size_t i = 0; i < ELEMENTSOF(k->guests); i++) {
+                k->guests[i].fd = -EBADF;
+                k->guests[i].watch = (struct watch){ .type = WATCH_GUEST, .guest = i };
+        }
+        store_open(&k->store);
+        sockets_init(&k->sockets);
+
+        r = fd_cloexec(listen_fd, true);
+        if (r >= 0)
+                r = fd_nonblock(listen_fd, true);
+        if (r < 0)
+                return r;
+
+        k->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        if (k->epoll_fd < 0)
+                return -errno;
+
+        r = watch_sigterm(k);
+        return r < 0 ? r : keeper_watch(k, EPOLL_CTL_ADD, listen_fd, EPOLLIN, &k->listener_watch);
+}
