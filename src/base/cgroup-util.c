@@ -19,7 +19,7 @@
 
 #define CGROUP_FILE_MAX (1024U * 1024U)
 
-static bool is_fs(const char *path, unsigned long magic) {
+static bool cgroup_is_fs(const char *path, unsigned long magic) {
         struct statfs fs;
 
         return statfs(path, &fs) >= 0 && (unsigned long) fs.f_type == magic;
@@ -29,7 +29,7 @@ int cgroup_root(const char **ret) {
         static const char *const places[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
 
         for (size_t i = 0; i < ELEMENTSOF(places); i++)
-                if (is_fs(places[i], CGROUP2_SUPER_MAGIC)) {
+                if (cgroup_is_fs(places[i], CGROUP2_SUPER_MAGIC)) {
                         *ret = places[i];
                         return 0;
                 }
@@ -38,7 +38,7 @@ int cgroup_root(const char **ret) {
 }
 
 /* A path below the root itself and nowhere else. */
-static bool path_is_valid(const char *path) {
+static bool cgroup_path_is_valid(const char *path) {
         if (!path || path[0] != '/' || !path[1])
                 return false;
 
@@ -53,7 +53,7 @@ static int cgroup_file(const char *path, const char *file, char **ret) {
         const char *root;
         int r;
 
-        if (!path_is_valid(path))
+        if (!cgroup_path_is_valid(path))
                 return -EINVAL;
 
         r = cgroup_root(&root);
@@ -118,7 +118,7 @@ int cgroup_of_pid(pid_t pid, char **ret) {
 }
 
 /* The value of the line "key value", or the file's first line when there is no key. */
-static int find_value(const char *text, const char *key, char *ret, size_t size) {
+static int cgroup_find_value(const char *text, const char *key, char *ret, size_t size) {
         const char *line, *end;
         size_t n = key ? strlen(key) : 0;
 
@@ -150,9 +150,9 @@ int cgroup_events(const char *path, bool *ret_populated, bool *ret_frozen) {
                 return r;
 
         if (r >= 0) {
-                r = find_value(text, "populated", populated, sizeof(populated));
+                r = cgroup_find_value(text, "populated", populated, sizeof(populated));
                 if (r >= 0)
-                        r = find_value(text, "frozen", frozen, sizeof(frozen));
+                        r = cgroup_find_value(text, "frozen", frozen, sizeof(frozen));
                 if (r < 0)
                         return r;
         }
@@ -186,7 +186,7 @@ int cgroup_kill(const char *path) {
         return r;
 }
 
-static bool has_word(const char *text, const char *word) {
+static bool cgroup_has_word(const char *text, const char *word) {
         size_t n = strlen(word), k;
 
         for (const char *p = text; *p; p += k) {
@@ -201,7 +201,7 @@ static bool has_word(const char *text, const char *word) {
 
 /* The file that lists the controllers a scope of ours may have. A user manager has what was delegated to it, which is less
  * than the machine has. */
-static int controllers_file(const char *root, char **ret) {
+static int cgroup_controllers_file(const char *root, char **ret) {
         _cleanup_free_ char *own = NULL;
         const char *unit, *end = NULL;
 
@@ -215,18 +215,19 @@ static int controllers_file(const char *root, char **ret) {
         return asprintf(ret, "%s%s/cgroup.controllers", root, end ? own : "") < 0 ? -ENOMEM : 0;
 }
 
-static bool has_v1_controller(const char *controller) {
+static bool cgroup_has_v1_controller(const char *controller) {
         char path[64];
         int n = snprintf(path, sizeof(path), "/sys/fs/cgroup/%s", controller);
 
-        return n > 0 && (size_t) n < sizeof(path) && is_fs(path, CGROUP_SUPER_MAGIC);
+        return n > 0 && (size_t) n < sizeof(path) && cgroup_is_fs(path, CGROUP_SUPER_MAGIC);
 }
 
-static bool has_v2_controller(const char *root, const char *controller) {
+static bool cgroup_has_v2_controller(const char *root, const char *controller) {
         _cleanup_free_ char *file = NULL, *text = NULL;
 
-        return controllers_file(root, &file) >= 0 &&
-               file_read(AT_FDCWD, file, CGROUP_FILE_MAX, &text, NULL) >= 0 && has_word(text, controller);
+        return cgroup_controllers_file(root, &file) >= 0 &&
+               file_read(AT_FDCWD, file, CGROUP_FILE_MAX, &text, NULL) >= 0 &&
+               cgroup_has_word(text, controller);
 }
 
 bool cgroup_has_controller(const char *controller) {
@@ -236,12 +237,12 @@ bool cgroup_has_controller(const char *controller) {
                 return false;
 
         /* Hybrid: systemd uses the v2 half for tracking only, and the v1 controllers whose mount it finds. */
-        return strcmp(root, "/sys/fs/cgroup") == 0 ? has_v2_controller(root, controller)
-                                                   : has_v1_controller(controller);
+        return strcmp(root, "/sys/fs/cgroup") == 0 ? cgroup_has_v2_controller(root, controller)
+                                                   : cgroup_has_v1_controller(controller);
 }
 
 /* Appends the pids of one directory; *n counts also those there is no room for. */
-static int append_pids(const char *directory, pid_t *ret, size_t max, int *n) {
+static int cgroup_append_pids(const char *directory, pid_t *ret, size_t max, int *n) {
         _cleanup_free_ char *file = NULL;
         FILE *f;
         int pid;
@@ -283,7 +284,7 @@ int cgroup_pids(const char *path, pid_t *ret, size_t max) {
 
         while (r >= 0 && (entry = fts_read(tree)))
                 if (entry->fts_info == FTS_D)
-                        r = append_pids(entry->fts_path, ret, max, &n);
+                        r = cgroup_append_pids(entry->fts_path, ret, max, &n);
 
         (void) fts_close(tree);
         return r < 0 ? r : n;
@@ -299,7 +300,7 @@ int cgroup_read_u64(const char *path, const char *file, const char *key, unsigne
         if (r < 0)
                 return r;
 
-        r = find_value(text, key, value, sizeof(value));
+        r = cgroup_find_value(text, key, value, sizeof(value));
         if (r < 0)
                 return r;
         if (strcmp(value, "max") != 0 && parse_u64(value, &v) < 0)

@@ -138,7 +138,7 @@ int file_read(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_
         return 0;
 }
 
-static int write_all(int fd, const void *data, size_t size) {
+static int fd_write_all(int fd, const void *data, size_t size) {
         const char *p = data;
 
         while (size > 0) {
@@ -194,7 +194,7 @@ int file_replace(int dir_fd, const char *name, const void *data, size_t size) {
         if (fd < 0)
                 return -errno;
 
-        r = write_all(fd, data, size);
+        r = fd_write_all(fd, data, size);
         if (r >= 0 && renameat(dir_fd, temporary, dir_fd, name) < 0)
                 r = -errno;
         if (r < 0)
@@ -244,7 +244,7 @@ int memfd_new_sealed_pieces(const char *name, const struct iovec *pieces, size_t
                 return fd;
 
         for (size_t i = 0; r >= 0 && i < n; i++)
-                r = write_all(fd, pieces[i].iov_base, pieces[i].iov_len);
+                r = fd_write_all(fd, pieces[i].iov_base, pieces[i].iov_len);
         if (r < 0)
                 return r;
 
@@ -289,7 +289,7 @@ static size_t piece(bool terminal, const char *data, size_t size) {
         return n;
 }
 
-static ssize_t write_pieces(int fd, bool terminal, const char *data, size_t size) {
+static ssize_t fd_write_pieces(int fd, bool terminal, const char *data, size_t size) {
         size_t done = 0;
 
         while (done < size) {
@@ -307,7 +307,7 @@ static ssize_t write_pieces(int fd, bool terminal, const char *data, size_t size
 }
 
 /* O_NONBLOCK belongs to the open file description, which others may share: so through one of our own. */
-static ssize_t write_reopened(int fd, bool terminal, const char *data, size_t size) {
+static ssize_t file_write_reopened(int fd, bool terminal, const char *data, size_t size) {
         char path[sizeof("/proc/self/fd/") + 10];
 
         (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
@@ -319,7 +319,7 @@ static ssize_t write_reopened(int fd, bool terminal, const char *data, size_t si
                         return -EIO;
                 /* Another user's terminal, no /proc, too many files: then nothing but poll(2) says whether there is room, and
                  * who shares the other end may be faster. */
-                return write_pieces(fd, terminal, data, size);
+                return fd_write_pieces(fd, terminal, data, size);
         }
         ssize_t n = write(own, data, size);
         if (n < 0)
@@ -335,7 +335,7 @@ ssize_t fd_write_nonblocking(int fd, const void *data, size_t size) {
         if (fstat(fd, &st) < 0)
                 return -errno;
         if (S_ISFIFO(st.st_mode) || (S_ISCHR(st.st_mode) && isatty(fd)))
-                return write_reopened(fd, S_ISCHR(st.st_mode), data, size);
+                return file_write_reopened(fd, S_ISCHR(st.st_mode), data, size);
         if (S_ISSOCK(st.st_mode))
                 n = send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
         else /* nobody at the other end */
@@ -378,7 +378,7 @@ int socket_send(int fd, const void *data, size_t size, const int *fds, size_t n_
         return (size_t) n == size ? 0 : -EMSGSIZE;
 }
 
-static ssize_t receive(int fd, void *data, size_t size, int *fds, size_t *n_fds, int flags) {
+static ssize_t socket_receive(int fd, void *data, size_t size, int *fds, size_t *n_fds, int flags) {
         union {
                 struct cmsghdr header;
                 char room[CMSG_SPACE(sizeof(int) * SOCKET_FDS_MAX)];
@@ -428,11 +428,11 @@ static ssize_t receive(int fd, void *data, size_t size, int *fds, size_t *n_fds,
 }
 
 ssize_t socket_recv(int fd, void *data, size_t size, int *fds, size_t *n_fds) {
-        return receive(fd, data, size, fds, n_fds, 0);
+        return socket_receive(fd, data, size, fds, n_fds, 0);
 }
 
 ssize_t socket_peek(int fd, void *data, size_t size, int *fds, size_t *n_fds) {
-        return receive(fd, data, size, fds, n_fds, MSG_PEEK);
+        return socket_receive(fd, data, size, fds, n_fds, MSG_PEEK);
 }
 
 int rlimit_nofile_raise(uint64_t want) {

@@ -13,27 +13,27 @@ struct id_map_slot {
 };
 
 /* Numbers that are near each other, or multiples of something, must not end up in one place. */
-static size_t home(const IdMap *map, uint64_t id) {
+static size_t id_map_home(const IdMap *map, uint64_t id) {
         id ^= id >> 32;
         id *= UINT64_C(0x9e3779b97f4a7c15);
         id ^= id >> 29;
         return (size_t) id & (map->room - 1);
 }
 
-static size_t next(const IdMap *map, size_t i) {
+static size_t id_map_next(const IdMap *map, size_t i) {
         return (i + 1) & (map->room - 1);
 }
 
 /* Where the number is, or the free slot that it would be put into. */
-static struct id_map_slot *find(const IdMap *map, uint64_t id) {
-        size_t i = home(map, id);
+static struct id_map_slot *id_map_find(const IdMap *map, uint64_t id) {
+        size_t i = id_map_home(map, id);
 
         while (map->slots[i].value && map->slots[i].id != id)
-                i = next(map, i);
+                i = id_map_next(map, i);
         return &map->slots[i];
 }
 
-static int grow(IdMap *map) {
+static int id_map_grow(IdMap *map) {
         IdMap larger = { .n = map->n, .room = map->room > 0 ? map->room * 2 : ROOM_MIN };
 
         larger.slots = calloc(larger.room, sizeof(*larger.slots));
@@ -41,7 +41,7 @@ static int grow(IdMap *map) {
                 return -ENOMEM;
         for (size_t i = 0; i < map->room; i++)
                 if (map->slots[i].value)
-                        *find(&larger, map->slots[i].id) = map->slots[i];
+                        *id_map_find(&larger, map->slots[i].id) = map->slots[i];
         free(map->slots);
         *map = larger;
         return 0;
@@ -54,12 +54,12 @@ int id_map_put(IdMap *map, uint64_t id, void *value) {
                 return -EEXIST;
         /* At most half full: the ways stay short. */
         if (map->n + 1 > map->room / 2) {
-                int r = grow(map);
+                int r = id_map_grow(map);
 
                 if (r < 0)
                         return r;
         }
-        slot = find(map, id);
+        slot = id_map_find(map, id);
         slot->id = id;
         slot->value = value;
         map->n++;
@@ -67,7 +67,7 @@ int id_map_put(IdMap *map, uint64_t id, void *value) {
 }
 
 void *id_map_get(const IdMap *map, uint64_t id) {
-        return map->room > 0 ? find(map, id)->value : NULL;
+        return map->room > 0 ? id_map_find(map, id)->value : NULL;
 }
 
 void *id_map_remove(IdMap *map, uint64_t id) {
@@ -77,15 +77,15 @@ void *id_map_remove(IdMap *map, uint64_t id) {
 
         if (map->room == 0)
                 return NULL;
-        slot = find(map, id);
+        slot = id_map_find(map, id);
         value = slot->value;
         if (!value)
                 return NULL;
 
         /* Whatever had to go past the slot moves up, so that no search ends too early. */
         hole = (size_t) (slot - map->slots);
-        for (size_t i = next(map, hole); map->slots[i].value; i = next(map, i)) {
-                const size_t way = (i - home(map, map->slots[i].id)) & (map->room - 1);
+        for (size_t i = id_map_next(map, hole); map->slots[i].value; i = id_map_next(map, i)) {
+                const size_t way = (i - id_map_home(map, map->slots[i].id)) & (map->room - 1);
 
                 if (way < ((i - hole) & (map->room - 1)))
                         continue;

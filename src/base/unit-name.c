@@ -43,7 +43,7 @@ char *role_scope_name(const char *instance, const char *role) {
 }
 
 /* What follows prefix in s, NULL when s does not begin with it. */
-static const char *after(const char *s, const char *prefix) {
+static const char *string_after(const char *s, const char *prefix) {
         size_t n = strlen(prefix);
 
         return s && strncmp(s, prefix, n) == 0 ? s + n : NULL;
@@ -58,7 +58,7 @@ int role_scope_name_parse(const char *instance, const char *unit, char **ret_rol
         if (!instance_name_is_valid(instance))
                 return -EINVAL;
 
-        s = after(after(after(unit, "architect-"), instance), "-");
+        s = string_after(string_after(string_after(unit, "architect-"), instance), "-");
         n = s ? strlen(s) : 0;
         if (n <= suffix || strcmp(s + n - suffix, ".scope") != 0)
                 return -EINVAL;

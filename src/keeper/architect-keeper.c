@@ -33,7 +33,7 @@ static const char *arg_terminal = PKGLIBEXECDIR "/architect-terminal";
 static uint32_t arg_protocol_max = KEEPER_PROTOCOL_VERSION;
 static enum { ACTION_RUN, ACTION_CHECK, ACTION_REEXEC } arg_action = ACTION_RUN;
 
-static void help(void) {
+static void keeper_help(void) {
         (void) printf(
                 "architect-keeper [OPTIONS...]\n\n"
                 "Keeps the roles of architect-node: started by systemd through architect-keeper.socket.\n\n"
@@ -74,7 +74,7 @@ static int parse_arguments(int argc, char *argv[]) {
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
                 switch (c) {
                 case 'h':
-                        help();
+                        keeper_help();
                         return 0;
                 case ARG_VERSION:
                         (void) printf("architect-keeper %s\n", PROJECT_VERSION);

@@ -23,7 +23,7 @@
 #endif
 
 /* The C library's waitid() drops the last argument, and with it the rusage that WNOWAIT gives too. */
-static int waitid_pidfd(int pidfd, siginfo_t *ret_info, struct rusage *ret_usage, int options) {
+static int pidfd_waitid(int pidfd, siginfo_t *ret_info, struct rusage *ret_usage, int options) {
         memset(ret_info, 0, sizeof(*ret_info));
         return syscall(SYS_waitid, P_PIDFD, pidfd, ret_info, options, ret_usage) < 0 ? -errno : 0;
 }
@@ -34,7 +34,7 @@ static uint64_t timeval_usec(const struct timeval *tv) {
 
 /* clone3 rather than fork() and pidfd_open(): one call, and -EAGAIN or -EMFILE leave nothing behind. Without CLONE_VM it is a
  * fork; only the C library's idea of its thread id is stale in the child, and nothing there asks for it. */
-static pid_t clone_with_pidfd(int *ret_pidfd) {
+static pid_t child_clone(int *ret_pidfd) {
         struct clone_args args = {
                 .flags = CLONE_PIDFD,
                 .pidfd = (uint64_t) (uintptr_t) ret_pidfd,
@@ -98,7 +98,7 @@ int child_new(const struct keeper_self *self, uint64_t id, const char *role, uin
         }
 
         sockets->release_fd = release[1];
-        child->pid = clone_with_pidfd(&child->pidfd);
+        child->pid = child_clone(&child->pidfd);
         if (child->pid == 0)
                 exec_invoke(&(ExecParameters){
                         .keeper_pid = self->pid,
@@ -178,7 +178,7 @@ bool child_has_execed(const Child *child) {
         return !(stat.flags & PROC_STAT_FORKNOEXEC);
 }
 
-static int check_orphan(Child *child) {
+static int child_check_orphan(Child *child) {
         int status, r;
 
         r = pidfd_exit_status(child->pidfd, &status);
@@ -204,9 +204,9 @@ int child_check_exit(Child *child) {
         if (child->exited)
                 return 1;
         if (child->orphan)
-                return check_orphan(child);
+                return child_check_orphan(child);
 
-        r = waitid_pidfd(child->pidfd, &info, &usage, WEXITED | WNOHANG | WNOWAIT);
+        r = pidfd_waitid(child->pidfd, &info, &usage, WEXITED | WNOHANG | WNOWAIT);
         if (r < 0)
                 return r;
         if (info.si_pid == 0)
@@ -231,12 +231,12 @@ int child_reap(Child *child) {
         siginfo_t info;
         struct rusage usage;
 
-        return child->orphan ? 0 : waitid_pidfd(child->pidfd, &info, &usage, WEXITED | WNOHANG);
+        return child->orphan ? 0 : pidfd_waitid(child->pidfd, &info, &usage, WEXITED | WNOHANG);
 }
 
 void child_kill(Child *child) {
         (void) pidfd_kill(child->pidfd, SIGKILL);
-        (void) waitid_pidfd(child->pidfd, &(siginfo_t){ 0 }, &(struct rusage){ 0 }, WEXITED);
+        (void) pidfd_waitid(child->pidfd, &(siginfo_t){ 0 }, &(struct rusage){ 0 }, WEXITED);
 }
 
 size_t child_fds(

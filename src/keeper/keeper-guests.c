@@ -16,7 +16,7 @@
 #include "keeper/keeper-reexec.h"
 #include "keeper/keeper-requests.h"
 
-static bool hung_up(int fd) {
+static bool guest_hung_up(int fd) {
         struct pollfd p = { .fd = fd };
 
         return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
@@ -28,7 +28,7 @@ void keeper_close_refused(Keeper *k) {
         k->refused_fd = fd_close(k->refused_fd);
 }
 
-static void refuse(Keeper *k, int fd) {
+static void guest_refuse(Keeper *k, int fd) {
         struct keeper_welcome m = { .header = { .type = KEEPER_WELCOME }, .error = -EBUSY };
 
         /* Not closed at once: its HELLO would fail before it has read why. */
@@ -40,12 +40,12 @@ static void refuse(Keeper *k, int fd) {
                 (void) fd_close(fd);
 }
 
-static void become_node(Keeper *k, int fd, const struct keeper_hello *hello) {
+static void guest_become_node(Keeper *k, int fd, const struct keeper_hello *hello) {
         /* A node that was just restarted must not find the place taken by its predecessor's remains. */
-        while (k->node_fd >= 0 && hung_up(k->node_fd))
+        while (k->node_fd >= 0 && guest_hung_up(k->node_fd))
                 keeper_on_node(k, EPOLLHUP);
         if (k->node_fd >= 0) {
-                refuse(k, fd);
+                guest_refuse(k, fd);
                 return;
         }
         if (keeper_watch(k, EPOLL_CTL_ADD, fd, EPOLLIN, &k->node_watch) < 0) {
@@ -76,7 +76,7 @@ void keeper_on_guest(Keeper *k, size_t i) {
         if (n == 0 || n == -ECONNRESET)
                 return;
         if (n == sizeof(packet.hello) && packet.header.type == KEEPER_HELLO && packet.header.reserved == 0)
-                become_node(k, fd_steal(&fd), &packet.hello);
+                guest_become_node(k, fd_steal(&fd), &packet.hello);
         else if (n == sizeof(packet.header) && packet.header.type == KEEPER_REEXEC &&
                  packet.header.reserved == 0)
                 reexec_ask(k, fd_steal(&fd));

@@ -23,7 +23,7 @@
 
 /* Terminals */
 
-static void start_terminal(Keeper *k, KeeperTerminal *terminal) {
+static void keeper_start_terminal(Keeper *k, KeeperTerminal *terminal) {
         int r;
 
         if (terminal->pid > 0)
@@ -42,7 +42,7 @@ static void start_terminal(Keeper *k, KeeperTerminal *terminal) {
 }
 
 /* Starts those that have waited long enough, each once; returns the milliseconds until the next start, or -1. */
-static int start_terminals(Keeper *k) {
+static int keeper_start_terminals(Keeper *k) {
         const uint64_t now = list_is_linked(&k->terminals_missing) ? now_usec(CLOCK_MONOTONIC) : 0;
         KeeperTerminal *terminal;
 
@@ -52,14 +52,14 @@ static int start_terminals(Keeper *k) {
                 if (wait > 0)
                         return wait;
                 list_remove(&terminal->missing);
-                start_terminal(k, terminal);
+                keeper_start_terminal(k, terminal);
                 if (terminal->pid <= 0)
                         keeper_queue_terminal(k, terminal);
         }
         return -1;
 }
 
-static void on_terminal(Keeper *k, KeeperTerminal *terminal) {
+static void keeper_on_terminal(Keeper *k, KeeperTerminal *terminal) {
         if (!keeper_terminal_check_exit(terminal))
                 return;
 
@@ -74,7 +74,7 @@ static void on_terminal(Keeper *k, KeeperTerminal *terminal) {
 
 /* Children */
 
-static void on_release(Keeper *k, Child *child) {
+static void keeper_on_release(Keeper *k, Child *child) {
         int r;
 
         if (child->release_fd < 0)
@@ -93,7 +93,7 @@ static void on_release(Keeper *k, Child *child) {
         store_touch(&k->store);
 }
 
-static void on_pidfd(Keeper *k, Child *child) {
+static void keeper_on_pidfd(Keeper *k, Child *child) {
         int r = child_check_exit(child);
 
         if (r < 0)
@@ -103,11 +103,11 @@ static void on_pidfd(Keeper *k, Child *child) {
 
         keeper_unwatch(k, child->pidfd);
         store_touch_child(&k->store, child);
-        on_release(k, child); /* what it gave back comes before its end */
+        keeper_on_release(k, child); /* what it gave back comes before its end */
         sockets_rest_child(&k->sockets, &child->sockets, child->role);
         if (child->terminal) {
                 /* Somebody has to show what the role said last. */
-                start_terminal(k, child->terminal);
+                keeper_start_terminal(k, child->terminal);
                 keeper_terminal_end(child->terminal);
         }
         if (k->welcomed && !child->announce && (!child->orphan || k->version >= 2))
@@ -116,7 +116,7 @@ static void on_pidfd(Keeper *k, Child *child) {
                 keeper_flush(k);
 }
 
-static void on_gate(Keeper *k, Child *child) {
+static void keeper_on_gate(Keeper *k, Child *child) {
         keeper_unwatch(k, child->gate_fd);
         if (k->reply_child == child)
                 child->gate_hung_up = true; /* the answer that lends it is not out yet */
@@ -125,7 +125,7 @@ static void on_gate(Keeper *k, Child *child) {
 }
 
 /* SIGTERM: what systemd has is brought up to date for who comes after us; then we die of it. */
-static _noreturn_ void on_terminate(Keeper *k) {
+static _noreturn_ void keeper_on_terminate(Keeper *k) {
         sigset_t none;
 
         for (int i = 0; i < 10 && store_sync(&k->store, &k->sockets, keeper_write_state, k) == -EAGAIN; i++)
@@ -137,7 +137,7 @@ static _noreturn_ void on_terminate(Keeper *k) {
 }
 
 /* The shorter one of two times to wait; -1 is for ever. */
-static int sooner(int a, int b) {
+static int timeout_sooner(int a, int b) {
         return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
@@ -145,13 +145,13 @@ int keeper_run(Keeper *k) {
         for (;;) {
                 struct epoll_event event;
                 struct watch *w;
-                int n, timeout = start_terminals(k);
+                int n, timeout = keeper_start_terminals(k);
 
                 /* The store last: what the others do may be to be stored. */
-                timeout = sooner(timeout, reexec_run(k));
-                timeout = sooner(timeout, store_run(&k->store, &k->sockets, keeper_write_state, k));
+                timeout = timeout_sooner(timeout, reexec_run(k));
+                timeout = timeout_sooner(timeout, store_run(&k->store, &k->sockets, keeper_write_state, k));
                 if (k->listener_paused)
-                        timeout = sooner(timeout, ACCEPT_RETRY_MSEC);
+                        timeout = timeout_sooner(timeout, ACCEPT_RETRY_MSEC);
                 /* One at a time: what is done for one may free what the next of a batch would point to. */
                 n = epoll_wait(k->epoll_fd, &event, 1, timeout);
                 if (n < 0 && errno != EINTR)
@@ -174,16 +174,16 @@ int keeper_run(Keeper *k) {
                         keeper_close_refused(k);
                         break;
                 case WATCH_PIDFD:
-                        on_pidfd(k, w->child);
+                        keeper_on_pidfd(k, w->child);
                         break;
                 case WATCH_GATE:
-                        on_gate(k, w->child);
+                        keeper_on_gate(k, w->child);
                         break;
                 case WATCH_RELEASE:
-                        on_release(k, w->child);
+                        keeper_on_release(k, w->child);
                         break;
                 case WATCH_TERMINAL:
-                        on_terminal(k, w->terminal);
+                        keeper_on_terminal(k, w->terminal);
                         break;
                 case WATCH_GUEST:
                         keeper_on_guest(k, w->guest);
@@ -195,7 +195,7 @@ int keeper_run(Keeper *k) {
                         reexec_on_check(k);
                         break;
                 case WATCH_SIGNAL:
-                        on_terminate(k);
+                        keeper_on_terminate(k);
                 }
         }
 }

@@ -30,7 +30,7 @@ void keeper_tell_exit(Keeper *k, Child *child) {
 }
 
 /* Nothing is to be sent of this child any more. */
-static void told(Child *child) {
+static void child_told(Child *child) {
         child->announce = child->tell_exit = false;
         list_remove(&child->to_tell);
 }
@@ -43,7 +43,7 @@ void keeper_close_node(Keeper *k) {
         k->reply_child = NULL;
 
         LIST_FOREACH (Child, link, c, &k->children) {
-                told(c);
+                child_told(c);
 
                 /* A child whose request is in the queue still reads it; one without reads EOF and exits. */
                 if (c->gate_fd >= 0)
@@ -69,7 +69,7 @@ int keeper_reply_done(Keeper *k, const struct keeper_header *request, int error)
 }
 
 /* 1: sent; 0: there is no room now, or no node any more. */
-static int send_to_node(Keeper *k, const void *data, size_t size, const int *fds, size_t n_fds) {
+static int node_send(Keeper *k, const void *data, size_t size, const int *fds, size_t n_fds) {
         int r = socket_send(k->node_fd, data, size, fds, n_fds);
 
         if (r >= 0)
@@ -84,7 +84,7 @@ static int send_to_node(Keeper *k, const void *data, size_t size, const int *fds
         return 0;
 }
 
-static int send_reply(Keeper *k) {
+static int node_send_reply(Keeper *k) {
         Child *child = k->reply_child;
         int fds[CHILD_FDS_MAX], r;
         size_t n_fds = 0;
@@ -92,7 +92,7 @@ static int send_reply(Keeper *k) {
         if (child)
                 n_fds = child_fds(child, k->version, fds, &k->reply.forked.fds);
 
-        r = send_to_node(k, &k->reply, k->reply_size, child ? fds : NULL, n_fds);
+        r = node_send(k, &k->reply, k->reply_size, child ? fds : NULL, n_fds);
         if (r > 0) {
                 k->reply_size = 0;
                 k->reply_child = NULL;
@@ -102,19 +102,19 @@ static int send_reply(Keeper *k) {
         return r;
 }
 
-static int send_ports(Keeper *k) {
+static int node_send_ports(Keeper *k) {
         struct keeper_ports m;
         size_t n;
         int r;
 
         n = sockets_tell(&k->sockets, k->ports_left, &m);
-        r = send_to_node(k, &m, keeper_ports_size(n), NULL, 0);
+        r = node_send(k, &m, keeper_ports_size(n), NULL, 0);
         if (r > 0)
                 k->ports_left -= n;
         return r;
 }
 
-static int send_child(Keeper *k, Child *child) {
+static int node_send_child(Keeper *k, Child *child) {
         struct keeper_child m = {
                 .header = { .type = KEEPER_CHILD, .child = child->id },
                 .pid = child->pid,
@@ -129,45 +129,45 @@ static int send_child(Keeper *k, Child *child) {
 
         memcpy(m.role, child->role, sizeof(m.role));
         n_fds = child_fds(child, k->version, fds, &m.fds);
-        r = send_to_node(k, &m, sizeof(m), fds, n_fds);
+        r = node_send(k, &m, sizeof(m), fds, n_fds);
         if (r > 0)
-                told(child);
+                child_told(child);
         return r;
 }
 
-static int send_exit(Keeper *k, Child *child) {
+static int node_send_exit(Keeper *k, Child *child) {
         struct keeper_exited m = {
                 .header = { .type = KEEPER_EXITED, .child = child->id },
                 .execed = child->execed,
                 .exit = child->exit,
         };
-        int r = send_to_node(k, &m, sizeof(m), NULL, 0);
+        int r = node_send(k, &m, sizeof(m), NULL, 0);
 
         if (r > 0)
-                told(child);
+                child_told(child);
         return r;
 }
 
 /* Everything the node has to hear, in this order: the answer, ports and children after a HELLO, their ends. */
-static void flush(Keeper *k) {
+static void node_flush(Keeper *k) {
         Child *c;
 
         k->blocked = false;
 
-        if (k->reply_size > 0 && send_reply(k) == 0)
+        if (k->reply_size > 0 && node_send_reply(k) == 0)
                 return;
         while (k->ports_left > 0)
-                if (send_ports(k) == 0)
+                if (node_send_ports(k) == 0)
                         return;
         while ((c = LIST_FIRST(Child, to_tell, &k->to_announce)))
-                if (send_child(k, c) == 0)
+                if (node_send_child(k, c) == 0)
                         return;
         while ((c = LIST_FIRST(Child, to_tell, &k->to_tell_exit)))
-                if (send_exit(k, c) == 0)
+                if (node_send_exit(k, c) == 0)
                         return;
 }
 
-static void watch_node_again(Keeper *k) {
+static void node_watch_again(Keeper *k) {
         (void) keeper_watch(k, EPOLL_CTL_MOD, k->node_fd,
                 k->blocked       ? EPOLLOUT
                 : k->node_paused ? 0
@@ -181,15 +181,15 @@ void keeper_flush(Keeper *k) {
         if (k->node_fd < 0)
                 return;
 
-        flush(k);
+        node_flush(k);
 
         if (k->node_fd >= 0 && k->blocked != was_blocked)
-                watch_node_again(k);
+                node_watch_again(k);
 }
 
 void keeper_pause_node(Keeper *k, bool pause) {
         k->node_paused = pause;
-        watch_node_again(k);
+        node_watch_again(k);
 }
 
 bool keeper_is_quiet(const Keeper *k) {

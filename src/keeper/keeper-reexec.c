@@ -23,13 +23,13 @@
 
 static const struct keeper_header reexec_request = { .type = KEEPER_REEXEC };
 
-static void close_asker(Keeper *k) {
+static void reexec_close_asker(Keeper *k) {
         if (k->reexec.asker_fd >= 0)
                 keeper_unwatch(k, k->reexec.asker_fd);
         k->reexec.asker_fd = fd_close(k->reexec.asker_fd);
 }
 
-static void send_done(int fd, int error) {
+static void reexec_send_done(int fd, int error) {
         const struct keeper_done m = {
                 .header = { .type = KEEPER_DONE },
                 .request = KEEPER_REEXEC,
@@ -40,7 +40,7 @@ static void send_done(int fd, int error) {
         (void) socket_send(fd, &m, sizeof(m), NULL, 0);
 }
 
-static void answer(Keeper *k, int error) {
+static void reexec_answer(Keeper *k, int error) {
         k->reexec.asked = k->reexec.checked = false;
         if (k->node_waits_for_reexec) {
                 k->node_waits_for_reexec = false;
@@ -49,18 +49,18 @@ static void answer(Keeper *k, int error) {
                 keeper_flush(k);
         }
         if (k->reexec.asker_fd >= 0) {
-                send_done(k->reexec.asker_fd, error);
-                close_asker(k);
+                reexec_send_done(k->reexec.asker_fd, error);
+                reexec_close_asker(k);
         }
 }
 
-static void refuse(Keeper *k, int error, const char *why) {
+static void reexec_refuse(Keeper *k, int error, const char *why) {
         log_error("Not replaced by %s, going on: %s", k->self->program, why);
-        answer(k, error);
+        reexec_answer(k, error);
 }
 
 /* With the state as its standard input. */
-static int spawn_check(Keeper *k, int state_fd) {
+static int reexec_spawn_check(Keeper *k, int state_fd) {
         char *const argv[] = { (char *) k->self->program, (char *) "--check", NULL };
         posix_spawn_file_actions_t actions;
         posix_spawnattr_t attributes;
@@ -113,7 +113,7 @@ void reexec_ask(Keeper *k, int asker_fd) {
                 if (asker_fd < 0)
                         (void) keeper_reply_done(k, &reexec_request, -EALREADY);
                 else
-                        send_done(asker_fd, -EALREADY);
+                        reexec_send_done(asker_fd, -EALREADY);
                 (void) fd_close(asker_fd);
                 return;
         }
@@ -129,9 +129,9 @@ void reexec_ask(Keeper *k, int asker_fd) {
         if (r >= 0)
                 r = state_fd = keeper_write_state(k);
         if (r >= 0)
-                r = spawn_check(k, state_fd);
+                r = reexec_spawn_check(k, state_fd);
         if (r < 0)
-                refuse(k, r, strerror(-r));
+                reexec_refuse(k, r, strerror(-r));
         else
                 k->reexec.deadline_usec = now_usec(CLOCK_MONOTONIC) + CHECK_SEC * USEC_PER_SEC;
 }
@@ -157,17 +157,18 @@ void reexec_on_check(Keeper *k) {
                 (void) snprintf(why, sizeof(why), "its check took longer than %d s", CHECK_SEC);
         else
                 (void) snprintf(why, sizeof(why), "its check was killed by signal %d", info.si_status);
-        refuse(k, info.si_code == CLD_EXITED || k->reexec.deadline_usec > 0 ? -ENOEXEC : -ETIMEDOUT, why);
+        reexec_refuse(
+                k, info.si_code == CLD_EXITED || k->reexec.deadline_usec > 0 ? -ENOEXEC : -ETIMEDOUT, why);
 }
 
 void reexec_on_asker(Keeper *k) {
-        close_asker(k);
+        reexec_close_asker(k);
         /* Nobody waits for it any more, who would see what comes of it. A check under way is seen to its end. */
         if (k->reexec.check_pid == 0)
-                answer(k, -ECANCELED);
+                reexec_answer(k, -ECANCELED);
 }
 
-static void set_cloexec(const KeeperState *s, int state_fd, bool cloexec) {
+static void state_set_cloexec(const KeeperState *s, int state_fd, bool cloexec) {
         const int own[] = { s->self.listen_fd, s->self.node_fd, s->self.asker_fd, state_fd };
 
         for (size_t i = 0; i < ELEMENTSOF(own); i++)
@@ -194,7 +195,7 @@ static void set_cloexec(const KeeperState *s, int state_fd, bool cloexec) {
         }
 }
 
-static void execute(Keeper *k) {
+static void reexec_execute(Keeper *k) {
         auto_keeper_state state = { 0 };
         autofd state_fd = -EBADF;
         char number[16];
@@ -204,11 +205,11 @@ static void execute(Keeper *k) {
         if (r >= 0)
                 r = state_fd = keeper_state_write(&state);
         if (r < 0) {
-                refuse(k, r, strerror(-r));
+                reexec_refuse(k, r, strerror(-r));
                 return;
         }
 
-        set_cloexec(&state, state_fd, false);
+        state_set_cloexec(&state, state_fd, false);
         (void) snprintf(number, sizeof(number), "%d", state_fd);
         r = setenv(KEEPER_STATE_ENVIRONMENT, number, 1) < 0 ? -errno : 0;
         if (r >= 0) {
@@ -216,8 +217,8 @@ static void execute(Keeper *k) {
                 r = -errno;
                 (void) unsetenv(KEEPER_STATE_ENVIRONMENT);
         }
-        set_cloexec(&state, state_fd, true);
-        refuse(k, r, strerror(-r));
+        state_set_cloexec(&state, state_fd, true);
+        reexec_refuse(k, r, strerror(-r));
 }
 
 int reexec_run(Keeper *k) {
@@ -233,15 +234,15 @@ int reexec_run(Keeper *k) {
         if (!k->reexec.checked)
                 return -1;
         if (k->reexec.asker_fd < 0 && !k->node_waits_for_reexec)
-                answer(k, -ECANCELED);
+                reexec_answer(k, -ECANCELED);
         else if (keeper_is_quiet(k))
-                execute(k);
+                reexec_execute(k);
         return -1;
 }
 
 /* Those who asked hear of it. */
 static void reexec_resume(Keeper *k, const KeeperState *s) {
-        set_cloexec(s, -EBADF, true);
+        state_set_cloexec(s, -EBADF, true);
         if (s->self.asker_fd < 0)
                 return;
         k->node_waits_for_reexec = s->self.asker_fd == k->node_fd;
@@ -249,7 +250,7 @@ static void reexec_resume(Keeper *k, const KeeperState *s) {
                 k->reexec.asker_fd = s->self.asker_fd;
                 (void) keeper_watch(k, EPOLL_CTL_ADD, k->reexec.asker_fd, EPOLLRDHUP, &k->reexec.asker_watch);
         }
-        answer(k, 0);
+        reexec_answer(k, 0);
 }
 
 int keeper_resume(Keeper *k, const struct keeper_self *self, const KeeperState *state) {

@@ -38,8 +38,8 @@ int keeper_on_hello(Keeper *k, const struct keeper_hello *m) {
         return 0;
 }
 
-static int make_child(Keeper *k, const struct keeper_fork *m, const struct keeper_port *ports, size_t n_ports,
-        Child **ret) {
+static int keeper_make_child(Keeper *k, const struct keeper_fork *m, const struct keeper_port *ports,
+        size_t n_ports, Child **ret) {
         struct child_sockets sockets;
         ListLink lent;
         Child *child;
@@ -81,7 +81,7 @@ static int make_child(Keeper *k, const struct keeper_fork *m, const struct keepe
         return 0;
 }
 
-static int on_fork(Keeper *k, const struct keeper_fork *m, size_t size) {
+static int keeper_on_fork(Keeper *k, const struct keeper_fork *m, size_t size) {
         const struct keeper_port *ports = (const struct keeper_port *) (m + 1);
         const size_t n_ports = (size - sizeof(*m)) / sizeof(*ports);
         Child *child = NULL;
@@ -96,7 +96,7 @@ static int on_fork(Keeper *k, const struct keeper_fork *m, size_t size) {
                 if (ports[i - 1].release && !ports[i].release)
                         return -EBADMSG;
 
-        r = make_child(k, m, ports, n_ports, &child);
+        r = keeper_make_child(k, m, ports, n_ports, &child);
         k->reply.forked = (struct keeper_forked){
                 .header = { .type = KEEPER_FORKED, .child = m->header.child },
                 .error = r < 0 ? r : 0,
@@ -108,7 +108,7 @@ static int on_fork(Keeper *k, const struct keeper_fork *m, size_t size) {
         return 0;
 }
 
-static int on_signal(Keeper *k, const struct keeper_signal *m) {
+static int keeper_on_signal(Keeper *k, const struct keeper_signal *m) {
         Child *child = keeper_find_child(k, m->header.child);
 
         /* A zombie would take any signal, as if somebody were there. */
@@ -118,7 +118,7 @@ static int on_signal(Keeper *k, const struct keeper_signal *m) {
                                 : pidfd_kill(child->pidfd, m->signo));
 }
 
-static int on_close_stdin(Keeper *k, const struct keeper_header *m) {
+static int keeper_on_close_stdin(Keeper *k, const struct keeper_header *m) {
         Child *child = keeper_find_child(k, m->child);
 
         if (child) {
@@ -128,7 +128,7 @@ static int on_close_stdin(Keeper *k, const struct keeper_header *m) {
         return keeper_reply_done(k, m, child ? 0 : -ENOENT);
 }
 
-static int on_reap(Keeper *k, const struct keeper_header *m) {
+static int keeper_on_reap(Keeper *k, const struct keeper_header *m) {
         Child *child = keeper_find_child(k, m->child);
         int r;
 
@@ -143,7 +143,7 @@ static int on_reap(Keeper *k, const struct keeper_header *m) {
         return keeper_reply_done(k, m, r);
 }
 
-static int on_kill_cgroup(Keeper *k, const struct keeper_kill_cgroup *m, size_t size) {
+static int keeper_on_kill_cgroup(Keeper *k, const struct keeper_kill_cgroup *m, size_t size) {
         if (!memchr(m->path, '\0', size - sizeof(m->header)))
                 return -EBADMSG;
 
@@ -151,7 +151,7 @@ static int on_kill_cgroup(Keeper *k, const struct keeper_kill_cgroup *m, size_t 
 }
 
 /* Version 2. */
-static int on_ports_request(Keeper *k, const void *data, size_t size) {
+static int keeper_on_ports_request(Keeper *k, const void *data, size_t size) {
         const struct keeper_header *header = data;
         int r;
 
@@ -189,17 +189,18 @@ int keeper_on_request(Keeper *k, const void *data, size_t size) {
 
         switch (header->type) {
         case KEEPER_FORK:
-                return size >= sizeof(struct keeper_fork) ? on_fork(k, data, size) : -EBADMSG;
+                return size >= sizeof(struct keeper_fork) ? keeper_on_fork(k, data, size) : -EBADMSG;
         case KEEPER_SIGNAL:
-                return size == sizeof(struct keeper_signal) ? on_signal(k, data) : -EBADMSG;
+                return size == sizeof(struct keeper_signal) ? keeper_on_signal(k, data) : -EBADMSG;
         case KEEPER_CLOSE_STDIN:
-                return size == sizeof(*header) ? on_close_stdin(k, header) : -EBADMSG;
+                return size == sizeof(*header) ? keeper_on_close_stdin(k, header) : -EBADMSG;
         case KEEPER_REAP:
-                return size == sizeof(*header) ? on_reap(k, header) : -EBADMSG;
+                return size == sizeof(*header) ? keeper_on_reap(k, header) : -EBADMSG;
         case KEEPER_KILL_CGROUP:
-                return size <= sizeof(struct keeper_kill_cgroup) ? on_kill_cgroup(k, data, size) : -EBADMSG;
+                return size <= sizeof(struct keeper_kill_cgroup) ? keeper_on_kill_cgroup(k, data, size)
+                                                                 : -EBADMSG;
         default:
-                return k->version >= 2 ? on_ports_request(k, data, size)
+                return k->version >= 2 ? keeper_on_ports_request(k, data, size)
                                        : keeper_reply_done(k, header, -EOPNOTSUPP);
         }
 }

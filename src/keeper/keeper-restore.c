@@ -20,7 +20,7 @@ struct given {
         int fd;
 };
 
-static int compare(const void *a, const void *b) {
+static int given_compare(const void *a, const void *b) {
         const struct keeper_state_stored *x = a, *y = b;
 
         if (x->kind != y->kind)
@@ -44,7 +44,7 @@ static int pidfd_pid(int fd, pid_t *ret) {
 }
 
 /* Its pidfd must be of the process that the state means; and one that was still at its gate has died with its keeper. */
-static bool is_orphan(const struct keeper_state_child *c) {
+static bool restore_is_orphan(const struct keeper_state_child *c) {
         struct proc_stat stat;
         pid_t pid = 0;
 
@@ -56,25 +56,25 @@ static bool is_orphan(const struct keeper_state_child *c) {
                (stat.flags & PROC_STAT_FORKNOEXEC) == 0;
 }
 
-static int take_item(struct given *all, size_t n, StoreKind kind, uint64_t id) {
+static int given_take(struct given *all, size_t n, StoreKind kind, uint64_t id) {
         const struct keeper_state_stored key = { .kind = kind, .id = id };
-        struct given *w = n > 0 ? bsearch(&key, all, n, sizeof(*all), compare) : NULL;
+        struct given *w = n > 0 ? bsearch(&key, all, n, sizeof(*all), given_compare) : NULL;
 
         return w ? fd_steal(&w->fd) : -EBADF;
 }
 
-static int match(KeeperState *state, struct given *all, size_t n) {
+static int restore_match(KeeperState *state, struct given *all, size_t n) {
         _cleanup_(id_map_clear) IdMap children = { 0 };
         size_t kept = 0;
 
         for (size_t i = 0; i < state->n_children; i++) {
                 struct keeper_state_child c = state->children[i];
 
-                c.pidfd = take_item(all, n, STORE_PIDFD, c.id);
-                c.stdin_fd = c.stdin_fd >= 0 ? take_item(all, n, STORE_STDIN, c.id) : -EBADF;
+                c.pidfd = given_take(all, n, STORE_PIDFD, c.id);
+                c.stdin_fd = c.stdin_fd >= 0 ? given_take(all, n, STORE_STDIN, c.id) : -EBADF;
                 c.gate_fd = c.release_fd = -EBADF;
                 c.flags = (c.flags | KEEPER_STATE_CHILD_ORPHAN) & ~KEEPER_STATE_CHILD_TELL_EXIT;
-                if (c.pidfd < 0 || (!(c.flags & KEEPER_STATE_CHILD_EXITED) && !is_orphan(&c))) {
+                if (c.pidfd < 0 || (!(c.flags & KEEPER_STATE_CHILD_EXITED) && !restore_is_orphan(&c))) {
                         (void) fd_close(c.pidfd);
                         (void) fd_close(c.stdin_fd);
                         continue;
@@ -92,11 +92,11 @@ static int match(KeeperState *state, struct given *all, size_t n) {
 
                 if (t.child == 0 || (t.flags & KEEPER_STATE_TERMINAL_OVER))
                         continue;
-                t.master_fd = take_item(all, n, STORE_MASTER, t.child);
-                t.control_fd = take_item(all, n, STORE_CONTROL, t.child);
-                t.peer_fd = take_item(all, n, STORE_PEER, t.child);
-                t.output_fd = take_item(all, n, STORE_OUTPUT, t.child);
-                t.pidfd = take_item(all, n, STORE_TERMINAL, t.child);
+                t.master_fd = given_take(all, n, STORE_MASTER, t.child);
+                t.control_fd = given_take(all, n, STORE_CONTROL, t.child);
+                t.peer_fd = given_take(all, n, STORE_PEER, t.child);
+                t.output_fd = given_take(all, n, STORE_OUTPUT, t.child);
+                t.pidfd = given_take(all, n, STORE_TERMINAL, t.child);
                 t.flags = KEEPER_STATE_TERMINAL_ORPHAN;
                 if (t.pidfd < 0 || pidfd_has_exited(t.pidfd)) {
                         t.pidfd = fd_close(t.pidfd);
@@ -120,7 +120,7 @@ static int match(KeeperState *state, struct given *all, size_t n) {
         for (size_t i = 0; i < state->n_ports; i++) {
                 struct keeper_state_port p = state->ports[i];
 
-                p.fd = take_item(all, n, store_port_kind(&p.port), p.port.number);
+                p.fd = given_take(all, n, store_port_kind(&p.port), p.port.number);
                 if (p.fd < 0)
                         continue;
                 if (!id_map_get(&children, p.child))
@@ -156,7 +156,7 @@ int keeper_restore(Keeper *k, int first, uint32_t n_fds, const char *names) {
         }
         if (n == 0)
                 return 0;
-        qsort(all, n, sizeof(*all), compare);
+        qsort(all, n, sizeof(*all), given_compare);
 
         /* The highest generation last. */
         for (size_t i = n; i > 0 && !found; i--) {
@@ -171,7 +171,7 @@ int keeper_restore(Keeper *k, int first, uint32_t n_fds, const char *names) {
                         log_error("Cannot read the state of the keeper before: %s", why);
         }
         if (found)
-                r = match(&state, all, n);
+                r = restore_match(&state, all, n);
         for (size_t i = 0; i < n; i++) {
                 (void) fd_close(all[i].fd);
                 items[i] = all[i].item;

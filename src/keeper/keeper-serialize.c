@@ -7,7 +7,7 @@
 #include "keeper/keeper-node.h"
 #include "keeper/keeper-serialize.h"
 
-static void collect_terminal(const KeeperTerminal *from, uint64_t child, KeeperState *s) {
+static void keeper_collect_terminal(const KeeperTerminal *from, uint64_t child, KeeperState *s) {
         struct keeper_state_terminal *to = &s->terminals[s->n_terminals++];
 
         *to = (struct keeper_state_terminal){
@@ -71,10 +71,10 @@ int keeper_collect(const Keeper *k, KeeperState *ret) {
                 };
                 memcpy(to->role, c->role, sizeof(to->role));
                 if (c->terminal)
-                        collect_terminal(c->terminal, c->id, &s);
+                        keeper_collect_terminal(c->terminal, c->id, &s);
         }
         LIST_FOREACH (const KeeperTerminal, link, t, &k->terminals)
-                collect_terminal(t, 0, &s);
+                keeper_collect_terminal(t, 0, &s);
         for (size_t i = 0; i < k->sockets.n; i++) {
                 const struct reserved_socket *from = k->sockets.all[i];
                 struct keeper_state_port *to = &s.ports[s.n_ports++];
@@ -90,7 +90,7 @@ int keeper_collect(const Keeper *k, KeeperState *ret) {
         return 0;
 }
 
-static int take_terminal(const struct keeper_state_terminal *from, KeeperTerminal **ret) {
+static int keeper_take_terminal(const struct keeper_state_terminal *from, KeeperTerminal **ret) {
         KeeperTerminal *terminal = calloc(1, sizeof(*terminal));
 
         if (!terminal)
@@ -109,7 +109,7 @@ static int take_terminal(const struct keeper_state_terminal *from, KeeperTermina
         return 0;
 }
 
-static int take_child(Keeper *k, const struct keeper_state_child *from) {
+static int keeper_take_child(Keeper *k, const struct keeper_state_child *from) {
         Child *child = calloc(1, sizeof(*child));
         int r;
 
@@ -137,14 +137,14 @@ static int take_child(Keeper *k, const struct keeper_state_child *from) {
         return 0;
 }
 
-static int take_terminal_of(Keeper *k, const struct keeper_state_terminal *from) {
+static int keeper_take_terminal_of(Keeper *k, const struct keeper_state_terminal *from) {
         Child *child = keeper_find_child(k, from->child);
         KeeperTerminal *terminal;
         int r;
 
         if (from->child != 0 && (!child || child->terminal))
                 return 0; /* nobody's */
-        r = take_terminal(from, &terminal);
+        r = keeper_take_terminal(from, &terminal);
         if (r < 0)
                 return r;
         terminal->child = child;
@@ -160,9 +160,9 @@ int keeper_take_over(Keeper *k, const KeeperState *s) {
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < s->n_children; i++)
-                r = take_child(k, &s->children[i]);
+                r = keeper_take_child(k, &s->children[i]);
         for (size_t i = 0; r >= 0 && i < s->n_terminals; i++)
-                r = take_terminal_of(k, &s->terminals[i]);
+                r = keeper_take_terminal_of(k, &s->terminals[i]);
         if (r >= 0)
                 LIST_FOREACH (Child, link, c, &k->children)
                         if (r >= 0)

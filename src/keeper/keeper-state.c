@@ -14,9 +14,9 @@
 #include "base/unit-name.h"
 #include "keeper/keeper-state.h"
 
-static const char magic[8] = "archkeep";
+static const char state_magic[8] = "archkeep";
 
-struct header {
+struct state_header {
         char magic[8];
         uint32_t version;
         uint32_t n_sections;
@@ -31,7 +31,7 @@ typedef enum SectionTag {
         _SECTION_MAX,
 } SectionTag;
 
-struct section {
+struct state_section {
         uint32_t tag;
         uint32_t item_size;
         uint64_t n;
@@ -58,7 +58,7 @@ void keeper_state_clear(KeeperState *state) {
 
 int keeper_state_write(const KeeperState *state) {
         const struct {
-                struct section section;
+                struct state_section section;
                 const void *items;
         } all[] = {
                 { { SECTION_SELF, sizeof(state->self), 1 }, &state->self },
@@ -67,11 +67,11 @@ int keeper_state_write(const KeeperState *state) {
                 { { SECTION_STORED, sizeof(state->stored[0]), state->n_stored }, state->stored },
                 { { SECTION_TERMINALS, sizeof(state->terminals[0]), state->n_terminals }, state->terminals },
         };
-        struct header header = { .version = KEEPER_STATE_VERSION, .n_sections = ELEMENTSOF(all) };
+        struct state_header header = { .version = KEEPER_STATE_VERSION, .n_sections = ELEMENTSOF(all) };
         struct iovec pieces[1 + 2 * ELEMENTSOF(all)];
         size_t n = 0;
 
-        memcpy(header.magic, magic, sizeof(magic));
+        memcpy(header.magic, state_magic, sizeof(state_magic));
         pieces[n++] = (struct iovec){ .iov_base = &header, .iov_len = sizeof(header) };
         /* From where they are: with thousands of children it is the copies that take time. */
         for (size_t i = 0; i < ELEMENTSOF(all); i++) {
@@ -83,50 +83,50 @@ int keeper_state_write(const KeeperState *state) {
         return memfd_new_sealed_pieces("keeper-state", pieces, n);
 }
 
-static int refuse(int error, const char *why, const char **ret_why) {
+static int state_refuse(int error, const char *why, const char **ret_why) {
         *ret_why = why;
         return error;
 }
 
 /* A keeper that is already in the place of the other one could not do anything about that. */
-static int check_twins(const KeeperState *state, const char **ret_why) {
+static int state_check_twins(const KeeperState *state, const char **ret_why) {
         _cleanup_(id_map_clear) IdMap seen = { 0 };
 
         for (size_t i = 0; i < state->n_children; i++) {
                 int r = id_map_put(&seen, state->children[i].id, &state->children[i]);
 
                 if (r == -EEXIST)
-                        return refuse(-EBADMSG, "it has a child twice", ret_why);
+                        return state_refuse(-EBADMSG, "it has a child twice", ret_why);
                 if (r < 0)
-                        return refuse(r, "there is no memory for it", ret_why);
+                        return state_refuse(r, "there is no memory for it", ret_why);
         }
         return 0;
 }
 
-static int check(const KeeperState *state, const char **ret_why) {
+static int state_check(const KeeperState *state, const char **ret_why) {
         if (state->self.pid <= 0)
-                return refuse(-EBADMSG, "it does not say whose it is", ret_why);
+                return state_refuse(-EBADMSG, "it does not say whose it is", ret_why);
         for (size_t i = 0; i < state->n_children; i++) {
                 const struct keeper_state_child *c = &state->children[i];
 
                 if (c->id == 0 || c->pid <= 0 || !memchr(c->role, '\0', sizeof(c->role)) ||
                         !role_name_is_valid(c->role))
-                        return refuse(-EBADMSG, "it has a child that cannot be", ret_why);
+                        return state_refuse(-EBADMSG, "it has a child that cannot be", ret_why);
         }
         for (size_t i = 0; i < state->n_ports; i++) {
                 const struct keeper_state_port *p = &state->ports[i];
 
                 if (p->port.number == 0 || p->port.protocol > KEEPER_UDP ||
                         (p->address.in.sin_family != AF_INET && p->address.in.sin_family != AF_INET6))
-                        return refuse(-EBADMSG, "it has a port that cannot be", ret_why);
+                        return state_refuse(-EBADMSG, "it has a port that cannot be", ret_why);
         }
         for (size_t i = 0; i < state->n_terminals; i++) {
                 const struct keeper_state_terminal *t = &state->terminals[i];
 
                 if (t->pid < 0 || (t->child == 0 && t->pid == 0) || !memchr(t->role, '\0', sizeof(t->role)))
-                        return refuse(-EBADMSG, "it has a terminal that cannot be", ret_why);
+                        return state_refuse(-EBADMSG, "it has a terminal that cannot be", ret_why);
         }
-        return check_twins(state, ret_why);
+        return state_check_twins(state, ret_why);
 }
 
 int keeper_state_parse(const void *data, size_t size, KeeperState *ret, const char **ret_why) {
@@ -147,37 +147,38 @@ int keeper_state_parse(const void *data, size_t size, KeeperState *ret, const ch
                         &state.n_terminals },
         };
         const char *p = data, *const end = p + size;
-        struct header header;
+        struct state_header header;
         bool seen[_SECTION_MAX] = { 0 };
         int r = 0;
 
-        if (size < sizeof(header) || memcmp(p, magic, sizeof(magic)) != 0)
-                return refuse(-EBADMSG, "it is not the state of a keeper", ret_why);
+        if (size < sizeof(header) || memcmp(p, state_magic, sizeof(state_magic)) != 0)
+                return state_refuse(-EBADMSG, "it is not the state of a keeper", ret_why);
         memcpy(&header, p, sizeof(header));
         p += sizeof(header);
         if (header.version == 0 || header.version > KEEPER_STATE_VERSION)
-                return refuse(-EPROTONOSUPPORT, "it is of a version that is not known here", ret_why);
+                return state_refuse(-EPROTONOSUPPORT, "it is of a version that is not known here", ret_why);
 
         for (uint32_t i = 0; r >= 0 && i < header.n_sections; i++) {
-                struct section s;
+                struct state_section s;
 
                 if ((size_t) (end - p) < sizeof(s)) {
-                        r = refuse(-EBADMSG, "it ends too soon", ret_why);
+                        r = state_refuse(-EBADMSG, "it ends too soon", ret_why);
                         break;
                 }
                 memcpy(&s, p, sizeof(s));
                 p += sizeof(s);
                 if (s.tag >= _SECTION_MAX || !known[s.tag].items || s.item_size != known[s.tag].item_size)
-                        r = refuse(-EPROTONOSUPPORT, "it has a section that is not known here", ret_why);
+                        r = state_refuse(
+                                -EPROTONOSUPPORT, "it has a section that is not known here", ret_why);
                 else if (seen[s.tag])
-                        r = refuse(-EBADMSG, "it has a section twice", ret_why);
+                        r = state_refuse(-EBADMSG, "it has a section twice", ret_why);
                 else if (s.n > (size_t) (end - p) / s.item_size)
-                        r = refuse(-EBADMSG, "it ends too soon", ret_why);
+                        r = state_refuse(-EBADMSG, "it ends too soon", ret_why);
                 else if (s.n > 0) {
                         void *items = malloc(s.item_size * s.n);
 
                         if (!items) {
-                                r = refuse(-ENOMEM, "there is no memory for it", ret_why);
+                                r = state_refuse(-ENOMEM, "there is no memory for it", ret_why);
                                 break;
                         }
                         memcpy(items, p, s.item_size * s.n);
@@ -188,12 +189,12 @@ int keeper_state_parse(const void *data, size_t size, KeeperState *ret, const ch
                 }
         }
         if (r >= 0 && p != end)
-                r = refuse(-EBADMSG, "there is something after its end", ret_why);
+                r = state_refuse(-EBADMSG, "there is something after its end", ret_why);
         if (r >= 0 && n_self != 1)
-                r = refuse(-EBADMSG, "it does not say whose it is", ret_why);
+                r = state_refuse(-EBADMSG, "it does not say whose it is", ret_why);
         if (r >= 0) {
                 state.self = *self;
-                r = check(&state, ret_why);
+                r = state_check(&state, ret_why);
         }
         free(self);
         if (r < 0)
@@ -213,7 +214,7 @@ int keeper_state_read(int fd, KeeperState *ret, const char **ret_why) {
         if (fstat(fd, &st) < 0)
                 return -errno;
         if (st.st_size <= 0 || st.st_size > (off_t) KEEPER_STATE_SIZE_MAX)
-                return refuse(-EBADMSG, "it is not the state of a keeper", ret_why);
+                return state_refuse(-EBADMSG, "it is not the state of a keeper", ret_why);
         data = malloc((size_t) st.st_size);
         if (!data)
                 return -ENOMEM;

@@ -24,7 +24,7 @@
 #define BUSY_USEC (5 * USEC_PER_SEC)
 #define RETRY_USEC (100 * USEC_PER_MSEC)
 
-static void connect_notify(Store *s) {
+static void store_connect_notify(Store *s) {
         const char *path = getenv("NOTIFY_SOCKET");
         struct sockaddr_un address;
         autofd fd = -EBADF;
@@ -41,14 +41,14 @@ static void connect_notify(Store *s) {
 void store_open(Store *s) {
         *s = (Store){ 0 };
         list_init(&s->children);
-        connect_notify(s);
+        store_connect_notify(s);
         if (s->notify_fd < 0 && getenv("NOTIFY_SOCKET"))
                 log_warning("Cannot reach $NOTIFY_SOCKET: nothing will outlive our death");
 }
 
 void store_touch(Store *s) {
         if (s->notify_fd < 0)
-                connect_notify(s);
+                store_connect_notify(s);
         if (s->notify_fd < 0)
                 return;
         s->last_change_usec = now_usec(CLOCK_MONOTONIC);
@@ -56,31 +56,31 @@ void store_touch(Store *s) {
                 s->first_change_usec = s->last_change_usec;
 }
 
-static void item_name(const struct keeper_state_stored *item, char ret[static 32]) {
+static void store_item_name(const struct keeper_state_stored *item, char ret[static 32]) {
         (void) snprintf(ret, 32, "%c%" PRIx64, (int) item->kind, item->id);
 }
 
-static int send_add(Store *s, const struct keeper_state_stored *item, int fd) {
+static int store_send_add(Store *s, const struct keeper_state_stored *item, int fd) {
         char name[32], message[80];
 
-        item_name(item, name);
+        store_item_name(item, name);
         (void) snprintf(message, sizeof(message), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
         return socket_send(s->notify_fd, message, strlen(message), &fd, 1);
 }
 
-static int send_remove(Store *s, const struct keeper_state_stored *item) {
+static int store_send_remove(Store *s, const struct keeper_state_stored *item) {
         char name[32], message[80];
 
-        item_name(item, name);
+        store_item_name(item, name);
         (void) snprintf(message, sizeof(message), "FDSTOREREMOVE=1\nFDNAME=%s", name);
         return socket_send(s->notify_fd, message, strlen(message), NULL, 0);
 }
 
-static const StoreKind child_kinds[] = { STORE_PIDFD, STORE_STDIN, STORE_MASTER, STORE_CONTROL, STORE_PEER,
-        STORE_OUTPUT, STORE_TERMINAL };
-_Static_assert(ELEMENTSOF(child_kinds) == CHILD_STORED_MAX, "a child has room for each of them");
+static const StoreKind store_child_kinds[] = { STORE_PIDFD, STORE_STDIN, STORE_MASTER, STORE_CONTROL,
+        STORE_PEER, STORE_OUTPUT, STORE_TERMINAL };
+_Static_assert(ELEMENTSOF(store_child_kinds) == CHILD_STORED_MAX, "a child has room for each of them");
 
-static int child_fd(const Child *c, StoreKind kind) {
+static int store_child_fd(const Child *c, StoreKind kind) {
         const KeeperTerminal *t = c->terminal && !c->terminal->over ? c->terminal : NULL;
 
         switch (kind) {
@@ -107,14 +107,14 @@ StoreKind store_port_kind(const struct keeper_port *port) {
         return port->protocol == KEEPER_TCP ? STORE_TCP : STORE_UDP;
 }
 
-static int port_fd(const struct reserved_socket *socket) {
+static int store_port_fd(const struct reserved_socket *socket) {
         /* One that its role releases by its exec would not be ours when we came back. */
         return socket->port.release ? -EBADF : socket->hold_fd;
 }
 
 /* Changes */
 
-static void add_gone(Store *s, StoreKind kind, uint64_t id, uint64_t inode) {
+static void store_add_gone(Store *s, StoreKind kind, uint64_t id, uint64_t inode) {
         if (s->n_gone == s->room_gone) {
                 const size_t room = s->room_gone > 0 ? s->room_gone * 2 : 64;
                 struct keeper_state_stored *larger = realloc(s->gone, room * sizeof(*larger));
@@ -130,10 +130,10 @@ static void add_gone(Store *s, StoreKind kind, uint64_t id, uint64_t inode) {
         s->gone[s->n_gone++] = (struct keeper_state_stored){ .kind = kind, .id = id, .inode = inode };
 }
 
-static void child_gone(Store *s, Child *child, size_t i) {
+static void store_child_gone(Store *s, Child *child, size_t i) {
         if (child->stored[i] == 0)
                 return;
-        add_gone(s, child_kinds[i], child->id, child->stored[i]);
+        store_add_gone(s, store_child_kinds[i], child->id, child->stored[i]);
         child->stored[i] = 0;
         s->n_stored--;
 }
@@ -148,25 +148,26 @@ void store_touch_terminal(Store *s, KeeperTerminal *terminal) {
         if (!terminal->child)
                 return;
         /* Not every kernel gives each pidfd an inode of its own. */
-        for (size_t i = 0; i < ELEMENTSOF(child_kinds); i++)
-                if (child_kinds[i] == STORE_TERMINAL)
-                        child_gone(s, terminal->child, i);
+        for (size_t i = 0; i < ELEMENTSOF(store_child_kinds); i++)
+                if (store_child_kinds[i] == STORE_TERMINAL)
+                        store_child_gone(s, terminal->child, i);
         store_touch_child(s, terminal->child);
 }
 
 void store_forget_child(Store *s, Child *child) {
-        for (size_t i = 0; i < ELEMENTSOF(child_kinds); i++)
-                child_gone(s, child, i);
+        for (size_t i = 0; i < ELEMENTSOF(store_child_kinds); i++)
+                store_child_gone(s, child, i);
         list_remove(&child->to_store);
         store_touch(s);
 }
 
 void store_close_stdin(Store *s, Child *child) {
-        for (size_t i = 0; i < ELEMENTSOF(child_kinds); i++) {
-                const struct keeper_state_stored item = { .kind = child_kinds[i], .id = child->id };
+        for (size_t i = 0; i < ELEMENTSOF(store_child_kinds); i++) {
+                const struct keeper_state_stored item = { .kind = store_child_kinds[i], .id = child->id };
 
                 /* If systemd does not listen now the next store_sync() does it. */
-                if (child_kinds[i] == STORE_STDIN && child->stored[i] != 0 && send_remove(s, &item) >= 0) {
+                if (store_child_kinds[i] == STORE_STDIN && child->stored[i] != 0 &&
+                        store_send_remove(s, &item) >= 0) {
                         child->stored[i] = 0;
                         s->n_stored--;
                 }
@@ -175,7 +176,7 @@ void store_close_stdin(Store *s, Child *child) {
 }
 
 /* Makes systemd have this descriptor under this name, or none. 1: it has; 0: there is no room. */
-static int sync_item(Store *s, StoreKind kind, uint64_t id, int fd, uint64_t *stored) {
+static int store_sync_item(Store *s, StoreKind kind, uint64_t id, int fd, uint64_t *stored) {
         struct keeper_state_stored item = { .kind = kind, .id = id };
         struct stat st = { 0 };
         int r;
@@ -185,7 +186,7 @@ static int sync_item(Store *s, StoreKind kind, uint64_t id, int fd, uint64_t *st
         if (*stored == (fd >= 0 ? st.st_ino : 0))
                 return 1;
         if (*stored != 0) {
-                r = send_remove(s, &item);
+                r = store_send_remove(s, &item);
                 if (r < 0)
                         return r;
                 *stored = 0;
@@ -201,7 +202,7 @@ static int sync_item(Store *s, StoreKind kind, uint64_t id, int fd, uint64_t *st
                 s->full = true;
                 return 0;
         }
-        r = send_add(s, &item, fd);
+        r = store_send_add(s, &item, fd);
         if (r < 0)
                 return r;
         *stored = st.st_ino;
@@ -209,12 +210,12 @@ static int sync_item(Store *s, StoreKind kind, uint64_t id, int fd, uint64_t *st
         return 1;
 }
 
-static int sync_child(Store *s, Child *child) {
+static int store_sync_child(Store *s, Child *child) {
         int r = 1, all = 1;
 
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(child_kinds); i++) {
-                r = sync_item(
-                        s, child_kinds[i], child->id, child_fd(child, child_kinds[i]), &child->stored[i]);
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(store_child_kinds); i++) {
+                r = store_sync_item(s, store_child_kinds[i], child->id,
+                        store_child_fd(child, store_child_kinds[i]), &child->stored[i]);
                 if (r == 0)
                         all = 0;
         }
@@ -222,14 +223,14 @@ static int sync_child(Store *s, Child *child) {
 }
 
 /* What found no room stays in its list, for the next time. */
-static int sync_children(Store *s) {
+static int store_sync_children(Store *s) {
         ListLink kept;
         Child *child;
         int r = 0;
 
         list_init(&kept);
         while (r >= 0 && (child = LIST_FIRST(Child, to_store, &s->children))) {
-                r = sync_child(s, child);
+                r = store_sync_child(s, child);
                 if (r < 0)
                         break;
                 list_remove(&child->to_store);
@@ -240,15 +241,15 @@ static int sync_children(Store *s) {
         return r < 0 ? r : 0;
 }
 
-static int sync_ports(Store *s, Sockets *sockets) {
+static int store_sync_ports(Store *s, Sockets *sockets) {
         struct reserved_socket *socket;
         ListLink kept;
         int r = 0;
 
         list_init(&kept);
         while (r >= 0 && (socket = LIST_FIRST(struct reserved_socket, to_store, &sockets->changed))) {
-                r = sync_item(s, store_port_kind(&socket->port), socket->port.number, port_fd(socket),
-                        &socket->stored);
+                r = store_sync_item(s, store_port_kind(&socket->port), socket->port.number,
+                        store_port_fd(socket), &socket->stored);
                 if (r < 0)
                         break;
                 list_remove(&socket->to_store);
@@ -259,18 +260,18 @@ static int sync_ports(Store *s, Sockets *sockets) {
         return r < 0 ? r : 0;
 }
 
-static int take_back(Store *s, Sockets *sockets) {
+static int store_take_back(Store *s, Sockets *sockets) {
         struct reserved_socket *socket;
 
         while (s->n_gone > 0) {
-                int r = send_remove(s, &s->gone[s->n_gone - 1]);
+                int r = store_send_remove(s, &s->gone[s->n_gone - 1]);
 
                 if (r < 0)
                         return r;
                 s->n_gone--;
         }
         while ((socket = LIST_FIRST(struct reserved_socket, to_store, &sockets->forgotten))) {
-                int r = sync_item(
+                int r = store_sync_item(
                         s, store_port_kind(&socket->port), socket->port.number, -EBADF, &socket->stored);
 
                 if (r < 0)
@@ -281,7 +282,7 @@ static int take_back(Store *s, Sockets *sockets) {
         return 0;
 }
 
-static int sync_state(Store *s, Sockets *sockets, StoreWriteState write_state, const void *userdata) {
+static int store_sync_state(Store *s, Sockets *sockets, StoreWriteState write_state, const void *userdata) {
         const struct keeper_state_stored item = { .kind = STORE_STATE, .id = ++s->generation };
         const uint64_t before = s->state;
 
@@ -291,29 +292,29 @@ static int sync_state(Store *s, Sockets *sockets, StoreWriteState write_state, c
 
                 r = state_fd = write_state(userdata);
                 if (r >= 0)
-                        r = send_add(s, &item, state_fd);
+                        r = store_send_add(s, &item, state_fd);
                 if (r < 0)
                         return r;
                 s->state = item.id;
         } else
                 s->state = 0;
         if (before != 0)
-                add_gone(s, STORE_STATE, before, 0);
-        return take_back(s, sockets);
+                store_add_gone(s, STORE_STATE, before, 0);
+        return store_take_back(s, sockets);
 }
 
 /* Whenever we die, all that the last state names is there: a new one comes after what it names and before the one it
  * replaces goes. What a state names and nobody has any more is not missed, so that goes first, also since its name may be
  * needed again. */
-static int sync_all(Store *s, Sockets *sockets, StoreWriteState write_state, const void *userdata) {
+static int store_sync_all(Store *s, Sockets *sockets, StoreWriteState write_state, const void *userdata) {
         int r;
 
-        r = take_back(s, sockets);
+        r = store_take_back(s, sockets);
         if (r >= 0)
-                r = sync_children(s);
+                r = store_sync_children(s);
         if (r >= 0)
-                r = sync_ports(s, sockets);
-        return r >= 0 ? sync_state(s, sockets, write_state, userdata) : r;
+                r = store_sync_ports(s, sockets);
+        return r >= 0 ? store_sync_state(s, sockets, write_state, userdata) : r;
 }
 
 int store_sync(Store *s, Sockets *sockets, StoreWriteState write_state, const void *userdata) {
@@ -321,13 +322,13 @@ int store_sync(Store *s, Sockets *sockets, StoreWriteState write_state, const vo
 
         if (s->notify_fd < 0)
                 return 0;
-        r = sync_all(s, sockets, write_state, userdata);
+        r = store_sync_all(s, sockets, write_state, userdata);
         if (r >= 0)
                 s->first_change_usec = 0;
         else if (r == -ECONNREFUSED) {
                 /* Who reads there has gone; with the next change we see whether somebody else has come. */
                 (void) fd_close(s->notify_fd);
-                connect_notify(s);
+                store_connect_notify(s);
                 s->first_change_usec = 0;
                 r = 0;
         } else if (r != -EAGAIN)
@@ -355,7 +356,7 @@ int store_run(Store *s, Sockets *sockets, StoreWriteState write_state, const voi
 
 /* What systemd has */
 
-static size_t collect_port(const struct reserved_socket *socket, struct keeper_state_stored *ret) {
+static size_t store_collect_port(const struct reserved_socket *socket, struct keeper_state_stored *ret) {
         *ret = (struct keeper_state_stored){
                 .kind = store_port_kind(&socket->port), .id = socket->port.number, .inode = socket->stored
         };
@@ -371,15 +372,15 @@ int store_collect(const Store *s, const ListLink *children, const Sockets *socke
         if (!all)
                 return -ENOMEM;
         LIST_FOREACH (const Child, link, c, children)
-                for (size_t i = 0; i < ELEMENTSOF(child_kinds); i++)
+                for (size_t i = 0; i < ELEMENTSOF(store_child_kinds); i++)
                         if (c->stored[i] != 0)
                                 all[n++] = (struct keeper_state_stored){
-                                        .kind = child_kinds[i], .id = c->id, .inode = c->stored[i]
+                                        .kind = store_child_kinds[i], .id = c->id, .inode = c->stored[i]
                                 };
         for (size_t i = 0; i < sockets->n; i++)
-                n += collect_port(sockets->all[i], &all[n]);
+                n += store_collect_port(sockets->all[i], &all[n]);
         LIST_FOREACH (const struct reserved_socket, to_store, forgotten, &sockets->forgotten)
-                n += collect_port(forgotten, &all[n]);
+                n += store_collect_port(forgotten, &all[n]);
         for (size_t i = 0; i < s->n_gone; i++)
                 all[n++] = s->gone[i];
         if (s->state != 0)
@@ -390,7 +391,7 @@ int store_collect(const Store *s, const ListLink *children, const Sockets *socke
 }
 
 /* Where it is written down what systemd has of this name; NULL: that is nobody's. */
-static uint64_t *find_owner(
+static uint64_t *store_find_owner(
         const IdMap *children_by_id, const Sockets *sockets, const struct keeper_state_stored *item) {
         Child *child;
 
@@ -404,8 +405,8 @@ static uint64_t *find_owner(
                 return socket ? &socket->stored : NULL;
         }
         child = id_map_get(children_by_id, item->id);
-        for (size_t i = 0; child && i < ELEMENTSOF(child_kinds); i++)
-                if (child_kinds[i] == item->kind)
+        for (size_t i = 0; child && i < ELEMENTSOF(store_child_kinds); i++)
+                if (store_child_kinds[i] == item->kind)
                         return &child->stored[i];
         return NULL;
 }
@@ -413,14 +414,14 @@ static uint64_t *find_owner(
 void store_resume(Store *s, const ListLink *children, const IdMap *children_by_id, const Sockets *sockets,
         const struct keeper_state_stored *items, size_t n) {
         for (size_t i = 0; i < n; i++) {
-                uint64_t *owner = find_owner(children_by_id, sockets, &items[i]);
+                uint64_t *owner = store_find_owner(children_by_id, sockets, &items[i]);
 
                 if (items[i].kind == STORE_STATE && s->state < items[i].id) {
                         if (s->state != 0)
-                                add_gone(s, STORE_STATE, s->state, 0);
+                                store_add_gone(s, STORE_STATE, s->state, 0);
                         s->state = items[i].id;
                 } else if (!owner)
-                        add_gone(s, (StoreKind) items[i].kind, items[i].id, items[i].inode);
+                        store_add_gone(s, (StoreKind) items[i].kind, items[i].id, items[i].inode);
                 else if (*owner != 0)
                         *owner = UINT64_MAX; /* two of one name, of which one is wrong: it is stored again */
                 else {
@@ -444,6 +445,6 @@ bool store_item_parse(const char *name, size_t size, struct keeper_state_stored 
         copy[size] = '\0';
         *ret = (struct keeper_state_stored){ .kind = (uint32_t) name[0] };
         ret->id = strtoull(copy + 1, &end, 16);
-        item_name(ret, again);
+        store_item_name(ret, again);
         return strcmp(copy, again) == 0;
 }

@@ -21,7 +21,7 @@
 
 #define RESPAWN_MSEC 1000
 
-static int open_pair(int *ret_master, int *ret_slave) {
+static int keeper_terminal_open_pair(int *ret_master, int *ret_slave) {
         const struct winsize size = { .ws_row = TERMINAL_ROWS_DEFAULT, .ws_col = TERMINAL_COLUMNS_DEFAULT };
         autofd master = -EBADF, slave = -EBADF;
 
@@ -59,7 +59,7 @@ int keeper_terminal_new(const char *role, KeeperTerminal **ret, struct terminal_
                 return -ENOMEM;
 
         keeper_terminal_init(terminal, role);
-        r = open_pair(&terminal->master_fd, &ends.slave);
+        r = keeper_terminal_open_pair(&terminal->master_fd, &ends.slave);
         if (r >= 0 &&
                 (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, control) < 0 ||
                         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, output) < 0))
@@ -83,7 +83,7 @@ int keeper_terminal_new(const char *role, KeeperTerminal **ret, struct terminal_
         return 0;
 }
 
-static void close_kept(KeeperTerminal *terminal) {
+static void keeper_terminal_close_kept(KeeperTerminal *terminal) {
         terminal->master_fd = fd_close(terminal->master_fd);
         terminal->control_fd = fd_close(terminal->control_fd);
         terminal->peer_fd = fd_close(terminal->peer_fd);
@@ -96,14 +96,14 @@ KeeperTerminal *keeper_terminal_free(KeeperTerminal *terminal) {
 
         list_remove(&terminal->link);
         list_remove(&terminal->missing);
-        close_kept(terminal);
+        keeper_terminal_close_kept(terminal);
         (void) fd_close(terminal->pidfd);
         free(terminal);
         return NULL;
 }
 
 /* With its descriptors where they are: adddup2() of one to itself only makes it stay open. */
-static int prepare(
+static int keeper_terminal_prepare_spawn(
         const KeeperTerminal *terminal, posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes) {
         const int fds[] = { terminal->master_fd, terminal->peer_fd, terminal->output_fd };
         sigset_t none, all;
@@ -144,7 +144,7 @@ int keeper_terminal_spawn(const struct keeper_self *self, KeeperTerminal *termin
                 return r;
         r = -posix_spawnattr_init(&attributes);
         if (r >= 0) {
-                r = prepare(terminal, &actions, &attributes);
+                r = keeper_terminal_prepare_spawn(terminal, &actions, &attributes);
                 if (r >= 0)
                         r = -posix_spawn(&pid, self->terminal_program, &actions, &attributes, argv, environ);
                 (void) posix_spawnattr_destroy(&attributes);
@@ -178,7 +178,7 @@ void keeper_terminal_end(KeeperTerminal *terminal) {
         (void) shutdown(terminal->control_fd, SHUT_RDWR);
         terminal->over = true;
         list_remove(&terminal->missing);
-        close_kept(terminal);
+        keeper_terminal_close_kept(terminal);
 }
 
 bool keeper_terminal_check_exit(KeeperTerminal *terminal) {

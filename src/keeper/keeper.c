@@ -86,7 +86,7 @@ int keeper_watch_child(Keeper *k, Child *child) {
         return r;
 }
 
-static int watch_sigterm(Keeper *k) {
+static int keeper_watch_sigterm(Keeper *k) {
         struct sigaction action;
         sigset_t mask;
 
@@ -143,6 +143,6 @@ int keeper_init(Keeper *k, const struct keeper_self *self, int listen_fd) {
         if (k->epoll_fd < 0)
                 return -errno;
 
-        r = watch_sigterm(k);
+        r = keeper_watch_sigterm(k);
         return r < 0 ? r : keeper_watch(k, EPOLL_CTL_ADD, listen_fd, EPOLLIN, &k->listener_watch);
 }

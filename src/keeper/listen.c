@@ -35,7 +35,7 @@ int socket_address(const char *path, struct sockaddr_un *ret, socklen_t *ret_siz
 }
 
 /* A socket that listens, and the kind of one that we speak. */
-static bool is_listening(int fd) {
+static bool socket_is_listening(int fd) {
         socklen_t size = sizeof(int);
         int type, listening;
 
@@ -54,7 +54,7 @@ int listen_inherited(uint32_t *ret_n, char **ret_names) {
                 return -ENOENT;
 
         for (uint32_t i = 0; i < n_fds; i++) {
-                if (!is_listening(LISTEN_FD + (int) i))
+                if (!socket_is_listening(LISTEN_FD + (int) i))
                         continue;
                 if (found >= 0)
                         return -EINVAL;

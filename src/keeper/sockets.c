@@ -17,16 +17,16 @@
 #define BIND_TRIES 64
 #define DATAGRAMS_MAX 65536
 
-static socklen_t address_size(const union port_address *a) {
+static socklen_t port_address_size(const union port_address *a) {
         return a->any.sa_family == AF_INET ? sizeof(a->in) : sizeof(a->in6);
 }
 
-static uint16_t port_number(const union port_address *a) {
+static uint16_t port_address_number(const union port_address *a) {
         return ntohs(a->any.sa_family == AF_INET ? a->in.sin_port : a->in6.sin6_port);
 }
 
 /* What comes to a port that is only reserved is for nobody: it must neither pile up nor reach the next role. */
-static int drop_datagrams(int fd) {
+static int socket_drop_datagrams(int fd) {
         struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
         struct sock_fprog program = { .len = 1, .filter = &drop };
         char c;
@@ -40,7 +40,7 @@ static int drop_datagrams(int fd) {
         return 0;
 }
 
-static int open_bound(uint8_t protocol, const union port_address *address) {
+static int socket_open_bound(uint8_t protocol, const union port_address *address) {
         autofd fd = -EBADF;
         int r;
 
@@ -52,24 +52,24 @@ static int open_bound(uint8_t protocol, const union port_address *address) {
                 setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){ 0 }, sizeof(int)) < 0)
                 return -errno;
         if (protocol == KEEPER_UDP) {
-                r = drop_datagrams(fd);
+                r = socket_drop_datagrams(fd);
                 if (r < 0)
                         return r;
         }
-        if (bind(fd, &address->any, address_size(address)) < 0)
+        if (bind(fd, &address->any, port_address_size(address)) < 0)
                 return -errno;
         return fd_steal(&fd);
 }
 
 /* The kernel chooses the number, and then it is bound by name: a number that was never asked for is given up by the
  * kernel as soon as the socket stops listening. */
-static int reserve(uint8_t protocol, const union port_address *address, union port_address *ret) {
+static int socket_reserve(uint8_t protocol, const union port_address *address, union port_address *ret) {
         *ret = *address;
         for (int i = 0; i < BIND_TRIES; i++) {
                 socklen_t size = sizeof(*ret);
                 int fd, r = 0;
 
-                fd = open_bound(protocol, address);
+                fd = socket_open_bound(protocol, address);
                 if (fd < 0)
                         return fd;
                 if (getsockname(fd, &ret->any, &size) < 0)
@@ -78,7 +78,7 @@ static int reserve(uint8_t protocol, const union port_address *address, union po
                 if (r < 0)
                         return r;
 
-                fd = open_bound(protocol, ret);
+                fd = socket_open_bound(protocol, ret);
                 if (fd != -EADDRINUSE)
                         return fd;
         }
@@ -86,7 +86,7 @@ static int reserve(uint8_t protocol, const union port_address *address, union po
         return -EADDRINUSE;
 }
 
-static int read_address(const struct keeper_bind *m, union port_address *ret) {
+static int port_address_read(const struct keeper_bind *m, union port_address *ret) {
         *ret = (union port_address){ .any.sa_family = m->ip_version == 4 ? AF_INET : AF_INET6 };
         switch (m->ip_version) {
         case 4:
@@ -115,13 +115,13 @@ void sockets_init(Sockets *s) {
         list_init(&s->forgotten);
 }
 
-static void changed(Sockets *s, struct reserved_socket *socket) {
+static void sockets_changed(Sockets *s, struct reserved_socket *socket) {
         list_remove(&socket->to_store);
         list_append(&s->changed, &socket->to_store);
 }
 
 /* Takes the hold on success. -EEXIST: that port is there already, on another address. */
-static int add(Sockets *s, const struct reserved_socket *socket, struct reserved_socket **ret) {
+static int sockets_add(Sockets *s, const struct reserved_socket *socket, struct reserved_socket **ret) {
         struct reserved_socket *copy;
         int r;
 
@@ -148,7 +148,7 @@ static int add(Sockets *s, const struct reserved_socket *socket, struct reserved
         *copy = *socket;
         list_init(&copy->of_child);
         list_init(&copy->to_store);
-        changed(s, copy);
+        sockets_changed(s, copy);
         copy->index = s->n;
         s->all[s->n++] = copy;
         if (ret)
@@ -156,7 +156,7 @@ static int add(Sockets *s, const struct reserved_socket *socket, struct reserved
         return 0;
 }
 
-static void forget(Sockets *s, struct reserved_socket *socket) {
+static void sockets_forget(Sockets *s, struct reserved_socket *socket) {
         struct reserved_socket *last = s->all[--s->n];
 
         s->all[socket->index] = last;
@@ -172,14 +172,14 @@ static void forget(Sockets *s, struct reserved_socket *socket) {
                 free(socket);
 }
 
-static int try_bind(
+static int sockets_try_bind(
         Sockets *s, const struct keeper_bind *m, union port_address *address, struct reserved_socket *ret) {
-        int r = reserve(m->protocol, address, &ret->address);
+        int r = socket_reserve(m->protocol, address, &ret->address);
 
         if (m->ip_version == 0 && address->any.sa_family == AF_INET6 &&
                 (r == -EAFNOSUPPORT || r == -EADDRNOTAVAIL)) {
                 *address = (union port_address){ .in.sin_family = AF_INET };
-                r = reserve(m->protocol, address, &ret->address);
+                r = socket_reserve(m->protocol, address, &ret->address);
         }
         if (r >= 0)
                 r = hold_new(r);
@@ -187,19 +187,21 @@ static int try_bind(
                 return r;
 
         ret->hold_fd = r;
-        ret->port = (struct keeper_port){ .number = port_number(&ret->address), .protocol = m->protocol };
-        r = add(s, ret, NULL);
+        ret->port =
+                (struct keeper_port){ .number = port_address_number(&ret->address), .protocol = m->protocol };
+        r = sockets_add(s, ret, NULL);
         if (r < 0 && r != -EEXIST)
                 hold_end(ret->hold_fd);
         return r;
 }
 
 /* A number that is reserved on another address is kept until another one has come: or the kernel might choose it again. */
-static int bind_one(Sockets *s, const struct keeper_bind *m, union port_address *address, uint16_t *ret) {
+static int sockets_bind_one(
+        Sockets *s, const struct keeper_bind *m, union port_address *address, uint16_t *ret) {
         int kept[BIND_TRIES], n = 0, r;
         struct reserved_socket socket = { 0 };
 
-        while ((r = try_bind(s, m, address, &socket)) == -EEXIST) {
+        while ((r = sockets_try_bind(s, m, address, &socket)) == -EEXIST) {
                 kept[n++] = socket.hold_fd;
                 if (n == BIND_TRIES) {
                         r = -EADDRINUSE;
@@ -212,37 +214,37 @@ static int bind_one(Sockets *s, const struct keeper_bind *m, union port_address 
         return r;
 }
 
-static int bind_all(Sockets *s, const struct keeper_bind *m, uint16_t *ret_numbers) {
+static int sockets_bind_all(Sockets *s, const struct keeper_bind *m, uint16_t *ret_numbers) {
         const size_t n_before = s->n;
         union port_address address;
         int r;
 
         if (s->n + m->n > KEEPER_PORTS_MAX)
                 return -ENOBUFS;
-        r = read_address(m, &address);
+        r = port_address_read(m, &address);
         for (size_t i = 0; r >= 0 && i < m->n; i++)
-                r = bind_one(s, m, &address, &ret_numbers[i]);
+                r = sockets_bind_one(s, m, &address, &ret_numbers[i]);
         while (r < 0 && s->n > n_before)
-                forget(s, s->all[s->n - 1]);
+                sockets_forget(s, s->all[s->n - 1]);
         return r;
 }
 
-static void release_all(Sockets *s, const struct keeper_port *ports, size_t n) {
+static void sockets_release_all(Sockets *s, const struct keeper_port *ports, size_t n) {
         for (size_t i = 0; i < n; i++) {
                 struct reserved_socket *socket = sockets_find(s, &ports[i]);
 
                 if (socket)
-                        forget(s, socket);
+                        sockets_forget(s, socket);
         }
 }
 
-static void rest(Sockets *s, struct reserved_socket *socket) {
+static void sockets_rest(Sockets *s, struct reserved_socket *socket) {
         autofd fd = socket->hold_fd >= 0 ? hold_look(socket->hold_fd) : -EBADF;
         int listening = 0, r;
 
         socket->child = 0;
         list_remove(&socket->of_child);
-        changed(s, socket);
+        sockets_changed(s, socket);
         socket->port.release = 0;
         if (fd < 0)
                 return;
@@ -259,18 +261,18 @@ static void rest(Sockets *s, struct reserved_socket *socket) {
         }
 
         (void) connect(fd, &(struct sockaddr){ .sa_family = AF_UNSPEC }, sizeof(struct sockaddr));
-        r = drop_datagrams(fd);
+        r = socket_drop_datagrams(fd);
         if (r < 0)
                 log_warning(
                         "Cannot keep datagrams away from UDP port %u: %s", socket->port.number, strerror(-r));
 }
 
-static void rest_all(Sockets *s, const struct keeper_port *ports, size_t n) {
+static void sockets_rest_all(Sockets *s, const struct keeper_port *ports, size_t n) {
         for (size_t i = 0; i < n; i++) {
                 struct reserved_socket *socket = sockets_find(s, &ports[i]);
 
                 if (socket)
-                        rest(s, socket);
+                        sockets_rest(s, socket);
         }
 }
 
@@ -280,7 +282,7 @@ void sockets_rest_child(Sockets *s, ListLink *lent, const char *role) {
         while ((socket = LIST_FIRST(struct reserved_socket, of_child, lent))) {
                 /* Killed at the very door, it could not give it back, and somebody may be faster than we are. */
                 if (socket->hold_fd < 0) {
-                        int fd = open_bound(socket->port.protocol, &socket->address);
+                        int fd = socket_open_bound(socket->port.protocol, &socket->address);
 
                         socket->hold_fd = fd >= 0 ? hold_new(fd) : fd;
                 }
@@ -289,9 +291,9 @@ void sockets_rest_child(Sockets *s, ListLink *lent, const char *role) {
                                 "Role %s died while it took over %s port %u, which is no longer reserved: %s",
                                 role, socket->port.protocol == KEEPER_TCP ? "TCP" : "UDP",
                                 socket->port.number, strerror(-socket->hold_fd));
-                        forget(s, socket);
+                        sockets_forget(s, socket);
                 } else
-                        rest(s, socket);
+                        sockets_rest(s, socket);
         }
 }
 
@@ -303,7 +305,7 @@ int sockets_on_bind(Sockets *s, const void *packet, size_t size, struct keeper_b
                 return -EBADMSG;
 
         *ret = (struct keeper_bound){ .header = { .type = KEEPER_BOUND } };
-        r = bind_all(s, m, ret->numbers);
+        r = sockets_bind_all(s, m, ret->numbers);
         if (r < 0)
                 ret->error = r;
         else
@@ -321,9 +323,9 @@ int sockets_on_ports(Sockets *s, const void *packet, size_t size) {
                 return -EBADMSG;
 
         if (m->header.type == KEEPER_RELEASE_PORTS)
-                release_all(s, m->ports, ports_size / sizeof(m->ports[0]));
+                sockets_release_all(s, m->ports, ports_size / sizeof(m->ports[0]));
         else
-                rest_all(s, m->ports, ports_size / sizeof(m->ports[0]));
+                sockets_rest_all(s, m->ports, ports_size / sizeof(m->ports[0]));
         return 0;
 }
 
@@ -373,7 +375,7 @@ int sockets_lend(Sockets *s, uint64_t child, ListLink *lent, const struct keeper
                 socket->child = child;
                 list_remove(&socket->of_child); /* the same port may be named twice */
                 list_append(lent, &socket->of_child);
-                changed(s, socket);
+                sockets_changed(s, socket);
                 socket->port.release = ports[i].release;
         }
         ret->n = n;
@@ -420,7 +422,7 @@ void sockets_released(Sockets *s, ListLink *lent) {
         list_init(&kept);
         while ((socket = LIST_FIRST(struct reserved_socket, of_child, lent)))
                 if (socket->port.release)
-                        forget(s, socket);
+                        sockets_forget(s, socket);
                 else {
                         list_remove(&socket->of_child);
                         list_append(&kept, &socket->of_child);
@@ -442,7 +444,7 @@ int sockets_take_over(Sockets *s, const struct reserved_socket *socket, ListLink
                         return 0;
                 }
         }
-        r = add(s, &own, &added);
+        r = sockets_add(s, &own, &added);
         if (r == -EEXIST) {
                 /* Keepers before this one could have a number twice, on two addresses: the second was never to be had. */
                 hold_end(own.hold_fd);

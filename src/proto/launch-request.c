@@ -91,7 +91,7 @@ static bool setup_is_valid(char *const *setup) {
 }
 
 /* What both ends insist on, so that nothing is written that would not be read. */
-static bool request_is_valid(const LaunchRequest *q) {
+static bool launch_request_is_valid(const LaunchRequest *q) {
         bool to_path = q->output == LAUNCH_OUTPUT_FILE || q->output == LAUNCH_OUTPUT_APPEND;
 
         return role_name_is_valid(q->role) && instance_name_is_valid(q->instance) && q->command &&
@@ -133,7 +133,7 @@ static void buffer_append(struct buffer *b, const void *data, size_t size) {
         b->size += size;
 }
 
-static void append_record(struct buffer *b, uint32_t tag, const void *data, size_t size) {
+static void buffer_append_record(struct buffer *b, uint32_t tag, const void *data, size_t size) {
         struct record record = { .tag = tag, .size = (uint32_t) size };
 
         if (size > LAUNCH_REQUEST_SIZE_MAX)
@@ -143,14 +143,14 @@ static void append_record(struct buffer *b, uint32_t tag, const void *data, size
                 buffer_append(b, data, size);
 }
 
-static void append_string(struct buffer *b, uint32_t tag, const char *s) {
+static void buffer_append_string(struct buffer *b, uint32_t tag, const char *s) {
         if (s)
-                append_record(b, tag, s, strlen(s) + 1);
+                buffer_append_record(b, tag, s, strlen(s) + 1);
 }
 
-static void append_strings(struct buffer *b, uint32_t tag, char *const *strings) {
+static void buffer_append_strings(struct buffer *b, uint32_t tag, char *const *strings) {
         for (; strings && *strings; strings++)
-                append_string(b, tag, *strings);
+                buffer_append_string(b, tag, *strings);
 }
 
 int launch_request_write(const LaunchRequest *request) {
@@ -158,38 +158,38 @@ int launch_request_write(const LaunchRequest *request) {
         struct buffer b = { 0 };
         int r;
 
-        if (!request_is_valid(request))
+        if (!launch_request_is_valid(request))
                 return -EINVAL;
 
         buffer_append(&b, &header, sizeof(header));
-        append_string(&b, TAG_ROLE, request->role);
-        append_string(&b, TAG_INSTANCE, request->instance);
-        append_string(&b, TAG_SCOPE, request->scope);
-        append_strings(&b, TAG_COMMAND, request->command);
-        append_strings(&b, TAG_BASE_ENVIRONMENT, request->base_environment);
-        append_strings(&b, TAG_ENVIRONMENT, request->environment);
-        append_string(&b, TAG_WORKING_DIRECTORY, request->working_directory);
-        append_string(&b, TAG_USER, request->user);
-        append_string(&b, TAG_GROUP, request->group);
-        append_record(&b, TAG_OUTPUT, &(int32_t){ (int32_t) request->output }, sizeof(int32_t));
-        append_string(&b, TAG_OUTPUT_PATH, request->output_path);
+        buffer_append_string(&b, TAG_ROLE, request->role);
+        buffer_append_string(&b, TAG_INSTANCE, request->instance);
+        buffer_append_string(&b, TAG_SCOPE, request->scope);
+        buffer_append_strings(&b, TAG_COMMAND, request->command);
+        buffer_append_strings(&b, TAG_BASE_ENVIRONMENT, request->base_environment);
+        buffer_append_strings(&b, TAG_ENVIRONMENT, request->environment);
+        buffer_append_string(&b, TAG_WORKING_DIRECTORY, request->working_directory);
+        buffer_append_string(&b, TAG_USER, request->user);
+        buffer_append_string(&b, TAG_GROUP, request->group);
+        buffer_append_record(&b, TAG_OUTPUT, &(int32_t){ (int32_t) request->output }, sizeof(int32_t));
+        buffer_append_string(&b, TAG_OUTPUT_PATH, request->output_path);
         if (request->nice_set)
-                append_record(&b, TAG_NICE, &(int32_t){ request->nice }, sizeof(int32_t));
+                buffer_append_record(&b, TAG_NICE, &(int32_t){ request->nice }, sizeof(int32_t));
         for (uint64_t i = 0; i < RLIM_NLIMITS; i++)
                 if (request->limits_set & (UINT64_C(1) << i)) {
                         struct limit limit = { .resource = i, .value = request->limits[i] };
 
-                        append_record(&b, TAG_LIMIT, &limit, sizeof(limit));
+                        buffer_append_record(&b, TAG_LIMIT, &limit, sizeof(limit));
                 }
         /* Only where they are used: the child of an older keeper refuses them, but no other start. */
-        append_strings(&b, TAG_SETUP, request->setup);
+        buffer_append_strings(&b, TAG_SETUP, request->setup);
         if (request->setup)
-                append_record(&b, TAG_SETUP_DEADLINE, &(uint64_t){ request->setup_deadline_usec },
+                buffer_append_record(&b, TAG_SETUP_DEADLINE, &(uint64_t){ request->setup_deadline_usec },
                         sizeof(uint64_t));
         if (request->xterm)
-                append_record(&b, TAG_XTERM, NULL, 0);
-        append_strings(&b, TAG_XTERM_ARG, request->xterm_args);
-        append_record(&b, TAG_END, NULL, 0);
+                buffer_append_record(&b, TAG_XTERM, NULL, 0);
+        buffer_append_strings(&b, TAG_XTERM_ARG, request->xterm_args);
+        buffer_append_record(&b, TAG_END, NULL, 0);
 
         r = b.error < 0 ? b.error : memfd_new_sealed("launch-request", b.data, b.size);
         free(b.data);
@@ -202,7 +202,7 @@ struct strings {
         size_t n, room;
 };
 
-static int take_string(const char *data, size_t size, char **ret) {
+static int record_take_string(const char *data, size_t size, char **ret) {
         char *s;
 
         if (size == 0 || memchr(data, '\0', size) != data + size - 1)
@@ -216,7 +216,7 @@ static int take_string(const char *data, size_t size, char **ret) {
         return 0;
 }
 
-static int take_element(const char *data, size_t size, char ***array, struct strings *state) {
+static int record_take_element(const char *data, size_t size, char ***array, struct strings *state) {
         char *s = NULL;
         int r;
 
@@ -231,7 +231,7 @@ static int take_element(const char *data, size_t size, char ***array, struct str
                 (*array)[state->n] = NULL;
         }
 
-        r = take_string(data, size, &s);
+        r = record_take_string(data, size, &s);
         if (r < 0)
                 return r;
 
@@ -240,7 +240,7 @@ static int take_element(const char *data, size_t size, char ***array, struct str
         return 0;
 }
 
-static int take_i32(const char *data, size_t size, int32_t *ret) {
+static int record_take_i32(const char *data, size_t size, int32_t *ret) {
         if (size != sizeof(*ret))
                 return -EBADMSG;
 
@@ -248,7 +248,7 @@ static int take_i32(const char *data, size_t size, int32_t *ret) {
         return 0;
 }
 
-static int take_u64(const char *data, size_t size, uint64_t *ret) {
+static int record_take_u64(const char *data, size_t size, uint64_t *ret) {
         if (size != sizeof(*ret))
                 return -EBADMSG;
 
@@ -256,7 +256,7 @@ static int take_u64(const char *data, size_t size, uint64_t *ret) {
         return 0;
 }
 
-static int take_limit(const char *data, size_t size, LaunchRequest *q) {
+static int record_take_limit(const char *data, size_t size, LaunchRequest *q) {
         struct limit limit;
 
         if (size != sizeof(limit))
@@ -319,62 +319,62 @@ int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
                         r = record.size > 0 ? -EBADMSG : 0;
                         break;
                 case TAG_ROLE:
-                        r = take_string(p, record.size, &q->role);
+                        r = record_take_string(p, record.size, &q->role);
                         break;
                 case TAG_INSTANCE:
-                        r = take_string(p, record.size, &q->instance);
+                        r = record_take_string(p, record.size, &q->instance);
                         break;
                 case TAG_SCOPE:
-                        r = take_string(p, record.size, &q->scope);
+                        r = record_take_string(p, record.size, &q->scope);
                         break;
                 case TAG_COMMAND:
-                        r = take_element(p, record.size, &q->command, &command);
+                        r = record_take_element(p, record.size, &q->command, &command);
                         break;
                 case TAG_BASE_ENVIRONMENT:
-                        r = take_element(p, record.size, &q->base_environment, &base_environment);
+                        r = record_take_element(p, record.size, &q->base_environment, &base_environment);
                         break;
                 case TAG_ENVIRONMENT:
-                        r = take_element(p, record.size, &q->environment, &environment);
+                        r = record_take_element(p, record.size, &q->environment, &environment);
                         break;
                 case TAG_WORKING_DIRECTORY:
-                        r = take_string(p, record.size, &q->working_directory);
+                        r = record_take_string(p, record.size, &q->working_directory);
                         break;
                 case TAG_USER:
-                        r = take_string(p, record.size, &q->user);
+                        r = record_take_string(p, record.size, &q->user);
                         break;
                 case TAG_GROUP:
-                        r = take_string(p, record.size, &q->group);
+                        r = record_take_string(p, record.size, &q->group);
                         break;
                 case TAG_OUTPUT:
-                        r = take_i32(p, record.size, &number);
+                        r = record_take_i32(p, record.size, &number);
                         if (r >= 0)
                                 q->output = (LaunchOutput) number;
                         break;
                 case TAG_OUTPUT_PATH:
-                        r = take_string(p, record.size, &q->output_path);
+                        r = record_take_string(p, record.size, &q->output_path);
                         break;
                 case TAG_NICE:
-                        r = take_i32(p, record.size, &number);
+                        r = record_take_i32(p, record.size, &number);
                         if (r >= 0) {
                                 q->nice_set = true;
                                 q->nice = number;
                         }
                         break;
                 case TAG_LIMIT:
-                        r = take_limit(p, record.size, q);
+                        r = record_take_limit(p, record.size, q);
                         break;
                 case TAG_SETUP:
-                        r = take_element(p, record.size, &q->setup, &setup);
+                        r = record_take_element(p, record.size, &q->setup, &setup);
                         break;
                 case TAG_SETUP_DEADLINE:
-                        r = take_u64(p, record.size, &q->setup_deadline_usec);
+                        r = record_take_u64(p, record.size, &q->setup_deadline_usec);
                         break;
                 case TAG_XTERM:
                         q->xterm = true;
                         r = record.size > 0 ? -EBADMSG : 0;
                         break;
                 case TAG_XTERM_ARG:
-                        r = take_element(p, record.size, &q->xterm_args, &xterm_args);
+                        r = record_take_element(p, record.size, &q->xterm_args, &xterm_args);
                         break;
                 default:
                         r = -EPROTONOSUPPORT;
@@ -384,7 +384,7 @@ int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
         }
 
         if (p != end || !(seen & (UINT64_C(1) << TAG_OUTPUT)) ||
-                !q->setup != !(seen & (UINT64_C(1) << TAG_SETUP_DEADLINE)) || !request_is_valid(q))
+                !q->setup != !(seen & (UINT64_C(1) << TAG_SETUP_DEADLINE)) || !launch_request_is_valid(q))
                 return -EBADMSG;
 
         *ret = q;
@@ -428,7 +428,7 @@ int launch_request_read(int memfd, LaunchRequest **ret) {
         return launch_request_parse(data, done, ret);
 }
 
-static void free_strings(char **strings) {
+static void strings_free(char **strings) {
         for (char **s = strings; s && *s; s++)
                 free(*s);
         free(strings);
@@ -441,15 +441,15 @@ LaunchRequest *launch_request_free(LaunchRequest *request) {
         free(request->role);
         free(request->instance);
         free(request->scope);
-        free_strings(request->command);
-        free_strings(request->base_environment);
-        free_strings(request->environment);
+        strings_free(request->command);
+        strings_free(request->base_environment);
+        strings_free(request->environment);
         free(request->working_directory);
         free(request->user);
         free(request->group);
         free(request->output_path);
-        free_strings(request->setup);
-        free_strings(request->xterm_args);
+        strings_free(request->setup);
+        strings_free(request->xterm_args);
         free(request);
         return NULL;
 }

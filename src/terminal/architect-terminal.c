@@ -20,7 +20,7 @@
 #include "terminal/terminal-loop.h"
 
 /* Our stderr is the keeper's, and may lead to a terminal or pipe that nobody reads: what cannot be written is lost. */
-__attribute__((format(printf, 1, 2))) static void complain(const char *format, ...) {
+__attribute__((format(printf, 1, 2))) static void terminal_complain(const char *format, ...) {
         char line[1024];
         va_list arguments;
 
@@ -31,17 +31,17 @@ __attribute__((format(printf, 1, 2))) static void complain(const char *format, .
                 (void) fd_write_nonblocking(STDERR_FILENO, line, strlen(line));
 }
 
-static int parse_fd(const char *text) {
+static int terminal_parse_fd(const char *text) {
         uint32_t fd;
 
         if (parse_u32(text, &fd) < 0 || fd > INT32_MAX || fcntl((int) fd, F_GETFD) < 0) {
-                complain("<3>Not an open descriptor: %s\n", text);
+                terminal_complain("<3>Not an open descriptor: %s\n", text);
                 return -EBADF;
         }
         return (int) fd;
 }
 
-static void help(void) {
+static void terminal_help(void) {
         (void) printf("architect-terminal --master=FD --control=FD --output=FD ROLE\n\n"
                       "Drains the terminal of a role of architect-node: started by architect-keeper.\n");
 }
@@ -62,25 +62,25 @@ int main(int argc, char *argv[]) {
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
                 switch (c) {
                 case 'h':
-                        help();
+                        terminal_help();
                         return EXIT_SUCCESS;
                 case ARG_VERSION:
                         (void) printf("architect-terminal %s\n", PROJECT_VERSION);
                         return EXIT_SUCCESS;
                 case ARG_MASTER:
-                        master = parse_fd(optarg);
+                        master = terminal_parse_fd(optarg);
                         break;
                 case ARG_CONTROL:
-                        control = parse_fd(optarg);
+                        control = terminal_parse_fd(optarg);
                         break;
                 case ARG_OUTPUT:
-                        output = parse_fd(optarg);
+                        output = terminal_parse_fd(optarg);
                         break;
                 default:
                         return EXIT_FAILURE;
                 }
         if (master < 0 || control < 0 || output < 0 || optind + 1 != argc) {
-                complain("<3>Bad usage: see architect-terminal --help\n");
+                terminal_complain("<3>Bad usage: see architect-terminal --help\n");
                 return EXIT_FAILURE;
         }
 
@@ -92,6 +92,7 @@ int main(int argc, char *argv[]) {
         if (r >= 0)
                 r = terminal_run(&terminal);
         if (r < 0)
-                complain("<3>The terminal of role %s cannot go on: %s\n", argv[optind], strerror(-r));
+                terminal_complain(
+                        "<3>The terminal of role %s cannot go on: %s\n", argv[optind], strerror(-r));
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -26,8 +26,8 @@ int client_new(int fd, int size_fd, uint64_t position, Client **ret) {
         *client = (Client){
                 .fd = fd,
                 .size_fd = size_fd,
-                .watch = { .type = WATCH_CLIENT, .client = client, .events = -1 },
-                .size_watch = { .type = WATCH_SIZE, .client = client, .events = -1 },
+                .watch = { .type = TERMINAL_WATCH_CLIENT, .client = client, .events = -1 },
+                .size_watch = { .type = TERMINAL_WATCH_SIZE, .client = client, .events = -1 },
                 .position = position,
         };
         if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
@@ -53,7 +53,7 @@ Client *client_free(Client *client) {
 }
 
 /* Bytes sent; 0: there is no room. */
-static ssize_t send_some(Client *client, const char *data, size_t size) {
+static ssize_t client_send_some(Client *client, const char *data, size_t size) {
         ssize_t n;
 
         do
@@ -80,7 +80,7 @@ int client_send(Client *client, const Ring *ring) {
                                 "\r\n[%" PRIu64 " bytes lost]\r\n", client->lost);
                 }
                 if (client->mark_size > 0) {
-                        n = send_some(client, client->mark + client->mark_sent,
+                        n = client_send_some(client, client->mark + client->mark_sent,
                                 client->mark_size - client->mark_sent);
                         if (n <= 0)
                                 return (int) n;
@@ -95,7 +95,7 @@ int client_send(Client *client, const Ring *ring) {
                         client->behind = false;
                         return 0;
                 }
-                n = send_some(client, data, size);
+                n = client_send_some(client, data, size);
                 if (n <= 0)
                         return (int) n;
                 client->position += (uint64_t) n;

@@ -13,17 +13,17 @@
 typedef struct Client Client;
 
 /* What an epoll event belongs to. */
-typedef enum WatchType {
-        WATCH_MASTER,
-        WATCH_CONTROL,
-        WATCH_OUTPUT_SOCKET,
-        WATCH_OUTPUT,
-        WATCH_CLIENT,
-        WATCH_SIZE,
-} WatchType;
+typedef enum TerminalWatchType {
+        TERMINAL_WATCH_MASTER,
+        TERMINAL_WATCH_CONTROL,
+        TERMINAL_WATCH_OUTPUT_SOCKET,
+        TERMINAL_WATCH_OUTPUT,
+        TERMINAL_WATCH_CLIENT,
+        TERMINAL_WATCH_SIZE,
+} TerminalWatchType;
 
-struct watch {
-        WatchType type;
+struct terminal_watch {
+        TerminalWatchType type;
         Client *client;
         int events; /* asked for; negative: not watched */
 };
@@ -32,8 +32,8 @@ struct Client {
         Client *next;
         int fd;
         int size_fd; /* negative: none */
-        struct watch watch;
-        struct watch size_watch;
+        struct terminal_watch watch;
+        struct terminal_watch size_watch;
 
         uint64_t position; /* of what it is sent next */
         bool behind;       /* its socket is full */

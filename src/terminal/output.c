@@ -46,7 +46,7 @@ void output_drop(Output *output) {
 }
 
 /* Journald takes a line for the one whose credentials come with it: ours are the keeper's unit, which says nothing. */
-static ssize_t send_as(const Output *output) {
+static ssize_t output_send_as(const Output *output) {
         union {
                 struct cmsghdr header;
                 char room[CMSG_SPACE(sizeof(struct ucred))];
@@ -68,7 +68,7 @@ static ssize_t send_as(const Output *output) {
 
 void output_flush(Output *output) {
         while (output_is_pending(output)) {
-                ssize_t n = output->is_socket ? send_as(output)
+                ssize_t n = output->is_socket ? output_send_as(output)
                                               : write(output->fd, output->data + output->begin,
                                                         output->end - output->begin);
 

@@ -20,7 +20,7 @@
 #define READS_MAX 16
 
 /* events: 0 is still told of hang-ups; negative: nothing. */
-static int watch_set(Terminal *t, struct watch *w, int fd, int events) {
+static int terminal_watch_set(Terminal *t, struct terminal_watch *w, int fd, int events) {
         struct epoll_event event = { .events = (uint32_t) events, .data.ptr = w };
         int operation;
 
@@ -31,29 +31,29 @@ static int watch_set(Terminal *t, struct watch *w, int fd, int events) {
         return epoll_ctl(t->epoll_fd, operation, fd, &event) < 0 ? -errno : 0;
 }
 
-static void drop_client(Terminal *t, Client *client) {
+static void terminal_drop_client(Terminal *t, Client *client) {
         for (Client **c = &t->clients; *c; c = &(*c)->next)
                 if (*c == client) {
                         *c = client->next;
                         break;
                 }
 
-        (void) watch_set(t, &client->watch, client->fd, -1);
+        (void) terminal_watch_set(t, &client->watch, client->fd, -1);
         if (client->size_fd >= 0)
-                (void) watch_set(t, &client->size_watch, client->size_fd, -1);
+                (void) terminal_watch_set(t, &client->size_watch, client->size_fd, -1);
         (void) client_free(client);
         t->n_clients--;
 }
 
-static void send_to_clients(Terminal *t) {
+static void terminal_send_to_clients(Terminal *t) {
         for (Client *c = t->clients, *next; c; c = next) {
                 next = c->next;
                 if (client_send(c, &t->ring) < 0)
-                        drop_client(t, c);
+                        terminal_drop_client(t, c);
         }
 }
 
-static void add_client(Terminal *t, const struct terminal_client *m, const int *fds, size_t n_fds) {
+static void terminal_add_client(Terminal *t, const struct terminal_client *m, const int *fds, size_t n_fds) {
         static const char refusal[] = "[too many are looking at this terminal]\r\n";
         Client *client;
 
@@ -72,10 +72,10 @@ static void add_client(Terminal *t, const struct terminal_client *m, const int *
         t->clients = client;
         t->n_clients++;
         if (client_send(client, &t->ring) < 0)
-                drop_client(t, client);
+                terminal_drop_client(t, client);
 }
 
-static void on_control(Terminal *t) {
+static void terminal_on_control(Terminal *t) {
         for (;;) {
                 struct terminal_client m;
                 int fds[2];
@@ -86,20 +86,20 @@ static void on_control(Terminal *t) {
                         return;
                 if (n == 0 || (n < 0 && n != -EMSGSIZE)) {
                         /* The role has ended; who still holds its terminal is what it left behind. */
-                        (void) watch_set(t, &t->control_watch, t->control_fd, -1);
+                        (void) terminal_watch_set(t, &t->control_watch, t->control_fd, -1);
                         t->control_fd = fd_close(t->control_fd);
                         t->slave_fd = fd_close(t->slave_fd);
                         return;
                 }
                 if (n == sizeof(m) && m.type == TERMINAL_CLIENT && n_fds > 0)
-                        add_client(t, &m, fds, n_fds);
+                        terminal_add_client(t, &m, fds, n_fds);
                 else if (n > 0) /* from a newer node; -EMSGSIZE has closed them already */
                         for (size_t i = 0; i < n_fds; i++)
                                 (void) fd_close(fds[i]);
         }
 }
 
-static void on_output_socket(Terminal *t) {
+static void terminal_on_output_socket(Terminal *t) {
         struct terminal_output m;
         size_t n_fds = 1;
         int fd;
@@ -112,11 +112,11 @@ static void on_output_socket(Terminal *t) {
         else if (n > 0 && n_fds == 1)
                 (void) fd_close(fd);
 
-        (void) watch_set(t, &t->output_socket_watch, t->output_socket_fd, -1);
+        (void) terminal_watch_set(t, &t->output_socket_watch, t->output_socket_fd, -1);
         t->output_socket_fd = fd_close(t->output_socket_fd);
 }
 
-static void on_size(Terminal *t, Client *client) {
+static void terminal_on_size(Terminal *t, Client *client) {
         struct terminal_resize m;
         ssize_t n = socket_recv(client->size_fd, &m, sizeof(m), NULL, NULL);
 
@@ -125,18 +125,18 @@ static void on_size(Terminal *t, Client *client) {
 
                 (void) ioctl(t->master_fd, TIOCSWINSZ, &size);
         } else if (n != -EAGAIN && n <= 0) {
-                (void) watch_set(t, &client->size_watch, client->size_fd, -1);
+                (void) terminal_watch_set(t, &client->size_watch, client->size_fd, -1);
                 client->size_fd = fd_close(client->size_fd);
         }
 }
 
-static void write_input(Terminal *t) {
+static void terminal_write_input(Terminal *t) {
         t->input_waits = false;
         for (Client *c = t->clients; c && !t->input_waits; c = c->next)
                 t->input_waits = client_write(c, t->master_fd) == -EAGAIN;
 }
 
-static void on_client(Terminal *t, Client *client, uint32_t events) {
+static void terminal_on_client(Terminal *t, Client *client, uint32_t events) {
         int r = 0;
 
         if (events & EPOLLOUT)
@@ -146,12 +146,12 @@ static void on_client(Terminal *t, Client *client, uint32_t events) {
         /* Gone for good; one that has only ended its input still reads. What the terminal has no room for goes with it. */
         if (r >= 0 && (events & (EPOLLHUP | EPOLLERR)) && !(events & EPOLLIN))
                 r = -EPIPE;
-        write_input(t);
+        terminal_write_input(t);
         if (r < 0)
-                drop_client(t, client);
+                terminal_drop_client(t, client);
 }
 
-static void read_master(Terminal *t) {
+static void terminal_read_master(Terminal *t) {
         char data[4096];
 
         _Static_assert(sizeof(data) <= OUTPUT_CHUNK_MAX, "a chunk fits");
@@ -165,7 +165,7 @@ static void read_master(Terminal *t) {
                         /* EIO: the last slave is closed, and what was written to it is read. */
                         t->hung_up = true;
                         t->deadline = 0;
-                        (void) watch_set(t, &t->master_watch, t->master_fd, -1);
+                        (void) terminal_watch_set(t, &t->master_watch, t->master_fd, -1);
                         output_finish(&t->output);
                         break;
                 }
@@ -175,10 +175,10 @@ static void read_master(Terminal *t) {
         }
 
         output_flush(&t->output);
-        send_to_clients(t);
+        terminal_send_to_clients(t);
 }
 
-static bool all_shown(const Terminal *t) {
+static bool terminal_all_shown(const Terminal *t) {
         if (output_is_pending(&t->output))
                 return false;
         for (const Client *c = t->clients; c; c = c->next)
@@ -188,29 +188,30 @@ static bool all_shown(const Terminal *t) {
 }
 
 /* What is waited for, from how things are now. */
-static int update_watches(Terminal *t) {
+static int terminal_update_watches(Terminal *t) {
         bool full = output_is_pending(&t->output), reads = t->output_socket_fd < 0 && !full && !t->hung_up;
         int r = 0;
 
         /* Not even for its hang-up while it is not read: that would be told for ever. Its input side has a buffer of its
          * own: who types waits for that, and not for the output. */
-        r = watch_set(t, &t->master_watch, t->master_fd,
+        r = terminal_watch_set(t, &t->master_watch, t->master_fd,
                 !reads ? (t->input_waits && t->slave_fd >= 0 ? EPOLLOUT : -1)
                        : (int) (EPOLLIN | (t->input_waits ? EPOLLOUT : 0)));
         if (r >= 0 && t->output.fd >= 0)
-                r = watch_set(t, &t->output_watch, t->output.fd, full ? EPOLLOUT : -1);
+                r = terminal_watch_set(t, &t->output_watch, t->output.fd, full ? EPOLLOUT : -1);
         for (Client *c = t->clients; c && r >= 0; c = c->next) {
                 bool takes = !c->input_closed && c->input_begin == c->input_end && !t->hung_up;
 
-                r = watch_set(t, &c->watch, c->fd, (takes ? EPOLLIN : 0) | (c->behind ? EPOLLOUT : 0));
+                r = terminal_watch_set(
+                        t, &c->watch, c->fd, (takes ? EPOLLIN : 0) | (c->behind ? EPOLLOUT : 0));
                 if (r >= 0 && c->size_fd >= 0)
-                        r = watch_set(t, &c->size_watch, c->size_fd, EPOLLIN);
+                        r = terminal_watch_set(t, &c->size_watch, c->size_fd, EPOLLIN);
         }
         return r;
 }
 
 /* For epoll_wait(): while the role lives there is no hurry. */
-static int time_left(Terminal *t) {
+static int terminal_time_left(Terminal *t) {
         uint64_t now;
 
         if (!t->hung_up && (t->control_fd >= 0 || !output_is_pending(&t->output))) {
@@ -233,10 +234,10 @@ int terminal_init(Terminal *t, int master_fd, int control_fd, int output_socket_
                 .control_fd = control_fd,
                 .output_socket_fd = output_socket_fd,
                 .epoll_fd = -EBADF,
-                .master_watch = { .type = WATCH_MASTER, .events = -1 },
-                .control_watch = { .type = WATCH_CONTROL, .events = -1 },
-                .output_socket_watch = { .type = WATCH_OUTPUT_SOCKET, .events = -1 },
-                .output_watch = { .type = WATCH_OUTPUT, .events = -1 },
+                .master_watch = { .type = TERMINAL_WATCH_MASTER, .events = -1 },
+                .control_watch = { .type = TERMINAL_WATCH_CONTROL, .events = -1 },
+                .output_socket_watch = { .type = TERMINAL_WATCH_OUTPUT_SOCKET, .events = -1 },
+                .output_watch = { .type = TERMINAL_WATCH_OUTPUT, .events = -1 },
                 .output = { .fd = -EBADF },
         };
 
@@ -246,20 +247,20 @@ int terminal_init(Terminal *t, int master_fd, int control_fd, int output_socket_
         t->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
         if (t->epoll_fd < 0)
                 return -errno;
-        r = watch_set(t, &t->control_watch, control_fd, EPOLLIN);
-        return r < 0 ? r : watch_set(t, &t->output_socket_watch, output_socket_fd, EPOLLIN);
+        r = terminal_watch_set(t, &t->control_watch, control_fd, EPOLLIN);
+        return r < 0 ? r : terminal_watch_set(t, &t->output_socket_watch, output_socket_fd, EPOLLIN);
 }
 
 int terminal_run(Terminal *t) {
-        while (!t->hung_up || !all_shown(t)) {
+        while (!t->hung_up || !terminal_all_shown(t)) {
                 struct epoll_event event;
-                struct watch *w;
+                struct terminal_watch *w;
                 int timeout, n, r;
 
-                r = update_watches(t);
+                r = terminal_update_watches(t);
                 if (r < 0)
                         return r;
-                timeout = time_left(t);
+                timeout = terminal_time_left(t);
                 if (timeout == 0 && t->hung_up)
                         break;
                 if (timeout == 0)
@@ -274,31 +275,31 @@ int terminal_run(Terminal *t) {
 
                 w = event.data.ptr;
                 switch (w->type) {
-                case WATCH_MASTER:
+                case TERMINAL_WATCH_MASTER:
                         if (event.events & EPOLLOUT)
-                                write_input(t);
+                                terminal_write_input(t);
                         if (event.events & ~(uint32_t) EPOLLOUT)
-                                read_master(t);
+                                terminal_read_master(t);
                         break;
-                case WATCH_CONTROL:
-                        on_control(t);
+                case TERMINAL_WATCH_CONTROL:
+                        terminal_on_control(t);
                         break;
-                case WATCH_OUTPUT_SOCKET:
-                        on_output_socket(t);
+                case TERMINAL_WATCH_OUTPUT_SOCKET:
+                        terminal_on_output_socket(t);
                         break;
-                case WATCH_OUTPUT:
+                case TERMINAL_WATCH_OUTPUT:
                         output_flush(&t->output);
                         break;
-                case WATCH_CLIENT:
-                        on_client(t, w->client, event.events);
+                case TERMINAL_WATCH_CLIENT:
+                        terminal_on_client(t, w->client, event.events);
                         break;
-                case WATCH_SIZE:
-                        on_size(t, w->client);
+                case TERMINAL_WATCH_SIZE:
+                        terminal_on_size(t, w->client);
                         break;
                 }
         }
 
         while (t->clients)
-                drop_client(t, t->clients);
+                terminal_drop_client(t, t->clients);
         return 0;
 }

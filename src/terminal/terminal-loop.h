@@ -16,10 +16,10 @@ typedef struct Terminal {
         int output_socket_fd; /* negative: the output is known, or there is none */
         int epoll_fd;
 
-        struct watch master_watch;
-        struct watch control_watch;
-        struct watch output_socket_watch;
-        struct watch output_watch;
+        struct terminal_watch master_watch;
+        struct terminal_watch control_watch;
+        struct terminal_watch output_socket_watch;
+        struct terminal_watch output_watch;
 
         Ring ring;
         Output output;

@@ -17,12 +17,12 @@
 #define INTERPRETER_MAX 256
 #define ELF_PHNUM_MAX 64
 
-static bool read_at(int fd, void *buffer, size_t size, uint64_t offset) {
+static bool elf_read_at(int fd, void *buffer, size_t size, uint64_t offset) {
         return pread(fd, buffer, size, (off_t) offset) == (ssize_t) size;
 }
 
 /* Where the name of a program's loader is in its file. */
-static bool find_loader(
+static bool elf_find_loader(
         int fd, const unsigned char ident[static EI_NIDENT], uint64_t *ret_offset, uint64_t *ret_size) {
         union {
                 Elf32_Ehdr e32;
@@ -30,15 +30,15 @@ static bool find_loader(
         } header;
         const bool wide = ident[EI_CLASS] == ELFCLASS64;
 
-        if (!read_at(fd, &header, wide ? sizeof(header.e64) : sizeof(header.e32), 0))
+        if (!elf_read_at(fd, &header, wide ? sizeof(header.e64) : sizeof(header.e32), 0))
                 return false;
 
         for (unsigned i = 0; i < (wide ? header.e64.e_phnum : header.e32.e_phnum) && i < ELF_PHNUM_MAX; i++) {
                 Elf32_Phdr p32;
                 Elf64_Phdr p64;
 
-                if (wide ? !read_at(fd, &p64, sizeof(p64), header.e64.e_phoff + i * sizeof(p64))
-                         : !read_at(fd, &p32, sizeof(p32), header.e32.e_phoff + i * sizeof(p32)))
+                if (wide ? !elf_read_at(fd, &p64, sizeof(p64), header.e64.e_phoff + i * sizeof(p64))
+                         : !elf_read_at(fd, &p32, sizeof(p32), header.e32.e_phoff + i * sizeof(p32)))
                         return false;
                 if ((wide ? p64.p_type : p32.p_type) == PT_INTERP) {
                         *ret_offset = wide ? p64.p_offset : p32.p_offset;
@@ -51,7 +51,7 @@ static bool find_loader(
 }
 
 /* What the kernel runs a file with: the interpreter of a script, the loader of a program. */
-static bool find_interpreter(const char *path, char ret[static INTERPRETER_MAX]) {
+static bool command_find_interpreter(const char *path, char ret[static INTERPRETER_MAX]) {
         char start[INTERPRETER_MAX];
         uint64_t offset, size;
         autofd fd = -EBADF;
@@ -67,8 +67,8 @@ static bool find_interpreter(const char *path, char ret[static INTERPRETER_MAX])
         start[n] = '\0';
 
         if (n >= EI_NIDENT && memcmp(start, ELFMAG, SELFMAG) == 0) {
-                if (!find_loader(fd, (const unsigned char *) start, &offset, &size) || size == 0 ||
-                        size >= INTERPRETER_MAX || !read_at(fd, ret, size, offset))
+                if (!elf_find_loader(fd, (const unsigned char *) start, &offset, &size) || size == 0 ||
+                        size >= INTERPRETER_MAX || !elf_read_at(fd, ret, size, offset))
                         return false;
                 ret[size] = '\0';
                 return true;
@@ -82,7 +82,7 @@ static bool find_interpreter(const char *path, char ret[static INTERPRETER_MAX])
         return *p != '\0';
 }
 
-static _noreturn_ void fail(int gate_fd, const char *path, int error) {
+static _noreturn_ void command_fail(int gate_fd, const char *path, int error) {
         char interpreter[INTERPRETER_MAX];
         const char *reason = strerror(error);
         struct stat st;
@@ -91,7 +91,7 @@ static _noreturn_ void fail(int gate_fd, const char *path, int error) {
                 gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -error, "cannot execute %s: %s", QUOTED(path), reason);
 
         if (error == ENOENT) {
-                if (!find_interpreter(path, interpreter))
+                if (!command_find_interpreter(path, interpreter))
                         gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -error,
                                 "cannot execute %s: the interpreter it needs does not exist", QUOTED(path));
                 if (access(interpreter, F_OK) < 0)
@@ -107,7 +107,8 @@ static _noreturn_ void fail(int gate_fd, const char *path, int error) {
                 reason = "it is a directory";
         else if (error == EACCES && access(path, X_OK) < 0)
                 reason = "Permission denied (it is not executable)";
-        else if (error == EACCES && find_interpreter(path, interpreter) && access(interpreter, X_OK) < 0)
+        else if (error == EACCES && command_find_interpreter(path, interpreter) &&
+                 access(interpreter, X_OK) < 0)
                 gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -error,
                         "cannot execute %s: its interpreter %s is not executable", QUOTED(path),
                         QUOTED(interpreter));
@@ -118,7 +119,7 @@ static _noreturn_ void fail(int gate_fd, const char *path, int error) {
 }
 
 /* execvpe() would hand a file of unknown format to /bin/sh, and search our PATH instead of the role's. */
-static _noreturn_ void search(int gate_fd, char *const *argv, char *const *env) {
+static _noreturn_ void command_search(int gate_fd, char *const *argv, char *const *env) {
         struct search_path search_path;
         const char *p, *end;
         char *refused = NULL;
@@ -142,13 +143,13 @@ static _noreturn_ void search(int gate_fd, char *const *argv, char *const *env) 
                         refused = candidate;
                 else if (error != EACCES && error != ENOTDIR &&
                          (error != ENOENT || access(candidate, F_OK) >= 0))
-                        fail(gate_fd, candidate, error);
+                        command_fail(gate_fd, candidate, error);
                 if (!*end)
                         break;
         }
 
         if (refused)
-                fail(gate_fd, refused, EACCES);
+                command_fail(gate_fd, refused, EACCES);
         gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -ENOENT,
                 "cannot execute %s: it is in no directory of " SEARCH_PATH_FORMAT, QUOTED(argv[0]),
                 SEARCH_PATH_ARGUMENTS(&search_path));
@@ -158,8 +159,8 @@ void command_exec(int gate_fd, char *const *argv, char *const *env) {
         if (!*argv[0])
                 gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -ENOENT, "cannot execute a command without a name");
         if (!strchr(argv[0], '/'))
-                search(gate_fd, argv, env);
+                command_search(gate_fd, argv, env);
 
         (void) execve(argv[0], argv, env);
-        fail(gate_fd, argv[0], errno);
+        command_fail(gate_fd, argv[0], errno);
 }

@@ -14,7 +14,7 @@ struct entry {
         size_t position;
 };
 
-static int compare_names(const void *a, const void *b) {
+static int entry_compare_names(const void *a, const void *b) {
         const char *x = ((const struct entry *) a)->assignment, *y = ((const struct entry *) b)->assignment;
         size_t n = strcspn(x, "="), m = strcspn(y, "=");
         int r = memcmp(x, y, n < m ? n : m);
@@ -22,14 +22,14 @@ static int compare_names(const void *a, const void *b) {
         return r != 0 ? r : (n > m) - (n < m);
 }
 
-static int compare_entries(const void *a, const void *b) {
+static int entry_compare(const void *a, const void *b) {
         size_t x = ((const struct entry *) a)->position, y = ((const struct entry *) b)->position;
-        int r = compare_names(a, b);
+        int r = entry_compare_names(a, b);
 
         return r != 0 ? r : (x > y) - (x < y);
 }
 
-static size_t count(char *const *strings) {
+static size_t strings_count(char *const *strings) {
         size_t n = 0;
 
         for (; strings && *strings; strings++)
@@ -37,14 +37,14 @@ static size_t count(char *const *strings) {
         return n;
 }
 
-static int assign(const char *name, const char *value, char **ret) {
+static int environment_assign(const char *name, const char *value, char **ret) {
         return asprintf(ret, "%s=%s", name, value) < 0 ? -ENOMEM : 0;
 }
 
 /* Keeps the last of each name, in place. By sorting: a list of ten thousand is unusual, but legal. */
-static int drop_overridden(char **env) {
+static int environment_drop_overridden(char **env) {
         _cleanup_free_ struct entry *entries = NULL;
-        const size_t n = count(env);
+        const size_t n = strings_count(env);
         size_t k = 0;
 
         entries = calloc(n + 1, sizeof(*entries));
@@ -53,10 +53,10 @@ static int drop_overridden(char **env) {
 
         for (size_t i = 0; i < n; i++)
                 entries[i] = (struct entry){ .assignment = env[i], .position = i };
-        qsort(entries, n, sizeof(*entries), compare_entries);
+        qsort(entries, n, sizeof(*entries), entry_compare);
 
         for (size_t i = 0; i + 1 < n; i++)
-                if (compare_names(&entries[i], &entries[i + 1]) == 0)
+                if (entry_compare_names(&entries[i], &entries[i + 1]) == 0)
                         env[entries[i].position] = NULL;
 
         for (size_t i = 0; i < n; i++)
@@ -68,7 +68,7 @@ static int drop_overridden(char **env) {
 
 int environment_begin(
         const LaunchRequest *request, const struct identity *who, bool has_terminal, char ***ret) {
-        const size_t n_base = count(request->base_environment);
+        const size_t n_base = strings_count(request->base_environment);
         char **env;
         size_t n = 0;
         int r;
@@ -78,24 +78,24 @@ int environment_begin(
         if (!env)
                 return -ENOMEM;
 
-        r = assign("PATH", DEFAULT_PATH, &env[n++]);
+        r = environment_assign("PATH", DEFAULT_PATH, &env[n++]);
         if (r < 0)
                 return r;
         if (has_terminal) {
-                r = assign("TERM", DEFAULT_TERM, &env[n++]);
+                r = environment_assign("TERM", DEFAULT_TERM, &env[n++]);
                 if (r < 0)
                         return r;
         }
         for (size_t i = 0; i < n_base; i++)
                 env[n++] = request->base_environment[i];
 
-        if ((r = assign("HOME", who->home, &env[n++])) < 0 ||
-                (r = assign("USER", who->name, &env[n++])) < 0 ||
-                (r = assign("LOGNAME", who->name, &env[n++])) < 0 ||
-                (r = assign("SHELL", who->shell, &env[n++])) < 0)
+        if ((r = environment_assign("HOME", who->home, &env[n++])) < 0 ||
+                (r = environment_assign("USER", who->name, &env[n++])) < 0 ||
+                (r = environment_assign("LOGNAME", who->name, &env[n++])) < 0 ||
+                (r = environment_assign("SHELL", who->shell, &env[n++])) < 0)
                 return r;
 
-        r = drop_overridden(env);
+        r = environment_drop_overridden(env);
         if (r < 0)
                 return r;
 
@@ -104,7 +104,7 @@ int environment_begin(
 }
 
 int environment_finish(const LaunchRequest *request, char *const *begun, char ***ret) {
-        const size_t n_begun = count(begun), n_own = count(request->environment);
+        const size_t n_begun = strings_count(begun), n_own = strings_count(request->environment);
         char **env;
         size_t n = 0;
         int r;
@@ -118,11 +118,11 @@ int environment_finish(const LaunchRequest *request, char *const *begun, char **
         for (size_t i = 0; i < n_own; i++)
                 env[n++] = request->environment[i];
 
-        if ((r = assign("ARCHITECT_ROLE", request->role, &env[n++])) < 0 ||
-                (r = assign("ARCHITECT_INSTANCE", request->instance, &env[n++])) < 0)
+        if ((r = environment_assign("ARCHITECT_ROLE", request->role, &env[n++])) < 0 ||
+                (r = environment_assign("ARCHITECT_INSTANCE", request->instance, &env[n++])) < 0)
                 return r;
 
-        r = drop_overridden(env);
+        r = environment_drop_overridden(env);
         if (r < 0)
                 return r;
 

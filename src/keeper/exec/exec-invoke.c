@@ -58,7 +58,7 @@ static int exec_detach(const ExecParameters *p) {
 }
 
 /* The gate opens with one packet. Its end before that means that nobody wants us any more. */
-static int wait_at_gate(int gate_fd, LaunchRequest **ret) {
+static int exec_wait_at_gate(int gate_fd, LaunchRequest **ret) {
         struct gate_open m;
         autofd memfd = -EBADF;
         int fds[1];
@@ -80,7 +80,7 @@ static int wait_at_gate(int gate_fd, LaunchRequest **ret) {
         return launch_request_read(memfd, ret);
 }
 
-static void start_session(int gate_fd) {
+static void exec_start_session(int gate_fd) {
         sigset_t none;
 
         /* To the root as well, for relative paths to mean the same wherever the keeper was started. */
@@ -101,7 +101,7 @@ static void start_session(int gate_fd) {
 }
 
 /* The keeper is protected from the OOM killer; what it starts must not be. */
-static void reset_oom_score(int gate_fd) {
+static void exec_reset_oom_score(int gate_fd) {
         _cleanup_free_ char *text = NULL;
         int r;
 
@@ -117,10 +117,10 @@ static void reset_oom_score(int gate_fd) {
                 gate_fail(gate_fd, LAUNCH_STAGE_LIMITS, r, "cannot reset oom_score_adj: %s", strerror(-r));
 }
 
-static void set_limits(const ExecParameters *p, const LaunchRequest *q) {
+static void exec_set_limits(const ExecParameters *p, const LaunchRequest *q) {
         const int gate_fd = p->gate_fd;
 
-        reset_oom_score(gate_fd);
+        exec_reset_oom_score(gate_fd);
 
         if (q->nice_set && setpriority(PRIO_PROCESS, 0, q->nice) < 0) {
                 int error = errno;
@@ -148,7 +148,7 @@ static void set_limits(const ExecParameters *p, const LaunchRequest *q) {
         }
 }
 
-static void change_directory(int gate_fd, const LaunchRequest *q, const struct identity *who) {
+static void exec_change_directory(int gate_fd, const LaunchRequest *q, const struct identity *who) {
         const char *directory = q->working_directory ? q->working_directory : "/";
 
         if (chdir(directory) < 0) {
@@ -171,14 +171,14 @@ void exec_invoke(ExecParameters *p) {
                 _exit(EXEC_FAILED);
         exec_set_title(p);
 
-        r = wait_at_gate(p->gate_fd, &q);
+        r = exec_wait_at_gate(p->gate_fd, &q);
         if (r < 0)
                 gate_fail(p->gate_fd, LAUNCH_STAGE_REQUEST, r, "cannot read the launch request: %s",
                         strerror(-r));
 
         exec_sockets_arrange(p);
         identity_find(p->gate_fd, q, &who);
-        start_session(p->gate_fd);
+        exec_start_session(p->gate_fd);
         if (exec_has_terminal(p))
                 terminal_connect(p, &who);
         else
@@ -189,9 +189,9 @@ void exec_invoke(ExecParameters *p) {
                 terminal_send_output(p, &who, output_fd);
         else
                 output_connect(p->gate_fd, output_fd);
-        set_limits(p, q);
+        exec_set_limits(p, q);
         identity_become(p, &who);
-        change_directory(p->gate_fd, q, &who);
+        exec_change_directory(p->gate_fd, q, &who);
 
         r = environment_begin(q, &who, exec_has_terminal(p), &env);
         if (r >= 0 && q->setup)

@@ -35,7 +35,7 @@ void stdin_connect(const ExecParameters *p) {
 }
 
 /* What sd_journal_stream_fd(3) does, without its library. Called in the role's scope, so that journald finds the unit. */
-static int journal_stream(const char *identifier) {
+static int output_journal_stream(const char *identifier) {
         const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = JOURNAL_STREAM_SOCKET };
         const struct timeval patience = { .tv_sec = JOURNAL_CONNECT_SEC }, for_ever = { 0 };
         const int size = JOURNAL_SNDBUF;
@@ -66,7 +66,7 @@ static int journal_stream(const char *identifier) {
         return fd_steal(&fd);
 }
 
-static int open_file(const LaunchRequest *q) {
+static int output_open_file(const LaunchRequest *q) {
         const int how = q->output == LAUNCH_OUTPUT_APPEND ? O_APPEND : O_TRUNC;
         autofd fd = -EBADF;
         int r;
@@ -80,7 +80,7 @@ static int open_file(const LaunchRequest *q) {
         return r < 0 ? r : fd_steal(&fd);
 }
 
-static bool is_fifo(const char *path) {
+static bool path_is_fifo(const char *path) {
         struct stat st;
 
         return stat(path, &st) >= 0 && S_ISFIFO(st.st_mode);
@@ -94,18 +94,18 @@ int output_open(const ExecParameters *p, const LaunchRequest *request, const str
         case LAUNCH_OUTPUT_FILE:
         case LAUNCH_OUTPUT_APPEND:
                 identity_borrow(p, who);
-                fd = open_file(q);
+                fd = output_open_file(q);
                 if (fd < 0)
                         gate_fail(p->gate_fd, LAUNCH_STAGE_OUTPUT, fd,
                                 "cannot open %s for output as user %s: %s", QUOTED(q->output_path),
                                 QUOTED(who->name),
-                                fd == -ENXIO && is_fifo(q->output_path) ? "it is a FIFO without a reader"
-                                                                        : strerror(-fd));
+                                fd == -ENXIO && path_is_fifo(q->output_path) ? "it is a FIFO without a reader"
+                                                                             : strerror(-fd));
                 identity_return(p, who);
                 return fd;
 
         case LAUNCH_OUTPUT_JOURNAL:
-                fd = journal_stream(q->role);
+                fd = output_journal_stream(q->role);
                 if (fd >= 0)
                         return fd;
                 gate_warn(p->gate_fd, LAUNCH_STAGE_OUTPUT, fd,

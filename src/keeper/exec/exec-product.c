@@ -47,7 +47,7 @@ struct setup {
         gate_fail((s)->gate_fd, LAUNCH_STAGE_PRODUCT, (error), "%s: " fmt, (s)->request->setup[1], \
                 ##__VA_ARGS__)
 
-static struct timespec usec_until(uint64_t deadline) {
+static struct timespec timespec_until(uint64_t deadline) {
         uint64_t now = now_usec(CLOCK_MONOTONIC), left = deadline > now ? deadline - now : 0;
 
         return (struct timespec){ (time_t) (left / USEC_PER_SEC), (long) (left % USEC_PER_SEC) * 1000 };
@@ -55,7 +55,7 @@ static struct timespec usec_until(uint64_t deadline) {
 
 /* The shell's side */
 
-static _noreturn_ void refuse(const char *what) {
+static _noreturn_ void shell_refuse(const char *what) {
         (void) dprintf(STDERR_FILENO, "%s: %s\n", what, strerror(errno));
         _exit(EXEC_FAILED);
 }
@@ -81,18 +81,18 @@ static _noreturn_ void shell_main(
                 _exit(EXEC_FAILED);
         null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
         if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0)
-                refuse("cannot connect /dev/null");
+                shell_refuse("cannot connect /dev/null");
         /* Its place may be taken by what is to go there. */
         if (image_fd == IMAGE_FD ? fd_cloexec(image_fd, false) < 0 : dup2(image_fd, IMAGE_FD) < 0)
-                refuse("cannot connect the environment");
+                shell_refuse("cannot connect the environment");
         if (fd_close_all_except((int[]){ IMAGE_FD }, 1) < 0)
-                refuse("cannot close descriptors");
+                shell_refuse("cannot close descriptors");
 
         while (q->setup[n])
                 n++;
         argv = calloc(ELEMENTSOF(options) + n + 1, sizeof(*argv));
         if (!argv)
-                refuse("cannot run " SHELL);
+                shell_refuse("cannot run " SHELL);
         memcpy(argv, options, sizeof(options));
         n = ELEMENTSOF(options);
         argv[n++] = q->setup[0];
@@ -103,12 +103,12 @@ static _noreturn_ void shell_main(
         int error = errno;
         free(argv);
         errno = error;
-        refuse("cannot execute " SHELL);
+        shell_refuse("cannot execute " SHELL);
 }
 
 /* What it says */
 
-static void keep_said(struct setup *s, const char *data, size_t size) {
+static void setup_keep_said(struct setup *s, const char *data, size_t size) {
         while (size > 0) {
                 size_t n = SAID_MAX - s->n_said;
 
@@ -128,7 +128,7 @@ static void keep_said(struct setup *s, const char *data, size_t size) {
 
 /* Keeps it and passes it on, as far as there is something now, but not for ever: somebody may write without end. false:
  * nobody can write any more. */
-static bool hear(struct setup *s, int fd) {
+static bool setup_hear(struct setup *s, int fd) {
         char data[4096];
 
         for (int i = 0; i < HEAR_ROUNDS; i++) {
@@ -138,7 +138,7 @@ static bool hear(struct setup *s, int fd) {
                         continue;
                 if (n <= 0)
                         return n < 0 && errno == EAGAIN;
-                keep_said(s, data, (size_t) n);
+                setup_keep_said(s, data, (size_t) n);
                 /* Where it cannot be written it is lost there; the error still has it. */
                 (void) !write(STDERR_FILENO, data, (size_t) n);
         }
@@ -148,7 +148,7 @@ static bool hear(struct setup *s, int fd) {
 /* The end */
 
 /* Everything that the shell has left is our child by now. */
-static void signal_children(int signo, char *ret_pids, size_t size) {
+static void setup_signal_children(int signo, char *ret_pids, size_t size) {
         _cleanup_free_ char *list = NULL;
         char *state = NULL;
 
@@ -166,14 +166,14 @@ static void signal_children(int signo, char *ret_pids, size_t size) {
         }
 }
 
-static void signal_all(struct setup *s, int signo) {
+static void setup_signal_all(struct setup *s, int signo) {
         if (!s->reaped)
                 (void) kill(-s->pid, signo);
-        signal_children(signo, NULL, 0);
+        setup_signal_children(signo, NULL, 0);
 }
 
 /* Reaps what has ended. false: there is no child any more. */
-static bool reap(struct setup *s) {
+static bool setup_reap(struct setup *s) {
         for (;;) {
                 int status;
                 pid_t pid = waitpid(-1, &status, WNOHANG);
@@ -191,55 +191,55 @@ static bool reap(struct setup *s) {
 
 /* Waits, at most so long, for the end of all children; SIGCHLD is blocked. When one ends its children become ours, and with
  * SIGKILL they are next. */
-static bool wait_for_end(struct setup *s, uint64_t usec, bool kill_new) {
+static bool setup_wait_for_end(struct setup *s, uint64_t usec, bool kill_new) {
         const uint64_t deadline = now_usec(CLOCK_MONOTONIC) + usec;
         sigset_t chld;
 
         sigemptyset(&chld);
         sigaddset(&chld, SIGCHLD);
-        while (reap(s)) {
-                struct timespec left = usec_until(deadline);
+        while (setup_reap(s)) {
+                struct timespec left = timespec_until(deadline);
 
                 if (left.tv_sec == 0 && left.tv_nsec == 0)
                         return false;
                 if (kill_new)
-                        signal_all(s, SIGKILL);
+                        setup_signal_all(s, SIGKILL);
                 (void) sigtimedwait(&chld, NULL, &left);
         }
         return true;
 }
 
 /* Ends the shell and whatever it has started. */
-static void end_all(struct setup *s) {
+static void setup_end_all(struct setup *s) {
         char pids[64];
 
-        signal_all(s, SIGTERM);
-        if (wait_for_end(s, TERM_USEC, false))
+        setup_signal_all(s, SIGTERM);
+        if (setup_wait_for_end(s, TERM_USEC, false))
                 return;
-        signal_all(s, SIGKILL);
-        if (wait_for_end(s, KILL_USEC, true))
+        setup_signal_all(s, SIGKILL);
+        if (setup_wait_for_end(s, KILL_USEC, true))
                 return;
         /* Another user's, or in the middle of a system call. When we have failed the node kills the scope. */
-        signal_children(0, pids, sizeof(pids));
+        setup_signal_children(0, pids, sizeof(pids));
         FAIL(s, -EBUSY, "processes that its set-up has left do not end: %s", pids);
 }
 
 /* Hears the shell out until it ends. false: the deadline came first. */
-static bool wait_for_shell(struct setup *s, int pidfd, int said_fd) {
+static bool setup_wait_for_shell(struct setup *s, int pidfd, int said_fd) {
         struct pollfd fds[] = { { .fd = pidfd, .events = POLLIN }, { .fd = said_fd, .events = POLLIN } };
         const uint64_t deadline = s->request->setup_deadline_usec;
 
         for (;;) {
-                struct timespec left = usec_until(deadline);
+                struct timespec left = timespec_until(deadline);
                 int n = ppoll(fds, ELEMENTSOF(fds), deadline == USEC_INFINITY ? NULL : &left, NULL);
 
                 if (n < 0 && errno != EINTR)
                         FAIL(s, -errno, "cannot wait for its set-up: %s", strerror(errno));
-                if (n > 0 && fds[1].revents && !hear(s, said_fd))
+                if (n > 0 && fds[1].revents && !setup_hear(s, said_fd))
                         fds[1].fd = -1;
                 if (n > 0 && fds[0].revents) {
                         /* Not until its end: somebody in the background may keep it open. */
-                        (void) hear(s, said_fd);
+                        (void) setup_hear(s, said_fd);
                         return true;
                 }
                 if (n == 0 || (deadline != USEC_INFINITY && now_usec(CLOCK_MONOTONIC) >= deadline))
@@ -250,7 +250,7 @@ static bool wait_for_shell(struct setup *s, int pidfd, int said_fd) {
 /* The environment */
 
 /* What bash makes of its own accord. Functions are for shells that share them; a role is given variables. */
-static bool is_shells_own(const char *assignment) {
+static bool assignment_is_shells_own(const char *assignment) {
         static const char *const names[] = { "PWD", "OLDPWD", "SHLVL", "_", "IFS", "SHELLOPTS", "BASH",
                 "BASHOPTS", "BASHPID", "BASH_VERSION", "HISTCMD", "LINENO", "OPTIND", "PPID", "PS4", "RANDOM",
                 "SECONDS" };
@@ -262,7 +262,7 @@ static bool is_shells_own(const char *assignment) {
         return strncmp(assignment, "BASH_FUNC_", strlen("BASH_FUNC_")) == 0;
 }
 
-static int read_image(int fd, char **ret, size_t *ret_size) {
+static int image_read(int fd, char **ret, size_t *ret_size) {
         struct stat st;
 
         if (fstat(fd, &st) < 0)
@@ -278,7 +278,7 @@ static int read_image(int fd, char **ret, size_t *ret_size) {
 }
 
 /* The image, but for what is the shell's own: of that, what was there before. */
-static int merge_image(char *image, size_t size, char *const *env, char ***ret) {
+static int image_merge(char *image, size_t size, char *const *env, char ***ret) {
         size_t n = 1, k = 0;
         char **merged;
 
@@ -292,10 +292,10 @@ static int merge_image(char *image, size_t size, char *const *env, char ***ret) 
         if (!merged)
                 return -ENOMEM;
         for (char *const *e = env; *e; e++)
-                if (is_shells_own(*e))
+                if (assignment_is_shells_own(*e))
                         merged[k++] = *e;
         for (char *p = image; p < image + size; p += strlen(p) + 1)
-                if (!is_shells_own(p))
+                if (!assignment_is_shells_own(p))
                         merged[k++] = p;
         *ret = merged;
         return 0;
@@ -336,14 +336,14 @@ void product_setup(int gate_fd, const LaunchRequest *request, char *const *env, 
         (void) fd_close(fd_steal(&said_write)); /* or its end would not be seen */
         pidfd = pidfd_open_pid(s.pid);
         if (pidfd < 0) {
-                end_all(&s);
+                setup_end_all(&s);
                 FAIL(&s, pidfd, "cannot watch its set-up: %s", strerror(-pidfd));
         }
 
-        in_time = wait_for_shell(&s, pidfd, said_read);
+        in_time = setup_wait_for_shell(&s, pidfd, said_read);
         n_said = s.n_said;
-        end_all(&s);
-        (void) hear(&s, said_read);
+        setup_end_all(&s);
+        (void) setup_hear(&s, said_read);
         if (!in_time) {
                 s.n_said = n_said; /* without what it says of its end */
                 FAIL(&s, -ETIMEDOUT, "its set-up did not end in time (SetupTimeout=)%s%s",
@@ -361,12 +361,12 @@ void product_setup(int gate_fd, const LaunchRequest *request, char *const *env, 
                 FAIL(&s, -EIO, "its set-up failed without a word (exit status %d)", WEXITSTATUS(s.status));
         }
 
-        r = read_image(image_fd, &image, &size);
+        r = image_read(image_fd, &image, &size);
         if (r >= 0 && (size == 0 || image[size - 1] != '\0'))
                 FAIL(&s, -EIO, "its set-up ended before it was complete%s%s", s.n_said > 0 ? ": " : "",
                         text_words(s.said, s.n_said, (char[WORDS_MAX]){ 0 }));
         if (r >= 0)
-                r = merge_image(image, size, env, ret);
+                r = image_merge(image, size, env, ret);
         if (r < 0)
                 FAIL(&s, r, "cannot take over the environment: %s", strerror(-r));
 

@@ -9,7 +9,7 @@
 #include "keeper/exec/exec-handover.h"
 #include "keeper/exec/exec-report.h"
 
-static struct gate_report new_report(LaunchStage stage, int error, bool warning) {
+static struct gate_report gate_report_new(LaunchStage stage, int error, bool warning) {
         return (struct gate_report){
                 .magic = GATE_MAGIC,
                 .stage = (uint32_t) stage,
@@ -18,35 +18,35 @@ static struct gate_report new_report(LaunchStage stage, int error, bool warning)
         };
 }
 
-static void send_report(int gate_fd, const struct gate_report *m) {
+static void gate_report_send(int gate_fd, const struct gate_report *m) {
         /* When nobody listens any more, the exit without exec says enough. */
         (void) socket_send(gate_fd, m, sizeof(*m), NULL, 0);
 }
 
 void gate_warn(int gate_fd, LaunchStage stage, int error, const char *fmt, ...) {
-        struct gate_report m = new_report(stage, error, true);
+        struct gate_report m = gate_report_new(stage, error, true);
         va_list ap;
 
         va_start(ap, fmt);
         (void) vsnprintf(m.text, sizeof(m.text), fmt, ap);
         va_end(ap);
-        send_report(gate_fd, &m);
+        gate_report_send(gate_fd, &m);
 }
 
 void gate_fail(int gate_fd, LaunchStage stage, int error, const char *fmt, ...) {
-        struct gate_report m = new_report(stage, error, false);
+        struct gate_report m = gate_report_new(stage, error, false);
         va_list ap;
 
         va_start(ap, fmt);
         (void) vsnprintf(m.text, sizeof(m.text), fmt, ap);
         va_end(ap);
         exec_handover_undo();
-        send_report(gate_fd, &m);
+        gate_report_send(gate_fd, &m);
         _exit(EXEC_FAILED);
 }
 
 /* Length of the valid and printable UTF-8 character at s, or 0. */
-static size_t character_length(const char *s) {
+static size_t text_character_length(const char *s) {
         const unsigned char *c = (const unsigned char *) s;
         size_t n = c[0] < 0x80   ? 1
                    : c[0] < 0xc2 ? 0
@@ -69,18 +69,18 @@ static size_t character_length(const char *s) {
         return n;
 }
 
-static const char dots[] = "…";
-#define DOTS_SIZE (sizeof(dots) - 1)
+static const char text_dots[] = "…";
+#define DOTS_SIZE (sizeof(text_dots) - 1)
 
 /* Valid and printable UTF-8 of at most room bytes and the dots; the middle is what goes. */
 static size_t text_shorten(const char *s, size_t size, char *buffer, size_t room) {
         size_t n = 0;
 
         for (size_t i = 0, skipped = 0; i < size;) {
-                size_t k = character_length(s + i);
+                size_t k = text_character_length(s + i);
 
                 if (size > room && !skipped && i + (k > 0 ? k : 1) > room / 2) {
-                        memcpy(buffer + n, dots, DOTS_SIZE);
+                        memcpy(buffer + n, text_dots, DOTS_SIZE);
                         n += DOTS_SIZE;
                         skipped = size - (room - room / 2);
                         for (i = skipped; i < size && ((unsigned char) s[i] & 0xc0) == 0x80;)
@@ -110,7 +110,7 @@ const char *text_quote(const char *s, char buffer[static QUOTED_MAX]) {
 }
 
 /* Length of an escape sequence of a terminal (ECMA-48, CSI only) at s, or 0. */
-static size_t escape_length(const char *s, size_t size) {
+static size_t text_escape_length(const char *s, size_t size) {
         size_t n = 2;
 
         if (size < 3 || s[0] != '\033' || s[1] != '[')
@@ -125,7 +125,7 @@ const char *text_words(char *s, size_t size, char buffer[static WORDS_MAX]) {
 
         /* One line of it, with one blank between words. */
         for (size_t i = 0, k; i < size; i += k) {
-                k = escape_length(s + i, size - i);
+                k = text_escape_length(s + i, size - i);
                 if (k > 0)
                         continue;
                 k = 1;

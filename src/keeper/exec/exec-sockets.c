@@ -15,15 +15,15 @@
 
 #define LISTEN_FDS_START 3 /* SD_LISTEN_FDS_START */
 
-static _noreturn_ void fail(int gate_fd, const char *what, int error) {
+static _noreturn_ void exec_sockets_fail(int gate_fd, const char *what, int error) {
         gate_fail(gate_fd, LAUNCH_STAGE_PORTS, -error, "cannot %s: %s", what, strerror(error));
 }
 
-static const char *protocol_name(const struct keeper_port *port) {
+static const char *port_protocol_name(const struct keeper_port *port) {
         return port->protocol == KEEPER_TCP ? "tcp" : "udp";
 }
 
-static int move_up(int *fd, int from) {
+static int fd_move_up(int *fd, int from) {
         int moved;
 
         if (*fd < 0 || *fd >= from)
@@ -44,9 +44,9 @@ void exec_sockets_arrange(ExecParameters *p) {
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(others); i++)
-                r = move_up(others[i], end);
+                r = fd_move_up(others[i], end);
         for (size_t i = 0; r >= 0 && i < sockets->n; i++)
-                r = move_up(&sockets->fds[i], end);
+                r = fd_move_up(&sockets->fds[i], end);
         for (size_t i = 0; r >= 0 && i < sockets->n_handed; i++) {
                 int fd = LISTEN_FDS_START + (int) i;
 
@@ -56,10 +56,10 @@ void exec_sockets_arrange(ExecParameters *p) {
                 sockets->fds[i] = fd;
         }
         if (r < 0)
-                fail(p->gate_fd, "put the sockets of its ports in their places", -r);
+                exec_sockets_fail(p->gate_fd, "put the sockets of its ports in their places", -r);
 }
 
-static void print_ports(FILE *f, const struct child_sockets *sockets, uint8_t protocol) {
+static void exec_sockets_print_ports(FILE *f, const struct child_sockets *sockets, uint8_t protocol) {
         bool first = true;
 
         for (size_t i = 0; i < sockets->n_handed; i++)
@@ -69,13 +69,13 @@ static void print_ports(FILE *f, const struct child_sockets *sockets, uint8_t pr
                 }
 }
 
-static void print_names(FILE *f, const struct child_sockets *sockets) {
+static void exec_sockets_print_names(FILE *f, const struct child_sockets *sockets) {
         for (size_t i = 0; i < sockets->n_handed; i++)
-                (void) fprintf(f, "%s%s-%u", i > 0 ? ":" : "", protocol_name(&sockets->ports[i]),
+                (void) fprintf(f, "%s%s-%u", i > 0 ? ":" : "", port_protocol_name(&sockets->ports[i]),
                         sockets->ports[i].number);
 }
 
-static int make_variable(const struct child_sockets *sockets, const char *name, char **ret) {
+static int exec_sockets_make_variable(const struct child_sockets *sockets, const char *name, char **ret) {
         char *text = NULL;
         size_t size;
         FILE *f;
@@ -89,9 +89,10 @@ static int make_variable(const struct child_sockets *sockets, const char *name, 
         else if (strcmp(name, "LISTEN_PID") == 0)
                 (void) fprintf(f, "%d", (int) getpid());
         else if (strcmp(name, "LISTEN_FDNAMES") == 0)
-                print_names(f, sockets);
+                exec_sockets_print_names(f, sockets);
         else
-                print_ports(f, sockets, strcmp(name, "ARCHITECT_TCP_PORTS") == 0 ? KEEPER_TCP : KEEPER_UDP);
+                exec_sockets_print_ports(
+                        f, sockets, strcmp(name, "ARCHITECT_TCP_PORTS") == 0 ? KEEPER_TCP : KEEPER_UDP);
         if (fclose(f) != 0) {
                 free(text);
                 return -ENOMEM;
@@ -126,7 +127,7 @@ int exec_sockets_environment(const struct child_sockets *sockets, char ***env) {
                         larger[k++] = (*env)[i];
         }
         for (size_t j = 0; j < ELEMENTSOF(names); j++) {
-                int r = make_variable(sockets, names[j], &larger[k++]);
+                int r = exec_sockets_make_variable(sockets, names[j], &larger[k++]);
 
                 if (r < 0) {
                         free(larger); /* the child says so and ends */
@@ -149,7 +150,7 @@ size_t exec_sockets_keep(const ExecParameters *p, int *ret) {
         return n;
 }
 
-static void open_one(int gate_fd, const struct keeper_port *port, int fd) {
+static void exec_socket_open(int gate_fd, const struct keeper_port *port, int fd) {
         char what[64];
         int r;
 
@@ -172,16 +173,16 @@ static void open_one(int gate_fd, const struct keeper_port *port, int fd) {
                         port->number);
         (void) snprintf(what, sizeof(what), "listen on %s port %u",
                 port->protocol == KEEPER_TCP ? "TCP" : "UDP", port->number);
-        fail(gate_fd, what, -r);
+        exec_sockets_fail(gate_fd, what, -r);
 }
 
 void exec_sockets_open(const ExecParameters *p) {
         int r;
 
         for (size_t i = 0; i < p->sockets->n_handed; i++)
-                open_one(p->gate_fd, &p->sockets->ports[i], p->sockets->fds[i]);
+                exec_socket_open(p->gate_fd, &p->sockets->ports[i], p->sockets->fds[i]);
 
         r = exec_handover_begin(p->sockets);
         if (r < 0)
-                fail(p->gate_fd, "release its ports", -r);
+                exec_sockets_fail(p->gate_fd, "release its ports", -r);
 }

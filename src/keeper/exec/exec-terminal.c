@@ -46,7 +46,7 @@ void terminal_send_output(const ExecParameters *p, const struct identity *who, i
                         "cannot hand the output to architect-terminal: %s", strerror(-r));
 }
 
-static int connect_client(const struct terminal_ends *ends, int *ret_fd, int *ret_size_fd) {
+static int xterm_connect_client(const struct terminal_ends *ends, int *ret_fd, int *ret_size_fd) {
         const struct terminal_client m = { .type = TERMINAL_CLIENT, .flags = TERMINAL_CLIENT_REPLAY };
         int stream[2] = { -EBADF, -EBADF }, size[2] = { -EBADF, -EBADF }, r;
 
@@ -64,7 +64,7 @@ static int connect_client(const struct terminal_ends *ends, int *ret_fd, int *re
 }
 
 /* xterm takes a single argument after -e for a shell's: there are always more. Ours come last and so count. */
-static int build_arguments(const LaunchRequest *q, char *fd_option, char *size_option, char ***ret) {
+static int xterm_build_arguments(const LaunchRequest *q, char *fd_option, char *size_option, char ***ret) {
         size_t n = 0, i = 0;
         char **argv;
 
@@ -89,7 +89,7 @@ static int build_arguments(const LaunchRequest *q, char *fd_option, char *size_o
 }
 
 /* Says an errno to the pipe, whose end otherwise is the exec. */
-static _noreturn_ void become_xterm(
+static _noreturn_ void xterm_become(
         int pipe_fd, int output_fd, const int fds[static 2], char *const *argv, char *const *env) {
         const int keep[] = { pipe_fd, fds[0], fds[1] };
         int error, null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -107,7 +107,7 @@ static _noreturn_ void become_xterm(
 
 /* Twice, so that nobody ever is the parent of it but init, and in a session of its own, so that the terminal's signals do not
  * reach it. */
-static int fork_xterm(int output_fd, const int fds[static 2], char *const *argv, char *const *env) {
+static int xterm_fork(int output_fd, const int fds[static 2], char *const *argv, char *const *env) {
         int p[2], error = 0;
         pid_t pid;
 
@@ -117,7 +117,7 @@ static int fork_xterm(int output_fd, const int fds[static 2], char *const *argv,
         if (pid == 0) {
                 pid = setsid() < 0 ? -1 : fork();
                 if (pid == 0)
-                        become_xterm(p[1], output_fd, fds, argv, env);
+                        xterm_become(p[1], output_fd, fds, argv, env);
                 if (pid < 0) {
                         error = errno;
                         (void) !write(p[1], &error, sizeof(error));
@@ -137,7 +137,7 @@ static int fork_xterm(int output_fd, const int fds[static 2], char *const *argv,
         return -error;
 }
 
-static _noreturn_ void fail_search(int gate_fd, char *const *env) {
+static _noreturn_ void xterm_fail_search(int gate_fd, char *const *env) {
         struct search_path search_path;
 
         environment_search_path(env, &search_path);
@@ -158,15 +158,15 @@ void xterm_start(const ExecParameters *p, const LaunchRequest *request, int outp
                         QUOTED(ARCHITECTCTL), strerror(error));
         }
 
-        r = connect_client(&p->terminal, &fds[0], &fds[1]);
+        r = xterm_connect_client(&p->terminal, &fds[0], &fds[1]);
         (void) snprintf(fd_option, sizeof(fd_option), "--fd=%d", fds[0]);
         (void) snprintf(size_option, sizeof(size_option), "--size-fd=%d", fds[1]);
         if (r >= 0)
-                r = build_arguments(request, fd_option, size_option, &argv);
+                r = xterm_build_arguments(request, fd_option, size_option, &argv);
         if (r >= 0)
-                r = fork_xterm(output_fd, fds, argv, env);
+                r = xterm_fork(output_fd, fds, argv, env);
         if (r == -ENOENT)
-                fail_search(p->gate_fd, env);
+                xterm_fail_search(p->gate_fd, env);
         if (r < 0)
                 gate_fail(p->gate_fd, LAUNCH_STAGE_XTERM, r, "cannot open a window with xterm: %s",
                         strerror(-r));

@@ -13,16 +13,16 @@
 #include "keeper/exec/exec-user.h"
 
 /* What NSS says when it has looked and found nothing; getpwnam(3) warns that sources differ. */
-static bool means_no_entry(int error) {
+static bool nss_means_no_entry(int error) {
         return error == 0 || error == ENOENT || error == ESRCH || error == EBADF || error == EPERM;
 }
 
 /* A number; -1 is the system calls' "leave it". */
-static bool is_id(const char *s, uint32_t *ret) {
+static bool id_parse(const char *s, uint32_t *ret) {
         return parse_u32(s, ret) >= 0 && *ret != UINT32_MAX;
 }
 
-static char *copy_of(int gate_fd, const char *s, const char *fallback) {
+static char *identity_copy(int gate_fd, const char *s, const char *fallback) {
         char *copy = strdup(s && *s ? s : fallback);
 
         if (!copy)
@@ -31,14 +31,14 @@ static char *copy_of(int gate_fd, const char *s, const char *fallback) {
         return copy;
 }
 
-static void find_user(int gate_fd, const char *user, struct identity *ret) {
+static void identity_find_user(int gate_fd, const char *user, struct identity *ret) {
         const struct passwd *pw;
         uint32_t uid = getuid();
-        bool numeric = !user || is_id(user, &uid);
+        bool numeric = !user || id_parse(user, &uid);
 
         errno = 0;
         pw = numeric ? getpwuid(uid) : getpwnam(user);
-        if (!pw && !means_no_entry(errno)) {
+        if (!pw && !nss_means_no_entry(errno)) {
                 int error = errno;
 
                 gate_fail(gate_fd, LAUNCH_STAGE_USER, -error, "cannot look up user %s: %s",
@@ -51,24 +51,24 @@ static void find_user(int gate_fd, const char *user, struct identity *ret) {
         ret->uid = pw ? pw->pw_uid : uid;
         /* A number that nobody has an entry for is its own group, as a container would have it; never ours. */
         ret->gid = !user ? getgid() : pw ? pw->pw_gid : uid;
-        ret->home = copy_of(gate_fd, pw ? pw->pw_dir : NULL, "/");
-        ret->shell = copy_of(gate_fd, pw ? pw->pw_shell : NULL, "/bin/sh");
+        ret->home = identity_copy(gate_fd, pw ? pw->pw_dir : NULL, "/");
+        ret->shell = identity_copy(gate_fd, pw ? pw->pw_shell : NULL, "/bin/sh");
         if (pw)
                 (void) snprintf(ret->name, sizeof(ret->name), "%s", pw->pw_name);
         else
                 (void) snprintf(ret->name, sizeof(ret->name), "%u", uid);
 }
 
-static gid_t find_group(int gate_fd, const char *group) {
+static gid_t identity_find_group(int gate_fd, const char *group) {
         const struct group *gr;
         uint32_t gid;
 
-        if (is_id(group, &gid))
+        if (id_parse(group, &gid))
                 return gid;
 
         errno = 0;
         gr = getgrnam(group);
-        if (!gr && !means_no_entry(errno)) {
+        if (!gr && !nss_means_no_entry(errno)) {
                 int error = errno;
 
                 gate_fail(gate_fd, LAUNCH_STAGE_USER, -error, "cannot look up group %s: %s", QUOTED(group),
@@ -83,9 +83,9 @@ static gid_t find_group(int gate_fd, const char *group) {
 void identity_find(int gate_fd, const LaunchRequest *request, struct identity *ret) {
         *ret = (struct identity){ 0 };
 
-        find_user(gate_fd, request->user, ret);
+        identity_find_user(gate_fd, request->user, ret);
         if (request->group)
-                ret->gid = find_group(gate_fd, request->group);
+                ret->gid = identity_find_group(gate_fd, request->group);
 
         /* Without privileges, to be asked for what one is already is no change, and setgroups() would refuse it. */
         ret->change = (request->user || request->group) &&
