@@ -244,7 +244,7 @@ bool cgroup_has_controller(const char *controller) {
 /* Appends the pids of one directory; *n counts also those there is no room for. */
 static int cgroup_append_pids(const char *directory, pid_t *ret, size_t max, int *n) {
         _cleanup_free_ char *file = NULL;
-        FILE *f;
+        _cleanup_fclose_ FILE *f = NULL;
         int pid;
 
         if (asprintf(&file, "%s/cgroup.procs", directory) < 0) {
@@ -264,7 +264,6 @@ static int cgroup_append_pids(const char *directory, pid_t *ret, size_t max, int
                         (*n)++;
                 }
 
-        (void) fclose(f);
         return 0;
 }
 

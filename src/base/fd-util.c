@@ -77,14 +77,13 @@ int fd_close_all_except(const int *keep, size_t n_keep) {
 }
 
 int fd_count_open(void) {
+        _cleanup_closedir_ DIR *dir = opendir("/proc/self/fd");
         int n = 0;
-        DIR *dir = opendir("/proc/self/fd");
 
         if (!dir)
                 return -errno;
         for (struct dirent *d; (d = readdir(dir));)
                 n += d->d_name[0] != '.';
-        (void) closedir(dir);
         return n - 1; /* the directory itself */
 }
 
@@ -204,7 +203,7 @@ int file_replace(int dir_fd, const char *name, const void *data, size_t size) {
 }
 
 int file_replace_clean(int dir_fd) {
-        DIR *dir = NULL;
+        _cleanup_closedir_ DIR *dir = NULL;
         int r;
 
         r = directory_read_at(dir_fd, &dir);
@@ -218,7 +217,6 @@ int file_replace_clean(int dir_fd) {
                         unlinkat(dir_fd, d->d_name, 0) < 0 && r == 0)
                         r = -errno;
         }
-        (void) closedir(dir);
         return r;
 }
 

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -15,6 +16,18 @@
 int fd_close(int fd);
 void fd_closep(int *fd);
 #define autofd _cleanup_(fd_closep) int
+
+static inline void closedirp(DIR **dir) {
+        if (*dir)
+                (void) closedir(*dir);
+}
+#define _cleanup_closedir_ _cleanup_(closedirp)
+
+static inline void fclosep(FILE **file) {
+        if (*file)
+                (void) fclose(*file);
+}
+#define _cleanup_fclose_ _cleanup_(fclosep)
 
 /* Hands the descriptor on and leaves -EBADF behind. */
 static inline int fd_steal(int *fd) {

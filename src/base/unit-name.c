@@ -53,7 +53,7 @@ int role_scope_name_parse(const char *instance, const char *unit, char **ret_rol
         const size_t suffix = strlen(".scope");
         const char *s;
         size_t n;
-        char *role;
+        _cleanup_free_ char *role = NULL;
 
         if (!instance_name_is_valid(instance))
                 return -EINVAL;
@@ -66,11 +66,10 @@ int role_scope_name_parse(const char *instance, const char *unit, char **ret_rol
         role = strndup(s, n - suffix);
         if (!role)
                 return -ENOMEM;
-        if (!role_name_is_valid(role)) {
-                free(role);
+        if (!role_name_is_valid(role))
                 return -EINVAL;
-        }
 
         *ret_role = role;
+        role = NULL;
         return 0;
 }

@@ -94,7 +94,7 @@ static void output_close(Output *o) {
 }
 
 /* A word to the user, where somebody reads it: nothing that we do depends on that. */
-static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static _printf_(1, 2) void say(const char *format, ...);
 static void say(const char *format, ...) {
         char text[512];
         Output o;

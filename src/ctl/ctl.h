@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
 
+#include "base/macro.h"
+
 typedef struct Ctl {
         const char *instance;
         bool user; /* the session bus */
@@ -21,4 +23,4 @@ int ctl_open_bus(const Ctl *ctl, sd_bus **ret);
 char *ctl_bus_name(const Ctl *ctl);
 
 /* "architectctl: TEXT" on stderr. */
-void ctl_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+_printf_(1, 2) void ctl_error(const char *fmt, ...);

@@ -16,8 +16,8 @@
 
 #include "base/fd-util.h"
 #include "base/parse-util.h"
+#include "base/stderr-log.h"
 #include "config.h"
-#include "keeper/keeper-log.h"
 #include "keeper/keeper-loop.h"
 #include "keeper/keeper-reexec.h"
 #include "keeper/keeper-restore.h"
@@ -233,7 +233,7 @@ static int run(int argc, char *argv[]) {
                 .arguments = argv[0],
                 .arguments_size = (size_t) (argv[argc - 1] + strlen(argv[argc - 1]) - argv[0]),
         };
-        auto_keeper_state state = { 0 };
+        _cleanup_(keeper_state_clear) KeeperState state = { 0 };
         Keeper keeper;
         int r;
 
@@ -262,7 +262,7 @@ static int run(int argc, char *argv[]) {
 }
 
 static int check_state(void) {
-        auto_keeper_state state = { 0 };
+        _cleanup_(keeper_state_clear) KeeperState state = { 0 };
         const char *why = NULL;
         int r;
 

@@ -12,10 +12,10 @@
 
 #include "base/fd-util.h"
 #include "base/pidref.h"
+#include "base/stderr-log.h"
 #include "base/time-util.h"
 #include "keeper/child.h"
 #include "keeper/exec/exec-invoke.h"
-#include "keeper/keeper-log.h"
 #include "keeper/keeper-terminal.h"
 
 #ifndef P_PIDFD
@@ -58,28 +58,36 @@ void child_init(Child *child, uint64_t id, const char *role) {
         list_init(&child->to_store);
 }
 
-int child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
+static void child_freep(Child **child) {
+        (void) child_free(*child);
+}
+
+static void pair_close(int (*pair)[2]) {
+        (void) fd_close((*pair)[0]);
+        (void) fd_close((*pair)[1]);
+}
+#define _cleanup_pair_ _cleanup_(pair_close)
+
+static int child_make(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
         struct child_sockets *sockets, Child **ret) {
-        int gate[2] = { -EBADF, -EBADF }, input[2] = { -EBADF, -EBADF }, release[2] = { -EBADF, -EBADF }, r;
-        struct terminal_ends ends = TERMINAL_ENDS_NONE;
+        _cleanup_pair_ int gate[2] = { -EBADF, -EBADF }, input[2] = { -EBADF, -EBADF },
+                           release[2] = { -EBADF, -EBADF };
+        _cleanup_(terminal_ends_close) struct terminal_ends ends = TERMINAL_ENDS_NONE;
+        _cleanup_(child_freep) Child *child = NULL;
         struct proc_stat stat;
-        Child *child;
+        int r;
 
         child = calloc(1, sizeof(*child));
-        if (!child) {
-                child_sockets_close(sockets);
+        if (!child)
                 return -ENOMEM;
-        }
 
         child_init(child, id, role);
 
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate) < 0 ||
                 ((flags & KEEPER_FORK_STDIN_PIPE) && pipe2(input, O_CLOEXEC) < 0) ||
                 (sockets->n > sockets->n_handed &&
-                        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, release) < 0)) {
-                r = -errno;
-                goto finish;
-        }
+                        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, release) < 0))
+                return -errno;
 
         /* O_NONBLOCK belongs to the open file: on the ends that node and keeper share, never on the child's. */
         r = fd_nonblock(gate[0], true);
@@ -88,12 +96,12 @@ int child_new(const struct keeper_self *self, uint64_t id, const char *role, uin
         if (r >= 0 && release[0] >= 0)
                 r = fd_nonblock(release[0], true);
         if (r < 0)
-                goto finish;
+                return r;
 
         if (flags & KEEPER_FORK_TERMINAL) {
                 r = keeper_terminal_new(role, &child->terminal, &ends);
                 if (r < 0)
-                        goto finish;
+                        return r;
                 child->terminal->child = child;
         }
 
@@ -112,10 +120,8 @@ int child_new(const struct keeper_self *self, uint64_t id, const char *role, uin
                         .sockets = sockets,
                 });
         child_sockets_close(sockets);
-        if (child->pid < 0) {
-                r = child->pid;
-                goto finish;
-        }
+        if (child->pid < 0)
+                return child->pid;
 
         /* Before the child's ends are closed here: so each child leaves room for the descriptor that
          * child_has_execed() will need, however near the limit is. */
@@ -128,7 +134,7 @@ int child_new(const struct keeper_self *self, uint64_t id, const char *role, uin
         }
         if (r < 0) {
                 child_kill(child);
-                goto finish;
+                return r;
         }
 
         child->start_time = stat.start_time;
@@ -137,16 +143,14 @@ int child_new(const struct keeper_self *self, uint64_t id, const char *role, uin
         child->release_fd = fd_steal(&release[0]);
         *ret = child;
         child = NULL;
+        return 0;
+}
 
-finish:
+int child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
+        struct child_sockets *sockets, Child **ret) {
+        int r = child_make(self, id, role, flags, sockets, ret);
+
         child_sockets_close(sockets);
-        for (size_t i = 0; i < 2; i++) {
-                (void) fd_close(gate[i]);
-                (void) fd_close(input[i]);
-                (void) fd_close(release[i]);
-        }
-        terminal_ends_close(&ends);
-        (void) child_free(child);
         return r;
 }
 

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "base/stderr-log.h"
 #include "keeper/keeper-guests.h"
-#include "keeper/keeper-log.h"
 #include "keeper/keeper-node.h"
 #include "keeper/keeper-reexec.h"
 #include "keeper/keeper-requests.h"

@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "base/stderr-log.h"
 #include "base/time-util.h"
 #include "keeper/keeper-guests.h"
-#include "keeper/keeper-log.h"
 #include "keeper/keeper-loop.h"
 #include "keeper/keeper-node.h"
 #include "keeper/keeper-reexec.h"

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
-#include "keeper/keeper-log.h"
+#include "base/stderr-log.h"
 #include "keeper/keeper-node.h"
 
 void keeper_close_gate(Child *child) {

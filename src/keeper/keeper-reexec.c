@@ -13,8 +13,8 @@
 
 #include "base/fd-util.h"
 #include "base/pidref.h"
+#include "base/stderr-log.h"
 #include "base/time-util.h"
-#include "keeper/keeper-log.h"
 #include "keeper/keeper-node.h"
 #include "keeper/keeper-reexec.h"
 #include "keeper/keeper-serialize.h"
@@ -196,7 +196,7 @@ static void state_set_cloexec(const KeeperState *s, int state_fd, bool cloexec) 
 }
 
 static void reexec_execute(Keeper *k) {
-        auto_keeper_state state = { 0 };
+        _cleanup_(keeper_state_clear) KeeperState state = { 0 };
         autofd state_fd = -EBADF;
         char number[16];
         int r;

@@ -10,7 +10,7 @@
 #include "base/fd-util.h"
 #include "base/id-map.h"
 #include "base/pidref.h"
-#include "keeper/keeper-log.h"
+#include "base/stderr-log.h"
 #include "keeper/keeper-restore.h"
 #include "keeper/keeper-serialize.h"
 
@@ -134,7 +134,7 @@ static int restore_match(KeeperState *state, struct given *all, size_t n) {
 int keeper_restore(Keeper *k, int first, uint32_t n_fds, const char *names) {
         _cleanup_free_ struct given *all = calloc(n_fds + 1, sizeof(*all));
         _cleanup_free_ struct keeper_state_stored *items = calloc(n_fds + 1, sizeof(*items));
-        auto_keeper_state state = { 0 };
+        _cleanup_(keeper_state_clear) KeeperState state = { 0 };
         size_t n = 0;
         bool found = false;
         int r = 0;

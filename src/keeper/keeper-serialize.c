@@ -27,7 +27,7 @@ static void keeper_collect_terminal(const KeeperTerminal *from, uint64_t child, 
 
 int keeper_collect(const Keeper *k, KeeperState *ret) {
         const size_t n = k->children_by_id.n;
-        auto_keeper_state s = { 0 };
+        _cleanup_(keeper_state_clear) KeeperState s = { 0 };
         size_t n_terminals = 0;
         int r;
 
@@ -181,7 +181,7 @@ int keeper_take_over(Keeper *k, const KeeperState *s) {
 }
 
 int keeper_write_state(const void *keeper) {
-        auto_keeper_state state = { 0 };
+        _cleanup_(keeper_state_clear) KeeperState state = { 0 };
         int r;
 
         r = keeper_collect(keeper, &state);

@@ -130,7 +130,7 @@ static int state_check(const KeeperState *state, const char **ret_why) {
 }
 
 int keeper_state_parse(const void *data, size_t size, KeeperState *ret, const char **ret_why) {
-        auto_keeper_state state = { 0 };
+        _cleanup_(keeper_state_clear) KeeperState state = { 0 };
         struct keeper_state_self *self = NULL;
         size_t n_self = 0;
         const struct {

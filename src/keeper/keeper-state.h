@@ -100,7 +100,6 @@ typedef struct KeeperState {
 } KeeperState;
 
 void keeper_state_clear(KeeperState *state);
-#define auto_keeper_state _cleanup_(keeper_state_clear) KeeperState
 
 /* Into a new sealed memfd; returns it. */
 int keeper_state_write(const KeeperState *state);

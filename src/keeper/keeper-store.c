@@ -14,8 +14,8 @@
 
 #include "base/fd-util.h"
 #include "base/id-map.h"
+#include "base/stderr-log.h"
 #include "base/time-util.h"
-#include "keeper/keeper-log.h"
 #include "keeper/keeper-store.h"
 #include "keeper/listen.h"
 

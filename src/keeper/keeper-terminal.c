@@ -14,8 +14,8 @@
 
 #include "base/fd-util.h"
 #include "base/pidref.h"
+#include "base/stderr-log.h"
 #include "base/time-util.h"
-#include "keeper/keeper-log.h"
 #include "keeper/keeper-terminal.h"
 #include "proto/terminal-protocol.h"
 

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "base/stderr-log.h"
 #include "keeper/hold.h"
-#include "keeper/keeper-log.h"
 #include "keeper/sockets.h"
 
 /* A number that was free a moment ago and is taken now: so often another one is tried. */

@@ -7,35 +7,22 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "base/fd-util.h"
 #include "base/parse-util.h"
+#include "base/stderr-log.h"
 #include "config.h"
 #include "terminal/terminal-loop.h"
-
-/* Our stderr is the keeper's, and may lead to a terminal or pipe that nobody reads: what cannot be written is lost. */
-__attribute__((format(printf, 1, 2))) static void terminal_complain(const char *format, ...) {
-        char line[1024];
-        va_list arguments;
-
-        va_start(arguments, format);
-        int n = vsnprintf(line, sizeof(line), format, arguments);
-        va_end(arguments);
-        if (n > 0)
-                (void) fd_write_nonblocking(STDERR_FILENO, line, strlen(line));
-}
 
 static int terminal_parse_fd(const char *text) {
         uint32_t fd;
 
         if (parse_u32(text, &fd) < 0 || fd > INT32_MAX || fcntl((int) fd, F_GETFD) < 0) {
-                terminal_complain("<3>Not an open descriptor: %s\n", text);
+                log_error("Not an open descriptor: %s", text);
                 return -EBADF;
         }
         return (int) fd;
@@ -80,7 +67,7 @@ int main(int argc, char *argv[]) {
                         return EXIT_FAILURE;
                 }
         if (master < 0 || control < 0 || output < 0 || optind + 1 != argc) {
-                terminal_complain("<3>Bad usage: see architect-terminal --help\n");
+                log_error("Bad usage: see architect-terminal --help");
                 return EXIT_FAILURE;
         }
 
@@ -92,7 +79,6 @@ int main(int argc, char *argv[]) {
         if (r >= 0)
                 r = terminal_run(&terminal);
         if (r < 0)
-                terminal_complain(
-                        "<3>The terminal of role %s cannot go on: %s\n", argv[optind], strerror(-r));
+                log_error("The terminal of role %s cannot go on: %s", argv[optind], strerror(-r));
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

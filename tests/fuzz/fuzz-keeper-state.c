@@ -13,7 +13,7 @@ static int same(const void *a, const void *b, size_t item_size, size_t n) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        auto_keeper_state state = { 0 }, again = { 0 };
+        _cleanup_(keeper_state_clear) KeeperState state = { 0 }, again = { 0 };
         const char *why = NULL;
         autofd fd = -EBADF;
 

@@ -387,7 +387,7 @@ static void test_protocol_max(void **state) {
 /* The state */
 
 static int check_blob(const void *data, size_t size, const char **ret_why) {
-        auto_keeper_state state = { 0 };
+        _cleanup_(keeper_state_clear) KeeperState state = { 0 };
 
         return keeper_state_parse(data, size, &state, ret_why);
 }
@@ -412,7 +412,7 @@ static int run_check(const char *file) {
 /* Written by version 1, and kept. What cannot read it any more must not take over from such a keeper. */
 static void test_version_1(void **state) {
         World *w = *state;
-        auto_keeper_state s = { 0 };
+        _cleanup_(keeper_state_clear) KeeperState s = { 0 };
         const char *path = required_environment("KEEPER_STATE_V1"), *why = NULL;
         char *data, *other = world_path(w, "state");
         size_t size;
@@ -481,7 +481,7 @@ static void test_version_1(void **state) {
         fd = keeper_state_write(&s);
         assert_true(fd >= 0);
         {
-                auto_keeper_state twins = { 0 };
+                _cleanup_(keeper_state_clear) KeeperState twins = { 0 };
 
                 assert_int_equal(keeper_state_read(fd, &twins, &why), -EBADMSG);
                 assert_non_null(strstr(why, "twice"));

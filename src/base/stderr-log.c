@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
-#include "keeper/keeper-log.h"
+#include "base/stderr-log.h"
 
-void keeper_log(const char *prefix, const char *format, ...) {
+void stderr_log(const char *prefix, const char *format, ...) {
         char line[1024];
         va_list arguments;
         int error = errno, n, m;
