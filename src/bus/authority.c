@@ -154,9 +154,9 @@ static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *e
         if (r < 0) {
                 g_auto(Fault) fault = {};
 
-                log_debug_errno(r, "Cannot find out who %s is: %m", sender->name);
+                log_debug_errno(r, "Cannot get the credentials of %s: %m", sender->name);
                 (void) fault_set(&fault, NODE_ERROR_ACCESS_DENIED,
-                        "Cannot find out who the caller is, ask again: %s", g_strerror(-r));
+                        "Cannot get the credentials of the caller, call again: %s", g_strerror(-r));
                 /* One that has left the bus waits for no answer. */
                 if (!sd_bus_message_is_method_error(reply, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
                         sender_fail(sender, &fault);
@@ -178,8 +178,7 @@ static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *e
                 r = bus_message_requeue(authority->bus, l->data);
                 if (r >= 0)
                         continue;
-                (void) fault_set(
-                        &fault, NODE_ERROR_IO_ERROR, "Cannot take up the call again: %s", g_strerror(-r));
+                (void) fault_set(&fault, NODE_ERROR_IO_ERROR, "Cannot resume the call: %s", g_strerror(-r));
                 operation_fail(l->data, &fault);
                 sd_bus_message_unref(l->data);
                 g_queue_delete_link(sender->parked, l);
@@ -196,7 +195,8 @@ static int sender_query(Sender *sender) {
 
 static int sender_park(Sender *sender, sd_bus_message *m, sd_bus_error *error) {
         if (sender->authority->n_parked >= PARKED_MAX)
-                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "Too many calls at once");
+                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                        "Too many calls wait for the credentials of their callers, call again later");
         g_queue_push_tail(sender->parked, sd_bus_message_ref(m));
         sender->authority->n_parked++;
         return 0;
@@ -260,11 +260,11 @@ int authority_check(Authority *authority, sd_bus_message *m, const char *action,
         g_assert(caller);
         if (caller->uid != authority->owner && authority->user)
                 return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
-                        "Only uid %u, whose service this is, may %s (you are uid %u)",
+                        "Only uid %u, which owns this service, may %s (the caller is uid %u)",
                         (unsigned) authority->owner, action, (unsigned) caller->uid);
         if (caller->uid != authority->owner)
                 return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
-                        "Only root may %s (you are uid %u)", action, (unsigned) caller->uid);
+                        "Only root may %s (the caller is uid %u)", action, (unsigned) caller->uid);
         *ret = caller;
         return 1;
 }

@@ -33,7 +33,7 @@ static void clients_recovered(void *data) {
                         g_auto(Fault) fault = {};
 
                         (void) fault_set(
-                                &fault, NODE_ERROR_IO_ERROR, "Cannot take up the call: %s", g_strerror(-r));
+                                &fault, NODE_ERROR_IO_ERROR, "Cannot resume the call: %s", g_strerror(-r));
                         operation_fail(m, &fault);
                 }
                 sd_bus_message_unref(m);
@@ -244,7 +244,8 @@ static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 log_error_errno(r, "Cannot take the name %s on the bus: %m", clients->bus_name);
         else if (code != 1 && code != 4) { /* DBUS_REQUEST_NAME_REPLY_PRIMARY_OWNER, _ALREADY_OWNER */
                 r = -EADDRINUSE;
-                log_error("Another process has the name %s on the bus: is the instance running already?",
+                log_error(
+                        "Cannot take the name %s on the bus: another process has it, the instance may be running already",
                         clients->bus_name);
         }
         if (r < 0) {
@@ -262,7 +263,8 @@ static int on_common_name(sd_bus_message *m, void *userdata, sd_bus_error *error
         const sd_bus_error *e = sd_bus_message_get_error(m);
 
         if (e)
-                log_warning("Cannot queue for the name %s, other users will not reach the service: %s",
+                log_warning(
+                        "Cannot queue for the name %s on the bus, other users cannot reach the service: %s",
                         NODE_BUS_NAME_ALL, e->message);
         return 0;
 }
@@ -275,11 +277,11 @@ int clients_request_names(Clients *clients, const char *bus_name) {
         int r = sd_bus_request_name_async(
                 clients->bus, &slot, NODE_BUS_NAME_ALL, SD_BUS_NAME_QUEUE, on_common_name, clients);
         if (r < 0)
-                return log_error_errno(r, "Cannot ask for the name %s: %m", NODE_BUS_NAME_ALL);
+                return log_error_errno(r, "Cannot request the name %s on the bus: %m", NODE_BUS_NAME_ALL);
         g_ptr_array_add(clients->slots, slot);
         r = sd_bus_request_name_async(clients->bus, &slot, bus_name, 0, on_name, clients);
         if (r < 0)
-                return log_error_errno(r, "Cannot ask for the name %s: %m", bus_name);
+                return log_error_errno(r, "Cannot request the name %s on the bus: %m", bus_name);
         g_ptr_array_add(clients->slots, slot);
         return 0;
 }

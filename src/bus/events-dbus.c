@@ -65,7 +65,7 @@ static int method_events_since(sd_bus_message *m, void *userdata, sd_bus_error *
         bool same = their_epoch[0] == '\0' || g_str_equal(their_epoch, epoch);
         if (same && after > events_sequence(events))
                 return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-                        "Event %" PRIu64 " has not happened: the newest is %" PRIu64, after,
+                        "Event %" PRIu64 " has not happened, the newest is %" PRIu64, after,
                         events_sequence(events));
         if (!same)
                 after = 0; /* what was missed of another epoch nobody knows any more: this one from its beginning */
@@ -120,7 +120,7 @@ void events_dbus_confirm(Clients *clients) {
         if (r >= 0)
                 clients->confirming = told;
         else if (sd_bus_is_open(clients->bus) > 0)
-                log_warning_errno(r, "Cannot ask the bus whether it has taken the signals, ignoring: %m");
+                log_warning_errno(r, "Cannot confirm that the bus has read the last signals, ignoring: %m");
 }
 
 void events_dbus_confirm_all(Clients *clients) {
@@ -133,7 +133,7 @@ void events_dbus_confirm_all(Clients *clients) {
                 events_set_sent(clients->node->events, told);
         else if (r != -ENOTCONN)
                 log_warning_errno(
-                        r, "The bus does not say whether it has taken the last signals, ignoring: %m");
+                        r, "The bus has not confirmed that it has read the last signals, ignoring: %m");
 }
 
 static const sd_bus_vtable vtable[] = {

@@ -30,7 +30,7 @@ static int level_from_string(const char *name, sd_bus_error *error) {
 
         if ((int) level < 0)
                 return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-                        "\"%.64s\" is not a log level: emerg, alert, crit, err, warning, notice, info or debug",
+                        "The log level is \"%.64s\", but must be emerg, alert, crit, err, warning, notice, info or debug",
                         name);
         return (int) level;
 }
@@ -78,7 +78,7 @@ void log_dbus_load(Clients *clients) {
         int r = state_file_load(&log_file, clients->dir_fd, parse, clients);
 
         if (r < 0)
-                log_error_errno(r, "Cannot set the saved log level aside: %m");
+                log_error_errno(r, "Cannot rename the damaged file of the log level: %m");
 }
 
 void log_dbus_forget(Clients *clients) {
@@ -214,7 +214,7 @@ static int property_set_target(sd_bus *bus, const char *path, const char *interf
         LogTarget target = log_target_from_string(name);
         if ((int) target < 0)
                 return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-                        "\"%.64s\" is not a log target: journal, console or null", name);
+                        "The log target is \"%.64s\", but must be journal, console or null", name);
         log_set_target(target);
         return 0;
 }

@@ -54,8 +54,8 @@ int role_method_resize_terminal(sd_bus_message *m, void *userdata, sd_bus_error 
                 return r;
         if (rows == 0 || columns == 0)
                 return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-                        "A terminal of %u rows and %u columns: there must be one of each at least", rows,
-                        columns);
+                        "The size of a terminal is %u rows and %u columns, but must be at least one of each",
+                        rows, columns);
         r = role_dbus_check(m, role, "write to roles", &caller, error);
         if (r <= 0)
                 return r < 0 ? r : 1;

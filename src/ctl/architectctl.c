@@ -89,7 +89,7 @@ int main(int argc, char *argv[]) {
                         return EXIT_SUCCESS;
                 case ARG_INSTANCE:
                         if (!instance_name_is_valid(optarg)) {
-                                ctl_error("not the name of an instance: %s", optarg);
+                                ctl_error("\"%s\" is not a valid instance name", optarg);
                                 return EXIT_FAILURE;
                         }
                         ctl.instance = optarg;
@@ -102,7 +102,7 @@ int main(int argc, char *argv[]) {
                 }
 
         if (optind >= argc) {
-                ctl_error("a verb is missing: see architectctl --help");
+                ctl_error("a verb is missing, see architectctl --help");
                 return EXIT_FAILURE;
         }
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
@@ -113,6 +113,6 @@ int main(int argc, char *argv[]) {
                         return verbs[i].run(&ctl, argc - first, argv + first);
                 }
 
-        ctl_error("unknown verb %s: see architectctl --help", argv[optind]);
+        ctl_error("unknown verb %s, see architectctl --help", argv[optind]);
         return EXIT_FAILURE;
 }

@@ -338,7 +338,7 @@ static int parse_socket(const char *text, int *ret) {
 
         if (parse_u32(text, &fd) < 0 || fd > INT32_MAX ||
                 getsockopt((int) fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0) {
-                ctl_error("not a descriptor of a socket: %s", text);
+                ctl_error("\"%s\" is not the descriptor of a socket", text);
                 return -EINVAL;
         }
         *ret = (int) fd;
@@ -356,7 +356,9 @@ static int parse_escape(const char *text, int *ret) {
         else if (text[0] && !text[1])
                 *ret = (unsigned char) text[0];
         else {
-                ctl_error("not a key: %s (a character, ^ and a character, or none)", text);
+                ctl_error(
+                        "the key of --escape= is \"%s\", but must be a character, ^ and a character, or none",
+                        text);
                 return -EINVAL;
         }
         return 0;
@@ -368,10 +370,10 @@ static void help(void) {
                 "architectctl attach [OPTIONS...] --fd=N [--size-fd=N]\n\n"
                 "Shows the terminal of a role and types into it, until Ctrl-] is typed or the role ends.\n\n"
                 "  -h --help              Show this help\n"
-                "     --escape=KEY        The key that detaches (default: ^]); none: there is none\n"
-                "     --no-replay         Show only what comes from now on\n"
-                "     --fd=N              A socket of OpenTerminal that was inherited, instead of a role\n"
-                "     --size-fd=N         A socket that goes with it, for the size\n");
+                "     --escape=KEY        The key that detaches (default: ^], \"none\" disables it)\n"
+                "     --no-replay         Show new output only\n"
+                "     --fd=N              Show the terminal of an inherited socket of OpenTerminal\n"
+                "     --size-fd=N         The socket for the size that OpenTerminal returned with it\n");
 }
 
 static int parse_arguments(Session *s, int argc, char *argv[]) {
@@ -410,7 +412,7 @@ static int parse_arguments(Session *s, int argc, char *argv[]) {
                 return r;
 
         if (argc - optind != (s->fd >= 0 ? 0 : 1) || (s->size_fd >= 0 && s->fd < 0)) {
-                ctl_error("attach needs either a role or --fd=: see architectctl attach --help");
+                ctl_error("attach needs either a role or --fd=, see architectctl attach --help");
                 return -EINVAL;
         }
         s->role = argv[optind]; /* NULL after the last one */

@@ -36,15 +36,15 @@ static enum { ACTION_RUN, ACTION_CHECK, ACTION_REEXEC } arg_action = ACTION_RUN;
 static void keeper_help(void) {
         (void) printf(
                 "architect-keeper [OPTIONS...]\n\n"
-                "Keeps the roles of architect-node: started by systemd through architect-keeper.socket.\n\n"
+                "Keeps the roles of architect-node. systemd starts it through architect-keeper.socket.\n\n"
                 "  -h --help             Show this help\n"
                 "     --version          Show the version\n"
                 "     --instance=NAME    Instance whose roles these are (default: main)\n"
-                "     --socket=PATH      Listen here instead of on the socket that systemd hands over\n"
+                "     --socket=PATH      Listen here instead of on the socket that systemd passes\n"
                 "     --terminal=PATH    The program that drains a role's terminal\n"
-                "     --reexec           Have the keeper that runs replace itself by the program that is installed\n"
-                "     --check            Only see whether the state in standard input could be taken over\n"
-                "     --protocol-max=N   Speak no newer version of the protocol (for tests of downgrades)\n");
+                "     --reexec           Replace the running keeper by the installed program\n"
+                "     --check            Only check whether the state in standard input can be taken over\n"
+                "     --protocol-max=N   Use no newer version of the protocol (for tests of downgrades)\n");
 }
 
 /* 1: go on; 0: done; negative: bad usage. */
@@ -81,7 +81,7 @@ static int parse_arguments(int argc, char *argv[]) {
                         return 0;
                 case ARG_INSTANCE:
                         if (!instance_name_is_valid(optarg)) {
-                                log_error("Not the name of an instance: %s", optarg);
+                                log_error("\"%s\" is not a valid instance name", optarg);
                                 return -EINVAL;
                         }
                         arg_instance = optarg;
@@ -102,7 +102,7 @@ static int parse_arguments(int argc, char *argv[]) {
                         if (parse_u32(optarg, &arg_protocol_max) < 0 ||
                                 arg_protocol_max < KEEPER_PROTOCOL_VERSION_MIN ||
                                 arg_protocol_max > KEEPER_PROTOCOL_VERSION) {
-                                log_error("Not a version of the protocol, %u to %u: %s",
+                                log_error("The version of the protocol must be from %u to %u: %s",
                                         KEEPER_PROTOCOL_VERSION_MIN, KEEPER_PROTOCOL_VERSION, optarg);
                                 return -EINVAL;
                         }
@@ -187,9 +187,9 @@ static int read_handed_over(KeeperState *ret) {
         r = keeper_state_read(fd, ret, &why);
         (void) fd_close(fd);
         if (r < 0)
-                log_error("Cannot take over from the program before: %s", why);
+                log_error("Cannot take over from the previous program: %s", why);
         else if (ret->self.pid != getpid()) {
-                log_error("The state to be taken over is of process %d", ret->self.pid);
+                log_error("The state to be taken over belongs to process %d", ret->self.pid);
                 r = -EBADMSG;
         }
         return r;
@@ -208,7 +208,8 @@ static int start_new(Keeper *keeper, struct keeper_self *self) {
 
         fd = arg_socket ? listen_at(arg_socket) : listen_inherited(&n_fds, &names);
         if (fd == -ENOENT && !arg_socket) {
-                log_error("No listening socket: start architect-keeper.socket, or use --socket=PATH");
+                log_error(
+                        "systemd passed no listening socket, start architect-keeper.socket or use --socket=PATH");
                 return -EINVAL;
         }
         if (fd < 0) {
@@ -250,14 +251,13 @@ static int run(int argc, char *argv[]) {
                         int error = notify_ready();
 
                         if (error < 0)
-                                log_warning(
-                                        "Cannot tell $NOTIFY_SOCKET that we are ready: %s", strerror(-error));
+                                log_warning("Cannot send READY=1 to $NOTIFY_SOCKET: %s", strerror(-error));
                 }
         }
         if (r >= 0)
                 r = keeper_run(&keeper);
 
-        log_error("The keeper of instance %s cannot go on: %s", arg_instance, strerror(-r));
+        log_error("The keeper of instance %s cannot continue: %s", arg_instance, strerror(-r));
         return r;
 }
 
@@ -280,7 +280,8 @@ static int reexec(void) {
         r = ask_reexec(arg_socket ? arg_socket : path);
         if (r < 0)
                 log_error("The keeper at %s was not replaced: %s%s", arg_socket ? arg_socket : path,
-                        strerror(-r), r == -ENOEXEC || r == -ETIMEDOUT ? " (its journal says why)" : "");
+                        strerror(-r),
+                        r == -ENOEXEC || r == -ETIMEDOUT ? " (its journal has the reason)" : "");
         return r;
 }
 

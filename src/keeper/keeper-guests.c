@@ -81,7 +81,7 @@ void keeper_on_guest(Keeper *k, size_t i) {
                  packet.header.reserved == 0)
                 reexec_ask(k, fd_steal(&fd));
         else
-                log_warning("Closing a connection, it does not speak the protocol: %s",
+                log_warning("Closing a connection that does not speak the protocol: %s",
                         strerror(n < 0 ? (int) -n : EBADMSG));
 }
 
@@ -102,7 +102,7 @@ void keeper_on_listener(Keeper *k) {
         }
 
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid != geteuid()) {
-                log_warning("Refused a connection that is not from our own user");
+                log_warning("Refusing a connection of another user");
                 return;
         }
 

@@ -80,7 +80,7 @@ static int node_send(Keeper *k, const void *data, size_t size, const int *fds, s
                 return 1; /* it has gone; what it asked for before that is still read, up to its end */
         else
                 keeper_close_bad_node(
-                        k, "it cannot be sent to", r); /* it comes back and is told everything again */
+                        k, "it cannot be written to", r); /* it comes back and is told everything again */
         return 0;
 }
 

@@ -55,7 +55,7 @@ static void reexec_answer(Keeper *k, int error) {
 }
 
 static void reexec_refuse(Keeper *k, int error, const char *why) {
-        log_error("Not replaced by %s, going on: %s", k->self->program, why);
+        log_error("Cannot be replaced by %s, continuing: %s", k->self->program, why);
         reexec_answer(k, error);
 }
 

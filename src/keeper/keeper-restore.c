@@ -168,7 +168,7 @@ int keeper_restore(Keeper *k, int first, uint32_t n_fds, const char *names) {
                         k->store.generation = all[i - 1].item.id;
                 found = keeper_state_read(all[i - 1].fd, &state, &why) >= 0;
                 if (!found)
-                        log_error("Cannot read the state of the keeper before: %s", why);
+                        log_error("Cannot read the state of the previous keeper: %s", why);
         }
         if (found)
                 r = restore_match(&state, all, n);

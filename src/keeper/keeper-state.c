@@ -98,33 +98,33 @@ static int state_check_twins(const KeeperState *state, const char **ret_why) {
                 if (r == -EEXIST)
                         return state_refuse(-EBADMSG, "it has a child twice", ret_why);
                 if (r < 0)
-                        return state_refuse(r, "there is no memory for it", ret_why);
+                        return state_refuse(r, "there is not enough memory for it", ret_why);
         }
         return 0;
 }
 
 static int state_check(const KeeperState *state, const char **ret_why) {
         if (state->self.pid <= 0)
-                return state_refuse(-EBADMSG, "it does not say whose it is", ret_why);
+                return state_refuse(-EBADMSG, "it does not have the identity of its keeper", ret_why);
         for (size_t i = 0; i < state->n_children; i++) {
                 const struct keeper_state_child *c = &state->children[i];
 
                 if (c->id == 0 || c->pid <= 0 || !memchr(c->role, '\0', sizeof(c->role)) ||
                         !role_name_is_valid(c->role))
-                        return state_refuse(-EBADMSG, "it has a child that cannot be", ret_why);
+                        return state_refuse(-EBADMSG, "it has an invalid child", ret_why);
         }
         for (size_t i = 0; i < state->n_ports; i++) {
                 const struct keeper_state_port *p = &state->ports[i];
 
                 if (p->port.number == 0 || p->port.protocol > KEEPER_UDP ||
                         (p->address.in.sin_family != AF_INET && p->address.in.sin_family != AF_INET6))
-                        return state_refuse(-EBADMSG, "it has a port that cannot be", ret_why);
+                        return state_refuse(-EBADMSG, "it has an invalid port", ret_why);
         }
         for (size_t i = 0; i < state->n_terminals; i++) {
                 const struct keeper_state_terminal *t = &state->terminals[i];
 
                 if (t->pid < 0 || (t->child == 0 && t->pid == 0) || !memchr(t->role, '\0', sizeof(t->role)))
-                        return state_refuse(-EBADMSG, "it has a terminal that cannot be", ret_why);
+                        return state_refuse(-EBADMSG, "it has an invalid terminal", ret_why);
         }
         return state_check_twins(state, ret_why);
 }
@@ -156,29 +156,28 @@ int keeper_state_parse(const void *data, size_t size, KeeperState *ret, const ch
         memcpy(&header, p, sizeof(header));
         p += sizeof(header);
         if (header.version == 0 || header.version > KEEPER_STATE_VERSION)
-                return state_refuse(-EPROTONOSUPPORT, "it is of a version that is not known here", ret_why);
+                return state_refuse(-EPROTONOSUPPORT, "its version is not supported", ret_why);
 
         for (uint32_t i = 0; r >= 0 && i < header.n_sections; i++) {
                 struct state_section s;
 
                 if ((size_t) (end - p) < sizeof(s)) {
-                        r = state_refuse(-EBADMSG, "it ends too soon", ret_why);
+                        r = state_refuse(-EBADMSG, "it is truncated", ret_why);
                         break;
                 }
                 memcpy(&s, p, sizeof(s));
                 p += sizeof(s);
                 if (s.tag >= _SECTION_MAX || !known[s.tag].items || s.item_size != known[s.tag].item_size)
-                        r = state_refuse(
-                                -EPROTONOSUPPORT, "it has a section that is not known here", ret_why);
+                        r = state_refuse(-EPROTONOSUPPORT, "it has an unknown section", ret_why);
                 else if (seen[s.tag])
                         r = state_refuse(-EBADMSG, "it has a section twice", ret_why);
                 else if (s.n > (size_t) (end - p) / s.item_size)
-                        r = state_refuse(-EBADMSG, "it ends too soon", ret_why);
+                        r = state_refuse(-EBADMSG, "it is truncated", ret_why);
                 else if (s.n > 0) {
                         void *items = malloc(s.item_size * s.n);
 
                         if (!items) {
-                                r = state_refuse(-ENOMEM, "there is no memory for it", ret_why);
+                                r = state_refuse(-ENOMEM, "there is not enough memory for it", ret_why);
                                 break;
                         }
                         memcpy(items, p, s.item_size * s.n);
@@ -189,9 +188,9 @@ int keeper_state_parse(const void *data, size_t size, KeeperState *ret, const ch
                 }
         }
         if (r >= 0 && p != end)
-                r = state_refuse(-EBADMSG, "there is something after its end", ret_why);
+                r = state_refuse(-EBADMSG, "it has data after its end", ret_why);
         if (r >= 0 && n_self != 1)
-                r = state_refuse(-EBADMSG, "it does not say whose it is", ret_why);
+                r = state_refuse(-EBADMSG, "it does not have the identity of its keeper", ret_why);
         if (r >= 0) {
                 state.self = *self;
                 r = state_check(&state, ret_why);

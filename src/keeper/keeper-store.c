@@ -43,7 +43,8 @@ void store_open(Store *s) {
         list_init(&s->children);
         store_connect_notify(s);
         if (s->notify_fd < 0 && getenv("NOTIFY_SOCKET"))
-                log_warning("Cannot reach $NOTIFY_SOCKET: nothing will outlive our death");
+                log_warning(
+                        "Cannot connect to $NOTIFY_SOCKET, systemd keeps no file descriptors if the keeper dies");
 }
 
 void store_touch(Store *s) {
@@ -120,8 +121,8 @@ static void store_add_gone(Store *s, StoreKind kind, uint64_t id, uint64_t inode
                 struct keeper_state_stored *larger = realloc(s->gone, room * sizeof(*larger));
 
                 if (!larger) {
-                        log_warning("Cannot take %c%" PRIx64 " back from systemd: %s", (int) kind, id,
-                                strerror(ENOMEM));
+                        log_warning("Cannot take %c%" PRIx64 " from systemd's file descriptor store: %s",
+                                (int) kind, id, strerror(ENOMEM));
                         return;
                 }
                 s->gone = larger;
@@ -197,7 +198,7 @@ static int store_sync_item(Store *s, StoreKind kind, uint64_t id, int fd, uint64
         if (s->n_stored >= STORE_MAX) {
                 if (!s->full)
                         log_warning(
-                                "systemd keeps at most %u descriptors for us: not all would outlive our death",
+                                "The file descriptor store is full (%u), systemd does not keep all file descriptors if the keeper dies",
                                 STORE_MAX);
                 s->full = true;
                 return 0;
@@ -332,7 +333,8 @@ int store_sync(Store *s, Sockets *sockets, StoreWriteState write_state, const vo
                 s->first_change_usec = 0;
                 r = 0;
         } else if (r != -EAGAIN)
-                log_warning("Cannot have systemd keep our descriptors: %s", strerror(-r));
+                log_warning(
+                        "Cannot add file descriptors to systemd's file descriptor store: %s", strerror(-r));
         return r;
 }
 

@@ -189,9 +189,9 @@ bool keeper_terminal_check_exit(KeeperTerminal *terminal) {
                 return false;
 
         if (!terminal->over && terminal->orphan)
-                log_warning("The architect-terminal of role %s has ended: starting another", terminal->role);
+                log_warning("The architect-terminal of role %s has ended, starting another", terminal->role);
         else if (!terminal->over)
-                log_warning("The architect-terminal of role %s has ended (%s %d): starting another",
+                log_warning("The architect-terminal of role %s has ended (%s %d), starting another",
                         terminal->role, WIFSIGNALED(status) ? "signal" : "exit status",
                         WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
         terminal->pid = 0;

@@ -66,7 +66,7 @@ static int on_gate(sd_event_source *s, int fd, uint32_t revents, void *userdata)
                 if (n <= 0)
                         break;
                 if (gate_report_parse(packet, (size_t) n, &report) < 0) {
-                        role_log(role, LOG_WARNING, "Its child sent something that is no report, ignoring");
+                        role_log(role, LOG_WARNING, "Its child sent an invalid report, ignoring");
                         continue;
                 }
                 g_autofree char *text = g_utf8_make_valid(report.text, -1);

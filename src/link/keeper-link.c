@@ -124,7 +124,7 @@ static void link_lost(KeeperLink *link, int error) {
         if (was_connected)
                 log_error_errno(error, "Lost the connection to the keeper: %m");
         else
-                log_debug_errno(error, "Cannot talk to the keeper: %m");
+                log_debug_errno(error, "Cannot connect to the keeper: %m");
         link_close(link);
         link_fail_pending(link);
         link_retry(link);

@@ -218,7 +218,7 @@ int env_set(Env *env, const char *name, const char *value, Fault *fault) {
         if (!env_name_is_valid(name)) {
                 g_autofree char *shown = g_strescape(name, NULL);
                 return fault_set(fault, NODE_ERROR_INVALID_ARGS,
-                        "\"%.128s\" is not a valid name of a variable: a letter or '_', then letters, digits and '_'",
+                        "\"%.128s\" is not a valid name of a variable, it must be a letter or '_', then letters, digits and '_'",
                         shown);
         }
         measure(env, name, &n, &size);

@@ -120,7 +120,8 @@ static int open_file(Events *events, int dir_fd) {
 
         int r = events_file_read(fd, &events->file);
         if (r == -EBADMSG) {
-                log_error("The file \"%s\" is damaged: set aside as \"%s.damaged\", event numbers begin anew",
+                log_error(
+                        "The file \"%s\" is damaged, renaming it to \"%s.damaged\"; event numbers start again",
                         EVENTS_FILE, EVENTS_FILE);
                 if (renameat(dir_fd, EVENTS_FILE, dir_fd, EVENTS_FILE ".damaged") < 0)
                         return -errno;
@@ -228,7 +229,7 @@ void events_set_sent(Events *events, uint64_t sequence) {
         events->file.sent = sequence;
         int r = events_write(events);
         if (r < 0) /* then they are told once more, with the same numbers */
-                log_warning_errno(r, "Cannot save how far events have been told, ignoring: %m");
+                log_warning_errno(r, "Cannot save the number of the last event that was sent, ignoring: %m");
 }
 
 typedef struct Reading {

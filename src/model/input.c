@@ -219,11 +219,11 @@ int input_write(RoleInput *input, const void *data, size_t size, bool newline, v
                 return r;
         if (chunk_total(&chunk) > INPUT_QUEUE_MAX)
                 return fault_set(fault, NODE_ERROR_INPUT_FULL,
-                        "%zu bytes for role \"%s\" are more than one call may write, %u: write them in parts",
+                        "Cannot write %zu bytes to role \"%s\": one call may write %u at most, write them in parts",
                         chunk_total(&chunk), input->role->name, INPUT_QUEUE_MAX);
         if (chunk_total(&chunk) > INPUT_QUEUE_MAX - input->queued)
                 return fault_set(fault, NODE_ERROR_INPUT_FULL,
-                        "Role \"%s\" does not read its standard input fast enough: %zu bytes wait already, %u may",
+                        "Role \"%s\" does not read its standard input fast enough: %zu bytes wait already, the limit is %u",
                         input->role->name, input->queued, INPUT_QUEUE_MAX);
 
         input_queue(input, &chunk);

@@ -206,8 +206,8 @@ static bool log_timed_out(Monitor *monitor, double seconds) {
 
         bool shut_down = monitor->action == MONITOR_ACTION_SHUTDOWN && n[MONITOR_LOSS_KEEP] == 0;
         journal_node(monitor->node, MESSAGE_MONITOR_TIMED_OUT, LOG_WARNING, NULL,
-                "No beat for %g s: stopping %u roles, killing %u, keeping %u; the service %s", seconds,
-                n[MONITOR_LOSS_STOP], n[MONITOR_LOSS_KILL], n[MONITOR_LOSS_KEEP],
+                "No beat arrived for %g s, stopping %u roles, killing %u, keeping %u; the service %s",
+                seconds, n[MONITOR_LOSS_STOP], n[MONITOR_LOSS_KILL], n[MONITOR_LOSS_KEEP],
                 shut_down ? "shuts down" : "goes on");
         return shut_down;
 }
@@ -238,7 +238,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
 
         stop_roles(monitor);
         if (shut_down) {
-                g_autofree char *reason = g_strdup_printf("no beat for %g s", seconds);
+                g_autofree char *reason = g_strdup_printf("no beat arrived for %g s", seconds);
                 node_shutdown(node, reason, NULL);
         }
         int r = node->finished ? 0 : monitor_save(monitor); /* a clean end has forgotten it already */

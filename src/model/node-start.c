@@ -13,7 +13,7 @@ static int check_name(const char *name, Fault *fault) {
 
         g_autofree char *shown = g_strescape(name, NULL);
         return fault_set(fault, NODE_ERROR_INVALID_ROLE_NAME,
-                "\"%.*s\" is not a valid role name: 1 to %d characters of A-Za-z0-9_.- beginning with a letter or digit",
+                "\"%.*s\" is not a valid role name, it must be 1 to %d characters of A-Za-z0-9_.- beginning with a letter or digit",
                 2 * ROLE_NAME_MAX, shown, ROLE_NAME_MAX);
 }
 
@@ -74,7 +74,7 @@ int node_start_role(
                 g_auto(Fault) save_fault = {};
 
                 (void) fault_set(&save_fault, NODE_ERROR_IO_ERROR,
-                        "Role \"%s\" cannot be started: cannot save it: %s", name, g_strerror(-r));
+                        "Role \"%s\" cannot be started: its state cannot be saved: %s", name, g_strerror(-r));
                 role_fail(role, &save_fault);
                 return 0;
         }

@@ -56,7 +56,7 @@ void node_shutdown(Node *node, const char *reason, const Caller *caller) {
         /* Before anything is done: who comes after a crash must know. */
         int r = shutdown_save(node->dir_fd, reason, caller);
         if (r < 0)
-                log_error_errno(r, "Cannot save that we shut down, a crash would end it: %m");
+                log_error_errno(r, "Cannot save the shutdown under way, it does not survive a crash: %m");
         journal_shutting_down(node, reason, caller);
         node_event_add(node, EVENT_SHUTTING_DOWN, NULL, event_details_shutting_down(reason, caller), &event);
         node_event_tell(node, &event, NULL);
@@ -84,7 +84,7 @@ bool node_is_shutting_down(const Node *node) {
 
 void node_resume_shutdown(Node *node) {
         if (node->resumed.reason) {
-                log_notice("Going on with the shutdown that was interrupted");
+                log_notice("Resuming the interrupted shutdown");
                 node_shutdown(node, node->resumed.reason, &node->resumed.caller);
         }
 }

@@ -6,7 +6,7 @@
 
 void node_set_leaving_fault(Fault *fault) {
         (void) fault_set(fault, NODE_ERROR_SHUTTING_DOWN,
-                "The service ended before this was done; if it is being restarted, it goes on with the role: ask again");
+                "The service ended before the call was complete; if it is being restarted, it continues with the role, call again");
 }
 
 int node_find_role(Node *node, const char *name, Role **ret, Fault *fault) {

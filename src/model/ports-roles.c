@@ -52,7 +52,7 @@ int ports_check_owner(const Port *port, const Caller *caller, Fault *fault) {
         if (caller && caller->known && (caller->uid == 0 || caller->uid == port->uid))
                 return 0;
         return fault_set(fault, NODE_ERROR_ACCESS_DENIED,
-                "%s port %u was reserved by uid %u: it is theirs and root's",
+                "%s port %u was reserved by uid %u, only this user and root may use it",
                 ports_protocol_name(port->protocol), port->number, (unsigned) port->uid);
 }
 

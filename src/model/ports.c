@@ -138,7 +138,7 @@ static char *describe_address(const BindAddress *address) {
 static int keeper_fault(int error, const char *what, Fault *fault) {
         if (error == -EPROTONOSUPPORT)
                 return fault_set(fault, NODE_ERROR_KEEPER_UNAVAILABLE,
-                        "Cannot %s: the keeper that runs is older than this service and knows no ports; reload "
+                        "Cannot %s: the running keeper is older than this service and does not support ports; reload "
                         "architect-keeper.service when the new version is installed",
                         what);
         return fault_set(fault, NODE_ERROR_KEEPER_UNAVAILABLE, "Cannot %s: there is no keeper", what);
@@ -154,7 +154,7 @@ int ports_check_count(PortProtocol protocol, uint32_t n, Fault *fault) {
         if (n >= 1 && n <= PORTS_PER_CALL_MAX)
                 return 0;
         return fault_set(fault, NODE_ERROR_INVALID_ARGS,
-                "Cannot reserve %u %s ports: it must be from 1 to %u at a time", n,
+                "Cannot reserve %u %s ports: one call reserves from 1 to %u", n,
                 ports_protocol_name(protocol), PORTS_PER_CALL_MAX);
 }
 
@@ -166,12 +166,12 @@ int ports_bind(Ports *ports, PortProtocol protocol, uint32_t n, const Caller *ca
         if (r < 0)
                 return r;
         if (!caller || !caller->known)
-                return fault_set(
-                        fault, NODE_ERROR_ACCESS_DENIED, "Nobody known wants to reserve %s ports", name);
+                return fault_set(fault, NODE_ERROR_ACCESS_DENIED,
+                        "Cannot reserve %s ports: the credentials of the caller are not known", name);
         unsigned n_all = g_hash_table_size(ports->table) + ports->n_binding;
         if (n_all + n > PORTS_MAX)
                 return fault_set(fault, NODE_ERROR_LIMIT_REACHED,
-                        "Cannot reserve %u %s ports: %u are reserved already, and %u is the most", n, name,
+                        "Cannot reserve %u %s ports: %u are reserved already, the limit is %u", n, name,
                         n_all, PORTS_MAX);
 
         const BindAddress *address = &ports->node->settings->bind_address;
@@ -195,7 +195,7 @@ static int take(PortsRequest *request, int error, const uint16_t *numbers, size_
                 return fault_set(fault, NODE_ERROR_PORTS_UNAVAILABLE, "Cannot reserve %u %s port%s on %s: %s",
                         request->n, ports_protocol_name(request->protocol), request->n == 1 ? "" : "s",
                         request->address,
-                        error == -EADDRINUSE ? "so many are not free"
+                        error == -EADDRINUSE ? "not enough are free"
                                              : g_strerror(error < 0 ? -error : EBADMSG));
 
         for (size_t i = 0; i < n; i++)
@@ -231,7 +231,7 @@ int ports_check_list(PortProtocol protocol, const uint16_t *numbers, size_t n, F
 
         if (n == 0 || n > PORTS_MAX)
                 return fault_set(fault, NODE_ERROR_INVALID_ARGS,
-                        "Cannot release %zu %s ports: it must be from 1 to %u", n,
+                        "Cannot release %zu %s ports: one call releases from 1 to %u", n,
                         ports_protocol_name(protocol), PORTS_MAX);
         for (size_t i = 0; i < n; i++) {
                 if (numbers[i] == 0)

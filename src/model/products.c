@@ -131,8 +131,8 @@ static int check_spelling(const RoleSpec *spec, const char *option, const char *
 
         g_autofree char *shown = g_strescape(text, NULL);
         return fault_set(fault, NODE_ERROR_INVALID_ARGS,
-                "Option \"%s\": \"%s\" is not a valid %s for the provider %s: %s", option, shown, what,
-                product_provider_to_string(spec->provider), spelling->words);
+                "Option \"%s\": \"%s\" is not a valid %s for the provider %s, it must be %s", option, shown,
+                what, product_provider_to_string(spec->provider), spelling->words);
 }
 
 static int check_product(

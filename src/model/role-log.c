@@ -99,7 +99,8 @@ void journal_role_exited(const Role *role) {
         add(fields, "EXIT_CODE=%s", code);
         add(fields, "EXIT_STATUS=%d", role->exit.status);
         add(fields, "ARCHITECT_CAUSE=%s", cause);
-        send(fields, role, LOG_INFO, "Ended: %s %d (%s)", code, role->exit.status, cause);
+        send(fields, role, LOG_INFO, "Main process exited, code=%s, status=%d (cause: %s)", code,
+                role->exit.status, cause);
 }
 
 void journal_shutting_down(const Node *node, const char *reason, const Caller *caller) {

@@ -245,7 +245,7 @@ static void on_unknown_child(Node *node, const ListedChild *listed) {
 
         if (!ended || !listed->orphan)
                 log_warning("The keeper has a child of an unknown role \"%s\" (pid %d)%s", listed->role,
-                        (int) listed->pid, listed->execed && !ended ? ": leaving it alone" : "");
+                        (int) listed->pid, listed->execed && !ended ? ", leaving it alone" : "");
         if (ended)
                 ASK(node, link, forget, listed->child);
         if (listed->child >= node->next_child)
@@ -390,7 +390,7 @@ static void watch_for_now(Role *role) {
 }
 
 void node_on_keeper_late(Node *node) {
-        log_warning("The keeper does not answer: going on without it");
+        log_warning("The keeper does not answer, continuing without it");
         all_roles(node, watch_for_now);
         on_recovered(node);
 }

@@ -48,7 +48,7 @@ static int save(Role *role, Fault *fault) {
         int r = ASK(role->node, store, save, role);
 
         return r < 0 ? fault_set(fault, NODE_ERROR_IO_ERROR,
-                               "Role \"%s\" cannot be started: cannot save it: %s", role->name,
+                               "Role \"%s\" cannot be started: its state cannot be saved: %s", role->name,
                                g_strerror(-r))
                      : 0;
 }
@@ -95,7 +95,7 @@ void role_start(Role *role) {
                 else if (r < 0)
                         (void) fault_set(&fault, NODE_ERROR_KEEPER_UNAVAILABLE,
                                 "Role \"%s\" cannot be started: %s", role->name,
-                                r == -EPROTONOSUPPORT ? "the keeper that runs is too old for that"
+                                r == -EPROTONOSUPPORT ? "the running keeper is too old for its options"
                                                       : g_strerror(-r));
         }
         if (r < 0) {
@@ -110,7 +110,8 @@ void role_on_forked(
                 g_auto(Fault) fault = {};
                 if (error == -EADDRNOTAVAIL && role_spec_has_ports(role->spec))
                         (void) fault_set(&fault, NODE_ERROR_PORTS_UNAVAILABLE,
-                                "Role \"%s\": the keeper has lost a port it is to have", role->name);
+                                "Role \"%s\" cannot be started: the keeper has lost one of its ports",
+                                role->name);
                 (void) fault_set(&fault, NODE_ERROR_SETUP_FAILED, "Role \"%s\": cannot fork%s: %s",
                         role->name, role->spec->stdin_kind == ROLE_STDIN_PTY ? ", or make a terminal" : "",
                         g_strerror(-error));
@@ -249,8 +250,8 @@ static void role_running(Role *role) {
         if (r < 0)
                 role_log(role, LOG_ERR, "Cannot save its state: %s", g_strerror(-r));
         node_event_tell(role->node, &event, role);
-        journal_role(
-                role, MESSAGE_ROLE_STARTED, LOG_INFO, &role->owner, "Started: pid %d", (int) role->main_pid);
+        journal_role(role, MESSAGE_ROLE_STARTED, LOG_INFO, &role->owner, "Started (main PID %d)",
+                (int) role->main_pid);
 
         if (role->predecessor) {
                 ASK(role->node, store, drop_previous, role);

@@ -407,7 +407,7 @@ int role_store_open(int dir_fd, RoleStore *ret) {
         if (r >= 0)
                 r = file_replace_clean(previous);
         if (r < 0)
-                log_warning_errno(r, "Cannot remove what was left half written, ignoring: %m");
+                log_warning_errno(r, "Cannot remove incomplete saved files, ignoring: %m");
         *ret = (RoleStore){ fd_steal(&roles), previous };
         return 0;
 }
@@ -443,12 +443,12 @@ void role_state_forget(const RoleStore *store, const char *name) {
 
 void role_state_set_aside(const RoleStore *store, const char *name) {
         if (renameat(store->roles_fd, name, store->previous_fd, name) < 0)
-                warn_unless_missing(name, "set aside");
+                warn_unless_missing(name, "move");
 }
 
 void role_state_bring_back(const RoleStore *store, const char *name) {
         if (renameat(store->previous_fd, name, store->roles_fd, name) < 0)
-                warn_unless_missing(name, "bring back");
+                warn_unless_missing(name, "restore");
 }
 
 typedef struct Loading {
@@ -473,7 +473,7 @@ static int load_one(int dir_fd, const char *name, Node *node, Role **ret) {
 
         int r = state_file_load(&file, dir_fd, parse_loading, &loading);
         if (r < 0)
-                log_error_errno(r, "Cannot set %s aside: %m", what);
+                log_error_errno(r, "Cannot rename the file of %s: %m", what);
         if (r != STATE_FILE_READ)
                 return -ENOENT;
         *ret = loading.role;
@@ -528,8 +528,7 @@ static void load_previous(const RoleStore *store, Node *node, Role *role) {
         if (load_one(store->previous_fd, role->name, node, &previous) < 0)
                 return;
         if (previous->state != ROLE_ENDED) {
-                log_error(
-                        "The saved state of the run before of role \"%s\" says that it has not ended, ignoring it",
+                log_error("The saved state of the previous run of role \"%s\" is not \"ended\", ignoring it",
                         role->name);
                 role_free(previous);
                 return;

@@ -105,7 +105,7 @@ static int on_stop_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         Role *role = userdata;
 
         journal_role(role, MESSAGE_ROLE_KILLED, LOG_WARNING, &role->cause_caller,
-                "Still there after its stop timeout: killing it");
+                "Stop timeout expired, sending SIGKILL");
         role_kill(role);
         return 0;
 }
@@ -137,8 +137,8 @@ static void role_ask(Role *role, int signo, bool all) {
 }
 
 static void log_asked(const Role *role, bool kill, RoleCause cause, const Caller *caller) {
-        journal_role(role, kill ? MESSAGE_ROLE_KILLED : MESSAGE_ROLE_STOPPING, LOG_INFO, caller, "%s it (%s)",
-                kill ? "Killing" : "Stopping", role_cause_to_string(cause));
+        journal_role(role, kill ? MESSAGE_ROLE_KILLED : MESSAGE_ROLE_STOPPING, LOG_INFO, caller,
+                "%s (cause: %s)", kill ? "Killing" : "Stopping", role_cause_to_string(cause));
 }
 
 void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller) {
@@ -233,7 +233,7 @@ static void role_sweep(Role *role) {
                 role_swept(role);
         else if (role->stop_step == STOP_STEP_NONE ||
                  (role->stop_step == STOP_STEP_ASKED && !role->stop_asked_all)) {
-                role_log(role, LOG_DEBUG, "Its main process has ended and left others: stopping them");
+                role_log(role, LOG_DEBUG, "Main process exited, stopping the remaining processes");
                 role_ask(role, SIGTERM, true);
         }
 }
@@ -347,7 +347,7 @@ void role_finish(Role *role) {
 void role_on_external_stop(Role *role) {
         if (role->cause_known || role->state == ROLE_STARTING || role->state == ROLE_ENDED)
                 return;
-        role_log(role, LOG_INFO, "Its scope is being stopped by somebody else");
+        role_log(role, LOG_INFO, "Another process is stopping its scope");
         role->cause_known = true;
         role->cause = ROLE_CAUSE_EXTERNAL;
         (void) role_save(role);

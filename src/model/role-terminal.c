@@ -101,7 +101,7 @@ int terminal_open(Role *role, bool replay, int *ret_fd, Fault *fault) {
         if (r < 0)
                 return fault_set(fault, NODE_ERROR_IO_ERROR,
                         "The terminal of role \"%s\" cannot be reached: %s", role->name,
-                        r == -EAGAIN ? "it does not take up what it was asked before" : g_strerror(-r));
+                        r == -EAGAIN ? "it has not processed its earlier requests" : g_strerror(-r));
         *ret_fd = fd_steal(&ours);
         return 0;
 }

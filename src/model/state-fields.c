@@ -494,7 +494,7 @@ int state_file_load(const StateFile *file, int dir_fd, StateParser parse, void *
 
         g_autofree char *aside = g_strconcat(file->name, file->aside ?: ".damaged", NULL);
         const char *reason = r == -EBADFD ? "It is not a regular file" : g_strerror(-r);
-        (void) log_error_errno(r, "Cannot read %s, set aside as \"%s\"%s: %s", file->what, aside,
+        (void) log_error_errno(r, "Cannot read %s, renaming its file to \"%s\"%s: %s", file->what, aside,
                 file->consequence ?: "", reason);
         return renameat(dir_fd, file->name, dir_fd, aside) < 0 ? -errno : (int) STATE_FILE_DAMAGED;
 }

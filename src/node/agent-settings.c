@@ -16,7 +16,7 @@ static void notify(Agent *agent, const char *state) {
         if (agent->node->stopping)
                 return;
         if (agent->settings_fault)
-                (void) sd_notifyf(false, "%sSTATUS=Ready, but the configuration is not in force: %s", state,
+                (void) sd_notifyf(false, "%sSTATUS=Ready, but the configuration is not applied: %s", state,
                         agent->settings_fault);
         else
                 (void) sd_notifyf(false, "%sSTATUS=Ready.", state);
@@ -47,7 +47,7 @@ void agent_load_settings(Agent *agent) {
 
         if (load(agent, &fault) >= 0)
                 return;
-        log_error("The configuration is not used: the defaults are in force until it is mended and reloaded");
+        log_error("The configuration is not applied, the defaults apply until it is corrected and reloaded");
         node_set_settings(agent->node, settings_new());
 }
 
@@ -55,9 +55,9 @@ int agent_reload(Agent *agent, Fault *fault) {
         int r = load(agent, fault);
 
         if (r < 0)
-                log_error("The configuration is not used: the settings from before stay in force");
+                log_error("The configuration is not applied, the previous settings still apply");
         else
-                log_info("The configuration is in force");
+                log_info("The configuration is applied");
         if (agent->node->recovered)
                 notify(agent, "");
         return r;

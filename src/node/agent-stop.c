@@ -18,7 +18,7 @@ static void leave_roles(Agent *agent, const char *why) {
         /* A shutdown was asked for, before the signal or since: whatever systemd wants, the roles stop and then we end. */
         if (node_is_shutting_down(agent->node))
                 return;
-        log_info("Leaving, the roles go on: %s", why);
+        log_info("Exiting, the roles continue to run: %s", why);
         (void) sd_event_exit(agent->event, EXIT_SUCCESS);
 }
 
@@ -27,7 +27,7 @@ static void stop_roles(Agent *agent) {
 }
 
 static int on_answer_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
-        leave_roles(userdata, "systemd does not say why we are stopped");
+        leave_roles(userdata, "systemd has not reported why it stops the service");
         return 0;
 }
 
@@ -49,9 +49,9 @@ static void on_job_type(void *userdata, sd_bus_message *reply, const sd_bus_erro
         const char *type;
 
         if (error || sd_bus_message_read(reply, "v", "s", &type) < 0)
-                leave_roles(agent, "the job of our unit cannot be read");
+                leave_roles(agent, "the job of the service cannot be read");
         else if (g_str_equal(type, "restart") || g_str_equal(type, "start"))
-                leave_roles(agent, "this is a restart");
+                leave_roles(agent, "systemd restarts the service");
         else
                 stop_roles(agent);
 }
@@ -62,11 +62,11 @@ static void on_job(void *userdata, sd_bus_message *reply, const sd_bus_error *er
         uint32_t id;
 
         if (error || sd_bus_message_read(reply, "v", "(uo)", &id, &path) < 0)
-                leave_roles(agent, "our unit cannot be read");
+                leave_roles(agent, "the unit of the service cannot be read");
         else if (id == 0)
                 stop_roles(agent); /* not systemd's: somebody's kill */
         else if (get_property(agent, path, "org.freedesktop.systemd1.Job", "JobType", on_job_type) < 0)
-                leave_roles(agent, "the job of our unit cannot be asked for");
+                leave_roles(agent, "the job of the service cannot be requested");
 }
 
 void agent_ask_why(Agent *agent) {
@@ -88,5 +88,5 @@ void agent_ask_why(Agent *agent) {
                 free(path);
         }
         if (r < 0)
-                leave_roles(agent, "systemd cannot be asked");
+                leave_roles(agent, "systemd cannot be reached");
 }

@@ -102,8 +102,8 @@ static void on_manager_ready(void *userdata) {
         unsigned version = manager_version(agent->manager);
 
         if (version > 0 && version < SYSTEMD_VERSION_MIN) {
-                log_error(
-                        "This is systemd %u: architect-node needs %u or newer", version, SYSTEMD_VERSION_MIN);
+                log_error("systemd %u is too old, architect-node needs %u or newer", version,
+                        SYSTEMD_VERSION_MIN);
                 (void) sd_event_exit(agent->event, EXIT_FAILURE);
                 return;
         }
@@ -114,12 +114,12 @@ static int open_directory(Agent *agent, Events **ret) {
         const char *path = agent->instance->runtime_directory;
 
         if (g_mkdir_with_parents(path, 0700) < 0)
-                return log_error_errno(errno, "Cannot make the directory %s: %m", path);
+                return log_error_errno(errno, "Cannot create the directory %s: %m", path);
         agent->dir_fd = open(path, O_DIRECTORY | O_CLOEXEC);
         if (agent->dir_fd < 0)
                 return log_error_errno(errno, "Cannot open the directory %s: %m", path);
         int r = events_open(agent->dir_fd, ret);
-        return r < 0 ? log_error_errno(r, "Cannot open the count of events in %s: %m", path) : 0;
+        return r < 0 ? log_error_errno(r, "Cannot open the event counter in %s: %m", path) : 0;
 }
 
 /* The node, with the sides of its world that saved roles may need; not yet with a connection to anybody. */
@@ -167,7 +167,7 @@ static int open_systemd(Agent *agent) {
         if (r >= 0)
                 r = scopes_new(agent->manager, agent->node, agent->instance->own_unit,
                         agent->instance->keeper_unit, &agent->scopes);
-        return r < 0 ? log_error_errno(r, "Cannot talk to systemd: %m") : 0;
+        return r < 0 ? log_error_errno(r, "Cannot set up the connection to systemd: %m") : 0;
 }
 
 static int add_sources(Agent *agent) {

@@ -57,12 +57,12 @@ static int set_user_directories(Instance *instance) {
 
         if (!runtime) {
                 log_error(
-                        "With --user the state is kept in $XDG_RUNTIME_DIR, which is not set: is there a session?");
+                        "With --user the state is in $XDG_RUNTIME_DIR, which is not set; log in as the user or set it");
                 return -ENXIO;
         }
         if (!config && !home) {
                 log_error(
-                        "With --user the configuration is in $XDG_CONFIG_HOME or $HOME/.config: neither is set");
+                        "With --user the configuration is in $XDG_CONFIG_HOME or $HOME/.config; set one of them");
                 return -ENXIO;
         }
         instance->runtime_directory = g_build_filename(runtime, "architect-node", instance->name, NULL);

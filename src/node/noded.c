@@ -53,7 +53,7 @@ static int parse_options(int argc, char **argv) {
                 case OPTION_INSTANCE:
                         if (!instance_name_is_valid(optarg)) {
                                 log_error(
-                                        "\"%s\" is not a valid instance name: a letter or '_', then up to 31 of A-Za-z0-9_",
+                                        "\"%s\" is not a valid instance name, it must be a letter or '_', then up to 31 of A-Za-z0-9_",
                                         optarg);
                                 return -EINVAL;
                         }
@@ -81,9 +81,9 @@ static int check_kernel(void) {
         unsigned major, minor;
 
         if (uname(&name) < 0)
-                return log_error_errno(errno, "Cannot find out which kernel this is: %m");
+                return log_error_errno(errno, "Cannot get the version of the kernel: %m");
         if (sscanf(name.release, "%u.%u", &major, &minor) == 2 && (major < 5 || (major == 5 && minor < 14))) {
-                log_error("This is Linux %s: architect-node needs 5.14 or newer", name.release);
+                log_error("Linux %s is too old, architect-node needs 5.14 or newer", name.release);
                 return -EOPNOTSUPP;
         }
         return 0;
@@ -99,7 +99,7 @@ static int run(LogTarget target) {
         r = cgroup_root(&cgroup);
         if (r < 0)
                 return log_error_errno(r,
-                        "This machine has no cgroup v2 hierarchy: architect-node needs Linux 5.14 with "
+                        "This machine has no cgroup v2 hierarchy, architect-node needs Linux 5.14 with "
                         "cgroup v2, alone or beside v1");
 
         (void) sigemptyset(&signals);

@@ -49,7 +49,7 @@ static int new_event(sd_event **ret) {
         int r = sd_event_new(ret);
         if (r >= 0)
                 r = sd_event_set_watchdog(*ret, true);
-        return r < 0 ? log_error_errno(r, "Cannot make an event loop: %m") : 0;
+        return r < 0 ? log_error_errno(r, "Cannot create the event loop: %m") : 0;
 }
 
 static int run_event(sd_event *event) {
@@ -138,7 +138,7 @@ int service_run(const char *name, bool user, LogTarget target) {
                 r = run_agent(instance);
                 if (r != CLIENTS_BUS_LOST)
                         return r;
-                log_warning("The connection to the bus is lost: waiting for the next one");
+                log_warning("Lost the connection to the bus, waiting for the next one");
                 r = wait_for_bus(user);
                 if (r <= 0)
                         return r;

@@ -104,7 +104,7 @@ static void job_end(Manager *manager, Job *job, const char *result) {
 static int on_job_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         Job *job = userdata;
 
-        log_warning("systemd has not ended the job %s for %d s: looking for ourselves", job->path,
+        log_warning("systemd has not reported the end of job %s for %d s, checking its unit", job->path,
                 (int) (MANAGER_TIMEOUT_USEC / USEC_PER_SEC));
         job_end(job->manager, job, NULL);
         return 0;
@@ -398,10 +398,10 @@ static void on_version(void *userdata, sd_bus_message *reply, const sd_bus_error
         if (manager->asked)
                 return;
         if (sd_bus_error_has_names(error, SD_BUS_ERROR_TIMEOUT, SD_BUS_ERROR_NO_REPLY)) {
-                log_warning("systemd does not answer, asking again: %s", error->message);
+                log_warning("systemd does not answer, trying again: %s", error->message);
                 int r = ask_version(manager);
                 if (r < 0)
-                        log_error_errno(r, "Cannot ask systemd for its version, starts wait: %m");
+                        log_error_errno(r, "Cannot get the version of systemd, starts wait: %m");
                 return;
         }
         if (error) {

@@ -172,8 +172,8 @@ static void batch_fail(Batch *batch, const char *reason) {
                 Role *role = g_ptr_array_index(batch->roles, i);
                 g_auto(Fault) fault = {};
 
-                (void) fault_set(&fault, NODE_ERROR_SCOPE_FAILED, "Role \"%s\": cannot make its scope %s: %s",
-                        role->name, role->scope, reason);
+                (void) fault_set(&fault, NODE_ERROR_SCOPE_FAILED,
+                        "Role \"%s\": cannot create its scope %s: %s", role->name, role->scope, reason);
                 role_on_scope(role, &fault, NULL);
         }
 }
@@ -244,8 +244,8 @@ static void batch_verify(Batch *batch, const char *result) {
                         batch_send_single(batch->scopes, role, 0);
                 else {
                         (void) fault_set(&fault, NODE_ERROR_SCOPE_FAILED,
-                                "Role \"%s\": cannot make its scope %s: %s", role->name, role->scope,
-                                r == -ESRCH ? "its process was killed before it was in it"
+                                "Role \"%s\": cannot create its scope %s: %s", role->name, role->scope,
+                                r == -ESRCH ? "its process was killed before systemd had moved it"
                                 : result    ? result
                                             : "systemd does not answer");
                         role_on_scope(role, &fault, NULL);
@@ -290,8 +290,8 @@ static void on_batch_done(void *userdata, const char *result, const sd_bus_error
                 return;
 
         if (error && batch->anchor) {
-                log_debug("Cannot make %u scopes in one call, trying them one by one: %s", batch->roles->len,
-                        error->message);
+                log_debug("Cannot create %u scopes in one call, trying them one by one: %s",
+                        batch->roles->len, error->message);
                 manager_stop_unit(scopes->manager, batch->anchor, NULL, NULL, NULL);
                 batch_split(batch);
         } else if (error)

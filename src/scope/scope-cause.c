@@ -182,7 +182,7 @@ static void stop_known(CauseWatch *watch) {
 static int on_stop_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         CauseWatch *watch = userdata;
 
-        role_log(watch->role, LOG_DEBUG, "systemd does not say in time whether it stops its scope");
+        role_log(watch->role, LOG_DEBUG, "systemd has not reported in time whether it stops the scope");
         stop_known(watch);
         return 0;
 }
@@ -232,7 +232,7 @@ static void on_job_new(void *userdata, const char *job, const char *unit) {
         if (r >= 0)
                 r = sd_bus_message_append(m, "ss", "org.freedesktop.systemd1.Job", "JobType");
         if (r < 0) {
-                log_warning_errno(r, "Cannot ask about the job of %s, ignoring: %m", unit);
+                log_warning_errno(r, "Cannot get the job of %s, ignoring: %m", unit);
                 return;
         }
         manager_call(scopes->manager, m, on_job_type, question_new(cause_watch(scopes, role)), g_free);

@@ -204,7 +204,7 @@ static void on_units(void *userdata, sd_bus_message *reply, const sd_bus_error *
         int r;
 
         if (error) {
-                log_warning("systemd does not list its units, ignoring: %s", error->message);
+                log_warning("Cannot list the units of systemd, ignoring: %s", error->message);
                 return;
         }
 
@@ -221,7 +221,7 @@ static void on_units(void *userdata, sd_bus_message *reply, const sd_bus_error *
                 if (fnmatch(batches, unit, 0) == 0)
                         manager_stop_unit(scopes->manager, unit, NULL, NULL, NULL);
                 else if (g_str_has_suffix(unit, ".scope") && !scope_has_role(scopes, unit)) {
-                        log_notice("Stopping %s: no role has it", unit);
+                        log_notice("Stopping %s, which belongs to no role", unit);
                         manager_stop_unit(scopes->manager, unit, NULL, NULL, NULL);
                 }
         }

@@ -22,7 +22,7 @@ static int terminal_parse_fd(const char *text) {
         uint32_t fd;
 
         if (parse_u32(text, &fd) < 0 || fd > INT32_MAX || fcntl((int) fd, F_GETFD) < 0) {
-                log_error("Not an open descriptor: %s", text);
+                log_error("\"%s\" is not an open descriptor", text);
                 return -EBADF;
         }
         return (int) fd;
@@ -30,7 +30,7 @@ static int terminal_parse_fd(const char *text) {
 
 static void terminal_help(void) {
         (void) printf("architect-terminal --master=FD --control=FD --output=FD ROLE\n\n"
-                      "Drains the terminal of a role of architect-node: started by architect-keeper.\n");
+                      "Drains the terminal of a role of architect-node. architect-keeper starts it.\n");
 }
 
 int main(int argc, char *argv[]) {
@@ -67,7 +67,7 @@ int main(int argc, char *argv[]) {
                         return EXIT_FAILURE;
                 }
         if (master < 0 || control < 0 || output < 0 || optind + 1 != argc) {
-                log_error("Bad usage: see architect-terminal --help");
+                log_error("The usage is wrong, see architect-terminal --help");
                 return EXIT_FAILURE;
         }
 
@@ -79,6 +79,6 @@ int main(int argc, char *argv[]) {
         if (r >= 0)
                 r = terminal_run(&terminal);
         if (r < 0)
-                log_error("The terminal of role %s cannot go on: %s", argv[optind], strerror(-r));
+                log_error("The terminal of role %s cannot continue: %s", argv[optind], strerror(-r));
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

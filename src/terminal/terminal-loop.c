@@ -54,7 +54,7 @@ static void terminal_send_to_clients(Terminal *t) {
 }
 
 static void terminal_add_client(Terminal *t, const struct terminal_client *m, const int *fds, size_t n_fds) {
-        static const char refusal[] = "[too many are looking at this terminal]\r\n";
+        static const char refusal[] = "[too many clients are attached to this terminal]\r\n";
         Client *client;
 
         if (t->n_clients >= TERMINAL_CLIENTS_MAX) {

@@ -134,7 +134,7 @@ static void write_journal(int level, int error, const char *const *fields, const
 
         if (n_lost > 0) {
                 g_autofree char *lost = g_strdup_printf(
-                        "MESSAGE=%u messages before this one are lost: the journal did not take them",
+                        "MESSAGE=%u messages before this one are lost, the journal did not accept them",
                         n_lost);
                 g_autoptr(GString) notice = g_string_new("PRIORITY=4\n");
 
@@ -162,7 +162,7 @@ static void write_console(int level, const char *text) {
 
         if (n_lost > 0) {
                 g_autofree char *lost = g_strdup_printf(
-                        "%u messages before this one are lost: standard error did not take them", n_lost);
+                        "%u messages before this one are lost, standard error did not accept them", n_lost);
                 add_line(s, LOG_WARNING, lost);
         }
         add_line(s, level, text);

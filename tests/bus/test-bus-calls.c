@@ -426,7 +426,7 @@ static void test_not_root(void **state) {
 
         (void) world_run(b->world, "cam", NULL);
         b->uid = 1000;
-        refuse_all(b, CLIENT, "(you are uid 1000)");
+        refuse_all(b, CLIENT, "(the caller is uid 1000)");
         assert_int_equal(b->n_asked, 1); /* once a connection */
 }
 
@@ -449,7 +449,7 @@ static void test_not_the_user(void **state) {
         authority_set_user(b->clients->authority, 1000);
         (void) world_run(b->world, "cam", NULL);
         b->uid = 0;
-        refuse_all(b, CLIENT, "Only uid 1000, whose service this is");
+        refuse_all(b, CLIENT, "Only uid 1000, which owns this service");
 }
 
 /* Calls of a sender that nobody knows yet wait for the answer, and go on in their order. */
@@ -525,7 +525,8 @@ static void test_sender_not_named(void **state) {
         static const struct {
                 const char *error;
                 const char *text;
-        } answers[] = { { SD_BUS_ERROR_NO_REPLY, "ask again: " }, { NULL, "ask again: No data available" } };
+        } answers[] = { { SD_BUS_ERROR_NO_REPLY, "call again: " },
+                { NULL, "call again: No data available" } };
 
         for (size_t i = 0; i < ELEMENTSOF(answers); i++) {
                 g_auto(Call) first = {}, second = {}, later = {};
@@ -563,7 +564,7 @@ static void test_leaving_with_parked(void **state) {
         assert_int_equal(call.n, 0);
         b->clients->authority = authority_free(b->clients->authority);
         bus_world_settle(b);
-        assert_error(&call, "org.architect.Node.Error.ShuttingDown", "ask again");
+        assert_error(&call, "org.architect.Node.Error.ShuttingDown", "call again");
 }
 
 /* A call whose role is gone when it comes back is answered before anything asks who calls, and those behind it go on. */

@@ -219,7 +219,7 @@ static void test_scope_not_made(void **state) {
                         assert_contains(roles[i]->failure.message, "Cannot call systemd: No buffer space");
                         world_exit(b->world, roles[i], EXIT_CODE_KILLED, SIGKILL);
                         world_scope_removed(b->world, roles[i]);
-                        assert_told_fault(&told[i], NODE_ERROR_SCOPE_FAILED, "cannot make its scope");
+                        assert_told_fault(&told[i], NODE_ERROR_SCOPE_FAILED, "cannot create its scope");
                         told_clear(&told[i]);
                 }
         }

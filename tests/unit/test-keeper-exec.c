@@ -222,7 +222,7 @@ static void test_unprivileged(void **state) {
         assert_output(w, "id -u", "4711\n", .user = "4711", .group = "alice");
         assert_string_equal(
                 assert_fails(w, QUIET(.command = SHELL("true"), .user = "root"), LAUNCH_STAGE_USER, -EPERM),
-                "cannot become user \"root\" (uid 0, group 0): this service is not root's, its roles run as uid 4711, group 4712");
+                "cannot become user \"root\" (uid 0, group 0): this service does not run as root, its roles run as uid 4711, group 4712");
         (void) assert_fails(w, QUIET(.command = SHELL("true"), .group = "scope"), LAUNCH_STAGE_USER, -EPERM);
 
         /* What was set by a root that may is not hers to lower. */

@@ -176,8 +176,8 @@ static void test_failures(void **state) {
                 const char *provider, *words;
         } cases[] = {
                 { "echo 'no such thing' >&2; exit 1", "modules: no such thing" },
-                { "exit 3", "modules: its set-up failed without a word (exit status 98)" },
-                { "echo false", "without a word (exit status 99)" },
+                { "exit 3", "modules: its set-up failed without a message (exit status 98)" },
+                { "echo false", "without a message (exit status 99)" },
                 { "echo 'ERROR: bad' >&2; echo 'export A=1;'; echo 'test 0 = 1;'", "modules: ERROR: bad" },
                 { LOADED "echo false; echo 'export A=1'", "(what it printed could not be evaluated)" },
                 { LOADED "echo \"export A='\"", "(what it printed could not be evaluated)" },
@@ -275,7 +275,7 @@ static void test_deadline(void **state) {
                 LAUNCH_STAGE_PRODUCT, -ETIMEDOUT);
 
         assert_string_equal(
-                text, "modules: its set-up did not end in time (SetupTimeout=) and said: waiting");
+                text, "modules: its set-up did not end in time (SetupTimeout=), its output was: waiting");
         assert_true(now_usec() - begin >= 1500 * USEC_PER_MSEC);
         assert_gone(w, "pid");
         assert_gone(w, "deaf");

@@ -165,7 +165,7 @@ static void test_full(void **state) {
         assert_fault(input_write(reader->role->input, data, INPUT_QUEUE_MAX, true, reader, release,
                              told_by(&none), &fault),
                 &fault, NODE_ERROR_INPUT_FULL,
-                "4194305 bytes for role \"cat\" are more than one call may write, 4194304");
+                "Cannot write 4194305 bytes to role \"cat\": one call may write 4194304 at most");
         assert_int_equal(reader->n_released, 0); /* nothing was taken */
 
         put(reader, data, INPUT_QUEUE_MAX - 10, false, &big);

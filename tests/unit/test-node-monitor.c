@@ -61,7 +61,7 @@ static void test_beats_hold_it(void **state) {
 static void on_log(void *userdata, int level, const char *text, const char *const *fields) {
         char **said = userdata;
 
-        if (g_str_has_prefix(text, "No beat for ")) {
+        if (g_str_has_prefix(text, "No beat arrived for ")) {
                 g_free(*said);
                 *said = g_strdup(text);
         }
@@ -105,7 +105,7 @@ static void test_table(void **state) {
                 log_set_target(LOG_TARGET_CONSOLE);
                 assert_non_null(said);
                 g_autofree char *expected = g_strdup_printf(
-                        "No beat for 0.05 s: stopping %d roles, killing %d, keeping %d; the service %s",
+                        "No beat arrived for 0.05 s, stopping %d roles, killing %d, keeping %d; the service %s",
                         table[i].stopped && !table[i].killed, table[i].killed, !table[i].stopped,
                         w->node->stopping ? "shuts down" : "goes on");
                 assert_string_equal(said, expected);

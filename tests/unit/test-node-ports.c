@@ -401,7 +401,7 @@ static void test_start_after_keeper(void **state) {
         have(w, PORT_TCP, 5000, 1, &root);
         assert_return_code(start_role(w, "cam", spec_with(ROLE_PORTS_TCP, 5000), &root, &lost, NULL), 0);
         world_fork_failed(w, world_find(w, "cam"), -EADDRNOTAVAIL);
-        assert_told_fault(&lost, NODE_ERROR_PORTS_UNAVAILABLE, "has lost a port");
+        assert_told_fault(&lost, NODE_ERROR_PORTS_UNAVAILABLE, "has lost one of its ports");
 }
 
 static void test_keeper_says(void **state) {

@@ -500,9 +500,9 @@ static void test_requests_fail(void **state) {
                 NodeError error;
                 const char *text;
         } cases[] = {
-                { &w->save_result, 0, NODE_ERROR_IO_ERROR, "cannot save it: No space left" },
-                { &w->save_result, 1, NODE_ERROR_IO_ERROR, "cannot save it: No space left" },
-                { &w->save_result, 2, NODE_ERROR_IO_ERROR, "cannot save it: No space left" },
+                { &w->save_result, 0, NODE_ERROR_IO_ERROR, "its state cannot be saved: No space left" },
+                { &w->save_result, 1, NODE_ERROR_IO_ERROR, "its state cannot be saved: No space left" },
+                { &w->save_result, 2, NODE_ERROR_IO_ERROR, "its state cannot be saved: No space left" },
                 { &w->fork_result, 0, NODE_ERROR_KEEPER_UNAVAILABLE, "cannot be started" },
                 { &w->scope_result, 0, NODE_ERROR_SCOPE_FAILED, "cannot ask systemd for a scope" },
                 { &w->launch_result, 0, NODE_ERROR_SETUP_FAILED, "cannot send its launch request" },

@@ -44,8 +44,8 @@ reboot_in() {
                 before=(journalctl -q --no-pager -b -1 -o cat)
                 expect both cat /var/witness
                 expect "Shutting down" "${before[@]}" "$1"
-                expect "witness: Ended: exited 3 (shutdown)" "${before[@]}" "$2" ARCHITECT_ROLE=witness
-                expect "stubborn: Ended: killed 9 (shutdown)" "${before[@]}" "$2" ARCHITECT_ROLE=stubborn
+                expect "witness: Main process exited, code=exited, status=3 (cause: shutdown)" "${before[@]}" "$2" ARCHITECT_ROLE=witness
+                expect "stubborn: Main process exited, code=killed, status=9 (cause: shutdown)" "${before[@]}" "$2" ARCHITECT_ROLE=stubborn
                 expect "architect-node.service: Deactivated successfully." "${before[@]}" -u architect-node.service -g Deactivated
                 expect "a(ssusiso) 0" busctl call org.architect.Node /org/architect/Node org.architect.Node ListRoles
                 [ "$bad" -eq 0 ] || journalctl -q --no-pager -b -1 -u "architect-*"

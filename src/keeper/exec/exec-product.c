@@ -347,7 +347,7 @@ void product_setup(int gate_fd, const LaunchRequest *request, char *const *env, 
         if (!in_time) {
                 s.n_said = n_said; /* without what it says of its end */
                 FAIL(&s, -ETIMEDOUT, "its set-up did not end in time (SetupTimeout=)%s%s",
-                        s.n_said > 0 ? " and said: " : "",
+                        s.n_said > 0 ? ", its output was: " : "",
                         text_words(s.said, s.n_said, (char[WORDS_MAX]){ 0 }));
         }
         if (!WIFEXITED(s.status) || WEXITSTATUS(s.status) != 0) {
@@ -358,7 +358,7 @@ void product_setup(int gate_fd, const LaunchRequest *request, char *const *env, 
                 if (WIFSIGNALED(s.status))
                         FAIL(&s, -EIO, "its set-up was killed by signal %d (%s)", WTERMSIG(s.status),
                                 strsignal(WTERMSIG(s.status)));
-                FAIL(&s, -EIO, "its set-up failed without a word (exit status %d)", WEXITSTATUS(s.status));
+                FAIL(&s, -EIO, "its set-up failed without a message (exit status %d)", WEXITSTATUS(s.status));
         }
 
         r = image_read(image_fd, &image, &size);

@@ -168,8 +168,8 @@ static void exec_socket_open(int gate_fd, const struct keeper_port *port, int fd
 
         if (r == -EADDRINUSE)
                 gate_fail(gate_fd, LAUNCH_STAGE_PORTS, r,
-                        "cannot listen on TCP port %u: connections that a role before has closed are still remembered by "
-                        "the kernel, for 60 s; another port can be reserved at once",
+                        "cannot listen on TCP port %u: the kernel keeps the connections that an earlier role has closed "
+                        "for 60 s, start the role again later or reserve another port",
                         port->number);
         (void) snprintf(what, sizeof(what), "listen on %s port %u",
                 port->protocol == KEEPER_TCP ? "TCP" : "UDP", port->number);

@@ -92,7 +92,7 @@ void identity_find(int gate_fd, const LaunchRequest *request, struct identity *r
                       (geteuid() == 0 || ret->uid != getuid() || ret->gid != getgid());
         if (ret->change && geteuid() != 0)
                 gate_fail(gate_fd, LAUNCH_STAGE_USER, -EPERM,
-                        "cannot become user %s (uid %u, group %u): this service is not root's, its roles run as uid %u, group %u",
+                        "cannot become user %s (uid %u, group %u): this service does not run as root, its roles run as uid %u, group %u",
                         QUOTED(ret->name), ret->uid, ret->gid, getuid(), getgid());
 }
 

@@ -289,12 +289,12 @@ static void test_errors(void **state) {
         FAILS("nobody", "attach", "nobody");
         FAILS("a role or --fd=", "attach");
         FAILS("a role or --fd=", "attach", "a", "b");
-        FAILS("not a descriptor of a socket", "attach", "--fd=0", "</dev/null");
-        FAILS("not a descriptor of a socket", "attach", "--fd=77");
-        FAILS("not a key", "attach", "--escape=ab", role);
+        FAILS("is not the descriptor of a socket", "attach", "--fd=0", "</dev/null");
+        FAILS("is not the descriptor of a socket", "attach", "--fd=77");
+        FAILS("the key of --escape= is \"ab\"", "attach", "--escape=ab", role);
         FAILS("verb is missing", "--user");
         FAILS("unknown verb detach", "detach", role);
-        FAILS("not the name of an instance", "--instance=a-b", "attach", role);
+        FAILS("\"a-b\" is not a valid instance name", "--instance=a-b", "attach", role);
         FAILS("org.architect.Node.other", "--instance=other", "attach", role);
         FAILS("cannot connect to the session bus", "--user", "attach", role);
         out = run_ok("architectctl", "--help", NULL);

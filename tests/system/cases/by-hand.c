@@ -279,7 +279,7 @@ static void test_reload(void **state) {
 
         /* Broken: the old one stays, and who looks is told. */
         assert_true(g_file_set_contents(FILE_NAME, "[Node]\nDefaultStopTimeout=soon\n", -1, NULL));
-        expect_reload(fd, "not in force: " FILE_NAME ":2: ");
+        expect_reload(fd, "not applied: " FILE_NAME ":2: ");
         stop(bus, role_name("new"));
         start(bus, role_name("new"), NULL, actor(), "pause", NULL);
         assert_int_equal(role_get_u64(bus, role_name("new"), "StopTimeoutUSec"), 4000000);

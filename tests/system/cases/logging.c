@@ -119,7 +119,7 @@ static void test_messages(void **state) {
                 const char *of = field(event, "ARCHITECT_ROLE"), *message;
 
                 g_variant_get_child(event->body, 2, "&s", &message);
-                if (g_strcmp0(of, role) == 0 && strstr(message, "exited 3")) {
+                if (g_strcmp0(of, role) == 0 && strstr(message, "status=3")) {
                         gint32 priority;
 
                         g_variant_get_child(event->body, 1, "i", &priority);
@@ -206,7 +206,7 @@ static void test_lifecycle(void **state) {
         assert_contains(failed, "/no/such/program");
 
         of_scope = journal(from, "-u", scope, NULL);
-        assert_contains(of_scope, "Ended: exited 7 (self)");
+        assert_contains(of_scope, "Main process exited, code=exited, status=7 (cause: self)");
 }
 
 /* A text for each kind of message, in which the fields of the message stand. */

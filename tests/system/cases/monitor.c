@@ -68,7 +68,7 @@ static void test_fires(void **state) {
         assert_true(exited.event->index > event->index);
         expect_exited(bus, stops, "exited", 4, "monitor");
         expect_exited(bus, killed, "killed", SIGKILL, "monitor");
-        bus_wait(bus, "ShuttingDown", "no beat for 0.3 s");
+        bus_wait(bus, "ShuttingDown", "no beat arrived for 0.3 s");
         node_wait_name(bus, false);
         systemctl("start", NODE_UNIT);
         node_wait_name(bus, true);
@@ -94,8 +94,8 @@ static void test_keep(void **state) {
         assert_int_equal(node_pid(bus), node);
         assert_int_equal(node_get_u64(bus, "MonitorDeadlineUSec"), 0); /* until the next beat */
         g_autofree char *said = journal("-u", NODE_UNIT, from, NULL);
-        assert_contains(
-                said, "No beat for 0.2 s: stopping 1 roles, killing 0, keeping 1; the service goes on");
+        assert_contains(said,
+                "No beat arrived for 0.2 s, stopping 1 roles, killing 0, keeping 1; the service goes on");
         stop(bus, critical);
 }
 

@@ -78,7 +78,7 @@ class Node(NodeCase):
             node.set_log_level(logging.DEBUG)
             role = self.start_shell("b", "exit 3")
             seen = []
-            while not any("exited 3" in record.getMessage() for record in seen):
+            while not any("status=3" in record.getMessage() for record in seen):
                 seen.append(records.get(timeout=PATIENCE))
             for record in seen:
                 self.assertEqual(record.name, "observatory")
@@ -101,7 +101,7 @@ class Node(NodeCase):
             wait_until(lambda: node.poll([other]) == {other: "exit 4"}, "it ends")
             node._get_link().settle()
             while not records.empty():
-                self.assertNotIn("exited 4", records.get().getMessage())
+                self.assertNotIn("status=4", records.get().getMessage())
 
     def test_log_record(self):
         with self.assertLogs("architectnode") as logs:

@@ -183,7 +183,7 @@ static void test_waiting_stop(void **state) {
         serial = node_send(bus, "Stop", g_variant_new("(s)", role));
         WAIT_UNTIL(g_str_equal(role_state(bus, role), "stopping"));
         systemctl("restart", NODE_UNIT);
-        bus_failure(bus, serial, "ShuttingDown", "ask again", NULL);
+        bus_failure(bus, serial, "ShuttingDown", "call again", NULL);
         assert_state(bus, role, "stopping");
         assert_int_equal(role_pid(bus, role), pid);
         kill_role(bus, role);

@@ -54,7 +54,7 @@ static void nearly_full(Bus *bus, const char *role) {
                 if (reply->type == G_DBUS_MESSAGE_TYPE_ERROR) {
                         failures++;
                         assert_string_equal(reply->error, "org.freedesktop.DBus.Error.IOError");
-                        assert_contains(reply->text, "cannot save it: No space left on device");
+                        assert_contains(reply->text, "its state cannot be saved: No space left on device");
                         continue;
                 }
                 kill_role(bus, role);

@@ -130,7 +130,7 @@ static void prints_over(Bus *bus, void (*again)(Bus *bus)) {
         for (guint i = 0; i < 3; i++) {
                 g_autofree char *before = g_strdup_printf("before %u", i),
                                 *error = g_strdup_printf("!after %u", i),
-                                *name = g_strdup_printf("exited %u (self)", 10 + i),
+                                *name = g_strdup_printf("status=%u (cause: self)", 10 + i),
                                 *exit = g_strdup_printf("%u", 10 + i);
 
                 says(bus, role, fifo, before);
@@ -180,7 +180,7 @@ static void test_journald_hangs(void **state) {
         start(bus, role, NULL, actor(), "print", "it flows again", "exit", "11", NULL);
         expect_exited(bus, role, "exited", 11, "self");
         assert_said(since, "-t", role, "it flows again", 1);
-        assert_said(since, "-u", NODE_UNIT, "exited 11 (self)", 1);
+        assert_said(since, "-u", NODE_UNIT, "status=11 (cause: self)", 1);
         said = journal(since, "-u", NODE_UNIT, NULL);
         assert_contains(said, "messages before this one are lost");
 }

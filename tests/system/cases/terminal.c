@@ -128,7 +128,7 @@ static void test_too_many(void **state) {
         start(bus, role, pty("null"), "sh", "-c", ANSWERS, NULL);
         for (guint i = 0; i < G_N_ELEMENTS(screens); i++)
                 screens[i] = screen_open(bus, role, NULL);
-        screen_expect(screens[64], "[too many are looking at this terminal]\r\n");
+        screen_expect(screens[64], "[too many clients are attached to this terminal]\r\n");
         screen_expect_end(screens[64]);
         for (guint i = 0; i < 64; i++)
                 screen_expect(screens[i], "ready\r\n");

@@ -107,7 +107,7 @@ static void test_life(void **state) {
         assert_int_equal(
                 run_as(USER, &of_scope, NULL, "journalctl", "--user", "-q", "-u", scope, "-o", "cat", NULL),
                 0);
-        assert_contains(of_scope, "Killing it");
+        assert_contains(of_scope, "Killing (cause: ");
 
         /* Beside the roles, not among them. */
         keeper = process_cgroup(keeper_pid(user));
@@ -188,7 +188,7 @@ static void test_only_oneself(void **state) {
 
                 start_fails(user,
                         start_args(role, OPTIONS("{'user': <%s>}", others[i]), actor(), "pause", NULL),
-                        "SetupFailed", role, "cannot become", "is not root's", NULL);
+                        "SetupFailed", role, "cannot become", "does not run as root", NULL);
                 assert_no_trace(user, role, mark);
         }
         start_fails(user, start_args(role, OPTIONS("{'group': <'bob'>}"), actor(), "pause", NULL),
