@@ -12,7 +12,7 @@
 
 #define ENV_VERSION 1U
 
-/* Its keys are the names of the variables. */
+/* The keys of the file are names of variables. */
 #define ENV_PREFIX "#"
 
 static const StateFile env_file = {
@@ -22,14 +22,14 @@ static const StateFile env_file = {
         .prefix = ENV_PREFIX,
 };
 
-/* systemd's own default; a configuration may say another. */
+/* The default of systemd, which the configuration may override. */
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 struct Env {
         int dir_fd;
         bool user;
         GHashTable *base;    /* name → value */
-        GHashTable *changes; /* name → value, or NULL: taken away */
+        GHashTable *changes; /* name → value, or NULL if the variable is unset */
         char *unknown;       /* fields of a newer version */
 };
 
@@ -46,7 +46,7 @@ static GHashTable *table_new(void) {
         return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 }
 
-/* NAME=VALUE, or the word -NAME of a variable that is taken away. */
+/* A line is NAME=VALUE, or the word -NAME for an unset variable. */
 static int env_parse(void *userdata, StateFields *fields) {
         Env *env = userdata;
         g_auto(GStrv) words = state_take_words(fields);
@@ -132,7 +132,8 @@ void env_set_user(Env *env) {
         env->user = true;
 }
 
-/* What systemd gives to every service: the machine's locale, and a user's manager the way to the user's bus. */
+/* The variables that systemd gives to every service are the locale of the system and, in a user manager,
+ * those that lead to the user's bus. */
 static bool is_everybodys(Env *env, const char *variable) {
         static const char *const prefixes[] = { "LANG=", "LANGUAGE=", "LC_" };
         static const char *const user_prefixes[] = { "XDG_RUNTIME_DIR=", "DBUS_SESSION_BUS_ADDRESS=" };
@@ -193,7 +194,8 @@ static void measure(Env *env, const char *except, unsigned *ret_n, size_t *ret_s
                 }
 }
 
-/* Puts the old change back when it cannot be saved: what is told must be what is kept. */
+/* If the change cannot be saved, the old value is restored, because a successful reply means that it is
+ * saved. */
 static int change(Env *env, const char *name, const char *value, Fault *fault) {
         char *old_value = NULL;
         g_autofree char *old_name = NULL;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The environment that roles begin with: what the configuration says, changed by SetEnv and UnsetEnv. Never the environment of
- * this service. What was set survives a restart of the service: the file "environment" in the runtime directory. */
+/* The environment with which each role begins. It consists of the variables of the configuration, changed by
+ * SetEnv and UnsetEnv, and never contains the environment of this service. The changes survive a restart of
+ * the service, in the file "environment" of the runtime directory. */
 
 #include <glib.h>
 #include <stdbool.h>
@@ -11,28 +12,32 @@
 #include "model/model-forward.h"
 
 #define ENV_VARIABLES_MAX 1000U
-#define ENV_SIZE_MAX (256U * 1024U) /* bytes, all together: a command must still fit beside them */
+/* Bytes of all variables together; they must leave room for the command in execve(). */
+#define ENV_SIZE_MAX (256U * 1024U)
 
-/* A portable name: a letter or '_', then letters, digits and '_'. */
+/* A portable name begins with a letter or '_', followed by letters, digits and '_'. */
 bool env_name_is_valid(const char *name);
 
-/* dir_fd: where it is saved; -1: nowhere (tests). A file that cannot be read is set aside with an error. */
+/* dir_fd is the directory of the saved file, -1 saves nothing (for tests). A file that cannot be read is
+ * renamed and logged as an error. Returns a negative errno if the renaming fails. */
 int env_open(int dir_fd, Env **ret);
 Env *env_close(Env *env);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Env, env_close)
 
-/* A user's service: what its roles begin with includes the way to the user's bus. From the next env_set_base() on. */
+/* Only the service of a user calls this. The base then also contains the variables that lead to the user's
+ * bus, from the next call of env_set_base() on. */
 void env_set_user(Env *env);
 
-/* The configuration's part: NAME=VALUE. What was set or unset by calls stays above it. */
+/* Sets the part of the configuration, as NAME=VALUE. Variables that a call has set or unset take
+ * precedence. */
 void env_set_base(Env *env, char **base);
 
-int env_get(Env *env, const char *name, const char **ret, Fault *fault); /* NoSuchVariable */
+int env_get(Env *env, const char *name, const char **ret, Fault *fault); /* fails with NoSuchVariable */
 int env_set(Env *env, const char *name, const char *value, Fault *fault);
-int env_unset(Env *env, const char *name, Fault *fault); /* NoSuchVariable */
+int env_unset(Env *env, const char *name, Fault *fault); /* fails with NoSuchVariable */
 
-/* After a clean end: the next service begins with the configuration. */
+/* Removes the changes at a clean end, so that the next service begins with the configuration only. */
 void env_forget(Env *env);
 
-/* NAME=VALUE, sorted by name. The caller g_strfreev()s. */
+/* Returns NAME=VALUE, sorted by name. The caller frees it with g_strfreev(). */
 char **env_list(Env *env);

@@ -17,8 +17,8 @@
 #define SPARE_FILE "spare"
 #define ALIGN8(n) (((n) + 7U) & ~(size_t) 7U)
 
-/* Before each record. A size of 0 ends the segment; it is written last, by one store within a page, so that what it announces is
- * complete. */
+/* The header of each record. A size of 0 ends the segment. The size is written last, by one store within a
+ * page, so a record with a size is complete. */
 typedef struct RecordHeader {
         uint32_t size;
         uint32_t reserved;
@@ -26,13 +26,13 @@ typedef struct RecordHeader {
 } RecordHeader;
 
 struct EventLog {
-        int dir_fd;       /* negative: in memory only */
-        int fd;           /* the segment that is written */
-        size_t offset;    /* where its next record goes */
-        GArray *segments; /* uint64_t: the first number of each, ascending; the last one is being written */
+        int dir_fd;       /* negative if the log is in memory only */
+        int fd;           /* the segment that is being written */
+        size_t offset;    /* of its next record */
+        GArray *segments; /* uint64_t, the first number of each, ascending; the last one is being written */
         uint64_t last;
         bool spare; /* the next segment is allocated already */
-        bool told;  /* of a shortage, until it ends */
+        bool told;  /* a shortage has been logged and has not ended */
         uint8_t *memory;
 };
 
@@ -69,7 +69,8 @@ static int write_at(EventLog *log, const void *data, size_t size, size_t offset)
         return 0;
 }
 
-/* Records in a segment, up to the first number of the next segment: calls for each, returns where the next one would go. */
+/* Calls the function for each record of a segment with a number below the first one of the next segment.
+ * Returns the offset of the next record. */
 static size_t scan(const uint8_t *data, size_t size, uint64_t *last, uint64_t next_first, uint64_t after,
         EventLogReader reader, void *userdata, int *result) {
         size_t offset = 0;
@@ -138,7 +139,7 @@ static int make_spare(EventLog *log) {
         return 0;
 }
 
-/* The next segment: the spare one, or, when there is no space for one, the oldest once more. */
+/* Uses the spare segment as the next one, or the oldest one again if no space is left. */
 static int next_segment(EventLog *log, uint64_t first) {
         static const RecordHeader end = {};
         SegmentName name = segment_name(first), from = { SPARE_FILE };
@@ -152,7 +153,7 @@ static int next_segment(EventLog *log, uint64_t first) {
         autofd fd = openat(log->dir_fd, from.text, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
                 return -errno;
-        /* The old contents end before the file gets its new name. */
+        /* The old contents must end before the file gets its new name. */
         if (pwrite(fd, &end, sizeof(end), 0) != (ssize_t) sizeof(end))
                 return errno > 0 ? -errno : -EIO;
         if (renameat(log->dir_fd, from.text, log->dir_fd, name.text) < 0)
@@ -196,7 +197,7 @@ static int list_segments(EventLog *log) {
         return 0;
 }
 
-/* Goes on where the process before us has stopped. */
+/* Continues at the end of the last segment of the previous process. */
 static int continue_last(EventLog *log) {
         uint64_t first = SEGMENT(log, N_SEGMENTS(log) - 1);
         g_autofree uint8_t *data = NULL;
@@ -210,13 +211,14 @@ static int continue_last(EventLog *log) {
         if (fd < 0)
                 return -errno;
         r = -posix_fallocate(fd, 0, EVENT_LOG_SEGMENT_SIZE);
-        if (r < 0) /* somebody has cut it; it can still be read */
+        if (r < 0) /* the file was truncated; it can still be read */
                 log_warning_errno(r, "Cannot allocate space for events: %m");
         log->last = first - 1;
         log->offset = scan(data, size, &log->last, EVENT_LOG_SEQUENCE_MAX + 1, 0, NULL, NULL, &ignored);
         log->fd = fd_steal(&fd);
 
-        /* Half of a record, in a file that was cut, has been made whole by the space that was allocated. */
+        /* If the file was truncated within a record, the allocated space would complete that record with
+         * zeros. */
         static const RecordHeader end = {};
         if (size < EVENT_LOG_SEGMENT_SIZE && log->offset + sizeof(end) <= EVENT_LOG_SEGMENT_SIZE)
                 return write_at(log, &end, sizeof(end), log->offset);
@@ -290,14 +292,14 @@ int event_log_append(EventLog *log, uint64_t sequence, const void *data, size_t 
                 if (r < 0)
                         return r;
         } else if (!log->memory && !log->spare && log->offset > EVENT_LOG_SEGMENT_SIZE / 2) {
-                /* In good time, while the one that is written still has room. */
+                /* Allocates in time, while the current segment still has room. */
                 r = make_spare(log);
                 if (r < 0 && !log->told)
                         log_warning_errno(r, "Cannot allocate space for the next events: %m");
                 log->told = r < 0;
         }
 
-        /* First everything behind the size, with the end after it; then the size makes it true. */
+        /* The size is written last, because it makes all other bytes valid, including the end after them. */
         buffer = g_malloc0(whole);
         RecordHeader header = { .size = (uint32_t) size, .sequence = sequence };
         memcpy(buffer, &header, sizeof(header));
@@ -317,7 +319,7 @@ int event_log_read(EventLog *log, uint64_t after, EventLogReader reader, void *u
         g_autoptr(GArray) segments = g_array_copy(log->segments);
         unsigned i = 0;
 
-        /* The one before the first that is wholly after it. */
+        /* The segment that contains the record after + 1, or would contain it. */
         while (i + 1 < segments->len && g_array_index(segments, uint64_t, i + 1) <= after + 1)
                 i++;
         for (; i < segments->len; i++) {

@@ -12,7 +12,7 @@
 
 #define EVENTS_FILE "events"
 #define EVENTS_MAGIC "ARCHEVT1"
-/* Number, time, type, role, details: a record of the log. */
+/* A record of the log contains number, time, type, role and details. */
 #define EVENT_FORMAT "(ttssa{sv})"
 
 static const char *const event_type_table[_EVENT_TYPE_MAX] = {
@@ -25,8 +25,8 @@ static const char *const event_type_table[_EVENT_TYPE_MAX] = {
 
 DEFINE_STRING_TABLE(event_type, EventType, event_type_table);
 
-/* The whole file. Its space is allocated when it is made: a full disk cannot stop the count. The first version ended before
- * sent: there every event counts as sent. */
+/* The whole file. Its space is allocated when it is created, so a full disk does not stop the counter. In the
+ * first version the file ended before the member sent; all its events count as sent. */
 typedef struct EventsFile {
         char magic[8];
         sd_id128_t epoch;
@@ -37,7 +37,7 @@ typedef struct EventsFile {
 #define EVENTS_FILE_V1_SIZE offsetof(EventsFile, sent)
 
 struct Events {
-        int fd; /* negative: in memory only */
+        int fd; /* negative if the counter is in memory only */
         EventsFile file;
         uint64_t told;
         EventLog *log;
@@ -112,7 +112,7 @@ static int events_file_read(int fd, EventsFile *ret) {
         return 0;
 }
 
-/* -ENODATA: a new count begins. */
+/* Returns -ENODATA if a new counter begins. */
 static int open_file(Events *events, int dir_fd) {
         autofd fd = openat(dir_fd, EVENTS_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0)
@@ -148,7 +148,7 @@ int events_open(int dir_fd, Events **ret) {
         if (r >= 0 || begin)
                 r = event_log_open(dir_fd, &events->log);
         if (r >= 0 && begin) {
-                /* What the log may still hold belongs to an epoch that is over. */
+                /* The events in the log belong to a previous epoch. */
                 event_log_clear(events->log);
                 memcpy(events->file.magic, EVENTS_MAGIC, sizeof(events->file.magic));
                 r = sd_id128_randomize(&events->file.epoch);
@@ -201,12 +201,12 @@ int events_add(Events *events, EventType type, const char *role, GVariant *detai
         int r = event_log_append(
                 events->log, ret->sequence, g_variant_get_data(record), g_variant_get_size(record));
         if (r < 0)
-                (void) events_write(events); /* at least its number */
+                (void) events_write(events); /* saves at least the number */
         return r;
 }
 
 void events_seen(Events *events, uint64_t sequence) {
-        /* A number that has no next one comes from a damaged file. */
+        /* A number without a next one comes from a damaged file. */
         if (sequence > events->file.sequence && sequence <= EVENT_LOG_SEQUENCE_MAX)
                 events->file.sequence = sequence;
 }
@@ -228,7 +228,7 @@ void events_set_sent(Events *events, uint64_t sequence) {
                 return;
         events->file.sent = sequence;
         int r = events_write(events);
-        if (r < 0) /* then they are told once more, with the same numbers */
+        if (r < 0) /* the same events are sent again, with the same numbers */
                 log_warning_errno(r, "Cannot save the number of the last event that was sent, ignoring: %m");
 }
 
@@ -242,7 +242,7 @@ static int read_record(void *userdata, uint64_t sequence, const void *data, size
         g_auto(Event) event = {};
         const char *type, *role;
 
-        /* Not trusted: a file can be damaged. GVariant then gives defaults. */
+        /* The record is not trusted, because the file may be damaged. GVariant then returns defaults. */
         g_autoptr(GVariant) record = g_variant_ref_sink(
                 g_variant_new_from_data(G_VARIANT_TYPE(EVENT_FORMAT), data, size, false, NULL, NULL));
         g_variant_get(record, "(tt&s&s@a{sv})", &event.sequence, &event.realtime_usec, &type, &role,
@@ -250,7 +250,7 @@ static int read_record(void *userdata, uint64_t sequence, const void *data, size
         event.type = event_type_from_string(type);
         event.role = g_strdup(role);
         if (event.sequence != sequence || (int) event.type < 0)
-                return 0; /* damaged, or of a kind that only a newer version knows */
+                return 0; /* damaged, or of a type that only a newer version knows */
         return reading->reader(reading->userdata, &event);
 }
 

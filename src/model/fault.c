@@ -10,7 +10,7 @@ int fault_set(Fault *fault, NodeError error, const char *format, ...) {
                 fault->error = error;
                 g_autofree char *message = g_strdup_vprintf(format, ap);
                 va_end(ap);
-                /* The bus takes nothing else, and what a file or a program wrote may be in it. */
+                /* D-Bus permits UTF-8 only, and the message may contain bytes of a file or a program. */
                 fault->message = g_utf8_make_valid(message, -1);
         }
         return -node_error_to_errno(error);

@@ -32,11 +32,11 @@
 /* Owned by the function that declares it, as g_auto(Fault) fault = {}. */
 typedef struct Fault {
         NodeError error;
-        char *message; /* UTF-8; NULL: no fault */
+        char *message; /* UTF-8; NULL if there is no fault */
 } Fault;
 
-/* Fills *fault unless it holds one already (the first reason is the true one); fault may be NULL. Bytes of the message that are
- * not UTF-8 become U+FFFD. Returns the negative errno of the error. */
+/* Fills *fault unless it is filled already, because the first reason is the cause of the others. fault may be
+ * NULL. Bytes of the message that are not UTF-8 become U+FFFD. Returns the negative errno of the error. */
 int fault_set(Fault *fault, NodeError error, const char *format, ...) _printf_(3, 4);
 void fault_clear(Fault *fault);
 void fault_copy(Fault *to, const Fault *from);

@@ -14,9 +14,9 @@
 typedef struct Chunk {
         const char *data;
         size_t size;    /* without the newline */
-        size_t written; /* newline included */
+        size_t written; /* with the newline */
         bool newline;
-        bool close;          /* end-of-file: no data */
+        bool close;          /* end-of-file, without data */
         char end_of_file[2]; /* its data, for a terminal */
         void *owner;
         void (*release)(void *owner);
@@ -26,11 +26,11 @@ typedef struct Chunk {
 struct RoleInput {
         Role *role;
         sd_event *event;
-        sd_event_source *source; /* EPOLLOUT, only while something waits */
+        sd_event_source *source; /* EPOLLOUT, enabled only while the queue is not empty */
         GQueue *queue;           /* of Chunk */
-        size_t queued;           /* bytes in it */
+        size_t queued;           /* in bytes */
         bool closing;
-        bool mid_line; /* what was written last was no newline */
+        bool mid_line; /* the last written byte was no newline */
 };
 
 static size_t chunk_total(const Chunk *chunk) {
@@ -73,7 +73,7 @@ RoleInput *input_free(RoleInput *input, const Fault *reason) {
         return NULL;
 }
 
-/* -EAGAIN: the pipe is full. */
+/* Returns -EAGAIN if the pipe is full. */
 static int chunk_write(Chunk *chunk, int fd) {
         while (chunk->written < chunk_total(chunk)) {
                 struct iovec iov[2];
@@ -102,13 +102,14 @@ static int on_writable(sd_event_source *s, int fd, uint32_t revents, void *userd
         return 0;
 }
 
-/* The source goes first: the keeper has the same open file, so that closing our descriptor does not take it out of the epoll. */
+/* The source must go first: the keeper has the same open file, so closing our descriptor does not remove it
+ * from the epoll instance. */
 static void close_pipe(RoleInput *input) {
         input->source = sd_event_source_disable_unref(input->source);
         input->role->stdin_fd = fd_close(input->role->stdin_fd);
 }
 
-/* A terminal is not closed: who reads it sees end-of-file once, by a character. */
+/* A terminal stays open: its reader receives end-of-file once, from a character. */
 static int make_end_of_file(RoleInput *input, Chunk *chunk) {
         int r = terminal_end_of_file(
                 input->role->stdin_fd, input->mid_line, chunk->end_of_file, &chunk->size);

@@ -1,27 +1,28 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What clients write to a role's standard input: a bounded queue in front of the pipe. The one who writes hears when the pipe has
- * taken it all; nothing ever blocks. */
+/* A RoleInput is a bounded queue in front of the pipe that is the standard input of a role. A client that
+ * writes receives the reply when the pipe has taken all of its data. No function blocks. */
 
 #include <systemd/sd-event.h>
 
 #include "model/model-forward.h"
 #include "model/world.h"
 
-#define INPUT_QUEUE_MAX (4U * 1024U * 1024U) /* bytes that may wait, a role */
+#define INPUT_QUEUE_MAX (4U * 1024U * 1024U) /* bytes that may be queued for a role */
 
-/* The fd (O_NONBLOCK) stays the role's. */
+/* The role keeps the ownership of the fd, which must be O_NONBLOCK. */
 RoleInput *input_new(Role *role, sd_event *event);
-RoleInput *input_free(RoleInput *input, const Fault *reason); /* those who wait hear the reason */
+RoleInput *input_free(RoleInput *input, const Fault *reason); /* The pending waiters receive the reason. */
 
-/* Queues bytes that stay valid until release(owner); newline adds one. The waiter is told once they are all in the pipe. On
- * failure nothing is taken: InputFull, NoInput. */
+/* Queues bytes that stay valid until release(owner) is called; newline adds one. The waiter is called once
+ * all bytes are in the pipe. If the call fails (InputFull, NoInput), no bytes are queued. */
 int input_write(RoleInput *input, const void *data, size_t size, bool newline, void *owner,
         void (*release)(void *owner), Waiter waiter, Fault *fault);
 
-/* End-of-file after what is queued. */
+/* Closes the pipe after the queued bytes. */
 int input_close(RoleInput *input, Waiter waiter, Fault *fault);
 
-/* 0: the role is in a state that takes input, and has a pipe: role->input is there. RoleNotRunning, NoInput. */
+/* Returns 0 if the state of the role permits input and role->input exists. Fails with RoleNotRunning or
+ * NoInput. */
 int input_find(Role *role, Fault *fault);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* MESSAGE_ID= of the lifecycle events in the journal, for programs and for "journalctl -x": data/architect-node.catalog has a
- * text for each. Fixed for ever. */
+/* MESSAGE_ID= of the lifecycle events in the journal, for programs and for "journalctl -x".
+ * data/architect-node.catalog contains a text for each. They never change. */
 
 #define MESSAGE_ROLE_STARTED "7e512f286c1046ee93520ed4d4af635a"
 #define MESSAGE_ROLE_START_FAILED "d4f7ae2906584f56a0822a7dfe909b10"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Typedefs only: breaks cycles between headers. */
+/* Contains typedefs only, which breaks cycles between headers. */
 
 typedef struct Node Node;
 typedef struct Role Role;

@@ -26,8 +26,8 @@ static const StateFile monitor_file = {
         .consequence = "; the next beat arms it again",
 };
 
-/* A timer that comes later than this was held up by ourselves, or by the whole machine (suspend, SIGSTOP): the manager may
- * have beaten all the time. */
+/* A timer that is later than this was delayed by this process or by the whole machine (suspend, SIGSTOP). The
+ * manager may have sent beats meanwhile. */
 #define LATE_USEC USEC_PER_SEC
 
 struct Monitor {
@@ -35,13 +35,13 @@ struct Monitor {
         int dir_fd;
         MonitorAction action;
         uint64_t configured_usec;
-        bool timeout_set; /* by a call: the configuration does not matter any more */
+        bool timeout_set; /* by a call, which overrides the configuration */
         uint64_t timeout_usec;
         uint64_t deadline;
-        uint64_t armed_usec; /* the timeout that the deadline was computed with */
-        uint64_t last_beat;  /* CLOCK_MONOTONIC usec; means something while there is a deadline */
-        uint64_t grace_end;  /* of our last outage: no deadline is earlier */
-        bool waiting;        /* loaded, and not resumed yet: no timer */
+        uint64_t armed_usec; /* the timeout from which the deadline was computed */
+        uint64_t last_beat;  /* CLOCK_MONOTONIC in microseconds; valid while there is a deadline */
+        uint64_t grace_end;  /* of the last outage of the service; no deadline is earlier */
+        bool waiting;        /* loaded, but not resumed yet, so without a timer */
         sd_event_source *timer;
         char *unknown; /* fields of a newer version */
 };
@@ -63,7 +63,8 @@ static int monitor_save(Monitor *monitor) {
         return state_file_save(&monitor_file, monitor->dir_fd, s);
 }
 
-/* One line of three numbers: whether a timeout was set, the timeout, the deadline. */
+/* 0.1.0 wrote one line with three numbers, which are whether a timeout was set, the timeout, and the
+ * deadline. */
 static int monitor_parse_of_1(Monitor *monitor, StateFields *fields) {
         g_auto(GStrv) lines = state_take_words(fields);
         uint64_t set;
@@ -153,7 +154,7 @@ static void arm(Monitor *monitor) {
         int r = sd_event_add_time(monitor->node->event, &monitor->timer, CLOCK_MONOTONIC, monitor->deadline,
                 1, on_timer, monitor);
         if (r >= 0)
-                /* Beats that wait on the bus are read before it fires. */
+                /* Beats that are queued on the bus must be read before the timer fires. */
                 r = sd_event_source_set_priority(monitor->timer, SD_EVENT_PRIORITY_IDLE + 100);
         if (r < 0)
                 log_error_errno(r, "Cannot set the timer of the monitor: %m");
@@ -165,7 +166,7 @@ static void set_deadline(Monitor *monitor, uint64_t deadline) {
         ASK(monitor->node, clients, node_changed);
 }
 
-/* A role's own word comes before the node's action. */
+/* The option of the role takes precedence over MonitorAction= of the node. */
 static MonitorLoss role_loss(const Monitor *monitor, const Role *role) {
         if (role->spec->on_monitor_loss != MONITOR_LOSS_DEFAULT)
                 return role->spec->on_monitor_loss;
@@ -193,7 +194,7 @@ static void stop_roles(Monitor *monitor) {
         }
 }
 
-/* A role that stays keeps the service. Returns whether that shuts down. */
+/* Returns whether the timeout shuts the service down. A role that is kept also keeps the service. */
 static bool log_timed_out(Monitor *monitor, double seconds) {
         unsigned n[_MONITOR_LOSS_MAX] = {};
         GHashTableIter iter;
@@ -229,8 +230,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         }
 
         bool shut_down = log_timed_out(monitor, seconds);
-        /* Disarmed until the next beat. That is saved only when the action is: should we die in between, our successor finds no beat
-         * either. */
+        /* Disarmed until the next beat. This is saved only together with the action: if this process dies in
+         * between, the next one finds no beat either. */
         set_deadline(monitor, 0);
         node_event_add(node, EVENT_MONITOR_TIMED_OUT, NULL,
                 event_details_monitor_timed_out(monitor_timeout(monitor)), &event);
@@ -241,7 +242,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
                 g_autofree char *reason = g_strdup_printf("no beat arrived for %g s", seconds);
                 node_shutdown(node, reason, NULL);
         }
-        int r = node->finished ? 0 : monitor_save(monitor); /* a clean end has forgotten it already */
+        int r = node->finished ? 0 : monitor_save(monitor); /* a clean end has removed the file */
         if (r < 0)
                 log_error_errno(r, "Cannot save the state of the monitor: %m");
         return 0;
@@ -251,7 +252,7 @@ void monitor_resume(Monitor *monitor) {
         monitor->waiting = false;
         if (monitor->deadline == 0)
                 return;
-        /* We were away: who beat in vain gets the time to beat again. */
+        /* The manager could not beat during the outage, so it gets time to beat again. */
         monitor->grace_end = now_monotonic() + MONITOR_GRACE_USEC;
         set_deadline(monitor, MAX(monitor->deadline, monitor->grace_end));
 }
@@ -260,8 +261,8 @@ static uint64_t usec_after(uint64_t begin, uint64_t usec) {
         return usec > USEC_INFINITY - begin ? USEC_INFINITY : begin + usec;
 }
 
-/* A changed timeout counts from the last beat. The caller that makes it shorter than the time since then has half of it to beat, but
- * not more than the grace. */
+/* A changed timeout counts from the last beat. If the new timeout is shorter than the time since then, the
+ * caller has half of it to beat, but not more than the grace period. */
 static uint64_t deadline_for(const Monitor *monitor, uint64_t timeout_usec) {
         uint64_t earliest = now_monotonic() + MIN(timeout_usec / 2, MONITOR_GRACE_USEC);
 
@@ -271,7 +272,7 @@ static uint64_t deadline_for(const Monitor *monitor, uint64_t timeout_usec) {
         return MAX(usec_after(monitor->last_beat, timeout_usec), earliest);
 }
 
-/* The deadline is the timeout's that is in force now. */
+/* Recomputes the deadline if the timeout has changed. */
 static void follow_timeout(Monitor *monitor) {
         uint64_t timeout = monitor_timeout(monitor);
 
@@ -298,14 +299,15 @@ int monitor_beat(Monitor *monitor, Fault *fault) {
         uint64_t timeout = monitor_timeout(monitor), old = monitor->deadline;
 
         if (timeout == 0)
-                return 0; /* switched off: a beat is heard and means nothing */
+                return 0; /* the monitor is off, so a beat has no effect */
         monitor->last_beat = now_monotonic();
         monitor->grace_end = 0;
         monitor->armed_usec = timeout;
         monitor->deadline = usec_after(monitor->last_beat, timeout);
         int r = monitor_save(monitor);
         if (r < 0) {
-                /* A beat is a beat; only a crash in the next seconds would find the older deadline. */
+                /* The beat is valid nevertheless. Only after a crash within the next seconds is the older
+                 * deadline used. */
                 log_warning_errno(r, "Cannot save the deadline of the monitor, ignoring: %m");
         }
         if (old == 0)

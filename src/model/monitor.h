@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The dead-man's switch: a manager beats; when it stops beating, something is done. Armed by the first beat, so a node that
- * nobody manages runs on. The deadline is on CLOCK_MONOTONIC, survives a restart of the service (the file "monitor" in the
- * runtime directory), and an outage of the service itself never makes it fire. */
+/* The monitor expects a beat of the manager within its timeout and acts when none arrives. The first beat
+ * arms it, so it does not affect a node without a manager. The deadline is on CLOCK_MONOTONIC, survives a
+ * restart of the service (in the file "monitor" of the runtime directory), and an outage of the service
+ * itself never makes it expire. */
 
 #include <stdint.h>
 #include <systemd/sd-event.h>
@@ -12,21 +13,22 @@
 #include "model/model-forward.h"
 #include "model/settings.h"
 
-#define MONITOR_GRACE_USEC (5 * USEC_PER_SEC) /* after an outage of our own, at least */
+#define MONITOR_GRACE_USEC (5 * USEC_PER_SEC) /* the minimum for a beat after an outage of ours */
 
-/* dir_fd: where it is saved; -1: nowhere (tests). The timer begins with monitor_resume(). */
+/* dir_fd is the directory of the saved file, -1 saves nothing (for tests). The timer starts with
+ * monitor_resume(). Returns a negative errno. */
 int monitor_open(Node *node, int dir_fd, Monitor **ret);
 Monitor *monitor_close(Monitor *monitor);
 void monitor_resume(Monitor *monitor);
 
-/* The configured timeout holds until SetMonitorTimeout says another. */
+/* The configured timeout applies until SetMonitorTimeout changes it. */
 void monitor_configure(Monitor *monitor, uint64_t timeout_usec, MonitorAction action);
 
 int monitor_beat(Monitor *monitor, Fault *fault);
-int monitor_set_timeout(Monitor *monitor, uint64_t timeout_usec, Fault *fault); /* 0: off */
+int monitor_set_timeout(Monitor *monitor, uint64_t timeout_usec, Fault *fault); /* 0 turns it off */
 
-uint64_t monitor_timeout(const Monitor *monitor);  /* usec; 0: off */
-uint64_t monitor_deadline(const Monitor *monitor); /* CLOCK_MONOTONIC usec; 0: not armed */
+uint64_t monitor_timeout(const Monitor *monitor);  /* in microseconds, 0 if it is off */
+uint64_t monitor_deadline(const Monitor *monitor); /* CLOCK_MONOTONIC in microseconds, 0 if it is not armed */
 
-/* After a clean end: the next service begins unarmed. */
+/* Removes the saved state at a clean end, so that the monitor of the next service is not armed. */
 void monitor_forget(Monitor *monitor);

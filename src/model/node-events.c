@@ -32,7 +32,7 @@ void node_tell_unsent_events(Node *node) {
         (void) events_read(node->events, events_sent(node->events), tell_unsent, node);
 }
 
-/* The run of this name that the event is of. */
+/* Returns the run of this name to which the event belongs. */
 static Role *find_run(Node *node, const Event *event) {
         Role *role = g_hash_table_lookup(node->roles, event->role);
 

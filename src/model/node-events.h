@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Events of the node: saved, then told; and after a restart told again, or put right. */
+/* Events of the node are saved first, then sent. After a restart the saved events are sent again, and the
+ * saved roles corrected. */
 
 #include "model/events.h"
 #include "model/node.h"
 
-/* What has happened: it gets its number and is saved, before anybody is told. False: it could not be saved, which has been logged. */
+/* Gives the event its number and saves it, before any client receives it. Returns false and logs if it cannot
+ * be saved. */
 bool node_event_add(Node *node, EventType type, Role *role, GVariant *details, Event *ret);
-/* Nothing is told of an event that has been told before (its number is 0). */
+/* Does nothing for an event that was sent before (its number is 0). */
 void node_event_tell(Node *node, const Event *event, Role *role);
 
-/* After a restart: roles whose saved state is older than what was said of them are brought up to date; and what the process
- * before us has saved and perhaps not said is told, with its numbers. */
+/* After a restart, updates roles whose saved state is older than the events, and sends the events that the
+ * previous process has saved and may not have sent, with the same numbers. */
 void node_restore_events(Node *node);
 void node_tell_unsent_events(Node *node);

@@ -39,7 +39,7 @@ int node_purge(Node *node, char **names, const Caller *caller, char ***ret, Faul
                         return fault_set(fault, NODE_ERROR_ROLE_RUNNING,
                                 "Role \"%s\" cannot be purged: it has ended, but processes it left still run",
                                 role->name);
-                if (g_hash_table_add(named, role)) /* a name given twice is purged once */
+                if (g_hash_table_add(named, role)) /* a name that is given twice is purged once */
                         g_ptr_array_add(roles, role);
         }
         if (!names || !names[0])

@@ -9,7 +9,7 @@ static void on_start_over(Node *node, Role *role) {
         if (role)
                 node->n_starts--;
         node_pump_starts(node);
-        node_check_finished(node); /* a shutdown waits for cancelled starts too */
+        node_check_finished(node); /* a shutdown also waits for cancelled starts */
 }
 
 static void on_role_swept(Node *node, Role *role) {

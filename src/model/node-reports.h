@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What follows when a role's start is over, when its last process is gone, or when it does not die: the next start, the purge, the
- * end of a shutdown. */
+/* A role reports that its start is over, that its last process is gone, or that a process survives SIGKILL.
+ * This file has the consequences, which are the next start, the purge and the end of a shutdown. */
 
 #include "model/node.h"
 

@@ -20,7 +20,7 @@ Node *node_new(const char *instance, sd_event *event, Events *events) {
         node->event = sd_event_ref(event);
         node->events = events;
         node->reports = &node_reports;
-        /* The keys are the roles' own names. */
+        /* The keys are the names in the roles. */
         node->roles = g_hash_table_new(g_str_hash, g_str_equal);
         node->start_queue = g_queue_new();
         node->ended = g_queue_new();
@@ -31,7 +31,8 @@ Node *node_new(const char *instance, sd_event *event, Events *events) {
         return node;
 }
 
-/* The role runs on without us; what waits was not written, and nobody may hear that it was. */
+/* The role continues to run without this process. Queued bytes are not written, so their writers must get an
+ * error. */
 static void end_input(Role *role) {
         g_auto(Fault) fault = {};
 

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The life of a node: made, filled from the disk, configured, freed. */
+/* A node is created, loaded from the disk, configured and freed here. */
 
 #include "model/node.h"
 
-/* The sides of the world may be attached after this, before the first role: node->world. */
-Node *node_new(const char *instance, sd_event *event, Events *events /* taken */);
+/* After this call and before the first role, the caller fills node->world. */
+Node *node_new(const char *instance, sd_event *event, Events *events /* owned from then on */);
 Node *node_free(Node *node);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Node, node_free)
 
-/* Reads what the process before us has left in this directory about environment, monitor and ports; -1: nothing, in memory
- * only. Needs the world. */
+/* Loads the environment, the monitor and the ports that the previous process has saved in this directory; -1
+ * keeps them in memory only. Requires the world. Returns a negative errno. */
 int node_open_state(Node *node, int dir_fd);
 
-/* After the end of a shutdown. clean: nothing is left, and the next start is a new beginning, not the recovery from a crash. */
+/* Removes the saved state at the end of a shutdown. If the shutdown was clean, nothing remains, and the next
+ * start is no recovery from a crash. */
 void node_forget_state(Node *node, bool clean);
 
-/* Puts other settings in force; roles that run keep what they were started with. */
-void node_set_settings(Node *node, Settings *settings /* taken */);
+/* Applies other settings. Roles that run keep those with which they were started. */
+void node_set_settings(Node *node, Settings *settings /* owned from then on */);

@@ -85,8 +85,8 @@ int node_start_role(
 }
 
 void node_pump_starts(Node *node) {
-        /* A start that fails at once is over before role_start() returns, and comes here for the next one: the loop that runs
-         * goes on with it. */
+        /* A start that fails at once is over before role_start() returns and would call this function again.
+         * The loop that is running continues with the next one instead. */
         if (node->pumping)
                 return;
         node->pumping = true;

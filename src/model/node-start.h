@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Starts: accepted, queued, begun as MaxConcurrentStarts allows. */
+/* Starts are accepted and queued here, and begun as MaxConcurrentStarts allows. */
 
 #include "model/node.h"
 
-/* Makes a role in starting and queues it. Once it returns 0 the waiter will be told, exactly once. */
-int node_start_role(Node *node, const char *name, RoleSpec *spec /* taken on success */, const Caller *caller,
-        Waiter waiter, Fault *fault);
+/* Creates a role in the state starting and queues it. If it returns 0, the waiter is called exactly once. If
+ * it fails, it fills the fault and does not call the waiter. */
+int node_start_role(Node *node, const char *name, RoleSpec *spec /* owned by the role if the call succeeds */,
+        const Caller *caller, Waiter waiter, Fault *fault);
 
-/* Begins what can be begun: a slot is free, or the keeper is back. */
+/* Begins the queued starts that can begin, because a slot is free or the keeper is connected. */
 void node_pump_starts(Node *node);

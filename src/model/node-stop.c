@@ -53,7 +53,7 @@ void node_shutdown(Node *node, const char *reason, const Caller *caller) {
                 return;
         node->stopping = true;
 
-        /* Before anything is done: who comes after a crash must know. */
+        /* Saved before any action, because the next process must know about it after a crash. */
         int r = shutdown_save(node->dir_fd, reason, caller);
         if (r < 0)
                 log_error_errno(r, "Cannot save the shutdown under way, it does not survive a crash: %m");
@@ -63,7 +63,7 @@ void node_shutdown(Node *node, const char *reason, const Caller *caller) {
         ASK(node, service, stopping);
         ASK(node, clients, node_changed);
 
-        /* By name: stopping a role that is starting may free it. */
+        /* Collects names, because stopping a role that is starting may free it. */
         names = g_ptr_array_new_with_free_func(g_free);
         GHashTableIter iter;
         char *name;

@@ -6,20 +6,20 @@
 #include "model/node.h"
 #include "model/role.h"
 
-/* Stop or kill: the waiter is told, exactly once, perhaps before this returns. */
+/* Stops or kills the role. The waiter is called exactly once, possibly before this function returns. */
 void node_stop_role(Node *node, Role *role, RoleCause cause, const Caller *caller, Waiter waiter);
 
 int node_signal_role(
         Node *node, Role *role, bool all, int signo, const Caller *caller, Waiter waiter, Fault *fault);
 
-/* Stops everything, then ServiceOps.finished(). A second call joins the first. */
+/* Stops all roles, then calls ServiceOps.finished(). A second call has no further effect. */
 void node_shutdown(Node *node, const char *reason, const Caller *caller);
 
-/* Ends the shutdown that a crash has interrupted, if there is one. */
+/* Resumes the shutdown that a crash has interrupted, if there is one. */
 void node_resume_shutdown(Node *node);
 
-/* Whether one is under way, or is about to be resumed. */
+/* Returns whether a shutdown is under way or will be resumed. */
 bool node_is_shutting_down(const Node *node);
 
-/* Whether the shutdown under way is done: nothing is left but what does not die. */
+/* Ends the shutdown under way if no process is left except those that survive SIGKILL. */
 void node_check_finished(Node *node);

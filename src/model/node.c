@@ -89,7 +89,7 @@ void node_add_role(Node *node, Role *role) {
         else if (role->swept)
                 node_add_ended(node, role);
         if (role_holds_slot(role))
-                node->n_starts++; /* begun by the process before us */
+                node->n_starts++; /* begun by the previous process */
         ASK(node, clients, node_changed);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The node: all roles of one instance, by name, and what they share. What is done with them is above it, a file a verb:
- * node-start, node-stop, node-purge, node-events, node-setup. */
+/* The node has all roles of one instance, by name, and their shared state. The verbs stand above it, in one
+ * file each (node-start, node-stop, node-purge, node-events, node-setup). */
 
 #include <glib.h>
 #include <stdint.h>
@@ -13,76 +13,80 @@
 #include "model/shutdown-state.h"
 #include "model/world.h"
 
-#define NODE_SLICE_ROLES 32U /* systemd walks all siblings of a slice at each start */
+#define NODE_SLICE_ROLES 32U /* because systemd walks all siblings in a slice at each start */
 
-/* What a role reports to those verbs, which stand above it: node-reports.c. */
+/* What a role reports to those verbs, which stand above it (node-reports.c). */
 typedef struct NodeReports {
-        void (*start_over)(Node *node, Role *role); /* running, or undone (NULL): a slot may be free */
+        void (*start_over)(Node *node, Role *role); /* running, or undone (NULL); a slot may be free */
         void (*role_swept)(Node *node, Role *role); /* may free the role */
         void (*role_stuck)(Node *node, Role *role);
 } NodeReports;
 
 struct Node {
         char *instance;
-        bool user;       /* a user's, not the machine's */
+        bool user;       /* a user's service, not the system's */
         char *slice;     /* architect-<instance>.slice */
-        sd_event *event; /* for the roles' timers */
+        sd_event *event; /* for the timers of the roles */
         NodeWorld world;
         const NodeReports *reports;
         Events *events;
-        Settings *settings; /* in force */
-        Env *env;           /* what roles begin with */
+        Settings *settings; /* the applied settings */
+        Env *env;           /* with which roles begin */
         Monitor *monitor;
         Ports *ports;
 
         GHashTable *roles;   /* name → Role, the current run; owned */
         GQueue *start_queue; /* Roles in ROLE_PHASE_QUEUED; not owned */
         GQueue *ended;       /* ended and swept, oldest first; not owned */
-        GArray *slices;      /* guint: roles in each sub-slice */
-        unsigned slice_hint; /* those before it are full */
+        GArray *slices;      /* guint, the number of roles in each sub-slice */
+        unsigned slice_hint; /* the sub-slices before it are full */
         unsigned n_starts;   /* started and not yet running or undone */
-        bool pumping;        /* node_pump_starts() runs */
+        bool pumping;        /* node_pump_starts() is active */
         unsigned n_not_ended;
         unsigned n_awaited; /* runs that a shutdown waits for */
         uint64_t next_child;
 
-        int dir_fd;       /* not owned; -1: nothing is kept */
-        Shutdown resumed; /* which the process before us had begun */
-        bool recovered;   /* the roles of the process before us are up to date */
+        int dir_fd;       /* not owned; -1 if no state is saved */
+        Shutdown resumed; /* begun by the previous process */
+        bool recovered;   /* the roles of the previous process are up to date */
         bool stopping;
-        bool stuck; /* a shutdown met a process that would not die */
+        bool stuck; /* a process has survived SIGKILL during the shutdown */
         bool finished;
 };
 
-/* For whoever still waits for something when this process ends: the next one goes on with the roles, not with the questions. */
+/* The fault for all calls that are pending when this process ends. The next process continues with the roles,
+ * but cannot reply to the calls. */
 void node_set_leaving_fault(Fault *fault);
 
 int node_find_role(Node *node, const char *name, Role **ret, Fault *fault);
 
-/* Refuses what changes something while we shut down. */
+/* Fails with ShuttingDown if a shutdown is under way. */
 int node_check_not_stopping(Node *node, Fault *fault);
 
-/* A start needs both: the keeper, and a systemd that answers. */
+/* A start requires the keeper and a systemd that responds. */
 bool node_can_start(const Node *node);
 
-void node_add_role(Node *node, Role *role);    /* a new one, or one loaded from disk; owned from then on */
-void node_remove_role(Node *node, Role *role); /* out of the table, and freed */
+void node_add_role(Node *node, Role *role);    /* created or loaded from the disk; owned from then on */
+void node_remove_role(Node *node, Role *role); /* removes it from the table and frees it */
 
-void node_drop_role(Node *node, Role *role); /* out of the queues and counts: it is being freed */
+/* Removes a role that is being freed from the queues and counts. */
+void node_drop_role(Node *node, Role *role);
 
-/* The queues of roles, in each of which a role knows its place. */
-void node_queue_start(Node *node, Role *role);       /* it waits for its turn, after all others */
-void node_queue_start_first(Node *node, Role *role); /* its turn has come once already */
+/* The queues of roles. Each role stores its place in them. */
+void node_queue_start(Node *node, Role *role);       /* its start waits for a slot, after all others */
+void node_queue_start_first(Node *node, Role *role); /* its start had a slot before */
 void node_unqueue_start(Node *node, Role *role);
-void node_add_ended(Node *node, Role *role); /* ended and swept: it may be purged */
+void node_add_ended(Node *node, Role *role); /* ended and swept, so it may be purged */
 void node_remove_ended(Node *node, Role *role);
 
-/* What a shutdown waits for may have changed: the state of the role, or the step of its stop. */
+/* Counts the runs that a shutdown waits for, after a change of the role's state or of the step of its
+ * stop. */
 void node_count_role(Node *node, Role *role);
 
-/* The sub-slice with room, by index; "architect-main-3.slice" (the caller frees). */
+/* Returns the index of a sub-slice with room, and the name of one ("architect-main-3.slice"), which the
+ * caller frees. */
 int node_slice_take(Node *node);
-void node_slice_retake(Node *node, int slice); /* a role loaded from disk has it */
+void node_slice_retake(Node *node, int slice); /* for a role that was loaded from the disk */
 void node_slice_release(Node *node, int slice);
 bool node_slice_is_empty(Node *node, int slice);
 char *node_slice_name(Node *node, int slice);

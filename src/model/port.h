@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A reserved port, and what goes between the model and the keeper's side about ports. Plain values. */
+/* A reserved port, and the plain values that model and keeper exchange about ports. */
 
 #include <errno.h>
 #include <stdbool.h>
@@ -22,18 +22,19 @@ DECLARE_STRING_TABLE(port_protocol, PortProtocol); /* tcp udp */
 typedef struct Port {
         PortProtocol protocol;
         uint16_t number;
-        uid_t uid; /* who reserved it */
+        uid_t uid; /* the user that reserved it */
 } Port;
 
-/* A port as it is lent to a child, or given back. */
+/* A port that is lent to a child or given back. */
 typedef struct PortLoan {
         PortProtocol protocol;
         uint16_t number;
-        bool release; /* no longer reserved from the child's exec on; otherwise handed over, open */
+        /* True releases the reservation at the exec of the child, false passes the open socket to it. */
+        bool release;
 } PortLoan;
 
-/* Where ports are reserved. */
+/* The address at which ports are reserved. */
 typedef struct BindAddress {
-        uint8_t ip_version;  /* 4, 6, or 0: every address of both, or of IPv4 where there is no IPv6 */
+        uint8_t ip_version;  /* 4, 6, or 0 for every address of both, or of IPv4 if there is no IPv6 */
         uint8_t address[16]; /* in network order, as many bytes as the version has */
 } BindAddress;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Between ports.c and ports-roles.c. */
+/* Shared by ports.c and ports-roles.c. */
 
 #include "model/ports.h"
 
@@ -9,10 +9,10 @@ struct Ports {
         Node *node;
         int dir_fd;
         GHashTable *table; /* ports_key() → Port */
-        GHashTable *
-                users; /* ports_key() → the Role that has it, until its last process is gone: what it left may still
-                               hold the socket */
-        unsigned n_binding; /* asked for and not answered yet */
+        /* ports_key() → the Role that has it, until its last process is gone, which may still hold the
+         * socket. */
+        GHashTable *users;
+        unsigned n_binding; /* requested and not answered yet */
         char *unknown;      /* fields of a newer version */
 };
 

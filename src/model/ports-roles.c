@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Which role has which port, may have it, and what becomes of it when the role runs and ends. */
+/* This file determines which role has which port and which may have it, and what happens to the port when the
+ * role runs and ends. */
 
 #include "model/node.h"
 #include "model/ports-private.h"
 #include "model/role.h"
 
-/* Who has what */
+/* Which role has which port */
 
-/* Lists from first to last. */
+/* The lists from first to last. */
 static void each_port(Ports *ports, const Role *role, int first, int last,
         void (*each)(GHashTable *users, gpointer key, const Role *role)) {
         for (int which = first; which <= last; which++) {
@@ -39,7 +40,7 @@ G_STATIC_ASSERT(ROLE_PORTS_RELEASE == _ROLE_PORTS_MAX - 1);
 void ports_role_added(Ports *ports, const Role *role) {
         if (role->state == ROLE_ENDED && role->swept)
                 return;
-        /* What is to be released is its own until it has been. */
+        /* A port that is to be released belongs to the role until it is released. */
         each_port(ports, role, 0, role->state == ROLE_STARTING ? ROLE_PORTS_RELEASE : ROLE_PORTS_RELEASE - 1,
                 add_user);
 }
@@ -72,7 +73,8 @@ int ports_no_such(const char *protocol, uint16_t number, Fault *fault) {
         return fault_set(fault, NODE_ERROR_NO_SUCH_PORT, "%s %u is not reserved", protocol, number);
 }
 
-/* Reserved; and, for a start that is asked for now, the caller's and no other role's. */
+/* Checks that each port is reserved and, for a new start, that it belongs to the caller and to no other
+ * role. */
 static int check_role(Ports *ports, const char *role, const RoleSpec *spec, bool start, const Caller *caller,
         Fault *fault) {
         static const char *const names[_ROLE_PORTS_MAX] = { "TCP port", "UDP port", "port" };
@@ -142,7 +144,7 @@ void ports_role_running(Ports *ports, const Role *role) {
         if (!list)
                 return;
         each_port(ports, role, ROLE_PORTS_RELEASE, ROLE_PORTS_RELEASE, remove_user);
-        each_port(ports, role, 0, ROLE_PORTS_RELEASE - 1, add_user); /* one may be in both lists */
+        each_port(ports, role, 0, ROLE_PORTS_RELEASE - 1, add_user); /* a port may be in both lists */
         for (unsigned i = 0; i < list->len; i++)
                 for (int p = 0; p < _PORT_PROTOCOL_MAX; p++)
                         (void) g_hash_table_remove(
@@ -157,6 +159,7 @@ void ports_role_swept(Ports *ports, const Role *role) {
         if (!role->spec->ports[ROLE_PORTS_TCP] && !role->spec->ports[ROLE_PORTS_UDP])
                 return;
         array = ports_of_role(ports, role);
-        /* The keeper has done so when the main process ended; what that left may have begun to listen again. */
+        /* The keeper did this when the main process ended, but a remaining process may have begun to listen
+         * again. */
         ASK(ports->node, link, ports_rest, (PortLoan *) array->data, array->len);
 }

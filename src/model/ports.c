@@ -26,7 +26,7 @@ struct PortsRequest {
         PortProtocol protocol;
         unsigned n;
         uid_t uid;
-        char *address; /* for people */
+        char *address; /* for messages */
         PortsWaiter waiter;
 };
 
@@ -39,7 +39,7 @@ static void add(Ports *ports, PortProtocol protocol, uint16_t number, uid_t uid)
 
 /* The disk */
 
-/* PROTOCOL NUMBER UID */
+/* The format is PROTOCOL NUMBER UID. */
 static int port_parse(Ports *ports, const char *text) {
         g_auto(GStrv) words = g_strsplit(text, " ", -1);
         uint32_t number, uid;
@@ -204,7 +204,7 @@ static int take(PortsRequest *request, int error, const uint16_t *numbers, size_
         if (r >= 0)
                 return 0;
 
-        /* Promised is only what the next process of ours will know of. */
+        /* A reservation that is not saved would be lost with this process, so it is not confirmed. */
         g_autofree PortLoan *bound = g_new0(PortLoan, n);
         for (size_t i = 0; i < n; i++) {
                 bound[i] = (PortLoan){ .number = numbers[i], .protocol = request->protocol };
@@ -266,7 +266,7 @@ int ports_release(Ports *ports, PortProtocol protocol, const uint16_t *numbers, 
                 released[i] = (PortLoan){ .number = numbers[i], .protocol = protocol };
                 uids[i] = port->uid;
         }
-        /* Forgotten first: what the keeper has beyond our list it is told to release. */
+        /* They are removed from the list first, because the keeper releases each port that is not in it. */
         for (size_t i = 0; i < n; i++)
                 (void) g_hash_table_remove(ports->table, ports_key(protocol, numbers[i]));
         r = ports_save(ports);
@@ -304,8 +304,7 @@ void ports_on_keeper(Ports *ports, const PortLoan *held, size_t n) {
                         continue;
                 (void) g_hash_table_add(kept, key);
                 if (!g_hash_table_contains(ports->table, key))
-                        g_array_append_val(
-                                unknown, p); /* nobody was promised them, or they were given back */
+                        g_array_append_val(unknown, p); /* not reserved for any caller, or released */
                 else if (!g_hash_table_contains(ports->users, key))
                         g_array_append_val(idle, p);
         }

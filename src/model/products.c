@@ -20,13 +20,13 @@ static const char *const product_provider_table[_PRODUCT_PROVIDER_MAX] = {
 
 DEFINE_STRING_TABLE(product_provider, ProductProvider, product_provider_table);
 
-/* What a provider takes for a name and for a version, and nothing else: eups_setup takes NAME=VALUE for a variable, all take
- * "-x" for an option, and ":" separates the loaded modules. */
+/* The characters that a provider accepts in a name and in a version. All others are refused: eups_setup takes
+ * NAME=VALUE for a variable, all providers take "-x" for an option, and ":" separates the loaded modules. */
 typedef struct Spelling {
         const char *first, *all, *words;
 } Spelling;
 
-/* Of a module both are parts of one name, and the parts of a path. */
+/* Name and version of a module are parts of one name, and components of a path. */
 #define MODULE \
         { \
                 LETTERS DIGITS "_", LETTERS DIGITS "_.+/-", \

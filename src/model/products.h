@@ -1,30 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The products that a role wants set up before its command: what a Start asked for, checked, and what the child is told to
- * run. EUPS products in EUPS' own words; for Environment Modules and Lmod a product is a module, and "product/version" its
- * full name. */
+/* This file checks which products are set up for a role before its command, according to the options of
+ * Start, and creates the commands for the child. EUPS products use the terms of EUPS. For Environment Modules
+ * and Lmod a product is a module with the full name "product/version". */
 
 #include "model/role-spec.h"
 
-#define PRODUCT_LIST_MAX 256U      /* products of the list, arguments of setup-args */
+#define PRODUCT_LIST_MAX 256U      /* products of eups-list, arguments of setup-args */
 #define PRODUCT_TEXT_MAX 255U      /* bytes of a name or a version */
 #define PRODUCT_ARGUMENT_MAX 4096U /* bytes of an argument */
 
-/* Each checks one value by itself and takes a copy. The message names the option. */
+/* Each checks one value by itself and copies it. Fails with InvalidArgs; the message names the option. */
 int role_spec_set_product(RoleSpec *spec, const char *product, Fault *fault);
 int role_spec_set_version(RoleSpec *spec, const char *version, Fault *fault);
 int role_spec_set_setup_args(RoleSpec *spec, char **arguments, Fault *fault);
 int role_spec_add_eups(RoleSpec *spec, const char *product, const char *version, Fault *fault);
 int role_spec_set_provider(RoleSpec *spec, const char *provider, Fault *fault);
 
-/* Whether there is anything to be set up. */
+/* Returns whether the role has products to be set up. */
 bool products_wanted(const RoleSpec *spec);
 
-/* What only the whole can show: what goes with what, and the names as this provider takes them. */
+/* Checks the combination of options, and the names according to the provider. Fails with InvalidArgs. */
 int products_check(const RoleSpec *spec, Fault *fault);
 size_t products_size(const RoleSpec *spec); /* bytes, each string with its NUL */
 
-/* LaunchRequest.setup: the script, the provider, its command, then each product as a number of arguments and so many. NULL: nothing
- * is wanted. A GStrv. */
+/* Returns LaunchRequest.setup, which contains the script, the provider, its command, and for each product the
+ * number of its arguments and the arguments. Returns NULL if the role has no products. The caller frees it
+ * with g_strfreev(). */
 char **products_setup(const RoleSpec *spec, const Settings *settings);

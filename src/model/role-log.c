@@ -37,7 +37,8 @@ static GPtrArray *role_fields(const Role *role, const char *id, const Caller *ca
         char invocation[SD_ID128_STRING_MAX];
 
         add(fields, "ARCHITECT_ROLE=%s", role->name);
-        /* journalctl -u SCOPE shows a message of root's that carries the one, journalctl --user -u SCOPE a user's with the other. */
+        /* "journalctl -u SCOPE" shows messages of root with the first field, "journalctl --user -u SCOPE"
+         * messages of a user with the second. */
         add(fields, "OBJECT_SYSTEMD_UNIT=%s", role->scope);
         if (role->node->user)
                 add(fields, "OBJECT_SYSTEMD_USER_UNIT=%s", role->scope);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What becomes of roles and of the node, as messages with fields of their own: architect-node(8) lists them. id: one of
- * message-ids.h, or NULL. caller: who asked for it; NULL, or not known: nobody did. */
+/* Messages about roles and the node, with the fields that architect-node(8) lists. id is one of
+ * message-ids.h, or NULL. caller is the process that made the call; NULL if there was none or the bus does
+ * not know it. */
 
 #include <stdarg.h>
 
@@ -16,6 +17,6 @@ void journal_role_v(const Role *role, const char *id, int level, const Caller *c
 void journal_node(const Node *node, const char *id, int level, const Caller *caller, const char *format, ...)
         _printf_(5, 6);
 
-/* The same for the end of a role, with how it ended, and for a shutdown, with its reason. */
+/* The same for the end of a role, with its exit, and for a shutdown, with its reason. */
 void journal_role_exited(const Role *role);
 void journal_shutting_down(const Node *node, const char *reason, const Caller *caller);

@@ -58,9 +58,10 @@ static const char *const recover_action_table[_RECOVER_ACTION_MAX] = {
 
 DEFINE_STRING_TABLE(recover_action, RecoverAction, recover_action_table);
 
-/* -- what is done: one row a state, one column a report ------------------------------------------------------------------ */
+/* -- what is done: one row a state, one column a report ---------------------------------------- */
 
-/* A start whose request has not gone through the gate cannot go on: the gate was shut with the old connection. */
+/* A start whose request has not gone through the gate cannot continue, because the gate was shut down with
+ * the old connection. */
 #define ACTIONS(none, starting, running, ended, unknown, orphan) \
         { \
                 [CHILD_NONE] = RECOVER_##none, [CHILD_STARTING] = RECOVER_##starting, \
@@ -108,7 +109,7 @@ RecoverState role_recover_state(const Role *role) {
         }
 }
 
-/* -- the steps ------------------------------------------------------------------------------------------------------------ */
+/* -- the steps --------------------------------------------------------------------------------- */
 
 static void requeue(Role *role) {
         Node *node = role->node;
@@ -130,7 +131,7 @@ static void fail_interrupted(Role *role) {
         role_fail(role, &fault);
 }
 
-/* The process that the saved state means, if it still lives: never just the pid. */
+/* Opens the process of the saved state if it is still alive. A pid alone does not identify it. */
 static int reopen_main(Role *role) {
         struct proc_stat stat;
 
@@ -141,7 +142,7 @@ static int reopen_main(Role *role) {
         autofd fd = pidfd_open_pid(role->main_pid);
         if (fd < 0)
                 return fd;
-        /* Checked after the pidfd holds it: the pid cannot become another's in between. */
+        /* Checked after the pidfd is open, which prevents that the pid is reused in between. */
         int r = proc_stat_read(role->main_pid, &stat);
         if (r < 0)
                 return r;
@@ -162,7 +163,7 @@ static void on_lost_exit(Role *role) {
         role_on_exited(role, &exit, role->state != ROLE_STARTING);
 }
 
-/* It has no parent that would report its end. */
+/* It has no parent that reports its end. */
 static void watch_main(Role *role) {
         if (role->main_exited)
                 return;
@@ -173,9 +174,9 @@ static void watch_main(Role *role) {
 }
 
 static void lose_gate(Role *role) {
-        role->scope_exists = true; /* perhaps: it is looked for and removed */
+        role->scope_exists = true; /* it may exist, so it is searched for and removed */
         (void) reopen_main(role);
-        if (role->gate_fd >= 0) { /* this process still has it, and sees its end */
+        if (role->gate_fd >= 0) { /* this process still has the gate and sees its end */
                 watch_main(role);
                 return;
         }
@@ -184,7 +185,7 @@ static void lose_gate(Role *role) {
         role_on_gate_lost(role);
 }
 
-/* -- a child that the keeper has ----------------------------------------------------------------------------------------- */
+/* -- a child that the keeper has --------------------------------------------------------------- */
 
 static void close_fds(ListedChild *listed) {
         listed->pidfd = fd_close(listed->pidfd);
@@ -198,7 +199,7 @@ static void replace_fd(int *fd, int *with) {
         *fd = fd_steal(with);
 }
 
-/* The child is the role's again, with what the keeper lends of it. */
+/* The child belongs to the role again, with the descriptors that the keeper lends. */
 static void take_child(Role *role, ListedChild *listed) {
         role->child_exists = true;
         ASK(role->node, link, adopt, role);
@@ -225,7 +226,7 @@ static void go_on_from_gate(Role *role) {
 static void end_child(Role *role, const ListedChild *listed) {
         if (role->gate_fd < 0)
                 role->gate_closed = true;
-        else if (role->phase == ROLE_PHASE_OPEN) /* it still holds what the child said before it died */
+        else if (role->phase == ROLE_PHASE_OPEN) /* the gate still contains the reports of the child */
                 ASK(role->node, link, watch_gate, role);
         role_on_exited(role, &listed->exit, listed->execed);
 }
@@ -238,8 +239,9 @@ static Role *find_by_name_and_child(Node *node, const char *name, uint64_t child
         return role;
 }
 
-/* At most a start whose role was undone or never saved; its gate has been shut, so it never runs. Of a keeper that has died
- * also one that had ended, and was forgotten here before systemd had heard of that. */
+/* This is at most a start whose role was undone or never saved; its gate was shut down, so its command never
+ * runs. A dead keeper may also leave a child that had ended and was forgotten here before systemd knew about
+ * it. */
 static void on_unknown_child(Node *node, const ListedChild *listed) {
         bool ended = listed->report == CHILD_ENDED || listed->report == CHILD_UNKNOWN;
 
@@ -272,7 +274,7 @@ void node_on_child(Node *node, ListedChild *listed) {
                 ASK(node, link, forget, listed->child);
                 break;
         case RECOVER_REAP:
-                /* Its end is on disk and has been told; only the keeper has not heard that it may reap it. */
+                /* Its end is saved and sent; only the request to reap it was lost. */
                 ASK(node, link, reap, role);
                 break;
         default:
@@ -299,14 +301,15 @@ void node_on_child(Node *node, ListedChild *listed) {
         }
 }
 
-/* -- all of them ----------------------------------------------------------------------------------------------------------- */
+/* -- all of them ------------------------------------------------------------------------------- */
 
 static void all_roles(Node *node, void (*each)(Role *role)) {
         g_autoptr(GPtrArray) roles = g_ptr_array_new();
         GHashTableIter iter;
         Role *role;
 
-        /* Each may end, and so free or remove, its own role only; the old run of a name comes before the new one. */
+        /* Each role may end, and free or remove itself, but no other role. The previous run of a name comes
+         * before the new one. */
         g_hash_table_iter_init(&iter, node->roles);
         while (g_hash_table_iter_next(&iter, NULL, (void **) &role)) {
                 if (role->predecessor)
@@ -317,15 +320,16 @@ static void all_roles(Node *node, void (*each)(Role *role)) {
                 each(g_ptr_array_index(roles, i));
 }
 
-/* The list of children is complete, and this role's is not among them: it died with its keeper, or was never made, or lives
- * on as nobody's child. */
+/* The list of children is complete, and the child of this role is not in it: it died with its keeper, was
+ * never created, or lives on without a parent. */
 static void recover_without_child(Role *role) {
         if (role->child_exists || role->main_exited)
                 return;
 
         switch (role_recover_decide(role_recover_state(role), CHILD_NONE)) {
         case RECOVER_UNDO:
-                /* The answer to its fork was lost with the keeper, and no child came of it: do not wait for one. */
+                /* The answer to its fork was lost with the keeper and no child exists, so none is waited
+                 * for. */
                 if (role->phase == ROLE_PHASE_FORK)
                         role->child = 0;
                 role_undo(role);
@@ -364,7 +368,8 @@ static void on_recovered(Node *node) {
 void node_on_keeper(Node *node, const PortLoan *ports, size_t n_ports) {
         log_debug("Connected to the keeper");
         all_roles(node, recover_without_child);
-        /* After the children: an exec that was not heard of yet has released what it was to release. */
+        /* This follows the children, because an exec that is reported only now has released the ports of
+         * release-ports. */
         ports_on_keeper(node->ports, ports, n_ports);
         ASK(node, clients, node_changed);
         if (!node->recovered && ASK(node, scope, ready))
@@ -373,15 +378,16 @@ void node_on_keeper(Node *node, const PortLoan *ports, size_t n_ports) {
         node_pump_starts(node);
 }
 
-/* What ends before the keeper answers is seen all the same, where the kernel reports how. Anything else waits for the keeper,
- * who may know. */
+/* If the kernel reports how a process ends, an end before the keeper answers is not lost. All else waits for
+ * the keeper, which may know more. */
 static void watch_for_now(Role *role) {
         int ignored;
 
         if (role->child_exists || role->main_exited)
                 return;
         if (role->state == ROLE_STARTING) {
-                /* Should it be cancelled before the keeper answers: what may have been made of it is looked for. */
+                /* If it is cancelled before the keeper answers, its scope is searched for, because it may
+                 * exist. */
                 role->scope_exists = role->phase >= ROLE_PHASE_SCOPE;
                 return;
         }
@@ -405,7 +411,7 @@ static void watch_lost_child(Role *role) {
 }
 
 void node_on_keeper_lost(Node *node) {
-        /* On the way to a complete list: what that does not confirm is gone. */
+        /* A complete list begins. A child that it does not confirm is gone. */
         all_roles(node, forget_child);
         ASK(node, clients, node_changed);
         all_roles(node, watch_lost_child);

@@ -96,7 +96,7 @@ int role_spec_add_environment(RoleSpec *spec, const char *name, const char *valu
         }
 
         size_t n = spec->environment ? g_strv_length(spec->environment) : 0;
-        /* Refused before the next one is looked for among so many. */
+        /* Refused here, before the search for duplicates among so many variables. */
         if (n >= ROLE_ENVIRONMENT_MAX)
                 return fault_set(fault, NODE_ERROR_INVALID_ARGS, "Option \"env\" has more than %u variables",
                         ROLE_ENVIRONMENT_MAX);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a Start asked for: the command and every option, checked. One value, never changed once its role exists. */
+/* A RoleSpec has the checked options of a Start, including the command. They never change once the role
+ * exists. */
 
 #include <glib.h>
 #include <stdbool.h>
@@ -32,7 +33,8 @@ typedef enum StopTo {
 
 DECLARE_STRING_TABLE(stop_to, StopTo);
 
-/* What happens to the role when the monitor times out; without a word of its own the node's MonitorAction decides. */
+/* The action for the role when the monitor times out. If it is not set, MonitorAction= of the node
+ * applies. */
 typedef enum MonitorLoss {
         MONITOR_LOSS_DEFAULT,
         MONITOR_LOSS_KEEP,
@@ -44,7 +46,7 @@ typedef enum MonitorLoss {
 
 DECLARE_STRING_TABLE(monitor_loss, MonitorLoss); /* the default is "" */
 
-/* Reserved ports: handed to the role as open sockets, or freed by its exec. */
+/* Reserved ports, which the role receives as open sockets or which its exec releases. */
 typedef enum RolePorts {
         ROLE_PORTS_TCP,
         ROLE_PORTS_UDP,
@@ -53,7 +55,7 @@ typedef enum RolePorts {
         _ROLE_PORTS_INVALID = -EINVAL,
 } RolePorts;
 
-DECLARE_STRING_TABLE(role_ports, RolePorts); /* the options' names */
+DECLARE_STRING_TABLE(role_ports, RolePorts); /* the names of the options */
 
 #define ROLE_STOP_TIMEOUT_DEFAULT_USEC (10 * USEC_PER_SEC)
 
@@ -63,7 +65,7 @@ DECLARE_STRING_TABLE(role_ports, RolePorts); /* the options' names */
 #define ROLE_PORTS_EACH_MAX 256U              /* ports of each of the three kinds */
 #define SIGNAL_MAX 64
 
-/* Who sets products up. */
+/* The software that sets products up. */
 typedef enum ProductProvider {
         PRODUCT_PROVIDER_EUPS,
         PRODUCT_PROVIDER_MODULES, /* Environment Modules */
@@ -77,45 +79,46 @@ DECLARE_STRING_TABLE(product_provider, ProductProvider);
 struct RoleSpec {
         char **command;
         char **environment;      /* NAME=VALUE */
-        char *working_directory; /* NULL: / */
+        char *working_directory; /* NULL for / */
         char *user;
         char *group;
         RoleStdin stdin_kind;
-        bool stdin_set; /* said so, and not the default */
+        bool stdin_set; /* set by an option, not the default */
         bool xterm;     /* a window on its pty */
         char **xterm_args;
         LaunchOutput output;
         char *output_path;
         int stop_signal;
         StopTo stop_to;
-        bool stop_timeout_set;      /* otherwise the node's DefaultStopTimeout */
-        uint64_t stop_timeout_usec; /* USEC_INFINITY: never kill */
+        bool stop_timeout_set;      /* if false, DefaultStopTimeout= of the node applies */
+        uint64_t stop_timeout_usec; /* USEC_INFINITY: SIGKILL is never sent */
         MonitorLoss on_monitor_loss;
         bool nice_set;
         int nice;
         uint64_t limits_set; /* bit RLIMIT_x */
         uint64_t limits[RLIMIT_COUNT];
         bool remove;
-        uint64_t memory_max; /* bytes; 0: no limit asked for, in all three */
+        uint64_t memory_max; /* in bytes; in all three, 0 sets no limit */
         uint64_t tasks_max;
         uint64_t cpu_quota; /* percent of one CPU */
 
         /* The products (products.h). */
-        char *product; /* NULL: none, perhaps a list */
-        char *version; /* NULL: the provider's choice */
+        char *product; /* NULL if there is none; a list may exist */
+        char *version; /* NULL selects the default of the provider */
         char **setup_args;
-        char **eups_list; /* product, version, product, version...; an empty version: the provider's choice */
-        bool provider_set; /* otherwise the node's ProductProvider, from the start on */
+        /* Product, version, product, version...; an empty version selects the default of the provider. */
+        char **eups_list;
+        bool provider_set; /* if false, ProductProvider= of the node when the role is started */
         ProductProvider provider;
-        GArray *ports[_ROLE_PORTS_MAX]; /* of uint16_t; NULL: none */
+        GArray *ports[_ROLE_PORTS_MAX]; /* of uint16_t, or NULL */
 };
 
-/* With the defaults. */
+/* Returns a value with all defaults. The caller frees it with role_spec_free(). */
 RoleSpec *role_spec_new(void);
 RoleSpec *role_spec_free(RoleSpec *spec);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RoleSpec, role_spec_free)
 
-/* Each checks one value and takes a copy. The message names the option. */
+/* Each checks one value and copies it. Fails with InvalidArgs; the message names the option. */
 int role_spec_set_command(RoleSpec *spec, char **command, Fault *fault);
 int role_spec_add_environment(RoleSpec *spec, const char *name, const char *value, Fault *fault);
 int role_spec_set_working_directory(RoleSpec *spec, const char *path, Fault *fault);
@@ -130,8 +133,9 @@ int role_spec_add_limit(RoleSpec *spec, const char *name, uint64_t value, Fault 
 int role_spec_set_ports(RoleSpec *spec, RolePorts which, const uint64_t *numbers, size_t n, Fault *fault);
 bool role_spec_has_ports(const RoleSpec *spec);
 
-/* What only the whole can show: the size of command and environment together, a port in two lists. */
+/* Checks the options together, such as the size of command and environment, or a port in two lists. Fails
+ * with InvalidArgs. */
 int role_spec_check(const RoleSpec *spec, Fault *fault);
 
-/* The output option as Start takes it: "file:/x". The caller frees. */
+/* Returns the option output in the form of Start ("file:/x"). The caller frees it. */
 char *role_spec_output(const RoleSpec *spec);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The way from Start to a running command, and back when any step fails. Each step is a request to the world and the
- * role_on_...() that answers it; a start that fails or is cancelled is undone by role_undo(), which waits until child,
- * processes and unit are gone before anybody hears of the failure. */
+/* The way from Start to a running command, and back if any step fails. Each step is a request to the world,
+ * and the role_on_...() that answers it. role_undo() undoes a start that fails or is cancelled. It waits
+ * until child, processes and unit are gone before the caller receives the error. */
 
 #include <inttypes.h>
 #include <signal.h>
@@ -28,7 +28,8 @@ static int on_setup_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         Role *role = userdata;
         g_auto(Fault) fault = {};
 
-        /* Slow systems are not failures while the queue moves; a silent keeper or a set-up that hangs is. */
+        /* A slow system is no failure while the queue advances. A keeper that does not answer and a set-up
+         * that hangs are. */
         if (role->phase == ROLE_PHASE_FORK)
                 (void) fault_set(&fault, NODE_ERROR_KEEPER_UNAVAILABLE,
                         "Role \"%s\": the keeper did not answer within %" PRIu64 " s", role->name,
@@ -43,7 +44,7 @@ static int on_setup_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* Before each step that another process would have to go on from. */
+/* Saves the role before each step from which another process may have to continue. */
 static int save(Role *role, Fault *fault) {
         int r = ASK(role->node, store, save, role);
 
@@ -57,7 +58,7 @@ void role_start(Role *role) {
         g_assert(role->state == ROLE_STARTING);
 
         if (role->predecessor && !role->predecessor->swept) {
-                /* node-reports.c queues it again. Meanwhile it keeps no other from starting. */
+                /* node-reports.c queues it again. Meanwhile it does not occupy a slot. */
                 role->phase = ROLE_PHASE_SWEEP;
                 role->node->n_starts--;
                 return;
@@ -67,10 +68,10 @@ void role_start(Role *role) {
         if (ports_check_reserved(role->node->ports, role, &ports_fault) < 0) {
                 g_auto(Fault) fault = {};
 
-                /* They were when it was asked for. */
+                /* They were reserved when the start was requested. */
                 (void) fault_set(&fault, ports_fault.error, "Role \"%s\": %s any more", role->name,
                         ports_fault.message);
-                role->phase = ROLE_PHASE_FORK; /* it has its slot */
+                role->phase = ROLE_PHASE_FORK; /* it occupies a slot */
                 role->child = 0;
                 role_fail(role, &fault);
                 return;
@@ -84,8 +85,9 @@ void role_start(Role *role) {
         int r = save(role, &fault);
         if (r >= 0) {
                 r = ASK(role->node, link, fork, role);
-                /* Its keeper has just died, and the connection will say so next. Nothing has been made: as with a request
-                 * that died with it, the role waits for its turn again with the next keeper. */
+                /* Its keeper has just died, and the connection will report that next. Nothing was created: as
+                 * for a request that was lost with the keeper, the start waits for its turn with the next
+                 * keeper. */
                 if (r == -ENOTCONN)
                         return;
                 if (r == -EMFILE)
@@ -146,7 +148,7 @@ void role_on_forked(
         }
 }
 
-/* A product set-up is ended by the child itself, which knows what the provider has said. */
+/* The child itself ends a product set-up first, because it has the output of the provider. */
 static uint64_t open_timeout(const Role *role) {
         uint64_t usec = role->node->settings->setup_timeout_usec;
 
@@ -159,7 +161,8 @@ static uint64_t open_timeout(const Role *role) {
 void role_on_scope(Role *role, const Fault *fault, const char *cgroup) {
         g_assert(role->scope_pending);
         role->scope_pending = false;
-        role->scope_exists = true; /* even if it failed: something of it may be there, and must go */
+        /* Even if the call failed a part of the scope may exist and must be removed. */
+        role->scope_exists = true;
 
         if (fault) {
                 role_fail(role, fault);
@@ -173,7 +176,7 @@ void role_on_scope(Role *role, const Fault *fault, const char *cgroup) {
                 return;
         }
 
-        /* From here on the command may run: whoever takes over after us must know that. */
+        /* From here on the command may run, and the next process must know that. */
         role->phase = ROLE_PHASE_OPEN;
         role_set_timer(role, open_timeout(role), on_setup_timeout);
         g_auto(Fault) open_fault = {};
@@ -219,7 +222,8 @@ static void fail_killed_in_setup(Role *role) {
         role_fail(role, &fault);
 }
 
-/* The end of the gate says exec or death; the kernel says which, also of a zombie. */
+/* The gate ends at the exec and at the death of the child. The kernel reports which of the two happened, also
+ * for a zombie. */
 static bool role_has_execed(Role *role) {
         struct proc_stat stat;
 
@@ -233,7 +237,7 @@ static void role_running(Role *role) {
         g_auto(Event) event = {};
 
         role_set_timer(role, USEC_INFINITY, NULL);
-        /* The process before us may have come to its event, and no further. */
+        /* The previous process may have got as far as the event. */
         if (role->started_sequence == 0) {
                 role->start_realtime_usec = (uint64_t) g_get_real_time();
                 role->start_monotonic_usec = (uint64_t) g_get_monotonic_time();
@@ -283,7 +287,7 @@ void role_on_gate_closed(Role *role) {
                         role_finish(role);
         } else if (role->main_exited)
                 fail_killed_in_setup(role);
-        /* Otherwise it is dying: its exit record comes next, and says of what. */
+        /* Otherwise it is dying: its exit record comes next and contains the reason. */
 }
 
 void role_on_gate_lost(Role *role) {
@@ -295,7 +299,7 @@ void role_on_gate_lost(Role *role) {
                 return;
         }
 
-        /* It is dead, or still on its way to a command whose start nobody could ever report. */
+        /* It is dead, or its command may yet start, which could never be reported. */
         g_auto(Fault) fault = {};
         (void) fault_set(&fault, NODE_ERROR_SETUP_FAILED,
                 "The start of role \"%s\" was interrupted by the end of the keeper and the service",
@@ -306,13 +310,13 @@ void role_on_gate_lost(Role *role) {
 /* The main process of a starting role has ended. */
 void role_on_exited(Role *role, const RoleExit *exit, bool execed) {
         if (role->main_exited)
-                return; /* told again after a reconnection */
+                return; /* reported again after a reconnection */
 
         role->main_exited = true;
         role->main_execed = execed;
         if (role->exited_sequence == 0)
                 role->exit = *exit;
-        /* Before anything else: systemd removes the cgroup as soon as it is empty. */
+        /* This must be first, because systemd removes the cgroup as soon as it is empty. */
         role_read_figures(role);
 
         if (role->state != ROLE_STARTING) {
@@ -327,7 +331,7 @@ void role_on_exited(Role *role, const RoleExit *exit, bool execed) {
                 else
                         fail_killed_in_setup(role);
         }
-        /* Otherwise the gate still holds what the child said before it died; its end is near. */
+        /* Otherwise the gate still contains the reports of the child, and its end follows. */
 }
 
 static int on_undo_timer(sd_event_source *s, uint64_t usec, void *userdata) {
@@ -341,8 +345,8 @@ static int on_undo_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* EUPS drops its lock at SIGTERM, and leaves it at SIGKILL: whoever is in the middle of a product set-up gets a moment between the
- * two. False: nobody can be. */
+/* EUPS removes its lock at SIGTERM and leaves it at SIGKILL, so a child within a product set-up gets some
+ * time between the two. Returns false if there cannot be such a child. */
 static bool role_ask_setup(Role *role) {
         if (!products_wanted(role->spec) || role->phase != ROLE_PHASE_OPEN || !role->scope_exists)
                 return false;
@@ -380,7 +384,7 @@ static void role_discard(Role *role) {
         role->start_waiter = nobody;
         fault_copy(&fault, &role->failure);
 
-        /* Whoever hears of the failure finds the name as it was before. */
+        /* The caller must find the name as it was before the start when it receives the failure. */
         node->n_not_ended--;
         g_hash_table_steal(node->roles, role->name);
         if (predecessor) {
@@ -395,7 +399,7 @@ static void role_discard(Role *role) {
         }
         ASK(node, clients, node_changed);
 
-        /* A stop is done when nothing of that name is left. */
+        /* A stop is complete when no process of that name is left. */
         if (predecessor && !predecessor->swept)
                 role_move_stop_waiters(role, predecessor);
         else
@@ -404,11 +408,11 @@ static void role_discard(Role *role) {
                 waiter.done(waiter.userdata, &fault);
         ports_role_gone(node->ports, role);
         role_free(role);
-        /* It is an ended role as any other again, and may have waited for its removal. */
+        /* The previous run is an ended role again, and its removal may have been pending. */
         if (predecessor && predecessor->swept)
                 node->reports->role_swept(node, predecessor);
         else if (predecessor)
-                ports_role_added(node->ports, predecessor); /* where the start was to have the same */
+                ports_role_added(node->ports, predecessor); /* for ports that both runs have */
         if (counted)
                 node->n_starts--;
         node->reports->start_over(node, NULL);
@@ -417,7 +421,7 @@ static void role_discard(Role *role) {
 void role_undo(Role *role) {
         bool populated = false, frozen;
 
-        /* What was asked for comes first: it may still make something. */
+        /* The pending requests must be answered first, because they may still create something. */
         if (role->scope_pending ||
                 (role->phase == ROLE_PHASE_FORK && role->child != 0 && !role->child_exists))
                 return;
@@ -431,7 +435,7 @@ void role_undo(Role *role) {
         }
 
         if (role->scope_exists) {
-                /* A child that got as far as its set-up may have forked (NSS modules do). */
+                /* A child in its set-up may have forked (NSS modules do). */
                 if (role->cgroup)
                         (void) ASK(role->node, scope, cgroup_state, role, &populated, &frozen);
                 if (populated) {
@@ -445,7 +449,7 @@ void role_undo(Role *role) {
                 role->scope_exists = false;
                 role->scope_pending = true;
                 if (ASK(role->node, scope, remove, role) >= 0)
-                        return; /* role_on_scope_removed() */
+                        return; /* continues in role_on_scope_removed() */
                 role->scope_pending = false;
         }
 

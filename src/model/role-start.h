@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The way from Start to running, and back when a step fails. */
+/* The way from Start to running, and back if a step fails. */
 
 #include "model/role.h"
 
-void role_start(Role *role); /* a slot is free and the keeper is there */
-void role_fail(Role *role,
-        const Fault *fault); /* undo a start; its waiter hears the first fault when nothing is left */
+void role_start(Role *role); /* a slot is free and the keeper is connected */
+/* Undoes the start. Its waiter receives the first fault, when child, processes and unit are gone. */
+void role_fail(Role *role, const Fault *fault);
 void role_on_forked(
         Role *role, int error, pid_t pid, uint64_t start_time, int pidfd, int gate_fd, int stdin_fd);
 void role_on_scope(Role *role, const Fault *fault, const char *cgroup);
 void role_on_gate_report(Role *role, LaunchStage stage, int error, bool warning, const char *text);
 void role_on_gate_closed(Role *role);
-/* Keeper and node have died since its request went through the gate, and the gate with them: nobody hears what it says. */
+/* Keeper and node have died after the launch request went through the gate; reports through the gate are lost
+ * with it. */
 void role_on_gate_lost(Role *role);
 void role_on_scope_removed(Role *role);
-void role_undo(Role *role); /* takes the next step of undoing, if one can be taken */
+void role_undo(Role *role); /* takes the next step of undoing, if that is possible */
 
-/* Its main process has ended; execed: as its command, not in its set-up. */
+/* The main process has ended. execed is true if the command ran, false if the set-up had not finished. */
 void role_on_exited(Role *role, const RoleExit *exit, bool execed);

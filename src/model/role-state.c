@@ -22,7 +22,7 @@
 #define ROLE_STATE_SIZE_MAX (8U * 1024U * 1024U)
 #define ROLE_DAMAGED_SUFFIX "~damaged"
 
-/* The options, as they are saved */
+/* The options in their saved form */
 
 typedef struct SpecField {
         const char *key;
@@ -31,7 +31,7 @@ typedef struct SpecField {
         void (*get)(StateFields *fields, const char *key, RoleSpec *spec, void *member);
 } SpecField;
 
-/* For each kind of member: how it is written, and how it is read over the default. */
+/* How each type of member is written, and read over its default. */
 
 static void put_strv(GString *s, const char *key, const RoleSpec *spec, const void *member) {
         state_put_strv(s, key, *(char **const *) member);
@@ -76,7 +76,7 @@ static void get_flag(StateFields *fields, const char *key, RoleSpec *spec, void 
         *(bool *) member = state_take_bool(fields, key);
 }
 
-/* 0: none */
+/* 0 is not written. */
 static void put_bound(GString *s, const char *key, const RoleSpec *spec, const void *member) {
         state_put_nonzero(s, key, *(const uint64_t *) member);
 }
@@ -104,7 +104,7 @@ static void get_int(StateFields *fields, const char *key, RoleSpec *spec, void *
         *(int *) member = state_take_i32(fields, key, *(int *) member);
 }
 
-/* With nice_set. */
+/* Written together with nice_set. */
 static void put_nice(GString *s, const char *key, const RoleSpec *spec, const void *member) {
         if (spec->nice_set)
                 put_int(s, key, spec, member);
@@ -135,7 +135,7 @@ static void put_loss(GString *s, const char *key, const RoleSpec *spec, const vo
 }
 #define get_loss get_monitor_loss
 
-/* The node's ProductProvider has been filled in where the options have none (provider_set). */
+/* If the options have no provider (provider_set), the ProductProvider= of the node was filled in. */
 static void put_provider(GString *s, const char *key, const RoleSpec *spec, const void *member) {
         if (products_wanted(spec))
                 put_product_provider(s, key, spec, member);
@@ -146,7 +146,7 @@ static void get_provider(StateFields *fields, const char *key, RoleSpec *spec, v
         get_product_provider(fields, key, spec, member);
 }
 
-/* With output_path. */
+/* Written together with output_path. */
 static void put_output(GString *s, const char *key, const RoleSpec *spec, const void *member) {
         g_autofree char *output = role_spec_output(spec);
 
@@ -160,7 +160,7 @@ static void get_output(StateFields *fields, const char *key, RoleSpec *spec, voi
                 state_fields_set_bad(fields);
 }
 
-/* limits_set, with limits. */
+/* Written for limits_set, with limits. */
 static void put_limits(GString *s, const char *key, const RoleSpec *spec, const void *member) {
         for (int i = 0; i < RLIMIT_COUNT; i++)
                 if (spec->limits_set & (UINT64_C(1) << i)) {
@@ -215,7 +215,8 @@ static void get_ports(StateFields *fields, const char *key, RoleSpec *spec, void
                         put_##kind, get_##kind \
         }
 
-/* Every member of a RoleSpec that matters once its role exists; test-node-state fails for one that is not here. */
+/* Every member of a RoleSpec that matters once its role exists. test-node-state fails for a member that is
+ * missing here. */
 static const SpecField spec_fields[] = {
         FIELD("COMMAND", command, char **, command),
         FIELD("ENVIRONMENT", environment, char **, strv),
@@ -376,7 +377,8 @@ static int role_from_fields(Node *node, const char *name, StateFields *fields, R
         if (r < 0)
                 return r;
 
-        /* After a reboot nothing of it runs, its pid is another's and its clock has begun again. */
+        /* After a reboot no process of the role runs, its pid may belong to another process, and the clock
+         * has started again. */
         if (saved_boot_id && boot_id_read(boot_id) >= 0 && !g_str_equal(boot_id, saved_boot_id)) {
                 role->main_pid = 0;
                 g_clear_pointer(&role->cgroup, g_free);
@@ -402,7 +404,7 @@ int role_store_open(int dir_fd, RoleStore *ret) {
         int previous = directory_make_at(dir_fd, ROLE_PREVIOUS_DIRECTORY);
         if (previous < 0)
                 return previous;
-        /* A role that is purged is never saved again, so nobody else would. */
+        /* A role that is purged is never saved again, so its temporary file would remain. */
         int r = file_replace_clean(roles);
         if (r >= 0)
                 r = file_replace_clean(previous);
@@ -420,7 +422,7 @@ void role_store_close(RoleStore *store) {
 int role_state_save(const RoleStore *store, const Role *role) {
         g_autofree char *text = role_state_format(role);
 
-        /* A run that a new start has set aside is saved beside it. */
+        /* The run that a new start replaces is saved beside it. */
         return file_replace(
                 role->successor ? store->previous_fd : store->roles_fd, role->name, text, strlen(text));
 }
@@ -465,7 +467,7 @@ static int parse_loading(void *userdata, StateFields *fields) {
 
 static int load_one(int dir_fd, const char *name, Node *node, Role **ret) {
         g_autofree char *what = g_strdup_printf("the saved state of role \"%s\"", name);
-        /* A name with this ending is skipped from then on; somebody may want to look at it. */
+        /* A file with this suffix is ignored from then on. It is kept for inspection. */
         const StateFile file = {
                 .name = name, .max = ROLE_STATE_SIZE_MAX, .what = what, .aside = ROLE_DAMAGED_SUFFIX
         };
@@ -508,7 +510,7 @@ void role_state_forget_all(const RoleStore *store) {
                 role_state_forget(store, g_ptr_array_index(names, i));
 }
 
-/* No number that a saved run has is given out again. */
+/* The numbers of a saved run are not used again. */
 static void numbers_seen(Node *node, const Role *role) {
         events_seen(node->events, MAX(role->started_sequence, role->exited_sequence));
         if (role->child >= node->next_child)
@@ -521,7 +523,7 @@ static int compare_ends(const void *a, const void *b, void *userdata) {
         return x->exited_sequence < y->exited_sequence ? -1 : x->exited_sequence > y->exited_sequence;
 }
 
-/* The ended run before one that is starting. */
+/* Loads the previous, ended run of a role that is starting. */
 static void load_previous(const RoleStore *store, Node *node, Role *role) {
         Role *previous;
 
@@ -541,7 +543,7 @@ static void load_previous(const RoleStore *store, Node *node, Role *role) {
 int role_state_load_all(const RoleStore *store, Node *node) {
         g_autoptr(GPtrArray) previous_names = NULL, names = NULL;
 
-        /* We may have died between setting a run aside and saving the one that was to replace it. */
+        /* This process may have died between moving a run and saving the one that replaces it. */
         int r = list_roles(store->previous_fd, &previous_names);
         if (r < 0)
                 return r;
@@ -573,12 +575,12 @@ int role_state_load_all(const RoleStore *store, Node *node) {
                 ports_role_added(node->ports, role);
                 numbers_seen(node, role);
         }
-        /* The directory knows no order, and the oldest are the first to go. */
+        /* A directory is not sorted, and the oldest roles must be removed first. */
         g_queue_sort(node->ended, compare_ends, NULL);
         return 0;
 }
 
-/* -- StoreOps ---------------------------------------------------------------------------------------------------------------- */
+/* -- StoreOps ---------------------------------------------------------------------------------- */
 
 static int store_save(void *data, const Role *role) {
         return role_state_save(data, role);

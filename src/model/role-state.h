@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the next process of ours must know about a role, as a file of fields (state-fields.h) in the runtime directory. */
+/* The state of a role that the next process requires, as a file of fields (state-fields.h) in the runtime
+ * directory. */
 
 #include <glib.h>
 
@@ -10,17 +11,17 @@
 
 #define ROLE_STATE_VERSION 1U
 #define ROLE_STATE_DIRECTORY "roles"       /* the current run of each name */
-#define ROLE_PREVIOUS_DIRECTORY "previous" /* the ended run before it, while a new one is starting */
+#define ROLE_PREVIOUS_DIRECTORY "previous" /* the previous, ended run while a new one is starting */
 
 typedef struct RoleStore {
         int roles_fd;
         int previous_fd;
 } RoleStore;
 
-/* The disk of the model's world; its data is a RoleStore. */
+/* The store of the model's world. Its data is a RoleStore. */
 extern const StoreOps role_store_ops;
 
-/* Makes the two directories below this one. */
+/* Creates the two directories below this one. Returns a negative errno. */
 int role_store_open(int dir_fd, RoleStore *ret);
 void role_store_close(RoleStore *store);
 
@@ -30,12 +31,13 @@ void role_state_set_aside(const RoleStore *store, const char *name);
 void role_state_drop_previous(const RoleStore *store, const char *name);
 void role_state_bring_back(const RoleStore *store, const char *name);
 
-/* Loads every role into the node. A file that cannot be read is set aside (NAME~damaged: no role can have that name) with an error, never deleted. */
+/* Loads all roles into the node. A file that cannot be read is renamed to NAME~damaged, which is not a valid
+ * name of a role, and logged as an error. It is never deleted. */
 int role_state_load_all(const RoleStore *store, Node *node);
 
-/* After a clean end. */
+/* For a clean end. */
 void role_state_forget_all(const RoleStore *store);
 
-/* For tests and fuzzing: the text of one file. */
+/* Returns the text of one file, for tests and fuzzing. The caller frees it. */
 char *role_state_format(const Role *role);
 int role_state_parse(Node *node, const char *name, const char *text, Role **ret);

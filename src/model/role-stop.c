@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* From a running command to the last process: stop, the end of the main process, the sweep of what it left. A role is
- * ended with its main process; it is swept, and a stop is done, when its cgroup is empty. */
+/* This file leads from a running command to the last process. It has the stop, the end of the main process,
+ * and the stop of the remaining processes (the sweep). A role has ended when its main process has ended. It
+ * is swept, and a stop is complete, when its cgroup is empty. */
 
 #include <inttypes.h>
 #include <signal.h>
@@ -18,7 +19,7 @@
 #include "model/role-stop.h"
 #include "util/log.h"
 
-/* A kill is repeated while it waits: without cgroup.kill a fork may slip between two signals. */
+/* SIGKILL is repeated while the role waits: without cgroup.kill a fork may escape between two signals. */
 #define KILL_INTERVAL_USEC (250 * USEC_PER_MSEC)
 
 static const Waiter nobody = {};
@@ -70,7 +71,7 @@ static void role_stuck(Role *role) {
         role->node->reports->role_stuck(role->node, role);
 }
 
-/* By the keeper and cgroup.kill; where one of the two is missing, by systemd. */
+/* Kills through the keeper and cgroup.kill, or through systemd if one of the two is missing. */
 void role_kill_all(Role *role) {
         if (ASK(role->node, link, kill_cgroup, role) < 0)
                 ASK(role->node, scope, freeze_and_kill, role);
@@ -79,14 +80,14 @@ void role_kill_all(Role *role) {
 static int on_kill_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         Role *role = userdata;
 
-        /* However it came that nobody told us. */
+        /* The notification of the empty cgroup may have been lost. */
         if (role->state == ROLE_ENDED && !role_is_populated(role)) {
                 role_swept(role);
                 return 0;
         }
         if (role->stop_step == STOP_STEP_KILLED && usec_until(role->stop_deadline) == 0)
                 role_stuck(role);
-        /* What is stuck may come free at any time: go on trying, but slowly. */
+        /* A process may leave its uninterruptible sleep at any time, so SIGKILL is repeated, but slowly. */
         role_kill_all(role);
         role_set_timer(role, role->stop_step == STOP_STEP_STUCK ? ROLE_KILL_TIMEOUT_USEC : KILL_INTERVAL_USEC,
                 on_kill_timer);
@@ -110,12 +111,12 @@ static int on_stop_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* The stop signal, then SIGCONT: a stopped process must hear it. A frozen one must be thawed first; newer systemd refuses to
- * stop a frozen unit, and we only signal it. */
+/* Sends the stop signal, then SIGCONT, because a stopped process must receive it. A frozen scope must be
+ * thawed first. This does not use StopUnit, and newer systemd refuses that for a frozen unit. */
 static void role_ask(Role *role, int signo, bool all) {
         bool populated, frozen = false;
 
-        /* An orphan (its keeper has died) has no parent who could signal just it. */
+        /* An orphan (its keeper has died) has no parent that can signal this process alone. */
         if (!role->child_exists)
                 all = true;
         role_set_stop_step(role, STOP_STEP_ASKED);
@@ -153,7 +154,8 @@ void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller) {
                         : kill                       ? "Kill"
                                                      : "Stop");
                 role_fail(role, &fault); /* may free the role */
-                /* What the run before left has the name's processes: it is what this is about now. */
+                /* The remaining processes of the previous run have the name now, so the stop applies to
+                 * them. */
                 if (predecessor)
                         role_stop(predecessor, cause, kill, caller);
                 return;
@@ -178,7 +180,7 @@ void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller) {
                         log_asked(role, kill, cause, caller);
                         role_kill(role);
                 } else if (role->stop_step == STOP_STEP_STUCK)
-                        role_kill(role); /* a new try for a new caller */
+                        role_kill(role); /* tries again for the new caller */
                 return;
 
         case ROLE_ENDED:
@@ -191,7 +193,7 @@ void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller) {
         }
 }
 
-/* A cgroup that cannot be read is not known to be empty. */
+/* A cgroup that cannot be read must not be treated as empty. */
 static bool role_is_populated(Role *role) {
         bool populated = false, frozen;
 
@@ -213,7 +215,7 @@ static void role_swept(Role *role) {
         role->slice = -1;
         ports_role_swept(role->node->ports, role);
         if (role_save(role) >= 0)
-                role_reap(role); /* should that have been impossible at its end */
+                role_reap(role); /* in case that this was not possible at its end */
         ASK(role->node, clients, role_changed, role);
         role_wake_stop_waiters(role, NULL);
         role->node->reports->role_swept(role->node, role); /* may free the role */
@@ -223,7 +225,7 @@ static void role_sweep(Role *role) {
         bool populated = role_is_populated(role);
 
         if (populated) {
-                /* Watch, then look again: it may have become empty in between. */
+                /* Checked again after the watch is active, because it may have become empty in between. */
                 int r = ASK(role->node, scope, cgroup_watch, role);
                 if (r < 0)
                         role_log(role, LOG_ERR, "Cannot watch its cgroup: %s", g_strerror(-r));
@@ -248,7 +250,8 @@ void role_on_cgroup_changed(Role *role) {
                 role_swept(role);
 }
 
-/* Nobody asked for it: what a process does to itself, and what only somebody else can have done. */
+/* No caller has requested the end. A process can send itself some signals; the others come from another
+ * process. */
 static RoleCause cause_of_signal(int signo) {
         switch (signo) {
         case SIGSEGV:
@@ -312,7 +315,8 @@ static void role_ended(Role *role) {
         role->terminal_fd = fd_close(role->terminal_fd);
         role->main_pidfd = fd_close(role->main_pidfd);
 
-        /* The record is in the log before anybody hears of it, and heard of before the kernel forgets it. */
+        /* The record must be in the log before a client receives it, and sent before the kernel forgets the
+         * child. */
         if (role->exited_sequence == 0) {
                 saved = node_event_add(
                         role->node, EVENT_ROLE_EXITED, role, event_details_exited(role), &event);
@@ -332,12 +336,14 @@ static void role_ended(Role *role) {
 void role_finish(Role *role) {
         g_assert(role->main_exited);
 
-        /* Was it the kernel's OOM killer? Only the scope's Result tells, for a moment. */
+        /* Only the Result of the scope shows, for a short time, whether the OOM killer of the kernel has
+         * killed it. */
         if (role->spec->memory_max > 0 && !role->cause_known && role->exit.code == EXIT_CODE_KILLED &&
                 role->exit.status == SIGKILL && role->last_signal != SIGKILL &&
                 ASK(role->node, scope, query_oom, role) >= 0)
                 return;
-        /* An exit by itself, or because systemd stops its scope? Who dies of a signal says so; who handles it does not. */
+        /* The process exits by itself, or because systemd stops its scope. A process that dies of the signal
+         * shows that; one that handles it does not. */
         if (!role->cause_known && role->exit.code == EXIT_CODE_EXITED &&
                 ASK(role->node, scope, query_stop, role) >= 0)
                 return;

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* From running to the last process. */
+/* The way from running to the end of the last process. */
 
 #include "model/role.h"
 
 void role_on_oom(Role *role, bool known, bool oom);
-void role_on_external_stop(Role *role); /* systemd stops its scope, and not for us */
-void role_on_stop_known(Role *role);    /* if it was stopped like that, it has been told */
+void role_on_external_stop(Role *role); /* another process has systemd stop its scope */
+void role_on_stop_known(Role *role);    /* such a stop would have been reported by now */
 void role_on_cgroup_changed(Role *role);
 
-/* Why, and whether with SIGKILL at once. */
+/* Stops the role for this cause. If kill is true, sends SIGKILL at once. */
 void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller);
 void role_resume_stop(Role *role);  /* after a restart of the service */
-void role_finish(Role *role);       /* exit is known: the role has ended */
-void role_read_figures(Role *role); /* of its scope, into exit: while its cgroup is there */
+void role_finish(Role *role);       /* the exit is known, so the role has ended */
+void role_read_figures(Role *role); /* reads the figures of the scope into exit, while its cgroup exists */
 
-/* SIGKILL to every process of it, also of one that is being undone. */
+/* Sends SIGKILL to each process of the role, also of one that is being undone. */
 void role_kill_all(Role *role);

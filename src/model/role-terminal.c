@@ -13,8 +13,9 @@
 #include "model/role-terminal.h"
 #include "proto/terminal-protocol.h"
 
-/* -e: another command; -S, -C: another terminal; -into: another's window, also by its abbreviations; -l, -lf: a file, or a
- * command, that xterm writes to. "-ls" and its like are welcome. */
+/* These options are refused: -e runs another command; -S and -C use another terminal; -into uses another
+ * window, also in its abbreviations; -l and -lf write to a file or a command. "-ls" and similar options are
+ * accepted. */
 static bool xterm_arg_is_ours(const char *arg) {
         static const char *const words[] = { "-e", "-l", "+l", "-lf", "-in", "-int", "-into" };
 
@@ -112,7 +113,7 @@ int terminal_resize(Role *role, uint16_t rows, uint16_t columns, Fault *fault) {
         int r = check_running(role, fault);
         if (r < 0)
                 return r;
-        /* The kernel tells the foreground process group. */
+        /* The kernel sends SIGWINCH to the foreground process group. */
         if (ioctl(role->stdin_fd, TIOCSWINSZ, &size) < 0)
                 return fault_set(fault, NODE_ERROR_IO_ERROR, "Cannot resize the terminal of role \"%s\": %s",
                         role->name, g_strerror(errno));
@@ -127,7 +128,7 @@ int terminal_end_of_file(int master_fd, bool mid_line, char ret[static 2], size_
         if (!(settings.c_lflag & ICANON) || settings.c_cc[VEOF] == _POSIX_VDISABLE)
                 return -ENOTTY;
 
-        /* The first one in a line only hands over what the line has so far. */
+        /* The first one in a line only passes on what the line contains so far. */
         memset(ret, settings.c_cc[VEOF], 2);
         *ret_size = mid_line ? 2 : 1;
         return 0;

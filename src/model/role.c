@@ -71,7 +71,7 @@ Role *role_free(Role *role) {
         if (!role)
                 return NULL;
 
-        /* Nobody may still be waiting: whoever lets a role go has told them why. */
+        /* No caller may be waiting: the function that releases a role replies first. */
         g_assert(!role->start_waiter.done);
         g_assert(role->stop_waiters->len == 0);
 
@@ -105,7 +105,7 @@ Role *role_free(Role *role) {
         g_array_unref(role->stop_waiters);
         g_free(role->unknown_fields);
         g_free(role->cgroup);
-        free(role->scope); /* libc's: it comes from base */
+        free(role->scope); /* allocated by libc, in base */
         g_free(role->name);
         g_free(role);
         return NULL;
@@ -164,7 +164,7 @@ void role_move_stop_waiters(Role *role, Role *to) {
 void role_wake_stop_waiters(Role *role, const Fault *fault) {
         g_autoptr(GArray) waiters = g_steal_pointer(&role->stop_waiters);
 
-        /* A waiter may ask for the next stop at once: it must find an empty list. */
+        /* A waiter may request the next stop at once, which requires an empty list. */
         role->stop_waiters = g_array_new(false, false, sizeof(Waiter));
         for (unsigned i = 0; i < waiters->len; i++) {
                 Waiter *w = &g_array_index(waiters, Waiter, i);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A role: one run of a command under a name, from its Start to the last process it leaves. */
+/* A role is one run of a command under a name, from its Start to the end of its last process. */
 
 #include <glib.h>
 #include <stdbool.h>
@@ -19,20 +19,20 @@
 typedef enum RoleState {
         ROLE_STARTING, /* its command has not been executed yet */
         ROLE_RUNNING,
-        ROLE_STOPPING, /* asked to stop; its main process lives */
-        ROLE_ENDED,    /* its main process has ended; what it left may still be swept */
+        ROLE_STOPPING, /* it is being stopped; its main process lives */
+        ROLE_ENDED,    /* its main process has ended; remaining processes may still be stopped */
         _ROLE_STATE_MAX,
         _ROLE_STATE_INVALID = -EINVAL,
 } RoleState;
 
 DECLARE_STRING_TABLE(role_state, RoleState);
 
-/* How far a start has come. Past starting it stays ROLE_PHASE_OPEN. */
+/* The progress of a start. After starting it stays ROLE_PHASE_OPEN. */
 typedef enum RolePhase {
-        ROLE_PHASE_QUEUED, /* waits for the keeper, or for one of MaxConcurrentStarts */
-        ROLE_PHASE_SWEEP,  /* waits until the last run of this name has left its scope */
-        ROLE_PHASE_FORK,   /* the keeper has been asked for a child */
-        ROLE_PHASE_SCOPE,  /* systemd has been asked for the scope */
+        ROLE_PHASE_QUEUED, /* waits for the keeper, or for one of MaxConcurrentStarts= */
+        ROLE_PHASE_SWEEP,  /* waits for the last process of the previous run of this name */
+        ROLE_PHASE_FORK,   /* the keeper creates the child */
+        ROLE_PHASE_SCOPE,  /* systemd creates the scope */
         ROLE_PHASE_OPEN,   /* the launch request may have gone through the gate */
         _ROLE_PHASE_MAX,
         _ROLE_PHASE_INVALID = -EINVAL,
@@ -54,24 +54,25 @@ typedef enum RoleCause {
 
 DECLARE_STRING_TABLE(role_cause, RoleCause);
 
-/* How far a stop, or the sweep of leftovers, has come. */
+/* The progress of a stop, or of stopping the remaining processes. */
 typedef enum StopStep {
         STOP_STEP_NONE,
-        STOP_STEP_ASKED,  /* the stop signal is out; SIGKILL follows at the deadline */
-        STOP_STEP_KILLED, /* SIGKILL is out */
-        STOP_STEP_STUCK,  /* something survives SIGKILL: uninterruptible sleep */
+        STOP_STEP_ASKED,  /* the stop signal was sent; SIGKILL follows at the deadline */
+        STOP_STEP_KILLED, /* SIGKILL was sent */
+        STOP_STEP_STUCK,  /* a process survives SIGKILL, in uninterruptible sleep */
         _STOP_STEP_MAX,
         _STOP_STEP_INVALID = -EINVAL,
 } StopStep;
 
 DECLARE_STRING_TABLE(stop_step, StopStep);
 
-#define ROLE_PRODUCT_GRACE_USEC (3 * USEC_PER_SEC) /* a product set-up ends itself first, and says why */
-#define ROLE_PRODUCT_TERM_USEC \
-        (200 * USEC_PER_MSEC) /* from SIGTERM to SIGKILL for one that is not wanted any more */
-#define ROLE_KILL_TIMEOUT_USEC (5 * USEC_PER_SEC) /* from SIGKILL to giving up */
+/* A product set-up ends first by itself, and reports the reason. */
+#define ROLE_PRODUCT_GRACE_USEC (3 * USEC_PER_SEC)
+/* From SIGTERM to SIGKILL for a set-up that is no longer required. */
+#define ROLE_PRODUCT_TERM_USEC (200 * USEC_PER_MSEC)
+#define ROLE_KILL_TIMEOUT_USEC (5 * USEC_PER_SEC) /* from SIGKILL until the stop fails */
 
-/* The end of the main process as its parent saw it. */
+/* The end of the main process, as its parent saw it. */
 typedef struct RoleExit {
         ExitCode code;
         int status;
@@ -83,100 +84,104 @@ typedef struct RoleExit {
         uint64_t maxrss_bytes;
         bool oom_known;
         bool oom;
-        uint64_t scope_cpu_usec; /* 0: could not be read */
+        uint64_t scope_cpu_usec; /* 0 if it could not be read */
         uint64_t scope_memory_peak;
 } RoleExit;
 
 struct Role {
         Node *node;
         char *name;
-        char *scope; /* unit name */
-        int slice;   /* index of its sub-slice; -1: none yet */
+        char *scope; /* the name of the unit */
+        int slice;   /* index of its sub-slice, -1 if it has none yet */
         RoleSpec *spec;
-        Caller owner; /* who started it */
+        Caller owner; /* the process that started it */
         sd_id128_t invocation;
 
         RoleState state;
         RolePhase phase;
-        Fault failure;      /* why a start is being undone */
-        StopStep undo_step; /* how far its product set-up has been asked to end */
+        Fault failure;      /* why its start is being undone */
+        StopStep undo_step; /* the progress of ending its product set-up */
 
-        uint64_t child;    /* the keeper's number for it; 0: none yet */
+        uint64_t child;    /* its number at the keeper, 0 if it has none yet */
         bool child_exists; /* the keeper has it, dead or alive, until it is reaped */
         pid_t main_pid;
-        uint64_t main_start_time; /* field 22 of /proc/PID/stat: with the boot id, who this pid is */
+        /* Field 22 of /proc/PID/stat, which identifies the process together with pid and boot id. */
+        uint64_t main_start_time;
         int main_pidfd;
         int gate_fd;
-        int stdin_fd;    /* write end, or the terminal's master; negative: none or closed */
-        int terminal_fd; /* requests to its architect-terminal; negative: none */
+        int stdin_fd;    /* write end or terminal master, negative if none or closed */
+        int terminal_fd; /* to its architect-terminal; negative if there is none */
         bool gate_closed;
-        bool main_exited; /* exit below is true */
-        bool main_execed; /* known at the exit */
+        bool main_exited; /* exit below is valid */
+        bool main_execed; /* valid once main_exited is set */
         RoleExit exit;
 
-        bool scope_pending; /* systemd has been asked and has not answered */
-        bool scope_exists;  /* a unit has been made for this run */
-        char *cgroup;       /* from the root of the v2 hierarchy */
-        int cgroup_watch;   /* the number of its watch, while the room scope has one */
+        bool scope_pending; /* systemd has not replied yet to the request for it */
+        bool scope_exists;  /* a unit has been created for this run */
+        char *cgroup;       /* relative to the root of the v2 hierarchy */
+        int cgroup_watch;   /* the number of its watch in the room scope */
 
         uint64_t start_realtime_usec;
         uint64_t start_monotonic_usec;
         uint64_t started_sequence;
-        uint64_t exited_sequence; /* not 0 before it has ended: the process before us knew, and has said so */
+        uint64_t exited_sequence; /* not 0 before its end if the previous process has sent the event */
 
-        RoleCause cause; /* asked for before the end, or found at the end */
+        RoleCause cause; /* set by a stop before the end, or determined at the end */
         bool cause_known;
         Caller cause_caller;
-        int last_signal; /* sent by Signal: if it dies of this, we did it */
+        int last_signal; /* sent by Signal; if it dies of this signal, Signal is the cause */
         Caller last_signal_caller;
 
         StopStep stop_step;
-        bool stop_asked_all;    /* the leftovers have had their SIGTERM */
+        bool stop_asked_all;    /* the remaining processes have received SIGTERM */
         bool swept;             /* no process of it is left */
-        uint64_t stop_deadline; /* CLOCK_MONOTONIC usec; USEC_INFINITY: never */
+        uint64_t stop_deadline; /* CLOCK_MONOTONIC in microseconds; USEC_INFINITY: never */
         sd_event_source *timer; /* of the set-up, then of the stop */
 
-        GList *start_link; /* in the node's start_queue; NULL: it does not wait there */
+        GList *start_link; /* in the node's start_queue; NULL if it is not queued */
         GList *ended_link; /* the same in ended */
         bool awaited;      /* counted in n_awaited */
 
-        Role *predecessor; /* the ended run of the same name; comes back if this start fails */
-        Role *successor;   /* the other way round */
+        Role *predecessor; /* the ended run of the same name, restored if this start fails */
+        Role *successor;   /* the reverse */
 
         Waiter start_waiter;
         GArray *stop_waiters; /* of Waiter */
         RoleInput *input;     /* freed before the role */
-        char *unknown_fields; /* of the saved state, which a newer version wrote; NULL: none */
+        char *unknown_fields; /* fields of the saved state that a newer version wrote, or NULL */
 
-        GList *changed_link; /* its place among those whose changes are to be sent; NULL: none are; the room bus has it */
-        bool announced; /* the clients know its object: the name's, so also from the run before */
+        /* Its place in the list of changes to be sent, owned by the room bus; NULL if there are none. */
+        GList *changed_link;
+        /* The clients know its object. It belongs to the name, so the previous run may have announced it. */
+        bool announced;
 };
 
-Role *role_new(Node *node, const char *name, RoleSpec *spec /* taken */);
+Role *role_new(Node *node, const char *name, RoleSpec *spec /* owned by the role */);
 Role *role_free(Role *role);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Role, role_free)
 
-/* Whether its start is one of MaxConcurrentStarts. */
+/* Returns whether its start counts for MaxConcurrentStarts=. */
 bool role_holds_slot(const Role *role);
 
-/* "running", "exit N", "exit -SIGNAL", "exit unknown". The caller frees. */
+/* Returns "running", "exit N", "exit -SIGNAL" or "exit unknown". The caller frees it. */
 char *role_poll(const Role *role);
 
-/* Every message about a role carries its fields. */
+/* Logs with the fields of the role. */
 void role_log(const Role *role, int level, const char *format, ...) _printf_(3, 4);
 
-/* The one place where a state changes: logs old → new, keeps the node's counts and tells the world. */
+/* The only function that changes a state. It logs old → new, updates the counts of the node and reports to
+ * the world. */
 void role_set_state(Role *role, RoleState state);
 
 void role_wait_stop(Role *role, Waiter waiter);
 void role_move_stop_waiters(Role *role, Role *to);
 void role_wake_stop_waiters(Role *role, const Fault *fault);
 
-/* One timer a role: usec from now, or USEC_INFINITY for none. */
+/* Sets the only timer of a role, in microseconds from now. USEC_INFINITY disables it. */
 void role_set_timer(Role *role, uint64_t usec, sd_event_time_handler_t handler);
 
-/* On CLOCK_MONOTONIC; USEC_INFINITY stays that. */
+/* Returns the deadline on CLOCK_MONOTONIC, in microseconds. USEC_INFINITY stays USEC_INFINITY. */
 uint64_t role_deadline_in(uint64_t usec);
 
-/* Its exit is saved, or nobody wants to know of it any more: the kernel may forget it. */
+/* Its exit is saved or no longer required, so the keeper may reap it. */
 void role_reap(Role *role);

@@ -110,7 +110,7 @@ static int set_time(const char *text, uint64_t *ret) {
         return settings_parse_time(text, ret);
 }
 
-/* -EDOM: it is 0, which would leave no time. */
+/* Returns -EDOM for 0, which would leave no time. */
 static int set_positive_time(const char *text, uint64_t *ret) {
         uint64_t usec;
 
@@ -147,7 +147,7 @@ static int set_address(const char *text, BindAddress *ret) {
         BindAddress address = {};
 
         if (*text == '\0')
-                ; /* any */
+                ; /* any value */
         else if (inet_pton(AF_INET, text, address.address) > 0)
                 address.ip_version = 4;
         else if (inet_pton(AF_INET6, text, address.address) > 0)
@@ -158,7 +158,7 @@ static int set_address(const char *text, BindAddress *ret) {
         return 0;
 }
 
-/* -ENOENT: there is no such key. */
+/* Returns -ENOENT if the key does not exist. */
 static int set_key(Settings *s, const char *key, const char *value) {
         if (g_str_equal(key, "DefaultStopTimeout"))
                 return set_time(value, &s->default_stop_timeout_usec);
@@ -210,7 +210,7 @@ static void set_variable(Settings *s, const char *name, const char *value) {
         s->environment[n + 1] = NULL;
 }
 
-/* GKeyFile forgets where it found what: people want the line. */
+/* GKeyFile does not keep the lines, which the messages must contain. */
 static unsigned find_line(const char *text, const char *section, const char *key) {
         g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
         g_autofree char *header = g_strconcat("[", section, "]", NULL);
@@ -267,7 +267,8 @@ static int load_section(
         return 0;
 }
 
-/* In the place of a file, or behind a symlink: how an administrator masks what a package has installed. */
+/* A file that is /dev/null, or a symlink to it: an administrator masks in this way what a package has
+ * installed. */
 static bool is_null_device(const char *path) {
         struct stat st;
 
@@ -277,7 +278,7 @@ static bool is_null_device(const char *path) {
 static int load_file(Settings *s, const char *path, Fault *fault) {
         g_autoptr(GKeyFile) file = g_key_file_new();
         g_autoptr(GError) error = NULL;
-        _cleanup_free_ char *text = NULL; /* libc's */
+        _cleanup_free_ char *text = NULL; /* allocated by libc */
 
         int r = file_read(AT_FDCWD, path, FILE_MAX, &text, NULL);
         if (r == -ENOENT || (r == -EBADFD && is_null_device(path)))

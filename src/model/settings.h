@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The configuration of an instance: /etc/architect-node/INSTANCE.conf, then INSTANCE.conf.d/ *.conf by name, later ones
- * overriding key by key. architect-node.conf(5) documents every key. One value, replaced whole by a reload. */
+/* The settings are the configuration of an instance. It is read from /etc/architect-node/INSTANCE.conf, then
+ * from INSTANCE.conf.d/ *.conf in the order of their names. Later files override keys of earlier ones.
+ * architect-node.conf(5) documents each key. A reload replaces the whole value. */
 
 #include <glib.h>
 #include <stdint.h>
@@ -24,7 +25,7 @@
 #define LMOD_COMMAND_DEFAULT "/usr/share/lmod/lmod/libexec/lmod"
 
 typedef enum MonitorAction {
-        MONITOR_ACTION_SHUTDOWN, /* the original's: stop every role and end */
+        MONITOR_ACTION_SHUTDOWN, /* stops all roles and ends, as the original did */
         MONITOR_ACTION_STOP_ROLES,
         MONITOR_ACTION_NONE,
         _MONITOR_ACTION_MAX,
@@ -36,7 +37,7 @@ DECLARE_STRING_TABLE(monitor_action, MonitorAction);
 struct Settings {
         uint64_t default_stop_timeout_usec;
         uint64_t setup_timeout_usec;
-        uint64_t monitor_timeout_usec; /* 0: off */
+        uint64_t monitor_timeout_usec; /* 0 turns it off */
         MonitorAction monitor_action;
         unsigned max_concurrent_starts;
         unsigned max_ended_roles;
@@ -47,13 +48,15 @@ struct Settings {
         char **environment;       /* NAME=VALUE, of [Environment] */
 };
 
-Settings *settings_new(void); /* the defaults */
+Settings *settings_new(void); /* with all defaults */
 Settings *settings_free(Settings *settings);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Settings, settings_free)
 
-/* Files that are not there are no error. An unknown section or key is a warning that names file and line; a file that cannot be
- * parsed, or a value that cannot be, is a fault that does, and nothing is returned. */
+/* Missing files are no error. An unknown section or key is logged as a warning with file and line. A file
+ * that cannot be parsed or a value that is not valid is a fault with file and line, and *ret is not set. The
+ * caller owns *ret. */
 int settings_load(const char *directory, const char *instance, Settings **ret, Fault *fault);
 
-/* "30", "30s", "500ms", "2min", "1h", "infinity"; sums as "1min 30s". -EINVAL, -ERANGE. */
+/* Accepts "30", "30s", "500ms", "2min", "1h", "infinity", and sums such as "1min 30s". Returns microseconds,
+ * or -EINVAL or -ERANGE. */
 int settings_parse_time(const char *text, uint64_t *ret_usec);

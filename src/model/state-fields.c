@@ -16,11 +16,11 @@
 
 #define KEY_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 
-/* What follows a backslash, and the character that it stands for. */
+/* The characters after a backslash, and those for which they stand. */
 #define ESCAPE_LETTERS "bfnrtv\\\""
 #define ESCAPED_CHARACTERS "\b\f\n\r\t\v\\\""
 
-/* The last line of a file that begins with these bytes. */
+/* Returns the last line of a file that begins with these bytes. The caller frees it. */
 static char *checksum_line(const char *data, size_t size) {
         g_autofree char *sum = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *) data, size);
 
@@ -41,13 +41,13 @@ static const char *last_line(const char *text) {
 
 typedef struct Line {
         const char *key;
-        const char *value; /* escaped; NULL: a word */
+        const char *value; /* escaped; NULL for a word */
         struct Line *next; /* of the same key */
         bool taken;
 } Line;
 
 struct StateFields {
-        char *text; /* cut into its lines */
+        char *text; /* split into its lines */
         const char *prefix;
         Line *lines;
         size_t n_lines;
@@ -62,7 +62,7 @@ void state_fields_set_bad(StateFields *fields) {
         fields->bad = true;
 }
 
-/* An escape without an end: the line was cut. */
+/* The value ends within an escape, so the line was truncated. */
 static bool is_cut(const char *value) {
         size_t n = strlen(value), n_backslashes = 0;
 
@@ -142,7 +142,7 @@ StateFields *state_fields_parse(const char *text, const char *prefix) {
         fields->version = state_take_u64(fields, version);
         for (size_t i = 0; i < fields->n_lines; i++)
                 words |= !fields->lines[i].value;
-        /* Nothing that says what it is: an empty file, or one that was cut in its first line. */
+        /* The file has no field that identifies it: it is empty or was truncated in its first line. */
         if (fields->version == 0 && !(fields->of_1 && (words || g_str_has_prefix(text, HEADER_OF_1))))
                 fields->bad = true;
         return fields;
@@ -192,7 +192,8 @@ static Line *take_only(StateFields *fields, const char *key) {
         return line;
 }
 
-/* Returns how many characters of the escape there are after the backslash; 0: it is none, or stands for a NUL. */
+/* Returns the number of characters after the backslash that belong to the escape, or 0 if it is not valid or
+ * stands for a NUL. */
 static size_t unescape(const char *s, char *ret) {
         const char *letter = s[0] ? strchr(ESCAPE_LETTERS, s[0]) : NULL;
 
@@ -210,7 +211,7 @@ static size_t unescape(const char *s, char *ret) {
         return c > 0 && c <= UINT8_MAX ? 3 : 0;
 }
 
-/* sd-bus takes no noncharacters either. */
+/* sd-bus refuses noncharacters, too. */
 static bool is_for_the_bus(const char *s) {
         if (!g_utf8_validate(s, -1, NULL))
                 return false;
@@ -379,7 +380,7 @@ static void put_key(GString *s, const char *key) {
         g_string_append_c(s, '=');
 }
 
-/* All but printable ASCII is escaped. */
+/* All characters except printable ASCII are escaped. */
 static void put_value(GString *s, const char *value) {
         const char *plain = value;
 
@@ -473,7 +474,7 @@ char *state_fields_finish(GString *s) {
 /* Files */
 
 static int read_file(const StateFile *file, int dir_fd, StateParser parse, void *userdata) {
-        _cleanup_free_ char *text = NULL; /* libc's */
+        _cleanup_free_ char *text = NULL; /* allocated by libc */
         size_t size;
 
         int r = file_read(dir_fd, file->name, file->max, &text, &size);

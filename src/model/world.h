@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the model asks of the world, one table of callbacks for each side of it. The room that answers fills its table: link
- * (the keeper), scope (systemd and the cgroups), bus (the clients), role-state.c (the disk), node (the process). The model
- * calls nothing else, so a unit test is a world of its own.
+/* The requests of the model to the world, as one table of callbacks for each side. The room that implements a
+ * side fills its table: link (the keeper), scope (systemd and the cgroups), bus (the clients), role-state.c
+ * (the disk), node (the process). The model calls nothing else, so a unit test can implement the whole world.
  *
- * Requests are asynchronous. A request never calls back into the model before it has returned; its answer comes later, by
- * the function named beside it. A request that returns a negative errno has no answer. Each function gets the data of its
- * side first. */
+ * Requests are asynchronous. A request never calls back into the model before it has returned; its answer
+ * arrives later, by the function that is named beside it. A request that returns a negative errno has no
+ * answer. Each function receives the data of its side first. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,82 +19,86 @@
 #include "model/model-forward.h"
 #include "model/port.h"
 
-/* Who waits for something: told once, with NULL on success. The fault is the callee's. */
+/* A caller that waits for a result. done is called once, with NULL on success. The fault stays the property
+ * of the function that calls done. */
 typedef struct Waiter {
         void (*done)(void *userdata, const Fault *fault);
         void *userdata;
 } Waiter;
 
-/* The keeper: the room link. */
+/* The keeper, implemented by the room link. */
 typedef struct LinkOps {
         bool (*connected)(void *data);
         int (*fork)(void *data, Role *role);   /* → role_on_forked() */
         int (*launch)(void *data, Role *role); /* → role_on_gate_report(), then _closed() */
         void (*signal)(void *data, Role *role, int signo, Waiter waiter); /* the main process */
         void (*close_stdin)(void *data, Role *role, Waiter waiter);       /* the keeper's copy */
-        int (*kill_cgroup)(
-                void *data, Role *role);       /* SIGKILL to all, atomically; negative: it cannot be had */
-        void (*reap)(void *data, Role *role);  /* with the next send_reaps() */
-        void (*send_reaps)(void *data);        /* the clients' side has written all signals */
-        void (*adopt)(void *data, Role *role); /* the keeper has its child: nothing else is watched */
-        void (*watch_gate)(void *data, Role *role); /* of a child from before: → as launch */
-        void (*watch_main)(void *data, Role *role); /* without a keeper, by its pidfd: → role_on_exited() */
-        void (*forget)(void *data, uint64_t child); /* a child of no role: it may be reaped */
+        /* SIGKILL to all, atomically. Returns a negative errno if it is not supported. */
+        int (*kill_cgroup)(void *data, Role *role);
+        void (*reap)(void *data, Role *role);       /* with the next send_reaps() */
+        void (*send_reaps)(void *data);             /* the room bus has written all signals */
+        void (*adopt)(void *data, Role *role);      /* the keeper has its child, and reports its end */
+        void (*watch_gate)(void *data, Role *role); /* of a child from before a restart, → as launch */
+        void (*watch_main)(void *data, Role *role); /* without a keeper, by its pidfd → role_on_exited() */
+        void (*forget)(void *data, uint64_t child); /* a child of no role, which may be reaped */
+        /* → ports_on_bound() */
         int (*ports_bind)(void *data, const BindAddress *address, PortProtocol protocol, unsigned n,
-                PortsRequest *request); /* → ports_on_bound() */
+                PortsRequest *request);
         int (*ports_release)(void *data, const PortLoan *ports, size_t n, Waiter waiter);
-        void (*ports_rest)(void *data, const PortLoan *ports, size_t n); /* nobody listens any more */
+        /* Nothing listens on them any more. */
+        void (*ports_rest)(void *data, const PortLoan *ports, size_t n);
         void (*role_freed)(void *data, Role *role);
 } LinkOps;
 
-/* systemd and the cgroups of the scopes: the room scope. */
+/* systemd and the cgroups of the scopes, implemented by the room scope. */
 typedef struct ScopeOps {
         bool (*ready)(void *data);                                        /* systemd has answered once */
-        bool (*use_pidfds)(void *data);                                   /* scopes are made with pidfds */
+        bool (*use_pidfds)(void *data);                                   /* scopes are created with pidfds */
         int (*start)(void *data, Role *role);                             /* → role_on_scope() */
-        void (*signal)(void *data, Role *role, int signo, Waiter waiter); /* every process of it */
+        void (*signal)(void *data, Role *role, int signo, Waiter waiter); /* to each process of it */
         void (*thaw)(void *data, Role *role);
-        void (*freeze_and_kill)(
-                void *data, Role *role);           /* SIGKILL to all, where kill_cgroup is not to be had */
-        int (*remove)(void *data, Role *role);     /* → role_on_scope_removed() */
-        int (*query_oom)(void *data, Role *role);  /* → role_on_oom() within 100 ms */
-        int (*query_stop)(void *data, Role *role); /* → role_on_stop_known() within 1 s */
-        void (*ended)(void *data, Role *role);     /* its end has been told: no question about it is open */
-        void (*resync)(void *data);                /* stops the scopes that no live role has */
-        void (*slice_empty)(void *data);           /* a sub-slice has no role any more */
+        void (*freeze_and_kill)(void *data, Role *role); /* SIGKILL to all, if kill_cgroup is unsupported */
+        int (*remove)(void *data, Role *role);           /* → role_on_scope_removed() */
+        int (*query_oom)(void *data, Role *role);        /* → role_on_oom() within 100 ms */
+        int (*query_stop)(void *data, Role *role);       /* → role_on_stop_known() within 1 s */
+        void (*ended)(void *data, Role *role);           /* its end was sent; no query about it is pending */
+        void (*resync)(void *data);                      /* stops the scopes that belong to no running role */
+        void (*slice_empty)(void *data);                 /* a sub-slice has no role any more */
         int (*cgroup_state)(void *data, Role *role, bool *ret_populated, bool *ret_frozen);
         int (*cgroup_watch)(void *data, Role *role);  /* → role_on_cgroup_changed(), until freed */
-        char *(*cgroup_pids)(void *data, Role *role); /* for people: "12, 13"; the caller frees */
+        char *(*cgroup_pids)(void *data, Role *role); /* for messages: "12, 13"; the caller frees it */
         void (*role_freed)(void *data, Role *role);
 } ScopeOps;
 
-/* The disk: role-state.c. */
+/* The disk, implemented by role-state.c. */
 typedef struct StoreOps {
         int (*save)(void *data, const Role *role);
-        void (*forget)(void *data, const Role *role);    /* no longer known */
-        void (*set_aside)(void *data, const Role *role); /* a new start takes its name: keep the old record */
+        void (*forget)(void *data, const Role *role); /* no longer known */
+        /* A new start takes its name; keeps the old record. */
+        void (*set_aside)(void *data, const Role *role);
         void (*drop_previous)(void *data, const Role *role); /* that start succeeded */
         void (*bring_back)(void *data, const Role *role);    /* that start failed */
         void (*forget_all)(void *data);                      /* after a clean end */
 } StoreOps;
 
-/* The clients: the room bus. */
+/* The clients, implemented by the room bus. */
 typedef struct ClientOps {
-        void (*role_changed)(void *data, Role *role); /* coalesced; the first one announces the object */
+        void (*role_changed)(void *data, Role *role); /* coalesced; the first call announces the object */
         void (*role_removed)(void *data, Role *role);
-        void (*event)(void *data, const Event *event, Role *role); /* role: whose event it is, or NULL */
+        void (*event)(void *data, const Event *event, Role *role); /* the role of the event, or NULL */
         void (*node_changed)(void *data);
-        void (*recovered)(void *data); /* the roles are up to date: calls that were held are answered */
+        void (*recovered)(void *data); /* the roles are up to date, so calls are answered */
         void (*role_freed)(void *data, Role *role);
 } ClientOps;
 
-/* The process: the room node. */
+/* The process, implemented by the room node. */
 typedef struct ServiceOps {
-        void (*named)(void *data); /* our name on the bus is ours: the keeper may be connected to */
+        void (*named)(void *data); /* the service has its name on the bus, so the keeper may be connected */
         void (*recovered)(void *data);
-        int (*reload)(void *data, Fault *fault);  /* the configuration; a fault leaves the old one in force */
+        /* The configuration; on a fault the previous settings apply. */
+        int (*reload)(void *data, Fault *fault);
         void (*stopping)(void *data);             /* a shutdown has begun */
-        void (*finished)(void *data, int status); /* a shutdown is done: exit with this status */
+        void (*finished)(void *data, int status); /* a shutdown is complete; exits with this status */
 } ServiceOps;
 
 typedef struct NodeWorld {
@@ -120,6 +124,6 @@ typedef struct NodeWorld {
         } service;
 } NodeWorld;
 
-/* ASK(node, link, fork, role): the request "fork" to the side "link". */
+/* ASK(node, link, fork, role) sends the request "fork" to the side "link". */
 #define ASK(node, side, request, ...) \
         ((node)->world.side.ops->request((node)->world.side.data, ##__VA_ARGS__))
