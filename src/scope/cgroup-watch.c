@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the cgroups of the roles say: whether somebody is left, and when nobody is. inotify on cgroup.events may be 15 ms
- * late (the kernel limits its rate), so it is used for emptiness only; ends of processes are the keeper's to tell. */
+/* Watches whether the cgroups of the roles are populated. inotify on cgroup.events may be 15 ms late, because
+ * the kernel limits its rate, so it is used for emptiness only. The keeper reports the ends of processes. */
 
 #include <errno.h>
 #include <sys/epoll.h>
@@ -15,7 +15,8 @@
 
 #define PIDS_SHOWN_MAX 16
 
-/* Something was missed: ask each. By number, since a role that is told may be gone afterwards. */
+/* Events were lost, so each cgroup is checked. It iterates over numbers, because a role may be freed when it
+ * is notified. */
 static void recheck_all(Scopes *scopes) {
         g_autoptr(GList) watches = g_hash_table_get_keys(scopes->watches);
 
@@ -86,24 +87,24 @@ int cgroup_watch_add(void *data, Role *role) {
         g_autofree char *path = g_strconcat(root, role->cgroup, "/cgroup.events", NULL);
         int watch = inotify_add_watch(scopes->inotify_fd, path, IN_MODIFY);
         if (watch < 0)
-                return errno == ENOENT ? 0 : -errno; /* gone: not populated */
-        /* systemd may remove an empty cgroup before the kernel has told us that it is empty: it limits the rate of
-         * those messages, and forgets one that waits. The slice tells of the removal; asking again for the same watch
-         * costs nothing. */
+                return errno == ENOENT ? 0 : -errno; /* it does not exist any more, so it is not populated */
+        /* systemd may remove an empty cgroup before the kernel has notified us that it is empty: the kernel
+         * limits the rate of these notifications and drops a pending one. The slice notifies of the removal;
+         * adding an existing watch again is cheap. */
         g_autofree char *cgroup = g_strconcat(root, role->cgroup, NULL);
         g_autofree char *slice = g_path_get_dirname(cgroup);
         if (inotify_add_watch(scopes->inotify_fd, slice, IN_DELETE | IN_ONLYDIR) < 0 && errno != ENOENT)
                 role_log(role, LOG_WARNING, "Cannot watch %s, ignoring: %s", slice, g_strerror(errno));
         role->cgroup_watch = watch;
         (void) g_hash_table_insert(scopes->watches, GINT_TO_POINTER(watch), role);
-        (void) g_hash_table_replace(scopes->watched, role->scope, role); /* the key is the role's own */
+        (void) g_hash_table_replace(scopes->watched, role->scope, role); /* the role owns the key */
         return 0;
 }
 
 void cgroup_watch_remove(Scopes *scopes, Role *role) {
         if (g_hash_table_lookup(scopes->watched, role->scope) != role)
                 return;
-        (void) inotify_rm_watch(scopes->inotify_fd, role->cgroup_watch); /* fails when the cgroup is gone */
+        (void) inotify_rm_watch(scopes->inotify_fd, role->cgroup_watch); /* fails if the cgroup is gone */
         (void) g_hash_table_remove(scopes->watches, GINT_TO_POINTER(role->cgroup_watch));
         (void) g_hash_table_remove(scopes->watched, role->scope);
 }

@@ -12,13 +12,13 @@ typedef struct Call {
         Manager *manager;
         sd_bus_message *message;
         sd_bus_slot *slot;
-        ManagerReply reply;  /* either this */
-        ManagerJobDone done; /* or this */
+        ManagerReply reply; /* one of these two is set */
+        ManagerJobDone done;
         void *userdata;
         ManagerDrop drop;
-        unsigned n_owners; /* the manager's, when it was sent */
+        unsigned n_owners; /* of the manager, when the call was sent */
         int64_t sent_usec; /* CLOCK_MONOTONIC */
-        int error;         /* why it could not be made or sent */
+        int error;         /* why it could not be created or sent */
 } Call;
 
 typedef struct Job {
@@ -32,22 +32,24 @@ typedef struct Job {
 
 struct Manager {
         sd_bus *bus;
-        sd_event *event;   /* the bus' own, which has none any more when it is closed */
+        sd_event *event;   /* of the bus, which has none any more once it is closed */
         unsigned n_owners; /* how often systemd has come back to the bus */
         void (*ready)(void *userdata);
         void *ready_userdata;
         unsigned version;
-        bool asked; /* and answered */
+        bool asked; /* the version was requested and received */
         sd_bus_slot *job_removed;
         sd_bus_slot *job_new;
         sd_bus_slot *owner_changed;
         ManagerJobNew on_job_new;
         void *job_new_userdata;
-        GQueue *waiting;   /* of Call: not sent yet */
-        GHashTable *calls; /* of Call: sent, not answered */
-        GQueue *lost;      /* of Call: sent, and systemd left the bus: it is executing itself again */
+        GQueue *waiting;   /* of Call, not sent yet */
+        GHashTable *calls; /* of Call, sent, not answered */
+        /* Of Call, sent before systemd left the bus to re-execute itself. */
+        GQueue *lost;
         sd_event_source *lost_timeout;
-        GQueue *unsent; /* of Call: it could not be made, the bus does not take it, or there is none any more */
+        /* Of Call that could not be created or sent, or that have no bus any more. */
+        GQueue *unsent;
         sd_event_source *unsent_source;
         GHashTable *jobs; /* path → Job */
 };
@@ -110,7 +112,7 @@ static int on_job_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* What the call was for. */
+/* Waits for the job for which the call was made. */
 static void job_wait(const Call *call, const char *path) {
         Manager *manager = call->manager;
         Job *job = g_new0(Job, 1);
@@ -173,10 +175,11 @@ static void call_end(Call *call, sd_bus_message *reply, const sd_bus_error *erro
 
 static void pump(Manager *manager);
 
-/* The bus itself says that there is nobody: while systemd executes itself again it is not there. (It has an activation file, which
- * is made to fail.) Or there is no bus any more: then nobody will tell anything, and all that is open is dropped in a moment.
+/* The bus reports that the name has no owner: while systemd re-executes itself, it is not on the bus. (It has
+ * an activation file, which is made to fail.) Or the bus is gone: then no reply will arrive, and all pending
+ * calls are dropped soon.
  *
- * A timeout of our own is no answer of the bus, though sd-bus makes it look like one. */
+ * A timeout in sd-bus is no reply of the bus, although sd-bus presents it as one. */
 static bool systemd_is_away(const Call *call, sd_bus_message *m) {
         const sd_bus_error *error = sd_bus_message_get_error(m);
 
@@ -195,7 +198,7 @@ static bool systemd_is_away(const Call *call, sd_bus_message *m) {
 static void calls_fail(GQueue *calls, const char *name, const char *message) {
         const sd_bus_error error = SD_BUS_ERROR_MAKE_CONST(name, message);
 
-        /* Not those that come in by what these callbacks do. */
+        /* Without those that are added by these callbacks. */
         for (guint n = g_queue_get_length(calls); n > 0; n--)
                 call_end(g_queue_pop_head(calls), NULL, &error);
 }
@@ -209,7 +212,8 @@ static int on_lost_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* It is made again when systemd is back. It may have been done already: whoever makes one must bear that. */
+/* The call is made again when systemd is back. It may have been executed already, which each caller must
+ * tolerate. */
 static int call_keep(Call *call) {
         Manager *manager = call->manager;
 
@@ -240,7 +244,8 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
         (void) g_hash_table_remove(manager->calls, call);
         if (systemd_is_away(call, m)) {
                 if (call->n_owners != manager->n_owners) {
-                        /* It was away, and is back before the bus says so (that may have tried to activate it). */
+                        /* It was away and is back, before the bus has reported that (the bus may have tried
+                         * to activate it). */
                         call->slot = sd_bus_slot_unref(call->slot);
                         g_queue_push_head(manager->waiting, call);
                         pump(manager);
@@ -257,10 +262,10 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
 static int on_unsent(sd_event_source *source, void *userdata) {
         Manager *manager = userdata;
 
-        /* With the connection lost it is no failure of the caller: the next process, or agent, asks again. */
+        /* If the connection is lost, the caller has not failed: the next process, or agent, calls again. */
         if (sd_bus_is_open(manager->bus) <= 0)
                 return 0;
-        /* Not those that come in by what these callbacks do. */
+        /* Without those that are added by these callbacks. */
         for (guint n = g_queue_get_length(manager->unsent); n > 0; n--) {
                 Call *call = g_queue_pop_head(manager->unsent);
                 g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
@@ -272,11 +277,11 @@ static int on_unsent(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-/* An answer never comes before the call has returned. */
+/* A reply never arrives before the call has returned. */
 static void call_not_sent(Call *call, int error) {
         Manager *manager = call->manager;
 
-        /* Where nobody waits for the answer, nobody else reports it. */
+        /* If no caller waits for the reply, the error is logged here. */
         bool silent = call->reply || call->done || sd_bus_is_open(manager->bus) <= 0;
         (void) log_full_errno(silent ? LOG_DEBUG : LOG_WARNING, error, "Cannot call systemd, ignoring: %m");
         call->error = error;
@@ -302,7 +307,7 @@ static void pump(Manager *manager) {
         }
 }
 
-/* r: what came of making the message. */
+/* r is the result of creating the message. */
 static void call_queue(Manager *manager, int r, sd_bus_message *m, ManagerReply reply, ManagerJobDone done,
         void *userdata, ManagerDrop drop) {
         Call *call = g_new0(Call, 1);
@@ -371,7 +376,8 @@ void manager_kill_unit(
         call_queue(manager, r, m, reply, NULL, userdata, drop);
 }
 
-/* Of other clients' jobs systemd speaks only to subscribers; that lasts as long as its and our connection, over daemon-reexec too. */
+/* systemd sends signals about jobs of other clients to subscribers only. The subscription lasts as long as
+ * both connections, also over a daemon-reexec. */
 static int subscribe(Manager *manager) {
         g_autoptr(sd_bus_message) m = NULL;
 
@@ -405,12 +411,12 @@ static void on_version(void *userdata, sd_bus_message *reply, const sd_bus_error
                 return;
         }
         if (error) {
-                /* A bus that has just been started anew: systemd comes back to it a moment after us. */
+                /* A bus that was just restarted: systemd connects to it a moment later than this service. */
                 log_notice("systemd is not on the bus, waiting for it: %s", error->message);
                 return;
         }
         if (sd_bus_message_read(reply, "v", "s", &version) >= 0)
-                /* "252.39-1~deb12u1", "257~rc1": the digits in front are what counts. */
+                /* Only the leading digits are relevant: "252.39-1~deb12u1", "257~rc1". */
                 manager->version = (unsigned) strtoul(version, NULL, 10);
         manager->asked = true;
         manager->ready(manager->ready_userdata);
@@ -461,7 +467,8 @@ int manager_new(sd_bus *bus, void (*ready)(void *userdata), void *userdata, Mana
         int r = sd_event_add_defer(manager->event, &manager->unsent_source, on_unsent, manager);
         if (r >= 0)
                 r = sd_event_source_set_enabled(manager->unsent_source, SD_EVENT_OFF);
-        /* The matches are there before the first call that makes a job, or finds nobody. */
+        /* The matches must be installed before the first call that creates a job or fails because systemd is
+         * away. */
         if (r >= 0)
                 r = sd_bus_match_signal_async(bus, &manager->job_removed, MANAGER_BUS_NAME, MANAGER_PATH,
                         MANAGER_INTERFACE, "JobRemoved", on_job_removed, NULL, manager);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Making scopes, many at a time. */
+/* The creation of scopes, many at a time. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,19 +13,21 @@
 #include "scope/scope-private.h"
 #include "util/log.h"
 
-/* StartTransientUnit takes other units along ("aux"): one call, one job to wait for and one answer for many scopes. The
- * unit that carries them is an empty slice with Wants= and After= on the scopes, stopped again when its job is done. It is none of the
- * roles' own scopes: a unit that another one wants stays loaded as long as that one, and its name could not be used again. */
+/* StartTransientUnit creates other units together with the main one ("aux"): one call, one job and one reply
+ * for many scopes. The main unit is an empty slice with Wants= and After= for the scopes. It is stopped when
+ * its job is done. It is not the scope of a role, because a unit that another unit wants stays loaded as long
+ * as that one, and its name could not be used again. */
 #define BATCH_MAX 50U
-/* dbus-daemon cuts off, without a word, who sends more descriptors in one message (max_message_unix_fds). */
+/* dbus-daemon disconnects a client without an error if it sends more descriptors in one message
+ * (max_message_unix_fds). */
 #define BATCH_PIDFDS_MAX 16U
 #define BATCHES_IN_FLIGHT_MAX 2U
 #define TRIES_MAX 4U
 
 typedef struct Batch {
         Scopes *scopes;
-        GPtrArray *roles; /* not owned: a role waits for role_on_scope() and is not freed before */
-        char *anchor;     /* NULL: a single scope, its own unit */
+        GPtrArray *roles; /* not owned; a role waits for role_on_scope() and is not freed before */
+        char *anchor;     /* NULL for a single scope, which has its own job */
         unsigned tries;
 } Batch;
 
@@ -58,7 +60,7 @@ static int append_limits(sd_bus_message *m, const RoleSpec *spec) {
 
         if (spec->memory_max > 0) {
                 r = append_property(m, "MemoryMax", "t", spec->memory_max);
-                /* Its Result is asked for after the end: the unit must still be there. */
+                /* Its Result is read after the end, so the unit must still exist then. */
                 if (r >= 0)
                         r = append_property(m, "AddRef", "b", 1);
         }
@@ -88,7 +90,8 @@ static int append_scope(Scopes *scopes, sd_bus_message *m, Role *role) {
                 r = append_property(m, "TimeoutStopUSec", "t", spec->stop_timeout_usec);
         if (r >= 0 && !scopes->no_oom_policy)
                 r = append_property(m, "OOMPolicy", "s", "continue");
-        /* When the machine goes down we stop the roles ourselves, in our own way; nothing else ties them to us. */
+        /* When the system shuts down, this service stops the roles itself. No other dependency ties them to
+         * it. */
         if (r >= 0 && scopes->own_unit)
                 r = append_property(m, "Before", "as", 1, scopes->own_unit);
         if (r >= 0 && scopes->keeper_unit)
@@ -178,7 +181,7 @@ static void batch_fail(Batch *batch, const char *reason) {
         }
 }
 
-/* What failed together is tried one by one: then each answer is about one scope. */
+/* Scopes that failed together are tried one by one, so that each reply is about one scope. */
 static void batch_send_single(Scopes *scopes, Role *role, unsigned tries) {
         Batch *single = g_new0(Batch, 1);
 
@@ -199,7 +202,8 @@ static bool role_has_died(const Role *role) {
         return role->main_exited || (role->main_pidfd >= 0 && poll(&p, 1, 0) > 0);
 }
 
-/* The job is done: but the pid may have died meanwhile (252 fails then, 257 keeps an empty scope for ever), so look. */
+/* The job is done, but the process may have died meanwhile (252 fails then, 257 keeps an empty scope), so
+ * this is checked. */
 static int verify(Role *role, char **ret_cgroup) {
         char *path = NULL;
 
@@ -218,8 +222,8 @@ static int verify(Role *role, char **ret_cgroup) {
         return 0;
 }
 
-/* The name is taken by what we have asked for ourselves: systemd had made it before it executed itself again, and with its answer
- * lost the call was made twice. */
+/* The name exists because of our own call: systemd had created it before it re-executed itself, its reply was
+ * lost, and the call was made twice. */
 static bool batch_is_made(const Batch *batch, const sd_bus_error *error) {
         char *cgroup = NULL;
 
@@ -258,7 +262,7 @@ static void on_stale_stopped(void *userdata, const char *result, const sd_bus_er
         batch_send(userdata);
 }
 
-/* Whether a new try was made. */
+/* Returns whether it tries again. */
 static bool batch_retry(Batch *batch, const sd_bus_error *error) {
         Scopes *scopes = batch->scopes;
         Role *role = g_ptr_array_index(batch->roles, 0);
@@ -266,7 +270,8 @@ static bool batch_retry(Batch *batch, const sd_bus_error *error) {
         if (++batch->tries > TRIES_MAX)
                 return false;
         if (sd_bus_error_has_name(error, MANAGER_ERROR_UNIT_EXISTS)) {
-                /* The name is ours and no live role has it: what is left of an earlier run, which systemd has not collected yet. */
+                /* The name is ours and no running role has it: it is the rest of an earlier run that systemd
+                 * has not collected yet. */
                 manager_stop_unit(scopes->manager, role->scope, on_stale_stopped, batch, batch_free);
                 return true;
         }
@@ -317,8 +322,8 @@ static void batch_send(Batch *batch) {
                 manager_fail_call_job(batch->scopes->manager, r, on_batch_done, batch, batch_free);
 }
 
-/* What comes while systemd is busy with a call waits and goes together: the larger a batch, the cheaper each scope. One
- * full batch may wait at systemd behind the first, so that it always has something to do. */
+/* Roles that arrive while systemd is busy with a call wait and go together: the larger a batch, the cheaper
+ * each scope. One full batch may wait at systemd behind the first, so that systemd is always busy. */
 void scope_batch_flush(Scopes *scopes) {
         const unsigned max = batch_max(scopes);
 
@@ -346,8 +351,8 @@ int scope_start(void *data, Role *role) {
 
         g_queue_push_tail(scopes->queue, role);
 
-        /* One role need not wait for others: the source runs as soon as nothing else is to be done at this moment, and what
-         * came until then goes together. */
+        /* A single role does not wait for others: the source runs as soon as the event loop is idle, and the
+         * roles that arrived until then go together. */
         if (g_queue_get_length(scopes->queue) >= batch_max(scopes))
                 scope_batch_flush(scopes);
         else {

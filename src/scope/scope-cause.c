@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Why a role has ended, as far as only systemd can tell: did the kernel's OOM killer kill it, or does systemd stop its scope for
- * somebody else? memory.events is gone with the cgroup, so the scope's Result is asked for. And a role that handles SIGTERM and exits
- * looks as if it had ended by itself: systemd announces a job (JobNew) before it begins with it, and so before the signal; what
- * it has said by the time it answers a question that was asked after the exit is all there is to know. */
+/* This file determines the causes of an end that only systemd knows. Either the OOM killer of the kernel has
+ * killed the role, or systemd stops its scope for another client. memory.events is removed with the cgroup,
+ * so the Result of the scope is read. A role that handles SIGTERM and exits looks as if it had ended by
+ * itself. systemd announces a job (JobNew) before it begins it, so before the signal. Only the jobs that it
+ * has announced when it replies to a call made after the exit matter. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,20 +16,23 @@
 #include "util/log.h"
 
 #define OOM_WAIT_USEC (100 * USEC_PER_MSEC)
-/* No exit waits longer, whatever systemd is busy with: daemon-reload, or the stop of a slice with a hundred scopes. */
+/* No exit waits longer than this, even if systemd is busy with a daemon-reload or with stopping a slice of a
+ * hundred scopes. */
 #define STOP_WAIT_USEC USEC_PER_SEC
 
 typedef enum CauseWait {
-        CAUSE_WAIT_NONE, /* it runs: jobs of its scope are asked about */
-        CAUSE_WAIT_OOM,  /* it has ended: until its scope's Result is known */
-        CAUSE_WAIT_STOP, /* it has ended: until every question has its answer */
+        CAUSE_WAIT_NONE, /* it runs; jobs of its scope are queried */
+        CAUSE_WAIT_OOM,  /* it has ended; waits until the Result of its scope is known */
+        CAUSE_WAIT_STOP, /* it has ended; waits until each query has its reply */
 } CauseWait;
 
-/* What is asked about a role. */
+/* The pending queries about a role. */
 typedef struct CauseWatch {
         Scopes *scopes;
         Role *role;
-        uint64_t serial; /* the answers name it: the role may be gone by then, and another at its address */
+        /* It identifies the watch in the replies, because the role may be freed and another one have its
+         * address. */
+        uint64_t serial;
         unsigned n_asked;
         CauseWait wait;
         sd_bus_slot *match;
@@ -68,7 +72,7 @@ static CauseQuestion *question_new(CauseWatch *watch) {
         return question;
 }
 
-/* Whom the answer is for; NULL: it comes too late. */
+/* Returns the watch for which the reply is, or NULL if it is too late. */
 static CauseWatch *question_end(CauseQuestion *question) {
         CauseWatch *watch = g_hash_table_lookup(question->scopes->causes, question->role);
 
@@ -87,7 +91,7 @@ static int start_timeout(
                 CLOCK_MONOTONIC, usec, 1, on_timeout, watch);
 }
 
-/* -- the OOM killer ---------------------------------------------------------------------------------------------------------- */
+/* -- the OOM killer ---------------------------------------------------------------------------- */
 
 static void oom_end(CauseWatch *watch, bool known, bool oom) {
         Role *role = watch->role;
@@ -101,7 +105,7 @@ static int on_oom_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* Only a Result of oom-kill says something: where v1 has the memory controller systemd never says it. */
+/* Only the Result oom-kill is significant: if v1 has the memory controller, systemd never reports it. */
 static int on_scope_properties(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         CauseWatch *watch = userdata;
         const char *key, *result;
@@ -170,7 +174,7 @@ int scope_query_oom(void *data, Role *role) {
         return 0;
 }
 
-/* -- a stop by somebody else -------------------------------------------------------------------------------------------------- */
+/* -- a stop by another process ----------------------------------------------------------------- */
 
 static void stop_known(CauseWatch *watch) {
         Role *role = watch->role;
@@ -205,8 +209,9 @@ static void on_job_type(void *userdata, sd_bus_message *reply, const sd_bus_erro
 
         if (!watch)
                 return;
-        /* A job that is over already has ended the scope, if it was a stop; if not, the role still runs. We may hear of that before
-         * the keeper tells us of the exit. (Wrong for who starts a scope that runs anyway in the millisecond in which its role exits.) */
+        /* A job that is over already has ended the scope if it was a stop; otherwise the role still runs.
+         * This may arrive before the keeper reports the exit. (It is wrong if a client starts a running scope
+         * in the millisecond in which its role exits.) */
         bool stop = error ? watch->wait == CAUSE_WAIT_STOP || pidfd_has_exited(watch->role->main_pidfd)
                           : sd_bus_message_read(reply, "v", "s", &type) >= 0 && g_str_equal(type, "stop");
         if (stop)
@@ -223,7 +228,7 @@ static void on_job_new(void *userdata, const char *job, const char *unit) {
                 return;
         Role *role = g_hash_table_lookup(scopes->node->roles, name);
         free(name);
-        /* Our own jobs are starts, and stops of what has ended or never ran. */
+        /* Our own jobs are starts, and stops of scopes that have ended or never ran. */
         if (!role || role->state == ROLE_STARTING || role->state == ROLE_ENDED || role->cause_known)
                 return;
 
@@ -241,8 +246,9 @@ static void on_job_new(void *userdata, const char *job, const char *unit) {
 int scope_query_stop(void *data, Role *role) {
         Scopes *scopes = data;
 
-        /* Nobody can tell in time, or all of them are stopped by us. Of what ended while nobody was here systemd says nothing any more,
-         * and the first reply must be right. */
+        /* systemd cannot reply in time, or all scopes are stopped by this service. For a role that ended
+         * while this service did not run, systemd has no information any more, and the first reply must be
+         * correct. */
         if (!manager_is_ready(scopes->manager) || !scopes->node->recovered || scopes->node->stopping)
                 return -ENOTCONN;
 

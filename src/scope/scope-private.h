@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Shared by scope.c, scope-batch.c, scope-cause.c and cgroup-watch.c, and nobody else. */
+/* Shared by scope.c, scope-batch.c, scope-cause.c and cgroup-watch.c only. */
 
 #include "model/node.h"
 #include "model/role.h"
@@ -15,15 +15,16 @@ struct Scopes {
         char *instance;
         char *own_unit;
         char *keeper_unit;
-        bool no_oom_policy; /* systemd 252 as released has none on scopes; learned from its answer */
+        /* Systemd 252 has no OOMPolicy= of scopes in its first releases; its reply shows that. */
+        bool no_oom_policy;
         bool no_pidfds;
         GQueue *queue; /* Roles that wait for the next batch */
         sd_event_source *flush;
-        unsigned in_flight; /* calls that make scopes */
+        unsigned in_flight; /* calls that create scopes */
         uint64_t n_anchors;
         GHashTable *slices; /* indices of sub-slices that systemd may have loaded */
         sd_event_source *slice_idle;
-        GHashTable *freezing; /* units that are to be killed as soon as they are frozen */
+        GHashTable *freezing; /* units that are killed as soon as they are frozen */
         GHashTable *causes;   /* Role → CauseWatch */
         uint64_t n_cause_watches;
 
@@ -33,7 +34,7 @@ struct Scopes {
         GHashTable *watched; /* unit name of its scope → Role */
 };
 
-/* scope.c: whether scopes are made with pidfds (systemd 255), not with pids. */
+/* Returns whether scopes are created with pidfds (systemd 255) instead of pids. This is in scope.c. */
 bool scopes_use_pidfds(void *data);
 
 /* scope-batch.c */
@@ -51,6 +52,6 @@ int cgroup_watch_setup(Scopes *scopes);
 void cgroup_watch_done(Scopes *scopes);
 int cgroup_watch_add(void *data, Role *role); /* ScopeOps.cgroup_watch */
 void cgroup_watch_remove(Scopes *scopes, Role *role);
-int cgroup_watch_state(
-        void *data, Role *role, bool *ret_populated, bool *ret_frozen); /* ScopeOps.cgroup_state */
-char *cgroup_watch_pids(void *data, Role *role);                        /* ScopeOps.cgroup_pids */
+/* ScopeOps.cgroup_state */
+int cgroup_watch_state(void *data, Role *role, bool *ret_populated, bool *ret_frozen);
+char *cgroup_watch_pids(void *data, Role *role); /* ScopeOps.cgroup_pids */

@@ -79,7 +79,7 @@ static void scope_thaw(void *data, Role *role) {
         send_for_unit(data, "ThawUnit", role->scope);
 }
 
-/* See append_limits(). A unit that has a reference stays loaded, and its name is not to be had again. */
+/* See append_limits(). A unit with a reference stays loaded, and its name cannot be used again. */
 static void unref_unit(Scopes *scopes, const Role *role) {
         if (role->spec->memory_max > 0)
                 send_for_unit(scopes, "UnrefUnit", role->scope);
@@ -88,7 +88,7 @@ static void unref_unit(Scopes *scopes, const Role *role) {
 static void on_removed(void *userdata, const char *result, const sd_bus_error *error) {
         Role *role = userdata;
 
-        /* Its last process is gone: systemd removes it by itself then. */
+        /* If its last process is gone, systemd removes the scope by itself. */
         if (error && !sd_bus_error_has_name(error, MANAGER_ERROR_NO_SUCH_UNIT))
                 role_log(role, LOG_WARNING, "Cannot stop its scope, ignoring: %s", error->message);
         role_on_scope_removed(role);
@@ -98,7 +98,8 @@ static int scope_remove(void *data, Role *role) {
         Scopes *scopes = data;
 
         unref_unit(scopes, role);
-        /* While we are being stopped the unit's stop job would wait for ours: systemd removes it when it is empty. */
+        /* While this service is being stopped, its stop job would wait for this one. systemd removes the
+         * scope when it is empty. */
         if (scopes->node->stopping)
                 return -ECANCELED;
         manager_stop_unit(scopes->manager, role->scope, on_removed, role, NULL);
@@ -117,7 +118,7 @@ static void freeze_call_free(void *p) {
         g_free(call);
 }
 
-/* The reply says that all of it is frozen. An error changes nothing: what cannot be frozen is killed as it is. */
+/* The reply means that all of it is frozen. After an error it is killed unfrozen. */
 static void on_frozen(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
         FreezeCall *call = userdata;
 
@@ -126,8 +127,8 @@ static void on_frozen(void *userdata, sd_bus_message *reply, const sd_bus_error 
         freeze_call_free(call);
 }
 
-/* Frozen first: systemd signals the processes of a unit one by one, again and again until it finds no new one, and who forks
- * fast enough would keep it at that for ever. */
+/* It is frozen first, because systemd signals the processes of a unit one by one, and repeats that until it
+ * finds no new one. A role that forks fast enough would keep it busy for ever. */
 static void scope_freeze_and_kill(void *data, Role *role) {
         Scopes *scopes = data;
         g_autoptr(sd_bus_message) m = NULL;
@@ -155,8 +156,8 @@ static void scope_ended(void *data, Role *role) {
                 unref_unit(scopes, role);
 }
 
-/* Slices stay loaded when nothing is in them. One that is needed again at the same moment is not lost: a start replaces the
- * stop. */
+/* Empty slices stay loaded, so they are stopped. If one is needed again at the same moment, the start
+ * replaces the stop. */
 static int on_slice_idle(sd_event_source *s, uint64_t usec, void *userdata) {
         Scopes *scopes = userdata;
         GHashTableIter iter;
@@ -189,7 +190,7 @@ static bool scope_has_role(Scopes *scopes, const char *unit) {
         char *name;
 
         if (role_scope_name_parse(scopes->instance, unit, &name) < 0)
-                return true; /* not ours */
+                return true; /* belongs to another instance or service */
         Role *role = g_hash_table_lookup(scopes->node->roles, name);
         free(name);
         for (; role; role = role->predecessor)

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The scopes of the roles (ScopeOps of model/world.h): made in batches, removed, signalled, asked why they ended; and what
- * their cgroups say. The only room that knows how systemd is to be talked to about roles. */
+/* This room creates the scopes of the roles in batches, removes and signals them, and determines why they
+ * ended and the state of their cgroups (ScopeOps of model/world.h). No other room calls systemd about
+ * roles. */
 
 #include "model/node.h"
 #include "scope/manager.h"
 
 typedef struct Scopes Scopes;
 
-/* Attaches itself to the node. own_unit, keeper_unit: for the order at shutdown; may be NULL. */
+/* Attaches itself to the node. own_unit and keeper_unit determine the order at shutdown and may be NULL.
+ * Returns a negative errno. */
 int scopes_new(Manager *manager, Node *node, const char *own_unit, const char *keeper_unit, Scopes **ret);
 
-/* Detaches itself: to be freed before the node. */
+/* Detaches itself. It must be freed before the node. */
 Scopes *scopes_free(Scopes *scopes);
