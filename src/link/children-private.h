@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Shared by children.c, gate.c, main-watch.c and port-loans.c, and nobody else. */
+/* Shared by children.c, gate.c, main-watch.c and port-loans.c only. */
 
 #include "link/children.h"
 #include "link/keeper-link.h"
@@ -13,13 +13,13 @@ struct Children {
         Node *node;
         KeeperLink *keeper;
         GHashTable *roles; /* the keeper's number → Role */
-        int n_fds;         /* open when they were last counted; negative: not yet with this keeper */
-        unsigned n_forks;  /* since then */
-        GArray *ports;     /* of PortLoan: what the keeper lists before it is connected; NULL: nothing */
-        GArray *reaps;     /* numbers of children: their exits have been sent, but perhaps not all written */
-        GHashTable *gates; /* Role → sd_event_source: starts whose child has not executed its command */
-        GHashTable *
-                mains; /* Role → sd_event_source: main processes, only while there is no keeper to report their end */
+        int n_fds; /* open when they were last counted; negative if they were not counted with this keeper */
+        unsigned n_forks; /* since then */
+        GArray *ports; /* of PortLoan, listed by the keeper before it is connected; NULL if there are none */
+        GArray *reaps; /* numbers of children whose exits were sent, but possibly not written yet */
+        GHashTable *gates; /* Role → sd_event_source, for starts whose child has not executed its command */
+        GHashTable *mains; /* Role → sd_event_source: main processes, only while there is no keeper to report
+                              their end */
 };
 
 /* gate.c */
@@ -29,7 +29,8 @@ void gate_watch(void *data, Role *role); /* LinkOps.watch_gate */
 /* main-watch.c */
 void main_watch(void *data, Role *role); /* LinkOps.watch_main */
 
-/* port-loans.c: LinkOps.ports_…, and what is lent with a child (of struct keeper_port; the caller frees). */
+/* LinkOps.ports_… are in port-loans.c, with the ports that are lent with a child (of struct keeper_port; the
+ * caller frees them). */
 int port_loans_bind(
         void *data, const BindAddress *address, PortProtocol protocol, unsigned n, PortsRequest *request);
 int port_loans_release(void *data, const PortLoan *ports, size_t n, Waiter waiter);

@@ -12,10 +12,10 @@
 #include "model/role-start.h"
 #include "util/log.h"
 
-/* A keeper that does not answer must not hold up a restart: what it still has, it reports to the successor. */
+/* A keeper that does not reply must not delay a restart. It reports its children to the next process. */
 #define FINISH_TIMEOUT_USEC USEC_PER_SEC
 
-/* -- what the model asks ---------------------------------------------------------------------------------------------------- */
+/* -- requests of the model --------------------------------------------------------------------- */
 
 static bool children_connected(void *data) {
         Children *children = data;
@@ -42,8 +42,8 @@ static void remove_role(Children *children, uint64_t child) {
         (void) g_hash_table_remove(children->roles, &key);
 }
 
-/* A start that runs out of descriptors half-way would lose those that the keeper sends with its answer, and the connection with
- * them, which every other role needs: so there must be room before it begins. */
+/* If a start runs out of descriptors, it loses those that the keeper sends with its reply, and with them the
+ * connection, which every other role needs. So there must be room before it begins. */
 #define FDS_PER_START 8U
 #define FDS_PER_ROLE 4U
 
@@ -54,8 +54,8 @@ static int check_fds(Children *children) {
 
         if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
                 return -errno;
-        /* Counting them takes its time with a thousand roles: only when it may be close, and not again before the starts since
-         * then may have taken what was left. */
+        /* Counting is slow with a thousand roles, so it is done only if the limit may be close, and not again
+         * until the starts since then may have used up the rest. */
         if (starts + (uint64_t) FDS_PER_ROLE * node->n_not_ended < limit.rlim_cur / 2)
                 return 0;
         if (children->n_fds >= 0 &&
@@ -167,11 +167,11 @@ static void children_reap(void *data, Role *role) {
 static void children_send_reaps(void *data) {
         Children *children = data;
 
-        /* While the keeper still lists its children nothing can be asked of it. */
+        /* While the keeper lists its children it accepts no requests. */
         if (!keeper_link_is_connected(children->keeper))
                 return;
         for (unsigned i = 0; i < children->reaps->len; i++)
-                /* Should the connection be lost now, the next keeper or the next HELLO reports it again. */
+                /* If the connection is lost now, the next HELLO reports it again. */
                 (void) keeper_link_reap(children->keeper, g_array_index(children->reaps, uint64_t, i));
         g_array_set_size(children->reaps, 0);
 }
@@ -212,7 +212,7 @@ static const LinkOps children_ops = {
         .role_freed = children_role_freed,
 };
 
-/* -- what the keeper reports -------------------------------------------------------------------------------------------------- */
+/* -- reports of the keeper --------------------------------------------------------------------- */
 
 static void exit_from_record(const struct keeper_exit_record *record, RoleExit *ret) {
         *ret = (RoleExit){
@@ -272,7 +272,7 @@ static void on_connected(void *userdata) {
         Children *children = userdata;
         g_autoptr(GArray) ports = g_steal_pointer(&children->ports);
 
-        children->n_fds = -EBADF; /* it has lent us any number of them */
+        children->n_fds = -EBADF; /* the keeper has sent any number of them */
         node_on_keeper(children->node, ports ? (PortLoan *) ports->data : NULL, ports ? ports->len : 0);
 }
 
@@ -308,8 +308,8 @@ static void on_exited(void *userdata, const struct keeper_exited *exited) {
         RoleExit exit;
 
         if (!role) {
-                /* On its way out when the connection was made: a start that nobody knows any more, or one whose name was
-                 * never saved. */
+                /* The keeper sent this while the connection was established. The start is no longer known, or
+                 * its name was never saved. */
                 children_forget(children, exited->header.child);
                 return;
         }
@@ -326,7 +326,7 @@ static const KeeperHandler children_handler = {
         .exited = on_exited,
 };
 
-/* -- its life --------------------------------------------------------------------------------------------------------------- */
+/* -- its life ---------------------------------------------------------------------------------- */
 
 static void source_free(void *p) {
         sd_event_source_disable_unref(p);

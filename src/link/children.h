@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The children of the keeper and the roles they belong to: the model's side of the keeper (LinkOps of model/world.h), on a
- * connection of its own (keeper-link.h). */
+/* This room connects the children of the keeper with their roles (LinkOps of model/world.h), on a connection
+ * of its own (keeper-link.h). */
 
 #include <glib.h>
 #include <systemd/sd-event.h>
@@ -11,16 +11,17 @@
 
 typedef struct Children Children;
 
-/* Attaches itself to the node. socket_path: the keeper's. Negative errno: nothing was made. */
+/* Attaches itself to the node. socket_path is the socket of the keeper. Returns a negative errno; then
+ * nothing was created. */
 int children_new(sd_event *event, Node *node, const char *socket_path, Children **ret);
 
-/* Ends what waits for the keeper with an error, and detaches itself: to be freed before the node. */
+/* Fails all pending requests and detaches itself. It must be freed before the node. */
 Children *children_free(Children *children);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Children, children_free)
 
-/* Begins to connect; node_on_keeper() follows, again after each loss. */
+/* Begins to connect. node_on_keeper() follows, and again after each loss of the connection. */
 void children_open(Children *children);
 
-/* The loop has ended and the clients have taken every signal: sends what may be forgotten, and waits a moment for the
- * keeper's answers. */
+/* Called after the event loop, when the clients have received every signal. Sends which children the keeper
+ * may forget, and waits for its replies for a limited time. */
 void children_finish(Children *children);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The gate of a start: the launch request goes through it to the child, and what the child reports comes back. */
+/* The gate of a start carries the launch request to the child, and the reports of the child back. */
 
 #include <errno.h>
 #include <string.h>
@@ -19,7 +19,7 @@
 static int gate_send(Role *role) {
         const RoleSpec *spec = role->spec;
         g_auto(GStrv) base = env_list(role->node->env), setup = products_setup(spec, role->node->settings);
-        /* The request only points to what the role has; writing it copies. */
+        /* The request refers to the data of the role; writing it copies them. */
         LaunchRequest request = {
                 .role = role->name,
                 .instance = role->node->instance,
@@ -73,10 +73,10 @@ static int on_gate(sd_event_source *s, int fd, uint32_t revents, void *userdata)
                 bool warning = report.warning;
                 role_on_gate_report(role, (LaunchStage) report.stage, report.error, warning, text);
                 if (!warning)
-                        return 0; /* the start is being undone: the role may be gone */
+                        return 0; /* the start is being undone, so the role may be freed */
         }
 
-        /* The source goes before the gate; the role may be freed by what follows. */
+        /* The source goes before the gate. The following calls may free the role. */
         (void) g_hash_table_remove(children->gates, role);
         role_on_gate_closed(role);
         return 0;
@@ -94,7 +94,8 @@ static int gate_add_watch(Children *children, Role *role) {
 }
 
 int gate_launch(void *data, Role *role) {
-        /* Watched first: the answer is not to be missed, and a gate that cannot be watched is not to be opened. */
+        /* It is watched first, because the reply must not be lost, and a gate that cannot be watched must not
+         * be opened. */
         int r = gate_add_watch(data, role);
         return r < 0 ? r : gate_send(role);
 }

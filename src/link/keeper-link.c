@@ -14,7 +14,8 @@
 #include "util/autoptr.h"
 #include "util/log.h"
 
-/* Only while there is no keeper, which systemd restarts within 100 ms: the wait doubles up to the second one. */
+/* These apply only while there is no keeper, which systemd restarts within 100 ms. The wait doubles from the
+ * first to the second. */
 #define RECONNECT_MIN_USEC (50 * USEC_PER_MSEC)
 #define RECONNECT_MAX_USEC (5 * USEC_PER_SEC)
 
@@ -35,12 +36,12 @@ struct KeeperLink {
         sd_event_source *io;
         sd_event_source *reconnect;
         uint64_t reconnect_usec;
-        GQueue *out;     /* of GBytes: what the socket did not take yet */
-        GQueue *pending; /* of Pending: the keeper answers in order */
+        GQueue *out;     /* of GBytes that the socket has not taken yet */
+        GQueue *pending; /* of Pending, because the keeper replies in order */
         bool welcome;
         uint32_t version;       /* agreed on, once welcome */
-        uint32_t children_left; /* still to be told before we are connected */
-        uint32_t ports_left;    /* the same */
+        uint32_t children_left; /* not listed yet; the connection is complete at 0 */
+        uint32_t ports_left;    /* the same for ports */
         bool connected;
 };
 
@@ -73,7 +74,7 @@ static void link_close(KeeperLink *link) {
         g_queue_clear_full(link->out, (GDestroyNotify) g_bytes_unref);
 }
 
-/* Nobody knows whether it was done. */
+/* It is not known whether the requests were executed. */
 static void link_fail_pending(KeeperLink *link) {
         g_autoptr(GQueue) pending = g_steal_pointer(&link->pending);
         Pending *p;
@@ -146,7 +147,8 @@ static int link_send(KeeperLink *link, const void *data, size_t size) {
                 if (r >= 0)
                         return 0;
                 if (r != -EAGAIN) {
-                        /* Whatever it was, the read side is to see it too, and reconnect: some wait for that. */
+                        /* The read side must see the error, too, and reconnect, because callers wait for
+                         * that. */
                         (void) shutdown(link->fd, SHUT_RDWR);
                         return -ENOTCONN;
                 }
@@ -197,7 +199,7 @@ static void fds_close(const int *fds, size_t n) {
                 (void) fd_close(fds[i]);
 }
 
-/* Which descriptors came is said by flags, in a fixed order. */
+/* Flags define which descriptors were received, in a fixed order. */
 static int fds_sort(uint32_t flags, const int *fds, size_t n_fds, KeeperFds *ret) {
         KeeperFds sorted = { -EBADF, -EBADF, -EBADF, -EBADF };
         size_t n = 0;
@@ -351,7 +353,7 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
         if (revents & EPOLLOUT)
                 r = link_flush(link);
 
-        /* A few packets at a time: other sources have their turn. */
+        /* At most a few packets at a time, so that other sources get their turn. */
         for (int i = 0; r >= 0 && i < 16; i++) {
                 union {
                         struct keeper_header header; /* for the alignment of all of them */
@@ -473,7 +475,8 @@ static int link_request_ports(KeeperLink *link, KeeperMessageType type, const st
                 return -ENOTCONN;
         if (link->version < 2)
                 return -EPROTONOSUPPORT;
-        /* A long list goes in several, and the last one answers for all: the keeper takes them in order. */
+        /* A long list is split into several requests. The reply to the last one is the reply to all, because
+         * the keeper handles them in order. */
         for (size_t done_n = 0; done_n < n;) {
                 size_t k = MIN(n - done_n, KEEPER_PORTS_PACKET);
                 bool last = done_n + k == n;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Main processes without a keeper that would report their end: what their pidfds and the kernel still tell. */
+/* Without a keeper that reports the ends of main processes, their pidfds and the kernel provide them, as far
+ * as possible. */
 
 #include <errno.h>
 #include <sys/epoll.h>
@@ -10,7 +11,7 @@
 #include "model/role-start.h"
 #include "util/log.h"
 
-/* What the kernel still tells of an end that no parent has reported, or an honest "lost". */
+/* The exit of a process that no parent has reported, as far as the kernel provides it, otherwise "lost". */
 static void exit_without_parent(int error, int wait_status, RoleExit *ret) {
         *ret = (RoleExit){
                 .code = EXIT_CODE_LOST,
@@ -30,7 +31,7 @@ static int on_pidfd(sd_event_source *s, int fd, uint32_t revents, void *userdata
 
         int r = pidfd_exit_status(fd, &wait_status);
         if (r == -EAGAIN && !(revents & EPOLLHUP)) {
-                /* Dead, but its new parent has not reaped it yet; the hang-up says when it has. */
+                /* It is dead, but its new parent has not reaped it yet. The hang-up comes when it has. */
                 (void) sd_event_source_set_io_events(s, 0);
                 return 0;
         }

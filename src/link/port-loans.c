@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Reserved ports on their way to the keeper, which holds them, and back. */
+/* Passes reserved ports to the keeper, which has their sockets, and back. */
 
 #include <errno.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 
 G_STATIC_ASSERT((int) PORT_TCP == (int) KEEPER_TCP && (int) PORT_UDP == (int) KEEPER_UDP);
 
-/* The caller frees. */
+/* The caller frees it. */
 static GArray *to_keeper(const PortLoan *ports, size_t n) {
         GArray *array = g_array_sized_new(false, false, sizeof(struct keeper_port), (guint) n);
 
@@ -78,7 +78,7 @@ void port_loans_rest(void *data, const PortLoan *ports, size_t n) {
         Children *children = data;
         g_autoptr(GArray) array = to_keeper(ports, n);
 
-        /* Without a connection the next one reports which are idle. */
+        /* Without a connection this is not lost: after the next one the idle ports are determined again. */
         (void) keeper_link_rest_ports(children->keeper, (struct keeper_port *) array->data, array->len);
 }
 
