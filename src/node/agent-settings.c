@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The configuration: read at the start, by the call Reload and by the signal that systemd sends to reload a service
- * (Type=notify-reload). */
+/* The configuration is read at the start, by the call Reload, and at the signal that systemd sends to reload
+ * a service (Type=notify-reload). */
 
 #include <inttypes.h>
 #include <systemd/sd-daemon.h>
@@ -11,7 +11,7 @@
 #include "model/settings.h"
 #include "util/log.h"
 
-/* What "systemctl status" shows. Not while we stop: there the news is another. */
+/* Sets the status line of systemd. It is not changed during a stop, which has a status of its own. */
 static void notify(Agent *agent, const char *state) {
         if (agent->node->stopping)
                 return;
@@ -40,8 +40,8 @@ static int load(Agent *agent, Fault *fault) {
         return 0;
 }
 
-/* With a broken configuration the service runs on its defaults: a telescope at night is better off with them than without
- * its agent. */
+/* With an invalid configuration the service runs with its defaults: at night a telescope needs its agent more
+ * than its settings. */
 void agent_load_settings(Agent *agent) {
         g_auto(Fault) fault = {};
 
@@ -66,10 +66,10 @@ int agent_reload(Agent *agent, Fault *fault) {
 void agent_on_reload_signal(Agent *agent) {
         g_auto(Fault) fault = {};
 
-        /* Before we are ready, systemd would take the end of this for it. */
+        /* Before the service is ready, systemd would take the end of the reload for READY=1. */
         if (agent->node->recovered && !agent->node->stopping)
                 (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIi64, g_get_monotonic_time());
-        (void) agent_reload(agent, &fault); /* who sends a signal looks into the journal */
+        (void) agent_reload(agent, &fault); /* the sender of the signal finds the error in the journal */
         if (agent->node->recovered)
                 agent_notify_ready(agent);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* SIGTERM says stop, not why. A restart must leave the roles alone, a stop or the end of the machine must not, and only
- * systemd knows: the job of our own unit tells. */
+/* SIGTERM does not contain its reason. A restart must leave the roles running, but a stop or a shutdown of
+ * the system must not. Only systemd knows which it is: the job of the service's own unit has the type. */
 
 #include <stdlib.h>
 #include <systemd/sd-login.h>
@@ -11,11 +11,12 @@
 #include "util/autoptr.h"
 #include "util/log.h"
 
-/* A question that stays open must not hold up a restart, and what is not known must not stop a telescope. */
+/* A missing reply must not delay a restart, and an unknown reason must not stop a telescope. */
 #define ANSWER_TIMEOUT_USEC USEC_PER_SEC
 
 static void leave_roles(Agent *agent, const char *why) {
-        /* A shutdown was asked for, before the signal or since: whatever systemd wants, the roles stop and then we end. */
+        /* A shutdown was requested, before the signal or since. Whatever systemd does, the roles stop and
+         * then the service ends. */
         if (node_is_shutting_down(agent->node))
                 return;
         log_info("Exiting, the roles continue to run: %s", why);
@@ -64,7 +65,7 @@ static void on_job(void *userdata, sd_bus_message *reply, const sd_bus_error *er
         if (error || sd_bus_message_read(reply, "v", "(uo)", &id, &path) < 0)
                 leave_roles(agent, "the unit of the service cannot be read");
         else if (id == 0)
-                stop_roles(agent); /* not systemd's: somebody's kill */
+                stop_roles(agent); /* sent by another process */
         else if (get_property(agent, path, "org.freedesktop.systemd1.Job", "JobType", on_job_type) < 0)
                 leave_roles(agent, "the job of the service cannot be requested");
 }
@@ -74,7 +75,7 @@ void agent_ask_why(Agent *agent) {
 
         if (node_is_shutting_down(agent->node))
                 return;
-        if (!agent->instance->own_unit) { /* started by hand: Ctrl-C means it */
+        if (!agent->instance->own_unit) { /* started by hand, so Ctrl-C stops the roles */
                 stop_roles(agent);
                 return;
         }

@@ -20,12 +20,12 @@
 #include "util/log.h"
 
 #define SYSTEMD_VERSION_MIN 252U
-/* After the longest stop timeout: SIGKILL, its 5 s, and some air. */
+/* The time after the longest stop timeout: SIGKILL, its 5 s, and a reserve. */
 #define SHUTDOWN_MARGIN_USEC (ROLE_KILL_TIMEOUT_USEC + 5 * USEC_PER_SEC)
-#define KEEPER_WAIT_USEC \
-        (5 * USEC_PER_SEC) /* at start-up calls are held so long for the keeper's list of children */
+/* At start-up calls wait no longer than this for the keeper's list of children. */
+#define KEEPER_WAIT_USEC (5 * USEC_PER_SEC)
 
-/* -- ServiceOps ---------------------------------------------------------------------------------------------------------------- */
+/* -- ServiceOps -------------------------------------------------------------------------------- */
 
 static void agent_named(void *data) {
         Agent *agent = data;
@@ -44,7 +44,7 @@ static int agent_reload_settings(void *data, Fault *fault) {
         return agent_reload(data, fault);
 }
 
-/* systemd must not kill us while the roles still have their time. */
+/* systemd must not kill the service while the roles still have time to stop. */
 static void agent_stopping(void *data) {
         Agent *agent = data;
         uint64_t longest = 0;
@@ -61,7 +61,7 @@ static void agent_stopping(void *data) {
                 false, "STOPPING=1\nSTATUS=Stopping all roles.\nEXTEND_TIMEOUT_USEC=%" PRIu64, longest);
 }
 
-/* It is over, and what could not be killed has been reported. */
+/* The shutdown is over, and processes that survive SIGKILL were reported. */
 static void agent_finished(void *data, int status) {
         Agent *agent = data;
 
@@ -79,9 +79,10 @@ static const ServiceOps agent_ops = {
         .finished = agent_finished,
 };
 
-/* -- its life ------------------------------------------------------------------------------------------------------------------ */
+/* -- its life ---------------------------------------------------------------------------------- */
 
-/* The loop has ended. What has been told is asked about once more, and what is known to be saved may go. */
+/* The loop has ended. Checks once more which events the bus has read, and lets the keeper forget the children
+ * whose end is saved. */
 static int on_exit_loop(sd_event_source *s, void *userdata) {
         Agent *agent = userdata;
 
@@ -122,7 +123,7 @@ static int open_directory(Agent *agent, Events **ret) {
         return r < 0 ? log_error_errno(r, "Cannot open the event counter in %s: %m", path) : 0;
 }
 
-/* The node, with the sides of its world that saved roles may need; not yet with a connection to anybody. */
+/* Creates the node with the sides of its world that saved roles may need, but without connections. */
 static int make_node(Agent *agent, Events *events) {
         agent->node = node_new(agent->instance->name, agent->event, events);
         agent->node->user = agent->instance->user;
@@ -155,7 +156,7 @@ static int load_state(Agent *agent) {
         if (agent->instance->user)
                 env_set_user(agent->node->env);
 
-        /* Their objects are there from the first moment on: no client is told of them as new. */
+        /* Their objects exist from the beginning, so clients do not receive them as new. */
         g_hash_table_iter_init(&iter, agent->node->roles);
         while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
                 role->announced = true;
@@ -217,7 +218,8 @@ Agent *agent_free(Agent *agent) {
         log_set_sink(NULL, NULL);
         sd_event_source_disable_unref(agent->at_exit);
         sd_event_source_disable_unref(agent->keeper_wait);
-        /* Those whom keeper and systemd can no longer answer hear so first, then those who wait for a role. */
+        /* The requests that keeper and systemd can no longer answer fail first, then the callers that wait
+         * for a role. */
         children_free(agent->children);
         scopes_free(agent->scopes);
         node_free(agent->node);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The running service: one node, and the rooms that are its world. Composition only: the order in which they begin and end, and
- * what systemd is told of it. */
+/* The agent is the running service. It composes one node and the rooms that are its world, in the order in
+ * which they begin and end, and sends the notifications to systemd. */
 
 #include <glib.h>
 #include <stdbool.h>
@@ -28,25 +28,26 @@ typedef struct Agent {
         Scopes *scopes;
         Children *children;
 
-        sd_event_source *at_exit;     /* the last words, when the loop ends */
-        sd_event_source *keeper_wait; /* start-up: how long calls are held for the keeper */
-        char *settings_fault;         /* what is wrong with the configuration; NULL: nothing */
+        sd_event_source *at_exit;     /* runs when the loop ends */
+        sd_event_source *keeper_wait; /* at start-up, limits how long calls wait for the keeper */
+        char *settings_fault;         /* the error of the configuration, or NULL */
 } Agent;
 
-int agent_new(sd_event *event, Instance *instance /* taken */, Agent **ret);
+int agent_new(sd_event *event, Instance *instance /* owned from then on */, Agent **ret);
 Agent *agent_free(Agent *agent);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Agent, agent_free)
 
-/* SIGTERM, SIGINT: why? A restart leaves the roles alone, everything else stops them. */
+/* For SIGTERM and SIGINT. A restart leaves the roles running, everything else stops them. */
 void agent_on_stop_signal(Agent *agent);
 
 /* agent-settings.c: the configuration. */
 void agent_load_settings(Agent *agent); /* at the start */
-/* Reads it again; a fault leaves the old one in force, and systemd's status line says so. */
+/* Reads it again. If that fails, the previous settings still apply, and the status line of systemd contains
+ * the error. */
 int agent_reload(Agent *agent, Fault *fault);
-/* The same, asked for by systemd or by hand: systemd is told when it begins and when it is done. */
+/* The same, requested by systemd or by hand. Notifies systemd when it begins and when it is complete. */
 void agent_on_reload_signal(Agent *agent);
 void agent_notify_ready(Agent *agent);
 
-/* agent-stop.c: why systemd wants us to stop. */
+/* agent-stop.c: determines why systemd stops the service. */
 void agent_ask_why(Agent *agent);

@@ -19,7 +19,8 @@ static char *unit_name(const char *prefix, const char *instance) {
                        : g_strconcat(prefix, "@", instance, ".service", NULL);
 }
 
-/* Somebody's shell is in a unit too: systemd tells the process that it has started itself. */
+/* The shell of a user runs in a unit, too. systemd sets a variable for the process that it has started
+ * itself. */
 static bool run_by_systemd(void) {
         const char *pid = g_getenv("SYSTEMD_EXEC_PID");
         uint32_t number;
@@ -44,7 +45,7 @@ static void set_directories(Instance *instance) {
         instance->settings_directory = g_strdup(SETTINGS_DIRECTORY);
 }
 
-/* A path of the user's, as the basedir specification has it: relative ones do not count. */
+/* A path of the user according to the basedir specification, which ignores relative ones. */
 static const char *get_path(const char *variable) {
         const char *path = g_getenv(variable);
 
@@ -84,7 +85,7 @@ int instance_new(const char *name, bool user, Instance **ret) {
                 .own_unit = find_own_unit(user),
         };
 
-        /* Two units of one instance would start each other's service anew for ever. */
+        /* Two units of one instance would restart each other's service for ever. */
         if (is_main &&
                 g_strcmp0(instance->own_unit, "architect-node@" NODE_DEFAULT_INSTANCE ".service") == 0) {
                 log_error("The instance \"" NODE_DEFAULT_INSTANCE

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* architect-node: options, signals, loop. */
+/* This is the main program of architect-node, with options, signals and the loop. */
 
 #include <getopt.h>
 #include <signal.h>
@@ -30,7 +30,7 @@ static void help(void) {
                 NODE_DEFAULT_INSTANCE);
 }
 
-/* 1: go on; 0: done. */
+/* Returns 1 to continue and 0 if nothing remains to be done. */
 static int parse_options(int argc, char **argv) {
         enum { OPTION_VERSION = 0x100, OPTION_INSTANCE, OPTION_USER, OPTION_DEBUG };
         static const struct option options[] = {
@@ -75,7 +75,7 @@ static int parse_options(int argc, char **argv) {
         return 1;
 }
 
-/* cgroup.kill came with it, and what a child is waited for with came before. */
+/* cgroup.kill was added in this version; waiting for a child by its pidfd is older. */
 static int check_kernel(void) {
         struct utsname name;
         unsigned major, minor;
@@ -116,8 +116,8 @@ static int run(LogTarget target) {
 int main(int argc, char **argv) {
         log_setup();
         LogTarget target = log_get_target();
-        /* Of a process that is gone at once the journal does not find out which unit it was: what comes through the stream of the
-         * unit is always the unit's. */
+        /* For a process that ends at once the journal cannot determine the unit. Output through the stream of
+         * the unit always belongs to the unit. */
         log_set_target(LOG_TARGET_CONSOLE);
 
         int r = parse_options(argc, argv);

@@ -8,10 +8,10 @@
 #include "node/service.h"
 #include "util/autoptr.h"
 
-/* An agent lives as long as its connection to the bus. Without one it can do nothing, and nothing would be lost if the process
- * ended here: the keeper holds what ends meanwhile, the runtime directory all the rest. But a process that stays costs nobody a
- * start, and works without a systemd that would start it again. So the next agent is made in the same process, from the same files.
- */
+/* An agent lives as long as its connection to the bus. Without one it can do nothing, and nothing would be
+ * lost if the process ended here: the keeper has the exits that happen meanwhile, and the runtime directory
+ * all other state. But a process that stays running needs no new start, and does not depend on a systemd that
+ * restarts it. So the same process creates the next agent, from the same files. */
 
 #define RETRY_MIN_USEC (100 * USEC_PER_MSEC)
 #define RETRY_MAX_USEC USEC_PER_SEC
@@ -26,7 +26,7 @@ static int on_reload_signal(sd_event_source *s, const struct signalfd_siginfo *s
         return 0;
 }
 
-/* A terminal that goes away is no reason to let telescopes go. */
+/* The loss of a terminal must not end the service. */
 static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
         log_lose_terminal();
         return 0;
@@ -38,7 +38,7 @@ static int add_signals(
         if (r >= 0)
                 r = sd_event_add_signal(event, NULL, SIGINT, stop, userdata);
         if (r >= 0)
-                /* Not SIGHUP, which says that a terminal is gone. */
+                /* SIGHUP is not used, because it means the loss of a terminal. */
                 r = sd_event_add_signal(event, NULL, SIGUSR1, reload, userdata);
         if (r >= 0)
                 r = sd_event_add_signal(event, NULL, SIGHUP, on_hangup, NULL);
@@ -72,7 +72,7 @@ static int run_agent(Instance *instance) {
         return r < 0 ? r : run_event(event);
 }
 
-/* -- between two buses ------------------------------------------------------------------------------------------------ */
+/* -- between two buses ------------------------------------------------------------------------- */
 
 typedef struct Wait {
         bool user;
@@ -80,7 +80,7 @@ typedef struct Wait {
         bool stop;
 } Wait;
 
-/* Why cannot be asked without a bus: the roles stay, as after a restart. */
+/* Without a bus the reason cannot be determined, so the roles keep running, as in a restart. */
 static int on_stop_waiting(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
         Wait *wait = userdata;
 
@@ -89,10 +89,10 @@ static int on_stop_waiting(sd_event_source *s, const struct signalfd_siginfo *si
 }
 
 static int on_reload_waiting(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
-        return 0; /* the next agent reads the configuration anyway */
+        return 0; /* the next agent reads the configuration in any case */
 }
 
-/* Nobody tells when somebody listens on a socket again, so it is tried. */
+/* There is no notification when a process listens on the socket again, so it is tried. */
 static int on_retry(sd_event_source *s, uint64_t usec, void *userdata) {
         Wait *wait = userdata;
         g_autoptr(sd_bus) bus = NULL;
@@ -106,7 +106,7 @@ static int on_retry(sd_event_source *s, uint64_t usec, void *userdata) {
         return r >= 0 ? sd_event_source_set_enabled(s, SD_EVENT_ONESHOT) : r;
 }
 
-/* 1: there is one again; 0: told to stop. */
+/* Returns 1 if the bus is back and 0 if the service was stopped. */
 static int wait_for_bus(bool user) {
         g_autoptr(sd_event) event = NULL;
         g_autoptr(sd_event_source) timer = NULL;
@@ -119,7 +119,8 @@ static int wait_for_bus(bool user) {
         r = add_signals(event, on_stop_waiting, on_reload_waiting, &wait);
         if (r < 0)
                 return r;
-        /* Not at once: a bus that takes connections and drops them must not keep us busy. */
+        /* The wait is needed, because a bus that accepts connections and closes them must not keep the
+         * process busy. */
         r = sd_event_add_time_relative(event, &timer, CLOCK_MONOTONIC, RETRY_MIN_USEC, 0, on_retry, &wait);
         if (r < 0)
                 return log_error_errno(r, "Cannot set a timer: %m");

@@ -7,6 +7,6 @@
 
 #include "util/log.h"
 
-/* Returns the exit status, or negative errno of what has been logged. SIGTERM, SIGINT, SIGHUP and SIGUSR1 are blocked. Messages go to
- * target once the instance is known. */
+/* Returns the exit status, or a negative errno after logging. SIGTERM, SIGINT, SIGHUP and SIGUSR1 must be
+ * blocked. Messages go to target once the instance is known. */
 int service_run(const char *name, bool user, LogTarget target);
