@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* g_autoptr() for libsystemd's types: the one ownership vocabulary of node and ctl. */
+/* g_autoptr() for the types of libsystemd, as used in node and ctl. */
 
 #include <glib.h>
 #include <systemd/sd-bus.h>
@@ -16,7 +16,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(sd_event, sd_event_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(sd_event_source, sd_event_source_disable_unref)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(sd_bus_error, sd_bus_error_free)
 
-/* As GDestroyNotify. */
+/* For use as GDestroyNotify. */
 static inline void bus_message_free(void *p) {
         sd_bus_message_unref(p);
 }

@@ -15,7 +15,7 @@
 #include "util/log.h"
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
-/* With its fields it has to fit into a datagram. */
+/* It must fit into a datagram together with its fields. */
 #define MESSAGE_MAX (48 * 1024)
 
 static const char *const log_level_table[_LOG_LEVEL_MAX] = {
@@ -88,8 +88,9 @@ void log_lose_terminal(void) {
         (void) dup2(fd, STDERR_FILENO);
 }
 
-/* Fields as the journal wants them: NAME=value and a newline, or, with a newline in the value, the name, a newline, the size of the
- * value in 64 bits (little-endian) and the value. See systemd's "Native Journal Protocol". */
+/* Adds a field in the format of the journal: NAME=value and a newline or, if the value contains a newline,
+ * the name, a newline, the size of the value in 64 bits (little-endian) and the value. See systemd's "Native
+ * Journal Protocol". */
 static void add_field(GString *s, const char *field) {
         size_t name = strcspn(field, "=");
 
@@ -106,7 +107,8 @@ static void add_field(GString *s, const char *field) {
         g_string_append_c(s, '\n');
 }
 
-/* Not sd_journal_sendv(): its socket blocks, and a journal that hangs would be the end of us too. */
+/* sd_journal_sendv() is not used, because its socket blocks, and the service would hang together with the
+ * journal. */
 static int send_journal(const GString *s) {
         static const struct sockaddr_un journal = { .sun_family = AF_UNIX, .sun_path = JOURNAL_SOCKET };
         static int fd = -EBADF;
@@ -153,11 +155,11 @@ static void add_line(GString *s, int level, const char *text) {
         g_string_append_c(s, '\n');
 }
 
-/* Not stdio: what a lost terminal did not take must not come out again later. And nobody is waited for: a pipe that is not read, or
- * a terminal that is stopped, would be the end of us too. */
+/* stdio is not used, because output that a lost terminal has not accepted must not be written later. It must
+ * not block either: a pipe that is not read, or a stopped terminal, would block the service. */
 static void write_console(int level, const char *text) {
         static unsigned n_lost = 0;
-        static bool torn = false; /* the last line has no end */
+        static bool torn = false; /* the last line is incomplete */
         g_autoptr(GString) s = g_string_new(torn ? "\n" : NULL);
 
         if (n_lost > 0) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Messages of the daemon: with fields to the journal when stderr is the journal, otherwise as text to stderr. Neither is waited for:
- * what it does not take at once is lost, and the next message that it takes says how many were. */
+/* Messages of the daemon go to the journal, with fields, if stderr is the journal, otherwise as text to
+ * stderr. Neither may block: a message that is not accepted at once is lost, and the next one that is
+ * accepted is preceded by the number of lost ones. */
 
 #include <errno.h>
 #include <stdarg.h>
@@ -10,7 +11,7 @@
 
 #include "base/string-table.h"
 
-typedef enum LogLevel { /* the numbers are syslog(3)'s */
+typedef enum LogLevel { /* the numbers of syslog(3) */
         _LOG_LEVEL_MAX = LOG_DEBUG + 1,
         _LOG_LEVEL_INVALID = -EINVAL,
 } LogLevel;
@@ -27,7 +28,7 @@ typedef enum LogTarget {
 
 DECLARE_STRING_TABLE(log_target, LogTarget);
 
-/* Finds out once where messages go ($JOURNAL_STREAM against stderr). */
+/* Determines once where messages go, by comparing $JOURNAL_STREAM with stderr. */
 void log_setup(void);
 
 void log_set_max_level(int level);
@@ -35,15 +36,17 @@ int log_get_max_level(void);
 void log_set_target(LogTarget target);
 LogTarget log_get_target(void);
 
-/* Gets each message that is logged, after it was. */
+/* Receives each message after it was logged. */
 typedef void (*LogSink)(void *userdata, int level, const char *text, const char *const *fields);
 void log_set_sink(LogSink sink, void *userdata);
 
-/* The terminal or pipe at the other end has gone: from now on stdout and stderr lead nowhere, and the service carries on. */
+/* After the loss of the terminal or pipe. From now on stdout and stderr are /dev/null, and the service
+ * continues. */
 void log_lose_terminal(void);
 
-/* fields: NULL-terminated array of "NAME=value", or NULL. error: errno of either sign or 0; %m in the format is its
- * text. Keeps errno and returns the negative error, so that "return log_error_errno(r, ...)" reads as it acts. */
+/* fields is a NULL-terminated array of "NAME=value", or NULL. error is an errno of either sign or 0; %m in
+ * the format is its text. Preserves errno and returns the negative error, for "return log_error_errno(r,
+ * ...)". */
 int log_fieldsv(int level, int error, const char *const *fields, const char *format, va_list ap)
         __attribute__((format(printf, 4, 0)));
 int log_fields(int level, int error, const char *const *fields, const char *format, ...) _printf_(4, 5);
