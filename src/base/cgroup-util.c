@@ -37,7 +37,7 @@ int cgroup_root(const char **ret) {
         return -ENOMEDIUM;
 }
 
-/* A path below the root itself and nowhere else. */
+/* Accepts paths below the root only, not the root itself. */
 static bool cgroup_path_is_valid(const char *path) {
         if (!path || path[0] != '/' || !path[1])
                 return false;
@@ -101,7 +101,7 @@ int cgroup_of_pid(pid_t pid, char **ret) {
                 if (strncmp(line, "0::/", 4) != 0)
                         continue;
 
-                /* A zombie stays in a cgroup that is gone; one of the same name may exist by now. */
+                /* A zombie stays in a cgroup that was removed; another one of the same name may exist now. */
                 line += 3;
                 n = strlen(line);
                 if (n >= strlen(deleted) && strcmp(line + n - strlen(deleted), deleted) == 0)
@@ -117,7 +117,7 @@ int cgroup_of_pid(pid_t pid, char **ret) {
         return -ENODATA;
 }
 
-/* The value of the line "key value", or the file's first line when there is no key. */
+/* Returns the value of the line "key value", or the first line of the file without a key. */
 static int cgroup_find_value(const char *text, const char *key, char *ret, size_t size) {
         const char *line, *end;
         size_t n = key ? strlen(key) : 0;
@@ -199,8 +199,8 @@ static bool cgroup_has_word(const char *text, const char *word) {
         return false;
 }
 
-/* The file that lists the controllers a scope of ours may have. A user manager has what was delegated to it, which is less
- * than the machine has. */
+/* Returns the file that lists the controllers of our scopes. A user manager has only those that were
+ * delegated to it. */
 static int cgroup_controllers_file(const char *root, char **ret) {
         _cleanup_free_ char *own = NULL;
         const char *unit, *end = NULL;
@@ -236,12 +236,13 @@ bool cgroup_has_controller(const char *controller) {
         if (!*controller || strchr(controller, '/') || cgroup_root(&root) < 0)
                 return false;
 
-        /* Hybrid: systemd uses the v2 half for tracking only, and the v1 controllers whose mount it finds. */
+        /* Hybrid: systemd uses the v2 hierarchy for tracking only, together with the v1 controllers that are
+         * mounted. */
         return strcmp(root, "/sys/fs/cgroup") == 0 ? cgroup_has_v2_controller(root, controller)
                                                    : cgroup_has_v1_controller(controller);
 }
 
-/* Appends the pids of one directory; *n counts also those there is no room for. */
+/* Appends the pids of one directory. *n also counts those that do not fit. */
 static int cgroup_append_pids(const char *directory, pid_t *ret, size_t max, int *n) {
         _cleanup_free_ char *file = NULL;
         _cleanup_fclose_ FILE *f = NULL;
@@ -256,7 +257,7 @@ static int cgroup_append_pids(const char *directory, pid_t *ret, size_t max, int
         if (!f)
                 return errno == ENOENT || errno == ENODEV ? 0 : -errno;
 
-        /* 0 is a process of another pid namespace: there is no way to name it. */
+        /* 0 is a process of another pid namespace, which cannot be named here */
         while (fscanf(f, "%d", &pid) == 1)
                 if (pid > 0) {
                         if ((size_t) *n < max)

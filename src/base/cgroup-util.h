@@ -1,29 +1,35 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The v2 cgroup hierarchy, whether it is alone (unified) or beside v1 (hybrid). libc only.
- * Paths are from the root of the hierarchy as this process sees it: "/architect.slice/...". */
+/* The v2 cgroup hierarchy, alone (unified) or beside v1 (hybrid). Uses libc only. Paths are relative to
+ * the root of the hierarchy as this process sees it: "/architect.slice/...". Functions return a negative
+ * errno. */
 
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Where the v2 hierarchy is mounted: /sys/fs/cgroup or /sys/fs/cgroup/unified; -ENOMEDIUM: neither is cgroup2. */
+/* Returns the mount point of the v2 hierarchy, which is /sys/fs/cgroup or /sys/fs/cgroup/unified, or
+ * -ENOMEDIUM if neither is cgroup2. The string is static. */
 int cgroup_root(const char **ret);
 
-/* The v2 cgroup of a process, from /proc/PID/cgroup. The caller frees. -ESRCH; -ENODATA: it has none. */
+/* Returns the v2 cgroup of a process, from /proc/PID/cgroup. The caller frees it. Returns -ESRCH if the
+ * process does not exist, -ENODATA if it has no v2 cgroup. */
 int cgroup_of_pid(pid_t pid, char **ret);
 
-/* cgroup.events. A cgroup that is gone is not populated. */
+/* Reads cgroup.events. A cgroup that does not exist is not populated. */
 int cgroup_events(const char *path, bool *ret_populated, bool *ret_frozen);
 
-/* SIGKILL to every process in it and below, atomically (cgroup.kill, Linux 5.14). -ENOENT: gone; -EOPNOTSUPP. */
+/* Sends SIGKILL to each process in the cgroup and below, atomically (cgroup.kill, Linux 5.14). Returns
+ * -ENOENT if it does not exist, -EOPNOTSUPP if the kernel is too old. */
 int cgroup_kill(const char *path);
 
-/* Whether this machine has a controller in effect for scopes: in v2, or mounted as v1 in a hybrid set-up. */
+/* Returns whether a controller of this machine applies to scopes: in v2, or mounted as v1 in a hybrid
+ * set-up. */
 bool cgroup_has_controller(const char *controller);
 
-/* Pids in the cgroup and below, at most max of them; returns how many there are. */
+/* Stores at most max pids of the cgroup and below, and returns how many there are. */
 int cgroup_pids(const char *path, pid_t *ret, size_t max);
 
-/* One number from a file of the cgroup ("memory.peak"), or one key of it ("cpu.stat", "usage_usec"). -ENOENT, -ENODATA. */
+/* Reads one number from a file of the cgroup ("memory.peak"), or from one of its keys ("cpu.stat",
+ * "usage_usec"). Returns -ENOENT or -ENODATA. */
 int cgroup_read_u64(const char *path, const char *file, const char *key, unsigned long long *ret);

@@ -14,8 +14,8 @@ static const char *const exit_code_table[_EXIT_CODE_MAX] = {
 DEFINE_STRING_TABLE(exit_code, ExitCode, exit_code_table);
 
 int exit_status_from_wait(int wait_status, ExitCode *ret_code, int *ret_status) {
-        /* The kernel uses 16 bits; a number with more, or "signal 0 with a core", is damage, and damage must not
-         * come out as an exit(0). */
+        /* The kernel uses 16 bits. A greater number, or a signal 0 with a core, is damaged, and must not be
+         * taken for exit(0). */
         if (wait_status < 0 || wait_status > 0xffff || (wait_status & 0xff) == 0x80)
                 return -EINVAL;
 

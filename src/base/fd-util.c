@@ -22,7 +22,8 @@ int fd_close(int fd) {
         if (fd >= 0) {
                 int saved = errno;
 
-                /* Never again after EINTR: the descriptor is gone either way, and its number may be another's. */
+                /* Not repeated after EINTR: the descriptor is closed in any case, and its number may be in
+                 * use again. */
                 (void) close(fd);
                 errno = saved;
         }
@@ -59,7 +60,7 @@ int fd_cloexec(int fd, bool cloexec) {
 int fd_close_all_except(const int *keep, size_t n_keep) {
         unsigned from = 3;
 
-        /* No allocation: this runs in children of a process that may be short of memory. */
+        /* Without allocation, because this runs in children of a process that may be short of memory. */
         for (;;) {
                 unsigned next = UINT_MAX;
 
@@ -93,7 +94,7 @@ int file_read(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_
         size_t size = 0, room = 0;
         struct stat st;
 
-        /* O_NONBLOCK: the open of a FIFO waits for a writer otherwise. */
+        /* Without O_NONBLOCK the open of a FIFO waits for a writer. */
         fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         if (fd < 0)
                 return errno == ENXIO ? -EBADFD : -errno; /* a socket */
@@ -181,7 +182,8 @@ int file_replace(int dir_fd, const char *name, const void *data, size_t size) {
         autofd fd = -EBADF;
         int r;
 
-        /* A fixed name: whoever dies in here leaves one file at most, and the next call takes it away, or file_replace_clean(). */
+        /* The name is fixed: a process that dies here leaves one file at most, and the next call, or
+         * file_replace_clean(), removes it. */
         if (asprintf(&temporary, ".%s" TEMPORARY_SUFFIX, name) < 0) {
                 temporary = NULL;
                 return -ENOMEM;
@@ -207,7 +209,7 @@ int file_replace_clean(int dir_fd) {
         int r;
 
         r = directory_read_at(dir_fd, &dir);
-        if (r < 0 || !dir) /* never both good and NULL, which analyzers do not see */
+        if (r < 0 || !dir) /* it is NULL in no other case, which analyzers do not see */
                 return r;
         for (struct dirent *d; (d = readdir(dir));) {
                 const size_t size = strlen(d->d_name);
@@ -221,7 +223,7 @@ int file_replace_clean(int dir_fd) {
 }
 
 int memfd_new(const char *name) {
-        /* Where vm.memfd_noexec=2 nothing else is allowed; kernels before 6.3 do not know the flag. */
+        /* With vm.memfd_noexec=2 the flag is required; kernels before 6.3 do not support it. */
         int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
 
         if (fd < 0 && errno == EINVAL)
@@ -261,7 +263,7 @@ int file_write_string(const char *path, const char *s) {
         if (fd < 0)
                 return -errno;
 
-        /* In one go: sysfs takes each write for a value of its own. */
+        /* In one call, because sysfs takes each write for a value of its own. */
         do
                 n = write(fd, s, size);
         while (n < 0 && errno == EINTR);
@@ -271,16 +273,17 @@ int file_write_string(const char *path, const char *s) {
         return (size_t) n == size ? 0 : -EIO;
 }
 
-/* Terminals with room for anything have room for this, as long as it needs no more room than it is long. */
+/* A terminal that accepts anything accepts this much, if each character is written as one. */
 #define TERMINAL_PIECE_MAX 128U
 
-/* How much of this the other end takes without waiting, if poll(2) says that it has room: it does not say for how much. */
+/* Returns how much of the data the other end accepts without blocking if poll(2) reports POLLOUT, which does
+ * not include the amount. */
 static size_t piece(bool terminal, const char *data, size_t size) {
         size_t n = 1;
 
         if (!terminal)
                 return size < PIPE_BUF ? size : PIPE_BUF;
-        /* A control character may be written as several characters, and then is a matter of its own. */
+        /* The terminal may write a control character as several characters, so it is written alone. */
         if ((unsigned char) *data >= ' ')
                 while (n < size && n < TERMINAL_PIECE_MAX && (unsigned char) data[n] >= ' ')
                         n++;
@@ -304,19 +307,20 @@ static ssize_t fd_write_pieces(int fd, bool terminal, const char *data, size_t s
         return done > 0 || size == 0 ? (ssize_t) done : -EAGAIN;
 }
 
-/* O_NONBLOCK belongs to the open file description, which others may share: so through one of our own. */
+/* O_NONBLOCK belongs to the open file description, which other processes may share, so the file is opened
+ * again. */
 static ssize_t file_write_reopened(int fd, bool terminal, const char *data, size_t size) {
         char path[sizeof("/proc/self/fd/") + 10];
 
         (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
         int own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
         if (own < 0) {
-                if (!terminal && errno == ENXIO) /* nobody has it open for reading */
+                if (!terminal && errno == ENXIO) /* no process has it open for reading */
                         return -EPIPE;
                 if (errno == EIO)
                         return -EIO;
-                /* Another user's terminal, no /proc, too many files: then nothing but poll(2) says whether there is room, and
-                 * who shares the other end may be faster. */
+                /* The terminal of another user, no /proc, or too many open files: then only poll(2) reports
+                 * whether there is room, and another process at the same end may use it first. */
                 return fd_write_pieces(fd, terminal, data, size);
         }
         ssize_t n = write(own, data, size);
@@ -336,7 +340,7 @@ ssize_t fd_write_nonblocking(int fd, const void *data, size_t size) {
                 return file_write_reopened(fd, S_ISCHR(st.st_mode), data, size);
         if (S_ISSOCK(st.st_mode))
                 n = send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-        else /* nobody at the other end */
+        else /* the other end is closed */
                 n = write(fd, data, size);
         return n < 0 ? -errno : n;
 }
@@ -350,7 +354,7 @@ int socket_send(int fd, const void *data, size_t size, const int *fds, size_t n_
         struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
         ssize_t n;
 
-        /* The other end would take an empty packet for our end. */
+        /* The peer would take an empty packet for the end of the connection. */
         if (size == 0 || n_fds > SOCKET_FDS_MAX)
                 return -EINVAL;
 
@@ -393,7 +397,7 @@ static ssize_t socket_receive(int fd, void *data, size_t size, int *fds, size_t 
 
         if (room > 0) {
                 msg.msg_control = &control;
-                /* CMSG_LEN, not CMSG_SPACE: its padding has room for one descriptor more than asked for. */
+                /* CMSG_LEN, not CMSG_SPACE, whose padding has room for one descriptor more. */
                 msg.msg_controllen = CMSG_LEN(sizeof(int) * room);
         }
 
@@ -418,7 +422,7 @@ static ssize_t socket_receive(int fd, void *data, size_t size, int *fds, size_t 
         }
 
         if (n_fds) {
-                if (n_received > 0) /* otherwise fds may be NULL, which memcpy() must never see */
+                if (n_received > 0) /* fds may be NULL otherwise, which is not allowed for memcpy() */
                         memcpy(fds, received, n_received * sizeof(int));
                 *n_fds = n_received;
         }

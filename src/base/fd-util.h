@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* File descriptors and the files behind them. libc only. Negative errno on failure. */
+/* File descriptors and the files behind them. Uses libc only. Functions return a negative errno on
+ * failure. */
 
 #include <dirent.h>
 #include <stdbool.h>
@@ -12,7 +13,7 @@
 
 #include "base/macro.h"
 
-/* Closes unless negative, keeps errno, returns -EBADF: fd = fd_close(fd). */
+/* Closes fd unless it is negative, preserves errno and returns -EBADF: fd = fd_close(fd). */
 int fd_close(int fd);
 void fd_closep(int *fd);
 #define autofd _cleanup_(fd_closep) int
@@ -39,55 +40,62 @@ static inline int fd_steal(int *fd) {
 int fd_nonblock(int fd, bool nonblock);
 int fd_cloexec(int fd, bool cloexec);
 
-/* Closes everything from 3 on but the given ones (any order, duplicates and negatives allowed). */
+/* Closes all descriptors from 3 on except the given ones (in any order, duplicates and negative numbers are
+ * allowed). */
 int fd_close_all_except(const int *keep, size_t n_keep);
 
-/* How many are open; takes a look at each. */
+/* Returns the number of open descriptors. It counts them each time. */
 int fd_count_open(void);
 
-/* Reads a small file whole and NUL-terminates it; -EFBIG beyond max bytes. The caller frees. Never blocks: -EISDIR for a directory,
- * -EBADFD for what is not a regular file either (FIFO, socket, device). *ret_size may be NULL. */
+/* Reads a whole small file and terminates it with NUL. The caller frees *ret; ret_size may be NULL. Returns
+ * -EFBIG if it is larger than max bytes. Never blocks: returns -EISDIR for a directory, and -EBADFD for
+ * another file that is not regular (FIFO, socket, device). */
 int file_read(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_size);
 
-/* Opens a directory in this one, made with mode 0700 if it is not there. The descriptor, or negative errno. */
+/* Opens a directory in this one and creates it with mode 0700 if it does not exist. Returns the descriptor or
+ * a negative errno. */
 int directory_make_at(int dir_fd, const char *name);
 
-/* To read the entries of a directory from the beginning; the caller closedir()s. */
+/* Opens the entries of a directory, from the first one on. The caller closes *ret with closedir(). */
 int directory_read_at(int dir_fd, DIR **ret);
 
-/* Replaces a file's contents atomically (temporary file beside it, rename); mode 0600.
- * On failure the old contents stay and nothing is left behind. No fsync: meant for tmpfs. */
+/* Replaces the contents of a file atomically (temporary file beside it, rename), with mode 0600. On failure
+ * the old contents remain and no temporary file is left. It does not call fsync(), because it is intended for
+ * tmpfs. */
 int file_replace(int dir_fd, const char *name, const void *data, size_t size);
-/* Removes from a directory what processes have left that died in there. */
+/* Removes the temporary files that processes have left in a directory because they died in file_replace(). */
 int file_replace_clean(int dir_fd);
 
-/* An empty memfd, not executable where the kernel knows that. */
+/* Returns an empty memfd, which is not executable if the kernel supports that. */
 int memfd_new(const char *name);
 
-/* A sealed memfd with these contents, for handing over (SCM_RIGHTS): nobody can change it any more. */
+/* Returns a sealed memfd with these contents, to be passed by SCM_RIGHTS. No process can change it any
+ * more. */
 int memfd_new_sealed(const char *name, const void *data, size_t size);
 /* The same, of what is in several places. */
 int memfd_new_sealed_pieces(const char *name, const struct iovec *pieces, size_t n);
 
-/* Writes the whole string to a file that exists (sysfs, cgroupfs). */
+/* Writes the whole string to an existing file (sysfs, cgroupfs). */
 int file_write_string(const char *path, const char *s);
 
-/* Writes at once what the other end has room for, and never waits for it: for messages, which may be lost. The descriptor may
- * be anything, in blocking mode, and shared with other processes, which do not notice. Returns how much was written; -EAGAIN:
- * nothing; -EPIPE, -EIO: the other end is gone (the caller ignores SIGPIPE). */
+/* Writes as much as the other end accepts at once and never blocks; for messages that may be lost. The
+ * descriptor may be of any type, in blocking mode, and shared with other processes, which are not affected.
+ * Returns the number of bytes written, -EAGAIN if there were none, or -EPIPE or -EIO if the other end is gone
+ * (the caller must ignore SIGPIPE). */
 ssize_t fd_write_nonblocking(int fd, const void *data, size_t size);
 
-/* One packet with descriptors over an AF_UNIX SOCK_SEQPACKET socket; MSG_NOSIGNAL. */
+/* Sends one packet with descriptors over an AF_UNIX SOCK_SEQPACKET socket, with MSG_NOSIGNAL. */
 #define SOCKET_FDS_MAX 8
 int socket_send(int fd, const void *data, size_t size, const int *fds, size_t n_fds);
 
-/* Receives one packet: returns its size (0: the peer has closed), at most size bytes. *n_fds goes in as the room in fds and comes
- * back as the number received; all are CLOEXEC. A truncated packet or descriptor list is -EMSGSIZE, with every received
- * descriptor closed. */
+/* Receives one packet of at most size bytes. Returns its size, 0 if the peer has closed the socket. *n_fds is
+ * the size of fds before the call and the number of received descriptors after it; all have CLOEXEC. If the
+ * packet or its descriptors are truncated, returns -EMSGSIZE and closes the received descriptors. */
 ssize_t socket_recv(int fd, void *data, size_t size, int *fds, size_t *n_fds);
 
-/* The same, but the packet stays: who reads next gets it again, with descriptors of its own. */
+/* The same, but the packet stays in the queue: the next reader receives it again, with descriptors of its
+ * own. */
 ssize_t socket_peek(int fd, void *data, size_t size, int *fds, size_t *n_fds);
 
-/* Raises the soft RLIMIT_NOFILE towards want, never above the hard limit. */
+/* Raises the soft RLIMIT_NOFILE to want, but not above the hard limit. */
 int rlimit_nofile_raise(uint64_t want);

@@ -9,10 +9,10 @@
 
 struct id_map_slot {
         uint64_t id;
-        void *value; /* NULL: the slot is free */
+        void *value; /* NULL if the slot is free */
 };
 
-/* Numbers that are near each other, or multiples of something, must not end up in one place. */
+/* Spreads numbers that are close to each other or multiples of a number. */
 static size_t id_map_home(const IdMap *map, uint64_t id) {
         id ^= id >> 32;
         id *= UINT64_C(0x9e3779b97f4a7c15);
@@ -24,7 +24,7 @@ static size_t id_map_next(const IdMap *map, size_t i) {
         return (i + 1) & (map->room - 1);
 }
 
-/* Where the number is, or the free slot that it would be put into. */
+/* Returns the slot of the number, or the free slot for it. */
 static struct id_map_slot *id_map_find(const IdMap *map, uint64_t id) {
         size_t i = id_map_home(map, id);
 
@@ -52,7 +52,7 @@ int id_map_put(IdMap *map, uint64_t id, void *value) {
 
         if (id_map_get(map, id))
                 return -EEXIST;
-        /* At most half full: the ways stay short. */
+        /* At most half full, so that searches are short. */
         if (map->n + 1 > map->room / 2) {
                 int r = id_map_grow(map);
 
@@ -82,7 +82,7 @@ void *id_map_remove(IdMap *map, uint64_t id) {
         if (!value)
                 return NULL;
 
-        /* Whatever had to go past the slot moves up, so that no search ends too early. */
+        /* The entries that were moved past the slot move up, so that no search ends too early. */
         hole = (size_t) (slot - map->slots);
         for (size_t i = id_map_next(map, hole); map->slots[i].value; i = id_map_next(map, i)) {
                 const size_t way = (i - id_map_home(map, map->slots[i].id)) & (map->room - 1);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Finds what belongs to a number: a hash table with open addressing. All zeroes is an empty one. It does not own its values. */
+/* Maps numbers to pointers, as a hash table with open addressing. An IdMap of all zeroes is empty. It does
+ * not own its values. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -12,10 +13,10 @@ typedef struct IdMap {
         size_t room; /* a power of two, or 0 */
 } IdMap;
 
-/* value: not NULL. -EEXIST: the number has one already; -ENOMEM. */
+/* value must not be NULL. Returns -EEXIST if the number has a value already, or -ENOMEM. */
 int id_map_put(IdMap *map, uint64_t id, void *value);
 
-/* NULL: there is none. */
+/* Returns NULL if the number has no value. */
 void *id_map_get(const IdMap *map, uint64_t id);
 void *id_map_remove(IdMap *map, uint64_t id);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A doubly linked list whose links are members of its items: nothing is allocated, and an item leaves its list in constant
- * time. The list itself is one more link. */
+/* A doubly linked list has its links as members of its items, so it needs no allocation, and an item is
+ * removed in constant time. The list itself is another link. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@ typedef struct ListLink {
         struct ListLink *prev, *next;
 } ListLink;
 
-/* An empty list, or an item in no list. */
+/* Initializes an empty list, or an item that is in no list. */
 static inline void list_init(ListLink *link) {
         link->prev = link->next = link;
 }
@@ -42,7 +42,7 @@ static inline void list_remove(ListLink *link) {
         list_init(link);
 }
 
-/* All items of one list to the end of another. */
+/* Moves all items of one list to the end of another. */
 static inline void list_splice(ListLink *to, ListLink *from) {
         if (!list_is_linked(from))
                 return;
@@ -53,14 +53,14 @@ static inline void list_splice(ListLink *to, ListLink *from) {
         list_init(from);
 }
 
-/* The item that a link belongs to; NULL at the end, which is the list itself. */
+/* Returns the item of a link, or NULL at the end, which is the list itself. */
 static inline void *list_item(const ListLink *list, ListLink *link, size_t offset) {
         return link == list ? NULL : (char *) link - offset;
 }
 
 #define LIST_FIRST(type, member, list) ((type *) list_item((list), (list)->next, offsetof(type, member)))
 
-/* The item must not leave the list meanwhile. */
+/* The item must not leave the list within the loop. */
 #define LIST_FOREACH(type, member, item, list) \
         for (type *item = list_item((list), (list)->next, offsetof(type, member)); item; \
                 item = list_item((list), item->member.next, offsetof(type, member)))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The few macros everybody may use. libc only. */
+/* The macros that all rooms use. Uses libc only. */
 
 #include <errno.h>
 #include <stddef.h>
@@ -13,12 +13,13 @@
 
 #define ELEMENTSOF(x) (sizeof(x) / sizeof((x)[0]))
 
-/* 64-bit microseconds everywhere; UINT64_MAX means never. */
+/* All times are in microseconds, with 64 bits. UINT64_MAX means never. */
 #define USEC_PER_SEC UINT64_C(1000000)
 #define USEC_PER_MSEC UINT64_C(1000)
 #define USEC_INFINITY UINT64_MAX
 
-/* Exit status of a program that was called in a wrong way: systemd does not try it again (RestartPreventExitStatus=). */
+/* Exit status of a program that was called with invalid arguments. systemd does not restart it
+ * (RestartPreventExitStatus=). */
 #define EXIT_BAD_USAGE 2
 
 static inline void freep(void *p) {

@@ -11,7 +11,7 @@ int parse_u64(const char *s, uint64_t *ret) {
         if (!s || !*s)
                 return -EINVAL;
 
-        /* To the end even after an overflow: "999…9x" is no number at all. */
+        /* Parsed to the end also after an overflow, because "999…9x" is not a number. */
         for (; *s; s++) {
                 if (*s < '0' || *s > '9')
                         return -EINVAL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Strict integers: whole string, decimal, no sign tricks, no white space; -EINVAL, -ERANGE. */
+/* Strict parsers of decimal integers. The whole string must be digits, after a '-' if the type is signed,
+ * without white space. They return -EINVAL or -ERANGE. */
 
 #include <stdint.h>
 

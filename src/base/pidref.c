@@ -14,7 +14,7 @@
 #include "base/feature.h"
 #include "base/pidref.h"
 
-/* From linux/pidfd.h of 6.15; Debian 12's headers are older. The first published size is all we need. */
+/* From linux/pidfd.h of 6.15; the headers of Debian 12 are older. The first published size suffices. */
 struct pidfd_info_v0 {
         uint64_t mask;
         uint64_t cgroupid;
@@ -45,20 +45,21 @@ int proc_stat_read(pid_t pid, struct proc_stat *ret) {
         if (fd < 0)
                 return errno == ENOENT ? -ESRCH : -errno;
 
-        /* No allocation: the keeper asks this of each child that has ended, however short memory is. */
+        /* Without allocation, because the keeper calls it for each ended child, also when it is short of
+         * memory. */
         while (size < sizeof(buffer) - 1) {
                 n = read(fd, buffer + size, sizeof(buffer) - 1 - size);
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
-                        return -errno; /* ESRCH: it went between open and read */
+                        return -errno; /* ESRCH: it ended between open and read */
                 if (n == 0)
                         break;
                 size += (size_t) n;
         }
         buffer[size] = '\0';
 
-        /* The name in field 2 may hold anything, also ")" and spaces; nothing after it does. */
+        /* The name in field 2 may contain any character, also ")" and spaces; the fields after it do not. */
         p = memrchr(buffer, ')', size);
         if (!p ||
                 sscanf(p + 1, " %c %d %d %d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
@@ -74,7 +75,7 @@ int proc_stat_read(pid_t pid, struct proc_stat *ret) {
 int pidfd_open_pid(pid_t pid) {
         int fd = (int) syscall(SYS_pidfd_open, pid, 0);
 
-        return fd < 0 ? -errno : fd; /* CLOEXEC by nature */
+        return fd < 0 ? -errno : fd; /* always CLOEXEC */
 }
 
 bool pidfd_has_exited(int pidfd) {
@@ -93,7 +94,7 @@ int pidfd_exit_status(int pidfd, int *ret_wait_status) {
         if (feature_masked(FEATURE_PIDFD_INFO))
                 return -EOPNOTSUPP;
 
-        /* ESRCH is 6.13 and 6.14: they know the ioctl, and forget a process when it is reaped. */
+        /* ESRCH comes from 6.13 and 6.14: they support the ioctl, but forget a process when it is reaped. */
         if (ioctl(pidfd, PIDFD_GET_INFO_V0, &info) < 0)
                 return errno == EBADF ? -EBADF : -EOPNOTSUPP;
         if (!(info.mask & PIDFD_INFO_V0_EXIT))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Identity of a process. A pid alone is never enough: it is a pidfd, or pid + start time + boot id. libc only. */
+/* The identity of a process. A pid alone does not identify it; a pidfd does, or pid, start time and boot id
+ * together. Uses libc only. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,22 +15,24 @@ struct proc_stat {
         pid_t pgrp;
         pid_t session;
         unsigned flags;      /* PF_* of the kernel's sched.h */
-        uint64_t start_time; /* clock ticks since boot; together with the pid unique within a boot */
+        uint64_t start_time; /* clock ticks since boot; unique together with the pid within a boot */
 };
 
-/* Forked but has not execed yet (PF_FORKNOEXEC, field 9; stable since 2.6). Still readable on a zombie. */
+/* The process has forked, but not executed a program yet (PF_FORKNOEXEC, field 9; stable since 2.6). A zombie
+ * has it, too. */
 #define PROC_STAT_FORKNOEXEC 0x40U
 
-int proc_stat_read(pid_t pid, struct proc_stat *ret); /* -ESRCH: no such process */
+int proc_stat_read(pid_t pid, struct proc_stat *ret); /* returns -ESRCH if there is no such process */
 
-int pidfd_open_pid(pid_t pid);        /* CLOEXEC; -ESRCH */
-bool pidfd_has_exited(int pidfd);     /* its process is a zombie, or reaped */
-int pidfd_kill(int pidfd, int signo); /* -ESRCH once reaped */
+int pidfd_open_pid(pid_t pid);        /* CLOEXEC; returns -ESRCH */
+bool pidfd_has_exited(int pidfd);     /* its process is a zombie, or was reaped */
+int pidfd_kill(int pidfd, int signo); /* returns -ESRCH once it was reaped */
 
-/* The wait(2) status of an ended and reaped process that need not be our child: PIDFD_GET_INFO with
- * PIDFD_INFO_EXIT, Linux 6.15. -EAGAIN: not reaped yet (or still alive); -EOPNOTSUPP: this kernel cannot tell. */
+/* Returns the wait(2) status of an ended and reaped process, which may be the child of another process:
+ * PIDFD_GET_INFO with PIDFD_INFO_EXIT, Linux 6.15. Returns -EAGAIN if it was not reaped yet (or is alive),
+ * -EOPNOTSUPP if the kernel is too old. */
 int pidfd_exit_status(int pidfd, int *ret_wait_status);
 
-/* The kernel's boot id as 32 hex digits and NUL: $ARCHITECT_BOOT_ID, which the unit sets for who does not see it in /proc
- * (ProcSubset=pid), or what is there. */
+/* Returns the boot id of the kernel as 32 hex digits and NUL: $ARCHITECT_BOOT_ID, which the unit sets for
+ * processes that cannot read it in /proc (ProcSubset=pid), otherwise from /proc. */
 int boot_id_read(char ret[static 33]);

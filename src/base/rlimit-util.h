@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Names of resource limits as in setrlimit(2), lower case, without RLIMIT_. */
+/* Names of resource limits, as in setrlimit(2), in lower case and without RLIMIT_. */
 
 #include <sys/resource.h>
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* enum ↔ string, the same way for every enum: a designated-initialiser table, NAME_to_string() and
- * NAME_from_string(). An enum ends in _X_MAX and _X_INVALID = -EINVAL, so that a parse error is its own errno.
- * to_string() gives NULL for a value outside the table. tests/unit/test-base-tables.c round-trips every one. */
+/* Every enum has one way to strings and back, with a table with designated initializers, NAME_to_string() and
+ * NAME_from_string(). An enum ends with _X_MAX and _X_INVALID = -EINVAL, so that a failed conversion is its
+ * own errno. to_string() returns NULL for a value outside the table. tests/unit/test-base-tables.c converts
+ * every value in both directions. */
 
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* libc only. */
+/* Uses libc only. */
 
 #include <stdint.h>
 #include <time.h>

@@ -42,7 +42,7 @@ char *role_scope_name(const char *instance, const char *role) {
         return asprintf(&s, "architect-%s-%s.scope", instance, role) < 0 ? NULL : s;
 }
 
-/* What follows prefix in s, NULL when s does not begin with it. */
+/* Returns the rest of s after the prefix, or NULL if s does not begin with it. */
 static const char *string_after(const char *s, const char *prefix) {
         size_t n = strlen(prefix);
 
