@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What architect-node and architect-keeper say to each other.
+/* The protocol between architect-node and architect-keeper.
  *
- * AF_UNIX SOCK_SEQPACKET, one packet a message, native byte order (both ends are on one machine), descriptors by
- * SCM_RIGHTS. Every message begins with a keeper_header; its size is the packet's. The node asks, the keeper answers each request in
- * order, and sends KEEPER_EXITED unasked. One node at a time: a second KEEPER_HELLO is refused with -EBUSY while the first
- * lives. Who connects only to ask for KEEPER_REEXEC may do so at any time.
+ * AF_UNIX SOCK_SEQPACKET, one packet for each message, native byte order (both ends are on one machine),
+ * descriptors by SCM_RIGHTS. Each message begins with a keeper_header; its size is that of the packet. The
+ * node sends requests. The keeper replies to each of them, in order, and sends KEEPER_EXITED without a
+ * request. It accepts one node at a time: a second KEEPER_HELLO is refused with -EBUSY while the first
+ * connection exists. A process that only requests KEEPER_REEXEC may connect at any time.
  *
- * The node speaks this version and the one before. KEEPER_HELLO and KEEPER_REEXEC never change: by them an upgrade
- * finds its way whatever else does. An unknown request is answered with KEEPER_DONE and -EOPNOTSUPP; a malformed one ends
- * the connection.
+ * The node supports this version and the previous one. KEEPER_HELLO and KEEPER_REEXEC never change, so an
+ * upgrade is always possible. The reply to an unknown request is KEEPER_DONE with -EOPNOTSUPP; a malformed
+ * one ends the connection.
  *
- * A child is known by a number that the node chooses (never 0, never twice in the life of a keeper's children). */
+ * A number identifies a child. The node chooses it. It is never 0 and never used for a second child of the
+ * same keeper. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -21,9 +23,8 @@
 #include "base/unit-name.h"
 #include "proto/keeper-limits.h"
 
-/* 1: KEEPER_FORK to KEEPER_KILL_CGROUP.
- * 2: reserved ports, terminals, re-execution. A keeper that has agreed on 1 sends nothing of it, and a node that has agreed
- *    on 1 does without. */
+/* Version 1 has KEEPER_FORK to KEEPER_KILL_CGROUP. Version 2 adds reserved ports, terminals and re-execution,
+ * which neither side uses on a connection with version 1. */
 #define KEEPER_PROTOCOL_VERSION 2U
 #define KEEPER_PROTOCOL_VERSION_MIN 1U
 
@@ -31,73 +32,79 @@
 
 typedef enum KeeperMessageType {
         /* Node to keeper. */
-        KEEPER_HELLO = 1, /* keeper_hello → KEEPER_WELCOME, then one KEEPER_CHILD a child */
-        KEEPER_REEXEC =
-                2, /* re-execute in place → KEEPER_DONE, by the new program, or by the old if it goes on */
+        KEEPER_HELLO = 1, /* keeper_hello → KEEPER_WELCOME, then one KEEPER_CHILD for each child */
+        /* Re-executes in place → KEEPER_DONE, from the new program, or from the old one if it continues. */
+        KEEPER_REEXEC = 2,
         KEEPER_FORK = 16,        /* keeper_fork → KEEPER_FORKED */
-        KEEPER_SIGNAL = 17,      /* keeper_signal: to the main process, by pidfd → KEEPER_DONE */
-        KEEPER_CLOSE_STDIN = 18, /* forget the write end of its stdin → KEEPER_DONE */
-        KEEPER_REAP = 19,        /* the exit record is saved: reap and forget the child → KEEPER_DONE */
-        KEEPER_KILL_CGROUP = 20, /* keeper_kill_cgroup: write cgroup.kill → KEEPER_DONE */
+        KEEPER_SIGNAL = 17,      /* keeper_signal, sent to the main process by its pidfd → KEEPER_DONE */
+        KEEPER_CLOSE_STDIN = 18, /* closes the write end of its stdin → KEEPER_DONE */
+        KEEPER_REAP = 19,        /* the exit record is saved, so reap and forget the child → KEEPER_DONE */
+        KEEPER_KILL_CGROUP = 20, /* keeper_kill_cgroup, writes cgroup.kill → KEEPER_DONE */
 
         /* Version 2. */
-        KEEPER_BIND = 24,          /* keeper_bind: reserve ports, all or none → KEEPER_BOUND */
-        KEEPER_RELEASE_PORTS = 25, /* keeper_ports: close those it has of them → KEEPER_DONE */
-        KEEPER_REST_PORTS = 26,    /* keeper_ports: nobody listens on them any more → KEEPER_DONE */
+        KEEPER_BIND = 24,          /* keeper_bind, reserves all ports or none → KEEPER_BOUND */
+        KEEPER_RELEASE_PORTS = 25, /* keeper_ports, closes those of them that it has → KEEPER_DONE */
+        KEEPER_REST_PORTS = 26,    /* keeper_ports, nothing listens on them any more → KEEPER_DONE */
 
         /* Keeper to node. */
         KEEPER_WELCOME = 64, /* keeper_welcome */
-        KEEPER_CHILD = 65,   /* keeper_child + descriptors, after KEEPER_WELCOME */
-        KEEPER_FORKED = 66,  /* keeper_forked + descriptors */
-        KEEPER_EXITED =
-                67, /* keeper_exited, unasked; again after each HELLO (in keeper_child) until KEEPER_REAP */
+        KEEPER_CHILD = 65,   /* keeper_child with descriptors, after KEEPER_WELCOME */
+        KEEPER_FORKED = 66,  /* keeper_forked with descriptors */
+        /* keeper_exited, without a request; sent again after each HELLO (in keeper_child) until KEEPER_REAP.
+         */
+        KEEPER_EXITED = 67,
         KEEPER_DONE = 68, /* keeper_done */
 
         /* Version 2. */
         KEEPER_BOUND = 72, /* keeper_bound */
-        KEEPER_PORTS = 73, /* keeper_ports, after KEEPER_WELCOME: as many as that says, perhaps in several */
+        /* keeper_ports, after KEEPER_WELCOME: as many ports as that contains, possibly in several
+         * messages. */
+        KEEPER_PORTS = 73,
 } KeeperMessageType;
 
 struct keeper_header {
         uint32_t type;     /* KeeperMessageType */
         uint32_t reserved; /* 0 */
-        uint64_t child;    /* 0 where no child is meant */
+        uint64_t child;    /* 0 if the message has no child */
 };
 
 struct keeper_hello {
         struct keeper_header header;
-        uint32_t version_min; /* what the node can speak */
+        uint32_t version_min; /* the versions that the node supports */
         uint32_t version_max;
 };
 
 struct keeper_welcome {
         struct keeper_header header;
-        uint32_t
-                version; /* the one to be spoken; 0 with error set: none in common (-EPROTONOSUPPORT), or -EBUSY */
+        /* The version of the connection; 0 if error is set, because there is no common version
+         * (-EPROTONOSUPPORT) or another node is connected (-EBUSY). */
+        uint32_t version;
         int32_t error;
-        uint32_t n_children; /* so many KEEPER_CHILD follow */
-        uint32_t n_ports;    /* version 2: before them so many ports, in KEEPER_PORTS; else 0 */
+        uint32_t n_children; /* the number of KEEPER_CHILD that follow */
+        uint32_t n_ports;    /* in version 2 the number of ports in KEEPER_PORTS before them, else 0 */
 };
 
-/* Version 2: the process was the child of a keeper that has died; nobody is its parent who would tell. */
+/* Version 2: the process was the child of a keeper that has died, so it has no parent that reports its
+ * exit. */
 #define KEEPER_EXIT_NO_USAGE (UINT32_C(1) << 0) /* CPU time and memory are not known */
-#define KEEPER_EXIT_UNKNOWN (UINT32_C(1) << 1)  /* nor is the wait status */
+#define KEEPER_EXIT_UNKNOWN (UINT32_C(1) << 1)  /* the wait status is not known either */
 
-/* What waitid(2) and the kernel's struct rusage say of an ended child, taken with WNOWAIT: the zombie stays until
- * KEEPER_REAP. */
+/* The exit of a child according to waitid(2) and the kernel's struct rusage. It is read with WNOWAIT, so the
+ * zombie stays until KEEPER_REAP. */
 struct keeper_exit_record {
-        int32_t wait_status;    /* as wait(2) gives it */
-        uint32_t flags;         /* KEEPER_EXIT_*; version 1: 0 */
-        uint64_t realtime_usec; /* when the keeper saw it */
+        int32_t wait_status;    /* as returned by wait(2) */
+        uint32_t flags;         /* KEEPER_EXIT_*; 0 in version 1 */
+        uint64_t realtime_usec; /* when the keeper noticed the exit */
         uint64_t monotonic_usec;
         uint64_t cpu_user_usec;
         uint64_t cpu_system_usec;
         uint64_t maxrss_bytes;
 };
 
-#define KEEPER_FORK_STDIN_PIPE (UINT32_C(1) << 0) /* make a pipe for its stdin, keep and lend the write end */
-/* Since 2, and not together with a pipe: a pseudo-terminal and an architect-terminal that drains it, until the child has ended
- * and nobody holds the terminal any more. */
+/* Creates a pipe for its stdin. The keeper keeps the write end and lends it. */
+#define KEEPER_FORK_STDIN_PIPE (UINT32_C(1) << 0)
+/* Since version 2, and not together with a pipe: creates a pseudo-terminal and an architect-terminal that
+ * drains it. They exist until the child has ended and no process has the terminal open. */
 #define KEEPER_FORK_TERMINAL (UINT32_C(1) << 1)
 
 struct keeper_fork {
@@ -105,7 +112,8 @@ struct keeper_fork {
         uint32_t flags;               /* KEEPER_FORK_* */
         char role[ROLE_NAME_MAX + 1]; /* for KEEPER_CHILD, the process title and messages */
         char pad[3];
-        /* Version 2: any number of keeper_port follow, up to KEEPER_FORK_PORTS_MAX, those to be handed over first. */
+        /* Version 2: up to KEEPER_FORK_PORTS_MAX keeper_port follow, first those that are passed to the
+         * child. */
 };
 
 #define KEEPER_PORTS_PACKET 1024U /* ports in one keeper_ports */
@@ -116,23 +124,23 @@ typedef enum KeeperPortProtocol {
 } KeeperPortProtocol;
 
 struct keeper_port {
-        uint16_t number;  /* 0: none, to be skipped */
+        uint16_t number;  /* 0 for none, which is skipped */
         uint8_t protocol; /* KeeperPortProtocol */
-        uint8_t release;  /* with KEEPER_FORK: 1: no longer reserved from the exec on; 0: handed over, open */
+        uint8_t release;  /* with KEEPER_FORK: 1 releases the port at the exec, 0 passes the open socket */
 };
 
 struct keeper_bind {
         struct keeper_header header;
         uint16_t n;
         uint8_t protocol;    /* KeeperPortProtocol */
-        uint8_t ip_version;  /* 4, 6, or 0: every address of both, or of IPv4 where there is no IPv6 */
-        uint8_t address[16]; /* in network order, as many of them as the version has */
+        uint8_t ip_version;  /* 4, 6, or 0 for every address of both, or of IPv4 if there is no IPv6 */
+        uint8_t address[16]; /* in network order, as many bytes as the version has */
         uint32_t reserved;
 };
 
 struct keeper_bound {
         struct keeper_header header;
-        int32_t error; /* 0, or negative errno: none was reserved */
+        int32_t error; /* 0, or a negative errno if no port was reserved */
         uint32_t n;
         uint16_t numbers[KEEPER_BIND_MAX]; /* only n of them are sent */
 };
@@ -150,36 +158,36 @@ static inline size_t keeper_ports_size(size_t n) {
         return offsetof(struct keeper_ports, ports) + n * sizeof(struct keeper_port);
 }
 
-/* Between a child that has ports to be released at its exec and the keeper, on a socket of their own (SOCK_SEQPACKET). The
- * child holds them too, and closes them by its exec; so it says when it is about to, and gives them back when that fails. */
+/* Between the keeper and a child with ports that are released at its exec, on a separate socket
+ * (SOCK_SEQPACKET). The child has the sockets of the ports, too, and closes them by its exec. It announces
+ * the exec, and gives the ports back if the exec fails. */
 struct keeper_handover {
-        struct keeper_port
-                port; /* number 0: the keeper closes its own, and answers the same; else: taken back, with its
-                                  * descriptor */
+        /* With number 0 the child announces its exec: the keeper closes its sockets and replies the same.
+         * Otherwise the child gives the port back, with its descriptor. */
+        struct keeper_port port;
 };
 
 struct keeper_forked {
         struct keeper_header header;
-        int32_t error; /* 0, or negative errno: nothing was made (-EEXIST: the number is taken) */
+        int32_t error; /* 0, or a negative errno if nothing was created (-EEXIST if the number is in use) */
         int32_t pid;
         uint64_t start_time; /* field 22 of /proc/PID/stat */
-        uint32_t fds;        /* KEEPER_FD_* in this order */
+        uint32_t fds;        /* KEEPER_FD_*, in this order */
         uint32_t reserved;
 };
 
-/* Which descriptors come with a message, always in this order. */
+/* The descriptors of a message, always in this order. */
 #define KEEPER_FD_PIDFD (UINT32_C(1) << 0)
-#define KEEPER_FD_GATE \
-        (UINT32_C(1) << 1) /* SOCK_SEQPACKET: the launch request goes in, gate_report comes out */
+/* SOCK_SEQPACKET. The node sends the launch request and receives gate_report. */
+#define KEEPER_FD_GATE (UINT32_C(1) << 1)
 #define KEEPER_FD_STDIN (UINT32_C(1) << 2) /* write end, O_NONBLOCK */
-/* Since 2; to a node that speaks 1 they are not lent. */
-#define KEEPER_FD_TERMINAL \
-        (UINT32_C(1) \
-                << 3) /* requests to architect-terminal: terminal-protocol.h; O_NONBLOCK; until the child has ended */
+/* Since version 2, and not sent to a node with version 1. KEEPER_FD_TERMINAL is for requests to
+ * architect-terminal (terminal-protocol.h), O_NONBLOCK, and exists until the child has ended. */
+#define KEEPER_FD_TERMINAL (UINT32_C(1) << 3)
 #define KEEPER_FD_MASTER (UINT32_C(1) << 4) /* the terminal's master, O_NONBLOCK */
 
-/* Version 2: the child of a keeper that has died. It may be reaped (that is, forgotten) at any time. To a node that speaks 1
- * they are not told. */
+/* Version 2: the child of a keeper that has died. KEEPER_REAP may be sent for it at any time, and
+ * makes the keeper forget it. It is not listed to a node with version 1. */
 #define KEEPER_CHILD_ORPHAN (UINT32_C(1) << 0)
 
 struct keeper_child {
@@ -188,16 +196,16 @@ struct keeper_child {
         char pad[3];
         int32_t pid;
         uint64_t start_time;
-        uint32_t fds;    /* KEEPER_FD_*: the gate only while it is open */
-        uint32_t execed; /* 1: it has passed exec (asked of the kernel just now) */
-        uint32_t exited; /* 1: exit below is true */
-        uint32_t flags;  /* KEEPER_CHILD_*; version 1: 0 */
+        uint32_t fds;    /* KEEPER_FD_*; the gate only while it is open */
+        uint32_t execed; /* 1 if it has executed its command, according to the kernel at this moment */
+        uint32_t exited; /* 1 if exit below is valid */
+        uint32_t flags;  /* KEEPER_CHILD_*; 0 in version 1 */
         struct keeper_exit_record exit;
 };
 
 struct keeper_exited {
         struct keeper_header header;
-        uint32_t execed; /* 1: it had passed exec; 0: it died in its set-up */
+        uint32_t execed; /* 1 if it had executed its command, 0 if it died in its set-up */
         uint32_t reserved;
         struct keeper_exit_record exit;
 };
@@ -210,11 +218,12 @@ struct keeper_signal {
 
 struct keeper_kill_cgroup {
         struct keeper_header header;
-        char path[4096]; /* below the hierarchy's root, NUL-terminated; only up to the NUL need be sent */
+        /* Below the root of the hierarchy, terminated by NUL. Only the bytes up to the NUL need be sent. */
+        char path[4096];
 };
 
 struct keeper_done {
         struct keeper_header header;
-        uint32_t request; /* the KeeperMessageType that is done */
-        int32_t error;    /* 0 or negative errno; -ENOENT: no such child */
+        uint32_t request; /* the KeeperMessageType of the request */
+        int32_t error;    /* 0 or a negative errno; -ENOENT if there is no such child */
 };

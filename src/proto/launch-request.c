@@ -9,9 +9,10 @@
 #include "base/unit-name.h"
 #include "proto/launch-request.h"
 
-/* The encoding, in native byte order (both ends are on one machine): a header, then records of a tag, a length and so many
- * bytes, unaligned. A string is a record with its NUL; an array is one record an element, in order. TAG_END is the last,
- * so that a cut-off request is never taken for a short one. */
+/* The encoding, in native byte order (both ends are on one machine): a header, then records of a tag, a
+ * length and as many bytes, unaligned. A string is a record with its NUL, an array one record for each
+ * element, in order. TAG_END is the last record, so that a truncated request is never taken for a shorter
+ * one. */
 
 #define REQUEST_MAGIC UINT32_C(0x6c616e63)
 
@@ -85,12 +86,12 @@ static bool assignments_are_valid(char *const *env) {
         return true;
 }
 
-/* An absolute script, and a provider: what follows is between the node and the script. */
+/* An absolute path of the script, and a provider. Node and script define the rest. */
 static bool setup_is_valid(char *const *setup) {
         return !setup || (setup[0] && setup[0][0] == '/' && setup[1]);
 }
 
-/* What both ends insist on, so that nothing is written that would not be read. */
+/* Both ends check the same conditions, so that nothing is written that would be refused. */
 static bool launch_request_is_valid(const LaunchRequest *q) {
         bool to_path = q->output == LAUNCH_OUTPUT_FILE || q->output == LAUNCH_OUTPUT_APPEND;
 
@@ -181,7 +182,7 @@ int launch_request_write(const LaunchRequest *request) {
 
                         buffer_append_record(&b, TAG_LIMIT, &limit, sizeof(limit));
                 }
-        /* Only where they are used: the child of an older keeper refuses them, but no other start. */
+        /* Written only if they are used: the child of an older keeper refuses them, but no other start. */
         buffer_append_strings(&b, TAG_SETUP, request->setup);
         if (request->setup)
                 buffer_append_record(&b, TAG_SETUP_DEADLINE, &(uint64_t){ request->setup_deadline_usec },
@@ -305,7 +306,7 @@ int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
                 if (record.tag >= _TAG_MAX)
                         return -EPROTONOSUPPORT; /* from a newer node */
 
-                /* Arrays and limits come once an element, everything else once. */
+                /* Arrays and limits have one record for each element, all others one. */
                 if (record.tag != TAG_COMMAND && record.tag != TAG_BASE_ENVIRONMENT &&
                         record.tag != TAG_ENVIRONMENT && record.tag != TAG_LIMIT && record.tag != TAG_SETUP &&
                         record.tag != TAG_XTERM_ARG) {
@@ -399,7 +400,7 @@ int launch_request_read(int memfd, LaunchRequest **ret) {
         size_t done = 0;
         int have;
 
-        /* Anything but a sealed memfd could change or block while it is read. */
+        /* Any other file could change or block while it is read. */
         have = fcntl(memfd, F_GET_SEALS);
         if (have < 0 || (have & seals) != seals)
                 return -EBADMSG;

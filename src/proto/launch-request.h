@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The launch request: everything a child needs to become a role. The node writes it into a sealed memfd and sends that
- * through the gate (one packet: gate_open, with the memfd); the child answers with gate_report packets. The end of the gate
- * without a report means exec, or death: /proc/PID/stat tells which. The keeper itself never reads any of this. libc only.
+/* The launch request contains everything that a child needs to become a role. The node writes it to a sealed
+ * memfd and sends that through the gate (in one packet, gate_open). The child replies with gate_report
+ * packets. If the gate closes without a report, the child has executed its command or died; /proc/PID/stat
+ * shows which. The keeper never reads any of this. Uses libc only.
  *
- * The encoding is tagged and versioned: a reader refuses what it does not know (-EPROTONOSUPPORT, -EBADMSG). */
+ * The encoding has tags and a version. A reader refuses unknown ones with -EPROTONOSUPPORT or -EBADMSG. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,7 +21,7 @@
 typedef enum LaunchOutput {
         LAUNCH_OUTPUT_JOURNAL,
         LAUNCH_OUTPUT_NULL,
-        LAUNCH_OUTPUT_FILE, /* created or emptied, then written by the role's user */
+        LAUNCH_OUTPUT_FILE, /* created or truncated, then written by the user of the role */
         LAUNCH_OUTPUT_APPEND,
         _LAUNCH_OUTPUT_MAX,
         _LAUNCH_OUTPUT_INVALID = -EINVAL,
@@ -33,27 +34,31 @@ typedef struct LaunchRequest {
         char *instance;
         char *scope;             /* unit name, for messages */
         char **command;          /* NULL-terminated; at least one */
-        char **base_environment; /* NAME=VALUE: before HOME, USER, LOGNAME, SHELL of the user */
-        char **environment;      /* NAME=VALUE: after them */
-        char *working_directory; /* NULL: / */
-        char *user;              /* NULL: stay; name or number */
-        char *group;             /* NULL: the user's own; name or number */
+        char **base_environment; /* NAME=VALUE, before HOME, USER, LOGNAME, SHELL of the user */
+        char **environment;      /* NAME=VALUE, after them */
+        char *working_directory; /* NULL for / */
+        char *user;              /* name or number; NULL keeps the user of the keeper */
+        char *group;             /* name or number; NULL selects the group of the user */
         LaunchOutput output;
         char *output_path; /* for file and append */
         bool nice_set;
         int nice;
         uint64_t limits_set;           /* bit RLIMIT_x */
-        uint64_t limits[RLIM_NLIMITS]; /* soft and hard; UINT64_MAX: infinity */
-        char **setup; /* NULL: none; the product set-up: the path of its script, the provider, and what the script takes */
-        uint64_t setup_deadline_usec; /* CLOCK_MONOTONIC, with setup only; UINT64_MAX: never */
-        bool xterm;                   /* a window on its terminal */
+        uint64_t limits[RLIM_NLIMITS]; /* soft and hard; UINT64_MAX for infinity */
+        /* The product set-up, or NULL: the path of its script, the provider, and the arguments of the
+         * script. */
+        char **setup;
+        /* CLOCK_MONOTONIC, with setup only; UINT64_MAX for never. */
+        uint64_t setup_deadline_usec;
+        bool xterm; /* a window on its terminal */
         char **xterm_args;
 } LaunchRequest;
 
-/* Into a new sealed memfd; returns it. Does not keep pointers. -E2BIG. */
+/* Writes it to a new sealed memfd and returns that, or a negative errno (-E2BIG). Does not keep the
+ * pointers. */
 int launch_request_write(const LaunchRequest *request);
 
-/* From such a memfd; everything in *ret is owned by it. */
+/* Reads it from such a memfd. *ret owns all its members; the caller frees it with launch_request_free(). */
 int launch_request_read(int memfd, LaunchRequest **ret);
 LaunchRequest *launch_request_free(LaunchRequest *request);
 
@@ -61,23 +66,25 @@ static inline void launch_request_freep(LaunchRequest **request) {
         launch_request_free(*request);
 }
 
-/* The same from memory. -EBADMSG: malformed; -EPROTONOSUPPORT: from a newer version. */
+/* Parses it from memory. Returns -EBADMSG if it is malformed, -EPROTONOSUPPORT if it comes from a newer
+ * version. */
 int launch_request_parse(const void *data, size_t size, LaunchRequest **ret);
 
-/* Where the set-up of a child failed. The order is the order of the set-up; a number never changes. */
+/* The step at which the set-up of a child has failed, in the order of the set-up. A number never changes. */
 typedef enum LaunchStage {
         LAUNCH_STAGE_REQUEST, /* the request could not be read */
-        LAUNCH_STAGE_USER,    /* user or group unknown, or not to be assumed */
+        LAUNCH_STAGE_USER,    /* user or group does not exist, or may not be assumed */
         LAUNCH_STAGE_SESSION, /* setsid, signals */
         LAUNCH_STAGE_STDIN,
         LAUNCH_STAGE_OUTPUT,
         LAUNCH_STAGE_LIMITS, /* nice, resource limits, oom_score_adj */
         LAUNCH_STAGE_DIRECTORY,
         LAUNCH_STAGE_ENVIRONMENT,
-        LAUNCH_STAGE_PRODUCT, /* the product set-up; in the provider's own words */
+        LAUNCH_STAGE_PRODUCT, /* the product set-up, with the message of the provider */
         LAUNCH_STAGE_EXEC,
-        LAUNCH_STAGE_PORTS, /* before the exec; last here, since an older node knows the others by number */
-        LAUNCH_STAGE_XTERM, /* before the exec; what is newer comes after it in the numbers */
+        /* Before the exec; it is here, because an older node knows the other numbers. */
+        LAUNCH_STAGE_PORTS,
+        LAUNCH_STAGE_XTERM, /* before the exec; newer stages have greater numbers */
         _LAUNCH_STAGE_MAX,
         _LAUNCH_STAGE_INVALID = -EINVAL,
 } LaunchStage;
@@ -86,7 +93,7 @@ DECLARE_STRING_TABLE(launch_stage, LaunchStage);
 
 #define GATE_MAGIC UINT32_C(0x67617465)
 
-/* Node to child: opens the gate. Comes with one descriptor, the memfd. */
+/* Node to child: opens the gate. It has one descriptor, the memfd. */
 struct gate_open {
         uint32_t magic;
         uint32_t version; /* LAUNCH_REQUEST_VERSION */
@@ -97,9 +104,11 @@ struct gate_report {
         uint32_t magic;
         uint32_t stage;   /* LaunchStage */
         int32_t error;    /* negative errno */
-        uint32_t warning; /* 1: the set-up goes on; 0: the child exits now */
-        char text[512];   /* for people, NUL-terminated: 'cannot execute "/x": No such file or directory' */
+        uint32_t warning; /* 1 if the set-up continues, 0 if the child exits now */
+        /* For messages, terminated by NUL: 'cannot execute "/x": No such file or directory'. */
+        char text[512];
 };
 
-/* From one packet of the gate; the text in *ret ends with NUL, and need not be UTF-8. -EBADMSG: it is no report. */
+/* Parses one packet of the gate. The text in *ret is terminated by NUL and may not be UTF-8. Returns -EBADMSG
+ * if it is not a report. */
 int gate_report_parse(const void *data, size_t size, struct gate_report *ret);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Every error the node names, with the errno it stands for: the one list from which the enum, the D-Bus names and the
- * SD_BUS_ERROR_MAP are made. libc only. */
+/* Every error of the node, with its errno. The enum, the D-Bus names and the SD_BUS_ERROR_MAP are generated
+ * from this list. Uses libc only. */
 
 #include "base/string-table.h"
 
@@ -43,5 +43,5 @@ typedef enum NodeError {
 
 DECLARE_STRING_TABLE(node_error, NodeError); /* ↔ D-Bus name */
 
-/* The positive errno. */
+/* Returns the positive errno. */
 int node_error_to_errno(NodeError e);

@@ -1,31 +1,34 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What is said to architect-terminal, the process that drains one role's pseudo-terminal.
+/* The protocol of architect-terminal, the process that drains the pseudo-terminal of one role.
  *
- * AF_UNIX SOCK_SEQPACKET, one packet a message, native byte order, descriptors by SCM_RIGHTS; nothing is answered. An
- * architect-terminal lives as long as its role, and so may be older than the node that speaks to it: a message never changes, and
- * one that is not known is dropped with its descriptors, so that who sent them reads end-of-file.
+ * AF_UNIX SOCK_SEQPACKET, one packet for each message, native byte order, descriptors by SCM_RIGHTS. There
+ * are no replies. An architect-terminal lives as long as its role, so it may be older than the node that
+ * sends the message. A message never changes. An unknown one is dropped with its descriptors, so its sender
+ * receives end-of-file.
  *
- * Three kinds of sockets:
+ * There are three kinds of sockets.
  *
- *   control  The keeper has both ends: a terminal that has died finds in its successor's what it had not read yet. Node and
- *            child write TERMINAL_CLIENT. The keeper shuts it when the role's main process has ended; then the terminal shows
- *            what is left and leaves.
- *   output   The child writes one TERMINAL_OUTPUT. The terminal looks at it without taking it (MSG_PEEK): so the descriptor in
- *            it is there for the next one too.
- *   size     One a client that has it: TERMINAL_RESIZE. */
+ * The keeper has both ends of the socket "control": if a terminal dies, its successor receives the messages
+ * that it has not read. Node and child send TERMINAL_CLIENT. The keeper shuts it down when the main process
+ * of the role has ended. Then the terminal shows the remaining output and exits.
+ *
+ * The child sends one TERMINAL_OUTPUT to the socket "output". The terminal reads it with MSG_PEEK, so that
+ * its successor receives the descriptor, too.
+ *
+ * The socket "size" exists for each client that has passed one. It receives TERMINAL_RESIZE. */
 
 #include <stdint.h>
 
 typedef enum TerminalMessageType {
-        TERMINAL_CLIENT =
-                1, /* terminal_client + the client's socket (stream), and its size socket if it has one */
-        TERMINAL_OUTPUT = 2, /* terminal_output + where the output goes besides */
+        /* terminal_client, with the (stream) socket of the client, and its size socket if it has one. */
+        TERMINAL_CLIENT = 1,
+        TERMINAL_OUTPUT = 2, /* terminal_output, with the descriptor to which the output is copied */
         TERMINAL_RESIZE = 3, /* terminal_resize */
 } TerminalMessageType;
 
-#define TERMINAL_CLIENT_REPLAY (UINT32_C(1) << 0) /* what was shown last comes first */
+#define TERMINAL_CLIENT_REPLAY (UINT32_C(1) << 0) /* sends the latest output first */
 
 struct terminal_client {
         uint32_t type;
@@ -34,7 +37,7 @@ struct terminal_client {
 
 struct terminal_output {
         uint32_t type;
-        int32_t pid; /* whom the journal is to take the lines for */
+        int32_t pid; /* to which the journal attributes the lines */
         uint32_t uid;
         uint32_t gid;
 };
@@ -48,6 +51,6 @@ struct terminal_resize {
 #define TERMINAL_ROWS_DEFAULT 24
 #define TERMINAL_COLUMNS_DEFAULT 80
 
-#define TERMINAL_CLIENTS_MAX 64U /* at a time; one more reads a line that says so, and end-of-file */
-#define TERMINAL_RING_SIZE \
-        (64U * 1024U) /* what is replayed, and how far a client may lag behind what its socket holds */
+#define TERMINAL_CLIENTS_MAX 64U /* at a time; another one receives an error line and end-of-file */
+/* In bytes: the output that is replayed, and how far a client may fall behind its socket buffer. */
+#define TERMINAL_RING_SIZE (64U * 1024U)
