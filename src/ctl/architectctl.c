@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* architectctl: architect-node for people. This file knows the options that all verbs have, and which verb is which. */
+/* architectctl, the command line tool of architect-node. This file has the common options and the table of
+ * verbs. */
 
 #include <errno.h>
 #include <getopt.h>
@@ -78,7 +79,7 @@ int main(int argc, char *argv[]) {
         Ctl ctl = { .instance = NODE_DEFAULT_INSTANCE };
         int c;
 
-        /* '+': what follows the verb is the verb's. */
+        /* '+': the arguments after the verb belong to the verb. */
         while ((c = getopt_long(argc, argv, "+h", options, NULL)) >= 0)
                 switch (c) {
                 case 'h':
@@ -109,7 +110,7 @@ int main(int argc, char *argv[]) {
                 if (strcmp(verbs[i].name, argv[optind]) == 0) {
                         int first = optind;
 
-                        optind = 0; /* getopt() begins anew */
+                        optind = 0; /* getopt() starts again */
                         return verbs[i].run(&ctl, argc - first, argv + first);
                 }
 

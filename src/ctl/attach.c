@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* attach: our terminal becomes another one on the role's. Either the service opens it for us, or who started us has (a window). */
+/* This verb connects our terminal to the terminal of a role. The service opens that, or the process that has
+ * started us has opened it (a window). */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,41 +28,42 @@
 #define ESCAPE_DEFAULT 0x1d /* Ctrl-] */
 #define ESCAPE_NONE (-1)
 
-/* Something that is written to without ever waiting for it. */
+/* An output to which nothing is written that would block. */
 typedef struct Output {
         int fd;
-        bool own;         /* opened anew */
-        bool nonblocking; /* made so by us: others have it too, and get it back as it was */
+        bool own;         /* opened again */
+        bool nonblocking; /* set by us; other processes share it, so the flag is restored */
 } Output;
 
 typedef struct Session {
-        const char *role; /* NULL: we were given descriptors */
+        const char *role; /* NULL if the descriptors were passed to us */
         char *bus_name;
         sd_bus *bus;
-        int fd;      /* the terminal's */
-        int size_fd; /* negative: the size goes by the bus */
+        int fd;      /* of the terminal */
+        int size_fd; /* negative if the size is sent over the bus */
         int signal_fd;
         bool replay;
         int escape;
 
         bool input_is_terminal;
         bool output_is_terminal;
-        struct termios settings; /* as they were */
+        struct termios settings; /* the previous settings */
         bool raw;
 
         Output output;
-        char shown[16384]; /* to be shown, and not taken by our output yet */
+        char shown[16384]; /* to be shown; our output has not accepted it yet */
         size_t shown_begin, shown_end;
 
         bool input_ended;
         bool detached;
         bool ended;
-        char input[4096]; /* typed, and not taken by the role's terminal yet */
+        char input[4096]; /* typed; the role's terminal has not accepted it yet */
         size_t input_begin, input_end;
 } Session;
 
-/* O_NONBLOCK belongs to the open file, which others may have: the shell that comes after us, what else writes to the same
- * terminal. So a terminal or a pipe is opened once more; what cannot be is set back by output_close(). A file never waits. */
+/* O_NONBLOCK belongs to the open file description, which other processes may share: the shell after us, or
+ * other programs on the same terminal. So a terminal or pipe is opened again. If that is not possible,
+ * output_close() restores the flag. A file never blocks. */
 static void output_open(Output *o, int fd) {
         char path[32];
         struct stat st;
@@ -93,7 +95,7 @@ static void output_close(Output *o) {
         *o = (Output){ .fd = -EBADF };
 }
 
-/* A word to the user, where somebody reads it: nothing that we do depends on that. */
+/* Prints a message for the user if stderr accepts it. Nothing else depends on that. */
 static _printf_(1, 2) void say(const char *format, ...);
 static void say(const char *format, ...) {
         char text[512];
@@ -120,7 +122,7 @@ static int set_raw(Session *s) {
                 return -errno;
         raw = s->settings;
         cfmakeraw(&raw);
-        /* At once: what is still to be shown may never be. */
+        /* TCSANOW, because pending output may never be shown. */
         if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) < 0)
                 return -errno;
         s->raw = true;
@@ -133,7 +135,7 @@ static void set_back(Session *s) {
         s->raw = false;
 }
 
-/* Best effort: a terminal of another size is still a terminal. */
+/* An error is ignored, because a terminal of another size can still be used. */
 static void tell_size(Session *s) {
         struct winsize size;
 
@@ -193,8 +195,8 @@ static bool shows(const Session *s) {
         return s->shown_begin < s->shown_end;
 }
 
-/* As far as our output takes it. Until then no more is read: who cannot keep up loses output at the other end, which says
- * so. */
+/* Writes as much as our output accepts. Until then no more is read: if we are too slow, the other end drops
+ * output and reports that. */
 static int show(Session *s) {
         while (shows(s)) {
                 ssize_t n = write(s->output.fd, s->shown + s->shown_begin, s->shown_end - s->shown_begin);
@@ -229,7 +231,7 @@ static int read_input(Session *s) {
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
                 return 0;
         if (n <= 0) {
-                /* A file or a pipe has said all; a terminal has gone away, and we with it. */
+                /* A file or a pipe has ended, or a terminal is gone, which ends us, too. */
                 s->input_ended = true;
                 s->detached = s->input_is_terminal;
                 return 0;
@@ -256,7 +258,7 @@ static void send_input(Session *s) {
                 if (n > 0)
                         s->input_begin += (size_t) n;
                 else if (errno != EAGAIN && errno != EINTR)
-                        s->input_begin = s->input_end; /* it has ended: read_shown() will see it */
+                        s->input_begin = s->input_end; /* the terminal has ended; read_shown() notices that */
         }
         if (s->input_ended && s->input_begin == s->input_end)
                 (void) shutdown(s->fd, SHUT_WR);
@@ -276,7 +278,7 @@ static void on_signal(Session *s) {
 static int watch_signals(Session *s) {
         sigset_t set;
 
-        /* The terminal must be set back whatever ends us. */
+        /* The terminal must be restored whatever ends us. */
         sigemptyset(&set);
         sigaddset(&set, SIGWINCH);
         sigaddset(&set, SIGHUP);
@@ -300,7 +302,7 @@ static int run(Session *s) {
                                 .events = (short) ((full ? 0 : POLLIN) | (waits ? POLLOUT : 0)) },
                         { .fd = s->signal_fd, .events = POLLIN },
                         { .fd = s->input_ended || waits ? -1 : STDIN_FILENO, .events = POLLIN },
-                        /* Answers that nobody waits for; a bus that goes away takes nothing with it. */
+                        /* Replies that no caller waits for. The loss of the bus has no effect. */
                         { .fd = s->bus ? sd_bus_get_fd(s->bus) : -1, .events = POLLIN },
                         { .fd = full ? s->output.fd : -1, .events = POLLOUT },
                 };
@@ -345,7 +347,7 @@ static int parse_socket(const char *text, int *ret) {
         return 0;
 }
 
-/* "^]", a single character, or "none". */
+/* Parses "^]", a single character, or "none". */
 static int parse_escape(const char *text, int *ret) {
         if (strcmp(text, "none") == 0)
                 *ret = ESCAPE_NONE;
