@@ -42,8 +42,8 @@ void terminal_send_output(const ExecParameters *p, const struct identity *who, i
         int r = socket_send(p->terminal.output, &m, sizeof(m), &output_fd, 1);
 
         if (r < 0)
-                gate_fail(p->gate_fd, LAUNCH_STAGE_OUTPUT, r, "cannot pass the output to architect-terminal: %s",
-                        strerror(-r));
+                gate_fail(p->gate_fd, LAUNCH_STAGE_OUTPUT, r,
+                        "cannot pass the output to architect-terminal: %s", strerror(-r));
 }
 
 static int xterm_connect_client(const struct terminal_ends *ends, int *ret_fd, int *ret_size_fd) {
