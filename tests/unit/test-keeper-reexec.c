@@ -345,6 +345,40 @@ static void test_hangs(void **state) {
         free(path);
 }
 
+static bool has_refused(void *userdata) {
+        char *log = world_read(userdata, "log");
+        bool refused = strstr(log, "exit status 1") != NULL;
+
+        free(log);
+        return refused;
+}
+
+/* The node that has asked goes before it has its answer: that is not for the next one. */
+static void test_node_goes(void **state) {
+        World *w = *state;
+        const struct keeper_header m = { .type = KEEPER_REEXEC };
+        char *path = world_path(w, "architect-keeper"), *fifo = world_path(w, "go");
+        static const char script[] = "#!/bin/sh\nread line <\"${0%/*}/go\"\nexit 1\n";
+        autofd go = -EBADF;
+
+        w->noisy = true;
+        assert_int_equal(mkfifo(fifo, 0600), 0);
+        go = open(fifo, O_RDWR | O_CLOEXEC);
+        assert_true(go >= 0);
+        assert_int_equal(unlink(path), 0);
+        world_write(w, "architect-keeper", script, strlen(script), 0755);
+
+        node_send(w->node, &m, sizeof(m));
+        world_disconnect(w);
+        assert_int_equal(world_connect(w), 0);
+        assert_int_equal(write(go, "\n", 1), 1);
+        assert_true(wait_for(has_refused, w));
+        assert_int_equal(world_request(w, KEEPER_REAP, 4711), -ENOENT);
+        assert_run(w, QUIET(.command = SHELL("exit 5")), 5 << 8);
+        free(fifo);
+        free(path);
+}
+
 /* It agrees when it is asked, and then cannot be executed: so far everything can be taken back. */
 static void test_gone_after_check(void **state) {
         World *w = *state;
@@ -548,6 +582,7 @@ int main(void) {
                 COPY(test_new_program),
                 COPY(test_refused),
                 COPY(test_hangs),
+                COPY(test_node_goes),
                 COPY(test_gone_after_check),
                 cmocka_unit_test_setup_teardown(test_protocol_max, setup_version_1, world_teardown),
                 cmocka_unit_test_setup_teardown(test_version_1, world_setup, world_teardown),

@@ -280,6 +280,46 @@ static void test_release_by_exec(void **state) {
         }
 }
 
+/* Of the one socket of this port, as its role has it. */
+static char *inode_of(World *w, uint16_t number) {
+        static const char script[] = "readlink /proc/self/fd/3 >\"$FILE\"";
+        char *path = world_path(w, "inode"), *variable, *text;
+        Role role;
+
+        assert_true(asprintf(&variable, "FILE=%s", path) > 0);
+        assert_int_equal(fork_with(w, &(struct keeper_port){ number, KEEPER_TCP, 0 }, 1, &role), 0);
+        role_open(&role, QUIET(.command = SHELL(script), .environment = ENVIRONMENT(variable)));
+        role_listen(&role);
+        assert_int_equal(role.n_reports, 0);
+        assert_int_equal(role_end(w, &role).exit.wait_status, 0);
+        text = world_read(w, "inode");
+        assert_non_null(strstr(text, "socket:"));
+        free(variable);
+        free(path);
+        return text;
+}
+
+/* A child that fails gives back the same socket: the port was bound at every moment. */
+static void test_given_back(void **state) {
+        World *w = *state;
+        char *before, *after;
+        uint16_t number;
+        Role role;
+
+        assert_int_equal(bind_ports(w, KEEPER_TCP, 1, 0, &number), 0);
+        before = inode_of(w, number);
+        assert_int_equal(fork_with(w, &(struct keeper_port){ number, KEEPER_TCP, 1 }, 1, &role), 0);
+        role_open(&role, QUIET(.command = COMMAND("/nowhere")));
+        role_listen(&role);
+        assert_int_equal(role.n_reports, 1);
+        (void) role_end(w, &role);
+        after = inode_of(w, number);
+        assert_string_equal(after, before);
+        request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, &number, 1);
+        free(before);
+        free(after);
+}
+
 /* -- kept by systemd as well ---------------------------------------------------------------------------------------- */
 
 static void set_notify(World *w) {
@@ -557,6 +597,7 @@ int main(void) {
                 CONNECTED(test_lend),
                 CONNECTED(test_closed_in_others),
                 CONNECTED(test_release_by_exec),
+                CONNECTED(test_given_back),
                 cmocka_unit_test_setup_teardown(test_kept, world_setup, world_teardown),
                 cmocka_unit_test_setup_teardown(test_two_addresses, world_setup, world_teardown),
                 CONNECTED(test_release_behind_fork),
