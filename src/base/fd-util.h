@@ -30,7 +30,7 @@ static inline void fclosep(FILE **file) {
 }
 #define _cleanup_fclose_ _cleanup_(fclosep)
 
-/* Hands the descriptor on and leaves -EBADF behind. */
+/* Returns the descriptor and leaves -EBADF behind. */
 static inline int fd_steal(int *fd) {
         int r = *fd;
         *fd = -EBADF;
@@ -72,7 +72,7 @@ int memfd_new(const char *name);
 /* Returns a sealed memfd with these contents, to be passed by SCM_RIGHTS. No process can change it any
  * more. */
 int memfd_new_sealed(const char *name, const void *data, size_t size);
-/* The same, of what is in several places. */
+/* The same for contents that consist of several pieces. */
 int memfd_new_sealed_pieces(const char *name, const struct iovec *pieces, size_t n);
 
 /* Writes the whole string to an existing file (sysfs, cgroupfs). */

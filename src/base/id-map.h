@@ -18,6 +18,7 @@ int id_map_put(IdMap *map, uint64_t id, void *value);
 
 /* Returns NULL if the number has no value. */
 void *id_map_get(const IdMap *map, uint64_t id);
+/* Removes the number and returns its value, or NULL if it has none. */
 void *id_map_remove(IdMap *map, uint64_t id);
 
 void id_map_clear(IdMap *map);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Lines for the journal, on stderr, with the priority in front as sd-daemon(3) has it: for the programs that link the C library
- * alone (architect-node has util/log.h). Only what somebody has to know: they are quiet. A line longer than 1 KiB is cut. Where
- * nobody reads, of a journald that hangs for one, the line is lost: every role's end waits for the keeper, and it waits for
- * nobody. Keeps errno; %m is its text. */
+/* Messages on stderr, with the priority in front as in sd-daemon(3), for the programs that link the C library
+ * only (architect-node has util/log.h). They log little, and only what a user has to know. A line longer than
+ * 1 KiB is truncated. A line that stderr does not accept, for example because journald hangs, is lost,
+ * because the keeper must not block: the end of each role depends on it. Preserves errno; %m is its text. */
 
 #include "base/macro.h"
 

@@ -39,6 +39,7 @@ typedef void (*KeeperDone)(void *userdata, int error);
 /* The reply to a KEEPER_BIND, with errors as above. */
 typedef void (*KeeperBound)(void *userdata, int error, const uint16_t *numbers, size_t n);
 
+/* The link copies path, but not handler. Returns -ENAMETOOLONG if path does not fit into an address. */
 int keeper_link_new(
         sd_event *event, const char *path, const KeeperHandler *handler, void *userdata, KeeperLink **ret);
 KeeperLink *keeper_link_free(KeeperLink *link);

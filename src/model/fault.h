@@ -1,28 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* How errors travel.
+/* The path of an error.
  *
- * A function that can fail returns an int: 0 or more on success, a negative errno on failure. What it returns besides comes
- * last, is named ret_*, and is untouched on failure. Below the model (base, proto, util) that number is all there is. No
- * function matches the numbers of another one unless its header names them: there -ENOENT, -EAGAIN or -ENOTCONN is a
- * documented answer; any other number is only passed on, or printed with %m.
+ * A function that can fail returns an int, which is 0 or more on success and a negative errno on failure. Its
+ * other results come last and are named ret_*; they are not changed on failure. Below the model (base, proto,
+ * util) functions return this number only. No caller compares it with a value that the header of the function
+ * does not name: there -ENOENT, -EAGAIN or -ENOTCONN is a documented answer. All other numbers are passed on,
+ * or printed with %m.
  *
- * A Fault is what a caller on the bus gets to know: an error that has a name there (proto/node-errors.h), and a sentence
- * that names the object, the reason and, if there is one, the remedy. It is made at the edge, which is the function that
- * knows which role, file or option the number is about: fault_set() fills it and returns the negative errno of its name, so
- * that "return fault_set(...)" is the whole path. Functions that take a Fault set it whenever they return a negative number,
- * and never otherwise; callers pass it up unread.
+ * A Fault is the error that a caller on the bus receives. It consists of an error with a name on the bus
+ * (proto/node-errors.h), and of a sentence that names the object, the reason and, if there is one, the
+ * remedy. It is created at the edge, by the function that knows to which role, file or option the number
+ * belongs. fault_set() fills it and returns the negative errno of its name, so "return fault_set(...)" is
+ * sufficient. A function with a Fault sets it whenever it returns a negative number, and never otherwise. Its
+ * callers pass it on without reading it.
  *
- * The first reason is the true one: fault_set() and fault_copy() leave a Fault that is set as it is. So what goes wrong
- * while a start is undone does not hide why it had to be.
+ * The first reason is the cause of the others, so fault_set() and fault_copy() do not change a Fault that is
+ * set. An error while a start is undone does not hide why the start had to be undone.
  *
- * Three ends are possible. The bus room turns a Fault into a D-Bus error (fault_to_bus_error(), operation_new()). A Waiter,
- * which is the one way in which an answer comes later, gets it as an argument, NULL on success; it stays the callee's. And
- * what has no caller (a timer, a message of the keeper) logs it where it happens, and goes on. A failure that is worth no
- * more is cast to void, or logged with "ignoring" in its text.
+ * A Fault or a number has one of three ends. The room bus turns it into a D-Bus error (fault_to_bus_error(),
+ * operation_new()). A Waiter, which is the only way to answer later, receives it as an argument, NULL on
+ * success; the function that calls the Waiter owns it. An error without a caller (in a timer, or a message of
+ * the keeper) is logged where it happens, and the service continues. A failure that matters less is cast to
+ * void, or logged with "ignoring" in its text.
  *
- * Allocation does not fail: GLib ends the process, and the next one goes on (src/README.md, "One restart"). */
+ * Allocation does not fail, because GLib ends the process, and the next one continues (src/README.md, "One
+ * restart"). */
 
 #include <glib.h>
 
@@ -39,6 +43,7 @@ typedef struct Fault {
  * NULL. Bytes of the message that are not UTF-8 become U+FFFD. Returns the negative errno of the error. */
 int fault_set(Fault *fault, NodeError error, const char *format, ...) _printf_(3, 4);
 void fault_clear(Fault *fault);
+/* Copies *from unless *to is filled already or *from has no fault. */
 void fault_copy(Fault *to, const Fault *from);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Fault, fault_clear)

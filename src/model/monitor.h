@@ -19,11 +19,13 @@
  * monitor_resume(). Returns a negative errno. */
 int monitor_open(Node *node, int dir_fd, Monitor **ret);
 Monitor *monitor_close(Monitor *monitor);
+/* Starts the timer of a loaded monitor, with a grace period for the beats that were not possible before. */
 void monitor_resume(Monitor *monitor);
 
 /* The configured timeout applies until SetMonitorTimeout changes it. */
 void monitor_configure(Monitor *monitor, uint64_t timeout_usec, MonitorAction action);
 
+/* Arms the monitor, or moves its deadline. Has no effect if the monitor is off. Does not fail. */
 int monitor_beat(Monitor *monitor, Fault *fault);
 int monitor_set_timeout(Monitor *monitor, uint64_t timeout_usec, Fault *fault); /* 0 turns it off */
 

@@ -8,6 +8,7 @@
 /* Purges all of the named roles or none; without names, every role that can be purged. Returns their names (a
  * GStrv that the caller frees) in *ret. Fails with NoSuchRole or RoleRunning. */
 int node_purge(Node *node, char **names, const Caller *caller, char ***ret, Fault *fault);
+/* The role must have ended and must be swept. Adds the event, sends it, and frees the role. */
 void node_purge_role(Node *node, Role *role, const Caller *caller);
 
 /* Purges the oldest ended roles beyond MaxEndedRoles. */

@@ -9,6 +9,9 @@
 /* Stops or kills the role. The waiter is called exactly once, possibly before this function returns. */
 void node_stop_role(Node *node, Role *role, RoleCause cause, const Caller *caller, Waiter waiter);
 
+/* Sends a signal to the main process, or to all processes. The waiter is called when it was sent. Fails with
+ * RoleNotRunning, or with KeeperUnavailable if the keeper that is the parent of the main process has died;
+ * then the waiter is not called. */
 int node_signal_role(
         Node *node, Role *role, bool all, int signo, const Caller *caller, Waiter waiter, Fault *fault);
 

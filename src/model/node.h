@@ -58,6 +58,7 @@ struct Node {
  * but cannot reply to the calls. */
 void node_set_leaving_fault(Fault *fault);
 
+/* The node owns *ret. Fails with NoSuchRole. */
 int node_find_role(Node *node, const char *name, Role **ret, Fault *fault);
 
 /* Fails with ShuttingDown if a shutdown is under way. */

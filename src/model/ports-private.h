@@ -30,6 +30,7 @@ static inline Port *ports_find(Ports *ports, PortProtocol protocol, uint16_t num
 
 void ports_save_or_log(Ports *ports);
 
+/* Fails with AccessDenied, PortsUnavailable and NoSuchPort, in this order. */
 int ports_check_owner(const Port *port, const Caller *caller, Fault *fault);
 int ports_check_unused(Ports *ports, const Port *port, const char *except, Fault *fault);
 int ports_no_such(const char *protocol, uint16_t number, Fault *fault);

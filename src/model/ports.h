@@ -24,8 +24,8 @@ int ports_open(Node *node, int dir_fd, Ports **ret);
 Ports *ports_close(Ports *ports);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Ports, ports_close)
 
-/* A caller that waits for ports. done is called once, possibly after the node is freed. If fault is NULL, the
- * numbers are reserved and owned by the callee. */
+/* A caller that waits for ports. done is called once, possibly after the node is freed. If fault is NULL,
+ * these ports are reserved. numbers is valid during the call only. */
 typedef struct PortsWaiter {
         void (*done)(void *userdata, const uint16_t *numbers, size_t n, const Fault *fault);
         void *userdata;

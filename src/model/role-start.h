@@ -8,10 +8,14 @@
 void role_start(Role *role); /* a slot is free and the keeper is connected */
 /* Undoes the start. Its waiter receives the first fault, when child, processes and unit are gone. */
 void role_fail(Role *role, const Fault *fault);
+/* The reply to LinkOps.fork. error is 0 or a negative errno. The role takes the descriptors. */
 void role_on_forked(
         Role *role, int error, pid_t pid, uint64_t start_time, int pidfd, int gate_fd, int stdin_fd);
+/* The reply to ScopeOps.start. cgroup is NULL if there is a fault. */
 void role_on_scope(Role *role, const Fault *fault, const char *cgroup);
+/* A report of the child. Unless it is a warning, the start has failed. */
 void role_on_gate_report(Role *role, LaunchStage stage, int error, bool warning, const char *text);
+/* The child has executed its command, or has died. */
 void role_on_gate_closed(Role *role);
 /* Keeper and node have died after the launch request went through the gate; reports through the gate are lost
  * with it. */

@@ -25,6 +25,8 @@ extern const StoreOps role_store_ops;
 int role_store_open(int dir_fd, RoleStore *ret);
 void role_store_close(RoleStore *store);
 
+/* Saves the role, in the directory of its run. Returns a negative errno. The functions below log failures and
+ * ignore them. */
 int role_state_save(const RoleStore *store, const Role *role);
 void role_state_forget(const RoleStore *store, const char *name);
 void role_state_set_aside(const RoleStore *store, const char *name);
@@ -40,4 +42,5 @@ void role_state_forget_all(const RoleStore *store);
 
 /* Returns the text of one file, for tests and fuzzing. The caller frees it. */
 char *role_state_format(const Role *role);
+/* The reverse. Returns -EBADMSG if the text is not valid, -EINVAL if the name is not. */
 int role_state_parse(Node *node, const char *name, const char *text, Role **ret);

@@ -28,7 +28,7 @@ int terminal_check_display(const RoleSpec *spec, Env *env, Fault *fault);
  * RoleNotRunning, NoTerminal or IOError. */
 int terminal_open(Role *role, bool replay, int *ret_fd, Fault *fault);
 
-/* Fails with RoleNotRunning or NoTerminal. */
+/* Fails with RoleNotRunning, NoTerminal or IOError. */
 int terminal_resize(Role *role, uint16_t rows, uint16_t columns, Fault *fault);
 
 /* Returns the number of bytes that its reader takes as end-of-file; mid_line is true if the last typed line

@@ -173,6 +173,7 @@ void role_log(const Role *role, int level, const char *format, ...) _printf_(3, 
  * the world. */
 void role_set_state(Role *role, RoleState state);
 
+/* The waiters of a stop: adds one, moves all to another role, and calls and removes all. */
 void role_wait_stop(Role *role, Waiter waiter);
 void role_move_stop_waiters(Role *role, Role *to);
 void role_wake_stop_waiters(Role *role, const Fault *fault);

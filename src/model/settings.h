@@ -57,6 +57,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Settings, settings_free)
  * caller owns *ret. */
 int settings_load(const char *directory, const char *instance, Settings **ret, Fault *fault);
 
-/* Accepts "30", "30s", "500ms", "2min", "1h", "infinity", and sums such as "1min 30s". Returns microseconds,
- * or -EINVAL or -ERANGE. */
+/* Accepts "30", "30s", "500ms", "2min", "1h", "infinity", and sums such as "1min 30s". *ret_usec is in
+ * microseconds. Returns -EINVAL or -ERANGE. */
 int settings_parse_time(const char *text, uint64_t *ret_usec);

@@ -21,6 +21,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Shutdown, shutdown_clear)
 /* Fails with InvalidArgs if the reason is longer. */
 int shutdown_check_reason(const char *reason, Fault *fault);
 
+/* Returns a negative errno. A negative dir_fd saves nothing and is no error. */
 int shutdown_save(int dir_fd, const char *reason, const Caller *caller);
 /* A damaged file is logged, renamed, and treated as a shutdown without a reason, because its existence
  * matters most. Returns a negative errno. */
