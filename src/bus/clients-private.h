@@ -19,8 +19,11 @@ struct Clients {
         GPtrArray *slots;
         GQueue *held; /* calls that came before the roles were up to date */
 
-        GQueue *dirty; /* Roles whose properties changed since the last signal; their place: changed_link */
-        bool node_dirty;
+        GHashTable *role_objects;   /* of announce.c, by name */
+        GQueue dirty;               /* those whose properties may have changed since the last signal */
+        bool node_dirty;            /* the same of the node's */
+        GPtrArray *node_vtables;    /* of the node's interface */
+        GArray *node_values;        /* what the clients know of it: see properties_compare() */
         sd_event_source *announce;  /* sends what is dirty, when nothing else is to be done */
         sd_event_source *after_all; /* runs after whatever else has run */
         uint64_t confirming; /* the bus is asked whether it has read the events up to this; 0: it is not */

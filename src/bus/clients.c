@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include "base/macro.h"
+#include "bus/announce.h"
 #include "bus/bus-errors.h"
 #include "bus/bus-util.h"
 #include "bus/operation.h"
+#include "bus/properties.h"
 #include "bus/role-dbus.h"
 #include "model/node-events.h"
 #include "proto/node-names.h"
@@ -18,7 +20,7 @@
 
 static void clients_event(void *data, const Event *event, Role *role) {
         if (event->type == EVENT_ROLE_STARTED && role)
-                role_dbus_announce(data, role); /* its object comes first */
+                announce_role(data, role); /* its object comes first */
         event_signals_send(data, event);
 }
 
@@ -52,17 +54,12 @@ static void fail_held(Clients *clients) {
         }
 }
 
-static void clients_role_freed(void *data, Role *role) {
-        role_dbus_clean(data, role);
-}
-
 static const ClientOps clients_ops = {
-        .role_changed = role_dbus_changed,
-        .role_removed = role_dbus_removed,
+        .role_changed = announce_role_changed,
+        .role_removed = announce_role_removed,
         .event = clients_event,
-        .node_changed = role_dbus_node_changed,
+        .node_changed = announce_node_changed,
         .recovered = clients_recovered,
-        .role_freed = clients_role_freed,
 };
 
 /* -- its life ----------------------------------------------------------------------------------------------------------------- */
@@ -75,7 +72,7 @@ static int on_after_all(sd_event_source *s, void *userdata) {
         if (!clients->bus)
                 return 0;
         (void) sd_bus_get_n_queued_write(clients->bus, &queued);
-        role_dbus_reschedule(clients, queued);
+        announce_resume(clients, queued);
         if (queued > 0)
                 return 0;
         events_dbus_confirm(clients);
@@ -91,7 +88,7 @@ int clients_new(sd_event *event, Node *node, Clients **ret) {
         clients->dir_fd = -EBADF;
         clients->slots = g_ptr_array_new_with_free_func(bus_slot_free);
         clients->held = g_queue_new();
-        int r = role_dbus_setup(clients);
+        int r = announce_setup(clients);
         if (r >= 0)
                 r = sd_event_add_post(event, &clients->after_all, on_after_all, clients);
         if (r < 0)
@@ -110,9 +107,7 @@ Clients *clients_free(Clients *clients) {
         g_queue_free(clients->held);
         g_ptr_array_unref(clients->slots);
         sd_event_source_disable_unref(clients->after_all);
-        sd_event_source_disable_unref(clients->announce);
-        if (clients->dirty)
-                g_queue_free(clients->dirty);
+        announce_free(clients);
         /* What was said last, to those who still waited, must be read before we end: see events-dbus.c. */
         (void) bus_round_trip(clients->bus, CLIENTS_END_USEC);
         sd_bus_close_unref(clients->bus);
@@ -137,9 +132,12 @@ int clients_add_vtable(Clients *clients, const sd_bus_vtable *vtable) {
         sd_bus_slot *slot = NULL;
 
         int r = sd_bus_add_object_vtable(clients->bus, &slot, NODE_PATH, NODE_INTERFACE, vtable, clients);
-        if (r >= 0)
-                g_ptr_array_add(clients->slots, slot);
-        return r;
+        if (r < 0)
+                return r;
+        g_ptr_array_add(clients->slots, slot);
+        g_ptr_array_add(clients->node_vtables, (void *) vtable);
+        g_array_set_size(clients->node_values, clients->node_values->len + properties_count(vtable));
+        return 0;
 }
 
 int clients_register(Clients *clients) {
@@ -219,6 +217,10 @@ int clients_open(Clients *clients, bool user) {
         if (r >= 0 && user)
                 authority_set_user(clients->authority, getuid());
         return r;
+}
+
+void clients_adopt_roles(Clients *clients) {
+        announce_adopt_roles(clients);
 }
 
 void clients_load_log(Clients *clients, int dir_fd) {

@@ -24,6 +24,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Clients, clients_free)
 /* Connects to the system bus, or to the user's, and registers the objects. What fails has been logged. */
 int clients_open(Clients *clients, bool user);
 
+/* The roles that the node has now are of the process before us: no client is told of their objects as new. */
+void clients_adopt_roles(Clients *clients);
+
 /* The log level, and whether messages go out as signals, as the process before us left them in this directory (not owned). */
 void clients_load_log(Clients *clients, int dir_fd);
 void clients_forget_log(Clients *clients); /* after a clean end */

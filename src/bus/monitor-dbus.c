@@ -5,6 +5,7 @@
 #include "model/monitor.h"
 #include "bus/clients-private.h"
 #include "bus/operation.h"
+#include "bus/properties.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"
 #include "util/log.h"
@@ -41,15 +42,8 @@ static int method_set_monitor_timeout(sd_bus_message *m, void *userdata, sd_bus_
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
-static int property_get(sd_bus *bus, const char *path, const char *interface, const char *property,
-        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        Clients *clients = userdata;
-        uint64_t value = g_str_equal(property, "MonitorTimeoutUSec")
-                                 ? monitor_timeout(clients->node->monitor)
-                                 : monitor_deadline(clients->node->monitor);
-
-        return sd_bus_message_append_basic(reply, 't', &value);
-}
+PROPERTY_U64(monitor, MonitorTimeoutUSec, const Clients *clients, monitor_timeout(clients->node->monitor));
+PROPERTY_U64(monitor, MonitorDeadlineUSec, const Clients *clients, monitor_deadline(clients->node->monitor));
 
 static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_START(0),
@@ -58,8 +52,8 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("SetMonitorTimeout", SD_BUS_ARGS("t", usec), SD_BUS_NO_RESULT,
                 method_set_monitor_timeout, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_ARGS("MonitorTimedOut", SD_BUS_ARGS("t", timeout_usec, "a{sv}", details), 0),
-        SD_BUS_PROPERTY("MonitorTimeoutUSec", "t", property_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("MonitorDeadlineUSec", "t", property_get, 0, 0),
+        PROPERTY(monitor, MonitorTimeoutUSec, "t", SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        PROPERTY(monitor, MonitorDeadlineUSec, "t", 0),
         SD_BUS_VTABLE_END,
 };
 

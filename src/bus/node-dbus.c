@@ -13,6 +13,7 @@
 #include "model/node-stop.h"
 #include "bus/clients-private.h"
 #include "bus/operation.h"
+#include "bus/properties.h"
 #include "bus/role-dbus.h"
 #include "bus/start-options.h"
 #include "proto/node-names.h"
@@ -308,36 +309,22 @@ static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
-static int property_get(sd_bus *bus, const char *path, const char *interface, const char *property,
-        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        Clients *clients = userdata;
-        Node *node = clients->node;
-        char epoch[SD_ID128_STRING_MAX];
-        bool connected = ASK(node, link, connected);
+#define NODE_STRING(Name, value) PROPERTY_STRING(node, Name, const Clients *clients, value)
+#define NODE_U32(Name, value) PROPERTY_U32(node, Name, const Clients *clients, value)
 
-        if (g_str_equal(property, "Version"))
-                return sd_bus_message_append(reply, "s", PROJECT_VERSION);
-        if (g_str_equal(property, "Instance"))
-                return sd_bus_message_append(reply, "s", node->instance);
-        if (g_str_equal(property, "Slice"))
-                return sd_bus_message_append(reply, "s", node->slice);
-        if (g_str_equal(property, "State"))
-                return sd_bus_message_append(reply, "s",
-                        node->stopping ? "stopping"
-                        : connected    ? "running"
-                                       : "degraded");
-        if (g_str_equal(property, "KeeperConnected"))
-                return sd_bus_message_append(reply, "b", (int) connected);
-        if (g_str_equal(property, "NRoles"))
-                return sd_bus_message_append(reply, "u", g_hash_table_size(node->roles));
-        if (g_str_equal(property, "NRunning"))
-                return sd_bus_message_append(reply, "u", node->n_not_ended);
-        if (g_str_equal(property, "EventEpoch"))
-                return sd_bus_message_append(
-                        reply, "s", sd_id128_to_string(events_epoch(node->events), epoch));
-        g_assert(g_str_equal(property, "EventSequence"));
-        return sd_bus_message_append(reply, "t", events_sequence(node->events));
+static const char *node_state(Node *node) {
+        return node->stopping ? "stopping" : ASK(node, link, connected) ? "running" : "degraded";
 }
+
+NODE_STRING(Version, PROJECT_VERSION);
+NODE_STRING(Instance, clients->node->instance);
+NODE_STRING(State, node_state(clients->node));
+PROPERTY_BOOL(node, KeeperConnected, const Clients *clients, ASK(clients->node, link, connected));
+NODE_U32(NRoles, g_hash_table_size(clients->node->roles));
+NODE_U32(NRunning, clients->node->n_not_ended);
+NODE_STRING(EventEpoch, SD_ID128_TO_STRING(events_epoch(clients->node->events)));
+PROPERTY_U64(node, EventSequence, const Clients *clients, events_sequence(clients->node->events));
+NODE_STRING(Slice, clients->node->slice);
 
 /* Asked of ourselves: a kernel that could tell of an exit says that there is none yet. */
 static bool pidfd_info_supported(void) {
@@ -347,8 +334,7 @@ static bool pidfd_info_supported(void) {
         return fd >= 0 && pidfd_exit_status(fd, &status) == -EAGAIN;
 }
 
-static int property_get_features(sd_bus *bus, const char *path, const char *interface, const char *property,
-        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+PROPERTY_GETTER(node, Features) {
         static const char *const controllers[] = { "memory", "pids", "cpu" };
         Clients *clients = userdata;
 
@@ -410,16 +396,16 @@ static const sd_bus_vtable node_vtable[] = {
         SD_BUS_SIGNAL_WITH_ARGS("RolePurged", SD_BUS_ARGS("s", role, "o", path, "a{sv}", details), 0),
         SD_BUS_SIGNAL_WITH_ARGS("ShuttingDown", SD_BUS_ARGS("s", reason, "a{sv}", details), 0),
 
-        SD_BUS_PROPERTY("Version", "s", property_get, 0, CONST),
-        SD_BUS_PROPERTY("Features", "as", property_get_features, 0, CONST),
-        SD_BUS_PROPERTY("Instance", "s", property_get, 0, CONST),
-        SD_BUS_PROPERTY("State", "s", property_get, 0, CHANGES),
-        SD_BUS_PROPERTY("KeeperConnected", "b", property_get, 0, CHANGES),
-        SD_BUS_PROPERTY("NRoles", "u", property_get, 0, CHANGES),
-        SD_BUS_PROPERTY("NRunning", "u", property_get, 0, CHANGES),
-        SD_BUS_PROPERTY("EventEpoch", "s", property_get, 0, CONST),
-        SD_BUS_PROPERTY("EventSequence", "t", property_get, 0, 0),
-        SD_BUS_PROPERTY("Slice", "s", property_get, 0, CONST),
+        PROPERTY(node, Version, "s", CONST),
+        PROPERTY(node, Features, "as", CONST),
+        PROPERTY(node, Instance, "s", CONST),
+        PROPERTY(node, State, "s", CHANGES),
+        PROPERTY(node, KeeperConnected, "b", CHANGES),
+        PROPERTY(node, NRoles, "u", CHANGES),
+        PROPERTY(node, NRunning, "u", CHANGES),
+        PROPERTY(node, EventEpoch, "s", CONST),
+        PROPERTY(node, EventSequence, "t", 0),
+        PROPERTY(node, Slice, "s", CONST),
         SD_BUS_VTABLE_END,
 };
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "bus/operation.h"
+#include "bus/properties.h"
 #include "model/input.h"
 #include "model/node-purge.h"
 #include "model/node-stop.h"
@@ -10,10 +11,6 @@
 #include "bus/role-dbus.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"
-#include "util/log.h"
-
-/* Above this many unwritten messages changes wait: they lose nothing by it, and a slow bus is not fed more. */
-#define WRITE_QUEUE_MAX 256U
 
 char *role_dbus_path(const char *name) {
         char *encoded;
@@ -25,7 +22,7 @@ char *role_dbus_path(const char *name) {
         return path;
 }
 
-static int find_role(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret,
+static int role_dbus_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret,
         sd_bus_error *error) {
         Clients *clients = userdata;
         char *name;
@@ -40,7 +37,18 @@ static int find_role(sd_bus *bus, const char *path, const char *interface, void 
         return 1;
 }
 
-static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error) {
+static int role_dbus_find_spec(sd_bus *bus, const char *path, const char *interface, void *userdata,
+        void **ret, sd_bus_error *error) {
+        void *role;
+
+        int r = role_dbus_find(bus, path, interface, userdata, &role, error);
+        if (r > 0)
+                *ret = ((Role *) role)->spec;
+        return r;
+}
+
+static int role_dbus_enumerate(
+        sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error) {
         Clients *clients = userdata;
         GHashTableIter iter;
         Role *role;
@@ -59,125 +67,75 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
         return 0;
 }
 
-static int property_get_string(sd_bus *bus, const char *path, const char *interface, const char *property,
-        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        const Role *role = userdata;
-        const RoleSpec *spec = role->spec;
-        char invocation[SD_ID128_STRING_MAX];
-        g_autofree char *output = NULL;
-        const char *value = "";
-        bool ended = role->state == ROLE_ENDED;
+/* -- properties ---------------------------------------------------------------------------------------------------------------- */
 
-        if (g_str_equal(property, "Name"))
-                value = role->name;
-        else if (g_str_equal(property, "State"))
-                value = role_state_to_string(role->state);
-        else if (g_str_equal(property, "InvocationID"))
-                value = sd_id128_to_string(role->invocation, invocation);
-        else if (g_str_equal(property, "User"))
-                value = spec->user;
-        else if (g_str_equal(property, "Group"))
-                value = spec->group;
-        else if (g_str_equal(property, "WorkingDirectory"))
-                value = spec->working_directory ?: "/";
-        else if (g_str_equal(property, "Stdin"))
-                value = role_stdin_to_string(spec->stdin_kind);
-        else if (g_str_equal(property, "Output"))
-                output = role_spec_output(spec);
-        else if (g_str_equal(property, "Scope"))
-                value = role->scope;
-        else if (g_str_equal(property, "ControlGroup"))
-                value = role->cgroup;
-        else if (g_str_equal(property, "ExitCode"))
-                value = ended ? exit_code_to_string(role->exit.code) : "";
-        else if (g_str_equal(property, "Cause"))
-                value = ended ? role_cause_to_string(role->cause) : "";
-        else if (g_str_equal(property, "StopTo"))
-                value = stop_to_to_string(spec->stop_to);
-        else if (g_str_equal(property, "OnMonitorLoss"))
-                value = monitor_loss_to_string(spec->on_monitor_loss);
-        else if (g_str_equal(property, "Product"))
-                value = spec->product;
-        else if (g_str_equal(property, "Version"))
-                value = spec->version;
-        else if (g_str_equal(property, "Provider"))
-                value = products_wanted(spec) ? product_provider_to_string(spec->provider) : "";
-        else
-                g_assert_not_reached();
-        return sd_bus_message_append_basic(reply, 's', output ?: value ?: "");
+/* Of the run: announce.c compares them at each change. */
+
+#define ROLE_STRING(Name, value) PROPERTY_STRING(role, Name, const Role *role, value)
+#define ROLE_I32(Name, value) PROPERTY_I32(role, Name, const Role *role, value)
+#define ROLE_U32(Name, value) PROPERTY_U32(role, Name, const Role *role, value)
+#define ROLE_U64(Name, value) PROPERTY_U64(role, Name, const Role *role, value)
+
+/* Known at the end; before it: otherwise. */
+#define AT_END(value, otherwise) (role->state == ROLE_ENDED ? (value) : (otherwise))
+
+ROLE_STRING(Name, role->name);
+ROLE_STRING(State, role_state_to_string(role->state));
+ROLE_STRING(InvocationID, SD_ID128_TO_STRING(role->invocation));
+ROLE_U32(Owner, role->owner.uid);
+ROLE_U32(MainPID, AT_END(0, (uint32_t) role->main_pid));
+ROLE_U32(ProcessGroup, AT_END(0, (uint32_t) role->main_pid)); /* it leads its own session and group */
+ROLE_STRING(Scope, role->scope);
+ROLE_STRING(ControlGroup, role->cgroup);
+ROLE_U64(StartTimestamp, role->start_realtime_usec);
+ROLE_U64(StartTimestampMonotonic, role->start_monotonic_usec);
+ROLE_U64(ExitTimestamp, AT_END(role->exit.realtime_usec, 0));
+ROLE_U64(ExitTimestampMonotonic, AT_END(role->exit.monotonic_usec, 0));
+ROLE_STRING(ExitCode, AT_END(exit_code_to_string(role->exit.code), ""));
+ROLE_I32(ExitStatus, AT_END(role->exit.status, 0));
+ROLE_STRING(Cause, AT_END(role_cause_to_string(role->cause), ""));
+ROLE_U64(CPUUsageUSec, AT_END(role->exit.cpu_user_usec + role->exit.cpu_system_usec, 0));
+ROLE_U64(MaxRSS, AT_END(role->exit.maxrss_bytes, 0));
+
+/* Of its options. They are announced once a run, so that nothing but the options is in reach here. */
+
+#define SPEC_STRING(Name, value) PROPERTY_STRING(role_spec, Name, const RoleSpec *spec, value)
+
+SPEC_STRING(User, spec->user);
+SPEC_STRING(Group, spec->group);
+SPEC_STRING(WorkingDirectory, spec->working_directory ?: "/");
+SPEC_STRING(Stdin, role_stdin_to_string(spec->stdin_kind));
+SPEC_STRING(Product, spec->product);
+SPEC_STRING(Version, spec->version);
+SPEC_STRING(Provider, products_wanted(spec) ? product_provider_to_string(spec->provider) : "");
+PROPERTY_I32(role_spec, StopSignal, const RoleSpec *spec, spec->stop_signal);
+SPEC_STRING(StopTo, stop_to_to_string(spec->stop_to));
+SPEC_STRING(OnMonitorLoss, monitor_loss_to_string(spec->on_monitor_loss));
+PROPERTY_U64(role_spec, StopTimeoutUSec, const RoleSpec *spec, spec->stop_timeout_usec);
+PROPERTY_BOOL(role_spec, Remove, const RoleSpec *spec, spec->remove);
+
+PROPERTY_GETTER(role_spec, Output) {
+        g_autofree char *output = role_spec_output(userdata);
+
+        return sd_bus_message_append_basic(reply, 's', output);
 }
 
-static int property_get_command(sd_bus *bus, const char *path, const char *interface, const char *property,
-        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        const Role *role = userdata;
+PROPERTY_GETTER(role_spec, Command) {
+        const RoleSpec *spec = userdata;
 
-        return sd_bus_message_append_strv(reply, role->spec->command);
+        return sd_bus_message_append_strv(reply, spec->command);
 }
 
-static int property_get_eups_list(sd_bus *bus, const char *path, const char *interface, const char *property,
-        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        const Role *role = userdata;
+PROPERTY_GETTER(role_spec, EupsList) {
+        const RoleSpec *spec = userdata;
 
         int r = sd_bus_message_open_container(reply, 'a', "(ss)");
-        for (char **p = role->spec->eups_list; r >= 0 && p && *p; p += 2)
+        for (char **p = spec->eups_list; r >= 0 && p && *p; p += 2)
                 r = sd_bus_message_append(reply, "(ss)", p[0], p[1]);
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int property_get_u32(sd_bus *bus, const char *path, const char *interface, const char *property,
-        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        const Role *role = userdata;
-        uint32_t value;
-
-        if (g_str_equal(property, "Owner"))
-                value = role->owner.uid;
-        else /* MainPID; ProcessGroup: a role is the leader of its own session and group, so the number is the same */
-                value = role->state == ROLE_ENDED ? 0 : (uint32_t) role->main_pid;
-        return sd_bus_message_append_basic(reply, 'u', &value);
-}
-
-static int property_get_u64(sd_bus *bus, const char *path, const char *interface, const char *property,
-        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        const Role *role = userdata;
-        const RoleExit *e = &role->exit;
-        bool ended = role->state == ROLE_ENDED;
-        uint64_t value;
-
-        if (g_str_equal(property, "StartTimestamp"))
-                value = role->start_realtime_usec;
-        else if (g_str_equal(property, "StartTimestampMonotonic"))
-                value = role->start_monotonic_usec;
-        else if (g_str_equal(property, "StopTimeoutUSec"))
-                value = role->spec->stop_timeout_usec;
-        else if (!ended)
-                value = 0;
-        else if (g_str_equal(property, "ExitTimestamp"))
-                value = e->realtime_usec;
-        else if (g_str_equal(property, "ExitTimestampMonotonic"))
-                value = e->monotonic_usec;
-        else if (g_str_equal(property, "CPUUsageUSec"))
-                value = e->cpu_user_usec + e->cpu_system_usec;
-        else
-                value = e->maxrss_bytes;
-        return sd_bus_message_append_basic(reply, 't', &value);
-}
-
-static int property_get_i32(sd_bus *bus, const char *path, const char *interface, const char *property,
-        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        const Role *role = userdata;
-        int32_t value = g_str_equal(property, "StopSignal") ? role->spec->stop_signal
-                        : role->state == ROLE_ENDED         ? role->exit.status
-                                                            : 0;
-
-        return sd_bus_message_append_basic(reply, 'i', &value);
-}
-
-static int property_get_remove(sd_bus *bus, const char *path, const char *interface, const char *property,
-        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        const Role *role = userdata;
-
-        return sd_bus_message_append(reply, "b", role->spec->remove);
-}
+/* -- methods ------------------------------------------------------------------------------------------------------------------- */
 
 /* Handlers read, validate, authorize, act and reply, in this order: a parked call comes back to its handler from the
  * start, so nothing may have changed before. */
@@ -299,7 +257,7 @@ int role_method_close_input(sd_bus_message *m, void *userdata, sd_bus_error *err
         return 1;
 }
 
-static int method_purge(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int role_method_purge(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Role *role = userdata;
         char *names[] = { role->name, NULL };
         g_auto(GStrv) purged = NULL;
@@ -315,7 +273,7 @@ static int method_purge(sd_bus_message *m, void *userdata, sd_bus_error *error) 
 
 #define CHANGES SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
 
-static const sd_bus_vtable role_vtable[] = {
+const sd_bus_vtable role_vtable[] = {
         SD_BUS_VTABLE_START(0),
 
         SD_BUS_METHOD_WITH_ARGS(
@@ -335,141 +293,68 @@ static const sd_bus_vtable role_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("ResizeTerminal", SD_BUS_ARGS("q", rows, "q", columns), SD_BUS_NO_RESULT,
                 role_method_resize_terminal, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(
-                "Purge", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_purge, SD_BUS_VTABLE_UNPRIVILEGED),
+                "Purge", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, role_method_purge, SD_BUS_VTABLE_UNPRIVILEGED),
 
-        SD_BUS_PROPERTY("Name", "s", property_get_string, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-        SD_BUS_PROPERTY("State", "s", property_get_string, 0, CHANGES),
-        SD_BUS_PROPERTY("InvocationID", "s", property_get_string, 0, CHANGES),
-        SD_BUS_PROPERTY("Command", "as", property_get_command, 0, CHANGES),
-        SD_BUS_PROPERTY("User", "s", property_get_string, 0, CHANGES),
-        SD_BUS_PROPERTY("Group", "s", property_get_string, 0, CHANGES),
-        SD_BUS_PROPERTY("WorkingDirectory", "s", property_get_string, 0, CHANGES),
-        SD_BUS_PROPERTY("Stdin", "s", property_get_string, 0, CHANGES),
-        SD_BUS_PROPERTY("Output", "s", property_get_string, 0, CHANGES),
-        SD_BUS_PROPERTY("Product", "s", property_get_string, 0, CHANGES),
-        SD_BUS_PROPERTY("Version", "s", property_get_string, 0, CHANGES),
-        SD_BUS_PROPERTY("EupsList", "a(ss)", property_get_eups_list, 0, CHANGES),
-        SD_BUS_PROPERTY("Provider", "s", property_get_string, 0, CHANGES),
-        SD_BUS_PROPERTY("Owner", "u", property_get_u32, 0, CHANGES),
-        SD_BUS_PROPERTY("MainPID", "u", property_get_u32, 0, CHANGES),
-        SD_BUS_PROPERTY("ProcessGroup", "u", property_get_u32, 0, CHANGES),
-        SD_BUS_PROPERTY("Scope", "s", property_get_string, 0, CHANGES),
-        SD_BUS_PROPERTY("ControlGroup", "s", property_get_string, 0, CHANGES),
-        SD_BUS_PROPERTY("StartTimestamp", "t", property_get_u64, 0, CHANGES),
-        SD_BUS_PROPERTY("StartTimestampMonotonic", "t", property_get_u64, 0, CHANGES),
-        SD_BUS_PROPERTY("ExitTimestamp", "t", property_get_u64, 0, CHANGES),
-        SD_BUS_PROPERTY("ExitTimestampMonotonic", "t", property_get_u64, 0, CHANGES),
-        SD_BUS_PROPERTY("ExitCode", "s", property_get_string, 0, CHANGES),
-        SD_BUS_PROPERTY("ExitStatus", "i", property_get_i32, 0, CHANGES),
-        SD_BUS_PROPERTY("Cause", "s", property_get_string, 0, CHANGES),
-        SD_BUS_PROPERTY("CPUUsageUSec", "t", property_get_u64, 0, CHANGES),
-        SD_BUS_PROPERTY("MaxRSS", "t", property_get_u64, 0, CHANGES),
-        SD_BUS_PROPERTY("StopSignal", "i", property_get_i32, 0, CHANGES),
-        SD_BUS_PROPERTY("StopTo", "s", property_get_string, 0, CHANGES),
-        SD_BUS_PROPERTY("OnMonitorLoss", "s", property_get_string, 0, CHANGES),
-        SD_BUS_PROPERTY("StopTimeoutUSec", "t", property_get_u64, 0, CHANGES),
-        SD_BUS_PROPERTY("Remove", "b", property_get_remove, 0, CHANGES),
+        PROPERTY(role, Name, "s", SD_BUS_VTABLE_PROPERTY_CONST),
+        PROPERTY(role, State, "s", CHANGES),
+        PROPERTY(role, InvocationID, "s", CHANGES),
+        PROPERTY(role, Owner, "u", CHANGES),
+        PROPERTY(role, MainPID, "u", CHANGES),
+        PROPERTY(role, ProcessGroup, "u", CHANGES),
+        PROPERTY(role, Scope, "s", CHANGES),
+        PROPERTY(role, ControlGroup, "s", CHANGES),
+        PROPERTY(role, StartTimestamp, "t", CHANGES),
+        PROPERTY(role, StartTimestampMonotonic, "t", CHANGES),
+        PROPERTY(role, ExitTimestamp, "t", CHANGES),
+        PROPERTY(role, ExitTimestampMonotonic, "t", CHANGES),
+        PROPERTY(role, ExitCode, "s", CHANGES),
+        PROPERTY(role, ExitStatus, "i", CHANGES),
+        PROPERTY(role, Cause, "s", CHANGES),
+        PROPERTY(role, CPUUsageUSec, "t", CHANGES),
+        PROPERTY(role, MaxRSS, "t", CHANGES),
         SD_BUS_VTABLE_END,
 };
 
-void role_dbus_clean(Clients *clients, Role *role) {
-        if (role->changed_link)
-                g_queue_delete_link(clients->dirty, g_steal_pointer(&role->changed_link));
-}
+const sd_bus_vtable role_spec_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        PROPERTY(role_spec, Command, "as", CHANGES),
+        PROPERTY(role_spec, User, "s", CHANGES),
+        PROPERTY(role_spec, Group, "s", CHANGES),
+        PROPERTY(role_spec, WorkingDirectory, "s", CHANGES),
+        PROPERTY(role_spec, Stdin, "s", CHANGES),
+        PROPERTY(role_spec, Output, "s", CHANGES),
+        PROPERTY(role_spec, Product, "s", CHANGES),
+        PROPERTY(role_spec, Version, "s", CHANGES),
+        PROPERTY(role_spec, EupsList, "a(ss)", CHANGES),
+        PROPERTY(role_spec, Provider, "s", CHANGES),
+        PROPERTY(role_spec, StopSignal, "i", CHANGES),
+        PROPERTY(role_spec, StopTo, "s", CHANGES),
+        PROPERTY(role_spec, OnMonitorLoss, "s", CHANGES),
+        PROPERTY(role_spec, StopTimeoutUSec, "t", CHANGES),
+        PROPERTY(role_spec, Remove, "b", CHANGES),
+        SD_BUS_VTABLE_END,
+};
 
-void role_dbus_announce(Clients *clients, Role *role) {
-        g_autofree char *path = role_dbus_path(role->name);
-        int r;
+static int role_dbus_add_vtable(Clients *clients, const sd_bus_vtable *vtable, sd_bus_object_find_t find) {
+        sd_bus_slot *slot = NULL;
 
-        role_dbus_clean(clients, role);
-        if (role->successor)
-                return; /* the object is the new run's */
-        if (role->announced)
-                r = sd_bus_emit_properties_changed_strv(clients->bus, path, NODE_ROLE_INTERFACE, NULL);
-        else
-                r = sd_bus_emit_object_added(clients->bus, path);
-        role->announced = true;
-        if (r < 0)
-                log_warning_errno(r, "Cannot announce changes of %s, ignoring: %m", path);
-}
-
-static int on_announce(sd_event_source *s, void *userdata) {
-        Clients *clients = userdata;
-        uint64_t queued = 0;
-
-        while (!g_queue_is_empty(clients->dirty) && sd_bus_get_n_queued_write(clients->bus, &queued) >= 0 &&
-                queued <= WRITE_QUEUE_MAX)
-                role_dbus_announce(clients, g_queue_peek_head(clients->dirty));
-        if (clients->node_dirty) {
-                clients->node_dirty = false;
-                int r = sd_bus_emit_properties_changed(clients->bus, NODE_PATH, NODE_INTERFACE, "State",
-                        "KeeperConnected", "NRoles", "NRunning", "MonitorTimeoutUSec", NULL);
-                if (r < 0)
-                        log_warning_errno(r, "Cannot announce changes of the node, ignoring: %m");
-        }
-        return 0;
-}
-
-static void schedule(Clients *clients) {
-        int r = sd_event_source_set_enabled(clients->announce, SD_EVENT_ONESHOT);
-        if (r < 0)
-                log_warning_errno(r, "Cannot schedule announcements, ignoring: %m");
-}
-
-void role_dbus_reschedule(Clients *clients, uint64_t queued) {
-        if (queued <= WRITE_QUEUE_MAX && !g_queue_is_empty(clients->dirty))
-                schedule(clients);
-}
-
-void role_dbus_changed(void *data, Role *role) {
-        Clients *clients = data;
-
-        if (!role->changed_link) {
-                g_queue_push_tail(clients->dirty, role);
-                role->changed_link = clients->dirty->tail;
-        }
-        schedule(clients);
-}
-
-void role_dbus_node_changed(void *data) {
-        Clients *clients = data;
-
-        clients->node_dirty = true;
-        schedule(clients);
-}
-
-void role_dbus_removed(void *data, Role *role) {
-        Clients *clients = data;
-        g_autofree char *path = role_dbus_path(role->name);
-
-        role_dbus_clean(clients, role);
-        if (!role->announced)
-                return;
-        role->announced = false;
-        int r = sd_bus_emit_interfaces_removed(clients->bus, path, NODE_ROLE_INTERFACE, NULL);
-        if (r < 0)
-                log_warning_errno(r, "Cannot announce that %s is gone, ignoring: %m", path);
-}
-
-int role_dbus_setup(Clients *clients) {
-        clients->dirty = g_queue_new();
-        int r = sd_event_add_defer(clients->event, &clients->announce, on_announce, clients);
+        int r = sd_bus_add_fallback_vtable(
+                clients->bus, &slot, NODE_ROLE_PATH_PREFIX, NODE_ROLE_INTERFACE, vtable, find, clients);
         if (r >= 0)
-                r = sd_event_source_set_enabled(clients->announce, SD_EVENT_OFF);
-        if (r >= 0)
-                r = sd_event_source_set_priority(clients->announce, SD_EVENT_PRIORITY_IDLE);
+                g_ptr_array_add(clients->slots, slot);
         return r;
 }
 
 int role_dbus_register(Clients *clients) {
         sd_bus_slot *slot = NULL;
 
-        int r = sd_bus_add_fallback_vtable(clients->bus, &slot, NODE_ROLE_PATH_PREFIX, NODE_ROLE_INTERFACE,
-                role_vtable, find_role, clients);
+        int r = role_dbus_add_vtable(clients, role_vtable, role_dbus_find);
+        if (r >= 0)
+                r = role_dbus_add_vtable(clients, role_spec_vtable, role_dbus_find_spec);
         if (r < 0)
                 return r;
-        g_ptr_array_add(clients->slots, slot);
-        r = sd_bus_add_node_enumerator(clients->bus, &slot, NODE_ROLE_PATH_PREFIX, enumerate, clients);
+        r = sd_bus_add_node_enumerator(
+                clients->bus, &slot, NODE_ROLE_PATH_PREFIX, role_dbus_enumerate, clients);
         if (r < 0)
                 return r;
         g_ptr_array_add(clients->slots, slot);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* org.architect.Node.Role on the bus: one object a role, found by name, and its coalesced changes. */
+/* org.architect.Node.Role on the bus: one object a role, found by name. */
 
 #include "bus/clients-private.h"
 
 int role_dbus_register(Clients *clients);
+
+/* Its methods, and the properties of its run, with the Role as userdata; the properties of its options, with the RoleSpec. */
+extern const sd_bus_vtable role_vtable[], role_spec_vtable[];
 
 /* /org/architect/Node/role/<encoded name>. The caller g_frees. */
 char *role_dbus_path(const char *name);
@@ -24,17 +27,3 @@ int role_method_write_input(sd_bus_message *m, void *userdata, sd_bus_error *err
 int role_method_close_input(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int role_method_open_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int role_method_resize_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error);
-
-/* ClientOps: what changed is sent when nothing else is to be done; the first change announces the object. */
-void role_dbus_changed(void *data, Role *role);
-void role_dbus_removed(void *data, Role *role);
-void role_dbus_node_changed(void *data);
-
-void role_dbus_clean(Clients *clients, Role *role); /* nothing of it is to be sent any more */
-
-/* Clients must know the object before a signal names it. */
-void role_dbus_announce(Clients *clients, Role *role);
-
-/* After every turn of the loop: changes that waited for the bus to take what was queued go on. */
-void role_dbus_reschedule(Clients *clients, uint64_t queued);
-int role_dbus_setup(Clients *clients);

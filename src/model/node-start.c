@@ -63,7 +63,6 @@ int node_start_role(
                 node_remove_ended(node, predecessor);
                 ASK(node, store, set_aside, predecessor);
                 role->predecessor = predecessor;
-                role->announced = predecessor->announced; /* the object is the name's */
                 predecessor->successor = role;
         }
         node_add_role(node, role);

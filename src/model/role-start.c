@@ -179,6 +179,7 @@ void role_on_scope(Role *role, const Fault *fault, const char *cgroup) {
         /* From here on the command may run, and the next process must know that. */
         role->phase = ROLE_PHASE_OPEN;
         role_set_timer(role, open_timeout(role), on_setup_timeout);
+        ASK(role->node, clients, role_changed, role); /* its process and its cgroup */
         g_auto(Fault) open_fault = {};
         int r = save(role, &open_fault);
         if (r >= 0) {
@@ -389,7 +390,6 @@ static void role_discard(Role *role) {
         g_hash_table_steal(node->roles, role->name);
         if (predecessor) {
                 predecessor->successor = NULL;
-                predecessor->announced = role->announced;
                 g_hash_table_insert(node->roles, predecessor->name, predecessor);
                 ASK(node, store, bring_back, predecessor);
                 ASK(node, clients, role_changed, predecessor);

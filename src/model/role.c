@@ -82,8 +82,6 @@ Role *role_free(Role *role) {
                 world->link.ops->role_freed(world->link.data, role);
         if (world->scope.ops)
                 world->scope.ops->role_freed(world->scope.data, role);
-        if (world->clients.ops)
-                world->clients.ops->role_freed(world->clients.data, role);
         node_drop_role(role->node, role);
         if (role->predecessor) {
                 role->predecessor->successor = NULL;

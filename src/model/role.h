@@ -149,11 +149,6 @@ struct Role {
         GArray *stop_waiters; /* of Waiter */
         RoleInput *input;     /* freed before the role */
         char *unknown_fields; /* fields of the saved state that a newer version wrote, or NULL */
-
-        /* Its place in the list of changes to be sent, owned by the room bus; NULL if there are none. */
-        GList *changed_link;
-        /* The clients know its object. It belongs to the name, so the previous run may have announced it. */
-        bool announced;
 };
 
 Role *role_new(Node *node, const char *name, RoleSpec *spec /* owned by the role */);

@@ -83,12 +83,12 @@ typedef struct StoreOps {
 
 /* The clients, implemented by the room bus. */
 typedef struct ClientOps {
-        void (*role_changed)(void *data, Role *role); /* coalesced; the first call announces the object */
+        /* coalesced; the first call for a name announces the object */
+        void (*role_changed)(void *data, Role *role);
         void (*role_removed)(void *data, Role *role);
         void (*event)(void *data, const Event *event, Role *role); /* the role of the event, or NULL */
         void (*node_changed)(void *data);
         void (*recovered)(void *data); /* the roles are up to date, so calls are answered */
-        void (*role_freed)(void *data, Role *role);
 } ClientOps;
 
 /* The process, implemented by the room node. */

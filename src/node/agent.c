@@ -140,9 +140,6 @@ static int make_node(Agent *agent, Events *events) {
 }
 
 static int load_state(Agent *agent) {
-        GHashTableIter iter;
-        Role *role;
-
         clients_load_log(agent->clients, agent->dir_fd);
         int r = node_open_state(agent->node, agent->dir_fd);
         if (r >= 0)
@@ -156,10 +153,7 @@ static int load_state(Agent *agent) {
         if (agent->instance->user)
                 env_set_user(agent->node->env);
 
-        /* Their objects exist from the beginning, so clients do not receive them as new. */
-        g_hash_table_iter_init(&iter, agent->node->roles);
-        while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
-                role->announced = true;
+        clients_adopt_roles(agent->clients);
         return 0;
 }
 

@@ -65,7 +65,8 @@ static void test_start_and_stop(void **state) {
         assert_path(&started, "cam");
         assert_int_equal(role->owner.uid, 0);
         assert_int_equal(role->owner.pid, getpid());
-        assert_seen(b, "PropertiesChanged RoleStarted PropertiesChanged");
+        /* The role's process and cgroup, then its state; of the node nothing has changed. */
+        assert_seen(b, "PropertiesChanged PropertiesChanged RoleStarted");
 
         call_node(b, &stopped, "Stop", "s", "cam");
         call_node(b, &joined, "Stop", "s", "cam");

@@ -344,7 +344,6 @@ static const ClientOps client_ops = {
         .event = world_event,
         .node_changed = world_node_changed,
         .recovered = world_recovered,
-        .role_freed = world_nothing_freed,
 };
 
 static const ServiceOps service_ops = {
