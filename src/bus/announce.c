@@ -67,7 +67,7 @@ static GPtrArray *role_object_compare(
         return names;
 }
 
-static int emit_changes(Clients *clients, const char *path, const char *interface, GPtrArray *names) {
+static int announce_emit(Clients *clients, const char *path, const char *interface, GPtrArray *names) {
         if (names->len == 0)
                 return 0;
         g_ptr_array_add(names, NULL);
@@ -80,7 +80,7 @@ void announce_role(Clients *clients, Role *role) {
 
         role_object_clean(clients, object);
         g_autoptr(GPtrArray) names = role_object_compare(clients, object, path, role);
-        int r = object->announced ? emit_changes(clients, path, NODE_ROLE_INTERFACE, names)
+        int r = object->announced ? announce_emit(clients, path, NODE_ROLE_INTERFACE, names)
                                   : sd_bus_emit_object_added(clients->bus, path);
         if (r < 0) {
                 log_warning_errno(r, "Cannot announce changes of %s, ignoring: %m", path);
@@ -101,14 +101,14 @@ static void announce_node(Clients *clients) {
                 properties_compare(clients->bus, NODE_PATH, NODE_INTERFACE, vtable, clients, values, names);
                 values += properties_count(vtable);
         }
-        int r = emit_changes(clients, NODE_PATH, NODE_INTERFACE, names);
+        int r = announce_emit(clients, NODE_PATH, NODE_INTERFACE, names);
         if (r < 0) {
                 log_warning_errno(r, "Cannot announce changes of the node, ignoring: %m");
                 memset(clients->node_values->data, 0, clients->node_values->len * sizeof(uint64_t));
         }
 }
 
-static int on_announce(sd_event_source *s, void *userdata) {
+static int announce_on_idle(sd_event_source *s, void *userdata) {
         Clients *clients = userdata;
         uint64_t queued = 0;
 
@@ -123,7 +123,7 @@ static int on_announce(sd_event_source *s, void *userdata) {
         return 0;
 }
 
-static void schedule_announce(Clients *clients) {
+static void announce_schedule(Clients *clients) {
         int r = sd_event_source_set_enabled(clients->announce, SD_EVENT_ONESHOT);
         if (r < 0)
                 log_warning_errno(r, "Cannot schedule announcements, ignoring: %m");
@@ -131,7 +131,7 @@ static void schedule_announce(Clients *clients) {
 
 void announce_resume(Clients *clients, uint64_t queued) {
         if (queued <= ANNOUNCE_QUEUE_MAX && !g_queue_is_empty(&clients->dirty))
-                schedule_announce(clients);
+                announce_schedule(clients);
 }
 
 void announce_role_changed(void *data, Role *role) {
@@ -143,14 +143,14 @@ void announce_role_changed(void *data, Role *role) {
         if (!object->dirty)
                 g_queue_push_tail_link(&clients->dirty, &object->dirty_link);
         object->dirty = true;
-        schedule_announce(clients);
+        announce_schedule(clients);
 }
 
 void announce_node_changed(void *data) {
         Clients *clients = data;
 
         clients->node_dirty = true;
-        schedule_announce(clients);
+        announce_schedule(clients);
 }
 
 void announce_role_removed(void *data, Role *role) {
@@ -181,7 +181,7 @@ int announce_setup(Clients *clients) {
         clients->role_objects = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, role_object_free);
         clients->node_vtables = g_ptr_array_new();
         clients->node_values = g_array_new(false, true, sizeof(uint64_t));
-        int r = sd_event_add_defer(clients->event, &clients->announce, on_announce, clients);
+        int r = sd_event_add_defer(clients->event, &clients->announce, announce_on_idle, clients);
         if (r >= 0)
                 r = sd_event_source_set_enabled(clients->announce, SD_EVENT_OFF);
         if (r >= 0)

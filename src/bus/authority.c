@@ -61,7 +61,7 @@ static void sender_free(Sender *sender) {
 
 /* A parked call that comes back is parked no more, whatever becomes of it: what it is about may be gone meanwhile, and then
  * its handler does not ask who calls, or there is none. */
-static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int authority_on_message(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Authority *authority = userdata;
 
         if (authority->n_parked == 0)
@@ -82,7 +82,7 @@ int authority_new(sd_bus *bus, Authority **ret) {
         authority->bus = sd_bus_ref(bus);
         authority->senders =
                 g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) sender_free);
-        int r = sd_bus_add_filter(bus, &authority->filter, on_message, authority);
+        int r = sd_bus_add_filter(bus, &authority->filter, authority_on_message, authority);
         if (r < 0) {
                 authority_free(authority);
                 return r;
@@ -115,7 +115,7 @@ Authority *authority_free(Authority *authority) {
         return NULL;
 }
 
-static int read_credentials(sd_bus_message *reply, Caller *caller) {
+static int authority_read_credentials(sd_bus_message *reply, Caller *caller) {
         bool have_uid = false;
         const char *key;
         uint32_t value;
@@ -144,13 +144,14 @@ static int read_credentials(sd_bus_message *reply, Caller *caller) {
         return have_uid ? 0 : -ENODATA;
 }
 
-static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+static int sender_on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Sender *sender = userdata;
         Authority *authority = sender->authority;
 
         sender->query = sd_bus_slot_unref(sender->query);
-        int r = sd_bus_message_is_method_error(reply, NULL) ? -sd_bus_message_get_errno(reply)
-                                                            : read_credentials(reply, &sender->caller);
+        int r = sd_bus_message_is_method_error(reply, NULL)
+                        ? -sd_bus_message_get_errno(reply)
+                        : authority_read_credentials(reply, &sender->caller);
         if (r < 0) {
                 g_auto(Fault) fault = {};
 
@@ -189,8 +190,8 @@ static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *e
 
 static int sender_query(Sender *sender) {
         return sd_bus_call_method_async(sender->authority->bus, &sender->query, "org.freedesktop.DBus",
-                "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetConnectionCredentials", on_credentials,
-                sender, "s", sender->name);
+                "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetConnectionCredentials",
+                sender_on_credentials, sender, "s", sender->name);
 }
 
 static int sender_park(Sender *sender, sd_bus_message *m, sd_bus_error *error) {

@@ -5,7 +5,7 @@
 
 #include "bus/bus-util.h"
 
-static int error_type(sd_bus_error *error, const char *key, const char *have, const char *want) {
+static int bus_error_type(sd_bus_error *error, const char *key, const char *have, const char *want) {
         return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS, "Option \"%s\" has type %s, but must be %s",
                 key, have ?: "?", want);
 }
@@ -18,7 +18,7 @@ int bus_enter_variant(sd_bus_message *m, const char *key, const char *type, sd_b
         if (r < 0)
                 return r;
         if (!g_str_equal(contents, type))
-                return error_type(error, key, contents, type);
+                return bus_error_type(error, key, contents, type);
         return sd_bus_message_enter_container(m, SD_BUS_TYPE_VARIANT, type);
 }
 
@@ -47,7 +47,7 @@ int bus_read_variant_bool(sd_bus_message *m, const char *key, bool *ret, sd_bus_
 
 /* Reads any integer type into a sign and a magnitude, so that both ends of the 64-bit ranges fit. As
  * sd_bus_message_read_basic(): 0 at the end of an array. */
-static int read_integer(sd_bus_message *m, char type, bool *ret_negative, uint64_t *ret) {
+static int bus_read_integer(sd_bus_message *m, char type, bool *ret_negative, uint64_t *ret) {
         union {
                 uint8_t y;
                 int16_t n;
@@ -93,11 +93,11 @@ static int read_integer(sd_bus_message *m, char type, bool *ret_negative, uint64
         return 1;
 }
 
-static bool type_is_integer(char type) {
+static bool bus_type_is_integer(char type) {
         return type != '\0' && strchr("ynqiuxt", type);
 }
 
-static int read_variant_integer(
+static int bus_read_variant_integer(
         sd_bus_message *m, const char *key, bool *ret_negative, uint64_t *ret, sd_bus_error *error) {
         const char *contents;
         char kind;
@@ -105,20 +105,20 @@ static int read_variant_integer(
         int r = sd_bus_message_peek_type(m, &kind, &contents);
         if (r < 0)
                 return r;
-        if (strlen(contents) != 1 || !type_is_integer(contents[0]))
-                return error_type(error, key, contents, "an integer");
+        if (strlen(contents) != 1 || !bus_type_is_integer(contents[0]))
+                return bus_error_type(error, key, contents, "an integer");
 
         char type = contents[0];
         r = sd_bus_message_enter_container(m, SD_BUS_TYPE_VARIANT, contents);
         if (r < 0)
                 return r;
-        r = read_integer(m, type, ret_negative, ret);
+        r = bus_read_integer(m, type, ret_negative, ret);
         if (r < 0)
                 return r;
         return sd_bus_message_exit_container(m);
 }
 
-static int error_range(
+static int bus_error_range(
         sd_bus_error *error, const char *key, bool negative, uint64_t value, uint64_t min, uint64_t max) {
         return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS,
                 "Option \"%s\" is %s%" PRIu64 ", but must be from %" PRIu64 " to %" PRIu64, key,
@@ -136,8 +136,8 @@ int bus_read_variant_unsigned_array(sd_bus_message *m, const char *key, uint64_t
         int r = sd_bus_message_peek_type(m, &kind, &contents);
         if (r < 0)
                 return r;
-        if (strlen(contents) != 2 || contents[0] != 'a' || !type_is_integer(contents[1]))
-                return error_type(error, key, contents, "an array of integers");
+        if (strlen(contents) != 2 || contents[0] != 'a' || !bus_type_is_integer(contents[1]))
+                return bus_error_type(error, key, contents, "an array of integers");
 
         char type[] = { contents[1], '\0' };
         r = sd_bus_message_enter_container(m, SD_BUS_TYPE_VARIANT, contents);
@@ -145,9 +145,9 @@ int bus_read_variant_unsigned_array(sd_bus_message *m, const char *key, uint64_t
                 r = sd_bus_message_enter_container(m, SD_BUS_TYPE_ARRAY, type);
         if (r < 0)
                 return r;
-        while ((r = read_integer(m, type[0], &negative, &value)) > 0) {
+        while ((r = bus_read_integer(m, type[0], &negative, &value)) > 0) {
                 if (negative || value < min || value > max)
-                        return error_range(error, key, negative, value, min, max);
+                        return bus_error_range(error, key, negative, value, min, max);
                 if (values->len >= n_max)
                         return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS,
                                 "Option \"%s\" has more than %u numbers", key, n_max);
@@ -168,11 +168,11 @@ int bus_read_variant_unsigned(
         bool negative = false;
         uint64_t value = 0;
 
-        int r = read_variant_integer(m, key, &negative, &value, error);
+        int r = bus_read_variant_integer(m, key, &negative, &value, error);
         if (r < 0)
                 return r;
         if (negative || value < min || value > max)
-                return error_range(error, key, negative, value, min, max);
+                return bus_error_range(error, key, negative, value, min, max);
         *ret = value;
         return 0;
 }
@@ -182,7 +182,7 @@ int bus_read_variant_signed(
         bool negative = false;
         uint64_t magnitude = 0;
 
-        int r = read_variant_integer(m, key, &negative, &magnitude, error);
+        int r = bus_read_variant_integer(m, key, &negative, &magnitude, error);
         if (r < 0)
                 return r;
 
@@ -196,7 +196,7 @@ int bus_read_variant_signed(
         return 0;
 }
 
-static int read_option(
+static int bus_read_option(
         sd_bus_message *m, const BusOptions *options, void *userdata, uint64_t *seen, sd_bus_error *error) {
         const char *key;
 
@@ -220,7 +220,7 @@ int bus_read_options(sd_bus_message *m, const BusOptions *options, void *userdat
 
         int r = sd_bus_message_enter_container(m, 'a', "{sv}");
         while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                r = read_option(m, options, userdata, &seen, error);
+                r = bus_read_option(m, options, userdata, &seen, error);
                 if (r >= 0)
                         r = sd_bus_message_exit_container(m);
         }
@@ -273,7 +273,7 @@ int bus_append_entry(sd_bus_message *m, const char *key, const char *type, ...) 
         return sd_bus_message_close_container(m);
 }
 
-static int append_basic(sd_bus_message *m, GVariant *value) {
+static int bus_append_basic(sd_bus_message *m, GVariant *value) {
         const char *type = g_variant_get_type_string(value);
 
         switch (type[0]) {
@@ -332,7 +332,7 @@ int bus_append_gvariant(sd_bus_message *m, GVariant *value) {
         case G_VARIANT_CLASS_HANDLE:
                 return -EOPNOTSUPP; /* not on D-Bus, or without a meaning here */
         default:
-                return append_basic(m, value);
+                return bus_append_basic(m, value);
         }
 
         int r = sd_bus_message_open_container(m, container, inside);

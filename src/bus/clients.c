@@ -43,7 +43,7 @@ static void clients_recovered(void *data) {
 }
 
 /* We leave before the roles were up to date. */
-static void fail_held(Clients *clients) {
+static void clients_fail_held(Clients *clients) {
         g_auto(Fault) fault = {};
         sd_bus_message *m;
 
@@ -65,7 +65,7 @@ static const ClientOps clients_ops = {
 /* -- its life ----------------------------------------------------------------------------------------------------------------- */
 
 /* The kernel may forget an exit only when its signal is on its way: that waits for an empty write queue. */
-static int on_after_all(sd_event_source *s, void *userdata) {
+static int clients_on_after_all(sd_event_source *s, void *userdata) {
         Clients *clients = userdata;
         uint64_t queued = 0;
 
@@ -90,7 +90,7 @@ int clients_new(sd_event *event, Node *node, Clients **ret) {
         clients->held = g_queue_new();
         int r = announce_setup(clients);
         if (r >= 0)
-                r = sd_event_add_post(event, &clients->after_all, on_after_all, clients);
+                r = sd_event_add_post(event, &clients->after_all, clients_on_after_all, clients);
         if (r < 0)
                 return r;
         node->world.clients.ops = &clients_ops;
@@ -103,7 +103,7 @@ Clients *clients_free(Clients *clients) {
         if (!clients)
                 return NULL;
         authority_free(clients->authority);
-        fail_held(clients);
+        clients_fail_held(clients);
         g_queue_free(clients->held);
         g_ptr_array_unref(clients->slots);
         sd_event_source_disable_unref(clients->after_all);
@@ -165,7 +165,7 @@ int clients_register(Clients *clients) {
 }
 
 /* Calls that come before the roles of the last process are up to date wait. */
-static int filter_calls(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int clients_filter_calls(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
 
         if (clients->node->recovered || !sd_bus_message_is_method_call(m, NULL, NULL))
@@ -174,7 +174,7 @@ static int filter_calls(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         return 1;
 }
 
-static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int clients_on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
 
         /* On the way out anyway. */
@@ -183,7 +183,7 @@ static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *erro
         return sd_event_exit(clients->event, CLIENTS_BUS_LOST);
 }
 
-static int connect_bus(Clients *clients, bool user) {
+static int clients_connect(Clients *clients, bool user) {
         sd_bus_slot *slot = NULL;
 
         int r = user ? sd_bus_open_user_with_description(&clients->bus, "architect-node")
@@ -197,10 +197,10 @@ static int connect_bus(Clients *clients, bool user) {
         if (r >= 0)
                 r = sd_bus_match_signal(clients->bus, &slot, "org.freedesktop.DBus.Local",
                         "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local", "Disconnected",
-                        on_disconnected, clients);
+                        clients_on_disconnected, clients);
         if (r >= 0) {
                 g_ptr_array_add(clients->slots, slot);
-                r = sd_bus_add_filter(clients->bus, &slot, filter_calls, clients);
+                r = sd_bus_add_filter(clients->bus, &slot, clients_filter_calls, clients);
         }
         if (r >= 0) {
                 g_ptr_array_add(clients->slots, slot);
@@ -213,7 +213,7 @@ int clients_open(Clients *clients, bool user) {
         int r = bus_errors_register();
         if (r < 0)
                 return log_error_errno(r, "Cannot register the names of errors: %m");
-        r = connect_bus(clients, user);
+        r = clients_connect(clients, user);
         if (r >= 0 && user)
                 authority_set_user(clients->authority, getuid());
         return r;
@@ -234,7 +234,7 @@ void clients_forget_log(Clients *clients) {
 
 /* -- its names ----------------------------------------------------------------------------------------------------------------- */
 
-static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int clients_on_name(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         const sd_bus_error *e = sd_bus_message_get_error(m);
         uint32_t code;
@@ -261,7 +261,7 @@ static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return 0;
 }
 
-static int on_common_name(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int clients_on_common_name(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const sd_bus_error *e = sd_bus_message_get_error(m);
 
         if (e)
@@ -277,11 +277,11 @@ int clients_request_names(Clients *clients, const char *bus_name) {
         clients->bus_name = g_strdup(bus_name);
         /* First: who sees our own name must be allowed to call it. */
         int r = sd_bus_request_name_async(
-                clients->bus, &slot, NODE_BUS_NAME_ALL, SD_BUS_NAME_QUEUE, on_common_name, clients);
+                clients->bus, &slot, NODE_BUS_NAME_ALL, SD_BUS_NAME_QUEUE, clients_on_common_name, clients);
         if (r < 0)
                 return log_error_errno(r, "Cannot request the name %s on the bus: %m", NODE_BUS_NAME_ALL);
         g_ptr_array_add(clients->slots, slot);
-        r = sd_bus_request_name_async(clients->bus, &slot, bus_name, 0, on_name, clients);
+        r = sd_bus_request_name_async(clients->bus, &slot, bus_name, 0, clients_on_name, clients);
         if (r < 0)
                 return log_error_errno(r, "Cannot request the name %s on the bus: %m", bus_name);
         g_ptr_array_add(clients->slots, slot);

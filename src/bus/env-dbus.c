@@ -12,7 +12,8 @@
 #include "util/autoptr.h"
 
 /* 1: go on. 0: parked. Negative: *error is set. */
-static int check(Clients *clients, sd_bus_message *m, const char *action, bool changes, sd_bus_error *error) {
+static int env_dbus_check(
+        Clients *clients, sd_bus_message *m, const char *action, bool changes, sd_bus_error *error) {
         g_auto(Fault) fault = {};
         const Caller *caller;
 
@@ -23,7 +24,7 @@ static int check(Clients *clients, sd_bus_message *m, const char *action, bool c
         return r < 0 ? fault_to_bus_error(&fault, r, error) : 1;
 }
 
-static int method_get_env(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int env_method_get(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         g_auto(Fault) fault = {};
         const char *name, *value;
@@ -31,14 +32,14 @@ static int method_get_env(sd_bus_message *m, void *userdata, sd_bus_error *error
         int r = sd_bus_message_read(m, "s", &name);
         if (r < 0)
                 return r;
-        r = check(clients, m, "read the environment of roles", false, error);
+        r = env_dbus_check(clients, m, "read the environment of roles", false, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         r = env_get(clients->node->env, name, &value, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, "s", value);
 }
 
-static int method_set_env(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int env_method_set(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         g_auto(Fault) fault = {};
         const char *name, *value;
@@ -46,14 +47,14 @@ static int method_set_env(sd_bus_message *m, void *userdata, sd_bus_error *error
         int r = sd_bus_message_read(m, "ss", &name, &value);
         if (r < 0)
                 return r;
-        r = check(clients, m, "change the environment of roles", true, error);
+        r = env_dbus_check(clients, m, "change the environment of roles", true, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         r = env_set(clients->node->env, name, value, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
-static int method_unset_env(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int env_method_unset(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         g_auto(Fault) fault = {};
         const char *name;
@@ -61,18 +62,18 @@ static int method_unset_env(sd_bus_message *m, void *userdata, sd_bus_error *err
         int r = sd_bus_message_read(m, "s", &name);
         if (r < 0)
                 return r;
-        r = check(clients, m, "change the environment of roles", true, error);
+        r = env_dbus_check(clients, m, "change the environment of roles", true, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         r = env_unset(clients->node->env, name, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
-static int method_list_env(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int env_method_list(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         g_autoptr(sd_bus_message) reply = NULL;
 
-        int r = check(clients, m, "read the environment of roles", false, error);
+        int r = env_dbus_check(clients, m, "read the environment of roles", false, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         g_auto(GStrv) variables = env_list(clients->node->env);
@@ -82,27 +83,27 @@ static int method_list_env(sd_bus_message *m, void *userdata, sd_bus_error *erro
         return r < 0 ? r : sd_bus_message_send(reply);
 }
 
-static int method_get_pgrp(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int env_method_get_pgrp(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return sd_bus_reply_method_return(m, "u", (uint32_t) getpgrp());
 }
 
 #define OPEN SD_BUS_VTABLE_UNPRIVILEGED /* each handler does its own check */
 #define SECRET SD_BUS_VTABLE_SENSITIVE
 
-static const sd_bus_vtable vtable[] = {
+static const sd_bus_vtable env_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS(
-                "GetEnv", SD_BUS_ARGS("s", name), SD_BUS_RESULT("s", value), method_get_env, OPEN | SECRET),
+                "GetEnv", SD_BUS_ARGS("s", name), SD_BUS_RESULT("s", value), env_method_get, OPEN | SECRET),
         SD_BUS_METHOD_WITH_ARGS("SetEnv", SD_BUS_ARGS("s", name, "s", value), SD_BUS_NO_RESULT,
-                method_set_env, OPEN | SECRET),
-        SD_BUS_METHOD_WITH_ARGS("UnsetEnv", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT, method_unset_env, OPEN),
+                env_method_set, OPEN | SECRET),
+        SD_BUS_METHOD_WITH_ARGS("UnsetEnv", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT, env_method_unset, OPEN),
         SD_BUS_METHOD_WITH_ARGS(
-                "ListEnv", SD_BUS_NO_ARGS, SD_BUS_RESULT("as", variables), method_list_env, OPEN | SECRET),
+                "ListEnv", SD_BUS_NO_ARGS, SD_BUS_RESULT("as", variables), env_method_list, OPEN | SECRET),
         SD_BUS_METHOD_WITH_ARGS(
-                "GetPgrp", SD_BUS_NO_ARGS, SD_BUS_RESULT("u", process_group), method_get_pgrp, OPEN),
+                "GetPgrp", SD_BUS_NO_ARGS, SD_BUS_RESULT("u", process_group), env_method_get_pgrp, OPEN),
         SD_BUS_VTABLE_END,
 };
 
 int env_dbus_register(Clients *clients) {
-        return clients_add_vtable(clients, vtable);
+        return clients_add_vtable(clients, env_vtable);
 }

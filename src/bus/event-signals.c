@@ -9,7 +9,7 @@
 #include "util/log.h"
 
 /* What stands before the details; its source is the event alone, so that it is the same when it is told again. */
-static int append_arguments(sd_bus_message *m, const Event *event) {
+static int event_signals_append_arguments(sd_bus_message *m, const Event *event) {
         g_autofree char *path = event->role[0] ? role_dbus_path(event->role) : NULL;
 
         switch (event->type) {
@@ -37,7 +37,7 @@ void event_signals_send(Clients *clients, const Event *event) {
         int r = sd_bus_message_new_signal(
                 clients->bus, &m, NODE_PATH, NODE_INTERFACE, event_type_to_string(event->type));
         if (r >= 0)
-                r = append_arguments(m, event);
+                r = event_signals_append_arguments(m, event);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "{sv}");
         if (r >= 0)

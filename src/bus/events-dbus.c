@@ -17,7 +17,7 @@ typedef struct Replay {
         bool complete;
 } Replay;
 
-static int append_event(void *userdata, const Event *event) {
+static int events_dbus_append(void *userdata, const Event *event) {
         Replay *replay = userdata;
 
         if (replay->left == 0)
@@ -36,7 +36,7 @@ static int append_event(void *userdata, const Event *event) {
 }
 
 /* Whether any is missing comes first in the reply. */
-static int find_gap(void *userdata, const Event *event) {
+static int events_dbus_find_gap(void *userdata, const Event *event) {
         Replay *replay = userdata;
 
         if (replay->left == 0)
@@ -48,7 +48,7 @@ static int find_gap(void *userdata, const Event *event) {
         return 0;
 }
 
-static int method_events_since(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int events_method_since(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         Events *events = clients->node->events;
         g_autoptr(sd_bus_message) reply = NULL;
@@ -72,7 +72,7 @@ static int method_events_since(sd_bus_message *m, void *userdata, sd_bus_error *
         max = max == 0 ? EVENTS_SINCE_MAX : MIN(max, EVENTS_SINCE_MAX);
 
         Replay replay = { .expected = after + 1, .left = max, .complete = same };
-        (void) events_read(events, after, find_gap, &replay);
+        (void) events_read(events, after, events_dbus_find_gap, &replay);
         if (replay.left > 0 && replay.expected <= events_sequence(events))
                 replay.complete = false; /* the newest could not be saved */
 
@@ -84,7 +84,7 @@ static int method_events_since(sd_bus_message *m, void *userdata, sd_bus_error *
         replay.reply = reply;
         replay.left = max;
         if (r >= 0)
-                r = events_read(events, after, append_event, &replay);
+                r = events_read(events, after, events_dbus_append, &replay);
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
         return r < 0 ? r : sd_bus_message_send(reply);
@@ -96,7 +96,7 @@ static int method_events_since(sd_bus_message *m, void *userdata, sd_bus_error *
  * ECONNRESET and throws away what it has not read either (unix(7); Linux unix_release_sock()). It takes its messages in their order:
  * an answer to whatever question says that it has taken those before. */
 
-static int on_confirmed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int events_dbus_on_confirmed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         uint64_t sequence = clients->confirming;
         const sd_bus_error *e = sd_bus_message_get_error(m);
@@ -116,7 +116,7 @@ void events_dbus_confirm(Clients *clients) {
         if (clients->confirming > 0 || told == events_sent(clients->node->events))
                 return;
         int r = sd_bus_call_method_async(clients->bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-                "org.freedesktop.DBus", "GetId", on_confirmed, clients, NULL);
+                "org.freedesktop.DBus", "GetId", events_dbus_on_confirmed, clients, NULL);
         if (r >= 0)
                 clients->confirming = told;
         else if (sd_bus_is_open(clients->bus) > 0)
@@ -136,14 +136,14 @@ void events_dbus_confirm_all(Clients *clients) {
                         r, "The bus has not confirmed that it has read the last signals, ignoring: %m");
 }
 
-static const sd_bus_vtable vtable[] = {
+static const sd_bus_vtable events_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("EventsSince", SD_BUS_ARGS("s", epoch, "t", seq, "u", max),
-                SD_BUS_RESULT("s", epoch, "b", complete, "a(ttssa{sv})", events), method_events_since,
+                SD_BUS_RESULT("s", epoch, "b", complete, "a(ttssa{sv})", events), events_method_since,
                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };
 
 int events_dbus_register(Clients *clients) {
-        return clients_add_vtable(clients, vtable);
+        return clients_add_vtable(clients, events_vtable);
 }

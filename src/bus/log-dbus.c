@@ -8,6 +8,7 @@
 
 #include "bus/clients-private.h"
 #include "bus/operation.h"
+#include "bus/properties.h"
 #include "model/state-fields.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"
@@ -22,10 +23,10 @@ static const StateFile log_file = {
 };
 
 /* A flood of messages must not become a flood on the bus, nor a slow listener our memory. */
-#define SIGNALS_PER_SECOND 100U
-#define WRITE_QUEUE_MAX 64U
+#define LOG_SIGNALS_PER_SECOND 100U
+#define LOG_QUEUE_MAX 64U
 
-static int level_from_string(const char *name, sd_bus_error *error) {
+static int log_dbus_read_level(const char *name, sd_bus_error *error) {
         LogLevel level = log_level_from_string(name);
 
         if ((int) level < 0)
@@ -36,7 +37,7 @@ static int level_from_string(const char *name, sd_bus_error *error) {
 }
 
 /* Both survive a restart of the service. */
-static void save(Clients *clients) {
+static void log_dbus_save(Clients *clients) {
         GString *s = state_fields_new("", LOG_VERSION, clients->log_unknown);
 
         state_put_enum(s, "LEVEL", log_level, (LogLevel) log_get_max_level());
@@ -47,7 +48,7 @@ static void save(Clients *clients) {
 }
 
 /* One line: the level, and 1 or 0. */
-static int level_of_1(StateFields *fields, bool *ret_to_sve) {
+static int log_dbus_level_of_1(StateFields *fields, bool *ret_to_sve) {
         g_auto(GStrv) lines = state_take_words(fields);
 
         if (!lines || lines[1])
@@ -59,11 +60,11 @@ static int level_of_1(StateFields *fields, bool *ret_to_sve) {
         return (int) log_level_from_string(words[0]);
 }
 
-static int parse(void *userdata, StateFields *fields) {
+static int log_dbus_parse(void *userdata, StateFields *fields) {
         Clients *clients = userdata;
         bool to_sve = state_take_bool(fields, "TO_SVE");
         int level = state_fields_of_1(fields)
-                            ? level_of_1(fields, &to_sve)
+                            ? log_dbus_level_of_1(fields, &to_sve)
                             : (int) state_take_enum(fields, "LEVEL", log_level, _LOG_LEVEL_INVALID);
 
         int r = level < 0 ? -EBADMSG : state_fields_end(fields, &clients->log_unknown);
@@ -75,7 +76,7 @@ static int parse(void *userdata, StateFields *fields) {
 }
 
 void log_dbus_load(Clients *clients) {
-        int r = state_file_load(&log_file, clients->dir_fd, parse, clients);
+        int r = state_file_load(&log_file, clients->dir_fd, log_dbus_parse, clients);
 
         if (r < 0)
                 log_error_errno(r, "Cannot rename the damaged file of the log level: %m");
@@ -85,13 +86,13 @@ void log_dbus_forget(Clients *clients) {
         state_file_forget(&log_file, clients->dir_fd);
 }
 
-static void set_level(Clients *clients, int level) {
+static void log_dbus_set_level(Clients *clients, int level) {
         log_set_max_level(level);
-        save(clients);
+        log_dbus_save(clients);
         log_info("The log level is now %s", log_level_to_string((LogLevel) level));
 }
 
-static int method_set_log_level(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int log_method_set_level(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         const Caller *caller;
         const char *name;
@@ -99,17 +100,17 @@ static int method_set_log_level(sd_bus_message *m, void *userdata, sd_bus_error 
         int r = sd_bus_message_read(m, "s", &name);
         if (r < 0)
                 return r;
-        int level = level_from_string(name, error);
+        int level = log_dbus_read_level(name, error);
         if (level < 0)
                 return level;
         r = authority_check(clients->authority, m, "set the log level", &caller, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        set_level(clients, level);
+        log_dbus_set_level(clients, level);
         return sd_bus_reply_method_return(m, NULL);
 }
 
-static int method_set_log_to_sve(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int log_method_set_to_sve(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         const Caller *caller;
         int enabled;
@@ -121,11 +122,11 @@ static int method_set_log_to_sve(sd_bus_message *m, void *userdata, sd_bus_error
         if (r <= 0)
                 return r < 0 ? r : 1;
         clients->log_to_sve = enabled;
-        save(clients);
+        log_dbus_save(clients);
         return sd_bus_reply_method_return(m, NULL);
 }
 
-static int append_fields(sd_bus_message *m, const char *const *fields, unsigned dropped) {
+static int log_dbus_append_fields(sd_bus_message *m, const char *const *fields, unsigned dropped) {
         int r = sd_bus_message_open_container(m, 'a', "{ss}");
 
         for (const char *const *f = fields; r >= 0 && f && *f; f++) {
@@ -142,7 +143,7 @@ static int append_fields(sd_bus_message *m, const char *const *fields, unsigned 
 }
 
 /* Never a loop: what is logged while a message is sent is not sent. */
-static void on_log(void *userdata, int level, const char *text, const char *const *fields) {
+static void log_dbus_on_message(void *userdata, int level, const char *text, const char *const *fields) {
         Clients *clients = userdata;
         g_autoptr(sd_bus_message) m = NULL;
         uint64_t queued = 0, now = (uint64_t) g_get_monotonic_time();
@@ -157,7 +158,7 @@ static void on_log(void *userdata, int level, const char *text, const char *cons
                 s->n_sent = 0;
         }
         (void) sd_bus_get_n_queued_write(clients->bus, &queued);
-        if (s->n_sent >= SIGNALS_PER_SECOND || queued > WRITE_QUEUE_MAX)
+        if (s->n_sent >= LOG_SIGNALS_PER_SECOND || queued > LOG_QUEUE_MAX)
                 s->n_dropped++;
         else {
                 g_autofree char *valid = g_utf8_make_valid(text, -1);
@@ -166,7 +167,7 @@ static void on_log(void *userdata, int level, const char *text, const char *cons
                 if (r >= 0)
                         r = sd_bus_message_append(m, "tis", (uint64_t) g_get_real_time(), level, valid);
                 if (r >= 0)
-                        r = append_fields(m, fields, s->n_dropped);
+                        r = log_dbus_append_fields(m, fields, s->n_dropped);
                 if (r >= 0)
                         r = sd_bus_message_send(m);
                 if (r >= 0) {
@@ -180,32 +181,27 @@ static void on_log(void *userdata, int level, const char *text, const char *cons
 
 /* Writing is root's by the bus policy, which lets nobody else call Set: a property has no time to ask who calls. */
 
-static int property_get_level(sd_bus *bus, const char *path, const char *interface, const char *property,
-        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        return sd_bus_message_append(reply, "s", log_level_to_string((LogLevel) log_get_max_level()));
-}
+PROPERTY_STRING(
+        log_control, LogLevel, const Clients *clients, log_level_to_string((LogLevel) log_get_max_level()));
 
-static int property_set_level(sd_bus *bus, const char *path, const char *interface, const char *property,
-        sd_bus_message *value, void *userdata, sd_bus_error *error) {
+static int log_control_set_LogLevel(sd_bus *bus, const char *path, const char *interface,
+        const char *property, sd_bus_message *value, void *userdata, sd_bus_error *error) {
         const char *name;
 
         int r = sd_bus_message_read(value, "s", &name);
         if (r < 0)
                 return r;
-        int level = level_from_string(name, error);
+        int level = log_dbus_read_level(name, error);
         if (level < 0)
                 return level;
-        set_level(userdata, level);
+        log_dbus_set_level(userdata, level);
         return 0;
 }
 
-static int property_get_target(sd_bus *bus, const char *path, const char *interface, const char *property,
-        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        return sd_bus_message_append(reply, "s", log_target_to_string(log_get_target()));
-}
+PROPERTY_STRING(log_control, LogTarget, const Clients *clients, log_target_to_string(log_get_target()));
 
-static int property_set_target(sd_bus *bus, const char *path, const char *interface, const char *property,
-        sd_bus_message *value, void *userdata, sd_bus_error *error) {
+static int log_control_set_LogTarget(sd_bus *bus, const char *path, const char *interface,
+        const char *property, sd_bus_message *value, void *userdata, sd_bus_error *error) {
         const char *name;
 
         int r = sd_bus_message_read(value, "s", &name);
@@ -219,27 +215,24 @@ static int property_set_target(sd_bus *bus, const char *path, const char *interf
         return 0;
 }
 
-static int property_get_identifier(sd_bus *bus, const char *path, const char *interface, const char *property,
-        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        return sd_bus_message_append(reply, "s", "architect-node");
-}
+PROPERTY_STRING(log_control, SyslogIdentifier, const Clients *clients, "architect-node");
 
 static const sd_bus_vtable log_control_vtable[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_WRITABLE_PROPERTY(
-                "LogLevel", "s", property_get_level, property_set_level, 0, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_WRITABLE_PROPERTY(
-                "LogTarget", "s", property_get_target, property_set_target, 0, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_PROPERTY("SyslogIdentifier", "s", property_get_identifier, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_WRITABLE_PROPERTY("LogLevel", "s", log_control_get_LogLevel, log_control_set_LogLevel, 0,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_WRITABLE_PROPERTY("LogTarget", "s", log_control_get_LogTarget, log_control_set_LogTarget, 0,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        PROPERTY(log_control, SyslogIdentifier, "s", SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_VTABLE_END,
 };
 
-static const sd_bus_vtable vtable[] = {
+static const sd_bus_vtable log_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("SetLogLevel", SD_BUS_ARGS("s", level), SD_BUS_NO_RESULT,
-                method_set_log_level, SD_BUS_VTABLE_UNPRIVILEGED),
+                log_method_set_level, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("SetLogToSve", SD_BUS_ARGS("b", enabled), SD_BUS_NO_RESULT,
-                method_set_log_to_sve, SD_BUS_VTABLE_UNPRIVILEGED),
+                log_method_set_to_sve, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_ARGS("LogMessage",
                 SD_BUS_ARGS("t", realtime_usec, "i", priority, "s", message, "a{ss}", fields), 0),
         SD_BUS_VTABLE_END,
@@ -253,6 +246,6 @@ int log_dbus_register(Clients *clients) {
         if (r < 0)
                 return r;
         g_ptr_array_add(clients->slots, slot);
-        log_set_sink(on_log, clients);
-        return clients_add_vtable(clients, vtable);
+        log_set_sink(log_dbus_on_message, clients);
+        return clients_add_vtable(clients, log_vtable);
 }

@@ -10,7 +10,7 @@
 #include "util/autoptr.h"
 #include "util/log.h"
 
-static int method_beat(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int monitor_method_beat(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         g_auto(Fault) fault = {};
         const Caller *caller;
@@ -24,7 +24,7 @@ static int method_beat(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
-static int method_set_monitor_timeout(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int monitor_method_set_timeout(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         g_auto(Fault) fault = {};
         const Caller *caller;
@@ -45,12 +45,12 @@ static int method_set_monitor_timeout(sd_bus_message *m, void *userdata, sd_bus_
 PROPERTY_U64(monitor, MonitorTimeoutUSec, const Clients *clients, monitor_timeout(clients->node->monitor));
 PROPERTY_U64(monitor, MonitorDeadlineUSec, const Clients *clients, monitor_deadline(clients->node->monitor));
 
-static const sd_bus_vtable vtable[] = {
+static const sd_bus_vtable monitor_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS(
-                "Beat", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_beat, SD_BUS_VTABLE_UNPRIVILEGED),
+                "Beat", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, monitor_method_beat, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("SetMonitorTimeout", SD_BUS_ARGS("t", usec), SD_BUS_NO_RESULT,
-                method_set_monitor_timeout, SD_BUS_VTABLE_UNPRIVILEGED),
+                monitor_method_set_timeout, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_ARGS("MonitorTimedOut", SD_BUS_ARGS("t", timeout_usec, "a{sv}", details), 0),
         PROPERTY(monitor, MonitorTimeoutUSec, "t", SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         PROPERTY(monitor, MonitorDeadlineUSec, "t", 0),
@@ -58,5 +58,5 @@ static const sd_bus_vtable vtable[] = {
 };
 
 int monitor_dbus_register(Clients *clients) {
-        return clients_add_vtable(clients, vtable);
+        return clients_add_vtable(clients, monitor_vtable);
 }

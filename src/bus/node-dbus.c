@@ -16,6 +16,7 @@
 #include "bus/properties.h"
 #include "bus/role-dbus.h"
 #include "bus/start-options.h"
+#include "bus/terminal-dbus.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"
 #include "bus/bus-util.h"
@@ -25,7 +26,7 @@
  * start, so nothing may have changed before. */
 
 /* busctl shows only the message: it must say which of many starts it is about. */
-static int name_role(const char *name, int r, sd_bus_error *error) {
+static int node_dbus_name_role(const char *name, int r, sd_bus_error *error) {
         if (!sd_bus_error_is_set(error))
                 return r;
 
@@ -35,7 +36,7 @@ static int name_role(const char *name, int r, sd_bus_error *error) {
         return sd_bus_error_setf(error, id, "Role \"%.*s\": %s", 2 * ROLE_NAME_MAX, shown, message);
 }
 
-static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int node_method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         g_autoptr(RoleSpec) spec = NULL;
         g_auto(Fault) fault = {};
@@ -47,7 +48,7 @@ static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) 
                 return r;
         r = start_options_read(m, &spec, error);
         if (r < 0)
-                return name_role(name, r, error);
+                return node_dbus_name_role(name, r, error);
         r = authority_check(clients->authority, m, "start roles", &caller, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
@@ -65,7 +66,7 @@ static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) 
 }
 
 /* What is said of one role is the role's: it is found, and the rest is done by its own method. */
-static int call_role_method(
+static int node_dbus_call_role(
         Clients *clients, sd_bus_message *m, sd_bus_message_handler_t method, sd_bus_error *error) {
         g_auto(Fault) fault = {};
         const Caller *caller;
@@ -83,45 +84,45 @@ static int call_role_method(
         return r < 0 ? fault_to_bus_error(&fault, r, error) : method(m, role, error);
 }
 
-static int method_send_input(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return call_role_method(userdata, m, role_method_send_input, error);
+static int node_method_send_input(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return node_dbus_call_role(userdata, m, role_method_send_input, error);
 }
 
-static int method_write_input(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return call_role_method(userdata, m, role_method_write_input, error);
+static int node_method_write_input(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return node_dbus_call_role(userdata, m, role_method_write_input, error);
 }
 
-static int method_close_input(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return call_role_method(userdata, m, role_method_close_input, error);
+static int node_method_close_input(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return node_dbus_call_role(userdata, m, role_method_close_input, error);
 }
 
-static int method_open_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return call_role_method(userdata, m, role_method_open_terminal, error);
+static int node_method_open_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return node_dbus_call_role(userdata, m, role_method_open_terminal, error);
 }
 
-static int method_resize_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return call_role_method(userdata, m, role_method_resize_terminal, error);
+static int node_method_resize_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return node_dbus_call_role(userdata, m, role_method_resize_terminal, error);
 }
 
-static int method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return call_role_method(userdata, m, role_method_stop, error);
+static int node_method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return node_dbus_call_role(userdata, m, role_method_stop, error);
 }
 
-static int method_kill(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return call_role_method(userdata, m, role_method_kill, error);
+static int node_method_kill(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return node_dbus_call_role(userdata, m, role_method_kill, error);
 }
 
-static int method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return call_role_method(userdata, m, role_method_signal, error);
+static int node_method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return node_dbus_call_role(userdata, m, role_method_signal, error);
 }
 
-static int append_poll(sd_bus_message *reply, const Role *role) {
+static int node_dbus_append_poll(sd_bus_message *reply, const Role *role) {
         g_autofree char *state = role_poll(role);
 
         return sd_bus_message_append(reply, "{ss}", role->name, state);
 }
 
-static int method_poll(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int node_method_poll(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         g_autoptr(sd_bus_message) reply = NULL;
         g_auto(GStrv) names = NULL;
@@ -145,7 +146,7 @@ static int method_poll(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                         if (r < 0)
                                 return fault_to_bus_error(&fault, r, error);
                         /* A dictionary has each key once. */
-                        if (g_hash_table_add(seen, role) && (r = append_poll(reply, role)) < 0)
+                        if (g_hash_table_add(seen, role) && (r = node_dbus_append_poll(reply, role)) < 0)
                                 return r;
                 }
         } else {
@@ -153,7 +154,7 @@ static int method_poll(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 
                 g_hash_table_iter_init(&iter, clients->node->roles);
                 while (g_hash_table_iter_next(&iter, NULL, (void **) &role)) {
-                        r = append_poll(reply, role);
+                        r = node_dbus_append_poll(reply, role);
                         if (r < 0)
                                 return r;
                 }
@@ -163,7 +164,7 @@ static int method_poll(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return r < 0 ? r : sd_bus_message_send(reply);
 }
 
-static int method_purge(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int node_method_purge(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         g_autoptr(sd_bus_message) reply = NULL;
         g_auto(GStrv) names = NULL;
@@ -189,7 +190,7 @@ static int method_purge(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         return r < 0 ? r : sd_bus_message_send(reply);
 }
 
-static int method_list_roles(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int node_method_list_roles(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         g_autoptr(sd_bus_message) reply = NULL;
         GHashTableIter iter;
@@ -213,7 +214,7 @@ static int method_list_roles(sd_bus_message *m, void *userdata, sd_bus_error *er
         return r < 0 ? r : sd_bus_message_send(reply);
 }
 
-static int method_get_role(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int node_method_get_role(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         g_auto(Fault) fault = {};
         const char *name;
@@ -230,7 +231,7 @@ static int method_get_role(sd_bus_message *m, void *userdata, sd_bus_error *erro
 }
 
 /* The role whose scope the process is in, or was forked into: any process of it. */
-static Role *find_role_by_pid(Clients *clients, pid_t pid) {
+static Role *node_dbus_find_by_pid(Clients *clients, pid_t pid) {
         _cleanup_free_ char *cgroup = NULL, *name = NULL;
 
         if (cgroup_of_pid(pid, &cgroup) < 0)
@@ -247,7 +248,7 @@ static Role *find_role_by_pid(Clients *clients, pid_t pid) {
         return NULL;
 }
 
-static int method_get_role_by_pid(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int node_method_get_role_by_pid(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         uint32_t pid;
 
@@ -264,7 +265,7 @@ static int method_get_role_by_pid(sd_bus_message *m, void *userdata, sd_bus_erro
         }
 
         /* No process has a larger number. */
-        Role *role = pid <= INT32_MAX ? find_role_by_pid(clients, (pid_t) pid) : NULL;
+        Role *role = pid <= INT32_MAX ? node_dbus_find_by_pid(clients, (pid_t) pid) : NULL;
         if (!role)
                 return sd_bus_error_setf(error, node_error_to_string(NODE_ERROR_NO_SUCH_ROLE),
                         "Process %u belongs to no role", pid);
@@ -272,7 +273,7 @@ static int method_get_role_by_pid(sd_bus_message *m, void *userdata, sd_bus_erro
         return sd_bus_reply_method_return(m, "o", path);
 }
 
-static int method_shutdown(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int node_method_shutdown(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         const Caller *caller;
         g_auto(Fault) fault = {};
@@ -297,7 +298,7 @@ static int method_shutdown(sd_bus_message *m, void *userdata, sd_bus_error *erro
         return 1;
 }
 
-static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int node_method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         g_auto(Fault) fault = {};
         const Caller *caller;
@@ -360,34 +361,34 @@ static const sd_bus_vtable node_vtable[] = {
         SD_BUS_VTABLE_START(0),
 
         SD_BUS_METHOD_WITH_ARGS("Start", SD_BUS_ARGS("s", role, "as", command, "a{sv}", options),
-                SD_BUS_RESULT("o", path), method_start, OPEN | SECRET),
+                SD_BUS_RESULT("o", path), node_method_start, OPEN | SECRET),
         SD_BUS_METHOD_WITH_ARGS("SendInput", SD_BUS_ARGS("s", role, "s", text), SD_BUS_NO_RESULT,
-                method_send_input, OPEN | SECRET),
+                node_method_send_input, OPEN | SECRET),
         SD_BUS_METHOD_WITH_ARGS("WriteInput", SD_BUS_ARGS("s", role, "ay", data), SD_BUS_NO_RESULT,
-                method_write_input, OPEN | SECRET),
+                node_method_write_input, OPEN | SECRET),
         SD_BUS_METHOD_WITH_ARGS(
-                "CloseInput", SD_BUS_ARGS("s", role), SD_BUS_NO_RESULT, method_close_input, OPEN),
+                "CloseInput", SD_BUS_ARGS("s", role), SD_BUS_NO_RESULT, node_method_close_input, OPEN),
         SD_BUS_METHOD_WITH_ARGS("OpenTerminal", SD_BUS_ARGS("s", role, "a{sv}", options),
-                SD_BUS_RESULT("h", fd), method_open_terminal, OPEN),
+                SD_BUS_RESULT("h", fd), node_method_open_terminal, OPEN),
         SD_BUS_METHOD_WITH_ARGS("ResizeTerminal", SD_BUS_ARGS("s", role, "q", rows, "q", columns),
-                SD_BUS_NO_RESULT, method_resize_terminal, OPEN),
+                SD_BUS_NO_RESULT, node_method_resize_terminal, OPEN),
         SD_BUS_METHOD_WITH_ARGS(
-                "Poll", SD_BUS_ARGS("as", roles), SD_BUS_RESULT("a{ss}", states), method_poll, OPEN),
-        SD_BUS_METHOD_WITH_ARGS("Stop", SD_BUS_ARGS("s", role), SD_BUS_NO_RESULT, method_stop, OPEN),
-        SD_BUS_METHOD_WITH_ARGS("Kill", SD_BUS_ARGS("s", role), SD_BUS_NO_RESULT, method_kill, OPEN),
+                "Poll", SD_BUS_ARGS("as", roles), SD_BUS_RESULT("a{ss}", states), node_method_poll, OPEN),
+        SD_BUS_METHOD_WITH_ARGS("Stop", SD_BUS_ARGS("s", role), SD_BUS_NO_RESULT, node_method_stop, OPEN),
+        SD_BUS_METHOD_WITH_ARGS("Kill", SD_BUS_ARGS("s", role), SD_BUS_NO_RESULT, node_method_kill, OPEN),
         SD_BUS_METHOD_WITH_ARGS("Signal", SD_BUS_ARGS("s", role, "s", whom, "i", signal), SD_BUS_NO_RESULT,
-                method_signal, OPEN),
+                node_method_signal, OPEN),
         SD_BUS_METHOD_WITH_ARGS(
-                "Purge", SD_BUS_ARGS("as", roles), SD_BUS_RESULT("as", purged), method_purge, OPEN),
+                "Purge", SD_BUS_ARGS("as", roles), SD_BUS_RESULT("as", purged), node_method_purge, OPEN),
+        SD_BUS_METHOD_WITH_ARGS("ListRoles", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(ssusiso)", roles),
+                node_method_list_roles, OPEN),
         SD_BUS_METHOD_WITH_ARGS(
-                "ListRoles", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(ssusiso)", roles), method_list_roles, OPEN),
-        SD_BUS_METHOD_WITH_ARGS(
-                "GetRole", SD_BUS_ARGS("s", role), SD_BUS_RESULT("o", path), method_get_role, OPEN),
+                "GetRole", SD_BUS_ARGS("s", role), SD_BUS_RESULT("o", path), node_method_get_role, OPEN),
         SD_BUS_METHOD_WITH_ARGS("GetRoleByPID", SD_BUS_ARGS("u", pid), SD_BUS_RESULT("o", path),
-                method_get_role_by_pid, OPEN),
+                node_method_get_role_by_pid, OPEN),
         SD_BUS_METHOD_WITH_ARGS(
-                "Shutdown", SD_BUS_ARGS("s", reason), SD_BUS_NO_RESULT, method_shutdown, OPEN),
-        SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload, OPEN),
+                "Shutdown", SD_BUS_ARGS("s", reason), SD_BUS_NO_RESULT, node_method_shutdown, OPEN),
+        SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, node_method_reload, OPEN),
 
         SD_BUS_SIGNAL_WITH_ARGS(
                 "RoleStarted", SD_BUS_ARGS("s", role, "o", path, "u", pid, "s", scope, "a{sv}", details), 0),

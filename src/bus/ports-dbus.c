@@ -10,7 +10,7 @@
 #include "util/autoptr.h"
 #include "bus/bus-util.h"
 
-static void on_reserved(void *userdata, const uint16_t *numbers, size_t n, const Fault *fault) {
+static void ports_dbus_on_reserved(void *userdata, const uint16_t *numbers, size_t n, const Fault *fault) {
         g_autoptr(sd_bus_message) m = userdata;
         g_autoptr(sd_bus_message) reply = NULL;
         g_autoptr(GString) text = g_string_new(NULL);
@@ -31,7 +31,7 @@ static void on_reserved(void *userdata, const uint16_t *numbers, size_t n, const
                 (void) sd_bus_message_send(reply);
 }
 
-static int bind_ports(Clients *clients, sd_bus_message *m, PortProtocol protocol, sd_bus_error *error) {
+static int ports_dbus_bind(Clients *clients, sd_bus_message *m, PortProtocol protocol, sd_bus_error *error) {
         g_auto(Fault) fault = {};
         const Caller *caller;
         uint32_t n;
@@ -48,14 +48,15 @@ static int bind_ports(Clients *clients, sd_bus_message *m, PortProtocol protocol
         r = node_check_not_stopping(clients->node, &fault);
         if (r >= 0) {
                 r = ports_bind(clients->node->ports, protocol, n, caller,
-                        (PortsWaiter){ on_reserved, sd_bus_message_ref(m) }, &fault);
+                        (PortsWaiter){ ports_dbus_on_reserved, sd_bus_message_ref(m) }, &fault);
                 if (r < 0)
                         sd_bus_message_unref(m);
         }
         return r < 0 ? fault_to_bus_error(&fault, r, error) : 1;
 }
 
-static int release_ports(Clients *clients, sd_bus_message *m, PortProtocol protocol, sd_bus_error *error) {
+static int ports_dbus_release(
+        Clients *clients, sd_bus_message *m, PortProtocol protocol, sd_bus_error *error) {
         g_auto(Fault) fault = {};
         const uint16_t *numbers;
         const Caller *caller;
@@ -81,23 +82,23 @@ static int release_ports(Clients *clients, sd_bus_message *m, PortProtocol proto
         return 1;
 }
 
-static int method_bind_tcp(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return bind_ports(userdata, m, PORT_TCP, error);
+static int ports_method_bind_tcp(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return ports_dbus_bind(userdata, m, PORT_TCP, error);
 }
 
-static int method_bind_udp(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return bind_ports(userdata, m, PORT_UDP, error);
+static int ports_method_bind_udp(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return ports_dbus_bind(userdata, m, PORT_UDP, error);
 }
 
-static int method_release_tcp(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return release_ports(userdata, m, PORT_TCP, error);
+static int ports_method_release_tcp(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return ports_dbus_release(userdata, m, PORT_TCP, error);
 }
 
-static int method_release_udp(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return release_ports(userdata, m, PORT_UDP, error);
+static int ports_method_release_udp(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return ports_dbus_release(userdata, m, PORT_UDP, error);
 }
 
-static int method_list_ports(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int ports_method_list(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         g_autoptr(sd_bus_message) reply = NULL;
         g_autoptr(GArray) list = ports_list(clients->node->ports);
@@ -118,21 +119,21 @@ static int method_list_ports(sd_bus_message *m, void *userdata, sd_bus_error *er
 
 #define OPEN SD_BUS_VTABLE_UNPRIVILEGED /* each handler does its own check */
 
-static const sd_bus_vtable vtable[] = {
+static const sd_bus_vtable ports_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("BindTCP", SD_BUS_ARGS("u", num_ports),
-                SD_BUS_RESULT("aq", ports, "s", ports_string), method_bind_tcp, OPEN),
+                SD_BUS_RESULT("aq", ports, "s", ports_string), ports_method_bind_tcp, OPEN),
         SD_BUS_METHOD_WITH_ARGS("BindUDP", SD_BUS_ARGS("u", num_ports),
-                SD_BUS_RESULT("aq", ports, "s", ports_string), method_bind_udp, OPEN),
+                SD_BUS_RESULT("aq", ports, "s", ports_string), ports_method_bind_udp, OPEN),
         SD_BUS_METHOD_WITH_ARGS(
-                "ReleaseTCP", SD_BUS_ARGS("aq", ports), SD_BUS_NO_RESULT, method_release_tcp, OPEN),
+                "ReleaseTCP", SD_BUS_ARGS("aq", ports), SD_BUS_NO_RESULT, ports_method_release_tcp, OPEN),
         SD_BUS_METHOD_WITH_ARGS(
-                "ReleaseUDP", SD_BUS_ARGS("aq", ports), SD_BUS_NO_RESULT, method_release_udp, OPEN),
+                "ReleaseUDP", SD_BUS_ARGS("aq", ports), SD_BUS_NO_RESULT, ports_method_release_udp, OPEN),
         SD_BUS_METHOD_WITH_ARGS(
-                "ListPorts", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(squs)", ports), method_list_ports, OPEN),
+                "ListPorts", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(squs)", ports), ports_method_list, OPEN),
         SD_BUS_VTABLE_END,
 };
 
 int ports_dbus_register(Clients *clients) {
-        return clients_add_vtable(clients, vtable);
+        return clients_add_vtable(clients, ports_vtable);
 }

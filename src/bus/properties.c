@@ -6,8 +6,8 @@
 #include "util/autoptr.h"
 
 /* FNV-1a, of 64 bits: two values of one property that follow each other do not have the same by chance. */
-#define HASH_SEED UINT64_C(0xcbf29ce484222325)
-#define HASH_PRIME UINT64_C(0x100000001b3)
+#define PROPERTY_HASH_SEED UINT64_C(0xcbf29ce484222325)
+#define PROPERTY_HASH_PRIME UINT64_C(0x100000001b3)
 
 static bool property_emits_change(const sd_bus_vtable *v) {
         return (v->type == _SD_BUS_VTABLE_PROPERTY || v->type == _SD_BUS_VTABLE_WRITABLE_PROPERTY) &&
@@ -35,13 +35,13 @@ void properties_add_names(const sd_bus_vtable *vtable, GPtrArray *names) {
                 g_ptr_array_add(names, (char *) v->x.property.member);
 }
 
-static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size) {
+static uint64_t property_hash_bytes(uint64_t hash, const void *data, size_t size) {
         for (const uint8_t *byte = data, *end = byte + size; byte < end; byte++)
-                hash = (hash ^ *byte) * HASH_PRIME;
+                hash = (hash ^ *byte) * PROPERTY_HASH_PRIME;
         return hash;
 }
 
-static int hash_basic(sd_bus_message *m, char type, uint64_t *hash) {
+static int property_hash_basic(sd_bus_message *m, char type, uint64_t *hash) {
         union {
                 const char *string;
                 uint64_t bits;
@@ -52,34 +52,34 @@ static int hash_basic(sd_bus_message *m, char type, uint64_t *hash) {
                 return r;
         /* A number fills its part of the bits, and a string ends with its NUL. */
         *hash = type == 's' || type == 'o' || type == 'g'
-                        ? hash_bytes(*hash, value.string, strlen(value.string) + 1)
-                        : hash_bytes(*hash, &value.bits, sizeof(value.bits));
+                        ? property_hash_bytes(*hash, value.string, strlen(value.string) + 1)
+                        : property_hash_bytes(*hash, &value.bits, sizeof(value.bits));
         return 1;
 }
 
 /* One complete value. 0: the container ends here. */
-static int hash_value(sd_bus_message *m, uint64_t *hash) {
+static int property_hash_value(sd_bus_message *m, uint64_t *hash) {
         const char *contents;
         char type;
 
         int r = sd_bus_message_peek_type(m, &type, &contents);
         if (r <= 0)
                 return r;
-        *hash = hash_bytes(*hash, &type, 1);
+        *hash = property_hash_bytes(*hash, &type, 1);
         if (!contents)
-                return hash_basic(m, type, hash);
+                return property_hash_basic(m, type, hash);
 
         r = sd_bus_message_enter_container(m, type, contents);
         while (r > 0)
-                r = hash_value(m, hash);
-        *hash = hash_bytes(*hash, ")", 1);
+                r = property_hash_value(m, hash);
+        *hash = property_hash_bytes(*hash, ")", 1);
         if (r >= 0)
                 r = sd_bus_message_exit_container(m);
         return r < 0 ? r : 1;
 }
 
 /* What the getters return, one after the other, in a message that is never sent. */
-static int read_values(sd_bus *bus, const char *path, const char *interface, const sd_bus_vtable *vtable,
+static int properties_read(sd_bus *bus, const char *path, const char *interface, const sd_bus_vtable *vtable,
         void *userdata, sd_bus_message **ret) {
         g_autoptr(sd_bus_message) m = NULL;
         g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
@@ -104,11 +104,11 @@ void properties_compare(sd_bus *bus, const char *path, const char *interface, co
         const unsigned n = names->len;
         uint64_t *value = values;
 
-        int r = read_values(bus, path, interface, vtable, userdata, &m);
+        int r = properties_read(bus, path, interface, vtable, userdata, &m);
         for (const sd_bus_vtable *v = vtable; r >= 0 && (v = property_next(v)); value++) {
-                uint64_t hash = HASH_SEED;
+                uint64_t hash = PROPERTY_HASH_SEED;
 
-                r = hash_value(m, &hash);
+                r = property_hash_value(m, &hash);
                 hash = MAX(hash, 1); /* 0 is none */
                 if (r < 0 || hash == *value)
                         continue;

@@ -9,6 +9,7 @@
 #include "model/node-stop.h"
 #include "model/products.h"
 #include "bus/role-dbus.h"
+#include "bus/terminal-dbus.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"
 
@@ -152,7 +153,7 @@ int role_dbus_check(
         return r < 0 ? fault_to_bus_error(&fault, r, error) : 1;
 }
 
-static int stop_role(sd_bus_message *m, Role *role, RoleCause cause, sd_bus_error *error) {
+static int role_dbus_stop(sd_bus_message *m, Role *role, RoleCause cause, sd_bus_error *error) {
         const Caller *caller = NULL;
 
         int r = role_dbus_check(m, role, "stop roles", &caller, error);
@@ -163,11 +164,11 @@ static int stop_role(sd_bus_message *m, Role *role, RoleCause cause, sd_bus_erro
 }
 
 int role_method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return stop_role(m, userdata, ROLE_CAUSE_STOP, error);
+        return role_dbus_stop(m, userdata, ROLE_CAUSE_STOP, error);
 }
 
 int role_method_kill(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return stop_role(m, userdata, ROLE_CAUSE_KILL, error);
+        return role_dbus_stop(m, userdata, ROLE_CAUSE_KILL, error);
 }
 
 int role_method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -198,11 +199,11 @@ int role_method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return 1;
 }
 
-static void release_message(void *owner) {
+static void role_dbus_release_message(void *owner) {
         sd_bus_message_unref(owner);
 }
 
-static int write_input(
+static int role_dbus_write_input(
         sd_bus_message *m, Role *role, const void *data, size_t size, bool newline, sd_bus_error *error) {
         g_auto(Fault) fault = {};
         const Caller *caller = NULL;
@@ -215,8 +216,8 @@ static int write_input(
         r = input_find(role, &fault);
         if (r >= 0) {
                 /* The bytes stay where they are, in the message. */
-                r = input_write(role->input, data, size, newline, sd_bus_message_ref(m), release_message,
-                        waiter, &fault);
+                r = input_write(role->input, data, size, newline, sd_bus_message_ref(m),
+                        role_dbus_release_message, waiter, &fault);
                 if (r < 0)
                         sd_bus_message_unref(m); /* nothing was taken */
         }
@@ -229,7 +230,7 @@ int role_method_send_input(sd_bus_message *m, void *userdata, sd_bus_error *erro
         const char *text;
 
         int r = sd_bus_message_read_basic(m, 's', &text);
-        return r < 0 ? r : write_input(m, userdata, text, strlen(text), true, error);
+        return r < 0 ? r : role_dbus_write_input(m, userdata, text, strlen(text), true, error);
 }
 
 int role_method_write_input(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -237,7 +238,7 @@ int role_method_write_input(sd_bus_message *m, void *userdata, sd_bus_error *err
         size_t size;
 
         int r = sd_bus_message_read_array(m, 'y', &data, &size);
-        return r < 0 ? r : write_input(m, userdata, data, size, false, error);
+        return r < 0 ? r : role_dbus_write_input(m, userdata, data, size, false, error);
 }
 
 int role_method_close_input(sd_bus_message *m, void *userdata, sd_bus_error *error) {

@@ -25,5 +25,3 @@ int role_method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int role_method_send_input(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int role_method_write_input(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int role_method_close_input(sd_bus_message *m, void *userdata, sd_bus_error *error);
-int role_method_open_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error);
-int role_method_resize_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error);

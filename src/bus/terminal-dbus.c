@@ -4,35 +4,37 @@
 
 #include "base/fd-util.h"
 #include "bus/role-dbus.h"
+#include "bus/terminal-dbus.h"
 #include "bus/operation.h"
 #include "model/role-terminal.h"
 #include "util/autoptr.h"
 #include "bus/bus-util.h"
 
-typedef struct OpenOptions {
+typedef struct TerminalOptions {
         bool replay;
-} OpenOptions;
+} TerminalOptions;
 
-static int find_option(const char *key) {
+static int terminal_find_option(const char *key) {
         return g_str_equal(key, "replay") ? 0 : -1;
 }
 
-static int read_option(sd_bus_message *m, int option, const char *key, void *userdata, sd_bus_error *error) {
-        OpenOptions *options = userdata;
+static int terminal_read_option(
+        sd_bus_message *m, int option, const char *key, void *userdata, sd_bus_error *error) {
+        TerminalOptions *options = userdata;
 
         return bus_read_variant_bool(m, key, &options->replay, error);
 }
 
-static const BusOptions bus_options = { find_option, read_option };
+static const BusOptions terminal_options = { terminal_find_option, terminal_read_option };
 
 int role_method_open_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Role *role = userdata;
         g_auto(Fault) fault = {};
         const Caller *caller = NULL;
-        OpenOptions options = { .replay = true };
+        TerminalOptions options = { .replay = true };
         autofd fd = -EBADF;
 
-        int r = bus_read_options(m, &bus_options, &options, error);
+        int r = bus_read_options(m, &terminal_options, &options, error);
         if (r < 0)
                 return r;
         r = role_dbus_check(m, role, "write to roles", &caller, error);

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The methods of a role that has a terminal; userdata is the Role. See role-dbus.h. */
+
+#include <systemd/sd-bus.h>
+
+int role_method_open_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int role_method_resize_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error);
