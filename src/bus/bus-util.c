@@ -196,23 +196,30 @@ int bus_read_variant_signed(
         return 0;
 }
 
+const BusOption *bus_options_get(const BusOptions *options, size_t i) {
+        g_assert(i < options->n_entries);
+        return (const BusOption *) ((const char *) options->entries + i * options->entry_size);
+}
+
 static int bus_read_option(
         sd_bus_message *m, const BusOptions *options, void *userdata, uint64_t *seen, sd_bus_error *error) {
         const char *key;
+        size_t i = 0;
 
         int r = sd_bus_message_read_basic(m, 's', &key);
         if (r < 0)
                 return r;
-        int option = options->find(key);
-        if (option < 0) {
+        while (i < options->n_entries && !g_str_equal(bus_options_get(options, i)->key, key))
+                i++;
+        if (i == options->n_entries) {
                 g_autofree char *shown = g_strescape(key, NULL);
                 return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS, "Unknown option \"%s\"", shown);
         }
-        g_assert(option < 64);
-        if (*seen & (UINT64_C(1) << option))
+        g_assert(i < 64);
+        if (*seen & (UINT64_C(1) << i))
                 return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS, "Option \"%s\" is given twice", key);
-        *seen |= UINT64_C(1) << option;
-        return options->read(m, option, key, userdata, error);
+        *seen |= UINT64_C(1) << i;
+        return options->read(m, bus_options_get(options, i), userdata, error);
 }
 
 int bus_read_options(sd_bus_message *m, const BusOptions *options, void *userdata, sd_bus_error *error) {

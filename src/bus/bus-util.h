@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Small helpers around sd-bus that node and architectctl share. */
+/* Small helpers around sd-bus. */
 
 #include <stdint.h>
 
@@ -25,12 +25,25 @@ int bus_enter_variant(sd_bus_message *m, const char *key, const char *type, sd_b
 int bus_read_variant_string(sd_bus_message *m, const char *key, const char **ret, sd_bus_error *error);
 int bus_read_variant_bool(sd_bus_message *m, const char *key, bool *ret, sd_bus_error *error);
 
-/* An a{sv} of options, each at most once and none unknown, which are errors. find gives the number of an option, below 64, or -1; read
- * is called with the message at its variant. */
+/* The table of the options that a method takes as an a{sv}. Entries may be larger than a BusOption, which they begin with. The type
+ * is the one that documentation and clients use; that an option accepts every integer type is its reader's decision. */
+typedef struct BusOption {
+        const char *key;
+        const char *type;
+} BusOption;
+
 typedef struct BusOptions {
-        int (*find)(const char *key);
-        int (*read)(sd_bus_message *m, int option, const char *key, void *userdata, sd_bus_error *error);
+        const char *method;
+        const void *entries;
+        size_t entry_size;
+        size_t n_entries; /* at most 64 */
+        /* The message is at the variant. */
+        int (*read)(sd_bus_message *m, const BusOption *option, void *userdata, sd_bus_error *error);
 } BusOptions;
+
+const BusOption *bus_options_get(const BusOptions *options, size_t i);
+
+/* Each option at most once and none unknown, which are errors. */
 int bus_read_options(sd_bus_message *m, const BusOptions *options, void *userdata, sd_bus_error *error);
 
 /* An "as" with at most max strings, as GLib's strv (the caller g_strfreev()s); what names it for people: "The command". Not

@@ -3,65 +3,71 @@
 #include <inttypes.h>
 
 #include "base/cgroup-util.h"
+#include "base/macro.h"
 #include "bus/operation.h"
 #include "model/products.h"
 #include "bus/start-options.h"
 #include "model/role-terminal.h"
 #include "bus/bus-util.h"
 
-/* One reader an option. Each is called with the message at the variant. */
-typedef int (*OptionReader)(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error);
+/* One option: how its value is read, and where it goes. */
+typedef struct StartOption {
+        BusOption base;
+        int (*read)(sd_bus_message *m, const struct StartOption *option, RoleSpec *spec, sd_bus_error *error);
+        union {
+                int (*set_string)(RoleSpec *spec, const char *value, Fault *fault);
+                int (*set_strings)(RoleSpec *spec, char **strings, Fault *fault);
+                int (*read_element)(sd_bus_message *m, RoleSpec *spec, Fault *fault);
+                void (*set_signed)(RoleSpec *spec, int64_t value);
+                void (*set_unsigned)(RoleSpec *spec, uint64_t value);
+                size_t flag; /* where in the RoleSpec the bool is */
+        };
+        int64_t signed_min, signed_max;
+        uint64_t min, max;      /* of an unsigned value; max also of the number of strings */
+        const char *controller; /* of a limit of the scope */
+} StartOption;
 
-/* The options that are one checked string. */
-static int read_string(sd_bus_message *m, const char *key, RoleSpec *spec,
-        int (*set)(RoleSpec *, const char *, Fault *), sd_bus_error *error) {
+/* -- a reader for each kind: the type in the table has one ------------------------------------------------------------- */
+
+static int start_option_read_string(
+        sd_bus_message *m, const StartOption *option, RoleSpec *spec, sd_bus_error *error) {
         g_auto(Fault) fault = {};
         const char *value;
 
-        int r = bus_read_variant_string(m, key, &value, error);
+        int r = bus_read_variant_string(m, option->base.key, &value, error);
         if (r < 0)
                 return r;
-        r = set(spec, value, &fault);
+        r = option->set_string(spec, value, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : r;
 }
 
-/* The options that are one checked list of strings. */
-static int read_strings(sd_bus_message *m, const char *key, unsigned max, RoleSpec *spec,
-        int (*set)(RoleSpec *, char **, Fault *), sd_bus_error *error) {
-        g_autofree char *what = g_strdup_printf("Option \"%s\"", key);
+static int start_option_read_strings(
+        sd_bus_message *m, const StartOption *option, RoleSpec *spec, sd_bus_error *error) {
+        g_autofree char *what = g_strdup_printf("Option \"%s\"", option->base.key);
         g_auto(GStrv) strings = NULL;
         g_auto(Fault) fault = {};
 
-        int r = bus_enter_variant(m, key, "as", error);
+        int r = bus_enter_variant(m, option->base.key, option->base.type, error);
         if (r < 0)
                 return r;
-        r = bus_read_strings(m, what, max, &strings, error);
+        r = bus_read_strings(m, what, (unsigned) option->max, &strings, error);
         if (r < 0)
                 return r;
-        r = set(spec, strings, &fault);
+        r = option->set_strings(spec, strings, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_message_exit_container(m);
 }
 
-static int read_setup_args(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        return read_strings(m, key, PRODUCT_LIST_MAX, spec, role_spec_set_setup_args, error);
-}
-
-static int read_xterm_args(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        return read_strings(m, key, XTERM_ARGS_MAX, spec, role_spec_set_xterm_args, error);
-}
-
-/* The options that are an array of this type, each element checked by itself. read: 1 one was read, 0 there is none; with a fault
- * it was refused. */
-static int read_elements(sd_bus_message *m, const char *key, const char *type, RoleSpec *spec,
-        int (*read)(sd_bus_message *, RoleSpec *, Fault *), sd_bus_error *error) {
+/* An array, each element checked by itself. read_element: 1 one was read, 0 there is none; with a fault it was refused. */
+static int start_option_read_elements(
+        sd_bus_message *m, const StartOption *option, RoleSpec *spec, sd_bus_error *error) {
         g_auto(Fault) fault = {};
 
-        int r = bus_enter_variant(m, key, type, error);
+        int r = bus_enter_variant(m, option->base.key, option->base.type, error);
         if (r >= 0)
-                r = sd_bus_message_enter_container(m, 'a', type + 1);
+                r = sd_bus_message_enter_container(m, 'a', option->base.type + 1);
         if (r < 0)
                 return r;
-        while ((r = read(m, spec, &fault)) > 0)
+        while ((r = option->read_element(m, spec, &fault)) > 0)
                 ;
         if (fault.message)
                 return fault_to_bus_error(&fault, r, error);
@@ -71,50 +77,46 @@ static int read_elements(sd_bus_message *m, const char *key, const char *type, R
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
-static int read_eups_element(sd_bus_message *m, RoleSpec *spec, Fault *fault) {
-        const char *product, *version;
-
-        int r = sd_bus_message_read(m, "(ss)", &product, &version);
-        if (r <= 0)
-                return r;
-        r = role_spec_add_eups(spec, product, version, fault);
-        return r < 0 ? r : 1;
+static int start_option_read_flag(
+        sd_bus_message *m, const StartOption *option, RoleSpec *spec, sd_bus_error *error) {
+        return bus_read_variant_bool(m, option->base.key, (bool *) ((char *) spec + option->flag), error);
 }
 
-static int read_eups_list(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        return read_elements(m, key, "a(ss)", spec, read_eups_element, error);
+static int start_option_read_signed(
+        sd_bus_message *m, const StartOption *option, RoleSpec *spec, sd_bus_error *error) {
+        int64_t value;
+
+        int r = bus_read_variant_signed(
+                m, option->base.key, option->signed_min, option->signed_max, &value, error);
+        if (r >= 0)
+                option->set_signed(spec, value);
+        return r;
 }
 
-static int read_env_element(sd_bus_message *m, RoleSpec *spec, Fault *fault) {
-        const char *name, *value;
-
-        int r = sd_bus_message_read(m, "{ss}", &name, &value);
-        if (r <= 0)
-                return r;
-        r = role_spec_add_environment(spec, name, value, fault);
-        return r < 0 ? r : 1;
+/* A limit that would be accepted and do nothing is worse than none. */
+static int start_option_check_controller(const StartOption *option, sd_bus_error *error) {
+        if (!option->controller || cgroup_has_controller(option->controller))
+                return 0;
+        return sd_bus_error_setf(error, SD_BUS_ERROR_NOT_SUPPORTED,
+                "Option \"%s\" needs the cgroup controller \"%s\", which this machine does not have",
+                option->base.key, option->controller);
 }
 
-static int read_env(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        return read_elements(m, key, "a{ss}", spec, read_env_element, error);
-}
-
-static int read_limits_element(sd_bus_message *m, RoleSpec *spec, Fault *fault) {
-        const char *name;
+static int start_option_read_unsigned(
+        sd_bus_message *m, const StartOption *option, RoleSpec *spec, sd_bus_error *error) {
         uint64_t value;
 
-        int r = sd_bus_message_read(m, "{st}", &name, &value);
-        if (r <= 0)
-                return r;
-        r = role_spec_add_limit(spec, name, value, fault);
-        return r < 0 ? r : 1;
+        int r = bus_read_variant_unsigned(m, option->base.key, option->min, option->max, &value, error);
+        if (r >= 0)
+                r = start_option_check_controller(option, error);
+        if (r >= 0)
+                option->set_unsigned(spec, value);
+        return r;
 }
 
-static int read_limits(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        return read_elements(m, key, "a{st}", spec, read_limits_element, error);
-}
-
-static int read_ports(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+static int start_option_read_ports(
+        sd_bus_message *m, const StartOption *option, RoleSpec *spec, sd_bus_error *error) {
+        const char *key = option->base.key;
         g_autoptr(GArray) numbers = NULL;
         g_auto(Fault) fault = {};
 
@@ -126,114 +128,123 @@ static int read_ports(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus
         return r < 0 ? fault_to_bus_error(&fault, r, error) : r;
 }
 
-static int read_stop_signal(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        int64_t value;
+/* -- where the values go ------------------------------------------------------------------------------------------------------- */
 
-        int r = bus_read_variant_signed(m, key, 1, SIGNAL_MAX, &value, error);
-        if (r >= 0)
-                spec->stop_signal = (int) value;
-        return r;
+static int start_option_read_eups(sd_bus_message *m, RoleSpec *spec, Fault *fault) {
+        const char *product, *version;
+
+        int r = sd_bus_message_read(m, "(ss)", &product, &version);
+        if (r <= 0)
+                return r;
+        r = role_spec_add_eups(spec, product, version, fault);
+        return r < 0 ? r : 1;
 }
 
-static int read_stop_timeout(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+static int start_option_read_variable(sd_bus_message *m, RoleSpec *spec, Fault *fault) {
+        const char *name, *value;
+
+        int r = sd_bus_message_read(m, "{ss}", &name, &value);
+        if (r <= 0)
+                return r;
+        r = role_spec_add_environment(spec, name, value, fault);
+        return r < 0 ? r : 1;
+}
+
+static int start_option_read_limit(sd_bus_message *m, RoleSpec *spec, Fault *fault) {
+        const char *name;
+        uint64_t value;
+
+        int r = sd_bus_message_read(m, "{st}", &name, &value);
+        if (r <= 0)
+                return r;
+        r = role_spec_add_limit(spec, name, value, fault);
+        return r < 0 ? r : 1;
+}
+
+static void start_option_set_stop_signal(RoleSpec *spec, int64_t value) {
+        spec->stop_signal = (int) value;
+}
+
+static void start_option_set_nice(RoleSpec *spec, int64_t value) {
+        spec->nice = (int) value;
+        spec->nice_set = true;
+}
+
+static void start_option_set_stop_timeout(RoleSpec *spec, uint64_t value) {
+        spec->stop_timeout_usec = value;
         spec->stop_timeout_set = true;
-        return bus_read_variant_unsigned(m, key, 0, UINT64_MAX, &spec->stop_timeout_usec, error);
 }
 
-static int read_nice(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        int64_t value;
-
-        int r = bus_read_variant_signed(m, key, -20, 19, &value, error);
-        if (r >= 0) {
-                spec->nice = (int) value;
-                spec->nice_set = true;
-        }
-        return r;
+static void start_option_set_memory_max(RoleSpec *spec, uint64_t value) {
+        spec->memory_max = value;
 }
 
-static int read_xterm(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        return bus_read_variant_bool(m, key, &spec->xterm, error);
+static void start_option_set_tasks_max(RoleSpec *spec, uint64_t value) {
+        spec->tasks_max = value;
 }
 
-static int read_remove(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        return bus_read_variant_bool(m, key, &spec->remove, error);
+static void start_option_set_cpu_quota(RoleSpec *spec, uint64_t value) {
+        spec->cpu_quota = value;
 }
 
-/* A limit that would be accepted and do nothing is worse than none. */
-static int check_controller(const char *key, const char *controller, sd_bus_error *error) {
-        if (cgroup_has_controller(controller))
-                return 0;
-        return sd_bus_error_setf(error, SD_BUS_ERROR_NOT_SUPPORTED,
-                "Option \"%s\" needs the cgroup controller \"%s\", which this machine does not have", key,
-                controller);
-}
+/* -- the table ----------------------------------------------------------------------------------------------------------------- */
 
-static int read_scope_limit(sd_bus_message *m, const char *key, uint64_t max, const char *controller,
-        uint64_t *ret, sd_bus_error *error) {
-        int r = bus_read_variant_unsigned(m, key, 1, max, ret, error);
-        return r < 0 ? r : check_controller(key, controller, error);
-}
+#define KIND(key, type, kind, ...) \
+        { .base = { key, type }, .read = start_option_read_##kind, __VA_ARGS__ }
+#define STRING(key, set) KIND(key, "s", string, .set_string = set)
+#define STRINGS(key, n, set) KIND(key, "as", strings, .set_strings = set, .max = n)
+#define ELEMENTS(key, type, read) KIND(key, type, elements, .read_element = read)
+#define IS_BOOL(member) __builtin_types_compatible_p(typeof(((RoleSpec *) NULL)->member), bool)
+#define FLAG(key, member) \
+        KIND(key, "b", flag, .flag = offsetof(RoleSpec, member) + 0 * sizeof(char[IS_BOOL(member) ? 1 : -1]))
+#define SIGNED(key, lowest, highest, set) \
+        KIND(key, "i", signed, .set_signed = set, .signed_min = lowest, .signed_max = highest)
+#define UNSIGNED(key, lowest, highest, set) \
+        KIND(key, "t", unsigned, .set_unsigned = set, .min = lowest, .max = highest)
+#define SCOPE_LIMIT(key, highest, set, needs) \
+        KIND(key, "t", unsigned, .set_unsigned = set, .min = 1, .max = highest, .controller = needs)
+#define PORTS(key) KIND(key, "aq", ports)
 
-static int read_memory_max(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        return read_scope_limit(m, key, UINT64_MAX - 1, "memory", &spec->memory_max, error);
-}
-
-static int read_tasks_max(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
-        return read_scope_limit(m, key, UINT64_MAX - 1, "pids", &spec->tasks_max, error);
-}
-
-static int read_cpu_quota(sd_bus_message *m, const char *key, RoleSpec *spec, sd_bus_error *error) {
+/* The XML document and examples/architectnode.py have the same keys with the same types: tests/bus/test-option-lists.py compares. */
+static const StartOption start_entries[] = {
+        STRING("product", role_spec_set_product),
+        STRING("version", role_spec_set_version),
+        STRINGS("setup-args", PRODUCT_LIST_MAX, role_spec_set_setup_args),
+        ELEMENTS("eups-list", "a(ss)", start_option_read_eups),
+        STRING("provider", role_spec_set_provider),
+        ELEMENTS("env", "a{ss}", start_option_read_variable),
+        STRING("working-directory", role_spec_set_working_directory),
+        STRING("user", role_spec_set_user),
+        STRING("group", role_spec_set_group),
+        STRING("stdin", role_spec_set_stdin),
+        STRING("output", role_spec_set_output),
+        FLAG("xterm", xterm),
+        STRINGS("xterm-args", XTERM_ARGS_MAX, role_spec_set_xterm_args),
+        SIGNED("stop-signal", 1, SIGNAL_MAX, start_option_set_stop_signal),
+        STRING("stop-to", role_spec_set_stop_to),
+        UNSIGNED("stop-timeout-usec", 0, UINT64_MAX, start_option_set_stop_timeout),
+        STRING("on-monitor-loss", role_spec_set_on_monitor_loss),
+        SIGNED("nice", -20, 19, start_option_set_nice),
+        ELEMENTS("limits", "a{st}", start_option_read_limit),
+        FLAG("remove", remove),
+        SCOPE_LIMIT("memory-max", UINT64_MAX - 1, start_option_set_memory_max, "memory"),
+        SCOPE_LIMIT("tasks-max", UINT64_MAX - 1, start_option_set_tasks_max, "pids"),
         /* 1,000 CPUs; far below where systemd's microseconds overflow. */
-        return read_scope_limit(m, key, 100000, "cpu", &spec->cpu_quota, error);
-}
-
-/* Each has one of the two. */
-static const struct {
-        const char *key;
-        OptionReader read;
-        int (*set_string)(RoleSpec *spec, const char *value, Fault *fault);
-} options[] = {
-        { "product", .set_string = role_spec_set_product },
-        { "version", .set_string = role_spec_set_version },
-        { "setup-args", read_setup_args },
-        { "eups-list", read_eups_list },
-        { "provider", .set_string = role_spec_set_provider },
-        { "env", read_env },
-        { "working-directory", .set_string = role_spec_set_working_directory },
-        { "user", .set_string = role_spec_set_user },
-        { "group", .set_string = role_spec_set_group },
-        { "stdin", .set_string = role_spec_set_stdin },
-        { "output", .set_string = role_spec_set_output },
-        { "xterm", read_xterm },
-        { "xterm-args", read_xterm_args },
-        { "stop-signal", read_stop_signal },
-        { "stop-to", .set_string = role_spec_set_stop_to },
-        { "stop-timeout-usec", read_stop_timeout },
-        { "on-monitor-loss", .set_string = role_spec_set_on_monitor_loss },
-        { "nice", read_nice },
-        { "limits", read_limits },
-        { "remove", read_remove },
-        { "memory-max", read_memory_max },
-        { "tasks-max", read_tasks_max },
-        { "cpu-quota", read_cpu_quota },
-        { "tcp-ports", read_ports },
-        { "udp-ports", read_ports },
-        { "release-ports", read_ports },
+        SCOPE_LIMIT("cpu-quota", 100000, start_option_set_cpu_quota, "cpu"),
+        PORTS("tcp-ports"),
+        PORTS("udp-ports"),
+        PORTS("release-ports"),
 };
 
-static int find_option(const char *key) {
-        for (size_t i = 0; i < ELEMENTSOF(options); i++)
-                if (g_str_equal(options[i].key, key))
-                        return (int) i;
-        return -1;
+static int start_option_read(
+        sd_bus_message *m, const BusOption *option, void *userdata, sd_bus_error *error) {
+        const StartOption *o = (const StartOption *) option;
+
+        return o->read(m, o, userdata, error);
 }
 
-static int read_option(sd_bus_message *m, int option, const char *key, void *userdata, sd_bus_error *error) {
-        return options[option].read ? options[option].read(m, key, userdata, error)
-                                    : read_string(m, key, userdata, options[option].set_string, error);
-}
-
-static const BusOptions bus_options = { find_option, read_option };
+const BusOptions start_options = { "Start", start_entries, sizeof(start_entries[0]),
+        ELEMENTSOF(start_entries), start_option_read };
 
 int start_options_read(sd_bus_message *m, RoleSpec **ret, sd_bus_error *error) {
         g_autoptr(RoleSpec) spec = role_spec_new();
@@ -247,7 +258,7 @@ int start_options_read(sd_bus_message *m, RoleSpec **ret, sd_bus_error *error) {
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
 
-        r = bus_read_options(m, &bus_options, spec, error);
+        r = bus_read_options(m, &start_options, spec, error);
         if (r < 0)
                 return r;
         r = role_spec_finish_terminal(spec, &fault);

@@ -3,6 +3,7 @@
 /* Terminals on the bus. Whoever opens one may type: as WriteInput, it is for those who may write to roles. */
 
 #include "base/fd-util.h"
+#include "base/macro.h"
 #include "bus/role-dbus.h"
 #include "bus/terminal-dbus.h"
 #include "bus/operation.h"
@@ -10,37 +11,32 @@
 #include "util/autoptr.h"
 #include "bus/bus-util.h"
 
-typedef struct TerminalOptions {
-        bool replay;
-} TerminalOptions;
-
-static int terminal_find_option(const char *key) {
-        return g_str_equal(key, "replay") ? 0 : -1;
+static int terminal_read_replay(
+        sd_bus_message *m, const BusOption *option, void *userdata, sd_bus_error *error) {
+        return bus_read_variant_bool(m, option->key, userdata, error);
 }
 
-static int terminal_read_option(
-        sd_bus_message *m, int option, const char *key, void *userdata, sd_bus_error *error) {
-        TerminalOptions *options = userdata;
+static const BusOption terminal_entries[] = {
+        { "replay", "b" },
+};
 
-        return bus_read_variant_bool(m, key, &options->replay, error);
-}
-
-static const BusOptions terminal_options = { terminal_find_option, terminal_read_option };
+const BusOptions terminal_options = { "OpenTerminal", terminal_entries, sizeof(terminal_entries[0]),
+        ELEMENTSOF(terminal_entries), terminal_read_replay };
 
 int role_method_open_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Role *role = userdata;
         g_auto(Fault) fault = {};
         const Caller *caller = NULL;
-        TerminalOptions options = { .replay = true };
+        bool replay = true;
         autofd fd = -EBADF;
 
-        int r = bus_read_options(m, &terminal_options, &options, error);
+        int r = bus_read_options(m, &terminal_options, &replay, error);
         if (r < 0)
                 return r;
         r = role_dbus_check(m, role, "write to roles", &caller, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = terminal_open(role, options.replay, &fd, &fault);
+        r = terminal_open(role, replay, &fd, &fault);
         /* The message takes a copy. */
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, "h", fd);
 }

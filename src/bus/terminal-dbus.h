@@ -3,7 +3,9 @@
 
 /* The methods of a role that has a terminal; userdata is the Role. See role-dbus.h. */
 
-#include <systemd/sd-bus.h>
+#include "bus/bus-util.h"
+
+extern const BusOptions terminal_options; /* of OpenTerminal */
 
 int role_method_open_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int role_method_resize_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error);

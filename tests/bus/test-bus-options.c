@@ -12,6 +12,7 @@
 #include "base/cgroup-util.h"
 #include "bus/start-options.h"
 #include "bus/bus-util.h"
+#include "model/role-state.h"
 
 /* The message as its reader gets it. */
 static void deliver(sd_bus_message *m) {
@@ -210,6 +211,13 @@ static sd_bus_message *start_new(BusWorld *b) {
         return m;
 }
 
+/* An entry of the a{sv}, which is consumed. */
+static void append_option(sd_bus_message *m, GVariant *entry) {
+        g_autoptr(GVariant) owned = g_variant_take_ref(entry);
+
+        assert_return_code(bus_append_gvariant(m, owned), 0);
+}
+
 static int read_start(sd_bus_message *m, RoleSpec **ret, sd_bus_error *error) {
         assert_return_code(sd_bus_message_close_container(m), 0);
         deliver(m);
@@ -356,78 +364,126 @@ static void test_scope_limits(void **state) {
         }
 }
 
+static bool type_is_one_of(const char *type, const char *types) {
+        g_auto(GStrv) list = g_strsplit(types, " ", -1);
+
+        return g_strv_contains((const char *const *) list, type);
+}
+
 /* Each option with each type that is not its own. */
 static void test_wrong_types(void **state) {
         BusWorld *b = *state;
-        enum { INTEGER, STRING, BOOLEAN, STRINGS, NUMBERS, ARGUMENTS, OTHER = 99 };
-        static const struct {
-                const char *key;
-                int kind;
-        } options[] = {
-                { "product", STRING },
-                { "version", STRING },
-                { "setup-args", ARGUMENTS },
-                { "eups-list", OTHER },
-                { "provider", STRING },
-                { "env", STRINGS },
-                { "working-directory", STRING },
-                { "user", STRING },
-                { "group", STRING },
-                { "stdin", STRING },
-                { "output", STRING },
-                { "stop-signal", INTEGER },
-                { "stop-to", STRING },
-                { "stop-timeout-usec", INTEGER },
-                { "nice", INTEGER },
-                { "limits", NUMBERS },
-                { "remove", BOOLEAN },
-                { "xterm", BOOLEAN },
-                { "xterm-args", ARGUMENTS },
-                { "memory-max", INTEGER },
-                { "tasks-max", INTEGER },
-                { "cpu-quota", INTEGER },
+        static const char *const values[] = {
+                "int32 1",
+                "uint64 1",
+                "'/x'",
+                "true",
+                "{'A': '1'}",
+                "{'nofile': uint64 1}",
+                "['x']",
+                "[('p', '1')]",
+                "[uint16 1]",
+                "<'x'>", /* a variant in the variant */
+                "1.0",
         };
 
-        for (size_t i = 0; i < ELEMENTSOF(options); i++)
-                for (int kind = INTEGER; kind <= ARGUMENTS + 1; kind++) {
+        for (size_t i = 0; i < start_options.n_entries; i++)
+                for (size_t v = 0; v < ELEMENTSOF(values); v++) {
                         g_autoptr(sd_bus_message) m = start_new(b);
                         g_autoptr(RoleSpec) spec = NULL;
                         g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
-                        const char *key = options[i].key;
-                        int r;
+                        g_autoptr(GVariant) value = g_variant_ref_sink(g_variant_new_parsed(values[v]));
+                        const BusOption *option = bus_options_get(&start_options, i);
+                        const char *type = g_variant_get_type_string(value), *want = option->type;
 
-                        if (kind == options[i].kind)
+                        if (type_is_one_of(want, "i t")) {
+                                if (type_is_one_of(type, "i t"))
+                                        continue;
+                                want = "an integer";
+                        } else if (g_str_equal(want, "aq")) {
+                                if (g_str_equal(type, "aq"))
+                                        continue;
+                                want = "an array of integers";
+                        } else if (g_str_equal(type, want))
                                 continue;
-                        switch (kind) {
-                        case INTEGER:
-                                r = bus_append_entry(m, key, "i", 1);
-                                break;
-                        case STRING:
-                                r = bus_append_entry(m, key, "s", "/x");
-                                break;
-                        case BOOLEAN:
-                                r = bus_append_entry(m, key, "b", 1);
-                                break;
-                        case STRINGS:
-                                r = bus_append_entry(m, key, "a{ss}", 1, "A", "1");
-                                break;
-                        case NUMBERS:
-                                r = bus_append_entry(m, key, "a{st}", 1, "nofile", UINT64_C(1));
-                                break;
-                        case ARGUMENTS:
-                                r = bus_append_entry(m, key, "as", 1, "x");
-                                break;
-                        default: /* a variant in the variant */
-                                r = bus_append_entry(m, key, "v", "s", "x");
-                                break;
-                        }
-                        assert_return_code(r, 0);
-                        g_autofree char *text = g_strdup_printf("Option \"%s\" has type ", key);
+
+                        append_option(m, g_variant_new("{sv}", option->key, value));
+                        g_autofree char *text = g_strdup_printf(
+                                "Option \"%s\" has type %s, but must be %s", option->key, type, want);
                         assert_int_equal(read_start(m, &spec, &error), -EINVAL);
                         assert_string_equal(error.name, SD_BUS_ERROR_INVALID_ARGS);
-                        assert_contains(error.message, text);
+                        assert_string_equal(error.message, text);
                         assert_null(spec);
                 }
+}
+
+/* What is saved of a role that was started with these options; NULL: this machine does not support one. */
+static char *saved(BusWorld *b, const char *options) {
+        g_autoptr(sd_bus_message) m = start_new(b);
+        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+        GVariant *value = g_variant_new_parsed(options);
+        RoleSpec *spec = NULL;
+
+        for (gsize i = 0; i < g_variant_n_children(value); i++)
+                append_option(m, g_variant_get_child_value(value, i));
+        g_variant_unref(g_variant_ref_sink(value));
+        int r = read_start(m, &spec, &error);
+        if (r == -EOPNOTSUPP)
+                return NULL;
+        if (r < 0)
+                fail_msg("%s: %s", options, error.message);
+        g_autoptr(Role) role = role_new(b->world->node, "cam", spec);
+        return role_state_format(role);
+}
+
+/* Each option of the table makes a difference in what is saved. Whether that is read again test-node-state shows. */
+static void test_each_is_saved(void **state) {
+        BusWorld *b = *state;
+        static const struct {
+                const char *key, *without, *with;
+        } samples[] = {
+                { "product", "@a{sv} {}", "{'product': <'p'>}" },
+                { "version", "{'product': <'p'>}", "{'product': <'p'>, 'version': <'1'>}" },
+                { "setup-args", "{'product': <'p'>}", "{'product': <'p'>, 'setup-args': <['-t']>}" },
+                { "eups-list", "@a{sv} {}", "{'eups-list': <[('p', '1')]>}" },
+                { "provider", "{'product': <'p'>}", "{'product': <'p'>, 'provider': <'lmod'>}" },
+                { "env", "@a{sv} {}", "{'env': <{'A': '1'}>}" },
+                { "working-directory", "@a{sv} {}", "{'working-directory': <'/tmp'>}" },
+                { "user", "@a{sv} {}", "{'user': <'daemon'>}" },
+                { "group", "@a{sv} {}", "{'group': <'adm'>}" },
+                { "stdin", "@a{sv} {}", "{'stdin': <'null'>}" },
+                { "output", "@a{sv} {}", "{'output': <'null'>}" },
+                { "xterm", "{'stdin': <'pty'>}", "{'stdin': <'pty'>, 'xterm': <true>}" },
+                { "xterm-args", "{'xterm': <true>}", "{'xterm': <true>, 'xterm-args': <['-rv']>}" },
+                { "stop-signal", "@a{sv} {}", "{'stop-signal': <2>}" },
+                { "stop-to", "@a{sv} {}", "{'stop-to': <'main'>}" },
+                { "stop-timeout-usec", "@a{sv} {}", "{'stop-timeout-usec': <7>}" },
+                { "on-monitor-loss", "@a{sv} {}", "{'on-monitor-loss': <'kill'>}" },
+                { "nice", "@a{sv} {}", "{'nice': <0>}" },
+                { "limits", "@a{sv} {}", "{'limits': <{'nofile': uint64 64}>}" },
+                { "remove", "@a{sv} {}", "{'remove': <true>}" },
+                { "memory-max", "@a{sv} {}", "{'memory-max': <1000000>}" },
+                { "tasks-max", "@a{sv} {}", "{'tasks-max': <100>}" },
+                { "cpu-quota", "@a{sv} {}", "{'cpu-quota': <50>}" },
+                { "tcp-ports", "@a{sv} {}", "{'tcp-ports': <[uint16 1]>}" },
+                { "udp-ports", "@a{sv} {}", "{'udp-ports': <[uint16 1]>}" },
+                { "release-ports", "@a{sv} {}", "{'release-ports': <[uint16 1]>}" },
+        };
+
+        for (size_t i = 0; i < start_options.n_entries; i++) {
+                const char *key = bus_options_get(&start_options, i)->key;
+                size_t n = 0;
+
+                while (n < ELEMENTSOF(samples) && !g_str_equal(samples[n].key, key))
+                        n++;
+                if (n == ELEMENTSOF(samples))
+                        fail_msg("Option \"%s\" has no sample here", key);
+                g_autofree char *without = saved(b, samples[n].without), *with = saved(b, samples[n].with);
+                assert_non_null(without);
+                if (g_strcmp0(without, with) == 0)
+                        fail_msg("Option \"%s\" is not saved", key);
+        }
+        assert_int_equal(ELEMENTSOF(samples), start_options.n_entries);
 }
 
 static void test_unknown_option(void **state) {
@@ -553,6 +609,7 @@ int main(void) {
                 BUS_TEST(test_no_options),
                 BUS_TEST(test_scope_limits),
                 BUS_TEST(test_wrong_types),
+                BUS_TEST(test_each_is_saved),
                 BUS_TEST(test_unknown_option),
                 BUS_TEST(test_given_twice),
                 BUS_TEST(test_out_of_range),

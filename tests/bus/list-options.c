@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The options as the program has them, a line each: "Start nice i". For test-option-lists.py. */
+
+#include <stdio.h>
+
+#include "base/macro.h"
+#include "bus/start-options.h"
+#include "bus/terminal-dbus.h"
+
+int main(void) {
+        const BusOptions *const tables[] = { &start_options, &terminal_options };
+
+        for (size_t t = 0; t < ELEMENTSOF(tables); t++)
+                for (size_t i = 0; i < tables[t]->n_entries; i++) {
+                        const BusOption *option = bus_options_get(tables[t], i);
+
+                        printf("%s %s %s\n", tables[t]->method, option->key, option->type);
+                }
+        return 0;
+}
