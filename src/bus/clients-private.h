@@ -6,9 +6,11 @@
 #include <systemd/sd-bus.h>
 
 #include "bus/authority.h"
-#include "bus/clients.h"
 #include "model/events.h"
+#include "model/node.h"
 #include "model/role.h"
+
+typedef struct Clients Clients; /* as in clients.h, which is for the others */
 
 struct Clients {
         sd_event *event;

@@ -8,6 +8,7 @@
 #include "bus/announce.h"
 #include "bus/bus-errors.h"
 #include "bus/bus-util.h"
+#include "bus/clients.h"
 #include "bus/operation.h"
 #include "bus/properties.h"
 #include "bus/role-dbus.h"

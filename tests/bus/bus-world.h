@@ -9,6 +9,7 @@
 #include <systemd/sd-bus.h>
 
 #include "bus/clients-private.h"
+#include "bus/clients.h"
 #include "proto/node-names.h"
 #include "scope/manager.h"
 #include "scope/scope.h"
