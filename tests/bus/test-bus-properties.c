@@ -397,6 +397,51 @@ static void test_adopted(void **state) {
         assert_null(strchr(f->seen->str, '+'));
 }
 
+/* -- a signal that cannot be sent ------------------------------------------------------------------------------------------------ */
+
+static bool out_of_memory;
+
+int __real_sd_bus_emit_properties_changed_strv(
+        sd_bus *bus, const char *path, const char *interface, char **names);
+int __wrap_sd_bus_emit_properties_changed_strv(
+        sd_bus *bus, const char *path, const char *interface, char **names);
+int __wrap_sd_bus_emit_properties_changed_strv(
+        sd_bus *bus, const char *path, const char *interface, char **names) {
+        return out_of_memory ? -ENOMEM
+                             : __real_sd_bus_emit_properties_changed_strv(bus, path, interface, names);
+}
+
+int __real_sd_bus_emit_object_added(sd_bus *bus, const char *path);
+int __wrap_sd_bus_emit_object_added(sd_bus *bus, const char *path);
+int __wrap_sd_bus_emit_object_added(sd_bus *bus, const char *path) {
+        return out_of_memory ? -ENOMEM : __real_sd_bus_emit_object_added(bus, path);
+}
+
+/* The next change of that object makes up for it. */
+static void test_not_sent(void **state) {
+        BusWorld *b = *state;
+        TestWorld *w = b->world;
+        g_autoptr(Follower) f = follower_new(b);
+        g_autofree char *path = role_dbus_path("cam");
+
+        out_of_memory = true;
+        Role *role = world_run(w, "cam", NULL);
+        assert_changes(f, "");
+        out_of_memory = false;
+        node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
+        follow(f, path);
+        out_of_memory = true;
+        world_exit_leaving(w, role, EXIT_CODE_KILLED, SIGTERM);
+        assert_changes(f, "");
+        out_of_memory = false;
+        world_emptied(w, role); /* a change of the role alone */
+        bus_world_settle(b);
+        assert_follows(f, path, NODE_ROLE_INTERFACE);
+        role = world_run(w, "cam", NULL);
+        node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
+        follow(f, path);
+}
+
 /* Values of every shape. */
 typedef struct Shape {
         const char *strings[4];
@@ -476,6 +521,7 @@ int main(void) {
                 BUS_TEST(test_names),
                 BUS_TEST(test_node),
                 BUS_TEST(test_adopted),
+                BUS_TEST(test_not_sent),
                 BUS_TEST(test_compare),
         };
 
