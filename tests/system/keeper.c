@@ -16,7 +16,7 @@ void keeper_crash_and_wait(Bus *bus) {
 }
 
 guint keeper_stored(Bus *bus) {
-        g_autoptr(GVariant) n = unit_get(bus, KEEPER_UNIT, "Service", "NFileDescriptorStore");
+        g_autoptr(GVariant) n = unit_get(bus, bus_keeper_unit(bus), "Service", "NFileDescriptorStore");
 
         return g_variant_get_uint32(n);
 }
