@@ -41,7 +41,7 @@ struct Node {
         GArray *slices;      /* guint, the number of roles in each sub-slice */
         unsigned slice_hint; /* the sub-slices before it are full */
         unsigned n_starts;   /* started and not yet running or undone */
-        bool pumping;        /* node_pump_starts() is active */
+        bool pumping;        /* node_pump_starts() is active, or waits until recovery has seen all roles */
         unsigned n_not_ended;
         unsigned n_awaited; /* runs that a shutdown waits for */
         uint64_t next_child;

@@ -303,21 +303,32 @@ void node_on_child(Node *node, ListedChild *listed) {
 
 /* -- all of them ------------------------------------------------------------------------------- */
 
+/* Each role may end, and the end of one may purge others or free its slot for the next start. So the roles are
+ * found by their names, and nothing starts before all had their turn. The previous run of a name comes before
+ * the new one. */
 static void all_roles(Node *node, void (*each)(Role *role)) {
-        g_autoptr(GPtrArray) roles = g_ptr_array_new();
+        g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+        bool pumping = node->pumping;
         GHashTableIter iter;
-        Role *role;
+        const char *name;
 
-        /* Each role may end, and free or remove itself, but no other role. The previous run of a name comes
-         * before the new one. */
         g_hash_table_iter_init(&iter, node->roles);
-        while (g_hash_table_iter_next(&iter, NULL, (void **) &role)) {
-                if (role->predecessor)
-                        g_ptr_array_add(roles, role->predecessor);
-                g_ptr_array_add(roles, role);
+        while (g_hash_table_iter_next(&iter, (void **) &name, NULL))
+                g_ptr_array_add(names, g_strdup(name));
+        node->pumping = true;
+        for (unsigned i = 0; i < names->len; i++) {
+                name = g_ptr_array_index(names, i);
+                Role *role = g_hash_table_lookup(node->roles, name);
+                Role *predecessor = role ? role->predecessor : NULL;
+
+                if (predecessor) {
+                        each(predecessor);
+                        role = g_hash_table_lookup(node->roles, name);
+                }
+                if (role && role != predecessor)
+                        each(role);
         }
-        for (unsigned i = 0; i < roles->len; i++)
-                each(g_ptr_array_index(roles, i));
+        node->pumping = pumping;
 }
 
 /* The list of children is complete, and the child of this role is not in it: it died with its keeper, was
