@@ -242,6 +242,13 @@ int input_close(RoleInput *input, Waiter waiter, Fault *fault) {
         return 0;
 }
 
+void input_resume(RoleInput *input) {
+        if (!input->closing || input->role->stdin_fd < 0 || !g_queue_is_empty(input->queue))
+                return;
+        close_pipe(input);
+        ASK(input->role->node, link, close_stdin, input->role, (Waiter){});
+}
+
 int input_find(Role *role, Fault *fault) {
         if (role->state != ROLE_RUNNING && role->state != ROLE_STOPPING)
                 return fault_set(fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" is not running: it is %s",

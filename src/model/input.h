@@ -23,6 +23,10 @@ int input_write(RoleInput *input, const void *data, size_t size, bool newline, v
 /* Closes the pipe after the queued bytes. */
 int input_close(RoleInput *input, Waiter waiter, Fault *fault);
 
+/* The keeper is connected again. If the pipe was to be closed and the keeper still has its end, the keeper is
+ * requested to close it once more. */
+void input_resume(RoleInput *input);
+
 /* Returns 0 if the state of the role permits input and role->input exists. Fails with RoleNotRunning or
  * NoInput. */
 int input_find(Role *role, Fault *fault);

@@ -211,6 +211,7 @@ static void take_child(Role *role, ListedChild *listed) {
         replace_fd(&role->terminal_fd, &listed->terminal_fd);
         if (role->state == ROLE_STARTING) {
                 replace_fd(&role->gate_fd, &listed->gate_fd);
+                role->gate_closed = false; /* its end may have been read before, and is read again */
                 role->scope_exists = role->phase >= ROLE_PHASE_SCOPE;
         } else if (role->stdin_fd >= 0 && !role->input)
                 role->input = input_new(role, role->node->event);
@@ -287,8 +288,7 @@ void node_on_child(Node *node, ListedChild *listed) {
         case RECOVER_UNDO:
                 fail_interrupted(role);
                 break;
-        case RECOVER_KILL:
-                ASK(node, link, signal, role, SIGKILL, (Waiter){});
+        case RECOVER_KILL: /* when the list is complete: ask_again() */
                 break;
         case RECOVER_GATE:
                 go_on_from_gate(role);
@@ -331,11 +331,26 @@ static void all_roles(Node *node, void (*each)(Role *role)) {
         node->pumping = pumping;
 }
 
-/* The list of children is complete, and the child of this role is not in it: it died with its keeper, was
- * never created, or lives on without a parent. */
-static void recover_without_child(Role *role) {
-        if (role->child_exists || role->main_exited)
+/* A request on the previous connection may have been lost with it, and a keeper that still lists its children
+ * accepts none. */
+static void ask_again(Role *role) {
+        if (role->state == ROLE_STARTING) {
+                /* A product set-up that had its SIGTERM gets SIGKILL by its timer. */
+                if (role->failure.message && role->undo_step != STOP_STEP_ASKED)
+                        ASK(role->node, link, signal, role, SIGKILL, (Waiter){});
+        } else if (role->input)
+                input_resume(role->input);
+}
+
+/* The list of children is complete. A child that is not in it died with its keeper, was never created, or lives
+ * on without a parent. */
+static void recover_role(Role *role) {
+        if (role->main_exited)
                 return;
+        if (role->child_exists) {
+                ask_again(role);
+                return;
+        }
 
         switch (role_recover_decide(role_recover_state(role), CHILD_NONE)) {
         case RECOVER_UNDO:
@@ -378,7 +393,7 @@ static void on_recovered(Node *node) {
 
 void node_on_keeper(Node *node, const PortLoan *ports, size_t n_ports) {
         log_debug("Connected to the keeper");
-        all_roles(node, recover_without_child);
+        all_roles(node, recover_role);
         /* This follows the children, because an exec that is reported only now has released the ports of
          * release-ports. */
         ports_on_keeper(node->ports, ports, n_ports);
