@@ -431,8 +431,9 @@ static void forget_child(Role *role) {
         role->child_exists = false;
 }
 
+/* Without a pidfd its child was not listed yet when the connection was lost again. The next list decides. */
 static void watch_lost_child(Role *role) {
-        if (role->main_pid > 0)
+        if (role->main_pidfd >= 0)
                 watch_main(role);
 }
 
