@@ -383,6 +383,8 @@ static void resume_stop(Role *role) {
 static void on_recovered(Node *node) {
         if (node->recovered)
                 return;
+        if (ASK(node, scope, ready))
+                ASK(node, scope, resync);
         all_roles(node, resume_stop);
         node->recovered = true;
         monitor_resume(node->monitor);
@@ -398,8 +400,6 @@ void node_on_keeper(Node *node, const PortLoan *ports, size_t n_ports) {
          * release-ports. */
         ports_on_keeper(node->ports, ports, n_ports);
         ASK(node, clients, node_changed);
-        if (!node->recovered && ASK(node, scope, ready))
-                ASK(node, scope, resync);
         on_recovered(node);
         node_pump_starts(node);
 }
