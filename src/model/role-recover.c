@@ -218,10 +218,12 @@ static void take_child(Role *role, ListedChild *listed) {
 }
 
 static void go_on_from_gate(Role *role) {
-        if (role->gate_fd < 0)
+        if (role->gate_fd < 0) {
                 role_on_gate_closed(role);
-        else
-                ASK(role->node, link, watch_gate, role);
+                return;
+        }
+        ASK(role->node, link, watch_gate, role);
+        role_resume_setup(role);
 }
 
 static void end_child(Role *role, const ListedChild *listed) {

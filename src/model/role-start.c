@@ -158,6 +158,13 @@ static uint64_t open_timeout(const Role *role) {
                                                               : usec + ROLE_PRODUCT_GRACE_USEC;
 }
 
+void role_resume_setup(Role *role) {
+        g_assert(role->state == ROLE_STARTING && role->phase == ROLE_PHASE_OPEN);
+
+        if (!role->timer)
+                role_set_timer(role, open_timeout(role), on_setup_timeout);
+}
+
 void role_on_scope(Role *role, const Fault *fault, const char *cgroup) {
         g_assert(role->scope_pending);
         role->scope_pending = false;

@@ -20,6 +20,9 @@ void role_on_gate_closed(Role *role);
 /* Keeper and node have died after the launch request went through the gate; reports through the gate are lost
  * with it. */
 void role_on_gate_lost(Role *role);
+/* The launch request went through the gate before a restart of the service. From now on the set-up has
+ * SetupTimeout=. */
+void role_resume_setup(Role *role);
 void role_on_scope_removed(Role *role);
 void role_undo(Role *role); /* takes the next step of undoing, if that is possible */
 
