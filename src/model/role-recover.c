@@ -199,6 +199,11 @@ static void replace_fd(int *fd, int *with) {
         *fd = fd_steal(with);
 }
 
+/* The phase is saved when the child is requested, and not again before its scope exists. */
+static bool may_have_scope(const Role *role) {
+        return role->phase >= ROLE_PHASE_FORK;
+}
+
 /* The child belongs to the role again, with the descriptors that the keeper lends. */
 static void take_child(Role *role, ListedChild *listed) {
         role->child_exists = true;
@@ -212,7 +217,7 @@ static void take_child(Role *role, ListedChild *listed) {
         if (role->state == ROLE_STARTING) {
                 replace_fd(&role->gate_fd, &listed->gate_fd);
                 role->gate_closed = false; /* its end may have been read before, and is read again */
-                role->scope_exists = role->phase >= ROLE_PHASE_SCOPE;
+                role->scope_exists = may_have_scope(role);
         } else if (role->stdin_fd >= 0 && !role->input)
                 role->input = input_new(role, role->node->event);
 }
@@ -416,7 +421,11 @@ static void watch_for_now(Role *role) {
         if (role->state == ROLE_STARTING) {
                 /* If it is cancelled before the keeper answers, its scope is searched for, because it may
                  * exist. */
-                role->scope_exists = role->phase >= ROLE_PHASE_SCOPE;
+                role->scope_exists = may_have_scope(role);
+                /* Until the launch request goes through the gate its child never runs a command, so its
+                 * cancellation does not wait for the keeper. */
+                if (role_recover_decide(role_recover_state(role), CHILD_NONE) == RECOVER_REQUEUE)
+                        requeue(role);
                 return;
         }
         if (reopen_main(role) >= 0 && pidfd_exit_status(role->main_pidfd, &ignored) != -EOPNOTSUPP)
