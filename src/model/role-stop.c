@@ -116,8 +116,9 @@ static int on_stop_timer(sd_event_source *s, uint64_t usec, void *userdata) {
 static void role_ask(Role *role, int signo, bool all) {
         bool populated, frozen = false;
 
-        /* An orphan (its keeper has died) has no parent that can signal this process alone. */
-        if (!role->child_exists)
+        /* Only a parent can signal this process alone. An orphan has none (its keeper has died), and a keeper
+         * that still lists its children accepts no request. */
+        if (!role->child_exists || !ASK(role->node, link, connected))
                 all = true;
         role_set_stop_step(role, STOP_STEP_ASKED);
         role->stop_asked_all = all;
