@@ -281,6 +281,7 @@ static void on_lost(void *userdata) {
 
         g_hash_table_remove_all(children->roles);
         g_array_set_size(children->reaps, 0);
+        g_clear_pointer(&children->ports, g_array_unref);
         node_on_keeper_lost(children->node);
 }
 

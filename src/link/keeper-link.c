@@ -120,7 +120,7 @@ static void link_retry(KeeperLink *link) {
 }
 
 static void link_lost(KeeperLink *link, int error) {
-        bool was_connected = link->connected;
+        bool was_connected = link->connected, was_listing = link->welcome;
 
         if (was_connected)
                 log_error_errno(error, "Lost the connection to the keeper: %m");
@@ -129,7 +129,8 @@ static void link_lost(KeeperLink *link, int error) {
         link_close(link);
         link_fail_pending(link);
         link_retry(link);
-        if (was_connected)
+        /* An incomplete list is lost as well: the next keeper may not have the children of it. */
+        if (was_listing)
                 link->handler->lost(link->userdata);
 }
 

@@ -27,7 +27,7 @@ typedef struct KeeperHandler {
         /* Called before the children, possibly several times, with the reserved ports that the keeper has. */
         void (*ports)(void *userdata, const struct keeper_port *ports, size_t n);
         void (*connected)(void *userdata); /* all children were listed */
-        void (*lost)(void *userdata);
+        void (*lost)(void *userdata);      /* the connection, possibly before all children were listed */
         void (*forked)(void *userdata, const struct keeper_forked *forked, KeeperFds fds);
         void (*exited)(void *userdata, const struct keeper_exited *exited);
 } KeeperHandler;

@@ -90,7 +90,8 @@ void node_on_keeper(Node *node, const PortLoan *ports, size_t n_ports);
  * treated as without a keeper, and stops under way continue. */
 void node_on_keeper_late(Node *node);
 
-/* The connection to the keeper is lost. Its children continue to run; those at the gate exit. */
+/* The connection to the keeper is lost, possibly before node_on_keeper(). Its children continue to run; those
+ * at the gate exit. */
 void node_on_keeper_lost(Node *node);
 
 /* systemd has answered for the first time. */

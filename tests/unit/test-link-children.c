@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The connection to the keeper, which is the test here. */
+
+#include "test-world.h"
+
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "base/pidref.h"
+#include "link/children.h"
+#include "model/role-recover.h"
+#include "proto/keeper-protocol.h"
+
+typedef struct Keeper {
+        TestWorld *world;
+        Children *children;
+        char *directory, *path;
+        int listen_fd;
+        pid_t pid; /* the main process of a role */
+} Keeper;
+
+static int setup(void **state) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        Keeper *k = g_new0(Keeper, 1);
+        void *world = NULL;
+
+        assert_int_equal(test_world_setup(&world), 0);
+        k->world = world;
+        k->directory = g_dir_make_tmp("link-XXXXXX", NULL);
+        assert_non_null(k->directory);
+        k->path = g_build_filename(k->directory, "socket", NULL);
+        (void) g_strlcpy(address.sun_path, k->path, sizeof(address.sun_path));
+        k->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        assert_return_code(k->listen_fd, errno);
+        assert_return_code(bind(k->listen_fd, (struct sockaddr *) &address, sizeof(address)), errno);
+        assert_return_code(listen(k->listen_fd, 4), errno);
+
+        k->pid = fork();
+        assert_return_code(k->pid, errno);
+        if (k->pid == 0) {
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                for (;;)
+                        pause();
+        }
+        *state = k;
+        return 0;
+}
+
+static int teardown(void **state) {
+        Keeper *k = *state;
+        void *world = k->world;
+
+        if (k->pid > 0) {
+                (void) kill(k->pid, SIGKILL);
+                (void) waitpid(k->pid, NULL, 0);
+        }
+        children_free(k->children);
+        k->world->node->world.link = test_world.link;
+        (void) fd_close(k->listen_fd);
+        (void) g_unlink(k->path);
+        (void) g_rmdir(k->directory);
+        g_free(k->path);
+        g_free(k->directory);
+        g_free(k);
+        return test_world_teardown(&world);
+}
+
+/* The node connects; returns the connection, after its greeting. */
+static int keeper_accept(Keeper *k) {
+        struct keeper_hello hello = {};
+        int fd = -1;
+        ssize_t n;
+
+        world_wait(k->world, (fd = accept4(k->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0);
+        world_wait(k->world, (n = recv(fd, &hello, sizeof(hello), 0)) >= 0);
+        assert_int_equal(n, sizeof(hello));
+        assert_int_equal(hello.header.type, KEEPER_HELLO);
+        return fd;
+}
+
+static void keeper_welcome(int fd, uint32_t n_children, uint32_t n_ports) {
+        struct keeper_welcome m = { .header.type = KEEPER_WELCOME,
+                .version = KEEPER_PROTOCOL_VERSION,
+                .n_children = n_children,
+                .n_ports = n_ports };
+
+        assert_return_code(socket_send(fd, &m, sizeof(m), NULL, 0), 0);
+}
+
+static void keeper_ports(int fd, uint16_t number) {
+        struct keeper_ports m = { .header.type = KEEPER_PORTS,
+                .ports = { { .number = number, .protocol = KEEPER_TCP } } };
+
+        assert_return_code(socket_send(fd, &m, keeper_ports_size(1), NULL, 0), 0);
+}
+
+static void keeper_child(Keeper *k, int fd, const Role *role) {
+        struct keeper_child m = { .header = { .type = KEEPER_CHILD, .child = role->child },
+                .pid = k->pid,
+                .fds = KEEPER_FD_PIDFD,
+                .execed = 1 };
+        struct proc_stat stat;
+        autofd pidfd = pidfd_open_pid(k->pid);
+
+        assert_return_code(pidfd, 0);
+        assert_return_code(proc_stat_read(k->pid, &stat), 0);
+        m.start_time = stat.start_time;
+        (void) g_strlcpy(m.role, role->name, sizeof(m.role));
+        assert_return_code(socket_send(fd, &m, sizeof(m), (int[]){ pidfd }, 1), 0);
+}
+
+/* The connection is lost in the middle of the list: by the next keeper, which does not have the child, its end is seen all the
+ * same, and a port of that list is not released. */
+static void test_half_a_list(void **state) {
+        Keeper *k = *state;
+        TestWorld *w = k->world;
+        char byte;
+
+        Role *role = world_run(w, "cam", NULL);
+        node_on_keeper_lost(w->node);
+        assert_return_code(children_new(w->event, w->node, k->path, &k->children), 0);
+        children_open(k->children);
+        int fd = keeper_accept(k);
+        keeper_welcome(fd, 2, 1);
+        keeper_ports(fd, 4711);
+        keeper_child(k, fd, role);
+        world_wait(w, role->child_exists);
+        assert_int_equal(role->main_pid, k->pid);
+        fd = fd_close(fd);
+        world_wait(w, !role->child_exists);
+        assert_int_equal(role->state, ROLE_RUNNING);
+        assert_int_equal(w->n_recovered, 0);
+
+        fd = keeper_accept(k);
+        keeper_welcome(fd, 0, 0);
+        world_wait(w, w->n_recovered > 0);
+        assert_int_equal(role->state, ROLE_RUNNING);
+        assert_return_code(kill(k->pid, SIGKILL), errno);
+        assert_int_equal(waitpid(k->pid, NULL, 0), k->pid);
+        k->pid = 0;
+        (void) g_hash_table_remove(w->populated, role);
+        world_wait(w, role->state == ROLE_ENDED);
+        assert_true(role->swept);
+        assert_int_equal(recv(fd, &byte, sizeof(byte), 0), -1);
+        assert_int_equal(errno, EAGAIN);
+        (void) fd_close(fd);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_half_a_list, setup, teardown),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
