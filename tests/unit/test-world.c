@@ -43,13 +43,14 @@ static int world_child_launch(void *data, Role *role) {
 }
 
 static void world_child_signal(void *data, Role *role, int signo, Waiter waiter) {
-        called_with("signal-main", role, signo);
+        /* Nothing can be asked of a keeper that is not connected: the request is lost. */
+        called_with(world->connected ? "signal-main" : "signal-lost", role, signo);
         if (waiter.done)
                 g_array_append_val(world->waiters, waiter);
 }
 
 static void world_child_close_stdin(void *data, Role *role, Waiter waiter) {
-        called("close-stdin", role);
+        called(world->connected ? "close-stdin" : "close-lost", role);
         if (waiter.done)
                 g_array_append_val(world->waiters, waiter);
 }
