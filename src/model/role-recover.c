@@ -310,9 +310,9 @@ void node_on_child(Node *node, ListedChild *listed) {
 
 /* -- all of them ------------------------------------------------------------------------------- */
 
-/* Each role may end, and the end of one may purge others or free its slot for the next start. So the roles are
- * found by their names, and nothing starts before all had their turn. The previous run of a name comes before
- * the new one. */
+/* Each role may end, and the end of one may purge others or free its slot for the next start. So the roles
+ * are found by their names, and nothing starts before all had their turn. The previous run of a name comes
+ * before the new one. */
 static void all_roles(Node *node, void (*each)(Role *role)) {
         g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
         bool pumping = node->pumping;
@@ -349,8 +349,8 @@ static void ask_again(Role *role) {
                 input_resume(role->input);
 }
 
-/* The list of children is complete. A child that is not in it died with its keeper, was never created, or lives
- * on without a parent. */
+/* The list of children is complete. A child that is not in it died with its keeper, was never created, or
+ * lives on without a parent. */
 static void recover_role(Role *role) {
         if (role->main_exited)
                 return;

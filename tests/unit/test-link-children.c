@@ -116,8 +116,8 @@ static void keeper_child(Keeper *k, int fd, const Role *role) {
         assert_return_code(socket_send(fd, &m, sizeof(m), (int[]){ pidfd }, 1), 0);
 }
 
-/* The connection is lost in the middle of the list: by the next keeper, which does not have the child, its end is seen all the
- * same, and a port of that list is not released. */
+/* The connection is lost in the middle of the list: by the next keeper, which does not have the child, its
+ * end is seen all the same, and a port of that list is not released. */
 static void test_half_a_list(void **state) {
         Keeper *k = *state;
         TestWorld *w = k->world;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Recovery: each state of a role × each report of the keeper, after a restart of the service (the saved state, read by a new
- * node) and after a lost connection (the same node). For each the decision, what is asked of the world, and that the role
- * comes to its end from there: also with a shutdown under way, and when the keeper is late. */
+/* Recovery: each state of a role × each report of the keeper, after a restart of the service (the saved
+ * state, read by a new node) and after a lost connection (the same node). For each the decision, what is
+ * asked of the world, and that the role comes to its end from there: also with a shutdown under way, and when
+ * the keeper is late. */
 
 #include "model/input.h"
 #include "model/monitor.h"
@@ -76,7 +77,7 @@ static int group_teardown(void **state) {
         return 0;
 }
 
-/* -- the state before ------------------------------------------------------------------------------------------------------- */
+/* -- the state before ------------------------------------------------------------------------- */
 
 /* Those who wait in the life before; they are told of its end. */
 static Told start_told, stop_told;
@@ -158,7 +159,7 @@ static Role *reach(TestWorld *w, RecoverState state) {
         return role;
 }
 
-/* -- the next life ------------------------------------------------------------------------------------------------------------ */
+/* -- the next life ---------------------------------------------------------------------------- */
 
 static Role *parse(TestWorld *w, const char *text) {
         Role *role = NULL;
@@ -207,7 +208,7 @@ static Role *next_life(TestWorld *w, Life life) {
         return world_find(w, CAM);
 }
 
-/* -- what the keeper reports ---------------------------------------------------------------------------------------------------- */
+/* -- what the keeper reports ------------------------------------------------------------------ */
 
 static int some_fd(void) {
         int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -244,7 +245,8 @@ static void list_child(TestWorld *w, Role *role, uint64_t child, ChildReport rep
         assert_true(listed.pidfd < 0 && listed.gate_fd < 0 && listed.stdin_fd < 0 && listed.terminal_fd < 0);
 }
 
-/* The number that the child of the role has. A start that has not asked for one cannot have a child; decided it is all the same. */
+/* The number that the child of the role has. A start that has not asked for one cannot have a child; decided
+ * it is all the same. */
 static uint64_t child_of(TestWorld *w, Role *role, ChildReport report) {
         if (role->child == 0 && report != CHILD_NONE)
                 role->child = w->node->next_child++;
@@ -265,7 +267,7 @@ static void connect_keeper(TestWorld *w, uint64_t child, ChildReport report) {
                 (void) g_hash_table_remove(w->children, GUINT_TO_POINTER((guint) child));
 }
 
-/* -- and what follows ------------------------------------------------------------------------------------------------------------ */
+/* -- and what follows ------------------------------------------------------------------------- */
 
 static void append_told(GString *s, const char *what, const Told *told) {
         assert_true(told->n <= 1);
@@ -299,7 +301,8 @@ static char *cell_effect(TestWorld *w) {
         return g_string_free(s, false);
 }
 
-/* Answers for keeper, systemd and kernel until nothing is open; asks for nothing. Without a keeper a death is seen by the pidfd. */
+/* Answers for keeper, systemd and kernel until nothing is open; asks for nothing. Without a keeper a death is
+ * seen by the pidfd. */
 static void answer_all(TestWorld *w) {
         for (unsigned i = 0; i < 20; i++) {
                 Role *role = world_find(w, CAM);
@@ -650,7 +653,7 @@ static void test_late(void **state) {
         each_cell(run_cell, LIFE_LATE);
 }
 
-/* -- a shutdown under way ---------------------------------------------------------------------------------------------------------- */
+/* -- a shutdown under way --------------------------------------------------------------------- */
 
 /* The process before us had begun it. Nobody asks for a stop, and the service ends with success. */
 static void run_shutdown(TestWorld *w, const Cell *cell, Life life) {
@@ -682,7 +685,7 @@ static void test_shutdown(void **state) {
         each_cell(run_shutdown, LIFE_LATE);
 }
 
-/* -- without a keeper ---------------------------------------------------------------------------------------------------------------- */
+/* -- without a keeper ------------------------------------------------------------------------- */
 
 static void run_late(TestWorld *w, const Cell *cell, Life life) {
         (void) reach(w, cell->state);
@@ -718,7 +721,7 @@ static void test_never(void **state) {
         }
 }
 
-/* -- what the cells do not distinguish -------------------------------------------------------------------------------------------------- */
+/* -- what the cells do not distinguish -------------------------------------------------------- */
 
 /* The main process is dead, and there is no parent that could report how it ended. */
 static void test_dead(void **state) {
@@ -795,8 +798,9 @@ static void test_lost_but_runs(void **state) {
         check_stop_ends_it(w);
 }
 
-/* What is undone is undone whatever the keeper has of it, and the first failure is the one that is told. SIGKILL that was lost
- * with the connection is sent again, as soon as something can be asked of the keeper. */
+/* What is undone is undone whatever the keeper has of it, and the first failure is the one that is told.
+ * SIGKILL that was lost with the connection is sent again, as soon as something can be asked of the keeper.
+ * */
 static void test_undoing(void **state) {
         static const struct {
                 RolePhase phase;
@@ -867,8 +871,8 @@ static void test_undoing_setup(void **state) {
         told_clear(&stop_told);
 }
 
-/* Two lists in one process: the first connection is lost before its list is complete. What it had listed is not taken for what
- * the next keeper has, and what it had not listed yet is not taken for dead. */
+/* Two lists in one process: the first connection is lost before its list is complete. What it had listed is
+ * not taken for what the next keeper has, and what it had not listed yet is not taken for dead. */
 static void test_half_a_list(void **state) {
         TestWorld *w = *state;
 
@@ -884,7 +888,8 @@ static void test_half_a_list(void **state) {
         check_stop_ends_it(w);
 }
 
-/* A stop between the two: a keeper that still lists cannot be asked to signal the main process, so all are signalled. */
+/* A stop between the two: a keeper that still lists cannot be asked to signal the main process, so all are
+ * signalled. */
 static void test_stop_while_listed(void **state) {
         TestWorld *w = *state;
         RoleSpec *spec = test_spec();
@@ -922,7 +927,8 @@ static RoleSpec *pipe_spec(void) {
         return spec;
 }
 
-/* What is written goes on over a reconnection, through the descriptor that the role has; after a restart through the keeper's. */
+/* What is written goes on over a reconnection, through the descriptor that the role has; after a restart
+ * through the keeper's. */
 static void test_input(void **state) {
         TestWorld *w = *state;
         g_auto(Fault) fault = {};
@@ -988,8 +994,8 @@ static void test_end_is_open(void **state) {
         assert_int_equal(role->exit.status, 3);
 }
 
-/* The end of the gate has been read, the end of the child has not: what it said is read from the keeper's end of the gate, and
- * the start fails once. */
+/* The end of the gate has been read, the end of the child has not: what it said is read from the keeper's end
+ * of the gate, and the start fails once. */
 static void test_gate_again(void **state) {
         TestWorld *w = *state;
 
@@ -1046,7 +1052,7 @@ static void test_predecessor(void **state) {
         check_stop_ends_it(w);
 }
 
-/* -- the whole node ------------------------------------------------------------------------------------------------------------------------ */
+/* -- the whole node --------------------------------------------------------------------------- */
 
 /* The end of one role purges others, which may be those that were to have their turn next. */
 static void test_ends_purge(void **state) {
@@ -1091,8 +1097,8 @@ static unsigned count(const char *text, const char *part) {
         return n;
 }
 
-/* Slots become free while the roles are gone through. The starts that have them then are not taken for some whose children
- * got lost, and are not begun again. */
+/* Slots become free while the roles are gone through. The starts that have them then are not taken for some
+ * whose children got lost, and are not begun again. */
 static void test_start_once(void **state) {
         TestWorld *w = *state;
         Settings *settings = settings_new();
@@ -1154,8 +1160,8 @@ static void test_setup_timeout(void **state) {
         assert_nothing_left(w, CAM);
 }
 
-/* Scopes without a role are looked for once systemd and the roles are known, whichever comes first; a late keeper is no reason
- * to leave them. */
+/* Scopes without a role are looked for once systemd and the roles are known, whichever comes first; a late
+ * keeper is no reason to leave them. */
 static void test_resync(void **state) {
         TestWorld *w = *state;
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * The node restarts, and the keeper does not answer within the 5 s that it waits: a keeper that hangs, or one that is dead and
- * cannot be started. What was under way goes on without it. A role whose stop timeout expires gets SIGKILL, what an ended role
- * has left is swept, a start of its name waits for no more than the next keeper, and a shutdown ends the service. */
+ * The node restarts, and the keeper does not answer within the 5 s that it waits: a keeper that hangs, or
+ * one that is dead and cannot be started. What was under way goes on without it. A role whose stop timeout
+ * expires gets SIGKILL, what an ended role has left is swept, a start of its name waits for no more than the
+ * next keeper, and a shutdown ends the service. */
 
 #include <glib/gstdio.h>
 #include <unistd.h>
