@@ -119,7 +119,7 @@ struct Role {
         bool scope_pending; /* systemd has not replied yet to the request for it */
         bool scope_exists;  /* a unit has been created for this run */
         char *cgroup;       /* relative to the root of the v2 hierarchy */
-        int cgroup_watch;   /* the number of its watch in the room scope */
+        int cgroup_watch;   /* the number of its watch in the room scope; 0 if it has none */
 
         uint64_t start_realtime_usec;
         uint64_t start_monotonic_usec;

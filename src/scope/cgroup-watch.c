@@ -78,7 +78,7 @@ int cgroup_watch_add(void *data, Role *role) {
         Scopes *scopes = data;
         const char *root;
 
-        if (!role->cgroup || g_hash_table_lookup(scopes->watched, role->scope) == role)
+        if (!role->cgroup || role->cgroup_watch > 0)
                 return 0;
 
         int r = cgroup_root(&root);
@@ -101,12 +101,20 @@ int cgroup_watch_add(void *data, Role *role) {
         return 0;
 }
 
+/* Two runs of one name have the same unit name, and may have the same cgroup. What the other one has stays. */
 void cgroup_watch_remove(Scopes *scopes, Role *role) {
-        if (g_hash_table_lookup(scopes->watched, role->scope) != role)
+        void *watch = GINT_TO_POINTER(role->cgroup_watch);
+
+        if (role->cgroup_watch == 0)
                 return;
-        (void) inotify_rm_watch(scopes->inotify_fd, role->cgroup_watch); /* fails if the cgroup is gone */
-        (void) g_hash_table_remove(scopes->watches, GINT_TO_POINTER(role->cgroup_watch));
-        (void) g_hash_table_remove(scopes->watched, role->scope);
+        if (g_hash_table_lookup(scopes->watches, watch) == role) {
+                /* This fails if the cgroup is gone. */
+                (void) inotify_rm_watch(scopes->inotify_fd, role->cgroup_watch);
+                (void) g_hash_table_remove(scopes->watches, watch);
+        }
+        if (g_hash_table_lookup(scopes->watched, role->scope) == role)
+                (void) g_hash_table_remove(scopes->watched, role->scope);
+        role->cgroup_watch = 0;
 }
 
 char *cgroup_watch_pids(void *data, Role *role) {
