@@ -4,6 +4,7 @@
 #include "model/node-reports.h"
 #include "model/node-start.h"
 #include "model/node-stop.h"
+#include "model/ports.h"
 
 static void on_start_over(Node *node, Role *role) {
         if (role)
@@ -35,8 +36,14 @@ static void on_role_stuck(Node *node, Role *role) {
         node_check_finished(node);
 }
 
+static void on_role_freed(Node *node, const Role *role) {
+        if (node->ports)
+                ports_role_gone(node->ports, role);
+}
+
 const NodeReports node_reports = {
         .start_over = on_start_over,
         .role_swept = on_role_swept,
         .role_stuck = on_role_stuck,
+        .role_freed = on_role_freed,
 };

@@ -20,6 +20,7 @@ typedef struct NodeReports {
         void (*start_over)(Node *node, Role *role); /* running, or undone (NULL); a slot may be free */
         void (*role_swept)(Node *node, Role *role); /* may free the role */
         void (*role_stuck)(Node *node, Role *role);
+        void (*role_freed)(Node *node, const Role *role);
 } NodeReports;
 
 struct Node {

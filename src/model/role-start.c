@@ -413,7 +413,6 @@ static void role_discard(Role *role) {
                 role_wake_stop_waiters(role, NULL);
         if (waiter.done)
                 waiter.done(waiter.userdata, &fault);
-        ports_role_gone(node->ports, role);
         role_free(role);
         /* The previous run is an ended role again, and its removal may have been pending. */
         if (predecessor && predecessor->swept)

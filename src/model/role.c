@@ -83,6 +83,7 @@ Role *role_free(Role *role) {
         if (world->scope.ops)
                 world->scope.ops->role_freed(world->scope.data, role);
         node_drop_role(role->node, role);
+        role->node->reports->role_freed(role->node, role);
         if (role->predecessor) {
                 role->predecessor->successor = NULL;
                 role_free(role->predecessor);

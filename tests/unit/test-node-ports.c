@@ -350,6 +350,51 @@ static void test_cancelled_start(void **state) {
         assert_listed(w->node->ports, "t5000:0=cam");
 }
 
+/* The disk was full when its last process had gone: the log has its purge, and its file that processes are left. The next
+ * process removes it, and it does not have its port any more. */
+static void test_purged_unswept(void **state) {
+        TestWorld *w = *state;
+        g_auto(Event) event = {};
+        g_auto(Fault) fault = {};
+        g_auto(Told) told = {};
+
+        have(w, PORT_TCP, 5000, 1, &root);
+        Role *role = run_with(w, "cam", spec_with(ROLE_PORTS_TCP, 5000), &root);
+        world_exit_leaving(w, role, EXIT_CODE_EXITED, 0);
+        assert_listed(w->node->ports, "t5000:0=cam");
+        assert_true(
+                node_event_add(w->node, EVENT_ROLE_PURGED, role, event_details_purged(role, &root), &event));
+        node_restore_events(w->node);
+        assert_null(world_find(w, "cam"));
+        assert_listed(w->node->ports, "t5000:0");
+        assert_return_code(start_role(w, "spec", spec_with(ROLE_PORTS_TCP, 5000), &root, &told, &fault), 0);
+        assert_listed(w->node->ports, "t5000:0=spec");
+        world_fork_failed(w, world_find(w, "spec"), -EAGAIN);
+        assert_told_fault(&told, NODE_ERROR_SETUP_FAILED, "cannot fork");
+}
+
+/* The same of the run before: it is freed when the next one runs. */
+static void test_previous_unswept(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {};
+
+        have(w, PORT_TCP, 5000, 1, &root);
+        Role *old = run_with(w, "cam", spec_with(ROLE_PORTS_TCP, 5000), &root);
+        world_exit(w, old, EXIT_CODE_EXITED, 0);
+        assert_return_code(start_role(w, "cam", test_spec(), &root, &told, NULL), 0);
+        Role *role = world_find(w, "cam");
+        world_forked(w, role);
+        world_scope_made(w, role);
+        /* As the next process reads it. */
+        old->swept = false;
+        node_count_role(w->node, old);
+        ports_role_added(w->node->ports, old);
+        assert_listed(w->node->ports, "t5000:0=cam");
+        role_on_gate_closed(role);
+        assert_told_success(&told);
+        assert_listed(w->node->ports, "t5000:0");
+}
+
 static void test_release_at_exec(void **state) {
         TestWorld *w = *state;
         g_auto(Told) told = {}, second = {};
@@ -577,6 +622,8 @@ int main(void) {
                 WORLD_TEST(test_release),
                 WORLD_TEST(test_start),
                 WORLD_TEST(test_cancelled_start),
+                WORLD_TEST(test_purged_unswept),
+                WORLD_TEST(test_previous_unswept),
                 WORLD_TEST(test_release_at_exec),
                 WORLD_TEST(test_start_after_keeper),
                 WORLD_TEST(test_keeper_says),
