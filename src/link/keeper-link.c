@@ -270,19 +270,31 @@ static int handle_ports(KeeperLink *link, const struct keeper_ports *m, size_t s
         return 0;
 }
 
-static int handle_bound(KeeperLink *link, const struct keeper_bound *m, size_t size) {
-        g_autofree Pending *p = g_queue_pop_head(link->pending);
+/* Returns the request to which this is the reply, or NULL. A request whose reply is not valid stays pending, so it fails with
+ * the connection. */
+static Pending *take_pending(KeeperLink *link, uint32_t request) {
+        Pending *p = g_queue_peek_head(link->pending);
 
-        if (!p || p->request != KEEPER_BIND || m->n > KEEPER_BIND_MAX || size != keeper_bound_size(m->n))
+        return p && p->request == request ? g_queue_pop_head(link->pending) : NULL;
+}
+
+static int handle_bound(KeeperLink *link, const struct keeper_bound *m, size_t size) {
+        if (m->n > KEEPER_BIND_MAX || size != keeper_bound_size(m->n))
+                return -EBADMSG;
+
+        g_autofree Pending *p = take_pending(link, KEEPER_BIND);
+        if (!p)
                 return -EBADMSG;
         p->bound(p->userdata, m->error, m->numbers, m->n);
         return 0;
 }
 
 static int handle_done(KeeperLink *link, const struct keeper_done *m) {
-        g_autofree Pending *p = g_queue_pop_head(link->pending);
+        if (m->request == KEEPER_BIND) /* has a reply of its own */
+                return -EBADMSG;
 
-        if (!p || p->request != m->request)
+        g_autofree Pending *p = take_pending(link, m->request);
+        if (!p)
                 return -EBADMSG;
         if (p->done)
                 p->done(p->userdata, m->error);
@@ -501,6 +513,21 @@ int keeper_link_rest_ports(KeeperLink *link, const struct keeper_port *ports, si
         return link_request_ports(link, KEEPER_REST_PORTS, ports, n, NULL, NULL);
 }
 
+/* The reservations that this process knows are saved already, so one that comes now fails, and the next process releases its
+ * ports. */
+static int finish_handle(KeeperLink *link, const struct keeper_header *header, size_t size) {
+        if (size == sizeof(struct keeper_done) && header->type == KEEPER_DONE)
+                return handle_done(link, (const struct keeper_done *) header);
+        if (size < sizeof(*header) || header->type != KEEPER_BOUND)
+                return 0;
+
+        g_autofree Pending *p = take_pending(link, KEEPER_BIND);
+        if (!p)
+                return -EBADMSG;
+        p->bound(p->userdata, -ENOTCONN, NULL, 0);
+        return 0;
+}
+
 void keeper_link_finish(KeeperLink *link, uint64_t timeout_usec) {
         int64_t end = g_get_monotonic_time() + (int64_t) timeout_usec, left;
         union {
@@ -521,10 +548,8 @@ void keeper_link_finish(KeeperLink *link, uint64_t timeout_usec) {
                         continue;
                 if (n <= 0)
                         return;
-                if ((size_t) n == sizeof(struct keeper_done) && packet.header.type == KEEPER_DONE) {
-                        if (handle_done(link, (const struct keeper_done *) &packet) < 0)
-                                return;
-                } else
-                        fds_close(fds, n_fds);
+                fds_close(fds, n_fds);
+                if (finish_handle(link, &packet.header, (size_t) n) < 0)
+                        return;
         }
 }

@@ -310,6 +310,70 @@ static void test_keeper(void **state) {
         fake_keeper_stop(&k);
 }
 
+/* The loop has ended while ports were being reserved. The caller gets an answer, and what was asked after it is done, too. */
+static void test_end_while_binding(void **state) {
+        BusWorld *b = *state;
+        FakeKeeper k = {};
+        const struct keeper_bound bound = {
+                .header = { .type = KEEPER_BOUND }, .n = 1, .numbers = { 50001 }
+        };
+        const struct keeper_done done = { .header = { .type = KEEPER_DONE }, .request = KEEPER_REAP };
+        struct keeper_header reap;
+        struct keeper_bind bind;
+        g_auto(Call) call = {};
+
+        fake_keeper_start(b, &k, 2);
+        call_node(b, &call, "BindTCP", "u", 1);
+        bus_world_settle(b);
+        assert_int_equal(recv(k.fd, &bind, sizeof(bind), 0), sizeof(bind));
+        ASK(b->world->node, link, forget, 7);
+        ASK(b->world->node, link, forget, 8);
+        size_t size = offsetof(struct keeper_bound, numbers) + sizeof(uint16_t);
+        assert_int_equal(send(k.fd, &bound, size, 0), size);
+        assert_int_equal(send(k.fd, &done, sizeof(done), 0), sizeof(done));
+        assert_int_equal(send(k.fd, &done, sizeof(done), 0), sizeof(done));
+        gint64 before = g_get_monotonic_time();
+        children_finish(k.children);
+        assert_true(g_get_monotonic_time() - before < G_USEC_PER_SEC / 2); /* it has not waited for more */
+        for (int i = 0; i < 2; i++)
+                assert_int_equal(recv(k.fd, &reap, sizeof(reap), 0), sizeof(reap));
+        bus_world_settle(b);
+        assert_error(&call, ERROR "KeeperUnavailable", "no keeper");
+        g_autoptr(GArray) reserved = ports_list(b->world->node->ports);
+        assert_int_equal(reserved->len, 0);
+        fake_keeper_stop(&k);
+}
+
+/* A reply to what was not asked ends the connection; who waits for another one hears of it. */
+static void test_wrong_reply(void **state) {
+        BusWorld *b = *state;
+        const struct keeper_done wrong[] = {
+                { .header = { .type = KEEPER_DONE }, .request = KEEPER_SIGNAL },
+                { .header = { .type = KEEPER_DONE }, .request = KEEPER_BIND },
+        };
+        const struct keeper_bound too_short = { .header = { .type = KEEPER_BOUND }, .n = 3 };
+
+        for (size_t i = 0; i < ELEMENTSOF(wrong) + 1; i++) {
+                FakeKeeper k = {};
+                struct keeper_bind bind;
+                g_auto(Call) call = {};
+
+                fake_keeper_start(b, &k, 2);
+                call_node(b, &call, "BindTCP", "u", 1);
+                bus_world_settle(b);
+                assert_int_equal(recv(k.fd, &bind, sizeof(bind), 0), sizeof(bind));
+                if (i < ELEMENTSOF(wrong))
+                        assert_int_equal(send(k.fd, &wrong[i], sizeof(wrong[i]), 0), sizeof(wrong[i]));
+                else
+                        assert_return_code(
+                                send(k.fd, &too_short, offsetof(struct keeper_bound, numbers), 0), errno);
+                world_wait(b->world, call.n > 0);
+                assert_error(&call, ERROR "KeeperUnavailable", "no keeper");
+                fake_keeper_stop(&k);
+                b->world->node->world.link = test_world.link;
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 BUS_TEST(test_bind),
@@ -318,6 +382,8 @@ int main(void) {
                 BUS_TEST(test_options),
                 BUS_TEST(test_old_keeper),
                 BUS_TEST(test_keeper),
+                BUS_TEST(test_end_while_binding),
+                BUS_TEST(test_wrong_reply),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
