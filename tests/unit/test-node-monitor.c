@@ -45,14 +45,19 @@ static void test_beats_hold_it(void **state) {
         TestWorld *w = *state;
 
         arm(w, MONITOR_ACTION_NONE);
-        for (int i = 0; i < 5; i++) {
+        for (int held = 0; held < 5;) {
                 uint64_t before = monitor_deadline(w->node->monitor);
 
                 assert_return_code(sd_event_run(w->event, TIMEOUT / 3), 0);
+                /* On a busy machine this process may beat too late. That does not count. */
+                bool late = (uint64_t) g_get_monotonic_time() >= before;
+                if (late)
+                        forget_calls(w);
+                assert_false(timed_out(w));
                 assert_return_code(monitor_beat(w->node->monitor, NULL), 0);
                 assert_true(monitor_deadline(w->node->monitor) > before);
+                held = late ? 0 : held + 1;
         }
-        assert_false(timed_out(w));
         world_wait(w, timed_out(w)); /* and without them it fires */
         assert_int_equal(monitor_deadline(w->node->monitor), 0);
         assert_true(w->last_sequence > 0);
