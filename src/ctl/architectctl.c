@@ -16,11 +16,13 @@
 #include "ctl/ctl.h"
 #include "proto/node-names.h"
 
-static const struct verb {
+typedef struct CtlVerb {
         const char *name;
         int (*run)(const Ctl *ctl, int argc, char *argv[]);
         const char *help;
-} verbs[] = {
+} CtlVerb;
+
+static const CtlVerb ctl_verbs[] = {
         { "attach", verb_attach, "attach ROLE            Show a role's terminal and type into it" },
 };
 
@@ -53,12 +55,12 @@ int ctl_open_bus(const Ctl *ctl, sd_bus **ret) {
         return 0;
 }
 
-static void help(void) {
+static void ctl_help(void) {
         (void) printf("architectctl [OPTIONS...] VERB [ARGUMENTS...]\n\n"
                       "Controls architect-node.\n\n"
                       "Verbs:\n");
-        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
-                (void) printf("  %s\n", verbs[i].help);
+        for (size_t i = 0; i < ELEMENTSOF(ctl_verbs); i++)
+                (void) printf("  %s\n", ctl_verbs[i].help);
         (void) printf(
                 "\nOptions:\n"
                 "  -h --help              Show this help; after a verb, the verb's\n"
@@ -83,7 +85,7 @@ int main(int argc, char *argv[]) {
         while ((c = getopt_long(argc, argv, "+h", options, NULL)) >= 0)
                 switch (c) {
                 case 'h':
-                        help();
+                        ctl_help();
                         return EXIT_SUCCESS;
                 case ARG_VERSION:
                         (void) printf("architectctl %s\n", PROJECT_VERSION);
@@ -106,12 +108,12 @@ int main(int argc, char *argv[]) {
                 ctl_error("a verb is missing, see architectctl --help");
                 return EXIT_FAILURE;
         }
-        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
-                if (strcmp(verbs[i].name, argv[optind]) == 0) {
+        for (size_t i = 0; i < ELEMENTSOF(ctl_verbs); i++)
+                if (strcmp(ctl_verbs[i].name, argv[optind]) == 0) {
                         int first = optind;
 
                         optind = 0; /* getopt() starts again */
-                        return verbs[i].run(&ctl, argc - first, argv + first);
+                        return ctl_verbs[i].run(&ctl, argc - first, argv + first);
                 }
 
         ctl_error("unknown verb %s, see architectctl --help", argv[optind]);

@@ -29,13 +29,13 @@
 #define ESCAPE_NONE (-1)
 
 /* An output to which nothing is written that would block. */
-typedef struct Output {
+typedef struct AttachOutput {
         int fd;
         bool own;         /* opened again */
         bool nonblocking; /* set by us; other processes share it, so the flag is restored */
-} Output;
+} AttachOutput;
 
-typedef struct Session {
+typedef struct Attach {
         const char *role; /* NULL if the descriptors were passed to us */
         char *bus_name;
         sd_bus *bus;
@@ -50,7 +50,7 @@ typedef struct Session {
         struct termios settings; /* the previous settings */
         bool raw;
 
-        Output output;
+        AttachOutput output;
         char shown[16384]; /* to be shown; our output has not accepted it yet */
         size_t shown_begin, shown_end;
 
@@ -59,16 +59,16 @@ typedef struct Session {
         bool ended;
         char input[4096]; /* typed; the role's terminal has not accepted it yet */
         size_t input_begin, input_end;
-} Session;
+} Attach;
 
 /* O_NONBLOCK belongs to the open file description, which other processes may share: the shell after us, or
  * other programs on the same terminal. So a terminal or pipe is opened again. If that is not possible,
- * output_close() restores the flag. A file never blocks. */
-static void output_open(Output *o, int fd) {
+ * attach_output_close() restores the flag. A file never blocks. */
+static void attach_output_open(AttachOutput *o, int fd) {
         char path[32];
         struct stat st;
 
-        *o = (Output){ .fd = fd };
+        *o = (AttachOutput){ .fd = fd };
         if (fstat(fd, &st) < 0 || S_ISREG(st.st_mode))
                 return;
         if (!S_ISSOCK(st.st_mode)) {
@@ -87,19 +87,19 @@ static void output_open(Output *o, int fd) {
                 o->nonblocking = fd_nonblock(fd, true) >= 0;
 }
 
-static void output_close(Output *o) {
+static void attach_output_close(AttachOutput *o) {
         if (o->own)
                 (void) fd_close(o->fd);
         else if (o->nonblocking)
                 (void) fd_nonblock(o->fd, false);
-        *o = (Output){ .fd = -EBADF };
+        *o = (AttachOutput){ .fd = -EBADF };
 }
 
 /* Prints a message for the user if stderr accepts it. Nothing else depends on that. */
-static _printf_(1, 2) void say(const char *format, ...);
-static void say(const char *format, ...) {
+static _printf_(1, 2) void attach_say(const char *format, ...);
+static void attach_say(const char *format, ...) {
         char text[512];
-        Output o;
+        AttachOutput o;
         va_list ap;
         int n;
 
@@ -108,12 +108,12 @@ static void say(const char *format, ...) {
         va_end(ap);
         if (n <= 0)
                 return;
-        output_open(&o, STDERR_FILENO);
+        attach_output_open(&o, STDERR_FILENO);
         (void) !write(o.fd, text, (size_t) n < sizeof(text) ? (size_t) n : sizeof(text) - 1);
-        output_close(&o);
+        attach_output_close(&o);
 }
 
-static int set_raw(Session *s) {
+static int attach_set_raw(Attach *s) {
         struct termios raw;
 
         if (!s->input_is_terminal)
@@ -129,14 +129,14 @@ static int set_raw(Session *s) {
         return 0;
 }
 
-static void set_back(Session *s) {
+static void attach_set_back(Attach *s) {
         if (s->raw)
                 (void) tcsetattr(STDIN_FILENO, TCSANOW, &s->settings);
         s->raw = false;
 }
 
 /* An error is ignored, because a terminal of another size can still be used. */
-static void tell_size(Session *s) {
+static void attach_send_size(Attach *s) {
         struct winsize size;
 
         if (!s->output_is_terminal || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row == 0 ||
@@ -158,7 +158,7 @@ static void tell_size(Session *s) {
         }
 }
 
-static int open_terminal(const Ctl *ctl, Session *s) {
+static int attach_open_terminal(const Ctl *ctl, Attach *s) {
         sd_bus_error error = SD_BUS_ERROR_NULL;
         sd_bus_message *reply = NULL;
         int fd, r;
@@ -191,14 +191,14 @@ static int open_terminal(const Ctl *ctl, Session *s) {
         return r;
 }
 
-static bool shows(const Session *s) {
+static bool attach_shows(const Attach *s) {
         return s->shown_begin < s->shown_end;
 }
 
 /* Writes as much as our output accepts. Until then no more is read: if we are too slow, the other end drops
  * output and reports that. */
-static int show(Session *s) {
-        while (shows(s)) {
+static int attach_show(Attach *s) {
+        while (attach_shows(s)) {
                 ssize_t n = write(s->output.fd, s->shown + s->shown_begin, s->shown_end - s->shown_begin);
 
                 if (n < 0 && errno == EAGAIN)
@@ -211,13 +211,13 @@ static int show(Session *s) {
         return 0;
 }
 
-static int read_shown(Session *s) {
+static int attach_read_shown(Attach *s) {
         ssize_t n = recv(s->fd, s->shown, sizeof(s->shown), MSG_DONTWAIT);
 
         if (n > 0) {
                 s->shown_begin = 0;
                 s->shown_end = (size_t) n;
-                return show(s);
+                return attach_show(s);
         }
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return 0;
@@ -225,7 +225,7 @@ static int read_shown(Session *s) {
         return 0;
 }
 
-static int read_input(Session *s) {
+static int attach_read_input(Attach *s) {
         ssize_t n = read(STDIN_FILENO, s->input, sizeof(s->input));
 
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
@@ -250,7 +250,7 @@ static int read_input(Session *s) {
         return 0;
 }
 
-static void send_input(Session *s) {
+static void attach_send_input(Attach *s) {
         if (s->input_begin < s->input_end) {
                 ssize_t n = send(s->fd, s->input + s->input_begin, s->input_end - s->input_begin,
                         MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -258,24 +258,25 @@ static void send_input(Session *s) {
                 if (n > 0)
                         s->input_begin += (size_t) n;
                 else if (errno != EAGAIN && errno != EINTR)
-                        s->input_begin = s->input_end; /* the terminal has ended; read_shown() notices that */
+                        /* The terminal has ended. attach_read_shown() notices that. */
+                        s->input_begin = s->input_end;
         }
         if (s->input_ended && s->input_begin == s->input_end)
                 (void) shutdown(s->fd, SHUT_WR);
 }
 
-static void on_signal(Session *s) {
+static void attach_on_signal(Attach *s) {
         struct signalfd_siginfo info;
 
         if (read(s->signal_fd, &info, sizeof(info)) != sizeof(info))
                 return;
         if (info.ssi_signo == SIGWINCH)
-                tell_size(s);
+                attach_send_size(s);
         else
                 s->detached = true;
 }
 
-static int watch_signals(Session *s) {
+static int attach_watch_signals(Attach *s) {
         sigset_t set;
 
         /* The terminal must be restored whatever ends us. */
@@ -292,11 +293,11 @@ static int watch_signals(Session *s) {
         return s->signal_fd < 0 ? -errno : 0;
 }
 
-static int run(Session *s) {
+static int attach_run(Attach *s) {
         int r = 0;
 
         while (r >= 0 && !s->ended && !s->detached) {
-                const bool waits = s->input_begin < s->input_end, full = shows(s);
+                const bool waits = s->input_begin < s->input_end, full = attach_shows(s);
                 struct pollfd p[] = {
                         { .fd = waits || !full ? s->fd : -1,
                                 .events = (short) ((full ? 0 : POLLIN) | (waits ? POLLOUT : 0)) },
@@ -312,7 +313,7 @@ static int run(Session *s) {
                         continue;
                 }
                 if (p[1].revents)
-                        on_signal(s);
+                        attach_on_signal(s);
                 if (p[3].revents) {
                         do
                                 r = sd_bus_process(s->bus, NULL);
@@ -322,18 +323,18 @@ static int run(Session *s) {
                         r = 0;
                 }
                 if (full && p[4].revents)
-                        r = show(s);
+                        r = attach_show(s);
                 else if (!full && (p[0].revents & ~POLLOUT))
-                        r = read_shown(s);
+                        r = attach_read_shown(s);
                 if (r >= 0 && p[2].revents)
-                        r = read_input(s);
+                        r = attach_read_input(s);
                 if (waits || p[2].revents)
-                        send_input(s);
+                        attach_send_input(s);
         }
         return r;
 }
 
-static int parse_socket(const char *text, int *ret) {
+static int attach_parse_socket(const char *text, int *ret) {
         uint32_t fd;
         int type;
         socklen_t size = sizeof(type);
@@ -348,7 +349,7 @@ static int parse_socket(const char *text, int *ret) {
 }
 
 /* Parses "^]", a single character, or "none". */
-static int parse_escape(const char *text, int *ret) {
+static int attach_parse_escape(const char *text, int *ret) {
         if (strcmp(text, "none") == 0)
                 *ret = ESCAPE_NONE;
         else if (text[0] == '^' && text[1] >= '@' && text[1] <= '_' && !text[2])
@@ -366,7 +367,7 @@ static int parse_escape(const char *text, int *ret) {
         return 0;
 }
 
-static void help(void) {
+static void attach_help(void) {
         (void) printf(
                 "architectctl [OPTIONS...] attach [OPTIONS...] ROLE\n"
                 "architectctl attach [OPTIONS...] --fd=N [--size-fd=N]\n\n"
@@ -378,7 +379,7 @@ static void help(void) {
                 "     --size-fd=N         The socket for the size that OpenTerminal returned with it\n");
 }
 
-static int parse_arguments(Session *s, int argc, char *argv[]) {
+static int attach_parse_arguments(Attach *s, int argc, char *argv[]) {
         enum { ARG_ESCAPE = 0x100, ARG_NO_REPLAY, ARG_FD, ARG_SIZE_FD };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
@@ -393,19 +394,19 @@ static int parse_arguments(Session *s, int argc, char *argv[]) {
         while (r >= 0 && (c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
                 switch (c) {
                 case 'h':
-                        help();
+                        attach_help();
                         return 0;
                 case ARG_ESCAPE:
-                        r = parse_escape(optarg, &s->escape);
+                        r = attach_parse_escape(optarg, &s->escape);
                         break;
                 case ARG_NO_REPLAY:
                         s->replay = false;
                         break;
                 case ARG_FD:
-                        r = parse_socket(optarg, &s->fd);
+                        r = attach_parse_socket(optarg, &s->fd);
                         break;
                 case ARG_SIZE_FD:
-                        r = parse_socket(optarg, &s->size_fd);
+                        r = attach_parse_socket(optarg, &s->size_fd);
                         break;
                 default:
                         return -EINVAL;
@@ -422,7 +423,7 @@ static int parse_arguments(Session *s, int argc, char *argv[]) {
 }
 
 int verb_attach(const Ctl *ctl, int argc, char *argv[]) {
-        Session s = {
+        Attach s = {
                 .fd = -EBADF,
                 .size_fd = -EBADF,
                 .signal_fd = -EBADF,
@@ -434,33 +435,34 @@ int verb_attach(const Ctl *ctl, int argc, char *argv[]) {
         bool talks;
         int r;
 
-        r = parse_arguments(&s, argc, argv);
+        r = attach_parse_arguments(&s, argc, argv);
         if (r <= 0)
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         talks = s.role && s.input_is_terminal;
 
         if (s.role)
-                r = open_terminal(ctl, &s);
+                r = attach_open_terminal(ctl, &s);
         if (r >= 0) {
-                r = watch_signals(&s);
+                r = attach_watch_signals(&s);
                 if (r >= 0 && talks)
-                        say("Attached to role %s%s.\r\n", s.role,
+                        attach_say("Attached to role %s%s.\r\n", s.role,
                                 s.escape == ESCAPE_DEFAULT ? "; Ctrl-] detaches" : "");
                 if (r >= 0)
-                        r = set_raw(&s);
+                        r = attach_set_raw(&s);
                 if (r < 0)
-                        say("architectctl: cannot set up the terminal: %s\n", strerror(-r));
+                        attach_say("architectctl: cannot set up the terminal: %s\n", strerror(-r));
         }
         if (r >= 0) {
-                output_open(&s.output, STDOUT_FILENO);
-                tell_size(&s);
-                r = run(&s);
-                output_close(&s.output);
-                set_back(&s);
+                attach_output_open(&s.output, STDOUT_FILENO);
+                attach_send_size(&s);
+                r = attach_run(&s);
+                attach_output_close(&s.output);
+                attach_set_back(&s);
                 if (r < 0 && r != -EPIPE)
-                        say("architectctl: cannot show the terminal: %s\n", strerror(-r));
+                        attach_say("architectctl: cannot show the terminal: %s\n", strerror(-r));
                 else if (r >= 0 && talks)
-                        say("\n%s role %s.\n", s.ended ? "End of the terminal of" : "Detached from", s.role);
+                        attach_say("\n%s role %s.\n", s.ended ? "End of the terminal of" : "Detached from",
+                                s.role);
         }
 
         (void) fd_close(s.signal_fd);

@@ -23,20 +23,20 @@ static bool children_connected(void *data) {
         return keeper_link_is_connected(children->keeper);
 }
 
-static Role *find_role(Children *children, uint64_t child) {
+static Role *children_find_role(Children *children, uint64_t child) {
         gint64 key = (gint64) child;
 
         return g_hash_table_lookup(children->roles, &key);
 }
 
-static void add_role(Children *children, Role *role) {
+static void children_add_role(Children *children, Role *role) {
         gint64 *key = g_new(gint64, 1);
 
         *key = (gint64) role->child;
         (void) g_hash_table_insert(children->roles, key, role);
 }
 
-static void remove_role(Children *children, uint64_t child) {
+static void children_remove_role(Children *children, uint64_t child) {
         gint64 key = (gint64) child;
 
         (void) g_hash_table_remove(children->roles, &key);
@@ -47,7 +47,7 @@ static void remove_role(Children *children, uint64_t child) {
 #define FDS_PER_START 8U
 #define FDS_PER_ROLE 4U
 
-static int check_fds(Children *children) {
+static int children_check_fds(Children *children) {
         const Node *node = children->node;
         const uint64_t starts = (uint64_t) FDS_PER_START * node->n_starts;
         struct rlimit limit;
@@ -79,7 +79,7 @@ static int children_fork(void *data, Role *role) {
 
         if (role->spec->stdin_kind == ROLE_STDIN_PTY && keeper_link_version(children->keeper) == 1)
                 return -EPROTONOSUPPORT;
-        int r = check_fds(children);
+        int r = children_check_fds(children);
         if (r < 0)
                 return r;
         children->n_forks++;
@@ -87,7 +87,7 @@ static int children_fork(void *data, Role *role) {
         r = keeper_link_fork(children->keeper, role->child, role->name, flags[role->spec->stdin_kind],
                 (struct keeper_port *) ports->data, ports->len);
         if (r >= 0)
-                add_role(children, role);
+                children_add_role(children, role);
         return r;
 }
 
@@ -97,7 +97,7 @@ typedef struct ChildCall {
         const char *what;
 } ChildCall;
 
-static void on_child_call_done(void *userdata, int error) {
+static void child_call_done(void *userdata, int error) {
         ChildCall *call = userdata;
         g_auto(Fault) fault = {};
 
@@ -115,7 +115,7 @@ static void on_child_call_done(void *userdata, int error) {
         g_free(call);
 }
 
-static ChildCall *child_call(Role *role, const char *what, Waiter waiter) {
+static ChildCall *child_call_new(Role *role, const char *what, Waiter waiter) {
         ChildCall *call = g_new(ChildCall, 1);
 
         *call = (ChildCall){ waiter, g_strdup(role->name), what };
@@ -124,23 +124,23 @@ static ChildCall *child_call(Role *role, const char *what, Waiter waiter) {
 
 static void children_signal(void *data, Role *role, int signo, Waiter waiter) {
         Children *children = data;
-        ChildCall *call = child_call(role, "signal", waiter);
+        ChildCall *call = child_call_new(role, "signal", waiter);
 
-        int r = keeper_link_signal(children->keeper, role->child, signo, on_child_call_done, call);
+        int r = keeper_link_signal(children->keeper, role->child, signo, child_call_done, call);
         if (r < 0)
-                on_child_call_done(call, r);
+                child_call_done(call, r);
 }
 
 static void children_close_stdin(void *data, Role *role, Waiter waiter) {
         Children *children = data;
-        ChildCall *call = child_call(role, "close the standard input of", waiter);
+        ChildCall *call = child_call_new(role, "close the standard input of", waiter);
 
-        int r = keeper_link_close_stdin(children->keeper, role->child, on_child_call_done, call);
+        int r = keeper_link_close_stdin(children->keeper, role->child, child_call_done, call);
         if (r < 0)
-                on_child_call_done(call, r);
+                child_call_done(call, r);
 }
 
-static void on_cgroup_killed(void *userdata, int error) {
+static void children_on_cgroup_killed(void *userdata, int error) {
         if (error < 0 && error != -ENOENT)
                 log_warning_errno(error, "Cannot kill by cgroup.kill: %m");
 }
@@ -150,7 +150,7 @@ static int children_kill_cgroup(void *data, Role *role) {
 
         if (feature_masked(FEATURE_CGROUP_KILL) || !role->cgroup)
                 return -EOPNOTSUPP;
-        return keeper_link_kill_cgroup(children->keeper, role->cgroup, on_cgroup_killed, NULL);
+        return keeper_link_kill_cgroup(children->keeper, role->cgroup, children_on_cgroup_killed, NULL);
 }
 
 static void children_forget(void *data, uint64_t child) {
@@ -160,7 +160,7 @@ static void children_forget(void *data, uint64_t child) {
 }
 
 static void children_reap(void *data, Role *role) {
-        remove_role(data, role->child);
+        children_remove_role(data, role->child);
         children_forget(data, role->child);
 }
 
@@ -179,7 +179,7 @@ static void children_send_reaps(void *data) {
 static void children_adopt(void *data, Role *role) {
         Children *children = data;
 
-        add_role(children, role);
+        children_add_role(children, role);
         (void) g_hash_table_remove(children->mains, role);
         (void) g_hash_table_remove(children->gates, role);
 }
@@ -187,8 +187,8 @@ static void children_adopt(void *data, Role *role) {
 static void children_role_freed(void *data, Role *role) {
         Children *children = data;
 
-        if (find_role(children, role->child) == role)
-                remove_role(children, role->child);
+        if (children_find_role(children, role->child) == role)
+                children_remove_role(children, role->child);
         (void) g_hash_table_remove(children->mains, role);
         (void) g_hash_table_remove(children->gates, role);
 }
@@ -214,7 +214,7 @@ static const LinkOps children_ops = {
 
 /* -- reports of the keeper --------------------------------------------------------------------- */
 
-static void exit_from_record(const struct keeper_exit_record *record, RoleExit *ret) {
+static void role_exit_from_record(const struct keeper_exit_record *record, RoleExit *ret) {
         *ret = (RoleExit){
                 .realtime_usec = record->realtime_usec,
                 .monotonic_usec = record->monotonic_usec,
@@ -230,25 +230,25 @@ static void exit_from_record(const struct keeper_exit_record *record, RoleExit *
         }
 }
 
-static void close_fds(KeeperFds *fds) {
+static void keeper_fds_close(KeeperFds *fds) {
         fds->pidfd = fd_close(fds->pidfd);
         fds->gate = fd_close(fds->gate);
         fds->stdin_fd = fd_close(fds->stdin_fd);
         fds->terminal = fd_close(fds->terminal);
 }
 
-static ChildReport child_report(const struct keeper_child *m) {
+static ChildReport child_report_of(const struct keeper_child *m) {
         if (!m->exited)
                 return m->execed ? CHILD_RUNNING : CHILD_STARTING;
         return m->exit.flags & KEEPER_EXIT_UNKNOWN ? CHILD_UNKNOWN : CHILD_ENDED;
 }
 
-static void on_child(void *userdata, const struct keeper_child *m, KeeperFds fds) {
+static void children_on_child(void *userdata, const struct keeper_child *m, KeeperFds fds) {
         Children *children = userdata;
         ListedChild listed = {
                 .child = m->header.child,
                 .role = m->role,
-                .report = child_report(m),
+                .report = child_report_of(m),
                 .orphan = m->flags & KEEPER_CHILD_ORPHAN,
                 .pid = m->pid,
                 .start_time = m->start_time,
@@ -260,15 +260,15 @@ static void on_child(void *userdata, const struct keeper_child *m, KeeperFds fds
         };
 
         if (m->exited)
-                exit_from_record(&m->exit, &listed.exit);
+                role_exit_from_record(&m->exit, &listed.exit);
         node_on_child(children->node, &listed);
 }
 
-static void on_ports(void *userdata, const struct keeper_port *ports, size_t n) {
+static void children_on_ports(void *userdata, const struct keeper_port *ports, size_t n) {
         port_loans_listed(userdata, ports, n);
 }
 
-static void on_connected(void *userdata) {
+static void children_on_connected(void *userdata) {
         Children *children = userdata;
         g_autoptr(GArray) ports = g_steal_pointer(&children->ports);
 
@@ -276,7 +276,7 @@ static void on_connected(void *userdata) {
         node_on_keeper(children->node, ports ? (PortLoan *) ports->data : NULL, ports ? ports->len : 0);
 }
 
-static void on_lost(void *userdata) {
+static void children_on_lost(void *userdata) {
         Children *children = userdata;
 
         g_hash_table_remove_all(children->roles);
@@ -285,17 +285,17 @@ static void on_lost(void *userdata) {
         node_on_keeper_lost(children->node);
 }
 
-static void on_forked(void *userdata, const struct keeper_forked *forked, KeeperFds fds) {
+static void children_on_forked(void *userdata, const struct keeper_forked *forked, KeeperFds fds) {
         Children *children = userdata;
-        Role *role = find_role(children, forked->header.child);
+        Role *role = children_find_role(children, forked->header.child);
 
         if (!role) {
-                close_fds(&fds);
+                keeper_fds_close(&fds);
                 return;
         }
         if (forked->error < 0) {
-                close_fds(&fds);
-                remove_role(children, forked->header.child);
+                keeper_fds_close(&fds);
+                children_remove_role(children, forked->header.child);
                 role_on_forked(role, forked->error, 0, 0, -EBADF, -EBADF, -EBADF);
                 return;
         }
@@ -303,9 +303,9 @@ static void on_forked(void *userdata, const struct keeper_forked *forked, Keeper
         role_on_forked(role, 0, forked->pid, forked->start_time, fds.pidfd, fds.gate, fds.stdin_fd);
 }
 
-static void on_exited(void *userdata, const struct keeper_exited *exited) {
+static void children_on_exited(void *userdata, const struct keeper_exited *exited) {
         Children *children = userdata;
-        Role *role = find_role(children, exited->header.child);
+        Role *role = children_find_role(children, exited->header.child);
         RoleExit exit;
 
         if (!role) {
@@ -314,22 +314,22 @@ static void on_exited(void *userdata, const struct keeper_exited *exited) {
                 children_forget(children, exited->header.child);
                 return;
         }
-        exit_from_record(&exited->exit, &exit);
+        role_exit_from_record(&exited->exit, &exit);
         role_on_exited(role, &exit, exited->execed);
 }
 
 static const KeeperHandler children_handler = {
-        .child = on_child,
-        .ports = on_ports,
-        .connected = on_connected,
-        .lost = on_lost,
-        .forked = on_forked,
-        .exited = on_exited,
+        .child = children_on_child,
+        .ports = children_on_ports,
+        .connected = children_on_connected,
+        .lost = children_on_lost,
+        .forked = children_on_forked,
+        .exited = children_on_exited,
 };
 
 /* -- its life ---------------------------------------------------------------------------------- */
 
-static void source_free(void *p) {
+static void children_free_source(void *p) {
         sd_event_source_disable_unref(p);
 }
 
@@ -341,8 +341,8 @@ int children_new(sd_event *event, Node *node, const char *socket_path, Children 
         children->n_fds = -EBADF;
         children->roles = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
         children->reaps = g_array_new(false, false, sizeof(uint64_t));
-        children->gates = g_hash_table_new_full(NULL, NULL, NULL, source_free);
-        children->mains = g_hash_table_new_full(NULL, NULL, NULL, source_free);
+        children->gates = g_hash_table_new_full(NULL, NULL, NULL, children_free_source);
+        children->mains = g_hash_table_new_full(NULL, NULL, NULL, children_free_source);
         int r = keeper_link_new(event, socket_path, &children_handler, children, &children->keeper);
         if (r < 0)
                 return r;

@@ -51,7 +51,7 @@ static int gate_send(Role *role) {
         return socket_send(role->gate_fd, &open, sizeof(open), fds, ELEMENTSOF(fds));
 }
 
-static int on_gate(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+static int gate_on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
         Role *role = userdata;
         Children *children = role->node->world.link.data;
 
@@ -87,7 +87,7 @@ static int gate_add_watch(Children *children, Role *role) {
 
         int r = fd_nonblock(role->gate_fd, true);
         if (r >= 0)
-                r = sd_event_add_io(children->event, &source, role->gate_fd, EPOLLIN, on_gate, role);
+                r = sd_event_add_io(children->event, &source, role->gate_fd, EPOLLIN, gate_on_io, role);
         if (r >= 0)
                 (void) g_hash_table_insert(children->gates, role, source);
         return r;

@@ -103,7 +103,7 @@ KeeperLink *keeper_link_free(KeeperLink *link) {
         return NULL;
 }
 
-static int on_reconnect(sd_event_source *s, uint64_t usec, void *userdata) {
+static int link_on_reconnect(sd_event_source *s, uint64_t usec, void *userdata) {
         KeeperLink *link = userdata;
 
         link->reconnect = sd_event_source_disable_unref(link->reconnect);
@@ -112,8 +112,8 @@ static int on_reconnect(sd_event_source *s, uint64_t usec, void *userdata) {
 }
 
 static void link_retry(KeeperLink *link) {
-        int r = sd_event_add_time_relative(
-                link->event, &link->reconnect, CLOCK_MONOTONIC, link->reconnect_usec, 0, on_reconnect, link);
+        int r = sd_event_add_time_relative(link->event, &link->reconnect, CLOCK_MONOTONIC,
+                link->reconnect_usec, 0, link_on_reconnect, link);
         if (r < 0)
                 log_error_errno(r, "Cannot set the timer of the connection to the keeper: %m");
         link->reconnect_usec = MIN(2 * link->reconnect_usec, RECONNECT_MAX_USEC);
@@ -195,13 +195,13 @@ static int link_flush(KeeperLink *link) {
         return link_update_events(link);
 }
 
-static void fds_close(const int *fds, size_t n) {
+static void link_close_fds(const int *fds, size_t n) {
         for (size_t i = 0; i < n; i++)
                 (void) fd_close(fds[i]);
 }
 
 /* Flags define which descriptors were received, in a fixed order. */
-static int fds_sort(uint32_t flags, const int *fds, size_t n_fds, KeeperFds *ret) {
+static int keeper_fds_sort(uint32_t flags, const int *fds, size_t n_fds, KeeperFds *ret) {
         KeeperFds sorted = { -EBADF, -EBADF, -EBADF, -EBADF };
         size_t n = 0;
 
@@ -232,7 +232,7 @@ static void link_check_connected(KeeperLink *link) {
         link->handler->connected(link->userdata);
 }
 
-static int handle_welcome(KeeperLink *link, const struct keeper_welcome *m) {
+static int link_handle_welcome(KeeperLink *link, const struct keeper_welcome *m) {
         if (link->welcome)
                 return -EBADMSG;
         if (m->error < 0)
@@ -246,13 +246,13 @@ static int handle_welcome(KeeperLink *link, const struct keeper_welcome *m) {
         return 0;
 }
 
-static int handle_child(KeeperLink *link, const struct keeper_child *m, const int *fds, size_t n_fds) {
+static int link_handle_child(KeeperLink *link, const struct keeper_child *m, const int *fds, size_t n_fds) {
         KeeperFds sorted;
 
         if (!link->welcome || link->children_left == 0 || link->ports_left > 0 ||
                 m->role[sizeof(m->role) - 1] != '\0')
                 return -EBADMSG;
-        int r = fds_sort(m->fds, fds, n_fds, &sorted);
+        int r = keeper_fds_sort(m->fds, fds, n_fds, &sorted);
         if (r < 0)
                 return r;
         link->children_left--;
@@ -260,7 +260,7 @@ static int handle_child(KeeperLink *link, const struct keeper_child *m, const in
         return 0;
 }
 
-static int handle_ports(KeeperLink *link, const struct keeper_ports *m, size_t size) {
+static int link_handle_ports(KeeperLink *link, const struct keeper_ports *m, size_t size) {
         size_t ports_size = size - keeper_ports_size(0), n = ports_size / sizeof(m->ports[0]);
 
         if (size > sizeof(*m) || ports_size % sizeof(m->ports[0]) != 0 || n == 0 || n > link->ports_left)
@@ -272,28 +272,28 @@ static int handle_ports(KeeperLink *link, const struct keeper_ports *m, size_t s
 
 /* Returns the request to which this is the reply, or NULL. A request whose reply is not valid stays pending, so it fails with
  * the connection. */
-static Pending *take_pending(KeeperLink *link, uint32_t request) {
+static Pending *link_take_pending(KeeperLink *link, uint32_t request) {
         Pending *p = g_queue_peek_head(link->pending);
 
         return p && p->request == request ? g_queue_pop_head(link->pending) : NULL;
 }
 
-static int handle_bound(KeeperLink *link, const struct keeper_bound *m, size_t size) {
+static int link_handle_bound(KeeperLink *link, const struct keeper_bound *m, size_t size) {
         if (m->n > KEEPER_BIND_MAX || size != keeper_bound_size(m->n))
                 return -EBADMSG;
 
-        g_autofree Pending *p = take_pending(link, KEEPER_BIND);
+        g_autofree Pending *p = link_take_pending(link, KEEPER_BIND);
         if (!p)
                 return -EBADMSG;
         p->bound(p->userdata, m->error, m->numbers, m->n);
         return 0;
 }
 
-static int handle_done(KeeperLink *link, const struct keeper_done *m) {
+static int link_handle_done(KeeperLink *link, const struct keeper_done *m) {
         if (m->request == KEEPER_BIND) /* has a reply of its own */
                 return -EBADMSG;
 
-        g_autofree Pending *p = take_pending(link, m->request);
+        g_autofree Pending *p = link_take_pending(link, m->request);
         if (!p)
                 return -EBADMSG;
         if (p->done)
@@ -314,19 +314,19 @@ static int link_handle(KeeperLink *link, const void *packet, size_t size, const 
         case KEEPER_WELCOME:
                 if (size != sizeof(struct keeper_welcome) || n_fds > 0)
                         return -EBADMSG;
-                return handle_welcome(link, packet);
+                return link_handle_welcome(link, packet);
 
         case KEEPER_CHILD:
                 if (size != sizeof(struct keeper_child))
                         return -EBADMSG;
-                return handle_child(link, packet, fds, n_fds);
+                return link_handle_child(link, packet, fds, n_fds);
 
         case KEEPER_FORKED: {
                 const struct keeper_forked *m = packet;
 
                 if (size != sizeof(*m))
                         return -EBADMSG;
-                r = fds_sort(m->fds, fds, n_fds, &sorted);
+                r = keeper_fds_sort(m->fds, fds, n_fds, &sorted);
                 if (r < 0)
                         return r;
                 link->handler->forked(link->userdata, m, sorted);
@@ -342,24 +342,24 @@ static int link_handle(KeeperLink *link, const void *packet, size_t size, const 
         case KEEPER_DONE:
                 if (size != sizeof(struct keeper_done) || n_fds > 0)
                         return -EBADMSG;
-                return handle_done(link, packet);
+                return link_handle_done(link, packet);
 
         case KEEPER_PORTS:
                 if (size < keeper_ports_size(0) || n_fds > 0)
                         return -EBADMSG;
-                return handle_ports(link, packet, size);
+                return link_handle_ports(link, packet, size);
 
         case KEEPER_BOUND:
                 if (size < keeper_bound_size(0) || n_fds > 0)
                         return -EBADMSG;
-                return handle_bound(link, packet, size);
+                return link_handle_bound(link, packet, size);
 
         default:
                 return -EBADMSG;
         }
 }
 
-static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+static int link_on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
         KeeperLink *link = userdata;
         int r = 0;
 
@@ -384,7 +384,7 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
                 }
                 r = link_handle(link, &packet, (size_t) n, fds, n_fds);
                 if (r < 0)
-                        fds_close(fds, n_fds);
+                        link_close_fds(fds, n_fds);
                 else
                         link_check_connected(link);
         }
@@ -408,7 +408,7 @@ void keeper_link_open(KeeperLink *link) {
         if (link->fd < 0 || connect(link->fd, (struct sockaddr *) &address, sizeof(address)) < 0)
                 r = -errno;
         else
-                r = sd_event_add_io(link->event, &link->io, link->fd, EPOLLIN, on_io, link);
+                r = sd_event_add_io(link->event, &link->io, link->fd, EPOLLIN, link_on_io, link);
         if (r >= 0)
                 r = link_send(link, &hello, sizeof(hello));
         if (r < 0)
@@ -515,13 +515,13 @@ int keeper_link_rest_ports(KeeperLink *link, const struct keeper_port *ports, si
 
 /* The reservations that this process knows are saved already, so one that comes now fails, and the next process releases its
  * ports. */
-static int finish_handle(KeeperLink *link, const struct keeper_header *header, size_t size) {
+static int link_finish_handle(KeeperLink *link, const struct keeper_header *header, size_t size) {
         if (size == sizeof(struct keeper_done) && header->type == KEEPER_DONE)
-                return handle_done(link, (const struct keeper_done *) header);
+                return link_handle_done(link, (const struct keeper_done *) header);
         if (size < sizeof(*header) || header->type != KEEPER_BOUND)
                 return 0;
 
-        g_autofree Pending *p = take_pending(link, KEEPER_BIND);
+        g_autofree Pending *p = link_take_pending(link, KEEPER_BIND);
         if (!p)
                 return -EBADMSG;
         p->bound(p->userdata, -ENOTCONN, NULL, 0);
@@ -548,8 +548,8 @@ void keeper_link_finish(KeeperLink *link, uint64_t timeout_usec) {
                         continue;
                 if (n <= 0)
                         return;
-                fds_close(fds, n_fds);
-                if (finish_handle(link, &packet.header, (size_t) n) < 0)
+                link_close_fds(fds, n_fds);
+                if (link_finish_handle(link, &packet.header, (size_t) n) < 0)
                         return;
         }
 }

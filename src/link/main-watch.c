@@ -7,23 +7,24 @@
 #include <sys/epoll.h>
 
 #include "base/pidref.h"
+#include "base/time-util.h"
 #include "link/children-private.h"
 #include "model/role-start.h"
 #include "util/log.h"
 
 /* The exit of a process that no parent has reported, as far as the kernel provides it, otherwise "lost". */
-static void exit_without_parent(int error, int wait_status, RoleExit *ret) {
+static void role_exit_without_parent(int error, int wait_status, RoleExit *ret) {
         *ret = (RoleExit){
                 .code = EXIT_CODE_LOST,
                 .status = -1,
-                .realtime_usec = (uint64_t) g_get_real_time(),
-                .monotonic_usec = (uint64_t) g_get_monotonic_time(),
+                .realtime_usec = now_usec(CLOCK_REALTIME),
+                .monotonic_usec = now_usec(CLOCK_MONOTONIC),
         };
         if (error >= 0)
                 (void) exit_status_from_wait(wait_status, &ret->code, &ret->status);
 }
 
-static int on_pidfd(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+static int main_watch_on_pidfd(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
         Role *role = userdata;
         Children *children = role->node->world.link.data;
         RoleExit exit;
@@ -36,7 +37,7 @@ static int on_pidfd(sd_event_source *s, int fd, uint32_t revents, void *userdata
                 return 0;
         }
         (void) g_hash_table_remove(children->mains, role);
-        exit_without_parent(r, wait_status, &exit);
+        role_exit_without_parent(r, wait_status, &exit);
         role_on_exited(role, &exit, role->state != ROLE_STARTING);
         return 0;
 }
@@ -47,7 +48,8 @@ void main_watch(void *data, Role *role) {
 
         if (g_hash_table_contains(children->mains, role))
                 return;
-        int r = sd_event_add_io(children->event, &source, role->main_pidfd, EPOLLIN, on_pidfd, role);
+        int r = sd_event_add_io(
+                children->event, &source, role->main_pidfd, EPOLLIN, main_watch_on_pidfd, role);
         if (r < 0)
                 role_log(role, LOG_ERR, "Cannot watch its main process: %s", g_strerror(-r));
         else

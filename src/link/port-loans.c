@@ -11,7 +11,7 @@
 G_STATIC_ASSERT((int) PORT_TCP == (int) KEEPER_TCP && (int) PORT_UDP == (int) KEEPER_UDP);
 
 /* The caller frees it. */
-static GArray *to_keeper(const PortLoan *ports, size_t n) {
+static GArray *port_loans_to_keeper(const PortLoan *ports, size_t n) {
         GArray *array = g_array_sized_new(false, false, sizeof(struct keeper_port), (guint) n);
 
         for (size_t i = 0; i < n; i++) {
@@ -29,10 +29,10 @@ static GArray *to_keeper(const PortLoan *ports, size_t n) {
 GArray *port_loans_of_role(Children *children, const Role *role) {
         g_autoptr(GArray) loans = ports_of_role(children->node->ports, role);
 
-        return to_keeper((const PortLoan *) loans->data, loans->len);
+        return port_loans_to_keeper((const PortLoan *) loans->data, loans->len);
 }
 
-static void on_bound(void *userdata, int error, const uint16_t *numbers, size_t n) {
+static void port_loans_on_bound(void *userdata, int error, const uint16_t *numbers, size_t n) {
         ports_on_bound(userdata, error, numbers, n);
 }
 
@@ -46,10 +46,10 @@ int port_loans_bind(
         };
 
         memcpy(bind.address, address->address, sizeof(bind.address));
-        return keeper_link_bind(children->keeper, &bind, on_bound, request);
+        return keeper_link_bind(children->keeper, &bind, port_loans_on_bound, request);
 }
 
-static void on_released(void *userdata, int error) {
+static void port_loans_on_released(void *userdata, int error) {
         g_autofree Waiter *waiter = userdata;
         g_auto(Fault) fault = {};
 
@@ -63,12 +63,12 @@ static void on_released(void *userdata, int error) {
 
 int port_loans_release(void *data, const PortLoan *ports, size_t n, Waiter waiter) {
         Children *children = data;
-        g_autoptr(GArray) array = to_keeper(ports, n);
+        g_autoptr(GArray) array = port_loans_to_keeper(ports, n);
         Waiter *copy = g_new(Waiter, 1);
 
         *copy = waiter;
-        int r = keeper_link_release_ports(
-                children->keeper, (struct keeper_port *) array->data, array->len, on_released, copy);
+        int r = keeper_link_release_ports(children->keeper, (struct keeper_port *) array->data, array->len,
+                port_loans_on_released, copy);
         if (r < 0)
                 g_free(copy);
         return r;
@@ -76,7 +76,7 @@ int port_loans_release(void *data, const PortLoan *ports, size_t n, Waiter waite
 
 void port_loans_rest(void *data, const PortLoan *ports, size_t n) {
         Children *children = data;
-        g_autoptr(GArray) array = to_keeper(ports, n);
+        g_autoptr(GArray) array = port_loans_to_keeper(ports, n);
 
         /* Without a connection this is not lost: after the next one the idle ports are determined again. */
         (void) keeper_link_rest_ports(children->keeper, (struct keeper_port *) array->data, array->len);

@@ -42,7 +42,7 @@ bool env_name_is_valid(const char *name) {
         return true;
 }
 
-static GHashTable *table_new(void) {
+static GHashTable *env_table_new(void) {
         return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 }
 
@@ -94,8 +94,8 @@ int env_open(int dir_fd, Env **ret) {
         g_autoptr(Env) env = g_new0(Env, 1);
 
         env->dir_fd = -EBADF;
-        env->base = table_new();
-        env->changes = table_new();
+        env->base = env_table_new();
+        env->changes = env_table_new();
         env_set_base(env, NULL);
         if (dir_fd >= 0) {
                 env->dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
@@ -120,7 +120,7 @@ Env *env_close(Env *env) {
         return NULL;
 }
 
-static void add_base(Env *env, const char *variable) {
+static void env_add_base(Env *env, const char *variable) {
         const char *eq = strchr(variable, '=');
 
         g_assert(eq);
@@ -134,7 +134,7 @@ void env_set_user(Env *env) {
 
 /* The variables that systemd gives to every service are the locale of the system and, in a user manager,
  * those that lead to the user's bus. */
-static bool is_everybodys(Env *env, const char *variable) {
+static bool env_is_everybodys(Env *env, const char *variable) {
         static const char *const prefixes[] = { "LANG=", "LANGUAGE=", "LC_" };
         static const char *const user_prefixes[] = { "XDG_RUNTIME_DIR=", "DBUS_SESSION_BUS_ADDRESS=" };
 
@@ -149,15 +149,15 @@ static bool is_everybodys(Env *env, const char *variable) {
 
 void env_set_base(Env *env, char **base) {
         g_hash_table_remove_all(env->base);
-        add_base(env, "PATH=" DEFAULT_PATH);
+        env_add_base(env, "PATH=" DEFAULT_PATH);
         for (char **e = environ; *e; e++)
-                if (is_everybodys(env, *e))
-                        add_base(env, *e);
+                if (env_is_everybodys(env, *e))
+                        env_add_base(env, *e);
         for (char **b = base; b && *b; b++)
-                add_base(env, *b);
+                env_add_base(env, *b);
 }
 
-static const char *lookup(Env *env, const char *name) {
+static const char *env_lookup(Env *env, const char *name) {
         const char *value;
 
         if (g_hash_table_lookup_extended(env->changes, name, NULL, (void **) &value))
@@ -165,7 +165,7 @@ static const char *lookup(Env *env, const char *name) {
         return g_hash_table_lookup(env->base, name);
 }
 
-static int no_such_variable(const char *name, Fault *fault) {
+static int env_no_such_variable(const char *name, Fault *fault) {
         g_autofree char *shown = g_strescape(name, NULL);
 
         return fault_set(fault, NODE_ERROR_NO_SUCH_VARIABLE,
@@ -173,15 +173,15 @@ static int no_such_variable(const char *name, Fault *fault) {
 }
 
 int env_get(Env *env, const char *name, const char **ret, Fault *fault) {
-        const char *value = lookup(env, name);
+        const char *value = env_lookup(env, name);
 
         if (!value)
-                return no_such_variable(name, fault);
+                return env_no_such_variable(name, fault);
         *ret = value;
         return 0;
 }
 
-static void measure(Env *env, const char *except, unsigned *ret_n, size_t *ret_size) {
+static void env_measure(Env *env, const char *except, unsigned *ret_n, size_t *ret_size) {
         g_auto(GStrv) all = env_list(env);
         size_t length = strlen(except);
 
@@ -196,7 +196,7 @@ static void measure(Env *env, const char *except, unsigned *ret_n, size_t *ret_s
 
 /* If the change cannot be saved, the old value is restored, because a successful reply means that it is
  * saved. */
-static int change(Env *env, const char *name, const char *value, Fault *fault) {
+static int env_change(Env *env, const char *name, const char *value, Fault *fault) {
         char *old_value = NULL;
         g_autofree char *old_name = NULL;
         bool had = g_hash_table_steal_extended(env->changes, name, (void **) &old_name, (void **) &old_value);
@@ -223,7 +223,7 @@ int env_set(Env *env, const char *name, const char *value, Fault *fault) {
                         "\"%.128s\" is not a valid name of a variable, it must be a letter or '_', then letters, digits and '_'",
                         shown);
         }
-        measure(env, name, &n, &size);
+        env_measure(env, name, &n, &size);
         if (n >= ENV_VARIABLES_MAX)
                 return fault_set(fault, NODE_ERROR_LIMIT_REACHED,
                         "Cannot set variable \"%s\": the environment of roles has %u variables already", name,
@@ -232,16 +232,16 @@ int env_set(Env *env, const char *name, const char *value, Fault *fault) {
                 return fault_set(fault, NODE_ERROR_LIMIT_REACHED,
                         "Cannot set variable \"%s\": the environment of roles would be larger than %u bytes",
                         name, ENV_SIZE_MAX);
-        return change(env, name, value, fault);
+        return env_change(env, name, value, fault);
 }
 
 int env_unset(Env *env, const char *name, Fault *fault) {
-        if (!lookup(env, name))
-                return no_such_variable(name, fault);
-        return change(env, name, NULL, fault);
+        if (!env_lookup(env, name))
+                return env_no_such_variable(name, fault);
+        return env_change(env, name, NULL, fault);
 }
 
-static int compare(const void *a, const void *b) {
+static int env_compare_names(const void *a, const void *b) {
         return strcmp(*(char *const *) a, *(char *const *) b);
 }
 
@@ -258,7 +258,7 @@ char **env_list(Env *env) {
         while (g_hash_table_iter_next(&iter, (void **) &name, (void **) &value))
                 if (value)
                         g_ptr_array_add(list, g_strconcat(name, "=", value, NULL));
-        g_ptr_array_sort(list, compare);
+        g_ptr_array_sort(list, env_compare_names);
         g_ptr_array_add(list, NULL);
         return (char **) g_ptr_array_free(g_steal_pointer(&list), false);
 }

@@ -2,42 +2,42 @@
 
 #include "model/event-details.h"
 
-static void put(GVariantBuilder *b, const char *key, GVariant *value) {
+static void details_put(GVariantBuilder *b, const char *key, GVariant *value) {
         g_variant_builder_add(b, "{sv}", key, value);
 }
 
-static void put_u64(GVariantBuilder *b, const char *key, uint64_t value) {
-        put(b, key, g_variant_new_uint64(value));
+static void details_put_u64(GVariantBuilder *b, const char *key, uint64_t value) {
+        details_put(b, key, g_variant_new_uint64(value));
 }
 
-static void put_caller(GVariantBuilder *b, const Caller *caller) {
+static void details_put_caller(GVariantBuilder *b, const Caller *caller) {
         if (!caller || !caller->known)
                 return;
-        put(b, "caller-uid", g_variant_new_uint32((uint32_t) caller->uid));
+        details_put(b, "caller-uid", g_variant_new_uint32((uint32_t) caller->uid));
         if (caller->pid > 0)
-                put(b, "caller-pid", g_variant_new_uint32((uint32_t) caller->pid));
+                details_put(b, "caller-pid", g_variant_new_uint32((uint32_t) caller->pid));
         if (caller->unit)
-                put(b, "caller-unit", g_variant_new_string(caller->unit));
+                details_put(b, "caller-unit", g_variant_new_string(caller->unit));
 }
 
-static void begin(GVariantBuilder *b, const Role *role) {
+static void details_begin(GVariantBuilder *b, const Role *role) {
         char invocation[SD_ID128_STRING_MAX];
 
         g_variant_builder_init(b, G_VARIANT_TYPE_VARDICT);
         if (role)
-                put(b, "invocation-id",
+                details_put(b, "invocation-id",
                         g_variant_new_string(sd_id128_to_string(role->invocation, invocation)));
 }
 
 GVariant *event_details_started(const Role *role) {
         GVariantBuilder b;
 
-        begin(&b, role);
-        put(&b, "pid", g_variant_new_uint32((uint32_t) role->main_pid));
-        put(&b, "scope", g_variant_new_string(role->scope));
-        put_u64(&b, "realtime-usec", role->start_realtime_usec);
-        put_u64(&b, "monotonic-usec", role->start_monotonic_usec);
-        put_caller(&b, &role->owner);
+        details_begin(&b, role);
+        details_put(&b, "pid", g_variant_new_uint32((uint32_t) role->main_pid));
+        details_put(&b, "scope", g_variant_new_string(role->scope));
+        details_put_u64(&b, "realtime-usec", role->start_realtime_usec);
+        details_put_u64(&b, "monotonic-usec", role->start_monotonic_usec);
+        details_put_caller(&b, &role->owner);
         return g_variant_builder_end(&b);
 }
 
@@ -45,52 +45,52 @@ GVariant *event_details_exited(const Role *role) {
         const RoleExit *e = &role->exit;
         GVariantBuilder b;
 
-        begin(&b, role);
-        put(&b, "code", g_variant_new_string(exit_code_to_string(e->code)));
-        put(&b, "status", g_variant_new_int32(e->status));
-        put(&b, "cause", g_variant_new_string(role_cause_to_string(role->cause)));
-        put_caller(&b, &role->cause_caller);
-        put_u64(&b, "start-realtime-usec", role->start_realtime_usec);
-        put_u64(&b, "start-monotonic-usec", role->start_monotonic_usec);
-        put_u64(&b, "exit-realtime-usec", e->realtime_usec);
-        put_u64(&b, "exit-monotonic-usec", e->monotonic_usec);
+        details_begin(&b, role);
+        details_put(&b, "code", g_variant_new_string(exit_code_to_string(e->code)));
+        details_put(&b, "status", g_variant_new_int32(e->status));
+        details_put(&b, "cause", g_variant_new_string(role_cause_to_string(role->cause)));
+        details_put_caller(&b, &role->cause_caller);
+        details_put_u64(&b, "start-realtime-usec", role->start_realtime_usec);
+        details_put_u64(&b, "start-monotonic-usec", role->start_monotonic_usec);
+        details_put_u64(&b, "exit-realtime-usec", e->realtime_usec);
+        details_put_u64(&b, "exit-monotonic-usec", e->monotonic_usec);
         if (e->usage_known) {
-                put_u64(&b, "cpu-usec", e->cpu_user_usec + e->cpu_system_usec);
-                put_u64(&b, "cpu-user-usec", e->cpu_user_usec);
-                put_u64(&b, "cpu-system-usec", e->cpu_system_usec);
-                put_u64(&b, "maxrss", e->maxrss_bytes);
+                details_put_u64(&b, "cpu-usec", e->cpu_user_usec + e->cpu_system_usec);
+                details_put_u64(&b, "cpu-user-usec", e->cpu_user_usec);
+                details_put_u64(&b, "cpu-system-usec", e->cpu_system_usec);
+                details_put_u64(&b, "maxrss", e->maxrss_bytes);
         }
         if (e->scope_cpu_usec > 0)
-                put_u64(&b, "scope-cpu-usec", e->scope_cpu_usec);
+                details_put_u64(&b, "scope-cpu-usec", e->scope_cpu_usec);
         if (e->scope_memory_peak > 0)
-                put_u64(&b, "memory-peak", e->scope_memory_peak);
+                details_put_u64(&b, "memory-peak", e->scope_memory_peak);
         if (e->oom_known)
-                put(&b, "oom-kill", g_variant_new_boolean(e->oom));
+                details_put(&b, "oom-kill", g_variant_new_boolean(e->oom));
         return g_variant_builder_end(&b);
 }
 
 GVariant *event_details_purged(const Role *role, const Caller *caller) {
         GVariantBuilder b;
 
-        begin(&b, role);
-        put_caller(&b, caller);
+        details_begin(&b, role);
+        details_put_caller(&b, caller);
         return g_variant_builder_end(&b);
 }
 
 GVariant *event_details_monitor_timed_out(uint64_t timeout_usec) {
         GVariantBuilder b;
 
-        begin(&b, NULL);
-        put_u64(&b, "timeout-usec", timeout_usec);
+        details_begin(&b, NULL);
+        details_put_u64(&b, "timeout-usec", timeout_usec);
         return g_variant_builder_end(&b);
 }
 
 GVariant *event_details_shutting_down(const char *reason, const Caller *caller) {
         GVariantBuilder b;
 
-        begin(&b, NULL);
-        put(&b, "reason", g_variant_new_string(reason));
-        put_caller(&b, caller);
+        details_begin(&b, NULL);
+        details_put(&b, "reason", g_variant_new_string(reason));
+        details_put_caller(&b, caller);
         return g_variant_builder_end(&b);
 }
 
@@ -107,7 +107,7 @@ void event_restore_started(const Event *event, Role *role) {
         role->start_monotonic_usec = event_get_u64(event, "monotonic-usec");
 }
 
-static void restore_caller(const Event *event, Caller *caller) {
+static void event_restore_caller(const Event *event, Caller *caller) {
         int64_t uid = event_get_i64(event, "caller-uid", -1);
         const char *unit = event_get_string(event, "caller-unit");
 
@@ -145,5 +145,5 @@ void event_restore_exited(const Event *event, Role *role) {
         };
         role->cause = (int) cause < 0 ? ROLE_CAUSE_EXTERNAL : cause;
         role->cause_known = true;
-        restore_caller(event, &role->cause_caller);
+        event_restore_caller(event, &role->cause_caller);
 }

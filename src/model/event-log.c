@@ -50,7 +50,7 @@ static SegmentName segment_name(uint64_t first) {
         return name;
 }
 
-static int write_at(EventLog *log, const void *data, size_t size, size_t offset) {
+static int event_log_write_at(EventLog *log, const void *data, size_t size, size_t offset) {
         if (log->memory) {
                 memcpy(log->memory + offset, data, size);
                 return 0;
@@ -71,8 +71,8 @@ static int write_at(EventLog *log, const void *data, size_t size, size_t offset)
 
 /* Calls the function for each record of a segment with a number below the first one of the next segment.
  * Returns the offset of the next record. */
-static size_t scan(const uint8_t *data, size_t size, uint64_t *last, uint64_t next_first, uint64_t after,
-        EventLogReader reader, void *userdata, int *result) {
+static size_t segment_scan(const uint8_t *data, size_t size, uint64_t *last, uint64_t next_first,
+        uint64_t after, EventLogReader reader, void *userdata, int *result) {
         size_t offset = 0;
 
         g_assert(data);
@@ -116,13 +116,13 @@ static int segment_load(EventLog *log, uint64_t first, uint8_t **ret, size_t *re
         return 0;
 }
 
-static void drop_oldest(EventLog *log) {
+static void event_log_drop_oldest(EventLog *log) {
         if (unlinkat(log->dir_fd, segment_name(SEGMENT(log, 0)).text, 0) < 0 && errno != ENOENT)
                 log_warning_errno(errno, "Cannot remove the oldest events: %m");
         g_array_remove_index(log->segments, 0);
 }
 
-static int make_spare(EventLog *log) {
+static int event_log_make_spare(EventLog *log) {
         autofd fd = -EBADF;
 
         if (log->spare)
@@ -140,11 +140,11 @@ static int make_spare(EventLog *log) {
 }
 
 /* Uses the spare segment as the next one, or the oldest one again if no space is left. */
-static int next_segment(EventLog *log, uint64_t first) {
+static int event_log_next_segment(EventLog *log, uint64_t first) {
         static const RecordHeader end = {};
         SegmentName name = segment_name(first), from = { SPARE_FILE };
 
-        int r = make_spare(log);
+        int r = event_log_make_spare(log);
         if (r < 0) {
                 if (N_SEGMENTS(log) < 2)
                         return r;
@@ -168,17 +168,17 @@ static int next_segment(EventLog *log, uint64_t first) {
         log->offset = 0;
         g_array_append_val(log->segments, first);
         while (N_SEGMENTS(log) > 2 && first - SEGMENT(log, 1) >= EVENT_LOG_KEEP)
-                drop_oldest(log);
+                event_log_drop_oldest(log);
         return 0;
 }
 
-static int compare_numbers(const void *a, const void *b) {
+static int segment_compare_numbers(const void *a, const void *b) {
         const uint64_t *x = a, *y = b;
 
         return *x < *y ? -1 : *x > *y;
 }
 
-static int list_segments(EventLog *log) {
+static int event_log_list_segments(EventLog *log) {
         DIR *dir;
 
         int r = directory_read_at(log->dir_fd, &dir);
@@ -193,12 +193,12 @@ static int list_segments(EventLog *log) {
                         g_array_append_val(log->segments, first);
         }
         (void) closedir(dir);
-        g_array_sort(log->segments, compare_numbers);
+        g_array_sort(log->segments, segment_compare_numbers);
         return 0;
 }
 
 /* Continues at the end of the last segment of the previous process. */
-static int continue_last(EventLog *log) {
+static int event_log_continue_last(EventLog *log) {
         uint64_t first = SEGMENT(log, N_SEGMENTS(log) - 1);
         g_autofree uint8_t *data = NULL;
         size_t size = 0;
@@ -214,14 +214,15 @@ static int continue_last(EventLog *log) {
         if (r < 0) /* the file was truncated; it can still be read */
                 log_warning_errno(r, "Cannot allocate space for events: %m");
         log->last = first - 1;
-        log->offset = scan(data, size, &log->last, EVENT_LOG_SEQUENCE_MAX + 1, 0, NULL, NULL, &ignored);
+        log->offset =
+                segment_scan(data, size, &log->last, EVENT_LOG_SEQUENCE_MAX + 1, 0, NULL, NULL, &ignored);
         log->fd = fd_steal(&fd);
 
         /* If the file was truncated within a record, the allocated space would complete that record with
          * zeros. */
         static const RecordHeader end = {};
         if (size < EVENT_LOG_SEGMENT_SIZE && log->offset + sizeof(end) <= EVENT_LOG_SEGMENT_SIZE)
-                return write_at(log, &end, sizeof(end), log->offset);
+                return event_log_write_at(log, &end, sizeof(end), log->offset);
         return 0;
 }
 
@@ -236,12 +237,12 @@ int event_log_open(int dir_fd, EventLog **ret) {
                 log->dir_fd = directory_make_at(dir_fd, EVENT_LOG_DIRECTORY);
                 if (log->dir_fd < 0)
                         return log->dir_fd;
-                int r = list_segments(log);
+                int r = event_log_list_segments(log);
                 if (r >= 0 && N_SEGMENTS(log) > 0)
-                        r = continue_last(log);
+                        r = event_log_continue_last(log);
                 if (r < 0)
                         return r;
-                r = make_spare(log);
+                r = event_log_make_spare(log);
                 if (r < 0)
                         log_warning_errno(r, "Cannot allocate space for events, trying again later: %m");
         }
@@ -288,12 +289,12 @@ int event_log_append(EventLog *log, uint64_t sequence, const void *data, size_t 
                         log->offset = 0;
                         r = 0;
                 } else
-                        r = next_segment(log, sequence);
+                        r = event_log_next_segment(log, sequence);
                 if (r < 0)
                         return r;
         } else if (!log->memory && !log->spare && log->offset > EVENT_LOG_SEGMENT_SIZE / 2) {
                 /* Allocates in time, while the current segment still has room. */
-                r = make_spare(log);
+                r = event_log_make_spare(log);
                 if (r < 0 && !log->told)
                         log_warning_errno(r, "Cannot allocate space for the next events: %m");
                 log->told = r < 0;
@@ -305,9 +306,9 @@ int event_log_append(EventLog *log, uint64_t sequence, const void *data, size_t 
         memcpy(buffer, &header, sizeof(header));
         memcpy(buffer + sizeof(header), data, size);
         const size_t skip = sizeof(uint64_t);
-        r = write_at(log, buffer + skip, whole - skip, log->offset + skip);
+        r = event_log_write_at(log, buffer + skip, whole - skip, log->offset + skip);
         if (r >= 0)
-                r = write_at(log, buffer, skip, log->offset);
+                r = event_log_write_at(log, buffer, skip, log->offset);
         if (r < 0)
                 return r;
         log->offset += sizeof(header) + padded;
@@ -335,7 +336,8 @@ int event_log_read(EventLog *log, uint64_t after, EventLogReader reader, void *u
                         log_warning_errno(r, "Cannot read the events from %" PRIu64 " on: %m", first);
                         continue;
                 }
-                (void) scan(data ?: log->memory, size, &last, next_first, after, reader, userdata, &result);
+                (void) segment_scan(
+                        data ?: log->memory, size, &last, next_first, after, reader, userdata, &result);
                 if (result != 0)
                         return result;
         }
@@ -344,7 +346,7 @@ int event_log_read(EventLog *log, uint64_t after, EventLogReader reader, void *u
 
 void event_log_clear(EventLog *log) {
         while (!log->memory && N_SEGMENTS(log) > 0)
-                drop_oldest(log);
+                event_log_drop_oldest(log);
         g_array_set_size(log->segments, 0);
         log->fd = fd_close(log->fd);
         log->offset = 0;

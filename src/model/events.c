@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "base/time-util.h"
 #include "model/event-log.h"
 #include "model/events.h"
 #include "util/log.h"
@@ -48,12 +49,12 @@ void event_clear(Event *event) {
         g_clear_pointer(&event->role, g_free);
 }
 
-static GVariant *lookup(const Event *event, const char *key) {
+static GVariant *event_lookup(const Event *event, const char *key) {
         return g_variant_lookup_value(event->details, key, NULL);
 }
 
 int64_t event_get_i64(const Event *event, const char *key, int64_t fallback) {
-        g_autoptr(GVariant) value = lookup(event, key);
+        g_autoptr(GVariant) value = event_lookup(event, key);
 
         if (!value)
                 return fallback;
@@ -113,7 +114,7 @@ static int events_file_read(int fd, EventsFile *ret) {
 }
 
 /* Returns -ENODATA if a new counter begins. */
-static int open_file(Events *events, int dir_fd) {
+static int events_file_open(Events *events, int dir_fd) {
         autofd fd = openat(dir_fd, EVENTS_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0)
                 return -errno;
@@ -143,7 +144,7 @@ int events_open(int dir_fd, Events **ret) {
 
         events->fd = -EBADF;
         if (dir_fd >= 0)
-                r = open_file(events, dir_fd);
+                r = events_file_open(events, dir_fd);
         begin = r == -ENODATA;
         if (r >= 0 || begin)
                 r = event_log_open(dir_fd, &events->log);
@@ -190,7 +191,7 @@ int events_add(Events *events, EventType type, const char *role, GVariant *detai
         *ret = (Event){
                 .type = type,
                 .sequence = events->file.sequence + 1,
-                .realtime_usec = (uint64_t) g_get_real_time(),
+                .realtime_usec = now_usec(CLOCK_REALTIME),
                 .role = g_strdup(role),
                 .details = g_variant_ref_sink(details),
         };
@@ -237,7 +238,7 @@ typedef struct Reading {
         void *userdata;
 } Reading;
 
-static int read_record(void *userdata, uint64_t sequence, const void *data, size_t size) {
+static int events_read_record(void *userdata, uint64_t sequence, const void *data, size_t size) {
         Reading *reading = userdata;
         g_auto(Event) event = {};
         const char *type, *role;
@@ -257,5 +258,5 @@ static int read_record(void *userdata, uint64_t sequence, const void *data, size
 int events_read(Events *events, uint64_t after, EventReader reader, void *userdata) {
         Reading reading = { reader, userdata };
 
-        return event_log_read(events->log, after, read_record, &reading);
+        return event_log_read(events->log, after, events_read_record, &reading);
 }

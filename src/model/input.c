@@ -97,20 +97,20 @@ static int chunk_write(Chunk *chunk, int fd) {
 
 static void input_pump(RoleInput *input);
 
-static int on_writable(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+static int input_on_writable(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
         input_pump(userdata);
         return 0;
 }
 
 /* The source must go first: the keeper has the same open file, so closing our descriptor does not remove it
  * from the epoll instance. */
-static void close_pipe(RoleInput *input) {
+static void input_close_pipe(RoleInput *input) {
         input->source = sd_event_source_disable_unref(input->source);
         input->role->stdin_fd = fd_close(input->role->stdin_fd);
 }
 
 /* A terminal stays open: its reader receives end-of-file once, from a character. */
-static int make_end_of_file(RoleInput *input, Chunk *chunk) {
+static int input_make_end_of_file(RoleInput *input, Chunk *chunk) {
         int r = terminal_end_of_file(
                 input->role->stdin_fd, input->mid_line, chunk->end_of_file, &chunk->size);
 
@@ -129,7 +129,7 @@ static int make_end_of_file(RoleInput *input, Chunk *chunk) {
         return 0;
 }
 
-static bool is_terminal(const RoleInput *input) {
+static bool input_is_terminal(const RoleInput *input) {
         return input->role->spec->stdin_kind == ROLE_STDIN_PTY;
 }
 
@@ -140,12 +140,12 @@ static void input_pump(RoleInput *input) {
         while ((chunk = g_queue_peek_head(input->queue))) {
                 int r = 0;
 
-                if (chunk->close && is_terminal(input)) {
-                        if (make_end_of_file(input, chunk) < 0)
+                if (chunk->close && input_is_terminal(input)) {
+                        if (input_make_end_of_file(input, chunk) < 0)
                                 continue;
                 } else if (chunk->close) {
                         (void) g_queue_pop_head(input->queue);
-                        close_pipe(input);
+                        input_close_pipe(input);
                         ASK(role->node, link, close_stdin, role, chunk->waiter);
                         chunk->waiter = (Waiter){};
                         chunk_done(chunk, NULL);
@@ -160,11 +160,11 @@ static void input_pump(RoleInput *input) {
                         (void) fault_set(&fault, NODE_ERROR_NO_INPUT,
                                 "Role \"%s\" does not read its standard input: %s", role->name,
                                 r == -EPIPE ? "it has closed it" : g_strerror(-r));
-                        if (is_terminal(input)) {
+                        if (input_is_terminal(input)) {
                                 input_fail_all(input, &fault);
                                 return;
                         }
-                        close_pipe(input);
+                        input_close_pipe(input);
                         input_fail_all(input, &fault);
                         ASK(role->node, link, close_stdin, role, (Waiter){});
                         return;
@@ -181,7 +181,7 @@ static void input_pump(RoleInput *input) {
                 input->source = sd_event_source_disable_unref(input->source);
         else if (!input->source) {
                 int r = sd_event_add_io(
-                        input->event, &input->source, role->stdin_fd, EPOLLOUT, on_writable, input);
+                        input->event, &input->source, role->stdin_fd, EPOLLOUT, input_on_writable, input);
                 if (r < 0) {
                         g_auto(Fault) fault = {};
                         (void) fault_set(&fault, NODE_ERROR_IO_ERROR,
@@ -237,7 +237,7 @@ int input_close(RoleInput *input, Waiter waiter, Fault *fault) {
         int r = input_check(input, fault);
         if (r < 0)
                 return r;
-        input->closing = !is_terminal(input);
+        input->closing = !input_is_terminal(input);
         input_queue(input, &chunk);
         return 0;
 }
@@ -245,7 +245,7 @@ int input_close(RoleInput *input, Waiter waiter, Fault *fault) {
 void input_resume(RoleInput *input) {
         if (!input->closing || input->role->stdin_fd < 0 || !g_queue_is_empty(input->queue))
                 return;
-        close_pipe(input);
+        input_close_pipe(input);
         ASK(input->role->node, link, close_stdin, input->role, (Waiter){});
 }
 

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/fd-util.h"
+#include "base/time-util.h"
 #include "model/event-details.h"
 #include "model/message-ids.h"
 #include "model/monitor.h"
@@ -46,10 +47,6 @@ struct Monitor {
         char *unknown; /* fields of a newer version */
 };
 
-static uint64_t now_monotonic(void) {
-        return (uint64_t) g_get_monotonic_time();
-}
-
 static int monitor_save(Monitor *monitor) {
         GString *s = state_fields_new("", MONITOR_VERSION, monitor->unknown);
 
@@ -80,7 +77,7 @@ static int monitor_parse_of_1(Monitor *monitor, StateFields *fields) {
         monitor->armed_usec = monitor->timeout_usec;
         monitor->last_beat = monitor->deadline > monitor->armed_usec && monitor->deadline != USEC_INFINITY
                                      ? monitor->deadline - monitor->armed_usec
-                                     : now_monotonic();
+                                     : now_usec(CLOCK_MONOTONIC);
         return state_fields_end(fields, &monitor->unknown);
 }
 
@@ -144,15 +141,15 @@ uint64_t monitor_deadline(const Monitor *monitor) {
         return monitor->deadline;
 }
 
-static int on_timer(sd_event_source *s, uint64_t usec, void *userdata);
+static int monitor_on_timer(sd_event_source *s, uint64_t usec, void *userdata);
 
-static void arm(Monitor *monitor) {
+static void monitor_arm(Monitor *monitor) {
         monitor->timer = sd_event_source_disable_unref(monitor->timer);
         if (monitor->deadline == 0 || monitor->deadline == USEC_INFINITY || monitor->waiting)
                 return;
 
         int r = sd_event_add_time(monitor->node->event, &monitor->timer, CLOCK_MONOTONIC, monitor->deadline,
-                1, on_timer, monitor);
+                1, monitor_on_timer, monitor);
         if (r >= 0)
                 /* Beats that are queued on the bus must be read before the timer fires. */
                 r = sd_event_source_set_priority(monitor->timer, SD_EVENT_PRIORITY_IDLE + 100);
@@ -160,20 +157,20 @@ static void arm(Monitor *monitor) {
                 log_error_errno(r, "Cannot set the timer of the monitor: %m");
 }
 
-static void set_deadline(Monitor *monitor, uint64_t deadline) {
+static void monitor_set_deadline(Monitor *monitor, uint64_t deadline) {
         monitor->deadline = deadline;
-        arm(monitor);
+        monitor_arm(monitor);
         ASK(monitor->node, clients, node_changed);
 }
 
 /* The option of the role takes precedence over MonitorAction= of the node. */
-static MonitorLoss role_loss(const Monitor *monitor, const Role *role) {
+static MonitorLoss monitor_role_loss(const Monitor *monitor, const Role *role) {
         if (role->spec->on_monitor_loss != MONITOR_LOSS_DEFAULT)
                 return role->spec->on_monitor_loss;
         return monitor->action == MONITOR_ACTION_NONE ? MONITOR_LOSS_KEEP : MONITOR_LOSS_STOP;
 }
 
-static void stop_roles(Monitor *monitor) {
+static void monitor_stop_roles(Monitor *monitor) {
         Node *node = monitor->node;
         g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
         GHashTableIter iter;
@@ -188,14 +185,14 @@ static void stop_roles(Monitor *monitor) {
                 if (!role || role->state == ROLE_ENDED)
                         continue;
 
-                MonitorLoss loss = role_loss(monitor, role);
+                MonitorLoss loss = monitor_role_loss(monitor, role);
                 if (loss != MONITOR_LOSS_KEEP)
                         role_stop(role, ROLE_CAUSE_MONITOR, loss == MONITOR_LOSS_KILL, NULL);
         }
 }
 
 /* Returns whether the timeout shuts the service down. A role that is kept also keeps the service. */
-static bool log_timed_out(Monitor *monitor, double seconds) {
+static bool monitor_log_timed_out(Monitor *monitor, double seconds) {
         unsigned n[_MONITOR_LOSS_MAX] = {};
         GHashTableIter iter;
         Role *role;
@@ -203,7 +200,7 @@ static bool log_timed_out(Monitor *monitor, double seconds) {
         g_hash_table_iter_init(&iter, monitor->node->roles);
         while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
                 if (role->state != ROLE_ENDED)
-                        n[role_loss(monitor, role)]++;
+                        n[monitor_role_loss(monitor, role)]++;
 
         bool shut_down = monitor->action == MONITOR_ACTION_SHUTDOWN && n[MONITOR_LOSS_KEEP] == 0;
         journal_node(monitor->node, MESSAGE_MONITOR_TIMED_OUT, LOG_WARNING, NULL,
@@ -213,11 +210,11 @@ static bool log_timed_out(Monitor *monitor, double seconds) {
         return shut_down;
 }
 
-static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+static int monitor_on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         Monitor *monitor = userdata;
         Node *node = monitor->node;
         g_auto(Event) event = {};
-        uint64_t now = now_monotonic();
+        uint64_t now = now_usec(CLOCK_MONOTONIC);
         double seconds = (double) monitor_timeout(monitor) / (double) USEC_PER_SEC;
 
         if (now > monitor->deadline && now - monitor->deadline > LATE_USEC) {
@@ -225,19 +222,19 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
                             " s late to look, which is our own outage: waiting for a beat again",
                         (now - monitor->deadline) / USEC_PER_SEC);
                 monitor->grace_end = now + MONITOR_GRACE_USEC;
-                set_deadline(monitor, monitor->grace_end);
+                monitor_set_deadline(monitor, monitor->grace_end);
                 return 0;
         }
 
-        bool shut_down = log_timed_out(monitor, seconds);
+        bool shut_down = monitor_log_timed_out(monitor, seconds);
         /* Disarmed until the next beat. This is saved only together with the action: if this process dies in
          * between, the next one finds no beat either. */
-        set_deadline(monitor, 0);
+        monitor_set_deadline(monitor, 0);
         node_event_add(node, EVENT_MONITOR_TIMED_OUT, NULL,
                 event_details_monitor_timed_out(monitor_timeout(monitor)), &event);
         node_event_tell(node, &event, NULL);
 
-        stop_roles(monitor);
+        monitor_stop_roles(monitor);
         if (shut_down) {
                 g_autofree char *reason = g_strdup_printf("no beat arrived for %g s", seconds);
                 node_shutdown(node, reason, NULL);
@@ -253,8 +250,8 @@ void monitor_resume(Monitor *monitor) {
         if (monitor->deadline == 0)
                 return;
         /* The manager could not beat during the outage, so it gets time to beat again. */
-        monitor->grace_end = now_monotonic() + MONITOR_GRACE_USEC;
-        set_deadline(monitor, MAX(monitor->deadline, monitor->grace_end));
+        monitor->grace_end = now_usec(CLOCK_MONOTONIC) + MONITOR_GRACE_USEC;
+        monitor_set_deadline(monitor, MAX(monitor->deadline, monitor->grace_end));
 }
 
 static uint64_t usec_after(uint64_t begin, uint64_t usec) {
@@ -263,8 +260,8 @@ static uint64_t usec_after(uint64_t begin, uint64_t usec) {
 
 /* A changed timeout counts from the last beat. If the new timeout is shorter than the time since then, the
  * caller has half of it to beat, but not more than the grace period. */
-static uint64_t deadline_for(const Monitor *monitor, uint64_t timeout_usec) {
-        uint64_t earliest = now_monotonic() + MIN(timeout_usec / 2, MONITOR_GRACE_USEC);
+static uint64_t monitor_deadline_for(const Monitor *monitor, uint64_t timeout_usec) {
+        uint64_t earliest = now_usec(CLOCK_MONOTONIC) + MIN(timeout_usec / 2, MONITOR_GRACE_USEC);
 
         if (timeout_usec == 0)
                 return 0;
@@ -273,11 +270,11 @@ static uint64_t deadline_for(const Monitor *monitor, uint64_t timeout_usec) {
 }
 
 /* Recomputes the deadline if the timeout has changed. */
-static void follow_timeout(Monitor *monitor) {
+static void monitor_follow_timeout(Monitor *monitor) {
         uint64_t timeout = monitor_timeout(monitor);
 
         if (monitor->deadline != 0 && timeout != monitor->armed_usec)
-                monitor->deadline = deadline_for(monitor, timeout);
+                monitor->deadline = monitor_deadline_for(monitor, timeout);
         monitor->armed_usec = timeout;
 }
 
@@ -286,13 +283,13 @@ void monitor_configure(Monitor *monitor, uint64_t timeout_usec, MonitorAction ac
 
         monitor->action = action;
         monitor->configured_usec = timeout_usec;
-        follow_timeout(monitor);
+        monitor_follow_timeout(monitor);
         if (monitor->deadline != old) {
                 int r = monitor_save(monitor);
                 if (r < 0)
                         log_warning_errno(r, "Cannot save the deadline of the monitor, ignoring: %m");
         }
-        set_deadline(monitor, monitor->deadline);
+        monitor_set_deadline(monitor, monitor->deadline);
 }
 
 int monitor_beat(Monitor *monitor, Fault *fault) {
@@ -300,7 +297,7 @@ int monitor_beat(Monitor *monitor, Fault *fault) {
 
         if (timeout == 0)
                 return 0; /* the monitor is off, so a beat has no effect */
-        monitor->last_beat = now_monotonic();
+        monitor->last_beat = now_usec(CLOCK_MONOTONIC);
         monitor->grace_end = 0;
         monitor->armed_usec = timeout;
         monitor->deadline = usec_after(monitor->last_beat, timeout);
@@ -313,7 +310,7 @@ int monitor_beat(Monitor *monitor, Fault *fault) {
         if (old == 0)
                 log_info("The monitor is armed: the next beat is due within %" PRIu64 " s",
                         timeout / USEC_PER_SEC);
-        set_deadline(monitor, monitor->deadline);
+        monitor_set_deadline(monitor, monitor->deadline);
         return 0;
 }
 
@@ -322,7 +319,7 @@ int monitor_set_timeout(Monitor *monitor, uint64_t timeout_usec, Fault *fault) {
 
         monitor->timeout_set = true;
         monitor->timeout_usec = timeout_usec;
-        follow_timeout(monitor);
+        monitor_follow_timeout(monitor);
         int r = monitor_save(monitor);
         if (r < 0) {
                 monitor->timeout_set = old.timeout_set;
@@ -332,7 +329,7 @@ int monitor_set_timeout(Monitor *monitor, uint64_t timeout_usec, Fault *fault) {
                 return fault_set(fault, NODE_ERROR_IO_ERROR, "Cannot save the timeout of the monitor: %s",
                         g_strerror(-r));
         }
-        set_deadline(monitor, monitor->deadline);
+        monitor_set_deadline(monitor, monitor->deadline);
         return 0;
 }
 

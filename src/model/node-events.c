@@ -21,7 +21,7 @@ void node_event_tell(Node *node, const Event *event, Role *role) {
         events_set_told(node->events, event->sequence);
 }
 
-static int tell_unsent(void *userdata, const Event *event) {
+static int node_tell_unsent(void *userdata, const Event *event) {
         Node *node = userdata;
 
         node_event_tell(node, event, NULL);
@@ -29,11 +29,11 @@ static int tell_unsent(void *userdata, const Event *event) {
 }
 
 void node_tell_unsent_events(Node *node) {
-        (void) events_read(node->events, events_sent(node->events), tell_unsent, node);
+        (void) events_read(node->events, events_sent(node->events), node_tell_unsent, node);
 }
 
 /* Returns the run of this name to which the event belongs. */
-static Role *find_run(Node *node, const Event *event) {
+static Role *node_find_run(Node *node, const Event *event) {
         Role *role = g_hash_table_lookup(node->roles, event->role);
 
         while (role && !event_is_of(event, role))
@@ -41,9 +41,9 @@ static Role *find_run(Node *node, const Event *event) {
         return role;
 }
 
-static int restore_event(void *userdata, const Event *event) {
+static int node_restore_event(void *userdata, const Event *event) {
         Node *node = userdata;
-        Role *role = event->role[0] ? find_run(node, event) : NULL;
+        Role *role = event->role[0] ? node_find_run(node, event) : NULL;
 
         if (!role)
                 return 0;
@@ -67,5 +67,5 @@ static int restore_event(void *userdata, const Event *event) {
 }
 
 void node_restore_events(Node *node) {
-        (void) events_read(node->events, 0, restore_event, node);
+        (void) events_read(node->events, 0, node_restore_event, node);
 }

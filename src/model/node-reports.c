@@ -6,14 +6,14 @@
 #include "model/node-stop.h"
 #include "model/ports.h"
 
-static void on_start_over(Node *node, Role *role) {
+static void node_on_start_over(Node *node, Role *role) {
         if (role)
                 node->n_starts--;
         node_pump_starts(node);
         node_check_finished(node); /* a shutdown also waits for cancelled starts */
 }
 
-static void on_role_swept(Node *node, Role *role) {
+static void node_on_role_swept(Node *node, Role *role) {
         Role *successor = role->successor;
 
         if (successor) {
@@ -31,19 +31,19 @@ static void on_role_swept(Node *node, Role *role) {
         node_check_finished(node);
 }
 
-static void on_role_stuck(Node *node, Role *role) {
+static void node_on_role_stuck(Node *node, Role *role) {
         node->stuck = true;
         node_check_finished(node);
 }
 
-static void on_role_freed(Node *node, const Role *role) {
+static void node_on_role_freed(Node *node, const Role *role) {
         if (node->ports)
                 ports_role_gone(node->ports, role);
 }
 
 const NodeReports node_reports = {
-        .start_over = on_start_over,
-        .role_swept = on_role_swept,
-        .role_stuck = on_role_stuck,
-        .role_freed = on_role_freed,
+        .start_over = node_on_start_over,
+        .role_swept = node_on_role_swept,
+        .role_stuck = node_on_role_stuck,
+        .role_freed = node_on_role_freed,
 };

@@ -33,7 +33,7 @@ Node *node_new(const char *instance, sd_event *event, Events *events) {
 
 /* The role continues to run without this process. Queued bytes are not written, so their writers must get an
  * error. */
-static void end_input(Role *role) {
+static void role_end_input(Role *role) {
         g_auto(Fault) fault = {};
 
         (void) fault_set(&fault, NODE_ERROR_SHUTTING_DOWN,
@@ -59,7 +59,7 @@ Node *node_free(Node *node) {
                                 r->start_waiter.done(r->start_waiter.userdata, &fault);
                         r->start_waiter = (Waiter){};
                         role_wake_stop_waiters(r, &fault);
-                        end_input(r);
+                        role_end_input(r);
                 }
                 role_free(role);
         }

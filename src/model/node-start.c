@@ -7,7 +7,7 @@
 #include "model/role-terminal.h"
 #include "model/settings.h"
 
-static int check_name(const char *name, Fault *fault) {
+static int node_check_name(const char *name, Fault *fault) {
         if (role_name_is_valid(name))
                 return 0;
 
@@ -25,7 +25,7 @@ int node_start_role(
         int r = node_check_not_stopping(node, fault);
         if (r < 0)
                 return r;
-        r = check_name(name, fault);
+        r = node_check_name(name, fault);
         if (r < 0)
                 return r;
         if (!spec->provider_set)

@@ -30,7 +30,7 @@ bool node_can_start(const Node *node) {
         return ASK(node, link, connected) && ASK(node, scope, ready);
 }
 
-static void unlink_role(GQueue *queue, GList **link) {
+static void role_queue_unlink(GQueue *queue, GList **link) {
         if (*link)
                 g_queue_delete_link(queue, g_steal_pointer(link));
 }
@@ -48,7 +48,7 @@ void node_queue_start_first(Node *node, Role *role) {
 }
 
 void node_unqueue_start(Node *node, Role *role) {
-        unlink_role(node->start_queue, &role->start_link);
+        role_queue_unlink(node->start_queue, &role->start_link);
 }
 
 void node_add_ended(Node *node, Role *role) {
@@ -58,7 +58,7 @@ void node_add_ended(Node *node, Role *role) {
 }
 
 void node_remove_ended(Node *node, Role *role) {
-        unlink_role(node->ended, &role->ended_link);
+        role_queue_unlink(node->ended, &role->ended_link);
 }
 
 void node_count_role(Node *node, Role *role) {

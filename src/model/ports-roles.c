@@ -10,7 +10,7 @@
 /* Which role has which port */
 
 /* The lists from first to last. */
-static void each_port(Ports *ports, const Role *role, int first, int last,
+static void ports_each_of_role(Ports *ports, const Role *role, int first, int last,
         void (*each)(GHashTable *users, gpointer key, const Role *role)) {
         for (int which = first; which <= last; which++) {
                 GArray *list = role->spec->ports[which];
@@ -26,11 +26,11 @@ static void each_port(Ports *ports, const Role *role, int first, int last,
         }
 }
 
-static void add_user(GHashTable *users, gpointer key, const Role *role) {
+static void ports_add_user(GHashTable *users, gpointer key, const Role *role) {
         (void) g_hash_table_insert(users, key, (gpointer) role);
 }
 
-static void remove_user(GHashTable *users, gpointer key, const Role *role) {
+static void ports_remove_user(GHashTable *users, gpointer key, const Role *role) {
         if (g_hash_table_lookup(users, key) == role)
                 (void) g_hash_table_remove(users, key);
 }
@@ -41,12 +41,12 @@ void ports_role_added(Ports *ports, const Role *role) {
         if (role->state == ROLE_ENDED && role->swept)
                 return;
         /* A port that is to be released belongs to the role until it is released. */
-        each_port(ports, role, 0, role->state == ROLE_STARTING ? ROLE_PORTS_RELEASE : ROLE_PORTS_RELEASE - 1,
-                add_user);
+        ports_each_of_role(ports, role, 0,
+                role->state == ROLE_STARTING ? ROLE_PORTS_RELEASE : ROLE_PORTS_RELEASE - 1, ports_add_user);
 }
 
 void ports_role_gone(Ports *ports, const Role *role) {
-        each_port(ports, role, 0, ROLE_PORTS_RELEASE, remove_user);
+        ports_each_of_role(ports, role, 0, ROLE_PORTS_RELEASE, ports_remove_user);
 }
 
 int ports_check_owner(const Port *port, const Caller *caller, Fault *fault) {
@@ -75,8 +75,8 @@ int ports_no_such(const char *protocol, uint16_t number, Fault *fault) {
 
 /* Checks that each port is reserved and, for a new start, that it belongs to the caller and to no other
  * role. */
-static int check_role(Ports *ports, const char *role, const RoleSpec *spec, bool start, const Caller *caller,
-        Fault *fault) {
+static int ports_check_role(Ports *ports, const char *role, const RoleSpec *spec, bool start,
+        const Caller *caller, Fault *fault) {
         static const char *const names[_ROLE_PORTS_MAX] = { "TCP port", "UDP port", "port" };
 
         for (int which = 0; which < _ROLE_PORTS_MAX; which++) {
@@ -109,11 +109,11 @@ G_STATIC_ASSERT((int) ROLE_PORTS_TCP == (int) PORT_TCP && (int) ROLE_PORTS_UDP =
 
 int ports_check_start(
         Ports *ports, const char *role, const RoleSpec *spec, const Caller *caller, Fault *fault) {
-        return check_role(ports, role, spec, true, caller, fault);
+        return ports_check_role(ports, role, spec, true, caller, fault);
 }
 
 int ports_check_reserved(Ports *ports, const Role *role, Fault *fault) {
-        return check_role(ports, role->name, role->spec, false, NULL, fault);
+        return ports_check_role(ports, role->name, role->spec, false, NULL, fault);
 }
 
 GArray *ports_of_role(Ports *ports, const Role *role) {
@@ -143,8 +143,9 @@ void ports_role_running(Ports *ports, const Role *role) {
 
         if (!list)
                 return;
-        each_port(ports, role, ROLE_PORTS_RELEASE, ROLE_PORTS_RELEASE, remove_user);
-        each_port(ports, role, 0, ROLE_PORTS_RELEASE - 1, add_user); /* a port may be in both lists */
+        ports_each_of_role(ports, role, ROLE_PORTS_RELEASE, ROLE_PORTS_RELEASE, ports_remove_user);
+        /* A port may be in both lists. */
+        ports_each_of_role(ports, role, 0, ROLE_PORTS_RELEASE - 1, ports_add_user);
         for (unsigned i = 0; i < list->len; i++)
                 for (int p = 0; p < _PORT_PROTOCOL_MAX; p++)
                         (void) g_hash_table_remove(

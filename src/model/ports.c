@@ -30,7 +30,7 @@ struct PortsRequest {
         PortsWaiter waiter;
 };
 
-static void add(Ports *ports, PortProtocol protocol, uint16_t number, uid_t uid) {
+static void ports_add(Ports *ports, PortProtocol protocol, uint16_t number, uid_t uid) {
         Port *port = g_new(Port, 1);
 
         *port = (Port){ protocol, number, uid };
@@ -48,7 +48,7 @@ static int port_parse(Ports *ports, const char *text) {
                 parse_u32(words[1], &number) < 0 || number == 0 || number > UINT16_MAX ||
                 parse_u32(words[2], &uid) < 0)
                 return -EBADMSG;
-        add(ports, port_protocol_from_string(words[0]), (uint16_t) number, uid);
+        ports_add(ports, port_protocol_from_string(words[0]), (uint16_t) number, uid);
         return 0;
 }
 
@@ -126,7 +126,7 @@ Ports *ports_close(Ports *ports) {
 
 /* Reserving */
 
-static char *describe_address(const BindAddress *address) {
+static char *bind_address_describe(const BindAddress *address) {
         char text[INET6_ADDRSTRLEN];
 
         if (address->ip_version == 0 || !inet_ntop(address->ip_version == 4 ? AF_INET : AF_INET6,
@@ -135,7 +135,7 @@ static char *describe_address(const BindAddress *address) {
         return g_strdup(text);
 }
 
-static int keeper_fault(int error, const char *what, Fault *fault) {
+static int ports_keeper_fault(int error, const char *what, Fault *fault) {
         if (error == -EPROTONOSUPPORT)
                 return fault_set(fault, NODE_ERROR_KEEPER_UNAVAILABLE,
                         "Cannot %s: the running keeper is older than this service and does not support ports; reload "
@@ -144,7 +144,7 @@ static int keeper_fault(int error, const char *what, Fault *fault) {
         return fault_set(fault, NODE_ERROR_KEEPER_UNAVAILABLE, "Cannot %s: there is no keeper", what);
 }
 
-static PortsRequest *request_free(PortsRequest *request) {
+static PortsRequest *ports_request_free(PortsRequest *request) {
         g_free(request->address);
         g_free(request);
         return NULL;
@@ -176,21 +176,22 @@ int ports_bind(Ports *ports, PortProtocol protocol, uint32_t n, const Caller *ca
 
         const BindAddress *address = &ports->node->settings->bind_address;
         PortsRequest *request = g_new(PortsRequest, 1);
-        *request = (PortsRequest){ ports, protocol, n, caller->uid, describe_address(address), waiter };
+        *request = (PortsRequest){ ports, protocol, n, caller->uid, bind_address_describe(address), waiter };
         r = ASK(ports->node, link, ports_bind, address, protocol, n, request);
         if (r < 0) {
-                request_free(request);
-                return keeper_fault(r, "reserve ports", fault);
+                ports_request_free(request);
+                return ports_keeper_fault(r, "reserve ports", fault);
         }
         ports->n_binding += n;
         return 0;
 }
 
-static int take(PortsRequest *request, int error, const uint16_t *numbers, size_t n, Fault *fault) {
+static int ports_request_take(
+        PortsRequest *request, int error, const uint16_t *numbers, size_t n, Fault *fault) {
         Ports *ports = request->ports;
 
         if (error == -ENOTCONN)
-                return keeper_fault(error, "reserve ports", fault);
+                return ports_keeper_fault(error, "reserve ports", fault);
         if (error < 0 || n != request->n)
                 return fault_set(fault, NODE_ERROR_PORTS_UNAVAILABLE, "Cannot reserve %u %s port%s on %s: %s",
                         request->n, ports_protocol_name(request->protocol), request->n == 1 ? "" : "s",
@@ -199,7 +200,7 @@ static int take(PortsRequest *request, int error, const uint16_t *numbers, size_
                                              : g_strerror(error < 0 ? -error : EBADMSG));
 
         for (size_t i = 0; i < n; i++)
-                add(ports, request->protocol, numbers[i], request->uid);
+                ports_add(ports, request->protocol, numbers[i], request->uid);
         int r = ports_save(ports);
         if (r >= 0)
                 return 0;
@@ -218,10 +219,10 @@ void ports_on_bound(PortsRequest *request, int error, const uint16_t *numbers, s
         g_auto(Fault) fault = {};
 
         request->ports->n_binding -= request->n;
-        (void) take(request, error, numbers, n, &fault);
+        (void) ports_request_take(request, error, numbers, n, &fault);
         if (request->waiter.done)
                 request->waiter.done(request->waiter.userdata, numbers, n, fault.message ? &fault : NULL);
-        request_free(request);
+        ports_request_free(request);
 }
 
 /* Releasing */
@@ -277,10 +278,10 @@ int ports_release(Ports *ports, PortProtocol protocol, const uint16_t *numbers, 
                 r = ASK(ports->node, link, ports_release, released, n, waiter);
                 if (r >= 0)
                         return 0;
-                r = keeper_fault(r, "release ports", fault);
+                r = ports_keeper_fault(r, "release ports", fault);
         }
         for (size_t i = 0; i < n; i++)
-                add(ports, protocol, numbers[i], uids[i]);
+                ports_add(ports, protocol, numbers[i], uids[i]);
         ports_save_or_log(ports);
         return r;
 }
@@ -329,7 +330,7 @@ void ports_on_keeper(Ports *ports, const PortLoan *held, size_t n) {
                 ASK(ports->node, link, ports_rest, (PortLoan *) idle->data, idle->len);
 }
 
-static int compare_ports(const void *a, const void *b) {
+static int ports_compare_listed(const void *a, const void *b) {
         const PortListed *x = a, *y = b;
 
         return x->port.protocol != y->port.protocol ? (int) x->port.protocol - (int) y->port.protocol
@@ -349,7 +350,7 @@ GArray *ports_list(Ports *ports) {
 
                 g_array_append_val(list, listed);
         }
-        g_array_sort(list, compare_ports);
+        g_array_sort(list, ports_compare_listed);
         return list;
 }
 

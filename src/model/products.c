@@ -35,7 +35,7 @@ typedef struct Spelling {
 
 static const struct {
         Spelling name, version;
-} syntax[_PRODUCT_PROVIDER_MAX] = {
+} product_syntax[_PRODUCT_PROVIDER_MAX] = {
         [PRODUCT_PROVIDER_EUPS] = {
                 .name = { LETTERS "_", LETTERS DIGITS "_-",
                         "letters, digits, _ and -, beginning with a letter or _" },
@@ -46,7 +46,7 @@ static const struct {
         [PRODUCT_PROVIDER_LMOD] = { MODULE, MODULE },
 };
 
-static int check_text(const char *option, const char *what, const char *text, Fault *fault) {
+static int product_check_text(const char *option, const char *what, const char *text, Fault *fault) {
         if (text[0] == '\0')
                 return fault_set(
                         fault, NODE_ERROR_INVALID_ARGS, "Option \"%s\": the %s is empty", option, what);
@@ -56,8 +56,8 @@ static int check_text(const char *option, const char *what, const char *text, Fa
         return 0;
 }
 
-static int set_text(char **to, const char *option, const char *text, Fault *fault) {
-        int r = check_text(option, option, text, fault);
+static int product_set_text(char **to, const char *option, const char *text, Fault *fault) {
+        int r = product_check_text(option, option, text, fault);
         if (r < 0)
                 return r;
         g_free(*to);
@@ -66,11 +66,11 @@ static int set_text(char **to, const char *option, const char *text, Fault *faul
 }
 
 int role_spec_set_product(RoleSpec *spec, const char *product, Fault *fault) {
-        return set_text(&spec->product, "product", product, fault);
+        return product_set_text(&spec->product, "product", product, fault);
 }
 
 int role_spec_set_version(RoleSpec *spec, const char *version, Fault *fault) {
-        return set_text(&spec->version, "version", version, fault);
+        return product_set_text(&spec->version, "version", version, fault);
 }
 
 int role_spec_set_setup_args(RoleSpec *spec, char **arguments, Fault *fault) {
@@ -95,9 +95,9 @@ int role_spec_add_eups(RoleSpec *spec, const char *product, const char *version,
         if (n / 2 >= PRODUCT_LIST_MAX)
                 return fault_set(fault, NODE_ERROR_INVALID_ARGS,
                         "Option \"eups-list\" has more than %u products", PRODUCT_LIST_MAX);
-        int r = check_text("eups-list", "product", product, fault);
+        int r = product_check_text("eups-list", "product", product, fault);
         if (r >= 0 && version[0])
-                r = check_text("eups-list", "version", version, fault);
+                r = product_check_text("eups-list", "version", version, fault);
         if (r < 0)
                 return r;
         spec->eups_list = g_renew(char *, spec->eups_list, n + 3);
@@ -124,8 +124,8 @@ bool products_wanted(const RoleSpec *spec) {
         return spec->product || spec->eups_list;
 }
 
-static int check_spelling(const RoleSpec *spec, const char *option, const char *what, const char *text,
-        const Spelling *spelling, Fault *fault) {
+static int product_check_spelling(const RoleSpec *spec, const char *option, const char *what,
+        const char *text, const Spelling *spelling, Fault *fault) {
         if (text[0] && strchr(spelling->first, text[0]) && text[strspn(text, spelling->all)] == '\0')
                 return 0;
 
@@ -135,13 +135,13 @@ static int check_spelling(const RoleSpec *spec, const char *option, const char *
                 what, product_provider_to_string(spec->provider), spelling->words);
 }
 
-static int check_product(
+static int product_check(
         const RoleSpec *spec, bool in_list, const char *name, const char *version, Fault *fault) {
-        int r = check_spelling(spec, in_list ? "eups-list" : "product", "product", name,
-                &syntax[spec->provider].name, fault);
+        int r = product_check_spelling(spec, in_list ? "eups-list" : "product", "product", name,
+                &product_syntax[spec->provider].name, fault);
         if (r >= 0 && version && version[0])
-                r = check_spelling(spec, in_list ? "eups-list" : "version", "version", version,
-                        &syntax[spec->provider].version, fault);
+                r = product_check_spelling(spec, in_list ? "eups-list" : "version", "version", version,
+                        &product_syntax[spec->provider].version, fault);
         return r;
 }
 
@@ -159,9 +159,9 @@ int products_check(const RoleSpec *spec, Fault *fault) {
                         "Option \"setup-args\": the provider %s takes none, only eups does",
                         product_provider_to_string(spec->provider));
 
-        int r = spec->product ? check_product(spec, false, spec->product, spec->version, fault) : 0;
+        int r = spec->product ? product_check(spec, false, spec->product, spec->version, fault) : 0;
         for (char **p = spec->eups_list; r >= 0 && p && *p; p += 2)
-                r = check_product(spec, true, p[0], p[1], fault);
+                r = product_check(spec, true, p[0], p[1], fault);
         return r;
 }
 
@@ -179,7 +179,7 @@ size_t products_size(const RoleSpec *spec) {
         return size;
 }
 
-static void add_product(
+static void product_add(
         const RoleSpec *spec, const char *name, const char *version, char **arguments, GPtrArray *setup) {
         size_t n_arguments = arguments ? g_strv_length(arguments) : 0;
 
@@ -209,9 +209,9 @@ char **products_setup(const RoleSpec *spec, const Settings *settings) {
                                         : spec->provider == PRODUCT_PROVIDER_LMOD  ? settings->lmod_command
                                                                                    : ""));
         if (spec->product)
-                add_product(spec, spec->product, spec->version, spec->setup_args, setup);
+                product_add(spec, spec->product, spec->version, spec->setup_args, setup);
         for (char **p = spec->eups_list; p && *p; p += 2)
-                add_product(spec, p[0], p[1], NULL, setup);
+                product_add(spec, p[0], p[1], NULL, setup);
         g_ptr_array_add(setup, NULL);
         return (char **) g_ptr_array_free(setup, false);
 }

@@ -7,8 +7,8 @@
 #include "model/node.h"
 #include "util/log.h"
 
-static void add(GPtrArray *fields, const char *format, ...) _printf_(2, 3);
-static void add(GPtrArray *fields, const char *format, ...) {
+static void journal_fields_add(GPtrArray *fields, const char *format, ...) _printf_(2, 3);
+static void journal_fields_add(GPtrArray *fields, const char *format, ...) {
         va_list ap;
 
         va_start(ap, format);
@@ -16,40 +16,41 @@ static void add(GPtrArray *fields, const char *format, ...) {
         va_end(ap);
 }
 
-static GPtrArray *node_fields(const Node *node, const char *id, const Caller *caller) {
+static GPtrArray *journal_fields_of_node(const Node *node, const char *id, const Caller *caller) {
         GPtrArray *fields = g_ptr_array_new_with_free_func(g_free);
 
-        add(fields, "ARCHITECT_INSTANCE=%s", node->instance);
+        journal_fields_add(fields, "ARCHITECT_INSTANCE=%s", node->instance);
         if (id)
-                add(fields, "MESSAGE_ID=%s", id);
+                journal_fields_add(fields, "MESSAGE_ID=%s", id);
         if (caller && caller->known) {
-                add(fields, "ARCHITECT_CALLER_UID=%u", (unsigned) caller->uid);
+                journal_fields_add(fields, "ARCHITECT_CALLER_UID=%u", (unsigned) caller->uid);
                 if (caller->pid > 0)
-                        add(fields, "ARCHITECT_CALLER_PID=%d", (int) caller->pid);
+                        journal_fields_add(fields, "ARCHITECT_CALLER_PID=%d", (int) caller->pid);
                 if (caller->unit)
-                        add(fields, "ARCHITECT_CALLER_UNIT=%s", caller->unit);
+                        journal_fields_add(fields, "ARCHITECT_CALLER_UNIT=%s", caller->unit);
         }
         return fields;
 }
 
-static GPtrArray *role_fields(const Role *role, const char *id, const Caller *caller) {
-        GPtrArray *fields = node_fields(role->node, id, caller);
+static GPtrArray *journal_fields_of_role(const Role *role, const char *id, const Caller *caller) {
+        GPtrArray *fields = journal_fields_of_node(role->node, id, caller);
         char invocation[SD_ID128_STRING_MAX];
 
-        add(fields, "ARCHITECT_ROLE=%s", role->name);
+        journal_fields_add(fields, "ARCHITECT_ROLE=%s", role->name);
         /* "journalctl -u SCOPE" shows messages of root with the first field, "journalctl --user -u SCOPE"
          * messages of a user with the second. */
-        add(fields, "OBJECT_SYSTEMD_UNIT=%s", role->scope);
+        journal_fields_add(fields, "OBJECT_SYSTEMD_UNIT=%s", role->scope);
         if (role->node->user)
-                add(fields, "OBJECT_SYSTEMD_USER_UNIT=%s", role->scope);
+                journal_fields_add(fields, "OBJECT_SYSTEMD_USER_UNIT=%s", role->scope);
         if (!sd_id128_is_null(role->invocation))
-                add(fields, "ARCHITECT_INVOCATION_ID=%s", sd_id128_to_string(role->invocation, invocation));
+                journal_fields_add(fields, "ARCHITECT_INVOCATION_ID=%s",
+                        sd_id128_to_string(role->invocation, invocation));
         return fields;
 }
 
-static void send_v(GPtrArray *fields, const Role *role, int level, const char *format, va_list ap)
+static void journal_send_v(GPtrArray *fields, const Role *role, int level, const char *format, va_list ap)
         _printf_(4, 0);
-static void send_v(GPtrArray *fields, const Role *role, int level, const char *format, va_list ap) {
+static void journal_send_v(GPtrArray *fields, const Role *role, int level, const char *format, va_list ap) {
         if (level <= log_get_max_level()) {
                 g_autofree char *text = g_strdup_vprintf(format, ap);
 
@@ -60,19 +61,20 @@ static void send_v(GPtrArray *fields, const Role *role, int level, const char *f
         g_ptr_array_unref(fields);
 }
 
-static void send(GPtrArray *fields, const Role *role, int level, const char *format, ...) _printf_(4, 5);
-static void send(GPtrArray *fields, const Role *role, int level, const char *format, ...) {
+static void journal_send(GPtrArray *fields, const Role *role, int level, const char *format, ...)
+        _printf_(4, 5);
+static void journal_send(GPtrArray *fields, const Role *role, int level, const char *format, ...) {
         va_list ap;
 
         va_start(ap, format);
-        send_v(fields, role, level, format, ap);
+        journal_send_v(fields, role, level, format, ap);
         va_end(ap);
 }
 
 void journal_role_v(
         const Role *role, const char *id, int level, const Caller *caller, const char *format, va_list ap) {
         if (level <= log_get_max_level())
-                send_v(role_fields(role, id, caller), role, level, format, ap);
+                journal_send_v(journal_fields_of_role(role, id, caller), role, level, format, ap);
 }
 
 void journal_role(
@@ -89,24 +91,24 @@ void journal_node(
         va_list ap;
 
         va_start(ap, format);
-        send_v(node_fields(node, id, caller), NULL, level, format, ap);
+        journal_send_v(journal_fields_of_node(node, id, caller), NULL, level, format, ap);
         va_end(ap);
 }
 
 void journal_role_exited(const Role *role) {
-        GPtrArray *fields = role_fields(role, MESSAGE_ROLE_EXITED, &role->cause_caller);
+        GPtrArray *fields = journal_fields_of_role(role, MESSAGE_ROLE_EXITED, &role->cause_caller);
         const char *code = exit_code_to_string(role->exit.code), *cause = role_cause_to_string(role->cause);
 
-        add(fields, "EXIT_CODE=%s", code);
-        add(fields, "EXIT_STATUS=%d", role->exit.status);
-        add(fields, "ARCHITECT_CAUSE=%s", cause);
-        send(fields, role, LOG_INFO, "Main process exited, code=%s, status=%d (cause: %s)", code,
+        journal_fields_add(fields, "EXIT_CODE=%s", code);
+        journal_fields_add(fields, "EXIT_STATUS=%d", role->exit.status);
+        journal_fields_add(fields, "ARCHITECT_CAUSE=%s", cause);
+        journal_send(fields, role, LOG_INFO, "Main process exited, code=%s, status=%d (cause: %s)", code,
                 role->exit.status, cause);
 }
 
 void journal_shutting_down(const Node *node, const char *reason, const Caller *caller) {
-        GPtrArray *fields = node_fields(node, MESSAGE_SHUTTING_DOWN, caller);
+        GPtrArray *fields = journal_fields_of_node(node, MESSAGE_SHUTTING_DOWN, caller);
 
-        add(fields, "ARCHITECT_REASON=%s", reason);
-        send(fields, NULL, LOG_NOTICE, "Shutting down%s%s", reason[0] ? ": " : "", reason);
+        journal_fields_add(fields, "ARCHITECT_REASON=%s", reason);
+        journal_send(fields, NULL, LOG_NOTICE, "Shutting down%s%s", reason[0] ? ": " : "", reason);
 }

@@ -6,6 +6,7 @@
 
 #include "base/fd-util.h"
 #include "base/pidref.h"
+#include "base/time-util.h"
 #include "model/input.h"
 #include "model/monitor.h"
 #include "model/node-start.h"
@@ -111,7 +112,7 @@ RecoverState role_recover_state(const Role *role) {
 
 /* -- the steps --------------------------------------------------------------------------------- */
 
-static void requeue(Role *role) {
+static void role_requeue(Role *role) {
         Node *node = role->node;
 
         if (role->start_link)
@@ -123,7 +124,7 @@ static void requeue(Role *role) {
         node_queue_start(node, role);
 }
 
-static void fail_interrupted(Role *role) {
+static void role_fail_interrupted(Role *role) {
         g_auto(Fault) fault = {};
 
         (void) fault_set(&fault, NODE_ERROR_SETUP_FAILED,
@@ -132,7 +133,7 @@ static void fail_interrupted(Role *role) {
 }
 
 /* Opens the process of the saved state if it is still alive. A pid alone does not identify it. */
-static int reopen_main(Role *role) {
+static int role_reopen_main(Role *role) {
         struct proc_stat stat;
 
         if (role->main_pidfd >= 0)
@@ -152,42 +153,42 @@ static int reopen_main(Role *role) {
         return 0;
 }
 
-static void on_lost_exit(Role *role) {
+static void role_on_lost_exit(Role *role) {
         const RoleExit exit = {
                 .code = EXIT_CODE_LOST,
                 .status = -1,
-                .realtime_usec = (uint64_t) g_get_real_time(),
-                .monotonic_usec = (uint64_t) g_get_monotonic_time(),
+                .realtime_usec = now_usec(CLOCK_REALTIME),
+                .monotonic_usec = now_usec(CLOCK_MONOTONIC),
         };
 
         role_on_exited(role, &exit, role->state != ROLE_STARTING);
 }
 
 /* It has no parent that reports its end. */
-static void watch_main(Role *role) {
+static void role_watch_main(Role *role) {
         if (role->main_exited)
                 return;
         if (role->main_pidfd >= 0)
                 ASK(role->node, link, watch_main, role);
         else
-                on_lost_exit(role);
+                role_on_lost_exit(role);
 }
 
-static void lose_gate(Role *role) {
+static void role_lose_gate(Role *role) {
         role->scope_exists = true; /* it may exist, so it is searched for and removed */
-        (void) reopen_main(role);
+        (void) role_reopen_main(role);
         if (role->gate_fd >= 0) { /* this process still has the gate and sees its end */
-                watch_main(role);
+                role_watch_main(role);
                 return;
         }
         if (role->main_pidfd >= 0)
-                watch_main(role);
+                role_watch_main(role);
         role_on_gate_lost(role);
 }
 
 /* -- a child that the keeper has --------------------------------------------------------------- */
 
-static void close_fds(ListedChild *listed) {
+static void listed_child_close_fds(ListedChild *listed) {
         listed->pidfd = fd_close(listed->pidfd);
         listed->gate_fd = fd_close(listed->gate_fd);
         listed->stdin_fd = fd_close(listed->stdin_fd);
@@ -200,12 +201,12 @@ static void replace_fd(int *fd, int *with) {
 }
 
 /* The phase is saved when the child is requested, and not again before its scope exists. */
-static bool may_have_scope(const Role *role) {
+static bool role_may_have_scope(const Role *role) {
         return role->phase >= ROLE_PHASE_FORK;
 }
 
 /* The child belongs to the role again, with the descriptors that the keeper lends. */
-static void take_child(Role *role, ListedChild *listed) {
+static void role_take_child(Role *role, ListedChild *listed) {
         role->child_exists = true;
         ASK(role->node, link, adopt, role);
         replace_fd(&role->main_pidfd, &listed->pidfd);
@@ -217,12 +218,12 @@ static void take_child(Role *role, ListedChild *listed) {
         if (role->state == ROLE_STARTING) {
                 replace_fd(&role->gate_fd, &listed->gate_fd);
                 role->gate_closed = false; /* its end may have been read before, and is read again */
-                role->scope_exists = may_have_scope(role);
+                role->scope_exists = role_may_have_scope(role);
         } else if (role->stdin_fd >= 0 && !role->input)
                 role->input = input_new(role, role->node->event);
 }
 
-static void go_on_from_gate(Role *role) {
+static void role_go_on_from_gate(Role *role) {
         if (role->gate_fd < 0) {
                 role_on_gate_closed(role);
                 return;
@@ -231,7 +232,7 @@ static void go_on_from_gate(Role *role) {
         role_resume_setup(role);
 }
 
-static void end_child(Role *role, const ListedChild *listed) {
+static void role_end_child(Role *role, const ListedChild *listed) {
         if (role->gate_fd < 0)
                 role->gate_closed = true;
         else if (role->phase == ROLE_PHASE_OPEN) /* the gate still contains the reports of the child */
@@ -239,7 +240,7 @@ static void end_child(Role *role, const ListedChild *listed) {
         role_on_exited(role, &listed->exit, listed->execed);
 }
 
-static Role *find_by_name_and_child(Node *node, const char *name, uint64_t child) {
+static Role *node_find_role_of_child(Node *node, const char *name, uint64_t child) {
         Role *role = g_hash_table_lookup(node->roles, name);
 
         while (role && role->child != child)
@@ -250,7 +251,7 @@ static Role *find_by_name_and_child(Node *node, const char *name, uint64_t child
 /* This is at most a start whose role was undone or never saved; its gate was shut down, so its command never
  * runs. A dead keeper may also leave a child that had ended and was forgotten here before systemd knew about
  * it. */
-static void on_unknown_child(Node *node, const ListedChild *listed) {
+static void node_on_unknown_child(Node *node, const ListedChild *listed) {
         bool ended = listed->report == CHILD_ENDED || listed->report == CHILD_UNKNOWN;
 
         if (!ended || !listed->orphan)
@@ -263,11 +264,11 @@ static void on_unknown_child(Node *node, const ListedChild *listed) {
 }
 
 void node_on_child(Node *node, ListedChild *listed) {
-        Role *role = find_by_name_and_child(node, listed->role, listed->child);
+        Role *role = node_find_role_of_child(node, listed->role, listed->child);
 
         if (!role) {
-                on_unknown_child(node, listed);
-                close_fds(listed);
+                node_on_unknown_child(node, listed);
+                listed_child_close_fds(listed);
                 return;
         }
 
@@ -286,22 +287,22 @@ void node_on_child(Node *node, ListedChild *listed) {
                 ASK(node, link, reap, role);
                 break;
         default:
-                take_child(role, listed);
+                role_take_child(role, listed);
                 break;
         }
-        close_fds(listed);
+        listed_child_close_fds(listed);
 
         switch (action) {
         case RECOVER_UNDO:
-                fail_interrupted(role);
+                role_fail_interrupted(role);
                 break;
-        case RECOVER_KILL: /* when the list is complete: ask_again() */
+        case RECOVER_KILL: /* when the list is complete: role_ask_again() */
                 break;
         case RECOVER_GATE:
-                go_on_from_gate(role);
+                role_go_on_from_gate(role);
                 break;
         case RECOVER_EXIT:
-                end_child(role, listed);
+                role_end_child(role, listed);
                 break;
         default:
                 break;
@@ -313,7 +314,7 @@ void node_on_child(Node *node, ListedChild *listed) {
 /* Each role may end, and the end of one may purge others or free its slot for the next start. So the roles
  * are found by their names, and nothing starts before all had their turn. The previous run of a name comes
  * before the new one. */
-static void all_roles(Node *node, void (*each)(Role *role)) {
+static void node_each_role(Node *node, void (*each)(Role *role)) {
         g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
         bool pumping = node->pumping;
         GHashTableIter iter;
@@ -340,7 +341,7 @@ static void all_roles(Node *node, void (*each)(Role *role)) {
 
 /* A request on the previous connection may have been lost with it, and a keeper that still lists its children
  * accepts none. */
-static void ask_again(Role *role) {
+static void role_ask_again(Role *role) {
         if (role->state == ROLE_STARTING) {
                 /* A product set-up that had its SIGTERM gets SIGKILL by its timer. */
                 if (role->failure.message && role->undo_step != STOP_STEP_ASKED)
@@ -351,11 +352,11 @@ static void ask_again(Role *role) {
 
 /* The list of children is complete. A child that is not in it died with its keeper, was never created, or
  * lives on without a parent. */
-static void recover_role(Role *role) {
+static void role_recover(Role *role) {
         if (role->main_exited)
                 return;
         if (role->child_exists) {
-                ask_again(role);
+                role_ask_again(role);
                 return;
         }
 
@@ -368,31 +369,31 @@ static void recover_role(Role *role) {
                 role_undo(role);
                 break;
         case RECOVER_REQUEUE:
-                requeue(role);
+                role_requeue(role);
                 break;
         case RECOVER_LOST:
-                lose_gate(role);
+                role_lose_gate(role);
                 break;
         case RECOVER_WATCH:
-                (void) reopen_main(role);
-                watch_main(role);
+                (void) role_reopen_main(role);
+                role_watch_main(role);
                 break;
         default:
                 break;
         }
 }
 
-static void resume_stop(Role *role) {
+static void role_resume_stop_if_any(Role *role) {
         if (role->state == ROLE_STOPPING || role->state == ROLE_ENDED)
                 role_resume_stop(role);
 }
 
-static void on_recovered(Node *node) {
+static void node_on_recovered(Node *node) {
         if (node->recovered)
                 return;
         if (ASK(node, scope, ready))
                 ASK(node, scope, resync);
-        all_roles(node, resume_stop);
+        node_each_role(node, role_resume_stop_if_any);
         node->recovered = true;
         monitor_resume(node->monitor);
         ASK(node, clients, recovered);
@@ -402,18 +403,18 @@ static void on_recovered(Node *node) {
 
 void node_on_keeper(Node *node, const PortLoan *ports, size_t n_ports) {
         log_debug("Connected to the keeper");
-        all_roles(node, recover_role);
+        node_each_role(node, role_recover);
         /* This follows the children, because an exec that is reported only now has released the ports of
          * release-ports. */
         ports_on_keeper(node->ports, ports, n_ports);
         ASK(node, clients, node_changed);
-        on_recovered(node);
+        node_on_recovered(node);
         node_pump_starts(node);
 }
 
 /* If the kernel reports how a process ends, an end before the keeper answers is not lost. All else waits for
  * the keeper, which may know more. */
-static void watch_for_now(Role *role) {
+static void role_watch_for_now(Role *role) {
         int ignored;
 
         if (role->child_exists || role->main_exited)
@@ -421,38 +422,38 @@ static void watch_for_now(Role *role) {
         if (role->state == ROLE_STARTING) {
                 /* If it is cancelled before the keeper answers, its scope is searched for, because it may
                  * exist. */
-                role->scope_exists = may_have_scope(role);
+                role->scope_exists = role_may_have_scope(role);
                 /* Until the launch request goes through the gate its child never runs a command, so its
                  * cancellation does not wait for the keeper. */
                 if (role_recover_decide(role_recover_state(role), CHILD_NONE) == RECOVER_REQUEUE)
-                        requeue(role);
+                        role_requeue(role);
                 return;
         }
-        if (reopen_main(role) >= 0 && pidfd_exit_status(role->main_pidfd, &ignored) != -EOPNOTSUPP)
+        if (role_reopen_main(role) >= 0 && pidfd_exit_status(role->main_pidfd, &ignored) != -EOPNOTSUPP)
                 ASK(role->node, link, watch_main, role);
 }
 
 void node_on_keeper_late(Node *node) {
         log_warning("The keeper does not answer, continuing without it");
-        all_roles(node, watch_for_now);
-        on_recovered(node);
+        node_each_role(node, role_watch_for_now);
+        node_on_recovered(node);
 }
 
-static void forget_child(Role *role) {
+static void role_forget_child(Role *role) {
         role->child_exists = false;
 }
 
 /* Without a pidfd its child was not listed yet when the connection was lost again. The next list decides. */
-static void watch_lost_child(Role *role) {
+static void role_watch_lost_child(Role *role) {
         if (role->main_pidfd >= 0)
-                watch_main(role);
+                role_watch_main(role);
 }
 
 void node_on_keeper_lost(Node *node) {
         /* A complete list begins. A child that it does not confirm is gone. */
-        all_roles(node, forget_child);
+        node_each_role(node, role_forget_child);
         ASK(node, clients, node_changed);
-        all_roles(node, watch_lost_child);
+        node_each_role(node, role_watch_lost_child);
 }
 
 void node_on_systemd(Node *node) {

@@ -111,7 +111,7 @@ int role_spec_add_environment(RoleSpec *spec, const char *name, const char *valu
         return 0;
 }
 
-static int check_path(const char *option, const char *path, Fault *fault) {
+static int role_spec_check_path(const char *option, const char *path, Fault *fault) {
         if (!g_path_is_absolute(path))
                 return fault_set(fault, NODE_ERROR_INVALID_ARGS,
                         "Option \"%s\": \"%s\" is not an absolute path", option, path);
@@ -122,7 +122,7 @@ static int check_path(const char *option, const char *path, Fault *fault) {
 }
 
 int role_spec_set_working_directory(RoleSpec *spec, const char *path, Fault *fault) {
-        int r = check_path("working-directory", path, fault);
+        int r = role_spec_check_path("working-directory", path, fault);
         if (r < 0)
                 return r;
         g_free(spec->working_directory);
@@ -130,7 +130,7 @@ int role_spec_set_working_directory(RoleSpec *spec, const char *path, Fault *fau
         return 0;
 }
 
-static int set_account(char **account, const char *option, const char *value, Fault *fault) {
+static int role_spec_set_account(char **account, const char *option, const char *value, Fault *fault) {
         if (value[0] == '\0')
                 return fault_set(fault, NODE_ERROR_INVALID_ARGS, "Option \"%s\" is empty", option);
         if (strlen(value) >= ACCOUNT_NAME_MAX)
@@ -142,11 +142,11 @@ static int set_account(char **account, const char *option, const char *value, Fa
 }
 
 int role_spec_set_user(RoleSpec *spec, const char *user, Fault *fault) {
-        return set_account(&spec->user, "user", user, fault);
+        return role_spec_set_account(&spec->user, "user", user, fault);
 }
 
 int role_spec_set_group(RoleSpec *spec, const char *group, Fault *fault) {
-        return set_account(&spec->group, "group", group, fault);
+        return role_spec_set_account(&spec->group, "group", group, fault);
 }
 
 int role_spec_set_stdin(RoleSpec *spec, const char *kind, Fault *fault) {
@@ -171,7 +171,7 @@ int role_spec_set_output(RoleSpec *spec, const char *output, Fault *fault) {
                         "Option \"output\" is \"%s\", but must be journal, null, file:PATH or append:PATH",
                         output);
         if (wants_path) {
-                int r = check_path("output", colon + 1, fault);
+                int r = role_spec_check_path("output", colon + 1, fault);
                 if (r < 0)
                         return r;
         }
@@ -216,7 +216,7 @@ int role_spec_add_limit(RoleSpec *spec, const char *name, uint64_t value, Fault 
         return 0;
 }
 
-static bool has_port(const GArray *list, uint16_t number) {
+static bool role_spec_has_port(const GArray *list, uint16_t number) {
         for (unsigned i = 0; list && i < list->len; i++)
                 if (g_array_index(list, uint16_t, i) == number)
                         return true;
@@ -238,7 +238,7 @@ int role_spec_set_ports(RoleSpec *spec, RolePorts which, const uint64_t *numbers
                 if (numbers[i] == 0 || numbers[i] > UINT16_MAX)
                         return fault_set(fault, NODE_ERROR_INVALID_ARGS,
                                 "Option \"%s\": %" G_GUINT64_FORMAT " is not a port", option, numbers[i]);
-                if (has_port(list, number))
+                if (role_spec_has_port(list, number))
                         return fault_set(fault, NODE_ERROR_INVALID_ARGS,
                                 "Option \"%s\": port %u is given twice", option, number);
                 g_array_append_val(list, number);
@@ -261,7 +261,7 @@ int role_spec_check(const RoleSpec *spec, Fault *fault) {
 
         for (unsigned i = 0; released && i < released->len; i++)
                 for (int which = 0; which < ROLE_PORTS_RELEASE; which++)
-                        if (has_port(spec->ports[which], g_array_index(released, uint16_t, i)))
+                        if (role_spec_has_port(spec->ports[which], g_array_index(released, uint16_t, i)))
                                 return fault_set(fault, NODE_ERROR_INVALID_ARGS,
                                         "Port %u is in \"release-ports\" and in \"%s\"",
                                         g_array_index(released, uint16_t, i),

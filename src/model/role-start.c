@@ -10,6 +10,7 @@
 
 #include "base/fd-util.h"
 #include "base/pidref.h"
+#include "base/time-util.h"
 #include "model/event-details.h"
 #include "model/input.h"
 #include "model/role-log.h"
@@ -22,9 +23,7 @@
 #include "model/settings.h"
 #include "util/log.h"
 
-static const Waiter nobody = {};
-
-static int on_setup_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
+static int role_on_setup_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         Role *role = userdata;
         g_auto(Fault) fault = {};
 
@@ -45,7 +44,7 @@ static int on_setup_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
 }
 
 /* Saves the role before each step from which another process may have to continue. */
-static int save(Role *role, Fault *fault) {
+static int role_save_start(Role *role, Fault *fault) {
         int r = ASK(role->node, store, save, role);
 
         return r < 0 ? fault_set(fault, NODE_ERROR_IO_ERROR,
@@ -79,10 +78,10 @@ void role_start(Role *role) {
 
         role->phase = ROLE_PHASE_FORK;
         role->child = role->node->next_child++;
-        role_set_timer(role, role->node->settings->setup_timeout_usec, on_setup_timeout);
+        role_set_timer(role, role->node->settings->setup_timeout_usec, role_on_setup_timeout);
 
         g_auto(Fault) fault = {};
-        int r = save(role, &fault);
+        int r = role_save_start(role, &fault);
         if (r >= 0) {
                 r = ASK(role->node, link, fork, role);
                 /* Its keeper has just died, and the connection will report that next. Nothing was created: as
@@ -130,7 +129,7 @@ void role_on_forked(
         role->stdin_fd = stdin_fd;
 
         if (role->failure.message) { /* cancelled meanwhile */
-                ASK(role->node, link, signal, role, SIGKILL, nobody);
+                ASK(role->node, link, signal, role, SIGKILL, (Waiter){});
                 return;
         }
 
@@ -149,7 +148,7 @@ void role_on_forked(
 }
 
 /* The child itself ends a product set-up first, because it has the output of the provider. */
-static uint64_t open_timeout(const Role *role) {
+static uint64_t role_open_timeout(const Role *role) {
         uint64_t usec = role->node->settings->setup_timeout_usec;
 
         if (!products_wanted(role->spec))
@@ -162,7 +161,7 @@ void role_resume_setup(Role *role) {
         g_assert(role->state == ROLE_STARTING && role->phase == ROLE_PHASE_OPEN);
 
         if (!role->timer)
-                role_set_timer(role, open_timeout(role), on_setup_timeout);
+                role_set_timer(role, role_open_timeout(role), role_on_setup_timeout);
 }
 
 void role_on_scope(Role *role, const Fault *fault, const char *cgroup) {
@@ -185,10 +184,10 @@ void role_on_scope(Role *role, const Fault *fault, const char *cgroup) {
 
         /* From here on the command may run, and the next process must know that. */
         role->phase = ROLE_PHASE_OPEN;
-        role_set_timer(role, open_timeout(role), on_setup_timeout);
+        role_set_timer(role, role_open_timeout(role), role_on_setup_timeout);
         ASK(role->node, clients, role_changed, role); /* its process and its cgroup */
         g_auto(Fault) open_fault = {};
-        int r = save(role, &open_fault);
+        int r = role_save_start(role, &open_fault);
         if (r >= 0) {
                 r = ASK(role->node, link, launch, role);
                 if (r < 0)
@@ -214,7 +213,7 @@ void role_on_gate_report(Role *role, LaunchStage stage, int error, bool warning,
         role_fail(role, &fault);
 }
 
-static void fail_killed_in_setup(Role *role) {
+static void role_fail_killed_in_setup(Role *role) {
         g_auto(Fault) fault = {};
 
         if (role->exit.code == EXIT_CODE_KILLED || role->exit.code == EXIT_CODE_DUMPED)
@@ -247,8 +246,8 @@ static void role_running(Role *role) {
         role_set_timer(role, USEC_INFINITY, NULL);
         /* The previous process may have got as far as the event. */
         if (role->started_sequence == 0) {
-                role->start_realtime_usec = (uint64_t) g_get_real_time();
-                role->start_monotonic_usec = (uint64_t) g_get_monotonic_time();
+                role->start_realtime_usec = now_usec(CLOCK_REALTIME);
+                role->start_monotonic_usec = now_usec(CLOCK_MONOTONIC);
                 node_event_add(role->node, EVENT_ROLE_STARTED, role, event_details_started(role), &event);
                 role->started_sequence = event.sequence;
         }
@@ -272,7 +271,7 @@ static void role_running(Role *role) {
         }
 
         Waiter waiter = role->start_waiter;
-        role->start_waiter = nobody;
+        role->start_waiter = (Waiter){};
         if (waiter.done)
                 waiter.done(waiter.userdata, NULL);
         role->node->reports->start_over(role->node, role);
@@ -294,7 +293,7 @@ void role_on_gate_closed(Role *role) {
                 if (role->main_exited)
                         role_finish(role);
         } else if (role->main_exited)
-                fail_killed_in_setup(role);
+                role_fail_killed_in_setup(role);
         /* Otherwise it is dying: its exit record comes next and contains the reason. */
 }
 
@@ -337,18 +336,18 @@ void role_on_exited(Role *role, const RoleExit *exit, bool execed) {
                 if (execed && role->phase == ROLE_PHASE_OPEN)
                         role_on_gate_closed(role);
                 else
-                        fail_killed_in_setup(role);
+                        role_fail_killed_in_setup(role);
         }
         /* Otherwise the gate still contains the reports of the child, and its end follows. */
 }
 
-static int on_undo_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+static int role_on_undo_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         Role *role = userdata;
 
         role_set_timer(role, USEC_INFINITY, NULL);
         role->undo_step = STOP_STEP_KILLED;
         if (role->child_exists && !role->main_exited)
-                ASK(role->node, link, signal, role, SIGKILL, nobody);
+                ASK(role->node, link, signal, role, SIGKILL, (Waiter){});
         role_undo(role);
         return 0;
 }
@@ -360,8 +359,8 @@ static bool role_ask_setup(Role *role) {
                 return false;
         if (role->undo_step == STOP_STEP_NONE) {
                 role->undo_step = STOP_STEP_ASKED;
-                ASK(role->node, scope, signal, role, SIGTERM, nobody);
-                role_set_timer(role, ROLE_PRODUCT_TERM_USEC, on_undo_timer);
+                ASK(role->node, scope, signal, role, SIGTERM, (Waiter){});
+                role_set_timer(role, ROLE_PRODUCT_TERM_USEC, role_on_undo_timer);
         }
         return role->undo_step == STOP_STEP_ASKED;
 }
@@ -377,7 +376,7 @@ void role_fail(Role *role, const Fault *fault) {
                         role->failure.message);
                 node_unqueue_start(role->node, role);
                 if (role->child_exists && !role->main_exited && !role_ask_setup(role))
-                        ASK(role->node, link, signal, role, SIGKILL, nobody);
+                        ASK(role->node, link, signal, role, SIGKILL, (Waiter){});
         }
         role_undo(role);
 }
@@ -389,7 +388,7 @@ static void role_discard(Role *role) {
         g_auto(Fault) fault = {};
         bool counted = role_holds_slot(role);
 
-        role->start_waiter = nobody;
+        role->start_waiter = (Waiter){};
         fault_copy(&fault, &role->failure);
 
         /* The caller must find the name as it was before the start when it receives the failure. */

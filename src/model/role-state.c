@@ -33,26 +33,26 @@ typedef struct SpecField {
 
 /* How each type of member is written, and read over its default. */
 
-static void put_strv(GString *s, const char *key, const RoleSpec *spec, const void *member) {
+static void spec_put_strv(GString *s, const char *key, const RoleSpec *spec, const void *member) {
         state_put_strv(s, key, *(char **const *) member);
 }
 
-static void get_strv(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
+static void spec_get_strv(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
         *(char ***) member = state_take_strv(fields, key);
 }
 
-#define put_command put_strv
+#define spec_put_command spec_put_strv
 
-static void get_command(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
+static void spec_get_command(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
         g_auto(GStrv) command = state_take_strv(fields, key);
 
         if (role_spec_set_command(spec, command, NULL) < 0)
                 state_fields_set_bad(fields);
 }
 
-#define put_pairs put_strv
+#define spec_put_pairs spec_put_strv
 
-static void get_pairs(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
+static void spec_get_pairs(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
         char ***pairs = member;
 
         *pairs = state_take_strv(fields, key);
@@ -60,66 +60,66 @@ static void get_pairs(StateFields *fields, const char *key, RoleSpec *spec, void
                 state_fields_set_bad(fields);
 }
 
-static void put_string(GString *s, const char *key, const RoleSpec *spec, const void *member) {
+static void spec_put_string(GString *s, const char *key, const RoleSpec *spec, const void *member) {
         state_put_string(s, key, *(char *const *) member);
 }
 
-static void get_string(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
+static void spec_get_string(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
         *(char **) member = state_take_string(fields, key);
 }
 
-static void put_flag(GString *s, const char *key, const RoleSpec *spec, const void *member) {
+static void spec_put_flag(GString *s, const char *key, const RoleSpec *spec, const void *member) {
         state_put_nonzero(s, key, *(const bool *) member);
 }
 
-static void get_flag(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
+static void spec_get_flag(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
         *(bool *) member = state_take_bool(fields, key);
 }
 
 /* 0 is not written. */
-static void put_bound(GString *s, const char *key, const RoleSpec *spec, const void *member) {
+static void spec_put_bound(GString *s, const char *key, const RoleSpec *spec, const void *member) {
         state_put_nonzero(s, key, *(const uint64_t *) member);
 }
 
-static void get_bound(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
+static void spec_get_bound(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
         *(uint64_t *) member = state_take_u64(fields, key);
 }
 
-static void put_usec(GString *s, const char *key, const RoleSpec *spec, const void *member) {
+static void spec_put_usec(GString *s, const char *key, const RoleSpec *spec, const void *member) {
         state_put_u64(s, key, *(const uint64_t *) member);
 }
 
-static void get_usec(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
+static void spec_get_usec(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
         if (state_fields_have(fields, key))
                 *(uint64_t *) member = state_take_u64(fields, key);
 }
 
 typedef int IntKind;
 
-static void put_int(GString *s, const char *key, const RoleSpec *spec, const void *member) {
+static void spec_put_int(GString *s, const char *key, const RoleSpec *spec, const void *member) {
         state_put_i64(s, key, *(const int *) member);
 }
 
-static void get_int(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
+static void spec_get_int(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
         *(int *) member = state_take_i32(fields, key, *(int *) member);
 }
 
 /* Written together with nice_set. */
-static void put_nice(GString *s, const char *key, const RoleSpec *spec, const void *member) {
+static void spec_put_nice(GString *s, const char *key, const RoleSpec *spec, const void *member) {
         if (spec->nice_set)
-                put_int(s, key, spec, member);
+                spec_put_int(s, key, spec, member);
 }
 
-static void get_nice(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
+static void spec_get_nice(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
         spec->nice_set = state_fields_have(fields, key);
-        get_int(fields, key, spec, member);
+        spec_get_int(fields, key, spec, member);
 }
 
 #define ENUM_KIND(name, type) \
-        static void put_##name(GString *s, const char *key, const RoleSpec *spec, const void *member) { \
+        static void spec_put_##name(GString *s, const char *key, const RoleSpec *spec, const void *member) { \
                 state_put_enum(s, key, name, *(const type *) member); \
         } \
-        static void get_##name(StateFields *fields, const char *key, RoleSpec *spec, void *member) { \
+        static void spec_get_##name(StateFields *fields, const char *key, RoleSpec *spec, void *member) { \
                 *(type *) member = state_take_enum(fields, key, name, *(type *) member); \
         } \
         struct name##_kind_semicolon
@@ -129,31 +129,31 @@ ENUM_KIND(stop_to, StopTo);
 ENUM_KIND(monitor_loss, MonitorLoss);
 ENUM_KIND(product_provider, ProductProvider);
 
-static void put_loss(GString *s, const char *key, const RoleSpec *spec, const void *member) {
+static void spec_put_loss(GString *s, const char *key, const RoleSpec *spec, const void *member) {
         if (spec->on_monitor_loss != MONITOR_LOSS_DEFAULT)
-                put_monitor_loss(s, key, spec, member);
+                spec_put_monitor_loss(s, key, spec, member);
 }
-#define get_loss get_monitor_loss
+#define spec_get_loss spec_get_monitor_loss
 
 /* If the options have no provider (provider_set), the ProductProvider= of the node was filled in. */
-static void put_provider(GString *s, const char *key, const RoleSpec *spec, const void *member) {
+static void spec_put_provider(GString *s, const char *key, const RoleSpec *spec, const void *member) {
         if (products_wanted(spec))
-                put_product_provider(s, key, spec, member);
+                spec_put_product_provider(s, key, spec, member);
 }
 
-static void get_provider(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
+static void spec_get_provider(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
         spec->provider_set = state_fields_have(fields, key);
-        get_product_provider(fields, key, spec, member);
+        spec_get_product_provider(fields, key, spec, member);
 }
 
 /* Written together with output_path. */
-static void put_output(GString *s, const char *key, const RoleSpec *spec, const void *member) {
+static void spec_put_output(GString *s, const char *key, const RoleSpec *spec, const void *member) {
         g_autofree char *output = role_spec_output(spec);
 
         state_put_string(s, key, output);
 }
 
-static void get_output(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
+static void spec_get_output(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
         g_autofree char *output = state_take_string(fields, key);
 
         if (output && role_spec_set_output(spec, output, NULL) < 0)
@@ -161,7 +161,7 @@ static void get_output(StateFields *fields, const char *key, RoleSpec *spec, voi
 }
 
 /* Written for limits_set, with limits. */
-static void put_limits(GString *s, const char *key, const RoleSpec *spec, const void *member) {
+static void spec_put_limits(GString *s, const char *key, const RoleSpec *spec, const void *member) {
         for (int i = 0; i < RLIMIT_COUNT; i++)
                 if (spec->limits_set & (UINT64_C(1) << i)) {
                         g_autofree char *limit = g_strdup_printf(
@@ -170,7 +170,7 @@ static void put_limits(GString *s, const char *key, const RoleSpec *spec, const 
                 }
 }
 
-static void get_limits(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
+static void spec_get_limits(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
         g_auto(GStrv) limits = state_take_strv(fields, key);
 
         for (char **l = limits; l && *l; l++) {
@@ -185,14 +185,14 @@ static void get_limits(StateFields *fields, const char *key, RoleSpec *spec, voi
         }
 }
 
-static void put_ports(GString *s, const char *key, const RoleSpec *spec, const void *member) {
+static void spec_put_ports(GString *s, const char *key, const RoleSpec *spec, const void *member) {
         const GArray *ports = *(GArray *const *) member;
 
         for (unsigned i = 0; ports && i < ports->len; i++)
                 state_put_u64(s, key, g_array_index(ports, uint16_t, i));
 }
 
-static void get_ports(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
+static void spec_get_ports(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
         g_auto(GStrv) texts = state_take_strv(fields, key);
         g_autoptr(GArray) numbers = g_array_new(false, false, sizeof(uint64_t));
         const RolePorts which = (RolePorts) ((GArray **) member - spec->ports);
@@ -212,7 +212,7 @@ static void get_ports(StateFields *fields, const char *key, RoleSpec *spec, void
 #define FIELD(key, member, type, kind) \
         { \
                 key, offsetof(RoleSpec, member) + 0 * sizeof(char[HAS_TYPE(member, type) ? 1 : -1]), \
-                        put_##kind, get_##kind \
+                        spec_put_##kind, spec_get_##kind \
         }
 
 /* Every member of a RoleSpec that matters once its role exists. test-node-state fails for a member that is
@@ -247,7 +247,7 @@ static const SpecField spec_fields[] = {
         FIELD("RELEASE_PORT", ports[ROLE_PORTS_RELEASE], GArray *, ports),
 };
 
-static void put_spec(GString *s, const RoleSpec *spec) {
+static void spec_put(GString *s, const RoleSpec *spec) {
         for (size_t i = 0; i < ELEMENTSOF(spec_fields); i++) {
                 const SpecField *f = &spec_fields[i];
 
@@ -255,7 +255,7 @@ static void put_spec(GString *s, const RoleSpec *spec) {
         }
 }
 
-static RoleSpec *get_spec(StateFields *fields) {
+static RoleSpec *spec_get(StateFields *fields) {
         RoleSpec *spec = role_spec_new();
 
         for (size_t i = 0; i < ELEMENTSOF(spec_fields); i++) {
@@ -276,7 +276,7 @@ char *role_state_format(const Role *role) {
         state_put_enum(s, "STATE", role_state, role->state);
         state_put_enum(s, "PHASE", role_phase, role->phase);
         state_put_caller(s, "OWNER", &role->owner);
-        put_spec(s, role->spec);
+        spec_put(s, role->spec);
 
         state_put_nonzero(s, "CHILD", role->child);
         state_put_nonzero(s, "MAIN_PID", (uint64_t) role->main_pid);
@@ -320,7 +320,7 @@ char *role_state_format(const Role *role) {
         return state_fields_finish(s);
 }
 
-static void get_exit(StateFields *fields, Role *role) {
+static void role_exit_get(StateFields *fields, Role *role) {
         RoleExit *e = &role->exit;
 
         role->exited_sequence = state_take_u64(fields, "EXITED_SEQUENCE");
@@ -344,7 +344,7 @@ static int role_from_fields(Node *node, const char *name, StateFields *fields, R
         if (state_fields_version(fields) == 0)
                 return -EBADMSG;
 
-        g_autoptr(Role) role = role_new(node, name, get_spec(fields));
+        g_autoptr(Role) role = role_new(node, name, spec_get(fields));
         g_autofree char *saved_boot_id = state_take_string(fields, "BOOT_ID");
         g_autofree char *invocation = state_take_string(fields, "INVOCATION");
 
@@ -370,7 +370,7 @@ static int role_from_fields(Node *node, const char *name, StateFields *fields, R
         role->stop_deadline = state_take_u64(fields, "STOP_DEADLINE");
         role->swept = state_take_bool(fields, "SWEPT");
         if (role->state == ROLE_ENDED)
-                get_exit(fields, role);
+                role_exit_get(fields, role);
         role->main_exited = role->state == ROLE_ENDED;
 
         int r = state_fields_end(fields, &role->unknown_fields);
@@ -427,30 +427,30 @@ int role_state_save(const RoleStore *store, const Role *role) {
                 role->successor ? store->previous_fd : store->roles_fd, role->name, text, strlen(text));
 }
 
-static void warn_unless_missing(const char *name, const char *what) {
+static void store_warn_unless_missing(const char *name, const char *what) {
         if (errno != ENOENT)
                 log_warning_errno(errno, "Cannot %s the saved state of role \"%s\": %m", what, name);
 }
 
 void role_state_drop_previous(const RoleStore *store, const char *name) {
         if (unlinkat(store->previous_fd, name, 0) < 0)
-                warn_unless_missing(name, "remove");
+                store_warn_unless_missing(name, "remove");
 }
 
 void role_state_forget(const RoleStore *store, const char *name) {
         if (unlinkat(store->roles_fd, name, 0) < 0)
-                warn_unless_missing(name, "remove");
+                store_warn_unless_missing(name, "remove");
         role_state_drop_previous(store, name);
 }
 
 void role_state_set_aside(const RoleStore *store, const char *name) {
         if (renameat(store->roles_fd, name, store->previous_fd, name) < 0)
-                warn_unless_missing(name, "move");
+                store_warn_unless_missing(name, "move");
 }
 
 void role_state_bring_back(const RoleStore *store, const char *name) {
         if (renameat(store->previous_fd, name, store->roles_fd, name) < 0)
-                warn_unless_missing(name, "restore");
+                store_warn_unless_missing(name, "restore");
 }
 
 typedef struct Loading {
@@ -459,13 +459,13 @@ typedef struct Loading {
         Role *role;
 } Loading;
 
-static int parse_loading(void *userdata, StateFields *fields) {
+static int loading_parse(void *userdata, StateFields *fields) {
         Loading *loading = userdata;
 
         return role_from_fields(loading->node, loading->name, fields, &loading->role);
 }
 
-static int load_one(int dir_fd, const char *name, Node *node, Role **ret) {
+static int store_load_role(int dir_fd, const char *name, Node *node, Role **ret) {
         g_autofree char *what = g_strdup_printf("the saved state of role \"%s\"", name);
         /* A file with this suffix is ignored from then on. It is kept for inspection. */
         const StateFile file = {
@@ -473,7 +473,7 @@ static int load_one(int dir_fd, const char *name, Node *node, Role **ret) {
         };
         Loading loading = { node, name, NULL };
 
-        int r = state_file_load(&file, dir_fd, parse_loading, &loading);
+        int r = state_file_load(&file, dir_fd, loading_parse, &loading);
         if (r < 0)
                 log_error_errno(r, "Cannot rename the file of %s: %m", what);
         if (r != STATE_FILE_READ)
@@ -482,7 +482,7 @@ static int load_one(int dir_fd, const char *name, Node *node, Role **ret) {
         return 0;
 }
 
-static int list_roles(int dir_fd, GPtrArray **ret) {
+static int store_list_roles(int dir_fd, GPtrArray **ret) {
         g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
         DIR *dir;
 
@@ -500,7 +500,7 @@ static int list_roles(int dir_fd, GPtrArray **ret) {
 void role_state_forget_all(const RoleStore *store) {
         g_autoptr(GPtrArray) names = NULL;
 
-        int r = list_roles(store->roles_fd, &names);
+        int r = store_list_roles(store->roles_fd, &names);
         if (r < 0) {
                 log_warning_errno(r, "Cannot list the saved roles, ignoring: %m");
                 return;
@@ -511,23 +511,23 @@ void role_state_forget_all(const RoleStore *store) {
 }
 
 /* The numbers of a saved run are not used again. */
-static void numbers_seen(Node *node, const Role *role) {
+static void node_numbers_seen(Node *node, const Role *role) {
         events_seen(node->events, MAX(role->started_sequence, role->exited_sequence));
         if (role->child >= node->next_child)
                 node->next_child = role->child + 1;
 }
 
-static int compare_ends(const void *a, const void *b, void *userdata) {
+static int role_compare_ends(const void *a, const void *b, void *userdata) {
         const Role *x = a, *y = b;
 
         return x->exited_sequence < y->exited_sequence ? -1 : x->exited_sequence > y->exited_sequence;
 }
 
 /* Loads the previous, ended run of a role that is starting. */
-static void load_previous(const RoleStore *store, Node *node, Role *role) {
+static void store_load_previous(const RoleStore *store, Node *node, Role *role) {
         Role *previous;
 
-        if (load_one(store->previous_fd, role->name, node, &previous) < 0)
+        if (store_load_role(store->previous_fd, role->name, node, &previous) < 0)
                 return;
         if (previous->state != ROLE_ENDED) {
                 log_error("The saved state of the previous run of role \"%s\" is not \"ended\", ignoring it",
@@ -535,7 +535,7 @@ static void load_previous(const RoleStore *store, Node *node, Role *role) {
                 role_free(previous);
                 return;
         }
-        numbers_seen(node, previous);
+        node_numbers_seen(node, previous);
         role->predecessor = previous;
         previous->successor = role;
 }
@@ -544,7 +544,7 @@ int role_state_load_all(const RoleStore *store, Node *node) {
         g_autoptr(GPtrArray) previous_names = NULL, names = NULL;
 
         /* This process may have died between moving a run and saving the one that replaces it. */
-        int r = list_roles(store->previous_fd, &previous_names);
+        int r = store_list_roles(store->previous_fd, &previous_names);
         if (r < 0)
                 return r;
         g_assert(previous_names);
@@ -554,7 +554,7 @@ int role_state_load_all(const RoleStore *store, Node *node) {
                         role_state_bring_back(store, name);
         }
 
-        r = list_roles(store->roles_fd, &names);
+        r = store_list_roles(store->roles_fd, &names);
         if (r < 0)
                 return r;
         g_assert(names);
@@ -563,20 +563,20 @@ int role_state_load_all(const RoleStore *store, Node *node) {
                 const char *name = g_ptr_array_index(names, i);
                 Role *role;
 
-                if (load_one(store->roles_fd, name, node, &role) < 0)
+                if (store_load_role(store->roles_fd, name, node, &role) < 0)
                         continue;
                 if (role->state != ROLE_STARTING)
                         role_state_drop_previous(store, name);
                 else
-                        load_previous(store, node, role);
+                        store_load_previous(store, node, role);
                 node_add_role(node, role);
                 if (role->predecessor)
                         ports_role_added(node->ports, role->predecessor);
                 ports_role_added(node->ports, role);
-                numbers_seen(node, role);
+                node_numbers_seen(node, role);
         }
         /* A directory is not sorted, and the oldest roles must be removed first. */
-        g_queue_sort(node->ended, compare_ends, NULL);
+        g_queue_sort(node->ended, role_compare_ends, NULL);
         return 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/cgroup-util.h"
 #include "base/fd-util.h"
+#include "base/time-util.h"
 #include "model/event-details.h"
 #include "model/input.h"
 #include "model/role-log.h"
@@ -22,17 +23,11 @@
 /* SIGKILL is repeated while the role waits: without cgroup.kill a fork may escape between two signals. */
 #define KILL_INTERVAL_USEC (250 * USEC_PER_MSEC)
 
-static const Waiter nobody = {};
-
 static bool role_is_populated(Role *role);
 static void role_swept(Role *role);
 
-static uint64_t now_monotonic(void) {
-        return (uint64_t) g_get_monotonic_time();
-}
-
 static uint64_t usec_until(uint64_t deadline) {
-        uint64_t now = now_monotonic();
+        uint64_t now = now_usec(CLOCK_MONOTONIC);
 
         if (deadline == USEC_INFINITY)
                 return USEC_INFINITY;
@@ -40,7 +35,7 @@ static uint64_t usec_until(uint64_t deadline) {
 }
 
 uint64_t role_deadline_in(uint64_t usec) {
-        uint64_t now = now_monotonic();
+        uint64_t now = now_usec(CLOCK_MONOTONIC);
 
         return usec > USEC_INFINITY - now ? USEC_INFINITY : now + usec;
 }
@@ -77,7 +72,7 @@ void role_kill_all(Role *role) {
                 ASK(role->node, scope, freeze_and_kill, role);
 }
 
-static int on_kill_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+static int role_on_kill_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         Role *role = userdata;
 
         /* The notification of the empty cgroup may have been lost. */
@@ -90,7 +85,7 @@ static int on_kill_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         /* A process may leave its uninterruptible sleep at any time, so SIGKILL is repeated, but slowly. */
         role_kill_all(role);
         role_set_timer(role, role->stop_step == STOP_STEP_STUCK ? ROLE_KILL_TIMEOUT_USEC : KILL_INTERVAL_USEC,
-                on_kill_timer);
+                role_on_kill_timer);
         return 0;
 }
 
@@ -99,10 +94,10 @@ static void role_kill(Role *role) {
         role->stop_deadline = role_deadline_in(ROLE_KILL_TIMEOUT_USEC);
         role_save(role);
         role_kill_all(role);
-        role_set_timer(role, KILL_INTERVAL_USEC, on_kill_timer);
+        role_set_timer(role, KILL_INTERVAL_USEC, role_on_kill_timer);
 }
 
-static int on_stop_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+static int role_on_stop_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         Role *role = userdata;
 
         journal_role(role, MESSAGE_ROLE_KILLED, LOG_WARNING, &role->cause_caller,
@@ -129,16 +124,16 @@ static void role_ask(Role *role, int signo, bool all) {
         if (frozen)
                 ASK(role->node, scope, thaw, role);
         if (all) {
-                ASK(role->node, scope, signal, role, signo, nobody);
-                ASK(role->node, scope, signal, role, SIGCONT, nobody);
+                ASK(role->node, scope, signal, role, signo, (Waiter){});
+                ASK(role->node, scope, signal, role, SIGCONT, (Waiter){});
         } else {
-                ASK(role->node, link, signal, role, signo, nobody);
-                ASK(role->node, link, signal, role, SIGCONT, nobody);
+                ASK(role->node, link, signal, role, signo, (Waiter){});
+                ASK(role->node, link, signal, role, SIGCONT, (Waiter){});
         }
-        role_set_timer(role, usec_until(role->stop_deadline), on_stop_timer);
+        role_set_timer(role, usec_until(role->stop_deadline), role_on_stop_timer);
 }
 
-static void log_asked(const Role *role, bool kill, RoleCause cause, const Caller *caller) {
+static void role_log_asked(const Role *role, bool kill, RoleCause cause, const Caller *caller) {
         journal_role(role, kill ? MESSAGE_ROLE_KILLED : MESSAGE_ROLE_STOPPING, LOG_INFO, caller,
                 "%s (cause: %s)", kill ? "Killing" : "Stopping", role_cause_to_string(cause));
 }
@@ -167,7 +162,7 @@ void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller) {
                 role->cause_known = true;
                 caller_copy(&role->cause_caller, caller);
                 role_set_state(role, ROLE_STOPPING);
-                log_asked(role, kill, cause, caller);
+                role_log_asked(role, kill, cause, caller);
                 if (kill)
                         role_kill(role);
                 else
@@ -178,7 +173,7 @@ void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller) {
                 if (kill) {
                         role->cause = cause;
                         caller_copy(&role->cause_caller, caller);
-                        log_asked(role, kill, cause, caller);
+                        role_log_asked(role, kill, cause, caller);
                         role_kill(role);
                 } else if (role->stop_step == STOP_STEP_STUCK)
                         role_kill(role); /* tries again for the new caller */
@@ -253,7 +248,7 @@ void role_on_cgroup_changed(Role *role) {
 
 /* No caller has requested the end. A process can send itself some signals; the others come from another
  * process. */
-static RoleCause cause_of_signal(int signo) {
+static RoleCause role_cause_of_signal(int signo) {
         switch (signo) {
         case SIGSEGV:
         case SIGBUS:
@@ -274,7 +269,7 @@ static RoleCause cause_of_signal(int signo) {
         }
 }
 
-static void find_cause(Role *role) {
+static void role_find_cause(Role *role) {
         bool by_signal = role->exit.code == EXIT_CODE_KILLED || role->exit.code == EXIT_CODE_DUMPED;
 
         if (role->cause_known)
@@ -286,7 +281,7 @@ static void find_cause(Role *role) {
         } else if (role->exit.oom)
                 role->cause = ROLE_CAUSE_OOM;
         else
-                role->cause = by_signal                           ? cause_of_signal(role->exit.status)
+                role->cause = by_signal                           ? role_cause_of_signal(role->exit.status)
                               : role->exit.code == EXIT_CODE_LOST ? ROLE_CAUSE_EXTERNAL
                                                                   : ROLE_CAUSE_SELF;
 }
@@ -307,7 +302,7 @@ static void role_ended(Role *role) {
         g_auto(Fault) fault = {};
         bool saved = true;
 
-        find_cause(role);
+        role_find_cause(role);
 
         (void) fault_set(&fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" has ended", role->name);
         if (role->input)
@@ -378,7 +373,7 @@ void role_resume_stop(Role *role) {
 
         switch (role->stop_step) {
         case STOP_STEP_ASKED:
-                role_set_timer(role, left, on_stop_timer);
+                role_set_timer(role, left, role_on_stop_timer);
                 break;
         case STOP_STEP_KILLED:
         case STOP_STEP_STUCK:

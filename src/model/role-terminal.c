@@ -16,7 +16,7 @@
 /* These options are refused: -e runs another command; -S and -C use another terminal; -into uses another
  * window, also in its abbreviations; -l and -lf write to a file or a command. "-ls" and similar options are
  * accepted. */
-static bool xterm_arg_is_ours(const char *arg) {
+static bool terminal_refuses_xterm_arg(const char *arg) {
         static const char *const words[] = { "-e", "-l", "+l", "-lf", "-in", "-int", "-into" };
 
         for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
@@ -27,7 +27,7 @@ static bool xterm_arg_is_ours(const char *arg) {
 
 int role_spec_set_xterm_args(RoleSpec *spec, char **args, Fault *fault) {
         for (char **a = args; a && *a; a++)
-                if (xterm_arg_is_ours(*a))
+                if (terminal_refuses_xterm_arg(*a))
                         return fault_set(fault, NODE_ERROR_INVALID_ARGS,
                                 "Option \"xterm-args\": \"%.64s\" would take xterm away from the role's terminal",
                                 *a);
@@ -66,7 +66,7 @@ int terminal_check_display(const RoleSpec *spec, Env *env, Fault *fault) {
         return 0;
 }
 
-static int check_running(const Role *role, Fault *fault) {
+static int terminal_check_running(const Role *role, Fault *fault) {
         if (role->state != ROLE_RUNNING && role->state != ROLE_STOPPING)
                 return fault_set(fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" is not running: it is %s",
                         role->name, role_state_to_string(role->state));
@@ -86,7 +86,7 @@ int terminal_open(Role *role, bool replay, int *ret_fd, Fault *fault) {
         };
         int pair[2];
 
-        int r = check_running(role, fault);
+        int r = terminal_check_running(role, fault);
         if (r < 0)
                 return r;
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
@@ -110,7 +110,7 @@ int terminal_open(Role *role, bool replay, int *ret_fd, Fault *fault) {
 int terminal_resize(Role *role, uint16_t rows, uint16_t columns, Fault *fault) {
         const struct winsize size = { .ws_row = rows, .ws_col = columns };
 
-        int r = check_running(role, fault);
+        int r = terminal_check_running(role, fault);
         if (r < 0)
                 return r;
         /* The kernel sends SIGWINCH to the foreground process group. */

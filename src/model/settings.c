@@ -106,12 +106,12 @@ int settings_parse_time(const char *text, uint64_t *ret_usec) {
         return 0;
 }
 
-static int set_time(const char *text, uint64_t *ret) {
+static int settings_set_time(const char *text, uint64_t *ret) {
         return settings_parse_time(text, ret);
 }
 
 /* Returns -EDOM for 0, which would leave no time. */
-static int set_positive_time(const char *text, uint64_t *ret) {
+static int settings_set_positive_time(const char *text, uint64_t *ret) {
         uint64_t usec;
 
         int r = settings_parse_time(text, &usec);
@@ -123,7 +123,7 @@ static int set_positive_time(const char *text, uint64_t *ret) {
         return 0;
 }
 
-static int set_count(const char *text, uint32_t max, unsigned *ret) {
+static int settings_set_count(const char *text, uint32_t max, unsigned *ret) {
         uint32_t value;
 
         int r = parse_u32(text, &value);
@@ -135,7 +135,7 @@ static int set_count(const char *text, uint32_t max, unsigned *ret) {
         return 0;
 }
 
-static int set_program(const char *text, char **ret) {
+static int settings_set_program(const char *text, char **ret) {
         if (!g_path_is_absolute(text))
                 return -EINVAL;
         g_free(*ret);
@@ -143,7 +143,7 @@ static int set_program(const char *text, char **ret) {
         return 0;
 }
 
-static int set_address(const char *text, BindAddress *ret) {
+static int settings_set_address(const char *text, BindAddress *ret) {
         BindAddress address = {};
 
         if (*text == '\0')
@@ -159,19 +159,19 @@ static int set_address(const char *text, BindAddress *ret) {
 }
 
 /* Returns -ENOENT if the key does not exist. */
-static int set_key(Settings *s, const char *key, const char *value) {
+static int settings_set_key(Settings *s, const char *key, const char *value) {
         if (g_str_equal(key, "DefaultStopTimeout"))
-                return set_time(value, &s->default_stop_timeout_usec);
+                return settings_set_time(value, &s->default_stop_timeout_usec);
         if (g_str_equal(key, "SetupTimeout"))
-                return set_positive_time(value, &s->setup_timeout_usec);
+                return settings_set_positive_time(value, &s->setup_timeout_usec);
         if (g_str_equal(key, "MonitorTimeout"))
-                return set_time(value, &s->monitor_timeout_usec);
+                return settings_set_time(value, &s->monitor_timeout_usec);
         if (g_str_equal(key, "MaxConcurrentStarts"))
-                return set_count(value, 1000, &s->max_concurrent_starts);
+                return settings_set_count(value, 1000, &s->max_concurrent_starts);
         if (g_str_equal(key, "MaxEndedRoles"))
-                return set_count(value, NODE_MAX_ROLES, &s->max_ended_roles);
+                return settings_set_count(value, NODE_MAX_ROLES, &s->max_ended_roles);
         if (g_str_equal(key, "BindAddress"))
-                return set_address(value, &s->bind_address);
+                return settings_set_address(value, &s->bind_address);
         if (g_str_equal(key, "MonitorAction")) {
                 MonitorAction action = monitor_action_from_string(value);
 
@@ -189,13 +189,13 @@ static int set_key(Settings *s, const char *key, const char *value) {
                 return 0;
         }
         if (g_str_equal(key, "ModulesCommand"))
-                return set_program(value, &s->modules_command);
+                return settings_set_program(value, &s->modules_command);
         if (g_str_equal(key, "LmodCommand"))
-                return set_program(value, &s->lmod_command);
+                return settings_set_program(value, &s->lmod_command);
         return -ENOENT;
 }
 
-static void set_variable(Settings *s, const char *name, const char *value) {
+static void settings_set_variable(Settings *s, const char *name, const char *value) {
         size_t n = s->environment ? g_strv_length(s->environment) : 0;
         size_t length = strlen(name);
 
@@ -211,7 +211,7 @@ static void set_variable(Settings *s, const char *name, const char *value) {
 }
 
 /* GKeyFile does not keep the lines, which the messages must contain. */
-static unsigned find_line(const char *text, const char *section, const char *key) {
+static unsigned settings_find_line(const char *text, const char *section, const char *key) {
         g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
         g_autofree char *header = g_strconcat("[", section, "]", NULL);
         bool inside = false;
@@ -229,20 +229,20 @@ static unsigned find_line(const char *text, const char *section, const char *key
         return 0;
 }
 
-static int load_section(
+static int settings_load_section(
         Settings *s, GKeyFile *file, const char *path, const char *text, const char *section, Fault *fault) {
         g_auto(GStrv) keys = g_key_file_get_keys(file, section, NULL, NULL);
         bool environment = g_str_equal(section, SECTION_ENVIRONMENT);
 
         if (!environment && !g_str_equal(section, SECTION_NODE)) {
-                log_warning("%s:%u: unknown section [%s], ignoring", path, find_line(text, section, NULL),
-                        section);
+                log_warning("%s:%u: unknown section [%s], ignoring", path,
+                        settings_find_line(text, section, NULL), section);
                 return 0;
         }
         for (char **k = keys; k && *k; k++) {
                 g_autoptr(GError) error = NULL;
                 g_autofree char *value = g_key_file_get_string(file, section, *k, &error);
-                unsigned line = find_line(text, section, *k);
+                unsigned line = settings_find_line(text, section, *k);
 
                 if (!value)
                         return fault_set(
@@ -251,10 +251,10 @@ static int load_section(
                         if (!env_name_is_valid(*k))
                                 return fault_set(fault, NODE_ERROR_INVALID_ARGS,
                                         "%s:%u: \"%s\" is not a valid name of a variable", path, line, *k);
-                        set_variable(s, *k, value);
+                        settings_set_variable(s, *k, value);
                         continue;
                 }
-                int r = set_key(s, *k, value);
+                int r = settings_set_key(s, *k, value);
                 if (r == -ENOENT)
                         log_warning("%s:%u: unknown key %s=, ignoring", path, line, *k);
                 else if (r < 0)
@@ -269,19 +269,19 @@ static int load_section(
 
 /* A file that is /dev/null, or a symlink to it: an administrator masks in this way what a package has
  * installed. */
-static bool is_null_device(const char *path) {
+static bool settings_is_null_device(const char *path) {
         struct stat st;
 
         return stat(path, &st) >= 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
 }
 
-static int load_file(Settings *s, const char *path, Fault *fault) {
+static int settings_load_file(Settings *s, const char *path, Fault *fault) {
         g_autoptr(GKeyFile) file = g_key_file_new();
         g_autoptr(GError) error = NULL;
         _cleanup_free_ char *text = NULL; /* allocated by libc */
 
         int r = file_read(AT_FDCWD, path, FILE_MAX, &text, NULL);
-        if (r == -ENOENT || (r == -EBADFD && is_null_device(path)))
+        if (r == -ENOENT || (r == -EBADFD && settings_is_null_device(path)))
                 return 0;
         if (r == -EBADFD)
                 return fault_set(fault, NODE_ERROR_IO_ERROR,
@@ -293,14 +293,14 @@ static int load_file(Settings *s, const char *path, Fault *fault) {
 
         g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
         for (char **section = sections; *section; section++) {
-                r = load_section(s, file, path, text, *section, fault);
+                r = settings_load_section(s, file, path, text, *section, fault);
                 if (r < 0)
                         return r;
         }
         return 0;
 }
 
-static int compare(const void *a, const void *b) {
+static int settings_compare_paths(const void *a, const void *b) {
         return strcmp(*(char *const *) a, *(char *const *) b);
 }
 
@@ -311,7 +311,7 @@ int settings_load(const char *directory, const char *instance, Settings **ret, F
         g_autofree char *drop_ins = g_strconcat(file, ".d", NULL);
         g_autoptr(GDir) dir = NULL;
 
-        int r = load_file(settings, file, fault);
+        int r = settings_load_file(settings, file, fault);
         if (r < 0)
                 return r;
 
@@ -319,9 +319,9 @@ int settings_load(const char *directory, const char *instance, Settings **ret, F
         for (const char *name; dir && (name = g_dir_read_name(dir));)
                 if (g_str_has_suffix(name, ".conf"))
                         g_ptr_array_add(names, g_build_filename(drop_ins, name, NULL));
-        g_ptr_array_sort(names, compare);
+        g_ptr_array_sort(names, settings_compare_paths);
         for (unsigned i = 0; i < names->len; i++) {
-                r = load_file(settings, g_ptr_array_index(names, i), fault);
+                r = settings_load_file(settings, g_ptr_array_index(names, i), fault);
                 if (r < 0)
                         return r;
         }

@@ -27,7 +27,7 @@ static char *checksum_line(const char *data, size_t size) {
         return g_strconcat(CHECKSUM, sum, "\n", NULL);
 }
 
-static const char *last_line(const char *text) {
+static const char *text_last_line(const char *text) {
         size_t n = strlen(text);
 
         if (n > 0 && text[n - 1] == '\n')
@@ -39,20 +39,20 @@ static const char *last_line(const char *text) {
 
 /* Reading */
 
-typedef struct Line {
+typedef struct StateLine {
         const char *key;
-        const char *value; /* escaped; NULL for a word */
-        struct Line *next; /* of the same key */
+        const char *value;      /* escaped; NULL for a word */
+        struct StateLine *next; /* of the same key */
         bool taken;
-} Line;
+} StateLine;
 
 struct StateFields {
         char *text; /* split into its lines */
         const char *prefix;
-        Line *lines;
+        StateLine *lines;
         size_t n_lines;
         size_t n_seen;      /* by state_take_next() */
-        GHashTable *by_key; /* key → the first Line of it */
+        GHashTable *by_key; /* key → the first line of it */
         uint64_t version;
         bool of_1;
         bool bad;
@@ -63,7 +63,7 @@ void state_fields_set_bad(StateFields *fields) {
 }
 
 /* The value ends within an escape, so the line was truncated. */
-static bool is_cut(const char *value) {
+static bool value_is_cut(const char *value) {
         size_t n = strlen(value), n_backslashes = 0;
 
         while (n_backslashes < n && value[n - n_backslashes - 1] == '\\')
@@ -71,14 +71,14 @@ static bool is_cut(const char *value) {
         return n_backslashes % 2 != 0;
 }
 
-static bool is_comment(const char *line) {
+static bool line_is_comment(const char *line) {
         if (line[0] != '#')
                 return line[0] == '\0';
         size_t n = strspn(line + 1, KEY_CHARACTERS);
         return n == 0 || line[1 + n] != '=';
 }
 
-static size_t count_lines(const char *text) {
+static size_t text_count_lines(const char *text) {
         size_t n = 1;
 
         for (const char *p = text; (p = strchr(p, '\n')); p++)
@@ -86,11 +86,11 @@ static size_t count_lines(const char *text) {
         return n;
 }
 
-static void add_line(StateFields *fields, char *text, GHashTable *last_by_key) {
-        Line *line = &fields->lines[fields->n_lines];
+static void state_fields_add_line(StateFields *fields, char *text, GHashTable *last_by_key) {
+        StateLine *line = &fields->lines[fields->n_lines];
         char *eq = strchr(text, '=');
 
-        if (is_comment(text))
+        if (line_is_comment(text))
                 return;
         fields->n_lines++;
         line->key = text;
@@ -98,10 +98,10 @@ static void add_line(StateFields *fields, char *text, GHashTable *last_by_key) {
                 return;
         *eq = '\0';
         line->value = eq + 1;
-        if (is_cut(line->value))
+        if (value_is_cut(line->value))
                 fields->bad = true;
 
-        Line *last = g_hash_table_lookup(last_by_key, text);
+        StateLine *last = g_hash_table_lookup(last_by_key, text);
         if (last)
                 last->next = line;
         else
@@ -109,8 +109,8 @@ static void add_line(StateFields *fields, char *text, GHashTable *last_by_key) {
         (void) g_hash_table_insert(last_by_key, text, line);
 }
 
-static bool is_whole(StateFields *fields, const char *text) {
-        const char *last = last_line(text);
+static bool state_fields_are_whole(StateFields *fields, const char *text) {
+        const char *last = text_last_line(text);
 
         fields->of_1 = !g_str_has_prefix(text, HEADER) && !g_str_has_prefix(last, CHECKSUM);
         if (fields->of_1)
@@ -127,17 +127,17 @@ StateFields *state_fields_parse(const char *text, const char *prefix) {
 
         fields->prefix = prefix;
         fields->by_key = g_hash_table_new(g_str_hash, g_str_equal);
-        fields->bad = !is_whole(fields, text);
+        fields->bad = !state_fields_are_whole(fields, text);
         if (fields->bad)
                 return fields;
 
         fields->text = g_strdup(text);
-        fields->lines = g_new0(Line, count_lines(text));
+        fields->lines = g_new0(StateLine, text_count_lines(text));
         for (char *line = fields->text, *next; line; line = next) {
                 next = strchr(line, '\n');
                 if (next)
                         *next++ = '\0';
-                add_line(fields, line, last_by_key);
+                state_fields_add_line(fields, line, last_by_key);
         }
         fields->version = state_take_u64(fields, version);
         for (size_t i = 0; i < fields->n_lines; i++)
@@ -166,26 +166,26 @@ bool state_fields_of_1(const StateFields *fields) {
         return fields->of_1;
 }
 
-static Line *find(const StateFields *fields, const char *key) {
-        Line *line = g_hash_table_lookup(fields->by_key, key);
+static StateLine *state_fields_find(const StateFields *fields, const char *key) {
+        StateLine *line = g_hash_table_lookup(fields->by_key, key);
 
         return line && !line->taken ? line : NULL;
 }
 
 bool state_fields_have(const StateFields *fields, const char *key) {
-        return find(fields, key);
+        return state_fields_find(fields, key);
 }
 
-static Line *take(StateFields *fields, const char *key) {
-        Line *first = find(fields, key);
+static StateLine *state_fields_take(StateFields *fields, const char *key) {
+        StateLine *first = state_fields_find(fields, key);
 
-        for (Line *line = first; line; line = line->next)
+        for (StateLine *line = first; line; line = line->next)
                 line->taken = true;
         return first;
 }
 
-static Line *take_only(StateFields *fields, const char *key) {
-        Line *line = take(fields, key);
+static StateLine *state_fields_take_only(StateFields *fields, const char *key) {
+        StateLine *line = state_fields_take(fields, key);
 
         if (line && line->next)
                 fields->bad = true;
@@ -194,7 +194,7 @@ static Line *take_only(StateFields *fields, const char *key) {
 
 /* Returns the number of characters after the backslash that belong to the escape, or 0 if it is not valid or
  * stands for a NUL. */
-static size_t unescape(const char *s, char *ret) {
+static size_t value_unescape(const char *s, char *ret) {
         const char *letter = s[0] ? strchr(ESCAPE_LETTERS, s[0]) : NULL;
 
         if (letter) {
@@ -212,7 +212,7 @@ static size_t unescape(const char *s, char *ret) {
 }
 
 /* sd-bus refuses noncharacters, too. */
-static bool is_for_the_bus(const char *s) {
+static bool value_is_for_the_bus(const char *s) {
         if (!g_utf8_validate(s, -1, NULL))
                 return false;
         for (const char *p = s; *p; p++) {
@@ -225,7 +225,7 @@ static bool is_for_the_bus(const char *s) {
         return true;
 }
 
-static char *decode(StateFields *fields, const char *value) {
+static char *state_fields_decode(StateFields *fields, const char *value) {
         char *text = g_malloc(strlen(value) + 1), *to = text;
 
         for (;;) {
@@ -234,7 +234,7 @@ static char *decode(StateFields *fields, const char *value) {
                 to = mempcpy(to, value, (size_t) (backslash - value));
                 if (*backslash == '\0')
                         break;
-                size_t n = unescape(backslash + 1, to);
+                size_t n = value_unescape(backslash + 1, to);
                 if (n == 0) {
                         fields->bad = true;
                         break;
@@ -243,7 +243,7 @@ static char *decode(StateFields *fields, const char *value) {
                 value = backslash + 1 + n;
         }
         *to = '\0';
-        if (!is_for_the_bus(text)) {
+        if (!value_is_for_the_bus(text)) {
                 fields->bad = true;
                 text[0] = '\0';
         }
@@ -251,31 +251,31 @@ static char *decode(StateFields *fields, const char *value) {
 }
 
 char *state_take_string(StateFields *fields, const char *key) {
-        Line *line = take_only(fields, key);
+        StateLine *line = state_fields_take_only(fields, key);
 
-        return line ? decode(fields, line->value) : NULL;
+        return line ? state_fields_decode(fields, line->value) : NULL;
 }
 
 char *state_take_raw(StateFields *fields, const char *key) {
-        Line *line = take_only(fields, key);
+        StateLine *line = state_fields_take_only(fields, key);
 
         return line ? g_strdup(line->value) : NULL;
 }
 
 char **state_take_strv(StateFields *fields, const char *key) {
-        Line *first = take(fields, key);
+        StateLine *first = state_fields_take(fields, key);
 
         if (!first)
                 return NULL;
         g_autoptr(GPtrArray) values = g_ptr_array_new();
-        for (Line *line = first; line; line = line->next)
-                g_ptr_array_add(values, decode(fields, line->value));
+        for (StateLine *line = first; line; line = line->next)
+                g_ptr_array_add(values, state_fields_decode(fields, line->value));
         g_ptr_array_add(values, NULL);
         return (char **) g_ptr_array_free(g_steal_pointer(&values), false);
 }
 
 uint64_t state_take_u64_max(StateFields *fields, const char *key, uint64_t max) {
-        Line *line = take_only(fields, key);
+        StateLine *line = state_fields_take_only(fields, key);
         uint64_t value = 0;
 
         if (line && (parse_u64(line->value, &value) < 0 || value > max)) {
@@ -290,7 +290,7 @@ uint64_t state_take_u64(StateFields *fields, const char *key) {
 }
 
 int32_t state_take_i32(StateFields *fields, const char *key, int32_t fallback) {
-        Line *line = take_only(fields, key);
+        StateLine *line = state_fields_take_only(fields, key);
         int32_t value = fallback;
 
         if (line && parse_i32(line->value, &value) < 0)
@@ -332,7 +332,7 @@ char **state_take_words(StateFields *fields) {
 
 bool state_take_next(StateFields *fields, char **ret_key, char **ret_value) {
         while (fields->n_seen < fields->n_lines) {
-                Line *line = &fields->lines[fields->n_seen++];
+                StateLine *line = &fields->lines[fields->n_seen++];
 
                 if (!line->value || line->taken || g_str_has_prefix(line->key, fields->prefix))
                         continue;
@@ -347,7 +347,7 @@ int state_fields_end(StateFields *fields, char **ret_unknown) {
         g_autoptr(GString) unknown = g_string_new(NULL);
 
         for (size_t i = 0; i < fields->n_lines; i++) {
-                const Line *line = &fields->lines[i];
+                const StateLine *line = &fields->lines[i];
 
                 if (line->taken)
                         continue;
@@ -375,13 +375,13 @@ GString *state_fields_new(const char *prefix, unsigned version, const char *unkn
         return s;
 }
 
-static void put_key(GString *s, const char *key) {
+static void state_put_key(GString *s, const char *key) {
         g_string_append(s, key);
         g_string_append_c(s, '=');
 }
 
 /* All characters except printable ASCII are escaped. */
-static void put_value(GString *s, const char *value) {
+static void state_put_value(GString *s, const char *value) {
         const char *plain = value;
 
         for (const char *p = value; *p; p++) {
@@ -408,8 +408,8 @@ static void put_value(GString *s, const char *value) {
 void state_put_string(GString *s, const char *key, const char *value) {
         if (!value)
                 return;
-        put_key(s, key);
-        put_value(s, value);
+        state_put_key(s, key);
+        state_put_value(s, value);
 }
 
 void state_put_strv(GString *s, const char *key, char **values) {
@@ -417,7 +417,7 @@ void state_put_strv(GString *s, const char *key, char **values) {
                 state_put_string(s, key, *v);
 }
 
-static void put_number(GString *s, uint64_t value) {
+static void state_put_number(GString *s, uint64_t value) {
         char digits[sizeof("18446744073709551615")], *p = digits + sizeof(digits) - 1;
 
         *p = '\0';
@@ -429,8 +429,8 @@ static void put_number(GString *s, uint64_t value) {
 }
 
 void state_put_u64(GString *s, const char *key, uint64_t value) {
-        put_key(s, key);
-        put_number(s, value);
+        state_put_key(s, key);
+        state_put_number(s, value);
 }
 
 void state_put_nonzero(GString *s, const char *key, uint64_t value) {
@@ -439,10 +439,10 @@ void state_put_nonzero(GString *s, const char *key, uint64_t value) {
 }
 
 void state_put_i64(GString *s, const char *key, int64_t value) {
-        put_key(s, key);
+        state_put_key(s, key);
         if (value < 0)
                 g_string_append_c(s, '-');
-        put_number(s, value < 0 ? -(uint64_t) value : (uint64_t) value);
+        state_put_number(s, value < 0 ? -(uint64_t) value : (uint64_t) value);
 }
 
 void state_put_caller(GString *s, const char *key, const Caller *caller) {
@@ -473,7 +473,7 @@ char *state_fields_finish(GString *s) {
 
 /* Files */
 
-static int read_file(const StateFile *file, int dir_fd, StateParser parse, void *userdata) {
+static int state_file_read(const StateFile *file, int dir_fd, StateParser parse, void *userdata) {
         _cleanup_free_ char *text = NULL; /* allocated by libc */
         size_t size;
 
@@ -487,7 +487,7 @@ static int read_file(const StateFile *file, int dir_fd, StateParser parse, void 
 }
 
 int state_file_load(const StateFile *file, int dir_fd, StateParser parse, void *userdata) {
-        int r = read_file(file, dir_fd, parse, userdata);
+        int r = state_file_read(file, dir_fd, parse, userdata);
         if (r == -ENOENT)
                 return STATE_FILE_NONE;
         if (r >= 0)

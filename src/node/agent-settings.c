@@ -12,7 +12,7 @@
 #include "util/log.h"
 
 /* Sets the status line of systemd. It is not changed during a stop, which has a status of its own. */
-static void notify(Agent *agent, const char *state) {
+static void agent_notify(Agent *agent, const char *state) {
         if (agent->node->stopping)
                 return;
         if (agent->settings_fault)
@@ -23,10 +23,10 @@ static void notify(Agent *agent, const char *state) {
 }
 
 void agent_notify_ready(Agent *agent) {
-        notify(agent, "READY=1\n");
+        agent_notify(agent, "READY=1\n");
 }
 
-static int load(Agent *agent, Fault *fault) {
+static int agent_read_settings(Agent *agent, Fault *fault) {
         Settings *settings;
 
         int r = settings_load(agent->instance->settings_directory, agent->instance->name, &settings, fault);
@@ -45,21 +45,21 @@ static int load(Agent *agent, Fault *fault) {
 void agent_load_settings(Agent *agent) {
         g_auto(Fault) fault = {};
 
-        if (load(agent, &fault) >= 0)
+        if (agent_read_settings(agent, &fault) >= 0)
                 return;
         log_error("The configuration is not applied, the defaults apply until it is corrected and reloaded");
         node_set_settings(agent->node, settings_new());
 }
 
 int agent_reload(Agent *agent, Fault *fault) {
-        int r = load(agent, fault);
+        int r = agent_read_settings(agent, fault);
 
         if (r < 0)
                 log_error("The configuration is not applied, the previous settings still apply");
         else
                 log_info("The configuration is applied");
         if (agent->node->recovered)
-                notify(agent, "");
+                agent_notify(agent, "");
         return r;
 }
 

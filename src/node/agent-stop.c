@@ -14,7 +14,7 @@
 /* A missing reply must not delay a restart, and an unknown reason must not stop a telescope. */
 #define ANSWER_TIMEOUT_USEC USEC_PER_SEC
 
-static void leave_roles(Agent *agent, const char *why) {
+static void agent_leave_roles(Agent *agent, const char *why) {
         /* A shutdown was requested, before the signal or since. Whatever systemd does, the roles stop and
          * then the service ends. */
         if (node_is_shutting_down(agent->node))
@@ -23,16 +23,16 @@ static void leave_roles(Agent *agent, const char *why) {
         (void) sd_event_exit(agent->event, EXIT_SUCCESS);
 }
 
-static void stop_roles(Agent *agent) {
+static void agent_stop_roles(Agent *agent) {
         node_shutdown(agent->node, "", NULL);
 }
 
-static int on_answer_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
-        leave_roles(userdata, "systemd has not reported why it stops the service");
+static int agent_on_answer_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
+        agent_leave_roles(userdata, "systemd has not reported why it stops the service");
         return 0;
 }
 
-static int get_property(
+static int agent_get_property(
         Agent *agent, const char *path, const char *interface, const char *property, ManagerReply reply) {
         g_autoptr(sd_bus_message) m = NULL;
 
@@ -45,29 +45,30 @@ static int get_property(
         return r;
 }
 
-static void on_job_type(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+static void agent_on_job_type(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
         Agent *agent = userdata;
         const char *type;
 
         if (error || sd_bus_message_read(reply, "v", "s", &type) < 0)
-                leave_roles(agent, "the job of the service cannot be read");
+                agent_leave_roles(agent, "the job of the service cannot be read");
         else if (g_str_equal(type, "restart") || g_str_equal(type, "start"))
-                leave_roles(agent, "systemd restarts the service");
+                agent_leave_roles(agent, "systemd restarts the service");
         else
-                stop_roles(agent);
+                agent_stop_roles(agent);
 }
 
-static void on_job(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+static void agent_on_job(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
         Agent *agent = userdata;
         const char *path;
         uint32_t id;
 
         if (error || sd_bus_message_read(reply, "v", "(uo)", &id, &path) < 0)
-                leave_roles(agent, "the unit of the service cannot be read");
+                agent_leave_roles(agent, "the unit of the service cannot be read");
         else if (id == 0)
-                stop_roles(agent); /* sent by another process */
-        else if (get_property(agent, path, "org.freedesktop.systemd1.Job", "JobType", on_job_type) < 0)
-                leave_roles(agent, "the job of the service cannot be requested");
+                agent_stop_roles(agent); /* sent by another process */
+        else if (agent_get_property(
+                         agent, path, "org.freedesktop.systemd1.Job", "JobType", agent_on_job_type) < 0)
+                agent_leave_roles(agent, "the job of the service cannot be requested");
 }
 
 void agent_ask_why(Agent *agent) {
@@ -76,18 +77,18 @@ void agent_ask_why(Agent *agent) {
         if (node_is_shutting_down(agent->node))
                 return;
         if (!agent->instance->own_unit) { /* started by hand, so Ctrl-C stops the roles */
-                stop_roles(agent);
+                agent_stop_roles(agent);
                 return;
         }
 
         int r = sd_event_add_time_relative(
-                agent->event, NULL, CLOCK_MONOTONIC, ANSWER_TIMEOUT_USEC, 0, on_answer_timeout, agent);
+                agent->event, NULL, CLOCK_MONOTONIC, ANSWER_TIMEOUT_USEC, 0, agent_on_answer_timeout, agent);
         if (r >= 0)
                 r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", agent->instance->own_unit, &path);
         if (r >= 0) {
-                r = get_property(agent, path, "org.freedesktop.systemd1.Unit", "Job", on_job);
+                r = agent_get_property(agent, path, "org.freedesktop.systemd1.Unit", "Job", agent_on_job);
                 free(path);
         }
         if (r < 0)
-                leave_roles(agent, "systemd cannot be reached");
+                agent_leave_roles(agent, "systemd cannot be reached");
 }

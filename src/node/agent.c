@@ -83,7 +83,7 @@ static const ServiceOps agent_ops = {
 
 /* The loop has ended. Checks once more which events the bus has read, and lets the keeper forget the children
  * whose end is saved. */
-static int on_exit_loop(sd_event_source *s, void *userdata) {
+static int agent_on_exit_loop(sd_event_source *s, void *userdata) {
         Agent *agent = userdata;
 
         clients_finish(agent->clients);
@@ -91,14 +91,14 @@ static int on_exit_loop(sd_event_source *s, void *userdata) {
         return 0;
 }
 
-static int on_keeper_wait(sd_event_source *s, uint64_t usec, void *userdata) {
+static int agent_on_keeper_wait(sd_event_source *s, uint64_t usec, void *userdata) {
         Agent *agent = userdata;
 
         node_on_keeper_late(agent->node);
         return 0;
 }
 
-static void on_manager_ready(void *userdata) {
+static void agent_on_manager_ready(void *userdata) {
         Agent *agent = userdata;
         unsigned version = manager_version(agent->manager);
 
@@ -111,7 +111,7 @@ static void on_manager_ready(void *userdata) {
         node_on_systemd(agent->node);
 }
 
-static int open_directory(Agent *agent, Events **ret) {
+static int agent_open_directory(Agent *agent, Events **ret) {
         const char *path = agent->instance->runtime_directory;
 
         if (g_mkdir_with_parents(path, 0700) < 0)
@@ -124,7 +124,7 @@ static int open_directory(Agent *agent, Events **ret) {
 }
 
 /* Creates the node with the sides of its world that saved roles may need, but without connections. */
-static int make_node(Agent *agent, Events *events) {
+static int agent_make_node(Agent *agent, Events *events) {
         agent->node = node_new(agent->instance->name, agent->event, events);
         agent->node->user = agent->instance->user;
         agent->node->world.service.ops = &agent_ops;
@@ -139,7 +139,7 @@ static int make_node(Agent *agent, Events *events) {
         return r < 0 ? log_error_errno(r, "Cannot prepare the connection to the keeper: %m") : 0;
 }
 
-static int load_state(Agent *agent) {
+static int agent_load_state(Agent *agent) {
         clients_load_log(agent->clients, agent->dir_fd);
         int r = node_open_state(agent->node, agent->dir_fd);
         if (r >= 0)
@@ -157,19 +157,19 @@ static int load_state(Agent *agent) {
         return 0;
 }
 
-static int open_systemd(Agent *agent) {
-        int r = manager_new(clients_bus(agent->clients), on_manager_ready, agent, &agent->manager);
+static int agent_open_systemd(Agent *agent) {
+        int r = manager_new(clients_bus(agent->clients), agent_on_manager_ready, agent, &agent->manager);
         if (r >= 0)
                 r = scopes_new(agent->manager, agent->node, agent->instance->own_unit,
                         agent->instance->keeper_unit, &agent->scopes);
         return r < 0 ? log_error_errno(r, "Cannot set up the connection to systemd: %m") : 0;
 }
 
-static int add_sources(Agent *agent) {
+static int agent_add_sources(Agent *agent) {
         int r = sd_event_add_time_relative(agent->event, &agent->keeper_wait, CLOCK_MONOTONIC,
-                KEEPER_WAIT_USEC, 0, on_keeper_wait, agent);
+                KEEPER_WAIT_USEC, 0, agent_on_keeper_wait, agent);
         if (r >= 0)
-                r = sd_event_add_exit(agent->event, &agent->at_exit, on_exit_loop, agent);
+                r = sd_event_add_exit(agent->event, &agent->at_exit, agent_on_exit_loop, agent);
         if (r >= 0)
                 r = sd_event_source_set_priority(agent->at_exit, SD_EVENT_PRIORITY_IMPORTANT);
         return r < 0 ? log_error_errno(r, "Cannot set up the event loop: %m") : 0;
@@ -184,19 +184,19 @@ int agent_new(sd_event *event, Instance *instance, Agent **ret) {
         agent->store = (RoleStore){ -EBADF, -EBADF };
         agent->dir_fd = -EBADF;
 
-        int r = open_directory(agent, &events);
+        int r = agent_open_directory(agent, &events);
         if (r >= 0)
-                r = make_node(agent, events);
+                r = agent_make_node(agent, events);
         if (r >= 0)
-                r = load_state(agent);
+                r = agent_load_state(agent);
         if (r >= 0)
                 r = clients_open(agent->clients, instance->user);
         if (r < 0)
                 return r;
         agent_load_settings(agent);
-        r = open_systemd(agent);
+        r = agent_open_systemd(agent);
         if (r >= 0)
-                r = add_sources(agent);
+                r = agent_add_sources(agent);
         if (r >= 0)
                 r = clients_request_names(agent->clients, instance->bus_name);
         if (r < 0)

@@ -13,7 +13,7 @@
 #include "proto/node-names.h"
 #include "util/log.h"
 
-static char *unit_name(const char *prefix, const char *instance) {
+static char *instance_unit_name(const char *prefix, const char *instance) {
         return g_str_equal(instance, NODE_DEFAULT_INSTANCE)
                        ? g_strconcat(prefix, ".service", NULL)
                        : g_strconcat(prefix, "@", instance, ".service", NULL);
@@ -21,17 +21,18 @@ static char *unit_name(const char *prefix, const char *instance) {
 
 /* The shell of a user runs in a unit, too. systemd sets a variable for the process that it has started
  * itself. */
-static bool run_by_systemd(void) {
+static bool instance_is_run_by_systemd(void) {
         const char *pid = g_getenv("SYSTEMD_EXEC_PID");
         uint32_t number;
 
         return pid && parse_u32(pid, &number) >= 0 && number == (uint32_t) getpid();
 }
 
-static char *find_own_unit(bool user) {
+static char *instance_find_own_unit(bool user) {
         char *unit, *copy = NULL;
 
-        if (!run_by_systemd() || (user ? sd_pid_get_user_unit(0, &unit) : sd_pid_get_unit(0, &unit)) < 0)
+        if (!instance_is_run_by_systemd() ||
+                (user ? sd_pid_get_user_unit(0, &unit) : sd_pid_get_unit(0, &unit)) < 0)
                 return NULL;
         if (g_str_has_suffix(unit, ".service"))
                 copy = g_strdup(unit);
@@ -39,22 +40,22 @@ static char *find_own_unit(bool user) {
         return copy;
 }
 
-static void set_directories(Instance *instance) {
+static void instance_set_directories(Instance *instance) {
         instance->runtime_directory = g_build_filename(NODE_RUNTIME_DIRECTORY, instance->name, NULL);
         instance->keeper_socket = g_build_filename(KEEPER_SOCKET_DIRECTORY, instance->name, NULL);
         instance->settings_directory = g_strdup(SETTINGS_DIRECTORY);
 }
 
 /* A path of the user according to the basedir specification, which ignores relative ones. */
-static const char *get_path(const char *variable) {
+static const char *instance_get_path(const char *variable) {
         const char *path = g_getenv(variable);
 
         return path && g_path_is_absolute(path) ? path : NULL;
 }
 
-static int set_user_directories(Instance *instance) {
-        const char *runtime = get_path("XDG_RUNTIME_DIR"), *config = get_path("XDG_CONFIG_HOME"),
-                   *home = get_path("HOME");
+static int instance_set_user_directories(Instance *instance) {
+        const char *runtime = instance_get_path("XDG_RUNTIME_DIR"),
+                   *config = instance_get_path("XDG_CONFIG_HOME"), *home = instance_get_path("HOME");
 
         if (!runtime) {
                 log_error(
@@ -81,8 +82,8 @@ int instance_new(const char *name, bool user, Instance **ret) {
                 .name = g_strdup(name),
                 .user = user,
                 .bus_name = is_main ? g_strdup(NODE_BUS_NAME) : g_strconcat(NODE_BUS_NAME ".", name, NULL),
-                .keeper_unit = unit_name("architect-keeper", name),
-                .own_unit = find_own_unit(user),
+                .keeper_unit = instance_unit_name("architect-keeper", name),
+                .own_unit = instance_find_own_unit(user),
         };
 
         /* Two units of one instance would restart each other's service for ever. */
@@ -94,9 +95,9 @@ int instance_new(const char *name, bool user, Instance **ret) {
                 return -EBUSY;
         }
         if (!user)
-                set_directories(instance);
+                instance_set_directories(instance);
         else {
-                int r = set_user_directories(instance);
+                int r = instance_set_user_directories(instance);
                 if (r < 0)
                         return r;
         }

@@ -15,10 +15,10 @@
 #include "proto/node-names.h"
 #include "util/log.h"
 
-static const char *arg_instance = NODE_DEFAULT_INSTANCE;
-static bool arg_user = false;
+static const char *noded_instance = NODE_DEFAULT_INSTANCE;
+static bool noded_user = false;
 
-static void help(void) {
+static void noded_help(void) {
         printf("architect-node [OPTIONS...]\n\n"
                "Starts, stops and tracks the roles of this machine, over D-Bus.\n\n"
                "  -h --help           Show this help\n"
@@ -31,7 +31,7 @@ static void help(void) {
 }
 
 /* Returns 1 to continue and 0 if nothing remains to be done. */
-static int parse_options(int argc, char **argv) {
+static int noded_parse_options(int argc, char **argv) {
         enum { OPTION_VERSION = 0x100, OPTION_INSTANCE, OPTION_USER, OPTION_DEBUG };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
@@ -45,7 +45,7 @@ static int parse_options(int argc, char **argv) {
         for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) >= 0;)
                 switch (c) {
                 case 'h':
-                        help();
+                        noded_help();
                         return 0;
                 case OPTION_VERSION:
                         puts("architect-node " PROJECT_VERSION);
@@ -57,10 +57,10 @@ static int parse_options(int argc, char **argv) {
                                         optarg);
                                 return -EINVAL;
                         }
-                        arg_instance = optarg;
+                        noded_instance = optarg;
                         break;
                 case OPTION_USER:
-                        arg_user = true;
+                        noded_user = true;
                         break;
                 case OPTION_DEBUG:
                         log_set_max_level(LOG_DEBUG);
@@ -76,7 +76,7 @@ static int parse_options(int argc, char **argv) {
 }
 
 /* cgroup.kill was added in this version; waiting for a child by its pidfd is older. */
-static int check_kernel(void) {
+static int noded_check_kernel(void) {
         struct utsname name;
         unsigned major, minor;
 
@@ -89,11 +89,11 @@ static int check_kernel(void) {
         return 0;
 }
 
-static int run(LogTarget target) {
+static int noded_run(LogTarget target) {
         const char *cgroup;
         sigset_t signals;
 
-        int r = check_kernel();
+        int r = noded_check_kernel();
         if (r < 0)
                 return r;
         r = cgroup_root(&cgroup);
@@ -110,7 +110,7 @@ static int run(LogTarget target) {
         if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
                 return log_error_errno(errno, "Cannot set up signals: %m");
 
-        return service_run(arg_instance, arg_user, target);
+        return service_run(noded_instance, noded_user, target);
 }
 
 int main(int argc, char **argv) {
@@ -120,9 +120,9 @@ int main(int argc, char **argv) {
          * the unit always belongs to the unit. */
         log_set_target(LOG_TARGET_CONSOLE);
 
-        int r = parse_options(argc, argv);
+        int r = noded_parse_options(argc, argv);
         if (r <= 0)
                 return r < 0 ? EXIT_BAD_USAGE : EXIT_SUCCESS;
-        r = run(target);
+        r = noded_run(target);
         return r == 0 ? EXIT_SUCCESS : r == -EBUSY ? EXIT_BAD_USAGE : EXIT_FAILURE;
 }

@@ -16,23 +16,23 @@
 #define RETRY_MIN_USEC (100 * USEC_PER_MSEC)
 #define RETRY_MAX_USEC USEC_PER_SEC
 
-static int on_stop_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+static int service_on_stop_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
         agent_on_stop_signal(userdata);
         return 0;
 }
 
-static int on_reload_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+static int service_on_reload_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
         agent_on_reload_signal(userdata);
         return 0;
 }
 
 /* The loss of a terminal must not end the service. */
-static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+static int service_on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
         log_lose_terminal();
         return 0;
 }
 
-static int add_signals(
+static int service_add_signals(
         sd_event *event, sd_event_signal_handler_t stop, sd_event_signal_handler_t reload, void *userdata) {
         int r = sd_event_add_signal(event, NULL, SIGTERM, stop, userdata);
         if (r >= 0)
@@ -41,35 +41,35 @@ static int add_signals(
                 /* SIGHUP is not used, because it means the loss of a terminal. */
                 r = sd_event_add_signal(event, NULL, SIGUSR1, reload, userdata);
         if (r >= 0)
-                r = sd_event_add_signal(event, NULL, SIGHUP, on_hangup, NULL);
+                r = sd_event_add_signal(event, NULL, SIGHUP, service_on_hangup, NULL);
         return r < 0 ? log_error_errno(r, "Cannot watch signals: %m") : 0;
 }
 
-static int new_event(sd_event **ret) {
+static int service_new_event(sd_event **ret) {
         int r = sd_event_new(ret);
         if (r >= 0)
                 r = sd_event_set_watchdog(*ret, true);
         return r < 0 ? log_error_errno(r, "Cannot create the event loop: %m") : 0;
 }
 
-static int run_event(sd_event *event) {
+static int service_run_event(sd_event *event) {
         int r = sd_event_loop(event);
         return r < 0 ? log_error_errno(r, "The event loop failed: %m") : r;
 }
 
-static int run_agent(Instance *instance) {
+static int service_run_agent(Instance *instance) {
         g_autoptr(sd_event) event = NULL;
         g_autoptr(Agent) agent = NULL;
 
-        int r = new_event(&event);
+        int r = service_new_event(&event);
         if (r < 0) {
                 instance_free(instance);
                 return r;
         }
         r = agent_new(event, instance, &agent);
         if (r >= 0)
-                r = add_signals(event, on_stop_signal, on_reload_signal, agent);
-        return r < 0 ? r : run_event(event);
+                r = service_add_signals(event, service_on_stop_signal, service_on_reload_signal, agent);
+        return r < 0 ? r : service_run_event(event);
 }
 
 /* -- between two buses ------------------------------------------------------------------------- */
@@ -81,19 +81,19 @@ typedef struct Wait {
 } Wait;
 
 /* Without a bus the reason cannot be determined, so the roles keep running, as in a restart. */
-static int on_stop_waiting(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+static int service_on_stop_waiting(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
         Wait *wait = userdata;
 
         wait->stop = true;
         return sd_event_exit(sd_event_source_get_event(s), 0);
 }
 
-static int on_reload_waiting(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+static int service_on_reload_waiting(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
         return 0; /* the next agent reads the configuration in any case */
 }
 
 /* There is no notification when a process listens on the socket again, so it is tried. */
-static int on_retry(sd_event_source *s, uint64_t usec, void *userdata) {
+static int service_on_retry(sd_event_source *s, uint64_t usec, void *userdata) {
         Wait *wait = userdata;
         g_autoptr(sd_bus) bus = NULL;
 
@@ -107,24 +107,25 @@ static int on_retry(sd_event_source *s, uint64_t usec, void *userdata) {
 }
 
 /* Returns 1 if the bus is back and 0 if the service was stopped. */
-static int wait_for_bus(bool user) {
+static int service_wait_for_bus(bool user) {
         g_autoptr(sd_event) event = NULL;
         g_autoptr(sd_event_source) timer = NULL;
         Wait wait = { .user = user, .retry_usec = 2 * RETRY_MIN_USEC };
 
         (void) sd_notify(false, "STATUS=Waiting for the bus.");
-        int r = new_event(&event);
+        int r = service_new_event(&event);
         if (r < 0)
                 return r;
-        r = add_signals(event, on_stop_waiting, on_reload_waiting, &wait);
+        r = service_add_signals(event, service_on_stop_waiting, service_on_reload_waiting, &wait);
         if (r < 0)
                 return r;
         /* The wait is needed, because a bus that accepts connections and closes them must not keep the
          * process busy. */
-        r = sd_event_add_time_relative(event, &timer, CLOCK_MONOTONIC, RETRY_MIN_USEC, 0, on_retry, &wait);
+        r = sd_event_add_time_relative(
+                event, &timer, CLOCK_MONOTONIC, RETRY_MIN_USEC, 0, service_on_retry, &wait);
         if (r < 0)
                 return log_error_errno(r, "Cannot set a timer: %m");
-        r = run_event(event);
+        r = service_run_event(event);
         return r < 0 ? r : !wait.stop;
 }
 
@@ -136,11 +137,11 @@ int service_run(const char *name, bool user, LogTarget target) {
                 if (r < 0)
                         return r;
                 log_set_target(target);
-                r = run_agent(instance);
+                r = service_run_agent(instance);
                 if (r != CLIENTS_BUS_LOST)
                         return r;
                 log_warning("Lost the connection to the bus, waiting for the next one");
-                r = wait_for_bus(user);
+                r = service_wait_for_bus(user);
                 if (r <= 0)
                         return r;
         }

@@ -17,7 +17,7 @@
 
 /* Events were lost, so each cgroup is checked. It iterates over numbers, because a role may be freed when it
  * is notified. */
-static void recheck_all(Scopes *scopes) {
+static void cgroup_watch_recheck_all(Scopes *scopes) {
         g_autoptr(GList) watches = g_hash_table_get_keys(scopes->watches);
 
         for (GList *l = watches; l; l = l->next) {
@@ -27,7 +27,7 @@ static void recheck_all(Scopes *scopes) {
         }
 }
 
-static int on_inotify(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+static int cgroup_watch_on_inotify(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
         Scopes *scopes = userdata;
         char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
 
@@ -47,7 +47,7 @@ static int on_inotify(sd_event_source *s, int fd, uint32_t revents, void *userda
 
                 p += sizeof(*event) + event->len;
                 if (event->mask & IN_Q_OVERFLOW) {
-                        recheck_all(scopes);
+                        cgroup_watch_recheck_all(scopes);
                         continue;
                 }
                 if (role)
@@ -63,7 +63,7 @@ int cgroup_watch_setup(Scopes *scopes) {
         if (scopes->inotify_fd < 0)
                 return -errno;
         return sd_event_add_io(manager_event(scopes->manager), &scopes->inotify, scopes->inotify_fd, EPOLLIN,
-                on_inotify, scopes);
+                cgroup_watch_on_inotify, scopes);
 }
 
 int cgroup_watch_state(void *data, Role *role, bool *ret_populated, bool *ret_frozen) {

@@ -4,11 +4,12 @@
 #include <stdlib.h>
 
 #include "base/macro.h"
+#include "base/time-util.h"
 #include "scope/manager.h"
 #include "util/autoptr.h"
 #include "util/log.h"
 
-typedef struct Call {
+typedef struct ManagerCall {
         Manager *manager;
         sd_bus_message *message;
         sd_bus_slot *slot;
@@ -16,19 +17,19 @@ typedef struct Call {
         ManagerJobDone done;
         void *userdata;
         ManagerDrop drop;
-        unsigned n_owners; /* of the manager, when the call was sent */
-        int64_t sent_usec; /* CLOCK_MONOTONIC */
-        int error;         /* why it could not be created or sent */
-} Call;
+        unsigned n_owners;  /* of the manager, when the call was sent */
+        uint64_t sent_usec; /* CLOCK_MONOTONIC */
+        int error;          /* why it could not be created or sent */
+} ManagerCall;
 
-typedef struct Job {
+typedef struct ManagerJob {
         Manager *manager;
         char *path;
         ManagerJobDone done;
         void *userdata;
         ManagerDrop drop;
         sd_event_source *timeout;
-} Job;
+} ManagerJob;
 
 struct Manager {
         sd_bus *bus;
@@ -54,21 +55,21 @@ struct Manager {
         GHashTable *jobs; /* path → Job */
 };
 
-static void call_free(Call *call) {
+static void manager_call_free(ManagerCall *call) {
         sd_bus_message_unref(call->message);
         sd_bus_slot_unref(call->slot);
         g_free(call);
 }
 
-static void call_drop(void *p) {
-        Call *call = p;
+static void manager_call_drop(void *p) {
+        ManagerCall *call = p;
 
         if (call->drop)
                 call->drop(call->userdata);
-        call_free(call);
+        manager_call_free(call);
 }
 
-static void job_free(Job *job) {
+static void manager_job_free(ManagerJob *job) {
         sd_event_source_disable_unref(job->timeout);
         g_free(job->path);
         g_free(job);
@@ -95,7 +96,7 @@ int manager_new_call(Manager *manager, sd_bus_message **ret, const char *member)
                 manager->bus, ret, MANAGER_BUS_NAME, MANAGER_PATH, MANAGER_INTERFACE, member);
 }
 
-static void job_end(Manager *manager, Job *job, const char *result) {
+static void manager_job_end(Manager *manager, ManagerJob *job, const char *result) {
         ManagerJobDone done = job->done;
         void *userdata = job->userdata;
 
@@ -103,36 +104,36 @@ static void job_end(Manager *manager, Job *job, const char *result) {
         done(userdata, result, NULL);
 }
 
-static int on_job_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
-        Job *job = userdata;
+static int manager_job_on_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
+        ManagerJob *job = userdata;
 
         log_warning("systemd has not reported the end of job %s for %d s, checking its unit", job->path,
                 (int) (MANAGER_TIMEOUT_USEC / USEC_PER_SEC));
-        job_end(job->manager, job, NULL);
+        manager_job_end(job->manager, job, NULL);
         return 0;
 }
 
 /* Waits for the job for which the call was made. */
-static void job_wait(const Call *call, const char *path) {
+static void manager_job_wait(const ManagerCall *call, const char *path) {
         Manager *manager = call->manager;
-        Job *job = g_new0(Job, 1);
+        ManagerJob *job = g_new0(ManagerJob, 1);
 
-        *job = (Job){ .manager = manager,
+        *job = (ManagerJob){ .manager = manager,
                 .path = g_strdup(path),
                 .done = call->done,
                 .userdata = call->userdata,
                 .drop = call->drop };
         int r = sd_event_add_time_relative(manager->event, &job->timeout, CLOCK_MONOTONIC,
-                MANAGER_TIMEOUT_USEC, USEC_PER_SEC, on_job_timeout, job);
+                MANAGER_TIMEOUT_USEC, USEC_PER_SEC, manager_job_on_timeout, job);
         if (r < 0)
                 log_error_errno(r, "Cannot set the timer of a job: %m");
         (void) g_hash_table_replace(manager->jobs, job->path, job);
 }
 
-static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int manager_on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
         const char *path, *result;
-        Job *job;
+        ManagerJob *job;
 
         int r = sd_bus_message_read(m, "uoss", NULL, &path, NULL, &result);
         if (r < 0) {
@@ -141,11 +142,11 @@ static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error
         }
         job = g_hash_table_lookup(manager->jobs, path);
         if (job)
-                job_end(manager, job, result);
+                manager_job_end(manager, job, result);
         return 0;
 }
 
-static int on_job_new(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int manager_on_job_new(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
         const char *path, *unit;
 
@@ -157,7 +158,7 @@ static int on_job_new(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return 0;
 }
 
-static void call_end(Call *call, sd_bus_message *reply, const sd_bus_error *error) {
+static void manager_call_end(ManagerCall *call, sd_bus_message *reply, const sd_bus_error *error) {
         if (call->reply)
                 call->reply(call->userdata, reply, error);
         else if (call->done) {
@@ -168,26 +169,26 @@ static void call_end(Call *call, sd_bus_message *reply, const sd_bus_error *erro
                 else if (sd_bus_message_read(reply, "o", &path) < 0)
                         call->done(call->userdata, NULL, NULL);
                 else
-                        job_wait(call, path);
+                        manager_job_wait(call, path);
         }
-        call_free(call);
+        manager_call_free(call);
 }
 
-static void pump(Manager *manager);
+static void manager_pump(Manager *manager);
 
 /* The bus reports that the name has no owner: while systemd re-executes itself, it is not on the bus. (It has
  * an activation file, which is made to fail.) Or the bus is gone: then no reply will arrive, and all pending
  * calls are dropped soon.
  *
  * A timeout in sd-bus is no reply of the bus, although sd-bus presents it as one. */
-static bool systemd_is_away(const Call *call, sd_bus_message *m) {
+static bool manager_is_away(const ManagerCall *call, sd_bus_message *m) {
         const sd_bus_error *error = sd_bus_message_get_error(m);
 
         if (!error)
                 return false;
         if (sd_bus_is_open(call->manager->bus) <= 0)
                 return true;
-        if (g_get_monotonic_time() - call->sent_usec >= (int64_t) MANAGER_TIMEOUT_USEC)
+        if (now_usec(CLOCK_MONOTONIC) - call->sent_usec >= MANAGER_TIMEOUT_USEC)
                 return false;
         return g_strcmp0(sd_bus_message_get_sender(m), "org.freedesktop.DBus") == 0 &&
                (sd_bus_error_has_names(error, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_SERVICE_UNKNOWN,
@@ -195,31 +196,31 @@ static bool systemd_is_away(const Call *call, sd_bus_message *m) {
                        g_str_has_prefix(error->name, "org.freedesktop.DBus.Error.Spawn."));
 }
 
-static void calls_fail(GQueue *calls, const char *name, const char *message) {
+static void manager_calls_fail(GQueue *calls, const char *name, const char *message) {
         const sd_bus_error error = SD_BUS_ERROR_MAKE_CONST(name, message);
 
         /* Without those that are added by these callbacks. */
         for (guint n = g_queue_get_length(calls); n > 0; n--)
-                call_end(g_queue_pop_head(calls), NULL, &error);
+                manager_call_end(g_queue_pop_head(calls), NULL, &error);
 }
 
-static int on_lost_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
+static int manager_on_lost_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         Manager *manager = userdata;
 
         manager->lost_timeout = sd_event_source_disable_unref(manager->lost_timeout);
-        calls_fail(manager->lost, SD_BUS_ERROR_NO_REPLY, "systemd has left the bus");
-        pump(manager);
+        manager_calls_fail(manager->lost, SD_BUS_ERROR_NO_REPLY, "systemd has left the bus");
+        manager_pump(manager);
         return 0;
 }
 
 /* The call is made again when systemd is back. It may have been executed already, which each caller must
  * tolerate. */
-static int call_keep(Call *call) {
+static int manager_call_keep(ManagerCall *call) {
         Manager *manager = call->manager;
 
         if (!manager->lost_timeout) {
                 int r = sd_event_add_time_relative(manager->event, &manager->lost_timeout, CLOCK_MONOTONIC,
-                        MANAGER_TIMEOUT_USEC, USEC_PER_SEC, on_lost_timeout, manager);
+                        MANAGER_TIMEOUT_USEC, USEC_PER_SEC, manager_on_lost_timeout, manager);
                 if (r < 0)
                         return r;
         }
@@ -228,38 +229,38 @@ static int call_keep(Call *call) {
         return 0;
 }
 
-static void calls_send_again(Manager *manager) {
-        Call *call;
+static void manager_calls_send_again(Manager *manager) {
+        ManagerCall *call;
 
         manager->lost_timeout = sd_event_source_disable_unref(manager->lost_timeout);
         while ((call = g_queue_pop_tail(manager->lost)))
                 g_queue_push_head(manager->waiting, call);
-        pump(manager);
+        manager_pump(manager);
 }
 
-static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
-        Call *call = userdata;
+static int manager_call_on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        ManagerCall *call = userdata;
         Manager *manager = call->manager;
 
         (void) g_hash_table_remove(manager->calls, call);
-        if (systemd_is_away(call, m)) {
+        if (manager_is_away(call, m)) {
                 if (call->n_owners != manager->n_owners) {
                         /* It was away and is back, before the bus has reported that (the bus may have tried
                          * to activate it). */
                         call->slot = sd_bus_slot_unref(call->slot);
                         g_queue_push_head(manager->waiting, call);
-                        pump(manager);
+                        manager_pump(manager);
                         return 0;
                 }
-                if (call_keep(call) >= 0)
+                if (manager_call_keep(call) >= 0)
                         return 0;
         }
-        call_end(call, m, sd_bus_message_get_error(m));
-        pump(manager);
+        manager_call_end(call, m, sd_bus_message_get_error(m));
+        manager_pump(manager);
         return 0;
 }
 
-static int on_unsent(sd_event_source *source, void *userdata) {
+static int manager_on_unsent(sd_event_source *source, void *userdata) {
         Manager *manager = userdata;
 
         /* If the connection is lost, the caller has not failed: the next process, or agent, calls again. */
@@ -267,18 +268,18 @@ static int on_unsent(sd_event_source *source, void *userdata) {
                 return 0;
         /* Without those that are added by these callbacks. */
         for (guint n = g_queue_get_length(manager->unsent); n > 0; n--) {
-                Call *call = g_queue_pop_head(manager->unsent);
+                ManagerCall *call = g_queue_pop_head(manager->unsent);
                 g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
 
                 (void) sd_bus_error_setf(
                         &error, SD_BUS_ERROR_FAILED, "Cannot call systemd: %s", g_strerror(-call->error));
-                call_end(call, NULL, &error);
+                manager_call_end(call, NULL, &error);
         }
         return 0;
 }
 
 /* A reply never arrives before the call has returned. */
-static void call_not_sent(Call *call, int error) {
+static void manager_call_not_sent(ManagerCall *call, int error) {
         Manager *manager = call->manager;
 
         /* If no caller waits for the reply, the error is logged here. */
@@ -289,63 +290,63 @@ static void call_not_sent(Call *call, int error) {
         (void) sd_event_source_set_enabled(manager->unsent_source, SD_EVENT_ONESHOT);
 }
 
-static void pump(Manager *manager) {
+static void manager_pump(Manager *manager) {
         while (g_hash_table_size(manager->calls) < MANAGER_CALLS_MAX) {
-                Call *call = g_queue_pop_head(manager->waiting);
+                ManagerCall *call = g_queue_pop_head(manager->waiting);
                 if (!call)
                         return;
 
-                int r = sd_bus_call_async(
-                        manager->bus, &call->slot, call->message, on_reply, call, MANAGER_TIMEOUT_USEC);
+                int r = sd_bus_call_async(manager->bus, &call->slot, call->message, manager_call_on_reply,
+                        call, MANAGER_TIMEOUT_USEC);
                 if (r < 0) {
-                        call_not_sent(call, r);
+                        manager_call_not_sent(call, r);
                         continue;
                 }
                 call->n_owners = manager->n_owners;
-                call->sent_usec = g_get_monotonic_time();
+                call->sent_usec = now_usec(CLOCK_MONOTONIC);
                 (void) g_hash_table_add(manager->calls, call);
         }
 }
 
 /* r is the result of creating the message. */
-static void call_queue(Manager *manager, int r, sd_bus_message *m, ManagerReply reply, ManagerJobDone done,
-        void *userdata, ManagerDrop drop) {
-        Call *call = g_new0(Call, 1);
+static void manager_call_queue(Manager *manager, int r, sd_bus_message *m, ManagerReply reply,
+        ManagerJobDone done, void *userdata, ManagerDrop drop) {
+        ManagerCall *call = g_new0(ManagerCall, 1);
 
-        *call = (Call){ .manager = manager,
+        *call = (ManagerCall){ .manager = manager,
                 .message = r < 0 ? NULL : sd_bus_message_ref(m),
                 .reply = reply,
                 .done = done,
                 .userdata = userdata,
                 .drop = drop };
         if (r < 0) {
-                call_not_sent(call, r);
+                manager_call_not_sent(call, r);
                 return;
         }
         g_queue_push_tail(manager->waiting, call);
-        pump(manager);
+        manager_pump(manager);
 }
 
 void manager_call(Manager *manager, sd_bus_message *m, ManagerReply reply, void *userdata, ManagerDrop drop) {
-        call_queue(manager, 0, m, reply, NULL, userdata, drop);
+        manager_call_queue(manager, 0, m, reply, NULL, userdata, drop);
 }
 
 void manager_call_job(
         Manager *manager, sd_bus_message *m, ManagerJobDone done, void *userdata, ManagerDrop drop) {
-        call_queue(manager, 0, m, NULL, done, userdata, drop);
+        manager_call_queue(manager, 0, m, NULL, done, userdata, drop);
 }
 
 void manager_fail_call(Manager *manager, int error, ManagerReply reply, void *userdata, ManagerDrop drop) {
-        call_queue(manager, error, NULL, reply, NULL, userdata, drop);
+        manager_call_queue(manager, error, NULL, reply, NULL, userdata, drop);
 }
 
 void manager_fail_call_job(
         Manager *manager, int error, ManagerJobDone done, void *userdata, ManagerDrop drop) {
-        call_queue(manager, error, NULL, NULL, done, userdata, drop);
+        manager_call_queue(manager, error, NULL, NULL, done, userdata, drop);
 }
 
 void manager_send(Manager *manager, sd_bus_message *m) {
-        call_queue(manager, 0, m, NULL, NULL, NULL, NULL);
+        manager_call_queue(manager, 0, m, NULL, NULL, NULL, NULL);
 }
 
 void manager_barrier(Manager *manager, ManagerReply reply, void *userdata, ManagerDrop drop) {
@@ -353,7 +354,7 @@ void manager_barrier(Manager *manager, ManagerReply reply, void *userdata, Manag
 
         int r = sd_bus_message_new_method_call(
                 manager->bus, &m, MANAGER_BUS_NAME, MANAGER_PATH, "org.freedesktop.DBus.Peer", "Ping");
-        call_queue(manager, r, m, reply, NULL, userdata, drop);
+        manager_call_queue(manager, r, m, reply, NULL, userdata, drop);
 }
 
 void manager_stop_unit(
@@ -363,7 +364,7 @@ void manager_stop_unit(
         int r = manager_new_call(manager, &m, "StopUnit");
         if (r >= 0)
                 r = sd_bus_message_append(m, "ss", unit, "replace");
-        call_queue(manager, r, m, NULL, done, userdata, drop);
+        manager_call_queue(manager, r, m, NULL, done, userdata, drop);
 }
 
 void manager_kill_unit(
@@ -373,12 +374,12 @@ void manager_kill_unit(
         int r = manager_new_call(manager, &m, "KillUnit");
         if (r >= 0)
                 r = sd_bus_message_append(m, "ssi", unit, "all", signo);
-        call_queue(manager, r, m, reply, NULL, userdata, drop);
+        manager_call_queue(manager, r, m, reply, NULL, userdata, drop);
 }
 
 /* systemd sends signals about jobs of other clients to subscribers only. The subscription lasts as long as
  * both connections, also over a daemon-reexec. */
-static int subscribe(Manager *manager) {
+static int manager_subscribe(Manager *manager) {
         g_autoptr(sd_bus_message) m = NULL;
 
         int r = manager_new_call(manager, &m, "Subscribe");
@@ -391,13 +392,13 @@ int manager_watch_jobs(Manager *manager, ManagerJobNew job_new, void *userdata) 
         manager->on_job_new = job_new;
         manager->job_new_userdata = userdata;
         int r = sd_bus_match_signal_async(manager->bus, &manager->job_new, MANAGER_BUS_NAME, MANAGER_PATH,
-                MANAGER_INTERFACE, "JobNew", on_job_new, NULL, manager);
-        return r < 0 ? r : subscribe(manager);
+                MANAGER_INTERFACE, "JobNew", manager_on_job_new, NULL, manager);
+        return r < 0 ? r : manager_subscribe(manager);
 }
 
-static int ask_version(Manager *manager);
+static int manager_ask_version(Manager *manager);
 
-static void on_version(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+static void manager_on_version(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
         Manager *manager = userdata;
         const char *version;
 
@@ -405,7 +406,7 @@ static void on_version(void *userdata, sd_bus_message *reply, const sd_bus_error
                 return;
         if (sd_bus_error_has_names(error, SD_BUS_ERROR_TIMEOUT, SD_BUS_ERROR_NO_REPLY)) {
                 log_warning("systemd does not answer, trying again: %s", error->message);
-                int r = ask_version(manager);
+                int r = manager_ask_version(manager);
                 if (r < 0)
                         log_error_errno(r, "Cannot get the version of systemd, starts wait: %m");
                 return;
@@ -422,7 +423,7 @@ static void on_version(void *userdata, sd_bus_message *reply, const sd_bus_error
         manager->ready(manager->ready_userdata);
 }
 
-static int ask_version(Manager *manager) {
+static int manager_ask_version(Manager *manager) {
         g_autoptr(sd_bus_message) m = NULL;
 
         int r = sd_bus_message_new_method_call(
@@ -430,11 +431,11 @@ static int ask_version(Manager *manager) {
         if (r >= 0)
                 r = sd_bus_message_append(m, "ss", MANAGER_INTERFACE, "Version");
         if (r >= 0)
-                manager_call(manager, m, on_version, manager, NULL);
+                manager_call(manager, m, manager_on_version, manager, NULL);
         return r;
 }
 
-static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int manager_on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
         const char *owner;
 
@@ -442,10 +443,10 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
         if (r < 0 || owner[0] == '\0')
                 return 0;
         manager->n_owners++;
-        r = subscribe(manager);
-        calls_send_again(manager);
+        r = manager_subscribe(manager);
+        manager_calls_send_again(manager);
         if (r >= 0 && !manager->asked)
-                r = ask_version(manager);
+                r = manager_ask_version(manager);
         if (r < 0)
                 log_error_errno(r, "Cannot call systemd, which is back on the bus: %m");
         return 0;
@@ -462,24 +463,25 @@ int manager_new(sd_bus *bus, void (*ready)(void *userdata), void *userdata, Mana
         manager->calls = g_hash_table_new(NULL, NULL);
         manager->lost = g_queue_new();
         manager->unsent = g_queue_new();
-        manager->jobs = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) job_free);
+        manager->jobs =
+                g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) manager_job_free);
 
-        int r = sd_event_add_defer(manager->event, &manager->unsent_source, on_unsent, manager);
+        int r = sd_event_add_defer(manager->event, &manager->unsent_source, manager_on_unsent, manager);
         if (r >= 0)
                 r = sd_event_source_set_enabled(manager->unsent_source, SD_EVENT_OFF);
         /* The matches must be installed before the first call that creates a job or fails because systemd is
          * away. */
         if (r >= 0)
                 r = sd_bus_match_signal_async(bus, &manager->job_removed, MANAGER_BUS_NAME, MANAGER_PATH,
-                        MANAGER_INTERFACE, "JobRemoved", on_job_removed, NULL, manager);
+                        MANAGER_INTERFACE, "JobRemoved", manager_on_job_removed, NULL, manager);
         if (r >= 0)
                 r = sd_bus_add_match_async(bus, &manager->owner_changed,
                         "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
                         "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" MANAGER_BUS_NAME
                         "'",
-                        on_owner_changed, NULL, manager);
+                        manager_on_owner_changed, NULL, manager);
         if (r >= 0)
-                r = ask_version(manager);
+                r = manager_ask_version(manager);
         if (r < 0) {
                 manager_free(manager);
                 return r;
@@ -490,19 +492,19 @@ int manager_new(sd_bus *bus, void (*ready)(void *userdata), void *userdata, Mana
 
 Manager *manager_free(Manager *manager) {
         GHashTableIter iter;
-        Call *call;
-        Job *job;
+        ManagerCall *call;
+        ManagerJob *job;
 
         if (!manager)
                 return NULL;
-        g_queue_free_full(manager->waiting, call_drop);
-        g_queue_free_full(manager->lost, call_drop);
+        g_queue_free_full(manager->waiting, manager_call_drop);
+        g_queue_free_full(manager->lost, manager_call_drop);
         sd_event_source_disable_unref(manager->lost_timeout);
-        g_queue_free_full(manager->unsent, call_drop);
+        g_queue_free_full(manager->unsent, manager_call_drop);
         sd_event_source_disable_unref(manager->unsent_source);
         g_hash_table_iter_init(&iter, manager->calls);
         while (g_hash_table_iter_next(&iter, (void **) &call, NULL))
-                call_drop(call);
+                manager_call_drop(call);
         g_hash_table_unref(manager->calls);
         g_hash_table_iter_init(&iter, manager->jobs);
         while (g_hash_table_iter_next(&iter, NULL, (void **) &job))

@@ -35,7 +35,7 @@ static unsigned batch_max(Scopes *scopes) {
         return scopes_use_pidfds(scopes) ? BATCH_PIDFDS_MAX : BATCH_MAX;
 }
 
-static int append_property(sd_bus_message *m, const char *name, const char *type, ...) {
+static int scope_append_property(sd_bus_message *m, const char *name, const char *type, ...) {
         va_list ap;
 
         int r = sd_bus_message_open_container(m, 'r', "sv");
@@ -55,23 +55,24 @@ static int append_property(sd_bus_message *m, const char *name, const char *type
         return r;
 }
 
-static int append_limits(sd_bus_message *m, const RoleSpec *spec) {
+static int scope_append_limits(sd_bus_message *m, const RoleSpec *spec) {
         int r = 0;
 
         if (spec->memory_max > 0) {
-                r = append_property(m, "MemoryMax", "t", spec->memory_max);
+                r = scope_append_property(m, "MemoryMax", "t", spec->memory_max);
                 /* Its Result is read after the end, so the unit must still exist then. */
                 if (r >= 0)
-                        r = append_property(m, "AddRef", "b", 1);
+                        r = scope_append_property(m, "AddRef", "b", 1);
         }
         if (r >= 0 && spec->tasks_max > 0)
-                r = append_property(m, "TasksMax", "t", spec->tasks_max);
+                r = scope_append_property(m, "TasksMax", "t", spec->tasks_max);
         if (r >= 0 && spec->cpu_quota > 0)
-                r = append_property(m, "CPUQuotaPerSecUSec", "t", spec->cpu_quota * (USEC_PER_SEC / 100));
+                r = scope_append_property(
+                        m, "CPUQuotaPerSecUSec", "t", spec->cpu_quota * (USEC_PER_SEC / 100));
         return r;
 }
 
-static int append_scope(Scopes *scopes, sd_bus_message *m, Role *role) {
+static int scope_append(Scopes *scopes, sd_bus_message *m, Role *role) {
         g_autofree char *description =
                 g_strdup_printf("Role %s of architect-node %s", role->name, scopes->instance);
         g_autofree char *slice = node_slice_name(role->node, role->slice);
@@ -79,35 +80,35 @@ static int append_scope(Scopes *scopes, sd_bus_message *m, Role *role) {
 
         int r = sd_bus_message_open_container(m, 'a', "(sv)");
         if (r >= 0)
-                r = append_property(m, "Description", "s", description);
+                r = scope_append_property(m, "Description", "s", description);
         if (r >= 0)
-                r = append_property(m, "Slice", "s", slice);
+                r = scope_append_property(m, "Slice", "s", slice);
         if (r >= 0)
-                r = append_property(m, "CollectMode", "s", "inactive-or-failed");
+                r = scope_append_property(m, "CollectMode", "s", "inactive-or-failed");
         if (r >= 0)
-                r = append_property(m, "KillSignal", "i", (int32_t) spec->stop_signal);
+                r = scope_append_property(m, "KillSignal", "i", (int32_t) spec->stop_signal);
         if (r >= 0)
-                r = append_property(m, "TimeoutStopUSec", "t", spec->stop_timeout_usec);
+                r = scope_append_property(m, "TimeoutStopUSec", "t", spec->stop_timeout_usec);
         if (r >= 0 && !scopes->no_oom_policy)
-                r = append_property(m, "OOMPolicy", "s", "continue");
+                r = scope_append_property(m, "OOMPolicy", "s", "continue");
         /* When the system shuts down, this service stops the roles itself. No other dependency ties them to
          * it. */
         if (r >= 0 && scopes->own_unit)
-                r = append_property(m, "Before", "as", 1, scopes->own_unit);
+                r = scope_append_property(m, "Before", "as", 1, scopes->own_unit);
         if (r >= 0 && scopes->keeper_unit)
-                r = append_property(m, "After", "as", 1, scopes->keeper_unit);
+                r = scope_append_property(m, "After", "as", 1, scopes->keeper_unit);
         if (r >= 0)
-                r = append_limits(m, spec);
+                r = scope_append_limits(m, spec);
         if (r >= 0)
                 r = scopes_use_pidfds(scopes)
-                            ? append_property(m, "PIDFDs", "ah", 1, role->main_pidfd)
-                            : append_property(m, "PIDs", "au", 1, (uint32_t) role->main_pid);
+                            ? scope_append_property(m, "PIDFDs", "ah", 1, role->main_pidfd)
+                            : scope_append_property(m, "PIDs", "au", 1, (uint32_t) role->main_pid);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         return r;
 }
 
-static int append_anchor(sd_bus_message *m, const Batch *batch) {
+static int batch_append_anchor(sd_bus_message *m, const Batch *batch) {
         static const char *const dependencies[] = { "Wants", "After" };
 
         int r = sd_bus_message_open_container(m, 'a', "(sv)");
@@ -139,7 +140,7 @@ static int batch_message(Batch *batch, sd_bus_message **ret) {
         if (r >= 0)
                 r = sd_bus_message_append(m, "ss", batch->anchor ?: first->scope, "replace");
         if (r >= 0)
-                r = batch->anchor ? append_anchor(m, batch) : append_scope(scopes, m, first);
+                r = batch->anchor ? batch_append_anchor(m, batch) : scope_append(scopes, m, first);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "(sa(sv))");
         for (unsigned i = 0; r >= 0 && batch->anchor && i < batch->roles->len; i++) {
@@ -149,7 +150,7 @@ static int batch_message(Batch *batch, sd_bus_message **ret) {
                 if (r >= 0)
                         r = sd_bus_message_append_basic(m, 's', role->scope);
                 if (r >= 0)
-                        r = append_scope(scopes, m, role);
+                        r = scope_append(scopes, m, role);
                 if (r >= 0)
                         r = sd_bus_message_close_container(m);
         }
@@ -204,7 +205,7 @@ static bool role_has_died(const Role *role) {
 
 /* The job is done, but the process may have died meanwhile (252 fails then, 257 keeps an empty scope), so
  * this is checked. */
-static int verify(Role *role, char **ret_cgroup) {
+static int scope_verify(Role *role, char **ret_cgroup) {
         char *path = NULL;
 
         if (role_has_died(role))
@@ -229,7 +230,7 @@ static bool batch_is_made(const Batch *batch, const sd_bus_error *error) {
 
         if (batch->anchor || !sd_bus_error_has_name(error, MANAGER_ERROR_UNIT_EXISTS))
                 return false;
-        int r = verify(g_ptr_array_index(batch->roles, 0), &cgroup);
+        int r = scope_verify(g_ptr_array_index(batch->roles, 0), &cgroup);
         free(cgroup);
         return r >= 0;
 }
@@ -241,7 +242,7 @@ static void batch_verify(Batch *batch, const char *result) {
                 char *cgroup = NULL;
 
                 (void) g_hash_table_add(batch->scopes->slices, GINT_TO_POINTER(role->slice));
-                int r = verify(role, &cgroup);
+                int r = scope_verify(role, &cgroup);
                 if (r >= 0)
                         role_on_scope(role, NULL, cgroup);
                 else if (batch->anchor && r != -ESRCH)
@@ -258,7 +259,7 @@ static void batch_verify(Batch *batch, const char *result) {
         }
 }
 
-static void on_stale_stopped(void *userdata, const char *result, const sd_bus_error *error) {
+static void batch_on_stale_stopped(void *userdata, const char *result, const sd_bus_error *error) {
         batch_send(userdata);
 }
 
@@ -272,7 +273,7 @@ static bool batch_retry(Batch *batch, const sd_bus_error *error) {
         if (sd_bus_error_has_name(error, MANAGER_ERROR_UNIT_EXISTS)) {
                 /* The name is ours and no running role has it: it is the rest of an earlier run that systemd
                  * has not collected yet. */
-                manager_stop_unit(scopes->manager, role->scope, on_stale_stopped, batch, batch_free);
+                manager_stop_unit(scopes->manager, role->scope, batch_on_stale_stopped, batch, batch_free);
                 return true;
         }
         if (!scopes->no_oom_policy && error->message && strstr(error->message, "OOMPolicy"))
@@ -285,7 +286,7 @@ static bool batch_retry(Batch *batch, const sd_bus_error *error) {
         return true;
 }
 
-static void on_batch_done(void *userdata, const char *result, const sd_bus_error *error) {
+static void batch_on_done(void *userdata, const char *result, const sd_bus_error *error) {
         Batch *batch = userdata;
         Scopes *scopes = batch->scopes;
 
@@ -317,9 +318,9 @@ static void batch_send(Batch *batch) {
 
         int r = batch_message(batch, &m);
         if (r >= 0)
-                manager_call_job(batch->scopes->manager, m, on_batch_done, batch, batch_free);
+                manager_call_job(batch->scopes->manager, m, batch_on_done, batch, batch_free);
         else
-                manager_fail_call_job(batch->scopes->manager, r, on_batch_done, batch, batch_free);
+                manager_fail_call_job(batch->scopes->manager, r, batch_on_done, batch, batch_free);
 }
 
 /* Roles that arrive while systemd is busy with a call wait and go together: the larger a batch, the cheaper

@@ -64,7 +64,7 @@ static CauseWatch *cause_watch(Scopes *scopes, Role *role) {
         return watch;
 }
 
-static CauseQuestion *question_new(CauseWatch *watch) {
+static CauseQuestion *cause_question_new(CauseWatch *watch) {
         CauseQuestion *question = g_new(CauseQuestion, 1);
 
         *question = (CauseQuestion){ watch->scopes, watch->role, watch->serial };
@@ -73,7 +73,7 @@ static CauseQuestion *question_new(CauseWatch *watch) {
 }
 
 /* Returns the watch for which the reply is, or NULL if it is too late. */
-static CauseWatch *question_end(CauseQuestion *question) {
+static CauseWatch *cause_question_end(CauseQuestion *question) {
         CauseWatch *watch = g_hash_table_lookup(question->scopes->causes, question->role);
 
         if (watch && watch->serial != question->serial)
@@ -84,7 +84,7 @@ static CauseWatch *question_end(CauseQuestion *question) {
         return watch;
 }
 
-static int start_timeout(
+static int cause_watch_start_timeout(
         CauseWatch *watch, CauseWait wait, uint64_t usec, sd_event_time_handler_t on_timeout) {
         watch->wait = wait;
         return sd_event_add_time_relative(manager_event(watch->scopes->manager), &watch->timeout,
@@ -93,20 +93,20 @@ static int start_timeout(
 
 /* -- the OOM killer ---------------------------------------------------------------------------- */
 
-static void oom_end(CauseWatch *watch, bool known, bool oom) {
+static void cause_end_oom(CauseWatch *watch, bool known, bool oom) {
         Role *role = watch->role;
 
         (void) g_hash_table_remove(watch->scopes->causes, role);
         role_on_oom(role, known, oom);
 }
 
-static int on_oom_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
-        oom_end(userdata, false, false);
+static int cause_on_oom_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
+        cause_end_oom(userdata, false, false);
         return 0;
 }
 
 /* Only the Result oom-kill is significant: if v1 has the memory controller, systemd never reports it. */
-static int on_scope_properties(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int cause_on_properties(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         CauseWatch *watch = userdata;
         const char *key, *result;
 
@@ -121,7 +121,7 @@ static int on_scope_properties(sd_bus_message *m, void *userdata, sd_bus_error *
                 if (r >= 0 && g_str_equal(key, "Result")) {
                         r = sd_bus_message_read(m, "v", "s", &result);
                         if (r >= 0 && g_str_equal(result, "oom-kill")) {
-                                oom_end(watch, true, true);
+                                cause_end_oom(watch, true, true);
                                 return 0;
                         }
                 } else if (r >= 0)
@@ -134,13 +134,13 @@ static int on_scope_properties(sd_bus_message *m, void *userdata, sd_bus_error *
         return 0;
 }
 
-static void on_result(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
-        CauseWatch *watch = question_end(userdata);
+static void cause_on_result(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+        CauseWatch *watch = cause_question_end(userdata);
         const char *result;
 
         if (watch && watch->wait == CAUSE_WAIT_OOM && !error &&
                 sd_bus_message_read(reply, "v", "s", &result) >= 0 && g_str_equal(result, "oom-kill"))
-                oom_end(watch, true, true);
+                cause_end_oom(watch, true, true);
 }
 
 int scope_query_oom(void *data, Role *role) {
@@ -158,9 +158,9 @@ int scope_query_oom(void *data, Role *role) {
 
         CauseWatch *watch = cause_watch(scopes, role);
         r = sd_bus_match_signal_async(bus, &watch->match, MANAGER_BUS_NAME, path,
-                "org.freedesktop.DBus.Properties", "PropertiesChanged", on_scope_properties, NULL, watch);
+                "org.freedesktop.DBus.Properties", "PropertiesChanged", cause_on_properties, NULL, watch);
         if (r >= 0)
-                r = start_timeout(watch, CAUSE_WAIT_OOM, OOM_WAIT_USEC, on_oom_timeout);
+                r = cause_watch_start_timeout(watch, CAUSE_WAIT_OOM, OOM_WAIT_USEC, cause_on_oom_timeout);
         if (r >= 0)
                 r = sd_bus_message_new_method_call(
                         bus, &m, MANAGER_BUS_NAME, path, "org.freedesktop.DBus.Properties", "Get");
@@ -170,41 +170,41 @@ int scope_query_oom(void *data, Role *role) {
                 (void) g_hash_table_remove(scopes->causes, role);
                 return r;
         }
-        manager_call(scopes->manager, m, on_result, question_new(watch), g_free);
+        manager_call(scopes->manager, m, cause_on_result, cause_question_new(watch), g_free);
         return 0;
 }
 
 /* -- a stop by another process ----------------------------------------------------------------- */
 
-static void stop_known(CauseWatch *watch) {
+static void cause_end_stop(CauseWatch *watch) {
         Role *role = watch->role;
 
         (void) g_hash_table_remove(watch->scopes->causes, role);
         role_on_stop_known(role);
 }
 
-static int on_stop_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
+static int cause_on_stop_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         CauseWatch *watch = userdata;
 
         role_log(watch->role, LOG_DEBUG, "systemd has not reported in time whether it stops the scope");
-        stop_known(watch);
+        cause_end_stop(watch);
         return 0;
 }
 
-static void check_stop_known(CauseWatch *watch) {
+static void cause_check_stop(CauseWatch *watch) {
         if (watch->wait == CAUSE_WAIT_STOP && watch->n_asked == 0)
-                stop_known(watch);
+                cause_end_stop(watch);
 }
 
-static void on_barrier(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
-        CauseWatch *watch = question_end(userdata);
+static void cause_on_barrier(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+        CauseWatch *watch = cause_question_end(userdata);
 
         if (watch)
-                check_stop_known(watch);
+                cause_check_stop(watch);
 }
 
-static void on_job_type(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
-        CauseWatch *watch = question_end(userdata);
+static void cause_on_job_type(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+        CauseWatch *watch = cause_question_end(userdata);
         const char *type = NULL;
 
         if (!watch)
@@ -216,10 +216,10 @@ static void on_job_type(void *userdata, sd_bus_message *reply, const sd_bus_erro
                           : sd_bus_message_read(reply, "v", "s", &type) >= 0 && g_str_equal(type, "stop");
         if (stop)
                 role_on_external_stop(watch->role);
-        check_stop_known(watch);
+        cause_check_stop(watch);
 }
 
-static void on_job_new(void *userdata, const char *job, const char *unit) {
+static void cause_on_job_new(void *userdata, const char *job, const char *unit) {
         Scopes *scopes = userdata;
         g_autoptr(sd_bus_message) m = NULL;
         char *name;
@@ -240,7 +240,8 @@ static void on_job_new(void *userdata, const char *job, const char *unit) {
                 log_warning_errno(r, "Cannot get the job of %s, ignoring: %m", unit);
                 return;
         }
-        manager_call(scopes->manager, m, on_job_type, question_new(cause_watch(scopes, role)), g_free);
+        manager_call(
+                scopes->manager, m, cause_on_job_type, cause_question_new(cause_watch(scopes, role)), g_free);
 }
 
 int scope_query_stop(void *data, Role *role) {
@@ -253,15 +254,15 @@ int scope_query_stop(void *data, Role *role) {
                 return -ENOTCONN;
 
         CauseWatch *watch = cause_watch(scopes, role);
-        int r = start_timeout(watch, CAUSE_WAIT_STOP, STOP_WAIT_USEC, on_stop_timeout);
+        int r = cause_watch_start_timeout(watch, CAUSE_WAIT_STOP, STOP_WAIT_USEC, cause_on_stop_timeout);
         if (r < 0) {
                 (void) g_hash_table_remove(scopes->causes, role);
                 return r;
         }
-        manager_barrier(scopes->manager, on_barrier, question_new(watch), g_free);
+        manager_barrier(scopes->manager, cause_on_barrier, cause_question_new(watch), g_free);
         return 0;
 }
 
 int scope_cause_setup(Scopes *scopes) {
-        return manager_watch_jobs(scopes->manager, on_job_new, scopes);
+        return manager_watch_jobs(scopes->manager, cause_on_job_new, scopes);
 }

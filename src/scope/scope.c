@@ -38,7 +38,7 @@ static void signal_call_drop(void *userdata) {
         signal_call_end(userdata, &fault);
 }
 
-static void on_signalled(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+static void signal_call_on_reply(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
         SignalCall *call = userdata;
         g_auto(Fault) fault = {};
 
@@ -60,10 +60,10 @@ static void scope_signal(void *data, Role *role, int signo, Waiter waiter) {
 
         SignalCall *call = g_new(SignalCall, 1);
         *call = (SignalCall){ waiter, g_strdup(role->name) };
-        manager_kill_unit(scopes->manager, role->scope, signo, on_signalled, call, signal_call_drop);
+        manager_kill_unit(scopes->manager, role->scope, signo, signal_call_on_reply, call, signal_call_drop);
 }
 
-static void send_for_unit(Scopes *scopes, const char *member, const char *unit) {
+static void scopes_send_for_unit(Scopes *scopes, const char *member, const char *unit) {
         g_autoptr(sd_bus_message) m = NULL;
 
         int r = manager_new_call(scopes->manager, &m, member);
@@ -76,16 +76,16 @@ static void send_for_unit(Scopes *scopes, const char *member, const char *unit) 
 }
 
 static void scope_thaw(void *data, Role *role) {
-        send_for_unit(data, "ThawUnit", role->scope);
+        scopes_send_for_unit(data, "ThawUnit", role->scope);
 }
 
-/* See append_limits(). A unit with a reference stays loaded, and its name cannot be used again. */
-static void unref_unit(Scopes *scopes, const Role *role) {
+/* See scope_append_limits(). A unit with a reference stays loaded, and its name cannot be used again. */
+static void scope_unref_unit(Scopes *scopes, const Role *role) {
         if (role->spec->memory_max > 0)
-                send_for_unit(scopes, "UnrefUnit", role->scope);
+                scopes_send_for_unit(scopes, "UnrefUnit", role->scope);
 }
 
-static void on_removed(void *userdata, const char *result, const sd_bus_error *error) {
+static void scope_on_removed(void *userdata, const char *result, const sd_bus_error *error) {
         Role *role = userdata;
 
         /* If its last process is gone, systemd removes the scope by itself. */
@@ -97,12 +97,12 @@ static void on_removed(void *userdata, const char *result, const sd_bus_error *e
 static int scope_remove(void *data, Role *role) {
         Scopes *scopes = data;
 
-        unref_unit(scopes, role);
+        scope_unref_unit(scopes, role);
         /* While this service is being stopped, its stop job would wait for this one. systemd removes the
          * scope when it is empty. */
         if (scopes->node->stopping)
                 return -ECANCELED;
-        manager_stop_unit(scopes->manager, role->scope, on_removed, role, NULL);
+        manager_stop_unit(scopes->manager, role->scope, scope_on_removed, role, NULL);
         return 0;
 }
 
@@ -119,7 +119,7 @@ static void freeze_call_free(void *p) {
 }
 
 /* The reply means that all of it is frozen. After an error it is killed unfrozen. */
-static void on_frozen(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+static void freeze_call_on_reply(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
         FreezeCall *call = userdata;
 
         (void) g_hash_table_remove(call->scopes->freezing, call->unit);
@@ -143,9 +143,9 @@ static void scope_freeze_and_kill(void *data, Role *role) {
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", role->scope);
         if (r >= 0)
-                manager_call(scopes->manager, m, on_frozen, call, freeze_call_free);
+                manager_call(scopes->manager, m, freeze_call_on_reply, call, freeze_call_free);
         else
-                manager_fail_call(scopes->manager, r, on_frozen, call, freeze_call_free);
+                manager_fail_call(scopes->manager, r, freeze_call_on_reply, call, freeze_call_free);
 }
 
 static void scope_ended(void *data, Role *role) {
@@ -153,12 +153,12 @@ static void scope_ended(void *data, Role *role) {
 
         (void) g_hash_table_remove(scopes->causes, role);
         if (role->scope_exists)
-                unref_unit(scopes, role);
+                scope_unref_unit(scopes, role);
 }
 
 /* Empty slices stay loaded, so they are stopped. If one is needed again at the same moment, the start
  * replaces the stop. */
-static int on_slice_idle(sd_event_source *s, uint64_t usec, void *userdata) {
+static int scopes_on_slice_idle(sd_event_source *s, uint64_t usec, void *userdata) {
         Scopes *scopes = userdata;
         GHashTableIter iter;
         void *index;
@@ -181,12 +181,12 @@ static void scopes_slice_empty(void *data) {
         if (scopes->slice_idle)
                 return;
         int r = sd_event_add_time_relative(manager_event(scopes->manager), &scopes->slice_idle,
-                CLOCK_MONOTONIC, SLICE_IDLE_USEC, USEC_PER_SEC, on_slice_idle, scopes);
+                CLOCK_MONOTONIC, SLICE_IDLE_USEC, USEC_PER_SEC, scopes_on_slice_idle, scopes);
         if (r < 0)
                 log_warning_errno(r, "Cannot set a timer, empty slices stay: %m");
 }
 
-static bool scope_has_role(Scopes *scopes, const char *unit) {
+static bool scopes_have_role_of(Scopes *scopes, const char *unit) {
         char *name;
 
         if (role_scope_name_parse(scopes->instance, unit, &name) < 0)
@@ -199,7 +199,7 @@ static bool scope_has_role(Scopes *scopes, const char *unit) {
         return false;
 }
 
-static void on_units(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+static void scopes_on_units(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
         Scopes *scopes = userdata;
         const char *unit;
         int r;
@@ -221,7 +221,7 @@ static void on_units(void *userdata, sd_bus_message *reply, const sd_bus_error *
                         break;
                 if (fnmatch(batches, unit, 0) == 0)
                         manager_stop_unit(scopes->manager, unit, NULL, NULL, NULL);
-                else if (g_str_has_suffix(unit, ".scope") && !scope_has_role(scopes, unit)) {
+                else if (g_str_has_suffix(unit, ".scope") && !scopes_have_role_of(scopes, unit)) {
                         log_notice("Stopping %s, which belongs to no role", unit);
                         manager_stop_unit(scopes->manager, unit, NULL, NULL, NULL);
                 }
@@ -239,9 +239,9 @@ static void scopes_resync(void *data) {
         if (r >= 0)
                 r = sd_bus_message_append(m, "asas", 0, 1, pattern);
         if (r >= 0)
-                manager_call(scopes->manager, m, on_units, scopes, NULL);
+                manager_call(scopes->manager, m, scopes_on_units, scopes, NULL);
         else
-                manager_fail_call(scopes->manager, r, on_units, scopes, NULL);
+                manager_fail_call(scopes->manager, r, scopes_on_units, scopes, NULL);
 }
 
 static bool scopes_ready(void *data) {
@@ -273,7 +273,7 @@ static const ScopeOps scopes_ops = {
         .role_freed = scope_role_freed,
 };
 
-static int on_flush(sd_event_source *s, void *userdata) {
+static int scopes_on_flush(sd_event_source *s, void *userdata) {
         scope_batch_flush(userdata);
         return 0;
 }
@@ -292,7 +292,7 @@ int scopes_new(Manager *manager, Node *node, const char *own_unit, const char *k
         scopes->causes = g_hash_table_new_full(NULL, NULL, NULL, scope_cause_free);
         scopes->inotify_fd = -EBADF;
 
-        int r = sd_event_add_defer(manager_event(manager), &scopes->flush, on_flush, scopes);
+        int r = sd_event_add_defer(manager_event(manager), &scopes->flush, scopes_on_flush, scopes);
         if (r >= 0)
                 r = sd_event_source_set_enabled(scopes->flush, SD_EVENT_OFF);
         if (r >= 0)

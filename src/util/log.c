@@ -39,9 +39,9 @@ static const char *const log_target_table[_LOG_TARGET_MAX] = {
 
 DEFINE_STRING_TABLE(log_target, LogTarget, log_target_table);
 
-static int max_level = LOG_INFO;
+static int log_max_level = LOG_INFO;
 static LogTarget log_target = LOG_TARGET_CONSOLE;
-static bool stderr_is_journal = false;
+static bool log_stderr_is_journal = false;
 static LogSink log_sink = NULL;
 static void *log_sink_userdata = NULL;
 
@@ -53,17 +53,17 @@ void log_setup(void) {
                 return;
 
         g_autofree char *own = g_strdup_printf("%ju:%ju", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino);
-        stderr_is_journal = g_str_equal(stream, own);
-        if (stderr_is_journal)
+        log_stderr_is_journal = g_str_equal(stream, own);
+        if (log_stderr_is_journal)
                 log_target = LOG_TARGET_JOURNAL;
 }
 
 void log_set_max_level(int level) {
-        max_level = level;
+        log_max_level = level;
 }
 
 int log_get_max_level(void) {
-        return max_level;
+        return log_max_level;
 }
 
 void log_set_target(LogTarget target) {
@@ -91,7 +91,7 @@ void log_lose_terminal(void) {
 /* Adds a field in the format of the journal: NAME=value and a newline or, if the value contains a newline,
  * the name, a newline, the size of the value in 64 bits (little-endian) and the value. See systemd's "Native
  * Journal Protocol". */
-static void add_field(GString *s, const char *field) {
+static void log_add_field(GString *s, const char *field) {
         size_t name = strcspn(field, "=");
 
         if (!strchr(field, '\n'))
@@ -109,7 +109,7 @@ static void add_field(GString *s, const char *field) {
 
 /* sd_journal_sendv() is not used, because its socket blocks, and the service would hang together with the
  * journal. */
-static int send_journal(const GString *s) {
+static int log_send_journal(const GString *s) {
         static const struct sockaddr_un journal = { .sun_family = AF_UNIX, .sun_path = JOURNAL_SOCKET };
         static int fd = -EBADF;
 
@@ -121,7 +121,7 @@ static int send_journal(const GString *s) {
         return 0;
 }
 
-static void write_journal(int level, int error, const char *const *fields, const char *text) {
+static void log_write_journal(int level, int error, const char *const *fields, const char *text) {
         static unsigned n_lost = 0;
         g_autoptr(GString) s = g_string_new(NULL);
         g_autofree char *message = g_strdup_printf("MESSAGE=%.*s", MESSAGE_MAX, text);
@@ -131,8 +131,8 @@ static void write_journal(int level, int error, const char *const *fields, const
         if (error > 0)
                 g_string_append_printf(s, "ERRNO=%d\n", error);
         for (; fields && *fields; fields++)
-                add_field(s, *fields);
-        add_field(s, message);
+                log_add_field(s, *fields);
+        log_add_field(s, message);
 
         if (n_lost > 0) {
                 g_autofree char *lost = g_strdup_printf(
@@ -141,15 +141,15 @@ static void write_journal(int level, int error, const char *const *fields, const
                 g_autoptr(GString) notice = g_string_new("PRIORITY=4\n");
 
                 g_string_append_printf(notice, "SYSLOG_IDENTIFIER=%s\n", program_invocation_short_name);
-                add_field(notice, lost);
-                if (send_journal(notice) >= 0)
+                log_add_field(notice, lost);
+                if (log_send_journal(notice) >= 0)
                         n_lost = 0;
         }
-        n_lost += send_journal(s) < 0;
+        n_lost += log_send_journal(s) < 0;
 }
 
-static void add_line(GString *s, int level, const char *text) {
-        if (stderr_is_journal)
+static void log_add_line(GString *s, int level, const char *text) {
+        if (log_stderr_is_journal)
                 g_string_append_printf(s, "<%d>", level);
         g_string_append(s, text);
         g_string_append_c(s, '\n');
@@ -157,7 +157,7 @@ static void add_line(GString *s, int level, const char *text) {
 
 /* stdio is not used, because output that a lost terminal has not accepted must not be written later. It must
  * not block either: a pipe that is not read, or a stopped terminal, would block the service. */
-static void write_console(int level, const char *text) {
+static void log_write_console(int level, const char *text) {
         static unsigned n_lost = 0;
         static bool torn = false; /* the last line is incomplete */
         g_autoptr(GString) s = g_string_new(torn ? "\n" : NULL);
@@ -165,9 +165,9 @@ static void write_console(int level, const char *text) {
         if (n_lost > 0) {
                 g_autofree char *lost = g_strdup_printf(
                         "%u messages before this one are lost, standard error did not accept them", n_lost);
-                add_line(s, LOG_WARNING, lost);
+                log_add_line(s, LOG_WARNING, lost);
         }
-        add_line(s, level, text);
+        log_add_line(s, level, text);
 
         ssize_t n = fd_write_nonblocking(STDERR_FILENO, s->str, s->len);
         if (n == -EPIPE || n == -EIO)
@@ -184,14 +184,14 @@ int log_fieldsv(int level, int error, const char *const *fields, const char *for
         int saved_errno = errno;
 
         error = ABS(error);
-        if (level <= max_level) {
+        if (level <= log_max_level) {
                 errno = error;
                 g_autofree char *text = g_strdup_vprintf(format, ap);
 
                 if (log_target == LOG_TARGET_JOURNAL)
-                        write_journal(level, error, fields, text);
+                        log_write_journal(level, error, fields, text);
                 else if (log_target == LOG_TARGET_CONSOLE)
-                        write_console(level, text);
+                        log_write_console(level, text);
                 if (log_sink)
                         log_sink(log_sink_userdata, level, text, fields);
         }
