@@ -13,7 +13,7 @@
 #include "base/macro.h"
 #include "base/unit-name.h"
 #include "config.h"
-#include "ctl/ctl.h"
+#include "ctl/ctl-private.h"
 #include "proto/node-names.h"
 
 typedef struct CtlVerb {

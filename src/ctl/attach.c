@@ -21,7 +21,7 @@
 
 #include "base/fd-util.h"
 #include "base/parse-util.h"
-#include "ctl/ctl.h"
+#include "ctl/ctl-private.h"
 #include "proto/node-names.h"
 #include "proto/terminal-protocol.h"
 

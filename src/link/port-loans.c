@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "link/children-private.h"
-#include "model/ports.h"
+#include "model/ports-roles.h"
 
 G_STATIC_ASSERT((int) PORT_TCP == (int) KEEPER_TCP && (int) PORT_UDP == (int) KEEPER_UDP);
 

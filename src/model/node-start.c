@@ -2,7 +2,7 @@
 
 #include "base/unit-name.h"
 #include "model/node-start.h"
-#include "model/ports.h"
+#include "model/ports-roles.h"
 #include "model/role-start.h"
 #include "model/role-terminal.h"
 #include "model/settings.h"

@@ -5,6 +5,7 @@
 
 #include "model/node.h"
 #include "model/ports-private.h"
+#include "model/ports-roles.h"
 #include "model/role.h"
 
 /* Which role has which port */

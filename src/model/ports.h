@@ -44,21 +44,6 @@ int ports_check_list(PortProtocol protocol, const uint16_t *numbers, size_t n, F
 int ports_release(Ports *ports, PortProtocol protocol, const uint16_t *numbers, size_t n,
         const Caller *caller, Waiter waiter, Fault *fault);
 
-/* Checks that a role of this name may have the ports of its options. Each must be reserved, owned by the
- * caller, and used by no other role. Fails with NoSuchPort, AccessDenied or PortsUnavailable. */
-int ports_check_start(
-        Ports *ports, const char *role, const RoleSpec *spec, const Caller *caller, Fault *fault);
-/* Checks that the ports are still reserved, because the keeper may have died meanwhile. */
-int ports_check_reserved(Ports *ports, const Role *role, Fault *fault);
-
-/* The ports that the child of the role receives. */
-GArray *ports_of_role(Ports *ports, const Role *role); /* of PortLoan; the caller frees it */
-
-void ports_role_added(Ports *ports, const Role *role);   /* it may have ports */
-void ports_role_gone(Ports *ports, const Role *role);    /* it is being freed */
-void ports_role_running(Ports *ports, const Role *role); /* its exec has released its release-ports */
-void ports_role_swept(Ports *ports, const Role *role);   /* no process of it is left */
-
 /* Called after each connection, with the ports that the keeper has. */
 void ports_on_keeper(Ports *ports, const PortLoan *held, size_t n);
 

@@ -12,14 +12,6 @@
 #define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 #define DIGITS "0123456789"
 
-static const char *const product_provider_table[_PRODUCT_PROVIDER_MAX] = {
-        [PRODUCT_PROVIDER_EUPS] = "eups",
-        [PRODUCT_PROVIDER_MODULES] = "modules",
-        [PRODUCT_PROVIDER_LMOD] = "lmod",
-};
-
-DEFINE_STRING_TABLE(product_provider, ProductProvider, product_provider_table);
-
 /* The characters that a provider accepts in a name and in a version. All others are refused: eups_setup takes
  * NAME=VALUE for a variable, all providers take "-x" for an option, and ":" separates the loaded modules. */
 typedef struct Spelling {
@@ -45,80 +37,6 @@ static const struct {
         [PRODUCT_PROVIDER_MODULES] = { MODULE, MODULE },
         [PRODUCT_PROVIDER_LMOD] = { MODULE, MODULE },
 };
-
-static int product_check_text(const char *option, const char *what, const char *text, Fault *fault) {
-        if (text[0] == '\0')
-                return fault_set(
-                        fault, NODE_ERROR_INVALID_ARGS, "Option \"%s\": the %s is empty", option, what);
-        if (strlen(text) > PRODUCT_TEXT_MAX)
-                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
-                        "Option \"%s\": the %s is longer than %u bytes", option, what, PRODUCT_TEXT_MAX);
-        return 0;
-}
-
-static int product_set_text(char **to, const char *option, const char *text, Fault *fault) {
-        int r = product_check_text(option, option, text, fault);
-        if (r < 0)
-                return r;
-        g_free(*to);
-        *to = g_strdup(text);
-        return 0;
-}
-
-int role_spec_set_product(RoleSpec *spec, const char *product, Fault *fault) {
-        return product_set_text(&spec->product, "product", product, fault);
-}
-
-int role_spec_set_version(RoleSpec *spec, const char *version, Fault *fault) {
-        return product_set_text(&spec->version, "version", version, fault);
-}
-
-int role_spec_set_setup_args(RoleSpec *spec, char **arguments, Fault *fault) {
-        size_t n = arguments ? g_strv_length(arguments) : 0;
-
-        if (n > PRODUCT_LIST_MAX)
-                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
-                        "Option \"setup-args\" has %zu arguments, more than %u", n, PRODUCT_LIST_MAX);
-        for (size_t i = 0; i < n; i++)
-                if (strlen(arguments[i]) > PRODUCT_ARGUMENT_MAX)
-                        return fault_set(fault, NODE_ERROR_INVALID_ARGS,
-                                "Option \"setup-args\": an argument is longer than %u bytes",
-                                PRODUCT_ARGUMENT_MAX);
-        g_strfreev(spec->setup_args);
-        spec->setup_args = n > 0 ? g_strdupv(arguments) : NULL;
-        return 0;
-}
-
-int role_spec_add_eups(RoleSpec *spec, const char *product, const char *version, Fault *fault) {
-        size_t n = spec->eups_list ? g_strv_length(spec->eups_list) : 0;
-
-        if (n / 2 >= PRODUCT_LIST_MAX)
-                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
-                        "Option \"eups-list\" has more than %u products", PRODUCT_LIST_MAX);
-        int r = product_check_text("eups-list", "product", product, fault);
-        if (r >= 0 && version[0])
-                r = product_check_text("eups-list", "version", version, fault);
-        if (r < 0)
-                return r;
-        spec->eups_list = g_renew(char *, spec->eups_list, n + 3);
-        spec->eups_list[n] = g_strdup(product);
-        spec->eups_list[n + 1] = g_strdup(version);
-        spec->eups_list[n + 2] = NULL;
-        return 0;
-}
-
-int role_spec_set_provider(RoleSpec *spec, const char *provider, Fault *fault) {
-        ProductProvider p = product_provider_from_string(provider);
-
-        if ((int) p < 0) {
-                g_autofree char *shown = g_strescape(provider, NULL);
-                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
-                        "Option \"provider\" is \"%s\", but must be eups, modules or lmod", shown);
-        }
-        spec->provider = p;
-        spec->provider_set = true;
-        return 0;
-}
 
 bool products_wanted(const RoleSpec *spec) {
         return spec->product || spec->eups_list;

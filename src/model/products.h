@@ -7,17 +7,6 @@
 
 #include "model/role-spec.h"
 
-#define PRODUCT_LIST_MAX 256U      /* products of eups-list, arguments of setup-args */
-#define PRODUCT_TEXT_MAX 255U      /* bytes of a name or a version */
-#define PRODUCT_ARGUMENT_MAX 4096U /* bytes of an argument */
-
-/* Each checks one value by itself and copies it. Fails with InvalidArgs; the message names the option. */
-int role_spec_set_product(RoleSpec *spec, const char *product, Fault *fault);
-int role_spec_set_version(RoleSpec *spec, const char *version, Fault *fault);
-int role_spec_set_setup_args(RoleSpec *spec, char **arguments, Fault *fault);
-int role_spec_add_eups(RoleSpec *spec, const char *product, const char *version, Fault *fault);
-int role_spec_set_provider(RoleSpec *spec, const char *provider, Fault *fault);
-
 /* Returns whether the role has products to be set up. */
 bool products_wanted(const RoleSpec *spec);
 

@@ -43,6 +43,14 @@ static const char *const role_ports_table[_ROLE_PORTS_MAX] = {
 
 DEFINE_STRING_TABLE(role_ports, RolePorts, role_ports_table);
 
+static const char *const product_provider_table[_PRODUCT_PROVIDER_MAX] = {
+        [PRODUCT_PROVIDER_EUPS] = "eups",
+        [PRODUCT_PROVIDER_MODULES] = "modules",
+        [PRODUCT_PROVIDER_LMOD] = "lmod",
+};
+
+DEFINE_STRING_TABLE(product_provider, ProductProvider, product_provider_table);
+
 RoleSpec *role_spec_new(void) {
         RoleSpec *spec = g_new0(RoleSpec, 1);
 
@@ -253,6 +261,117 @@ bool role_spec_has_ports(const RoleSpec *spec) {
                 if (spec->ports[i])
                         return true;
         return false;
+}
+
+static int role_spec_check_product(const char *option, const char *what, const char *text, Fault *fault) {
+        if (text[0] == '\0')
+                return fault_set(
+                        fault, NODE_ERROR_INVALID_ARGS, "Option \"%s\": the %s is empty", option, what);
+        if (strlen(text) > PRODUCT_TEXT_MAX)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"%s\": the %s is longer than %u bytes", option, what, PRODUCT_TEXT_MAX);
+        return 0;
+}
+
+static int role_spec_set_product_text(char **to, const char *option, const char *text, Fault *fault) {
+        int r = role_spec_check_product(option, option, text, fault);
+        if (r < 0)
+                return r;
+        g_free(*to);
+        *to = g_strdup(text);
+        return 0;
+}
+
+int role_spec_set_product(RoleSpec *spec, const char *product, Fault *fault) {
+        return role_spec_set_product_text(&spec->product, "product", product, fault);
+}
+
+int role_spec_set_version(RoleSpec *spec, const char *version, Fault *fault) {
+        return role_spec_set_product_text(&spec->version, "version", version, fault);
+}
+
+int role_spec_set_setup_args(RoleSpec *spec, char **arguments, Fault *fault) {
+        size_t n = arguments ? g_strv_length(arguments) : 0;
+
+        if (n > PRODUCT_LIST_MAX)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"setup-args\" has %zu arguments, more than %u", n, PRODUCT_LIST_MAX);
+        for (size_t i = 0; i < n; i++)
+                if (strlen(arguments[i]) > PRODUCT_ARGUMENT_MAX)
+                        return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                                "Option \"setup-args\": an argument is longer than %u bytes",
+                                PRODUCT_ARGUMENT_MAX);
+        g_strfreev(spec->setup_args);
+        spec->setup_args = n > 0 ? g_strdupv(arguments) : NULL;
+        return 0;
+}
+
+int role_spec_add_eups(RoleSpec *spec, const char *product, const char *version, Fault *fault) {
+        size_t n = spec->eups_list ? g_strv_length(spec->eups_list) : 0;
+
+        if (n / 2 >= PRODUCT_LIST_MAX)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"eups-list\" has more than %u products", PRODUCT_LIST_MAX);
+        int r = role_spec_check_product("eups-list", "product", product, fault);
+        if (r >= 0 && version[0])
+                r = role_spec_check_product("eups-list", "version", version, fault);
+        if (r < 0)
+                return r;
+        spec->eups_list = g_renew(char *, spec->eups_list, n + 3);
+        spec->eups_list[n] = g_strdup(product);
+        spec->eups_list[n + 1] = g_strdup(version);
+        spec->eups_list[n + 2] = NULL;
+        return 0;
+}
+
+int role_spec_set_provider(RoleSpec *spec, const char *provider, Fault *fault) {
+        ProductProvider p = product_provider_from_string(provider);
+
+        if ((int) p < 0) {
+                g_autofree char *shown = g_strescape(provider, NULL);
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"provider\" is \"%s\", but must be eups, modules or lmod", shown);
+        }
+        spec->provider = p;
+        spec->provider_set = true;
+        return 0;
+}
+
+/* These options are refused: -e runs another command; -S and -C use another terminal; -into uses another
+ * window, also in its abbreviations; -l and -lf write to a file or a command. "-ls" and similar options are
+ * accepted. */
+static bool role_spec_refuses_xterm_arg(const char *arg) {
+        static const char *const words[] = { "-e", "-l", "+l", "-lf", "-in", "-int", "-into" };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+                if (g_str_equal(arg, words[i]))
+                        return true;
+        return g_str_has_prefix(arg, "-S") || g_str_equal(arg, "-C");
+}
+
+int role_spec_set_xterm_args(RoleSpec *spec, char **args, Fault *fault) {
+        for (char **a = args; a && *a; a++)
+                if (role_spec_refuses_xterm_arg(*a))
+                        return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                                "Option \"xterm-args\": \"%.64s\" would take xterm away from the role's terminal",
+                                *a);
+        g_strfreev(spec->xterm_args);
+        spec->xterm_args = g_strdupv(args);
+        return 0;
+}
+
+int role_spec_finish_terminal(RoleSpec *spec, Fault *fault) {
+        if (!spec->xterm)
+                return spec->xterm_args && spec->xterm_args[0]
+                               ? fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                                         "Option \"xterm-args\" needs \"xterm\" to be true")
+                               : 0;
+        if (spec->stdin_set && spec->stdin_kind != ROLE_STDIN_PTY)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"xterm\" needs \"stdin\" to be pty, but it is %s",
+                        role_stdin_to_string(spec->stdin_kind));
+        spec->stdin_kind = ROLE_STDIN_PTY;
+        return 0;
 }
 
 int role_spec_check(const RoleSpec *spec, Fault *fault) {

@@ -63,6 +63,10 @@ DECLARE_STRING_TABLE(role_ports, RolePorts); /* the names of the options */
 #define ROLE_COMMAND_SIZE_MAX (1024U * 1024U) /* bytes of arguments and environment together */
 #define ROLE_ENVIRONMENT_MAX 1000U            /* variables */
 #define ROLE_PORTS_EACH_MAX 256U              /* ports of each of the three kinds */
+#define PRODUCT_LIST_MAX 256U                 /* products of eups-list, arguments of setup-args */
+#define PRODUCT_TEXT_MAX 255U                 /* bytes of a name or a version */
+#define PRODUCT_ARGUMENT_MAX 4096U            /* bytes of an argument */
+#define XTERM_ARGS_MAX 256U                   /* arguments */
 #define SIGNAL_MAX 64
 
 /* The software that sets products up. */
@@ -129,9 +133,20 @@ int role_spec_set_output(RoleSpec *spec, const char *output, Fault *fault);
 int role_spec_set_stop_to(RoleSpec *spec, const char *stop_to, Fault *fault);
 int role_spec_set_on_monitor_loss(RoleSpec *spec, const char *loss, Fault *fault);
 int role_spec_add_limit(RoleSpec *spec, const char *name, uint64_t value, Fault *fault);
-
+int role_spec_set_product(RoleSpec *spec, const char *product, Fault *fault);
+int role_spec_set_version(RoleSpec *spec, const char *version, Fault *fault);
+int role_spec_set_setup_args(RoleSpec *spec, char **arguments, Fault *fault);
+int role_spec_add_eups(RoleSpec *spec, const char *product, const char *version, Fault *fault);
+int role_spec_set_provider(RoleSpec *spec, const char *provider, Fault *fault);
+/* Also refuses those that would replace the terminal or the command of xterm. */
+int role_spec_set_xterm_args(RoleSpec *spec, char **args, Fault *fault);
 int role_spec_set_ports(RoleSpec *spec, RolePorts which, const uint64_t *numbers, size_t n, Fault *fault);
+
 bool role_spec_has_ports(const RoleSpec *spec);
+
+/* Called after all options are read. Checks the combination of those of the terminal, and sets the pty that a
+ * window requires. Fails with InvalidArgs. */
+int role_spec_finish_terminal(RoleSpec *spec, Fault *fault);
 
 /* Checks the options together, such as the size of command and environment, or a port in two lists. Fails
  * with InvalidArgs. */

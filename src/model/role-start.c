@@ -16,7 +16,7 @@
 #include "model/role-log.h"
 #include "model/message-ids.h"
 #include "model/node-events.h"
-#include "model/ports.h"
+#include "model/ports-roles.h"
 #include "model/products.h"
 #include "model/role-start.h"
 #include "model/role-stop.h"

@@ -12,7 +12,7 @@
 #include "base/pidref.h"
 #include "base/unit-name.h"
 #include "model/node.h"
-#include "model/ports.h"
+#include "model/ports-roles.h"
 #include "model/products.h"
 #include "model/role-state.h"
 #include "model/settings.h"

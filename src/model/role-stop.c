@@ -15,7 +15,7 @@
 #include "model/role-log.h"
 #include "model/message-ids.h"
 #include "model/node-events.h"
-#include "model/ports.h"
+#include "model/ports-roles.h"
 #include "model/role-start.h"
 #include "model/role-stop.h"
 #include "util/log.h"
@@ -32,12 +32,6 @@ static uint64_t usec_until(uint64_t deadline) {
         if (deadline == USEC_INFINITY)
                 return USEC_INFINITY;
         return deadline > now ? deadline - now : 0;
-}
-
-uint64_t role_deadline_in(uint64_t usec) {
-        uint64_t now = now_usec(CLOCK_MONOTONIC);
-
-        return usec > USEC_INFINITY - now ? USEC_INFINITY : now + usec;
 }
 
 static int role_save(Role *role) {

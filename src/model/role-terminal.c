@@ -13,43 +13,6 @@
 #include "model/role-terminal.h"
 #include "proto/terminal-protocol.h"
 
-/* These options are refused: -e runs another command; -S and -C use another terminal; -into uses another
- * window, also in its abbreviations; -l and -lf write to a file or a command. "-ls" and similar options are
- * accepted. */
-static bool terminal_refuses_xterm_arg(const char *arg) {
-        static const char *const words[] = { "-e", "-l", "+l", "-lf", "-in", "-int", "-into" };
-
-        for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
-                if (g_str_equal(arg, words[i]))
-                        return true;
-        return g_str_has_prefix(arg, "-S") || g_str_equal(arg, "-C");
-}
-
-int role_spec_set_xterm_args(RoleSpec *spec, char **args, Fault *fault) {
-        for (char **a = args; a && *a; a++)
-                if (terminal_refuses_xterm_arg(*a))
-                        return fault_set(fault, NODE_ERROR_INVALID_ARGS,
-                                "Option \"xterm-args\": \"%.64s\" would take xterm away from the role's terminal",
-                                *a);
-        g_strfreev(spec->xterm_args);
-        spec->xterm_args = g_strdupv(args);
-        return 0;
-}
-
-int role_spec_finish_terminal(RoleSpec *spec, Fault *fault) {
-        if (!spec->xterm)
-                return spec->xterm_args && spec->xterm_args[0]
-                               ? fault_set(fault, NODE_ERROR_INVALID_ARGS,
-                                         "Option \"xterm-args\" needs \"xterm\" to be true")
-                               : 0;
-        if (spec->stdin_set && spec->stdin_kind != ROLE_STDIN_PTY)
-                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
-                        "Option \"xterm\" needs \"stdin\" to be pty, but it is %s",
-                        role_stdin_to_string(spec->stdin_kind));
-        spec->stdin_kind = ROLE_STDIN_PTY;
-        return 0;
-}
-
 int terminal_check_display(const RoleSpec *spec, Env *env, Fault *fault) {
         const char *value = NULL;
 

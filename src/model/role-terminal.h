@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* This file has the options of Start for a role on a pseudo-terminal, and the calls for a running one. The
- * keeper and architect-terminal own the terminal itself (proto/terminal-protocol.h). */
+/* The calls for a role on a pseudo-terminal. The keeper and architect-terminal own the terminal itself
+ * (proto/terminal-protocol.h). */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,15 +11,6 @@
 #include "model/fault.h"
 #include "model/model-forward.h"
 #include "model/role-spec.h"
-
-#define XTERM_ARGS_MAX 256U
-
-/* The options of xterm itself. Fails with InvalidArgs for those that would replace its terminal or its
- * command. */
-int role_spec_set_xterm_args(RoleSpec *spec, char **args, Fault *fault);
-
-/* Called after all options are read. Checks their combination, and sets the pty that a window requires. */
-int role_spec_finish_terminal(RoleSpec *spec, Fault *fault);
 
 /* A window requires a DISPLAY, in the environment of the role or of all roles. */
 int terminal_check_display(const RoleSpec *spec, Env *env, Fault *fault);

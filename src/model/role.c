@@ -4,6 +4,7 @@
 #include <stdarg.h>
 
 #include "base/fd-util.h"
+#include "base/time-util.h"
 #include "base/unit-name.h"
 #include "model/role-log.h"
 #include "model/node.h"
@@ -180,6 +181,12 @@ void role_set_timer(Role *role, uint64_t usec, sd_event_time_handler_t handler) 
                 role->node->event, &role->timer, CLOCK_MONOTONIC, usec, 1, handler, role);
         if (r < 0)
                 role_log(role, LOG_ERR, "Cannot set a timer: %s", g_strerror(-r));
+}
+
+uint64_t role_deadline_in(uint64_t usec) {
+        uint64_t now = now_usec(CLOCK_MONOTONIC);
+
+        return usec > USEC_INFINITY - now ? USEC_INFINITY : now + usec;
 }
 
 void role_reap(Role *role) {

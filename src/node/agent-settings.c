@@ -7,7 +7,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "model/node-setup.h"
-#include "node/agent.h"
+#include "node/agent-settings.h"
 #include "model/settings.h"
 #include "util/log.h"
 

@@ -7,7 +7,7 @@
 #include <systemd/sd-login.h>
 
 #include "model/node-stop.h"
-#include "node/agent.h"
+#include "node/agent-stop.h"
 #include "util/autoptr.h"
 #include "util/log.h"
 

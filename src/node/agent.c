@@ -15,6 +15,8 @@
 #include "model/node-setup.h"
 #include "model/role-recover.h"
 #include "model/role.h"
+#include "node/agent-settings.h"
+#include "node/agent-stop.h"
 #include "node/agent.h"
 #include "util/autoptr.h"
 #include "util/log.h"

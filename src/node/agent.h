@@ -39,15 +39,3 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Agent, agent_free)
 
 /* For SIGTERM and SIGINT. A restart leaves the roles running, everything else stops them. */
 void agent_on_stop_signal(Agent *agent);
-
-/* agent-settings.c: the configuration. */
-void agent_load_settings(Agent *agent); /* at the start */
-/* Reads it again. If that fails, the previous settings still apply, and the status line of systemd contains
- * the error. */
-int agent_reload(Agent *agent, Fault *fault);
-/* The same, requested by systemd or by hand. Notifies systemd when it begins and when it is complete. */
-void agent_on_reload_signal(Agent *agent);
-void agent_notify_ready(Agent *agent);
-
-/* agent-stop.c: determines why systemd stops the service. */
-void agent_ask_why(Agent *agent);

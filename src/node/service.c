@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <systemd/sd-daemon.h>
 
-#include "node/agent.h"
+#include "node/agent-settings.h"
 #include "node/service.h"
 #include "util/autoptr.h"
 

@@ -3,7 +3,7 @@
 /* Reserved ports in the model: whose they are, which role has them, what survives and what the keeper's word changes. */
 
 #include "model/events.h"
-#include "model/ports.h"
+#include "model/ports-roles.h"
 #include "model/settings.h"
 #include "test-world.h"
 
