@@ -10,21 +10,29 @@
 #include "util/autoptr.h"
 #include "bus/bus-util.h"
 
-static void ports_dbus_on_reserved(void *userdata, const uint16_t *numbers, size_t n, const Fault *fault) {
-        g_autoptr(sd_bus_message) m = userdata;
+/* A call of BindTCP or BindUDP that waits for the keeper. */
+typedef struct Binding {
+        sd_bus_message *call;
+        size_t n;
+        uint16_t numbers[];
+} Binding;
+
+static void binding_done(void *userdata, const Fault *fault) {
+        g_autofree Binding *binding = userdata;
+        g_autoptr(sd_bus_message) m = binding->call;
         g_autoptr(sd_bus_message) reply = NULL;
         g_autoptr(GString) text = g_string_new(NULL);
 
         if (fault) {
-                (void) sd_bus_reply_method_errorf(
-                        m, node_error_to_string(fault->error), "%s", fault->message);
+                operation_fail(m, fault);
                 return;
         }
-        for (size_t i = 0; i < n; i++)
-                g_string_append_printf(text, "%s%u", i > 0 ? " " : "", numbers[i]);
+        for (size_t i = 0; i < binding->n; i++)
+                g_string_append_printf(text, "%s%u", i > 0 ? " " : "", binding->numbers[i]);
         int r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
-                r = sd_bus_message_append_array(reply, 'q', numbers, n * sizeof(numbers[0]));
+                r = sd_bus_message_append_array(
+                        reply, 'q', binding->numbers, binding->n * sizeof(binding->numbers[0]));
         if (r >= 0)
                 r = sd_bus_message_append_basic(reply, 's', text->str);
         if (r >= 0)
@@ -46,13 +54,16 @@ static int ports_dbus_bind(Clients *clients, sd_bus_message *m, PortProtocol pro
         if (r <= 0)
                 return r < 0 ? r : 1;
         r = node_check_not_stopping(clients->node, &fault);
-        if (r >= 0) {
-                r = ports_bind(clients->node->ports, protocol, n, caller,
-                        (PortsWaiter){ ports_dbus_on_reserved, sd_bus_message_ref(m) }, &fault);
-                if (r < 0)
-                        sd_bus_message_unref(m);
-        }
-        return r < 0 ? fault_to_bus_error(&fault, r, error) : 1;
+        if (r < 0)
+                return fault_to_bus_error(&fault, r, error);
+
+        Binding *binding = g_malloc0(sizeof(*binding) + n * sizeof(binding->numbers[0]));
+        binding->call = sd_bus_message_ref(m);
+        binding->n = n;
+        Waiter waiter = { binding_done, binding };
+        if (ports_bind(clients->node->ports, protocol, n, caller, waiter, binding->numbers, &fault) < 0)
+                waiter.done(waiter.userdata, &fault);
+        return 1;
 }
 
 static int ports_dbus_release(

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 #include "base/fd-util.h"
 #include "model/node.h"
@@ -27,7 +28,8 @@ struct PortsRequest {
         unsigned n;
         uid_t uid;
         char *address; /* for messages */
-        PortsWaiter waiter;
+        Waiter waiter;
+        uint16_t *ret_numbers; /* of the caller, until the waiter is called */
 };
 
 static void ports_add(Ports *ports, PortProtocol protocol, uint16_t number, uid_t uid) {
@@ -158,8 +160,8 @@ int ports_check_count(PortProtocol protocol, uint32_t n, Fault *fault) {
                 ports_protocol_name(protocol), PORTS_PER_CALL_MAX);
 }
 
-int ports_bind(Ports *ports, PortProtocol protocol, uint32_t n, const Caller *caller, PortsWaiter waiter,
-        Fault *fault) {
+int ports_bind(Ports *ports, PortProtocol protocol, uint32_t n, const Caller *caller, Waiter waiter,
+        uint16_t *ret_numbers, Fault *fault) {
         const char *name = ports_protocol_name(protocol);
 
         int r = ports_check_count(protocol, n, fault);
@@ -176,7 +178,15 @@ int ports_bind(Ports *ports, PortProtocol protocol, uint32_t n, const Caller *ca
 
         const BindAddress *address = &ports->node->settings->bind_address;
         PortsRequest *request = g_new(PortsRequest, 1);
-        *request = (PortsRequest){ ports, protocol, n, caller->uid, bind_address_describe(address), waiter };
+        *request = (PortsRequest){
+                .ports = ports,
+                .protocol = protocol,
+                .n = n,
+                .uid = caller->uid,
+                .address = bind_address_describe(address),
+                .waiter = waiter,
+                .ret_numbers = ret_numbers,
+        };
         r = ASK(ports->node, link, ports_bind, address, protocol, n, request);
         if (r < 0) {
                 ports_request_free(request);
@@ -202,8 +212,10 @@ static int ports_request_take(
         for (size_t i = 0; i < n; i++)
                 ports_add(ports, request->protocol, numbers[i], request->uid);
         int r = ports_save(ports);
-        if (r >= 0)
+        if (r >= 0) {
+                memcpy(request->ret_numbers, numbers, n * sizeof(numbers[0]));
                 return 0;
+        }
 
         /* A reservation that is not saved would be lost with this process, so it is not confirmed. */
         g_autofree PortLoan *bound = g_new0(PortLoan, n);
@@ -221,7 +233,7 @@ void ports_on_bound(PortsRequest *request, int error, const uint16_t *numbers, s
         request->ports->n_binding -= request->n;
         (void) ports_request_take(request, error, numbers, n, &fault);
         if (request->waiter.done)
-                request->waiter.done(request->waiter.userdata, numbers, n, fault.message ? &fault : NULL);
+                request->waiter.done(request->waiter.userdata, fault.message ? &fault : NULL);
         ports_request_free(request);
 }
 

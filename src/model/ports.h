@@ -24,18 +24,14 @@ int ports_open(Node *node, int dir_fd, Ports **ret);
 Ports *ports_close(Ports *ports);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Ports, ports_close)
 
-/* A caller that waits for ports. done is called once, possibly after the node is freed. If fault is NULL,
- * these ports are reserved. numbers is valid during the call only. */
-typedef struct PortsWaiter {
-        void (*done)(void *userdata, const uint16_t *numbers, size_t n, const Fault *fault);
-        void *userdata;
-} PortsWaiter;
-
 int ports_check_count(PortProtocol protocol, uint32_t n, Fault *fault);
 
-/* Reserves all ports or none. If it fails, it fills the fault and does not call the waiter. */
-int ports_bind(Ports *ports, PortProtocol protocol, uint32_t n, const Caller *caller, PortsWaiter waiter,
-        Fault *fault);
+/* Reserves all ports or none. ret_numbers has room for n numbers and must exist until the waiter is called. It
+ * is filled before that, and not changed if the waiter receives a fault. If the call fails, it fills the fault
+ * and does not call the waiter. */
+int ports_bind(Ports *ports, PortProtocol protocol, uint32_t n, const Caller *caller, Waiter waiter,
+        uint16_t *ret_numbers, Fault *fault);
+/* The reply to LinkOps.ports_bind. The numbers are valid during the call only. Frees the request. */
 void ports_on_bound(PortsRequest *request, int error, const uint16_t *numbers, size_t n);
 
 /* Releases all ports or none. The caller must own them. The waiter is called when they are free. If the call

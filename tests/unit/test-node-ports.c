@@ -19,8 +19,7 @@ static const Caller bob = { .known = true, .uid = 1001, .pid = 3 };
 
 typedef struct Bound {
         unsigned n;
-        size_t n_ports;
-        uint16_t first;
+        uint16_t numbers[PORTS_PER_CALL_MAX];
         NodeError error;
         char *message;
 } Bound;
@@ -30,22 +29,19 @@ static void bound_clear(Bound *b) {
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Bound, bound_clear)
 
-static void on_reserved(void *userdata, const uint16_t *numbers, size_t n, const Fault *fault) {
+static void bound_done(void *userdata, const Fault *fault) {
         Bound *b = userdata;
 
         b->n++;
         if (fault) {
                 b->error = fault->error;
                 b->message = g_strdup(fault->message);
-                return;
         }
-        b->n_ports = n;
-        b->first = numbers[0];
 }
 
 static int reserve(
         TestWorld *w, PortProtocol protocol, uint32_t n, const Caller *caller, Bound *b, Fault *fault) {
-        return ports_bind(w->node->ports, protocol, n, caller, (PortsWaiter){ on_reserved, b }, fault);
+        return ports_bind(w->node->ports, protocol, n, caller, (Waiter){ bound_done, b }, b->numbers, fault);
 }
 
 /* n ports from this number on. */
@@ -59,8 +55,9 @@ static void have(TestWorld *w, PortProtocol protocol, uint16_t first, uint16_t n
         ports_on_bound(w->request, 0, numbers, n);
         assert_int_equal(b.n, 1);
         assert_null(b.message);
-        assert_int_equal(b.n_ports, n);
-        assert_int_equal(b.first, first);
+        assert_memory_equal(b.numbers, numbers, n * sizeof(numbers[0]));
+        if (n < PORTS_PER_CALL_MAX)
+                assert_int_equal(b.numbers[n], 0);
         forget_calls(w);
 }
 
@@ -158,6 +155,7 @@ static void test_bind_errors(void **state) {
                 assert_int_equal(b.n, 1);
                 assert_int_equal(b.error, answers[i].expected);
                 assert_contains(b.message, answers[i].text);
+                assert_int_equal(b.numbers[0], 0);
         }
 
         /* The keeper is too old, or not there. */
@@ -569,6 +567,7 @@ static void test_disk_full(void **state) {
         assert_return_code(reserve(w, PORT_TCP, 1, &root, &b, NULL), 0);
         ports_on_bound(w->request, 0, (uint16_t[]){ 5001 }, 1);
         assert_int_equal(b.error, NODE_ERROR_IO_ERROR);
+        assert_int_equal(b.numbers[0], 0);
         expect_calls(w, "bind(tcp,1) release(t5001)");
         assert_listed(w->node->ports, "t5000:0");
         assert_fault(
