@@ -62,7 +62,7 @@ static int ports_dbus_bind(Clients *clients, sd_bus_message *m, PortProtocol pro
         binding->n = n;
         Waiter waiter = { binding_done, binding };
         if (ports_bind(clients->node->ports, protocol, n, caller, waiter, binding->numbers, &fault) < 0)
-                waiter.done(waiter.userdata, &fault);
+                waiter_wake(waiter, &fault);
         return 1;
 }
 
@@ -89,7 +89,7 @@ static int ports_dbus_release(
 
         Waiter waiter = operation_new(m, NULL);
         if (ports_release(clients->node->ports, protocol, numbers, n, caller, waiter, &fault) < 0)
-                waiter.done(waiter.userdata, &fault);
+                waiter_wake(waiter, &fault);
         return 1;
 }
 

@@ -109,8 +109,7 @@ static void child_call_done(void *userdata, int error) {
         else if (error < 0)
                 (void) fault_set(&fault, NODE_ERROR_IO_ERROR, "Cannot %s role \"%s\": %s", call->what,
                         call->role, g_strerror(-error));
-        if (call->waiter.done)
-                call->waiter.done(call->waiter.userdata, fault.message ? &fault : NULL);
+        waiter_wake(call->waiter, &fault);
         g_free(call->role);
         g_free(call);
 }

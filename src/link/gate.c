@@ -103,5 +103,5 @@ int gate_launch(void *data, Role *role) {
 void gate_watch(void *data, Role *role) {
         int r = gate_add_watch(data, role);
         if (r < 0)
-                role_log(role, LOG_ERR, "Cannot watch its gate: %s", g_strerror(-r));
+                role_log_errno(role, LOG_ERR, r, "Cannot watch its gate: %m");
 }

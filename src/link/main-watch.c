@@ -51,7 +51,7 @@ void main_watch(void *data, Role *role) {
         int r = sd_event_add_io(
                 children->event, &source, role->main_pidfd, EPOLLIN, main_watch_on_pidfd, role);
         if (r < 0)
-                role_log(role, LOG_ERR, "Cannot watch its main process: %s", g_strerror(-r));
+                role_log_errno(role, LOG_ERR, r, "Cannot watch its main process: %m");
         else
                 (void) g_hash_table_insert(children->mains, role, source);
 }

@@ -57,8 +57,7 @@ static void port_loans_on_released(void *userdata, int error) {
                 (void) fault_set(&fault, NODE_ERROR_KEEPER_UNAVAILABLE,
                         "The connection to the keeper was lost; if it still has the ports, it releases them when it is "
                         "back");
-        if (waiter->done)
-                waiter->done(waiter->userdata, fault.message ? &fault : NULL);
+        waiter_wake(*waiter, &fault);
 }
 
 int port_loans_release(void *data, const PortLoan *ports, size_t n, Waiter waiter) {

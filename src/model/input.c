@@ -38,8 +38,7 @@ static size_t chunk_total(const Chunk *chunk) {
 }
 
 static void chunk_done(Chunk *chunk, const Fault *fault) {
-        if (chunk->waiter.done)
-                chunk->waiter.done(chunk->waiter.userdata, fault);
+        waiter_wake(chunk->waiter, fault);
         if (chunk->release)
                 chunk->release(chunk->owner);
         g_free(chunk);

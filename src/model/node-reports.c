@@ -4,6 +4,7 @@
 #include "model/node-reports.h"
 #include "model/node-start.h"
 #include "model/node-stop.h"
+#include "model/ports-roles.h"
 #include "model/ports.h"
 
 static void node_on_start_over(Node *node, Role *role) {

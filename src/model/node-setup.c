@@ -55,8 +55,7 @@ Node *node_free(Node *node) {
         while (g_hash_table_iter_next(&iter, NULL, (void **) &role)) {
                 g_hash_table_iter_steal(&iter);
                 for (Role *r = role; r; r = r->predecessor) {
-                        if (r->start_waiter.done)
-                                r->start_waiter.done(r->start_waiter.userdata, &fault);
+                        waiter_wake(r->start_waiter, &fault);
                         r->start_waiter = (Waiter){};
                         role_wake_stop_waiters(r, &fault);
                         role_end_input(r);

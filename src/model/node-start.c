@@ -68,12 +68,8 @@ int node_start_role(
         node_add_role(node, role);
         ports_role_added(node->ports, role);
 
-        r = ASK(node, store, save, role);
-        if (r < 0) {
-                g_auto(Fault) save_fault = {};
-
-                (void) fault_set(&save_fault, NODE_ERROR_IO_ERROR,
-                        "Role \"%s\" cannot be started: its state cannot be saved: %s", name, g_strerror(-r));
+        g_auto(Fault) save_fault = {};
+        if (role_save_start(role, &save_fault) < 0) {
                 role_fail(role, &save_fault);
                 return 0;
         }

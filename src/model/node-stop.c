@@ -16,8 +16,7 @@ void node_check_finished(Node *node) {
 
 void node_stop_role(Node *node, Role *role, RoleCause cause, const Caller *caller, Waiter waiter) {
         if (role->state == ROLE_ENDED && role->swept) {
-                if (waiter.done)
-                        waiter.done(waiter.userdata, NULL);
+                waiter_wake(waiter, NULL);
                 return;
         }
         role_wait_stop(role, waiter);

@@ -232,8 +232,7 @@ void ports_on_bound(PortsRequest *request, int error, const uint16_t *numbers, s
 
         request->ports->n_binding -= request->n;
         (void) ports_request_take(request, error, numbers, n, &fault);
-        if (request->waiter.done)
-                request->waiter.done(request->waiter.userdata, fault.message ? &fault : NULL);
+        waiter_wake(request->waiter, &fault);
         ports_request_free(request);
 }
 

@@ -43,8 +43,7 @@ static int role_on_setup_timeout(sd_event_source *s, uint64_t usec, void *userda
         return 0;
 }
 
-/* Saves the role before each step from which another process may have to continue. */
-static int role_save_start(Role *role, Fault *fault) {
+int role_save_start(Role *role, Fault *fault) {
         int r = ASK(role->node, store, save, role);
 
         return r < 0 ? fault_set(fault, NODE_ERROR_IO_ERROR,
@@ -257,9 +256,7 @@ static void role_running(Role *role) {
 
         ports_role_running(role->node->ports, role);
         role_set_state(role, ROLE_RUNNING);
-        int r = ASK(role->node, store, save, role);
-        if (r < 0)
-                role_log(role, LOG_ERR, "Cannot save its state: %s", g_strerror(-r));
+        (void) role_save(role);
         node_event_tell(role->node, &event, role);
         journal_role(role, MESSAGE_ROLE_STARTED, LOG_INFO, &role->owner, "Started (main PID %d)",
                 (int) role->main_pid);
@@ -272,8 +269,7 @@ static void role_running(Role *role) {
 
         Waiter waiter = role->start_waiter;
         role->start_waiter = (Waiter){};
-        if (waiter.done)
-                waiter.done(waiter.userdata, NULL);
+        waiter_wake(waiter, NULL);
         role->node->reports->start_over(role->node, role);
 }
 
@@ -410,8 +406,7 @@ static void role_discard(Role *role) {
                 role_move_stop_waiters(role, predecessor);
         else
                 role_wake_stop_waiters(role, NULL);
-        if (waiter.done)
-                waiter.done(waiter.userdata, &fault);
+        waiter_wake(waiter, &fault);
         role_free(role);
         /* The previous run is an ended role again, and its removal may have been pending. */
         if (predecessor && predecessor->swept)

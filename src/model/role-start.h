@@ -5,6 +5,8 @@
 
 #include "model/role.h"
 
+/* Saves the role before each step from which another process may have to continue. Fails with IOError. */
+int role_save_start(Role *role, Fault *fault);
 void role_start(Role *role); /* a slot is free and the keeper is connected */
 /* Undoes the start. Its waiter receives the first fault, when child, processes and unit are gone. */
 void role_fail(Role *role, const Fault *fault);

@@ -34,13 +34,6 @@ static uint64_t usec_until(uint64_t deadline) {
         return deadline > now ? deadline - now : 0;
 }
 
-static int role_save(Role *role) {
-        int r = ASK(role->node, store, save, role);
-        if (r < 0)
-                role_log(role, LOG_ERR, "Cannot save its state: %s", g_strerror(-r));
-        return r;
-}
-
 static void role_set_stop_step(Role *role, StopStep step) {
         role->stop_step = step;
         node_count_role(role->node, role);
@@ -55,7 +48,7 @@ static void role_stuck(Role *role) {
                 role->name, ROLE_KILL_TIMEOUT_USEC / USEC_PER_SEC, pids);
         journal_role(role, MESSAGE_ROLE_STUCK, LOG_ERR, &role->cause_caller, "%s", fault.message);
         role_set_stop_step(role, STOP_STEP_STUCK);
-        role_save(role);
+        (void) role_save(role);
         role_wake_stop_waiters(role, &fault);
         role->node->reports->role_stuck(role->node, role);
 }
@@ -86,7 +79,7 @@ static int role_on_kill_timer(sd_event_source *s, uint64_t usec, void *userdata)
 static void role_kill(Role *role) {
         role_set_stop_step(role, STOP_STEP_KILLED);
         role->stop_deadline = role_deadline_in(ROLE_KILL_TIMEOUT_USEC);
-        role_save(role);
+        (void) role_save(role);
         role_kill_all(role);
         role_set_timer(role, KILL_INTERVAL_USEC, role_on_kill_timer);
 }
@@ -112,7 +105,7 @@ static void role_ask(Role *role, int signo, bool all) {
         role_set_stop_step(role, STOP_STEP_ASKED);
         role->stop_asked_all = all;
         role->stop_deadline = role_deadline_in(role->spec->stop_timeout_usec);
-        role_save(role);
+        (void) role_save(role);
 
         (void) ASK(role->node, scope, cgroup_state, role, &populated, &frozen);
         if (frozen)
@@ -189,7 +182,7 @@ static bool role_is_populated(Role *role) {
 
         int r = role->cgroup ? ASK(role->node, scope, cgroup_state, role, &populated, &frozen) : 0;
         if (r < 0) {
-                role_log(role, LOG_ERR, "Cannot read the state of its cgroup: %s", g_strerror(-r));
+                role_log_errno(role, LOG_ERR, r, "Cannot read the state of its cgroup: %m");
                 return true;
         }
         return populated;
@@ -218,7 +211,7 @@ static void role_sweep(Role *role) {
                 /* Checked again after the watch is active, because it may have become empty in between. */
                 int r = ASK(role->node, scope, cgroup_watch, role);
                 if (r < 0)
-                        role_log(role, LOG_ERR, "Cannot watch its cgroup: %s", g_strerror(-r));
+                        role_log_errno(role, LOG_ERR, r, "Cannot watch its cgroup: %m");
                 populated = role_is_populated(role);
         }
         if (!populated)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 
@@ -138,6 +139,24 @@ void role_log(const Role *role, int level, const char *format, ...) {
         va_end(ap);
 }
 
+void role_log_errno(const Role *role, int level, int error, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        errno = -error;
+        g_autofree char *text = g_strdup_vprintf(format, ap);
+        va_end(ap);
+        role_log(role, level, "%s", text);
+}
+
+int role_save(Role *role) {
+        int r = ASK(role->node, store, save, role);
+
+        if (r < 0)
+                role_log_errno(role, LOG_ERR, r, "Cannot save its state: %m");
+        return r;
+}
+
 void role_set_state(Role *role, RoleState state) {
         if (role->state == state)
                 return;
@@ -166,10 +185,8 @@ void role_wake_stop_waiters(Role *role, const Fault *fault) {
 
         /* A waiter may request the next stop at once, which requires an empty list. */
         role->stop_waiters = g_array_new(false, false, sizeof(Waiter));
-        for (unsigned i = 0; i < waiters->len; i++) {
-                Waiter *w = &g_array_index(waiters, Waiter, i);
-                w->done(w->userdata, fault);
-        }
+        for (unsigned i = 0; i < waiters->len; i++)
+                waiter_wake(g_array_index(waiters, Waiter, i), fault);
 }
 
 void role_set_timer(Role *role, uint64_t usec, sd_event_time_handler_t handler) {
@@ -180,7 +197,7 @@ void role_set_timer(Role *role, uint64_t usec, sd_event_time_handler_t handler) 
         int r = sd_event_add_time_relative(
                 role->node->event, &role->timer, CLOCK_MONOTONIC, usec, 1, handler, role);
         if (r < 0)
-                role_log(role, LOG_ERR, "Cannot set a timer: %s", g_strerror(-r));
+                role_log_errno(role, LOG_ERR, r, "Cannot set a timer: %m");
 }
 
 uint64_t role_deadline_in(uint64_t usec) {

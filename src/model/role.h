@@ -161,8 +161,12 @@ bool role_holds_slot(const Role *role);
 /* Returns "running", "exit N", "exit -SIGNAL" or "exit unknown". The caller frees it. */
 char *role_poll(const Role *role);
 
-/* Logs with the fields of the role. */
+/* Logs with the fields of the role. error is a negative errno, which %m prints. */
 void role_log(const Role *role, int level, const char *format, ...) _printf_(3, 4);
+void role_log_errno(const Role *role, int level, int error, const char *format, ...) _printf_(4, 5);
+
+/* Saves the role. Logs a failure and returns it, a negative errno. */
+int role_save(Role *role);
 
 /* The only function that changes a state. It logs old → new, updates the counts of the node and reports to
  * the world. */

@@ -26,6 +26,13 @@ typedef struct Waiter {
         void *userdata;
 } Waiter;
 
+/* Calls the waiter if there is one: (Waiter){} is a request of which no caller waits for the result. Without
+ * a fault, or with one that is not set, it has succeeded. */
+static inline void waiter_wake(Waiter waiter, const Fault *fault) {
+        if (waiter.done)
+                waiter.done(waiter.userdata, fault && fault->message ? fault : NULL);
+}
+
 /* The keeper, implemented by the room link. */
 typedef struct LinkOps {
         bool (*connected)(void *data);

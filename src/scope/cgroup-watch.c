@@ -94,7 +94,7 @@ int cgroup_watch_add(void *data, Role *role) {
         g_autofree char *cgroup = g_strconcat(root, role->cgroup, NULL);
         g_autofree char *slice = g_path_get_dirname(cgroup);
         if (inotify_add_watch(scopes->inotify_fd, slice, IN_DELETE | IN_ONLYDIR) < 0 && errno != ENOENT)
-                role_log(role, LOG_WARNING, "Cannot watch %s, ignoring: %s", slice, g_strerror(errno));
+                role_log_errno(role, LOG_WARNING, -errno, "Cannot watch %s, ignoring: %m", slice);
         role->cgroup_watch = watch;
         (void) g_hash_table_insert(scopes->watches, GINT_TO_POINTER(watch), role);
         (void) g_hash_table_replace(scopes->watched, role->scope, role); /* the role owns the key */

@@ -26,7 +26,7 @@ typedef struct SignalCall {
 } SignalCall;
 
 static void signal_call_end(SignalCall *call, const Fault *fault) {
-        call->waiter.done(call->waiter.userdata, fault->message ? fault : NULL);
+        waiter_wake(call->waiter, fault);
         g_free(call->role);
         g_free(call);
 }

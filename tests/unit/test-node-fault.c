@@ -31,6 +31,24 @@ static void test_nobody_asks(void **state) {
                         -node_error_to_errno((NodeError) i));
 }
 
+/* A request of which no caller waits for the result has no function. */
+static void test_waiter(void **state) {
+        g_auto(Told) success = {}, unset = {}, failed = {};
+        g_auto(Fault) none = {}, fault = {};
+
+        (void) fault_set(&fault, NODE_ERROR_NO_INPUT, "one");
+        waiter_wake((Waiter){}, NULL);
+        waiter_wake((Waiter){}, &fault);
+        waiter_wake(told_by(&success), NULL);
+        assert_told_success(&success);
+        waiter_wake(told_by(&unset), &none);
+        assert_told_success(&unset);
+        waiter_wake(told_by(&failed), &fault);
+        assert_int_equal(failed.n, 1);
+        assert_int_equal(failed.error, NODE_ERROR_NO_INPUT);
+        assert_string_equal(failed.message, "one");
+}
+
 static void test_clear(void **state) {
         Fault fault = {};
 
@@ -67,6 +85,7 @@ int main(void) {
                 cmocka_unit_test(test_first_reason_stays),
                 cmocka_unit_test(test_utf8),
                 cmocka_unit_test(test_nobody_asks),
+                cmocka_unit_test(test_waiter),
                 cmocka_unit_test(test_clear),
                 cmocka_unit_test(test_copy),
         };
