@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "base/macro.h"
 #include "base/parse-util.h"
 #include "ctl/ctl-private.h"
 #include "proto/node-names.h"
@@ -159,8 +160,8 @@ static void attach_send_size(Attach *s) {
 }
 
 static int attach_open_terminal(const Ctl *ctl, Attach *s) {
-        sd_bus_error error = SD_BUS_ERROR_NULL;
-        sd_bus_message *reply = NULL;
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         int fd, r;
 
         s->bus_name = ctl_bus_name(ctl);
@@ -186,8 +187,6 @@ static int attach_open_terminal(const Ctl *ctl, Attach *s) {
                 if (r < 0)
                         ctl_error("cannot attach to role %s: %s", s->role, strerror(-r));
         }
-        sd_bus_error_free(&error);
-        sd_bus_message_unref(reply);
         return r;
 }
 

@@ -107,33 +107,33 @@ int node_slice_take(Node *node) {
         unsigned i;
 
         for (i = node->slice_hint; i < node->slices->len; i++)
-                if (g_array_index(node->slices, guint, i) < NODE_SLICE_ROLES)
+                if (g_array_index(node->slices, unsigned, i) < NODE_SLICE_ROLES)
                         break;
         node->slice_hint = i;
         if (i == node->slices->len)
                 g_array_set_size(node->slices, i + 1);
-        g_array_index(node->slices, guint, i)++;
+        g_array_index(node->slices, unsigned, i)++;
         return (int) i;
 }
 
 void node_slice_retake(Node *node, int slice) {
         if ((unsigned) slice >= node->slices->len)
                 g_array_set_size(node->slices, (unsigned) slice + 1);
-        g_array_index(node->slices, guint, slice)++;
+        g_array_index(node->slices, unsigned, slice)++;
 }
 
 void node_slice_release(Node *node, int slice) {
         if (slice < 0)
                 return;
         g_assert((unsigned) slice < node->slices->len);
-        g_assert(g_array_index(node->slices, guint, slice) > 0);
+        g_assert(g_array_index(node->slices, unsigned, slice) > 0);
         node->slice_hint = MIN(node->slice_hint, (unsigned) slice);
-        if (--g_array_index(node->slices, guint, slice) == 0 && node->world.scope.ops)
+        if (--g_array_index(node->slices, unsigned, slice) == 0 && node->world.scope.ops)
                 ASK(node, scope, slice_empty);
 }
 
 bool node_slice_is_empty(Node *node, int slice) {
-        return (unsigned) slice >= node->slices->len || g_array_index(node->slices, guint, slice) == 0;
+        return (unsigned) slice >= node->slices->len || g_array_index(node->slices, unsigned, slice) == 0;
 }
 
 char *node_slice_name(Node *node, int slice) {

@@ -39,7 +39,7 @@ struct Node {
         GHashTable *roles;   /* name → Role, the current run; owned */
         GQueue *start_queue; /* Roles in ROLE_PHASE_QUEUED; not owned */
         GQueue *ended;       /* ended and swept, oldest first; not owned */
-        GArray *slices;      /* guint, the number of roles in each sub-slice */
+        GArray *slices;      /* of unsigned, the number of roles in each sub-slice */
         unsigned slice_hint; /* the sub-slices before it are full */
         unsigned n_starts;   /* started and not yet running or undone */
         bool pumping;        /* node_pump_starts() is active, or waits until recovery has seen all roles */

@@ -8,7 +8,7 @@
 #include "model/ports-roles.h"
 #include "model/role.h"
 
-/* Which role has which port */
+/* -- which role has which port ----------------------------------------------------------------- */
 
 /* The lists from first to last. */
 static void ports_each_of_role(Ports *ports, const Role *role, int first, int last,

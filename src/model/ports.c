@@ -39,7 +39,7 @@ static void ports_add(Ports *ports, PortProtocol protocol, uint16_t number, uid_
         (void) g_hash_table_replace(ports->table, ports_key(protocol, number), port);
 }
 
-/* The disk */
+/* -- the disk ---------------------------------------------------------------------------------- */
 
 /* The format is PROTOCOL NUMBER UID. */
 static int port_parse(Ports *ports, const char *text) {
@@ -126,7 +126,7 @@ Ports *ports_close(Ports *ports) {
         return NULL;
 }
 
-/* Reserving */
+/* -- reserving --------------------------------------------------------------------------------- */
 
 static char *bind_address_describe(const BindAddress *address) {
         char text[INET6_ADDRSTRLEN];
@@ -236,7 +236,7 @@ void ports_on_bound(PortsRequest *request, int error, const uint16_t *numbers, s
         ports_request_free(request);
 }
 
-/* Releasing */
+/* -- releasing --------------------------------------------------------------------------------- */
 
 int ports_check_list(PortProtocol protocol, const uint16_t *numbers, size_t n, Fault *fault) {
         g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
@@ -297,7 +297,7 @@ int ports_release(Ports *ports, PortProtocol protocol, const uint16_t *numbers, 
         return r;
 }
 
-/* The keeper */
+/* -- the keeper -------------------------------------------------------------------------------- */
 
 void ports_on_keeper(Ports *ports, const PortLoan *held, size_t n) {
         g_autoptr(GHashTable) kept = g_hash_table_new(NULL, NULL);

@@ -343,7 +343,7 @@ int role_spec_set_provider(RoleSpec *spec, const char *provider, Fault *fault) {
 static bool role_spec_refuses_xterm_arg(const char *arg) {
         static const char *const words[] = { "-e", "-l", "+l", "-lf", "-in", "-int", "-into" };
 
-        for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
                 if (g_str_equal(arg, words[i]))
                         return true;
         return g_str_has_prefix(arg, "-S") || g_str_equal(arg, "-C");

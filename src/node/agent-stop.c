@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <systemd/sd-login.h>
 
+#include "base/macro.h"
 #include "model/node-stop.h"
 #include "node/agent-stop.h"
 #include "util/autoptr.h"
@@ -72,7 +73,7 @@ static void agent_on_job(void *userdata, sd_bus_message *reply, const sd_bus_err
 }
 
 void agent_ask_why(Agent *agent) {
-        char *path;
+        _cleanup_free_ char *path = NULL;
 
         if (node_is_shutting_down(agent->node))
                 return;
@@ -85,10 +86,8 @@ void agent_ask_why(Agent *agent) {
                 agent->event, NULL, CLOCK_MONOTONIC, ANSWER_TIMEOUT_USEC, 0, agent_on_answer_timeout, agent);
         if (r >= 0)
                 r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", agent->instance->own_unit, &path);
-        if (r >= 0) {
+        if (r >= 0)
                 r = agent_get_property(agent, path, "org.freedesktop.systemd1.Unit", "Job", agent_on_job);
-                free(path);
-        }
         if (r < 0)
                 agent_leave_roles(agent, "systemd cannot be reached");
 }

@@ -2,10 +2,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <systemd/sd-login.h>
 #include <unistd.h>
 
+#include "base/macro.h"
 #include "base/parse-util.h"
 #include "node/instance.h"
 #include "model/settings.h"
@@ -29,15 +29,12 @@ static bool instance_is_run_by_systemd(void) {
 }
 
 static char *instance_find_own_unit(bool user) {
-        char *unit, *copy = NULL;
+        _cleanup_free_ char *unit = NULL;
 
         if (!instance_is_run_by_systemd() ||
                 (user ? sd_pid_get_user_unit(0, &unit) : sd_pid_get_unit(0, &unit)) < 0)
                 return NULL;
-        if (g_str_has_suffix(unit, ".service"))
-                copy = g_strdup(unit);
-        free(unit);
-        return copy;
+        return g_str_has_suffix(unit, ".service") ? g_strdup(unit) : NULL;
 }
 
 static void instance_set_directories(Instance *instance) {

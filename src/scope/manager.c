@@ -116,13 +116,15 @@ static int manager_job_on_timeout(sd_event_source *s, uint64_t usec, void *userd
 /* Waits for the job for which the call was made. */
 static void manager_job_wait(const ManagerCall *call, const char *path) {
         Manager *manager = call->manager;
-        ManagerJob *job = g_new0(ManagerJob, 1);
+        ManagerJob *job = g_new(ManagerJob, 1);
 
-        *job = (ManagerJob){ .manager = manager,
+        *job = (ManagerJob){
+                .manager = manager,
                 .path = g_strdup(path),
                 .done = call->done,
                 .userdata = call->userdata,
-                .drop = call->drop };
+                .drop = call->drop,
+        };
         int r = sd_event_add_time_relative(manager->event, &job->timeout, CLOCK_MONOTONIC,
                 MANAGER_TIMEOUT_USEC, USEC_PER_SEC, manager_job_on_timeout, job);
         if (r < 0)
@@ -200,7 +202,7 @@ static void manager_calls_fail(GQueue *calls, const char *name, const char *mess
         const sd_bus_error error = SD_BUS_ERROR_MAKE_CONST(name, message);
 
         /* Without those that are added by these callbacks. */
-        for (guint n = g_queue_get_length(calls); n > 0; n--)
+        for (unsigned n = g_queue_get_length(calls); n > 0; n--)
                 manager_call_end(g_queue_pop_head(calls), NULL, &error);
 }
 
@@ -267,7 +269,7 @@ static int manager_on_unsent(sd_event_source *source, void *userdata) {
         if (sd_bus_is_open(manager->bus) <= 0)
                 return 0;
         /* Without those that are added by these callbacks. */
-        for (guint n = g_queue_get_length(manager->unsent); n > 0; n--) {
+        for (unsigned n = g_queue_get_length(manager->unsent); n > 0; n--) {
                 ManagerCall *call = g_queue_pop_head(manager->unsent);
                 g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
 
@@ -311,14 +313,16 @@ static void manager_pump(Manager *manager) {
 /* r is the result of creating the message. */
 static void manager_call_queue(Manager *manager, int r, sd_bus_message *m, ManagerReply reply,
         ManagerJobDone done, void *userdata, ManagerDrop drop) {
-        ManagerCall *call = g_new0(ManagerCall, 1);
+        ManagerCall *call = g_new(ManagerCall, 1);
 
-        *call = (ManagerCall){ .manager = manager,
+        *call = (ManagerCall){
+                .manager = manager,
                 .message = r < 0 ? NULL : sd_bus_message_ref(m),
                 .reply = reply,
                 .done = done,
                 .userdata = userdata,
-                .drop = drop };
+                .drop = drop,
+        };
         if (r < 0) {
                 manager_call_not_sent(call, r);
                 return;

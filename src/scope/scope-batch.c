@@ -5,10 +5,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cgroup-util.h"
+#include "base/macro.h"
 #include "model/role-start.h"
 #include "scope/scope-private.h"
 #include "util/log.h"
@@ -184,7 +184,7 @@ static void batch_fail(Batch *batch, const char *reason) {
 
 /* Scopes that failed together are tried one by one, so that each reply is about one scope. */
 static void batch_send_single(Scopes *scopes, Role *role, unsigned tries) {
-        Batch *single = g_new0(Batch, 1);
+        Batch *single = g_new(Batch, 1);
 
         *single = (Batch){ .scopes = scopes, .roles = g_ptr_array_new(), .tries = tries };
         g_ptr_array_add(single->roles, role);
@@ -206,7 +206,7 @@ static bool role_has_died(const Role *role) {
 /* The job is done, but the process may have died meanwhile (252 fails then, 257 keeps an empty scope), so
  * this is checked. */
 static int scope_verify(Role *role, char **ret_cgroup) {
-        char *path = NULL;
+        _cleanup_free_ char *path = NULL;
 
         if (role_has_died(role))
                 return -ESRCH;
@@ -215,31 +215,27 @@ static int scope_verify(Role *role, char **ret_cgroup) {
                 return r;
 
         const char *last = strrchr(path, '/');
-        if (!last || !g_str_equal(last + 1, role->scope)) {
-                free(path);
+        if (!last || !g_str_equal(last + 1, role->scope))
                 return -ENODATA;
-        }
-        *ret_cgroup = path;
+        *ret_cgroup = g_steal_pointer(&path);
         return 0;
 }
 
 /* The name exists because of our own call: systemd had created it before it re-executed itself, its reply was
  * lost, and the call was made twice. */
 static bool batch_is_made(const Batch *batch, const sd_bus_error *error) {
-        char *cgroup = NULL;
+        _cleanup_free_ char *cgroup = NULL;
 
         if (batch->anchor || !sd_bus_error_has_name(error, MANAGER_ERROR_UNIT_EXISTS))
                 return false;
-        int r = scope_verify(g_ptr_array_index(batch->roles, 0), &cgroup);
-        free(cgroup);
-        return r >= 0;
+        return scope_verify(g_ptr_array_index(batch->roles, 0), &cgroup) >= 0;
 }
 
 static void batch_verify(Batch *batch, const char *result) {
         for (unsigned i = 0; i < batch->roles->len; i++) {
                 Role *role = g_ptr_array_index(batch->roles, i);
                 g_auto(Fault) fault = {};
-                char *cgroup = NULL;
+                _cleanup_free_ char *cgroup = NULL;
 
                 (void) g_hash_table_add(batch->scopes->slices, GINT_TO_POINTER(role->slice));
                 int r = scope_verify(role, &cgroup);
@@ -255,7 +251,6 @@ static void batch_verify(Batch *batch, const char *result) {
                                             : "systemd does not answer");
                         role_on_scope(role, &fault, NULL);
                 }
-                free(cgroup);
         }
 }
 
@@ -336,7 +331,7 @@ void scope_batch_flush(Scopes *scopes) {
                         continue;
                 }
 
-                Batch *batch = g_new0(Batch, 1);
+                Batch *batch = g_new(Batch, 1);
                 *batch = (Batch){ .scopes = scopes, .roles = g_ptr_array_new() };
                 batch->anchor = g_strdup_printf(
                         "architect-%s-batch%" PRIu64 ".slice", scopes->instance, scopes->n_anchors++);

@@ -6,9 +6,9 @@
  * itself. systemd announces a job (JobNew) before it begins it, so before the signal. Only the jobs that it
  * has announced when it replies to a call made after the exit matter. */
 
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/macro.h"
 #include "base/pidref.h"
 #include "base/unit-name.h"
 #include "model/role-stop.h"
@@ -57,7 +57,7 @@ static CauseWatch *cause_watch(Scopes *scopes, Role *role) {
         CauseWatch *watch = g_hash_table_lookup(scopes->causes, role);
 
         if (!watch) {
-                watch = g_new0(CauseWatch, 1);
+                watch = g_new(CauseWatch, 1);
                 *watch = (CauseWatch){ .scopes = scopes, .role = role, .serial = ++scopes->n_cause_watches };
                 (void) g_hash_table_insert(scopes->causes, role, watch);
         }
@@ -145,16 +145,13 @@ static void cause_on_result(void *userdata, sd_bus_message *reply, const sd_bus_
 
 int scope_query_oom(void *data, Role *role) {
         Scopes *scopes = data;
-        g_autofree char *path = NULL;
+        _cleanup_free_ char *path = NULL;
         g_autoptr(sd_bus_message) m = NULL;
         sd_bus *bus = manager_bus(scopes->manager);
-        char *encoded;
 
-        int r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", role->scope, &encoded);
+        int r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", role->scope, &path);
         if (r < 0)
                 return r;
-        path = g_strdup(encoded);
-        free(encoded);
 
         CauseWatch *watch = cause_watch(scopes, role);
         r = sd_bus_match_signal_async(bus, &watch->match, MANAGER_BUS_NAME, path,
@@ -222,12 +219,11 @@ static void cause_on_job_type(void *userdata, sd_bus_message *reply, const sd_bu
 static void cause_on_job_new(void *userdata, const char *job, const char *unit) {
         Scopes *scopes = userdata;
         g_autoptr(sd_bus_message) m = NULL;
-        char *name;
+        _cleanup_free_ char *name = NULL;
 
         if (role_scope_name_parse(scopes->instance, unit, &name) < 0)
                 return;
         Role *role = g_hash_table_lookup(scopes->node->roles, name);
-        free(name);
         /* Our own jobs are starts, and stops of scopes that have ended or never ran. */
         if (!role || role->state == ROLE_STARTING || role->state == ROLE_ENDED || role->cause_known)
                 return;

@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <signal.h>
-#include <stdlib.h>
 
 #include "base/feature.h"
+#include "base/macro.h"
 #include "base/unit-name.h"
 #include "model/role-start.h"
 #include "scope/scope-private.h"
@@ -187,13 +187,11 @@ static void scopes_slice_empty(void *data) {
 }
 
 static bool scopes_have_role_of(Scopes *scopes, const char *unit) {
-        char *name;
+        _cleanup_free_ char *name = NULL;
 
         if (role_scope_name_parse(scopes->instance, unit, &name) < 0)
                 return true; /* belongs to another instance or service */
-        Role *role = g_hash_table_lookup(scopes->node->roles, name);
-        free(name);
-        for (; role; role = role->predecessor)
+        for (Role *role = g_hash_table_lookup(scopes->node->roles, name); role; role = role->predecessor)
                 if (role->state != ROLE_ENDED || !role->swept)
                         return true;
         return false;
