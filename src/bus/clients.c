@@ -17,7 +17,7 @@
 #include "util/autoptr.h"
 #include "util/log.h"
 
-/* -- ClientOps ---------------------------------------------------------------------------------------------------------------- */
+/* -- ClientOps -- */
 
 static void clients_event(void *data, const Event *event, Role *role) {
         if (event->type == EVENT_ROLE_STARTED && role)
@@ -63,7 +63,7 @@ static const ClientOps clients_ops = {
         .recovered = clients_recovered,
 };
 
-/* -- its life ----------------------------------------------------------------------------------------------------------------- */
+/* -- its life -- */
 
 /* The kernel may forget an exit only when its signal is on its way: that waits for an empty write queue. */
 static int clients_on_after_all(sd_event_source *s, void *userdata) {
@@ -127,7 +127,7 @@ void clients_finish(Clients *clients) {
         events_dbus_confirm_all(clients);
 }
 
-/* -- the connection ------------------------------------------------------------------------------------------------------------ */
+/* -- the connection -- */
 
 int clients_add_vtable(Clients *clients, const sd_bus_vtable *vtable) {
         sd_bus_slot *slot = NULL;
@@ -233,7 +233,7 @@ void clients_forget_log(Clients *clients) {
         log_dbus_forget(clients);
 }
 
-/* -- its names ----------------------------------------------------------------------------------------------------------------- */
+/* -- its names -- */
 
 static int clients_on_name(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;

@@ -90,7 +90,7 @@ static int events_method_since(sd_bus_message *m, void *userdata, sd_bus_error *
         return r < 0 ? r : sd_bus_message_send(reply);
 }
 
-/* -- is it on its way? ------------------------------------------------------------------------------------------------- */
+/* -- confirmation -- */
 
 /* What is written into the socket may be lost yet: when a process dies with something unread in its socket, the bus daemon gets
  * ECONNRESET and throws away what it has not read either (unix(7); Linux unix_release_sock()). It takes its messages in their order:

@@ -68,7 +68,7 @@ static int role_dbus_enumerate(
         return 0;
 }
 
-/* -- properties ---------------------------------------------------------------------------------------------------------------- */
+/* -- properties -- */
 
 /* Of the run: announce.c compares them at each change. */
 
@@ -136,7 +136,7 @@ PROPERTY_GETTER(role_spec, EupsList) {
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-/* -- methods ------------------------------------------------------------------------------------------------------------------- */
+/* -- methods -- */
 
 /* Handlers read, validate, authorize, act and reply, in this order: a parked call comes back to its handler from the
  * start, so nothing may have changed before. */

@@ -27,7 +27,7 @@ typedef struct StartOption {
         const char *controller; /* of a limit of the scope */
 } StartOption;
 
-/* -- a reader for each kind: the type in the table has one ------------------------------------------------------------- */
+/* -- a reader for each kind -- */
 
 static int start_option_read_string(
         sd_bus_message *m, const StartOption *option, RoleSpec *spec, sd_bus_error *error) {
@@ -128,7 +128,7 @@ static int start_option_read_ports(
         return r < 0 ? fault_to_bus_error(&fault, r, error) : r;
 }
 
-/* -- where the values go ------------------------------------------------------------------------------------------------------- */
+/* -- where the values go -- */
 
 static int start_option_read_eups(sd_bus_message *m, RoleSpec *spec, Fault *fault) {
         const char *product, *version;
@@ -187,7 +187,7 @@ static void start_option_set_cpu_quota(RoleSpec *spec, uint64_t value) {
         spec->cpu_quota = value;
 }
 
-/* -- the table ----------------------------------------------------------------------------------------------------------------- */
+/* -- the table -- */
 
 #define KIND(key, type, kind, ...) \
         { .base = { key, type }, .read = start_option_read_##kind, __VA_ARGS__ }

@@ -15,7 +15,7 @@
 /* A keeper that does not reply must not delay a restart. It reports its children to the next process. */
 #define FINISH_TIMEOUT_USEC USEC_PER_SEC
 
-/* -- requests of the model --------------------------------------------------------------------- */
+/* -- requests of the model -- */
 
 static bool children_connected(void *data) {
         Children *children = data;
@@ -211,7 +211,7 @@ static const LinkOps children_ops = {
         .role_freed = children_role_freed,
 };
 
-/* -- reports of the keeper --------------------------------------------------------------------- */
+/* -- reports of the keeper -- */
 
 static void role_exit_from_record(const struct keeper_exit_record *record, RoleExit *ret) {
         *ret = (RoleExit){
@@ -326,7 +326,7 @@ static const KeeperHandler children_handler = {
         .exited = children_on_exited,
 };
 
-/* -- its life ---------------------------------------------------------------------------------- */
+/* -- its life -- */
 
 static void children_free_source(void *p) {
         sd_event_source_disable_unref(p);

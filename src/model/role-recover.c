@@ -59,10 +59,10 @@ static const char *const recover_action_table[_RECOVER_ACTION_MAX] = {
 
 DEFINE_STRING_TABLE(recover_action, RecoverAction, recover_action_table);
 
-/* -- what is done: one row a state, one column a report ---------------------------------------- */
+/* -- what is done -- */
 
-/* A start whose request has not gone through the gate cannot continue, because the gate was shut down with
- * the old connection. */
+/* The table has a row for each state and a column for each report. A start whose request has not gone through
+ * the gate cannot continue, because the gate was shut down with the old connection. */
 #define ACTIONS(none, starting, running, ended, unknown, orphan) \
         { \
                 [CHILD_NONE] = RECOVER_##none, [CHILD_STARTING] = RECOVER_##starting, \
@@ -110,7 +110,7 @@ RecoverState role_recover_state(const Role *role) {
         }
 }
 
-/* -- the steps --------------------------------------------------------------------------------- */
+/* -- the steps -- */
 
 static void role_requeue(Role *role) {
         Node *node = role->node;
@@ -186,7 +186,7 @@ static void role_lose_gate(Role *role) {
         role_on_gate_lost(role);
 }
 
-/* -- a child that the keeper has --------------------------------------------------------------- */
+/* -- a child that the keeper has -- */
 
 static void listed_child_close_fds(ListedChild *listed) {
         listed->pidfd = fd_close(listed->pidfd);
@@ -309,7 +309,7 @@ void node_on_child(Node *node, ListedChild *listed) {
         }
 }
 
-/* -- all of them ------------------------------------------------------------------------------- */
+/* -- all of them -- */
 
 /* Each role may end, and the end of one may purge others or free its slot for the next start. So the roles
  * are found by their names, and nothing starts before all had their turn. The previous run of a name comes

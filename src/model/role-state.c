@@ -580,7 +580,7 @@ int role_state_load_all(const RoleStore *store, Node *node) {
         return 0;
 }
 
-/* -- StoreOps ---------------------------------------------------------------------------------- */
+/* -- StoreOps -- */
 
 static int store_save(void *data, const Role *role) {
         return role_state_save(data, role);

@@ -27,7 +27,7 @@
 /* At start-up calls wait no longer than this for the keeper's list of children. */
 #define KEEPER_WAIT_USEC (5 * USEC_PER_SEC)
 
-/* -- ServiceOps -------------------------------------------------------------------------------- */
+/* -- ServiceOps -- */
 
 static void agent_named(void *data) {
         Agent *agent = data;
@@ -81,7 +81,7 @@ static const ServiceOps agent_ops = {
         .finished = agent_finished,
 };
 
-/* -- its life ---------------------------------------------------------------------------------- */
+/* -- its life -- */
 
 /* The loop has ended. Checks once more which events the bus has read, and lets the keeper forget the children
  * whose end is saved. */

@@ -72,7 +72,7 @@ static int service_run_agent(Instance *instance) {
         return r < 0 ? r : service_run_event(event);
 }
 
-/* -- between two buses ------------------------------------------------------------------------- */
+/* -- between two buses -- */
 
 typedef struct Wait {
         bool user;

@@ -91,7 +91,7 @@ static int cause_watch_start_timeout(
                 CLOCK_MONOTONIC, usec, 1, on_timeout, watch);
 }
 
-/* -- the OOM killer ---------------------------------------------------------------------------- */
+/* -- the OOM killer -- */
 
 static void cause_end_oom(CauseWatch *watch, bool known, bool oom) {
         Role *role = watch->role;
@@ -171,7 +171,7 @@ int scope_query_oom(void *data, Role *role) {
         return 0;
 }
 
-/* -- a stop by another process ----------------------------------------------------------------- */
+/* -- a stop by another process -- */
 
 static void cause_end_stop(CauseWatch *watch) {
         Role *role = watch->role;
