@@ -9,17 +9,18 @@
 #include "util/autoptr.h"
 #include "util/log.h"
 
-/* Above this many unwritten messages changes wait: they lose nothing by it, and a slow bus is not fed more. */
+/* Changes are held while more messages than this are unwritten. No change is lost, and a slow bus does not
+ * receive even more. */
 #define ANNOUNCE_QUEUE_MAX 256U
 
-/* The object of a name, which one run of it leaves to the next. */
+/* The object of a name. Each run of the name passes it to the next run. */
 typedef struct RoleObject {
         char *name;
         GList dirty_link; /* in clients->dirty */
         bool dirty;
-        bool announced;    /* the clients know it */
-        sd_id128_t run;    /* whose options they know */
-        uint64_t values[]; /* of role_vtable: see properties_compare() */
+        bool announced;    /* the clients know the object */
+        sd_id128_t run;    /* the clients know the options of this run */
+        uint64_t values[]; /* hashes of the properties in role_vtable, see properties_compare() */
 } RoleObject;
 
 static RoleObject *role_object_get(Clients *clients, const char *name) {
@@ -47,20 +48,21 @@ static void role_object_clean(Clients *clients, RoleObject *object) {
         object->dirty = false;
 }
 
-/* After this every property counts as changed. */
+/* After this call every property counts as changed. */
 static void role_object_forget(RoleObject *object) {
         memset(object->values, 0, properties_count(role_vtable) * sizeof(uint64_t));
         object->run = SD_ID128_NULL;
 }
 
-/* The names of what the clients do not know yet. From now on they do. */
+/* Returns the names of the properties that the clients do not know yet, and records them as known. The
+ * vtables own the names. */
 static GPtrArray *role_object_compare(
         Clients *clients, RoleObject *object, const char *path, const Role *role) {
         GPtrArray *names = g_ptr_array_new();
 
         properties_compare(
                 clients->bus, path, NODE_ROLE_INTERFACE, role_vtable, (void *) role, object->values, names);
-        /* Options never change within a run, and the command alone may be as large as a message. */
+        /* Options never change during a run, and the command alone may be as large as a message. */
         if (!sd_id128_equal(object->run, role->invocation))
                 properties_add_names(role_spec_vtable, names);
         object->run = role->invocation;
@@ -138,7 +140,7 @@ void announce_role_changed(void *data, Role *role) {
         Clients *clients = data;
 
         if (role->successor)
-                return; /* the object is the new run's */
+                return; /* the object belongs to the new run */
         RoleObject *object = role_object_get(clients, role->name);
         if (!object->dirty)
                 g_queue_push_tail_link(&clients->dirty, &object->dirty_link);

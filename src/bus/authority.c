@@ -12,34 +12,37 @@
 #include "bus/bus-util.h"
 #include "util/log.h"
 
-#define PARKED_MAX 4096U  /* calls of senders that are not known yet */
-#define SENDERS_MAX 1024U /* known ones; then the memory is emptied, which costs one question each */
+#define PARKED_MAX 4096U /* the maximum number of calls whose sender is not known yet */
+/* The maximum number of known senders. Then those without a parked call are dropped, and each of them costs
+ * one more query at its next call. */
+#define SENDERS_MAX 1024U
 
 typedef struct Sender {
         Authority *authority;
         char *name;
-        Caller caller; /* known: the bus has answered */
+        Caller caller; /* valid if known, which is after the reply of the bus */
         sd_bus_slot *query;
-        GQueue *parked; /* of messages: wait for the answer, or are on their way back to their handlers in this order */
+        /* Of messages, which wait for the reply, or return to their handlers in this order. */
+        GQueue *parked;
 } Sender;
 
 struct Authority {
         sd_bus *bus;
         sd_bus_slot *filter;
-        bool user;           /* a user's service, not the machine's */
-        uid_t owner;         /* who may: root, or that user */
+        bool user;           /* the service of a user, not of the system */
+        uid_t owner;         /* the user that has the rights: root, or the user of the service */
         GHashTable *senders; /* unique name → Sender */
         unsigned n_parked;
-        sd_bus_message *returned; /* the last one that came back: its handler runs, or has run */
+        sd_bus_message *returned; /* the call that returned last; its handler runs, or has returned */
 };
 
-/* Takes back the newest one. */
+/* Undoes the last sender_park(). */
 static void sender_unpark(Sender *sender) {
         sd_bus_message_unref(g_queue_pop_tail(sender->parked));
         sender->authority->n_parked--;
 }
 
-/* Calls that are still parked are answered by this fault. */
+/* Replies to the calls that are still parked, with this fault. */
 static void sender_fail(Sender *sender, const Fault *fault) {
         sd_bus_message *m;
 
@@ -59,8 +62,8 @@ static void sender_free(Sender *sender) {
         g_free(sender);
 }
 
-/* A parked call that comes back is parked no more, whatever becomes of it: what it is about may be gone meanwhile, and then
- * its handler does not ask who calls, or there is none. */
+/* A parked call that returns is no longer parked, whatever happens to it. Its object may be gone meanwhile;
+ * then its handler does not identify the caller, or it has no handler. */
 static int authority_on_message(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Authority *authority = userdata;
 
@@ -158,7 +161,7 @@ static int sender_on_credentials(sd_bus_message *reply, void *userdata, sd_bus_e
                 log_debug_errno(r, "Cannot get the credentials of %s: %m", sender->name);
                 (void) fault_set(&fault, NODE_ERROR_ACCESS_DENIED,
                         "Cannot get the credentials of the caller, call again: %s", g_strerror(-r));
-                /* One that has left the bus waits for no answer. */
+                /* A sender that has left the bus waits for no reply. */
                 if (!sd_bus_message_is_method_error(reply, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
                         sender_fail(sender, &fault);
                 (void) g_hash_table_remove(authority->senders, sender->name);
@@ -238,7 +241,7 @@ int authority_identify(Authority *authority, sd_bus_message *m, const Caller **r
                 return sender_park(sender, m, error);
 
         if (m != authority->returned && !g_queue_is_empty(sender->parked)) {
-                /* It was behind them when it was sent: it stays behind them. */
+                /* It was sent after the parked calls, so it stays behind them. */
                 int r = sender_park(sender, m, error);
                 if (r < 0)
                         return r;

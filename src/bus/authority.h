@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Who calls, and whether they may. The bus is asked once a connection (unique names are never reused), asynchronously:
- * a call whose sender is not known yet is parked and comes back to its handler; when the bus does not answer, or the service
- * ends before it does, the caller gets an error. Whatever changes something is root's alone. */
+/* This file identifies the caller of a method and checks its rights. Only root may call a method that changes
+ * something. The node requests the credentials from the bus once for each connection, since unique names are
+ * never reused. The request is asynchronous, so a call whose sender is not known yet is parked and later
+ * returns to its handler. If the bus does not reply, or the service ends first, the caller gets an error. */
 
 #include <systemd/sd-bus.h>
 
@@ -12,14 +13,18 @@
 typedef struct Authority Authority;
 
 int authority_new(sd_bus *bus, Authority **ret);
-/* The service is this user's, with the user's own systemd: what is root's alone becomes this user's. */
+/* Makes this the service of a user, with the user's own systemd. The user then has the rights that otherwise
+ * only root has. */
 void authority_set_user(Authority *authority, uid_t uid);
-/* Answers the calls that are parked still. */
+/* Replies to the calls that are still parked, with the error ShuttingDown. Returns NULL. */
 Authority *authority_free(Authority *authority);
 
-/* 1: *ret is the caller (valid until the handler returns). 0: parked; the handler returns 1 at once, having changed nothing. Negative: *error is set. */
+/* Returns 1 and the caller, which is valid until the handler returns. Returns 0 if the call was parked; then
+ * the handler must return 1 immediately and must not have changed anything. Returns a negative errno if
+ * *error is set. */
 int authority_identify(Authority *authority, sd_bus_message *m, const Caller **ret, sd_bus_error *error);
 
-/* The same, and AccessDenied unless the caller may do this; action names it for people: "start a role". */
+/* Works like authority_identify(), but fails with AccessDenied (-EACCES) if the caller has no right to do
+ * this. action describes it for the message, like "start roles". */
 int authority_check(
         Authority *authority, sd_bus_message *m, const char *action, const Caller **ret, sd_bus_error *error);

@@ -33,7 +33,7 @@ int bus_read_variant_string(sd_bus_message *m, const char *key, const char **ret
 }
 
 int bus_read_variant_bool(sd_bus_message *m, const char *key, bool *ret, sd_bus_error *error) {
-        int b; /* D-Bus booleans are read as int */
+        int b; /* sd-bus reads a D-Bus boolean as an int */
 
         int r = bus_enter_variant(m, key, "b", error);
         if (r < 0)
@@ -45,8 +45,8 @@ int bus_read_variant_bool(sd_bus_message *m, const char *key, bool *ret, sd_bus_
         return sd_bus_message_exit_container(m);
 }
 
-/* Reads any integer type into a sign and a magnitude, so that both ends of the 64-bit ranges fit. As
- * sd_bus_message_read_basic(): 0 at the end of an array. */
+/* Reads any integer type into a sign and a magnitude, so that both ends of the 64-bit ranges fit. Returns 0
+ * at the end of an array, like sd_bus_message_read_basic(). */
 static int bus_read_integer(sd_bus_message *m, char type, bool *ret_negative, uint64_t *ret) {
         union {
                 uint8_t y;
@@ -293,7 +293,7 @@ static int bus_append_basic(sd_bus_message *m, GVariant *value) {
                 return sd_bus_message_append_basic(m, 'b', &b);
         }
         default:
-                /* Numbers: GVariant and sd-bus both have them in native byte order. */
+                /* GVariant and sd-bus both store numbers in native byte order. */
                 return sd_bus_message_append_basic(m, type[0], g_variant_get_data(value));
         }
 }
@@ -337,7 +337,7 @@ int bus_append_gvariant(sd_bus_message *m, GVariant *value) {
                 break;
         case G_VARIANT_CLASS_MAYBE:
         case G_VARIANT_CLASS_HANDLE:
-                return -EOPNOTSUPP; /* not on D-Bus, or without a meaning here */
+                return -EOPNOTSUPP; /* does not exist on D-Bus, or has no meaning here */
         default:
                 return bus_append_basic(m, value);
         }
@@ -359,7 +359,7 @@ int bus_message_requeue(sd_bus *bus, sd_bus_message *m) {
 int bus_round_trip(sd_bus *bus, uint64_t timeout_usec) {
         g_autoptr(sd_bus_message) m = NULL;
 
-        if (sd_bus_is_ready(bus) <= 0) /* sd_bus_call() would wait for that, for ever */
+        if (sd_bus_is_ready(bus) <= 0) /* sd_bus_call() would wait for that without a limit */
                 return -ENOTCONN;
         int r = sd_bus_message_new_method_call(
                 bus, &m, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId");

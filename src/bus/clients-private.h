@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Shared by the files of this room, and nobody else. */
+/* Shared by the files of this room only. */
 
 #include <systemd/sd-bus.h>
 
@@ -10,7 +10,7 @@
 #include "model/node.h"
 #include "model/role.h"
 
-typedef struct Clients Clients; /* as in clients.h, which is for the others */
+typedef struct Clients Clients; /* as in clients.h, which is for the other rooms */
 
 struct Clients {
         sd_event *event;
@@ -19,35 +19,39 @@ struct Clients {
         char *bus_name;
         Authority *authority;
         GPtrArray *slots;
-        GQueue *held; /* calls that came before the roles were up to date */
+        GQueue *held; /* calls that arrived before the roles were up to date */
 
-        GHashTable *role_objects;   /* of announce.c, by name */
-        GQueue dirty;               /* those whose properties may have changed since the last signal */
-        bool node_dirty;            /* the same of the node's */
-        GPtrArray *node_vtables;    /* of the node's interface */
-        GArray *node_values;        /* what the clients know of it: see properties_compare() */
-        sd_event_source *announce;  /* sends what is dirty, when nothing else is to be done */
-        sd_event_source *after_all; /* runs after whatever else has run */
-        uint64_t confirming; /* the bus is asked whether it has read the events up to this; 0: it is not */
+        GHashTable *role_objects; /* name → RoleObject, see announce.c */
+        GQueue dirty;             /* of RoleObject, which may have changed since their last signal */
+        bool node_dirty;          /* the properties of the node may have changed */
+        GPtrArray *node_vtables;  /* of the interface of the node */
+        GArray *node_values; /* the hashes of the values that the clients know, see properties_compare() */
+        sd_event_source *announce;  /* sends the changes when no other event is pending */
+        sd_event_source *after_all; /* runs after all other event sources */
+        /* While a call verifies that the bus has read the signals, the sequence number of the last of them,
+         * otherwise 0. */
+        uint64_t confirming;
 
-        int dir_fd;        /* where the log level is saved; not owned; negative: nowhere */
-        bool log_to_sve;   /* each log message also goes out as a signal */
-        char *log_unknown; /* fields of a newer version in the file of the two */
+        int dir_fd;        /* where the log level is saved; not owned; negative if it is not saved */
+        bool log_to_sve;   /* each log message is also sent as a signal */
+        char *log_unknown; /* fields of a newer version, in the file that has both settings */
         struct LogSignals {
                 bool sending;
                 uint64_t second_usec;
-                unsigned n_sent;    /* in this second */
-                unsigned n_dropped; /* since the last one that was sent */
+                unsigned n_sent;    /* during this second */
+                unsigned n_dropped; /* since the last signal that was sent */
         } log_signals;
 };
 
-/* The end of the service does not wait longer for a bus that hangs; twice: for the last signals, and for the last answers. */
+/* The end of the service waits no longer than this for a bus that does not respond. It waits twice, for the
+ * last signals and for the last replies. */
 #define CLIENTS_END_USEC USEC_PER_SEC
 
-/* clients.c: registers every object and method on clients->bus. */
+/* In clients.c. Registers all objects and methods on clients->bus. Returns a negative errno. */
 int clients_register(Clients *clients);
 
-/* The node's interface, in parts; each returns what sd_bus_add_object_vtable() does. */
+/* The interface of the node consists of several parts. These functions return a negative errno, as
+ * sd_bus_add_object_vtable() does. */
 int clients_add_vtable(Clients *clients, const sd_bus_vtable *vtable);
 int node_dbus_register(Clients *clients);
 int env_dbus_register(Clients *clients);
@@ -56,14 +60,15 @@ int monitor_dbus_register(Clients *clients);
 int log_dbus_register(Clients *clients);
 int ports_dbus_register(Clients *clients);
 
-/* log-dbus.c */
+/* In log-dbus.c. */
 void log_dbus_load(Clients *clients);
 void log_dbus_forget(Clients *clients);
 
-/* event-signals.c: sends an event as its signal. */
+/* In event-signals.c. Sends an event as its signal. */
 void event_signals_send(Clients *clients, const Event *event);
 
-/* events-dbus.c: has the bus taken the signals of all events? Asks it, if there are any new; or asks and waits, for a
- * moment: at the end. */
+/* In events-dbus.c. The first function verifies asynchronously that the bus has read the signals of all
+ * events, if there are new ones. The second one is for the end of the service and waits for the reply, for
+ * CLIENTS_END_USEC. */
 void events_dbus_confirm(Clients *clients);
 void events_dbus_confirm_all(Clients *clients);

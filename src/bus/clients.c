@@ -21,11 +21,11 @@
 
 static void clients_event(void *data, const Event *event, Role *role) {
         if (event->type == EVENT_ROLE_STARTED && role)
-                announce_role(data, role); /* its object comes first */
+                announce_role(data, role); /* its object is announced before */
         event_signals_send(data, event);
 }
 
-/* The roles are as they are: from now on calls are answered, the held ones first. */
+/* The roles are up to date, so calls are handled from now on, beginning with those that were held. */
 static void clients_recovered(void *data) {
         Clients *clients = data;
         sd_bus_message *m;
@@ -43,7 +43,7 @@ static void clients_recovered(void *data) {
         }
 }
 
-/* We leave before the roles were up to date. */
+/* The service ends before the roles are up to date. */
 static void clients_fail_held(Clients *clients) {
         g_auto(Fault) fault = {};
         sd_bus_message *m;
@@ -65,7 +65,7 @@ static const ClientOps clients_ops = {
 
 /* -- its life -- */
 
-/* The kernel may forget an exit only when its signal is on its way: that waits for an empty write queue. */
+/* An exit may only be reaped when its signal was sent, so this waits for an empty write queue. */
 static int clients_on_after_all(sd_event_source *s, void *userdata) {
         Clients *clients = userdata;
         uint64_t queued = 0;
@@ -109,7 +109,7 @@ Clients *clients_free(Clients *clients) {
         g_ptr_array_unref(clients->slots);
         sd_event_source_disable_unref(clients->after_all);
         announce_free(clients);
-        /* What was said last, to those who still waited, must be read before we end: see events-dbus.c. */
+        /* The last replies must be read before the process ends, see events-dbus.c. */
         (void) bus_round_trip(clients->bus, CLIENTS_END_USEC);
         sd_bus_close_unref(clients->bus);
         g_free(clients->bus_name);
@@ -165,7 +165,7 @@ int clients_register(Clients *clients) {
         return r < 0 ? r : authority_new(clients->bus, &clients->authority);
 }
 
-/* Calls that come before the roles of the last process are up to date wait. */
+/* Holds calls until the roles of the previous process are up to date. */
 static int clients_filter_calls(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
 
@@ -178,7 +178,7 @@ static int clients_filter_calls(sd_bus_message *m, void *userdata, sd_bus_error 
 static int clients_on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
 
-        /* On the way out anyway. */
+        /* The service is ending anyway. */
         if (clients->node->finished)
                 return 0;
         return sd_event_exit(clients->event, CLIENTS_BUS_LOST);
@@ -192,7 +192,8 @@ static int clients_connect(Clients *clients, bool user) {
         if (r < 0)
                 return log_error_errno(r, "Cannot connect to the %s bus: %m", user ? "user" : "system");
         r = sd_bus_attach_event(clients->bus, clients->event, SD_EVENT_PRIORITY_NORMAL);
-        /* Not with the loop: clients_free() has something to say yet, and does not wait for ever until it is written. */
+        /* The bus is not closed with the loop, because clients_free() still sends replies, and limits the
+         * time that it waits for them. */
         if (r >= 0)
                 r = sd_bus_set_close_on_exit(clients->bus, false);
         if (r >= 0)
@@ -256,7 +257,8 @@ static int clients_on_name(sd_bus_message *m, void *userdata, sd_bus_error *erro
                 return 0;
         }
 
-        /* Only now: what is told of the roles comes from our name. First what the process before us did not come to say. */
+        /* Signals about roles must come from our name, so they are sent only now. First come those that the
+         * previous process has not sent. */
         node_tell_unsent_events(clients->node);
         ASK(clients->node, service, named);
         return 0;
@@ -276,7 +278,7 @@ int clients_request_names(Clients *clients, const char *bus_name) {
         sd_bus_slot *slot = NULL;
 
         clients->bus_name = g_strdup(bus_name);
-        /* First: who sees our own name must be allowed to call it. */
+        /* This comes first, because a client that sees our own name must be permitted to call it. */
         int r = sd_bus_request_name_async(
                 clients->bus, &slot, NODE_BUS_NAME_ALL, SD_BUS_NAME_QUEUE, clients_on_common_name, clients);
         if (r < 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The clients on the bus (ClientOps of model/world.h): the connection, its names, every object and method. */
+/* The clients on the bus are ClientOps of model/world.h. This room has the connection, the names, and all
+ * objects and methods. */
 
 #include <glib.h>
 #include <systemd/sd-bus.h>
@@ -11,31 +12,36 @@
 
 typedef struct Clients Clients;
 
-/* What the event loop returns when the bus has gone: nothing but a new connection helps. */
+/* The exit status of the event loop if the connection was lost. Only a new connection helps. */
 #define CLIENTS_BUS_LOST 0x100
 
-/* Attaches itself to the node, without a connection. */
+/* Attaches itself to the node, without a connection. Returns a negative errno. */
 int clients_new(sd_event *event, Node *node, Clients **ret);
 
-/* Waits a moment until the bus has read what was said last: to be freed after the node, which answers those who wait. */
+/* Waits for a limited time until the bus has read the last replies. It must be freed after the node, which
+ * replies to the callers that wait. Returns NULL. */
 Clients *clients_free(Clients *clients);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Clients, clients_free)
 
-/* Connects to the system bus, or to the user's, and registers the objects. What fails has been logged. */
+/* Connects to the system bus, or to the user bus, and registers the objects. Logs an error and returns a
+ * negative errno if that fails. */
 int clients_open(Clients *clients, bool user);
 
-/* The roles that the node has now are of the process before us: no client is told of their objects as new. */
+/* The current roles of the node are those of the previous process. Their objects are not announced again. */
 void clients_adopt_roles(Clients *clients);
 
-/* The log level, and whether messages go out as signals, as the process before us left them in this directory (not owned). */
+/* Loads the log level that the previous process has saved in this directory (not owned), and whether messages
+ * are sent as signals. */
 void clients_load_log(Clients *clients, int dir_fd);
-void clients_forget_log(Clients *clients); /* after a clean end */
+void clients_forget_log(Clients *clients); /* removes them, after a clean end */
 
-/* Asks for the names. When the own one is there what the process before us has not told is told, then ServiceOps.named()
- * follows; when it cannot be had the event loop ends with EXIT_FAILURE. What fails at once has been logged. */
+/* Requests the names. When the service has its own name, the events are sent that the previous process has
+ * not sent, and ServiceOps.named() is called. If the name is not available, the event loop ends with
+ * EXIT_FAILURE. Logs an error and returns a negative errno if a request fails immediately. */
 int clients_request_names(Clients *clients, const char *bus_name);
 
-/* The loop has ended: asks the bus once more whether it has taken every signal, and waits a moment for the answer. */
+/* Called after the event loop. Verifies once more that the bus has read all signals, and waits for the reply
+ * for a limited time. */
 void clients_finish(Clients *clients);
 
 sd_bus *clients_bus(Clients *clients);

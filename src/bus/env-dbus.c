@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The environment of roles, and the process group of the service, on the bus. Values may be secrets: methods that are root's, no
- * properties. */
+/* This file has the methods of the environment of roles, and GetPgrp. Values may be secrets, so they are
+ * returned by methods that only root may call, and there are no properties. */
 
 #include <unistd.h>
 
@@ -11,7 +11,7 @@
 #include "proto/node-names.h"
 #include "util/autoptr.h"
 
-/* 1: go on. 0: parked. Negative: *error is set. */
+/* Returns 1 if the handler may continue, 0 if the call was parked, and a negative errno if *error is set. */
 static int env_dbus_check(
         Clients *clients, sd_bus_message *m, const char *action, bool changes, sd_bus_error *error) {
         g_auto(Fault) fault = {};
@@ -87,7 +87,8 @@ static int env_method_get_pgrp(sd_bus_message *m, void *userdata, sd_bus_error *
         return sd_bus_reply_method_return(m, "u", (uint32_t) getpgrp());
 }
 
-#define OPEN SD_BUS_VTABLE_UNPRIVILEGED /* each handler does its own check */
+/* A handler checks the caller if it changes something or returns a secret. */
+#define OPEN SD_BUS_VTABLE_UNPRIVILEGED
 #define SECRET SD_BUS_VTABLE_SENSITIVE
 
 static const sd_bus_vtable env_vtable[] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The signals of org.architect.Node: events on the bus. */
+/* The signals of org.architect.Node are events on the bus. */
 
 #include "bus/clients-private.h"
 #include "bus/role-dbus.h"
@@ -8,7 +8,8 @@
 #include "bus/bus-util.h"
 #include "util/log.h"
 
-/* What stands before the details; its source is the event alone, so that it is the same when it is told again. */
+/* Appends the arguments before the details. They depend on the event alone, so that they are the same if it
+ * is sent again. */
 static int event_signals_append_arguments(sd_bus_message *m, const Event *event) {
         g_autofree char *path = event->role[0] ? role_dbus_path(event->role) : NULL;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* EventsSince: what a client has missed; and how far the bus itself has got. */
+/* EventsSince returns the events that a client has missed. This file also verifies which events the bus has
+ * read. */
 
 #include <inttypes.h>
 
@@ -8,11 +9,11 @@
 #include "bus/bus-util.h"
 #include "util/log.h"
 
-#define EVENTS_SINCE_MAX 1000U /* in one reply: the loop stands still while it is made */
+#define EVENTS_SINCE_MAX 1000U /* in one reply, because the loop is blocked while it is composed */
 
 typedef struct Replay {
         sd_bus_message *reply;
-        uint64_t expected; /* the next number, if none is missing */
+        uint64_t expected; /* the next sequence number if no event is missing */
         uint32_t left;
         bool complete;
 } Replay;
@@ -35,7 +36,7 @@ static int events_dbus_append(void *userdata, const Event *event) {
         return r < 0 ? r : 0;
 }
 
-/* Whether any is missing comes first in the reply. */
+/* The reply begins with the information whether an event is missing. */
 static int events_dbus_find_gap(void *userdata, const Event *event) {
         Replay *replay = userdata;
 
@@ -68,13 +69,15 @@ static int events_method_since(sd_bus_message *m, void *userdata, sd_bus_error *
                         "Event %" PRIu64 " has not happened, the newest is %" PRIu64, after,
                         events_sequence(events));
         if (!same)
-                after = 0; /* what was missed of another epoch nobody knows any more: this one from its beginning */
+                /* The events of another epoch are not known any more, so the current epoch is returned from
+                 * its beginning. */
+                after = 0;
         max = max == 0 ? EVENTS_SINCE_MAX : MIN(max, EVENTS_SINCE_MAX);
 
         Replay replay = { .expected = after + 1, .left = max, .complete = same };
         (void) events_read(events, after, events_dbus_find_gap, &replay);
         if (replay.left > 0 && replay.expected <= events_sequence(events))
-                replay.complete = false; /* the newest could not be saved */
+                replay.complete = false; /* the newest event was not saved */
 
         r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
@@ -92,9 +95,10 @@ static int events_method_since(sd_bus_message *m, void *userdata, sd_bus_error *
 
 /* -- confirmation -- */
 
-/* What is written into the socket may be lost yet: when a process dies with something unread in its socket, the bus daemon gets
- * ECONNRESET and throws away what it has not read either (unix(7); Linux unix_release_sock()). It takes its messages in their order:
- * an answer to whatever question says that it has taken those before. */
+/* Data that were written to the socket may still be lost. If a process dies with unread data in its socket,
+ * the bus daemon gets ECONNRESET and discards what it has not read either (unix(7); Linux
+ * unix_release_sock()). It handles messages in order, so the reply to any call means that it has read the
+ * messages before. */
 
 static int events_dbus_on_confirmed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
@@ -102,7 +106,8 @@ static int events_dbus_on_confirmed(sd_bus_message *m, void *userdata, sd_bus_er
         const sd_bus_error *e = sd_bus_message_get_error(m);
 
         clients->confirming = 0;
-        /* Any answer of the bus will do, but not those that sd-bus makes itself: at the end of the connection, and when none came in time. */
+        /* Any reply of the bus is sufficient, but not the errors that sd-bus itself creates when the
+         * connection ends or when no reply came in time. */
         if (!e || (sd_bus_is_open(clients->bus) > 0 &&
                           !sd_bus_error_has_names(e, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_TIMEOUT)))
                 events_set_sent(clients->node->events, sequence);
@@ -112,7 +117,8 @@ static int events_dbus_on_confirmed(sd_bus_message *m, void *userdata, sd_bus_er
 void events_dbus_confirm(Clients *clients) {
         const uint64_t told = events_told(clients->node->events);
 
-        /* One question at a time; what is told meanwhile is asked about together. */
+        /* Only one call is pending at a time. Events that are sent meanwhile are verified together by the
+         * next one. */
         if (clients->confirming > 0 || told == events_sent(clients->node->events))
                 return;
         int r = sd_bus_call_method_async(clients->bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the service logs, on the bus: its level, org.freedesktop.LogControl1 (systemctl service-log-level), and, when asked for, each
- * message as a signal. */
+/* The log level of the service is on the bus by org.freedesktop.LogControl1 (systemctl service-log-level). If
+ * requested, each message is also sent as a signal. */
 
 #include <errno.h>
 #include <string.h>
@@ -22,7 +22,7 @@ static const StateFile log_file = {
         .what = "the saved log level",
 };
 
-/* A flood of messages must not become a flood on the bus, nor a slow listener our memory. */
+/* A flood of messages must not become a flood on the bus, and a slow receiver must not use up our memory. */
 #define LOG_SIGNALS_PER_SECOND 100U
 #define LOG_QUEUE_MAX 64U
 
@@ -36,7 +36,7 @@ static int log_dbus_read_level(const char *name, sd_bus_error *error) {
         return (int) level;
 }
 
-/* Both survive a restart of the service. */
+/* Both settings survive a restart of the service. */
 static void log_dbus_save(Clients *clients) {
         GString *s = state_fields_new("", LOG_VERSION, clients->log_unknown);
 
@@ -47,7 +47,7 @@ static void log_dbus_save(Clients *clients) {
                 log_warning_errno(r, "Cannot save the log level, ignoring: %m");
 }
 
-/* One line: the level, and 1 or 0. */
+/* Version 1 of the file has one line, with the level and 1 or 0. */
 static int log_dbus_level_of_1(StateFields *fields, bool *ret_to_sve) {
         g_auto(GStrv) lines = state_take_words(fields);
 
@@ -142,7 +142,7 @@ static int log_dbus_append_fields(sd_bus_message *m, const char *const *fields, 
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-/* Never a loop: what is logged while a message is sent is not sent. */
+/* Prevents a loop: messages that are logged while a signal is sent are not sent. */
 static void log_dbus_on_message(void *userdata, int level, const char *text, const char *const *fields) {
         Clients *clients = userdata;
         g_autoptr(sd_bus_message) m = NULL;
@@ -179,7 +179,8 @@ static void log_dbus_on_message(void *userdata, int level, const char *text, con
         s->sending = false;
 }
 
-/* Writing is root's by the bus policy, which lets nobody else call Set: a property has no time to ask who calls. */
+/* Only root may write these properties. The bus policy ensures that, because only root may call Set; a setter
+ * cannot wait until the caller is identified. */
 
 PROPERTY_STRING(
         log_control, LogLevel, const Clients *clients, log_level_to_string((LogLevel) log_get_max_level()));

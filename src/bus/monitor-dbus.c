@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The dead-man's switch on the bus. */
+/* This file has the methods of the monitor, a dead man's switch. */
 
 #include "model/monitor.h"
 #include "bus/clients-private.h"

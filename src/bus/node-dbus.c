@@ -22,10 +22,10 @@
 #include "bus/bus-util.h"
 #include "util/log.h"
 
-/* Handlers read, validate, authorize, act and reply, in this order: a parked call comes back to its handler from the
- * start, so nothing may have changed before. */
+/* Handlers read, validate, authorize, act and reply, in this order. A parked call returns to the beginning of
+ * its handler, so nothing may be changed before the authorization. */
 
-/* busctl shows only the message: it must say which of many starts it is about. */
+/* busctl shows only the message, so the message must name the role whose start it is about. */
 static int node_dbus_name_role(const char *name, int r, sd_bus_error *error) {
         if (!sd_bus_error_is_set(error))
                 return r;
@@ -53,7 +53,7 @@ static int node_method_start(sd_bus_message *m, void *userdata, sd_bus_error *er
         if (r <= 0)
                 return r < 0 ? r : 1;
 
-        /* The waiter is told in any case, unless this fails at once. */
+        /* The waiter is called in any case, unless this call fails. */
         g_autofree char *path = role_dbus_path(name);
         Waiter waiter = operation_new(m, path);
         r = node_start_role(clients->node, name, spec, caller, waiter, &fault);
@@ -65,7 +65,7 @@ static int node_method_start(sd_bus_message *m, void *userdata, sd_bus_error *er
         return 1;
 }
 
-/* What is said of one role is the role's: it is found, and the rest is done by its own method. */
+/* Finds the role and calls the method of its object, which does the rest. */
 static int node_dbus_call_role(
         Clients *clients, sd_bus_message *m, sd_bus_message_handler_t method, sd_bus_error *error) {
         g_auto(Fault) fault = {};
@@ -76,7 +76,7 @@ static int node_dbus_call_role(
         int r = sd_bus_message_read_basic(m, 's', &name);
         if (r < 0)
                 return r;
-        /* A call that is parked comes after those that were parked before it: they may start the role. */
+        /* A call comes after those that were parked before it, because one of them may start the role. */
         r = authority_identify(clients->authority, m, &caller, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
@@ -145,7 +145,7 @@ static int node_method_poll(sd_bus_message *m, void *userdata, sd_bus_error *err
                         r = node_find_role(clients->node, *n, &role, &fault);
                         if (r < 0)
                                 return fault_to_bus_error(&fault, r, error);
-                        /* A dictionary has each key once. */
+                        /* A dictionary contains each key once. */
                         if (g_hash_table_add(seen, role) && (r = node_dbus_append_poll(reply, role)) < 0)
                                 return r;
                 }
@@ -230,14 +230,14 @@ static int node_method_get_role(sd_bus_message *m, void *userdata, sd_bus_error 
         return sd_bus_reply_method_return(m, "o", path);
 }
 
-/* The role whose scope the process is in, or was forked into: any process of it. */
+/* Returns the role in whose scope the process is, which may be any process of the role. */
 static Role *node_dbus_find_by_pid(Clients *clients, pid_t pid) {
         _cleanup_free_ char *cgroup = NULL, *name = NULL;
 
         if (cgroup_of_pid(pid, &cgroup) < 0)
                 return NULL;
         g_auto(GStrv) parts = g_strsplit(cgroup, "/", -1);
-        /* A role may have made cgroups of its own below its scope. */
+        /* A role may have created cgroups of its own below its scope. */
         for (char **p = parts; *p; p++)
                 if (role_scope_name_parse(clients->node->instance, *p, &name) >= 0)
                         break;
@@ -264,7 +264,7 @@ static int node_method_get_role_by_pid(sd_bus_message *m, void *userdata, sd_bus
                 pid = (uint32_t) caller->pid;
         }
 
-        /* No process has a larger number. */
+        /* No process has a greater pid. */
         Role *role = pid <= INT32_MAX ? node_dbus_find_by_pid(clients, (pid_t) pid) : NULL;
         if (!role)
                 return sd_bus_error_setf(error, node_error_to_string(NODE_ERROR_NO_SUCH_ROLE),
@@ -327,7 +327,7 @@ NODE_STRING(EventEpoch, SD_ID128_TO_STRING(events_epoch(clients->node->events)))
 PROPERTY_U64(node, EventSequence, const Clients *clients, events_sequence(clients->node->events));
 NODE_STRING(Slice, clients->node->slice);
 
-/* Asked of ourselves: a kernel that could tell of an exit says that there is none yet. */
+/* Tries it with this process. A kernel that supports it reports that there is no exit yet. */
 static bool pidfd_info_supported(void) {
         autofd fd = pidfd_open_pid(getpid());
         int status;
@@ -354,8 +354,9 @@ PROPERTY_GETTER(node, Features) {
 
 #define CONST SD_BUS_VTABLE_PROPERTY_CONST
 #define CHANGES SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
-#define OPEN SD_BUS_VTABLE_UNPRIVILEGED /* each handler does its own check */
-#define SECRET SD_BUS_VTABLE_SENSITIVE  /* its arguments are wiped from memory afterwards */
+/* A handler checks the caller if it changes something or returns a secret. */
+#define OPEN SD_BUS_VTABLE_UNPRIVILEGED
+#define SECRET SD_BUS_VTABLE_SENSITIVE /* the arguments are erased from memory afterwards */
 
 static const sd_bus_vtable node_vtable[] = {
         SD_BUS_VTABLE_START(0),

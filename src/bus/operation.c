@@ -20,7 +20,7 @@ static void operation_done(void *userdata, const Fault *fault) {
                 r = sd_bus_reply_method_return(operation->call, "o", operation->path);
         else
                 r = sd_bus_reply_method_return(operation->call, NULL);
-        /* The one who asked may be long gone. */
+        /* The caller may have left the bus. */
         if (r < 0)
                 log_debug_errno(
                         r, "Cannot reply to %s, ignoring: %m", sd_bus_message_get_member(operation->call));

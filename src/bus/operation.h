@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A call whose answer comes later: owns the message until whoever it waits for is done. */
+/* A call that is replied to later. The operation has a reference to the message until its result is known. */
 
 #include <systemd/sd-bus.h>
 
 #include "model/world.h"
 
-/* Answers the call with path (an "o"), or with nothing when path is NULL; with a D-Bus error when it is told a fault. */
+/* The waiter replies to the call, with path (an "o"), or without a value if path is NULL, or with a D-Bus
+ * error if it receives a fault. It frees the operation. */
 Waiter operation_new(sd_bus_message *call, const char *path);
 
-/* Answers a call at once, by this fault. The call stays the caller's. */
+/* Replies to a call immediately, with this fault. The caller keeps its reference to the message. */
 void operation_fail(sd_bus_message *call, const Fault *fault);
 
-/* An immediate fault as the error of a method: returns what the handler must return. */
+/* Sets *ret to a fault that occurred in the handler itself. error is the negative errno if the fault has no
+ * message. Returns what the handler must return. */
 int fault_to_bus_error(const Fault *fault, int error, sd_bus_error *ret);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Reserved ports on the bus. */
+/* This file has the methods of reserved ports. */
 
 #include <errno.h>
 
@@ -128,7 +128,7 @@ static int ports_method_list(sd_bus_message *m, void *userdata, sd_bus_error *er
         return r < 0 ? r : sd_bus_message_send(reply);
 }
 
-#define OPEN SD_BUS_VTABLE_UNPRIVILEGED /* each handler does its own check */
+#define OPEN SD_BUS_VTABLE_UNPRIVILEGED /* a handler that changes something checks the caller */
 
 static const sd_bus_vtable ports_vtable[] = {
         SD_BUS_VTABLE_START(0),

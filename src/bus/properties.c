@@ -5,7 +5,7 @@
 #include "bus/properties.h"
 #include "util/autoptr.h"
 
-/* FNV-1a, of 64 bits: two values of one property that follow each other do not have the same by chance. */
+/* FNV-1a with 64 bits. Two successive values of one property practically never have the same hash. */
 #define PROPERTY_HASH_SEED UINT64_C(0xcbf29ce484222325)
 #define PROPERTY_HASH_PRIME UINT64_C(0x100000001b3)
 
@@ -14,7 +14,7 @@ static bool property_emits_change(const sd_bus_vtable *v) {
                (v->flags & SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE) != 0;
 }
 
-/* The next one after v, or the first one of the vtable that begins at v; NULL: there is none. */
+/* Returns the property after v, or the first one of the vtable that begins at v, or NULL if there is none. */
 static const sd_bus_vtable *property_next(const sd_bus_vtable *v) {
         do
                 v++;
@@ -50,14 +50,14 @@ static int property_hash_basic(sd_bus_message *m, char type, uint64_t *hash) {
         int r = sd_bus_message_read_basic(m, type, &value);
         if (r < 0)
                 return r;
-        /* A number fills its part of the bits, and a string ends with its NUL. */
+        /* A number sets a part of the bits, the rest is 0. A string includes its NUL. */
         *hash = type == 's' || type == 'o' || type == 'g'
                         ? property_hash_bytes(*hash, value.string, strlen(value.string) + 1)
                         : property_hash_bytes(*hash, &value.bits, sizeof(value.bits));
         return 1;
 }
 
-/* One complete value. 0: the container ends here. */
+/* Hashes one complete value. Returns 0 at the end of the container. */
 static int property_hash_value(sd_bus_message *m, uint64_t *hash) {
         const char *contents;
         char type;
@@ -78,7 +78,7 @@ static int property_hash_value(sd_bus_message *m, uint64_t *hash) {
         return r < 0 ? r : 1;
 }
 
-/* What the getters return, one after the other, in a message that is never sent. */
+/* Collects the values that the getters return, in a message that is never sent. */
 static int properties_read(sd_bus *bus, const char *path, const char *interface, const sd_bus_vtable *vtable,
         void *userdata, sd_bus_message **ret) {
         g_autoptr(sd_bus_message) m = NULL;
@@ -109,7 +109,7 @@ void properties_compare(sd_bus *bus, const char *path, const char *interface, co
                 uint64_t hash = PROPERTY_HASH_SEED;
 
                 r = property_hash_value(m, &hash);
-                hash = MAX(hash, 1); /* 0 is none */
+                hash = MAX(hash, 1); /* 0 means unknown */
                 if (r < 0 || hash == *value)
                         continue;
                 *value = hash;

@@ -55,7 +55,7 @@ static int role_dbus_enumerate(
         Role *role;
         unsigned n = 0;
 
-        /* sd-bus frees it: libc's memory. */
+        /* sd-bus frees it with free(). */
         char **paths = calloc(g_hash_table_size(clients->node->roles) + 1, sizeof(char *));
         if (!paths)
                 return -ENOMEM;
@@ -70,14 +70,14 @@ static int role_dbus_enumerate(
 
 /* -- properties -- */
 
-/* Of the run: announce.c compares them at each change. */
+/* Properties of the run. announce.c compares them at each change. */
 
 #define ROLE_STRING(Name, value) PROPERTY_STRING(role, Name, const Role *role, value)
 #define ROLE_I32(Name, value) PROPERTY_I32(role, Name, const Role *role, value)
 #define ROLE_U32(Name, value) PROPERTY_U32(role, Name, const Role *role, value)
 #define ROLE_U64(Name, value) PROPERTY_U64(role, Name, const Role *role, value)
 
-/* Known at the end; before it: otherwise. */
+/* Evaluates to value after the end of the role, and to otherwise before it. */
 #define AT_END(value, otherwise) (role->state == ROLE_ENDED ? (value) : (otherwise))
 
 ROLE_STRING(Name, role->name);
@@ -98,7 +98,8 @@ ROLE_STRING(Cause, AT_END(role_cause_to_string(role->cause), ""));
 ROLE_U64(CPUUsageUSec, AT_END(role->exit.cpu_user_usec + role->exit.cpu_system_usec, 0));
 ROLE_U64(MaxRSS, AT_END(role->exit.maxrss_bytes, 0));
 
-/* Of its options. They are announced once a run, so that nothing but the options is in reach here. */
+/* Properties of the options. They are announced once for each run, so their getters have access to the
+ * options only. */
 
 #define SPEC_STRING(Name, value) PROPERTY_STRING(role_spec, Name, const RoleSpec *spec, value)
 
@@ -138,8 +139,8 @@ PROPERTY_GETTER(role_spec, EupsList) {
 
 /* -- methods -- */
 
-/* Handlers read, validate, authorize, act and reply, in this order: a parked call comes back to its handler from the
- * start, so nothing may have changed before. */
+/* Handlers read, validate, authorize, act and reply, in this order. A parked call returns to the beginning of
+ * its handler, so nothing may be changed before the authorization. */
 
 int role_dbus_check(
         sd_bus_message *m, Role *role, const char *action, const Caller **ret, sd_bus_error *error) {
@@ -215,11 +216,11 @@ static int role_dbus_write_input(
         Waiter waiter = operation_new(m, NULL);
         r = input_find(role, &fault);
         if (r >= 0) {
-                /* The bytes stay where they are, in the message. */
+                /* The bytes are not copied, they stay in the message. */
                 r = input_write(role->input, data, size, newline, sd_bus_message_ref(m),
                         role_dbus_release_message, waiter, &fault);
                 if (r < 0)
-                        sd_bus_message_unref(m); /* nothing was taken */
+                        sd_bus_message_unref(m); /* input_write() has not taken the reference */
         }
         if (r < 0)
                 waiter.done(waiter.userdata, &fault);

@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* org.architect.Node.Role on the bus: one object a role, found by name. */
+/* The interface org.architect.Node.Role has one object for each role, which is found by its name. */
 
 #include "bus/clients-private.h"
 
 int role_dbus_register(Clients *clients);
 
-/* Its methods, and the properties of its run, with the Role as userdata; the properties of its options, with the RoleSpec. */
+/* role_vtable has the methods and the properties of the run, with the Role as userdata. role_spec_vtable has
+ * the properties of the options, with the RoleSpec as userdata. */
 extern const sd_bus_vtable role_vtable[], role_spec_vtable[];
 
-/* /org/architect/Node/role/<encoded name>. The caller g_frees. */
+/* Returns /org/architect/Node/role/<encoded name>, which the caller frees. */
 char *role_dbus_path(const char *name);
 
-/* What every method of a role begins with: who calls, may they, and are we not shutting down. 1: go on; 0: parked, the
- * handler returns 1 at once; negative: *error is set. */
+/* The first step of each method of a role. Checks that the caller has the right and that no shutdown is under
+ * way. Returns 1 if the handler may continue. Returns 0 if the call was parked; then the handler must return
+ * 1 immediately. Returns a negative errno if *error is set. */
 int role_dbus_check(
         sd_bus_message *m, Role *role, const char *action, const Caller **ret, sd_bus_error *error);
 
-/* The methods of a role; userdata is the Role. The node's methods of the same name find it and call these. */
+/* The methods of a role, with the Role as userdata. The methods of the node with the same names find the role
+ * and call these. */
 int role_method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int role_method_kill(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int role_method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error);

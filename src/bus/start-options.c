@@ -10,7 +10,7 @@
 #include "model/role-terminal.h"
 #include "bus/bus-util.h"
 
-/* One option: how its value is read, and where it goes. */
+/* Defines how the value of one option is read, and where it is stored. */
 typedef struct StartOption {
         BusOption base;
         int (*read)(sd_bus_message *m, const struct StartOption *option, RoleSpec *spec, sd_bus_error *error);
@@ -20,11 +20,11 @@ typedef struct StartOption {
                 int (*read_element)(sd_bus_message *m, RoleSpec *spec, Fault *fault);
                 void (*set_signed)(RoleSpec *spec, int64_t value);
                 void (*set_unsigned)(RoleSpec *spec, uint64_t value);
-                size_t flag; /* where in the RoleSpec the bool is */
+                size_t flag; /* offset of the bool in the RoleSpec */
         };
         int64_t signed_min, signed_max;
-        uint64_t min, max;      /* of an unsigned value; max also of the number of strings */
-        const char *controller; /* of a limit of the scope */
+        uint64_t min, max;      /* of an unsigned value; max is also the maximum number of strings */
+        const char *controller; /* that a limit of the scope requires */
 } StartOption;
 
 /* -- a reader for each kind -- */
@@ -57,7 +57,8 @@ static int start_option_read_strings(
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_message_exit_container(m);
 }
 
-/* An array, each element checked by itself. read_element: 1 one was read, 0 there is none; with a fault it was refused. */
+/* Reads an array and checks each element. read_element returns 1 if it has read an element and 0 at the end;
+ * on failure it may fill the fault. */
 static int start_option_read_elements(
         sd_bus_message *m, const StartOption *option, RoleSpec *spec, sd_bus_error *error) {
         g_auto(Fault) fault = {};
@@ -93,7 +94,7 @@ static int start_option_read_signed(
         return r;
 }
 
-/* A limit that would be accepted and do nothing is worse than none. */
+/* A limit must not be accepted without an effect. */
 static int start_option_check_controller(const StartOption *option, sd_bus_error *error) {
         if (!option->controller || cgroup_has_controller(option->controller))
                 return 0;
@@ -205,7 +206,8 @@ static void start_option_set_cpu_quota(RoleSpec *spec, uint64_t value) {
         KIND(key, "t", unsigned, .set_unsigned = set, .min = 1, .max = highest, .controller = needs)
 #define PORTS(key) KIND(key, "aq", ports)
 
-/* The XML document and examples/architectnode.py have the same keys with the same types: tests/bus/test-option-lists.py compares. */
+/* The XML document and examples/architectnode.py have the same keys with the same types.
+ * tests/bus/test-option-lists.py compares them. */
 static const StartOption start_entries[] = {
         STRING("product", role_spec_set_product),
         STRING("version", role_spec_set_version),
@@ -229,7 +231,7 @@ static const StartOption start_entries[] = {
         FLAG("remove", remove),
         SCOPE_LIMIT("memory-max", UINT64_MAX - 1, start_option_set_memory_max, "memory"),
         SCOPE_LIMIT("tasks-max", UINT64_MAX - 1, start_option_set_tasks_max, "pids"),
-        /* 1,000 CPUs; far below where systemd's microseconds overflow. */
+        /* 1,000 CPUs, far below the value at which the microseconds of systemd overflow. */
         SCOPE_LIMIT("cpu-quota", 100000, start_option_set_cpu_quota, "cpu"),
         PORTS("tcp-ports"),
         PORTS("udp-ports"),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Terminals on the bus. Whoever opens one may type: as WriteInput, it is for those who may write to roles. */
+/* This file has the methods of terminals. A client that opens a terminal may type, so OpenTerminal requires
+ * the same right as WriteInput. */
 
 #include "base/fd-util.h"
 #include "base/macro.h"
@@ -37,7 +38,7 @@ int role_method_open_terminal(sd_bus_message *m, void *userdata, sd_bus_error *e
         if (r <= 0)
                 return r < 0 ? r : 1;
         r = terminal_open(role, replay, &fd, &fault);
-        /* The message takes a copy. */
+        /* The message duplicates the descriptor. */
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, "h", fd);
 }
 

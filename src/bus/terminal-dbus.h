@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The methods of a role that has a terminal; userdata is the Role. See role-dbus.h. */
+/* The methods of a role that has a terminal, with the Role as userdata, see role-dbus.h. */
 
 #include "bus/bus-util.h"
 
