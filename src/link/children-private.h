@@ -18,8 +18,8 @@ struct Children {
         GArray *ports; /* of PortLoan, listed by the keeper before it is connected; NULL if there are none */
         GArray *reaps; /* numbers of children whose exits were sent, but possibly not written yet */
         GHashTable *gates; /* Role → sd_event_source, for starts whose child has not executed its command */
-        GHashTable *mains; /* Role → sd_event_source: main processes, only while there is no keeper to report
-                              their end */
+        /* Role → sd_event_source, for main processes, while there is no keeper that reports their end. */
+        GHashTable *mains;
 };
 
 /* gate.c */
