@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* architect-keeper: the parent of every role. It forks, waits, signals and keeps what has to outlive the node. It decides
- * nothing, and it is small so that it need not change. See src/README.md. */
+/* architect-keeper is the parent of every role. It forks, waits, sends signals and keeps what must outlive
+ * the node. It makes no decisions, and it is small so that it rarely has to change. See src/README.md. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +24,8 @@
 #include "keeper/keeper-state.h"
 #include "keeper/listen.h"
 
-/* Three descriptors a role, and five for its terminal; above the 8 000 roles nobody has, and below what some kernels refuse. */
+/* A role needs three descriptors, and a role with a terminal five more. The value is enough for more than
+ * 8,000 roles, and lower than the limit of some kernels. */
 #define NOFILE_WANTED 65536
 
 static const char *arg_instance = "main";
@@ -47,7 +48,7 @@ static void keeper_help(void) {
                 "     --protocol-max=N   Use no newer version of the protocol (for tests of downgrades)\n");
 }
 
-/* 1: go on; 0: done; negative: bad usage. */
+/* Returns 1 to continue, 0 if nothing remains to be done, negative if the arguments are invalid. */
 static int parse_arguments(int argc, char *argv[]) {
         enum {
                 ARG_VERSION = 0x100,
@@ -119,7 +120,8 @@ static int parse_arguments(int argc, char *argv[]) {
         return 1;
 }
 
-/* What we open must not land on the standard streams: log lines would go to the node, and children would keep it. */
+/* Descriptors that are opened later must not get the numbers of the standard streams, or log lines would be
+ * sent to the node, and children would keep it open. */
 static int fill_standard_streams(void) {
         int fd;
 
@@ -136,14 +138,15 @@ static int fill_standard_streams(void) {
 static void set_signals(void) {
         sigset_t mask;
 
-        /* Ends of children would be lost if we had inherited that they are ignored. */
+        /* If SIGCHLD were still ignored, as it may be inherited, the ends of children would be lost. */
         (void) signal(SIGCHLD, SIG_DFL);
 
-        /* Whatever becomes of our terminal or of stderr is no reason to leave the roles alone. */
+        /* The loss of the terminal or of stderr must not end the roles. */
         (void) signal(SIGHUP, SIG_IGN);
         (void) signal(SIGPIPE, SIG_IGN);
 
-        /* SIGTERM is read from a descriptor. Blocked from here on: it must not come between two programs of ours. */
+        /* SIGTERM is read from a descriptor. It is blocked from here on, so that it cannot arrive between two
+         * programs of a re-execution. */
         sigemptyset(&mask);
         sigaddset(&mask, SIGTERM);
         (void) sigprocmask(SIG_SETMASK, &mask, NULL);
@@ -171,7 +174,7 @@ static int notify_ready(void) {
         return 0;
 }
 
-/* The state that the program before us has left for us. -ENOENT: there was none. */
+/* Reads the state that the previous program has left for this one. Returns -ENOENT if it has left none. */
 static int read_handed_over(KeeperState *ret) {
         const char *number = getenv(KEEPER_STATE_ENVIRONMENT), *why = NULL;
         uint32_t n;
@@ -224,7 +227,7 @@ static int start_new(Keeper *keeper, struct keeper_self *self) {
 }
 
 static int run(int argc, char *argv[]) {
-        /* Not /proc/self/exe: after an upgrade that is the old file. */
+        /* /proc/self/exe cannot be used: after an upgrade it is the old file. */
         struct keeper_self self = {
                 .pid = getpid(),
                 .argv = argv,

@@ -22,7 +22,8 @@
 #define P_PIDFD 3
 #endif
 
-/* The C library's waitid() drops the last argument, and with it the rusage that WNOWAIT gives too. */
+/* waitid() of the C library drops the last argument, and with it the resource usage that the kernel returns
+ * with WNOWAIT, too. */
 static int pidfd_waitid(int pidfd, siginfo_t *ret_info, struct rusage *ret_usage, int options) {
         memset(ret_info, 0, sizeof(*ret_info));
         return syscall(SYS_waitid, P_PIDFD, pidfd, ret_info, options, ret_usage) < 0 ? -errno : 0;
@@ -32,8 +33,9 @@ static uint64_t timeval_usec(const struct timeval *tv) {
         return (uint64_t) tv->tv_sec * USEC_PER_SEC + (uint64_t) tv->tv_usec;
 }
 
-/* clone3 rather than fork() and pidfd_open(): one call, and -EAGAIN or -EMFILE leave nothing behind. Without CLONE_VM it is a
- * fork; only the C library's idea of its thread id is stale in the child, and nothing there asks for it. */
+/* Uses clone3() instead of fork() and pidfd_open(), because it is one call, and a failure with -EAGAIN or
+ * -EMFILE leaves nothing behind. Without CLONE_VM it works like fork(). Only the thread id that the C library
+ * has cached is wrong in the child, and nothing there uses it. */
 static pid_t child_clone(int *ret_pidfd) {
         struct clone_args args = {
                 .flags = CLONE_PIDFD,
@@ -89,7 +91,8 @@ static int child_make(const struct keeper_self *self, uint64_t id, const char *r
                         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, release) < 0))
                 return -errno;
 
-        /* O_NONBLOCK belongs to the open file: on the ends that node and keeper share, never on the child's. */
+        /* O_NONBLOCK belongs to the open file. It is set on the ends that node and keeper share, never on the
+         * end of the child. */
         r = fd_nonblock(gate[0], true);
         if (r >= 0 && input[1] >= 0)
                 r = fd_nonblock(input[1], true);
@@ -123,8 +126,8 @@ static int child_make(const struct keeper_self *self, uint64_t id, const char *r
         if (child->pid < 0)
                 return child->pid;
 
-        /* Before the child's ends are closed here: so each child leaves room for the descriptor that
-         * child_has_execed() will need, however near the limit is. */
+        /* This happens before the ends of the child are closed here. So each child leaves room for the
+         * descriptor that child_has_execed() needs, however close the limit is. */
         r = proc_stat_read(child->pid, &stat);
         if (r >= 0 && child->terminal) {
                 r = keeper_terminal_spawn(self, child->terminal);
@@ -172,8 +175,8 @@ bool child_has_execed(const Child *child) {
         int r = proc_stat_read(child->pid, &stat);
 
         if (r < 0) {
-                /* child_new() saw to it that this does not happen. If it does: the status is true in any case, and
-                 * "failed to start" would be a statement that nobody has made. */
+                /* child_new() ensures that this does not happen. If it happens all the same, the status is
+                 * still correct, and "failed to start" would be a statement without evidence. */
                 log_warning("Cannot read how far the child of role %s got, taking it for started: %s",
                         child->role, strerror(-r));
                 return true;
@@ -186,7 +189,8 @@ static int child_check_orphan(Child *child) {
         int status, r;
 
         r = pidfd_exit_status(child->pidfd, &status);
-        /* Dead, but whose child it is now has not reaped it yet: we are woken again when that is done. */
+        /* The process is dead, but its current parent has not reaped it yet. Another event arrives when that
+         * is done. */
         if (r == -EAGAIN || (r < 0 && !pidfd_has_exited(child->pidfd)))
                 return 0;
 

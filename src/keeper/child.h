@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One child of the keeper: from the clone, through its wait at the gate, to its zombie and the reaping of it. What runs in
- * the child is exec/. */
+/* A child of the keeper, from the clone and the wait at the gate to its zombie and the reaping. exec/
+ * contains the code that runs in the child. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,61 +14,70 @@
 #include "keeper/keeper-watch.h"
 #include "proto/keeper-protocol.h"
 
-#define CHILD_STORED_MAX 7 /* see store.c */
+#define CHILD_STORED_MAX 7 /* see keeper-store.c */
 
 struct Child {
-        ListLink link; /* in the list of all */
+        ListLink link; /* in the list of all children */
         uint64_t id;
         char role[ROLE_NAME_MAX + 1];
-        pid_t pid; /* ours until it is reaped: nobody else can get it */
+        /* Belongs to this child until it is reaped; no other process can get the number before. */
+        pid_t pid;
         uint64_t start_time;
 
         int pidfd;
-        int gate_fd;  /* the copy that keeps a gate open over a restart of the node; until it hangs up */
-        int stdin_fd; /* until KEEPER_CLOSE_STDIN or the end of the child */
-        KeeperTerminal *terminal; /* NULL: none */
+        /* The copy that keeps the gate open over a restart of the node; open until the gate hangs up. */
+        int gate_fd;
+        /* Open until KEEPER_CLOSE_STDIN or the end of the child. */
+        int stdin_fd;
+        KeeperTerminal *terminal; /* NULL if it has none */
         struct watch pidfd_watch;
         struct watch gate_watch;
-        int release_fd; /* until it has released its ports by its exec, or has given them back */
+        /* Open until the child has released its ports by its exec, or has given them back. */
+        int release_fd;
         struct watch release_watch;
-        ListLink sockets;  /* the reserved ports that it has */
-        bool gate_hung_up; /* to be closed once the reply that lends it is out */
+        ListLink sockets; /* the reserved ports that it has */
+        /* The gate is closed once the reply that lends it has been sent. */
+        bool gate_hung_up;
 
-        bool orphan; /* of a keeper that died: not our child, and nobody's zombie of ours */
-        bool exited; /* then it is a zombie, and what follows is true */
+        bool orphan; /* a child of a previous keeper that died, so no child or zombie of this process */
+        bool exited; /* the child is a zombie, and the members below are valid */
         bool execed;
         struct keeper_exit_record exit;
 
-        /* What the node has still to hear of it: flags, not messages, so that nothing grows while it does not listen. */
-        bool announce;    /* a KEEPER_CHILD after its HELLO */
+        /* What the node has not received yet. These are flags instead of messages, so that memory does not
+         * grow while the node does not read. */
+        bool announce;    /* a KEEPER_CHILD after the HELLO of the node */
         bool tell_exit;   /* a KEEPER_EXITED */
-        ListLink to_tell; /* in Keeper.to_announce or Keeper.to_tell_exit, as these two say */
+        ListLink to_tell; /* in Keeper.to_announce or Keeper.to_tell_exit, according to these two flags */
 
-        /* The inode of each descriptor that systemd keeps for us; 0: it has none. */
+        /* The inode of each descriptor that systemd stores, 0 if it stores none. */
         uint64_t stored[CHILD_STORED_MAX];
-        ListLink to_store; /* in the list of those of which that may not be true any more */
+        ListLink to_store; /* in the list of the children whose stored descriptors may have changed */
 };
 
-/* Takes the descriptors of the sockets, also on failure. */
+/* Clones a child. Takes ownership of the descriptors of the sockets, also on failure. Returns a negative
+ * errno. */
 int child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
         struct child_sockets *sockets, Child **ret);
-/* What a child begins with: no descriptors, in no list. */
+/* Initializes a child without descriptors, in no list. */
 void child_init(Child *child, uint64_t id, const char *role);
 Child *child_free(Child *child);
 
-/* Whether it has passed exec, asked of the kernel. */
+/* Returns whether the child has passed its exec, according to the kernel. */
 bool child_has_execed(const Child *child);
 
-/* Takes the record of a child that has ended and leaves its zombie. 1: it has ended; 0: not yet. Of an orphan: what the kernel
- * still tells, or that nobody knows. */
+/* Reads the exit record of a child that has ended, without reaping the zombie. Returns 1 if it has ended, 0
+ * if it has not, or a negative errno. The record of an orphan contains what the kernel still provides, which
+ * may be nothing. */
 int child_check_exit(Child *child);
 
-/* Reaps the zombie. */
+/* Reaps the zombie. Returns a negative errno. */
 int child_reap(Child *child);
 
-/* Takes back a clone that nobody has heard of yet: waits for its end, which is at hand, and reaps it. */
+/* Ends a clone that has not been announced yet: waits for its end, which follows at once, and reaps it. */
 void child_kill(Child *child);
 
-/* The descriptors to be lent, in the order of the protocol; not those that came after this version of it. Returns their number. */
+/* Stores the descriptors to be lent in the order of the protocol, without those that were added after this
+ * version, and their mask. Returns their number. They remain owned by the child. */
 #define CHILD_FDS_MAX 5
 size_t child_fds(const Child *child, uint32_t version, int ret_fds[static CHILD_FDS_MAX], uint32_t *ret_mask);

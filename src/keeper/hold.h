@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A descriptor in the queue of a socket that nobody reads: whoever has the socket, by a fork or because systemd keeps it for us, has
- * the same queue, and when one of them empties it none has the descriptor any more. So a reserved port is free at the moment it is
- * released. With the port's own socket it would not be: a child that has just been cloned has a copy until it runs, and systemd
- * (257 at least: asynchronous_close() in its service.c) closes what leaves its store some time later, in a process of its own.
+/* A hold is a descriptor in the queue of a socket that is never read. All processes that have the socket, by
+ * a fork or because systemd stores it, share this queue. When one of them empties it, none has the descriptor
+ * any more, so a reserved port is free at the moment when it is released. With the socket of the port itself
+ * this would not work: a child that has just been cloned has a copy until it runs, and systemd (257 at least,
+ * see asynchronous_close() in its service.c) closes descriptors that leave its store later, in a process of
+ * its own.
  *
- * They count against the limit of descriptors of their user (unix(7): ETOOMANYREFS): beyond 1,024 ports an ordinary user's other
- * programs with the usual limit cannot pass descriptors to each other. */
+ * The descriptors count against the limit of their user (unix(7), ETOOMANYREFS). With more than 1,024 ports
+ * other programs of an ordinary user, with the usual limit, cannot pass descriptors to each other.
+ *
+ * hold_new() takes ownership of fd, also on failure. hold_look() returns a copy of the descriptor, -ENODATA
+ * if it is empty, -ENOTSOCK if hold_fd is no such socket. hold_end() empties and closes the hold; it does
+ * nothing if hold_fd is negative. */
 
-int hold_new(int fd);       /* takes fd, also on failure */
-int hold_look(int hold_fd); /* a copy of what is in it; -ENODATA: nothing; -ENOTSOCK: it is no such socket */
-void hold_end(int hold_fd); /* empties and closes it; nothing if it is negative */
+int hold_new(int fd);
+int hold_look(int hold_fd);
+void hold_end(int hold_fd);
 
-/* One that comes from another process of ours, which may have been older and had the descriptor itself; taken, also on failure.
- * -ENODATA: it was emptied. */
+/* Takes over a descriptor from another process of the keeper. An older one may have had the descriptor
+ * itself. Takes ownership of fd, also on failure. Returns -ENODATA if the hold was emptied. */
 int hold_adopt(int fd);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Who connects: a node, one that is one too many, or somebody who asks for a re-execution. */
+/* Handles new connections. A guest is a node, a node that is refused, or a process that requests a
+ * re-execution. */
 
 #include <errno.h>
 #include <poll.h>
@@ -31,7 +32,8 @@ void keeper_close_refused(Keeper *k) {
 static void guest_refuse(Keeper *k, int fd) {
         struct keeper_welcome m = { .header = { .type = KEEPER_WELCOME }, .error = -EBUSY };
 
-        /* Not closed at once: its HELLO would fail before it has read why. */
+        /* The connection is not closed at once, because the HELLO of the peer would fail before it has read
+         * the reason. */
         keeper_close_refused(k);
         (void) socket_send(fd, &m, sizeof(m), NULL, 0);
         if (keeper_watch(k, EPOLL_CTL_ADD, fd, EPOLLRDHUP, &k->refused_watch) >= 0)
@@ -41,7 +43,8 @@ static void guest_refuse(Keeper *k, int fd) {
 }
 
 static void guest_become_node(Keeper *k, int fd, const struct keeper_hello *hello) {
-        /* A node that was just restarted must not find the place taken by its predecessor's remains. */
+        /* A node that was just restarted must not find its place occupied by the connection of its
+         * predecessor. */
         while (k->node_fd >= 0 && guest_hung_up(k->node_fd))
                 keeper_on_node(k, EPOLLHUP);
         if (k->node_fd >= 0) {
@@ -57,7 +60,7 @@ static void guest_become_node(Keeper *k, int fd, const struct keeper_hello *hell
         keeper_flush(k);
 }
 
-/* Its first packet says what it is here for. */
+/* The first packet decides what the guest is. */
 void keeper_on_guest(Keeper *k, size_t i) {
         union {
                 struct keeper_header header;
@@ -109,7 +112,7 @@ void keeper_on_listener(Keeper *k) {
         i = k->next_guest;
         k->next_guest = (i + 1) % ELEMENTSOF(k->guests);
         if (k->guests[i].fd >= 0)
-                keeper_on_guest(k, i); /* perhaps it has said it */
+                keeper_on_guest(k, i); /* the packet may have arrived already */
         if (k->guests[i].fd >= 0) {
                 keeper_unwatch(k, k->guests[i].fd);
                 k->guests[i].fd = fd_close(k->guests[i].fd);

@@ -21,7 +21,7 @@
 
 #define ACCEPT_RETRY_MSEC 1000
 
-/* Terminals */
+/* -- terminals -- */
 
 static void keeper_start_terminal(Keeper *k, KeeperTerminal *terminal) {
         int r;
@@ -41,7 +41,7 @@ static void keeper_start_terminal(Keeper *k, KeeperTerminal *terminal) {
                         strerror(-r));
 }
 
-/* Starts those that have waited long enough, each once; returns the milliseconds until the next start, or -1. */
+/* Starts each terminal whose delay has passed, once. Returns the milliseconds until the next start, or -1. */
 static int keeper_start_terminals(Keeper *k) {
         const uint64_t now = list_is_linked(&k->terminals_missing) ? now_usec(CLOCK_MONOTONIC) : 0;
         KeeperTerminal *terminal;
@@ -72,7 +72,7 @@ static void keeper_on_terminal(Keeper *k, KeeperTerminal *terminal) {
                 keeper_queue_terminal(k, terminal);
 }
 
-/* Children */
+/* -- children -- */
 
 static void keeper_on_release(Keeper *k, Child *child) {
         int r;
@@ -87,7 +87,7 @@ static void keeper_on_release(Keeper *k, Child *child) {
 
         keeper_unwatch(k, child->release_fd);
         child->release_fd = fd_close(child->release_fd);
-        /* Otherwise it is dying, and takes a moment to let go of them: its end is told of next. */
+        /* Otherwise the child is dying, and closes them a moment later. Its exit is reported next. */
         if (child_has_execed(child))
                 sockets_released(&k->sockets, &child->sockets);
         store_touch(&k->store);
@@ -103,10 +103,10 @@ static void keeper_on_pidfd(Keeper *k, Child *child) {
 
         keeper_unwatch(k, child->pidfd);
         store_touch_child(&k->store, child);
-        keeper_on_release(k, child); /* what it gave back comes before its end */
+        keeper_on_release(k, child); /* ports that it gave back are handled before its end */
         sockets_rest_child(&k->sockets, &child->sockets, child->role);
         if (child->terminal) {
-                /* Somebody has to show what the role said last. */
+                /* An architect-terminal must show the last output of the role. */
                 keeper_start_terminal(k, child->terminal);
                 keeper_terminal_end(child->terminal);
         }
@@ -119,12 +119,12 @@ static void keeper_on_pidfd(Keeper *k, Child *child) {
 static void keeper_on_gate(Keeper *k, Child *child) {
         keeper_unwatch(k, child->gate_fd);
         if (k->reply_child == child)
-                child->gate_hung_up = true; /* the answer that lends it is not out yet */
+                child->gate_hung_up = true; /* the reply that lends it has not been sent yet */
         else
                 keeper_close_gate(child);
 }
 
-/* SIGTERM: what systemd has is brought up to date for who comes after us; then we die of it. */
+/* At SIGTERM the store of systemd is updated for the next keeper. Then SIGTERM ends this process. */
 static _noreturn_ void keeper_on_terminate(Keeper *k) {
         sigset_t none;
 
@@ -136,7 +136,7 @@ static _noreturn_ void keeper_on_terminate(Keeper *k) {
         _exit(EXIT_FAILURE);
 }
 
-/* The shorter one of two times to wait; -1 is for ever. */
+/* Returns the shorter timeout; -1 means for ever. */
 static int timeout_sooner(int a, int b) {
         return a < 0 || (b >= 0 && b < a) ? b : a;
 }
@@ -147,12 +147,13 @@ int keeper_run(Keeper *k) {
                 struct watch *w;
                 int n, timeout = keeper_start_terminals(k);
 
-                /* The store last: what the others do may be to be stored. */
+                /* The store is the last one, because the others may change what is to be stored. */
                 timeout = timeout_sooner(timeout, reexec_run(k));
                 timeout = timeout_sooner(timeout, store_run(&k->store, &k->sockets, keeper_write_state, k));
                 if (k->listener_paused)
                         timeout = timeout_sooner(timeout, ACCEPT_RETRY_MSEC);
-                /* One at a time: what is done for one may free what the next of a batch would point to. */
+                /* Handles one event at a time, because a handler may free the object of the next event of a
+                 * batch. */
                 n = epoll_wait(k->epoll_fd, &event, 1, timeout);
                 if (n < 0 && errno != EINTR)
                         return -errno;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The keeper's one loop: who listens, who asks, whose end is waited for. */
+/* The loop of the keeper. It waits for connections, requests and the ends of children. */
 
 #include "keeper/keeper.h"
 
-/* Returns only when it cannot go on. */
+/* Returns only a negative errno, if it cannot continue. */
 int keeper_run(Keeper *keeper);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The connection to the node: what the keeper has to send, and in which order. */
+/* The connection to the node. This file decides which packets are sent, and in which order. */
 
 #include <errno.h>
 #include <string.h>
@@ -19,7 +19,7 @@ void keeper_close_gate(Child *child) {
 
 void keeper_announce(Keeper *k, Child *child) {
         child->announce = true;
-        child->tell_exit = false; /* a part of that */
+        child->tell_exit = false; /* the announcement contains it */
         list_remove(&child->to_tell);
         list_append(&k->to_announce, &child->to_tell);
 }
@@ -29,7 +29,7 @@ void keeper_tell_exit(Keeper *k, Child *child) {
         list_append(&k->to_tell_exit, &child->to_tell);
 }
 
-/* Nothing is to be sent of this child any more. */
+/* Nothing remains to be sent about this child. */
 static void child_told(Child *child) {
         child->announce = child->tell_exit = false;
         list_remove(&child->to_tell);
@@ -45,7 +45,8 @@ void keeper_close_node(Keeper *k) {
         LIST_FOREACH (Child, link, c, &k->children) {
                 child_told(c);
 
-                /* A child whose request is in the queue still reads it; one without reads EOF and exits. */
+                /* A child whose request is in the queue still reads it. A child without a request reads EOF
+                 * and exits. */
                 if (c->gate_fd >= 0)
                         (void) shutdown(c->gate_fd, SHUT_WR);
                 if (c->gate_hung_up)
@@ -68,7 +69,7 @@ int keeper_reply_done(Keeper *k, const struct keeper_header *request, int error)
         return 0;
 }
 
-/* 1: sent; 0: there is no room now, or no node any more. */
+/* Returns 1 if the packet was sent, 0 if there is no room now or the node has gone. */
 static int node_send(Keeper *k, const void *data, size_t size, const int *fds, size_t n_fds) {
         int r = socket_send(k->node_fd, data, size, fds, n_fds);
 
@@ -77,10 +78,11 @@ static int node_send(Keeper *k, const void *data, size_t size, const int *fds, s
         if (r == -EAGAIN)
                 k->blocked = true;
         else if (r == -EPIPE || r == -ECONNRESET)
-                return 1; /* it has gone; what it asked for before that is still read, up to its end */
+                return 1; /* the node has gone; its earlier requests are still read, until EOF */
         else
                 keeper_close_bad_node(
-                        k, "it cannot be written to", r); /* it comes back and is told everything again */
+                        /* The node connects again and receives everything again. */
+                        k, "it cannot be written to", r);
         return 0;
 }
 
@@ -148,7 +150,8 @@ static int node_send_exit(Keeper *k, Child *child) {
         return r;
 }
 
-/* Everything the node has to hear, in this order: the answer, ports and children after a HELLO, their ends. */
+/* Sends what the node has not received yet, in this order: the reply, ports and children after a HELLO, exits
+ * of children. */
 static void node_flush(Keeper *k) {
         Child *c;
 

@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The connection to the node: what the keeper has to send, and in which order. */
+/* The connection to the node. This file decides which packets are sent, and in which order. */
 
 #include "keeper/keeper.h"
 
-/* Each with the next keeper_flush(); a child is announced, with its end, or its end is told. */
+/* Queue a child for the next keeper_flush(). keeper_announce() sends the child, including its exit,
+ * keeper_tell_exit() its exit. */
 void keeper_announce(Keeper *keeper, Child *child);
 void keeper_tell_exit(Keeper *keeper, Child *child);
 
-/* The reply to the node's request, with the next keeper_flush(). Returns 0. */
+/* Queues the reply to the request of the node for the next keeper_flush(). Returns 0. */
 int keeper_reply_done(Keeper *keeper, const struct keeper_header *request, int error);
 
-/* Sends the node what it has still to hear, as far as it takes that. */
+/* Sends what the node has not received yet, until its socket is full. */
 void keeper_flush(Keeper *keeper);
 
-/* Whether nothing is half said or half done. */
+/* Returns whether no packet, request or reply is incomplete. */
 bool keeper_is_quiet(const Keeper *keeper);
 
-/* Reads the node's requests, or leaves them where they are. */
+/* Stops or resumes reading the requests of the node. */
 void keeper_pause_node(Keeper *keeper, bool pause);
 
 void keeper_close_gate(Child *child);

@@ -36,7 +36,7 @@ static void reexec_send_done(int fd, int error) {
                 .error = error,
         };
 
-        /* What was sent is there to be read after the end, too. */
+        /* What was sent can be read even after the end of the connection. */
         (void) socket_send(fd, &m, sizeof(m), NULL, 0);
 }
 
@@ -59,7 +59,7 @@ static void reexec_refuse(Keeper *k, int error, const char *why) {
         reexec_answer(k, error);
 }
 
-/* With the state as its standard input. */
+/* The state is the standard input of the new program. */
 static int reexec_spawn_check(Keeper *k, int state_fd) {
         char *const argv[] = { (char *) k->self->program, (char *) "--check", NULL };
         posix_spawn_file_actions_t actions;
@@ -91,7 +91,7 @@ static int reexec_spawn_check(Keeper *k, int state_fd) {
         if (r > 0)
                 return -r;
 
-        k->reexec.check_pidfd = pidfd_open_pid(pid); /* ours until it is reaped */
+        k->reexec.check_pidfd = pidfd_open_pid(pid); /* valid until it is reaped */
         r = k->reexec.check_pidfd;
         if (r >= 0)
                 r = keeper_watch(k, EPOLL_CTL_ADD, k->reexec.check_pidfd, EPOLLIN, &k->reexec.check_watch);
@@ -163,7 +163,7 @@ void reexec_on_check(Keeper *k) {
 
 void reexec_on_asker(Keeper *k) {
         reexec_close_asker(k);
-        /* Nobody waits for it any more, who would see what comes of it. A check under way is seen to its end. */
+        /* If no process waits for the result any more, no check is started. A running check is completed. */
         if (k->reexec.check_pid == 0)
                 reexec_answer(k, -ECANCELED);
 }
@@ -240,7 +240,7 @@ int reexec_run(Keeper *k) {
         return -1;
 }
 
-/* Those who asked hear of it. */
+/* Replies to the processes that requested the re-execution. */
 static void reexec_resume(Keeper *k, const KeeperState *s) {
         state_set_cloexec(s, -EBADF, true);
         if (s->self.asker_fd < 0)

@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The keeper replaces itself: execve(2) of the program that is installed by now, which keeps the pid and with it the children,
- * their zombies and the descriptors. Before that the new program is run as a child with --check on the state; if it does not
- * like it, nothing has happened. */
+/* The keeper replaces itself by execve(2) of the currently installed program. That keeps the PID, and so the
+ * children, their zombies and the descriptors. Before that the new program is run as a child with --check on
+ * the state. If it refuses the state, nothing has changed. */
 
 #include "keeper/keeper-state.h"
 #include "keeper/keeper.h"
 
-/* In the environment of the new program: the number of the descriptor with the state. */
+/* The variable in the environment of the new program with the number of the descriptor of the state. */
 #define KEEPER_STATE_ENVIRONMENT "ARCHITECT_KEEPER_STATE"
 
-/* asker_fd negative: the node asks. Takes it. It is answered in any case. */
+/* Requests a re-execution. asker_fd is negative if the node requests it; the function takes ownership of it.
+ * A reply is sent in any case. */
 void reexec_ask(Keeper *keeper, int asker_fd);
-void reexec_on_check(Keeper *keeper); /* it has ended */
-void reexec_on_asker(Keeper *keeper); /* it has hung up */
+void reexec_on_check(Keeper *keeper); /* the check has ended */
+void reexec_on_asker(Keeper *keeper); /* the requesting process has hung up */
 
-/* Does what it is time for; milliseconds until the next time, or -1. Comes back from the execve(2) only if that fails. */
+/* Does the step that is due. Returns the milliseconds until the next one, or -1. Returns from the execve(2)
+ * only if that fails. */
 int reexec_run(Keeper *keeper);
 
-/* In the new program, in the place of keeper_init(): takes over all that the program before it had. */
+/* The new program calls this instead of keeper_init(). Takes over everything that the previous program had.
+ * Returns a negative errno. */
 int keeper_resume(Keeper *keeper, const struct keeper_self *self, const KeeperState *state);

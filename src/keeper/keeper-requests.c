@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the node asks for. Each handler returns 0, or -EBADMSG, which ends the connection. */
+/* The requests of the node. Each handler returns 0, or -EBADMSG, which ends the connection. */
 
 #include <errno.h>
 #include <string.h>
@@ -91,7 +91,7 @@ static int keeper_on_fork(Keeper *k, const struct keeper_fork *m, size_t size) {
                 (size - sizeof(*m)) % sizeof(*ports) != 0 ||
                 n_ports > (k->version >= 2 ? KEEPER_FORK_PORTS_MAX : 0))
                 return -EBADMSG;
-        /* They are numbered by descriptors from the first on. */
+        /* The ports are numbered by consecutive descriptors. */
         for (size_t i = 1; i < n_ports; i++)
                 if (ports[i - 1].release && !ports[i].release)
                         return -EBADMSG;
@@ -111,7 +111,7 @@ static int keeper_on_fork(Keeper *k, const struct keeper_fork *m, size_t size) {
 static int keeper_on_signal(Keeper *k, const struct keeper_signal *m) {
         Child *child = keeper_find_child(k, m->header.child);
 
-        /* A zombie would take any signal, as if somebody were there. */
+        /* A zombie would accept any signal, as if the process were alive. */
         return keeper_reply_done(k, &m->header,
                 !child          ? -ENOENT
                 : child->exited ? -ESRCH
@@ -150,7 +150,7 @@ static int keeper_on_kill_cgroup(Keeper *k, const struct keeper_kill_cgroup *m, 
         return keeper_reply_done(k, &m->header, cgroup_kill(m->path));
 }
 
-/* Version 2. */
+/* Since version 2 of the protocol. */
 static int keeper_on_ports_request(Keeper *k, const void *data, size_t size) {
         const struct keeper_header *header = data;
         int r;
@@ -173,7 +173,7 @@ int keeper_on_request(Keeper *k, const void *data, size_t size) {
         if (size < sizeof(*header) || header->reserved != 0)
                 return -EBADMSG;
 
-        /* These two are for ever, and all that may come before an agreement on the rest. */
+        /* These two never change. Only they may arrive before both sides have agreed on a version. */
         switch (header->type) {
         case KEEPER_HELLO:
                 return size == sizeof(struct keeper_hello) ? keeper_on_hello(k, data) : -EBADMSG;
@@ -232,7 +232,8 @@ void keeper_on_node(Keeper *k, uint32_t events) {
                 return;
         }
         if (n == -ECONNRESET)
-                return; /* said once, and before what it has sent: that comes next */
+                /* This is reported once, before the packets that were sent earlier, which follow. */
+                return;
 
         r = n < 0 ? (int) n : keeper_on_request(k, &packet, (size_t) n);
         if (r < 0)

@@ -14,7 +14,7 @@
 #include "keeper/keeper-restore.h"
 #include "keeper/keeper-serialize.h"
 
-/* A descriptor that systemd has given back. */
+/* A descriptor that systemd has passed. */
 struct given {
         struct keeper_state_stored item;
         int fd;
@@ -28,7 +28,7 @@ static int given_compare(const void *a, const void *b) {
         return x->id < y->id ? -1 : x->id > y->id;
 }
 
-/* Who a pidfd is of, as the kernel says; -1: it has been reaped. */
+/* Stores the PID of the process of a pidfd, according to the kernel, or -1 if it has been reaped. */
 static int pidfd_pid(int fd, pid_t *ret) {
         _cleanup_free_ char *text = NULL;
         char path[64];
@@ -43,7 +43,8 @@ static int pidfd_pid(int fd, pid_t *ret) {
         return p && sscanf(p + 5, " %d", ret) == 1 ? 0 : -EBADF;
 }
 
-/* Its pidfd must be of the process that the state means; and one that was still at its gate has died with its keeper. */
+/* The pidfd must refer to the process of the state. A child that was still at its gate has died with its
+ * keeper. */
 static bool restore_is_orphan(const struct keeper_state_child *c) {
         struct proc_stat stat;
         pid_t pid = 0;
@@ -124,7 +125,7 @@ static int restore_match(KeeperState *state, struct given *all, size_t n) {
                 if (p.fd < 0)
                         continue;
                 if (!id_map_get(&children, p.child))
-                        p.child = 0; /* who has it is not known here any more */
+                        p.child = 0; /* the child that has it is not known here */
                 state->ports[kept++] = p;
         }
         state->n_ports = kept;
@@ -158,7 +159,7 @@ int keeper_restore(Keeper *k, int first, uint32_t n_fds, const char *names) {
                 return 0;
         qsort(all, n, sizeof(*all), given_compare);
 
-        /* The highest generation last. */
+        /* Tries the highest generation first. */
         for (size_t i = n; i > 0 && !found; i--) {
                 const char *why = NULL;
 

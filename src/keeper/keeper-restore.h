@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* After the death of a keeper: what systemd has kept of it (keeper-store.h). */
+/* Restores what systemd has stored for a keeper that died (keeper-store.h). */
 
 #include "keeper/keeper.h"
 
-/* n descriptors from first on, with names divided by colons. Takes what it knows into the keeper, closes the rest; those of other
- * names are left alone. */
+/* Takes over n descriptors from first on; names are their names, separated by colons. Descriptors with an
+ * unknown name are left alone, and all others that are not needed are closed. Returns a negative errno. */
 int keeper_restore(Keeper *keeper, int first, uint32_t n, const char *names);

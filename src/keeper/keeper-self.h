@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the keeper knows of its own process from the start on, and what does not change. */
+/* What the keeper knows about its own process from its start on. It does not change. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -10,11 +10,11 @@
 
 struct keeper_self {
         pid_t pid;
-        struct rlimit nofile; /* as we found it; ours is raised, a role's is not */
-        char *arguments;      /* where ps(1) finds our command line, and its size */
+        struct rlimit nofile; /* the inherited limit; the keeper raises its own, but not that of a role */
+        char *arguments;      /* the command line that ps(1) shows, and its size */
         size_t arguments_size;
         const char *terminal_program; /* path of architect-terminal */
-        const char *program;          /* the path it was installed at; another program may be there by now */
-        char **argv;                  /* to start that with */
-        uint32_t protocol_max;        /* the newest version we admit to */
+        const char *program;          /* the path of the installed program, which may have been replaced */
+        char **argv;                  /* the arguments of the installed program */
+        uint32_t protocol_max;        /* the newest version that HELLO offers */
 };

@@ -143,7 +143,7 @@ static int keeper_take_terminal_of(Keeper *k, const struct keeper_state_terminal
         int r;
 
         if (from->child != 0 && (!child || child->terminal))
-                return 0; /* nobody's */
+                return 0; /* it belongs to no child */
         r = keeper_take_terminal(from, &terminal);
         if (r < 0)
                 return r;

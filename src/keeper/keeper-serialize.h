@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the keeper has, as plain values (keeper-state.h), and back. */
+/* Converts what the keeper has into plain values (keeper-state.h), and back. */
 
 #include "keeper/keeper-state.h"
 #include "keeper/keeper.h"
 
-/* What there is, to be written down. The caller clears it. */
+/* Collects the current state. The caller clears it. Returns a negative errno. */
 int keeper_collect(const Keeper *keeper, KeeperState *ret);
 
-/* The same, in a new sealed memfd, which is returned. A StoreWriteState. */
+/* Writes the current state into a new sealed memfd and returns the memfd or a negative errno. This is a
+ * StoreWriteState. */
 int keeper_write_state(const void *keeper);
 
-/* Into a keeper that has nothing yet. */
+/* Loads a state into a keeper that has nothing yet. Returns a negative errno. */
 int keeper_take_over(Keeper *keeper, const KeeperState *state);

@@ -43,7 +43,8 @@ _Static_assert(sizeof(struct keeper_state_port) == 48, "what is written down doe
 _Static_assert(sizeof(struct keeper_state_terminal) == 120, "what is written down does not change");
 _Static_assert(sizeof(struct keeper_state_stored) == 24, "what is written down does not change");
 
-/* gcc 12's analyzer loses sight of what is reached through the table of sections, and calls it leaked; LeakSanitizer does not. */
+/* The analyzer of gcc 12 does not follow what is reached through the table of sections and reports a leak;
+ * LeakSanitizer does not. */
 #ifndef __clang__
 #pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
 #endif
@@ -73,7 +74,7 @@ int keeper_state_write(const KeeperState *state) {
 
         memcpy(header.magic, state_magic, sizeof(state_magic));
         pieces[n++] = (struct iovec){ .iov_base = &header, .iov_len = sizeof(header) };
-        /* From where they are: with thousands of children it is the copies that take time. */
+        /* Writes from the original memory, because with thousands of children copies are slow. */
         for (size_t i = 0; i < ELEMENTSOF(all); i++) {
                 pieces[n++] = (struct iovec){ .iov_base = (void *) &all[i].section,
                         .iov_len = sizeof(all[i].section) };
@@ -88,7 +89,7 @@ static int state_refuse(int error, const char *why, const char **ret_why) {
         return error;
 }
 
-/* A keeper that is already in the place of the other one could not do anything about that. */
+/* This is checked here, because a keeper that has already replaced the other one could not handle it. */
 static int state_check_twins(const KeeperState *state, const char **ret_why) {
         _cleanup_(id_map_clear) IdMap seen = { 0 };
 
@@ -218,7 +219,7 @@ int keeper_state_read(int fd, KeeperState *ret, const char **ret_why) {
         if (!data)
                 return -ENOMEM;
 
-        /* By position: who wrote it has left the offset at its end, and shares it. */
+        /* Reads by position, because the writer has left the shared offset at the end. */
         while (size < (size_t) st.st_size) {
                 ssize_t n = pread(fd, data + size, (size_t) st.st_size - size, (off_t) size);
 

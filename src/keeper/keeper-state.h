@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a keeper hands on to the next one: over a re-execution, where descriptors keep their numbers, and through systemd's
- * store of descriptors, where they come back by name and those in here mean only whether there was one.
+/* What a keeper passes to the next one. Over a re-execution descriptors keep their numbers. Through the
+ * descriptor store of systemd they come back by name, and the numbers in the state only mean whether there
+ * was one.
  *
- * A header and sections, each a tag and items of one size, in native byte order. Versioned: what a reader does not know it
- * refuses, so that a keeper is asked first (--check) and the one that runs carries on. A section is never changed, only added
- * with the next version. libc only. */
+ * The state consists of a header and sections. Each section is a tag and items of one size, in native byte
+ * order. The state has a version. A reader refuses what it does not know, so the new keeper is run with
+ * --check first, and if it refuses, the running one continues. A section never changes; a new version only
+ * adds sections. The file uses libc only. */
 
 #include <netinet/in.h>
 #include <stddef.h>
@@ -22,19 +24,22 @@
 struct keeper_state_self {
         int32_t pid;
         int32_t listen_fd;
-        int32_t node_fd; /* negative: no node */
-        int32_t asker_fd; /* who is to hear that the re-execution is done; it may be the node; negative: nobody */
-        uint32_t node_version; /* agreed on; 0: no HELLO yet */
+        int32_t node_fd; /* negative if no node is connected */
+        /* The connection that receives the reply to the re-execution. It may be the node; negative if there
+         * is none. */
+        int32_t asker_fd;
+        uint32_t node_version; /* agreed on; 0 before the HELLO */
         uint32_t reserved;
-        uint64_t nofile_current; /* RLIMIT_NOFILE as the first one found it; UINT64_MAX: infinity */
+        /* The inherited RLIMIT_NOFILE of the first keeper; UINT64_MAX for infinity. */
+        uint64_t nofile_current;
         uint64_t nofile_max;
-        uint64_t generation; /* of the state in systemd's store */
+        uint64_t generation; /* of the state in the store of systemd */
 };
 
-#define KEEPER_STATE_CHILD_ORPHAN (UINT32_C(1) << 0) /* not our child */
-#define KEEPER_STATE_CHILD_EXITED (UINT32_C(1) << 1) /* exit and execed are true */
+#define KEEPER_STATE_CHILD_ORPHAN (UINT32_C(1) << 0) /* not a child of this process */
+#define KEEPER_STATE_CHILD_EXITED (UINT32_C(1) << 1) /* exit and execed are valid */
 #define KEEPER_STATE_CHILD_EXECED (UINT32_C(1) << 2)
-#define KEEPER_STATE_CHILD_TELL_EXIT (UINT32_C(1) << 3) /* the node has not heard of it */
+#define KEEPER_STATE_CHILD_TELL_EXIT (UINT32_C(1) << 3) /* the node has not received it */
 
 struct keeper_state_child {
         uint64_t id;
@@ -42,7 +47,7 @@ struct keeper_state_child {
         int32_t pid;
         uint32_t flags;
         int32_t pidfd;
-        int32_t gate_fd; /* these three: negative: none */
+        int32_t gate_fd; /* the three descriptors are negative if absent */
         int32_t stdin_fd;
         int32_t release_fd;
         char role[ROLE_NAME_MAX + 1];
@@ -51,12 +56,12 @@ struct keeper_state_child {
 };
 
 #define KEEPER_STATE_TERMINAL_OVER (UINT32_C(1) << 0)   /* its child has ended */
-#define KEEPER_STATE_TERMINAL_ORPHAN (UINT32_C(1) << 1) /* the process is not our child */
+#define KEEPER_STATE_TERMINAL_ORPHAN (UINT32_C(1) << 1) /* the process is not a child of this keeper */
 
 struct keeper_state_terminal {
-        uint64_t child; /* 0: that has been reaped; it still shows what its role said last */
+        uint64_t child; /* 0 if the child has been reaped; the terminal still shows its last output */
         uint64_t spawned_usec;
-        int32_t pid; /* 0: none runs */
+        int32_t pid; /* 0 if none runs */
         int32_t pidfd;
         int32_t master_fd;
         int32_t control_fd;
@@ -71,7 +76,7 @@ struct keeper_state_terminal {
 struct keeper_state_port {
         uint64_t child;
         struct keeper_port port;
-        int32_t fd; /* its hold.h */
+        int32_t fd; /* a hold, see hold.h */
         union {
                 struct sockaddr_in in;
                 struct sockaddr_in6 in6;
@@ -79,7 +84,7 @@ struct keeper_state_port {
         uint32_t reserved;
 };
 
-/* What systemd keeps for us. */
+/* The descriptors that systemd stores. */
 struct keeper_state_stored {
         uint64_t id;
         uint64_t inode;
@@ -101,10 +106,10 @@ typedef struct KeeperState {
 
 void keeper_state_clear(KeeperState *state);
 
-/* Into a new sealed memfd; returns it. */
+/* Writes the state into a new sealed memfd. Returns the memfd or a negative errno. */
 int keeper_state_write(const KeeperState *state);
 
-/* -EBADMSG: malformed; -EPROTONOSUPPORT: of a version or with a section that is not known; ret_why says it in words, for a
- * person, and is never NULL then. */
+/* Returns -EBADMSG if the data is malformed, -EPROTONOSUPPORT if it is of a version or contains a section
+ * that is not known. ret_why then describes the error for a message, and is never NULL. */
 int keeper_state_parse(const void *data, size_t size, KeeperState *ret, const char **ret_why);
 int keeper_state_read(int fd, KeeperState *ret, const char **ret_why);

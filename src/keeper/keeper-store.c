@@ -20,7 +20,7 @@
 #include "keeper/listen.h"
 
 #define IDLE_USEC (200 * USEC_PER_MSEC)
-/* Where something is always going on. */
+/* The limit of the delay if changes never stop. */
 #define BUSY_USEC (5 * USEC_PER_SEC)
 #define RETRY_USEC (100 * USEC_PER_MSEC)
 
@@ -109,11 +109,11 @@ StoreKind store_port_kind(const struct keeper_port *port) {
 }
 
 static int store_port_fd(const struct reserved_socket *socket) {
-        /* One that its role releases by its exec would not be ours when we came back. */
+        /* After a restart the keeper would not own a port that its role releases by its exec. */
         return socket->port.release ? -EBADF : socket->hold_fd;
 }
 
-/* Changes */
+/* -- changes -- */
 
 static void store_add_gone(Store *s, StoreKind kind, uint64_t id, uint64_t inode) {
         if (s->n_gone == s->room_gone) {
@@ -148,7 +148,7 @@ void store_touch_child(Store *s, Child *child) {
 void store_touch_terminal(Store *s, KeeperTerminal *terminal) {
         if (!terminal->child)
                 return;
-        /* Not every kernel gives each pidfd an inode of its own. */
+        /* Some kernels do not give each pidfd an inode of its own. */
         for (size_t i = 0; i < ELEMENTSOF(store_child_kinds); i++)
                 if (store_child_kinds[i] == STORE_TERMINAL)
                         store_child_gone(s, terminal->child, i);
@@ -166,7 +166,7 @@ void store_close_stdin(Store *s, Child *child) {
         for (size_t i = 0; i < ELEMENTSOF(store_child_kinds); i++) {
                 const struct keeper_state_stored item = { .kind = store_child_kinds[i], .id = child->id };
 
-                /* If systemd does not listen now the next store_sync() does it. */
+                /* If systemd does not read now, the next store_sync() removes it. */
                 if (store_child_kinds[i] == STORE_STDIN && child->stored[i] != 0 &&
                         store_send_remove(s, &item) >= 0) {
                         child->stored[i] = 0;
@@ -176,7 +176,8 @@ void store_close_stdin(Store *s, Child *child) {
         store_touch_child(s, child);
 }
 
-/* Makes systemd have this descriptor under this name, or none. 1: it has; 0: there is no room. */
+/* Makes systemd store this descriptor under this name, or remove it. Returns 1 if done, 0 if there is no
+ * room, or a negative errno. */
 static int store_sync_item(Store *s, StoreKind kind, uint64_t id, int fd, uint64_t *stored) {
         struct keeper_state_stored item = { .kind = kind, .id = id };
         struct stat st = { 0 };
@@ -223,7 +224,7 @@ static int store_sync_child(Store *s, Child *child) {
         return r < 0 ? r : all;
 }
 
-/* What found no room stays in its list, for the next time. */
+/* Children without room remain in the list for the next time. */
 static int store_sync_children(Store *s) {
         ListLink kept;
         Child *child;
@@ -304,9 +305,9 @@ static int store_sync_state(Store *s, Sockets *sockets, StoreWriteState write_st
         return store_take_back(s, sockets);
 }
 
-/* Whenever we die, all that the last state names is there: a new one comes after what it names and before the one it
- * replaces goes. What a state names and nobody has any more is not missed, so that goes first, also since its name may be
- * needed again. */
+/* Whenever the keeper dies, everything that its last state names must be stored. So a new state is stored
+ * after what it names, and before the previous state is removed. What a state names but has been closed is
+ * not missed, so it is removed first, also because its name may be needed again. */
 static int store_sync_all(Store *s, Sockets *sockets, StoreWriteState write_state, const void *userdata) {
         int r;
 
@@ -327,7 +328,7 @@ int store_sync(Store *s, Sockets *sockets, StoreWriteState write_state, const vo
         if (r >= 0)
                 s->first_change_usec = 0;
         else if (r == -ECONNREFUSED) {
-                /* Who reads there has gone; with the next change we see whether somebody else has come. */
+                /* The reader has gone. The next change finds out whether there is a new one. */
                 (void) fd_close(s->notify_fd);
                 store_connect_notify(s);
                 s->first_change_usec = 0;
@@ -356,7 +357,7 @@ int store_run(Store *s, Sockets *sockets, StoreWriteState write_state, const voi
         return (int) ((due - now) / USEC_PER_MSEC) + 1;
 }
 
-/* What systemd has */
+/* -- the stored descriptors -- */
 
 static size_t store_collect_port(const struct reserved_socket *socket, struct keeper_state_stored *ret) {
         *ret = (struct keeper_state_stored){
@@ -392,7 +393,7 @@ int store_collect(const Store *s, const ListLink *children, const Sockets *socke
         return 0;
 }
 
-/* Where it is written down what systemd has of this name; NULL: that is nobody's. */
+/* Returns where the stored inode for this name is recorded, or NULL if nothing has this name. */
 static uint64_t *store_find_owner(
         const IdMap *children_by_id, const Sockets *sockets, const struct keeper_state_stored *item) {
         Child *child;
@@ -425,7 +426,9 @@ void store_resume(Store *s, const ListLink *children, const IdMap *children_by_i
                 } else if (!owner)
                         store_add_gone(s, (StoreKind) items[i].kind, items[i].id, items[i].inode);
                 else if (*owner != 0)
-                        *owner = UINT64_MAX; /* two of one name, of which one is wrong: it is stored again */
+                        /* There are two descriptors of one name, one of which is wrong, so it is stored
+                         * again. */
+                        *owner = UINT64_MAX;
                 else {
                         *owner = items[i].inode;
                         s->n_stored++;
@@ -436,7 +439,7 @@ void store_resume(Store *s, const ListLink *children, const IdMap *children_by_i
         store_touch(s);
 }
 
-/* Its name */
+/* -- names -- */
 
 bool store_item_parse(const char *name, size_t size, struct keeper_state_stored *ret) {
         char copy[32], *end, again[32];

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Descriptors that systemd keeps for us (sd_notify(3), FDSTORE=1) and gives to the keeper that comes after our death: of each
- * child its pidfd, the write end of its stdin and its terminal, of each reserved port a hold.h, and the state that says what they are.
+/* Descriptors that systemd stores for the keeper (sd_notify(3), FDSTORE=1) and passes to the next keeper
+ * after a death. These are, for each child, its pidfd, the write end of its stdin and its terminal, for each
+ * reserved port a hold (hold.h), and the state that describes them.
  *
- * Only when nothing has changed for a moment, and at SIGTERM: systemd compares each new descriptor with all it has, which would
- * slow down every start. What has to be closed for good, an end of stdin, is taken back at once. */
+ * They are stored only when nothing has changed for a moment, and at SIGTERM. systemd compares each new
+ * descriptor with all others, which would slow down every start. An end of stdin that must be closed for good
+ * is removed from the store at once. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,17 +19,18 @@
 #include "keeper/keeper-terminal.h"
 #include "keeper/sockets.h"
 
-/* FileDescriptorStoreMax= of the unit. Their names come back in one string of the environment, which may have 128 KiB. */
+/* FileDescriptorStoreMax= of the unit. The names are passed in one variable of the environment, which is
+ * limited to 128 KiB. */
 #define STORE_MAX 8000U
 
-/* The first letter of the name; the rest is a number in hexadecimal. */
+/* The value is the first letter of the name; the rest of the name is a number in hexadecimal. */
 typedef enum StoreKind {
-        STORE_STATE = 's', /* number: the generation; the highest is the last */
-        STORE_PIDFD = 'p', /* number: of the child */
+        STORE_STATE = 's', /* the number is the generation; the highest one is the newest */
+        STORE_PIDFD = 'p', /* the number is that of the child */
         STORE_STDIN = 'i',
-        STORE_TCP = 't', /* number: of the port */
+        STORE_TCP = 't', /* the number is that of the port */
         STORE_UDP = 'u',
-        /* Number: of the child whose terminal it is. */
+        /* The number is that of the child that has the terminal. */
         STORE_MASTER = 'm',
         STORE_CONTROL = 'c',
         STORE_PEER = 'e',
@@ -35,50 +38,54 @@ typedef enum StoreKind {
         STORE_TERMINAL = 'd', /* pidfd of its architect-terminal */
 } StoreKind;
 
-/* What systemd has, and what it should have, is written down with each child and each port; here are those that have changed. */
+/* Each child and each port records which of its descriptors systemd stores and should store. The lists here
+ * contain those that have changed. */
 typedef struct Store {
-        int notify_fd;                    /* negative: there is nobody who would keep anything */
-        size_t n_stored;                  /* without the state */
-        ListLink children;                /* Child.to_store: of which not all may be stored */
-        struct keeper_state_stored *gone; /* to be taken back, and nobody's any more */
+        int notify_fd;   /* negative if nothing stores descriptors */
+        size_t n_stored; /* without the state */
+        /* Child.to_store, of the children that may not be stored completely */
+        ListLink children;
+        struct keeper_state_stored *gone; /* to be removed; nothing owns these any more */
         size_t n_gone;
         size_t room_gone;
         uint64_t generation;
-        uint64_t state;             /* the generation that is stored; 0: none */
-        uint64_t first_change_usec; /* CLOCK_MONOTONIC; 0: everything is stored */
+        uint64_t state;             /* the stored generation; 0 if there is none */
+        uint64_t first_change_usec; /* CLOCK_MONOTONIC; 0 if everything is stored */
         uint64_t last_change_usec;
-        bool full; /* has been said */
+        bool full; /* has been logged */
 } Store;
 
-void store_open(Store *store); /* by $NOTIFY_SOCKET */
+void store_open(Store *store); /* uses $NOTIFY_SOCKET */
 
-/* Something that is to be stored is not what it was: a port, or what the state says; a child; its architect-terminal. */
+/* Mark a change of what is to be stored: of a port or the state, of a child, or of its architect-terminal. */
 void store_touch(Store *store);
 void store_touch_child(Store *store, Child *child);
 void store_touch_terminal(Store *store, KeeperTerminal *terminal);
-/* It has been reaped. */
+/* Called when the child has been reaped. */
 void store_forget_child(Store *store, Child *child);
 
-/* Our copy of a child's stdin is closed, and that is to be the last one. */
+/* Removes the stored end of a child's stdin. The keeper has closed its own, which must be the last one. */
 void store_close_stdin(Store *store, Child *child);
 
-/* Writes the state of what the keeper has now into a memfd and returns it. */
+/* Writes the current state of the keeper into a memfd and returns the memfd or a negative errno. */
 typedef int (*StoreWriteState)(const void *userdata);
 
-/* Does what it is time for; milliseconds until the next time, or -1. */
+/* Does the step that is due. Returns the milliseconds until the next one, or -1. */
 int store_run(Store *store, Sockets *sockets, StoreWriteState write_state, const void *userdata);
-/* At once. 0, or -EAGAIN: systemd does not read at the moment. */
+/* Stores the changes at once. Returns 0, or -EAGAIN if systemd does not read at the moment. */
 int store_sync(Store *store, Sockets *sockets, StoreWriteState write_state, const void *userdata);
 
-/* What systemd has, for the state. The caller frees. children: by Child.link. */
+/* Collects what systemd stores, for the state. The caller frees the array. children are linked by Child.link.
+ * Returns a negative errno. */
 int store_collect(const Store *store, const ListLink *children, const Sockets *sockets,
         struct keeper_state_stored **ret, size_t *ret_n);
 
-/* In the place of one that has stored these already, for what the keeper has taken over. */
+/* Continues the store of a previous keeper, which has stored these items, for the objects that this keeper
+ * has taken over. */
 void store_resume(Store *store, const ListLink *children, const IdMap *children_by_id, const Sockets *sockets,
         const struct keeper_state_stored *items, size_t n);
 
 StoreKind store_port_kind(const struct keeper_port *port);
 
-/* Of a name as systemd gives it back: kind and id. false: it is not one of ours. */
+/* Parses a name as systemd passes it into kind and id. Returns false if the name is not one of the keeper. */
 bool store_item_parse(const char *name, size_t size, struct keeper_state_stored *ret);

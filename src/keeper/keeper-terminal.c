@@ -30,7 +30,7 @@ static int keeper_terminal_open_pair(int *ret_master, int *ret_slave) {
         if (master < 0 || unlockpt(master) < 0)
                 return -errno;
 
-        /* Not by its name: /dev/pts may be another one than ours. */
+        /* The slave is not opened by its name, because /dev/pts may belong to another mount. */
         slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
         if (slave < 0 || ioctl(slave, TIOCSWINSZ, &size) < 0)
                 return -errno;
@@ -102,7 +102,7 @@ KeeperTerminal *keeper_terminal_free(KeeperTerminal *terminal) {
         return NULL;
 }
 
-/* With its descriptors where they are: adddup2() of one to itself only makes it stay open. */
+/* The descriptors keep their numbers: adddup2() of a descriptor to itself only makes it stay open. */
 static int keeper_terminal_prepare_spawn(
         const KeeperTerminal *terminal, posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes) {
         const int fds[] = { terminal->master_fd, terminal->peer_fd, terminal->output_fd };
@@ -153,7 +153,8 @@ int keeper_terminal_spawn(const struct keeper_self *self, KeeperTerminal *termin
         if (r < 0)
                 return r;
 
-        terminal->pid = pid; /* ours until it is reaped: nobody else can get it */
+        /* Belongs to this process until it is reaped; no other process can get the number before. */
+        terminal->pid = pid;
         terminal->pidfd = pidfd_open_pid(pid);
         if (terminal->pidfd < 0) {
                 r = terminal->pidfd;
@@ -174,7 +175,7 @@ void keeper_terminal_kill(KeeperTerminal *terminal) {
 }
 
 void keeper_terminal_end(KeeperTerminal *terminal) {
-        /* Shut, and not only closed: the node has it too. */
+        /* The socket is shut down, because the node has a copy of it. */
         (void) shutdown(terminal->control_fd, SHUT_RDWR);
         terminal->over = true;
         list_remove(&terminal->missing);

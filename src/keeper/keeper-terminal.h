@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A role's pseudo-terminal, and the architect-terminal that drains it. Everything a terminal needs is kept here, so that the death
- * of an architect-terminal costs its clients their connection and the role nothing. */
+/* The pseudo-terminal of a role, and the architect-terminal that reads it. The keeper has everything that a
+ * terminal needs, so the death of an architect-terminal ends the connections of its clients but does not
+ * affect the role. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,43 +16,46 @@
 #include "keeper/keeper-watch.h"
 
 struct KeeperTerminal {
-        Child *child;     /* NULL: it has been reaped */
-        ListLink link;    /* of those without a child */
-        ListLink missing; /* of those to be started again */
+        Child *child;     /* NULL if it has been reaped */
+        ListLink link;    /* in the list of terminals without a child */
+        ListLink missing; /* in the list of terminals to be started again */
         char role[ROLE_NAME_MAX + 1];
         int master_fd;
-        int control_fd; /* lent; until the child has ended */
-        int peer_fd;    /* the other ends of it and of the output socket: for the next architect-terminal */
+        int control_fd; /* lent to the node; open until the child has ended */
+        /* The other ends of control_fd and of the output socket, for the next architect-terminal. */
+        int peer_fd;
         int output_fd;
 
-        pid_t pid; /* 0: none runs */
+        pid_t pid; /* 0 if none runs */
         int pidfd;
-        bool orphan;           /* that process is the child of a keeper that died */
+        bool orphan;           /* the process is the child of a keeper that died */
         uint64_t spawned_usec; /* CLOCK_MONOTONIC */
-        bool over;             /* the child has ended: no other is started */
+        bool over;             /* the child has ended, so no other process is started */
         struct watch watch;
 };
 
-/* What a terminal begins with: no descriptors, in no list. */
+/* Initializes a terminal without descriptors, in no list. */
 void keeper_terminal_init(KeeperTerminal *terminal, const char *role);
 
-/* Makes the pseudo-terminal; nobody drains it yet. */
+/* Opens the pseudo-terminal; no process reads it yet. Returns a negative errno. */
 int keeper_terminal_new(const char *role, KeeperTerminal **ret, struct terminal_ends *ret_ends);
 KeeperTerminal *keeper_terminal_free(KeeperTerminal *terminal);
 
-/* Starts an architect-terminal. The exec has succeeded when this does. */
+/* Starts an architect-terminal. Returns after its exec has succeeded, or a negative errno. */
 int keeper_terminal_spawn(const struct keeper_self *self, KeeperTerminal *terminal);
 
-/* Takes back one that was just started and that nobody watches. */
+/* Kills an architect-terminal that was just started and is not watched yet. */
 void keeper_terminal_kill(KeeperTerminal *terminal);
 
-/* Its role's main process has ended: it shows what is left, and leaves. */
+/* The main process of the role has ended. The architect-terminal shows the remaining output and exits. */
 void keeper_terminal_end(KeeperTerminal *terminal);
 
-/* Reaps an architect-terminal that has ended; false: it has not. Its pidfd stays, to be taken out of an epoll. */
+/* Reaps an architect-terminal that has ended. Returns false if it is still running. Its pidfd stays open, to
+ * be removed from an epoll. */
 bool keeper_terminal_check_exit(KeeperTerminal *terminal);
 
-/* Milliseconds from then on until another may be started, 0: now. One that dies at once dies once a second. */
+/* Returns the milliseconds until another one may be started, 0 for now. A program that exits at once is
+ * started once a second. */
 int keeper_terminal_wait_msec(const KeeperTerminal *terminal, uint64_t monotonic_usec);
 
 static inline KeeperTerminal *keeper_terminal_of_missing(ListLink *missing) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What an event of the keeper's epoll belongs to. */
+/* Identifies the object of an event of the keeper's epoll. */
 
 #include <stddef.h>
 

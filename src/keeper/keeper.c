@@ -15,7 +15,8 @@ int keeper_watch(Keeper *k, int operation, int fd, uint32_t events, struct watch
 }
 
 void keeper_unwatch(Keeper *k, int fd) {
-        /* By hand, since the node or a child may hold the same open file, which then stays in the epoll. */
+        /* The watch is removed explicitly, because the node or a child may have the same open file, which
+         * would then stay in the epoll. */
         (void) epoll_ctl(k->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
@@ -43,7 +44,7 @@ void keeper_forget_child(Keeper *k, Child *child) {
         if (child->release_fd >= 0)
                 keeper_unwatch(k, child->release_fd);
         keeper_unwatch(k, child->pidfd);
-        /* It may still show what the role said last. */
+        /* It may still show the last output of the role. */
         if (child->terminal && child->terminal->pid > 0) {
                 list_prepend(&k->terminals, &child->terminal->link);
                 child->terminal->child = NULL;
@@ -56,7 +57,7 @@ int keeper_watch_terminal(Keeper *k, KeeperTerminal *terminal) {
         return keeper_watch(k, EPOLL_CTL_ADD, terminal->pidfd, EPOLLIN | EPOLLET, &terminal->watch);
 }
 
-/* In the order of their turns: where one belongs is near the end, since nobody's turn is further away than the time
+/* The list is sorted by start time. The search begins at the end, because no start is later than the delay
  * between two starts. */
 void keeper_queue_terminal(Keeper *k, KeeperTerminal *terminal) {
         ListLink *after = k->terminals_missing.prev;
@@ -71,8 +72,9 @@ void keeper_queue_terminal(Keeper *k, KeeperTerminal *terminal) {
 int keeper_watch_child(Keeper *k, Child *child) {
         int r = 0;
 
-        /* A pidfd by its edges: while a debugger holds a dead child it is readable, and yet not ours to wait for; the
-         * edge comes again when the debugger lets go. A gate is watched for its hang-up only, which is always told. */
+        /* A pidfd is watched edge-triggered. While a debugger has a dead child, the pidfd is readable but the
+         * child cannot be waited for; another edge arrives when the debugger detaches. A gate is watched for
+         * its hang-up only, which epoll always reports. */
         if (!child->exited)
                 r = keeper_watch(k, EPOLL_CTL_ADD, child->pidfd, EPOLLIN | EPOLLET, &child->pidfd_watch);
         if (r >= 0 && child->gate_fd >= 0)
@@ -90,7 +92,7 @@ static int keeper_watch_sigterm(Keeper *k) {
         struct sigaction action;
         sigset_t mask;
 
-        /* Who started us may have had it ignored. */
+        /* The signal may have been inherited as ignored. */
         if (sigaction(SIGTERM, NULL, &action) < 0 || action.sa_handler == SIG_IGN)
                 return 0;
         sigemptyset(&mask);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the keeper has: its children, their terminals and ports, and its connections. All files keeper-*.c work on this one
- * object; none is included here. */
+/* The keeper object has the children, their terminals and ports, and the connections. All files keeper-*.c
+ * work on it; none is included here. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,25 +21,28 @@
 
 /* See keeper-reexec.h. */
 typedef struct Reexec {
-        bool asked;   /* from the first request on until it is answered */
-        bool checked; /* the new program agrees; to be done as soon as nothing is half said */
-        int asker_fd; /* who waits for the answer, on a connection of its own; negative: the node, or nobody any more */
+        bool asked; /* from the first request until the reply */
+        /* The new program has accepted the state; the exec follows once nothing is incomplete. */
+        bool checked;
+        /* A connection that waits for the reply; negative if the node waits or the process has gone. */
+        int asker_fd;
         struct watch asker_watch;
-        pid_t check_pid; /* 0: none runs */
+        pid_t check_pid; /* 0 if none runs */
         int check_pidfd;
         struct watch check_watch;
-        uint64_t deadline_usec; /* CLOCK_MONOTONIC: until then the check has to be done */
+        uint64_t deadline_usec; /* of the check, CLOCK_MONOTONIC */
 } Reexec;
 
 typedef struct Keeper {
         const struct keeper_self *self;
         ListLink children; /* Child.link, the newest first */
         IdMap children_by_id;
-        ListLink to_announce;  /* Child.to_tell: with announce */
-        ListLink to_tell_exit; /* Child.to_tell: with tell_exit */
+        ListLink to_announce;  /* Child.to_tell, with announce */
+        ListLink to_tell_exit; /* Child.to_tell, with tell_exit */
         Sockets sockets;
-        ListLink terminals;         /* KeeperTerminal.link: those that outlive their child */
-        ListLink terminals_missing; /* KeeperTerminal.missing: to be started again, whose turn it is first */
+        ListLink terminals; /* KeeperTerminal.link, of terminals that outlive their child */
+        /* KeeperTerminal.missing, of terminals to be started again, sorted by time */
+        ListLink terminals_missing;
         Store store;
         Reexec reexec;
 
@@ -50,49 +53,52 @@ typedef struct Keeper {
         struct watch signal_watch;
         int listen_fd;
         int node_fd; /* one node at a time */
-        /* Who has connected, and not said yet what it wants; one more takes the place of the first. */
+        /* Connections without a first packet. If there are too many, a new one replaces the first. */
         struct {
                 int fd;
                 struct watch watch;
         } guests[4];
         size_t next_guest;
-        int signal_fd;  /* SIGTERM */
-        int refused_fd; /* the last one that was one too many: it has our answer and hangs up by itself */
-        bool listener_paused; /* there was no descriptor for a connection */
-        bool welcomed;        /* this node and we have agreed on a version */
-        uint32_t version;     /* that one */
+        int signal_fd; /* SIGTERM */
+        /* The last connection that was refused; it has received the reply and hangs up itself. */
+        int refused_fd;
+        bool listener_paused; /* no descriptor was left for a connection */
+        bool welcomed;        /* this node and the keeper have agreed on a version */
+        uint32_t version;     /* the version that was agreed on */
 
-        /* At most one answer is under way: while it is, or a child is still to be told of, no request is read.
-         * So a node that does not listen makes nothing grow. */
+        /* At most one reply is pending. While it is pending, or a child is still to be reported, no request
+         * is read. So memory does not grow if the node does not read. */
         union {
                 struct keeper_welcome welcome;
                 struct keeper_forked forked;
                 struct keeper_done done;
                 struct keeper_bound bound;
         } reply;
-        size_t reply_size;          /* 0: none */
-        Child *reply_child;         /* whose descriptors go with it */
-        bool node_paused;           /* its requests are left where they are */
-        bool node_waits_for_reexec; /* its KEEPER_REEXEC is not answered yet */
-        size_t ports_left;          /* after its HELLO: so many ports are still to be told of */
+        size_t reply_size;          /* 0 if none is pending */
+        Child *reply_child;         /* the reply lends its descriptors */
+        bool node_paused;           /* its requests are not read */
+        bool node_waits_for_reexec; /* the reply to its KEEPER_REEXEC is pending */
+        size_t ports_left;          /* after its HELLO, the number of ports that are still to be reported */
         bool blocked;
 } Keeper;
 
-/* Takes over the listening socket. */
+/* Takes ownership of the listening socket. Returns a negative errno. */
 int keeper_init(Keeper *keeper, const struct keeper_self *self, int listen_fd);
 
-/* operation: EPOLL_CTL_ADD or EPOLL_CTL_MOD. The watch is one of the keeper's or of something that it has. */
+/* operation is EPOLL_CTL_ADD or EPOLL_CTL_MOD. The watch is owned by the keeper or by one of its objects.
+ * Returns a negative errno. */
 int keeper_watch(Keeper *keeper, int operation, int fd, uint32_t events, struct watch *watch);
 void keeper_unwatch(Keeper *keeper, int fd);
 
 Child *keeper_find_child(const Keeper *keeper, uint64_t id);
-/* Takes it on success. -EEXIST, -ENOMEM. */
+/* Takes ownership of the child on success. Returns -EEXIST or -ENOMEM. */
 int keeper_add_child(Keeper *keeper, Child *child, ListLink *after);
 void keeper_forget_child(Keeper *keeper, Child *child);
 
-/* Puts a child that was made, or taken over, into the loop: by what it still has. */
+/* Adds a child that was created or taken over to the loop, according to its state. Returns a negative errno.
+ */
 int keeper_watch_child(Keeper *keeper, Child *child);
 
 int keeper_watch_terminal(Keeper *keeper, KeeperTerminal *terminal);
-/* One without an architect-terminal, for keeper_run() to start another when it is its turn. */
+/* Queues a terminal without an architect-terminal. keeper_run() starts one when it is due. */
 void keeper_queue_terminal(Keeper *keeper, KeeperTerminal *terminal);

@@ -15,7 +15,7 @@
 #include "keeper/listen.h"
 #include "proto/keeper-protocol.h"
 
-/* A check takes five seconds at most, and a node that does not listen is waited for. */
+/* A check takes five seconds at most, but the keeper also waits for a node that does not read. */
 #define REEXEC_SEC 20
 
 int socket_address(const char *path, struct sockaddr_un *ret, socklen_t *ret_size) {
@@ -34,7 +34,7 @@ int socket_address(const char *path, struct sockaddr_un *ret, socklen_t *ret_siz
         return 0;
 }
 
-/* A socket that listens, and the kind of one that we speak. */
+/* Returns whether the socket listens and has the right type. */
 static bool socket_is_listening(int fd) {
         socklen_t size = sizeof(int);
         int type, listening;
@@ -67,7 +67,7 @@ int listen_inherited(uint32_t *ret_n, char **ret_names) {
         *ret_names = strdup(names ? names : "");
         if (!*ret_names)
                 return -ENOMEM;
-        /* For us, and not for what we start. */
+        /* The variables are for this process only, not for its children. */
         (void) unsetenv("LISTEN_PID");
         (void) unsetenv("LISTEN_FDS");
         (void) unsetenv("LISTEN_FDNAMES");
@@ -91,7 +91,8 @@ int listen_at(const char *path) {
         if (fd < 0 || probe < 0)
                 return -errno;
 
-        /* The remains of a keeper that was killed; nobody else's, and no other kind of file. */
+        /* Removes the remains of a keeper that was killed, but neither the file of another user nor another
+         * kind of file. */
         if (lstat(path, &st) >= 0 && S_ISSOCK(st.st_mode) &&
                 connect(probe, (struct sockaddr *) &address, size) < 0 && errno == ECONNREFUSED)
                 (void) unlink(path);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Addresses of local sockets: where the keeper listens, and where it is asked. */
+/* Addresses of local sockets, on which the keeper listens and on which requests are sent to it. */
 
 #include <stdint.h>
 #include <sys/socket.h>
@@ -9,14 +9,15 @@
 
 #define LISTEN_FD 3 /* SD_LISTEN_FDS_START */
 
-/* Also abstract ones, as systemd writes them: with an @ in front. */
+/* Parses a path, or an abstract address with an @ in front, as in systemd. Returns a negative errno. */
 int socket_address(const char *path, struct sockaddr_un *ret, socklen_t *ret_size);
 
 int listen_at(const char *path);
 
-/* Among what systemd hands over ($LISTEN_FDS) the one that listens; the others are what it has kept for us: all of them, by number
- * and by names ($LISTEN_FDNAMES, to be freed). -ENOENT: nothing was handed over. */
+/* Returns the descriptor among those of systemd ($LISTEN_FDS) that listens. The others are those that systemd
+ * has stored; ret_n is the number of all, and ret_names their names ($LISTEN_FDNAMES), which the caller
+ * frees. Returns -ENOENT if nothing was passed. */
 int listen_inherited(uint32_t *ret_n, char **ret_names);
 
-/* Has the keeper that listens there replace itself. */
+/* Makes the keeper that listens there replace itself. Returns a negative errno. */
 int ask_reexec(const char *path);

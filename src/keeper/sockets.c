@@ -13,7 +13,8 @@
 #include "keeper/hold.h"
 #include "keeper/sockets.h"
 
-/* A number that was free a moment ago and is taken now: so often another one is tried. */
+/* If a number that was just free has been bound by another process, another number is tried, at most this
+ * often. */
 #define BIND_TRIES 64
 #define DATAGRAMS_MAX 65536
 
@@ -25,7 +26,8 @@ static uint16_t port_address_number(const union port_address *a) {
         return ntohs(a->any.sa_family == AF_INET ? a->in.sin_port : a->in6.sin6_port);
 }
 
-/* What comes to a port that is only reserved is for nobody: it must neither pile up nor reach the next role. */
+/* Datagrams for a port that is only reserved have no receiver. They must neither accumulate nor reach the
+ * next role. */
 static int socket_drop_datagrams(int fd) {
         struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
         struct sock_fprog program = { .len = 1, .filter = &drop };
@@ -33,7 +35,8 @@ static int socket_drop_datagrams(int fd) {
 
         if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
                 return -errno;
-        /* None is added any more. With an end all the same: a socket that was shut down reads as empty for ever. */
+        /* No more are added now. The loop is limited all the same, because a socket that was shut down reads
+         * as empty for ever. */
         for (int i = 0; i < DATAGRAMS_MAX && (recv(fd, &c, sizeof(c), MSG_DONTWAIT) >= 0 || errno != EAGAIN);
                 i++)
                 ;
@@ -61,8 +64,8 @@ static int socket_open_bound(uint8_t protocol, const union port_address *address
         return fd_steal(&fd);
 }
 
-/* The kernel chooses the number, and then it is bound by name: a number that was never asked for is given up by the
- * kernel as soon as the socket stops listening. */
+/* The kernel chooses the number, and then the number is bound explicitly, because the kernel releases a
+ * number that it has chosen as soon as the socket stops listening. */
 static int socket_reserve(uint8_t protocol, const union port_address *address, union port_address *ret) {
         *ret = *address;
         for (int i = 0; i < BIND_TRIES; i++) {
@@ -120,7 +123,8 @@ static void sockets_changed(Sockets *s, struct reserved_socket *socket) {
         list_append(&s->changed, &socket->to_store);
 }
 
-/* Takes the hold on success. -EEXIST: that port is there already, on another address. */
+/* Takes ownership of the hold on success. Returns -EEXIST if the port is reserved already, on another
+ * address. */
 static int sockets_add(Sockets *s, const struct reserved_socket *socket, struct reserved_socket **ret) {
         struct reserved_socket *copy;
         int r;
@@ -195,7 +199,8 @@ static int sockets_try_bind(
         return r;
 }
 
-/* A number that is reserved on another address is kept until another one has come: or the kernel might choose it again. */
+/* A number that is reserved on another address is kept until another one has been chosen, so that the kernel
+ * does not choose it again. */
 static int sockets_bind_one(
         Sockets *s, const struct keeper_bind *m, union port_address *address, uint16_t *ret) {
         int kept[BIND_TRIES], n = 0, r;
@@ -249,11 +254,12 @@ static void sockets_rest(Sockets *s, struct reserved_socket *socket) {
         if (fd < 0)
                 return;
 
-        /* The role had the same socket, and may have set them. While it still listens nobody can make use of it. */
+        /* The role had the same socket and may have set these options. While the socket listens no other
+         * process can use it. */
         (void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 0 }, sizeof(int));
         (void) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){ 0 }, sizeof(int));
         if (socket->port.protocol == KEEPER_TCP) {
-                /* Only what listens: another socket would remember the shutdown. */
+                /* Only a listening socket is shut down, because another one would remember the shutdown. */
                 if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &(socklen_t){ sizeof(int) }) >= 0 &&
                         listening)
                         (void) shutdown(fd, SHUT_RDWR);
@@ -280,7 +286,8 @@ void sockets_rest_child(Sockets *s, ListLink *lent, const char *role) {
         struct reserved_socket *socket;
 
         while ((socket = LIST_FIRST(struct reserved_socket, of_child, lent))) {
-                /* Killed at the very door, it could not give it back, and somebody may be faster than we are. */
+                /* A child that is killed directly before its exec cannot give the port back, and another
+                 * process may bind it first. */
                 if (socket->hold_fd < 0) {
                         int fd = socket_open_bound(socket->port.protocol, &socket->address);
 
@@ -334,7 +341,7 @@ size_t sockets_tell(const Sockets *s, size_t left, struct keeper_ports *ret) {
 
         *ret = (struct keeper_ports){ .header = { .type = KEEPER_PORTS } };
         for (size_t i = 0; i < n; i++)
-                /* One that a child has released since the HELLO is told of as number 0. */
+                /* A port that a child has released since the HELLO is reported as number 0. */
                 if (left - n + i < s->n)
                         ret->ports[i] = s->all[left - n + i]->port;
         return n;
@@ -371,7 +378,7 @@ int sockets_lend(Sockets *s, uint64_t child, ListLink *lent, const struct keeper
                 struct reserved_socket *socket = sockets_find(s, &ports[i]);
 
                 if (!socket)
-                        continue; /* it was there just now */
+                        continue; /* it existed a moment ago */
                 socket->child = child;
                 list_remove(&socket->of_child); /* the same port may be named twice */
                 list_append(lent, &socket->of_child);
@@ -411,7 +418,7 @@ int sockets_on_handover(Sockets *s, uint64_t child, ListLink *lent, int fd) {
         if (n_fds == 1 && socket && socket->child == child && socket->hold_fd < 0)
                 socket->hold_fd = hold_new(received);
         else if (n_fds == 1)
-                (void) fd_close(received); /* released meanwhile */
+                (void) fd_close(received); /* released in the meantime */
         return 1;
 }
 
@@ -437,7 +444,7 @@ int sockets_take_over(Sockets *s, const struct reserved_socket *socket, ListLink
         if (own.hold_fd >= 0) {
                 own.hold_fd = hold_adopt(own.hold_fd);
                 if (own.hold_fd == -ENODATA)
-                        return 0; /* it was released, and systemd had not heard of that yet */
+                        return 0; /* it was released, but systemd still stored it */
                 if (own.hold_fd < 0) {
                         log_error("Cannot take over port %u, which is no longer reserved: %s",
                                 own.port.number, strerror(-own.hold_fd));
@@ -446,7 +453,8 @@ int sockets_take_over(Sockets *s, const struct reserved_socket *socket, ListLink
         }
         r = sockets_add(s, &own, &added);
         if (r == -EEXIST) {
-                /* Keepers before this one could have a number twice, on two addresses: the second was never to be had. */
+                /* Older keepers could reserve a number twice, on two addresses. The second one could not be
+                 * used. */
                 hold_end(own.hold_fd);
                 return 0;
         }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Reserved ports: bound sockets that outlive the node and the roles they are handed to. The keeper makes them, since what a
- * sandbox does to the maker of a socket sticks to it.
+/* Reserved ports are bound sockets that outlive the node and the roles that use them. The keeper creates
+ * them, because the restrictions of a sandbox on the creator of a socket stay with the socket.
  *
- * Never SO_REUSEADDR, never SO_REUSEPORT: with one of them on, even for a moment, somebody else can bind the same port.
- * Plain values, one a port: they can be written down and read back. */
+ * SO_REUSEADDR and SO_REUSEPORT are never set, because with one of them, even for a moment, another process
+ * can bind the same port. The structs are plain values, one for each port, which can be written and read
+ * back. */
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -26,51 +27,54 @@ union port_address {
 
 struct reserved_socket {
         struct keeper_port port;
-        int hold_fd; /* hold.h; negative: its child is about to exec, and has it */
+        int hold_fd; /* hold.h; negative if its child is about to exec and has it */
         union port_address address;
-        uint64_t child;    /* whom it has been lent to, until that ends; 0: nobody */
-        ListLink of_child; /* in the list of those that the same child has */
+        uint64_t child;    /* the child to which it is lent, until the child ends; 0 if there is none */
+        ListLink of_child; /* in the list of the ports of one child */
         size_t index;
-        uint64_t stored; /* the inode that systemd keeps for us; 0: none */
-        ListLink
-                to_store; /* in Sockets.changed, where that may not be true any more, or in Sockets.forgotten */
+        uint64_t stored; /* the inode that systemd stores; 0 if there is none */
+        /* In Sockets.changed, if the stored inode may be out of date, or in Sockets.forgotten. */
+        ListLink to_store;
 };
 
 typedef struct Sockets {
-        struct reserved_socket **all; /* in no order */
+        struct reserved_socket **all; /* not sorted */
         size_t n;
         size_t room;
         IdMap by_port;
         ListLink changed;
-        ListLink forgotten; /* released, and systemd still has them */
+        ListLink forgotten; /* released, but still stored by systemd */
 } Sockets;
 
 void sockets_init(Sockets *s);
 
-/* NULL: it is not reserved. */
+/* Returns NULL if the port is not reserved. */
 struct reserved_socket *sockets_find(const Sockets *s, const struct keeper_port *port);
 
-/* Requests, of any size and contents: -EBADMSG, and it is none of ours: -EOPNOTSUPP. */
+/* Handle requests of any size and contents. Return -EBADMSG if the packet is malformed, -EOPNOTSUPP if the
+ * type is not one of these. */
 int sockets_on_bind(Sockets *s, const void *packet, size_t size, struct keeper_bound *ret);
 int sockets_on_ports(Sockets *s, const void *packet, size_t size);
 
-/* As many of the last so many as one packet takes; returns their number. */
+/* Stores as many of the last left ports as fit into one packet. Returns their number. */
 size_t sockets_tell(const Sockets *s, size_t left, struct keeper_ports *ret);
 
-/* What a child has is in a list of its own, lent: these find nothing else.
+/* The ports of a child are in a list of its own, lent; these functions find no other ports.
  *
- * The child has ended: bound, and nothing else. Connections are refused, datagrams dropped. */
+ * The child has ended. Its ports remain bound, but connections are refused and datagrams dropped. */
 void sockets_rest_child(Sockets *s, ListLink *lent, const char *role);
 
-/* All or none, to the child that is made next. -EADDRNOTAVAIL: not reserved; -EBUSY: another child has it. */
+/* Lends all ports or none to the child that is created next. Returns -EADDRNOTAVAIL if one is not reserved,
+ * -EBUSY if another child has it. */
 int sockets_lend(Sockets *s, uint64_t child, ListLink *lent, const struct keeper_port *ports, size_t n,
         struct child_sockets *ret);
 
-/* One packet of a child on its release_fd, read by the keeper at its end of it. 1: go on; 0: there is none now; negative: the
- * other end is gone. */
+/* Reads one packet of a child from the keeper's end of its release_fd. Returns 1 to continue, 0 if there is
+ * none now, negative if the other end is closed. */
 int sockets_on_handover(Sockets *s, uint64_t child, ListLink *lent, int fd);
-/* It has executed its command: they are free. */
+/* The child has passed its exec, so the ports are free. */
 void sockets_released(Sockets *s, ListLink *lent);
 
-/* One that another keeper had; hold_fd is taken, also on failure. lent: of the child that has it, or NULL. */
+/* Takes over a port of another keeper. Takes ownership of hold_fd, also on failure. lent is the list of the
+ * child that has the port, or NULL. Returns a negative errno. */
 int sockets_take_over(Sockets *s, const struct reserved_socket *socket, ListLink *lent);

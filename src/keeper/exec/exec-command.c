@@ -21,7 +21,7 @@ static bool elf_read_at(int fd, void *buffer, size_t size, uint64_t offset) {
         return pread(fd, buffer, size, (off_t) offset) == (ssize_t) size;
 }
 
-/* Where the name of a program's loader is in its file. */
+/* Finds the offset of the name of a program's loader in its file. */
 static bool elf_find_loader(
         int fd, const unsigned char ident[static EI_NIDENT], uint64_t *ret_offset, uint64_t *ret_size) {
         union {
@@ -50,7 +50,8 @@ static bool elf_find_loader(
         return false;
 }
 
-/* What the kernel runs a file with: the interpreter of a script, the loader of a program. */
+/* Finds the file that the kernel uses to run a command: the interpreter of a script, or the loader of a
+ * program. */
 static bool command_find_interpreter(const char *path, char ret[static INTERPRETER_MAX]) {
         char start[INTERPRETER_MAX];
         uint64_t offset, size;
@@ -118,7 +119,8 @@ static _noreturn_ void command_fail(int gate_fd, const char *path, int error) {
         gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -error, "cannot execute %s: %s", QUOTED(path), reason);
 }
 
-/* execvpe() would hand a file of unknown format to /bin/sh, and search our PATH instead of the role's. */
+/* execvpe() would pass a file of unknown format to /bin/sh, and search the PATH of the keeper instead of that
+ * of the role. */
 static _noreturn_ void command_search(int gate_fd, char *const *argv, char *const *env) {
         struct search_path search_path;
         const char *p, *end;
@@ -137,8 +139,9 @@ static _noreturn_ void command_search(int gate_fd, char *const *argv, char *cons
                 (void) execve(candidate, argv, env);
                 error = errno;
 
-                /* As a shell would: go on where there is nothing, or nothing we may run; but what is there and fails is
-                 * what was meant. access() is asked because ENOENT is also a missing interpreter. */
+                /* As in a shell, the search continues if a file is missing or may not be executed, but stops
+                 * at a file that exists and fails. access() is called because ENOENT may also mean that the
+                 * interpreter is missing. */
                 if (error == EACCES && !refused)
                         refused = candidate;
                 else if (error != EACCES && error != ENOTDIR &&

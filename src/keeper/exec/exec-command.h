@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The exec itself: the search along the role's PATH, and why it failed. */
+/* Executes the command after a search along the PATH of the role, and explains a failure. */
 
 #include "base/macro.h"
 

@@ -41,7 +41,8 @@ static int environment_assign(const char *name, const char *value, char **ret) {
         return asprintf(ret, "%s=%s", name, value) < 0 ? -ENOMEM : 0;
 }
 
-/* Keeps the last of each name, in place. By sorting: a list of ten thousand is unusual, but legal. */
+/* Keeps the last assignment of each name, in place. Sorting keeps this fast for a list of ten thousand, which
+ * is unusual but valid. */
 static int environment_drop_overridden(char **env) {
         _cleanup_free_ struct entry *entries = NULL;
         const size_t n = strings_count(env);
@@ -73,7 +74,7 @@ int environment_begin(
         size_t n = 0;
         int r;
 
-        /* Never freed: the exec takes it, or the process ends. */
+        /* This is never freed, because the exec takes it or the process ends. */
         env = calloc(2 + n_base + 4 + 1, sizeof(*env));
         if (!env)
                 return -ENOMEM;

@@ -1,36 +1,38 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A role's environment. */
+/* The environment of a role. */
 
 #include <stdbool.h>
 
 #include "keeper/exec/exec-user.h"
 #include "proto/launch-request.h"
 
-/* What a role on a terminal is told of it, unless its environment says otherwise. */
+/* TERM of a role on a terminal, unless its environment contains another value. */
 #define DEFAULT_TERM "xterm-256color"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* In the order of the design; of one name the last value counts. What the node gives to all, and what the user has: */
+/* The order follows the design; the last value of a name is used. This adds the variables that the node sets
+ * for all roles, and those of the user. Returns a negative errno. */
 int environment_begin(
         const LaunchRequest *request, const struct identity *who, bool has_terminal, char ***ret);
-/* Onto that, or what a product set-up has made of it, the role's own, and what the role is. */
+/* Adds the variables of the role, and those that describe the role, to the result of environment_begin() or
+ * to what a product set-up has made of it. Returns a negative errno. */
 int environment_finish(const LaunchRequest *request, char *const *begun, char ***ret);
 
-/* The value of a name, or NULL. */
+/* Returns the value of a name, or NULL. */
 const char *environment_get(char *const *env, const char *name);
 
-/* Where commands are searched for: PATH, or what execvp(3) takes in its place after a set-up has unset it. */
+/* Where commands are searched for. This is PATH, or the default of execvp(3) after a set-up has unset it. */
 struct search_path {
         bool is_default;
-        char value[64]; /* the default one */
+        char value[64]; /* the default path */
         const char *path;
 };
 void environment_search_path(char *const *env, struct search_path *ret);
 
-/* For messages: "PATH ..." in words, and why it is that. */
+/* For messages; expands to "PATH ..." and the reason why this path is used. */
 #define SEARCH_PATH_FORMAT "%sPATH %s%s"
 #define SEARCH_PATH_ARGUMENTS(p) \
         (p)->is_default ? "the default " : "", QUOTED((p)->path), \

@@ -3,7 +3,8 @@
 #include "base/fd-util.h"
 #include "keeper/exec/exec-handover.h"
 
-/* What the keeper has let go of: a child has one thread and one exec, and may fail anywhere after that. */
+/* The ports that the keeper has released. A static is enough, because a child has one thread and one exec,
+ * and may fail anywhere after the release. */
 static const struct child_sockets *handover_taken = NULL;
 
 int exec_handover_begin(const struct child_sockets *sockets) {

@@ -25,22 +25,23 @@
 
 #define OOM_SCORE_ADJ "/proc/self/oom_score_adj"
 
-/* What ps(1) shows until the exec: the role in parentheses, as systemd has it. */
+/* Sets the title that ps(1) shows until the exec. It is the role in parentheses, as in systemd. */
 static void exec_set_title(const ExecParameters *p) {
         char title[ROLE_NAME_MAX + 3], comm[16];
 
         (void) snprintf(comm, sizeof(comm), "(%.13s)", p->role);
         (void) prctl(PR_SET_NAME, comm);
 
-        /* The last byte stays NUL: without it the kernel takes the environment for more of the command line. */
+        /* The last byte must remain NUL; otherwise the kernel takes the environment for a part of the command
+         * line. */
         (void) snprintf(title, sizeof(title), "(%s)", p->role);
         memset(p->arguments, 0, p->arguments_size);
         if (p->arguments_size > 0)
                 (void) snprintf(p->arguments, p->arguments_size, "%s", title);
 }
 
-/* Among what was cloned are other roles' gates and the write ends of their stdin, and a role that waits for an EOF would wait
- * for us too: so this comes first. */
+/* The clone has copies of the gates of other roles and of the write ends of their stdin. A role that waits
+ * for EOF would wait for this process, too, so this step is the first one. */
 static int exec_detach(const ExecParameters *p) {
         int keep[EXEC_SOCKETS_KEEP_MAX + 4], r;
         size_t n = exec_sockets_keep(p, keep);
@@ -57,7 +58,7 @@ static int exec_detach(const ExecParameters *p) {
         return r < 0 ? r : fd_close_all_except(keep, n);
 }
 
-/* The gate opens with one packet. Its end before that means that nobody wants us any more. */
+/* The gate opens with one packet. If it ends before that, the role is not wanted any more. */
 static int exec_wait_at_gate(int gate_fd, LaunchRequest **ret) {
         struct gate_open m;
         autofd memfd = -EBADF;
@@ -83,7 +84,8 @@ static int exec_wait_at_gate(int gate_fd, LaunchRequest **ret) {
 static void exec_start_session(int gate_fd) {
         sigset_t none;
 
-        /* To the root as well, for relative paths to mean the same wherever the keeper was started. */
+        /* The working directory is the root, so that relative paths have the same meaning wherever the keeper
+         * was started. */
         if (setsid() < 0 || chdir("/") < 0) {
                 int error = errno;
 
@@ -91,7 +93,8 @@ static void exec_start_session(int gate_fd) {
                         gate_fd, LAUNCH_STAGE_SESSION, -error, "cannot begin a session: %s", strerror(error));
         }
 
-        /* SIGKILL, SIGSTOP and those the C library keeps for itself refuse; nobody can have changed them. */
+        /* SIGKILL, SIGSTOP and the signals that the C library reserves cannot be set, but they cannot have
+         * been changed either. */
         for (int signo = 1; signo < NSIG; signo++)
                 (void) signal(signo, SIG_DFL);
         sigemptyset(&none);
@@ -100,7 +103,7 @@ static void exec_start_session(int gate_fd) {
         (void) umask(0022);
 }
 
-/* The keeper is protected from the OOM killer; what it starts must not be. */
+/* The keeper is protected from the OOM killer, but its children must not be. */
 static void exec_reset_oom_score(int gate_fd) {
         _cleanup_free_ char *text = NULL;
         int r;
@@ -109,8 +112,8 @@ static void exec_reset_oom_score(int gate_fd) {
         if (r >= 0 && strcmp(text, "0\n") == 0)
                 return;
 
-        /* In a user's own instance it may be above 0, and only root can lower it: then all of the user's processes are
-         * like that. */
+        /* In the instance of a user it may be above 0, and only root can lower it. Then it is the same for
+         * all processes of the user. */
         if (r >= 0)
                 r = file_write_string(OOM_SCORE_ADJ, "0");
         if (r < 0 && !(r == -EACCES && geteuid() != 0))
@@ -207,7 +210,8 @@ void exec_invoke(ExecParameters *p) {
         if (exec_has_terminal(p) && q->xterm)
                 xterm_start(p, q, output_fd, env);
 
-        /* The terminal's ends, and whatever NSS has left open. The gate closes with the exec, which is how the node hears of it. */
+        /* This closes the ends of the terminal, and what NSS has left open. The gate is closed by the exec,
+         * which is how the node detects the exec. */
         r = fd_close_all_except(keep, exec_sockets_keep(p, keep));
         if (r < 0)
                 gate_fail(p->gate_fd, LAUNCH_STAGE_EXEC, r, "cannot close descriptors: %s", strerror(-r));

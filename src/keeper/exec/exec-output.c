@@ -34,7 +34,8 @@ void stdin_connect(const ExecParameters *p) {
         (void) fd_close(fd);
 }
 
-/* What sd_journal_stream_fd(3) does, without its library. Called in the role's scope, so that journald finds the unit. */
+/* Does the same as sd_journal_stream_fd(3), without its library. It is called in the scope of the role, so
+ * that journald finds the unit. */
 static int output_journal_stream(const char *identifier) {
         const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = JOURNAL_STREAM_SOCKET };
         const struct timeval patience = { .tv_sec = JOURNAL_CONNECT_SEC }, for_ever = { 0 };
@@ -47,8 +48,8 @@ static int output_journal_stream(const char *identifier) {
         if (fd < 0)
                 return -errno;
 
-        /* A journald that hangs keeps its queue full: then go without it. Once connected a role waits for it, as any
-         * service does. */
+        /* If journald hangs and its queue stays full, the role continues without it. Once connected, a role
+         * waits for journald, as any service does. */
         if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
                 connect(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 ||
                 shutdown(fd, SHUT_RD) < 0)
@@ -56,7 +57,8 @@ static int output_journal_stream(const char *identifier) {
         if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
                 (void) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 
-        /* Identifier, no unit of our own saying, priority, prefixes are levels; not to syslog, kmsg, console. */
+        /* The lines are identifier, unit (empty), priority, and flags: prefixes are parsed as levels, and
+         * nothing is forwarded to syslog, kmsg or the console. */
         n = snprintf(header, sizeof(header), "%s\n\n%d\n1\n0\n0\n0\n", identifier, LOG_INFO);
         if (send(fd, header, (size_t) n, MSG_NOSIGNAL) != n)
                 return errno > 0 ? -errno : -EIO;
@@ -71,7 +73,8 @@ static int output_open_file(const LaunchRequest *q) {
         autofd fd = -EBADF;
         int r;
 
-        /* Non-blocking only for the open: a FIFO without a reader is an error, not a wait for ever. */
+        /* The open is non-blocking, so that a FIFO without a reader is an error instead of an endless wait.
+         */
         fd = open(q->output_path, O_WRONLY | O_CREAT | O_NOCTTY | O_CLOEXEC | O_NONBLOCK | how, 0666);
         if (fd < 0)
                 return -errno;

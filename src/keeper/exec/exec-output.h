@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A role's standard streams. All of it fails through the gate. */
+/* The standard streams of a role. All functions fail through the gate. */
 
 #include "keeper/exec/exec-parameters.h"
 #include "keeper/exec/exec-user.h"
 #include "proto/launch-request.h"
 
-/* Takes over stdin_fd. */
+/* Takes ownership of stdin_fd. */
 void stdin_connect(const ExecParameters *p);
 
-/* One stream for both; the caller's. */
+/* Opens one stream for both stdout and stderr. The caller closes it. */
 int output_open(const ExecParameters *p, const LaunchRequest *request, const struct identity *who);
 
-/* stdout and stderr, to it. */
+/* Connects stdout and stderr to output_fd. */
 void output_connect(int gate_fd, int output_fd);

@@ -22,6 +22,6 @@ int exec_die_with_keeper(const ExecParameters *p) {
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
                 return -errno;
 
-        /* It may have died before we asked for the signal. */
+        /* The keeper may have died before the prctl(). */
         return getppid() == p->keeper_pid ? 0 : -ESRCH;
 }

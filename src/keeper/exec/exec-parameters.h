@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a child gets from the keeper that has cloned it, and from nobody else: the keeper fills it in, the child may change it. What
- * the role is to be comes later, through the gate (proto/launch-request.h). */
+/* What a child gets from the keeper that has cloned it. The keeper sets these values, and the child may
+ * change them. The description of the role arrives later, through the gate (proto/launch-request.h). */
 
 #include <errno.h>
 #include <stdbool.h>
@@ -12,37 +12,41 @@
 
 #include "proto/keeper-protocol.h"
 
-/* The child's side of a pseudo-terminal; negative: a role without. */
+/* The descriptors of a pseudo-terminal in the child; negative for a role without one. */
 struct terminal_ends {
         int slave;
-        int control; /* takes a client that the child sends (xterm) */
-        int output;  /* takes the descriptor of the role's output */
+        int control; /* receives a client that the child sends (xterm) */
+        int output;  /* receives the descriptor of the role's output */
 };
 #define TERMINAL_ENDS_NONE ((struct terminal_ends){ -EBADF, -EBADF, -EBADF })
 
 void terminal_ends_close(struct terminal_ends *ends);
 
-/* The reserved ports of a child: first those that the role gets, then those that are released by its exec. */
+/* The reserved ports of a child: first those that are passed to the role, then those that are released by its
+ * exec. */
 struct child_sockets {
         size_t n;
         size_t n_handed;
         struct keeper_port ports[KEEPER_FORK_PORTS_MAX];
-        int fds[KEEPER_FORK_PORTS_MAX]; /* copies, for this child alone */
-        int release_fd;                 /* to the keeper, for keeper_handover; negative: nothing to release */
+        int fds[KEEPER_FORK_PORTS_MAX]; /* copies, for this child only */
+        /* Connected to the keeper, for keeper_handover; negative if no port is to be released. */
+        int release_fd;
 };
 
-/* The copies. No other child may have them, not even for a moment: so before the next clone. */
+/* Closes the copies. No other child may inherit them, so this is called before the next clone. */
 void child_sockets_close(struct child_sockets *sockets);
 
 typedef struct ExecParameters {
         pid_t keeper_pid;
-        struct rlimit
-                nofile; /* for a role without one of its own: as the keeper found it, which has raised its own */
-        char *arguments; /* where ps(1) finds the command line, and its size */
+        /* RLIMIT_NOFILE of a role without a limit of its own. It is the value from before the keeper has
+         * raised its own. */
+        struct rlimit nofile;
+        char *arguments; /* the command line that ps(1) shows, and its size */
         size_t arguments_size;
         const char *role;
         int gate_fd;
-        int stdin_fd; /* negative: /dev/null, or the terminal if there is one */
+        /* Negative for /dev/null, or for the terminal if there is one. */
+        int stdin_fd;
         struct terminal_ends terminal;
         struct child_sockets *sockets;
 } ExecParameters;
@@ -51,6 +55,6 @@ static inline bool exec_has_terminal(const ExecParameters *p) {
         return p->terminal.slave >= 0;
 }
 
-/* Until the exec a child dies with its keeper. Each change of credentials clears this: then it is called again.
- * -ESRCH: the keeper is gone already. */
+/* Makes the child die with its keeper, until the exec. Each change of credentials clears this, so it is
+ * called again after it. Returns -ESRCH if the keeper has died already. */
 int exec_die_with_keeper(const ExecParameters *p);

@@ -24,21 +24,21 @@
 #define IMAGE_FD 3
 #define IMAGE_SIZE_MAX (16U * 1024U * 1024U)
 
-/* What it says is kept for the error: the beginning and the end of it. */
+/* The output of the set-up is kept for the error message: its beginning and its end. */
 #define SAID_MAX (16U * 1024U)
 #define SAID_HEAD (SAID_MAX / 4)
-#define HEAR_ROUNDS 16 /* what fits into a pipe */
+#define HEAR_ROUNDS 16 /* the capacity of a pipe */
 
-/* EUPS drops its lock at SIGTERM, and goes on: so SIGKILL comes a little later. */
+/* EUPS releases its lock at SIGTERM but continues, so SIGKILL follows a little later. */
 #define TERM_USEC (200 * USEC_PER_MSEC)
 #define KILL_USEC (2 * USEC_PER_SEC)
 
 struct setup {
         int gate_fd;
         const LaunchRequest *request;
-        pid_t pid;   /* of the shell, and of its process group */
-        bool reaped; /* and that number may be another's */
-        int status;  /* then: as wait(2) gives it */
+        pid_t pid;   /* of the shell and of its process group */
+        bool reaped; /* the number may belong to another process */
+        int status;  /* valid if reaped, as from wait(2) */
         char said[SAID_MAX + 1];
         size_t n_said;
 };
@@ -53,7 +53,7 @@ static struct timespec timespec_until(uint64_t deadline) {
         return (struct timespec){ (time_t) (left / USEC_PER_SEC), (long) (left % USEC_PER_SEC) * 1000 };
 }
 
-/* The shell's side */
+/* -- the process of the shell -- */
 
 static _noreturn_ void shell_refuse(const char *what) {
         (void) dprintf(STDERR_FILENO, "%s: %s\n", what, strerror(errno));
@@ -68,7 +68,7 @@ static _noreturn_ void shell_main(
         size_t n = 0;
         int null_fd;
 
-        /* The parent has said so too; whoever is first. */
+        /* The parent calls this, too, because either may be the first. */
         (void) setpgid(0, 0);
         sigemptyset(&none);
         (void) sigprocmask(SIG_SETMASK, &none, NULL);
@@ -76,13 +76,13 @@ static _noreturn_ void shell_main(
 
         if (dup2(said_fd, STDOUT_FILENO) < 0 || dup2(said_fd, STDERR_FILENO) < 0)
                 _exit(EXEC_FAILED);
-        /* A dead parent has nobody to end it at its deadline. */
+        /* Without its parent the shell would not be ended at its deadline. */
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
                 _exit(EXEC_FAILED);
         null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
         if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0)
                 shell_refuse("cannot connect /dev/null");
-        /* Its place may be taken by what is to go there. */
+        /* Another descriptor that is moved here may have the number of this one. */
         if (image_fd == IMAGE_FD ? fd_cloexec(image_fd, false) < 0 : dup2(image_fd, IMAGE_FD) < 0)
                 shell_refuse("cannot connect the environment");
         if (fd_close_all_except((int[]){ IMAGE_FD }, 1) < 0)
@@ -106,7 +106,7 @@ static _noreturn_ void shell_main(
         shell_refuse("cannot execute " SHELL);
 }
 
-/* What it says */
+/* -- the output -- */
 
 static void setup_keep_said(struct setup *s, const char *data, size_t size) {
         while (size > 0) {
@@ -126,8 +126,8 @@ static void setup_keep_said(struct setup *s, const char *data, size_t size) {
         }
 }
 
-/* Keeps it and passes it on, as far as there is something now, but not for ever: somebody may write without end. false:
- * nobody can write any more. */
+/* Keeps the output and passes it on, as far as it is available now. The rounds are limited, because a process
+ * may write without end. Returns false if no process can write any more. */
 static bool setup_hear(struct setup *s, int fd) {
         char data[4096];
 
@@ -139,15 +139,15 @@ static bool setup_hear(struct setup *s, int fd) {
                 if (n <= 0)
                         return n < 0 && errno == EAGAIN;
                 setup_keep_said(s, data, (size_t) n);
-                /* Where it cannot be written it is lost there; the error still has it. */
+                /* If it cannot be written it is lost there, but the error message still contains it. */
                 (void) !write(STDERR_FILENO, data, (size_t) n);
         }
         return true;
 }
 
-/* The end */
+/* -- the end -- */
 
-/* Everything that the shell has left is our child by now. */
+/* At this point all processes that the shell has left are children of this process. */
 static void setup_signal_children(int signo, char *ret_pids, size_t size) {
         _cleanup_free_ char *list = NULL;
         char *state = NULL;
@@ -172,7 +172,7 @@ static void setup_signal_all(struct setup *s, int signo) {
         setup_signal_children(signo, NULL, 0);
 }
 
-/* Reaps what has ended. false: there is no child any more. */
+/* Reaps the children that have ended. Returns false if no child remains. */
 static bool setup_reap(struct setup *s) {
         for (;;) {
                 int status;
@@ -189,8 +189,8 @@ static bool setup_reap(struct setup *s) {
         }
 }
 
-/* Waits, at most so long, for the end of all children; SIGCHLD is blocked. When one ends its children become ours, and with
- * SIGKILL they are next. */
+/* Waits until all children have ended, with this limit. SIGCHLD is blocked. When a child ends its own
+ * children become children of this process, and with SIGKILL they are killed next. */
 static bool setup_wait_for_end(struct setup *s, uint64_t usec, bool kill_new) {
         const uint64_t deadline = now_usec(CLOCK_MONOTONIC) + usec;
         sigset_t chld;
@@ -209,7 +209,7 @@ static bool setup_wait_for_end(struct setup *s, uint64_t usec, bool kill_new) {
         return true;
 }
 
-/* Ends the shell and whatever it has started. */
+/* Ends the shell and all processes that it has started. */
 static void setup_end_all(struct setup *s) {
         char pids[64];
 
@@ -219,12 +219,13 @@ static void setup_end_all(struct setup *s) {
         setup_signal_all(s, SIGKILL);
         if (setup_wait_for_end(s, KILL_USEC, true))
                 return;
-        /* Another user's, or in the middle of a system call. When we have failed the node kills the scope. */
+        /* Such a process belongs to another user, or is within a system call. After a failure the node kills
+         * the scope. */
         setup_signal_children(0, pids, sizeof(pids));
         FAIL(s, -EBUSY, "processes that its set-up has left do not end: %s", pids);
 }
 
-/* Hears the shell out until it ends. false: the deadline came first. */
+/* Reads the output of the shell until it ends. Returns false if the deadline passed first. */
 static bool setup_wait_for_shell(struct setup *s, int pidfd, int said_fd) {
         struct pollfd fds[] = { { .fd = pidfd, .events = POLLIN }, { .fd = said_fd, .events = POLLIN } };
         const uint64_t deadline = s->request->setup_deadline_usec;
@@ -238,7 +239,8 @@ static bool setup_wait_for_shell(struct setup *s, int pidfd, int said_fd) {
                 if (n > 0 && fds[1].revents && !setup_hear(s, said_fd))
                         fds[1].fd = -1;
                 if (n > 0 && fds[0].revents) {
-                        /* Not until its end: somebody in the background may keep it open. */
+                        /* Does not wait for the end of the output, because a background process may keep it
+                         * open. */
                         (void) setup_hear(s, said_fd);
                         return true;
                 }
@@ -247,9 +249,10 @@ static bool setup_wait_for_shell(struct setup *s, int pidfd, int said_fd) {
         }
 }
 
-/* The environment */
+/* -- the environment -- */
 
-/* What bash makes of its own accord. Functions are for shells that share them; a role is given variables. */
+/* Returns whether bash has created the variable itself. Functions are for shells that share them, but a role
+ * gets variables. */
 static bool assignment_is_shells_own(const char *assignment) {
         static const char *const names[] = { "PWD", "OLDPWD", "SHLVL", "_", "IFS", "SHELLOPTS", "BASH",
                 "BASHOPTS", "BASHPID", "BASH_VERSION", "HISTCMD", "LINENO", "OPTIND", "PPID", "PS4", "RANDOM",
@@ -277,7 +280,7 @@ static int image_read(int fd, char **ret, size_t *ret_size) {
         return pread(fd, *ret, *ret_size, 0) == (ssize_t) *ret_size ? 0 : -EIO;
 }
 
-/* The image, but for what is the shell's own: of that, what was there before. */
+/* Takes the image, except the variables of the shell itself, which keep their previous values. */
 static int image_merge(char *image, size_t size, char *const *env, char ***ret) {
         size_t n = 1, k = 0;
         char **merged;
@@ -287,7 +290,7 @@ static int image_merge(char *image, size_t size, char *const *env, char ***ret) 
         for (char *const *e = env; *e; e++)
                 n++;
 
-        /* Never freed, nor the image: the exec takes it, or the process ends. */
+        /* Neither this nor the image is freed, because the exec takes them or the process ends. */
         merged = calloc(n, sizeof(*merged));
         if (!merged)
                 return -ENOMEM;
@@ -311,7 +314,7 @@ void product_setup(int gate_fd, const LaunchRequest *request, char *const *env, 
         size_t size = 0, n_said;
         bool in_time;
 
-        /* A memfd needs no reader: whatever is written to it, nobody waits. */
+        /* A memfd needs no reader, so a write to it never blocks. */
         image_fd = memfd_new("environment");
         if (image_fd < 0)
                 FAIL(&s, image_fd, "cannot begin its set-up: %s", strerror(-image_fd));
@@ -320,7 +323,8 @@ void product_setup(int gate_fd, const LaunchRequest *request, char *const *env, 
         said_read = said[0];
         said_write = said[1];
 
-        /* What the shell leaves in the background becomes our child, also out of its session, and can be ended. */
+        /* Processes that the shell leaves in the background become children of this process, even outside its
+         * session, and can be ended. */
         sigemptyset(&chld);
         sigaddset(&chld, SIGCHLD);
         if (fd_nonblock(said_read, true) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ||
@@ -333,7 +337,7 @@ void product_setup(int gate_fd, const LaunchRequest *request, char *const *env, 
         if (s.pid < 0)
                 FAIL(&s, -errno, "cannot fork for its set-up: %s", strerror(errno));
         (void) setpgid(s.pid, s.pid);
-        (void) fd_close(fd_steal(&said_write)); /* or its end would not be seen */
+        (void) fd_close(fd_steal(&said_write)); /* otherwise its end would not be detected */
         pidfd = pidfd_open_pid(s.pid);
         if (pidfd < 0) {
                 setup_end_all(&s);
@@ -345,7 +349,7 @@ void product_setup(int gate_fd, const LaunchRequest *request, char *const *env, 
         setup_end_all(&s);
         (void) setup_hear(&s, said_read);
         if (!in_time) {
-                s.n_said = n_said; /* without what it says of its end */
+                s.n_said = n_said; /* without the output during its end */
                 FAIL(&s, -ETIMEDOUT, "its set-up did not end in time (SetupTimeout=)%s%s",
                         s.n_said > 0 ? ", its output was: " : "",
                         text_words(s.said, s.n_said, (char[WORDS_MAX]){ 0 }));

@@ -19,7 +19,7 @@ static struct gate_report gate_report_new(LaunchStage stage, int error, bool war
 }
 
 static void gate_report_send(int gate_fd, const struct gate_report *m) {
-        /* When nobody listens any more, the exit without exec says enough. */
+        /* If the node does not read any more, the exit without an exec is enough. */
         (void) socket_send(gate_fd, m, sizeof(*m), NULL, 0);
 }
 
@@ -45,7 +45,7 @@ void gate_fail(int gate_fd, LaunchStage stage, int error, const char *fmt, ...) 
         _exit(EXEC_FAILED);
 }
 
-/* Length of the valid and printable UTF-8 character at s, or 0. */
+/* Returns the length of the valid and printable UTF-8 character at s, or 0. */
 static size_t text_character_length(const char *s) {
         const unsigned char *c = (const unsigned char *) s;
         size_t n = c[0] < 0x80   ? 1
@@ -61,7 +61,7 @@ static size_t text_character_length(const char *s) {
                 if ((c[i] & 0xc0) != 0x80)
                         return 0;
 
-        /* Overlong forms, surrogates, beyond U+10FFFF. */
+        /* Refuses overlong forms, surrogates and values beyond U+10FFFF. */
         if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) || (c[0] == 0xf0 && c[1] < 0x90) ||
                 (c[0] == 0xf4 && c[1] > 0x8f))
                 return 0;
@@ -72,7 +72,7 @@ static size_t text_character_length(const char *s) {
 static const char text_dots[] = "…";
 #define DOTS_SIZE (sizeof(text_dots) - 1)
 
-/* Valid and printable UTF-8 of at most room bytes and the dots; the middle is what goes. */
+/* Copies valid and printable UTF-8 of at most room bytes and the dots. The middle is left out. */
 static size_t text_shorten(const char *s, size_t size, char *buffer, size_t room) {
         size_t n = 0;
 
@@ -101,7 +101,7 @@ static size_t text_shorten(const char *s, size_t size, char *buffer, size_t room
 const char *text_quote(const char *s, char buffer[static QUOTED_MAX]) {
         size_t n = 0;
 
-        /* The end of a path tells more than its beginning. */
+        /* The end of a path is more significant than its beginning. */
         buffer[n++] = '"';
         n += text_shorten(s, strlen(s), buffer + n, QUOTED_MAX - DOTS_SIZE - 3); /* two quotes and NUL */
         buffer[n++] = '"';
@@ -109,7 +109,7 @@ const char *text_quote(const char *s, char buffer[static QUOTED_MAX]) {
         return buffer;
 }
 
-/* Length of an escape sequence of a terminal (ECMA-48, CSI only) at s, or 0. */
+/* Returns the length of an escape sequence of a terminal (ECMA-48, CSI only) at s, or 0. */
 static size_t text_escape_length(const char *s, size_t size) {
         size_t n = 2;
 
@@ -123,7 +123,7 @@ static size_t text_escape_length(const char *s, size_t size) {
 const char *text_words(char *s, size_t size, char buffer[static WORDS_MAX]) {
         size_t n = 0;
 
-        /* One line of it, with one blank between words. */
+        /* Reduces the text to one line, with one blank between words. */
         for (size_t i = 0, k; i < size; i += k) {
                 k = text_escape_length(s + i, size - i);
                 if (k > 0)
@@ -139,7 +139,7 @@ const char *text_words(char *s, size_t size, char buffer[static WORDS_MAX]) {
                 n--;
         s[n] = '\0';
 
-        /* What went wrong stands at one of the ends: EUPS and a modulefile end with it, Lmod begins with it. */
+        /* The error is at one of the ends: EUPS and a modulefile end with it, Lmod begins with it. */
         n = text_shorten(s, n, buffer, WORDS_MAX - DOTS_SIZE - 1);
         buffer[n] = '\0';
         return buffer;

@@ -112,7 +112,7 @@ int exec_sockets_environment(const struct child_sockets *sockets, char ***env) {
 
         while ((*env)[n])
                 n++;
-        /* Never freed: the exec takes it, or the process ends. */
+        /* This is never freed, because the exec takes it or the process ends. */
         larger = calloc(n + ELEMENTSOF(names) + 1, sizeof(*larger));
         if (!larger)
                 return -ENOMEM;
@@ -130,7 +130,7 @@ int exec_sockets_environment(const struct child_sockets *sockets, char ***env) {
                 int r = exec_sockets_make_variable(sockets, names[j], &larger[k++]);
 
                 if (r < 0) {
-                        free(larger); /* the child says so and ends */
+                        free(larger); /* the child reports the error and ends */
                         return r;
                 }
         }
@@ -154,7 +154,7 @@ static void exec_socket_open(int gate_fd, const struct keeper_port *port, int fd
         char what[64];
         int r;
 
-        /* As a role expects it, whatever the one before has done to the same socket. */
+        /* The role expects this, whatever a previous role has done to the same socket. */
         r = fd_nonblock(fd, false);
         if (r >= 0)
                 r = fd_cloexec(fd, false);

@@ -21,7 +21,7 @@
 void terminal_connect(const ExecParameters *p, const struct identity *who) {
         const int slave = p->terminal.slave;
 
-        /* Programs open it again by its name. The group is devpts's own and stays. */
+        /* Programs open it again by its name. The group is set by devpts and does not change. */
         if (fchown(slave, who->uid, (gid_t) -1) < 0 || ioctl(slave, TIOCSCTTY, 0) < 0 ||
                 dup2(slave, STDIN_FILENO) < 0 || dup2(slave, STDOUT_FILENO) < 0 ||
                 dup2(slave, STDERR_FILENO) < 0) {
@@ -50,7 +50,7 @@ static int xterm_connect_client(const struct terminal_ends *ends, int *ret_fd, i
         const struct terminal_client m = { .type = TERMINAL_CLIENT, .flags = TERMINAL_CLIENT_REPLAY };
         int stream[2] = { -EBADF, -EBADF }, size[2] = { -EBADF, -EBADF }, r;
 
-        /* Ours without O_CLOEXEC: xterm hands them on. */
+        /* The end for xterm has no O_CLOEXEC, so that it is inherited. */
         if (socketpair(AF_UNIX, SOCK_STREAM, 0, stream) < 0 ||
                 socketpair(AF_UNIX, SOCK_SEQPACKET, 0, size) < 0)
                 r = -errno;
@@ -63,7 +63,8 @@ static int xterm_connect_client(const struct terminal_ends *ends, int *ret_fd, i
         return r;
 }
 
-/* xterm takes a single argument after -e for a shell's: there are always more. Ours come last and so count. */
+/* xterm runs a single argument after -e in a shell, so there are always several. The options of this function
+ * are the last ones and so have precedence. */
 static int xterm_build_arguments(const LaunchRequest *q, char *fd_option, char *size_option, char ***ret) {
         size_t n = 0, i = 0;
         char **argv;
@@ -88,7 +89,7 @@ static int xterm_build_arguments(const LaunchRequest *q, char *fd_option, char *
         return 0;
 }
 
-/* Says an errno to the pipe, whose end otherwise is the exec. */
+/* Writes an errno to the pipe, which otherwise is closed by the exec. */
 static _noreturn_ void xterm_become(
         int pipe_fd, int output_fd, const int fds[static 2], char *const *argv, char *const *env) {
         const int keep[] = { pipe_fd, fds[0], fds[1] };
@@ -97,7 +98,7 @@ static _noreturn_ void xterm_become(
         if (null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(output_fd, STDOUT_FILENO) >= 0 &&
                 dup2(output_fd, STDERR_FILENO) >= 0 && fd_close_all_except(keep, ELEMENTSOF(keep)) >= 0) {
                 environ = (char **)
-                        env; /* the search is along the role's PATH, see environment_search_path() */
+                        env; /* the search uses the PATH of the role, see environment_search_path() */
                 (void) execvp(argv[0], argv);
         }
         error = errno;
@@ -105,8 +106,8 @@ static _noreturn_ void xterm_become(
         _exit(EXIT_FAILURE);
 }
 
-/* Twice, so that nobody ever is the parent of it but init, and in a session of its own, so that the terminal's signals do not
- * reach it. */
+/* Forks twice, so that init becomes the parent of xterm, and begins a session, so that signals of the
+ * terminal do not reach it. */
 static int xterm_fork(int output_fd, const int fds[static 2], char *const *argv, char *const *env) {
         int p[2], error = 0;
         pid_t pid;

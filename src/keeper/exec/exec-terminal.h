@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The child's side of a pseudo-terminal, and the window on it. All of it fails through the gate. */
+/* The pseudo-terminal in the child, and the window that shows it. All functions fail through the gate. */
 
 #include "keeper/exec/exec-parameters.h"
 #include "keeper/exec/exec-user.h"
 #include "proto/launch-request.h"
 
-/* Controlling terminal and standard streams of the session that was just begun. */
+/* Makes the terminal the controlling terminal and the standard streams of the new session. */
 void terminal_connect(const ExecParameters *p, const struct identity *who);
 
-/* Where architect-terminal writes besides; it gets a descriptor of its own. */
+/* Sends a descriptor to architect-terminal, to which it also writes the output. */
 void terminal_send_output(const ExecParameters *p, const struct identity *who, int output_fd);
 
-/* A window that shows the terminal: in the role's scope and environment, as its user, and not its child. What it says goes to the
- * output. Returns when the exec has succeeded. */
+/* Starts a window that shows the terminal, in the scope and the environment of the role, as its user, but not
+ * as its child. The messages of xterm are written to the output. Returns when the exec of xterm has
+ * succeeded. */
 void xterm_start(const ExecParameters *p, const LaunchRequest *request, int output_fd, char *const *env);

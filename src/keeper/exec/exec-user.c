@@ -12,12 +12,12 @@
 #include "keeper/exec/exec-report.h"
 #include "keeper/exec/exec-user.h"
 
-/* What NSS says when it has looked and found nothing; getpwnam(3) warns that sources differ. */
+/* The errors of NSS for an entry that does not exist; according to getpwnam(3) sources differ. */
 static bool nss_means_no_entry(int error) {
         return error == 0 || error == ENOENT || error == ESRCH || error == EBADF || error == EPERM;
 }
 
-/* A number; -1 is the system calls' "leave it". */
+/* Parses a number. -1 is refused, because the system calls take it for "no change". */
 static bool id_parse(const char *s, uint32_t *ret) {
         return parse_u32(s, ret) >= 0 && *ret != UINT32_MAX;
 }
@@ -49,7 +49,8 @@ static void identity_find_user(int gate_fd, const char *user, struct identity *r
 
         ret->has_groups = user && pw;
         ret->uid = pw ? pw->pw_uid : uid;
-        /* A number that nobody has an entry for is its own group, as a container would have it; never ours. */
+        /* A number without an entry is its own group, as in a container. It never gets the group of the
+         * keeper. */
         ret->gid = !user ? getgid() : pw ? pw->pw_gid : uid;
         ret->home = identity_copy(gate_fd, pw ? pw->pw_dir : NULL, "/");
         ret->shell = identity_copy(gate_fd, pw ? pw->pw_shell : NULL, "/bin/sh");
@@ -87,7 +88,7 @@ void identity_find(int gate_fd, const LaunchRequest *request, struct identity *r
         if (request->group)
                 ret->gid = identity_find_group(gate_fd, request->group);
 
-        /* Without privileges, to be asked for what one is already is no change, and setgroups() would refuse it. */
+        /* Without privileges a change to the own user is no change, and setgroups() would refuse it. */
         ret->change = (request->user || request->group) &&
                       (geteuid() == 0 || ret->uid != getuid() || ret->gid != getgid());
         if (ret->change && geteuid() != 0)
@@ -110,8 +111,8 @@ void identity_take_groups(const ExecParameters *p, const struct identity *who) {
         int r;
 
         if (!who->change) {
-                /* A service of systemd has no groups at all, a shell of root has its own. Nobody asked for it, so it
-                 * may fail. */
+                /* A service of systemd has no groups, but a shell of root has. The user did not request this,
+                 * so it may fail. */
                 if (geteuid() == 0 && getgroups(0, NULL) == 0)
                         (void) setgroups(1, &who->gid);
                 return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Who a role is: looked up by NSS, here and nowhere else. All of it fails through the gate. */
+/* The identity of a role. It is looked up by NSS in this file only. All functions fail through the gate. */
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -12,21 +12,21 @@
 struct identity {
         uid_t uid;
         gid_t gid;
-        bool change;    /* something else than we are was asked for */
-        char name[256]; /* the user's, or its number */
+        bool change;    /* another identity than that of the keeper was requested */
+        char name[256]; /* of the user, or its number */
         char *home;
         char *shell;
-        bool has_groups; /* a user was asked for who may be in more groups than one */
+        bool has_groups; /* a user was requested, who may be a member of several groups */
 };
 
 void identity_find(int gate_fd, const LaunchRequest *request, struct identity *ret);
 
-/* Groups first, while we may. */
+/* Sets the groups first, while the process has the privilege. */
 void identity_take_groups(const ExecParameters *p, const struct identity *who);
 
-/* The role's user for a while, to open what it is to open with its own rights. */
+/* Takes the identity of the role temporarily, to open files with the rights of the role. */
 void identity_borrow(const ExecParameters *p, const struct identity *who);
 void identity_return(const ExecParameters *p, const struct identity *who);
 
-/* For good. */
+/* Changes the identity permanently. */
 void identity_become(const ExecParameters *p, const struct identity *who);
