@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* architect-terminal: drains the pseudo-terminal of one role, shows it to who wants to look, and leaves with the role. Started by
- * architect-keeper, which starts another if this one dies. See proto/terminal-protocol.h. */
+/* architect-terminal reads the pseudo-terminal of one role, shows it to clients, and exits with the role.
+ * architect-keeper starts it, and starts another one if it dies. See proto/terminal-protocol.h. */
 
 #include <errno.h>
 #include <fcntl.h>

@@ -43,7 +43,7 @@ Client *client_free(Client *client) {
         if (!client)
                 return NULL;
 
-        /* What it typed and nobody has read would turn its end-of-file into an error. */
+        /* Input that was typed but not read would turn the end-of-file of the client into an error. */
         while (recv(client->fd, rest, sizeof(rest), MSG_DONTWAIT) > 0)
                 ;
         (void) fd_close(client->fd);
@@ -52,7 +52,7 @@ Client *client_free(Client *client) {
         return NULL;
 }
 
-/* Bytes sent; 0: there is no room. */
+/* Returns the number of bytes sent, or 0 if there is no room. */
 static ssize_t client_send_some(Client *client, const char *data, size_t size) {
         ssize_t n;
 
@@ -72,7 +72,7 @@ int client_send(Client *client, const Ring *ring) {
                 ssize_t n;
                 size_t size;
 
-                /* One that was begun stays as it is: half a line would hide what it says. */
+                /* A mark that was begun is sent completely, because half of a line would not be readable. */
                 if (client->mark_sent == 0 && client->position < ring_begin(ring)) {
                         client->lost += ring_begin(ring) - client->position;
                         client->position = ring_begin(ring);
@@ -130,7 +130,7 @@ int client_write(Client *client, int master_fd) {
                 if (n < 0 && errno == EAGAIN)
                         return -EAGAIN;
                 if (n < 0) {
-                        /* Nobody reads any more. */
+                        /* The terminal is not read any more. */
                         client->input_begin = client->input_end;
                         return -errno;
                 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One who looks at the terminal and types into it. A client is never waited for: what it has not read when the ring comes round is
- * lost to it, and a mark says so. */
+/* A client shows the terminal and types into it. architect-terminal never waits for a client. Output that it
+ * has not read before the ring overwrites it is lost to the client, and a mark reports the loss. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 
 typedef struct Client Client;
 
-/* What an epoll event belongs to. */
+/* Identifies the object of an epoll event. */
 typedef enum TerminalWatchType {
         TERMINAL_WATCH_MASTER,
         TERMINAL_WATCH_CONTROL,
@@ -25,36 +25,37 @@ typedef enum TerminalWatchType {
 struct terminal_watch {
         TerminalWatchType type;
         Client *client;
-        int events; /* asked for; negative: not watched */
+        int events; /* the watched events; negative if not watched */
 };
 
 struct Client {
         Client *next;
         int fd;
-        int size_fd; /* negative: none */
+        int size_fd; /* negative if there is none */
         struct terminal_watch watch;
         struct terminal_watch size_watch;
 
-        uint64_t position; /* of what it is sent next */
+        uint64_t position; /* of the next byte to send */
         bool behind;       /* its socket is full */
-        uint64_t lost;     /* bytes, that the mark tells of */
-        char mark[64];     /* to be sent before that; size 0: none */
+        uint64_t lost;     /* number of bytes that the mark reports */
+        char mark[64];     /* to be sent before the next byte; size 0 if there is none */
         size_t mark_sent, mark_size;
 
         char input[4096]; /* read, but not written to the terminal yet */
         size_t input_begin, input_end;
-        bool input_closed; /* it has said that it will write no more */
+        bool input_closed; /* the client has closed its sending side */
 };
 
-/* Takes the descriptors, on failure too. */
+/* Takes ownership of the descriptors, also on failure. Returns a negative errno. */
 int client_new(int fd, int size_fd, uint64_t position, Client **ret);
 Client *client_free(Client *client);
 
-/* Sends what its socket takes. Negative errno: it is gone. */
+/* Sends until the socket of the client is full. Returns a negative errno if the client has gone. */
 int client_send(Client *client, const Ring *ring);
 
-/* Reads what it has typed, once the last of it is written. 0 also at its end; negative errno: it is gone. */
+/* Reads the input of the client, once the previous input has been written. Returns 0, also at its end, or a
+ * negative errno if the client has gone. */
 int client_read(Client *client);
 
-/* Writes to the terminal what it has typed. -EAGAIN: the terminal is full. */
+/* Writes the input to the terminal. Returns -EAGAIN if the terminal is full. */
 int client_write(Client *client, int master_fd);

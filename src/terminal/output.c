@@ -45,7 +45,8 @@ void output_drop(Output *output) {
         output->begin = output->end;
 }
 
-/* Journald takes a line for the one whose credentials come with it: ours are the keeper's unit, which says nothing. */
+/* journald assigns a line to the process of its credentials. The unit of this process is that of the keeper,
+ * which would be of no use. */
 static ssize_t output_send_as(const Output *output) {
         union {
                 struct cmsghdr header;
@@ -77,7 +78,8 @@ void output_flush(Output *output) {
                 else if (errno == EAGAIN)
                         return;
                 else if (output->has_sender && (errno == ESRCH || errno == EPERM))
-                        /* The main process is gone and reaped, or we may not speak for others: as ourselves, then. */
+                        /* The main process has ended and been reaped, or this process may not send for
+                         * others. So the line is sent as its own. */
                         output->has_sender = false;
                 else if (errno != EINTR)
                         output_drop(output);

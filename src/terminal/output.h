@@ -1,33 +1,36 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Where the role's output goes besides: the journal, a file, or nowhere. Unlike a client it loses nothing: while it takes no
- * more, the terminal is not read, and the role waits as one without a terminal would. */
+/* The second destination of the output of a role: the journal, a file, or none. Unlike a client it loses
+ * nothing. While it is full the terminal is not read, and the role waits, as a role without a terminal does.
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
 
 typedef struct Output {
-        int fd; /* negative: none */
+        int fd; /* negative if there is none */
         bool is_socket;
         bool has_sender;
-        struct ucred sender;  /* of whom the journal is to take it */
-        bool carriage_return; /* held back: a line feed may follow */
+        struct ucred sender;  /* the process to which the journal assigns the output */
+        bool carriage_return; /* held back, because a line feed may follow */
         char data[16384 + 1];
         size_t begin, end;
 } Output;
 
 #define OUTPUT_CHUNK_MAX (sizeof(((Output *) NULL)->data) - 1)
 
-/* Takes the descriptor. */
+/* Takes ownership of the descriptor. */
 void output_init(Output *output, int fd, const struct ucred *sender);
 
-/* There must be nothing waiting; at most OUTPUT_CHUNK_MAX. "\r\n" becomes "\n": the terminal has made it of that. */
+/* Adds at most OUTPUT_CHUNK_MAX bytes; nothing may be pending. "\r\n" becomes "\n", because the terminal has
+ * added the "\r". */
 void output_add(Output *output, const char *data, size_t size);
 void output_finish(Output *output);
 
-/* Writes what is taken. What cannot be written at all is dropped, as a role that does not look at its errors would. */
+/* Writes what the descriptor accepts. What cannot be written at all is dropped, as by a role that ignores
+ * write errors. */
 void output_flush(Output *output);
 bool output_is_pending(const Output *output);
 void output_drop(Output *output);

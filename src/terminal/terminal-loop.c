@@ -13,13 +13,14 @@
 #include "base/time-util.h"
 #include "terminal/terminal-loop.h"
 
-/* After the end, for clients that have not taken the last of it, and for an output that takes nothing. */
+/* The time after the end for clients that have not read everything, and for an output that accepts nothing.
+ */
 #define LINGER_USEC (5 * USEC_PER_SEC)
 
-/* So many reads of the terminal before somebody else has its turn. */
+/* The number of reads of the terminal before other events are handled. */
 #define READS_MAX 16
 
-/* events: 0 is still told of hang-ups; negative: nothing. */
+/* With events 0 hang-ups are still reported; a negative value removes the watch. */
 static int terminal_watch_set(Terminal *t, struct terminal_watch *w, int fd, int events) {
         struct epoll_event event = { .events = (uint32_t) events, .data.ptr = w };
         int operation;
@@ -85,7 +86,8 @@ static void terminal_on_control(Terminal *t) {
                 if (n == -EAGAIN)
                         return;
                 if (n == 0 || (n < 0 && n != -EMSGSIZE)) {
-                        /* The role has ended; who still holds its terminal is what it left behind. */
+                        /* The role has ended. Processes that still have its terminal open are those that it
+                         * has left behind. */
                         (void) terminal_watch_set(t, &t->control_watch, t->control_fd, -1);
                         t->control_fd = fd_close(t->control_fd);
                         t->slave_fd = fd_close(t->slave_fd);
@@ -143,7 +145,8 @@ static void terminal_on_client(Terminal *t, Client *client, uint32_t events) {
                 r = client_send(client, &t->ring);
         if (r >= 0 && (events & EPOLLIN))
                 r = client_read(client);
-        /* Gone for good; one that has only ended its input still reads. What the terminal has no room for goes with it. */
+        /* The client has gone. If it has only closed its sending side, its input is still read. Input for
+         * which the terminal has no room is dropped with it. */
         if (r >= 0 && (events & (EPOLLHUP | EPOLLERR)) && !(events & EPOLLIN))
                 r = -EPIPE;
         terminal_write_input(t);
@@ -162,7 +165,8 @@ static void terminal_read_master(Terminal *t) {
                 if (n < 0 && (errno == EAGAIN || errno == EINTR))
                         break;
                 if (n <= 0) {
-                        /* EIO: the last slave is closed, and what was written to it is read. */
+                        /* EIO means that the last slave is closed, and that everything written to it has been
+                         * read. */
                         t->hung_up = true;
                         t->deadline = 0;
                         (void) terminal_watch_set(t, &t->master_watch, t->master_fd, -1);
@@ -187,13 +191,13 @@ static bool terminal_all_shown(const Terminal *t) {
         return true;
 }
 
-/* What is waited for, from how things are now. */
+/* Updates the events to wait for, according to the current state. */
 static int terminal_update_watches(Terminal *t) {
         bool full = output_is_pending(&t->output), reads = t->output_socket_fd < 0 && !full && !t->hung_up;
         int r = 0;
 
-        /* Not even for its hang-up while it is not read: that would be told for ever. Its input side has a buffer of its
-         * own: who types waits for that, and not for the output. */
+        /* While the terminal is not read, it is not even watched for its hang-up, which would be reported for
+         * ever. Its input has a buffer of its own, so typing waits for that buffer and not for the output. */
         r = terminal_watch_set(t, &t->master_watch, t->master_fd,
                 !reads ? (t->input_waits && t->slave_fd >= 0 ? EPOLLOUT : -1)
                        : (int) (EPOLLIN | (t->input_waits ? EPOLLOUT : 0)));
@@ -210,7 +214,7 @@ static int terminal_update_watches(Terminal *t) {
         return r;
 }
 
-/* For epoll_wait(): while the role lives there is no hurry. */
+/* Returns the timeout for epoll_wait(). While the role runs there is no limit. */
 static int terminal_time_left(Terminal *t) {
         uint64_t now;
 
@@ -266,7 +270,8 @@ int terminal_run(Terminal *t) {
                 if (timeout == 0)
                         output_drop(&t->output);
 
-                /* One at a time: what is done for one may free what the next of a batch would point to. */
+                /* Handles one event at a time, because a handler may free the object of the next event of a
+                 * batch. */
                 n = epoll_wait(t->epoll_fd, &event, 1, timeout);
                 if (n < 0 && errno != EINTR)
                         return -errno;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The one loop of architect-terminal. */
+/* The loop of architect-terminal. */
 
 #include <stdint.h>
 
@@ -11,9 +11,11 @@
 
 typedef struct Terminal {
         int master_fd;
-        int slave_fd; /* ours, so that a role that closes its own has not ended; until the keeper says that it has */
-        int control_fd;       /* negative: the role has ended */
-        int output_socket_fd; /* negative: the output is known, or there is none */
+        /* Kept open, so that a role that closes its terminal does not count as ended. The keeper reports the
+         * end. */
+        int slave_fd;
+        int control_fd;       /* negative if the role has ended */
+        int output_socket_fd; /* negative if the output is known, or if there is none */
         int epoll_fd;
 
         struct terminal_watch master_watch;
@@ -25,14 +27,15 @@ typedef struct Terminal {
         Output output;
         Client *clients;
         unsigned n_clients;
-        bool input_waits; /* the terminal takes no more input now */
-        bool hung_up;     /* nobody holds the slave any more, and all of it is read */
-        uint64_t
-                deadline; /* CLOCK_MONOTONIC usec, after the end: for those who have not taken it all then; 0: none */
+        bool input_waits; /* the terminal accepts no more input now */
+        bool hung_up;     /* no process has the slave open, and all of it has been read */
+        /* CLOCK_MONOTONIC, in microseconds, after the end, for clients and an output that have not read
+         * everything by then; 0 if there is none. */
+        uint64_t deadline;
 } Terminal;
 
-/* Takes the descriptors. */
+/* Takes ownership of the descriptors. Returns a negative errno. */
 int terminal_init(Terminal *t, int master_fd, int control_fd, int output_socket_fd);
 
-/* 0: the role has ended, and all has been shown. */
+/* Returns 0 when the role has ended and everything has been shown, or a negative errno. */
 int terminal_run(Terminal *t);
