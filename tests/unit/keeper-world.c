@@ -51,7 +51,7 @@ int world_group_setup(void **state) {
         (void) required_environment("ARCHITECT_KEEPER");
         (void) required_environment("ARCHITECT_TERMINAL");
 
-        (void) alarm(540); /* a hang is a failure, and one that names no test is better than none */
+        (void) alarm(540); /* a hang is a failure; a failure without the name of a test is better than none */
 
         if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
                 mount("tmpfs", "/run", "tmpfs", 0, "mode=755") < 0) {
@@ -66,7 +66,7 @@ int world_group_setup(void **state) {
         return 0;
 }
 
-/* Looking from outside */
+/* -- observation from outside -- */
 
 int count_process_fds(pid_t pid) {
         char path[64];
@@ -105,7 +105,7 @@ static void msleep(unsigned msec) {
 void assert_at_rest(pid_t pid) {
         unsigned long long before, after = process_switches(pid);
 
-        /* What is under way may come to its end first. */
+        /* Pending operations may be completed first. */
         for (int i = 0; i < 100; i++) {
                 before = after;
                 msleep(50);
@@ -142,7 +142,7 @@ static void wait_readable(int fd) {
                 fail_msg("nothing came for %d s", PATIENCE_MSEC / 1000);
 }
 
-/* Connections */
+/* -- connections -- */
 
 static struct sockaddr_un address_of(const char *path) {
         struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -156,7 +156,7 @@ int node_connect(const World *w) {
         struct sockaddr_un a = address_of(w->socket);
         int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), r;
 
-        /* What the keeper reads from SO_PEERCRED is whom we were when we connected. */
+        /* The keeper reads SO_PEERCRED, which contains the identity at the time of the connect(). */
         assert_true(fd >= 0);
         if (w->uid != 0)
                 assert_int_equal(seteuid(w->uid), 0);
@@ -223,7 +223,8 @@ static struct keeper_exited *find_exit(World *w, uint64_t id) {
         return NULL;
 }
 
-/* The next message of this type about this child; exits on the way are noted, anything else is out of place. */
+/* Receives the next message of this type about this child. Exits that arrive before are recorded; any other
+ * message is an error. */
 size_t world_receive(World *w, uint32_t type, uint64_t id, Packet *ret, int fds[static WORLD_FDS_MAX]) {
         for (;;) {
                 size_t n_fds, n = node_receive(w->node, ret, fds, &n_fds);
@@ -270,7 +271,7 @@ int world_signal(World *w, uint64_t id, int signo) {
         return receive_done(w, KEEPER_SIGNAL, id);
 }
 
-/* Roles */
+/* -- roles -- */
 
 int try_fork(World *w, uint64_t id, const char *role, uint32_t flags, Role *ret) {
         struct keeper_fork m = { .header = { .type = KEEPER_FORK, .child = id }, .flags = flags };
@@ -429,7 +430,7 @@ char *assert_fails(World *w, const LaunchRequest *q, LaunchStage stage, int erro
         return text;
 }
 
-/* The keeper and its world */
+/* -- the keeper and its world -- */
 
 char *world_path(World *w, const char *name) {
         char *path;
@@ -474,7 +475,8 @@ const char *keeper_program(void) {
 static void exec_keeper(World *w, const struct start *start, int listen_fd) {
         const char *path = start->copy ? world_path(w, "architect-keeper") : keeper_program();
         int log = open(w->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-        /* Opened by root: the user it may become need not be let into the directory of the build. */
+        /* The program is opened by root, because the user of the keeper may have no access to the directory
+         * of the build. */
         int program = fcntl(open(path, O_RDONLY | O_CLOEXEC), F_DUPFD_CLOEXEC, 10);
         char *option, *terminal, *pid;
 
@@ -536,7 +538,8 @@ void world_start(World *w, const struct start *start) {
                 exec_keeper(w, start, listen_fd);
         assert_true(w->keeper > 0);
 
-        /* Wait for a connection to be served, then for its end to be noticed: that is the keeper at rest. */
+        /* Waits until a connection is accepted, and then until its end is noticed. After that the keeper is
+         * idle. */
         assert_true(wait_for(is_listening, w));
         (void) world_connect(w);
         w->n_fds = count_process_fds(w->keeper) - 1;
@@ -548,7 +551,7 @@ void world_start(World *w, const struct start *start) {
 void world_check(World *w) {
         if (w->node >= 0)
                 world_disconnect(w);
-        assert_int_equal(world_connect(w), 0); /* children that were not reaped */
+        assert_int_equal(world_connect(w), 0); /* otherwise children were not reaped */
         world_disconnect(w);
         if (!wait_for(is_at_rest, w))
                 fail_msg("the keeper had %d descriptors, now %d", w->n_fds, count_process_fds(w->keeper));
@@ -561,7 +564,7 @@ void world_stop(World *w) {
                 return;
         assert_int_equal(kill(w->keeper, SIGTERM), 0);
         assert_int_equal(waitpid(w->keeper, &status, 0), w->keeper);
-        assert_int_equal(status, SIGTERM); /* it was alive till now */
+        assert_int_equal(status, SIGTERM); /* it was running until now */
         w->keeper = 0;
 }
 

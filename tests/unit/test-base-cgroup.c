@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The v2 hierarchy, in its two places. In a mount namespace of our own, as root, with a real cgroup2; it needs no controllers,
- * and no systemd. What is made in the hierarchy goes away with the test. */
+/* The v2 hierarchy, at both of its places. The tests run in a mount namespace of their own, as root, with a
+ * real cgroup2, but without controllers and without systemd. The cgroups that they create are removed with
+ * them. */
 
 #include <fcntl.h>
 #include <limits.h>
@@ -44,7 +45,7 @@ static void make(const char *below) {
 static void removed(const char *below) {
         _cleanup_free_ char *s = full(below);
 
-        /* The last process leaves a moment after it was reaped. */
+        /* The last process leaves the cgroup a moment after it was reaped. */
         for (int i = 0; rmdir(s) < 0 && errno == EBUSY && i < 2000; i++)
                 (void) usleep(1000);
         assert_int_equal(access(s, F_OK), -1);
@@ -150,7 +151,8 @@ static void life(void) {
         assert_int_equal(cgroup_pids(b, pids, 8), 1);
         assert_int_equal(pids[0], q);
         pids[0] = pids[1] = 0;
-        assert_int_equal(cgroup_pids(a, pids, 1), 2); /* all counted, none written beyond the room */
+        /* All are counted, but none is written beyond the room. */
+        assert_int_equal(cgroup_pids(a, pids, 1), 2);
         assert_int_equal(pids[1], 0);
         assert_int_equal(cgroup_pids(a, NULL, 0), 2);
 
@@ -165,7 +167,8 @@ static void life(void) {
         v = 4711;
         assert_int_equal(cgroup_read_u64(a, "cgroup.stat", "nr_desc", &v), -ENODATA); /* no prefixes */
         assert_int_equal(cgroup_read_u64(a, "cgroup.stat", "no-such-key", &v), -ENODATA);
-        assert_int_equal(cgroup_read_u64(a, "cgroup.type", NULL, &v), -ENODATA); /* "domain": not a number */
+        /* "domain" is not a number */
+        assert_int_equal(cgroup_read_u64(a, "cgroup.type", NULL, &v), -ENODATA);
         assert_int_equal(cgroup_read_u64(a, "no.such.file", NULL, &v), -ENOENT);
         assert_int_equal(v, 4711);
 
@@ -181,7 +184,7 @@ static void life(void) {
                 assert_true(frozen);
         }
 
-        /* Without the feature nothing is killed; with it everything below is, frozen or not. */
+        /* Without the feature nothing is killed. With it everything below is killed, frozen or not. */
         assert_int_equal(setenv("ARCHITECT_FEATURES_OFF", "cgroup-kill", 1), 0);
         assert_int_equal(cgroup_kill(a), -EOPNOTSUPP);
         assert_int_equal(unsetenv("ARCHITECT_FEATURES_OFF"), 0);
@@ -190,7 +193,8 @@ static void life(void) {
         assert_killed(p);
         assert_killed(q);
 
-        /* A zombie stays in a cgroup that is removed, and is in none then, whatever is made under that name. */
+        /* A zombie stays in a cgroup that is removed. It is then in no cgroup, even if one of that name is
+         * created again. */
         z = sleeper_in("/a/b");
         assert_int_equal(kill(z, SIGKILL), 0);
         {
@@ -248,8 +252,8 @@ static void test_bad_paths(void **state) {
         clear();
 }
 
-/* A file cgroup.kill is not there before Linux 5.14: a cgroup without it is "not supported", none at all is "gone". What
- * stands for such a cgroup is a tmpfs over a real one. */
+/* The file cgroup.kill does not exist before Linux 5.14. A cgroup without it is "not supported", a missing
+ * cgroup is "gone". A tmpfs over a real cgroup takes the place of a cgroup without the file. */
 static void test_no_kill(void **state) {
         _cleanup_free_ char *path = NULL;
 
@@ -271,7 +275,7 @@ static void write_controllers(const char *directory, const char *text) {
         assert_int_equal(file_replace(fd, "controllers", text, strlen(text)), 0);
 }
 
-/* Which controllers a kernel has is not ours to choose; so a file is bound over the kernel's. */
+/* The controllers of the kernel cannot be chosen, so a file is bound over that of the kernel. */
 static void test_controllers(void **state) {
         char dir[] = "/tmp/architect-test-XXXXXX";
         _cleanup_free_ char *file = NULL;
@@ -292,12 +296,13 @@ static void test_controllers(void **state) {
         assert_false(cgroup_has_controller("../cgroup.procs"));
         clear();
 
-        /* Hybrid: what v2 lists there is not used by systemd; a mounted v1 controller is. */
+        /* In the hybrid layout systemd does not use the controllers that v2 lists, but it uses a mounted v1
+         * controller. */
         hybrid();
         assert_int_equal(mount(file, "/sys/fs/cgroup/unified/cgroup.controllers", NULL, MS_BIND, NULL), 0);
         assert_false(cgroup_has_controller("memory"));
         assert_int_equal(mkdir("/sys/fs/cgroup/memory", 0755), 0);
-        assert_false(cgroup_has_controller("memory")); /* a directory is not yet a hierarchy */
+        assert_false(cgroup_has_controller("memory")); /* a directory is not a hierarchy */
         assert_int_equal(
                 mount("cgroup", "/sys/fs/cgroup/memory", "cgroup", 0, "none,name=architect-test"), 0);
         assert_true(cgroup_has_controller("memory"));
@@ -307,7 +312,7 @@ static void test_controllers(void **state) {
         assert_int_equal(rmdir(dir), 0);
 }
 
-/* Below a user manager what counts is what was delegated to it. */
+/* Below a user manager only the controllers that were delegated to it are used. */
 static void test_delegated(void **state) {
         char dir[] = "/tmp/architect-test-XXXXXX", text[16];
         _cleanup_free_ char *file = NULL, *target = NULL, *procs = NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Descriptors and files. Every test must leave as many descriptors as it found. */
+/* Descriptors and files. The number of open descriptors must be the same before and after each test. */
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -43,7 +43,7 @@ static int setup(void **state) {
 }
 
 static int teardown(void **state) {
-        int r = rmdir(*state); /* fails when something was left in it */
+        int r = rmdir(*state); /* fails if the directory is not empty */
 
         if (r < 0)
                 print_error("%s is not empty\n", (char *) *state);
@@ -71,7 +71,8 @@ static void test_close(void **state) {
         assert_int_equal(fcntl(fd, F_GETFD), -1);
         errno = 4711;
         assert_int_equal(fd_close(-EBADF), -EBADF);
-        assert_int_equal(fd_close(fd), -EBADF); /* EBADF inside, errno still the caller's */
+        /* close() fails with EBADF, but errno of the caller does not change */
+        assert_int_equal(fd_close(fd), -EBADF);
         assert_int_equal(errno, 4711);
 
         {
@@ -108,7 +109,7 @@ static void test_flags(void **state) {
         assert_int_equal(fd_cloexec(-1, true), -EBADF);
 }
 
-/* Runs in a child: what is closed there is not missed here. */
+/* This runs in a child, because it closes descriptors. */
 static void test_close_all_except(void **state) {
         static const int where[] = { 3, 4, 5, 7, 8, 60, 61, 62, 500, 1000 };
         pid_t pid = fork();
@@ -119,7 +120,8 @@ static void test_close_all_except(void **state) {
                         if (dup2(0, where[i]) < 0)
                                 _exit(1);
 
-                /* In any order, with duplicates, negatives, standard streams, and numbers that are not open. */
+                /* The descriptors are in any order, with duplicates, negative numbers, standard streams, and
+                 * numbers that are not open. */
                 if (fd_close_all_except((int[]){ 61, -EBADF, 3, 500, 61, 1, 100, 7 }, 8) < 0)
                         _exit(2);
                 for (int fd = 3; fd < 1100; fd++) {
@@ -166,14 +168,14 @@ static void test_file_read(void **state) {
         assert_int_equal(strlen(text), sizeof(block));
         free(text);
 
-        /* Files of /proc say nothing of their size beforehand. */
+        /* The size of a file in /proc is not known in advance. */
         assert_int_equal(file_read(AT_FDCWD, "/proc/self/stat", 4096, &text, &size), 0);
         assert_true(size > 0);
         free(text);
         assert_int_equal(unlinkat(dir, "f", 0), 0);
 }
 
-/* What is there in the place of a file is neither read nor waited for. */
+/* Another object in the place of a file is neither read nor waited for. */
 static void test_file_read_not_regular(void **state) {
         autofd dir = open_dir(state);
         struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -193,12 +195,12 @@ static void test_file_read_not_regular(void **state) {
         (void) alarm(0);
         assert_null(text);
 
-        /* A writer at its other end changes nothing. */
+        /* A writer at its other end makes no difference. */
         autofd writer = openat(dir, "fifo", O_RDWR | O_CLOEXEC);
         assert_int_equal(write(writer, "VERSION=1\n", 10), 10);
         assert_int_equal(file_read(dir, "fifo", 10, &text, NULL), -EBADFD);
 
-        /* A link to a file is one. */
+        /* A link to a file is not a regular file. */
         assert_int_equal(file_replace(dir, "f", "x", 1), 0);
         assert_int_equal(unlinkat(dir, "link", 0), 0);
         assert_return_code(symlinkat("f", dir, "link"), errno);
@@ -245,20 +247,21 @@ static void test_file_replace(void **state) {
         assert_int_equal(fstatat(dir, "f", &st, 0), 0);
         assert_int_equal(st.st_mode & 07777, 0600);
 
-        /* Who has the old one open goes on reading the old one: it is another file. */
+        /* A process that has the old file open still reads the old contents, because it is another file. */
         old = openat(dir, "f", O_RDONLY | O_CLOEXEC);
         assert_int_equal(file_replace(dir, "f", "two", 3), 0);
         assert_file(dir, "f", "two");
         assert_int_equal(read(old, &c, 1), 1);
         assert_int_equal(c, 'o');
 
-        /* What a predecessor that died in the middle has left is no obstacle, and does not stay. */
+        /* The remains of a process that died during the replacement do not prevent a new one, and are
+         * removed. */
         assert_int_equal(symlinkat("/dev/full", dir, ".f.new"), 0);
         assert_int_equal(file_replace(dir, "f", "three", 5), 0);
         assert_file(dir, "f", "three");
         assert_int_equal(fstatat(dir, ".f.new", &st, AT_SYMLINK_NOFOLLOW), -1);
 
-        /* A failure leaves the old contents and nothing else: a directory cannot be replaced… */
+        /* A failure leaves the old contents and nothing else. A directory cannot be replaced. */
         assert_int_equal(mkdirat(dir, "d", 0700), 0);
         assert_int_equal(file_replace(dir, "d", "x", 1), -EISDIR);
         assert_int_equal(fstatat(dir, ".d.new", &st, 0), -1);
@@ -269,7 +272,8 @@ static void test_file_replace(void **state) {
         (void) umask(mask);
 }
 
-/* …and neither when the disk is full in the middle of the writing: here a limit of the file size. */
+/* The same applies if the disk becomes full during the write. Here a limit of the file size has this effect.
+ */
 static void test_file_replace_full(void **state) {
         autofd dir = open_dir(state);
         char big[4096] = { 0 };
@@ -312,7 +316,7 @@ static void test_write_string(void **state) {
         char *path = NULL;
 
         assert_true(asprintf(&path, "%s/f", (char *) *state) > 0);
-        assert_int_equal(file_write_string(path, "x"), -ENOENT); /* never creates */
+        assert_int_equal(file_write_string(path, "x"), -ENOENT); /* it never creates the file */
         assert_int_equal(file_replace(dir, "f", "", 0), 0);
         assert_int_equal(file_write_string(path, "value\n"), 0);
         assert_file(dir, "f", "value\n");
@@ -357,12 +361,12 @@ static void test_socket(void **state) {
                         assert_int_equal(fcntl(fds[i], F_GETFD), FD_CLOEXEC);
                         assert_int_equal(fstat(fds[i], &a), 0);
                         assert_int_equal(fstat((int) (i % 3), &b), 0);
-                        assert_int_equal(a.st_ino, b.st_ino); /* in the order they were sent in */
+                        assert_int_equal(a.st_ino, b.st_ino); /* in the order of the sender */
                         (void) fd_close(fds[i]);
                 }
         }
 
-        /* More descriptors than there is room for, also by one, and none expected at all. */
+        /* More descriptors than there is room for, by one or by several, or with no room at all. */
         before = count_fds();
         for (size_t room = 0; room < 3; room++)
                 for (size_t k = room + 1; k <= SOCKET_FDS_MAX; k++) {
@@ -377,7 +381,7 @@ static void test_socket(void **state) {
         assert_int_equal(socket_recv(s[0], buffer, sizeof(buffer), NULL, NULL), -EMSGSIZE);
         assert_int_equal(count_fds(), before);
 
-        /* A packet that does not fit; the next one is whole again. */
+        /* A packet that does not fit is an error; the next packet is complete. */
         assert_int_equal(socket_send(s[1], "0123456789", 10, none, 1), 0);
         assert_int_equal(socket_send(s[1], "next", 4, NULL, 0), 0);
         n_fds = SOCKET_FDS_MAX;
@@ -385,7 +389,7 @@ static void test_socket(void **state) {
         assert_int_equal(count_fds(), before);
         assert_int_equal(socket_recv(s[0], buffer, 9, fds, &n_fds), 4);
 
-        /* A look leaves the packet where it is, with its descriptors. */
+        /* MSG_PEEK leaves the packet in the queue, with its descriptors. */
         assert_int_equal(socket_send(s[1], "look", 4, none, 1), 0);
         for (int i = 0; i < 3; i++) {
                 n_fds = SOCKET_FDS_MAX;
@@ -410,7 +414,7 @@ static void test_socket(void **state) {
         unpair(s);
 }
 
-/* No descriptor left to receive into: an error as well, never a message with something missing. */
+/* If no descriptor is left to receive into, the result is an error, and never an incomplete message. */
 static void test_socket_emfile(void **state) {
         int s[2], fds[2] = { 0, 0 }, before;
         struct rlimit old;
@@ -444,7 +448,7 @@ static void test_rlimit_raise(void **state) {
         assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
         assert_int_equal(now.rlim_cur, 150);
         assert_int_equal(now.rlim_max, old.rlim_max);
-        assert_int_equal(rlimit_nofile_raise(120), 0); /* never lowers */
+        assert_int_equal(rlimit_nofile_raise(120), 0); /* it never lowers the limit */
         assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
         assert_int_equal(now.rlim_cur, 150);
         assert_int_equal(rlimit_nofile_raise(UINT64_MAX), 0);
@@ -455,10 +459,10 @@ static void test_rlimit_raise(void **state) {
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 }
 
-/* A write that waits is the end of this process, by SIGALRM. */
+/* If a write blocks, SIGALRM ends this process. */
 #define WRITE_SECONDS 20
 
-/* Writes lines until no more are taken; returns how much was. */
+/* Writes lines until no more are accepted. Returns the number of bytes. */
 static size_t fill(int fd) {
         static const char line[] =
                 "12 April 2026\t04:05:06  \033[1mcam\033[m: Started, and ready for the night\n";
@@ -475,7 +479,7 @@ static size_t fill(int fd) {
                 assert_true(sum < 16 * 1024 * 1024);
         }
         (void) alarm(0);
-        assert_false(fcntl(fd, F_GETFL) & O_NONBLOCK); /* who shares it has not noticed */
+        assert_false(fcntl(fd, F_GETFL) & O_NONBLOCK); /* processes that share the file are not affected */
         return sum;
 }
 
@@ -504,7 +508,7 @@ static void write_pipe(bool may_open) {
         size_t n = fill(fds[1]);
         assert_true(n > 0);
         assert_int_equal(drain(fds[0]), n);
-        /* A line is taken whole or not at all. */
+        /* A line is written completely or not at all. */
         assert_true(fill(fds[1]) > 0);
         char c[100];
         assert_int_equal(read(fds[0], c, sizeof(c)), sizeof(c));
@@ -530,7 +534,7 @@ static void write_terminal(bool may_open) {
         assert_true(fill(slave) > 0);
         (void) drain(master);
 
-        /* Ctrl-S */
+        /* as by Ctrl-S */
         assert_int_equal(tcflow(slave, TCOOFF), 0);
         assert_int_equal(fill(slave), 0);
         assert_int_equal(tcflow(slave, TCOON), 0);
@@ -566,7 +570,7 @@ static void test_write_nonblocking(void **state) {
         assert_int_equal(fd_write_nonblocking(-1, "x", 1), -EBADF);
 }
 
-/* A file has one position for all that share it. */
+/* A file has one position for all processes that share it. */
 static void test_write_nonblocking_file(void **state) {
         int dir = open(*state, O_DIRECTORY | O_CLOEXEC);
         int file = openat(dir, "log", O_RDWR | O_CREAT | O_CLOEXEC, 0600);

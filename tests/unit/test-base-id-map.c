@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The table against an array that says the same, over many changes; and the list. */
+/* Compares the table with an array that has the same contents, over many changes, and tests the list. */
 
 #include "unit-test.h"
 
@@ -36,7 +36,7 @@ static void test_every_number(void **state) {
         id_map_clear(&map);
 }
 
-/* Also what was put beside the place where it belongs is found after something before it has gone. */
+/* An entry beside its own slot is found even after an entry before it was removed. */
 static void churn(uint64_t factor) {
         static bool has[N];
         static int values[N];
@@ -106,7 +106,7 @@ static void test_list(void **state) {
 
         list_remove(&items[3].link);
         list_remove(&items[3].link);
-        list_remove(&items[4].link); /* was in none */
+        list_remove(&items[4].link); /* it was in no list */
         assert_false(list_is_linked(&items[3].link));
         assert_list(&list, "012");
 
@@ -117,7 +117,7 @@ static void test_list(void **state) {
         assert_list(&other, "012");
         list_append(&list, &items[4].link);
         list_splice(&list, &other);
-        list_splice(&list, &other); /* nothing is left in it */
+        list_splice(&list, &other); /* the other list is empty */
         assert_list(&list, "4012");
         assert_ptr_equal(list.prev, &items[2].link);
         assert_ptr_equal(items[0].link.prev, &items[4].link);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Strict parsing, names of roles, instances and units, exit statuses. */
+/* Strict parsing, names of roles, instances and units, and exit statuses. */
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -23,7 +23,7 @@ static void test_parse_u64(void **state) {
         assert_int_equal(parse_u64("18446744073709551616", &v), -ERANGE);
         assert_int_equal(parse_u64("18446744073709551620", &v), -ERANGE);
         assert_int_equal(parse_u64("100000000000000000000000", &v), -ERANGE);
-        assert_int_equal(v, 7); /* untouched on failure */
+        assert_int_equal(v, 7); /* not changed on failure */
 
         assert_int_equal(parse_u64("0", &v), 0);
         assert_int_equal(v, 0);
@@ -134,12 +134,12 @@ static void test_exit_status(void **state) {
         ExitCode code;
         int status;
 
-        /* All that wait(2) can give: 16 bits. */
+        /* All values that wait(2) can return have 16 bits. */
         for (int w = 0; w <= 0xffff; w++) {
                 int r = exit_status_from_wait(w, &code, &status);
 
                 if (w == 0xffff || (w & 0xff) == 0x7f || (w & 0xff) == 0xff || (w & 0xff) == 0x80) {
-                        assert_int_equal(r, -EINVAL); /* continued, stopped, nonsense */
+                        assert_int_equal(r, -EINVAL); /* continued, stopped, or invalid */
                         continue;
                 }
                 assert_int_equal(r, 0);

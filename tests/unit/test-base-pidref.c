@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Identity of real processes, dead ones among them. */
+/* The identity of real processes, including dead ones. */
 
 #include <fcntl.h>
 #include <poll.h>
@@ -15,7 +15,7 @@
 #include "base/fd-util.h"
 #include "base/pidref.h"
 
-/* A child that says it is ready and waits for a signal. */
+/* Starts a child that reports that it is ready and then waits for a signal. */
 static pid_t sleeper(const char *comm, bool exec) {
         int p[2];
         pid_t pid;
@@ -27,7 +27,7 @@ static pid_t sleeper(const char *comm, bool exec) {
                 if (comm)
                         (void) prctl(PR_SET_NAME, comm);
                 if (exec) {
-                        (void) execl("/bin/sleep", "sleep", "600", NULL); /* the pipe closes with it */
+                        (void) execl("/bin/sleep", "sleep", "600", NULL); /* exec closes the pipe */
                         _exit(127);
                 }
                 (void) write(p[1], "x", 1);
@@ -63,7 +63,7 @@ static void test_self(void **state) {
         assert_true(st.start_time > 0);
 }
 
-/* Names that would mislead a parser that looks for the first ")" or counts spaces. */
+/* These names confuse a parser that searches for the first ")" or counts spaces. */
 static void test_names(void **state) {
         static const char *const names[] = { ")", ") Z 1 1 1", "a b", "(x) R 7 7", "((((", "\n) S 1", "" };
         struct proc_stat st;
@@ -84,7 +84,7 @@ static void test_forknoexec(void **state) {
         struct proc_stat before, after;
         pid_t forked = sleeper(NULL, false), execed = sleeper(NULL, true);
 
-        /* The flag, alive and as a zombie; the start time is the same in both. */
+        /* The flag of a running process and of its zombie; the start time is the same in both. */
         assert_int_equal(proc_stat_read(forked, &before), 0);
         assert_true(before.flags & PROC_STAT_FORKNOEXEC);
         assert_int_equal(kill(forked, SIGKILL), 0);
@@ -127,7 +127,7 @@ static void test_pidfd(void **state) {
         assert_int_equal(pidfd_open_pid(pid), -ESRCH);
 }
 
-/* Whether this kernel tells is asked of it without our code, so that the test checks either answer. */
+/* Returns whether this kernel reports it, without the tested code, so that the test checks either result. */
 static bool kernel_tells(void) {
         struct {
                 uint64_t mask, cgroup;

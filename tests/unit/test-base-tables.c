@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Every enum with a table: each value has a name, the name leads back to it, no name is used twice, and what is outside
- * the table is refused. */
+/* Each value of an enum with a table has a name, the name is parsed back to the value, no name is used twice,
+ * and values outside the table are refused. */
 
 #include "unit-test.h"
 
@@ -33,7 +33,7 @@ TEST_TABLE(rlimit, int, RLIMIT_COUNT);
 TEST_TABLE(launch_output, LaunchOutput, _LAUNCH_OUTPUT_MAX);
 TEST_TABLE(launch_stage, LaunchStage, _LAUNCH_STAGE_MAX);
 
-/* Names that others rely on: the bus interface, systemd's words, the documentation. */
+/* These names are part of the bus interface, of the words of systemd, or of the documentation. */
 static void test_fixed_names(void **state) {
         assert_string_equal(exit_code_to_string(EXIT_CODE_EXITED), "exited");
         assert_string_equal(exit_code_to_string(EXIT_CODE_KILLED), "killed");
@@ -56,7 +56,7 @@ static void test_feature_mask(void **state) {
         assert_false(feature_masked(FEATURE_PIDFD_INFO));
         assert_true(feature_masked(FEATURE_CGROUP_KILL));
 
-        /* Whole names only: "pidfd-info" is not "pidfds", nor the other way round. */
+        /* Only whole names match, so "pidfd-info" does not mask "pidfds", nor the reverse. */
         assert_int_equal(setenv("ARCHITECT_FEATURES_OFF", "pidfd-info2,,pidfd", 1), 0);
         assert_false(feature_masked(FEATURE_PIDFDS));
         assert_false(feature_masked(FEATURE_PIDFD_INFO));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A directory that a test has for itself, as the runtime directory of the code it tests. */
+/* A directory for one test, as the runtime directory of the tested code. */
 
 #include "unit-test.h"
 
@@ -10,9 +10,9 @@ typedef struct Directory {
         int fd;
 } Directory;
 
-/* As cmocka's fixtures: *state is the Directory. Messages are not shown. */
+/* A fixture of cmocka; *state is the Directory. Messages are not shown. */
 int directory_setup(void **state);
 
-/* Removes these files, which may be there, and the directory: the test fails if anything else is left in it. The list ends with
- * NULL. */
+/* Removes these files, which may be missing, and the directory. The test fails if another file is left in it.
+ * The list ends with NULL. */
 int directory_teardown(void **state, const char *const *files);

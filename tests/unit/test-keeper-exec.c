@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What a child makes of its launch request: every stage, as it has to be and as it fails. */
+/* How a child processes its launch request: every stage, with success and with failure. */
 
 #include <fcntl.h>
 #include <grp.h>
@@ -31,7 +31,7 @@ static int setup_connected(void **state) {
         return r;
 }
 
-/* Runs a script with its output in a file, and gives what is in the file. */
+/* Runs a script with its output in a file, and returns the contents of the file. */
 static char *output_of(World *w, char *script, LaunchRequest q) {
         char *path = world_path(w, "output"), *text;
 
@@ -55,12 +55,12 @@ static char *output_of(World *w, char *script, LaunchRequest q) {
                 free(_text); \
         } while (0)
 
-/* How it starts when nothing is asked for: as a fresh process of root's, whatever the keeper is like. */
+/* A role without options starts as a fresh process of root, whatever the properties of the keeper are. */
 
 static void odd_keeper(World *w) {
         autofd score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 
-        (void) setgroups(0, NULL); /* a service of systemd has none */
+        (void) setgroups(0, NULL); /* a service of systemd has no groups */
         (void) umask(0077);
         (void) setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 333, 4444 });
         (void) write(score, "300", 3);
@@ -101,7 +101,8 @@ static void test_defaults(void **state) {
 static void test_environment(void **state) {
         World *w = *state;
 
-        /* Each place overrides those before it; what the role is, nobody overrides. */
+        /* Each source has precedence over the previous ones. The variables that describe the role cannot be
+         * overridden. */
         assert_output(w, "/usr/bin/env | /bin/grep -v ^PWD= | /usr/bin/sort",
                 "A=second\nARCHITECT_INSTANCE=main\nARCHITECT_ROLE=cam\nB=own\nBASE=1\nC=\nD==x=\nHOME=/root\n"
                 "LANG=C.UTF-8\nLOGNAME=root\nPATH=/base\nPATHX=2\nSHELL=/own\nUSER=root\n",
@@ -145,7 +146,7 @@ static void test_environment_order(void **state) {
         free(env);
 }
 
-/* Users */
+/* -- users -- */
 
 static void test_users(void **state) {
         static char who[] =
@@ -191,7 +192,7 @@ static void test_users_fail(void **state) {
                 "group \"nosuch\" does not exist");
         (void) assert_fails(w, QUIET(.command = SHELL("true"), .user = ""), LAUNCH_STAGE_USER, -ESRCH);
         (void) assert_fails(w, QUIET(.command = SHELL("true"), .user = "-1"), LAUNCH_STAGE_USER, -ESRCH);
-        /* To the system calls this one says "as it is". */
+        /* For the system calls this ID means "no change". */
         (void) assert_fails(
                 w, QUIET(.command = SHELL("true"), .user = "4294967295"), LAUNCH_STAGE_USER, -ESRCH);
         (void) assert_fails(
@@ -209,7 +210,7 @@ static bool may_everything(void) {
         return caps & (1ULL << 24); /* CAP_SYS_RESOURCE */
 }
 
-/* A user's own instance. */
+/* The instance of a user. */
 static void test_unprivileged(void **state) {
         World *w = *state;
 
@@ -225,7 +226,7 @@ static void test_unprivileged(void **state) {
                 "cannot become user \"root\" (uid 0, group 0): this service does not run as root, its roles run as uid 4711, group 4712");
         (void) assert_fails(w, QUIET(.command = SHELL("true"), .group = "scope"), LAUNCH_STAGE_USER, -EPERM);
 
-        /* What was set by a root that may is not hers to lower. */
+        /* A value that a privileged root has set cannot be lowered by the user. */
         assert_output(w, "cat /proc/self/oom_score_adj", may_everything() ? "300\n" : "0\n", 0);
 
         assert_string_equal(assert_fails(w, QUIET(.command = SHELL("true"), .nice_set = true, .nice = -1),
@@ -234,7 +235,8 @@ static void test_unprivileged(void **state) {
         assert_output(w, "cut -d' ' -f19 /proc/$$/stat", "7\n", .nice_set = true, .nice = 7);
 }
 
-/* Each change of credentials clears it, and with it the promise that nothing runs half started. */
+/* Each change of credentials clears the death signal, and with it the guarantee that no half-started child
+ * remains. */
 static void test_deathsig(void **state) {
         const ExecParameters p = { .keeper_pid = getpid(), .gate_fd = -EBADF };
         LaunchRequest q = { .user = "alice" };
@@ -267,12 +269,12 @@ static void test_deathsig(void **state) {
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(status, 0);
 
-        /* A keeper that is gone already. */
+        /* The keeper has died already. */
         assert_int_equal(exec_die_with_keeper(&(ExecParameters){ .keeper_pid = getppid() + 1 }), -ESRCH);
         assert_int_equal(exec_die_with_keeper(&(ExecParameters){ .keeper_pid = getppid() }), 0);
         assert_int_equal(prctl(PR_SET_PDEATHSIG, 0), 0);
 
-        /* And it does not stay with the role. */
+        /* The death signal does not stay with the role. */
         {
                 World *w = *state;
                 Role role = role_run(w, 0, QUIET(.command = COMMAND("/bin/sleep", "600"), .user = "alice"));
@@ -292,7 +294,7 @@ static void test_deathsig(void **state) {
         }
 }
 
-/* stdin */
+/* -- stdin -- */
 
 static void test_stdin(void **state) {
         enum { SIZE = 4 * 1024 * 1024 };
@@ -301,7 +303,8 @@ static void test_stdin(void **state) {
         size_t done = 0;
         Role role;
 
-        /* Blocking for the role, non-blocking for us: a reader must not see EAGAIN. */
+        /* The end of the role is blocking and that of the node is not, because a reader must not get EAGAIN.
+         */
         role = role_run(w, KEEPER_FORK_STDIN_PIPE,
                 REQUEST(.command = SHELL("grep ^flags /proc/self/fdinfo/0; exec cat"),
                         .output = LAUNCH_OUTPUT_FILE, .output_path = path));
@@ -320,7 +323,7 @@ static void test_stdin(void **state) {
                 done += (size_t) n;
         }
 
-        /* EOF when both are closed, here and in the keeper. */
+        /* The role reads EOF when both copies are closed, that of the test and that of the keeper. */
         assert_int_equal(world_request(w, KEEPER_CLOSE_STDIN, role.id), 0);
         role.stdin_fd = fd_close(role.stdin_fd);
         assert_int_equal(role_end(w, &role).exit.wait_status, 0);
@@ -333,7 +336,7 @@ static void test_stdin(void **state) {
         free(path);
 }
 
-/* The end of the role ends the reading side too: the writer hears of it. */
+/* The end of the role closes the reading side, so the writer gets an error. */
 static void test_stdin_epipe(void **state) {
         World *w = *state;
         Role role = role_run(w, KEEPER_FORK_STDIN_PIPE, QUIET(.command = COMMAND("/bin/true")));
@@ -351,7 +354,7 @@ static void test_no_dev_null(void **state) {
         autofd fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         Role role;
 
-        /* Something that cannot be opened in its place. */
+        /* A socket in the place of /dev/null cannot be opened. */
         (void) snprintf(a.sun_path, sizeof(a.sun_path), "%s/null", w->dir);
         assert_int_equal(bind(fd, (struct sockaddr *) &a, sizeof(a)), 0);
         assert_int_equal(mount(a.sun_path, "/dev/null", NULL, MS_BIND, NULL), 0);
@@ -367,7 +370,7 @@ static void test_no_dev_null(void **state) {
         assert_int_equal(umount("/dev/null"), 0);
 }
 
-/* Output */
+/* -- output -- */
 
 static void test_output_file(void **state) {
         World *w = *state;
@@ -390,7 +393,7 @@ static void test_output_file(void **state) {
         assert_string_equal(text, "a\nb\nc\nd\n");
         free(text);
 
-        /* Emptied, and it stays the same file. */
+        /* The file is truncated, but remains the same file. */
         assert_run(w,
                 REQUEST(.command = SHELL("seq 100"), .output = LAUNCH_OUTPUT_APPEND, .output_path = path), 0);
         assert_run(w,
@@ -399,7 +402,8 @@ static void test_output_file(void **state) {
                 0);
         text = world_read(w, "output");
         assert_string_equal(
-                text, "flags:\t0100001\ne\n"); /* O_WRONLY (and O_LARGEFILE), not O_NONBLOCK, not O_CLOEXEC */
+                /* O_WRONLY (and O_LARGEFILE), but neither O_NONBLOCK nor O_CLOEXEC */
+                text, "flags:\t0100001\ne\n");
         free(text);
         assert_int_equal(stat(path, &st), 0);
         assert_int_equal(st.st_uid, ALICE_UID);
@@ -429,7 +433,8 @@ static void test_output_fails(void **state) {
                 REQUEST(.command = SHELL("true"), .output = LAUNCH_OUTPUT_APPEND, .output_path = w->dir),
                 LAUNCH_STAGE_OUTPUT, -EISDIR);
 
-        /* With the rights of the user, not with ours: a directory of root's, a file of root's. */
+        /* The file is opened with the rights of the user instead of those of the keeper; directory and file
+         * belong to root. */
         path = world_path(w, "private");
         assert_true(asprintf(&expected, "cannot open \"%s\" for output as user \"alice\": Permission denied",
                             path) > 0);
@@ -445,7 +450,7 @@ static void test_output_fails(void **state) {
                         .user = "alice"),
                 LAUNCH_STAGE_OUTPUT, -EACCES);
 
-        /* But with the user's supplementary groups. */
+        /* The supplementary groups of the user apply. */
         assert_int_equal(chown(path, 0, SCOPE_GID), 0);
         assert_int_equal(chmod(path, 0620), 0);
         assert_run(w,
@@ -474,11 +479,11 @@ static void test_output_fifo(void **state) {
                 0);
         assert_true(read(fd, buffer, sizeof(buffer) - 1) > 0);
         assert_string_equal(
-                buffer, "flags:\t0100001\n"); /* a full FIFO makes the role wait, it does not lose */
+                buffer, "flags:\t0100001\n"); /* a full FIFO makes the role wait and loses nothing */
         free(path);
 }
 
-/* A session leader that opens a terminal gets it for its own, unless it is told not to. */
+/* A session leader that opens a terminal gets it as its controlling terminal, unless O_NOCTTY is set. */
 static void test_output_tty(void **state) {
         World *w = *state;
         autofd master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave = -EBADF;
@@ -488,7 +493,8 @@ static void test_output_tty(void **state) {
         assert_int_equal(grantpt(master), 0);
         assert_int_equal(unlockpt(master), 0);
         assert_int_equal(ptsname_r(master, name, sizeof(name)), 0);
-        slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC); /* else the master has nobody to read from */
+        /* Otherwise no process has the slave open, and the master cannot be read. */
+        slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
         assert_true(slave >= 0);
         assert_run(w,
                 REQUEST(.command = SHELL("cut -d' ' -f7 /proc/$$/stat"), .output = LAUNCH_OUTPUT_FILE,
@@ -498,7 +504,7 @@ static void test_output_tty(void **state) {
         assert_string_equal(buffer, "0\r\n");
 }
 
-/* The journal, or what stands for it */
+/* -- the journal, or a socket in its place -- */
 
 static int journal_listen(int backlog) {
         struct sockaddr_un a = { .sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/stdout" };
@@ -543,11 +549,12 @@ static void test_journal(void **state) {
         role_listen(&role);
         assert_int_equal(role.n_reports, 0);
 
-        /* journald asks the kernel who it is that connects: it has to be in the role's scope, so the role itself. */
+        /* journald takes the PID of the peer from the kernel. It must be in the scope of the role, so it must
+         * be the role itself. */
         assert_int_equal(getsockopt(stream, SOL_SOCKET, SO_PEERCRED, &peer, &peer_size), 0);
         assert_int_equal(peer.pid, role.pid);
 
-        /* What sd_journal_stream_fd(3) sends, then both streams in order. */
+        /* Expects the header of sd_journal_stream_fd(3), and then both streams in order. */
         while (size < strlen(expected)) {
                 ssize_t n = read(stream, buffer + size, sizeof(buffer) - 1 - size);
 
@@ -556,7 +563,7 @@ static void test_journal(void **state) {
         }
         assert_string_equal(buffer, expected);
 
-        /* Nothing comes back that way. */
+        /* The other direction is shut down. */
         assert_int_equal(send(stream, "x", 1, MSG_NOSIGNAL), -1);
         assert_int_equal(errno, EPIPE);
         assert_int_equal(world_signal(w, role.id, SIGTERM), 0);
@@ -585,7 +592,7 @@ static void test_no_journal(void **state) {
         free(script);
 }
 
-/* A journald that accepts nobody: the role does without, in a bounded time. */
+/* If journald accepts no connection, the role starts without it after a limited time. */
 static void test_hung_journal(void **state) {
         World *w = *state;
         int listener = journal_listen(0), waiting[8];
@@ -606,7 +613,7 @@ static void test_hung_journal(void **state) {
         journal_gone(listener);
 }
 
-/* Limits and directory */
+/* -- limits and directory -- */
 
 static void test_limits(void **state) {
         World *w = *state;
@@ -620,7 +627,8 @@ static void test_limits(void **state) {
                 .limits_set = UINT64_C(1) << RLIMIT_CPU, .limits = { [RLIMIT_CPU] = UINT64_MAX });
         assert_output(w, "cut -d' ' -f19 /proc/$$/stat", "-3\n", .nice_set = true, .nice = -3);
 
-        /* So few that nothing else could be opened on the way; what becomes of the shell then is its loader's affair. */
+        /* The limit is so low that no other file could be opened before the exec. What the loader of the
+         * shell then does is not tested. */
         role = role_run(w, 0,
                 QUIET(.command = SHELL("true"), .limits_set = UINT64_C(1) << RLIMIT_NOFILE,
                         .limits = { [RLIMIT_NOFILE] = 3 }, .user = "12345"));
@@ -639,7 +647,7 @@ static void test_directory(void **state) {
 
         assert_int_equal(chmod(w->dir, 01777), 0);
         assert_output(w, "pwd", "/usr\n", .working_directory = "/usr");
-        assert_output(w, "pwd", "/usr\n", .working_directory = "usr"); /* from the root */
+        assert_output(w, "pwd", "/usr\n", .working_directory = "usr"); /* relative to the root */
 
         assert_string_equal(assert_fails(w, QUIET(.command = SHELL("true"), .working_directory = "/no/such"),
                                     LAUNCH_STAGE_DIRECTORY, -ENOENT),
@@ -647,7 +655,7 @@ static void test_directory(void **state) {
         (void) assert_fails(w, QUIET(.command = SHELL("true"), .working_directory = "/etc/passwd"),
                 LAUNCH_STAGE_DIRECTORY, -ENOTDIR);
 
-        /* Root's right to go everywhere is not the role's. */
+        /* The right of root to enter every directory does not extend to the role. */
         assert_int_equal(mkdir(path, 0700), 0);
         assert_true(
                 asprintf(&expected, "cannot change to directory \"%s\" as user \"alice\": Permission denied",
@@ -660,7 +668,8 @@ static void test_directory(void **state) {
         free(expected);
 }
 
-/* A sanitizer's own allocator ends a process that is given so little, before our code could say anything. */
+/* The allocator of a sanitizer ends a process with so little memory before the tested code can report an
+ * error. */
 #ifdef __SANITIZE_ADDRESS__
 #define WITH_ADDRESS_SANITIZER 1
 #elif defined(__has_feature)
@@ -685,7 +694,7 @@ static void test_no_memory(void **state) {
 }
 #endif
 
-/* The exec */
+/* -- the exec -- */
 
 static char *make_file(World *w, const char *name, const void *data, size_t size, mode_t mode) {
         autofd dir = open(w->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -750,7 +759,7 @@ static void test_exec_fails(void **state) {
                 "cannot execute \"%s\": its interpreter \"/etc/passwd\" is not executable", p);
         free(p);
 
-        /* Not handed to /bin/sh, as execvp(3) would. */
+        /* The file is not passed to /bin/sh, as execvp(3) would do. */
         p = make_script(w, "plain", "exit 0\n", 0755);
         assert_exec_fails(w, p, NULL, -ENOEXEC,
                 "cannot execute \"%s\": it is neither a program for this machine nor a script that begins with #!",
@@ -762,7 +771,7 @@ static void test_exec_fails(void **state) {
                 p);
         free(p);
 
-        /* A program whose loader is not there: this test, with another loader's name in it. */
+        /* A program whose loader is missing; it is this test, with the name of another loader in it. */
         assert_int_equal(file_read(AT_FDCWD, "/bin/true", 64 * 1024 * 1024, &self, &size), 0);
         interpreter = memmem(self, size, "/ld-linux", 9);
         assert_non_null(interpreter);
@@ -780,7 +789,7 @@ static void test_search(void **state) {
         World *w = *state;
         char *p, *path;
 
-        /* The role's PATH, not the keeper's. */
+        /* The search uses the PATH of the role instead of that of the keeper. */
         assert_exec_fails(w, "sh", "PATH=/nowhere:/etc", -ENOENT,
                 "cannot execute \"sh\": it is in no directory of PATH \"/nowhere:/etc\"");
         assert_exec_fails(w, "nosuch", "PATH=", -ENOENT,
@@ -791,7 +800,7 @@ static void test_search(void **state) {
                 3 << 8);
         assert_run(w, QUIET(.command = COMMAND("sh", "-c", "exit 3")), 3 << 8);
 
-        /* What may not be run is passed over for what may, and remembered when there is nothing else. */
+        /* A file that may not be executed is skipped if another one is found, and is the error if none is. */
         p = make_script(w, "sh", "", 0644);
         assert_true(asprintf(&path, "PATH=%s:/bin", w->dir) > 0);
         assert_run(
@@ -802,7 +811,7 @@ static void test_search(void **state) {
                 w, "sh", path, -EACCES, "cannot execute \"%s\": Permission denied (it is not executable)", p);
         free(p);
 
-        /* But a script without its interpreter was found, and is what was meant. */
+        /* A script without its interpreter ends the search, because the file itself was found. */
         p = make_script(w, "sh", "#!/nope\n", 0755);
         free(path);
         assert_true(asprintf(&path, "PATH=%s:/bin", w->dir) > 0);
@@ -810,7 +819,7 @@ static void test_search(void **state) {
                 w, "sh", path, -ENOENT, "cannot execute \"%s\": its interpreter \"/nope\" does not exist", p);
         free(p);
 
-        /* An empty element is the working directory. */
+        /* An empty element means the working directory. */
         p = make_script(w, "here", "#!/bin/sh\nexit 6\n", 0755);
         assert_run(w,
                 QUIET(.command = COMMAND("here"), .working_directory = w->dir,
@@ -820,7 +829,7 @@ static void test_search(void **state) {
         free(p);
         free(path);
 
-        /* The name stays as it was given. */
+        /* argv[0] does not change. */
         {
                 char *output = world_path(w, "output"), *text;
 
@@ -850,7 +859,7 @@ static void test_arguments(void **state) {
                 0);
 }
 
-/* The request itself */
+/* -- the request itself -- */
 
 static void assert_request_fails(
         World *w, const void *data, size_t size, const int *fds, size_t n_fds, int error) {
@@ -886,7 +895,7 @@ static void test_request(void **state) {
         assert_request_fails(w, &good, sizeof(good), &w->node, 1, -EBADMSG);
 }
 
-/* Texts */
+/* -- texts -- */
 
 static bool is_utf8(const char *s) {
         const unsigned char *c = (const unsigned char *) s;
@@ -916,7 +925,7 @@ static void test_quote(void **state) {
                 { "a\xc3", "\"a?\"" },
                 { "\xc0\xaf", "\"??\"" },           /* overlong */
                 { "\xed\xa0\x80", "\"???\"" },      /* a surrogate */
-                { "\xf4\x90\x80\x80", "\"????\"" }, /* beyond */
+                { "\xf4\x90\x80\x80", "\"????\"" }, /* beyond the range */
                 { "\xf0\x9f\x94\xad", "\"\xf0\x9f\x94\xad\"" },
         };
         char in[4096];
@@ -924,7 +933,7 @@ static void test_quote(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(cases); i++)
                 assert_string_equal(QUOTED(cases[i].in), cases[i].out);
 
-        /* Of every length, with characters of every width across the places where it is cut. */
+        /* Texts of every length, with characters of every width at the places where they are cut. */
         for (size_t width = 1; width <= 4; width++)
                 for (size_t offset = 0; offset < width; offset++)
                         for (size_t n = 0; n < 600; n++) {
@@ -954,7 +963,7 @@ static void test_quote(void **state) {
                         }
 }
 
-/* A path as long as they come: the reason is still there. */
+/* With a path of maximum length the reason is still visible. */
 static void test_long_names(void **state) {
         World *w = *state;
         char path[4000], *text;

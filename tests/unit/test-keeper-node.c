@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* How the keeper is started, who may connect to it, and what it makes of what it is sent. */
+/* How the keeper is started, which peers may connect to it, and how it handles their packets. */
 
 #include <fcntl.h>
 #include <grp.h>
@@ -30,7 +30,7 @@ static int setup_connected(void **state) {
         return r;
 }
 
-/* Connections */
+/* -- connections -- */
 
 static void test_second_node(void **state) {
         World *w = *state;
@@ -45,10 +45,11 @@ static void test_second_node(void **state) {
                 assert_int_equal(p.welcome.version, 0);
         }
 
-        /* The first is none the worse for it. */
+        /* The first connection is not affected. */
         assert_int_equal(world_request(w, KEEPER_REAP, 4711), -ENOENT);
 
-        /* Its successor comes in at once, even before the keeper has seen the first go. */
+        /* A new connection of its successor is accepted at once, even before the keeper has seen the end of
+         * the previous one. */
         for (int i = 0; i < 200; i++) {
                 world_disconnect(w);
                 assert_int_equal(world_connect(w), 0);
@@ -82,7 +83,7 @@ static void test_other_user(void **state) {
         assert_int_equal(status, 0);
         (void) world_connect(w);
 
-        /* And the mode of the socket it made itself would not have let anybody come so far. */
+        /* The mode of the socket that the keeper has created would have refused the connection already. */
         assert_int_equal(chmod(w->socket, 0600), 0);
 }
 
@@ -120,7 +121,7 @@ static void test_versions(void **state) {
         node_hello(w->node, 0, KEEPER_PROTOCOL_VERSION_MIN - 1, &p);
         assert_int_equal(p.welcome.error, -EPROTONOSUPPORT);
 
-        /* What an upgrade needs goes on working, nothing else does. */
+        /* The requests of an upgrade still work, and no others. */
         assert_int_equal(world_request(w, KEEPER_REEXEC, 0), 0);
         w->noisy = true;
         node_send(w->node, &(struct keeper_header){ .type = KEEPER_REAP, .child = 1 },
@@ -136,7 +137,7 @@ static void test_unknown_request(void **state) {
         assert_int_equal(world_request(w, KEEPER_DONE, 0), -EOPNOTSUPP);
 }
 
-/* Each ends the connection, and nothing else. */
+/* Each packet ends the connection and has no other effect. */
 static void test_malformed(void **state) {
         World *w = *state;
         const struct keeper_fork good_fork = { .header = { .type = KEEPER_FORK, .child = 4711 },
@@ -163,7 +164,7 @@ static void test_malformed(void **state) {
                         sizeof(struct keeper_signal) },
                 { &good_fork, sizeof(good_fork) - 1 },
                 { &(struct keeper_header){ .type = KEEPER_KILL_CGROUP }, sizeof(struct keeper_header) },
-                { &kill_m, sizeof(kill_m.m.header) + 3 }, /* no NUL: see below */
+                { &kill_m, sizeof(kill_m.m.header) + 3 }, /* no NUL, see below */
                 { &kill_m, sizeof(kill_m) },
                 { big, sizeof(big) },
         };
@@ -198,19 +199,19 @@ static void test_malformed(void **state) {
                 assert_int_equal(world_connect(w), 0);
         }
 
-        /* Descriptors that nobody asked for. */
+        /* Descriptors that are not expected. */
         assert_int_equal(socket_send(w->node, &good_fork, sizeof(good_fork), &w->node, 1), 0);
         assert_closed(w->node);
         world_disconnect(w);
 
-        /* Anything before HELLO. */
+        /* A request before HELLO. */
         w->node = node_connect(w);
         node_send(w->node, &good_fork, sizeof(good_fork));
         assert_closed(w->node);
         world_disconnect(w);
         assert_int_equal(world_connect(w), 0);
 
-        /* An empty path is well formed, and no cgroup. */
+        /* An empty path is well-formed, but no cgroup. */
         node_send(w->node, &long_path, sizeof(long_path.header) + 1);
         {
                 int fds[WORLD_FDS_MAX];
@@ -222,7 +223,7 @@ static void test_malformed(void **state) {
         }
 }
 
-/* Starting */
+/* -- the start -- */
 
 static void test_inherited_socket(void **state) {
         World *w = *state;
@@ -259,7 +260,7 @@ static void close_streams(World *w) {
         (void) close(2);
 }
 
-/* Without standard streams its sockets would take their numbers: log lines would go to the node. */
+/* Without standard streams its sockets would get their numbers, and log lines would be sent to the node. */
 static void test_no_streams(void **state) {
         World *w = *state;
 
@@ -277,7 +278,7 @@ static void test_no_streams(void **state) {
 static void odd_signals(World *w) {
         sigset_t all;
 
-        /* Ignored SIGCHLD would reap the children behind its back. */
+        /* If SIGCHLD were ignored, the kernel would reap the children. */
         (void) signal(SIGCHLD, SIG_IGN);
         (void) signal(SIGTERM, SIG_IGN);
         (void) signal(SIGUSR1, SIG_IGN);
@@ -293,12 +294,12 @@ static void test_odd_signals(void **state) {
         world_start(w, &(struct start){ .before_exec = odd_signals });
         assert_run(w, QUIET(.command = SHELL(script)), 8 << 8);
         world_check(w);
-        assert_int_equal(kill(w->keeper, SIGKILL), 0); /* SIGTERM it was told to ignore */
+        assert_int_equal(kill(w->keeper, SIGKILL), 0); /* the test has made it ignore SIGTERM */
         assert_int_equal(waitpid(w->keeper, NULL, 0), w->keeper);
         w->keeper = 0;
 }
 
-/* The loss of its terminal or of stderr is no reason to go. */
+/* The loss of its terminal or of stderr does not end the keeper. */
 static void test_survives(void **state) {
         World *w = *state;
 
@@ -348,20 +349,20 @@ static void test_command_line(void **state) {
         assert_int_equal(run_keeper(COMMAND("k"), &output), 1);
         assert_non_null(strstr(output, "architect-keeper.socket"));
 
-        /* The socket of one that lives is not taken from it… */
+        /* The socket of a running keeper is not taken over. */
         assert_true(asprintf(&option, "--socket=%s", w->socket) > 0);
         assert_int_equal(run_keeper(COMMAND("k", option), &output), 1);
         assert_non_null(strstr(output, "Address already in use"));
         free(option);
         assert_run(w, QUIET(.command = COMMAND("/bin/true")), 0);
 
-        /* …but what a dead one has left is no obstacle. */
+        /* The socket of a dead keeper is replaced. */
         world_disconnect(w);
         world_stop(w);
         world_start(w, &(struct start){ 0 });
         assert_run(w, QUIET(.command = COMMAND("/bin/true")), 0);
 
-        /* A file that is something else stays what it is. */
+        /* A file of another kind is left as it is. */
         world_disconnect(w);
         world_stop(w);
         assert_int_equal(unlink(w->socket), 0);
@@ -378,7 +379,7 @@ static void nobody_reads_stderr(World *w) {
         (void) dup2(full_pipe, STDERR_FILENO);
 }
 
-/* A journald that hangs does not hold the keeper. */
+/* A journald that hangs does not block the keeper. */
 static void test_hung_journal(void **state) {
         World *w = *state;
         const struct keeper_header malformed = { .type = KEEPER_SIGNAL };
@@ -393,14 +394,14 @@ static void test_hung_journal(void **state) {
         full_pipe = ends[1];
         world_start(w, &(struct start){ .before_exec = nobody_reads_stderr });
         for (int i = 0; i < 3; i++) {
-                node_send(w->node, &malformed, sizeof(malformed)); /* of which it says something */
+                node_send(w->node, &malformed, sizeof(malformed)); /* the keeper logs a message about it */
                 assert_closed(w->node);
                 world_disconnect(w);
                 assert_int_equal(world_connect(w), 0);
         }
         assert_run(w, QUIET(.command = COMMAND("/bin/true")), 0);
 
-        /* When there is room again, it is heard again. */
+        /* When there is room again, messages are written again. */
         while (read(ends[0], block, sizeof(block)) > 0)
                 ;
         node_send(w->node, &malformed, sizeof(malformed));

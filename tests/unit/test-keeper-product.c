@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The product set-up of a child: the real script, with providers that do what no real one should. (What real ones do is
- * in tests/system/cases/products-*.c.) */
+/* The product set-up of a child, with the real script and with providers that misbehave in ways in which real
+ * ones should not. The tests with real providers are tests/system/cases/products-*.c. */
 
 #include <fcntl.h>
 #include <signal.h>
@@ -61,7 +61,7 @@ static uint64_t now_usec(void) {
         return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
 }
 
-/* "modulecmd" is this shell text, with "$3" the module; what it prints is evaluated. */
+/* Makes a "modulecmd" of this shell text; "$3" is the module, and the output is evaluated. */
 static char *provider(World *w, const char *text) {
         char *whole;
 
@@ -75,7 +75,7 @@ static char *provider(World *w, const char *text) {
 #define NEVER .setup_deadline_usec = USEC_INFINITY
 #define IN(usec) .setup_deadline_usec = now_usec() + (usec)
 
-/* The role's environment, sorted, without what every role has. */
+/* Returns the environment of the role, sorted, without the variables that every role has. */
 static char *environment_of(World *w, LaunchRequest q) {
         char *path = world_path(w, "output"), *text;
 
@@ -102,7 +102,8 @@ static char *environment_of(World *w, LaunchRequest q) {
 
 #define LOADED "echo \"export LOADEDMODULES=$LOADEDMODULES:$3\";"
 
-/* After what the node and the user give, before what is the role's own; what it takes away is gone; the shell's own is not seen. */
+/* The set-up runs after the variables of the node and the user, and before those of the role. Variables that
+ * it unsets are removed, and those of the shell itself are not visible. */
 static void test_layers(void **state) {
         World *w = *state;
         char *command = provider(w, LOADED
@@ -120,7 +121,8 @@ static void test_layers(void **state) {
         free(command);
 }
 
-/* What the caller gives to the role, and what has been said, reaches no provider and no shell. */
+/* The variables of the caller for the role are not passed to a provider or a shell, and arguments are not
+ * evaluated. */
 static void test_strings_are_arguments(void **state) {
         World *w = *state;
         static char *const texts[] = { "$(touch evil)", "`touch evil`", ";touch evil", "a  b\t*", "new\nline",
@@ -169,7 +171,7 @@ static void test_strings_are_arguments(void **state) {
         free(eups);
 }
 
-/* Exit status, text and environment: each has to be right. */
+/* Checks exit status, text and environment of each failure. */
 static void test_failures(void **state) {
         World *w = *state;
         static const struct {
@@ -223,7 +225,7 @@ static void test_not_there(void **state) {
         free(empty);
 }
 
-/* Of what a provider says the two ends are kept, and the whole goes to the role's output. */
+/* The error contains both ends of the output of a provider, and the role's output contains all of it. */
 static void test_many_words(void **state) {
         World *w = *state;
         char *command = provider(w,
@@ -260,7 +262,8 @@ static void assert_gone(World *w, const char *name) {
         assert_int_equal(errno, ESRCH);
 }
 
-/* SIGTERM, a moment to clean up, SIGKILL; and then nothing of it is left. */
+/* The set-up receives SIGTERM, has a moment to clean up, and then receives SIGKILL. No process of it is left.
+ */
 static void test_deadline(void **state) {
         World *w = *state;
         char *command = provider(w,
@@ -286,7 +289,7 @@ static void test_deadline(void **state) {
         free(command);
 }
 
-/* Whoever writes without end is heard until the deadline, and not a moment longer. */
+/* A set-up that writes without end is read until the deadline, but no longer. */
 static void test_endless(void **state) {
         World *w = *state;
         char *command = provider(w, "exec yes >&2");
@@ -299,7 +302,8 @@ static void test_endless(void **state) {
         free(command);
 }
 
-/* Leftovers do not become the role's; nor do the numbers and signals that were used to find them. */
+/* Processes that a set-up leaves behind do not become children of the role, and the descriptors and signals
+ * that were used to find them are restored. */
 static void test_leftovers(void **state) {
         World *w = *state;
         char *command = provider(w, LOADED
@@ -320,11 +324,11 @@ static void test_leftovers(void **state) {
         assert_gone(w, "session");
         assert_gone(w, "loud");
         text = world_read(w, "output");
-        /* The one child is the cat itself. */
+        /* The only child is the cat itself. */
         assert_non_null(strstr(text, " 0\n1\n2\n"));
         free(text);
 
-        /* Asked of no shell: those begin with a clean mask. */
+        /* A shell cannot test this, because it begins with a clean mask. */
         assert_run(w,
                 REQUEST(.command = COMMAND("/bin/grep", "-E", "^(SigBlk|SigIgn):", "/proc/self/status"),
                         .output = LAUNCH_OUTPUT_FILE, .output_path = path,
@@ -337,7 +341,7 @@ static void test_leftovers(void **state) {
         free(command);
 }
 
-/* As the role's user, before whom nothing of ours lies open. */
+/* The set-up runs as the user of the role, and no descriptor of the keeper is open in it. */
 static void test_user(void **state) {
         World *w = *state;
         char *command = provider(w, LOADED
@@ -356,7 +360,7 @@ static bool file_is_there(void *path) {
         return stat(path, &st) >= 0 && st.st_size > 0;
 }
 
-/* Killed from outside: the shell does not go on without anybody who would end it. */
+/* The child is killed from outside. The shell does not continue without a process that would end it. */
 static void test_killed(void **state) {
         World *w = *state;
         char *command = provider(w, "echo $PPID >shell; echo $$ >pid; exec sleep 1000"),
@@ -373,7 +377,7 @@ static void test_killed(void **state) {
         assert_true(shell_fd >= 0);
         assert_int_equal(kill(role.pid, SIGKILL), 0);
         assert_true(wait_for(pidfd_is_dead, &shell_fd));
-        assert_int_equal(kill(sleeper, SIGKILL), 0); /* in a scope the node does that */
+        assert_int_equal(kill(sleeper, SIGKILL), 0); /* in a scope the node does this */
         role_listen(&role);
         assert_int_equal(role.n_reports, 0);
         assert_int_equal(role_end(w, &role).execed, 0);
@@ -381,7 +385,7 @@ static void test_killed(void **state) {
         free(command);
 }
 
-/* What comes after a set-up fails as it does without one. */
+/* Steps after a set-up fail in the same way as without one. */
 static void test_exec_fails(void **state) {
         World *w = *state;
         char *command = provider(w, LOADED "echo 'export PATH=/only'");
@@ -422,7 +426,7 @@ static void test_words(void **state) {
                 }
 }
 
-/* A set-up may take PATH away: then the search is along the default one, as execvp(3) has it, and not a crash. */
+/* A set-up may unset PATH. Then the search uses the default path of execvp(3) instead of a crash. */
 static void test_no_path(void **state) {
         World *w = *state;
         char *command = provider(w, LOADED "echo 'unset PATH'"), *text;
@@ -432,7 +436,7 @@ static void test_no_path(void **state) {
                 QUIET(.command = COMMAND("sh", "-c", "exit 3"), .setup = SETUP("modules", command, "1", "m"),
                         NEVER),
                 3 << 8);
-        /* The second product's provider has none either. */
+        /* The provider of the second product has no PATH either. */
         assert_run(w,
                 QUIET(.command = COMMAND("sh", "-c", "exit 4"),
                         .setup = SETUP("modules", command, "1", "m", "1", "n"), NEVER),

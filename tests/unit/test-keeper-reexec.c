@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The keeper replaces itself and nobody notices; or the new program does not like what it would take over, and the old one carries
- * on. And what is written down for that is still read by those who come later. */
+/* The keeper replaces itself without a visible effect, or the new program refuses the state and the old one
+ * continues. Later versions still read the state that is written for this. */
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -35,7 +35,7 @@ static int setup_copy(void **state) {
         return r;
 }
 
-/* On a connection of its own, as systemctl reload has it done. */
+/* Requests the re-execution on a connection of its own, as systemctl reload does. */
 static int ask_on_the_side(World *w) {
         const struct keeper_header m = { .type = KEEPER_REEXEC };
         autofd fd = node_connect(w);
@@ -80,7 +80,8 @@ static unsigned long long exe_inode(pid_t pid) {
         return st.st_ino;
 }
 
-/* Whatever is not a standard stream would be inherited by every role otherwise. */
+/* All descriptors except the standard streams must be close-on-exec; otherwise every role would inherit them.
+ */
 static void assert_all_cloexec(pid_t pid) {
         char path[64];
         struct dirent *e;
@@ -97,7 +98,7 @@ static void assert_all_cloexec(pid_t pid) {
                         continue;
                 (void) snprintf(name, sizeof(name), "%s/%s", path, e->d_name);
                 if (file_read(AT_FDCWD, name, 65536, &text, NULL) == -ENOENT)
-                        continue; /* who asked has just been closed */
+                        continue; /* the connection of the request was just closed */
                 assert_int_equal(sscanf(strstr(text, "flags:"), "flags: %o", &flags), 1);
                 if (!(flags & O_CLOEXEC))
                         fail_msg("descriptor %s is not close-on-exec: %s", e->d_name, text);
@@ -143,7 +144,7 @@ static void takes_over(World *w, bool by_node) {
         assert_all_cloexec(w->keeper);
         assert_true(wait_for(has_no_more_fds, &(struct fd_count){ w->keeper, before }));
 
-        /* A child that was waiting is let in by the new one, whose child it still is. */
+        /* A child that was waiting at its gate is started by the new keeper, and is still its child. */
         role_open(&at_gate, QUIET(.command = SHELL(parent), .environment = ENVIRONMENT(variable)));
         role_listen(&at_gate);
         assert_int_equal(at_gate.n_reports, 0);
@@ -161,7 +162,7 @@ static void takes_over(World *w, bool by_node) {
         assert_int_equal(role_end(w, &running).exit.wait_status, SIGUSR1);
         assert_int_equal(role_end(w, &zombie).exit.wait_status, 42 << 8);
 
-        /* After a HELLO it is told what the one before it knew. */
+        /* After a HELLO the node receives what the previous keeper knew. */
         assert_int_equal(kill(unread.pid, SIGUSR2), 0);
         e = role_ended(w, &unread);
         world_disconnect(w);
@@ -249,7 +250,7 @@ static void test_ports(void **state) {
         assert_int_equal(bind_to(port), 0);
 }
 
-/* Again and again, with starts between, in which some are at their gates. */
+/* Many re-executions, with starts in between; some children are at their gates. */
 static void test_often(void **state) {
         World *w = *state;
 
@@ -266,7 +267,7 @@ static void test_often(void **state) {
         }
 }
 
-/* The installed program is another file by now. */
+/* The installed program has been replaced by another file. */
 static void test_new_program(void **state) {
         World *w = *state;
         char *path = world_path(w, "architect-keeper"), *text;
@@ -302,7 +303,7 @@ static void refuses(World *w, const char *script, int error, const char *why) {
                 fail_msg("\"%s\" is not in: %s", why, log);
         free(log);
 
-        /* Nothing was closed, and nothing is left of it. */
+        /* No descriptor was closed, and none was left over. */
         assert_all_cloexec(w->keeper);
         assert_int_equal(write(role.stdin_fd, "3\n", 2), 2);
         assert_int_equal(role_end(w, &role).exit.wait_status, 3 << 8);
@@ -320,13 +321,14 @@ static void test_refused(void **state) {
         refuses(w, NULL, -ENOENT, "No such file");
 }
 
-/* In the meantime everything goes on. */
+/* During the check all requests are still handled. */
 static void test_hangs(void **state) {
         World *w = *state;
         const struct keeper_header m = { .type = KEEPER_REEXEC };
         char *path = world_path(w, "architect-keeper");
         static const char script[] = "#!/bin/sh\nexec sleep 1000\n";
-        autofd fd = node_connect(w), second = node_connect(w); /* who says nothing is in nobody's way */
+        /* Connections without a packet do not block others. */
+        autofd fd = node_connect(w), second = node_connect(w);
         size_t n_fds;
         int fds[WORLD_FDS_MAX];
         Packet p;
@@ -353,7 +355,7 @@ static bool has_refused(void *userdata) {
         return refused;
 }
 
-/* The node that has asked goes before it has its answer: that is not for the next one. */
+/* The node that sent the request goes before it has received the reply. The next node must not receive it. */
 static void test_node_goes(void **state) {
         World *w = *state;
         const struct keeper_header m = { .type = KEEPER_REEXEC };
@@ -379,7 +381,8 @@ static void test_node_goes(void **state) {
         free(path);
 }
 
-/* It agrees when it is asked, and then cannot be executed: so far everything can be taken back. */
+/* The new program accepts the state in the check, but cannot be executed afterwards. Until then everything
+ * can be undone. */
 static void test_gone_after_check(void **state) {
         World *w = *state;
         char *path = world_path(w, "architect-keeper");
@@ -398,7 +401,7 @@ static void test_gone_after_check(void **state) {
         free(path);
 }
 
-/* A keeper of the version before, for tests of the other side. */
+/* A keeper of the previous version, for tests of the node. */
 static void test_protocol_max(void **state) {
         World *w = *state;
         const struct keeper_bind m = { .header = { .type = KEEPER_BIND }, .n = 1 };
@@ -418,7 +421,7 @@ static void test_protocol_max(void **state) {
         w->keeper = 0;
 }
 
-/* The state */
+/* -- the state -- */
 
 static int check_blob(const void *data, size_t size, const char **ret_why) {
         _cleanup_(keeper_state_clear) KeeperState state = { 0 };
@@ -443,7 +446,7 @@ static int run_check(const char *file) {
         return WEXITSTATUS(status);
 }
 
-/* Written by version 1, and kept. What cannot read it any more must not take over from such a keeper. */
+/* This state was written by version 1. A keeper that cannot read it must not take over from version 1. */
 static void test_version_1(void **state) {
         World *w = *state;
         _cleanup_(keeper_state_clear) KeeperState s = { 0 };
@@ -495,7 +498,7 @@ static void test_version_1(void **state) {
         assert_int_equal(s.terminals[0].master_fd, 14);
         assert_int_equal(s.terminals[0].output_fd, 17);
 
-        /* As long as this is the version that is written, it is written like this. */
+        /* While this is the version that is written, it is written in this form. */
         if (KEEPER_STATE_VERSION == 1) {
                 char *again;
 
@@ -510,7 +513,7 @@ static void test_version_1(void **state) {
         }
         assert_int_equal(run_check(path), 0);
 
-        /* Two children of one number: a keeper with that state could not go on. */
+        /* Two children with the same number. A keeper with this state could not continue. */
         s.children[1].id = s.children[0].id;
         fd = keeper_state_write(&s);
         assert_true(fd >= 0);
@@ -522,7 +525,8 @@ static void test_version_1(void **state) {
         }
         assert_int_equal(close(fd), 0);
 
-        /* Cut off anywhere, longer, or from the future: refused, and said why. */
+        /* A state that was cut off at any position, is too long, or is of a newer version is refused with a
+         * reason. */
         for (size_t i = 0; i < size; i++) {
                 why = NULL;
                 assert_int_equal(check_blob(data, i, &why), -EBADMSG);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Reserved ports with the real keeper: made all or none, handed to a child and taken back, told of after a HELLO. What a role makes
- * of them is in tests/system. */
+/* Reserved ports with the real keeper. They are bound all or none, lent to a child and taken back, and
+ * reported after a HELLO. What a role does with them is tested in tests/system. */
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -70,7 +70,7 @@ static void request_ports(World *w, uint32_t type, uint8_t protocol, const uint1
 }
 
 static uint16_t number_of(int fd) {
-        struct sockaddr_in6 a = { 0 }; /* the number is where that of an in is */
+        struct sockaddr_in6 a = { 0 }; /* the number is at the same offset as in sockaddr_in */
 
         assert_int_equal(getsockname(fd, (struct sockaddr *) &a, &(socklen_t){ sizeof(a) }), 0);
         return ntohs(a.sin6_port);
@@ -157,7 +157,7 @@ static void test_reserve(void **state) {
         request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, tcp, 1);
         assert_int_equal(try_bind(SOCK_STREAM, tcp[0]), 0);
         assert_int_equal(try_bind(SOCK_STREAM, tcp[1]), EADDRINUSE);
-        /* Once more, and of the other protocol: nothing. */
+        /* Repeated, and for the other protocol; neither has an effect. */
         request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, tcp, 1);
         request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_UDP, tcp + 1, 1);
         assert_int_equal(try_bind(SOCK_STREAM, tcp[1]), EADDRINUSE);
@@ -172,7 +172,7 @@ static void few_files(World *w) {
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &rl), 0);
 }
 
-/* The descriptors run out in the middle: none of them stays. */
+/* The descriptors are used up in the middle of the request, and no port remains reserved. */
 static void test_all_or_none(void **state) {
         World *w = *state;
         uint16_t numbers[KEEPER_BIND_MAX];
@@ -187,7 +187,7 @@ static void test_all_or_none(void **state) {
         assert_int_equal(count_process_fds(w->keeper), fds + 5);
         request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, numbers, 5);
 
-        /* 192.0.2.1 is nobody's. */
+        /* 192.0.2.1 is not an address of this system. */
         assert_int_equal(bind_ports(w, KEEPER_TCP, 1, 4, numbers), -EADDRNOTAVAIL);
         assert_int_equal(bind_ports(w, KEEPER_UDP, 1, 5, numbers), -EINVAL);
         assert_int_equal(count_process_fds(w->keeper), fds);
@@ -210,7 +210,8 @@ static void test_lend(void **state) {
         assert_int_equal(fork_with(w, (struct keeper_port[]){ second, first }, 2, &none), -EBUSY);
         assert_int_equal(fork_with(w, (struct keeper_port[]){ second, unknown }, 2, &none), -EADDRNOTAVAIL);
 
-        /* Nobody listens any more, before anybody hears of the end, and it can be lent again: the zombie does not have it. */
+        /* No socket listens before the exit is reported, and the port can be lent again. The zombie does not
+         * have it. */
         assert_int_equal(kill(role.pid, SIGKILL), 0);
         (void) role_ended(w, &role);
         assert_int_equal(try_connect(numbers[0]), ECONNREFUSED);
@@ -220,7 +221,7 @@ static void test_lend(void **state) {
         assert_int_equal(try_connect(numbers[1]), 0);
         (void) role_end(w, &role);
 
-        /* Whoever else has it: no longer listened on. */
+        /* It does not listen any more, even if another process has it open. */
         request_ports(w, KEEPER_REST_PORTS, KEEPER_TCP, numbers, 2);
         assert_int_equal(try_connect(numbers[0]), ECONNREFUSED);
         assert_int_equal(try_connect(numbers[1]), ECONNREFUSED);
@@ -229,7 +230,7 @@ static void test_lend(void **state) {
         request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, numbers, 2);
 }
 
-/* One that is waiting at the gate has nothing to do with others' ports. */
+/* A child that waits at its gate has no copies of the ports of other children. */
 static void test_closed_in_others(void **state) {
         World *w = *state;
         uint16_t number;
@@ -273,14 +274,14 @@ static void test_release_by_exec(void **state) {
                         (void) role_end(w, &role);
                 }
                 role = run_with(w, ports, 2);
-                /* For others when the kernel has done with the exec. */
+                /* Other processes can bind them once the kernel has completed the exec. */
                 assert_true(wait_for(are_free, numbers));
                 assert_int_equal(kill(role.pid, SIGKILL), 0);
                 (void) role_end(w, &role);
         }
 }
 
-/* Of the one socket of this port, as its role has it. */
+/* Returns the inode of the socket of this port, as seen by its role. */
 static char *inode_of(World *w, uint16_t number) {
         static const char script[] = "readlink /proc/self/fd/3 >\"$FILE\"";
         char *path = world_path(w, "inode"), *variable, *text;
@@ -299,7 +300,7 @@ static char *inode_of(World *w, uint16_t number) {
         return text;
 }
 
-/* A child that fails gives back the same socket: the port was bound at every moment. */
+/* A child that fails gives back the same socket, so the port was bound at every moment. */
 static void test_given_back(void **state) {
         World *w = *state;
         char *before, *after;
@@ -320,13 +321,13 @@ static void test_given_back(void **state) {
         free(after);
 }
 
-/* -- kept by systemd as well ---------------------------------------------------------------------------------------- */
+/* -- stored by systemd -- */
 
 static void set_notify(World *w) {
         (void) setenv("NOTIFY_SOCKET", world_path(w, "notify"), 1);
 }
 
-/* So many ports, and what they were given as: a systemd that is late, or hangs, has them still. */
+/* Receives the descriptors of this many ports, as a slow or hung systemd would have them. */
 static void keep_ports(int notify_fd, size_t n, int *ret) {
         const char *const tcp = "FDSTORE=1\nFDPOLL=0\nFDNAME=t", *const udp = "FDSTORE=1\nFDPOLL=0\nFDNAME=u";
 
@@ -346,7 +347,8 @@ static void keep_ports(int notify_fd, size_t n, int *ret) {
         }
 }
 
-/* What is released is free at once all the same, by the request as by an exec; what is not is kept for the next keeper. */
+/* A port that is released, by a request or by an exec, is free at once all the same. A port that is not
+ * released is stored for the next keeper. */
 static void test_kept(void **state) {
         World *w = *state;
         struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -378,7 +380,7 @@ static void test_kept(void **state) {
         assert_int_equal(kill(role.pid, SIGKILL), 0);
         (void) role_end(w, &role);
 
-        /* Both of them gone, and with us the last that has it. */
+        /* Keeper and role have gone, and only the test, in the place of systemd, still has the port. */
         assert_int_equal(kill(w->keeper, SIGKILL), 0);
         assert_int_equal(waitpid(w->keeper, NULL, 0), w->keeper);
         w->keeper = 0;
@@ -396,7 +398,7 @@ static void test_kept(void **state) {
         assert_int_equal(try_bind(SOCK_STREAM, numbers[3]), 0);
 }
 
-/* A child that has just been cloned has copies of all that the keeper has, until it runs. */
+/* A child that has just been cloned has copies of all descriptors of the keeper until it runs. */
 static void test_release_behind_fork(void **state) {
         World *w = *state;
 
@@ -462,7 +464,7 @@ static void test_told(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
                 assert_true(contains(told, ELEMENTSOF(told), numbers[i]));
 
-        /* An old node hears nothing of them, and knows no way to ask. */
+        /* An old node receives no ports, and has no request for them. */
         assert_int_equal(hello_ports(w, 1, NULL, 0), 0);
         assert_int_equal(world_request(w, KEEPER_BIND, 0), -EOPNOTSUPP);
         assert_int_equal(world_request(w, KEEPER_RELEASE_PORTS, 0), -EOPNOTSUPP);
@@ -473,7 +475,8 @@ static void test_told(void **state) {
         request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, numbers + 1000, 500);
 }
 
-/* What a node asks for before it goes is done, all of it, though nobody hears that it was. */
+/* The requests that a node has sent before it goes are all executed, although the replies cannot be received.
+ */
 static void test_last_words(void **state) {
         World *w = *state;
         uint16_t numbers[3];
@@ -515,7 +518,8 @@ static void write_setting(const char *path, const char *value) {
         assert_int_equal(close(fd), 0);
 }
 
-/* A port is named by its number: one that is reserved on one address is not chosen for another, where it would be free. */
+/* A port is identified by its number. A number that is reserved on one address is not chosen for another one,
+ * where it would be free. */
 static void test_two_addresses(void **state) {
         World *w = *state;
         uint16_t first[3], second, third;

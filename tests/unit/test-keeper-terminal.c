@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The keeper and terminals: what it lends and to whom, an architect-terminal that is missing, dies, or dies again and again, and
- * nothing left of any of it. */
+/* The keeper and terminals: the descriptors that it lends, an architect-terminal that is missing or dies once
+ * or repeatedly, and the removal of everything afterwards. */
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -28,7 +28,7 @@ static int setup_connected(void **state) {
         return r;
 }
 
-/* A child of the keeper that is none of the roles; 0: none. */
+/* Returns the child of the keeper that is not a role, or 0 if there is none. */
 static pid_t terminal_pid(World *w) {
         pid_t found = 0;
         struct dirent *e;
@@ -63,7 +63,7 @@ static int open_client(const Role *role) {
         return pair[0];
 }
 
-/* What it shows up to and with this text; NULL: to the end. */
+/* Reads what the terminal shows, up to and including this text, or up to the end if it is NULL. */
 static void expect_text(int fd, const char *text) {
         char data[4096] = { 0 };
         size_t done = 0;
@@ -100,7 +100,7 @@ static void test_life(void **state) {
 
         assert_true(terminal > 0);
         assert_int_equal(proc_stat_read(terminal, &stat), 0);
-        assert_int_equal(stat.session, terminal); /* no signal of anybody's terminal reaches it */
+        assert_int_equal(stat.session, terminal); /* no signal of a terminal reaches it */
         assert_true(fcntl(role.master, F_GETFL) & O_NONBLOCK);
         assert_int_equal(ioctl(role.master, TIOCGWINSZ, &size), 0);
         assert_int_equal(size.ws_row, TERMINAL_ROWS_DEFAULT);
@@ -112,7 +112,7 @@ static void test_life(void **state) {
         expect_text(client, NULL);
         assert_int_equal(role_ended(w, &role).exit.wait_status, 3 << 8);
 
-        /* Whoever still has the socket is told that it is over. */
+        /* A process that still has the socket gets an error. */
         assert_int_equal(socket_send(role.terminal, &(struct terminal_client){ .type = TERMINAL_CLIENT },
                                  sizeof(struct terminal_client), NULL, 0),
                 -EPIPE);
@@ -121,7 +121,7 @@ static void test_life(void **state) {
         assert_true(wait_for(no_terminal, w));
 }
 
-/* A node of the version before asks for nothing of it, is lent nothing of it, and the role keeps it. */
+/* A node of the previous version neither requests nor receives the terminal, and the role keeps it. */
 static void test_version_1(void **state) {
         World *w = *state;
         Role role = role_run(w, KEEPER_FORK_TERMINAL,
@@ -175,7 +175,8 @@ static void test_flags(void **state) {
         assert_int_equal(try_fork(w, ++w->last_id, "cam", UINT32_C(1) << 31, &role), -EOPNOTSUPP);
 }
 
-/* It dies: the role does not notice, and another takes over, with the output and with what nobody had taken up. */
+/* An architect-terminal dies. The role does not notice, and another one takes over, including the output and
+ * the clients that were not accepted yet. */
 static void test_respawn(void **state) {
         World *w = *state;
         _cleanup_free_ char *path = world_path(w, "output");
@@ -193,7 +194,7 @@ static void test_respawn(void **state) {
         assert_int_equal(send(client, "one\n", 4, 0), 4);
         expect_text(client, "got one\r\n");
 
-        /* What is said while it is stopped, it never reads. */
+        /* Messages that are sent while it is stopped are never read by it. */
         assert_int_equal(kill(first, SIGSTOP), 0);
         second = open_client(&role);
         assert_int_equal(kill(first, SIGKILL), 0);
@@ -202,7 +203,7 @@ static void test_respawn(void **state) {
         expect_text(second, "got two\r\n");
         assert_int_not_equal(terminal_pid(w), first);
 
-        /* Again, at once: it is not there before its second is over, and then it is. */
+        /* It dies again at once. The next one is not started before a second has passed, but then it is. */
         began = now_usec(CLOCK_MONOTONIC);
         assert_int_equal(kill(terminal_pid(w), SIGKILL), 0);
         expect_text(second, NULL);
@@ -220,7 +221,7 @@ static void test_respawn(void **state) {
         free(text);
 }
 
-/* Not there in the moment of the role's end: what was said last is shown all the same. */
+/* No architect-terminal runs when the role ends. The last output is shown all the same. */
 static void test_last_words(void **state) {
         World *w = *state;
         _cleanup_free_ char *path = world_path(w, "output");
@@ -233,7 +234,7 @@ static void test_last_words(void **state) {
 
         w->noisy = true;
         expect_text(client, "ready\r\n");
-        /* The next one's turn has not come when the role ends. */
+        /* The next one is not due yet when the role ends. */
         assert_int_equal(kill(first, SIGKILL), 0);
         assert_true(wait_for(no_terminal, w));
         assert_int_equal(write(role.master, "\n", 1), 1);
@@ -253,7 +254,8 @@ static bool made_often(void *userdata) {
         return stat(path, &st) >= 0 && st.st_size >= 3;
 }
 
-/* One that always fails at once is started once a second, and no more; the keeper is at rest in between. */
+/* A program that always fails at once is started once a second and not more often; between the starts the
+ * keeper is idle. */
 static void test_crash_loop(void **state) {
         World *w;
         uint64_t began;
@@ -281,7 +283,7 @@ static void test_crash_loop(void **state) {
         world_check(w);
 }
 
-/* One that is not there fails the fork, and nothing is left of it. */
+/* If the program is missing, the fork fails, and nothing is left of it. */
 static void test_missing(void **state) {
         World *w;
         Role role;
@@ -295,7 +297,8 @@ static void test_missing(void **state) {
         world_check(w);
 }
 
-/* The terminal does not keep what is not its own: a role's pipe ends when the keeper lets go of it. */
+/* architect-terminal does not keep descriptors that it does not use. The pipe of a role ends when the keeper
+ * closes it. */
 static void test_inherits_nothing(void **state) {
         World *w = *state;
         Role cat = role_run(w, KEEPER_FORK_STDIN_PIPE, QUIET(.command = COMMAND("/bin/cat"))), role;

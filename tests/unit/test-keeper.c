@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The keeper as the parent of roles: their ends, their gates, a node that goes and comes back. Its connections are in
- * test-keeper-node.c; what a child makes of its launch request is in test-keeper-exec.c. */
+/* The keeper as the parent of roles: their ends, their gates, and a node that disconnects and connects again.
+ * Its connections are tested in test-keeper-node.c, and how a child processes its launch request in
+ * test-keeper-exec.c. */
 
 #include <fcntl.h>
 #include <grp.h>
@@ -38,7 +39,7 @@ static uint64_t now(clockid_t clock) {
         return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
 }
 
-/* How roles end */
+/* -- ends of roles -- */
 
 static void test_exits(void **state) {
         World *w = *state;
@@ -46,13 +47,14 @@ static void test_exits(void **state) {
         assert_run(w, QUIET(.command = COMMAND("/bin/true")), 0);
         assert_run(w, QUIET(.command = SHELL("exit 42")), 42 << 8);
         assert_run(w, QUIET(.command = SHELL("exit 255")),
-                255 << 8); /* as a failed set-up exits, and yet execed */
+                255 << 8); /* the status of a failed set-up, but after an exec */
         assert_run(w, QUIET(.command = SHELL("kill -TERM $$")), SIGTERM);
         assert_run(w, QUIET(.command = SHELL("kill -KILL $$")), SIGKILL);
         assert_run(w, QUIET(.command = SHELL("kill -USR1 $$")), SIGUSR1);
 }
 
-/* Whether a core is written is up to the machine: whatever it does with ours it has to do with the role's. */
+/* Whether a core is dumped depends on the system. It must be the same for the role as for a child of this
+ * test. */
 static void test_core(void **state) {
         World *w = *state;
         struct rlimit rl;
@@ -105,7 +107,7 @@ static void test_record(void **state) {
         assert_true(e.exit.cpu_system_usec < 60 * USEC_PER_SEC);
         assert_true(e.exit.maxrss_bytes > 200 * 1024 && e.exit.maxrss_bytes < 1024 * 1024 * 1024);
 
-        /* The zombie holds the pid until it is acknowledged; then it is gone. */
+        /* The zombie keeps the PID until it is acknowledged; then the PID is free. */
         assert_int_equal(proc_stat_read(role.pid, &stat), 0);
         assert_int_equal(stat.state, 'Z');
         assert_int_equal(stat.ppid, w->keeper);
@@ -125,7 +127,7 @@ static void test_signal(void **state) {
         e = role_ended(w, &role);
         assert_int_equal(e.exit.wait_status, SIGTERM);
 
-        /* A zombie would take it without a word. */
+        /* A zombie would accept it without an error. */
         assert_int_equal(world_signal(w, role.id, SIGTERM), -ESRCH);
         (void) role_end(w, &role);
         assert_int_equal(world_signal(w, role.id, SIGTERM), -ENOENT);
@@ -152,7 +154,7 @@ static void test_reap(void **state) {
         assert_int_equal(try_fork(w, ++w->last_id, "cam", UINT32_C(1) << 31, &other), -EOPNOTSUPP);
 }
 
-/* Zombies, living roles, open gates, an idle node: none of it makes the keeper run. */
+/* Zombies, running roles, open gates and an idle node do not make the keeper run. */
 static void test_no_wakeups(void **state) {
         World *w = *state;
         Role zombie = role_run(w, 0, QUIET(.command = COMMAND("/bin/true")));
@@ -183,12 +185,13 @@ static void test_no_wakeups(void **state) {
         assert_int_equal(world_signal(w, running.id, SIGKILL), 0);
         (void) role_end(w, &running);
         assert_int_equal(world_request(w, KEEPER_REAP, zombie.id), 0);
-        assert_int_equal(world_request(w, KEEPER_REAP, gated.id), 0); /* it died of the first disconnection */
+        assert_int_equal(world_request(w, KEEPER_REAP, gated.id), 0); /* it died with the first connection */
         role_close(&zombie);
         role_close(&gated);
 }
 
-/* A dead role that a debugger still holds: readable by its pidfd, and not ours to wait for until the debugger lets go. */
+/* A dead role that is still traced by a debugger. Its pidfd is readable, but the keeper cannot wait for it
+ * before the debugger detaches. */
 static void test_traced(void **state) {
         World *w = *state;
         Role role = role_run(w, 0, QUIET(.command = COMMAND("/bin/sleep", "600")));
@@ -199,13 +202,13 @@ static void test_traced(void **state) {
         assert_true(wait_for(pidfd_is_dead, &role.pidfd));
         assert_at_rest(w->keeper);
         assert_int_equal(poll(&(struct pollfd){ .fd = w->node, .events = POLLIN }, 1, 0),
-                0); /* nothing to be said yet */
+                0); /* nothing to be reported yet */
 
         assert_int_equal(waitpid(role.pid, &status, __WALL), role.pid);
         assert_int_equal(role_end(w, &role).exit.wait_status, SIGKILL);
 }
 
-/* The gate */
+/* -- the gate -- */
 
 static void test_gate_eof(void **state) {
         World *w = *state;
@@ -215,7 +218,7 @@ static void test_gate_eof(void **state) {
         int fds[WORLD_FDS_MAX];
         size_t n_fds;
 
-        /* Our end alone does not end it: the keeper has a copy, so that it is there for our successor. */
+        /* Closing this end does not close the gate, because the keeper has a copy for the next node. */
         (void) fd_close(role.gate);
         role.gate = -EBADF;
         assert_false(pidfd_is_dead(&role.pidfd));
@@ -228,7 +231,7 @@ static void test_gate_eof(void **state) {
         assert_int_equal(world_connect(w), 1);
         assert_int_equal(node_receive(w->node, &p, fds, &n_fds), sizeof(p.child));
         if (!p.child.exited) {
-                /* The keeper had not yet come to it: then it is told on its own. */
+                /* If the keeper had not handled it yet, the exit is reported separately. */
                 again = role;
                 e = role_ended(w, &again);
                 p.child.exit = e.exit;
@@ -242,8 +245,8 @@ static void test_gate_eof(void **state) {
         role_close(&role);
 }
 
-/* Whose request is in the queue when the node dies becomes a role, whose is not exits; decided while both are stopped, so that
- * it does not depend on who is faster. */
+/* A child whose request is in the queue when the node dies becomes a role, and a child without a request
+ * exits. Both are stopped meanwhile, so that the result does not depend on timing. */
 static void test_gate_queue(void **state) {
         World *w = *state;
         Role with = role_fork(w, 0), without = role_fork(w, 0);
@@ -257,7 +260,7 @@ static void test_gate_queue(void **state) {
         role_open(&with, QUIET(.command = SHELL("exit 5")));
         world_disconnect(w);
 
-        /* The successor is lent both gates, for they are open. It can send no more. */
+        /* The next node receives both gates, because they are open. It can send no more. */
         assert_int_equal(world_connect(w), 2);
         for (int i = 0; i < 2; i++) {
                 int fds[WORLD_FDS_MAX];
@@ -292,7 +295,7 @@ static void test_gate_queue(void **state) {
         assert_int_equal(e.exit.wait_status, 255 << 8);
 }
 
-/* Killed while it waits: EOF at the gate, which is not a success. */
+/* A child that is killed while it waits closes its gate, which must not count as success. */
 static void test_gate_killed(void **state) {
         World *w = *state;
         Role role = role_fork(w, 0);
@@ -311,7 +314,8 @@ static void test_gate_bystanders(void **state) {
         Role first = role_fork(w, KEEPER_FORK_STDIN_PIPE), second = role_fork(w, KEEPER_FORK_STDIN_PIPE);
         char text[64], *limits;
 
-        /* The standard streams, its gate, its stdin. Not the listening socket, not the other's. */
+        /* A child has the standard streams, its gate and its stdin, but neither the listening socket nor
+         * descriptors of another child. */
         (void) snprintf(text, sizeof(text), "/proc/%d/status", (int) second.pid);
         role_wait_at_gate(&second);
         assert_int_equal(count_process_fds(second.pid), 5);
@@ -344,7 +348,7 @@ static void test_keeper_killed(void **state) {
         w->keeper = 0;
         world_disconnect(w);
 
-        /* Nothing runs half started; what runs goes on. */
+        /* No half-started child remains, and running roles continue. */
         assert_int_equal(waitpid(gated.pid, &status, 0), gated.pid);
         assert_int_equal(status, SIGKILL);
         assert_false(pidfd_is_dead(&running.pidfd));
@@ -355,7 +359,7 @@ static void test_keeper_killed(void **state) {
         role_close(&running);
 }
 
-/* A node that comes back */
+/* -- a node that connects again -- */
 
 static void test_reconnect(void **state) {
         World *w = *state;
@@ -373,7 +377,7 @@ static void test_reconnect(void **state) {
 
         assert_int_equal(write(cat.stdin_fd, "one ", 4), 4);
         world_disconnect(w);
-        role_close(&cat); /* as a node that dies does */
+        role_close(&cat); /* as when a node dies */
 
         assert_int_equal(world_connect(w), 2);
         for (int i = 0; i < 2; i++) {
@@ -416,12 +420,12 @@ static void test_reconnect(void **state) {
         }
         assert_int_equal(seen, 3);
 
-        /* The same pipe: nothing was lost, and there was no EOF in between. */
+        /* It is the same pipe, so nothing was lost and there was no EOF in between. */
         assert_true(fcntl(cat.stdin_fd, F_GETFL) & O_NONBLOCK);
         assert_int_equal(write(cat.stdin_fd, "two", 3), 3);
         assert_int_equal(world_request(w, KEEPER_CLOSE_STDIN, cat.id), 0);
         assert_int_equal(world_request(w, KEEPER_CLOSE_STDIN, cat.id), 0);
-        assert_false(pidfd_is_dead(&cat.pidfd)); /* ours is still open */
+        assert_false(pidfd_is_dead(&cat.pidfd)); /* the copy of the test is still open */
         cat.stdin_fd = fd_close(cat.stdin_fd);
         assert_int_equal(role_end(w, &cat).exit.wait_status, 0);
         text = world_read(w, "out");
@@ -429,7 +433,7 @@ static void test_reconnect(void **state) {
         free(text);
         free(path);
 
-        /* And the zombie's end is not told again on its own. */
+        /* The exit of the zombie is not reported separately again. */
         assert_int_equal(w->n_exits, 0);
         assert_int_equal(world_request(w, KEEPER_REAP, zombie.id), 0);
         role_close(&zombie);
@@ -457,9 +461,9 @@ static void test_exit_while_away(void **state) {
         role_close(&role);
 }
 
-/* A node that does not listen */
+/* -- a node that does not read -- */
 
-/* What the keeper waits for on its node's connection: epoll tells. */
+/* Returns the events that the keeper waits for on the connection of its node, as its epoll lists them. */
 static unsigned node_events(World *w) {
         char path[64], *text;
         unsigned most = 0;
@@ -495,7 +499,7 @@ static void test_deaf_node(void **state) {
                 roles[i] = role_fork(w, 0);
         assert_false(is_blocked(w));
 
-        /* Exits that nobody reads: until it can send no more, after some 280. */
+        /* Exits that are not read, until the keeper can send no more, after about 280. */
         for (int i = 0; i < N; i++)
                 assert_int_equal(kill(roles[i].pid, i % 2 ? SIGKILL : SIGTERM), 0);
         for (int i = 0; i < N; i++)
@@ -503,13 +507,13 @@ static void test_deaf_node(void **state) {
         assert_true(wait_for(is_blocked, w));
         assert_at_rest(w->keeper);
 
-        /* Now it reads no requests either: they wait in the socket, not in its memory. */
+        /* Now the keeper reads no requests either. They wait in the socket, and not in its memory. */
         for (int i = 0; i < 5; i++)
                 node_send(w->node, &(struct keeper_header){ .type = KEEPER_REAP, .child = 1000000 },
                         sizeof(struct keeper_header));
         assert_at_rest(w->keeper);
 
-        /* Each exit once and exactly; then the five answers. */
+        /* Each exit arrives once and is correct; then the five replies follow. */
         for (int i = 0; i < N; i++) {
                 struct keeper_exited e = role_ended(w, &roles[i]);
 
@@ -523,13 +527,15 @@ static void test_deaf_node(void **state) {
         }
         assert_false(is_blocked(w));
 
-        /* The same for a HELLO that announces more than goes through, and a death in the middle of it. */
+        /* The same for a HELLO with more announcements than the socket takes, and for a death in the middle
+         * of them. */
         world_disconnect(w);
         assert_int_equal(world_connect(w), N);
         assert_true(wait_for(is_blocked, w));
         world_disconnect(w);
 
-        /* Nothing of what that one had still to hear reaches one that has not agreed on a version. */
+        /* A new node that has not agreed on a version receives nothing that was meant for the previous one.
+         */
         w->node = node_connect(w);
         node_hello(w->node, KEEPER_PROTOCOL_VERSION + 1, KEEPER_PROTOCOL_VERSION + 1, &p);
         assert_int_equal(p.welcome.error, -EPROTONOSUPPORT);
@@ -550,7 +556,7 @@ static void test_deaf_node(void **state) {
                 role_close(&roles[i]);
 }
 
-/* Short of something */
+/* -- shortages -- */
 
 static void few_files(World *w) {
         (void) setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 30, 60 });
@@ -567,14 +573,15 @@ static void test_emfile(void **state) {
         while (n < 60 && (r = try_fork(w, ++w->last_id, "cam", KEEPER_FORK_STDIN_PIPE, &roles[n])) == 0)
                 n++;
         assert_int_equal(r, -EMFILE);
-        assert_true(n > 10); /* up to the hard limit, not to the soft one */
+        assert_true(n > 10); /* up to the hard limit instead of the soft one */
 
-        /* Nothing left over of those that failed, however often. */
+        /* Failed attempts leave nothing behind, however often they are repeated. */
         for (int i = 0; i < 100; i++)
                 assert_int_equal(
                         try_fork(w, ++w->last_id, "cam", KEEPER_FORK_STDIN_PIPE, &roles[n]), -EMFILE);
 
-        /* Full to the brim it still tells who has execed and who has not, refuses a second node, and takes a successor. */
+        /* With all descriptors in use the keeper still knows which children have passed their exec, refuses a
+         * second node, and accepts the next one. */
         for (int i = 0; i < n; i += 2) {
                 role_open(&roles[i], QUIET(.command = SHELL("exit 9")));
                 role_listen(&roles[i]);
@@ -608,7 +615,7 @@ static void test_emfile(void **state) {
         assert_run(w, QUIET(.command = COMMAND("/bin/true")), 0);
 }
 
-/* As an ordinary user, whom the kernel refuses a process. */
+/* The keeper runs as an ordinary user, to whom the kernel refuses a process. */
 static void test_eagain(void **state) {
         World *w = *state;
         int n_fds, status;
@@ -618,7 +625,7 @@ static void test_eagain(void **state) {
         world_start(w, &(struct start){ .uid = ALICE_UID, .gid = ALICE_GID });
         n_fds = count_process_fds(w->keeper);
 
-        /* By one of her own: root may lack the capability. */
+        /* The signal is sent by a process of the same user, because root may lack the capability. */
         pid = fork();
         if (pid == 0)
                 _exit(setresgid(ALICE_GID, ALICE_GID, ALICE_GID) < 0 ||
@@ -632,7 +639,7 @@ static void test_eagain(void **state) {
         assert_int_equal(count_process_fds(w->keeper), n_fds);
 }
 
-/* cgroup.kill */
+/* -- cgroup.kill -- */
 
 static void test_kill_cgroup(void **state) {
         World *w = *state;
@@ -642,7 +649,7 @@ static void test_kill_cgroup(void **state) {
         Role role;
         int fds[WORLD_FDS_MAX];
 
-        /* One that this test has mounted where the keeper looks for it: they share the mount namespace. */
+        /* The test has mounted a cgroup2 where the keeper expects it; both share the mount namespace. */
         assert_int_equal(mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL), 0);
         (void) snprintf(m.path, sizeof(m.path), "/architect-test-%d", (int) getpid());
         (void) snprintf(directory, sizeof(directory), "/sys/fs/cgroup%.64s", m.path);
@@ -668,7 +675,7 @@ static void test_kill_cgroup(void **state) {
         assert_int_equal(umount("/sys/fs/cgroup"), 0);
 }
 
-/* Many, at once and at random */
+/* -- many children, at once and in random order -- */
 static void test_many(void **state) {
         enum { N = 300 };
         World *w = *state;

@@ -50,14 +50,14 @@ static void test_set_get_unset(void **state) {
         assert_value(env, "A", "");
         assert_list(env, "A=|B=two words=\n\"quoted\"|PATH=/bin");
 
-        assert_return_code(env_unset(env, "A", NULL), 0); /* also the configured one */
+        assert_return_code(env_unset(env, "A", NULL), 0); /* also the one of the configuration */
         g_auto(Fault) fault = {};
         assert_fault(env_get(env, "A", &value, &fault), &fault, NODE_ERROR_NO_SUCH_VARIABLE, "\"A\"");
         assert_string_equal(value, "untouched");
         g_auto(Fault) again = {};
         assert_fault(env_unset(env, "A", &again), &again, NODE_ERROR_NO_SUCH_VARIABLE, "\"A\"");
 
-        env_set_base(env, base); /* a reload does not bring it back: the call was later */
+        env_set_base(env, base); /* a reload does not restore it, because the call was later */
         assert_list(env, "B=two words=\n\"quoted\"|PATH=/bin");
         env_set_base(env, NULL);
         assert_value(env, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
@@ -73,14 +73,15 @@ static void test_locale(void **state) {
         assert_value(env, "LANG", "C.UTF-8");
         assert_value(env, "LC_TIME", "en_DK.UTF-8");
         assert_int_equal(env_get(env, "INVOCATION_ID", &(const char *){ NULL }, NULL), -ENODATA);
-        env_set_base(env, base); /* the configuration's word comes after the machine's */
+        env_set_base(env, base); /* the configuration has precedence over the system */
         assert_value(env, "LANG", "de_DE.UTF-8");
         g_unsetenv("LANG");
         g_unsetenv("LC_TIME");
         g_unsetenv("INVOCATION_ID");
 }
 
-/* A machine's service that was started from somebody's session takes nothing of it along; a user's is in the session. */
+/* The service of the system takes nothing from the session from which it was started; the service of a user
+ * is in the session. */
 static void test_session(void **state) {
         g_setenv("XDG_RUNTIME_DIR", "/run/user/7", true);
         g_setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/run/user/7/bus", true);
@@ -113,7 +114,7 @@ static void test_bounds(void **state) {
         g_auto(Fault) too_large = {}, too_many = {};
 
         assert_fault(env_set(env, "L", large, &too_large), &too_large, NODE_ERROR_LIMIT_REACHED, "L");
-        for (unsigned i = 1; i < ENV_VARIABLES_MAX; i++) { /* PATH is one */
+        for (unsigned i = 1; i < ENV_VARIABLES_MAX; i++) { /* PATH is one of them */
                 g_autofree char *name = g_strdup_printf("V%u", i);
                 assert_return_code(env_set(env, name, "", NULL), 0);
         }
@@ -158,7 +159,7 @@ static void test_damaged(void **state) {
         assert_return_code(env_set(env, "A", "1", NULL), 0);
 }
 
-/* What cannot be saved is not set. */
+/* A variable that cannot be saved is not set. */
 static void test_failing_save(void **state) {
         Directory *d = *state;
         g_autofree char *path = g_build_filename(d->path, "gone", NULL);
@@ -169,7 +170,7 @@ static void test_failing_save(void **state) {
         g_autoptr(Env) env = open_env(fd);
         assert_return_code(env_set(env, "A", "kept", NULL), 0);
         assert_return_code(unlinkat(fd, "environment", 0), errno);
-        assert_return_code(g_rmdir(path), errno); /* nothing can be made in it any more */
+        assert_return_code(g_rmdir(path), errno); /* nothing can be created in it any more */
 
         assert_fault(env_set(env, "A", "lost", &fault), &fault, NODE_ERROR_IO_ERROR, "\"A\"");
         assert_value(env, "A", "kept");
@@ -179,7 +180,7 @@ static void test_failing_save(void **state) {
 }
 
 int main(void) {
-        /* Those would be in every list. */
+        /* These would be in every list. */
         g_unsetenv("LANG");
         g_unsetenv("LANGUAGE");
         g_auto(GStrv) names = g_listenv();

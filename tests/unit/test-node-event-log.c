@@ -17,7 +17,7 @@
 
 typedef struct Directory {
         char *path;
-        char *log; /* below it */
+        char *log; /* the log is below it */
         int fd;
         struct rlimit fsize;
 } Directory;
@@ -65,7 +65,7 @@ static int teardown(void **state) {
         return 0;
 }
 
-/* No more space than is allocated: like a full disk, but for this process only. */
+/* No more space can be allocated, as on a full disk, but for this process only. */
 static void no_space(Directory *d, bool full) {
         struct rlimit limit = { EVENT_LOG_SEGMENT_SIZE - 1, d->fsize.rlim_max };
 
@@ -81,7 +81,7 @@ static EventLog *open_log(Directory *d) {
         return log;
 }
 
-#define RECORD 600 /* about what an exit needs */
+#define RECORD 600 /* about the size of an exit */
 
 static int append(EventLog *log, uint64_t n, size_t size) {
         g_autofree uint8_t *data = g_malloc(size);
@@ -150,7 +150,7 @@ static void test_keeps_the_newest(void **state) {
 
         for (uint64_t i = 1; i <= n; i++) {
                 assert_return_code(append(log, i, RECORD), 0);
-                if (i % 9973 == 0) { /* a restart anywhere */
+                if (i % 9973 == 0) { /* a restart at any point */
                         event_log_close(log);
                         log = open_log(d);
                         assert_int_equal(event_log_last(log), i);
@@ -165,13 +165,13 @@ static void test_keeps_the_newest(void **state) {
         assert_int_equal(read_all(log, n - 5000).first, n - 5000 + 1);
         assert_int_equal(read_all(log, n).n, 0);
 
-        /* No file is left of those that went. */
+        /* No file of the removed segments is left. */
         g_autoptr(GPtrArray) names = files(d);
         assert_true(names->len <= c.n * (RECORD + 24) / EVENT_LOG_SEGMENT_SIZE + 3);
         event_log_close(log);
 }
 
-/* Whatever a write leaves behind when the process is killed in it. */
+/* All states in which a write can leave the file if the process is killed during it. */
 static void test_torn(void **state) {
         Directory *d = *state;
         EventLog *log = open_log(d);
@@ -180,7 +180,7 @@ static void test_torn(void **state) {
                 assert_return_code(append(log, i, RECORD), 0);
         event_log_close(log);
 
-        /* Everything of a fourth one but its size, which is written last. */
+        /* A fourth record is complete except for its size, which is written last. */
         g_autofree char *path = g_build_filename(d->log, "00000000000000000001", NULL);
         autofd fd = open(path, O_RDWR | O_CLOEXEC);
         assert_return_code(fd, errno);
@@ -193,13 +193,13 @@ static void test_torn(void **state) {
         log = open_log(d);
         assert_int_equal(event_log_last(log), 3);
         assert_int_equal(read_all(log, 0).n, 3);
-        assert_return_code(append(log, 4, 8), 0); /* shorter: what follows is no record */
+        assert_return_code(append(log, 4, 8), 0); /* it is shorter, so what follows is no record */
         event_log_close(log);
         log = open_log(d);
         assert_int_equal(read_all(log, 0).last, 4);
         event_log_close(log);
 
-        /* A size that cannot be. */
+        /* An impossible size. */
         uint32_t size = UINT32_MAX;
         assert_int_equal(pwrite(fd, &size, 4, 16 + RECORD), 4);
         log = open_log(d);
@@ -257,7 +257,7 @@ static void set_number(Directory *d, uint64_t first, uint64_t index, uint64_t nu
                 pwrite(fd, &number, sizeof(number), (off_t) (index * (16 + RECORD) + 8)), sizeof(number));
 }
 
-/* Of a damaged file: there is always a next number. */
+/* The number in a damaged file is limited, because a next number must exist. */
 static void test_last_number(void **state) {
         Directory *d = *state;
         EventLog *log = open_log(d);
@@ -278,7 +278,7 @@ static void test_last_number(void **state) {
         event_log_close(log);
 }
 
-/* A number in a segment that belongs into a later one is read by nobody. */
+/* A number that belongs to a later segment is not read. */
 static void test_out_of_order(void **state) {
         Directory *d = *state;
         EventLog *log = open_log(d);
@@ -294,7 +294,8 @@ static void test_out_of_order(void **state) {
         event_log_close(log);
 }
 
-/* What is allocated can be written when nothing can be allocated any more; after that the oldest give way. */
+/* The allocated space can be written when no more can be allocated. After that the oldest segments are used
+ * again. */
 static void test_no_space(void **state) {
         Directory *d = *state;
         EventLog *log = open_log(d);
@@ -304,11 +305,11 @@ static void test_no_space(void **state) {
         no_space(d, true);
         while (append(log, n + 1, RECORD) >= 0)
                 n++;
-        assert_int_equal(n, EVENT_LOG_SEGMENT_SIZE / (16 + RECORD)); /* one segment, whole */
+        assert_int_equal(n, EVENT_LOG_SEGMENT_SIZE / (16 + RECORD)); /* one complete segment */
         assert_int_equal(read_all(log, 0).n, n);
         assert_true(append(log, n + 1, RECORD) < 0);
         event_log_close(log);
-        log = open_log(d); /* a restart meanwhile */
+        log = open_log(d); /* a restart in between */
         assert_int_equal(event_log_last(log), n);
         assert_true(append(log, n + 1, RECORD) < 0);
 

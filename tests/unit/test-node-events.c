@@ -72,7 +72,7 @@ static void test_numbers_go_on(void **state) {
         for (uint64_t i = 1; i <= 1000; i++)
                 assert_int_equal(next(events), i);
 
-        /* Without a close: a crash. The file has each number before anybody else. */
+        /* This is a crash, without a close. The file contains each number before it is used elsewhere. */
         Events *successor;
         assert_return_code(events_open(d->fd, &successor), 0);
         assert_true(sd_id128_equal(events_epoch(successor), epoch));
@@ -83,7 +83,7 @@ static void test_numbers_go_on(void **state) {
 
         assert_return_code(fstatat(d->fd, "events", &st, 0), errno);
         assert_int_equal(st.st_mode & 07777, 0600);
-        assert_int_equal(st.st_size, 40); /* does not grow */
+        assert_int_equal(st.st_size, 40); /* it does not grow */
 }
 
 static void test_seen(void **state) {
@@ -94,9 +94,9 @@ static void test_seen(void **state) {
         events_seen(events, 41);
         assert_int_equal(next(events), 42);
         events_seen(events, 42);
-        events_seen(events, 7); /* old news */
+        events_seen(events, 7); /* older than known */
         assert_int_equal(next(events), 43);
-        events_seen(events, UINT64_MAX); /* after it there would be none */
+        events_seen(events, UINT64_MAX); /* no number could follow it */
         assert_int_equal(next(events), 44);
         events_close(events);
 }
@@ -111,7 +111,7 @@ static void open_damaged(Directory *d, sd_id128_t old_epoch, size_t damaged_size
         assert_int_equal(next(events), 1);
         events_close(events);
 
-        /* Set aside, as it was. */
+        /* The file was renamed, with its contents. */
         assert_return_code(fstatat(d->fd, "events.damaged", &st, 0), errno);
         assert_int_equal(st.st_size, damaged_size);
 
@@ -152,7 +152,7 @@ static void test_last_number(void **state) {
         open_damaged(d, SD_ID128_NULL, sizeof(file));
 }
 
-/* The file was made, and then the machine went down: an empty one is a beginning, no damage. */
+/* The file was created before the system crashed. An empty file is a new one, and not a damaged one. */
 static void test_empty(void **state) {
         Directory *d = *state;
         Events *events;
@@ -174,7 +174,7 @@ static void test_symlink_is_refused(void **state) {
         assert_null(events);
 }
 
-/* What the first version left. */
+/* A file of the first version. */
 static void test_first_version(void **state) {
         Directory *d = *state;
         Events *events;
@@ -235,7 +235,7 @@ static void test_read_again(void **state) {
                 0);
         assert_int_equal(event.sequence, 3);
 
-        /* A crash: nothing was closed. */
+        /* This is a crash, without a close. */
         assert_return_code(events_open(d->fd, &successor), 0);
         assert_int_equal(events_sequence(successor), 3);
         assert_int_equal(events_sent(successor), 2);
@@ -259,7 +259,7 @@ static void test_read_again(void **state) {
         events_close(successor);
 }
 
-/* The count was lost, the log was not: it is of an epoch that is over. */
+/* The counter was lost, but the log was not; the log belongs to an earlier epoch. */
 static void test_log_of_another_epoch(void **state) {
         Directory *d = *state;
         Events *events;

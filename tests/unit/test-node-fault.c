@@ -11,13 +11,13 @@ static void test_first_reason_stays(void **state) {
         assert_int_equal(fault.error, NODE_ERROR_NO_SUCH_ROLE);
         assert_string_equal(fault.message, "no cam, 7");
 
-        /* The second one's errno comes back, but the first is the true reason. */
+        /* The second call returns its own errno, but the first error is kept as the cause. */
         assert_int_equal(fault_set(&fault, NODE_ERROR_ROLE_EXISTS, "later"), -EEXIST);
         assert_int_equal(fault.error, NODE_ERROR_NO_SUCH_ROLE);
         assert_string_equal(fault.message, "no cam, 7");
 }
 
-/* The bus refuses a reply with anything else in it. */
+/* The bus refuses a reply that is not valid UTF-8. */
 static void test_utf8(void **state) {
         g_auto(Fault) fault = {};
 
@@ -69,7 +69,7 @@ static void test_copy(void **state) {
         fault_copy(&to, &empty);
         assert_null(to.message);
 
-        /* A message that looks like a format is one no more. */
+        /* A message that looks like a format is not formatted again. */
         (void) fault_set(&from, NODE_ERROR_EXEC_FAILED, "%s", "100%s %n");
         fault_copy(&to, &from);
         assert_int_equal(to.error, NODE_ERROR_EXEC_FAILED);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What clients write to a role, through a real pipe. */
+/* The input that clients send to a role, through a real pipe. */
 
 #include "test-world.h"
 
@@ -11,7 +11,7 @@
 #include "base/fd-util.h"
 #include "model/input.h"
 
-/* A running role whose standard input is a pipe of one page, and its reader. */
+/* A running role whose standard input is a pipe of one page, and the reader of that pipe. */
 typedef struct Reader {
         TestWorld *world;
         Role *role;
@@ -54,7 +54,7 @@ static int teardown(void **state) {
         return test_world_teardown(&world);
 }
 
-/* Queues static bytes; what is released is counted. */
+/* Queues static bytes and counts their release. */
 static void put(Reader *reader, const void *data, size_t size, bool newline, Told *told) {
         g_auto(Fault) fault = {};
 
@@ -64,7 +64,7 @@ static void put(Reader *reader, const void *data, size_t size, bool newline, Tol
         assert_return_code(r, 0);
 }
 
-/* Whatever the pipe holds now; false at end-of-file. */
+/* Reads what the pipe contains now. Returns false at end-of-file. */
 static bool take(Reader *reader) {
         char buffer[8192];
 
@@ -93,7 +93,7 @@ static void test_bytes_are_bytes(void **state) {
         g_auto(Told) one = {}, two = {}, three = {};
 
         put(reader, "\0\n\xff", 3, false, &one);
-        put(reader, "", 0, false, &two); /* nothing is a write too */
+        put(reader, "", 0, false, &two); /* an empty write is valid, too */
         put(reader, "", 0, true, &three);
         assert_told_success(&one);
         assert_told_success(&two);
@@ -103,7 +103,8 @@ static void test_bytes_are_bytes(void **state) {
         assert_memory_equal(reader->got->str, "\0\n\xff\n", 4);
 }
 
-/* Pieces of every size around the pipe's, in order, byte for byte; each is told when its own last byte is in the pipe. */
+/* Pieces of every size around that of the pipe, in order and byte by byte. Each call completes when its own
+ * last byte is in the pipe. */
 static void test_order_and_partial_writes(void **state) {
         Reader *reader = *state;
         static const size_t sizes[] = { 4095, 1, 4096, 0, 10000, 4097, 3, 65536 };
@@ -122,11 +123,11 @@ static void test_order_and_partial_writes(void **state) {
                         g_string_append_c(sent, '\n');
                 put(reader, piece, sizes[i], i % 2 == 0, &told[i]);
         }
-        assert_told_success(&told[0]); /* 4096 with its newline: it just fits */
+        assert_told_success(&told[0]); /* 4096 with its newline just fits */
         for (size_t i = 1; i < ELEMENTSOF(sizes); i++)
                 assert_not_told(&told[i]);
 
-        /* In order: nobody is told before the one in front. */
+        /* In order: no call completes before the previous one. */
         while (reader->got->len < sent->len) {
                 world_wait(reader->world, (take(reader), true));
                 assert_return_code(sd_event_run(reader->world->event, 0), 0);
@@ -147,7 +148,7 @@ static void test_quiet_when_idle(void **state) {
         g_auto(Told) told = {};
         g_autofree char *data = g_malloc0(5000);
 
-        /* A writable pipe with nothing to write would keep the loop busy. */
+        /* A writable pipe without pending input must not keep the loop busy. */
         put(reader, data, 5000, false, &told);
         assert_not_told(&told);
         world_wait(reader->world, (take(reader), told.n > 0));
@@ -161,12 +162,12 @@ static void test_full(void **state) {
         g_auto(Told) big = {}, last = {}, none = {};
         g_auto(Fault) fault = {}, again = {};
 
-        /* More than one call may ever write. */
+        /* A larger input cannot be queued by several calls either. */
         assert_fault(input_write(reader->role->input, data, INPUT_QUEUE_MAX, true, reader, release,
                              told_by(&none), &fault),
                 &fault, NODE_ERROR_INPUT_FULL,
                 "Cannot write 4194305 bytes to role \"cat\": one call may write 4194304 at most");
-        assert_int_equal(reader->n_released, 0); /* nothing was taken */
+        assert_int_equal(reader->n_released, 0); /* nothing was queued */
 
         put(reader, data, INPUT_QUEUE_MAX - 10, false, &big);
         put(reader, data, 9, true, &last);
@@ -176,7 +177,7 @@ static void test_full(void **state) {
                 &again, NODE_ERROR_INPUT_FULL, "4194304 bytes wait already");
         assert_not_told(&none);
 
-        /* What is in the pipe waits no longer than its chunk does. */
+        /* Input that is completely in the pipe does not wait for other chunks. */
         world_wait(reader->world, (take(reader), big.n > 0));
         world_wait(reader->world, (take(reader), last.n > 0));
         assert_told_success(&big);
@@ -200,7 +201,7 @@ static void test_close_after_data(void **state) {
         assert_not_told(&close);
         expect_calls(reader->world, "");
 
-        /* After the close nothing is taken, although what was before it still waits. */
+        /* After the close no input is accepted, although earlier input is still pending. */
         assert_fault(input_write(reader->role->input, "x", 1, false, reader, release, told_by(&late), &fault),
                 &fault, NODE_ERROR_NO_INPUT, "The standard input of role \"cat\" is closed");
         assert_fault(input_close(reader->role->input, told_by(&late), &close_fault), &close_fault,
@@ -216,7 +217,7 @@ static void test_close_after_data(void **state) {
         assert_told_success(&write);
         assert_true(reader->role->stdin_fd < 0);
 
-        /* The keeper has a copy: until it is closed the role has not read its end-of-file. */
+        /* The keeper has a copy; until that is closed the role cannot read EOF. */
         expect_calls(reader->world, "close-stdin(cat)");
         assert_not_told(&close);
         world_answer(reader->world, NULL);
@@ -234,7 +235,7 @@ static void test_close_of_nothing(void **state) {
         assert_told_success(&close);
 }
 
-/* The role closes its end: all that waits fails, once, and the end is closed here too. */
+/* The role closes its end. All pending input fails, once, and the end of the node is closed, too. */
 static void test_reader_closes(void **state) {
         Reader *reader = *state;
         g_autofree char *data = g_malloc0(10000);
@@ -269,7 +270,7 @@ static void test_reader_closed_before(void **state) {
         assert_int_equal(reader->n_released, 1);
 }
 
-/* The role ends while something waits for its pipe. */
+/* The role ends while input is pending. */
 static void test_role_ends(void **state) {
         Reader *reader = *state;
         g_autofree char *data = g_malloc0(10000);
@@ -300,7 +301,7 @@ static void test_free_tells(void **state) {
         assert_null(input_free(NULL, NULL));
 }
 
-/* The service goes while something waits: nobody may hear that it has been written. */
+/* The service ends while input is pending. No call may report success. */
 static void test_node_goes(void **state) {
         Reader *reader = *state;
         g_autofree char *data = g_malloc0(10000);

@@ -72,7 +72,7 @@ static void on_log(void *userdata, int level, const char *text, const char *cons
         }
 }
 
-/* What each role hears, for each action of the node and each word of its own; and the journal tells what is done. */
+/* The action for each role, for each setting of the node and of the role, and the message in the journal. */
 static void test_table(void **state) {
         static const struct {
                 MonitorAction action;
@@ -120,7 +120,7 @@ static void test_table(void **state) {
                         assert_int_equal(
                                 role->stop_step, table[i].killed ? STOP_STEP_KILLED : STOP_STEP_ASKED);
                 }
-                /* A role that stays keeps the service. */
+                /* A role that stays keeps the service running. */
                 assert_int_equal(
                         w->node->stopping, table[i].action == MONITOR_ACTION_SHUTDOWN && table[i].stopped);
                 world_exit(w, role, EXIT_CODE_KILLED, table[i].killed ? SIGKILL : SIGTERM);
@@ -134,18 +134,20 @@ static void test_off(void **state) {
         arm(w, MONITOR_ACTION_SHUTDOWN);
         assert_return_code(monitor_set_timeout(w->node->monitor, 0, NULL), 0);
         assert_int_equal(monitor_deadline(w->node->monitor), 0);
-        assert_return_code(monitor_beat(w->node->monitor, NULL), 0); /* heard, and means nothing */
+        /* A beat is accepted, but has no effect. */
+        assert_return_code(monitor_beat(w->node->monitor, NULL), 0);
         assert_int_equal(monitor_deadline(w->node->monitor), 0);
 
         assert_return_code(monitor_set_timeout(w->node->monitor, USEC_INFINITY, NULL), 0);
         assert_return_code(monitor_beat(w->node->monitor, NULL), 0);
         assert_int_equal(monitor_deadline(w->node->monitor), USEC_INFINITY);
         monitor_configure(
-                w->node->monitor, TIMEOUT, MONITOR_ACTION_SHUTDOWN); /* a call beats the configuration */
+                /* A call has precedence over the configuration. */
+                w->node->monitor, TIMEOUT, MONITOR_ACTION_SHUTDOWN);
         assert_int_equal(monitor_timeout(w->node->monitor), USEC_INFINITY);
 }
 
-/* Another timeout, in the configuration or by a call, counts from the last beat; 0 disarms. */
+/* A new timeout, from the configuration or a call, counts from the last beat; 0 disables it. */
 static void test_changed(void **state) {
         TestWorld *w = *state;
         Monitor *monitor = w->node->monitor;
@@ -166,7 +168,8 @@ static void test_changed(void **state) {
         monitor_configure(monitor, 2 * USEC_PER_SEC, MONITOR_ACTION_SHUTDOWN);
         assert_int_equal(monitor_deadline(monitor), beat + 2 * USEC_PER_SEC);
 
-        /* Shorter than the time since the beat: the manager that sets it comes to beat. */
+        /* The new timeout is shorter than the time since the last beat. The manager that sets it will send a
+         * beat. */
         uint64_t now = (uint64_t) g_get_monotonic_time();
         monitor_configure(monitor, 10000, MONITOR_ACTION_SHUTDOWN);
         assert_in_range(monitor_deadline(monitor), now + 5000, now + USEC_PER_SEC);
@@ -175,7 +178,7 @@ static void test_changed(void **state) {
 
         assert_return_code(monitor_set_timeout(monitor, 3600 * USEC_PER_SEC, NULL), 0);
         assert_int_equal(monitor_deadline(monitor), beat + 3600 * USEC_PER_SEC);
-        monitor_configure(monitor, 0, MONITOR_ACTION_SHUTDOWN); /* the call overrides it */
+        monitor_configure(monitor, 0, MONITOR_ACTION_SHUTDOWN); /* the call has precedence */
         assert_int_equal(monitor_deadline(monitor), beat + 3600 * USEC_PER_SEC);
 
         world_new_node(w, NULL);
@@ -192,24 +195,23 @@ static void test_changed(void **state) {
         assert_int_equal(monitor_deadline(monitor), 0); /* until the next beat */
 }
 
-/* The timer comes seconds after its time: that was our own outage. */
+/* The timer expires seconds late, because the service itself was stopped. */
 static void test_late(void **state) {
         TestWorld *w = *state;
 
         arm(w, MONITOR_ACTION_SHUTDOWN);
-        g_usleep((gulong) (TIMEOUT +
-                           1200 * USEC_PER_MSEC)); /* what SIGSTOP or a suspended machine does to us */
+        g_usleep((gulong) (TIMEOUT + 1200 * USEC_PER_MSEC)); /* as with SIGSTOP or a suspended system */
         uint64_t now = (uint64_t) g_get_monotonic_time();
         assert_return_code(sd_event_run(w->event, 0), 0);
         assert_false(timed_out(w));
         assert_false(w->node->stopping);
         assert_true(monitor_deadline(w->node->monitor) >= now + MONITOR_GRACE_USEC);
-        /* The manager may have beaten in vain, however short its timeout is. */
+        /* The manager may have sent beats in the meantime, however short its timeout is. */
         monitor_configure(w->node->monitor, 2 * TIMEOUT, MONITOR_ACTION_SHUTDOWN);
         assert_true(monitor_deadline(w->node->monitor) >= now + MONITOR_GRACE_USEC);
 }
 
-/* Saved with one configured timeout, resumed with another. */
+/* Saved with one timeout in the configuration, and resumed with another. */
 static void test_changed_over_restart(void **state) {
         TestWorld *w = *state;
         g_autofree char *path = g_dir_make_tmp("test-monitor-XXXXXX", NULL);
@@ -256,9 +258,9 @@ static void test_survives(void **state) {
         assert_return_code(monitor_open(w->node, dir, &monitor), 0);
         monitor_resume(monitor);
         assert_int_equal(monitor_timeout(monitor), 3600 * USEC_PER_SEC);
-        assert_int_equal(monitor_deadline(monitor), deadline); /* it has not moved */
+        assert_int_equal(monitor_deadline(monitor), deadline); /* it has not changed */
 
-        /* One that has passed while nobody was there is not held against the manager. */
+        /* A deadline that has passed while the service was not running does not count. */
         assert_return_code(monitor_set_timeout(monitor, 1, NULL), 0);
         monitor = monitor_close(monitor);
         assert_return_code(monitor_open(w->node, dir, &monitor), 0);

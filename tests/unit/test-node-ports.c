@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Reserved ports in the model: whose they are, which role has them, what survives and what the keeper's word changes. */
+/* Reserved ports in the model: their owners, the roles that have them, what is saved, and how reports of the
+ * keeper change it. */
 
 #include "model/events.h"
 #include "model/ports-roles.h"
@@ -44,7 +45,7 @@ static int reserve(
         return ports_bind(w->node->ports, protocol, n, caller, (Waiter){ bound_done, b }, b->numbers, fault);
 }
 
-/* n ports from this number on. */
+/* Adds n ports from this number on. */
 static void have(TestWorld *w, PortProtocol protocol, uint16_t first, uint16_t n, const Caller *caller) {
         g_autofree uint16_t *numbers = g_new(uint16_t, n);
         g_auto(Bound) b = {};
@@ -158,7 +159,7 @@ static void test_bind_errors(void **state) {
                 assert_int_equal(b.numbers[0], 0);
         }
 
-        /* The keeper is too old, or not there. */
+        /* The keeper is too old or not connected. */
         g_auto(Fault) old = {}, none = {};
         g_auto(Bound) b = {};
         w->ports_result = -EPROTONOSUPPORT;
@@ -170,7 +171,7 @@ static void test_bind_errors(void **state) {
         assert_int_equal(b.n, 0);
         assert_listed(w->node->ports, "");
 
-        /* So many, and no more, counting those under way. */
+        /* The maximum is reached, including the pending ones. */
         w->ports_result = 0;
         for (uint16_t i = 0; i < PORTS_MAX / PORTS_PER_CALL_MAX - 1; i++)
                 have(w, PORT_TCP, (uint16_t) (1 + i * PORTS_PER_CALL_MAX), PORTS_PER_CALL_MAX, &root);
@@ -198,7 +199,7 @@ static void test_release(void **state) {
                 { { 0 }, 1, &root, NODE_ERROR_INVALID_ARGS, "0 is not a TCP port" },
                 { { 5000, 5001, 5000 }, 3, &root, NODE_ERROR_INVALID_ARGS, "5000 is given twice" },
                 { { 5000, 4999 }, 2, &root, NODE_ERROR_NO_SUCH_PORT, "4999 is not reserved" },
-                { { 6000 }, 1, &root, NODE_ERROR_NO_SUCH_PORT, "TCP port 6000" }, /* that one is UDP */
+                { { 6000 }, 1, &root, NODE_ERROR_NO_SUCH_PORT, "TCP port 6000" }, /* that one is a UDP port */
                 { { 5000, 5002 }, 2, &alice, NODE_ERROR_ACCESS_DENIED, "5002 was reserved by uid 1001" },
                 { { 5000 }, 1, NULL, NODE_ERROR_ACCESS_DENIED, "5000" },
                 { { 5000, 5003 }, 2, &root, NODE_ERROR_PORTS_UNAVAILABLE, "\"cam\"" },
@@ -220,7 +221,7 @@ static void test_release(void **state) {
         expect_calls(w, "");
         assert_not_told(&told);
 
-        /* Its owner's, and root's. */
+        /* Ports of the caller, and of root. */
         assert_return_code(ports_release(w->node->ports, PORT_TCP, (uint16_t[]){ 5001, 5000 }, 2, &alice,
                                    told_by(&told), NULL),
                 0);
@@ -233,7 +234,7 @@ static void test_release(void **state) {
                 ports_release(w->node->ports, PORT_TCP, (uint16_t[]){ 5002 }, 1, &root, (Waiter){}, NULL), 0);
         assert_listed(w->node->ports, "t5003:0=cam u6000:0");
 
-        /* Without a keeper nothing is forgotten. */
+        /* Without a keeper all ports remain known. */
         g_auto(Fault) fault = {}, refused = {};
         w->ports_result = -ENOTCONN;
         assert_fault(
@@ -246,7 +247,7 @@ static void test_release(void **state) {
         assert_listed(w->node->ports, "t5003:0=cam u6000:0");
 }
 
-/* One role at a time, until its last process is gone; only the owner and root hand on. */
+/* Only one role has a port, until its last process has ended; only the owner and root can pass it on. */
 static void test_start(void **state) {
         TestWorld *w = *state;
         g_auto(Told) told = {}, waits = {};
@@ -281,11 +282,11 @@ static void test_start(void **state) {
         assert_fault(start_role(w, "dog", spec_with(ROLE_PORTS_RELEASE, 5000), &root, &waits, &used), &used,
                 NODE_ERROR_PORTS_UNAVAILABLE, "\"cam\"");
 
-        /* Its main process is gone, others are not. */
+        /* Its main process has ended, but others have not. */
         world_exit_leaving(w, role, EXIT_CODE_EXITED, 0);
         assert_fault(start_role(w, "dog", spec_with(ROLE_PORTS_TCP, 5000), &root, &waits, &left), &left,
                 NODE_ERROR_PORTS_UNAVAILABLE, "processes it left");
-        /* A new run of the same name waits for that anyway. */
+        /* A new run of the same name waits for the sweep anyway. */
         assert_return_code(start_role(w, "cam", spec_with(ROLE_PORTS_TCP, 5000), &alice, &waits, NULL), 0);
         assert_listed(w->node->ports, "t5000:1000=cam");
         forget_calls(w);
@@ -302,7 +303,8 @@ static void test_start(void **state) {
         assert_listed(w->node->ports, "t5000:1000=dog");
 }
 
-/* What the run before left has its port while it lives, whatever becomes of the start that is to have the same. */
+/* The remains of the previous run have its port while they run, whatever the result of the start that needs
+ * the same port is. */
 static void test_cancelled_start(void **state) {
         TestWorld *w = *state;
         g_auto(Told) told = {};
@@ -333,14 +335,14 @@ static void test_cancelled_start(void **state) {
                 assert_listed(w->node->ports, "t5000:0 t5001:0");
         }
 
-        /* An ended run that is brought back has none. */
+        /* An ended run that is restored has none. */
         assert_return_code(start_role(w, "cam", spec_with(ROLE_PORTS_TCP, 5001), &root, &told, NULL), 0);
         assert_listed(w->node->ports, "t5000:0 t5001:0=cam");
         world_fork_failed(w, world_find(w, "cam"), -EAGAIN);
         assert_told_fault(&told, NODE_ERROR_SETUP_FAILED, "cannot fork");
         assert_listed(w->node->ports, "t5000:0 t5001:0");
 
-        /* The exec releases one and leaves the other. */
+        /* The exec releases one port and keeps the other one. */
         uint64_t released = 5001;
         RoleSpec *spec = spec_with(ROLE_PORTS_TCP, 5000);
         assert_return_code(role_spec_set_ports(spec, ROLE_PORTS_RELEASE, &released, 1, NULL), 0);
@@ -410,7 +412,7 @@ static void test_release_at_exec(void **state) {
                 assert_int_equal(g_array_index(ports, PortLoan, 0).release, 1);
                 assert_int_equal(g_array_index(ports, PortLoan, 1).protocol, PORT_UDP);
         }
-        /* A start that fails leaves them. */
+        /* A start that fails does not release them. */
         world_fork_failed(w, role, -EAGAIN);
         assert_told_fault(&told, NODE_ERROR_SETUP_FAILED, "cannot fork");
         assert_listed(w->node->ports, "t5000:0 u5000:0");
@@ -425,7 +427,7 @@ static void test_release_at_exec(void **state) {
         assert_listed(w->node->ports, "");
 }
 
-/* It waited for its turn, and meanwhile the keeper died with the ports. */
+/* The start was queued, and meanwhile the keeper died with the ports. */
 static void test_start_after_keeper(void **state) {
         TestWorld *w = *state;
         g_auto(Told) told = {};
@@ -439,7 +441,7 @@ static void test_start_after_keeper(void **state) {
         assert_told_fault(&told, NODE_ERROR_NO_SUCH_PORT, "TCP port 5000 is not reserved any more");
         assert_nothing_left(w, "cam");
 
-        /* Its list said that it was there, and yet it was not. */
+        /* The list contained the port, but the keeper does not have it any more. */
         g_auto(Told) lost = {};
         have(w, PORT_TCP, 5000, 1, &root);
         assert_return_code(start_role(w, "cam", spec_with(ROLE_PORTS_TCP, 5000), &root, &lost, NULL), 0);
@@ -464,7 +466,7 @@ static void test_keeper_says(void **state) {
         assert_non_null(strstr(w->calls->str, "t5002"));
 }
 
-/* The disk */
+/* -- the disk -- */
 
 typedef struct Directory {
         char *path;
@@ -488,7 +490,7 @@ static void directory_free(Directory *d) {
         g_free(d->path);
 }
 
-/* The service ends, and begins again. */
+/* The service ends and starts again. */
 static void reopen(TestWorld *w, const Directory *d) {
         ports_close(w->node->ports);
         w->node->ports = NULL;
@@ -523,7 +525,7 @@ static void test_saved(void **state) {
         reopen(w, &d);
         assert_listed(w->node->ports, "");
 
-        /* A newer version's lines are kept. */
+        /* Lines of a newer version are kept. */
         write_ports(&d, "VERSION=2\nPORT=tcp 5000 7\nCOLOUR=5000 blue\n");
         reopen(w, &d);
         have(w, PORT_UDP, 1, 1, &root);
@@ -553,7 +555,7 @@ static void test_damaged(void **state) {
         directory_free(&d);
 }
 
-/* What cannot be saved was not promised: the keeper lets go of it again. */
+/* A port that cannot be saved is released again, because the call fails. */
 static void test_disk_full(void **state) {
         TestWorld *w = *state;
         Directory d = directory_new();
@@ -562,7 +564,7 @@ static void test_disk_full(void **state) {
 
         reopen(w, &d);
         have(w, PORT_TCP, 5000, 1, &root);
-        /* A directory in the way of the temporary file. */
+        /* A directory has the name of the temporary file. */
         assert_return_code(mkdirat(d.fd, ".ports.new", 0700), errno);
         assert_return_code(reserve(w, PORT_TCP, 1, &root, &b, NULL), 0);
         ports_on_bound(w->request, 0, (uint16_t[]){ 5001 }, 1);

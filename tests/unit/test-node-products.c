@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The products of a start: what is accepted, what is refused and with which words, and what the child is told to run. */
+/* The products of a start: which are accepted, which are refused with which error, and what the child runs.
+ */
 
 #include "model/settings.h"
 #include "test-world.h"
@@ -33,7 +34,7 @@ static void test_without_product(void **state) {
         g_autoptr(RoleSpec) version = spec_of("eups"), arguments = spec_of("eups");
         g_auto(Fault) a = {}, b = {};
 
-        /* A list alone is fine, but these belong to a product. */
+        /* A list alone is valid, but these belong to a product. */
         assert_return_code(role_spec_add_eups(version, "base", "", NULL), 0);
         assert_return_code(role_spec_check(version, NULL), 0);
         assert_return_code(role_spec_set_version(version, "1", NULL), 0);

@@ -136,7 +136,7 @@ static void link_file(const char *name, const char *target) {
         assert_return_code(symlink(target, path), errno);
 }
 
-/* A mask is an empty file; what is behind a FIFO is never waited for. */
+/* A mask is an empty file. A FIFO is never waited for. */
 static void test_not_regular(void **state) {
         g_autofree char *path = g_build_filename(directory, "main.conf", NULL);
         static const char *const others[] = { "/dev/zero", "/dev/full", "/" };
@@ -162,7 +162,7 @@ static void test_not_regular(void **state) {
         g_auto(Fault) fault = {};
         Settings *settings = NULL;
         assert_return_code(mkfifo(path, 0600), errno);
-        (void) alarm(10); /* where it is waited for */
+        (void) alarm(10); /* in case it is waited for */
         assert_fault(settings_load(directory, "main", &settings, &fault), &fault, NODE_ERROR_IO_ERROR,
                 "neither a regular file nor /dev/null");
         (void) alarm(0);

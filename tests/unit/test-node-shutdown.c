@@ -55,7 +55,7 @@ static void write_text(Directory *d, const char *text) {
         assert_return_code(file_replace(d->fd, SHUTDOWN_FILE, text, strlen(text)), 0);
 }
 
-/* That there was one is what matters: it goes on, without a reason. */
+/* A damaged file still means that a shutdown was under way. It continues, without a reason. */
 static void test_damaged(void **state) {
         static const char *const bad[] = { "", "REASON=x\n", "VERSION=1\n", "VERSION=x\nREASON=x\n",
                 "VERSION=1\nREASON\n", "VERSION=1\nREASON=\\377\n", "VERSION=1\nREASON=x\nCALLER_UID=-1\n" };
@@ -73,7 +73,7 @@ static void test_damaged(void **state) {
         }
 }
 
-/* Of a newer version. */
+/* A file of a newer version. */
 static void test_unknown_fields(void **state) {
         Directory *d = *state;
         g_auto(Shutdown) shutdown = {};
@@ -83,7 +83,7 @@ static void test_unknown_fields(void **state) {
         assert_string_equal(shutdown.reason, "x");
 }
 
-/* 0.1.0 wrote the unit as it is. */
+/* Version 0.1.0 wrote the unit without escapes. */
 static void test_of_1(void **state) {
         Directory *d = *state;
         g_auto(Shutdown) shutdown = {};

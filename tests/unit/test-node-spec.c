@@ -49,7 +49,7 @@ static void test_command(void **state) {
                 g_auto(Fault) fault = {};
                 assert_fault(role_spec_set_command(spec, bad[i], &fault), &fault, NODE_ERROR_INVALID_ARGS,
                         "command");
-                assert_string_equal(spec->command[0], "true"); /* as it was */
+                assert_string_equal(spec->command[0], "true"); /* not changed */
         }
 }
 
@@ -66,7 +66,7 @@ static void test_command_bounds(void **state) {
                 "4097 arguments, more than 4096");
 }
 
-/* Arguments and environment share one bound, each with its NUL. */
+/* Arguments and environment share one limit, each with its NUL. */
 static void test_size(void **state) {
         g_autoptr(RoleSpec) spec = role_spec_new();
         g_auto(Fault) fault = {};
@@ -90,7 +90,8 @@ static void test_environment(void **state) {
 
         assert_return_code(role_spec_add_environment(spec, "_a1", "x=y\nz", NULL), 0);
         assert_return_code(role_spec_add_environment(spec, "AB", "", NULL), 0);
-        assert_return_code(role_spec_add_environment(spec, "A", "", NULL), 0); /* a prefix of the other */
+        /* A prefix of the other name. */
+        assert_return_code(role_spec_add_environment(spec, "A", "", NULL), 0);
         assert_int_equal(g_strv_length(spec->environment), 3);
         assert_string_equal(spec->environment[0], "_a1=x=y\nz");
         assert_string_equal(spec->environment[2], "A=");
@@ -181,11 +182,11 @@ static void test_xterm_args(void **state) {
                 assert_fault(
                         role_spec_set_xterm_args(spec, (char *[]){ "-b", (char *) bad[i], NULL }, &fault),
                         &fault, NODE_ERROR_INVALID_ARGS, bad[i]);
-                assert_string_equal(spec->xterm_args[1], ""); /* as it was */
+                assert_string_equal(spec->xterm_args[1], ""); /* not changed */
         }
 }
 
-/* What goes with what. */
+/* Which options can be combined. */
 static void test_xterm(void **state) {
         g_autoptr(RoleSpec) spec = role_spec_new(), args = role_spec_new(), pipe = role_spec_new(),
                             pty = role_spec_new();
@@ -212,7 +213,7 @@ static void test_xterm(void **state) {
         assert_fault(
                 role_spec_finish_terminal(pipe, &fault), &fault, NODE_ERROR_INVALID_ARGS, "but it is pipe");
 
-        /* The role's own DISPLAY counts before everybody's. */
+        /* DISPLAY of the role has precedence over that of the node. */
         assert_return_code(env_open(-1, &env), 0);
         assert_fault(terminal_check_display(spec, env, &none), &none, NODE_ERROR_INVALID_ARGS, "DISPLAY");
         assert_return_code(terminal_check_display(args, env, &without), 0); /* no window at all */
@@ -236,7 +237,7 @@ static void test_output(void **state) {
                 g_autofree char *output = role_spec_output(spec);
                 assert_string_equal(output, good[i]);
         }
-        assert_null(spec->output_path); /* journal again: the path of the one before is gone */
+        assert_null(spec->output_path); /* the output is the journal again, so the previous path is unset */
         for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
                 g_auto(Fault) fault = {};
                 assert_fault(role_spec_set_output(spec, bad[i], &fault), &fault, NODE_ERROR_INVALID_ARGS,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The way from Start to running, and each way back: whatever fails, at whatever step, nothing is left of it, the role of
- * before is there again, and whoever asked is told once. */
+/* The steps from Start to running, and the way back from each. Whatever fails, at whatever step, nothing
+ * remains of the start, the previous role exists again, and the caller gets one reply. */
 
 #include "model/role.h"
 #include "model/settings.h"
@@ -29,13 +29,14 @@ static void test_success(void **state) {
 
         world_forked(w, role);
         expect_calls(w, "scope(cam)");
-        /* Saved in between: from the launch on the command may run. */
+        /* The role is saved before, because the command may run after the launch. */
         world_scope_made(w, role);
         expect_calls(w, "save(cam) launch(cam)");
         assert_not_told(&told);
 
         role_on_gate_closed(role);
-        /* The clients hear of it before the one who asked does, and a crash in between would tell the same. */
+        /* The signal is sent before the reply, and the role is saved before both, so that a crash in between
+         * gives the same result. */
         expect_calls(w, "save(cam) started(cam)");
         assert_told_success(&told);
         assert_int_equal(role->state, ROLE_RUNNING);
@@ -84,7 +85,7 @@ static void test_refused(void **state) {
         world_fork_failed(w, world_find(w, longest), -EIO);
 }
 
-/* Each way a start goes wrong, from where it has come to. */
+/* Each way in which a start fails, and the phase in which it does. */
 typedef struct Failure {
         const char *label;
         RolePhase phase; /* how far it gets */
@@ -122,7 +123,7 @@ static void fail_scope_answer(TestWorld *w, Role *role) {
 
 static void fail_dies_before_scope(TestWorld *w, Role *role) {
         dies(w, role, EXIT_CODE_KILLED, SIGSEGV, false);
-        /* systemd has been asked and may still make it. */
+        /* The request was sent, so systemd may still create the scope. */
         expect_calls(w, "");
         world_scope_made(w, role);
         expect_calls(w, "reap(cam) remove(cam)");
@@ -147,11 +148,11 @@ static void fail_report_exec(TestWorld *w, Role *role) {
 }
 
 static void fail_report_setup(TestWorld *w, Role *role) {
-        /* A warning alone is none. */
+        /* A warning alone is not a failure. */
         role_on_gate_report(role, LAUNCH_STAGE_EXEC, -EPERM, true, "cannot do this, going on");
         assert_null(role->failure.message);
         role_on_gate_report(role, (LaunchStage) 0, -ENOENT, false, "no such user \"nobody2\"");
-        /* What it says after that is not the reason any more. */
+        /* A later report does not replace the reason. */
         role_on_gate_report(role, LAUNCH_STAGE_EXEC, -EIO, false, "later");
         killed_by_us(w, role);
         expect_calls(w, "reap(cam) remove(cam)");
@@ -159,7 +160,7 @@ static void fail_report_setup(TestWorld *w, Role *role) {
 }
 
 static void fail_killed_gate_first(TestWorld *w, Role *role) {
-        /* This process has executed its command; one that only forked has not. */
+        /* This process has passed an exec; a child that only forked has not. */
         pid_t pid = fork();
         if (pid == 0) {
                 (void) pause();
@@ -182,7 +183,7 @@ static void fail_killed_gate_first(TestWorld *w, Role *role) {
 
 static void fail_killed_exit_first(TestWorld *w, Role *role) {
         dies(w, role, EXIT_CODE_DUMPED, SIGABRT, false);
-        expect_calls(w, ""); /* the gate may still hold what it said */
+        expect_calls(w, ""); /* the gate may still contain a report */
         role_on_gate_closed(role);
         expect_calls(w, "reap(cam) remove(cam)");
         undo_scope(w, role);
@@ -209,7 +210,7 @@ static void fail_report_after_exit(TestWorld *w, Role *role) {
         undo_scope(w, role);
 }
 
-/* NSS modules fork, too: what set-up left behind goes before the unit does. */
+/* NSS modules may fork, too. Processes that the set-up has left are killed before the unit is removed. */
 static void fail_leaves_processes(TestWorld *w, Role *role) {
         (void) g_hash_table_add(w->populated, role);
         role_on_gate_report(role, LAUNCH_STAGE_EXEC, -ENOENT, false, "no such file");
@@ -241,7 +242,7 @@ static void cancel_fork(TestWorld *w, Role *role) {
         expect_calls(w, "");
         world_forked(w, role);
         killed_by_us(w, role);
-        assert_null(strstr(w->calls->str, "scope(cam)")); /* none was asked for, so none is to be removed */
+        assert_null(strstr(w->calls->str, "scope(cam)")); /* none was requested, so none is to be removed */
         assert_null(strstr(w->calls->str, "remove(cam)"));
 }
 
@@ -253,10 +254,10 @@ static void cancel_fork_that_fails(TestWorld *w, Role *role) {
 static void cancel_scope(TestWorld *w, Role *role) {
         node_stop_role(w->node, role, ROLE_CAUSE_KILL, NULL, (Waiter){});
         expect_calls(w, "signal-main(cam,9)");
-        node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){}); /* joins */
+        node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){}); /* it joins the first one */
         expect_calls(w, "");
         world_scope_made(w, role);
-        expect_calls(w, ""); /* no launch: the command never runs */
+        expect_calls(w, ""); /* there is no launch, so the command never runs */
         dies(w, role, EXIT_CODE_KILLED, SIGKILL, false);
         expect_calls(w, "reap(cam) remove(cam)");
         undo_scope(w, role);
@@ -274,7 +275,8 @@ static void cancel_scope_after_death(TestWorld *w, Role *role) {
 static void cancel_open(TestWorld *w, Role *role) {
         node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
         expect_calls(w, "signal-main(cam,9)");
-        role_on_gate_closed(role); /* perhaps it even got to its exec: it does not matter any more */
+        /* Perhaps the child has reached its exec, but that has no effect any more. */
+        role_on_gate_closed(role);
         assert_int_equal(role->state, ROLE_STARTING);
         dies(w, role, EXIT_CODE_KILLED, SIGKILL, true);
         expect_calls(w, "reap(cam) remove(cam)");
@@ -298,7 +300,7 @@ static Role *start_with_product(TestWorld *w, Told *told) {
         return role;
 }
 
-/* EUPS drops its lock at SIGTERM, so a product set-up hears that first; SIGKILL comes 200 ms later. */
+/* EUPS releases its lock at SIGTERM, so a product set-up gets SIGTERM first; SIGKILL follows 200 ms later. */
 static void test_cancel_product(void **state) {
         TestWorld *w = *state;
         g_auto(Told) told = {};
@@ -319,7 +321,7 @@ static void test_cancel_product(void **state) {
         assert_nothing_left(w, "cam");
 }
 
-/* A child that takes no notice of SIGTERM; and one whose set-up goes at once. */
+/* A child that ignores SIGTERM, and one whose set-up ends at once. */
 static void test_cancel_product_deaf(void **state) {
         TestWorld *w = *state;
 
@@ -343,7 +345,7 @@ static void test_cancel_product_deaf(void **state) {
         }
 }
 
-/* The child ends a set-up that takes too long, and says so; the node only if that does not happen. */
+/* The child ends a set-up that takes too long and reports it. The node ends it only if the child does not. */
 static void test_product_timeout(void **state) {
         TestWorld *w = *state;
         g_auto(Told) told = {}, plain_told = {};
@@ -369,7 +371,7 @@ static void test_product_timeout(void **state) {
         assert_told_fault(&told, NODE_ERROR_SETUP_FAILED, "did not reach the command");
 }
 
-/* The provider of the configuration, unless the start has one of its own; what is refused leaves nothing. */
+/* The provider of the configuration is used, unless the start names one. A refused start leaves nothing. */
 static void test_product_provider(void **state) {
         TestWorld *w = *state;
         g_auto(Fault) fault = {};
@@ -451,7 +453,7 @@ static void fail_it(const Failure *failure, bool predecessor) {
         advance(w, role, failure->phase);
         bool cancels = failure->error == NODE_ERROR_START_CANCELLED;
         if (cancels)
-                role_wait_stop(role, told_by(&stop)); /* one who asked for a stop before */
+                role_wait_stop(role, told_by(&stop)); /* of a caller that requested a stop before */
         failure->go_wrong(w, role);
 
         assert_told_fault(&start, failure->error, failure->text);
@@ -459,7 +461,7 @@ static void fail_it(const Failure *failure, bool predecessor) {
         if (cancels)
                 assert_told_success(&stop);
 
-        /* Without signals. */
+        /* No signals are sent. */
         assert_null(strstr(w->calls->str, "started("));
         assert_null(strstr(w->calls->str, "exited("));
         assert_int_equal(events_sequence(w->node->events), sequence);
@@ -478,7 +480,7 @@ static void fail_it(const Failure *failure, bool predecessor) {
                 assert_contains(w->calls->str, "forget(cam) removed(cam)");
         assert_nothing_left(w, "cam");
 
-        /* And the name is free. */
+        /* The name is free. */
         w->connected = true;
         (void) world_run(w, "cam", NULL);
         test_world_teardown(&state);
@@ -537,7 +539,7 @@ static void test_requests_fail(void **state) {
         }
 }
 
-/* Both orders of the gate's end and the exit of a command that has been executed. */
+/* The gate closes before and after the exit of a command that was executed. */
 static void test_exit_before_gate(void **state) {
         TestWorld *w = *state;
         g_auto(Told) told = {};
@@ -565,20 +567,21 @@ static void test_exit_after_gate(void **state) {
         assert_told_success(&told);
         dies(w, role, EXIT_CODE_EXITED, 0, true);
         expect_calls(w, "save(cam) exited(cam) reap(cam) save(cam)");
-        /* Told again after a reconnection: old news. */
+        /* Reported again after a reconnection; this has no effect. */
         dies(w, role, EXIT_CODE_KILLED, SIGKILL, true);
         expect_calls(w, "");
         assert_int_equal(role->exit.code, EXIT_CODE_EXITED);
 }
 
-/* The gate ended with the exec, the process died at once, and its record says that it had executed its command. */
+/* The gate closed with the exec, the process died at once, and its exit record contains that it had passed
+ * its exec. */
 static void test_gate_then_exit_of_execed(void **state) {
         TestWorld *w = *state;
         g_auto(Told) told = {};
 
         Role *role = world_start(w, "cam", NULL, &told);
         advance(w, role, ROLE_PHASE_OPEN);
-        role->main_start_time++; /* the pid is another's: /proc says nothing about ours */
+        role->main_start_time++; /* the PID belongs to another process, so /proc does not describe the role */
         role_on_gate_closed(role);
         assert_not_told(&told);
         dies(w, role, EXIT_CODE_EXITED, 5, true);
@@ -634,8 +637,8 @@ static void test_waits_for_sweep(void **state) {
         assert_int_equal(g_queue_get_length(w->node->ended), 0);
 }
 
-/* Cancelled while it waits: the old run is there again and goes on being swept. The start is over, the stop is not while a
- * process of that name is left. */
+/* The start is cancelled while it waits. The old run exists again, and its sweep continues. The start
+ * completes at once, but the stop waits until no process of that name is left. */
 static void test_cancelled_while_it_waits_for_sweep(void **state) {
         TestWorld *w = *state;
         g_auto(Told) told = {}, stopped = {}, earlier = {};
@@ -660,7 +663,7 @@ static void test_cancelled_while_it_waits_for_sweep(void **state) {
         assert_int_equal(g_queue_get_length(w->node->ended), 1);
 }
 
-/* The same while it has not come to wait yet: it is queued. Kill is about what the old run left. */
+/* The same while the start is queued. Kill applies to the processes that the old run has left. */
 static void test_killed_while_predecessor_is_swept(void **state) {
         TestWorld *w = *state;
 
@@ -686,7 +689,7 @@ static void test_killed_while_predecessor_is_swept(void **state) {
         }
 }
 
-/* Something of the old run survives SIGKILL: a stop of the start says so, and tries again. */
+/* A process of the old run survives SIGKILL. A stop of the start reports it and tries again. */
 static void test_cancelled_while_predecessor_is_stuck(void **state) {
         TestWorld *w = *state;
         g_auto(Told) told = {}, stopped = {};
@@ -694,7 +697,7 @@ static void test_cancelled_while_predecessor_is_stuck(void **state) {
         Role *old = world_run(w, "cam", NULL);
         world_exit_leaving(w, old, EXIT_CODE_EXITED, 0);
         node_stop_role(w->node, old, ROLE_CAUSE_KILL, NULL, (Waiter){});
-        old->stop_deadline = 0; /* the 5 s are over at once, for this test */
+        old->stop_deadline = 0; /* the 5 s pass at once in this test */
         world_wait(w, old->stop_step == STOP_STEP_STUCK);
         Role *role = world_start(w, "cam", NULL, &told);
         forget_calls(w);
@@ -708,7 +711,7 @@ static void test_cancelled_while_predecessor_is_stuck(void **state) {
         assert_true(old->swept);
 }
 
-/* A shutdown cancels the start, and is done when the old run has been swept. */
+/* A shutdown cancels the start, and is complete when the old run has been swept. */
 static void test_shutdown_while_predecessor_is_swept(void **state) {
         TestWorld *w = *state;
         g_auto(Told) told = {};
@@ -724,7 +727,8 @@ static void test_shutdown_while_predecessor_is_swept(void **state) {
         assert_int_equal(w->finished_status, 0);
 }
 
-/* The start fails after the sweep it waited for: its predecessor is an ended role as any other, once. */
+/* The start fails after the sweep that it waited for. Its predecessor is an ordinary ended role, and exists
+ * once. */
 static void test_fails_after_sweep(void **state) {
         TestWorld *w = *state;
         g_auto(Told) told = {};
@@ -740,7 +744,7 @@ static void test_fails_after_sweep(void **state) {
         assert_int_equal(g_queue_get_length(w->node->ended), 1);
 }
 
-/* A run that was to be removed when it ended, and was brought back instead: its time has come now. */
+/* A run that was to be removed at its end was restored instead. It is removed now. */
 static void test_removed_after_failed_successor(void **state) {
         TestWorld *w = *state;
         RoleSpec *spec = test_spec();
@@ -759,7 +763,7 @@ static void test_removed_after_failed_successor(void **state) {
         assert_int_equal(g_queue_get_length(w->node->ended), 0);
 }
 
-/* The set-up has its time, and a start that is under way has one timer. */
+/* The set-up has a timeout, and a pending start has one timer. */
 static void test_setup_timer(void **state) {
         TestWorld *w = *state;
         uint64_t now = (uint64_t) g_get_monotonic_time(), usec;
@@ -772,7 +776,7 @@ static void test_setup_timer(void **state) {
         world_scope_made(w, role);
         assert_non_null(role->timer);
 
-        /* It comes early, for this test. */
+        /* The timer expires early in this test. */
         assert_return_code(sd_event_source_set_time(role->timer, 1), 0);
         forget_calls(w);
         world_wait(w, role->failure.message);
@@ -799,7 +803,7 @@ static void test_keeper_is_silent(void **state) {
         assert_nothing_left(w, "cam");
 }
 
-/* A slow systemd is no failure. */
+/* A slow systemd does not make a start fail. */
 static void test_scope_has_time(void **state) {
         TestWorld *w = *state;
 
@@ -839,7 +843,7 @@ static void on_failed(void *userdata, const Fault *fault) {
         depth->n++;
 }
 
-/* Each frees its slot for the next: one after the other, not one inside the other. */
+/* Each failure frees its slot for the next start. They fail in a loop, not by recursion. */
 static void test_many_fail_at_once(void **state) {
         TestWorld *w = *state;
         const unsigned n = 16000;

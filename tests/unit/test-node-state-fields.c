@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The saved files: what is written is read as the same, what is unknown is kept, and no damage is taken for a file. */
+/* The saved files: what is written is read back unchanged, unknown fields are kept, and no damaged file is
+ * accepted. */
 
 #include "test-directory.h"
 #include "test-world.h"
@@ -26,7 +27,7 @@ static int teardown(void **state) {
         return directory_teardown(state, files);
 }
 
-/* Everything there can be in a file. */
+/* All types that a file can contain. */
 typedef struct Content {
         char *string;
         char **list;
@@ -128,7 +129,7 @@ static void test_round_trip(void **state) {
                 assert_string_equal(c.caller.unit, "a\\x2db.service");
                 assert_null(c.unknown);
 
-                /* What has been taken is not there any more. */
+                /* A field that was taken does not exist any more. */
                 assert_false(state_fields_have(fields, "STRING"));
                 assert_null(state_take_string(fields, "STRING"));
                 assert_int_equal(state_take_i32(fields, "LEAST", 3), 3);
@@ -136,7 +137,7 @@ static void test_round_trip(void **state) {
         assert_null(state_fields_free(NULL));
 }
 
-/* What is on disk. sha256sum(1) says the same of it. */
+/* The exact contents on disk. sha256sum(1) calculates the same checksum. */
 static void test_form(void **state) {
         GString *s = state_fields_new("", 1, NULL);
 
@@ -158,7 +159,7 @@ static void test_unknown(void **state) {
         g_auto(Content) c = {};
 
         assert_return_code(read_content(&c, fields), 0);
-        assert_string_equal(c.unknown, unknown); /* not even its escapes are judged */
+        assert_string_equal(c.unknown, unknown); /* not even its escapes are checked */
         again = state_fields_finish(write_content("", "x", c.unknown));
         assert_string_equal(text, again);
 
@@ -205,7 +206,7 @@ static void assert_file_damaged(Directory *d, const char *text, size_t size, con
         if (state_file_load(&file, d->fd, read_content, &c) != STATE_FILE_DAMAGED)
                 fail_msg("was accepted with %s %zu", what, n);
         assert_int_equal(faccessat(d->fd, "file", F_OK, 0), -1);
-        /* Set aside, as it was. */
+        /* The file was renamed, with its contents. */
         assert_return_code(file_read(d->fd, "file~odd", 4096, &aside, &aside_size), 0);
         assert_int_equal(aside_size, size);
         assert_memory_equal(aside, text, size);
@@ -269,16 +270,16 @@ static void test_without_checksum(void **state) {
         assert_damaged(blank);
         assert_damaged(unended);
         assert_damaged(upper);
-        assert_damaged(body); /* the checksum alone says that there was a first line, too */
+        assert_damaged(body); /* only the checksum shows that there was a first line */
 
-        /* Whole, but of no version. */
+        /* Complete, but without a valid version. */
         g_autofree char *of_0 = state_fields_finish(state_fields_new("", 0, NULL)),
                         *of_x = state_fields_finish(state_fields_new("", 1, "VERSION=2\n"));
         assert_damaged(of_0);
         assert_damaged(of_x);
 }
 
-/* What 0.1.0 has written, with the lines of newer versions that it has kept. */
+/* Files of version 0.1.0, with the lines of newer versions that it has kept. */
 static void test_of_1(void **state) {
         static const char *const good[] = { HEADER_OF_1 "VERSION=1\nSTRING=x\n", HEADER_OF_1 "STRING=x\n",
                 HEADER_OF_1, "VERSION=1\n", "VERSION=4711\nSTRING=x", "1 2\n",
@@ -317,14 +318,14 @@ static void test_bad_values(void **state) {
                 OF_1 "STRING=\\360\\237\\277\\277\n",
                 OF_1 "LIST=a\nLIST=\\377\n",
                 OF_1 "CALLER_UID=0\nCALLER_UNIT=\\377\n",
-                /* escapes that are none */
+                /* invalid escapes */
                 OF_1 "STRING=\\000\n",
                 OF_1 "STRING=\\\n",
                 OF_1 "STRING=\\x41\n",
                 OF_1 "STRING=\\12\n",
                 OF_1 "STRING=\\400\n",
                 OF_1 "NEWER=\\\\\\\n",
-                /* twice */
+                /* duplicates */
                 OF_1 "STRING=a\nSTRING=a\n",
                 OF_1 "ZERO=0\nZERO=0\n",
                 OF_1 "LEAST=0\nLEAST=0\n",
@@ -357,7 +358,7 @@ static void test_bad_values(void **state) {
         assert_return_code(end_of(OF_1 "STRING=\xc3\xa4\\303\\244\\357\\277\\275\n", &c), 0);
         assert_string_equal(c.string, "\xc3\xa4\xc3\xa4\xef\xbf\xbd");
 
-        /* A word that nobody takes. */
+        /* A line that is not taken. */
         g_autoptr(StateFields) fields = state_fields_parse(OF_1 "half a li", "");
         assert_int_equal(state_fields_end(fields, &c.unknown), -EBADMSG);
 }
@@ -366,7 +367,7 @@ static void assert_set_aside(Directory *d, const char *aside, mode_t type) {
         g_auto(Content) c = {};
         struct stat st;
 
-        (void) alarm(10); /* where it is waited for */
+        (void) alarm(10); /* in case it is waited for */
         assert_int_equal(state_file_load(&file, d->fd, read_content, &c), STATE_FILE_DAMAGED);
         (void) alarm(0);
         assert_int_equal(faccessat(d->fd, "file", F_OK, AT_SYMLINK_NOFOLLOW), -1);
@@ -386,7 +387,7 @@ static void test_not_regular(void **state) {
         assert_return_code(mkfifoat(d->fd, "file", 0600), errno);
         assert_set_aside(d, "file~odd", S_IFIFO);
 
-        /* What is in it is not read either. */
+        /* Its content is not read either. */
         assert_return_code(mkfifoat(d->fd, "file", 0600), errno);
         autofd writer = openat(d->fd, "file", O_RDWR | O_CLOEXEC);
         assert_return_code(writer, errno);
@@ -405,7 +406,7 @@ static void test_not_regular(void **state) {
         assert_return_code(symlinkat("/dev/null", d->fd, "file"), errno);
         assert_set_aside(d, "file~odd", S_IFLNK);
 
-        /* Larger than any that we write. */
+        /* Larger than any file that is written. */
         g_autofree char *large = g_strnfill(file.max + 1, '\n');
         assert_return_code(file_replace(d->fd, "file", large, file.max + 1), 0);
         assert_set_aside(d, "file~odd", S_IFREG);
@@ -430,7 +431,8 @@ static void test_files(void **state) {
         assert_return_code(faccessat(d->fd, "file.damaged", F_OK, 0), errno);
 }
 
-/* The file whose keys are names: cut anywhere it is no shorter list of variables. */
+/* The file whose keys are names. If it was cut at any position, it must not be read as a shorter list of
+ * variables. */
 static void test_environment(void **state) {
         Directory *d = *state;
         _cleanup_free_ char *text = NULL;

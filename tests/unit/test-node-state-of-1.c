@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A state directory as version 1 of the files has left it, kept as it was: each later version of the service must read it. */
+/* A state directory of version 1 of the files, unchanged. Each later version of the service must read it. */
 
 #include "model/events.h"
 #include "model/ports.h"
@@ -41,7 +41,7 @@ static void open_state(Fixture *f) {
 
         assert_return_code(events_open(f->dir_fd, &events), 0);
         world_new_node(f->world, events);
-        /* Those in memory only give way to those of the directory. */
+        /* The objects in memory are replaced by those of the directory. */
         (void) env_close(f->world->node->env);
         (void) monitor_close(f->world->node->monitor);
         (void) ports_close(f->world->node->ports);
@@ -52,7 +52,7 @@ static void open_state(Fixture *f) {
         node_restore_events(f->world->node);
 }
 
-/* The frozen one is only read. */
+/* The original directory is only read; the test uses a copy. */
 static int setup(void **state) {
         Fixture *f = g_new0(Fixture, 1);
         const char *source = required_environment("STATE_OF_1");
@@ -91,7 +91,7 @@ static Role *get(Fixture *f, const char *name) {
         return role;
 }
 
-/* Nothing was set aside as damaged, in any directory. */
+/* No file was renamed as damaged, in any directory. */
 static void assert_all_read(Fixture *f) {
         static const char *const directories[] = { ".", ROLE_STATE_DIRECTORY, ROLE_PREVIOUS_DIRECTORY,
                 EVENT_LOG_DIRECTORY };
@@ -165,14 +165,14 @@ static void test_is_read(void **state) {
 
         assert_return_code(env_get(node->env, "NAME", &value, &fault), 0);
         assert_string_equal(value, "two\nlines");
-        assert_true(env_get(node->env, "PATH", &value, &fault) < 0); /* it was taken away */
+        assert_true(env_get(node->env, "PATH", &value, &fault) < 0); /* it was unset */
         assert_true(monitor_timeout(node->monitor) == 3600 * USEC_PER_SEC);
         assert_true(monitor_deadline(node->monitor) > 0);
 
         assert_int_equal(events_sequence(node->events), 6);
         assert_return_code(events_read(node->events, 0, count_event, &n), 0);
         assert_int_equal(n, 6);
-        /* No child of the one before us is taken for one of ours. */
+        /* No child of the previous process is taken for one of the new process. */
         assert_int_equal(node->next_child, 6);
 }
 
@@ -189,7 +189,8 @@ static void assert_kept(Fixture *f, const char *name, const char *part) {
         assert_contains(text, part);
 }
 
-/* A later version has written it, and the roles with what we do not know: it is read, and kept when we write. */
+/* A later version has written the files, and the roles with unknown fields. They are read, and kept when they
+ * are written. */
 static void test_of_the_next_version(void **state) {
         Fixture *f = *state;
         static const char *const files[] = { "roles/running", "roles/ended", "roles/again", "roles/stopping",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What is saved of a role, and what its reader makes of it; the files on disk. */
+/* What is saved of a role, how it is read back, and the files on disk. */
 
 #include "test-world.h"
 
@@ -16,7 +16,8 @@
 #include "model/products.h"
 #include "model/role-state.h"
 
-/* RoleSpec and RoleExit are filled by position below: a member that comes and has no value there does not compile. */
+/* RoleSpec and RoleExit are initialised by position below. A new member without a value here does not
+ * compile. */
 #pragma GCC diagnostic error "-Wmissing-field-initializers"
 
 typedef struct Fixture {
@@ -208,7 +209,8 @@ static bool same_ports(const void *a, const void *b, size_t size) {
         return true;
 }
 
-/* Every member of RoleSpec, in its order: how it is compared, whether it is saved, and what is not its default. */
+/* Every member of RoleSpec, in its order: how it is compared, whether it is saved, and a value that is not
+ * the default. */
 #define SPEC_MEMBERS(X) \
         X(command, strv, true, g_strsplit("/bin/x -y", " ", -1)) \
         X(environment, strv, true, g_strsplit("A=1 B=2", " ", -1)) \
@@ -216,7 +218,7 @@ static bool same_ports(const void *a, const void *b, size_t size) {
         X(user, string, true, g_strdup("u")) \
         X(group, string, true, g_strdup("g")) \
         X(stdin_kind, plain, true, ROLE_STDIN_PTY) \
-        X(stdin_set, plain, false, true) /* the check of a start reads it, nothing later */ \
+        X(stdin_set, plain, false, true) /* only the check of a start reads it */ \
         X(xterm, plain, true, true) \
         X(xterm_args, strv, true, g_strsplit("-a -b", " ", -1)) \
         X(output, plain, true, LAUNCH_OUTPUT_APPEND) \
@@ -271,7 +273,7 @@ static bool same_member(const SpecMember *m, const RoleSpec *a, const RoleSpec *
         return m->same((const char *) a + m->offset, (const char *) b + m->offset, m->size);
 }
 
-/* An option that a start can have is one that its role has after a restart. */
+/* Every option of a start must still be set in its role after a restart. */
 static void test_every_option(void **state) {
         Fixture *f = *state;
         g_autoptr(RoleSpec) defaults = role_spec_new();
@@ -368,7 +370,7 @@ static void test_every_state(void **state) {
                         }
 }
 
-/* The shortest there can be, and what is appended to it. */
+/* The shortest valid file, to which lines are appended. */
 #define MINIMUM \
         "VERSION=1\nCOMMAND=/bin/true\nINVOCATION=0123456789abcdef0123456789abcdef\nSTATE=ended\nSWEPT=1\n" \
         "EXIT_CODE=exited\nEXIT_STATUS=3\n"
@@ -388,7 +390,7 @@ static void test_unknown_fields(void **state) {
                 g_autofree char *line = g_strdup_printf("\n%s\n", lines[i]);
                 assert_contains(saved, line);
         }
-        /* Those of one name stay in their order. */
+        /* Lines of one name keep their order. */
         assert_true(strstr(saved, "NEWER=1") < strstr(saved, "NEWER=2"));
 
         assert_return_code(role_state_parse(f->world->node, "cam", saved, &b), 0);
@@ -414,9 +416,10 @@ static void test_damaged(void **state) {
                 "VERSION=1\n",
                 "VERSION=0\nCOMMAND=x\n",
                 "VERSION=x\nCOMMAND=x\nINVOCATION=0123456789abcdef0123456789abcdef\n",
-                "COMMAND=/bin/true\nINVOCATION=0123456789abcdef0123456789abcdef\nSTATE=ended\n", /* no version */
+                /* No version. */
+                "COMMAND=/bin/true\nINVOCATION=0123456789abcdef0123456789abcdef\nSTATE=ended\n",
                 MINIMUM "garbage\n",
-                MINIMUM "STATE=running\n", /* twice */
+                MINIMUM "STATE=running\n", /* duplicate */
                 MINIMUM "TCP_PORT=0\n",
                 MINIMUM "UDP_PORT=65536\n",
                 MINIMUM "RELEASE_PORT=5\nRELEASE_PORT=5\n",
@@ -458,7 +461,7 @@ static void test_damaged(void **state) {
         assert_null(role);
 }
 
-/* Cut anywhere, it is refused: nothing leaks and nothing is touched beyond its end. */
+/* A file that was cut at any position is refused. No memory leaks, and nothing is read beyond its end. */
 static void test_truncated(void **state) {
         Fixture *f = *state;
         g_autoptr(Role) full = full_role(f->world);
@@ -478,7 +481,7 @@ static void test_after_reboot(void **state) {
         g_autoptr(Role) a = full_role(f->world), b = NULL;
         char boot_id[33];
 
-        /* It is saved before the reboot. */
+        /* The role is saved before the reboot. */
         assert_return_code(boot_id_read(boot_id), 0);
         boot_id[0] = boot_id[0] == '0' ? '1' : '0';
         assert_int_equal(setenv("ARCHITECT_BOOT_ID", boot_id, 1), 0);
@@ -538,7 +541,7 @@ static void test_save_and_forget(void **state) {
         role_state_forget(&f->store, "cam");
         assert_false(exists(f, "roles/cam"));
         assert_false(exists(f, "previous/cam"));
-        role_state_forget(&f->store, "cam"); /* nothing there: no matter */
+        role_state_forget(&f->store, "cam"); /* a missing file is no error */
 
         save(f, "a", ROLE_ENDED, 1);
         save(f, "b", ROLE_ENDED, 2);
@@ -587,7 +590,7 @@ static void test_load(void **state) {
 
         save(f, "runs", ROLE_RUNNING, 0);
         save(f, "stops", ROLE_STOPPING, 0);
-        /* More than readdir gives in their order by chance. */
+        /* More roles than readdir() would return in this order by chance. */
         for (unsigned i = 1; i <= 20; i++) {
                 g_autofree char *name = g_strdup_printf("ended-%u", (i * 7) % 20);
                 save(f, name, ROLE_ENDED, i * 10);
@@ -599,10 +602,10 @@ static void test_load(void **state) {
         assert_int_equal(node->n_not_ended, 2);
         assert_int_equal(node->n_starts, 0);
         assert_int_equal(world_find(f->world, "stops")->state, ROLE_STOPPING);
-        assert_int_equal(events_sequence(node->events), 200); /* never given out again */
+        assert_int_equal(events_sequence(node->events), 200); /* the numbers are never used again */
         assert_true(node->next_child == 201);
 
-        /* Oldest first, or the wrong ones would be dropped. */
+        /* They are sorted by age, because otherwise the wrong ones would be dropped. */
         uint64_t last = 0;
         assert_int_equal(g_queue_get_length(node->ended), 20);
         for (GList *l = node->ended->head; l; l = l->next) {
@@ -619,12 +622,12 @@ static void test_load_damaged(void **state) {
         save(f, "good", ROLE_ENDED, 1);
         put_file(f, "roles/bad", "VERSION=1\nCOMM");
         put_file(f, "roles/empty", "");
-        put_file(f, "roles/.cam.tmp", "half"); /* no name of a role */
+        put_file(f, "roles/.cam.tmp", "half"); /* not a name of a role */
         load(f);
         assert_int_equal(g_hash_table_size(f->world->node->roles), 1);
         assert_non_null(world_find(f->world, "good"));
 
-        /* Set aside, as it was; not deleted, and not read again. */
+        /* The file was renamed, with its contents; it was neither deleted nor read again. */
         assert_false(exists(f, "roles/bad"));
         assert_true(exists(f, "roles/empty~damaged"));
         g_autofree char *path = g_strdup_printf("%s/roles/bad~damaged", f->path);
@@ -636,7 +639,7 @@ static void test_load_damaged(void **state) {
         assert_true(exists(f, "roles/bad~damaged"));
 }
 
-/* We died between setting the old run aside and saving the new one. */
+/* The process died between setting the old run aside and saving the new one. */
 static void test_load_after_crash_in_between(void **state) {
         Fixture *f = *state;
 
@@ -664,21 +667,21 @@ static void test_load_while_starting(void **state) {
         assert_non_null(role->predecessor);
         assert_ptr_equal(role->predecessor->successor, role);
         assert_int_equal(role->predecessor->exited_sequence, 9);
-        assert_int_equal(f->world->node->n_starts, 1); /* begun by the process before */
+        assert_int_equal(f->world->node->n_starts, 1); /* started by the previous process */
         assert_int_equal(f->world->node->n_not_ended, 1);
         assert_int_equal(g_queue_get_length(f->world->node->ended), 0);
-        /* The numbers of the run before are taken, too. */
+        /* The numbers of the previous run are used, too. */
         assert_int_equal(events_sequence(f->world->node->events), 9);
         assert_true(f->world->node->next_child == 10);
 
-        /* That start fails: the one before is there again. */
+        /* That start fails, so the previous run exists again. */
         role->child = 0;
         world_fork_failed(f->world, role, -EIO);
         assert_int_equal(world_find(f->world, "cam")->exited_sequence, 9);
         assert_int_equal(f->world->node->n_starts, 0);
 }
 
-/* We died after the start had succeeded, before the old record went. */
+/* The process died after the start had succeeded, but before the old file was removed. */
 static void test_load_drops_what_was_replaced(void **state) {
         Fixture *f = *state;
 
@@ -700,7 +703,7 @@ static void test_load_damaged_previous(void **state) {
         assert_true(exists(f, "previous/cam~damaged"));
 }
 
-/* A record that says a previous run has not ended cannot be true. */
+/* A file in which a previous run has not ended cannot be correct. */
 static void test_load_previous_that_runs(void **state) {
         Fixture *f = *state;
 
@@ -712,7 +715,7 @@ static void test_load_previous_that_runs(void **state) {
         assert_null(world_find(f->world, "cam")->predecessor);
 }
 
-/* -- the events know more than the saved roles: the process before died in between -- */
+/* -- events that are newer than the saved roles, because the previous process died in between -- */
 
 static uint64_t add_event(Fixture *f, EventType type, Role *role, GVariant *details) {
         g_auto(Event) event = {};
@@ -734,7 +737,7 @@ static void test_event_of_a_start(void **state) {
         assert_int_equal(role->started_sequence, n);
         assert_int_equal(role->start_realtime_usec, 77);
 
-        /* It has no second number, and is not told once more from here. */
+        /* It has no second number, and the event is not sent again. */
         role->phase = ROLE_PHASE_OPEN;
         role->main_pid = getpid();
         struct proc_stat stat;
@@ -764,7 +767,7 @@ static void test_event_of_an_exit(void **state) {
         caller_clear(&role->cause_caller);
         node_restore_events(f->world->node);
 
-        /* Nobody can tell any more how it ended; but it was told already. */
+        /* How it ended is not known any more, but its exit was sent already. */
         RoleExit lost = test_exit(EXIT_CODE_LOST, -1);
         forget_calls(f->world);
         role_on_exited(role, &lost, true);
@@ -798,7 +801,7 @@ static void test_event_of_a_purge(void **state) {
         assert_non_null(world_find(f->world, "other"));
 }
 
-/* Left by a process that died while it wrote, of roles that nobody saves again. */
+/* Files of a process that died during the write, of roles that are not saved again. */
 static void test_half_written(void **state) {
         Fixture *f = *state;
         static const char *const left[] = { "roles/.cam.new", "previous/.cam.new" };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* From running to the last process: stop and its escalation, the end of the main process, the sweep, shutdown; and the
- * node's bounds. */
+/* The steps from running to the last process: the stop and its escalation, the end of the main process, the
+ * sweep, the shutdown, and the limits of the node. */
 
 #include "model/settings.h"
 #include "test-world.h"
@@ -22,13 +22,14 @@ static void test_stop(void **state) {
         node_stop_role(w->node, role, ROLE_CAUSE_STOP, &caller, told_by(&told));
         stop(w, role, &joined);
         assert_int_equal(role->state, ROLE_STOPPING);
-        /* On disk before the signal is sent; SIGCONT for those who are stopped. */
+        /* The stop is saved before the signal is sent. SIGCONT is for stopped processes. */
         expect_calls(w, "save(cam) signal-all(cam,15) signal-all(cam,18)");
 
-        /* Its main process is gone, but somebody is left: the stop is not done. */
+        /* Its main process has ended, but another one is left, so the stop is not complete. */
         world_exit_leaving(w, role, EXIT_CODE_KILLED, SIGTERM);
         assert_int_equal(role->state, ROLE_ENDED);
-        expect_calls(w, "save(cam) exited(cam) reap(cam) watch(cam)"); /* all have been asked already */
+        /* All have received the signal already. */
+        expect_calls(w, "save(cam) exited(cam) reap(cam) watch(cam)");
         role_on_cgroup_changed(role);
         assert_not_told(&told);
 
@@ -57,7 +58,8 @@ static void test_stop_signal(void **state) {
         expect_calls(w, "save(cam) thaw(cam) signal-all(cam,2) signal-all(cam,18)");
 }
 
-/* stop-to=main: the rest is asked when it is alone, with a time of its own. */
+/* With stop-to=main the other processes get the signal once the main process has ended, with a timeout of
+ * their own. */
 static void test_stop_to_main(void **state) {
         TestWorld *w = *state;
         RoleSpec *spec = test_spec();
@@ -77,7 +79,7 @@ static void test_stop_to_main(void **state) {
         assert_told_success(&told);
 }
 
-/* Real timers, and a short stop timeout. */
+/* Real timers, with a short stop timeout. */
 static void test_escalation(void **state) {
         TestWorld *w = *state;
         RoleSpec *spec = test_spec();
@@ -91,9 +93,9 @@ static void test_escalation(void **state) {
         world_wait(w, role->stop_step == STOP_STEP_KILLED);
         expect_calls(w, "save(cam) kill(cam)");
         assert_int_equal(role->state, ROLE_STOPPING);
-        assert_int_equal(role->cause, ROLE_CAUSE_STOP); /* it was a stop all the same */
+        assert_int_equal(role->cause, ROLE_CAUSE_STOP); /* its cause is the stop all the same */
 
-        /* Again and again: a fork may have slipped through. */
+        /* SIGKILL is repeated, because a fork may have escaped it. */
         world_wait(w, w->calls->len > 0);
         expect_calls(w, "kill(cam)");
         assert_not_told(&told);
@@ -109,7 +111,7 @@ static void test_timeout_of_nothing(void **state) {
         spec->stop_timeout_usec = 0;
         Role *role = world_run(w, "cam", spec);
         stop(w, role, NULL);
-        assert_int_equal(role->stop_step, STOP_STEP_ASKED); /* it is asked, at least */
+        assert_int_equal(role->stop_step, STOP_STEP_ASKED); /* it gets the signal at least */
         world_wait(w, role->stop_step == STOP_STEP_KILLED);
 }
 
@@ -123,7 +125,7 @@ static void test_never_killed(void **state) {
         assert_true(role->stop_deadline == USEC_INFINITY);
         assert_null(role->timer);
 
-        /* A timeout whose deadline no clock can hold is never, too. */
+        /* A timeout whose deadline exceeds the clock never expires either. */
         spec = test_spec();
         spec->stop_timeout_usec = USEC_INFINITY - 1;
         role = world_run(w, "other", spec);
@@ -132,7 +134,7 @@ static void test_never_killed(void **state) {
         assert_null(role->timer);
 }
 
-/* The 5 s are over at once, for this test. */
+/* Makes the 5 s pass at once in this test. */
 static void let_get_stuck(TestWorld *w, Role *role) {
         uint64_t now = (uint64_t) g_get_monotonic_time();
 
@@ -156,9 +158,9 @@ static void test_stuck(void **state) {
         assert_told_fault(&joined, NODE_ERROR_STOP_TIMED_OUT, "4711");
         assert_int_equal(role->state, ROLE_STOPPING);
         assert_contains(w->calls->str, "save(cam)");
-        assert_non_null(role->timer); /* it goes on trying */
+        assert_non_null(role->timer); /* it tries again */
 
-        /* A new caller gets a new try, with its own time. */
+        /* A new call starts a new attempt, with a timeout of its own. */
         forget_calls(w);
         stop(w, role, &again);
         expect_calls(w, "save(cam) kill(cam)");
@@ -168,7 +170,7 @@ static void test_stuck(void **state) {
         assert_int_equal(told.n, 1);
 }
 
-/* What is left over is stuck, not the main process. */
+/* The processes that are left are stuck, but the main process is not. */
 static void test_stuck_leftovers(void **state) {
         TestWorld *w = *state;
         g_auto(Told) told = {}, again = {};
@@ -186,7 +188,8 @@ static void test_stuck_leftovers(void **state) {
         assert_true(role->swept);
 }
 
-/* What its scope has used is read when its main process ends: when systemd has answered the question the cgroup is gone. */
+/* The figures of the scope are read when the main process ends, because the cgroup has gone when systemd has
+ * replied. */
 static void test_figures_come_first(void **state) {
         TestWorld *w = *state;
 
@@ -197,7 +200,7 @@ static void test_figures_come_first(void **state) {
                 w->oom_result = w->stop_result = 0;
                 Role *role = world_run(w, oom ? "oom" : "stop", spec);
                 g_free(role->cgroup);
-                role->cgroup = g_strdup("/."); /* the root, which has used something, wherever we run */
+                role->cgroup = g_strdup("/."); /* the root cgroup, whose figures are never 0 */
                 world_exit_leaving(w, role, oom ? EXIT_CODE_KILLED : EXIT_CODE_EXITED, oom ? SIGKILL : 0);
                 assert_int_equal(role->state, ROLE_RUNNING); /* systemd is asked first */
                 g_free(role->cgroup);
@@ -237,7 +240,7 @@ static void test_sweep(void **state) {
         Role *role = world_run(w, "cam", spec);
         forget_calls(w);
         world_exit_leaving(w, role, EXIT_CODE_EXITED, 4);
-        /* The exit goes out at once; what is left is asked, then killed. */
+        /* The exit is sent at once. The remaining processes get SIGTERM, then SIGKILL. */
         expect_calls(w,
                 "save(cam) exited(cam) reap(cam) watch(cam) save(cam) signal-all(cam,15) signal-all(cam,18)");
         assert_int_equal(role->cause, ROLE_CAUSE_SELF);
@@ -250,7 +253,7 @@ static void test_sweep(void **state) {
         assert_int_equal(g_queue_get_length(w->node->ended), 1);
 }
 
-/* A cgroup that cannot be read is not known to be empty. */
+/* A cgroup that cannot be read may not be empty. */
 static void test_unreadable_cgroup(void **state) {
         TestWorld *w = *state;
 
@@ -263,7 +266,7 @@ static void test_unreadable_cgroup(void **state) {
         assert_true(role->swept);
 }
 
-/* The log has the exit: that is enough for the keeper to forget it. */
+/* The event log contains the exit, so the keeper may forget it. */
 static void test_exit_that_only_the_log_has(void **state) {
         TestWorld *w = *state;
 
@@ -274,10 +277,10 @@ static void test_exit_that_only_the_log_has(void **state) {
         expect_calls(w, "save(cam) exited(cam) reap(cam) save(cam)");
 }
 
-/* What is nowhere on disk stays with the keeper, until it can be saved or is purged. */
+/* An exit that is not on disk stays with the keeper until it can be saved or is purged. */
 static void test_unsaved_exit_is_not_reaped(void **state) {
         TestWorld *w = *state;
-        /* More than the log takes in one record. */
+        /* More than the log accepts in one record. */
         g_autofree char *unit = g_strnfill(70000, 'x');
         const Caller caller = { .known = true, .unit = unit };
         Waiter nobody = {};
@@ -303,7 +306,7 @@ static void test_unsaved_exit_is_not_reaped(void **state) {
         }
 }
 
-/* systemd stops its scope for somebody else; that is known before the exit, or asked for after it. */
+/* systemd stops the scope for another client. This is known before the exit, or requested after it. */
 static void test_external_stop(void **state) {
         TestWorld *w = *state;
 
@@ -326,11 +329,11 @@ static void test_external_stop(void **state) {
                 role_on_stop_known(role);
                 assert_int_equal(role->state, ROLE_ENDED);
                 assert_int_equal(role->cause, external ? ROLE_CAUSE_EXTERNAL : ROLE_CAUSE_SELF);
-                role_on_external_stop(role); /* too late, and no more than that */
+                role_on_external_stop(role); /* too late, so without effect */
                 assert_int_equal(role->cause, external ? ROLE_CAUSE_EXTERNAL : ROLE_CAUSE_SELF);
         }
 
-        /* Asked to stop while the answer is on its way. */
+        /* The role is stopped while the reply is pending. */
         Told told = {};
         role = world_run(w, "cam", NULL);
         world_exit(w, role, EXIT_CODE_EXITED, 0);
@@ -339,7 +342,7 @@ static void test_external_stop(void **state) {
         assert_told_success(&told);
         assert_int_equal(role->state, ROLE_ENDED);
 
-        /* Our own stop is ours, and a signal tells by itself. */
+        /* A stop by the node is not external, and a signal has its own cause. */
         role = world_run(w, "cam", NULL);
         node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
         role_on_external_stop(role);
@@ -398,7 +401,7 @@ static Role *run_with_memory_max(TestWorld *w) {
 static void test_oom(void **state) {
         TestWorld *w = *state;
 
-        /* Only where there is a limit, a SIGKILL and nobody who sent it. */
+        /* Only for a SIGKILL without a known sender, in a scope with a limit. */
         w->oom_result = 0;
         Role *role = run_with_memory_max(w);
         world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
@@ -415,7 +418,7 @@ static void test_oom(void **state) {
 
         role = run_with_memory_max(w);
         world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
-        role_on_oom(role, false, false); /* nobody answered */
+        role_on_oom(role, false, false); /* there was no reply */
         assert_int_equal(role->cause, ROLE_CAUSE_EXTERNAL);
         assert_false(role->exit.oom_known);
 
@@ -435,14 +438,14 @@ static void test_oom(void **state) {
         assert_int_equal(role->state, ROLE_ENDED);
         assert_int_equal(role->cause, ROLE_CAUSE_KILL);
 
-        /* Whoever sent the SIGKILL is known, if it was sent through us. */
+        /* The sender of a SIGKILL that was sent by the node is known. */
         role = run_with_memory_max(w);
         assert_return_code(node_signal_role(w->node, role, true, SIGKILL, NULL, (Waiter){}, NULL), 0);
         world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
         assert_int_equal(role->state, ROLE_ENDED);
         assert_int_equal(role->cause, ROLE_CAUSE_KILL);
 
-        w->oom_result = -EIO; /* cannot be asked */
+        w->oom_result = -EIO; /* the request fails */
         role = run_with_memory_max(w);
         world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
         assert_int_equal(role->state, ROLE_ENDED);
@@ -498,7 +501,7 @@ static void test_purge(void **state) {
         assert_int_equal(g_hash_table_size(w->node->roles), 1);
 }
 
-/* Names that clients made up come out readable, and not at full length. */
+/* Names that clients invent are quoted and shortened. */
 static void test_no_such_role(void **state) {
         TestWorld *w = *state;
         g_autofree char *longer = g_strnfill(100000, 'x');
@@ -519,7 +522,7 @@ static void test_max_ended(void **state) {
                 (void) world_run_and_exit(w, name, NULL);
         }
         assert_int_equal(g_hash_table_size(w->node->roles), NODE_MAX_ENDED_ROLES);
-        assert_null(world_find(w, "r0")); /* the oldest are gone */
+        assert_null(world_find(w, "r0")); /* the oldest ones are removed */
         assert_null(world_find(w, "r2"));
         assert_non_null(world_find(w, "r3"));
         assert_contains(w->calls->str, "purged(r2) forget(r2) removed(r2)");
@@ -538,7 +541,7 @@ static void test_max_concurrent_starts(void **state) {
         assert_int_equal(roles[99]->phase, ROLE_PHASE_FORK);
         assert_int_equal(roles[100]->phase, ROLE_PHASE_QUEUED);
 
-        /* One succeeds, one fails: each makes room, in order. */
+        /* One succeeds and one fails. Each makes room, in order. */
         world_forked(w, roles[7]);
         world_scope_made(w, roles[7]);
         role_on_gate_closed(roles[7]);
@@ -592,7 +595,7 @@ static void test_slices(void **state) {
         assert_false(node_slice_is_empty(w->node, 2));
         assert_true(node_slice_is_empty(w->node, 3));
 
-        /* Room that is given back is taken first. */
+        /* Room that is given back is used first. */
         assert_int_equal(w->n_empty_slices, 0);
         world_exit(w, roles[5], EXIT_CODE_EXITED, 0);
         assert_int_equal(world_run(w, "new", NULL)->slice, 0);
@@ -609,7 +612,7 @@ static void test_shutdown_of_nothing(void **state) {
         assert_true(w->finished);
         assert_int_equal(w->finished_status, 0);
         assert_int_equal(w->last_sequence, 1);
-        node_shutdown(w->node, "again", NULL); /* joins */
+        node_shutdown(w->node, "again", NULL); /* it joins the first one */
         expect_calls(w, "");
 }
 
@@ -645,9 +648,9 @@ static void test_shutdown(void **state) {
         assert_told_fault(&forking, NODE_ERROR_START_CANCELLED, "shutdown");
         assert_false(w->finished);
 
-        /* The last one is a start that has to be undone. */
+        /* The last one is a start that must be undone. */
         RoleExit exit = test_exit(EXIT_CODE_KILLED, SIGKILL);
-        w->remove_result = -ECANCELED; /* our own stop job would wait for it */
+        w->remove_result = -ECANCELED; /* the node's own stop job would wait for it */
         role_on_exited(opens, &exit, false);
         assert_told_fault(&opening, NODE_ERROR_START_CANCELLED, "shutdown");
         assert_true(w->finished);
@@ -667,7 +670,7 @@ static void test_shutdown_with_stuck(void **state) {
         assert_int_equal(w->finished_status, 1);
 }
 
-/* A shutdown in the middle of a new start over an old run that is still swept. */
+/* A shutdown during a new start, while the old run is still being swept. */
 static void test_shutdown_with_successor(void **state) {
         TestWorld *w = *state;
         g_auto(Told) told = {};
@@ -682,14 +685,14 @@ static void test_shutdown_with_successor(void **state) {
         assert_true(w->finished);
 }
 
-/* After a restart of the service a stop goes on where it was. */
+/* After a restart of the service a stop continues. */
 static void test_resume(void **state) {
         TestWorld *w = *state;
 
         Role *role = world_run(w, "cam", NULL);
         stop(w, role, NULL);
         role_set_timer(role, USEC_INFINITY, NULL);
-        role->stop_deadline = (uint64_t) g_get_monotonic_time(); /* it ran out meanwhile */
+        role->stop_deadline = (uint64_t) g_get_monotonic_time(); /* it expired in the meantime */
         forget_calls(w);
         role_resume_stop(role);
         expect_calls(w, "");
@@ -701,7 +704,7 @@ static void test_resume(void **state) {
         expect_calls(w, "save(cam) kill(cam)");
         assert_non_null(role->timer);
 
-        /* Ended before the restart, and emptied during it. */
+        /* Ended before the restart, and its cgroup became empty during it. */
         Role *ended = world_run(w, "ended", NULL);
         world_exit_leaving(w, ended, EXIT_CODE_EXITED, 0);
         (void) g_hash_table_remove(w->populated, ended);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Every enum of the model and of node-errors that has a table: each value has a name, the name leads back to it, and
- * what is outside the table is refused. */
+/* Each value of an enum of the model and of node-errors with a table has a name, the name is parsed back to
+ * the value, and values outside the table are refused. */
 
 #include "unit-test.h"
 
@@ -38,7 +38,7 @@ TEST_TABLE(role_ports, RolePorts, _ROLE_PORTS_MAX);
 TEST_TABLE(port_protocol, PortProtocol, _PORT_PROTOCOL_MAX);
 TEST_TABLE(node_error, NodeError, _NODE_ERROR_MAX);
 
-/* Words of the bus interface: clients compare them. */
+/* These words are part of the bus interface, and clients compare them. */
 static void test_words(void **state) {
         assert_string_equal(role_state_to_string(ROLE_STARTING), "starting");
         assert_string_equal(role_state_to_string(ROLE_RUNNING), "running");

@@ -13,7 +13,7 @@ typedef enum Situation {
         RUNNING,
         STOPPING,
         ENDED,
-        UNSWEPT, /* ended, and its leftovers still run */
+        UNSWEPT, /* ended, but some of its processes still run */
         _SITUATION_MAX,
 } Situation;
 
@@ -33,11 +33,11 @@ typedef enum Verb {
         PURGE_ALL,
 } Verb;
 
-/* What the verb's caller gets now. */
+/* The immediate result for the caller of the verb. */
 typedef enum Outcome {
         DONE,    /* success at once */
         WAITS,   /* success later */
-        REFUSED, /* with an error, and nothing has changed */
+        REFUSED, /* an error, without any change */
 } Outcome;
 
 typedef struct Row {
@@ -45,10 +45,10 @@ typedef struct Row {
         Verb verb;
         Situation situation;
         Outcome outcome;
-        const char *calls; /* what is asked of the world */
-        RoleState after;   /* _ROLE_STATE_MAX: the role is gone */
+        const char *calls; /* the requests to the world */
+        RoleState after;   /* _ROLE_STATE_MAX if the role has been removed */
         NodeError error;   /* of REFUSED */
-        const char *text;  /* Poll's answer, or what the message says */
+        const char *text;  /* the result of Poll, or a part of the message */
 } Row;
 
 #define GONE _ROLE_STATE_MAX
@@ -71,7 +71,7 @@ static const Row rows[] = {
         /* Waits for the sweep of the old scope, whose name it needs. */
         { "Start unswept", START, UNSWEPT, WAITS, "set-aside(cam) save(cam)", ROLE_STARTING },
 
-        /* Cancels: nothing can be undone before the keeper has answered. */
+        /* Cancels the start, but nothing can be undone before the keeper has replied. */
         { "Stop starting", STOP, STARTING, WAITS, "", ROLE_STARTING },
         { "Stop running", STOP, RUNNING, WAITS, "save(cam) signal-all(cam,15) signal-all(cam,18)",
                 ROLE_STOPPING },
@@ -131,7 +131,7 @@ static const Row rows[] = {
         { "Purge unswept", PURGE, UNSWEPT, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_RUNNING,
                 "processes it left still run" },
 
-        /* Of all ended ones: what cannot go stays, without an error. */
+        /* Applies to all ended roles. A role that cannot be purged stays, without an error. */
         { "Purge all starting", PURGE_ALL, STARTING, DONE, "", ROLE_STARTING, OK, "" },
         { "Purge all running", PURGE_ALL, RUNNING, DONE, "", ROLE_RUNNING, OK, "" },
         { "Purge all stopping", PURGE_ALL, STOPPING, DONE, "", ROLE_STOPPING, OK, "" },
@@ -174,7 +174,7 @@ static int purge(TestWorld *w, char **names, Told *told, char **ret_text, Fault 
         return r;
 }
 
-/* The verb as the bus room calls it. */
+/* Calls the verb as the bus room does. */
 static int act(TestWorld *w, Role *role, Verb verb, Told *told, char **ret_text, Fault *fault) {
         char *cam[] = { "cam", NULL }, *nobody[] = { NULL };
         g_autoptr(RoleSpec) spec = NULL;
@@ -217,7 +217,7 @@ static int act(TestWorld *w, Role *role, Verb verb, Told *told, char **ret_text,
         }
 }
 
-/* Lets what is under way come to its end; whoever waits must hear of it. */
+/* Completes all pending operations. Each waiting call must get its reply. */
 static void finish(TestWorld *w, Situation situation, Verb verb) {
         Role *role = world_find(w, "cam");
 
@@ -240,7 +240,7 @@ static void finish(TestWorld *w, Situation situation, Verb verb) {
 }
 
 static void test_row(void **state) {
-        /* cmocka hands the row over as the initial state; the world is this test's own. */
+        /* cmocka passes the row as the initial state; the world belongs to this test. */
         const Row *row = *state;
         g_auto(Told) start = {}, stop = {}, told = {};
         g_auto(Fault) fault = {};
@@ -282,7 +282,7 @@ static void test_row(void **state) {
                 assert_int_equal(r, 0);
                 assert_null(fault.message);
                 assert_not_told(&told);
-                /* Stop joins a stop: it gives nobody more time. */
+                /* A second Stop joins the first one, and does not extend the timeout. */
                 if (row->verb == STOP && row->situation != RUNNING)
                         assert_true(role->stop_deadline == deadline);
                 finish(w, row->situation, row->verb);
@@ -299,7 +299,7 @@ static void test_row(void **state) {
         test_world_teardown(&world_state);
 }
 
-/* The table misses nothing. */
+/* Checks that the table is complete. */
 static void test_table_is_complete(void **state) {
         for (int v = 0; v <= PURGE_ALL; v++)
                 for (int s = 0; s < _SITUATION_MAX; s++) {
@@ -312,7 +312,7 @@ static void test_table_is_complete(void **state) {
                 }
 }
 
-/* Poll tells the ends apart. */
+/* Poll distinguishes the ends. */
 static void test_poll_of_ends(void **state) {
         static const struct {
                 ExitCode code;

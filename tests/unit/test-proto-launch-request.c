@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The launch request: what is written is read, and nothing else is. */
+/* The launch request: what is written is read back, and everything else is refused. */
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -100,7 +100,7 @@ static void round_trip(const LaunchRequest *q) {
         assert_same(q, read_back);
 }
 
-/* The bytes of a request. */
+/* Returns the bytes of a request. */
 static char *encode(const LaunchRequest *q, size_t *ret_size) {
         autofd fd = launch_request_write(q);
         off_t size;
@@ -171,11 +171,11 @@ static void test_too_big(void **state) {
         q.command = command;
         assert_int_equal(launch_request_write(&q), -E2BIG);
         big[LAUNCH_REQUEST_SIZE_MAX - 10] = '\0';
-        assert_int_equal(launch_request_write(&q), -E2BIG); /* with what is around it */
+        assert_int_equal(launch_request_write(&q), -E2BIG); /* including its surroundings */
         big[LAUNCH_REQUEST_SIZE_MAX - 1000] = '\0';
         round_trip(&q);
 
-        /* And on the reading side: refused before it is read into memory. */
+        /* The reader refuses it before it is read into memory. */
         fd = memfd_create("big", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         assert_int_equal(ftruncate(fd, (off_t) LAUNCH_REQUEST_SIZE_MAX + 1), 0);
         assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK), 0);
@@ -214,7 +214,7 @@ static void test_invalid(void **state) {
         REFUSE(q.output = _LAUNCH_OUTPUT_MAX);
         REFUSE(q.output = _LAUNCH_OUTPUT_INVALID);
         REFUSE(q.output_path = NULL);
-        REFUSE(q.output = LAUNCH_OUTPUT_NULL); /* a path nobody would open */
+        REFUSE(q.output = LAUNCH_OUTPUT_NULL); /* a path that would not be opened */
         REFUSE(q.nice = -21);
         REFUSE(q.nice = 20);
         REFUSE(q.limits_set |= UINT64_C(1) << RLIM_NLIMITS);
@@ -224,7 +224,7 @@ static void test_invalid(void **state) {
 
 static int parse(const void *data, size_t size) {
         _cleanup_(launch_request_freep) LaunchRequest *q = NULL;
-        /* In memory of exactly this size, so that a sanitizer sees each read beyond it. */
+        /* The copy has exactly this size, so that a sanitizer detects each read beyond it. */
         _cleanup_free_ char *copy = malloc(size > 0 ? size : 1);
         int r;
 
@@ -244,15 +244,15 @@ static void test_truncated(void **state) {
         for (size_t n = 0; n < size; n++)
                 assert_int_equal(parse(data, n), -EBADMSG);
 
-        /* Nor with something after the end. */
+        /* Additional data after the end is refused, too. */
         longer = calloc(1, size + 8);
         memcpy(longer, data, size);
         for (size_t n = size + 1; n <= size + 8; n++)
                 assert_int_equal(parse(longer, n), -EBADMSG);
 }
 
-/* Every bit turned over: an error or another valid request, never a crash, and never a different role of which we would say that
- * it was read as written. */
+/* Each flipped bit gives an error or another valid request, but never a crash, and never a different role
+ * that is reported as read correctly. */
 static void test_bit_flips(void **state) {
         LaunchRequest q = full_request();
         size_t size, n_refused = 0;
@@ -273,7 +273,7 @@ static void test_bit_flips(void **state) {
                 data[i / 8] ^= (char) (1 << i % 8);
         }
         assert_int_equal(parse(data, size), 0);
-        assert_true(n_refused > size); /* of every byte more than one bit on average is structure */
+        assert_true(n_refused > size); /* more than one bit of each byte, on average, is structure */
 }
 
 struct raw {
@@ -298,7 +298,8 @@ static void raw_record(struct raw *b, uint32_t tag, const void *data, uint32_t s
         b->size += size;
 }
 
-/* A valid request with one record more before its end. The numbers of the tags are part of the format. */
+/* Reads a valid request with one additional record before its end. The numbers of the tags are part of the
+ * format. */
 static int with_record(uint32_t tag, const void *data, uint32_t size) {
         struct raw b;
 
@@ -338,15 +339,15 @@ static void test_records(void **state) {
         assert_int_equal(with_record(13, farther, sizeof(farther)), -EBADMSG);
         assert_int_equal(with_record(13, limit, 8), -EBADMSG);
         assert_int_equal(with_record(11, "/x", 3), -EBADMSG);     /* a path with output "null" */
-        assert_int_equal(with_record(14, "/setup", 7), -EBADMSG); /* without a deadline, or a provider */
-        assert_int_equal(with_record(15, &(uint64_t){ 1 }, 8), -EBADMSG); /* of what? */
+        assert_int_equal(with_record(14, "/setup", 7), -EBADMSG); /* without a deadline or a provider */
+        assert_int_equal(with_record(15, &(uint64_t){ 1 }, 8), -EBADMSG); /* without a set-up */
         assert_int_equal(with_record(15, &(uint32_t){ 1 }, 4), -EBADMSG);
         assert_int_equal(with_record(16, "x", 2), -EBADMSG);
         assert_int_equal(with_record(17, "no NUL", 6), -EBADMSG);
-        assert_int_equal(with_record(18, "x", 2), -EPROTONOSUPPORT); /* what a later version may add */
+        assert_int_equal(with_record(18, "x", 2), -EPROTONOSUPPORT); /* a tag that a later version may add */
         assert_int_equal(with_record(UINT32_MAX - 1, "x", 2), -EPROTONOSUPPORT);
 
-        /* A length that would point far beyond, or wrap. */
+        /* A length that would exceed the data or overflow. */
         raw_start(&b);
         raw_record(&b, 1, "r", 2);
         for (uint32_t n = 3; n != 0; n = n * 2 + 1) {
@@ -356,7 +357,7 @@ static void test_records(void **state) {
                         break;
         }
 
-        /* A whole set-up, and its deadline twice. */
+        /* A complete set-up, then one with two deadlines. */
         for (int twice = 0; twice < 2; twice++) {
                 raw_start(&b);
                 raw_record(&b, 1, "r", 2);
@@ -383,7 +384,7 @@ static void test_records(void **state) {
         raw_record(&b, 0, NULL, 0);
         assert_int_equal(parse(b.data, b.size), -EBADMSG);
 
-        /* Each of the four that there must be. */
+        /* Each of the four required records is missing once. */
         for (int missing = 0; missing < 4; missing++) {
                 raw_start(&b);
                 if (missing != 0)
@@ -398,14 +399,14 @@ static void test_records(void **state) {
                 assert_int_equal(parse(b.data, b.size), -EBADMSG);
         }
 
-        /* An end with contents. */
+        /* An end record with contents. */
         raw_start(&b);
         raw_record(&b, 1, "r", 2);
         raw_record(&b, 0, "x", 1);
         assert_int_equal(parse(b.data, b.size), -EBADMSG);
 }
 
-/* Only a sealed memfd is read: anything else may change under the reader, or block it. */
+/* Only a sealed memfd is read, because another file may change during the read, or block it. */
 static void test_not_sealed(void **state) {
         LaunchRequest q = small_request(), *read_back = NULL;
         size_t size;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The parts of architect-terminal: what it keeps, what a client gets of it, and what the output gets. All of them together are in
+/* The parts of architect-terminal: the ring, the clients and the output. The whole program is tested in
  * test-keeper-terminal.c and in the system tests. */
 
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 #include "terminal/output.h"
 #include "terminal/ring.h"
 
-/* The byte at a position, so that every mix-up shows. */
+/* Returns the byte at a position; the values make every mix-up visible. */
 static char byte_at(uint64_t position) {
         return (char) ('a' + (position + position / 26 + position / 65536) % 26);
 }
@@ -51,13 +51,13 @@ static void test_ring(void **state) {
         assert_int_equal(assert_rest(&ring, 0), 100);
         assert_int_equal(assert_rest(&ring, 40), 100);
         write_bytes(&ring, TERMINAL_RING_SIZE - 100);
-        assert_int_equal(ring_begin(&ring), 0); /* it is full, and lacks nothing */
+        assert_int_equal(ring_begin(&ring), 0); /* it is full, and complete */
         assert_int_equal(assert_rest(&ring, 0), TERMINAL_RING_SIZE);
         write_bytes(&ring, 1);
         assert_int_equal(ring_begin(&ring), 1);
         assert_int_equal(assert_rest(&ring, 1), TERMINAL_RING_SIZE + 1);
 
-        /* More at once than there is room for. */
+        /* More than the ring holds, in one call. */
         for (size_t i = 0; i < 3 * TERMINAL_RING_SIZE + 7; i++)
                 many[i] = byte_at(ring.end + i);
         ring_write(&ring, many, 3 * TERMINAL_RING_SIZE + 7);
@@ -86,8 +86,8 @@ static size_t read_all(int fd, char *data, size_t size) {
         return done;
 }
 
-/* A client that does not read for a while has what its socket took, a mark that says what it lacks to the byte, and what the ring
- * has kept; and then again. */
+/* A client that does not read for a while gets what was in its socket, then a mark with the exact number of
+ * lost bytes, and then the contents of the ring; and this again. */
 static void test_slow_client(void **state) {
         static Ring ring;
         char *data = calloc(1, 4 * 1024 * 1024), *at;
@@ -139,7 +139,7 @@ static void test_slow_client(void **state) {
         free(data);
 }
 
-/* What a client types is read only when the last of it is written: nothing grows. */
+/* Input of a client is read only when its previous input has been written, so memory does not grow. */
 static void test_typing(void **state) {
         char block[65536] = { 0 }, data[8192];
         Client *client;
@@ -173,7 +173,7 @@ static void test_typing(void **state) {
         (void) client_free(client);
 }
 
-/* A client reads end-of-file after all, whatever it has typed that nobody has read. */
+/* A client reads EOF in the end, even if some of its input was not read. */
 static void test_farewell(void **state) {
         static Ring ring;
         char data[256];
@@ -206,7 +206,7 @@ static void test_output(void **state) {
         ssize_t n, total = 0;
         int p[2];
 
-        /* None: it is all taken. */
+        /* There is none, so everything is accepted. */
         output_add(&output, "x", 1);
         assert_false(output_is_pending(&output));
 
@@ -215,7 +215,7 @@ static void test_output(void **state) {
         output_add(&output, "one\r\ntwo\r\r\nthree\rfour\n", 23);
         assert_output(&output, p[0], "one\ntwo\r\nthree\rfour\n");
 
-        /* In pieces, cut anywhere. */
+        /* In pieces that are cut at any position. */
         output_add(&output, "five\r", 5);
         assert_output(&output, p[0], "five");
         output_add(&output, "\nsix\r", 5);
@@ -227,7 +227,7 @@ static void test_output(void **state) {
         output_finish(&output);
         assert_output(&output, p[0], "\r");
 
-        /* The longest, and what waits is not lost. */
+        /* The longest input; pending data is not lost. */
         memset(block, 'x', sizeof(block));
         while (!output_is_pending(&output)) {
                 output_add(&output, block, sizeof(block));
@@ -240,7 +240,7 @@ static void test_output(void **state) {
         }
         assert_int_equal(total, 0);
 
-        /* Nobody there: dropped, not waited for. */
+        /* Without a reader the output is dropped, and not waited for. */
         assert_int_equal(close(p[0]), 0);
         output_add(&output, "x", 1);
         output_flush(&output);
@@ -248,7 +248,7 @@ static void test_output(void **state) {
         output.fd = fd_close(output.fd);
 }
 
-/* A socket is told who has written it, as long as that process is there. */
+/* The output is sent to a socket with the credentials of its sender, as long as that process exists. */
 static void test_sender(void **state) {
         static Output output = { .fd = -EBADF };
         const int on = 1;

@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What a failing test looks like is tried in a process of its own: this program, run with the name of what it does. */
+/* A failing test runs in a process of its own: this program, with the name of the failure as its argument. */
 
 static const char *program;
 
@@ -42,7 +42,7 @@ static void run(const char *what, const char *format, Run *ret) {
         }
         (void) close(out[1]);
         (void) close(err[1]);
-        /* What they write is less than a pipe holds. */
+        /* The output is smaller than a pipe. */
         read_all(out[0], ret->out, sizeof(ret->out));
         read_all(err[0], ret->err, sizeof(ret->err));
         assert_int_equal(waitpid(pid, &ret->status, 0), pid);
@@ -108,10 +108,10 @@ static void test_text_is_seen(void **state) {
         assert_true(WIFEXITED(r.status));
         assert_int_equal(WEXITSTATUS(r.status), 1);
 
-        /* For meson as ever ... */
+        /* The results on stdout for meson are unchanged. */
         assert_ptr_equal(strstr(r.out, "1..2\nnot ok 1 - fails\n# \"this\" != \"that\"\n"), r.out);
         assert_non_null(strstr(r.out, "\nok 2 - second\n"));
-        /* ... and what failed for the reader. */
+        /* The failure is on stderr, too. */
         assert_non_null(strstr(r.err, "not ok 1 - fails\n# \"this\" != \"that\"\n"));
         assert_null(strstr(r.err, "1..2"));
         assert_null(strstr(r.err, "ok 2"));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Messages as text on stderr, which is what they are without a journal. */
+/* Messages as text on stderr, where they are written without a journal. */
 
 #include "unit-test.h"
 
@@ -71,7 +71,7 @@ static void test_levels(void **state) {
         log_warning("warning");
         log_error("error");
         assert_string_equal(captured(), "error\n");
-        /* What is not shown still returns its error. */
+        /* A message that is not shown still returns its error. */
         assert_int_equal(log_debug_errno(-EIO, "hidden"), -EIO);
         log_set_max_level(LOG_DEBUG);
         log_debug("debug %d", 7);
@@ -85,7 +85,7 @@ static void test_fields_are_for_the_journal(void **state) {
         assert_string_equal(captured(), "100%s\n");
 }
 
-/* $JOURNAL_STREAM of a parent says nothing about our stderr. */
+/* $JOURNAL_STREAM of a parent process does not describe this stderr. */
 static void test_stream_of_another(void **state) {
         static const char *const streams[] = { "1:2", "", "garbage" };
 
@@ -101,7 +101,8 @@ static void test_stream_of_another(void **state) {
         assert_string_equal(captured(), "text\n");
 }
 
-/* A pipe that waits for its reader, and a reader that does not read: the messages are lost, and not we. */
+/* A pipe that is full because its reader does not read. The messages are lost, and the process does not
+ * block. */
 static void test_not_read(void **state) {
         int flags = fcntl(STDERR_FILENO, F_GETFL);
         size_t size = 0;

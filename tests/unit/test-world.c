@@ -57,7 +57,7 @@ static void world_child_close_stdin(void *data, Role *role, Waiter waiter) {
 
 static void world_child_reap(void *data, Role *role) {
         called("reap", role);
-        /* It must be there, once, and dead. */
+        /* The role must exist, once, and its main process must have ended. */
         assert_true(role->main_exited);
         assert_true(g_hash_table_remove(world->children, GUINT_TO_POINTER((guint) role->child)));
 }
@@ -378,8 +378,8 @@ TestWorld *test_world_new(void) {
         TestWorld *w = g_new0(TestWorld, 1);
 
         world = w;
-        (void) signal(SIGPIPE, SIG_IGN); /* as the service does */
-        log_set_max_level(LOG_EMERG);    /* what is logged on purpose is not news */
+        (void) signal(SIGPIPE, SIG_IGN); /* as in the service */
+        log_set_max_level(LOG_EMERG);    /* expected errors are not shown */
         w->n_fds = count_fds();
         w->calls = g_string_new(NULL);
         w->children = g_hash_table_new(NULL, NULL);
@@ -424,7 +424,7 @@ int test_world_setup(void **state) {
         return 0;
 }
 
-/* What the node keeps beside its table is what counting all of it would give. */
+/* The counters that the node keeps must equal the counts over its table. */
 static void check_counts(Node *node) {
         unsigned n_awaited = 0, n_not_ended = 0, n_queued = 0, n_ended = 0;
         GHashTableIter iter;
@@ -580,7 +580,7 @@ void world_exit_leaving(TestWorld *w, Role *role, ExitCode code, int status) {
 
 void world_exit(TestWorld *w, Role *role, ExitCode code, int status) {
         (void) g_hash_table_remove(w->populated, role);
-        (void) g_hash_table_remove(w->scopes, role); /* systemd removes what is empty */
+        (void) g_hash_table_remove(w->scopes, role); /* systemd removes an empty scope */
         world_exit_leaving(w, role, code, status);
 }
 

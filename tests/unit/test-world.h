@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A world for the model: every request is written down and answered by the test, when and in whatever order it likes.
- * There is one at a time, so that its callbacks need no pointer: on the bus that pointer is the agent's. */
+/* A world for the model. Every request is recorded, and the test replies to it, at any time and in any order.
+ * There is one world at a time, so the callbacks need no pointer; on the bus that pointer belongs to the
+ * agent. */
 
 #include "unit-test.h"
 
@@ -22,27 +23,27 @@ typedef struct TestWorld {
         sd_event *event;
         Node *node;
 
-        GString *calls;     /* since the last expect_calls(): "fork(cam) scope(cam)" */
+        GString *calls;     /* since the last expect_calls(), as "fork(cam) scope(cam)" */
         unsigned n_changed; /* role_changed */
         unsigned n_empty_slices;
-        GHashTable *children;  /* numbers the keeper would still have */
-        GHashTable *scopes;    /* Roles with a unit that systemd would still have */
+        GHashTable *children;  /* numbers of the children that the keeper would still have */
+        GHashTable *scopes;    /* Roles whose unit systemd would still have */
         GHashTable *populated; /* Roles with processes in their cgroups */
         GHashTable *frozen;
-        GArray *waiters; /* of Waiter: signals and closes that have not been answered */
+        GArray *waiters; /* of Waiter, the signals and closes without a reply */
 
         bool connected;
-        bool no_systemd;      /* it has not answered yet */
+        bool no_systemd;      /* systemd has not replied yet */
         unsigned n_recovered; /* of clients and service */
-        /* What a request returns; 0 at first. */
+        /* The results of the requests, at first 0. */
         int fork_result, launch_result, scope_result, remove_result, watch_result, cgroup_result, save_result;
         int kill_cgroup_result;
-        int oom_result, stop_result; /* -EOPNOTSUPP at first */
+        int oom_result, stop_result; /* at first -EOPNOTSUPP */
         unsigned saves_left;         /* before save_result is returned */
 
         int ports_result;      /* of both requests */
         BindAddress bind;      /* the last one */
-        PortsRequest *request; /* of which: ports_on_bound() */
+        PortsRequest *request; /* of ports_on_bound() */
 
         bool finished;
         int finished_status;
@@ -52,18 +53,19 @@ typedef struct TestWorld {
 
 extern const NodeWorld test_world;
 
-/* As cmocka's fixtures: *state is the world, with an empty node "main". Teardown fails the test when descriptors leak. */
+/* Fixtures of cmocka; *state is the world, with an empty node "main". The teardown fails the test if
+ * descriptors leak. */
 int test_world_setup(void **state);
 int test_world_teardown(void **state);
 
-/* For those with a node of their own (tests/bus). */
+/* For tests with a node of their own (tests/bus). */
 TestWorld *test_world_new(void);
 TestWorld *test_world_free(TestWorld *w);
 
-/* Begins another life of the service: a new node over nothing. */
+/* Begins another life of the service, with a new node without roles. */
 void world_new_node(TestWorld *w, Events *events);
 
-/* What was asked of the world since the last time, in order; and clears it. */
+/* Compares the requests since the last time, in order, and clears them. */
 #define expect_calls(w, expected) \
         do { \
                 assert_string_equal((w)->calls->str, (expected)); \
@@ -71,7 +73,7 @@ void world_new_node(TestWorld *w, Events *events);
         } while (0)
 void forget_calls(TestWorld *w);
 
-/* Somebody who waits, and what they were told. */
+/* A waiting caller, and the reply to it. */
 typedef struct Told {
         unsigned n;
         bool failed;
@@ -104,7 +106,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Told, told_clear)
                         fail_msg("\"%s\" is not in \"%s\"", (needle), (haystack) ?: "(null)"); \
         } while (0)
 
-/* A refused request: its errno, its name, and what its message says. */
+/* Checks a refused request: its errno, its name, and a part of its message. */
 #define assert_fault(r, fault, which, text) \
         do { \
                 assert_int_equal((r), -node_error_to_errno(which)); \
@@ -116,36 +118,36 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Told, told_clear)
 /* /bin/true with a stop timeout that no test reaches. */
 RoleSpec *test_spec(void);
 
-/* NULL when it is refused, with the fault. */
+/* Returns NULL and sets the fault if the start is refused. */
 Role *world_start(TestWorld *w, const char *name, RoleSpec *spec, Told *told);
 Role *world_find(TestWorld *w, const char *name);
 
-/* The answers to the requests, each with real descriptors. The main process is this one, so the kernel says that it has
- * executed its command. */
+/* The replies to the requests, each with real descriptors. The main process is the test itself, so according
+ * to the kernel it has passed its exec. */
 void world_forked(TestWorld *w, Role *role);
 void world_fork_failed(TestWorld *w, Role *role, int error);
 void world_scope_made(TestWorld *w, Role *role);
 void world_scope_failed(TestWorld *w, Role *role);
 void world_scope_removed(TestWorld *w, Role *role);
 
-/* All the way; its cgroup is populated. spec NULL: test_spec(). */
+/* Completes all steps; the cgroup is populated. If spec is NULL, test_spec() is used. */
 Role *world_run(TestWorld *w, const char *name, RoleSpec *spec);
 
-/* The main process ends; the cgroup is left as it is (leaving) or empty. */
+/* The main process ends; the cgroup then stays as it is (leaving) or is empty. */
 RoleExit test_exit(ExitCode code, int status);
 void world_exit_leaving(TestWorld *w, Role *role, ExitCode code, int status);
 void world_exit(TestWorld *w, Role *role, ExitCode code, int status);
 
-/* The cgroup of an ended role becomes empty. May free it. */
+/* The cgroup of an ended role becomes empty. This may free the role. */
 void world_emptied(TestWorld *w, Role *role);
 
-/* Ended and swept: exit 0. */
+/* A role that has exited with 0 and been swept. */
 Role *world_run_and_exit(TestWorld *w, const char *name, RoleSpec *spec);
 
-/* Answers everything that waits for the keeper or for KillUnit. */
+/* Replies to all requests that wait for the keeper or for KillUnit. */
 void world_answer(TestWorld *w, const Fault *fault);
 
-/* Runs the loop until the condition holds; a test that waits 20 s has failed. */
+/* Runs the loop until the condition is true; fails the test after 20 s. */
 #define world_wait(w, condition) \
         do { \
                 gint64 _end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC; \
@@ -156,7 +158,7 @@ void world_answer(TestWorld *w, const Fault *fault);
                 } \
         } while (0)
 
-/* Nothing of a start is left: no child, no unit, no slot, and if there was no predecessor no role. */
+/* Nothing remains of a start: no child, no unit and no slot, and without a predecessor no role. */
 void assert_nothing_left(TestWorld *w, const char *name);
 
 unsigned count_fds(void);

@@ -6,9 +6,10 @@
 #include <signal.h>
 #include <unistd.h>
 
-/* A failing assertion of cmocka jumps to the loop that runs the tests. In a forked child this loop would run all that is
- * left of the list once more, and fork again. With this variable set to 1 cmocka writes the text to stderr and aborts
- * instead. It is changed in place: another thread may have had the lock of setenv() when the child was forked. */
+/* A failing assertion of cmocka jumps to the loop that runs the tests. In a forked child this loop would run
+ * the rest of the list once more, and fork again. With this variable set to 1 cmocka writes the text to
+ * stderr and aborts instead. It is changed in place, because another thread may have held the lock of
+ * setenv() when the child was forked. */
 static char abort_variable[] = "CMOCKA_TEST_ABORT=0";
 
 static void on_abort(int signo) {
@@ -21,7 +22,7 @@ static void on_fork(void) {
         (void) signal(SIGABRT, on_abort);
 }
 
-/* meson takes standard output for itself to read the results from it, and shows only stderr of a test that failed. */
+/* meson reads the results from standard output, and shows only stderr of a test that failed. */
 static ssize_t write_results(void *cookie, const char *data, size_t size) {
         static const char *const not_shown[] = { "ok ", "1..", "# ok " };
         static bool shown;
