@@ -97,7 +97,7 @@ int bus_world_setup(void **state) {
         b->signals = g_ptr_array_new_with_free_func(g_free);
         assert_return_code(bus_errors_register(), 0);
 
-        /* As agent_new() does, without a disk, a keeper and a bus of their own. */
+        /* This is the order of agent_new(), without a disk, a keeper and a connection of their own. */
         assert_return_code(events_open(-1, &events), 0);
         w->node = node_new("main", w->event, events);
         w->node->world = test_world;
@@ -125,12 +125,12 @@ int bus_world_teardown(void **state) {
         BusWorld *b = *state;
         unsigned n_fds = b->world->n_fds;
 
-        /* In the order of agent_free(). */
+        /* This is the order of agent_free(). */
         log_set_sink(NULL, NULL);
         scopes_free(b->scopes);
         b->world->node = node_free(b->world->node);
         manager_free(b->manager);
-        /* The other end is this very thread: nobody would read the last words. */
+        /* The other end is in this thread, so a flush at the close would wait for ever. */
         if (b->client)
                 bus_world_disconnect_client(b);
         clients_free(b->clients);
@@ -196,8 +196,8 @@ void call_node_from(BusWorld *b, Call *call, const char *sender, const char *mem
 }
 
 void bus_world_settle(BusWorld *b) {
-        /* Twice: an answer to the service may make it say more. What is announced waits for an idle loop, so until the
-         * loop has nothing to do. */
+        /* Two rounds, because a reply to the service may make it send more. Announcements wait for an idle
+         * loop, so the loop runs until it is idle. */
         for (unsigned i = 0; i < 2; i++) {
                 g_auto(Call) ping = {};
                 g_autoptr(sd_bus_message) m =

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The node on a bus of two: a socketpair, with the service at one end and at the other a client that also is the bus
- * daemon, as far as one is asked. Keeper, systemd and disk are the test's (tests/unit/test-world.h). */
+/* The node on a bus of two. A socketpair connects the service with a client that is also the bus daemon, as
+ * far as one is needed. Keeper, systemd and disk are those of the test (tests/unit/test-world.h). */
 
 #include "test-world.h"
 
@@ -20,21 +20,22 @@ typedef struct BusWorld {
         TestWorld *world;
         Clients *clients;
         Manager *manager;
-        Scopes *scopes;            /* not the side of the world: that is the test's */
-        const ScopeOps *scope_ops; /* of these */
+        Scopes *scopes;            /* not those of the world, which belong to the test */
+        const ScopeOps *scope_ops; /* of these scopes */
         sd_bus *client;
 
-        /* What the bus daemon says of a sender. */
+        /* The replies of the bus daemon about a sender. */
         uid_t uid;
         bool nobody;       /* there is no such sender */
-        bool no_uid;       /* it does not know the uid */
-        const char *error; /* it answers with this error */
-        bool hold;         /* the answer has to wait for bus_world_answer() */
-        GPtrArray *asked;  /* the questions that wait */
+        bool no_uid;       /* the UID is not known */
+        const char *error; /* the reply is this error */
+        bool hold;         /* the reply waits for bus_world_answer() */
+        GPtrArray *asked;  /* the pending requests */
         unsigned n_asked;
-        unsigned n_ids; /* how often it was asked for its own */
+        unsigned n_ids; /* how often its own ID was requested */
 
-        GPtrArray *signals; /* what the client has seen: "RoleStarted", "InterfacesAdded"... */
+        /* the signals that the client has received: "RoleStarted", "InterfacesAdded"... */
+        GPtrArray *signals;
 } BusWorld;
 
 int bus_world_setup(void **state);
@@ -42,7 +43,7 @@ int bus_world_teardown(void **state);
 void bus_world_answer(BusWorld *b);
 void bus_world_disconnect_client(BusWorld *b);
 
-/* A call and its answer. */
+/* A call and its reply. */
 typedef struct Call {
         sd_bus_message *reply;
         unsigned n;
@@ -51,14 +52,14 @@ typedef struct Call {
 void call_clear(Call *call);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Call, call_clear)
 
-/* A method of the node, from CLIENT, or from sender (NULL: without a name). */
+/* Calls a method of the node, from CLIENT or from sender (NULL for a call without a sender). */
 void call_node(BusWorld *b, Call *call, const char *member, const char *types, ...);
 void call_node_from(BusWorld *b, Call *call, const char *sender, const char *member, const char *types, ...);
 void call_send(BusWorld *b, Call *call, sd_bus_message *m);
 sd_bus_message *call_new(
         BusWorld *b, const char *sender, const char *path, const char *interface, const char *member);
 
-/* Everything that is under way comes to its end: a round trip of the client's. */
+/* Completes all pending operations, with a round trip of the client. */
 void bus_world_settle(BusWorld *b);
 
 #define assert_replied(call) \

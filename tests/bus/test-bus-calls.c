@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Calls whose answers come later, and who may call. */
+/* Calls whose replies are sent later, and which callers are permitted. */
 
 #include "bus-world.h"
 
@@ -54,7 +54,8 @@ static void test_start_and_stop(void **state) {
         start(b, &started, "cam");
         Role *role = world_find(w, "cam");
         assert_non_null(role);
-        assert_seen(b, "InterfacesAdded PropertiesChanged"); /* the role in starting; the node's counts */
+        /* The role, which is starting, and the counters of the node. */
+        assert_seen(b, "InterfacesAdded PropertiesChanged");
         world_forked(w, role);
         world_scope_made(w, role);
         (void) g_hash_table_add(w->populated, role);
@@ -85,7 +86,7 @@ static void test_start_and_stop(void **state) {
         assert_int_equal(started.n, 1);
 }
 
-/* The order in which a client hears of things: signal, then reply. */
+/* The order in which a client receives signal and reply. */
 static int on_first_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         BusWorld *b = userdata;
 
@@ -105,7 +106,7 @@ static void test_signal_before_reply(void **state) {
         world_forked(w, role);
         world_scope_made(w, role);
         role_on_gate_closed(role);
-        world_exit(w, role, EXIT_CODE_EXITED, 0); /* at once: all of it in one turn of the loop */
+        world_exit(w, role, EXIT_CODE_EXITED, 0); /* all of it in one iteration of the loop */
         bus_world_settle(b);
         g_autofree char *s = seen(b);
         const char *started = strstr(s, "RoleStarted"), *reply = strstr(s, "reply"),
@@ -134,7 +135,8 @@ static void test_failed_start(void **state) {
         assert_contains(s, "InterfacesRemoved");
         assert_null(strstr(s, "RoleStarted"));
 
-        /* Coalesced: what came and went between two turns was never there. */
+        /* Changes are coalesced, so a role that appears and disappears between two iterations is not
+         * announced. */
         b->world->fork_result = -ENOSPC;
         start(b, &again, "cam");
         assert_error(&again, "org.architect.Node.Error.KeeperUnavailable", "\"cam\"");
@@ -156,11 +158,11 @@ static void test_cancelled(void **state) {
         assert_replied(&stopped);
 }
 
-/* Whoever asked is gone before there is an answer. */
+/* The caller disconnects before there is a reply. */
 static void test_client_is_gone(void **state) {
         BusWorld *b = *state;
         TestWorld *w = b->world;
-        Call started = {}, stopped = {}; /* nobody reads them: the connection goes first */
+        Call started = {}, stopped = {}; /* they are not read, because the connection is closed first */
 
         Role *other = world_run(w, "other", NULL);
         start(b, &started, "cam");
@@ -226,7 +228,7 @@ static void test_signal(void **state) {
         assert_error(&ended, "org.architect.Node.Error.RoleNotRunning", "it is ended");
 }
 
-/* The bytes of a call stay in the call; one that is refused is let go. */
+/* The bytes of a call stay in the message. A refused call is released. */
 static void test_input(void **state) {
         BusWorld *b = *state;
         TestWorld *w = b->world;
@@ -273,7 +275,7 @@ static void test_input(void **state) {
         assert_error(&ended, "org.architect.Node.Error.RoleNotRunning", "it is ended");
 }
 
-/* The same verbs on the role's own object. */
+/* The same verbs on the object of the role. */
 static void test_role_object(void **state) {
         BusWorld *b = *state;
         TestWorld *w = b->world;
@@ -318,13 +320,13 @@ static void test_shutdown(void **state) {
         bus_world_settle(b);
         assert_error(&again, "org.architect.Node.Error.ShuttingDown", "shutting down");
         assert_error(&start_call, "org.architect.Node.Error.ShuttingDown", "shutting down");
-        assert_replied(&poll); /* reading goes on */
+        assert_replied(&poll); /* the connection is still read */
         assert_false(w->finished);
         world_exit(w, role, EXIT_CODE_KILLED, SIGTERM);
         assert_true(w->finished);
 }
 
-/* Characters, not bytes. */
+/* The limit counts characters and not bytes. */
 static void test_shutdown_reason(void **state) {
         BusWorld *b = *state;
         g_auto(Call) refused = {}, call = {};
@@ -368,7 +370,7 @@ static void test_reading_needs_no_name(void **state) {
         assert_int_equal(b->n_asked, 0);
 }
 
-/* Every call that changes something, from whom. */
+/* Every call that changes something, from this sender. */
 static void refuse_all(BusWorld *b, const char *sender, const char *text) {
         static const struct {
                 const char *member, *types, *doing;
@@ -428,10 +430,10 @@ static void test_not_root(void **state) {
         (void) world_run(b->world, "cam", NULL);
         b->uid = 1000;
         refuse_all(b, CLIENT, "(the caller is uid 1000)");
-        assert_int_equal(b->n_asked, 1); /* once a connection */
+        assert_int_equal(b->n_asked, 1); /* once for each connection */
 }
 
-/* A user's service is that user's alone: not even root's, who has one as well. */
+/* The service of a user serves only that user, not even root, who may have one, too. */
 static void test_user(void **state) {
         BusWorld *b = *state;
         g_auto(Call) beat = {};
@@ -453,7 +455,8 @@ static void test_not_the_user(void **state) {
         refuse_all(b, CLIENT, "Only uid 1000, which owns this service");
 }
 
-/* Calls of a sender that nobody knows yet wait for the answer, and go on in their order. */
+/* Calls of a sender that is not known yet wait for the reply of the bus daemon, and continue in their order.
+ */
 static void test_parked_in_order(void **state) {
         BusWorld *b = *state;
         TestWorld *w = b->world;
@@ -480,7 +483,7 @@ static void test_parked_in_order(void **state) {
         assert_int_equal(b->n_asked, 1);
 }
 
-/* One that arrives together with the answer stays behind those that wait for it. */
+/* A call that arrives together with the reply stays behind those that wait for it. */
 static void test_behind_the_parked(void **state) {
         BusWorld *b = *state;
         g_auto(Call) start_call = {}, stop = {};
@@ -490,14 +493,14 @@ static void test_behind_the_parked(void **state) {
         bus_world_answer(b);
         call_node(b, &stop, "Stop", "s", "cam");
         bus_world_settle(b);
-        assert_int_equal(start_call.n + stop.n, 0); /* cancelled; not "there is no role" */
+        assert_int_equal(start_call.n + stop.n, 0); /* the start was cancelled; the error is not NoSuchRole */
         world_fork_failed(b->world, world_find(b->world, "cam"), -EIO);
         bus_world_settle(b);
         assert_error(&start_call, "org.architect.Node.Error.StartCancelled", "cancelled by Stop");
         assert_replied(&stop);
 }
 
-/* A sender that has left meanwhile did not ask for anything. */
+/* Calls of a sender that has disconnected in the meantime have no effect. */
 static void test_sender_has_left(void **state) {
         BusWorld *b = *state;
         g_auto(Call) call = {}, again = {};
@@ -510,7 +513,7 @@ static void test_sender_has_left(void **state) {
         expect_calls(b->world, "");
         assert_int_equal(call.n, 0);
 
-        /* Asked anew: the answer was none. */
+        /* The request is repeated, because the reply was an error. */
         b->nobody = false;
         start(b, &again, "cam");
         assert_int_equal(b->n_asked, 2);
@@ -520,7 +523,8 @@ static void test_sender_has_left(void **state) {
         assert_int_equal(again.n, 1);
 }
 
-/* The bus does not answer in time, or does not know the uid: each call gets an error, and the next one asks anew. */
+/* If the bus daemon does not reply in time, or does not know the UID, each call gets an error, and the next
+ * call requests it again. */
 static void test_sender_not_named(void **state) {
         BusWorld *b = *state;
         static const struct {
@@ -555,7 +559,7 @@ static void test_sender_not_named(void **state) {
         }
 }
 
-/* The service ends meanwhile. */
+/* The service ends in the meantime. */
 static void test_leaving_with_parked(void **state) {
         BusWorld *b = *state;
         g_auto(Call) call = {};
@@ -568,7 +572,8 @@ static void test_leaving_with_parked(void **state) {
         assert_error(&call, "org.architect.Node.Error.ShuttingDown", "call again");
 }
 
-/* A call whose role is gone when it comes back is answered before anything asks who calls, and those behind it go on. */
+/* A call whose role has been removed when it continues is replied to without a request about the caller, and
+ * the calls behind it continue. */
 static void test_parked_role_gone(void **state) {
         BusWorld *b = *state;
         g_auto(Call) purge = {}, method = {}, object = {}, last = {}, later = {};
@@ -612,11 +617,12 @@ static void test_two_senders(void **state) {
 
 static void reconnect_keeper(BusWorld *b) {
         node_on_keeper_lost(b->world->node);
-        /* It has no children to tell of. */
+        /* The keeper has no children. */
         node_on_keeper(b->world->node, NULL, 0);
 }
 
-/* The keeper dies with the fork that it was asked for, or is found dead when it is to be asked: another one is asked again. */
+/* The keeper dies during the fork that was requested, or is found to be dead at the request. The request is
+ * sent to the next keeper. */
 static void test_keeper_lost_while_forking(void **state) {
         BusWorld *b = *state;
         TestWorld *w = b->world;
@@ -624,7 +630,7 @@ static void test_keeper_lost_while_forking(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(sent); i++) {
                 const char *name = i == 0 ? "cam" : "spec";
-                /* The one that runs by then is watched without a keeper. */
+                /* The role that runs by then is watched without a keeper. */
                 g_autofree char *calls = g_strdup_printf(
                         "%ssave(%s) fork(%s)", i == 0 ? "" : "watch-main(cam) watch-main(cam) ", name, name);
                 g_auto(Call) call = {};
@@ -648,7 +654,7 @@ static void test_keeper_lost_while_forking(void **state) {
         }
 }
 
-/* And one that has been cancelled is over: there is no answer to wait for. */
+/* A cancelled start ends, because there is no reply to wait for. */
 static void test_keeper_lost_while_cancelled_in_fork(void **state) {
         BusWorld *b = *state;
         TestWorld *w = b->world;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Each error as a client sees it: its name, its message, and its errno. */
+/* Each error as a client receives it: its name, its message, and its errno. */
 
 #include "bus-world.h"
 
 #include "bus/operation.h"
 #include "util/autoptr.h"
 
-#define MESSAGE "100%s of \"cam\" \xc3\xa4" /* nothing to be formatted a second time */
+#define MESSAGE "100%s of \"cam\" \xc3\xa4" /* must not be formatted again */
 
 static int make_fault(sd_bus_message *m, Fault *fault, int *ret_error) {
         uint32_t number;
@@ -27,7 +27,7 @@ static int method_fail_at_once(sd_bus_message *m, void *userdata, sd_bus_error *
         if (r < 0)
                 return r;
         r = fault_to_bus_error(&fault, e, error);
-        assert_int_equal(r, e); /* here, too, the name has its errno */
+        assert_int_equal(r, e); /* in this process, too, the name has its errno */
         return r;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* EventsSince, and that it says what the signals said. */
+/* EventsSince, and whether its events are those of the signals. */
 
 #include <inttypes.h>
 
@@ -12,7 +12,7 @@ static void pass_over(sd_bus_message *m, const char *types) {
         assert_return_code(sd_bus_message_skip(m, types), 0);
 }
 
-/* "epoch complete: 1:RolePurged(r) …" without the epoch where it is the node's. */
+/* Returns "epoch complete: 1:RolePurged(r) …", without the epoch if it is that of the node. */
 static char *since(BusWorld *b, const char *epoch, uint64_t seq, uint32_t max) {
         g_auto(Call) call = {};
         g_autoptr(GString) s = g_string_new(NULL);
@@ -80,7 +80,7 @@ static void test_at_most(void **state) {
         }
 }
 
-/* One that could not be saved leaves a gap, and that is said. */
+/* An event that could not be saved leaves a gap, which is reported. */
 static void test_gap(void **state) {
         BusWorld *b = *state;
         g_autofree char *long_text = g_strnfill(70000, 'x');
@@ -90,7 +90,7 @@ static void test_gap(void **state) {
                 bool saved = node_event_add(b->world->node, EVENT_SHUTTING_DOWN, NULL,
                         g_variant_new_parsed("{'reason': <%s>}", i == 1 ? long_text : ""), &event);
                 assert_int_equal(saved, i != 1);
-                if (i == 1) /* the newest is the one that is missing */
+                if (i == 1) /* the newest event is missing */
                         assert_since(b, "", 1, 0, "incomplete");
         }
         assert_since(b, "", 0, 1, "complete 1:ShuttingDown()");
@@ -99,7 +99,7 @@ static void test_gap(void **state) {
         assert_since(b, "", 2, 0, "complete 3:ShuttingDown()");
 }
 
-/* All types that a newer version's details could have. */
+/* All types that the details of a newer version could contain. */
 static void test_any_details(void **state) {
         BusWorld *b = *state;
         g_auto(Call) call = {};
@@ -142,12 +142,13 @@ static void tell(BusWorld *b) {
         node_event_tell(b->world->node, &event, NULL);
 }
 
-/* Sent is what the bus has taken, not what was written: it is asked, once for all that has been told. */
+/* An event counts as sent when the bus has read it, and not when it was written. The bus is checked once for
+ * all events so far. */
 static void test_confirmed(void **state) {
         BusWorld *b = *state;
         Events *events = b->world->node->events;
 
-        /* The loop would ask after each turn. */
+        /* Otherwise the loop would check after each iteration. */
         assert_return_code(sd_event_source_set_enabled(b->clients->after_all, SD_EVENT_OFF), 0);
         tell(b);
         tell(b);
@@ -166,13 +167,13 @@ static void test_confirmed(void **state) {
         assert_int_equal(b->n_ids, 2);
 }
 
-/* No answer, whoever ends the waiting, is none. */
+/* A check without a reply confirms nothing, in whatever way it ends. */
 static void test_not_confirmed(void **state) {
         BusWorld *b = *state;
         Events *events = b->world->node->events;
 
         tell(b);
-        events_dbus_confirm_all(b->clients); /* its other end is this very thread */
+        events_dbus_confirm_all(b->clients); /* the other end is in this thread */
         assert_int_equal(events_sent(events), 0);
         events_dbus_confirm(b->clients);
         assert_int_equal(b->clients->confirming, 1);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the service says of itself is what dbus-interfaces/ promises: neither less nor more. */
+/* The introspection of the service must be equal to dbus-interfaces/, without missing or additional members.
+ */
 
 #include "bus-world.h"
 
@@ -42,10 +43,11 @@ static GDBusNodeInfo *introspected(BusWorld *b, const char *path) {
         return parse(xml);
 }
 
-/* Everything of an interface as lines, one a fact, sorted: two interfaces are the same when their lines are. */
+/* Converts an interface into sorted lines, one for each fact. Two interfaces are equal if their lines are. */
 static void add_annotations(GPtrArray *lines, const char *what, GDBusAnnotationInfo **annotations) {
         for (GDBusAnnotationInfo **a = annotations; a && *a; a++)
-                /* Documentation and hints of code generators are not the service's to say. */
+                /* Documentation and hints for code generators are not part of the introspection of the
+                 * service. */
                 if (g_str_has_prefix((*a)->key, "org.freedesktop.") && !g_str_equal((*a)->key, EMITS))
                         g_ptr_array_add(lines, g_strdup_printf("%s: %s=%s", what, (*a)->key, (*a)->value));
 }
@@ -133,7 +135,7 @@ static void test_role(void **state) {
         compare(b, path, NODE_ROLE_INTERFACE);
 }
 
-/* The standard's way from the root to each role. */
+/* Follows the standard interfaces from the root to each role. */
 static void test_tree(void **state) {
         BusWorld *b = *state;
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* systemd as a peer that does not answer: each call is answered once, by it, by an error, or by its end together with the
- * connection's. */
+/* systemd as a peer that does not reply. Each call is completed once, by a reply, by an error, or at its end
+ * together with the connection. */
 
 #include "bus-world.h"
 
 #include "scope/manager.h"
 #include "util/autoptr.h"
 
-/* What the linker calls in the place of sd-bus's own. */
+/* The linker uses these instead of the functions of sd-bus. */
 int __wrap_sd_bus_message_new_method_call(sd_bus *bus, sd_bus_message **ret, const char *destination,
         const char *path, const char *interface, const char *member);
 int __real_sd_bus_message_new_method_call(sd_bus *bus, sd_bus_message **ret, const char *destination,
@@ -68,7 +68,7 @@ static void end_manager(BusWorld *b) {
         b->manager = manager_free(b->manager);
 }
 
-/* Nobody has the object at the other end. */
+/* The other end has no such object. */
 static void test_error(void **state) {
         BusWorld *b = *state;
         Asked barrier = {}, job = {};
@@ -83,7 +83,7 @@ static void test_error(void **state) {
         assert_asked(&job, 1, 1, 0);
 }
 
-/* More than are sent at once. */
+/* More calls than are sent at once. */
 static void test_not_answered(void **state) {
         BusWorld *b = *state;
         static Asked asked[2 * MANAGER_CALLS_MAX];
@@ -116,7 +116,8 @@ static void test_job_not_ended(void **state) {
         assert_asked(&asked, 0, 0, 1);
 }
 
-/* When the connection is lost, with questions under way and with new ones, that is no answer: who takes over asks again. */
+/* A lost connection is not a reply, neither for pending calls nor for new ones. The next agent sends them
+ * again. */
 static void test_no_bus(void **state) {
         BusWorld *b = *state;
         Asked sent = {}, lost[2] = {};
@@ -155,7 +156,7 @@ static void ask_all(BusWorld *b, Asked *asked) {
                 manager_fail_call_job(manager, r, on_job, &asked[4], on_drop);
 }
 
-/* A call that cannot be made, or sent, is answered by its error, and not before the request has returned. */
+/* A call that cannot be created or sent completes with its error, but not before the request has returned. */
 static void test_not_made(void **state) {
         BusWorld *b = *state;
         int *const results[] = { &make_result, &send_result };
@@ -195,7 +196,7 @@ static Role *role_forked(BusWorld *b, const char *name, Told *told) {
         return role;
 }
 
-/* Scopes: alone, and so many that they are asked for at once, in a batch. */
+/* Scopes that are requested alone, and so many that they are requested at once, in a batch. */
 static void test_scope_not_made(void **state) {
         BusWorld *b = *state;
         static Told told[50];
@@ -232,7 +233,7 @@ static int on_unit_call(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         return sd_bus_reply_method_return(m, NULL);
 }
 
-/* A signal has its answer; what cannot be frozen is killed as it is. */
+/* A signal gets its reply. A scope that cannot be frozen is killed unfrozen. */
 static void test_signal_not_made(void **state) {
         BusWorld *b = *state;
         g_autoptr(GString) calls = g_string_new(NULL);
@@ -251,7 +252,7 @@ static void test_signal_not_made(void **state) {
         assert_told_fault(&told, NODE_ERROR_IO_ERROR, "Cannot signal role \"cam\": Cannot call systemd");
         assert_string_equal(calls->str, "KillUnit ");
 
-        /* And the next time it is frozen again. */
+        /* The next time it is frozen again. */
         b->scope_ops->freeze_and_kill(b->scopes, role);
         bus_world_settle(b);
         assert_string_equal(calls->str, "KillUnit FreezeUnit KillUnit ");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What comes out of a message: integers of every type, and the options of Start. Each message is marshalled and read
- * again as it would arrive. */
+/* What is read from a message: integers of every type, and the options of Start. Each message is marshalled
+ * and read again, as if it had been received. */
 
 #include "bus-world.h"
 
@@ -14,7 +14,7 @@
 #include "bus/bus-util.h"
 #include "model/role-state.h"
 
-/* The message as its reader gets it. */
+/* Converts the message into the form in which its reader receives it. */
 static void deliver(sd_bus_message *m) {
         assert_return_code(sd_bus_message_seal(m, 1, 0), 0);
         assert_return_code(sd_bus_message_rewind(m, true), 0);
@@ -41,7 +41,7 @@ static sd_bus_message *variant(BusWorld *b, const char *type, int64_t value) {
 
 typedef struct Range {
         const char *type;
-        int64_t min, max; /* as bits: of t the maximum is -1 */
+        int64_t min, max; /* as bits, so the maximum of t is -1 */
 } Range;
 
 static const Range ranges[] = {
@@ -91,7 +91,7 @@ static void test_signed(void **state) {
                                 assert_int_equal(r, -EINVAL);
                                 assert_contains(error.message,
                                         "Option \"key\" is 18446744073709551615, but must be from -9223372036854775808 to 9223372036854775807");
-                                assert_int_equal(value, 4711); /* untouched */
+                                assert_int_equal(value, 4711); /* not changed */
                         } else {
                                 assert_return_code(r, 0);
                                 assert_true(value == values[v]);
@@ -202,7 +202,7 @@ static void test_strings_and_booleans(void **state) {
         assert_true(yes);
 }
 
-/* Start's arguments. The options are appended by the test. */
+/* The arguments of Start. The test appends the options. */
 static sd_bus_message *start_new(BusWorld *b) {
         sd_bus_message *m = call_new(b, CLIENT, NODE_PATH, NODE_INTERFACE, "Start");
 
@@ -330,7 +330,8 @@ static void test_no_options(void **state) {
         assert_false(spec->nice_set);
 }
 
-/* Limits of the scope: taken where the machine has the controller, refused by its name where it has not. */
+/* Limits of the scope are accepted if the machine has the controller, and refused with the name of the option
+ * if it has not. */
 static void test_scope_limits(void **state) {
         BusWorld *b = *state;
         static const struct {
@@ -577,7 +578,7 @@ static void test_bad_values(void **state) {
         expect_refused(command, "The command is empty");
 }
 
-/* The same through the service, as a client has it: refused before anything has been done. */
+/* The same through the service, as a client calls it. The call is refused before anything has been done. */
 static void test_through_the_service(void **state) {
         BusWorld *b = *state;
         g_auto(Call) call = {}, wrong = {}, sized = {};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Reserved ports on the bus: the forms of calls and replies, who may, and keepers that are too old or go away. */
+/* Reserved ports on the bus: the forms of calls and replies, the permitted callers, and keepers that are too
+ * old or disconnect. */
 
 #include "bus-world.h"
 
@@ -73,7 +74,7 @@ static void test_bind(void **state) {
                 assert_int_equal(sd_bus_message_at_end(list.reply, false), 1);
         }
 
-        /* The reply comes when they are free. */
+        /* The reply is sent when the ports are free. */
         call_node(b, &release, "ReleaseTCP", "aq", 2, 40001, 40003);
         bus_world_settle(b);
         expect_calls(b->world, "release(t40001,t40003)");
@@ -83,7 +84,7 @@ static void test_bind(void **state) {
         assert_replied(&release);
 }
 
-/* What is wrong with a call is said before anybody is asked who calls. */
+/* Errors in a call are reported before the bus daemon is asked for the caller. */
 static void test_errors(void **state) {
         BusWorld *b = *state;
         g_auto(Call) none = {}, many = {}, empty = {}, twice = {}, unknown = {}, stopping = {};
@@ -134,7 +135,7 @@ static void test_others(void **state) {
         expect_calls(b->world, "");
 }
 
-/* The options, as they arrive. */
+/* The options, as they are received. */
 static int read_option(
         BusWorld *b, RoleSpec **ret, sd_bus_error *error, const char *key, const char *type, ...) {
         g_autoptr(sd_bus_message) m = call_new(b, CLIENT, NODE_PATH, NODE_INTERFACE, "Start");
@@ -206,7 +207,7 @@ static void test_options(void **state) {
         BAD("an array of integers", "tcp-ports", "ab", 1, 1);
 }
 
-/* A keeper of the test's own. */
+/* A keeper that belongs to the test. */
 typedef struct FakeKeeper {
         char *directory, *path;
         int listener, fd;
@@ -245,7 +246,7 @@ static void fake_keeper_stop(FakeKeeper *k) {
         g_free(k->directory);
 }
 
-/* It was there before this service was upgraded, and has never heard of ports. */
+/* The keeper was started before this service was upgraded, and does not support ports. */
 static void test_old_keeper(void **state) {
         BusWorld *b = *state;
         FakeKeeper k = {};
@@ -256,7 +257,7 @@ static void test_old_keeper(void **state) {
         call_node(b, &call, "BindTCP", "u", 1);
         bus_world_settle(b);
         assert_error(&call, ERROR "KeeperUnavailable", "older than this service");
-        /* Nothing was asked of it. */
+        /* No request was sent to it. */
         assert_int_equal(recv(k.fd, &c, sizeof(c), MSG_DONTWAIT), -1);
         assert_int_equal(errno, EAGAIN);
         fake_keeper_stop(&k);
@@ -301,7 +302,7 @@ static void test_keeper(void **state) {
         world_wait(b->world, release.n > 0);
         assert_replied(&release);
 
-        /* It goes away with a question in its hands. */
+        /* The keeper disconnects with a pending request. */
         call_node(b, &lost, "BindTCP", "u", 1);
         bus_world_settle(b);
         k.fd = fd_close(k.fd);
