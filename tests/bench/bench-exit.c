@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* From kill -9 of a role to RoleExited at a subscribed client, beside what the kernel itself takes to tell of such an end by a
- * pidfd. */
+/* Measures the time from kill -9 of a role to RoleExited at a subscribed client, and the time in which the
+ * kernel itself reports such an exit by a pidfd. */
 
 #include <errno.h>
 #include <poll.h>
@@ -69,7 +69,7 @@ static double time_pidfd(void) {
         bench_check(-posix_spawn(&pid, argv[0], NULL, NULL, argv, NULL), argv[0]);
         struct pollfd p = { .fd = (int) syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
         bench_check(p.fd < 0 ? -errno : 0, "pidfd_open");
-        (void) usleep(2000); /* it sleeps by then, as a role does */
+        (void) usleep(2000); /* by then it sleeps, as a role does */
         double begin = bench_now();
         (void) kill(pid, SIGKILL);
         (void) poll(&p, 1, -1);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* How often node and keeper wake up while 500 roles are quiet: voluntary context switches in 30 s, beside those of PID 1 in the same
- * time. The watchdog may wake the node once (WatchdogSec=3min: every 45 to 135 s). */
+/* Measures how often node and keeper wake up while 500 roles are idle: the voluntary context switches in 30
+ * s, beside those of PID 1 in the same time. The watchdog may wake the node once (WatchdogSec=3min, so every
+ * 45 to 135 s). */
 
 #include <stdio.h>
 #include <string.h>

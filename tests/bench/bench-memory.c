@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Memory of node and keeper together: at rest, and what a role adds. PSS counts shared pages by their share. */
+/* Measures the memory of node and keeper together, when idle and for each role. PSS counts shared pages by
+ * their share. */
 
 #include <stdio.h>
 #include <string.h>
@@ -57,7 +58,7 @@ int main(void) {
         sd_bus *bus = bench_bus();
         pid_t node, keeper;
 
-        /* At rest is a service that has just been started, not one that has had thousands of roles. */
+        /* Idle means a service that has just been started, and not one that has had thousands of roles. */
         restart(bus, "architect-node.service");
 
         node = bench_main_pid(bus, "architect-node.service");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* How long until N roles run, against the least that one scope for each of N processes can cost: this program itself spawns N sleepers and
- * pipelines N StartTransientUnit calls on one connection, all in one slice, until the last JobRemoved. The two take turns. */
+/* Measures the time until N roles run, compared with the least that one scope for each of N processes can
+ * cost. For the latter this program itself spawns N sleepers and pipelines N StartTransientUnit calls on one
+ * connection, all in one slice, until the last JobRemoved. The two alternate. */
 
 #include <errno.h>
 #include <signal.h>
@@ -117,8 +118,8 @@ int main(void) {
                 double floor_ms[REPETITIONS], node_ms[REPETITIONS], ratio[REPETITIONS];
 
                 for (unsigned i = 0; i < REPETITIONS; i++) {
-                        /* The first move of a process between cgroups after a pause waits for the kernel, the next does not: each is
-                         * first as often as the other. */
+                        /* After a pause the first move of a process between cgroups waits for the kernel, and
+                         * the next one does not. So each of the two is the first equally often. */
                         if (i % 2 == 0)
                                 floor_ms[i] = run_floor(bus, n);
                         node_ms[i] = run_node(bus, n);

@@ -161,7 +161,8 @@ void bench_wait_units_gone(sd_bus *bus, const char *pattern) {
                 sd_bus_message_unref(reply);
                 if (gone)
                         return;
-                /* Between two looks, not instead of an event: nobody is timed here. */
+                /* The interval between two checks. It does not replace an event, because no time is measured
+                 * here. */
                 (void) usleep(10000);
         }
 }
@@ -187,7 +188,7 @@ unsigned long bench_pss_kib(pid_t pid) {
         return read_field(path, "Pss:");
 }
 
-/* Adds up a file of each thread. */
+/* Adds up the values of a file of each thread. */
 static double sum_of_threads(pid_t pid, const char *file, double (*read)(const char *path)) {
         double sum = 0;
         char path[300];

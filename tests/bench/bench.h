@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the benchmarks share: time, medians, the node as seen by a client, systemd as seen by anybody. They run as root on a
- * system bus with architect-node on it, print what they measure beside its goal and a ratio against something measured in the same run, and judge
- * nothing: a machine may be slow. Anything that goes wrong ends the program with a message. */
+/* The code that the benchmarks share: time, medians, the node as seen by a client, systemd as seen by any
+ * process. The benchmarks run as root on a system bus with architect-node on it. They print each figure
+ * beside its goal, with a ratio to a figure that was measured in the same run. They do not fail, because a
+ * machine may be slow. An error ends the program with a message. */
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <systemd/sd-bus.h>
 
-#define BENCH_WINDOW 100U /* calls in flight: dbus-daemon allows 128 a connection */
-#define BENCH_JOBS 400U   /* jobs in flight: near 512 PID 1 loses its own connection to dbus-daemon */
+#define BENCH_WINDOW 100U /* calls in flight; dbus-daemon allows 128 for each connection */
+#define BENCH_JOBS 400U   /* jobs in flight; near 512 PID 1 loses its own connection to dbus-daemon */
 
 double bench_now(void); /* ms, CLOCK_MONOTONIC */
 double bench_median(double *values, unsigned n);
@@ -22,11 +23,12 @@ const char *bench_sleeper(void); /* absolute path of the smallest program that s
 sd_bus *bench_bus(void);
 pid_t bench_main_pid(sd_bus *bus, const char *unit);
 
-/* Starts, or kills and purges, roles bench-0 to bench-(n-1), all at once; return when all are done. */
+/* Start, or kill and purge, the roles bench-0 to bench-(n-1), all at once. They return when all are done. */
 void bench_start_roles(sd_bus *bus, unsigned n);
 void bench_remove_roles(sd_bus *bus, unsigned n);
 
-/* The same for roles bench-FIRST to bench-(FIRST+n-1), beside others; window calls at a time. */
+/* The same for the roles bench-FIRST to bench-(FIRST+n-1), beside others, with at most window calls at a
+ * time. */
 void bench_start_range(sd_bus *bus, unsigned first, unsigned n, unsigned window);
 void bench_remove_range(sd_bus *bus, unsigned first, unsigned n, unsigned window);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The event log on disk: segments, each a number in decimal, '\n', the number of bytes in decimal, '\n', and its bytes. Whatever
- * is in them, what is read has ascending numbers, and the log goes on from there. */
+/* The event log on disk. An input consists of segments, each of which is a number in decimal, '\n', the
+ * number of bytes in decimal, '\n', and the bytes. Whatever they contain, the events that are read have
+ * ascending numbers, and the log continues after them. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,7 +42,7 @@ static void prepare(void) {
         if (dir_fd >= 0)
                 return;
         log_set_max_level(LOG_EMERG);
-        /* In memory, if it can be: each run allocates some MiB. */
+        /* In memory, if possible, because each run allocates some MiB. */
         directory = g_strdup_printf(
                 "%s/architect-fuzz-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
         fuzz_check(g_mkdtemp(directory));
@@ -51,7 +52,7 @@ static void prepare(void) {
         fuzz_check(atexit(remove_directory) == 0);
 }
 
-/* Returns what follows the number, or NULL. */
+/* Returns the text after the number, or NULL. */
 static const char *read_number(const char *p, const char *end, uint64_t *ret) {
         uint64_t n = 0;
 
@@ -118,7 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         fuzz_check(event_log_read(log, later.after, on_record, &later) == 0);
         fuzz_check(later.n <= all.n);
 
-        /* There is always a next number. */
+        /* A next number must always exist. */
         fuzz_check(last < UINT64_MAX);
         fuzz_check(event_log_append(log, last + 1, record, sizeof(record)) == 0);
         log = event_log_close(log);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What a child sends through its gate: whatever is taken for a report is a string and numbers, and is taken again. */
+/* The reports that a child sends through its gate. A packet that is accepted as a report consists of a string
+ * and numbers, and is accepted again. */
 
 #include <errno.h>
 #include <string.h>

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the keeper is asked for, packet by packet: each is answered once or ends the connection, and no descriptor is lost. An
- * input is a list of records: a letter, the size of what follows as two bytes (low, high), and that.
+/* The requests to the keeper, packet by packet. Each gets one reply or ends the connection, and no descriptor
+ * is lost. An input is a list of records: a letter, the size of the data as two bytes (low, high), and the
+ * data.
  *
  *   p  a packet
  *   c  the connection ends
  *   e  the child of this number (one byte) has ended
- *   x  it has executed its command, and so has released its ports
+ *   x  the child has executed its command, and so has released its ports
  *
- * What reaches the machine is replaced at link time (meson.build): no process is made or killed. Ports are really bound. */
+ * Functions that affect the machine are replaced at link time (meson.build), so no process is created or
+ * killed. Ports are really bound. */
 
 #include <errno.h>
 #include <sched.h>
@@ -26,9 +28,9 @@
 #include "keeper/keeper-reexec.h"
 #include "keeper/keeper-requests.h"
 
-#define PACKETS_MAX 64 /* of one input: a mutation may not take minutes */
+#define PACKETS_MAX 64 /* of one input, so that a mutation does not take minutes */
 
-/* In the place of what is named __real_...() elsewhere. */
+/* The linker uses these; the original functions are named __real_...(). */
 int __wrap_child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
         struct child_sockets *sockets, Child **ret);
 int __wrap_child_reap(Child *child);
@@ -85,7 +87,7 @@ static void set_up(Keeper *k, const struct keeper_self *self) {
 
         fuzz_check(fd >= 0);
         fuzz_check(bind(fd, (struct sockaddr *) &any, sizeof(sa_family_t)) == 0 && listen(fd, 1) == 0);
-        /* Otherwise it would take SIGTERM for itself. */
+        /* Otherwise the keeper would read SIGTERM itself. */
         fuzz_check(sigaction(SIGTERM, &(struct sigaction){ .sa_handler = SIG_IGN }, &action) == 0);
         fuzz_check(keeper_init(k, self, fd) == 0);
         fuzz_check(sigaction(SIGTERM, &action, NULL) == 0);
@@ -118,7 +120,7 @@ static void check_state(const Keeper *k) {
                 fuzz_check(k->sockets.all[i]->port.number != 0 && k->sockets.all[i]->hold_fd >= 0);
 }
 
-/* As keeper-node.c would send all of it at once. */
+/* Does what keeper-node.c does when it sends everything at once. */
 static void take_reply(Keeper *k, const struct keeper_header *request) {
         const struct keeper_header *reply = &k->reply.welcome.header;
         int fds[CHILD_FDS_MAX];
@@ -150,7 +152,8 @@ static void take_reply(Keeper *k, const struct keeper_header *request) {
 }
 
 static void on_packet(Keeper *k, const uint8_t *data, size_t size) {
-        /* Aligned as the keeper's own is, and of its own size, so that a sanitizer sees a read beyond its end. */
+        /* It is aligned like the buffer of the keeper, and has exactly this size, so that a sanitizer detects
+         * each read beyond its end. */
         struct keeper_header *packet = malloc(size > 0 ? size : 1);
 
         fuzz_check(packet);
@@ -206,7 +209,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
         if (!prepared) {
                 fuzz_check(unsetenv("NOTIFY_SOCKET") == 0);
-                /* Without the privilege the ports are those of the machine, any that are free. */
+                /* Without the privilege the ports are free ones of the machine. */
                 (void) unshare(CLONE_NEWNET);
                 prepared = true;
         }

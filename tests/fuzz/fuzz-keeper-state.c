@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What a keeper hands on to the next one: whatever is read can be written, and what is written is read as the same. */
+/* The state that a keeper passes to the next one: what is read can be written, and what is written is read
+ * back unchanged. */
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The launch request: what is read can be written, and what is written is read as the same. */
+/* The launch request: what is read can be written, and what is written is read back unchanged. */
 
 #include <string.h>
 #include <unistd.h>

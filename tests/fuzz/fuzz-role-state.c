@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The saved state of a role: whatever is read can be written, and what is written is read as the same. */
+/* The saved state of a role: what is read can be written, and what is written is read back unchanged. */
 
 #include <glib.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The configuration. What comes before the first NUL is main.conf, what comes after it main.conf.d/a.conf. */
+/* The configuration. The part of the input before the first NUL is main.conf, and the rest is
+ * main.conf.d/a.conf. */
 
 #include <glib.h>
 #include <string.h>
@@ -28,7 +29,7 @@ static void remove_directory(void) {
         (void) rmdir(directory);
 }
 
-/* In memory: a file of a disk would have to wait for that. */
+/* The file is in memory, because a disk would be slow. */
 static int make_file(const char *name) {
         int fd = memfd_create("fuzz", MFD_CLOEXEC);
         g_autofree char *path = g_strconcat(directory, "/", name, NULL);
@@ -82,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         write_file(file_fd, data, n);
         write_file(drop_in_fd, end ? end + 1 : data, end ? size - n - 1 : 0);
         if (settings_load(directory, "main", &settings, &fault) < 0) {
-                /* It goes into a reply on the bus, and names the file. */
+                /* The message is sent in a reply on the bus, and must name the file. */
                 fuzz_check(!settings && fault.message && strstr(fault.message, "main.conf"));
                 fuzz_check(g_utf8_validate(fault.message, -1, NULL));
                 return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The saved files: what is read can be written, and what is written is read as the same. */
+/* The saved files: what is read can be written, and what is written is read back unchanged. */
 
 #include <glib.h>
 #include <string.h>
@@ -96,7 +96,7 @@ static void run(const char *text, const char *prefix) {
         g_autofree char *saved_again = content_write(&again, prefix);
         fuzz_check(g_str_equal(saved, saved_again));
 
-        /* One byte less, at either end, and it is none of ours. */
+        /* A file that lacks one byte, at either end, is refused. */
         fuzz_check(content_read(saved + 1, prefix, &beheaded) < 0);
         saved[strlen(saved) - 1] = '\0';
         fuzz_check(content_read(saved, prefix, &cut) < 0);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a fuzzer and the replay of its corpus have in common. A broken promise aborts, with assertions on or off. */
+/* The code that a fuzzer and the replay of its corpus share. A violated condition aborts, with assertions on
+ * or off. */
 
 #include <stddef.h>
 #include <stdint.h>

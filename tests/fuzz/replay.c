@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* In the place of a fuzzing engine: runs each file that is named or is in a directory that is named, also cut short and with a
- * byte changed. */
+/* Replaces a fuzzing engine. Runs each file that is named or is in a directory that is named, also cut short
+ * and with a changed byte. */
 
 #include <dirent.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "fuzz.h"
 
 static void run(const uint8_t *data, size_t size) {
-        /* Of its own size, so that a sanitizer sees a read beyond its end. */
+        /* The copy has exactly this size, so that a sanitizer detects each read beyond it. */
         uint8_t *copy = malloc(size > 0 ? size : 1);
 
         fuzz_check(copy);
