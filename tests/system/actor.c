@@ -1,34 +1,36 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* actor: plays the roles of the tests. Its arguments are what it does, one after the other:
+/* actor plays the roles of the tests. Its arguments are executed one after the other:
  *
- *   say FIFO TEXT        writes "TEXT PID" into a named pipe, so that the test knows how far we are; or to the end of a file
- *   print TEXT           the same into standard output, without the pid
- *   ignore SIGNAL        from now on
- *   exit-on SIGNAL N     from now on: exits with status N
- *   tell-on SIGNAL FIFO TEXT   from now on: says so, and goes on
- *   fork{ ... }          a child does what is in the braces, then exits
- *   daemon{ ... }        a grandchild in a session of its own does
- *   raise SIGNAL         to itself
- *   close FD
+ *   say FIFO TEXT        writes "TEXT PID" to a named pipe, so that the test knows the progress
+ *   print TEXT           writes TEXT to standard output, without the PID
+ *   ignore SIGNAL        ignores it from now on
+ *   exit-on SIGNAL N     from now on exits with status N at the signal
+ *   tell-on SIGNAL FIFO TEXT   from now on writes "TEXT PID" at the signal, and continues
+ *   fork{ ... }          executes the arguments in the braces in a child, which then exits
+ *   daemon{ ... }        the same in a grandchild with a session of its own
+ *   raise SIGNAL         sends it to itself
+ *   close FD             closes it
  *   read-eof             reads standard input to its end
- *   echo FIFO            writes each line of standard input to standard output (to standard error if it begins with "!"),
- *                        then says "echo"; to its end
+ *   echo FIFO            writes each line of standard input to standard output (to standard error if
+ *                        it begins with "!") and then "echo PID" to FIFO, to its end
  *   cat                  copies standard input to standard output, to its end
- *   burn MSEC            of CPU time
- *   touch MIB            takes memory and uses it
- *   fill-tasks FIFO      forks until that fails; says "N ERRNO"
- *   bomb N MSEC FIFO     becomes some N processes that fork and exit after MSEC each; says "bomb" when there are so many
- *   serve FIFO           says "serve", then for ever answers on all of LISTEN_FDS: each connection, and each datagram, gets
- *                        our pid; who connected hangs up first
- *   accept N CLOSE       takes N connections from descriptor 3; CLOSE 1: hangs up first
- *   listen FD FIFO       listens on a socket it has; says "listen ERRNO"
- *   bind PORT FIFO       binds and listens on a TCP port of its own; says "bind ERRNO"
- *   dump FILE            writes down everything a process finds itself with
- *   pause                for ever
+ *   burn MSEC            uses MSEC of CPU time
+ *   touch MIB            allocates memory and uses it
+ *   fill-tasks FIFO      forks until that fails, then writes "N ERRNO"
+ *   bomb N MSEC FIFO     becomes some N processes that fork and exit after MSEC each; writes "bomb"
+ *                        when there are N
+ *   serve FIFO           writes "serve", then for ever replies on all of LISTEN_FDS: each connection,
+ *                        and each datagram, gets the PID; the peer hangs up first
+ *   accept N CLOSE       accepts N connections from descriptor 3; with CLOSE 1 it hangs up first
+ *   listen FD FIFO       listens on a socket that it has; writes "listen ERRNO"
+ *   bind PORT FIFO       binds and listens on a TCP port of its own; writes "bind ERRNO"
+ *   dump FILE            writes all properties of its process
+ *   pause                waits for ever
  *   exit N
  *
- * After the last one it exits with 0. Signals are names: TERM. libc only. */
+ * FIFO may also be a file, to whose end the text is added. After the last argument actor exits with 0.
+ * Signals are names such as TERM. It uses libc only. */
 
 #include <dirent.h>
 #include <errno.h>
@@ -74,7 +76,7 @@ static int signal_number(const char *name) {
         return atoi(name) ?: (die("what signal is %s?", name), 0);
 }
 
-/* Also in a signal handler. */
+/* Also used in a signal handler. */
 static void say_to(int fd, const char *text) {
         char line[128], digits[12];
         size_t n = 0, d = 0;
@@ -92,7 +94,7 @@ static void say_to(int fd, const char *text) {
 }
 
 static int open_fifo(const char *path) {
-        /* The test has it open for reading and writing: this neither blocks nor fails. */
+        /* The test has it open for reading and writing, so this neither blocks nor fails. */
         int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
 
         if (fd < 0)
@@ -146,7 +148,7 @@ static void touch(size_t mib) {
                 p[i] = 1;
 }
 
-/* Where no limit has an effect it ends all the same. */
+/* The command also ends if no limit has an effect. */
 #define FILL_TASKS_MAX 100
 
 static void fill_tasks(const char *path) {
@@ -171,10 +173,11 @@ static void fill_tasks(const char *path) {
         say(path, text);
 }
 
-/* Each process forks one and exits, so that no pid lives long; as long as they are too few, it forks one more. It must not take
- * the machine with it: a generation lives long enough to be reaped, and a bomb that nobody stops ends by itself. What the others
- * leave is reaped by a process that is not the main process, and so lives on when only that is killed: PID 1 could not keep up, and
- * some 600 zombies would count as well. */
+/* Each process forks one process and exits, so that no PID exists for long. While there are too few of them,
+ * it forks one more. The bomb must not harm the machine, so a generation lives long enough to be reaped, and
+ * a bomb that is not stopped ends by itself. The processes are reaped by a process that is not the main
+ * process and so survives a kill of only that one. PID 1 would be too slow, and some 600 zombies would count,
+ * too. */
 static _Noreturn void bomb(int n, int msec, const char *path) {
         const struct timespec life = { .tv_nsec = msec * 1000000L };
         const time_t end = time(NULL) + BOMB_SECONDS;
@@ -205,8 +208,8 @@ static _Noreturn void bomb(int n, int msec, const char *path) {
         _exit(0);
 }
 
-/* Each line of a file in /proc as "NAME.KEY: VALUE", where the key is what stands before the colon, or in the first WIDTH
- * columns; without one of them "NAME: LINE". */
+/* Writes each line of a file in /proc as "NAME.KEY: VALUE". The key is the text before the colon, or in the
+ * first WIDTH columns. Without a key the form is "NAME: LINE". */
 static void dump_file(FILE *f, const char *name, const char *path, size_t width) {
         char line[4096];
         FILE *in = fopen(path, "re");
@@ -255,7 +258,8 @@ static void dump(const char *path) {
         char temporary[4096], text[4096];
         FILE *f;
 
-        /* Before our own file is open. Flags: a pipe end that is non-blocking surprises many programs. */
+        /* This comes before the file of the dump is open. The flags are included because a non-blocking pipe
+         * end surprises many programs. */
         snprintf(temporary, sizeof(temporary), "%s.tmp", path);
         {
                 DIR *dir = opendir("/proc/self/fd");
@@ -337,7 +341,7 @@ static void echo(const char *path) {
         close(fifo);
 }
 
-/* One connection: our pid, and then it is the other end that hangs up. */
+/* Sends the PID on one connection, and then waits for the other end to hang up. */
 static void answer(int fd, bool close_first) {
         char buffer[64];
 
@@ -404,7 +408,7 @@ static void bind_own(uint16_t port, const char *path) {
                 bind(fd, (const void *) &any, sizeof(any)) < 0 || listen(fd, 5) < 0 ? errno : 0);
 }
 
-/* To the brace that closes the one just opened. */
+/* Returns the end of the block of the brace that was just opened. */
 static char **block_end(char **arg) {
         int depth = 1;
 

@@ -8,16 +8,16 @@
 struct Bus {
         GDBusConnection *connection;
         const char *instance;
-        const char *node;      /* its bus name */
-        const char *node_unit; /* its units */
+        const char *node;      /* the bus name of the node */
+        const char *node_unit; /* the units of the node */
         const char *keeper_unit;
         guint filter;
 
         GMutex lock;
         GCond changed;
         GPtrArray *events;   /* of Event, in the order of arrival */
-        GHashTable *replies; /* serial → Event, NULL while there is none */
-        GHashTable *told;    /* "epoch number" of the events that have come */
+        GHashTable *replies; /* serial → Event, NULL before the reply */
+        GHashTable *told;    /* "epoch number" of the events that have arrived */
         guint n_again;
 
         SignalHandler handler;
@@ -62,7 +62,7 @@ static Event *event_new(GDBusMessage *message) {
         return event;
 }
 
-/* Every listener has to do that. */
+/* Every client must detect repeated events in this way. */
 static void find_again(Bus *bus, Event *event) {
         gsize n = g_variant_n_children(event->body);
         g_autoptr(GVariant) details = n > 0 ? g_variant_get_child_value(event->body, n - 1) : NULL;
@@ -87,7 +87,7 @@ static void add_event(Bus *bus, Event *event) {
         g_cond_broadcast(&bus->changed);
 }
 
-/* In GDBus's thread. What is not for us (GDBus's own calls) goes on its way. */
+/* Runs in the thread of GDBus. Replies to calls of GDBus itself are passed on. */
 static GDBusMessage *on_message(
         GDBusConnection *connection G_GNUC_UNUSED, GDBusMessage *message, gboolean incoming, void *userdata) {
         Bus *bus = userdata;
@@ -141,7 +141,7 @@ void bus_add_match(Bus *bus, const char *rule) {
                 fail_msg("AddMatch %s: %s", rule, error->message);
 }
 
-/* By GDBus, when its thread has left on_message() for ever. */
+/* GDBus calls this when its thread has left on_message() for good. */
 static void bus_destroy(void *userdata) {
         Bus *bus = userdata;
 
@@ -230,7 +230,7 @@ static Bus *new_as(const char *user, bool session) {
 
         if (session)
                 address = g_strdup_printf("unix:path=/run/user/%u/bus", (unsigned) pw->pw_uid);
-        /* The bus daemon asks the kernel who connects: that is the effective uid of this moment. */
+        /* The bus daemon gets the effective UID at the time of the connect() from the kernel. */
         assert_int_equal(setresgid((gid_t) -1, pw->pw_gid, (gid_t) -1), 0);
         assert_int_equal(setresuid((uid_t) -1, pw->pw_uid, (uid_t) -1), 0);
         bus = new_for("main", address);
@@ -281,7 +281,7 @@ guint32 bus_send(Bus *bus, const char *name, const char *path, const char *inter
         if (args)
                 g_dbus_message_set_body(message, args);
 
-        /* The lock keeps the reply from coming before it is expected. */
+        /* The lock prevents the reply from arriving before it is expected. */
         g_mutex_lock(&bus->lock);
         sent = g_dbus_connection_send_message(bus->connection, message, G_DBUS_SEND_MESSAGE_FLAGS_NONE,
                 (volatile guint32 *) &serial, &error);

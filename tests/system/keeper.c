@@ -24,7 +24,7 @@ guint keeper_stored(Bus *bus) {
 void keeper_wait_stored(Bus *bus, guint n) {
         guint now;
 
-        /* It goes through other numbers on its way. */
+        /* The number has other values in between. */
         WAIT_UNTIL((now = keeper_stored(bus)) == n || now > n + 1000);
         assert_int_equal(now, n);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The tests of products-modules and products-lmod: the same module files for both. */
+/* The tests of products-modules and products-lmod, with the same module files for both. */
 
 #include "products.h"
 
@@ -45,7 +45,7 @@ static int setup(void **state) {
         write_module("line/1.0", "setenv LINE \"first\\ntouch /run/evil-line; false\"\n");
         write_module("../traps/left/1.0", "exec sleep 1000 &\nsetenv LEFT 1\n");
         trap_make(scratch("trap"));
-        /* In search of what it cannot find Lmod reads every module file there is: these are elsewhere. */
+        /* If Lmod does not find a module, it reads every module file, so these are elsewhere. */
         write_module("../traps/hang/1.0", "set f [open {%s} r]\nsetenv HUNG [string trim [read $f]]\n",
                 scratch("trap"));
         products_set_env(bus, "MODULEPATH", scratch("modules"));
@@ -93,7 +93,7 @@ static void test_load(void **state) {
 
         default_version = products_dump(bus, role_name("b"), OPTIONS("{'product': <'foo'>}"));
         assert_env(default_version, "FOO", "2.0");
-        /* The words of a set-up that went well are in the role's output. */
+        /* The messages of a successful set-up are in the output of the role. */
         g_autofree char *words = journal("-t", role_name("a"), NULL);
         assert_contains(words, "a word from bar");
 }
@@ -120,7 +120,7 @@ static void test_failures(void **state) {
                 NULL);
         products_fail(bus, role, OPTIONS("{'product': <'foo'>, 'version': <'9.9'>}"),
                 is_lmod() ? "foo/9.9" : "Unable to locate a modulefile for 'foo/9.9'", NULL);
-        /* The first is loaded by then: all or nothing. */
+        /* The first module is loaded by then, but all are loaded or none. */
         products_fail(bus, role,
                 OPTIONS("{'product': <'foo'>, 'eups-list': <[('bar', ''), ('nosuch', '1')]>}"), "nosuch",
                 NULL);
@@ -133,8 +133,9 @@ static void test_failures(void **state) {
         assert_census(bus, &before);
 }
 
-/* Environment Modules does not escape a newline, nor does Lmod 8.6: what follows it is text for the shell, of the module's author and
- * as the role's user. It is never half a success. Later Lmods quote it: then it is part of the value. */
+/* Neither Environment Modules nor Lmod 8.6 escapes a newline. The text after it is evaluated by the shell, as
+ * text of the author of the module and as the user of the role. The result is never a partial success. Later
+ * versions of Lmod quote it, and then it is part of the value. */
 static void test_newline(void **state) {
         Bus *bus = *state;
         const char *path = scratch("line");
@@ -191,7 +192,7 @@ static void test_not_installed(void **state) {
                 provider, "is not installed", "/opt/nothing/", NULL);
 }
 
-/* In its own time, while others start; at the timeout everything of it is gone. */
+/* The set-up has its own timeout, and others start meanwhile. After the timeout no process of it is left. */
 static void test_hang(void **state) {
         Bus *bus = *state;
         g_autofree char *module_path = g_strconcat(scratch("modules"), ":", scratch("traps"), NULL);
@@ -245,7 +246,7 @@ static void test_user(void **state) {
         assert_env(dump, "HOME", "/home/alice");
 }
 
-/* What a module leaves in the background is not the role's. */
+/* Processes that a module leaves in the background do not become part of the role. */
 static void test_left(void **state) {
         Bus *bus = *state;
         const char *role = role_name("a");
@@ -258,7 +259,7 @@ static void test_left(void **state) {
         assert_int_equal(g_array_index(pids, pid_t, 0), role_pid(bus, role));
 }
 
-/* A module file may unset PATH, and a command, or a window, is still searched for. */
+/* A module file may unset PATH. A command, or a window, is still searched for. */
 static void test_no_path(void **state) {
         Bus *bus = *state;
         const char *role = role_name("a");

@@ -4,7 +4,7 @@
 
 #include "testlib.h"
 
-/* -- calls on the node ------------------------------------------------------------------------------------------- */
+/* -- calls on the node -- */
 
 guint32 node_send(Bus *bus, const char *method, GVariant *args) {
         return bus_send(bus, bus_node(bus), NODE_PATH, NODE_INTERFACE, method, args);
@@ -40,7 +40,7 @@ void node_sync(Bus *bus) {
         g_variant_unref(node_get(bus, "Instance"));
 }
 
-/* -- verbs -------------------------------------------------------------------------------------------------------- */
+/* -- verbs -- */
 
 GVariant *start_args_v(const char *role, GVariant *options, const char *const *command) {
         return g_variant_new("(s^as@a{sv})", role, command, options ?: OPTIONS("{}"));
@@ -181,7 +181,7 @@ pid_t held_child(Bus *bus, const char *role) {
         pid_t pid;
 
         WAIT_UNTIL(count_units(bus, scope) == 1);
-        /* The unit is there before its cgroup. */
+        /* The unit exists before its cgroup. */
         WAIT_UNTIL((g_free(cgroup), cgroup = unit_get_string(bus, scope, "Scope", "ControlGroup"))[0] == '/');
         WAIT_UNTIL(cgroup_is_populated(cgroup));
         pids = cgroup_pids(cgroup);
@@ -192,7 +192,7 @@ pid_t held_child(Bus *bus, const char *role) {
         return pid;
 }
 
-/* -- the role's object -------------------------------------------------------------------------------------------- */
+/* -- the object of the role -- */
 
 char *role_path(const char *role) {
         GString *path = g_string_new(NODE_PATH "/role/");
@@ -253,7 +253,7 @@ GVariant *role_get_all(Bus *bus, const char *role) {
 pid_t role_pid(Bus *bus, const char *role) {
         pid_t pid = (pid_t) role_get_u32(bus, role, "MainPID");
 
-        /* 0 and 1 would be disasters in the hands of a test. */
+        /* 0 and 1 would be dangerous in a test. */
         assert_true(pid > 1);
         return pid;
 }
@@ -280,7 +280,7 @@ pid_t role_find_process(Bus *bus, const char *role, const char *name) {
         return 0;
 }
 
-/* -- events ------------------------------------------------------------------------------------------------------- */
+/* -- events -- */
 
 GVariant *event_details(const Event *event) {
         gsize n = g_variant_n_children(event->body);
@@ -335,7 +335,7 @@ Exited exited_from(const Event *event) {
         exited.code = g_intern_string(code);
         exited.cause = detail_string(details, "cause");
         exited.seq = detail_u64(details, "seq");
-        exited.details = g_steal_pointer(&details); /* a test is short: nobody frees it */
+        exited.details = g_steal_pointer(&details); /* never freed, because a test is short */
         return exited;
 }
 
@@ -353,7 +353,7 @@ Exited expect_exited(Bus *bus, const char *role, const char *code, int status, c
         return exited;
 }
 
-/* -- nothing is left, nothing leaks -------------------------------------------------------------------------------- */
+/* -- nothing is left, nothing leaks -- */
 
 void assert_no_trace(Bus *bus, const char *role, guint mark) {
         g_autofree char *path = role_path(role);
@@ -385,7 +385,7 @@ static guint count_files(const char *path) {
                 g_autofree char *child = g_build_filename(path, name, NULL);
 
                 if (g_str_equal(name, "event-log"))
-                        continue; /* it grows with what happens, up to its bound (test-node-event-log) */
+                        continue; /* it grows with each event, up to its limit (test-node-event-log) */
                 n += g_file_test(child, G_FILE_TEST_IS_DIR) ? count_files(child) : 1;
         }
         return n;
@@ -446,7 +446,8 @@ void assert_census(Bus *bus, const Census *before) {
         gint64 end = g_get_monotonic_time() + patience_usec();
         Census now;
 
-        /* Descriptors are closed and zombies reaped after the event that a client sees, and nobody announces it. */
+        /* Descriptors are closed and zombies reaped after the event that a client receives, and no event
+         * reports it. */
         do {
                 now = census(bus);
                 if (memcmp(&now, before, sizeof(now)) == 0)

@@ -24,30 +24,30 @@
 #define ACCESS_DENIED "org.freedesktop.DBus.Error.AccessDenied"
 #define NOT_SUPPORTED "org.freedesktop.DBus.Error.NotSupported"
 
-/* a{sv} from GVariant's text format: OPTIONS("{'stdin': <'null'>, 'nice': <%i>}", 5) */
+/* a{sv} from GVariant text format: OPTIONS("{'stdin': <'null'>, 'nice': <%i>}", 5) */
 #define OPTIONS(...) g_variant_new_parsed("@a{sv} " __VA_ARGS__)
 
-/* -- calls on the node ------------------------------------------------------------------------------------------- */
+/* -- calls on the node -- */
 
 guint32 node_send(Bus *bus, const char *method, GVariant *args);
 GVariant *node_call(Bus *bus, const char *method, GVariant *args);
-/* As bus_failure(). */
+/* Similar to bus_failure(). */
 void node_call_fails(
         Bus *bus, const char *method, GVariant *args, const char *error, ...) G_GNUC_NULL_TERMINATED;
 GVariant *node_get(Bus *bus, const char *property);
 guint32 node_get_u32(Bus *bus, const char *property);
 char *node_get_string(Bus *bus, const char *property);
 
-/* A round trip: every signal that the node sent before has come. */
+/* A round trip, after which every earlier signal of the node has arrived. */
 void node_sync(Bus *bus);
 
-/* -- verbs -------------------------------------------------------------------------------------------------------- */
+/* -- verbs -- */
 
-/* (s as a{sv}); options NULL: none. The arguments end with NULL. */
+/* (s as a{sv}); options may be NULL. The arguments end with NULL. */
 GVariant *start_args(const char *role, GVariant *options, const char *program, ...) G_GNUC_NULL_TERMINATED;
 GVariant *start_args_v(const char *role, GVariant *options, const char *const *command);
 
-/* Each of these expects success. */
+/* Each of these must succeed. */
 void start(Bus *bus, const char *role, GVariant *options, const char *program, ...) G_GNUC_NULL_TERMINATED;
 void start_fails(Bus *bus, GVariant *args, const char *error, ...) G_GNUC_NULL_TERMINATED;
 void stop(Bus *bus, const char *role);
@@ -57,21 +57,23 @@ void send_input(Bus *bus, const char *role, const char *text);
 void close_input(Bus *bus, const char *role);
 guint32 send_write_input(Bus *bus, const char *role, const void *data, size_t size);
 
-/* What Poll says of one role: "running", "exit 0"…; "none" if the role is not known. Lives until the next call. */
+/* Returns the state of one role from Poll, as "running" or "exit 0"; "none" if the role is not known. Valid
+ * until the next call. */
 const char *poll_role(Bus *bus, const char *role);
-/* "starting", "running", "stopping", "ended"; "none" if it is not known. */
+/* Returns "starting", "running", "stopping" or "ended"; "none" if the role is not known. */
 const char *role_state(Bus *bus, const char *role);
 void assert_poll(Bus *bus, const char *role, const char *expected);
 void assert_state(Bus *bus, const char *role, const char *expected);
 
-/* The child of a start that is held (see hold_new()), once it is there: in its scope, at the door of its command. */
+/* Waits for the child of a start that is held (see hold_new()), which is then in its scope and directly
+ * before its exec. */
 pid_t held_child(Bus *bus, const char *role);
 
-/* -- the role's object -------------------------------------------------------------------------------------------- */
+/* -- the object of the role -- */
 
-/* Encoded as sd_bus_path_encode(3) does it. */
+/* Encoded as by sd_bus_path_encode(3). */
 char *role_path(const char *role);
-/* The scope's name. */
+/* The name of the scope. */
 char *role_scope(const char *role);
 
 guint32 role_send(Bus *bus, const char *role, const char *method, GVariant *args);
@@ -84,10 +86,10 @@ char *role_get_string(Bus *bus, const char *role, const char *property);
 GVariant *role_get_all(Bus *bus, const char *role);
 pid_t role_pid(Bus *bus, const char *role);
 char *role_cgroup(Bus *bus, const char *role);
-/* A process of its scope that runs a program of this name (15 characters of it); 0: none. */
+/* Returns a process of its scope that runs a program of this name (15 characters of it), or 0. */
 pid_t role_find_process(Bus *bus, const char *role, const char *name);
 
-/* -- events ------------------------------------------------------------------------------------------------------- */
+/* -- events -- */
 
 /* The members of a RoleExited. */
 typedef struct Exited {
@@ -100,36 +102,36 @@ typedef struct Exited {
 } Exited;
 
 Exited wait_exited(Bus *bus, const char *role);
-/* The same, and it must be this. Cause NULL: any. */
+/* The same, with these expected values. Cause may be NULL for any. */
 Exited expect_exited(Bus *bus, const char *role, const char *code, int status, const char *cause);
 Exited exited_from(const Event *event);
 
-/* The details of any of the node's events: its last argument. */
+/* Returns the details of any event of the node, which are its last argument. */
 GVariant *event_details(const Event *event);
 guint64 detail_u64(GVariant *details, const char *key);
 guint32 detail_u32(GVariant *details, const char *key);
 const char *detail_string(GVariant *details, const char *key);
 bool detail_has(GVariant *details, const char *key);
 
-/* -- nothing is left, nothing leaks -------------------------------------------------------------------------------- */
+/* -- nothing is left, nothing leaks -- */
 
-/* No role, no unit, no object, and not one event about it since the mark. */
+/* Checks that there is no role, no unit, no object, and no event about it since the mark. */
 void assert_no_trace(Bus *bus, const char *role, guint mark);
 
 typedef struct Census {
         guint node_fds;
         guint keeper_fds;
-        guint keeper_children; /* zombies too */
+        guint keeper_children; /* including zombies */
         guint keeper_zombies;
         guint node_children;
         guint scopes;
-        guint processes; /* in the roles' slice */
+        guint processes; /* in the slice of the roles */
         guint roles;
         guint saved; /* files in the runtime directory */
 } Census;
 
 Census census(Bus *bus);
-/* The same after one role has lived and died: what the services open once and keep is open then. */
+/* The same after one role has run and ended, because the services open some files once and keep them open. */
 Census census_before(Bus *bus);
-/* Waits until everything is as it was; fails naming what is not. */
+/* Waits until all numbers are as before; fails with the name of one that is not. */
 void assert_census(Bus *bus, const Census *before);

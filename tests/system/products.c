@@ -36,7 +36,7 @@ void products_set_env(Bus *bus, const char *name, const char *value) {
 GHashTable *products_dump(Bus *bus, const char *role, GVariant *options) {
         g_autofree char *path = g_build_filename(scratch("dumps"), role, NULL);
 
-        /* For every user to write into. */
+        /* Every user may write into it. */
         assert_return_code(g_mkdir_with_parents(scratch("dumps"), 0755), errno);
         assert_int_equal(chmod(scratch("dumps"), 0777), 0);
         start(bus, role, options, actor(), "dump", path, NULL);

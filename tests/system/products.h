@@ -1,33 +1,35 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the cases about products share. */
+/* The functions that the cases about products share. */
 
 #include "testlib.h"
 
-/* Puts a drop-in of the configuration in force; NULL: takes it away again. */
+/* Writes a drop-in of the configuration and reloads it; NULL removes it. */
 void products_configure(Bus *bus, const char *node_section);
-void products_set_env(Bus *bus, const char *name, const char *value); /* NULL: unset, if it is set */
+/* NULL unsets the variable, if it is set */
+void products_set_env(Bus *bus, const char *name, const char *value);
 
-void products_write(const char *path, const char *text); /* and its directories, for everybody to read */
+void products_write(const char *path, const char *text); /* and its directories, readable for all users */
 
-/* A role with these options writes down what it finds itself with; it has to start, and to end well. */
+/* Starts a role with these options that writes a dump of its process. It must start and exit with success. */
 GHashTable *products_dump(Bus *bus, const char *role, GVariant *options);
-void assert_env(GHashTable *dump, const char *name, const char *expected); /* NULL: not there */
+void assert_env(GHashTable *dump, const char *name, const char *expected); /* NULL if it must be absent */
 
-/* The start has to fail with SetupFailed and these words of the provider's, and to leave nothing. */
+/* The start must fail with SetupFailed and these words of the provider, and leave nothing. */
 void products_fail(Bus *bus, const char *role, GVariant *options, ...) G_GNUC_NULL_TERMINATED;
 
-/* A named pipe in the place of a file that a provider reads: it hangs there, until it is released or ended. */
+/* A named pipe in the place of a file that a provider reads. The provider hangs until it is released or
+ * ended. */
 typedef struct Trap {
         char *path;
         int fd;
 } Trap;
 void trap_make(const char *path);
-Trap *trap_wait(const char *path); /* until somebody has come to read */
+Trap *trap_wait(const char *path); /* waits until a process opens it for reading */
 void trap_release(Trap *trap, const char *text);
 void trap_free(Trap *trap);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Trap, trap_free)
 
-/* A case about a provider of modules: Environment Modules or Lmod, whose program this is. */
+/* Runs a case about a provider of modules, Environment Modules or Lmod, with this program. */
 int run_modules_case(const char *name, const char *provider, const char *command);

@@ -21,7 +21,7 @@ guint64 event_sequence(Bus *bus) {
         return g_variant_get_uint64(value);
 }
 
-/* One call; the events are appended. Returns how many. */
+/* Makes one call and appends the events. Returns their number. */
 guint events_since(
         Bus *bus, const char *epoch, guint64 seq, guint32 max, GPtrArray *events, bool *ret_complete) {
         g_autoptr(GVariant) reply = node_call(bus, "EventsSince", g_variant_new("(stu)", epoch, seq, max));
@@ -60,7 +60,7 @@ GPtrArray *events_all_since(Bus *bus, const char *epoch, guint64 seq) {
         }
 }
 
-/* The signal with this number: its details but seq and epoch are the replayed ones. */
+/* Checks that the signal with this number has the replayed details, except seq and epoch. */
 void assert_same_as_signal(const Replayed *r, const Event *event) {
         g_autoptr(GVariant) details = event_details(event);
         guint n = (guint) g_variant_n_children(r->details);

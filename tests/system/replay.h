@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What EventsSince says, and whether it is what the signals have said. */
+/* The events of EventsSince, and their comparison with the signals. */
 
 #include <glib.h>
 #include <stdbool.h>
@@ -20,14 +20,14 @@ void replayed_free(void *data);
 char *event_epoch(Bus *bus);
 guint64 event_sequence(Bus *bus);
 
-/* One call; the events are appended. Returns how many. */
+/* Makes one call and appends the events. Returns their number. */
 guint events_since(
         Bus *bus, const char *epoch, guint64 seq, guint32 max, GPtrArray *events, bool *ret_complete);
-/* All of them, none of which may be missing; of Replayed. */
+/* Returns all events, none of which may be missing; of Replayed. */
 GPtrArray *events_all_since(Bus *bus, const char *epoch, guint64 seq);
 
-/* The signal with this number: its details but seq and epoch are the replayed ones. */
+/* Checks that the signal with this number has the replayed details, except seq and epoch. */
 void assert_same_as_signal(const Replayed *r, const Event *event);
-/* The signals of starts and ends that came to this connection are these events: each number at least once, and always of the
- * same event. Returns how many came twice. */
+/* Checks that the signals of starts and exits that this connection has received are these events: each number
+ * at least once, and always of the same event. Returns the number of repeated ones. */
 guint assert_signals_are(Bus *bus, GPtrArray *events);

@@ -36,7 +36,7 @@ void screen_type(Screen *screen, const char *text) {
         assert_int_equal(write(screen->fd, text, strlen(text)), strlen(text));
 }
 
-/* False: it has ended. */
+/* Returns false if it has ended. */
 static bool read_more(Screen *screen, const char *what) {
         struct pollfd p = { .fd = screen->fd, .events = POLLIN };
         char data[65536];

@@ -13,7 +13,7 @@ struct Stepper {
         bool dead;
 };
 
-/* Nobody can wait for a traced process and for something else at once. */
+/* It is not possible to wait for a traced process and for another event at the same time. */
 #define LOOK_USEC 50
 
 static void resume(Stepper *s, int signo) {
@@ -40,7 +40,7 @@ static bool is_one(const Stepper *s) {
         struct ptrace_syscall_info info;
 
         if (ptrace(PTRACE_GET_SYSCALL_INFO, s->pid, (void *) sizeof(info), &info) < 0)
-                return false; /* killed by somebody else meanwhile */
+                return false; /* another process has killed it */
         if (info.op != PTRACE_SYSCALL_INFO_ENTRY)
                 return false;
         for (const long *call = s->calls; *call >= 0; call++)
@@ -76,7 +76,7 @@ bool stepper_run(Stepper *s, guint n, bool (*over)(void *userdata), void *userda
                 } else
                         resume(s, status >> 16
                                           ? 0
-                                          : WSTOPSIG(status)); /* an event of ptrace's own, or a signal */
+                                          : WSTOPSIG(status)); /* an event of ptrace itself, or a signal */
         }
 }
 
@@ -85,8 +85,8 @@ void stepper_free(Stepper *s) {
 
         if (!s)
                 return;
-        /* Only a stopped one can be let go; a dead one has to be seen by its tracer before its parent sees it. Both fail if it is
-         * stopped already. */
+        /* Only a stopped process can be detached, and a dead one must be reaped by its tracer before its
+         * parent can do so. Both calls fail if it has stopped already. */
         while (!s->dead) {
                 if (ptrace(PTRACE_DETACH, s->pid, NULL, NULL) == 0)
                         break;

@@ -12,7 +12,7 @@
 
 #include "testlib.h"
 
-/* -- programs ------------------------------------------------------------------------------------------------------ */
+/* -- programs -- */
 
 static int run_v(char **ret_stdout, char **ret_stderr, char **argv) {
         g_autoptr(GError) error = NULL;
@@ -135,8 +135,8 @@ Fifo *fifo_new(const char *name) {
         fifo->path = g_strdup(scratch(name));
         fifo->data = g_string_new(NULL);
         assert_int_equal(mkfifo(fifo->path, 0666), 0);
-        assert_int_equal(chmod(fifo->path, 0666), 0); /* whatever our umask is */
-        /* For writing too, so that it never is at its end. */
+        assert_int_equal(chmod(fifo->path, 0666), 0); /* whatever the umask of the test is */
+        /* It is open for writing, too, so that it is never at end-of-file. */
         fifo->fd = open(fifo->path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
         assert_true(fifo->fd >= 0);
         return fifo;
@@ -239,7 +239,7 @@ void hold_free(Hold *hold) {
         g_free(hold);
 }
 
-/* -- processes ------------------------------------------------------------------------------------------------------ */
+/* -- processes -- */
 
 int process_open(pid_t pid) {
         int fd = (int) syscall(SYS_pidfd_open, pid, 0);
@@ -269,7 +269,7 @@ char *read_file(const char *path) {
         return g_strstrip(text);
 }
 
-/* Fields of /proc/PID/stat from the third on: the second may hold anything. */
+/* Returns the fields of /proc/PID/stat from the third on, because the second may contain anything. */
 static char **process_stat(pid_t pid) {
         g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int) pid);
         g_autofree char *text = read_file(path);
@@ -355,11 +355,11 @@ bool process_is_sanitized(pid_t pid) {
         g_autofree char *path = g_strdup_printf("/proc/%d/maps", (int) pid);
         g_autofree char *text = read_file(path);
 
-        /* A dynamic libasan, or the shadow of a static one. */
+        /* A dynamic libasan, or the shadow memory of a static one. */
         return text && (strstr(text, "libasan") || strstr(text, "7fff8000-10007fff8000"));
 }
 
-/* -- cgroups --------------------------------------------------------------------------------------------------------- */
+/* -- cgroups -- */
 
 static const char *cgroup_base(void) {
         struct statfs fs;
@@ -428,7 +428,7 @@ GArray *cgroup_pids(const char *cgroup) {
         return pids;
 }
 
-/* -- units ------------------------------------------------------------------------------------------------------------- */
+/* -- units -- */
 
 char **units(Bus *bus, const char *pattern) {
         g_autoptr(GVariant) reply = bus_call(bus, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER,
@@ -539,7 +539,7 @@ bool keeper_is_connected(Bus *bus, pid_t before) {
                g_variant_get_boolean(connected);
 }
 
-/* -- the journal --------------------------------------------------------------------------------------------------------- */
+/* -- the journal -- */
 
 char *journal(const char *option, ...) {
         g_autofree char *out = NULL, *err = NULL;
@@ -563,7 +563,7 @@ char *journal(const char *option, ...) {
 char *journal_from_now(void) {
         gint64 now = g_get_real_time();
 
-        /* Not by cursor: with a filter, journalctl 252 leaves out the first one after it. */
+        /* A cursor cannot be used: with a filter, journalctl 252 leaves out the first message after it. */
         return g_strdup_printf(
                 "--since=@%" G_GINT64_FORMAT ".%06d", now / G_USEC_PER_SEC, (int) (now % G_USEC_PER_SEC));
 }

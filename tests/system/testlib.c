@@ -55,7 +55,7 @@ static void copy_actor(void) {
         g_autoptr(GError) error = NULL;
         gsize size;
 
-        /* A checkout may lie where only root may look. */
+        /* A checkout may be in a directory that only root may read. */
         if (!g_file_get_contents(path, &data, &size, &error) ||
                 !g_file_set_contents(actor(), data, (gssize) size, &error))
                 fail_msg("cannot copy the actor: %s", error->message);
@@ -73,7 +73,7 @@ int case_setup(void **state) {
         return 0;
 }
 
-/* Whatever a failed test left behind: a stopped node or keeper or journal, or none at all. */
+/* Repairs the state that a failed test left: a stopped node, keeper or journal, or none at all. */
 static void repair(void) {
         const char *services[] = { "systemd-journald.service", KEEPER_UNIT, NODE_UNIT };
 
@@ -82,7 +82,7 @@ static void repair(void) {
         run(NULL, NULL, "systemctl", "start", NODE_UNIT, NULL);
 }
 
-/* No assertion may leave this before everything is cleaned up: the next test would pay. */
+/* No assertion may return from this before everything is cleaned up, because the next test would fail. */
 static bool end_roles(Bus *bus) {
         g_autofree char *prefix = g_strconcat(case_name, ".", NULL);
         g_autoptr(GVariantIter) roles = NULL;
@@ -101,7 +101,7 @@ static bool end_roles(Bus *bus) {
                 if (g_str_has_prefix(name, prefix))
                         g_ptr_array_add(names, g_strdup(name));
 
-        /* dbus-daemon allows 128 calls in flight. */
+        /* dbus-daemon allows 128 pending calls. */
         serials = g_new(guint32, names->len);
         for (guint i = 0; i < names->len; i++) {
                 if (i >= 100)

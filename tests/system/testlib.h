@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What every system case includes. A case is one process with one cmocka group; it runs as root in a machine (the
- * sandbox) whose PID 1 is systemd and whose architect-node.service it may start, stop and kill.
+/* Every system case includes this header. A case is one process with one cmocka group. It runs as root in a
+ * machine (the sandbox) whose PID 1 is systemd and whose architect-node.service it may start, stop and kill.
  *
- *   bus.h      one connection to the bus with everything that came over it, in order
+ *   bus.h      a connection to the bus with all messages in their order
  *   node.h     the verbs, the properties and the events of the node and its roles
- *   screen.h   a client of a role's terminal
- *   system.h   processes, cgroups, units, the journal, running commands
+ *   screen.h   a client of the terminal of a role
+ *   system.h   processes, cgroups, units, the journal, commands
  *
- * No function here returns a failure: it fails the test, with what it saw. */
+ * No function returns a failure. It fails the test instead, and prints what it has found. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,13 +30,13 @@
 #include "screen.h"
 #include "system.h"
 
-/* A case's main() is:
+/* main() of a case is
  *
  *         const struct CMUnitTest tests[] = { TEST(test_one), TEST(test_two) };
  *         return run_case("name", tests);
  *
- * Each test gets a fresh connection (a Bus) as its *state. Afterwards every role whose name begins with the name of the case
- * is killed and purged, whatever the test did. */
+ * Each test gets a new connection (a Bus) as its *state. Afterwards every role whose name begins with the
+ * name of the case is killed and purged, whatever the test did. */
 #define TEST(function) cmocka_unit_test_setup_teardown(function, case_setup, case_teardown)
 #define run_case(name, tests) (case_begin(name), cmocka_run_group_tests_name((name), (tests), NULL, NULL))
 
@@ -44,18 +44,19 @@ void case_begin(const char *name);
 int case_setup(void **state);
 int case_teardown(void **state);
 
-/* The name of a role of this case: "<case>.<suffix>". Lives as long as the process. */
+/* Returns the name of a role of this case, "<case>.<suffix>". Valid as long as the process. */
 const char *role_name(const char *suffix);
 const char *role_name_n(const char *suffix, guint n);
 
-/* A directory for this test, everybody may enter it, and paths in it. The directory goes with the test. */
+/* Returns paths in a directory for this test, which every user may enter. It is removed after the test. */
 const char *scratch(const char *name);
 
-/* How long a wait for something that must happen lasts before the test fails: long, because a loaded machine is no bug. */
+/* The time that a test waits for something that must happen before it fails. It is long, because a loaded
+ * machine is not an error. */
 gint64 patience_usec(void);
 
-/* For what the kernel or systemd announce to nobody: asks again and again, within the patience. Where there is an event, wait for
- * the event. */
+/* For changes that the kernel or systemd do not report. Checks the condition repeatedly, up to the patience.
+ * If there is an event, wait for the event. */
 #define WAIT_UNTIL(condition) \
         G_STMT_START { \
                 gint64 _end = g_get_monotonic_time() + patience_usec(); \

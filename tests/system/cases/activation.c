@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * The service needs not run to be used: the first call starts it, and the keeper with it. Who only looks whether it runs does not. */
+ * The service does not have to run to be used. The first call starts it, and the keeper with it. A check
+ * whether it runs does not start it. */
 
 #include "testlib.h"
 
@@ -22,7 +23,7 @@ static void test_first_call(void **state) {
         assert_string_equal(active, "active");
 }
 
-/* "systemctl disable" turns it off. */
+/* "systemctl disable" disables the activation. */
 static void test_disabled(void **state) {
         Bus *bus = *state;
 
@@ -37,7 +38,7 @@ static void test_disabled(void **state) {
         node_sync(bus);
 }
 
-/* A second node of the same name finds that it is one too many. */
+/* A second node of the same name exits, because the name has an owner. */
 static void test_one_owner(void **state) {
         Bus *bus = *state;
         g_autoptr(GVariant) command = unit_get(bus, NODE_UNIT, "Service", "ExecStart");

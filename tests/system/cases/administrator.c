@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * What an administrator does with systemctl is noticed and survived: a scope that is stopped or killed behind the node's back is a
- * role that ended, daemon-reload and daemon-reexec are nothing at all. */
+ * The node handles what an administrator does with systemctl. A scope that is stopped or killed from outside
+ * is a role that has ended; daemon-reload and daemon-reexec have no effect. */
 
 #include "testlib.h"
 
@@ -17,7 +17,7 @@ static void test_stop_of_the_scope(void **state) {
         assert_poll(bus, role, "exit -15");
         stop(bus, role);
 
-        /* And it can be started again at once. */
+        /* The role can be started again at once. */
         start(bus, role, NULL, actor(), "pause", NULL);
         g_free(run_ok("systemctl", "kill", "--signal=KILL", scope, NULL));
         expect_exited(bus, role, "killed", SIGKILL, "external");
@@ -25,7 +25,8 @@ static void test_stop_of_the_scope(void **state) {
         stop(bus, role);
 }
 
-/* The whole slice, while its roles handle the signal and exit as they like: each of them was stopped from outside. */
+/* The whole slice is stopped, while its roles handle the signal and exit with a status of their own. Each of
+ * them was stopped from outside. */
 static void test_stop_of_the_slice(void **state) {
         Bus *bus = *state;
         g_autoptr(Fifo) fifo = fifo_new("fifo");
@@ -45,12 +46,12 @@ static void test_stop_of_the_slice(void **state) {
                         expect_exited(bus, role_name_n("s", i), "exited", (int) i, "external");
         }
 
-        /* Other jobs mean nothing. */
+        /* Other jobs have no effect. */
         start(bus, self, NULL, actor(), "exit-on", "USR1", "3", "say", fifo_path(fifo), "ready", "pause",
                 NULL);
         pid_t pid = fifo_expect_pid(fifo, "ready");
         systemctl("start", scope);
-        /* The node has heard of that job, has asked systemd about it, and has the answer. */
+        /* By now the node has received the signal for that job and the reply of systemd about it. */
         node_sync(bus);
         g_free(unit_get_string(bus, scope, "Unit", "Id"));
         node_sync(bus);
@@ -58,7 +59,8 @@ static void test_stop_of_the_slice(void **state) {
         expect_exited(bus, self, "exited", 3, "self");
 }
 
-/* The scope shows what a unit shows: description, the node's stop timeout and signal, the slice. */
+/* The scope has the properties of a unit: description, the stop timeout and the signal of the node, the
+ * slice. */
 static void test_scope(void **state) {
         Bus *bus = *state;
         const char *role = role_name("b");
@@ -115,7 +117,7 @@ static void test_daemon_reexec(void **state) {
         survives(*state, "daemon-reexec");
 }
 
-/* Starts and reloads at the same time: systemd forgets nothing, nor do we. */
+/* Starts and reloads at the same time. Neither systemd nor the node loses a role. */
 static void test_reload_during_starts(void **state) {
         Bus *bus = *state;
         guint32 serials[60];
@@ -136,7 +138,7 @@ static void test_reload_during_starts(void **state) {
         }
 }
 
-/* "systemctl stop architect-keeper" is refused: it is the parent of every role. */
+/* "systemctl stop architect-keeper" is refused, because the keeper is the parent of every role. */
 static void test_keeper_is_not_stopped(void **state) {
         Bus *bus = *state;
         pid_t keeper = keeper_pid(bus);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * architectctl attach, on a terminal that the test has made: it shows and types, takes the size along, detaches at its key, leaves
- * its own terminal as it was however it ends, and says what went wrong. */
+ * architectctl attach, on a terminal of the test. It shows output and sends input, passes on the size of the
+ * terminal, detaches at its key, restores its own terminal however it ends, and reports errors. */
 
 #include <fcntl.h>
 #include <poll.h>
@@ -16,7 +16,8 @@
 
 #include "testlib.h"
 
-/* Answers each line; to "size" with the terminal's, and its end, so that an answer is whole. */
+/* Replies to each line; to "size" with that of the terminal and an end marker, so that a reply is complete.
+ */
 #define ANSWERS \
         "stty -echo; echo ready; " \
         "while read -r line; do [ \"$line\" != size ] || echo \"size $(stty size).\"; echo \"got $line\"; done"
@@ -24,7 +25,8 @@
 /* architectctl with these arguments on a terminal of its own. */
 typedef struct Attached {
         Screen *screen; /* on the master */
-        int slave;      /* ours too: the settings are still to be read when it has ended */
+        /* Also open in the test, so that the settings can be read when architectctl has ended. */
+        int slave;
         struct termios settings;
         pid_t pid;
 } Attached;
@@ -68,7 +70,7 @@ static bool has_ended(pid_t pid) {
         return info.si_pid == pid;
 }
 
-/* It has to end with this status, and its terminal to be as it was. */
+/* architectctl must end with this status, and its terminal must be restored. */
 static void expect_end(Attached *a, int status) {
         struct termios now;
         int wait_status;
@@ -93,7 +95,8 @@ static void start_role(Bus *bus, const char *role) {
         screen_expect(screen, "ready\r\n");
 }
 
-/* Our size is the role's, soon: nothing says when. (That the role gets its SIGWINCH is shown in terminal.c.) */
+/* The size of the role's terminal follows soon, without an event. (terminal.c tests that the role gets its
+ * SIGWINCH.) */
 static void expect_size(Attached *a, const char *size) {
         const gint64 end = g_get_monotonic_time() + patience_usec();
         g_autofree char *expected = g_strdup_printf("size %s.\r\n", size);
@@ -125,7 +128,7 @@ static void test_attach(void **state) {
                 ioctl(a.screen->fd, TIOCSWINSZ, &(struct winsize){ .ws_row = 44, .ws_col = 111 }), 0);
         expect_size(&a, "44 111");
 
-        /* What was typed before the key still counts, and only that. */
+        /* Only the input before the key is sent. */
         screen_type(a.screen, "two\n\035three\n");
         screen_expect(a.screen, "Detached from role");
         expect_end(&a, 0);
@@ -140,7 +143,7 @@ static void test_attach(void **state) {
         screen_expect(a.screen, "End of the terminal of role");
         expect_end(&a, 0);
 
-        /* Ctrl-C is the role's. */
+        /* Ctrl-C is sent to the role. */
         start(bus, role, OPTIONS("{'stdin': <'pty'>}"), "sh", "-c", "echo ready; exec sleep 600", NULL);
         a = attach(role);
         screen_expect(a.screen, "ready\r\n");
@@ -173,7 +176,8 @@ static bool takes_more(int fd) {
         return poll(&p, 1, 0) > 0;
 }
 
-/* Nobody reads what it shows: it still ends at a signal and at its key, leaves its terminal as it was, and the role alone. */
+/* If its output is not read, it still ends at a signal and at its key, restores its terminal, and does not
+ * affect the role. */
 static void test_stopped(void **state) {
         enum { FLOW_CONTROL, PIPE, SOCKET, WAYS };
         Bus *bus = *state;
@@ -202,7 +206,7 @@ static void test_stopped(void **state) {
                                 assert_int_equal(kill(a.pid, SIGTERM), 0);
                         expect_end(&a, 0);
                         if (ends[0] >= 0) {
-                                /* What others have with it is theirs: it blocks as before. */
+                                /* The file that it shares with other processes still blocks. */
                                 assert_int_equal(fcntl(ends[1], F_GETFL) & O_NONBLOCK, 0);
                                 assert_int_equal(close(ends[0]), 0);
                                 assert_int_equal(close(ends[1]), 0);
@@ -236,7 +240,7 @@ static void test_options(void **state) {
         expect_end(&a, 0);
 }
 
-/* A descriptor that was inherited, and the socket that the size goes by. */
+/* An inherited descriptor, and the socket for the size. */
 static void test_fd(void **state) {
         const char *const args[] = { "architectctl", "attach", "--fd=99", NULL };
         g_autoptr(Screen) role_end = NULL;
@@ -255,7 +259,7 @@ static void test_fd(void **state) {
         expect_end(&a, 0);
 }
 
-/* Without any terminal: a pipe is typed in, then the rest is read. */
+/* Without a terminal the input is read from a pipe, and then the remaining output is read. */
 static void test_pipe(void **state) {
         Bus *bus = *state;
         const char *role = role_name("d");

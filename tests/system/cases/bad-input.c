@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * Wrong types, unknown options, bad names, numbers out of range, too long or too many arguments: each has its error, whose
- * message alone names the role or the option and the reason, and nothing is half done. A client that vanishes before its
- * reply takes nothing back. */
+ * Wrong types, unknown options, invalid names, numbers out of range, arguments that are too long or too many:
+ * each has its error. The message alone names the role or the option and the reason, and nothing is done. A
+ * client that disconnects before its reply undoes nothing. */
 
 #include <unistd.h>
 
@@ -78,7 +78,7 @@ static void test_options(void **state) {
                 { "{'tasks-max': <-5>}", "tasks-max", "-5" },
                 { "{'cpu-quota': <0>}", "cpu-quota", "0" },
                 { "{'cpu-quota': <-30>}", "cpu-quota", "-30" },
-                /* later versions have these, this one does not pretend to */
+                /* values of later versions, which this version must refuse */
                 { "{'stdin': <'tty'>}", "stdin", "pty" },
                 { "{'xterm': <true>}", "xterm", "DISPLAY" },
                 { "{'xterm': <true>, 'stdin': <'null'>}", "xterm", "pty" },
@@ -107,7 +107,7 @@ static void test_options(void **state) {
         assert_census(bus, &before);
 }
 
-/* A key that comes twice is somebody's mistake, not a choice. */
+/* A key that occurs twice is treated as an error. */
 static void test_twice(void **state) {
         Bus *bus = *state;
         const char *role = role_name("b");
@@ -149,11 +149,11 @@ static void test_names(void **state) {
 
         for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
                 start_fails(bus, start_args(bad[i], NULL, actor(), "pause", NULL), "InvalidRoleName", NULL);
-        /* Which one, as far as it can be shown. */
+        /* The message contains the name, as far as it can be printed. */
         start_fails(bus, start_args("a b", NULL, actor(), "pause", NULL), "InvalidRoleName", "a b", NULL);
         assert_census(bus, &before);
 
-        /* The longest one that is allowed. */
+        /* The longest valid name. */
         memcpy(longest, role_name(""), strlen(role_name("")));
         start(bus, longest, NULL, actor(), "pause", NULL);
         assert_poll(bus, longest, "running");
@@ -175,7 +175,8 @@ static void test_commands(void **state) {
         start_fails(bus, start_args(role, NULL, "", NULL), INVALID_ARGS, role, NULL);
         start_fails(bus, start_args(role, NULL, "", "x", NULL), INVALID_ARGS, role, NULL);
 
-        /* The kernel takes no argument over 128 KiB. Whoever says so, says why. */
+        /* The kernel accepts no argument over 128 KiB. The error gives this reason, wherever it is detected.
+         */
         start_fails(bus, start_args(role, NULL, "/bin/true", long_arg, NULL), "ExecFailed", role,
                 "Argument list too long", NULL);
         start_fails(bus, start_args(role, NULL, "/bin/true", huge_arg, NULL), INVALID_ARGS, role, NULL);
@@ -185,7 +186,7 @@ static void test_commands(void **state) {
         assert_no_trace(bus, role, mark);
         assert_census(bus, &before);
 
-        /* What is just large, works. */
+        /* A list that is large but valid works. */
         for (guint i = 0; i < 3000; i++)
                 some[i] = "a";
         some[0] = "sh";
@@ -205,7 +206,7 @@ static void test_commands(void **state) {
         assert_string_equal(text, "2996"); /* without sh -c SCRIPT and $0 */
 }
 
-/* Huge lists cost no more than their size, whoever sends them. */
+/* Huge lists cost no more than their size, whichever client sends them. */
 static void test_huge_lists(void **state) {
         Bus *bus = *state;
         const guint n = 1000000, n_env = 300000;
@@ -241,7 +242,7 @@ static void test_huge_lists(void **state) {
         assert_true(g_get_monotonic_time() - begin < patience_usec());
 }
 
-/* sd-bus or we: a call with the wrong signature is refused, and what was there stays. */
+/* A call with the wrong signature is refused, by sd-bus or by the node, and nothing changes. */
 static void test_signatures(void **state) {
         Bus *bus = *state;
         const char *role = role_name("e");
@@ -324,7 +325,8 @@ static void test_verbs(void **state) {
         assert_int_equal(bus_count(bus, "RoleExited", role), 0);
 }
 
-/* Until our connection sees this one go. What it sent before was read before. */
+/* Disconnects a client, until the connection of the test receives the signal. The node has read everything
+ * that was sent before. */
 static void vanish(Bus *bus, Bus *client) {
         g_autofree char *name = g_strdup(bus_unique_name(client));
 
@@ -341,7 +343,7 @@ static void vanish(Bus *bus, Bus *client) {
         }
 }
 
-/* The start is carried out or was never begun: with Poll's answer, the unit, the event and the process agree. */
+/* The start is executed or was never begun. The reply of Poll, the unit, the event and the process agree. */
 static void test_vanish_after_start(void **state) {
         Bus *bus = *state;
         guint ran = 0;
@@ -354,7 +356,7 @@ static void test_vanish_after_start(void **state) {
 
                 node_send(client, "Start", start_args(role, NULL, actor(), "pause", NULL));
                 vanish(bus, client);
-                /* A start takes its time, but it comes to an end. */
+                /* A start takes some time, but it ends. */
                 WAIT_UNTIL(strcmp(role_state(bus, role), "starting") != 0);
                 if (strcmp(role_state(bus, role), "none") == 0) {
                         assert_no_trace(bus, role, mark);

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * The bus goes away and comes back: the same process has its names again, with the same roles, and what ended meanwhile is told
- * as exactly as ever. */
+ * The bus stops and starts again. The same process gets its names again, with the same roles, and reports the
+ * exits in the meantime exactly. */
 
 #include <unistd.h>
 
 #include "testlib.h"
 
-/* Its unit, whichever of the daemons it is. */
+/* The unit of either daemon. */
 #define BUS_SERVICE "dbus.service"
 #define BUS_SOCKET "dbus.socket"
 
-/* systemctl, which needs no bus as root. */
+/* systemctl, which as root does not need the bus. */
 static pid_t main_pid(const char *unit) {
         g_autofree char *text = run_ok("systemctl", "show", "--property=MainPID", "--value", unit, NULL);
 
@@ -25,10 +25,10 @@ static void start_bus(void) {
         g_free(run_ok("systemctl", "start", BUS_SOCKET, BUS_SERVICE, NULL));
 }
 
-/* A new connection, once the node has its name on the new bus. */
+/* Makes a new connection once the node has its name on the new bus. */
 static Bus *reconnect(void **state) {
         bus_free(*state);
-        /* One that is on its way out still takes connections. */
+        /* A daemon that is stopping still accepts connections. */
         WAIT_UNTIL(run(NULL, NULL, "busctl", "--system", "status", "org.freedesktop.DBus", NULL) == 0 &&
                    run(NULL, NULL, "systemctl", "is-active", "--quiet", BUS_SERVICE, NULL) == 0);
         *state = bus_new();
@@ -58,7 +58,7 @@ static void start_roles(Bus *bus, const char *name, Roles *roles) {
         roles->stays_pid = role_pid(bus, roles->stays);
 }
 
-/* After the bus was away, while one of them has exited with 42. */
+/* Checks the roles after the bus was away, while one of them has exited with 42. */
 static void check_roles(Bus *bus, Roles *roles, guint64 seq) {
         g_autofree char *epoch = node_get_string(bus, "EventEpoch");
         g_autoptr(GVariant) reply = NULL;
@@ -85,7 +85,7 @@ static void check_roles(Bus *bus, Roles *roles, guint64 seq) {
         }
         assert_int_equal(n, 1);
 
-        /* systemd is back as well: starts and stops go through. */
+        /* systemd is connected again, too: starts and stops work. */
         start(bus, roles->ends, NULL, actor(), "pause", NULL);
         stop(bus, roles->ends);
         assert_poll(bus, roles->ends, "exit -15");
@@ -114,7 +114,8 @@ static void test_restart(void **state) {
         assert_int_equal(main_pid(NODE_UNIT), node);
 }
 
-/* frozen: it takes what it is sent, and what systemd was asked about the exit is never answered. */
+/* With frozen, it still receives what is sent to it, but the request to systemd about the exit gets no reply.
+ */
 static void killed(void **state, bool frozen) {
         Bus *bus = *state;
         pid_t node = node_pid(bus);
@@ -151,7 +152,7 @@ static void test_frozen(void **state) {
         killed(state, true);
 }
 
-/* For a while there is none at all. */
+/* For a while there is no bus at all. */
 static void test_absent(void **state) {
         Bus *bus = *state;
         pid_t node = node_pid(bus);
@@ -176,7 +177,7 @@ static void test_absent(void **state) {
         assert_int_equal(main_pid(NODE_UNIT), node);
 }
 
-/* Told to end while there is no bus to be asked why: the roles stay. */
+/* The service gets SIGTERM while no bus is there to find out the reason. The roles stay. */
 static void test_terminated_meanwhile(void **state) {
         Bus *bus = *state;
         pid_t node = node_pid(bus), pid;

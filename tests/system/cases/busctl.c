@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * busctl is pleasant: introspection names the arguments, a call is a line, and since busctl prints nothing else, the message of
- * an error alone says which role and why. */
+ * busctl is convenient: the introspection names the arguments, and a call is one line. As busctl prints
+ * nothing else, the message of an error alone contains the role and the reason. */
 
 #include "testlib.h"
 
@@ -74,7 +74,7 @@ static void test_a_day_at_work(void **state) {
         assert_string_equal(purged, expected);
 }
 
-/* Only the message is printed: it must be enough. */
+/* Only the message is printed, so it must be sufficient. */
 static void test_errors(void **state) {
         Bus *bus = *state;
         const char *role = role_name("c");

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * The service started by hand: from a terminal, or over a pipe, that goes away or is not read, it carries on. And what it tells to
- * who has started it: when it is ready, when it reads its configuration again (SIGUSR1), and what came of it. */
+ * The service is started by hand, from a terminal or with a pipe. If the terminal or the reader goes away or
+ * does not read, the service continues. It notifies the process that has started it: when it is ready, when
+ * it reads its configuration again (SIGUSR1), and about the result. */
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -24,7 +25,8 @@
 
 static pid_t node, keeper;
 
-/* With this descriptor as standard streams; as the leader of a session on it, if it is a terminal. */
+/* Starts a process with this descriptor as its standard streams, and as the leader of a session if it is a
+ * terminal. */
 static pid_t spawn_on(int fd, bool leader, const char *const *argv) {
         pid_t pid = fork();
 
@@ -68,7 +70,7 @@ static void expect_end(pid_t *pid, int signo) {
         assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-/* Ctrl-C or SIGTERM: started by hand there is no restart, it means the roles too. */
+/* Ctrl-C or SIGTERM. A service that was started by hand is not restarted, so the roles stop, too. */
 static void end(Bus *bus, int signo) {
         expect_end(&node, signo);
         node_wait_name(bus, false);
@@ -120,7 +122,7 @@ static void test_terminal(void **state) {
         pid_t pid = role_pid(bus, role);
         assert_false(leads_to_null(STDERR_FILENO));
 
-        (void) close(master); /* SIGHUP to the leader of its session, and EIO to who writes */
+        (void) close(master); /* SIGHUP to the leader of its session, and EIO for writes */
         WAIT_UNTIL(leads_to_null(STDERR_FILENO));
         carries_on(bus, role, pid);
         end(bus, SIGTERM);
@@ -138,12 +140,12 @@ static void test_pipe(void **state) {
         pid_t pid = role_pid(bus, role);
         assert_false(leads_to_null(STDERR_FILENO));
 
-        (void) close(fds[0]); /* SIGPIPE and EPIPE to who writes */
+        (void) close(fds[0]); /* SIGPIPE and EPIPE for writes */
         carries_on(bus, role, pid);
         end(bus, SIGINT);
 }
 
-/* Reads what there is, until this has come. */
+/* Reads until this text has arrived. */
 static void expect_text(int fd, const char *text) {
         g_autoptr(GString) s = g_string_new(NULL);
         gint64 end = g_get_monotonic_time() + patience_usec();
@@ -160,7 +162,8 @@ static void expect_text(int fd, const char *text) {
         }
 }
 
-/* The other end is there and does not read: then the messages are lost, and neither the node nor the keeper waits. */
+/* The other end exists but does not read. Then the messages are lost, and neither the node nor the keeper
+ * blocks. */
 static void not_read(int read_fd, int write_fd) {
         const char *role = role_name("runs"), *next = role_name("next");
         Bus *bus = begin(write_fd, false);
@@ -168,7 +171,7 @@ static void not_read(int read_fd, int write_fd) {
         start(bus, role, NULL, actor(), "pause", NULL);
         pid_t pid = role_pid(bus, role);
         if (isatty(write_fd))
-                assert_return_code(tcflow(write_fd, TCOOFF), errno); /* Ctrl-S */
+                assert_return_code(tcflow(write_fd, TCOOFF), errno); /* as by Ctrl-S */
         for (guint i = 0; i < 60; i++) {                             /* some lines each */
                 start(bus, next, NULL, actor(), "exit", "4", NULL);
                 expect_exited(bus, next, "exited", 4, "self");
@@ -176,9 +179,9 @@ static void not_read(int read_fd, int write_fd) {
         assert_int_equal(role_pid(bus, role), pid);
         assert_poll(bus, role, "running");
         assert_false(leads_to_null(STDERR_FILENO));
-        assert_false(fcntl(write_fd, F_GETFL) & O_NONBLOCK); /* it is the shell's as well */
+        assert_false(fcntl(write_fd, F_GETFL) & O_NONBLOCK); /* the shell shares the file */
 
-        /* And when somebody reads again. */
+        /* The end is read again. */
         struct pollfd full = { .fd = write_fd, .events = POLLOUT };
         assert_int_equal(poll(&full, 1, 0), 0);
         if (isatty(write_fd))
@@ -220,7 +223,7 @@ static int notify_socket(const char *path) {
         return fd;
 }
 
-/* The next message; each of its lines between newlines. */
+/* Returns the next message, with each of its lines between newlines. */
 static char *notification(int fd) {
         struct pollfd p = { .fd = fd, .events = POLLIN };
         char text[4096];
@@ -250,7 +253,7 @@ static void expect_reload(int fd, const char *status) {
         assert_non_null(stamp);
         usec = g_ascii_strtoull(stamp + strlen("\nMONOTONIC_USEC="), NULL, 10);
         assert_true(usec >= before && usec <= (guint64) g_get_monotonic_time());
-        /* What agent_reload() says on its own, then the end of it. */
+        /* Expects the notifications of agent_reload(), and then its end. */
         expect_notification(fd, "\nSTATUS=", status);
         expect_notification(fd, "\nREADY=1\n", status);
 }
@@ -266,7 +269,7 @@ static void test_reload(void **state) {
         bus = begin(null, false);
         g_unsetenv("NOTIFY_SOCKET");
         (void) close(null);
-        expect_notification(fd, "READY=1", "READY=1"); /* the keeper's or the node's */
+        expect_notification(fd, "READY=1", "READY=1"); /* of the keeper or of the node */
         expect_notification(fd, "READY=1", "READY=1");
         start(bus, role, NULL, actor(), "pause", NULL);
         pid_t pid = role_pid(bus, role);
@@ -277,7 +280,7 @@ static void test_reload(void **state) {
         start(bus, role_name("new"), NULL, actor(), "pause", NULL);
         assert_int_equal(role_get_u64(bus, role_name("new"), "StopTimeoutUSec"), 4000000);
 
-        /* Broken: the old one stays, and who looks is told. */
+        /* The file is invalid, so the previous settings stay, and the status line contains the error. */
         assert_true(g_file_set_contents(FILE_NAME, "[Node]\nDefaultStopTimeout=soon\n", -1, NULL));
         expect_reload(fd, "not applied: " FILE_NAME ":2: ");
         stop(bus, role_name("new"));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * /etc/architect-node/main.conf and its drop-ins: read at start and by Reload, which loses nothing. A broken file leaves the
- * old settings in force and says where it is broken; an unknown key is a warning with file and line. */
+ * /etc/architect-node/main.conf and its drop-ins are read at the start and by Reload, which loses nothing.
+ * With an invalid file the previous settings still apply, and the error names the place in the file. An
+ * unknown key is a warning with file and line. */
 
 #include <glib/gstdio.h>
 #include <unistd.h>
@@ -50,10 +51,10 @@ static void test_reload(void **state) {
         assert_string_equal(value, "yes");
 
         write_file(DROP_IN, "[Node]\nDefaultStopTimeout=4s\n");
-        systemctl("reload", NODE_UNIT); /* the same, by hand */
+        systemctl("reload", NODE_UNIT); /* the same, by systemctl */
         assert_int_equal(stop_timeout_of_new(bus, role_name("c"), NULL), 4000000);
 
-        /* Nothing was lost by it. */
+        /* The reload has lost nothing. */
         assert_int_equal(role_pid(bus, role), pid);
         assert_int_equal(node_pid(bus), node);
         assert_int_equal(role_get_u64(bus, role, "StopTimeoutUSec"), 10000000); /* as it was started */
@@ -67,7 +68,7 @@ static guint journal_count(const char *from, const char *part) {
 }
 
 static void expect_status(Bus *bus, const char *part) {
-        /* A message to systemd, which reads it when it comes to it. */
+        /* The message to systemd is read some time later. */
         WAIT_UNTIL(({
                 g_autofree char *status = unit_get_string(bus, NODE_UNIT, "Service", "StatusText");
                 strstr(status, part) != NULL;
@@ -85,13 +86,13 @@ static void test_broken(void **state) {
         node_call_fails(
                 bus, "Reload", NULL, INVALID_ARGS, FILE_NAME ":3", "DefaultStopTimeout", "soon", NULL);
         expect_status(bus, FILE_NAME ":3");
-        /* By the signal there is nobody to answer: the journal and the status line say it. */
+        /* After a signal there is no reply; the error is in the journal and in the status line. */
         assert_int_equal(kill(node_pid(bus), SIGUSR1), 0);
         WAIT_UNTIL(journal_count(from, FILE_NAME ":3") == 2);
         expect_status(bus, FILE_NAME ":3");
         assert_int_equal(stop_timeout_of_new(bus, role_name("a"), NULL), 5000000);
 
-        /* A service that finds it so runs on its defaults, and says so. */
+        /* A service that starts with an invalid file uses its defaults and logs the error. */
         systemctl("restart", NODE_UNIT);
         node_wait_name(bus, true);
         assert_int_equal(stop_timeout_of_new(bus, role_name("b"), NULL), 10000000);
@@ -122,7 +123,7 @@ static void test_max_ended(void **state) {
         }
         write_file(FILE_NAME, "[Node]\nMaxEndedRoles=2\n");
         reload(bus);
-        /* The oldest go. */
+        /* The oldest ones are purged. */
         bus_wait(bus, "RolePurged", role_name_n("e", 0));
         bus_wait(bus, "RolePurged", role_name_n("e", 1));
         assert_poll(bus, role_name_n("e", 3), "exit 0");

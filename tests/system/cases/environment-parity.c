@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * A role finds itself as systemd-run --scope would have started it: signals, capabilities, limits, oom_score_adj, umask,
- * namespaces, scheduling, working directory, descriptors, environment. What the keeper and the node are protected by does not
- * reach it. */
+ * A role has the process properties that systemd-run --scope would give it: signals, capabilities, limits,
+ * oom_score_adj, umask, namespaces, scheduling, working directory, descriptors, environment. The protection
+ * of the keeper and the node does not extend to it. */
 
 #include <sys/stat.h>
 
 #include "testlib.h"
 
-/* Documented: what a role has beside the node's own environment. */
+/* The documented variables that a role has in addition to the environment of the node. */
 static const char *const role_variables[] = {
         "HOME",
         "USER",
@@ -20,7 +20,7 @@ static const char *const role_variables[] = {
         NULL,
 };
 
-/* What systemd tells each service about itself: none of a role's business. */
+/* The variables with which systemd describes a service to itself; a role must not have them. */
 static const char *const service_variables[] = {
         "INVOCATION_ID",
         "JOURNAL_STREAM",
@@ -50,7 +50,7 @@ static const char *const service_variables[] = {
         NULL,
 };
 
-/* What is compared; everything else in a dump is of one process only (pids, memory, counters). */
+/* The compared values. Everything else in a dump belongs to one process only (PIDs, memory, counters). */
 static const char *const compared[] = {
         "status.Umask",
         "status.Uid",
@@ -126,7 +126,8 @@ static void drop_variables(GHashTable *dump, const char *const *names) {
         }
 }
 
-/* Where /sbin and /bin are links to what is in it already, newer systemds leave them out; a role's PATH is the same on each machine. */
+/* If /sbin and /bin are links to directories that are in PATH already, newer versions of systemd leave them
+ * out. PATH of a role is the same on each machine. */
 static void add_links_to_path(GHashTable *dump) {
         const char *path = g_hash_table_lookup(dump, "env.PATH");
 
@@ -142,7 +143,7 @@ static GHashTable *dump_of_role(Bus *bus, const char *role, GVariant *options) {
         return read_dump(path);
 }
 
-/* As from a shell of root that systemd would have started. */
+/* As from a shell of root that systemd has started. */
 static GHashTable *dump_by_systemd_run(void) {
         const char *path = scratch("systemd-run");
 
@@ -188,7 +189,7 @@ static void test_variables(void **state) {
         g_autoptr(GHashTable) root = dump_of_role(bus, name, NULL);
         g_autoptr(GHashTable) alice = NULL;
 
-        assert_int_equal(chmod(scratch(""), 0777), 0); /* she writes the dump */
+        assert_int_equal(chmod(scratch(""), 0777), 0); /* alice writes the dump */
         alice = dump_of_role(bus, role_name("c"),
                 OPTIONS("{'user': <'alice'>, 'output': <'null'>, 'working-directory': <'/'>,"
                         " 'env': <{'HOME': '/elsewhere', 'EMPTY': ''}>}"));
@@ -200,14 +201,14 @@ static void test_variables(void **state) {
         assert_string_equal(dump_get(root, "env.ARCHITECT_ROLE"), name);
         assert_string_equal(dump_get(root, "env.ARCHITECT_INSTANCE"), "main");
 
-        /* What is asked for wins. */
+        /* An explicit value has precedence. */
         assert_string_equal(dump_get(alice, "env.HOME"), "/elsewhere");
         assert_string_equal(dump_get(alice, "env.EMPTY"), "");
         assert_string_equal(dump_get(alice, "env.USER"), "alice");
         assert_string_equal(dump_get(alice, "env.LOGNAME"), "alice");
 }
 
-/* 0, 1 and 2, blocking, and nothing else: with a pipe, a journal stream and everything that was open meanwhile. */
+/* Only 0, 1 and 2, blocking: with a pipe, a journal stream and everything that was open in the meantime. */
 static void test_descriptors(void **state) {
         Bus *bus = *state;
         g_autoptr(GHashTable) dump = NULL;
@@ -227,7 +228,7 @@ static void test_descriptors(void **state) {
                 if (g_str_has_prefix(key, "fd.") && g_str_has_suffix(key, ".nonblock"))
                         n++;
         assert_int_equal(n, 3);
-        /* A group of its own: what the role's ProcessGroup is for. */
+        /* The role has a process group of its own, which its property ProcessGroup contains. */
         assert_string_equal(dump_get(dump, "pgid"), dump_get(dump, "pid"));
 }
 

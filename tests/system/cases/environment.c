@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * The environment that roles begin with: GetEnv, SetEnv, UnsetEnv, ListEnv. It comes before HOME, USER, LOGNAME and SHELL, before the
- * role's own env and before ARCHITECT_*; nothing of the service's own environment gets through; it survives a restart and a
- * crash of the service, and not a clean end. */
+ * The environment of the roles: GetEnv, SetEnv, UnsetEnv, ListEnv. It comes before HOME, USER, LOGNAME and
+ * SHELL, before the env of the role and before ARCHITECT_*. No variable of the service itself is passed on.
+ * The environment survives a restart and a crash of the service, but not a clean end. */
 
 #include <unistd.h>
 
@@ -67,7 +67,7 @@ static void test_layers(void **state) {
         assert_string_equal(dump_get(dump, "env.ARCHITECT_ROLE"), role_name("a"));
         assert_string_equal(dump_get(dump, "env.ARCHITECT_INSTANCE"), "main");
 
-        /* What the service has for itself. */
+        /* The variables of the service itself. */
         static const char *const own[] = { "INVOCATION_ID", "NOTIFY_SOCKET", "JOURNAL_STREAM", "LISTEN_PID",
                 "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC", "RUNTIME_DIRECTORY",
                 "SYSTEMD_EXEC_PID" };

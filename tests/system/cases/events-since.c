@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * What a listener missed it gets from EventsSince: all of it, once, in order, with the numbers and details that the signals had,
- * over crashes of the service too. */
+ * EventsSince returns all events that a client has missed, once, in order, with the numbers and details of
+ * the signals, even over crashes of the service. */
 
 #include "replay.h"
 #include "testlib.h"
@@ -61,12 +61,12 @@ static void test_arguments(void **state) {
         assert_true(complete);
         node_call_fails(bus, "EventsSince", g_variant_new("(stu)", epoch, last + 1, 0), INVALID_ARGS,
                 "has not happened", NULL);
-        /* A client of another life of the service hears that it has missed something. */
+        /* The reply to a client of an earlier epoch reports that events are missing. */
         assert_true(
                 events_since(bus, "0123456789abcdef0123456789abcdef", last + 1000, 0, events, &complete) > 0);
         assert_false(complete);
 
-        /* Who may see the signals may see these. */
+        /* Users that may receive the signals may also call this. */
         g_autoptr(Bus) nobody = bus_new_as("nobody");
         assert_int_equal(events_since(nobody, epoch, last - 1, 0, events, &complete), 1);
 }
@@ -77,7 +77,8 @@ static guint32 send_start(Bus *bus, guint i) {
         return node_send(bus, "Start", start_args(role_name_n("r", i), NULL, actor(), "exit", status, NULL));
 }
 
-/* Until each of them was started: a call that was cut off by a crash is made again, unless it had done its work. */
+/* Starts a batch until each of the roles was started. A call that was interrupted by a crash is repeated,
+ * unless it had been completed. */
 static void start_batch(Bus *bus, guint first, bool crash) {
         bool done[BATCH] = {};
         guint left = BATCH;
@@ -89,8 +90,9 @@ static void start_batch(Bus *bus, guint first, bool crash) {
                         if (!done[i])
                                 serials[i] = send_start(bus, first + i);
                 if (crash) {
-                        /* In the middle of it: some have not begun, some are running, some have ended. And there is always something
-                         * that the service has not read: then its death takes what it has written away from the bus as well. */
+                        /* The crash comes in the middle: some starts have not begun, some roles are running,
+                         * some have ended. As there are always messages that the service has not read, its
+                         * death also removes those that it has written from the bus. */
                         bus_wait(bus, "RoleExited", NULL);
                         for (guint i = 0; i < BATCH; i++)
                                 (void) node_send(bus, "Poll", g_variant_new("(as)", NULL));
@@ -105,7 +107,7 @@ static void start_batch(Bus *bus, guint first, bool crash) {
                         reply = bus_wait_reply(bus, serials[i]);
                         done[i] = reply->type == G_DBUS_MESSAGE_TYPE_METHOD_RETURN;
                         if (!done[i]) {
-                                /* A start that was interrupted is undone, or it had gone through already. */
+                                /* An interrupted start is undone, or was completed already. */
                                 const char *role = role_name_n("r", first + i);
                                 WAIT_UNTIL(!g_str_equal(role_state(bus, role), "starting"));
                                 done[i] = !g_str_equal(role_state(bus, role), "none");
@@ -116,7 +118,8 @@ static void start_batch(Bus *bus, guint first, bool crash) {
         }
 }
 
-/* The listener has seen everything up to a point, and is away for 1,000 exits and some crashes of the service. */
+/* The client has received everything up to a number, and is away for 1,000 exits and some crashes of the
+ * service. */
 static void test_listener_was_away(void **state) {
         Bus *bus = *state;
         g_autofree char *epoch = event_epoch(bus), *same = NULL;
@@ -161,7 +164,7 @@ static void test_listener_was_away(void **state) {
                 assert_int_equal(n_exited[i], 1);
         }
 
-        /* Who was there all the time has heard the same. */
+        /* A client that was connected all the time has received the same events. */
         n_doubled = assert_signals_are(bus, events);
         print_message("  %u events, %u told twice\n", events->len, n_doubled);
 }

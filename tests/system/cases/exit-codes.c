@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * Every way to end is told apart exactly, by RoleExited, by Poll, by ListRoles and by the role's properties; the details carry
- * what it used and who asked. */
+ * RoleExited, Poll, ListRoles and the properties of the role distinguish every kind of exit exactly. The
+ * details contain the used resources and the caller. */
 
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "testlib.h"
 
-/* Poll, ListRoles and the properties say what RoleExited said. */
+/* Poll, ListRoles and the properties agree with RoleExited. */
 static void check_everywhere(Bus *bus, const char *role, const Exited *exited) {
         bool by_signal = strcmp(exited->code, "exited") != 0;
         g_autofree char *poll = g_strdup_printf("exit %d", by_signal ? -exited->status : exited->status);
@@ -60,7 +60,7 @@ static void test_by_itself(void **state) {
                 { "exit", "0", "exited", 0, "self" },
                 { "exit", "42", "exited", 42, "self" },
                 { "exit", "255", "exited", 255, "self" },
-                /* 128 + 15: a shell would say this of a signal, and it is none. */
+                /* 128 + 15, which a shell would return for a signal; here it is an exit status */
                 { "exit", "143", "exited", 143, "self" },
                 { "raise", "TERM", "killed", SIGTERM, "external" },
                 { "raise", "KILL", "killed", SIGKILL, "external" },
@@ -108,7 +108,7 @@ static void test_by_us(void **state) {
         assert_int_equal(detail_u32(exited.details, "caller-uid"), 0);
 }
 
-/* Who handles the stop signal ends as it likes: the status is its own, the cause is the stop. */
+/* A role that handles the stop signal exits as it chooses. The status is its own, the cause is the stop. */
 static void test_stopped_in_order(void **state) {
         Bus *bus = *state;
         g_autoptr(Fifo) ready = fifo_new("ready");
@@ -130,7 +130,7 @@ static void test_stopped_in_order(void **state) {
         check_everywhere(bus, role, &exited);
 }
 
-/* A core that the machine's core_pattern puts into a directory of its own needs that directory. */
+/* If core_pattern of the machine writes cores to a directory, that directory must exist. */
 static bool cores_go_to_a_pipe(void) {
         g_autofree char *pattern = read_file("/proc/sys/kernel/core_pattern");
 
@@ -160,7 +160,7 @@ static void test_core(void **state) {
                 check_everywhere(bus, role, &exited);
         }
 
-        /* No core, where cores are files; a pipe is fed whatever the limit says. */
+        /* There is no core if cores are files; a pipe gets the core whatever the limit is. */
         start(bus, role, OPTIONS("{'limits': <{'core': @t 0}>}"), actor(), "raise", "SEGV", NULL);
         exited = expect_exited(bus, role, pipe ? "dumped" : "killed", SIGSEGV, "self");
         check_everywhere(bus, role, &exited);
@@ -203,7 +203,7 @@ static void test_usage(void **state) {
         assert_true(detail_u64(exited.details, "cpu-usec") < 180000);
 }
 
-/* Each run has an identity of its own, and each event its own number. */
+/* Each run has an invocation ID of its own, and each event its own number. */
 static void test_identity(void **state) {
         Bus *bus = *state;
         const char *role = role_name("e");
@@ -233,9 +233,10 @@ static void test_identity(void **state) {
 
 #define N_FIGURES 40U
 
-/* What the scope has used is in the RoleExited of roles that end by themselves: the service reads it before it asks systemd anything.
- * (systemd removes the cgroup as soon as it is empty, and on a busy machine it may be quicker than the service has heard of the
- * exit; when the answer of systemd was waited for, it was quicker each time.) */
+/* RoleExited of a role that ends by itself contains the figures of its scope, because the service reads them
+ * before it sends a request to systemd. (systemd removes the cgroup as soon as it is empty, and on a busy
+ * machine this may be earlier than the service learns of the exit. It was always earlier when the service
+ * waited for the reply of systemd first.) */
 static void test_figures(void **state) {
         Bus *bus = *state;
         guint known = 0;

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * A fork bomb is stopped like any other role: after the reply its cgroup is empty. Ours forks and exits all the time, so that
- * no pid lives long enough to be signalled one by one, but grows to a fixed size only. */
+ * A fork bomb is stopped like any other role, and after the reply its cgroup is empty. The one of this test
+ * forks and exits all the time, so that no PID exists long enough to be signalled individually, but it grows
+ * to a fixed size only. */
 
 #include "testlib.h"
 
 #define SIZE "40"
 
-/* How long a process of it lives, in ms. What the kernel kills at once may be as quick as the machine can bear. Without cgroup.kill (no
- * supported kernel, but there is a path for it) systemd signals one pid after the other, and can win only against slower ones. */
+/* The lifetime of one of its processes, in ms. If the kernel kills all at once, it may be as short as the
+ * machine can bear. Without cgroup.kill (all supported kernels have it, but the code has a path without it)
+ * systemd signals one PID after the other, and succeeds only with slower ones. */
 static const char *life(Bus *bus) {
         g_autoptr(GVariant) value = node_get(bus, "Features");
         g_autofree const char **features = g_variant_get_strv(value, NULL);
@@ -66,7 +68,7 @@ static void test_kill(void **state) {
         }
 }
 
-/* With an ordinary user and the limit that is meant for such things: nproc. */
+/* With an ordinary user and the limit for this purpose, nproc. */
 static void test_with_limit(void **state) {
         Bus *bus = *state;
         const char *role = role_name("c");
@@ -84,7 +86,7 @@ static void test_with_limit(void **state) {
         check_gone(bus, role, cgroup);
 }
 
-/* The main process is killed, the bomb is what it left behind. */
+/* The main process is killed, and the bomb is a process that it has left behind. */
 static void test_leftover(void **state) {
         Bus *bus = *state;
         const char *role = role_name("d");

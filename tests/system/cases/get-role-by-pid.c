@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * GetRoleByPID finds the role of any of its processes, however far from the main process; 0 is the caller itself; who belongs
- * to no role is told so. */
+ * GetRoleByPID returns the role of any of its processes, however far from the main process; 0 means the
+ * caller itself. For a process without a role it returns an error. */
 
 #include <unistd.h>
 
@@ -41,14 +41,14 @@ static void test_processes(void **state) {
 
 static void test_foreign(void **state) {
         Bus *bus = *state;
-        const pid_t foreign[] = { 1, getpid(), node_pid(bus), keeper_pid(bus), 0 /* ourselves */ };
+        const pid_t foreign[] = { 1, getpid(), node_pid(bus), keeper_pid(bus), 0 /* the test itself */ };
 
         for (size_t i = 0; i < G_N_ELEMENTS(foreign); i++)
                 node_call_fails(
                         bus, "GetRoleByPID", g_variant_new("(u)", (guint32) foreign[i]), "NoSuchRole", NULL);
 }
 
-/* A role that wants to know who it is. */
+/* A role that determines its own name. */
 static void test_itself(void **state) {
         Bus *bus = *state;
         const char *role = role_name("c"), *output_path = scratch("output");

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * A pid is not a process. While nobody of ours is there to notice, a role ends and its pid becomes somebody else's: who comes back
- * does not take that one for the role, and never signals it; whether systemd has kept a pidfd of the role's, or nothing. */
+ * A PID does not identify a process. While neither node nor keeper runs, a role ends and another process gets
+ * its PID. After their start they must not take that process for the role, and never signal it, whether
+ * systemd has stored a pidfd of the role or nothing. */
 
 #include <fcntl.h>
 #include <linux/sched.h>
@@ -14,7 +15,7 @@
 #include "keeper.h"
 #include "testlib.h"
 
-/* A unit whose start waits until it is let go, so that its absence lasts as long as the test wants. */
+/* A unit whose start waits until it is released, so that its absence lasts as long as the test needs. */
 typedef struct Absence {
         const char *unit;
         char *directory;
@@ -37,7 +38,7 @@ static void absence_prepare(Absence *absence, const char *unit, const char *sett
         systemctl("daemon-reload", NULL);
 }
 
-/* SIGKILL; its successor waits. */
+/* Kills the service by SIGKILL; the start of its successor waits. */
 static void absence_begin(Bus *bus, Absence *absence) {
         pid_t pid = unit_main_pid(bus, absence->unit);
 
@@ -57,7 +58,7 @@ static void absence_end(Absence *absence) {
         g_free(absence->fifo);
 }
 
-/* A process of ours with this pid: "ready" and each signal it gets is said. */
+/* Starts a process of the test with this PID. It reports "ready" and each signal that it gets. */
 static pid_t foreign_with_pid(pid_t pid, const Fifo *fifo) {
         struct clone_args args = {
                 .exit_signal = SIGCHLD,
@@ -66,7 +67,7 @@ static pid_t foreign_with_pid(pid_t pid, const Fifo *fifo) {
         };
         long child;
 
-        /* The number is free a moment after the process is gone from /proc. */
+        /* The number is free a moment after the process has disappeared from /proc. */
         WAIT_UNTIL((child = syscall(SYS_clone3, &args, sizeof(args))) >= 0 || errno != EEXIST);
         if (child == 0) {
                 execl(actor(), "actor", "tell-on", "TERM", fifo_path(fifo), "TERM", "tell-on", "HUP",
@@ -88,7 +89,7 @@ static void reused_pid(Bus *bus, bool stored) {
         pid_t pid, other;
         int pidfd;
 
-        /* The node's unit comes after the keeper's: without the one the other does not come back. */
+        /* The unit of the node is ordered after that of the keeper, and does not start without it. */
         absence_prepare(&keeper, KEEPER_UNIT, stored ? "" : "FileDescriptorStoreMax=0\n");
         keeper_wait_stored(bus, 0);
         start(bus, role, NULL, actor(), "pause", NULL);
@@ -105,14 +106,15 @@ static void reused_pid(Bus *bus, bool stored) {
         assert_int_equal(kill(node_pid(bus), SIGKILL), 0);
         node_wait_name(bus, false);
         assert_int_equal(kill(pid, SIGKILL), 0);
-        WAIT_UNTIL(process_state(pid) == 0); /* reaped by PID 1: nobody can tell any more how it ended */
+        /* Reaped by PID 1, so its exit status cannot be known any more. */
+        WAIT_UNTIL(process_state(pid) == 0);
         assert_int_equal(foreign_with_pid(pid, fifo), pid);
         assert_int_equal(fifo_expect_pid(fifo, "ready"), pid);
         pidfd = process_open(pid);
         absence_end(&keeper);
         node_wait_name(bus, true);
 
-        /* It ended, and who has nothing but its pid can say no more; the other one goes on. */
+        /* The role has ended. With only its PID nothing more is known. The other process is not affected. */
         if (stored)
                 expect_end(bus, role, "killed", SIGKILL, "exit -9", NULL);
         else {
@@ -122,7 +124,7 @@ static void reused_pid(Bus *bus, bool stored) {
         assert_poll(bus, stays, "running");
         assert_int_equal(role_pid(bus, stays), other);
 
-        /* Whatever is asked about the role, that process is none of it. */
+        /* No request about the role refers to that process. */
         node_call_fails(bus, "GetRoleByPID", g_variant_new("(u)", (guint32) pid), "NoSuchRole", NULL);
         node_call_fails(bus, "Signal", g_variant_new("(ssi)", role, "main", SIGUSR1), "RoleNotRunning", NULL);
         node_call_fails(bus, "Signal", g_variant_new("(ssi)", role, "all", SIGUSR1), "RoleNotRunning", NULL);

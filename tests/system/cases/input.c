@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * What is written to a role's standard input comes out byte for byte and in order; a role that never reads neither blocks nor
- * grows the node; CloseInput gives end-of-file after what was written before; every refusal has its name. */
+ * The standard input of a role is what was written to it, byte by byte and in order. A role that never reads
+ * neither blocks the node nor makes it grow. CloseInput gives end-of-file after all input before it. Every
+ * refusal has its error name. */
 
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -47,7 +48,7 @@ static void test_64_mib(void **state) {
         assert_string_equal(g_checksum_get_string(out), g_checksum_get_string(sum));
 }
 
-/* Small and odd pieces, NUL bytes and all, from both methods of both objects: they stay in order. */
+/* Small and odd pieces, including NUL bytes, from both methods of both objects, stay in order. */
 static void test_pieces(void **state) {
         Bus *bus = *state;
         const char *role = role_name("b"), *path = scratch("output");
@@ -82,7 +83,7 @@ static void test_pieces(void **state) {
                 if (i % 50 == 49)
                         node_sync(bus);
         }
-        /* None at all is fine as well. */
+        /* Empty input is valid, too. */
         g_variant_unref(bus_result(bus, send_write_input(bus, role, "", 0)));
         g_variant_unref(role_call(bus, role, "CloseInput", NULL));
         expect_exited(bus, role, "exited", 0, "self");
@@ -104,7 +105,8 @@ static void test_line(void **state) {
         assert_string_equal(text, "<one \\ line>");
 }
 
-/* Nobody reads: what fits is taken, 4 MiB wait, all else is refused, and nothing else is any slower for it. */
+/* If the role does not read, the pipe is filled, 4 MiB are queued, the rest is refused, and nothing else
+ * becomes slower. */
 static void test_never_reads(void **state) {
         Bus *bus = *state;
         const char *role = role_name("d"), *other = role_name("e");
@@ -139,21 +141,21 @@ static void test_never_reads(void **state) {
         print_message("  %u of %zu wait, RSS %" G_GUINT64_FORMAT " -> %" G_GUINT64_FORMAT " kB\n", waiting, n,
                 before / 1024, after / 1024);
         assert_true(refused > 0);
-        /* The queue, the pipe, and the one that was partly written. */
+        /* The queue, the pipe, and the input that was partly written. */
         assert_true(waiting * chunk <= QUEUE_MAX + 2 * chunk);
         assert_true(waiting * chunk >= QUEUE_MAX / 2);
-        /* An allocator that looks for errors keeps what was freed. */
+        /* An allocator that detects errors keeps freed memory. */
         if (!sanitized)
                 assert_true(after < before + QUEUE_MAX + 12 * MIB);
 
-        /* All else goes on. */
+        /* Everything else still works. */
         start(bus, other, NULL, "cat", NULL);
         send_input(bus, other, "x");
         for (int i = 0; i < 50; i++)
                 assert_poll(bus, role, "running");
         stop(bus, other);
 
-        /* Nobody waits for ever: when the role ends, each of them hears of it. */
+        /* No call waits for ever: when the role ends, each gets an error. */
         mark = bus_mark(bus);
         kill_role(bus, role);
         for (size_t i = 0; i < n; i++) {
@@ -161,7 +163,7 @@ static void test_never_reads(void **state) {
 
                 assert_int_equal(reply->type, G_DBUS_MESSAGE_TYPE_ERROR);
                 if (reply->index >= mark) {
-                        /* Whichever is seen first: that it has ended, or that nobody can read the pipe. */
+                        /* Either is detected first, the end of the role or the closed pipe. */
                         assert_true(g_str_has_suffix(reply->error, ".RoleNotRunning") ||
                                     g_str_has_suffix(reply->error, ".NoInput"));
                         assert_contains(reply->text, role);
@@ -172,7 +174,7 @@ static void test_never_reads(void **state) {
         node_call_fails(bus, "SendInput", g_variant_new("(ss)", role, "x"), "RoleNotRunning", role, NULL);
 }
 
-/* What waits is written as soon as the role reads again, and the end comes last. */
+/* Queued input is written as soon as the role reads again, and end-of-file comes last. */
 static void test_reads_later(void **state) {
         Bus *bus = *state;
         const char *role = role_name("f"), *path = scratch("output");
@@ -193,7 +195,7 @@ static void test_reads_later(void **state) {
         closing = node_send(bus, "CloseInput", g_variant_new("(s)", role));
         node_sync(bus);
         assert_false(bus_has_reply(bus, writing));
-        /* Closed for whoever comes now. */
+        /* Closed for all later calls. */
         node_call_fails(bus, "SendInput", g_variant_new("(ss)", role, "late"), "NoInput", role, NULL);
 
         assert_int_equal(kill(pid, SIGCONT), 0);
@@ -213,7 +215,7 @@ static void test_no_input(void **state) {
 
         start(bus, null, OPTIONS("{'stdin': <'null'>}"), actor(), "read-eof", "say", fifo_path(fifo), "eof",
                 "pause", NULL);
-        fifo_expect_pid(fifo, "eof"); /* /dev/null is at its end at once */
+        fifo_expect_pid(fifo, "eof"); /* /dev/null is at end-of-file at once */
 
         start(bus, closed, NULL, actor(), "read-eof", "say", fifo_path(fifo), "eof", "pause", NULL);
         close_input(bus, closed);
@@ -231,7 +233,7 @@ static void test_no_input(void **state) {
         }
 }
 
-/* A client that goes away before its reply takes nothing back. */
+/* A client that disconnects before its reply undoes nothing. */
 static void test_client_vanishes(void **state) {
         Bus *bus = *state;
         const char *role = role_name("j"), *path = scratch("output");
@@ -248,7 +250,7 @@ static void test_client_vanishes(void **state) {
         assert_int_equal(kill(pid, SIGSTOP), 0);
         WAIT_UNTIL(process_state(pid) == 'T');
         send_write_input(client, role, data, size);
-        node_sync(client); /* the node has it */
+        node_sync(client); /* the node has received it */
         bus_free(client);
         node_sync(bus);
         assert_int_equal(kill(pid, SIGCONT), 0);

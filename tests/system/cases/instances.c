@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * architect-node@NAME.service: two instances at once have the same role names and see nothing of each other; what becomes of
- * one is nothing to the other. @main is not a second main, and a name that cannot be one is refused once, not for ever. */
+ * architect-node@NAME.service: two instances at once use the same role names and do not see each other, and
+ * an event in one does not affect the other. @main is not a second main, and an invalid name is refused once,
+ * without a restart loop. */
 
 #include <glib/gstdio.h>
 #include <sys/stat.h>
@@ -21,7 +22,7 @@ static Bus *other_new(void) {
         return other;
 }
 
-/* Its keeper stays, as the one of main does. */
+/* Its keeper stays running, as that of main does. */
 static void other_end(Bus *other) {
         systemctl("stop", OTHER_UNIT);
         node_wait_name(other, false);
@@ -89,7 +90,7 @@ static void test_apart(void **state) {
         assert_true(g_file_test(file, G_FILE_TEST_EXISTS));
         assert_int_equal(process_parent(role_pid(other, role)), keeper_pid(other));
 
-        /* Not even a signal of one reaches who listens to the other. */
+        /* Clients of one instance receive no signal of the other. */
         node_sync(bus);
         mark = bus_mark(bus);
         stop(other, role);
@@ -131,7 +132,7 @@ static void test_one_goes(void **state) {
         assert_int_equal(role_pid(bus, role), role_of_main);
         assert_int_equal(role_pid(other, role), role_of_other);
 
-        /* The end of one is the end of its roles, and of nothing else. */
+        /* The end of an instance ends its roles, and nothing else. */
         node = node_pid(bus);
         systemctl("stop", OTHER_UNIT);
         expect_exited(other, role, "killed", SIGTERM, "shutdown");
@@ -144,7 +145,7 @@ static void test_one_goes(void **state) {
         bus_free(other);
 }
 
-/* What names the instance in its unit: its own settings at a reload, its own bus name. */
+/* The settings that name the instance in its unit: its own configuration at a reload, its own bus name. */
 static void test_unit(void **state) {
         Bus *bus = *state, *other = other_new();
         const char *file = "/etc/architect-node/" OTHER ".conf", *role = role_name("new");
@@ -167,7 +168,7 @@ static void test_unit(void **state) {
         other_end(other);
 }
 
-/* The bus policy cannot name the instances: it reaches them all the same. */
+/* The bus policy cannot name the instances, but it applies to them all the same. */
 static void test_everybody(void **state) {
         Bus *other = other_new();
         g_autofree char *out = NULL, *err = NULL;
@@ -193,7 +194,7 @@ static void expect_refused(Bus *bus, const char *unit, const char *part, const c
         assert_contains(log, part);
         assert_contains(log, other_part);
         state = unit_get_string(bus, unit, "Unit", "ActiveState");
-        assert_string_equal(state, "failed"); /* and not about to be started again */
+        assert_string_equal(state, "failed"); /* and no restart is scheduled */
         restarts = unit_get(bus, unit, "Service", "NRestarts");
         status = unit_get(bus, unit, "Service", "ExecMainStatus");
         assert_int_equal(g_variant_get_uint32(restarts), 0);
@@ -221,7 +222,7 @@ static void test_main(void **state) {
         assert_int_equal(node_pid(bus), node);
         assert_int_equal(keeper_pid(bus), keeper);
         assert_int_equal(role_pid(bus, role), pid);
-        node_crash(bus); /* what it needs is still there for a successor */
+        node_crash(bus); /* its files are still there for a successor */
         assert_int_equal(role_pid(bus, role), pid);
         stop(bus, role);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * systemctl isolate, which stops whatever the target does not want, changes nothing. */
+ * systemctl isolate, which stops all units that the target does not need, has no effect. */
 
 #include <unistd.h>
 
@@ -17,7 +17,7 @@ static void test_isolate(void **state) {
         start(bus, role, NULL, actor(), "pause", NULL);
         pid = role_pid(bus, role);
 
-        /* As multi-user.target but for what is wanted by it, our service among them. */
+        /* The same as multi-user.target, except for the units that are wanted by it, such as the service. */
         assert_true(g_file_set_contents(TARGET,
                 "[Unit]\nAllowIsolate=yes\nRequires=basic.target\nWants=dbus.service dbus.socket\nAfter=basic.target\n",
                 -1, NULL));

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * The keeper may die alone, and nothing runs away: the roles live on under the same node, starts wait for the next keeper, and an
- * end that nobody could see is "lost" or, where the kernel tells (pidfd-info), exact; never made up. The same when both die. What
- * systemd had been given to keep by then is the next keeper's: stdin, ports, and the processes to be signalled. */
+ * The keeper dies alone. The roles continue with the same node, starts wait for the next keeper, and an exit
+ * that could not be seen is "lost" or, if the kernel provides it (pidfd-info), exact, but never invented. The
+ * same applies if both die. What systemd had stored by then belongs to the next keeper: stdin, ports, and the
+ * processes to be signalled. */
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -41,7 +42,7 @@ static void check_some(Bus *bus, Fifo *fifo, bool with_stdin, const pid_t pids[3
         kill_role(bus, roles[0]);
         expect_end(bus, roles[0], "killed", SIGKILL, "exit -9", "kill");
 
-        /* The names can be used again, and what is started now is as exact as ever. */
+        /* The names can be used again, and new roles have exact exits. */
         start(bus, roles[1], NULL, actor(), "exit", "7", NULL);
         expect_exited(bus, roles[1], "exited", 7, "self");
 }
@@ -61,7 +62,7 @@ static void test_keeper(void **state) {
         assert_int_equal(node_pid(bus), node);
 }
 
-/* Asked for while there is none, it is answered by the next one. */
+/* A start without a keeper is completed by the next one. */
 static void test_start_meanwhile(void **state) {
         Bus *bus = *state;
         const char *role = role_name("meanwhile");
@@ -73,7 +74,7 @@ static void test_start_meanwhile(void **state) {
         }
 }
 
-/* The node finds the call and the keeper's end at the same moment, and may look at the call first. */
+/* The node receives the call and the end of the keeper at the same time, and may handle the call first. */
 static void test_start_at_once(void **state) {
         Bus *bus = *state;
         const char *role = role_name("at-once");
@@ -85,7 +86,7 @@ static void test_start_at_once(void **state) {
 
                 assert_int_equal(kill(node, SIGSTOP), 0);
                 serial = node_send(bus, "Start", start_args(role, NULL, actor(), "exit", "3", NULL));
-                /* The bus has passed it on before it answers this one. */
+                /* The bus has delivered the call before it replies to this one. */
                 (void) unit_get(bus, KEEPER_UNIT, "Service", "MainPID");
                 keeper_crash(bus);
                 assert_int_equal(kill(node, SIGCONT), 0);
@@ -95,7 +96,7 @@ static void test_start_at_once(void **state) {
         }
 }
 
-/* Children at the gate die with it; none of them runs half started. */
+/* Children at the gate die with the keeper, so no half-started child runs. */
 static void test_during_starts(void **state) {
         Bus *bus = *state;
         pid_t keeper = keeper_pid(bus);
@@ -118,7 +119,7 @@ static void test_during_starts(void **state) {
                         running++;
                 } else {
                         assert_contains(reply->text, role);
-                        /* One that was made together with others may stay loaded as long as those. */
+                        /* A scope that was made together with others may stay loaded as long as those. */
                         WAIT_UNTIL(count_units(bus, scope) == 0);
                         assert_no_trace(bus, role, 0);
                 }
@@ -132,7 +133,8 @@ static void test_during_starts(void **state) {
         }
 }
 
-/* Nobody is left who knew them as children. (Who held the writing end of a standard input is gone as well.) */
+/* No process is left that knew the roles as children. (The writing end of a standard input is closed, too.)
+ */
 static void test_both(void **state) {
         Bus *bus = *state;
         const char *exits = role_name("exits"), *stays = role_name("stays");
@@ -154,7 +156,8 @@ static void test_both(void **state) {
         expect_end(bus, stays, "killed", SIGTERM, "exit -15", "stop");
 }
 
-/* After a moment without a start everything is with systemd: three roles with a pidfd and a stdin each, three ports, the state. */
+/* After a moment without a start systemd has stored everything: three roles with a pidfd and a stdin each,
+ * three ports, the state. */
 #define STORED (1 + 3 * 2 + 3)
 
 static void stored(Bus *bus, bool both) {
@@ -174,7 +177,7 @@ static void stored(Bus *bus, bool both) {
         keeper_wait_stored(bus, STORED);
         mark = bus_mark(bus);
 
-        /* Twice: the one that has taken over is as good as the first. */
+        /* Twice, because the keeper that has taken over must work like the first. */
         for (int i = 0; i < 2; i++) {
                 g_autofree char *mine = NULL, *its = NULL;
 
@@ -202,11 +205,11 @@ static void stored(Bus *bus, bool both) {
         }
         assert_int_equal(bus_count_since(bus, mark, "RoleExited", NULL), 0);
 
-        /* To the main process alone, which only the keeper can do. */
+        /* This goes to the main process only, which requires the keeper. */
         g_variant_unref(node_call(bus, "Signal", g_variant_new("(ssi)", exits, "main", SIGUSR1)));
         expect_end(bus, exits, "exited", 42, "exit 42", NULL);
 
-        /* The last of their copies is closed with the keeper's: end-of-file, a port for everybody. */
+        /* The keeper's copies are the last ones. Closing them gives end-of-file and frees the port. */
         close_input(bus, reads);
         expect_end(bus, reads, "exited", 0, "exit 0", NULL);
         release_port(bus, "TCP", tcp[1]);
@@ -232,8 +235,8 @@ static void test_both_stored(void **state) {
         stored(*state, true);
 }
 
-/* Its end was seen and is with systemd, and nobody was there to be told: the record comes from there, with all that only a parent
- * learns. */
+/* The exit was recorded and stored by systemd, but no node was connected. So the record comes from there,
+ * with all values that only a parent gets. */
 static void test_end_stored(void **state) {
         Bus *bus = *state;
         const char *role = role_name("ends");
@@ -261,7 +264,7 @@ static void test_end_stored(void **state) {
         assert_int_equal(bus_count(bus, "RoleExited", role), 1);
 }
 
-/* SIGTERM: what changed just now is stored before it goes. */
+/* At SIGTERM recent changes are stored before the keeper exits. */
 static void test_terminated(void **state) {
         Bus *bus = *state;
         const char *role = role_name("reads");

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * The node is newer than the keeper, which speaks the version before (--protocol-max=1): roles start, stop and are found again; what
- * that keeper cannot do is refused, and the error says why. */
+ * The node is newer than the keeper, which uses the previous version of the protocol (--protocol-max=1).
+ * Roles start, stop and are found again. Requests that this keeper does not support are refused with the
+ * reason. */
 
 #include "keeper.h"
 #include "net.h"
@@ -33,14 +34,14 @@ static void test_older(void **state) {
         start(bus, stays, NULL, actor(), "pause", NULL);
         start_fails(bus, start_args(role_name("bad"), NULL, "/no/such/file", NULL), "ExecFailed", NULL);
 
-        /* What came with version 2. */
+        /* Requests that were added in version 2. */
         node_call_fails(bus, "BindTCP", g_variant_new("(u)", 1), "KeeperUnavailable", "keeper", NULL);
         start_fails(bus, start_args(role_name("pty"), OPTIONS("{'stdin': <'pty'>}"), actor(), "pause", NULL),
                 "KeeperUnavailable", "keeper", NULL);
         node_call_fails(bus, "BindUDP", g_variant_new("(u)", 1), "KeeperUnavailable", "keeper", NULL);
         assert_ports(bus, "");
 
-        /* A restart of the node finds everything again. */
+        /* After a restart the node finds everything again. */
         node_crash(bus);
         assert_int_equal(keeper_pid(bus), keeper);
         send_input(bus, reads, "still there?");
@@ -50,7 +51,8 @@ static void test_older(void **state) {
         stop(bus, stays);
         expect_exited(bus, stays, "killed", SIGTERM, "stop");
 
-        /* This one is not told of the children of the one before; the node sees their end itself. */
+        /* The next keeper does not know the children of the previous one. The node detects their exits
+         * itself. */
         keeper_wait_stored(bus, 1 + 2);
         keeper_crash_and_wait(bus);
         assert_poll(bus, reads, "running");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * "systemctl reload architect-keeper": the keeper is replaced under running roles and starts, again and again, and nothing is
- * lost; a new program that does not work is refused, and the old one carries on. */
+ * "systemctl reload architect-keeper": the keeper is replaced during running roles and starts, repeatedly,
+ * and nothing is lost. A new program that does not work is refused, and the running one continues. */
 
 #include <glib/gstdio.h>
 #include <sys/socket.h>
@@ -46,7 +46,7 @@ static void test_roles(void **state) {
         assert_int_equal(bus_count_since(bus, mark, "RoleExited", NULL), 0);
         assert_int_equal(node_pid(bus), node);
 
-        /* The parent is the same, and so is all that only a parent learns. */
+        /* The parent is the same, and so are all values that only a parent gets. */
         g_variant_unref(node_call(bus, "Signal", g_variant_new("(ssi)", exits, "main", SIGUSR1)));
         {
                 Exited e = expect_exited(bus, exits, "exited", 42, NULL);
@@ -61,12 +61,12 @@ static void test_roles(void **state) {
         release_port(bus, "TCP", port);
         assert_int_equal(try_bind(SOCK_STREAM, port), 0);
 
-        /* The node has not noticed anything. */
+        /* The node has not logged a warning. */
         log = journal("-u", NODE_UNIT, "-p", "warning", from, NULL);
         assert_string_equal(log, "");
 }
 
-/* A hundred starts are in flight all the time, with lines through a standard input and ends of every kind. */
+/* A hundred starts are pending all the time, with lines through a standard input and exits of every kind. */
 static void test_in_flight(void **state) {
         Bus *bus = *state;
         const char *reads = role_name("reads");
@@ -159,7 +159,7 @@ static void test_broken(void **state) {
                 expect_exited(bus, other, "exited", 5, "self");
         }
 
-        /* And one that works. */
+        /* A program that works. */
         assert_return_code(g_unlink(program), errno);
         {
                 g_autofree char *data = NULL;
@@ -179,7 +179,8 @@ static void test_broken(void **state) {
         expect_exited(bus, reads, "exited", 0, "self");
 }
 
-/* The node's connection stays; who is connected to a keeper that has just been replaced may lose it as ever. */
+/* The connection of the node stays. A client that is connected to a keeper that was just replaced may lose
+ * that connection, as before. */
 static void test_then_crashes(void **state) {
         Bus *bus = *state;
         const char *reads = role_name("reads");

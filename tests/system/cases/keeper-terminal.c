@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * A role's terminal outlives the keeper, as it is replaced and as it dies: who looks at it goes on looking, and the process that
- * drains it is the next keeper's to start again. */
+ * The terminal of a role survives a replacement and a death of the keeper. Clients stay connected, and the
+ * next keeper starts the process that reads the terminal again if it dies. */
 
 #include <unistd.h>
 
@@ -10,7 +10,7 @@
 #include "screen.h"
 #include "testlib.h"
 
-/* A pidfd and, of the terminal, a pidfd and four descriptors; the state. */
+/* A pidfd and, for the terminal, a pidfd and four descriptors; the state. */
 #define STORED (1 + 1 + 5)
 #define ANSWERS "echo ready; while read x; do echo got $x; done"
 
@@ -58,7 +58,7 @@ static void survives(Bus *bus, void (*again)(Bus *bus), bool die_meanwhile) {
                 assert_int_equal(kill(g_array_index(pids, pid_t, 0), SIGKILL), 0);
         }
 
-        /* It is missed, and another one comes. */
+        /* Its death is noticed, and another one is started. */
         screen_expect_end(first);
         process_wait_dead(terminal);
         close(terminal);
@@ -68,7 +68,7 @@ static void survives(Bus *bus, void (*again)(Bus *bus), bool die_meanwhile) {
         assert_poll(bus, role, "running");
         keeper_wait_stored(bus, STORED);
 
-        /* The end of the role is the end of all of it. */
+        /* The end of the role ends all of it. */
         kill_role(bus, role);
         wait_exited(bus, role);
         screen_expect_end(next);
@@ -91,7 +91,7 @@ static void test_both(void **state) {
         survives(*state, crash_both, false);
 }
 
-/* Its terminal died when there was no keeper to see that. */
+/* The architect-terminal died while no keeper was running. */
 static void test_die_meanwhile(void **state) {
         survives(*state, NULL, true);
 }

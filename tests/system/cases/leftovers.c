@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * The main process is gone, its children are not: RoleExited comes at once and with the true status, then the leftovers are
- * swept. A Start of the same name inside a handler of RoleExited works: it waits for the sweep. */
+ * The main process has ended, but its children have not. RoleExited is sent at once with the correct status,
+ * and then the remaining processes are swept. A Start of the same name inside a handler of RoleExited works,
+ * because it waits for the sweep. */
 
 #include <unistd.h>
 
 #include "testlib.h"
 
-/* Main exits with 7 and leaves a child that says "heard" on SIGTERM, and stays. */
+/* The main process exits with 7 and leaves a child that reports "heard" at SIGTERM and stays. */
 static int start_and_leave(Bus *bus, const char *role, GVariant *options, Fifo *fifo) {
         int child;
 
@@ -33,7 +34,7 @@ static void test_swept(void **state) {
         cgroup = role_cgroup(bus, role);
         assert_poll(bus, role, "exit 7");
         assert_state(bus, role, "ended");
-        /* Asked first, and given its time. */
+        /* It gets SIGTERM first, and has its time. */
         fifo_expect_pid(fifo, "heard");
         assert_false(process_is_dead(child));
         process_wait_dead(child);
@@ -48,7 +49,7 @@ static void test_swept(void **state) {
         assert_census(bus, &before);
 }
 
-/* Leftovers that go when they are asked need no SIGKILL and no waiting: their timeout is an hour. */
+/* Processes that exit at SIGTERM need no SIGKILL and no waiting; their timeout is an hour. */
 static void test_willing(void **state) {
         Bus *bus = *state;
         const char *role = role_name("b");
@@ -63,14 +64,14 @@ static void test_willing(void **state) {
                 children[i] = process_open(fifo_expect_pid(fifo, "ready"));
         close_input(bus, role);
         expect_exited(bus, role, "exited", 0, "self");
-        stop(bus, role); /* succeeds once they are gone */
+        stop(bus, role); /* succeeds once they have ended */
         for (size_t i = 0; i < G_N_ELEMENTS(children); i++) {
                 assert_true(process_is_dead(children[i]));
                 close(children[i]);
         }
 }
 
-/* While they are swept: Purge is refused, Stop waits. */
+/* During the sweep Purge is refused, and Stop waits. */
 static void test_while_swept(void **state) {
         Bus *bus = *state;
         const char *role = role_name("c");
@@ -102,7 +103,7 @@ typedef struct Again {
         gint done; /* atomic */
 } Again;
 
-/* In the thread of the connection, with RoleExited in the hand. */
+/* Runs in the thread of the connection, during RoleExited. */
 static void start_again(Bus *bus, const Event *event, void *userdata) {
         Again *again = userdata;
 
@@ -124,14 +125,14 @@ static void test_start_in_handler(void **state) {
 
         bus_set_handler(bus, start_again, &again);
         child = start_and_leave(bus, role, OPTIONS("{'stop-timeout-usec': <@t 400000>}"), fifo);
-        /* Of the first run: the second may have begun by now. */
+        /* Of the first run, because the second may have begun already. */
         started = event_details(bus_wait(bus, "RoleStarted", role));
 
         expect_exited(bus, role, "exited", 7, "self");
         WAIT_UNTIL(g_atomic_int_get(&again.done));
         fifo_expect_pid(fifo, "heard");
         g_variant_unref(bus_result(bus, again.serial));
-        /* Not before the last of the old ones was gone. */
+        /* Not before the last process of the old run had ended. */
         assert_true(process_is_dead(child));
         close(child);
         assert_int_equal(fifo_expect_pid(second, "again"), role_pid(bus, role));
@@ -143,8 +144,8 @@ static void test_start_in_handler(void **state) {
         bus_set_handler(bus, NULL, NULL);
 }
 
-/* Stop and Kill of a start that waits for the leftovers of the run before: they reply when nothing of that name is left, and
- * Kill is about those leftovers. */
+/* Stop and Kill of a start that waits for the sweep of the previous run. They reply when no process of that
+ * name is left; Kill applies to the processes of the previous run. */
 static void test_cancel_waiting_start(void **state) {
         static const char *const verbs[] = { "Stop", "Kill" };
         Bus *bus = *state;
@@ -174,13 +175,13 @@ static void test_cancel_waiting_start(void **state) {
                 assert_true(process_is_dead(child));
                 if (killed)
                         assert_true(g_get_monotonic_time() - begin < 60 * G_USEC_PER_SEC);
-                assert_poll(bus, role, "exit 7"); /* as it was before that start */
+                assert_poll(bus, role, "exit 7"); /* as before that start */
                 purge(bus, role);
                 close(child);
         }
 }
 
-/* The same again and again, without leftovers: the unit of the last run may still be on its way out. */
+/* The same repeatedly, without remaining processes. The unit of the last run may still be in removal. */
 static void test_again_and_again(void **state) {
         Bus *bus = *state;
         const char *role = role_name("e");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: hybrid
  *
- * memory-max, tasks-max and cpu-quota have their effect on the role's scope where the controllers exist: as v1 hierarchies beside
- * v2, or where those cannot be had as v2's own. */
+ * memory-max, tasks-max and cpu-quota apply to the scope of the role if the controllers exist, as v1
+ * hierarchies beside v2 or, if those are not available, as controllers of v2. */
 
 #include "testlib.h"
 
@@ -32,7 +32,7 @@ static void test_memory(void **state) {
 
         start(bus, role, OPTIONS("{'memory-max': <@t 67108864>}"), actor(), "touch", "300", "exit", "0",
                 NULL);
-        /* v1 does not tell who killed it: what is known is that nobody asked. */
+        /* v1 does not report what killed it; only that no call did is known. */
         exited = expect_exited(bus, role, "killed", SIGKILL, NULL);
         assert_string_equal(exited.cause, machine_is_hybrid() ? "external" : "oom");
         assert_poll(bus, role, "exit -9");
@@ -78,7 +78,7 @@ static void test_cpu(void **state) {
         cpu = detail_u64(exited.details, "cpu-usec");
         wall = detail_u64(exited.details, "exit-monotonic-usec") -
                detail_u64(exited.details, "start-monotonic-usec");
-        /* 200 ms of CPU time at a fifth of a CPU. The first period may be had in full. */
+        /* 200 ms of CPU time at a fifth of a CPU. The first period may be used completely. */
         assert_true(cpu >= 180000);
         assert_true(wall >= 600000);
 }
@@ -93,7 +93,7 @@ static void test_features(void **state) {
         assert_true(g_strv_contains(features, "cpu"));
 }
 
-/* What else matters is the same here: one pass through a role's life in the hybrid set-up. */
+/* All other behaviour is the same here: one pass through the life of a role in the hybrid layout. */
 static void test_life(void **state) {
         Bus *bus = *state;
         const char *role = role_name("e");
@@ -113,7 +113,7 @@ static void test_life(void **state) {
         assert_census(bus, &before);
 }
 
-/* Of a start that failed no unit is left, so the next one of that name works. */
+/* A failed start leaves no unit, so the next one of that name works. */
 static void test_failed_start(void **state) {
         Bus *bus = *state;
         const char *role = role_name("failed");

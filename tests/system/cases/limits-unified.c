@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * Where a controller is missing, a limit that needs it is refused by name and nothing is started: a limit that does nothing is
- * worse than none. (The namespaced machine has no v2 controllers.) */
+ * If a controller is missing, a limit that needs it is refused by name and nothing is started, because a
+ * limit without an effect is worse than none. (The machine in namespaces has no v2 controllers.) */
 
 #include "testlib.h"
 
@@ -19,7 +19,7 @@ static void test_refused(void **state) {
         };
         g_autofree char *path = cgroup_file("/", "cgroup.controllers"), *controllers = read_file(path);
 
-        /* Else this proves nothing. */
+        /* Otherwise this proves nothing. */
         assert_false(machine_is_hybrid());
         assert_string_equal(controllers, "");
 
@@ -32,7 +32,7 @@ static void test_refused(void **state) {
         }
 }
 
-/* Features says the same. */
+/* Features agrees. */
 static void test_features(void **state) {
         Bus *bus = *state;
         g_autoptr(GVariant) value = node_get(bus, "Features");

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * The log level by SetLogLevel and by systemctl service-log-level (LogControl1), kept over restarts; SetLogToSve sends each
- * message as a signal with its fields, at most so many a second, and a listener who never reads costs nothing. */
+ * The log level by SetLogLevel and by systemctl service-log-level (LogControl1) is kept over restarts. With
+ * SetLogToSve each message is sent as a signal with its fields, with a limit for each second, and a client
+ * that never reads costs nothing. */
 
 #include <unistd.h>
 
@@ -62,7 +63,7 @@ static void test_level(void **state) {
         assert_level(bus, "info");
 }
 
-/* What version 0.1.0 has saved, with a field of a newer version. */
+/* A file of version 0.1.0, with a field of a newer version. */
 static void test_level_of_1(void **state) {
         Bus *bus = *state;
         g_autofree char *text = NULL;
@@ -92,9 +93,10 @@ static void test_errors(void **state) {
         assert_level(bus, "info");
 }
 
-/* NULL: it does not have this field. */
+/* Returns NULL if the message does not have this field. */
 static const char *field(const Event *event, const char *key) {
-        /* In its final form first: what is pointed to must not move when another child is read. */
+        /* The variant is normalised first, because the returned pointer must stay valid when another child is
+         * read. */
         (void) g_variant_get_data(event->body);
         g_autoptr(GVariant) fields = g_variant_get_child_value(event->body, 3);
         const char *value = NULL;
@@ -141,7 +143,7 @@ static void test_messages(void **state) {
         assert_int_equal(bus_count_since(bus, mark, "LogMessage", NULL), 0);
 }
 
-/* The one message of this kind about this role, with all its fields. */
+/* Returns the only message of this kind about this role, with all its fields. */
 static char *entry(const char *from, const char *id, const char *role) {
         g_autofree char *id_match = g_strconcat("MESSAGE_ID=", id, NULL);
         g_autofree char *role_match = g_strconcat("ARCHITECT_ROLE=", role, NULL);
@@ -209,7 +211,7 @@ static void test_lifecycle(void **state) {
         assert_contains(of_scope, "Main process exited, code=exited, status=7 (cause: self)");
 }
 
-/* A text for each kind of message, in which the fields of the message stand. */
+/* The catalog has a text for each kind of message, which contains the fields of the message. */
 static void test_catalog(void **state) {
         Bus *bus = *state;
         const char *const ids[] = { MESSAGE_ROLE_STARTED, MESSAGE_ROLE_START_FAILED, MESSAGE_ROLE_STOPPING,
@@ -250,11 +252,11 @@ static void raw_call(int fd, guint32 serial, const char *method, GVariant *args)
         assert_true(recv(fd, reply, sizeof(reply), 0) > 0);
 }
 
-/* Asks for the signals of the node, and never reads one. */
+/* Subscribes to the signals of the node and never reads one. */
 static int stuck_listener(void) {
         struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "/run/dbus/system_bus_socket" };
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), small = 1;
-        static const char auth[] = "\0AUTH EXTERNAL 30\r\n"; /* uid 0, in hex */
+        static const char auth[] = "\0AUTH EXTERNAL 30\r\n"; /* UID 0, in hex */
         char answer[128];
 
         assert_true(fd >= 0);
@@ -295,9 +297,9 @@ static void test_stuck_listener(void **state) {
         print_message("  %u messages, %" G_GUINT64_FORMAT " KiB before, %" G_GUINT64_FORMAT
                       " after, the slowest round %" G_GINT64_FORMAT " ms\n",
                 n, before / 1024, after / 1024, longest / 1000);
-        assert_true(n > 0); /* who reads is told */
+        assert_true(n > 0); /* a client that reads receives them */
         assert_true(longest < 5 * G_USEC_PER_SEC);
-        if (!process_is_sanitized(node_pid(bus))) /* a sanitizer keeps what was freed */
+        if (!process_is_sanitized(node_pid(bus))) /* a sanitizer keeps freed memory */
                 assert_true(after < before + 4 * 1024 * 1024);
         (void) close(fd);
 }
@@ -314,7 +316,7 @@ static guint64 count_dropped(Bus *bus) {
         return dropped;
 }
 
-/* Far more messages than signals: a cap, and a count of what was dropped. */
+/* Far more messages than signals: the limit applies, and the number of dropped ones is reported. */
 static void test_flood(void **state) {
         Bus *bus = *state;
         guint64 n = 0, dropped = 0;
@@ -322,7 +324,7 @@ static void test_flood(void **state) {
         set_level(bus, "debug");
         set_sve(bus, true);
         gint64 begin = g_get_monotonic_time();
-        /* Until it has been said that some were dropped. */
+        /* Until a report of dropped messages arrives. */
         for (guint i = 0; i < 200 || !count_dropped(bus); i++) {
                 assert_true(g_get_monotonic_time() - begin < 4 * patience_usec());
                 start(bus, role_name("flood"), NULL, actor(), "exit", "0", NULL);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * 300 roles started at once by one client, killed at random from outside, started again, stopped: nothing is lost, nothing is
- * doubled, and no unit, descriptor, zombie or process is left. */
+ * One client starts 300 roles at once, kills some at random from outside, starts them again, and stops them.
+ * No event is lost or sent twice, and no unit, descriptor, zombie or process is left. */
 
 #include "testlib.h"
 
 #define N 300
-/* dbus-daemon refuses the 129th call in flight of one connection. */
+/* dbus-daemon refuses the 129th pending call of a connection. */
 #define WINDOW 100
 
 typedef guint32 (*SendFunction)(Bus *bus, guint i);
@@ -16,7 +16,7 @@ static const char *name_of(guint i) {
         return role_name_n("r", i);
 }
 
-/* One call for each of the indices, at most WINDOW at a time; all must succeed. */
+/* Sends one call for each of the indices, at most WINDOW at a time; all must succeed. */
 static void send_all(Bus *bus, const GArray *indices, SendFunction function) {
         g_autofree guint32 *serials = g_new(guint32, indices->len);
 
@@ -29,7 +29,7 @@ static void send_all(Bus *bus, const GArray *indices, SendFunction function) {
                 g_variant_unref(bus_result(bus, serials[i]));
 }
 
-/* To the end of its input it lives, then it exits with 7. */
+/* The role runs until the end of its input, then it exits with 7. */
 static guint32 send_start(Bus *bus, guint i) {
         return node_send(bus, "Start", start_args(name_of(i), NULL, actor(), "read-eof", "exit", "7", NULL));
 }
@@ -77,7 +77,7 @@ static void check_running(Bus *bus) {
                 assert_string_equal(state, "running");
                 assert_true(g_hash_table_add(names, (void *) g_intern_string(name)));
                 assert_true(g_hash_table_add(pids, GUINT_TO_POINTER(pid)));
-                /* Each in its own scope. */
+                /* Each is in its own scope. */
                 cgroup = process_cgroup((pid_t) pid);
                 assert_non_null(cgroup);
                 assert_true(g_str_has_suffix(cgroup, scope));
@@ -86,7 +86,8 @@ static void check_running(Bus *bus) {
         assert_int_equal(count_units(bus, "architect-main-many.r*.scope"), N);
 }
 
-/* Exactly one RoleStarted and, if it ended, exactly one RoleExited an invocation; and no event without its number. */
+/* Checks that there is exactly one RoleStarted and, for an ended role, exactly one RoleExited for each
+ * invocation, and no event without its number. */
 static void check_events(Bus *bus, guint starts, guint exits) {
         const char *members[] = { "RoleStarted", "RoleExited" };
         g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -105,7 +106,7 @@ static void check_events(Bus *bus, guint starts, guint exits) {
                         if (!g_str_has_prefix(event->text, role_name("r")))
                                 continue; /* of census_before() */
                         counts[i]++;
-                        /* Nothing doubled. */
+                        /* No event was sent twice. */
                         assert_true(g_hash_table_add(seen,
                                 g_strconcat(members[i], detail_string(details, "invocation-id"), NULL)));
                         assert_true(g_hash_table_add(numbers, g_memdup2(&seq, sizeof(seq))));
@@ -115,7 +116,7 @@ static void check_events(Bus *bus, guint starts, guint exits) {
         }
         assert_int_equal(counts[0], starts);
         assert_int_equal(counts[1], exits);
-        /* Nothing lost. */
+        /* No event was lost. */
         assert_int_equal(last - first + 1, starts + exits);
 }
 
@@ -135,7 +136,8 @@ static void test_many(void **state) {
         check_running(bus);
         check_events(bus, starts, exits);
 
-        /* 100 are killed from outside, in an order of their own, and 50 others come to the end of their input meanwhile. */
+        /* 100 are killed from outside, in an order of their own, and meanwhile 50 others reach the end of
+         * their input. */
         for (guint i = 0; i < N; i++)
                 pids[i] = role_pid(bus, name_of(i));
         shuffle(all, random);
@@ -165,7 +167,7 @@ static void test_many(void **state) {
         check_running(bus);
         check_events(bus, starts, exits);
 
-        /* All are stopped, and some die under the hands of the one who stops them. */
+        /* All are stopped, and some die during the stop. */
         for (guint i = 0; i < N; i++)
                 pids[i] = role_pid(bus, name_of(i));
         shuffle(all, random);
@@ -174,7 +176,8 @@ static void test_many(void **state) {
                 for (guint i = 0; i < N; i++) {
                         if (i >= WINDOW)
                                 g_variant_unref(bus_result(bus, serials[i - WINDOW]));
-                        /* Not those that are asked already: their pids may be gone. */
+                        /* Only those that have not been stopped yet, because the PIDs of the others may be
+                         * free. */
                         if (i % 5 == 0)
                                 assert_int_equal(kill(pids[g_array_index(all, guint, i)], SIGKILL), 0);
                         serials[i] = send_stop(bus, g_array_index(all, guint, i));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * The dead-man's switch: armed by the first beat; when beats stop, MonitorTimedOut comes, a role's on-monitor-loss before the node's
- * action. A restart of the service keeps the deadline and does not make it fire, nor does an outage of the service itself. */
+ * The dead-man's switch is armed by the first beat. When beats stop, MonitorTimedOut is sent; on-monitor-loss
+ * of a role has precedence over the action of the node. A restart of the service keeps the deadline and does
+ * not make it expire, nor does an outage of the service itself. */
 
 #include <glib/gstdio.h>
 #include <signal.h>
@@ -23,7 +24,7 @@ static guint64 node_get_u64(Bus *bus, const char *property) {
         return g_variant_get_uint64(value);
 }
 
-/* Stops everything and begins again, unarmed and with the configured timeout. */
+/* Stops everything and starts again, disarmed and with the configured timeout. */
 static void afresh(Bus *bus) {
         systemctl("stop", NODE_UNIT);
         systemctl("start", NODE_UNIT);
@@ -47,7 +48,7 @@ static void test_fires(void **state) {
         g_autofree char *loss = role_get_string(bus, killed, "OnMonitorLoss");
         assert_string_equal(loss, "kill");
         assert_int_equal(node_get_u64(bus, "MonitorTimeoutUSec"), 30 * G_USEC_PER_SEC);
-        assert_int_equal(node_get_u64(bus, "MonitorDeadlineUSec"), 0); /* nobody manages it */
+        assert_int_equal(node_get_u64(bus, "MonitorDeadlineUSec"), 0); /* no manager has sent a beat */
 
         set_timeout(bus, 300000);
         assert_int_equal(node_get_u64(bus, "MonitorDeadlineUSec"), 0);
@@ -63,7 +64,7 @@ static void test_fires(void **state) {
         details = event_details(event);
         assert_true(detail_u64(details, "seq") > 0);
 
-        /* The default action: everything stops, and the service with it. */
+        /* The default action: everything stops, including the service. */
         exited = expect_exited(bus, plain, "killed", SIGTERM, "monitor");
         assert_true(exited.event->index > event->index);
         expect_exited(bus, stops, "exited", 4, "monitor");
@@ -75,7 +76,7 @@ static void test_fires(void **state) {
         assert_int_equal(node_get_u64(bus, "MonitorDeadlineUSec"), 0);
 }
 
-/* One that is to be kept keeps the service as well. */
+/* A role that is kept keeps the service running. */
 static void test_keep(void **state) {
         Bus *bus = *state;
         const char *critical = role_name("critical"), *other = role_name("other");
@@ -109,7 +110,7 @@ static void test_off(void **state) {
         beat(bus);
         assert_int_equal(node_get_u64(bus, "MonitorDeadlineUSec"), 0);
         assert_int_equal(node_get_u64(bus, "MonitorTimeoutUSec"), 0);
-        g_usleep(400000); /* twice the old timeout: there is no event to wait for */
+        g_usleep(400000); /* twice the old timeout; there is no event to wait for */
         node_sync(bus);
         assert_int_equal(bus_count(bus, "MonitorTimedOut", NULL), 0);
 }
@@ -129,7 +130,8 @@ static void test_restart(void **state) {
         assert_int_equal(node_get_u64(bus, "MonitorDeadlineUSec"), deadline);
 }
 
-/* Stopped, restarted or crashed for longer than the timeout: the manager may have beaten all the time. */
+/* The service is stopped, restarted or crashed for longer than the timeout. The manager may have sent beats
+ * all the time. */
 static void test_own_outage(void **state) {
         Bus *bus = *state;
         const char *role = role_name("a");
@@ -143,7 +145,7 @@ static void test_own_outage(void **state) {
         g_usleep(2500000); /* the outage itself */
         assert_return_code(kill(node, SIGCONT), errno);
         assert_poll(bus, role, "running");
-        /* Messages come first: the monitor looks when all that waited is done. */
+        /* Messages are handled first: the monitor checks the deadline after all pending ones. */
         WAIT_UNTIL(node_get_u64(bus, "MonitorDeadlineUSec") > (guint64) g_get_monotonic_time() + 3000000);
 
         set_timeout(bus, 500000);
@@ -169,7 +171,8 @@ static void reload(Bus *bus, const char *timeout) {
         g_variant_unref(node_call(bus, "Reload", NULL));
 }
 
-/* Another timeout in the configuration counts from the last beat, after a reload and after a restart; 0 is off at once. */
+/* A new timeout in the configuration counts from the last beat, after a reload and after a restart; 0
+ * disables it at once. */
 static void test_reconfigured(void **state) {
         Bus *bus = *state;
         const char *role = role_name("a");
@@ -194,7 +197,7 @@ static void test_reconfigured(void **state) {
         beat(bus);
         reload(bus, "0");
         assert_int_equal(node_get_u64(bus, "MonitorDeadlineUSec"), 0);
-        g_usleep(1500000); /* longer than the old timeout: there is no event to wait for */
+        g_usleep(1500000); /* longer than the old timeout; there is no event to wait for */
         node_sync(bus);
         assert_int_equal(role_pid(bus, role), pid);
 
@@ -204,7 +207,7 @@ static void test_reconfigured(void **state) {
         systemctl("restart", NODE_UNIT);
         node_wait_name(bus, true);
         assert_int_equal(node_get_u64(bus, "MonitorDeadlineUSec"), 0);
-        g_usleep(5500000); /* the grace after a restart */
+        g_usleep(5500000); /* the grace period after a restart */
         node_sync(bus);
         assert_int_equal(role_pid(bus, role), pid);
         assert_int_equal(bus_count(bus, "MonitorTimedOut", NULL), 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * In whatever way the service dies, systemd starts it again and everything is as it was: roles and their standard input, ports,
- * the environment, the monitor, the log level, the numbers of events. */
+ * In whatever way the service dies, systemd starts it again and everything is unchanged: roles and their
+ * standard input, ports, the environment, the monitor, the log level, the numbers of events. */
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,7 +14,7 @@
 #define STATE "/run/architect-node/main"
 #define ROLES 4
 
-/* What a client can ask for, of the roles and of the service. */
+/* Returns everything that a client can read about the roles and the service. */
 static GVariant *everything(Bus *bus) {
         static const char *const properties[] = { "EventEpoch", "EventSequence", "MonitorTimeoutUSec",
                 "MonitorDeadlineUSec", "NRoles", "NRunning", "State", "KeeperConnected", "Slice" };
@@ -100,7 +100,7 @@ static void release(Bus *bus, const char *protocol, const char *method) {
         g_variant_unref(node_call(bus, method, g_variant_new("(aq)", &numbers)));
 }
 
-/* As it was, for the other cases. */
+/* Restores the state for the other cases. */
 static void tear_down(Bus *bus) {
         release(bus, "tcp", "ReleaseTCP");
         release(bus, "udp", "ReleaseUDP");
@@ -121,7 +121,7 @@ static void test_signals(void **state) {
         set_up(bus, fifo);
         before = everything(bus);
         for (size_t i = 0; i < G_N_ELEMENTS(signals); i++) {
-                /* That is what the sanitizers report. */
+                /* The sanitizers report these. */
                 if (signals[i] != SIGKILL && process_is_sanitized(node_pid(bus)))
                         continue;
                 node_crash_by(bus, signals[i]);
@@ -136,7 +136,7 @@ static guint64 watchdog_time(Bus *bus) {
         return g_variant_get_uint64(value);
 }
 
-/* It hangs, and systemd ends it. */
+/* The service hangs, and systemd ends it. */
 static void test_watchdog(void **state) {
         Bus *bus = *state;
         g_autoptr(Fifo) fifo = fifo_new("fifo");
@@ -153,7 +153,7 @@ static void test_watchdog(void **state) {
         set_up(bus, fifo);
         before = everything(bus);
 
-        /* One that works says so in time. */
+        /* A service that works notifies systemd in time. */
         node = node_pid(bus);
         for (guint i = 0; i < 3; i++) {
                 guint64 last = watchdog_time(bus);
@@ -177,7 +177,7 @@ static void test_watchdog(void **state) {
         tear_down(bus);
 }
 
-/* What it cannot read when it comes back is set aside, with an error, and it does without. */
+/* A file that cannot be read at the start is renamed with an error, and the service continues without it. */
 static void test_unreadable_state(void **state) {
         Bus *bus = *state;
         const char *ended = role_name_n("r", 2);

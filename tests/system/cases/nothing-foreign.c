@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * What is not the role's is not touched: units whose names look alike, roles whose names begin alike, processes of other
- * services, whatever is stopped, killed or restarted. */
+ * Objects that do not belong to the role are not affected: units with similar names, roles with the same
+ * prefix, processes of other services, whatever is stopped, killed or restarted. */
 
 #include <unistd.h>
 
@@ -45,13 +45,13 @@ static void test_units(void **state) {
         expect_exited(bus, role, "killed", SIGTERM, "stop");
         expect_exited(bus, role, "killed", SIGKILL, "kill");
         expect_exited(bus, role, "killed", SIGKILL, "kill");
-        /* A node that comes back takes stock of its scopes, not of others. */
+        /* After a crash the node lists its own scopes only. */
         node_crash(bus);
         node_sync(bus);
         systemctl("restart", NODE_UNIT);
         node_wait_name(bus, true);
         node_sync(bus);
-        /* A shutdown ends its roles, not others'. */
+        /* A shutdown ends its own roles only. */
         start(bus, role, NULL, actor(), "pause", NULL);
         systemctl("stop", NODE_UNIT);
         systemctl("start", NODE_UNIT);
@@ -66,7 +66,7 @@ static void test_units(void **state) {
         }
 }
 
-/* Names are exact: x is not x-y, nor x.y, nor x with a suffix that looks like a unit. */
+/* Names are exact: x is neither x-y, nor x.y, nor x with a suffix that looks like a unit. */
 static void test_roles(void **state) {
         Bus *bus = *state;
         const char *others[] = { role_name("x-y"), role_name("x.y"), role_name("xy"), role_name("x.scope"),
@@ -98,7 +98,8 @@ static void test_roles(void **state) {
         }
 }
 
-/* A pid that was a role's and is somebody else's now is not signalled: the main process is asked through its parent. */
+/* A PID that was that of a role and now belongs to another process is not signalled. The main process is
+ * signalled through its parent. */
 static void test_ended(void **state) {
         Bus *bus = *state;
         const char *role = role_name("e");
@@ -112,7 +113,8 @@ static void test_ended(void **state) {
         stop(bus, role);
         WAIT_UNTIL(count_units(bus, scope) == 0);
 
-        /* A unit of the same name, made by somebody else after the role had ended: verbs of the ended role do not reach it. */
+        /* Another client has made a unit of the same name after the role had ended. Verbs on the ended role
+         * do not affect it. */
         spawn("systemd-run", "--quiet", "--scope", "--collect", unit, actor(), "say", fifo_path(fifo),
                 "ready", "pause", NULL);
         pid = fifo_expect_pid(fifo, "ready");

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * Each role is an object: in GetManagedObjects, announced by InterfacesAdded before its RoleStarted and removed with
- * InterfacesRemoved, with every property right in every state; what changes together is told in one PropertiesChanged. Its methods
- * are the node's. What the service introspects is what the files of the contract say. */
+ * Each role is an object. GetManagedObjects contains it, InterfacesAdded announces it before its RoleStarted,
+ * InterfacesRemoved removes it, and every property is correct in every state. Properties that change together
+ * are sent in one PropertiesChanged. Its methods are those of the node. The introspection is equal to the
+ * interface files. */
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -77,7 +78,7 @@ static void test_every_property(void **state) {
         Exited exited;
         pid_t pid;
 
-        /* Hers to write. */
+        /* alice may write it. */
         assert_true(g_file_set_contents(path, "", 0, NULL));
         assert_int_equal(chmod(path, 0666), 0);
         start(bus, role,
@@ -178,7 +179,8 @@ static void test_defaults(void **state) {
         check_bool(all, "Remove", false);
 }
 
-/* InterfacesAdded, RoleStarted, Start's reply; RoleExited; RolePurged and InterfacesRemoved before Purge's reply. */
+/* The order is InterfacesAdded, RoleStarted, the reply of Start; RoleExited; RolePurged and InterfacesRemoved
+ * before the reply of Purge. */
 static void test_added_and_removed(void **state) {
         Bus *bus = *state;
         const char *role = role_name("added");
@@ -221,7 +223,7 @@ static void test_added_and_removed(void **state) {
         assert_int_equal(bus_count(bus, "InterfacesRemoved", path), 1);
 }
 
-/* A new start of an ended role keeps the object and gives it a new invocation. */
+/* A new start of an ended role keeps the object and gives it a new invocation ID. */
 static void test_same_object(void **state) {
         Bus *bus = *state;
         const char *role = role_name("again");
@@ -244,8 +246,8 @@ static void test_same_object(void **state) {
         }
 }
 
-/* What PropertiesChanged says, one after the other, is what the properties are: a client that follows them knows the same as one that
- * asks. */
+/* Follows the properties by PropertiesChanged. A client that follows the signals must have the same values as
+ * one that reads the properties. */
 static GHashTable *follow(Bus *bus, const char *role) {
         g_autofree char *path = role_path(role);
         g_autoptr(GPtrArray) changes = bus_all(bus, "PropertiesChanged", path);
@@ -281,7 +283,7 @@ static GHashTable *follow(Bus *bus, const char *role) {
         return known;
 }
 
-/* What the signals told last, and differs; NULL: nothing. */
+/* Returns what differs from the last signals, or NULL. */
 static char *difference(Bus *bus, const char *role) {
         g_autoptr(GVariant) all = role_get_all(bus, role);
         g_autoptr(GHashTable) known = follow(bus, role);
@@ -303,7 +305,7 @@ static char *difference(Bus *bus, const char *role) {
         return NULL;
 }
 
-/* Changes are collected and told a moment later. */
+/* Changes are collected and sent a moment later. */
 static void check_follower(Bus *bus, const char *role) {
         gint64 end = g_get_monotonic_time() + patience_usec();
 
@@ -335,7 +337,8 @@ static void test_changes(void **state) {
         stop(bus, role);
         check_follower(bus, role);
 
-        /* What an end changes comes in one piece: whoever hears the new state has the status with it. */
+        /* All changes of an exit are in one signal, so a client that receives the new state also receives the
+         * status. */
         changes = bus_all(bus, "PropertiesChanged", path);
         for (guint i = 0; i < changes->len; i++) {
                 const Event *event = changes->pdata[i];
@@ -353,11 +356,11 @@ static void test_changes(void **state) {
                 assert_true(g_variant_lookup(values, "Cause", "&s", NULL));
         }
         assert_int_equal(at_exit, 2);
-        /* Coalesced: some changes a run, not one a property. */
+        /* Changes are coalesced: some signals for each run, not one for each property. */
         assert_true(changes->len <= 10);
 }
 
-/* The node's own counts. */
+/* The counters of the node. */
 static void test_counts(void **state) {
         Bus *bus = *state;
         guint32 roles = node_get_u32(bus, "NRoles"), running = node_get_u32(bus, "NRunning");
@@ -426,7 +429,7 @@ static GDBusInterfaceInfo *interface_of(Bus *bus, const char *path, const char *
         g_autoptr(GVariant) reply =
                 bus_call(bus, NODE_NAME, path, "org.freedesktop.DBus.Introspectable", "Introspect", NULL);
         g_autoptr(GError) error = NULL;
-        GDBusNodeInfo *info; /* kept: what is returned lives in it */
+        GDBusNodeInfo *info; /* never freed, because the returned value is a part of it */
         GDBusInterfaceInfo *found;
         const char *xml;
 
@@ -517,7 +520,7 @@ static void test_contract(void **state) {
         start(bus, role, NULL, actor(), "pause", NULL);
         compare_interfaces(interface_of_file(NODE_INTERFACE), interface_of(bus, NODE_PATH, NODE_INTERFACE));
         compare_interfaces(interface_of_file(ROLE_INTERFACE), interface_of(bus, path, ROLE_INTERFACE));
-        /* A person who goes through the tree finds the roles. */
+        /* A user who follows the tree finds the roles. */
         {
                 g_autofree char *tree = run_ok("busctl", "tree", "--list", NODE_NAME, NULL);
                 assert_contains(tree, path);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * output=file:PATH empties the file first, append:PATH does not, both are opened as the role's user and take standard error
- * too; null is /dev/null. */
+ * output=file:PATH truncates the file first, append:PATH does not. Both are opened as the user of the role
+ * and take standard error, too. null is /dev/null. */
 
 #include <pwd.h>
 #include <sys/stat.h>
@@ -84,7 +84,7 @@ static void test_as_the_user(void **state) {
         assert_int_equal(st.st_gid, alice->pw_gid);
         assert_int_equal(st.st_mode & 07777, 0644); /* umask 0022 */
 
-        /* Root's file is not hers to empty, whoever asked for it. */
+        /* alice cannot truncate a file of root, even if root starts the role. */
         assert_true(g_file_set_contents(private, "secret\n", -1, NULL));
         g_free(g_steal_pointer(&file));
         file = g_strconcat("file:", private, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * journalctl -u SCOPE and journalctl -t ROLE show what a role writes, standard error too, in order; a restart and a SIGKILL of
- * journald neither kill nor block the role nor lose a line. */
+ * journalctl -u SCOPE and journalctl -t ROLE show the output of a role, including standard error, in order. A
+ * restart and a SIGKILL of journald neither kill nor block the role, and lose no line. */
 
 #include "testlib.h"
 
@@ -19,7 +19,7 @@ static void check_journal(const char *since, const char *role, const char *const
         for (; *lines; lines++) {
                 g_autofree char *whole = g_strconcat(*lines, "\n", NULL);
 
-                /* Each one, and in this order. */
+                /* Each one, in this order. */
                 at_unit = strstr(at_unit, whole);
                 if (!at_unit)
                         fail_msg("journalctl -u %s lacks '%s': %s", scope, *lines, by_unit);
@@ -79,21 +79,21 @@ static void test_journald_goes(void **state) {
         pid = role_pid(bus, role);
         say_line(bus, role, fifo, "before");
 
-        /* A machine where this is tried again and again must not call it a failing service. */
+        /* Repeated runs of this test on one machine must not make the unit fail by its start limit. */
         g_free(run_ok("systemctl", "reset-failed", "systemd-journald.service", NULL));
         systemctl("restart", "systemd-journald.service");
         say_line(bus, role, fifo, "after a restart");
         g_free(journal("-t", role,
-                NULL)); /* synced: what a journald that is killed has read but not written, is lost */
+                NULL)); /* synced, because a killed journald loses what it has read but not written */
 
         journald = unit_main_pid(bus, "systemd-journald.service");
         pidfd = process_open(journald);
         assert_int_equal(kill(journald, SIGKILL), 0);
         process_wait_dead(pidfd);
-        /* Nobody there to read it yet. */
+        /* No journald reads it yet. */
         say_line(bus, role, fifo, "after SIGKILL");
 
-        /* The next one takes over; journalctl --sync waits for it. */
+        /* The next journald takes over; journalctl --sync waits for it. */
         WAIT_UNTIL(is_another(bus, journald));
         say_line(bus, role, fifo, "after both");
         check_journal(since, role, lines);
@@ -102,7 +102,7 @@ static void test_journald_goes(void **state) {
         assert_int_equal(role_pid(bus, role), pid);
         assert_int_equal(bus_count(bus, "RoleExited", role), 0);
 
-        /* And the next role has a journal as well. */
+        /* The next role is connected to the journal, too. */
         {
                 const char *next = role_name("c");
                 const char *const next_lines[] = { "of the next one", NULL };

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * A user without privileges may read everything and change nothing: each changing method, of the node and of a role, is
- * AccessDenied for alice, and nothing has happened. Nor does she send the node signals in the name of systemd. */
+ * A user without privileges may read everything and change nothing. Each method that changes something, of
+ * the node and of a role, returns AccessDenied to alice and has no effect. She also cannot send signals of
+ * systemd to the node. */
 
 #include "testlib.h"
 
@@ -94,7 +95,7 @@ static void test_changing(void **state) {
                                 ACCESS_DENIED, NULL);
         }
 
-        /* Nothing happened. */
+        /* Nothing has changed. */
         node_sync(bus);
         assert_poll(bus, role, "running");
         assert_int_equal(role_pid(bus, role), pid);
@@ -107,14 +108,14 @@ static void test_changing(void **state) {
         assert_int_equal(bus_count_since(bus, mark, "ShuttingDown", NULL), 0);
         g_variant_unref(bytes);
 
-        /* A denial of the node's own says what is denied. */
+        /* A refusal by the node itself names what was refused. */
         assert_int_equal(run_as("alice", NULL, &err, "busctl", "call", NODE_NAME, NODE_PATH, NODE_INTERFACE,
                                  "Stop", "s", role, NULL),
                 1);
         assert_contains(err, "Call failed: ");
 }
 
-/* Nobody else takes the name, or speaks in its place. */
+/* No other process can own the name, or send in its place. */
 static void test_name(void **state) {
         Bus *bus = *state;
         g_autoptr(Bus) alice = bus_new_as("alice");
@@ -128,8 +129,9 @@ static void test_name(void **state) {
         assert_true(node_has_name(bus));
 }
 
-/* Signals that alice sends straight to the node never reach it, whatever they are; her broadcasts reach everybody who wants them.
- * What the node itself gets nobody sees, so another connection stands beside it, under the same policy: it waits for one of its names. */
+/* Signals that alice sends directly to the node never reach it, whatever they are, but her broadcasts reach
+ * all subscribers. No client can observe the messages to the node. So another connection stands beside it,
+ * under the same policy, as it queues for one of its names. */
 static void test_signals(void **state) {
         Bus *bus = *state;
         const char *names[] = { NODE_NAME "Instances", NODE_NAME };
@@ -156,13 +158,13 @@ static void test_signals(void **state) {
                 assert_int_equal(bus_count(listener, "PrepareForShutdown", NULL), 0);
                 assert_int_equal(bus_count(listener, "Straight", NULL), 0);
 
-                /* And the policy still lets her read. */
+                /* The policy still allows her to read. */
                 ping = bus_send(alice, NODE_NAME, NODE_PATH, "org.freedesktop.DBus.Peer", "Ping", NULL);
                 g_variant_unref(bus_result(alice, ping));
         }
 }
 
-/* Has systemd make a job; returns its number. */
+/* Makes systemd create a job; returns its number. */
 static guint32 next_job(Bus *bus) {
         g_autoptr(GVariant) reply = bus_call(bus, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "StartUnit",
                 g_variant_new("(ss)", NODE_UNIT, "replace"));
@@ -172,8 +174,9 @@ static guint32 next_job(Bus *bus) {
         return (guint32) g_ascii_strtoull(strrchr(path, '/') + 1, NULL, 10);
 }
 
-/* "The job of your scope is done": while it is not, the process is not in it yet, and the start would fail. The number of the job
- * is guessed: a job takes some more for what its unit needs, always as many. */
+/* Sends "the job of your scope is done". While it is not done, the process is not in the scope yet, and the
+ * start would fail. The number of the job is guessed: a job uses some more numbers for the dependencies of
+ * its unit, always equally many. */
 static void test_forged_jobs(void **state) {
         Bus *bus = *state;
         g_autoptr(Bus) alice = bus_new_as("alice");
@@ -199,7 +202,7 @@ static void test_forged_jobs(void **state) {
         }
 }
 
-/* The keeper takes orders from the node alone. */
+/* The keeper accepts requests from the node only. */
 static void test_keeper_socket(void **state) {
         g_autofree char *err = NULL;
 

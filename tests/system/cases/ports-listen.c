@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * tcp-ports and udp-ports: a role gets its ports as open, listening sockets, and people read their numbers. When it ends
- * nobody listens on them, whatever it left behind, and they stay reserved: for the next role. */
+ * tcp-ports and udp-ports: a role gets its ports as open, listening sockets, and users can read their
+ * numbers. When the role ends no process listens on them, whatever it has left behind, and they stay reserved
+ * for the next role. */
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -41,7 +42,7 @@ static void test_served(void **state) {
         assert_role(bus, port, "");
         assert_only_reserved(port);
 
-        /* It looks at the first variable of a name: there must be no other. */
+        /* The role checks the first variable of a name, so there must be no other one. */
         serve_start(bus, first,
                 OPTIONS("{'tcp-ports': <[%q]>, 'env': <{'LISTEN_FDS': '9', 'LISTEN_PID': '1'}>}", port),
                 fifo);
@@ -50,7 +51,7 @@ static void test_served(void **state) {
         assert_role(bus, port, first);
         assert_int_equal(try_bind(SOCK_STREAM, port), EADDRINUSE);
 
-        /* It has one owner at a time. */
+        /* A port belongs to one role at a time. */
         start_fails(bus, start_args(second, port_option("tcp-ports", port), actor(), "pause", NULL),
                 "PortsUnavailable", second, first, "running", NULL);
         start_fails(bus, start_args(second, port_option("release-ports", port), actor(), "pause", NULL),
@@ -65,7 +66,7 @@ static void test_served(void **state) {
         assert_int_equal(ask_tcp(port), role_pid(bus, second));
         assert_role(bus, port, second);
 
-        /* However it ends: RoleExited is late enough. */
+        /* However the role ends, the port is closed by RoleExited. */
         kill_role(bus, second);
         expect_exited(bus, second, "killed", SIGKILL, "kill");
         assert_only_reserved(port);
@@ -124,7 +125,7 @@ static void test_udp(void **state) {
         uint16_t port;
 
         bind_ports(bus, "UDP", 1, &port);
-        /* What comes before is for nobody. */
+        /* Earlier datagrams reach no role. */
         for (int i = 0; i < 10; i++)
                 send_udp(port);
         start(bus, role, port_option("udp-ports", port), actor(), "serve", fifo_path(fifo), NULL);
@@ -135,7 +136,7 @@ static void test_udp(void **state) {
                 send_udp(port);
         assert_int_equal(try_bind(SOCK_DGRAM, port), EADDRINUSE);
 
-        /* The next one reads what is sent to it, and nothing else: the first datagram is this one. */
+        /* The next role reads only what is sent to it: the first datagram is this one. */
         start(bus, next, port_option("udp-ports", port), "/bin/sh", "-c",
                 "echo ready $$ >\"$0\"; head -c 3 <&3 >\"$0.got\"; echo got $$ >\"$0\"", fifo_path(fifo),
                 NULL);
@@ -156,7 +157,8 @@ static void test_udp(void **state) {
         release_port(bus, "UDP", port);
 }
 
-/* The main process ends; what it left has the socket, waits for connections and will not go. */
+/* The main process ends. A process that it has left has the socket, accepts connections and ignores SIGTERM.
+ */
 static void test_leftovers(void **state) {
         Bus *bus = *state;
         const char *role = role_name("leaves"), *other = role_name("other");
@@ -176,7 +178,7 @@ static void test_leftovers(void **state) {
         assert_only_reserved(port);
         assert_false(process_is_dead(left_fd));
 
-        /* It still has the socket: nobody else gets it until it is gone. */
+        /* It still has the socket, and no other role gets it before it has ended. */
         start_fails(bus, start_args(other, port_option("tcp-ports", port), actor(), "pause", NULL),
                 "PortsUnavailable", role, "processes it left", NULL);
         kill_role(bus, role);
@@ -184,7 +186,7 @@ static void test_leftovers(void **state) {
         close(left_fd);
         assert_role(bus, port, "");
 
-        /* One that listens again on its own is stopped as well, when it is gone. */
+        /* A process that calls listen() again is stopped, too, when it ends. */
         start(bus, role,
                 g_variant_new_parsed(
                         "@a{sv} {'tcp-ports': <[%q]>, 'stop-timeout-usec': <@t 3600000000>}", port),
@@ -195,7 +197,7 @@ static void test_leftovers(void **state) {
         bus_wait(bus, "RoleExited", role);
         fifo_expect_pid(fifo, "listen 0");
         {
-                /* There it is again. */
+                /* The port listens again. */
                 const struct sockaddr_in to = { .sin_family = AF_INET,
                         .sin_port = htons(port),
                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -231,7 +233,7 @@ static void test_failed_start(void **state) {
         release_port(bus, "TCP", port);
 }
 
-/* Where the role hung up first the kernel remembers its connections for a minute. */
+/* If the role hung up first, the kernel keeps its connections for a minute. */
 static void test_time_wait(void **state) {
         Bus *bus = *state;
         const char *role = role_name("hangs-up");
@@ -248,7 +250,7 @@ static void test_time_wait(void **state) {
         release_port(bus, "TCP", port);
 }
 
-/* A program that knows nothing of us. */
+/* A program that does not know the service. */
 static void test_proxyd(void **state) {
         Bus *bus = *state;
         const char *role = role_name("behind"), *proxy = role_name("proxy");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * release-ports: a role that binds its port itself finds it free, however fast it is, and until then it was reserved; a start
- * that fails leaves it as it was. */
+ * release-ports: a role that binds its port itself finds it free, however fast it is, and until then the port
+ * was reserved. A start that fails leaves it unchanged. */
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -11,7 +11,8 @@
 #include "net.h"
 #include "testlib.h"
 
-/* The first thing it does is to bind: a keeper that let go a moment later would be too late for some of these. */
+/* The bind is the first thing that the role does. If the keeper released the port a moment later, some of
+ * these would fail. */
 static void test_binds_itself(void **state) {
         Bus *bus = *state;
         g_autoptr(Fifo) fifo = fifo_new("fifo");
@@ -27,7 +28,7 @@ static void test_binds_itself(void **state) {
                         "pause", NULL);
                 fifo_expect_pid(fifo, "bind 0");
                 line = list_port(bus, "TCP", port);
-                assert_null(line); /* it is no longer ours */
+                assert_null(line); /* the port is not reserved any more */
                 stop(bus, role);
                 assert_int_equal(try_bind(SOCK_STREAM, port), 0);
                 node_call_fails(bus, "ReleaseTCP", port_args(port), "NoSuchPort", NULL);
@@ -55,7 +56,7 @@ static void test_failed_start(void **state) {
                 for (int k = 0; k < 20; k++)
                         assert_int_equal(try_bind(k < 10 ? SOCK_STREAM : SOCK_DGRAM, ports[k]), EADDRINUSE);
         }
-        /* And they can be handed on as before. */
+        /* They can be passed on as before. */
         start(bus, role,
                 g_variant_new_parsed("@a{sv} {'release-ports': <%@aq>}",
                         g_variant_new_fixed_array(G_VARIANT_TYPE_UINT16, ports, 20, sizeof(ports[0]))),
@@ -66,7 +67,7 @@ static void test_failed_start(void **state) {
         stop(bus, role);
 }
 
-/* At the door of its command it is still reserved. */
+/* Directly before the exec the port is still reserved. */
 static void test_at_the_door(void **state) {
         Bus *bus = *state;
         const char *role = role_name("held");
@@ -90,14 +91,15 @@ static void test_at_the_door(void **state) {
         hold_release(hold);
         g_variant_unref(bus_result(bus, serial));
         assert_int_equal(try_bind(SOCK_STREAM, ports[0]), EADDRINUSE);
-        /* The role's from its first instruction on; everybody else's when the kernel has done with the exec. */
+        /* The port is free for the role from its first instruction on, and for others when the kernel has
+         * completed the exec. */
         WAIT_UNTIL(try_bind(SOCK_STREAM, ports[1]) == 0);
         stop(bus, role);
         release_port(bus, "TCP", ports[0]);
         assert_ports(bus, "");
 }
 
-/* Killed there it cannot give anything back, and yet it is reserved again. */
+/* A child that is killed there cannot give the port back, but it is reserved again. */
 static void test_cancelled(void **state) {
         Bus *bus = *state;
         const char *role = role_name("cancelled");

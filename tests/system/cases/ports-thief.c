@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * Against thieves who try all the time, as root and as an ordinary user, in every way there is to bind a port: nobody gets
- * one while it is reserved, nor on its way to a role and back; and no start fails for it. */
+ * Processes that try all the time to bind reserved ports, as root and as an ordinary user, in every way,
+ * never succeed, neither while a port is reserved nor on its way to a role and back, and no start fails
+ * because of them. */
 
 #include <netinet/in.h>
 #include <pwd.h>
@@ -20,9 +21,9 @@
 #define N_LANES 10
 #define N_ROUNDS 100
 
-/* What the thieves are after; shared with them. */
+/* The ports that the thieves try to bind; shared with them. */
 static struct booty {
-        _Atomic uint16_t tcp[N_LANES + 1]; /* 0: nothing at the moment */
+        _Atomic uint16_t tcp[N_LANES + 1]; /* 0 if there is none at the moment */
         _Atomic uint16_t udp;
         _Atomic uint64_t tries[2];
         _Atomic uint64_t stolen[2];
@@ -42,7 +43,8 @@ static const struct {
         { AF_INET6, 0, 0, true },
 };
 
-/* System calls only: it is a fork of a process with threads. Returns whether it had it. */
+/* Uses system calls only, because it is a fork of a process with threads. Returns whether it could bind the
+ * port. */
 static bool steal(int type, uint16_t port, size_t place, unsigned options) {
         struct sockaddr_in in = {
                 .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(places[place].in)
@@ -72,7 +74,7 @@ static void try_one(int who, int type, _Atomic uint16_t *slot, size_t place, uns
         if (port == 0)
                 return;
         atomic_fetch_add(&booty->tries[who], 1);
-        /* It may have been released in between: then it was no theft. */
+        /* If it was released in between, it was no theft. */
         if (steal(type, port, place, options) && atomic_load(slot) == port) {
                 atomic_store(&booty->how,
                         (uint32_t) (place << 8 | options << 4 | (uint32_t) (type == SOCK_DGRAM)));
@@ -139,7 +141,7 @@ static void assert_nothing_stolen(void) {
                         atomic_load(&booty->how));
 }
 
-/* They know their trade: a port that is held as most servers hold theirs is theirs at once. */
+/* The thieves work: a port that is held in the way of most servers is bound at once. */
 static void test_thieves(void **state) {
         struct sockaddr_in any = { .sin_family = AF_INET };
         socklen_t size = sizeof(any);
@@ -162,7 +164,7 @@ static void test_reserved(void **state) {
         atomic_store(&booty->tcp[0], tcp);
         atomic_store(&booty->udp, udp);
         wait_tries();
-        node_crash(bus); /* whoever holds them, it is not the node */
+        node_crash(bus); /* the node does not hold them */
         wait_tries();
         assert_nothing_stolen();
         atomic_store(&booty->tcp[0], 0);
@@ -243,7 +245,7 @@ static void test_cycles(void **state) {
                 (guint64) (atomic_load(&booty->tries[0]) + atomic_load(&booty->tries[1])));
 }
 
-/* The same port goes from role to role. */
+/* The same port is passed from role to role. */
 static void test_from_role_to_role(void **state) {
         Bus *bus = *state;
         uint16_t port;
@@ -263,7 +265,7 @@ static void test_from_role_to_role(void **state) {
         release_port(bus, "TCP", port);
 }
 
-/* A start that fails at its very end has had the ports in its hands, and gives them back. */
+/* A start that fails in its last step has had the ports, and gives them back. */
 static void test_failed_starts(void **state) {
         Bus *bus = *state;
         uint16_t tcp, udp;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * Reserving and releasing ports: who may, what is refused and that nothing came of it, what survives (a restart and a crash
- * of the service) and what does not (a clean end, the end of the keeper). */
+ * Reserving and releasing ports: the permitted callers, the refused calls, which have no effect, what is kept
+ * (over a restart and a crash of the service) and what is not (after a clean end, or the end of the keeper).
+ */
 
 #include <arpa/inet.h>
 #include <glib/gstdio.h>
@@ -44,7 +45,7 @@ static void test_reserve(void **state) {
                 g_autofree char *line = list_port(bus, "TCP", tcp[i]);
                 assert_non_null(line);
         }
-        seen = list_ports(alice); /* everybody may look */
+        seen = list_ports(alice); /* every user may read it */
         assert_string_equal(seen, listed);
 
         release_port(bus, "TCP", tcp[1]);
@@ -59,7 +60,7 @@ static void test_reserve(void **state) {
         assert_ports(bus, "");
 }
 
-/* Each is refused with its reason, and then everything is as it was. */
+/* Each call is refused with its reason, and nothing changes. */
 static void test_errors(void **state) {
         Bus *bus = *state;
         const char *role = role_name("bad");
@@ -171,7 +172,8 @@ static void test_survive(void **state) {
                 node_call_fails(bus, "ReleaseTCP", port_args(used), "PortsUnavailable", role, NULL);
         }
 
-        /* It ends while nobody looks: no longer listened on, still reserved. */
+        /* The role ends while the node is not running. The port does not listen any more, but it is still
+         * reserved. */
         pid_t node = node_pid(bus);
         assert_int_equal(kill(node, SIGSTOP), 0);
         assert_int_equal(kill(pid, SIGKILL), 0);
@@ -193,7 +195,7 @@ static void test_survive(void **state) {
         assert_ports(bus, "");
 }
 
-/* A bind of a process that dies before it could promise anything to anybody. */
+/* The node dies during a bind, before it has sent the reply. */
 static void test_promised_to_nobody(void **state) {
         Bus *bus = *state;
         uint16_t kept;
@@ -243,7 +245,7 @@ static void test_clean_end(void **state) {
         assert_ports(bus, "");
 }
 
-/* systemd keeps them for the next keeper, if it has had the time and is allowed to. */
+/* systemd stores them for the next keeper, if it has had the time and is configured for it. */
 static void test_keeper_gone(void **state) {
         Bus *bus = *state;
         const char *role = role_name("orphan"), *next = role_name("next");
@@ -261,7 +263,7 @@ static void test_keeper_gone(void **state) {
 
         assert_ports(bus, "");
         assert_int_equal(try_bind(SOCK_STREAM, tcp[1]), 0);
-        assert_int_equal(ask_tcp(tcp[0]), pid); /* the role has its own */
+        assert_int_equal(ask_tcp(tcp[0]), pid); /* the role has a copy of its own */
         log = journal("-u", NODE_UNIT, "-p", "warning", now, NULL);
         expected = g_strdup_printf("TCP port %u is no longer reserved", tcp[1]);
         assert_contains(log, expected);
@@ -301,7 +303,7 @@ static void test_address(void **state) {
         assert_int_equal(bind_at("127.0.0.1", port), 0);
         release_port(bus, "TCP", port);
 
-        /* No address of this machine's. */
+        /* Not an address of this machine. */
         configure(bus, "192.0.2.1");
         g_variant_unref(node_call(bus, "Reload", NULL));
         node_call_fails(bus, "BindTCP", g_variant_new("(u)", 2), "PortsUnavailable", "2 TCP ports",

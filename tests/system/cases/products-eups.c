@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * Products by EUPS: by the stand-in of tests/system/eups, and, where EUPS_DIR names a real one, the same again by that. */
+ * Products by EUPS: by the stand-in of tests/system/eups, and, if EUPS_DIR names a real one, again by that.
+ */
 
 #include <glob.h>
 #include <glib/gstdio.h>
@@ -10,7 +11,7 @@
 
 #include "products.h"
 
-static const char *real; /* the EUPS_DIR of a real one; NULL: the stand-in */
+static const char *real; /* the EUPS_DIR of a real EUPS; NULL for the stand-in */
 
 #define HOSTILE "$(touch /run/evil) `touch /run/evil`; touch /run/evil\n'touch /run/evil' \"\\"
 
@@ -165,7 +166,7 @@ static void test_setup_args(void **state) {
                         scratch("stack/Linux64/base/1.0")));
         assert_true(g_str_has_prefix(dump_get(root, "env.SETUP_BASE"), "base LOCAL:"));
 
-        /* EUPS takes no notice of more words than two; nor does anybody else. */
+        /* EUPS ignores more than two words, and so does everything else. */
         hostile = products_dump(bus, role_name("c"),
                 OPTIONS("{'product': <'base'>, 'version': <'1.0'>, 'setup-args': <[%s, '$(touch /run/evil)', '; touch /run/evil', '']>}",
                         HOSTILE));
@@ -194,7 +195,7 @@ static void test_failures(void **state) {
         products_fail(bus, role, OPTIONS("{'product': <'base'>, 'setup-args': <['-f', 'Linux']>}"),
                 "Unable to find an acceptable version of base", NULL);
         products_fail(bus, role, OPTIONS("{'product': <'quoty'>}"), "could not be evaluated", NULL);
-        /* As a version this would be a word more for a shell; EUPS is asked for just that. */
+        /* As a version this would be another word for a shell; EUPS gets it as one argument. */
         products_fail(bus, role, OPTIONS("{'product': <'base'>, 'setup-args': <['$(touch /run/evil)']>}"),
                 "$(touch /run/evil)", NULL);
         assert_int_equal(count_locks(), 0);
@@ -243,7 +244,7 @@ static void test_not_installed(void **state) {
         products_fail(bus, role_name("a"), OPTIONS("{'product': <'base'>}"), "EUPS_DIR is not set", NULL);
 }
 
-/* It has a directory of its user's, and says so if it cannot. */
+/* EUPS has a directory that belongs to its user, and reports an error if it cannot create it. */
 static void test_user(void **state) {
         Bus *bus = *state;
         g_autoptr(GHashTable) alice = NULL, nobody = NULL;
@@ -265,7 +266,8 @@ static void test_user(void **state) {
         assert_env(nobody, "BASE_VERSION", "2.0");
 }
 
-/* With -Z: a real EUPS puts the stack it was built for in front, and if that is read-only here it locks none at all. */
+/* With -Z, because a real EUPS puts the stack it was built for in front, and if that is read-only it locks
+ * none at all. */
 static guint32 start_hanging(Bus *bus, const char *role, Trap **ret) {
         guint32 serial = node_send(bus, "Start",
                 start_args(role,
@@ -273,12 +275,12 @@ static guint32 start_hanging(Bus *bus, const char *role, Trap **ret) {
                         actor(), "pause", NULL));
 
         *ret = trap_wait(trap_path());
-        assert_true(count_locks() > 0); /* or this tests nothing */
+        assert_true(count_locks() > 0); /* otherwise this tests nothing */
         assert_false(bus_has_reply(bus, serial));
         return serial;
 }
 
-/* At the timeout: no role, no process, no lock; meanwhile nobody waits. */
+/* After the timeout no role, process or lock is left, and meanwhile no other call waits. */
 static void test_hang(void **state) {
         Bus *bus = *state;
         const char *role = role_name("a");
@@ -300,7 +302,7 @@ static void test_hang(void **state) {
         assert_census(bus, &before);
 }
 
-/* Stop and Kill of a start that hangs in its set-up: the same. */
+/* The same for Stop and Kill of a start whose set-up hangs. */
 static void test_cancel(void **state) {
         Bus *bus = *state;
         static const char *const verbs[] = { "Stop", "Kill" };
@@ -321,7 +323,7 @@ static void test_cancel(void **state) {
         assert_census(bus, &before);
 }
 
-/* The service may go and come back meanwhile; the set-up does not notice. */
+/* The service may end and start again in the meantime. The set-up is not affected. */
 static void test_restart(void **state) {
         Bus *bus = *state;
         const char *role = role_name("a");
@@ -360,7 +362,7 @@ static void test_shutdown(void **state) {
         assert_state(bus, role, "none");
 }
 
-/* What comes after the set-up fails as it does without one. */
+/* Steps after the set-up fail in the same way as without one. */
 static void test_exec_fails(void **state) {
         Bus *bus = *state;
         guint mark = bus_mark(bus);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * Products by Lmod. Debian's package of it conflicts with Environment Modules, so it is unpacked beside that, in /opt/lmod. */
+ * Products by Lmod. The package of Debian conflicts with Environment Modules, so it is unpacked separately,
+ * in /opt/lmod. */
 
 #include <glob.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * Products by Environment Modules, as Debian packages it. */
+ * Products by Environment Modules, as packaged by Debian. */
 
 #include "products.h"
 

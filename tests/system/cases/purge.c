@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * Purge forgets ended roles: the named ones all or none, without names every ended one; a running one is refused by name. */
+ * Purge removes ended roles: all of the named ones or none, or without names every ended one. A running role
+ * is refused by name. */
 
 #include <unistd.h>
 
@@ -76,7 +77,7 @@ static void test_all(void **state) {
         assert_int_equal(g_strv_length(again), 0);
 }
 
-/* Nothing remains of it: not over a restart either. */
+/* Nothing remains of it, even after a restart. */
 static void test_for_good(void **state) {
         Bus *bus = *state;
         const char *role = role_name("a");
@@ -95,7 +96,7 @@ static void test_for_good(void **state) {
         assert_poll(bus, role, "none");
 }
 
-/* A name given twice is purged once. */
+/* A name that is given twice is purged once. */
 static void test_twice(void **state) {
         Bus *bus = *state;
         const char *role = role_name("a");

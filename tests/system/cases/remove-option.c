@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * remove=true: the role is purged when it has ended and its leftovers are gone, after its RoleExited. */
+ * With remove=true the role is purged when it has ended and has been swept, after its RoleExited. */
 
 #include <unistd.h>
 
@@ -25,7 +25,7 @@ static void test_remove(void **state) {
                 g_clear_pointer(&details, g_variant_unref);
                 details = event_details(purged);
                 assert_true(detail_u64(details, "seq") > exited.seq);
-                assert_false(detail_has(details, "caller-uid")); /* nobody asked */
+                assert_false(detail_has(details, "caller-uid")); /* there is no caller */
                 assert_poll(bus, role, "none");
                 node_call_fails(bus, "GetRole", g_variant_new("(s)", role), "NoSuchRole", role, NULL);
         }
@@ -53,7 +53,7 @@ static void test_after_the_sweep(void **state) {
         assert_poll(bus, role, "none");
 }
 
-/* Whoever stops it has a reply, though there is no role any more. */
+/* A caller of Stop gets a reply, although the role does not exist any more. */
 static void test_stop(void **state) {
         Bus *bus = *state;
         const char *role = role_name("c");

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * A restart or a crash of the node is nothing to the roles: the same processes, their standard input still works, what ended
- * meanwhile is reported exactly and once, a stop under way goes on, and Poll is right from the first reply. */
+ * A restart or a crash of the node does not affect the roles: the processes are the same, their standard
+ * input still works, exits in the meantime are reported exactly and once, a pending stop continues, and Poll
+ * is correct from the first reply on. */
 
 #include <unistd.h>
 
@@ -52,7 +53,7 @@ static void keeps_roles(Bus *bus, Again again) {
 
         again(bus);
 
-        /* The first call that the new one answers. */
+        /* The first call to which the new node replies. */
         polled = node_call(bus, "Poll", g_variant_new("(^as)", names));
         assert_int_not_equal(node_pid(bus), node);
         assert_int_equal(keeper_pid(bus), keeper);
@@ -81,7 +82,7 @@ static void keeps_roles(Bus *bus, Again again) {
         assert_int_equal(bus_count_since(bus, mark, "RoleStarted", NULL), 0);
         assert_int_equal(bus_count_since(bus, mark, "RoleExited", NULL), 0);
 
-        /* Everything goes on as before. */
+        /* Everything continues as before. */
         send_input(bus, reads, "after");
         close_input(bus, reads);
         assert_int_equal(expect_exited(bus, reads, "exited", 0, "self").seq, seq + 1);
@@ -96,14 +97,15 @@ static void keeps_roles(Bus *bus, Again again) {
 
 static void test_restart(void **state) {
         keeps_roles(*state, restart);
-        assert_int_equal(bus_count_again(*state), 0); /* who ends in peace knows what was heard */
+        /* After a clean end the node knows which events were received. */
+        assert_int_equal(bus_count_again(*state), 0);
 }
 
 static void test_crash(void **state) {
         keeps_roles(*state, crash);
 }
 
-/* The node is away (stopped, then killed) while its roles end in every way. */
+/* The node is absent (stopped, then killed) while its roles end in every way. */
 static void test_exits_while_away(void **state) {
         Bus *bus = *state;
         g_autoptr(Fifo) fifo = fifo_new("fifo");
@@ -146,7 +148,7 @@ static void test_exits_while_away(void **state) {
         back = g_get_monotonic_time();
         node_crash(bus);
 
-        /* First of all. */
+        /* Before anything else. */
         for (size_t i = 0; i < G_N_ELEMENTS(ends); i++)
                 assert_poll(bus, ends[i].role, ends[i].poll);
         for (size_t i = 0; i < G_N_ELEMENTS(ends); i++) {
@@ -154,7 +156,7 @@ static void test_exits_while_away(void **state) {
 
                 if (ends[i].code) {
                         exited = expect_exited(bus, ends[i].role, ends[i].code, ends[i].status, NULL);
-                        /* When it really ended. */
+                        /* The time of the actual exit. */
                         assert_true(detail_u64(exited.details, "exit-monotonic-usec") >= (guint64) left);
                         assert_true(
                                 detail_u64(exited.details, "exit-monotonic-usec") <= (guint64) back + 100000);
@@ -169,7 +171,7 @@ static void test_exits_while_away(void **state) {
         }
 }
 
-/* A planned restart goes on with the stop, and who waits for it hears that. */
+/* A planned restart continues the stop, and the waiting caller gets an error. */
 static void test_waiting_stop(void **state) {
         Bus *bus = *state;
         const char *role = role_name("ignores");
@@ -190,7 +192,8 @@ static void test_waiting_stop(void **state) {
         expect_exited(bus, role, "killed", SIGKILL, "kill");
 }
 
-/* Starts that are under way when the node dies: each role runs or is not there, never half. Calls that had no reply have none. */
+/* The node dies during starts. Each role either runs or does not exist, and no start is incomplete. Calls
+ * without a reply never get one. */
 static void test_crash_during_starts(void **state) {
         Bus *bus = *state;
         guint32 serials[40];
@@ -210,10 +213,10 @@ static void test_crash_during_starts(void **state) {
                         g_autofree char *scope = role_scope(role);
                         Event *reply = bus_wait_reply(bus, serials[i]);
 
-                        /* What was under way is brought to its end. */
+                        /* Pending starts are completed. */
                         WAIT_UNTIL(strcmp(role_state(bus, role), "starting") != 0);
                         if (strcmp(role_state(bus, role), "none") == 0) {
-                                /* Who was told that it runs must find it. */
+                                /* A role whose start has been confirmed must exist. */
                                 assert_int_equal(reply->type, G_DBUS_MESSAGE_TYPE_ERROR);
                                 WAIT_UNTIL(count_units(bus, scope) == 0);
                         } else {
@@ -225,7 +228,7 @@ static void test_crash_during_starts(void **state) {
                         }
                 }
                 {
-                        /* No process that belongs to none of them. */
+                        /* No process exists that belongs to none of them. */
                         Census now = census(bus);
                         assert_int_equal(now.scopes, running);
                         assert_int_equal(now.processes, running);
@@ -235,7 +238,7 @@ static void test_crash_during_starts(void **state) {
         print_message("  %u of 120 ran\n", running);
 }
 
-/* A stop under way goes on in the next node, to its old deadline, though the one who asked is told nothing. */
+/* A pending stop continues in the next node, with its old deadline, although the caller gets no reply. */
 static void test_crash_during_stop(void **state) {
         Bus *bus = *state;
         const char *role = role_name("stopping");
@@ -259,7 +262,7 @@ static void test_crash_during_stop(void **state) {
         cgroup_wait_empty(cgroup);
 }
 
-/* The same for the sweep of leftovers. */
+/* The same for a sweep. */
 static void test_crash_during_sweep(void **state) {
         Bus *bus = *state;
         const char *role = role_name("sweeping");
@@ -286,7 +289,7 @@ static void test_crash_during_sweep(void **state) {
         stop(bus, role);
         purge(bus, role);
         {
-                /* A crash may make it twice; never with another number. */
+                /* A crash may cause it to be sent twice, but never with another number. */
                 g_autoptr(GPtrArray) exits = bus_all(bus, "RoleExited", role);
                 guint64 seq = exited_from(g_ptr_array_index(exits, 0)).seq;
 
@@ -295,7 +298,7 @@ static void test_crash_during_sweep(void **state) {
         }
 }
 
-/* Many roles, many crashes: after each, all are there, and nothing leaks. */
+/* Many roles and many crashes. After each crash all roles exist, and nothing leaks. */
 static void test_again_and_again(void **state) {
         Bus *bus = *state;
         pid_t pids[30];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * The service is restarted again and again while lines go into roles and come out of them: what was acknowledged has come out
- * once, what was not at most once. */
+ * The service is restarted repeatedly while lines are sent to roles and returned by them. Acknowledged lines
+ * are returned once, and others at most once. */
 
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -12,9 +12,9 @@
 #include "testlib.h"
 
 #define RESTARTS "8"
-/* dbus-daemon's bound of calls in flight is 128. */
+/* The limit of dbus-daemon is 128 pending calls. */
 #define WINDOW 32
-/* What one write puts into a pipe in one piece; and more than a pipe holds. */
+/* A size that a write puts into a pipe at once, and a size above the capacity of a pipe. */
 #define SIZE_SMALL 3000
 #define SIZE_LARGE 100000
 
@@ -32,7 +32,7 @@ typedef struct Flow {
         guint n_answered, n_acknowledged;
 } Flow;
 
-/* <NUMBER:SIZE:xxx…> and a newline. */
+/* Sends <NUMBER:SIZE:xxx…> and a newline. */
 static void flow_send(Flow *flow, GRand *random) {
         bool large = flow->size_max > SIZE_SMALL && g_rand_int_range(random, 0, 20) == 0;
         Line line = { .size = (guint) g_rand_int_range(
@@ -56,7 +56,7 @@ static void flow_wait(Flow *flow, guint in_flight) {
         }
 }
 
-/* A line that was being written when the service left may have come in part: never one that was acknowledged. */
+/* A line that was being written when the service ended may be incomplete, but never an acknowledged one. */
 static void flow_check(Flow *flow, const char *text) {
         guint next = 0, n_torn = 0, n_unasked = 0;
 
@@ -118,7 +118,7 @@ static void lines_flow(Bus *bus, const char *command) {
         for (size_t i = 0; i < 2; i++)
                 flow_wait(&flows[i], 0);
         node_wait_name(bus, true);
-        /* One more, which nothing interrupts. */
+        /* One more line, without an interruption. */
         for (size_t i = 0; i < 2; i++) {
                 flow_send(&flows[i], random);
                 flow_wait(&flows[i], 0);

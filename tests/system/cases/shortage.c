@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * No space, no descriptors, no processes, no memory: what is asked for then fails and says why, what runs goes on, what ends is told
- * exactly, over a crash of the service too; and all works again afterwards. */
+ * Without space, descriptors, processes or memory, new requests fail with the reason, running roles continue,
+ * and exits are reported exactly, even over a crash of the service. Afterwards everything works again. */
 
 #include <fcntl.h>
 #include <sys/mount.h>
@@ -15,9 +15,9 @@
 #define RUNTIME_DIRECTORY "/run/architect-node/main"
 #define FILLER RUNTIME_DIRECTORY "/filler"
 
-/* -- no space ------------------------------------------------------------------------------------------------------ */
+/* -- no space -- */
 
-/* A small disk under the state. */
+/* Mounts a small disk for the state. */
 static void small_disk(Bus *bus) {
         systemctl("stop", NODE_UNIT);
         assert_return_code(mount("tmpfs", RUNTIME_DIRECTORY, "tmpfs", 0, "size=4m,mode=0700"), errno);
@@ -37,8 +37,8 @@ static void fill(void) {
         close(fd);
 }
 
-/* With two pages left the role is saved, and once more while its old file is still there; when it knows its process and cgroup the
- * file may have grown to a second page, and there is a third one for nobody. */
+/* With two free pages the role is saved, and again while its old file still exists. When the process and the
+ * cgroup are known the file may have grown to a second page, and there is no third one. */
 static void nearly_full(Bus *bus, const char *role) {
         guint failures = 0;
         struct stat st;
@@ -83,7 +83,7 @@ static void test_no_space(void **state) {
         stays_pid = role_pid(bus, stays);
         fill();
 
-        /* What would have to be saved is refused, and nothing of it is left. */
+        /* Operations that require saving are refused and leave nothing. */
         mark = bus_mark(bus);
         start_fails(bus, start_args(other, NULL, actor(), "pause", NULL),
                 "org.freedesktop.DBus.Error.IOError", other, "No space left on device", NULL);
@@ -93,14 +93,14 @@ static void test_no_space(void **state) {
                 "org.freedesktop.DBus.Error.IOError", "No space left on device", NULL);
         node_call_fails(bus, "GetEnv", g_variant_new("(s)", "SHORTAGE"), "NoSuchVariable", NULL);
 
-        /* What ends is told, and stays told when the service dies now. */
+        /* An exit is reported, and is still known if the service dies now. */
         assert_int_equal(kill(pid, SIGUSR1), 0);
         seq = expect_exited(bus, ends, "exited", 42, "self").seq;
         stop(bus, stops);
         expect_exited(bus, stops, "killed", SIGTERM, "stop");
         start_fails(bus, start_args(ends, NULL, actor(), "pause", NULL), "org.freedesktop.DBus.Error.IOError",
                 ends, "No space left on device", NULL);
-        assert_poll(bus, ends, "exit 42"); /* the run before is what is known again */
+        assert_poll(bus, ends, "exit 42"); /* the previous run exists again */
         node_crash(bus);
         node_sync(bus);
         assert_poll(bus, ends, "exit 42");
@@ -113,7 +113,7 @@ static void test_no_space(void **state) {
                         assert_int_equal(exited_from(g_ptr_array_index(exits, i)).seq, seq);
         }
 
-        /* And now there is space again. */
+        /* There is space again. */
         assert_int_equal(unlink(FILLER), 0);
         start(bus, other, NULL, actor(), "exit", "7", NULL);
         expect_exited(bus, other, "exited", 7, "self");
@@ -126,7 +126,7 @@ static void test_no_space(void **state) {
         stop(bus, stays);
 }
 
-/* The disk is the old one again, whatever the test did. */
+/* Restores the disk, whatever the test did. */
 static int end_small_disk(void **state) {
         g_autoptr(Bus) bus = bus_new();
 
@@ -137,7 +137,7 @@ static int end_small_disk(void **state) {
         return case_teardown(state);
 }
 
-/* -- no descriptors -------------------------------------------------------------------------------------------------- */
+/* -- no descriptors -- */
 
 static struct rlimit limit_fds(pid_t pid, rlim_t n) {
         struct rlimit limit, old;
@@ -148,8 +148,8 @@ static struct rlimit limit_fds(pid_t pid, rlim_t n) {
         return old;
 }
 
-/* Starts that fail for want of something, with 0 to 8 descriptors more than are open now, so that each place where one is made is
- * the first to fail; what runs, runs. */
+/* Starts that fail because no descriptor is left, with 0 to 8 descriptors more than are open now, so that
+ * each place that creates one is the first to fail. Running roles continue. */
 static void without_fds(Bus *bus, pid_t (*find)(Bus *bus)) {
         const char *ends = role_name("ends"), *other = role_name("new");
         g_autoptr(Fifo) fifo = fifo_new("fifo");
@@ -186,7 +186,7 @@ static void without_fds(Bus *bus, pid_t (*find)(Bus *bus)) {
                 kill_role(bus, other);
                 expect_exited(bus, other, "killed", SIGKILL, "kill");
                 if (more % 2 == 1)
-                        purge(bus, other); /* the next start has an ended run before it, or not */
+                        purge(bus, other); /* the next start has a previous run or not */
         }
         print_message("  %u starts failed\n", failures);
         assert_true(failures > 0);
@@ -200,7 +200,7 @@ static void test_no_fds_in_the_node(void **state) {
         without_fds(*state, node_pid);
 }
 
-/* -- no processes, no memory ------------------------------------------------------------------------------------------- */
+/* -- no processes, no memory -- */
 
 static void without_clone(Bus *bus, const char *error, const char *text) {
         const char *ends = role_name("ends"), *other = role_name("new");

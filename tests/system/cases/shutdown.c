@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * Shutdown(reason) replies, sends ShuttingDown, stops every role in parallel and ends the service with success; meanwhile what
- * would change something is refused with ShuttingDown, and what reads is answered. systemctl stop does the same. Afterwards the
- * service starts as if nothing had been. */
+ * Shutdown(reason) replies, sends ShuttingDown, stops all roles in parallel and ends the service with
+ * success. Meanwhile calls that change something are refused with ShuttingDown, and calls that read get their
+ * reply. systemctl stop does the same. Afterwards the service starts without any trace of it. */
 
 #include <glib/gstdio.h>
 #include <unistd.h>
 
 #include "testlib.h"
 
-/* Else systemd forgets how it ended as soon as it has. */
+/* Otherwise systemd removes the unit and its result as soon as it has ended. */
 static void keep_unit(Bus *bus) {
         g_variant_unref(bus_call(bus, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "RefUnit",
                 g_variant_new("(s)", NODE_UNIT)));
@@ -27,7 +27,7 @@ static void check_service_ended(Bus *bus) {
                 assert_string_not_equal(active, "failed");
                 if (strcmp(active, "inactive") == 0)
                         break;
-                g_usleep(1000); /* systemd tells those only who subscribed */
+                g_usleep(1000); /* systemd sends these only to subscribers */
         }
         result = unit_get_string(bus, NODE_UNIT, "Service", "Result");
         status = unit_get(bus, NODE_UNIT, "Service", "ExecMainStatus");
@@ -36,8 +36,8 @@ static void check_service_ended(Bus *bus) {
         assert_int_equal(g_variant_get_int32(code), 1 /* CLD_EXITED */);
         assert_int_equal(g_variant_get_int32(status), 0);
         WAIT_UNTIL(count_units(bus, SCOPE_PATTERN) ==
-                   0); /* their cgroups are empty: systemd is about to hear of it */
-        /* The keeper is rid of them too: no exit waits to be told to a successor. */
+                   0); /* their cgroups are empty, and systemd removes the units soon */
+        /* The keeper has reaped them, so no exit is left for a successor. */
         children = process_children(keeper_pid(bus));
         assert_int_equal(children->len, 0);
 }
@@ -52,7 +52,7 @@ static void check_starts_afresh(Bus *bus, pid_t keeper) {
         assert_int_equal(keeper_pid(bus), keeper);
 }
 
-/* One that takes its time, one that must be killed, two that go at once. */
+/* One role that takes its time, one that must be killed, two that exit at once. */
 static void start_some(Bus *bus, Fifo *fifo) {
         start(bus, role_name("willing"), NULL, actor(), "pause", NULL);
         start(bus, role_name("ordered"), NULL, actor(), "exit-on", "TERM", "5", "say", fifo_path(fifo),
@@ -77,7 +77,7 @@ static void check_exits(Bus *bus, const Event *announced) {
                 assert_true(announced->index < exits[i].event->index);
                 assert_int_equal(bus_count(bus, "RoleExited", exits[i].event->text), 1);
         }
-        /* In parallel: the slow one comes last. */
+        /* In parallel, so the slow one is the last. */
         assert_true(exits[0].event->index < exits[2].event->index);
         assert_true(exits[1].event->index < exits[2].event->index);
 }
@@ -105,7 +105,7 @@ static void test_method(void **state) {
         assert_true(detail_u64(details, "seq") > 0);
         g_variant_unref(bus_result(bus, serial));
 
-        /* The stubborn one gives us a second. */
+        /* The stubborn one leaves a second. */
         fifo_expect_pid(fifo, "heard");
         start_fails(bus, start_args(refused, NULL, actor(), "pause", NULL), "ShuttingDown", NULL);
         node_call_fails(bus, "Purge", g_variant_new("(^as)", none), "ShuttingDown", NULL);
@@ -140,7 +140,7 @@ static void test_systemctl_stop(void **state) {
         check_starts_afresh(bus, keeper);
 }
 
-/* A start that is under way is cancelled, not forgotten. */
+/* A pending start is cancelled and not lost. */
 static void test_start_under_way(void **state) {
         Bus *bus = *state;
         const char *role = role_name("starting");
@@ -163,7 +163,7 @@ static void test_start_under_way(void **state) {
         assert_poll(bus, role, "none");
 }
 
-/* 60 roles, each with a timeout of half a second that it needs: together, not one after the other. */
+/* 60 roles, each of which needs its timeout of half a second: together, and not one after the other. */
 static void test_in_parallel(void **state) {
         Bus *bus = *state;
         g_autoptr(Fifo) fifo = fifo_new("fifo");
@@ -180,13 +180,13 @@ static void test_in_parallel(void **state) {
         g_variant_unref(node_call(bus, "Shutdown", g_variant_new("(s)", "")));
         for (guint i = 0; i < 60; i++)
                 expect_exited(bus, role_name_n("p", i), "killed", SIGKILL, "shutdown");
-        /* One after the other it would be 30 s. */
+        /* One after the other would take 30 s. */
         assert_true(g_get_monotonic_time() - begin < 15 * G_USEC_PER_SEC);
         check_service_ended(bus);
         check_starts_afresh(bus, keeper);
 }
 
-/* By hand it means the same as systemctl stop. */
+/* For a service that was started by hand it means the same as systemctl stop. */
 static void test_interrupt(void **state) {
         Bus *bus = *state;
         const char *role = role_name("runs");
@@ -204,7 +204,8 @@ static void test_interrupt(void **state) {
 #define DROP_IN_DIRECTORY "/run/systemd/system/" NODE_UNIT ".d"
 #define DROP_IN DROP_IN_DIRECTORY "/50-test.conf"
 
-/* The longest stop timeout and at most 5 s, however little time the unit gives: systemd is told to wait. */
+/* The longest stop timeout and at most 5 s, however short the timeout of the unit is, because the service
+ * makes systemd wait. */
 static void test_time(void **state) {
         Bus *bus = *state;
         g_autoptr(Fifo) fifo = fifo_new("fifo");
@@ -236,7 +237,7 @@ static void test_time(void **state) {
 
 #define POLICY "/etc/dbus-1/system.d/zz-test-systemd-is-deaf.conf"
 
-/* systemd tells nobody on the bus of its units and jobs; systemctl has a way of its own. */
+/* Stops or restores the messages of systemd on the bus. systemctl uses a private connection. */
 static void systemd_answers(bool answers) {
         if (answers)
                 assert_int_equal(g_unlink(POLICY), 0);
@@ -249,7 +250,8 @@ static void systemd_answers(bool answers) {
                 "org.freedesktop.DBus", "ReloadConfig", NULL));
 }
 
-/* A shutdown goes on at SIGTERM, too, where a service that does not learn why it came would leave the roles alone. */
+/* A shutdown continues at SIGTERM, even though a service that cannot find out the reason of the signal would
+ * leave the roles running. */
 static void test_signal_under_way(void **state) {
         Bus *bus = *state;
         g_autoptr(Fifo) fifo = fifo_new("fifo");
@@ -277,7 +279,8 @@ static void test_signal_under_way(void **state) {
         close(service);
 }
 
-/* The same in the successor of one that crashed, which has not come to resume it: the keeper does not answer yet. */
+/* The same in the successor of a service that crashed, before it has resumed the shutdown, because the keeper
+ * does not reply yet. */
 static void test_signal_before_resumed(void **state) {
         Bus *bus = *state;
         g_autoptr(Fifo) fifo = fifo_new("fifo");
@@ -297,7 +300,7 @@ static void test_signal_before_resumed(void **state) {
         int service = process_open(node);
         systemd_answers(false);
         assert_return_code(kill(node, SIGTERM), errno);
-        g_usleep(300000); /* that it goes on waiting is no event */
+        g_usleep(300000); /* that it is still waiting is not an event */
         assert_return_code(kill(keeper, SIGCONT), errno);
         process_wait_dead(service);
         systemd_answers(true);
@@ -309,7 +312,8 @@ static void test_signal_before_resumed(void **state) {
         close(service);
 }
 
-/* The successor of a service that crashed in the middle of it ends it, for the same reason, and takes no orders meanwhile. */
+/* The successor of a service that crashed during a shutdown completes it, with the same reason, and refuses
+ * other calls in the meantime. */
 static void test_crash(void **state) {
         Bus *bus = *state;
         g_autoptr(Fifo) fifo = fifo_new("fifo");
@@ -334,7 +338,7 @@ static void test_crash(void **state) {
         start_fails(bus, start_args(late, NULL, actor(), "pause", NULL), "ShuttingDown", NULL);
         expect_exited(bus, role, "killed", SIGKILL, "shutdown");
         check_service_ended(bus);
-        check_starts_afresh(bus, keeper); /* and it is over */
+        check_starts_afresh(bus, keeper); /* the shutdown is complete */
         assert_int_equal(bus_count(bus, "ShuttingDown", NULL), 2);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * Signal reaches the main process alone, or every process of the role; and a role that dies of one was ended by who sent it. */
+ * Signal is sent to the main process only, or to every process of the role. A role that dies of it has the
+ * caller as the cause of its end. */
 
 #include <unistd.h>
 
@@ -30,7 +31,7 @@ static void test_whom(void **state) {
         fifo_expect_pid(fifo, "main");
         fifo_expect_pid(child, "child");
         fifo_expect_pid(daemon, "daemon");
-        /* Once each: the first one was not theirs. */
+        /* Once each, because the first one was not sent to them. */
         node_sync(bus);
         assert_false(fifo_has_line(child));
         assert_false(fifo_has_line(daemon));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * RoleStarted is sent before Start's reply, RoleExited before the reply of the Stop that caused it; each event has a number of
- * its own, one higher than the last, and says who asked. */
+ * RoleStarted is sent before the reply of Start, RoleExited before the reply of the Stop that caused it. Each
+ * event has a number of its own, one higher than the last, and contains the caller. */
 
 #include <unistd.h>
 
@@ -14,7 +14,7 @@ static void test_started_before_reply(void **state) {
         g_autofree char *path = role_path(role), *scope = role_scope(role), *epoch = NULL, *invocation = NULL;
         guint32 serial = node_send(bus, "Start", start_args(role, NULL, actor(), "pause", NULL));
         Event *reply = bus_wait_reply(bus, serial);
-        /* What came after the reply came too late. */
+        /* A signal that arrives after the reply would be too late. */
         Event *started = bus_find(bus, "RoleStarted", role);
         g_autoptr(GVariant) details = NULL;
         const char *object, *unit;
@@ -86,7 +86,7 @@ static void test_sequence(void **state) {
         assert_int_equal(g_variant_get_uint64(after), seq);
 }
 
-/* A client that only listens hears the same as the one that acts. */
+/* A client that only listens receives the same events as the one that calls. */
 static void test_everybody_hears(void **state) {
         Bus *bus = *state;
         g_autoptr(Bus) other = bus_new();
@@ -104,7 +104,7 @@ static void test_everybody_hears(void **state) {
         }
 }
 
-/* Who asked is known by more than a number, where it is a service. */
+/* The caller is identified by more than a number if it is a service. */
 static void test_caller_unit(void **state) {
         Bus *bus = *state;
         const char *role = role_name("e");

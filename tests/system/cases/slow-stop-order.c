@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * While one role takes its 10 s to stop, everything else goes on: 100 replies of Poll, a Start and a Stop of others come
- * before that Stop's reply. What counts is the order, not a time. */
+ * While one role takes its 10 s to stop, everything else continues: 100 replies of Poll, and a Start and a
+ * Stop of others, arrive before the reply of that Stop. The test checks the order and not the time. */
 
 #include "testlib.h"
 
@@ -39,7 +39,7 @@ static void test_order(void **state) {
         last = MAX(last, bus_wait_reply(bus, stopping)->index);
         other_exit = expect_exited(bus, other, "killed", SIGTERM, "stop");
 
-        /* It still has most of its 10 s. Nobody needs to sit through them: Kill ends it, and the Stop with it. */
+        /* It still has most of its 10 s. To save them, Kill ends it, and the Stop with it. */
         assert_false(bus_has_reply(bus, slow_stop));
         assert_state(bus, slow, "stopping");
         kill_role(bus, slow);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * Random starts, ends, stops, lines of input, and deaths of node and keeper. What the roles themselves have written down is
- * compared with what the service says, in signals and afterwards: each run has one start and one end, the end is the true one, each
- * acknowledged line has arrived once; and nothing is left.
+ * Random starts, exits, stops, lines of input, and deaths of node and keeper. The records that the roles have
+ * written themselves are compared with the signals and the later replies of the service. Each run has one
+ * start and one exit, the exit is correct, each acknowledged line has arrived once, and nothing is left.
  *
- * SOAK_ROUNDS and SOAK_SEED in the environment: how long, and the same again. */
+ * SOAK_ROUNDS and SOAK_SEED in the environment are the number of rounds, and the seed of a previous run to
+ * repeat it. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,8 @@
 
 #define ROUNDS 40
 #define SLOTS 12
-/* After so many starts the service has what it once allocates, and must not grow by the next ones. */
+/* After this number of starts the service has allocated what it needs once, and must not grow by later ones.
+ */
 #define WARM 60
 #define GROWTH_MAX (1024U * 1024U)
 
@@ -34,12 +36,12 @@ typedef struct Run {
         guint tag;
         const char *role;
         Kind kind;
-        int status;      /* when it exits by itself */
-        bool unanswered; /* nobody was told that it runs */
+        int status;      /* if it exits by itself */
+        bool unanswered; /* its start was not confirmed */
         bool stopped, killed, keeper_died;
-        GArray *lines; /* of bool: was it acknowledged? */
+        GArray *lines; /* of bool, whether the line was acknowledged */
 
-        /* What it has said itself. */
+        /* From the record of the role itself. */
         pid_t pid;
         bool said_end;
         int pidfd; /* since it was seen running */
@@ -48,7 +50,7 @@ typedef struct Run {
 typedef struct Slot {
         const char *role;
         Run *run;
-        guint32 serial; /* a call about it, of this round */
+        guint32 serial; /* a call for this role, of this round */
         bool starting;
         guint n_inputs;
         guint32 inputs[4];
@@ -76,7 +78,7 @@ static bool chance(Soak *soak, guint percent) {
         return (guint) g_rand_int_range(soak->random, 0, 100) < percent;
 }
 
-/* -- what the roles say ---------------------------------------------------------------------------------------------- */
+/* -- the records of the roles -- */
 
 static void read_log(Soak *soak) {
         g_autofree char *text = read_file(soak->log);
@@ -105,7 +107,7 @@ static bool said_start(Soak *soak, const Run *run) {
         return run->pid != 0;
 }
 
-/* -- what is done ------------------------------------------------------------------------------------------------------ */
+/* -- the actions -- */
 
 static void send_start(Soak *soak, Slot *slot) {
         Run *run = g_new0(Run, 1);
@@ -192,7 +194,7 @@ static void act(Soak *soak, Slot *slot) {
                 run->killed = true;
                 send_verb(soak, slot, "Kill");
         } else {
-                /* It may have ended meanwhile: its keeper's death was the end of its input. */
+                /* It may have ended already, because the death of its keeper ended its input. */
                 run->killed = true;
                 if (run->pidfd >= 0)
                         (void) syscall(SYS_pidfd_send_signal, run->pidfd, SIGKILL, NULL, 0);
@@ -217,7 +219,7 @@ static void crash(Soak *soak) {
         }
 }
 
-/* The end of a round: what became of a slot. */
+/* The end of a round: determines the state of a slot. */
 static void settle(Soak *soak, Slot *slot) {
         Run *run = slot->run;
         bool success = true;
@@ -241,12 +243,12 @@ static void settle(Soak *soak, Slot *slot) {
         if (run->stopped)
                 WAIT_UNTIL((state = role_state(soak->bus, slot->role), strcmp(state, "stopping") != 0));
         if (strcmp(state, "running") == 0) {
-                /* Nothing is done to it before it can say so. */
+                /* The role must have written its record before anything is done to it. */
                 WAIT_UNTIL(said_start(soak, run));
                 if (run->pidfd < 0)
                         run->pidfd = (int) syscall(SYS_pidfd_open, run->pid, 0);
         } else {
-                /* Without an answer it may be the run before. */
+                /* Without a reply it may be the previous run. */
                 if (!run->unanswered)
                         assert_string_equal(state, "ended");
                 slot->run = NULL;
@@ -267,7 +269,7 @@ static void end_all(Soak *soak) {
                         settle(soak, &soak->slots[i]);
 }
 
-/* -- what is compared -------------------------------------------------------------------------------------------------- */
+/* -- the comparison -- */
 
 static void check_lines(Soak *soak, const Run *run) {
         g_autofree char *name = g_strdup_printf("copy.%u", run->tag), *text = NULL;
@@ -284,7 +286,7 @@ static void check_lines(Soak *soak, const Run *run) {
                         n >= run->lines->len)
                         fail_msg(
                                 "run %u of %s has got '%s' after %u lines", run->tag, run->role, *line, next);
-                /* One that is killed need not have read what is in its pipe. */
+                /* A role that is killed may not have read the contents of its pipe. */
                 for (; next < n; next++)
                         if (g_array_index(run->lines, bool, next) && run->said_end)
                                 fail_msg("run %u of %s did not get line %u", run->tag, run->role, next);
@@ -318,7 +320,7 @@ static void check_end(Soak *soak, const Run *run, const Replayed *r) {
                         run->keeper_died ? ", lost its keeper" : "", code, status, cause);
 }
 
-/* The runs of one name, and the events about it, in their order. */
+/* Compares the runs of one name with the events about it, in their order. */
 static void check_name(Soak *soak, const char *role, GPtrArray *events) {
         guint next = 0;
 
@@ -334,7 +336,8 @@ static void check_name(Soak *soak, const char *role, GPtrArray *events) {
                 if (run->pid != 0 && next < events->len)
                         started = g_ptr_array_index(events, next);
                 if (!started || (pid_t) detail_u32(started->details, "pid") != run->pid) {
-                        /* It has never been, or it was begun and over when nobody was there who could know. */
+                        /* It has never run, or it started and ended while neither node nor keeper could know.
+                         */
                         assert_true(run->unanswered);
                         assert_true(run->pid == 0 || run->keeper_died);
                         soak->n_unseen += run->pid != 0;
@@ -352,12 +355,12 @@ static void check_name(Soak *soak, const char *role, GPtrArray *events) {
                 if (run->kind == KIND_COPIES)
                         check_lines(soak, run);
         }
-        /* No event is about a run that nobody has asked for. */
+        /* No event belongs to a run that was not requested. */
         for (; next < events->len; next++)
                 assert_string_not_equal(((Replayed *) g_ptr_array_index(events, next))->role, role);
 }
 
-/* -- before and after -------------------------------------------------------------------------------------------------- */
+/* -- before and after -- */
 
 static void fresh_services(Bus *bus) {
         pid_t keeper = keeper_pid(bus);
@@ -385,7 +388,7 @@ static void assert_no_growth(Bus *bus) {
                 before[i] = process_rss(pids[i]);
         some_runs(bus, WARM);
         for (size_t i = 0; i < 2; i++)
-                /* What is freed is kept for a while by the sanitizers. */
+                /* The sanitizers keep freed memory for a while. */
                 if (!process_is_sanitized(pids[i]) && process_rss(pids[i]) > before[i] + GROWTH_MAX)
                         fail_msg("%s has grown from %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT,
                                 i == 0 ? "node" : "keeper", before[i], process_rss(pids[i]));
@@ -459,7 +462,7 @@ static void test_soak(void **state) {
         fresh_services(bus);
         (void) census_before(bus);
         {
-                /* The log of events is longer than it was; what is saved of roles is nothing. */
+                /* The log of events has grown, but no saved roles are left. */
                 Census now = census(bus);
                 assert_nothing_saved("roles");
                 assert_nothing_saved("previous");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * Starts run concurrently, up to MaxConcurrentStarts (100): those above wait their turn; one whose set-up hangs delays nobody, as
- * long as there is room. */
+ * Starts run concurrently, up to MaxConcurrentStarts (100). Further ones are queued. A start whose set-up
+ * hangs delays no other, as long as there is room. */
 
 #include "testlib.h"
 
@@ -43,7 +43,8 @@ static guint count_starting(Bus *bus, const char *prefix, guint *ret_children) {
         return n;
 }
 
-/* The hundred and first waits until one is through. Two clients, for each may have no more than 128 calls in flight. */
+/* The hundred and first start waits until another one is complete. Two clients are used, because each may
+ * have at most 128 pending calls. */
 static void test_limit(void **state) {
         Bus *bus = *state;
         g_autoptr(Bus) second = bus_new();
@@ -63,17 +64,17 @@ static void test_limit(void **state) {
                    children == before + MAX_CONCURRENT_STARTS);
         for (guint i = 0; i < MAX_CONCURRENT_STARTS; i++)
                 held_child(bus, role_name_n("h", i));
-        /* It is there, and has no process. */
+        /* The role exists and has no process. */
         assert_state(second, last, "starting");
         assert_int_equal(count_starting(bus, prefix, &children), MAX_CONCURRENT_STARTS);
         assert_int_equal(children, before + MAX_CONCURRENT_STARTS);
 
-        /* One gives up, another gets its place. */
+        /* One start ends, and another one gets its slot. */
         stop(bus, role_name_n("h", 42));
         bus_failure(bus, serials[42], "StartCancelled", role_name_n("h", 42), NULL);
         held_child(second, last);
 
-        /* And all go on when they can. */
+        /* All continue when they can. */
         hold_release(hold);
         g_variant_unref(bus_result(second, last_serial));
         for (guint i = 0; i < MAX_CONCURRENT_STARTS; i++)
@@ -81,7 +82,7 @@ static void test_limit(void **state) {
                         g_variant_unref(bus_result(bus, serials[i]));
 }
 
-/* A start that waits its turn can be cancelled as well. */
+/* A queued start can be cancelled, too. */
 static void test_cancel_waiting(void **state) {
         Bus *bus = *state;
         g_autoptr(Bus) second = bus_new();
@@ -105,7 +106,8 @@ static void test_cancel_waiting(void **state) {
         }
 }
 
-/* One client may ask for more than that at once (two connections, for dbus-daemon's sake): all run. */
+/* One client may request more than that at once (with two connections, because of dbus-daemon), and all run.
+ */
 static void test_more_than_the_limit(void **state) {
         Bus *bus = *state;
         g_autoptr(Bus) second = bus_new();
@@ -123,7 +125,7 @@ static void test_more_than_the_limit(void **state) {
         }
 }
 
-/* Many clients want the same name: one has it, the others hear so. */
+/* Many clients start the same name. One succeeds, and the others get an error. */
 static void test_same_name(void **state) {
         Bus *bus = *state;
         const char *role = role_name("same");

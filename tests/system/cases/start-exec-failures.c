@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * Start replies only when the command itself has been executed. Whatever stage fails, the error names the role, the stage and
- * the reason, and nothing is left: no unit, no role, no object, no process, no event. */
+ * Start replies only when the command itself has been executed. Whatever stage fails, the error names the
+ * role, the stage and the reason, and nothing is left: no unit, no role, no object, no process, no event. */
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,13 +11,13 @@
 
 typedef struct Failure {
         const char *what;
-        const char *options; /* %s: the scratch directory */
+        const char *options; /* %s is the scratch directory */
         const char *program; /* the same */
         const char *error;
-        const char *words[3]; /* what the message must name */
+        const char *words[3]; /* the words that the message must contain */
 } Failure;
 
-/* Where the set-up fails is the name of its stage. */
+/* The name of a stage is that of the step that fails. */
 static const Failure failures[] = {
         { "nothing there", "{}", "/nonexistent/program", "ExecFailed",
                 { "/nonexistent/program", "No such file or directory" } },
@@ -45,7 +45,7 @@ static const Failure failures[] = {
                 { "output", "/usr", "Is a directory" } },
         { "output not for this user", "{'user': <'alice'>, 'output': <'append:%s/plain'>}", "%s/actor",
                 "SetupFailed", { "output", "/plain", "Permission denied" } },
-        /* More than fs.nr_open is nobody's. */
+        /* No limit can be higher than fs.nr_open. */
         { "a limit too high", "{'limits': <{'nofile': @t 4000000000}>}", "%s/actor", "SetupFailed",
                 { "limits", "nofile", "Operation not permitted" } },
 };
@@ -100,7 +100,7 @@ static void test_each_stage(void **state) {
 
                 check_failure(
                         bus, &failures[i], node_send(bus, "Start", failure_args(&failures[i], role)), role);
-                /* Nothing is left when the reply comes, not some time later. */
+                /* Nothing is left when the reply arrives, not only some time later. */
                 assert_no_trace(bus, role, mark);
         }
         assert_census(bus, &before);
@@ -124,7 +124,7 @@ static void test_all_at_once(void **state) {
         assert_census(bus, &before);
 }
 
-/* The role of that name that had ended before is as it was. */
+/* The ended role of that name is unchanged. */
 static void test_keeps_the_ended_one(void **state) {
         Bus *bus = *state;
         const char *role = role_name("c");
@@ -189,7 +189,7 @@ static void test_killed_some_time(void **state) {
                                 break;
                 }
                 g_usleep(i * 100);
-                /* What was seen may have been reaped since: the one before it, on its way out. */
+                /* The process that was found may have been reaped since, if it was the previous one. */
                 if (child > 0 && kill(child, SIGKILL) < 0)
                         assert_int_equal(errno, ESRCH);
 
@@ -211,7 +211,7 @@ static void test_killed_some_time(void **state) {
         assert_census(bus, &before);
 }
 
-/* The reply says that the command runs: /proc shows the program, not the keeper's child. */
+/* The reply means that the command runs: /proc shows the program instead of the keeper's child. */
 static void test_reply_means_running(void **state) {
         Bus *bus = *state;
 

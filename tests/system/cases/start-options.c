@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * Each option of Start does in the role what it says. */
+ * Each option of Start has its documented effect in the role. */
 
 #include <grp.h>
 #include <pwd.h>
@@ -52,7 +52,7 @@ static void test_user(void **state) {
 
                 check_words(dump_get(dump, "status.Uid"), uids);
                 check_words(dump_get(dump, "status.Gid"), gids);
-                /* Her own groups, and none of root's. */
+                /* Her own groups, and none of root. */
                 check_words(dump_get(dump, "status.Groups"), expected);
                 assert_string_equal(dump_get(dump, "status.CapEff"), "0000000000000000");
                 assert_string_equal(dump_get(dump, "status.CapPrm"), "0000000000000000");
@@ -85,12 +85,12 @@ static void test_environment(void **state) {
         assert_string_equal(dump_get(dump, "env.SITE"), "Kitt Peak");
         assert_string_equal(dump_get(dump, "env.EMPTY"), "");
         assert_string_equal(dump_get(dump, "env.PATH"), "/usr/bin:/bin");
-        assert_string_equal(dump_get(dump, "env.Q"), "\"$HOME\""); /* no shell */
+        assert_string_equal(dump_get(dump, "env.Q"), "\"$HOME\""); /* no shell is involved */
         assert_string_equal(
-                dump_get(dump, "env.LINES2"), "a"); /* and "b", as the dump has it, on a line of its own */
+                dump_get(dump, "env.LINES2"), "a"); /* and "b", which is on a line of its own in the dump */
 }
 
-/* A program without a slash is looked up in the role's PATH, which may be the caller's. */
+/* A program without a slash is searched for in PATH of the role, which may be that of the caller. */
 static void test_path(void **state) {
         Bus *bus = *state;
         const char *role = role_name("e");
@@ -125,7 +125,7 @@ static void test_directory_and_nice(void **state) {
         assert_string_equal(dump_get(dump, "cwd"), "/usr/lib");
         assert_string_equal(dump_get(dump, "nice"), "7");
         assert_string_equal(dump_get(plain, "cwd"), "/");
-        /* That of the services, which is not 0 where the machine was booted under nice(1). */
+        /* That of the services, which is not 0 if the machine was booted under nice(1). */
         assert_int_equal(g_ascii_strtoll(dump_get(plain, "nice"), NULL, 10), getpriority(PRIO_PROCESS, 1));
         assert_string_equal(dump_get(important, "nice"), "-5");
 }
@@ -136,7 +136,7 @@ static void test_limits(void **state) {
                 OPTIONS("{'limits': <{'nofile': @t 77, 'core': 4096, 'memlock': 65536, 'nproc': 999, 'stack': 4194304, 'fsize':"
                         " 18446744073709551615, 'as': @t 109951162777600}>}"));
 
-        /* Soft and hard alike. */
+        /* Both the soft and the hard limit. */
         check_words(dump_get(dump, "limits.Max open files"), "77 77 files");
         check_words(dump_get(dump, "limits.Max core file size"), "4096 4096 bytes");
         check_words(dump_get(dump, "limits.Max locked memory"), "65536 65536 bytes");

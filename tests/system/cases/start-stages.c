@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * Node, keeper or both are killed at each stage of a Start: before each system call by which anybody can see what they do, and
- * while the other one, the child or systemd has the next word. Afterwards the role runs, is known, and was started once, or
- * nothing of it is left; and the name can be used. */
+ * Node, keeper or both are killed at each stage of a Start: before each system call whose effect is visible
+ * to other processes, and while the other service, the child or systemd has the next step. Afterwards the
+ * role runs, is known, and was started once, or nothing of it is left. The name can be used in either case.
+ */
 
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -14,18 +15,19 @@
 #define NODE 1
 #define KEEPER 2
 
-/* What others see of the node: what it says, and its files. */
+/* The visible calls of the node, which are its messages and its files. */
 static const long node_calls[] = { SYS_sendmsg, SYS_sendto, SYS_write, SYS_writev, SYS_pwrite64, SYS_pwritev,
         SYS_rename, SYS_renameat, SYS_renameat2, SYS_unlinkat, SYS_ftruncate, SYS_fsync, SYS_fdatasync,
         SYS_shutdown, -1 };
-/* And of the keeper. It closes its copies of what the child or the node has: the last one is an end of file. */
+/* The visible calls of the keeper. It closes its copies of descriptors of the child or the node; closing the
+ * last copy is an end-of-file. */
 static const long keeper_calls[] = { SYS_sendmsg, SYS_sendto, SYS_write, SYS_clone3, SYS_shutdown, SYS_close,
         SYS_waitid, -1 };
 
 typedef struct Start {
         Bus *bus;
         const char *role;
-        Fifo *fifo;   /* the command's own word that it has been started */
+        Fifo *fifo;   /* the command itself reports here that it has been started */
         bool was_run; /* there is an ended run of that name */
         pid_t node, keeper;
         guint32 serial;
@@ -47,7 +49,7 @@ static void start_send(Start *s, const char *program, Fifo *fifo) {
 }
 
 static void kill_them(const Start *s, guint victims) {
-        /* The keeper first: who is held knows nothing of it before it dies itself. */
+        /* The keeper is first, because a process that is held does not notice it before its own death. */
         if (victims & KEEPER)
                 assert_int_equal(kill(s->keeper, SIGKILL), 0);
         if (victims & NODE)
@@ -63,7 +65,7 @@ static bool successors_are_there(const Start *s, guint victims) {
         return keeper_is_connected(s->bus, victims & KEEPER ? s->keeper : 0);
 }
 
-/* Its one process is in its one scope, and is the one that said so. */
+/* Its only process is in its only scope, and is the one that has reported its start. */
 static void assert_runs(Start *s) {
         g_autofree char *scope = role_scope(s->role), *cgroup = NULL;
         pid_t pid = role_pid(s->bus, s->role);
@@ -94,7 +96,7 @@ static void assert_as_before(Start *s) {
                 assert_no_trace(s->bus, s->role, s->mark);
 }
 
-/* After the deaths: returns whether it runs. */
+/* Called after the deaths. Returns whether the role runs. */
 static bool check(Start *s, guint victims) {
         Event *reply = bus_wait_reply(s->bus, s->serial);
         bool success = reply->type == G_DBUS_MESSAGE_TYPE_METHOD_RETURN, runs;
@@ -104,7 +106,7 @@ static bool check(Start *s, guint victims) {
         runs = strcmp(role_state(s->bus, s->role), "running") == 0;
         if (success && !runs)
                 fail_msg("Start has said that %s runs, and it is '%s'", s->role, role_state(s->bus, s->role));
-        /* Whose caller has an answer has the right one. */
+        /* If the caller got a reply, it is correct. */
         if (!(victims & NODE))
                 assert_int_equal(runs, success);
         if (runs)
@@ -114,7 +116,7 @@ static bool check(Start *s, guint victims) {
         return runs;
 }
 
-/* The name can be used: one more run of it, to its end. */
+/* Uses the name for one more run, to its end. */
 static void use_name(Start *s, bool runs) {
         if (runs)
                 kill_role(s->bus, s->role);
@@ -140,12 +142,12 @@ static bool is_answered(void *userdata) {
         return bus_has_reply(s->bus, s->serial);
 }
 
-/* Until a start comes to its end before its nth call. */
+/* Repeats until a start completes before its nth call. */
 static void step_through(Bus *bus, guint traced, guint victims, bool was_run) {
         guint n_ran = 0, n = 0;
         bool reached = true;
 
-        (void) census_before(bus); /* the slice is there */
+        (void) census_before(bus); /* the slice exists */
         while (reached) {
                 g_autofree char *fifo_name = g_strdup_printf("fifo%u", ++n);
                 g_autoptr(Fifo) fifo = fifo_new(fifo_name);
@@ -217,7 +219,7 @@ static void test_in_the_set_up(void **state) {
                 held_child(bus, s.role);
                 kill_them(&s, victims);
                 WAIT_UNTIL(successors_are_there(&s, victims));
-                /* It was sent on its way, and one of them is left to see where it comes to. */
+                /* The child may continue, and one of the two services is left to see the result. */
                 if (victims != (NODE | KEEPER))
                         assert_state(bus, s.role, "starting");
                 else
@@ -229,7 +231,7 @@ static void test_in_the_set_up(void **state) {
         }
 }
 
-/* The keeper has been asked for a child and does not answer. */
+/* The keeper was requested to fork a child and does not reply. */
 static void test_keeper_is_silent(void **state) {
         Bus *bus = *state;
 
@@ -255,7 +257,7 @@ static void test_keeper_is_silent(void **state) {
         }
 }
 
-/* While the start waits until the run before has left nothing. */
+/* While the start waits for the sweep of the previous run. */
 static void test_in_the_sweep(void **state) {
         Bus *bus = *state;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * What each verb does in each state, as the table says that users read: every cell, by the node's method and by the role
- * object's. */
+ * The effect of each verb in each state, according to the table in the documentation: every cell, by the
+ * method of the node and by that of the role's object. */
 
 #include <unistd.h>
 
@@ -13,22 +13,22 @@ typedef enum State {
         RUNNING,
         STOPPING,
         ENDED,
-        SWEEPING, /* ended, and what it left is still being stopped */
+        SWEEPING, /* ended, and its remaining processes are being stopped */
         N_STATES,
 } State;
 
 static const char *const state_names[N_STATES] = { "starting", "running", "stopping", "ended",
         "ended, swept" };
 
-/* What a cell says: the name of an error, or one of */
+/* The value of a cell is the name of an error, or one of these. */
 #define OK "ok"
 #define CANCELS "cancels" /* succeeds, and the Start fails with StartCancelled */
-#define JOINS "joins"     /* no reply before what is under way is done */
+#define JOINS "joins"     /* no reply before the pending operation is complete */
 #define EXIT3 "exit 3"
 
 typedef struct Verb {
         const char *name;
-        const char *args; /* after the role's name; NULL: a verb of the node alone */
+        const char *args; /* after the name of the role; NULL for a verb of the node only */
         const char *expected[N_STATES];
 } Verb;
 
@@ -62,7 +62,7 @@ static Held hold(Bus *bus, const char *role, State state, Fifo *fifo) {
 
         switch (state) {
         case STARTING:
-                /* The keeper does not answer: no start gets any further. */
+                /* The keeper does not reply, so no start continues. */
                 held.keeper = keeper_pid(bus);
                 assert_int_equal(kill(held.keeper, SIGSTOP), 0);
                 WAIT_UNTIL(process_state(held.keeper) == 'T');
@@ -107,7 +107,7 @@ static Held hold(Bus *bus, const char *role, State state, Fifo *fifo) {
         return held;
 }
 
-/* Lets go what holds it in its state. */
+/* Releases what holds the role in its state. */
 static void release(Bus *bus, Held *held) {
         switch (held->state) {
         case STARTING:
@@ -120,7 +120,7 @@ static void release(Bus *bus, Held *held) {
                 break;
         }
         case SWEEPING:
-                kill(held->leftover, SIGKILL); /* it may be gone already */
+                kill(held->leftover, SIGKILL); /* it may have ended already */
                 break;
         default:
                 break;
@@ -158,7 +158,7 @@ static void check_cell(Bus *bus, const Verb *verb, State state, bool by_object, 
                 state_names[state], expected);
 
         if (strcmp(expected, CANCELS) == 0) {
-                node_sync(bus); /* it has been read */
+                node_sync(bus); /* the call has been read */
                 release(bus, &held);
                 g_variant_unref(bus_result(bus, serial));
                 bus_failure(bus, held.start, "StartCancelled", role, NULL);
@@ -184,7 +184,7 @@ static void check_cell(Bus *bus, const Verb *verb, State state, bool by_object, 
                 g_variant_unref(bus_result(bus, serial));
         else {
                 bus_failure(bus, serial, expected, role, NULL);
-                /* Refused means untouched. */
+                /* A refused call has no effect. */
                 assert_string_equal(role_state(bus, role), state == SWEEPING ? "ended" : state_names[state]);
         }
 
@@ -227,7 +227,8 @@ static void test_sweeping(void **state) {
         check_state(*state, SWEEPING);
 }
 
-/* A start can be cancelled in its set-up as well. Then nothing is left, and the ended role of that name is back. */
+/* A start can also be cancelled during its set-up. Then nothing is left, and the ended role of that name
+ * exists again. */
 static void test_cancel_in_setup(void **state) {
         Bus *bus = *state;
         const char *role = role_name("s"), *cancel[] = { "Stop", "Kill" };

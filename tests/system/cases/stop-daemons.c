@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * After Stop's reply not one process of the role is left, whatever they did to get away: double forks, sessions of their own,
- * ignored signals, stopped, frozen. */
+ * After the reply of Stop no process of the role is left, whatever they have done to escape: double forks,
+ * sessions of their own, ignored signals, stopped or frozen processes. */
 
 #include <unistd.h>
 
@@ -24,7 +24,7 @@ static Processes processes_of(Bus *bus, const char *role, guint expected) {
         Processes p = { .cgroup = role_cgroup(bus, role), .pidfds = g_array_new(false, false, sizeof(int)) };
         g_autoptr(GArray) pids = NULL;
 
-        /* The processes between a daemon and who made it may just be on their way out. */
+        /* The processes between a daemon and its creator may still be exiting. */
         WAIT_UNTIL(count_pids(p.cgroup) == expected);
         pids = cgroup_pids(p.cgroup);
         for (guint i = 0; i < pids->len; i++) {
@@ -35,7 +35,7 @@ static Processes processes_of(Bus *bus, const char *role, guint expected) {
         return p;
 }
 
-/* At once: no waiting here. */
+/* At once, without waiting. */
 static void assert_all_dead(Bus *bus, const char *role, Processes *p) {
         g_autofree char *scope = role_scope(role);
 
@@ -50,15 +50,15 @@ static void assert_all_dead(Bus *bus, const char *role, Processes *p) {
         WAIT_UNTIL(count_units(bus, scope) == 0);
 }
 
-/* Six processes that are hard to get rid of. */
+/* Starts six processes that are hard to stop. */
 static void start_stubborn(Bus *bus, const char *role, GVariant *options, Fifo *ready) {
         const char *say = fifo_path(ready);
 
         start(bus, role, options, actor(),
-                /* a daemon as they are made, and one that does not care */
+                /* a typical daemon, and one that ignores SIGTERM */
                 "daemon{", "say", say, "up", "pause", "}", "daemon{", "ignore", "TERM", "ignore", "HUP",
                 "ignore", "INT", "say", say, "up", "pause", "}",
-                /* a stopped child, and one that ignores everything as well */
+                /* a stopped child, and one that ignores SIGTERM, too */
                 "fork{", "say", say, "up", "raise", "STOP", "pause", "}", "fork{", "ignore", "TERM", "ignore",
                 "HUP", "say", say, "up", "raise", "STOP", "pause", "}",
                 /* a daemon of a daemon */
@@ -83,13 +83,13 @@ static void test_stop(void **state) {
         stop(bus, role);
         assert_all_dead(bus, role, &p);
         exited = expect_exited(bus, role, "killed", SIGKILL, "stop");
-        /* Not before its time was up. */
+        /* Not before its timeout expired. */
         assert_true(exited.event->usec - asked >= 300000);
         purge(bus, role);
         assert_census(bus, &before);
 }
 
-/* Kill does not ask: the timeout is an hour and it is over at once. */
+/* Kill does not send SIGTERM first: the timeout is an hour, but the role ends at once. */
 static void test_kill(void **state) {
         Bus *bus = *state;
         const char *role = role_name("b");
@@ -106,7 +106,8 @@ static void test_kill(void **state) {
         assert_census(bus, &before);
 }
 
-/* A main process that SIGSTOP holds hears of the stop signal, since SIGCONT follows: no SIGKILL is needed. */
+/* A main process that is stopped by SIGSTOP receives the stop signal, because SIGCONT follows, so no SIGKILL
+ * is needed. */
 static void test_stopped_main(void **state) {
         Bus *bus = *state;
         const char *role = role_name("c");
@@ -131,7 +132,7 @@ static void freeze(Bus *bus, const char *role) {
         assert_true(cgroup_is_frozen(cgroup));
 }
 
-/* The same for one that is frozen: it is thawed. */
+/* The same for a frozen one, which is thawed. */
 static void test_frozen(void **state) {
         Bus *bus = *state;
         const char *role = role_name("d");
@@ -167,7 +168,7 @@ static void test_frozen_and_stubborn(void **state) {
         }
 }
 
-/* stop-to=main: the children hear nothing until the main process is gone. Then they are swept. */
+/* With stop-to=main the children receive nothing before the main process has ended. Then they are swept. */
 static void test_stop_to_main(void **state) {
         Bus *bus = *state;
         const char *role = role_name("f");
@@ -195,7 +196,7 @@ static void test_stop_to_main(void **state) {
 
         assert_int_equal(kill(main_pid, SIGUSR1), 0);
         expect_exited(bus, role, "exited", 4, "stop");
-        /* Now it is the child's turn; it does not want to go, and nobody kills it for an hour. */
+        /* Now the child gets the signal. It ignores it, and is not killed for an hour. */
         fifo_expect_pid(child_heard, "heard");
         node_sync(bus);
         assert_false(bus_has_reply(bus, serial));
@@ -204,7 +205,8 @@ static void test_stop_to_main(void **state) {
         assert_all_dead(bus, role, &p);
 }
 
-/* stop-timeout-usec = UINT64_MAX: never kill; only a Kill ends it, and then both have their reply. */
+/* With stop-timeout-usec = UINT64_MAX the role is never killed. Only a Kill ends it, and then both calls get
+ * their reply. */
 static void test_never_kill(void **state) {
         Bus *bus = *state;
         const char *role = role_name("g");
@@ -232,7 +234,7 @@ static void test_never_kill(void **state) {
         assert_all_dead(bus, role, &p);
 }
 
-/* Many Stops of one role are one stop, and all are answered. */
+/* Many Stops of one role are one stop, and all get a reply. */
 static void test_many_stops(void **state) {
         Bus *bus = *state;
         const char *role = role_name("h");

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * systemd reads its units again, and executes itself again, in a loop, while roles start and stop; its journal is restarted and
- * killed, or does not answer, while they print. Nothing happens to a role, and nobody waits for the journal. */
+ * systemd reloads its units, and re-executes itself, in a loop, while roles start and stop. Its journal is
+ * restarted and killed, or hangs, while they print. No role is affected, and neither the service nor a role
+ * waits for the journal. */
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -78,9 +79,9 @@ static void test_daemon_reexec(void **state) {
         loops(*state, "daemon-reexec");
 }
 
-/* -- the journal ----------------------------------------------------------------------------------------------------------- */
+/* -- the journal -- */
 
-/* systemd would take so many for a failure that cannot be helped. */
+/* systemd would treat this number of starts as a failing unit. */
 static void journald_forgive(void) {
         systemctl("reset-failed", JOURNALD);
 }
@@ -140,7 +141,7 @@ static void prints_over(Bus *bus, void (*again)(Bus *bus)) {
                 assert_said(since, "-t", role, before, 1);
                 assert_said(since, "-t", role, error + 1, 1);
 
-                /* One that begins now, and what the service says of its end. */
+                /* A role that starts now, and the report of its exit. */
                 start(bus, next, NULL, actor(), "print", before, "exit", exit, NULL);
                 expect_exited(bus, next, "exited", 10 + (int) i, "self");
                 assert_said(since, "-t", next, before, 1);
@@ -160,7 +161,8 @@ static void test_journald_crash(void **state) {
         prints_over(*state, journald_crash);
 }
 
-/* It is there and takes nothing: what the service and its roles say waits or is lost, and they do not wait. */
+/* journald runs but reads nothing. Messages of the service and output of its roles wait or are lost, but they
+ * do not block. */
 static void test_journald_hangs(void **state) {
         Bus *bus = *state;
         const char *role = role_name("r");

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * A window on a role's terminal, by the real xterm on a display of its own: to close it does not end the role, the end of the role
- * closes it, the status is the role's and exact, and whatever keeps xterm from starting is said. */
+ * A window on the terminal of a role, by the real xterm on a display of its own. Closing it does not end the
+ * role, the end of the role closes it, the status is exact and that of the role, and the reason is reported
+ * if xterm cannot start. */
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -44,7 +45,7 @@ static char *process_text(pid_t pid, const char *file) {
         return g_steal_pointer(&text);
 }
 
-/* The options of a window on our display, with more of them in GVariant's text format. */
+/* The options of a window on the display of the test, with more of them in GVariant text format. */
 static GVariant *window(const char *more) {
         g_autofree char *text =
                 g_strdup_printf("{'xterm': <true>, 'env': <{'DISPLAY': '%s'}>%s}", display, more);
@@ -58,7 +59,7 @@ static GVariant *window(const char *more) {
 
 #define ANSWERS "stty -echo; echo ready; while read -r line; do echo \"got $line\"; done; exit 7"
 
-/* The size of the window comes to the role from architectctl inside of xterm: all of the way is there. */
+/* architectctl inside xterm passes the size of the window to the role, so the whole connection works. */
 static void wait_window(Screen *screen) {
         screen_expect(screen, "size 30 100\r\n");
 }
@@ -95,13 +96,13 @@ static void test_window(void **state) {
         environment = process_text(xterm, "environ");
         assert_contains(environment, "ARCHITECT_ROLE=");
         assert_contains(environment, "USER=nobody\n");
-        /* Not a child of the role's main process, not even once. */
+        /* It is not a child of the role's main process at any time. */
         children = process_children(main_pid);
         for (guint i = 0; i < children->len; i++)
                 assert_int_not_equal(g_array_index(children, pid_t, i), xterm);
         assert_int_not_equal(process_parent(xterm), main_pid);
 
-        /* Closed as a window manager or a user closes it. */
+        /* Closed as by a window manager or a user. */
         fd = process_open(attach);
         assert_int_equal(kill(xterm, SIGTERM), 0);
         process_wait_dead(fd);
@@ -138,14 +139,14 @@ static void test_role_ends(void **state) {
         (void) close(fd);
         stop(bus, role);
 
-        /* By a signal: that, too, is the role's and not xterm's. */
+        /* By a signal. This status, too, belongs to the role and not to xterm. */
         start(bus, role, window(""), "sh", "-c", "kill -9 $$", NULL);
         expect_exited(bus, role, "killed", SIGKILL, NULL);
         stop(bus, role);
         stop_server();
 }
 
-/* A DISPLAY for all roles will do; of the role's own the role's counts. */
+/* DISPLAY may be set for all roles, but that of the role has precedence. */
 static void test_display(void **state) {
         Bus *bus = *state;
         const char *role = role_name("c");
@@ -164,7 +165,7 @@ static void test_display(void **state) {
         stop_server();
 }
 
-/* No such display: the role runs, and its output says why there is no window. */
+/* There is no such display. The role runs, and its output contains the reason why there is no window. */
 static void test_refused(void **state) {
         Bus *bus = *state;
         const char *role = role_name("d");

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * A role on a terminal: it is one in every respect; several clients see all of it and type into it, and may go; one that does not
- * read is told what it has missed, and holds up nobody; the output reaches the journal or the file too; what the role ends with is
- * exact; and neither the death of the node nor that of architect-terminal takes the terminal away. */
+ * A role on a terminal. It is a real terminal in every respect. Several clients see all output, type into it,
+ * and may disconnect. A client that does not read gets the number of lost bytes, and delays nothing. The
+ * output is also written to the journal or the file. The exit status is exact. Neither the death of the node
+ * nor that of architect-terminal ends the terminal. */
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -14,16 +15,16 @@
 
 #include "testlib.h"
 
-/* Without an echo, so that what is typed is not taken for what is answered. */
 #define KEEPER_SOCKET_DIRECTORY "/run/architect-keeper"
 
+/* Without an echo, so that input is not taken for a reply. */
 #define ANSWERS "stty -echo; echo ready; while read -r line; do echo \"got $line\"; done; echo over; exit 7"
 
 static GVariant *pty(const char *output) {
         return OPTIONS("{'stdin': <'pty'>, 'output': <%s>}", output);
 }
 
-/* The terminal writes what it was shown last after the role has ended: nobody announces it. */
+/* The last output is written after the role has ended, without an event. */
 static bool file_is(const char *path, const char *text) {
         g_autofree char *now = NULL;
 
@@ -36,7 +37,7 @@ static void test_is_a_terminal(void **state) {
         g_autofree char *output = g_strconcat("file:", path, NULL);
 
         assert_int_equal(chmod(scratch(""), 0777), 0);
-        /* As another user, who can open it again by both of its names. */
+        /* As another user, who can open the terminal again by both of its names. */
         start(bus, role, OPTIONS("{'stdin': <'pty'>, 'user': <'nobody'>, 'output': <%s>}", output), "sh",
                 "-c",
                 "test -t 0 && test -t 1 && test -t 2 && echo three; stty size; echo $TERM;"
@@ -60,7 +61,8 @@ static void test_environment(void **state) {
         WAIT_UNTIL(file_is(path, "vt100\n"));
 }
 
-/* All of them see all of it, whoever typed; who comes later sees what was there, unless that is not wanted. */
+/* All clients see all output, whichever of them typed. A later client sees the earlier output, unless it does
+ * not request it. */
 static void test_clients(void **state) {
         Bus *bus = *state;
         const char *role = role_name("c");
@@ -87,7 +89,7 @@ static void test_clients(void **state) {
                 fresh = screen_open(bus, role, OPTIONS("{'replay': <false>}"));
                 screen_expect(late, "ready\r\ngot one\r\ngot two\r\n");
 
-                /* One goes without a word: the others and the role do not care. */
+                /* A client disconnects. The others and the role are not affected. */
                 screen_free(g_steal_pointer(&a));
                 send_input(bus, role, "three");
                 screen_expect(b, "got three\r\n");
@@ -95,7 +97,8 @@ static void test_clients(void **state) {
                 screen_expect(fresh, "got three\r\n");
                 assert_string_equal(fresh->text->str, "got three\r\n");
 
-                /* One that has said all still sees the rest, and the end comes after the last of it. */
+                /* A client that has closed its sending side still sees the rest, and end-of-file comes after
+                 * the last byte. */
                 assert_int_equal(shutdown(late->fd, SHUT_WR), 0);
                 screen_type(b, "\004");
                 screen_expect(b, "over\r\n");
@@ -105,7 +108,7 @@ static void test_clients(void **state) {
                 expect_exited(bus, role, "exited", 7, "self");
         }
         {
-                /* Without any of them at the end, too. */
+                /* The end without any client, too. */
                 g_autoptr(Screen) again = NULL;
 
                 start(bus, role, pty("null"), "sh", "-c", ANSWERS, NULL);
@@ -116,7 +119,7 @@ static void test_clients(void **state) {
         close_input(bus, role);
         expect_exited(bus, role, "exited", 7, "self");
         purge(bus, role);
-        /* No architect-terminal, no descriptor. */
+        /* No architect-terminal and no descriptor is left. */
         assert_census(bus, &before);
 }
 
@@ -149,14 +152,14 @@ static void test_keys(void **state) {
         screen_expect(screen, "ready> ");
         assert_null(strstr(screen->text->str, "no job control"));
         screen_type(screen, "sleep 600\n");
-        /* Before it is that, bash's child does not know of the key yet. */
+        /* Before that the child of bash does not handle the key yet. */
         WAIT_UNTIL(role_find_process(bus, role, "sleep") > 0);
         screen_type(screen, "\032");
         screen_expect(screen, "Stopped");
         screen_expect(screen, "ready> ");
         screen_type(screen, "fg\n");
         screen_expect(screen, "sleep 600\r\n");
-        /* It has the keyboard before it goes on. */
+        /* It is in the foreground before it continues. */
         WAIT_UNTIL(process_state(role_find_process(bus, role, "sleep")) != 'T');
         screen_type(screen, "\003");
         screen_expect(screen, "ready> ");
@@ -189,7 +192,7 @@ static void test_resize(void **state) {
         stop(bus, role);
 }
 
-/* Much more than all buffers together, with one who does not look and with none at all. */
+/* Much more output than all buffers hold, with a client that does not read and with none at all. */
 static void test_unread(void **state) {
         Bus *bus = *state;
         const char *role = role_name("g");
@@ -207,7 +210,7 @@ static void test_unread(void **state) {
         expect_exited(bus, role, "exited", 3, "self");
         screen_expect_end(screen);
 
-        /* It has the beginning, then a mark that tells exactly what it lacks, then the end. */
+        /* The client gets the beginning, then a mark with the exact number of lost bytes, then the end. */
         assert_true(g_str_has_prefix(screen->text->str, "ready\r\n1\r\n2\r\n3\r\n"));
         assert_true(g_str_has_suffix(screen->text->str, "\r\n999999\r\n1000000\r\n"));
         for (at = screen->text->str; (at = strstr(at, "\r\n[")); at++) {
@@ -229,7 +232,7 @@ static void test_unread(void **state) {
         start(bus, role, pty("null"), "seq", "1000000", NULL);
         expect_exited(bus, role, "exited", 0, "self");
 
-        /* It has grown by none of that. */
+        /* The process has not grown. */
         start(bus, role, pty("null"), "sh", "-c", "stty -echo; seq 1000000; echo ready; read -r line", NULL);
         g_clear_pointer(&screen, screen_free);
         screen = screen_open(bus, role, NULL);
@@ -241,7 +244,7 @@ static void test_unread(void **state) {
         stop(bus, role);
 }
 
-/* A role that does not read what is typed: that waits, and neither the role nor the others do. */
+/* A role that does not read its input: the input waits, but neither the role nor the other clients do. */
 static void test_typed_in_vain(void **state) {
         Bus *bus = *state;
         const char *role = role_name("h");
@@ -286,7 +289,7 @@ static void test_journal(void **state) {
         screen_expect(screen, "ready\r\n");
         screen_type(screen, "a line\n");
         screen_expect(screen, "got a line\r\n");
-        /* It is written there before it is shown. */
+        /* The output is written there before it is shown. */
         by_role = journal(since, "-t", role, NULL);
         assert_string_equal(by_role, "ready\ngot a line\n");
         by_unit = journal(since, "-u", scope, "_TRANSPORT=stdout", NULL);
@@ -300,7 +303,7 @@ static void test_input(void **state) {
         g_autofree char *output = g_strconcat("file:", path, NULL);
         g_autoptr(Screen) screen = NULL;
 
-        /* End-of-file comes once, also in the middle of a line, and is not the end of the terminal. */
+        /* End-of-file occurs once, even in the middle of a line, and does not end the terminal. */
         start(bus, role, pty(output), "sh", "-c", "stty -echo; echo ready; cat; echo between; cat; exit 5",
                 NULL);
         screen = screen_open(bus, role, NULL);
@@ -322,7 +325,7 @@ static void test_input(void **state) {
         stop(bus, role);
 }
 
-/* More lines than fit at once: none is lost. */
+/* More lines than fit at once; none is lost. */
 static void test_much_input(void **state) {
         Bus *bus = *state;
         const char *role = role_name("k"), *path = scratch("output");
@@ -375,7 +378,8 @@ static void test_node_crashes(void **state) {
         survives_node(*state, role_name("m"), node_crash);
 }
 
-/* Without its keeper it goes on as long as the node knows of it; for those who have it open, as long as the role. */
+/* Without its keeper the terminal works for new clients as long as the node knows it, and for connected
+ * clients as long as the role runs. */
 static void test_keeper_crashes(void **state) {
         Bus *bus = *state;
         const char *role = role_name("keeper");
@@ -438,7 +442,7 @@ static void test_terminal_crashes(void **state) {
                 assert_int_equal(kill(killed, SIGKILL), 0);
                 screen_expect_end(old);
 
-                /* It may not be there yet: what is asked of it meanwhile waits for it. */
+                /* The new one may not be running yet; requests wait for it. */
                 new = screen_open(bus, role, NULL);
                 screen_type(new, line);
                 screen_expect(new, answer);
@@ -451,7 +455,8 @@ static void test_terminal_crashes(void **state) {
         assert_census(bus, &before);
 }
 
-/* What a role leaves behind may still write; it is shown until it is swept. A failed start leaves nothing. */
+/* Remaining processes of a role may still write. Their output is shown until they are swept. A failed start
+ * leaves nothing. */
 static void test_ends(void **state) {
         Bus *bus = *state;
         const char *role = role_name("o"), *path = scratch("output");
@@ -478,7 +483,7 @@ static void test_ends(void **state) {
         assert_census(bus, &before);
 }
 
-/* A role that closes its terminal has not ended, and may come back to it. */
+/* A role that closes its terminal has not ended, and may open it again. */
 static void test_closed(void **state) {
         Bus *bus = *state;
         const char *role = role_name("p"), *go = scratch("go");
@@ -499,7 +504,7 @@ static void test_closed(void **state) {
         assert_int_equal(write(fd, "\n", 1), 1);
         assert_int_equal(close(fd), 0);
         screen_expect(screen, "back\r\n");
-        /* It is still the first that shows it. */
+        /* The first one still shows it. */
         terminals = terminal_pids(bus);
         assert_int_equal(terminals->len, 1);
         assert_int_equal(g_array_index(terminals, pid_t, 0), g_array_index(first, pid_t, 0));
@@ -507,8 +512,8 @@ static void test_closed(void **state) {
         expect_exited(bus, role, "exited", 6, "self");
 }
 
-/* A keeper of the version before, played by the test for an instance of its own: no terminal is asked of it, and the caller hears
- * why. */
+/* A keeper of the previous version, played by the test for an instance of its own. No terminal is requested
+ * from it, and the caller gets the reason. */
 static void test_old_keeper(void **state) {
         Bus *bus = *state;
         struct sockaddr_un address = { .sun_family = AF_UNIX,
@@ -536,7 +541,7 @@ static void test_old_keeper(void **state) {
                 "KeeperUnavailable", "cam", "too old", NULL);
         assert_int_equal(kill(node, SIGKILL), 0);
         assert_int_equal(waitpid(node, NULL, 0), node);
-        /* Nothing was asked of it. */
+        /* No request was sent to it. */
         assert_int_equal(recv(keeper, &hello, sizeof(hello), MSG_DONTWAIT), 0);
         assert_int_equal(close(keeper), 0);
         assert_int_equal(close(listener), 0);

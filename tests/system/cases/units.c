@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * What depends on the version of systemd: it finds nothing wrong with the units, knows how well they are confined, gets the kind of
- * reload and the kind of scope that it understands. */
+ * What depends on the version of systemd: it finds no error in the units, rates their confinement well, and
+ * gets the kind of reload and the kind of scope that it supports. */
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -31,13 +31,13 @@ static void test_verify(void **state) {
 
 /* In tenths; 100 is no confinement at all. */
 static void test_exposure(void **state) {
-        /* For the sanitizers the stage has loosened them. */
+        /* For the sanitizers the test stage has relaxed the confinement. */
         if (process_is_sanitized(node_pid(*state)))
                 return;
         g_free(run_ok("systemd-analyze", "security", "--no-pager", "--threshold=5", NODE_UNIT, NULL));
         g_free(run_ok("systemd-analyze", "security", "--no-pager", "--threshold=5",
                 "architect-node@other.service", NULL));
-        /* It does look. */
+        /* The check itself works. */
         assert_int_not_equal(run(NULL, NULL, "systemd-analyze", "security", "--no-pager", "--threshold=5",
                                      KEEPER_UNIT, NULL),
                 0);
@@ -62,7 +62,8 @@ static bool masked(Bus *bus, const char *feature) {
         return false;
 }
 
-/* A scope is given its first process by a descriptor where systemd takes one, else by its pid: Features says which, and it is so. */
+/* If systemd supports it, a scope gets its first process by a pidfd, otherwise by its PID. Features contains
+ * which of the two, and it is correct. */
 static void test_pidfds(void **state) {
         Bus *bus = *state;
         const char *path = scratch("monitor"), *role = role_name("a");

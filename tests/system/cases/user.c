@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * --user: the whole of it without root, as an ordinary user, on that user's bus and with that user's systemd; side by side with
- * the machine's service. */
+ * --user: everything works without root, as an ordinary user, on the bus of that user and with the systemd of
+ * that user, beside the service of the system. */
 
 #include <glib/gstdio.h>
 #include <pwd.h>
@@ -93,7 +93,7 @@ static void test_life(void **state) {
         exited = expect_exited(user, role, "killed", SIGTERM, "stop");
         assert_int_equal(detail_u32(exited.details, "caller-uid"), uid);
 
-        /* The keeper, which is no more than the user, still kills all at once. */
+        /* The keeper, which runs as the user, still kills all processes at once. */
         start(user, role, NULL, actor(), "daemon{", "ignore", "TERM", "say", fifo_path(fifo), "ready",
                 "pause", "}", "pause", NULL);
         left = process_open(fifo_expect_pid(fifo, "ready"));
@@ -109,7 +109,7 @@ static void test_life(void **state) {
                 0);
         assert_contains(of_scope, "Killing (cause: ");
 
-        /* Beside the roles, not among them. */
+        /* In a cgroup beside the roles, not among them. */
         keeper = process_cgroup(keeper_pid(user));
         assert_true(g_str_has_prefix(keeper, manager));
         assert_contains(keeper, "/session.slice/");
@@ -130,7 +130,7 @@ static void test_restart(void **state) {
         assert_int_not_equal(node_pid(user), node);
         assert_int_equal(role_pid(user, role), pid);
 
-        /* One ends while nobody is there to see it. */
+        /* One role ends while the node is not running. */
         other = role_pid(user, role_name("ends"));
         assert_int_equal(kill(node_pid(user), SIGSTOP), 0);
         assert_int_equal(kill(other, SIGUSR1), 0);
@@ -209,7 +209,7 @@ static void test_configuration(void **state) {
         start(user, role, NULL, actor(), "pause", NULL);
         assert_int_equal(role_get_u64(user, role, "StopTimeoutUSec"), 3000000);
         assert_true(g_file_set_contents(file, "[Node]\nDefaultStopTimeout=soon\n", -1, NULL));
-        /* A signal has no answer: with Type=notify-reload systemctl does not hear of it. */
+        /* A signal has no reply: with Type=notify-reload systemctl does not get the result. */
         type = unit_get_string(user, NODE_UNIT, "Service", "Type");
         assert_int_equal(user_systemctl_status("reload", NODE_UNIT) == 0, g_str_equal(type, "notify-reload"));
         WAIT_UNTIL(({
@@ -231,7 +231,7 @@ static void test_activation(void **state) {
         user_systemctl("disable", NODE_UNIT);
 }
 
-/* Instances are a user's too. */
+/* A user may have instances, too. */
 static void test_instance(void **state) {
         g_autofree char *xdg = g_strconcat("XDG_RUNTIME_DIR=", runtime, NULL), *out = NULL;
         g_autofree char *directory = g_build_filename(runtime, "architect-node/other", NULL);
