@@ -1,29 +1,31 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 #
-# Build directories.
+# Functions for build directories.
 
-# meson_setup DIR OPTION...: set up or bring up to date. CC and the like come from the environment.
+# meson_setup DIR OPTION... sets up a build directory or updates it. CC and similar variables are taken from
+# the environment.
 meson_setup() {
         local dir=$1
         shift
         set -- -Dprefix=/usr "$@"
         if [ -e "$dir/build.ninja" ]; then
-                # One made by an older meson.build or with other options may not take the new ones: then afresh.
+                # A directory of an older meson.build or of other options may refuse the new ones. Then it is
+                # set up again.
                 meson setup --reconfigure "$dir" "$SOURCE" "$@" || meson setup --wipe "$dir" "$SOURCE" "$@" || return 1
         else
                 meson setup "$dir" "$SOURCE" "$@" || return 1
         fi
 }
 
-# The same, then build.
+# The same, followed by a build.
 meson_build() {
         meson_setup "$@" || return 1
-        # All that is wrong, not only the first.
+        # All errors, not only the first.
         ninja -k 0 -C "$1"
 }
 
-# meson_destdir DIR DESTDIR [OPTION...]: a fresh tree as a package would have it.
+# meson_destdir DIR DESTDIR [OPTION...] makes a fresh tree as a package would have it.
 meson_destdir() {
         rm -rf -- "$2"
         DESTDIR=$2 meson install -C "$1" --no-rebuild --quiet "${@:3}"

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 #
-# cgroups of the sandboxes, as seen from outside. A hierarchy is named "unified" (cgroup2), by its v1 controllers ("memory",
-# "cpu,cpuacct") or "systemd" (the v1 one without a controller).
+# cgroups of the sandboxes, as seen from outside. The name of a hierarchy is "unified" (cgroup2), its v1
+# controllers ("memory", "cpu,cpuacct") or "systemd" (the v1 hierarchy without a controller).
 
-# The controllers that a hybrid sandbox is for.
+# The controllers for which a hybrid sandbox exists.
 CGROUP_V1_NEEDED="memory pids cpu cpuacct"
 
-# All v1 hierarchies that a hybrid sandbox must get a cgroup in, one a line: every one that the machine has. systemd mounts
-# each controller that the kernel knows of, and would see and change the machine's own cgroups in one that we left out.
+# Lists all v1 hierarchies in which a hybrid sandbox must have a cgroup, one a line, which are all of the
+# machine. systemd mounts each controller that the kernel knows; in a hierarchy that was left out it would see
+# and change the cgroups of the machine.
 cgroup_v1_hierarchies() {
         echo systemd
         awk -v needed=" $CGROUP_V1_NEEDED " '
@@ -18,7 +19,8 @@ cgroup_v1_hierarchies() {
                 END             { for (id in all) print all[id] }' /proc/cgroups
 }
 
-# Processes and threads that a sandbox may have unless boot has --tasks=, so that a fork bomb in one is not the end of the machine.
+# The maximum of processes and threads in a sandbox, unless boot has --tasks=. With it a fork bomb in a
+# sandbox does not harm the machine.
 # shellcheck disable=SC2034     # used by the scripts that read this file
 CGROUP_TASKS=6000
 
@@ -28,7 +30,7 @@ cgroup_v1_pids() {
         cgroup_v1_hierarchies | grep -E '(^|,)pids(,|$)' || true
 }
 
-# Where is this hierarchy mounted, whole and writable?
+# Prints where this hierarchy is mounted completely and writable.
 cgroup_mount_point() {
         local hier=$1 mnt_root mnt_point opts rest type super
         while read -r _ _ _ mnt_root mnt_point opts rest; do
@@ -48,14 +50,15 @@ cgroup_mount_point() {
         return 1
 }
 
-# Full path of PATH in a hierarchy; the recorded form is "HIERARCHY PATH".
+# Prints the full path of PATH in a hierarchy; the recorded form is "HIERARCHY PATH".
 cgroup_dir() {
         local mnt
         mnt=$(cgroup_mount_point "$1") || return 1
         printf '%s%s\n' "$mnt" "$2"
 }
 
-# Make one and what is above it ready for processes: a new cpuset has no CPU and no memory.
+# Creates a cgroup and prepares it and those above it for processes, because a new cpuset has no CPU and no
+# memory.
 cgroup_make() {
         local dir=$1 file
         mkdir -p "$dir"
@@ -72,7 +75,7 @@ cgroup_empty() {
 
 cgroup_try_remove() {
         [ -d "$1" ] || return 0
-        # Depth first; what is still busy is tried again by the caller.
+        # Depth first. The caller tries again to remove those that are still busy.
         find "$1" -depth -type d -exec rmdir -- {} + 2>/dev/null || true
         [ ! -d "$1" ]
 }
@@ -81,7 +84,7 @@ cgroup_signal_kill() {
         { echo 1 >"$1/cgroup.kill"; } 2>/dev/null
 }
 
-# End every process in a cgroup2 and below it, at once and without a race, and remove it.
+# Ends every process in a cgroup2 and below it, at once and without a race, and removes it.
 cgroup_kill() {
         local dir=$1
         [ -d "$dir" ] || return 0
@@ -90,7 +93,7 @@ cgroup_kill() {
         wait_until 20 cgroup_try_remove "$dir"
 }
 
-# Runs a command that may have so many processes and threads, where the machine has a pids controller.
+# Runs a command with a limit of processes and threads, if the machine has a pids controller.
 cgroup_limited() {
         local tasks=$1 hier dir code=0
         shift
@@ -107,7 +110,7 @@ cgroup_limited() {
         cgroup_make "$dir"
         echo "$tasks" >"$dir/pids.max"
         (echo 0 >"$dir/cgroup.procs" && exec "$@") || code=$?
-        # A process that a test has left is in it.
+        # It contains a process that a test has left.
         wait_until 20 cgroup_try_remove "$dir" || { warn "processes were left: $(xargs <"$dir/cgroup.procs")"; code=1; }
         return "$code"
 }

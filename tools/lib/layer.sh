@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 #
-# The run-time packages of a sandbox. They are installed by apt over an overlay, in the sandbox's own mount namespace
-# but with the machine's network, and what that changed is kept as a tar archive: later boots only unpack it.
-# A tar and not a directory, because an overlay takes no lower layer that lies inside another one of its layers.
+# The run-time packages of a sandbox. apt installs them over an overlay, in the mount namespace of the sandbox
+# but with the network of the machine. The changed files are kept as a tar archive, which later boots only
+# unpack. It is an archive instead of a directory, because an overlay accepts no lower layer that is inside
+# another one of its layers.
 
 SANDBOX_CACHE=${XDG_CACHE_HOME:-/var/cache}/architect-node-sandbox
-# What a sandbox needs to be a machine at all; both buses are always there, the boot chooses one.
+# The packages that a sandbox needs to be a machine. Both buses are always installed, and the boot selects
+# one.
 LAYER_BASE="systemd systemd-sysv libpam-systemd dbus dbus-user-session dbus-broker polkitd iproute2 procps"
 LAYER_KEEP=6
 
-# The archive's name says all that it depends on.
+# The name of the archive contains everything that it depends on.
 layer_key() {
         local lower=$1 packages=$2
         {
@@ -19,8 +21,9 @@ layer_key() {
         } | sha256sum | cut -c1-32
 }
 
-# Make sure the archive exists and print its path. Runs in the holder, before it takes its own network.
-# $1 lower root, $2 packages, $3 scratch directory on a tmpfs
+# Creates the archive if it does not exist, and prints its path. Runs in the holder, before it unshares its
+# network.
+# $1 is the lower root, $2 the packages, $3 a scratch directory on a tmpfs.
 layer_get() {
         local lower=$1 packages=$2 scratch=$3 archive lock
         mkdir -p "$SANDBOX_CACHE"
@@ -31,7 +34,8 @@ layer_get() {
                 rm -f -- "$SANDBOX_CACHE"/*.tmp
                 layer_build "$lower" "$packages" "$scratch" "$archive.tmp" {lock}>&- || return 1
                 mv -- "$archive.tmp" "$archive"
-                # Old ones go; the newest few stay for switching between package lists and machine states.
+                # Old archives are removed. Some of the newest stay, for changes between package lists and
+                # machine states.
                 find "$SANDBOX_CACHE" -maxdepth 1 -name '*.tar' -printf '%T@ %p\n' | sort -rn | tail -n +$((LAYER_KEEP + 1)) |
                         cut -d' ' -f2- | xargs -r -d '\n' rm -f --
         else
@@ -65,7 +69,7 @@ layer_build() {
         # shellcheck disable=SC2086     # package lists are words
         missing=$(layer_missing "$root" $LAYER_BASE $install)
 
-        # Names are resolved as out here; no maintainer script may start a service.
+        # Names are resolved as outside. No maintainer script may start a service.
         rm -f "$root/etc/resolv.conf"
         cat /etc/resolv.conf >"$root/etc/resolv.conf" 2>/dev/null || true
         printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
@@ -100,12 +104,12 @@ layer_unpack() {
         chroot "$root" sh -c 'dpkg -x /var/tmp/"$1"_*.deb "/opt/$1" && rm /var/tmp/"$1"_*.deb' sh "$name"
 }
 
-# layer_apt ROOT WORD...: apt-get with these words. What it downloads for us comes into /var/tmp.
+# layer_apt ROOT WORD... runs apt-get with these words. Its downloads are stored in /var/tmp.
 layer_apt() {
         local root=$1 try args log=$1/../apt.log
         shift
         for try in first update again; do
-                # A pid namespace of its own: whatever a maintainer script leaves behind ends with it.
+                # The PID namespace ends all processes that a maintainer script leaves behind.
                 args=(update)
                 [ "$try" = update ] || args=("$@")
                 # shellcheck disable=SC2016     # for the inner shell to expand
@@ -114,7 +118,8 @@ layer_apt() {
                                cd /var/tmp
                                apt-get -qq -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-unsafe-io "$@"' sh "${args[@]}" \
                         >"$log" 2>&1 </dev/null && { [ "$try" = update ] || return 0; }
-                # The first try fails where the package lists are old or missing: only then they are fetched.
+                # The first attempt fails if the package lists are old or missing. Only then they are
+                # downloaded.
         done
         cat "$log" >&2
         return 1

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 #
-# The machine as we need it. A chroot or a container often has no /proc, no (writable) cgroup file system, and a root directory
-# that is no mount point. What is missing is made in a mount namespace of our own, where nobody else sees it.
+# Prepares the machine. A chroot or a container often has no /proc, no (writable) cgroup file system, and a
+# root directory that is no mount point. Missing parts are created in a mount namespace of this process, which
+# others do not see.
 
-# For starting ourselves again: who reads this file has not changed its arguments yet.
+# For the restart of the script, which has not changed its arguments yet when it reads this file.
 MACHINE_SELF=$(readlink -f "$0")
 MACHINE_ARGV=("$@")
 
@@ -21,12 +22,12 @@ machine_lacks() {
         return 1
 }
 
-# The arguments are the cgroup hierarchies that are needed. Either returns at once, or starts the program again in a mount
-# namespace of its own and returns there. Returns 1 if a hierarchy cannot be had.
+# The arguments are the required cgroup hierarchies. Either returns at once, or starts the program again in a
+# mount namespace of its own and returns there. Returns 1 if a hierarchy is not available.
 machine_prepare() {
         local hier
         machine_lacks "$@" || return 0
-        # The variable holds a pid, because a child may lack what its parent did not need.
+        # The variable contains a PID, because a child may need what its parent did not.
         if [ "${MACHINE_OWN_NAMESPACE:-}" != $$ ]; then
                 MACHINE_OWN_NAMESPACE=$$ exec unshare --mount --propagation unchanged -- "$MACHINE_SELF" "${MACHINE_ARGV[@]}"
         fi
@@ -51,8 +52,8 @@ machine_prepare() {
         done
 }
 
-# Whether the v1 hierarchies for a hybrid sandbox can be had. Not where cgroup2 has taken the controllers, and not where the
-# hierarchies belong to a systemd.
+# Returns whether the v1 hierarchies for a hybrid sandbox are available. They are not if cgroup2 uses the
+# controllers, or if the hierarchies belong to a systemd.
 machine_has_hybrid() {
         ! systemd_is_pid1 || return 1
         [ -r /proc/cgroups ] || machine_prepare unified || return 1
@@ -60,7 +61,8 @@ machine_has_hybrid() {
         machine_prepare unified $(cgroup_v1_hierarchies)
 }
 
-# For programs that boot several sandboxes: everything once, here, or each of them would have to.
+# For programs that boot several sandboxes: prepares everything once, because otherwise each of them would
+# have to.
 machine_prepare_all() {
         machine_has_hybrid || machine_prepare unified || die "cannot mount a writable cgroup2 file system here"
 }

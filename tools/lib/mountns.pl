@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # perl mountns.pl private            make every mount of this (already unshared) mount namespace private
-# perl mountns.pl pivot DIR CMD...   make the working directory, a mount point, the root; go to DIR in it and exec CMD
+# perl mountns.pl pivot DIR CMD...   make the working directory, a mount point, the root, and exec CMD in its DIR
 #
-# mount(8) and pivot_root(8) can do neither in a chroot, because there the root directory is no mount point. So this
-# steps out to the root of the mount namespace first, which is our own copy: nothing outside is seen or changed by it.
-# Perl, because it is in every Debian and has chroot, fchdir and syscall.
+# mount(8) and pivot_root(8) can do neither in a chroot, because there the root directory is no mount point.
+# So this script changes to the root of the mount namespace first. The namespace is a private copy, so nothing
+# outside is affected. It is written in Perl, because Perl is in every Debian and has chroot, fchdir and
+# syscall.
 
 use strict;
 use warnings;
@@ -30,7 +31,7 @@ opendir(my $cwd, ".") or die "mountns: .: $!\n";
 opendir(my $root, "/") or die "mountns: /: $!\n";
 
 sub leave_chroot {
-    # A root directory below the working directory no longer stops "..".
+    # A root directory below the working directory does not stop ".." any more.
     chroot("/proc") or chroot("/usr") or die "mountns: chroot: $!\n";
     chdir($root) or die "mountns: /: $!\n";
     chdir("..") or die "mountns: ..: $!\n" for 1 .. 256;
@@ -45,7 +46,8 @@ if ($what eq "private") {
 elsif ($what eq "pivot") {
     my $dir = shift;
     chdir($cwd) or die "mountns: fchdir: $!\n";
-    # The old root on top of the new one and away with it, as pivot_root(2) shows it: that needs no directory for it.
+    # The old root is put on top of the new one and then detached, as in pivot_root(2), which needs no
+    # directory for it.
     call("pivot_root", ".", ".");
     call("umount2", ".", $MNT_DETACH);
     closedir($_) for $cwd, $root;

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 #
-# What makes a sandbox's root another machine than the one below it, written into the overlay before the boot.
+# Makes the root of a sandbox a machine different from the one below it. The files are written into the
+# overlay before the boot.
 
-# What acts on the kernel that all sandboxes and the machine share, waits for hardware that is not here, or costs a boot
-# seconds for what nobody reads.
+# Units that act on the kernel, which all sandboxes and the machine share, that wait for missing hardware, or
+# that delay a boot for seconds without any use.
 MASKED_UNITS="
         systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udev-trigger.service
         systemd-udev-settle.service systemd-hwdb-update.service
@@ -17,13 +18,15 @@ MASKED_UNITS="
         dev-hugepages.mount sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount sys-fs-fuse-connections.mount
         getty.target console-getty.service container-getty@.service serial-getty@.service getty@.service
         apt-daily.timer apt-daily-upgrade.timer e2scrub_reap.service systemd-tmpfiles-clean.timer"
-# These make units from what the machine below happens to have: its disks, its init scripts, its kernel command line.
+# These generate units from the properties of the machine below: its disks, its init scripts, its kernel
+# command line.
 DROPPED_GENERATORS="
         systemd-cryptsetup-generator systemd-debug-generator systemd-fstab-generator systemd-getty-generator
         systemd-gpt-auto-generator systemd-hibernate-resume-generator systemd-integritysetup-generator systemd-rc-local-generator
         systemd-system-update-generator systemd-sysv-generator systemd-veritysetup-generator systemd-run-generator"
 
-# Copy trees made by "DESTDIR=... install" into the root; "lib" may be a directory in one and a link in the other.
+# Copies trees made by "DESTDIR=... install" into the root; "lib" may be a directory in one and a link in the
+# other.
 install_trees() {
         local root=$1 tree
         shift
@@ -36,7 +39,7 @@ prepare_root() {
         local root=$1 name=$2 bus=$3 etc=$1/etc name_of word
         shift 3
 
-        rm -rf "$root/.sandbox"         # there is one if the machine below is a sandbox itself
+        rm -rf "$root/.sandbox"         # it exists if the machine below is a sandbox itself
         mkdir -p "$root/.sandbox" "$root"/{proc,sys,dev,run,tmp}
         tr -d - </proc/sys/kernel/random/uuid >"$etc/machine-id"
         rm -f "$root/var/lib/dbus/machine-id" "$etc/resolv.conf"
@@ -46,7 +49,7 @@ prepare_root() {
         printf '127.0.0.1 localhost\n::1 localhost\n127.0.1.1 %s\n' "$name" >"$etc/hosts"
         : >"$etc/fstab"
 
-        # The services that the machine below has enabled are its own.
+        # The enabled services of the machine below do not apply.
         rm -rf "$etc"/systemd/system/*.wants "$etc"/systemd/system/*.requires "$etc"/systemd/user/*.wants "$etc"/rc?.d
         rm -rf "$root/var/log/journal" "$root"/var/lib/systemd/timers
         for word in $MASKED_UNITS; do
@@ -57,7 +60,7 @@ prepare_root() {
                 ln -sf /dev/null "$etc/systemd/system-generators/$word"
         done
 
-        # The journal is what a failing test leaves: whole, and not the kernel's.
+        # The journal is what a failing test leaves. It is complete, and without the messages of the kernel.
         mkdir -p "$etc"/systemd/{journald,system}.conf.d "$root/var/log/journal"
         printf '[Journal]\nStorage=persistent\nRateLimitIntervalSec=0\nReadKMsg=no\nAudit=no\nForwardToSyslog=no\n' \
                 >"$etc/systemd/journald.conf.d/sandbox.conf"
@@ -70,7 +73,7 @@ prepare_root() {
                 done
         } >"$etc/systemd/system.conf.d/sandbox.conf"
 
-        # Debian's dbus-broker takes the name dbus.service over with a link.
+        # dbus-broker of Debian replaces the name dbus.service by a link.
         for name_of in system user; do
                 rm -f "$etc/systemd/$name_of/dbus.service"
                 if [ "$bus" = broker ]; then
@@ -79,7 +82,7 @@ prepare_root() {
                 fi
         done
 
-        # Says to the holder when the boot is through, and with what result.
+        # Reports to the holder when the boot is complete, and its result.
         cat >"$etc/systemd/system/sandbox-ready.service" <<'END'
 [Unit]
 Description=Tell the sandbox that it is up

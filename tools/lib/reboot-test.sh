@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 #
-# The machine's own shutdown, which no case inside could live to tell: the service stops its roles as at any other stop, while
-# the bus and itself are still there. What happened is read from the journal of the boot before.
+# Tests a shutdown of the machine, which no case inside could survive. The service stops its roles as at any
+# other stop, while the bus and the service itself still run. The result is read from the journal of the
+# previous boot.
 
 REBOOT_EXITED=MESSAGE_ID=7a13eca6ed174876bbc827e3d438f2b7        # MESSAGE_ROLE_EXITED, MESSAGE_SHUTTING_DOWN of message-ids.h
 REBOOT_SHUTTING_DOWN=MESSAGE_ID=785fc0cf4f9440e18a19bf7462eccf09

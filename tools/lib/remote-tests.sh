@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 #
-# What needs two machines: a manager on one, the node on the other, ssh between them.
+# Tests that need two machines: a manager on one, the node on the other, with ssh between them.
 
-# remote_tests STAGE BUILD-DIR: boots two, lets root of the first log in at the second, runs tests/system/remote.py on the first.
+# remote_tests STAGE BUILD-DIR boots both, lets root of the first log in at the second, and runs
+# tests/system/remote.py on the first.
 remote_tests() {
         local stage=$1 build=$2 near=test-$$-near far=test-$$-far name code=0
         # shellcheck disable=SC2153     # of who reads this file
@@ -27,7 +28,7 @@ remote_tests() {
         count $(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' "$log") && return "$code"
 }
 
-# Keys that were made for this test: who may log in, and who it is that one logs in at.
+# Keys for this test only: that of the client and that of the server.
 # shellcheck disable=SC2016     # for the shells inside to expand
 remote_keys() {
         local near=$1 far=$2 key

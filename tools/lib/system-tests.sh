@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 #
-# The system cases of one build, in one sandbox after the other's configuration. A case says in a comment at its top where
-# it runs: "sandbox: unified" (the default), "sandbox: hybrid" (where limits have an effect) or "sandbox: any".
+# Runs the system cases of one build, in one sandbox after the other. A comment at the top of a case contains
+# where it runs: "sandbox: unified" (the default), "sandbox: hybrid" (where limits have an effect) or
+# "sandbox: any".
 
 SYSTEM_CASE_SECONDS=${SYSTEM_CASE_SECONDS:-300}
 # A round of the soak takes less.
 SOAK_ROUND_SECONDS=1
-# What the cases need inside, besides a systemd. Lmod conflicts with Environment Modules, so it is unpacked beside it, over what it
-# depends on.
+# The packages that the cases need inside, in addition to a systemd. Lmod conflicts with Environment Modules,
+# so it is unpacked separately, over its dependencies.
 SYSTEM_PACKAGES="environment-modules lua5.3 lua-posix lua-filesystem lua-json lua-term beside:lmod"
 SYSTEM_PACKAGES+=" python3-gi openssh-server openssh-client strace xterm xvfb"
 
-# Names of the cases for a mode, one a line.
+# Prints the names of the cases for a mode, one a line.
 system_cases() {
         local mode=$1 file where
         for file in "$SOURCE"/tests/system/cases/*.c "$SOURCE"/tests/system/cases/*.py; do
@@ -26,19 +27,20 @@ system_cases() {
         done
 }
 
-# system_tests STAGE BUILD-DIR BUS MODE [BOOT-OPTION...]: prints a line for each case; the counts go where the stage wants them.
+# system_tests STAGE BUILD-DIR BUS MODE [BOOT-OPTION...] prints a line for each case and reports the counts to
+# the stage.
 system_tests() {
         local stage=$1 build=$2 bus=$3 mode=$4 case code start log boot_mode=()
         local passed=0 failed=0 skipped=0
         shift 4
         if [ "$mode" = hybrid ]; then
-                # Where v1 hierarchies cannot be had the machine has cgroup2's own controllers: there they are used.
+                # Without v1 hierarchies the machine has the controllers of cgroup2, which are used instead.
                 if "$TOOLS/sandbox" has-hybrid; then boot_mode=(--hybrid); else boot_mode=(--controllers); fi
         fi
         local name=test-$$-$stage
         local boot=("$TOOLS/sandbox" boot "$name" "--bus=$bus" "${boot_mode[@]}" "--owner=$$" "--tasks=$TEST_TASKS"
                 "--install=$build-dest" "--bind-ro=$build" "--bind-ro=$TOOLS" "--packages=$SYSTEM_PACKAGES" "$@")
-        # A real EUPS, and the stacks it may have been built for.
+        # A real EUPS, and the stacks for which it may have been built.
         local env=("--env=SOAK_ROUNDS=${SOAK_ROUNDS:-}" "--env=SOAK_SEED=${SOAK_SEED:-}") dir
         if [ -n "${EUPS_DIR:-}" ]; then
                 env+=("--env=EUPS_DIR=$EUPS_DIR")
@@ -63,7 +65,8 @@ system_tests() {
                 log=$logs/$case.log
                 start=$EPOCHREALTIME
                 code=1
-                # A case that failed may have left anything: the next one gets a new machine. That costs a second.
+                # A failed case may have left any state, so the next one gets a new machine, which costs a
+                # second.
                 if [ "$up" -eq 1 ] || system_boot "$name" "${boot[@]}" >"$log" 2>&1; then
                         up=1
                         code=0
@@ -80,12 +83,12 @@ system_tests() {
                     up=0 ;;
                 esac
         done
-        # A name that no case has would pass.
+        # A name without a case would pass.
         if [ -n "$ONLY_CASES" ] && [ $((passed + failed + skipped)) -eq 0 ] && [ "$mode" = unified ]; then
                 echo "there is no such case:$ONLY_CASES"
                 failed=1
         fi
-        # What the services say at their own end, leaks for one, belongs to no case.
+        # Messages of the services at their own end, for example about leaks, belong to no case.
         if [ "$up" -eq 1 ]; then
                 code=0
                 few_tasks "$name" || code=1
@@ -101,7 +104,7 @@ system_tests() {
         count "$passed" "$failed" "$skipped"
 }
 
-# Once the limit is reached each further fork fails; that need not be seen in the result of the case.
+# Once the limit is reached each further fork fails, which may not be visible in the result of the case.
 few_tasks() {
         local peak max
         read -r peak max < <("$TOOLS/sandbox" tasks "$1" 2>/dev/null) || return 0      # not counted here
@@ -115,7 +118,7 @@ system_boot() {
         "$@" && "$TOOLS/sandbox" exec "$name" -- systemctl start architect-node.service </dev/null
 }
 
-# Stop the node, then power off, so that the keeper ends too; then read what they said.
+# Stops the node, then powers off, so that the keeper ends, too, and then reads their messages.
 system_end() {
         # shellcheck disable=SC2016     # for the shell inside to expand
         "$TOOLS/sandbox" exec "$1" -- bash -c '
@@ -125,7 +128,8 @@ system_end() {
                         systemctl status --no-pager architect-node.service
                         exit 1
                 fi
-                # The keeper refuses a manual stop; SIGTERM is how it is ended with the machine. Its socket would start it again.
+                # The keeper refuses a manual stop. SIGTERM ends it as at a shutdown. Its socket would start
+                # it again.
                 systemctl stop architect-keeper.socket 2>/dev/null
                 pid=$(systemctl show -P MainPID architect-keeper.service)
                 if [ "${pid:-0}" -gt 0 ]; then
@@ -136,7 +140,7 @@ system_end() {
                         done
                 fi
                 journalctl --sync
-                # Leaks are told at the end; what was said before it was counted where it was said.
+                # Leaks are reported at the end. Earlier messages were counted in their cases.
                 ! journalctl -q -o short-precise --after-cursor="$cursor" | grep -A 12 -E "AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|runtime error:"
         ' </dev/null
 }
