@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=sh
 #
-# Of the stand-in for EUPS (see eups_setup): to be sourced. As EUPS' own it says nothing by its status, splits what it evaluates,
-# and gets the function "setup" from eups_setup.
+# This part of the stand-in for EUPS (see eups_setup) is sourced. Like that of EUPS its status has no meaning,
+# it splits what it evaluates, and it gets the function "setup" from eups_setup.
 
 export EUPS_SHELL=sh
 export EUPS_DIR
