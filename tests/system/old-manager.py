@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A manager as it was written for the Python ArchitectNode: only the import is another.
+"""A manager that was written for the Python ArchitectNode; only the import is changed.
 
 See cases/old-manager.py.
 """
@@ -89,7 +89,7 @@ def main(directory):
 
     while not open_or_none(directory + "/camera1"):
         node.beat()
-    node.purge("CAMERA1")  # it runs: nothing happens
+    node.purge("CAMERA1")  # nothing happens, because it runs
     node.stop("CAMERA1")
     wait_for(node, "CAMERA1", "exit -15")
     node.purge("CAMERA1")

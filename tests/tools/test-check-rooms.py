@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# tools/check-rooms finds each kind of wrong arrow, and nothing where there is none.
+# tools/check-rooms reports each kind of wrong arrow, and nothing in a correct tree.
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ import unittest
 
 CHECK = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "tools", "check-rooms")
 
-# The smallest house: each file with what it includes.
+# The smallest correct tree: each file with its includes.
 HOUSE = {
     "base/fd-util.h": [],
     "base/fd-util.c": ["base/fd-util.h", "<unistd.h>"],
@@ -31,7 +31,7 @@ HOUSE = {
 
 class CheckRooms(unittest.TestCase):
     def run_with(self, changes):
-        """Exit status and output for the house with these files added or replaced."""
+        """Return exit status and output for the tree with these files added or replaced."""
         with tempfile.TemporaryDirectory() as top:
             for path, includes in {**HOUSE, **changes}.items():
                 path = os.path.join(top, path)
@@ -73,7 +73,7 @@ class CheckRooms(unittest.TestCase):
         self.assert_bad({"attic/old.c": []}, "attic/old.c", "no room")
 
     def test_circles(self):
-        # The header of one belongs to its source.
+        # A header belongs to its source.
         three = {"model/a.h": [], "model/b.h": [], "model/c.h": [], "model/a.c": ["model/a.h", "model/b.h"],
                  "model/b.c": ["model/b.h", "model/c.h"], "model/c.c": ["model/c.h", "model/a.h"]}
         self.assertEqual(self.run_with(three), (0, ""))

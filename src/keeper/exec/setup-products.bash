@@ -4,7 +4,7 @@
 # Sets up products for a role. The keeper's child runs it, as the user of the role and with the environment of
 # the role so far, as
 #
-#    bash --noprofile --norc -p setup-products.bash PROVIDER COMMAND [N ARGUMENT...]...
+#     bash --noprofile --norc -p setup-products.bash PROVIDER COMMAND [N ARGUMENT...]...
 #
 # PROVIDER is eups, modules or lmod; COMMAND is the program of the provider (EUPS is found by EUPS_DIR). Each
 # N, with that number of arguments, is one product, in order. On success the whole environment is written to

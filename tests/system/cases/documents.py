@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # sandbox: unified
-"""Each line of architectnode.md is run and prints what it says; nothing of the original is missing."""
+"""Runs each line of architectnode.md, which must print the documented output. No function is missing."""
 
 import os
 import re
@@ -21,7 +21,7 @@ def cells(line):
 
 
 def code(cell):
-    """The code in a cell that holds nothing else; empty: nothing."""
+    """Return the code in a cell that contains nothing else, or an empty string for an empty cell."""
     if not cell:
         return ""
     assert re.fullmatch(r"`[^`]+`", cell), f"not one piece of code: {cell}"
@@ -32,7 +32,7 @@ class Document(Case):
     def setUp(self):
         super().setUp()
         self.addCleanup(run, "systemctl", "start", "architect-node.service")
-        # What was set and armed goes with the service's end.
+        # The end of the service resets what the lines have set and armed.
         self.addCleanup(run, "systemctl", "stop", "architect-node.service")
         run("systemctl", "stop", "architect-node.service")
         run("systemctl", "start", "architect-node.service")
@@ -41,7 +41,7 @@ class Document(Case):
         self.rows = [cells(line) for line in self.text.splitlines() if re.match(r"\| (?!the original)", line)]
 
     def test_complete(self):
-        """Each function and argument of the original has a row, and each row a line."""
+        """Each function and argument of the original has a row, and each row has a line of code."""
         named = set()
         for row in self.rows:
             self.assertEqual(len(row), 4, row)
@@ -67,7 +67,7 @@ class Document(Case):
         self.assertGreater(ran, 20)
 
     def test_python(self):
-        """The example is an example."""
+        """The example works."""
         script = re.search(r"^```python\n(.*?)^```$", self.text, re.MULTILINE | re.DOTALL).group(1)
         self.assertIn("node.start(", script)
         run("/usr/bin/python3", "-B", "-c", script, env={**os.environ, "PYTHONPATH": EXAMPLES})

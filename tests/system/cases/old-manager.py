@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # sandbox: unified
-"""A manager written for the Python ArchitectNode runs a night here as it did there."""
+"""A manager that was written for the Python ArchitectNode runs a night without changes."""
 
 import os
 
@@ -30,7 +30,7 @@ class OldManager(Case):
             env={**os.environ, "PYTHONPATH": EXAMPLES, "PYTHONDONTWRITEBYTECODE": "1"},
         )
         self.assertEqual(night.stderr, "")
-        # What the logger has to say comes when it comes.
+        # The messages of the logger may arrive at any time, so they are not compared.
         said = "".join(line + "\n" for line in night.stdout.splitlines() if ":manager:" not in line)
         self.assertEqual(said, OUTPUT)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # sandbox: unified
-"""The Python class, what is not about one role: the node's settings, log and end, and the connection."""
+"""The Python class without the roles: the settings, the log and the end of the node, and the connection."""
 
 import json
 import logging
@@ -30,7 +30,7 @@ from architectnode import ArchitectNode
 
 
 class Node(NodeCase):
-    """The node as a whole. What a test changes goes with the service's end."""
+    """The node as a whole. The end of the service undoes the changes of a test."""
 
     def setUp(self):
         super().setUp()
@@ -95,7 +95,7 @@ class Node(NodeCase):
                 if entry["MESSAGE"] == record.getMessage()
             ]
             self.assertTrue(any(abs(time - record.created) < 1 for time in times), (times, record.created))
-            # A logger that is not interested hears nothing.
+            # A logger whose level is higher receives nothing.
             logger.setLevel(logging.WARNING)
             other = self.start_shell("c", "exit 4")
             wait_until(lambda: node.poll([other]) == {other: "exit 4"}, "it ends")
@@ -162,7 +162,7 @@ class Shutdown(NodeCase):
         self.loops = []
 
     def loop(self):
-        """pyro_run_loop() in a thread; returned when it waits."""
+        """Run pyro_run_loop() in a thread; return when it waits."""
         node = ArchitectNode()
         self.addCleanup(node.close)
         waits = threading.Event()
@@ -194,7 +194,7 @@ class Shutdown(NodeCase):
         loop.join(PATIENCE)
         self.assertFalse(loop.is_alive())
         self.assertFalse(os.path.exists(f"/proc/{pid}/exe") and os.readlink(f"/proc/{pid}/exe"))
-        # Who asks now hears that it is over, and does not start it again.
+        # A call now returns at once, and does not start the service again.
         self.node.pyro_run_loop()
         self.assertNotEqual(
             run("systemctl", "is-active", "architect-node.service", check=False).stdout, "active\n"
@@ -202,7 +202,7 @@ class Shutdown(NodeCase):
         self.assertIn(
             "the night is over", run("journalctl", "-q", "-o", "cat", f"--after-cursor={cursor}").stdout
         )
-        # Any other call does, if the service is enabled.
+        # Any other call starts it, if the service is enabled.
         run("systemctl", "disable", "architect-node.service")
         with self.assertRaises(architectnode.ServiceUnknown):
             self.node.poll()
@@ -236,7 +236,7 @@ class Shutdown(NodeCase):
             stderr=subprocess.PIPE,
         )
         self.assertEqual(loop.stdout.readline(), "ready\n")
-        # Python drops the exception if the signal comes while an object is finalized: then once more.
+        # Python drops the exception if the signal arrives while an object is finalized, so it is sent again.
         end = time.monotonic() + PATIENCE
         said = None
         while said is None:
@@ -251,7 +251,7 @@ class Shutdown(NodeCase):
 
 class Connections(NodeCase):
     def test_user(self):
-        """An ordinary one may look."""
+        """An ordinary user may read."""
         role = self.start_shell("a", "sleep infinity")
         script = f"""if True:
             import architectnode as a
@@ -295,7 +295,7 @@ class Connections(NodeCase):
         role = self.start_shell("a", "sleep infinity")
         link = self.node._get_link()
         link.connection.close_sync(None)
-        # GDBus' own thread may not have heard of it yet; a call would fail then, as one that was on its way.
+        # The thread of GDBus may not have seen it yet. Then a call would fail like one that was pending.
         wait_until(link.is_closed, "it is closed")
         self.assertEqual(self.node.poll([role]), {role: "running"})
 
@@ -311,7 +311,7 @@ class Connections(NodeCase):
         self.assertEqual(self.node.poll(roles), {role: "running" for role in roles})
 
     def test_exits(self):
-        """A program ends when it is through, with what it started running on."""
+        """A program ends at its last line, and the roles that it has started continue to run."""
         role = self.role("a")
         run(
             "/usr/bin/python3",

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # sandbox: unified
-"""The Python class, what is about roles: the original's names, defaults and manners, with the service."""
+"""The Python class and roles: the names, defaults and behaviour of the original, with the service."""
 
 import fcntl
 import inspect
@@ -21,7 +21,7 @@ from architectnode import ArchitectNode
 
 
 class Names(unittest.TestCase):
-    """What needs no service."""
+    """Tests that need no service."""
 
     def test_signatures(self):
         signatures = {
@@ -146,7 +146,7 @@ class Start(NodeCase):
         self.assertRaises(architectnode.RoleExists, self.node.start, self.role("a"), ["true"])
 
     def test_every_error_has_a_class(self):
-        """Those that the interface's document names."""
+        """The errors that the document of the interface lists."""
         for name in (
             "NoSuchRole RoleExists RoleNotRunning RoleRunning InvalidRoleName StartCancelled StopTimedOut "
             "NoInput InputFull NoTerminal NoSuchVariable NoSuchPort PortsUnavailable SetupFailed "
@@ -184,7 +184,7 @@ class Start(NodeCase):
             self.node.start(self.role("d"), command, product="reduction", setup_args="-v '--two words'")
 
     def test_xterm(self):
-        """There is no display here: then a role runs on without its window."""
+        """Without a display a role runs without its window."""
         output = os.path.join(self.directory, "output")
         command = ["sh", "-c", 'tty -s; echo "$? $DISPLAY" >"$0"; exec sleep infinity', output]
 
@@ -226,7 +226,7 @@ class Input(NodeCase):
 
         def read():
             if not os.path.exists(output):
-                return ""  # the shell has not come to it yet
+                return ""  # the shell has not written it yet
             with open(output) as file:
                 return file.read()
 
@@ -267,8 +267,8 @@ class Poll(NodeCase):
         self.assertEqual(str(caught.exception), f'There is no role "{self.role("none")}"')
 
 
-# The main process hears SIGTERM and says so, and much later that it lives still. Its child says which signal
-# it got first.
+# The main process reports SIGTERM, and much later that it still runs. Its child reports which signal it got
+# first.
 FAMILY = """
 import os, signal, sys, time
 said = open(sys.argv[1], "w", buffering=1)
@@ -304,7 +304,7 @@ class Stop(NodeCase):
         self.assertTrue(event.is_set())
         self.assertEqual(self.node.poll([role]), {role: "running"})
         self.assertEqual(fifo.line(), f"main {int(signal.SIGTERM)}")
-        # Ten times the timeout of Stop later. Its child was not asked.
+        # After ten times the timeout of Stop. Its child has received no signal.
         self.assertEqual(fifo.line(), "main alive")
         self.assertEqual(fifo.line(), f"child {int(signal.SIGRTMIN)}")
         self.assertEqual(self.node.poll([role]), {role: "running"})
@@ -321,7 +321,7 @@ class Stop(NodeCase):
         self.assertFalse(event.is_set())
 
     def test_while_it_starts(self):
-        """It would run on: that is to be heard of. And a slow start holds up no other thread's call."""
+        """Stop raises an error, as the role would run on. A slow start blocks no other thread."""
         program = os.path.join(self.directory, "sleep")
         shutil.copy("/usr/bin/sleep", program)
         # execve(2) waits for a lease on the file.
