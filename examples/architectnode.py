@@ -69,7 +69,7 @@ _errors = {}
 
 
 def _error(name, *bases, prefix="org.architect.Node.Error."):
-    """An exception for an error of the bus; BASES are the classes that Python scripts catch."""
+    """Make an exception for a bus error; BASES are the classes that Python scripts catch."""
     error = type(
         name, (ArchitectNodeError, *bases), {"dbus_name": prefix + name, "__module__": __name__}
     )
@@ -114,7 +114,7 @@ class ConnectionLost(ArchitectNodeError):
 
 __all__.append("ConnectionLost")
 
-# The options of Start, by type. See org.architect.Node(5).
+# The types of the options of Start, see org.architect.Node(5).
 OPTION_TYPES = {
     option: kind
     for kind, options in {
@@ -148,56 +148,57 @@ _PRIORITIES = (50, 50, 50, 40, 30, 20, 20, 10)
 
 
 def _log_level(level):
-    """The service's name for a level of Python's logging, given by name or number."""
+    """Return the service's name for a level of Python's logging, given by name or number."""
     if isinstance(level, str):
         if level.strip().upper() in _LEVEL_NAMES:
             return _LEVEL_NAMES[level.strip().upper()]
         if not level.strip().isdigit():
             raise ValueError(
-                f"{level!r} is not a log level: DEBUG, INFO, WARNING, ERROR, CRITICAL or a number"
+                f"{level!r} is not a log level; use DEBUG, INFO, WARNING, ERROR, CRITICAL"
+                " or a number"
             )
         level = int(level)
     if not isinstance(level, int) or isinstance(level, bool):
-        raise TypeError(f"a log level is a name or a number, not {level!r}")
+        raise TypeError(f"a log level must be a name or a number, not {level!r}")
     if level < 0:
-        raise ValueError(f"{level} is not a log level")
+        raise ValueError(f"{level} is not a log level, because it is negative")
     return next((name for number, name in _LEVELS if level <= number), "alert")
 
 
 def _strings(what, value):
-    """A list of strings. A single string is refused, as it would be a list of its letters."""
+    """Check a list of strings. A single string is refused, as it is a list of its letters."""
     if isinstance(value, (str, bytes)):
-        raise TypeError(f"{what} is a list of strings, not the string {value!r}")
+        raise TypeError(f"{what} must be a list of strings, not the string {value!r}")
     value = [os.fspath(item) if isinstance(item, os.PathLike) else item for item in value]
     for item in value:
         if not isinstance(item, str):
-            raise TypeError(f"{what} holds strings, not {item!r}")
+            raise TypeError(f"{what} must contain strings only, not {item!r}")
     return value
 
 
 def _variables(value):
-    """Variables as a dictionary of strings; numbers are converted by str()."""
+    """Return variables as a dictionary of strings; numbers are converted by str()."""
     variables = {}
     for name, text in dict(value).items():
         if isinstance(text, bool) or not isinstance(text, (str, int, float, os.PathLike)):
-            raise TypeError(f"the variable {name} is a string, not {text!r}")
+            raise TypeError(f"the variable {name} must be a string or a number, not {text!r}")
         variables[name] = os.fspath(text) if isinstance(text, os.PathLike) else str(text)
     return variables
 
 
 def _products(value):
-    """[("idlutils", "v5_5"), "tools", "desiutil 1.9"] as pairs of product and version."""
+    """Return [("idlutils", "v5_5"), "tools", "desiutil 1.9"] as pairs (product, version)."""
     pairs = []
     for item in [value] if isinstance(value, str) else value:
         words = item.split() if isinstance(item, str) else [word or "" for word in item]
         if not 1 <= len(words) <= 2 or not words[0]:
-            raise ValueError(f"{item!r} is not a product, nor a product and its version")
+            raise ValueError(f"{item!r} is neither a product nor a product and its version")
         pairs.append((words[0], words[1] if len(words) == 2 else ""))
     return pairs
 
 
 def _ports(value):
-    """Ports as a list of numbers, a number, or the string that bind_tcp() returned."""
+    """Return ports, a list, a number, or the string of bind_tcp(), as a list of numbers."""
     if isinstance(value, int):
         return [value]
     if isinstance(value, str):
@@ -206,7 +207,7 @@ def _ports(value):
 
 
 def _done(event):
-    """The event arguments of the original: an object with set() is set after the call."""
+    """Handle the event argument of the original: an object with set() is set after the call."""
     if hasattr(event, "set"):
         event.set()
 
@@ -217,12 +218,12 @@ _BUS = (
 
 
 def _connect_address(address):
-    # Not Gio.bus_get(), whose connection is shared and ends the program when the bus ends.
+    # Gio.bus_get() has a shared connection, which ends the program when the bus ends.
     return Gio.DBusConnection.new_for_address_sync(address, _BUS, None, None), None
 
 
 def _connect_ssh(command):
-    # As busctl --host does. GDBus does not support "unixexec:" addresses, but accepts any stream.
+    # This is what busctl --host does. GDBus does not support "unixexec:", but accepts any stream.
     ssh = _Ssh(command)
     try:
         return Gio.DBusConnection.new_sync(ssh.stream, None, _BUS, None, None), ssh
@@ -247,7 +248,7 @@ class _Ssh:
         self.stream = socket_of_ours.connection_factory_create_connection()
 
     def reason(self, otherwise):
-        """The last line that the process printed, which says more than the end of a stream."""
+        """Return the last line that the process printed, the reason why its stream ended."""
         try:
             self._process.wait(5)
             self._words.seek(0)
@@ -257,7 +258,7 @@ class _Ssh:
         return words[-1].strip() if words else f"ssh ended with status {self._process.returncode}"
 
     def close(self):
-        """To be called after the stream was closed."""
+        """Wait for the end of the process. Called after the stream was closed."""
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
@@ -295,7 +296,7 @@ class _Link:
             self._subscribe()
         except (GLib.Error, OSError) as error:
             message = error.message if isinstance(error, GLib.Error) else error
-            self._problem = ConnectionLost(f"no connection to {self._where}: {message}")
+            self._problem = ConnectionLost(f"cannot connect to {self._where}: {message}")
         except Exception as error:
             self._problem = error
         finally:
@@ -415,10 +416,11 @@ class ArchitectNode:
         self.instance_name = instance_name or "main"
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,31}", self.instance_name):
             raise ValueError(
-                f"{instance_name!r} is not the name of an instance: at most 32 letters, digits, _"
+                f"{instance_name!r} is not a valid instance name, it must be a letter or '_', then up"
+                " to 31 of A-Za-z0-9_"
             )
         if host and address:
-            raise ValueError("host or address, not both")
+            raise ValueError("host and address cannot be used together")
         self.bus_name = NAME if self.instance_name == "main" else f"{NAME}.{self.instance_name}"
         self.logger = logger if logger is not None else logging.getLogger("architectnode")
         self._options = {
@@ -612,7 +614,9 @@ class ArchitectNode:
     @staticmethod
     def _option(key, value):
         if key not in OPTION_TYPES:
-            raise ValueError(f"{key!r} is not an option of Start: {', '.join(OPTION_TYPES)}")
+            raise ValueError(
+                f"{key!r} is not an option of Start; the options are {', '.join(OPTION_TYPES)}"
+            )
         return value if isinstance(value, GLib.Variant) else GLib.Variant(OPTION_TYPES[key], value)
 
     # The names and defaults of the arguments are the original's. The lists are never modified.
@@ -675,7 +679,7 @@ class ArchitectNode:
         """Write a line to a role. COMMAND is "ROLE text", split once at the first white space."""
         role, text = (command.split(None, 1) + ["", ""])[:2]
         if not role:
-            raise ValueError("send_input: the name of a role and its input, please")
+            raise ValueError("send_input() needs the name of a role, followed by its input")
         self._call("SendInput", "(ss)", role, text)
         _done(event)
 
@@ -692,7 +696,7 @@ class ArchitectNode:
         return dict(sorted(self._call("Poll", "(as)", roles).items())) if roles else {}
 
     def stop(self, role, event=None):
-        """Send SIGTERM to the main process of the role; poll() returns what becomes of it.
+        """Send SIGTERM to the main process of the role; poll() then returns its state.
 
         When that process ends, the node stops the processes that it left. If the role has ended
         already, nothing happens.

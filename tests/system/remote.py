@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A manager here, its node on another machine ($FAR), by ssh. tools/lib/remote-tests.sh runs it."""
+"""A manager here, with its node on another machine ($FAR), by ssh. tools/lib/remote-tests.sh runs this."""
 
 import logging
 import os
@@ -39,7 +39,7 @@ class Remote(Case):
         wait_until(lambda: self.node.poll([role]) == {role: state}, f"{role}: {state}")
 
     def ssh_pids(self):
-        """Ours, of this process."""
+        """Return the ssh processes of this process."""
         return [
             int(pid) for pid in run("pgrep", "-P", str(os.getpid()), "-x", "ssh", check=False).stdout.split()
         ]
@@ -111,7 +111,7 @@ class Remote(Case):
     def test_connection_killed_here(self):
         self.node.start("camera", ["sleep", "infinity"])
         (ssh,) = self.ssh_pids()
-        # While a call is on its way: the node is stopped and cannot answer.
+        # During a call: the node is stopped and cannot reply.
         far("kill -STOP $(systemctl show -P MainPID architect-node)")
         self.addCleanup(far, "kill -CONT $(systemctl show -P MainPID architect-node)", check=False)
         problems, on_its_way = queue.Queue(), threading.Event()
@@ -145,7 +145,7 @@ class Remote(Case):
         self.assertEqual(self.ssh_pids(), [])
 
     def test_network_gone(self):
-        """Nobody says that a cable was cut; ssh asks."""
+        """A broken cable is not reported, but ssh sends keep-alive messages."""
         with ArchitectNode(
             host=f"root@{FAR}", ssh=("ssh", "-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=1")
         ) as node:
@@ -155,14 +155,14 @@ class Remote(Case):
             before = time.monotonic()
             with self.assertRaises(architectnode.ConnectionLost) as caught:
                 node.poll()
-            # By the options given here, not by the class's own.
+            # By the options of this call instead of those of the class.
             self.assertLess(time.monotonic() - before, 15)
             self.assertIn(FAR, str(caught.exception))
             run("ip", "link", "set", "eth0", "up")
             self.assertEqual(node.poll(), {"camera": "running"})
 
     def test_asks_by_itself(self):
-        """Who gives no options has some all the same."""
+        """Without options from the caller ssh has the default ones."""
         (ssh,) = self.ssh_pids()
         with open(f"/proc/{ssh}/cmdline") as file:
             self.assertIn("-oServerAliveInterval=10", file.read().split("\0"))
@@ -186,7 +186,7 @@ class Remote(Case):
         ):
             with self.assertRaises(architectnode.ConnectionLost) as caught:
                 ArchitectNode(host=host, ssh=ssh)
-            self.assertIn(f"no connection to the bus of {host}: ", str(caught.exception))
+            self.assertIn(f"cannot connect to the bus of {host}: ", str(caught.exception))
             self.assertIn(reason, str(caught.exception))
             self.assertEqual(len(self.ssh_pids()), 1)
 
@@ -204,7 +204,7 @@ class Remote(Case):
         self.assertEqual(len(self.ssh_pids()), 1)
 
     def test_busctl_agrees(self):
-        """The same by busctl --host, as the document says."""
+        """The same by busctl --host, as documented."""
         self.node.start("camera", ["sleep", "infinity"])
         said = subprocess.run(
             [
