@@ -95,8 +95,8 @@ Child *keeper_find_child(const Keeper *keeper, uint64_t id);
 int keeper_add_child(Keeper *keeper, Child *child, ListLink *after);
 void keeper_forget_child(Keeper *keeper, Child *child);
 
-/* Adds a child that was created or taken over to the loop, according to its state. Returns a negative errno.
- */
+/* Adds a child that was created or taken over to the loop, according to its state. Returns a negative
+ * errno. */
 int keeper_watch_child(Keeper *keeper, Child *child);
 
 int keeper_watch_terminal(Keeper *keeper, KeeperTerminal *terminal);

@@ -2,8 +2,8 @@
 #pragma once
 
 /* The second destination of the output of a role: the journal, a file, or none. Unlike a client it loses
- * nothing. While it is full the terminal is not read, and the role waits, as a role without a terminal does.
- */
+ * nothing. While it is full the terminal is not read, and the role waits, as a role without a terminal
+ * does. */
 
 #include <stdbool.h>
 #include <stddef.h>

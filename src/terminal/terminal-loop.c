@@ -13,8 +13,8 @@
 #include "base/time-util.h"
 #include "terminal/terminal-loop.h"
 
-/* The time after the end for clients that have not read everything, and for an output that accepts nothing.
- */
+/* The time after the end for clients that have not read everything, and for an output that accepts
+ * nothing. */
 #define LINGER_USEC (5 * USEC_PER_SEC)
 
 /* The number of reads of the terminal before other events are handled. */

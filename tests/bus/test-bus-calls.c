@@ -455,8 +455,8 @@ static void test_not_the_user(void **state) {
         refuse_all(b, CLIENT, "Only uid 1000, which owns this service");
 }
 
-/* Calls of a sender that is not known yet wait for the reply of the bus daemon, and continue in their order.
- */
+/* Calls of a sender that is not known yet wait for the reply of the bus daemon, and continue in their
+ * order. */
 static void test_parked_in_order(void **state) {
         BusWorld *b = *state;
         TestWorld *w = b->world;

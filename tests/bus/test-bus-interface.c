@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The introspection of the service must be equal to dbus-interfaces/, without missing or additional members.
- */
+/* The introspection of the service must be equal to dbus-interfaces/, without missing or additional
+ * members. */
 
 #include "bus-world.h"
 

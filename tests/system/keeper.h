@@ -24,6 +24,6 @@ void expect_end(
 /* Calls systemctl reload; returns its exit status. */
 int keeper_reload(void);
 
-/* Writes a drop-in with this text for its unit, or removes it if text is NULL. It applies to the next keeper.
- */
+/* Writes a drop-in with this text for its unit, or removes it if text is NULL. It applies to the next
+ * keeper. */
 void keeper_configure(const char *text);

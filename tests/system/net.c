@@ -120,8 +120,8 @@ pid_t ask_tcp(uint16_t port) {
                 pid = -errno;
         else
                 pid = read_pid(fd, (int) (patience_usec() / 1000));
-        /* The connection is reset, so whichever end closes first, the kernel does not keep it for a minute.
-         */
+        /* The connection is reset, so whichever end closes first, the kernel does not keep it for a
+         * minute. */
         (void) setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
         close(fd);
         return pid;

@@ -30,8 +30,8 @@ pid_t spawn(const char *program, ...) G_GNUC_NULL_TERMINATED;
 GHashTable *read_dump(const char *path);
 const char *dump_get(GHashTable *dump, const char *key); /* the key must exist */
 
-/* A named pipe in the scratch directory. A role writes one line each time to report its progress to the test.
- */
+/* A named pipe in the scratch directory. A role writes one line each time to report its progress to the
+ * test. */
 typedef struct Fifo Fifo;
 Fifo *fifo_new(const char *name);
 void fifo_free(Fifo *fifo);

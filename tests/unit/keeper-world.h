@@ -42,8 +42,8 @@ struct start {
         uid_t uid;                     /* 0 for root */
         gid_t gid;
         bool inherit; /* the socket is passed by LISTEN_FDS instead of --socket= */
-        /* The program is a copy named "architect-keeper" in the directory of the test, which may be replaced.
-         */
+        /* The program is a copy named "architect-keeper" in the directory of the test, which may be
+         * replaced. */
         bool copy;
 };
 

@@ -272,8 +272,8 @@ static void test_file_replace(void **state) {
         (void) umask(mask);
 }
 
-/* The same applies if the disk becomes full during the write. Here a limit of the file size has this effect.
- */
+/* The same applies if the disk becomes full during the write. Here a limit of the file size has this
+ * effect. */
 static void test_file_replace_full(void **state) {
         autofd dir = open_dir(state);
         char big[4096] = { 0 };

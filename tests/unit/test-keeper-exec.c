@@ -303,8 +303,8 @@ static void test_stdin(void **state) {
         size_t done = 0;
         Role role;
 
-        /* The end of the role is blocking and that of the node is not, because a reader must not get EAGAIN.
-         */
+        /* The end of the role is blocking and that of the node is not, because a reader must not get
+         * EAGAIN. */
         role = role_run(w, KEEPER_FORK_STDIN_PIPE,
                 REQUEST(.command = SHELL("grep ^flags /proc/self/fdinfo/0; exec cat"),
                         .output = LAUNCH_OUTPUT_FILE, .output_path = path));

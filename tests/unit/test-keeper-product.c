@@ -262,8 +262,8 @@ static void assert_gone(World *w, const char *name) {
         assert_int_equal(errno, ESRCH);
 }
 
-/* The set-up receives SIGTERM, has a moment to clean up, and then receives SIGKILL. No process of it is left.
- */
+/* The set-up receives SIGTERM, has a moment to clean up, and then receives SIGKILL. No process of it is
+ * left. */
 static void test_deadline(void **state) {
         World *w = *state;
         char *command = provider(w,

@@ -80,8 +80,8 @@ static unsigned long long exe_inode(pid_t pid) {
         return st.st_ino;
 }
 
-/* All descriptors except the standard streams must be close-on-exec; otherwise every role would inherit them.
- */
+/* All descriptors except the standard streams must be close-on-exec; otherwise every role would inherit
+ * them. */
 static void assert_all_cloexec(pid_t pid) {
         char path[64];
         struct dirent *e;

@@ -475,8 +475,8 @@ static void test_told(void **state) {
         request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, numbers + 1000, 500);
 }
 
-/* The requests that a node has sent before it goes are all executed, although the replies cannot be received.
- */
+/* The requests that a node has sent before it goes are all executed, although the replies cannot be
+ * received. */
 static void test_last_words(void **state) {
         World *w = *state;
         uint16_t numbers[3];

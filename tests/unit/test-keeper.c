@@ -534,8 +534,8 @@ static void test_deaf_node(void **state) {
         assert_true(wait_for(is_blocked, w));
         world_disconnect(w);
 
-        /* A new node that has not agreed on a version receives nothing that was meant for the previous one.
-         */
+        /* A new node that has not agreed on a version receives nothing that was meant for the previous
+         * one. */
         w->node = node_connect(w);
         node_hello(w->node, KEEPER_PROTOCOL_VERSION + 1, KEEPER_PROTOCOL_VERSION + 1, &p);
         assert_int_equal(p.welcome.error, -EPROTONOSUPPORT);

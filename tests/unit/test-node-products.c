@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The products of a start: which are accepted, which are refused with which error, and what the child runs.
- */
+/* The products of a start: which are accepted, which are refused with which error, and what the child
+ * runs. */
 
 #include "model/settings.h"
 #include "test-world.h"

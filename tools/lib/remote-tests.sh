@@ -7,7 +7,7 @@
 # tests/system/remote.py on the first.
 remote_tests() {
         local stage=$1 build=$2 near=test-$$-near far=test-$$-far name code=0
-        # shellcheck disable=SC2153     # of who reads this file
+        # shellcheck disable=SC2153     # set by the script that sources this file
         local log=$LOGS/$stage.out
 
         for name in "$near" "$far"; do

@@ -49,7 +49,7 @@ system_tests() {
                 done
         fi
         local seconds=$((SYSTEM_CASE_SECONDS + ${SOAK_ROUNDS:-0} * SOAK_ROUND_SECONDS))
-        # shellcheck disable=SC2153     # of who reads this file
+        # shellcheck disable=SC2153     # set by the script that sources this file
         local logs=$LOGS/$stage
         rm -rf -- "$logs"
         mkdir -p "$logs"

@@ -73,8 +73,8 @@ static int output_open_file(const LaunchRequest *q) {
         autofd fd = -EBADF;
         int r;
 
-        /* The open is non-blocking, so that a FIFO without a reader is an error instead of an endless wait.
-         */
+        /* The open is non-blocking, so that a FIFO without a reader is an error instead of an endless
+         * wait. */
         fd = open(q->output_path, O_WRONLY | O_CREAT | O_NOCTTY | O_CLOEXEC | O_NONBLOCK | how, 0666);
         if (fd < 0)
                 return -errno;

@@ -16,8 +16,8 @@
 
 #include "testlib.h"
 
-/* Replies to each line; to "size" with that of the terminal and an end marker, so that a reply is complete.
- */
+/* Replies to each line; to "size" with that of the terminal and an end marker, so that a reply is
+ * complete. */
 #define ANSWERS \
         "stty -echo; echo ready; " \
         "while read -r line; do [ \"$line\" != size ] || echo \"size $(stty size).\"; echo \"got $line\"; done"

@@ -175,8 +175,8 @@ static void test_commands(void **state) {
         start_fails(bus, start_args(role, NULL, "", NULL), INVALID_ARGS, role, NULL);
         start_fails(bus, start_args(role, NULL, "", "x", NULL), INVALID_ARGS, role, NULL);
 
-        /* The kernel accepts no argument over 128 KiB. The error gives this reason, wherever it is detected.
-         */
+        /* The kernel accepts no argument over 128 KiB. The error gives this reason, wherever it is
+         * detected. */
         start_fails(bus, start_args(role, NULL, "/bin/true", long_arg, NULL), "ExecFailed", role,
                 "Argument list too long", NULL);
         start_fails(bus, start_args(role, NULL, "/bin/true", huge_arg, NULL), INVALID_ARGS, role, NULL);

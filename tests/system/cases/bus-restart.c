@@ -114,8 +114,8 @@ static void test_restart(void **state) {
         assert_int_equal(main_pid(NODE_UNIT), node);
 }
 
-/* With frozen, it still receives what is sent to it, but the request to systemd about the exit gets no reply.
- */
+/* With frozen, it still receives what is sent to it, but the request to systemd about the exit gets no
+ * reply. */
 static void killed(void **state, bool frozen) {
         Bus *bus = *state;
         pid_t node = node_pid(bus);

@@ -133,8 +133,8 @@ static void test_during_starts(void **state) {
         }
 }
 
-/* No process is left that knew the roles as children. (The writing end of a standard input is closed, too.)
- */
+/* No process is left that knew the roles as children. (The writing end of a standard input is closed,
+ * too.) */
 static void test_both(void **state) {
         Bus *bus = *state;
         const char *exits = role_name("exits"), *stays = role_name("stays");

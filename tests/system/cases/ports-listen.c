@@ -157,8 +157,8 @@ static void test_udp(void **state) {
         release_port(bus, "UDP", port);
 }
 
-/* The main process ends. A process that it has left has the socket, accepts connections and ignores SIGTERM.
- */
+/* The main process ends. A process that it has left has the socket, accepts connections and ignores
+ * SIGTERM. */
 static void test_leftovers(void **state) {
         Bus *bus = *state;
         const char *role = role_name("leaves"), *other = role_name("other");

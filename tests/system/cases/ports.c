@@ -2,8 +2,8 @@
 /* sandbox: unified
  *
  * Reserving and releasing ports: the permitted callers, the refused calls, which have no effect, what is kept
- * (over a restart and a crash of the service) and what is not (after a clean end, or the end of the keeper).
- */
+ * (over a restart and a crash of the service) and what is not (after a clean end, or the end of the
+ * keeper). */
 
 #include <arpa/inet.h>
 #include <glib/gstdio.h>

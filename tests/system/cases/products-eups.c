@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * Products by EUPS: by the stand-in of tests/system/eups, and, if EUPS_DIR names a real one, again by that.
- */
+ * Products by EUPS: by the stand-in of tests/system/eups, and, if EUPS_DIR names a real one, again by
+ * that. */
 
 #include <glob.h>
 #include <glib/gstdio.h>

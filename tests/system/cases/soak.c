@@ -18,8 +18,8 @@
 
 #define ROUNDS 40
 #define SLOTS 12
-/* After this number of starts the service has allocated what it needs once, and must not grow by later ones.
- */
+/* After this number of starts the service has allocated what it needs once, and must not grow by later
+ * ones. */
 #define WARM 60
 #define GROWTH_MAX (1024U * 1024U)
 
@@ -336,8 +336,8 @@ static void check_name(Soak *soak, const char *role, GPtrArray *events) {
                 if (run->pid != 0 && next < events->len)
                         started = g_ptr_array_index(events, next);
                 if (!started || (pid_t) detail_u32(started->details, "pid") != run->pid) {
-                        /* It has never run, or it started and ended while neither node nor keeper could know.
-                         */
+                        /* It has never run, or it started and ended while neither node nor keeper could
+                         * know. */
                         assert_true(run->unanswered);
                         assert_true(run->pid == 0 || run->keeper_died);
                         soak->n_unseen += run->pid != 0;

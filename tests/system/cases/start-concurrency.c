@@ -106,8 +106,8 @@ static void test_cancel_waiting(void **state) {
         }
 }
 
-/* One client may request more than that at once (with two connections, because of dbus-daemon), and all run.
- */
+/* One client may request more than that at once (with two connections, because of dbus-daemon), and all
+ * run. */
 static void test_more_than_the_limit(void **state) {
         Bus *bus = *state;
         g_autoptr(Bus) second = bus_new();

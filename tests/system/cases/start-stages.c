@@ -3,8 +3,8 @@
  *
  * Node, keeper or both are killed at each stage of a Start: before each system call whose effect is visible
  * to other processes, and while the other service, the child or systemd has the next step. Afterwards the
- * role runs, is known, and was started once, or nothing of it is left. The name can be used in either case.
- */
+ * role runs, is known, and was started once, or nothing of it is left. The name can be used in either
+ * case. */
 
 #include <sys/syscall.h>
 #include <unistd.h>
