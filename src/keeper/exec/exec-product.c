@@ -82,7 +82,7 @@ static _noreturn_ void shell_main(
         null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
         if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0)
                 shell_refuse("cannot connect /dev/null");
-        /* Another descriptor that is moved here may have the number of this one. */
+        /* image_fd may have this number already. */
         if (image_fd == IMAGE_FD ? fd_cloexec(image_fd, false) < 0 : dup2(image_fd, IMAGE_FD) < 0)
                 shell_refuse("cannot connect the environment");
         if (fd_close_all_except((int[]){ IMAGE_FD }, 1) < 0)
