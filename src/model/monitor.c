@@ -172,13 +172,7 @@ static MonitorLoss monitor_role_loss(const Monitor *monitor, const Role *role) {
 
 static void monitor_stop_roles(Monitor *monitor) {
         Node *node = monitor->node;
-        g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-        GHashTableIter iter;
-        char *name;
-
-        g_hash_table_iter_init(&iter, node->roles);
-        while (g_hash_table_iter_next(&iter, (void **) &name, NULL))
-                g_ptr_array_add(names, g_strdup(name));
+        g_autoptr(GPtrArray) names = node_list_names(node);
 
         for (unsigned i = 0; i < names->len; i++) {
                 Role *role = g_hash_table_lookup(node->roles, g_ptr_array_index(names, i));

@@ -45,7 +45,6 @@ int node_signal_role(
 }
 
 void node_shutdown(Node *node, const char *reason, const Caller *caller) {
-        g_autoptr(GPtrArray) names = NULL;
         g_auto(Event) event = {};
 
         if (node->stopping)
@@ -62,13 +61,7 @@ void node_shutdown(Node *node, const char *reason, const Caller *caller) {
         ASK(node, service, stopping);
         ASK(node, clients, node_changed);
 
-        /* Collects names, because stopping a role that is starting may free it. */
-        names = g_ptr_array_new_with_free_func(g_free);
-        GHashTableIter iter;
-        char *name;
-        g_hash_table_iter_init(&iter, node->roles);
-        while (g_hash_table_iter_next(&iter, (void **) &name, NULL))
-                g_ptr_array_add(names, g_strdup(name));
+        g_autoptr(GPtrArray) names = node_list_names(node);
         for (unsigned i = 0; i < names->len; i++) {
                 Role *role = g_hash_table_lookup(node->roles, g_ptr_array_index(names, i));
                 if (role)

@@ -93,6 +93,17 @@ void node_add_role(Node *node, Role *role) {
         ASK(node, clients, node_changed);
 }
 
+GPtrArray *node_list_names(const Node *node) {
+        GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+        GHashTableIter iter;
+        const char *name;
+
+        g_hash_table_iter_init(&iter, node->roles);
+        while (g_hash_table_iter_next(&iter, (void **) &name, NULL))
+                g_ptr_array_add(names, g_strdup(name));
+        return names;
+}
+
 void node_remove_role(Node *node, Role *role) {
         if (role->main_exited)
                 role_reap(role);

@@ -315,17 +315,12 @@ void node_on_child(Node *node, ListedChild *listed) {
  * are found by their names, and nothing starts before all had their turn. The previous run of a name comes
  * before the new one. */
 static void node_each_role(Node *node, void (*each)(Role *role)) {
-        g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+        g_autoptr(GPtrArray) names = node_list_names(node);
         bool pumping = node->pumping;
-        GHashTableIter iter;
-        const char *name;
 
-        g_hash_table_iter_init(&iter, node->roles);
-        while (g_hash_table_iter_next(&iter, (void **) &name, NULL))
-                g_ptr_array_add(names, g_strdup(name));
         node->pumping = true;
         for (unsigned i = 0; i < names->len; i++) {
-                name = g_ptr_array_index(names, i);
+                const char *name = g_ptr_array_index(names, i);
                 Role *role = g_hash_table_lookup(node->roles, name);
                 Role *predecessor = role ? role->predecessor : NULL;
 
