@@ -38,6 +38,7 @@ void keeper_forget_child(Keeper *k, Child *child) {
         list_remove(&child->link);
         list_remove(&child->to_tell);
         store_forget_child(&k->store, child);
+        sockets_forget_child(&child->sockets);
 
         if (child->gate_fd >= 0)
                 keeper_unwatch(k, child->gate_fd);

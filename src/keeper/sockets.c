@@ -304,6 +304,13 @@ void sockets_rest_child(Sockets *s, ListLink *lent, const char *role) {
         }
 }
 
+void sockets_forget_child(ListLink *lent) {
+        struct reserved_socket *socket;
+
+        while ((socket = LIST_FIRST(struct reserved_socket, of_child, lent)))
+                list_remove(&socket->of_child);
+}
+
 int sockets_on_bind(Sockets *s, const void *packet, size_t size, struct keeper_bound *ret) {
         const struct keeper_bind *m = packet;
         int r;

@@ -17,7 +17,9 @@
 #include "keeper-world.h"
 
 #include "base/fd-util.h"
+#include "base/pidref.h"
 #include "keeper/hold.h"
+#include "keeper/keeper-requests.h"
 
 static int setup_connected(void **state) {
         int r = world_setup(state);
@@ -592,6 +594,69 @@ static void test_malformed(void **state) {
         world_disconnect(w);
 }
 
+static void request_done(Keeper *k, const void *m, size_t size) {
+        assert_int_equal(keeper_on_request(k, m, size), 0);
+        assert_int_equal(k->reply.done.error, 0);
+        k->reply_size = 0;
+}
+
+/* The node has this keeper forget the child of a dead one, which runs on, with its port. */
+static void test_forgotten_orphan(void **state) {
+        const struct keeper_self self = { .pid = getpid(), .protocol_max = KEEPER_PROTOCOL_VERSION };
+        const struct sockaddr_un any = { .sun_family = AF_UNIX };
+        const struct keeper_header reap = { .type = KEEPER_REAP, .child = 7 };
+        struct keeper_bind bind_request = {
+                .header = { .type = KEEPER_BIND }, .n = 1, .protocol = KEEPER_TCP
+        };
+        struct keeper_ports ports = { .header = { .type = KEEPER_REST_PORTS } };
+        struct child_sockets lent;
+        ListLink other;
+        Keeper k;
+        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        Child *child = calloc(1, sizeof(*child));
+
+        assert_true(fd >= 0 && child);
+        assert_int_equal(bind(fd, (const struct sockaddr *) &any, sizeof(sa_family_t)), 0);
+        assert_int_equal(keeper_init(&k, &self, fd), 0);
+        k.welcomed = true;
+        k.version = KEEPER_PROTOCOL_VERSION;
+        assert_int_equal(keeper_on_request(&k, &bind_request, sizeof(bind_request)), 0);
+        assert_int_equal(k.reply.bound.error, 0);
+        ports.ports[0] = (struct keeper_port){ .number = k.reply.bound.numbers[0], .protocol = KEEPER_TCP };
+
+        child_init(child, 7, "cam");
+        child->orphan = true;
+        child->pid = getpid();
+        child->pidfd = pidfd_open_pid(getpid());
+        assert_int_equal(keeper_add_child(&k, child, &k.children), 0);
+        assert_int_equal(sockets_lend(&k.sockets, 7, &child->sockets, ports.ports, 1, &lent), 0);
+        child_sockets_close(&lent);
+
+        request_done(&k, &reap, sizeof(reap));
+        assert_null(keeper_find_child(&k, 7));
+        struct reserved_socket *socket = sockets_find(&k.sockets, &ports.ports[0]);
+        assert_non_null(socket);
+        assert_false(list_is_linked(&socket->of_child)); /* that list has gone with the child */
+        /* It still has the port, until the node says that it has ended. */
+        list_init(&other);
+        assert_int_equal(sockets_lend(&k.sockets, 8, &other, ports.ports, 1, &lent), -EBUSY);
+        request_done(&k, &ports, keeper_ports_size(1));
+        assert_int_equal(sockets_lend(&k.sockets, 8, &other, ports.ports, 1, &lent), 0);
+        child_sockets_close(&lent);
+        assert_true(list_is_linked(&other));
+        ports.header.type = KEEPER_RELEASE_PORTS;
+        request_done(&k, &ports, keeper_ports_size(1));
+        assert_false(list_is_linked(&other));
+        assert_int_equal(k.sockets.n, 0);
+
+        free(k.sockets.all);
+        id_map_clear(&k.sockets.by_port);
+        id_map_clear(&k.children_by_id);
+        (void) fd_close(k.signal_fd);
+        (void) fd_close(k.epoll_fd);
+        (void) fd_close(k.listen_fd);
+}
+
 #define CONNECTED(name) cmocka_unit_test_setup_teardown(name, setup_connected, world_teardown)
 
 int main(void) {
@@ -609,6 +674,7 @@ int main(void) {
                 CONNECTED(test_last_words),
                 CONNECTED(test_limit),
                 CONNECTED(test_malformed),
+                cmocka_unit_test(test_forgotten_orphan),
         };
 
         return cmocka_run_group_tests(tests, world_group_setup, NULL);
