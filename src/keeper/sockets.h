@@ -63,7 +63,8 @@ size_t sockets_tell(const Sockets *s, size_t left, struct keeper_ports *ret);
  *
  * The child has ended. Its ports remain bound, but connections are refused and datagrams dropped. */
 void sockets_rest_child(Sockets *s, ListLink *lent, const char *role);
-/* The child is forgotten, and may run nevertheless (an orphan). Its ports stay lent to its number until the node has them rested. */
+/* The child is forgotten, and may run nevertheless (an orphan). Its ports stay lent to its number until the
+ * node has them rested. */
 void sockets_forget_child(ListLink *lent);
 
 /* Lends all ports or none to the child that is created next. Returns -EADDRNOTAVAIL if one is not reserved,

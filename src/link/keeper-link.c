@@ -270,8 +270,8 @@ static int link_handle_ports(KeeperLink *link, const struct keeper_ports *m, siz
         return 0;
 }
 
-/* Returns the request to which this is the reply, or NULL. A request whose reply is not valid stays pending, so it fails with
- * the connection. */
+/* Returns the request to which this is the reply, or NULL. A request whose reply is not valid stays pending,
+ * so it fails with the connection. */
 static Pending *link_take_pending(KeeperLink *link, uint32_t request) {
         Pending *p = g_queue_peek_head(link->pending);
 
@@ -513,8 +513,8 @@ int keeper_link_rest_ports(KeeperLink *link, const struct keeper_port *ports, si
         return link_request_ports(link, KEEPER_REST_PORTS, ports, n, NULL, NULL);
 }
 
-/* The reservations that this process knows are saved already, so one that comes now fails, and the next process releases its
- * ports. */
+/* The reservations that this process knows are saved already, so one that comes now fails, and the next
+ * process releases its ports. */
 static int link_finish_handle(KeeperLink *link, const struct keeper_header *header, size_t size) {
         if (size == sizeof(struct keeper_done) && header->type == KEEPER_DONE)
                 return link_handle_done(link, (const struct keeper_done *) header);

@@ -58,8 +58,8 @@ int keeper_link_signal(KeeperLink *link, uint64_t child, int signo, KeeperDone d
 int keeper_link_close_stdin(KeeperLink *link, uint64_t child, KeeperDone done, void *userdata);
 int keeper_link_reap(KeeperLink *link, uint64_t child);
 /* Must be the last call. Waits until the keeper has replied to the pending requests, but not longer than the
- * timeout. If the connection were closed earlier, the requests would be lost. A reservation of ports fails with
- * -ENOTCONN. Other reports of the keeper are ignored, because the next process receives them again. */
+ * timeout. If the connection were closed earlier, the requests would be lost. A reservation of ports fails
+ * with -ENOTCONN. Other reports of the keeper are ignored, because the next process receives them again. */
 void keeper_link_finish(KeeperLink *link, uint64_t timeout_usec);
 int keeper_link_kill_cgroup(KeeperLink *link, const char *path, KeeperDone done, void *userdata);
 

@@ -70,8 +70,8 @@ bool node_can_start(const Node *node);
 
 void node_add_role(Node *node, Role *role); /* created or loaded from the disk; owned from then on */
 
-/* The names of all roles, for callers that change roles one by one: the end of one may free it, or others, so each is looked
- * up again when its turn comes. Of strings; the caller g_ptr_array_unref()s. */
+/* The names of all roles, for callers that change roles one by one: the end of one may free it, or others, so
+ * each is looked up again when its turn comes. Of strings; the caller g_ptr_array_unref()s. */
 GPtrArray *node_list_names(const Node *node);
 
 void node_remove_role(Node *node, Role *role); /* removes it from the table and frees it */

@@ -26,9 +26,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Ports, ports_close)
 
 int ports_check_count(PortProtocol protocol, uint32_t n, Fault *fault);
 
-/* Reserves all ports or none. ret_numbers has room for n numbers and must exist until the waiter is called. It
- * is filled before that, and not changed if the waiter receives a fault. If the call fails, it fills the fault
- * and does not call the waiter. */
+/* Reserves all ports or none. ret_numbers has room for n numbers and must exist until the waiter is called.
+ * It is filled before that, and not changed if the waiter receives a fault. If the call fails, it fills the
+ * fault and does not call the waiter. */
 int ports_bind(Ports *ports, PortProtocol protocol, uint32_t n, const Caller *caller, Waiter waiter,
         uint16_t *ret_numbers, Fault *fault);
 /* The reply to LinkOps.ports_bind. The numbers are valid during the call only. Frees the request. */

@@ -101,7 +101,7 @@ int cgroup_watch_add(void *data, Role *role) {
         return 0;
 }
 
-/* Two runs of one name have the same unit name, and may have the same cgroup. What the other one has stays. */
+/* Two runs of one name have the same unit name, and may have the same cgroup. What the other has stays. */
 void cgroup_watch_remove(Scopes *scopes, Role *role) {
         void *watch = GINT_TO_POINTER(role->cgroup_watch);
 

@@ -67,8 +67,8 @@ static void assert_watched(BusWorld *b, unsigned n, Role *by_name) {
         assert_int_equal(g_hash_table_size(b->scopes->watched), by_name ? 1 : 0);
 }
 
-/* An ended run that had left processes, and the next run of the name, whose set-up has left some: none that is freed stays
- * watched, whichever is the first. */
+/* An ended run that had left processes, and the next run of the name, whose set-up has left some: none that
+ * is freed stays watched, whichever is the first. */
 static void test_two_runs(void **state) {
         BusWorld *b = *state;
         TestWorld *w = b->world;

@@ -437,7 +437,8 @@ static char *saved(BusWorld *b, const char *options) {
         return role_state_format(role);
 }
 
-/* Each option of the table makes a difference in what is saved. Whether that is read again test-node-state shows. */
+/* Each option of the table makes a difference in what is saved. Whether that is read again test-node-state
+ * shows. */
 static void test_each_is_saved(void **state) {
         BusWorld *b = *state;
         static const struct {

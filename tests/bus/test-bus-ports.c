@@ -311,7 +311,8 @@ static void test_keeper(void **state) {
         fake_keeper_stop(&k);
 }
 
-/* The loop has ended while ports were being reserved. The caller gets an answer, and what was asked after it is done, too. */
+/* The loop has ended while ports were being reserved. The caller gets an answer, and what was asked after it
+ * is done, too. */
 static void test_end_while_binding(void **state) {
         BusWorld *b = *state;
         FakeKeeper k = {};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A client that follows InterfacesAdded, PropertiesChanged and InterfacesRemoved knows the same as one that asks; and only what
- * changed is sent. */
+/* A client that follows InterfacesAdded, PropertiesChanged and InterfacesRemoved knows the same as one that
+ * asks; and only what changed is sent. */
 
 #include "bus-world.h"
 
@@ -397,7 +397,8 @@ static void test_adopted(void **state) {
         assert_null(strchr(f->seen->str, '+'));
 }
 
-/* -- a signal that cannot be sent ------------------------------------------------------------------------------------------------ */
+/* -- a signal that cannot be sent
+ * ------------------------------------------------------------------------------------------------ */
 
 static bool out_of_memory;
 

@@ -350,8 +350,8 @@ static void test_cancelled_start(void **state) {
         assert_listed(w->node->ports, "t5000:0=cam");
 }
 
-/* The disk was full when its last process had gone: the log has its purge, and its file that processes are left. The next
- * process removes it, and it does not have its port any more. */
+/* The disk was full when its last process had gone: the log has its purge, and its file that processes are
+ * left. The next process removes it, and it does not have its port any more. */
 static void test_purged_unswept(void **state) {
         TestWorld *w = *state;
         g_auto(Event) event = {};
