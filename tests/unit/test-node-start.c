@@ -3,6 +3,7 @@
 /* The steps from Start to running, and the way back from each. Whatever fails, at whatever step, nothing
  * remains of the start, the previous role exists again, and the caller gets one reply. */
 
+#include "model/role-recover.h"
 #include "model/role.h"
 #include "model/settings.h"
 #include "test-world.h"
@@ -246,6 +247,20 @@ static void cancel_fork(TestWorld *w, Role *role) {
         assert_null(strstr(w->calls->str, "remove(cam)"));
 }
 
+/* The keeper dies with the child that it has made, after it has said so. */
+static void cancel_fork_and_lose_keeper(TestWorld *w, Role *role) {
+        const RoleExit lost = { .code = EXIT_CODE_LOST, .status = -1 };
+
+        node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
+        world_forked(w, role);
+        w->connected = false;
+        node_on_keeper_lost(w->node);
+        expect_calls(w, "signal-main(cam,9) watch-main(cam)");
+        (void) g_hash_table_remove(w->children, GUINT_TO_POINTER((guint) role->child));
+        role_on_exited(role, &lost, false);
+        w->connected = true;
+}
+
 static void cancel_fork_that_fails(TestWorld *w, Role *role) {
         node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
         world_fork_failed(w, role, -EAGAIN);
@@ -420,6 +435,8 @@ static const Failure failures[] = {
                 "cancelled by Stop" },
         { "cancelled while forking", ROLE_PHASE_FORK, cancel_fork, NODE_ERROR_START_CANCELLED,
                 "cancelled by Stop" },
+        { "cancelled while forking, and the keeper dies", ROLE_PHASE_FORK, cancel_fork_and_lose_keeper,
+                NODE_ERROR_START_CANCELLED, "cancelled by Stop" },
         { "cancelled before fork fails", ROLE_PHASE_FORK, cancel_fork_that_fails, NODE_ERROR_START_CANCELLED,
                 "cancelled by Stop" },
         { "cancelled while its scope is made", ROLE_PHASE_SCOPE, cancel_scope, NODE_ERROR_START_CANCELLED,
