@@ -785,6 +785,114 @@ static void test_exec_fails(void **state) {
         free(self);
 }
 
+/* What a shell on Windows or a person who is used to a shell writes. */
+static void test_exec_hints(void **state) {
+        World *w = *state;
+        char *p;
+
+        p = make_script(w, "crlf", "#!/bin/sh\r\nexit 0\r\n", 0755);
+        assert_exec_fails(w, p, NULL, -ENOENT,
+                "cannot execute \"%s\": its first line ends with a carriage return; convert the line ends of the file from CR LF to LF",
+                p);
+        free(p);
+        /* An interpreter of that name is what was meant. */
+        p = make_script(w, "odd\r", "#!/bin/sh\nexit 4\n", 0755);
+        free(p);
+        assert_true(asprintf(&p, "#!%s/odd\r\n", w->dir) > 0);
+        free(make_script(w, "script", p, 0755));
+        free(p);
+        p = world_path(w, "script");
+        assert_run(w, QUIET(.command = COMMAND(p)), 4 << 8);
+        free(p);
+
+        assert_exec_fails(w, "sleep 900", "PATH=/bin", -ENOENT,
+                "cannot execute \"sleep 900\": it is in no directory of PATH \"/bin\"; the command is a list of words, and this is one word with a space in it");
+        assert_exec_fails(w, "/bin/sleep 900", NULL, -ENOENT,
+                "cannot execute \"/bin/sleep 900\": No such file or directory; the command is a list of words, and this is one word with a space in it");
+        p = make_script(w, "two words", "#!/bin/sh\nexit 5\n", 0755);
+        assert_run(w, QUIET(.command = COMMAND(p)), 5 << 8);
+        free(p);
+
+        assert_exec_fails(w, "~/x", NULL, -ENOENT,
+                "cannot execute \"~/x\": No such file or directory; no shell is involved, so ~ and $ are not expanded");
+        assert_exec_fails(w, "$HOME/x", NULL, -ENOENT,
+                "cannot execute \"$HOME/x\": No such file or directory; no shell is involved, so ~ and $ are not expanded");
+        assert_exec_fails(w, "$PROGRAM", "PATH=/bin", -ENOENT,
+                "cannot execute \"$PROGRAM\": it is in no directory of PATH \"/bin\"; no shell is involved, so ~ and $ are not expanded");
+        assert_exec_fails(w, "DISPLAY=:0", "PATH=/bin", -ENOENT,
+                "cannot execute \"DISPLAY=:0\": it is in no directory of PATH \"/bin\"; no shell is involved, the option \"env\" sets variables");
+
+        assert_exec_fails(w, "./nosuch", NULL, -ENOENT,
+                "cannot execute \"./nosuch\": No such file or directory, looked up from the working directory \"/\"");
+        assert_string_equal(
+                assert_fails(w, QUIET(.command = COMMAND("bin/nosuch"), .working_directory = "/usr"),
+                        LAUNCH_STAGE_EXEC, -ENOENT),
+                "cannot execute \"bin/nosuch\": No such file or directory, looked up from the working directory \"/usr\"");
+}
+
+static void test_noexec(void **state) {
+        World *w = *state;
+        char *mounted = world_path(w, "noexec"), *program = world_path(w, "noexec/program"), *p, *text, *path;
+        autofd fd = -EBADF;
+
+        assert_int_equal(mkdir(mounted, 0755), 0);
+        assert_int_equal(mount("tmpfs", mounted, "tmpfs", MS_NOEXEC, NULL), 0);
+        fd = open(program, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+        assert_return_code(write(fd, "#!/bin/sh\n", 10), errno);
+        fd = fd_close(fd);
+        assert_exec_fails(w, program, NULL, -EACCES,
+                "cannot execute \"%s\": its file system is mounted noexec", program);
+        /* Found in PATH. */
+        assert_true(asprintf(&path, "PATH=%s:/nowhere", mounted) > 0);
+        assert_exec_fails(w, "program", path, -EACCES,
+                "cannot execute \"%s\": its file system is mounted noexec", program);
+        /* chmod(1) alone would not help. */
+        assert_int_equal(chmod(program, 0644), 0);
+        assert_exec_fails(w, program, NULL, -EACCES,
+                "cannot execute \"%s\": its file system is mounted noexec", program);
+
+        assert_true(asprintf(&text, "#!%s\n", program) > 0);
+        p = make_script(w, "script", text, 0755);
+        assert_exec_fails(w, p, NULL, -EACCES,
+                "cannot execute \"%s\": its interpreter \"%s\" is on a file system that is mounted noexec", p,
+                program);
+        free(text);
+        free(p);
+        p = make_script(w, "script", "#!/usr\n", 0755);
+        assert_exec_fails(
+                w, p, NULL, -EACCES, "cannot execute \"%s\": its interpreter \"/usr\" is a directory", p);
+        free(p);
+
+        assert_int_equal(umount2(mounted, 0), 0);
+        free(path);
+        free(program);
+        free(mounted);
+}
+
+/* The kernel compares the limit with the processes that the user has before this one becomes the user's. */
+static void test_too_many_processes(void **state) {
+        World *w = *state;
+        Role first = role_run(w, 0, QUIET(.command = COMMAND("/bin/sleep", "600"), .user = "alice"));
+
+        for (size_t i = 0; i < 2; i++) {
+                char *name = i == 0 ? "sleep" : "/bin/sleep", *expected;
+
+                assert_true(
+                        asprintf(&expected,
+                                "cannot execute \"%s\": user \"alice\" has more processes than its limit nproc allows (0)",
+                                name) > 0);
+                assert_string_equal(assert_fails(w,
+                                            QUIET(.command = COMMAND(name, "600"), .user = "alice",
+                                                    .limits_set = UINT64_C(1) << RLIMIT_NPROC),
+                                            LAUNCH_STAGE_EXEC, -EAGAIN),
+                        expected);
+                free(expected);
+        }
+
+        assert_int_equal(world_signal(w, first.id, SIGKILL), 0);
+        (void) role_end(w, &first);
+}
+
 static void test_search(void **state) {
         World *w = *state;
         char *p, *path;
@@ -1006,6 +1114,9 @@ int main(void) {
                 CONNECTED(test_no_memory),
 #endif
                 CONNECTED(test_exec_fails),
+                CONNECTED(test_exec_hints),
+                CONNECTED(test_noexec),
+                CONNECTED(test_too_many_processes),
                 CONNECTED(test_search),
                 CONNECTED(test_arguments),
                 CONNECTED(test_request),

@@ -3,10 +3,13 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/fd-util.h"
@@ -83,45 +86,127 @@ static bool command_find_interpreter(const char *path, char ret[static INTERPRET
         return *p != '\0';
 }
 
-static _noreturn_ void command_fail(int gate_fd, const char *path, int error) {
-        char interpreter[INTERPRETER_MAX];
-        const char *reason = strerror(error);
+/* Why the kernel refuses to execute a file with EACCES, as the end of a text about a program and about an interpreter. */
+typedef struct Refusal {
+        const char *program;
+        const char *interpreter;
+} Refusal;
+
+static const Refusal *refusal_find(const char *path) {
+        static const Refusal directory = { "it is a directory", "is a directory" },
+                             noexec = { "its file system is mounted noexec",
+                                     "is on a file system that is mounted noexec" },
+                             permission = { "Permission denied (it is not executable)", "is not executable" };
+        struct statvfs fs;
         struct stat st;
 
         if (stat(path, &st) < 0)
-                gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -error, "cannot execute %s: %s", QUOTED(path), reason);
+                return &permission;
+        if (S_ISDIR(st.st_mode))
+                return &directory;
+        /* Before access(), which refuses there whatever the mode of the file is. */
+        if (S_ISREG(st.st_mode) && statvfs(path, &fs) >= 0 && (fs.f_flag & ST_NOEXEC))
+                return &noexec;
 
-        if (error == ENOENT) {
-                if (!command_find_interpreter(path, interpreter))
-                        gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -error,
-                                "cannot execute %s: the interpreter it needs does not exist", QUOTED(path));
-                if (access(interpreter, F_OK) < 0)
-                        gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -error,
-                                "cannot execute %s: its interpreter %s does not exist", QUOTED(path),
-                                QUOTED(interpreter));
-                gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -error,
-                        "cannot execute %s: an interpreter that its interpreter %s needs does not exist",
-                        QUOTED(path), QUOTED(interpreter));
-        }
+        return access(path, X_OK) < 0 ? &permission : NULL;
+}
 
-        if (error == EACCES && S_ISDIR(st.st_mode))
-                reason = "it is a directory";
-        else if (error == EACCES && access(path, X_OK) < 0)
-                reason = "Permission denied (it is not executable)";
-        else if (error == EACCES && command_find_interpreter(path, interpreter) &&
-                 access(interpreter, X_OK) < 0)
+/* The end of a text that there is no such program, if its name is one that a shell would have changed. */
+static const char *command_hint(const char *name) {
+        if (name[strcspn(name, " \t\n")])
+                return "; the command is a list of words, and this is one word with a space in it";
+        if (*name == '~' || strchr(name, '$'))
+                return "; no shell is involved, so ~ and $ are not expanded";
+        if (strchr(name, '='))
+                return "; no shell is involved, the option \"env\" sets variables";
+        return "";
+}
+
+static _noreturn_ void command_fail_missing(int gate_fd, const char *name, const char *path, int error) {
+        const char *hint =
+                error == ENOENT || error == ENOTDIR || error == ENAMETOOLONG ? command_hint(name) : "";
+        char directory[PATH_MAX];
+
+        if (error == ENOENT && !*hint && *path != '/' && getcwd(directory, sizeof(directory)))
                 gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -error,
-                        "cannot execute %s: its interpreter %s is not executable", QUOTED(path),
+                        "cannot execute %s: %s, looked up from the working directory %s", QUOTED(path),
+                        strerror(error), QUOTED(directory));
+
+        gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -error, "cannot execute %s: %s%s", QUOTED(path),
+                strerror(error), hint);
+}
+
+/* The kernel has not looked for the file yet. */
+static _noreturn_ void command_fail_processes(int gate_fd, const char *name, const char *user) {
+        struct rlimit rl = { 0 };
+
+        (void) getrlimit(RLIMIT_NPROC, &rl);
+        gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -EAGAIN,
+                "cannot execute %s: user %s has more processes than its limit nproc allows (%llu)",
+                QUOTED(name), QUOTED(user), (unsigned long long) rl.rlim_cur);
+}
+
+static _noreturn_ void command_fail_interpreter(int gate_fd, const char *path) {
+        char interpreter[INTERPRETER_MAX];
+        size_t n;
+
+        if (!command_find_interpreter(path, interpreter))
+                gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -ENOENT,
+                        "cannot execute %s: the interpreter it needs does not exist", QUOTED(path));
+
+        n = strlen(interpreter);
+        if (access(interpreter, F_OK) < 0 && n > 0 && interpreter[n - 1] == '\r')
+                gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -ENOENT,
+                        "cannot execute %s: its first line ends with a carriage return; convert the line ends of the file from CR LF to LF",
+                        QUOTED(path));
+        if (access(interpreter, F_OK) < 0)
+                gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -ENOENT,
+                        "cannot execute %s: its interpreter %s does not exist", QUOTED(path),
                         QUOTED(interpreter));
-        else if (error == ENOEXEC)
-                reason = "it is neither a program for this machine nor a script that begins with #!";
+        gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -ENOENT,
+                "cannot execute %s: an interpreter that its interpreter %s needs does not exist",
+                QUOTED(path), QUOTED(interpreter));
+}
 
-        gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -error, "cannot execute %s: %s", QUOTED(path), reason);
+static _noreturn_ void command_fail_refused(int gate_fd, const char *path) {
+        const Refusal *refusal = refusal_find(path);
+        char interpreter[INTERPRETER_MAX];
+
+        if (refusal)
+                gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -EACCES, "cannot execute %s: %s", QUOTED(path),
+                        refusal->program);
+
+        refusal = command_find_interpreter(path, interpreter) ? refusal_find(interpreter) : NULL;
+        if (refusal)
+                gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -EACCES, "cannot execute %s: its interpreter %s %s",
+                        QUOTED(path), QUOTED(interpreter), refusal->interpreter);
+
+        gate_fail(
+                gate_fd, LAUNCH_STAGE_EXEC, -EACCES, "cannot execute %s: %s", QUOTED(path), strerror(EACCES));
+}
+
+/* path: the file that was tried for the name. */
+static _noreturn_ void command_fail(
+        int gate_fd, const char *user, const char *name, const char *path, int error) {
+        struct stat st;
+
+        if (error == EAGAIN)
+                command_fail_processes(gate_fd, name, user);
+        if (stat(path, &st) < 0)
+                command_fail_missing(gate_fd, name, path, error);
+        if (error == ENOENT)
+                command_fail_interpreter(gate_fd, path);
+        if (error == EACCES)
+                command_fail_refused(gate_fd, path);
+
+        gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -error, "cannot execute %s: %s", QUOTED(path),
+                error == ENOEXEC ? "it is neither a program for this machine nor a script that begins with #!"
+                                 : strerror(error));
 }
 
 /* execvpe() would pass a file of unknown format to /bin/sh, and search the PATH of the keeper instead of that
  * of the role. */
-static _noreturn_ void command_search(int gate_fd, char *const *argv, char *const *env) {
+static _noreturn_ void command_search(int gate_fd, const char *user, char *const *argv, char *const *env) {
         struct search_path search_path;
         const char *p, *end;
         char *refused = NULL;
@@ -146,24 +231,24 @@ static _noreturn_ void command_search(int gate_fd, char *const *argv, char *cons
                         refused = candidate;
                 else if (error != EACCES && error != ENOTDIR &&
                          (error != ENOENT || access(candidate, F_OK) >= 0))
-                        command_fail(gate_fd, candidate, error);
+                        command_fail(gate_fd, user, argv[0], candidate, error);
                 if (!*end)
                         break;
         }
 
         if (refused)
-                command_fail(gate_fd, refused, EACCES);
+                command_fail(gate_fd, user, argv[0], refused, EACCES);
         gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -ENOENT,
-                "cannot execute %s: it is in no directory of " SEARCH_PATH_FORMAT, QUOTED(argv[0]),
-                SEARCH_PATH_ARGUMENTS(&search_path));
+                "cannot execute %s: it is in no directory of " SEARCH_PATH_FORMAT "%s", QUOTED(argv[0]),
+                SEARCH_PATH_ARGUMENTS(&search_path), command_hint(argv[0]));
 }
 
-void command_exec(int gate_fd, char *const *argv, char *const *env) {
+void command_exec(int gate_fd, const char *user, char *const *argv, char *const *env) {
         if (!*argv[0])
                 gate_fail(gate_fd, LAUNCH_STAGE_EXEC, -ENOENT, "cannot execute a command without a name");
         if (!strchr(argv[0], '/'))
-                command_search(gate_fd, argv, env);
+                command_search(gate_fd, user, argv, env);
 
         (void) execve(argv[0], argv, env);
-        command_fail(gate_fd, argv[0], errno);
+        command_fail(gate_fd, user, argv[0], argv[0], errno);
 }

@@ -5,4 +5,5 @@
 
 #include "base/macro.h"
 
-_noreturn_ void command_exec(int gate_fd, char *const *argv, char *const *env);
+/* user: the name of the user that this process runs as. */
+_noreturn_ void command_exec(int gate_fd, const char *user, char *const *argv, char *const *env);

@@ -220,5 +220,5 @@ void exec_invoke(ExecParameters *p) {
 
         /* From here on the role may outlive the keeper. */
         (void) prctl(PR_SET_PDEATHSIG, 0);
-        command_exec(p->gate_fd, q->command, env);
+        command_exec(p->gate_fd, who.name, q->command, env);
 }

@@ -4,6 +4,7 @@
  * Start replies only when the command itself has been executed. Whatever stage fails, the error names the
  * role, the stage and the reason, and nothing is left: no unit, no role, no object, no process, no event. */
 
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,6 +27,17 @@ static const Failure failures[] = {
                 { "/script", "/nonexistent/interpreter", "does not exist" } },
         { "no program", "{}", "%s/garbage", "ExecFailed", { "/garbage", "neither a program" } },
         { "a directory", "{}", "/usr", "ExecFailed", { "/usr", "directory" } },
+        { "mounted noexec", "{}", "%s/noexec/program", "ExecFailed",
+                { "/noexec/program", "its file system is mounted noexec" } },
+        { "line ends of Windows", "{}", "%s/crlf", "ExecFailed",
+                { "/crlf", "its first line ends with a carriage return" } },
+        { "a command line", "{}", "sleep 900", "ExecFailed",
+                { "sleep 900", "the command is a list of words" } },
+        { "for a shell", "{}", "~/program", "ExecFailed", { "~/program", "no shell is involved" } },
+        { "a variable for a shell", "{}", "$HOME/program", "ExecFailed",
+                { "$HOME/program", "no shell is involved" } },
+        { "not in the working directory", "{'working-directory': <'/usr'>}", "./program", "ExecFailed",
+                { "./program", "from the working directory \"/usr\"" } },
         { "not in PATH", "{}", "no-such-program-anywhere", "ExecFailed", { "no-such-program-anywhere" } },
         { "not for this user", "{'user': <'alice'>}", "%s/private/actor", "ExecFailed",
                 { "/private/actor", "Permission denied" } },
@@ -63,6 +75,14 @@ static void make_files(void) {
         make_file("garbage", "\001\002\003\004 this is no program\n", 0755);
         assert_int_equal(mkdir(scratch("private"), 0700), 0);
         make_file("private/actor", "#!/bin/sh\n", 0755);
+        make_file("crlf", "#!/bin/sh\r\n", 0755);
+        assert_int_equal(mkdir(scratch("noexec"), 0755), 0);
+        assert_int_equal(mount("tmpfs", scratch("noexec"), "tmpfs", MS_NOEXEC, NULL), 0);
+        make_file("noexec/program", "#!/bin/sh\n", 0755);
+}
+
+static void remove_files(void) {
+        assert_int_equal(umount2(scratch("noexec"), 0), 0);
 }
 
 static char *in_scratch(const char *text) {
@@ -104,6 +124,7 @@ static void test_each_stage(void **state) {
                 assert_no_trace(bus, role, mark);
         }
         assert_census(bus, &before);
+        remove_files();
 }
 
 static void test_all_at_once(void **state) {
@@ -122,6 +143,24 @@ static void test_all_at_once(void **state) {
         for (size_t i = 0; i < G_N_ELEMENTS(failures); i++)
                 assert_no_trace(bus, role_name_n("b", i), mark);
         assert_census(bus, &before);
+        remove_files();
+}
+
+/* The kernel compares the limit with the other processes of the user. */
+static void test_too_many_processes(void **state) {
+        Bus *bus = *state;
+        const char *first = role_name_n("g", 0), *second = role_name_n("g", 1);
+        guint mark;
+
+        start(bus, first, OPTIONS("{'user': <'alice'>}"), "sleep", "600", NULL);
+        mark = bus_mark(bus);
+        start_fails(bus,
+                start_args(second, OPTIONS("{'user': <'alice'>, 'limits': <{'nproc': @t 0}>}"), "sleep",
+                        "600", NULL),
+                "ExecFailed", second, "\"sleep\"",
+                "user \"alice\" has more processes than its limit nproc allows (0)", NULL);
+        assert_no_trace(bus, second, mark);
+        stop(bus, first);
 }
 
 /* The ended role of that name is unchanged. */
@@ -230,6 +269,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_each_stage),
                 TEST(test_all_at_once),
+                TEST(test_too_many_processes),
                 TEST(test_keeps_the_ended_one),
                 TEST(test_killed_in_setup),
                 TEST(test_killed_some_time),
