@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -101,6 +102,18 @@ static char *environment_of(World *w, LaunchRequest q) {
         } while (0)
 
 #define LOADED "echo \"export LOADEDMODULES=$LOADEDMODULES:$3\";"
+
+static void test_too_many_processes(void **state) {
+        World *w = *state;
+
+        assert_string_equal(
+                assert_fails(w,
+                        QUIET(.command = SHELL("true"), NEVER, .user = "alice",
+                                .setup = SETUP("modules", "/nowhere", "cam", ""),
+                                .limits_set = UINT64_C(1) << RLIMIT_NPROC, .limits = { [RLIMIT_NPROC] = 1 }),
+                        LAUNCH_STAGE_PRODUCT, -EAGAIN),
+                "modules: cannot fork for its set-up: the limit nproc of the user, or tasks-max of the role, allows no further process");
+}
 
 /* The set-up runs after the variables of the node and the user, and before those of the role. Variables that
  * it unsets are removed, and those of the shell itself are not visible. */
@@ -456,6 +469,7 @@ static void test_no_path(void **state) {
 int main(void) {
 #define CONNECTED(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         const struct CMUnitTest tests[] = {
+                CONNECTED(test_too_many_processes),
                 CONNECTED(test_layers),
                 CONNECTED(test_strings_are_arguments),
                 CONNECTED(test_failures),

@@ -335,7 +335,7 @@ void product_setup(int gate_fd, const LaunchRequest *request, char *const *env, 
         if (s.pid == 0)
                 shell_main(self, request, env, image_fd, said_write);
         if (s.pid < 0)
-                FAIL(&s, -errno, "cannot fork for its set-up: %s", strerror(errno));
+                FAIL(&s, -errno, "cannot fork for its set-up: %s", fork_strerror(errno));
         (void) setpgid(s.pid, s.pid);
         (void) fd_close(fd_steal(&said_write)); /* otherwise its end would not be detected */
         pidfd = pidfd_open_pid(s.pid);

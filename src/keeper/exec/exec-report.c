@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,6 +44,12 @@ void gate_fail(int gate_fd, LaunchStage stage, int error, const char *fmt, ...) 
         exec_handover_undo();
         gate_report_send(gate_fd, &m);
         _exit(EXEC_FAILED);
+}
+
+const char *fork_strerror(int error) {
+        return error == EAGAIN
+                       ? "the limit nproc of the user, or tasks-max of the role, allows no further process"
+                       : strerror(error);
 }
 
 /* Returns the length of the valid and printable UTF-8 character at s, or 0. */

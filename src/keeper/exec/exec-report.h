@@ -20,6 +20,9 @@ _printf_(4, 5) _noreturn_ void gate_fail(int gate_fd, LaunchStage stage, int err
 #define QUOTED(s) text_quote((s), (char[QUOTED_MAX]){ 0 })
 const char *text_quote(const char *s, char buffer[static QUOTED_MAX]);
 
+/* What strerror(3) returns for an error of fork(2), but for EAGAIN the limits that cause it. */
+const char *fork_strerror(int error);
+
 /* Converts the output of a program for the end of such a text, to one line of valid UTF-8 without control
  * characters. Changes s, which has room for size bytes and a NUL. */
 #define WORDS_MAX 400

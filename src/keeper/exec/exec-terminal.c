@@ -170,5 +170,5 @@ void xterm_start(const ExecParameters *p, const LaunchRequest *request, int outp
                 xterm_fail_search(p->gate_fd, env);
         if (r < 0)
                 gate_fail(p->gate_fd, LAUNCH_STAGE_XTERM, r, "cannot open a window with xterm: %s",
-                        strerror(-r));
+                        fork_strerror(-r));
 }
