@@ -117,7 +117,9 @@ static int input_make_end_of_file(RoleInput *input, Chunk *chunk) {
                 g_auto(Fault) fault = {};
                 (void) fault_set(&fault, NODE_ERROR_NO_INPUT,
                         "The terminal of role \"%s\" has no end-of-file now: %s", input->role->name,
-                        r == -ENOTTY ? "it is in raw mode" : g_strerror(-r));
+                        r == -ENOTTY
+                                ? "it is in raw mode, where programs with line editing take WriteInput of byte 4"
+                                : g_strerror(-r));
                 (void) g_queue_pop_head(input->queue);
                 chunk_done(chunk, &fault);
                 return r;

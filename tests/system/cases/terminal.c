@@ -325,6 +325,32 @@ static void test_input(void **state) {
         stop(bus, role);
 }
 
+/* The error of CloseInput and journalctl's option -a, as the documents have them for a shell. */
+static void test_line_editing(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("o");
+        g_autofree char *since = journal_from_now(), *plain = NULL, *all = NULL;
+        g_autoptr(Screen) screen = NULL;
+
+        start(bus, role, OPTIONS("{'stdin': <'pty'>}"), "bash", "--norc", "--noprofile", "-i", NULL);
+        screen = screen_open(bus, role, NULL);
+        screen_type(screen, "PS1='ready''> '; printf '\\033[1mbo''ld\\033[0m\\n'\n");
+        screen_expect(screen, "\033[1mbold");
+        screen_expect(screen, "ready> ");
+        node_call_fails(bus, "CloseInput", g_variant_new("(s)", role), "NoInput", role, "raw mode",
+                "WriteInput of byte 4", NULL);
+        g_variant_unref(bus_result(bus, send_write_input(bus, role, "\004", 1)));
+        expect_exited(bus, role, "exited", 0, "self");
+        screen_expect_end(screen);
+
+        plain = journal(since, "-o", "short", "-t", role, NULL);
+        assert_contains(plain, "blob data]");
+        assert_contains_not(plain, "mbold");
+        all = journal(since, "-o", "short", "-a", "-t", role, NULL);
+        assert_contains(all, "mbold");
+        assert_contains_not(all, "blob data]");
+}
+
 /* More lines than fit at once; none is lost. */
 static void test_much_input(void **state) {
         Bus *bus = *state;
@@ -604,6 +630,7 @@ int main(void) {
                 TEST(test_typed_in_vain),
                 TEST(test_journal),
                 TEST(test_input),
+                TEST(test_line_editing),
                 TEST(test_much_input),
                 TEST(test_node_restarts),
                 TEST(test_node_crashes),
