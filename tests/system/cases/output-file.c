@@ -64,6 +64,35 @@ static void test_append_is_append(void **state) {
         assert_string_equal(text, "line 0\nline 1\nline 2\nline 3\nline 4\nline 5");
 }
 
+/* A rotation that copies a log and empties it (logrotate's copytruncate) leaves no hole in one that is appended to. With file:
+ * the role goes on at its offset, as with StandardOutput=truncate: of systemd. */
+static void test_emptied(void **state) {
+        Bus *bus = *state;
+
+        for (guint i = 0; i < 2; i++) {
+                const char *role = role_name_n("e", i), *path = scratch(i == 0 ? "file" : "append");
+                g_autofree char *output = g_strconcat(i == 0 ? "file:" : "append:", path, NULL),
+                                *content = NULL;
+                g_autofree char *name = g_strdup_printf("fifo%u", i);
+                g_autoptr(Fifo) fifo = fifo_new(name);
+                gsize size;
+
+                start(bus, role, OPTIONS("{'output': <%s>}", output), actor(), "echo", fifo_path(fifo), NULL);
+                send_input(bus, role, "one");
+                fifo_expect_pid(fifo, "echo");
+                assert_return_code(truncate(path, 0), errno);
+                send_input(bus, role, "two");
+                fifo_expect_pid(fifo, "echo");
+                assert_true(g_file_get_contents(path, &content, &size, NULL));
+                if (i == 0) {
+                        assert_int_equal(size, 8);
+                        assert_memory_equal(content, "\0\0\0\0two\n", 8);
+                } else
+                        assert_string_equal(content, "two\n");
+                stop(bus, role);
+        }
+}
+
 static void test_as_the_user(void **state) {
         Bus *bus = *state;
         const char *role = role_name("c"), *directory = scratch("hers"), *path = scratch("hers/output");
@@ -119,6 +148,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_file_and_append),
                 TEST(test_append_is_append),
+                TEST(test_emptied),
                 TEST(test_as_the_user),
                 TEST(test_null),
         };
