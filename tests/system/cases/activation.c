@@ -38,6 +38,24 @@ static void test_disabled(void **state) {
         node_sync(bus);
 }
 
+/* An enabled service that is masked until the next boot stays stopped while clients call it. */
+static void test_masked(void **state) {
+        Bus *bus = *state;
+
+        systemctl("enable", NODE_UNIT);
+        g_free(run_ok("systemctl", "mask", "--runtime", "--now", NODE_UNIT, NULL));
+        node_wait_name(bus, false);
+        for (guint i = 0; i < 3; i++)
+                assert_int_equal(bus_wait_reply(bus, node_send(bus, "ListRoles", NULL))->type,
+                        G_DBUS_MESSAGE_TYPE_ERROR);
+        assert_false(node_has_name(bus));
+
+        g_free(run_ok("systemctl", "unmask", "--runtime", NODE_UNIT, NULL));
+        node_sync(bus); /* the call starts it */
+        assert_true(node_has_name(bus));
+        systemctl("disable", NODE_UNIT);
+}
+
 /* A second node of the same name exits, because the name has an owner. */
 static void test_one_owner(void **state) {
         Bus *bus = *state;
@@ -57,6 +75,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_first_call),
                 TEST(test_disabled),
+                TEST(test_masked),
                 TEST(test_one_owner),
         };
         return run_case("activation", tests);
