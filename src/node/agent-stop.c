@@ -73,8 +73,6 @@ static void agent_on_job(void *userdata, sd_bus_message *reply, const sd_bus_err
 }
 
 void agent_ask_why(Agent *agent) {
-        _cleanup_free_ char *path = NULL;
-
         if (node_is_shutting_down(agent->node))
                 return;
         if (!agent->instance->own_unit) { /* started by hand, so Ctrl-C stops the roles */
@@ -82,6 +80,7 @@ void agent_ask_why(Agent *agent) {
                 return;
         }
 
+        _cleanup_free_ char *path = NULL;
         int r = sd_event_add_time_relative(
                 agent->event, NULL, CLOCK_MONOTONIC, ANSWER_TIMEOUT_USEC, 0, agent_on_answer_timeout, agent);
         if (r >= 0)
