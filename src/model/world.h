@@ -26,8 +26,8 @@ typedef struct Waiter {
         void *userdata;
 } Waiter;
 
-/* Calls the waiter if there is one: (Waiter){} is a request of which no caller waits for the result. Without
- * a fault, or with one that is not set, it has succeeded. */
+/* Calls the waiter. It does nothing for (Waiter){}, with which no caller waits for the result. fault may be
+ * NULL, or not set, which is success, too. */
 static inline void waiter_wake(Waiter waiter, const Fault *fault) {
         if (waiter.done)
                 waiter.done(waiter.userdata, fault && fault->message ? fault : NULL);
