@@ -421,8 +421,8 @@ static void role_discard(Role *role) {
 void role_undo(Role *role) {
         bool populated = false, frozen;
 
-        /* The pending requests must be answered first, because they may still create something. A child that has
-         * ended was reported, even if its keeper is gone. */
+        /* The pending requests must be answered first, because they may still create something. A child that
+         * has ended was reported, even if its keeper is gone. */
         if (role->scope_pending || (role->phase == ROLE_PHASE_FORK && role->child != 0 &&
                                            !role->child_exists && !role->main_exited))
                 return;

@@ -86,7 +86,8 @@ static bool command_find_interpreter(const char *path, char ret[static INTERPRET
         return *p != '\0';
 }
 
-/* Why the kernel refuses to execute a file with EACCES, as the end of a text about a program and about an interpreter. */
+/* Why the kernel refuses to execute a file with EACCES, as the end of a text about a program and about an
+ * interpreter. */
 typedef struct Refusal {
         const char *program;
         const char *interpreter;

@@ -64,8 +64,8 @@ static void test_append_is_append(void **state) {
         assert_string_equal(text, "line 0\nline 1\nline 2\nline 3\nline 4\nline 5");
 }
 
-/* A rotation that copies a log and empties it (logrotate's copytruncate) leaves no hole in one that is appended to. With file:
- * the role goes on at its offset, as with StandardOutput=truncate: of systemd. */
+/* A rotation that copies a log and empties it (logrotate's copytruncate) leaves no hole in one that is
+ * appended to. With file: the role goes on at its offset, as with StandardOutput=truncate: of systemd. */
 static void test_emptied(void **state) {
         Bus *bus = *state;
 
