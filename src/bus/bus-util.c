@@ -3,51 +3,117 @@
 #include <inttypes.h>
 #include <stdbool.h>
 
+#include "base/parse-util.h"
 #include "bus/bus-util.h"
 
-static int bus_error_type(sd_bus_error *error, const char *key, const char *have, const char *want) {
-        return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS, "Option \"%s\" has type %s, but must be %s",
-                key, have ?: "?", want);
+/* The place of a value, which is an option or one element of it. */
+typedef struct BusPlace {
+        const char *key;
+        const char *name; /* of the entry of a dictionary */
+        unsigned element; /* its number in another array, from 1 */
+} BusPlace;
+
+/* A value without the variants around it. */
+typedef struct BusValue {
+        char kind;            /* as of sd_bus_message_peek_type() */
+        const char *contents; /* the same; valid until the value is left */
+        unsigned n_variants;
+} BusValue;
+
+static char *bus_place_to_string(const BusPlace *place) {
+        if (place->name) {
+                g_autofree char *shown = g_strescape(place->name, NULL);
+                return g_strdup_printf("Option \"%s\": the value of \"%s\"", place->key, shown);
+        }
+        return place->element > 0 ? g_strdup_printf("Option \"%s\": element %u", place->key, place->element)
+                                  : g_strdup_printf("Option \"%s\"", place->key);
 }
 
-int bus_enter_variant(sd_bus_message *m, const char *key, const char *type, sd_bus_error *error) {
-        const char *contents;
-        char kind;
+static int bus_error_type(
+        sd_bus_error *error, const BusPlace *place, const BusValue *have, const char *want) {
+        g_autofree char *where = bus_place_to_string(place);
+        const char *contents = have->contents ?: "", *end = "";
+        char begin[] = { have->kind, '\0' };
 
-        int r = sd_bus_message_peek_type(m, &kind, &contents);
-        if (r < 0)
+        switch (have->kind) {
+        case SD_BUS_TYPE_STRUCT:
+                begin[0] = '(';
+                end = ")";
+                break;
+        case SD_BUS_TYPE_DICT_ENTRY:
+                begin[0] = '{';
+                end = "}";
+                break;
+        default:
+                break;
+        }
+        return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS, "%s has type %s%s%s, but must be %s", where,
+                begin, contents, end, want);
+}
+
+/* Enters the variants around the next value; some languages make more than one. Returns 0 at the end of an
+ * array, like sd_bus_message_read_basic(). */
+static int bus_enter_value(sd_bus_message *m, BusValue *ret) {
+        BusValue value = {};
+
+        for (;; value.n_variants++) {
+                int r = sd_bus_message_peek_type(m, &value.kind, &value.contents);
+                if (r <= 0)
+                        return r;
+                if (value.kind != SD_BUS_TYPE_VARIANT)
+                        break;
+                r = sd_bus_message_enter_container(m, SD_BUS_TYPE_VARIANT, value.contents);
+                if (r < 0)
+                        return r;
+        }
+        *ret = value;
+        return 1;
+}
+
+/* Called after the value itself was read. Returns 1. */
+static int bus_exit_value(sd_bus_message *m, const BusValue *value) {
+        for (unsigned i = 0; i < value->n_variants; i++) {
+                int r = sd_bus_message_exit_container(m);
+                if (r < 0)
+                        return r;
+        }
+        return 1;
+}
+
+static int bus_read_string(sd_bus_message *m, const BusPlace *place, const char **ret, sd_bus_error *error) {
+        BusValue value;
+
+        int r = bus_enter_value(m, &value);
+        if (r <= 0)
                 return r;
-        if (!g_str_equal(contents, type))
-                return bus_error_type(error, key, contents, type);
-        return sd_bus_message_enter_container(m, SD_BUS_TYPE_VARIANT, type);
+        if (value.kind != SD_BUS_TYPE_STRING)
+                return bus_error_type(error, place, &value, "s");
+        r = sd_bus_message_read_basic(m, 's', ret);
+        return r < 0 ? r : bus_exit_value(m, &value);
 }
 
 int bus_read_variant_string(sd_bus_message *m, const char *key, const char **ret, sd_bus_error *error) {
-        int r = bus_enter_variant(m, key, "s", error);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_read_basic(m, 's', ret);
-        if (r < 0)
-                return r;
-        return sd_bus_message_exit_container(m);
+        return MIN(bus_read_string(m, &(BusPlace){ key }, ret, error), 0);
 }
 
 int bus_read_variant_bool(sd_bus_message *m, const char *key, bool *ret, sd_bus_error *error) {
+        BusValue value;
         int b; /* sd-bus reads a D-Bus boolean as an int */
 
-        int r = bus_enter_variant(m, key, "b", error);
+        int r = bus_enter_value(m, &value);
         if (r < 0)
                 return r;
+        if (value.kind != SD_BUS_TYPE_BOOLEAN)
+                return bus_error_type(error, &(BusPlace){ key }, &value, "b");
         r = sd_bus_message_read_basic(m, 'b', &b);
         if (r < 0)
                 return r;
         *ret = b;
-        return sd_bus_message_exit_container(m);
+        return MIN(bus_exit_value(m, &value), 0);
 }
 
-/* Reads any integer type into a sign and a magnitude, so that both ends of the 64-bit ranges fit. Returns 0
- * at the end of an array, like sd_bus_message_read_basic(). */
-static int bus_read_integer(sd_bus_message *m, char type, bool *ret_negative, uint64_t *ret) {
+/* Reads any integer type into a sign and a magnitude, so that both ends of the 64-bit ranges fit. */
+static int bus_read_typed_integer(sd_bus_message *m, char type, bool *ret_negative, uint64_t *ret) {
         union {
                 uint8_t y;
                 int16_t n;
@@ -97,25 +163,57 @@ static bool bus_type_is_integer(char type) {
         return type != '\0' && strchr("ynqiuxt", type);
 }
 
-static int bus_read_variant_integer(
-        sd_bus_message *m, const char *key, bool *ret_negative, uint64_t *ret, sd_bus_error *error) {
-        const char *contents;
-        char kind;
+/* Reads an integer of any type, or its decimal digits in a string, since the numbers of some languages are
+ * sent so. Returns 0 at the end of an array. */
+static int bus_read_integer(
+        sd_bus_message *m, const BusPlace *place, bool *ret_negative, uint64_t *ret, sd_bus_error *error) {
+        BusValue value;
 
-        int r = sd_bus_message_peek_type(m, &kind, &contents);
-        if (r < 0)
+        int r = bus_enter_value(m, &value);
+        if (r <= 0)
                 return r;
-        if (strlen(contents) != 1 || !bus_type_is_integer(contents[0]))
-                return bus_error_type(error, key, contents, "an integer");
+        if (bus_type_is_integer(value.kind)) {
+                r = bus_read_typed_integer(m, value.kind, ret_negative, ret);
+        } else if (value.kind == SD_BUS_TYPE_STRING) {
+                uint64_t magnitude;
+                const char *s;
 
-        char type = contents[0];
-        r = sd_bus_message_enter_container(m, SD_BUS_TYPE_VARIANT, contents);
+                r = sd_bus_message_read_basic(m, 's', &s);
+                if (r < 0)
+                        return r;
+                if (parse_u64(*s == '-' ? s + 1 : s, &magnitude) < 0) {
+                        g_autofree char *where = bus_place_to_string(place), *shown = g_strescape(s, NULL);
+                        return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS,
+                                "%s is \"%.64s\" of type s, but must be an integer", where, shown);
+                }
+                *ret_negative = *s == '-' && magnitude > 0;
+                *ret = magnitude;
+        } else
+                return bus_error_type(error, place, &value, "an integer");
+        return r < 0 ? r : bus_exit_value(m, &value);
+}
+
+/* Enters an array whose elements have one of these types. The reader of an element checks what a variant
+ * contains. */
+static int bus_enter_array(sd_bus_message *m, const BusPlace *place, const char *const *elements,
+        const char *want, BusValue *ret, sd_bus_error *error) {
+        BusValue value;
+
+        int r = bus_enter_value(m, &value);
         if (r < 0)
                 return r;
-        r = bus_read_integer(m, type, ret_negative, ret);
+        if (value.kind != SD_BUS_TYPE_ARRAY || !g_strv_contains(elements, value.contents))
+                return bus_error_type(error, place, &value, want);
+        r = sd_bus_message_enter_container(m, SD_BUS_TYPE_ARRAY, value.contents);
         if (r < 0)
                 return r;
-        return sd_bus_message_exit_container(m);
+        *ret = value;
+        return 0;
+}
+
+static int bus_exit_array(sd_bus_message *m, const BusValue *array) {
+        int r = sd_bus_message_exit_container(m);
+        return r < 0 ? r : MIN(bus_exit_value(m, array), 0);
 }
 
 static int bus_error_range(
@@ -125,27 +223,27 @@ static int bus_error_range(
                 negative ? "-" : "", value, min, max);
 }
 
+#define BUS_INTEGERS(before, after) \
+        before "y" after, before "n" after, before "q" after, before "i" after, before "u" after, \
+                before "x" after, before "t" after
+
 int bus_read_variant_unsigned_array(sd_bus_message *m, const char *key, uint64_t min, uint64_t max,
         unsigned n_max, GArray **ret, sd_bus_error *error) {
+        static const char *const elements[] = { BUS_INTEGERS("", ""), "s", "v", NULL };
         g_autoptr(GArray) values = g_array_new(false, false, sizeof(uint64_t));
-        const char *contents;
+        BusPlace place = { .key = key };
         bool negative = false;
         uint64_t value = 0;
-        char kind;
+        BusValue array;
 
-        int r = sd_bus_message_peek_type(m, &kind, &contents);
+        int r = bus_enter_array(m, &place, elements, "an array of integers", &array, error);
         if (r < 0)
                 return r;
-        if (strlen(contents) != 2 || contents[0] != 'a' || !bus_type_is_integer(contents[1]))
-                return bus_error_type(error, key, contents, "an array of integers");
-
-        char type[] = { contents[1], '\0' };
-        r = sd_bus_message_enter_container(m, SD_BUS_TYPE_VARIANT, contents);
-        if (r >= 0)
-                r = sd_bus_message_enter_container(m, SD_BUS_TYPE_ARRAY, type);
-        if (r < 0)
-                return r;
-        while ((r = bus_read_integer(m, type[0], &negative, &value)) > 0) {
+        for (;;) {
+                place.element++;
+                r = bus_read_integer(m, &place, &negative, &value, error);
+                if (r <= 0)
+                        break;
                 if (negative || value < min || value > max)
                         return bus_error_range(error, key, negative, value, min, max);
                 if (values->len >= n_max)
@@ -154,13 +252,133 @@ int bus_read_variant_unsigned_array(sd_bus_message *m, const char *key, uint64_t
                 g_array_append_val(values, value);
         }
         if (r >= 0)
-                r = sd_bus_message_exit_container(m);
-        if (r >= 0)
-                r = sd_bus_message_exit_container(m);
+                r = bus_exit_array(m, &array);
         if (r < 0)
                 return r;
         *ret = g_steal_pointer(&values);
         return 0;
+}
+
+int bus_read_variant_strings(
+        sd_bus_message *m, const char *key, unsigned max, char ***ret, sd_bus_error *error) {
+        static const char *const elements[] = { "s", "v", NULL };
+        g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+        BusPlace place = { .key = key };
+        BusValue array;
+        const char *s;
+
+        int r = bus_enter_array(m, &place, elements, "as", &array, error);
+        if (r < 0)
+                return r;
+        for (;;) {
+                place.element++;
+                r = bus_read_string(m, &place, &s, error);
+                if (r <= 0)
+                        break;
+                if (place.element > max)
+                        return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS,
+                                "Option \"%s\" has more than %u strings", key, max);
+                g_strv_builder_add(builder, s);
+        }
+        if (r >= 0)
+                r = bus_exit_array(m, &array);
+        if (r < 0)
+                return r;
+        *ret = g_strv_builder_end(builder);
+        return 0;
+}
+
+int bus_read_variant_pairs(sd_bus_message *m, const char *key,
+        int (*add)(const char *first, const char *second, void *userdata, sd_bus_error *error),
+        void *userdata, sd_bus_error *error) {
+        static const char *const elements[] = { "(ss)", "v", NULL };
+        BusPlace place = { .key = key };
+        BusValue array, pair;
+
+        int r = bus_enter_array(m, &place, elements, "a(ss)", &array, error);
+        if (r < 0)
+                return r;
+        while ((r = bus_enter_value(m, &pair)) > 0) {
+                const char *first, *second;
+
+                place.element++;
+                if (pair.kind != SD_BUS_TYPE_STRUCT || !g_str_equal(pair.contents, "ss"))
+                        return bus_error_type(error, &place, &pair, "(ss)");
+                r = sd_bus_message_read(m, "(ss)", &first, &second);
+                if (r >= 0)
+                        r = bus_exit_value(m, &pair);
+                if (r >= 0)
+                        r = add(first, second, userdata, error);
+                if (r < 0)
+                        return r;
+        }
+        return r < 0 ? r : bus_exit_array(m, &array);
+}
+
+/* Enters the next entry of a dictionary and reads its name. Returns 0 at the end. */
+static int bus_enter_entry(sd_bus_message *m, const char **ret_name) {
+        const char *contents;
+        char kind;
+
+        int r = sd_bus_message_peek_type(m, &kind, &contents);
+        if (r > 0)
+                r = sd_bus_message_enter_container(m, SD_BUS_TYPE_DICT_ENTRY, contents);
+        return r <= 0 ? r : sd_bus_message_read_basic(m, 's', ret_name);
+}
+
+int bus_read_variant_string_entries(sd_bus_message *m, const char *key,
+        int (*add)(const char *name, const char *value, void *userdata, sd_bus_error *error), void *userdata,
+        sd_bus_error *error) {
+        static const char *const elements[] = { "{ss}", "{sv}", NULL };
+        BusPlace place = { .key = key };
+        BusValue array;
+
+        int r = bus_enter_array(m, &place, elements, "a{ss}", &array, error);
+        if (r < 0)
+                return r;
+        while ((r = bus_enter_entry(m, &place.name)) > 0) {
+                const char *value;
+
+                r = bus_read_string(m, &place, &value, error);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+                if (r >= 0)
+                        r = add(place.name, value, userdata, error);
+                if (r < 0)
+                        return r;
+        }
+        return r < 0 ? r : bus_exit_array(m, &array);
+}
+
+int bus_read_variant_unsigned_entries(sd_bus_message *m, const char *key,
+        int (*add)(const char *name, uint64_t value, void *userdata, sd_bus_error *error), void *userdata,
+        sd_bus_error *error) {
+        static const char *const elements[] = { BUS_INTEGERS("{s", "}"), "{ss}", "{sv}", NULL };
+        BusPlace place = { .key = key };
+        BusValue array;
+
+        int r = bus_enter_array(m, &place, elements, "a dictionary of integers", &array, error);
+        if (r < 0)
+                return r;
+        while ((r = bus_enter_entry(m, &place.name)) > 0) {
+                bool negative = false;
+                uint64_t value = 0;
+
+                r = bus_read_integer(m, &place, &negative, &value, error);
+                if (r >= 0 && negative) {
+                        g_autofree char *where = bus_place_to_string(&place);
+                        return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS,
+                                "%s is -%" PRIu64 ", but must be from 0 to %" PRIu64, where, value,
+                                UINT64_MAX);
+                }
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+                if (r >= 0)
+                        r = add(place.name, value, userdata, error);
+                if (r < 0)
+                        return r;
+        }
+        return r < 0 ? r : bus_exit_array(m, &array);
 }
 
 int bus_read_variant_unsigned(
@@ -168,7 +386,7 @@ int bus_read_variant_unsigned(
         bool negative = false;
         uint64_t value = 0;
 
-        int r = bus_read_variant_integer(m, key, &negative, &value, error);
+        int r = bus_read_integer(m, &(BusPlace){ key }, &negative, &value, error);
         if (r < 0)
                 return r;
         if (negative || value < min || value > max)
@@ -182,7 +400,7 @@ int bus_read_variant_signed(
         bool negative = false;
         uint64_t magnitude = 0;
 
-        int r = bus_read_variant_integer(m, key, &negative, &magnitude, error);
+        int r = bus_read_integer(m, &(BusPlace){ key }, &negative, &magnitude, error);
         if (r < 0)
                 return r;
 

@@ -9,27 +9,47 @@
 
 #define BUS_ERROR_INVALID_ARGS SD_BUS_ERROR_INVALID_ARGS
 
-/* Reads the variant that comes next in the message, if it has any integer type and a value from min to max.
- * Otherwise returns -EINVAL, and *error names the option key and the values that it takes. */
+/* These functions read the value of the option key by its meaning: from the variant that comes next in the
+ * message, and through the variants in it. Languages that do not write D-Bus types send plain values; each
+ * key has one type, so no value is ambiguous. Otherwise they return -EINVAL, and *error names the key, the
+ * type that it has and the type that it must have. */
+
+/* Read an integer of any type, or its decimal digits in a string, with a value from min to max. */
 int bus_read_variant_unsigned(
         sd_bus_message *m, const char *key, uint64_t min, uint64_t max, uint64_t *ret, sd_bus_error *error);
 int bus_read_variant_signed(
         sd_bus_message *m, const char *key, int64_t min, int64_t max, int64_t *ret, sd_bus_error *error);
+/* Strings are owned by the message. */
+int bus_read_variant_string(sd_bus_message *m, const char *key, const char **ret, sd_bus_error *error);
+int bus_read_variant_bool(sd_bus_message *m, const char *key, bool *ret, sd_bus_error *error);
 
-/* Reads an array of at most n_max such numbers, of any integer type, as an array of uint64_t, which the
+/* Reads an array of at most n_max such numbers, or of variants of them, as an array of uint64_t, which the
  * caller unrefs. */
 int bus_read_variant_unsigned_array(sd_bus_message *m, const char *key, uint64_t min, uint64_t max,
         unsigned n_max, GArray **ret, sd_bus_error *error);
 
-/* Enters or reads a variant of exactly this type. Otherwise returns -EINVAL, and *error names the key, the
- * type that it has and the type that it must have. Strings are owned by the message. */
-int bus_enter_variant(sd_bus_message *m, const char *key, const char *type, sd_bus_error *error);
-int bus_read_variant_string(sd_bus_message *m, const char *key, const char **ret, sd_bus_error *error);
-int bus_read_variant_bool(sd_bus_message *m, const char *key, bool *ret, sd_bus_error *error);
+/* Reads an as, or an av of strings, into a GStrv, which the caller frees. */
+int bus_read_variant_strings(
+        sd_bus_message *m, const char *key, unsigned max, char ***ret, sd_bus_error *error);
+
+/* Calls add() with each element of an a(ss), or of an av of (ss), until it returns a negative errno, which is
+ * returned. */
+int bus_read_variant_pairs(sd_bus_message *m, const char *key,
+        int (*add)(const char *first, const char *second, void *userdata, sd_bus_error *error),
+        void *userdata, sd_bus_error *error);
+
+/* The same for the entries of an a{ss}, or of an a{sv} of strings; and for those of a dictionary of integers
+ * of any type, of decimal digits or of variants of them. */
+int bus_read_variant_string_entries(sd_bus_message *m, const char *key,
+        int (*add)(const char *name, const char *value, void *userdata, sd_bus_error *error), void *userdata,
+        sd_bus_error *error);
+int bus_read_variant_unsigned_entries(sd_bus_message *m, const char *key,
+        int (*add)(const char *name, uint64_t value, void *userdata, sd_bus_error *error), void *userdata,
+        sd_bus_error *error);
 
 /* The table of the options that a method takes as an a{sv}. An entry may be larger than a BusOption, but must
  * begin with one. The type is the one in the documentation and in the clients; the reader of an option may
- * accept all integer types. */
+ * accept others. */
 typedef struct BusOption {
         const char *key;
         const char *type;

@@ -17,7 +17,8 @@ typedef struct StartOption {
         union {
                 int (*set_string)(RoleSpec *spec, const char *value, Fault *fault);
                 int (*set_strings)(RoleSpec *spec, char **strings, Fault *fault);
-                int (*read_element)(sd_bus_message *m, RoleSpec *spec, Fault *fault);
+                int (*add_strings)(RoleSpec *spec, const char *first, const char *second, Fault *fault);
+                int (*add_unsigned)(RoleSpec *spec, const char *name, uint64_t value, Fault *fault);
                 void (*set_signed)(RoleSpec *spec, int64_t value);
                 void (*set_unsigned)(RoleSpec *spec, uint64_t value);
                 size_t flag; /* offset of the bool in the RoleSpec */
@@ -43,39 +44,54 @@ static int start_option_read_string(
 
 static int start_option_read_strings(
         sd_bus_message *m, const StartOption *option, RoleSpec *spec, sd_bus_error *error) {
-        g_autofree char *what = g_strdup_printf("Option \"%s\"", option->base.key);
         g_auto(GStrv) strings = NULL;
         g_auto(Fault) fault = {};
 
-        int r = bus_enter_variant(m, option->base.key, option->base.type, error);
-        if (r < 0)
-                return r;
-        r = bus_read_strings(m, what, (unsigned) option->max, &strings, error);
+        int r = bus_read_variant_strings(m, option->base.key, (unsigned) option->max, &strings, error);
         if (r < 0)
                 return r;
         r = option->set_strings(spec, strings, &fault);
-        return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_message_exit_container(m);
+        return r < 0 ? fault_to_bus_error(&fault, r, error) : r;
 }
 
-/* Reads an array and checks each element. read_element returns 1 if it has read an element and 0 at the end;
- * on failure it may fill the fault. */
-static int start_option_read_elements(
-        sd_bus_message *m, const StartOption *option, RoleSpec *spec, sd_bus_error *error) {
+/* The option whose elements are read, and the spec that they are added to. */
+typedef struct Elements {
+        const StartOption *option;
+        RoleSpec *spec;
+} Elements;
+
+static int elements_add_strings(const char *first, const char *second, void *userdata, sd_bus_error *error) {
+        const Elements *e = userdata;
         g_auto(Fault) fault = {};
 
-        int r = bus_enter_variant(m, option->base.key, option->base.type, error);
-        if (r >= 0)
-                r = sd_bus_message_enter_container(m, 'a', option->base.type + 1);
-        if (r < 0)
-                return r;
-        while ((r = option->read_element(m, spec, &fault)) > 0)
-                ;
-        if (fault.message)
-                return fault_to_bus_error(&fault, r, error);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_exit_container(m);
-        return r < 0 ? r : sd_bus_message_exit_container(m);
+        int r = e->option->add_strings(e->spec, first, second, &fault);
+        return r < 0 ? fault_to_bus_error(&fault, r, error) : r;
+}
+
+static int elements_add_unsigned(const char *name, uint64_t value, void *userdata, sd_bus_error *error) {
+        const Elements *e = userdata;
+        g_auto(Fault) fault = {};
+
+        int r = e->option->add_unsigned(e->spec, name, value, &fault);
+        return r < 0 ? fault_to_bus_error(&fault, r, error) : r;
+}
+
+static int start_option_read_pairs(
+        sd_bus_message *m, const StartOption *option, RoleSpec *spec, sd_bus_error *error) {
+        return bus_read_variant_pairs(
+                m, option->base.key, elements_add_strings, &(Elements){ option, spec }, error);
+}
+
+static int start_option_read_string_entries(
+        sd_bus_message *m, const StartOption *option, RoleSpec *spec, sd_bus_error *error) {
+        return bus_read_variant_string_entries(
+                m, option->base.key, elements_add_strings, &(Elements){ option, spec }, error);
+}
+
+static int start_option_read_unsigned_entries(
+        sd_bus_message *m, const StartOption *option, RoleSpec *spec, sd_bus_error *error) {
+        return bus_read_variant_unsigned_entries(
+                m, option->base.key, elements_add_unsigned, &(Elements){ option, spec }, error);
 }
 
 static int start_option_read_flag(
@@ -131,37 +147,6 @@ static int start_option_read_ports(
 
 /* -- where the values go -- */
 
-static int start_option_read_eups(sd_bus_message *m, RoleSpec *spec, Fault *fault) {
-        const char *product, *version;
-
-        int r = sd_bus_message_read(m, "(ss)", &product, &version);
-        if (r <= 0)
-                return r;
-        r = role_spec_add_eups(spec, product, version, fault);
-        return r < 0 ? r : 1;
-}
-
-static int start_option_read_variable(sd_bus_message *m, RoleSpec *spec, Fault *fault) {
-        const char *name, *value;
-
-        int r = sd_bus_message_read(m, "{ss}", &name, &value);
-        if (r <= 0)
-                return r;
-        r = role_spec_add_environment(spec, name, value, fault);
-        return r < 0 ? r : 1;
-}
-
-static int start_option_read_limit(sd_bus_message *m, RoleSpec *spec, Fault *fault) {
-        const char *name;
-        uint64_t value;
-
-        int r = sd_bus_message_read(m, "{st}", &name, &value);
-        if (r <= 0)
-                return r;
-        r = role_spec_add_limit(spec, name, value, fault);
-        return r < 0 ? r : 1;
-}
-
 static void start_option_set_stop_signal(RoleSpec *spec, int64_t value) {
         spec->stop_signal = (int) value;
 }
@@ -194,7 +179,9 @@ static void start_option_set_cpu_quota(RoleSpec *spec, uint64_t value) {
         { .base = { key, type }, .read = start_option_read_##kind, __VA_ARGS__ }
 #define STRING(key, set) KIND(key, "s", string, .set_string = set)
 #define STRINGS(key, n, set) KIND(key, "as", strings, .set_strings = set, .max = n)
-#define ELEMENTS(key, type, read) KIND(key, type, elements, .read_element = read)
+#define PAIRS(key, add) KIND(key, "a(ss)", pairs, .add_strings = add)
+#define STRING_ENTRIES(key, add) KIND(key, "a{ss}", string_entries, .add_strings = add)
+#define UNSIGNED_ENTRIES(key, add) KIND(key, "a{st}", unsigned_entries, .add_unsigned = add)
 #define IS_BOOL(member) __builtin_types_compatible_p(typeof(((RoleSpec *) NULL)->member), bool)
 #define FLAG(key, member) \
         KIND(key, "b", flag, .flag = offsetof(RoleSpec, member) + 0 * sizeof(char[IS_BOOL(member) ? 1 : -1]))
@@ -212,9 +199,9 @@ static const StartOption start_entries[] = {
         STRING("product", role_spec_set_product),
         STRING("version", role_spec_set_version),
         STRINGS("setup-args", PRODUCT_LIST_MAX, role_spec_set_setup_args),
-        ELEMENTS("eups-list", "a(ss)", start_option_read_eups),
+        PAIRS("eups-list", role_spec_add_eups),
         STRING("provider", role_spec_set_provider),
-        ELEMENTS("env", "a{ss}", start_option_read_variable),
+        STRING_ENTRIES("env", role_spec_add_environment),
         STRING("working-directory", role_spec_set_working_directory),
         STRING("user", role_spec_set_user),
         STRING("group", role_spec_set_group),
@@ -227,7 +214,7 @@ static const StartOption start_entries[] = {
         UNSIGNED("stop-timeout-usec", 0, UINT64_MAX, start_option_set_stop_timeout),
         STRING("on-monitor-loss", role_spec_set_on_monitor_loss),
         SIGNED("nice", -20, 19, start_option_set_nice),
-        ELEMENTS("limits", "a{st}", start_option_read_limit),
+        UNSIGNED_ENTRIES("limits", role_spec_add_limit),
         FLAG("remove", remove),
         SCOPE_LIMIT("memory-max", UINT64_MAX - 1, start_option_set_memory_max, "memory"),
         SCOPE_LIMIT("tasks-max", UINT64_MAX - 1, start_option_set_tasks_max, "pids"),

@@ -155,7 +155,7 @@ static void test_no_integer(void **state) {
         static const struct {
                 const char *type;
                 int64_t value;
-        } cases[] = { { "b", 1 }, { "d", 0 }, { "s", 0 }, { "ai", 0 }, { "as", 0 } };
+        } cases[] = { { "b", 1 }, { "d", 0 }, { "o", 0 }, { "ai", 0 }, { "as", 0 } };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
@@ -164,8 +164,8 @@ static void test_no_integer(void **state) {
 
                 if (cases[i].type[0] == 'd')
                         assert_return_code(sd_bus_message_append(m, "v", "d", 1.0), 0);
-                else if (cases[i].type[0] == 's')
-                        assert_return_code(sd_bus_message_append(m, "v", "s", "1"), 0);
+                else if (cases[i].type[0] == 'o')
+                        assert_return_code(sd_bus_message_append(m, "v", "o", "/1"), 0);
                 else
                         assert_return_code(
                                 sd_bus_message_append(m, "v", cases[i].type, (int) cases[i].value), 0);
@@ -196,7 +196,8 @@ static void test_strings_and_booleans(void **state) {
         assert_false(no);
         assert_int_equal(bus_read_variant_string(m, "key", &s, &error), -EINVAL);
         assert_string_equal(error.message, "Option \"key\" has type o, but must be s");
-        assert_return_code(sd_bus_message_skip(m, "v"), 0);
+        assert_return_code(sd_bus_message_rewind(m, true), 0);
+        assert_return_code(sd_bus_message_skip(m, "vvvv"), 0);
         assert_int_equal(bus_read_variant_bool(m, "key", &yes, &other), -EINVAL);
         assert_string_equal(other.message, "Option \"key\" has type s, but must be b");
         assert_true(yes);
@@ -384,7 +385,7 @@ static void test_wrong_types(void **state) {
                 "['x']",
                 "[('p', '1')]",
                 "[uint16 1]",
-                "<'x'>", /* a variant in the variant */
+                "<<1.0>>", /* a variant in variants */
                 "1.0",
         };
 
@@ -397,14 +398,20 @@ static void test_wrong_types(void **state) {
                         const BusOption *option = bus_options_get(&start_options, i);
                         const char *type = g_variant_get_type_string(value), *want = option->type;
 
+                        if (type[0] == 'v')
+                                type = "d";
                         if (type_is_one_of(want, "i t")) {
-                                if (type_is_one_of(type, "i t"))
+                                if (type_is_one_of(type, "i t s")) /* a string: see test_not_by_meaning() */
                                         continue;
                                 want = "an integer";
                         } else if (g_str_equal(want, "aq")) {
-                                if (g_str_equal(type, "aq"))
+                                if (type_is_one_of(type, "aq as"))
                                         continue;
                                 want = "an array of integers";
+                        } else if (g_str_equal(want, "a{st}")) {
+                                if (type_is_one_of(type, "a{st} a{ss}"))
+                                        continue;
+                                want = "a dictionary of integers";
                         } else if (g_str_equal(type, want))
                                 continue;
 
@@ -435,6 +442,116 @@ static char *saved(BusWorld *b, const char *options) {
                 fail_msg("%s: %s", options, error.message);
         g_autoptr(Role) role = role_new(b->world->node, "cam", spec);
         return role_state_format(role);
+}
+
+/* What languages without D-Bus types send for an option has the same effect as its own type. */
+static void test_by_meaning(void **state) {
+        BusWorld *b = *state;
+        static const struct {
+                const char *given, *meant;
+        } cases[] = {
+                { "{'user': <<'daemon'>>}", "{'user': <'daemon'>}" },
+                { "{'user': <<<'daemon'>>>}", "{'user': <'daemon'>}" },
+                { "{'remove': <<true>>}", "{'remove': <true>}" },
+                { "{'nice': <'-5'>}", "{'nice': <-5>}" },
+                { "{'nice': <<int64 -5>>}", "{'nice': <-5>}" },
+                { "{'nice': <'-0'>}", "{'nice': <0>}" },
+                { "{'stop-signal': <'2'>}", "{'stop-signal': <2>}" },
+                { "{'stop-timeout-usec': <'18446744073709551615'>}",
+                        "{'stop-timeout-usec': <uint64 18446744073709551615>}" },
+                { "{'stop-timeout-usec': <<'3000000'>>}", "{'stop-timeout-usec': <3000000>}" },
+                { "{'product': <'p'>, 'setup-args': <[<'-t'>, <<'x'>>]>}",
+                        "{'product': <'p'>, 'setup-args': <['-t', 'x']>}" },
+                { "{'product': <'p'>, 'setup-args': <<['-t', 'x']>>}",
+                        "{'product': <'p'>, 'setup-args': <['-t', 'x']>}" },
+                { "{'product': <'p'>, 'setup-args': <@av []>}", "{'product': <'p'>}" },
+                { "{'stdin': <'pty'>, 'xterm': <true>, 'xterm-args': <[<'-rv'>]>}",
+                        "{'stdin': <'pty'>, 'xterm': <true>, 'xterm-args': <['-rv']>}" },
+                { "{'eups-list': <[<('p', '1')>, <('q', '')>]>}",
+                        "{'eups-list': <[('p', '1'), ('q', '')]>}" },
+                { "{'env': <{'A': <'1'>, 'B': <<'x=y'>>}>}", "{'env': <{'A': '1', 'B': 'x=y'}>}" },
+                { "{'env': <<{'A': '1'}>>}", "{'env': <{'A': '1'}>}" },
+                { "{'env': <@a{sv} {}>}", "{'env': <@a{ss} {}>}" },
+                { "{'limits': <{'nofile': 64}>}", "{'limits': <{'nofile': uint64 64}>}" },
+                { "{'limits': <{'nofile': byte 64}>}", "{'limits': <{'nofile': uint64 64}>}" },
+                { "{'limits': <{'nofile': '64'}>}", "{'limits': <{'nofile': uint64 64}>}" },
+                { "{'limits': <{'nofile': <64>, 'core': <'18446744073709551615'>}>}",
+                        "{'limits': <{'nofile': uint64 64, 'core': 18446744073709551615}>}" },
+                { "{'tcp-ports': <[1, 65535]>}", "{'tcp-ports': <[uint16 1, 65535]>}" },
+                { "{'tcp-ports': <['1', '65535']>}", "{'tcp-ports': <[uint16 1, 65535]>}" },
+                { "{'udp-ports': <[<1>, <'65535'>, <<uint16 7>>]>}",
+                        "{'udp-ports': <[uint16 1, 65535, 7]>}" },
+                { "{'release-ports': <<[uint64 1]>>}", "{'release-ports': <[uint16 1]>}" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                g_autofree char *given = saved(b, cases[i].given), *meant = saved(b, cases[i].meant);
+
+                assert_non_null(meant);
+                assert_string_equal(given, meant);
+        }
+}
+
+/* Where the meaning is not certain, the error names the key, the wanted type and the given one. */
+static void test_not_by_meaning(void **state) {
+        BusWorld *b = *state;
+        static const struct {
+                const char *key, *value, *text;
+        } cases[] = {
+                { "nice", "'five'", "Option \"nice\" is \"five\" of type s, but must be an integer" },
+                { "nice", "''", "Option \"nice\" is \"\" of type s, but must be an integer" },
+                { "nice", "'+5'", "Option \"nice\" is \"+5\" of type s, but must be an integer" },
+                { "nice", "' 5'", "Option \"nice\" is \" 5\" of type s, but must be an integer" },
+                { "nice", "'0x5'", "Option \"nice\" is \"0x5\" of type s, but must be an integer" },
+                { "nice", "'5.0'", "Option \"nice\" is \"5.0\" of type s, but must be an integer" },
+                { "nice", "'--5'", "Option \"nice\" is \"--5\" of type s, but must be an integer" },
+                { "stop-timeout-usec", "'18446744073709551616'",
+                        "Option \"stop-timeout-usec\" is \"18446744073709551616\" of type s, but must be an integer" },
+                { "stop-timeout-usec", "'-1'",
+                        "Option \"stop-timeout-usec\" is -1, but must be from 0 to 18446744073709551615" },
+                { "stop-timeout-usec", "<5.0>",
+                        "Option \"stop-timeout-usec\" has type d, but must be an integer" },
+                { "remove", "'true'", "Option \"remove\" has type s, but must be b" },
+                { "remove", "1", "Option \"remove\" has type i, but must be b" },
+                { "user", "1000", "Option \"user\" has type i, but must be s" },
+                { "setup-args", "[<'-t'>, <5>]",
+                        "Option \"setup-args\": element 2 has type i, but must be s" },
+                { "setup-args", "'-t'", "Option \"setup-args\" has type s, but must be as" },
+                { "eups-list", "[['p', '1']]", "Option \"eups-list\" has type aas, but must be a(ss)" },
+                { "eups-list", "[<['p', '1']>]",
+                        "Option \"eups-list\": element 1 has type as, but must be (ss)" },
+                { "eups-list", "[<('p', 1)>]",
+                        "Option \"eups-list\": element 1 has type (si), but must be (ss)" },
+                { "env", "{'A': <'x'>, 'B': <1>}",
+                        "Option \"env\": the value of \"B\" has type i, but must be s" },
+                { "env", "{'A': 1}", "Option \"env\" has type a{si}, but must be a{ss}" },
+                { "env", "[('A', 'x')]", "Option \"env\" has type a(ss), but must be a{ss}" },
+                { "env", "('A', 'x')", "Option \"env\" has type (ss), but must be a{ss}" },
+                { "limits", "{'nofile': <1.0>}",
+                        "Option \"limits\": the value of \"nofile\" has type d, but must be an integer" },
+                { "limits", "{'nofile': 'many'}",
+                        "Option \"limits\": the value of \"nofile\" is \"many\" of type s, but must be an integer" },
+                { "limits", "{'nofile': -1}",
+                        "Option \"limits\": the value of \"nofile\" is -1, but must be from 0 to 18446744073709551615" },
+                { "tcp-ports", "5", "Option \"tcp-ports\" has type i, but must be an array of integers" },
+                { "tcp-ports", "[<1>, <'http'>]",
+                        "Option \"tcp-ports\": element 2 is \"http\" of type s, but must be an integer" },
+                { "tcp-ports", "[<1>, <[2]>]",
+                        "Option \"tcp-ports\": element 2 has type ai, but must be an integer" },
+                { "tcp-ports", "['0']", "Option \"tcp-ports\" is 0, but must be from 1 to 65535" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                g_autoptr(sd_bus_message) m = start_new(b);
+                g_autoptr(RoleSpec) spec = NULL;
+                g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+
+                append_option(m, g_variant_new("{sv}", cases[i].key, g_variant_new_parsed(cases[i].value)));
+                assert_int_equal(read_start(m, &spec, &error), -EINVAL);
+                assert_string_equal(error.name, SD_BUS_ERROR_INVALID_ARGS);
+                assert_string_equal(error.message, cases[i].text);
+                assert_null(spec);
+        }
 }
 
 /* Each option of the table makes a difference in what is saved. Whether that is read again test-node-state
@@ -611,6 +728,8 @@ int main(void) {
                 BUS_TEST(test_no_options),
                 BUS_TEST(test_scope_limits),
                 BUS_TEST(test_wrong_types),
+                BUS_TEST(test_by_meaning),
+                BUS_TEST(test_not_by_meaning),
                 BUS_TEST(test_each_is_saved),
                 BUS_TEST(test_unknown_option),
                 BUS_TEST(test_given_twice),

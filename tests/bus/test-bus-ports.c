@@ -201,7 +201,7 @@ static void test_options(void **state) {
         BAD("18446744073709551615", "tcp-ports", "at", 1, UINT64_MAX);
         BAD("twice", "tcp-ports", "aq", 3, 5, 6, 5);
         BAD("an array of integers", "tcp-ports", "q", 5);
-        BAD("an array of integers", "tcp-ports", "as", 1, "5");
+        BAD("\"http\" of type s, but must be an integer", "tcp-ports", "as", 1, "http");
         BAD("an array of integers", "tcp-ports", "ad", 1, 5.0);
         BAD("an array of integers", "tcp-ports", "aaq", 1, 1, 5);
         BAD("an array of integers", "tcp-ports", "ab", 1, 1);

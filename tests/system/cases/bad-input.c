@@ -39,10 +39,10 @@ static void test_options(void **state) {
                 { "{'stop-signal': <15.0>}", "stop-signal", NULL },
                 { "{'stop-timeout-usec': <'10s'>}", "stop-timeout-usec", NULL },
                 { "{'stop-timeout-usec': <1.5>}", "stop-timeout-usec", NULL },
-                { "{'nice': <'5'>}", "nice", NULL },
+                { "{'nice': <'+5'>}", "nice", NULL },
                 { "{'nice': <true>}", "nice", NULL },
                 { "{'memory-max': <'64M'>}", "memory-max", NULL },
-                { "{'user': <<'alice'>>}", "user", NULL },
+                { "{'user': <<5>>}", "user", NULL },
                 /* values */
                 { "{'user': <''>}", "user", NULL },
                 { "{'group': <''>}", "group", NULL },
