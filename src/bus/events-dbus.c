@@ -145,7 +145,7 @@ void events_dbus_confirm_all(Clients *clients) {
 static const sd_bus_vtable events_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("EventsSince", SD_BUS_ARGS("s", epoch, "t", seq, "u", max),
-                SD_BUS_RESULT("s", epoch, "b", complete, "a(ttssa{sv})", events), events_method_since,
+                SD_BUS_RESULT("s", current_epoch, "b", complete, "a(ttssa{sv})", events), events_method_since,
                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };

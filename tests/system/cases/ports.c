@@ -101,7 +101,7 @@ static void test_errors(void **state) {
                         { OPTIONS("{'release-ports': <[%q]>}", unknown), "NoSuchPort", "is not reserved" },
                         { OPTIONS("{'udp-ports': <[@u 65536]>}"), INVALID_ARGS, "65536" },
                         { OPTIONS("{'udp-ports': <[@i -1]>}"), INVALID_ARGS, "-1" },
-                        { OPTIONS("{'udp-ports': <['a']>}"), INVALID_ARGS, "integers" },
+                        { OPTIONS("{'udp-ports': <['a']>}"), INVALID_ARGS, "integer" },
                         { OPTIONS("{'release-ports': <@q 5>}"), INVALID_ARGS, "integers" },
                         { OPTIONS("{'tcp-ports': <[%q]>, 'release-ports': <[%q]>}", tcp[0], tcp[0]),
                                 INVALID_ARGS, "release-ports" },
