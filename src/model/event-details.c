@@ -35,6 +35,7 @@ GVariant *event_details_started(const Role *role) {
         details_begin(&b, role);
         details_put(&b, "pid", g_variant_new_uint32((uint32_t) role->main_pid));
         details_put(&b, "scope", g_variant_new_string(role->scope));
+        details_put(&b, "user", g_variant_new_string(role_user(role)));
         details_put_u64(&b, "realtime-usec", role->start_realtime_usec);
         details_put_u64(&b, "monotonic-usec", role->start_monotonic_usec);
         details_put_caller(&b, &role->owner);

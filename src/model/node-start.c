@@ -17,6 +17,17 @@ static int node_check_name(const char *name, Fault *fault) {
                 2 * ROLE_NAME_MAX, shown, ROLE_NAME_MAX);
 }
 
+/* A caller that omits the user, or whose library loses the options, must not start a role of root by that. */
+static int node_choose_user(const Settings *settings, RoleSpec *spec, Fault *fault) {
+        if (spec->user)
+                return 0;
+        if (settings->require_user)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "The option \"user\" is missing, which RequireUser= of the configuration demands; give the name of a user, also for root");
+        spec->user = g_strdup(settings->default_user);
+        return 0;
+}
+
 int node_start_role(
         Node *node, const char *name, RoleSpec *spec, const Caller *caller, Waiter waiter, Fault *fault) {
         g_auto(Fault) spec_fault = {};
@@ -30,7 +41,9 @@ int node_start_role(
                 return r;
         if (!spec->provider_set)
                 spec->provider = node->settings->product_provider;
-        r = role_spec_check(spec, &spec_fault);
+        r = node_choose_user(node->settings, spec, &spec_fault);
+        if (r >= 0)
+                r = role_spec_check(spec, &spec_fault);
         if (r >= 0)
                 r = terminal_check_display(spec, node->env, &spec_fault);
         if (r < 0)

@@ -95,6 +95,14 @@ void journal_node(
         va_end(ap);
 }
 
+void journal_role_started(const Role *role) {
+        GPtrArray *fields = journal_fields_of_role(role, MESSAGE_ROLE_STARTED, &role->owner);
+
+        journal_fields_add(fields, "ARCHITECT_USER=%s", role_user(role));
+        journal_send(fields, role, LOG_INFO, "Started (main PID %d, user %s)", (int) role->main_pid,
+                role_user(role));
+}
+
 void journal_role_exited(const Role *role) {
         GPtrArray *fields = journal_fields_of_role(role, MESSAGE_ROLE_EXITED, &role->cause_caller);
         const char *code = exit_code_to_string(role->exit.code), *cause = role_cause_to_string(role->cause);

@@ -17,6 +17,8 @@ void journal_role_v(const Role *role, const char *id, int level, const Caller *c
 void journal_node(const Node *node, const char *id, int level, const Caller *caller, const char *format, ...)
         _printf_(5, 6);
 
-/* The same for the end of a role, with its exit, and for a shutdown, with its reason. */
+/* The same for the start of a role, with its user, for its end, with its exit, and for a shutdown, with its
+ * reason. */
+void journal_role_started(const Role *role);
 void journal_role_exited(const Role *role);
 void journal_shutting_down(const Node *node, const char *reason, const Caller *caller);

@@ -8,8 +8,7 @@
 #include "model/products.h"
 #include "model/role-spec.h"
 
-#define ACCOUNT_NAME_MAX 256U /* LOGIN_NAME_MAX of Linux */
-#define PATH_SIZE_MAX 4096U   /* PATH_MAX of Linux, with its NUL */
+#define PATH_SIZE_MAX 4096U /* PATH_MAX of Linux, with its NUL */
 
 static const char *const role_stdin_table[_ROLE_STDIN_MAX] = {
         [ROLE_STDIN_PIPE] = "pipe",

@@ -57,6 +57,7 @@ typedef enum RolePorts {
 
 DECLARE_STRING_TABLE(role_ports, RolePorts); /* the names of the options */
 
+#define ACCOUNT_NAME_MAX 256U /* LOGIN_NAME_MAX of Linux */
 #define ROLE_STOP_TIMEOUT_DEFAULT_USEC (10 * USEC_PER_SEC)
 
 #define ROLE_COMMAND_ARGS_MAX 4096U           /* arguments */

@@ -258,8 +258,7 @@ static void role_running(Role *role) {
         role_set_state(role, ROLE_RUNNING);
         (void) role_save(role);
         node_event_tell(role->node, &event, role);
-        journal_role(role, MESSAGE_ROLE_STARTED, LOG_INFO, &role->owner, "Started (main PID %d)",
-                (int) role->main_pid);
+        journal_role_started(role);
 
         if (role->predecessor) {
                 ASK(role->node, store, drop_previous, role);

@@ -116,6 +116,10 @@ bool role_holds_slot(const Role *role) {
         return role->state == ROLE_STARTING && role->phase >= ROLE_PHASE_FORK;
 }
 
+const char *role_user(const Role *role) {
+        return role->spec->user ?: g_get_user_name();
+}
+
 char *role_poll(const Role *role) {
         if (role->state != ROLE_ENDED)
                 return g_strdup("running");

@@ -158,6 +158,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Role, role_free)
 /* Returns whether its start counts for MaxConcurrentStarts=. */
 bool role_holds_slot(const Role *role);
 
+/* Returns the user that the command runs as, a name or a number, as it was given. The role or GLib owns it.
+ */
+const char *role_user(const Role *role);
+
 /* Returns "running", "exit N", "exit -SIGNAL" or "exit unknown". The caller frees it. */
 char *role_poll(const Role *role);
 

@@ -48,6 +48,7 @@ Settings *settings_free(Settings *settings) {
                 return NULL;
         g_free(settings->modules_command);
         g_free(settings->lmod_command);
+        g_free(settings->default_user);
         g_strfreev(settings->environment);
         g_free(settings);
         return NULL;
@@ -158,6 +159,31 @@ static int settings_set_address(const char *text, BindAddress *ret) {
         return 0;
 }
 
+/* Accepts the words that systemd accepts. */
+static int settings_set_boolean(const char *text, bool *ret) {
+        static const char *const yes[] = { "1", "yes", "y", "true", "t", "on", NULL };
+        static const char *const no[] = { "0", "no", "n", "false", "f", "off", NULL };
+        g_autofree char *lower = g_ascii_strdown(text, -1);
+
+        if (!g_strv_contains(yes, lower) && !g_strv_contains(no, lower))
+                return -EINVAL;
+        *ret = g_strv_contains(yes, lower);
+        return 0;
+}
+
+/* The empty string resets it. */
+static int settings_set_default_user(const char *text, char **ret) {
+        if (strlen(text) >= ACCOUNT_NAME_MAX)
+                return -ERANGE;
+        g_free(*ret);
+        *ret = text[0] ? g_strdup(text) : NULL;
+        return 0;
+}
+
+static bool settings_key_is_about_users(const char *key) {
+        return g_str_equal(key, "DefaultUser") || g_str_equal(key, "RequireUser");
+}
+
 /* Returns -ENOENT if the key does not exist. */
 static int settings_set_key(Settings *s, const char *key, const char *value) {
         if (g_str_equal(key, "DefaultStopTimeout"))
@@ -192,6 +218,10 @@ static int settings_set_key(Settings *s, const char *key, const char *value) {
                 return settings_set_program(value, &s->modules_command);
         if (g_str_equal(key, "LmodCommand"))
                 return settings_set_program(value, &s->lmod_command);
+        if (g_str_equal(key, "DefaultUser"))
+                return settings_set_default_user(value, &s->default_user);
+        if (g_str_equal(key, "RequireUser"))
+                return settings_set_boolean(value, &s->require_user);
         return -ENOENT;
 }
 
@@ -229,8 +259,8 @@ static unsigned settings_find_line(const char *text, const char *section, const 
         return 0;
 }
 
-static int settings_load_section(
-        Settings *s, GKeyFile *file, const char *path, const char *text, const char *section, Fault *fault) {
+static int settings_load_section(Settings *s, GKeyFile *file, const char *path, const char *text,
+        const char *section, bool user, Fault *fault) {
         g_auto(GStrv) keys = g_key_file_get_keys(file, section, NULL, NULL);
         bool environment = g_str_equal(section, SECTION_ENVIRONMENT);
 
@@ -254,6 +284,10 @@ static int settings_load_section(
                         settings_set_variable(s, *k, value);
                         continue;
                 }
+                if (user && settings_key_is_about_users(*k))
+                        return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                                "%s:%u: %s= is refused: all roles of a user's own service run as this user",
+                                path, line, *k);
                 int r = settings_set_key(s, *k, value);
                 if (r == -ENOENT)
                         log_warning("%s:%u: unknown key %s=, ignoring", path, line, *k);
@@ -275,7 +309,7 @@ static bool settings_is_null_device(const char *path) {
         return stat(path, &st) >= 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
 }
 
-static int settings_load_file(Settings *s, const char *path, Fault *fault) {
+static int settings_load_file(Settings *s, const char *path, bool user, Fault *fault) {
         g_autoptr(GKeyFile) file = g_key_file_new();
         g_autoptr(GError) error = NULL;
         _cleanup_free_ char *text = NULL; /* allocated by libc */
@@ -293,7 +327,7 @@ static int settings_load_file(Settings *s, const char *path, Fault *fault) {
 
         g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
         for (char **section = sections; *section; section++) {
-                r = settings_load_section(s, file, path, text, *section, fault);
+                r = settings_load_section(s, file, path, text, *section, user, fault);
                 if (r < 0)
                         return r;
         }
@@ -304,27 +338,55 @@ static int settings_compare_paths(const void *a, const void *b) {
         return strcmp(*(char *const *) a, *(char *const *) b);
 }
 
-int settings_load(const char *directory, const char *instance, Settings **ret, Fault *fault) {
-        g_autoptr(Settings) settings = settings_new();
-        g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+/* Returns the paths in the order in which they are read. The main file may not exist. */
+static GPtrArray *settings_list_files(const char *directory, const char *instance) {
+        GPtrArray *files = g_ptr_array_new_with_free_func(g_free);
         g_autofree char *file = g_strconcat(directory, "/", instance, ".conf", NULL);
         g_autofree char *drop_ins = g_strconcat(file, ".d", NULL);
-        g_autoptr(GDir) dir = NULL;
+        g_autoptr(GDir) dir = g_dir_open(drop_ins, 0, NULL);
 
-        int r = settings_load_file(settings, file, fault);
-        if (r < 0)
-                return r;
-
-        dir = g_dir_open(drop_ins, 0, NULL);
         for (const char *name; dir && (name = g_dir_read_name(dir));)
                 if (g_str_has_suffix(name, ".conf"))
-                        g_ptr_array_add(names, g_build_filename(drop_ins, name, NULL));
-        g_ptr_array_sort(names, settings_compare_paths);
-        for (unsigned i = 0; i < names->len; i++) {
-                r = settings_load_file(settings, g_ptr_array_index(names, i), fault);
+                        g_ptr_array_add(files, g_build_filename(drop_ins, name, NULL));
+        g_ptr_array_sort(files, settings_compare_paths);
+        g_ptr_array_insert(files, 0, g_steal_pointer(&file));
+        return files;
+}
+
+int settings_load(const char *directory, const char *instance, bool user, Settings **ret, Fault *fault) {
+        g_autoptr(Settings) settings = settings_new();
+        g_autoptr(GPtrArray) files = settings_list_files(directory, instance);
+
+        for (unsigned i = 0; i < files->len; i++) {
+                int r = settings_load_file(settings, g_ptr_array_index(files, i), user, fault);
                 if (r < 0)
                         return r;
         }
         *ret = g_steal_pointer(&settings);
         return 0;
+}
+
+/* The file may be one that GKeyFile cannot parse, so this looks for the keys in its lines. */
+static bool settings_file_is_about_users(const char *path) {
+        _cleanup_free_ char *text = NULL; /* allocated by libc */
+
+        if (file_read(AT_FDCWD, path, FILE_MAX, &text, NULL) < 0)
+                return false;
+        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+        for (char **line = lines; *line; line++) {
+                g_autofree char *key = g_strndup(g_strchug(*line), strcspn(g_strchug(*line), " \t="));
+
+                if (settings_key_is_about_users(key))
+                        return true;
+        }
+        return false;
+}
+
+Settings *settings_new_fallback(const char *directory, const char *instance) {
+        g_autoptr(GPtrArray) files = settings_list_files(directory, instance);
+        Settings *settings = settings_new();
+
+        for (unsigned i = 0; i < files->len && !settings->require_user; i++)
+                settings->require_user = settings_file_is_about_users(g_ptr_array_index(files, i));
+        return settings;
 }

@@ -45,6 +45,8 @@ struct Settings {
         char *modules_command;
         char *lmod_command;
         BindAddress bind_address; /* of reserved ports */
+        char *default_user;       /* of roles without the option user; NULL is that of the service */
+        bool require_user;        /* whether a start without the option user is refused */
         char **environment;       /* NAME=VALUE, of [Environment] */
 };
 
@@ -53,9 +55,14 @@ Settings *settings_free(Settings *settings);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Settings, settings_free)
 
 /* Missing files are no error. An unknown section or key is logged as a warning with file and line. A file
- * that cannot be parsed or a value that is not valid is a fault with file and line, and *ret is not set. The
- * caller owns *ret. */
-int settings_load(const char *directory, const char *instance, Settings **ret, Fault *fault);
+ * that cannot be parsed or a value that is not valid is a fault with file and line, and *ret is not set. In
+ * a user's own service (user), so are the keys about the users of roles. The caller owns *ret. */
+int settings_load(const char *directory, const char *instance, bool user, Settings **ret, Fault *fault);
+
+/* Returns the defaults, for files that are not valid. If one of the files has a key about the users of roles,
+ * the option user is required, since a role would otherwise run as root because of a wrong value elsewhere.
+ */
+Settings *settings_new_fallback(const char *directory, const char *instance);
 
 /* Accepts "30", "30s", "500ms", "2min", "1h", "infinity", and sums such as "1min 30s". *ret_usec is in
  * microseconds. Returns -EINVAL or -ERANGE. */

@@ -29,7 +29,8 @@ void agent_notify_ready(Agent *agent) {
 static int agent_read_settings(Agent *agent, Fault *fault) {
         Settings *settings;
 
-        int r = settings_load(agent->instance->settings_directory, agent->instance->name, &settings, fault);
+        int r = settings_load(agent->instance->settings_directory, agent->instance->name,
+                agent->instance->user, &settings, fault);
         g_free(agent->settings_fault);
         agent->settings_fault = r < 0 ? g_strdup(fault->message) : NULL;
         if (r < 0) {
@@ -48,7 +49,14 @@ void agent_load_settings(Agent *agent) {
         if (agent_read_settings(agent, &fault) >= 0)
                 return;
         log_error("The configuration is not applied, the defaults apply until it is corrected and reloaded");
-        node_set_settings(agent->node, settings_new());
+        Settings *settings =
+                agent->instance->user
+                        ? settings_new()
+                        : settings_new_fallback(agent->instance->settings_directory, agent->instance->name);
+        if (settings->require_user)
+                log_error(
+                        "The configuration has DefaultUser= or RequireUser=, refusing starts without the option user until then");
+        node_set_settings(agent->node, settings);
 }
 
 int agent_reload(Agent *agent, Fault *fault) {

@@ -61,6 +61,7 @@ static void write_file(int fd, const void *data, size_t size) {
 static void check(const Settings *s) {
         fuzz_check(s->max_concurrent_starts >= 1 && s->max_concurrent_starts <= 1000);
         fuzz_check(s->max_ended_roles >= 1 && s->max_ended_roles <= NODE_MAX_ROLES);
+        fuzz_check(!s->default_user || (s->default_user[0] && strlen(s->default_user) < ACCOUNT_NAME_MAX));
         fuzz_check(monitor_action_to_string(s->monitor_action));
         fuzz_check(product_provider_to_string(s->product_provider));
         fuzz_check(g_path_is_absolute(s->modules_command) && g_path_is_absolute(s->lmod_command));
@@ -82,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         prepare();
         write_file(file_fd, data, n);
         write_file(drop_in_fd, end ? end + 1 : data, end ? size - n - 1 : 0);
-        if (settings_load(directory, "main", &settings, &fault) < 0) {
+        if (settings_load(directory, "main", false, &settings, &fault) < 0) {
                 /* The message is sent in a reply on the bus, and must name the file. */
                 fuzz_check(!settings && fault.message && strstr(fault.message, "main.conf"));
                 fuzz_check(g_utf8_validate(fault.message, -1, NULL));

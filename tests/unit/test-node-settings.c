@@ -57,7 +57,7 @@ static Settings *load(void) {
         g_auto(Fault) fault = {};
         Settings *settings = NULL;
 
-        if (settings_load(directory, "main", &settings, &fault) < 0)
+        if (settings_load(directory, "main", false, &settings, &fault) < 0)
                 fail_msg("%s", fault.message);
         return settings;
 }
@@ -76,13 +76,15 @@ static void test_nothing(void **state) {
         assert_string_equal(settings->lmod_command, "/usr/share/lmod/lmod/libexec/lmod");
         assert_int_equal(settings->bind_address.ip_version, 0);
         assert_null(settings->environment);
+        assert_null(settings->default_user);
+        assert_false(settings->require_user);
         assert_null(warnings);
 }
 
 static void test_every_key(void **state) {
         write_file("main.conf",
                 "[Node]\nDefaultStopTimeout=1min 30s\nSetupTimeout=500ms\nMonitorTimeout=0\nMonitorAction=stop-roles\n"
-                "MaxConcurrentStarts=7\nMaxEndedRoles=9\nBindAddress=192.0.2.7\nProductProvider=lmod\nModulesCommand=/m\nLmodCommand=/l m\n[Environment]\nLANG=C.UTF-8\nWORDS=two words\n");
+                "MaxConcurrentStarts=7\nMaxEndedRoles=9\nBindAddress=192.0.2.7\nProductProvider=lmod\nModulesCommand=/m\nLmodCommand=/l m\nDefaultUser=obs\nRequireUser=yes\n[Environment]\nLANG=C.UTF-8\nWORDS=two words\n");
         g_autoptr(Settings) settings = load();
 
         assert_int_equal(settings->default_stop_timeout_usec, 90 * USEC_PER_SEC);
@@ -94,6 +96,8 @@ static void test_every_key(void **state) {
         assert_int_equal(settings->product_provider, PRODUCT_PROVIDER_LMOD);
         assert_string_equal(settings->modules_command, "/m");
         assert_string_equal(settings->lmod_command, "/l m");
+        assert_string_equal(settings->default_user, "obs");
+        assert_true(settings->require_user);
         assert_int_equal(settings->bind_address.ip_version, 4);
         assert_memory_equal(settings->bind_address.address, ((uint8_t[]){ 192, 0, 2, 7, 0 }), 5);
         g_autofree char *environment = g_strjoinv("|", settings->environment);
@@ -154,8 +158,8 @@ static void test_not_regular(void **state) {
                 Settings *settings = NULL;
 
                 link_file("main.conf", others[i]);
-                assert_fault(settings_load(directory, "main", &settings, &fault), &fault, NODE_ERROR_IO_ERROR,
-                        path);
+                assert_fault(settings_load(directory, "main", false, &settings, &fault), &fault,
+                        NODE_ERROR_IO_ERROR, path);
                 assert_null(settings);
                 assert_return_code(unlink(path), errno);
         }
@@ -163,7 +167,7 @@ static void test_not_regular(void **state) {
         Settings *settings = NULL;
         assert_return_code(mkfifo(path, 0600), errno);
         (void) alarm(10); /* in case it is waited for */
-        assert_fault(settings_load(directory, "main", &settings, &fault), &fault, NODE_ERROR_IO_ERROR,
+        assert_fault(settings_load(directory, "main", false, &settings, &fault), &fault, NODE_ERROR_IO_ERROR,
                 "neither a regular file nor /dev/null");
         (void) alarm(0);
 }
@@ -201,6 +205,8 @@ static void test_bad_values(void **state) {
                 { "[Node]\nBindAddress=localhost\n",
                         "main.conf:2: BindAddress=localhost is not a valid value" },
                 { "[Node]\nBindAddress=1.2.3\n", "main.conf:2: BindAddress" },
+                { "[Node]\nRequireUser=\n", "main.conf:2: RequireUser= is not a valid value" },
+                { "[Node]\nRequireUser=maybe\n", "main.conf:2: RequireUser=maybe is not a valid value" },
                 { "[Environment]\n1A=x\n", "main.conf:2: \"1A\" is not a valid name" },
                 { "MaxEndedRoles=1\n", "main.conf: " }, /* before any section */
                 { "[Node\n", "main.conf: " },
@@ -211,10 +217,76 @@ static void test_bad_values(void **state) {
                 Settings *settings = (Settings *) 1;
 
                 write_file("main.conf", table[i].text);
-                assert_true(settings_load(directory, "main", &settings, &fault) < 0);
+                assert_true(settings_load(directory, "main", false, &settings, &fault) < 0);
                 assert_ptr_equal(settings, (Settings *) 1);
                 if (!fault.message || !strstr(fault.message, table[i].expected))
                         fail_msg("\"%s\" for %s", fault.message, table[i].text);
+        }
+}
+
+static void test_users(void **state) {
+        static const struct {
+                const char *text;
+                bool require;
+        } words[] = { { "yes", true }, { "Yes", true }, { "1", true }, { "true", true }, { "on", true },
+                { "no", false }, { "0", false }, { "off", false }, { "False", false } };
+        static const char *const keys[] = { "DefaultUser=obs", "RequireUser=yes", "RequireUser=no" };
+        g_autofree char *long_name = g_strnfill(256, 'a'),
+                        *too_long = g_strdup_printf("[Node]\nDefaultUser=%s\n", long_name);
+        g_auto(Fault) long_fault = {};
+        Settings *none = NULL;
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++) {
+                g_autofree char *text = g_strdup_printf("[Node]\nRequireUser=%s\n", words[i].text);
+
+                write_file("main.conf", text);
+                g_autoptr(Settings) settings = load();
+                assert_int_equal(settings->require_user, words[i].require);
+        }
+        write_file("main.conf", "[Node]\nDefaultUser=obs\n");
+        write_file("main.conf.d/10-a.conf", "[Node]\nDefaultUser=\n");
+        g_autoptr(Settings) undone = load();
+        assert_null(undone->default_user);
+        write_file("main.conf.d/10-a.conf", "");
+
+        write_file("main.conf", too_long);
+        assert_fault(settings_load(directory, "main", false, &none, &long_fault), &long_fault,
+                NODE_ERROR_INVALID_ARGS, "is out of range");
+
+        /* All roles of a user's service are this user's. */
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
+                g_autofree char *text = g_strdup_printf("[Node]\n%s\n", keys[i]),
+                                *expected = g_strdup_printf("main.conf:2: %.11s= is refused", keys[i]);
+                g_auto(Fault) fault = {};
+
+                write_file("main.conf", text);
+                assert_fault(settings_load(directory, "main", true, &none, &fault), &fault,
+                        NODE_ERROR_INVALID_ARGS, expected);
+        }
+}
+
+/* What is not valid makes no role one of root. */
+static void test_fallback(void **state) {
+        static const struct {
+                const char *main, *drop_in;
+                bool require;
+        } table[] = {
+                { "[Node]\nMaxEndedRoles=many\n", "", false },
+                { "[Node]\nMaxEndedRoles=many\n# DefaultUser=obs\n", "", false },
+                { "[Node]\nMaxEndedRoles=many\nDefaultUser=obs\n", "", true },
+                { "[Node]\nMaxEndedRoles=many\n", "[Node]\n  RequireUser = yes\n", true },
+                { "[Node]\nRequireUser=ja\n", "", true },
+                { "[Node\nDefaultUser=obs\n", "", true },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                write_file("main.conf", table[i].main);
+                write_file("main.conf.d/10-a.conf", table[i].drop_in);
+                g_autoptr(Settings) settings = settings_new_fallback(directory, "main");
+                if (settings->require_user != table[i].require)
+                        fail_msg("require_user is %d for %s", settings->require_user, table[i].main);
+                assert_null(settings->default_user);
+                assert_int_equal(settings->max_ended_roles, 1000);
         }
 }
 
@@ -259,6 +331,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_not_regular, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_unknown, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_bad_values, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_users, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_fallback, setup, teardown),
                 cmocka_unit_test(test_time),
         };
 

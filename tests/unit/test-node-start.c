@@ -3,6 +3,8 @@
 /* The steps from Start to running, and the way back from each. Whatever fails, at whatever step, nothing
  * remains of the start, the previous role exists again, and the caller gets one reply. */
 
+#include "model/event-details.h"
+#include "model/node-setup.h"
 #include "model/role-recover.h"
 #include "model/role.h"
 #include "model/settings.h"
@@ -84,6 +86,57 @@ static void test_refused(void **state) {
                 &stopping_fault, NODE_ERROR_SHUTTING_DOWN, "shutting down");
         assert_not_told(&told);
         world_fork_failed(w, world_find(w, longest), -EIO);
+}
+
+/* The user of a start without the option, and of one with it; what tells it. */
+static void test_user(void **state) {
+        static const struct {
+                const char *default_user, *option, *user, *told;
+                bool require;
+        } cases[] = {
+                { NULL, NULL, NULL, NULL, false },
+                { NULL, "daemon", "daemon", "daemon", false },
+                { "obs", NULL, "obs", "obs", false },
+                { "obs", "daemon", "daemon", "daemon", false },
+                { NULL, "root", "root", "root", true },
+                { "obs", "daemon", "daemon", "daemon", true },
+        };
+        TestWorld *w = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Settings *settings = settings_new();
+                RoleSpec *spec = test_spec();
+                g_autofree char *name = g_strdup_printf("cam%zu", i);
+                const char *told = cases[i].told ?: g_get_user_name(), *user;
+
+                settings->default_user = g_strdup(cases[i].default_user);
+                settings->require_user = cases[i].require;
+                node_set_settings(w->node, settings);
+                if (cases[i].option)
+                        assert_return_code(role_spec_set_user(spec, cases[i].option, NULL), 0);
+                Role *role = world_run(w, name, spec);
+                assert_true(g_strcmp0(role->spec->user, cases[i].user) == 0);
+                g_autoptr(GVariant) details = g_variant_ref_sink(event_details_started(role));
+                assert_true(g_variant_lookup(details, "user", "&s", &user));
+                assert_string_equal(user, told);
+        }
+
+        static const char *const defaults[] = { NULL, "obs" };
+        for (size_t i = 0; i < ELEMENTSOF(defaults); i++) {
+                Settings *settings = settings_new();
+                g_autoptr(RoleSpec) spec = test_spec();
+                g_auto(Told) nobody_told = {};
+                g_auto(Fault) fault = {};
+
+                settings->default_user = g_strdup(defaults[i]);
+                settings->require_user = true;
+                node_set_settings(w->node, settings);
+                assert_fault(node_start_role(w->node, "none", spec, NULL, told_by(&nobody_told), &fault),
+                        &fault, NODE_ERROR_INVALID_ARGS,
+                        "Role \"none\": The option \"user\" is missing, which RequireUser=");
+                assert_not_told(&nobody_told);
+                assert_null(world_find(w, "none"));
+        }
 }
 
 /* Each way in which a start fails, and the phase in which it does. */
@@ -891,6 +944,7 @@ int main(void) {
                 TEST(test_success),
                 TEST(test_no_pipe),
                 TEST(test_refused),
+                TEST(test_user),
                 TEST(test_requests_fail),
                 TEST(test_exit_before_gate),
                 TEST(test_exit_after_gate),

@@ -130,6 +130,55 @@ static void test_max_ended(void **state) {
         g_variant_unref(node_call(bus, "Purge", g_variant_new("(as)", NULL)));
 }
 
+static void expect_user(
+        Bus *bus, const char *role, GVariant *options, const char *property, const char *told) {
+        g_autofree char *from = journal_from_now(), *user = NULL, *log = NULL,
+                        *field = g_strdup_printf("ARCHITECT_USER=%s", told);
+
+        start(bus, role, options, actor(), "pause", NULL);
+        user = role_get_string(bus, role, "User");
+        assert_string_equal(user, property);
+        assert_string_equal(detail_string(event_details(bus_wait(bus, "RoleStarted", role)), "user"), told);
+        log = journal(from, field, "-o", "cat", NULL);
+        assert_contains(log, role);
+        stop(bus, role);
+}
+
+static void refuse_without_user(Bus *bus) {
+        const char *role = role_name("none");
+        guint mark = bus_mark(bus);
+
+        start_fails(bus, start_args(role, NULL, actor(), "pause", NULL), INVALID_ARGS, role, "\"user\"",
+                "RequireUser=", NULL);
+        assert_no_trace(bus, role, mark);
+}
+
+/* No role is root's because its user was forgotten, or lost on the way. */
+static void test_users(void **state) {
+        Bus *bus = *state;
+
+        expect_user(bus, role_name("root"), NULL, "", "root");
+        write_file(FILE_NAME, "[Node]\nDefaultUser=alice\n");
+        reload(bus);
+        expect_user(bus, role_name("default"), NULL, "alice", "alice");
+        expect_user(bus, role_name("option"), OPTIONS("{'user': <'bob'>}"), "bob", "bob");
+        expect_user(bus, role_name("meant"), OPTIONS("{'user': <'root'>}"), "root", "root");
+
+        write_file(FILE_NAME, "[Node]\nDefaultUser=alice\nRequireUser=yes\n");
+        reload(bus);
+        refuse_without_user(bus);
+        expect_user(bus, role_name("required"), OPTIONS("{'user': <'root'>}"), "root", "root");
+
+        /* A wrong value elsewhere does not undo it. */
+        write_file(FILE_NAME, "[Node]\nDefaultStopTimeout=soon\nDefaultUser=alice\n");
+        systemctl("restart", NODE_UNIT);
+        node_wait_name(bus, true);
+        refuse_without_user(bus);
+        write_file(FILE_NAME, "[Node]\n");
+        reload(bus);
+        expect_user(bus, role_name("again"), NULL, "", "root");
+}
+
 static void test_end(void **state) {
         Bus *bus = *state;
 
@@ -145,6 +194,7 @@ int main(void) {
                 TEST(test_broken),
                 TEST(test_unknown),
                 TEST(test_max_ended),
+                TEST(test_users),
                 TEST(test_end),
         };
         return run_case("configuration", tests);

@@ -186,6 +186,7 @@ static void test_lifecycle(void **state) {
         expect_field(started, "ARCHITECT_INSTANCE", "main");
         expect_field(started, "OBJECT_SYSTEMD_UNIT", scope);
         expect_field(started, "PRIORITY", "6");
+        expect_field(started, "ARCHITECT_USER", "root");
         exited = entry(from, MESSAGE_ROLE_EXITED, role_name("exits"));
         expect_field(exited, "EXIT_CODE", "exited");
         expect_field(exited, "EXIT_STATUS", "7");

@@ -202,6 +202,7 @@ static void test_configuration(void **state) {
         g_autoptr(Bus) user = user_new();
         const char *role = role_name("new"), *directory = "/home/" USER "/.config/architect-node";
         g_autofree char *file = g_build_filename(directory, "main.conf", NULL), *type = NULL;
+        GVariant *started;
 
         assert_int_equal(run_as(USER, NULL, NULL, "mkdir", "-p", directory, NULL), 0);
         assert_true(g_file_set_contents(file, "[Node]\nDefaultStopTimeout=3s\n", -1, NULL));
@@ -217,6 +218,14 @@ static void test_configuration(void **state) {
                 strstr(status, "main.conf:2") != NULL;
         }));
         assert_state(user, role, "running");
+
+        /* All roles are hers: there is nothing to choose. */
+        assert_true(g_file_set_contents(file, "[Node]\nDefaultUser=bob\n", -1, NULL));
+        node_call_fails(user, "Reload", NULL, INVALID_ARGS, "main.conf:2", "DefaultUser=", NULL);
+        assert_true(g_file_set_contents(file, "[Node]\nRequireUser=yes\n", -1, NULL));
+        node_call_fails(user, "Reload", NULL, INVALID_ARGS, "main.conf:2", "RequireUser=", NULL);
+        started = event_details(bus_wait(user, "RoleStarted", role));
+        assert_string_equal(detail_string(started, "user"), USER);
         (void) g_unlink(file);
 }
 
