@@ -11,6 +11,8 @@ SOAK_ROUND_SECONDS=1
 # The packages that the cases need inside, in addition to a systemd. Lmod conflicts with Environment Modules,
 # so it is unpacked separately, over its dependencies.
 SYSTEM_PACKAGES="environment-modules lua5.3 lua-posix lua-filesystem lua-json lua-term beside:lmod"
+# The clients of docs/clients.md.
+SYSTEM_PACKAGES+=" libglib2.0-bin python3-dasbus python3-dbus-fast python3-jeepney libnet-dbus-perl"
 SYSTEM_PACKAGES+=" python3-gi openssh-server openssh-client strace xterm xvfb"
 
 # Prints the names of the cases for a mode, one a line.

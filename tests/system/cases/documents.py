@@ -1,12 +1,18 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # sandbox: unified
-"""Runs each line of architectnode.md, which must print the documented output. No function is missing."""
+"""Runs each line of architectnode.md, which must print the documented output. No function is missing.
+
+Runs each example of clients.md in a language that is installed as well.
+"""
 
 import os
 import re
+import subprocess
 
-from systemcase import CALL, DOCUMENTS, EXAMPLES, Case, eups, main, run
+from gi.repository import Gio, GLib
+
+from systemcase import CALL, DOCUMENTS, EXAMPLES, Case, busctl, eups, main, run
 
 ORIGINAL = """
     instance_name pyro_name logger monitor_timeout max_threadpool_size
@@ -75,6 +81,120 @@ class Document(Case):
         self.assertTrue(os.path.exists(f"{EXAMPLES}/architectnode.py"))
         run(*CALL, "Kill", "s", "guider")
         run(*CALL, "Purge", "as", "1", "guider")
+
+
+PROGRAMS = {
+    "sh": ["sh", "-eu"],
+    "python": ["/usr/bin/python3", "-B", "-W", "error::RuntimeWarning", "-"],
+    "perl": ["perl", "-w"],
+}
+
+
+class Clients(Case):
+    """Each example starts a role "guider" and stops it."""
+
+    def setUp(self):
+        super().setUp()
+        with open(os.path.join(DOCUMENTS, "clients.md")) as file:
+            self.text = file.read()
+
+    def run_blocks(self, language, n):
+        """Runs each block of this language; a text block after it is what it prints."""
+        blocks = re.findall(
+            rf"^```{language}\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", self.text, re.MULTILINE | re.DOTALL
+        )
+        self.assertEqual(len(blocks), n)
+        for block, prints in blocks:
+            seq = int(busctl("get-property", *CALL[2:], "EventSequence"))
+            done = run_input(block, *PROGRAMS[language])
+            self.assertEqual((done.returncode, done.stderr), (0, ""), block)
+            if prints:
+                self.assertEqual(done.stdout, prints, block)
+            else:
+                self.assertIn("running", done.stdout, block)
+            self.assert_started_and_stopped(seq, block)
+            run(*CALL, "Purge", "as", "1", "guider")
+
+    def assert_started_and_stopped(self, seq, block):
+        epoch = busctl("get-property", *CALL[2:], "EventEpoch")
+        events = busctl(*CALL[1:], "EventsSince", "stu", epoch, str(seq), "0")[2]
+        told = [
+            (signal, {key: value["data"] for key, value in details.items()})
+            for _, _, signal, role, details in events
+            if role == "guider"
+        ]
+        self.assertEqual([signal for signal, _ in told], ["RoleStarted", "RoleExited"], block)
+        self.assertEqual(told[0][1]["user"], "nobody", block)
+        self.assertEqual(told[1][1]["cause"], "stop", block)
+
+    def test_shell(self):
+        self.run_blocks("sh", 2)
+
+    def test_python(self):
+        self.run_blocks("python", 4)
+
+    def test_perl(self):
+        self.run_blocks("perl", 1)
+
+    def test_joining_stop(self):
+        """A stop whose client has given up goes on, and a second one joins it."""
+        role, fifo = self.role("slow"), self.fifo()
+        script = f"trap 'echo stopping >{fifo.path}' TERM; echo ready >{fifo.path}; while :; do sleep 1000; done"
+        start = (*CALL[:2], "--", *CALL[2:], "Start", "sasa{sv}", role, "3", "sh", "-c", script)
+        run(*start, "2", "stop-to", "s", "main", "stop-timeout-usec", "t", "4000000")
+        self.assertEqual(fifo.line(), "ready")
+        first = run("busctl", "--timeout=1", *CALL[1:], "Stop", "s", role, check=False)
+        self.assertNotEqual(first.returncode, 0)
+        self.assertIn("timed out", first.stderr.lower())
+        self.assertIn("running", run(*CALL, "Poll", "as", "1", role).stdout)
+        run("busctl", "--timeout=60", *CALL[1:], "Stop", "s", role)
+        self.assertIn("exit -9", run(*CALL, "Poll", "as", "1", role).stdout)
+
+    def test_unanswered_calls(self):
+        """dbus-daemon refuses the 129th of a connection, also a Beat; not that of another connection."""
+        role, fifo = self.role("stays"), self.fifo()
+        script = f"trap '' TERM; echo ready >{fifo.path}; while :; do sleep 1000; done"
+        start = (*CALL[:2], "--", *CALL[2:], "Start", "sasa{sv}", role, "3", "sh", "-c", script)
+        run(*start, "1", "stop-timeout-usec", "t", "600000000")
+        self.assertEqual(fifo.line(), "ready")
+        self.addCleanup(run, *CALL, "SetMonitorTimeout", "t", "30000000")
+        run(*CALL, "SetMonitorTimeout", "t", "0")
+
+        def connection():
+            flags = Gio.DBusConnectionFlags
+            return Gio.DBusConnection.new_for_address_sync(
+                Gio.dbus_address_get_for_bus_sync(Gio.BusType.SYSTEM),
+                flags.AUTHENTICATION_CLIENT | flags.MESSAGE_BUS_CONNECTION,
+            )
+
+        def beat(bus):
+            bus.call_sync(*CALL[2:], "Beat", None, None, Gio.DBusCallFlags.NONE, -1)
+
+        busy, other = connection(), connection()
+        self.addCleanup(busy.close_sync)
+        self.addCleanup(other.close_sync)
+        for _ in range(128):
+            args = GLib.Variant("(s)", (role,))
+            # Without a callback GDBus would ask for no reply.
+            busy.call(*CALL[2:], "Stop", args, None, Gio.DBusCallFlags.NONE, 600000, None, lambda *_: None)
+        if bus_daemon():
+            with self.assertRaises(GLib.Error) as caught:
+                beat(busy)
+            self.assertEqual(
+                Gio.DBusError.get_remote_error(caught.exception), "org.freedesktop.DBus.Error.LimitsExceeded"
+            )
+        else:
+            beat(busy)
+        beat(other)
+
+
+def bus_daemon():
+    """Whether the bus is dbus-daemon's."""
+    return run("systemctl", "show", "-P", "Id", "dbus.service").stdout.strip() == "dbus.service"
+
+
+def run_input(text, *command):
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False)
 
 
 if __name__ == "__main__":
