@@ -432,11 +432,14 @@ Census census_before(Bus *bus) {
         start(bus, role, OPTIONS("{'stop-timeout-usec': <@t 1000>}"), actor(), "daemon{", "ignore", "TERM",
                 "say", fifo_path(fifo), "ready", "pause", "}", "read-eof", NULL);
         fifo_expect_pid(fifo, "ready");
+        pid_t pid = role_pid(bus, role);
         close_input(bus, role);
         expect_exited(bus, role, "exited", 0, "self");
         stop(bus, role);
         purge(bus, role);
         bus_wait(bus, "RolePurged", role);
+        /* The keeper reaps it after that, and has closed its descriptors when it sleeps again. */
+        WAIT_UNTIL(process_state(pid) == 0 && process_state(keeper_pid(bus)) == 'S');
         WAIT_UNTIL(count_units(bus, SCOPE_PATTERN) == node_get_u32(bus, "NRunning"));
         g_unlink(fifo_path(fifo));
         return census(bus);
