@@ -2,6 +2,7 @@
 
 /* What is saved of a role, how it is read back, and the files on disk. */
 
+#include "spec-members.h"
 #include "test-world.h"
 
 #include <fcntl.h>
@@ -16,8 +17,7 @@
 #include "model/products.h"
 #include "model/role-state.h"
 
-/* RoleSpec and RoleExit are initialised by position below. A new member without a value here does not
- * compile. */
+/* RoleExit is initialised by position below. A new member without a value here does not compile. */
 #pragma GCC diagnostic error "-Wmissing-field-initializers"
 
 typedef struct Fixture {
@@ -178,26 +178,6 @@ static void assert_same_spec(const RoleSpec *a, const RoleSpec *b) {
         }
 }
 
-static GArray *port_list(uint16_t number) {
-        GArray *ports = g_array_new(false, false, sizeof(uint16_t));
-
-        return g_array_append_val(ports, number);
-}
-
-static bool same_plain(const void *a, const void *b, size_t size) {
-        return memcmp(a, b, size) == 0;
-}
-
-static bool same_string(const void *a, const void *b, size_t size) {
-        return g_strcmp0(*(char *const *) a, *(char *const *) b) == 0;
-}
-
-static bool same_strv(const void *a, const void *b, size_t size) {
-        const char *const *x = *(const char *const *const *) a, *const *y = *(const char *const *const *) b;
-
-        return x && y ? g_strv_equal(x, y) : x == y;
-}
-
 static bool same_ports(const void *a, const void *b, size_t size) {
         GArray *const *x = a, *const *y = b;
 
@@ -209,53 +189,6 @@ static bool same_ports(const void *a, const void *b, size_t size) {
         return true;
 }
 
-/* Every member of RoleSpec, in its order: how it is compared, whether it is saved, and a value that is not
- * the default. */
-#define SPEC_MEMBERS(X) \
-        X(command, strv, true, g_strsplit("/bin/x -y", " ", -1)) \
-        X(environment, strv, true, g_strsplit("A=1 B=2", " ", -1)) \
-        X(working_directory, string, true, g_strdup("/tmp")) \
-        X(user, string, true, g_strdup("u")) \
-        X(group, string, true, g_strdup("g")) \
-        X(stdin_kind, plain, true, ROLE_STDIN_PTY) \
-        X(stdin_set, plain, false, true) /* only the check of a start reads it */ \
-        X(xterm, plain, true, true) \
-        X(xterm_args, strv, true, g_strsplit("-a -b", " ", -1)) \
-        X(output, plain, true, LAUNCH_OUTPUT_APPEND) \
-        X(output_path, string, true, g_strdup("/log")) \
-        X(stop_signal, plain, true, SIGUSR1) \
-        X(stop_to, plain, true, STOP_TO_MAIN) \
-        X(stop_timeout_set, plain, false, true) /* the value has been filled in */ \
-        X(stop_timeout_usec, plain, true, 1) \
-        X(on_monitor_loss, plain, true, MONITOR_LOSS_KILL) \
-        X(nice_set, plain, true, true) \
-        X(nice, plain, true, -3) \
-        X(limits_set, plain, true, UINT64_C(1) << RLIMIT_CORE | UINT64_C(1) << RLIMIT_NOFILE) \
-        X(limits, plain, true, SPEC_LIMITS) \
-        X(remove, plain, true, true) \
-        X(memory_max, plain, true, 11) \
-        X(tasks_max, plain, true, 12) \
-        X(cpu_quota, plain, true, 13) \
-        X(product, string, true, g_strdup("p")) \
-        X(version, string, true, g_strdup("1")) \
-        X(setup_args, strv, true, g_strsplit("-s -t", " ", -1)) \
-        X(eups_list, strv, true, g_strsplit("q 2", " ", -1)) \
-        X(provider_set, plain, true, true) \
-        X(provider, plain, true, PRODUCT_PROVIDER_LMOD) \
-        X(ports, ports, true, SPEC_PORTS)
-
-#define SPEC_LIMITS \
-        { [RLIMIT_CORE] = 5, [RLIMIT_NOFILE] = UINT64_MAX }
-#define SPEC_PORTS \
-        { port_list(1), port_list(65535), port_list(3) }
-
-static RoleSpec *spec_without_defaults(void) {
-#define VALUE(member, kind, saved, ...) __VA_ARGS__,
-        const RoleSpec spec = { SPEC_MEMBERS(VALUE) };
-
-        return g_memdup2(&spec, sizeof(spec));
-}
-
 typedef struct SpecMember {
         const char *name;
         size_t offset, size;
@@ -264,7 +197,7 @@ typedef struct SpecMember {
 } SpecMember;
 
 static const SpecMember spec_members[] = {
-#define MEMBER(member, kind, saved, ...) \
+#define MEMBER(member, kind, saved, to, ...) \
         { #member, offsetof(RoleSpec, member), sizeof(((RoleSpec *) NULL)->member), same_##kind, saved },
         SPEC_MEMBERS(MEMBER)
 };

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* All options of a start, for the tests that must not miss one. */
+
+#include <glib.h>
+#include <signal.h>
+#include <string.h>
+
+#include "model/role-spec.h"
+
+/* RoleSpec is initialised by position below. A new member without a line here does not compile. */
+#pragma GCC diagnostic error "-Wmissing-field-initializers"
+
+static GArray *port_list(uint16_t number) {
+        GArray *ports = g_array_new(false, false, sizeof(uint16_t));
+
+        return g_array_append_val(ports, number);
+}
+
+static bool same_plain(const void *a, const void *b, size_t size) {
+        return memcmp(a, b, size) == 0;
+}
+
+static bool same_string(const void *a, const void *b, size_t size) {
+        return g_strcmp0(*(char *const *) a, *(char *const *) b) == 0;
+}
+
+static bool same_strv(const void *a, const void *b, size_t size) {
+        const char *const *x = *(const char *const *const *) a, *const *y = *(const char *const *const *) b;
+
+        return x && y ? g_strv_equal(x, y) : x == y;
+}
+
+/* Every member of RoleSpec, in its order: how it is compared, whether it is saved, where a start sends it,
+ * and a value that is not the default. It is sent in the member of this name of the launch request, in the
+ * set-up of the products, to the keeper, to systemd with the scope, or not at all (node). */
+#define SPEC_MEMBERS(X) \
+        X(command, strv, true, request, g_strsplit("/bin/x -y", " ", -1)) \
+        X(environment, strv, true, request, g_strsplit("A=1 B=2", " ", -1)) \
+        X(working_directory, string, true, request, g_strdup("/tmp")) \
+        X(user, string, true, request, g_strdup("u")) \
+        X(group, string, true, request, g_strdup("g")) \
+        X(stdin_kind, plain, true, keeper, ROLE_STDIN_PTY) \
+        X(stdin_set, plain, false, node, true) /* only the check of a start reads it */ \
+        X(xterm, plain, true, request, true) \
+        X(xterm_args, strv, true, request, g_strsplit("-a -b", " ", -1)) \
+        X(output, plain, true, request, LAUNCH_OUTPUT_APPEND) \
+        X(output_path, string, true, request, g_strdup("/log")) \
+        X(stop_signal, plain, true, node, SIGUSR1) \
+        X(stop_to, plain, true, node, STOP_TO_MAIN) \
+        X(stop_timeout_set, plain, false, node, true) /* the value has been filled in */ \
+        X(stop_timeout_usec, plain, true, node, 1) \
+        X(on_monitor_loss, plain, true, node, MONITOR_LOSS_KILL) \
+        X(nice_set, plain, true, request, true) \
+        X(nice, plain, true, request, -3) \
+        X(limits_set, plain, true, request, UINT64_C(1) << RLIMIT_CORE | UINT64_C(1) << RLIMIT_NOFILE) \
+        X(limits, plain, true, request, SPEC_LIMITS) \
+        X(remove, plain, true, node, true) \
+        X(memory_max, plain, true, scope, 11) \
+        X(tasks_max, plain, true, scope, 12) \
+        X(cpu_quota, plain, true, scope, 13) \
+        X(product, string, true, setup, g_strdup("p")) \
+        X(version, string, true, setup, g_strdup("1")) \
+        X(setup_args, strv, true, setup, g_strsplit("-s -t", " ", -1)) \
+        X(eups_list, strv, true, setup, g_strsplit("q 2", " ", -1)) \
+        X(provider_set, plain, true, node, true) \
+        X(provider, plain, true, setup, PRODUCT_PROVIDER_LMOD) \
+        X(ports, ports, true, keeper, SPEC_PORTS)
+
+#define SPEC_LIMITS \
+        { [RLIMIT_CORE] = 5, [RLIMIT_NOFILE] = UINT64_MAX }
+#define SPEC_PORTS \
+        { port_list(1), port_list(65535), port_list(3) }
+
+static RoleSpec *spec_without_defaults(void) {
+#define VALUE(member, kind, saved, to, ...) __VA_ARGS__,
+        const RoleSpec spec = { SPEC_MEMBERS(VALUE) };
+
+        return g_memdup2(&spec, sizeof(spec));
+}
