@@ -13,6 +13,11 @@
 
 #define ELEMENTSOF(x) (sizeof(x) / sizeof((x)[0]))
 
+/* For what another process reads or has written, which may have been built before or after this one. The
+ * tests build both sides anew, so nothing else notices a struct that grows. */
+#define ASSERT_FIXED_SIZE(type, size) \
+        _Static_assert(sizeof(type) == (size), #type " never changes, because the other side may be older")
+
 /* All times are in microseconds, with 64 bits. UINT64_MAX means never. */
 #define USEC_PER_SEC UINT64_C(1000000)
 #define USEC_PER_MSEC UINT64_C(1000)

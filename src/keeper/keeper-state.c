@@ -37,11 +37,13 @@ struct state_section {
         uint64_t n;
 };
 
-_Static_assert(sizeof(struct keeper_state_self) == 48, "what is written down does not change");
-_Static_assert(sizeof(struct keeper_state_child) == 160, "what is written down does not change");
-_Static_assert(sizeof(struct keeper_state_port) == 48, "what is written down does not change");
-_Static_assert(sizeof(struct keeper_state_terminal) == 120, "what is written down does not change");
-_Static_assert(sizeof(struct keeper_state_stored) == 24, "what is written down does not change");
+ASSERT_FIXED_SIZE(struct state_header, 16);
+ASSERT_FIXED_SIZE(struct state_section, 16);
+ASSERT_FIXED_SIZE(struct keeper_state_self, 48);
+ASSERT_FIXED_SIZE(struct keeper_state_child, 160);
+ASSERT_FIXED_SIZE(struct keeper_state_port, 48);
+ASSERT_FIXED_SIZE(struct keeper_state_terminal, 120);
+ASSERT_FIXED_SIZE(struct keeper_state_stored, 24);
 
 /* The analyzer of gcc 12 does not follow what is reached through the table of sections and reports a leak;
  * LeakSanitizer does not. */

@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
+#include "base/macro.h"
 #include "base/unit-name.h"
 #include "proto/keeper-limits.h"
 
@@ -227,3 +228,21 @@ struct keeper_done {
         uint32_t request; /* the KeeperMessageType of the request */
         int32_t error;    /* 0 or a negative errno; -ENOENT if there is no such child */
 };
+
+/* A message that needs more gets a new type, and the protocol a new version. */
+ASSERT_FIXED_SIZE(struct keeper_header, 16);
+ASSERT_FIXED_SIZE(struct keeper_hello, 24);
+ASSERT_FIXED_SIZE(struct keeper_welcome, 32);
+ASSERT_FIXED_SIZE(struct keeper_exit_record, 48);
+ASSERT_FIXED_SIZE(struct keeper_fork, 88);
+ASSERT_FIXED_SIZE(struct keeper_port, 4);
+ASSERT_FIXED_SIZE(struct keeper_bind, 40);
+ASSERT_FIXED_SIZE(struct keeper_bound, 536);
+ASSERT_FIXED_SIZE(struct keeper_ports, 4112);
+ASSERT_FIXED_SIZE(struct keeper_handover, 4);
+ASSERT_FIXED_SIZE(struct keeper_forked, 40);
+ASSERT_FIXED_SIZE(struct keeper_child, 160);
+ASSERT_FIXED_SIZE(struct keeper_exited, 72);
+ASSERT_FIXED_SIZE(struct keeper_signal, 24);
+ASSERT_FIXED_SIZE(struct keeper_kill_cgroup, 4112);
+ASSERT_FIXED_SIZE(struct keeper_done, 24);

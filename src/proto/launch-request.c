@@ -53,6 +53,10 @@ struct limit {
         uint64_t value;
 };
 
+ASSERT_FIXED_SIZE(struct request_header, 8);
+ASSERT_FIXED_SIZE(struct record, 8);
+ASSERT_FIXED_SIZE(struct limit, 16);
+
 static const char *const launch_output_table[_LAUNCH_OUTPUT_MAX] = {
         [LAUNCH_OUTPUT_JOURNAL] = "journal",
         [LAUNCH_OUTPUT_NULL] = "null",

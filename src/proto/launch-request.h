@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
+#include "base/macro.h"
 #include "base/string-table.h"
 
 #define LAUNCH_REQUEST_VERSION 1U
@@ -108,6 +109,10 @@ struct gate_report {
         /* For messages, terminated by NUL: 'cannot execute "/x": No such file or directory'. */
         char text[512];
 };
+
+/* More options are more tags of the request. */
+ASSERT_FIXED_SIZE(struct gate_open, 8);
+ASSERT_FIXED_SIZE(struct gate_report, 528);
 
 /* Parses one packet of the gate. The text in *ret is terminated by NUL and may not be UTF-8. Returns -EBADMSG
  * if it is not a report. */

@@ -21,6 +21,8 @@
 
 #include <stdint.h>
 
+#include "base/macro.h"
+
 typedef enum TerminalMessageType {
         /* terminal_client, with the (stream) socket of the client, and its size socket if it has one. */
         TERMINAL_CLIENT = 1,
@@ -47,6 +49,11 @@ struct terminal_resize {
         uint16_t rows;
         uint16_t columns;
 };
+
+/* More is a new type, which an older architect-terminal drops. */
+ASSERT_FIXED_SIZE(struct terminal_client, 8);
+ASSERT_FIXED_SIZE(struct terminal_output, 16);
+ASSERT_FIXED_SIZE(struct terminal_resize, 8);
 
 #define TERMINAL_ROWS_DEFAULT 24
 #define TERMINAL_COLUMNS_DEFAULT 80
