@@ -94,8 +94,7 @@ int clients_new(sd_event *event, Node *node, Clients **ret) {
                 r = sd_event_add_post(event, &clients->after_all, clients_on_after_all, clients);
         if (r < 0)
                 return r;
-        node->world.clients.ops = &clients_ops;
-        node->world.clients.data = clients;
+        ATTACH(node, clients, &clients_ops, clients);
         *ret = g_steal_pointer(&clients);
         return 0;
 }

@@ -345,8 +345,7 @@ int children_new(sd_event *event, Node *node, const char *socket_path, Children 
         int r = keeper_link_new(event, socket_path, &children_handler, children, &children->keeper);
         if (r < 0)
                 return r;
-        node->world.link.ops = &children_ops;
-        node->world.link.data = children;
+        ATTACH(node, link, &children_ops, children);
         *ret = g_steal_pointer(&children);
         return 0;
 }

@@ -131,6 +131,20 @@ typedef struct NodeWorld {
         } service;
 } NodeWorld;
 
+/* Aborts if one of the callbacks of a table is NULL. side is for the message; size is that of the table. */
+void world_check(const char *side, const void *ops, size_t size);
+
+/* ATTACH(node, link, &children_ops, children) makes a room the side "link". A callback that the room does not
+ * fill ends the process here, in every test that creates the room, and not at its first use. */
+#define ATTACH(node, side, table, side_data) \
+        do { \
+                _Static_assert( \
+                        sizeof(*(table)) % sizeof(void (*)(void)) == 0, "a table has callbacks only"); \
+                world_check(#side, (table), sizeof(*(table))); \
+                (node)->world.side.ops = (table); \
+                (node)->world.side.data = (side_data); \
+        } while (0)
+
 /* ASK(node, link, fork, role) sends the request "fork" to the side "link". */
 #define ASK(node, side, request, ...) \
         ((node)->world.side.ops->request((node)->world.side.data, ##__VA_ARGS__))

@@ -129,10 +129,8 @@ static int agent_open_directory(Agent *agent, Events **ret) {
 static int agent_make_node(Agent *agent, Events *events) {
         agent->node = node_new(agent->instance->name, agent->event, events);
         agent->node->user = agent->instance->user;
-        agent->node->world.service.ops = &agent_ops;
-        agent->node->world.service.data = agent;
-        agent->node->world.store.ops = &role_store_ops;
-        agent->node->world.store.data = &agent->store;
+        ATTACH(agent->node, service, &agent_ops, agent);
+        ATTACH(agent->node, store, &role_store_ops, &agent->store);
 
         int r = clients_new(agent->event, agent->node, &agent->clients);
         if (r < 0)

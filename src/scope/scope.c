@@ -303,8 +303,7 @@ int scopes_new(Manager *manager, Node *node, const char *own_unit, const char *k
                 scopes_free(scopes);
                 return r;
         }
-        node->world.scope.ops = &scopes_ops;
-        node->world.scope.data = scopes;
+        ATTACH(node, scope, &scopes_ops, scopes);
         *ret = scopes;
         return 0;
 }

@@ -374,9 +374,18 @@ unsigned count_fds(void) {
         return n;
 }
 
+static void check_test_world(void) {
+        world_check("link", test_world.link.ops, sizeof(*test_world.link.ops));
+        world_check("scope", test_world.scope.ops, sizeof(*test_world.scope.ops));
+        world_check("store", test_world.store.ops, sizeof(*test_world.store.ops));
+        world_check("clients", test_world.clients.ops, sizeof(*test_world.clients.ops));
+        world_check("service", test_world.service.ops, sizeof(*test_world.service.ops));
+}
+
 TestWorld *test_world_new(void) {
         TestWorld *w = g_new0(TestWorld, 1);
 
+        check_test_world();
         world = w;
         (void) signal(SIGPIPE, SIG_IGN); /* as in the service */
         log_set_max_level(LOG_EMERG);    /* expected errors are not shown */
