@@ -12,7 +12,8 @@ static void test_reading(void **state) {
         const char *role = role_name("a");
         g_autofree char *path = role_path(role), *out = NULL, *name = NULL;
         g_autoptr(Bus) alice = bus_new_as("alice");
-        g_autoptr(GVariant) list = NULL, object = NULL, by_pid = NULL, objects = NULL, all = NULL, xml = NULL;
+        g_autoptr(GVariant) list = NULL, object = NULL, by_pid = NULL, objects = NULL, all = NULL, xml = NULL,
+                            group = NULL, roles = NULL, ports = NULL;
 
         start(bus, role, NULL, actor(), "pause", NULL);
         assert_poll(alice, role, "running");
@@ -21,6 +22,9 @@ static void test_reading(void **state) {
         by_pid = node_call(alice, "GetRoleByPID", g_variant_new("(u)", (guint32) role_pid(alice, role)));
         assert_true(g_variant_equal(object, by_pid));
         list = node_call(alice, "Poll", g_variant_new("(as)", NULL));
+        group = node_call(alice, "GetPgrp", NULL);
+        roles = node_call(alice, "ListRoles", NULL);
+        ports = node_call(alice, "ListPorts", NULL);
         objects = bus_call(
                 alice, NODE_NAME, NODE_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", NULL);
         all = role_get_all(alice, role);
