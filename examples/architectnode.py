@@ -68,10 +68,15 @@ class ArchitectNodeError(RuntimeError):
 _errors = {}
 
 
-def _error(name, *bases, prefix="org.architect.Node.Error."):
-    """Make an exception for a bus error; BASES are the classes that Python scripts catch."""
+def _error(name, *bases, prefix="org.architect.Node.Error.", dbus=None):
+    """Make an exception for a bus error; BASES are the classes that Python scripts catch.
+
+    DBUS is the name on the bus, if a class of that name would hide one of Python's.
+    """
     error = type(
-        name, (ArchitectNodeError, *bases), {"dbus_name": prefix + name, "__module__": __name__}
+        name,
+        (ArchitectNodeError, *bases),
+        {"dbus_name": prefix + (dbus or name), "__module__": __name__},
     )
     _errors[error.dbus_name] = error
     __all__.append(name)
@@ -100,6 +105,9 @@ LimitReached = _error("LimitReached")
 InvalidArgs = _error("InvalidArgs", ValueError, prefix="org.freedesktop.DBus.Error.")
 AccessDenied = _error("AccessDenied", prefix="org.freedesktop.DBus.Error.")
 NotSupported = _error("NotSupported", prefix="org.freedesktop.DBus.Error.")
+InputOutputError = _error(
+    "InputOutputError", OSError, prefix="org.freedesktop.DBus.Error.", dbus="IOError"
+)
 # There is no such node, and the bus cannot start one.
 ServiceUnknown = _error("ServiceUnknown", prefix="org.freedesktop.DBus.Error.")
 # The node exited before it replied. It is not known whether the call had an effect.

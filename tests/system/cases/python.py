@@ -154,6 +154,8 @@ class Start(NodeCase):
         ).split():
             self.assertEqual(getattr(architectnode, name).dbus_name, "org.architect.Node.Error." + name)
             self.assertIn(name, architectnode.__all__)
+        self.assertEqual(architectnode.InputOutputError.dbus_name, "org.freedesktop.DBus.Error.IOError")
+        self.assertTrue(issubclass(architectnode.InputOutputError, OSError))
 
     def test_options(self):
         with ArchitectNode(start_options={"user": "alice", "env": {"A": "1", "B": "2"}}) as node:
