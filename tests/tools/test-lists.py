@@ -1,0 +1,272 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Lists that are written twice are the same.
+
+usage: test-lists.py SOURCE
+
+SOURCE is the top of the source tree. The program has the first list of each pair; nothing but this
+test compares it with the second one, in a catalog, a man page, an interface document, the Python
+class or the bus policy.
+"""
+
+import ast
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+FREEDESKTOP = "org.freedesktop.DBus.Error."
+NODE = "org.architect.Node.Error."
+
+
+class Source:
+    def __init__(self, top):
+        self.top = Path(top)
+
+    def text(self, path):
+        return (self.top / path).read_text(encoding="utf-8")
+
+    def xml(self, path):
+        return ElementTree.fromstring(self.text(path))
+
+
+def differences(what, expected, found):
+    """Why the two lists do not have the same elements, in sentences."""
+    assert expected, f"no list to compare {what} with"
+    return (
+        [f"{what} lacks {key}" for key in expected if key not in found]
+        + [f"{what} has {key}, which the program has not" for key in found if key not in expected]
+        + [f"{what} has {key} twice" for key in sorted(set(found)) if list(found).count(key) > 1]
+    )
+
+
+# MESSAGE_ID=
+
+
+def message_ids(source):
+    """{"MESSAGE_ROLE_STARTED": "7e51...", ...}"""
+    return dict(re.findall(r'^#define (MESSAGE_\w+) "([0-9a-f]{32})"$', source.text("src/model/message-ids.h"), re.M))
+
+
+def check_catalog(source):
+    catalog = source.text("data/architect-node.catalog")
+    problems = differences(
+        "the catalog", message_ids(source).values(), re.findall(r"^-- ([0-9a-f]{32})$", catalog, re.M)
+    )
+    for entry in re.split(r"^-- ", catalog, flags=re.M)[1:]:
+        for part in (r"^Subject: \S", r"^Defined-By: architect-node$", r"\n\n\S"):
+            if not re.search(part, entry, re.M):
+                problems.append(f"the catalog has no {part!r} for {entry[:32]}")
+    return problems
+
+
+def check_message_man(source):
+    found = [
+        member.text
+        for member in source.xml("data/man/architect-node.8.xml").iterfind(".//member/literal")
+        if re.fullmatch("[0-9a-f]{32}", member.text)
+    ]
+    return differences("architect-node(8)", message_ids(source).values(), found)
+
+
+def check_message_case(source):
+    case = source.text("tests/system/cases/logging.c")
+    found = re.search(r"\bids\[\] = \{(.*?)\};", case, re.S)[1]
+    return differences("test_catalog() of the case logging", message_ids(source), re.findall(r"MESSAGE_\w+", found))
+
+
+# Errors
+
+
+def node_errors(source):
+    """The names on the bus."""
+    lines = re.findall(
+        r'^ *X\(\w+, (NODE_ERROR_PREFIX )?"([\w.]+)", E\w+\)', source.text("src/proto/node-errors.h"), re.M
+    )
+    return [(NODE if prefix else "") + name for prefix, name in lines]
+
+
+def interface_comments(source):
+    return [
+        " ".join(comment.split())
+        for path in ("org.architect.Node.xml", "org.architect.Node.Role.xml")
+        for comment in re.findall(r"<!--(.*?)-->", source.text("dbus-interfaces/" + path), re.S)
+    ]
+
+
+def check_errors_described(source):
+    words = set(re.findall(r"\w+", " ".join(interface_comments(source))))
+    return [f"no interface document names {name}" for name in node_errors(source) if name.split(".")[-1] not in words]
+
+
+def check_errors_exist(source):
+    """Each "Fails with A; B (why); the errors of C." names errors of the program."""
+    known = node_errors(source) + [name.split(".")[-1] for name in node_errors(source)]
+    problems, n = [], 0
+    for comment in interface_comments(source):
+        for sentence in re.findall(r"\bFails with (.*?)\.(?:\s|$)", re.sub(r"\([^()]*\)", "", comment)):
+            for item in sentence.split(";"):
+                name = item.split()[0]
+                n += 1
+                if (name[0].isupper() or "." in name) and name not in known:
+                    problems.append(f"an interface document names the error {name}, which the program has not")
+    assert n > 20
+    return problems
+
+
+def python_errors(source):
+    """The names on the bus, by the names of the classes."""
+    errors = {}
+    for node in ast.parse(source.text("examples/architectnode.py")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("_error("):
+            name = node.value.args[0].value
+            keywords = {keyword.arg: keyword.value.value for keyword in node.value.keywords}
+            assert ast.unparse(node.targets[0]) == name, name
+            errors[name] = keywords.get("prefix", NODE) + keywords.get("dbus", name)
+    return errors
+
+
+def check_errors_python(source):
+    # What the bus returns in the place of the node.
+    bus = [FREEDESKTOP + name for name in ("ServiceUnknown", "NoReply")]
+    return differences("architectnode.py", node_errors(source) + bus, list(python_errors(source).values()))
+
+
+def check_errors_case(source):
+    case = source.text("tests/system/cases/python.py")
+    found = re.search(r"def test_every_error_has_a_class.*?for name in \((.*?)\)\.split\(\)", case, re.S)[1]
+    expected = [name.removeprefix(NODE) for name in node_errors(source) if name.startswith(NODE)]
+    return differences("test_every_error_has_a_class() of the case python", expected, re.findall(r"\w+", found))
+
+
+# architectctl
+
+
+def ctl_verbs(source):
+    table = re.search(r"ctl_verbs\[\] = \{(.*?)\n\};", source.text("src/ctl/architectctl.c"), re.S)[1]
+    return re.findall(r'\{ "([\w-]+)", verb_\w+,', table)
+
+
+def check_verbs_declared(source):
+    found = re.findall(r"\bverb_(\w+)\(", source.text("src/ctl/ctl-private.h"))
+    verbs = [verb.replace("-", "_") for verb in ctl_verbs(source)]
+    return [f"ctl_verbs lacks {verb}" for verb in found if verb not in verbs]
+
+
+def check_verbs_synopsis(source):
+    found = [
+        next(argument.text for argument in synopsis.iterfind("arg[@choice='plain']"))
+        for synopsis in source.xml("data/man/architectctl.1.xml").iterfind("refsynopsisdiv/cmdsynopsis")
+    ]
+    return differences("the synopsis of architectctl(1)", ctl_verbs(source), list(dict.fromkeys(found)))
+
+
+def check_verbs_man(source):
+    sections = source.xml("data/man/architectctl.1.xml").iterfind("refsect1")
+    verbs = next(section for section in sections if section.findtext("title") == "Verbs")
+    found = [term.text for term in verbs.iterfind("variablelist/varlistentry/term/command")]
+    return differences("the verbs of architectctl(1)", ctl_verbs(source), found)
+
+
+def check_verbs_help(source):
+    table = re.search(r"ctl_verbs\[\] = \{(.*?)\n\};", source.text("src/ctl/architectctl.c"), re.S)[1]
+    return [
+        f"the help of {verb} begins with {help_text.split()[0]}"
+        for verb, help_text in re.findall(r'\{ "([\w-]+)", \w+,\s*"([^"]+)"', table)
+        if help_text.split()[0] != verb
+    ]
+
+
+def check_verbs_readme(source):
+    text = source.text("README.md")
+    return [f"README.md does not name the verb {verb}" for verb in ctl_verbs(source) if f"`{verb}`" not in text]
+
+
+# Rights
+
+
+def bus_functions(source):
+    """The body of each function of the room bus."""
+    functions = {}
+    for path in sorted((source.top / "src/bus").glob("*.c")):
+        text = path.read_text(encoding="utf-8")
+        for name, body in re.findall(r"^[a-zA-Z][^;{}#]*?\b(\w+)\([^;{}]*\) \{\n(.*?)^\}$", text, re.M | re.S):
+            functions[name] = body
+    return functions
+
+
+def reaches(functions, name, target, seen):
+    """Whether the function calls the other one, or passes on a function that does."""
+    if name == target:
+        return True
+    seen.add(name)
+    return any(
+        reaches(functions, word, target, seen)
+        for word in re.findall(r"\w+", functions.get(name, ""))
+        if word not in seen and (word in functions or word == target)
+    )
+
+
+def open_methods(source):
+    """The methods of the node whose handler does not check the caller."""
+    functions = bus_functions(source)
+    methods = {}
+    for path in sorted((source.top / "src/bus").glob("*.c")):
+        for name, handler in re.findall(
+            r'SD_BUS_METHOD_WITH_ARGS\(\s*"(\w+)",.*?,\s*(node_method_\w+|\w+_method_\w+),\s*[A-Z]',
+            path.read_text(encoding="utf-8"),
+            re.S,
+        ):
+            if path.name != "role-dbus.c":
+                assert handler in functions, handler
+                methods[name] = handler
+    interface = source.xml("dbus-interfaces/org.architect.Node.xml")
+    assert set(methods) == {method.get("name") for method in interface.iterfind(".//method")}
+    return [name for name, handler in methods.items() if not reaches(functions, handler, "authority_check", set())]
+
+
+def check_policy(source):
+    problems = []
+    default = source.xml("data/org.architect.Node.conf").find("policy[@context='default']")
+    for destination in ("org.architect.Node", "org.architect.NodeInstances"):
+        found = [
+            rule.get("send_member")
+            for rule in default.iterfind("allow")
+            if rule.get("send_destination") == destination and rule.get("send_interface") == "org.architect.Node"
+        ]
+        problems += differences(f"the bus policy for {destination}", open_methods(source), found)
+    return problems
+
+
+CHECKS = (
+    check_catalog,
+    check_message_man,
+    check_message_case,
+    check_errors_described,
+    check_errors_exist,
+    check_errors_python,
+    check_errors_case,
+    check_verbs_declared,
+    check_verbs_synopsis,
+    check_verbs_man,
+    check_verbs_help,
+    check_verbs_readme,
+    check_policy,
+)
+
+
+def main():
+    source = Source(sys.argv[1])
+    failed = False
+    print(f"1..{len(CHECKS)}")
+    for number, check in enumerate(CHECKS, 1):
+        problems = check(source)
+        failed = failed or bool(problems)
+        print(f"{'not ok' if problems else 'ok'} {number} - {check.__name__.removeprefix('check_')}")
+        for problem in problems:
+            print(f"# {problem}")
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
