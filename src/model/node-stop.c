@@ -35,8 +35,10 @@ int node_signal_role(
                         "processes can be signalled",
                         role->name);
 
+        /* Saved before it is sent, because the next process may see the end that it causes. */
         role->last_signal = signo;
         caller_copy(&role->last_signal_caller, caller);
+        (void) role_save(role);
         if (all)
                 ASK(node, scope, signal, role, signo, waiter);
         else

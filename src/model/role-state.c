@@ -294,6 +294,8 @@ char *role_state_format(const Role *role) {
                 state_put_enum(s, "CAUSE", role_cause, role->cause);
                 state_put_caller(s, "CAUSE", &role->cause_caller);
         }
+        state_put_nonzero(s, "LAST_SIGNAL", (uint64_t) role->last_signal);
+        state_put_caller(s, "LAST_SIGNAL", &role->last_signal_caller);
         state_put_enum(s, "STOP_STEP", stop_step, role->stop_step);
         state_put_nonzero(s, "STOP_ASKED_ALL", role->stop_asked_all);
         state_put_nonzero(s, "STOP_DEADLINE", role->stop_deadline);
@@ -365,6 +367,8 @@ static int role_from_fields(Node *node, const char *name, StateFields *fields, R
         role->cause_known = state_fields_have(fields, "CAUSE");
         role->cause = state_take_enum(fields, "CAUSE", role_cause, ROLE_CAUSE_SELF);
         state_take_caller(fields, "CAUSE", &role->cause_caller);
+        role->last_signal = (int) state_take_u64_max(fields, "LAST_SIGNAL", SIGNAL_MAX);
+        state_take_caller(fields, "LAST_SIGNAL", &role->last_signal_caller);
         role->stop_step = state_take_enum(fields, "STOP_STEP", stop_step, STOP_STEP_NONE);
         role->stop_asked_all = state_take_bool(fields, "STOP_ASKED_ALL");
         role->stop_deadline = state_take_u64(fields, "STOP_DEADLINE");

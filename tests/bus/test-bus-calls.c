@@ -193,7 +193,7 @@ static void test_signal(void **state) {
         forget_calls(w);
         call_node(b, &call, "Signal", "ssi", "cam", "main", SIGUSR1);
         bus_world_settle(b);
-        expect_calls(w, "signal-main(cam,10)");
+        expect_calls(w, "save(cam) signal-main(cam,10)");
         assert_int_equal(call.n, 0);
         world_answer(w, NULL);
         bus_world_settle(b);
@@ -201,7 +201,7 @@ static void test_signal(void **state) {
 
         call_node(b, &all, "Signal", "ssi", "cam", "all", SIGUSR2);
         bus_world_settle(b);
-        expect_calls(w, "signal-all(cam,12)");
+        expect_calls(w, "save(cam) signal-all(cam,12)");
         (void) fault_set(&fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"cam\" has ended");
         world_answer(w, &fault);
         bus_world_settle(b);

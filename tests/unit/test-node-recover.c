@@ -770,6 +770,37 @@ static void test_dead(void **state) {
 }
 
 /* Its pid is another's by now: that one is not watched. */
+/* A signal that Signal has sent ends the role when the node that sent it is gone. */
+static void test_signalled(void **state) {
+        static const struct {
+                int status;
+                RoleCause cause;
+        } all[] = { { SIGUSR1, ROLE_CAUSE_KILL }, { SIGKILL, ROLE_CAUSE_EXTERNAL } };
+        const Caller caller = { .known = true, .uid = 5, .pid = 6, .unit = (char *) "a.service" };
+
+        for (size_t i = 0; i < ELEMENTSOF(all); i++) {
+                void *world = NULL;
+
+                assert_int_equal(test_world_setup(&world), 0);
+                TestWorld *w = world;
+                Role *role = reach(w, RECOVER_RUNNING);
+                assert_return_code(
+                        node_signal_role(w->node, role, false, SIGUSR1, &caller, (Waiter){}, NULL), 0);
+                role = next_life(w, LIFE_RESTART);
+                connect_keeper(w, role->child, CHILD_RUNNING);
+                world_exit(w, role, EXIT_CODE_KILLED, all[i].status);
+                role = world_find(w, CAM);
+                assert_string_equal(role_cause_to_string(role->cause), role_cause_to_string(all[i].cause));
+                assert_int_equal(role->cause_caller.known, all[i].cause == ROLE_CAUSE_KILL);
+                if (role->cause_caller.known) {
+                        assert_int_equal(role->cause_caller.uid, 5);
+                        assert_int_equal(role->cause_caller.pid, 6);
+                        assert_string_equal(role->cause_caller.unit, "a.service");
+                }
+                assert_int_equal(test_world_teardown(&world), 0);
+        }
+}
+
 static void test_other_process(void **state) {
         TestWorld *w = *state;
 
@@ -1194,6 +1225,7 @@ int main(void) {
                 cmocka_unit_test(test_shutdown),
                 cmocka_unit_test(test_never),
                 cmocka_unit_test(test_dead),
+                cmocka_unit_test(test_signalled),
                 TEST_IN_WORLD(test_other_process),
                 TEST_IN_WORLD(test_lost_but_runs),
                 cmocka_unit_test(test_undoing),

@@ -126,6 +126,9 @@ static Role *full_role(TestWorld *w) {
         role->cause_known = true;
         role->cause = ROLE_CAUSE_OOM;
         role->cause_caller = (Caller){ .known = true, .uid = 0, .pid = 1 };
+        role->last_signal = SIGUSR2;
+        role->last_signal_caller =
+                (Caller){ .known = true, .uid = 1000, .pid = 7, .unit = g_strdup("b.scope") };
         role->stop_step = STOP_STEP_KILLED;
         role->stop_asked_all = true;
         role->stop_deadline = 123456;
@@ -255,6 +258,8 @@ static void test_every_field(void **state) {
         assert_int_equal(a->cause_known, b->cause_known);
         assert_int_equal(a->cause, b->cause);
         assert_same_caller(&a->cause_caller, &b->cause_caller);
+        assert_int_equal(a->last_signal, b->last_signal);
+        assert_same_caller(&a->last_signal_caller, &b->last_signal_caller);
         assert_int_equal(a->stop_step, b->stop_step);
         assert_int_equal(a->stop_asked_all, b->stop_asked_all);
         assert_true(a->stop_deadline == b->stop_deadline);
@@ -370,6 +375,7 @@ static void test_damaged(void **state) {
                 MINIMUM "LIMIT=nosuch:1\n",
                 MINIMUM "LIMIT=core:1\nLIMIT=core:2\n",
                 MINIMUM "CAUSE=whim\n",
+                MINIMUM "LAST_SIGNAL=65\n",
                 MINIMUM "STOP_STEP=sideways\n",
                 MINIMUM "STOP_TO=both\n",
                 MINIMUM "NICE=low\n",

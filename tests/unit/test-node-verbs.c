@@ -87,8 +87,9 @@ static const Row rows[] = {
 
         { "Signal main starting", SIGNAL_MAIN, STARTING, REFUSED, "", ROLE_STARTING,
                 NODE_ERROR_ROLE_NOT_RUNNING, "it is starting" },
-        { "Signal main running", SIGNAL_MAIN, RUNNING, WAITS, "signal-main(cam,10)", ROLE_RUNNING },
-        { "Signal main stopping", SIGNAL_MAIN, STOPPING, WAITS, "signal-main(cam,10)", ROLE_STOPPING },
+        { "Signal main running", SIGNAL_MAIN, RUNNING, WAITS, "save(cam) signal-main(cam,10)", ROLE_RUNNING },
+        { "Signal main stopping", SIGNAL_MAIN, STOPPING, WAITS, "save(cam) signal-main(cam,10)",
+                ROLE_STOPPING },
         { "Signal main ended", SIGNAL_MAIN, ENDED, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING,
                 "it is ended" },
         { "Signal main unswept", SIGNAL_MAIN, UNSWEPT, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING,
@@ -96,8 +97,8 @@ static const Row rows[] = {
 
         { "Signal all starting", SIGNAL_ALL, STARTING, REFUSED, "", ROLE_STARTING,
                 NODE_ERROR_ROLE_NOT_RUNNING, "\"cam\"" },
-        { "Signal all running", SIGNAL_ALL, RUNNING, WAITS, "signal-all(cam,10)", ROLE_RUNNING },
-        { "Signal all stopping", SIGNAL_ALL, STOPPING, WAITS, "signal-all(cam,10)", ROLE_STOPPING },
+        { "Signal all running", SIGNAL_ALL, RUNNING, WAITS, "save(cam) signal-all(cam,10)", ROLE_RUNNING },
+        { "Signal all stopping", SIGNAL_ALL, STOPPING, WAITS, "save(cam) signal-all(cam,10)", ROLE_STOPPING },
         { "Signal all ended", SIGNAL_ALL, ENDED, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING,
                 "\"cam\"" },
         { "Signal all unswept", SIGNAL_ALL, UNSWEPT, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING,
