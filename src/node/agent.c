@@ -177,7 +177,7 @@ static int agent_add_sources(Agent *agent) {
 
 int agent_new(sd_event *event, Instance *instance, Agent **ret) {
         g_autoptr(Agent) agent = g_new0(Agent, 1);
-        Events *events;
+        Events *events = NULL;
 
         agent->event = sd_event_ref(event);
         agent->instance = instance;
