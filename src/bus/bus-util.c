@@ -265,7 +265,7 @@ int bus_read_variant_strings(
         g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
         BusPlace place = { .key = key };
         BusValue array;
-        const char *s;
+        const char *s = NULL;
 
         int r = bus_enter_array(m, &place, elements, "as", &array, error);
         if (r < 0)
@@ -337,9 +337,11 @@ int bus_read_variant_string_entries(sd_bus_message *m, const char *key,
         if (r < 0)
                 return r;
         while ((r = bus_enter_entry(m, &place.name)) > 0) {
-                const char *value;
+                const char *value = NULL;
 
                 r = bus_read_string(m, &place, &value, error);
+                if (r == 0)
+                        return -EBADMSG; /* an entry has a value */
                 if (r >= 0)
                         r = sd_bus_message_exit_container(m);
                 if (r >= 0)
