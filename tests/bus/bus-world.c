@@ -195,6 +195,19 @@ void call_node_from(BusWorld *b, Call *call, const char *sender, const char *mem
         va_end(ap);
 }
 
+char *call_introspect(BusWorld *b, const char *path) {
+        g_auto(Call) call = {};
+        g_autoptr(sd_bus_message) m =
+                call_new(b, NULL, path, "org.freedesktop.DBus.Introspectable", "Introspect");
+        const char *xml;
+
+        call_send(b, &call, m);
+        world_wait(b->world, call.n > 0);
+        assert_replied(&call);
+        assert_return_code(sd_bus_message_read(call.reply, "s", &xml), 0);
+        return g_strdup(xml);
+}
+
 void bus_world_settle(BusWorld *b) {
         /* Two rounds, because a reply to the service may make it send more. Announcements wait for an idle
          * loop, so the loop runs until it is idle. */

@@ -59,6 +59,9 @@ void call_send(BusWorld *b, Call *call, sd_bus_message *m);
 sd_bus_message *call_new(
         BusWorld *b, const char *sender, const char *path, const char *interface, const char *member);
 
+/* Returns the introspection of an object, which the caller frees. */
+char *call_introspect(BusWorld *b, const char *path);
+
 /* Completes all pending operations, with a round trip of the client. */
 void bus_world_settle(BusWorld *b);
 

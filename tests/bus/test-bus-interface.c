@@ -31,15 +31,8 @@ static GDBusNodeInfo *promised(const char *interface) {
 }
 
 static GDBusNodeInfo *introspected(BusWorld *b, const char *path) {
-        g_auto(Call) call = {};
-        g_autoptr(sd_bus_message) m =
-                call_new(b, NULL, path, "org.freedesktop.DBus.Introspectable", "Introspect");
-        const char *xml;
+        g_autofree char *xml = call_introspect(b, path);
 
-        call_send(b, &call, m);
-        world_wait(b->world, call.n > 0);
-        assert_replied(&call);
-        assert_return_code(sd_bus_message_read(call.reply, "s", &xml), 0);
         return parse(xml);
 }
 

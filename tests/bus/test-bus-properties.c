@@ -160,15 +160,7 @@ static void follower_free(Follower *f) {
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Follower, follower_free)
 
 static GDBusNodeInfo *introspect(BusWorld *b, const char *path) {
-        g_auto(Call) call = {};
-        g_autoptr(sd_bus_message) m =
-                call_new(b, NULL, path, "org.freedesktop.DBus.Introspectable", "Introspect");
-        const char *xml;
-
-        call_send(b, &call, m);
-        world_wait(b->world, call.n > 0);
-        assert_replied(&call);
-        assert_return_code(sd_bus_message_read(call.reply, "s", &xml), 0);
+        g_autofree char *xml = call_introspect(b, path);
         GDBusNodeInfo *info = g_dbus_node_info_new_for_xml(xml, NULL);
         assert_non_null(info);
         return info;

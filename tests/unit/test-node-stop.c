@@ -670,21 +670,6 @@ static void test_shutdown_with_stuck(void **state) {
         assert_int_equal(w->finished_status, 1);
 }
 
-/* A shutdown during a new start, while the old run is still being swept. */
-static void test_shutdown_with_successor(void **state) {
-        TestWorld *w = *state;
-        g_auto(Told) told = {};
-
-        Role *old = world_run(w, "cam", NULL);
-        world_exit_leaving(w, old, EXIT_CODE_EXITED, 0);
-        (void) world_start(w, "cam", NULL, &told);
-        node_shutdown(w->node, "", NULL);
-        assert_told_fault(&told, NODE_ERROR_START_CANCELLED, "shutdown");
-        assert_false(w->finished);
-        world_emptied(w, old);
-        assert_true(w->finished);
-}
-
 /* After a restart of the service a stop continues. */
 static void test_resume(void **state) {
         TestWorld *w = *state;
@@ -743,7 +728,6 @@ int main(void) {
                 TEST(test_shutdown_of_nothing),
                 TEST(test_shutdown),
                 TEST(test_shutdown_with_stuck),
-                TEST(test_shutdown_with_successor),
                 TEST(test_resume),
         };
 
