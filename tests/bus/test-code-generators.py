@@ -13,6 +13,10 @@ import tempfile
 import xml.dom.minidom
 from pathlib import Path
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import tap  # noqa: E402
+
 PACKAGES = {"gdbus-codegen": "libglib2.0-dev-bin", "qdbusxml2cpp": "qtbase5-dev-tools"}
 
 
@@ -88,13 +92,7 @@ def main():
             name = Path(document).name
             results.append((f"qdbusxml2cpp {name}", qt(qdbusxml2cpp, document, directory)))
             results.append((f"arguments of {name}", names(document)))
-
-    print(f"1..{len(results)}")
-    for number, (name, problems) in enumerate(results, 1):
-        print(f"{'not ok' if problems else 'ok'} {number} - {name}")
-        for problem in problems:
-            print(f"# {problem}")
-    return any(problems for _, problems in results)
+    return tap.report(results)
 
 
 if __name__ == "__main__":

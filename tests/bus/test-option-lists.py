@@ -16,6 +16,10 @@ import sys
 import xml.dom.minidom
 from pathlib import Path
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import tap  # noqa: E402
+
 OPTION = re.compile(r"([a-z][a-z-]*) \(([a-z(){}]+)\)(, |: )")
 
 
@@ -100,13 +104,7 @@ def main():
         results.append((what, differences(what, expected, documented_options(documented[method]))))
     types = python_options(Path(python))
     results.append(("OPTION_TYPES", differences(Path(python).name, options["Start"], types)))
-
-    print(f"1..{len(results)}")
-    for number, (name, problems) in enumerate(results, 1):
-        print(f"{'not ok' if problems else 'ok'} {number} - {name}")
-        for problem in problems:
-            print(f"# {problem}")
-    return any(problems for _, problems in results)
+    return tap.report(results)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ void keeper_crash_and_wait(Bus *bus) {
         WAIT_UNTIL(keeper_is_connected(bus, keeper));
 }
 
-guint keeper_stored(Bus *bus) {
+static guint keeper_stored(Bus *bus) {
         g_autoptr(GVariant) n = unit_get(bus, bus_keeper_unit(bus), "Service", "NFileDescriptorStore");
 
         return g_variant_get_uint32(n);

@@ -11,9 +11,8 @@
 /* Kills it by SIGKILL and waits until there is another one with which the node is connected. */
 void keeper_crash_and_wait(Bus *bus);
 
-/* Return the number of descriptors that systemd stores for it, or wait for a number. One of them is the
- * state, if there are any. */
-guint keeper_stored(Bus *bus);
+/* Waits for a number of descriptors that systemd stores for it. One of them is the state, if there are
+ * any. */
 void keeper_wait_stored(Bus *bus, guint n);
 
 /* Expects the exit of a role whose parent had died, which is that of the kernel, if it has pidfd-info, or

@@ -15,6 +15,10 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import tap  # noqa: E402
+
 FREEDESKTOP = "org.freedesktop.DBus.Error."
 NODE = "org.architect.Node.Error."
 
@@ -257,15 +261,7 @@ CHECKS = (
 
 def main():
     source = Source(sys.argv[1])
-    failed = False
-    print(f"1..{len(CHECKS)}")
-    for number, check in enumerate(CHECKS, 1):
-        problems = check(source)
-        failed = failed or bool(problems)
-        print(f"{'not ok' if problems else 'ok'} {number} - {check.__name__.removeprefix('check_')}")
-        for problem in problems:
-            print(f"# {problem}")
-    return failed
+    return tap.report([(check.__name__.removeprefix("check_"), check(source)) for check in CHECKS])
 
 
 if __name__ == "__main__":

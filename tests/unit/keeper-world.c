@@ -25,7 +25,7 @@
 static const char passwd[] = "root:x:0:0:root:/root:/bin/sh\n"
                              "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
                              "alice:x:4711:4712:Alice:/home/alice:/bin/alice-sh\n"
-                             "bare:x:4713:4713:::\n";
+                             "bare:x:4713:4713:::\n"; /* has neither a home directory nor a shell */
 static const char groups[] = "root:x:0:\n"
                              "nogroup:x:65534:\n"
                              "alice:x:4712:\n"
@@ -82,7 +82,8 @@ int count_process_fds(pid_t pid) {
         return n;
 }
 
-unsigned long long process_switches(pid_t pid) {
+/* How often the process has run. */
+static unsigned long long process_switches(pid_t pid) {
         unsigned long long voluntary, involuntary;
         char path[64], *text, *p;
 
@@ -579,6 +580,14 @@ int world_setup(void **state) {
         w->node = -EBADF;
         *state = w;
         return 0;
+}
+
+int world_setup_connected(void **state) {
+        int r = world_setup(state);
+
+        if (r >= 0)
+                world_start(*state, &(struct start){ 0 });
+        return r;
 }
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw) {

@@ -16,7 +16,6 @@
 #define ALICE_UID 4711
 #define ALICE_GID 4712
 #define SCOPE_GID 4714 /* alice is a member, too */
-#define BARE_UID 4713  /* has neither a home directory nor a shell */
 #define NOBODY 65534
 
 typedef struct World {
@@ -52,6 +51,7 @@ const char *keeper_program(void); /* $ARCHITECT_KEEPER */
 /* The group set-up, and one world for each test; *state of cmocka is the World. */
 int world_group_setup(void **state);
 int world_setup(void **state);
+int world_setup_connected(void **state); /* with a keeper of root and a node */
 int world_teardown(void **state);
 
 /* For a test that starts its own keeper. */
@@ -126,7 +126,6 @@ char *assert_fails(World *w, const LaunchRequest *q, LaunchStage stage, int erro
 
 /* -- observation from outside -- */
 int count_process_fds(pid_t pid);
-unsigned long long process_switches(pid_t pid); /* how often it has run */
-void assert_at_rest(pid_t pid);                 /* it does not run at all for a while */
+void assert_at_rest(pid_t pid); /* it does not run at all for a while */
 bool wait_for(bool (*condition)(void *), void *userdata);
 bool pidfd_is_dead(void *pidfd);

@@ -23,14 +23,6 @@
 #include "keeper/exec/exec-report.h"
 #include "keeper/exec/exec-user.h"
 
-static int setup_connected(void **state) {
-        int r = world_setup(state);
-
-        if (r >= 0)
-                world_start(*state, &(struct start){ 0 });
-        return r;
-}
-
 /* Runs a script with its output in a file, and returns the contents of the file. */
 static char *output_of(World *w, char *script, LaunchRequest q) {
         char *path = world_path(w, "output"), *text;
@@ -697,10 +689,7 @@ static void test_no_memory(void **state) {
 /* -- the exec -- */
 
 static char *make_file(World *w, const char *name, const void *data, size_t size, mode_t mode) {
-        autofd dir = open(w->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-        assert_int_equal(file_replace(dir, name, data, size), 0);
-        assert_int_equal(fchmodat(dir, name, mode, 0), 0);
+        world_write(w, name, data, size, mode);
         return world_path(w, name);
 }
 
@@ -1088,7 +1077,7 @@ static void test_long_names(void **state) {
 }
 
 int main(void) {
-#define CONNECTED(f) cmocka_unit_test_setup_teardown(f, setup_connected, world_teardown)
+#define CONNECTED(f) cmocka_unit_test_setup_teardown(f, world_setup_connected, world_teardown)
 #define ALONE(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
         const struct CMUnitTest tests[] = {
                 ALONE(test_defaults),

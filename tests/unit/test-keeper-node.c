@@ -22,14 +22,6 @@
 #include "base/fd-util.h"
 #include "base/pidref.h"
 
-static int setup_connected(void **state) {
-        int r = world_setup(state);
-
-        if (r >= 0)
-                world_start(*state, &(struct start){ 0 });
-        return r;
-}
-
 /* -- connections -- */
 
 static void test_second_node(void **state) {
@@ -418,7 +410,7 @@ static void test_hung_journal(void **state) {
 }
 
 int main(void) {
-#define CONNECTED(f) cmocka_unit_test_setup_teardown(f, setup_connected, world_teardown)
+#define CONNECTED(f) cmocka_unit_test_setup_teardown(f, world_setup_connected, world_teardown)
 #define ALONE(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
         const struct CMUnitTest tests[] = {
                 CONNECTED(test_second_node),

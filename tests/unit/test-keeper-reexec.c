@@ -19,14 +19,6 @@
 #include "base/fd-util.h"
 #include "keeper/keeper-state.h"
 
-static int setup_connected(void **state) {
-        int r = world_setup(state);
-
-        if (r >= 0)
-                world_start(*state, &(struct start){ 0 });
-        return r;
-}
-
 static int setup_copy(void **state) {
         int r = world_setup(state);
 
@@ -576,7 +568,7 @@ static int group_setup(void **state) {
 }
 
 int main(void) {
-#define CONNECTED(f) cmocka_unit_test_setup_teardown(f, setup_connected, world_teardown)
+#define CONNECTED(f) cmocka_unit_test_setup_teardown(f, world_setup_connected, world_teardown)
 #define COPY(f) cmocka_unit_test_setup_teardown(f, setup_copy, world_teardown)
         const struct CMUnitTest tests[] = {
                 CONNECTED(test_node_asks),

@@ -21,14 +21,6 @@
 #include "keeper/hold.h"
 #include "keeper/keeper-requests.h"
 
-static int setup_connected(void **state) {
-        int r = world_setup(state);
-
-        if (r >= 0)
-                world_start(*state, &(struct start){ 0 });
-        return r;
-}
-
 static int bind_at(World *w, uint8_t protocol, uint16_t n, uint8_t ip_version, uint8_t host, uint16_t *ret) {
         const struct keeper_bind m = { .header = { .type = KEEPER_BIND },
                 .n = n,
@@ -657,7 +649,7 @@ static void test_forgotten_orphan(void **state) {
         (void) fd_close(k.listen_fd);
 }
 
-#define CONNECTED(name) cmocka_unit_test_setup_teardown(name, setup_connected, world_teardown)
+#define CONNECTED(name) cmocka_unit_test_setup_teardown(name, world_setup_connected, world_teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {

@@ -20,14 +20,6 @@
 #include "base/time-util.h"
 #include "proto/terminal-protocol.h"
 
-static int setup_connected(void **state) {
-        int r = world_setup(state);
-
-        if (r >= 0)
-                world_start(*state, &(struct start){ 0 });
-        return r;
-}
-
 /* Returns the child of the keeper that is not a role, or 0 if there is none. */
 static pid_t terminal_pid(World *w) {
         pid_t found = 0;
@@ -313,14 +305,14 @@ static void test_inherits_nothing(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(test_life, setup_connected, world_teardown),
-                cmocka_unit_test_setup_teardown(test_version_1, setup_connected, world_teardown),
-                cmocka_unit_test_setup_teardown(test_flags, setup_connected, world_teardown),
-                cmocka_unit_test_setup_teardown(test_respawn, setup_connected, world_teardown),
-                cmocka_unit_test_setup_teardown(test_last_words, setup_connected, world_teardown),
+                cmocka_unit_test_setup_teardown(test_life, world_setup_connected, world_teardown),
+                cmocka_unit_test_setup_teardown(test_version_1, world_setup_connected, world_teardown),
+                cmocka_unit_test_setup_teardown(test_flags, world_setup_connected, world_teardown),
+                cmocka_unit_test_setup_teardown(test_respawn, world_setup_connected, world_teardown),
+                cmocka_unit_test_setup_teardown(test_last_words, world_setup_connected, world_teardown),
                 cmocka_unit_test_teardown(test_crash_loop, world_teardown),
                 cmocka_unit_test_teardown(test_missing, world_teardown),
-                cmocka_unit_test_setup_teardown(test_inherits_nothing, setup_connected, world_teardown),
+                cmocka_unit_test_setup_teardown(test_inherits_nothing, world_setup_connected, world_teardown),
         };
 
         return cmocka_run_group_tests(tests, world_group_setup, NULL);

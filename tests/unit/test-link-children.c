@@ -6,7 +6,6 @@
 
 #include <glib/gstdio.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -42,13 +41,7 @@ static int setup(void **state) {
         assert_return_code(bind(k->listen_fd, (struct sockaddr *) &address, sizeof(address)), errno);
         assert_return_code(listen(k->listen_fd, 4), errno);
 
-        k->pid = fork();
-        assert_return_code(k->pid, errno);
-        if (k->pid == 0) {
-                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-                for (;;)
-                        pause();
-        }
+        k->pid = fork_pausing();
         *state = k;
         return 0;
 }
@@ -105,13 +98,11 @@ static void keeper_child(Keeper *k, int fd, const Role *role) {
         struct keeper_child m = { .header = { .type = KEEPER_CHILD, .child = role->child },
                 .pid = k->pid,
                 .fds = KEEPER_FD_PIDFD,
-                .execed = 1 };
-        struct proc_stat stat;
+                .execed = 1,
+                .start_time = start_time_of(k->pid) };
         autofd pidfd = pidfd_open_pid(k->pid);
 
         assert_return_code(pidfd, 0);
-        assert_return_code(proc_stat_read(k->pid, &stat), 0);
-        m.start_time = stat.start_time;
         (void) g_strlcpy(m.role, role->name, sizeof(m.role));
         assert_return_code(socket_send(fd, &m, sizeof(m), (int[]){ pidfd }, 1), 0);
 }

@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
-#include "base/pidref.h"
 #include "model/products.h"
 
 static void test_success(void **state) {
@@ -215,15 +214,9 @@ static void fail_report_setup(TestWorld *w, Role *role) {
 
 static void fail_killed_gate_first(TestWorld *w, Role *role) {
         /* This process has passed an exec; a child that only forked has not. */
-        pid_t pid = fork();
-        if (pid == 0) {
-                (void) pause();
-                _exit(1);
-        }
-        struct proc_stat stat;
-        assert_return_code(proc_stat_read(pid, &stat), 0);
+        pid_t pid = fork_pausing();
         role->main_pid = pid;
-        role->main_start_time = stat.start_time;
+        role->main_start_time = start_time_of(pid);
 
         role_on_gate_closed(role);
         assert_int_equal(role->state, ROLE_STARTING);

@@ -736,9 +736,7 @@ static void test_event_of_a_start(void **state) {
         /* It has no second number, and the event is not sent again. */
         role->phase = ROLE_PHASE_OPEN;
         role->main_pid = getpid();
-        struct proc_stat stat;
-        assert_return_code(proc_stat_read(getpid(), &stat), 0);
-        role->main_start_time = stat.start_time;
+        role->main_start_time = start_time_of(getpid());
         forget_calls(f->world);
         role_on_gate_closed(role);
         assert_int_equal(role->state, ROLE_RUNNING);

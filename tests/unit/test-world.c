@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/pidref.h"
@@ -516,19 +517,35 @@ Role *world_start(TestWorld *w, const char *name, RoleSpec *spec, Told *told) {
         return world_find(w, name);
 }
 
-static int some_fd(void) {
+int some_fd(void) {
         int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
         assert_return_code(fd, errno);
         return fd;
 }
 
-void world_forked(TestWorld *w, Role *role) {
+uint64_t start_time_of(pid_t pid) {
         struct proc_stat stat;
 
-        assert_return_code(proc_stat_read(getpid(), &stat), 0);
+        assert_return_code(proc_stat_read(pid, &stat), 0);
+        return stat.start_time;
+}
+
+pid_t fork_pausing(void) {
+        pid_t pid = fork();
+
+        assert_return_code(pid, errno);
+        if (pid == 0) {
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                for (;;)
+                        pause();
+        }
+        return pid;
+}
+
+void world_forked(TestWorld *w, Role *role) {
         assert_true(g_hash_table_add(w->children, GUINT_TO_POINTER((guint) role->child)));
-        role_on_forked(role, 0, getpid(), stat.start_time, some_fd(), some_fd(),
+        role_on_forked(role, 0, getpid(), start_time_of(getpid()), some_fd(), some_fd(),
                 role->spec->stdin_kind == ROLE_STDIN_PIPE ? some_fd() : -EBADF);
 }
 

@@ -122,6 +122,11 @@ RoleSpec *test_spec(void);
 Role *world_start(TestWorld *w, const char *name, RoleSpec *spec, Told *told);
 Role *world_find(TestWorld *w, const char *name);
 
+/* A child that has executed nothing and waits, as one at its gate; it dies with the test. */
+pid_t fork_pausing(void);
+uint64_t start_time_of(pid_t pid);
+int some_fd(void);
+
 /* The replies to the requests, each with real descriptors. The main process is the test itself, so according
  * to the kernel it has passed its exec. */
 void world_forked(TestWorld *w, Role *role);

@@ -16,19 +16,20 @@ static void keep_unit(Bus *bus) {
                 g_variant_new("(s)", NODE_UNIT)));
 }
 
+static bool service_is_inactive(Bus *bus) {
+        g_autofree char *active = unit_get_string(bus, NODE_UNIT, "Unit", "ActiveState");
+
+        assert_string_not_equal(active, "failed");
+        return strcmp(active, "inactive") == 0;
+}
+
 static void check_service_ended(Bus *bus) {
         g_autofree char *result = NULL;
         g_autoptr(GVariant) status = NULL, code = NULL;
         g_autoptr(GArray) children = NULL;
 
         node_wait_name(bus, false);
-        for (;;) {
-                g_autofree char *active = unit_get_string(bus, NODE_UNIT, "Unit", "ActiveState");
-                assert_string_not_equal(active, "failed");
-                if (strcmp(active, "inactive") == 0)
-                        break;
-                g_usleep(1000); /* systemd sends these only to subscribers */
-        }
+        WAIT_UNTIL(service_is_inactive(bus)); /* systemd sends its state only to subscribers */
         result = unit_get_string(bus, NODE_UNIT, "Service", "Result");
         status = unit_get(bus, NODE_UNIT, "Service", "ExecMainStatus");
         code = unit_get(bus, NODE_UNIT, "Service", "ExecMainCode");
