@@ -10,3 +10,7 @@ uint64_t now_usec(clockid_t clock) {
                 return 0;
         return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
 }
+
+uint64_t usec_add(uint64_t a, uint64_t b) {
+        return a > USEC_INFINITY - b ? USEC_INFINITY : a + b;
+}

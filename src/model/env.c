@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
-#include "base/fd-util.h"
 #include "base/macro.h"
 #include "model/env.h"
 #include "model/state-fields.h"
@@ -26,7 +24,7 @@ static const StateFile env_file = {
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 struct Env {
-        int dir_fd;
+        int dir_fd; /* not owned; negative if nothing is saved */
         bool user;
         GHashTable *base;    /* name → value */
         GHashTable *changes; /* name → value, or NULL if the variable is unset */
@@ -40,6 +38,10 @@ bool env_name_is_valid(const char *name) {
                 if (!g_ascii_isalnum(*p) && *p != '_')
                         return false;
         return true;
+}
+
+bool env_variable_is(const char *variable, const char *name) {
+        return g_str_has_prefix(variable, name) && variable[strlen(name)] == '=';
 }
 
 static GHashTable *env_table_new(void) {
@@ -77,8 +79,6 @@ static int env_save(Env *env) {
         GHashTableIter iter;
         const char *name, *value;
 
-        if (env->dir_fd < 0)
-                return 0;
         GString *s = state_fields_new(ENV_PREFIX, ENV_VERSION, env->unknown);
         g_hash_table_iter_init(&iter, env->changes);
         while (g_hash_table_iter_next(&iter, (void **) &name, (void **) &value)) {
@@ -93,18 +93,13 @@ static int env_save(Env *env) {
 int env_open(int dir_fd, Env **ret) {
         g_autoptr(Env) env = g_new0(Env, 1);
 
-        env->dir_fd = -EBADF;
+        env->dir_fd = dir_fd;
         env->base = env_table_new();
         env->changes = env_table_new();
         env_set_base(env, NULL);
-        if (dir_fd >= 0) {
-                env->dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
-                if (env->dir_fd < 0)
-                        return -errno;
-                int r = env_load(env);
-                if (r < 0)
-                        return r;
-        }
+        int r = env_load(env);
+        if (r < 0)
+                return r;
         *ret = g_steal_pointer(&env);
         return 0;
 }
@@ -115,7 +110,6 @@ Env *env_close(Env *env) {
         g_hash_table_unref(env->base);
         g_hash_table_unref(env->changes);
         g_free(env->unknown);
-        (void) fd_close(env->dir_fd);
         g_free(env);
         return NULL;
 }
@@ -183,12 +177,11 @@ int env_get(Env *env, const char *name, const char **ret, Fault *fault) {
 
 static void env_measure(Env *env, const char *except, unsigned *ret_n, size_t *ret_size) {
         g_auto(GStrv) all = env_list(env);
-        size_t length = strlen(except);
 
         *ret_n = 0;
         *ret_size = 0;
         for (char **v = all; *v; v++)
-                if (strncmp(*v, except, length) != 0 || (*v)[length] != '=') {
+                if (!env_variable_is(*v, except)) {
                         (*ret_n)++;
                         *ret_size += strlen(*v) + 1;
                 }

@@ -18,8 +18,11 @@
 /* A portable name begins with a letter or '_', followed by letters, digits and '_'. */
 bool env_name_is_valid(const char *name);
 
-/* dir_fd is the directory of the saved file, -1 saves nothing (for tests). A file that cannot be read is
- * renamed and logged as an error. Returns a negative errno if the renaming fails. */
+/* Returns whether this is the name of the variable NAME=VALUE. */
+bool env_variable_is(const char *variable, const char *name);
+
+/* dir_fd is the directory of the saved file, which the caller keeps open; -1 saves nothing (for tests). A
+ * file that cannot be read is renamed and logged as an error. Returns a negative errno if that fails. */
 int env_open(int dir_fd, Env **ret);
 Env *env_close(Env *env);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Env, env_close)

@@ -251,9 +251,9 @@ void input_resume(RoleInput *input) {
 }
 
 int input_find(Role *role, Fault *fault) {
-        if (role->state != ROLE_RUNNING && role->state != ROLE_STOPPING)
-                return fault_set(fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" is not running: it is %s",
-                        role->name, role_state_to_string(role->state));
+        int r = role_check_running(role, fault);
+        if (r < 0)
+                return r;
         if (role->spec->stdin_kind == ROLE_STDIN_NULL)
                 return fault_set(fault, NODE_ERROR_NO_INPUT,
                         "Role \"%s\" was started without a pipe as its standard input", role->name);

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <time.h>
 
-#include "base/fd-util.h"
 #include "base/time-util.h"
 #include "model/event-details.h"
 #include "model/message-ids.h"
@@ -33,7 +31,7 @@ static const StateFile monitor_file = {
 
 struct Monitor {
         Node *node;
-        int dir_fd;
+        int dir_fd; /* not owned; negative if nothing is saved */
         MonitorAction action;
         uint64_t configured_usec;
         bool timeout_set; /* by a call, which overrides the configuration */
@@ -106,20 +104,15 @@ static int monitor_load(Monitor *monitor) {
 }
 
 int monitor_open(Node *node, int dir_fd, Monitor **ret) {
-        Monitor *monitor = g_new0(Monitor, 1);
+        g_autoptr(Monitor) monitor = g_new0(Monitor, 1);
 
         monitor->node = node;
-        monitor->dir_fd = -EBADF;
+        monitor->dir_fd = dir_fd;
         monitor->configured_usec = MONITOR_TIMEOUT_DEFAULT_USEC;
-        if (dir_fd >= 0) {
-                monitor->dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
-                int r = monitor->dir_fd < 0 ? -errno : monitor_load(monitor);
-                if (r < 0) {
-                        monitor_close(monitor);
-                        return r;
-                }
-        }
-        *ret = monitor;
+        int r = monitor_load(monitor);
+        if (r < 0)
+                return r;
+        *ret = g_steal_pointer(&monitor);
         return 0;
 }
 
@@ -128,7 +121,6 @@ Monitor *monitor_close(Monitor *monitor) {
                 return NULL;
         sd_event_source_disable_unref(monitor->timer);
         g_free(monitor->unknown);
-        (void) fd_close(monitor->dir_fd);
         g_free(monitor);
         return NULL;
 }
@@ -248,10 +240,6 @@ void monitor_resume(Monitor *monitor) {
         monitor_set_deadline(monitor, MAX(monitor->deadline, monitor->grace_end));
 }
 
-static uint64_t usec_after(uint64_t begin, uint64_t usec) {
-        return usec > USEC_INFINITY - begin ? USEC_INFINITY : begin + usec;
-}
-
 /* A changed timeout counts from the last beat. If the new timeout is shorter than the time since then, the
  * caller has half of it to beat, but not more than the grace period. */
 static uint64_t monitor_deadline_for(const Monitor *monitor, uint64_t timeout_usec) {
@@ -260,7 +248,7 @@ static uint64_t monitor_deadline_for(const Monitor *monitor, uint64_t timeout_us
         if (timeout_usec == 0)
                 return 0;
         earliest = MAX(earliest, monitor->grace_end);
-        return MAX(usec_after(monitor->last_beat, timeout_usec), earliest);
+        return MAX(usec_add(monitor->last_beat, timeout_usec), earliest);
 }
 
 /* Recomputes the deadline if the timeout has changed. */
@@ -294,7 +282,7 @@ int monitor_beat(Monitor *monitor, Fault *fault) {
         monitor->last_beat = now_usec(CLOCK_MONOTONIC);
         monitor->grace_end = 0;
         monitor->armed_usec = timeout;
-        monitor->deadline = usec_after(monitor->last_beat, timeout);
+        monitor->deadline = usec_add(monitor->last_beat, timeout);
         int r = monitor_save(monitor);
         if (r < 0) {
                 /* The beat is valid nevertheless. Only after a crash within the next seconds is the older

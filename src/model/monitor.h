@@ -15,10 +15,12 @@
 
 #define MONITOR_GRACE_USEC (5 * USEC_PER_SEC) /* the minimum for a beat after an outage of ours */
 
-/* dir_fd is the directory of the saved file, -1 saves nothing (for tests). The timer starts with
- * monitor_resume(). Returns a negative errno. */
+/* dir_fd is the directory of the saved file, which the caller keeps open; -1 saves nothing (for tests). The
+ * timer starts with monitor_resume(). Returns a negative errno. */
 int monitor_open(Node *node, int dir_fd, Monitor **ret);
 Monitor *monitor_close(Monitor *monitor);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Monitor, monitor_close)
+
 /* Starts the timer of a loaded monitor, with a grace period for the beats that were not possible before. */
 void monitor_resume(Monitor *monitor);
 

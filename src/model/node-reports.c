@@ -7,9 +7,7 @@
 #include "model/ports-roles.h"
 #include "model/ports.h"
 
-static void node_on_start_over(Node *node, Role *role) {
-        if (role)
-                node->n_starts--;
+static void node_on_start_over(Node *node) {
         node_pump_starts(node);
         node_check_finished(node); /* a shutdown also waits for cancelled starts */
 }
@@ -32,7 +30,7 @@ static void node_on_role_swept(Node *node, Role *role) {
         node_check_finished(node);
 }
 
-static void node_on_role_stuck(Node *node, Role *role) {
+static void node_on_role_stuck(Node *node) {
         node->stuck = true;
         node_check_finished(node);
 }

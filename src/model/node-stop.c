@@ -25,10 +25,9 @@ void node_stop_role(Node *node, Role *role, RoleCause cause, const Caller *calle
 
 int node_signal_role(
         Node *node, Role *role, bool all, int signo, const Caller *caller, Waiter waiter, Fault *fault) {
-        if (role->state != ROLE_RUNNING && role->state != ROLE_STOPPING)
-                return fault_set(fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" is not running: it is %s",
-                        role->name, role_state_to_string(role->state));
-
+        int r = role_check_running(role, fault);
+        if (r < 0)
+                return r;
         if (!all && !role->child_exists)
                 return fault_set(fault, NODE_ERROR_KEEPER_UNAVAILABLE,
                         "Cannot signal the main process of role \"%s\": the keeper that started it is gone; all its "

@@ -9,6 +9,11 @@ void node_set_leaving_fault(Fault *fault) {
                 "The service ended before the call was complete; if it is being restarted, it continues with the role, call again");
 }
 
+void node_child_seen(Node *node, uint64_t child) {
+        if (child >= node->next_child)
+                node->next_child = child + 1;
+}
+
 int node_find_role(Node *node, const char *name, Role **ret, Fault *fault) {
         Role *role = g_hash_table_lookup(node->roles, name);
 

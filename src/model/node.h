@@ -17,9 +17,9 @@
 
 /* What a role reports to those verbs, which stand above it (node-reports.c). */
 typedef struct NodeReports {
-        void (*start_over)(Node *node, Role *role); /* running, or undone (NULL); a slot may be free */
+        void (*start_over)(Node *node);             /* running, or undone; a slot may be free */
         void (*role_swept)(Node *node, Role *role); /* may free the role */
-        void (*role_stuck)(Node *node, Role *role);
+        void (*role_stuck)(Node *node);
         void (*role_freed)(Node *node, const Role *role);
 } NodeReports;
 
@@ -58,6 +58,9 @@ struct Node {
 /* The fault for all calls that are pending when this process ends. The next process continues with the roles,
  * but cannot reply to the calls. */
 void node_set_leaving_fault(Fault *fault);
+
+/* The keeper or a saved role has a child of this number, so it is not used again. */
+void node_child_seen(Node *node, uint64_t child);
 
 /* The node owns *ret. Fails with NoSuchRole. */
 int node_find_role(Node *node, const char *name, Role **ret, Fault *fault);

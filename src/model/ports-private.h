@@ -7,7 +7,7 @@
 
 struct Ports {
         Node *node;
-        int dir_fd;
+        int dir_fd;        /* not owned; negative if nothing is saved */
         GHashTable *table; /* ports_key() → Port */
         /* ports_key() → the Role that has it, until its last process is gone, which may still hold the
          * socket. */

@@ -2,10 +2,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
-#include "base/fd-util.h"
 #include "model/node.h"
 #include "model/ports-private.h"
 #include "model/role.h"
@@ -78,8 +76,6 @@ static int ports_save(Ports *ports) {
         GHashTableIter iter;
         Port *port;
 
-        if (ports->dir_fd < 0)
-                return 0;
         GString *s = state_fields_new("", PORTS_VERSION, ports->unknown);
         g_hash_table_iter_init(&iter, ports->table);
         while (g_hash_table_iter_next(&iter, NULL, (void **) &port)) {
@@ -100,17 +96,12 @@ int ports_open(Node *node, int dir_fd, Ports **ret) {
         g_autoptr(Ports) ports = g_new0(Ports, 1);
 
         ports->node = node;
-        ports->dir_fd = -EBADF;
+        ports->dir_fd = dir_fd;
         ports->table = g_hash_table_new_full(NULL, NULL, NULL, g_free);
         ports->users = g_hash_table_new(NULL, NULL);
-        if (dir_fd >= 0) {
-                ports->dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
-                if (ports->dir_fd < 0)
-                        return -errno;
-                int r = ports_load(ports);
-                if (r < 0)
-                        return r;
-        }
+        int r = ports_load(ports);
+        if (r < 0)
+                return r;
         *ret = g_steal_pointer(&ports);
         return 0;
 }
@@ -121,7 +112,6 @@ Ports *ports_close(Ports *ports) {
         g_hash_table_unref(ports->table);
         g_hash_table_unref(ports->users);
         g_free(ports->unknown);
-        (void) fd_close(ports->dir_fd);
         g_free(ports);
         return NULL;
 }

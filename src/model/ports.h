@@ -18,8 +18,8 @@
 #define PORTS_PER_CALL_MAX KEEPER_BIND_MAX
 #define PORTS_MAX KEEPER_PORTS_MAX
 
-/* dir_fd is the directory of the saved file, -1 saves nothing (for tests). A file that cannot be read is
- * renamed and logged as an error. Returns a negative errno. */
+/* dir_fd is the directory of the saved file, which the caller keeps open; -1 saves nothing (for tests). A
+ * file that cannot be read is renamed and logged as an error. Returns a negative errno. */
 int ports_open(Node *node, int dir_fd, Ports **ret);
 Ports *ports_close(Ports *ports);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Ports, ports_close)

@@ -259,8 +259,7 @@ static void node_on_unknown_child(Node *node, const ListedChild *listed) {
                         (int) listed->pid, listed->execed && !ended ? ", leaving it alone" : "");
         if (ended)
                 ASK(node, link, forget, listed->child);
-        if (listed->child >= node->next_child)
-                node->next_child = listed->child + 1;
+        node_child_seen(node, listed->child);
 }
 
 void node_on_child(Node *node, ListedChild *listed) {

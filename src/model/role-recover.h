@@ -22,7 +22,7 @@ typedef enum ChildReport {
 
 DECLARE_STRING_TABLE(child_report, ChildReport);
 
-/* The state of the role, as detailed as recovery requires. */
+/* The state of the role, more detailed than the table requires, so that each is tested. */
 typedef enum RecoverState {
         RECOVER_QUEUED, /* the phases of a start */
         RECOVER_SWEEP,

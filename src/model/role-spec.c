@@ -108,7 +108,7 @@ int role_spec_add_environment(RoleSpec *spec, const char *name, const char *valu
                 return fault_set(fault, NODE_ERROR_INVALID_ARGS, "Option \"env\" has more than %u variables",
                         ROLE_ENVIRONMENT_MAX);
         for (size_t i = 0; i < n; i++)
-                if (g_str_has_prefix(spec->environment[i], name) && spec->environment[i][strlen(name)] == '=')
+                if (env_variable_is(spec->environment[i], name))
                         return fault_set(fault, NODE_ERROR_INVALID_ARGS,
                                 "Option \"env\": \"%s\" is given twice", name);
 

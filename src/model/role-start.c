@@ -150,10 +150,7 @@ void role_on_forked(
 static uint64_t role_open_timeout(const Role *role) {
         uint64_t usec = role->node->settings->setup_timeout_usec;
 
-        if (!products_wanted(role->spec))
-                return usec;
-        return usec > USEC_INFINITY - ROLE_PRODUCT_GRACE_USEC ? USEC_INFINITY
-                                                              : usec + ROLE_PRODUCT_GRACE_USEC;
+        return products_wanted(role->spec) ? usec_add(usec, ROLE_PRODUCT_GRACE_USEC) : usec;
 }
 
 void role_resume_setup(Role *role) {
@@ -269,7 +266,8 @@ static void role_running(Role *role) {
         Waiter waiter = role->start_waiter;
         role->start_waiter = (Waiter){};
         waiter_wake(waiter, NULL);
-        role->node->reports->start_over(role->node, role);
+        role->node->n_starts--;
+        role->node->reports->start_over(role->node);
 }
 
 void role_on_gate_closed(Role *role) {
@@ -309,7 +307,6 @@ void role_on_gate_lost(Role *role) {
         role_fail(role, &fault);
 }
 
-/* The main process of a starting role has ended. */
 void role_on_exited(Role *role, const RoleExit *exit, bool execed) {
         if (role->main_exited)
                 return; /* reported again after a reconnection */
@@ -414,7 +411,7 @@ static void role_discard(Role *role) {
                 ports_role_added(node->ports, predecessor); /* for ports that both runs have */
         if (counted)
                 node->n_starts--;
-        node->reports->start_over(node, NULL);
+        node->reports->start_over(node);
 }
 
 void role_undo(Role *role) {
@@ -429,8 +426,7 @@ void role_undo(Role *role) {
                 return;
 
         if (role->child_exists) {
-                role->child_exists = false;
-                ASK(role->node, link, reap, role);
+                role_reap(role);
                 role->child = 0;
         }
 

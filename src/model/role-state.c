@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd-util.h"
@@ -517,8 +516,7 @@ void role_state_forget_all(const RoleStore *store) {
 /* The numbers of a saved run are not used again. */
 static void node_numbers_seen(Node *node, const Role *role) {
         events_seen(node->events, MAX(role->started_sequence, role->exited_sequence));
-        if (role->child >= node->next_child)
-                node->next_child = role->child + 1;
+        node_child_seen(node, role->child);
 }
 
 static int role_compare_ends(const void *a, const void *b, void *userdata) {

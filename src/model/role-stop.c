@@ -50,7 +50,7 @@ static void role_stuck(Role *role) {
         role_set_stop_step(role, STOP_STEP_STUCK);
         (void) role_save(role);
         role_wake_stop_waiters(role, &fault);
-        role->node->reports->role_stuck(role->node, role);
+        role->node->reports->role_stuck(role->node);
 }
 
 /* Kills through the keeper and cgroup.kill, or through systemd if one of the two is missing. */

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
-#include "model/node.h"
 #include "model/role.h"
 #include "model/role-terminal.h"
 #include "proto/terminal-protocol.h"
@@ -19,7 +18,7 @@ int terminal_check_display(const RoleSpec *spec, Env *env, Fault *fault) {
         if (!spec->xterm)
                 return 0;
         for (char **e = spec->environment; e && *e; e++)
-                if (g_str_has_prefix(*e, "DISPLAY="))
+                if (env_variable_is(*e, "DISPLAY"))
                         value = *e + strlen("DISPLAY=");
         if (!value && env_get(env, "DISPLAY", &value, NULL) < 0)
                 value = NULL;
@@ -29,10 +28,10 @@ int terminal_check_display(const RoleSpec *spec, Env *env, Fault *fault) {
         return 0;
 }
 
-static int terminal_check_running(const Role *role, Fault *fault) {
-        if (role->state != ROLE_RUNNING && role->state != ROLE_STOPPING)
-                return fault_set(fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" is not running: it is %s",
-                        role->name, role_state_to_string(role->state));
+static int terminal_check(const Role *role, Fault *fault) {
+        int r = role_check_running(role, fault);
+        if (r < 0)
+                return r;
         if (role->spec->stdin_kind != ROLE_STDIN_PTY)
                 return fault_set(fault, NODE_ERROR_NO_TERMINAL, "Role \"%s\" was started without a terminal",
                         role->name);
@@ -49,7 +48,7 @@ int terminal_open(Role *role, bool replay, int *ret_fd, Fault *fault) {
         };
         int pair[2];
 
-        int r = terminal_check_running(role, fault);
+        int r = terminal_check(role, fault);
         if (r < 0)
                 return r;
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
@@ -73,7 +72,7 @@ int terminal_open(Role *role, bool replay, int *ret_fd, Fault *fault) {
 int terminal_resize(Role *role, uint16_t rows, uint16_t columns, Fault *fault) {
         const struct winsize size = { .ws_row = rows, .ws_col = columns };
 
-        int r = terminal_check_running(role, fault);
+        int r = terminal_check(role, fault);
         if (r < 0)
                 return r;
         /* The kernel sends SIGWINCH to the foreground process group. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
-#include <signal.h>
 #include <stdarg.h>
 
 #include "base/fd-util.h"
@@ -116,6 +115,13 @@ bool role_holds_slot(const Role *role) {
         return role->state == ROLE_STARTING && role->phase >= ROLE_PHASE_FORK;
 }
 
+int role_check_running(const Role *role, Fault *fault) {
+        if (role->state == ROLE_RUNNING || role->state == ROLE_STOPPING)
+                return 0;
+        return fault_set(fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" is not running: it is %s",
+                role->name, role_state_to_string(role->state));
+}
+
 const char *role_user(const Role *role) {
         return role->spec->user ?: g_get_user_name();
 }
@@ -205,9 +211,7 @@ void role_set_timer(Role *role, uint64_t usec, sd_event_time_handler_t handler) 
 }
 
 uint64_t role_deadline_in(uint64_t usec) {
-        uint64_t now = now_usec(CLOCK_MONOTONIC);
-
-        return usec > USEC_INFINITY - now ? USEC_INFINITY : now + usec;
+        return usec_add(now_usec(CLOCK_MONOTONIC), usec);
 }
 
 void role_reap(Role *role) {

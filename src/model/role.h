@@ -158,6 +158,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Role, role_free)
 /* Returns whether its start counts for MaxConcurrentStarts=. */
 bool role_holds_slot(const Role *role);
 
+/* Fails with RoleNotRunning if its command does not run. */
+int role_check_running(const Role *role, Fault *fault);
+
 /* Returns the user that the command runs as, a name or a number, as it was given. The role or GLib owns it.
  */
 const char *role_user(const Role *role);

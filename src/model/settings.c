@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -107,10 +106,6 @@ int settings_parse_time(const char *text, uint64_t *ret_usec) {
         return 0;
 }
 
-static int settings_set_time(const char *text, uint64_t *ret) {
-        return settings_parse_time(text, ret);
-}
-
 /* Returns -EDOM for 0, which would leave no time. */
 static int settings_set_positive_time(const char *text, uint64_t *ret) {
         uint64_t usec;
@@ -187,11 +182,11 @@ static bool settings_key_is_about_users(const char *key) {
 /* Returns -ENOENT if the key does not exist. */
 static int settings_set_key(Settings *s, const char *key, const char *value) {
         if (g_str_equal(key, "DefaultStopTimeout"))
-                return settings_set_time(value, &s->default_stop_timeout_usec);
+                return settings_parse_time(value, &s->default_stop_timeout_usec);
         if (g_str_equal(key, "SetupTimeout"))
                 return settings_set_positive_time(value, &s->setup_timeout_usec);
         if (g_str_equal(key, "MonitorTimeout"))
-                return settings_set_time(value, &s->monitor_timeout_usec);
+                return settings_parse_time(value, &s->monitor_timeout_usec);
         if (g_str_equal(key, "MaxConcurrentStarts"))
                 return settings_set_count(value, 1000, &s->max_concurrent_starts);
         if (g_str_equal(key, "MaxEndedRoles"))
@@ -227,10 +222,9 @@ static int settings_set_key(Settings *s, const char *key, const char *value) {
 
 static void settings_set_variable(Settings *s, const char *name, const char *value) {
         size_t n = s->environment ? g_strv_length(s->environment) : 0;
-        size_t length = strlen(name);
 
         for (size_t i = 0; i < n; i++)
-                if (strncmp(s->environment[i], name, length) == 0 && s->environment[i][length] == '=') {
+                if (env_variable_is(s->environment[i], name)) {
                         g_free(s->environment[i]);
                         s->environment[i] = g_strconcat(name, "=", value, NULL);
                         return;
@@ -272,28 +266,29 @@ static int settings_load_section(Settings *s, GKeyFile *file, const char *path, 
         for (char **k = keys; k && *k; k++) {
                 g_autoptr(GError) error = NULL;
                 g_autofree char *value = g_key_file_get_string(file, section, *k, &error);
-                unsigned line = settings_find_line(text, section, *k);
 
                 if (!value)
-                        return fault_set(
-                                fault, NODE_ERROR_INVALID_ARGS, "%s:%u: %s", path, line, error->message);
+                        return fault_set(fault, NODE_ERROR_INVALID_ARGS, "%s:%u: %s", path,
+                                settings_find_line(text, section, *k), error->message);
                 if (environment) {
                         if (!env_name_is_valid(*k))
                                 return fault_set(fault, NODE_ERROR_INVALID_ARGS,
-                                        "%s:%u: \"%s\" is not a valid name of a variable", path, line, *k);
+                                        "%s:%u: \"%s\" is not a valid name of a variable", path,
+                                        settings_find_line(text, section, *k), *k);
                         settings_set_variable(s, *k, value);
                         continue;
                 }
                 if (user && settings_key_is_about_users(*k))
                         return fault_set(fault, NODE_ERROR_INVALID_ARGS,
                                 "%s:%u: %s= is refused: all roles of a user's own service run as this user",
-                                path, line, *k);
+                                path, settings_find_line(text, section, *k), *k);
                 int r = settings_set_key(s, *k, value);
                 if (r == -ENOENT)
-                        log_warning("%s:%u: unknown key %s=, ignoring", path, line, *k);
+                        log_warning("%s:%u: unknown key %s=, ignoring", path,
+                                settings_find_line(text, section, *k), *k);
                 else if (r < 0)
-                        return fault_set(fault, NODE_ERROR_INVALID_ARGS, "%s:%u: %s=%s is %s", path, line, *k,
-                                value,
+                        return fault_set(fault, NODE_ERROR_INVALID_ARGS, "%s:%u: %s=%s is %s", path,
+                                settings_find_line(text, section, *k), *k, value,
                                 r == -ERANGE ? "out of range"
                                 : r == -EDOM ? "out of range: give a time longer than 0, or \"infinity\""
                                              : "not a valid value");

@@ -2,8 +2,6 @@
 
 #include <errno.h>
 
-#include "base/fd-util.h"
-#include "base/parse-util.h"
 #include "model/shutdown-state.h"
 #include "model/state-fields.h"
 #include "util/log.h"

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -487,6 +486,9 @@ static int state_file_read(const StateFile *file, int dir_fd, StateParser parse,
 }
 
 int state_file_load(const StateFile *file, int dir_fd, StateParser parse, void *userdata) {
+        if (dir_fd < 0)
+                return STATE_FILE_NONE;
+
         int r = state_file_read(file, dir_fd, parse, userdata);
         if (r == -ENOENT)
                 return STATE_FILE_NONE;

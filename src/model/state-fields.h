@@ -133,7 +133,8 @@ typedef enum StateFileResult {
         STATE_FILE_DAMAGED,
 } StateFileResult;
 
-/* Returns one of these, or a negative errno, without logging, if the damaged file cannot be renamed. */
+/* Returns one of these, or a negative errno, without logging, if the damaged file cannot be renamed. With a
+ * negative dir_fd there is no file. */
 int state_file_load(const StateFile *file, int dir_fd, StateParser parse, void *userdata);
 
 /* Completes, saves and frees s. A negative dir_fd saves nothing and is no error. */

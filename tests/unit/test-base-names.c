@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Strict parsing, names of roles, instances and units, and exit statuses. */
+/* Strict parsing, times, names of roles, instances and units, and exit statuses. */
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -10,6 +10,7 @@
 #include "base/exit-status.h"
 #include "base/macro.h"
 #include "base/parse-util.h"
+#include "base/time-util.h"
 #include "base/unit-name.h"
 
 static void test_parse_u64(void **state) {
@@ -161,6 +162,16 @@ static void test_exit_status(void **state) {
         assert_int_equal(status, -1);
 }
 
+static void test_usec_add(void **state) {
+        assert_true(usec_add(0, 0) == 0);
+        assert_true(usec_add(2, 3) == 5);
+        assert_true(usec_add(USEC_INFINITY - 1, 1) == USEC_INFINITY);
+        assert_true(usec_add(USEC_INFINITY - 1, 2) == USEC_INFINITY);
+        assert_true(usec_add(7, USEC_INFINITY) == USEC_INFINITY);
+        assert_true(usec_add(USEC_INFINITY, 7) == USEC_INFINITY);
+        assert_true(usec_add(USEC_INFINITY, USEC_INFINITY) == USEC_INFINITY);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_parse_u64),
@@ -170,6 +181,7 @@ int main(void) {
                 cmocka_unit_test(test_instance_names),
                 cmocka_unit_test(test_scope_names),
                 cmocka_unit_test(test_exit_status),
+                cmocka_unit_test(test_usec_add),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -106,6 +106,12 @@ static void test_bad_names(void **state) {
         }
         assert_true(env_name_is_valid("_"));
         assert_true(env_name_is_valid("a1_B"));
+
+        assert_true(env_variable_is("A=", "A"));
+        assert_true(env_variable_is("A=B=C", "A"));
+        assert_false(env_variable_is("AB=", "A"));
+        assert_false(env_variable_is("A=", "AB"));
+        assert_false(env_variable_is("A", "A"));
 }
 
 static void test_bounds(void **state) {
