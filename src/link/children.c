@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
-#include <signal.h>
 #include <sys/resource.h>
 
 #include "base/fd-util.h"
 #include "base/feature.h"
 #include "link/children-private.h"
-#include "model/node-start.h"
 #include "model/role-recover.h"
 #include "model/role-start.h"
 #include "util/log.h"

@@ -7,11 +7,9 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include "base/fd-util.h"
 #include "link/keeper-link.h"
-#include "util/autoptr.h"
 #include "util/log.h"
 
 /* These apply only while there is no keeper, which systemd restarts within 100 ms. The wait doubles from the

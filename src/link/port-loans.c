@@ -2,7 +2,6 @@
 
 /* Passes reserved ports to the keeper, which has their sockets, and back. */
 
-#include <errno.h>
 #include <string.h>
 
 #include "link/children-private.h"

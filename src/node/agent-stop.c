@@ -4,7 +4,6 @@
  * the system must not. Only systemd knows which it is: the job of the service's own unit has the type. */
 
 #include <stdlib.h>
-#include <systemd/sd-login.h>
 
 #include "base/macro.h"
 #include "model/node-stop.h"

@@ -4,9 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
-#include <unistd.h>
 
 #include "base/fd-util.h"
 #include "model/env.h"
@@ -18,7 +16,6 @@
 #include "node/agent-settings.h"
 #include "node/agent-stop.h"
 #include "node/agent.h"
-#include "util/autoptr.h"
 #include "util/log.h"
 
 #define SYSTEMD_VERSION_MIN 252U

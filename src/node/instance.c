@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
-#include <inttypes.h>
 #include <systemd/sd-login.h>
 #include <unistd.h>
 
