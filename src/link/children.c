@@ -75,8 +75,6 @@ static int children_fork(void *data, Role *role) {
         };
         Children *children = data;
 
-        if (role->spec->stdin_kind == ROLE_STDIN_PTY && keeper_link_version(children->keeper) == 1)
-                return -EPROTONOSUPPORT;
         int r = children_check_fds(children);
         if (r < 0)
                 return r;

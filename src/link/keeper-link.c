@@ -417,10 +417,6 @@ bool keeper_link_is_connected(const KeeperLink *link) {
         return link->connected;
 }
 
-uint32_t keeper_link_version(const KeeperLink *link) {
-        return link->connected ? link->version : 0;
-}
-
 int keeper_link_fork(KeeperLink *link, uint64_t child, const char *role, uint32_t flags,
         const struct keeper_port *ports, size_t n_ports) {
         struct {
@@ -432,7 +428,7 @@ int keeper_link_fork(KeeperLink *link, uint64_t child, const char *role, uint32_
                 return -E2BIG;
         if (!link->connected)
                 return -ENOTCONN;
-        if (n_ports > 0 && link->version < 2)
+        if ((n_ports > 0 || (flags & KEEPER_FORK_TERMINAL)) && link->version < 2)
                 return -EPROTONOSUPPORT;
         (void) g_strlcpy(m.fork.role, role, sizeof(m.fork.role));
         if (n_ports > 0)
@@ -467,13 +463,18 @@ int keeper_link_kill_cgroup(KeeperLink *link, const char *path, KeeperDone done,
                 link, &m, offsetof(struct keeper_kill_cgroup, path) + strlen(path) + 1, done, userdata);
 }
 
+static int link_check_ports(const KeeperLink *link) {
+        if (!link->connected)
+                return -ENOTCONN;
+        return link->version < 2 ? -EPROTONOSUPPORT : 0;
+}
+
 int keeper_link_bind(KeeperLink *link, const struct keeper_bind *bind, KeeperBound done, void *userdata) {
         struct keeper_bind m = *bind;
 
-        if (!link->connected)
-                return -ENOTCONN;
-        if (link->version < 2)
-                return -EPROTONOSUPPORT;
+        int r = link_check_ports(link);
+        if (r < 0)
+                return r;
         m.header = (struct keeper_header){ .type = KEEPER_BIND };
         return link_request_full(link, &m, sizeof(m), NULL, done, userdata);
 }
@@ -482,10 +483,9 @@ static int link_request_ports(KeeperLink *link, KeeperMessageType type, const st
         size_t n, KeeperDone done, void *userdata) {
         struct keeper_ports m = { .header = { .type = type } };
 
-        if (!link->connected)
-                return -ENOTCONN;
-        if (link->version < 2)
-                return -EPROTONOSUPPORT;
+        int r = link_check_ports(link);
+        if (r < 0)
+                return r;
         /* A long list is split into several requests. The reply to the last one is the reply to all, because
          * the keeper handles them in order. */
         for (size_t done_n = 0; done_n < n;) {
@@ -493,8 +493,7 @@ static int link_request_ports(KeeperLink *link, KeeperMessageType type, const st
                 bool last = done_n + k == n;
 
                 memcpy(m.ports, ports + done_n, k * sizeof(ports[0]));
-                int r = link_request(
-                        link, &m, keeper_ports_size(k), last ? done : NULL, last ? userdata : NULL);
+                r = link_request(link, &m, keeper_ports_size(k), last ? done : NULL, last ? userdata : NULL);
                 if (r < 0)
                         return r;
                 done_n += k;

@@ -47,11 +47,11 @@ KeeperLink *keeper_link_free(KeeperLink *link);
 /* Begins to connect. handler->connected() follows. */
 void keeper_link_open(KeeperLink *link);
 bool keeper_link_is_connected(const KeeperLink *link);
-/* Returns the version of the protocol, 0 without a connection. Features of a later version must not be
- * requested. */
-uint32_t keeper_link_version(const KeeperLink *link);
 
 /* All of them return -ENOTCONN without a connection. done may be NULL. */
+
+/* Returns -EPROTONOSUPPORT if the keeper is too old for ports or for KEEPER_FORK_TERMINAL, -E2BIG if there
+ * are more than KEEPER_FORK_PORTS_MAX ports. */
 int keeper_link_fork(KeeperLink *link, uint64_t child, const char *role, uint32_t flags,
         const struct keeper_port *ports, size_t n_ports);
 int keeper_link_signal(KeeperLink *link, uint64_t child, int signo, KeeperDone done, void *userdata);

@@ -246,17 +246,24 @@ static void fake_keeper_stop(FakeKeeper *k) {
         g_free(k->directory);
 }
 
-/* The keeper was started before this service was upgraded, and does not support ports. */
+/* The keeper was started before this service was upgraded, and does not support ports and terminals. */
 static void test_old_keeper(void **state) {
         BusWorld *b = *state;
         FakeKeeper k = {};
         g_auto(Call) call = {};
+        g_auto(Told) told = {};
+        RoleSpec *spec = test_spec();
         char c;
 
         fake_keeper_start(b, &k, 1);
         call_node(b, &call, "BindTCP", "u", 1);
         bus_world_settle(b);
         assert_error(&call, ERROR "KeeperUnavailable", "older than this service");
+        spec->stdin_kind = ROLE_STDIN_PTY;
+        (void) world_start(b->world, "cam", spec, &told);
+        bus_world_settle(b);
+        assert_told_fault(
+                &told, NODE_ERROR_KEEPER_UNAVAILABLE, "the running keeper is too old for its options");
         /* No request was sent to it. */
         assert_int_equal(recv(k.fd, &c, sizeof(c), MSG_DONTWAIT), -1);
         assert_int_equal(errno, EAGAIN);
