@@ -34,10 +34,9 @@ struct KeeperLink {
         sd_event_source *io;
         sd_event_source *reconnect;
         uint64_t reconnect_usec;
-        GQueue *out;     /* of GBytes that the socket has not taken yet */
-        GQueue *pending; /* of Pending, because the keeper replies in order */
-        bool welcome;
-        uint32_t version;       /* agreed on, once welcome */
+        GQueue *out;            /* of GBytes that the socket has not taken yet */
+        GQueue *pending;        /* of Pending, because the keeper replies in order */
+        uint32_t version;       /* agreed on; 0 until the keeper has welcomed this process */
         uint32_t children_left; /* not listed yet; the connection is complete at 0 */
         uint32_t ports_left;    /* the same for ports */
         bool connected;
@@ -66,7 +65,7 @@ int keeper_link_new(
 static void link_close(KeeperLink *link) {
         link->io = sd_event_source_disable_unref(link->io);
         link->fd = fd_close(link->fd);
-        link->welcome = false;
+        link->version = 0;
         link->children_left = link->ports_left = 0;
         link->connected = false;
         g_queue_clear_full(link->out, (GDestroyNotify) g_bytes_unref);
@@ -118,7 +117,7 @@ static void link_retry(KeeperLink *link) {
 }
 
 static void link_lost(KeeperLink *link, int error) {
-        bool was_connected = link->connected, was_listing = link->welcome;
+        bool was_connected = link->connected, was_listing = link->version > 0;
 
         if (was_connected)
                 log_error_errno(error, "Lost the connection to the keeper: %m");
@@ -223,7 +222,7 @@ static int keeper_fds_sort(uint32_t flags, const int *fds, size_t n_fds, KeeperF
 }
 
 static void link_check_connected(KeeperLink *link) {
-        if (!link->welcome || link->connected || link->children_left > 0 || link->ports_left > 0)
+        if (link->version == 0 || link->connected || link->children_left > 0 || link->ports_left > 0)
                 return;
         link->connected = true;
         link->reconnect_usec = RECONNECT_MIN_USEC;
@@ -231,13 +230,12 @@ static void link_check_connected(KeeperLink *link) {
 }
 
 static int link_handle_welcome(KeeperLink *link, const struct keeper_welcome *m) {
-        if (link->welcome)
+        if (link->version > 0)
                 return -EBADMSG;
         if (m->error < 0)
                 return m->error;
         if (m->version < KEEPER_PROTOCOL_VERSION_MIN || m->version > KEEPER_PROTOCOL_VERSION)
                 return -EPROTONOSUPPORT;
-        link->welcome = true;
         link->version = m->version;
         link->children_left = m->n_children;
         link->ports_left = m->version >= 2 ? m->n_ports : 0;
@@ -247,7 +245,7 @@ static int link_handle_welcome(KeeperLink *link, const struct keeper_welcome *m)
 static int link_handle_child(KeeperLink *link, const struct keeper_child *m, const int *fds, size_t n_fds) {
         KeeperFds sorted;
 
-        if (!link->welcome || link->children_left == 0 || link->ports_left > 0 ||
+        if (link->version == 0 || link->children_left == 0 || link->ports_left > 0 ||
                 m->role[sizeof(m->role) - 1] != '\0')
                 return -EBADMSG;
         int r = keeper_fds_sort(m->fds, fds, n_fds, &sorted);
