@@ -14,9 +14,9 @@ struct Children {
         KeeperLink *keeper;
         GHashTable *roles; /* the keeper's number → Role */
         int n_fds; /* open when they were last counted; negative if they were not counted with this keeper */
-        unsigned n_forks; /* since then */
-        GArray *ports; /* of PortLoan, listed by the keeper before it is connected; NULL if there are none */
-        GArray *reaps; /* numbers of children whose exits were sent, but possibly not written yet */
+        unsigned n_forks;  /* since then */
+        GArray *ports;     /* of PortLoan, listed by the keeper before it is connected */
+        GArray *reaps;     /* numbers of children whose exits were sent, but possibly not written yet */
         GHashTable *gates; /* Role → sd_event_source, for starts whose child has not executed its command */
         /* Role → sd_event_source, for main processes, while there is no keeper that reports their end. */
         GHashTable *mains;

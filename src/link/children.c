@@ -265,10 +265,10 @@ static void children_on_ports(void *userdata, const struct keeper_port *ports, s
 
 static void children_on_connected(void *userdata) {
         Children *children = userdata;
-        g_autoptr(GArray) ports = g_steal_pointer(&children->ports);
 
         children->n_fds = -EBADF; /* the keeper has sent any number of them */
-        node_on_keeper(children->node, ports ? (PortLoan *) ports->data : NULL, ports ? ports->len : 0);
+        node_on_keeper(children->node, (PortLoan *) children->ports->data, children->ports->len);
+        g_array_set_size(children->ports, 0);
 }
 
 static void children_on_lost(void *userdata) {
@@ -276,7 +276,7 @@ static void children_on_lost(void *userdata) {
 
         g_hash_table_remove_all(children->roles);
         g_array_set_size(children->reaps, 0);
-        g_clear_pointer(&children->ports, g_array_unref);
+        g_array_set_size(children->ports, 0);
         node_on_keeper_lost(children->node);
 }
 
@@ -335,6 +335,7 @@ int children_new(sd_event *event, Node *node, const char *socket_path, Children 
         children->node = node;
         children->n_fds = -EBADF;
         children->roles = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+        children->ports = g_array_new(false, false, sizeof(PortLoan));
         children->reaps = g_array_new(false, false, sizeof(uint64_t));
         children->gates = g_hash_table_new_full(NULL, NULL, NULL, children_free_source);
         children->mains = g_hash_table_new_full(NULL, NULL, NULL, children_free_source);
@@ -355,7 +356,7 @@ Children *children_free(Children *children) {
         g_hash_table_unref(children->gates);
         g_hash_table_unref(children->mains);
         g_array_unref(children->reaps);
-        g_clear_pointer(&children->ports, g_array_unref);
+        g_array_unref(children->ports);
         sd_event_unref(children->event);
         g_free(children);
         return NULL;

@@ -81,8 +81,6 @@ void port_loans_rest(void *data, const PortLoan *ports, size_t n) {
 }
 
 void port_loans_listed(Children *children, const struct keeper_port *ports, size_t n) {
-        if (!children->ports)
-                children->ports = g_array_new(false, false, sizeof(PortLoan));
         for (size_t i = 0; i < n; i++) {
                 PortLoan loan = { (PortProtocol) ports[i].protocol, ports[i].number, false };
 
