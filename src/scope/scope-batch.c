@@ -169,24 +169,21 @@ static void batch_free(void *p) {
         g_free(batch);
 }
 
-static void batch_send(Batch *batch);
+static void scope_fail(Role *role, const char *reason) {
+        g_auto(Fault) fault = {};
 
-static void batch_fail(Batch *batch, const char *reason) {
-        for (unsigned i = 0; i < batch->roles->len; i++) {
-                Role *role = g_ptr_array_index(batch->roles, i);
-                g_auto(Fault) fault = {};
-
-                (void) fault_set(&fault, NODE_ERROR_SCOPE_FAILED,
-                        "Role \"%s\": cannot create its scope %s: %s", role->name, role->scope, reason);
-                role_on_scope(role, &fault, NULL);
-        }
+        (void) fault_set(&fault, NODE_ERROR_SCOPE_FAILED, "Role \"%s\": cannot create its scope %s: %s",
+                role->name, role->scope, reason);
+        role_on_scope(role, &fault, NULL);
 }
 
+static void batch_send(Batch *batch);
+
 /* Scopes that failed together are tried one by one, so that each reply is about one scope. */
-static void batch_send_single(Scopes *scopes, Role *role, unsigned tries) {
+static void batch_send_single(Scopes *scopes, Role *role) {
         Batch *single = g_new(Batch, 1);
 
-        *single = (Batch){ .scopes = scopes, .roles = g_ptr_array_new(), .tries = tries };
+        *single = (Batch){ .scopes = scopes, .roles = g_ptr_array_new() };
         g_ptr_array_add(single->roles, role);
         scopes->in_flight++;
         batch_send(single);
@@ -194,7 +191,7 @@ static void batch_send_single(Scopes *scopes, Role *role, unsigned tries) {
 
 static void batch_split(Batch *batch) {
         for (unsigned i = 0; i < batch->roles->len; i++)
-                batch_send_single(batch->scopes, g_ptr_array_index(batch->roles, i), 0);
+                batch_send_single(batch->scopes, g_ptr_array_index(batch->roles, i));
 }
 
 static bool role_has_died(const Role *role) {
@@ -234,23 +231,18 @@ static bool batch_is_made(const Batch *batch, const sd_bus_error *error) {
 static void batch_verify(Batch *batch, const char *result) {
         for (unsigned i = 0; i < batch->roles->len; i++) {
                 Role *role = g_ptr_array_index(batch->roles, i);
-                g_auto(Fault) fault = {};
                 _cleanup_free_ char *cgroup = NULL;
 
                 (void) g_hash_table_add(batch->scopes->slices, GINT_TO_POINTER(role->slice));
                 int r = scope_verify(role, &cgroup);
                 if (r >= 0)
                         role_on_scope(role, NULL, cgroup);
-                else if (batch->anchor && r != -ESRCH)
-                        batch_send_single(batch->scopes, role, 0);
-                else {
-                        (void) fault_set(&fault, NODE_ERROR_SCOPE_FAILED,
-                                "Role \"%s\": cannot create its scope %s: %s", role->name, role->scope,
-                                r == -ESRCH ? "its process was killed before systemd had moved it"
-                                : result    ? result
-                                            : "systemd does not answer");
-                        role_on_scope(role, &fault, NULL);
-                }
+                else if (r == -ESRCH)
+                        scope_fail(role, "its process was killed before systemd had moved it");
+                else if (batch->anchor)
+                        batch_send_single(batch->scopes, role);
+                else
+                        scope_fail(role, result ?: "systemd does not answer");
         }
 }
 
@@ -290,18 +282,16 @@ static void batch_on_done(void *userdata, const char *result, const sd_bus_error
         if (error && !batch->anchor && batch_retry(batch, error))
                 return;
 
-        if (error && batch->anchor) {
+        if (batch->anchor)
+                manager_stop_unit(scopes->manager, batch->anchor, NULL, NULL, NULL);
+        if (!error)
+                batch_verify(batch, result);
+        else if (batch->anchor) {
                 log_debug("Cannot create %u scopes in one call, trying them one by one: %s",
                         batch->roles->len, error->message);
-                manager_stop_unit(scopes->manager, batch->anchor, NULL, NULL, NULL);
                 batch_split(batch);
-        } else if (error)
-                batch_fail(batch, error->message ?: error->name);
-        else {
-                if (batch->anchor)
-                        manager_stop_unit(scopes->manager, batch->anchor, NULL, NULL, NULL);
-                batch_verify(batch, result);
-        }
+        } else
+                scope_fail(g_ptr_array_index(batch->roles, 0), error->message ?: error->name);
 
         scopes->in_flight--;
         batch_free(batch);
@@ -327,7 +317,7 @@ void scope_batch_flush(Scopes *scopes) {
                 (scopes->in_flight == 0 || (scopes->in_flight < BATCHES_IN_FLIGHT_MAX &&
                                                    g_queue_get_length(scopes->queue) >= max))) {
                 if (g_queue_get_length(scopes->queue) == 1) {
-                        batch_send_single(scopes, g_queue_pop_head(scopes->queue), 0);
+                        batch_send_single(scopes, g_queue_pop_head(scopes->queue));
                         continue;
                 }
 
