@@ -4,11 +4,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <string.h>
 
 #include "base/cgroup-util.h"
 #include "base/macro.h"
+#include "base/pidref.h"
 #include "model/role-start.h"
 #include "scope/scope-private.h"
 #include "util/log.h"
@@ -194,18 +194,12 @@ static void batch_split(Batch *batch) {
                 batch_send_single(batch->scopes, g_ptr_array_index(batch->roles, i));
 }
 
-static bool role_has_died(const Role *role) {
-        struct pollfd p = { .fd = role->main_pidfd, .events = POLLIN };
-
-        return role->main_exited || (role->main_pidfd >= 0 && poll(&p, 1, 0) > 0);
-}
-
 /* The job is done, but the process may have died meanwhile (252 fails then, 257 keeps an empty scope), so
  * this is checked. */
 static int scope_verify(Role *role, char **ret_cgroup) {
         _cleanup_free_ char *path = NULL;
 
-        if (role_has_died(role))
+        if (role->main_exited || pidfd_has_exited(role->main_pidfd))
                 return -ESRCH;
         int r = cgroup_of_pid(role->main_pid, &path);
         if (r < 0)
