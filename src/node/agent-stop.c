@@ -41,7 +41,7 @@ static int agent_get_property(
         if (r >= 0)
                 r = sd_bus_message_append(m, "ss", interface, property);
         if (r >= 0)
-                manager_call(agent->manager, m, reply, agent, NULL);
+                manager_call(agent->manager, 0, m, reply, agent, NULL);
         return r;
 }
 

@@ -310,7 +310,7 @@ static void manager_pump(Manager *manager) {
         }
 }
 
-/* r is the result of creating the message. */
+/* Every call to systemd passes this function. */
 static void manager_call_queue(Manager *manager, int r, sd_bus_message *m, ManagerReply reply,
         ManagerJobDone done, void *userdata, ManagerDrop drop) {
         ManagerCall *call = g_new(ManagerCall, 1);
@@ -331,26 +331,18 @@ static void manager_call_queue(Manager *manager, int r, sd_bus_message *m, Manag
         manager_pump(manager);
 }
 
-void manager_call(Manager *manager, sd_bus_message *m, ManagerReply reply, void *userdata, ManagerDrop drop) {
-        manager_call_queue(manager, 0, m, reply, NULL, userdata, drop);
+void manager_call(
+        Manager *manager, int r, sd_bus_message *m, ManagerReply reply, void *userdata, ManagerDrop drop) {
+        manager_call_queue(manager, r, m, reply, NULL, userdata, drop);
 }
 
 void manager_call_job(
-        Manager *manager, sd_bus_message *m, ManagerJobDone done, void *userdata, ManagerDrop drop) {
-        manager_call_queue(manager, 0, m, NULL, done, userdata, drop);
-}
-
-void manager_fail_call(Manager *manager, int error, ManagerReply reply, void *userdata, ManagerDrop drop) {
-        manager_call_queue(manager, error, NULL, reply, NULL, userdata, drop);
-}
-
-void manager_fail_call_job(
-        Manager *manager, int error, ManagerJobDone done, void *userdata, ManagerDrop drop) {
-        manager_call_queue(manager, error, NULL, NULL, done, userdata, drop);
+        Manager *manager, int r, sd_bus_message *m, ManagerJobDone done, void *userdata, ManagerDrop drop) {
+        manager_call_queue(manager, r, m, NULL, done, userdata, drop);
 }
 
 void manager_send(Manager *manager, sd_bus_message *m) {
-        manager_call_queue(manager, 0, m, NULL, NULL, NULL, NULL);
+        manager_call(manager, 0, m, NULL, NULL, NULL);
 }
 
 void manager_barrier(Manager *manager, ManagerReply reply, void *userdata, ManagerDrop drop) {
@@ -358,7 +350,7 @@ void manager_barrier(Manager *manager, ManagerReply reply, void *userdata, Manag
 
         int r = sd_bus_message_new_method_call(
                 manager->bus, &m, MANAGER_BUS_NAME, MANAGER_PATH, "org.freedesktop.DBus.Peer", "Ping");
-        manager_call_queue(manager, r, m, reply, NULL, userdata, drop);
+        manager_call(manager, r, m, reply, userdata, drop);
 }
 
 void manager_stop_unit(
@@ -368,7 +360,7 @@ void manager_stop_unit(
         int r = manager_new_call(manager, &m, "StopUnit");
         if (r >= 0)
                 r = sd_bus_message_append(m, "ss", unit, "replace");
-        manager_call_queue(manager, r, m, NULL, done, userdata, drop);
+        manager_call_job(manager, r, m, done, userdata, drop);
 }
 
 void manager_kill_unit(
@@ -378,7 +370,7 @@ void manager_kill_unit(
         int r = manager_new_call(manager, &m, "KillUnit");
         if (r >= 0)
                 r = sd_bus_message_append(m, "ssi", unit, "all", signo);
-        manager_call_queue(manager, r, m, reply, NULL, userdata, drop);
+        manager_call(manager, r, m, reply, userdata, drop);
 }
 
 /* systemd sends signals about jobs of other clients to subscribers only. The subscription lasts as long as
@@ -435,7 +427,7 @@ static int manager_ask_version(Manager *manager) {
         if (r >= 0)
                 r = sd_bus_message_append(m, "ss", MANAGER_INTERFACE, "Version");
         if (r >= 0)
-                manager_call(manager, m, manager_on_version, manager, NULL);
+                manager_call(manager, 0, m, manager_on_version, manager, NULL);
         return r;
 }
 

@@ -47,17 +47,14 @@ int manager_new_call(Manager *manager, sd_bus_message **ret, const char *member)
 /* Called instead of the reply when the manager is freed, to free the userdata. */
 typedef void (*ManagerDrop)(void *userdata);
 
-/* Sends the message, now or as soon as there is room. Later, exactly once, either reply or drop is called;
- * drop may be NULL. If the call cannot be sent, reply receives an error, also later. */
-void manager_call(Manager *manager, sd_bus_message *m, ManagerReply reply, void *userdata, ManagerDrop drop);
+/* Sends the message, now or as soon as there is room. r is the result of making the message; if it is a
+ * negative errno, nothing is sent, and m may be NULL. Later, exactly once, either reply (or done) or drop is
+ * called; drop may be NULL. If the message was not made or cannot be sent, reply receives an error, also
+ * later. */
+void manager_call(
+        Manager *manager, int r, sd_bus_message *m, ManagerReply reply, void *userdata, ManagerDrop drop);
 void manager_call_job(
-        Manager *manager, sd_bus_message *m, ManagerJobDone done, void *userdata, ManagerDrop drop);
-
-/* For a caller that could not create the message. reply receives this negative errno, in the same way, later
- * and exactly once, or drop is called. */
-void manager_fail_call(Manager *manager, int error, ManagerReply reply, void *userdata, ManagerDrop drop);
-void manager_fail_call_job(
-        Manager *manager, int error, ManagerJobDone done, void *userdata, ManagerDrop drop);
+        Manager *manager, int r, sd_bus_message *m, ManagerJobDone done, void *userdata, ManagerDrop drop);
 
 /* reply is called when everything has arrived that systemd sent before. */
 void manager_barrier(Manager *manager, ManagerReply reply, void *userdata, ManagerDrop drop);

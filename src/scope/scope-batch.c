@@ -296,10 +296,7 @@ static void batch_send(Batch *batch) {
         g_autoptr(sd_bus_message) m = NULL;
 
         int r = batch_message(batch, &m);
-        if (r >= 0)
-                manager_call_job(batch->scopes->manager, m, batch_on_done, batch, batch_free);
-        else
-                manager_fail_call_job(batch->scopes->manager, r, batch_on_done, batch, batch_free);
+        manager_call_job(batch->scopes->manager, r, m, batch_on_done, batch, batch_free);
 }
 
 /* Roles that arrive while systemd is busy with a call wait and go together: the larger a batch, the cheaper

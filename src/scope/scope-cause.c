@@ -167,7 +167,7 @@ int scope_query_oom(void *data, Role *role) {
                 (void) g_hash_table_remove(scopes->causes, role);
                 return r;
         }
-        manager_call(scopes->manager, m, cause_on_result, cause_question_new(watch), g_free);
+        manager_call(scopes->manager, 0, m, cause_on_result, cause_question_new(watch), g_free);
         return 0;
 }
 
@@ -236,8 +236,8 @@ static void cause_on_job_new(void *userdata, const char *job, const char *unit) 
                 log_warning_errno(r, "Cannot get the job of %s, ignoring: %m", unit);
                 return;
         }
-        manager_call(
-                scopes->manager, m, cause_on_job_type, cause_question_new(cause_watch(scopes, role)), g_free);
+        manager_call(scopes->manager, 0, m, cause_on_job_type, cause_question_new(cause_watch(scopes, role)),
+                g_free);
 }
 
 int scope_query_stop(void *data, Role *role) {

@@ -142,10 +142,7 @@ static void scope_freeze_and_kill(void *data, Role *role) {
         int r = manager_new_call(scopes->manager, &m, "FreezeUnit");
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", role->scope);
-        if (r >= 0)
-                manager_call(scopes->manager, m, freeze_call_on_reply, call, freeze_call_free);
-        else
-                manager_fail_call(scopes->manager, r, freeze_call_on_reply, call, freeze_call_free);
+        manager_call(scopes->manager, r, m, freeze_call_on_reply, call, freeze_call_free);
 }
 
 static void scope_ended(void *data, Role *role) {
@@ -236,10 +233,7 @@ static void scopes_resync(void *data) {
         int r = manager_new_call(scopes->manager, &m, "ListUnitsByPatterns");
         if (r >= 0)
                 r = sd_bus_message_append(m, "asas", 0, 1, pattern);
-        if (r >= 0)
-                manager_call(scopes->manager, m, scopes_on_units, scopes, NULL);
-        else
-                manager_fail_call(scopes->manager, r, scopes_on_units, scopes, NULL);
+        manager_call(scopes->manager, r, m, scopes_on_units, scopes, NULL);
 }
 
 static bool scopes_ready(void *data) {

@@ -146,14 +146,8 @@ static void ask_all(BusWorld *b, Asked *asked) {
         manager_stop_unit(manager, "cam.scope", NULL, NULL, NULL);
         manager_kill_unit(manager, "cam.scope", SIGTERM, NULL, NULL, NULL);
         int r = manager_new_call(manager, &m, "GetUnit");
-        if (r >= 0)
-                manager_call(manager, m, on_reply, &asked[3], on_drop);
-        else
-                manager_fail_call(manager, r, on_reply, &asked[3], on_drop);
-        if (r >= 0)
-                manager_call_job(manager, m, on_job, &asked[4], on_drop);
-        else
-                manager_fail_call_job(manager, r, on_job, &asked[4], on_drop);
+        manager_call(manager, r, m, on_reply, &asked[3], on_drop);
+        manager_call_job(manager, r, m, on_job, &asked[4], on_drop);
 }
 
 /* A call that cannot be created or sent completes with its error, but not before the request has returned. */
