@@ -8,7 +8,6 @@
 #include "base/macro.h"
 #include "model/node-stop.h"
 #include "node/agent-stop.h"
-#include "util/autoptr.h"
 #include "util/log.h"
 
 /* A missing reply must not delay a restart, and an unknown reason must not stop a telescope. */
@@ -32,19 +31,6 @@ static int agent_on_answer_timeout(sd_event_source *s, uint64_t usec, void *user
         return 0;
 }
 
-static int agent_get_property(
-        Agent *agent, const char *path, const char *interface, const char *property, ManagerReply reply) {
-        g_autoptr(sd_bus_message) m = NULL;
-
-        int r = sd_bus_message_new_method_call(clients_bus(agent->clients), &m, MANAGER_BUS_NAME, path,
-                "org.freedesktop.DBus.Properties", "Get");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "ss", interface, property);
-        if (r >= 0)
-                manager_call(agent->manager, 0, m, reply, agent, NULL);
-        return r;
-}
-
 static void agent_on_job_type(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
         Agent *agent = userdata;
         const char *type;
@@ -66,8 +52,8 @@ static void agent_on_job(void *userdata, sd_bus_message *reply, const sd_bus_err
                 agent_leave_roles(agent, "the unit of the service cannot be read");
         else if (id == 0)
                 agent_stop_roles(agent); /* sent by another process */
-        else if (agent_get_property(
-                         agent, path, "org.freedesktop.systemd1.Job", "JobType", agent_on_job_type) < 0)
+        else if (manager_get_property(agent->manager, path, "org.freedesktop.systemd1.Job", "JobType",
+                         agent_on_job_type, agent, NULL) < 0)
                 agent_leave_roles(agent, "the job of the service cannot be requested");
 }
 
@@ -85,7 +71,8 @@ void agent_ask_why(Agent *agent) {
         if (r >= 0)
                 r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", agent->instance->own_unit, &path);
         if (r >= 0)
-                r = agent_get_property(agent, path, "org.freedesktop.systemd1.Unit", "Job", agent_on_job);
+                r = manager_get_property(agent->manager, path, "org.freedesktop.systemd1.Unit", "Job",
+                        agent_on_job, agent, NULL);
         if (r < 0)
                 agent_leave_roles(agent, "systemd cannot be reached");
 }

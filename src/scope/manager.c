@@ -345,6 +345,19 @@ void manager_send(Manager *manager, sd_bus_message *m) {
         manager_call(manager, 0, m, NULL, NULL, NULL);
 }
 
+int manager_get_property(Manager *manager, const char *path, const char *interface, const char *property,
+        ManagerReply reply, void *userdata, ManagerDrop drop) {
+        g_autoptr(sd_bus_message) m = NULL;
+
+        int r = sd_bus_message_new_method_call(
+                manager->bus, &m, MANAGER_BUS_NAME, path, "org.freedesktop.DBus.Properties", "Get");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ss", interface, property);
+        if (r >= 0)
+                manager_call(manager, r, m, reply, userdata, drop);
+        return r;
+}
+
 void manager_barrier(Manager *manager, ManagerReply reply, void *userdata, ManagerDrop drop) {
         g_autoptr(sd_bus_message) m = NULL;
 
@@ -420,15 +433,8 @@ static void manager_on_version(void *userdata, sd_bus_message *reply, const sd_b
 }
 
 static int manager_ask_version(Manager *manager) {
-        g_autoptr(sd_bus_message) m = NULL;
-
-        int r = sd_bus_message_new_method_call(
-                manager->bus, &m, MANAGER_BUS_NAME, MANAGER_PATH, "org.freedesktop.DBus.Properties", "Get");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "ss", MANAGER_INTERFACE, "Version");
-        if (r >= 0)
-                manager_call(manager, 0, m, manager_on_version, manager, NULL);
-        return r;
+        return manager_get_property(
+                manager, MANAGER_PATH, MANAGER_INTERFACE, "Version", manager_on_version, manager, NULL);
 }
 
 static int manager_on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {

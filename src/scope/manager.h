@@ -56,6 +56,11 @@ void manager_call(
 void manager_call_job(
         Manager *manager, int r, sd_bus_message *m, ManagerJobDone done, void *userdata, ManagerDrop drop);
 
+/* Requests a property of an object of systemd; the reply has one variant. Returns a negative errno if the
+ * message cannot be made; then neither reply nor drop is called, and the caller still owns userdata. */
+int manager_get_property(Manager *manager, const char *path, const char *interface, const char *property,
+        ManagerReply reply, void *userdata, ManagerDrop drop);
+
 /* reply is called when everything has arrived that systemd sent before. */
 void manager_barrier(Manager *manager, ManagerReply reply, void *userdata, ManagerDrop drop);
 

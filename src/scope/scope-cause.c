@@ -146,29 +146,25 @@ static void cause_on_result(void *userdata, sd_bus_message *reply, const sd_bus_
 int scope_query_oom(void *data, Role *role) {
         Scopes *scopes = data;
         _cleanup_free_ char *path = NULL;
-        g_autoptr(sd_bus_message) m = NULL;
-        sd_bus *bus = manager_bus(scopes->manager);
 
         int r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", role->scope, &path);
         if (r < 0)
                 return r;
 
         CauseWatch *watch = cause_watch(scopes, role);
-        r = sd_bus_match_signal_async(bus, &watch->match, MANAGER_BUS_NAME, path,
+        CauseQuestion *question = cause_question_new(watch);
+        r = sd_bus_match_signal_async(manager_bus(scopes->manager), &watch->match, MANAGER_BUS_NAME, path,
                 "org.freedesktop.DBus.Properties", "PropertiesChanged", cause_on_properties, NULL, watch);
         if (r >= 0)
                 r = cause_watch_start_timeout(watch, CAUSE_WAIT_OOM, OOM_WAIT_USEC, cause_on_oom_timeout);
         if (r >= 0)
-                r = sd_bus_message_new_method_call(
-                        bus, &m, MANAGER_BUS_NAME, path, "org.freedesktop.DBus.Properties", "Get");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "ss", "org.freedesktop.systemd1.Scope", "Result");
+                r = manager_get_property(scopes->manager, path, "org.freedesktop.systemd1.Scope", "Result",
+                        cause_on_result, question, g_free);
         if (r < 0) {
+                (void) cause_question_end(question);
                 (void) g_hash_table_remove(scopes->causes, role);
-                return r;
         }
-        manager_call(scopes->manager, 0, m, cause_on_result, cause_question_new(watch), g_free);
-        return 0;
+        return r;
 }
 
 /* -- a stop by another process -- */
@@ -218,7 +214,6 @@ static void cause_on_job_type(void *userdata, sd_bus_message *reply, const sd_bu
 
 static void cause_on_job_new(void *userdata, const char *job, const char *unit) {
         Scopes *scopes = userdata;
-        g_autoptr(sd_bus_message) m = NULL;
         _cleanup_free_ char *name = NULL;
 
         if (role_scope_name_parse(scopes->instance, unit, &name) < 0)
@@ -228,16 +223,13 @@ static void cause_on_job_new(void *userdata, const char *job, const char *unit) 
         if (!role || role->state == ROLE_STARTING || role->state == ROLE_ENDED || role->cause_known)
                 return;
 
-        int r = sd_bus_message_new_method_call(manager_bus(scopes->manager), &m, MANAGER_BUS_NAME, job,
-                "org.freedesktop.DBus.Properties", "Get");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "ss", "org.freedesktop.systemd1.Job", "JobType");
+        CauseQuestion *question = cause_question_new(cause_watch(scopes, role));
+        int r = manager_get_property(scopes->manager, job, "org.freedesktop.systemd1.Job", "JobType",
+                cause_on_job_type, question, g_free);
         if (r < 0) {
                 log_warning_errno(r, "Cannot get the job of %s, ignoring: %m", unit);
-                return;
+                (void) cause_question_end(question);
         }
-        manager_call(scopes->manager, 0, m, cause_on_job_type, cause_question_new(cause_watch(scopes, role)),
-                g_free);
 }
 
 int scope_query_stop(void *data, Role *role) {
