@@ -74,7 +74,7 @@ static int scope_append_limits(sd_bus_message *m, const RoleSpec *spec) {
 
 static int scope_append(Scopes *scopes, sd_bus_message *m, Role *role) {
         g_autofree char *description =
-                g_strdup_printf("Role %s of architect-node %s", role->name, scopes->instance);
+                g_strdup_printf("Role %s of architect-node %s", role->name, scopes->node->instance);
         g_autofree char *slice = node_slice_name(role->node, role->slice);
         const RoleSpec *spec = role->spec;
 
@@ -315,7 +315,7 @@ void scope_batch_flush(Scopes *scopes) {
                 Batch *batch = g_new(Batch, 1);
                 *batch = (Batch){ .scopes = scopes, .roles = g_ptr_array_new() };
                 batch->anchor = g_strdup_printf(
-                        "architect-%s-batch%" PRIu64 ".slice", scopes->instance, scopes->n_anchors++);
+                        "architect-%s-batch%" PRIu64 ".slice", scopes->node->instance, scopes->n_anchors++);
                 while (batch->roles->len < max && !g_queue_is_empty(scopes->queue))
                         g_ptr_array_add(batch->roles, g_queue_pop_head(scopes->queue));
                 scopes->in_flight++;

@@ -216,7 +216,7 @@ static void cause_on_job_new(void *userdata, const char *job, const char *unit) 
         Scopes *scopes = userdata;
         _cleanup_free_ char *name = NULL;
 
-        if (role_scope_name_parse(scopes->instance, unit, &name) < 0)
+        if (role_scope_name_parse(scopes->node->instance, unit, &name) < 0)
                 return;
         Role *role = g_hash_table_lookup(scopes->node->roles, name);
         /* Our own jobs are starts, and stops of scopes that have ended or never ran. */

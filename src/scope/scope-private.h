@@ -12,7 +12,6 @@
 struct Scopes {
         Manager *manager;
         Node *node;
-        char *instance;
         char *own_unit;
         char *keeper_unit;
         /* Systemd 252 has no OOMPolicy= of scopes in its first releases; its reply shows that. */

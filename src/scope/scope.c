@@ -186,7 +186,7 @@ static void scopes_slice_empty(void *data) {
 static bool scopes_have_role_of(Scopes *scopes, const char *unit) {
         _cleanup_free_ char *name = NULL;
 
-        if (role_scope_name_parse(scopes->instance, unit, &name) < 0)
+        if (role_scope_name_parse(scopes->node->instance, unit, &name) < 0)
                 return true; /* belongs to another instance or service */
         for (Role *role = g_hash_table_lookup(scopes->node->roles, name); role; role = role->predecessor)
                 if (role->state != ROLE_ENDED || !role->swept)
@@ -204,7 +204,7 @@ static void scopes_on_units(void *userdata, sd_bus_message *reply, const sd_bus_
                 return;
         }
 
-        g_autofree char *batches = g_strdup_printf("architect-%s-batch*.slice", scopes->instance);
+        g_autofree char *batches = g_strdup_printf("architect-%s-batch*.slice", scopes->node->instance);
         r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
         while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'r', "ssssssouso")) > 0) {
                 r = sd_bus_message_read_basic(reply, 's', &unit);
@@ -228,7 +228,7 @@ static void scopes_on_units(void *userdata, sd_bus_message *reply, const sd_bus_
 static void scopes_resync(void *data) {
         Scopes *scopes = data;
         g_autoptr(sd_bus_message) m = NULL;
-        g_autofree char *pattern = g_strdup_printf("architect-%s-*", scopes->instance);
+        g_autofree char *pattern = g_strdup_printf("architect-%s-*", scopes->node->instance);
 
         int r = manager_new_call(scopes->manager, &m, "ListUnitsByPatterns");
         if (r >= 0)
@@ -275,7 +275,6 @@ int scopes_new(Manager *manager, Node *node, const char *own_unit, const char *k
 
         scopes->manager = manager;
         scopes->node = node;
-        scopes->instance = g_strdup(node->instance);
         scopes->own_unit = g_strdup(own_unit);
         scopes->keeper_unit = g_strdup(keeper_unit);
         scopes->queue = g_queue_new();
@@ -315,7 +314,6 @@ Scopes *scopes_free(Scopes *scopes) {
         g_queue_free(scopes->queue);
         g_free(scopes->own_unit);
         g_free(scopes->keeper_unit);
-        g_free(scopes->instance);
         g_free(scopes);
         return NULL;
 }
