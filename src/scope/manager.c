@@ -44,15 +44,15 @@ struct Manager {
         sd_bus_slot *owner_changed;
         ManagerJobNew on_job_new;
         void *job_new_userdata;
-        GQueue *waiting;   /* of Call, not sent yet */
-        GHashTable *calls; /* of Call, sent, not answered */
-        /* Of Call, sent before systemd left the bus to re-execute itself. */
+        GQueue *waiting;   /* of ManagerCall, not sent yet */
+        GHashTable *calls; /* of ManagerCall, sent, not answered */
+        /* Of ManagerCall, sent before systemd left the bus to re-execute itself. */
         GQueue *lost;
         sd_event_source *lost_timeout;
-        /* Of Call that could not be created or sent, or that have no bus any more. */
+        /* Of ManagerCall that could not be created or sent, or that have no bus any more. */
         GQueue *unsent;
         sd_event_source *unsent_source;
-        GHashTable *jobs; /* path → Job */
+        GHashTable *jobs; /* path → ManagerJob */
 };
 
 static void manager_call_free(ManagerCall *call) {
