@@ -17,5 +17,6 @@ typedef enum ExitCode {
 
 DECLARE_STRING_TABLE(exit_code, ExitCode);
 
-/* Converts the wait(2) status of an ended process. Returns -EINVAL for a stopped or continued one. */
+/* Converts the wait(2) status of an ended process. Returns -EINVAL for a stopped or continued one, and then
+ * sets nothing. */
 int exit_status_from_wait(int wait_status, ExitCode *ret_code, int *ret_status);

@@ -211,6 +211,8 @@ static const LinkOps children_ops = {
 
 static void role_exit_from_record(const struct keeper_exit_record *record, RoleExit *ret) {
         *ret = (RoleExit){
+                .code = EXIT_CODE_LOST,
+                .status = -1,
                 .realtime_usec = record->realtime_usec,
                 .monotonic_usec = record->monotonic_usec,
                 .usage_known = !(record->flags & KEEPER_EXIT_NO_USAGE),
@@ -218,11 +220,8 @@ static void role_exit_from_record(const struct keeper_exit_record *record, RoleE
                 .cpu_system_usec = record->cpu_system_usec,
                 .maxrss_bytes = record->maxrss_bytes,
         };
-        if ((record->flags & KEEPER_EXIT_UNKNOWN) ||
-                exit_status_from_wait(record->wait_status, &ret->code, &ret->status) < 0) {
-                ret->code = EXIT_CODE_LOST;
-                ret->status = -1;
-        }
+        if (!(record->flags & KEEPER_EXIT_UNKNOWN))
+                (void) exit_status_from_wait(record->wait_status, &ret->code, &ret->status);
 }
 
 static void keeper_fds_close(KeeperFds *fds) {

@@ -7,27 +7,14 @@
 #include <sys/epoll.h>
 
 #include "base/pidref.h"
-#include "base/time-util.h"
 #include "link/children-private.h"
 #include "model/role-start.h"
 #include "util/log.h"
 
-/* The exit of a process that no parent has reported, as far as the kernel provides it, otherwise "lost". */
-static void role_exit_without_parent(int error, int wait_status, RoleExit *ret) {
-        *ret = (RoleExit){
-                .code = EXIT_CODE_LOST,
-                .status = -1,
-                .realtime_usec = now_usec(CLOCK_REALTIME),
-                .monotonic_usec = now_usec(CLOCK_MONOTONIC),
-        };
-        if (error >= 0)
-                (void) exit_status_from_wait(wait_status, &ret->code, &ret->status);
-}
-
 static int main_watch_on_pidfd(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
         Role *role = userdata;
         Children *children = role->node->world.link.data;
-        RoleExit exit;
+        RoleExit exit = role_exit_lost();
         int wait_status = 0;
 
         int r = pidfd_exit_status(fd, &wait_status);
@@ -37,7 +24,8 @@ static int main_watch_on_pidfd(sd_event_source *s, int fd, uint32_t revents, voi
                 return 0;
         }
         (void) g_hash_table_remove(children->mains, role);
-        role_exit_without_parent(r, wait_status, &exit);
+        if (r >= 0)
+                (void) exit_status_from_wait(wait_status, &exit.code, &exit.status);
         role_on_exited(role, &exit, role->state != ROLE_STARTING);
         return 0;
 }

@@ -11,7 +11,7 @@
 void node_purge_role(Node *node, Role *role, const Caller *caller) {
         g_auto(Event) event = {};
 
-        g_assert(role->state == ROLE_ENDED && role->swept);
+        g_assert(role_is_over(role));
 
         node_event_add(node, EVENT_ROLE_PURGED, role, event_details_purged(role, caller), &event);
         journal_role(role, MESSAGE_ROLE_PURGED, LOG_INFO, caller, "Purged");

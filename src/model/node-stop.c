@@ -15,7 +15,7 @@ void node_check_finished(Node *node) {
 }
 
 void node_stop_role(Node *node, Role *role, RoleCause cause, const Caller *caller, Waiter waiter) {
-        if (role->state == ROLE_ENDED && role->swept) {
+        if (role_is_over(role)) {
                 waiter_wake(waiter, NULL);
                 return;
         }

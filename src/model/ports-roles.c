@@ -39,7 +39,7 @@ static void ports_remove_user(GHashTable *users, gpointer key, const Role *role)
 G_STATIC_ASSERT(ROLE_PORTS_RELEASE == _ROLE_PORTS_MAX - 1);
 
 void ports_role_added(Ports *ports, const Role *role) {
-        if (role->state == ROLE_ENDED && role->swept)
+        if (role_is_over(role))
                 return;
         /* A port that is to be released belongs to the role until it is released. */
         ports_each_of_role(ports, role, 0,

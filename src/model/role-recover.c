@@ -6,7 +6,6 @@
 
 #include "base/fd-util.h"
 #include "base/pidref.h"
-#include "base/time-util.h"
 #include "model/input.h"
 #include "model/monitor.h"
 #include "model/node-start.h"
@@ -154,12 +153,7 @@ static int role_reopen_main(Role *role) {
 }
 
 static void role_on_lost_exit(Role *role) {
-        const RoleExit exit = {
-                .code = EXIT_CODE_LOST,
-                .status = -1,
-                .realtime_usec = now_usec(CLOCK_REALTIME),
-                .monotonic_usec = now_usec(CLOCK_MONOTONIC),
-        };
+        const RoleExit exit = role_exit_lost();
 
         role_on_exited(role, &exit, role->state != ROLE_STARTING);
 }

@@ -115,6 +115,19 @@ bool role_holds_slot(const Role *role) {
         return role->state == ROLE_STARTING && role->phase >= ROLE_PHASE_FORK;
 }
 
+bool role_is_over(const Role *role) {
+        return role->state == ROLE_ENDED && role->swept;
+}
+
+RoleExit role_exit_lost(void) {
+        return (RoleExit){
+                .code = EXIT_CODE_LOST,
+                .status = -1,
+                .realtime_usec = now_usec(CLOCK_REALTIME),
+                .monotonic_usec = now_usec(CLOCK_MONOTONIC),
+        };
+}
+
 int role_check_running(const Role *role, Fault *fault) {
         if (role->state == ROLE_RUNNING || role->state == ROLE_STOPPING)
                 return 0;

@@ -158,6 +158,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Role, role_free)
 /* Returns whether its start counts for MaxConcurrentStarts=. */
 bool role_holds_slot(const Role *role);
 
+/* Returns whether it has ended and no process of it is left. */
+bool role_is_over(const Role *role);
+
+/* Returns the exit of a process that no parent has reported and the kernel does not know, which is "lost". */
+RoleExit role_exit_lost(void);
+
 /* Fails with RoleNotRunning if its command does not run. */
 int role_check_running(const Role *role, Fault *fault);
 

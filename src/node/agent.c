@@ -7,6 +7,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/fd-util.h"
+#include "base/time-util.h"
 #include "model/env.h"
 #include "model/events.h"
 #include "model/node-events.h"
@@ -52,12 +53,10 @@ static void agent_stopping(void *data) {
 
         g_hash_table_iter_init(&iter, agent->node->roles);
         while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
-                if (role->state != ROLE_ENDED || !role->swept)
+                if (!role_is_over(role))
                         longest = MAX(longest, role->spec->stop_timeout_usec);
-        longest = longest > USEC_INFINITY - SHUTDOWN_MARGIN_USEC ? USEC_INFINITY
-                                                                 : longest + SHUTDOWN_MARGIN_USEC;
-        (void) sd_notifyf(
-                false, "STOPPING=1\nSTATUS=Stopping all roles.\nEXTEND_TIMEOUT_USEC=%" PRIu64, longest);
+        (void) sd_notifyf(false, "STOPPING=1\nSTATUS=Stopping all roles.\nEXTEND_TIMEOUT_USEC=%" PRIu64,
+                usec_add(longest, SHUTDOWN_MARGIN_USEC));
 }
 
 /* The shutdown is over, and processes that survive SIGKILL were reported. */

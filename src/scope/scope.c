@@ -189,7 +189,7 @@ static bool scopes_have_role_of(Scopes *scopes, const char *unit) {
         if (role_scope_name_parse(scopes->node->instance, unit, &name) < 0)
                 return true; /* belongs to another instance or service */
         for (Role *role = g_hash_table_lookup(scopes->node->roles, name); role; role = role->predecessor)
-                if (role->state != ROLE_ENDED || !role->swept)
+                if (!role_is_over(role))
                         return true;
         return false;
 }
