@@ -197,13 +197,14 @@ static int sender_query(Sender *sender) {
                 sender_on_credentials, sender, "s", sender->name);
 }
 
+/* Returns 1, or a negative errno if *error is set. */
 static int sender_park(Sender *sender, sd_bus_message *m, sd_bus_error *error) {
         if (sender->authority->n_parked >= PARKED_MAX)
                 return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
                         "Too many calls wait for the credentials of their callers, call again later");
         g_queue_push_tail(sender->parked, sd_bus_message_ref(m));
         sender->authority->n_parked++;
-        return 0;
+        return 1;
 }
 
 static gboolean sender_is_idle(void *key, void *value, void *userdata) {
@@ -234,7 +235,7 @@ int authority_identify(Authority *authority, sd_bus_message *m, const Caller **r
                         return r;
                 }
                 (void) g_hash_table_insert(authority->senders, sender->name, sender);
-                return 0;
+                return 1;
         }
 
         if (!sender->caller.known)
@@ -246,12 +247,14 @@ int authority_identify(Authority *authority, sd_bus_message *m, const Caller **r
                 if (r < 0)
                         return r;
                 r = bus_message_requeue(authority->bus, m);
-                if (r < 0)
+                if (r < 0) {
                         sender_unpark(sender);
-                return r;
+                        return r;
+                }
+                return 1;
         }
         *ret = &sender->caller;
-        return 1;
+        return 0;
 }
 
 int authority_check(Authority *authority, sd_bus_message *m, const char *action, const Caller **ret,
@@ -259,7 +262,7 @@ int authority_check(Authority *authority, sd_bus_message *m, const char *action,
         const Caller *caller = NULL;
 
         int r = authority_identify(authority, m, &caller, error);
-        if (r <= 0)
+        if (r != 0)
                 return r;
         g_assert(caller);
         if (caller->uid != authority->owner && authority->user)
@@ -270,5 +273,5 @@ int authority_check(Authority *authority, sd_bus_message *m, const char *action,
                 return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
                         "Only root may %s (the caller is uid %u)", action, (unsigned) caller->uid);
         *ret = caller;
-        return 1;
+        return 0;
 }

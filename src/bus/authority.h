@@ -19,9 +19,9 @@ void authority_set_user(Authority *authority, uid_t uid);
 /* Replies to the calls that are still parked, with the error ShuttingDown. Returns NULL. */
 Authority *authority_free(Authority *authority);
 
-/* Returns 1 and the caller, which is valid until the handler returns. Returns 0 if the call was parked; then
- * the handler must return 1 immediately and must not have changed anything. Returns a negative errno if
- * *error is set. */
+/* Returns 0 and the caller, which is valid until the handler returns. Returns 1 if the call was parked, and a
+ * negative errno if *error is set. Then the handler must not have changed anything and must return the same
+ * immediately; for sd-bus, 1 means that the handler replies later. */
 int authority_identify(Authority *authority, sd_bus_message *m, const Caller **ret, sd_bus_error *error);
 
 /* Works like authority_identify(), but fails with AccessDenied (-EACCES) if the caller has no right to do

@@ -11,17 +11,17 @@
 #include "proto/node-names.h"
 #include "util/autoptr.h"
 
-/* Returns 1 if the handler may continue, 0 if the call was parked, and a negative errno if *error is set. */
+/* Returns what authority_check() returns: only after 0 the handler may continue. */
 static int env_dbus_check(
         Clients *clients, sd_bus_message *m, const char *action, bool changes, sd_bus_error *error) {
         g_auto(Fault) fault = {};
         const Caller *caller;
 
         int r = authority_check(clients->authority, m, action, &caller, error);
-        if (r <= 0 || !changes)
+        if (r != 0 || !changes)
                 return r;
         r = node_check_not_stopping(clients->node, &fault);
-        return r < 0 ? fault_to_bus_error(&fault, r, error) : 1;
+        return r < 0 ? fault_to_bus_error(&fault, r, error) : 0;
 }
 
 static int env_method_get(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -33,8 +33,8 @@ static int env_method_get(sd_bus_message *m, void *userdata, sd_bus_error *error
         if (r < 0)
                 return r;
         r = env_dbus_check(clients, m, "read the environment of roles", false, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
+        if (r != 0)
+                return r;
         r = env_get(clients->node->env, name, &value, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, "s", value);
 }
@@ -48,8 +48,8 @@ static int env_method_set(sd_bus_message *m, void *userdata, sd_bus_error *error
         if (r < 0)
                 return r;
         r = env_dbus_check(clients, m, "change the environment of roles", true, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
+        if (r != 0)
+                return r;
         r = env_set(clients->node->env, name, value, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
 }
@@ -63,8 +63,8 @@ static int env_method_unset(sd_bus_message *m, void *userdata, sd_bus_error *err
         if (r < 0)
                 return r;
         r = env_dbus_check(clients, m, "change the environment of roles", true, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
+        if (r != 0)
+                return r;
         r = env_unset(clients->node->env, name, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
 }
@@ -74,8 +74,8 @@ static int env_method_list(sd_bus_message *m, void *userdata, sd_bus_error *erro
         g_autoptr(sd_bus_message) reply = NULL;
 
         int r = env_dbus_check(clients, m, "read the environment of roles", false, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
+        if (r != 0)
+                return r;
         g_auto(GStrv) variables = env_list(clients->node->env);
         r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)

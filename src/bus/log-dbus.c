@@ -104,8 +104,8 @@ static int log_method_set_level(sd_bus_message *m, void *userdata, sd_bus_error 
         if (level < 0)
                 return level;
         r = authority_check(clients->authority, m, "set the log level", &caller, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
+        if (r != 0)
+                return r;
         log_dbus_set_level(clients, level);
         return sd_bus_reply_method_return(m, NULL);
 }
@@ -119,8 +119,8 @@ static int log_method_set_to_sve(sd_bus_message *m, void *userdata, sd_bus_error
         if (r < 0)
                 return r;
         r = authority_check(clients->authority, m, "send the log over the bus", &caller, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
+        if (r != 0)
+                return r;
         clients->log_to_sve = enabled;
         log_dbus_save(clients);
         return sd_bus_reply_method_return(m, NULL);

@@ -16,8 +16,8 @@ static int monitor_method_beat(sd_bus_message *m, void *userdata, sd_bus_error *
         const Caller *caller;
 
         int r = authority_check(clients->authority, m, "beat", &caller, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
+        if (r != 0)
+                return r;
         r = node_check_not_stopping(clients->node, &fault);
         if (r >= 0)
                 r = monitor_beat(clients->node->monitor, &fault);
@@ -34,8 +34,8 @@ static int monitor_method_set_timeout(sd_bus_message *m, void *userdata, sd_bus_
         if (r < 0)
                 return r;
         r = authority_check(clients->authority, m, "set the timeout of the monitor", &caller, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
+        if (r != 0)
+                return r;
         r = node_check_not_stopping(clients->node, &fault);
         if (r >= 0)
                 r = monitor_set_timeout(clients->node->monitor, usec, &fault);

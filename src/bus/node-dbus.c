@@ -50,8 +50,8 @@ static int node_method_start(sd_bus_message *m, void *userdata, sd_bus_error *er
         if (r < 0)
                 return node_dbus_name_role(name, r, error);
         r = authority_check(clients->authority, m, "start roles", &caller, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
+        if (r != 0)
+                return r;
 
         /* The waiter is called in any case, unless this call fails. */
         g_autofree char *path = role_dbus_path(name);
@@ -78,8 +78,8 @@ static int node_dbus_call_role(
                 return r;
         /* A call comes after those that were parked before it, because one of them may start the role. */
         r = authority_identify(clients->authority, m, &caller, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
+        if (r != 0)
+                return r;
         r = node_find_role(clients->node, name, &role, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : method(m, role, error);
 }
@@ -176,8 +176,8 @@ static int node_method_purge(sd_bus_message *m, void *userdata, sd_bus_error *er
         if (r < 0)
                 return r;
         r = authority_check(clients->authority, m, "purge roles", &caller, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
+        if (r != 0)
+                return r;
         r = node_check_not_stopping(clients->node, &fault);
         if (r >= 0)
                 r = node_purge(clients->node, names, caller, &purged, &fault);
@@ -259,8 +259,8 @@ static int node_method_get_role_by_pid(sd_bus_message *m, void *userdata, sd_bus
                 const Caller *caller;
 
                 r = authority_identify(clients->authority, m, &caller, error);
-                if (r <= 0)
-                        return r < 0 ? r : 1;
+                if (r != 0)
+                        return r;
                 pid = (uint32_t) caller->pid;
         }
 
@@ -286,8 +286,8 @@ static int node_method_shutdown(sd_bus_message *m, void *userdata, sd_bus_error 
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
         r = authority_check(clients->authority, m, "shut the service down", &caller, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
+        if (r != 0)
+                return r;
         r = node_check_not_stopping(clients->node, &fault);
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
@@ -304,8 +304,8 @@ static int node_method_reload(sd_bus_message *m, void *userdata, sd_bus_error *e
         const Caller *caller;
 
         int r = authority_check(clients->authority, m, "reload the configuration", &caller, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
+        if (r != 0)
+                return r;
         r = ASK(clients->node, service, reload, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
 }

@@ -51,8 +51,8 @@ static int ports_dbus_bind(Clients *clients, sd_bus_message *m, PortProtocol pro
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
         r = authority_check(clients->authority, m, "reserve ports", &caller, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
+        if (r != 0)
+                return r;
         r = node_check_not_stopping(clients->node, &fault);
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
@@ -81,8 +81,8 @@ static int ports_dbus_release(
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
         r = authority_check(clients->authority, m, "release ports", &caller, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
+        if (r != 0)
+                return r;
         r = node_check_not_stopping(clients->node, &fault);
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);

@@ -148,18 +148,18 @@ int role_dbus_check(
         g_auto(Fault) fault = {};
 
         int r = authority_check(clients->authority, m, action, ret, error);
-        if (r <= 0)
+        if (r != 0)
                 return r;
         r = node_check_not_stopping(role->node, &fault);
-        return r < 0 ? fault_to_bus_error(&fault, r, error) : 1;
+        return r < 0 ? fault_to_bus_error(&fault, r, error) : 0;
 }
 
 static int role_dbus_stop(sd_bus_message *m, Role *role, RoleCause cause, sd_bus_error *error) {
         const Caller *caller = NULL;
 
         int r = role_dbus_check(m, role, "stop roles", &caller, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
+        if (r != 0)
+                return r;
         node_stop_role(role->node, role, cause, caller, operation_new(m, NULL));
         return 1;
 }
@@ -192,8 +192,8 @@ int role_method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                         "signal is %d, but must be from 1 to %d", signo, SIGNAL_MAX);
 
         r = role_dbus_check(m, role, "signal roles", &caller, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
+        if (r != 0)
+                return r;
         Waiter waiter = operation_new(m, NULL);
         if (node_signal_role(role->node, role, to == STOP_TO_ALL, signo, caller, waiter, &fault) < 0)
                 waiter.done(waiter.userdata, &fault);
@@ -210,8 +210,8 @@ static int role_dbus_write_input(
         const Caller *caller = NULL;
 
         int r = role_dbus_check(m, role, "write to roles", &caller, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
+        if (r != 0)
+                return r;
 
         Waiter waiter = operation_new(m, NULL);
         r = input_find(role, &fault);
@@ -248,8 +248,8 @@ int role_method_close_input(sd_bus_message *m, void *userdata, sd_bus_error *err
         const Caller *caller = NULL;
 
         int r = role_dbus_check(m, role, "write to roles", &caller, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
+        if (r != 0)
+                return r;
         Waiter waiter = operation_new(m, NULL);
         r = input_find(role, &fault);
         if (r >= 0)
@@ -267,8 +267,8 @@ static int role_method_purge(sd_bus_message *m, void *userdata, sd_bus_error *er
         const Caller *caller;
 
         int r = role_dbus_check(m, role, "purge roles", &caller, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
+        if (r != 0)
+                return r;
         r = node_purge(role->node, names, caller, &purged, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
 }

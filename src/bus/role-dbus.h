@@ -15,8 +15,7 @@ extern const sd_bus_vtable role_vtable[], role_spec_vtable[];
 char *role_dbus_path(const char *name);
 
 /* The first step of each method of a role. Checks that the caller has the right and that no shutdown is under
- * way. Returns 1 if the handler may continue. Returns 0 if the call was parked; then the handler must return
- * 1 immediately. Returns a negative errno if *error is set. */
+ * way. Returns what authority_check() returns: only after 0 the handler may continue. */
 int role_dbus_check(
         sd_bus_message *m, Role *role, const char *action, const Caller **ret, sd_bus_error *error);
 

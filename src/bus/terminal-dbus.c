@@ -35,8 +35,8 @@ int role_method_open_terminal(sd_bus_message *m, void *userdata, sd_bus_error *e
         if (r < 0)
                 return r;
         r = role_dbus_check(m, role, "write to roles", &caller, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
+        if (r != 0)
+                return r;
         r = terminal_open(role, replay, &fd, &fault);
         /* The message duplicates the descriptor. */
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, "h", fd);
@@ -56,8 +56,8 @@ int role_method_resize_terminal(sd_bus_message *m, void *userdata, sd_bus_error 
                         "The size of a terminal is %u rows and %u columns, but must be at least one of each",
                         rows, columns);
         r = role_dbus_check(m, role, "write to roles", &caller, error);
-        if (r <= 0)
-                return r < 0 ? r : 1;
+        if (r != 0)
+                return r;
         r = terminal_resize(role, rows, columns, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
 }
