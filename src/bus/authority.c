@@ -272,6 +272,7 @@ int authority_check(Authority *authority, sd_bus_message *m, const char *action,
         if (caller->uid != authority->owner)
                 return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
                         "Only root may %s (the caller is uid %u)", action, (unsigned) caller->uid);
-        *ret = caller;
+        if (ret)
+                *ret = caller;
         return 0;
 }

@@ -25,6 +25,6 @@ Authority *authority_free(Authority *authority);
 int authority_identify(Authority *authority, sd_bus_message *m, const Caller **ret, sd_bus_error *error);
 
 /* Works like authority_identify(), but fails with AccessDenied (-EACCES) if the caller has no right to do
- * this. action describes it for the message, like "start roles". */
+ * this. action describes it for the message, like "start roles". ret may be NULL. */
 int authority_check(
         Authority *authority, sd_bus_message *m, const char *action, const Caller **ret, sd_bus_error *error);

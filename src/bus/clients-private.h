@@ -60,6 +60,11 @@ int monitor_dbus_register(Clients *clients);
 int log_dbus_register(Clients *clients);
 int ports_dbus_register(Clients *clients);
 
+/* In clients.c. The check of a method that changes something. Returns what authority_check() returns, which
+ * it calls first, and an error if a shutdown is under way. */
+int clients_check_change(
+        Clients *clients, sd_bus_message *m, const char *action, const Caller **ret, sd_bus_error *error);
+
 /* In log-dbus.c. */
 void log_dbus_load(Clients *clients);
 void log_dbus_forget(Clients *clients);

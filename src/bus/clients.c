@@ -233,6 +233,19 @@ void clients_forget_log(Clients *clients) {
         log_dbus_forget(clients);
 }
 
+/* -- its methods -- */
+
+int clients_check_change(
+        Clients *clients, sd_bus_message *m, const char *action, const Caller **ret, sd_bus_error *error) {
+        g_auto(Fault) fault = {};
+
+        int r = authority_check(clients->authority, m, action, ret, error);
+        if (r != 0)
+                return r;
+        r = node_check_not_stopping(clients->node, &fault);
+        return r < 0 ? fault_to_bus_error(&fault, r, error) : 0;
+}
+
 /* -- its names -- */
 
 static int clients_on_name(sd_bus_message *m, void *userdata, sd_bus_error *error) {

@@ -11,19 +11,6 @@
 #include "proto/node-names.h"
 #include "util/autoptr.h"
 
-/* Returns what authority_check() returns: only after 0 the handler may continue. */
-static int env_dbus_check(
-        Clients *clients, sd_bus_message *m, const char *action, bool changes, sd_bus_error *error) {
-        g_auto(Fault) fault = {};
-        const Caller *caller;
-
-        int r = authority_check(clients->authority, m, action, &caller, error);
-        if (r != 0 || !changes)
-                return r;
-        r = node_check_not_stopping(clients->node, &fault);
-        return r < 0 ? fault_to_bus_error(&fault, r, error) : 0;
-}
-
 static int env_method_get(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         g_auto(Fault) fault = {};
@@ -32,7 +19,7 @@ static int env_method_get(sd_bus_message *m, void *userdata, sd_bus_error *error
         int r = sd_bus_message_read(m, "s", &name);
         if (r < 0)
                 return r;
-        r = env_dbus_check(clients, m, "read the environment of roles", false, error);
+        r = authority_check(clients->authority, m, "read the environment of roles", NULL, error);
         if (r != 0)
                 return r;
         r = env_get(clients->node->env, name, &value, &fault);
@@ -47,7 +34,7 @@ static int env_method_set(sd_bus_message *m, void *userdata, sd_bus_error *error
         int r = sd_bus_message_read(m, "ss", &name, &value);
         if (r < 0)
                 return r;
-        r = env_dbus_check(clients, m, "change the environment of roles", true, error);
+        r = clients_check_change(clients, m, "change the environment of roles", NULL, error);
         if (r != 0)
                 return r;
         r = env_set(clients->node->env, name, value, &fault);
@@ -62,7 +49,7 @@ static int env_method_unset(sd_bus_message *m, void *userdata, sd_bus_error *err
         int r = sd_bus_message_read(m, "s", &name);
         if (r < 0)
                 return r;
-        r = env_dbus_check(clients, m, "change the environment of roles", true, error);
+        r = clients_check_change(clients, m, "change the environment of roles", NULL, error);
         if (r != 0)
                 return r;
         r = env_unset(clients->node->env, name, &fault);
@@ -73,7 +60,7 @@ static int env_method_list(sd_bus_message *m, void *userdata, sd_bus_error *erro
         Clients *clients = userdata;
         g_autoptr(sd_bus_message) reply = NULL;
 
-        int r = env_dbus_check(clients, m, "read the environment of roles", false, error);
+        int r = authority_check(clients->authority, m, "read the environment of roles", NULL, error);
         if (r != 0)
                 return r;
         g_auto(GStrv) variables = env_list(clients->node->env);

@@ -94,7 +94,6 @@ static void log_dbus_set_level(Clients *clients, int level) {
 
 static int log_method_set_level(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
-        const Caller *caller;
         const char *name;
 
         int r = sd_bus_message_read(m, "s", &name);
@@ -103,7 +102,7 @@ static int log_method_set_level(sd_bus_message *m, void *userdata, sd_bus_error 
         int level = log_dbus_read_level(name, error);
         if (level < 0)
                 return level;
-        r = authority_check(clients->authority, m, "set the log level", &caller, error);
+        r = authority_check(clients->authority, m, "set the log level", NULL, error);
         if (r != 0)
                 return r;
         log_dbus_set_level(clients, level);
@@ -112,13 +111,12 @@ static int log_method_set_level(sd_bus_message *m, void *userdata, sd_bus_error 
 
 static int log_method_set_to_sve(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
-        const Caller *caller;
         int enabled;
 
         int r = sd_bus_message_read(m, "b", &enabled);
         if (r < 0)
                 return r;
-        r = authority_check(clients->authority, m, "send the log over the bus", &caller, error);
+        r = authority_check(clients->authority, m, "send the log over the bus", NULL, error);
         if (r != 0)
                 return r;
         clients->log_to_sve = enabled;

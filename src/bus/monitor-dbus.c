@@ -13,32 +13,26 @@
 static int monitor_method_beat(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         g_auto(Fault) fault = {};
-        const Caller *caller;
 
-        int r = authority_check(clients->authority, m, "beat", &caller, error);
+        int r = clients_check_change(clients, m, "beat", NULL, error);
         if (r != 0)
                 return r;
-        r = node_check_not_stopping(clients->node, &fault);
-        if (r >= 0)
-                r = monitor_beat(clients->node->monitor, &fault);
+        r = monitor_beat(clients->node->monitor, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
 static int monitor_method_set_timeout(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         g_auto(Fault) fault = {};
-        const Caller *caller;
         uint64_t usec;
 
         int r = sd_bus_message_read(m, "t", &usec);
         if (r < 0)
                 return r;
-        r = authority_check(clients->authority, m, "set the timeout of the monitor", &caller, error);
+        r = clients_check_change(clients, m, "set the timeout of the monitor", NULL, error);
         if (r != 0)
                 return r;
-        r = node_check_not_stopping(clients->node, &fault);
-        if (r >= 0)
-                r = monitor_set_timeout(clients->node->monitor, usec, &fault);
+        r = monitor_set_timeout(clients->node->monitor, usec, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 

@@ -175,12 +175,10 @@ static int node_method_purge(sd_bus_message *m, void *userdata, sd_bus_error *er
         int r = bus_read_strings(m, "The list of roles", UINT_MAX, &names, error);
         if (r < 0)
                 return r;
-        r = authority_check(clients->authority, m, "purge roles", &caller, error);
+        r = clients_check_change(clients, m, "purge roles", &caller, error);
         if (r != 0)
                 return r;
-        r = node_check_not_stopping(clients->node, &fault);
-        if (r >= 0)
-                r = node_purge(clients->node, names, caller, &purged, &fault);
+        r = node_purge(clients->node, names, caller, &purged, &fault);
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
 
@@ -285,12 +283,9 @@ static int node_method_shutdown(sd_bus_message *m, void *userdata, sd_bus_error 
         r = shutdown_check_reason(reason, &fault);
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
-        r = authority_check(clients->authority, m, "shut the service down", &caller, error);
+        r = clients_check_change(clients, m, "shut the service down", &caller, error);
         if (r != 0)
                 return r;
-        r = node_check_not_stopping(clients->node, &fault);
-        if (r < 0)
-                return fault_to_bus_error(&fault, r, error);
         r = sd_bus_reply_method_return(m, NULL);
         if (r < 0)
                 return r;
@@ -301,9 +296,8 @@ static int node_method_shutdown(sd_bus_message *m, void *userdata, sd_bus_error 
 static int node_method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         g_auto(Fault) fault = {};
-        const Caller *caller;
 
-        int r = authority_check(clients->authority, m, "reload the configuration", &caller, error);
+        int r = authority_check(clients->authority, m, "reload the configuration", NULL, error);
         if (r != 0)
                 return r;
         r = ASK(clients->node, service, reload, &fault);

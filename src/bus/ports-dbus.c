@@ -50,12 +50,9 @@ static int ports_dbus_bind(Clients *clients, sd_bus_message *m, PortProtocol pro
         r = ports_check_count(protocol, n, &fault);
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
-        r = authority_check(clients->authority, m, "reserve ports", &caller, error);
+        r = clients_check_change(clients, m, "reserve ports", &caller, error);
         if (r != 0)
                 return r;
-        r = node_check_not_stopping(clients->node, &fault);
-        if (r < 0)
-                return fault_to_bus_error(&fault, r, error);
 
         Binding *binding = g_malloc0(sizeof(*binding) + n * sizeof(binding->numbers[0]));
         binding->call = sd_bus_message_ref(m);
@@ -80,12 +77,9 @@ static int ports_dbus_release(
         r = ports_check_list(protocol, numbers, n, &fault);
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
-        r = authority_check(clients->authority, m, "release ports", &caller, error);
+        r = clients_check_change(clients, m, "release ports", &caller, error);
         if (r != 0)
                 return r;
-        r = node_check_not_stopping(clients->node, &fault);
-        if (r < 0)
-                return fault_to_bus_error(&fault, r, error);
 
         Waiter waiter = operation_new(m, NULL);
         if (ports_release(clients->node->ports, protocol, numbers, n, caller, waiter, &fault) < 0)

@@ -144,18 +144,11 @@ PROPERTY_GETTER(role_spec, EupsList) {
 
 int role_dbus_check(
         sd_bus_message *m, Role *role, const char *action, const Caller **ret, sd_bus_error *error) {
-        Clients *clients = role->node->world.clients.data;
-        g_auto(Fault) fault = {};
-
-        int r = authority_check(clients->authority, m, action, ret, error);
-        if (r != 0)
-                return r;
-        r = node_check_not_stopping(role->node, &fault);
-        return r < 0 ? fault_to_bus_error(&fault, r, error) : 0;
+        return clients_check_change(role->node->world.clients.data, m, action, ret, error);
 }
 
 static int role_dbus_stop(sd_bus_message *m, Role *role, RoleCause cause, sd_bus_error *error) {
-        const Caller *caller = NULL;
+        const Caller *caller;
 
         int r = role_dbus_check(m, role, "stop roles", &caller, error);
         if (r != 0)
@@ -175,7 +168,7 @@ int role_method_kill(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 int role_method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Role *role = userdata;
         g_auto(Fault) fault = {};
-        const Caller *caller = NULL;
+        const Caller *caller;
         const char *whom;
         int32_t signo;
         StopTo to;
@@ -207,9 +200,8 @@ static void role_dbus_release_message(void *owner) {
 static int role_dbus_write_input(
         sd_bus_message *m, Role *role, const void *data, size_t size, bool newline, sd_bus_error *error) {
         g_auto(Fault) fault = {};
-        const Caller *caller = NULL;
 
-        int r = role_dbus_check(m, role, "write to roles", &caller, error);
+        int r = role_dbus_check(m, role, "write to roles", NULL, error);
         if (r != 0)
                 return r;
 
@@ -245,9 +237,8 @@ int role_method_write_input(sd_bus_message *m, void *userdata, sd_bus_error *err
 int role_method_close_input(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Role *role = userdata;
         g_auto(Fault) fault = {};
-        const Caller *caller = NULL;
 
-        int r = role_dbus_check(m, role, "write to roles", &caller, error);
+        int r = role_dbus_check(m, role, "write to roles", NULL, error);
         if (r != 0)
                 return r;
         Waiter waiter = operation_new(m, NULL);

@@ -14,8 +14,7 @@ extern const sd_bus_vtable role_vtable[], role_spec_vtable[];
 /* Returns /org/architect/Node/role/<encoded name>, which the caller frees. */
 char *role_dbus_path(const char *name);
 
-/* The first step of each method of a role. Checks that the caller has the right and that no shutdown is under
- * way. Returns what authority_check() returns: only after 0 the handler may continue. */
+/* Each method of a role calls this before it changes anything, see clients_check_change(). */
 int role_dbus_check(
         sd_bus_message *m, Role *role, const char *action, const Caller **ret, sd_bus_error *error);
 

@@ -27,14 +27,13 @@ const BusOptions terminal_options = { "OpenTerminal", terminal_entries, sizeof(t
 int role_method_open_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Role *role = userdata;
         g_auto(Fault) fault = {};
-        const Caller *caller = NULL;
         bool replay = true;
         autofd fd = -EBADF;
 
         int r = bus_read_options(m, &terminal_options, &replay, error);
         if (r < 0)
                 return r;
-        r = role_dbus_check(m, role, "write to roles", &caller, error);
+        r = role_dbus_check(m, role, "write to roles", NULL, error);
         if (r != 0)
                 return r;
         r = terminal_open(role, replay, &fd, &fault);
@@ -45,7 +44,6 @@ int role_method_open_terminal(sd_bus_message *m, void *userdata, sd_bus_error *e
 int role_method_resize_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Role *role = userdata;
         g_auto(Fault) fault = {};
-        const Caller *caller = NULL;
         uint16_t rows, columns;
 
         int r = sd_bus_message_read(m, "qq", &rows, &columns);
@@ -55,7 +53,7 @@ int role_method_resize_terminal(sd_bus_message *m, void *userdata, sd_bus_error 
                 return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
                         "The size of a terminal is %u rows and %u columns, but must be at least one of each",
                         rows, columns);
-        r = role_dbus_check(m, role, "write to roles", &caller, error);
+        r = role_dbus_check(m, role, "write to roles", NULL, error);
         if (r != 0)
                 return r;
         r = terminal_resize(role, rows, columns, &fault);
