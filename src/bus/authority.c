@@ -44,13 +44,8 @@ static void sender_unpark(Sender *sender) {
 
 /* Replies to the calls that are still parked, with this fault. */
 static void sender_fail(Sender *sender, const Fault *fault) {
-        sd_bus_message *m;
-
-        while ((m = g_queue_pop_head(sender->parked))) {
-                sender->authority->n_parked--;
-                operation_fail(m, fault);
-                sd_bus_message_unref(m);
-        }
+        sender->authority->n_parked -= g_queue_get_length(sender->parked);
+        operation_fail_all(sender->parked, fault);
 }
 
 static void sender_free(Sender *sender) {
@@ -176,14 +171,9 @@ static int sender_on_credentials(sd_bus_message *reply, void *userdata, sd_bus_e
         sender->caller.known = true;
 
         for (GList *l = sender->parked->head, *next; l; l = next) {
-                g_auto(Fault) fault = {};
-
                 next = l->next;
-                r = bus_message_requeue(authority->bus, l->data);
-                if (r >= 0)
+                if (operation_resume(authority->bus, l->data) >= 0)
                         continue;
-                (void) fault_set(&fault, NODE_ERROR_IO_ERROR, "Cannot resume the call: %s", g_strerror(-r));
-                operation_fail(l->data, &fault);
                 sd_bus_message_unref(l->data);
                 g_queue_delete_link(sender->parked, l);
                 authority->n_parked--;

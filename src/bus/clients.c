@@ -31,14 +31,7 @@ static void clients_recovered(void *data) {
         sd_bus_message *m;
 
         while ((m = g_queue_pop_head(clients->held))) {
-                int r = bus_message_requeue(clients->bus, m);
-                if (r < 0) {
-                        g_auto(Fault) fault = {};
-
-                        (void) fault_set(
-                                &fault, NODE_ERROR_IO_ERROR, "Cannot resume the call: %s", g_strerror(-r));
-                        operation_fail(m, &fault);
-                }
+                (void) operation_resume(clients->bus, m);
                 sd_bus_message_unref(m);
         }
 }
@@ -46,13 +39,9 @@ static void clients_recovered(void *data) {
 /* The service ends before the roles are up to date. */
 static void clients_fail_held(Clients *clients) {
         g_auto(Fault) fault = {};
-        sd_bus_message *m;
 
         node_set_leaving_fault(&fault);
-        while ((m = g_queue_pop_head(clients->held))) {
-                operation_fail(m, &fault);
-                sd_bus_message_unref(m);
-        }
+        operation_fail_all(clients->held, &fault);
 }
 
 static const ClientOps clients_ops = {

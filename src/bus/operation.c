@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "bus/bus-util.h"
 #include "bus/operation.h"
-#include "util/autoptr.h"
 #include "util/log.h"
 
 typedef struct Operation {
@@ -42,6 +42,26 @@ void operation_fail(sd_bus_message *call, const Fault *fault) {
         Waiter waiter = operation_new(call, NULL);
 
         waiter.done(waiter.userdata, fault);
+}
+
+void operation_fail_all(GQueue *calls, const Fault *fault) {
+        sd_bus_message *call;
+
+        while ((call = g_queue_pop_head(calls))) {
+                operation_fail(call, fault);
+                sd_bus_message_unref(call);
+        }
+}
+
+int operation_resume(sd_bus *bus, sd_bus_message *call) {
+        g_auto(Fault) fault = {};
+
+        int r = bus_message_requeue(bus, call);
+        if (r >= 0)
+                return 0;
+        (void) fault_set(&fault, NODE_ERROR_IO_ERROR, "Cannot resume the call: %s", g_strerror(-r));
+        operation_fail(call, &fault);
+        return r;
 }
 
 int fault_to_bus_error(const Fault *fault, int error, sd_bus_error *ret) {
