@@ -58,7 +58,7 @@ static int node_method_start(sd_bus_message *m, void *userdata, sd_bus_error *er
         Waiter waiter = operation_new(m, path);
         r = node_start_role(clients->node, name, spec, caller, waiter, &fault);
         if (r < 0) {
-                waiter.done(waiter.userdata, &fault);
+                waiter_wake(waiter, &fault);
                 return 1;
         }
         g_steal_pointer(&spec);

@@ -39,9 +39,7 @@ Waiter operation_new(sd_bus_message *call, const char *path) {
 }
 
 void operation_fail(sd_bus_message *call, const Fault *fault) {
-        Waiter waiter = operation_new(call, NULL);
-
-        waiter.done(waiter.userdata, fault);
+        waiter_wake(operation_new(call, NULL), fault);
 }
 
 void operation_fail_all(GQueue *calls, const Fault *fault) {

@@ -189,12 +189,8 @@ int role_method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 return r;
         Waiter waiter = operation_new(m, NULL);
         if (node_signal_role(role->node, role, to == STOP_TO_ALL, signo, caller, waiter, &fault) < 0)
-                waiter.done(waiter.userdata, &fault);
+                waiter_wake(waiter, &fault);
         return 1;
-}
-
-static void role_dbus_release_message(void *owner) {
-        sd_bus_message_unref(owner);
 }
 
 static int role_dbus_write_input(
@@ -209,13 +205,13 @@ static int role_dbus_write_input(
         r = input_find(role, &fault);
         if (r >= 0) {
                 /* The bytes are not copied, they stay in the message. */
-                r = input_write(role->input, data, size, newline, sd_bus_message_ref(m),
-                        role_dbus_release_message, waiter, &fault);
+                r = input_write(role->input, data, size, newline, sd_bus_message_ref(m), bus_message_free,
+                        waiter, &fault);
                 if (r < 0)
                         sd_bus_message_unref(m); /* input_write() has not taken the reference */
         }
         if (r < 0)
-                waiter.done(waiter.userdata, &fault);
+                waiter_wake(waiter, &fault);
         return 1;
 }
 
@@ -246,7 +242,7 @@ int role_method_close_input(sd_bus_message *m, void *userdata, sd_bus_error *err
         if (r >= 0)
                 r = input_close(role->input, waiter, &fault);
         if (r < 0)
-                waiter.done(waiter.userdata, &fault);
+                waiter_wake(waiter, &fault);
         return 1;
 }
 
