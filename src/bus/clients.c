@@ -172,7 +172,8 @@ static int clients_on_disconnected(sd_bus_message *m, void *userdata, sd_bus_err
         return sd_event_exit(clients->event, CLIENTS_BUS_LOST);
 }
 
-static int clients_connect(Clients *clients, bool user) {
+static int clients_connect(Clients *clients) {
+        const bool user = clients->node->user;
         sd_bus_slot *slot = NULL;
 
         int r = user ? sd_bus_open_user_with_description(&clients->bus, "architect-node")
@@ -199,12 +200,12 @@ static int clients_connect(Clients *clients, bool user) {
         return r < 0 ? log_error_errno(r, "Cannot set up the bus: %m") : 0;
 }
 
-int clients_open(Clients *clients, bool user) {
+int clients_open(Clients *clients) {
         int r = bus_errors_register();
         if (r < 0)
                 return log_error_errno(r, "Cannot register the names of errors: %m");
-        r = clients_connect(clients, user);
-        if (r >= 0 && user)
+        r = clients_connect(clients);
+        if (r >= 0 && clients->node->user)
                 authority_set_user(clients->authority, getuid());
         return r;
 }

@@ -23,9 +23,9 @@ int clients_new(sd_event *event, Node *node, Clients **ret);
 Clients *clients_free(Clients *clients);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Clients, clients_free)
 
-/* Connects to the system bus, or to the user bus, and registers the objects. Logs an error and returns a
- * negative errno if that fails. */
-int clients_open(Clients *clients, bool user);
+/* Connects to the system bus, or to the user bus if the node is that of a user, and registers the objects.
+ * Logs an error and returns a negative errno if that fails. */
+int clients_open(Clients *clients);
 
 /* The current roles of the node are those of the previous process. Their objects are not announced again. */
 void clients_adopt_roles(Clients *clients);

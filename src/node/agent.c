@@ -186,7 +186,7 @@ int agent_new(sd_event *event, Instance *instance, Agent **ret) {
         if (r >= 0)
                 r = agent_load_state(agent);
         if (r >= 0)
-                r = clients_open(agent->clients, instance->user);
+                r = clients_open(agent->clients);
         if (r < 0)
                 return r;
         agent_load_settings(agent);
