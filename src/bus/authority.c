@@ -215,7 +215,7 @@ int authority_identify(Authority *authority, sd_bus_message *m, const Caller **r
         if (!sender) {
                 if (g_hash_table_size(authority->senders) >= SENDERS_MAX)
                         (void) g_hash_table_foreach_remove(authority->senders, sender_is_idle, NULL);
-                sender = g_new0(Sender, 1);
+                sender = g_new(Sender, 1);
                 *sender = (Sender){ .authority = authority, .name = g_strdup(name), .parked = g_queue_new() };
                 int r = sender_park(sender, m, error);
                 if (r >= 0)

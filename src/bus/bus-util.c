@@ -47,8 +47,8 @@ static int bus_error_type(
         default:
                 break;
         }
-        return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS, "%s has type %s%s%s, but must be %s", where,
-                begin, contents, end, want);
+        return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "%s has type %s%s%s, but must be %s",
+                where, begin, contents, end, want);
 }
 
 /* Enters the variants around the next value; some languages make more than one. Returns 0 at the end of an
@@ -183,7 +183,7 @@ static int bus_read_integer(
                         return r;
                 if (parse_u64(*s == '-' ? s + 1 : s, &magnitude) < 0) {
                         g_autofree char *where = bus_place_to_string(place), *shown = g_strescape(s, NULL);
-                        return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS,
+                        return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
                                 "%s is \"%.64s\" of type s, but must be an integer", where, shown);
                 }
                 *ret_negative = *s == '-' && magnitude > 0;
@@ -218,7 +218,7 @@ static int bus_exit_array(sd_bus_message *m, const BusValue *array) {
 
 static int bus_error_range(
         sd_bus_error *error, const char *key, bool negative, uint64_t value, uint64_t min, uint64_t max) {
-        return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS,
+        return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
                 "Option \"%s\" is %s%" PRIu64 ", but must be from %" PRIu64 " to %" PRIu64, key,
                 negative ? "-" : "", value, min, max);
 }
@@ -247,7 +247,7 @@ int bus_read_variant_unsigned_array(sd_bus_message *m, const char *key, uint64_t
                 if (negative || value < min || value > max)
                         return bus_error_range(error, key, negative, value, min, max);
                 if (values->len >= n_max)
-                        return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS,
+                        return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
                                 "Option \"%s\" has more than %u numbers", key, n_max);
                 g_array_append_val(values, value);
         }
@@ -276,7 +276,7 @@ int bus_read_variant_strings(
                 if (r <= 0)
                         break;
                 if (place.element > max)
-                        return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS,
+                        return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
                                 "Option \"%s\" has more than %u strings", key, max);
                 g_strv_builder_add(builder, s);
         }
@@ -369,7 +369,7 @@ int bus_read_variant_unsigned_entries(sd_bus_message *m, const char *key,
                 r = bus_read_integer(m, &place, &negative, &value, error);
                 if (r >= 0 && negative) {
                         g_autofree char *where = bus_place_to_string(&place);
-                        return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS,
+                        return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
                                 "%s is -%" PRIu64 ", but must be from 0 to %" PRIu64, where, value,
                                 UINT64_MAX);
                 }
@@ -409,7 +409,7 @@ int bus_read_variant_signed(
         bool fits = negative ? magnitude <= (uint64_t) INT64_MAX + 1 : magnitude <= INT64_MAX;
         int64_t value = negative ? (int64_t) -magnitude : (int64_t) magnitude;
         if (!fits || value < min || value > max)
-                return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS,
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
                         "Option \"%s\" is %s%" PRIu64 ", but must be from %" PRIi64 " to %" PRIi64, key,
                         negative ? "-" : "", magnitude, min, max);
         *ret = value;
@@ -433,11 +433,12 @@ static int bus_read_option(
                 i++;
         if (i == options->n_entries) {
                 g_autofree char *shown = g_strescape(key, NULL);
-                return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS, "Unknown option \"%s\"", shown);
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "Unknown option \"%s\"", shown);
         }
         g_assert(i < 64);
         if (*seen & (UINT64_C(1) << i))
-                return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGS, "Option \"%s\" is given twice", key);
+                return sd_bus_error_setf(
+                        error, SD_BUS_ERROR_INVALID_ARGS, "Option \"%s\" is given twice", key);
         *seen |= UINT64_C(1) << i;
         return options->read(m, bus_options_get(options, i), userdata, error);
 }
@@ -465,7 +466,7 @@ int bus_read_strings(sd_bus_message *m, const char *what, unsigned max, char ***
         while ((r = sd_bus_message_read_basic(m, 's', &s)) > 0) {
                 if (++n > max)
                         return sd_bus_error_setf(
-                                error, BUS_ERROR_INVALID_ARGS, "%s has more than %u strings", what, max);
+                                error, SD_BUS_ERROR_INVALID_ARGS, "%s has more than %u strings", what, max);
                 g_strv_builder_add(builder, s);
         }
         if (r < 0)

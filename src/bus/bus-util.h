@@ -7,8 +7,6 @@
 
 #include "util/autoptr.h"
 
-#define BUS_ERROR_INVALID_ARGS SD_BUS_ERROR_INVALID_ARGS
-
 /* These functions read the value of the option key by its meaning: from the variant that comes next in the
  * message, and through the variants in it. Languages that do not write D-Bus types send plain values; each
  * key has one type, so no value is ambiguous. Otherwise they return -EINVAL, and *error names the key, the
