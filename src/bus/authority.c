@@ -4,12 +4,11 @@
 #include <stdlib.h>
 #include <systemd/sd-login.h>
 
-#include "base/macro.h"
 #include "bus/authority.h"
+#include "bus/bus-util.h"
 #include "bus/operation.h"
 #include "model/node.h"
 #include "util/autoptr.h"
-#include "bus/bus-util.h"
 #include "util/log.h"
 
 #define PARKED_MAX 4096U /* the maximum number of calls whose sender is not known yet */

@@ -2,8 +2,8 @@
 
 #include <systemd/sd-bus.h>
 
-#include "proto/node-errors.h"
 #include "bus/bus-errors.h"
+#include "proto/node-errors.h"
 
 int bus_errors_register(void) {
         static const sd_bus_error_map map[] = {

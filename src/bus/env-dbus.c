@@ -5,10 +5,9 @@
 
 #include <unistd.h>
 
-#include "model/env.h"
 #include "bus/clients-private.h"
 #include "bus/operation.h"
-#include "proto/node-names.h"
+#include "model/env.h"
 #include "util/autoptr.h"
 
 static int env_method_get(sd_bus_message *m, void *userdata, sd_bus_error *error) {

@@ -2,10 +2,10 @@
 
 /* The signals of org.architect.Node are events on the bus. */
 
+#include "bus/bus-util.h"
 #include "bus/clients-private.h"
 #include "bus/role-dbus.h"
 #include "proto/node-names.h"
-#include "bus/bus-util.h"
 #include "util/log.h"
 
 /* Appends the arguments before the details. They depend on the event alone, so that they are the same if it

@@ -5,8 +5,8 @@
 
 #include <inttypes.h>
 
-#include "bus/clients-private.h"
 #include "bus/bus-util.h"
+#include "bus/clients-private.h"
 #include "util/log.h"
 
 #define EVENTS_SINCE_MAX 1000U /* in one reply, because the loop is blocked while it is composed */

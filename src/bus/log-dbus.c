@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "bus/clients-private.h"
-#include "bus/operation.h"
 #include "bus/properties.h"
 #include "model/state-fields.h"
 #include "proto/node-names.h"

@@ -2,13 +2,11 @@
 
 /* This file has the methods of the monitor, a dead man's switch. */
 
-#include "model/monitor.h"
 #include "bus/clients-private.h"
 #include "bus/operation.h"
 #include "bus/properties.h"
-#include "proto/node-names.h"
+#include "model/monitor.h"
 #include "util/autoptr.h"
-#include "util/log.h"
 
 static int monitor_method_beat(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;

@@ -1,26 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/cgroup-util.h"
 #include "base/feature.h"
 #include "base/pidref.h"
 #include "base/unit-name.h"
-#include "config.h"
-#include "model/node-purge.h"
-#include "model/node-start.h"
-#include "model/node-stop.h"
+#include "bus/bus-util.h"
 #include "bus/clients-private.h"
 #include "bus/operation.h"
 #include "bus/properties.h"
 #include "bus/role-dbus.h"
 #include "bus/start-options.h"
 #include "bus/terminal-dbus.h"
-#include "proto/node-names.h"
+#include "config.h"
+#include "model/node-purge.h"
+#include "model/node-start.h"
+#include "model/node-stop.h"
 #include "util/autoptr.h"
-#include "bus/bus-util.h"
-#include "util/log.h"
 
 /* Handlers read, validate, authorize, act and reply, in this order. A parked call returns to the beginning of
  * its handler, so nothing may be changed before the authorization. */

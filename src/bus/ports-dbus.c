@@ -2,13 +2,10 @@
 
 /* This file has the methods of reserved ports. */
 
-#include <errno.h>
-
 #include "bus/clients-private.h"
 #include "bus/operation.h"
 #include "model/ports.h"
 #include "util/autoptr.h"
-#include "bus/bus-util.h"
 
 /* A call of BindTCP or BindUDP that waits for the keeper. */
 typedef struct Binding {

@@ -4,12 +4,12 @@
 
 #include "bus/operation.h"
 #include "bus/properties.h"
+#include "bus/role-dbus.h"
+#include "bus/terminal-dbus.h"
 #include "model/input.h"
 #include "model/node-purge.h"
 #include "model/node-stop.h"
 #include "model/products.h"
-#include "bus/role-dbus.h"
-#include "bus/terminal-dbus.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"
 

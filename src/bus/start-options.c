@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <inttypes.h>
-
 #include "base/cgroup-util.h"
 #include "base/macro.h"
-#include "bus/operation.h"
-#include "model/products.h"
-#include "bus/start-options.h"
-#include "model/role-terminal.h"
 #include "bus/bus-util.h"
+#include "bus/operation.h"
+#include "bus/start-options.h"
+#include "model/products.h"
+#include "model/role-terminal.h"
 
 /* Defines how the value of one option is read, and where it is stored. */
 typedef struct StartOption {

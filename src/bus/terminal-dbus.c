@@ -5,12 +5,12 @@
 
 #include "base/fd-util.h"
 #include "base/macro.h"
+#include "bus/bus-util.h"
+#include "bus/operation.h"
 #include "bus/role-dbus.h"
 #include "bus/terminal-dbus.h"
-#include "bus/operation.h"
 #include "model/role-terminal.h"
 #include "util/autoptr.h"
-#include "bus/bus-util.h"
 
 static int terminal_read_replay(
         sd_bus_message *m, const BusOption *option, void *userdata, sd_bus_error *error) {
