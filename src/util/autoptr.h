@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* g_autoptr() for the types of libsystemd, as used in node and ctl. */
+/* g_autoptr() for the types of libsystemd, as used in the rooms of architect-node. */
 
 #include <glib.h>
 #include <systemd/sd-bus.h>
