@@ -224,16 +224,16 @@ static int attach_read_shown(Attach *s) {
         return 0;
 }
 
-static int attach_read_input(Attach *s) {
+static void attach_read_input(Attach *s) {
         ssize_t n = read(STDIN_FILENO, s->input, sizeof(s->input));
 
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
-                return 0;
+                return;
         if (n <= 0) {
                 /* A file or a pipe has ended, or a terminal is gone, which ends us, too. */
                 s->input_ended = true;
                 s->detached = s->input_is_terminal;
-                return 0;
+                return;
         }
 
         s->input_begin = 0;
@@ -246,7 +246,6 @@ static int attach_read_input(Attach *s) {
                         s->input_ended = s->detached = true;
                 }
         }
-        return 0;
 }
 
 static void attach_send_input(Attach *s) {
@@ -326,7 +325,7 @@ static int attach_run(Attach *s) {
                 else if (!full && (p[0].revents & ~POLLOUT))
                         r = attach_read_shown(s);
                 if (r >= 0 && p[2].revents)
-                        r = attach_read_input(s);
+                        attach_read_input(s);
                 if (waits || p[2].revents)
                         attach_send_input(s);
         }
