@@ -64,3 +64,9 @@ static inline void *list_item(const ListLink *list, ListLink *link, size_t offse
 #define LIST_FOREACH(type, member, item, list) \
         for (type *item = list_item((list), (list)->next, offsetof(type, member)); item; \
                 item = list_item((list), item->member.next, offsetof(type, member)))
+
+/* The item may leave the list within the loop and be freed, but the next one must not. */
+#define LIST_FOREACH_SAFE(type, member, item, list) \
+        for (type *item = LIST_FIRST(type, member, (list)), *item##_next; \
+                item && (item##_next = list_item((list), item->member.next, offsetof(type, member)), true); \
+                item = item##_next)

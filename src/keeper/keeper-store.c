@@ -226,45 +226,31 @@ static int store_sync_child(Store *s, Child *child) {
 
 /* Children without room remain in the list for the next time. */
 static int store_sync_children(Store *s) {
-        ListLink kept;
-        Child *child;
-        int r = 0;
+        LIST_FOREACH_SAFE (Child, to_store, child, &s->children) {
+                int r = store_sync_child(s, child);
 
-        list_init(&kept);
-        while (r >= 0 && (child = LIST_FIRST(Child, to_store, &s->children))) {
-                r = store_sync_child(s, child);
                 if (r < 0)
-                        break;
-                list_remove(&child->to_store);
-                if (r == 0)
-                        list_append(&kept, &child->to_store);
+                        return r;
+                if (r > 0)
+                        list_remove(&child->to_store);
         }
-        list_splice(&s->children, &kept);
-        return r < 0 ? r : 0;
+        return 0;
 }
 
 static int store_sync_ports(Store *s, Sockets *sockets) {
-        struct reserved_socket *socket;
-        ListLink kept;
-        int r = 0;
-
-        list_init(&kept);
-        while (r >= 0 && (socket = LIST_FIRST(struct reserved_socket, to_store, &sockets->changed))) {
-                r = store_sync_item(s, store_port_kind(&socket->port), socket->port.number,
+        LIST_FOREACH_SAFE (struct reserved_socket, to_store, socket, &sockets->changed) {
+                int r = store_sync_item(s, store_port_kind(&socket->port), socket->port.number,
                         store_port_fd(socket), &socket->stored);
+
                 if (r < 0)
-                        break;
-                list_remove(&socket->to_store);
-                if (r == 0)
-                        list_append(&kept, &socket->to_store);
+                        return r;
+                if (r > 0)
+                        list_remove(&socket->to_store);
         }
-        list_splice(&sockets->changed, &kept);
-        return r < 0 ? r : 0;
+        return 0;
 }
 
 static int store_take_back(Store *s, Sockets *sockets) {
-        struct reserved_socket *socket;
-
         while (s->n_gone > 0) {
                 int r = store_send_remove(s, &s->gone[s->n_gone - 1]);
 
@@ -272,7 +258,7 @@ static int store_take_back(Store *s, Sockets *sockets) {
                         return r;
                 s->n_gone--;
         }
-        while ((socket = LIST_FIRST(struct reserved_socket, to_store, &sockets->forgotten))) {
+        LIST_FOREACH_SAFE (struct reserved_socket, to_store, socket, &sockets->forgotten) {
                 int r = store_sync_item(
                         s, store_port_kind(&socket->port), socket->port.number, -EBADF, &socket->stored);
 

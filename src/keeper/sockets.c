@@ -430,18 +430,9 @@ int sockets_on_handover(Sockets *s, uint64_t child, ListLink *lent, int fd) {
 }
 
 void sockets_released(Sockets *s, ListLink *lent) {
-        struct reserved_socket *socket;
-        ListLink kept;
-
-        list_init(&kept);
-        while ((socket = LIST_FIRST(struct reserved_socket, of_child, lent)))
+        LIST_FOREACH_SAFE (struct reserved_socket, of_child, socket, lent)
                 if (socket->port.release)
                         sockets_forget(s, socket);
-                else {
-                        list_remove(&socket->of_child);
-                        list_append(&kept, &socket->of_child);
-                }
-        list_splice(lent, &kept);
 }
 
 int sockets_take_over(Sockets *s, const struct reserved_socket *socket, ListLink *lent) {

@@ -129,12 +129,52 @@ static void test_list(void **state) {
         assert_list(&list, "");
 }
 
+/* Removes and overwrites the items of these numbers within the loop. */
+static void assert_removed(const char *removed, const char *remaining) {
+        struct item items[5];
+        char seen[16] = "";
+        ListLink list;
+
+        list_init(&list);
+        for (int i = 0; i < 5; i++) {
+                items[i].number = i;
+                list_append(&list, &items[i].link);
+        }
+        LIST_FOREACH_SAFE (struct item, link, item, &list) {
+                const char c = (char) ('0' + item->number);
+
+                seen[strlen(seen)] = c;
+                if (!strchr(removed, c))
+                        continue;
+                list_remove(&item->link);
+                memset(item, 0xff, sizeof(*item)); /* as if it had been freed */
+        }
+        assert_string_equal(seen, "01234");
+        assert_list(&list, remaining);
+}
+
+static void test_list_remove_in_loop(void **state) {
+        ListLink list;
+
+        list_init(&list);
+        LIST_FOREACH_SAFE (struct item, link, item, &list)
+                fail_msg("the list is empty, but has item %d", item->number);
+
+        assert_removed("", "01234");
+        assert_removed("0", "1234");
+        assert_removed("4", "0123");
+        assert_removed("12", "034");
+        assert_removed("024", "13");
+        assert_removed("01234", "");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_empty),
                 cmocka_unit_test(test_every_number),
                 cmocka_unit_test(test_churn),
                 cmocka_unit_test(test_list),
+                cmocka_unit_test(test_list_remove_in_loop),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
