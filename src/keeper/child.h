@@ -14,7 +14,17 @@
 #include "keeper/keeper-watch.h"
 #include "proto/keeper-protocol.h"
 
-#define CHILD_STORED_MAX 7 /* see keeper-store.c */
+/* The descriptors of a child that systemd stores, see keeper-store.c. */
+typedef enum ChildStored {
+        CHILD_STORED_PIDFD,
+        CHILD_STORED_STDIN,
+        CHILD_STORED_MASTER,
+        CHILD_STORED_CONTROL,
+        CHILD_STORED_PEER,
+        CHILD_STORED_OUTPUT,
+        CHILD_STORED_TERMINAL,
+        _CHILD_STORED_MAX,
+} ChildStored;
 
 struct Child {
         ListLink link; /* in the list of all children */
@@ -51,7 +61,7 @@ struct Child {
         ListLink to_tell; /* in Keeper.to_announce or Keeper.to_tell_exit, according to these two flags */
 
         /* The inode of each descriptor that systemd stores, 0 if it stores none. */
-        uint64_t stored[CHILD_STORED_MAX];
+        uint64_t stored[_CHILD_STORED_MAX];
         ListLink to_store; /* in the list of the children whose stored descriptors may have changed */
 };
 

@@ -77,27 +77,33 @@ static int store_send_remove(Store *s, const struct keeper_state_stored *item) {
         return socket_send(s->notify_fd, message, strlen(message), NULL, 0);
 }
 
-static const StoreKind store_child_kinds[] = { STORE_PIDFD, STORE_STDIN, STORE_MASTER, STORE_CONTROL,
-        STORE_PEER, STORE_OUTPUT, STORE_TERMINAL };
-_Static_assert(ELEMENTSOF(store_child_kinds) == CHILD_STORED_MAX, "a child has room for each of them");
+static const StoreKind store_child_kinds[_CHILD_STORED_MAX] = {
+        [CHILD_STORED_PIDFD] = STORE_PIDFD,
+        [CHILD_STORED_STDIN] = STORE_STDIN,
+        [CHILD_STORED_MASTER] = STORE_MASTER,
+        [CHILD_STORED_CONTROL] = STORE_CONTROL,
+        [CHILD_STORED_PEER] = STORE_PEER,
+        [CHILD_STORED_OUTPUT] = STORE_OUTPUT,
+        [CHILD_STORED_TERMINAL] = STORE_TERMINAL,
+};
 
-static int store_child_fd(const Child *c, StoreKind kind) {
+static int store_child_fd(const Child *c, ChildStored which) {
         const KeeperTerminal *t = c->terminal && !c->terminal->over ? c->terminal : NULL;
 
-        switch (kind) {
-        case STORE_PIDFD:
+        switch (which) {
+        case CHILD_STORED_PIDFD:
                 return c->pidfd;
-        case STORE_STDIN:
+        case CHILD_STORED_STDIN:
                 return c->exited ? -EBADF : c->stdin_fd;
-        case STORE_MASTER:
+        case CHILD_STORED_MASTER:
                 return t ? t->master_fd : -EBADF;
-        case STORE_CONTROL:
+        case CHILD_STORED_CONTROL:
                 return t ? t->control_fd : -EBADF;
-        case STORE_PEER:
+        case CHILD_STORED_PEER:
                 return t ? t->peer_fd : -EBADF;
-        case STORE_OUTPUT:
+        case CHILD_STORED_OUTPUT:
                 return t ? t->output_fd : -EBADF;
-        case STORE_TERMINAL:
+        case CHILD_STORED_TERMINAL:
                 return t ? t->pidfd : -EBADF;
         default:
                 return -EBADF;
@@ -131,11 +137,11 @@ static void store_add_gone(Store *s, StoreKind kind, uint64_t id, uint64_t inode
         s->gone[s->n_gone++] = (struct keeper_state_stored){ .kind = kind, .id = id, .inode = inode };
 }
 
-static void store_child_gone(Store *s, Child *child, size_t i) {
-        if (child->stored[i] == 0)
+static void store_child_gone(Store *s, Child *child, ChildStored which) {
+        if (child->stored[which] == 0)
                 return;
-        store_add_gone(s, store_child_kinds[i], child->id, child->stored[i]);
-        child->stored[i] = 0;
+        store_add_gone(s, store_child_kinds[which], child->id, child->stored[which]);
+        child->stored[which] = 0;
         s->n_stored--;
 }
 
@@ -149,31 +155,15 @@ void store_touch_terminal(Store *s, KeeperTerminal *terminal) {
         if (!terminal->child)
                 return;
         /* Some kernels do not give each pidfd an inode of its own. */
-        for (size_t i = 0; i < ELEMENTSOF(store_child_kinds); i++)
-                if (store_child_kinds[i] == STORE_TERMINAL)
-                        store_child_gone(s, terminal->child, i);
+        store_child_gone(s, terminal->child, CHILD_STORED_TERMINAL);
         store_touch_child(s, terminal->child);
 }
 
 void store_forget_child(Store *s, Child *child) {
-        for (size_t i = 0; i < ELEMENTSOF(store_child_kinds); i++)
+        for (ChildStored i = 0; i < _CHILD_STORED_MAX; i++)
                 store_child_gone(s, child, i);
         list_remove(&child->to_store);
         store_touch(s);
-}
-
-void store_close_stdin(Store *s, Child *child) {
-        for (size_t i = 0; i < ELEMENTSOF(store_child_kinds); i++) {
-                const struct keeper_state_stored item = { .kind = store_child_kinds[i], .id = child->id };
-
-                /* If systemd does not read now, the next store_sync() removes it. */
-                if (store_child_kinds[i] == STORE_STDIN && child->stored[i] != 0 &&
-                        store_send_remove(s, &item) >= 0) {
-                        child->stored[i] = 0;
-                        s->n_stored--;
-                }
-        }
-        store_touch_child(s, child);
 }
 
 /* Makes systemd store this descriptor under this name, or remove it. Returns 1 if done, 0 if there is no
@@ -212,12 +202,18 @@ static int store_sync_item(Store *s, StoreKind kind, uint64_t id, int fd, uint64
         return 1;
 }
 
+void store_close_stdin(Store *s, Child *child) {
+        /* If systemd does not read now, the next store_sync() removes it. */
+        (void) store_sync_item(s, STORE_STDIN, child->id, -EBADF, &child->stored[CHILD_STORED_STDIN]);
+        store_touch_child(s, child);
+}
+
 static int store_sync_child(Store *s, Child *child) {
         int r = 1, all = 1;
 
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(store_child_kinds); i++) {
-                r = store_sync_item(s, store_child_kinds[i], child->id,
-                        store_child_fd(child, store_child_kinds[i]), &child->stored[i]);
+        for (ChildStored i = 0; r >= 0 && i < _CHILD_STORED_MAX; i++) {
+                r = store_sync_item(
+                        s, store_child_kinds[i], child->id, store_child_fd(child, i), &child->stored[i]);
                 if (r == 0)
                         all = 0;
         }
@@ -361,7 +357,7 @@ int store_collect(const Store *s, const ListLink *children, const Sockets *socke
         if (!all)
                 return -ENOMEM;
         LIST_FOREACH (const Child, link, c, children)
-                for (size_t i = 0; i < ELEMENTSOF(store_child_kinds); i++)
+                for (ChildStored i = 0; i < _CHILD_STORED_MAX; i++)
                         if (c->stored[i] != 0)
                                 all[n++] = (struct keeper_state_stored){
                                         .kind = store_child_kinds[i], .id = c->id, .inode = c->stored[i]
@@ -394,7 +390,7 @@ static uint64_t *store_find_owner(
                 return socket ? &socket->stored : NULL;
         }
         child = id_map_get(children_by_id, item->id);
-        for (size_t i = 0; child && i < ELEMENTSOF(store_child_kinds); i++)
+        for (ChildStored i = 0; child && i < _CHILD_STORED_MAX; i++)
                 if (store_child_kinds[i] == item->kind)
                         return &child->stored[i];
         return NULL;
