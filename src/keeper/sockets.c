@@ -234,15 +234,6 @@ static int sockets_bind_all(Sockets *s, const struct keeper_bind *m, uint16_t *r
         return r;
 }
 
-static void sockets_release_all(Sockets *s, const struct keeper_port *ports, size_t n) {
-        for (size_t i = 0; i < n; i++) {
-                struct reserved_socket *socket = sockets_find(s, &ports[i]);
-
-                if (socket)
-                        sockets_forget(s, socket);
-        }
-}
-
 static void sockets_rest(Sockets *s, struct reserved_socket *socket) {
         autofd fd = socket->hold_fd >= 0 ? hold_look(socket->hold_fd) : -EBADF;
         int listening = 0, r;
@@ -271,15 +262,6 @@ static void sockets_rest(Sockets *s, struct reserved_socket *socket) {
         if (r < 0)
                 log_warning(
                         "Cannot keep datagrams away from UDP port %u: %s", socket->port.number, strerror(-r));
-}
-
-static void sockets_rest_all(Sockets *s, const struct keeper_port *ports, size_t n) {
-        for (size_t i = 0; i < n; i++) {
-                struct reserved_socket *socket = sockets_find(s, &ports[i]);
-
-                if (socket)
-                        sockets_rest(s, socket);
-        }
 }
 
 void sockets_rest_child(Sockets *s, ListLink *lent, const char *role) {
@@ -336,10 +318,14 @@ int sockets_on_ports(Sockets *s, const void *packet, size_t size) {
         if (size > sizeof(*m) || ports_size % sizeof(m->ports[0]) != 0)
                 return -EBADMSG;
 
-        if (m->header.type == KEEPER_RELEASE_PORTS)
-                sockets_release_all(s, m->ports, ports_size / sizeof(m->ports[0]));
-        else
-                sockets_rest_all(s, m->ports, ports_size / sizeof(m->ports[0]));
+        for (size_t i = 0; i < ports_size / sizeof(m->ports[0]); i++) {
+                struct reserved_socket *socket = sockets_find(s, &m->ports[i]);
+
+                if (socket && m->header.type == KEEPER_RELEASE_PORTS)
+                        sockets_forget(s, socket);
+                else if (socket)
+                        sockets_rest(s, socket);
+        }
         return 0;
 }
 
@@ -356,10 +342,12 @@ size_t sockets_tell(const Sockets *s, size_t left, struct keeper_ports *ret) {
 
 int sockets_lend(Sockets *s, uint64_t child, ListLink *lent, const struct keeper_port *ports, size_t n,
         struct child_sockets *ret) {
+        struct reserved_socket *found[KEEPER_FORK_PORTS_MAX];
+
         ret->n = ret->n_handed = 0;
         ret->release_fd = -EBADF;
         for (size_t i = 0; i < n; i++) {
-                const struct reserved_socket *socket = sockets_find(s, &ports[i]);
+                const struct reserved_socket *socket = found[i] = sockets_find(s, &ports[i]);
 
                 if (!socket || socket->hold_fd < 0)
                         return -EADDRNOTAVAIL;
@@ -370,29 +358,21 @@ int sockets_lend(Sockets *s, uint64_t child, ListLink *lent, const struct keeper
                         ret->n_handed++;
         }
         for (size_t i = 0; i < n; i++) {
-                const struct reserved_socket *socket = sockets_find(s, &ports[i]);
+                int fd = hold_look(found[i]->hold_fd);
 
-                ret->fds[i] = socket ? hold_look(socket->hold_fd) : -EADDRNOTAVAIL;
-                if (ret->fds[i] < 0) {
-                        int r = ret->fds[i];
-
-                        while (i > 0)
-                                (void) fd_close(ret->fds[--i]);
-                        return r;
+                if (fd < 0) {
+                        child_sockets_close(ret);
+                        return fd;
                 }
+                ret->fds[ret->n++] = fd;
         }
         for (size_t i = 0; i < n; i++) {
-                struct reserved_socket *socket = sockets_find(s, &ports[i]);
-
-                if (!socket)
-                        continue; /* it existed a moment ago */
-                socket->child = child;
-                list_remove(&socket->of_child); /* the same port may be named twice */
-                list_append(lent, &socket->of_child);
-                sockets_changed(s, socket);
-                socket->port.release = ports[i].release;
+                found[i]->child = child;
+                list_remove(&found[i]->of_child); /* the same port may be named twice */
+                list_append(lent, &found[i]->of_child);
+                sockets_changed(s, found[i]);
+                found[i]->port.release = ports[i].release;
         }
-        ret->n = n;
         return 0;
 }
 
