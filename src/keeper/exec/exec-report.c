@@ -10,39 +10,36 @@
 #include "keeper/exec/exec-handover.h"
 #include "keeper/exec/exec-report.h"
 
-static struct gate_report gate_report_new(LaunchStage stage, int error, bool warning) {
-        return (struct gate_report){
+_printf_(5, 0) static void gate_report_send(
+        int gate_fd, LaunchStage stage, int error, bool warning, const char *fmt, va_list ap) {
+        struct gate_report m = {
                 .magic = GATE_MAGIC,
                 .stage = (uint32_t) stage,
                 .error = error,
                 .warning = warning,
         };
-}
 
-static void gate_report_send(int gate_fd, const struct gate_report *m) {
+        (void) vsnprintf(m.text, sizeof(m.text), fmt, ap);
         /* If the node does not read any more, the exit without an exec is enough. */
-        (void) socket_send(gate_fd, m, sizeof(*m), NULL, 0);
+        (void) socket_send(gate_fd, &m, sizeof(m), NULL, 0);
 }
 
 void gate_warn(int gate_fd, LaunchStage stage, int error, const char *fmt, ...) {
-        struct gate_report m = gate_report_new(stage, error, true);
         va_list ap;
 
         va_start(ap, fmt);
-        (void) vsnprintf(m.text, sizeof(m.text), fmt, ap);
+        gate_report_send(gate_fd, stage, error, true, fmt, ap);
         va_end(ap);
-        gate_report_send(gate_fd, &m);
 }
 
 void gate_fail(int gate_fd, LaunchStage stage, int error, const char *fmt, ...) {
-        struct gate_report m = gate_report_new(stage, error, false);
         va_list ap;
 
-        va_start(ap, fmt);
-        (void) vsnprintf(m.text, sizeof(m.text), fmt, ap);
-        va_end(ap);
+        /* Before the report, to which the node may react at once. */
         exec_handover_undo();
-        gate_report_send(gate_fd, &m);
+        va_start(ap, fmt);
+        gate_report_send(gate_fd, stage, error, false, fmt, ap);
+        va_end(ap);
         _exit(EXEC_FAILED);
 }
 
