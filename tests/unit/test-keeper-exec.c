@@ -138,6 +138,27 @@ static void test_environment_order(void **state) {
         free(env);
 }
 
+static void test_environment_merge(void **state) {
+        char *base[] = { "A=1", "AB=1", "B=1", "C=1", "B=2", NULL }, *more[] = { "B=3", "D==", "A=", NULL };
+        char *none[] = { NULL }, **env;
+
+        assert_int_equal(environment_merge(base, more, &env), 0);
+        for (size_t i = 0; i < 6; i++)
+                assert_ptr_equal(
+                        env[i], ((char *[]){ base[1], base[3], more[0], more[1], more[2], NULL })[i]);
+        assert_string_equal(base[0], "A=1"); /* the array of the caller remains as it is */
+        free(env);
+
+        assert_int_equal(environment_merge(none, base, &env), 0);
+        for (size_t i = 0; i < 5; i++)
+                assert_ptr_equal(env[i], ((char *[]){ base[0], base[1], base[3], base[4], NULL })[i]);
+        free(env);
+
+        assert_int_equal(environment_merge(NULL, NULL, &env), 0);
+        assert_null(env[0]);
+        free(env);
+}
+
 /* -- users -- */
 
 static void test_users(void **state) {
@@ -1083,6 +1104,7 @@ int main(void) {
                 ALONE(test_defaults),
                 CONNECTED(test_environment),
                 cmocka_unit_test(test_environment_order),
+                cmocka_unit_test(test_environment_merge),
                 CONNECTED(test_users),
                 CONNECTED(test_users_fail),
                 ALONE(test_unprivileged),

@@ -67,6 +67,30 @@ static int environment_drop_overridden(char **env) {
         return 0;
 }
 
+int environment_merge(char *const *base, char *const *more, char ***ret) {
+        const size_t n_base = strings_count(base), n_more = strings_count(more);
+        char **env;
+        int r;
+
+        env = calloc(n_base + n_more + 1, sizeof(*env));
+        if (!env)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < n_base; i++)
+                env[i] = base[i];
+        for (size_t i = 0; i < n_more; i++)
+                env[n_base + i] = more[i];
+
+        r = environment_drop_overridden(env);
+        if (r < 0) {
+                free(env);
+                return r;
+        }
+
+        *ret = env;
+        return 0;
+}
+
 int environment_begin(
         const LaunchRequest *request, const struct identity *who, bool has_terminal, char ***ret) {
         const size_t n_base = strings_count(request->base_environment);
@@ -105,30 +129,16 @@ int environment_begin(
 }
 
 int environment_finish(const LaunchRequest *request, char *const *begun, char ***ret) {
-        const size_t n_begun = strings_count(begun), n_own = strings_count(request->environment);
-        char **env;
-        size_t n = 0;
+        _cleanup_free_ char **env = NULL;
+        char *own[3] = { NULL };
         int r;
 
-        env = calloc(n_begun + n_own + 2 + 1, sizeof(*env));
-        if (!env)
-                return -ENOMEM;
-
-        for (size_t i = 0; i < n_begun; i++)
-                env[n++] = begun[i];
-        for (size_t i = 0; i < n_own; i++)
-                env[n++] = request->environment[i];
-
-        if ((r = environment_assign("ARCHITECT_ROLE", request->role, &env[n++])) < 0 ||
-                (r = environment_assign("ARCHITECT_INSTANCE", request->instance, &env[n++])) < 0)
+        if ((r = environment_assign("ARCHITECT_ROLE", request->role, &own[0])) < 0 ||
+                (r = environment_assign("ARCHITECT_INSTANCE", request->instance, &own[1])) < 0)
                 return r;
 
-        r = environment_drop_overridden(env);
-        if (r < 0)
-                return r;
-
-        *ret = env;
-        return 0;
+        r = environment_merge(begun, request->environment, &env);
+        return r < 0 ? r : environment_merge(env, own, ret);
 }
 
 void environment_search_path(char *const *env, struct search_path *ret) {

@@ -21,6 +21,10 @@ int environment_begin(
  * to what a product set-up has made of it. Returns a negative errno. */
 int environment_finish(const LaunchRequest *request, char *const *begun, char ***ret);
 
+/* Stores a new array of the strings of both, which may be NULL, with the last assignment of each name. The
+ * strings remain those of the caller. Returns a negative errno. */
+int environment_merge(char *const *base, char *const *more, char ***ret);
+
 /* Returns the value of a name, or NULL. */
 const char *environment_get(char *const *env, const char *name);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "keeper/exec/exec-environment.h"
 #include "keeper/exec/exec-handover.h"
 #include "keeper/exec/exec-report.h"
 #include "keeper/exec/exec-sockets.h"
@@ -104,39 +105,19 @@ static int exec_sockets_make_variable(const struct child_sockets *sockets, const
 int exec_sockets_environment(const struct child_sockets *sockets, char ***env) {
         static const char *const names[] = { "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
                 "ARCHITECT_TCP_PORTS", "ARCHITECT_UDP_PORTS" };
-        char **larger;
-        size_t n = 0, k = 0;
+        char *own[ELEMENTSOF(names) + 1] = { NULL };
 
         if (sockets->n_handed == 0)
                 return 0;
 
-        while ((*env)[n])
-                n++;
-        /* This is never freed, because the exec takes it or the process ends. */
-        larger = calloc(n + ELEMENTSOF(names) + 1, sizeof(*larger));
-        if (!larger)
-                return -ENOMEM;
+        /* These are never freed, because the exec takes them or the process ends. */
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                int r = exec_sockets_make_variable(sockets, names[i], &own[i]);
 
-        for (size_t i = 0; i < n; i++) {
-                bool ours = false;
-
-                for (size_t j = 0; j < ELEMENTSOF(names) && !ours; j++)
-                        ours = strncmp((*env)[i], names[j], strlen(names[j])) == 0 &&
-                               (*env)[i][strlen(names[j])] == '=';
-                if (!ours)
-                        larger[k++] = (*env)[i];
-        }
-        for (size_t j = 0; j < ELEMENTSOF(names); j++) {
-                int r = exec_sockets_make_variable(sockets, names[j], &larger[k++]);
-
-                if (r < 0) {
-                        free(larger); /* the child reports the error and ends */
+                if (r < 0)
                         return r;
-                }
         }
-
-        *env = larger;
-        return 0;
+        return environment_merge(*env, own, env);
 }
 
 size_t exec_sockets_keep(const ExecParameters *p, int *ret) {
