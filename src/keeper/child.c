@@ -172,8 +172,12 @@ Child *child_free(Child *child) {
 
 bool child_has_execed(const Child *child) {
         struct proc_stat stat;
-        int r = proc_stat_read(child->pid, &stat);
+        int r;
 
+        if (child->exited)
+                return child->execed;
+
+        r = proc_stat_read(child->pid, &stat);
         if (r < 0) {
                 /* child_new() ensures that this does not happen. If it happens all the same, the status is
                  * still correct, and "failed to start" would be a statement without evidence. */

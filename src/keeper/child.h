@@ -73,7 +73,7 @@ int child_new(const struct keeper_self *self, uint64_t id, const char *role, uin
 void child_init(Child *child, uint64_t id, const char *role);
 Child *child_free(Child *child);
 
-/* Returns whether the child has passed its exec, according to the kernel. */
+/* Returns whether the child has passed its exec, according to the kernel, or to its exit record. */
 bool child_has_execed(const Child *child);
 
 /* Reads the exit record of a child that has ended, without reaping the zombie. Returns 1 if it has ended, 0

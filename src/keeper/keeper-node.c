@@ -121,7 +121,7 @@ static int node_send_child(Keeper *k, Child *child) {
                 .header = { .type = KEEPER_CHILD, .child = child->id },
                 .pid = child->pid,
                 .start_time = child->start_time,
-                .execed = child->exited ? child->execed : child_has_execed(child),
+                .execed = child_has_execed(child),
                 .exited = child->exited,
                 .flags = child->orphan ? KEEPER_CHILD_ORPHAN : 0,
                 .exit = child->exit,
