@@ -152,26 +152,14 @@ static void set_signals(void) {
         (void) sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
+/* Uses a socket of its own: that of the store does not block, and this message must not be lost. */
 static int notify_ready(void) {
         static const char message[] = "READY=1";
-        const char *path = getenv("NOTIFY_SOCKET");
-        struct sockaddr_un address;
-        autofd fd = -EBADF;
-        socklen_t size;
-        int r;
+        autofd fd = notify_connect(0);
 
-        if (!path)
-                return 0;
-
-        r = socket_address(path, &address, &size);
-        if (r < 0)
-                return r;
-        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        if (fd < 0 ||
-                sendto(fd, message, strlen(message), MSG_NOSIGNAL, (struct sockaddr *) &address, size) < 0)
-                return -errno;
-
-        return 0;
+        if (fd < 0)
+                return fd == -ENODATA ? 0 : fd;
+        return socket_send(fd, message, strlen(message), NULL, 0);
 }
 
 /* Reads the state that the previous program has left for this one. Returns -ENOENT if it has left none. */

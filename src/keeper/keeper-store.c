@@ -24,32 +24,18 @@
 #define BUSY_USEC (5 * USEC_PER_SEC)
 #define RETRY_USEC (100 * USEC_PER_MSEC)
 
-static void store_connect_notify(Store *s) {
-        const char *path = getenv("NOTIFY_SOCKET");
-        struct sockaddr_un address;
-        autofd fd = -EBADF;
-        socklen_t size;
-
-        s->notify_fd = -EBADF;
-        if (!path || socket_address(path, &address, &size) < 0)
-                return;
-        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd >= 0 && connect(fd, (struct sockaddr *) &address, size) >= 0)
-                s->notify_fd = fd_steal(&fd);
-}
-
 void store_open(Store *s) {
         *s = (Store){ 0 };
         list_init(&s->children);
-        store_connect_notify(s);
-        if (s->notify_fd < 0 && getenv("NOTIFY_SOCKET"))
+        s->notify_fd = notify_connect(SOCK_NONBLOCK);
+        if (s->notify_fd < 0 && s->notify_fd != -ENODATA)
                 log_warning(
                         "Cannot connect to $NOTIFY_SOCKET, systemd keeps no file descriptors if the keeper dies");
 }
 
 void store_touch(Store *s) {
         if (s->notify_fd < 0)
-                store_connect_notify(s);
+                s->notify_fd = notify_connect(SOCK_NONBLOCK);
         if (s->notify_fd < 0)
                 return;
         s->last_change_usec = now_usec(CLOCK_MONOTONIC);
@@ -312,7 +298,7 @@ int store_sync(Store *s, Sockets *sockets, StoreWriteState write_state, const vo
         else if (r == -ECONNREFUSED) {
                 /* The reader has gone. The next change finds out whether there is a new one. */
                 (void) fd_close(s->notify_fd);
-                store_connect_notify(s);
+                s->notify_fd = notify_connect(SOCK_NONBLOCK);
                 s->first_change_usec = 0;
                 r = 0;
         } else if (r != -EAGAIN)

@@ -34,6 +34,25 @@ int socket_address(const char *path, struct sockaddr_un *ret, socklen_t *ret_siz
         return 0;
 }
 
+int notify_connect(int flags) {
+        const char *path = getenv("NOTIFY_SOCKET");
+        struct sockaddr_un address;
+        autofd fd = -EBADF;
+        socklen_t size;
+        int r;
+
+        if (!path)
+                return -ENODATA;
+
+        r = socket_address(path, &address, &size);
+        if (r < 0)
+                return r;
+        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | flags, 0);
+        if (fd < 0 || connect(fd, (struct sockaddr *) &address, size) < 0)
+                return -errno;
+        return fd_steal(&fd);
+}
+
 /* Returns whether the socket listens and has the right type. */
 static bool socket_is_listening(int fd) {
         socklen_t size = sizeof(int);
