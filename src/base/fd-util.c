@@ -254,6 +254,38 @@ int memfd_new_sealed_pieces(const char *name, const struct iovec *pieces, size_t
         return fd_steal(&fd);
 }
 
+int memfd_read(int fd, size_t max, char **ret, size_t *ret_size) {
+        _cleanup_free_ char *data = NULL;
+        size_t size = 0;
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if ((uint64_t) st.st_size > max)
+                return -E2BIG;
+        /* One byte more, so that there is always something to allocate. */
+        data = malloc((size_t) st.st_size + 1);
+        if (!data)
+                return -ENOMEM;
+
+        while (size < (size_t) st.st_size) {
+                ssize_t n = pread(fd, data + size, (size_t) st.st_size - size, (off_t) size);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        break;
+                size += (size_t) n;
+        }
+
+        *ret = data;
+        data = NULL;
+        *ret_size = size;
+        return 0;
+}
+
 int file_write_string(const char *path, const char *s) {
         autofd fd = -EBADF;
         size_t size = strlen(s);

@@ -75,6 +75,11 @@ int memfd_new_sealed(const char *name, const void *data, size_t size);
 /* The same for contents that consist of several pieces. */
 int memfd_new_sealed_pieces(const char *name, const struct iovec *pieces, size_t n);
 
+/* Reads a whole memfd, or another regular file, by position, because its writer has left the shared offset at
+ * the end. Allocates *ret, which the caller frees and which is not terminated with NUL. *ret_size is what
+ * there is, even if the file shrinks meanwhile. Returns -E2BIG if it is larger than max bytes. */
+int memfd_read(int fd, size_t max, char **ret, size_t *ret_size);
+
 /* Writes the whole string to an existing file (sysfs, cgroupfs). */
 int file_write_string(const char *path, const char *s);
 

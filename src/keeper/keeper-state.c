@@ -2,12 +2,9 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 #include "base/fd-util.h"
 #include "base/id-map.h"
@@ -209,29 +206,12 @@ int keeper_state_parse(const void *data, size_t size, KeeperState *ret, const ch
 
 int keeper_state_read(int fd, KeeperState *ret, const char **ret_why) {
         _cleanup_free_ char *data = NULL;
-        struct stat st;
-        size_t size = 0;
+        size_t size;
+        int r;
 
         *ret_why = "it cannot be read";
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        if (st.st_size <= 0 || st.st_size > (off_t) KEEPER_STATE_SIZE_MAX)
+        r = memfd_read(fd, KEEPER_STATE_SIZE_MAX, &data, &size);
+        if (r == -E2BIG)
                 return state_refuse(-EBADMSG, "it is not the state of a keeper", ret_why);
-        data = malloc((size_t) st.st_size);
-        if (!data)
-                return -ENOMEM;
-
-        /* Reads by position, because the writer has left the shared offset at the end. */
-        while (size < (size_t) st.st_size) {
-                ssize_t n = pread(fd, data + size, (size_t) st.st_size - size, (off_t) size);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                if (n == 0)
-                        break;
-                size += (size_t) n;
-        }
-        return keeper_state_parse(data, size, ret, ret_why);
+        return r < 0 ? r : keeper_state_parse(data, size, ret, ret_why);
 }

@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/fd-util.h"
 #include "base/unit-name.h"
@@ -400,37 +398,16 @@ int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
 int launch_request_read(int memfd, LaunchRequest **ret) {
         const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
         _cleanup_free_ char *data = NULL;
-        struct stat st;
-        size_t done = 0;
-        int have;
+        size_t size;
+        int r;
 
         /* Any other file could change or block while it is read. */
-        have = fcntl(memfd, F_GET_SEALS);
-        if (have < 0 || (have & seals) != seals)
+        r = fcntl(memfd, F_GET_SEALS);
+        if (r < 0 || (r & seals) != seals)
                 return -EBADMSG;
 
-        if (fstat(memfd, &st) < 0)
-                return -errno;
-        if ((uint64_t) st.st_size > LAUNCH_REQUEST_SIZE_MAX)
-                return -E2BIG;
-
-        data = malloc((size_t) st.st_size + 1);
-        if (!data)
-                return -ENOMEM;
-
-        while (done < (size_t) st.st_size) {
-                ssize_t n = pread(memfd, data + done, (size_t) st.st_size - done, (off_t) done);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                if (n == 0)
-                        return -EBADMSG;
-                done += (size_t) n;
-        }
-
-        return launch_request_parse(data, done, ret);
+        r = memfd_read(memfd, LAUNCH_REQUEST_SIZE_MAX, &data, &size);
+        return r < 0 ? r : launch_request_parse(data, size, ret);
 }
 
 static void strings_free(char **strings) {

@@ -311,6 +311,33 @@ static void test_memfd(void **state) {
         assert_int_equal(ftruncate(fd, 0), -1);
 }
 
+static void test_memfd_read(void **state) {
+        autofd fd = memfd_new("test"), dir = open_dir(state);
+        size_t size = 7;
+        char *data = NULL;
+
+        assert_true(fd >= 0);
+        assert_int_equal(memfd_read(fd, 0, &data, &size), 0);
+        assert_non_null(data);
+        assert_int_equal(size, 0);
+        free(data);
+
+        /* The offset is at the end. */
+        assert_int_equal(write(fd, "he\0lo", 5), 5);
+        assert_int_equal(memfd_read(fd, 5, &data, &size), 0);
+        assert_int_equal(size, 5);
+        assert_memory_equal(data, "he\0lo", 5);
+        assert_int_equal(lseek(fd, 0, SEEK_CUR), 5);
+        free(data);
+
+        data = NULL;
+        assert_int_equal(memfd_read(fd, 4, &data, &size), -E2BIG);
+        assert_int_equal(memfd_read(dir, SIZE_MAX / 2, &data, &size), -EISDIR);
+        assert_int_equal(memfd_read(-EBADF, 5, &data, &size), -EBADF);
+        assert_null(data);
+        assert_int_equal(size, 5);
+}
+
 static void test_write_string(void **state) {
         autofd dir = open_dir(state);
         char *path = NULL;
@@ -602,6 +629,7 @@ int main(void) {
                 T(test_file_replace),
                 T(test_file_replace_full),
                 T(test_memfd),
+                T(test_memfd_read),
                 T(test_write_string),
                 T(test_socket),
                 T(test_socket_emfile),

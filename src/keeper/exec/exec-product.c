@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -265,21 +264,6 @@ static bool assignment_is_shells_own(const char *assignment) {
         return strncmp(assignment, "BASH_FUNC_", strlen("BASH_FUNC_")) == 0;
 }
 
-static int image_read(int fd, char **ret, size_t *ret_size) {
-        struct stat st;
-
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        if (st.st_size > (off_t) IMAGE_SIZE_MAX)
-                return -E2BIG;
-
-        *ret_size = (size_t) st.st_size;
-        *ret = malloc(*ret_size + 1);
-        if (!*ret)
-                return -ENOMEM;
-        return pread(fd, *ret, *ret_size, 0) == (ssize_t) *ret_size ? 0 : -EIO;
-}
-
 /* Takes the image, except the variables of the shell itself, which keep their previous values. */
 static int image_merge(char *image, size_t size, char *const *env, char ***ret) {
         size_t n = 1, k = 0;
@@ -365,7 +349,7 @@ void product_setup(int gate_fd, const LaunchRequest *request, char *const *env, 
                 FAIL(&s, -EIO, "its set-up failed without a message (exit status %d)", WEXITSTATUS(s.status));
         }
 
-        r = image_read(image_fd, &image, &size);
+        r = memfd_read(image_fd, IMAGE_SIZE_MAX, &image, &size);
         if (r >= 0 && (size == 0 || image[size - 1] != '\0'))
                 FAIL(&s, -EIO, "its set-up ended before it was complete%s%s", s.n_said > 0 ? ": " : "",
                         text_words(s.said, s.n_said, (char[WORDS_MAX]){ 0 }));
