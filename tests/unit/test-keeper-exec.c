@@ -263,7 +263,7 @@ static void test_deathsig(void **state) {
 
 #define ARMED (prctl(PR_GET_PDEATHSIG, &signo) >= 0 && signo == SIGKILL)
                 identity_find(-EBADF, &q, &who);
-                if (exec_die_with_keeper(&p) < 0 || !ARMED)
+                if (exec_die_with(p.keeper_pid) < 0 || !ARMED)
                         _exit(1);
                 identity_take_groups(&p, &who);
                 if (!ARMED)
@@ -283,8 +283,8 @@ static void test_deathsig(void **state) {
         assert_int_equal(status, 0);
 
         /* The keeper has died already. */
-        assert_int_equal(exec_die_with_keeper(&(ExecParameters){ .keeper_pid = getppid() + 1 }), -ESRCH);
-        assert_int_equal(exec_die_with_keeper(&(ExecParameters){ .keeper_pid = getppid() }), 0);
+        assert_int_equal(exec_die_with(getppid() + 1), -ESRCH);
+        assert_int_equal(exec_die_with(getppid()), 0);
         assert_int_equal(prctl(PR_SET_PDEATHSIG, 0), 0);
 
         /* The death signal does not stay with the role. */

@@ -54,7 +54,7 @@ static int exec_detach(const ExecParameters *p) {
         keep[n++] = p->terminal.slave;
         keep[n++] = p->terminal.control;
         keep[n++] = p->terminal.output;
-        r = exec_die_with_keeper(p);
+        r = exec_die_with(p->keeper_pid);
         return r < 0 ? r : fd_close_all_except(keep, n);
 }
 

@@ -18,10 +18,10 @@ void child_sockets_close(struct child_sockets *sockets) {
                 sockets->fds[i] = fd_close(sockets->fds[i]);
 }
 
-int exec_die_with_keeper(const ExecParameters *p) {
+int exec_die_with(pid_t parent) {
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
                 return -errno;
 
-        /* The keeper may have died before the prctl(). */
-        return getppid() == p->keeper_pid ? 0 : -ESRCH;
+        /* The parent may have died before the prctl(). */
+        return getppid() == parent ? 0 : -ESRCH;
 }

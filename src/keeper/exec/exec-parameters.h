@@ -55,6 +55,6 @@ static inline bool exec_has_terminal(const ExecParameters *p) {
         return p->terminal.slave >= 0;
 }
 
-/* Makes the child die with its keeper, until the exec. Each change of credentials clears this, so it is
- * called again after it. Returns -ESRCH if the keeper has died already. */
-int exec_die_with_keeper(const ExecParameters *p);
+/* Makes the process die with its parent. Each change of credentials clears this, so it is called again after
+ * it; the child of a role clears it before its exec. Returns -ESRCH if the parent has died already. */
+int exec_die_with(pid_t parent);

@@ -16,6 +16,7 @@
 #include "base/parse-util.h"
 #include "base/pidref.h"
 #include "base/time-util.h"
+#include "keeper/exec/exec-parameters.h"
 #include "keeper/exec/exec-product.h"
 #include "keeper/exec/exec-report.h"
 
@@ -76,7 +77,7 @@ static _noreturn_ void shell_main(
         if (dup2(said_fd, STDOUT_FILENO) < 0 || dup2(said_fd, STDERR_FILENO) < 0)
                 _exit(EXEC_FAILED);
         /* Without its parent the shell would not be ended at its deadline. */
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+        if (exec_die_with(parent) < 0)
                 _exit(EXEC_FAILED);
         null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
         if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0)

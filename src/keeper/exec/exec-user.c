@@ -103,7 +103,7 @@ static void identity_check(const ExecParameters *p, const struct identity *who, 
         if (r < 0)
                 gate_fail(p->gate_fd, LAUNCH_STAGE_USER, -error, "cannot %s user %s: %s", what,
                         QUOTED(who->name), strerror(error));
-        if (exec_die_with_keeper(p) < 0)
+        if (exec_die_with(p->keeper_pid) < 0)
                 _exit(EXEC_FAILED);
 }
 
