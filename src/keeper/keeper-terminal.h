@@ -6,7 +6,6 @@
  * affect the role. */
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -57,7 +56,3 @@ bool keeper_terminal_check_exit(KeeperTerminal *terminal);
 /* Returns the milliseconds until another one may be started, 0 for now. A program that exits at once is
  * started once a second. */
 int keeper_terminal_wait_msec(const KeeperTerminal *terminal, uint64_t monotonic_usec);
-
-static inline KeeperTerminal *keeper_terminal_of_missing(ListLink *missing) {
-        return (KeeperTerminal *) (void *) ((char *) missing - offsetof(KeeperTerminal, missing));
-}

@@ -61,12 +61,16 @@ int keeper_watch_terminal(Keeper *k, KeeperTerminal *terminal) {
 /* The list is sorted by start time. The search begins at the end, because no start is later than the delay
  * between two starts. */
 void keeper_queue_terminal(Keeper *k, KeeperTerminal *terminal) {
-        ListLink *after = k->terminals_missing.prev;
+        ListLink *after;
 
-        while (after != &k->terminals_missing &&
-                keeper_terminal_of_missing(after)->spawned_usec > terminal->spawned_usec)
-                after = after->prev;
         list_remove(&terminal->missing);
+        for (after = k->terminals_missing.prev; after != &k->terminals_missing; after = after->prev) {
+                const KeeperTerminal *other =
+                        list_item(&k->terminals_missing, after, offsetof(KeeperTerminal, missing));
+
+                if (other->spawned_usec <= terminal->spawned_usec)
+                        break;
+        }
         list_insert_after(after, &terminal->missing);
 }
 
