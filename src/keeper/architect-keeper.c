@@ -23,12 +23,13 @@
 #include "keeper/keeper-restore.h"
 #include "keeper/keeper-state.h"
 #include "keeper/listen.h"
+#include "proto/node-names.h"
 
 /* A role needs three descriptors, and a role with a terminal five more. The value is enough for more than
  * 8,000 roles, and lower than the limit of some kernels. */
 #define NOFILE_WANTED 65536
 
-static const char *arg_instance = "main";
+static const char *arg_instance = NODE_DEFAULT_INSTANCE;
 static const char *arg_socket = NULL;
 static const char *arg_terminal = PKGLIBEXECDIR "/architect-terminal";
 static uint32_t arg_protocol_max = KEEPER_PROTOCOL_VERSION;
@@ -40,7 +41,8 @@ static void keeper_help(void) {
                 "Keeps the roles of architect-node. systemd starts it through architect-keeper.socket.\n\n"
                 "  -h --help             Show this help\n"
                 "     --version          Show the version\n"
-                "     --instance=NAME    Instance whose roles these are (default: main)\n"
+                "     --instance=NAME    Instance whose roles these are (default: " NODE_DEFAULT_INSTANCE
+                ")\n"
                 "     --socket=PATH      Listen here instead of on the socket that systemd passes\n"
                 "     --terminal=PATH    The program that drains a role's terminal\n"
                 "     --reexec           Replace the running keeper by the installed program\n"

@@ -59,7 +59,7 @@ static bool restore_is_orphan(const struct keeper_state_child *c) {
 
 static int given_take(struct given *all, size_t n, StoreKind kind, uint64_t id) {
         const struct keeper_state_stored key = { .kind = kind, .id = id };
-        struct given *w = n > 0 ? bsearch(&key, all, n, sizeof(*all), given_compare) : NULL;
+        struct given *w = bsearch(&key, all, n, sizeof(*all), given_compare);
 
         return w ? fd_steal(&w->fd) : -EBADF;
 }
