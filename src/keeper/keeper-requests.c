@@ -9,7 +9,6 @@
 #include "base/cgroup-util.h"
 #include "base/fd-util.h"
 #include "base/pidref.h"
-#include "base/stderr-log.h"
 #include "keeper/keeper-node.h"
 #include "keeper/keeper-reexec.h"
 #include "keeper/keeper-requests.h"

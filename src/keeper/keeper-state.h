@@ -14,7 +14,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/macro.h"
 #include "proto/keeper-protocol.h"
 
 #define KEEPER_STATE_VERSION 1U

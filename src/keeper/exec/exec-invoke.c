@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
-#include "base/parse-util.h"
 #include "base/rlimit-util.h"
 #include "keeper/exec/exec-command.h"
 #include "keeper/exec/exec-environment.h"
