@@ -372,7 +372,7 @@ ssize_t fd_write_nonblocking(int fd, const void *data, size_t size) {
                 return file_write_reopened(fd, S_ISCHR(st.st_mode), data, size);
         if (S_ISSOCK(st.st_mode))
                 n = send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-        else /* the other end is closed */
+        else /* a regular file, a device that never blocks, or a terminal that has hung up */
                 n = write(fd, data, size);
         return n < 0 ? -errno : n;
 }

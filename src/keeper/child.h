@@ -50,7 +50,8 @@ struct Child {
         bool gate_hung_up;
 
         bool orphan; /* a child of a previous keeper that died, so no child or zombie of this process */
-        bool exited; /* the child is a zombie, and the members below are valid */
+        /* The child has ended, and the members below are valid. It is a zombie, unless it is an orphan. */
+        bool exited;
         bool execed;
         struct keeper_exit_record exit;
 

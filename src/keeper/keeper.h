@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The keeper object has the children, their terminals and ports, and the connections. All files keeper-*.c
- * work on it; none is included here. */
+/* The keeper object has the children, their terminals and ports, the store, and the connections. These do not
+ * know it. The other files keeper-*.c work on it; none of those is included here. See README.md. */
 
 #include <stdbool.h>
 #include <stddef.h>
