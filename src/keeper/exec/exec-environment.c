@@ -129,16 +129,30 @@ int environment_begin(
 }
 
 int environment_finish(const LaunchRequest *request, char *const *begun, char ***ret) {
-        _cleanup_free_ char **env = NULL;
-        char *own[3] = { NULL };
+        const size_t n_begun = strings_count(begun), n_own = strings_count(request->environment);
+        char **env;
+        size_t n = 0;
         int r;
 
-        if ((r = environment_assign("ARCHITECT_ROLE", request->role, &own[0])) < 0 ||
-                (r = environment_assign("ARCHITECT_INSTANCE", request->instance, &own[1])) < 0)
+        env = calloc(n_begun + n_own + 2 + 1, sizeof(*env));
+        if (!env)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < n_begun; i++)
+                env[n++] = begun[i];
+        for (size_t i = 0; i < n_own; i++)
+                env[n++] = request->environment[i];
+
+        if ((r = environment_assign("ARCHITECT_ROLE", request->role, &env[n++])) < 0 ||
+                (r = environment_assign("ARCHITECT_INSTANCE", request->instance, &env[n++])) < 0)
                 return r;
 
-        r = environment_merge(begun, request->environment, &env);
-        return r < 0 ? r : environment_merge(env, own, ret);
+        r = environment_drop_overridden(env);
+        if (r < 0)
+                return r;
+
+        *ret = env;
+        return 0;
 }
 
 void environment_search_path(char *const *env, struct search_path *ret) {
