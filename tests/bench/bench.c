@@ -148,6 +148,10 @@ void bench_remove_roles(sd_bus *bus, unsigned n) {
         bench_wait_units_gone(bus, "architect-main-bench*.scope");
 }
 
+void bench_stop_roles(sd_bus *bus, unsigned n) {
+        for_all_roles(bus, 0, n, BENCH_WINDOW, "Stop", NULL);
+}
+
 void bench_wait_units_gone(sd_bus *bus, const char *pattern) {
         for (;;) {
                 sd_bus_message *reply = NULL;

@@ -27,8 +27,11 @@ pid_t bench_main_pid(sd_bus *bus, const char *unit);
 void bench_start_roles(sd_bus *bus, unsigned n);
 void bench_remove_roles(sd_bus *bus, unsigned n);
 
-/* The same for the roles bench-FIRST to bench-(FIRST+n-1), beside others, with at most window calls at a
- * time. */
+/* Ends the roles by Stop, which sends SIGTERM first, and does not purge them. */
+void bench_stop_roles(sd_bus *bus, unsigned n);
+
+/* Start and remove for the roles bench-FIRST to bench-(FIRST+n-1), beside others, with at most window calls
+ * at a time. */
 void bench_start_range(sd_bus *bus, unsigned first, unsigned n, unsigned window);
 void bench_remove_range(sd_bus *bus, unsigned first, unsigned n, unsigned window);
 
