@@ -17,6 +17,8 @@
 
 #include "base/cgroup-util.h"
 #include "base/fd-util.h"
+#include "base/pidref.h"
+#include "base/stray-scope.h"
 
 static char group[64]; /* "/architect-test-PID" */
 
@@ -350,8 +352,88 @@ static void test_delegated(void **state) {
         assert_int_equal(rmdir(dir), 0);
 }
 
+static void test_stray_scope_names(void **state) {
+        static const struct {
+                const char *cgroup;
+                const char *scope; /* NULL if there is none */
+        } cases[] = {
+                { "/user.slice/user-1000.slice/session-c3.scope",
+                        "/user.slice/user-1000.slice/session-c3.scope" },
+                { "/system.slice/run-r1.scope/a/b", "/system.slice/run-r1.scope" },
+                { "/user.slice/user-1000.slice/user@1000.service/app.slice/run-r1.scope",
+                        "/user.slice/user-1000.slice/user@1000.service/app.slice/run-r1.scope" },
+                { "/outer.scope/inner.scope/x", "/outer.scope/inner.scope" },
+                { "/session-1.scope/x.service", NULL },
+                { "/session-1.scope/x.service/y", NULL },
+                { "/system.slice/cron.service", NULL },
+                { "/user.slice/user-1000.slice", NULL },
+                { "/init.scope", NULL },
+                { "/user.slice/user-1000.slice/user@1000.service/init.scope", NULL },
+                { "/architect.slice/architect-other-cam.scope", NULL },
+                { "/outer.scope/architect-other-cam.scope/sub", NULL },
+                { "/.scope", NULL },
+                { "/xscope", NULL },
+                { "/elsewhere", NULL },
+                { "/", NULL },
+                { "", NULL },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_free_ char *scope = NULL;
+
+                int r = stray_scope_of(cases[i].cgroup, &scope);
+                assert_int_equal(r, cases[i].scope ? 0 : -ENODATA);
+                if (cases[i].scope)
+                        assert_string_equal(scope, cases[i].scope);
+                else
+                        assert_null(scope);
+        }
+}
+
+static void test_stray_scope_check(void **state) {
+        _cleanup_free_ char *scope = NULL, *service = NULL, *slice = NULL;
+        struct proc_stat older, younger;
+        pid_t p, q;
+
+        unified();
+        make("");
+        make("/a.scope");
+        make("/a.scope/sub");
+        make("/b.service");
+        scope = in_group("/a.scope");
+        service = in_group("/b.service");
+        slice = in_group("/a.scope/sub");
+
+        assert_int_equal(stray_scope_check(scope, 0), -ENOENT);
+        p = sleeper_in("/a.scope/sub");
+        assert_int_equal(proc_stat_read(p, &older), 0);
+        (void) usleep(50000); /* more than a clock tick, in which the start times are */
+        q = sleeper_in("/a.scope");
+        assert_int_equal(proc_stat_read(q, &younger), 0);
+        assert_true(older.start_time < younger.start_time);
+
+        assert_int_equal(stray_scope_check(scope, older.start_time), 0);
+        assert_int_equal(stray_scope_check(scope, older.start_time + 1), -EPERM);
+        assert_int_equal(stray_scope_check(scope, younger.start_time), -EPERM);
+        /* Only the scope itself, and no service. */
+        assert_int_equal(stray_scope_check(slice, 0), -EPERM);
+        assert_int_equal(stray_scope_check(service, 0), -EPERM);
+        assert_int_equal(stray_scope_check("/", 0), -EPERM);
+
+        assert_int_equal(cgroup_kill(scope), 0);
+        assert_killed(p);
+        assert_killed(q);
+        removed("/a.scope/sub");
+        removed("/a.scope");
+        removed("/b.service");
+        removed("");
+        clear();
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_stray_scope_names),
+                cmocka_unit_test(test_stray_scope_check),
                 cmocka_unit_test(test_root),
                 cmocka_unit_test(test_unified),
                 cmocka_unit_test(test_hybrid),
