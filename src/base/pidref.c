@@ -72,6 +72,29 @@ int proc_stat_read(pid_t pid, struct proc_stat *ret) {
         return 0;
 }
 
+int proc_name_read(pid_t pid, char ret[static PROC_NAME_SIZE]) {
+        char path[sizeof("/proc//comm") + 3 * sizeof(pid_t)];
+        _cleanup_free_ char *text = NULL;
+        size_t n;
+        int r;
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/comm", (int) pid);
+        r = file_read(AT_FDCWD, path, 4096, &text, NULL);
+        if (r < 0)
+                return r == -ENOENT ? -ESRCH : r;
+
+        /* The name itself may contain a newline; the last one is the kernel's. */
+        n = strlen(text);
+        if (n > 0 && text[n - 1] == '\n')
+                n--;
+        if (n >= PROC_NAME_SIZE)
+                n = PROC_NAME_SIZE - 1;
+        for (size_t i = 0; i < n; i++)
+                ret[i] = (char) (text[i] >= ' ' && text[i] <= '~' ? text[i] : '?');
+        ret[n] = '\0';
+        return 0;
+}
+
 int pidfd_open_pid(pid_t pid) {
         int fd = (int) syscall(SYS_pidfd_open, pid, 0);
 

@@ -24,6 +24,11 @@ struct proc_stat {
 
 int proc_stat_read(pid_t pid, struct proc_stat *ret); /* returns -ESRCH if there is no such process */
 
+/* Stores the name of the process's program for a message: at most 15 characters of it, with "?" for each that
+ * is not printable ASCII. Returns -ESRCH. */
+#define PROC_NAME_SIZE 16
+int proc_name_read(pid_t pid, char ret[static PROC_NAME_SIZE]);
+
 int pidfd_open_pid(pid_t pid);        /* CLOEXEC; returns -ESRCH */
 bool pidfd_has_exited(int pidfd);     /* its process is a zombie, or was reaped */
 int pidfd_kill(int pidfd, int signo); /* returns -ESRCH once it was reaped */

@@ -80,6 +80,33 @@ static void test_names(void **state) {
         }
 }
 
+static void test_shown_names(void **state) {
+        static const struct {
+                const char *name;
+                const char *shown;
+        } cases[] = {
+                { "sleep", "sleep" },
+                { "", "" },
+                { "a name of sixteen", "a name of sixte" },
+                { "a\nb\n", "a?b?" },
+                { "gr\xc3\xbc\x01", "gr???" },
+        };
+        char name[PROC_NAME_SIZE];
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                pid_t pid = sleeper(cases[i].name, false);
+
+                assert_int_equal(proc_name_read(pid, name), 0);
+                assert_string_equal(name, cases[i].shown);
+                assert_int_equal(kill(pid, SIGKILL), 0);
+                wait_zombie(pid);
+                assert_int_equal(proc_name_read(pid, name), 0);
+                assert_string_equal(name, cases[i].shown);
+                reap(pid);
+                assert_int_equal(proc_name_read(pid, name), -ESRCH);
+        }
+}
+
 static void test_forknoexec(void **state) {
         struct proc_stat before, after;
         pid_t forked = sleeper(NULL, false), execed = sleeper(NULL, true);
@@ -218,6 +245,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_self),
                 cmocka_unit_test(test_names),
+                cmocka_unit_test(test_shown_names),
                 cmocka_unit_test(test_forknoexec),
                 cmocka_unit_test(test_pidfd),
                 cmocka_unit_test(test_exit_status),
