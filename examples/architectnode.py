@@ -25,8 +25,10 @@ corresponds to it here, and the same with busctl.
 """
 
 import logging
+import math
 import os
 import re
+import select
 import shlex
 import signal
 import socket
@@ -39,7 +41,7 @@ import gi
 gi.require_version("Gio", "2.0")
 from gi.repository import Gio, GLib  # noqa: E402
 
-__all__ = ["ArchitectNode", "ArchitectNodeError"]  # and the errors below
+__all__ = ["ArchitectNode", "ArchitectNodeError", "handle_pipes"]  # and the errors below
 
 NAME = "org.architect.Node"
 PATH = "/org/architect/Node"
@@ -207,11 +209,48 @@ def _products(value):
 
 def _ports(value):
     """Return ports, a list, a number, or the string of bind_tcp(), as a list of numbers."""
+    if value is None:
+        return []
     if isinstance(value, int):
         return [value]
     if isinstance(value, str):
         value = value.replace(",", " ").split()
     return [int(port) for port in value]
+
+
+def _one_of(function, name, value, other_name, other):
+    """Return the argument that was given by one of its two names."""
+    if (value is None) == (other is None):
+        reason = "both, which are the same" if other is not None else "neither"
+        raise TypeError(f"{function} needs {name} or {other_name}, and got {reason}")
+    return other if value is None else value
+
+
+def _timeout_usec(seconds):
+    """Return a monitor_timeout in microseconds."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"monitor_timeout must be a number of seconds, not {seconds!r}")
+    usec = round(seconds * 1000000) if 0 <= seconds < math.inf else -1
+    if not 0 <= usec < 2**64 - 1 or (usec == 0 and seconds != 0):
+        raise ValueError(
+            f"monitor_timeout must be 0 (off) or a number of seconds, at least 1e-06, not {seconds!r}"
+        )
+    return usec
+
+
+def handle_pipes(signum=None, frame=None):
+    """Redirect a standard output or standard error that nobody reads any more to /dev/null.
+
+    A handler of SIGPIPE and SIGHUP, for the manager itself; the service does the same on its own.
+    """
+    broken = select.poll()
+    for fd in (1, 2):
+        broken.register(fd, 0)
+    for fd, events in broken.poll(0):
+        if events & (select.POLLERR | select.POLLHUP):
+            null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+            os.dup2(null, fd)
+            os.close(null)
 
 
 def _done(event):
@@ -429,6 +468,7 @@ class ArchitectNode:
             )
         if host and address:
             raise ValueError("host and address cannot be used together")
+        timeout_usec = None if monitor_timeout is None else _timeout_usec(monitor_timeout)
         self.bus_name = NAME if self.instance_name == "main" else f"{NAME}.{self.instance_name}"
         self.logger = logger if logger is not None else logging.getLogger("architectnode")
         self._options = {
@@ -463,8 +503,8 @@ class ArchitectNode:
                     " architect-node.conf(5)",
                     max_threadpool_size,
                 )
-            if monitor_timeout is not None:
-                self._call("SetMonitorTimeout", "(t)", round(monitor_timeout * 1000000))
+            if timeout_usec is not None:
+                self._call("SetMonitorTimeout", "(t)", timeout_usec)
         except BaseException:
             self.close()
             raise
@@ -526,8 +566,12 @@ class ArchitectNode:
 
     # -- the node ---------------------------------------------------------------------------------
 
-    def handle_pipes(self):
-        """Do nothing, as the service itself survives the loss of its standard output."""
+    def handle_pipes(self, signum=None, frame=None):
+        """Do what the function of this module does, for the process of the caller.
+
+        The service survives the loss of its standard output by itself.
+        """
+        handle_pipes(signum, frame)
 
     def beat(self):
         """Report that the manager is alive. The first beat arms the monitor."""
@@ -599,23 +643,31 @@ class ArchitectNode:
 
     # -- ports ------------------------------------------------------------------------------------
 
+    # The service refuses a call for no port; in the original it had no effect.
+    def _bind(self, method, num_ports, as_string):
+        numbers, string = self._call(method, "(u)", num_ports) if num_ports else ([], "")
+        return string if as_string else numbers
+
+    def _release(self, method, ports):
+        numbers = _ports(ports)
+        if numbers:
+            self._call(method, "(aq)", numbers)
+
     def bind_tcp(self, num_ports=1, as_string=True):
         """Reserve TCP ports on the node's machine. Returns a string, or a list of numbers."""
-        numbers, string = self._call("BindTCP", "(u)", num_ports)
-        return string if as_string else numbers
+        return self._bind("BindTCP", num_ports, as_string)
 
     def bind_udp(self, num_ports=1, as_string=True):
         """Do the same as bind_tcp(), for UDP."""
-        numbers, string = self._call("BindUDP", "(u)", num_ports)
-        return string if as_string else numbers
+        return self._bind("BindUDP", num_ports, as_string)
 
     def release_tcp(self, ports):
         """Free ports of bind_tcp(), given as its string, a list of numbers, or a number."""
-        self._call("ReleaseTCP", "(aq)", _ports(ports))
+        self._release("ReleaseTCP", ports)
 
     def release_udp(self, ports):
         """Do the same as release_tcp(), for UDP."""
-        self._call("ReleaseUDP", "(aq)", _ports(ports))
+        self._release("ReleaseUDP", ports)
 
     # -- roles ------------------------------------------------------------------------------------
 
@@ -631,7 +683,7 @@ class ArchitectNode:
     def start(
         self,
         role,
-        command_as_list,
+        command_as_list=None,
         product=None,
         version=None,
         setup_args=None,
@@ -639,15 +691,19 @@ class ArchitectNode:
         xterm=False,
         xterm_args=[],
         eups_list=None,
+        *,
+        command=None,
     ):
         """Start a command as a role. Return when it runs, or raise the error that prevented it.
 
+        command is another name of command_as_list.
         setup_args is a list, or a string that is split as a shell would split it.
         eups_list contains further products, as pairs of name and version, or as strings "name" or
         "name version". Without a version it is the current one.
         xterm_args are used with xterm only. A window of the node of this machine opens on the
         caller's DISPLAY, unless env_vars or the node's environment contain one.
         """
+        command = _one_of("start()", "command_as_list", command_as_list, "command", command)
         options = dict(self._options)
         env = _variables(env_vars or {})
         if xterm:
@@ -679,16 +735,20 @@ class ArchitectNode:
             options["setup-args"] = self._option("setup-args", words)
         if eups_list:
             options["eups-list"] = self._option("eups-list", _products(eups_list))
-        self._call(
-            "Start", "(sasa{sv})", role, _strings("command_as_list", command_as_list), options
-        )
+        self._call("Start", "(sasa{sv})", role, _strings("command_as_list", command), options)
 
-    def send_input(self, command, event=None):
-        """Write a line to a role. COMMAND is "ROLE text", split once at the first white space."""
+    def send_input(self, command=None, event=None, *, role=None, input=None):
+        """Write a line to a role. COMMAND is "ROLE text", split once at the first white space.
+
+        The two may also be given as role="ROLE", input="text".
+        """
+        command = _one_of("send_input()", "command", command, "role", role)
         role, text = (command.split(None, 1) + ["", ""])[:2]
         if not role:
             raise ValueError("send_input() needs the name of a role, followed by its input")
-        self._call("SendInput", "(ss)", role, text)
+        if input is not None and text:
+            raise TypeError(f"send_input() got an input beside that of {command!r}")
+        self._call("SendInput", "(ss)", role, text if input is None else input)
         _done(event)
 
     def poll(self, role_list=None):

@@ -56,6 +56,7 @@ class Node(NodeCase):
 
     def test_pipes(self):
         self.assertIsNone(self.node.handle_pipes())
+        self.assertIsNone(self.node.handle_pipes(signal.SIGPIPE, None))
 
     def test_log_level(self):
         for level, ours in (("DEBUG", "debug"), (logging.ERROR, "err"), ("info", "info")):
@@ -153,6 +154,11 @@ class Node(NodeCase):
         self.node.release_udp(three[:2])
         self.node.release_udp(three[2])
         self.assertEqual(list_ports(), [])
+        self.assertEqual(self.node.bind_tcp(0), "")
+        self.assertEqual(self.node.bind_udp(0, as_string=False), [])
+        for nothing in ("", [], None, self.node.bind_tcp(0)):
+            self.node.release_tcp(nothing)
+            self.node.release_udp(nothing)
         self.assertRaises(architectnode.NoSuchPort, self.node.release_tcp, one)
 
 

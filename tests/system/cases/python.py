@@ -9,12 +9,13 @@ import os
 import pwd
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import unittest
 import unittest.mock
 
-from systemcase import CALL, NodeCase, eups, main, pid_of, run, wait_until
+from systemcase import CALL, EXAMPLES, PATIENCE, NodeCase, eups, main, pid_of, run, wait_until
 
 import architectnode
 from architectnode import ArchitectNode
@@ -25,9 +26,9 @@ class Names(unittest.TestCase):
 
     def test_signatures(self):
         signatures = {
-            "start": "(role, command_as_list, product=None, version=None, setup_args=None, env_vars=None, "
-            "xterm=False, xterm_args=[], eups_list=None)",
-            "send_input": "(command, event=None)",
+            "start": "(role, command_as_list=None, product=None, version=None, setup_args=None, "
+            "env_vars=None, xterm=False, xterm_args=[], eups_list=None, *, command=None)",
+            "send_input": "(command=None, event=None, *, role=None, input=None)",
             "poll": "(role_list=None)",
             "stop": "(role, event=None)",
             "kill": "(role)",
@@ -43,7 +44,7 @@ class Names(unittest.TestCase):
             "log_to_sve": "()",
             "beat": "()",
             "shutdown": "(reason=None)",
-            "handle_pipes": "()",
+            "handle_pipes": "(signum=None, frame=None)",
             "pyro_run_loop": "()",
         }
         for name, signature in signatures.items():
@@ -90,6 +91,7 @@ class Names(unittest.TestCase):
         self.assertEqual(architectnode._ports("7001 7002,7003"), [7001, 7002, 7003])
         self.assertEqual(architectnode._ports(7001), [7001])
         self.assertEqual(architectnode._ports(["7001", 7002]), [7001, 7002])
+        self.assertEqual(architectnode._ports(None), [])
         self.assertRaises(ValueError, architectnode._ports, "seven")
         self.assertEqual(
             architectnode._products([("a", "1"), "b", "c 2", ("d", None), ["e"]]),
@@ -103,6 +105,46 @@ class Names(unittest.TestCase):
         )
         for wrong in (None, True, ["x"], b"x"):
             self.assertRaises(TypeError, architectnode._variables, {"A": wrong})
+
+    def test_monitor_timeout(self):
+        for seconds, usec in ((0, 0), (30, 30000000), (0.25, 250000), (1e-6, 1), (1e12, 10**18)):
+            self.assertEqual(architectnode._timeout_usec(seconds), usec)
+        for wrong in ("30", True, [30], b"30"):
+            with self.assertRaises(TypeError) as caught:
+                ArchitectNode(monitor_timeout=wrong)
+            self.assertIn(f"must be a number of seconds, not {wrong!r}", str(caught.exception))
+        for wrong in (-1, float("nan"), float("inf"), 2**64, 1e-7):
+            with self.assertRaises(ValueError) as caught:
+                ArchitectNode(monitor_timeout=wrong)
+            self.assertIn(f"not {wrong!r}", str(caught.exception))
+
+    def test_handle_pipes(self):
+        """A manager whose output nobody reads any more continues; what is read is not redirected."""
+        script = """if True:
+            import os, signal, sys, architectnode
+            signal.signal(signal.SIGPIPE, architectnode.handle_pipes)
+            signal.signal(signal.SIGHUP, architectnode.handle_pipes)
+            sys.stdin.readline()
+            try:
+                os.write(1, b"lost")
+            except BrokenPipeError:
+                print("nobody reads", file=sys.stderr)  # Python calls the handler after a call
+            print(os.readlink("/proc/self/fd/1"), file=sys.stderr)
+            print("lost as well", flush=True)
+            os.kill(os.getpid(), signal.SIGHUP)
+            print("continues", file=sys.stderr)
+        """
+        manager = subprocess.Popen(
+            ["/usr/bin/python3", "-B", "-c", script],
+            env={**os.environ, "PYTHONPATH": EXAMPLES},
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        manager.stdout.close()
+        _, said = manager.communicate("go\n", timeout=PATIENCE)
+        self.assertEqual((manager.returncode, said), (0, "nobody reads\n/dev/null\ncontinues\n"))
 
     def test_instances(self):
         for wrong in ("a-b", "1a", "a.b", "a" * 33, "ä"):
@@ -144,6 +186,19 @@ class Start(NodeCase):
         self.assertNotIn(self.role("a"), self.node.poll())
         self.node.start(self.role("a"), ["sleep", "infinity"])
         self.assertRaises(architectnode.RoleExists, self.node.start, self.role("a"), ["true"])
+        with self.assertRaisesRegex(TypeError, "needs command_as_list or command, and got neither"):
+            self.node.start(self.role("b"))
+        with self.assertRaisesRegex(TypeError, "got both"):
+            self.node.start(self.role("b"), ["true"], command=["true"])
+
+    def test_keyword_names(self):
+        role = self.role("a")
+        output = os.path.join(self.directory, "output")
+        self.node.start(role=role, command=["sh", "-c", 'read line; echo "$line" >"$0"', output])
+        self.node.send_input(role=role, input="two  words")
+        self.wait_for(role, "exit 0")
+        with open(output) as file:
+            self.assertEqual(file.read(), "two  words\n")
 
     def test_every_error_has_a_class(self):
         """The errors that the document of the interface lists."""
@@ -239,6 +294,9 @@ class Input(NodeCase):
         event = threading.Event()
         self.assertRaises(ValueError, self.node.send_input, "", event)
         self.assertRaises(ValueError, self.node.send_input, "  ", event)
+        self.assertRaises(TypeError, self.node.send_input)
+        self.assertRaises(TypeError, self.node.send_input, "a", role="a")
+        self.assertRaises(TypeError, self.node.send_input, "a text", input="text")
         self.assertRaises(architectnode.NoSuchRole, self.node.send_input, self.role("none") + " x", event)
         role = self.start_shell("a", "exit 0")
         self.wait_for(role, "exit 0")
