@@ -62,8 +62,8 @@ static int xterm_connect_client(const struct terminal_ends *ends, int *ret_fd, i
         return r;
 }
 
-/* xterm runs a single argument after -e in a shell, so there are always several. The options of this function
- * are the last ones and so have precedence. */
+/* xterm runs a single argument after -e in a shell, so there are always several. Of two titles the last one
+ * counts, so that of the caller follows. -e ends the options. */
 static int xterm_build_arguments(const LaunchRequest *q, char *fd_option, char *size_option, char ***ret) {
         size_t n = 0, i = 0;
         char **argv;
@@ -75,10 +75,10 @@ static int xterm_build_arguments(const LaunchRequest *q, char *fd_option, char *
                 return -ENOMEM;
 
         argv[i++] = (char *) "xterm";
-        for (char **a = q->xterm_args; a && *a; a++)
-                argv[i++] = *a;
         argv[i++] = (char *) "-T";
         argv[i++] = q->role;
+        for (char **a = q->xterm_args; a && *a; a++)
+                argv[i++] = *a;
         argv[i++] = (char *) "-e";
         argv[i++] = (char *) ARCHITECTCTL;
         argv[i++] = (char *) "attach";

@@ -68,7 +68,7 @@ static void test_window(void **state) {
         Bus *bus = *state;
         const char *role = role_name("a");
         const Census before = census_before(bus);
-        g_autofree char *command = NULL, *environment = NULL;
+        g_autofree char *command = NULL, *environment = NULL, *title = NULL;
         g_autoptr(Screen) screen = NULL;
         g_autoptr(GArray) children = NULL;
         pid_t xterm, main_pid, attach;
@@ -91,8 +91,8 @@ static void test_window(void **state) {
         main_pid = role_pid(bus, role);
         assert_true(xterm > 0 && attach > 0);
         command = process_text(xterm, "cmdline");
-        assert_contains(command, "xterm\n-geometry\n100x30\n-fn\nfixed\n-T\n");
-        assert_contains(command, role);
+        title = g_strdup_printf("xterm\n-T\n%s\n-geometry\n100x30\n-fn\nfixed\n-e\n", role);
+        assert_contains(command, title);
         environment = process_text(xterm, "environ");
         assert_contains(environment, "ARCHITECT_ROLE=");
         assert_contains(environment, "USER=nobody\n");
@@ -143,6 +143,22 @@ static void test_role_ends(void **state) {
         start(bus, role, window(""), "sh", "-c", "kill -9 $$", NULL);
         expect_exited(bus, role, "killed", SIGKILL, NULL);
         stop(bus, role);
+        stop_server();
+}
+
+/* The title of the caller has precedence. The role asks the window for it, which is refused by default. */
+static void test_title(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("f");
+
+        start_server();
+        start(bus, role, window(", 'xterm-args': <['-T', 'of the caller', '-xrm', '*allowWindowOps: true']>"),
+                "bash", "-c",
+                "stty raw -echo; printf '\\e[21t'; IFS= read -r -d '\\' title;"
+                "[ \"$title\" = $'\\e]lof the caller\\e' ] && exit 7; exit 1",
+                NULL);
+        expect_exited(bus, role, "exited", 7, "self");
+        purge(bus, role);
         stop_server();
 }
 
@@ -215,6 +231,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_window),
                 TEST(test_role_ends),
+                TEST(test_title),
                 TEST(test_display),
                 TEST(test_refused),
                 TEST(test_errors),
