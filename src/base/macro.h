@@ -26,6 +26,9 @@
 /* Exit status of a program that was called with invalid arguments. systemd does not restart it
  * (RestartPreventExitStatus=). */
 #define EXIT_BAD_USAGE 2
+/* Exit status of architect-node after a shutdown during which a process of a role has survived SIGKILL.
+ * systemd does not restart it either, because it was to stop. */
+#define EXIT_ROLES_LEFT 3
 
 static inline void freep(void *p) {
         free(*(void **) p);

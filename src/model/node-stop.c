@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "base/macro.h"
 #include "model/event-details.h"
 #include "model/node-events.h"
 #include "model/node-stop.h"
@@ -11,7 +12,7 @@ void node_check_finished(Node *node) {
         if (!node->stopping || node->finished || node->n_awaited > 0)
                 return;
         node->finished = true;
-        ASK(node, service, finished, node->stuck ? 1 : 0);
+        ASK(node, service, finished, node->stuck ? EXIT_ROLES_LEFT : 0);
 }
 
 void node_stop_role(Node *node, Role *role, RoleCause cause, const Caller *caller, Waiter waiter) {

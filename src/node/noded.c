@@ -124,5 +124,7 @@ int main(int argc, char **argv) {
         if (r <= 0)
                 return r < 0 ? EXIT_BAD_USAGE : EXIT_SUCCESS;
         r = noded_run(target);
-        return r == 0 ? EXIT_SUCCESS : r == -EBUSY ? EXIT_BAD_USAGE : EXIT_FAILURE;
+        if (r >= 0)
+                return r; /* the status with which the loop was left */
+        return r == -EBUSY ? EXIT_BAD_USAGE : EXIT_FAILURE;
 }

@@ -667,7 +667,7 @@ static void test_shutdown_with_stuck(void **state) {
         world_wait(w, role->stop_step == STOP_STEP_KILLED);
         let_get_stuck(w, role);
         assert_true(w->finished);
-        assert_int_equal(w->finished_status, 1);
+        assert_int_equal(w->finished_status, EXIT_ROLES_LEFT);
 }
 
 /* After a restart of the service a stop continues. */

@@ -6,6 +6,8 @@
  * reply. systemctl stop does the same. Afterwards the service starts without any trace of it. */
 
 #include <glib/gstdio.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "testlib.h"
@@ -21,6 +23,12 @@ static bool service_is_inactive(Bus *bus) {
 
         assert_string_not_equal(active, "failed");
         return strcmp(active, "inactive") == 0;
+}
+
+static bool service_has_failed(Bus *bus) {
+        g_autofree char *active = unit_get_string(bus, NODE_UNIT, "Unit", "ActiveState");
+
+        return strcmp(active, "failed") == 0;
 }
 
 static void check_service_ended(Bus *bus) {
@@ -343,6 +351,45 @@ static void test_crash(void **state) {
         assert_int_equal(bus_count(bus, "ShuttingDown", NULL), 2);
 }
 
+/* A tracer keeps the role from ending, which SIGKILL does not change. The service ends with a status of its
+ * own, and systemd does not start it again, because it was to stop. */
+static void test_stuck(void **state) {
+        static const char *const ways[] = { "Shutdown", "systemctl stop" };
+        Bus *bus = *state;
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+
+        keep_unit(bus);
+        for (size_t i = 0; i < G_N_ELEMENTS(ways); i++) {
+                const char *role = role_name_n("stuck", (guint) i);
+                g_autoptr(GVariant) status = NULL, before = unit_get(bus, NODE_UNIT, "Service", "NRestarts"),
+                                    after = NULL;
+                pid_t pid;
+
+                start(bus, role, OPTIONS("{'stop-timeout-usec': <@t 100000>}"), actor(), "ignore", "TERM",
+                        "say", fifo_path(fifo), "ready", "pause", NULL);
+                pid = fifo_expect_pid(fifo, "ready");
+                assert_return_code(ptrace(PTRACE_SEIZE, pid, NULL, PTRACE_O_TRACEEXIT), errno);
+                if (g_str_equal(ways[i], "Shutdown"))
+                        g_variant_unref(node_call(bus, "Shutdown", g_variant_new("(s)", "")));
+                else
+                        (void) run(NULL, NULL, "systemctl", "stop", NODE_UNIT, NULL);
+                node_wait_name(bus, false);
+                WAIT_UNTIL(service_has_failed(bus));
+                status = unit_get(bus, NODE_UNIT, "Service", "ExecMainStatus");
+                assert_int_equal(g_variant_get_int32(status), 3);
+                after = unit_get(bus, NODE_UNIT, "Service", "NRestarts");
+                assert_true(g_variant_equal(before, after));
+                /* The next one still knows the role, and does not shut down. */
+                systemctl("start", NODE_UNIT);
+                node_wait_name(bus, true);
+                assert_state(bus, role, "stopping");
+                assert_return_code(waitpid(pid, NULL, __WALL), errno); /* it has stopped at its exit */
+                assert_return_code(ptrace(PTRACE_DETACH, pid, NULL, NULL), errno);
+                stop(bus, role);
+                expect_exited(bus, role, "killed", SIGKILL, "shutdown");
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_method),
@@ -354,6 +401,7 @@ int main(void) {
                 TEST(test_signal_under_way),
                 TEST(test_signal_before_resumed),
                 TEST(test_crash),
+                TEST(test_stuck),
         };
         return run_case("shutdown", tests);
 }
