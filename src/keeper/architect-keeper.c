@@ -153,16 +153,6 @@ static void set_signals(void) {
         (void) sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
-/* Uses a socket of its own: that of the store does not block, and this message must not be lost. */
-static int notify_ready(void) {
-        static const char message[] = "READY=1";
-        autofd fd = notify_connect(0);
-
-        if (fd < 0)
-                return fd == -ENODATA ? 0 : fd;
-        return socket_send(fd, message, strlen(message), NULL, 0);
-}
-
 /* Reads the state that the previous program has left for this one. Returns -ENOENT if it has left none. */
 static int read_handed_over(KeeperState *ret) {
         const char *number = getenv(KEEPER_STATE_ENVIRONMENT), *why = NULL;
@@ -239,15 +229,12 @@ static int run(int argc, char *argv[]) {
                 r = start_new(&keeper, &self);
                 if (r == -EINVAL)
                         return r;
-                if (r >= 0) {
-                        int error = notify_ready();
-
-                        if (error < 0)
-                                log_warning("Cannot send READY=1 to $NOTIFY_SOCKET: %s", strerror(-error));
-                }
         }
-        if (r >= 0)
+        if (r >= 0) {
+                /* Also after a re-execution: the previous program may not have been able to send it. */
+                store_ready(&keeper.store);
                 r = keeper_run(&keeper);
+        }
 
         log_error("The keeper of instance %s cannot continue: %s", arg_instance, strerror(-r));
         return r;

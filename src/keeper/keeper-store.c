@@ -11,10 +11,10 @@
 
 #include "base/fd-util.h"
 #include "base/id-map.h"
+#include "base/notify-socket.h"
 #include "base/stderr-log.h"
 #include "base/time-util.h"
 #include "keeper/keeper-store.h"
-#include "keeper/listen.h"
 
 #define IDLE_USEC (200 * USEC_PER_MSEC)
 /* The limit of the delay if changes never stop. */
@@ -24,7 +24,7 @@
 void store_open(Store *s) {
         *s = (Store){ 0 };
         list_init(&s->children);
-        s->notify_fd = notify_connect(SOCK_NONBLOCK);
+        s->notify_fd = notify_connect();
         if (s->notify_fd < 0 && s->notify_fd != -ENODATA)
                 log_warning(
                         "Cannot connect to $NOTIFY_SOCKET, systemd keeps no file descriptors if the keeper dies");
@@ -32,12 +32,38 @@ void store_open(Store *s) {
 
 void store_touch(Store *s) {
         if (s->notify_fd < 0)
-                s->notify_fd = notify_connect(SOCK_NONBLOCK);
+                s->notify_fd = notify_connect();
         if (s->notify_fd < 0)
                 return;
         s->last_change_usec = now_usec(CLOCK_MONOTONIC);
         if (s->first_change_usec == 0)
                 s->first_change_usec = s->last_change_usec;
+}
+
+/* Returns -EAGAIN if systemd does not read at the moment. */
+static int store_send_ready(Store *s) {
+        static const char message[] = "READY=1";
+        int r;
+
+        if (!s->ready_due)
+                return 0;
+        r = socket_send(s->notify_fd, message, strlen(message), NULL, 0);
+        if (r >= 0)
+                s->ready_due = false;
+        return r;
+}
+
+void store_ready(Store *s) {
+        int r;
+
+        if (s->notify_fd < 0)
+                return;
+        s->ready_due = true;
+        r = store_send_ready(s);
+        if (r < 0 && r != -EAGAIN)
+                log_warning("Cannot send READY=1 to $NOTIFY_SOCKET: %s", strerror(-r));
+        if (r < 0)
+                store_touch(s);
 }
 
 static void store_item_name(const struct keeper_state_stored *item, char ret[static 32]) {
@@ -276,7 +302,9 @@ static int store_sync_state(Store *s, Sockets *sockets, StoreWriteState write_st
 static int store_sync_all(Store *s, Sockets *sockets, StoreWriteState write_state, const void *userdata) {
         int r;
 
-        r = store_take_back(s, sockets);
+        r = store_send_ready(s);
+        if (r >= 0)
+                r = store_take_back(s, sockets);
         if (r >= 0)
                 r = store_sync_children(s);
         if (r >= 0)
@@ -295,7 +323,7 @@ int store_sync(Store *s, Sockets *sockets, StoreWriteState write_state, const vo
         else if (r == -ECONNREFUSED) {
                 /* The reader has gone. The next change finds out whether there is a new one. */
                 (void) fd_close(s->notify_fd);
-                s->notify_fd = notify_connect(SOCK_NONBLOCK);
+                s->notify_fd = notify_connect();
                 s->first_change_usec = 0;
                 r = 0;
         } else if (r != -EAGAIN)

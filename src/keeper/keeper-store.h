@@ -52,10 +52,14 @@ typedef struct Store {
         uint64_t state;             /* the stored generation; 0 if there is none */
         uint64_t first_change_usec; /* CLOCK_MONOTONIC; 0 if everything is stored */
         uint64_t last_change_usec;
-        bool full; /* has been logged */
+        bool full;      /* has been logged */
+        bool ready_due; /* systemd has not taken READY=1 yet */
 } Store;
 
 void store_open(Store *store); /* uses $NOTIFY_SOCKET */
+
+/* Notifies systemd that the keeper is ready, at once or before the next descriptor. */
+void store_ready(Store *store);
 
 /* Mark a change of what is to be stored: of a port or the state, of a child, or of its architect-terminal. */
 void store_touch(Store *store);

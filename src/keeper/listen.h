@@ -1,21 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Addresses of local sockets, on which the keeper listens, on which requests are sent to it, and on which it
- * sends to systemd. */
+/* The socket on which the keeper listens, and a request that another process sends there. */
 
 #include <stdint.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #define LISTEN_FD 3 /* SD_LISTEN_FDS_START */
-
-/* Parses a path, or an abstract address with an @ in front, as in systemd. Returns a negative errno. */
-int socket_address(const char *path, struct sockaddr_un *ret, socklen_t *ret_size);
-
-/* Returns a datagram socket that is connected to $NOTIFY_SOCKET, -ENODATA if the variable is not set, or
- * another negative errno. flags are those of socket(2); CLOEXEC is always set. */
-int notify_connect(int flags);
 
 int listen_at(const char *path);
 

@@ -4,22 +4,22 @@
  * a service (Type=notify-reload). */
 
 #include <inttypes.h>
-#include <systemd/sd-daemon.h>
 
 #include "model/node-setup.h"
 #include "node/agent-settings.h"
 #include "model/settings.h"
 #include "util/log.h"
+#include "util/notify.h"
 
 /* Sets the status line of systemd. It is not changed during a stop, which has a status of its own. */
 static void agent_notify(Agent *agent, const char *state) {
         if (agent->node->stopping)
                 return;
         if (agent->settings_fault)
-                (void) sd_notifyf(false, "%sSTATUS=Ready, but the configuration is not applied: %s", state,
+                notify_sendf("%sSTATUS=Ready, but the configuration is not applied: %s", state,
                         agent->settings_fault);
         else
-                (void) sd_notifyf(false, "%sSTATUS=Ready.", state);
+                notify_sendf("%sSTATUS=Ready.", state);
 }
 
 void agent_notify_ready(Agent *agent) {
@@ -76,7 +76,7 @@ void agent_on_reload_signal(Agent *agent) {
 
         /* Before the service is ready, systemd would take the end of the reload for READY=1. */
         if (agent->node->recovered && !agent->node->stopping)
-                (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIi64, g_get_monotonic_time());
+                notify_sendf("RELOADING=1\nMONOTONIC_USEC=%" PRIi64, g_get_monotonic_time());
         (void) agent_reload(agent, &fault); /* the sender of the signal finds the error in the journal */
         if (agent->node->recovered)
                 agent_notify_ready(agent);

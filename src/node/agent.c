@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <systemd/sd-daemon.h>
 
 #include "base/fd-util.h"
 #include "base/time-util.h"
@@ -18,6 +17,7 @@
 #include "node/agent-stop.h"
 #include "node/agent.h"
 #include "util/log.h"
+#include "util/notify.h"
 
 #define SYSTEMD_VERSION_MIN 252U
 /* The time after the longest stop timeout: SIGKILL, its 5 s, and a reserve. */
@@ -55,7 +55,7 @@ static void agent_stopping(void *data) {
         while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
                 if (!role_is_over(role))
                         longest = MAX(longest, role->spec->stop_timeout_usec);
-        (void) sd_notifyf(false, "STOPPING=1\nSTATUS=Stopping all roles.\nEXTEND_TIMEOUT_USEC=%" PRIu64,
+        notify_sendf("STOPPING=1\nSTATUS=Stopping all roles.\nEXTEND_TIMEOUT_USEC=%" PRIu64,
                 usec_add(longest, SHUTDOWN_MARGIN_USEC));
 }
 
@@ -225,6 +225,6 @@ Agent *agent_free(Agent *agent) {
 }
 
 void agent_on_stop_signal(Agent *agent) {
-        (void) sd_notify(false, "STOPPING=1");
+        notify_send("STOPPING=1");
         agent_ask_why(agent);
 }

@@ -2,11 +2,11 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <systemd/sd-daemon.h>
 
 #include "node/agent-settings.h"
 #include "node/service.h"
 #include "util/autoptr.h"
+#include "util/notify.h"
 
 /* An agent lives as long as its connection to the bus. Without one it can do nothing, and nothing would be
  * lost if the process ended here: the keeper has the exits that happen meanwhile, and the runtime directory
@@ -47,13 +47,14 @@ static int service_add_signals(
 
 static int service_new_event(sd_event **ret) {
         int r = sd_event_new(ret);
-        if (r >= 0)
-                r = sd_event_set_watchdog(*ret, true);
         return r < 0 ? log_error_errno(r, "Cannot create the event loop: %m") : 0;
 }
 
 static int service_run_event(sd_event *event) {
-        int r = sd_event_loop(event);
+        int r = notify_attach(event);
+        if (r >= 0)
+                r = sd_event_loop(event);
+        notify_detach();
         return r < 0 ? log_error_errno(r, "The event loop failed: %m") : r;
 }
 
@@ -112,7 +113,7 @@ static int service_wait_for_bus(bool user) {
         g_autoptr(sd_event_source) timer = NULL;
         Wait wait = { .user = user, .retry_usec = 2 * RETRY_MIN_USEC };
 
-        (void) sd_notify(false, "STATUS=Waiting for the bus.");
+        notify_send("STATUS=Waiting for the bus.");
         int r = service_new_event(&event);
         if (r < 0)
                 return r;

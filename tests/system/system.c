@@ -487,6 +487,17 @@ void systemctl(const char *what, const char *unit) {
         g_free(run_ok("systemctl", "--no-ask-password", what, unit, NULL));
 }
 
+void systemd_freeze(bool freeze) {
+        g_autofree char *cgroup = process_cgroup(1), *path = cgroup_file(cgroup, "cgroup.freeze");
+        FILE *f = fopen(path, "we");
+
+        assert_string_not_equal(cgroup, "/"); /* this process would be frozen, too */
+        assert_non_null(f);
+        assert_true(fputs(freeze ? "1" : "0", f) >= 0);
+        assert_int_equal(fclose(f), 0);
+        WAIT_UNTIL(cgroup_is_frozen(cgroup) == freeze);
+}
+
 static char *node_owner(Bus *bus) {
         Event *event = bus_wait_reply(
                 bus, bus_send(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",

@@ -104,6 +104,10 @@ pid_t keeper_pid(Bus *bus);
 /* Runs systemctl VERB UNIT, which must succeed. Returns when the job is done. */
 void systemctl(const char *verb, const char *unit);
 
+/* Freezes PID 1, or lets it go on. It is frozen by its cgroup, because a process of its own pid namespace
+ * cannot stop it by a signal. Whoever freezes it lets it go on in the teardown. */
+void systemd_freeze(bool freeze);
+
 /* Kills the node by SIGKILL and waits until the next one has the bus name. */
 void node_crash(Bus *bus);
 void node_crash_by(Bus *bus, int signo); /* the same by another signal, which must end the node */

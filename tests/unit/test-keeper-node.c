@@ -232,17 +232,48 @@ static void set_notify(World *w) {
         (void) setenv("NOTIFY_SOCKET", path, 1);
 }
 
-static void test_notify(void **state) {
-        World *w = *state;
+static struct sockaddr_un open_notify(World *w) {
         struct sockaddr_un a = { .sun_family = AF_UNIX };
-        char buffer[64] = { 0 };
 
         (void) snprintf(a.sun_path, sizeof(a.sun_path), "%s/notify", w->dir);
         notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         assert_int_equal(bind(notify_fd, (struct sockaddr *) &a, sizeof(a)), 0);
+        return a;
+}
+
+static void expect_notify(const char *expected, int flags) {
+        char buffer[64] = { 0 };
+
+        assert_int_equal(recv(notify_fd, buffer, sizeof(buffer), flags), strlen(expected));
+        assert_string_equal(buffer, expected);
+}
+
+static void test_notify(void **state) {
+        World *w = *state;
+
+        (void) open_notify(w);
         world_start(w, &(struct start){ .before_exec = set_notify });
-        assert_int_equal(recv(notify_fd, buffer, sizeof(buffer), MSG_DONTWAIT), strlen("READY=1"));
-        assert_string_equal(buffer, "READY=1");
+        expect_notify("READY=1", MSG_DONTWAIT);
+        notify_fd = fd_close(notify_fd);
+}
+
+/* systemd does not read. The keeper works, and READY=1 arrives when systemd reads again. */
+static void test_notify_full(void **state) {
+        World *w = *state;
+        struct sockaddr_un a = open_notify(w);
+        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        unsigned n = 0;
+
+        assert_int_equal(connect(fd, (struct sockaddr *) &a, sizeof(a)), 0);
+        while (send(fd, "FILLER", 6, MSG_DONTWAIT) >= 0)
+                n++;
+        (void) fd_close(fd);
+        assert_true(n > 0);
+        world_start(w, &(struct start){ .before_exec = set_notify });
+        assert_run(w, QUIET(.command = SHELL("exit 0")), 0);
+        while (n-- > 0)
+                expect_notify("FILLER", MSG_DONTWAIT);
+        expect_notify("READY=1", 0);
         notify_fd = fd_close(notify_fd);
 }
 
@@ -421,6 +452,7 @@ int main(void) {
                 CONNECTED(test_malformed),
                 ALONE(test_inherited_socket),
                 ALONE(test_notify),
+                ALONE(test_notify_full),
                 ALONE(test_no_streams),
                 ALONE(test_hung_journal),
                 ALONE(test_odd_signals),
