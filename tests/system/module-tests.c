@@ -133,16 +133,16 @@ static void test_failures(void **state) {
         assert_census(bus, &before);
 }
 
-/* Neither Environment Modules nor Lmod 8.6 escapes a newline. The text after it is evaluated by the shell, as
- * text of the author of the module and as the user of the role. The result is never a partial success. Later
- * versions of Lmod quote it, and then it is part of the value. */
+/* Neither Environment Modules 5.2 nor Lmod 8.6 escapes a newline. The text after it is evaluated by the
+ * shell, as text of the author of the module and as the user of the role. The result is never a partial
+ * success. Later versions of both quote it, and then it is part of the value. */
 static void test_newline(void **state) {
         Bus *bus = *state;
         const char *path = scratch("line");
         guint32 serial = node_send(bus, "Start",
                 start_args(role_name("a"), OPTIONS("{'product': <'line'>}"), actor(), "dump", path, NULL));
 
-        if (is_lmod() && bus_wait_reply(bus, serial)->type != G_DBUS_MESSAGE_TYPE_ERROR) {
+        if (bus_wait_reply(bus, serial)->type != G_DBUS_MESSAGE_TYPE_ERROR) {
                 g_autofree char *dump = NULL;
 
                 expect_exited(bus, role_name("a"), "exited", 0, "self");

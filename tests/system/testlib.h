@@ -17,8 +17,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+/* cmocka 2 has a macro of this name. */
+#undef stop
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/types.h>
@@ -70,3 +73,13 @@ gint64 patience_usec(void);
 
 void assert_contains(const char *text, const char *part);
 void assert_contains_not(const char *text, const char *part);
+
+/* Both ends are included. (The one of cmocka 1 is deprecated in cmocka 2, and those of cmocka 2 do not exist
+ * in cmocka 1.) */
+#define assert_between(value, low, high) \
+        do { \
+                uint64_t _value = (uint64_t) (value), _low = (uint64_t) (low), _high = (uint64_t) (high); \
+                if (_value < _low || _value > _high) \
+                        fail_msg("%s is %" PRIu64 ", not between %" PRIu64 " and %" PRIu64, #value, _value, \
+                                _low, _high); \
+        } while (0)

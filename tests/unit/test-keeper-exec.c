@@ -2,8 +2,10 @@
 
 /* How a child processes its launch request: every stage, with success and with failure. */
 
+#include <elf.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <link.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -734,6 +736,25 @@ static _printf_(5, 6) void assert_exec_fails(
         free(expected);
 }
 
+/* The name of its loader inside the file. The bytes before that can be any. */
+static char *elf_interpreter(char *program, size_t size) {
+        ElfW(Ehdr) header;
+        ElfW(Phdr) segment;
+
+        assert_true(size >= sizeof(header));
+        memcpy(&header, program, sizeof(header));
+        for (size_t i = 0; i < header.e_phnum; i++) {
+                size_t offset = header.e_phoff + i * sizeof(segment);
+
+                assert_true(offset + sizeof(segment) <= size);
+                memcpy(&segment, program + offset, sizeof(segment));
+                if (segment.p_type == PT_INTERP && segment.p_offset < size)
+                        return program + segment.p_offset;
+        }
+        fail_msg("the program has no loader");
+        return NULL;
+}
+
 static void test_exec_fails(void **state) {
         World *w = *state;
         char *p, *q, *self, *interpreter;
@@ -781,13 +802,10 @@ static void test_exec_fails(void **state) {
                 p);
         free(p);
 
-        /* A program whose loader is missing; it is this test, with the name of another loader in it. */
+        /* A program whose loader is missing; it is true(1), with the name of another loader in it. */
         assert_int_equal(file_read(AT_FDCWD, "/bin/true", 64 * 1024 * 1024, &self, &size), 0);
-        interpreter = memmem(self, size, "/ld-linux", 9);
-        assert_non_null(interpreter);
-        memcpy(interpreter, "/no-linux", 9);
-        while (interpreter > self && interpreter[-1])
-                interpreter--;
+        interpreter = elf_interpreter(self, size);
+        memcpy(interpreter + strlen(interpreter) - 1, "?", 1);
         p = make_file(w, "program", self, size, 0755);
         assert_exec_fails(w, p, NULL, -ENOENT, "cannot execute \"%s\": its interpreter \"%s\" does not exist",
                 p, interpreter);

@@ -156,7 +156,7 @@ static void test_changed(void **state) {
         monitor_configure(monitor, 4 * USEC_PER_SEC, MONITOR_ACTION_SHUTDOWN);
         assert_return_code(monitor_beat(monitor, NULL), 0);
         uint64_t beat = monitor_deadline(monitor) - 4 * USEC_PER_SEC;
-        assert_in_range(beat, before, (uint64_t) g_get_monotonic_time());
+        assert_between(beat, before, (uint64_t) g_get_monotonic_time());
         g_usleep(20000);
 
         monitor_configure(monitor, 60 * USEC_PER_SEC, MONITOR_ACTION_SHUTDOWN);
@@ -172,7 +172,7 @@ static void test_changed(void **state) {
          * beat. */
         uint64_t now = (uint64_t) g_get_monotonic_time();
         monitor_configure(monitor, 10000, MONITOR_ACTION_SHUTDOWN);
-        assert_in_range(monitor_deadline(monitor), now + 5000, now + USEC_PER_SEC);
+        assert_between(monitor_deadline(monitor), now + 5000, now + USEC_PER_SEC);
         monitor_configure(monitor, 60 * USEC_PER_SEC, MONITOR_ACTION_SHUTDOWN);
         assert_int_equal(monitor_deadline(monitor), beat + 60 * USEC_PER_SEC);
 

@@ -834,7 +834,7 @@ static void test_setup_timer(void **state) {
         Role *role = world_start(w, "cam", NULL, NULL);
         assert_non_null(role->timer);
         assert_return_code(sd_event_source_get_time(role->timer, &usec), 0);
-        assert_in_range(usec, now + ROLE_SETUP_TIMEOUT_USEC, now + 2 * ROLE_SETUP_TIMEOUT_USEC);
+        assert_between(usec, now + ROLE_SETUP_TIMEOUT_USEC, now + 2 * ROLE_SETUP_TIMEOUT_USEC);
         world_forked(w, role);
         world_scope_made(w, role);
         assert_non_null(role->timer);
@@ -925,7 +925,7 @@ static void test_many_fail_at_once(void **state) {
         w->fork_result = -EIO;
         node_pump_starts(w->node);
         assert_int_equal(depth.n, n);
-        assert_in_range(depth.outermost - depth.innermost, 0, 16384);
+        assert_between(depth.outermost - depth.innermost, 0, 16384);
         assert_nothing_left(w, "r0");
         assert_int_equal(g_hash_table_size(w->node->roles), 0);
 }

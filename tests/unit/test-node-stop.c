@@ -139,7 +139,7 @@ static void let_get_stuck(TestWorld *w, Role *role) {
         uint64_t now = (uint64_t) g_get_monotonic_time();
 
         assert_int_equal(role->stop_step, STOP_STEP_KILLED);
-        assert_in_range(role->stop_deadline, now + 4 * USEC_PER_SEC, now + ROLE_KILL_TIMEOUT_USEC);
+        assert_between(role->stop_deadline, now + 4 * USEC_PER_SEC, now + ROLE_KILL_TIMEOUT_USEC);
         role->stop_deadline = now;
         world_wait(w, role->stop_step == STOP_STEP_STUCK);
 }
@@ -585,7 +585,7 @@ static void test_slices(void **state) {
         for (unsigned i = 0; i < ELEMENTSOF(roles); i++) {
                 g_autofree char *name = g_strdup_printf("r%u", i);
                 roles[i] = world_run(w, name, NULL);
-                assert_in_range(roles[i]->slice, 0, 2);
+                assert_between(roles[i]->slice, 0, 2);
                 assert_true(++n[roles[i]->slice] <= NODE_SLICE_ROLES);
         }
         assert_int_equal(n[2], 1);

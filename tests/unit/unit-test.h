@@ -9,12 +9,25 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+/* cmocka 2 has a macro of this name. */
+#undef stop
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Both ends are included. (The one of cmocka 1 is deprecated in cmocka 2, and those of cmocka 2 do not exist
+ * in cmocka 1.) */
+#define assert_between(value, low, high) \
+        do { \
+                uint64_t _value = (uint64_t) (value), _low = (uint64_t) (low), _high = (uint64_t) (high); \
+                if (_value < _low || _value > _high) \
+                        fail_msg("%s is %" PRIu64 ", not between %" PRIu64 " and %" PRIu64, #value, _value, \
+                                _low, _high); \
+        } while (0)
 
 /* This applies to each program that is linked with unit-test.c. A failing assertion in a forked child writes
  * its text to stderr and ends the child with this exit status. The child runs no further tests. */
