@@ -15,6 +15,7 @@ typedef struct ManagerCall {
         sd_bus_slot *slot;
         ManagerReply reply; /* one of these two is set */
         ManagerJobDone done;
+        uint64_t job_timeout_usec;
         void *userdata;
         ManagerDrop drop;
         unsigned n_owners;  /* of the manager, when the call was sent */
@@ -107,8 +108,7 @@ static void manager_job_end(Manager *manager, ManagerJob *job, const char *resul
 static int manager_job_on_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         ManagerJob *job = userdata;
 
-        log_warning("systemd has not reported the end of job %s for %d s, checking its unit", job->path,
-                (int) (MANAGER_TIMEOUT_USEC / USEC_PER_SEC));
+        log_warning("systemd has not reported the end of job %s in time, checking its unit", job->path);
         manager_job_end(job->manager, job, NULL);
         return 0;
 }
@@ -126,7 +126,7 @@ static void manager_job_wait(const ManagerCall *call, const char *path) {
                 .drop = call->drop,
         };
         int r = sd_event_add_time_relative(manager->event, &job->timeout, CLOCK_MONOTONIC,
-                MANAGER_TIMEOUT_USEC, USEC_PER_SEC, manager_job_on_timeout, job);
+                call->job_timeout_usec, USEC_PER_SEC, manager_job_on_timeout, job);
         if (r < 0)
                 log_error_errno(r, "Cannot set the timer of a job: %m");
         (void) g_hash_table_replace(manager->jobs, job->path, job);
@@ -312,7 +312,7 @@ static void manager_pump(Manager *manager) {
 
 /* Every call to systemd passes this function. */
 static void manager_call_queue(Manager *manager, int r, sd_bus_message *m, ManagerReply reply,
-        ManagerJobDone done, void *userdata, ManagerDrop drop) {
+        ManagerJobDone done, uint64_t job_timeout_usec, void *userdata, ManagerDrop drop) {
         ManagerCall *call = g_new(ManagerCall, 1);
 
         *call = (ManagerCall){
@@ -320,6 +320,7 @@ static void manager_call_queue(Manager *manager, int r, sd_bus_message *m, Manag
                 .message = r < 0 ? NULL : sd_bus_message_ref(m),
                 .reply = reply,
                 .done = done,
+                .job_timeout_usec = job_timeout_usec,
                 .userdata = userdata,
                 .drop = drop,
         };
@@ -333,12 +334,12 @@ static void manager_call_queue(Manager *manager, int r, sd_bus_message *m, Manag
 
 void manager_call(
         Manager *manager, int r, sd_bus_message *m, ManagerReply reply, void *userdata, ManagerDrop drop) {
-        manager_call_queue(manager, r, m, reply, NULL, userdata, drop);
+        manager_call_queue(manager, r, m, reply, NULL, 0, userdata, drop);
 }
 
-void manager_call_job(
-        Manager *manager, int r, sd_bus_message *m, ManagerJobDone done, void *userdata, ManagerDrop drop) {
-        manager_call_queue(manager, r, m, NULL, done, userdata, drop);
+void manager_call_job(Manager *manager, int r, sd_bus_message *m, uint64_t timeout_usec, ManagerJobDone done,
+        void *userdata, ManagerDrop drop) {
+        manager_call_queue(manager, r, m, NULL, done, timeout_usec, userdata, drop);
 }
 
 void manager_send(Manager *manager, sd_bus_message *m) {
@@ -373,7 +374,7 @@ void manager_stop_unit(
         int r = manager_new_call(manager, &m, "StopUnit");
         if (r >= 0)
                 r = sd_bus_message_append(m, "ss", unit, "replace");
-        manager_call_job(manager, r, m, done, userdata, drop);
+        manager_call_job(manager, r, m, MANAGER_TIMEOUT_USEC, done, userdata, drop);
 }
 
 void manager_kill_unit(

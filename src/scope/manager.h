@@ -15,7 +15,7 @@
 #define MANAGER_INTERFACE "org.freedesktop.systemd1.Manager"
 
 #define MANAGER_CALLS_MAX 100U
-#define MANAGER_TIMEOUT_USEC (60 * USEC_PER_SEC) /* for a reply, and for the end of a job */
+#define MANAGER_TIMEOUT_USEC (60 * USEC_PER_SEC) /* for a reply, and usually for the end of a job */
 
 #define MANAGER_ERROR_UNIT_EXISTS "org.freedesktop.systemd1.UnitExists"
 #define MANAGER_ERROR_NO_SUCH_UNIT "org.freedesktop.systemd1.NoSuchUnit"
@@ -53,8 +53,9 @@ typedef void (*ManagerDrop)(void *userdata);
  * later. */
 void manager_call(
         Manager *manager, int r, sd_bus_message *m, ManagerReply reply, void *userdata, ManagerDrop drop);
-void manager_call_job(
-        Manager *manager, int r, sd_bus_message *m, ManagerJobDone done, void *userdata, ManagerDrop drop);
+/* timeout_usec limits the wait for the end of the job. */
+void manager_call_job(Manager *manager, int r, sd_bus_message *m, uint64_t timeout_usec, ManagerJobDone done,
+        void *userdata, ManagerDrop drop);
 
 /* Requests a property of an object of systemd; the reply has one variant. Returns a negative errno if the
  * message cannot be made; then neither reply nor drop is called, and the caller still owns userdata. */

@@ -9,7 +9,9 @@
 #include "base/cgroup-util.h"
 #include "base/macro.h"
 #include "base/pidref.h"
+#include "base/time-util.h"
 #include "model/role-start.h"
+#include "model/settings.h"
 #include "scope/scope-private.h"
 #include "util/log.h"
 
@@ -23,12 +25,20 @@
 #define BATCH_PIDFDS_MAX 16U
 #define BATCHES_IN_FLIGHT_MAX 2U
 #define TRIES_MAX 4U
+/* A batch that takes longer does not hold up the next ones, because its jobs may wait for other units. */
+#define BATCH_LATE_USEC USEC_PER_SEC
+/* The reason why the job has not ended is requested at SetupTimeout=, and this much later nobody waits for
+ * the job any more. */
+#define BATCH_JOB_GRACE_USEC (10 * USEC_PER_SEC)
 
 typedef struct Batch {
+        unsigned n_ref;
         Scopes *scopes;
         GPtrArray *roles; /* not owned; a role waits for role_on_scope() and is not freed before */
         char *anchor;     /* NULL for a single scope, which has its own job */
         unsigned tries;
+        bool late; /* no longer counted in scopes->in_flight */
+        sd_event_source *timer;
 } Batch;
 
 static unsigned batch_max(Scopes *scopes) {
@@ -95,6 +105,10 @@ static int scope_append(Scopes *scopes, sd_bus_message *m, Role *role) {
          * it. */
         if (r >= 0 && scopes->own_unit)
                 r = scope_append_property(m, "Before", "as", 1, scopes->own_unit);
+        /* What a role writes at its end still finds the file systems of the network. The manager of a user
+         * has no such targets. */
+        if (r >= 0 && !scopes->node->user)
+                r = scope_append_property(m, "After", "as", 2, "remote-fs.target", "network.target");
         if (r >= 0 && scopes->keeper_unit)
                 r = scope_append_property(m, "After", "as", 1, scopes->keeper_unit);
         if (r >= 0)
@@ -161,9 +175,25 @@ static int batch_message(Batch *batch, sd_bus_message **ret) {
         return r;
 }
 
-static void batch_free(void *p) {
+static Batch *batch_new(Scopes *scopes, char *anchor /* owned from then on */) {
+        Batch *batch = g_new(Batch, 1);
+
+        *batch = (Batch){
+                .n_ref = 1,
+                .scopes = scopes,
+                .roles = g_ptr_array_new(),
+                .anchor = anchor,
+        };
+        scopes->in_flight++;
+        return batch;
+}
+
+static void batch_unref(void *p) {
         Batch *batch = p;
 
+        if (--batch->n_ref > 0)
+                return;
+        sd_event_source_disable_unref(batch->timer);
         g_ptr_array_unref(batch->roles);
         g_free(batch->anchor);
         g_free(batch);
@@ -181,11 +211,9 @@ static void batch_send(Batch *batch);
 
 /* Scopes that failed together are tried one by one, so that each reply is about one scope. */
 static void batch_send_single(Scopes *scopes, Role *role) {
-        Batch *single = g_new(Batch, 1);
+        Batch *single = batch_new(scopes, NULL);
 
-        *single = (Batch){ .scopes = scopes, .roles = g_ptr_array_new() };
         g_ptr_array_add(single->roles, role);
-        scopes->in_flight++;
         batch_send(single);
 }
 
@@ -217,7 +245,8 @@ static int scope_verify(Role *role, char **ret_cgroup) {
 static bool batch_is_made(const Batch *batch, const sd_bus_error *error) {
         _cleanup_free_ char *cgroup = NULL;
 
-        if (batch->anchor || !sd_bus_error_has_name(error, MANAGER_ERROR_UNIT_EXISTS))
+        if (batch->anchor || batch->roles->len == 0 ||
+                !sd_bus_error_has_name(error, MANAGER_ERROR_UNIT_EXISTS))
                 return false;
         return scope_verify(g_ptr_array_index(batch->roles, 0), &cgroup) >= 0;
 }
@@ -247,14 +276,14 @@ static void batch_on_stale_stopped(void *userdata, const char *result, const sd_
 /* Returns whether it tries again. */
 static bool batch_retry(Batch *batch, const sd_bus_error *error) {
         Scopes *scopes = batch->scopes;
+        if (batch->roles->len == 0 || ++batch->tries > TRIES_MAX)
+                return false;
         Role *role = g_ptr_array_index(batch->roles, 0);
 
-        if (++batch->tries > TRIES_MAX)
-                return false;
         if (sd_bus_error_has_name(error, MANAGER_ERROR_UNIT_EXISTS)) {
                 /* The name is ours and no running role has it: it is the rest of an earlier run that systemd
                  * has not collected yet. */
-                manager_stop_unit(scopes->manager, role->scope, batch_on_stale_stopped, batch, batch_free);
+                manager_stop_unit(scopes->manager, role->scope, batch_on_stale_stopped, batch, batch_unref);
                 return true;
         }
         if (!scopes->no_oom_policy && error->message && strstr(error->message, "OOMPolicy"))
@@ -265,6 +294,119 @@ static bool batch_retry(Batch *batch, const sd_bus_error *error) {
                 return false;
         batch_send(batch);
         return true;
+}
+
+/* -- a job that waits -- */
+
+static int batch_start_timer(Batch *batch, uint64_t usec, sd_event_time_handler_t on_timer) {
+        batch->timer = sd_event_source_disable_unref(batch->timer);
+        if (usec == USEC_INFINITY)
+                return 0;
+        return sd_event_add_time_relative(manager_event(batch->scopes->manager), &batch->timer,
+                CLOCK_MONOTONIC, usec, 10 * USEC_PER_MSEC, on_timer, batch);
+}
+
+/* The scope of a role is asked for its job, and the job for those that it waits for. */
+typedef struct WaitQuestion {
+        Batch *batch;
+        Role *role;
+        uint32_t job;
+} WaitQuestion;
+
+static WaitQuestion *wait_question_new(Batch *batch, Role *role) {
+        WaitQuestion *question = g_new(WaitQuestion, 1);
+
+        *question = (WaitQuestion){ batch, role, 0 };
+        batch->n_ref++;
+        return question;
+}
+
+static void wait_question_free(void *p) {
+        WaitQuestion *question = p;
+
+        batch_unref(question->batch);
+        g_free(question);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(WaitQuestion, wait_question_free)
+
+/* The role has left the batch when its scope was made, or has failed. */
+static bool wait_question_is_open(const WaitQuestion *question) {
+        return g_ptr_array_find(question->batch->roles, question->role, NULL);
+}
+
+/* Reads the first job of the list. Returns 0 if there is none, so if systemd is only slow. */
+static int wait_read_before(sd_bus_message *reply, char **ret) {
+        const char *unit, *type, *state;
+        uint32_t id;
+
+        int r = sd_bus_message_enter_container(reply, 'a', "(usssoo)");
+        if (r >= 0)
+                r = sd_bus_message_enter_container(reply, 'r', "usssoo");
+        if (r > 0)
+                r = sd_bus_message_read(reply, "usss", &id, &unit, &type, &state);
+        if (r > 0)
+                *ret = g_strdup_printf("the %s job of %s (job %" PRIu32 ", %s)", type, unit, id, state);
+        return r;
+}
+
+static void wait_on_before(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+        g_autoptr(WaitQuestion) question = userdata;
+        g_autofree char *other = NULL, *reason = NULL;
+        uint64_t timeout = question->batch->scopes->node->settings->setup_timeout_usec;
+
+        if (error || !wait_question_is_open(question) || wait_read_before(reply, &other) <= 0)
+                return;
+        reason = g_strdup_printf("its job %" PRIu32 " has waited in systemd for %" PRIu64
+                                 " s for %s; systemctl list-jobs shows all jobs",
+                question->job, timeout / USEC_PER_SEC, other);
+        /* The undo of the start stops the scope, which cancels its job. */
+        (void) g_ptr_array_remove(question->batch->roles, question->role);
+        scope_fail(question->role, reason);
+}
+
+static void wait_on_job(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+        g_autoptr(WaitQuestion) question = userdata;
+        g_autoptr(sd_bus_message) m = NULL;
+        const char *path;
+
+        if (error || !wait_question_is_open(question) ||
+                sd_bus_message_read(reply, "v", "(uo)", &question->job, &path) < 0 || question->job == 0)
+                return;
+        Manager *manager = question->batch->scopes->manager;
+        int r = sd_bus_message_new_method_call(manager_bus(manager), &m, MANAGER_BUS_NAME, path,
+                "org.freedesktop.systemd1.Job", "GetBefore");
+        manager_call(manager, r, m, wait_on_before, g_steal_pointer(&question), wait_question_free);
+}
+
+/* systemd has not done the job within SetupTimeout=. It is late, or it waits for another unit. */
+static int batch_on_overdue(sd_event_source *s, uint64_t usec, void *userdata) {
+        Batch *batch = userdata;
+        Scopes *scopes = batch->scopes;
+
+        int r = batch_start_timer(batch, scopes->node->settings->setup_timeout_usec, batch_on_overdue);
+        for (unsigned i = 0; r >= 0 && i < batch->roles->len; i++) {
+                Role *role = g_ptr_array_index(batch->roles, i);
+                _cleanup_free_ char *path = NULL;
+
+                r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", role->scope, &path);
+                if (r < 0)
+                        break;
+                WaitQuestion *question = wait_question_new(batch, role);
+                r = manager_get_property(scopes->manager, path, "org.freedesktop.systemd1.Unit", "Job",
+                        wait_on_job, question, wait_question_free);
+                if (r < 0)
+                        wait_question_free(question);
+        }
+        if (r < 0)
+                log_error_errno(r, "Cannot find out why systemd has not made a scope: %m");
+        return 0;
+}
+
+/* It no longer holds up others. */
+static void batch_settle(Batch *batch) {
+        if (!batch->late)
+                batch->scopes->in_flight--;
+        batch->late = true;
 }
 
 static void batch_on_done(void *userdata, const char *result, const sd_bus_error *error) {
@@ -284,19 +426,39 @@ static void batch_on_done(void *userdata, const char *result, const sd_bus_error
                 log_debug("Cannot create %u scopes in one call, trying them one by one: %s",
                         batch->roles->len, error->message);
                 batch_split(batch);
-        } else
+        } else if (batch->roles->len > 0)
                 scope_fail(g_ptr_array_index(batch->roles, 0), error->message ?: error->name);
 
-        scopes->in_flight--;
-        batch_free(batch);
+        g_ptr_array_set_size(batch->roles, 0);
+        batch_settle(batch);
+        batch_unref(batch);
         scope_batch_flush(scopes);
+}
+
+static int batch_on_late(sd_event_source *s, uint64_t usec, void *userdata) {
+        Batch *batch = userdata;
+        Scopes *scopes = batch->scopes;
+        uint64_t left = scopes->node->settings->setup_timeout_usec;
+
+        if (left != USEC_INFINITY)
+                left -= MIN(left, BATCH_LATE_USEC);
+        int r = batch_start_timer(batch, left, batch_on_overdue);
+        if (r < 0)
+                log_error_errno(r, "Cannot set the timer of a job: %m");
+        batch_settle(batch);
+        scope_batch_flush(scopes);
+        return 0;
 }
 
 static void batch_send(Batch *batch) {
         g_autoptr(sd_bus_message) m = NULL;
 
-        int r = batch_message(batch, &m);
-        manager_call_job(batch->scopes->manager, r, m, batch_on_done, batch, batch_free);
+        int r = batch_start_timer(batch, BATCH_LATE_USEC, batch_on_late);
+        if (r >= 0)
+                r = batch_message(batch, &m);
+        uint64_t timeout = usec_add(batch->scopes->node->settings->setup_timeout_usec, BATCH_JOB_GRACE_USEC);
+        manager_call_job(batch->scopes->manager, r, m, MAX(timeout, MANAGER_TIMEOUT_USEC), batch_on_done,
+                batch, batch_unref);
 }
 
 /* Roles that arrive while systemd is busy with a call wait and go together: the larger a batch, the cheaper
@@ -312,13 +474,10 @@ void scope_batch_flush(Scopes *scopes) {
                         continue;
                 }
 
-                Batch *batch = g_new(Batch, 1);
-                *batch = (Batch){ .scopes = scopes, .roles = g_ptr_array_new() };
-                batch->anchor = g_strdup_printf(
-                        "architect-%s-batch%" PRIu64 ".slice", scopes->node->instance, scopes->n_anchors++);
+                Batch *batch = batch_new(scopes, g_strdup_printf("architect-%s-batch%" PRIu64 ".slice",
+                                                         scopes->node->instance, scopes->n_anchors++));
                 while (batch->roles->len < max && !g_queue_is_empty(scopes->queue))
                         g_ptr_array_add(batch->roles, g_queue_pop_head(scopes->queue));
-                scopes->in_flight++;
                 batch_send(batch);
         }
 }
