@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Watches whether the cgroups of the roles are populated. inotify on cgroup.events may be 15 ms late, because
- * the kernel limits its rate, so it is used for emptiness only. The keeper reports the ends of processes. */
+ * the kernel limits its rate, so it is used for emptiness only. The keeper reports the ends of processes.
+ *
+ * The instances and the watches of inotify are limited for each user, and other programs of root may have
+ * used them up. Then a timer looks at the roles that wait, and tries inotify again. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <unistd.h>
@@ -14,6 +18,7 @@
 #include "util/log.h"
 
 #define PIDS_SHOWN_MAX 16
+#define LOOK_USEC (100 * USEC_PER_MSEC)
 
 /* Events were lost, so each cgroup is checked. It iterates over numbers, because a role may be freed when it
  * is notified. */
@@ -56,14 +61,61 @@ static int cgroup_watch_on_inotify(sd_event_source *s, int fd, uint32_t revents,
         return 0;
 }
 
+static int cgroup_watch_open(Scopes *scopes) {
+        if (scopes->inotify_fd >= 0)
+                return 0;
+
+        autofd fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        if (fd < 0)
+                return -errno;
+        int r = sd_event_add_io(manager_event(scopes->manager), &scopes->inotify, fd, EPOLLIN,
+                cgroup_watch_on_inotify, scopes);
+        if (r < 0)
+                return r;
+        scopes->inotify_fd = fd_steal(&fd);
+        return 0;
+}
+
+/* EMFILE has two reasons. */
+static bool cgroup_watch_has_free_fd(void) {
+        autofd fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+
+        return fd >= 0;
+}
+
+/* Logs once for each time that inotify fails, with what an administrator may do. */
+static void cgroup_watch_log_failure(Scopes *scopes, int error) {
+        const char *used_up = error == -ENOSPC                                 ? "watches"
+                              : error == -EMFILE && cgroup_watch_has_free_fd() ? "instances"
+                                                                               : NULL;
+
+        if (scopes->inotify_failed)
+                return;
+        scopes->inotify_failed = true;
+        if (used_up)
+                log_warning(
+                        "All inotify %s of uid %u are used up, looking at cgroups by a timer until there are more; raise the sysctl fs.inotify.max_user_%s",
+                        used_up, (unsigned) getuid(), used_up);
+        else
+                log_warning_errno(
+                        error, "Cannot use inotify, looking at cgroups by a timer until it works: %m");
+}
+
+static void cgroup_watch_log_success(Scopes *scopes) {
+        if (!scopes->inotify_failed)
+                return;
+        scopes->inotify_failed = false;
+        log_notice("inotify works again, looking at cgroups by a timer no more");
+}
+
 int cgroup_watch_setup(Scopes *scopes) {
         scopes->watches = g_hash_table_new(NULL, NULL);
         scopes->watched = g_hash_table_new(g_str_hash, g_str_equal);
-        scopes->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-        if (scopes->inotify_fd < 0)
-                return -errno;
-        return sd_event_add_io(manager_event(scopes->manager), &scopes->inotify, scopes->inotify_fd, EPOLLIN,
-                cgroup_watch_on_inotify, scopes);
+        scopes->looked_at = g_hash_table_new(NULL, NULL);
+        int r = cgroup_watch_open(scopes);
+        if (r < 0)
+                cgroup_watch_log_failure(scopes, r);
+        return 0;
 }
 
 int cgroup_watch_state(void *data, Role *role, bool *ret_populated, bool *ret_frozen) {
@@ -72,6 +124,54 @@ int cgroup_watch_state(void *data, Role *role, bool *ret_populated, bool *ret_fr
                 return 0;
         }
         return cgroup_events(role->cgroup, ret_populated, ret_frozen);
+}
+
+static int cgroup_watch_add_inotify(Scopes *scopes, Role *role, const char *root) {
+        int r = cgroup_watch_open(scopes);
+        if (r < 0)
+                return r;
+        g_autofree char *path = g_strconcat(root, role->cgroup, "/cgroup.events", NULL);
+        int watch = inotify_add_watch(scopes->inotify_fd, path, IN_MODIFY);
+        if (watch < 0)
+                return errno == ENOENT ? 0 : -errno; /* it does not exist any more, so it is not populated */
+        /* systemd may remove an empty cgroup before the kernel has notified us that it is empty: the kernel
+         * limits the rate of these notifications and drops a pending one. The slice notifies of the removal;
+         * adding an existing watch again is cheap. */
+        g_autofree char *cgroup = g_strconcat(root, role->cgroup, NULL);
+        g_autofree char *slice = g_path_get_dirname(cgroup);
+        if (inotify_add_watch(scopes->inotify_fd, slice, IN_DELETE | IN_ONLYDIR) < 0 && errno != ENOENT) {
+                r = -errno;
+                (void) inotify_rm_watch(scopes->inotify_fd, watch);
+                return r;
+        }
+        role->cgroup_watch = watch;
+        (void) g_hash_table_insert(scopes->watches, GINT_TO_POINTER(watch), role);
+        (void) g_hash_table_replace(scopes->watched, role->scope, role); /* the role owns the key */
+        return 0;
+}
+
+static int cgroup_watch_on_timer(sd_event_source *s, uint64_t usec, void *userdata);
+
+static int cgroup_watch_set_timer(Scopes *scopes) {
+        if (scopes->look)
+                return 0;
+        return sd_event_add_time_relative(manager_event(scopes->manager), &scopes->look, CLOCK_MONOTONIC,
+                LOOK_USEC, LOOK_USEC / 10, cgroup_watch_on_timer, scopes);
+}
+
+/* A role may be freed when it is notified, also another one. */
+static int cgroup_watch_on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+        Scopes *scopes = userdata;
+        g_autoptr(GList) roles = g_hash_table_get_keys(scopes->looked_at);
+
+        scopes->look = sd_event_source_disable_unref(scopes->look);
+        for (GList *l = roles; l; l = l->next)
+                if (g_hash_table_contains(scopes->looked_at, l->data)) {
+                        (void) g_hash_table_remove(scopes->looked_at, l->data);
+                        (void) cgroup_watch_add(scopes, l->data);
+                        role_on_cgroup_changed(l->data); /* after the watch, if there is one now */
+                }
+        return 0;
 }
 
 int cgroup_watch_add(void *data, Role *role) {
@@ -84,27 +184,21 @@ int cgroup_watch_add(void *data, Role *role) {
         int r = cgroup_root(&root);
         if (r < 0)
                 return r;
-        g_autofree char *path = g_strconcat(root, role->cgroup, "/cgroup.events", NULL);
-        int watch = inotify_add_watch(scopes->inotify_fd, path, IN_MODIFY);
-        if (watch < 0)
-                return errno == ENOENT ? 0 : -errno; /* it does not exist any more, so it is not populated */
-        /* systemd may remove an empty cgroup before the kernel has notified us that it is empty: the kernel
-         * limits the rate of these notifications and drops a pending one. The slice notifies of the removal;
-         * adding an existing watch again is cheap. */
-        g_autofree char *cgroup = g_strconcat(root, role->cgroup, NULL);
-        g_autofree char *slice = g_path_get_dirname(cgroup);
-        if (inotify_add_watch(scopes->inotify_fd, slice, IN_DELETE | IN_ONLYDIR) < 0 && errno != ENOENT)
-                role_log_errno(role, LOG_WARNING, -errno, "Cannot watch %s, ignoring: %m", slice);
-        role->cgroup_watch = watch;
-        (void) g_hash_table_insert(scopes->watches, GINT_TO_POINTER(watch), role);
-        (void) g_hash_table_replace(scopes->watched, role->scope, role); /* the role owns the key */
-        return 0;
+        r = cgroup_watch_add_inotify(scopes, role, root);
+        if (r >= 0) {
+                cgroup_watch_log_success(scopes);
+                return 0;
+        }
+        cgroup_watch_log_failure(scopes, r);
+        (void) g_hash_table_add(scopes->looked_at, role);
+        return cgroup_watch_set_timer(scopes);
 }
 
 /* Two runs of one name have the same unit name, and may have the same cgroup. What the other has stays. */
 void cgroup_watch_remove(Scopes *scopes, Role *role) {
         void *watch = GINT_TO_POINTER(role->cgroup_watch);
 
+        (void) g_hash_table_remove(scopes->looked_at, role);
         if (role->cgroup_watch == 0)
                 return;
         if (g_hash_table_lookup(scopes->watches, watch) == role) {
@@ -130,8 +224,10 @@ char *cgroup_watch_pids(void *data, Role *role) {
 }
 
 void cgroup_watch_done(Scopes *scopes) {
+        sd_event_source_disable_unref(scopes->look);
         sd_event_source_disable_unref(scopes->inotify);
         (void) fd_close(scopes->inotify_fd);
         g_clear_pointer(&scopes->watches, g_hash_table_unref);
         g_clear_pointer(&scopes->watched, g_hash_table_unref);
+        g_clear_pointer(&scopes->looked_at, g_hash_table_unref);
 }

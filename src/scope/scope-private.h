@@ -27,10 +27,13 @@ struct Scopes {
         GHashTable *causes;   /* Role → CauseWatch */
         uint64_t n_cause_watches;
 
-        int inotify_fd;
+        int inotify_fd;      /* negative if there is no instance for this user */
+        bool inotify_failed; /* the last attempt to watch a cgroup, or to get an instance; has been logged */
         sd_event_source *inotify;
-        GHashTable *watches; /* inotify's number → Role */
-        GHashTable *watched; /* unit name of its scope → Role */
+        GHashTable *watches;   /* inotify's number → Role */
+        GHashTable *watched;   /* unit name of its scope → Role */
+        GHashTable *looked_at; /* Roles that inotify does not watch, which the timer looks at */
+        sd_event_source *look;
 };
 
 /* Returns whether scopes are created with pidfds (systemd 255) instead of pids. This is in scope.c. */

@@ -7,10 +7,13 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cgroup-util.h"
+#include "base/fd-util.h"
 #include "scope/scope-private.h"
+#include "util/log.h"
 
 static char *group; /* relative to the root of the hierarchy */
 
@@ -115,10 +118,125 @@ static void test_one(void **state) {
         assert_watched(b, 0, NULL);
 }
 
+/* -- without inotify -- */
+
+static int inotify_error; /* of the next calls; 0 for the real ones */
+
+int __real_inotify_init1(int flags);
+int __wrap_inotify_init1(int flags);
+int __wrap_inotify_init1(int flags) {
+        errno = inotify_error;
+        return inotify_error == EMFILE ? -1 : __real_inotify_init1(flags);
+}
+
+int __real_inotify_add_watch(int fd, const char *path, uint32_t mask);
+int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask);
+int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask) {
+        errno = inotify_error;
+        return inotify_error == ENOSPC ? -1 : __real_inotify_add_watch(fd, path, mask);
+}
+
+static char *logged;
+
+static void on_log(void *userdata, int level, const char *text, const char *const *fields) {
+        g_autofree char *before = g_steal_pointer(&logged);
+
+        if (level <= LOG_NOTICE && (strstr(text, "inotify") || strstr(text, "timer")))
+                logged = g_strconcat(before ?: "", text, NULL);
+        else
+                logged = g_steal_pointer(&before);
+}
+
+static void expect_logged(const char *part) {
+        g_autofree char *text = g_steal_pointer(&logged);
+
+        if (!part)
+                assert_null(text);
+        else if (!text || !strstr(text, part))
+                fail_msg("\"%s\" is not in \"%s\"", part, text ?: "");
+}
+
+static void spawn_into(const char *below, pid_t *ret) {
+        g_autofree char *path = full(below), *procs = g_strconcat(path, "/cgroup.procs", NULL);
+        pid_t pid = fork_pausing();
+
+        g_autofree char *text = g_strdup_printf("%d", (int) pid);
+        assert_return_code(file_write_string(procs, text), 0);
+        *ret = pid;
+}
+
+/* A role whose main process has ended, and which has left others. */
+static Role *with_leftovers(TestWorld *w, const char *name) {
+        Role *role = world_run(w, name, NULL);
+
+        world_exit_leaving(w, role, EXIT_CODE_EXITED, 0);
+        g_free(role->cgroup);
+        role->cgroup = g_strconcat(group, "/old", NULL);
+        return role;
+}
+
+/* The role is swept although nothing notifies the room, and inotify is used as soon as there is some. */
+static void without_inotify(BusWorld *b, int error, const char *part) {
+        TestWorld *w = b->world;
+        sd_event *event = manager_event(b->manager);
+        Role *role = with_leftovers(w, "cam"), *other = with_leftovers(w, "guider");
+        pid_t pid;
+
+        inotify_error = error;
+        log_set_max_level(LOG_NOTICE);
+        log_set_target(LOG_TARGET_NULL);
+        log_set_sink(on_log, NULL);
+        if (error == EMFILE) { /* as if the service had started without an instance */
+                b->scopes->inotify = sd_event_source_disable_unref(b->scopes->inotify);
+                b->scopes->inotify_fd = fd_close(b->scopes->inotify_fd);
+        }
+        spawn_into("/old", &pid);
+        assert_int_equal(b->scope_ops->cgroup_watch(b->scopes, role), 0);
+        assert_int_equal(role->cgroup_watch, 0);
+        expect_logged(part);
+        assert_int_equal(b->scope_ops->cgroup_watch(b->scopes, other), 0);
+        expect_logged(NULL); /* once */
+        w->node->world.scope.ops = b->scope_ops;
+        w->node->world.scope.data = b->scopes;
+        for (int i = 0; i < 3; i++)
+                assert_return_code(sd_event_run(event, UINT64_MAX), 0);
+        assert_false(role->swept);
+        assert_int_equal(g_hash_table_size(b->scopes->looked_at), 2);
+
+        b->scope_ops->role_freed(b->scopes, other);
+        assert_int_equal(g_hash_table_size(b->scopes->looked_at), 1);
+        assert_return_code(kill(pid, SIGKILL), errno);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        while (g_hash_table_size(b->scopes->looked_at) > 0)
+                assert_return_code(sd_event_run(event, UINT64_MAX), 0);
+        assert_true(role->swept);
+        expect_logged(NULL);
+
+        inotify_error = 0;
+        watch(b, other, "/old");
+        expect_logged("inotify works again");
+        role_on_cgroup_changed(other);
+        assert_true(other->swept);
+        b->scope_ops->role_freed(b->scopes, other);
+        w->node->world.scope = test_world.scope;
+        log_set_sink(NULL, NULL);
+        log_set_max_level(LOG_EMERG);
+}
+
+static void test_no_instance(void **state) {
+        without_inotify(*state, EMFILE, "fs.inotify.max_user_instances");
+}
+
+static void test_no_watch(void **state) {
+        without_inotify(*state, ENOSPC, "fs.inotify.max_user_watches");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 BUS_TEST(test_two_runs),
                 BUS_TEST(test_one),
+                BUS_TEST(test_no_instance),
+                BUS_TEST(test_no_watch),
         };
 
         return cmocka_run_group_tests(tests, group_setup, group_teardown);
