@@ -135,7 +135,7 @@ OPTION_TYPES = {
         "a{ss}": "env",
         "a{st}": "limits",
         "aq": "tcp-ports udp-ports release-ports",
-        "b": "xterm remove",
+        "b": "xterm ignore-sigpipe remove",
         "i": "stop-signal nice",
         "t": "stop-timeout-usec memory-max tasks-max cpu-quota",
     }.items()

@@ -97,6 +97,16 @@ static int start_option_read_flag(
         return bus_read_variant_bool(m, option->base.key, (bool *) ((char *) spec + option->flag), error);
 }
 
+static int start_option_read_inverted_flag(
+        sd_bus_message *m, const StartOption *option, RoleSpec *spec, sd_bus_error *error) {
+        bool value;
+
+        int r = bus_read_variant_bool(m, option->base.key, &value, error);
+        if (r >= 0)
+                *(bool *) ((char *) spec + option->flag) = !value;
+        return r;
+}
+
 static int start_option_read_signed(
         sd_bus_message *m, const StartOption *option, RoleSpec *spec, sd_bus_error *error) {
         int64_t value;
@@ -181,8 +191,10 @@ static void start_option_set_cpu_quota(RoleSpec *spec, uint64_t value) {
 #define STRING_ENTRIES(key, add) KIND(key, "a{ss}", string_entries, .add_strings = add)
 #define UNSIGNED_ENTRIES(key, add) KIND(key, "a{st}", unsigned_entries, .add_unsigned = add)
 #define IS_BOOL(member) __builtin_types_compatible_p(typeof(((RoleSpec *) NULL)->member), bool)
-#define FLAG(key, member) \
-        KIND(key, "b", flag, .flag = offsetof(RoleSpec, member) + 0 * sizeof(char[IS_BOOL(member) ? 1 : -1]))
+#define BOOL_OFFSET(member) (offsetof(RoleSpec, member) + 0 * sizeof(char[IS_BOOL(member) ? 1 : -1]))
+#define FLAG(key, member) KIND(key, "b", flag, .flag = BOOL_OFFSET(member))
+/* An option whose default is true; the member is its opposite. */
+#define INVERTED_FLAG(key, member) KIND(key, "b", inverted_flag, .flag = BOOL_OFFSET(member))
 #define SIGNED(key, lowest, highest, set) \
         KIND(key, "i", signed, .set_signed = set, .signed_min = lowest, .signed_max = highest)
 #define UNSIGNED(key, lowest, highest, set) \
@@ -207,6 +219,7 @@ static const StartOption start_entries[] = {
         STRING("output", role_spec_set_output),
         FLAG("xterm", xterm),
         STRINGS("xterm-args", XTERM_ARGS_MAX, role_spec_set_xterm_args),
+        INVERTED_FLAG("ignore-sigpipe", default_sigpipe),
         SIGNED("stop-signal", 1, SIGNAL_MAX, start_option_set_stop_signal),
         STRING("stop-to", role_spec_set_stop_to),
         UNSIGNED("stop-timeout-usec", 0, UINT64_MAX, start_option_set_stop_timeout),

@@ -38,6 +38,7 @@ static int gate_send(Role *role) {
                 .setup_deadline_usec = role_deadline_in(role->node->settings->setup_timeout_usec),
                 .xterm = spec->xterm,
                 .xterm_args = spec->xterm_args,
+                .default_sigpipe = spec->default_sigpipe,
         };
         struct gate_open open = { .magic = GATE_MAGIC, .version = LAUNCH_REQUEST_VERSION };
 

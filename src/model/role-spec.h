@@ -93,6 +93,7 @@ struct RoleSpec {
         char **xterm_args;
         LaunchOutput output;
         char *output_path;
+        bool default_sigpipe; /* the option ignore-sigpipe is false */
         int stop_signal;
         StopTo stop_to;
         bool stop_timeout_set;      /* if false, DefaultStopTimeout= of the node applies */

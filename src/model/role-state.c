@@ -226,6 +226,7 @@ static const SpecField spec_fields[] = {
         FIELD("XTERM", xterm, bool, flag),
         FIELD("XTERM_ARG", xterm_args, char **, strv),
         FIELD("OUTPUT", output, LaunchOutput, output),
+        FIELD("DEFAULT_SIGPIPE", default_sigpipe, bool, flag),
         FIELD("STOP_SIGNAL", stop_signal, int, int),
         FIELD("STOP_TO", stop_to, StopTo, stop_to),
         FIELD("STOP_TIMEOUT", stop_timeout_usec, uint64_t, usec),

@@ -33,6 +33,7 @@ enum {
         TAG_SETUP_DEADLINE,
         TAG_XTERM,
         TAG_XTERM_ARG,
+        TAG_DEFAULT_SIGPIPE,
         _TAG_MAX,
 };
 
@@ -192,6 +193,8 @@ int launch_request_write(const LaunchRequest *request) {
         if (request->xterm)
                 buffer_append_record(&b, TAG_XTERM, NULL, 0);
         buffer_append_strings(&b, TAG_XTERM_ARG, request->xterm_args);
+        if (request->default_sigpipe)
+                buffer_append_record(&b, TAG_DEFAULT_SIGPIPE, NULL, 0);
         buffer_append_record(&b, TAG_END, NULL, 0);
 
         r = b.error < 0 ? b.error : memfd_new_sealed("launch-request", b.data, b.size);
@@ -378,6 +381,10 @@ int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
                         break;
                 case TAG_XTERM_ARG:
                         r = record_take_element(p, record.size, &q->xterm_args, &xterm_args);
+                        break;
+                case TAG_DEFAULT_SIGPIPE:
+                        q->default_sigpipe = true;
+                        r = record.size > 0 ? -EBADMSG : 0;
                         break;
                 default:
                         r = -EPROTONOSUPPORT;

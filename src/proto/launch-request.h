@@ -53,6 +53,7 @@ typedef struct LaunchRequest {
         uint64_t setup_deadline_usec;
         bool xterm; /* a window on its terminal */
         char **xterm_args;
+        bool default_sigpipe; /* SIGPIPE ends it; otherwise SIGPIPE is ignored */
 } LaunchRequest;
 
 /* Writes it to a new sealed memfd and returns that, or a negative errno (-E2BIG). Does not keep the

@@ -249,6 +249,7 @@ static void test_every_option(void **state) {
         assert_return_code(bus_append_entry(m, "group", "s", "adm"), 0);
         assert_return_code(bus_append_entry(m, "stdin", "s", "null"), 0);
         assert_return_code(bus_append_entry(m, "output", "s", "file:/tmp/x"), 0);
+        assert_return_code(bus_append_entry(m, "ignore-sigpipe", "b", 0), 0);
         assert_return_code(bus_append_entry(m, "stop-signal", "y", SIGINT), 0);
         assert_return_code(bus_append_entry(m, "stop-to", "s", "main"), 0);
         assert_return_code(bus_append_entry(m, "stop-timeout-usec", "t", UINT64_MAX), 0);
@@ -284,6 +285,7 @@ static void test_every_option(void **state) {
         assert_int_equal(spec->stdin_kind, ROLE_STDIN_NULL);
         assert_int_equal(spec->output, LAUNCH_OUTPUT_FILE);
         assert_string_equal(spec->output_path, "/tmp/x");
+        assert_true(spec->default_sigpipe);
         assert_int_equal(spec->stop_signal, SIGINT);
         assert_int_equal(spec->stop_to, STOP_TO_MAIN);
         assert_true(spec->stop_timeout_usec == USEC_INFINITY);
@@ -329,6 +331,13 @@ static void test_no_options(void **state) {
         assert_true(spec->stop_timeout_usec == defaults->stop_timeout_usec);
         assert_null(spec->environment);
         assert_false(spec->nice_set);
+
+        /* What is said to be the default is the default. */
+        g_autoptr(sd_bus_message) said = start_new(b);
+        g_autoptr(RoleSpec) again = NULL;
+        assert_return_code(bus_append_entry(said, "ignore-sigpipe", "b", 1), 0);
+        assert_return_code(read_start(said, &again, NULL), 0);
+        assert_false(again->default_sigpipe);
 }
 
 /* Limits of the scope are accepted if the machine has the controller, and refused with the name of the option
@@ -574,6 +583,7 @@ static void test_each_is_saved(void **state) {
                 { "output", "@a{sv} {}", "{'output': <'null'>}" },
                 { "xterm", "{'stdin': <'pty'>}", "{'stdin': <'pty'>, 'xterm': <true>}" },
                 { "xterm-args", "{'xterm': <true>}", "{'xterm': <true>, 'xterm-args': <['-rv']>}" },
+                { "ignore-sigpipe", "@a{sv} {}", "{'ignore-sigpipe': <false>}" },
                 { "stop-signal", "@a{sv} {}", "{'stop-signal': <2>}" },
                 { "stop-to", "@a{sv} {}", "{'stop-to': <'main'>}" },
                 { "stop-timeout-usec", "@a{sv} {}", "{'stop-timeout-usec': <7>}" },

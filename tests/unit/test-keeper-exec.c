@@ -84,8 +84,9 @@ static void test_defaults(void **state) {
         assert_output(w, "cut -d' ' -f19 /proc/$$/stat; id -u; id -g; id -G", "0\n0\n0\n0\n", 0);
         assert_output(w, "grep ^Groups: /proc/self/status", "Groups:\t0 \n", 0);
         assert_output(w,
-                "grep -E '^(SigPnd|ShdPnd|SigBlk|SigIgn|CapInh|CapAmb|NoNewPrivs|Seccomp):' /proc/self/status | cut -f2 | sort -u",
+                "grep -E '^(SigPnd|ShdPnd|SigBlk|CapInh|CapAmb|NoNewPrivs|Seccomp):' /proc/self/status | cut -f2 | sort -u",
                 "0\n0000000000000000\n", 0);
+        assert_output(w, "grep ^SigIgn: /proc/self/status", "SigIgn:\t0000000000001000\n", 0);
         assert_output(w, "env | grep -v ^PWD= | sort",
                 "ARCHITECT_INSTANCE=main\nARCHITECT_ROLE=cam\nHOME=/root\nLOGNAME=root\n"
                 "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nSHELL=/bin/sh\nUSER=root\n",

@@ -311,7 +311,7 @@ static void odd_signals(World *w) {
 
 static void test_odd_signals(void **state) {
         static char script[] = "grep -qE '^SigBlk:[[:space:]]0000000000000000' /proc/self/status && "
-                               "grep -qE '^SigIgn:[[:space:]]0000000000000000' /proc/self/status && exit 8";
+                               "grep -qE '^SigIgn:[[:space:]]0000000000001000' /proc/self/status && exit 8";
         World *w = *state;
 
         world_start(w, &(struct start){ .before_exec = odd_signals });

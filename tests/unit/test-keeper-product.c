@@ -348,7 +348,7 @@ static void test_leftovers(void **state) {
                         .setup = SETUP("modules", command, "1", "m"), IN(20 * USEC_PER_SEC)),
                 0);
         text = world_read(w, "output");
-        assert_string_equal(text, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+        assert_string_equal(text, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000001000\n");
         free(text);
         free(path);
         free(command);

@@ -34,7 +34,8 @@
         X(setup, strv, setup) \
         X(setup_deadline_usec, plain, USEC_INFINITY) \
         X(xterm, plain, spec->xterm) \
-        X(xterm_args, strv, spec->xterm_args)
+        X(xterm_args, strv, spec->xterm_args) \
+        X(default_sigpipe, plain, spec->default_sigpipe)
 
 /* An option that goes into the request has a member of its name there, and so a line above. */
 #define HAS_request(member) \

@@ -18,6 +18,7 @@ static void test_defaults(void **state) {
         assert_null(spec->group);
         assert_int_equal(spec->stdin_kind, ROLE_STDIN_PIPE);
         assert_string_equal(output, "journal");
+        assert_false(spec->default_sigpipe);
         assert_int_equal(spec->stop_signal, SIGTERM);
         assert_int_equal(spec->stop_to, STOP_TO_ALL);
         assert_int_equal(spec->stop_timeout_usec, 10 * USEC_PER_SEC);

@@ -84,6 +84,7 @@ static RoleSpec *full_spec(void) {
         assert_return_code(role_spec_set_stop_to(spec, "main", NULL), 0);
         assert_return_code(role_spec_add_limit(spec, "nofile", 1024, NULL), 0);
         assert_return_code(role_spec_add_limit(spec, "core", UINT64_MAX, NULL), 0);
+        spec->default_sigpipe = true;
         spec->stop_signal = SIGINT;
         spec->stop_timeout_usec = USEC_INFINITY;
         spec->nice_set = true;

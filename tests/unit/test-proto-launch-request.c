@@ -39,6 +39,7 @@ static LaunchRequest full_request(void) {
                 .setup_deadline_usec = UINT64_C(1) << 40,
                 .xterm = true,
                 .xterm_args = xterm_args,
+                .default_sigpipe = true,
         };
 }
 
@@ -88,6 +89,7 @@ static void assert_same(const LaunchRequest *a, const LaunchRequest *b) {
         assert_true(a->setup_deadline_usec == b->setup_deadline_usec);
         assert_int_equal(a->xterm, b->xterm);
         assert_same_strings(a->xterm_args, b->xterm_args);
+        assert_int_equal(a->default_sigpipe, b->default_sigpipe);
 }
 
 static void round_trip(const LaunchRequest *q) {
@@ -325,6 +327,7 @@ static void test_records(void **state) {
         assert_int_equal(with_record(13, limit, sizeof(limit)), 0);
         assert_int_equal(with_record(16, NULL, 0), 0);
         assert_int_equal(with_record(17, "-b", 3), 0);
+        assert_int_equal(with_record(18, NULL, 0), 0);
 
         assert_int_equal(with_record(1, "r", 2), -EBADMSG);              /* a second role */
         assert_int_equal(with_record(10, &(int32_t){ 1 }, 4), -EBADMSG); /* a second output */
@@ -344,7 +347,8 @@ static void test_records(void **state) {
         assert_int_equal(with_record(15, &(uint32_t){ 1 }, 4), -EBADMSG);
         assert_int_equal(with_record(16, "x", 2), -EBADMSG);
         assert_int_equal(with_record(17, "no NUL", 6), -EBADMSG);
-        assert_int_equal(with_record(18, "x", 2), -EPROTONOSUPPORT); /* a tag that a later version may add */
+        assert_int_equal(with_record(18, "x", 2), -EBADMSG);
+        assert_int_equal(with_record(19, "x", 2), -EPROTONOSUPPORT); /* a tag that a later version may add */
         assert_int_equal(with_record(UINT32_MAX - 1, "x", 2), -EPROTONOSUPPORT);
 
         /* A length that would exceed the data or overflow. */

@@ -217,6 +217,10 @@ void exec_invoke(ExecParameters *p) {
 
         exec_sockets_open(p);
 
+        /* Last, because a product set-up and xterm start with the default, as from a shell. */
+        if (!q->default_sigpipe)
+                (void) signal(SIGPIPE, SIG_IGN);
+
         /* From here on the role may outlive the keeper. */
         (void) prctl(PR_SET_PDEATHSIG, 0);
         command_exec(p->gate_fd, who.name, q->command, env);

@@ -34,6 +34,7 @@ static void test_options(void **state) {
                 { "{'limits': <['nofile']>}", "limits", NULL },
                 { "{'remove': <'yes'>}", "remove", NULL },
                 { "{'remove': <1>}", "remove", NULL },
+                { "{'ignore-sigpipe': <'yes'>}", "ignore-sigpipe", NULL },
                 { "{'stop-to': <1>}", "stop-to", NULL },
                 { "{'stop-signal': <'TERM'>}", "stop-signal", NULL },
                 { "{'stop-signal': <15.0>}", "stop-signal", NULL },

@@ -160,6 +160,11 @@ static void test_parity(void **state) {
                 dump_of_role(bus, role_name("a"), OPTIONS("{'stdin': <'null'>, 'output': <'null'>}"));
         g_autoptr(GHashTable) reference = dump_by_systemd_run();
 
+        /* The one difference: SIGPIPE, the signal 13, is ignored, as in a service. */
+        assert_string_equal(dump_get(role, "status.SigIgn"), "0000000000001000");
+        assert_string_equal(dump_get(reference, "status.SigIgn"), "0000000000000000");
+        g_hash_table_insert(role, g_strdup("status.SigIgn"), g_strdup("0000000000000000"));
+
         for (const char *const *key = compared; *key; key++)
                 compare(role, reference, *key);
         compare_all(role, reference, "limits.");
@@ -181,6 +186,21 @@ static void test_parity(void **state) {
 
         if (g_hash_table_contains(role, "different"))
                 fail_msg("a role differs from what systemd-run --scope starts");
+}
+
+static void test_sigpipe(void **state) {
+        Bus *bus = *state;
+        const char *service = scratch("service");
+        g_autoptr(GHashTable) kept =
+                dump_of_role(bus, role_name("f"), OPTIONS("{'ignore-sigpipe': <false>}"));
+        g_autoptr(GHashTable) ignored =
+                dump_of_role(bus, role_name("g"), OPTIONS("{'ignore-sigpipe': <true>}"));
+        g_autoptr(GHashTable) reference = NULL;
+
+        g_free(run_ok("systemd-run", "--quiet", "--wait", "--collect", actor(), "dump", service, NULL));
+        reference = read_dump(service);
+        assert_string_equal(dump_get(kept, "status.SigIgn"), "0000000000000000");
+        assert_string_equal(dump_get(ignored, "status.SigIgn"), dump_get(reference, "status.SigIgn"));
 }
 
 static void test_variables(void **state) {
@@ -235,6 +255,7 @@ static void test_descriptors(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_parity),
+                TEST(test_sigpipe),
                 TEST(test_variables),
                 TEST(test_descriptors),
         };

@@ -161,6 +161,34 @@ static void test_journald_crash(void **state) {
         prints_over(*state, journald_crash);
 }
 
+/* The journal is stopped, so that nothing reads the output any more, and started again. A role gets EPIPE and
+ * runs on, one without ignore-sigpipe ends by SIGPIPE. */
+static void test_journald_stopped(void **state) {
+        Bus *bus = *state;
+        const char *ignores = role_name("ignores"), *dies = role_name("dies");
+        const char *script = "while read line; do echo \"$line\"; echo $? $$ >\"$0\"; done";
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+
+        start(bus, ignores, NULL, "sh", "-c", script, fifo_path(fifo), NULL);
+        start(bus, dies, OPTIONS("{'ignore-sigpipe': <false>}"), "sh", "-c", script, fifo_path(fifo), NULL);
+        send_input(bus, ignores, "one");
+        fifo_expect_pid(fifo, "0");
+
+        journald_forgive();
+        g_free(run_ok("systemctl", "stop", JOURNALD, "systemd-journald.socket",
+                "systemd-journald-dev-log.socket", "systemd-journald-audit.socket", NULL));
+        /* Newer units keep the descriptors of their stopped journal; older versions do not know the word. */
+        (void) run(NULL, NULL, "systemctl", "clean", "--what=fdstore", JOURNALD, NULL);
+        send_input(bus, ignores, "two");
+        send_input(bus, dies, "two");
+        fifo_expect_pid(fifo, "1");
+        expect_exited(bus, dies, "killed", SIGPIPE, "self");
+        systemctl("start", JOURNALD);
+        assert_poll(bus, ignores, "running");
+        close_input(bus, ignores);
+        expect_exited(bus, ignores, "exited", 0, "self");
+}
+
 /* journald runs but reads nothing. Messages of the service and output of its roles wait or are lost, but they
  * do not block. */
 static void test_journald_hangs(void **state) {
@@ -193,6 +221,7 @@ int main(void) {
                 TEST(test_daemon_reexec),
                 TEST(test_journald_restart),
                 TEST(test_journald_crash),
+                TEST(test_journald_stopped),
                 TEST(test_journald_hangs),
         };
         return run_case("systemd-loops", tests);
