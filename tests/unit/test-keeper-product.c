@@ -84,7 +84,7 @@ static char *environment_of(World *w, LaunchRequest q) {
         q.instance = "main";
         q.command = COMMAND("/bin/bash", "-c",
                 "exec /usr/bin/tr '\\0' '\\n' </proc/$$/environ | "
-                "/bin/grep -avE '^(ARCHITECT_INSTANCE|HOME|LOGNAME|SHELL|USER|LOADEDMODULES)=' | LC_ALL=C /usr/bin/sort");
+                "/bin/grep -avE '^(ARCHITECT_INSTANCE|HOME|HOSTNAME|LOGNAME|SHELL|USER|LOADEDMODULES)=' | LC_ALL=C /usr/bin/sort");
         q.output = LAUNCH_OUTPUT_FILE;
         q.output_path = path;
         write_file(w, "output", "", 0666);
@@ -115,8 +115,8 @@ static void test_too_many_processes(void **state) {
                 "modules: cannot fork for its set-up: the limit nproc of the user, or tasks-max of the role, allows no further process");
 }
 
-/* The set-up runs after the variables of the node and the user, and before those of the role. Variables that
- * it unsets are removed, and those of the shell itself are not visible. */
+/* The set-up runs after the variables of the node and the user. Those of the role come after it once more.
+ * Variables that it unsets are removed, and those of the shell itself are not visible. */
 static void test_layers(void **state) {
         World *w = *state;
         char *command = provider(w, LOADED
@@ -134,8 +134,41 @@ static void test_layers(void **state) {
         free(command);
 }
 
-/* The variables of the caller for the role are not passed to a provider or a shell, and arguments are not
- * evaluated. */
+/* A set-up sees the variables of the role, but those that change how shells work reach the command only.
+ * HOSTNAME is there for both, unless the role has another one. */
+static void test_variables_of_the_role(void **state) {
+        World *w = *state;
+        char *command = provider(w,
+                LOADED "echo \"export SEEN=$ROOT,${BASH_ENV+1}${ENV+1}$(bash -c 'type -t evil'),$HOSTNAME"
+                       " LATE=product ROOT=product BASH_ENV=/product;\"\n"
+                       "! tr '\\0' '\\n' </proc/$PPID/environ | "
+                       "grep -E '^(BASH_ENV|ENV|SHELLOPTS|BASHOPTS|PS4|IFS|BASH_FUNC_.*)='");
+        char *path = world_path(w, "output"), *text;
+
+        assert_environment(w,
+                "ARCHITECT_ROLE=cam\nBASHOPTS=x\nBASH_ENV=/nowhere\nBASH_FUNC_evil%%=() { :; }\nENV=/nowhere\n"
+                "IFS=x\nLATE=own\nPATH=/bin:/usr/bin\nPS4=own\nROOT=/root\nSEEN=/root,,there\nSHELLOPTS=braceexpand\n",
+                .base_environment = ENVIRONMENT("HOSTNAME=here", "ROOT=base"),
+                .environment = ENVIRONMENT("ROOT=/root", "LATE=own", "PATH=/bin:/usr/bin",
+                        "BASH_ENV=/nowhere", "ENV=/nowhere", "SHELLOPTS=braceexpand", "BASHOPTS=x", "PS4=own",
+                        "IFS=x", "BASH_FUNC_evil%%=() { :; }", "HOSTNAME=there"),
+                .setup = SETUP("modules", command, "1", "m"), NEVER);
+
+        assert_run(w,
+                REQUEST(.command = COMMAND("/bin/sh", "-c", "echo $HOSTNAME; uname -n"),
+                        .output = LAUNCH_OUTPUT_FILE, .output_path = path,
+                        .setup = SETUP("modules", command, "1", "m"), NEVER),
+                0);
+        text = world_read(w, "output");
+        char *second = strchr(text, '\n') + 1;
+        assert_true(second - text > 1);
+        assert_int_equal(strncmp(text, second, strlen(second)), 0);
+        free(text);
+        free(path);
+        free(command);
+}
+
+/* Arguments are not evaluated. */
 static void test_strings_are_arguments(void **state) {
         World *w = *state;
         static char *const texts[] = { "$(touch evil)", "`touch evil`", ";touch evil", "a  b\t*", "new\nline",
@@ -471,10 +504,15 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 CONNECTED(test_too_many_processes),
                 CONNECTED(test_layers),
+                CONNECTED(test_variables_of_the_role),
                 CONNECTED(test_strings_are_arguments),
                 CONNECTED(test_failures),
+                CONNECTED(test_commands_may_fail),
+                CONNECTED(test_replaced),
+                CONNECTED(test_eups),
                 CONNECTED(test_not_there),
                 CONNECTED(test_many_words),
+                CONNECTED(test_last_words),
                 CONNECTED(test_deadline),
                 CONNECTED(test_endless),
                 CONNECTED(test_leftovers),

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/macro.h"
@@ -99,7 +100,7 @@ int environment_begin(
         int r;
 
         /* This is never freed, because the exec takes it or the process ends. */
-        env = calloc(2 + n_base + 4 + 1, sizeof(*env));
+        env = calloc(3 + n_base + 4 + 1, sizeof(*env));
         if (!env)
                 return -ENOMEM;
 
@@ -108,6 +109,17 @@ int environment_begin(
                 return r;
         if (has_terminal) {
                 r = environment_assign("TERM", DEFAULT_TERM, &env[n++]);
+                if (r < 0)
+                        return r;
+        }
+        if (request->setup) {
+                struct utsname name;
+
+                /* Many tables, modulefiles and scripts of a site read it, because every shell of a login has
+                 * it. */
+                if (uname(&name) < 0)
+                        return -errno;
+                r = environment_assign("HOSTNAME", name.nodename, &env[n++]);
                 if (r < 0)
                         return r;
         }
@@ -126,6 +138,31 @@ int environment_begin(
 
         *ret = env;
         return 0;
+}
+
+bool assignment_is_of_shell(const char *assignment, const char *const *names, size_t n_names) {
+        const size_t n = strcspn(assignment, "=");
+
+        for (size_t i = 0; i < n_names; i++)
+                if (strlen(names[i]) == n && memcmp(names[i], assignment, n) == 0)
+                        return true;
+        return strncmp(assignment, "BASH_FUNC_", strlen("BASH_FUNC_")) == 0;
+}
+
+int environment_for_setup(const LaunchRequest *request, char *const *begun, char ***ret) {
+        /* These change what a shell does. bash -p ignores most of them, but the programs that it runs do
+         * not. */
+        static const char *const names[] = { "BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "PS4", "IFS" };
+        _cleanup_free_ char **own = NULL;
+        size_t n = 0;
+
+        own = calloc(strings_count(request->environment) + 1, sizeof(*own));
+        if (!own)
+                return -ENOMEM;
+        for (char *const *e = request->environment; e && *e; e++)
+                if (!assignment_is_of_shell(*e, names, ELEMENTSOF(names)))
+                        own[n++] = *e;
+        return environment_merge(begun, own, ret);
 }
 
 int environment_finish(const LaunchRequest *request, char *const *begun, char ***ret) {

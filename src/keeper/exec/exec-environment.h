@@ -17,6 +17,10 @@
  * for all roles, and those of the user. Returns a negative errno. */
 int environment_begin(
         const LaunchRequest *request, const struct identity *who, bool has_terminal, char ***ret);
+/* Stores what a product set-up begins with: the result of environment_begin() and the variables of the role,
+ * except those that would change how a shell works. These are for the command only. Returns a negative
+ * errno. */
+int environment_for_setup(const LaunchRequest *request, char *const *begun, char ***ret);
 /* Adds the variables of the role, and those that describe the role, to the result of environment_begin() or
  * to what a product set-up has made of it. Returns a negative errno. */
 int environment_finish(const LaunchRequest *request, char *const *begun, char ***ret);
@@ -24,6 +28,9 @@ int environment_finish(const LaunchRequest *request, char *const *begun, char **
 /* Stores a new array of the strings of both, which may be NULL, with the last assignment of each name. The
  * strings remain those of the caller. Returns a negative errno. */
 int environment_merge(char *const *base, char *const *more, char ***ret);
+
+/* Returns whether the assignment is that of a shell function, or its name is one of these. */
+bool assignment_is_of_shell(const char *assignment, const char *const *names, size_t n_names);
 
 /* Returns the value of a name, or NULL. */
 const char *environment_get(char *const *env, const char *name);

@@ -196,8 +196,11 @@ void exec_invoke(ExecParameters *p) {
         exec_change_directory(p->gate_fd, q, &who);
 
         r = environment_begin(q, &who, exec_has_terminal(p), &env);
-        if (r >= 0 && q->setup)
-                product_setup(p->gate_fd, q, env, &env);
+        if (r >= 0 && q->setup) {
+                r = environment_for_setup(q, env, &env);
+                if (r >= 0)
+                        product_setup(p->gate_fd, q, env, &env);
+        }
         if (r >= 0)
                 r = environment_finish(q, env, &env);
         if (r >= 0)

@@ -16,6 +16,7 @@
 #include "base/parse-util.h"
 #include "base/pidref.h"
 #include "base/time-util.h"
+#include "keeper/exec/exec-environment.h"
 #include "keeper/exec/exec-parameters.h"
 #include "keeper/exec/exec-product.h"
 #include "keeper/exec/exec-report.h"
@@ -257,12 +258,8 @@ static bool assignment_is_shells_own(const char *assignment) {
         static const char *const names[] = { "PWD", "OLDPWD", "SHLVL", "_", "IFS", "SHELLOPTS", "BASH",
                 "BASHOPTS", "BASHPID", "BASH_VERSION", "HISTCMD", "LINENO", "OPTIND", "PPID", "PS4", "RANDOM",
                 "SECONDS" };
-        const size_t n = strcspn(assignment, "=");
 
-        for (size_t i = 0; i < ELEMENTSOF(names); i++)
-                if (strlen(names[i]) == n && memcmp(names[i], assignment, n) == 0)
-                        return true;
-        return strncmp(assignment, "BASH_FUNC_", strlen("BASH_FUNC_")) == 0;
+        return assignment_is_of_shell(assignment, names, ELEMENTSOF(names));
 }
 
 /* Takes the image, except the variables of the shell itself, which keep their previous values. */
