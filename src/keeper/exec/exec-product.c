@@ -28,6 +28,7 @@
 /* The output of the set-up is kept for the error message: its beginning and its end. */
 #define SAID_MAX (16U * 1024U)
 #define SAID_HEAD (SAID_MAX / 4)
+#define PRODUCT_SHOWN 40
 #define HEAR_ROUNDS 16 /* the capacity of a pipe */
 
 /* EUPS releases its lock at SIGTERM but continues, so SIGKILL follows a little later. */
@@ -37,16 +38,45 @@
 struct setup {
         int gate_fd;
         const LaunchRequest *request;
-        pid_t pid;   /* of the shell and of its process group */
-        bool reaped; /* the number may belong to another process */
-        int status;  /* valid if reaped, as from wait(2) */
-        char said[SAID_MAX + 1];
+        pid_t pid;               /* of the shell and of its process group */
+        bool reaped;             /* the number may belong to another process */
+        int status;              /* valid if reaped, as from wait(2) */
+        size_t n_products;       /* that it has begun with */
+        char said[SAID_MAX + 1]; /* about the last one of them */
         size_t n_said;
 };
 
+/* The arguments of the script, see there. */
+enum { SETUP_SCRIPT, SETUP_PROVIDER, SETUP_COMMAND, SETUP_PRODUCTS };
+
+/* Returns the name of product number n, from 1 on; NULL if there is no such one, or only one product. */
+static const char *setup_product(char *const *setup, size_t n) {
+        const char *name = NULL;
+        size_t count = 0;
+
+        if (!setup[SETUP_COMMAND])
+                return NULL;
+        for (char *const *a = setup + SETUP_PRODUCTS; *a; count++) {
+                uint32_t n_arguments;
+
+                if (parse_u32(*a++, &n_arguments) < 0)
+                        return NULL;
+                if (count + 1 == n)
+                        name = *a;
+                for (; *a && n_arguments > 0; n_arguments--)
+                        a++;
+        }
+        return count > 1 ? name : NULL;
+}
+
 #define FAIL(s, error, fmt, ...) \
-        gate_fail((s)->gate_fd, LAUNCH_STAGE_PRODUCT, (error), "%s: " fmt, (s)->request->setup[1], \
-                ##__VA_ARGS__)
+        do { \
+                char *const *_setup = (s)->request->setup; \
+                const char *_product = setup_product(_setup, (s)->n_products); \
+                gate_fail((s)->gate_fd, LAUNCH_STAGE_PRODUCT, (error), "%s: %.*s%s" fmt, \
+                        _setup[SETUP_PROVIDER], PRODUCT_SHOWN, _product ? _product : "", \
+                        _product ? ": " : "", ##__VA_ARGS__); \
+        } while (0)
 
 static struct timespec timespec_until(uint64_t deadline) {
         uint64_t now = now_usec(CLOCK_MONOTONIC), left = deadline > now ? deadline - now : 0;
@@ -127,6 +157,25 @@ static void setup_keep_said(struct setup *s, const char *data, size_t size) {
         }
 }
 
+/* A NUL ends what was said about the product before. It is not passed on. */
+static void setup_take_said(struct setup *s, const char *data, size_t size) {
+        for (;;) {
+                const char *end = memchr(data, '\0', size);
+                size_t n = end ? (size_t) (end - data) : size;
+
+                setup_keep_said(s, data, n);
+                /* If it cannot be written it is lost there, but the error message still contains it. */
+                if (n > 0)
+                        (void) !write(STDERR_FILENO, data, n);
+                if (!end)
+                        return;
+                s->n_products++;
+                s->n_said = 0;
+                data += n + 1;
+                size -= n + 1;
+        }
+}
+
 /* Keeps the output and passes it on, as far as it is available now. The rounds are limited, because a process
  * may write without end. Returns false if no process can write any more. */
 static bool setup_hear(struct setup *s, int fd) {
@@ -139,11 +188,16 @@ static bool setup_hear(struct setup *s, int fd) {
                         continue;
                 if (n <= 0)
                         return n < 0 && errno == EAGAIN;
-                setup_keep_said(s, data, (size_t) n);
-                /* If it cannot be written it is lost there, but the error message still contains it. */
-                (void) !write(STDERR_FILENO, data, (size_t) n);
+                setup_take_said(s, data, (size_t) n);
         }
         return true;
+}
+
+/* A traceback of EUPS or of a modulefile ends with its error, what Lmod says begins with it. */
+static const char *setup_words(struct setup *s, char buffer[static WORDS_MAX]) {
+        bool begins = strcmp(s->request->setup[SETUP_PROVIDER], "lmod") == 0;
+
+        return text_words(s->said, s->n_said, begins ? WORDS_MAX / 2 : WORDS_MAX / 4, buffer);
 }
 
 /* -- the end -- */
@@ -333,11 +387,10 @@ void product_setup(int gate_fd, const LaunchRequest *request, char *const *env, 
         if (!in_time) {
                 s.n_said = n_said; /* without the output during its end */
                 FAIL(&s, -ETIMEDOUT, "its set-up did not end in time (SetupTimeout=)%s%s",
-                        s.n_said > 0 ? ", its output was: " : "",
-                        text_words(s.said, s.n_said, (char[WORDS_MAX]){ 0 }));
+                        s.n_said > 0 ? ", its output was: " : "", setup_words(&s, (char[WORDS_MAX]){ 0 }));
         }
         if (!WIFEXITED(s.status) || WEXITSTATUS(s.status) != 0) {
-                const char *words = text_words(s.said, s.n_said, (char[WORDS_MAX]){ 0 });
+                const char *words = setup_words(&s, (char[WORDS_MAX]){ 0 });
 
                 if (*words)
                         FAIL(&s, -EIO, "%s", words);
@@ -350,7 +403,7 @@ void product_setup(int gate_fd, const LaunchRequest *request, char *const *env, 
         r = memfd_read(image_fd, IMAGE_SIZE_MAX, &image, &size);
         if (r >= 0 && (size == 0 || image[size - 1] != '\0'))
                 FAIL(&s, -EIO, "its set-up ended before it was complete%s%s", s.n_said > 0 ? ": " : "",
-                        text_words(s.said, s.n_said, (char[WORDS_MAX]){ 0 }));
+                        setup_words(&s, (char[WORDS_MAX]){ 0 }));
         if (r >= 0)
                 r = image_merge(image, size, env, ret);
         if (r < 0)

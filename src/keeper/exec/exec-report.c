@@ -76,17 +76,18 @@ static size_t text_character_length(const char *s) {
 static const char text_dots[] = "…";
 #define DOTS_SIZE (sizeof(text_dots) - 1)
 
-/* Copies valid and printable UTF-8 of at most room bytes and the dots. The middle is left out. */
-static size_t text_shorten(const char *s, size_t size, char *buffer, size_t room) {
+/* Copies valid and printable UTF-8 of at most room bytes and the dots. The part after the first head bytes is
+ * left out if it is too long. */
+static size_t text_shorten(const char *s, size_t size, char *buffer, size_t room, size_t head) {
         size_t n = 0;
 
         for (size_t i = 0, skipped = 0; i < size;) {
                 size_t k = text_character_length(s + i);
 
-                if (size > room && !skipped && i + (k > 0 ? k : 1) > room / 2) {
+                if (size > room && !skipped && i + (k > 0 ? k : 1) > head) {
                         memcpy(buffer + n, text_dots, DOTS_SIZE);
                         n += DOTS_SIZE;
-                        skipped = size - (room - room / 2);
+                        skipped = size - (room - head);
                         for (i = skipped; i < size && ((unsigned char) s[i] & 0xc0) == 0x80;)
                                 i++;
                         continue;
@@ -103,11 +104,12 @@ static size_t text_shorten(const char *s, size_t size, char *buffer, size_t room
 }
 
 const char *text_quote(const char *s, char buffer[static QUOTED_MAX]) {
+        const size_t room = QUOTED_MAX - DOTS_SIZE - 3; /* two quotes and NUL */
         size_t n = 0;
 
         /* The end of a path is more significant than its beginning. */
         buffer[n++] = '"';
-        n += text_shorten(s, strlen(s), buffer + n, QUOTED_MAX - DOTS_SIZE - 3); /* two quotes and NUL */
+        n += text_shorten(s, strlen(s), buffer + n, room, room / 2);
         buffer[n++] = '"';
         buffer[n] = '\0';
         return buffer;
@@ -124,7 +126,7 @@ static size_t text_escape_length(const char *s, size_t size) {
         return n < size ? n + 1 : n;
 }
 
-const char *text_words(char *s, size_t size, char buffer[static WORDS_MAX]) {
+const char *text_words(char *s, size_t size, size_t head, char buffer[static WORDS_MAX]) {
         size_t n = 0;
 
         /* Reduces the text to one line, with one blank between words. */
@@ -143,8 +145,7 @@ const char *text_words(char *s, size_t size, char buffer[static WORDS_MAX]) {
                 n--;
         s[n] = '\0';
 
-        /* The error is at one of the ends: EUPS and a modulefile end with it, Lmod begins with it. */
-        n = text_shorten(s, n, buffer, WORDS_MAX - DOTS_SIZE - 1);
+        n = text_shorten(s, n, buffer, WORDS_MAX - DOTS_SIZE - 1, head);
         buffer[n] = '\0';
         return buffer;
 }

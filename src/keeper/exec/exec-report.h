@@ -24,6 +24,7 @@ const char *text_quote(const char *s, char buffer[static QUOTED_MAX]);
 const char *fork_strerror(int error);
 
 /* Converts the output of a program for the end of such a text, to one line of valid UTF-8 without control
- * characters. Changes s, which has room for size bytes and a NUL. */
-#define WORDS_MAX 400
-const char *text_words(char *s, size_t size, char buffer[static WORDS_MAX]);
+ * characters. If it is too long, the first head bytes and the end remain. Changes s, which has room for size
+ * bytes and a NUL. */
+#define WORDS_MAX 380
+const char *text_words(char *s, size_t size, size_t head, char buffer[static WORDS_MAX]);
