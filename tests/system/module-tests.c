@@ -43,6 +43,19 @@ static int setup(void **state) {
         write_module("error/1.0", "setenv ERR 1\nerror {this module is not for you}\n");
         write_module("nopath/1.0", "unsetenv PATH\n");
         write_module("line/1.0", "setenv LINE \"first\\ntouch /run/evil-line; false\"\n");
+        write_module("unloads/1.0", "module unload foo\nsetenv UNLOADS 1\n");
+        write_module("needs/1.0", "module load foo/2.0\nsetenv NEEDS 1\n");
+        write_module("root/1.0",
+                "setenv SPECTRO $env(DESI_ROOT)/spectro\nsetenv FOO root\nsetenv SAW_HOST $env(HOSTNAME)\n");
+        products_write(scratch("activate.sh"), "no_such_command\nfalse\nexport ACTIVATED=1\nreturn 1\n");
+        write_module("site/1.0",
+                "puts stdout {test -n \"\" && NOT=1}\nputs stdout {. %s}\nputs stdout {(exit 3)}\nsetenv SITE 1\n",
+                scratch("activate.sh"));
+        write_module("prints/1.0", "puts stdout {hello_from_a_site and more}\nsetenv PRINTS 1\n");
+        if (is_lmod()) {
+                write_module("mpich/3.4", "family mpi\nsetenv MPI mpich\n");
+                write_module("openmpi/4.1", "family mpi\nsetenv MPI openmpi\n");
+        }
         write_module("../traps/left/1.0", "exec sleep 1000 &\nsetenv LEFT 1\n");
         trap_make(scratch("trap"));
         /* If Lmod does not find a module, it reads every module file, so these are elsewhere. */
@@ -100,13 +113,84 @@ static void test_load(void **state) {
 
 static void test_order(void **state) {
         Bus *bus = *state;
-        g_autoptr(GHashTable) up = NULL, down = NULL;
+        g_autoptr(GHashTable) one = NULL, both = NULL;
 
-        up = products_dump(bus, role_name("a"), OPTIONS("{'eups-list': <[('foo', '1.0'), ('foo', '2.0')]>}"));
-        assert_env(up, "FOO", "2.0");
-        down = products_dump(bus, role_name("b"),
+        one = products_dump(bus, role_name("a"), OPTIONS("{'eups-list': <[('bar', ''), ('foo', '1.0')]>}"));
+        assert_env(one, "LOADEDMODULES", "bar/1.0:foo/1.0");
+        if (is_lmod())
+                return;
+        /* Environment Modules loads both versions. */
+        both = products_dump(bus, role_name("b"),
                 OPTIONS("{'product': <'foo'>, 'version': <'2.0'>, 'eups-list': <[('foo/1.0', '')]>}"));
-        assert_env(down, "FOO", "1.0");
+        assert_env(both, "FOO", "1.0");
+}
+
+/* What was requested must be loaded at the end. Lmod has one version of a module, and one module of a family,
+ * and says so at most in a note. A modulefile may unload others with both. */
+static void test_replaced(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("a");
+        Census before = census_before(bus);
+
+        products_fail(bus, role,
+                OPTIONS("{'product': <'foo'>, 'version': <'1.0'>, 'eups-list': <[('bar', ''),"
+                        " ('unloads', '1.0')]>}"),
+                "foo/1.0 is not set up any more", "the set-up of unloads/1.0 has removed it", NULL);
+        if (is_lmod()) {
+                products_fail(bus, role, OPTIONS("{'eups-list': <[('foo', '1.0'), ('foo', '2.0')]>}"),
+                        "foo/1.0 is not set up any more", "foo/2.0 has replaced it", NULL);
+                products_fail(bus, role, OPTIONS("{'eups-list': <[('foo', '1.0'), ('needs', '1.0')]>}"),
+                        "foo/1.0 is not set up any more",
+                        "foo/2.0 has replaced it in the set-up of needs/1.0", NULL);
+                products_fail(bus, role, OPTIONS("{'eups-list': <[('mpich', '3.4'), ('openmpi', '4.1')]>}"),
+                        "mpich/3.4 is not set up any more", "openmpi/4.1 has replaced it", NULL);
+        }
+        assert_census(bus, &before);
+
+        /* Without a version each one will do, and a module may come back. */
+        g_autoptr(GHashTable) any = products_dump(
+                bus, role, OPTIONS("{'eups-list': <[('foo', ''), ('needs', '1.0'), ('foo', '')]>}"));
+        assert_env(any, "FOO", "2.0");
+        if (!is_lmod())
+                return; /* Environment Modules takes the two for a conflict */
+        g_autoptr(GHashTable) back = products_dump(bus, role_name("b"),
+                OPTIONS("{'eups-list': <[('foo', '1.0'), ('unloads', '1.0'), ('foo', '1.0')]>}"));
+        assert_env(back, "FOO", "1.0");
+}
+
+/* The set-up begins with the variables of the role. */
+static void test_role_environment(void **state) {
+        Bus *bus = *state;
+        g_autoptr(GHashTable) dump = NULL;
+        g_autofree char *path = g_strdup(scratch("modules")), *evil = g_strdup(scratch("evil"));
+
+        products_write(evil, "touch /run/evil\n");
+        products_set_env(bus, "MODULEPATH", NULL);
+        dump = products_dump(bus, role_name("a"),
+                OPTIONS("{'product': <'root'>, 'env': <{'MODULEPATH': %s, 'DESI_ROOT': '/desi', 'FOO': 'own',"
+                        " 'BASH_ENV': %s, 'ENV': %s}>}",
+                        path, evil, evil));
+        assert_env(dump, "SPECTRO", "/desi/spectro");
+        assert_env(dump, "MODULEPATH", path);
+        assert_env(dump, "FOO", "own");
+        assert_env(dump, "BASH_ENV", evil);
+        g_autofree char *host = NULL;
+        assert_true(g_file_get_contents("/proc/sys/kernel/hostname", &host, NULL, NULL));
+        assert_env(dump, "HOSTNAME", g_strchomp(host));
+        assert_env(dump, "SAW_HOST", host);
+}
+
+/* A modulefile may print commands, and one of these may fail, or one of a script that it reads. */
+static void test_commands_may_fail(void **state) {
+        Bus *bus = *state;
+        g_autoptr(GHashTable) dump = products_dump(
+                bus, role_name("a"), OPTIONS("{'product': <'site'>, 'eups-list': <[('foo', '1.0')]>}"));
+
+        assert_env(dump, "ACTIVATED", "1");
+        assert_env(dump, "SITE", "1");
+        assert_env(dump, "FOO", "1.0");
+        products_fail(bus, role_name("b"), OPTIONS("{'product': <'prints'>}"), "could not be evaluated",
+                "hello_from_a_site: command not found", NULL);
 }
 
 static void test_failures(void **state) {
@@ -133,9 +217,8 @@ static void test_failures(void **state) {
         assert_census(bus, &before);
 }
 
-/* Neither Environment Modules 5.2 nor Lmod 8.6 escapes a newline. The text after it is evaluated by the
- * shell, as text of the author of the module and as the user of the role. The result is never a partial
- * success. Later versions of both quote it, and then it is part of the value. */
+/* Neither Environment Modules 5.2 nor Lmod 8.6 escapes a newline, so that a shell would run the text after it.
+ * It is not evaluated. Later versions of both quote it, and then it is part of the value. */
 static void test_newline(void **state) {
         Bus *bus = *state;
         const char *path = scratch("line");
@@ -151,9 +234,10 @@ static void test_newline(void **state) {
                 assert_int_equal(access("/run/evil-line", F_OK), -1);
                 return;
         }
-        bus_failure(bus, serial, "SetupFailed", role_name("a"), "(product)", "could not be evaluated", NULL);
+        bus_failure(bus, serial, "SetupFailed", role_name("a"), "(product)", "could not be evaluated",
+                "the value of LINE contains a newline", NULL);
         assert_state(bus, role_name("a"), "none");
-        (void) unlink("/run/evil-line");
+        assert_int_equal(access("/run/evil-line", F_OK), -1);
 }
 
 static void test_refused(void **state) {
@@ -288,6 +372,9 @@ int run_modules_case(const char *name, const char *the_provider, const char *the
         const struct CMUnitTest tests[] = {
                 MODULES(test_load),
                 MODULES(test_order),
+                MODULES(test_replaced),
+                MODULES(test_role_environment),
+                MODULES(test_commands_may_fail),
                 MODULES(test_failures),
                 MODULES(test_newline),
                 MODULES(test_refused),

@@ -43,6 +43,10 @@ static int setup(void **state) {
         if (r < 0)
                 return r;
         assert_int_equal(file_read(AT_FDCWD, required_environment("ARCHITECT_SETUP"), 65536, &text, NULL), 0);
+        /* A lock that is never free need not take two minutes here. */
+        char *seconds = strstr(text, "__architect_lock_seconds=120");
+        assert_non_null(seconds);
+        memcpy(seconds, "__architect_lock_seconds=003", strlen("__architect_lock_seconds=003"));
         write_file(w, "setup", text, 0644);
         free(text);
         script = world_path(w, "setup");
@@ -101,7 +105,7 @@ static char *environment_of(World *w, LaunchRequest q) {
                 free(_text); \
         } while (0)
 
-#define LOADED "echo \"export LOADEDMODULES=$LOADEDMODULES:$3\";"
+#define LOADED "echo \"export LOADEDMODULES=${LOADEDMODULES:+$LOADEDMODULES:}$3\";"
 
 static void test_too_many_processes(void **state) {
         World *w = *state;
@@ -227,9 +231,15 @@ static void test_failures(void **state) {
                 { "exit 3", "modules: its set-up failed without a message (exit status 98)" },
                 { "echo false", "without a message (exit status 99)" },
                 { "echo 'ERROR: bad' >&2; echo 'export A=1;'; echo 'test 0 = 1;'", "modules: ERROR: bad" },
-                { LOADED "echo false; echo 'export A=1'", "(what it printed could not be evaluated)" },
+                { LOADED "echo false; echo 'export A=1'", "without a message (exit status 99)" },
+                { LOADED "echo \"A=it\"; echo \"s; export A;\"", "the value of A contains a newline" },
+                { LOADED "echo 'A=\\\"it'; echo true\\;; echo 'export A;'",
+                        "the value of A contains a newline" },
                 { LOADED "echo \"export A='\"", "(what it printed could not be evaluated)" },
                 { LOADED "echo 'nosuchcommand'; echo true", "nosuchcommand: command not found" },
+                { LOADED "echo 'cat <<X'", "(what it printed could not be evaluated)" },
+                { LOADED "echo 'return 0'", "(what it printed could not be evaluated)" },
+                { LOADED "echo 'set -e; false'", "(what it printed could not be evaluated)" },
                 { LOADED "echo 'exit 0'", "(what it printed could not be evaluated)" },
                 { LOADED "echo 'exec true'", "its set-up ended before it was complete" },
                 { "echo 'export A=1'", "modules says nothing, but has not loaded m/1" },
@@ -250,6 +260,126 @@ static void test_failures(void **state) {
         }
 }
 
+/* The text of a provider may contain commands that fail, and scripts of a site in which anything fails or
+ * changes the shell. A value that looks like a failure is none. */
+static void test_commands_may_fail(void **state) {
+        World *w = *state;
+        char *command = provider(w, LOADED
+                "echo 'false && export NOT=1; [ -n \"\" ] && export NOT=2'\n"
+                "echo '. ./activate 2>/dev/null; f() { return 3; }; f; IFS=/'\n"
+                "echo 'export QUOTED=\"a'; echo 'test 0 = 1;' | sed 's/=/!=/'; echo 'false or not\";'\n"
+                "echo 'X=1'; echo 'X=2; export X;'\n"
+                "echo 'export status=s name=n text=t i=7 before=b since=x;'\n"
+                "echo '(exit 5); set -uefa'");
+
+        write_file(w, "activate", "no_such_function\nfalse\nexport ACTIVE=1\nreturn 1\n", 0644);
+        assert_environment(w,
+                "ACTIVE=1\nARCHITECT_ROLE=cam\nPATH=/bin:/usr/bin\nQUOTED=a\nX=2\nbefore=b\n"
+                "false or not\ni=7\nname=n\nsince=x\nstatus=s\ntest 0 != 1;\ntext=t\n",
+                .base_environment = ENVIRONMENT("PATH=/bin:/usr/bin"), .working_directory = w->dir,
+                .setup = SETUP("modules", command, "1", "m", "1", "n"), NEVER);
+        free(command);
+}
+
+/* What was requested is set up at the end, in the requested version. */
+static void test_replaced(void **state) {
+        World *w = *state;
+        /* The last part of the name says what becomes of the loaded modules. */
+        char *command = provider(w,
+                "case $3 in\n"
+                "*/keep)   l=$LOADEDMODULES:$3 ;;\n"
+                "*/swap)   l=a/2:$3 ;;\n"
+                "*/family) l=$3; echo 'export LMOD_FAMILY_MPI=b LMOD_FAMILY_MPI_VERSION=family;' ;;\n"
+                "*/nested) l=c/9:$3; echo 'export LMOD_FAMILY_MPI=c LMOD_FAMILY_MPI_VERSION=9;' ;;\n"
+                "*/remove) l=$3 ;;\n"
+                "*/again)  l=$LOADEDMODULES:a/1:$3 ;;\n"
+                "alias)    l=$LOADEDMODULES:real/1; echo 'export __MODULES_LMALTNAME=\"real/1&al|alias&as|real/x\";' ;;\n"
+                "a)        l=a/1; ;;\n"
+                "*)        l=$3; echo 'export LMOD_FAMILY_MPI=a LMOD_FAMILY_MPI_VERSION=1;' ;;\n"
+                "esac\n"
+                "echo \"export LOADEDMODULES=$l;\"; echo \"words of $3\" >&2");
+        static const struct {
+                const char *second, *words;
+        } cases[] = {
+                { "b/swap", "a/1 is not set up any more after the set-up of all products: "
+                            "a/2 has replaced it in the set-up of b/swap" },
+                { "b/family", "any more after the set-up of all products: b/family has replaced it" },
+                { "b/nested", "c/9 has replaced it in the set-up of b/nested" },
+                { "b/remove", "the set-up of b/remove has removed it" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char *second = strdup(cases[i].second);
+                char *text = assert_fails(w,
+                        QUIET(.command = SHELL("true"), NEVER,
+                                .setup = SETUP("lmod", command, "1", "a/1", "1", second)),
+                        LAUNCH_STAGE_PRODUCT, -EIO);
+
+                if (!strstr(text, cases[i].words) || strstr(text, "words of"))
+                        fail_msg("\"%s\" is not in \"%s\"", cases[i].words, text);
+                free(second);
+        }
+        char *text = assert_fails(w,
+                QUIET(.command = SHELL("true"), NEVER,
+                        .setup = SETUP("modules", command, "1", "alias", "1", "b/keep", "1", "b/remove")),
+                LAUNCH_STAGE_PRODUCT, -EIO);
+        assert_non_null(strstr(text, "real/1 is not set up any more"));
+
+        /* A version that was not named may change, and a module may come back. */
+        assert_run(w,
+                QUIET(.command = SHELL("true"), NEVER,
+                        .setup = SETUP("lmod", command, "1", "a", "1", "b/swap")),
+                0);
+        assert_run(w,
+                QUIET(.command = SHELL("true"), NEVER,
+                        .setup = SETUP("lmod", command, "1", "a/1", "1", "b/remove", "1", "c/again", "1",
+                                "d/keep", "1", "b/keep")),
+                0);
+        free(command);
+}
+
+/* The same for EUPS, whose locks fail now and then, and which runs again then. */
+static void test_eups(void **state) {
+        World *w = *state;
+        char *eups = world_path(w, "eups"), *bin = world_path(w, "eups/bin"), *variable, *here, *text;
+
+        assert_int_equal(mkdir(eups, 0755), 0);
+        assert_int_equal(mkdir(bin, 0755), 0);
+        assert_true(asprintf(&variable, "EUPS_DIR=%s", eups) > 0);
+        assert_true(asprintf(&here, "HERE=%s", w->dir) > 0);
+        write_file(w, "eups/bin/setups.sh",
+                "eval `$EUPS_DIR/bin/eups_setup DYLD_LIBRARY_PATH= eups -r $EUPS_DIR`\n", 0644);
+        /* Each call but each third one cannot take its lock. */
+        write_file(w, "eups/bin/eups_setup",
+                "#!/bin/bash\nshift; echo $1 >>$HERE/calls; n=$(wc -l <$HERE/calls)\n"
+                "if [ $((n % 3)) -ne 0 ] || [ $1 = locked ]; then echo \"lock $n of $1\" >&2; echo false; exit 9; fi\n"
+                "case $1 in eups) echo 'setup() { :; }' ;; swap) echo \"export SETUP_BASE='base 2 -f x' SETUP_SWAP='swap 1'\" ;;\n"
+                "gone) echo \"unset SETUP_BASE\" ;; *) echo \"export SETUP_${1^^}='$1 ${2:-1} -f x -Z y'\" ;; esac",
+                0755);
+#define EUPS_SETUP(...) \
+        .base_environment = ENVIRONMENT(variable, here, "PATH=/bin:/usr/bin"), NEVER, \
+        .command = SHELL("true"), .setup = SETUP("eups", "", __VA_ARGS__)
+
+        assert_run(w, QUIET(EUPS_SETUP("1", "base", "2", "cam", "7")), 0);
+        text = world_read(w, "calls");
+        /* The bootstrap runs it twice in each round, once for the status. */
+        assert_string_equal(text, "eups\neups\neups\nbase\nbase\nbase\ncam\ncam\ncam\n");
+        free(text);
+        assert_run(w, QUIET(EUPS_SETUP("1", "base", "1", "swap")), 0);
+        text = assert_fails(w, QUIET(EUPS_SETUP("2", "base", "1", "1", "swap")), LAUNCH_STAGE_PRODUCT, -EIO);
+        assert_non_null(strstr(text, "base 1 is not set up any more"));
+        assert_non_null(strstr(text, "base 2 has replaced it in the set-up of swap 1"));
+        text = assert_fails(w, QUIET(EUPS_SETUP("2", "base", "1", "1", "gone")), LAUNCH_STAGE_PRODUCT, -EIO);
+        assert_non_null(strstr(text, "base 1 is not set up any more"));
+        assert_non_null(strstr(text, "the set-up of gone has removed it"));
+        text = assert_fails(w, QUIET(EUPS_SETUP("1", "locked")), LAUNCH_STAGE_PRODUCT, -EIO);
+        assert_non_null(strstr(text, " of locked"));
+        free(here);
+        free(variable);
+        free(bin);
+        free(eups);
+}
+
 static void test_not_there(void **state) {
         World *w = *state;
         char *empty = world_path(w, "empty"), *variable, *text;
@@ -257,7 +387,7 @@ static void test_not_there(void **state) {
 #define NOT_THERE(...) \
         assert_fails(w, QUIET(.command = SHELL("true"), NEVER, __VA_ARGS__), LAUNCH_STAGE_PRODUCT, -EIO)
         text = NOT_THERE(.setup = SETUP("eups", "", "1", "base"));
-        assert_non_null(strstr(text, "EUPS_DIR is not set"));
+        assert_non_null(strstr(text, "EUPS_DIR is set neither"));
         assert_true(asprintf(&variable, "EUPS_DIR=%s", empty) > 0);
         text = NOT_THERE(.setup = SETUP("eups", "", "1", "base"), .base_environment = ENVIRONMENT(variable));
         assert_non_null(strstr(text, "EUPS is not installed in EUPS_DIR"));
@@ -282,13 +412,45 @@ static void test_many_words(void **state) {
                         .setup = SETUP("lmod", command, "1", "m"), NEVER),
                 LAUNCH_STAGE_PRODUCT, -EIO);
 
-        assert_non_null(strstr(text, "lmod: first word 0 word 1"));
+        assert_non_null(strstr(text, "lmod: first word 0 word 1 "));
         assert_non_null(strstr(text, "…"));
         assert_string_equal(text + strlen(text) - strlen("word 29999 last"), "word 29999 last");
         text = world_read(w, "output");
         assert_non_null(strstr(text, "first\nword 0\n"));
         assert_non_null(strstr(text, "word 15000\n"));
         assert_non_null(strstr(text, "word 29999\nlast\n"));
+        free(text);
+        free(path);
+        free(command);
+}
+
+/* The error contains what the product has said that could not be set up, and nothing of the others. The end
+ * of a traceback is significant, and what Lmod says first. */
+static void test_last_words(void **state) {
+        World *w = *state;
+        char *command = provider(w,
+                "if [ $3 = good ]; then echo 'a warning' >&2; head -c 30000 /dev/zero | tr '\\0' x >&2; " LOADED
+                " exit; fi\n"
+                "echo 'Traceback (most recent call last):' >&2\n"
+                "for ((i = 0; i < 200; i++)); do echo \"  File \\\"/opt/x.py\\\", line $i, in <module>\" >&2; done\n"
+                "echo \"KeyError: 'DESI_ROOT'\" >&2; exit 1");
+        char *path = world_path(w, "output"), *text;
+
+        text = assert_fails(w,
+                REQUEST(.command = SHELL("true"), NEVER, .output = LAUNCH_OUTPUT_FILE, .output_path = path,
+                        .setup = SETUP("modules", command, "1", "good", "1", "bad/1")),
+                LAUNCH_STAGE_PRODUCT, -EIO);
+        if (strncmp(text, "modules: bad/1: Traceback (most recent call last): File ", 56) != 0)
+                fail_msg("it begins otherwise: %s", text);
+        const char *end = "line 197, in <module> File \"/opt/x.py\", line 198, in <module> "
+                          "File \"/opt/x.py\", line 199, in <module> KeyError: 'DESI_ROOT'";
+        assert_string_equal(text + strlen(text) - strlen(end), end);
+        assert_non_null(strstr(text, "…"));
+
+        text = world_read(w, "output");
+        assert_non_null(strstr(text, "a warning\n"));
+        assert_non_null(strstr(text, "line 100,"));
+        assert_int_equal(strlen(text), 10 + 30000 + strlen(strchr(text, 'T')));
         free(text);
         free(path);
         free(command);
@@ -455,7 +617,7 @@ static void test_words(void **state) {
                 char text[64];
 
                 (void) snprintf(text, sizeof(text), "%s", cases[i].in);
-                assert_string_equal(text_words(text, strlen(text), buffer), cases[i].out);
+                assert_string_equal(text_words(text, strlen(text), WORDS_MAX / 2, buffer), cases[i].out);
         }
         for (size_t size = WORDS_MAX - 10; size < sizeof(big); size++)
                 for (size_t shift = 0; shift < 3; shift++) {
@@ -464,7 +626,7 @@ static void test_words(void **state) {
                                 memcpy(big + i, "€", 3);
                         memcpy(big, "begin", 5);
                         memcpy(big + size - 3, "end", 3);
-                        (void) text_words(big, size, buffer);
+                        (void) text_words(big, size, size % WORDS_MAX / 2 + 5, buffer);
                         assert_true(strlen(buffer) < WORDS_MAX);
                         assert_true(strncmp(buffer, "begin", 5) == 0);
                         assert_string_equal(buffer + strlen(buffer) - 3, "end");

@@ -144,13 +144,62 @@ static void test_order(void **state) {
         assert_env(up, "BASE_VERSION", "2.0");
         assert_path_has(up, "stack/Linux64/base/2.0/bin", true);
         assert_path_has(up, "stack/Linux64/base/1.0/bin", false);
-        down = products_dump(bus, role_name("b"),
-                OPTIONS("{'product': <'base'>, 'version': <'2.0'>, 'eups-list': <[('camera', '')]>}"));
+        /* Without a version each one will do. A version that was requested must be there at the end. */
+        down = products_dump(
+                bus, role_name("b"), OPTIONS("{'product': <'base'>, 'eups-list': <[('camera', '')]>}"));
         assert_env(down, "BASE_VERSION", "1.0");
+        products_fail(bus, role_name("d"),
+                OPTIONS("{'product': <'base'>, 'version': <'2.0'>, 'eups-list': <[('camera', '')]>}"),
+                "base 2.0 is not set up any more", "base 1.0 has replaced it in the set-up of camera 3.1",
+                NULL);
         list = products_dump(
                 bus, role_name("c"), OPTIONS("{'eups-list': <[('camera', ''), ('telescope', '0.9')]>}"));
         assert_env(list, "BASE_VERSION", "2.0");
         assert_true(g_str_has_prefix(dump_get(list, "env.SETUP_TELESCOPE"), "telescope 0.9 "));
+}
+
+/* The set-up begins with the variables of the role, so one role can use another stack, or another EUPS. */
+static void test_role_environment(void **state) {
+        Bus *bus = *state;
+        g_autoptr(GHashTable) dump = NULL;
+        g_autofree char *directory = g_strdup(real ?: scratch("eups"));
+
+        products_set_env(bus, "EUPS_DIR", NULL);
+        products_set_env(bus, "EUPS_PATH", NULL);
+        dump = products_dump(bus, role_name("a"),
+                OPTIONS("{'product': <'base'>, 'env': <{'EUPS_DIR': %s, 'EUPS_PATH': %s,"
+                        " 'BASE_VERSION': 'own', 'BASH_ENV': '/run/evil-file', 'HOSTNAME': 'dome'}>}",
+                        directory, scratch("stack")));
+        assert_env(dump, "BASE_DIR", scratch("stack/Linux64/base/2.0"));
+        assert_env(dump, "EUPS_DIR", directory);
+        assert_env(dump, "BASE_VERSION", "own");
+        assert_env(dump, "BASH_ENV", "/run/evil-file");
+        assert_env(dump, "HOSTNAME", "dome");
+}
+
+/* Set-ups at the same time disturb each other's locks. None of them fails. */
+static void test_concurrent(void **state) {
+        Bus *bus = *state;
+        guint32 serials[50];
+
+        products_configure(bus, "SetupTimeout=200s\n");
+        for (size_t i = 0; i < G_N_ELEMENTS(serials); i++) {
+                g_autofree char *name = g_strdup_printf("n%zu", i);
+
+                /* The lock of one user is in the way of another one. */
+                serials[i] = node_send(bus, "Start",
+                        start_args(role_name(name),
+                                OPTIONS("{'product': <'camera'>, 'user': <%s>}", i % 2 ? "root" : "alice"),
+                                actor(), "exit", "0", NULL));
+        }
+        for (size_t i = 0; i < G_N_ELEMENTS(serials); i++) {
+                g_autofree char *name = g_strdup_printf("n%zu", i);
+
+                g_variant_unref(bus_result(bus, serials[i]));
+                expect_exited(bus, role_name(name), "exited", 0, "self");
+                purge(bus, role_name(name));
+        }
+        assert_int_equal(count_locks(), 0);
 }
 
 static void test_setup_args(void **state) {
@@ -241,7 +290,7 @@ static void test_not_installed(void **state) {
         products_fail(bus, role_name("a"), OPTIONS("{'product': <'base'>}"), "EUPS is not installed",
                 "/opt/nothing", NULL);
         products_set_env(bus, "EUPS_DIR", NULL);
-        products_fail(bus, role_name("a"), OPTIONS("{'product': <'base'>}"), "EUPS_DIR is not set", NULL);
+        products_fail(bus, role_name("a"), OPTIONS("{'product': <'base'>}"), "EUPS_DIR is set neither", NULL);
 }
 
 /* EUPS has a directory that belongs to its user, and reports an error if it cannot create it. */
@@ -378,6 +427,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 EUPS(test_product),
                 EUPS(test_order),
+                EUPS(test_role_environment),
+                EUPS(test_concurrent),
                 EUPS(test_setup_args),
                 EUPS(test_failures),
                 EUPS(test_refused),
