@@ -164,6 +164,17 @@ int cgroup_events(const char *path, bool *ret_populated, bool *ret_frozen) {
         return 0;
 }
 
+int cgroup_open(const char *path) {
+        _cleanup_free_ char *directory = NULL;
+        int fd, r;
+
+        r = cgroup_file(path, NULL, &directory);
+        if (r < 0)
+                return r;
+        fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
 int cgroup_kill(const char *path) {
         _cleanup_free_ char *directory = NULL, *file = NULL;
         int r;

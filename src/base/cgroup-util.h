@@ -19,6 +19,9 @@ int cgroup_of_pid(pid_t pid, char **ret);
 /* Reads cgroup.events. A cgroup that does not exist is not populated. */
 int cgroup_events(const char *path, bool *ret_populated, bool *ret_frozen);
 
+/* Opens its directory. Returns the descriptor, or -ENOENT if it does not exist. */
+int cgroup_open(const char *path);
+
 /* Sends SIGKILL to each process in the cgroup and below, atomically (cgroup.kill, Linux 5.14). Returns
  * -ENOENT if it does not exist, -EOPNOTSUPP if the kernel is too old. */
 int cgroup_kill(const char *path);

@@ -211,6 +211,7 @@ static int run(int argc, char *argv[]) {
                 .pid = getpid(),
                 .argv = argv,
                 .program = strchr(argv[0], '/') ? argv[0] : PKGLIBEXECDIR "/architect-keeper",
+                .instance = arg_instance,
                 .protocol_max = arg_protocol_max,
                 .terminal_program = arg_terminal,
                 .arguments = argv[0],

@@ -251,9 +251,8 @@ void child_kill(Child *child) {
         (void) pidfd_waitid(child->pidfd, &(siginfo_t){ 0 }, &(struct rusage){ 0 }, WEXITED);
 }
 
-size_t child_fds(
-        const Child *child, uint32_t version, int ret_fds[static CHILD_FDS_MAX], uint32_t *ret_mask) {
-        const KeeperTerminal *terminal = version >= 2 ? child->terminal : NULL;
+size_t child_fds(const Child *child, int ret_fds[static CHILD_FDS_MAX], uint32_t *ret_mask) {
+        const KeeperTerminal *terminal = child->terminal;
         size_t n = 0;
 
         ret_fds[n++] = child->pidfd;

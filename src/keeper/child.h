@@ -88,7 +88,7 @@ int child_reap(Child *child);
 /* Ends a clone that has not been announced yet: waits for its end, which follows at once, and reaps it. */
 void child_kill(Child *child);
 
-/* Stores the descriptors to be lent in the order of the protocol, without those that were added after this
- * version, and their mask. Returns their number. They remain owned by the child. */
+/* Stores the descriptors to be lent in the order of the protocol, and their mask. Returns their number. They
+ * remain owned by the child. */
 #define CHILD_FDS_MAX 5
-size_t child_fds(const Child *child, uint32_t version, int ret_fds[static CHILD_FDS_MAX], uint32_t *ret_mask);
+size_t child_fds(const Child *child, int ret_fds[static CHILD_FDS_MAX], uint32_t *ret_mask);

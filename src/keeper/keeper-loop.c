@@ -110,7 +110,7 @@ static void keeper_on_pidfd(Keeper *k, Child *child) {
                 keeper_start_terminal(k, child->terminal);
                 keeper_terminal_end(child->terminal);
         }
-        if (k->welcomed && !child->announce && (!child->orphan || k->version >= 2))
+        if (k->welcomed && !child->announce)
                 keeper_tell_exit(k, child);
         if (!k->blocked)
                 keeper_flush(k);

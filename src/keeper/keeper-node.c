@@ -92,7 +92,7 @@ static int node_send_reply(Keeper *k) {
         size_t n_fds = 0;
 
         if (child)
-                n_fds = child_fds(child, k->version, fds, &k->reply.forked.fds);
+                n_fds = child_fds(child, fds, &k->reply.forked.fds);
 
         r = node_send(k, &k->reply, k->reply_size, child ? fds : NULL, n_fds);
         if (r > 0) {
@@ -130,7 +130,7 @@ static int node_send_child(Keeper *k, Child *child) {
         size_t n_fds;
 
         memcpy(m.role, child->role, sizeof(m.role));
-        n_fds = child_fds(child, k->version, fds, &m.fds);
+        n_fds = child_fds(child, fds, &m.fds);
         r = node_send(k, &m, sizeof(m), fds, n_fds);
         if (r > 0)
                 child_told(child);

@@ -9,6 +9,7 @@
 #include "base/cgroup-util.h"
 #include "base/fd-util.h"
 #include "base/pidref.h"
+#include "keeper/cgroup-signal.h"
 #include "keeper/keeper-node.h"
 #include "keeper/keeper-reexec.h"
 #include "keeper/keeper-requests.h"
@@ -21,11 +22,11 @@ int keeper_on_hello(Keeper *k, const struct keeper_hello *m) {
         k->welcomed = common;
         k->version = !common ? 0 : m->version_max < version_max ? m->version_max : version_max;
         LIST_FOREACH (Child, link, c, &k->children)
-                if (common && (!c->orphan || k->version >= 2)) {
+                if (common) {
                         keeper_announce(k, c);
                         n++;
                 }
-        k->ports_left = k->version >= 2 ? k->sockets.n : 0;
+        k->ports_left = common ? k->sockets.n : 0;
         k->reply.welcome = (struct keeper_welcome){
                 .header = { .type = KEEPER_WELCOME },
                 .version = k->version,
@@ -46,7 +47,7 @@ static int keeper_make_child(Keeper *k, const struct keeper_fork *m, const struc
 
         if (keeper_find_child(k, m->header.child))
                 return -EEXIST;
-        if (m->flags & ~(KEEPER_FORK_STDIN_PIPE | (k->version >= 2 ? KEEPER_FORK_TERMINAL : 0)))
+        if (m->flags & ~(KEEPER_FORK_STDIN_PIPE | KEEPER_FORK_TERMINAL))
                 return -EOPNOTSUPP;
         if ((m->flags & KEEPER_FORK_STDIN_PIPE) && (m->flags & KEEPER_FORK_TERMINAL))
                 return -EINVAL;
@@ -87,8 +88,7 @@ static int keeper_on_fork(Keeper *k, const struct keeper_fork *m, size_t size) {
         int r;
 
         if (m->header.child == 0 || !memchr(m->role, '\0', sizeof(m->role)) || !role_name_is_valid(m->role) ||
-                (size - sizeof(*m)) % sizeof(*ports) != 0 ||
-                n_ports > (k->version >= 2 ? KEEPER_FORK_PORTS_MAX : 0))
+                (size - sizeof(*m)) % sizeof(*ports) != 0 || n_ports > KEEPER_FORK_PORTS_MAX)
                 return -EBADMSG;
         /* The ports are numbered by consecutive descriptors. */
         for (size_t i = 1; i < n_ports; i++)
@@ -146,10 +146,59 @@ static int keeper_on_kill_cgroup(Keeper *k, const struct keeper_kill_cgroup *m, 
         if (!memchr(m->path, '\0', size - sizeof(m->header)))
                 return -EBADMSG;
 
-        return keeper_reply_done(k, &m->header, cgroup_kill(m->path));
+        return keeper_reply_done(
+                k, &m->header, cgroup_is_of_role(m->path, k->self->instance) ? cgroup_kill(m->path) : -EPERM);
 }
 
-/* Since version 2 of the protocol. */
+static int keeper_signal_cgroup(Keeper *k, const struct keeper_signal_cgroup *m) {
+        const Child *child;
+
+        if (m->flags & ~(KEEPER_CGROUP_STRAY | KEEPER_CGROUP_EACH | KEEPER_CGROUP_CONTINUE))
+                return -EOPNOTSUPP;
+        if (!(m->flags & KEEPER_CGROUP_STRAY))
+                return cgroup_is_of_role(m->path, k->self->instance)
+                               ? cgroup_signal(m->path, m->signo, m->flags, 0)
+                               : -EPERM;
+
+        child = keeper_find_child(k, m->header.child);
+        if (!child)
+                return -ENOENT;
+        return cgroup_may_be_stray(m->path, k->self->instance)
+                       ? cgroup_signal(m->path, m->signo, m->flags, child->start_time)
+                       : -EPERM;
+}
+
+static int keeper_on_signal_cgroup(Keeper *k, const struct keeper_signal_cgroup *m, size_t size) {
+        if (!memchr(m->path, '\0', size - offsetof(struct keeper_signal_cgroup, path)))
+                return -EBADMSG;
+
+        return keeper_reply_done(k, &m->header, keeper_signal_cgroup(k, m));
+}
+
+static int keeper_on_signal_process(Keeper *k, const struct keeper_signal_process *m) {
+        const Child *child = keeper_find_child(k, m->header.child);
+
+        return keeper_reply_done(k, &m->header,
+                !child                              ? -ENOENT
+                : m->start_time < child->start_time ? -EPERM
+                                                    : process_signal(m->pid, m->start_time, m->signo));
+}
+
+/* The requests of version 3. */
+static int keeper_on_request_3(Keeper *k, const void *data, size_t size) {
+        const struct keeper_header *header = data;
+
+        if (k->version < 3)
+                return keeper_reply_done(k, header, -EOPNOTSUPP);
+        if (header->type == KEEPER_SIGNAL_PROCESS)
+                return size == sizeof(struct keeper_signal_process) ? keeper_on_signal_process(k, data)
+                                                                    : -EBADMSG;
+        return size >= offsetof(struct keeper_signal_cgroup, path) &&
+                               size <= sizeof(struct keeper_signal_cgroup)
+                       ? keeper_on_signal_cgroup(k, data, size)
+                       : -EBADMSG;
+}
+
 static int keeper_on_ports_request(Keeper *k, const void *data, size_t size) {
         const struct keeper_header *header = data;
         int r;
@@ -198,9 +247,11 @@ int keeper_on_request(Keeper *k, const void *data, size_t size) {
         case KEEPER_KILL_CGROUP:
                 return size <= sizeof(struct keeper_kill_cgroup) ? keeper_on_kill_cgroup(k, data, size)
                                                                  : -EBADMSG;
+        case KEEPER_SIGNAL_CGROUP:
+        case KEEPER_SIGNAL_PROCESS:
+                return keeper_on_request_3(k, data, size);
         default:
-                return k->version >= 2 ? keeper_on_ports_request(k, data, size)
-                                       : keeper_reply_done(k, header, -EOPNOTSUPP);
+                return keeper_on_ports_request(k, data, size);
         }
 }
 

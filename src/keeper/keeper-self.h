@@ -16,5 +16,6 @@ struct keeper_self {
         const char *terminal_program; /* path of architect-terminal */
         const char *program;          /* the path of the installed program, which may have been replaced */
         char **argv;                  /* the arguments of the installed program */
+        const char *instance;         /* whose roles are its children */
         uint32_t protocol_max;        /* the newest version that HELLO offers */
 };

@@ -126,6 +126,44 @@ static void children_signal(void *data, Role *role, int signo, Waiter waiter) {
                 child_call_done(call, r);
 }
 
+static void children_on_signalled(void *userdata, int error) {
+        ChildCall *call = userdata;
+
+        /* What is gone already needs no signal. */
+        if (!call->waiter.done && error < 0 && error != -ENOENT && error != -ESRCH)
+                log_warning_errno(error, "Cannot signal the processes of role \"%s\": %m", call->role);
+        child_call_done(userdata, error);
+}
+
+static int child_call_sent(ChildCall *call, int r) {
+        if (r < 0) {
+                g_free(call->role);
+                g_free(call);
+        }
+        return r;
+}
+
+static int children_signal_cgroup(
+        void *data, Role *role, const char *path, int signo, SignalFlags flags, Waiter waiter) {
+        Children *children = data;
+        ChildCall *call = child_call_new(role, "signal", waiter);
+
+        G_STATIC_ASSERT((unsigned) SIGNAL_STRAY == KEEPER_CGROUP_STRAY &&
+                        (unsigned) SIGNAL_EACH == KEEPER_CGROUP_EACH &&
+                        (unsigned) SIGNAL_CONTINUE == KEEPER_CGROUP_CONTINUE);
+        return child_call_sent(call, keeper_link_signal_cgroup(children->keeper, role->child, path, signo,
+                                             (uint32_t) flags, children_on_signalled, call));
+}
+
+static int children_signal_process(
+        void *data, Role *role, pid_t pid, uint64_t start_time, int signo, Waiter waiter) {
+        Children *children = data;
+        ChildCall *call = child_call_new(role, "signal", waiter);
+
+        return child_call_sent(call, keeper_link_signal_process(children->keeper, role->child, pid,
+                                             start_time, signo, children_on_signalled, call));
+}
+
 static void children_close_stdin(void *data, Role *role, Waiter waiter) {
         Children *children = data;
         ChildCall *call = child_call_new(role, "close the standard input of", waiter);
@@ -193,6 +231,8 @@ static const LinkOps children_ops = {
         .fork = children_fork,
         .launch = gate_launch,
         .signal = children_signal,
+        .signal_cgroup = children_signal_cgroup,
+        .signal_process = children_signal_process,
         .close_stdin = children_close_stdin,
         .kill_cgroup = children_kill_cgroup,
         .reap = children_reap,

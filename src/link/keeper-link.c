@@ -238,7 +238,7 @@ static int link_handle_welcome(KeeperLink *link, const struct keeper_welcome *m)
                 return -EPROTONOSUPPORT;
         link->version = m->version;
         link->children_left = m->n_children;
-        link->ports_left = m->version >= 2 ? m->n_ports : 0;
+        link->ports_left = m->n_ports;
         return 0;
 }
 
@@ -426,12 +426,16 @@ int keeper_link_fork(KeeperLink *link, uint64_t child, const char *role, uint32_
                 return -E2BIG;
         if (!link->connected)
                 return -ENOTCONN;
-        if ((n_ports > 0 || (flags & KEEPER_FORK_TERMINAL)) && link->version < 2)
-                return -EPROTONOSUPPORT;
         (void) g_strlcpy(m.fork.role, role, sizeof(m.fork.role));
         if (n_ports > 0)
                 memcpy(m.ports, ports, n_ports * sizeof(ports[0]));
         return link_send(link, &m, sizeof(m.fork) + n_ports * sizeof(ports[0]));
+}
+
+static int link_check_version(const KeeperLink *link, uint32_t version) {
+        if (!link->connected)
+                return -ENOTCONN;
+        return link->version < version ? -EPROTONOSUPPORT : 0;
 }
 
 int keeper_link_signal(KeeperLink *link, uint64_t child, int signo, KeeperDone done, void *userdata) {
@@ -461,18 +465,35 @@ int keeper_link_kill_cgroup(KeeperLink *link, const char *path, KeeperDone done,
                 link, &m, offsetof(struct keeper_kill_cgroup, path) + strlen(path) + 1, done, userdata);
 }
 
-static int link_check_ports(const KeeperLink *link) {
-        if (!link->connected)
-                return -ENOTCONN;
-        return link->version < 2 ? -EPROTONOSUPPORT : 0;
+int keeper_link_signal_cgroup(KeeperLink *link, uint64_t child, const char *path, int signo, uint32_t flags,
+        KeeperDone done, void *userdata) {
+        struct keeper_signal_cgroup m = {
+                .header = { .type = KEEPER_SIGNAL_CGROUP, .child = child }, .signo = signo, .flags = flags
+        };
+
+        int r = link_check_version(link, 3);
+        if (r < 0)
+                return r;
+        if (g_strlcpy(m.path, path, sizeof(m.path)) >= sizeof(m.path))
+                return -ENAMETOOLONG;
+        return link_request(
+                link, &m, offsetof(struct keeper_signal_cgroup, path) + strlen(path) + 1, done, userdata);
+}
+
+int keeper_link_signal_process(KeeperLink *link, uint64_t child, pid_t pid, uint64_t start_time, int signo,
+        KeeperDone done, void *userdata) {
+        struct keeper_signal_process m = { .header = { .type = KEEPER_SIGNAL_PROCESS, .child = child },
+                .signo = signo,
+                .pid = pid,
+                .start_time = start_time };
+
+        int r = link_check_version(link, 3);
+        return r < 0 ? r : link_request(link, &m, sizeof(m), done, userdata);
 }
 
 int keeper_link_bind(KeeperLink *link, const struct keeper_bind *bind, KeeperBound done, void *userdata) {
         struct keeper_bind m = *bind;
 
-        int r = link_check_ports(link);
-        if (r < 0)
-                return r;
         m.header = (struct keeper_header){ .type = KEEPER_BIND };
         return link_request_full(link, &m, sizeof(m), NULL, done, userdata);
 }
@@ -481,9 +502,8 @@ static int link_request_ports(KeeperLink *link, KeeperMessageType type, const st
         size_t n, KeeperDone done, void *userdata) {
         struct keeper_ports m = { .header = { .type = type } };
 
-        int r = link_check_ports(link);
-        if (r < 0)
-                return r;
+        if (!link->connected)
+                return -ENOTCONN;
         /* A long list is split into several requests. The reply to the last one is the reply to all, because
          * the keeper handles them in order. */
         for (size_t done_n = 0; done_n < n;) {
@@ -491,7 +511,8 @@ static int link_request_ports(KeeperLink *link, KeeperMessageType type, const st
                 bool last = done_n + k == n;
 
                 memcpy(m.ports, ports + done_n, k * sizeof(ports[0]));
-                r = link_request(link, &m, keeper_ports_size(k), last ? done : NULL, last ? userdata : NULL);
+                int r = link_request(
+                        link, &m, keeper_ports_size(k), last ? done : NULL, last ? userdata : NULL);
                 if (r < 0)
                         return r;
                 done_n += k;

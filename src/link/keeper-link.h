@@ -50,8 +50,7 @@ bool keeper_link_is_connected(const KeeperLink *link);
 
 /* All of them return -ENOTCONN without a connection. done may be NULL. */
 
-/* Returns -EPROTONOSUPPORT if the keeper is too old for ports or for KEEPER_FORK_TERMINAL, -E2BIG if there
- * are more than KEEPER_FORK_PORTS_MAX ports. */
+/* Returns -E2BIG if there are more than KEEPER_FORK_PORTS_MAX ports. */
 int keeper_link_fork(KeeperLink *link, uint64_t child, const char *role, uint32_t flags,
         const struct keeper_port *ports, size_t n_ports);
 int keeper_link_signal(KeeperLink *link, uint64_t child, int signo, KeeperDone done, void *userdata);
@@ -63,7 +62,14 @@ int keeper_link_reap(KeeperLink *link, uint64_t child);
 void keeper_link_finish(KeeperLink *link, uint64_t timeout_usec);
 int keeper_link_kill_cgroup(KeeperLink *link, const char *path, KeeperDone done, void *userdata);
 
-/* Reserved ports. Return -EPROTONOSUPPORT if the keeper is too old for them. */
+/* See the structs of the protocol. flags are KEEPER_CGROUP_*. Return -EPROTONOSUPPORT if the keeper is too
+ * old for them. */
+int keeper_link_signal_cgroup(KeeperLink *link, uint64_t child, const char *path, int signo, uint32_t flags,
+        KeeperDone done, void *userdata);
+int keeper_link_signal_process(KeeperLink *link, uint64_t child, pid_t pid, uint64_t start_time, int signo,
+        KeeperDone done, void *userdata);
+
+/* Reserved ports. */
 int keeper_link_bind(KeeperLink *link, const struct keeper_bind *bind, KeeperBound done, void *userdata);
 int keeper_link_release_ports(
         KeeperLink *link, const struct keeper_port *ports, size_t n, KeeperDone done, void *userdata);

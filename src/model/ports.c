@@ -127,12 +127,7 @@ static char *bind_address_describe(const BindAddress *address) {
         return g_strdup(text);
 }
 
-static int ports_keeper_fault(int error, const char *what, Fault *fault) {
-        if (error == -EPROTONOSUPPORT)
-                return fault_set(fault, NODE_ERROR_KEEPER_UNAVAILABLE,
-                        "Cannot %s: the running keeper is older than this service and does not support ports; reload "
-                        "architect-keeper.service when the new version is installed",
-                        what);
+static int ports_keeper_fault(const char *what, Fault *fault) {
         return fault_set(fault, NODE_ERROR_KEEPER_UNAVAILABLE, "Cannot %s: there is no keeper", what);
 }
 
@@ -180,7 +175,7 @@ int ports_bind(Ports *ports, PortProtocol protocol, uint32_t n, const Caller *ca
         r = ASK(ports->node, link, ports_bind, address, protocol, n, request);
         if (r < 0) {
                 ports_request_free(request);
-                return ports_keeper_fault(r, "reserve ports", fault);
+                return ports_keeper_fault("reserve ports", fault);
         }
         ports->n_binding += n;
         return 0;
@@ -191,7 +186,7 @@ static int ports_request_take(
         Ports *ports = request->ports;
 
         if (error == -ENOTCONN)
-                return ports_keeper_fault(error, "reserve ports", fault);
+                return ports_keeper_fault("reserve ports", fault);
         if (error < 0 || n != request->n)
                 return fault_set(fault, NODE_ERROR_PORTS_UNAVAILABLE, "Cannot reserve %u %s port%s on %s: %s",
                         request->n, ports_protocol_name(request->protocol), request->n == 1 ? "" : "s",
@@ -279,7 +274,7 @@ int ports_release(Ports *ports, PortProtocol protocol, const uint16_t *numbers, 
                 r = ASK(ports->node, link, ports_release, released, n, waiter);
                 if (r >= 0)
                         return 0;
-                r = ports_keeper_fault(r, "release ports", fault);
+                r = ports_keeper_fault("release ports", fault);
         }
         for (size_t i = 0; i < n; i++)
                 ports_add(ports, protocol, numbers[i], uids[i]);

@@ -94,9 +94,7 @@ void role_start(Role *role) {
                                 role->name);
                 else if (r < 0)
                         (void) fault_set(&fault, NODE_ERROR_KEEPER_UNAVAILABLE,
-                                "Role \"%s\" cannot be started: %s", role->name,
-                                r == -EPROTONOSUPPORT ? "the running keeper is too old for its options"
-                                                      : g_strerror(-r));
+                                "Role \"%s\" cannot be started: %s", role->name, g_strerror(-r));
         }
         if (r < 0) {
                 role->child = 0;

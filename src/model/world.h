@@ -33,13 +33,28 @@ static inline void waiter_wake(Waiter waiter, const Fault *fault) {
                 waiter.done(waiter.userdata, fault && fault->message ? fault : NULL);
 }
 
+/* How a cgroup is signalled. */
+typedef enum SignalFlags {
+        SIGNAL_STRAY = 1 << 0,    /* the cgroup is not the scope of the role, but one that it was moved to */
+        SIGNAL_EACH = 1 << 1,     /* SIGKILL also to a process whose main thread has ended; not atomic */
+        SIGNAL_CONTINUE = 1 << 2, /* SIGCONT follows */
+} SignalFlags;
+
 /* The keeper, implemented by the room link. */
 typedef struct LinkOps {
         bool (*connected)(void *data);
         int (*fork)(void *data, Role *role);   /* → role_on_forked() */
         int (*launch)(void *data, Role *role); /* → role_on_gate_report(), then _closed() */
         void (*signal)(void *data, Role *role, int signo, Waiter waiter); /* the main process */
-        void (*close_stdin)(void *data, Role *role, Waiter waiter);       /* the keeper's copy */
+        /* To all processes of a cgroup and of those below it. Of a stray the keeper checks that it can be the
+         * role's, for which it must still have the child; so the child must not be reaped before. Returns
+         * -ENOTCONN without a keeper, -EPROTONOSUPPORT if the keeper is too old. */
+        int (*signal_cgroup)(
+                void *data, Role *role, const char *path, int signo, SignalFlags flags, Waiter waiter);
+        /* To one process of the role that is in a cgroup of others, with the same check and errors. */
+        int (*signal_process)(
+                void *data, Role *role, pid_t pid, uint64_t start_time, int signo, Waiter waiter);
+        void (*close_stdin)(void *data, Role *role, Waiter waiter); /* the keeper's copy */
         /* SIGKILL to all, atomically. Returns a negative errno if it is not supported. */
         int (*kill_cgroup)(void *data, Role *role);
         void (*reap)(void *data, Role *role);       /* with the next send_reaps() */

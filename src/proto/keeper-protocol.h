@@ -24,10 +24,10 @@
 #include "base/unit-name.h"
 #include "proto/keeper-limits.h"
 
-/* Version 1 has KEEPER_FORK to KEEPER_KILL_CGROUP. Version 2 adds reserved ports, terminals and re-execution,
- * which neither side uses on a connection with version 1. */
-#define KEEPER_PROTOCOL_VERSION 2U
-#define KEEPER_PROTOCOL_VERSION_MIN 1U
+/* Version 2 has KEEPER_FORK to KEEPER_REST_PORTS. Version 3 adds signals to all processes of a cgroup and to
+ * any process of a role, which neither side uses on a connection with version 2. */
+#define KEEPER_PROTOCOL_VERSION 3U
+#define KEEPER_PROTOCOL_VERSION_MIN 2U
 
 #define KEEPER_PACKET_MAX 8192U /* no message is longer */
 
@@ -40,12 +40,16 @@ typedef enum KeeperMessageType {
         KEEPER_SIGNAL = 17,      /* keeper_signal, sent to the main process by its pidfd → KEEPER_DONE */
         KEEPER_CLOSE_STDIN = 18, /* closes the write end of its stdin → KEEPER_DONE */
         KEEPER_REAP = 19,        /* the exit record is saved, so reap and forget the child → KEEPER_DONE */
-        KEEPER_KILL_CGROUP = 20, /* keeper_kill_cgroup, writes cgroup.kill → KEEPER_DONE */
-
-        /* Version 2. */
+        /* keeper_kill_cgroup, writes cgroup.kill → KEEPER_DONE. Version 3 has KEEPER_SIGNAL_CGROUP instead.
+         */
+        KEEPER_KILL_CGROUP = 20,
         KEEPER_BIND = 24,          /* keeper_bind, reserves all ports or none → KEEPER_BOUND */
         KEEPER_RELEASE_PORTS = 25, /* keeper_ports, closes those of them that it has → KEEPER_DONE */
         KEEPER_REST_PORTS = 26,    /* keeper_ports, nothing listens on them any more → KEEPER_DONE */
+
+        /* Version 3. */
+        KEEPER_SIGNAL_CGROUP = 32,  /* keeper_signal_cgroup, to all of its processes → KEEPER_DONE */
+        KEEPER_SIGNAL_PROCESS = 33, /* keeper_signal_process, to one process by a pidfd → KEEPER_DONE */
 
         /* Keeper to node. */
         KEEPER_WELCOME = 64, /* keeper_welcome */
@@ -54,9 +58,7 @@ typedef enum KeeperMessageType {
         /* keeper_exited, without a request; sent again after each HELLO (in keeper_child) until KEEPER_REAP.
          */
         KEEPER_EXITED = 67,
-        KEEPER_DONE = 68, /* keeper_done */
-
-        /* Version 2. */
+        KEEPER_DONE = 68,  /* keeper_done */
         KEEPER_BOUND = 72, /* keeper_bound */
         /* keeper_ports, after KEEPER_WELCOME: as many ports as that contains, possibly in several
          * messages. */
@@ -82,10 +84,10 @@ struct keeper_welcome {
         uint32_t version;
         int32_t error;
         uint32_t n_children; /* the number of KEEPER_CHILD that follow */
-        uint32_t n_ports;    /* in version 2 the number of ports in KEEPER_PORTS before them, else 0 */
+        uint32_t n_ports;    /* the number of ports in KEEPER_PORTS before them */
 };
 
-/* Version 2: the process was the child of a keeper that has died, so it has no parent that reports its
+/* The process was the child of a keeper that has died, so it has no parent that reports its
  * exit. */
 #define KEEPER_EXIT_NO_USAGE (UINT32_C(1) << 0) /* CPU time and memory are not known */
 #define KEEPER_EXIT_UNKNOWN (UINT32_C(1) << 1)  /* the wait status is not known either */
@@ -94,7 +96,7 @@ struct keeper_welcome {
  * zombie stays until KEEPER_REAP. */
 struct keeper_exit_record {
         int32_t wait_status;    /* as returned by wait(2) */
-        uint32_t flags;         /* KEEPER_EXIT_*; 0 in version 1 */
+        uint32_t flags;         /* KEEPER_EXIT_* */
         uint64_t realtime_usec; /* when the keeper noticed the exit */
         uint64_t monotonic_usec;
         uint64_t cpu_user_usec;
@@ -104,8 +106,8 @@ struct keeper_exit_record {
 
 /* Creates a pipe for its stdin. The keeper keeps the write end and lends it. */
 #define KEEPER_FORK_STDIN_PIPE (UINT32_C(1) << 0)
-/* Since version 2, and not together with a pipe: creates a pseudo-terminal and an architect-terminal that
- * drains it. They exist until the child has ended and no process has the terminal open. */
+/* Not together with a pipe: creates a pseudo-terminal and an architect-terminal that drains it. They exist
+ * until the child has ended and no process has the terminal open. */
 #define KEEPER_FORK_TERMINAL (UINT32_C(1) << 1)
 
 struct keeper_fork {
@@ -113,7 +115,7 @@ struct keeper_fork {
         uint32_t flags;               /* KEEPER_FORK_* */
         char role[ROLE_NAME_MAX + 1]; /* for KEEPER_CHILD, the process title and messages */
         char pad[3];
-        /* Version 2: up to KEEPER_FORK_PORTS_MAX keeper_port follow, first those that are passed to the
+        /* Up to KEEPER_FORK_PORTS_MAX keeper_port follow, first those that are passed to the
          * child. */
 };
 
@@ -182,13 +184,12 @@ struct keeper_forked {
 /* SOCK_SEQPACKET. The node sends the launch request and receives gate_report. */
 #define KEEPER_FD_GATE (UINT32_C(1) << 1)
 #define KEEPER_FD_STDIN (UINT32_C(1) << 2) /* write end, O_NONBLOCK */
-/* Since version 2, and not sent to a node with version 1. KEEPER_FD_TERMINAL is for requests to
- * architect-terminal (terminal-protocol.h), O_NONBLOCK, and exists until the child has ended. */
+/* For requests to architect-terminal (terminal-protocol.h), O_NONBLOCK; exists until the child has ended. */
 #define KEEPER_FD_TERMINAL (UINT32_C(1) << 3)
 #define KEEPER_FD_MASTER (UINT32_C(1) << 4) /* the terminal's master, O_NONBLOCK */
 
-/* Version 2: the child of a keeper that has died. KEEPER_REAP may be sent for it at any time, and
- * makes the keeper forget it. It is not listed to a node with version 1. */
+/* The child of a keeper that has died. KEEPER_REAP may be sent for it at any time, and makes the keeper
+ * forget it. */
 #define KEEPER_CHILD_ORPHAN (UINT32_C(1) << 0)
 
 struct keeper_child {
@@ -200,7 +201,7 @@ struct keeper_child {
         uint32_t fds;    /* KEEPER_FD_*; the gate only while it is open */
         uint32_t execed; /* 1 if it has executed its command, according to the kernel at this moment */
         uint32_t exited; /* 1 if exit below is valid */
-        uint32_t flags;  /* KEEPER_CHILD_*; 0 in version 1 */
+        uint32_t flags;  /* KEEPER_CHILD_* */
         struct keeper_exit_record exit;
 };
 
@@ -221,6 +222,44 @@ struct keeper_kill_cgroup {
         struct keeper_header header;
         /* Below the root of the hierarchy, terminated by NUL. Only the bytes up to the NUL need be sent. */
         char path[4096];
+};
+
+/* The cgroup is not the scope of a role, but one that its processes were moved to. See
+ * KEEPER_SIGNAL_CGROUP. */
+#define KEEPER_CGROUP_STRAY (UINT32_C(1) << 0)
+/* SIGKILL is sent to each process, and not by cgroup.kill, which does not end a process whose main thread has
+ * ended. */
+#define KEEPER_CGROUP_EACH (UINT32_C(1) << 1)
+/* SIGCONT follows the signal, because a stopped process acts on SIGKILL only. */
+#define KEEPER_CGROUP_CONTINUE (UINT32_C(1) << 2)
+
+/* KEEPER_SIGNAL_CGROUP. The keeper does not trust the node with processes that are not the role's. The last
+ * component of the path must be architect-<instance>-<role>.scope. With KEEPER_CGROUP_STRAY it must be
+ * another
+ * *.scope, but not init.scope; header.child must be a child that the keeper has, which it has until
+ * KEEPER_REAP; and no process of the cgroup may be older than that child's main process.
+ *
+ * Processes in cgroups below are signalled, too, and those that are forked meanwhile. SIGKILL is atomic
+ * without KEEPER_CGROUP_EACH, where the kernel has cgroup.kill.
+ *
+ * The errors are -ENOENT if there is no such cgroup or child, -ESRCH if no process received the signal,
+ * -EPERM if the cgroup must not be signalled, or the first error of a process; the others have the signal
+ * then. */
+struct keeper_signal_cgroup {
+        struct keeper_header header;
+        int32_t signo;
+        uint32_t flags;  /* KEEPER_CGROUP_* */
+        char path[4096]; /* as in keeper_kill_cgroup */
+};
+
+/* KEEPER_SIGNAL_PROCESS, for a process of the role that is in a cgroup of others. The errors are -ENOENT if
+ * there is no such child, -ESRCH if there is no such process, -EPERM if it is older than the child's main
+ * process. */
+struct keeper_signal_process {
+        struct keeper_header header;
+        int32_t signo;
+        int32_t pid;
+        uint64_t start_time; /* field 22 of /proc/PID/stat */
 };
 
 struct keeper_done {
@@ -245,4 +284,6 @@ ASSERT_FIXED_SIZE(struct keeper_child, 160);
 ASSERT_FIXED_SIZE(struct keeper_exited, 72);
 ASSERT_FIXED_SIZE(struct keeper_signal, 24);
 ASSERT_FIXED_SIZE(struct keeper_kill_cgroup, 4112);
+ASSERT_FIXED_SIZE(struct keeper_signal_cgroup, 4120);
+ASSERT_FIXED_SIZE(struct keeper_signal_process, 32);
 ASSERT_FIXED_SIZE(struct keeper_done, 24);

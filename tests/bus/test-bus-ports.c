@@ -214,9 +214,10 @@ typedef struct FakeKeeper {
         Children *children;
 } FakeKeeper;
 
-static void fake_keeper_start(BusWorld *b, FakeKeeper *k, uint32_t version) {
+static void fake_keeper_start(BusWorld *b, FakeKeeper *k) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
-        const struct keeper_welcome welcome = { .header = { .type = KEEPER_WELCOME }, .version = version };
+        const struct keeper_welcome welcome = { .header = { .type = KEEPER_WELCOME },
+                .version = KEEPER_PROTOCOL_VERSION };
         struct keeper_hello hello;
 
         k->directory = g_dir_make_tmp("test-bus-ports-XXXXXX", NULL);
@@ -246,30 +247,6 @@ static void fake_keeper_stop(FakeKeeper *k) {
         g_free(k->directory);
 }
 
-/* The keeper was started before this service was upgraded, and does not support ports and terminals. */
-static void test_old_keeper(void **state) {
-        BusWorld *b = *state;
-        FakeKeeper k = {};
-        g_auto(Call) call = {};
-        g_auto(Told) told = {};
-        RoleSpec *spec = test_spec();
-        char c;
-
-        fake_keeper_start(b, &k, 1);
-        call_node(b, &call, "BindTCP", "u", 1);
-        bus_world_settle(b);
-        assert_error(&call, ERROR "KeeperUnavailable", "older than this service");
-        spec->stdin_kind = ROLE_STDIN_PTY;
-        (void) world_start(b->world, "cam", spec, &told);
-        bus_world_settle(b);
-        assert_told_fault(
-                &told, NODE_ERROR_KEEPER_UNAVAILABLE, "the running keeper is too old for its options");
-        /* No request was sent to it. */
-        assert_int_equal(recv(k.fd, &c, sizeof(c), MSG_DONTWAIT), -1);
-        assert_int_equal(errno, EAGAIN);
-        fake_keeper_stop(&k);
-}
-
 static void test_keeper(void **state) {
         BusWorld *b = *state;
         FakeKeeper k = {};
@@ -282,7 +259,7 @@ static void test_keeper(void **state) {
         g_auto(Call) call = {}, release = {}, lost = {};
         const char *text;
 
-        fake_keeper_start(b, &k, 2);
+        fake_keeper_start(b, &k);
         call_node(b, &call, "BindUDP", "u", 2);
         bus_world_settle(b);
         assert_int_equal(recv(k.fd, &bind, sizeof(bind), 0), sizeof(bind));
@@ -331,7 +308,7 @@ static void test_end_while_binding(void **state) {
         struct keeper_bind bind;
         g_auto(Call) call = {};
 
-        fake_keeper_start(b, &k, 2);
+        fake_keeper_start(b, &k);
         call_node(b, &call, "BindTCP", "u", 1);
         bus_world_settle(b);
         assert_int_equal(recv(k.fd, &bind, sizeof(bind), 0), sizeof(bind));
@@ -367,7 +344,7 @@ static void test_wrong_reply(void **state) {
                 struct keeper_bind bind;
                 g_auto(Call) call = {};
 
-                fake_keeper_start(b, &k, 2);
+                fake_keeper_start(b, &k);
                 call_node(b, &call, "BindTCP", "u", 1);
                 bus_world_settle(b);
                 assert_int_equal(recv(k.fd, &bind, sizeof(bind), 0), sizeof(bind));
@@ -389,7 +366,6 @@ int main(void) {
                 BUS_TEST(test_errors),
                 BUS_TEST(test_others),
                 BUS_TEST(test_options),
-                BUS_TEST(test_old_keeper),
                 BUS_TEST(test_keeper),
                 BUS_TEST(test_end_while_binding),
                 BUS_TEST(test_wrong_reply),

@@ -131,7 +131,7 @@ static void take_reply(Keeper *k, const struct keeper_header *request) {
         if (request->type != KEEPER_HELLO && request->type != KEEPER_REEXEC && request->type != KEEPER_BIND)
                 fuzz_check(reply->child == request->child);
         if (k->reply_child) {
-                size_t n = child_fds(k->reply_child, k->version, fds, &mask);
+                size_t n = child_fds(k->reply_child, fds, &mask);
 
                 fuzz_check(reply->type == KEEPER_FORKED && n == (size_t) __builtin_popcount(mask));
         }

@@ -203,7 +203,7 @@ static void test_malformed(void **state) {
         world_disconnect(w);
         assert_int_equal(world_connect(w), 0);
 
-        /* An empty path is well-formed, but no cgroup. */
+        /* An empty path is well-formed, but no role's. */
         node_send(w->node, &long_path, sizeof(long_path.header) + 1);
         {
                 int fds[WORLD_FDS_MAX];
@@ -211,7 +211,7 @@ static void test_malformed(void **state) {
 
                 (void) world_receive(w, KEEPER_DONE, 0, &p, fds);
                 assert_int_equal(p.done.request, KEEPER_KILL_CGROUP);
-                assert_int_equal(p.done.error, -EINVAL);
+                assert_int_equal(p.done.error, -EPERM);
         }
 }
 

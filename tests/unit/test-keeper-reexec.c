@@ -396,12 +396,12 @@ static void test_gone_after_check(void **state) {
 /* A keeper of the previous version, for tests of the node. */
 static void test_protocol_max(void **state) {
         World *w = *state;
-        const struct keeper_bind m = { .header = { .type = KEEPER_BIND }, .n = 1 };
+        const struct keeper_signal_process m = { .header = { .type = KEEPER_SIGNAL_PROCESS } };
         int fds[WORLD_FDS_MAX];
         Packet p;
 
-        node_hello(w->node, 1, KEEPER_PROTOCOL_VERSION, &p);
-        assert_int_equal(p.welcome.version, 1);
+        node_hello(w->node, KEEPER_PROTOCOL_VERSION_MIN, KEEPER_PROTOCOL_VERSION, &p);
+        assert_int_equal(p.welcome.version, KEEPER_PROTOCOL_VERSION_MIN);
         node_send(w->node, &m, sizeof(m));
         (void) world_receive(w, KEEPER_DONE, 0, &p, fds);
         assert_int_equal(p.done.error, -EOPNOTSUPP);
@@ -541,7 +541,7 @@ static void test_version_1(void **state) {
         free(other);
 }
 
-static int setup_version_1(void **state) {
+static int setup_previous_version(void **state) {
         int r = world_setup(state);
         World *w = *state;
         char *option;
@@ -551,7 +551,7 @@ static int setup_version_1(void **state) {
         assert_true(asprintf(&option, "--socket=%s", w->socket) > 0);
         w->keeper = fork();
         if (w->keeper == 0) {
-                (void) execl(keeper_program(), keeper_program(), option, "--protocol-max=1", NULL);
+                (void) execl(keeper_program(), keeper_program(), option, "--protocol-max=2", NULL);
                 _exit(127);
         }
         for (int i = 0; i < 2000 && w->node < 0; i++) {
@@ -580,7 +580,7 @@ int main(void) {
                 COPY(test_hangs),
                 COPY(test_node_goes),
                 COPY(test_gone_after_check),
-                cmocka_unit_test_setup_teardown(test_protocol_max, setup_version_1, world_teardown),
+                cmocka_unit_test_setup_teardown(test_protocol_max, setup_previous_version, world_teardown),
                 cmocka_unit_test_setup_teardown(test_version_1, world_setup, world_teardown),
         };
 

@@ -415,13 +415,13 @@ static void test_release_behind_fork(void **state) {
         }
 }
 
-static uint32_t hello_ports(World *w, uint32_t version, uint16_t *ret, size_t room) {
+static uint32_t hello_ports(World *w, uint16_t *ret, size_t room) {
         uint32_t left, all;
         int fds[WORLD_FDS_MAX];
         size_t n_fds, n = 0;
         Packet p;
 
-        node_hello(w->node, version, version, &p);
+        node_hello(w->node, KEEPER_PROTOCOL_VERSION_MIN, KEEPER_PROTOCOL_VERSION, &p);
         assert_int_equal(p.welcome.error, 0);
         assert_int_equal(p.welcome.n_children, 0);
         for (left = all = p.welcome.n_ports; left > 0;) {
@@ -449,22 +449,16 @@ static void test_told(void **state) {
         World *w = *state;
         uint16_t numbers[1500], told[1500];
 
-        assert_int_equal(hello_ports(w, 2, told, ELEMENTSOF(told)), 0);
+        assert_int_equal(hello_ports(w, told, ELEMENTSOF(told)), 0);
         for (size_t i = 0; i < ELEMENTSOF(numbers); i += 250)
                 assert_int_equal(bind_ports(w, KEEPER_TCP, 250, 0, numbers + i), 0);
         world_disconnect(w);
         w->node = node_connect(w);
-        assert_int_equal(hello_ports(w, 2, told, ELEMENTSOF(told)), ELEMENTSOF(numbers));
+        assert_int_equal(hello_ports(w, told, ELEMENTSOF(told)), ELEMENTSOF(numbers));
         for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
                 assert_true(contains(told, ELEMENTSOF(told), numbers[i]));
 
-        /* An old node receives no ports, and has no request for them. */
-        assert_int_equal(hello_ports(w, 1, NULL, 0), 0);
-        assert_int_equal(world_request(w, KEEPER_BIND, 0), -EOPNOTSUPP);
-        assert_int_equal(world_request(w, KEEPER_RELEASE_PORTS, 0), -EOPNOTSUPP);
-        assert_int_equal(try_bind(SOCK_STREAM, numbers[0]), EADDRINUSE);
-
-        assert_int_equal(hello_ports(w, 2, told, ELEMENTSOF(told)), ELEMENTSOF(numbers));
+        assert_int_equal(hello_ports(w, told, ELEMENTSOF(told)), ELEMENTSOF(numbers));
         request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, numbers, 1000);
         request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, numbers + 1000, 500);
 }
@@ -577,13 +571,6 @@ static void test_malformed(void **state) {
                 world_disconnect(w);
                 assert_int_equal(world_connect(w), 0);
         }
-
-        /* In version 1 a fork has no ports. */
-        wrong_order.ports[0].release = 0;
-        node_hello(w->node, 1, 1, &p);
-        node_send(w->node, &wrong_order, sizeof(wrong_order.fork) + sizeof(struct keeper_port));
-        assert_int_equal(node_receive(w->node, &p, fds, &n_fds), 0);
-        world_disconnect(w);
 }
 
 static void request_done(Keeper *k, const void *m, size_t size) {

@@ -113,50 +113,6 @@ static void test_life(void **state) {
         assert_true(wait_for(no_terminal, w));
 }
 
-/* A node of the previous version neither requests nor receives the terminal, and the role keeps it. */
-static void test_version_1(void **state) {
-        World *w = *state;
-        Role role = role_run(w, KEEPER_FORK_TERMINAL,
-                QUIET(.command = SHELL("stty -echo; read -r line; echo \"got $line\"; read -r line")));
-        struct keeper_fork m = {
-                .header = { .type = KEEPER_FORK, .child = 99 }, .flags = KEEPER_FORK_TERMINAL, .role = "x"
-        };
-        int fds[WORLD_FDS_MAX];
-        autofd client = -EBADF, node = -EBADF;
-        size_t n_fds;
-        Packet p;
-
-        world_disconnect(w);
-        role.terminal = fd_close(role.terminal);
-        role.master = fd_close(role.master);
-        node = node_connect(w);
-        node_hello(node, 1, 1, &p);
-        assert_int_equal(p.welcome.version, 1);
-        assert_int_equal(p.welcome.n_children, 1);
-        assert_int_equal(node_receive(node, &p, fds, &n_fds), sizeof(p.child));
-        assert_int_equal(p.child.fds, KEEPER_FD_PIDFD);
-        assert_int_equal(n_fds, 1);
-        assert_int_equal(close(fds[0]), 0);
-        node_send(node, &m, sizeof(m));
-        assert_int_equal(node_receive(node, &p, fds, &n_fds), sizeof(p.forked));
-        assert_int_equal(p.forked.error, -EOPNOTSUPP);
-        assert_int_equal(n_fds, 0);
-        node = fd_close(node);
-
-        assert_int_equal(world_connect(w), 1);
-        assert_int_equal(world_receive(w, KEEPER_CHILD, role.id, &p, fds), 3);
-        assert_int_equal(p.child.fds, KEEPER_FD_PIDFD | KEEPER_FD_TERMINAL | KEEPER_FD_MASTER);
-        assert_int_equal(close(fds[0]), 0);
-        role.terminal = fds[1];
-        role.master = fds[2];
-        client = open_client(&role);
-        assert_int_equal(write(role.master, "one\n", 4), 4);
-        expect_text(client, "got one\r\n");
-        assert_int_equal(world_signal(w, role.id, SIGKILL), 0);
-        (void) role_end(w, &role);
-        expect_text(client, NULL);
-}
-
 static void test_flags(void **state) {
         World *w = *state;
         Role role;
@@ -306,7 +262,6 @@ static void test_inherits_nothing(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_life, world_setup_connected, world_teardown),
-                cmocka_unit_test_setup_teardown(test_version_1, world_setup_connected, world_teardown),
                 cmocka_unit_test_setup_teardown(test_flags, world_setup_connected, world_teardown),
                 cmocka_unit_test_setup_teardown(test_respawn, world_setup_connected, world_teardown),
                 cmocka_unit_test_setup_teardown(test_last_words, world_setup_connected, world_teardown),

@@ -643,7 +643,7 @@ static void test_kill_cgroup(void **state) {
 
         /* The test has mounted a cgroup2 where the keeper expects it; both share the mount namespace. */
         assert_int_equal(mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL), 0);
-        (void) snprintf(m.path, sizeof(m.path), "/architect-test-%d", (int) getpid());
+        (void) snprintf(m.path, sizeof(m.path), "/architect-main-test%d.scope", (int) getpid());
         (void) snprintf(directory, sizeof(directory), "/sys/fs/cgroup%.64s", m.path);
         (void) snprintf(procs, sizeof(procs), "%s/cgroup.procs", directory);
 

@@ -50,6 +50,34 @@ static void world_child_signal(void *data, Role *role, int signo, Waiter waiter)
                 g_array_append_val(world->waiters, waiter);
 }
 
+/* "signal-cgroup(cam,15)"; another cgroup than the role's own, and the flags, follow. */
+static int world_signal_cgroup(
+        void *data, Role *role, const char *path, int signo, SignalFlags flags, Waiter waiter) {
+        if (world->signal_cgroup_result < 0)
+                return world->signal_cgroup_result;
+        if (world->calls->len > 0)
+                g_string_append_c(world->calls, ' ');
+        g_string_append_printf(world->calls, "signal-cgroup(%s,%d%s%s%s%s%s)", role->name, signo,
+                g_strcmp0(path, role->cgroup) == 0 ? "" : ",", g_strcmp0(path, role->cgroup) == 0 ? "" : path,
+                flags & SIGNAL_STRAY ? ",stray" : "", flags & SIGNAL_EACH ? ",each" : "",
+                flags & SIGNAL_CONTINUE ? ",continue" : "");
+        if (waiter.done)
+                g_array_append_val(world->waiters, waiter);
+        return 0;
+}
+
+static int world_signal_process(
+        void *data, Role *role, pid_t pid, uint64_t start_time, int signo, Waiter waiter) {
+        if (world->signal_cgroup_result < 0)
+                return world->signal_cgroup_result;
+        if (world->calls->len > 0)
+                g_string_append_c(world->calls, ' ');
+        g_string_append_printf(world->calls, "signal-process(%s,%d,%d)", role->name, (int) pid, signo);
+        if (waiter.done)
+                g_array_append_val(world->waiters, waiter);
+        return 0;
+}
+
 static void world_child_close_stdin(void *data, Role *role, Waiter waiter) {
         called(world->connected ? "close-stdin" : "close-lost", role);
         if (waiter.done)
@@ -298,6 +326,8 @@ static const LinkOps link_ops = {
         .fork = world_child_fork,
         .launch = world_child_launch,
         .signal = world_child_signal,
+        .signal_cgroup = world_signal_cgroup,
+        .signal_process = world_signal_process,
         .close_stdin = world_child_close_stdin,
         .kill_cgroup = world_kill_cgroup,
         .reap = world_child_reap,

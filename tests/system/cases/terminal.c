@@ -538,43 +538,6 @@ static void test_closed(void **state) {
         expect_exited(bus, role, "exited", 6, "self");
 }
 
-/* A keeper of the previous version, played by the test for an instance of its own. No terminal is requested
- * from it, and the caller gets the reason. */
-static void test_old_keeper(void **state) {
-        Bus *bus = *state;
-        struct sockaddr_un address = { .sun_family = AF_UNIX,
-                .sun_path = KEEPER_SOCKET_DIRECTORY "/terminal" };
-        struct {
-                uint32_t type, reserved;
-                uint64_t child;
-                uint32_t rest[4];
-        } hello, welcome = { .type = 64, .rest = { 1, 0, 0, 0 } };
-        pid_t node;
-        int listener, keeper;
-
-        listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-        assert_int_equal(bind(listener, (struct sockaddr *) &address, sizeof(address)), 0);
-        assert_int_equal(listen(listener, 1), 0);
-        node = spawn("/usr/libexec/architect-node/architect-node", "--instance=terminal", NULL);
-        keeper = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-        assert_true(read(keeper, &hello, sizeof(hello)) > 0);
-        assert_int_equal(hello.type, 1);
-        assert_int_equal(write(keeper, &welcome, sizeof(welcome)), sizeof(welcome));
-
-        bus_failure(bus,
-                bus_send(bus, NODE_NAME ".terminal", NODE_PATH, NODE_INTERFACE, "Start",
-                        start_args("cam", OPTIONS("{'stdin': <'pty'>}"), "true", NULL)),
-                "KeeperUnavailable", "cam", "too old", NULL);
-        assert_int_equal(kill(node, SIGKILL), 0);
-        assert_int_equal(waitpid(node, NULL, 0), node);
-        /* No request was sent to it. */
-        assert_int_equal(recv(keeper, &hello, sizeof(hello), MSG_DONTWAIT), 0);
-        assert_int_equal(close(keeper), 0);
-        assert_int_equal(close(listener), 0);
-        assert_int_equal(unlink(address.sun_path), 0);
-        run(NULL, NULL, "rm", "-rf", "/run/architect-node/terminal", NULL);
-}
-
 static void test_errors(void **state) {
         Bus *bus = *state, *stranger;
         const char *pipe = role_name("q"), *ended = role_name("r"), *tty = role_name("s");
@@ -638,7 +601,6 @@ int main(void) {
                 TEST(test_terminal_crashes),
                 TEST(test_ends),
                 TEST(test_closed),
-                TEST(test_old_keeper),
                 TEST(test_errors),
         };
 
