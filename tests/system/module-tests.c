@@ -217,8 +217,8 @@ static void test_failures(void **state) {
         assert_census(bus, &before);
 }
 
-/* Neither Environment Modules 5.2 nor Lmod 8.6 escapes a newline, so that a shell would run the text after it.
- * It is not evaluated. Later versions of both quote it, and then it is part of the value. */
+/* Neither Environment Modules 5.2 nor Lmod 8.6 escapes a newline, so that a shell would run the text after
+ * it. It is not evaluated. Later versions of both quote it, and then it is part of the value. */
 static void test_newline(void **state) {
         Bus *bus = *state;
         const char *path = scratch("line");
