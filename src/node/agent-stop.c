@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* SIGTERM does not contain its reason. A restart must leave the roles running, but a stop or a shutdown of
- * the system must not. Only systemd knows which it is: the job of the service's own unit has the type. */
+ * the system must not. Only systemd knows which it is: the job of the service's own unit has the type. When
+ * the machine shuts down systemd has more to do than to answer, but it has announced the job of
+ * shutdown.target before, which needs no answer. */
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/macro.h"
 #include "model/node-stop.h"
 #include "node/agent-stop.h"
 #include "util/log.h"
+#include "util/notify.h"
 
-/* A missing reply must not delay a restart, and an unknown reason must not stop a telescope. */
-#define ANSWER_TIMEOUT_USEC USEC_PER_SEC
+/* While systemd does not answer it cannot restart the service either, so the wait delays nothing. Without any
+ * answer the roles stay, because an unknown reason must not stop a telescope. */
+#define ANSWER_TIMEOUT_USEC (25 * USEC_PER_SEC)
+/* What systemd grants beyond that, for the exit. */
+#define ANSWER_MARGIN_USEC (5 * USEC_PER_SEC)
 
-static void agent_leave_roles(Agent *agent, const char *why) {
+void agent_leave_roles(Agent *agent, const char *why) {
         /* A shutdown was requested, before the signal or since. Whatever systemd does, the roles stop and
          * then the service ends. */
         if (node_is_shutting_down(agent->node))
@@ -24,6 +31,13 @@ static void agent_leave_roles(Agent *agent, const char *why) {
 
 static void agent_stop_roles(Agent *agent) {
         node_shutdown(agent->node, "", NULL);
+}
+
+void agent_on_system_shutdown(void *userdata) {
+        Agent *agent = userdata;
+
+        if (agent->asked_why)
+                agent_stop_roles(agent);
 }
 
 static int agent_on_answer_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
@@ -60,12 +74,16 @@ static void agent_on_job(void *userdata, sd_bus_message *reply, const sd_bus_err
 void agent_ask_why(Agent *agent) {
         if (node_is_shutting_down(agent->node))
                 return;
-        if (!agent->instance->own_unit) { /* started by hand, so Ctrl-C stops the roles */
+        /* Without a unit it was started by hand, so Ctrl-C stops the roles. */
+        if (!agent->instance->own_unit || manager_is_shutting_down(agent->manager)) {
                 agent_stop_roles(agent);
                 return;
         }
 
         _cleanup_free_ char *path = NULL;
+        agent->asked_why = true;
+        notify_sendf("STOPPING=1\nSTATUS=Waiting for the reason of the stop.\nEXTEND_TIMEOUT_USEC=%" PRIu64,
+                ANSWER_TIMEOUT_USEC + ANSWER_MARGIN_USEC);
         int r = sd_event_add_time_relative(
                 agent->event, NULL, CLOCK_MONOTONIC, ANSWER_TIMEOUT_USEC, 0, agent_on_answer_timeout, agent);
         if (r >= 0)

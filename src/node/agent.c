@@ -158,6 +158,8 @@ static int agent_open_systemd(Agent *agent) {
         if (r >= 0)
                 r = scopes_new(agent->manager, agent->node, agent->instance->own_unit,
                         agent->instance->keeper_unit, &agent->scopes);
+        if (r >= 0)
+                manager_watch_shutdown(agent->manager, agent_on_system_shutdown, agent);
         return r < 0 ? log_error_errno(r, "Cannot set up the connection to systemd: %m") : 0;
 }
 
@@ -225,6 +227,5 @@ Agent *agent_free(Agent *agent) {
 }
 
 void agent_on_stop_signal(Agent *agent) {
-        notify_send("STOPPING=1");
         agent_ask_why(agent);
 }

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <signal.h>
 
+#include "model/node-stop.h"
 #include "node/agent-settings.h"
+#include "node/agent-stop.h"
 #include "node/service.h"
 #include "util/autoptr.h"
 #include "util/notify.h"
@@ -70,7 +72,14 @@ static int service_run_agent(Instance *instance) {
         r = agent_new(event, instance, &agent);
         if (r >= 0)
                 r = service_add_signals(event, service_on_stop_signal, service_on_reload_signal, agent);
-        return r < 0 ? r : service_run_event(event);
+        if (r >= 0)
+                r = service_run_event(event);
+        /* The answer of systemd would have come over that bus. */
+        if (r == CLIENTS_BUS_LOST && agent->asked_why && !node_is_shutting_down(agent->node)) {
+                agent_leave_roles(agent, "the bus is gone");
+                r = 0;
+        }
+        return r;
 }
 
 /* -- between two buses -- */

@@ -9,6 +9,9 @@
 #include "util/autoptr.h"
 #include "util/log.h"
 
+/* Each way to end the machine, or the manager of a user, begins with a job of this target. */
+#define SHUTDOWN_TARGET "shutdown.target"
+
 typedef struct ManagerCall {
         Manager *manager;
         sd_bus_message *message;
@@ -36,6 +39,7 @@ struct Manager {
         sd_bus *bus;
         sd_event *event;   /* of the bus, which has none any more once it is closed */
         unsigned n_owners; /* how often systemd has come back to the bus */
+        char *owner;       /* its unique name, NULL until its first reply */
         void (*ready)(void *userdata);
         void *ready_userdata;
         unsigned version;
@@ -45,6 +49,9 @@ struct Manager {
         sd_bus_slot *owner_changed;
         ManagerJobNew on_job_new;
         void *job_new_userdata;
+        char *shutdown_job; /* of shutdown.target, or NULL */
+        void (*on_shutdown)(void *userdata);
+        void *shutdown_userdata;
         GQueue *waiting;   /* of ManagerCall, not sent yet */
         GHashTable *calls; /* of ManagerCall, sent, not answered */
         /* Of ManagerCall, sent before systemd left the bus to re-execute itself. */
@@ -132,16 +139,28 @@ static void manager_job_wait(const ManagerCall *call, const char *path) {
         (void) g_hash_table_replace(manager->jobs, job->path, job);
 }
 
+/* The bus delivers a signal that is addressed to this connection, whoever sends it in the name of systemd. */
+bool manager_sent(const Manager *manager, sd_bus_message *m) {
+        if (g_strcmp0(sd_bus_message_get_sender(m), manager->owner) == 0)
+                return true;
+        log_debug("Ignoring a signal that is not from systemd");
+        return false;
+}
+
 static int manager_on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
         const char *path, *result;
         ManagerJob *job;
 
+        if (!manager_sent(manager, m))
+                return 0;
         int r = sd_bus_message_read(m, "uoss", NULL, &path, NULL, &result);
         if (r < 0) {
                 log_warning_errno(r, "Cannot read JobRemoved, ignoring: %m");
                 return 0;
         }
+        if (g_strcmp0(path, manager->shutdown_job) == 0 && !g_str_equal(result, "done"))
+                g_clear_pointer(&manager->shutdown_job, g_free); /* systemctl cancel */
         job = g_hash_table_lookup(manager->jobs, path);
         if (job)
                 manager_job_end(manager, job, result);
@@ -152,11 +171,20 @@ static int manager_on_job_new(sd_bus_message *m, void *userdata, sd_bus_error *e
         Manager *manager = userdata;
         const char *path, *unit;
 
+        if (!manager_sent(manager, m))
+                return 0;
         int r = sd_bus_message_read(m, "uos", NULL, &path, &unit);
-        if (r < 0)
+        if (r < 0) {
                 log_warning_errno(r, "Cannot read JobNew, ignoring: %m");
-        else
-                manager->on_job_new(manager->job_new_userdata, path, unit);
+                return 0;
+        }
+        if (g_str_equal(unit, SHUTDOWN_TARGET)) {
+                g_free(manager->shutdown_job);
+                manager->shutdown_job = g_strdup(path);
+                if (manager->on_shutdown)
+                        manager->on_shutdown(manager->shutdown_userdata);
+        }
+        manager->on_job_new(manager->job_new_userdata, path, unit);
         return 0;
 }
 
@@ -406,6 +434,20 @@ int manager_watch_jobs(Manager *manager, ManagerJobNew job_new, void *userdata) 
         return r < 0 ? r : manager_subscribe(manager);
 }
 
+bool manager_is_shutting_down(const Manager *manager) {
+        return manager->shutdown_job;
+}
+
+void manager_watch_shutdown(Manager *manager, void (*on_shutdown)(void *userdata), void *userdata) {
+        manager->on_shutdown = on_shutdown;
+        manager->shutdown_userdata = userdata;
+}
+
+static void manager_set_owner(Manager *manager, const char *owner) {
+        g_free(manager->owner);
+        manager->owner = g_strdup(owner);
+}
+
 static int manager_ask_version(Manager *manager);
 
 static void manager_on_version(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
@@ -429,6 +471,7 @@ static void manager_on_version(void *userdata, sd_bus_message *reply, const sd_b
         if (sd_bus_message_read(reply, "v", "s", &version) >= 0)
                 /* Only the leading digits are relevant: "252.39-1~deb12u1", "257~rc1". */
                 manager->version = (unsigned) strtoul(version, NULL, 10);
+        manager_set_owner(manager, sd_bus_message_get_sender(reply));
         manager->asked = true;
         manager->ready(manager->ready_userdata);
 }
@@ -446,6 +489,7 @@ static int manager_on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_er
         if (r < 0 || owner[0] == '\0')
                 return 0;
         manager->n_owners++;
+        manager_set_owner(manager, owner);
         r = manager_subscribe(manager);
         manager_calls_send_again(manager);
         if (r >= 0 && !manager->asked)
@@ -519,6 +563,8 @@ Manager *manager_free(Manager *manager) {
         sd_bus_slot_unref(manager->owner_changed);
         sd_bus_unref(manager->bus);
         sd_event_unref(manager->event);
+        g_free(manager->owner);
+        g_free(manager->shutdown_job);
         g_free(manager);
         return NULL;
 }

@@ -110,6 +110,8 @@ static int cause_on_properties(sd_bus_message *m, void *userdata, sd_bus_error *
         CauseWatch *watch = userdata;
         const char *key, *result;
 
+        if (!manager_sent(watch->scopes->manager, m))
+                return 0;
         int r = sd_bus_message_skip(m, "s");
         if (r >= 0)
                 r = sd_bus_message_enter_container(m, 'a', "{sv}");

@@ -253,6 +253,56 @@ static void test_signal_not_made(void **state) {
         world_exit(b->world, role, EXIT_CODE_KILLED, SIGKILL);
 }
 
+static void send_signal(BusWorld *b, const char *sender, const char *path, const char *interface,
+        const char *member, const char *types, ...) {
+        g_autoptr(sd_bus_message) m = NULL;
+        va_list ap;
+
+        assert_return_code(sd_bus_message_new_signal(b->client, &m, path, interface, member), 0);
+        assert_return_code(sd_bus_message_set_sender(m, sender), 0);
+        va_start(ap, types);
+        assert_return_code(sd_bus_message_appendv(m, types, ap), 0);
+        va_end(ap);
+        assert_return_code(sd_bus_send(b->client, m, NULL), 0);
+        bus_world_settle(b);
+}
+
+static void send_job(BusWorld *b, const char *sender, const char *unit) {
+        send_signal(
+                b, sender, MANAGER_PATH, MANAGER_INTERFACE, "JobNew", "uos", 9, MANAGER_PATH "/job/9", unit);
+}
+
+static void send_job_removed(BusWorld *b, const char *result) {
+        send_signal(b, ":1.1", MANAGER_PATH, MANAGER_INTERFACE, "JobRemoved", "uoss", 9,
+                MANAGER_PATH "/job/9", "shutdown.target", result);
+}
+
+static void count(void *userdata) {
+        unsigned *n = userdata;
+
+        (*n)++;
+}
+
+/* systemd announces the shutdown by the job of a target. Nobody else can, and a cancelled one is over. */
+static void test_shutdown(void **state) {
+        BusWorld *b = *state;
+        unsigned n = 0;
+
+        manager_watch_shutdown(b->manager, count, &n);
+        send_signal(b, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                "NameOwnerChanged", "sss", MANAGER_BUS_NAME, "", ":1.1");
+        send_job(b, ":1.1", "cam.service");
+        send_job(b, ":1.8", "shutdown.target");
+        assert_false(manager_is_shutting_down(b->manager));
+        send_job(b, ":1.1", "shutdown.target");
+        assert_true(manager_is_shutting_down(b->manager));
+        assert_int_equal(n, 1);
+        send_job_removed(b, "done");
+        assert_true(manager_is_shutting_down(b->manager));
+        send_job_removed(b, "canceled");
+        assert_false(manager_is_shutting_down(b->manager));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 BUS_TEST(test_error),
@@ -262,6 +312,7 @@ int main(void) {
                 BUS_TEST(test_not_made),
                 BUS_TEST(test_scope_not_made),
                 BUS_TEST(test_signal_not_made),
+                BUS_TEST(test_shutdown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

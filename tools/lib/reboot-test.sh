@@ -2,7 +2,8 @@
 # shellcheck shell=bash
 #
 # Tests a shutdown of the machine, which no case inside could survive. The service stops its roles as at any
-# other stop, while the bus and the service itself still run. The result is read from the journal of the
+# other stop, while the bus, the service itself and the file systems of the network are still there, and while
+# systemd is too busy to answer (it is frozen for two seconds). The result is read from the journal of the
 # previous boot.
 
 REBOOT_EXITED=MESSAGE_ID=7a13eca6ed174876bbc827e3d438f2b7        # MESSAGE_ROLE_EXITED, MESSAGE_SHUTTING_DOWN of message-ids.h
@@ -21,10 +22,17 @@ reboot_in() {
         # shellcheck disable=SC2016     # for the shells inside to expand
         "$TOOLS/sandbox" exec "$1" -- bash -ec '
                 start() { busctl call -- org.architect.Node /org/architect/Node org.architect.Node Start "sasa{sv}" "$@"; }
+                mkdir -p /srv/frames
+                printf "%s\n" "[Mount]" What=tmpfs Type=tmpfs Where=/srv/frames Options=_netdev >/run/systemd/system/srv-frames.mount
+                systemctl daemon-reload
+                systemctl start srv-frames.mount remote-fs.target
+                init=/sys/fs/cgroup$(sed -n "s/^0:://p" /proc/1/cgroup)/cgroup.freeze
+                systemd-run --quiet --unit=busy -p Type=oneshot -p RemainAfterExit=yes \
+                        -p ExecStop="/bin/sh -c \"echo 1 >$init; sleep 2; echo 0 >$init\"" true
                 systemctl enable --now architect-node.service
                 bus=$(systemctl show -P MainPID dbus.service)
                 node=$(systemctl show -P MainPID architect-node.service)
-                printf "%s\n" "#!/bin/sh" "trap \"kill -0 $node $bus && echo both >/var/witness; exit 3\" TERM" \
+                printf "%s\n" "#!/bin/sh" "trap \"sleep 0.5; kill -0 $node $bus && mountpoint -q /srv/frames && echo all >/var/witness; exit 3\" TERM" \
                         "touch /var/ready" "while :; do sleep 1000 & wait; done" >/var/witness.sh
                 start witness 2 sh /var/witness.sh 0
                 start stubborn 3 sh -c "trap : TERM; touch /var/ready2; while :; do sleep 1; done" 1 stop-timeout-usec t 2000000
@@ -43,7 +51,7 @@ reboot_in() {
                         [ "$said" = "$1" ] || { printf "%s\n  should say: %s\n  but says:   %s\n" "${*:2}" "$1" "$said"; bad=1; }
                 }
                 before=(journalctl -q --no-pager -b -1 -o cat)
-                expect both cat /var/witness
+                expect all cat /var/witness
                 expect "Shutting down" "${before[@]}" "$1"
                 expect "witness: Main process exited, code=exited, status=3 (cause: shutdown)" "${before[@]}" "$2" ARCHITECT_ROLE=witness
                 expect "stubborn: Main process exited, code=killed, status=9 (cause: shutdown)" "${before[@]}" "$2" ARCHITECT_ROLE=stubborn
