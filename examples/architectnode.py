@@ -128,8 +128,8 @@ __all__.append("ConnectionLost")
 OPTION_TYPES = {
     option: kind
     for kind, options in {
-        "s": "product version provider working-directory user group stdin output stop-to "
-        "on-monitor-loss",
+        "s": "product version provider working-directory user group stdin output exit-type "
+        "stop-to on-monitor-loss",
         "as": "setup-args xterm-args",
         "a(ss)": "eups-list",
         "a{ss}": "env",

@@ -111,6 +111,7 @@ SPEC_STRING(Product, spec->product);
 SPEC_STRING(Version, spec->version);
 SPEC_STRING(Provider, products_wanted(spec) ? product_provider_to_string(spec->provider) : "");
 PROPERTY_I32(role_spec, StopSignal, const RoleSpec *spec, spec->stop_signal);
+SPEC_STRING(ExitType, exit_type_to_string(spec->exit_type));
 SPEC_STRING(StopTo, stop_to_to_string(spec->stop_to));
 SPEC_STRING(OnMonitorLoss, monitor_loss_to_string(spec->on_monitor_loss));
 PROPERTY_U64(role_spec, StopTimeoutUSec, const RoleSpec *spec, spec->stop_timeout_usec);
@@ -316,6 +317,7 @@ const sd_bus_vtable role_spec_vtable[] = {
         PROPERTY(role_spec, Version, "s", CHANGES),
         PROPERTY(role_spec, EupsList, "a(ss)", CHANGES),
         PROPERTY(role_spec, Provider, "s", CHANGES),
+        PROPERTY(role_spec, ExitType, "s", CHANGES),
         PROPERTY(role_spec, StopSignal, "i", CHANGES),
         PROPERTY(role_spec, StopTo, "s", CHANGES),
         PROPERTY(role_spec, OnMonitorLoss, "s", CHANGES),

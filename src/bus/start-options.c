@@ -220,6 +220,7 @@ static const StartOption start_entries[] = {
         FLAG("xterm", xterm),
         STRINGS("xterm-args", XTERM_ARGS_MAX, role_spec_set_xterm_args),
         INVERTED_FLAG("ignore-sigpipe", default_sigpipe),
+        STRING("exit-type", role_spec_set_exit_type),
         SIGNED("stop-signal", 1, SIGNAL_MAX, start_option_set_stop_signal),
         STRING("stop-to", role_spec_set_stop_to),
         UNSIGNED("stop-timeout-usec", 0, UINT64_MAX, start_option_set_stop_timeout),

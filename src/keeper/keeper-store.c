@@ -103,7 +103,7 @@ static int store_child_fd(const Child *c, ChildStored which) {
         case CHILD_STORED_PIDFD:
                 return c->pidfd;
         case CHILD_STORED_STDIN:
-                return c->exited ? -EBADF : c->stdin_fd;
+                return c->stdin_fd; /* also after the end of the process: others of the role may read it */
         case CHILD_STORED_MASTER:
                 return t ? t->master_fd : -EBADF;
         case CHILD_STORED_CONTROL:

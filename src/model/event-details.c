@@ -42,7 +42,7 @@ GVariant *event_details_started(const Role *role) {
         return g_variant_builder_end(&b);
 }
 
-GVariant *event_details_exited(const Role *role) {
+GVariant *event_details_exited(const Role *role, GVariant *left) {
         const RoleExit *e = &role->exit;
         GVariantBuilder b;
 
@@ -67,6 +67,8 @@ GVariant *event_details_exited(const Role *role) {
                 details_put_u64(&b, "memory-peak", e->scope_memory_peak);
         if (e->oom_known)
                 details_put(&b, "oom-kill", g_variant_new_boolean(e->oom));
+        if (left)
+                details_put(&b, "left", left);
         return g_variant_builder_end(&b);
 }
 

@@ -10,7 +10,8 @@
 
 /* Each returns a floating reference. */
 GVariant *event_details_started(const Role *role);
-GVariant *event_details_exited(const Role *role);
+/* left: the processes that were left, a(us), or NULL. */
+GVariant *event_details_exited(const Role *role, GVariant *left);
 GVariant *event_details_purged(const Role *role, const Caller *caller);
 GVariant *event_details_monitor_timed_out(uint64_t timeout_usec);
 GVariant *event_details_shutting_down(const char *reason, const Caller *caller);

@@ -29,6 +29,10 @@ int node_signal_role(
         int r = role_check_running(role, fault);
         if (r < 0)
                 return r;
+        if (!all && role->main_exited)
+                return fault_set(fault, NODE_ERROR_ROLE_NOT_RUNNING,
+                        "The main process of role \"%s\" has ended; all its processes can be signalled",
+                        role->name);
         if (!all && !role->child_exists)
                 return fault_set(fault, NODE_ERROR_KEEPER_UNAVAILABLE,
                         "Cannot signal the main process of role \"%s\": the keeper that started it is gone; all its "
@@ -36,9 +40,11 @@ int node_signal_role(
                         role->name);
 
         /* Saved before it is sent, because the next process may see the end that it causes. */
-        role->last_signal = signo;
-        caller_copy(&role->last_signal_caller, caller);
-        (void) role_save(role);
+        if (!role->main_exited) {
+                role->last_signal = signo;
+                caller_copy(&role->last_signal_caller, caller);
+                (void) role_save(role);
+        }
         if (all)
                 ASK(node, scope, signal, role, signo, waiter);
         else

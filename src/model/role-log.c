@@ -114,6 +114,23 @@ void journal_role_exited(const Role *role) {
                 role->exit.status, cause);
 }
 
+void journal_role_left(const Role *role, GVariant *left) {
+        g_autoptr(GString) names = g_string_new(NULL);
+        GVariantIter iter;
+        const char *name;
+        uint32_t pid;
+
+        g_variant_iter_init(&iter, left);
+        while (g_variant_iter_next(&iter, "(u&s)", &pid, &name))
+                g_string_append_printf(names, "%s%s (pid %u)", names->len > 0 ? ", " : "", name, pid);
+        /* A main process that was killed had no say in what it leaves. */
+        journal_role(role, MESSAGE_ROLE_LEFT_PROCESSES, LOG_NOTICE, NULL,
+                "Stopping what its main process has left: %s%s", names->str,
+                role->exit.code != EXIT_CODE_EXITED
+                        ? ""
+                        : "; run the program in the foreground (without &, nohup, -d, --daemon), or start the role with exit-type=cgroup");
+}
+
 void journal_shutting_down(const Node *node, const char *reason, const Caller *caller) {
         GPtrArray *fields = journal_fields_of_node(node, MESSAGE_SHUTTING_DOWN, caller);
 

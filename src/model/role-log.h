@@ -21,4 +21,6 @@ void journal_node(const Node *node, const char *id, int level, const Caller *cal
  * reason. */
 void journal_role_started(const Role *role);
 void journal_role_exited(const Role *role);
+/* left: as in the details of RoleExited */
+void journal_role_left(const Role *role, GVariant *left);
 void journal_shutting_down(const Node *node, const char *reason, const Caller *caller);

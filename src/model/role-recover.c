@@ -36,6 +36,7 @@ static const char *const recover_state_table[_RECOVER_STATE_MAX] = {
         [RECOVER_RUNNING] = "running",
         [RECOVER_ASKED] = "asked",
         [RECOVER_KILLED] = "killed",
+        [RECOVER_OUTLIVED] = "outlived",
         [RECOVER_UNSWEPT] = "unswept",
         [RECOVER_ENDED] = "ended",
 };
@@ -79,6 +80,7 @@ static const RecoverAction recover_actions[_RECOVER_STATE_MAX][_CHILD_REPORT_MAX
         [RECOVER_RUNNING] = ACTIONS(WATCH, ADOPT, ADOPT, EXIT, EXIT, ADOPT),
         [RECOVER_ASKED] = ACTIONS(WATCH, ADOPT, ADOPT, EXIT, EXIT, ADOPT),
         [RECOVER_KILLED] = ACTIONS(WATCH, ADOPT, ADOPT, EXIT, EXIT, ADOPT),
+        [RECOVER_OUTLIVED] = ACTIONS(NOTHING, ADOPT, ADOPT, ADOPT, ADOPT, ADOPT),
         [RECOVER_UNSWEPT] = ACTIONS(NOTHING, REAP, REAP, REAP, REAP, REAP),
         [RECOVER_ENDED] = ACTIONS(NOTHING, REAP, REAP, REAP, REAP, REAP),
 };
@@ -97,6 +99,8 @@ RecoverState role_recover_state(const Role *role) {
                 [ROLE_PHASE_OPEN] = RECOVER_OPEN,
         };
 
+        if (role_has_outlived_main(role))
+                return RECOVER_OUTLIVED;
         switch (role->state) {
         case ROLE_STARTING:
                 return role->failure.message ? RECOVER_UNDOING : phases[role->phase];
@@ -203,9 +207,15 @@ static bool role_may_have_scope(const Role *role) {
 static void role_take_child(Role *role, ListedChild *listed) {
         role->child_exists = true;
         ASK(role->node, link, adopt, role);
-        replace_fd(&role->main_pidfd, &listed->pidfd);
-        role->main_pid = listed->pid;
-        role->main_start_time = listed->start_time;
+        if (role_has_outlived_main(role)) {
+                /* Of the child, only its standard input is still of use. */
+                if (role->spec->stdin_kind == ROLE_STDIN_PTY)
+                        return;
+        } else {
+                replace_fd(&role->main_pidfd, &listed->pidfd);
+                role->main_pid = listed->pid;
+                role->main_start_time = listed->start_time;
+        }
         if (role->stdin_fd < 0)
                 role->stdin_fd = fd_steal(&listed->stdin_fd);
         replace_fd(&role->terminal_fd, &listed->terminal_fd);
@@ -341,7 +351,7 @@ static void role_ask_again(Role *role) {
 /* The list of children is complete. A child that is not in it died with its keeper, was never created, or
  * lives on without a parent. */
 static void role_recover(Role *role) {
-        if (role->main_exited)
+        if (role->main_exited && !role_has_outlived_main(role))
                 return;
         if (role->child_exists) {
                 role_ask_again(role);
@@ -372,7 +382,7 @@ static void role_recover(Role *role) {
 }
 
 static void role_resume_stop_if_any(Role *role) {
-        if (role->state == ROLE_STOPPING || role->state == ROLE_ENDED)
+        if (role->state == ROLE_STOPPING || role->state == ROLE_ENDED || role_has_outlived_main(role))
                 role_resume_stop(role);
 }
 

@@ -31,9 +31,10 @@ typedef enum RecoverState {
         RECOVER_OPEN,
         RECOVER_UNDOING, /* a failed start in this process */
         RECOVER_RUNNING,
-        RECOVER_ASKED,   /* stopping, after the stop signal */
-        RECOVER_KILLED,  /* stopping, after SIGKILL */
-        RECOVER_UNSWEPT, /* ended, with remaining processes */
+        RECOVER_ASKED,    /* stopping, after the stop signal */
+        RECOVER_KILLED,   /* stopping, after SIGKILL */
+        RECOVER_OUTLIVED, /* running or stopping without its main process, whose exit is saved */
+        RECOVER_UNSWEPT,  /* ended, with remaining processes */
         RECOVER_ENDED,
         _RECOVER_STATE_MAX,
         _RECOVER_STATE_INVALID = -EINVAL,

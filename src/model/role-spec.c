@@ -25,6 +25,13 @@ static const char *const stop_to_table[_STOP_TO_MAX] = {
 
 DEFINE_STRING_TABLE(stop_to, StopTo, stop_to_table);
 
+static const char *const exit_type_table[_EXIT_TYPE_MAX] = {
+        [EXIT_TYPE_MAIN] = "main",
+        [EXIT_TYPE_CGROUP] = "cgroup",
+};
+
+DEFINE_STRING_TABLE(exit_type, ExitType, exit_type_table);
+
 static const char *const monitor_loss_table[_MONITOR_LOSS_MAX] = {
         [MONITOR_LOSS_DEFAULT] = "",
         [MONITOR_LOSS_KEEP] = "keep",
@@ -186,6 +193,16 @@ int role_spec_set_output(RoleSpec *spec, const char *output, Fault *fault) {
         g_free(spec->output_path);
         spec->output = o;
         spec->output_path = wants_path ? g_strdup(colon + 1) : NULL;
+        return 0;
+}
+
+int role_spec_set_exit_type(RoleSpec *spec, const char *exit_type, Fault *fault) {
+        ExitType t = exit_type_from_string(exit_type);
+
+        if ((int) t < 0)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"exit-type\" is \"%s\", but must be main or cgroup", exit_type);
+        spec->exit_type = t;
         return 0;
 }
 
@@ -383,6 +400,14 @@ int role_spec_check(const RoleSpec *spec, Fault *fault) {
                                 return fault_set(fault, NODE_ERROR_INVALID_ARGS,
                                         "Port %u is in \"release-ports\" and in \"%s\"",
                                         g_array_index(released, uint16_t, i),
+                                        role_ports_to_string((RolePorts) which));
+
+        /* The keeper stops the listening when the main process ends. */
+        if (spec->exit_type == EXIT_TYPE_CGROUP)
+                for (int which = 0; which < ROLE_PORTS_RELEASE; which++)
+                        if (spec->ports[which])
+                                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                                        "Option \"exit-type\" cannot be cgroup with \"%s\", whose sockets end with the main process; \"release-ports\" can be used",
                                         role_ports_to_string((RolePorts) which));
 
         for (char **a = spec->command; a && *a; a++)

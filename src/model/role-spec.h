@@ -33,6 +33,16 @@ typedef enum StopTo {
 
 DECLARE_STRING_TABLE(stop_to, StopTo);
 
+/* What ends the role. */
+typedef enum ExitType {
+        EXIT_TYPE_MAIN,   /* the end of its main process */
+        EXIT_TYPE_CGROUP, /* the end of its last process */
+        _EXIT_TYPE_MAX,
+        _EXIT_TYPE_INVALID = -EINVAL,
+} ExitType;
+
+DECLARE_STRING_TABLE(exit_type, ExitType);
+
 /* The action for the role when the monitor times out. If it is not set, MonitorAction= of the node
  * applies. */
 typedef enum MonitorLoss {
@@ -94,6 +104,7 @@ struct RoleSpec {
         LaunchOutput output;
         char *output_path;
         bool default_sigpipe; /* the option ignore-sigpipe is false */
+        ExitType exit_type;
         int stop_signal;
         StopTo stop_to;
         bool stop_timeout_set;      /* if false, DefaultStopTimeout= of the node applies */
@@ -132,6 +143,7 @@ int role_spec_set_user(RoleSpec *spec, const char *user, Fault *fault);
 int role_spec_set_group(RoleSpec *spec, const char *group, Fault *fault);
 int role_spec_set_stdin(RoleSpec *spec, const char *kind, Fault *fault);
 int role_spec_set_output(RoleSpec *spec, const char *output, Fault *fault);
+int role_spec_set_exit_type(RoleSpec *spec, const char *exit_type, Fault *fault);
 int role_spec_set_stop_to(RoleSpec *spec, const char *stop_to, Fault *fault);
 int role_spec_set_on_monitor_loss(RoleSpec *spec, const char *loss, Fault *fault);
 int role_spec_add_limit(RoleSpec *spec, const char *name, uint64_t value, Fault *fault);

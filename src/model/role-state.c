@@ -124,6 +124,7 @@ static void spec_get_nice(StateFields *fields, const char *key, RoleSpec *spec, 
         struct name##_kind_semicolon
 
 ENUM_KIND(role_stdin, RoleStdin);
+ENUM_KIND(exit_type, ExitType);
 ENUM_KIND(stop_to, StopTo);
 ENUM_KIND(monitor_loss, MonitorLoss);
 ENUM_KIND(product_provider, ProductProvider);
@@ -227,6 +228,7 @@ static const SpecField spec_fields[] = {
         FIELD("XTERM_ARG", xterm_args, char **, strv),
         FIELD("OUTPUT", output, LaunchOutput, output),
         FIELD("DEFAULT_SIGPIPE", default_sigpipe, bool, flag),
+        FIELD("EXIT_TYPE", exit_type, ExitType, exit_type),
         FIELD("STOP_SIGNAL", stop_signal, int, int),
         FIELD("STOP_TO", stop_to, StopTo, stop_to),
         FIELD("STOP_TIMEOUT", stop_timeout_usec, uint64_t, usec),
@@ -301,7 +303,7 @@ char *role_state_format(const Role *role) {
         state_put_nonzero(s, "STOP_DEADLINE", role->stop_deadline);
         state_put_nonzero(s, "SWEPT", role->swept);
 
-        if (role->state == ROLE_ENDED) {
+        if (role->state == ROLE_ENDED || role_has_outlived_main(role)) {
                 const RoleExit *e = &role->exit;
 
                 state_put_nonzero(s, "EXITED_SEQUENCE", role->exited_sequence);
@@ -373,9 +375,11 @@ static int role_from_fields(Node *node, const char *name, StateFields *fields, R
         role->stop_asked_all = state_take_bool(fields, "STOP_ASKED_ALL");
         role->stop_deadline = state_take_u64(fields, "STOP_DEADLINE");
         role->swept = state_take_bool(fields, "SWEPT");
-        if (role->state == ROLE_ENDED)
+        /* Set first, because role_has_outlived_main() reads it. */
+        role->main_exited = role->state == ROLE_ENDED || state_fields_have(fields, "EXIT_CODE");
+        role->main_exited = role->state == ROLE_ENDED || role_has_outlived_main(role);
+        if (role->main_exited)
                 role_exit_get(fields, role);
-        role->main_exited = role->state == ROLE_ENDED;
 
         int r = state_fields_end(fields, &role->unknown_fields);
         if (r < 0)

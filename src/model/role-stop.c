@@ -2,13 +2,15 @@
 
 /* This file leads from a running command to the last process. It has the stop, the end of the main process,
  * and the stop of the remaining processes (the sweep). A role has ended when its main process has ended. It
- * is swept, and a stop is complete, when its cgroup is empty. */
+ * is swept, and a stop is complete, when its cgroup is empty. With exit-type=cgroup it runs on without its
+ * main process, and has ended when its cgroup is empty. */
 
 #include <inttypes.h>
 #include <signal.h>
 
 #include "base/cgroup-util.h"
 #include "base/fd-util.h"
+#include "base/pidref.h"
 #include "base/time-util.h"
 #include "model/event-details.h"
 #include "model/input.h"
@@ -20,11 +22,14 @@
 #include "model/role-stop.h"
 #include "util/log.h"
 
+#define ROLE_LEFT_MAX 16 /* processes that RoleExited names */
+
 /* SIGKILL is repeated while the role waits: without cgroup.kill a fork may escape between two signals. */
 #define KILL_INTERVAL_USEC (250 * USEC_PER_MSEC)
 
 static bool role_is_populated(Role *role);
 static void role_swept(Role *role);
+static void role_emptied(Role *role);
 
 static uint64_t usec_until(uint64_t deadline) {
         uint64_t now = now_usec(CLOCK_MONOTONIC);
@@ -63,8 +68,8 @@ static int role_on_kill_timer(sd_event_source *s, uint64_t usec, void *userdata)
         Role *role = userdata;
 
         /* The notification of the empty cgroup may have been lost. */
-        if (role->state == ROLE_ENDED && !role_is_populated(role)) {
-                role_swept(role);
+        if ((role->state == ROLE_ENDED || role_has_outlived_main(role)) && !role_is_populated(role)) {
+                role_emptied(role);
                 return 0;
         }
         if (role->stop_step == STOP_STEP_KILLED && usec_until(role->stop_deadline) == 0)
@@ -100,7 +105,7 @@ static void role_ask(Role *role, int signo, bool all) {
 
         /* Only a parent can signal this process alone. An orphan has none (its keeper has died), and a keeper
          * that still lists its children accepts no request. */
-        if (!role->child_exists || !ASK(role->node, link, connected))
+        if (role->main_exited || !role->child_exists || !ASK(role->node, link, connected))
                 all = true;
         role_set_stop_step(role, STOP_STEP_ASKED);
         role->stop_asked_all = all;
@@ -204,17 +209,19 @@ static void role_swept(Role *role) {
         role->node->reports->role_swept(role->node, role); /* may free the role */
 }
 
-static void role_sweep(Role *role) {
-        bool populated = role_is_populated(role);
+/* Returns whether a process is left. If so, role_on_cgroup_changed() follows when it has ended. */
+static bool role_await_empty(Role *role) {
+        if (!role_is_populated(role))
+                return false;
+        /* Checked again after the watch is active, because it may have become empty in between. */
+        int r = ASK(role->node, scope, cgroup_watch, role);
+        if (r < 0)
+                role_log_errno(role, LOG_ERR, r, "Cannot watch its cgroup: %m");
+        return role_is_populated(role);
+}
 
-        if (populated) {
-                /* Checked again after the watch is active, because it may have become empty in between. */
-                int r = ASK(role->node, scope, cgroup_watch, role);
-                if (r < 0)
-                        role_log_errno(role, LOG_ERR, r, "Cannot watch its cgroup: %m");
-                populated = role_is_populated(role);
-        }
-        if (!populated)
+static void role_sweep(Role *role) {
+        if (!role_await_empty(role))
                 role_swept(role);
         else if (role->stop_step == STOP_STEP_NONE ||
                  (role->stop_step == STOP_STEP_ASKED && !role->stop_asked_all)) {
@@ -229,8 +236,9 @@ void role_on_cgroup_changed(Role *role) {
                         role_undo(role);
                 return;
         }
-        if (role->state == ROLE_ENDED && !role->swept && !role_is_populated(role))
-                role_swept(role);
+        if (((role->state == ROLE_ENDED && !role->swept) || role_has_outlived_main(role)) &&
+                !role_is_populated(role))
+                role_emptied(role);
 }
 
 /* No caller has requested the end. A process can send itself some signals; the others come from another
@@ -284,11 +292,40 @@ void role_read_figures(Role *role) {
                 role->exit.scope_memory_peak = value;
 }
 
+/* Lists the processes that the main process has left, in the form of the detail "left". Returns NULL if there
+ * are none. */
+static GVariant *role_list_left(Role *role) {
+        pid_t pids[ROLE_LEFT_MAX];
+        GVariantBuilder b;
+        unsigned n_left = 0;
+
+        if (!role->cgroup || !role_is_populated(role))
+                return NULL;
+        int n = cgroup_pids(role->cgroup, pids, ELEMENTSOF(pids));
+        g_variant_builder_init(&b, G_VARIANT_TYPE("a(us)"));
+        for (int i = 0; i < MIN(n, (int) ELEMENTSOF(pids)); i++) {
+                char name[PROC_NAME_SIZE];
+
+                if (pids[i] == role->main_pid || proc_name_read(pids[i], name) < 0)
+                        continue;
+                g_variant_builder_add(&b, "(us)", (uint32_t) pids[i], name);
+                n_left++;
+        }
+        GVariant *left = g_variant_ref_sink(g_variant_builder_end(&b));
+        if (n_left == 0)
+                g_clear_pointer(&left, g_variant_unref);
+        return left;
+}
+
 static void role_ended(Role *role) {
+        g_autoptr(GVariant) left = NULL;
         g_auto(Event) event = {};
         g_auto(Fault) fault = {};
         bool saved = true;
 
+        /* Those that a stop has not ended yet are no surprise. */
+        if (!role->cause_known && role->exited_sequence == 0)
+                left = role_list_left(role);
         role_find_cause(role);
 
         (void) fault_set(&fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" has ended", role->name);
@@ -302,7 +339,7 @@ static void role_ended(Role *role) {
          * child. */
         if (role->exited_sequence == 0) {
                 saved = node_event_add(
-                        role->node, EVENT_ROLE_EXITED, role, event_details_exited(role), &event);
+                        role->node, EVENT_ROLE_EXITED, role, event_details_exited(role, left), &event);
                 role->exited_sequence = event.sequence;
         }
         role_set_state(role, ROLE_ENDED);
@@ -310,14 +347,55 @@ static void role_ended(Role *role) {
         node_event_tell(role->node, &event, role);
         ASK(role->node, scope, ended, role);
         journal_role_exited(role);
+        if (left)
+                journal_role_left(role, left);
         if (saved)
                 role_reap(role);
 
         role_sweep(role);
 }
 
+/* Its main process has ended and others have not. The keeper is not asked to reap it: it still holds the
+ * standard input, which these others may read. */
+static void role_run_on(Role *role) {
+        g_auto(Fault) fault = {};
+
+        if (role->main_pid > 0) {
+                role->main_pid = 0;
+                role->main_pidfd = fd_close(role->main_pidfd);
+                role_log(role, LOG_INFO,
+                        "Main process exited, code=%s, status=%d; the role runs until its last process has ended",
+                        exit_code_to_string(role->exit.code), role->exit.status);
+                (void) role_save(role);
+                ASK(role->node, clients, role_changed, role);
+        }
+        /* The kernel hangs a terminal up when the leader of its session ends. */
+        if (role->spec->stdin_kind == ROLE_STDIN_PTY) {
+                (void) fault_set(&fault, NODE_ERROR_NO_INPUT,
+                        "The terminal of role \"%s\" has ended with its main process", role->name);
+                if (role->input)
+                        role->input = input_free(role->input, &fault);
+                role->stdin_fd = fd_close(role->stdin_fd);
+                role->terminal_fd = fd_close(role->terminal_fd);
+        }
+        if (role->state == ROLE_STOPPING && role->stop_step == STOP_STEP_ASKED && !role->stop_asked_all)
+                role_ask(role, SIGTERM, true);
+}
+
 void role_finish(Role *role) {
         g_assert(role->main_exited);
+
+        /* With an exit that is in the log already, the previous process has seen its cgroup empty. */
+        if (role->spec->exit_type == EXIT_TYPE_CGROUP && role->exited_sequence == 0 &&
+                role_await_empty(role)) {
+                role_run_on(role);
+                return;
+        }
+        if (role->finishing)
+                return; /* its cgroup has changed once more */
+        role->finishing = true;
+        if (role->spec->exit_type == EXIT_TYPE_CGROUP)
+                role_read_figures(role);
 
         /* Only the Result of the scope shows, for a short time, whether the OOM killer of the kernel has
          * killed it. */
@@ -355,6 +433,14 @@ void role_on_oom(Role *role, bool known, bool oom) {
         role_ended(role);
 }
 
+/* No process is left. */
+static void role_emptied(Role *role) {
+        if (role->state == ROLE_ENDED)
+                role_swept(role);
+        else
+                role_finish(role);
+}
+
 void role_resume_stop(Role *role) {
         uint64_t left = usec_until(role->stop_deadline);
 
@@ -371,4 +457,6 @@ void role_resume_stop(Role *role) {
         }
         if (role->state == ROLE_ENDED && !role->swept)
                 role_sweep(role);
+        else if (role_has_outlived_main(role))
+                role_finish(role);
 }

@@ -35,6 +35,9 @@ static int terminal_check(const Role *role, Fault *fault) {
         if (role->spec->stdin_kind != ROLE_STDIN_PTY)
                 return fault_set(fault, NODE_ERROR_NO_TERMINAL, "Role \"%s\" was started without a terminal",
                         role->name);
+        if (role->main_exited)
+                return fault_set(fault, NODE_ERROR_ROLE_NOT_RUNNING,
+                        "The terminal of role \"%s\" has ended with its main process", role->name);
         if (role->terminal_fd < 0 || role->stdin_fd < 0)
                 return fault_set(fault, NODE_ERROR_NO_TERMINAL,
                         "The terminal of role \"%s\" was lost with its keeper", role->name);

@@ -128,6 +128,11 @@ RoleExit role_exit_lost(void) {
         };
 }
 
+bool role_has_outlived_main(const Role *role) {
+        return role->main_exited && role->spec->exit_type == EXIT_TYPE_CGROUP &&
+               (role->state == ROLE_RUNNING || role->state == ROLE_STOPPING);
+}
+
 int role_check_running(const Role *role, Fault *fault) {
         if (role->state == ROLE_RUNNING || role->state == ROLE_STOPPING)
                 return 0;

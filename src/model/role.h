@@ -115,6 +115,7 @@ struct Role {
         bool main_exited; /* exit below is valid */
         bool main_execed; /* valid once main_exited is set */
         RoleExit exit;
+        bool finishing; /* nothing but the cause of its end is still unknown */
 
         bool scope_pending; /* systemd has not replied yet to the request for it */
         bool scope_exists;  /* a unit has been created for this run */
@@ -163,6 +164,9 @@ bool role_is_over(const Role *role);
 
 /* Returns the exit of a process that no parent has reported and the kernel does not know, which is "lost". */
 RoleExit role_exit_lost(void);
+
+/* Returns whether its main process has ended and it runs on, as exit-type=cgroup has it. */
+bool role_has_outlived_main(const Role *role);
 
 /* Fails with RoleNotRunning if its command does not run. */
 int role_check_running(const Role *role, Fault *fault);

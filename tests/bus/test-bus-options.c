@@ -250,6 +250,7 @@ static void test_every_option(void **state) {
         assert_return_code(bus_append_entry(m, "stdin", "s", "null"), 0);
         assert_return_code(bus_append_entry(m, "output", "s", "file:/tmp/x"), 0);
         assert_return_code(bus_append_entry(m, "ignore-sigpipe", "b", 0), 0);
+        assert_return_code(bus_append_entry(m, "exit-type", "s", "cgroup"), 0);
         assert_return_code(bus_append_entry(m, "stop-signal", "y", SIGINT), 0);
         assert_return_code(bus_append_entry(m, "stop-to", "s", "main"), 0);
         assert_return_code(bus_append_entry(m, "stop-timeout-usec", "t", UINT64_MAX), 0);
@@ -286,6 +287,7 @@ static void test_every_option(void **state) {
         assert_int_equal(spec->output, LAUNCH_OUTPUT_FILE);
         assert_string_equal(spec->output_path, "/tmp/x");
         assert_true(spec->default_sigpipe);
+        assert_int_equal(spec->exit_type, EXIT_TYPE_CGROUP);
         assert_int_equal(spec->stop_signal, SIGINT);
         assert_int_equal(spec->stop_to, STOP_TO_MAIN);
         assert_true(spec->stop_timeout_usec == USEC_INFINITY);
@@ -584,6 +586,7 @@ static void test_each_is_saved(void **state) {
                 { "xterm", "{'stdin': <'pty'>}", "{'stdin': <'pty'>, 'xterm': <true>}" },
                 { "xterm-args", "{'xterm': <true>}", "{'xterm': <true>, 'xterm-args': <['-rv']>}" },
                 { "ignore-sigpipe", "@a{sv} {}", "{'ignore-sigpipe': <false>}" },
+                { "exit-type", "@a{sv} {}", "{'exit-type': <'cgroup'>}" },
                 { "stop-signal", "@a{sv} {}", "{'stop-signal': <2>}" },
                 { "stop-to", "@a{sv} {}", "{'stop-to': <'main'>}" },
                 { "stop-timeout-usec", "@a{sv} {}", "{'stop-timeout-usec': <7>}" },
@@ -685,6 +688,7 @@ static void test_bad_values(void **state) {
                 { "group", "", "Option \"group\" is empty" },
                 { "stdin", "tty", "must be pipe, null or pty" },
                 { "output", "file:x", "Option \"output\"" },
+                { "exit-type", "half", "must be main or cgroup" },
                 { "stop-to", "half", "must be all or main" },
         };
 

@@ -242,6 +242,7 @@ static RoleSpec *other_spec(void) {
         assert_return_code(role_spec_set_version(spec, "1.0", NULL), 0);
         assert_return_code(role_spec_add_eups(spec, "camera", "", NULL), 0);
         assert_return_code(role_spec_set_provider(spec, "eups", NULL), 0);
+        assert_return_code(role_spec_set_exit_type(spec, "cgroup", NULL), 0);
         assert_return_code(role_spec_set_stop_to(spec, "main", NULL), 0);
         assert_return_code(role_spec_set_on_monitor_loss(spec, "kill", NULL), 0);
         spec->stop_signal = SIGINT;
@@ -325,7 +326,7 @@ static void test_names(void **state) {
         assert_changes(f,
                 "cam: State InvocationID StartTimestamp StartTimestampMonotonic ExitTimestamp"
                 " ExitTimestampMonotonic ExitCode ExitStatus Cause CPUUsageUSec MaxRSS Command User Group"
-                " WorkingDirectory Stdin Output Product Version EupsList Provider StopSignal StopTo"
+                " WorkingDirectory Stdin Output Product Version EupsList Provider ExitType StopSignal StopTo"
                 " OnMonitorLoss StopTimeoutUSec Remove, Node: NRunning");
         world_fork_failed(w, role, -EAGAIN);
         bus_world_settle(b);

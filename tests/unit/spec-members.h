@@ -48,6 +48,7 @@ static bool same_strv(const void *a, const void *b, size_t size) {
         X(output, plain, true, request, LAUNCH_OUTPUT_APPEND) \
         X(output_path, string, true, request, g_strdup("/log")) \
         X(default_sigpipe, plain, true, request, true) \
+        X(exit_type, plain, true, node, EXIT_TYPE_CGROUP) \
         X(stop_signal, plain, true, node, SIGUSR1) \
         X(stop_to, plain, true, node, STOP_TO_MAIN) \
         X(stop_timeout_set, plain, false, node, true) /* the value has been filled in */ \

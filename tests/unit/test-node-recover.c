@@ -120,6 +120,14 @@ static Role *reach(TestWorld *w, RecoverState state) {
                 role = world_run(w, CAM, NULL);
                 stop(w, true);
                 break;
+        case RECOVER_OUTLIVED: {
+                RoleSpec *spec = test_spec();
+
+                spec->exit_type = EXIT_TYPE_CGROUP;
+                role = world_run(w, CAM, spec);
+                world_exit_leaving(w, role, EXIT_CODE_EXITED, 5);
+                break;
+        }
         case RECOVER_UNSWEPT:
                 role = world_run(w, CAM, NULL);
                 world_exit_leaving(w, role, EXIT_CODE_EXITED, 0);
@@ -301,7 +309,9 @@ static void answer_all(TestWorld *w) {
                                 world_emptied(w, role);
                         else
                                 return;
-                } else if (role->state == ROLE_STOPPING)
+                } else if (role_has_outlived_main(role) && role->state == ROLE_STOPPING)
+                        world_emptied(w, role);
+                else if (role->state == ROLE_STOPPING)
                         world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
                 else
                         return;
@@ -518,6 +528,23 @@ static const Cell cells[] = {
         { RECOVER_KILLED, CHILD_ORPHAN, RECOVER_ADOPT,
                 { "adopt(cam) resync() save(cam) kill(cam) | stopping timer", "adopt(cam) | stopping timer",
                         "adopt(cam) | stopping timer" } },
+        { RECOVER_OUTLIVED, CHILD_NONE, RECOVER_NOTHING,
+                { "resync() watch(cam) | running", " | running", " | running" } },
+        { RECOVER_OUTLIVED, CHILD_STARTING, RECOVER_ADOPT,
+                { "adopt(cam) resync() watch(cam) | running", "adopt(cam) | running",
+                        "adopt(cam) | running" } },
+        { RECOVER_OUTLIVED, CHILD_RUNNING, RECOVER_ADOPT,
+                { "adopt(cam) resync() watch(cam) | running", "adopt(cam) | running",
+                        "adopt(cam) | running" } },
+        { RECOVER_OUTLIVED, CHILD_ENDED, RECOVER_ADOPT,
+                { "adopt(cam) resync() save(cam) exited(cam) reap(cam) save(cam) | exit 5",
+                        "adopt(cam) | running", "adopt(cam) | running" } },
+        { RECOVER_OUTLIVED, CHILD_UNKNOWN, RECOVER_ADOPT,
+                { "adopt(cam) resync() save(cam) exited(cam) reap(cam) save(cam) | exit 5",
+                        "adopt(cam) | running", "adopt(cam) | running" } },
+        { RECOVER_OUTLIVED, CHILD_ORPHAN, RECOVER_ADOPT,
+                { "adopt(cam) resync() watch(cam) | running", "adopt(cam) | running",
+                        "adopt(cam) | running" } },
         { RECOVER_UNSWEPT, CHILD_NONE, RECOVER_NOTHING,
                 { "resync() watch(cam) | exit 0 unswept timer", " | exit 0 unswept timer",
                         " | exit 0 unswept timer" } },
@@ -559,6 +586,7 @@ static const char *const late_effects[_RECOVER_STATE_MAX] = {
         [RECOVER_RUNNING] = "watch-main(cam) resync() | running",
         [RECOVER_ASKED] = "watch-main(cam) resync() | stopping timer",
         [RECOVER_KILLED] = "watch-main(cam) resync() save(cam) kill(cam) | stopping timer",
+        [RECOVER_OUTLIVED] = "resync() watch(cam) | running",
         [RECOVER_UNSWEPT] = "resync() watch(cam) | exit 0 unswept timer",
         [RECOVER_ENDED] = "resync() | exit 0",
 };

@@ -19,6 +19,7 @@ static void test_defaults(void **state) {
         assert_int_equal(spec->stdin_kind, ROLE_STDIN_PIPE);
         assert_string_equal(output, "journal");
         assert_false(spec->default_sigpipe);
+        assert_int_equal(spec->exit_type, EXIT_TYPE_MAIN);
         assert_int_equal(spec->stop_signal, SIGTERM);
         assert_int_equal(spec->stop_to, STOP_TO_ALL);
         assert_int_equal(spec->stop_timeout_usec, 10 * USEC_PER_SEC);
@@ -278,6 +279,25 @@ static void test_limits(void **state) {
         assert_int_equal(spec->limits[RLIMIT_NOFILE], RLIMIT_NOFILE * 10);
 }
 
+static void test_exit_type(void **state) {
+        g_autoptr(RoleSpec) spec = role_spec_new();
+        g_auto(Fault) fault = {}, ports = {};
+
+        assert_return_code(role_spec_set_command(spec, (char *[]){ "x", NULL }, NULL), 0);
+        assert_return_code(role_spec_set_exit_type(spec, "cgroup", NULL), 0);
+        assert_int_equal(spec->exit_type, EXIT_TYPE_CGROUP);
+        assert_fault(role_spec_set_exit_type(spec, "all", &fault), &fault, NODE_ERROR_INVALID_ARGS,
+                "Option \"exit-type\" is \"all\"");
+        assert_int_equal(spec->exit_type, EXIT_TYPE_CGROUP);
+        assert_return_code(role_spec_set_ports(spec, ROLE_PORTS_RELEASE, (uint64_t[]){ 7 }, 1, NULL), 0);
+        assert_return_code(role_spec_check(spec, NULL), 0);
+        assert_return_code(role_spec_set_ports(spec, ROLE_PORTS_UDP, (uint64_t[]){ 8 }, 1, NULL), 0);
+        assert_fault(role_spec_check(spec, &ports), &ports, NODE_ERROR_INVALID_ARGS,
+                "cannot be cgroup with \"udp-ports\"");
+        assert_return_code(role_spec_set_exit_type(spec, "main", NULL), 0);
+        assert_return_code(role_spec_check(spec, NULL), 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_defaults),
@@ -292,6 +312,7 @@ int main(void) {
                 cmocka_unit_test(test_xterm),
                 cmocka_unit_test(test_output),
                 cmocka_unit_test(test_stop_to),
+                cmocka_unit_test(test_exit_type),
                 cmocka_unit_test(test_limits),
         };
 

@@ -85,6 +85,7 @@ static RoleSpec *full_spec(void) {
         assert_return_code(role_spec_add_limit(spec, "nofile", 1024, NULL), 0);
         assert_return_code(role_spec_add_limit(spec, "core", UINT64_MAX, NULL), 0);
         spec->default_sigpipe = true;
+        spec->exit_type = EXIT_TYPE_CGROUP;
         spec->stop_signal = SIGINT;
         spec->stop_timeout_usec = USEC_INFINITY;
         spec->nice_set = true;
@@ -243,9 +244,10 @@ static bool same_spec(const void *a, const void *b, size_t size) {
         X(stdin_fd, nothing, "the keeper lends it again") \
         X(terminal_fd, nothing, "the keeper lends it again") \
         X(gate_closed, nothing, "the end of the gate is read again") \
-        X(main_exited, plain, "follows from the state") \
+        X(main_exited, plain, "follows from the state, and from the exit if the role has outlived it") \
         X(main_execed, nothing, "the keeper lists it; a role that has ended does not need it") \
         X(exit, group, ) \
+        X(finishing, nothing, "the cause is looked for again") \
         X(scope_pending, nothing, "no reply comes to a request of the previous process") \
         X(scope_exists, nothing, "it may exist if the phase is late enough, so it is removed") \
         X(cgroup, string, ) \
@@ -364,6 +366,29 @@ static void test_every_state(void **state) {
                                 assert_true(b->stop_deadline == USEC_INFINITY);
                                 assert_int_equal(b->slice, -1);
                         }
+}
+
+/* The exit of a main process that the role has outlived is saved while the role runs. */
+static void test_outlived(void **state) {
+        Fixture *f = *state;
+
+        for (int type = 0; type < _EXIT_TYPE_MAX; type++) {
+                g_autoptr(Role) a = role_new(f->world->node, "cam", test_spec()), b = NULL;
+
+                a->spec->exit_type = (ExitType) type;
+                a->state = ROLE_RUNNING;
+                a->main_exited = true;
+                a->exit = full_exit;
+                assert_return_code(sd_id128_randomize(&a->invocation), 0);
+                g_autofree char *text = role_state_format(a);
+                assert_return_code(role_state_parse(f->world->node, "cam", text, &b), 0);
+                assert_int_equal(b->state, ROLE_RUNNING);
+                /* The end of any other role is reported by the keeper, until the role has ended. */
+                assert_int_equal(b->main_exited, type == EXIT_TYPE_CGROUP);
+                assert_int_equal(role_has_outlived_main(b), type == EXIT_TYPE_CGROUP);
+                if (type == EXIT_TYPE_CGROUP)
+                        assert_memory_equal(&b->exit, &full_exit, sizeof(full_exit));
+        }
 }
 
 /* The shortest valid file, to which lines are appended. */
@@ -755,7 +780,7 @@ static void test_event_of_an_exit(void **state) {
         role->exit = (RoleExit){ EXIT_CODE_DUMPED, 11, 5, 6, true, 7, 8, 9, true, true, 10, 11 };
         role->cause = ROLE_CAUSE_STOP;
         role->cause_caller = (Caller){ .known = true, .uid = 4294967294U, .pid = 12, .unit = g_strdup("u") };
-        g_autoptr(GVariant) before = g_variant_ref_sink(event_details_exited(role));
+        g_autoptr(GVariant) before = g_variant_ref_sink(event_details_exited(role, NULL));
         uint64_t n = add_event(f, EVENT_ROLE_EXITED, role, before);
         role->exit = (RoleExit){};
         role->cause = ROLE_CAUSE_SELF;
@@ -769,7 +794,7 @@ static void test_event_of_an_exit(void **state) {
         assert_int_equal(role->state, ROLE_ENDED);
         assert_int_equal(role->exited_sequence, n);
         assert_int_equal(events_sequence(f->world->node->events), n);
-        g_autoptr(GVariant) after = g_variant_ref_sink(event_details_exited(role));
+        g_autoptr(GVariant) after = g_variant_ref_sink(event_details_exited(role, NULL));
         assert_true(g_variant_equal(before, after));
         assert_int_equal(role->cause, ROLE_CAUSE_STOP);
         assert_same_caller(&role->cause_caller,
@@ -840,6 +865,7 @@ int main(void) {
                 TEST(test_every_option),
                 TEST(test_every_field),
                 TEST(test_every_state),
+                TEST(test_outlived),
                 TEST(test_unknown_fields),
                 TEST(test_future_version),
                 TEST(test_damaged),

@@ -79,6 +79,100 @@ static void test_stop_to_main(void **state) {
         assert_told_success(&told);
 }
 
+static Role *run_cgroup(TestWorld *w, StopTo to) {
+        RoleSpec *spec = test_spec();
+
+        spec->exit_type = EXIT_TYPE_CGROUP;
+        spec->stop_to = to;
+        return world_run(w, "cam", spec);
+}
+
+/* With exit-type=cgroup the role runs on without its main process, and ends with its exit. */
+static void test_outlives_main(void **state) {
+        TestWorld *w = *state;
+        g_auto(Fault) fault = {};
+
+        Role *role = run_cgroup(w, STOP_TO_ALL);
+        forget_calls(w);
+        unsigned n_changed = w->n_changed;
+        world_exit_leaving(w, role, EXIT_CODE_EXITED, 7);
+        assert_int_equal(role->state, ROLE_RUNNING);
+        assert_int_equal(role->main_pid, 0);
+        assert_true(role->main_pidfd < 0);
+        assert_true(w->n_changed > n_changed);
+        /* It is saved at once, and not reaped: the keeper still holds its stdin. */
+        expect_calls(w, "watch(cam) save(cam)");
+        g_autofree char *poll = role_poll(role);
+        assert_string_equal(poll, "running");
+        const RoleExit exit = role->exit;
+
+        assert_fault(node_signal_role(w->node, role, false, SIGUSR1, NULL, (Waiter){}, &fault), &fault,
+                NODE_ERROR_ROLE_NOT_RUNNING, "The main process of role \"cam\" has ended");
+        assert_return_code(node_signal_role(w->node, role, true, SIGUSR1, NULL, (Waiter){}, &fault), 0);
+        expect_calls(w, "signal-all(cam,10)");
+        role_on_cgroup_changed(role);
+        expect_calls(w, "");
+
+        world_emptied(w, role);
+        expect_calls(w, "save(cam) exited(cam) reap(cam) save(cam)");
+        assert_int_equal(role->state, ROLE_ENDED);
+        assert_int_equal(role->cause, ROLE_CAUSE_SELF);
+        assert_memory_equal(&role->exit, &exit, sizeof(exit));
+        assert_true(role->swept);
+}
+
+/* Without others it is like any role, and the cause is asked for once, when the last one has ended. */
+static void test_cgroup_alone(void **state) {
+        TestWorld *w = *state;
+
+        Role *role = run_cgroup(w, STOP_TO_ALL);
+        forget_calls(w);
+        world_exit(w, role, EXIT_CODE_EXITED, 0);
+        expect_calls(w, "save(cam) exited(cam) reap(cam) save(cam)");
+
+        role = run_cgroup(w, STOP_TO_ALL);
+        forget_calls(w);
+        w->stop_result = 0;
+        world_exit_leaving(w, role, EXIT_CODE_EXITED, 0);
+        expect_calls(w, "watch(cam) save(cam)");
+        world_emptied(w, role);
+        role_on_cgroup_changed(role); /* once more, as inotify may */
+        expect_calls(w, "query-stop(cam)");
+        role_on_external_stop(role);
+        role_on_stop_known(role);
+        assert_int_equal(role->state, ROLE_ENDED);
+        assert_int_equal(role->cause, ROLE_CAUSE_EXTERNAL);
+}
+
+/* A stop ends them all, whether the main process ends during it or has ended before. */
+static void test_stop_of_cgroup(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {}, again = {};
+
+        Role *role = run_cgroup(w, STOP_TO_MAIN);
+        forget_calls(w);
+        stop(w, role, &told);
+        expect_calls(w, "save(cam) signal-main(cam,15) signal-main(cam,18)");
+        world_exit_leaving(w, role, EXIT_CODE_KILLED, SIGTERM);
+        assert_int_equal(role->state, ROLE_STOPPING);
+        expect_calls(w, "watch(cam) save(cam) save(cam) signal-all(cam,15) signal-all(cam,18)");
+        assert_not_told(&told);
+        world_emptied(w, role);
+        assert_told_success(&told);
+        assert_int_equal(role->cause, ROLE_CAUSE_STOP);
+        assert_int_equal(role->exit.status, SIGTERM);
+
+        role = run_cgroup(w, STOP_TO_MAIN);
+        world_exit_leaving(w, role, EXIT_CODE_EXITED, 3);
+        forget_calls(w);
+        stop(w, role, &again);
+        expect_calls(w, "save(cam) signal-all(cam,15) signal-all(cam,18)");
+        world_emptied(w, role);
+        assert_told_success(&again);
+        assert_int_equal(role->cause, ROLE_CAUSE_STOP);
+        assert_int_equal(role->exit.status, 3);
+}
+
 /* Real timers, with a short stop timeout. */
 static void test_escalation(void **state) {
         TestWorld *w = *state;
@@ -704,6 +798,9 @@ int main(void) {
                 TEST(test_stop),
                 TEST(test_stop_signal),
                 TEST(test_stop_to_main),
+                TEST(test_outlives_main),
+                TEST(test_cgroup_alone),
+                TEST(test_stop_of_cgroup),
                 TEST(test_escalation),
                 TEST(test_timeout_of_nothing),
                 TEST(test_never_killed),

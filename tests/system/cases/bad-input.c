@@ -60,6 +60,8 @@ static void test_options(void **state) {
                 { "{'env': <{'': 'x'}>}", "env", NULL },
                 { "{'env': <{'A=B': 'x'}>}", "env", "A=B" },
                 { "{'env': <{'1A': 'x'}>}", "env", "1A" },
+                { "{'exit-type': <'group'>}", "exit-type", "group" },
+                { "{'exit-type': <'cgroup'>, 'tcp-ports': <[@q 1]>}", "exit-type", "tcp-ports" },
                 { "{'stop-to': <'some'>}", "stop-to", "some" },
                 { "{'limits': <{'nofiles': @t 5}>}", "limits", "nofiles" },
                 { "{'limits': <{'': @t 5}>}", "limits", NULL },

@@ -253,7 +253,7 @@ static void test_end_stored(void **state) {
         assert_int_equal(kill(pid, SIGUSR1), 0);
         process_wait_dead(pidfd);
         close(pidfd);
-        keeper_wait_stored(bus, 1 + 1);
+        keeper_wait_stored(bus, 1 + 2);
         keeper_crash(bus);
         assert_int_equal(kill(node, SIGKILL), 0);
         {
