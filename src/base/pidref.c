@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -28,8 +29,9 @@ _Static_assert(sizeof(struct pidfd_info_v0) == 64, "the size is part of the ioct
 #define PIDFD_GET_INFO_V0 _IOWR(0xFF, 11, struct pidfd_info_v0)
 #define PIDFD_INFO_V0_EXIT (UINT64_C(1) << 3)
 
-int proc_stat_read(pid_t pid, struct proc_stat *ret) {
-        char path[sizeof("/proc//stat") + 3 * sizeof(pid_t)], buffer[2048], state;
+/* Reads /proc/PID/stat, or that of a thread, which has the same form. */
+static int stat_read(const char *path, struct proc_stat *ret) {
+        char buffer[2048], state;
         struct proc_stat st;
         autofd fd = -EBADF;
         const char *p;
@@ -37,10 +39,6 @@ int proc_stat_read(pid_t pid, struct proc_stat *ret) {
         size_t size = 0;
         ssize_t n;
 
-        if (pid <= 0)
-                return -ESRCH;
-
-        (void) snprintf(path, sizeof(path), "/proc/%d/stat", (int) pid);
         fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0)
                 return errno == ENOENT ? -ESRCH : -errno;
@@ -72,6 +70,15 @@ int proc_stat_read(pid_t pid, struct proc_stat *ret) {
         return 0;
 }
 
+int proc_stat_read(pid_t pid, struct proc_stat *ret) {
+        char path[sizeof("/proc//stat") + 3 * sizeof(pid_t)];
+
+        if (pid <= 0)
+                return -ESRCH;
+        (void) snprintf(path, sizeof(path), "/proc/%d/stat", (int) pid);
+        return stat_read(path, ret);
+}
+
 int proc_name_read(pid_t pid, char ret[static PROC_NAME_SIZE]) {
         char path[sizeof("/proc//comm") + 3 * sizeof(pid_t)];
         _cleanup_free_ char *text = NULL;
@@ -93,6 +100,77 @@ int proc_name_read(pid_t pid, char ret[static PROC_NAME_SIZE]) {
                 ret[i] = (char) (text[i] >= ' ' && text[i] <= '~' ? text[i] : '?');
         ret[n] = '\0';
         return 0;
+}
+
+/* Returns the process that traces a thread, or 0. */
+static pid_t thread_tracer(pid_t pid, const char *tid) {
+        static const char key[] = "\nTracerPid:";
+        _cleanup_free_ char *path = NULL, *text = NULL;
+        const char *line;
+
+        if (asprintf(&path, "/proc/%d/task/%s/status", (int) pid, tid) < 0) {
+                path = NULL;
+                return 0;
+        }
+        if (file_read(AT_FDCWD, path, 65536, &text, NULL) < 0)
+                return 0;
+        line = strstr(text, key);
+        return line ? (pid_t) strtol(line + strlen(key), NULL, 10) : 0;
+}
+
+/* A thread that has received SIGKILL and has not ended waits for something in the kernel, or it is stopped,
+ * or a zombie, until its tracer goes on. The other threads of its process may have ended already. */
+static void proc_find_obstacle(pid_t pid, bool *ret_sleeps, pid_t *ret_tracer) {
+        char path[sizeof("/proc//task") + 3 * sizeof(pid_t)];
+        _cleanup_closedir_ DIR *dir = NULL;
+
+        *ret_sleeps = false;
+        *ret_tracer = 0;
+        (void) snprintf(path, sizeof(path), "/proc/%d/task", (int) pid);
+        dir = opendir(path);
+        if (!dir)
+                return;
+        for (struct dirent *d; (d = readdir(dir)) && !*ret_sleeps;) {
+                _cleanup_free_ char *file = NULL;
+                struct proc_stat stat;
+
+                if (d->d_name[0] == '.')
+                        continue;
+                if (asprintf(&file, "%s/%s/stat", path, d->d_name) < 0) {
+                        file = NULL;
+                        return;
+                }
+                if (stat_read(file, &stat) < 0)
+                        continue;
+                if (stat.state == 'D')
+                        *ret_sleeps = true;
+                else if (*ret_tracer == 0 && strchr("tTZ", stat.state))
+                        *ret_tracer = thread_tracer(pid, d->d_name);
+        }
+}
+
+int proc_describe(pid_t pid, const char *place, char **ret) {
+        char name[PROC_NAME_SIZE], tracer_name[PROC_NAME_SIZE] = "?", held[64 + PROC_NAME_SIZE] = "";
+        const char *obstacle = "";
+        pid_t tracer;
+        bool sleeps;
+
+        if (proc_name_read(pid, name) < 0)
+                return asprintf(ret, "%d", (int) pid) < 0 ? -ENOMEM : 0;
+
+        proc_find_obstacle(pid, &sleeps, &tracer);
+        if (sleeps)
+                obstacle = " waits in the kernel (uninterruptible sleep)";
+        else if (tracer > 0) {
+                (void) proc_name_read(tracer, tracer_name);
+                (void) snprintf(
+                        held, sizeof(held), " is held by its tracer %d (%s)", (int) tracer, tracer_name);
+                obstacle = held;
+        }
+        return asprintf(ret, "%d (%s%s%s)%s", (int) pid, name, place ? ", in " : "", place ? place : "",
+                       obstacle) < 0
+                       ? -ENOMEM
+                       : 0;
 }
 
 int pidfd_open_pid(pid_t pid) {

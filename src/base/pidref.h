@@ -29,6 +29,12 @@ int proc_stat_read(pid_t pid, struct proc_stat *ret); /* returns -ESRCH if there
 #define PROC_NAME_SIZE 16
 int proc_name_read(pid_t pid, char ret[static PROC_NAME_SIZE]);
 
+/* Describes a process that SIGKILL has not ended, for a message, with the place where it is if that is not
+ * NULL: "812 (dd)", "812 (dd, in a.scope)", "812 (dd) waits in the kernel (uninterruptible sleep)", "812 (dd)
+ * is held by its tracer 900 (gdb)". Of a process that does not exist it is only the number. The caller frees
+ * it. Returns -ENOMEM. */
+int proc_describe(pid_t pid, const char *place, char **ret);
+
 int pidfd_open_pid(pid_t pid);        /* CLOEXEC; returns -ESRCH */
 bool pidfd_has_exited(int pidfd);     /* its process is a zombie, or was reaped */
 int pidfd_kill(int pidfd, int signo); /* returns -ESRCH once it was reaped */

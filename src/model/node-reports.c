@@ -3,6 +3,7 @@
 #include "model/node-purge.h"
 #include "model/node-reports.h"
 #include "model/node-start.h"
+#include "model/role-start.h"
 #include "model/node-stop.h"
 #include "model/ports-roles.h"
 #include "model/ports.h"
@@ -30,8 +31,18 @@ static void node_on_role_swept(Node *node, Role *role) {
         node_check_finished(node);
 }
 
-static void node_on_role_stuck(Node *node) {
+static void node_on_role_stuck(Node *node, Role *role, const Fault *fault) {
+        Role *successor = role->successor;
+
         node->stuck = true;
+        if (successor && successor->phase == ROLE_PHASE_SWEEP) {
+                g_auto(Fault) start_fault = {};
+
+                (void) fault_set(&start_fault, NODE_ERROR_SETUP_FAILED,
+                        "Role \"%s\" cannot be started, its previous run is not gone: %s", role->name,
+                        fault->message);
+                role_fail(successor, &start_fault);
+        }
         node_check_finished(node);
 }
 

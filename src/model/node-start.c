@@ -51,8 +51,10 @@ int node_start_role(
 
         Role *predecessor = g_hash_table_lookup(node->roles, name);
         if (predecessor && predecessor->state != ROLE_ENDED)
-                return fault_set(fault, NODE_ERROR_ROLE_EXISTS, "Role \"%s\" exists already: it is %s", name,
-                        role_state_to_string(predecessor->state));
+                return fault_set(fault, NODE_ERROR_ROLE_EXISTS, "Role \"%s\" exists already: %s%s", name,
+                        predecessor->failure.message ? "what its failed start has left is still being removed"
+                                                     : "it is ",
+                        predecessor->failure.message ? "" : role_state_to_string(predecessor->state));
         if (!predecessor && g_hash_table_size(node->roles) >= NODE_MAX_ROLES)
                 return fault_set(fault, NODE_ERROR_LIMIT_REACHED,
                         "Role \"%s\" cannot be started: %u roles are known already; purge some", name,

@@ -67,7 +67,8 @@ void node_remove_ended(Node *node, Role *role) {
 }
 
 void node_count_role(Node *node, Role *role) {
-        bool awaited = !role_is_over(role) && role->stop_step != STOP_STEP_STUCK;
+        bool awaited = !role_is_over(role) && role->stop_step != STOP_STEP_STUCK &&
+                       role->undo_step != STOP_STEP_STUCK;
 
         if (awaited == role->awaited)
                 return;

@@ -343,7 +343,7 @@ static void role_ask_again(Role *role) {
         if (role->state == ROLE_STARTING) {
                 /* A product set-up that had its SIGTERM gets SIGKILL by its timer. */
                 if (role->failure.message && role->undo_step != STOP_STEP_ASKED)
-                        ASK(role->node, link, signal, role, SIGKILL, (Waiter){});
+                        role_undo_kill(role);
         } else if (role->input)
                 input_resume(role->input);
 }

@@ -23,6 +23,9 @@
 #include "model/settings.h"
 #include "util/log.h"
 
+/* From one SIGKILL to the next while a failed start is being undone. */
+#define UNDO_INTERVAL_USEC (250 * USEC_PER_MSEC)
+
 static int role_on_setup_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         Role *role = userdata;
         g_auto(Fault) fault = {};
@@ -56,9 +59,12 @@ void role_start(Role *role) {
         g_assert(role->state == ROLE_STARTING);
 
         if (role->predecessor && !role->predecessor->swept) {
-                /* node-reports.c queues it again. Meanwhile it does not occupy a slot. */
+                /* node-reports.c queues it again, or fails it if a process survives SIGKILL. Meanwhile it
+                 * does not occupy a slot. */
                 role->phase = ROLE_PHASE_SWEEP;
                 role->node->n_starts--;
+                if (role->predecessor->stop_step == STOP_STEP_STUCK)
+                        role_stop(role->predecessor, ROLE_CAUSE_STOP, false, &role->owner); /* again */
                 return;
         }
 
@@ -126,7 +132,7 @@ void role_on_forked(
         role->stdin_fd = stdin_fd;
 
         if (role->failure.message) { /* cancelled meanwhile */
-                ASK(role->node, link, signal, role, SIGKILL, (Waiter){});
+                role_undo_kill(role);
                 return;
         }
 
@@ -331,13 +337,72 @@ void role_on_exited(Role *role, const RoleExit *exit, bool execed) {
         /* Otherwise the gate still contains the reports of the child, and its end follows. */
 }
 
+static void role_set_undo_step(Role *role, StopStep step) {
+        role->undo_step = step;
+        node_count_role(role->node, role);
+}
+
+/* A process survives SIGKILL. The callers receive the failure now; the role exists until the process is gone,
+ * but it does not delay other starts. */
+static void role_undo_stuck(Role *role) {
+        Waiter waiter = role->start_waiter;
+        bool counted = role_holds_slot(role);
+        g_auto(Fault) stuck = {}, fault = {};
+
+        role_set_stuck_fault(role, &stuck);
+        role_set_undo_step(role, STOP_STEP_STUCK);
+        role->undo_late = true;
+        if (counted)
+                role->node->n_starts--;
+        role->start_waiter = (Waiter){};
+        (void) fault_set(&fault, role->failure.error, "%s. %s", role->failure.message, stuck.message);
+        waiter_wake(waiter, &fault);
+        role_wake_stop_waiters(role, &stuck);
+        role->node->reports->role_stuck(role->node, role, &stuck);
+        role->node->reports->start_over(role->node);
+}
+
+static bool role_undo_has_process(Role *role) {
+        bool populated = false, frozen;
+
+        if (role->child_exists && !role->main_exited)
+                return true;
+        if (role->cgroup)
+                (void) ASK(role->node, scope, cgroup_state, role, &populated, &frozen);
+        return populated;
+}
+
+/* As role_on_kill_timer(), before the command. */
+static int role_on_undo_kill_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+        Role *role = userdata;
+
+        if (!role_undo_has_process(role)) { /* only systemd is waited for */
+                role_set_timer(role, USEC_INFINITY, NULL);
+                role_undo(role);
+                return 0;
+        }
+        if (role->undo_step == STOP_STEP_KILLED && now_usec(CLOCK_MONOTONIC) >= role->stop_deadline)
+                role_undo_stuck(role);
+        role_set_timer(role, role->undo_step == STOP_STEP_STUCK ? ROLE_KILL_TIMEOUT_USEC : UNDO_INTERVAL_USEC,
+                role_on_undo_kill_timer);
+        role_undo(role); /* may free the role */
+        return 0;
+}
+
+void role_undo_kill(Role *role) {
+        if (role->child_exists && !role->main_exited)
+                ASK(role->node, link, signal, role, SIGKILL, (Waiter){});
+        if (role->undo_step == STOP_STEP_KILLED)
+                return;
+        role_set_undo_step(role, STOP_STEP_KILLED);
+        role->stop_deadline = role_deadline_in(ROLE_KILL_TIMEOUT_USEC);
+        role_set_timer(role, UNDO_INTERVAL_USEC, role_on_undo_kill_timer);
+}
+
 static int role_on_undo_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         Role *role = userdata;
 
-        role_set_timer(role, USEC_INFINITY, NULL);
-        role->undo_step = STOP_STEP_KILLED;
-        if (role->child_exists && !role->main_exited)
-                ASK(role->node, link, signal, role, SIGKILL, (Waiter){});
+        role_undo_kill(role);
         role_undo(role);
         return 0;
 }
@@ -348,7 +413,7 @@ static bool role_ask_setup(Role *role) {
         if (!products_wanted(role->spec) || role->phase != ROLE_PHASE_OPEN || !role->scope_exists)
                 return false;
         if (role->undo_step == STOP_STEP_NONE) {
-                role->undo_step = STOP_STEP_ASKED;
+                role_set_undo_step(role, STOP_STEP_ASKED);
                 ASK(role->node, scope, signal, role, SIGTERM, (Waiter){});
                 role_set_timer(role, ROLE_PRODUCT_TERM_USEC, role_on_undo_timer);
         }
@@ -366,8 +431,9 @@ void role_fail(Role *role, const Fault *fault) {
                         role->failure.message);
                 node_unqueue_start(role->node, role);
                 if (role->child_exists && !role->main_exited && !role_ask_setup(role))
-                        ASK(role->node, link, signal, role, SIGKILL, (Waiter){});
-        }
+                        role_undo_kill(role);
+        } else if (role->undo_step == STOP_STEP_STUCK)
+                role_undo_kill(role); /* tries again for the new caller */
         role_undo(role);
 }
 
@@ -413,8 +479,6 @@ static void role_discard(Role *role) {
 }
 
 void role_undo(Role *role) {
-        bool populated = false, frozen;
-
         /* The pending requests must be answered first, because they may still create something. A child that
          * has ended was reported, even if its keeper is gone. */
         if (role->scope_pending || (role->phase == ROLE_PHASE_FORK && role->child != 0 &&
@@ -430,11 +494,12 @@ void role_undo(Role *role) {
 
         if (role->scope_exists) {
                 /* A child in its set-up may have forked (NSS modules do). */
-                if (role->cgroup)
-                        (void) ASK(role->node, scope, cgroup_state, role, &populated, &frozen);
-                if (populated) {
-                        if (!role_ask_setup(role))
+                if (role_undo_has_process(role)) {
+                        if (!role_ask_setup(role)) {
+                                if (role->undo_step < STOP_STEP_KILLED)
+                                        role_undo_kill(role);
                                 role_kill_all(role);
+                        }
                         (void) ASK(role->node, scope, cgroup_watch, role);
                         return;
                 }

@@ -26,6 +26,9 @@ void role_on_gate_lost(Role *role);
  * SetupTimeout=. */
 void role_resume_setup(Role *role);
 void role_on_scope_removed(Role *role);
+/* Sends SIGKILL to the child of a start that is being undone. From then on it has ROLE_KILL_TIMEOUT_USEC,
+ * after which the callers receive the failure, whatever is left. */
+void role_undo_kill(Role *role);
 void role_undo(Role *role); /* takes the next step of undoing, if that is possible */
 
 /* The main process has ended. execed is true if the command ran, false if the set-up had not finished. */

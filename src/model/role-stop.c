@@ -44,18 +44,23 @@ static void role_set_stop_step(Role *role, StopStep step) {
         node_count_role(role->node, role);
 }
 
-static void role_stuck(Role *role) {
+void role_set_stuck_fault(Role *role, Fault *fault) {
         g_autofree char *pids = ASK(role->node, scope, cgroup_pids, role);
-        g_auto(Fault) fault = {};
 
-        (void) fault_set(&fault, NODE_ERROR_STOP_TIMED_OUT,
+        (void) fault_set(fault, NODE_ERROR_STOP_TIMED_OUT,
                 "Role \"%s\" does not stop: %" PRIu64 " s after SIGKILL these processes are left: %s",
                 role->name, ROLE_KILL_TIMEOUT_USEC / USEC_PER_SEC, pids);
-        journal_role(role, MESSAGE_ROLE_STUCK, LOG_ERR, &role->cause_caller, "%s", fault.message);
+        journal_role(role, MESSAGE_ROLE_STUCK, LOG_ERR, &role->cause_caller, "%s", fault->message);
+}
+
+static void role_stuck(Role *role) {
+        g_auto(Fault) fault = {};
+
+        role_set_stuck_fault(role, &fault);
         role_set_stop_step(role, STOP_STEP_STUCK);
         (void) role_save(role);
         role_wake_stop_waiters(role, &fault);
-        role->node->reports->role_stuck(role->node);
+        role->node->reports->role_stuck(role->node, role, &fault);
 }
 
 /* Kills through the keeper and cgroup.kill, or through systemd if one of the two is missing. */
@@ -162,7 +167,7 @@ void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller) {
                 return;
 
         case ROLE_STOPPING:
-                if (kill) {
+                if (kill && role->stop_step != STOP_STEP_KILLED) {
                         role->cause = cause;
                         caller_copy(&role->cause_caller, caller);
                         role_log_asked(role, kill, cause, caller);
@@ -172,7 +177,8 @@ void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller) {
                 return;
 
         case ROLE_ENDED:
-                if (!role->swept && (kill || role->stop_step == STOP_STEP_STUCK))
+                if (!role->swept && role->stop_step != STOP_STEP_KILLED &&
+                        (kill || role->stop_step == STOP_STEP_STUCK))
                         role_kill(role);
                 return;
 

@@ -19,3 +19,6 @@ void role_read_figures(Role *role); /* reads the figures of the scope into exit,
 
 /* Sends SIGKILL to each process of the role, also of one that is being undone. */
 void role_kill_all(Role *role);
+/* The role has survived SIGKILL for ROLE_KILL_TIMEOUT_USEC. Reports that, and sets the fault for the callers
+ * that wait. */
+void role_set_stuck_fault(Role *role, Fault *fault);

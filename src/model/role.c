@@ -112,7 +112,7 @@ Role *role_free(Role *role) {
 }
 
 bool role_holds_slot(const Role *role) {
-        return role->state == ROLE_STARTING && role->phase >= ROLE_PHASE_FORK;
+        return role->state == ROLE_STARTING && role->phase >= ROLE_PHASE_FORK && !role->undo_late;
 }
 
 bool role_is_over(const Role *role) {

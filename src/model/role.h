@@ -100,7 +100,8 @@ struct Role {
         RoleState state;
         RolePhase phase;
         Fault failure;      /* why its start is being undone */
-        StopStep undo_step; /* the progress of ending its product set-up */
+        StopStep undo_step; /* the progress of ending its processes then */
+        bool undo_late;     /* its caller has the failure already; it occupies no slot any more */
 
         uint64_t child;    /* its number at the keeper, 0 if it has none yet */
         bool child_exists; /* the keeper has it, dead or alive, until it is reaped */

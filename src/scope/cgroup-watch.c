@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "base/cgroup-util.h"
+#include "base/fd-util.h"
+#include "base/pidref.h"
 #include "model/role-stop.h"
 #include "scope/scope-private.h"
 #include "util/log.h"
@@ -216,8 +218,15 @@ char *cgroup_watch_pids(void *data, Role *role) {
         pid_t pids[PIDS_SHOWN_MAX];
 
         int n = role->cgroup ? cgroup_pids(role->cgroup, pids, PIDS_SHOWN_MAX) : 0;
-        for (int i = 0; i < MIN(n, PIDS_SHOWN_MAX); i++)
-                g_string_append_printf(s, "%s%d", i > 0 ? ", " : "", (int) pids[i]);
+        /* It is dead, but a tracer keeps its parent from seeing that. */
+        if (n == 0 && !role->main_exited && role->main_pid > 0)
+                pids[n++] = role->main_pid;
+        for (int i = 0; i < MIN(n, PIDS_SHOWN_MAX); i++) {
+                _cleanup_free_ char *text = NULL;
+
+                if (proc_describe(pids[i], NULL, &text) >= 0)
+                        g_string_append_printf(s, "%s%s", i > 0 ? ", " : "", text);
+        }
         if (n > PIDS_SHOWN_MAX)
                 g_string_append_printf(s, " and %d more", n - PIDS_SHOWN_MAX);
         return g_string_free(g_steal_pointer(&s), false);

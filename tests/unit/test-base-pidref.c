@@ -4,8 +4,13 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -104,6 +109,112 @@ static void test_shown_names(void **state) {
                 assert_string_equal(name, cases[i].shown);
                 reap(pid);
                 assert_int_equal(proc_name_read(pid, name), -ESRCH);
+        }
+}
+
+static void expect_description(pid_t pid, const char *place, const char *format, ...) _printf_(3, 4);
+
+static void expect_description(pid_t pid, const char *place, const char *format, ...) {
+        _cleanup_free_ char *text = NULL, *expected = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        assert_true(vasprintf(&expected, format, ap) >= 0);
+        va_end(ap);
+        assert_int_equal(proc_describe(pid, place, &text), 0);
+        assert_string_equal(text, expected);
+}
+
+static void wait_state(pid_t pid, char state) {
+        struct proc_stat st = { 0 };
+
+        do
+                assert_int_equal(proc_stat_read(pid, &st), 0);
+        while (st.state != state);
+}
+
+/* vfork() waits in the kernel until its child executes a program or ends. */
+static void *wait_in_kernel(void *userdata) {
+        const pid_t pid = getpid();
+
+        if (vfork() == 0) {
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                while (getppid() == pid)
+                        (void) pause();
+                _exit(0);
+        }
+        return NULL;
+}
+
+static pid_t waits_in_kernel(bool leader_ends) {
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                pthread_t thread;
+
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                (void) prctl(PR_SET_NAME, "waits");
+                if (!leader_ends)
+                        (void) wait_in_kernel(NULL);
+                (void) pthread_create(&thread, NULL, wait_in_kernel, NULL);
+                pthread_exit(NULL);
+        }
+        assert_true(pid > 0);
+        wait_state(pid, leader_ends ? 'Z' : 'D');
+        return pid;
+}
+
+static void kill_group(pid_t pid) {
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        reap(pid);
+}
+
+/* It traces a process and does not wait for it. */
+static pid_t tracer_of(pid_t tracee) {
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                if (ptrace(PTRACE_SEIZE, tracee, 0, 0) < 0)
+                        _exit(1);
+                (void) prctl(PR_SET_NAME, "holds");
+                for (;;)
+                        (void) pause();
+        }
+        assert_true(pid > 0);
+        for (char name[PROC_NAME_SIZE] = ""; strcmp(name, "holds") != 0;)
+                assert_int_equal(proc_name_read(pid, name), 0);
+        return pid;
+}
+
+static void test_description(void **state) {
+        pid_t pid = sleeper("name", false), tracer;
+
+        expect_description(pid, NULL, "%d (name)", (int) pid);
+        expect_description(pid, "a.scope", "%d (name, in a.scope)", (int) pid);
+        tracer = tracer_of(pid);
+        expect_description(pid, NULL, "%d (name)", (int) pid); /* it runs */
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        wait_state(pid, 'Z');
+        expect_description(pid, "a.scope", "%d (name, in a.scope) is held by its tracer %d (holds)",
+                (int) pid, (int) tracer);
+        kill_group(tracer);
+        reap(pid);
+        expect_description(pid, "a.scope", "%d", (int) pid);
+}
+
+static void test_description_in_kernel(void **state) {
+        for (int leader_ends = 0; leader_ends < 2; leader_ends++) {
+                pid_t pid = waits_in_kernel(leader_ends);
+                _cleanup_free_ char *expected = NULL, *text = NULL;
+
+                assert_true(asprintf(&expected, "%d (waits) waits in the kernel (uninterruptible sleep)",
+                                    (int) pid) >= 0);
+                do { /* the thread may not be there yet */
+                        free(text);
+                        assert_int_equal(proc_describe(pid, NULL, &text), 0);
+                } while (strcmp(text, expected) != 0);
+                kill_group(pid);
         }
 }
 
@@ -246,6 +357,8 @@ int main(void) {
                 cmocka_unit_test(test_self),
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_shown_names),
+                cmocka_unit_test(test_description),
+                cmocka_unit_test(test_description_in_kernel),
                 cmocka_unit_test(test_forknoexec),
                 cmocka_unit_test(test_pidfd),
                 cmocka_unit_test(test_exit_status),

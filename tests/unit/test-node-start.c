@@ -752,7 +752,7 @@ static void test_killed_while_predecessor_is_swept(void **state) {
         }
 }
 
-/* A process of the old run survives SIGKILL. A stop of the start reports it and tries again. */
+/* A process of the old run survives SIGKILL. The start tries again, and a stop of the start reports it. */
 static void test_cancelled_while_predecessor_is_stuck(void **state) {
         TestWorld *w = *state;
         g_auto(Told) told = {}, stopped = {};
@@ -762,10 +762,11 @@ static void test_cancelled_while_predecessor_is_stuck(void **state) {
         node_stop_role(w->node, old, ROLE_CAUSE_KILL, NULL, (Waiter){});
         old->stop_deadline = 0; /* the 5 s pass at once in this test */
         world_wait(w, old->stop_step == STOP_STEP_STUCK);
-        Role *role = world_start(w, "cam", NULL, &told);
         forget_calls(w);
+        Role *role = world_start(w, "cam", NULL, &told);
+        expect_calls(w, "set-aside(cam) save(cam) save(cam) kill(cam)");
         node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, told_by(&stopped));
-        expect_calls(w, "bring-back(cam) save(cam) kill(cam)");
+        expect_calls(w, "bring-back(cam)");
         assert_not_told(&stopped);
         old->stop_deadline = 0;
         world_wait(w, old->stop_step == STOP_STEP_STUCK);
@@ -826,6 +827,16 @@ static void test_removed_after_failed_successor(void **state) {
         assert_int_equal(g_queue_get_length(w->node->ended), 0);
 }
 
+/* Makes the 5 s after SIGKILL pass at once in this test. */
+static void let_get_stuck(TestWorld *w, Role *role) {
+        uint64_t now = (uint64_t) g_get_monotonic_time();
+
+        assert_int_equal(role->undo_step, STOP_STEP_KILLED);
+        assert_between(role->stop_deadline, now + 4 * USEC_PER_SEC, now + ROLE_KILL_TIMEOUT_USEC);
+        role->stop_deadline = now;
+        world_wait(w, role->undo_step == STOP_STEP_STUCK);
+}
+
 /* The set-up has a timeout, and a pending start has one timer. */
 static void test_setup_timer(void **state) {
         TestWorld *w = *state;
@@ -844,12 +855,101 @@ static void test_setup_timer(void **state) {
         forget_calls(w);
         world_wait(w, role->failure.message);
         assert_contains(role->failure.message, "did not reach the command within 20 s");
-        assert_null(role->timer);
+        assert_int_equal(role->undo_step, STOP_STEP_KILLED);
         killed_by_us(w, role);
         world_scope_removed(w, role);
         assert_nothing_left(w, "cam");
 
         assert_null(world_run(w, "cam", NULL)->timer);
+}
+
+/* The set-up hangs in the kernel. Start fails 5 s after SIGKILL, and so does each Stop. */
+static void test_setup_is_stuck(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {}, stopped = {}, again = {};
+        g_auto(Fault) fault = {};
+
+        Role *role = world_start(w, "cam", NULL, &told);
+        advance(w, role, ROLE_PHASE_OPEN);
+        assert_return_code(sd_event_source_set_time(role->timer, 1), 0);
+        world_wait(w, role->failure.message);
+        assert_int_equal(role->undo_step, STOP_STEP_KILLED);
+        assert_int_equal(w->node->n_starts, 1);
+        forget_calls(w);
+        node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, told_by(&stopped));
+        expect_calls(w, ""); /* it joins */
+        assert_not_told(&told);
+        let_get_stuck(w, role);
+        assert_told_fault(&told, NODE_ERROR_SETUP_FAILED,
+                "within 20 s. Role \"cam\" does not stop: 5 s after SIGKILL these processes are left: 4711");
+        assert_told_fault(&stopped, NODE_ERROR_STOP_TIMED_OUT, "4711");
+        assert_int_equal(role->state, ROLE_STARTING);
+        assert_int_equal(w->node->n_starts, 0); /* it delays no other start */
+        int r = node_start_role(w->node, "cam", test_spec(), NULL, (Waiter){}, &fault);
+        assert_fault(r, &fault, NODE_ERROR_ROLE_EXISTS, "its failed start");
+
+        /* Another attempt for the next caller. */
+        forget_calls(w);
+        node_stop_role(w->node, role, ROLE_CAUSE_KILL, NULL, told_by(&again));
+        assert_int_equal(role->undo_step, STOP_STEP_KILLED);
+        expect_calls(w, "signal-main(cam,9)");
+        assert_int_equal(w->node->n_starts, 0);
+        let_get_stuck(w, role);
+        assert_told_fault(&again, NODE_ERROR_STOP_TIMED_OUT, "4711");
+        assert_int_equal(told.n, 1);
+
+        /* At last. */
+        dies(w, role, EXIT_CODE_KILLED, SIGKILL, false);
+        world_scope_removed(w, role);
+        assert_nothing_left(w, "cam");
+}
+
+/* The child has ended, but what it has left in its set-up hangs. A shutdown does not wait for ever. */
+static void test_rest_of_setup_is_stuck(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {};
+
+        Role *role = world_start(w, "cam", NULL, &told);
+        advance(w, role, ROLE_PHASE_OPEN);
+        node_shutdown(w->node, "", NULL);
+        (void) g_hash_table_add(w->populated, role);
+        forget_calls(w);
+        dies(w, role, EXIT_CODE_KILLED, SIGKILL, false);
+        let_get_stuck(w, role);
+        assert_told_fault(&told, NODE_ERROR_START_CANCELLED, "4711");
+        assert_true(w->finished);
+        assert_int_not_equal(w->finished_status, 0);
+        (void) g_hash_table_remove(w->populated, role);
+        role_on_cgroup_changed(role);
+        world_scope_removed(w, role);
+        assert_nothing_left(w, "cam");
+}
+
+/* A process of the old run survives SIGKILL. The start that waits for it fails, and the next one tries
+ * again. */
+static void test_predecessor_gets_stuck(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {}, again = {};
+
+        Role *old = world_run(w, "cam", NULL);
+        world_exit_leaving(w, old, EXIT_CODE_EXITED, 0);
+        (void) world_start(w, "cam", NULL, &told);
+        assert_return_code(sd_event_source_set_time(old->timer, 1), 0); /* its stop timeout */
+        world_wait(w, old->stop_step == STOP_STEP_KILLED);
+        assert_not_told(&told);
+        old->stop_deadline = 0;
+        world_wait(w, old->stop_step == STOP_STEP_STUCK);
+        assert_told_fault(&told, NODE_ERROR_SETUP_FAILED,
+                "Role \"cam\" cannot be started, its previous run is not gone: Role \"cam\" does not stop");
+        assert_ptr_equal(world_find(w, "cam"), old);
+
+        Role *role = world_start(w, "cam", NULL, &again);
+        assert_int_equal(role->phase, ROLE_PHASE_SWEEP);
+        assert_int_equal(old->stop_step, STOP_STEP_KILLED);
+        world_emptied(w, old);
+        assert_int_equal(role->phase, ROLE_PHASE_FORK);
+        world_fork_failed(w, role, -EIO);
+        assert_int_equal(again.n, 1);
 }
 
 static void test_keeper_is_silent(void **state) {
@@ -947,6 +1047,9 @@ int main(void) {
                 TEST(test_cancelled_while_it_waits_for_sweep),
                 TEST(test_killed_while_predecessor_is_swept),
                 TEST(test_cancelled_while_predecessor_is_stuck),
+                TEST(test_predecessor_gets_stuck),
+                TEST(test_setup_is_stuck),
+                TEST(test_rest_of_setup_is_stuck),
                 TEST(test_shutdown_while_predecessor_is_swept),
                 TEST(test_fails_after_sweep),
                 TEST(test_removed_after_failed_successor),

@@ -235,6 +235,7 @@ static bool same_spec(const void *a, const void *b, size_t size) {
         X(phase, plain, ) \
         X(failure, nothing_group, "the next process continues the start, or finds the reason itself") \
         X(undo_step, nothing, "as above") \
+        X(undo_late, nothing, "as above") \
         X(child, plain, ) \
         X(child_exists, nothing, "the keeper lists it") \
         X(main_pid, plain, ) \
