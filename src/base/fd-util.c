@@ -286,6 +286,16 @@ int memfd_read(int fd, size_t max, char **ret, size_t *ret_size) {
         return 0;
 }
 
+int memfd_read_sealed(int fd, size_t max, char **ret, size_t *ret_size) {
+        const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+        int r;
+
+        r = fcntl(fd, F_GET_SEALS);
+        if (r < 0 || (r & seals) != seals)
+                return -EBADMSG;
+        return memfd_read(fd, max, ret, ret_size);
+}
+
 int file_write_string(const char *path, const char *s) {
         autofd fd = -EBADF;
         size_t size = strlen(s);

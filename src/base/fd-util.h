@@ -80,6 +80,10 @@ int memfd_new_sealed_pieces(const char *name, const struct iovec *pieces, size_t
  * there is, even if the file shrinks meanwhile. Returns -E2BIG if it is larger than max bytes. */
 int memfd_read(int fd, size_t max, char **ret, size_t *ret_size);
 
+/* The same for a memfd of memfd_new_sealed(). Any other file could change or block while it is read, and is
+ * refused with -EBADMSG. */
+int memfd_read_sealed(int fd, size_t max, char **ret, size_t *ret_size);
+
 /* Writes the whole string to an existing file (sysfs, cgroupfs). */
 int file_write_string(const char *path, const char *s);
 

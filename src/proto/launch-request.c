@@ -408,12 +408,7 @@ int launch_request_read(int memfd, LaunchRequest **ret) {
         size_t size;
         int r;
 
-        /* Any other file could change or block while it is read. */
-        r = fcntl(memfd, F_GET_SEALS);
-        if (r < 0 || (r & seals) != seals)
-                return -EBADMSG;
-
-        r = memfd_read(memfd, LAUNCH_REQUEST_SIZE_MAX, &data, &size);
+        r = memfd_read_sealed(memfd, LAUNCH_REQUEST_SIZE_MAX, &data, &size);
         return r < 0 ? r : launch_request_parse(data, size, ret);
 }
 
