@@ -35,7 +35,8 @@ struct Child {
         uint64_t start_time;
 
         int pidfd;
-        /* The copy that keeps the gate open over a restart of the node; open until the gate hangs up. */
+        /* The copy that keeps the gate open over a restart of the node; open until the gate hangs up and the
+         * node has read it, or the child is reaped. */
         int gate_fd;
         /* Open until KEEPER_CLOSE_STDIN or the end of the child. */
         int stdin_fd;

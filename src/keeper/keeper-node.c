@@ -13,8 +13,17 @@
 #include "keeper/keeper-node.h"
 
 void keeper_close_gate(Child *child) {
-        child->gate_fd = fd_close(child->gate_fd);
+        char byte;
+        ssize_t n;
+
+        /* A node that dies before it has read the last report of a child leaves it to the next one. The copy
+         * of the node is of the same open file, so what it has read is not there any more. */
         child->gate_hung_up = false;
+        do
+                n = socket_peek(child->gate_fd, &byte, sizeof(byte), NULL, NULL);
+        while (n == -ECONNRESET); /* reported once, before what is in the queue */
+        if (n <= 0 && n != -EMSGSIZE)
+                child->gate_fd = fd_close(child->gate_fd);
 }
 
 void keeper_announce(Keeper *k, Child *child) {

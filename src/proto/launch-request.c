@@ -34,6 +34,7 @@ enum {
         TAG_XTERM,
         TAG_XTERM_ARG,
         TAG_DEFAULT_SIGPIPE,
+        TAG_RECORD,
         _TAG_MAX,
 };
 
@@ -102,7 +103,7 @@ static bool launch_request_is_valid(const LaunchRequest *q) {
                q->command[0] && assignments_are_valid(q->base_environment) &&
                assignments_are_valid(q->environment) && launch_output_to_string(q->output) &&
                to_path == !!q->output_path && (!q->nice_set || (q->nice >= -20 && q->nice <= 19)) &&
-               q->limits_set >> RLIM_NLIMITS == 0 && setup_is_valid(q->setup);
+               q->limits_set >> RLIM_NLIMITS == 0 && setup_is_valid(q->setup) && (q->setup || !q->record);
 }
 
 /* Writing */
@@ -195,6 +196,8 @@ int launch_request_write(const LaunchRequest *request) {
         buffer_append_strings(&b, TAG_XTERM_ARG, request->xterm_args);
         if (request->default_sigpipe)
                 buffer_append_record(&b, TAG_DEFAULT_SIGPIPE, NULL, 0);
+        if (request->record)
+                buffer_append_record(&b, TAG_RECORD, NULL, 0);
         buffer_append_record(&b, TAG_END, NULL, 0);
 
         r = b.error < 0 ? b.error : memfd_new_sealed("launch-request", b.data, b.size);
@@ -382,6 +385,10 @@ int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
                 case TAG_XTERM_ARG:
                         r = record_take_element(p, record.size, &q->xterm_args, &xterm_args);
                         break;
+                case TAG_RECORD:
+                        q->record = true;
+                        r = record.size > 0 ? -EBADMSG : 0;
+                        break;
                 case TAG_DEFAULT_SIGPIPE:
                         q->default_sigpipe = true;
                         r = record.size > 0 ? -EBADMSG : 0;
@@ -403,7 +410,6 @@ int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
 }
 
 int launch_request_read(int memfd, LaunchRequest **ret) {
-        const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
         _cleanup_free_ char *data = NULL;
         size_t size;
         int r;

@@ -3,8 +3,9 @@
 
 /* The launch request contains everything that a child needs to become a role. The node writes it to a sealed
  * memfd and sends that through the gate (in one packet, gate_open). The child replies with gate_report
- * packets. If the gate closes without a report, the child has executed its command or died; /proc/PID/stat
- * shows which. The keeper never reads any of this. Uses libc only.
+ * packets, and with the record of its products, if it was asked for one. If the gate closes without a report,
+ * the child has executed its command or died; /proc/PID/stat shows which. The keeper never reads any of this.
+ * Uses libc only.
  *
  * The encoding has tags and a version. A reader refuses unknown ones with -EPROTONOSUPPORT or -EBADMSG. */
 
@@ -51,7 +52,8 @@ typedef struct LaunchRequest {
         char **setup;
         /* CLOCK_MONOTONIC, with setup only; UINT64_MAX for never. */
         uint64_t setup_deadline_usec;
-        bool xterm; /* a window on its terminal */
+        bool record; /* with setup only: the node wants its record (product-record.h) */
+        bool xterm;  /* a window on its terminal */
         char **xterm_args;
         bool default_sigpipe; /* SIGPIPE ends it; otherwise SIGPIPE is ignored */
 } LaunchRequest;

@@ -302,6 +302,7 @@ int try_fork(World *w, uint64_t id, const char *role, uint32_t flags, Role *ret)
                 .start_time = p.forked.start_time,
                 .pidfd = fds[0],
                 .gate = fds[1],
+                .record = -EBADF,
                 .stdin_fd = n_fds == 3 ? fds[2] : -EBADF,
                 .terminal = n_fds == 4 ? fds[2] : -EBADF,
                 .master = n_fds == 4 ? fds[3] : -EBADF,
@@ -340,23 +341,54 @@ void role_wait_at_gate(Role *role) {
         assert_true(wait_for(is_at_gate, role));
 }
 
-void role_listen(Role *role) {
-        for (;;) {
-                struct gate_report *report = &role->reports[role->n_reports];
-                ssize_t n;
+/* Receives one packet, a report or a record. Returns its size, 0 at the end of the gate. */
+static size_t role_receive(Role *role) {
+        union {
+                struct gate_report report;
+                struct gate_record record;
+        } packet;
+        int fds[1];
+        size_t n_fds = ELEMENTSOF(fds);
+        ssize_t n;
 
-                assert_true(role->n_reports < ELEMENTSOF(role->reports));
-                wait_readable(role->gate);
-                n = socket_recv(role->gate, report, sizeof(*report), NULL, NULL);
-                if (n == 0)
-                        break;
-                assert_int_equal(n, sizeof(*report));
-                assert_int_equal(report->magic, GATE_MAGIC);
-                assert_non_null(memchr(report->text, '\0', sizeof(report->text)));
-                assert_non_null(launch_stage_to_string((LaunchStage) report->stage));
-                assert_true(report->error < 0);
-                role->n_reports++;
+        wait_readable(role->gate);
+        n = socket_recv(role->gate, &packet, sizeof(packet), fds, &n_fds);
+        if (n == 0)
+                return 0;
+        if (n == sizeof(packet.record)) {
+                assert_int_equal(packet.record.magic, GATE_RECORD_MAGIC);
+                assert_int_equal(n_fds, 1);
+                (void) fd_close(role->record);
+                role->record = fds[0];
+                return (size_t) n;
         }
+        assert_int_equal(n, sizeof(packet.report));
+        assert_int_equal(n_fds, 0);
+        assert_int_equal(packet.report.magic, GATE_MAGIC);
+        assert_non_null(memchr(packet.report.text, '\0', sizeof(packet.report.text)));
+        assert_non_null(launch_stage_to_string((LaunchStage) packet.report.stage));
+        assert_true(packet.report.error < 0);
+        assert_true(role->n_reports < ELEMENTSOF(role->reports));
+        role->reports[role->n_reports++] = packet.report;
+        return (size_t) n;
+}
+
+void role_await_record(Role *role) {
+        assert_int_equal(role_receive(role), sizeof(struct gate_record));
+}
+
+void role_reply_recorded(Role *role) {
+        const struct gate_recorded m = { .magic = GATE_RECORDED_MAGIC };
+
+        assert_int_equal(socket_send(role->gate, &m, sizeof(m), NULL, 0), 0);
+}
+
+void role_listen(Role *role) {
+        size_t n;
+
+        while ((n = role_receive(role)) > 0)
+                if (n == sizeof(struct gate_record))
+                        role_reply_recorded(role);
         role->gate = fd_close(role->gate);
 }
 
@@ -366,6 +398,7 @@ void role_close(Role *role) {
         role->stdin_fd = fd_close(role->stdin_fd);
         role->terminal = fd_close(role->terminal);
         role->master = fd_close(role->master);
+        role->record = fd_close(role->record);
 }
 
 Role role_start(World *w, uint32_t flags, const LaunchRequest *q) {

@@ -12,6 +12,7 @@
 #include "base/macro.h"
 #include "proto/keeper-protocol.h"
 #include "proto/launch-request.h"
+#include "proto/product-record.h"
 
 #define ALICE_UID 4711
 #define ALICE_GID 4712
@@ -95,6 +96,7 @@ typedef struct Role {
         int terminal, master; /* with KEEPER_FORK_TERMINAL */
         struct gate_report reports[4];
         size_t n_reports;
+        int record; /* with LaunchRequest.record: the last one, a memfd; negative if there was none */
 } Role;
 
 #define COMMAND(...) ((char *[]){ __VA_ARGS__, NULL })
@@ -108,7 +110,9 @@ int try_fork(World *w, uint64_t id, const char *role, uint32_t flags, Role *ret)
 Role role_fork(World *w, uint32_t flags);
 void role_wait_at_gate(Role *role); /* after the clone has its name, and so has reached the gate */
 void role_open(Role *role, const LaunchRequest *q);
-void role_listen(Role *role); /* collects reports until the gate closes */
+void role_listen(Role *role); /* collects reports until the gate closes, and replies to a record */
+void role_await_record(Role *role);
+void role_reply_recorded(Role *role);
 void role_close(Role *role);
 
 /* Forks, opens the gate and reads it until it closes, whatever the result is. */

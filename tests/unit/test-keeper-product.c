@@ -105,6 +105,13 @@ static char *environment_of(World *w, LaunchRequest q) {
                 free(_text); \
         } while (0)
 
+static char *world_variable(World *w, const char *name) {
+        char *variable;
+
+        assert_true(asprintf(&variable, "%s=%s", name, w->dir) > 0);
+        return variable; /* a test is short */
+}
+
 #define LOADED "echo \"export LOADEDMODULES=${LOADEDMODULES:+$LOADEDMODULES:}$3\";"
 
 static void test_too_many_processes(void **state) {
@@ -338,6 +345,25 @@ static void test_replaced(void **state) {
         free(command);
 }
 
+static void assert_strings(char *const *strings, char *const *expected) {
+        size_t n = 0;
+
+        for (; strings[n] && expected[n]; n++)
+                assert_string_equal(strings[n], expected[n]);
+        if (strings[n] || expected[n])
+                fail_msg("%s is there, not %s", strings[n] ? strings[n] : "no more",
+                        expected[n] ? expected[n] : "nothing");
+}
+
+static void assert_record(Role *role, char *const *products, char *const *changes) {
+        ProductRecord record;
+
+        assert_int_equal(product_record_read(role->record, &record), 0);
+        assert_strings(record.products, products);
+        assert_strings(record.changes, changes);
+        product_record_clear(&record);
+}
+
 /* The same for EUPS, whose locks fail now and then, and which runs again then. */
 static void test_eups(void **state) {
         World *w = *state;
@@ -365,6 +391,12 @@ static void test_eups(void **state) {
         /* The bootstrap runs it twice in each round, once for the status. */
         assert_string_equal(text, "eups\neups\neups\nbase\nbase\nbase\ncam\ncam\ncam\n");
         free(text);
+        /* Products of EUPS, by name. */
+        Role role = role_start(w, 0, QUIET(EUPS_SETUP("2", "zoo", "7", "1", "base"), .record = true));
+        assert_int_equal(role.n_reports, 0);
+        assert_record(&role, (char *[]){ "base", "1", "zoo", "7", NULL },
+                (char *[]){ "SETUP_BASE=base 1 -f x -Z y", "SETUP_ZOO=zoo 7 -f x -Z y", NULL });
+        (void) role_end(w, &role);
         assert_run(w, QUIET(EUPS_SETUP("1", "base", "1", "swap")), 0);
         text = assert_fails(w, QUIET(EUPS_SETUP("2", "base", "1", "1", "swap")), LAUNCH_STAGE_PRODUCT, -EIO);
         assert_non_null(strstr(text, "base 1 is not set up any more"));
@@ -605,6 +637,84 @@ static void test_exec_fails(void **state) {
         free(command);
 }
 
+/* What the set-up has made is reported, and the command does not run before the node has it. What the shell
+ * changes by itself is not in it, and nothing of this is reported to a node that does not want it. */
+static void test_record(void **state) {
+        World *w = *state;
+        char *command = provider(w,
+                "echo 'export LOADEDMODULES=foo/1.0:compilers/gcc/12:plain:/x; A=new EMPTY=; export A EMPTY; "
+                "unset GONE; OLD=2; export SAME=1 OWN=product; cd /tmp; f() { :; }; export -f f'");
+        LaunchRequest q = *QUIET(.command = COMMAND("/bin/sleep", "1000"), NEVER, .record = true,
+                .base_environment = ENVIRONMENT("PATH=/bin:/usr/bin", "OLD=1", "GONE=1", "SAME=1"),
+                .environment = ENVIRONMENT("OWN=1"), .setup = SETUP("modules", command, "1", "foo/1.0"));
+        Role role = role_fork(w, 0);
+
+        role_open(&role, &q);
+        role_await_record(&role);
+        assert_record(&role, (char *[]){ "foo", "1.0", "compilers/gcc", "12", "plain", "", NULL },
+                (char *[]){ "A=new", "EMPTY=", "GONE", "LOADEDMODULES=foo/1.0:compilers/gcc/12:plain:/x",
+                        "OLD=2", "OWN=product", NULL });
+        assert_at_rest(role.pid);
+        role_wait_at_gate(&role); /* it still has the name that it has before the exec */
+        role_reply_recorded(&role);
+        role_listen(&role);
+        assert_int_equal(role.n_reports, 0);
+        assert_int_equal(kill(role.pid, SIGKILL), 0);
+        assert_int_equal(role_end(w, &role).execed, 1);
+
+        q.record = false;
+        role = role_run(w, 0, &q);
+        assert_int_equal(role.record, -EBADF);
+        assert_int_equal(kill(role.pid, SIGKILL), 0);
+        assert_int_equal(role_end(w, &role).execed, 1);
+        free(command);
+}
+
+/* Without a node the command runs, and the next node finds the record in the gate. */
+static void test_record_without_node(void **state) {
+        World *w = *state;
+        char *command = provider(
+                     w, LOADED "echo $$ >waits; until [ -e go ]; do sleep 0.01; done; echo 'export A=1;'"),
+             *waits = world_path(w, "waits"), *runs = world_path(w, "runs");
+        int fds[WORLD_FDS_MAX];
+        Role role = role_fork(w, 0);
+        size_t n;
+        Packet p;
+
+        role_open(&role, QUIET(.command = SHELL("echo x >\"$DIR/runs\"; exec sleep 1000"), NEVER,
+                                 .record = true, .environment = ENVIRONMENT(world_variable(w, "DIR")),
+                                 .setup = SETUP("modules", command, "1", "foo/1.0")));
+        assert_true(wait_for(file_is_there, waits));
+        role_close(&role);
+        world_disconnect(w);
+        write_file(w, "go", "x", 0644);
+        assert_true(wait_for(file_is_there, runs));
+
+        /* Twice, because this node may die, too. */
+        for (int i = 0; i < 2; i++) {
+                assert_int_equal(world_connect(w), 1);
+                n = world_receive(w, KEEPER_CHILD, role.id, &p, fds);
+                assert_int_equal(p.child.execed, 1);
+                assert_int_equal(p.child.fds, KEEPER_FD_PIDFD | KEEPER_FD_GATE);
+                assert_int_equal(n, 2);
+                if (i == 0) {
+                        (void) fd_close(fds[0]);
+                        (void) fd_close(fds[1]);
+                        world_disconnect(w);
+                }
+        }
+        role.pidfd = fds[0];
+        role.gate = fds[1];
+        role_await_record(&role);
+        assert_record(
+                &role, (char *[]){ "foo", "1.0", NULL }, (char *[]){ "A=1", "LOADEDMODULES=foo/1.0", NULL });
+        role_listen(&role); /* to its end */
+        assert_int_equal(role.n_reports, 0);
+        assert_int_equal(kill(role.pid, SIGKILL), 0);
+        assert_int_equal(role_end(w, &role).execed, 1);
+        free(command);
+}
+
 static void test_words(void **state) {
         char buffer[WORDS_MAX], big[3 * WORDS_MAX + 1];
         static const struct {
@@ -682,6 +792,8 @@ int main(void) {
                 CONNECTED(test_killed),
                 CONNECTED(test_exec_fails),
                 CONNECTED(test_no_path),
+                CONNECTED(test_record),
+                CONNECTED(test_record_without_node),
                 cmocka_unit_test(test_words),
         };
 

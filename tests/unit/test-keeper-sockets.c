@@ -116,6 +116,7 @@ static int receive_forked(World *w, Role *ret) {
                 .start_time = p.forked.start_time,
                 .pidfd = fds[0],
                 .gate = fds[1],
+                .record = -EBADF,
                 .stdin_fd = -EBADF,
                 .terminal = -EBADF,
                 .master = -EBADF };

@@ -40,6 +40,7 @@ static LaunchRequest full_request(void) {
                 .xterm = true,
                 .xterm_args = xterm_args,
                 .default_sigpipe = true,
+                .record = true,
         };
 }
 
@@ -90,6 +91,7 @@ static void assert_same(const LaunchRequest *a, const LaunchRequest *b) {
         assert_int_equal(a->xterm, b->xterm);
         assert_same_strings(a->xterm_args, b->xterm_args);
         assert_int_equal(a->default_sigpipe, b->default_sigpipe);
+        assert_int_equal(a->record, b->record);
 }
 
 static void round_trip(const LaunchRequest *q) {
@@ -201,6 +203,7 @@ static void test_invalid(void **state) {
                 refuse_write(q); \
         } while (0)
 
+        REFUSE(q.setup = NULL); /* and a record of it */
         REFUSE(q.setup = none);
         REFUSE(q.setup = one);
         REFUSE(q.setup = relative);
@@ -348,7 +351,8 @@ static void test_records(void **state) {
         assert_int_equal(with_record(16, "x", 2), -EBADMSG);
         assert_int_equal(with_record(17, "no NUL", 6), -EBADMSG);
         assert_int_equal(with_record(18, "x", 2), -EBADMSG);
-        assert_int_equal(with_record(19, "x", 2), -EPROTONOSUPPORT); /* a tag that a later version may add */
+        assert_int_equal(with_record(19, NULL, 0), -EBADMSG);        /* without a set-up */
+        assert_int_equal(with_record(20, "x", 2), -EPROTONOSUPPORT); /* a tag that a later version may add */
         assert_int_equal(with_record(UINT32_MAX - 1, "x", 2), -EPROTONOSUPPORT);
 
         /* A length that would exceed the data or overflow. */
@@ -361,8 +365,8 @@ static void test_records(void **state) {
                         break;
         }
 
-        /* A complete set-up, then one with two deadlines. */
-        for (int twice = 0; twice < 2; twice++) {
+        /* A complete set-up, then one with two deadlines, then one whose last record is not empty. */
+        for (int wrong = 0; wrong < 3; wrong++) {
                 raw_start(&b);
                 raw_record(&b, 1, "r", 2);
                 raw_record(&b, 2, "i", 2);
@@ -371,10 +375,11 @@ static void test_records(void **state) {
                 raw_record(&b, 14, "/setup", 7);
                 raw_record(&b, 14, "eups", 5);
                 raw_record(&b, 15, &(uint64_t){ 1 }, 8);
-                if (twice)
+                if (wrong == 1)
                         raw_record(&b, 15, &(uint64_t){ 1 }, 8);
+                raw_record(&b, 19, "x", wrong == 2 ? 2 : 0);
                 raw_record(&b, 0, NULL, 0);
-                assert_int_equal(parse(b.data, b.size), twice ? -EBADMSG : 0);
+                assert_int_equal(parse(b.data, b.size), wrong ? -EBADMSG : 0);
         }
 
         /* The same limit twice. */

@@ -42,20 +42,28 @@ static int environment_assign(const char *name, const char *value, char **ret) {
         return asprintf(ret, "%s=%s", name, value) < 0 ? -ENOMEM : 0;
 }
 
+static struct entry *environment_sort(char *const *env, size_t *ret_n) {
+        const size_t n = strings_count(env);
+        struct entry *entries = calloc(n + 1, sizeof(*entries));
+
+        if (!entries)
+                return NULL;
+        for (size_t i = 0; i < n; i++)
+                entries[i] = (struct entry){ .assignment = env[i], .position = i };
+        qsort(entries, n, sizeof(*entries), entry_compare);
+        *ret_n = n;
+        return entries;
+}
+
 /* Keeps the last assignment of each name, in place. Sorting keeps this fast for a list of ten thousand, which
  * is unusual but valid. */
 static int environment_drop_overridden(char **env) {
         _cleanup_free_ struct entry *entries = NULL;
-        const size_t n = strings_count(env);
-        size_t k = 0;
+        size_t n, k = 0;
 
-        entries = calloc(n + 1, sizeof(*entries));
+        entries = environment_sort(env, &n);
         if (!entries)
                 return -ENOMEM;
-
-        for (size_t i = 0; i < n; i++)
-                entries[i] = (struct entry){ .assignment = env[i], .position = i };
-        qsort(entries, n, sizeof(*entries), entry_compare);
 
         for (size_t i = 0; i + 1 < n; i++)
                 if (entry_compare_names(&entries[i], &entries[i + 1]) == 0)
@@ -65,6 +73,41 @@ static int environment_drop_overridden(char **env) {
                 if (env[i])
                         env[k++] = env[i];
         env[k] = NULL;
+        return 0;
+}
+
+int environment_changes(char *const *before, char *const *after, char ***ret) {
+        _cleanup_free_ struct entry *old = NULL, *new = NULL;
+        size_t n_old = 0, n_new = 0, n = 0, i = 0, j = 0;
+        char **changes;
+
+        old = environment_sort(before, &n_old);
+        new = environment_sort(after, &n_new);
+        changes = calloc(n_old + n_new + 1, sizeof(*changes));
+        if (!old || !new || !changes) {
+                free(changes);
+                return -ENOMEM;
+        }
+        while (i < n_old || j < n_new) {
+                int r = i == n_old ? 1 : j == n_new ? -1 : entry_compare_names(&old[i], &new[j]);
+
+                if (r < 0) {
+                        const char *name = old[i++].assignment;
+
+                        changes[n] = strndup(name, strcspn(name, "="));
+                        if (!changes[n++]) {
+                                free(changes);
+                                return -ENOMEM;
+                        }
+                } else if (r > 0)
+                        changes[n++] = new[j++].assignment;
+                else {
+                        if (strcmp(old[i++].assignment, new[j].assignment) != 0)
+                                changes[n++] = new[j].assignment;
+                        j++;
+                }
+        }
+        *ret = changes;
         return 0;
 }
 

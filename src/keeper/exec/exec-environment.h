@@ -29,6 +29,11 @@ int environment_finish(const LaunchRequest *request, char *const *begun, char **
  * strings remain those of the caller. Returns a negative errno. */
 int environment_merge(char *const *base, char *const *more, char ***ret);
 
+/* Stores a new array of what differs in the second environment, sorted by name: its assignments, and the
+ * names alone of those that it does not have. The strings of assignments remain those of the caller. Each
+ * name is at most once in an environment. Returns a negative errno. */
+int environment_changes(char *const *before, char *const *after, char ***ret);
+
 /* Returns whether the assignment is that of a shell function, or its name is one of these. */
 bool assignment_is_of_shell(const char *assignment, const char *const *names, size_t n_names);
 

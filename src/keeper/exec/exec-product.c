@@ -20,6 +20,7 @@
 #include "keeper/exec/exec-parameters.h"
 #include "keeper/exec/exec-product.h"
 #include "keeper/exec/exec-report.h"
+#include "proto/product-record.h"
 
 #define SHELL "/bin/bash"
 #define IMAGE_FD 3
@@ -340,6 +341,96 @@ static int image_merge(char *image, size_t size, char *const *env, char ***ret) 
         return 0;
 }
 
+/* -- the record -- */
+
+/* Takes name and version from the values by which the providers list what is set up: "camera 3.1 -f Linux64"
+ * of SETUP_CAMERA, and "foo/1.0:bar/2.0" of LOADEDMODULES. Changes the copy of the value. */
+static size_t record_add_eups(char *value, char **products) {
+        static char none[] = "";
+        char *state = NULL, *name = strtok_r(value, " ", &state), *version;
+
+        if (!name)
+                return 0;
+        version = strtok_r(NULL, " ", &state);
+        products[0] = name;
+        products[1] = version && version[0] != '-' ? version : none;
+        return 2;
+}
+
+static size_t record_add_modules(char *value, char **products, size_t room) {
+        static char none[] = "";
+        char *state = NULL;
+        size_t n = 0;
+
+        for (char *name = strtok_r(value, ":", &state); name && n < room;
+                name = strtok_r(NULL, ":", &state)) {
+                char *slash = strrchr(name, '/');
+
+                if (slash == name)
+                        continue;
+                products[n++] = name;
+                products[n++] = slash ? slash + 1 : none;
+                if (slash)
+                        *slash = '\0';
+        }
+        return n;
+}
+
+static int record_compare(const void *a, const void *b) {
+        return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+/* Stores a list of name and version of each product, which is terminated with NULL. Modules are in the order
+ * in which they were loaded, products of EUPS in that of their names. EUPS lists itself, too, but was not
+ * requested. */
+static int record_list_products(const char *provider, char *const *env, char ***ret) {
+        const size_t room = 2 * (size_t) PRODUCT_RECORD_PRODUCTS_MAX;
+        const bool eups = strcmp(provider, "eups") == 0;
+        const char *prefix = eups ? "SETUP_" : "LOADEDMODULES=";
+        char **products;
+        size_t n = 0;
+
+        /* Like the copies below it is not freed, because the exec comes soon. */
+        products = calloc(room + 1, sizeof(*products));
+        if (!products)
+                return -ENOMEM;
+        for (; *env && n < room; env++) {
+                const char *value = strchr(*env, '=');
+                char *copy;
+
+                if (!value || strncmp(*env, prefix, strlen(prefix)) != 0 ||
+                        strncmp(*env, "SETUP_EUPS=", strlen("SETUP_EUPS=")) == 0)
+                        continue;
+                copy = strdup(value + 1);
+                if (!copy)
+                        return -ENOMEM;
+                n += eups ? record_add_eups(copy, products + n)
+                          : record_add_modules(copy, products + n, room - n);
+        }
+        if (eups)
+                qsort(products, n / 2, 2 * sizeof(*products), record_compare);
+        *ret = products;
+        return 0;
+}
+
+/* A failure costs the record, not the role. */
+static void setup_record(struct setup *s, char *const *before, char *const *after) {
+        char **products, **changes;
+        autofd memfd = -EBADF;
+        int r;
+
+        r = record_list_products(s->request->setup[SETUP_PROVIDER], after, &products);
+        if (r >= 0)
+                r = environment_changes(before, after, &changes);
+        if (r >= 0)
+                r = memfd = product_record_write(products, changes);
+        if (r >= 0)
+                r = gate_send_record(s->gate_fd, memfd);
+        if (r < 0)
+                gate_warn(s->gate_fd, LAUNCH_STAGE_PRODUCT, r,
+                        "What its products have made cannot be recorded: %s", strerror(-r));
+}
+
 void product_setup(int gate_fd, const LaunchRequest *request, char *const *env, char ***ret) {
         struct setup s = { .gate_fd = gate_fd, .request = request };
         autofd image_fd = -EBADF, said_read = -EBADF, said_write = -EBADF, pidfd = -EBADF;
@@ -408,6 +499,9 @@ void product_setup(int gate_fd, const LaunchRequest *request, char *const *env, 
                 r = image_merge(image, size, env, ret);
         if (r < 0)
                 FAIL(&s, r, "cannot take over the environment: %s", strerror(-r));
+
+        if (request->record)
+                setup_record(&s, env, *ret);
 
         (void) signal(SIGPIPE, SIG_DFL);
         if (sigprocmask(SIG_SETMASK, &old, NULL) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 0) < 0)

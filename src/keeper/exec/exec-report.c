@@ -9,6 +9,7 @@
 #include "base/fd-util.h"
 #include "keeper/exec/exec-handover.h"
 #include "keeper/exec/exec-report.h"
+#include "proto/product-record.h"
 
 _printf_(5, 0) static void gate_report_send(
         int gate_fd, LaunchStage stage, int error, bool warning, const char *fmt, va_list ap) {
@@ -41,6 +42,22 @@ void gate_fail(int gate_fd, LaunchStage stage, int error, const char *fmt, ...) 
         gate_report_send(gate_fd, stage, error, false, fmt, ap);
         va_end(ap);
         _exit(EXEC_FAILED);
+}
+
+int gate_send_record(int gate_fd, int memfd) {
+        struct gate_record m = { .magic = GATE_RECORD_MAGIC };
+        struct gate_recorded reply;
+        size_t n_fds = 0;
+        ssize_t n;
+        int r;
+
+        r = socket_send(gate_fd, &m, sizeof(m), &memfd, 1);
+        if (r < 0)
+                return r;
+        do
+                n = socket_recv(gate_fd, &reply, sizeof(reply), NULL, &n_fds);
+        while (n > 0 && ((size_t) n != sizeof(reply) || reply.magic != GATE_RECORDED_MAGIC));
+        return 0;
 }
 
 const char *fork_strerror(int error) {
