@@ -88,6 +88,7 @@ ROLE_U32(MainPID, AT_END(0, (uint32_t) role->main_pid));
 ROLE_U32(ProcessGroup, AT_END(0, (uint32_t) role->main_pid)); /* it leads its own session and group */
 ROLE_STRING(Scope, role->scope);
 ROLE_STRING(ControlGroup, role->cgroup);
+ROLE_STRING(EnvironmentHash, role->environment_hash);
 ROLE_U64(StartTimestamp, role->start_realtime_usec);
 ROLE_U64(StartTimestampMonotonic, role->start_monotonic_usec);
 ROLE_U64(ExitTimestamp, AT_END(role->exit.realtime_usec, 0));
@@ -97,6 +98,19 @@ ROLE_I32(ExitStatus, AT_END(role->exit.status, 0));
 ROLE_STRING(Cause, AT_END(role_cause_to_string(role->cause), ""));
 ROLE_U64(CPUUsageUSec, AT_END(role->exit.cpu_user_usec + role->exit.cpu_system_usec, 0));
 ROLE_U64(MaxRSS, AT_END(role->exit.maxrss_bytes, 0));
+
+static int role_dbus_append_pairs(sd_bus_message *reply, char *const *pairs) {
+        int r = sd_bus_message_open_container(reply, 'a', "(ss)");
+        for (char *const *p = pairs; r >= 0 && p && *p; p += 2)
+                r = sd_bus_message_append(reply, "(ss)", p[0], p[1]);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+PROPERTY_GETTER(role, ResolvedProducts) {
+        const Role *role = userdata;
+
+        return role_dbus_append_pairs(reply, role->resolved_products);
+}
 
 /* Properties of the options. They are announced once for each run, so their getters have access to the
  * options only. */
@@ -132,10 +146,7 @@ PROPERTY_GETTER(role_spec, Command) {
 PROPERTY_GETTER(role_spec, EupsList) {
         const RoleSpec *spec = userdata;
 
-        int r = sd_bus_message_open_container(reply, 'a', "(ss)");
-        for (char **p = spec->eups_list; r >= 0 && p && *p; p += 2)
-                r = sd_bus_message_append(reply, "(ss)", p[0], p[1]);
-        return r < 0 ? r : sd_bus_message_close_container(reply);
+        return role_dbus_append_pairs(reply, spec->eups_list);
 }
 
 /* -- methods -- */
@@ -293,6 +304,8 @@ const sd_bus_vtable role_vtable[] = {
         PROPERTY(role, ProcessGroup, "u", CHANGES),
         PROPERTY(role, Scope, "s", CHANGES),
         PROPERTY(role, ControlGroup, "s", CHANGES),
+        PROPERTY(role, ResolvedProducts, "a(ss)", CHANGES),
+        PROPERTY(role, EnvironmentHash, "s", CHANGES),
         PROPERTY(role, StartTimestamp, "t", CHANGES),
         PROPERTY(role, StartTimestampMonotonic, "t", CHANGES),
         PROPERTY(role, ExitTimestamp, "t", CHANGES),

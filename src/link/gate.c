@@ -13,9 +13,10 @@
 #include "model/role-start.h"
 #include "model/settings.h"
 #include "proto/launch-request.h"
+#include "proto/product-record.h"
 #include "util/log.h"
 
-static int gate_send(Role *role) {
+static int gate_send(Children *children, Role *role) {
         const RoleSpec *spec = role->spec;
         g_auto(GStrv) base = env_list(role->node->env), setup = products_setup(spec, role->node->settings);
         /* The request refers to the data of the role; writing it copies them. */
@@ -36,6 +37,8 @@ static int gate_send(Role *role) {
                 .limits_set = spec->limits_set,
                 .setup = setup,
                 .setup_deadline_usec = role_deadline_in(role->node->settings->setup_timeout_usec),
+                /* The child of an older keeper does not know this. */
+                .record = setup && !keeper_link_is_older(children->keeper, 3),
                 .xterm = spec->xterm,
                 .xterm_args = spec->xterm_args,
                 .default_sigpipe = spec->default_sigpipe,
@@ -51,6 +54,33 @@ static int gate_send(Role *role) {
         return socket_send(role->gate_fd, &open, sizeof(open), fds, ELEMENTSOF(fds));
 }
 
+/* Returns whether the packet is a record. It stays in the gate until it is saved: the next process reads it
+ * again if this one dies first. */
+static bool gate_take_record(Role *role, const char *packet, size_t size, int memfd) {
+        _cleanup_(product_record_clear) ProductRecord record = {};
+        struct gate_record m;
+
+        if (size != sizeof(m))
+                return false;
+        memcpy(&m, packet, sizeof(m));
+        if (m.magic != GATE_RECORD_MAGIC)
+                return false;
+        int r = product_record_read(memfd, &record);
+        if (r >= 0)
+                role_on_products(role, record.products, record.changes);
+        else
+                role_log_errno(role, LOG_WARNING, r, "Cannot read the record of its products, ignoring: %m");
+        return true;
+}
+
+static void gate_reply_recorded(Role *role) {
+        struct gate_recorded m = { .magic = GATE_RECORDED_MAGIC };
+
+        /* If the child has died, or does not wait because the previous process has died, no reply is
+         * needed. */
+        (void) socket_send(role->gate_fd, &m, sizeof(m), NULL, 0);
+}
+
 static int gate_on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
         Role *role = userdata;
         Children *children = role->node->world.link.data;
@@ -58,13 +88,24 @@ static int gate_on_io(sd_event_source *s, int fd, uint32_t revents, void *userda
         for (;;) {
                 char packet[sizeof(struct gate_report)];
                 struct gate_report report;
-                size_t n_fds = 0;
+                int fds[1];
+                size_t n_fds = ELEMENTSOF(fds), n_ignored = ELEMENTSOF(fds);
 
-                ssize_t n = socket_recv(fd, packet, sizeof(packet), NULL, &n_fds);
+                ssize_t n = socket_peek(fd, packet, sizeof(packet), fds, &n_fds);
                 if (n == -EAGAIN)
                         return 0;
+                if (n == -ECONNRESET)
+                        continue; /* reported once, before what is in the queue */
                 if (n <= 0)
                         break;
+                autofd memfd = n_fds > 0 ? fds[0] : -EBADF;
+                bool recorded = gate_take_record(role, packet, (size_t) n, memfd);
+                if (socket_recv(fd, packet, sizeof(packet), fds, &n_ignored) > 0 && n_ignored > 0)
+                        (void) fd_close(fds[0]);
+                if (recorded) {
+                        gate_reply_recorded(role);
+                        continue;
+                }
                 if (gate_report_parse(packet, (size_t) n, &report) < 0) {
                         role_log(role, LOG_WARNING, "Its child sent an invalid report, ignoring");
                         continue;
@@ -97,7 +138,7 @@ int gate_launch(void *data, Role *role) {
         /* It is watched first, because the reply must not be lost, and a gate that cannot be watched must not
          * be opened. */
         int r = gate_add_watch(data, role);
-        return r < 0 ? r : gate_send(role);
+        return r < 0 ? r : gate_send(data, role);
 }
 
 void gate_watch(void *data, Role *role) {

@@ -411,6 +411,10 @@ void keeper_link_open(KeeperLink *link) {
                 link_lost(link, r);
 }
 
+bool keeper_link_is_older(const KeeperLink *link, uint32_t version) {
+        return link->version > 0 && link->version < version;
+}
+
 bool keeper_link_is_connected(const KeeperLink *link) {
         return link->connected;
 }

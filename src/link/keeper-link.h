@@ -47,6 +47,9 @@ KeeperLink *keeper_link_free(KeeperLink *link);
 /* Begins to connect. handler->connected() follows. */
 void keeper_link_open(KeeperLink *link);
 bool keeper_link_is_connected(const KeeperLink *link);
+/* Returns whether the program of the keeper, and so that of its children, is known to be from before this
+ * version of the protocol. */
+bool keeper_link_is_older(const KeeperLink *link, uint32_t version);
 
 /* All of them return -ENOTCONN without a connection. done may be NULL. */
 

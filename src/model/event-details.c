@@ -10,6 +10,15 @@ static void details_put_u64(GVariantBuilder *b, const char *key, uint64_t value)
         details_put(b, key, g_variant_new_uint64(value));
 }
 
+static GVariant *details_pairs(char *const *pairs) {
+        GVariantBuilder b;
+
+        g_variant_builder_init(&b, G_VARIANT_TYPE("a(ss)"));
+        for (char *const *p = pairs; p && *p; p += 2)
+                g_variant_builder_add(&b, "(ss)", p[0], p[1]);
+        return g_variant_builder_end(&b);
+}
+
 static void details_put_caller(GVariantBuilder *b, const Caller *caller) {
         if (!caller || !caller->known)
                 return;
@@ -36,6 +45,10 @@ GVariant *event_details_started(const Role *role) {
         details_put(&b, "pid", g_variant_new_uint32((uint32_t) role->main_pid));
         details_put(&b, "scope", g_variant_new_string(role->scope));
         details_put(&b, "user", g_variant_new_string(role_user(role)));
+        if (role->environment_hash) {
+                details_put(&b, "resolved-products", details_pairs(role->resolved_products));
+                details_put(&b, "environment-hash", g_variant_new_string(role->environment_hash));
+        }
         details_put_u64(&b, "realtime-usec", role->start_realtime_usec);
         details_put_u64(&b, "monotonic-usec", role->start_monotonic_usec);
         details_put_caller(&b, &role->owner);

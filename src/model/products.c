@@ -116,6 +116,58 @@ static void product_add(
                 g_ptr_array_add(setup, g_strdup(arguments[i]));
 }
 
+bool products_resolved(char *const *products, char ***ret) {
+        GPtrArray *resolved = g_ptr_array_new();
+        size_t size = 0, n = 0;
+
+        for (char *const *p = products; *p && n < PRODUCTS_RESOLVED_MAX; p += 2, n++) {
+                char *name = g_utf8_make_valid(p[0], -1), *version = g_utf8_make_valid(p[1], -1);
+
+                size += strlen(name) + strlen(version);
+                if (size > PRODUCTS_RESOLVED_SIZE_MAX) {
+                        g_free(name);
+                        g_free(version);
+                        break;
+                }
+                g_ptr_array_add(resolved, name);
+                g_ptr_array_add(resolved, version);
+        }
+        bool all = !products[2 * n];
+        g_ptr_array_add(resolved, NULL);
+        *ret = (char **) g_ptr_array_free(resolved, false);
+        return all;
+}
+
+/* The child has left out what a shell changes by itself. */
+static bool change_differs_each_time(const char *change) {
+        /* The first ones are set for each start, the last one is a table of Lmod, in which the time that it
+         * has taken may be; the modules and their files are in other variables. */
+        static const char *const prefixes[] = { "ARCHITECT_", "LISTEN_", "INVOCATION_ID", "JOURNAL_STREAM",
+                "NOTIFY_SOCKET", "EUPS_LOCK_PID", "_ModuleTable" };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(prefixes); i++)
+                if (g_str_has_prefix(change, prefixes[i]))
+                        return true;
+        return false;
+}
+
+char *products_environment_hash(const RoleSpec *spec, char *const *changes) {
+        g_autoptr(GHashTable) own = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        GChecksum *checksum = g_checksum_new(G_CHECKSUM_SHA256);
+
+        for (char **e = spec->environment; e && *e; e++)
+                (void) g_hash_table_add(own, g_strndup(*e, strcspn(*e, "=")));
+        for (char *const *c = changes; *c; c++) {
+                g_autofree char *name = g_strndup(*c, strcspn(*c, "="));
+
+                if (!g_hash_table_contains(own, name) && !change_differs_each_time(*c))
+                        g_checksum_update(checksum, (const unsigned char *) *c, (gssize) strlen(*c) + 1);
+        }
+        char *hash = g_strdup(g_checksum_get_string(checksum));
+        g_checksum_free(checksum);
+        return hash;
+}
+
 char **products_setup(const RoleSpec *spec, const Settings *settings) {
         if (!products_wanted(spec))
                 return NULL;

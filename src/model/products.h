@@ -18,3 +18,17 @@ size_t products_size(const RoleSpec *spec); /* bytes, each string with its NUL *
  * number of its arguments and the arguments. Returns NULL if the role has no products. The caller frees it
  * with g_strfreev(). */
 char **products_setup(const RoleSpec *spec, const Settings *settings);
+
+/* The limits of what is recorded, because it is part of an event. */
+#define PRODUCTS_RESOLVED_MAX 512U
+#define PRODUCTS_RESOLVED_SIZE_MAX (32U * 1024U)
+
+/* Stores the products of a record, name and version in turn, as valid UTF-8, which the caller frees. Returns
+ * false if there are more than the limits, and the last ones are left out. */
+bool products_resolved(char *const *products, char ***ret);
+
+/* Returns the hash of the changes that a set-up has made, 64 hexadecimal digits of SHA-256, which the caller
+ * frees. A change is NAME=VALUE, or NAME for a variable that was removed; each is followed by a NUL, and they
+ * are sorted by name. What depends on the start and not on the products is left out. These are the variables
+ * of env, which have the values of env in the end, and those that differ each time. */
+char *products_environment_hash(const RoleSpec *spec, char *const *changes);

@@ -199,6 +199,19 @@ void role_on_scope(Role *role, const Fault *fault, const char *cgroup) {
                 role_fail(role, &open_fault);
 }
 
+void role_on_products(Role *role, char *const *products, char *const *changes) {
+        if (role->state != ROLE_STARTING || role->failure.message)
+                return;
+
+        g_strfreev(role->resolved_products);
+        if (!products_resolved(products, &role->resolved_products))
+                role_log(role, LOG_NOTICE, "It has more products than are recorded");
+        g_free(role->environment_hash);
+        role->environment_hash = products_environment_hash(role->spec, changes);
+        (void) role_save(role);
+        ASK(role->node, clients, role_changed, role);
+}
+
 void role_on_gate_report(Role *role, LaunchStage stage, int error, bool warning, const char *text) {
         if (warning) {
                 role_log(role, LOG_WARNING, "%s", text);

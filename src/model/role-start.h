@@ -15,6 +15,8 @@ void role_on_forked(
         Role *role, int error, pid_t pid, uint64_t start_time, int pidfd, int gate_fd, int stdin_fd);
 /* The reply to ScopeOps.start. cgroup is NULL if there is a fault. */
 void role_on_scope(Role *role, const Fault *fault, const char *cgroup);
+/* The record of its product set-up, see products.h. Saves the role. */
+void role_on_products(Role *role, char *const *products, char *const *changes);
 /* A report of the child. Unless it is a warning, the start has failed. */
 void role_on_gate_report(Role *role, LaunchStage stage, int error, bool warning, const char *text);
 /* The child has executed its command, or has died. */

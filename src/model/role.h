@@ -123,6 +123,11 @@ struct Role {
         char *cgroup;       /* relative to the root of the v2 hierarchy */
         int cgroup_watch;   /* the number of its watch in the room scope; 0 if it has none */
 
+        /* What the set-up of its products has made, see products.h: pairs of name and version, and a hash.
+         * NULL if it has none, or they are not known. */
+        char **resolved_products;
+        char *environment_hash;
+
         uint64_t start_realtime_usec;
         uint64_t start_monotonic_usec;
         uint64_t started_sequence;

@@ -267,6 +267,8 @@ static void test_role(void **state) {
         world_scope_made(w, role);
         (void) g_hash_table_add(w->populated, role);
         follow(f, path);
+        role_on_products(role, (char *[]){ "base", "2.0", "camera", "", NULL }, (char *[]){ "A=1", NULL });
+        follow(f, path);
         role_on_gate_closed(role);
         follow(f, path);
         node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});

@@ -125,6 +125,51 @@ static void test_order(void **state) {
         assert_env(both, "FOO", "1.0");
 }
 
+/* Two starts of the same products have the same hash, whatever else they are given, and one after a change
+ * has another. */
+static void test_record(void **state) {
+        Bus *bus = *state;
+        static const char *const options[] = {
+                "@a{sv} {'product': <'foo'>, 'version': <'1.0'>, 'eups-list': <[('bar', '1.0')]>}",
+                "@a{sv} {'product': <'foo'>, 'version': <'1.0'>, 'eups-list': <[('bar', '')]>,"
+                " 'env': <{'OWN': '1', 'PATH': '/usr/bin:/bin', 'SPECIAL2': '2'}>}",
+                "@a{sv} {'product': <'foo'>, 'version': <'1.0'>, 'eups-list': <[('bar', '1.0')]>,"
+                " 'user': <'alice'>}",
+        };
+        g_autofree char *first = NULL, *changed = NULL, *env = NULL;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(options); i++) {
+                const char *role = role_name_n("r", (guint) i);
+                guint mark = bus_mark(bus);
+                start(bus, role, g_variant_new_parsed(options[i]), actor(), "pause", NULL);
+                g_autofree char *hash = products_record(bus, role, mark, "[('foo', '1.0'), ('bar', '1.0')]");
+                /* A PATH of env is the value in the end, and not a change. */
+                if (i == 1)
+                        env = g_steal_pointer(&hash);
+                else if (!first)
+                        first = g_steal_pointer(&hash);
+                else
+                        assert_string_equal(hash, first);
+                node_crash(bus);
+                g_autofree char *again = role_get_string(bus, role, "EnvironmentHash");
+                assert_string_equal(again, i == 1 ? env : first);
+                stop(bus, role);
+                purge(bus, role);
+        }
+        assert_string_not_equal(env, first);
+
+        guint mark = bus_mark(bus);
+        write_module("bar/1.0", "setenv BAR 1.1\n");
+        start(bus, role_name("c"), g_variant_new_parsed(options[0]), actor(), "pause", NULL);
+        changed = products_record(bus, role_name("c"), mark, "[('foo', '1.0'), ('bar', '1.0')]");
+        assert_string_not_equal(changed, first);
+
+        /* A role without products has no record. */
+        start(bus, role_name("d"), NULL, actor(), "pause", NULL);
+        g_autofree char *none = role_get_string(bus, role_name("d"), "EnvironmentHash");
+        assert_string_equal(none, "");
+}
+
 /* What was requested must be loaded at the end. Lmod has one version of a module, and one module of a family,
  * and says so at most in a note. A modulefile may unload others with both. */
 static void test_replaced(void **state) {
@@ -372,6 +417,7 @@ int run_modules_case(const char *name, const char *the_provider, const char *the
         const struct CMUnitTest tests[] = {
                 MODULES(test_load),
                 MODULES(test_order),
+                MODULES(test_record),
                 MODULES(test_replaced),
                 MODULES(test_role_environment),
                 MODULES(test_commands_may_fail),

@@ -52,6 +52,44 @@ void assert_env(GHashTable *dump, const char *name, const char *expected) {
                 fail_msg("%s is \"%s\", not \"%s\"", name, value ?: "(unset)", expected ?: "(unset)");
 }
 
+static const Event *products_find_started(Bus *bus, const char *role, guint mark) {
+        g_autoptr(GPtrArray) all = bus_all(bus, "RoleStarted", role);
+
+        for (guint i = 0; i < all->len; i++) {
+                const Event *event = g_ptr_array_index(all, i);
+                if (event->index >= mark)
+                        return event;
+        }
+        return NULL;
+}
+
+char *products_record(Bus *bus, const char *role, guint mark, const char *expected) {
+        g_autoptr(GVariant) resolved = role_get(bus, role, "ResolvedProducts"), started = NULL, told = NULL;
+        g_autofree char *text = g_variant_print(resolved, false),
+                        *hash = role_get_string(bus, role, "EnvironmentHash");
+
+        assert_string_equal(text, expected);
+        assert_int_equal(strlen(hash), 64);
+        const Event *event;
+        WAIT_UNTIL((event = products_find_started(bus, role, mark)));
+        started = event_details(event);
+        told = g_variant_lookup_value(started, "resolved-products", G_VARIANT_TYPE("a(ss)"));
+        assert_non_null(told);
+        assert_true(g_variant_equal(told, resolved));
+        assert_string_equal(detail_string(started, "environment-hash"), hash);
+        return g_steal_pointer(&hash);
+}
+
+void products_configure_fake(Bus *bus) {
+        g_autofree char *configuration =
+                g_strdup_printf("ProductProvider=modules\nModulesCommand=%s\n", scratch("fake"));
+
+        products_write(scratch("fake"),
+                "#!/bin/sh\necho 'LOADEDMODULES=foo/1.0; export LOADEDMODULES; FAKE=1; export FAKE;'\n");
+        assert_int_equal(chmod(scratch("fake"), 0755), 0);
+        products_configure(bus, configuration);
+}
+
 void products_fail(Bus *bus, const char *role, GVariant *options, ...) {
         guint mark = bus_mark(bus);
         guint32 serial = node_send(bus, "Start", start_args(role, options, actor(), "pause", NULL));

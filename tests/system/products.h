@@ -16,6 +16,14 @@ void products_write(const char *path, const char *text); /* and its directories,
 GHashTable *products_dump(Bus *bus, const char *role, GVariant *options);
 void assert_env(GHashTable *dump, const char *name, const char *expected); /* NULL if it must be absent */
 
+/* Fails unless ResolvedProducts is this, as text, and RoleStarted of this run, after the mark, says the same.
+ * Returns the EnvironmentHash. */
+char *products_record(Bus *bus, const char *role, guint mark, const char *expected);
+
+/* Makes one that is fast and has the module foo/1.0 only, and configures it as "modules". The teardown of the
+ * caller removes the configuration. */
+void products_configure_fake(Bus *bus);
+
 /* The start must fail with SetupFailed and these words of the provider, and leave nothing. */
 void products_fail(Bus *bus, const char *role, GVariant *options, ...) G_GNUC_NULL_TERMINATED;
 

@@ -33,6 +33,7 @@
         X(limits, plain, SPEC_LIMITS) \
         X(setup, strv, setup) \
         X(setup_deadline_usec, plain, USEC_INFINITY) \
+        X(record, plain, true) \
         X(xterm, plain, spec->xterm) \
         X(xterm_args, strv, spec->xterm_args) \
         X(default_sigpipe, plain, spec->default_sigpipe)

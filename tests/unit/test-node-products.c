@@ -7,7 +7,9 @@
 #include "test-world.h"
 
 #include "config.h"
+#include "model/event-details.h"
 #include "model/products.h"
+#include "model/role-start.h"
 
 #define SCRIPT PKGLIBEXECDIR "/setup-products.bash"
 
@@ -183,6 +185,97 @@ static void test_setup(void **state) {
         expect_setup(lmod, SCRIPT "|lmod|" LMOD_COMMAND_DEFAULT "|1|mpi/3");
 }
 
+/* printf 'A=1\0B\0C=\0' | sha256sum */
+#define HASH "01dce5e23ba527ec144e45cab0a95cff717f6342dde8c0bf58a7c960ef87ab68"
+#define HASH_OF_NOTHING "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+static void assert_hash(const RoleSpec *spec, char *const *changes, const char *expected) {
+        g_autofree char *hash = products_environment_hash(spec, changes);
+
+        assert_string_equal(hash, expected);
+}
+
+/* The hash depends on what the products have changed, and not on the start. */
+static void test_hash(void **state) {
+        g_autoptr(RoleSpec) spec = test_spec(), with_env = test_spec();
+
+        assert_hash(spec, (char *[]){ NULL }, HASH_OF_NOTHING);
+        assert_hash(spec, (char *[]){ "A=1", "B", "C=", NULL }, HASH);
+        assert_hash(spec,
+                (char *[]){ "A=1", "ARCHITECT_ROLE=x", "B", "C=", "EUPS_LOCK_PID=7", "INVOCATION_ID=1",
+                        "JOURNAL_STREAM", "LISTEN_PID=5", "_ModuleTable001_=x", "_ModuleTable_Sz_=1", NULL },
+                HASH);
+
+        assert_return_code(role_spec_add_environment(with_env, "PATH", "/own", NULL), 0);
+        assert_return_code(role_spec_add_environment(with_env, "B2", "/own", NULL), 0);
+        assert_hash(with_env, (char *[]){ "A=1", "B", "B2", "C=", "PATH=/product:/own", NULL }, HASH);
+
+        /* Each of them is another change. */
+        static char *const others[][4] = { { "A=1", "B", NULL }, { "A=2", "B", "C=", NULL },
+                { "A=1", "B=", "C=", NULL }, { "A=1B", "C=", NULL }, { "A=1", "B", "C", NULL } };
+        for (size_t i = 0; i < ELEMENTSOF(others); i++) {
+                g_autofree char *hash = products_environment_hash(spec, others[i]);
+                assert_string_not_equal(hash, HASH);
+        }
+}
+
+/* What is recorded fits into an event, and is text. */
+static void test_resolved(void **state) {
+        g_auto(GStrv) good = NULL, bad = NULL, some = NULL, none = NULL;
+        g_autoptr(GPtrArray) many = g_ptr_array_new();
+        g_autofree char *big = g_strnfill(PRODUCTS_RESOLVED_SIZE_MAX - 3, 'x');
+        char name[] = "p";
+
+        assert_true(products_resolved((char *[]){ NULL }, &none));
+        assert_int_equal(g_strv_length(none), 0);
+        assert_true(products_resolved((char *[]){ "base", "2.0", "b\377", "", NULL }, &good));
+        assert_int_equal(g_strv_length(good), 4);
+        assert_string_equal(good[0], "base");
+        assert_string_equal(good[2], "b\357\277\275");
+        assert_string_equal(good[3], "");
+
+        assert_false(products_resolved((char *[]){ "a", "1", big, "", "b", "2", NULL }, &bad));
+        assert_int_equal(g_strv_length(bad), 4);
+        for (unsigned i = 0; i < 2 * PRODUCTS_RESOLVED_MAX; i++)
+                g_ptr_array_add(many, name);
+        g_ptr_array_add(many, NULL);
+        assert_true(products_resolved((char **) many->pdata, &some));
+        assert_int_equal(g_strv_length(some), 2 * PRODUCTS_RESOLVED_MAX);
+        g_clear_pointer(&some, g_strfreev);
+        many->pdata[many->len - 1] = name;
+        g_ptr_array_add(many, name);
+        g_ptr_array_add(many, NULL);
+        assert_false(products_resolved((char **) many->pdata, &some));
+        assert_int_equal(g_strv_length(some), 2 * PRODUCTS_RESOLVED_MAX);
+}
+
+/* A start that is being undone, or is over, has no products. */
+static void test_role(void **state) {
+        TestWorld *w = *state;
+        char *const products[] = { "base", "2.0", NULL }, *const changes[] = { "A=1", "B", "C=", NULL };
+
+        Role *role = world_start(w, "cam", NULL, NULL);
+        world_forked(w, role);
+        world_scope_made(w, role);
+        forget_calls(w);
+        role_on_products(role, products, changes);
+        expect_calls(w, "save(cam)");
+        assert_string_equal(role->environment_hash, HASH);
+        role_on_products(role, products, changes); /* read again */
+        assert_int_equal(g_strv_length(role->resolved_products), 2);
+        g_autoptr(GVariant) details = g_variant_ref_sink(event_details_started(role));
+        g_autoptr(GVariant) resolved = g_variant_lookup_value(details, "resolved-products", NULL);
+        g_autofree char *text = g_variant_print(resolved, true);
+        assert_string_equal(text, "[('base', '2.0')]");
+        const char *hash = NULL;
+        assert_true(g_variant_lookup(details, "environment-hash", "&s", &hash));
+        assert_string_equal(hash, HASH);
+
+        role_on_gate_closed(role);
+        role_on_products(role, (char *[]){ NULL }, (char *[]){ NULL });
+        assert_string_equal(role->environment_hash, HASH);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_nothing),
@@ -190,6 +283,9 @@ int main(void) {
                 cmocka_unit_test(test_spelling),
                 cmocka_unit_test(test_bounds),
                 cmocka_unit_test(test_setup),
+                cmocka_unit_test(test_hash),
+                cmocka_unit_test(test_resolved),
+                cmocka_unit_test_setup_teardown(test_role, test_world_setup, test_world_teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

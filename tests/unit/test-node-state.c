@@ -123,6 +123,8 @@ static Role *full_role(TestWorld *w) {
         role->main_start_time = UINT64_MAX;
         role->slice = node_slice_take(w->node);
         role->cgroup = g_strdup("/architect.slice/x");
+        role->resolved_products = g_strdupv((char *[]){ "base", "2.0", "a\nb", "", NULL });
+        role->environment_hash = g_strdup("0123abcd");
         role->start_realtime_usec = 1;
         role->start_monotonic_usec = 2;
         role->started_sequence = 3;
@@ -253,6 +255,8 @@ static bool same_spec(const void *a, const void *b, size_t size) {
         X(scope_exists, nothing, "it may exist if the phase is late enough, so it is removed") \
         X(cgroup, string, ) \
         X(cgroup_watch, nothing, "belongs to the process") \
+        X(resolved_products, strv, ) \
+        X(environment_hash, string, ) \
         X(start_realtime_usec, plain, ) \
         X(start_monotonic_usec, plain, ) \
         X(started_sequence, plain, ) \
@@ -280,6 +284,7 @@ static bool same_spec(const void *a, const void *b, size_t size) {
 /* What a member of each kind is initialised with. */
 #define EMPTY_plain 0
 #define EMPTY_string NULL
+#define EMPTY_strv NULL
 #define EMPTY_spec NULL
 #define EMPTY_caller \
         {}

@@ -5,6 +5,7 @@
  * Roles start, stop and are found again. systemd sends the signals that this keeper cannot send. */
 
 #include "keeper.h"
+#include "products.h"
 #include "testlib.h"
 
 static void be_older(Bus *bus) {
@@ -31,6 +32,18 @@ static void test_older(void **state) {
         start(bus, exits, NULL, actor(), "exit-on", "USR1", "42", "pause", NULL);
         start(bus, stays, NULL, actor(), "pause", NULL);
         start_fails(bus, start_args(role_name("bad"), NULL, "/no/such/file", NULL), "ExecFailed", NULL);
+
+        /* Products are set up, but what they have made is not known. */
+        const char *product = role_name("product");
+        products_configure_fake(bus);
+        start(bus, product, OPTIONS("{'product': <'foo'>}"), actor(), "exit", "0", NULL);
+        expect_exited(bus, product, "exited", 0, "self");
+        g_autoptr(GVariant) resolved = role_get(bus, product, "ResolvedProducts");
+        g_autofree char *hash = role_get_string(bus, product, "EnvironmentHash");
+        assert_int_equal(g_variant_n_children(resolved), 0);
+        assert_string_equal(hash, "");
+        purge(bus, product);
+        products_configure(bus, NULL);
 
         /* After a restart the node finds everything again. */
         node_crash(bus);

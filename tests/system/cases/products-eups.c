@@ -128,11 +128,14 @@ static void test_product(void **state) {
         assert_path_has(current, "stack/Linux64/base/2.0/bin", true);
         assert_true(g_str_has_prefix(dump_get(current, "env.SETUP_BASE"), "base 2.0 -f Linux64 -Z "));
 
+        guint mark = bus_mark(bus);
         version = products_dump(bus, role_name("b"),
                 OPTIONS("{'product': <'camera'>, 'version': <'3.1'>, 'provider': <'eups'>}"));
         assert_env(version, "CAMERA_WORDS", "two words; and <more>");
         assert_env(version, "BASE_VERSION", "1.0");
         assert_int_equal(count_locks(), 0);
+        /* With what it requires. */
+        g_free(products_record(bus, role_name("b"), mark, "[('base', '1.0'), ('camera', '3.1')]"));
 }
 
 static void test_order(void **state) {
@@ -391,6 +394,7 @@ static void test_restart(void **state) {
         assert_non_null(memmem(text, size, "HUNG=well", strlen("HUNG=well") + 1));
         g_autofree char *product = role_get_string(bus, role, "Product");
         assert_string_equal(product, "hang");
+        g_free(products_record(bus, role, 0, "[('hang', '1.0')]"));
         stop(bus, role);
         assert_int_equal(count_locks(), 0);
 }

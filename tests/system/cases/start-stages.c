@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "products.h"
 #include "stepper.h"
 #include "testlib.h"
 
@@ -29,6 +30,7 @@ typedef struct Start {
         const char *role;
         Fifo *fifo;   /* the command itself reports here that it has been started */
         bool was_run; /* there is an ended run of that name */
+        bool products;
         pid_t node, keeper;
         guint32 serial;
         guint mark;
@@ -45,7 +47,8 @@ static void start_send(Start *s, const char *program, Fifo *fifo) {
         s->keeper = keeper_pid(s->bus);
         s->mark = bus_mark(s->bus);
         s->serial = node_send(s->bus, "Start",
-                start_args(s->role, NULL, program, "say", fifo_path(fifo), "started", "pause", NULL));
+                start_args(s->role, s->products ? OPTIONS("{'product': <'foo'>}") : NULL, program, "say",
+                        fifo_path(fifo), "started", "pause", NULL));
 }
 
 static void kill_them(const Start *s, guint victims) {
@@ -78,6 +81,11 @@ static void assert_runs(Start *s) {
         assert_true(g_str_has_suffix(cgroup, scope));
         WAIT_UNTIL((now = census(s->bus), now.processes == 1 && now.scopes == 1));
         assert_int_equal(saved("previous", s->role), 0);
+        if (s->products) {
+                g_autofree char *hash = products_record(s->bus, s->role, s->mark, "[('foo', '1.0')]");
+                /* printf 'FAKE=1\0LOADEDMODULES=foo/1.0\0' | sha256sum */
+                assert_string_equal(hash, "6704ed11a1173a3279d15a9257186689f59739935b3e5e33865b1a4055db87d4");
+        }
 }
 
 static void assert_as_before(Start *s) {
@@ -120,6 +128,7 @@ static bool check(Start *s, guint victims) {
 static void use_name(Start *s, bool runs) {
         if (runs)
                 kill_role(s->bus, s->role);
+        s->products = false;
         start(s->bus, s->role, NULL, actor(), "say", fifo_path(s->fifo), "started", "pause", NULL);
         assert_runs(s);
         kill_role(s->bus, s->role);
@@ -143,7 +152,7 @@ static bool is_answered(void *userdata) {
 }
 
 /* Repeats until a start completes before its nth call. */
-static void step_through(Bus *bus, guint traced, guint victims, bool was_run) {
+static void step_through(Bus *bus, guint traced, guint victims, bool was_run, bool products) {
         guint n_ran = 0, n = 0;
         bool reached = true;
 
@@ -151,7 +160,9 @@ static void step_through(Bus *bus, guint traced, guint victims, bool was_run) {
         while (reached) {
                 g_autofree char *fifo_name = g_strdup_printf("fifo%u", ++n);
                 g_autoptr(Fifo) fifo = fifo_new(fifo_name);
-                Start s = { .bus = bus, .role = role_name_n("n", n), .was_run = was_run };
+                Start s = {
+                        .bus = bus, .role = role_name_n("n", n), .was_run = was_run, .products = products
+                };
                 bool runs;
 
                 prepare(&s);
@@ -176,31 +187,54 @@ static void step_through(Bus *bus, guint traced, guint victims, bool was_run) {
 }
 
 static void test_node(void **state) {
-        step_through(*state, NODE, NODE, false);
+        step_through(*state, NODE, NODE, false, false);
 }
 
 static void test_node_with_a_run_before(void **state) {
-        step_through(*state, NODE, NODE, true);
+        step_through(*state, NODE, NODE, true, false);
 }
 
 static void test_keeper(void **state) {
-        step_through(*state, KEEPER, KEEPER, false);
+        step_through(*state, KEEPER, KEEPER, false, false);
 }
 
 static void test_keeper_at_the_node(void **state) {
-        step_through(*state, NODE, KEEPER, true);
+        step_through(*state, NODE, KEEPER, true, false);
 }
 
 static void test_node_at_the_keeper(void **state) {
-        step_through(*state, KEEPER, NODE, false);
+        step_through(*state, KEEPER, NODE, false, false);
 }
 
 static void test_both_at_the_node(void **state) {
-        step_through(*state, NODE, NODE | KEEPER, false);
+        step_through(*state, NODE, NODE | KEEPER, false, false);
 }
 
 static void test_both_at_the_keeper(void **state) {
-        step_through(*state, KEEPER, NODE | KEEPER, true);
+        step_through(*state, KEEPER, NODE | KEEPER, true, false);
+}
+
+/* A role that runs has the record of its products, whoever has died. */
+static void step_through_products(Bus *bus, guint traced, guint victims) {
+        products_configure_fake(bus);
+        step_through(bus, traced, victims, false, true);
+        products_configure(bus, NULL);
+}
+
+static void test_products_node(void **state) {
+        step_through_products(*state, NODE, NODE);
+}
+
+static void test_products_keeper(void **state) {
+        step_through_products(*state, NODE, KEEPER);
+}
+
+static void test_products_both(void **state) {
+        step_through_products(*state, NODE, NODE | KEEPER);
+}
+
+static void test_products_node_at_the_keeper(void **state) {
+        step_through_products(*state, KEEPER, NODE);
 }
 
 /* While the child is before its exec. */
@@ -298,6 +332,10 @@ int main(void) {
                 TEST(test_node_at_the_keeper),
                 TEST(test_both_at_the_node),
                 TEST(test_both_at_the_keeper),
+                TEST(test_products_node),
+                TEST(test_products_keeper),
+                TEST(test_products_both),
+                TEST(test_products_node_at_the_keeper),
                 TEST(test_in_the_set_up),
                 TEST(test_keeper_is_silent),
                 TEST(test_in_the_sweep),
