@@ -15,6 +15,10 @@ void keeper_crash_and_wait(Bus *bus);
  * any. */
 void keeper_wait_stored(Bus *bus, guint n);
 
+/* Returns what identifies the state that systemd stores for it, or 0 if there is none, or one that is being
+ * replaced. It changes with each new state. */
+guint64 keeper_stored_state(void);
+
 /* Expects the exit of a role whose parent had died, which is that of the kernel, if it has pidfd-info, or
  * "lost". */
 void expect_end(

@@ -241,19 +241,21 @@ static void test_end_stored(void **state) {
         Bus *bus = *state;
         const char *role = role_name("ends");
         pid_t pid, node;
+        guint64 state_before;
         int pidfd;
 
         keeper_wait_stored(bus, 0);
         start(bus, role, NULL, actor(), "exit-on", "USR1", "42", "burn", "50", "pause", NULL);
         pid = role_pid(bus, role);
         keeper_wait_stored(bus, 1 + 2);
+        state_before = keeper_stored_state();
         node = node_pid(bus);
         pidfd = process_open(pid);
         assert_int_equal(kill(node, SIGSTOP), 0);
         assert_int_equal(kill(pid, SIGUSR1), 0);
         process_wait_dead(pidfd);
         close(pidfd);
-        keeper_wait_stored(bus, 1 + 2);
+        WAIT_UNTIL(keeper_stored_state() != 0 && keeper_stored_state() != state_before);
         keeper_crash(bus);
         assert_int_equal(kill(node, SIGKILL), 0);
         {

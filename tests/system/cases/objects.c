@@ -125,6 +125,7 @@ static void test_every_property(void **state) {
         check_string(all, "Cause", "");
         assert_int_equal(get_u64(all, "CPUUsageUSec"), 0);
         assert_int_equal(get_u64(all, "MaxRSS"), 0);
+        check_string(all, "ExitType", "main");
         check_i32(all, "StopSignal", 2);
         check_string(all, "StopTo", "main");
         check_string(all, "OnMonitorLoss", "");
@@ -136,7 +137,7 @@ static void test_every_property(void **state) {
         assert_int_equal(g_variant_n_children(eups_list), 0);
         assert_int_equal(get_u64(all, "StopTimeoutUSec"), 1500000);
         check_bool(all, "Remove", false);
-        assert_int_equal(g_variant_n_children(all), 32);
+        assert_int_equal(g_variant_n_children(all), 33);
 
         object = managed(bus, role);
         assert_non_null(object);
