@@ -83,7 +83,7 @@ static int pid_list_read(PidList *list, int directory_fd) {
                                 continue;
                         }
                         /* 0 is a process of another pid namespace, which has no number here. */
-                        if (pid > 1 && pid != getpid()) {
+                        if (pid > 0) {
                                 r = pid_list_add(list, pid);
                                 if (r < 0)
                                         return r;
@@ -163,16 +163,6 @@ static int process_check_age(pid_t pid, uint64_t not_before) {
         return st.start_time < not_before ? -EPERM : 0;
 }
 
-static int cgroup_check_ages(int directory_fd, uint64_t not_before) {
-        _cleanup_(pid_list_clear) PidList list = { 0 };
-        int r;
-
-        r = pid_list_read_tree(&list, directory_fd, 0);
-        for (size_t i = 0; r >= 0 && i < list.n; i++)
-                r = process_check_age(list.pids[i], not_before);
-        return r;
-}
-
 /* Returns whether the keeper itself is in the cgroup, where nobody should have put it. */
 static bool cgroup_has_keeper(const char *path) {
         _cleanup_free_ char *own = NULL;
@@ -188,7 +178,8 @@ typedef struct Signalling {
         int signo;
         bool then_continue;
         uint64_t not_before;
-        PidList done; /* sorted */
+        PidList checked; /* for not_before; sorted, as done is */
+        PidList done;
         size_t n_sent;
         int error; /* the first one */
         struct {
@@ -201,12 +192,24 @@ typedef struct Signalling {
 static void signalling_clear(Signalling *s) {
         for (size_t i = 0; i < s->n_batch; i++)
                 (void) fd_close(s->batch[i].pidfd);
+        pid_list_clear(&s->checked);
         pid_list_clear(&s->done);
 }
 
 static void signalling_fail(Signalling *s, int error) {
         if (s->error == 0)
                 s->error = error;
+}
+
+/* Checks all processes before the first one receives the signal. */
+static int signalling_check(Signalling *s, int directory_fd) {
+        int r;
+
+        r = pid_list_read_tree(&s->checked, directory_fd, 0);
+        for (size_t i = 0; r >= 0 && i < s->checked.n; i++)
+                r = process_check_age(s->checked.pids[i], s->not_before);
+        pid_list_sort(&s->checked);
+        return r;
 }
 
 /* Opens processes of the list that have not received the signal. Returns a negative errno. */
@@ -217,7 +220,9 @@ static int signalling_open(Signalling *s, const PidList *list) {
 
                 if (pid == 1 || pid == getpid() || pid_list_has(&s->done, pid))
                         continue;
-                r = s->not_before > 0 ? process_check_age(pid, s->not_before) : 0;
+                r = s->not_before == 0 || pid_list_has(&s->checked, pid)
+                            ? 0
+                            : process_check_age(pid, s->not_before);
                 fd = r < 0 ? r : pidfd_open_pid(pid);
                 if (fd >= 0) {
                         s->batch[s->n_batch].pid = pid;
@@ -306,7 +311,7 @@ int cgroup_signal(const char *path, int signo, uint32_t flags, uint64_t not_befo
         directory_fd = cgroup_open(path);
         if (directory_fd < 0)
                 return directory_fd;
-        r = not_before > 0 ? cgroup_check_ages(directory_fd, not_before) : 0;
+        r = not_before > 0 ? signalling_check(&s, directory_fd) : 0;
         if (r < 0)
                 return r;
 
