@@ -303,7 +303,7 @@ static void cgroup_freeze(int directory_fd, bool freeze) {
 int cgroup_signal(const char *path, int signo, uint32_t flags, uint64_t not_before) {
         _cleanup_(signalling_clear) Signalling s = { .signo = signo, .not_before = not_before };
         autofd directory_fd = -EBADF;
-        bool freeze = false;
+        bool freeze = false, killed = false;
         int r;
 
         if (signo <= 0 || signo > SIGRTMAX)
@@ -316,12 +316,12 @@ int cgroup_signal(const char *path, int signo, uint32_t flags, uint64_t not_befo
                 return r;
 
         if (signo == SIGKILL && !cgroup_has_keeper(path)) {
-                if (!(flags & KEEPER_CGROUP_EACH)) {
-                        r = cgroup_kill(path);
-                        if (r != -EOPNOTSUPP)
-                                return r;
-                }
+                /* Before the others, because it needs no permission to signal a process. */
+                r = cgroup_kill(path);
+                if (r != -EOPNOTSUPP && (r < 0 || !(flags & KEEPER_CGROUP_EACH)))
+                        return r;
                 freeze = true;
+                killed = r >= 0;
         }
 
         s.then_continue = (flags & KEEPER_CGROUP_CONTINUE) && signo != SIGKILL && signo != SIGCONT;
@@ -331,7 +331,7 @@ int cgroup_signal(const char *path, int signo, uint32_t flags, uint64_t not_befo
         if (freeze)
                 cgroup_freeze(directory_fd, false);
 
-        if (r < 0)
+        if (r < 0 || killed)
                 return r;
         if (s.error < 0)
                 return s.error;

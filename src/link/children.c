@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/resource.h>
 
 #include "base/fd-util.h"
@@ -8,6 +9,7 @@
 #include "link/children-private.h"
 #include "model/role-recover.h"
 #include "model/role-start.h"
+#include "model/role-stop.h"
 #include "util/log.h"
 
 /* A keeper that does not reply must not delay a restart. It reports its children to the next process. */
@@ -91,6 +93,11 @@ typedef struct ChildCall {
         Waiter waiter;
         char *role;
         const char *what;
+        /* Of a signal that nobody waits for. */
+        Children *children;
+        uint64_t child;
+        int signo;
+        bool of_stop; /* to the main process or to the scope, and not repeated as SIGKILL is */
 } ChildCall;
 
 static void child_call_done(void *userdata, int error) {
@@ -117,21 +124,28 @@ static ChildCall *child_call_new(Role *role, const char *what, Waiter waiter) {
         return call;
 }
 
-static void children_signal(void *data, Role *role, int signo, Waiter waiter) {
-        Children *children = data;
+static ChildCall *child_call_new_signal(
+        Children *children, Role *role, int signo, SignalFlags flags, Waiter waiter) {
         ChildCall *call = child_call_new(role, "signal", waiter);
 
-        int r = keeper_link_signal(children->keeper, role->child, signo, child_call_done, call);
-        if (r < 0)
-                child_call_done(call, r);
+        call->children = children;
+        call->child = role->child;
+        call->signo = signo;
+        call->of_stop = !waiter.done && !(flags & SIGNAL_STRAY) && signo != SIGKILL && signo != SIGCONT;
+        return call;
 }
 
 static void children_on_signalled(void *userdata, int error) {
         ChildCall *call = userdata;
+        Role *role;
 
-        /* What is gone already needs no signal. */
-        if (!call->waiter.done && error < 0 && error != -ENOENT && error != -ESRCH)
-                log_warning_errno(error, "Cannot signal the processes of role \"%s\": %m", call->role);
+        if (error == -ENOTCONN && call->of_stop) {
+                role = children_find_role(call->children, call->child);
+                if (role)
+                        role_on_signal_lost(role, call->signo);
+        } else if (error < 0 && error != -ENOENT && error != -ESRCH && !call->waiter.done)
+                log_full_errno(call->signo == SIGKILL ? LOG_DEBUG : LOG_WARNING, error,
+                        "Cannot send signal %d to role \"%s\": %m", call->signo, call->role);
         child_call_done(userdata, error);
 }
 
@@ -143,22 +157,35 @@ static int child_call_sent(ChildCall *call, int r) {
         return r;
 }
 
+static void children_signal(void *data, Role *role, int signo, Waiter waiter) {
+        Children *children = data;
+        ChildCall *call = child_call_new_signal(children, role, signo, 0, waiter);
+
+        int r = keeper_link_signal(children->keeper, role->child, signo, children_on_signalled, call);
+        if (r < 0)
+                child_call_done(call, r);
+}
+
 static int children_signal_cgroup(
         void *data, Role *role, const char *path, int signo, SignalFlags flags, Waiter waiter) {
         Children *children = data;
-        ChildCall *call = child_call_new(role, "signal", waiter);
+        ChildCall *call = child_call_new_signal(children, role, signo, flags, waiter);
 
         G_STATIC_ASSERT((unsigned) SIGNAL_STRAY == KEEPER_CGROUP_STRAY &&
                         (unsigned) SIGNAL_EACH == KEEPER_CGROUP_EACH &&
                         (unsigned) SIGNAL_CONTINUE == KEEPER_CGROUP_CONTINUE);
-        return child_call_sent(call, keeper_link_signal_cgroup(children->keeper, role->child, path, signo,
-                                             (uint32_t) flags, children_on_signalled, call));
+        int r = keeper_link_signal_cgroup(
+                children->keeper, role->child, path, signo, (uint32_t) flags, children_on_signalled, call);
+        /* A keeper from before an upgrade can only kill, and only by cgroup.kill. */
+        if (r == -EPROTONOSUPPORT && signo == SIGKILL && flags == 0 && !feature_masked(FEATURE_CGROUP_KILL))
+                r = keeper_link_kill_cgroup(children->keeper, path, children_on_signalled, call);
+        return child_call_sent(call, r);
 }
 
 static int children_signal_process(
         void *data, Role *role, pid_t pid, uint64_t start_time, int signo, Waiter waiter) {
         Children *children = data;
-        ChildCall *call = child_call_new(role, "signal", waiter);
+        ChildCall *call = child_call_new_signal(children, role, signo, SIGNAL_STRAY, waiter);
 
         return child_call_sent(call, keeper_link_signal_process(children->keeper, role->child, pid,
                                              start_time, signo, children_on_signalled, call));
@@ -171,19 +198,6 @@ static void children_close_stdin(void *data, Role *role, Waiter waiter) {
         int r = keeper_link_close_stdin(children->keeper, role->child, child_call_done, call);
         if (r < 0)
                 child_call_done(call, r);
-}
-
-static void children_on_cgroup_killed(void *userdata, int error) {
-        if (error < 0 && error != -ENOENT)
-                log_warning_errno(error, "Cannot kill by cgroup.kill: %m");
-}
-
-static int children_kill_cgroup(void *data, Role *role) {
-        Children *children = data;
-
-        if (feature_masked(FEATURE_CGROUP_KILL) || !role->cgroup)
-                return -EOPNOTSUPP;
-        return keeper_link_kill_cgroup(children->keeper, role->cgroup, children_on_cgroup_killed, NULL);
 }
 
 static void children_forget(void *data, uint64_t child) {
@@ -234,7 +248,6 @@ static const LinkOps children_ops = {
         .signal_cgroup = children_signal_cgroup,
         .signal_process = children_signal_process,
         .close_stdin = children_close_stdin,
-        .kill_cgroup = children_kill_cgroup,
         .reap = children_reap,
         .send_reaps = children_send_reaps,
         .adopt = children_adopt,
@@ -389,6 +402,8 @@ int children_new(sd_event *event, Node *node, const char *socket_path, Children 
 Children *children_free(Children *children) {
         if (!children)
                 return NULL;
+        /* What has no reply now has none in time: nothing more is asked of the model. */
+        g_hash_table_remove_all(children->roles);
         keeper_link_free(children->keeper);
         children->node->world.link.ops = NULL;
         g_hash_table_unref(children->roles);

@@ -46,7 +46,7 @@ int node_signal_role(
                 (void) role_save(role);
         }
         if (all)
-                ASK(node, scope, signal, role, signo, waiter);
+                role_signal_all(role, signo, false, waiter);
         else
                 ASK(node, link, signal, role, signo, waiter);
         return 0;

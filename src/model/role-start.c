@@ -427,7 +427,7 @@ static bool role_ask_setup(Role *role) {
                 return false;
         if (role->undo_step == STOP_STEP_NONE) {
                 role_set_undo_step(role, STOP_STEP_ASKED);
-                ASK(role->node, scope, signal, role, SIGTERM, (Waiter){});
+                role_signal_all(role, SIGTERM, false, (Waiter){});
                 role_set_timer(role, ROLE_PRODUCT_TERM_USEC, role_on_undo_timer);
         }
         return role->undo_step == STOP_STEP_ASKED;
@@ -511,7 +511,7 @@ void role_undo(Role *role) {
                         if (!role_ask_setup(role)) {
                                 if (role->undo_step < STOP_STEP_KILLED)
                                         role_undo_kill(role);
-                                role_kill_all(role);
+                                role_kill_all(role, SIGNAL_EACH);
                         }
                         (void) ASK(role->node, scope, cgroup_watch, role);
                         return;

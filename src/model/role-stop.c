@@ -63,9 +63,38 @@ static void role_stuck(Role *role) {
         role->node->reports->role_stuck(role->node, role, &fault);
 }
 
-/* Kills through the keeper and cgroup.kill, or through systemd if one of the two is missing. */
-void role_kill_all(Role *role) {
-        if (ASK(role->node, link, kill_cgroup, role) < 0)
+/* The keeper sends all signals, because a stop must not wait for PID 1, and because PID 1 can signal neither
+ * a cgroup that it did not make nor, without an error, one with threaded cgroups below it. systemd remains
+ * the only way if there is no keeper, or one that was started before its upgrade (version 2 of the protocol).
+ */
+static void role_signal_by_systemd(Role *role, int signo, bool then_continue, Waiter waiter) {
+        ASK(role->node, scope, signal, role, signo, waiter);
+        if (then_continue)
+                ASK(role->node, scope, signal, role, SIGCONT, (Waiter){});
+}
+
+static int role_signal_by_keeper(Role *role, int signo, SignalFlags flags, Waiter waiter) {
+        if (!role->cgroup)
+                return -EOPNOTSUPP;
+        return ASK(role->node, link, signal_cgroup, role, role->cgroup, signo, flags, waiter);
+}
+
+void role_signal_all(Role *role, int signo, bool then_continue, Waiter waiter) {
+        if (role_signal_by_keeper(role, signo, then_continue ? SIGNAL_CONTINUE : 0, waiter) < 0)
+                role_signal_by_systemd(role, signo, then_continue, waiter);
+}
+
+void role_on_signal_lost(Role *role, int signo) {
+        if (role->stop_step != STOP_STEP_ASKED)
+                return;
+        /* The main process has no parent any more that could signal it alone. */
+        role->stop_asked_all = true;
+        (void) role_save(role);
+        role_signal_by_systemd(role, signo, true, (Waiter){});
+}
+
+void role_kill_all(Role *role, SignalFlags flags) {
+        if (role_signal_by_keeper(role, SIGKILL, flags, (Waiter){}) < 0)
                 ASK(role->node, scope, freeze_and_kill, role);
 }
 
@@ -79,8 +108,10 @@ static int role_on_kill_timer(sd_event_source *s, uint64_t usec, void *userdata)
         }
         if (role->stop_step == STOP_STEP_KILLED && usec_until(role->stop_deadline) == 0)
                 role_stuck(role);
-        /* A process may leave its uninterruptible sleep at any time, so SIGKILL is repeated, but slowly. */
-        role_kill_all(role);
+        /* A process may leave its uninterruptible sleep at any time, so SIGKILL is repeated, but slowly. What
+         * is left may be a process whose main thread has ended, which cgroup.kill does not end (Linux 5.14
+         * to 6.18 at least). */
+        role_kill_all(role, SIGNAL_EACH);
         role_set_timer(role, role->stop_step == STOP_STEP_STUCK ? ROLE_KILL_TIMEOUT_USEC : KILL_INTERVAL_USEC,
                 role_on_kill_timer);
         return 0;
@@ -90,7 +121,7 @@ static void role_kill(Role *role) {
         role_set_stop_step(role, STOP_STEP_KILLED);
         role->stop_deadline = role_deadline_in(ROLE_KILL_TIMEOUT_USEC);
         (void) role_save(role);
-        role_kill_all(role);
+        role_kill_all(role, 0);
         role_set_timer(role, KILL_INTERVAL_USEC, role_on_kill_timer);
 }
 
@@ -120,10 +151,9 @@ static void role_ask(Role *role, int signo, bool all) {
         (void) ASK(role->node, scope, cgroup_state, role, &populated, &frozen);
         if (frozen)
                 ASK(role->node, scope, thaw, role);
-        if (all) {
-                ASK(role->node, scope, signal, role, signo, (Waiter){});
-                ASK(role->node, scope, signal, role, SIGCONT, (Waiter){});
-        } else {
+        if (all)
+                role_signal_all(role, signo, true, (Waiter){});
+        else {
                 ASK(role->node, link, signal, role, signo, (Waiter){});
                 ASK(role->node, link, signal, role, SIGCONT, (Waiter){});
         }

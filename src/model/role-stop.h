@@ -17,8 +17,14 @@ void role_resume_stop(Role *role);  /* after a restart of the service */
 void role_finish(Role *role);       /* the exit is known, so the role has ended */
 void role_read_figures(Role *role); /* reads the figures of the scope into exit, while its cgroup exists */
 
-/* Sends SIGKILL to each process of the role, also of one that is being undone. */
-void role_kill_all(Role *role);
+/* Sends a signal to each process of its scope, also of a role that is being undone. If then_continue is true,
+ * SIGCONT follows. */
+void role_signal_all(Role *role, int signo, bool then_continue, Waiter waiter);
+/* The keeper has gone before it replied to a signal for which no caller waits. It may have sent the signal.
+ */
+void role_on_signal_lost(Role *role, int signo);
+/* The same for SIGKILL, through cgroup.kill; with SIGNAL_EACH to each process, which reaches more of them. */
+void role_kill_all(Role *role, SignalFlags flags);
 /* The role has survived SIGKILL for ROLE_KILL_TIMEOUT_USEC. Reports that, and sets the fault for the callers
  * that wait. */
 void role_set_stuck_fault(Role *role, Fault *fault);

@@ -55,10 +55,8 @@ typedef struct LinkOps {
         int (*signal_process)(
                 void *data, Role *role, pid_t pid, uint64_t start_time, int signo, Waiter waiter);
         void (*close_stdin)(void *data, Role *role, Waiter waiter); /* the keeper's copy */
-        /* SIGKILL to all, atomically. Returns a negative errno if it is not supported. */
-        int (*kill_cgroup)(void *data, Role *role);
-        void (*reap)(void *data, Role *role);       /* with the next send_reaps() */
-        void (*send_reaps)(void *data);             /* the room bus has written all signals */
+        void (*reap)(void *data, Role *role);                       /* with the next send_reaps() */
+        void (*send_reaps)(void *data);                             /* the room bus has written all signals */
         void (*adopt)(void *data, Role *role);      /* the keeper has its child, and reports its end */
         void (*watch_gate)(void *data, Role *role); /* of a child from before a restart, → as launch */
         void (*watch_main)(void *data, Role *role); /* without a keeper, by its pidfd → role_on_exited() */
@@ -79,7 +77,7 @@ typedef struct ScopeOps {
         int (*start)(void *data, Role *role);                             /* → role_on_scope() */
         void (*signal)(void *data, Role *role, int signo, Waiter waiter); /* to each process of it */
         void (*thaw)(void *data, Role *role);
-        void (*freeze_and_kill)(void *data, Role *role); /* SIGKILL to all, if kill_cgroup is unsupported */
+        void (*freeze_and_kill)(void *data, Role *role); /* SIGKILL to all, if the keeper cannot */
         int (*remove)(void *data, Role *role);           /* → role_on_scope_removed() */
         int (*query_oom)(void *data, Role *role);        /* → role_on_oom() within 100 ms */
         int (*query_stop)(void *data, Role *role);       /* → role_on_stop_known() within 1 s */

@@ -227,7 +227,7 @@ struct keeper_kill_cgroup {
 /* The cgroup is not the scope of a role, but one that its processes were moved to. See
  * KEEPER_SIGNAL_CGROUP. */
 #define KEEPER_CGROUP_STRAY (UINT32_C(1) << 0)
-/* SIGKILL is sent to each process, and not by cgroup.kill, which does not end a process whose main thread has
+/* SIGKILL is sent to each process, too, because cgroup.kill does not end a process whose main thread has
  * ended. */
 #define KEEPER_CGROUP_EACH (UINT32_C(1) << 1)
 /* SIGCONT follows the signal, because a stopped process acts on SIGKILL only. */

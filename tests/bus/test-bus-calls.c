@@ -201,7 +201,7 @@ static void test_signal(void **state) {
 
         call_node(b, &all, "Signal", "ssi", "cam", "all", SIGUSR2);
         bus_world_settle(b);
-        expect_calls(w, "save(cam) signal-all(cam,12)");
+        expect_calls(w, "save(cam) signal-cgroup(cam,12)");
         (void) fault_set(&fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"cam\" has ended");
         world_answer(w, &fault);
         bus_world_settle(b);

@@ -78,13 +78,17 @@ static int keeper_accept(Keeper *k) {
         return fd;
 }
 
-static void keeper_welcome(int fd, uint32_t n_children, uint32_t n_ports) {
+static void keeper_welcome_version(int fd, uint32_t version, uint32_t n_children, uint32_t n_ports) {
         struct keeper_welcome m = { .header.type = KEEPER_WELCOME,
-                .version = KEEPER_PROTOCOL_VERSION,
+                .version = version,
                 .n_children = n_children,
                 .n_ports = n_ports };
 
         assert_return_code(socket_send(fd, &m, sizeof(m), NULL, 0), 0);
+}
+
+static void keeper_welcome(int fd, uint32_t n_children, uint32_t n_ports) {
+        keeper_welcome_version(fd, KEEPER_PROTOCOL_VERSION, n_children, n_ports);
 }
 
 static void keeper_ports(int fd, uint16_t number) {
@@ -144,9 +148,153 @@ static void test_half_a_list(void **state) {
         (void) fd_close(fd);
 }
 
+/* A role with a keeper of this version. */
+static Role *run_with_keeper(Keeper *k, uint32_t version, int *ret_fd) {
+        TestWorld *w = k->world;
+
+        Role *role = world_run(w, "cam", NULL);
+        node_on_keeper_lost(w->node);
+        assert_return_code(children_new(w->event, w->node, k->path, &k->children), 0);
+        children_open(k->children);
+        *ret_fd = keeper_accept(k);
+        keeper_welcome_version(*ret_fd, version, 1, 0);
+        keeper_child(k, *ret_fd, role);
+        world_wait(w, ASK(w->node, link, connected));
+        assert_true(role->child_exists);
+        forget_calls(w);
+        return role;
+}
+
+/* The main process ends without a keeper, and its cgroup is empty. */
+static void end_without_keeper(Keeper *k, Role *role) {
+        assert_return_code(kill(k->pid, SIGKILL), errno);
+        assert_int_equal(waitpid(k->pid, NULL, 0), k->pid);
+        k->pid = 0;
+        (void) g_hash_table_remove(k->world->populated, role);
+        world_wait(k->world, role->state == ROLE_ENDED);
+}
+
+static void expect_signal(int fd, const Role *role, int signo, uint32_t flags) {
+        struct keeper_signal_cgroup m;
+        ssize_t n = recv(fd, &m, sizeof(m), 0);
+
+        assert_int_equal(n, offsetof(struct keeper_signal_cgroup, path) + strlen(role->cgroup) + 1);
+        assert_int_equal(m.header.type, KEEPER_SIGNAL_CGROUP);
+        assert_int_equal(m.header.child, role->child);
+        assert_int_equal(m.signo, signo);
+        assert_int_equal(m.flags, flags);
+        assert_string_equal(m.path, role->cgroup);
+}
+
+static void reply_done(int fd, const Role *role, uint32_t request, int error) {
+        struct keeper_done m = {
+                .header = { .type = KEEPER_DONE, .child = role->child }, .request = request, .error = error
+        };
+
+        assert_return_code(socket_send(fd, &m, sizeof(m), NULL, 0), 0);
+}
+
+/* The keeper dies after the stop signal was sent to it and before it replies, so systemd sends it. */
+static void test_signal_is_lost(void **state) {
+        Keeper *k = *state;
+        TestWorld *w = k->world;
+        int fd;
+
+        for (int replied = 0; replied < 2; replied++) {
+                Role *role = run_with_keeper(k, KEEPER_PROTOCOL_VERSION, &fd);
+
+                node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
+                expect_calls(w, "save(cam)");
+                expect_signal(fd, role, SIGTERM, KEEPER_CGROUP_CONTINUE);
+                if (replied)
+                        reply_done(fd, role, KEEPER_SIGNAL_CGROUP, 0);
+                fd = fd_close(fd);
+                world_wait(w, !role->child_exists);
+                if (replied)
+                        expect_calls(w, "");
+                else
+                        expect_calls(w, "save(cam) signal-all(cam,15) signal-all(cam,18)");
+                end_without_keeper(k, role);
+                node_purge_role(w->node, role, NULL);
+                k->children = children_free(k->children);
+                w->node->world.link = test_world.link;
+                k->pid = fork_pausing();
+        }
+}
+
+static void test_answers(void **state) {
+        Keeper *k = *state;
+        TestWorld *w = k->world;
+        static const struct {
+                int error;
+                NodeError fault;
+                const char *text;
+        } answers[] = {
+                { -ESRCH, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"cam\" has ended" },
+                { -ENOENT, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"cam\" has ended" },
+                { -EPERM, NODE_ERROR_IO_ERROR, "Cannot signal role \"cam\": Operation not permitted" },
+        };
+        g_auto(Fault) fault = {};
+        g_auto(Told) success = {};
+        int fd;
+
+        Role *role = run_with_keeper(k, KEEPER_PROTOCOL_VERSION, &fd);
+        for (size_t i = 0; i < ELEMENTSOF(answers); i++) {
+                g_auto(Told) told = {};
+
+                assert_return_code(
+                        node_signal_role(w->node, role, true, SIGUSR1, NULL, told_by(&told), &fault), 0);
+                expect_signal(fd, role, SIGUSR1, 0);
+                reply_done(fd, role, KEEPER_SIGNAL_CGROUP, answers[i].error);
+                world_wait(w, told.n > 0);
+                assert_told_fault(&told, answers[i].fault, answers[i].text);
+        }
+        assert_return_code(
+                node_signal_role(w->node, role, true, SIGUSR1, NULL, told_by(&success), &fault), 0);
+        expect_signal(fd, role, SIGUSR1, 0);
+        reply_done(fd, role, KEEPER_SIGNAL_CGROUP, 0);
+        world_wait(w, success.n > 0);
+        assert_told_success(&success);
+
+        /* The end of the service: nothing is asked of systemd any more. */
+        forget_calls(w);
+        node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
+        expect_signal(fd, role, SIGTERM, KEEPER_CGROUP_CONTINUE);
+        k->children = children_free(k->children);
+        expect_calls(w, "save(cam)");
+        w->node->world.link = test_world.link;
+        (void) fd_close(fd);
+}
+
+/* A keeper that was started before an upgrade: it kills, but systemd sends all other signals. */
+static void test_previous_version(void **state) {
+        Keeper *k = *state;
+        TestWorld *w = k->world;
+        struct keeper_kill_cgroup m;
+        int fd;
+
+        Role *role = run_with_keeper(k, KEEPER_PROTOCOL_VERSION_MIN, &fd);
+        node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
+        expect_calls(w, "save(cam) signal-all(cam,15) signal-all(cam,18)");
+        node_stop_role(w->node, role, ROLE_CAUSE_KILL, NULL, (Waiter){});
+        expect_calls(w, "save(cam)");
+        assert_true(recv(fd, &m, sizeof(m), 0) > 0);
+        assert_int_equal(m.header.type, KEEPER_KILL_CGROUP);
+        assert_string_equal(m.path, role->cgroup);
+        reply_done(fd, role, KEEPER_KILL_CGROUP, 0);
+        world_wait(w, w->calls->len > 0);
+        expect_calls(w, "freeze-and-kill(cam)");
+        fd = fd_close(fd);
+        world_wait(w, !role->child_exists);
+        end_without_keeper(k, role);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_half_a_list, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_signal_is_lost, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_answers, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_previous_version, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

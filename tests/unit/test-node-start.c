@@ -262,9 +262,9 @@ static void fail_leaves_processes(TestWorld *w, Role *role) {
         (void) g_hash_table_add(w->populated, role);
         role_on_gate_report(role, LAUNCH_STAGE_EXEC, -ENOENT, false, "no such file");
         killed_by_us(w, role);
-        expect_calls(w, "reap(cam) kill(cam) watch(cam)");
+        expect_calls(w, "reap(cam) signal-cgroup(cam,9,each) watch(cam)");
         role_on_cgroup_changed(role); /* not yet */
-        expect_calls(w, "kill(cam) watch(cam)");
+        expect_calls(w, "signal-cgroup(cam,9,each) watch(cam)");
         (void) g_hash_table_remove(w->populated, role);
         role_on_cgroup_changed(role);
         expect_calls(w, "remove(cam)");
@@ -369,12 +369,12 @@ static void test_cancel_product(void **state) {
         gint64 begin = g_get_monotonic_time();
 
         node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
-        expect_calls(w, "signal-all(cam,15)");
+        expect_calls(w, "signal-cgroup(cam,15)");
         dies(w, role, EXIT_CODE_KILLED, SIGTERM, false);
         expect_calls(w, "reap(cam) watch(cam)");
-        world_wait(w, strstr(w->calls->str, "kill(cam)"));
+        world_wait(w, strstr(w->calls->str, "signal-cgroup(cam,9,each)"));
         assert_true(g_get_monotonic_time() - begin >= (gint64) ROLE_PRODUCT_TERM_USEC);
-        expect_calls(w, "kill(cam) watch(cam)");
+        expect_calls(w, "signal-cgroup(cam,9,each) watch(cam)");
         (void) g_hash_table_remove(w->populated, role);
         role_on_cgroup_changed(role);
         world_scope_removed(w, role);
@@ -391,7 +391,7 @@ static void test_cancel_product_deaf(void **state) {
                 Role *role = start_with_product(w, &told);
 
                 node_stop_role(w->node, role, ROLE_CAUSE_KILL, NULL, (Waiter){});
-                expect_calls(w, "signal-all(cam,15)");
+                expect_calls(w, "signal-cgroup(cam,15)");
                 if (deaf) {
                         world_wait(w, w->calls->len > 0);
                         expect_calls(w, "signal-main(cam,9)");
@@ -425,7 +425,7 @@ static void test_product_timeout(void **state) {
         world_scope_removed(w, plain);
         forget_calls(w);
         world_wait(w, role->failure.message);
-        expect_calls(w, "signal-all(cam,15)");
+        expect_calls(w, "signal-cgroup(cam,15)");
         (void) g_hash_table_remove(w->populated, role);
         dies(w, role, EXIT_CODE_KILLED, SIGTERM, false);
         world_scope_removed(w, role);
@@ -742,7 +742,8 @@ static void test_killed_while_predecessor_is_swept(void **state) {
                 node_stop_role(w->node, role, ROLE_CAUSE_KILL, NULL, told_by(&killed));
                 assert_told_fault(&told, NODE_ERROR_START_CANCELLED, "cancelled by Kill");
                 assert_not_told(&killed);
-                expect_calls(w, "bring-back(cam) save(cam) kill(cam)");
+                expect_calls(w, queued ? "bring-back(cam) save(cam) freeze-and-kill(cam)"
+                                       : "bring-back(cam) save(cam) signal-cgroup(cam,9)");
                 assert_int_equal(old->stop_step, STOP_STEP_KILLED);
                 world_emptied(w, old);
                 assert_told_success(&killed);
@@ -764,7 +765,7 @@ static void test_cancelled_while_predecessor_is_stuck(void **state) {
         world_wait(w, old->stop_step == STOP_STEP_STUCK);
         forget_calls(w);
         Role *role = world_start(w, "cam", NULL, &told);
-        expect_calls(w, "set-aside(cam) save(cam) save(cam) kill(cam)");
+        expect_calls(w, "set-aside(cam) save(cam) save(cam) signal-cgroup(cam,9)");
         node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, told_by(&stopped));
         expect_calls(w, "bring-back(cam)");
         assert_not_told(&stopped);

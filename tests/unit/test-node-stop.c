@@ -23,7 +23,7 @@ static void test_stop(void **state) {
         stop(w, role, &joined);
         assert_int_equal(role->state, ROLE_STOPPING);
         /* The stop is saved before the signal is sent. SIGCONT is for stopped processes. */
-        expect_calls(w, "save(cam) signal-all(cam,15) signal-all(cam,18)");
+        expect_calls(w, "save(cam) signal-cgroup(cam,15,continue)");
 
         /* Its main process has ended, but another one is left, so the stop is not complete. */
         world_exit_leaving(w, role, EXIT_CODE_KILLED, SIGTERM);
@@ -55,7 +55,7 @@ static void test_stop_signal(void **state) {
         (void) g_hash_table_add(w->frozen, role);
         forget_calls(w);
         stop(w, role, NULL);
-        expect_calls(w, "save(cam) thaw(cam) signal-all(cam,2) signal-all(cam,18)");
+        expect_calls(w, "save(cam) thaw(cam) signal-cgroup(cam,2,continue)");
 }
 
 /* With stop-to=main the other processes get the signal once the main process has ended, with a timeout of
@@ -72,8 +72,8 @@ static void test_stop_to_main(void **state) {
         stop(w, role, &told);
         expect_calls(w, "save(cam) signal-main(cam,1) signal-main(cam,18)");
         world_exit_leaving(w, role, EXIT_CODE_EXITED, 0);
-        expect_calls(w,
-                "save(cam) exited(cam) reap(cam) watch(cam) save(cam) signal-all(cam,15) signal-all(cam,18)");
+        expect_calls(
+                w, "save(cam) exited(cam) reap(cam) watch(cam) save(cam) signal-cgroup(cam,15,continue)");
         assert_not_told(&told);
         world_emptied(w, role);
         assert_told_success(&told);
@@ -109,7 +109,7 @@ static void test_outlives_main(void **state) {
         assert_fault(node_signal_role(w->node, role, false, SIGUSR1, NULL, (Waiter){}, &fault), &fault,
                 NODE_ERROR_ROLE_NOT_RUNNING, "The main process of role \"cam\" has ended");
         assert_return_code(node_signal_role(w->node, role, true, SIGUSR1, NULL, (Waiter){}, &fault), 0);
-        expect_calls(w, "signal-all(cam,10)");
+        expect_calls(w, "signal-cgroup(cam,10)");
         role_on_cgroup_changed(role);
         expect_calls(w, "");
 
@@ -155,7 +155,7 @@ static void test_stop_of_cgroup(void **state) {
         expect_calls(w, "save(cam) signal-main(cam,15) signal-main(cam,18)");
         world_exit_leaving(w, role, EXIT_CODE_KILLED, SIGTERM);
         assert_int_equal(role->state, ROLE_STOPPING);
-        expect_calls(w, "watch(cam) save(cam) save(cam) signal-all(cam,15) signal-all(cam,18)");
+        expect_calls(w, "watch(cam) save(cam) save(cam) signal-cgroup(cam,15,continue)");
         assert_not_told(&told);
         world_emptied(w, role);
         assert_told_success(&told);
@@ -166,7 +166,7 @@ static void test_stop_of_cgroup(void **state) {
         world_exit_leaving(w, role, EXIT_CODE_EXITED, 3);
         forget_calls(w);
         stop(w, role, &again);
-        expect_calls(w, "save(cam) signal-all(cam,15) signal-all(cam,18)");
+        expect_calls(w, "save(cam) signal-cgroup(cam,15,continue)");
         world_emptied(w, role);
         assert_told_success(&again);
         assert_int_equal(role->cause, ROLE_CAUSE_STOP);
@@ -183,15 +183,16 @@ static void test_escalation(void **state) {
         Role *role = world_run(w, "cam", spec);
         forget_calls(w);
         stop(w, role, &told);
-        expect_calls(w, "save(cam) signal-all(cam,15) signal-all(cam,18)");
+        expect_calls(w, "save(cam) signal-cgroup(cam,15,continue)");
         world_wait(w, role->stop_step == STOP_STEP_KILLED);
-        expect_calls(w, "save(cam) kill(cam)");
+        expect_calls(w, "save(cam) signal-cgroup(cam,9)");
         assert_int_equal(role->state, ROLE_STOPPING);
         assert_int_equal(role->cause, ROLE_CAUSE_STOP); /* its cause is the stop all the same */
 
-        /* SIGKILL is repeated, because a fork may have escaped it. */
+        /* SIGKILL is repeated, to each process, because one whose main thread has ended survives cgroup.kill.
+         */
         world_wait(w, w->calls->len > 0);
-        expect_calls(w, "kill(cam)");
+        expect_calls(w, "signal-cgroup(cam,9,each)");
         assert_not_told(&told);
         world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
         assert_told_success(&told);
@@ -257,7 +258,7 @@ static void test_stuck(void **state) {
         /* A new call starts a new attempt, with a timeout of its own. */
         forget_calls(w);
         stop(w, role, &again);
-        expect_calls(w, "save(cam) kill(cam)");
+        expect_calls(w, "save(cam) signal-cgroup(cam,9)");
         assert_int_equal(role->stop_step, STOP_STEP_KILLED);
         world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
         assert_told_success(&again);
@@ -318,7 +319,7 @@ static void test_kill_overrides(void **state) {
         stop(w, role, &stopped);
         forget_calls(w);
         node_stop_role(w->node, role, ROLE_CAUSE_KILL, &caller, told_by(&killed));
-        expect_calls(w, "save(cam) kill(cam)");
+        expect_calls(w, "save(cam) signal-cgroup(cam,9)");
         world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
         assert_told_success(&stopped);
         assert_told_success(&killed);
@@ -335,11 +336,11 @@ static void test_sweep(void **state) {
         forget_calls(w);
         world_exit_leaving(w, role, EXIT_CODE_EXITED, 4);
         /* The exit is sent at once. The remaining processes get SIGTERM, then SIGKILL. */
-        expect_calls(w,
-                "save(cam) exited(cam) reap(cam) watch(cam) save(cam) signal-all(cam,15) signal-all(cam,18)");
+        expect_calls(
+                w, "save(cam) exited(cam) reap(cam) watch(cam) save(cam) signal-cgroup(cam,15,continue)");
         assert_int_equal(role->cause, ROLE_CAUSE_SELF);
         world_wait(w, role->stop_step == STOP_STEP_KILLED);
-        expect_calls(w, "save(cam) kill(cam)");
+        expect_calls(w, "save(cam) signal-cgroup(cam,9)");
         assert_false(role->swept);
         world_emptied(w, role);
         assert_true(role->swept);
@@ -776,11 +777,11 @@ static void test_resume(void **state) {
         role_resume_stop(role);
         expect_calls(w, "");
         world_wait(w, role->stop_step == STOP_STEP_KILLED);
-        expect_calls(w, "save(cam) kill(cam)");
+        expect_calls(w, "save(cam) signal-cgroup(cam,9)");
 
         role_set_timer(role, USEC_INFINITY, NULL);
         role_resume_stop(role);
-        expect_calls(w, "save(cam) kill(cam)");
+        expect_calls(w, "save(cam) signal-cgroup(cam,9)");
         assert_non_null(role->timer);
 
         /* Ended before the restart, and its cgroup became empty during it. */

@@ -73,17 +73,16 @@ static const Row rows[] = {
 
         /* Cancels the start, but nothing can be undone before the keeper has replied. */
         { "Stop starting", STOP, STARTING, WAITS, "", ROLE_STARTING },
-        { "Stop running", STOP, RUNNING, WAITS, "save(cam) signal-all(cam,15) signal-all(cam,18)",
-                ROLE_STOPPING },
+        { "Stop running", STOP, RUNNING, WAITS, "save(cam) signal-cgroup(cam,15,continue)", ROLE_STOPPING },
         { "Stop stopping", STOP, STOPPING, WAITS, "", ROLE_STOPPING },
         { "Stop ended", STOP, ENDED, DONE, "", ROLE_ENDED },
         { "Stop unswept", STOP, UNSWEPT, WAITS, "", ROLE_ENDED },
 
         { "Kill starting", KILL, STARTING, WAITS, "", ROLE_STARTING },
-        { "Kill running", KILL, RUNNING, WAITS, "save(cam) kill(cam)", ROLE_STOPPING },
-        { "Kill stopping", KILL, STOPPING, WAITS, "save(cam) kill(cam)", ROLE_STOPPING },
+        { "Kill running", KILL, RUNNING, WAITS, "save(cam) signal-cgroup(cam,9)", ROLE_STOPPING },
+        { "Kill stopping", KILL, STOPPING, WAITS, "save(cam) signal-cgroup(cam,9)", ROLE_STOPPING },
         { "Kill ended", KILL, ENDED, DONE, "", ROLE_ENDED },
-        { "Kill unswept", KILL, UNSWEPT, WAITS, "save(cam) kill(cam)", ROLE_ENDED },
+        { "Kill unswept", KILL, UNSWEPT, WAITS, "save(cam) signal-cgroup(cam,9)", ROLE_ENDED },
 
         { "Signal main starting", SIGNAL_MAIN, STARTING, REFUSED, "", ROLE_STARTING,
                 NODE_ERROR_ROLE_NOT_RUNNING, "it is starting" },
@@ -97,8 +96,9 @@ static const Row rows[] = {
 
         { "Signal all starting", SIGNAL_ALL, STARTING, REFUSED, "", ROLE_STARTING,
                 NODE_ERROR_ROLE_NOT_RUNNING, "\"cam\"" },
-        { "Signal all running", SIGNAL_ALL, RUNNING, WAITS, "save(cam) signal-all(cam,10)", ROLE_RUNNING },
-        { "Signal all stopping", SIGNAL_ALL, STOPPING, WAITS, "save(cam) signal-all(cam,10)", ROLE_STOPPING },
+        { "Signal all running", SIGNAL_ALL, RUNNING, WAITS, "save(cam) signal-cgroup(cam,10)", ROLE_RUNNING },
+        { "Signal all stopping", SIGNAL_ALL, STOPPING, WAITS, "save(cam) signal-cgroup(cam,10)",
+                ROLE_STOPPING },
         { "Signal all ended", SIGNAL_ALL, ENDED, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING,
                 "\"cam\"" },
         { "Signal all unswept", SIGNAL_ALL, UNSWEPT, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING,

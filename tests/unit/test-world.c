@@ -53,6 +53,8 @@ static void world_child_signal(void *data, Role *role, int signo, Waiter waiter)
 /* "signal-cgroup(cam,15)"; another cgroup than the role's own, and the flags, follow. */
 static int world_signal_cgroup(
         void *data, Role *role, const char *path, int signo, SignalFlags flags, Waiter waiter) {
+        if (!world->connected)
+                return -ENOTCONN;
         if (world->signal_cgroup_result < 0)
                 return world->signal_cgroup_result;
         if (world->calls->len > 0)
@@ -68,6 +70,8 @@ static int world_signal_cgroup(
 
 static int world_signal_process(
         void *data, Role *role, pid_t pid, uint64_t start_time, int signo, Waiter waiter) {
+        if (!world->connected)
+                return -ENOTCONN;
         if (world->signal_cgroup_result < 0)
                 return world->signal_cgroup_result;
         if (world->calls->len > 0)
@@ -134,11 +138,6 @@ static void world_scope_signal(void *data, Role *role, int signo, Waiter waiter)
 
 static void world_scope_thaw(void *data, Role *role) {
         called("thaw", role);
-}
-
-static int world_kill_cgroup(void *data, Role *role) {
-        called("kill", role);
-        return world->kill_cgroup_result;
 }
 
 static void world_freeze_and_kill(void *data, Role *role) {
@@ -329,7 +328,6 @@ static const LinkOps link_ops = {
         .signal_cgroup = world_signal_cgroup,
         .signal_process = world_signal_process,
         .close_stdin = world_child_close_stdin,
-        .kill_cgroup = world_kill_cgroup,
         .reap = world_child_reap,
         .send_reaps = world_send_reaps,
         .adopt = world_adopt,

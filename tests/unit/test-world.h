@@ -37,7 +37,6 @@ typedef struct TestWorld {
         unsigned n_recovered; /* of clients and service */
         /* The results of the requests, at first 0. */
         int fork_result, launch_result, scope_result, remove_result, watch_result, cgroup_result, save_result;
-        int kill_cgroup_result;
         int signal_cgroup_result;    /* of signal_cgroup and signal_process */
         int oom_result, stop_result; /* at first -EOPNOTSUPP */
         unsigned saves_left;         /* before save_result is returned */
