@@ -97,6 +97,10 @@ static int node_method_open_terminal(sd_bus_message *m, void *userdata, sd_bus_e
         return node_dbus_call_role(userdata, m, role_method_open_terminal, error);
 }
 
+static int node_method_open_terminal_socket(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return node_dbus_call_role(userdata, m, role_method_open_terminal_socket, error);
+}
+
 static int node_method_resize_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return node_dbus_call_role(userdata, m, role_method_resize_terminal, error);
 }
@@ -362,6 +366,8 @@ static const sd_bus_vtable node_vtable[] = {
                 "CloseInput", SD_BUS_ARGS("s", role), SD_BUS_NO_RESULT, node_method_close_input, OPEN),
         SD_BUS_METHOD_WITH_ARGS("OpenTerminal", SD_BUS_ARGS("s", role, "a{sv}", options),
                 SD_BUS_RESULT("h", fd), node_method_open_terminal, OPEN),
+        SD_BUS_METHOD_WITH_ARGS("OpenTerminalSocket", SD_BUS_ARGS("s", role, "a{sv}", options),
+                SD_BUS_RESULT("s", path), node_method_open_terminal_socket, OPEN),
         SD_BUS_METHOD_WITH_ARGS("ResizeTerminal", SD_BUS_ARGS("s", role, "q", rows, "q", columns),
                 SD_BUS_NO_RESULT, node_method_resize_terminal, OPEN),
         SD_BUS_METHOD_WITH_ARGS(

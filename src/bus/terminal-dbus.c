@@ -23,6 +23,8 @@ static const BusOption terminal_entries[] = {
 
 const BusOptions terminal_options = { "OpenTerminal", terminal_entries, sizeof(terminal_entries[0]),
         ELEMENTSOF(terminal_entries), terminal_read_replay };
+const BusOptions terminal_socket_options = { "OpenTerminalSocket", terminal_entries,
+        sizeof(terminal_entries[0]), ELEMENTSOF(terminal_entries), terminal_read_replay };
 
 int role_method_open_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Role *role = userdata;
@@ -39,6 +41,45 @@ int role_method_open_terminal(sd_bus_message *m, void *userdata, sd_bus_error *e
         r = terminal_open(role, replay, &fd, &fault);
         /* The message duplicates the descriptor. */
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, "h", fd);
+}
+
+/* A call of OpenTerminalSocket that waits for the keeper. */
+typedef struct SocketCall {
+        sd_bus_message *call;
+        char *path;
+} SocketCall;
+
+static void socket_call_done(void *userdata, const Fault *fault) {
+        SocketCall *call = userdata;
+
+        if (fault)
+                operation_fail(call->call, fault);
+        else
+                (void) sd_bus_reply_method_return(call->call, "s", call->path);
+        sd_bus_message_unref(call->call);
+        g_free(call->path);
+        g_free(call);
+}
+
+int role_method_open_terminal_socket(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Role *role = userdata;
+        g_auto(Fault) fault = {};
+        const Caller *caller;
+        bool replay = true;
+
+        int r = bus_read_options(m, &terminal_socket_options, &replay, error);
+        if (r < 0)
+                return r;
+        r = role_dbus_check(m, role, "write to roles", &caller, error);
+        if (r != 0)
+                return r;
+
+        SocketCall *call = g_new0(SocketCall, 1);
+        call->call = sd_bus_message_ref(m);
+        Waiter waiter = { socket_call_done, call };
+        if (terminal_make_socket(role, caller, replay, &call->path, waiter, &fault) < 0)
+                waiter_wake(waiter, &fault);
+        return 1;
 }
 
 int role_method_resize_terminal(sd_bus_message *m, void *userdata, sd_bus_error *error) {

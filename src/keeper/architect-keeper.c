@@ -202,6 +202,8 @@ static int start_new(Keeper *keeper, struct keeper_self *self) {
         r = keeper_init(keeper, self, fd);
         if (r >= 0 && n_fds > 1)
                 r = keeper_restore(keeper, LISTEN_FD, n_fds, names);
+        if (r >= 0)
+                keeper_clean_terminal_sockets(keeper);
         return r;
 }
 

@@ -72,6 +72,26 @@ static void keeper_on_terminal(Keeper *k, KeeperTerminal *terminal) {
                 keeper_queue_terminal(k, terminal);
 }
 
+static void keeper_on_terminal_socket(Keeper *k, TerminalSocket *s) {
+        int r = terminal_socket_accept(s);
+
+        if (r >= 0)
+                return;
+        log_error("Cannot accept a connection to the terminal of role %s, trying again in a while: %s",
+                s->terminal->role, strerror(-r));
+        if (keeper_watch(k, EPOLL_CTL_MOD, s->fd, 0, &s->watch) >= 0)
+                k->terminal_sockets_paused = true;
+}
+
+static void keeper_resume_terminal_sockets(Keeper *k) {
+        k->terminal_sockets_paused = false;
+        LIST_FOREACH (Child, link, c, &k->children)
+                if (c->terminal)
+                        LIST_FOREACH (TerminalSocket, link, s, &c->terminal->sockets)
+                                if (keeper_watch(k, EPOLL_CTL_MOD, s->fd, EPOLLIN, &s->watch) < 0)
+                                        k->terminal_sockets_paused = true;
+}
+
 /* -- children -- */
 
 static void keeper_on_release(Keeper *k, Child *child) {
@@ -108,6 +128,7 @@ static void keeper_on_pidfd(Keeper *k, Child *child) {
         if (child->terminal) {
                 /* An architect-terminal must show the last output of the role. */
                 keeper_start_terminal(k, child->terminal);
+                keeper_end_terminal_sockets(k, child->terminal);
                 keeper_terminal_end(child->terminal);
         }
         if (k->welcomed && !child->announce)
@@ -150,7 +171,7 @@ int keeper_run(Keeper *k) {
                 /* The store is the last one, because the others may change what is to be stored. */
                 timeout = timeout_sooner(timeout, reexec_run(k));
                 timeout = timeout_sooner(timeout, store_run(&k->store, &k->sockets, keeper_write_state, k));
-                if (k->listener_paused)
+                if (k->listener_paused || k->terminal_sockets_paused)
                         timeout = timeout_sooner(timeout, ACCEPT_RETRY_MSEC);
                 /* Handles one event at a time, because a handler may free the object of the next event of a
                  * batch. */
@@ -160,6 +181,8 @@ int keeper_run(Keeper *k) {
                 if (n == 0 && k->listener_paused)
                         k->listener_paused =
                                 keeper_watch(k, EPOLL_CTL_MOD, k->listen_fd, EPOLLIN, &k->listener_watch) < 0;
+                if (n == 0 && k->terminal_sockets_paused)
+                        keeper_resume_terminal_sockets(k);
                 if (n <= 0)
                         continue;
 
@@ -185,6 +208,9 @@ int keeper_run(Keeper *k) {
                         break;
                 case WATCH_TERMINAL:
                         keeper_on_terminal(k, w->terminal);
+                        break;
+                case WATCH_TERMINAL_SOCKET:
+                        keeper_on_terminal_socket(k, w->terminal_socket);
                         break;
                 case WATCH_GUEST:
                         keeper_on_guest(k, w->guest);

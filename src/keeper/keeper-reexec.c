@@ -185,6 +185,9 @@ static void state_set_cloexec(const KeeperState *s, int state_fd, bool cloexec) 
         for (size_t i = 0; i < s->n_ports; i++)
                 if (s->ports[i].fd >= 0)
                         (void) fd_cloexec(s->ports[i].fd, cloexec);
+        for (size_t i = 0; i < s->n_terminal_sockets; i++)
+                if (s->terminal_sockets[i].fd >= 0)
+                        (void) fd_cloexec(s->terminal_sockets[i].fd, cloexec);
         for (size_t i = 0; i < s->n_terminals; i++) {
                 const struct keeper_state_terminal *t = &s->terminals[i];
                 const int fds[] = { t->pidfd, t->master_fd, t->control_fd, t->peer_fd, t->output_fd };

@@ -13,6 +13,7 @@
 #include "keeper/keeper-node.h"
 #include "keeper/keeper-reexec.h"
 #include "keeper/keeper-requests.h"
+#include "proto/terminal-protocol.h"
 
 int keeper_on_hello(Keeper *k, const struct keeper_hello *m) {
         const uint32_t version_max = k->self->protocol_max;
@@ -184,6 +185,31 @@ static int keeper_on_signal_process(Keeper *k, const struct keeper_signal_proces
                                                     : process_signal(m->pid, m->start_time, m->signo));
 }
 
+static int keeper_on_make_terminal_socket(Keeper *k, const struct keeper_terminal_socket *m) {
+        Child *child = keeper_find_child(k, m->header.child);
+        TerminalSocket *socket = NULL;
+        int r;
+
+        if (m->flags & ~TERMINAL_CLIENT_REPLAY)
+                r = -EOPNOTSUPP;
+        else if (!child)
+                r = -ENOENT;
+        else if (child->exited)
+                r = -ESRCH;
+        else if (!child->terminal)
+                r = -ENOTTY;
+        else
+                r = keeper_make_terminal_socket(k, child->terminal, m->uid, m->flags, &socket);
+        k->reply.terminal_socket_made = (struct keeper_terminal_socket_made){
+                .header = { .type = KEEPER_TERMINAL_SOCKET_MADE, .child = m->header.child },
+                .error = r < 0 ? r : 0,
+        };
+        if (socket)
+                memcpy(k->reply.terminal_socket_made.path, socket->path, sizeof(socket->path));
+        k->reply_size = sizeof(k->reply.terminal_socket_made);
+        return 0;
+}
+
 /* The requests of version 3. */
 static int keeper_on_request_3(Keeper *k, const void *data, size_t size) {
         const struct keeper_header *header = data;
@@ -193,6 +219,9 @@ static int keeper_on_request_3(Keeper *k, const void *data, size_t size) {
         if (header->type == KEEPER_SIGNAL_PROCESS)
                 return size == sizeof(struct keeper_signal_process) ? keeper_on_signal_process(k, data)
                                                                     : -EBADMSG;
+        if (header->type == KEEPER_MAKE_TERMINAL_SOCKET)
+                return size == sizeof(struct keeper_terminal_socket) ? keeper_on_make_terminal_socket(k, data)
+                                                                     : -EBADMSG;
         return size >= offsetof(struct keeper_signal_cgroup, path) &&
                                size <= sizeof(struct keeper_signal_cgroup)
                        ? keeper_on_signal_cgroup(k, data, size)
@@ -249,6 +278,7 @@ int keeper_on_request(Keeper *k, const void *data, size_t size) {
                                                                  : -EBADMSG;
         case KEEPER_SIGNAL_CGROUP:
         case KEEPER_SIGNAL_PROCESS:
+        case KEEPER_MAKE_TERMINAL_SOCKET:
                 return keeper_on_request_3(k, data, size);
         default:
                 return keeper_on_ports_request(k, data, size);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,7 +130,24 @@ static int restore_match(KeeperState *state, struct given *all, size_t n) {
                 state->ports[kept++] = p;
         }
         state->n_ports = kept;
+
+        /* systemd does not store them. They are made again, at the same paths. */
+        for (size_t i = 0; i < state->n_terminal_sockets; i++)
+                state->terminal_sockets[i].fd = -EBADF;
         return 0;
+}
+
+static bool restore_knows_terminal_socket(void *keeper, uint64_t id, uid_t uid) {
+        const Child *child = keeper_find_child(keeper, id);
+
+        return child && child->terminal && terminal_socket_find(child->terminal, uid);
+}
+
+void keeper_clean_terminal_sockets(Keeper *k) {
+        char directory[PATH_MAX];
+
+        if (terminal_socket_directory(k->listen_fd, directory) >= 0)
+                terminal_socket_clean(directory, restore_knows_terminal_socket, k);
 }
 
 int keeper_restore(Keeper *k, int first, uint32_t n_fds, const char *names) {

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fd-util.h"
+#include "base/stderr-log.h"
 #include "keeper/keeper-node.h"
 #include "keeper/keeper-serialize.h"
 
@@ -25,6 +27,26 @@ static void keeper_collect_terminal(const KeeperTerminal *from, uint64_t child, 
         memcpy(to->role, from->role, sizeof(to->role));
 }
 
+static size_t keeper_count_terminal_sockets(const Keeper *k) {
+        size_t n = 0;
+
+        LIST_FOREACH (const Child, link, c, &k->children)
+                if (c->terminal)
+                        LIST_FOREACH (const TerminalSocket, link, s, &c->terminal->sockets)
+                                n++;
+        return n;
+}
+
+static void keeper_collect_terminal_sockets(const KeeperTerminal *from, KeeperState *s) {
+        LIST_FOREACH (const TerminalSocket, link, socket, &from->sockets)
+                s->terminal_sockets[s->n_terminal_sockets++] = (struct keeper_state_terminal_socket){
+                        .child = from->child->id,
+                        .fd = socket->fd,
+                        .uid = socket->uid,
+                        .flags = socket->flags,
+                };
+}
+
 int keeper_collect(const Keeper *k, KeeperState *ret) {
         const size_t n = k->children_by_id.n;
         _cleanup_(keeper_state_clear) KeeperState s = { 0 };
@@ -36,7 +58,8 @@ int keeper_collect(const Keeper *k, KeeperState *ret) {
         s.children = calloc(n + 1, sizeof(s.children[0]));
         s.ports = calloc(k->sockets.n + 1, sizeof(s.ports[0]));
         s.terminals = calloc(n + n_terminals + 1, sizeof(s.terminals[0]));
-        if (!s.children || !s.ports || !s.terminals)
+        s.terminal_sockets = calloc(keeper_count_terminal_sockets(k) + 1, sizeof(s.terminal_sockets[0]));
+        if (!s.children || !s.ports || !s.terminals || !s.terminal_sockets)
                 return -ENOMEM;
         r = store_collect(&k->store, &k->children, &k->sockets, &s.stored, &s.n_stored);
         if (r < 0)
@@ -70,8 +93,10 @@ int keeper_collect(const Keeper *k, KeeperState *ret) {
                         .exit = c->exit,
                 };
                 memcpy(to->role, c->role, sizeof(to->role));
-                if (c->terminal)
+                if (c->terminal) {
                         keeper_collect_terminal(c->terminal, c->id, &s);
+                        keeper_collect_terminal_sockets(c->terminal, &s);
+                }
         }
         LIST_FOREACH (const KeeperTerminal, link, t, &k->terminals)
                 keeper_collect_terminal(t, 0, &s);
@@ -156,6 +181,22 @@ static int keeper_take_terminal_of(Keeper *k, const struct keeper_state_terminal
         return keeper_watch_terminal(k, terminal);
 }
 
+/* Without its socket a terminal works as before, and the next call makes another one. */
+static void keeper_take_terminal_socket_of(Keeper *k, const struct keeper_state_terminal_socket *from) {
+        Child *child = keeper_find_child(k, from->child);
+        TerminalSocket *socket;
+        int r;
+
+        if (!child || !child->terminal || child->terminal->over) {
+                (void) fd_close(from->fd);
+                return;
+        }
+        r = keeper_take_terminal_socket(k, child->terminal, from->uid, from->flags, from->fd, &socket);
+        if (r < 0)
+                log_warning("Cannot take over a socket of the terminal of role %s: %s", child->role,
+                        strerror(-r));
+}
+
 int keeper_take_over(Keeper *k, const KeeperState *s) {
         int r = 0;
 
@@ -167,6 +208,8 @@ int keeper_take_over(Keeper *k, const KeeperState *s) {
                 LIST_FOREACH (Child, link, c, &k->children)
                         if (r >= 0)
                                 r = keeper_watch_child(k, c);
+        for (size_t i = 0; r >= 0 && i < s->n_terminal_sockets; i++)
+                keeper_take_terminal_socket_of(k, &s->terminal_sockets[i]);
         for (size_t i = 0; r >= 0 && i < s->n_ports; i++) {
                 struct reserved_socket socket = {
                         .port = s->ports[i].port, .hold_fd = s->ports[i].fd, .child = s->ports[i].child

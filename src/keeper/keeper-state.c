@@ -25,6 +25,7 @@ typedef enum SectionTag {
         SECTION_PORTS = 3,
         SECTION_STORED = 4,
         SECTION_TERMINALS = 5,
+        SECTION_TERMINAL_SOCKETS = 6,
         _SECTION_MAX,
 } SectionTag;
 
@@ -40,6 +41,7 @@ ASSERT_FIXED_SIZE(struct keeper_state_self, 48);
 ASSERT_FIXED_SIZE(struct keeper_state_child, 160);
 ASSERT_FIXED_SIZE(struct keeper_state_port, 48);
 ASSERT_FIXED_SIZE(struct keeper_state_terminal, 120);
+ASSERT_FIXED_SIZE(struct keeper_state_terminal_socket, 24);
 ASSERT_FIXED_SIZE(struct keeper_state_stored, 24);
 
 /* The analyzer of gcc 12 does not follow what is reached through the table of sections and reports a leak;
@@ -52,6 +54,7 @@ void keeper_state_clear(KeeperState *state) {
         free(state->children);
         free(state->ports);
         free(state->terminals);
+        free(state->terminal_sockets);
         free(state->stored);
         *state = (KeeperState){ 0 };
 }
@@ -66,15 +69,21 @@ int keeper_state_write(const KeeperState *state) {
                 { { SECTION_PORTS, sizeof(state->ports[0]), state->n_ports }, state->ports },
                 { { SECTION_STORED, sizeof(state->stored[0]), state->n_stored }, state->stored },
                 { { SECTION_TERMINALS, sizeof(state->terminals[0]), state->n_terminals }, state->terminals },
+                /* The last one, which version 1 does not have. */
+                { { SECTION_TERMINAL_SOCKETS, sizeof(state->terminal_sockets[0]), state->n_terminal_sockets },
+                        state->terminal_sockets },
         };
-        struct state_header header = { .version = KEEPER_STATE_VERSION, .n_sections = ELEMENTSOF(all) };
+        const bool has_2 = state->n_terminal_sockets > 0;
+        const uint32_t n_sections = has_2 ? ELEMENTSOF(all) : ELEMENTSOF(all) - 1;
+        struct state_header header = { .version = has_2 ? KEEPER_STATE_VERSION : 1,
+                .n_sections = n_sections };
         struct iovec pieces[1 + 2 * ELEMENTSOF(all)];
         size_t n = 0;
 
         memcpy(header.magic, state_magic, sizeof(state_magic));
         pieces[n++] = (struct iovec){ .iov_base = &header, .iov_len = sizeof(header) };
         /* Writes from the original memory, because with thousands of children copies are slow. */
-        for (size_t i = 0; i < ELEMENTSOF(all); i++) {
+        for (size_t i = 0; i < n_sections; i++) {
                 pieces[n++] = (struct iovec){ .iov_base = (void *) &all[i].section,
                         .iov_len = sizeof(all[i].section) };
                 pieces[n++] = (struct iovec){ .iov_base = (void *) all[i].items,
@@ -126,6 +135,9 @@ static int state_check(const KeeperState *state, const char **ret_why) {
                 if (t->pid < 0 || (t->child == 0 && t->pid == 0) || !memchr(t->role, '\0', sizeof(t->role)))
                         return state_refuse(-EBADMSG, "it has an invalid terminal", ret_why);
         }
+        for (size_t i = 0; i < state->n_terminal_sockets; i++)
+                if (state->terminal_sockets[i].child == 0)
+                        return state_refuse(-EBADMSG, "it has an invalid terminal socket", ret_why);
         return state_check_twins(state, ret_why);
 }
 
@@ -145,6 +157,8 @@ int keeper_state_parse(const void *data, size_t size, KeeperState *ret, const ch
                 [SECTION_STORED] = { sizeof(state.stored[0]), (void **) &state.stored, &state.n_stored },
                 [SECTION_TERMINALS] = { sizeof(state.terminals[0]), (void **) &state.terminals,
                         &state.n_terminals },
+                [SECTION_TERMINAL_SOCKETS] = { sizeof(state.terminal_sockets[0]),
+                        (void **) &state.terminal_sockets, &state.n_terminal_sockets },
         };
         const char *p = data, *const end = p + size;
         struct state_header header;

@@ -16,7 +16,9 @@
 
 #include "proto/keeper-protocol.h"
 
-#define KEEPER_STATE_VERSION 1U
+/* Version 2 adds the sockets of terminals. A state without them is written as version 1, which an older
+ * program reads. */
+#define KEEPER_STATE_VERSION 2U
 
 #define KEEPER_STATE_SIZE_MAX (64U * 1024 * 1024)
 
@@ -83,6 +85,15 @@ struct keeper_state_port {
         uint32_t reserved;
 };
 
+/* Since version 2, of a terminal whose child has not ended. */
+struct keeper_state_terminal_socket {
+        uint64_t child;
+        int32_t fd;
+        uint32_t uid;
+        uint32_t flags; /* TERMINAL_CLIENT_* */
+        uint32_t reserved;
+};
+
 /* The descriptors that systemd stores. */
 struct keeper_state_stored {
         uint64_t id;
@@ -99,6 +110,8 @@ typedef struct KeeperState {
         size_t n_ports;
         struct keeper_state_terminal *terminals;
         size_t n_terminals;
+        struct keeper_state_terminal_socket *terminal_sockets;
+        size_t n_terminal_sockets;
         struct keeper_state_stored *stored;
         size_t n_stored;
 } KeeperState;

@@ -46,6 +46,7 @@ void keeper_terminal_init(KeeperTerminal *terminal, const char *role) {
         terminal->watch = (struct watch){ .type = WATCH_TERMINAL, .terminal = terminal };
         list_init(&terminal->link);
         list_init(&terminal->missing);
+        list_init(&terminal->sockets);
 }
 
 int keeper_terminal_new(const char *role, KeeperTerminal **ret, struct terminal_ends *ret_ends) {

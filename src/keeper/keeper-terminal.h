@@ -24,6 +24,7 @@ struct KeeperTerminal {
         /* The other ends of control_fd and of the output socket, for the next architect-terminal. */
         int peer_fd;
         int output_fd;
+        ListLink sockets; /* TerminalSocket.link, until the child has ended */
 
         pid_t pid; /* 0 if none runs */
         int pidfd;

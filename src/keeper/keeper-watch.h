@@ -7,6 +7,7 @@
 
 typedef struct Child Child;
 typedef struct KeeperTerminal KeeperTerminal;
+typedef struct TerminalSocket TerminalSocket;
 
 typedef enum WatchType {
         WATCH_LISTENER,
@@ -16,6 +17,7 @@ typedef enum WatchType {
         WATCH_GATE,
         WATCH_RELEASE,
         WATCH_TERMINAL,
+        WATCH_TERMINAL_SOCKET,
         WATCH_GUEST,
         WATCH_ASKER,
         WATCH_CHECK,
@@ -26,5 +28,6 @@ struct watch {
         WatchType type;
         Child *child;
         KeeperTerminal *terminal;
+        TerminalSocket *terminal_socket;
         size_t guest;
 };

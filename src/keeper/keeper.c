@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -45,6 +46,8 @@ void keeper_forget_child(Keeper *k, Child *child) {
         if (child->release_fd >= 0)
                 keeper_unwatch(k, child->release_fd);
         keeper_unwatch(k, child->pidfd);
+        if (child->terminal)
+                keeper_end_terminal_sockets(k, child->terminal);
         /* It may still show the last output of the role. */
         if (child->terminal && child->terminal->pid > 0) {
                 list_prepend(&k->terminals, &child->terminal->link);
@@ -56,6 +59,49 @@ void keeper_forget_child(Keeper *k, Child *child) {
 
 int keeper_watch_terminal(Keeper *k, KeeperTerminal *terminal) {
         return keeper_watch(k, EPOLL_CTL_ADD, terminal->pidfd, EPOLLIN | EPOLLET, &terminal->watch);
+}
+
+int keeper_take_terminal_socket(
+        Keeper *k, KeeperTerminal *terminal, uid_t uid, uint32_t flags, int fd, TerminalSocket **ret) {
+        char directory[PATH_MAX];
+        TerminalSocket *s;
+        int r;
+
+        r = terminal_socket_directory(k->listen_fd, directory);
+        if (r < 0) {
+                (void) fd_close(fd);
+                return r;
+        }
+        r = terminal_socket_new(directory, terminal, uid, flags, fd, &s);
+        if (r < 0)
+                return r;
+        r = keeper_watch(k, EPOLL_CTL_ADD, s->fd, EPOLLIN, &s->watch);
+        if (r < 0) {
+                (void) terminal_socket_free(s);
+                return r;
+        }
+        store_touch(&k->store);
+        *ret = s;
+        return 0;
+}
+
+int keeper_make_terminal_socket(
+        Keeper *k, KeeperTerminal *terminal, uid_t uid, uint32_t flags, TerminalSocket **ret) {
+        TerminalSocket *s = terminal_socket_find(terminal, uid);
+
+        if (!s)
+                return keeper_take_terminal_socket(k, terminal, uid, flags, -EBADF, ret);
+        s->flags = flags;
+        store_touch(&k->store);
+        *ret = s;
+        return 0;
+}
+
+void keeper_end_terminal_sockets(Keeper *k, KeeperTerminal *terminal) {
+        LIST_FOREACH_SAFE (TerminalSocket, link, s, &terminal->sockets) {
+                keeper_unwatch(k, s->fd);
+                (void) terminal_socket_free(s);
+        }
 }
 
 /* The list is sorted by start time. The search begins at the end, because no start is later than the delay

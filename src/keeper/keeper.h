@@ -17,6 +17,7 @@
 #include "keeper/keeper-terminal.h"
 #include "keeper/keeper-watch.h"
 #include "keeper/sockets.h"
+#include "keeper/terminal-socket.h"
 #include "proto/keeper-protocol.h"
 
 /* See keeper-reexec.h. */
@@ -62,9 +63,10 @@ typedef struct Keeper {
         int signal_fd; /* SIGTERM */
         /* The last connection that was refused; it has received the reply and hangs up itself. */
         int refused_fd;
-        bool listener_paused; /* no descriptor was left for a connection */
-        bool welcomed;        /* this node and the keeper have agreed on a version */
-        uint32_t version;     /* the version that was agreed on */
+        bool listener_paused;         /* no descriptor was left for a connection */
+        bool terminal_sockets_paused; /* the same for some of the terminal sockets */
+        bool welcomed;                /* this node and the keeper have agreed on a version */
+        uint32_t version;             /* the version that was agreed on */
 
         /* At most one reply is pending. While it is pending, or a child is still to be reported, no request
          * is read. So memory does not grow if the node does not read. */
@@ -73,6 +75,7 @@ typedef struct Keeper {
                 struct keeper_forked forked;
                 struct keeper_done done;
                 struct keeper_bound bound;
+                struct keeper_terminal_socket_made terminal_socket_made;
         } reply;
         size_t reply_size;          /* 0 if none is pending */
         Child *reply_child;         /* the reply lends its descriptors */
@@ -100,5 +103,12 @@ void keeper_forget_child(Keeper *keeper, Child *child);
 int keeper_watch_child(Keeper *keeper, Child *child);
 
 int keeper_watch_terminal(Keeper *keeper, KeeperTerminal *terminal);
+/* Returns the socket of this user for the terminal, which is made if there is none, or a negative errno. */
+int keeper_make_terminal_socket(
+        Keeper *keeper, KeeperTerminal *terminal, uid_t uid, uint32_t flags, TerminalSocket **ret);
+/* Adds a socket that the previous program has left (fd >= 0), or makes that of a keeper that has died. */
+int keeper_take_terminal_socket(
+        Keeper *keeper, KeeperTerminal *terminal, uid_t uid, uint32_t flags, int fd, TerminalSocket **ret);
+void keeper_end_terminal_sockets(Keeper *keeper, KeeperTerminal *terminal);
 /* Queues a terminal without an architect-terminal. keeper_run() starts one when it is due. */
 void keeper_queue_terminal(Keeper *keeper, KeeperTerminal *terminal);

@@ -10,6 +10,8 @@
 #include "model/role-recover.h"
 #include "model/role-start.h"
 #include "model/role-stop.h"
+#include "model/role-terminal.h"
+#include "proto/terminal-protocol.h"
 #include "util/log.h"
 
 /* A keeper that does not reply must not delay a restart. It reports its children to the next process. */
@@ -200,6 +202,18 @@ static void children_close_stdin(void *data, Role *role, Waiter waiter) {
                 child_call_done(call, r);
 }
 
+static void children_on_socket_made(void *userdata, int error, const char *path) {
+        terminal_on_socket(userdata, error, path);
+}
+
+static int children_make_terminal_socket(
+        void *data, Role *role, uid_t uid, bool replay, TerminalSocketRequest *request) {
+        Children *children = data;
+
+        return keeper_link_make_terminal_socket(children->keeper, role->child, uid,
+                replay ? TERMINAL_CLIENT_REPLAY : 0, children_on_socket_made, request);
+}
+
 static void children_forget(void *data, uint64_t child) {
         Children *children = data;
 
@@ -254,6 +268,7 @@ static const LinkOps children_ops = {
         .watch_gate = gate_watch,
         .watch_main = main_watch,
         .forget = children_forget,
+        .make_terminal_socket = children_make_terminal_socket,
         .ports_bind = port_loans_bind,
         .ports_release = port_loans_release,
         .ports_rest = port_loans_rest,

@@ -20,7 +20,9 @@
 typedef struct Pending {
         uint32_t request;
         KeeperDone done;
-        KeeperBound bound; /* instead of done */
+        /* One of these instead of done. */
+        KeeperBound bound;
+        KeeperSocketMade socket_made;
         void *userdata;
 } Pending;
 
@@ -82,6 +84,8 @@ static void link_fail_pending(KeeperLink *link) {
                         p->done(p->userdata, -ENOTCONN);
                 if (p->bound)
                         p->bound(p->userdata, -ENOTCONN, NULL, 0);
+                if (p->socket_made)
+                        p->socket_made(p->userdata, -ENOTCONN, NULL);
                 g_free(p);
         }
 }
@@ -155,8 +159,7 @@ static int link_send(KeeperLink *link, const void *data, size_t size) {
         return link_update_events(link);
 }
 
-static int link_request_full(
-        KeeperLink *link, const void *data, size_t size, KeeperDone done, KeeperBound bound, void *userdata) {
+static int link_request_full(KeeperLink *link, const void *data, size_t size, Pending reply) {
         const struct keeper_header *header = data;
 
         if (!link->connected)
@@ -166,13 +169,14 @@ static int link_request_full(
                 return r;
 
         Pending *p = g_new(Pending, 1);
-        *p = (Pending){ header->type, done, bound, userdata };
+        *p = reply;
+        p->request = header->type;
         g_queue_push_tail(link->pending, p);
         return 0;
 }
 
 static int link_request(KeeperLink *link, const void *data, size_t size, KeeperDone done, void *userdata) {
-        return link_request_full(link, data, size, done, NULL, userdata);
+        return link_request_full(link, data, size, (Pending){ .done = done, .userdata = userdata });
 }
 
 static int link_flush(KeeperLink *link) {
@@ -285,8 +289,20 @@ static int link_handle_bound(KeeperLink *link, const struct keeper_bound *m, siz
         return 0;
 }
 
+static int link_handle_terminal_socket(KeeperLink *link, const struct keeper_terminal_socket_made *m) {
+        if (m->path[sizeof(m->path) - 1] != '\0')
+                return -EBADMSG;
+
+        g_autofree Pending *p = link_take_pending(link, KEEPER_MAKE_TERMINAL_SOCKET);
+        if (!p)
+                return -EBADMSG;
+        p->socket_made(p->userdata, m->error, m->path);
+        return 0;
+}
+
 static int link_handle_done(KeeperLink *link, const struct keeper_done *m) {
-        if (m->request == KEEPER_BIND) /* has a reply of its own */
+        /* These have a reply of their own. */
+        if (m->request == KEEPER_BIND || m->request == KEEPER_MAKE_TERMINAL_SOCKET)
                 return -EBADMSG;
 
         g_autofree Pending *p = link_take_pending(link, m->request);
@@ -349,6 +365,11 @@ static int link_handle(KeeperLink *link, const void *packet, size_t size, const 
                 if (size < keeper_bound_size(0) || n_fds > 0)
                         return -EBADMSG;
                 return link_handle_bound(link, packet, size);
+
+        case KEEPER_TERMINAL_SOCKET_MADE:
+                if (size != sizeof(struct keeper_terminal_socket_made) || n_fds > 0)
+                        return -EBADMSG;
+                return link_handle_terminal_socket(link, packet);
 
         default:
                 return -EBADMSG;
@@ -495,11 +516,23 @@ int keeper_link_signal_process(KeeperLink *link, uint64_t child, pid_t pid, uint
         return r < 0 ? r : link_request(link, &m, sizeof(m), done, userdata);
 }
 
+int keeper_link_make_terminal_socket(
+        KeeperLink *link, uint64_t child, uid_t uid, uint32_t flags, KeeperSocketMade done, void *userdata) {
+        struct keeper_terminal_socket m = {
+                .header = { .type = KEEPER_MAKE_TERMINAL_SOCKET, .child = child }, .uid = uid, .flags = flags
+        };
+
+        int r = link_check_version(link, 3);
+        if (r < 0)
+                return r;
+        return link_request_full(link, &m, sizeof(m), (Pending){ .socket_made = done, .userdata = userdata });
+}
+
 int keeper_link_bind(KeeperLink *link, const struct keeper_bind *bind, KeeperBound done, void *userdata) {
         struct keeper_bind m = *bind;
 
         m.header = (struct keeper_header){ .type = KEEPER_BIND };
-        return link_request_full(link, &m, sizeof(m), NULL, done, userdata);
+        return link_request_full(link, &m, sizeof(m), (Pending){ .bound = done, .userdata = userdata });
 }
 
 static int link_request_ports(KeeperLink *link, KeeperMessageType type, const struct keeper_port *ports,
@@ -538,6 +571,8 @@ int keeper_link_rest_ports(KeeperLink *link, const struct keeper_port *ports, si
 static int link_finish_handle(KeeperLink *link, const struct keeper_header *header, size_t size) {
         if (size == sizeof(struct keeper_done) && header->type == KEEPER_DONE)
                 return link_handle_done(link, (const struct keeper_done *) header);
+        if (size == sizeof(struct keeper_terminal_socket_made) && header->type == KEEPER_TERMINAL_SOCKET_MADE)
+                return link_handle_terminal_socket(link, (const struct keeper_terminal_socket_made *) header);
         if (size < sizeof(*header) || header->type != KEEPER_BOUND)
                 return 0;
 

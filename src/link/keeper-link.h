@@ -39,6 +39,9 @@ typedef void (*KeeperDone)(void *userdata, int error);
 /* The reply to a KEEPER_BIND, with errors as above. */
 typedef void (*KeeperBound)(void *userdata, int error, const uint16_t *numbers, size_t n);
 
+/* The reply to a KEEPER_MAKE_TERMINAL_SOCKET, with errors as above. */
+typedef void (*KeeperSocketMade)(void *userdata, int error, const char *path);
+
 /* The link copies path, but not handler. Returns -ENAMETOOLONG if path does not fit into an address. */
 int keeper_link_new(
         sd_event *event, const char *path, const KeeperHandler *handler, void *userdata, KeeperLink **ret);
@@ -71,6 +74,10 @@ int keeper_link_signal_cgroup(KeeperLink *link, uint64_t child, const char *path
         KeeperDone done, void *userdata);
 int keeper_link_signal_process(KeeperLink *link, uint64_t child, pid_t pid, uint64_t start_time, int signo,
         KeeperDone done, void *userdata);
+
+/* Returns -EPROTONOSUPPORT if the keeper is too old for it. */
+int keeper_link_make_terminal_socket(
+        KeeperLink *link, uint64_t child, uid_t uid, uint32_t flags, KeeperSocketMade done, void *userdata);
 
 /* Reserved ports. */
 int keeper_link_bind(KeeperLink *link, const struct keeper_bind *bind, KeeperBound done, void *userdata);

@@ -12,4 +12,5 @@ typedef struct Env Env;
 typedef struct Monitor Monitor;
 typedef struct Ports Ports;
 typedef struct PortsRequest PortsRequest;
+typedef struct TerminalSocketRequest TerminalSocketRequest;
 typedef struct Settings Settings;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "model/node.h"
 #include "model/role.h"
 #include "model/role-terminal.h"
 #include "proto/terminal-protocol.h"
@@ -70,6 +71,67 @@ int terminal_open(Role *role, bool replay, int *ret_fd, Fault *fault) {
                         r == -EAGAIN ? "it has not processed its earlier requests" : g_strerror(-r));
         *ret_fd = fd_steal(&ours);
         return 0;
+}
+
+struct TerminalSocketRequest {
+        char *role;
+        char **ret_path;
+        Waiter waiter;
+};
+
+static int terminal_socket_fault(int error, const char *role, Fault *fault) {
+        switch (error) {
+        case -ENOENT:
+        case -ESRCH:
+                return fault_set(fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" has just ended", role);
+        case -ENOTCONN:
+                return fault_set(fault, NODE_ERROR_KEEPER_UNAVAILABLE,
+                        "Cannot make a socket for the terminal of role \"%s\": there is no keeper", role);
+        case -EPROTONOSUPPORT:
+                return fault_set(fault, NODE_ERROR_KEEPER_UNAVAILABLE,
+                        "Cannot make a socket for the terminal of role \"%s\": the running keeper is older than this "
+                        "service; reload architect-keeper.service when the new version is installed",
+                        role);
+        default:
+                return fault_set(fault, NODE_ERROR_IO_ERROR,
+                        "Cannot make a socket for the terminal of role \"%s\": %s", role, g_strerror(-error));
+        }
+}
+
+static void terminal_socket_request_free(TerminalSocketRequest *request) {
+        g_free(request->role);
+        g_free(request);
+}
+
+int terminal_make_socket(
+        Role *role, const Caller *caller, bool replay, char **ret_path, Waiter waiter, Fault *fault) {
+        int r = terminal_check(role, fault);
+        if (r < 0)
+                return r;
+        if (!caller || !caller->known)
+                return fault_set(fault, NODE_ERROR_ACCESS_DENIED,
+                        "Cannot make a socket for the terminal of role \"%s\": the credentials of the caller are not "
+                        "known",
+                        role->name);
+
+        TerminalSocketRequest *request = g_new(TerminalSocketRequest, 1);
+        *request = (TerminalSocketRequest){ g_strdup(role->name), ret_path, waiter };
+        r = ASK(role->node, link, make_terminal_socket, role, caller->uid, replay, request);
+        if (r >= 0)
+                return 0;
+        terminal_socket_request_free(request);
+        return terminal_socket_fault(r, role->name, fault);
+}
+
+void terminal_on_socket(TerminalSocketRequest *request, int error, const char *path) {
+        g_auto(Fault) fault = {};
+
+        if (error < 0)
+                (void) terminal_socket_fault(error, request->role, &fault);
+        else
+                *request->ret_path = g_strdup(path);
+        waiter_wake(request->waiter, &fault);
+        terminal_socket_request_free(request);
 }
 
 int terminal_resize(Role *role, uint16_t rows, uint16_t columns, Fault *fault) {

@@ -61,6 +61,9 @@ typedef struct LinkOps {
         void (*watch_gate)(void *data, Role *role); /* of a child from before a restart, → as launch */
         void (*watch_main)(void *data, Role *role); /* without a keeper, by its pidfd → role_on_exited() */
         void (*forget)(void *data, uint64_t child); /* a child of no role, which may be reaped */
+        /* For clients of this user. → terminal_on_socket() */
+        int (*make_terminal_socket)(
+                void *data, Role *role, uid_t uid, bool replay, TerminalSocketRequest *request);
         /* → ports_on_bound() */
         int (*ports_bind)(void *data, const BindAddress *address, PortProtocol protocol, unsigned n,
                 PortsRequest *request);

@@ -25,7 +25,7 @@
 #include "proto/keeper-limits.h"
 
 /* Version 2 has KEEPER_FORK to KEEPER_REST_PORTS. Version 3 adds signals to all processes of a cgroup and to
- * any process of a role, which neither side uses on a connection with version 2. */
+ * any process of a role, and sockets of terminals, which neither side uses on a connection with version 2. */
 #define KEEPER_PROTOCOL_VERSION 3U
 #define KEEPER_PROTOCOL_VERSION_MIN 2U
 
@@ -50,6 +50,9 @@ typedef enum KeeperMessageType {
         /* Version 3. */
         KEEPER_SIGNAL_CGROUP = 32,  /* keeper_signal_cgroup, to all of its processes → KEEPER_DONE */
         KEEPER_SIGNAL_PROCESS = 33, /* keeper_signal_process, to one process by a pidfd → KEEPER_DONE */
+        /* keeper_terminal_socket, makes it if the user has none for this terminal →
+         * KEEPER_TERMINAL_SOCKET_MADE */
+        KEEPER_MAKE_TERMINAL_SOCKET = 34,
 
         /* Keeper to node. */
         KEEPER_WELCOME = 64, /* keeper_welcome */
@@ -63,6 +66,9 @@ typedef enum KeeperMessageType {
         /* keeper_ports, after KEEPER_WELCOME: as many ports as that contains, possibly in several
          * messages. */
         KEEPER_PORTS = 73,
+
+        /* Version 3. */
+        KEEPER_TERMINAL_SOCKET_MADE = 80, /* keeper_terminal_socket_made */
 } KeeperMessageType;
 
 struct keeper_header {
@@ -262,6 +268,19 @@ struct keeper_signal_process {
         uint64_t start_time; /* field 22 of /proc/PID/stat */
 };
 
+struct keeper_terminal_socket {
+        struct keeper_header header;
+        uint32_t uid;   /* the only user that may connect */
+        uint32_t flags; /* TERMINAL_CLIENT_* of the clients that connect from now on */
+};
+
+/* -ENOENT if there is no such child, -ESRCH if it has ended, -ENOTTY if it has no terminal. */
+struct keeper_terminal_socket_made {
+        struct keeper_header header;
+        int32_t error;
+        char path[108]; /* as sun_path of struct sockaddr_un, terminated by NUL; empty if error is set */
+};
+
 struct keeper_done {
         struct keeper_header header;
         uint32_t request; /* the KeeperMessageType of the request */
@@ -286,4 +305,6 @@ ASSERT_FIXED_SIZE(struct keeper_signal, 24);
 ASSERT_FIXED_SIZE(struct keeper_kill_cgroup, 4112);
 ASSERT_FIXED_SIZE(struct keeper_signal_cgroup, 4120);
 ASSERT_FIXED_SIZE(struct keeper_signal_process, 32);
+ASSERT_FIXED_SIZE(struct keeper_terminal_socket, 24);
+ASSERT_FIXED_SIZE(struct keeper_terminal_socket_made, 128);
 ASSERT_FIXED_SIZE(struct keeper_done, 24);

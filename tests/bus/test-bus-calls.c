@@ -14,6 +14,7 @@
 #include "bus/role-dbus.h"
 #include "model/role-recover.h"
 #include "model/role-start.h"
+#include "model/role-terminal.h"
 #include "util/autoptr.h"
 
 static void start(BusWorld *b, Call *call, const char *name) {
@@ -600,6 +601,60 @@ static void test_parked_role_gone(void **state) {
         assert_replied(&later);
 }
 
+/* OpenTerminalSocket replies when the keeper has made the socket, which belongs to the user of the caller. */
+static void test_terminal_socket(void **state) {
+        BusWorld *b = *state;
+        TestWorld *w = b->world;
+        g_auto(Call) call = {}, object = {}, failed = {}, bad = {}, denied = {};
+        RoleSpec *spec = test_spec();
+        const char *path;
+
+        spec->stdin_kind = ROLE_STDIN_PTY;
+        Role *role = world_run(w, "cam", spec);
+        role->terminal_fd = some_fd();
+        if (role->stdin_fd < 0)
+                role->stdin_fd = some_fd();
+        forget_calls(w);
+
+        call_node(b, &call, "OpenTerminalSocket", "sa{sv}", "cam", 0);
+        bus_world_settle(b);
+        expect_calls(w, "socket(cam,0)");
+        assert_true(w->socket_replay);
+        assert_int_equal(call.n, 0);
+        terminal_on_socket(g_steal_pointer(&w->socket_request), 0, "/run/architect-terminal/main/1.0");
+        bus_world_settle(b);
+        assert_replied(&call);
+        assert_true(sd_bus_message_read(call.reply, "s", &path) > 0);
+        assert_string_equal(path, "/run/architect-terminal/main/1.0");
+
+        g_autofree char *object_path = role_dbus_path("cam");
+        g_autoptr(sd_bus_message) m =
+                call_new(b, CLIENT, object_path, NODE_ROLE_INTERFACE, "OpenTerminalSocket");
+        assert_return_code(sd_bus_message_append(m, "a{sv}", 1, "replay", "b", false), 0);
+        call_send(b, &object, m);
+        bus_world_settle(b);
+        assert_false(w->socket_replay);
+        terminal_on_socket(g_steal_pointer(&w->socket_request), 0, "/run/x");
+        bus_world_settle(b);
+        assert_replied(&object);
+
+        call_node(b, &failed, "OpenTerminalSocket", "sa{sv}", "cam", 0);
+        bus_world_settle(b);
+        terminal_on_socket(g_steal_pointer(&w->socket_request), -ESRCH, NULL);
+        bus_world_settle(b);
+        assert_error(&failed, "org.architect.Node.Error.RoleNotRunning", "cam");
+
+        call_node(b, &bad, "OpenTerminalSocket", "sa{sv}", "cam", 1, "raw", "b", true);
+        bus_world_settle(b);
+        assert_error(&bad, SD_BUS_ERROR_INVALID_ARGS, "\"raw\"");
+        forget_calls(w);
+        b->uid = 5;
+        call_node_from(b, &denied, ":1.9", "OpenTerminalSocket", "sa{sv}", "cam", 0);
+        bus_world_settle(b);
+        assert_error(&denied, SD_BUS_ERROR_ACCESS_DENIED, "uid 5");
+        expect_calls(w, "");
+}
+
 static void test_two_senders(void **state) {
         BusWorld *b = *state;
         g_auto(Call) one = {}, two = {};
@@ -694,6 +749,7 @@ int main(void) {
                 BUS_TEST(test_sender_not_named),
                 BUS_TEST(test_leaving_with_parked),
                 BUS_TEST(test_parked_role_gone),
+                BUS_TEST(test_terminal_socket),
                 BUS_TEST(test_two_senders),
                 BUS_TEST(test_keeper_lost_while_forking),
                 BUS_TEST(test_keeper_lost_while_cancelled_in_fork),

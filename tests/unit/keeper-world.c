@@ -565,7 +565,8 @@ void world_start(World *w, const struct start *start) {
         }
 
         if (start->uid != 0)
-                assert_int_equal(chown(w->dir, start->uid, start->gid), 0);
+                assert_return_code(
+                        chown(w->dir, start->uid, start->gid) | chown(w->run, start->uid, start->gid), 0);
         w->uid = start->uid;
         w->keeper = fork();
         if (w->keeper == 0)
@@ -608,7 +609,11 @@ int world_setup(void **state) {
         w->dir = strdup("/tmp/architect-test-XXXXXX");
         if (!mkdtemp(w->dir) || chmod(w->dir, 0755) < 0)
                 return -1;
-        w->socket = world_path(w, "keeper");
+        /* The sockets of terminals are in "architect-terminal" beside the directory of this one. */
+        w->run = world_path(w, "keeper");
+        if (mkdir(w->run, 0755) < 0)
+                return -1;
+        w->socket = world_path(w, "keeper/main");
         w->log = world_path(w, "log");
         w->node = -EBADF;
         *state = w;
@@ -644,6 +649,7 @@ int world_teardown(void **state) {
         free(log);
         (void) nftw(w->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
         free(w->dir);
+        free(w->run);
         free(w->socket);
         free(w->log);
         free(w);

@@ -21,6 +21,7 @@
 
 typedef struct World {
         char *dir; /* readable for all users; removed at the end */
+        char *run; /* the directory of the socket */
         char *socket;
         char *log;            /* stderr of the keeper */
         const char *terminal; /* a program in place of architect-terminal */
@@ -72,6 +73,7 @@ typedef union Packet {
         struct keeper_forked forked;
         struct keeper_exited exited;
         struct keeper_done done;
+        struct keeper_terminal_socket_made socket_made;
         char raw[KEEPER_PACKET_MAX];
 } Packet;
 

@@ -10,6 +10,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -259,6 +261,212 @@ static void test_inherits_nothing(void **state) {
         (void) role_end(w, &role);
 }
 
+/* -- sockets -- */
+
+/* Returns the error; the path is valid until the next call. */
+static int make_socket(World *w, uint64_t child, uid_t uid, uint32_t flags, const char **ret_path) {
+        const struct keeper_terminal_socket m = {
+                .header = { .type = KEEPER_MAKE_TERMINAL_SOCKET, .child = child }, .uid = uid, .flags = flags
+        };
+        int fds[WORLD_FDS_MAX];
+        static Packet p;
+
+        node_send(w->node, &m, sizeof(m));
+        assert_int_equal(world_receive(w, KEEPER_TERMINAL_SOCKET_MADE, child, &p, fds), 0);
+        assert_int_equal(p.socket_made.path[0] == '\0', p.socket_made.error < 0);
+        *ret_path = p.socket_made.path;
+        return p.socket_made.error;
+}
+
+/* Connects as this user; returns a negative errno if that fails. */
+static int connect_as(const char *path, uid_t uid) {
+        struct sockaddr_un a = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), r;
+
+        assert_true(fd >= 0);
+        memcpy(a.sun_path, path, strlen(path));
+        assert_int_equal(seteuid(uid), 0);
+        r = connect(fd, (struct sockaddr *) &a, sizeof(a)) < 0 ? -errno : fd;
+        assert_int_equal(seteuid(0), 0);
+        if (r < 0)
+                (void) close(fd);
+        return r;
+}
+
+static void assert_socket(const char *path, uid_t uid) {
+        struct stat st;
+
+        assert_int_equal(stat(path, &st), 0);
+        assert_true(S_ISSOCK(st.st_mode));
+        assert_int_equal(st.st_mode & 07777, 0600);
+        assert_int_equal(st.st_uid, uid);
+}
+
+static void assert_gone(const char *path) {
+        assert_int_equal(access(path, F_OK), -1);
+        assert_int_equal(errno, ENOENT);
+}
+
+#define ANSWERS "stty -echo; echo ready; while read -r line; do echo \"got $line\"; done; exit 4"
+
+static void test_socket(void **state) {
+        World *w = *state;
+        Role role = role_run(w, KEEPER_FORK_TERMINAL, QUIET(.command = SHELL(ANSWERS)));
+        _cleanup_free_ char *of_root = NULL, *of_alice = NULL;
+        autofd first = -EBADF, second = -EBADF, alice = -EBADF, intruder = -EBADF;
+        const char *path;
+        struct stat st;
+
+        w->noisy = true;
+        assert_int_equal(make_socket(w, role.id, 0, TERMINAL_CLIENT_REPLAY, &path), 0);
+        of_root = strdup(path);
+        assert_socket(path, 0);
+        /* Every user may come as far as the socket. */
+        assert_int_equal(stat(world_path(w, "architect-terminal/main"), &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0755);
+
+        first = connect_as(of_root, 0);
+        expect_text(first, "ready\r\n");
+        assert_int_equal(send(first, "one\n", 4, 0), 4);
+        expect_text(first, "got one\r\n");
+
+        /* There is one for each user. The last call says what its clients see first. */
+        assert_int_equal(make_socket(w, role.id, 0, 0, &path), 0);
+        assert_string_equal(path, of_root);
+        second = connect_as(of_root, 0);
+        assert_int_equal(send(second, "two\n", 4, 0), 4);
+        expect_text(first, "got two\r\n");
+        {
+                char data[16] = { 0 };
+
+                assert_int_equal(recv(second, data, strlen("got two\r\n"), MSG_WAITALL), 9);
+                assert_string_equal(data, "got two\r\n");
+        }
+
+        assert_int_equal(make_socket(w, role.id, ALICE_UID, TERMINAL_CLIENT_REPLAY, &path), 0);
+        of_alice = strdup(path);
+        assert_string_not_equal(of_alice, of_root);
+        assert_socket(of_alice, ALICE_UID);
+        alice = connect_as(of_alice, ALICE_UID);
+        expect_text(alice, "got two\r\n");
+
+        /* The file keeps other users out, and its keeper those whom the file does not. */
+        assert_int_equal(connect_as(of_root, ALICE_UID), -EACCES);
+        assert_int_equal(connect_as(of_alice, NOBODY), -EACCES);
+        intruder = connect_as(of_alice, 0);
+        assert_true(intruder >= 0);
+        {
+                char data;
+
+                assert_int_equal(recv(intruder, &data, 1, 0), 0);
+        }
+
+        assert_int_equal(send(alice, "\004", 1, 0), 1);
+        assert_int_equal(role_end(w, &role).exit.wait_status, 4 << 8);
+        expect_text(first, NULL);
+        expect_text(alice, NULL);
+        assert_gone(of_root);
+        assert_gone(of_alice);
+        assert_int_equal(make_socket(w, role.id, 0, 0, &path), -ENOENT);
+}
+
+static void test_socket_errors(void **state) {
+        World *w = *state;
+        Role role = role_run(w, KEEPER_FORK_TERMINAL, QUIET(.command = SHELL(ANSWERS))),
+             pipe_role = role_run(w, KEEPER_FORK_STDIN_PIPE, QUIET(.command = COMMAND("/bin/cat")));
+        const struct keeper_terminal_socket m = { .header = { .type = KEEPER_MAKE_TERMINAL_SOCKET,
+                                                          .child = role.id } };
+        autofd node = -EBADF;
+        int fds[WORLD_FDS_MAX];
+        const char *path;
+        size_t n_fds;
+        Packet p;
+
+        assert_int_equal(make_socket(w, 99, 0, 0, &path), -ENOENT);
+        assert_int_equal(make_socket(w, pipe_role.id, 0, 0, &path), -ENOTTY);
+        assert_int_equal(make_socket(w, role.id, 0, UINT32_C(1) << 31, &path), -EOPNOTSUPP);
+        assert_int_equal(access(world_path(w, "architect-terminal"), F_OK), -1);
+
+        /* The directory belongs to another user, or everybody may change it. */
+        assert_int_equal(mkdir(world_path(w, "architect-terminal"), 0755), 0);
+        assert_int_equal(chown(world_path(w, "architect-terminal"), ALICE_UID, 0), 0);
+        assert_int_equal(make_socket(w, role.id, 0, 0, &path), -EPERM);
+        assert_int_equal(chown(world_path(w, "architect-terminal"), 0, 0), 0);
+        assert_int_equal(chmod(world_path(w, "architect-terminal"), 0777), 0);
+        assert_int_equal(make_socket(w, role.id, 0, 0, &path), -EPERM);
+
+        assert_int_equal(world_signal(w, role.id, SIGKILL), 0);
+        (void) role_ended(w, &role);
+        assert_int_equal(make_socket(w, role.id, 0, 0, &path), -ESRCH);
+        assert_int_equal(world_request(w, KEEPER_REAP, role.id), 0);
+        assert_int_equal(world_signal(w, pipe_role.id, SIGKILL), 0);
+        (void) role_end(w, &pipe_role);
+        role_close(&role);
+
+        /* A node of the version before does not know it. */
+        world_disconnect(w);
+        node = node_connect(w);
+        node_hello(node, 2, 2, &p);
+        assert_int_equal(p.welcome.version, 2);
+        node_send(node, &m, sizeof(m));
+        assert_int_equal(node_receive(node, &p, fds, &n_fds), sizeof(p.done));
+        assert_int_equal(p.done.error, -EOPNOTSUPP);
+}
+
+/* The keeper replaces itself: the socket is the same one, and connections of the meantime are accepted. */
+static void test_socket_reexec(void **state) {
+        World *w = *state;
+        Role role = role_run(w, KEEPER_FORK_TERMINAL, QUIET(.command = SHELL(ANSWERS)));
+        autofd client = -EBADF;
+        const char *path;
+        struct stat before, after;
+        char *of_alice;
+
+        assert_int_equal(make_socket(w, role.id, ALICE_UID, TERMINAL_CLIENT_REPLAY, &path), 0);
+        of_alice = strdup(path);
+        assert_int_equal(stat(of_alice, &before), 0);
+        assert_int_equal(kill(w->keeper, SIGSTOP), 0);
+        client = connect_as(of_alice, ALICE_UID);
+        assert_int_equal(kill(w->keeper, SIGCONT), 0);
+        assert_int_equal(world_request(w, KEEPER_REEXEC, 0), 0);
+        expect_text(client, "ready\r\n");
+        client = fd_close(client);
+        client = connect_as(of_alice, ALICE_UID);
+        expect_text(client, "ready\r\n");
+        assert_int_equal(stat(of_alice, &after), 0);
+        assert_int_equal(after.st_ino, before.st_ino);
+        assert_int_equal(make_socket(w, role.id, ALICE_UID, TERMINAL_CLIENT_REPLAY, &path), 0);
+        assert_string_equal(path, of_alice);
+
+        assert_int_equal(world_signal(w, role.id, SIGKILL), 0);
+        (void) role_end(w, &role);
+        assert_gone(of_alice);
+        free(of_alice);
+}
+
+/* A keeper that was killed has left a socket. The next one removes it, and nothing else. */
+static void test_socket_left(void **state) {
+        World *w = *state;
+        Role role = role_run(w, KEEPER_FORK_TERMINAL, QUIET(.command = SHELL(ANSWERS)));
+        const char *path;
+        char *left;
+        int status;
+
+        assert_int_equal(make_socket(w, role.id, 0, 0, &path), 0);
+        left = strdup(path);
+        assert_int_equal(mkdir(world_path(w, "architect-terminal/main/1.x"), 0755), 0);
+        assert_int_equal(kill(w->keeper, SIGKILL), 0);
+        assert_int_equal(waitpid(w->keeper, &status, 0), w->keeper);
+        assert_int_equal(kill(role.pid, SIGKILL), 0);
+        role_close(&role);
+        world_disconnect(w);
+        assert_socket(left, 0);
+        world_start(w, &(struct start){ 0 });
+        assert_gone(left);
+        assert_int_equal(access(world_path(w, "architect-terminal/main/1.x"), F_OK), 0);
+        free(left);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_life, world_setup_connected, world_teardown),
@@ -268,6 +476,10 @@ int main(void) {
                 cmocka_unit_test_teardown(test_crash_loop, world_teardown),
                 cmocka_unit_test_teardown(test_missing, world_teardown),
                 cmocka_unit_test_setup_teardown(test_inherits_nothing, world_setup_connected, world_teardown),
+                cmocka_unit_test_setup_teardown(test_socket, world_setup_connected, world_teardown),
+                cmocka_unit_test_setup_teardown(test_socket_errors, world_setup_connected, world_teardown),
+                cmocka_unit_test_setup_teardown(test_socket_reexec, world_setup_connected, world_teardown),
+                cmocka_unit_test_setup_teardown(test_socket_left, world_setup_connected, world_teardown),
         };
 
         return cmocka_run_group_tests(tests, world_group_setup, NULL);

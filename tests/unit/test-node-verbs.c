@@ -7,6 +7,7 @@
 #include <signal.h>
 
 #include "model/input.h"
+#include "model/role-terminal.h"
 
 typedef enum Situation {
         STARTING,
@@ -313,6 +314,90 @@ static void test_table_is_complete(void **state) {
                 }
 }
 
+/* -- OpenTerminalSocket -- */
+
+static Role *run_on_terminal(TestWorld *w) {
+        RoleSpec *spec = test_spec();
+
+        spec->stdin_kind = ROLE_STDIN_PTY;
+        Role *role = world_run(w, "cam", spec);
+        role->terminal_fd = some_fd();
+        if (role->stdin_fd < 0)
+                role->stdin_fd = some_fd();
+        forget_calls(w);
+        return role;
+}
+
+static void test_terminal_socket(void **state) {
+        TestWorld *w = *state;
+        const Caller alice = { .known = true, .uid = 1000 };
+        g_auto(Told) told = {};
+        g_autofree char *path = NULL;
+        Role *role = run_on_terminal(w);
+
+        assert_int_equal(terminal_make_socket(role, &alice, true, &path, told_by(&told), NULL), 0);
+        expect_calls(w, "socket(cam,1000)");
+        assert_true(w->socket_replay);
+        assert_not_told(&told);
+        terminal_on_socket(g_steal_pointer(&w->socket_request), 0, "/run/x");
+        assert_told_success(&told);
+        assert_string_equal(path, "/run/x");
+}
+
+static void test_terminal_socket_errors(void **state) {
+        static const struct {
+                int error;
+                NodeError fault;
+                const char *text;
+        } errors[] = {
+                { -ENOENT, NODE_ERROR_ROLE_NOT_RUNNING, "has just ended" },
+                { -ESRCH, NODE_ERROR_ROLE_NOT_RUNNING, "has just ended" },
+                { -ENOTCONN, NODE_ERROR_KEEPER_UNAVAILABLE, "there is no keeper" },
+                { -EPROTONOSUPPORT, NODE_ERROR_KEEPER_UNAVAILABLE, "reload architect-keeper.service" },
+                { -ENAMETOOLONG, NODE_ERROR_IO_ERROR, "File name too long" },
+        };
+        TestWorld *w = *state;
+        const Caller root = { .known = true }, nobody = {};
+        Role *role = run_on_terminal(w);
+
+        /* As the reply of the keeper, and at once. */
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++) {
+                g_auto(Told) told = {};
+                g_auto(Fault) fault = {};
+                char *path = NULL;
+
+                w->socket_result = 0;
+                assert_int_equal(terminal_make_socket(role, &root, false, &path, told_by(&told), NULL), 0);
+                assert_false(w->socket_replay);
+                terminal_on_socket(g_steal_pointer(&w->socket_request), errors[i].error, NULL);
+                assert_told_fault(&told, errors[i].fault, errors[i].text);
+                assert_null(path);
+
+                w->socket_result = errors[i].error;
+                assert_fault(terminal_make_socket(role, &root, false, &path, (Waiter){}, &fault), &fault,
+                        errors[i].fault, errors[i].text);
+                assert_contains(fault.message, "\"cam\"");
+        }
+
+        for (const Caller *caller = &nobody;; caller = NULL) {
+                g_auto(Fault) fault = {};
+
+                assert_fault(terminal_make_socket(role, caller, true, NULL, (Waiter){}, &fault), &fault,
+                        NODE_ERROR_ACCESS_DENIED, "not known");
+                if (!caller)
+                        break;
+        }
+        world_exit(w, role, EXIT_CODE_EXITED, 3);
+        forget_calls(w);
+        {
+                g_auto(Fault) fault = {};
+
+                assert_fault(terminal_make_socket(role, &root, true, NULL, (Waiter){}, &fault), &fault,
+                        NODE_ERROR_ROLE_NOT_RUNNING, "it is ended");
+        }
+        expect_calls(w, "");
+}
+
 /* Poll distinguishes the ends. */
 static void test_poll_of_ends(void **state) {
         static const struct {
@@ -343,13 +428,16 @@ static void test_poll_of_ends(void **state) {
 }
 
 int main(void) {
-        struct CMUnitTest tests[ELEMENTSOF(rows) + 2] = {
+        struct CMUnitTest tests[ELEMENTSOF(rows) + 4] = {
                 cmocka_unit_test(test_table_is_complete),
                 cmocka_unit_test(test_poll_of_ends),
+                cmocka_unit_test_setup_teardown(test_terminal_socket, test_world_setup, test_world_teardown),
+                cmocka_unit_test_setup_teardown(
+                        test_terminal_socket_errors, test_world_setup, test_world_teardown),
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++)
-                tests[i + 2] = (struct CMUnitTest){
+                tests[i + 4] = (struct CMUnitTest){
                         .name = rows[i].label, .test_func = test_row, .initial_state = (void *) &rows[i]
                 };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,6 +103,15 @@ static void called_with_ports(const char *what, const PortLoan *ports, size_t n)
         g_string_append_c(world->calls, ')');
 }
 
+static int world_make_terminal_socket(
+        void *data, Role *role, uid_t uid, bool replay, TerminalSocketRequest *request) {
+        called_with("socket", role, (int) uid);
+        world->socket_replay = replay;
+        if (world->socket_result >= 0)
+                world->socket_request = request;
+        return world->socket_result;
+}
+
 static int world_ports_bind(
         void *data, const BindAddress *address, PortProtocol protocol, unsigned n, PortsRequest *request) {
         g_string_append_printf(world->calls, "%sbind(%s,%u)", world->calls->len > 0 ? " " : "",
@@ -334,6 +343,7 @@ static const LinkOps link_ops = {
         .watch_gate = world_watch_gate,
         .watch_main = world_watch_main,
         .forget = world_child_forget,
+        .make_terminal_socket = world_make_terminal_socket,
         .ports_bind = world_ports_bind,
         .ports_release = world_ports_release,
         .ports_rest = world_ports_rest,

@@ -41,6 +41,10 @@ typedef struct TestWorld {
         int oom_result, stop_result; /* at first -EOPNOTSUPP */
         unsigned saves_left;         /* before save_result is returned */
 
+        int socket_result;
+        bool socket_replay;
+        TerminalSocketRequest *socket_request; /* of terminal_on_socket() */
+
         int ports_result;      /* of both requests */
         BindAddress bind;      /* the last one */
         PortsRequest *request; /* of ports_on_bound() */
