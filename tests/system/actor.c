@@ -9,6 +9,7 @@
  *   tell-on SIGNAL FIFO TEXT   from now on writes "TEXT PID" at the signal, and continues
  *   fork{ ... }          executes the arguments in the braces in a child, which then exits
  *   daemon{ ... }        the same in a grandchild with a session of its own
+ *   thread               executes the rest in another thread; the main thread ends
  *   raise SIGNAL         sends it to itself
  *   close FD             closes it
  *   read-eof             reads standard input to its end
@@ -37,6 +38,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -422,6 +424,26 @@ static char **block_end(char **arg) {
         die("a brace is not closed");
 }
 
+static void act(char **arg, char **end);
+
+static struct { char **arg, **end; } of_thread;
+
+static void *act_in_thread(void *unused) {
+        (void) unused;
+        act(of_thread.arg, of_thread.end);
+        _exit(0);
+}
+
+static _Noreturn void go_on_in_thread(char **arg, char **end) {
+        pthread_t thread;
+
+        of_thread.arg = arg;
+        of_thread.end = end;
+        if (pthread_create(&thread, NULL, act_in_thread, NULL) != 0)
+                die("pthread_create");
+        pthread_exit(NULL);
+}
+
 static void act(char **arg, char **end) {
         while (arg < end) {
                 const char *verb = *arg++;
@@ -463,7 +485,9 @@ static void act(char **arg, char **end) {
                         if (daemon)
                                 waitpid(pid, NULL, 0);
                         arg = close + 1;
-                } else if (IS("raise", 1)) {
+                } else if (IS("thread", 0))
+                        go_on_in_thread(arg, end);
+                else if (IS("raise", 1)) {
                         int sig = signal_number(arg[-1]);
                         if (sig != SIGSTOP && sig != SIGKILL)
                                 handle(sig, SIG_DFL);
