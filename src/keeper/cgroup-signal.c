@@ -145,7 +145,7 @@ bool cgroup_may_be_stray(const char *path, const char *instance) {
         const char *name = path_last(path);
         size_t n = strlen(name);
 
-        return n >= strlen(suffix) && strcmp(name + n - strlen(suffix), suffix) == 0 &&
+        return n > strlen(suffix) && strcmp(name + n - strlen(suffix), suffix) == 0 &&
                strcmp(name, "init.scope") != 0 && !cgroup_is_of_role(path, instance);
 }
 

@@ -23,11 +23,13 @@
 
 #include "base/fd-util.h"
 #include "fuzz.h"
+#include "keeper/cgroup-signal.h"
 #include "keeper/hold.h"
 #include "keeper/keeper-node.h"
 #include "keeper/keeper-reexec.h"
 #include "keeper/keeper-requests.h"
 
+#define CHILD_START_TIME 4711
 #define PACKETS_MAX 64 /* of one input, so that a mutation does not take minutes */
 
 /* The linker uses these; the original functions are named __real_...(). */
@@ -36,6 +38,8 @@ int __wrap_child_new(const struct keeper_self *self, uint64_t id, const char *ro
 int __wrap_child_reap(Child *child);
 int __wrap_pidfd_kill(int pidfd, int signo);
 int __wrap_cgroup_kill(const char *path);
+int __wrap_cgroup_signal(const char *path, int signo, uint32_t flags, uint64_t not_before);
+int __wrap_process_signal(int pid, uint64_t start_time, int signo);
 void __wrap_reexec_ask(Keeper *keeper, int asker_fd);
 
 int __wrap_child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
@@ -51,6 +55,7 @@ int __wrap_child_new(const struct keeper_self *self, uint64_t id, const char *ro
 
         child_init(child, id, role);
         child->pid = 1;
+        child->start_time = CHILD_START_TIME;
         child->pidfd = eventfd(0, EFD_CLOEXEC);
         child->gate_fd = eventfd(0, EFD_CLOEXEC);
         if (flags & KEEPER_FORK_STDIN_PIPE)
@@ -71,8 +76,30 @@ int __wrap_pidfd_kill(int pidfd, int signo) {
         return signo >= 0 && signo <= SIGRTMAX ? 0 : -EINVAL;
 }
 
+/* Only scopes get so far, of a role or with KEEPER_CGROUP_STRAY of others. */
+static void check_scope(const char *path, bool stray) {
+        const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+        size_t n = strlen(name);
+
+        fuzz_check(n > strlen(".scope") && strcmp(name + n - strlen(".scope"), ".scope") == 0);
+        fuzz_check(strcmp(name, "init.scope") != 0);
+        fuzz_check((strncmp(name, "architect-main-", strlen("architect-main-")) == 0) || stray);
+}
+
 int __wrap_cgroup_kill(const char *path) {
+        check_scope(path, false);
         return strlen(path) < sizeof(((struct keeper_kill_cgroup *) NULL)->path) ? -ENOENT : -ENAMETOOLONG;
+}
+
+int __wrap_cgroup_signal(const char *path, int signo, uint32_t flags, uint64_t not_before) {
+        check_scope(path, flags & KEEPER_CGROUP_STRAY);
+        fuzz_check((not_before > 0) == !!(flags & KEEPER_CGROUP_STRAY));
+        return signo > 0 && signo <= SIGRTMAX ? 0 : -EINVAL;
+}
+
+int __wrap_process_signal(int pid, uint64_t start_time, int signo) {
+        fuzz_check(start_time >= CHILD_START_TIME);
+        return pid > 1 && signo > 0 && signo <= SIGRTMAX ? 0 : -EINVAL;
 }
 
 void __wrap_reexec_ask(Keeper *keeper, int asker_fd) {
@@ -202,7 +229,9 @@ static void on_record(Keeper *k, uint8_t what, const uint8_t *data, size_t size)
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        static const struct keeper_self self = { .pid = 1, .protocol_max = KEEPER_PROTOCOL_VERSION };
+        static const struct keeper_self self = {
+                .pid = 1, .instance = "main", .protocol_max = KEEPER_PROTOCOL_VERSION
+        };
         static bool prepared;
         int lowest;
         Keeper k;

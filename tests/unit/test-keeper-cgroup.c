@@ -369,6 +369,7 @@ static void test_refused(void **state) {
                 { "", KEEPER_CGROUP_STRAY, -EPERM },
                 { "/", KEEPER_CGROUP_STRAY, -EPERM },
                 { "/init.scope", KEEPER_CGROUP_STRAY, -EPERM },
+                { "/.scope", KEEPER_CGROUP_STRAY, -EPERM },
                 { "/system.slice", KEEPER_CGROUP_STRAY, -EPERM },
                 { "/system.slice/ssh.service", KEEPER_CGROUP_STRAY, -EPERM },
                 { "/user.slice/session-1.scope/below", KEEPER_CGROUP_STRAY, -EPERM },
