@@ -214,7 +214,7 @@ void role_on_products(Role *role, char *const *products, char *const *changes) {
 
 void role_on_gate_report(Role *role, LaunchStage stage, int error, bool warning, const char *text) {
         if (warning) {
-                role_log(role, LOG_WARNING, "%s", text);
+                role_log(role, error < 0 ? LOG_WARNING : LOG_NOTICE, "%s", text);
                 return;
         }
 

@@ -107,7 +107,7 @@ struct gate_open {
 struct gate_report {
         uint32_t magic;
         uint32_t stage;   /* LaunchStage */
-        int32_t error;    /* negative errno */
+        int32_t error;    /* negative errno; 0 with a warning that is only a notice */
         uint32_t warning; /* 1 if the set-up continues, 0 if the child exits now */
         /* For messages, terminated by NUL: 'cannot execute "/x": No such file or directory'. */
         char text[512];

@@ -193,6 +193,32 @@ static void test_users(void **state) {
         assert_output(w, "id -u; id -g; id -G; echo $USER $HOME", "0\n0\n0\nroot /root\n", .user = "0");
 }
 
+/* What a session of the user has, if there is one. */
+static void test_user_session(void **state) {
+        static char show[] = "echo $XDG_RUNTIME_DIR $DBUS_SESSION_BUS_ADDRESS";
+        const struct sockaddr_un a = { .sun_family = AF_UNIX, .sun_path = "/run/user/4711/bus" };
+        World *w = *state;
+        autofd bus = -EBADF;
+
+        assert_int_equal(chmod(w->dir, 01777), 0);
+        assert_output(w, show, "\n", .user = "alice");
+        assert_return_code(mkdir("/run/user", 0755), errno);
+        assert_return_code(mkdir("/run/user/4711", 0700), errno);
+        assert_output(w, show, "\n", .user = "alice"); /* not hers */
+        assert_return_code(chown("/run/user/4711", ALICE_UID, ALICE_GID), errno);
+        assert_output(w, show, "/run/user/4711\n", .user = "alice");
+        bus = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_return_code(bind(bus, (const struct sockaddr *) &a, sizeof(a)), errno);
+        assert_output(w, show, "/run/user/4711 unix:path=/run/user/4711/bus\n", .user = "alice");
+        assert_output(w, show, "/own unix:path=/run/user/4711/bus\n", .user = "4711",
+                .environment = ENVIRONMENT("XDG_RUNTIME_DIR=/own"));
+        assert_output(w, show, "\n", .user = "bare");
+        assert_output(w, show, "\n", .base_environment = ENVIRONMENT("A=1"));
+        assert_return_code(unlink("/run/user/4711/bus"), errno);
+        assert_return_code(rmdir("/run/user/4711"), errno);
+        assert_return_code(rmdir("/run/user"), errno);
+}
+
 static void test_users_fail(void **state) {
         World *w = *state;
 
@@ -1125,6 +1151,7 @@ int main(void) {
                 cmocka_unit_test(test_environment_order),
                 cmocka_unit_test(test_environment_merge),
                 CONNECTED(test_users),
+                CONNECTED(test_user_session),
                 CONNECTED(test_users_fail),
                 ALONE(test_unprivileged),
                 CONNECTED(test_deathsig),

@@ -4,11 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/macro.h"
 #include "keeper/exec/exec-environment.h"
+
+#define RUNTIME_DIRECTORY "/run/user"
 
 struct entry {
         char *assignment;
@@ -135,6 +138,29 @@ int environment_merge(char *const *base, char *const *more, char ***ret) {
         return 0;
 }
 
+/* What pam_systemd(8) sets in a session of the user, if the user has one, or lingers. */
+static int environment_add_session(uid_t uid, char **env, size_t *n) {
+        char path[sizeof(RUNTIME_DIRECTORY) + 32];
+        struct stat st;
+        int r;
+
+        (void) snprintf(path, sizeof(path), RUNTIME_DIRECTORY "/%u", uid);
+        if (lstat(path, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != uid)
+                return 0;
+        r = environment_assign("XDG_RUNTIME_DIR", path, &env[*n]);
+        if (r < 0)
+                return r;
+        (*n)++;
+
+        (void) snprintf(path, sizeof(path), RUNTIME_DIRECTORY "/%u/bus", uid);
+        if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
+                return 0;
+        if (asprintf(&env[*n], "DBUS_SESSION_BUS_ADDRESS=unix:path=%s", path) < 0)
+                return -ENOMEM;
+        (*n)++;
+        return 0;
+}
+
 int environment_begin(
         const LaunchRequest *request, const struct identity *who, bool has_terminal, char ***ret) {
         const size_t n_base = strings_count(request->base_environment);
@@ -143,7 +169,7 @@ int environment_begin(
         int r;
 
         /* This is never freed, because the exec takes it or the process ends. */
-        env = calloc(3 + n_base + 4 + 1, sizeof(*env));
+        env = calloc(3 + n_base + 4 + 2 + 1, sizeof(*env));
         if (!env)
                 return -ENOMEM;
 
@@ -172,7 +198,8 @@ int environment_begin(
         if ((r = environment_assign("HOME", who->home, &env[n++])) < 0 ||
                 (r = environment_assign("USER", who->name, &env[n++])) < 0 ||
                 (r = environment_assign("LOGNAME", who->name, &env[n++])) < 0 ||
-                (r = environment_assign("SHELL", who->shell, &env[n++])) < 0)
+                (r = environment_assign("SHELL", who->shell, &env[n++])) < 0 ||
+                (request->user && (r = environment_add_session(who->uid, env, &n)) < 0))
                 return r;
 
         r = environment_drop_overridden(env);

@@ -180,11 +180,12 @@ void exec_invoke(ExecParameters *p) {
 
         exec_sockets_arrange(p);
         identity_find(p->gate_fd, q, &who);
+        identity_note_ipc(p->gate_fd, &who);
         exec_start_session(p->gate_fd);
         if (exec_has_terminal(p))
                 terminal_connect(p, &who);
         else
-                stdin_connect(p);
+                stdin_connect(p, &who);
         identity_take_groups(p, &who);
         output_fd = output_open(p, q, &who);
         if (exec_has_terminal(p))

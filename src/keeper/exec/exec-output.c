@@ -19,8 +19,13 @@
 #define JOURNAL_CONNECT_SEC 5
 #define JOURNAL_SNDBUF (8 * 1024 * 1024)
 
-void stdin_connect(const ExecParameters *p) {
+void stdin_connect(const ExecParameters *p, const struct identity *who) {
         int fd = p->stdin_fd;
+
+        /* By its name, /dev/stdin, only its owner may open the pipe again. This cannot fail for root, and
+         * without it only that name does not work. */
+        if (fd >= 0 && who->change)
+                (void) fchown(fd, who->uid, who->gid);
 
         if (fd < 0)
                 fd = open("/dev/null", O_RDONLY | O_CLOEXEC);

@@ -7,8 +7,8 @@
 #include "keeper/exec/exec-user.h"
 #include "proto/launch-request.h"
 
-/* Takes ownership of stdin_fd. */
-void stdin_connect(const ExecParameters *p);
+/* Takes ownership of stdin_fd. A pipe belongs to the user of the role from then on. */
+void stdin_connect(const ExecParameters *p, const struct identity *who);
 
 /* Opens one stream for both stdout and stderr. The caller closes it. */
 int output_open(const ExecParameters *p, const LaunchRequest *request, const struct identity *who);

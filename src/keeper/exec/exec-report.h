@@ -9,7 +9,8 @@
 /* The exit status of a child that has not become a role. */
 #define EXEC_FAILED 255
 
-/* Send a warning or an error to the node; the second exits. error is a negative errno. The text names the
+/* Send a warning or an error to the node; the second exits. error is a negative errno; a
+ * warning with 0 is a notice. The text names the
  * thing and the reason, because the user sees nothing else. */
 _printf_(4, 5) void gate_warn(int gate_fd, LaunchStage stage, int error, const char *fmt, ...);
 _printf_(4, 5) _noreturn_ void gate_fail(int gate_fd, LaunchStage stage, int error, const char *fmt, ...);

@@ -1,16 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
+#include "base/fd-util.h"
 #include "base/parse-util.h"
 #include "keeper/exec/exec-report.h"
 #include "keeper/exec/exec-user.h"
+
+/* logind does not remove the IPC objects of users up to this uid, as of all users of the system. */
+#define SYSTEM_UID_MAX 999U
+#define LOGIND_USERS "/run/systemd/users" /* exists while logind runs */
+#define LOGIND_LINGER "/var/lib/systemd/linger"
+#define LOGIND_CONF_MAX (64 * 1024)
 
 /* The errors of NSS for an entry that does not exist; according to getpwnam(3) sources differ. */
 static bool nss_means_no_entry(int error) {
@@ -95,6 +105,47 @@ void identity_find(int gate_fd, const LaunchRequest *request, struct identity *r
                 gate_fail(gate_fd, LAUNCH_STAGE_USER, -EPERM,
                         "cannot become user %s (uid %u, group %u): this service does not run as root, its roles run as uid %u, group %u",
                         QUOTED(ret->name), ret->uid, ret->gid, getuid(), getgid());
+}
+
+/* Returns the RemoveIPC= of logind.conf(5), which is on by default. Of several files the last one counts. */
+static bool logind_removes_ipc(void) {
+        static const char *const patterns[] = {
+                "/etc/systemd/logind.conf",
+                "/usr/lib/systemd/logind.conf.d/*.conf",
+                "/run/systemd/logind.conf.d/*.conf",
+                "/etc/systemd/logind.conf.d/*.conf",
+        };
+        bool removes = true;
+        glob_t found = { 0 };
+
+        for (size_t i = 0; i < ELEMENTSOF(patterns); i++)
+                (void) glob(patterns[i], i > 0 ? GLOB_APPEND : 0, NULL, &found);
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+                _cleanup_free_ char *text = NULL;
+
+                if (file_read(AT_FDCWD, found.gl_pathv[i], LOGIND_CONF_MAX, &text, NULL) < 0)
+                        continue;
+                for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+                        char value[16];
+
+                        if (sscanf(line, " RemoveIPC = %15s", value) == 1)
+                                removes = !strchr("nNfF0", value[0]) && strcasecmp(value, "off") != 0;
+                }
+        }
+        globfree(&found);
+        return removes;
+}
+
+void identity_note_ipc(int gate_fd, const struct identity *who) {
+        char path[sizeof(LOGIND_LINGER) + sizeof(who->name) + 1];
+
+        (void) snprintf(path, sizeof(path), LOGIND_LINGER "/%s", who->name);
+        if (!who->change || who->uid <= SYSTEM_UID_MAX || access(LOGIND_USERS, F_OK) < 0 ||
+                access(path, F_OK) >= 0 || !logind_removes_ipc())
+                return;
+        gate_warn(gate_fd, LAUNCH_STAGE_USER, 0,
+                "When the last session of user %s ends, logind removes the shared memory, semaphores and message queues of this user, also those of running roles; \"loginctl enable-linger\" for the user prevents that (RemoveIPC= in logind.conf(5))",
+                QUOTED(who->name));
 }
 
 static void identity_check(const ExecParameters *p, const struct identity *who, const char *what, int r) {

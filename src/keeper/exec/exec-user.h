@@ -21,6 +21,10 @@ struct identity {
 
 void identity_find(int gate_fd, const LaunchRequest *request, struct identity *ret);
 
+/* Sends a notice if logind removes the IPC objects of this user at the end of a session, those of the role
+ * included. */
+void identity_note_ipc(int gate_fd, const struct identity *who);
+
 /* Sets the groups first, while the process has the privilege. */
 void identity_take_groups(const ExecParameters *p, const struct identity *who);
 

@@ -77,6 +77,79 @@ static void test_user(void **state) {
         }
 }
 
+static char *notice(const char *since, const char *role) {
+        g_autofree char *match = g_strconcat("ARCHITECT_ROLE=", role, NULL);
+
+        return journal(since, match, NULL);
+}
+
+/* alice lingers, bob has no session. */
+static void test_session(void **state) {
+        Bus *bus = *state;
+        const struct passwd *pw = getpwnam("alice");
+        g_autofree char *runtime = g_strdup_printf("/run/user/%u", pw->pw_uid),
+                        *address = g_strdup_printf("unix:path=/run/user/%u/bus", pw->pw_uid),
+                        *since = journal_from_now(), *of_alice = NULL, *of_bob = NULL, *of_configured = NULL;
+        const char *drop_in = "/run/systemd/logind.conf.d";
+
+        assert_int_equal(chmod(scratch(""), 0777), 0);
+        {
+                g_autoptr(GHashTable) dump = dump_of(bus, role_name("m"),
+                        OPTIONS("{'user': <'alice'>, 'env': <{'XDG_RUNTIME_DIR': '/own'}>}"));
+
+                assert_string_equal(dump_get(dump, "env.XDG_RUNTIME_DIR"), "/own");
+                assert_int_equal(g_unlink(scratch("dump")), 0);
+        }
+        {
+                g_autoptr(GHashTable) dump = dump_of(bus, role_name("n"), OPTIONS("{'user': <'alice'>}"));
+
+                assert_string_equal(dump_get(dump, "env.XDG_RUNTIME_DIR"), runtime);
+                assert_string_equal(dump_get(dump, "env.DBUS_SESSION_BUS_ADDRESS"), address);
+                assert_int_equal(g_unlink(scratch("dump")), 0);
+        }
+        {
+                g_autoptr(GHashTable) dump = dump_of(bus, role_name("o"), OPTIONS("{'user': <'bob'>}"));
+
+                assert_null(g_hash_table_lookup(dump, "env.XDG_RUNTIME_DIR"));
+                assert_null(g_hash_table_lookup(dump, "env.DBUS_SESSION_BUS_ADDRESS"));
+        }
+        /* Her bus answers. */
+        start(bus, role_name("p"), OPTIONS("{'user': <'alice'>}"), "busctl", "--user", "list", NULL);
+        expect_exited(bus, role_name("p"), "exited", 0, "self");
+
+        of_alice = notice(since, role_name("n"));
+        of_bob = notice(since, role_name("o"));
+        assert_contains(of_alice, "Started");
+        assert_contains_not(of_alice, "logind");
+        assert_contains(of_bob, "When the last session of user \"bob\" ends, logind removes");
+        assert_contains(of_bob, "enable-linger");
+
+        assert_int_equal(g_mkdir_with_parents(drop_in, 0755), 0);
+        assert_true(g_file_set_contents(
+                "/run/systemd/logind.conf.d/50-test.conf", "[Login]\nRemoveIPC = no\n", -1, NULL));
+        start(bus, role_name("q"), OPTIONS("{'user': <'bob'>}"), actor(), "exit", "0", NULL);
+        assert_int_equal(g_unlink("/run/systemd/logind.conf.d/50-test.conf"), 0);
+        assert_int_equal(g_rmdir(drop_in), 0);
+        expect_exited(bus, role_name("q"), "exited", 0, "self");
+        of_configured = notice(since, role_name("q"));
+        assert_contains_not(of_configured, "logind");
+}
+
+/* The standard input has a name that the user of the role may open. */
+static void test_dev_stdin(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("r"), *path = scratch("copy");
+        g_autofree char *output = g_strconcat("file:", path, NULL), *text = NULL;
+
+        assert_int_equal(chmod(scratch(""), 0777), 0);
+        start(bus, role, OPTIONS("{'user': <'bob'>, 'output': <%s>}", output), "cat", "/dev/stdin", NULL);
+        send_input(bus, role, "through its name");
+        close_input(bus, role);
+        expect_exited(bus, role, "exited", 0, "self");
+        text = read_file(path);
+        assert_string_equal(text, "through its name");
+}
+
 static void test_environment(void **state) {
         Bus *bus = *state;
         g_autoptr(GHashTable) dump = dump_of(bus, role_name("d"),
@@ -164,6 +237,8 @@ static void test_stdin(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_user),
+                TEST(test_session),
+                TEST(test_dev_stdin),
                 TEST(test_environment),
                 TEST(test_path),
                 TEST(test_arguments),
