@@ -175,6 +175,26 @@ int cgroup_open(const char *path) {
         return fd < 0 ? -errno : fd;
 }
 
+int cgroup_frozen_above(const char *path, char **ret) {
+        _cleanup_free_ char *above = strdup(path);
+        char *slash;
+
+        if (!above)
+                return -ENOMEM;
+
+        /* The root cannot be frozen. */
+        while ((slash = strrchr(above, '/')) && slash != above) {
+                _cleanup_free_ char *text = NULL;
+
+                *slash = '\0';
+                if (cgroup_file_read(above, "cgroup.freeze", &text) < 0 || text[0] != '1')
+                        continue;
+                *ret = strdup(strrchr(above, '/') + 1);
+                return *ret ? 0 : -ENOMEM;
+        }
+        return -ENOENT;
+}
+
 int cgroup_kill(const char *path) {
         _cleanup_free_ char *directory = NULL, *file = NULL;
         int r;

@@ -22,6 +22,10 @@ int cgroup_events(const char *path, bool *ret_populated, bool *ret_frozen);
 /* Opens its directory. Returns the descriptor, or -ENOENT if it does not exist. */
 int cgroup_open(const char *path);
 
+/* Returns the name of the nearest cgroup above this one that is being frozen (cgroup.freeze), without its
+ * path. The caller frees it. Returns -ENOENT if there is none. */
+int cgroup_frozen_above(const char *path, char **ret);
+
 /* Sends SIGKILL to each process in the cgroup and below, atomically (cgroup.kill, Linux 5.14). Returns
  * -ENOENT if it does not exist, -EOPNOTSUPP if the kernel is too old. */
 int cgroup_kill(const char *path);

@@ -89,6 +89,7 @@ ROLE_U32(ProcessGroup, AT_END(0, (uint32_t) role->main_pid)); /* it leads its ow
 ROLE_STRING(Scope, role->scope);
 ROLE_STRING(ControlGroup, role->cgroup);
 ROLE_STRING(EnvironmentHash, role->environment_hash);
+PROPERTY_BOOL(role, Frozen, Role *role, role_is_frozen(role));
 ROLE_U64(StartTimestamp, role->start_realtime_usec);
 ROLE_U64(StartTimestampMonotonic, role->start_monotonic_usec);
 ROLE_U64(ExitTimestamp, AT_END(role->exit.realtime_usec, 0));
@@ -308,6 +309,7 @@ const sd_bus_vtable role_vtable[] = {
         PROPERTY(role, ControlGroup, "s", CHANGES),
         PROPERTY(role, ResolvedProducts, "a(ss)", CHANGES),
         PROPERTY(role, EnvironmentHash, "s", CHANGES),
+        PROPERTY(role, Frozen, "b", 0),
         PROPERTY(role, StartTimestamp, "t", CHANGES),
         PROPERTY(role, StartTimestampMonotonic, "t", CHANGES),
         PROPERTY(role, ExitTimestamp, "t", CHANGES),

@@ -20,6 +20,16 @@ void node_stop_role(Node *node, Role *role, RoleCause cause, const Caller *calle
                 waiter_wake(waiter, NULL);
                 return;
         }
+        /* Nothing of it can act on the stop signal. SIGKILL ends it all the same, also if it is sent already.
+         */
+        if (cause != ROLE_CAUSE_KILL && role->cgroup && role->stop_step < STOP_STEP_KILLED) {
+                g_auto(Fault) fault = {};
+
+                if (role->state != ROLE_STARTING && role_check_not_frozen(role, false, &fault) < 0) {
+                        waiter_wake(waiter, &fault);
+                        return;
+                }
+        }
         role_wait_stop(role, waiter);
         role_stop(role, cause, cause == ROLE_CAUSE_KILL, caller);
 }

@@ -138,6 +138,11 @@ void role_on_forked(
 
         role->phase = ROLE_PHASE_SCOPE;
         role->slice = node_slice_take(role->node);
+        g_auto(Fault) frozen_fault = {};
+        if (role_check_not_frozen(role, true, &frozen_fault) < 0) {
+                role_fail(role, &frozen_fault);
+                return;
+        }
         role->scope_pending = true;
 
         int r = ASK(role->node, scope, start, role);

@@ -142,6 +142,25 @@ int role_check_running(const Role *role, Fault *fault) {
                 role->name, role_state_to_string(role->state));
 }
 
+bool role_is_frozen(Role *role) {
+        bool populated, frozen = false;
+
+        if (role->cgroup)
+                (void) ASK(role->node, scope, cgroup_state, role, &populated, &frozen);
+        return frozen;
+}
+
+int role_check_not_frozen(const Role *role, bool start, Fault *fault) {
+        g_autofree char *unit = ASK(role->node, scope, frozen_above, role);
+
+        if (!unit)
+                return 0;
+        return fault_set(fault, NODE_ERROR_ROLE_FROZEN,
+                "Role \"%s\" cannot be %s: %s, which is above its scope, is frozen; thaw it (systemctl %sthaw %s)%s",
+                role->name, start ? "started" : "stopped", unit, role->node->user ? "--user " : "", unit,
+                start ? "" : ", or kill the role");
+}
+
 const char *role_user(const Role *role) {
         return role->spec->user ?: g_get_user_name();
 }

@@ -177,6 +177,13 @@ bool role_has_outlived_main(const Role *role);
 /* Fails with RoleNotRunning if its command does not run. */
 int role_check_running(const Role *role, Fault *fault);
 
+/* Returns whether the kernel has stopped all of its processes by its cgroup or one above. */
+bool role_is_frozen(Role *role);
+
+/* Fails with RoleFrozen if a unit above its scope is frozen. What is in there does nothing, and neither the
+ * scope nor this service can change that. */
+int role_check_not_frozen(const Role *role, bool start, Fault *fault);
+
 /* Returns the user that the command runs as, a name or a number, as it was given. The role or GLib owns it.
  */
 const char *role_user(const Role *role);

@@ -80,6 +80,9 @@ typedef struct ScopeOps {
         int (*start)(void *data, Role *role);                             /* → role_on_scope() */
         void (*signal)(void *data, Role *role, int signo, Waiter waiter); /* to each process of it */
         void (*thaw)(void *data, Role *role);
+        /* The unit above its scope, or above where that will be, that is frozen; NULL if none is. The caller
+         * frees it. */
+        char *(*frozen_above)(void *data, const Role *role);
         void (*freeze_and_kill)(void *data, Role *role); /* SIGKILL to all, if the keeper cannot */
         int (*remove)(void *data, Role *role);           /* → role_on_scope_removed() */
         int (*query_oom)(void *data, Role *role);        /* → role_on_oom() within 100 ms */

@@ -3,7 +3,10 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <signal.h>
+#include <string.h>
+#include <unistd.h>
 
+#include "base/cgroup-util.h"
 #include "base/feature.h"
 #include "base/macro.h"
 #include "base/unit-name.h"
@@ -77,6 +80,25 @@ static void scopes_send_for_unit(Scopes *scopes, const char *member, const char 
 
 static void scope_thaw(void *data, Role *role) {
         scopes_send_for_unit(data, "ThawUnit", role->scope);
+}
+
+/* Before its scope exists the role is in the slice that was chosen for it. The cgroup of a user's manager,
+ * and not the root, has the slices of that manager. */
+static char *scope_frozen_above(void *data, const Role *role) {
+        const Node *node = role->node;
+        _cleanup_free_ char *own = NULL, *unit = NULL;
+        g_autofree char *path = g_strdup(role->cgroup);
+
+        if (!path) {
+                g_autofree char *slice = node_slice_name(role->node, role->slice);
+                char *manager = NULL;
+
+                if (node->user && cgroup_of_pid(getpid(), &own) >= 0 && (manager = strstr(own, "/user@")))
+                        manager[strcspn(manager + 1, "/") + 1] = '\0';
+                path = g_strdup_printf(
+                        "%s/architect.slice/%s/%s/%s", manager ? own : "", node->slice, slice, role->scope);
+        }
+        return cgroup_frozen_above(path, &unit) >= 0 ? g_strdup(unit) : NULL;
 }
 
 /* See scope_append_limits(). A unit with a reference stays loaded, and its name cannot be used again. */
@@ -252,6 +274,7 @@ static const ScopeOps scopes_ops = {
         .start = scope_start,
         .signal = scope_signal,
         .thaw = scope_thaw,
+        .frozen_above = scope_frozen_above,
         .freeze_and_kill = scope_freeze_and_kill,
         .remove = scope_remove,
         .query_oom = scope_query_oom,

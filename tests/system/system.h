@@ -81,6 +81,8 @@ char *cgroup_file(const char *cgroup, const char *file); /* its path in the v2 h
 char *cgroup_v1_file(const char *controller, const char *cgroup, const char *file);
 bool cgroup_is_populated(const char *cgroup); /* false if it has been removed */
 bool cgroup_is_frozen(const char *cgroup);
+/* Writes cgroup.freeze, as a program does that knows no systemd. A cgroup that is gone is not frozen. */
+void cgroup_freeze(const char *cgroup, bool freeze);
 void cgroup_wait_empty(const char *cgroup);
 GArray *cgroup_pids(const char *cgroup); /* and below, of pid_t */
 char *read_file(const char *path);       /* stripped; NULL if there is none */

@@ -185,6 +185,14 @@ static void life(void) {
                 }
                 assert_true(frozen);
         }
+        {
+                _cleanup_free_ char *above = NULL, *none = NULL;
+
+                assert_int_equal(cgroup_frozen_above(b, &above), 0);
+                assert_string_equal(above, "a");
+                assert_int_equal(cgroup_frozen_above(a, &none), -ENOENT); /* it is frozen itself */
+                assert_int_equal(cgroup_frozen_above("/", &none), -ENOENT);
+        }
 
         /* Without the feature nothing is killed. With it everything below is killed, frozen or not. */
         assert_int_equal(setenv("ARCHITECT_FEATURES_OFF", "cgroup-kill", 1), 0);

@@ -828,6 +828,22 @@ static void test_removed_after_failed_successor(void **state) {
         assert_int_equal(g_queue_get_length(w->node->ended), 0);
 }
 
+/* The slice of all roles is frozen, so the child is not put there. */
+static void test_frozen_above(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {};
+
+        w->frozen_above = "architect.slice";
+        Role *role = world_start(w, "cam", NULL, &told);
+        forget_calls(w);
+        world_forked(w, role);
+        killed_by_us(w, role);
+        expect_calls(w, "reap(cam) forget(cam) removed(cam)");
+        assert_told_fault(&told, NODE_ERROR_ROLE_FROZEN, "Role \"cam\" cannot be started: architect.slice");
+        assert_nothing_left(w, "cam");
+        w->frozen_above = NULL;
+}
+
 /* Makes the 5 s after SIGKILL pass at once in this test. */
 static void let_get_stuck(TestWorld *w, Role *role) {
         uint64_t now = (uint64_t) g_get_monotonic_time();
@@ -1050,6 +1066,7 @@ int main(void) {
                 TEST(test_cancelled_while_predecessor_is_stuck),
                 TEST(test_predecessor_gets_stuck),
                 TEST(test_setup_is_stuck),
+                TEST(test_frozen_above),
                 TEST(test_rest_of_setup_is_stuck),
                 TEST(test_shutdown_while_predecessor_is_swept),
                 TEST(test_fails_after_sweep),

@@ -265,6 +265,33 @@ static void test_stuck(void **state) {
         assert_int_equal(told.n, 1);
 }
 
+/* A unit above the scope is frozen. Stop does nothing and says so, as long as SIGKILL was not sent. */
+static void test_frozen_above(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {}, killed = {}, joined = {};
+
+        Role *role = world_run(w, "cam", NULL);
+        w->frozen_above = "architect.slice";
+        forget_calls(w);
+        stop(w, role, &told);
+        assert_told_fault(&told, NODE_ERROR_ROLE_FROZEN,
+                "Role \"cam\" cannot be stopped: architect.slice, which is above its scope, is frozen");
+        assert_int_equal(role->state, ROLE_RUNNING);
+        expect_calls(w, "");
+
+        node_stop_role(w->node, role, ROLE_CAUSE_KILL, NULL, told_by(&killed));
+        assert_int_equal(role->stop_step, STOP_STEP_KILLED);
+        stop(w, role, &joined);
+        assert_not_told(&joined);
+        world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
+        assert_told_success(&killed);
+        assert_told_success(&joined);
+        told_clear(&told);
+        stop(w, role, &told);
+        assert_told_success(&told);
+        w->frozen_above = NULL;
+}
+
 /* The processes that are left are stuck, but the main process is not. */
 static void test_stuck_leftovers(void **state) {
         TestWorld *w = *state;
@@ -807,6 +834,7 @@ int main(void) {
                 TEST(test_never_killed),
                 TEST(test_stuck),
                 TEST(test_stuck_leftovers),
+                TEST(test_frozen_above),
                 TEST(test_figures_come_first),
                 TEST(test_kill_overrides),
                 TEST(test_sweep),

@@ -238,6 +238,10 @@ static int world_cgroup_state(void *data, Role *role, bool *ret_populated, bool 
         return 0;
 }
 
+static char *world_frozen_above(void *data, const Role *role) {
+        return g_strdup(world->frozen_above);
+}
+
 static int world_cgroup_watch(void *data, Role *role) {
         called("watch", role);
         return world->watch_result;
@@ -363,6 +367,7 @@ static const ScopeOps scope_ops = {
         .ended = world_scope_ended,
         .resync = world_resync,
         .slice_empty = world_slice_empty,
+        .frozen_above = world_frozen_above,
         .cgroup_state = world_cgroup_state,
         .cgroup_watch = world_cgroup_watch,
         .cgroup_pids = world_cgroup_pids,

@@ -30,7 +30,8 @@ typedef struct TestWorld {
         GHashTable *scopes;    /* Roles whose unit systemd would still have */
         GHashTable *populated; /* Roles with processes in their cgroups */
         GHashTable *frozen;
-        GArray *waiters; /* of Waiter, the signals and closes without a reply */
+        const char *frozen_above; /* the unit above all scopes that is frozen */
+        GArray *waiters;          /* of Waiter, the signals and closes without a reply */
 
         bool connected;
         bool no_systemd;      /* systemd has not replied yet */
