@@ -188,6 +188,21 @@ class Clients(Case):
         beat(other)
 
 
+class Programs(Case):
+    """Recipes of architect-node(8)."""
+
+    def test_su_without_a_session(self):
+        """The variable keeps su in the scope of its role, whose limits hold there."""
+        role, fifo = self.role("su"), self.fifo()
+        script = f"grep ^0:: /proc/self/cgroup >{fifo.path}; exec sleep infinity"
+        start = (*CALL[:2], "--", *CALL[2:], "Start", "sasa{sv}", role, "4", "su", "alice", "-c", script)
+        run(*start, "1", "env", "a{ss}", "1", "XDG_SESSION_CLASS", "none")
+        path = run(*CALL, "GetRole", "s", role).stdout.split('"')[1]
+        cgroup = busctl("get-property", CALL[2], path, "org.architect.Node.Role", "ControlGroup")
+        self.assertEqual(fifo.line(), f"0::{cgroup}")
+        run("busctl", "--timeout=60", *CALL[1:], "Stop", "s", role)
+
+
 def bus_daemon():
     """Whether the bus is dbus-daemon's."""
     return run("systemctl", "show", "-P", "Id", "dbus.service").stdout.strip() == "dbus.service"
