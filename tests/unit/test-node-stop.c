@@ -779,6 +779,20 @@ static void test_shutdown(void **state) {
         assert_int_equal(w->finished_status, 0);
 }
 
+/* A role that runs without its main process is stopped, too. */
+static void test_shutdown_outlived(void **state) {
+        TestWorld *w = *state;
+
+        Role *role = run_cgroup(w, STOP_TO_ALL);
+        world_exit_leaving(w, role, EXIT_CODE_EXITED, 3);
+        node_shutdown(w->node, "", NULL);
+        assert_int_equal(role->state, ROLE_STOPPING);
+        assert_false(w->finished);
+        world_emptied(w, role);
+        assert_true(w->finished);
+        assert_int_equal(w->finished_status, 0);
+}
+
 static void test_shutdown_with_stuck(void **state) {
         TestWorld *w = *state;
         RoleSpec *spec = test_spec();
@@ -853,6 +867,7 @@ int main(void) {
                 TEST(test_slices),
                 TEST(test_shutdown_of_nothing),
                 TEST(test_shutdown),
+                TEST(test_shutdown_outlived),
                 TEST(test_shutdown_with_stuck),
                 TEST(test_resume),
         };
