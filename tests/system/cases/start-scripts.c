@@ -183,6 +183,10 @@ static void kill_keeper(Bus *bus) {
         keeper_crash_and_wait(bus);
 }
 
+static void reload_keeper(Bus *bus) {
+        assert_int_equal(keeper_reload(), 0);
+}
+
 static void kill_both(Bus *bus) {
         pid_t before = keeper_pid(bus);
 
@@ -194,7 +198,8 @@ static void kill_both(Bus *bus) {
 /* Restarts and deaths while it runs without its main process change nothing. */
 static void test_outlived(void **state) {
         Bus *bus = *state;
-        void (*const meanwhile[])(Bus * bus) = { nothing, restart_node, node_crash, kill_keeper, kill_both };
+        void (*const meanwhile[])(
+                Bus * bus) = { nothing, restart_node, node_crash, reload_keeper, kill_keeper, kill_both };
 
         for (size_t i = 0; i < G_N_ELEMENTS(meanwhile); i++) {
                 const char *role = role_name_n("outlived", (guint) i);
