@@ -41,6 +41,8 @@ static int setup(void **state) {
                 "bar/1.0", "setenv BAR 1.0\nsetenv SPECIAL {" SPECIAL "}\nputs stderr {a word from bar}\n");
         write_module("clash/1.0", "conflict bar\nsetenv CLASH 1\n");
         write_module("error/1.0", "setenv ERR 1\nerror {this module is not for you}\n");
+        write_module("trace/1.0", "for {set i 0} {$i < 60} {incr i} {puts stderr \"line $i of a trace\"}\n"
+                                  "error {KeyError: DESI_ROOT}\n");
         write_module("nopath/1.0", "unsetenv PATH\n");
         write_module("line/1.0", "setenv LINE \"first\\ntouch /run/evil-line; false\"\n");
         write_module("unloads/1.0", "module unload foo\nsetenv UNLOADS 1\n");
@@ -256,6 +258,9 @@ static void test_failures(void **state) {
         products_fail(bus, role, OPTIONS("{'product': <'error'>}"), "this module is not for you", NULL);
         products_fail(bus, role, OPTIONS("{'product': <'bar'>, 'eups-list': <[('clash', '')]>}"), "clash",
                 "bar", NULL);
+        /* However much it says before, the error is in the message, and what it belongs to. */
+        products_fail(bus, role, OPTIONS("{'product': <'bar'>, 'eups-list': <[('trace', '')]>}"),
+                ": trace: ", "KeyError: DESI_ROOT", NULL);
         products_set_env(bus, "MODULEPATH", NULL);
         products_fail(bus, role, OPTIONS("{'product': <'foo'>}"), provider, NULL);
         products_set_env(bus, "MODULEPATH", scratch("modules"));

@@ -194,11 +194,19 @@ static bool setup_hear(struct setup *s, int fd) {
         return true;
 }
 
-/* A traceback of EUPS or of a modulefile ends with its error, what Lmod says begins with it. */
+/* A traceback of EUPS or of a modulefile ends with its error. Lmod begins with it, after what the modulefile
+ * has said, and ends with general advice. */
 static const char *setup_words(struct setup *s, char buffer[static WORDS_MAX]) {
-        bool begins = strcmp(s->request->setup[SETUP_PROVIDER], "lmod") == 0;
+        static const char lmod_error[] = "Lmod has detected the following error:";
+        char *begin = s->said, *end = s->said + s->n_said, *found = NULL;
 
-        return text_words(s->said, s->n_said, begins ? WORDS_MAX / 2 : WORDS_MAX / 4, buffer);
+        if (strcmp(s->request->setup[SETUP_PROVIDER], "lmod") != 0)
+                return text_words(s->said, s->n_said, WORDS_MAX / 4, buffer);
+        while ((found = memmem(begin, (size_t) (end - begin), lmod_error, strlen(lmod_error)))) {
+                s->n_said = (size_t) (end - found);
+                begin = found + 1;
+        }
+        return text_words(end - s->n_said, s->n_said, WORDS_MAX / 2, buffer);
 }
 
 /* -- the end -- */
