@@ -55,8 +55,8 @@ static char *strings_split(char *p, const char *end, size_t n, char **strings) {
         return p;
 }
 
-int product_record_parse(const void *data, size_t size, ProductRecord *ret) {
-        _cleanup_(product_record_clear) ProductRecord record = { 0 };
+/* Fills the record, also partly on failure. */
+static int record_fill(ProductRecord *record, const char *data, size_t size) {
         struct product_record_header header;
         const char *end;
         char *p;
@@ -70,28 +70,38 @@ int product_record_parse(const void *data, size_t size, ProductRecord *ret) {
                 return -EBADMSG;
 
         /* One byte more, because the size may be 0. */
-        record.data = malloc(size + 1);
-        record.products = calloc(2 * (size_t) header.n_products + 1, sizeof(char *));
-        record.changes = calloc((size_t) header.n_changes + 1, sizeof(char *));
-        if (!record.data || !record.products || !record.changes)
+        record->data = malloc(size + 1);
+        record->products = calloc(2 * (size_t) header.n_products + 1, sizeof(char *));
+        record->changes = calloc((size_t) header.n_changes + 1, sizeof(char *));
+        if (!record->data || !record->products || !record->changes)
                 return -ENOMEM;
-        memcpy(record.data, (const char *) data + sizeof(header), size);
+        memcpy(record->data, data + sizeof(header), size);
 
-        end = record.data + size;
-        p = strings_split(record.data, end, 2 * (size_t) header.n_products, record.products);
+        end = record->data + size;
+        p = strings_split(record->data, end, 2 * (size_t) header.n_products, record->products);
         if (p)
-                p = strings_split(p, end, header.n_changes, record.changes);
+                p = strings_split(p, end, header.n_changes, record->changes);
         if (p != end)
                 return -EBADMSG;
-        for (char **name = record.products; *name; name += 2)
+        for (char **name = record->products; *name; name += 2)
                 if ((*name)[0] == '\0')
                         return -EBADMSG;
-        for (char **change = record.changes; *change; change++)
+        for (char **change = record->changes; *change; change++)
                 if ((*change)[0] == '\0' || (*change)[0] == '=')
                         return -EBADMSG;
+        return 0;
+}
 
+int product_record_parse(const void *data, size_t size, ProductRecord *ret) {
+        ProductRecord record = { 0 };
+        int r;
+
+        r = record_fill(&record, data, size);
+        if (r < 0) {
+                product_record_clear(&record);
+                return r;
+        }
         *ret = record;
-        record = (ProductRecord){ 0 };
         return 0;
 }
 

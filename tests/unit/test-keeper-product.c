@@ -105,13 +105,6 @@ static char *environment_of(World *w, LaunchRequest q) {
                 free(_text); \
         } while (0)
 
-static char *world_variable(World *w, const char *name) {
-        char *variable;
-
-        assert_true(asprintf(&variable, "%s=%s", name, w->dir) > 0);
-        return variable; /* a test is short */
-}
-
 #define LOADED "echo \"export LOADEDMODULES=${LOADEDMODULES:+$LOADEDMODULES:}$3\";"
 
 static void test_too_many_processes(void **state) {
@@ -675,14 +668,15 @@ static void test_record_without_node(void **state) {
         World *w = *state;
         char *command = provider(
                      w, LOADED "echo $$ >waits; until [ -e go ]; do sleep 0.01; done; echo 'export A=1;'"),
-             *waits = world_path(w, "waits"), *runs = world_path(w, "runs");
+             *waits = world_path(w, "waits"), *runs = world_path(w, "runs"), *variable;
         int fds[WORLD_FDS_MAX];
         Role role = role_fork(w, 0);
         size_t n;
         Packet p;
 
+        assert_true(asprintf(&variable, "DIR=%s", w->dir) > 0);
         role_open(&role, QUIET(.command = SHELL("echo x >\"$DIR/runs\"; exec sleep 1000"), NEVER,
-                                 .record = true, .environment = ENVIRONMENT(world_variable(w, "DIR")),
+                                 .record = true, .environment = ENVIRONMENT(variable),
                                  .setup = SETUP("modules", command, "1", "foo/1.0")));
         assert_true(wait_for(file_is_there, waits));
         role_close(&role);
@@ -712,6 +706,9 @@ static void test_record_without_node(void **state) {
         assert_int_equal(role.n_reports, 0);
         assert_int_equal(kill(role.pid, SIGKILL), 0);
         assert_int_equal(role_end(w, &role).execed, 1);
+        free(variable);
+        free(runs);
+        free(waits);
         free(command);
 }
 
