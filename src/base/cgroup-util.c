@@ -18,6 +18,8 @@
 #include "base/parse-util.h"
 
 #define CGROUP_FILE_MAX (1024U * 1024U)
+/* where v2 is mounted if it is the only hierarchy */
+#define CGROUP_UNIFIED "/sys/fs/cgroup"
 
 static bool cgroup_is_fs(const char *path, unsigned long magic) {
         struct statfs fs;
@@ -26,7 +28,7 @@ static bool cgroup_is_fs(const char *path, unsigned long magic) {
 }
 
 int cgroup_root(const char **ret) {
-        static const char *const places[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+        static const char *const places[] = { CGROUP_UNIFIED, "/sys/fs/cgroup/unified" };
 
         for (size_t i = 0; i < ELEMENTSOF(places); i++)
                 if (cgroup_is_fs(places[i], CGROUP2_SUPER_MAGIC)) {
@@ -269,8 +271,8 @@ bool cgroup_has_controller(const char *controller) {
 
         /* Hybrid: systemd uses the v2 hierarchy for tracking only, together with the v1 controllers that are
          * mounted. */
-        return strcmp(root, "/sys/fs/cgroup") == 0 ? cgroup_has_v2_controller(root, controller)
-                                                   : cgroup_has_v1_controller(controller);
+        return strcmp(root, CGROUP_UNIFIED) == 0 ? cgroup_has_v2_controller(root, controller)
+                                                 : cgroup_has_v1_controller(controller);
 }
 
 /* Appends the pids of one directory. *n also counts those that do not fit. */
@@ -328,6 +330,12 @@ int cgroup_pids(const char *path, pid_t *ret, size_t max) {
         return r < 0 ? r : n;
 }
 
+bool cgroup_is_unified(void) {
+        const char *root;
+
+        return cgroup_root(&root) >= 0 && strcmp(root, CGROUP_UNIFIED) == 0;
+}
+
 int cgroup_read_u64(const char *path, const char *file, const char *key, unsigned long long *ret) {
         _cleanup_free_ char *text = NULL;
         uint64_t v = UINT64_MAX;
@@ -346,4 +354,32 @@ int cgroup_read_u64(const char *path, const char *file, const char *key, unsigne
 
         *ret = v;
         return 0;
+}
+
+static int cgroup_v1_oom_kills(const char *path, unsigned long long *ret) {
+        _cleanup_free_ char *file = NULL, *text = NULL;
+        char value[32];
+        uint64_t v;
+
+        if (!cgroup_path_is_valid(path))
+                return -EINVAL;
+        if (asprintf(&file, "/sys/fs/cgroup/memory%s/memory.oom_control", path) < 0) {
+                file = NULL;
+                return -ENOMEM;
+        }
+
+        int r = file_read(AT_FDCWD, file, CGROUP_FILE_MAX, &text, NULL);
+        if (r >= 0)
+                r = cgroup_find_value(text, "oom_kill", value, sizeof(value));
+        if (r < 0)
+                return r == -ENODEV ? -ENOENT : r; /* removed while it was open */
+        if (parse_u64(value, &v) < 0)
+                return -ENODATA;
+        *ret = v;
+        return 0;
+}
+
+int cgroup_oom_kills(const char *path, unsigned long long *ret) {
+        return cgroup_is_unified() ? cgroup_read_u64(path, "memory.events", "oom_kill", ret)
+                                   : cgroup_v1_oom_kills(path, ret);
 }

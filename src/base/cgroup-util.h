@@ -34,6 +34,14 @@ int cgroup_kill(const char *path);
  * set-up. */
 bool cgroup_has_controller(const char *controller);
 
+/* Returns how many processes the OOM killer of the kernel has killed in this cgroup. In v2 it counts those
+ * below, too, also after they were removed. In a hybrid set-up the number is in the v1 hierarchy of the
+ * memory controller, for this cgroup alone. Returns -ENOENT or -ENODATA. */
+int cgroup_oom_kills(const char *path, unsigned long long *ret);
+
+/* Returns whether v2 is the only hierarchy, so that its counters include what is below. */
+bool cgroup_is_unified(void);
+
 /* Stores at most max pids of the cgroup and below, and returns how many there are. */
 int cgroup_pids(const char *path, pid_t *ret, size_t max);
 

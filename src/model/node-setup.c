@@ -24,7 +24,7 @@ Node *node_new(const char *instance, sd_event *event, Events *events) {
         node->roles = g_hash_table_new(g_str_hash, g_str_equal);
         node->start_queue = g_queue_new();
         node->ended = g_queue_new();
-        node->slices = g_array_new(false, true, sizeof(unsigned));
+        node->slices = g_array_new(false, true, sizeof(NodeSlice));
         node->next_child = 1;
         node->dir_fd = -EBADF;
         node->settings = settings_new();

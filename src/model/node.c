@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <inttypes.h>
+
 #include "base/unit-name.h"
 #include "model/node.h"
 #include "model/role.h"
@@ -120,39 +122,68 @@ void node_remove_role(Node *node, Role *role) {
         role_free(role);
 }
 
-int node_slice_take(Node *node) {
+static NodeSlice *node_slice(Node *node, unsigned i) {
+        return &g_array_index(node->slices, NodeSlice, i);
+}
+
+static void node_slice_add(Role *role, unsigned i) {
+        NodeSlice *slice;
+
+        if (i >= role->node->slices->len)
+                g_array_set_size(role->node->slices, i + 1);
+        slice = node_slice(role->node, i);
+        slice->n_roles++;
+        slice->with_memory_max = role->spec->memory_max > 0;
+        role->slice = (int) i;
+}
+
+void node_slice_take(Role *role) {
+        Node *node = role->node;
+        bool with_memory_max = role->spec->memory_max > 0;
         unsigned i;
 
-        for (i = node->slice_hint; i < node->slices->len; i++)
-                if (g_array_index(node->slices, unsigned, i) < NODE_SLICE_ROLES)
+        while (node->slice_hint < node->slices->len &&
+                node_slice(node, node->slice_hint)->n_roles >= NODE_SLICE_ROLES)
+                node->slice_hint++;
+        for (i = node->slice_hint; i < node->slices->len; i++) {
+                const NodeSlice *slice = node_slice(node, i);
+
+                if (slice->n_roles == 0 ||
+                        (slice->n_roles < NODE_SLICE_ROLES && slice->with_memory_max == with_memory_max))
                         break;
-        node->slice_hint = i;
-        if (i == node->slices->len)
-                g_array_set_size(node->slices, i + 1);
-        g_array_index(node->slices, unsigned, i)++;
-        return (int) i;
+        }
+        node_slice_add(role, i);
 }
 
-void node_slice_retake(Node *node, int slice) {
-        if ((unsigned) slice >= node->slices->len)
-                g_array_set_size(node->slices, (unsigned) slice + 1);
-        g_array_index(node->slices, unsigned, slice)++;
+void node_slice_retake(Role *role, int slice) {
+        node_slice_add(role, (unsigned) slice);
 }
 
-void node_slice_release(Node *node, int slice) {
-        if (slice < 0)
+void node_slice_release(Role *role) {
+        Node *node = role->node;
+
+        if (role->slice < 0)
                 return;
-        g_assert((unsigned) slice < node->slices->len);
-        g_assert(g_array_index(node->slices, unsigned, slice) > 0);
-        node->slice_hint = MIN(node->slice_hint, (unsigned) slice);
-        if (--g_array_index(node->slices, unsigned, slice) == 0 && node->world.scope.ops)
-                ASK(node, scope, slice_empty);
+
+        unsigned i = (unsigned) role->slice;
+        g_assert(i < node->slices->len);
+        g_assert(node_slice(node, i)->n_roles > 0);
+        node->slice_hint = MIN(node->slice_hint, i);
+        node_slice(node, i)->n_roles--;
+        role->slice = -1;
+        if (node->world.scope.ops)
+                ASK(node, scope, slice_released, role, node_slice(node, i)->n_roles == 0);
 }
 
 bool node_slice_is_empty(Node *node, int slice) {
-        return (unsigned) slice >= node->slices->len || g_array_index(node->slices, unsigned, slice) == 0;
+        return (unsigned) slice >= node->slices->len || node_slice(node, (unsigned) slice)->n_roles == 0;
 }
 
 char *node_slice_name(Node *node, int slice) {
         return g_strdup_printf("architect-%s-%d.slice", node->instance, slice);
+}
+
+char *node_own_slice_name(const Role *role) {
+        return g_strdup_printf(
+                "architect-%s-%d-%" PRIu64 ".slice", role->node->instance, role->slice, role->child);
 }

@@ -23,6 +23,12 @@ typedef struct NodeReports {
         void (*role_freed)(Node *node, const Role *role);
 } NodeReports;
 
+/* A sub-slice of the slice of the instance. */
+typedef struct NodeSlice {
+        unsigned n_roles;
+        bool with_memory_max; /* which kind of roles it has, if it has any */
+} NodeSlice;
+
 struct Node {
         char *instance;
         bool user;       /* a user's service, not the system's */
@@ -39,7 +45,7 @@ struct Node {
         GHashTable *roles;   /* name → Role, the current run; owned */
         GQueue *start_queue; /* Roles in ROLE_PHASE_QUEUED; not owned */
         GQueue *ended;       /* ended and swept, oldest first; not owned */
-        GArray *slices;      /* of unsigned, the number of roles in each sub-slice */
+        GArray *slices;      /* of NodeSlice */
         unsigned slice_hint; /* the sub-slices before it are full */
         unsigned n_starts;   /* started and not yet running or undone */
         bool pumping;        /* node_pump_starts() is active, or waits until recovery has seen all roles */
@@ -93,10 +99,14 @@ void node_remove_ended(Node *node, Role *role);
  * stop. */
 void node_count_role(Node *node, Role *role);
 
-/* Returns the index of a sub-slice with room, and the name of one ("architect-main-3.slice"), which the
- * caller frees. */
-int node_slice_take(Node *node);
-void node_slice_retake(Node *node, int slice); /* for a role that was loaded from the disk */
-void node_slice_release(Node *node, int slice);
+/* Puts a role that has none into a sub-slice with room, or, when it was loaded from the disk, into the one
+ * that it had. Roles with memory-max are in other sub-slices than those without, because they have a slice of
+ * their own below that (node_own_slice_name()), whose OOM kills count in the sub-slice, too. */
+void node_slice_take(Role *role);
+void node_slice_retake(Role *role, int slice);
+void node_slice_release(Role *role); /* does nothing without one */
 bool node_slice_is_empty(Node *node, int slice);
-char *node_slice_name(Node *node, int slice);
+char *node_slice_name(Node *node, int slice); /* "architect-main-3.slice" */
+/* Returns the name of the slice of a role with memory-max alone, "architect-main-3-17.slice". Its counter of
+ * OOM kills outlives the scope, and no other run has this name. */
+char *node_own_slice_name(const Role *role);

@@ -137,7 +137,7 @@ void role_on_forked(
         }
 
         role->phase = ROLE_PHASE_SCOPE;
-        role->slice = node_slice_take(role->node);
+        node_slice_take(role);
         g_auto(Fault) frozen_fault = {};
         if (role_check_not_frozen(role, true, &frozen_fault) < 0) {
                 role_fail(role, &frozen_fault);

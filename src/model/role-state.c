@@ -397,8 +397,7 @@ static int role_from_fields(Node *node, const char *name, StateFields *fields, R
                 role->main_pid = 0;
                 g_clear_pointer(&role->cgroup, g_free);
         } else if (slice >= 0 && slice < (int) (NODE_MAX_ROLES / NODE_SLICE_ROLES) && !role->swept) {
-                role->slice = slice;
-                node_slice_retake(node, slice);
+                node_slice_retake(role, slice);
         }
         *ret = g_steal_pointer(&role);
         return 0;

@@ -235,8 +235,7 @@ static void role_swept(Role *role) {
         role->stop_deadline = USEC_INFINITY;
         role_set_timer(role, USEC_INFINITY, NULL);
         g_clear_pointer(&role->cgroup, g_free);
-        node_slice_release(role->node, role->slice);
-        role->slice = -1;
+        node_slice_release(role);
         ports_role_swept(role->node->ports, role);
         if (role_save(role) >= 0)
                 role_reap(role); /* in case that this was not possible at its end */
@@ -300,6 +299,10 @@ static RoleCause role_cause_of_signal(int signo) {
         }
 }
 
+static bool role_was_killed(const Role *role) {
+        return role->exit.code == EXIT_CODE_KILLED && role->exit.status == SIGKILL;
+}
+
 static void role_find_cause(Role *role) {
         bool by_signal = role->exit.code == EXIT_CODE_KILLED || role->exit.code == EXIT_CODE_DUMPED;
 
@@ -309,7 +312,7 @@ static void role_find_cause(Role *role) {
         if (by_signal && role->exit.status == role->last_signal) {
                 role->cause = ROLE_CAUSE_KILL;
                 caller_copy(&role->cause_caller, &role->last_signal_caller);
-        } else if (role->exit.oom)
+        } else if (role->exit.oom && role_was_killed(role))
                 role->cause = ROLE_CAUSE_OOM;
         else
                 role->cause = by_signal                           ? role_cause_of_signal(role->exit.status)
@@ -317,11 +320,22 @@ static void role_find_cause(Role *role) {
                                                                   : ROLE_CAUSE_SELF;
 }
 
+/* An ordinary end costs nothing more. A role with a limit may lose a child to it and succeed nevertheless. */
+static bool role_needs_oom_kills(const Role *role) {
+        return role->spec->memory_max > 0 ||
+               (!role->cause_known && !(role->exit.code == EXIT_CODE_EXITED && role->exit.status == 0));
+}
+
 void role_read_figures(Role *role) {
         unsigned long long value;
+        unsigned n;
 
         if (!role->cgroup || role->exited_sequence > 0)
                 return;
+        if (role_needs_oom_kills(role) && ASK(role->node, scope, oom_kills, role, &n) >= 0) {
+                role->exit.oom_known = true;
+                role->exit.oom = role->exit.oom || n > 0; /* read again when exit-type=cgroup ends */
+        }
         if (cgroup_read_u64(role->cgroup, "cpu.stat", "usage_usec", &value) >= 0)
                 role->exit.scope_cpu_usec = value;
         if (cgroup_read_u64(role->cgroup, "memory.peak", NULL, &value) >= 0)
@@ -433,12 +447,6 @@ void role_finish(Role *role) {
         if (role->spec->exit_type == EXIT_TYPE_CGROUP)
                 role_read_figures(role);
 
-        /* Only the Result of the scope shows, for a short time, whether the OOM killer of the kernel has
-         * killed it. */
-        if (role->spec->memory_max > 0 && !role->cause_known && role->exit.code == EXIT_CODE_KILLED &&
-                role->exit.status == SIGKILL && role->last_signal != SIGKILL &&
-                ASK(role->node, scope, query_oom, role) >= 0)
-                return;
         /* The process exits by itself, or because systemd stops its scope. A process that dies of the signal
          * shows that; one that handles it does not. */
         if (!role->cause_known && role->exit.code == EXIT_CODE_EXITED &&
@@ -459,14 +467,6 @@ void role_on_external_stop(Role *role) {
 void role_on_stop_known(Role *role) {
         if (role->state != ROLE_ENDED)
                 role_ended(role);
-}
-
-void role_on_oom(Role *role, bool known, bool oom) {
-        if (role->state == ROLE_ENDED)
-                return;
-        role->exit.oom_known = known;
-        role->exit.oom = oom;
-        role_ended(role);
 }
 
 /* No process is left. */

@@ -5,8 +5,6 @@
 
 #include "model/role.h"
 
-/* The reply to ScopeOps.query_oom. known is false if systemd has not replied in time. */
-void role_on_oom(Role *role, bool known, bool oom);
 void role_on_external_stop(Role *role); /* another process has systemd stop its scope */
 void role_on_stop_known(Role *role);    /* such a stop would have been reported by now */
 void role_on_cgroup_changed(Role *role);

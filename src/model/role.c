@@ -91,7 +91,7 @@ Role *role_free(Role *role) {
         }
         if (role->successor)
                 role->successor->predecessor = NULL;
-        node_slice_release(role->node, role->slice);
+        node_slice_release(role);
         role_set_timer(role, USEC_INFINITY, NULL);
         (void) fd_close(role->main_pidfd);
         (void) fd_close(role->gate_fd);

@@ -85,11 +85,13 @@ typedef struct ScopeOps {
         char *(*frozen_above)(void *data, const Role *role);
         void (*freeze_and_kill)(void *data, Role *role); /* SIGKILL to all, if the keeper cannot */
         int (*remove)(void *data, Role *role);           /* → role_on_scope_removed() */
-        int (*query_oom)(void *data, Role *role);        /* → role_on_oom() within 100 ms */
-        int (*query_stop)(void *data, Role *role);       /* → role_on_stop_known() within 1 s */
-        void (*ended)(void *data, Role *role);           /* its end was sent; no query about it is pending */
-        void (*resync)(void *data);                      /* stops the scopes that belong to no running role */
-        void (*slice_empty)(void *data);                 /* a sub-slice has no role any more */
+        /* Returns how many of its processes the OOM killer has killed, or -ENODATA if that is not known. */
+        int (*oom_kills)(void *data, Role *role, unsigned *ret);
+        int (*query_stop)(void *data, Role *role); /* → role_on_stop_known() within 1 s */
+        void (*ended)(void *data, Role *role);     /* its end was sent; no query about it is pending */
+        void (*resync)(void *data);                /* stops the scopes that belong to no running role */
+        /* Nothing of the role is in its sub-slice any more, and if empty is set, no other role is. */
+        void (*slice_released)(void *data, Role *role, bool empty);
         int (*cgroup_state)(void *data, Role *role, bool *ret_populated, bool *ret_frozen);
         int (*cgroup_watch)(void *data, Role *role);  /* → role_on_cgroup_changed(), until freed */
         char *(*cgroup_pids)(void *data, Role *role); /* for messages: "12, 13"; the caller frees it */

@@ -68,12 +68,8 @@ static int scope_append_property(sd_bus_message *m, const char *name, const char
 static int scope_append_limits(sd_bus_message *m, const RoleSpec *spec) {
         int r = 0;
 
-        if (spec->memory_max > 0) {
+        if (spec->memory_max > 0)
                 r = scope_append_property(m, "MemoryMax", "t", spec->memory_max);
-                /* Its Result is read after the end, so the unit must still exist then. */
-                if (r >= 0)
-                        r = scope_append_property(m, "AddRef", "b", 1);
-        }
         if (r >= 0 && spec->tasks_max > 0)
                 r = scope_append_property(m, "TasksMax", "t", spec->tasks_max);
         if (r >= 0 && spec->cpu_quota > 0)
@@ -82,10 +78,19 @@ static int scope_append_limits(sd_bus_message *m, const RoleSpec *spec) {
         return r;
 }
 
+static char *scope_slice_name(Scopes *scopes, Role *role) {
+        if (role->spec->memory_max == 0 || !cgroup_is_unified())
+                return node_slice_name(role->node, role->slice);
+
+        char *name = node_own_slice_name(role);
+        (void) g_hash_table_replace(scopes->own_slices, role, g_strdup(name));
+        return name;
+}
+
 static int scope_append(Scopes *scopes, sd_bus_message *m, Role *role) {
         g_autofree char *description =
                 g_strdup_printf("Role %s of architect-node %s", role->name, scopes->node->instance);
-        g_autofree char *slice = node_slice_name(role->node, role->slice);
+        g_autofree char *slice = scope_slice_name(scopes, role);
         const RoleSpec *spec = role->spec;
 
         int r = sd_bus_message_open_container(m, 'a', "(sv)");
@@ -256,8 +261,8 @@ static void batch_verify(Batch *batch, const char *result) {
                 Role *role = g_ptr_array_index(batch->roles, i);
                 _cleanup_free_ char *cgroup = NULL;
 
-                (void) g_hash_table_add(batch->scopes->slices, GINT_TO_POINTER(role->slice));
                 int r = scope_verify(role, &cgroup);
+                scope_cause_add_slice(batch->scopes, role, cgroup);
                 if (r >= 0)
                         role_on_scope(role, NULL, cgroup);
                 else if (r == -ESRCH)

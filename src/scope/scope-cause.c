@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* This file determines the causes of an end that only systemd knows. Either the OOM killer of the kernel has
- * killed the role, or systemd stops its scope for another client. memory.events is removed with the cgroup,
- * so the Result of the scope is read. A role that handles SIGTERM and exits looks as if it had ended by
- * itself. systemd announces a job (JobNew) before it begins it, so before the signal. Only the jobs that it
- * has announced when it replies to a call made after the exit matter. */
+/* This file determines the causes of an end that its status does not show. Either the OOM killer of the
+ * kernel has killed a process of the role, which the kernel counts before it sends SIGKILL, or systemd stops
+ * the scope of the role for another client. (The Result of the scope stays "success" with OOMPolicy=continue,
+ * and OOMKills of systemd 259 is a copy of the counter that arrives later.) A role that handles SIGTERM and
+ * exits looks as if it had ended by itself. systemd announces a job (JobNew) before it begins it, so before
+ * the signal. Only the jobs that it has announced when it replies to a call made after the exit matter. */
 
+#include <signal.h>
 #include <string.h>
 
+#include "base/cgroup-util.h"
 #include "base/macro.h"
 #include "base/pidref.h"
 #include "base/unit-name.h"
@@ -15,16 +18,9 @@
 #include "scope/scope-private.h"
 #include "util/log.h"
 
-#define OOM_WAIT_USEC (100 * USEC_PER_MSEC)
 /* No exit waits longer than this, even if systemd is busy with a daemon-reload or with stopping a slice of a
  * hundred scopes. */
 #define STOP_WAIT_USEC USEC_PER_SEC
-
-typedef enum CauseWait {
-        CAUSE_WAIT_NONE, /* it runs; jobs of its scope are queried */
-        CAUSE_WAIT_OOM,  /* it has ended; waits until the Result of its scope is known */
-        CAUSE_WAIT_STOP, /* it has ended; waits until each query has its reply */
-} CauseWait;
 
 /* The pending queries about a role. */
 typedef struct CauseWatch {
@@ -34,8 +30,7 @@ typedef struct CauseWatch {
          * address. */
         uint64_t serial;
         unsigned n_asked;
-        CauseWait wait;
-        sd_bus_slot *match;
+        bool ended; /* waits until each query has its reply; else jobs of its running scope are queried */
         sd_event_source *timeout;
 } CauseWatch;
 
@@ -48,7 +43,6 @@ typedef struct CauseQuestion {
 void scope_cause_free(void *p) {
         CauseWatch *watch = p;
 
-        sd_bus_slot_unref(watch->match);
         sd_event_source_disable_unref(watch->timeout);
         g_free(watch);
 }
@@ -84,89 +78,79 @@ static CauseWatch *cause_question_end(CauseQuestion *question) {
         return watch;
 }
 
-static int cause_watch_start_timeout(
-        CauseWatch *watch, CauseWait wait, uint64_t usec, sd_event_time_handler_t on_timeout) {
-        watch->wait = wait;
-        return sd_event_add_time_relative(manager_event(watch->scopes->manager), &watch->timeout,
-                CLOCK_MONOTONIC, usec, 1, on_timeout, watch);
-}
-
 /* -- the OOM killer -- */
 
-static void cause_end_oom(CauseWatch *watch, bool known, bool oom) {
-        Role *role = watch->role;
+/* What a sub-slice has counted beyond what was already attributed to roles. Returns -ENODATA if that is not
+ * known, because roles of an earlier process of this service are in it. */
+static int cause_slice_kills(Scopes *scopes, int slice, const char *cgroup, unsigned long long *ret) {
+        void *known;
+        unsigned long long n;
 
-        (void) g_hash_table_remove(watch->scopes->causes, role);
-        role_on_oom(role, known, oom);
-}
-
-static int cause_on_oom_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
-        cause_end_oom(userdata, false, false);
-        return 0;
-}
-
-/* Only the Result oom-kill is significant: if v1 has the memory controller, systemd never reports it. */
-static int cause_on_properties(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        CauseWatch *watch = userdata;
-        const char *key, *result;
-
-        if (!manager_sent(watch->scopes->manager, m))
-                return 0;
-        int r = sd_bus_message_skip(m, "s");
-        if (r >= 0)
-                r = sd_bus_message_enter_container(m, 'a', "{sv}");
-        while (r >= 0) {
-                r = sd_bus_message_enter_container(m, 'e', "sv");
-                if (r <= 0)
-                        break;
-                r = sd_bus_message_read_basic(m, 's', &key);
-                if (r >= 0 && g_str_equal(key, "Result")) {
-                        r = sd_bus_message_read(m, "v", "s", &result);
-                        if (r >= 0 && g_str_equal(result, "oom-kill")) {
-                                cause_end_oom(watch, true, true);
-                                return 0;
-                        }
-                } else if (r >= 0)
-                        r = sd_bus_message_skip(m, "v");
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(m);
-        }
-        if (r < 0)
-                log_debug_errno(r, "Cannot read the changes of a scope, ignoring: %m");
-        return 0;
-}
-
-static void cause_on_result(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
-        CauseWatch *watch = cause_question_end(userdata);
-        const char *result;
-
-        if (watch && watch->wait == CAUSE_WAIT_OOM && !error &&
-                sd_bus_message_read(reply, "v", "s", &result) >= 0 && g_str_equal(result, "oom-kill"))
-                cause_end_oom(watch, true, true);
-}
-
-int scope_query_oom(void *data, Role *role) {
-        Scopes *scopes = data;
-        _cleanup_free_ char *path = NULL;
-
-        int r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", role->scope, &path);
+        if (!cgroup_is_unified() ||
+                !g_hash_table_lookup_extended(scopes->slices, GINT_TO_POINTER(slice), NULL, &known))
+                return -ENODATA;
+        int r = cgroup_oom_kills(cgroup, &n);
         if (r < 0)
                 return r;
+        if (n < GPOINTER_TO_SIZE(known))
+                return -ENODATA;
+        *ret = n - GPOINTER_TO_SIZE(known);
+        return 0;
+}
 
-        CauseWatch *watch = cause_watch(scopes, role);
-        CauseQuestion *question = cause_question_new(watch);
-        r = sd_bus_match_signal_async(manager_bus(scopes->manager), &watch->match, MANAGER_BUS_NAME, path,
-                "org.freedesktop.DBus.Properties", "PropertiesChanged", cause_on_properties, NULL, watch);
-        if (r >= 0)
-                r = cause_watch_start_timeout(watch, CAUSE_WAIT_OOM, OOM_WAIT_USEC, cause_on_oom_timeout);
-        if (r >= 0)
-                r = manager_get_property(scopes->manager, path, "org.freedesktop.systemd1.Scope", "Result",
-                        cause_on_result, question, g_free);
-        if (r < 0) {
-                (void) cause_question_end(question);
-                (void) g_hash_table_remove(scopes->causes, role);
+static void cause_attribute_kills(Scopes *scopes, int slice, unsigned long long n) {
+        void *known;
+
+        if (g_hash_table_lookup_extended(scopes->slices, GINT_TO_POINTER(slice), NULL, &known))
+                (void) g_hash_table_replace(scopes->slices, GINT_TO_POINTER(slice),
+                        GSIZE_TO_POINTER(GPOINTER_TO_SIZE(known) + n));
+}
+
+void scope_cause_add_slice(Scopes *scopes, Role *role, const char *cgroup) {
+        g_autofree char *name = node_slice_name(scopes->node, role->slice);
+        unsigned long long n = 0;
+
+        if (g_hash_table_contains(scopes->slices, GINT_TO_POINTER(role->slice)))
+                return;
+        /* The sub-slice is above the scope, or above the slice of that scope alone. */
+        const char *end = cgroup ? strstr(cgroup, name) : NULL;
+        if (end) {
+                g_autofree char *slice = g_strndup(cgroup, (size_t) (end - cgroup) + strlen(name));
+                if (cgroup_oom_kills(slice, &n) < 0)
+                        n = 0;
         }
-        return r;
+        (void) g_hash_table_insert(scopes->slices, GINT_TO_POINTER(role->slice), GSIZE_TO_POINTER(n));
+}
+
+/* SIGKILL by nobody that the service knows. */
+static bool cause_is_unknown_kill(const Role *role) {
+        return !role->cause_known && role->exit.code == EXIT_CODE_KILLED && role->exit.status == SIGKILL &&
+               role->last_signal != SIGKILL;
+}
+
+/* systemd removes the cgroup of the scope, and its counter, soon after the last process has ended. A role
+ * with memory-max has a slice of its own, whose counter stays. For others that of the sub-slice decides, but
+ * only if it has risen by this one end since the last: nothing here is a guess. */
+int scope_oom_kills(void *data, Role *role, unsigned *ret) {
+        Scopes *scopes = data;
+        unsigned long long n;
+
+        if (!role->cgroup || role->slice < 0)
+                return -ENODATA;
+
+        g_autofree char *slice = g_path_get_dirname(role->cgroup);
+        bool own = g_hash_table_contains(scopes->own_slices, role);
+        int r = cgroup_oom_kills(own ? slice : role->cgroup, &n);
+        if (r < 0 && !own) {
+                r = cause_slice_kills(scopes, role->slice, slice, &n);
+                if (r >= 0 && n > (cause_is_unknown_kill(role) ? 1 : 0))
+                        r = -ENODATA;
+        }
+        if (r < 0)
+                return -ENODATA;
+        cause_attribute_kills(scopes, role->slice, n);
+        *ret = (unsigned) n;
+        return 0;
 }
 
 /* -- a stop by another process -- */
@@ -187,7 +171,7 @@ static int cause_on_stop_timeout(sd_event_source *s, uint64_t usec, void *userda
 }
 
 static void cause_check_stop(CauseWatch *watch) {
-        if (watch->wait == CAUSE_WAIT_STOP && watch->n_asked == 0)
+        if (watch->ended && watch->n_asked == 0)
                 cause_end_stop(watch);
 }
 
@@ -207,7 +191,7 @@ static void cause_on_job_type(void *userdata, sd_bus_message *reply, const sd_bu
         /* A job that is over already has ended the scope if it was a stop; otherwise the role still runs.
          * This may arrive before the keeper reports the exit. (It is wrong if a client starts a running scope
          * in the millisecond in which its role exits.) */
-        bool stop = error ? watch->wait == CAUSE_WAIT_STOP || pidfd_has_exited(watch->role->main_pidfd)
+        bool stop = error ? watch->ended || pidfd_has_exited(watch->role->main_pidfd)
                           : sd_bus_message_read(reply, "v", "s", &type) >= 0 && g_str_equal(type, "stop");
         if (stop)
                 role_on_external_stop(watch->role);
@@ -244,7 +228,9 @@ int scope_query_stop(void *data, Role *role) {
                 return -ENOTCONN;
 
         CauseWatch *watch = cause_watch(scopes, role);
-        int r = cause_watch_start_timeout(watch, CAUSE_WAIT_STOP, STOP_WAIT_USEC, cause_on_stop_timeout);
+        watch->ended = true;
+        int r = sd_event_add_time_relative(manager_event(scopes->manager), &watch->timeout, CLOCK_MONOTONIC,
+                STOP_WAIT_USEC, 1, cause_on_stop_timeout, watch);
         if (r < 0) {
                 (void) g_hash_table_remove(scopes->causes, role);
                 return r;

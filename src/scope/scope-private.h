@@ -21,7 +21,10 @@ struct Scopes {
         sd_event_source *flush;
         unsigned in_flight; /* calls that create scopes */
         uint64_t n_anchors;
-        GHashTable *slices; /* indices of sub-slices that systemd may have loaded */
+        /* Index of a sub-slice that systemd may have loaded → how many OOM kills in it are those of roles
+         * that have ended, or were counted before */
+        GHashTable *slices;
+        GHashTable *own_slices; /* Role with memory-max → the name of its slice */
         sd_event_source *slice_idle;
         GHashTable *freezing; /* units that are killed as soon as they are frozen */
         GHashTable *causes;   /* Role → CauseWatch */
@@ -46,8 +49,10 @@ void scope_batch_flush(Scopes *scopes);
 /* scope-cause.c */
 int scope_cause_setup(Scopes *scopes);
 void scope_cause_free(void *p);
-int scope_query_oom(void *data, Role *role);  /* ScopeOps.query_oom */
-int scope_query_stop(void *data, Role *role); /* ScopeOps.query_stop */
+/* A scope was made; its sub-slice may be new. */
+void scope_cause_add_slice(Scopes *scopes, Role *role, const char *cgroup);
+int scope_oom_kills(void *data, Role *role, unsigned *ret); /* ScopeOps.oom_kills */
+int scope_query_stop(void *data, Role *role);               /* ScopeOps.query_stop */
 
 /* cgroup-watch.c */
 int cgroup_watch_setup(Scopes *scopes);

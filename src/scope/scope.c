@@ -101,12 +101,6 @@ static char *scope_frozen_above(void *data, const Role *role) {
         return cgroup_frozen_above(path, &unit) >= 0 ? g_strdup(unit) : NULL;
 }
 
-/* See scope_append_limits(). A unit with a reference stays loaded, and its name cannot be used again. */
-static void scope_unref_unit(Scopes *scopes, const Role *role) {
-        if (role->spec->memory_max > 0)
-                scopes_send_for_unit(scopes, "UnrefUnit", role->scope);
-}
-
 static void scope_on_removed(void *userdata, const char *result, const sd_bus_error *error) {
         Role *role = userdata;
 
@@ -119,7 +113,6 @@ static void scope_on_removed(void *userdata, const char *result, const sd_bus_er
 static int scope_remove(void *data, Role *role) {
         Scopes *scopes = data;
 
-        scope_unref_unit(scopes, role);
         /* While this service is being stopped, its stop job would wait for this one. systemd removes the
          * scope when it is empty. */
         if (scopes->node->stopping)
@@ -171,8 +164,6 @@ static void scope_ended(void *data, Role *role) {
         Scopes *scopes = data;
 
         (void) g_hash_table_remove(scopes->causes, role);
-        if (role->scope_exists)
-                scope_unref_unit(scopes, role);
 }
 
 /* Empty slices stay loaded, so they are stopped. If one is needed again at the same moment, the start
@@ -194,15 +185,64 @@ static int scopes_on_slice_idle(sd_event_source *s, uint64_t usec, void *userdat
         return 0;
 }
 
-static void scopes_slice_empty(void *data) {
+/* "architect-main-3-17.slice" */
+static bool scopes_is_own_slice(Scopes *scopes, const char *unit) {
+        g_autofree char *pattern =
+                g_strdup_printf("architect-%s-[0-9]*-[0-9]*.slice", scopes->node->instance);
+
+        return fnmatch(pattern, unit, 0) == 0;
+}
+
+static void scopes_stop_own_slice(Scopes *scopes, Role *role) {
+        g_autofree char *name = NULL;
+
+        if (g_hash_table_steal_extended(scopes->own_slices, role, NULL, (void **) &name))
+                manager_stop_unit(scopes->manager, name, NULL, NULL, NULL);
+}
+
+static void scopes_slice_released(void *data, Role *role, bool empty) {
         Scopes *scopes = data;
 
-        if (scopes->slice_idle)
+        scopes_stop_own_slice(scopes, role);
+        if (!empty || scopes->slice_idle)
                 return;
         int r = sd_event_add_time_relative(manager_event(scopes->manager), &scopes->slice_idle,
                 CLOCK_MONOTONIC, SLICE_IDLE_USEC, USEC_PER_SEC, scopes_on_slice_idle, scopes);
         if (r < 0)
                 log_warning_errno(r, "Cannot set a timer, empty slices stay: %m");
+}
+
+/* The slices of roles with memory-max that an earlier process of this service has made. */
+static void scopes_adopt_own_slice(Scopes *scopes, Role *role) {
+        g_autofree char *slice = NULL, *name = NULL;
+
+        if (role->spec->memory_max == 0 || !role->cgroup || role->slice < 0)
+                return;
+        slice = g_path_get_dirname(role->cgroup);
+        name = g_path_get_basename(slice);
+        if (scopes_is_own_slice(scopes, name))
+                (void) g_hash_table_replace(scopes->own_slices, role, g_steal_pointer(&name));
+}
+
+static void scopes_adopt_own_slices(Scopes *scopes) {
+        GHashTableIter iter;
+        Role *role;
+
+        g_hash_table_iter_init(&iter, scopes->node->roles);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
+                for (; role; role = role->predecessor)
+                        scopes_adopt_own_slice(scopes, role);
+}
+
+static bool scopes_slice_is_used(Scopes *scopes, const char *unit) {
+        GHashTableIter iter;
+        const char *name;
+
+        g_hash_table_iter_init(&iter, scopes->own_slices);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &name))
+                if (g_str_equal(name, unit))
+                        return true;
+        return false;
 }
 
 static bool scopes_have_role_of(Scopes *scopes, const char *unit) {
@@ -236,7 +276,8 @@ static void scopes_on_units(void *userdata, sd_bus_message *reply, const sd_bus_
                         r = sd_bus_message_exit_container(reply);
                 if (r < 0)
                         break;
-                if (fnmatch(batches, unit, 0) == 0)
+                if (fnmatch(batches, unit, 0) == 0 ||
+                        (scopes_is_own_slice(scopes, unit) && !scopes_slice_is_used(scopes, unit)))
                         manager_stop_unit(scopes->manager, unit, NULL, NULL, NULL);
                 else if (g_str_has_suffix(unit, ".scope") && !scopes_have_role_of(scopes, unit)) {
                         log_notice("Stopping %s, which belongs to no role", unit);
@@ -266,6 +307,7 @@ static bool scopes_ready(void *data) {
 
 static void scope_role_freed(void *data, Role *role) {
         cgroup_watch_remove(data, role);
+        scopes_stop_own_slice(data, role);
 }
 
 static const ScopeOps scopes_ops = {
@@ -277,11 +319,11 @@ static const ScopeOps scopes_ops = {
         .frozen_above = scope_frozen_above,
         .freeze_and_kill = scope_freeze_and_kill,
         .remove = scope_remove,
-        .query_oom = scope_query_oom,
+        .oom_kills = scope_oom_kills,
         .query_stop = scope_query_stop,
         .ended = scope_ended,
         .resync = scopes_resync,
-        .slice_empty = scopes_slice_empty,
+        .slice_released = scopes_slice_released,
         .cgroup_state = cgroup_watch_state,
         .cgroup_watch = cgroup_watch_add,
         .cgroup_pids = cgroup_watch_pids,
@@ -302,6 +344,7 @@ int scopes_new(Manager *manager, Node *node, const char *own_unit, const char *k
         scopes->keeper_unit = g_strdup(keeper_unit);
         scopes->queue = g_queue_new();
         scopes->slices = g_hash_table_new(NULL, NULL);
+        scopes->own_slices = g_hash_table_new_full(NULL, NULL, NULL, g_free);
         scopes->freezing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         scopes->causes = g_hash_table_new_full(NULL, NULL, NULL, scope_cause_free);
         scopes->inotify_fd = -EBADF;
@@ -319,6 +362,7 @@ int scopes_new(Manager *manager, Node *node, const char *own_unit, const char *k
                 scopes_free(scopes);
                 return r;
         }
+        scopes_adopt_own_slices(scopes);
         ATTACH(node, scope, &scopes_ops, scopes);
         *ret = scopes;
         return 0;
@@ -332,6 +376,7 @@ Scopes *scopes_free(Scopes *scopes) {
         sd_event_source_disable_unref(scopes->flush);
         sd_event_source_disable_unref(scopes->slice_idle);
         g_hash_table_unref(scopes->slices);
+        g_hash_table_unref(scopes->own_slices);
         g_hash_table_unref(scopes->causes);
         g_hash_table_unref(scopes->freezing);
         g_queue_free(scopes->queue);

@@ -290,6 +290,14 @@ GVariant *event_details(const Event *event) {
         return details;
 }
 
+bool detail_bool(GVariant *details, const char *key) {
+        gboolean value;
+
+        if (!g_variant_lookup(details, key, "b", &value))
+                fail_msg("there is no detail %s", key);
+        return value;
+}
+
 bool detail_has(GVariant *details, const char *key) {
         g_autoptr(GVariant) value = g_variant_lookup_value(details, key, NULL);
         return value;

@@ -111,6 +111,7 @@ GVariant *event_details(const Event *event);
 guint64 detail_u64(GVariant *details, const char *key);
 guint32 detail_u32(GVariant *details, const char *key);
 const char *detail_string(GVariant *details, const char *key);
+bool detail_bool(GVariant *details, const char *key);
 bool detail_has(GVariant *details, const char *key);
 
 /* -- nothing is left, nothing leaks -- */

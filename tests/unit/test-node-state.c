@@ -121,7 +121,7 @@ static Role *full_role(TestWorld *w) {
         role->child = 77;
         role->main_pid = 4242;
         role->main_start_time = UINT64_MAX;
-        role->slice = node_slice_take(w->node);
+        node_slice_take(role);
         role->cgroup = g_strdup("/architect.slice/x");
         role->resolved_products = g_strdupv((char *[]){ "base", "2.0", "a\nb", "", NULL });
         role->environment_hash = g_strdup("0123abcd");
@@ -325,8 +325,7 @@ static void test_every_field(void **state) {
                 g_autoptr(Role) a = full_role(f->world), b = NULL;
 
                 if (swept) {
-                        node_slice_release(a->node, a->slice);
-                        a->slice = -1;
+                        node_slice_release(a);
                         a->swept = true;
                 }
                 g_autofree char *text = role_state_format(a);

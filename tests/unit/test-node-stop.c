@@ -315,26 +315,18 @@ static void test_stuck_leftovers(void **state) {
 static void test_figures_come_first(void **state) {
         TestWorld *w = *state;
 
-        for (int oom = 0; oom < 2; oom++) {
-                RoleSpec *spec = test_spec();
-
-                spec->memory_max = oom ? 1000000 : 0;
-                w->oom_result = w->stop_result = 0;
-                Role *role = world_run(w, oom ? "oom" : "stop", spec);
-                g_free(role->cgroup);
-                role->cgroup = g_strdup("/."); /* the root cgroup, whose figures are never 0 */
-                world_exit_leaving(w, role, oom ? EXIT_CODE_KILLED : EXIT_CODE_EXITED, oom ? SIGKILL : 0);
-                assert_int_equal(role->state, ROLE_RUNNING); /* systemd is asked first */
-                g_free(role->cgroup);
-                role->cgroup = g_strdup("/no-such.slice");
-                if (oom)
-                        role_on_oom(role, true, false);
-                else
-                        role_on_stop_known(role);
-                assert_int_equal(role->state, ROLE_ENDED);
-                assert_true(role->exit.scope_cpu_usec > 0);
-                world_emptied(w, role);
-        }
+        w->stop_result = 0;
+        Role *role = world_run(w, "cam", NULL);
+        g_free(role->cgroup);
+        role->cgroup = g_strdup("/."); /* the root cgroup, whose figures are never 0 */
+        world_exit_leaving(w, role, EXIT_CODE_EXITED, 0);
+        assert_int_equal(role->state, ROLE_RUNNING); /* systemd is asked first */
+        g_free(role->cgroup);
+        role->cgroup = g_strdup("/no-such.slice");
+        role_on_stop_known(role);
+        assert_int_equal(role->state, ROLE_ENDED);
+        assert_true(role->exit.scope_cpu_usec > 0);
+        world_emptied(w, role);
 }
 
 static void test_kill_overrides(void **state) {
@@ -520,57 +512,71 @@ static Role *run_with_memory_max(TestWorld *w) {
         return role;
 }
 
+typedef struct OomRow {
+        uint64_t memory_max;
+        int kills; /* or a negative errno */
+        ExitCode code;
+        int status;
+        bool asked, known;
+        RoleCause cause;
+} OomRow;
+
+/* Only a SIGKILL that nobody sent, in a role whose processes the OOM killer has killed. A child is a detail.
+ */
 static void test_oom(void **state) {
+        static const OomRow rows[] = {
+                { 1 << 20, 1, EXIT_CODE_KILLED, SIGKILL, true, true, ROLE_CAUSE_OOM },
+                { 1 << 20, 0, EXIT_CODE_KILLED, SIGKILL, true, true, ROLE_CAUSE_EXTERNAL },
+                { 1 << 20, -ENODATA, EXIT_CODE_KILLED, SIGKILL, true, false, ROLE_CAUSE_EXTERNAL },
+                { 1 << 20, 1, EXIT_CODE_EXITED, 0, true, true, ROLE_CAUSE_SELF },
+                { 1 << 20, 1, EXIT_CODE_KILLED, SIGTERM, true, true, ROLE_CAUSE_EXTERNAL },
+                { 0, 1, EXIT_CODE_KILLED, SIGKILL, true, true, ROLE_CAUSE_OOM },
+                { 0, -ENODATA, EXIT_CODE_KILLED, SIGKILL, true, false, ROLE_CAUSE_EXTERNAL },
+                { 0, 1, EXIT_CODE_EXITED, 1, true, true, ROLE_CAUSE_SELF },
+                { 0, 1, EXIT_CODE_EXITED, 0, false, false, ROLE_CAUSE_SELF },
+        };
         TestWorld *w = *state;
 
-        /* Only for a SIGKILL without a known sender, in a scope with a limit. */
-        w->oom_result = 0;
-        Role *role = run_with_memory_max(w);
-        world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
-        expect_calls(w, "oom(cam)");
-        assert_int_equal(role->state, ROLE_RUNNING);
-        role_on_oom(role, true, true);
-        assert_int_equal(role->state, ROLE_ENDED);
-        assert_int_equal(role->cause, ROLE_CAUSE_OOM);
-        assert_true(role->exit.oom_known);
-        expect_calls(w, "save(cam) exited(cam) reap(cam) save(cam)");
-        role_on_oom(role, true, false); /* late */
-        assert_true(role->exit.oom);
-        expect_calls(w, "");
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                const OomRow *row = &rows[i];
+                RoleSpec *spec = test_spec();
 
-        role = run_with_memory_max(w);
-        world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
-        role_on_oom(role, false, false); /* there was no reply */
-        assert_int_equal(role->cause, ROLE_CAUSE_EXTERNAL);
-        assert_false(role->exit.oom_known);
-
-        static const struct {
-                ExitCode code;
-                int status;
-        } others[] = { { EXIT_CODE_EXITED, 9 }, { EXIT_CODE_KILLED, SIGTERM } };
-        for (size_t i = 0; i < ELEMENTSOF(others); i++) {
-                role = run_with_memory_max(w);
-                world_exit(w, role, others[i].code, others[i].status);
+                spec->memory_max = row->memory_max;
+                w->oom_result = row->kills;
+                w->n_oom_asked = 0;
+                Role *role = world_run(w, "cam", spec);
+                world_exit(w, role, row->code, row->status);
                 assert_int_equal(role->state, ROLE_ENDED);
-                assert_null(strstr(w->calls->str, "oom("));
+                assert_int_equal(w->n_oom_asked, row->asked);
+                assert_int_equal(role->exit.oom_known, row->known);
+                assert_int_equal(role->exit.oom, row->known && row->kills > 0);
+                assert_int_equal(role->cause, row->cause);
         }
-        role = run_with_memory_max(w);
+}
+
+/* The sender of a SIGKILL that was sent by the node is known. */
+static void test_oom_and_kill(void **state) {
+        TestWorld *w = *state;
+
+        w->oom_result = 1;
+        Role *role = run_with_memory_max(w);
         node_stop_role(w->node, role, ROLE_CAUSE_KILL, NULL, (Waiter){});
         world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
-        assert_int_equal(role->state, ROLE_ENDED);
         assert_int_equal(role->cause, ROLE_CAUSE_KILL);
+        assert_true(role->exit.oom);
 
-        /* The sender of a SIGKILL that was sent by the node is known. */
         role = run_with_memory_max(w);
         assert_return_code(node_signal_role(w->node, role, true, SIGKILL, NULL, (Waiter){}, NULL), 0);
         world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
         assert_int_equal(role->state, ROLE_ENDED);
         assert_int_equal(role->cause, ROLE_CAUSE_KILL);
 
-        w->oom_result = -EIO; /* the request fails */
-        role = run_with_memory_max(w);
-        world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
-        assert_int_equal(role->state, ROLE_ENDED);
+        /* What was stopped without a limit costs no read. */
+        w->n_oom_asked = 0;
+        role = world_run(w, "plain", NULL);
+        node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
+        world_exit(w, role, EXIT_CODE_KILLED, SIGTERM);
+        assert_int_equal(w->n_oom_asked, 0);
 }
 
 static void test_remove(void **state) {
@@ -717,6 +723,17 @@ static void test_slices(void **state) {
         assert_false(node_slice_is_empty(w->node, 2));
         assert_true(node_slice_is_empty(w->node, 3));
 
+        /* The OOM kills of a role with memory-max must not count for those without. */
+        Role *limited = run_with_memory_max(w);
+        g_autofree char *own = node_own_slice_name(limited),
+                        *expected = g_strdup_printf("architect-main-3-%" PRIu64 ".slice", limited->child);
+        assert_int_equal(limited->slice, 3);
+        assert_string_equal(own, expected);
+        assert_int_equal(world_run(w, "ordinary", NULL)->slice, 2);
+        world_exit(w, world_find(w, "ordinary"), EXIT_CODE_EXITED, 0);
+        world_exit(w, limited, EXIT_CODE_EXITED, 0);
+        w->n_empty_slices = 0;
+
         /* Room that is given back is used first. */
         assert_int_equal(w->n_empty_slices, 0);
         world_exit(w, roles[5], EXIT_CODE_EXITED, 0);
@@ -858,6 +875,7 @@ int main(void) {
                 TEST(test_unsaved_exit_is_not_reaped),
                 TEST(test_causes),
                 TEST(test_oom),
+                TEST(test_oom_and_kill),
                 TEST(test_remove),
                 TEST(test_purge),
                 TEST(test_no_such_role),

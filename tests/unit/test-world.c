@@ -218,9 +218,11 @@ static int world_scope_remove(void *data, Role *role) {
         return world->remove_result;
 }
 
-static int world_scope_query_oom(void *data, Role *role) {
-        called("oom", role);
-        return world->oom_result;
+static int world_scope_oom_kills(void *data, Role *role, unsigned *ret) {
+        if (world->oom_result >= 0)
+                *ret = (unsigned) world->oom_result;
+        world->n_oom_asked++;
+        return MIN(world->oom_result, 0);
 }
 
 static int world_scope_query_stop(void *data, Role *role) {
@@ -317,8 +319,8 @@ static void world_event(void *data, const Event *event, Role *role) {
 static void world_node_changed(void *data) {
 }
 
-static void world_slice_empty(void *data) {
-        world->n_empty_slices++;
+static void world_slice_released(void *data, Role *role, bool empty) {
+        world->n_empty_slices += empty;
 }
 
 static void world_finished(void *data, int status) {
@@ -362,11 +364,11 @@ static const ScopeOps scope_ops = {
         .thaw = world_scope_thaw,
         .freeze_and_kill = world_freeze_and_kill,
         .remove = world_scope_remove,
-        .query_oom = world_scope_query_oom,
+        .oom_kills = world_scope_oom_kills,
         .query_stop = world_scope_query_stop,
         .ended = world_scope_ended,
         .resync = world_resync,
-        .slice_empty = world_slice_empty,
+        .slice_released = world_slice_released,
         .frozen_above = world_frozen_above,
         .cgroup_state = world_cgroup_state,
         .cgroup_watch = world_cgroup_watch,
@@ -441,7 +443,8 @@ TestWorld *test_world_new(void) {
         w->frozen = g_hash_table_new(NULL, NULL);
         w->waiters = g_array_new(false, false, sizeof(Waiter));
         w->connected = true;
-        w->oom_result = w->stop_result = -EOPNOTSUPP;
+        w->stop_result = -EOPNOTSUPP;
+        w->oom_result = -ENODATA;
         assert_return_code(sd_event_new(&w->event), 0);
         return w;
 }
@@ -684,5 +687,5 @@ void assert_nothing_left(TestWorld *w, const char *name) {
         assert_int_equal(w->node->n_not_ended, 0);
         assert_int_equal(g_queue_get_length(w->node->start_queue), 0);
         for (unsigned i = 0; i < w->node->slices->len; i++)
-                assert_int_equal(g_array_index(w->node->slices, guint, i), 0);
+                assert_true(node_slice_is_empty(w->node, (int) i));
 }
