@@ -3,7 +3,7 @@
 #
 # Runs the system cases of one build, in one sandbox after the other. A comment at the top of a case contains
 # where it runs: "sandbox: unified" (the default), "sandbox: hybrid" (where limits have an effect) or
-# "sandbox: any".
+# "sandbox: any". Those of "sandbox: hybrid" and "sandbox: vm" run in a virtual machine (vm-test.sh).
 
 SYSTEM_CASE_SECONDS=${SYSTEM_CASE_SECONDS:-300}
 # A round of the soak takes less.
@@ -24,8 +24,8 @@ system_cases() {
                 where=$(head -n 12 "$file" | sed -n 's|.*sandbox: *\([a-z]*\).*|\1|p' | head -n 1)
                 case ${where:-unified} in
                 any|"$mode")    basename "${file%.*}" ;;
-                unified|hybrid) ;;
-                *)              die "$file: 'sandbox: $where' is none of unified, hybrid, any" ;;
+                unified|hybrid|vm) ;;
+                *)              die "$file: 'sandbox: $where' is none of unified, hybrid, vm, any" ;;
                 esac
         done
 }
