@@ -11,7 +11,7 @@
 #include "base/unit-name.h"
 #include "keeper/keeper-state.h"
 
-static const char state_magic[8] = "archkeep";
+static const char state_magic[8] = { 'a', 'r', 'c', 'h', 'k', 'e', 'e', 'p' };
 
 struct state_header {
         char magic[8];

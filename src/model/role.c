@@ -210,7 +210,9 @@ void role_set_state(Role *role, RoleState state) {
         if (role->state == state)
                 return;
 
-        role_log(role, LOG_DEBUG, "%s -> %s", role_state_to_string(role->state), role_state_to_string(state));
+        const char *from = role_state_to_string(role->state), *to = role_state_to_string(state);
+        g_assert(from && to);
+        role_log(role, LOG_DEBUG, "%s -> %s", from, to);
         if (role->state != ROLE_ENDED && state == ROLE_ENDED)
                 role->node->n_not_ended--;
         role->state = state;

@@ -199,10 +199,10 @@ static int terminal_update_watches(Terminal *t) {
         /* While the terminal is not read, it is not even watched for its hang-up, which would be reported for
          * ever. Its input has a buffer of its own, so typing waits for that buffer and not for the output. */
         r = terminal_watch_set(t, &t->master_watch, t->master_fd,
-                !reads ? (t->input_waits && t->slave_fd >= 0 ? EPOLLOUT : -1)
+                !reads ? (t->input_waits && t->slave_fd >= 0 ? (int) EPOLLOUT : -1)
                        : (int) (EPOLLIN | (t->input_waits ? EPOLLOUT : 0)));
         if (r >= 0 && t->output.fd >= 0)
-                r = terminal_watch_set(t, &t->output_watch, t->output.fd, full ? EPOLLOUT : -1);
+                r = terminal_watch_set(t, &t->output_watch, t->output.fd, full ? (int) EPOLLOUT : -1);
         for (Client *c = t->clients; c && r >= 0; c = c->next) {
                 bool takes = !c->input_closed && c->input_begin == c->input_end && !t->hung_up;
 

@@ -26,7 +26,7 @@ static bool names_left(GVariant *details, const char *name) {
 
         if (!left)
                 return false;
-        assert_in_range(g_variant_n_children(left), 1, 16);
+        assert_between(g_variant_n_children(left), 1, 16);
         g_variant_iter_init(&iter, left);
         while (g_variant_iter_next(&iter, "(u&s)", &pid, &found))
                 if (pid > 1 && g_str_equal(found, name))
