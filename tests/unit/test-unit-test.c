@@ -93,8 +93,10 @@ static void test_child_fails(void **state) {
                 Run r;
 
                 run("fail-in-child", formats[i], &r);
-                assert_non_null(strstr(r.err, "\"here\" != \"there\""));
-                assert_non_null(strstr(r.err, "test-unit-test.c:"));
+                /* Without meson cmocka 2 writes it to stdout. */
+                const char *text = i > 0 && strstr(r.out, " != ") ? r.out : r.err;
+                assert_non_null(strstr(text, "\"here\" != \"there\""));
+                assert_non_null(strstr(text, "test-unit-test.c:"));
                 assert_non_null(strstr(r.out, "# status 99\n"));
                 assert_int_equal(count(r.out, "# second\n"), 1);
                 assert_int_equal(r.status, 0);
@@ -108,11 +110,14 @@ static void test_text_is_seen(void **state) {
         assert_true(WIFEXITED(r.status));
         assert_int_equal(WEXITSTATUS(r.status), 1);
 
-        /* The results on stdout for meson are unchanged. */
-        assert_ptr_equal(strstr(r.out, "1..2\nnot ok 1 - fails\n# \"this\" != \"that\"\n"), r.out);
+        /* The results on stdout for meson are unchanged, as this version of cmocka writes them. */
+        assert_non_null(strstr(r.out, "1..2\n"));
+        assert_non_null(strstr(r.out, "not ok 1 - fails\n"));
+        assert_non_null(strstr(r.out, "\"this\" != \"that\"\n"));
         assert_non_null(strstr(r.out, "\nok 2 - second\n"));
         /* The failure is on stderr, too. */
-        assert_non_null(strstr(r.err, "not ok 1 - fails\n# \"this\" != \"that\"\n"));
+        assert_non_null(strstr(r.err, "not ok 1 - fails\n"));
+        assert_non_null(strstr(r.err, "\"this\" != \"that\"\n"));
         assert_null(strstr(r.err, "1..2"));
         assert_null(strstr(r.err, "ok 2"));
 }
