@@ -50,36 +50,37 @@ static void world_child_signal(void *data, Role *role, int signo, Waiter waiter)
                 g_array_append_val(world->waiters, waiter);
 }
 
-/* "signal-cgroup(cam,15)"; another cgroup than the role's own, and the flags, follow. */
-static int world_signal_cgroup(
-        void *data, Role *role, const char *path, int signo, SignalFlags flags, Waiter waiter) {
+/* Logs a signal that only a keeper of version 3 can send. */
+static _printf_(2, 3) int called_signal(Waiter waiter, const char *format, ...) {
+        va_list ap;
+
         if (!world->connected)
                 return -ENOTCONN;
         if (world->signal_cgroup_result < 0)
                 return world->signal_cgroup_result;
         if (world->calls->len > 0)
                 g_string_append_c(world->calls, ' ');
-        g_string_append_printf(world->calls, "signal-cgroup(%s,%d%s%s%s%s%s)", role->name, signo,
-                g_strcmp0(path, role->cgroup) == 0 ? "" : ",", g_strcmp0(path, role->cgroup) == 0 ? "" : path,
-                flags & SIGNAL_STRAY ? ",stray" : "", flags & SIGNAL_EACH ? ",each" : "",
-                flags & SIGNAL_CONTINUE ? ",continue" : "");
+        va_start(ap, format);
+        g_string_append_vprintf(world->calls, format, ap);
+        va_end(ap);
         if (waiter.done)
                 g_array_append_val(world->waiters, waiter);
         return 0;
 }
 
+/* "signal-cgroup(cam,15)"; another cgroup than the role's own, and the flags, follow. */
+static int world_signal_cgroup(
+        void *data, Role *role, const char *path, int signo, SignalFlags flags, Waiter waiter) {
+        bool own = g_strcmp0(path, role->cgroup) == 0;
+
+        return called_signal(waiter, "signal-cgroup(%s,%d%s%s%s%s%s)", role->name, signo, own ? "" : ",",
+                own ? "" : path, flags & SIGNAL_STRAY ? ",stray" : "", flags & SIGNAL_EACH ? ",each" : "",
+                flags & SIGNAL_CONTINUE ? ",continue" : "");
+}
+
 static int world_signal_process(
         void *data, Role *role, pid_t pid, uint64_t start_time, int signo, Waiter waiter) {
-        if (!world->connected)
-                return -ENOTCONN;
-        if (world->signal_cgroup_result < 0)
-                return world->signal_cgroup_result;
-        if (world->calls->len > 0)
-                g_string_append_c(world->calls, ' ');
-        g_string_append_printf(world->calls, "signal-process(%s,%d,%d)", role->name, (int) pid, signo);
-        if (waiter.done)
-                g_array_append_val(world->waiters, waiter);
-        return 0;
+        return called_signal(waiter, "signal-process(%s,%d,%d)", role->name, (int) pid, signo);
 }
 
 static void world_child_close_stdin(void *data, Role *role, Waiter waiter) {
