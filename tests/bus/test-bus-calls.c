@@ -606,16 +606,9 @@ static void test_terminal_socket(void **state) {
         BusWorld *b = *state;
         TestWorld *w = b->world;
         g_auto(Call) call = {}, object = {}, failed = {}, bad = {}, denied = {};
-        RoleSpec *spec = test_spec();
         const char *path;
 
-        spec->stdin_kind = ROLE_STDIN_PTY;
-        Role *role = world_run(w, "cam", spec);
-        role->terminal_fd = some_fd();
-        if (role->stdin_fd < 0)
-                role->stdin_fd = some_fd();
-        forget_calls(w);
-
+        (void) world_run_on_terminal(w, "cam");
         call_node(b, &call, "OpenTerminalSocket", "sa{sv}", "cam", 0);
         bus_world_settle(b);
         expect_calls(w, "socket(cam,0)");

@@ -316,24 +316,12 @@ static void test_table_is_complete(void **state) {
 
 /* -- OpenTerminalSocket -- */
 
-static Role *run_on_terminal(TestWorld *w) {
-        RoleSpec *spec = test_spec();
-
-        spec->stdin_kind = ROLE_STDIN_PTY;
-        Role *role = world_run(w, "cam", spec);
-        role->terminal_fd = some_fd();
-        if (role->stdin_fd < 0)
-                role->stdin_fd = some_fd();
-        forget_calls(w);
-        return role;
-}
-
 static void test_terminal_socket(void **state) {
         TestWorld *w = *state;
         const Caller alice = { .known = true, .uid = 1000 };
         g_auto(Told) told = {};
         g_autofree char *path = NULL;
-        Role *role = run_on_terminal(w);
+        Role *role = world_run_on_terminal(w, "cam");
 
         assert_int_equal(terminal_make_socket(role, &alice, true, &path, told_by(&told), NULL), 0);
         expect_calls(w, "socket(cam,1000)");
@@ -358,7 +346,7 @@ static void test_terminal_socket_errors(void **state) {
         };
         TestWorld *w = *state;
         const Caller root = { .known = true }, nobody = {};
-        Role *role = run_on_terminal(w);
+        Role *role = world_run_on_terminal(w, "cam");
 
         /* As the reply of the keeper, and at once. */
         for (size_t i = 0; i < ELEMENTSOF(errors); i++) {

@@ -632,6 +632,18 @@ Role *world_run(TestWorld *w, const char *name, RoleSpec *spec) {
         return role;
 }
 
+Role *world_run_on_terminal(TestWorld *w, const char *name) {
+        RoleSpec *spec = test_spec();
+
+        spec->stdin_kind = ROLE_STDIN_PTY;
+        Role *role = world_run(w, name, spec);
+        role->terminal_fd = some_fd();
+        if (role->stdin_fd < 0)
+                role->stdin_fd = some_fd();
+        forget_calls(w);
+        return role;
+}
+
 RoleExit test_exit(ExitCode code, int status) {
         return (RoleExit){
                 .code = code,

@@ -144,6 +144,7 @@ void world_scope_removed(TestWorld *w, Role *role);
 
 /* Completes all steps; the cgroup is populated. If spec is NULL, test_spec() is used. */
 Role *world_run(TestWorld *w, const char *name, RoleSpec *spec);
+Role *world_run_on_terminal(TestWorld *w, const char *name);
 
 /* The main process ends; the cgroup then stays as it is (leaving) or is empty. */
 RoleExit test_exit(ExitCode code, int status);

@@ -7,7 +7,10 @@
 #include <glib/gstdio.h>
 #include <pwd.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "testlib.h"
 
@@ -115,6 +118,50 @@ static void test_life(void **state) {
         assert_contains(keeper, "/session.slice/");
         log = journal(from, uid_field, "-p", "warning", NULL);
         assert_string_equal(log, "");
+}
+
+/* Connects as this user. Returns a negative errno if that fails. */
+static int connect_as(uid_t user, const char *path) {
+        struct sockaddr_un a = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), r;
+
+        assert_true(fd >= 0);
+        (void) g_strlcpy(a.sun_path, path, sizeof(a.sun_path));
+        assert_int_equal(seteuid(user), 0);
+        r = connect(fd, (struct sockaddr *) &a, sizeof(a)) < 0 ? -errno : 0;
+        assert_int_equal(seteuid(0), 0);
+        if (r < 0)
+                (void) close(fd);
+        return r < 0 ? r : fd;
+}
+
+/* The socket of a terminal is below the directory of the user, and not even root's connections are accepted.
+ */
+static void test_terminal_socket(void **state) {
+        g_autoptr(Bus) user = user_new();
+        const char *role = role_name("console"), *path;
+        g_autofree char *prefix = g_strconcat(runtime, "/architect-terminal/main/", NULL);
+        g_autoptr(GVariant) reply = NULL;
+        g_autoptr(Screen) mine = NULL, of_root = NULL;
+        struct stat st;
+
+        start(user, role, OPTIONS("{'stdin': <'pty'>}"), "sh", "-c", "echo ready; read -r line; exit 7",
+                NULL);
+        reply = node_call(user, "OpenTerminalSocket", g_variant_new("(s@a{sv})", role, OPTIONS("{}")));
+        g_variant_get(reply, "(&s)", &path);
+        assert_true(g_str_has_prefix(path, prefix));
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_uid, uid);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        of_root = screen_new(connect_as(0, path));
+        screen_expect_end(of_root);
+        assert_int_equal(of_root->text->len, 0);
+        mine = screen_new(connect_as(uid, path));
+        screen_expect(mine, "ready\r\n");
+        screen_type(mine, "\n");
+        expect_exited(user, role, "exited", 7, "self");
+        screen_expect_end(mine);
+        assert_int_equal(stat(path, &st), -1);
 }
 
 static void test_restart(void **state) {
@@ -269,6 +316,7 @@ static void test_no_session(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 USER_TEST(test_life),
+                USER_TEST(test_terminal_socket),
                 USER_TEST(test_restart),
                 USER_TEST(test_side_by_side),
                 USER_TEST(test_only_oneself),
