@@ -243,6 +243,26 @@ int input_close(RoleInput *input, Waiter waiter, Fault *fault) {
         return 0;
 }
 
+void input_refuse(Role *role) {
+        g_auto(Fault) fault = {};
+
+        if (role->spec->stdin_kind != ROLE_STDIN_PIPE)
+                return;
+        (void) fault_set(&fault, NODE_ERROR_NO_INPUT,
+                "The standard input of role \"%s\" is closed, because the role is being stopped", role->name);
+        if (role->input)
+                role->input = input_free(role->input, &fault);
+}
+
+void input_end(Role *role) {
+        input_refuse(role);
+        if (role->spec->stdin_kind != ROLE_STDIN_PIPE)
+                return;
+        role->stdin_fd = fd_close(role->stdin_fd);
+        if (role->child_exists)
+                ASK(role->node, link, close_stdin, role, (Waiter){});
+}
+
 void input_resume(RoleInput *input) {
         if (!input->closing || input->role->stdin_fd < 0 || !g_queue_is_empty(input->queue))
                 return;
@@ -258,7 +278,8 @@ int input_find(Role *role, Fault *fault) {
                 return fault_set(fault, NODE_ERROR_NO_INPUT,
                         "Role \"%s\" was started without a pipe as its standard input", role->name);
         if (!role->input)
-                return fault_set(fault, NODE_ERROR_NO_INPUT, "The standard input of role \"%s\" is closed",
-                        role->name);
+                return fault_set(fault, NODE_ERROR_NO_INPUT, "The standard input of role \"%s\" is closed%s",
+                        role->name,
+                        role->state == ROLE_STOPPING ? ", because the role is being stopped" : "");
         return 0;
 }

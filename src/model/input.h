@@ -23,6 +23,14 @@ int input_write(RoleInput *input, const void *data, size_t size, bool newline, v
 /* Closes the pipe after the queued bytes. */
 int input_close(RoleInput *input, Waiter waiter, Fault *fault);
 
+/* The role is being stopped, so a pipe takes no more input. What is queued is dropped, and its waiters fail
+ * with NoInput. On disk the state "stopping" stands for this. A terminal stays. */
+void input_refuse(Role *role);
+/* The same, after the stop signal. Some programs act on the signal only when their standard input ends, so
+ * the pipe is closed, for good and also in the keeper. SIGKILL needs no help, and an end-of-file that comes
+ * before it would give the role an exit status of its own. */
+void input_end(Role *role);
+
 /* The keeper is connected again. If the pipe was to be closed and the keeper still has its end, the keeper is
  * requested to close it once more. */
 void input_resume(RoleInput *input);

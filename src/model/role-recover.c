@@ -216,14 +216,16 @@ static void role_take_child(Role *role, ListedChild *listed) {
                 role->main_pid = listed->pid;
                 role->main_start_time = listed->start_time;
         }
-        if (role->stdin_fd < 0)
+        /* A pipe of a role that is being stopped takes no input, see input_refuse(). */
+        bool refused = role->state == ROLE_STOPPING && role->spec->stdin_kind == ROLE_STDIN_PIPE;
+        if (role->stdin_fd < 0 && !refused)
                 role->stdin_fd = fd_steal(&listed->stdin_fd);
         replace_fd(&role->terminal_fd, &listed->terminal_fd);
         if (role->state == ROLE_STARTING) {
                 replace_fd(&role->gate_fd, &listed->gate_fd);
                 role->gate_closed = false; /* its end may have been read before, and is read again */
                 role->scope_exists = role_may_have_scope(role);
-        } else if (role->stdin_fd >= 0 && !role->input)
+        } else if (role->stdin_fd >= 0 && !role->input && !refused)
                 role->input = input_new(role, role->node->event);
 }
 
@@ -344,7 +346,9 @@ static void role_ask_again(Role *role) {
                 /* A product set-up that had its SIGTERM gets SIGKILL by its timer. */
                 if (role->failure.message && role->undo_step != STOP_STEP_ASKED)
                         role_undo_kill(role);
-        } else if (role->input)
+        } else if (role->state == ROLE_STOPPING && role->stop_step == STOP_STEP_ASKED)
+                input_end(role);
+        else if (role->input)
                 input_resume(role->input);
 }
 

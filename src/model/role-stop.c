@@ -157,6 +157,14 @@ static void role_ask(Role *role, int signo, bool all) {
                 ASK(role->node, link, signal, role, signo, (Waiter){});
                 ASK(role->node, link, signal, role, SIGCONT, (Waiter){});
         }
+        /* Interactive shells ignore SIGTERM. They end when their terminal is gone, which this signal means.
+         */
+        if (role->spec->stdin_kind == ROLE_STDIN_PTY && signo != SIGHUP) {
+                if (all)
+                        role_signal_all(role, SIGHUP, false, (Waiter){});
+                else
+                        ASK(role->node, link, signal, role, SIGHUP, (Waiter){});
+        }
         role_set_timer(role, usec_until(role->stop_deadline), role_on_stop_timer);
 }
 
@@ -190,10 +198,13 @@ void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller) {
                 caller_copy(&role->cause_caller, caller);
                 role_set_state(role, ROLE_STOPPING);
                 role_log_asked(role, kill, cause, caller);
-                if (kill)
+                if (kill) {
                         role_kill(role);
-                else
+                        input_refuse(role);
+                } else {
                         role_ask(role, role->spec->stop_signal, role->spec->stop_to == STOP_TO_ALL);
+                        input_end(role);
+                }
                 return;
 
         case ROLE_STOPPING:

@@ -102,6 +102,8 @@ static int scope_append(Scopes *scopes, sd_bus_message *m, Role *role) {
                 r = scope_append_property(m, "CollectMode", "s", "inactive-or-failed");
         if (r >= 0)
                 r = scope_append_property(m, "KillSignal", "i", (int32_t) spec->stop_signal);
+        if (r >= 0 && spec->stdin_kind == ROLE_STDIN_PTY)
+                r = scope_append_property(m, "SendSIGHUP", "b", 1);
         if (r >= 0)
                 r = scope_append_property(m, "TimeoutStopUSec", "t", spec->stop_timeout_usec);
         if (r >= 0 && !scopes->no_oom_policy)

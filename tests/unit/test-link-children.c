@@ -194,6 +194,14 @@ static void reply_done(int fd, const Role *role, uint32_t request, int error) {
         assert_return_code(socket_send(fd, &m, sizeof(m), NULL, 0), 0);
 }
 
+/* A stop closes a piped standard input, after the signal. */
+static void expect_close_stdin(int fd) {
+        struct keeper_header m;
+
+        assert_int_equal(recv(fd, &m, sizeof(m), 0), sizeof(m));
+        assert_int_equal(m.type, KEEPER_CLOSE_STDIN);
+}
+
 /* The keeper dies after the stop signal was sent to it and before it replies, so systemd sends it. */
 static void test_signal_is_lost(void **state) {
         Keeper *k = *state;
@@ -206,6 +214,7 @@ static void test_signal_is_lost(void **state) {
                 node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
                 expect_calls(w, "save(cam)");
                 expect_signal(fd, role, SIGTERM, KEEPER_CGROUP_CONTINUE);
+                expect_close_stdin(fd);
                 if (replied)
                         reply_done(fd, role, KEEPER_SIGNAL_CGROUP, 0);
                 fd = fd_close(fd);
@@ -276,6 +285,7 @@ static void test_previous_version(void **state) {
         Role *role = run_with_keeper(k, KEEPER_PROTOCOL_VERSION_MIN, &fd);
         node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
         expect_calls(w, "save(cam) signal-all(cam,15) signal-all(cam,18)");
+        expect_close_stdin(fd);
         node_stop_role(w->node, role, ROLE_CAUSE_KILL, NULL, (Waiter){});
         expect_calls(w, "save(cam)");
         assert_true(recv(fd, &m, sizeof(m), 0) > 0);

@@ -495,11 +495,13 @@ static const Cell cells[] = {
                 { "watch-main(cam) resync() | stopping timer", "watch-main(cam) | stopping timer",
                         "watch-main(cam) | stopping timer" } },
         { RECOVER_ASKED, CHILD_STARTING, RECOVER_ADOPT,
-                { "adopt(cam) resync() | stopping timer", "adopt(cam) | stopping timer",
-                        "adopt(cam) | stopping timer" } },
+                { "adopt(cam) close-stdin(cam) resync() | stopping timer",
+                        "adopt(cam) close-stdin(cam) | stopping timer",
+                        "adopt(cam) close-stdin(cam) | stopping timer" } },
         { RECOVER_ASKED, CHILD_RUNNING, RECOVER_ADOPT,
-                { "adopt(cam) resync() | stopping timer", "adopt(cam) | stopping timer",
-                        "adopt(cam) | stopping timer" } },
+                { "adopt(cam) close-stdin(cam) resync() | stopping timer",
+                        "adopt(cam) close-stdin(cam) | stopping timer",
+                        "adopt(cam) close-stdin(cam) | stopping timer" } },
         { RECOVER_ASKED, CHILD_ENDED, RECOVER_EXIT,
                 { "adopt(cam) save(cam) exited(cam) reap(cam) save(cam) resync() | exit 7",
                         "adopt(cam) save(cam) exited(cam) reap(cam) save(cam) | exit 7 stop:done",
@@ -509,8 +511,9 @@ static const Cell cells[] = {
                         "adopt(cam) save(cam) exited(cam) reap(cam) save(cam) | exit unknown stop:done",
                         "adopt(cam) save(cam) exited(cam) reap(cam) save(cam) | exit unknown" } },
         { RECOVER_ASKED, CHILD_ORPHAN, RECOVER_ADOPT,
-                { "adopt(cam) resync() | stopping timer", "adopt(cam) | stopping timer",
-                        "adopt(cam) | stopping timer" } },
+                { "adopt(cam) close-stdin(cam) resync() | stopping timer",
+                        "adopt(cam) close-stdin(cam) | stopping timer",
+                        "adopt(cam) close-stdin(cam) | stopping timer" } },
         { RECOVER_KILLED, CHILD_NONE, RECOVER_WATCH,
                 { "watch-main(cam) resync() save(cam) signal-cgroup(cam,9) | stopping timer",
                         "watch-main(cam) | stopping timer", "watch-main(cam) | stopping timer" } },
@@ -928,7 +931,7 @@ static void test_stop_while_listed(void **state) {
         list_child(w, role, role->child, CHILD_RUNNING);
         forget_calls(w);
         stop(w, false);
-        expect_calls(w, "save(cam) signal-all(cam,15) signal-all(cam,18)");
+        expect_calls(w, "save(cam) signal-all(cam,15) signal-all(cam,18) close-lost(cam)");
         w->connected = true;
         node_on_keeper(w->node, NULL, 0);
         answer_all(w);

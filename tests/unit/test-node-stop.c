@@ -3,10 +3,14 @@
 /* The steps from running to the last process: the stop and its escalation, the end of the main process, the
  * sweep, the shutdown, and the limits of the node. */
 
+#include "base/fd-util.h"
+#include "model/input.h"
 #include "model/settings.h"
 #include "test-world.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 static void stop(TestWorld *w, Role *role, Told *told) {
         node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, told ? told_by(told) : (Waiter){});
@@ -23,7 +27,7 @@ static void test_stop(void **state) {
         stop(w, role, &joined);
         assert_int_equal(role->state, ROLE_STOPPING);
         /* The stop is saved before the signal is sent. SIGCONT is for stopped processes. */
-        expect_calls(w, "save(cam) signal-cgroup(cam,15,continue)");
+        expect_calls(w, "save(cam) signal-cgroup(cam,15,continue) close-stdin(cam)");
 
         /* Its main process has ended, but another one is left, so the stop is not complete. */
         world_exit_leaving(w, role, EXIT_CODE_KILLED, SIGTERM);
@@ -55,7 +59,7 @@ static void test_stop_signal(void **state) {
         (void) g_hash_table_add(w->frozen, role);
         forget_calls(w);
         stop(w, role, NULL);
-        expect_calls(w, "save(cam) thaw(cam) signal-cgroup(cam,2,continue)");
+        expect_calls(w, "save(cam) thaw(cam) signal-cgroup(cam,2,continue) close-stdin(cam)");
 }
 
 /* With stop-to=main the other processes get the signal once the main process has ended, with a timeout of
@@ -70,7 +74,7 @@ static void test_stop_to_main(void **state) {
         Role *role = world_run(w, "cam", spec);
         forget_calls(w);
         stop(w, role, &told);
-        expect_calls(w, "save(cam) signal-main(cam,1) signal-main(cam,18)");
+        expect_calls(w, "save(cam) signal-main(cam,1) signal-main(cam,18) close-stdin(cam)");
         world_exit_leaving(w, role, EXIT_CODE_EXITED, 0);
         expect_calls(
                 w, "save(cam) exited(cam) reap(cam) watch(cam) save(cam) signal-cgroup(cam,15,continue)");
@@ -152,7 +156,7 @@ static void test_stop_of_cgroup(void **state) {
         Role *role = run_cgroup(w, STOP_TO_MAIN);
         forget_calls(w);
         stop(w, role, &told);
-        expect_calls(w, "save(cam) signal-main(cam,15) signal-main(cam,18)");
+        expect_calls(w, "save(cam) signal-main(cam,15) signal-main(cam,18) close-stdin(cam)");
         world_exit_leaving(w, role, EXIT_CODE_KILLED, SIGTERM);
         assert_int_equal(role->state, ROLE_STOPPING);
         expect_calls(w, "watch(cam) save(cam) save(cam) signal-cgroup(cam,15,continue)");
@@ -166,7 +170,7 @@ static void test_stop_of_cgroup(void **state) {
         world_exit_leaving(w, role, EXIT_CODE_EXITED, 3);
         forget_calls(w);
         stop(w, role, &again);
-        expect_calls(w, "save(cam) signal-cgroup(cam,15,continue)");
+        expect_calls(w, "save(cam) signal-cgroup(cam,15,continue) close-stdin(cam)");
         world_emptied(w, role);
         assert_told_success(&again);
         assert_int_equal(role->cause, ROLE_CAUSE_STOP);
@@ -183,7 +187,7 @@ static void test_escalation(void **state) {
         Role *role = world_run(w, "cam", spec);
         forget_calls(w);
         stop(w, role, &told);
-        expect_calls(w, "save(cam) signal-cgroup(cam,15,continue)");
+        expect_calls(w, "save(cam) signal-cgroup(cam,15,continue) close-stdin(cam)");
         world_wait(w, role->stop_step == STOP_STEP_KILLED);
         expect_calls(w, "save(cam) signal-cgroup(cam,9)");
         assert_int_equal(role->state, ROLE_STOPPING);
@@ -263,6 +267,59 @@ static void test_stuck(void **state) {
         world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
         assert_told_success(&again);
         assert_int_equal(told.n, 1);
+}
+
+/* SIGHUP follows the stop signal on a terminal, whose input stays. */
+static void test_stop_on_terminal(void **state) {
+        TestWorld *w = *state;
+        static const struct {
+                StopTo to;
+                int signo;
+                const char *calls;
+        } cases[] = {
+                { STOP_TO_ALL, SIGTERM, "save(cam) signal-cgroup(cam,15,continue) signal-cgroup(cam,1)" },
+                { STOP_TO_ALL, SIGHUP, "save(cam) signal-cgroup(cam,1,continue)" },
+                { STOP_TO_MAIN, SIGTERM,
+                        "save(cam) signal-main(cam,15) signal-main(cam,18) signal-main(cam,1)" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                RoleSpec *spec = test_spec();
+
+                spec->stdin_kind = ROLE_STDIN_PTY;
+                spec->stop_to = cases[i].to;
+                spec->stop_signal = cases[i].signo;
+                Role *role = world_run(w, "cam", spec);
+                forget_calls(w);
+                stop(w, role, NULL);
+                expect_calls(w, cases[i].calls);
+                world_exit(w, role, EXIT_CODE_KILLED, SIGHUP);
+        }
+}
+
+/* What waits for the pipe is dropped. */
+static void test_stop_closes_input(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {};
+        g_auto(Fault) fault = {};
+
+        Role *role = world_run(w, "cam", NULL);
+        assert_int_equal(role->spec->stdin_kind, ROLE_STDIN_PIPE);
+        g_autofree char *data = g_strnfill(1024 * 1024, 'x');
+        (void) fd_close(role->stdin_fd);
+        int fds[2];
+        assert_return_code(pipe2(fds, O_CLOEXEC | O_NONBLOCK), errno);
+        role->stdin_fd = fds[1];
+        assert_return_code(
+                input_write(role->input, data, 1024 * 1024, false, NULL, NULL, told_by(&told), &fault), 0);
+        assert_not_told(&told);
+        stop(w, role, NULL);
+        assert_told_fault(&told, NODE_ERROR_NO_INPUT, "because the role is being stopped");
+        assert_true(role->stdin_fd < 0);
+        int r = input_find(role, &fault);
+        assert_fault(r, &fault, NODE_ERROR_NO_INPUT, "because the role is being stopped");
+        (void) fd_close(fds[0]);
+        world_exit(w, role, EXIT_CODE_KILLED, SIGTERM);
 }
 
 /* A unit above the scope is frozen. Stop does nothing and says so, as long as SIGKILL was not sent. */
@@ -866,6 +923,8 @@ int main(void) {
                 TEST(test_stuck),
                 TEST(test_stuck_leftovers),
                 TEST(test_frozen_above),
+                TEST(test_stop_on_terminal),
+                TEST(test_stop_closes_input),
                 TEST(test_figures_come_first),
                 TEST(test_kill_overrides),
                 TEST(test_sweep),

@@ -39,9 +39,10 @@ static const Verb verbs[] = {
         { "Kill", "()", { CANCELS, OK, OK, OK, OK } },
         { "Signal", "('main', 18)", { "RoleNotRunning", OK, OK, "RoleNotRunning", "RoleNotRunning" } },
         { "Signal", "('all', 18)", { "RoleNotRunning", OK, OK, "RoleNotRunning", "RoleNotRunning" } },
-        { "SendInput", "('x',)", { "RoleNotRunning", OK, OK, "RoleNotRunning", "RoleNotRunning" } },
-        { "WriteInput", "([byte 1],)", { "RoleNotRunning", OK, OK, "RoleNotRunning", "RoleNotRunning" } },
-        { "CloseInput", "()", { "RoleNotRunning", OK, OK, "RoleNotRunning", "RoleNotRunning" } },
+        { "SendInput", "('x',)", { "RoleNotRunning", OK, "NoInput", "RoleNotRunning", "RoleNotRunning" } },
+        { "WriteInput", "([byte 1],)",
+                { "RoleNotRunning", OK, "NoInput", "RoleNotRunning", "RoleNotRunning" } },
+        { "CloseInput", "()", { "RoleNotRunning", OK, "NoInput", "RoleNotRunning", "RoleNotRunning" } },
         { "Purge", "()", { "RoleRunning", "RoleRunning", "RoleRunning", OK, "RoleRunning" } },
 };
 
