@@ -902,7 +902,8 @@ static void test_setup_is_stuck(void **state) {
         assert_told_fault(&stopped, NODE_ERROR_STOP_TIMED_OUT, "4711");
         assert_int_equal(role->state, ROLE_STARTING);
         assert_int_equal(w->node->n_starts, 0); /* it delays no other start */
-        int r = node_start_role(w->node, "cam", test_spec(), NULL, (Waiter){}, &fault);
+        g_autoptr(RoleSpec) refused = test_spec();
+        int r = node_start_role(w->node, "cam", refused, NULL, (Waiter){}, &fault);
         assert_fault(r, &fault, NODE_ERROR_ROLE_EXISTS, "its failed start");
 
         /* Another attempt for the next caller. */

@@ -17,8 +17,7 @@ VM_BOOT_SECONDS=${VM_BOOT_SECONDS:-600}
 
 # vm_initrd ROOT KERNEL-VERSION FILE makes an initramfs that mounts the disk and starts systemd.
 vm_initrd() {
-        local dir module modules=$1/lib/modules/$2/kernel/drivers
-        dir=$(mktemp -d) || return 1
+        local dir=$3.root module modules=$1/lib/modules/$2/kernel/drivers
         mkdir -p "$dir"/{bin,dev,root}
         cp "$1/bin/busybox" "$dir/bin/"
         {
@@ -36,8 +35,8 @@ vm_initrd() {
 
 # vm_disk ROOT BUILD FILE makes the disk, with the installed programs and the cases.
 vm_disk() {
-        local root=$1 build=$2 file=$3 dir case
-        dir=$(mktemp -d) || return 1
+        local root=$1 build=$2 file=$3 dir=$3.root case
+        mkdir -p "$dir"
         tar -C "$root" --exclude=./boot --exclude='./lib/modules' --exclude='./usr/lib/modules' --exclude=./var/lib/apt \
                 --exclude=./var/cache -cf - . | tar -C "$dir" -xpf - --numeric-owner || return 1
         prepare_root "$dir" vm daemon
