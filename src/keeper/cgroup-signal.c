@@ -19,12 +19,15 @@
 /* Passes after the one that has reached the last process of the first list. A role that forks without end
  * must not keep the keeper busy; whoever sends SIGKILL repeats it. */
 #define PASSES_MAX 16
-/* A role may make cgroups below its own. Each level takes a descriptor and some stack. */
+/* A role of root may make any number of cgroups below its own. Each level takes two descriptors and some
+ * stack, and each cgroup takes time. What is beyond receives SIGKILL only, by cgroup.kill. */
 #define DEPTH_MAX 64
+#define CGROUPS_MAX 4096
 
 typedef struct PidList {
         pid_t *pids;
         size_t n, room;
+        unsigned n_cgroups; /* that were read */
 } PidList;
 
 static void pid_list_clear(PidList *list) {
@@ -100,6 +103,10 @@ static int pid_list_read_tree(PidList *list, int directory_fd, unsigned depth) {
         struct stat st;
         int r;
 
+        if (depth == 0)
+                list->n_cgroups = 0;
+        if (++list->n_cgroups > CGROUPS_MAX)
+                return -E2BIG;
         r = pid_list_read(list, directory_fd);
         if (r < 0)
                 return r;
@@ -109,7 +116,7 @@ static int pid_list_read_tree(PidList *list, int directory_fd, unsigned depth) {
         if (st.st_nlink <= 2)
                 return 0;
         if (depth >= DEPTH_MAX)
-                return -ELOOP;
+                return -E2BIG;
 
         r = directory_read_at(directory_fd, &dir);
         while (r >= 0 && (entry = readdir(dir))) {
@@ -272,7 +279,7 @@ static int signalling_run(Signalling *s, int directory_fd) {
         for (size_t pass = 0; pass < passes_max; pass++) {
                 list.n = 0;
                 r = pid_list_read_tree(&list, directory_fd, 0);
-                if (r == -ELOOP)
+                if (r == -E2BIG)
                         signalling_fail(s, r); /* the others receive it */
                 else if (r < 0)
                         return r;

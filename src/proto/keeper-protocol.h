@@ -249,8 +249,8 @@ struct keeper_kill_cgroup {
  * without KEEPER_CGROUP_EACH, where the kernel has cgroup.kill.
  *
  * The errors are -ENOENT if there is no such cgroup or child, -ESRCH if no process received the signal,
- * -EPERM if the cgroup must not be signalled, or the first error of a process; the others have the signal
- * then. */
+ * -EPERM if the cgroup must not be signalled, -E2BIG if it has too many cgroups below it to read them all, or
+ * the first error of a process; in these two cases the others have the signal. */
 struct keeper_signal_cgroup {
         struct keeper_header header;
         int32_t signo;

@@ -35,7 +35,7 @@ static char *cgroup_path(const char *name) {
 }
 
 static void cgroup_make(const char *path) {
-        char directory[256];
+        char directory[512];
 
         (void) snprintf(directory, sizeof(directory), ROOT "%s", path);
         if (mkdir(directory, 0755) < 0)
@@ -43,7 +43,7 @@ static void cgroup_make(const char *path) {
 }
 
 static void cgroup_write(const char *path, const char *file, const char *text) {
-        char name[256];
+        char name[512];
         int r;
 
         (void) snprintf(name, sizeof(name), ROOT "%s/%s", path, file);
@@ -60,7 +60,7 @@ static void cgroup_move(const char *path, pid_t pid) {
 }
 
 static bool cgroup_is_removed(void *userdata) {
-        char directory[256];
+        char directory[512];
 
         (void) snprintf(directory, sizeof(directory), ROOT "%s", (const char *) userdata);
         return rmdir(directory) == 0 || errno == ENOENT;
@@ -281,6 +281,34 @@ static void test_many(void **state) {
         assert_int_equal(signal_cgroup(w, 0, scope, SIGTERM, KEEPER_CGROUP_CONTINUE), 0);
         for (int i = 0; i < N; i++)
                 assert_int_equal(process_end(pids[i]), SIGTERM);
+        cgroup_remove(scope);
+}
+
+/* A role has made so many cgroups that not all are read. SIGKILL reaches them nevertheless. */
+static void test_deep(void **state) {
+        enum { DEPTH = 70 };
+        World *w = *state;
+        const char *scope = cgroup_path("/architect-main-cam.scope");
+        char path[512];
+        pid_t top, bottom;
+
+        (void) snprintf(path, sizeof(path), "%s", scope);
+        cgroup_make(scope);
+        for (int i = 0; i < DEPTH; i++) {
+                (void) snprintf(path + strlen(path), sizeof(path) - strlen(path), "/d");
+                cgroup_make(path);
+        }
+        top = process_new(scope);
+        bottom = process_new(path);
+        assert_int_equal(signal_cgroup(w, 0, scope, SIGTERM, 0), -E2BIG);
+        assert_int_equal(process_end(top), SIGTERM);
+        assert_true(process_is_alive(bottom));
+        assert_int_equal(signal_cgroup(w, 0, scope, SIGKILL, 0), 0);
+        assert_int_equal(process_end(bottom), SIGKILL);
+        for (int i = 0; i < DEPTH; i++) {
+                cgroup_remove(path);
+                *strrchr(path, '/') = '\0';
+        }
         cgroup_remove(scope);
 }
 
@@ -560,6 +588,7 @@ int main(void) {
                 CONNECTED(test_main_thread),
                 CONNECTED(test_threaded),
                 CONNECTED(test_many),
+                CONNECTED(test_deep),
                 CONNECTED(test_forks),
                 cmocka_unit_test_setup_teardown(test_forks_masked, setup_alone, teardown),
                 CONNECTED(test_keeper_inside),
