@@ -214,6 +214,22 @@ static void scope_fail(Role *role, const char *reason) {
         role_on_scope(role, &fault, NULL);
 }
 
+/* It no longer holds up others. */
+static void batch_settle(Batch *batch) {
+        if (!batch->late)
+                batch->scopes->in_flight--;
+        batch->late = true;
+}
+
+static void batch_end(Batch *batch) {
+        Scopes *scopes = batch->scopes;
+
+        g_ptr_array_set_size(batch->roles, 0);
+        batch_settle(batch);
+        batch_unref(batch);
+        scope_batch_flush(scopes);
+}
+
 static void batch_send(Batch *batch);
 
 /* Scopes that failed together are tried one by one, so that each reply is about one scope. */
@@ -277,7 +293,13 @@ static void batch_verify(Batch *batch, const char *result) {
 }
 
 static void batch_on_stale_stopped(void *userdata, const char *result, const sd_bus_error *error) {
-        batch_send(userdata);
+        Batch *batch = userdata;
+
+        /* Its start may have failed meanwhile, because that job has waited for another one. */
+        if (batch->roles->len > 0)
+                batch_send(batch);
+        else
+                batch_end(batch);
 }
 
 /* Returns whether it tries again. */
@@ -409,13 +431,6 @@ static int batch_on_overdue(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* It no longer holds up others. */
-static void batch_settle(Batch *batch) {
-        if (!batch->late)
-                batch->scopes->in_flight--;
-        batch->late = true;
-}
-
 static void batch_on_done(void *userdata, const char *result, const sd_bus_error *error) {
         Batch *batch = userdata;
         Scopes *scopes = batch->scopes;
@@ -436,10 +451,7 @@ static void batch_on_done(void *userdata, const char *result, const sd_bus_error
         } else if (batch->roles->len > 0)
                 scope_fail(g_ptr_array_index(batch->roles, 0), error->message ?: error->name);
 
-        g_ptr_array_set_size(batch->roles, 0);
-        batch_settle(batch);
-        batch_unref(batch);
-        scope_batch_flush(scopes);
+        batch_end(batch);
 }
 
 static int batch_on_late(sd_event_source *s, uint64_t usec, void *userdata) {
