@@ -51,6 +51,12 @@ static bool cgroup_path_is_valid(const char *path) {
         return true;
 }
 
+bool cgroup_is_below(const char *cgroup, const char *above) {
+        size_t n = above ? strlen(above) : 0;
+
+        return n > 0 && strncmp(cgroup, above, n) == 0 && (cgroup[n] == '\0' || cgroup[n] == '/');
+}
+
 static int cgroup_file(const char *path, const char *file, char **ret) {
         const char *root;
         int r;
@@ -63,6 +69,21 @@ static int cgroup_file(const char *path, const char *file, char **ret) {
                 return r;
 
         return asprintf(ret, "%s%s%s%s", root, path, file ? "/" : "", file ? file : "") < 0 ? -ENOMEM : 0;
+}
+
+int cgroup_id(const char *path, uint64_t *ret) {
+        _cleanup_free_ char *directory = NULL;
+        struct stat st;
+        int r;
+
+        r = cgroup_file(path, NULL, &directory);
+        if (r < 0)
+                return r;
+        if (stat(directory, &st) < 0)
+                return -errno;
+
+        *ret = st.st_ino;
+        return 0;
 }
 
 static int cgroup_file_read(const char *path, const char *file, char **ret) {

@@ -6,11 +6,18 @@
  * errno. */
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Returns the mount point of the v2 hierarchy, which is /sys/fs/cgroup or /sys/fs/cgroup/unified, or
  * -ENOMEDIUM if neither is cgroup2. The string is static. */
 int cgroup_root(const char **ret);
+
+/* Returns whether a cgroup is this one or below it. above may be NULL, which nothing is below. */
+bool cgroup_is_below(const char *cgroup, const char *above);
+
+/* Identifies a cgroup among all that have had or will have its path. Returns -ENOENT if it does not exist. */
+int cgroup_id(const char *path, uint64_t *ret);
 
 /* Returns the v2 cgroup of a process, from /proc/PID/cgroup. The caller frees it. Returns -ESRCH if the
  * process does not exist, -ENODATA if it has no v2 cgroup. */

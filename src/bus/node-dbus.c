@@ -14,9 +14,11 @@
 #include "bus/start-options.h"
 #include "bus/terminal-dbus.h"
 #include "config.h"
+#include "model/node-processes.h"
 #include "model/node-purge.h"
 #include "model/node-start.h"
 #include "model/node-stop.h"
+#include "model/role-strays.h"
 #include "util/autoptr.h"
 
 /* Handlers read, validate, authorize, act and reply, in this order. A parked call returns to the beginning of
@@ -206,7 +208,7 @@ static int node_method_list_roles(sd_bus_message *m, void *userdata, sd_bus_erro
                 r = sd_bus_message_append(reply, "(ssusiso)", role->name, role_state_to_string(role->state),
                         ended ? 0 : (uint32_t) role->main_pid,
                         ended ? exit_code_to_string(role->exit.code) : "",
-                        ended ? (int32_t) role->exit.status : 0, role->scope, path);
+                        ended ? (int32_t) role->exit.status : 0, role_scope_unit(role), path);
         }
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
@@ -229,24 +231,6 @@ static int node_method_get_role(sd_bus_message *m, void *userdata, sd_bus_error 
         return sd_bus_reply_method_return(m, "o", path);
 }
 
-/* Returns the role in whose scope the process is, which may be any process of the role. */
-static Role *node_dbus_find_by_pid(Clients *clients, pid_t pid) {
-        _cleanup_free_ char *cgroup = NULL, *name = NULL;
-
-        if (cgroup_of_pid(pid, &cgroup) < 0)
-                return NULL;
-        g_auto(GStrv) parts = g_strsplit(cgroup, "/", -1);
-        /* A role may have created cgroups of its own below its scope. */
-        for (char **p = parts; *p; p++)
-                if (role_scope_name_parse(clients->node->instance, *p, &name) >= 0)
-                        break;
-        Role *role = name ? g_hash_table_lookup(clients->node->roles, name) : NULL;
-        for (; role; role = role->predecessor)
-                if (role->cgroup && g_str_has_prefix(cgroup, role->cgroup))
-                        return role;
-        return NULL;
-}
-
 static int node_method_get_role_by_pid(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         uint32_t pid;
@@ -264,7 +248,7 @@ static int node_method_get_role_by_pid(sd_bus_message *m, void *userdata, sd_bus
         }
 
         /* No process has a greater pid. */
-        Role *role = pid <= INT32_MAX ? node_dbus_find_by_pid(clients, (pid_t) pid) : NULL;
+        Role *role = pid <= INT32_MAX ? node_find_role_of_process(clients->node, (pid_t) pid) : NULL;
         if (!role)
                 return sd_bus_error_setf(error, node_error_to_string(NODE_ERROR_NO_SUCH_ROLE),
                         "Process %u belongs to no role", pid);

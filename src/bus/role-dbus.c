@@ -10,6 +10,7 @@
 #include "model/node-purge.h"
 #include "model/node-stop.h"
 #include "model/products.h"
+#include "model/role-strays.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"
 
@@ -86,8 +87,13 @@ ROLE_STRING(InvocationID, SD_ID128_TO_STRING(role->invocation));
 ROLE_U32(Owner, role->owner.uid);
 ROLE_U32(MainPID, AT_END(0, (uint32_t) role->main_pid));
 ROLE_U32(ProcessGroup, AT_END(0, (uint32_t) role->main_pid)); /* it leads its own session and group */
-ROLE_STRING(Scope, role->scope);
-ROLE_STRING(ControlGroup, role->cgroup);
+ROLE_STRING(Scope, role_scope_unit(role));
+ROLE_STRING(ControlGroup, role_scope_unit(role)[0] ? role->cgroup : NULL);
+PROPERTY_GETTER(role, Strays) {
+        const Role *role = userdata;
+
+        return sd_bus_message_append_strv(reply, role->strays);
+}
 ROLE_STRING(EnvironmentHash, role->environment_hash);
 PROPERTY_BOOL(role, Frozen, Role *role, role_is_frozen(role));
 ROLE_U64(StartTimestamp, role->start_realtime_usec);
@@ -307,6 +313,7 @@ const sd_bus_vtable role_vtable[] = {
         PROPERTY(role, ProcessGroup, "u", CHANGES),
         PROPERTY(role, Scope, "s", CHANGES),
         PROPERTY(role, ControlGroup, "s", CHANGES),
+        PROPERTY(role, Strays, "as", CHANGES),
         PROPERTY(role, ResolvedProducts, "a(ss)", CHANGES),
         PROPERTY(role, EnvironmentHash, "s", CHANGES),
         PROPERTY(role, Frozen, "b", 0),

@@ -10,6 +10,7 @@
 #include "base/cgroup-util.h"
 #include "base/fd-util.h"
 #include "base/pidref.h"
+#include "base/stray-scope.h"
 #include "base/unit-name.h"
 #include "keeper/cgroup-signal.h"
 #include "proto/keeper-protocol.h"
@@ -147,13 +148,10 @@ bool cgroup_is_of_role(const char *path, const char *instance) {
         return role_scope_name_parse(instance, path_last(path), &role) >= 0;
 }
 
-bool cgroup_may_be_stray(const char *path, const char *instance) {
-        static const char suffix[] = ".scope";
-        const char *name = path_last(path);
-        size_t n = strlen(name);
+bool cgroup_may_be_stray(const char *path) {
+        _cleanup_free_ char *scope = NULL;
 
-        return n > strlen(suffix) && strcmp(name + n - strlen(suffix), suffix) == 0 &&
-               strcmp(name, "init.scope") != 0 && !cgroup_is_of_role(path, instance);
+        return stray_scope_of(path, &scope) >= 0 && strcmp(scope, path) == 0;
 }
 
 static int process_check_age(pid_t pid, uint64_t not_before) {

@@ -11,7 +11,7 @@
 bool cgroup_is_of_role(const char *path, const char *instance);
 
 /* Returns whether the path is that of a scope to which processes of a role may have been moved. */
-bool cgroup_may_be_stray(const char *path, const char *instance);
+bool cgroup_may_be_stray(const char *path);
 
 /* Sends a signal to all processes of the cgroup and of those below it. flags are KEEPER_CGROUP_*; no process
  * may have been started before not_before (field 22 of /proc/PID/stat). */

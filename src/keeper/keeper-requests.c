@@ -164,9 +164,8 @@ static int keeper_signal_cgroup(Keeper *k, const struct keeper_signal_cgroup *m)
         child = keeper_find_child(k, m->header.child);
         if (!child)
                 return -ENOENT;
-        return cgroup_may_be_stray(m->path, k->self->instance)
-                       ? cgroup_signal(m->path, m->signo, m->flags, child->start_time)
-                       : -EPERM;
+        return cgroup_may_be_stray(m->path) ? cgroup_signal(m->path, m->signo, m->flags, child->start_time)
+                                            : -EPERM;
 }
 
 static int keeper_on_signal_cgroup(Keeper *k, const struct keeper_signal_cgroup *m, size_t size) {

@@ -14,3 +14,4 @@ typedef struct Ports Ports;
 typedef struct PortsRequest PortsRequest;
 typedef struct TerminalSocketRequest TerminalSocketRequest;
 typedef struct Settings Settings;
+typedef struct Stray Stray;

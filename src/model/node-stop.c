@@ -6,6 +6,7 @@
 #include "model/node-stop.h"
 #include "model/role-log.h"
 #include "model/role-stop.h"
+#include "model/role-strays.h"
 #include "util/log.h"
 
 void node_check_finished(Node *node) {
@@ -56,7 +57,7 @@ int node_signal_role(
                 (void) role_save(role);
         }
         if (all)
-                role_signal_all(role, signo, false, waiter);
+                role_signal_all(role, signo, waiter);
         else
                 ASK(node, link, signal, role, signo, waiter);
         return 0;

@@ -131,6 +131,16 @@ void journal_role_left(const Role *role, GVariant *left) {
                         : "; run the program in the foreground (without &, nohup, -d, --daemon), or start the role with exit-type=cgroup");
 }
 
+void journal_role_left_scope(const Role *role, const char *cgroup, const char *format, ...) {
+        GPtrArray *fields = journal_fields_of_role(role, MESSAGE_ROLE_LEFT_SCOPE, NULL);
+        va_list ap;
+
+        journal_fields_add(fields, "ARCHITECT_CONTROL_GROUP=%s", cgroup);
+        va_start(ap, format);
+        journal_send_v(fields, role, LOG_NOTICE, format, ap);
+        va_end(ap);
+}
+
 void journal_shutting_down(const Node *node, const char *reason, const Caller *caller) {
         GPtrArray *fields = journal_fields_of_node(node, MESSAGE_SHUTTING_DOWN, caller);
 

@@ -23,4 +23,6 @@ void journal_role_started(const Role *role);
 void journal_role_exited(const Role *role);
 /* left: as in the details of RoleExited */
 void journal_role_left(const Role *role, GVariant *left);
+/* A process of the role is in this cgroup, and not in its scope. */
+void journal_role_left_scope(const Role *role, const char *cgroup, const char *format, ...) _printf_(3, 4);
 void journal_shutting_down(const Node *node, const char *reason, const Caller *caller);

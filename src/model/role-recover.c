@@ -13,6 +13,7 @@
 #include "model/ports.h"
 #include "model/role-start.h"
 #include "model/role-stop.h"
+#include "model/role-strays.h"
 #include "util/log.h"
 
 static const char *const child_report_table[_CHILD_REPORT_MAX] = {
@@ -288,8 +289,13 @@ void node_on_child(Node *node, ListedChild *listed) {
                 ASK(node, link, forget, listed->child);
                 break;
         case RECOVER_REAP:
-                /* Its end is saved and sent; only the request to reap it was lost. */
-                ASK(node, link, reap, role);
+                /* Its end is saved and sent; only the request to reap it was lost, or it comes when the
+                 * strays are swept. */
+                role->child_exists = role_has_strays(role);
+                if (role->child_exists)
+                        ASK(node, link, adopt, role);
+                else
+                        ASK(node, link, reap, role);
                 break;
         default:
                 role_take_child(role, listed);

@@ -14,6 +14,7 @@
 #include "model/ports-roles.h"
 #include "model/products.h"
 #include "model/role-state.h"
+#include "model/role-strays.h"
 #include "model/settings.h"
 #include "model/state-fields.h"
 #include "util/log.h"
@@ -268,6 +269,63 @@ static RoleSpec *spec_get(StateFields *fields) {
         return spec;
 }
 
+static void role_put_strays(GString *s, const Role *role) {
+        state_put_strv(s, "STRAY", role->strays);
+        for (unsigned i = 0; role->strays && i < role->stray_ids->len; i++)
+                state_put_u64(s, "STRAY_ID", g_array_index(role->stray_ids, uint64_t, i));
+}
+
+static void role_get_strays(StateFields *fields, Role *role) {
+        g_auto(GStrv) ids = state_take_strv(fields, "STRAY_ID");
+
+        role->strays = state_take_strv(fields, "STRAY");
+        if ((role->strays ? g_strv_length(role->strays) : 0) != (ids ? g_strv_length(ids) : 0)) {
+                state_fields_set_bad(fields);
+                return;
+        }
+        for (char **id = ids; id && *id; id++) {
+                uint64_t value = 0;
+
+                if (parse_u64(*id, &value) < 0)
+                        state_fields_set_bad(fields);
+                if (!role->stray_ids)
+                        role->stray_ids = g_array_new(false, false, sizeof(uint64_t));
+                g_array_append_val(role->stray_ids, value);
+        }
+}
+
+static void role_put_lone(GString *s, const Role *role) {
+        for (unsigned i = 0; role->lone && i < role->lone->len; i++) {
+                const LoneProcess *lone = &g_array_index(role->lone, LoneProcess, i);
+                g_autofree char *text =
+                        g_strdup_printf("%d:%" G_GUINT64_FORMAT, (int) lone->pid, lone->start_time);
+
+                state_put_string(s, "LONE_PROCESS", text);
+        }
+}
+
+static void role_get_lone(StateFields *fields, Role *role) {
+        g_auto(GStrv) texts = state_take_strv(fields, "LONE_PROCESS");
+
+        for (char **t = texts; t && *t; t++) {
+                char *colon = strchr(*t, ':');
+                LoneProcess lone;
+                uint64_t pid;
+
+                if (colon)
+                        *colon = '\0';
+                if (!colon || parse_u64(*t, &pid) < 0 || pid == 0 || pid > INT32_MAX ||
+                        parse_u64(colon + 1, &lone.start_time) < 0) {
+                        state_fields_set_bad(fields);
+                        return;
+                }
+                lone.pid = (pid_t) pid;
+                if (!role->lone)
+                        role->lone = g_array_new(false, false, sizeof(LoneProcess));
+                g_array_append_val(role->lone, lone);
+        }
+}
+
 char *role_state_format(const Role *role) {
         GString *s = state_fields_new("", ROLE_STATE_VERSION, role->unknown_fields);
         char boot_id[33], invocation[SD_ID128_STRING_MAX];
@@ -286,6 +344,10 @@ char *role_state_format(const Role *role) {
         if (role->slice >= 0)
                 state_put_i64(s, "SLICE", role->slice);
         state_put_string(s, "CGROUP", role->cgroup);
+        role_put_strays(s, role);
+        role_put_lone(s, role);
+        state_put_nonzero(s, "STRAYS_TOLD", role->strays_told);
+        state_put_nonzero(s, "MAIN_OUTSIDE", role->main_outside);
         state_put_nonzero(s, "STDIN_OPEN", role->stdin_fd >= 0);
 
         state_put_strv(s, "RESOLVED_PRODUCT", role->resolved_products);
@@ -364,6 +426,10 @@ static int role_from_fields(Node *node, const char *name, StateFields *fields, R
         role->main_start_time = state_take_u64(fields, "MAIN_START_TIME");
         int slice = state_take_i32(fields, "SLICE", -1);
         role->cgroup = state_take_string(fields, "CGROUP");
+        role_get_strays(fields, role);
+        role_get_lone(fields, role);
+        role->strays_told = state_take_bool(fields, "STRAYS_TOLD");
+        role->main_outside = state_take_bool(fields, "MAIN_OUTSIDE");
         (void) state_take_bool(fields, "STDIN_OPEN"); /* the keeper lends it if it still has it */
         role->resolved_products = state_take_strv(fields, "RESOLVED_PRODUCT");
         if (role->resolved_products && g_strv_length(role->resolved_products) % 2 != 0)
@@ -396,6 +462,7 @@ static int role_from_fields(Node *node, const char *name, StateFields *fields, R
         if (saved_boot_id && boot_id_read(boot_id) >= 0 && !g_str_equal(boot_id, saved_boot_id)) {
                 role->main_pid = 0;
                 g_clear_pointer(&role->cgroup, g_free);
+                role_forget_strays(role);
         } else if (slice >= 0 && slice < (int) (NODE_MAX_ROLES / NODE_SLICE_ROLES) && !role->swept) {
                 node_slice_retake(role, slice);
         }

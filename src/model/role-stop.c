@@ -20,6 +20,7 @@
 #include "model/ports-roles.h"
 #include "model/role-start.h"
 #include "model/role-stop.h"
+#include "model/role-strays.h"
 #include "util/log.h"
 
 #define ROLE_LEFT_MAX 16 /* processes that RoleExited names */
@@ -68,9 +69,9 @@ static void role_stuck(Role *role) {
  * the only way if there is no keeper, or one that was started before its upgrade (version 2 of the protocol).
  */
 static void role_signal_by_systemd(Role *role, int signo, bool then_continue, Waiter waiter) {
-        ASK(role->node, scope, signal, role, signo, waiter);
+        ASK(role->node, scope, signal, role, role->scope, signo, waiter);
         if (then_continue)
-                ASK(role->node, scope, signal, role, SIGCONT, (Waiter){});
+                ASK(role->node, scope, signal, role, role->scope, SIGCONT, (Waiter){});
 }
 
 static int role_signal_by_keeper(Role *role, int signo, SignalFlags flags, Waiter waiter) {
@@ -79,7 +80,7 @@ static int role_signal_by_keeper(Role *role, int signo, SignalFlags flags, Waite
         return ASK(role->node, link, signal_cgroup, role, role->cgroup, signo, flags, waiter);
 }
 
-void role_signal_all(Role *role, int signo, bool then_continue, Waiter waiter) {
+void role_signal_scope(Role *role, int signo, bool then_continue, Waiter waiter) {
         if (role_signal_by_keeper(role, signo, then_continue ? SIGNAL_CONTINUE : 0, waiter) < 0)
                 role_signal_by_systemd(role, signo, then_continue, waiter);
 }
@@ -91,11 +92,14 @@ void role_on_signal_lost(Role *role, int signo) {
         role->stop_asked_all = true;
         (void) role_save(role);
         role_signal_by_systemd(role, signo, true, (Waiter){});
+        role_signal_strays(role, signo, SIGNAL_CONTINUE);
 }
 
 void role_kill_all(Role *role, SignalFlags flags) {
+        role_look_for_strays(role);
         if (role_signal_by_keeper(role, SIGKILL, flags, (Waiter){}) < 0)
                 ASK(role->node, scope, freeze_and_kill, role);
+        role_signal_strays(role, SIGKILL, flags);
 }
 
 static int role_on_kill_timer(sd_event_source *s, uint64_t usec, void *userdata) {
@@ -147,22 +151,25 @@ static void role_ask(Role *role, int signo, bool all) {
         role->stop_asked_all = all;
         role->stop_deadline = role_deadline_in(role->spec->stop_timeout_usec);
         (void) role_save(role);
+        role_look_for_strays(role); /* it is known to be stopping, if this process dies now */
 
         (void) ASK(role->node, scope, cgroup_state, role, &populated, &frozen);
         if (frozen)
                 ASK(role->node, scope, thaw, role);
-        if (all)
-                role_signal_all(role, signo, true, (Waiter){});
-        else {
+        if (all) {
+                role_signal_scope(role, signo, true, (Waiter){});
+                role_signal_strays(role, signo, SIGNAL_CONTINUE);
+        } else {
                 ASK(role->node, link, signal, role, signo, (Waiter){});
                 ASK(role->node, link, signal, role, SIGCONT, (Waiter){});
         }
         /* Interactive shells ignore SIGTERM. They end when their terminal is gone, which this signal means.
          */
         if (role->spec->stdin_kind == ROLE_STDIN_PTY && signo != SIGHUP) {
-                if (all)
-                        role_signal_all(role, SIGHUP, false, (Waiter){});
-                else
+                if (all) {
+                        role_signal_scope(role, SIGHUP, false, (Waiter){});
+                        role_signal_strays(role, SIGHUP, 0);
+                } else
                         ASK(role->node, link, signal, role, SIGHUP, (Waiter){});
         }
         role_set_timer(role, usec_until(role->stop_deadline), role_on_stop_timer);
@@ -232,6 +239,7 @@ void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller) {
 static bool role_is_populated(Role *role) {
         bool populated = false, frozen;
 
+        role_prune_strays(role);
         int r = role->cgroup ? ASK(role->node, scope, cgroup_state, role, &populated, &frozen) : 0;
         if (r < 0) {
                 role_log_errno(role, LOG_ERR, r, "Cannot read the state of its cgroup: %m");
@@ -246,6 +254,7 @@ static void role_swept(Role *role) {
         role->stop_deadline = USEC_INFINITY;
         role_set_timer(role, USEC_INFINITY, NULL);
         g_clear_pointer(&role->cgroup, g_free);
+        role_forget_strays(role);
         node_slice_release(role);
         ports_role_swept(role->node->ports, role);
         if (role_save(role) >= 0)
@@ -353,25 +362,32 @@ void role_read_figures(Role *role) {
                 role->exit.scope_memory_peak = value;
 }
 
+static void role_list_left_in(const Role *role, const char *cgroup, GVariantBuilder *b, unsigned *n_left) {
+        pid_t pids[ROLE_LEFT_MAX];
+
+        int n = cgroup_pids(cgroup, pids, ELEMENTSOF(pids));
+        for (int i = 0; i < MIN(n, (int) ELEMENTSOF(pids)) && *n_left < ROLE_LEFT_MAX; i++) {
+                char name[PROC_NAME_SIZE];
+
+                if (pids[i] == role->main_pid || proc_name_read(pids[i], name) < 0)
+                        continue;
+                g_variant_builder_add(b, "(us)", (uint32_t) pids[i], name);
+                (*n_left)++;
+        }
+}
+
 /* Lists the processes that the main process has left, in the form of the detail "left". Returns NULL if there
  * are none. */
 static GVariant *role_list_left(Role *role) {
-        pid_t pids[ROLE_LEFT_MAX];
         GVariantBuilder b;
         unsigned n_left = 0;
 
         if (!role->cgroup || !role_is_populated(role))
                 return NULL;
-        int n = cgroup_pids(role->cgroup, pids, ELEMENTSOF(pids));
         g_variant_builder_init(&b, G_VARIANT_TYPE("a(us)"));
-        for (int i = 0; i < MIN(n, (int) ELEMENTSOF(pids)); i++) {
-                char name[PROC_NAME_SIZE];
-
-                if (pids[i] == role->main_pid || proc_name_read(pids[i], name) < 0)
-                        continue;
-                g_variant_builder_add(&b, "(us)", (uint32_t) pids[i], name);
-                n_left++;
-        }
+        role_list_left_in(role, role->cgroup, &b, &n_left);
+        for (char **s = role->strays; s && *s; s++)
+                role_list_left_in(role, *s, &b, &n_left);
         GVariant *left = g_variant_ref_sink(g_variant_builder_end(&b));
         if (n_left == 0)
                 g_clear_pointer(&left, g_variant_unref);
@@ -410,7 +426,7 @@ static void role_ended(Role *role) {
         journal_role_exited(role);
         if (left)
                 journal_role_left(role, left);
-        if (saved)
+        if (saved && !role_has_strays(role))
                 role_reap(role);
 
         role_sweep(role);
@@ -446,6 +462,8 @@ static void role_run_on(Role *role) {
 void role_finish(Role *role) {
         g_assert(role->main_exited);
 
+        /* A zombie still says where it has died, and it is not reaped before this. */
+        role_look_for_strays(role);
         /* With an exit that is in the log already, the previous process has seen its cgroup empty. */
         if (role->spec->exit_type == EXIT_TYPE_CGROUP && role->exited_sequence == 0 &&
                 role_await_empty(role)) {

@@ -17,7 +17,7 @@ void role_read_figures(Role *role); /* reads the figures of the scope into exit,
 
 /* Sends a signal to each process of its scope, also of a role that is being undone. If then_continue is true,
  * SIGCONT follows. */
-void role_signal_all(Role *role, int signo, bool then_continue, Waiter waiter);
+void role_signal_scope(Role *role, int signo, bool then_continue, Waiter waiter);
 /* The keeper has gone before it replied to a signal for which no caller waits. It may have sent the signal.
  */
 void role_on_signal_lost(Role *role, int signo);

@@ -105,6 +105,11 @@ Role *role_free(Role *role) {
         g_array_unref(role->stop_waiters);
         g_free(role->unknown_fields);
         g_free(role->cgroup);
+        g_strfreev(role->strays);
+        if (role->stray_ids)
+                g_array_unref(role->stray_ids);
+        if (role->lone)
+                g_array_unref(role->lone);
         g_strfreev(role->resolved_products);
         g_free(role->environment_hash);
         free(role->scope); /* allocated by libc, in base */

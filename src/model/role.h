@@ -88,6 +88,12 @@ typedef struct RoleExit {
         uint64_t scope_memory_peak;
 } RoleExit;
 
+/* A process of a role that is in the unit of somebody else, or in none. */
+typedef struct LoneProcess {
+        pid_t pid;
+        uint64_t start_time;
+} LoneProcess;
+
 struct Role {
         Node *node;
         char *name;
@@ -122,6 +128,12 @@ struct Role {
         bool scope_exists;  /* a unit has been created for this run */
         char *cgroup;       /* relative to the root of the v2 hierarchy */
         int cgroup_watch;   /* the number of its watch in the room scope; 0 if it has none */
+        /* What has left the scope; see role-strays.h. */
+        char **strays;     /* the cgroups of scopes that others have made for it; NULL if there are none */
+        GArray *stray_ids; /* of uint64_t, what identifies each of them; see cgroup_id() */
+        GArray *lone;      /* of LoneProcess, without the main process; NULL if there are none */
+        bool strays_told;  /* the journal says that it has left its scope */
+        bool main_outside; /* at the last look its main process was in neither scope nor strays */
 
         /* What the set-up of its products has made, see products.h: pairs of name and version, and a hash.
          * NULL if it has none, or they are not known. */

@@ -9,6 +9,7 @@
  * arrives later, by the function that is named beside it. A request that returns a negative errno has no
  * answer. Each function receives the data of its side first. */
 
+#include <glib.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -75,10 +76,11 @@ typedef struct LinkOps {
 
 /* systemd and the cgroups of the scopes, implemented by the room scope. */
 typedef struct ScopeOps {
-        bool (*ready)(void *data);                                        /* systemd has answered once */
-        bool (*use_pidfds)(void *data);                                   /* scopes are created with pidfds */
-        int (*start)(void *data, Role *role);                             /* → role_on_scope() */
-        void (*signal)(void *data, Role *role, int signo, Waiter waiter); /* to each process of it */
+        bool (*ready)(void *data);            /* systemd has answered once */
+        bool (*use_pidfds)(void *data);       /* scopes are created with pidfds */
+        int (*start)(void *data, Role *role); /* → role_on_scope() */
+        /* To each process of its scope, or of another unit that it has. */
+        void (*signal)(void *data, Role *role, const char *unit, int signo, Waiter waiter);
         void (*thaw)(void *data, Role *role);
         /* The unit above its scope, or above where that will be, that is frozen; NULL if none is. The caller
          * frees it. */
@@ -95,6 +97,12 @@ typedef struct ScopeOps {
         int (*cgroup_state)(void *data, Role *role, bool *ret_populated, bool *ret_frozen);
         int (*cgroup_watch)(void *data, Role *role);  /* → role_on_cgroup_changed(), until freed */
         char *(*cgroup_pids)(void *data, Role *role); /* for messages: "12, 13"; the caller frees it */
+        /* Adds the processes that are in neither its scope nor its strays (of Stray). */
+        void (*find_strays)(void *data, Role *role, GPtrArray *found);
+        /* See base/cgroup-util.h. */
+        int (*cgroup_id)(void *data, const char *cgroup, uint64_t *ret);
+        /* Whose session of logind this is. → role_on_session(), always, within 1 s or before it is freed */
+        int (*query_session)(void *data, Role *role, const char *session, const Stray *stray);
         void (*role_freed)(void *data, Role *role);
 } ScopeOps;
 

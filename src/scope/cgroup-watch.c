@@ -14,12 +14,10 @@
 
 #include "base/cgroup-util.h"
 #include "base/fd-util.h"
-#include "base/pidref.h"
 #include "model/role-stop.h"
 #include "scope/scope-private.h"
 #include "util/log.h"
 
-#define PIDS_SHOWN_MAX 16
 #define LOOK_USEC (100 * USEC_PER_MSEC)
 
 /* Events were lost, so each cgroup is checked. It iterates over numbers, because a role may be freed when it
@@ -114,6 +112,7 @@ int cgroup_watch_setup(Scopes *scopes) {
         scopes->watches = g_hash_table_new(NULL, NULL);
         scopes->watched = g_hash_table_new(g_str_hash, g_str_equal);
         scopes->looked_at = g_hash_table_new(NULL, NULL);
+        scopes->stray_watches = stray_watches_new();
         int r = cgroup_watch_open(scopes);
         if (r < 0)
                 cgroup_watch_log_failure(scopes, r);
@@ -121,35 +120,54 @@ int cgroup_watch_setup(Scopes *scopes) {
 }
 
 int cgroup_watch_state(void *data, Role *role, bool *ret_populated, bool *ret_frozen) {
-        if (!role->cgroup) {
-                *ret_populated = *ret_frozen = false;
-                return 0;
-        }
-        return cgroup_events(role->cgroup, ret_populated, ret_frozen);
+        *ret_populated = *ret_frozen = false;
+        int r = role->cgroup ? cgroup_events(role->cgroup, ret_populated, ret_frozen) : 0;
+        return r < 0 ? r : strays_state(role, ret_populated);
 }
 
-static int cgroup_watch_add_inotify(Scopes *scopes, Role *role, const char *root) {
-        int r = cgroup_watch_open(scopes);
+int cgroup_watch_start(Scopes *scopes, Role *role, const char *cgroup, const char *name, CgroupWatch *ret) {
+        const char *root;
+
+        int r = cgroup_root(&root);
+        if (r >= 0)
+                r = cgroup_watch_open(scopes);
         if (r < 0)
                 return r;
-        g_autofree char *path = g_strconcat(root, role->cgroup, "/cgroup.events", NULL);
-        int watch = inotify_add_watch(scopes->inotify_fd, path, IN_MODIFY);
-        if (watch < 0)
+        g_autofree char *path = g_strconcat(root, cgroup, "/cgroup.events", NULL);
+        int number = inotify_add_watch(scopes->inotify_fd, path, IN_MODIFY);
+        if (number < 0)
                 return errno == ENOENT ? 0 : -errno; /* it does not exist any more, so it is not populated */
         /* systemd may remove an empty cgroup before the kernel has notified us that it is empty: the kernel
          * limits the rate of these notifications and drops a pending one. The slice notifies of the removal;
          * adding an existing watch again is cheap. */
-        g_autofree char *cgroup = g_strconcat(root, role->cgroup, NULL);
-        g_autofree char *slice = g_path_get_dirname(cgroup);
+        g_autofree char *directory = g_strconcat(root, cgroup, NULL);
+        g_autofree char *slice = g_path_get_dirname(directory);
         if (inotify_add_watch(scopes->inotify_fd, slice, IN_DELETE | IN_ONLYDIR) < 0 && errno != ENOENT) {
                 r = -errno;
-                (void) inotify_rm_watch(scopes->inotify_fd, watch);
+                (void) inotify_rm_watch(scopes->inotify_fd, number);
                 return r;
         }
-        role->cgroup_watch = watch;
-        (void) g_hash_table_insert(scopes->watches, GINT_TO_POINTER(watch), role);
-        (void) g_hash_table_replace(scopes->watched, role->scope, role); /* the role owns the key */
+        *ret = (CgroupWatch){ number, name };
+        (void) g_hash_table_insert(scopes->watches, GINT_TO_POINTER(number), role);
+        (void) g_hash_table_replace(scopes->watched, (char *) name, role);
+        cgroup_watch_log_success(scopes);
         return 0;
+}
+
+/* Two runs of one name have the same unit name, and may have the same cgroup. What the other has stays. */
+void cgroup_watch_stop(Scopes *scopes, Role *role, CgroupWatch *watch) {
+        void *number = GINT_TO_POINTER(watch->number);
+
+        if (watch->number == 0)
+                return;
+        if (g_hash_table_lookup(scopes->watches, number) == role) {
+                /* This fails if the cgroup is gone. */
+                (void) inotify_rm_watch(scopes->inotify_fd, watch->number);
+                (void) g_hash_table_remove(scopes->watches, number);
+        }
+        if (g_hash_table_lookup(scopes->watched, watch->name) == role)
+                (void) g_hash_table_remove(scopes->watched, watch->name);
+        *watch = (CgroupWatch){};
 }
 
 static int cgroup_watch_on_timer(sd_event_source *s, uint64_t usec, void *userdata);
@@ -176,60 +194,36 @@ static int cgroup_watch_on_timer(sd_event_source *s, uint64_t usec, void *userda
         return 0;
 }
 
-int cgroup_watch_add(void *data, Role *role) {
-        Scopes *scopes = data;
-        const char *root;
+static int cgroup_watch_add_own(Scopes *scopes, Role *role) {
+        CgroupWatch watch = {};
 
         if (!role->cgroup || role->cgroup_watch > 0)
                 return 0;
+        int r = cgroup_watch_start(scopes, role, role->cgroup, role->scope, &watch);
+        role->cgroup_watch = watch.number;
+        return r;
+}
 
-        int r = cgroup_root(&root);
-        if (r < 0)
-                return r;
-        r = cgroup_watch_add_inotify(scopes, role, root);
-        if (r >= 0) {
-                cgroup_watch_log_success(scopes);
+int cgroup_watch_add(void *data, Role *role) {
+        Scopes *scopes = data;
+
+        int r = cgroup_watch_add_own(scopes, role);
+        if (r >= 0)
+                r = stray_watches_add(scopes, role);
+        if (r >= 0)
                 return 0;
-        }
         cgroup_watch_log_failure(scopes, r);
         (void) g_hash_table_add(scopes->looked_at, role);
         return cgroup_watch_set_timer(scopes);
 }
 
-/* Two runs of one name have the same unit name, and may have the same cgroup. What the other has stays. */
 void cgroup_watch_remove(Scopes *scopes, Role *role) {
-        void *watch = GINT_TO_POINTER(role->cgroup_watch);
+        CgroupWatch watch = { role->cgroup_watch, role->scope };
 
         (void) g_hash_table_remove(scopes->looked_at, role);
-        if (role->cgroup_watch == 0)
-                return;
-        if (g_hash_table_lookup(scopes->watches, watch) == role) {
-                /* This fails if the cgroup is gone. */
-                (void) inotify_rm_watch(scopes->inotify_fd, role->cgroup_watch);
-                (void) g_hash_table_remove(scopes->watches, watch);
-        }
-        if (g_hash_table_lookup(scopes->watched, role->scope) == role)
-                (void) g_hash_table_remove(scopes->watched, role->scope);
+        cgroup_watch_stop(scopes, role, &watch);
         role->cgroup_watch = 0;
-}
-
-char *cgroup_watch_pids(void *data, Role *role) {
-        g_autoptr(GString) s = g_string_new(NULL);
-        pid_t pids[PIDS_SHOWN_MAX];
-
-        int n = role->cgroup ? cgroup_pids(role->cgroup, pids, PIDS_SHOWN_MAX) : 0;
-        /* It is dead, but a tracer keeps its parent from seeing that. */
-        if (n == 0 && !role->main_exited && role->main_pid > 0)
-                pids[n++] = role->main_pid;
-        for (int i = 0; i < MIN(n, PIDS_SHOWN_MAX); i++) {
-                _cleanup_free_ char *text = NULL;
-
-                if (proc_describe(pids[i], NULL, &text) >= 0)
-                        g_string_append_printf(s, "%s%s", i > 0 ? ", " : "", text);
-        }
-        if (n > PIDS_SHOWN_MAX)
-                g_string_append_printf(s, " and %d more", n - PIDS_SHOWN_MAX);
-        return g_string_free(g_steal_pointer(&s), false);
+        stray_watches_remove(scopes, role);
 }
 
 void cgroup_watch_done(Scopes *scopes) {
@@ -239,4 +233,5 @@ void cgroup_watch_done(Scopes *scopes) {
         g_clear_pointer(&scopes->watches, g_hash_table_unref);
         g_clear_pointer(&scopes->watched, g_hash_table_unref);
         g_clear_pointer(&scopes->looked_at, g_hash_table_unref);
+        g_clear_pointer(&scopes->stray_watches, g_hash_table_unref);
 }

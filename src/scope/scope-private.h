@@ -33,11 +33,21 @@ struct Scopes {
         int inotify_fd;      /* negative if there is no instance for this user */
         bool inotify_failed; /* the last attempt to watch a cgroup, or to get an instance; has been logged */
         sd_event_source *inotify;
-        GHashTable *watches;   /* inotify's number → Role */
-        GHashTable *watched;   /* unit name of its scope → Role */
-        GHashTable *looked_at; /* Roles that inotify does not watch, which the timer looks at */
+        GHashTable *watches; /* inotify's number → Role */
+        /* The name of a cgroup, that of its unit → Role. The key belongs to what has the watch. */
+        GHashTable *watched;
+        GHashTable *looked_at;     /* Roles that inotify does not watch, which the timer looks at */
+        GHashTable *stray_watches; /* Role → GPtrArray of StrayWatch */
+        GHashTable *sessions;      /* Role → SessionQuery */
+        struct StrayHints *hints;
         sd_event_source *look;
 };
+
+/* The watch of one cgroup; all 0 if there is none. */
+typedef struct CgroupWatch {
+        int number; /* inotify's */
+        const char *name;
+} CgroupWatch;
 
 /* Returns whether scopes are created with pidfds (systemd 255) instead of pids. This is in scope.c. */
 bool scopes_use_pidfds(void *data);
@@ -61,4 +71,30 @@ int cgroup_watch_add(void *data, Role *role); /* ScopeOps.cgroup_watch */
 void cgroup_watch_remove(Scopes *scopes, Role *role);
 /* ScopeOps.cgroup_state */
 int cgroup_watch_state(void *data, Role *role, bool *ret_populated, bool *ret_frozen);
-char *cgroup_watch_pids(void *data, Role *role); /* ScopeOps.cgroup_pids */
+/* name is that of its directory, and must last as long as the watch. */
+int cgroup_watch_start(Scopes *scopes, Role *role, const char *cgroup, const char *name, CgroupWatch *ret);
+void cgroup_watch_stop(Scopes *scopes, Role *role, CgroupWatch *watch);
+
+/* stray-watch.c */
+GHashTable *stray_watches_new(void);
+int stray_watches_add(Scopes *scopes, Role *role); /* for those without a watch */
+void stray_watches_remove(Scopes *scopes, Role *role);
+bool lone_process_lives(const LoneProcess *lone);
+/* Sets *populated if a process of the role is left outside of its scope; otherwise it stays as it is. */
+int strays_state(const Role *role, bool *populated);
+
+/* strays.c */
+void scope_find_strays(void *data, Role *role, GPtrArray *found); /* ScopeOps.find_strays */
+
+/* stray-hints.c */
+typedef struct StrayHints StrayHints;
+int stray_hints_new(Scopes *scopes, StrayHints **ret);
+StrayHints *stray_hints_free(StrayHints *hints);
+
+/* session-query.c */
+void session_query_free(void *p);
+/* ScopeOps.query_session */
+int scope_query_session(void *data, Role *role, const char *session, const Stray *stray);
+
+/* left-processes.c */
+char *scope_left_processes(void *data, Role *role); /* ScopeOps.cgroup_pids */

@@ -53,17 +53,17 @@ static void signal_call_on_reply(void *userdata, sd_bus_message *reply, const sd
         signal_call_end(call, &fault);
 }
 
-static void scope_signal(void *data, Role *role, int signo, Waiter waiter) {
+static void scope_signal(void *data, Role *role, const char *unit, int signo, Waiter waiter) {
         Scopes *scopes = data;
 
         if (!waiter.done) {
-                manager_kill_unit(scopes->manager, role->scope, signo, NULL, NULL, NULL);
+                manager_kill_unit(scopes->manager, unit, signo, NULL, NULL, NULL);
                 return;
         }
 
         SignalCall *call = g_new(SignalCall, 1);
         *call = (SignalCall){ waiter, g_strdup(role->name) };
-        manager_kill_unit(scopes->manager, role->scope, signo, signal_call_on_reply, call, signal_call_drop);
+        manager_kill_unit(scopes->manager, unit, signo, signal_call_on_reply, call, signal_call_drop);
 }
 
 static void scopes_send_for_unit(Scopes *scopes, const char *member, const char *unit) {
@@ -305,8 +305,15 @@ static bool scopes_ready(void *data) {
         return manager_is_ready(scopes->manager);
 }
 
+static int scope_cgroup_id(void *data, const char *cgroup, uint64_t *ret) {
+        return cgroup_id(cgroup, ret);
+}
+
 static void scope_role_freed(void *data, Role *role) {
-        cgroup_watch_remove(data, role);
+        Scopes *scopes = data;
+
+        cgroup_watch_remove(scopes, role);
+        (void) g_hash_table_remove(scopes->sessions, role);
         scopes_stop_own_slice(data, role);
 }
 
@@ -326,7 +333,10 @@ static const ScopeOps scopes_ops = {
         .slice_released = scopes_slice_released,
         .cgroup_state = cgroup_watch_state,
         .cgroup_watch = cgroup_watch_add,
-        .cgroup_pids = cgroup_watch_pids,
+        .cgroup_pids = scope_left_processes,
+        .find_strays = scope_find_strays,
+        .cgroup_id = scope_cgroup_id,
+        .query_session = scope_query_session,
         .role_freed = scope_role_freed,
 };
 
@@ -347,6 +357,7 @@ int scopes_new(Manager *manager, Node *node, const char *own_unit, const char *k
         scopes->own_slices = g_hash_table_new_full(NULL, NULL, NULL, g_free);
         scopes->freezing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         scopes->causes = g_hash_table_new_full(NULL, NULL, NULL, scope_cause_free);
+        scopes->sessions = g_hash_table_new_full(NULL, NULL, NULL, session_query_free);
         scopes->inotify_fd = -EBADF;
 
         int r = sd_event_add_defer(manager_event(manager), &scopes->flush, scopes_on_flush, scopes);
@@ -358,6 +369,8 @@ int scopes_new(Manager *manager, Node *node, const char *own_unit, const char *k
                 r = scope_cause_setup(scopes);
         if (r >= 0)
                 r = cgroup_watch_setup(scopes);
+        if (r >= 0)
+                r = stray_hints_new(scopes, &scopes->hints);
         if (r < 0) {
                 scopes_free(scopes);
                 return r;
@@ -372,7 +385,9 @@ Scopes *scopes_free(Scopes *scopes) {
         if (!scopes)
                 return NULL;
         scopes->node->world.scope.ops = NULL;
+        stray_hints_free(scopes->hints);
         cgroup_watch_done(scopes);
+        g_hash_table_unref(scopes->sessions);
         sd_event_source_disable_unref(scopes->flush);
         sd_event_source_disable_unref(scopes->slice_idle);
         g_hash_table_unref(scopes->slices);

@@ -236,7 +236,7 @@ static void test_signal_not_made(void **state) {
 
         assert_return_code(sd_bus_add_object(b->client, NULL, MANAGER_PATH, on_unit_call, calls), 0);
         make_result = -ENOBUFS;
-        b->scope_ops->signal(b->scopes, role, SIGUSR1, told_by(&told));
+        b->scope_ops->signal(b->scopes, role, role->scope, SIGUSR1, told_by(&told));
         b->scope_ops->freeze_and_kill(b->scopes, role);
         b->scope_ops->thaw(b->scopes, role);
         b->scope_ops->resync(b->scopes);

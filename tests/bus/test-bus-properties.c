@@ -271,12 +271,16 @@ static void test_role(void **state) {
         follow(f, path);
         role_on_gate_closed(role);
         follow(f, path);
+        g_ptr_array_add(w->strays, stray_new(1, 1, "/x/session-c1.scope/y", "/x/session-c1.scope"));
+        role_look_for_strays(role);
+        follow(f, path);
         node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
         follow(f, path);
         world_exit_leaving(w, role, EXIT_CODE_KILLED, SIGTERM);
         follow(f, path);
         world_emptied(w, role);
         follow(f, path);
+        g_ptr_array_set_size(w->strays, 0);
 
         role = world_start(w, "cam", NULL, NULL);
         follow(f, path);

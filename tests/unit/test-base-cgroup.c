@@ -132,6 +132,7 @@ static void life(void) {
         pid_t pids[8] = { 0 }, p, q, z;
         bool populated = true, frozen = true;
         unsigned long long v = 0;
+        uint64_t id, other_id;
 
         make("");
         make("/a");
@@ -160,6 +161,7 @@ static void life(void) {
 
         assert_int_equal(cgroup_of_pid(q, &path), 0);
         assert_string_equal(path, b);
+        assert_int_equal(cgroup_id(b, &id), 0);
         assert_int_equal(cgroup_read_u64(a, "cgroup.events", "populated", &v), 0);
         assert_int_equal(v, 1);
         assert_int_equal(cgroup_read_u64(a, "cgroup.max.depth", NULL, &v), 0);
@@ -213,10 +215,13 @@ static void life(void) {
                 assert_int_equal(waitid(P_PID, (id_t) z, &info, WEXITED | WNOWAIT), 0);
         }
         removed("/a/b");
+        assert_int_equal(cgroup_id(b, &other_id), -ENOENT);
         free(path);
         path = NULL;
         assert_int_equal(cgroup_of_pid(z, &path), -ENODATA);
         make("/a/b");
+        assert_int_equal(cgroup_id(b, &other_id), 0);
+        assert_true(id != other_id);
         assert_int_equal(cgroup_of_pid(z, &path), -ENODATA);
         assert_null(path);
         assert_int_equal(waitpid(z, NULL, 0), z);

@@ -16,6 +16,7 @@
 #include "model/event-details.h"
 #include "model/products.h"
 #include "model/role-state.h"
+#include "model/role-strays.h"
 
 /* RoleExit is initialised by position below. A new member without a value here does not compile. */
 #pragma GCC diagnostic error "-Wmissing-field-initializers"
@@ -123,6 +124,13 @@ static Role *full_role(TestWorld *w) {
         role->main_start_time = UINT64_MAX;
         node_slice_take(role);
         role->cgroup = g_strdup("/architect.slice/x");
+        role->strays = g_strsplit("/user.slice/session-c1.scope|/system.slice/run-r2.scope", "|", -1);
+        role->stray_ids = g_array_new(false, false, sizeof(uint64_t));
+        g_array_append_vals(role->stray_ids, (uint64_t[]){ UINT64_MAX, 0 }, 2);
+        role->lone = g_array_new(false, false, sizeof(LoneProcess));
+        g_array_append_vals(role->lone, (LoneProcess[]){ { 12, UINT64_MAX }, { INT32_MAX, 3 } }, 2);
+        role->strays_told = true;
+        role->main_outside = true;
         role->resolved_products = g_strdupv((char *[]){ "base", "2.0", "a\nb", "", NULL });
         role->environment_hash = g_strdup("0123abcd");
         role->start_realtime_usec = 1;
@@ -210,6 +218,26 @@ static bool same_caller(const void *a, const void *b, size_t size) {
                g_strcmp0(x->unit, y->unit) == 0;
 }
 
+static bool same_numbers(const void *a, const void *b, size_t size) {
+        const GArray *x = *(GArray *const *) a, *y = *(GArray *const *) b;
+
+        return x && y ? x->len == y->len && memcmp(x->data, y->data, x->len * sizeof(uint64_t)) == 0 : x == y;
+}
+
+static bool same_lone(const void *a, const void *b, size_t size) {
+        const GArray *x = *(GArray *const *) a, *y = *(GArray *const *) b;
+
+        if (!x || !y || x->len != y->len)
+                return x == y;
+        for (unsigned i = 0; i < x->len; i++) {
+                const LoneProcess *p = &g_array_index(x, LoneProcess, i);
+
+                if (!role_has_lone(&(const Role){ .lone = (GArray *) y }, p->pid, p->start_time))
+                        return false;
+        }
+        return true;
+}
+
 static bool same_spec(const void *a, const void *b, size_t size) {
         const RoleSpec *const *x = a, *const *y = b;
 
@@ -255,6 +283,11 @@ static bool same_spec(const void *a, const void *b, size_t size) {
         X(scope_exists, nothing, "it may exist if the phase is late enough, so it is removed") \
         X(cgroup, string, ) \
         X(cgroup_watch, nothing, "belongs to the process") \
+        X(strays, strv, ) \
+        X(stray_ids, numbers, ) \
+        X(lone, lone, ) \
+        X(strays_told, plain, ) \
+        X(main_outside, plain, ) \
         X(resolved_products, strv, ) \
         X(environment_hash, string, ) \
         X(start_realtime_usec, plain, ) \
@@ -285,6 +318,8 @@ static bool same_spec(const void *a, const void *b, size_t size) {
 #define EMPTY_plain 0
 #define EMPTY_string NULL
 #define EMPTY_strv NULL
+#define EMPTY_numbers NULL
+#define EMPTY_lone NULL
 #define EMPTY_spec NULL
 #define EMPTY_caller \
         {}
@@ -451,6 +486,13 @@ static void test_damaged(void **state) {
                 MINIMUM "RELEASE_PORT=5\nRELEASE_PORT=5\n",
                 MINIMUM "TCP_PORT=http\n",
                 MINIMUM "PHASE=nowhere\n",
+                MINIMUM "STRAY=/a.scope\n",
+                MINIMUM "STRAY=/a.scope\nSTRAY_ID=1\nSTRAY_ID=2\n",
+                MINIMUM "STRAY=/a.scope\nSTRAY_ID=x\n",
+                MINIMUM "LONE_PROCESS=12\n",
+                MINIMUM "LONE_PROCESS=0:7\n",
+                MINIMUM "LONE_PROCESS=2147483648:7\n",
+                MINIMUM "LONE_PROCESS=12:x\n",
                 MINIMUM "CHILD=-1\n",
                 MINIMUM "CHILD=1x\n",
                 MINIMUM "CHILD=\n",

@@ -909,8 +909,161 @@ static void test_resume(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, test_world_setup, test_world_teardown)
 
+/* -- strays -- */
+
+static void find_stray(TestWorld *w, pid_t pid, const char *cgroup, const char *scope) {
+        g_ptr_array_add(w->strays, stray_new(pid, 99, cgroup, scope));
+}
+
+#define SESSION "/user.slice/user-7.slice/session-c3.scope"
+
+/* A scope that was made for the role is stopped, killed and swept with it. Its child is not reaped before,
+ * because the keeper checks the stray by it. */
+static void test_stray(void **state) {
+        TestWorld *w = *state;
+        RoleSpec *spec = test_spec();
+        g_auto(Told) told = {};
+
+        spec->stop_timeout_usec = 1000;
+        Role *role = world_run(w, "cam", spec);
+        find_stray(w, 4711, SESSION "/sub", SESSION);
+        forget_calls(w);
+        stop(w, role, &told);
+        /* It is saved before it is signalled. */
+        expect_calls(w, "save(cam) session(c3) save(cam) signal-cgroup(cam,15,continue) "
+                        "signal-cgroup(cam,15," SESSION ",stray,continue) close-stdin(cam)");
+        assert_string_equal(role->strays[0], SESSION);
+        assert_null(role->strays[1]);
+
+        world_wait(w, role->stop_step == STOP_STEP_KILLED);
+        expect_calls(w, "save(cam) signal-cgroup(cam,9) signal-cgroup(cam,9," SESSION ",stray)");
+        world_exit_leaving(w, role, EXIT_CODE_KILLED, SIGKILL);
+        expect_calls(w, "save(cam) exited(cam) watch(cam)");
+        assert_true(role->child_exists);
+        assert_not_told(&told);
+        world_emptied(w, role);
+        assert_told_success(&told);
+        expect_calls(w, "save(cam) reap(cam)");
+        assert_null(role->strays);
+}
+
+/* What it has left in a stray is swept at its end, and a keeper without the child does not matter. */
+static void test_stray_at_the_end(void **state) {
+        TestWorld *w = *state;
+
+        Role *role = world_run(w, "cam", NULL);
+        find_stray(w, 4711, "/system.slice/run-r1.scope", "/system.slice/run-r1.scope");
+        forget_calls(w);
+        world_exit_leaving(w, role, EXIT_CODE_EXITED, 3);
+        expect_calls(w, "save(cam) save(cam) exited(cam) watch(cam) save(cam) signal-cgroup(cam,15,continue) "
+                        "signal-cgroup(cam,15,/system.slice/run-r1.scope,stray,continue)");
+        role->child_exists = false;
+        role_stop(role, ROLE_CAUSE_KILL, true, NULL);
+        expect_calls(w, "save(cam) signal-cgroup(cam,9) run-r1.scope(cam,9)");
+        role->child_exists = true;
+        world_emptied(w, role);
+}
+
+/* A process in the unit of somebody else is signalled alone: the main process, and another one. */
+static void test_lone(void **state) {
+        TestWorld *w = *state;
+        g_auto(Told) told = {};
+
+        Role *role = world_run(w, "cam", NULL);
+        g_ptr_array_add(w->strays, stray_new(role->main_pid, role->main_start_time, "/a.service", NULL));
+        find_stray(w, 4711, "/", NULL);
+        forget_calls(w);
+        stop(w, role, &told);
+        expect_calls(w,
+                "save(cam) save(cam) signal-cgroup(cam,15,continue) signal-process(cam,4711,15) "
+                "signal-process(cam,4711,18) signal-main(cam,15) signal-main(cam,18) close-stdin(cam)");
+        assert_null(role->strays);
+        assert_int_equal(role->lone->len, 1);
+        role_stop(role, ROLE_CAUSE_KILL, true, NULL);
+        /* It is not taken twice. */
+        expect_calls(w, "save(cam) signal-cgroup(cam,9) signal-process(cam,4711,9) signal-main(cam,9)");
+        assert_int_equal(role->lone->len, 1);
+        world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
+        assert_told_success(&told);
+}
+
+/* One reply for all parts: a part that has ended is no failure, another failure is told. */
+static void test_signal_to_parts(void **state) {
+        static const struct {
+                NodeError errors[2]; /* of the scope and of the stray; negative for success */
+                int reply;
+        } cases[] = {
+                { { -1, -1 }, -1 },
+                { { NODE_ERROR_ROLE_NOT_RUNNING, -1 }, -1 },
+                { { -1, NODE_ERROR_ROLE_NOT_RUNNING }, -1 },
+                { { NODE_ERROR_ROLE_NOT_RUNNING, NODE_ERROR_ROLE_NOT_RUNNING }, NODE_ERROR_ROLE_NOT_RUNNING },
+                { { NODE_ERROR_IO_ERROR, -1 }, NODE_ERROR_IO_ERROR },
+                { { -1, NODE_ERROR_IO_ERROR }, NODE_ERROR_IO_ERROR },
+                { { NODE_ERROR_ROLE_NOT_RUNNING, NODE_ERROR_IO_ERROR }, NODE_ERROR_IO_ERROR },
+        };
+        TestWorld *w = *state;
+
+        Role *role = world_run(w, "cam", NULL);
+        find_stray(w, 4711, SESSION, SESSION);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                g_auto(Told) told = {};
+
+                assert_int_equal(
+                        node_signal_role(w->node, role, true, SIGUSR1, NULL, told_by(&told), NULL), 0);
+                g_autoptr(GArray) waiters = g_steal_pointer(&w->waiters);
+                w->waiters = g_array_new(false, false, sizeof(Waiter));
+                assert_int_equal(waiters->len, 2);
+                for (unsigned k = 0; k < waiters->len; k++) {
+                        g_auto(Fault) fault = {};
+
+                        assert_not_told(&told);
+                        if ((int) cases[i].errors[k] >= 0)
+                                (void) fault_set(&fault, cases[i].errors[k], "no");
+                        waiter_wake(g_array_index(waiters, Waiter, k), &fault);
+                }
+                if (cases[i].reply < 0)
+                        assert_told_success(&told);
+                else
+                        assert_told_fault(&told, (NodeError) cases[i].reply, "no");
+        }
+        world_exit(w, role, EXIT_CODE_EXITED, 0);
+}
+
+/* Another unit may have the name of a stray that is gone. It is not signalled, and not waited for. */
+static void test_stray_gone(void **state) {
+        TestWorld *w = *state;
+
+        Role *role = world_run(w, "cam", NULL);
+        find_stray(w, 4711, "/system.slice/x.scope", "/system.slice/x.scope");
+        role_look_for_strays(role);
+        assert_int_equal(g_strv_length(role->strays), 1);
+        g_ptr_array_set_size(w->strays, 0);
+        forget_calls(w);
+        w->cgroup_id = 2;
+        unsigned n_changed = w->n_changed;
+        stop(w, role, NULL);
+        expect_calls(w, "save(cam) signal-cgroup(cam,15,continue) close-stdin(cam)");
+        assert_null(role->strays);
+        assert_true(w->n_changed > n_changed);
+        world_exit(w, role, EXIT_CODE_KILLED, SIGTERM);
+
+        /* It has gone between its discovery and now. */
+        role = world_run(w, "cam", NULL);
+        find_stray(w, 4711, "/system.slice/x.scope", "/system.slice/x.scope");
+        w->cgroup_id = 0;
+        role_look_for_strays(role);
+        assert_null(role->strays);
+        assert_false(role->strays_told);
+        world_exit(w, role, EXIT_CODE_EXITED, 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                TEST(test_stray),
+                TEST(test_stray_at_the_end),
+                TEST(test_lone),
+                TEST(test_signal_to_parts),
+                TEST(test_stray_gone),
                 TEST(test_stop),
                 TEST(test_stop_signal),
                 TEST(test_stop_to_main),

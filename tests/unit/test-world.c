@@ -140,8 +140,11 @@ static int world_scope_start(void *data, Role *role) {
         return world->scope_result;
 }
 
-static void world_scope_signal(void *data, Role *role, int signo, Waiter waiter) {
-        called_with("signal-all", role, signo);
+static void world_scope_signal(void *data, Role *role, const char *unit, int signo, Waiter waiter) {
+        if (g_str_equal(unit, role->scope))
+                called_with("signal-all", role, signo);
+        else
+                called_with(unit, role, signo);
         if (waiter.done)
                 g_array_append_val(world->waiters, waiter);
 }
@@ -252,6 +255,28 @@ static int world_cgroup_watch(void *data, Role *role) {
 
 static char *world_cgroup_pids(void *data, Role *role) {
         return g_strdup("4711, 4712");
+}
+
+static void world_find_strays(void *data, Role *role, GPtrArray *found) {
+        for (unsigned i = 0; i < world->strays->len; i++) {
+                const Stray *stray = g_ptr_array_index(world->strays, i);
+
+                if (!stray->scope || !role->strays ||
+                        !g_strv_contains((const char *const *) role->strays, stray->scope))
+                        g_ptr_array_add(found, stray_copy(stray));
+        }
+}
+
+static int world_cgroup_id(void *data, const char *cgroup, uint64_t *ret) {
+        if (world->cgroup_id == 0)
+                return -ENOENT;
+        *ret = world->cgroup_id;
+        return 0;
+}
+
+static int world_query_session(void *data, Role *role, const char *session, const Stray *stray) {
+        called_by_name("session", session);
+        return -EOPNOTSUPP;
 }
 
 static int world_role_save(void *data, const Role *role) {
@@ -374,6 +399,9 @@ static const ScopeOps scope_ops = {
         .cgroup_state = world_cgroup_state,
         .cgroup_watch = world_cgroup_watch,
         .cgroup_pids = world_cgroup_pids,
+        .find_strays = world_find_strays,
+        .cgroup_id = world_cgroup_id,
+        .query_session = world_query_session,
         .role_freed = world_role_freed,
 };
 
@@ -442,6 +470,8 @@ TestWorld *test_world_new(void) {
         w->scopes = g_hash_table_new(NULL, NULL);
         w->populated = g_hash_table_new(NULL, NULL);
         w->frozen = g_hash_table_new(NULL, NULL);
+        w->cgroup_id = 1;
+        w->strays = g_ptr_array_new_with_free_func(stray_free);
         w->waiters = g_array_new(false, false, sizeof(Waiter));
         w->connected = true;
         w->stop_result = -EOPNOTSUPP;
@@ -458,6 +488,7 @@ TestWorld *test_world_free(TestWorld *w) {
         g_hash_table_unref(w->scopes);
         g_hash_table_unref(w->populated);
         g_hash_table_unref(w->frozen);
+        g_ptr_array_unref(w->strays);
         g_array_unref(w->waiters);
         g_free(w);
         world = NULL;

@@ -18,6 +18,7 @@
 #include "model/node-stop.h"
 #include "model/role-start.h"
 #include "model/role-stop.h"
+#include "model/role-strays.h"
 
 typedef struct TestWorld {
         sd_event *event;
@@ -31,6 +32,8 @@ typedef struct TestWorld {
         GHashTable *populated; /* Roles with processes in their cgroups */
         GHashTable *frozen;
         const char *frozen_above; /* the unit above all scopes that is frozen */
+        GPtrArray *strays;        /* of Stray, what a look finds */
+        uint64_t cgroup_id;       /* of each cgroup; 0 if none exists */
         GArray *waiters;          /* of Waiter, the signals and closes without a reply */
 
         bool connected;

@@ -217,7 +217,8 @@ static void test_catalog(void **state) {
         Bus *bus = *state;
         const char *const ids[] = { MESSAGE_ROLE_STARTED, MESSAGE_ROLE_START_FAILED, MESSAGE_ROLE_STOPPING,
                 MESSAGE_ROLE_KILLED, MESSAGE_ROLE_EXITED, MESSAGE_ROLE_LEFT_PROCESSES, MESSAGE_ROLE_PURGED,
-                MESSAGE_ROLE_STUCK, MESSAGE_MONITOR_TIMED_OUT, MESSAGE_SHUTTING_DOWN };
+                MESSAGE_ROLE_STUCK, MESSAGE_ROLE_LEFT_SCOPE, MESSAGE_MONITOR_TIMED_OUT,
+                MESSAGE_SHUTTING_DOWN };
         g_autofree char *from = journal_from_now(), *explained = NULL, *subject = NULL;
         const char *role = role_name("told");
 
