@@ -132,7 +132,7 @@ static void proc_find_obstacle(pid_t pid, bool *ret_sleeps, pid_t *ret_tracer) {
                 return;
         for (struct dirent *d; (d = readdir(dir)) && !*ret_sleeps;) {
                 _cleanup_free_ char *file = NULL;
-                struct proc_stat stat;
+                struct proc_stat stat = { 0 };
 
                 if (d->d_name[0] == '.')
                         continue;

@@ -91,7 +91,7 @@ static void assert_no_input(Bus *bus, const char *role) {
 static void test_refused(void **state) {
         Bus *bus = *state;
         const char *role = role_name("slow");
-        g_autoptr(Fifo) fifo = fifo_new("fifo"), input = fifo_new("input");
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
         g_autofree char *much = g_strnfill(1024 * 1024, 'x');
         guint32 written, stopped;
 
