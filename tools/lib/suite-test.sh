@@ -20,7 +20,9 @@ suite_enter() {
                         mount --rbind "$dir" "/mnt/root$dir"
                 done
                 mount -t proc proc /mnt/root/proc
-                exec chroot /mnt/root /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME=/root "$@"' \
+                # This shell is PID 1 there and reaps what others leave; their zombies would count as tasks.
+                chroot /mnt/root /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME=/root "$@" || exit $?
+                exit 0' \
                 suite "$1" "$SOURCE" "$BUILD")
 }
 
