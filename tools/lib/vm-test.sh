@@ -9,7 +9,7 @@
 # The root is a Debian 12 in the cache (tools/debian-root); its disk is made anew for each run, without a loop
 # device or a mount.
 
-VM_PACKAGES="linux-image-cloud-amd64 busybox-static libglib2.0-0 libcmocka0"
+VM_PACKAGES=(linux-image-cloud-amd64 busybox-static libglib2.0-0 libcmocka0)
 # In the order in which they depend on each other. ext4 and the serial console are part of the kernel.
 VM_MODULES="virtio/virtio_ring virtio/virtio virtio/virtio_pci_legacy_dev virtio/virtio_pci_modern_dev virtio/virtio_pci block/virtio_blk"
 # The longest time for one boot, with everything in it. It is long, because a loaded machine is no bug.
@@ -81,9 +81,10 @@ vm_boot() {
 }
 
 # vm_test LABEL BUILD
+# shellcheck disable=SC2153     # BUILD is set by tools/test
 vm_test() {
         local build=$2 dir=$BUILD/vm root kernel boot passed=0 failed=0
-        root=$("$TOOLS/debian-root" bookworm vm $VM_PACKAGES) || return 1
+        root=$("$TOOLS/debian-root" bookworm vm "${VM_PACKAGES[@]}") || return 1
         kernel=$(find "$root/boot" -name 'vmlinuz-*' | sort -V | tail -n 1)
         rm -rf -- "$dir"
         mkdir -p "$dir"
