@@ -322,7 +322,8 @@ static void test_socket(void **state) {
         of_root = strdup(path);
         assert_socket(path, 0);
         /* Every user may come as far as the socket. */
-        assert_int_equal(stat(world_path(w, "architect-terminal/main"), &st), 0);
+        _cleanup_free_ char *directory = world_path(w, "architect-terminal/main");
+        assert_int_equal(stat(directory, &st), 0);
         assert_int_equal(st.st_mode & 07777, 0755);
 
         first = connect_as(of_root, 0);
@@ -385,14 +386,15 @@ static void test_socket_errors(void **state) {
         assert_int_equal(make_socket(w, 99, 0, 0, &path), -ENOENT);
         assert_int_equal(make_socket(w, pipe_role.id, 0, 0, &path), -ENOTTY);
         assert_int_equal(make_socket(w, role.id, 0, UINT32_C(1) << 31, &path), -EOPNOTSUPP);
-        assert_int_equal(access(world_path(w, "architect-terminal"), F_OK), -1);
+        _cleanup_free_ char *directory = world_path(w, "architect-terminal");
+        assert_int_equal(access(directory, F_OK), -1);
 
         /* The directory belongs to another user, or everybody may change it. */
-        assert_int_equal(mkdir(world_path(w, "architect-terminal"), 0755), 0);
-        assert_int_equal(chown(world_path(w, "architect-terminal"), ALICE_UID, 0), 0);
+        assert_int_equal(mkdir(directory, 0755), 0);
+        assert_int_equal(chown(directory, ALICE_UID, 0), 0);
         assert_int_equal(make_socket(w, role.id, 0, 0, &path), -EPERM);
-        assert_int_equal(chown(world_path(w, "architect-terminal"), 0, 0), 0);
-        assert_int_equal(chmod(world_path(w, "architect-terminal"), 0777), 0);
+        assert_int_equal(chown(directory, 0, 0), 0);
+        assert_int_equal(chmod(directory, 0777), 0);
         assert_int_equal(make_socket(w, role.id, 0, 0, &path), -EPERM);
 
         assert_int_equal(world_signal(w, role.id, SIGKILL), 0);
@@ -454,7 +456,8 @@ static void test_socket_left(void **state) {
 
         assert_int_equal(make_socket(w, role.id, 0, 0, &path), 0);
         left = strdup(path);
-        assert_int_equal(mkdir(world_path(w, "architect-terminal/main/1.x"), 0755), 0);
+        _cleanup_free_ char *other = world_path(w, "architect-terminal/main/1.x");
+        assert_int_equal(mkdir(other, 0755), 0);
         assert_int_equal(kill(w->keeper, SIGKILL), 0);
         assert_int_equal(waitpid(w->keeper, &status, 0), w->keeper);
         assert_int_equal(kill(role.pid, SIGKILL), 0);
@@ -463,7 +466,7 @@ static void test_socket_left(void **state) {
         assert_socket(left, 0);
         world_start(w, &(struct start){ 0 });
         assert_gone(left);
-        assert_int_equal(access(world_path(w, "architect-terminal/main/1.x"), F_OK), 0);
+        assert_int_equal(access(other, F_OK), 0);
         free(left);
 }
 

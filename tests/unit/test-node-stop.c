@@ -114,6 +114,7 @@ static void test_outlives_main(void **state) {
                 NODE_ERROR_ROLE_NOT_RUNNING, "The main process of role \"cam\" has ended");
         assert_return_code(node_signal_role(w->node, role, true, SIGUSR1, NULL, (Waiter){}, &fault), 0);
         expect_calls(w, "signal-cgroup(cam,10)");
+        world_answer(w, NULL);
         role_on_cgroup_changed(role);
         expect_calls(w, "");
 
@@ -624,6 +625,7 @@ static void test_oom_and_kill(void **state) {
 
         role = run_with_memory_max(w);
         assert_return_code(node_signal_role(w->node, role, true, SIGKILL, NULL, (Waiter){}, NULL), 0);
+        world_answer(w, NULL);
         world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
         assert_int_equal(role->state, ROLE_ENDED);
         assert_int_equal(role->cause, ROLE_CAUSE_KILL);
