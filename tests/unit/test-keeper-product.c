@@ -5,7 +5,9 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -712,6 +714,39 @@ static void test_record_without_node(void **state) {
         free(command);
 }
 
+/* Between the moment at which a dying keeper closes its descriptors and the SIGKILL for its children, the
+ * command of a role must not begin without its record. */
+static void test_record_without_keeper(void **state) {
+        autofd memfd = -EBADF;
+        int gate[2], status;
+
+        memfd = memfd_create("record", MFD_CLOEXEC);
+        assert_true(memfd >= 0);
+        for (int closed = 0; closed < 2; closed++) {
+                assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate), 0);
+                if (closed)
+                        (void) fd_close(gate[0]);
+                pid_t pid = fork();
+                assert_true(pid >= 0);
+                if (pid == 0) {
+                        if (!closed)
+                                (void) fd_close(gate[0]);
+                        (void) gate_send_record(gate[1], memfd);
+                        _exit(0);
+                }
+                (void) fd_close(gate[1]);
+                if (!closed) {
+                        char packet[64];
+
+                        assert_true(recv(gate[0], packet, sizeof(packet), 0) > 0);
+                        (void) fd_close(gate[0]);
+                }
+                assert_int_equal(waitpid(pid, &status, 0), pid);
+                assert_true(WIFSIGNALED(status));
+                assert_int_equal(WTERMSIG(status), SIGKILL);
+        }
+}
+
 static void test_words(void **state) {
         char buffer[WORDS_MAX], big[3 * WORDS_MAX + 1];
         static const struct {
@@ -791,6 +826,7 @@ int main(void) {
                 CONNECTED(test_no_path),
                 CONNECTED(test_record),
                 CONNECTED(test_record_without_node),
+                cmocka_unit_test(test_record_without_keeper),
                 cmocka_unit_test(test_words),
         };
 

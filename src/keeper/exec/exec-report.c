@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,6 +46,13 @@ void gate_fail(int gate_fd, LaunchStage stage, int error, const char *fmt, ...) 
         _exit(EXEC_FAILED);
 }
 
+/* Returns whether nobody has the other end. As long as the keeper lives, it has a copy. */
+static bool gate_is_abandoned(int gate_fd) {
+        struct pollfd p = { .fd = gate_fd };
+
+        return poll(&p, 1, 0) > 0 && p.revents & POLLHUP;
+}
+
 int gate_send_record(int gate_fd, int memfd) {
         struct gate_record m = { .magic = GATE_RECORD_MAGIC };
         struct gate_recorded reply;
@@ -52,12 +61,15 @@ int gate_send_record(int gate_fd, int memfd) {
         int r;
 
         r = socket_send(gate_fd, &m, sizeof(m), &memfd, 1);
-        if (r < 0)
-                return r;
-        do
-                n = socket_recv(gate_fd, &reply, sizeof(reply), NULL, &n_fds);
-        while (n > 0 && ((size_t) n != sizeof(reply) || reply.magic != GATE_RECORDED_MAGIC));
-        return 0;
+        if (r >= 0)
+                do
+                        n = socket_recv(gate_fd, &reply, sizeof(reply), NULL, &n_fds);
+                while (n > 0 && ((size_t) n != sizeof(reply) || reply.magic != GATE_RECORDED_MAGIC));
+        /* The keeper is dying, and closes its descriptors before the kernel kills its children. In between
+         * the command would begin, and what was set up for it would be unknown. */
+        if (gate_is_abandoned(gate_fd))
+                (void) raise(SIGKILL);
+        return r < 0 ? r : 0;
 }
 
 const char *fork_strerror(int error) {

@@ -15,8 +15,9 @@
 _printf_(4, 5) void gate_warn(int gate_fd, LaunchStage stage, int error, const char *fmt, ...);
 _printf_(4, 5) _noreturn_ void gate_fail(int gate_fd, LaunchStage stage, int error, const char *fmt, ...);
 
-/* Sends the record of a product set-up and waits until the node has saved it, or has died. Returns a negative
- * errno if it could not be sent. */
+/* Sends the record of a product set-up and waits until the node has saved it, or has died. Then the keeper
+ * has it for the next node. If the keeper is dying, too, the process kills itself, as the keeper's death does
+ * until the exec. Returns a negative errno if it could not be sent. */
 int gate_send_record(int gate_fd, int memfd);
 
 /* Quotes a name for such a text. The result is valid UTF-8 without control characters, and short enough that
