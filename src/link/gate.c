@@ -54,8 +54,8 @@ static int gate_send(Children *children, Role *role) {
         return socket_send(role->gate_fd, &open, sizeof(open), fds, ELEMENTSOF(fds));
 }
 
-/* Returns whether the packet is a record. It stays in the gate until it is saved: the next process reads it
- * again if this one dies first. */
+/* Returns whether the packet is a record. It stays in the gate until it is saved and the child has the reply:
+ * the next process reads it again if this one dies first. */
 static bool gate_take_record(Role *role, const char *packet, size_t size, int memfd) {
         _cleanup_(product_record_clear) ProductRecord record = {};
         struct gate_record m;
@@ -100,12 +100,13 @@ static int gate_on_io(sd_event_source *s, int fd, uint32_t revents, void *userda
                         break;
                 autofd memfd = n_fds > 0 ? fds[0] : -EBADF;
                 bool recorded = gate_take_record(role, packet, (size_t) n, memfd);
+                /* The record leaves the gate last: if this process dies before, the next one replies again. */
+                if (recorded)
+                        gate_reply_recorded(role);
                 if (socket_recv(fd, packet, sizeof(packet), fds, &n_ignored) > 0 && n_ignored > 0)
                         (void) fd_close(fds[0]);
-                if (recorded) {
-                        gate_reply_recorded(role);
+                if (recorded)
                         continue;
-                }
                 if (gate_report_parse(packet, (size_t) n, &report) < 0) {
                         role_log(role, LOG_WARNING, "Its child sent an invalid report, ignoring");
                         continue;

@@ -5,6 +5,8 @@
 #include "spec-members.h"
 #include "test-world.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,6 +15,7 @@
 #include "model/env.h"
 #include "model/products.h"
 #include "model/settings.h"
+#include "proto/product-record.h"
 
 /* LaunchRequest is initialised by position below. A new member without a line here does not compile. */
 #define REQUEST_MEMBERS(X) \
@@ -107,9 +110,65 @@ static void test_every_option(void **state) {
         assert_every_member(&expected, request);
 }
 
+/* Both ends of the gate, for the handler of SIGIO, which runs when something has arrived at that of the
+ * child. */
+static int io_child, io_node;
+static volatile sig_atomic_t replied_first;
+
+static bool has_packet(int fd) {
+        char byte;
+
+        return recv(fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+static void on_io(int signo) {
+        int error = errno;
+
+        if (has_packet(io_child) && has_packet(io_node))
+                replied_first = true;
+        errno = error;
+}
+
+/* The child waits for the reply. If the node dies before it has replied, the next one must find the record,
+ * so it leaves the gate only after that. */
+static void test_record_stays(void **state) {
+        static char name[] = "camera", version[] = "3.1", change[] = "CAMERA_DIR=/opt/camera";
+        char *products[] = { name, version, NULL }, *changes[] = { change, NULL };
+        const struct gate_record m = { .magic = GATE_RECORD_MAGIC };
+        const struct sigaction action = { .sa_handler = on_io, .sa_flags = SA_RESTART };
+        TestWorld *w = *state;
+        g_autoptr(Children) children = NULL;
+        struct gate_recorded reply = {};
+        int gate[2];
+
+        g_autoptr(Role) role = role_new(w->node, "cam", spec_without_defaults());
+        assert_return_code(children_new(w->event, w->node, "/nowhere", &children), 0);
+        assert_return_code(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate), errno);
+        autofd child = gate[1];
+        role->gate_fd = gate[0];
+        ASK(w->node, link, watch_gate, role);
+
+        autofd memfd = product_record_write(products, changes);
+        assert_true(memfd >= 0);
+        assert_return_code(socket_send(child, &m, sizeof(m), &memfd, 1), 0);
+        io_child = child;
+        io_node = role->gate_fd;
+        assert_return_code(sigaction(SIGIO, &action, NULL), errno);
+        assert_return_code(fcntl(child, F_SETOWN, getpid()), errno);
+        assert_return_code(fcntl(child, F_SETFL, O_ASYNC), errno);
+        world_wait(w, has_packet(child));
+        assert_return_code(fcntl(child, F_SETFL, 0), errno);
+
+        assert_true(replied_first);
+        assert_false(has_packet(role->gate_fd));
+        assert_int_equal(recv(child, &reply, sizeof(reply), 0), sizeof(reply));
+        assert_int_equal(reply.magic, GATE_RECORDED_MAGIC);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_every_option, test_world_setup, test_world_teardown),
+                cmocka_unit_test_setup_teardown(test_record_stays, test_world_setup, test_world_teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
