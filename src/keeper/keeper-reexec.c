@@ -106,6 +106,7 @@ static int reexec_spawn_check(Keeper *k, int state_fd) {
 }
 
 void reexec_ask(Keeper *k, int asker_fd) {
+        _cleanup_(keeper_state_clear) KeeperState state = { 0 };
         autofd state_fd = -EBADF;
         int r = 0;
 
@@ -127,7 +128,9 @@ void reexec_ask(Keeper *k, int asker_fd) {
                 keeper_pause_node(k, true);
 
         if (r >= 0)
-                r = state_fd = keeper_write_state(k);
+                r = keeper_collect(k, &state);
+        if (r >= 0)
+                r = state_fd = keeper_state_write(&state);
         if (r >= 0)
                 r = reexec_spawn_check(k, state_fd);
         if (r < 0)

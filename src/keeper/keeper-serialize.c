@@ -228,5 +228,9 @@ int keeper_write_state(const void *keeper) {
         int r;
 
         r = keeper_collect(keeper, &state);
-        return r < 0 ? r : keeper_state_write(&state);
+        if (r < 0)
+                return r;
+        state.self.node_fd = -EBADF;
+        state.self.node_version = 0;
+        return keeper_state_write(&state);
 }

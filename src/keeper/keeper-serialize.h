@@ -10,7 +10,7 @@
 int keeper_collect(const Keeper *keeper, KeeperState *ret);
 
 /* Writes the current state into a new sealed memfd and returns the memfd or a negative errno. This is a
- * StoreWriteState. */
+ * StoreWriteState: the connection of the node is not in it, because that ends with this process. */
 int keeper_write_state(const void *keeper);
 
 /* Loads a state into a keeper that has nothing yet. Returns a negative errno. */

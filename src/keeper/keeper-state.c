@@ -69,11 +69,11 @@ int keeper_state_write(const KeeperState *state) {
                 { { SECTION_PORTS, sizeof(state->ports[0]), state->n_ports }, state->ports },
                 { { SECTION_STORED, sizeof(state->stored[0]), state->n_stored }, state->stored },
                 { { SECTION_TERMINALS, sizeof(state->terminals[0]), state->n_terminals }, state->terminals },
-                /* The last one, which version 1 does not have. */
+                /* The last one, which version 1 does not have; it may be empty. */
                 { { SECTION_TERMINAL_SOCKETS, sizeof(state->terminal_sockets[0]), state->n_terminal_sockets },
                         state->terminal_sockets },
         };
-        const bool has_2 = state->n_terminal_sockets > 0;
+        const bool has_2 = state->n_terminal_sockets > 0 || state->self.node_version > 2;
         const uint32_t n_sections = has_2 ? ELEMENTSOF(all) : ELEMENTSOF(all) - 1;
         struct state_header header = { .version = has_2 ? KEEPER_STATE_VERSION : 1,
                 .n_sections = n_sections };

@@ -16,8 +16,8 @@
 
 #include "proto/keeper-protocol.h"
 
-/* Version 2 adds the sockets of terminals. A state without them is written as version 1, which an older
- * program reads. */
+/* Version 2 adds the sockets of terminals, and a node with version 3 of the protocol, whose requests an older
+ * program would not know. A state without both is written as version 1, which an older program reads. */
 #define KEEPER_STATE_VERSION 2U
 
 #define KEEPER_STATE_SIZE_MAX (64U * 1024 * 1024)

@@ -17,7 +17,7 @@
 #include "keeper-world.h"
 
 #include "base/fd-util.h"
-#include "keeper/keeper-state.h"
+#include "keeper/keeper-serialize.h"
 
 static int setup_copy(void **state) {
         int r = world_setup(state);
@@ -443,7 +443,8 @@ static void test_version_1(void **state) {
         World *w = *state;
         _cleanup_(keeper_state_clear) KeeperState s = { 0 };
         const char *path = required_environment("KEEPER_STATE_V1"), *why = NULL;
-        char *data, *other = world_path(w, "state");
+        char *data, *again, *other = world_path(w, "state");
+        uint32_t version;
         size_t size;
         struct stat st;
         autofd fd = -EBADF;
@@ -490,19 +491,30 @@ static void test_version_1(void **state) {
         assert_int_equal(s.terminals[0].master_fd, 14);
         assert_int_equal(s.terminals[0].output_fd, 17);
 
-        /* While this is the version that is written, it is written in this form. */
-        if (KEEPER_STATE_VERSION == 1) {
-                char *again;
+        /* It has nothing of version 2, so it is written in this form. */
+        fd = keeper_state_write(&s);
+        assert_true(fd >= 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_size, size);
+        again = malloc(size);
+        assert_int_equal(pread(fd, again, size, 0), size);
+        assert_memory_equal(again, data, size);
+        free(again);
+        fd = fd_close(fd);
 
-                fd = keeper_state_write(&s);
-                assert_true(fd >= 0);
-                assert_int_equal(fstat(fd, &st), 0);
-                assert_int_equal(st.st_size, size);
-                again = malloc(size);
-                assert_int_equal(pread(fd, again, size, 0), size);
-                assert_memory_equal(again, data, size);
-                free(again);
+        /* A program of version 1 does not know the requests of version 3 of the protocol. */
+        s.self.node_version = 3;
+        fd = keeper_state_write(&s);
+        assert_int_equal(pread(fd, &version, sizeof(version), 8), sizeof(version));
+        assert_int_equal(version, 2);
+        {
+                _cleanup_(keeper_state_clear) KeeperState newer = { 0 };
+
+                assert_int_equal(keeper_state_read(fd, &newer, &why), 0);
+                assert_int_equal(newer.self.node_version, 3);
         }
+        fd = fd_close(fd);
+        s.self.node_version = 2;
         assert_int_equal(run_check(path), 0);
 
         /* Two children with the same number. A keeper with this state could not continue. */
@@ -539,6 +551,37 @@ static void test_version_1(void **state) {
         assert_int_equal(run_check("/dev/null"), 1);
         free(data);
         free(other);
+}
+
+/* If the keeper dies, a program of version 1 can still be the next one: what systemd has stored contains no
+ * connection. */
+static void test_stored(void **state) {
+        const struct keeper_self self = { .pid = getpid(), .protocol_max = KEEPER_PROTOCOL_VERSION };
+        _cleanup_(keeper_state_clear) KeeperState s = { 0 };
+        const struct sockaddr_un any = { .sun_family = AF_UNIX };
+        const char *why = NULL;
+        uint32_t version = 0;
+        Keeper k;
+        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+        assert_true(fd >= 0);
+        assert_int_equal(bind(fd, (const struct sockaddr *) &any, sizeof(sa_family_t)), 0);
+        assert_int_equal(keeper_init(&k, &self, fd), 0);
+        k.welcomed = true;
+        k.version = KEEPER_PROTOCOL_VERSION;
+
+        autofd state_fd = keeper_write_state(&k);
+        assert_true(state_fd >= 0);
+        assert_int_equal(pread(state_fd, &version, sizeof(version), 8), sizeof(version));
+        assert_int_equal(version, 1);
+        assert_int_equal(keeper_state_read(state_fd, &s, &why), 0);
+        assert_int_equal(s.self.node_version, 0);
+
+        id_map_clear(&k.sockets.by_port);
+        id_map_clear(&k.children_by_id);
+        (void) fd_close(k.signal_fd);
+        (void) fd_close(k.epoll_fd);
+        (void) fd_close(k.listen_fd);
 }
 
 static int setup_previous_version(void **state) {
@@ -582,6 +625,7 @@ int main(void) {
                 COPY(test_gone_after_check),
                 cmocka_unit_test_setup_teardown(test_protocol_max, setup_previous_version, world_teardown),
                 cmocka_unit_test_setup_teardown(test_version_1, world_setup, world_teardown),
+                cmocka_unit_test(test_stored),
         };
 
         return cmocka_run_group_tests(tests, group_setup, NULL);
