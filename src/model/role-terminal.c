@@ -90,7 +90,7 @@ static int terminal_socket_fault(int error, const char *role, Fault *fault) {
         case -EPROTONOSUPPORT:
                 return fault_set(fault, NODE_ERROR_KEEPER_UNAVAILABLE,
                         "Cannot make a socket for the terminal of role \"%s\": the running keeper is older than this "
-                        "service; reload architect-keeper.service when the new version is installed",
+                        "service; reload architect-keeper.service, then restart this service, and the roles run on",
                         role);
         default:
                 return fault_set(fault, NODE_ERROR_IO_ERROR,
