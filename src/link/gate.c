@@ -100,7 +100,7 @@ static int gate_on_io(sd_event_source *s, int fd, uint32_t revents, void *userda
                         break;
                 autofd memfd = n_fds > 0 ? fds[0] : -EBADF;
                 bool recorded = gate_take_record(role, packet, (size_t) n, memfd);
-                /* The record leaves the gate last: if this process dies before, the next one replies again. */
+                /* The record leaves the gate last. If this process dies before, the next one replies. */
                 if (recorded)
                         gate_reply_recorded(role);
                 if (socket_recv(fd, packet, sizeof(packet), fds, &n_ignored) > 0 && n_ignored > 0)
