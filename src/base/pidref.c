@@ -185,6 +185,12 @@ bool pidfd_has_exited(int pidfd) {
         return poll(&p, 1, 0) > 0 && (p.revents & (POLLIN | POLLHUP));
 }
 
+bool proc_has_ended(pid_t pid) {
+        autofd fd = pidfd_open_pid(pid);
+
+        return fd < 0 || pidfd_has_exited(fd);
+}
+
 int pidfd_kill(int pidfd, int signo) {
         return syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0) < 0 ? -errno : 0;
 }

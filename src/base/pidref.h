@@ -35,8 +35,10 @@ int proc_name_read(pid_t pid, char ret[static PROC_NAME_SIZE]);
  * it. Returns -ENOMEM. */
 int proc_describe(pid_t pid, const char *place, char **ret);
 
-int pidfd_open_pid(pid_t pid);        /* CLOEXEC; returns -ESRCH */
-bool pidfd_has_exited(int pidfd);     /* its process is a zombie, or was reaped */
+int pidfd_open_pid(pid_t pid);    /* CLOEXEC; returns -ESRCH */
+bool pidfd_has_exited(int pidfd); /* its process is a zombie, or was reaped */
+/* Of a process whose main thread is a zombie: whether its other threads have ended, too. */
+bool proc_has_ended(pid_t pid);
 int pidfd_kill(int pidfd, int signo); /* returns -ESRCH once it was reaped */
 
 /* Returns the wait(2) status of an ended and reaped process, which may be the child of another process:

@@ -59,7 +59,7 @@ bool lone_process_lives(const LoneProcess *lone) {
         struct proc_stat stat;
 
         return proc_stat_read(lone->pid, &stat) >= 0 && stat.start_time == lone->start_time &&
-               stat.state != 'Z' && stat.state != 'X';
+               ((stat.state != 'Z' && stat.state != 'X') || !proc_has_ended(lone->pid));
 }
 
 static int stray_watch_lone(StrayWatch *watch, Role *role) {

@@ -214,7 +214,9 @@ static void test_description_in_kernel(void **state) {
                         free(text);
                         assert_int_equal(proc_describe(pid, NULL, &text), 0);
                 } while (strcmp(text, expected) != 0);
+                assert_false(proc_has_ended(pid)); /* a zombie is no sign of that */
                 kill_group(pid);
+                assert_true(proc_has_ended(pid));
         }
 }
 
@@ -227,6 +229,7 @@ static void test_forknoexec(void **state) {
         assert_true(before.flags & PROC_STAT_FORKNOEXEC);
         assert_int_equal(kill(forked, SIGKILL), 0);
         wait_zombie(forked);
+        assert_true(proc_has_ended(forked));
         assert_int_equal(proc_stat_read(forked, &after), 0);
         assert_int_equal(after.state, 'Z');
         assert_true(after.flags & PROC_STAT_FORKNOEXEC);
