@@ -30,8 +30,8 @@ static Role *node_role_of_scope(const Node *node, const char *cgroup) {
 static bool role_has_process(const Role *role, pid_t pid, const char *cgroup) {
         struct proc_stat stat;
 
-        for (char **s = role->strays; s && *s; s++)
-                if (cgroup_is_below(cgroup, *s))
+        for (unsigned i = 0; role->strays && role->strays[i]; i++)
+                if (cgroup_is_below(cgroup, role->strays[i]) && role_stray_exists(role, i))
                         return true;
         if ((pid != role->main_pid || role->state == ROLE_ENDED) && !role->lone)
                 return false;

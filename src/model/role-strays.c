@@ -54,6 +54,20 @@ void stray_free(void *p) {
 
 /* -- what is taken -- */
 
+bool role_stray_exists(const Role *role, unsigned i) {
+        uint64_t id;
+
+        int r = ASK(role->node, scope, cgroup_id, role->strays[i], &id);
+        return r != -ENOENT && (r < 0 || id == g_array_index(role->stray_ids, uint64_t, i));
+}
+
+static bool role_has_stray(const Role *role, const char *scope) {
+        for (unsigned i = 0; role->strays && role->strays[i]; i++)
+                if (g_str_equal(role->strays[i], scope))
+                        return role_stray_exists(role, i);
+        return false;
+}
+
 /* Another role had it first. */
 static bool node_has_stray(const Node *node, const char *scope) {
         GHashTableIter iter;
@@ -62,7 +76,7 @@ static bool node_has_stray(const Node *node, const char *scope) {
         g_hash_table_iter_init(&iter, node->roles);
         while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
                 for (; role; role = role->predecessor)
-                        if (role->strays && g_strv_contains((const char *const *) role->strays, scope))
+                        if (role_has_stray(role, scope))
                                 return true;
         return false;
 }
@@ -200,7 +214,8 @@ void role_look_for_strays(Role *role) {
                 return;
         (void) role_save(role);
         ASK(role->node, clients, role_changed, role);
-        if (role->state == ROLE_ENDED)
+        /* The end of what was found now must be seen, too. */
+        if (role->state == ROLE_ENDED || role_has_outlived_main(role))
                 (void) ASK(role->node, scope, cgroup_watch, role);
 }
 
@@ -251,6 +266,31 @@ static Waiter role_signal_part(RoleSignal *call) {
         return (Waiter){ role_signal_on_part, call };
 }
 
+/* Returns the length of the path of the systemd that has made the unit with this cgroup: what is above the
+ * slices in which it is. */
+static size_t cgroup_manager_length(const char *cgroup) {
+        static const char slice[] = ".slice";
+        const size_t k = strlen(slice);
+        const char *end = strrchr(cgroup, '/');
+
+        while (end && end > cgroup) {
+                const char *slash = memrchr(cgroup, '/', (size_t) (end - cgroup));
+
+                if (!slash || (size_t) (end - slash) <= 1 + k || memcmp(end - k, slice, k) != 0)
+                        break;
+                end = slash;
+        }
+        return end ? (size_t) (end - cgroup) : 0;
+}
+
+/* systemd finds a unit by its name alone. The manager of a user, or one in a container, may have given this
+ * name to a scope of its own, while that of systemd is somebody else's. */
+static bool stray_is_of_systemd(const Role *role, const char *stray) {
+        size_t n = role->cgroup ? cgroup_manager_length(role->cgroup) : 0;
+
+        return role->cgroup && n == cgroup_manager_length(stray) && memcmp(role->cgroup, stray, n) == 0;
+}
+
 /* The keeper checks a stray by the child, which it may have lost when it was killed. Then systemd signals the
  * unit. */
 static void role_send_to_stray(
@@ -261,6 +301,16 @@ static void role_send_to_stray(
         if (role->child_exists &&
                 ASK(role->node, link, signal_cgroup, role, stray, signo, SIGNAL_STRAY | flags, waiter) >= 0)
                 return;
+        if (!stray_is_of_systemd(role, stray)) {
+                g_auto(Fault) fault = {};
+
+                (void) fault_set(&fault, NODE_ERROR_KEEPER_UNAVAILABLE,
+                        "Cannot signal %s of role \"%s\": it belongs to another manager, and the keeper that "
+                        "started the role is gone or too old",
+                        unit, role->name);
+                waiter_wake(waiter, &fault);
+                return;
+        }
         ASK(role->node, scope, signal, role, unit, signo, waiter);
         if (flags & SIGNAL_CONTINUE)
                 ASK(role->node, scope, signal, role, unit, SIGCONT, (Waiter){});
@@ -329,14 +379,11 @@ void role_prune_strays(Role *role) {
         if (!role->strays)
                 return;
         for (unsigned i = 0; role->strays[i]; i++) {
-                uint64_t id, known = g_array_index(role->stray_ids, uint64_t, i);
-
-                int r = ASK(role->node, scope, cgroup_id, role->strays[i], &id);
-                if (r == -ENOENT || (r >= 0 && id != known)) {
+                if (!role_stray_exists(role, i)) {
                         g_free(role->strays[i]);
                         continue;
                 }
-                g_array_index(role->stray_ids, uint64_t, n) = known;
+                g_array_index(role->stray_ids, uint64_t, n) = g_array_index(role->stray_ids, uint64_t, i);
                 role->strays[n++] = role->strays[i];
         }
         if (n == role->stray_ids->len)

@@ -37,6 +37,10 @@ char *cgroup_place(const char *cgroup);
  * signal, and for the end of the main process before it is reaped. */
 void role_look_for_strays(Role *role);
 
+/* Returns whether the stray of this index is still the cgroup that was taken. Another unit may have its name
+ * by now. */
+bool role_stray_exists(const Role *role, unsigned i);
+
 /* Forgets the strays that do not exist any more; other units may have their names by now. */
 void role_prune_strays(Role *role);
 

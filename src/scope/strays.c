@@ -78,7 +78,7 @@ static void search_process(Search *search, pid_t pid, pid_t parent, uint64_t sta
         search_queue(search, pid);
 
         scope = role_stray_scope(search->role, cgroup);
-        if (!scope && stat.state == 'Z') /* nothing is left of it */
+        if (!scope && stat.state == 'Z' && proc_has_ended(pid)) /* nothing is left of it */
                 return;
         g_ptr_array_add(search->found, stray_new(pid, stat.start_time, cgroup, scope));
         if (scope)
@@ -134,6 +134,12 @@ void scope_find_strays(void *data, Role *role, GPtrArray *found) {
                 search_cgroup(&search, role->cgroup);
         for (char **s = role->strays; s && *s; s++)
                 search_cgroup(&search, *s);
+        /* The parent of such a process may have ended, and its children have to be found. */
+        for (unsigned i = 0; role->lone && i < role->lone->len; i++) {
+                const LoneProcess *lone = &g_array_index(role->lone, LoneProcess, i);
+
+                search_process(&search, lone->pid, 0, lone->start_time);
+        }
         for (unsigned i = 0; i < search.queue->len; i++) {
                 pid_t pid = g_array_index(search.queue, pid_t, i);
 

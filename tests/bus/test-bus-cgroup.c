@@ -4,14 +4,17 @@
 
 #include "bus-world.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cgroup-util.h"
 #include "base/fd-util.h"
+#include "model/node-processes.h"
 #include "scope/scope-private.h"
 #include "util/log.h"
 
@@ -231,12 +234,80 @@ static void test_no_watch(void **state) {
         without_inotify(*state, ENOSPC, "fs.inotify.max_user_watches");
 }
 
+/* -- strays -- */
+
+/* The scope of one role has ended, and another role, or nobody that is known, has one of the same name. */
+static void test_name_of_stray(void **state) {
+        BusWorld *b = *state;
+        TestWorld *w = b->world;
+        Role *first = world_run(w, "cam", NULL), *second = world_run(w, "guider", NULL);
+        g_autofree char *scope = g_strconcat(group, "/x.scope", NULL);
+        pid_t pid;
+
+        make("/x.scope");
+        spawn_into("/x.scope", &pid);
+        g_ptr_array_add(w->strays, stray_new(pid, start_time_of(pid), scope, scope));
+        role_look_for_strays(first);
+        assert_ptr_equal(node_role_of_process(w->node, pid), first);
+        assert_null(role_stray_scope(second, scope));
+
+        w->cgroup_id++;
+        assert_null(node_role_of_process(w->node, pid));
+        g_autofree char *taken = role_stray_scope(second, scope);
+        assert_non_null(taken);
+        assert_string_equal(taken, scope);
+
+        assert_return_code(kill(pid, SIGKILL), errno);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        unmake("/x.scope");
+}
+
+/* A child of a process that is signalled alone, and whose parent has ended, is found, too. */
+static void test_child_of_lone(void **state) {
+        BusWorld *b = *state;
+        TestWorld *w = b->world;
+        Role *role = world_run(w, "cam", NULL);
+        g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(stray_free);
+        LoneProcess lone;
+        int pipe_fds[2];
+        pid_t child;
+
+        assert_return_code(pipe2(pipe_fds, O_CLOEXEC), errno);
+        lone.pid = fork();
+        if (lone.pid == 0) {
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                child = fork_pausing();
+                (void) !write(pipe_fds[1], &child, sizeof(child));
+                for (;;)
+                        (void) pause();
+        }
+        assert_true(lone.pid > 0);
+        assert_int_equal(read(pipe_fds[0], &child, sizeof(child)), sizeof(child));
+        lone.start_time = start_time_of(lone.pid);
+        role->lone = g_array_new(false, false, sizeof(LoneProcess));
+        g_array_append_val(role->lone, lone);
+
+        pid_t main_pid = role->main_pid; /* the test itself, which is its parent */
+        role->main_pid = 0;
+        b->scope_ops->find_strays(b->scopes, role, found);
+        role->main_pid = main_pid;
+        assert_int_equal(found->len, 2);
+        assert_int_equal(((const Stray *) g_ptr_array_index(found, 1))->pid, child);
+
+        assert_return_code(kill(lone.pid, SIGKILL), errno);
+        assert_int_equal(waitpid(lone.pid, NULL, 0), lone.pid);
+        (void) close(pipe_fds[0]);
+        (void) close(pipe_fds[1]);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 BUS_TEST(test_two_runs),
                 BUS_TEST(test_one),
                 BUS_TEST(test_no_instance),
                 BUS_TEST(test_no_watch),
+                BUS_TEST(test_name_of_stray),
+                BUS_TEST(test_child_of_lone),
         };
 
         return cmocka_run_group_tests(tests, group_setup, group_teardown);

@@ -966,6 +966,50 @@ static void test_stray_at_the_end(void **state) {
         world_emptied(w, role);
 }
 
+/* systemd knows the name of a scope, which another manager may have given to this one. */
+static void test_stray_of_another_manager(void **state) {
+        static const char *const strays[] = {
+                "/user.slice/user-7.slice/user@7.service/app.slice/session-5.scope",
+                "/machine.slice/m.scope/system.slice/session-5.scope",
+                "/session-5.scope/x.scope",
+        };
+        TestWorld *w = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(strays); i++) {
+                g_auto(Told) told = {};
+
+                Role *role = world_run(w, "cam", NULL);
+                find_stray(w, 4711, strays[i], strays[i]);
+                role_look_for_strays(role);
+                role->child_exists = false; /* its keeper is gone */
+                forget_calls(w);
+                assert_int_equal(
+                        node_signal_role(w->node, role, true, SIGUSR1, NULL, told_by(&told), NULL), 0);
+                expect_calls(w, "save(cam) signal-cgroup(cam,10)");
+                world_answer(w, NULL);
+                assert_told_fault(&told, NODE_ERROR_KEEPER_UNAVAILABLE, "belongs to another manager");
+                role_stop(role, ROLE_CAUSE_KILL, true, NULL);
+                expect_calls(w, "save(cam) signal-cgroup(cam,9)");
+                role->child_exists = true;
+                g_ptr_array_set_size(w->strays, 0);
+                world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
+        }
+}
+
+/* With exit-type=cgroup a role may get a stray when its main process has ended. Its end is seen. */
+static void test_stray_of_outlived(void **state) {
+        TestWorld *w = *state;
+
+        Role *role = run_cgroup(w, STOP_TO_ALL);
+        world_exit_leaving(w, role, EXIT_CODE_EXITED, 0);
+        find_stray(w, 4711, "/system.slice/x.scope", "/system.slice/x.scope");
+        forget_calls(w);
+        role_look_for_strays(role);
+        expect_calls(w, "save(cam) watch(cam)");
+        world_emptied(w, role);
+        assert_true(role->swept);
+}
+
 /* A process in the unit of somebody else is signalled alone: the main process, and another one. */
 static void test_lone(void **state) {
         TestWorld *w = *state;
@@ -1063,6 +1107,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_stray),
                 TEST(test_stray_at_the_end),
+                TEST(test_stray_of_another_manager),
+                TEST(test_stray_of_outlived),
                 TEST(test_lone),
                 TEST(test_signal_to_parts),
                 TEST(test_stray_gone),
