@@ -34,7 +34,6 @@ static void node_on_role_swept(Node *node, Role *role) {
 static void node_on_role_stuck(Node *node, Role *role, const Fault *fault) {
         Role *successor = role->successor;
 
-        node->stuck = true;
         if (successor && successor->phase == ROLE_PHASE_SWEEP) {
                 g_auto(Fault) start_fault = {};
 

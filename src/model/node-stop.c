@@ -9,11 +9,24 @@
 #include "model/role-strays.h"
 #include "util/log.h"
 
+/* What is not awaited and not over survives SIGKILL now, not at some time before. */
+static bool node_has_left_roles(const Node *node) {
+        GHashTableIter iter;
+        Role *role;
+
+        g_hash_table_iter_init(&iter, node->roles);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
+                for (; role; role = role->predecessor)
+                        if (!role_is_over(role))
+                                return true;
+        return false;
+}
+
 void node_check_finished(Node *node) {
         if (!node->stopping || node->finished || node->n_awaited > 0)
                 return;
         node->finished = true;
-        ASK(node, service, finished, node->stuck ? EXIT_ROLES_LEFT : 0);
+        ASK(node, service, finished, node_has_left_roles(node) ? EXIT_ROLES_LEFT : 0);
 }
 
 void node_stop_role(Node *node, Role *role, RoleCause cause, const Caller *caller, Waiter waiter) {

@@ -57,7 +57,6 @@ struct Node {
         Shutdown resumed; /* begun by the previous process */
         bool recovered;   /* the roles of the previous process are up to date */
         bool stopping;
-        bool stuck; /* a process has survived SIGKILL during the shutdown */
         bool finished;
 };
 

@@ -882,6 +882,20 @@ static void test_shutdown_with_stuck(void **state) {
         assert_int_equal(w->finished_status, EXIT_ROLES_LEFT);
 }
 
+/* What has survived SIGKILL for a while and is gone now is not left. */
+static void test_shutdown_after_stuck(void **state) {
+        TestWorld *w = *state;
+
+        Role *role = world_run(w, "cam", NULL);
+        role_stop(role, ROLE_CAUSE_KILL, true, NULL);
+        let_get_stuck(w, role);
+        world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
+        assert_true(role->swept);
+        node_shutdown(w->node, "", NULL);
+        assert_true(w->finished);
+        assert_int_equal(w->finished_status, 0);
+}
+
 /* After a restart of the service a stop continues. */
 static void test_resume(void **state) {
         TestWorld *w = *state;
@@ -1147,6 +1161,7 @@ int main(void) {
                 TEST(test_shutdown),
                 TEST(test_shutdown_outlived),
                 TEST(test_shutdown_with_stuck),
+                TEST(test_shutdown_after_stuck),
                 TEST(test_resume),
         };
 
