@@ -33,13 +33,14 @@ static bool role_has_process(const Role *role, pid_t pid, const char *cgroup) {
         for (unsigned i = 0; role->strays && role->strays[i]; i++)
                 if (cgroup_is_below(cgroup, role->strays[i]) && role_stray_exists(role, i))
                         return true;
-        if ((pid != role->main_pid || role->state == ROLE_ENDED) && !role->lone)
+        if ((pid != role->main_pid || role->state == ROLE_ENDED) && !role->lone && !role->left)
                 return false;
         if (proc_stat_read(pid, &stat) < 0)
                 return false;
         return (pid == role->main_pid && role->state != ROLE_ENDED &&
                        stat.start_time == role->main_start_time) ||
-               role_has_lone(role, pid, stat.start_time);
+               lone_processes_have(role->lone, pid, stat.start_time) ||
+               lone_processes_have(role->left, pid, stat.start_time);
 }
 
 Role *node_role_of_process(const Node *node, pid_t pid) {

@@ -294,18 +294,18 @@ static void role_get_strays(StateFields *fields, Role *role) {
         }
 }
 
-static void role_put_lone(GString *s, const Role *role) {
-        for (unsigned i = 0; role->lone && i < role->lone->len; i++) {
-                const LoneProcess *lone = &g_array_index(role->lone, LoneProcess, i);
+static void state_put_processes(GString *s, const char *key, const GArray *processes) {
+        for (unsigned i = 0; processes && i < processes->len; i++) {
+                const LoneProcess *lone = &g_array_index(processes, LoneProcess, i);
                 g_autofree char *text =
                         g_strdup_printf("%d:%" G_GUINT64_FORMAT, (int) lone->pid, lone->start_time);
 
-                state_put_string(s, "LONE_PROCESS", text);
+                state_put_string(s, key, text);
         }
 }
 
-static void role_get_lone(StateFields *fields, Role *role) {
-        g_auto(GStrv) texts = state_take_strv(fields, "LONE_PROCESS");
+static void state_take_processes(StateFields *fields, const char *key, GArray **processes) {
+        g_auto(GStrv) texts = state_take_strv(fields, key);
 
         for (char **t = texts; t && *t; t++) {
                 char *colon = strchr(*t, ':');
@@ -320,9 +320,9 @@ static void role_get_lone(StateFields *fields, Role *role) {
                         return;
                 }
                 lone.pid = (pid_t) pid;
-                if (!role->lone)
-                        role->lone = g_array_new(false, false, sizeof(LoneProcess));
-                g_array_append_val(role->lone, lone);
+                if (!*processes)
+                        *processes = g_array_new(false, false, sizeof(LoneProcess));
+                g_array_append_val(*processes, lone);
         }
 }
 
@@ -345,7 +345,8 @@ char *role_state_format(const Role *role) {
                 state_put_i64(s, "SLICE", role->slice);
         state_put_string(s, "CGROUP", role->cgroup);
         role_put_strays(s, role);
-        role_put_lone(s, role);
+        state_put_processes(s, "LONE_PROCESS", role->lone);
+        state_put_processes(s, "LEFT_PROCESS", role->left);
         state_put_nonzero(s, "STRAYS_TOLD", role->strays_told);
         state_put_nonzero(s, "MAIN_OUTSIDE", role->main_outside);
         state_put_nonzero(s, "STDIN_OPEN", role->stdin_fd >= 0);
@@ -427,7 +428,8 @@ static int role_from_fields(Node *node, const char *name, StateFields *fields, R
         int slice = state_take_i32(fields, "SLICE", -1);
         role->cgroup = state_take_string(fields, "CGROUP");
         role_get_strays(fields, role);
-        role_get_lone(fields, role);
+        state_take_processes(fields, "LONE_PROCESS", &role->lone);
+        state_take_processes(fields, "LEFT_PROCESS", &role->left);
         role->strays_told = state_take_bool(fields, "STRAYS_TOLD");
         role->main_outside = state_take_bool(fields, "MAIN_OUTSIDE");
         (void) state_take_bool(fields, "STDIN_OPEN"); /* the keeper lends it if it still has it */

@@ -438,6 +438,7 @@ static void role_run_on(Role *role) {
         g_auto(Fault) fault = {};
 
         if (role->main_pid > 0) {
+                role_remember_left(role);
                 role->main_pid = 0;
                 role->main_pidfd = fd_close(role->main_pidfd);
                 role_log(role, LOG_INFO,

@@ -15,6 +15,9 @@
 #include "model/role-strays.h"
 #include "util/log.h"
 
+/* A start script leaves a few. */
+#define ROLE_LEFT_KNOWN_MAX 256
+
 Stray *stray_new(pid_t pid, uint64_t start_time, const char *cgroup, const char *scope) {
         char name[PROC_NAME_SIZE] = "?";
         Stray *stray = g_new(Stray, 1);
@@ -90,9 +93,9 @@ char *role_stray_scope(const Role *role, const char *cgroup) {
         return g_strdup(scope);
 }
 
-bool role_has_lone(const Role *role, pid_t pid, uint64_t start_time) {
-        for (unsigned i = 0; role->lone && i < role->lone->len; i++) {
-                const LoneProcess *lone = &g_array_index(role->lone, LoneProcess, i);
+bool lone_processes_have(const GArray *processes, pid_t pid, uint64_t start_time) {
+        for (unsigned i = 0; processes && i < processes->len; i++) {
+                const LoneProcess *lone = &g_array_index(processes, LoneProcess, i);
                 if (lone->pid == pid && lone->start_time == start_time)
                         return true;
         }
@@ -176,7 +179,7 @@ static bool role_take_stray(Role *role, const Stray *stray) {
 static bool role_take_lone(Role *role, const Stray *stray) {
         const LoneProcess lone = { stray->pid, stray->start_time };
 
-        if (role_has_lone(role, lone.pid, lone.start_time))
+        if (lone_processes_have(role->lone, lone.pid, lone.start_time))
                 return false;
         if (!role->lone)
                 role->lone = g_array_new(false, false, sizeof(LoneProcess));
@@ -217,6 +220,22 @@ void role_look_for_strays(Role *role) {
         /* The end of what was found now must be seen, too. */
         if (role->state == ROLE_ENDED || role_has_outlived_main(role))
                 (void) ASK(role->node, scope, cgroup_watch, role);
+}
+
+void role_remember_left(Role *role) {
+        pid_t pids[ROLE_LEFT_KNOWN_MAX];
+
+        int n = role->cgroup ? cgroup_pids(role->cgroup, pids, ELEMENTSOF(pids)) : 0;
+        for (int i = 0; i < MIN(n, (int) ELEMENTSOF(pids)); i++) {
+                struct proc_stat stat;
+
+                if (pids[i] == role->main_pid || proc_stat_read(pids[i], &stat) < 0)
+                        continue;
+                const LoneProcess left = { pids[i], stat.start_time };
+                if (!role->left)
+                        role->left = g_array_new(false, false, sizeof(LoneProcess));
+                g_array_append_val(role->left, left);
+        }
 }
 
 bool role_has_strays(const Role *role) {
@@ -401,6 +420,7 @@ void role_forget_strays(Role *role) {
         g_clear_pointer(&role->strays, g_strfreev);
         g_clear_pointer(&role->stray_ids, g_array_unref);
         g_clear_pointer(&role->lone, g_array_unref);
+        g_clear_pointer(&role->left, g_array_unref);
 }
 
 const char *role_scope_unit(const Role *role) {

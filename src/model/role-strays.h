@@ -59,7 +59,12 @@ void role_forget_strays(Role *role); /* no process of it is left */
 /* Returns whether it has processes outside of its scope besides the main process. The keeper, which checks
  * whether they can be the role's, needs the child for that, so it is reaped later. */
 bool role_has_strays(const Role *role);
-bool role_has_lone(const Role *role, pid_t pid, uint64_t start_time);
+
+/* Returns whether the list of LoneProcess, which may be NULL, has this process. */
+bool lone_processes_have(const GArray *processes, pid_t pid, uint64_t start_time);
+
+/* Its main process has ended, and the others run on. */
+void role_remember_left(Role *role);
 
 /* Returns the name of its scope, or "" while it runs outside of it and systemd has removed the scope. */
 const char *role_scope_unit(const Role *role);

@@ -110,6 +110,8 @@ Role *role_free(Role *role) {
                 g_array_unref(role->stray_ids);
         if (role->lone)
                 g_array_unref(role->lone);
+        if (role->left)
+                g_array_unref(role->left);
         g_strfreev(role->resolved_products);
         g_free(role->environment_hash);
         free(role->scope); /* allocated by libc, in base */

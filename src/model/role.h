@@ -132,6 +132,9 @@ struct Role {
         char **strays;     /* the cgroups of scopes that others have made for it; NULL if there are none */
         GArray *stray_ids; /* of uint64_t, what identifies each of them; see cgroup_id() */
         GArray *lone;      /* of LoneProcess, without the main process; NULL if there are none */
+        /* Of LoneProcess, what the main process has left in the scope with exit-type=cgroup: if PAM moves
+         * such a process later, it has no parent by which it could be found. */
+        GArray *left;
         bool strays_told;  /* the journal says that it has left its scope */
         bool main_outside; /* at the last look its main process was in neither scope nor strays */
 

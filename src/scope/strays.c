@@ -85,6 +85,15 @@ static void search_process(Search *search, pid_t pid, pid_t parent, uint64_t sta
                 search_cgroup(search, scope);
 }
 
+/* The parent of such a process may have ended, and what has no known parent is not found otherwise. */
+static void search_processes(Search *search, const GArray *processes) {
+        for (unsigned i = 0; processes && i < processes->len; i++) {
+                const LoneProcess *lone = &g_array_index(processes, LoneProcess, i);
+
+                search_process(search, lone->pid, 0, lone->start_time);
+        }
+}
+
 /* The kernel lists the children of each thread. */
 static void search_children_of_thread(Search *search, pid_t pid, pid_t thread) {
         char path[sizeof("/proc//task//children") + 6 * sizeof(pid_t)];
@@ -134,12 +143,8 @@ void scope_find_strays(void *data, Role *role, GPtrArray *found) {
                 search_cgroup(&search, role->cgroup);
         for (char **s = role->strays; s && *s; s++)
                 search_cgroup(&search, *s);
-        /* The parent of such a process may have ended, and its children have to be found. */
-        for (unsigned i = 0; role->lone && i < role->lone->len; i++) {
-                const LoneProcess *lone = &g_array_index(role->lone, LoneProcess, i);
-
-                search_process(&search, lone->pid, 0, lone->start_time);
-        }
+        search_processes(&search, role->lone);
+        search_processes(&search, role->left);
         for (unsigned i = 0; i < search.queue->len; i++) {
                 pid_t pid = g_array_index(search.queue, pid_t, i);
 

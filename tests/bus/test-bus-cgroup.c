@@ -300,6 +300,40 @@ static void test_child_of_lone(void **state) {
         (void) close(pipe_fds[1]);
 }
 
+/* What the main process has left is found where PAM has moved it, although it has no parent in the role. */
+static void test_left_is_moved(void **state) {
+        BusWorld *b = *state;
+        TestWorld *w = b->world;
+        RoleSpec *spec = test_spec();
+        g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(stray_free);
+        g_autofree char *procs = full("/x.scope/cgroup.procs"), *place = g_strconcat(group, "/x.scope", NULL);
+        pid_t pid;
+
+        spec->exit_type = EXIT_TYPE_CGROUP;
+        Role *role = world_run(w, "cam", spec);
+        g_free(role->cgroup);
+        role->cgroup = g_strconcat(group, "/old", NULL);
+        spawn_into("/old", &pid);
+        world_exit_leaving(w, role, EXIT_CODE_EXITED, 0);
+        assert_int_equal(role->main_pid, 0);
+
+        make("/x.scope");
+        g_autofree char *text = g_strdup_printf("%d", (int) pid);
+        assert_return_code(file_write_string(procs, text), 0);
+        assert_ptr_equal(node_role_of_process(w->node, pid), role);
+        b->scope_ops->find_strays(b->scopes, role, found);
+        assert_int_equal(found->len, 1);
+        const Stray *stray = g_ptr_array_index(found, 0);
+        assert_int_equal(stray->pid, pid);
+        assert_non_null(stray->scope);
+        assert_string_equal(stray->scope, place);
+
+        assert_return_code(kill(pid, SIGKILL), errno);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        unmake("/x.scope");
+        world_emptied(w, role);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 BUS_TEST(test_two_runs),
@@ -308,6 +342,7 @@ int main(void) {
                 BUS_TEST(test_no_watch),
                 BUS_TEST(test_name_of_stray),
                 BUS_TEST(test_child_of_lone),
+                BUS_TEST(test_left_is_moved),
         };
 
         return cmocka_run_group_tests(tests, group_setup, group_teardown);

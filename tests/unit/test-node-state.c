@@ -129,6 +129,8 @@ static Role *full_role(TestWorld *w) {
         g_array_append_vals(role->stray_ids, (uint64_t[]){ UINT64_MAX, 0 }, 2);
         role->lone = g_array_new(false, false, sizeof(LoneProcess));
         g_array_append_vals(role->lone, (LoneProcess[]){ { 12, UINT64_MAX }, { INT32_MAX, 3 } }, 2);
+        role->left = g_array_new(false, false, sizeof(LoneProcess));
+        g_array_append_vals(role->left, &(LoneProcess){ 13, 4 }, 1);
         role->strays_told = true;
         role->main_outside = true;
         role->resolved_products = g_strdupv((char *[]){ "base", "2.0", "a\nb", "", NULL });
@@ -232,7 +234,7 @@ static bool same_lone(const void *a, const void *b, size_t size) {
         for (unsigned i = 0; i < x->len; i++) {
                 const LoneProcess *p = &g_array_index(x, LoneProcess, i);
 
-                if (!role_has_lone(&(const Role){ .lone = (GArray *) y }, p->pid, p->start_time))
+                if (!lone_processes_have(y, p->pid, p->start_time))
                         return false;
         }
         return true;
@@ -286,6 +288,7 @@ static bool same_spec(const void *a, const void *b, size_t size) {
         X(strays, strv, ) \
         X(stray_ids, numbers, ) \
         X(lone, lone, ) \
+        X(left, lone, ) \
         X(strays_told, plain, ) \
         X(main_outside, plain, ) \
         X(resolved_products, strv, ) \

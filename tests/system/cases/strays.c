@@ -290,13 +290,43 @@ static void test_stop_to_main(void **state) {
         assert_int_equal(count_sleeps(), 0);
 }
 
+static void wait_for_stray(Bus *bus, const char *role) {
+        g_autofree char *path = role_path(role);
+
+        for (;;) {
+                g_autoptr(GVariant) strays = role_get(bus, role, "Strays");
+                if (g_variant_n_children(strays) == 1)
+                        break;
+                bus_wait(bus, "PropertiesChanged", path);
+        }
+}
+
+/* A start script leaves su, which PAM moves when it has no parent in the role any more. With exit-type=cgroup
+ * the role runs until that ends, also after a crash. */
+static void test_exit_type_cgroup(void **state) {
+        Bus *bus = *state;
+
+        for (int crash = 0; crash < 2; crash++) {
+                const char *role = role_name(crash ? "crash" : "script");
+                start(bus, role, OPTIONS("{'exit-type': <'cgroup'>}"), "sh", "-c",
+                        "su " USER " -c 'exec sleep " SLEEP "' & exit 7", NULL);
+                wait_for_stray(bus, role);
+                WAIT_UNTIL(count_sleeps() == 1);
+                if (crash)
+                        node_crash(bus);
+                assert_state(bus, role, "running");
+                stop(bus, role);
+                expect_exited(bus, role, "exited", 7, "stop");
+                assert_int_equal(count_sleeps(), 0);
+        }
+}
+
 /* The parent of an orphan has ended before the role is stopped. It is found because systemd reports the scope
  * when it starts it. */
 static void test_orphan(void **state) {
         Bus *bus = *state;
         const char *role = role_name("orphan");
         g_autoptr(Fifo) fifo = fifo_new("fifo");
-        g_autofree char *path = role_path(role);
         g_autofree char *command = g_strdup_printf("su " USER " -c 'setsid sleep " SLEEP
                                                    " & read line <%s'; echo left >%s; exec sleep " SLEEP,
                 scratch("go"), fifo_path(fifo));
@@ -304,12 +334,7 @@ static void test_orphan(void **state) {
         assert_return_code(mkfifo(scratch("go"), 0666), errno);
         assert_return_code(chmod(scratch("go"), 0666), errno);
         start(bus, role, NULL, "sh", "-c", command, NULL);
-        for (;;) {
-                g_autoptr(GVariant) strays = role_get(bus, role, "Strays");
-                if (g_variant_n_children(strays) == 1)
-                        break;
-                bus_wait(bus, "PropertiesChanged", path);
-        }
+        wait_for_stray(bus, role);
         int go = open(scratch("go"), O_WRONLY | O_CLOEXEC);
         assert_int_equal(write(go, "\n", 1), 1);
         close(go);
@@ -478,6 +503,7 @@ int main(void) {
                 TEST(test_crashes),
                 TEST(test_left),
                 TEST(test_stop_to_main),
+                TEST(test_exit_type_cgroup),
                 TEST(test_orphan),
                 TEST(test_truth),
                 TEST(test_signal),
