@@ -244,6 +244,7 @@ static void test_failures(void **state) {
                 { LOADED "echo 'set -e; false'", "(what it printed could not be evaluated)" },
                 { LOADED "echo 'exit 0'", "(what it printed could not be evaluated)" },
                 { LOADED "echo 'exec true'", "its set-up ended before it was complete" },
+                { LOADED "echo 'FUNCNEST=1'", "(its set-up was not completed)" },
                 { "echo 'export A=1'", "modules says nothing, but has not loaded m/1" },
                 { LOADED "echo 'kill -KILL $$'", "modules: its set-up was killed by signal 9 (Killed)" },
                 { "printf '\\033[31mred\\033[0m \\r\\n\\n\\377\\001 x' >&2; exit 1", "modules: red ?? x" },

@@ -268,13 +268,17 @@ modules|lmod)
 *)      __architect_fail 96 "there is no provider $__architect_provider" ;;
 esac
 
+__architect_all=''
 while [ $# -gt 0 ]; do
         __architect_n=$1
         shift
         printf '\0' >&2
         "__architect_setup_$__architect_kind" "${@:1:__architect_n}"
         shift "$__architect_n"
+        [ $# -gt 0 ] || __architect_all=1
 done
+# Some errors of bash, such as more nested functions than FUNCNEST allows, end the loop, but not the script.
+[ -n "$__architect_all" ] || __architect_fail 100 "(its set-up was not completed)"
 
 # A product that has been replaced was requested all the same, and a role without it would fail later, or
 # compute something else.
