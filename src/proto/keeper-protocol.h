@@ -240,9 +240,8 @@ struct keeper_kill_cgroup {
 #define KEEPER_CGROUP_CONTINUE (UINT32_C(1) << 2)
 
 /* KEEPER_SIGNAL_CGROUP. The keeper does not trust the node with processes that are not the role's. The last
- * component of the path must be architect-<instance>-<role>.scope. With KEEPER_CGROUP_STRAY it must be
- * another
- * *.scope, but not init.scope; header.child must be a child that the keeper has, which it has until
+ * component of the path must be architect-<instance>-<role>.scope. With KEEPER_CGROUP_STRAY it must be any
+ * other scope but init.scope; header.child must be a child that the keeper has, which it has until
  * KEEPER_REAP; and no process of the cgroup may be older than that child's main process.
  *
  * Processes in cgroups below are signalled, too, and those that are forked meanwhile. SIGKILL is atomic
@@ -250,7 +249,8 @@ struct keeper_kill_cgroup {
  *
  * The errors are -ENOENT if there is no such cgroup or child, -ESRCH if no process received the signal,
  * -EPERM if the cgroup must not be signalled, -E2BIG if it has too many cgroups below it to read them all, or
- * the first error of a process; in these two cases the others have the signal. */
+ * the first error of a process; in these two cases the others have the signal. With KEEPER_CGROUP_STRAY and
+ * -E2BIG none has it, because not all could be checked. */
 struct keeper_signal_cgroup {
         struct keeper_header header;
         int32_t signo;
