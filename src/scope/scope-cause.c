@@ -80,6 +80,8 @@ static CauseWatch *cause_question_end(CauseQuestion *question) {
 
 /* -- the OOM killer -- */
 
+#define SLICE_UNKNOWN G_MAXSIZE /* no counter is larger */
+
 /* What a sub-slice has counted beyond what was already attributed to roles. Returns -ENODATA if that is not
  * known, because roles of an earlier process of this service are in it. */
 static int cause_slice_kills(Scopes *scopes, int slice, const char *cgroup, unsigned long long *ret) {
@@ -98,28 +100,40 @@ static int cause_slice_kills(Scopes *scopes, int slice, const char *cgroup, unsi
         return 0;
 }
 
-static void cause_attribute_kills(Scopes *scopes, int slice, unsigned long long n) {
-        void *known;
+/* Returns the cgroup of a sub-slice, which is above the scope or above the slice of that scope alone; NULL if
+ * the scope is in none. */
+static char *cause_slice_cgroup(Scopes *scopes, int slice, const char *cgroup) {
+        g_autofree char *name = node_slice_name(scopes->node, slice);
+        const char *end = strstr(cgroup, name);
 
-        if (g_hash_table_lookup_extended(scopes->slices, GINT_TO_POINTER(slice), NULL, &known))
-                (void) g_hash_table_replace(scopes->slices, GINT_TO_POINTER(slice),
-                        GSIZE_TO_POINTER(GPOINTER_TO_SIZE(known) + n));
+        return end ? g_strndup(cgroup, (size_t) (end - cgroup) + strlen(name)) : NULL;
+}
+
+/* A role is asked about twice if it outlives its main process, and a part of its kills may be older than the
+ * first look at the sub-slice. They are not taken for more than the sub-slice has counted. */
+static void cause_attribute_kills(Scopes *scopes, const Role *role, unsigned long long n) {
+        g_autofree char *slice = cause_slice_cgroup(scopes, role->slice, role->cgroup);
+        void *known, *key = GINT_TO_POINTER(role->slice);
+        unsigned long long all;
+
+        if (n > 0 && slice && g_hash_table_lookup_extended(scopes->slices, key, NULL, &known) &&
+                GPOINTER_TO_SIZE(known) != SLICE_UNKNOWN && cgroup_oom_kills(slice, &all) >= 0)
+                (void) g_hash_table_replace(
+                        scopes->slices, key, GSIZE_TO_POINTER(MIN(GPOINTER_TO_SIZE(known) + n, all)));
 }
 
 void scope_cause_add_slice(Scopes *scopes, Role *role, const char *cgroup) {
-        g_autofree char *name = node_slice_name(scopes->node, role->slice);
+        void *known, *key = GINT_TO_POINTER(role->slice);
         unsigned long long n = 0;
 
-        if (g_hash_table_contains(scopes->slices, GINT_TO_POINTER(role->slice)))
+        if (g_hash_table_lookup_extended(scopes->slices, key, NULL, &known) &&
+                GPOINTER_TO_SIZE(known) != SLICE_UNKNOWN)
                 return;
-        /* The sub-slice is above the scope, or above the slice of that scope alone. */
-        const char *end = cgroup ? strstr(cgroup, name) : NULL;
-        if (end) {
-                g_autofree char *slice = g_strndup(cgroup, (size_t) (end - cgroup) + strlen(name));
-                if (cgroup_oom_kills(slice, &n) < 0)
-                        n = 0;
-        }
-        (void) g_hash_table_insert(scopes->slices, GINT_TO_POINTER(role->slice), GSIZE_TO_POINTER(n));
+        /* If its scope has failed the sub-slice may exist nevertheless, and have counted before. */
+        g_autofree char *slice = cgroup ? cause_slice_cgroup(scopes, role->slice, cgroup) : NULL;
+        if (slice && cgroup_oom_kills(slice, &n) < 0)
+                n = 0;
+        (void) g_hash_table_insert(scopes->slices, key, GSIZE_TO_POINTER(slice ? n : SLICE_UNKNOWN));
 }
 
 /* SIGKILL by nobody that the service knows. */
@@ -148,7 +162,7 @@ int scope_oom_kills(void *data, Role *role, unsigned *ret) {
         }
         if (r < 0)
                 return -ENODATA;
-        cause_attribute_kills(scopes, role->slice, n);
+        cause_attribute_kills(scopes, role, n);
         *ret = (unsigned) n;
         return 0;
 }

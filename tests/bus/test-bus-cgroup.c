@@ -336,6 +336,70 @@ static void test_left_is_moved(void **state) {
         world_emptied(w, role);
 }
 
+/* -- the OOM killer -- */
+
+/* What the kernel has counted in the scope of the first role and in its sub-slice; negative for no cgroup. */
+static int kills_of_scope, kills_of_slice;
+
+int __real_cgroup_oom_kills(const char *path, unsigned long long *ret);
+int __wrap_cgroup_oom_kills(const char *path, unsigned long long *ret);
+int __wrap_cgroup_oom_kills(const char *path, unsigned long long *ret) {
+        int n = g_str_has_suffix(path, ".slice")            ? kills_of_slice
+                : strstr(path, "/architect-main-cam.scope") ? kills_of_scope
+                                                            : -ENOENT;
+
+        *ret = (unsigned long long) MAX(n, 0);
+        return MIN(n, 0);
+}
+
+static Role *run_in_slice(BusWorld *b, const char *name) {
+        Role *role = world_run(b->world, name, NULL);
+
+        assert_int_equal(role->slice, 0);
+        g_free(role->cgroup);
+        role->cgroup = g_strdup_printf("/architect.slice/architect-main-0.slice/%s", role->scope);
+        return role;
+}
+
+static void expect_kills(BusWorld *b, Role *role, int expected) {
+        unsigned n = 0;
+
+        int r = b->scope_ops->oom_kills(b->scopes, role, &n);
+        assert_int_equal(r < 0 ? r : (int) n, expected);
+}
+
+/* A role is asked about once more, and the kill of another one is not taken for its own. */
+static void test_kills_of_slice(void **state) {
+        BusWorld *b = *state;
+
+        kills_of_scope = kills_of_slice = 0;
+        Role *first = run_in_slice(b, "cam"), *second = run_in_slice(b, "guider");
+        scope_cause_add_slice(b->scopes, first, first->cgroup);
+        kills_of_scope = kills_of_slice = 1;
+        expect_kills(b, first, 1);
+        expect_kills(b, first, 1);
+
+        kills_of_slice = 2;
+        second->exit = test_exit(EXIT_CODE_KILLED, SIGKILL);
+        expect_kills(b, second, 1);
+        expect_kills(b, second, 0);
+}
+
+/* The first scope in a sub-slice that has counted before cannot be made. */
+static void test_kills_before(void **state) {
+        BusWorld *b = *state;
+
+        kills_of_scope = kills_of_slice = 1;
+        Role *first = run_in_slice(b, "cam"), *second = run_in_slice(b, "guider");
+        scope_cause_add_slice(b->scopes, first, NULL);
+        second->exit = test_exit(EXIT_CODE_KILLED, SIGKILL);
+        expect_kills(b, second, -ENODATA);
+        scope_cause_add_slice(b->scopes, second, second->cgroup);
+        expect_kills(b, second, 0);
+        kills_of_slice = 2;
+        expect_kills(b, second, 1);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 BUS_TEST(test_two_runs),
@@ -345,6 +409,8 @@ int main(void) {
                 BUS_TEST(test_name_of_stray),
                 BUS_TEST(test_child_of_lone),
                 BUS_TEST(test_left_is_moved),
+                BUS_TEST(test_kills_of_slice),
+                BUS_TEST(test_kills_before),
         };
 
         return cmocka_run_group_tests(tests, group_setup, group_teardown);
