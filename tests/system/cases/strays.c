@@ -475,16 +475,10 @@ static void test_foreign(void **state) {
 static void test_name_again(void **state) {
         Bus *bus = *state;
         const char *role = role_name("again");
-        g_autofree char *path = role_path(role);
 
         start(bus, role, NULL, "sh", "-c",
                 "systemd-run --scope --unit=strays-test.scope sh -c 'read x'; exec sleep " SLEEP, NULL);
-        for (;;) {
-                g_autoptr(GVariant) strays = role_get(bus, role, "Strays");
-                if (g_variant_n_children(strays) == 1)
-                        break;
-                bus_wait(bus, "PropertiesChanged", path);
-        }
+        wait_for_stray(bus, role);
         send_input(bus, role, "x");
         WAIT_UNTIL(count_sleeps() == 1 && count_units(bus, "strays-test.scope") == 0);
         (void) spawn("systemd-run", "--scope", "--unit=strays-test.scope", "sleep", SLEEP, NULL);
