@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,13 +106,11 @@ int proc_name_read(pid_t pid, char ret[static PROC_NAME_SIZE]) {
 /* Returns the process that traces a thread, or 0. */
 static pid_t thread_tracer(pid_t pid, const char *tid) {
         static const char key[] = "\nTracerPid:";
-        _cleanup_free_ char *path = NULL, *text = NULL;
+        char path[sizeof("/proc//task//status") + 3 * sizeof(pid_t) + NAME_MAX];
+        _cleanup_free_ char *text = NULL;
         const char *line;
 
-        if (asprintf(&path, "/proc/%d/task/%s/status", (int) pid, tid) < 0) {
-                path = NULL;
-                return 0;
-        }
+        (void) snprintf(path, sizeof(path), "/proc/%d/task/%s/status", (int) pid, tid);
         if (file_read(AT_FDCWD, path, 65536, &text, NULL) < 0)
                 return 0;
         line = strstr(text, key);

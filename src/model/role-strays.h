@@ -23,7 +23,7 @@ struct Stray {
 
 Stray *stray_new(pid_t pid, uint64_t start_time, const char *cgroup, const char *scope);
 Stray *stray_copy(const Stray *stray);
-void stray_free(void *stray);
+void stray_free(void *p); /* a Stray */
 
 /* Returns the cgroup of the scope that was made for a process of the role in this cgroup, or NULL if there is
  * none, which also protects the units of others. The caller frees it. */

@@ -17,10 +17,13 @@ typedef struct LeftProcesses {
 
 /* The place is not given for a process in the scope of the role. */
 static void left_add(LeftProcesses *left, pid_t pid, const char *cgroup) {
+        if (left->n++ >= PIDS_SHOWN_MAX)
+                return;
+
         g_autofree char *place = cgroup ? cgroup_place(cgroup) : NULL;
         _cleanup_free_ char *text = NULL;
-
-        if (left->n++ < PIDS_SHOWN_MAX && proc_describe(pid, place, &text) >= 0)
+        int r = proc_describe(pid, place, &text);
+        if (r >= 0)
                 g_string_append_printf(left->text, "%s%s", left->n > 1 ? ", " : "", text);
 }
 
