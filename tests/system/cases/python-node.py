@@ -89,6 +89,7 @@ class Node(NodeCase):
             self.assertEqual(record.levelno, logging.INFO)
             self.assertEqual(record.architect_fields.get("PRIORITY", "6"), "6")
             self.assertIn(logging.DEBUG, [record.levelno for record in seen])
+            run("journalctl", "--sync")
             journal = run("journalctl", "-q", "-o", "json", "-t", "architect-node", "-n", "200").stdout
             times = [
                 int(entry["__REALTIME_TIMESTAMP"]) / 1e6

@@ -111,7 +111,7 @@ static void test_main_thread_of_leftover(void **state) {
 }
 
 static void cgroup_write(const char *path, const char *text) {
-        g_autofree char *written = run_ok("/bin/sh", "-c", "echo \"$2\" >\"$1\"", "sh", path, text, NULL);
+        g_free(run_ok("/bin/sh", "-c", "echo \"$2\" >\"$1\"", "sh", path, text, NULL));
 }
 
 /* Neither PID 1 nor the keeper can list a threaded cgroup, but its processes are listed in the scope. */
