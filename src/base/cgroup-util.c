@@ -27,16 +27,24 @@ static bool cgroup_is_fs(const char *path, unsigned long magic) {
         return statfs(path, &fs) >= 0 && (unsigned long) fs.f_type == magic;
 }
 
+/* Where the hierarchy was found. It is not moved while the machine runs, and each stop asks for it often. */
+static const char *cgroup_root_found;
+
 int cgroup_root(const char **ret) {
         static const char *const places[] = { CGROUP_UNIFIED, "/sys/fs/cgroup/unified" };
 
-        for (size_t i = 0; i < ELEMENTSOF(places); i++)
-                if (cgroup_is_fs(places[i], CGROUP2_SUPER_MAGIC)) {
-                        *ret = places[i];
-                        return 0;
-                }
+        for (size_t i = 0; !cgroup_root_found && i < ELEMENTSOF(places); i++)
+                if (cgroup_is_fs(places[i], CGROUP2_SUPER_MAGIC))
+                        cgroup_root_found = places[i];
+        if (!cgroup_root_found)
+                return -ENOMEDIUM;
 
-        return -ENOMEDIUM;
+        *ret = cgroup_root_found;
+        return 0;
+}
+
+void cgroup_root_forget(void) {
+        cgroup_root_found = NULL;
 }
 
 /* Accepts paths below the root only, not the root itself. */

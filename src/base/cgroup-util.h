@@ -13,6 +13,9 @@
  * -ENOMEDIUM if neither is cgroup2. The string is static. */
 int cgroup_root(const char **ret);
 
+/* Has the next call look again. This is for a test that mounts the hierarchy elsewhere. */
+void cgroup_root_forget(void);
+
 /* Returns whether a cgroup is this one or below it. above may be NULL, which nothing is below. */
 bool cgroup_is_below(const char *cgroup, const char *above);
 

@@ -66,6 +66,7 @@ static void hybrid(void) {
 static void clear(void) {
         while (umount2("/sys/fs/cgroup", MNT_DETACH) >= 0)
                 ;
+        cgroup_root_forget();
 }
 
 static int setup(void **state) {
