@@ -77,7 +77,14 @@ system_tests() {
                                 >>"$log" 2>&1 </dev/null || code=$?
                 fi
                 case $code in
-                0)  passed=$((passed + 1));   printf 'ok      %s (%s s)\n' "$case" "$(since "$start")" ;;
+                0)  passed=$((passed + 1));   printf 'ok      %s (%s s)\n' "$case" "$(since "$start")"
+                    # systemd --user does not connect again to a bus that was restarted, and dbus-broker not to
+                    # a journal that was stopped; it exits at its next message.
+                    case $case in bus-restart|systemd-loops)
+                            few_tasks "$name" >>"$log" || failed=$((failed + 1))
+                            "$TOOLS/sandbox" stop "$name" 2>/dev/null
+                            up=0 ;;
+                    esac ;;
                 77) skipped=$((skipped + 1)); printf 'SKIPPED %s\n' "$case" ;;
                 *)  few_tasks "$name" >>"$log"
                     failed=$((failed + 1));   printf 'FAILED  %s (%s s): %s\n' "$case" "$(since "$start")" "$log"

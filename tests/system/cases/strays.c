@@ -490,36 +490,20 @@ static void test_name_again(void **state) {
         systemctl("stop", "strays-test.scope");
 }
 
-/* The manager of a user cannot move a process out of a scope of the system itself; it asks PID 1, over the
- * connection to the system bus that it made at its start. A case before may have restarted that bus. */
-static int setup(void **state) {
-        static bool renewed;
-
-        if (!renewed) {
-                g_autofree char *unit = g_strdup_printf("user@%u.service", user_id());
-
-                systemctl("restart", unit);
-                renewed = true;
-        }
-        return case_setup(state);
-}
-
-#define STRAYS_TEST(function) cmocka_unit_test_setup_teardown(function, setup, case_teardown)
-
 int main(void) {
         const struct CMUnitTest tests[] = {
-                STRAYS_TEST(test_stop),
-                STRAYS_TEST(test_kill),
-                STRAYS_TEST(test_shutdown),
-                STRAYS_TEST(test_crashes),
-                STRAYS_TEST(test_left),
-                STRAYS_TEST(test_stop_to_main),
-                STRAYS_TEST(test_exit_type_cgroup),
-                STRAYS_TEST(test_orphan),
-                STRAYS_TEST(test_truth),
-                STRAYS_TEST(test_signal),
-                STRAYS_TEST(test_foreign),
-                STRAYS_TEST(test_name_again),
+                TEST(test_stop),
+                TEST(test_kill),
+                TEST(test_shutdown),
+                TEST(test_crashes),
+                TEST(test_left),
+                TEST(test_stop_to_main),
+                TEST(test_exit_type_cgroup),
+                TEST(test_orphan),
+                TEST(test_truth),
+                TEST(test_signal),
+                TEST(test_foreign),
+                TEST(test_name_again),
         };
         return run_case("strays", tests);
 }
