@@ -432,7 +432,7 @@ static bool role_ask_setup(Role *role) {
                 return false;
         if (role->undo_step == STOP_STEP_NONE) {
                 role_set_undo_step(role, STOP_STEP_ASKED);
-                role_signal_scope(role, SIGTERM, false, (Waiter){});
+                role_signal_scope(role, SIGTERM, 0, (Waiter){});
                 role_set_timer(role, ROLE_PRODUCT_TERM_USEC, role_on_undo_timer);
         }
         return role->undo_step == STOP_STEP_ASKED;

@@ -68,9 +68,9 @@ static void role_stuck(Role *role) {
  * a cgroup that it did not make nor, without an error, one with threaded cgroups below it. systemd remains
  * the only way if there is no keeper, or one that was started before its upgrade (version 2 of the protocol).
  */
-static void role_signal_by_systemd(Role *role, int signo, bool then_continue, Waiter waiter) {
+static void role_signal_by_systemd(Role *role, int signo, SignalFlags flags, Waiter waiter) {
         ASK(role->node, scope, signal, role, role->scope, signo, waiter);
-        if (then_continue)
+        if (flags & SIGNAL_CONTINUE)
                 ASK(role->node, scope, signal, role, role->scope, SIGCONT, (Waiter){});
 }
 
@@ -80,9 +80,9 @@ static int role_signal_by_keeper(Role *role, int signo, SignalFlags flags, Waite
         return ASK(role->node, link, signal_cgroup, role, role->cgroup, signo, flags, waiter);
 }
 
-void role_signal_scope(Role *role, int signo, bool then_continue, Waiter waiter) {
-        if (role_signal_by_keeper(role, signo, then_continue ? SIGNAL_CONTINUE : 0, waiter) < 0)
-                role_signal_by_systemd(role, signo, then_continue, waiter);
+void role_signal_scope(Role *role, int signo, SignalFlags flags, Waiter waiter) {
+        if (role_signal_by_keeper(role, signo, flags, waiter) < 0)
+                role_signal_by_systemd(role, signo, flags, waiter);
 }
 
 void role_on_signal_lost(Role *role, int signo) {
@@ -91,7 +91,7 @@ void role_on_signal_lost(Role *role, int signo) {
         /* The main process has no parent any more that could signal it alone. */
         role->stop_asked_all = true;
         (void) role_save(role);
-        role_signal_by_systemd(role, signo, true, (Waiter){});
+        role_signal_by_systemd(role, signo, SIGNAL_CONTINUE, (Waiter){});
         role_signal_strays(role, signo, SIGNAL_CONTINUE);
 }
 
@@ -138,6 +138,18 @@ static int role_on_stop_timer(sd_event_source *s, uint64_t usec, void *userdata)
         return 0;
 }
 
+/* Sends a signal for which no caller waits, to all or to the main process. */
+static void role_send(Role *role, bool all, int signo, SignalFlags flags) {
+        if (all) {
+                role_signal_scope(role, signo, flags, (Waiter){});
+                role_signal_strays(role, signo, flags);
+                return;
+        }
+        ASK(role->node, link, signal, role, signo, (Waiter){});
+        if (flags & SIGNAL_CONTINUE)
+                ASK(role->node, link, signal, role, SIGCONT, (Waiter){});
+}
+
 /* Sends the stop signal, then SIGCONT, because a stopped process must receive it. A frozen scope must be
  * thawed first. This does not use StopUnit, and newer systemd refuses that for a frozen unit. */
 static void role_ask(Role *role, int signo, bool all) {
@@ -156,22 +168,11 @@ static void role_ask(Role *role, int signo, bool all) {
         (void) ASK(role->node, scope, cgroup_state, role, &populated, &frozen);
         if (frozen)
                 ASK(role->node, scope, thaw, role);
-        if (all) {
-                role_signal_scope(role, signo, true, (Waiter){});
-                role_signal_strays(role, signo, SIGNAL_CONTINUE);
-        } else {
-                ASK(role->node, link, signal, role, signo, (Waiter){});
-                ASK(role->node, link, signal, role, SIGCONT, (Waiter){});
-        }
+        role_send(role, all, signo, SIGNAL_CONTINUE);
         /* Interactive shells ignore SIGTERM. They end when their terminal is gone, which this signal means.
          */
-        if (role->spec->stdin_kind == ROLE_STDIN_PTY && signo != SIGHUP) {
-                if (all) {
-                        role_signal_scope(role, SIGHUP, false, (Waiter){});
-                        role_signal_strays(role, SIGHUP, 0);
-                } else
-                        ASK(role->node, link, signal, role, SIGHUP, (Waiter){});
-        }
+        if (role->spec->stdin_kind == ROLE_STDIN_PTY && signo != SIGHUP)
+                role_send(role, all, SIGHUP, 0);
         role_set_timer(role, usec_until(role->stop_deadline), role_on_stop_timer);
 }
 

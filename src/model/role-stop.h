@@ -15,9 +15,8 @@ void role_resume_stop(Role *role);  /* after a restart of the service */
 void role_finish(Role *role);       /* the exit is known, so the role has ended */
 void role_read_figures(Role *role); /* reads the figures of the scope into exit, while its cgroup exists */
 
-/* Sends a signal to each process of its scope, also of a role that is being undone. If then_continue is true,
- * SIGCONT follows. */
-void role_signal_scope(Role *role, int signo, bool then_continue, Waiter waiter);
+/* Sends a signal to each process of its scope, also of a role that is being undone. */
+void role_signal_scope(Role *role, int signo, SignalFlags flags, Waiter waiter);
 /* The keeper has gone before it replied to a signal for which no caller waits. It may have sent the signal.
  */
 void role_on_signal_lost(Role *role, int signo);

@@ -387,7 +387,7 @@ void role_signal_all(Role *role, int signo, Waiter waiter) {
 
         *call = (RoleSignal){ .waiter = waiter, .n_pending = 1 };
         role_look_for_strays(role);
-        role_signal_scope(role, signo, false, role_signal_part(call));
+        role_signal_scope(role, signo, 0, role_signal_part(call));
         role_send_to_strays(role, signo, 0, call);
         role_signal_part_end(call);
 }
