@@ -23,9 +23,6 @@
 #include "model/settings.h"
 #include "util/log.h"
 
-/* From one SIGKILL to the next while a failed start is being undone. */
-#define UNDO_INTERVAL_USEC (250 * USEC_PER_MSEC)
-
 static int role_on_setup_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         Role *role = userdata;
         g_auto(Fault) fault = {};
@@ -401,8 +398,7 @@ static int role_on_undo_kill_timer(sd_event_source *s, uint64_t usec, void *user
         }
         if (role->undo_step == STOP_STEP_KILLED && now_usec(CLOCK_MONOTONIC) >= role->stop_deadline)
                 role_undo_stuck(role);
-        role_set_timer(role, role->undo_step == STOP_STEP_STUCK ? ROLE_KILL_TIMEOUT_USEC : UNDO_INTERVAL_USEC,
-                role_on_undo_kill_timer);
+        role_set_timer(role, role_kill_interval(role->undo_step), role_on_undo_kill_timer);
         role_undo(role); /* may free the role */
         return 0;
 }
@@ -414,7 +410,7 @@ void role_undo_kill(Role *role) {
                 return;
         role_set_undo_step(role, STOP_STEP_KILLED);
         role->stop_deadline = role_deadline_in(ROLE_KILL_TIMEOUT_USEC);
-        role_set_timer(role, UNDO_INTERVAL_USEC, role_on_undo_kill_timer);
+        role_set_timer(role, role_kill_interval(role->undo_step), role_on_undo_kill_timer);
 }
 
 static int role_on_undo_timer(sd_event_source *s, uint64_t usec, void *userdata) {

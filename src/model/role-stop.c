@@ -25,7 +25,6 @@
 
 #define ROLE_LEFT_MAX 16 /* processes that RoleExited names */
 
-/* SIGKILL is repeated while the role waits: without cgroup.kill a fork may escape between two signals. */
 #define KILL_INTERVAL_USEC (250 * USEC_PER_MSEC)
 
 static bool role_is_populated(Role *role);
@@ -95,6 +94,10 @@ void role_on_signal_lost(Role *role, int signo) {
         role_signal_strays(role, signo, SIGNAL_CONTINUE);
 }
 
+uint64_t role_kill_interval(StopStep step) {
+        return step == STOP_STEP_STUCK ? ROLE_KILL_TIMEOUT_USEC : KILL_INTERVAL_USEC;
+}
+
 void role_kill_all(Role *role, SignalFlags flags) {
         role_look_for_strays(role);
         if (role_signal_by_keeper(role, SIGKILL, flags, (Waiter){}) < 0)
@@ -112,12 +115,10 @@ static int role_on_kill_timer(sd_event_source *s, uint64_t usec, void *userdata)
         }
         if (role->stop_step == STOP_STEP_KILLED && usec_until(role->stop_deadline) == 0)
                 role_stuck(role);
-        /* A process may leave its uninterruptible sleep at any time, so SIGKILL is repeated, but slowly. What
-         * is left may be a process whose main thread has ended, which cgroup.kill does not end (Linux 5.14
-         * to 6.18 at least). */
+        /* What is left may be a process whose main thread has ended, which cgroup.kill does not end (Linux
+         * 5.14 to 6.18 at least). */
         role_kill_all(role, SIGNAL_EACH);
-        role_set_timer(role, role->stop_step == STOP_STEP_STUCK ? ROLE_KILL_TIMEOUT_USEC : KILL_INTERVAL_USEC,
-                role_on_kill_timer);
+        role_set_timer(role, role_kill_interval(role->stop_step), role_on_kill_timer);
         return 0;
 }
 
@@ -126,7 +127,7 @@ static void role_kill(Role *role) {
         role->stop_deadline = role_deadline_in(ROLE_KILL_TIMEOUT_USEC);
         (void) role_save(role);
         role_kill_all(role, 0);
-        role_set_timer(role, KILL_INTERVAL_USEC, role_on_kill_timer);
+        role_set_timer(role, role_kill_interval(role->stop_step), role_on_kill_timer);
 }
 
 static int role_on_stop_timer(sd_event_source *s, uint64_t usec, void *userdata) {

@@ -22,6 +22,10 @@ void role_signal_scope(Role *role, int signo, SignalFlags flags, Waiter waiter);
 void role_on_signal_lost(Role *role, int signo);
 /* The same for SIGKILL, through cgroup.kill; with SIGNAL_EACH to each process, which reaches more of them. */
 void role_kill_all(Role *role, SignalFlags flags);
+/* Returns the time from one SIGKILL to the next at this step of a stop or of an undo. It is repeated, because
+ * without cgroup.kill a fork may escape between two signals, and slowly in STOP_STEP_STUCK, because a process
+ * may leave its uninterruptible sleep at any time. */
+uint64_t role_kill_interval(StopStep step);
 /* The role has survived SIGKILL for ROLE_KILL_TIMEOUT_USEC. Reports that, and sets the fault for the callers
  * that wait. */
 void role_set_stuck_fault(Role *role, Fault *fault);
