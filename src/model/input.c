@@ -250,8 +250,7 @@ void input_refuse(Role *role) {
                 return;
         (void) fault_set(&fault, NODE_ERROR_NO_INPUT,
                 "The standard input of role \"%s\" is closed, because the role is being stopped", role->name);
-        if (role->input)
-                role->input = input_free(role->input, &fault);
+        role->input = input_free(role->input, &fault);
 }
 
 void input_end(Role *role) {

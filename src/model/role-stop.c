@@ -396,6 +396,12 @@ static GVariant *role_list_left(Role *role) {
         return left;
 }
 
+static void role_close_input(Role *role, const Fault *reason) {
+        role->input = input_free(role->input, reason);
+        role->stdin_fd = fd_close(role->stdin_fd);
+        role->terminal_fd = fd_close(role->terminal_fd);
+}
+
 static void role_ended(Role *role) {
         g_autoptr(GVariant) left = NULL;
         g_auto(Event) event = {};
@@ -408,10 +414,7 @@ static void role_ended(Role *role) {
         role_find_cause(role);
 
         (void) fault_set(&fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" has ended", role->name);
-        if (role->input)
-                role->input = input_free(role->input, &fault);
-        role->stdin_fd = fd_close(role->stdin_fd);
-        role->terminal_fd = fd_close(role->terminal_fd);
+        role_close_input(role, &fault);
         role->main_pidfd = fd_close(role->main_pidfd);
 
         /* The record must be in the log before a client receives it, and sent before the kernel forgets the
@@ -453,10 +456,7 @@ static void role_run_on(Role *role) {
         if (role->spec->stdin_kind == ROLE_STDIN_PTY) {
                 (void) fault_set(&fault, NODE_ERROR_NO_INPUT,
                         "The terminal of role \"%s\" has ended with its main process", role->name);
-                if (role->input)
-                        role->input = input_free(role->input, &fault);
-                role->stdin_fd = fd_close(role->stdin_fd);
-                role->terminal_fd = fd_close(role->terminal_fd);
+                role_close_input(role, &fault);
         }
         if (role->state == ROLE_STOPPING && role->stop_step == STOP_STEP_ASKED && !role->stop_asked_all)
                 role_ask(role, SIGTERM, true);
