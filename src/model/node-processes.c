@@ -28,17 +28,17 @@ static Role *node_role_of_scope(const Node *node, const char *cgroup) {
 
 /* Returns whether the role has this process outside of its scope. */
 static bool role_has_process(const Role *role, pid_t pid, const char *cgroup) {
+        bool may_be_main = pid == role->main_pid && role->state != ROLE_ENDED;
         struct proc_stat stat;
 
         for (unsigned i = 0; role->strays && role->strays[i]; i++)
                 if (cgroup_is_below(cgroup, role->strays[i]) && role_stray_exists(role, i))
                         return true;
-        if ((pid != role->main_pid || role->state == ROLE_ENDED) && !role->lone && !role->left)
+        if (!may_be_main && !role->lone && !role->left)
                 return false;
         if (proc_stat_read(pid, &stat) < 0)
                 return false;
-        return (pid == role->main_pid && role->state != ROLE_ENDED &&
-                       stat.start_time == role->main_start_time) ||
+        return (may_be_main && stat.start_time == role->main_start_time) ||
                lone_processes_have(role->lone, pid, stat.start_time) ||
                lone_processes_have(role->left, pid, stat.start_time);
 }
