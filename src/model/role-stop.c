@@ -105,14 +105,22 @@ void role_kill_all(Role *role, SignalFlags flags) {
         role_signal_strays(role, SIGKILL, flags);
 }
 
+/* Returns whether the main process has ended and no other is left. Goes on with the role then. */
+static bool role_check_emptied(Role *role) {
+        bool awaited = (role->state == ROLE_ENDED && !role->swept) || role_has_outlived_main(role);
+
+        if (!awaited || role_is_populated(role))
+                return false;
+        role_emptied(role);
+        return true;
+}
+
 static int role_on_kill_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         Role *role = userdata;
 
         /* The notification of the empty cgroup may have been lost. */
-        if ((role->state == ROLE_ENDED || role_has_outlived_main(role)) && !role_is_populated(role)) {
-                role_emptied(role);
+        if (role_check_emptied(role))
                 return 0;
-        }
         if (role->stop_step == STOP_STEP_KILLED && usec_until(role->stop_deadline) == 0)
                 role_stuck(role);
         /* What is left may be a process whose main thread has ended, which cgroup.kill does not end (Linux
@@ -293,9 +301,7 @@ void role_on_cgroup_changed(Role *role) {
                         role_undo(role);
                 return;
         }
-        if (((role->state == ROLE_ENDED && !role->swept) || role_has_outlived_main(role)) &&
-                !role_is_populated(role))
-                role_emptied(role);
+        (void) role_check_emptied(role);
 }
 
 /* No caller has requested the end. A process can send itself some signals; the others come from another
