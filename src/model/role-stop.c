@@ -162,8 +162,6 @@ static void role_send(Role *role, bool all, int signo, SignalFlags flags) {
 /* Sends the stop signal, then SIGCONT, because a stopped process must receive it. A frozen scope must be
  * thawed first. This does not use StopUnit, and newer systemd refuses that for a frozen unit. */
 static void role_ask(Role *role, int signo, bool all) {
-        bool populated, frozen = false;
-
         /* Only a parent can signal this process alone. An orphan has none (its keeper has died), and a keeper
          * that still lists its children accepts no request. */
         if (role->main_exited || !role->child_exists || !ASK(role->node, link, connected))
@@ -174,8 +172,7 @@ static void role_ask(Role *role, int signo, bool all) {
         (void) role_save(role);
         role_look_for_strays(role); /* it is known to be stopping, if this process dies now */
 
-        (void) ASK(role->node, scope, cgroup_state, role, &populated, &frozen);
-        if (frozen)
+        if (role_is_frozen(role))
                 ASK(role->node, scope, thaw, role);
         role_send(role, all, signo, SIGNAL_CONTINUE);
         /* Interactive shells ignore SIGTERM. They end when their terminal is gone, which this signal means.
