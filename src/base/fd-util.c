@@ -177,6 +177,12 @@ int directory_read_at(int dir_fd, DIR **ret) {
 
 #define TEMPORARY_SUFFIX ".new"
 
+static int temporary_open(int dir_fd, const char *name) {
+        int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+        return fd < 0 ? -errno : fd;
+}
+
 int file_replace(int dir_fd, const char *name, const void *data, size_t size) {
         _cleanup_free_ char *temporary = NULL;
         autofd fd = -EBADF;
@@ -188,12 +194,14 @@ int file_replace(int dir_fd, const char *name, const void *data, size_t size) {
                 temporary = NULL;
                 return -ENOMEM;
         }
-        if (unlinkat(dir_fd, temporary, 0) < 0 && errno != ENOENT)
-                return -errno;
-
-        fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+        fd = temporary_open(dir_fd, temporary);
+        if (fd == -EEXIST) {
+                if (unlinkat(dir_fd, temporary, 0) < 0 && errno != ENOENT)
+                        return -errno;
+                fd = temporary_open(dir_fd, temporary);
+        }
         if (fd < 0)
-                return -errno;
+                return fd;
 
         r = fd_write_all(fd, data, size);
         if (r >= 0 && renameat(dir_fd, temporary, dir_fd, name) < 0)
