@@ -171,10 +171,8 @@ static int process_check_age(pid_t pid, uint64_t not_before) {
 /* Returns whether the keeper itself is in the cgroup, where nobody should have put it. */
 static bool cgroup_has_keeper(const char *path) {
         _cleanup_free_ char *own = NULL;
-        size_t n = strlen(path);
 
-        return cgroup_of_pid(getpid(), &own) >= 0 && strncmp(own, path, n) == 0 &&
-               (own[n] == '\0' || own[n] == '/');
+        return cgroup_of_pid(getpid(), &own) >= 0 && cgroup_is_below(own, path);
 }
 
 /* -- sending -- */
