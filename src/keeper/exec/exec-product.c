@@ -198,15 +198,13 @@ static bool setup_hear(struct setup *s, int fd) {
  * has said, and ends with general advice. */
 static const char *setup_words(struct setup *s, char buffer[static WORDS_MAX]) {
         static const char lmod_error[] = "Lmod has detected the following error:";
-        char *begin = s->said, *end = s->said + s->n_said, *found = NULL;
+        char *words = s->said, *const end = s->said + s->n_said;
 
         if (strcmp(s->request->setup[SETUP_PROVIDER], "lmod") != 0)
                 return text_words(s->said, s->n_said, WORDS_MAX / 4, buffer);
-        while ((found = memmem(begin, (size_t) (end - begin), lmod_error, strlen(lmod_error)))) {
-                s->n_said = (size_t) (end - found);
-                begin = found + 1;
-        }
-        return text_words(end - s->n_said, s->n_said, WORDS_MAX / 2, buffer);
+        for (char *p = words; (p = memmem(p, (size_t) (end - p), lmod_error, strlen(lmod_error))); p++)
+                words = p;
+        return text_words(words, (size_t) (end - words), WORDS_MAX / 2, buffer);
 }
 
 /* -- the end -- */
