@@ -16,6 +16,7 @@
 #include "keeper/keeper-node.h"
 #include "keeper/keeper-reexec.h"
 #include "keeper/keeper-requests.h"
+#include "keeper/listen.h"
 
 static bool guest_hung_up(int fd) {
         struct pollfd p = { .fd = fd };
@@ -89,25 +90,18 @@ void keeper_on_guest(Keeper *k, size_t i) {
 }
 
 void keeper_on_listener(Keeper *k) {
-        struct ucred peer;
-        socklen_t size = sizeof(peer);
         autofd fd = -EBADF;
         size_t i;
 
-        fd = accept4(k->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0) {
-                if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-                        log_error("Cannot accept a connection, trying again in a while: %s", strerror(errno));
-                        k->listener_paused =
-                                keeper_watch(k, EPOLL_CTL_MOD, k->listen_fd, 0, &k->listener_watch) >= 0;
-                }
-                return;
-        }
-
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid != geteuid()) {
+        fd = accept_from(k->listen_fd, geteuid(), SOCK_NONBLOCK);
+        if (fd == -EPERM)
                 log_warning("Refusing a connection of another user");
-                return;
+        else if (fd < 0 && fd != -EAGAIN) {
+                log_error("Cannot accept a connection, trying again in a while: %s", strerror(-fd));
+                k->listener_paused = keeper_watch(k, EPOLL_CTL_MOD, k->listen_fd, 0, &k->listener_watch) >= 0;
         }
+        if (fd < 0)
+                return;
 
         i = k->next_guest;
         k->next_guest = (i + 1) % ELEMENTSOF(k->guests);

@@ -93,6 +93,21 @@ int listen_at(const char *path) {
         return fd_steal(&fd);
 }
 
+int accept_from(int listen_fd, uid_t uid, int flags) {
+        struct ucred peer;
+        socklen_t size = sizeof(peer);
+        autofd fd = -EBADF;
+
+        fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | flags);
+        if (fd < 0)
+                return errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM ? -errno
+                                                                                                 : -EAGAIN;
+        /* The mode of the file does not keep a privileged process of another user out. */
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid != uid)
+                return -EPERM;
+        return fd_steal(&fd);
+}
+
 int ask_reexec(const char *path) {
         const struct keeper_header request = { .type = KEEPER_REEXEC };
         struct sockaddr_un address;

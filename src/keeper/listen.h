@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The socket on which the keeper listens, and a request that another process sends there. */
+/* The socket on which the keeper listens, the connections to it and to those of terminals, and a request that
+ * another process sends there. */
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #define LISTEN_FD 3 /* SD_LISTEN_FDS_START */
 
@@ -13,6 +15,11 @@ int listen_at(const char *path);
  * has stored; ret_n is the number of all, and ret_names their names ($LISTEN_FDNAMES), which the caller
  * frees. Returns -ENOENT if nothing was passed. */
 int listen_inherited(uint32_t *ret_n, char **ret_names);
+
+/* Accepts a connection of this user and returns its descriptor (CLOEXEC); flags are more flags of accept4(2).
+ * Returns -EPERM if it was of another user and is closed, -EAGAIN if there is none any more, or another
+ * negative errno if there is no descriptor or no memory for it now. */
+int accept_from(int listen_fd, uid_t uid, int flags);
 
 /* Makes the keeper that listens there replace itself. Returns a negative errno. */
 int ask_reexec(const char *path);

@@ -15,6 +15,7 @@
 #include "base/notify-socket.h"
 #include "base/stderr-log.h"
 #include "keeper/child.h"
+#include "keeper/listen.h"
 #include "keeper/terminal-socket.h"
 #include "proto/terminal-protocol.h"
 
@@ -147,21 +148,15 @@ TerminalSocket *terminal_socket_find(const KeeperTerminal *terminal, uid_t uid) 
 
 int terminal_socket_accept(TerminalSocket *s) {
         const struct terminal_client m = { .type = TERMINAL_CLIENT, .flags = s->flags };
-        struct ucred peer;
-        socklen_t size = sizeof(peer);
         autofd fd = -EBADF;
         int r;
 
-        fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC);
-        if (fd < 0)
-                return errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM ? -errno : 0;
-
-        /* The mode of the file does not keep a privileged process of another user out. */
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid != s->uid) {
+        fd = accept_from(s->fd, s->uid, 0);
+        if (fd == -EPERM)
                 log_warning("Refusing a connection of another user to the terminal of role %s",
                         s->terminal->role);
-                return 0;
-        }
+        if (fd < 0)
+                return fd == -EPERM || fd == -EAGAIN ? 0 : fd;
         r = socket_send(s->terminal->control_fd, &m, sizeof(m), &fd, 1);
         if (r < 0)
                 log_warning("Cannot pass a connection to the terminal of role %s: %s", s->terminal->role,
@@ -171,8 +166,8 @@ int terminal_socket_accept(TerminalSocket *s) {
 
 void terminal_socket_clean(
         const char *directory, bool (*is_known)(void *userdata, uint64_t child, uid_t uid), void *userdata) {
-        DIR *d = opendir(directory);
-        struct dirent *e;
+        _cleanup_closedir_ DIR *d = opendir(directory);
+        const struct dirent *e;
 
         if (!d)
                 return;
@@ -187,5 +182,4 @@ void terminal_socket_clean(
                 if (strcmp(name, e->d_name) == 0 && !is_known(userdata, child, uid))
                         (void) unlinkat(dirfd(d), e->d_name, 0);
         }
-        (void) closedir(d);
 }
