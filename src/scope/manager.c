@@ -39,7 +39,7 @@ struct Manager {
         sd_bus *bus;
         sd_event *event;   /* of the bus, which has none any more once it is closed */
         unsigned n_owners; /* how often systemd has come back to the bus */
-        char *owner;       /* its unique name, NULL until its first reply */
+        char *owner;       /* its unique name, NULL until its first reply and while it is away */
         void (*ready)(void *userdata);
         void *ready_userdata;
         unsigned version;
@@ -481,15 +481,20 @@ static int manager_ask_version(Manager *manager) {
                 manager, MANAGER_PATH, MANAGER_INTERFACE, "Version", manager_on_version, manager, NULL);
 }
 
+/* sd-bus does not check that the sender is the bus daemon, and any process may send a signal to this one. */
 static int manager_on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
         const char *owner;
 
+        if (g_strcmp0(sd_bus_message_get_sender(m), "org.freedesktop.DBus") != 0)
+                return 0;
         int r = sd_bus_message_read(m, "sss", NULL, NULL, &owner);
-        if (r < 0 || owner[0] == '\0')
+        if (r < 0)
+                return 0;
+        manager_set_owner(manager, owner[0] ? owner : NULL);
+        if (!manager->owner)
                 return 0;
         manager->n_owners++;
-        manager_set_owner(manager, owner);
         r = manager_subscribe(manager);
         manager_calls_send_again(manager);
         if (r >= 0 && !manager->asked)

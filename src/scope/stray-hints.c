@@ -4,10 +4,6 @@
  * looked at: the journal and the properties tell of the stray while the role runs, and a process is found
  * whose parent ends before the role is stopped. It is a hint. Nothing depends on it, and it is believed from
  * systemd's own connection only, because any process may send a signal. */
-
-#include <errno.h>
-#include <string.h>
-
 #include "base/cgroup-util.h"
 #include "base/macro.h"
 #include "model/node-processes.h"
@@ -21,9 +17,8 @@
 
 struct StrayHints {
         Scopes *scopes;
-        char *owner; /* the unique name of systemd, or NULL while it is not known */
         unsigned n_asked;
-        sd_bus_slot *owner_asked, *owner_changed, *job_removed;
+        sd_bus_slot *job_removed;
 };
 
 static void stray_hints_take(Scopes *scopes, const char *cgroup) {
@@ -62,7 +57,7 @@ static int stray_hints_on_job_removed(sd_bus_message *m, void *userdata, sd_bus_
         _cleanup_free_ char *path = NULL;
         const char *unit, *result;
 
-        if (!hints->owner || g_strcmp0(sd_bus_message_get_sender(m), hints->owner) != 0)
+        if (!manager_sent(hints->scopes->manager, m))
                 return 0;
         if (sd_bus_message_read(m, "uoss", NULL, NULL, &unit, &result) < 0 || !g_str_equal(result, "done") ||
                 !stray_hints_want(hints, unit))
@@ -77,46 +72,12 @@ static int stray_hints_on_job_removed(sd_bus_message *m, void *userdata, sd_bus_
         return 0;
 }
 
-static int stray_hints_on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        StrayHints *hints = userdata;
-        const char *owner;
-
-        hints->owner_asked = sd_bus_slot_unref(hints->owner_asked);
-        /* It may have changed since. */
-        if (!hints->owner && !sd_bus_message_is_method_error(m, NULL) &&
-                sd_bus_message_read(m, "s", &owner) >= 0)
-                hints->owner = g_strdup(owner);
-        return 0;
-}
-
-static int stray_hints_on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        StrayHints *hints = userdata;
-        const char *owner;
-
-        if (g_strcmp0(sd_bus_message_get_sender(m), "org.freedesktop.DBus") != 0 ||
-                sd_bus_message_read(m, "sss", NULL, NULL, &owner) < 0)
-                return 0;
-        g_free(hints->owner);
-        hints->owner = owner[0] ? g_strdup(owner) : NULL;
-        return 0;
-}
-
 int stray_hints_new(Scopes *scopes, StrayHints **ret) {
-        sd_bus *bus = manager_bus(scopes->manager);
         StrayHints *hints = g_new0(StrayHints, 1);
 
         hints->scopes = scopes;
-        int r = sd_bus_add_match_async(bus, &hints->owner_changed,
-                "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
-                "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" MANAGER_BUS_NAME "'",
-                stray_hints_on_owner_changed, NULL, hints);
-        if (r >= 0)
-                r = sd_bus_call_method_async(bus, &hints->owner_asked, "org.freedesktop.DBus",
-                        "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner", stray_hints_on_owner,
-                        hints, "s", MANAGER_BUS_NAME);
-        if (r >= 0)
-                r = sd_bus_match_signal_async(bus, &hints->job_removed, MANAGER_BUS_NAME, MANAGER_PATH,
-                        MANAGER_INTERFACE, "JobRemoved", stray_hints_on_job_removed, NULL, hints);
+        int r = sd_bus_match_signal_async(manager_bus(scopes->manager), &hints->job_removed, MANAGER_BUS_NAME,
+                MANAGER_PATH, MANAGER_INTERFACE, "JobRemoved", stray_hints_on_job_removed, NULL, hints);
         if (r < 0) {
                 stray_hints_free(hints);
                 return r;
@@ -129,10 +90,7 @@ int stray_hints_new(Scopes *scopes, StrayHints **ret) {
 StrayHints *stray_hints_free(StrayHints *hints) {
         if (!hints)
                 return NULL;
-        sd_bus_slot_unref(hints->owner_asked);
-        sd_bus_slot_unref(hints->owner_changed);
         sd_bus_slot_unref(hints->job_removed);
-        g_free(hints->owner);
         g_free(hints);
         return NULL;
 }
