@@ -71,7 +71,7 @@ static void agent_on_job(void *userdata, sd_bus_message *reply, const sd_bus_err
                 agent_leave_roles(agent, "the job of the service cannot be requested");
 }
 
-void agent_ask_why(Agent *agent) {
+void agent_on_stop_signal(Agent *agent) {
         if (node_is_shutting_down(agent->node))
                 return;
         /* Without a unit it was started by hand, so Ctrl-C stops the roles. */

@@ -225,7 +225,3 @@ Agent *agent_free(Agent *agent) {
         g_free(agent);
         return NULL;
 }
-
-void agent_on_stop_signal(Agent *agent) {
-        agent_ask_why(agent);
-}

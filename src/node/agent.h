@@ -37,6 +37,3 @@ typedef struct Agent {
 int agent_new(sd_event *event, Instance *instance /* owned from then on */, Agent **ret);
 Agent *agent_free(Agent *agent);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Agent, agent_free)
-
-/* For SIGTERM and SIGINT. A restart leaves the roles running, everything else stops them. */
-void agent_on_stop_signal(Agent *agent);
