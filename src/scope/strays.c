@@ -112,8 +112,8 @@ static void search_children_of_thread(Search *search, pid_t pid, pid_t thread) {
 
 static void search_children(Search *search, pid_t pid) {
         char path[sizeof("/proc//task") + 3 * sizeof(pid_t)];
+        _cleanup_closedir_ DIR *dir = NULL;
         struct stat st;
-        DIR *dir;
 
         (void) snprintf(path, sizeof(path), "/proc/%d/task", (int) pid);
         /* The links of the directory count the threads. */
@@ -129,7 +129,6 @@ static void search_children(Search *search, pid_t pid) {
         for (struct dirent *d; (d = readdir(dir));)
                 if (d->d_name[0] != '.')
                         search_children_of_thread(search, pid, (pid_t) strtol(d->d_name, NULL, 10));
-        (void) closedir(dir);
 }
 
 void scope_find_strays(void *data, Role *role, GPtrArray *found) {
