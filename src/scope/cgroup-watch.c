@@ -108,7 +108,7 @@ static void cgroup_watch_log_success(Scopes *scopes) {
         log_notice("inotify works again, looking at cgroups by a timer no more");
 }
 
-int cgroup_watch_setup(Scopes *scopes) {
+void cgroup_watch_setup(Scopes *scopes) {
         scopes->watches = g_hash_table_new(NULL, NULL);
         scopes->watched = g_hash_table_new(g_str_hash, g_str_equal);
         scopes->looked_at = g_hash_table_new(NULL, NULL);
@@ -116,7 +116,6 @@ int cgroup_watch_setup(Scopes *scopes) {
         int r = cgroup_watch_open(scopes);
         if (r < 0)
                 cgroup_watch_log_failure(scopes, r);
-        return 0;
 }
 
 int cgroup_watch_state(void *data, Role *role, bool *ret_populated, bool *ret_frozen) {

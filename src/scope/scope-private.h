@@ -65,7 +65,7 @@ int scope_oom_kills(void *data, Role *role, unsigned *ret); /* ScopeOps.oom_kill
 int scope_query_stop(void *data, Role *role);               /* ScopeOps.query_stop */
 
 /* cgroup-watch.c */
-int cgroup_watch_setup(Scopes *scopes);
+void cgroup_watch_setup(Scopes *scopes);
 void cgroup_watch_done(Scopes *scopes);
 int cgroup_watch_add(void *data, Role *role); /* ScopeOps.cgroup_watch */
 void cgroup_watch_remove(Scopes *scopes, Role *role);

@@ -368,13 +368,12 @@ int scopes_new(Manager *manager, Node *node, const char *own_unit, const char *k
         if (r >= 0)
                 r = scope_cause_setup(scopes);
         if (r >= 0)
-                r = cgroup_watch_setup(scopes);
-        if (r >= 0)
                 r = stray_hints_new(scopes, &scopes->hints);
         if (r < 0) {
                 scopes_free(scopes);
                 return r;
         }
+        cgroup_watch_setup(scopes);
         scopes_adopt_own_slices(scopes);
         ATTACH(node, scope, &scopes_ops, scopes);
         *ret = scopes;
