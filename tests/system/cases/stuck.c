@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <linux/fuse.h>
+#include <poll.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -24,9 +25,10 @@
 /* -- a file system that takes each request and answers none -- */
 
 static pid_t server;
-static char *hung; /* its mount point */
+static int requests; /* the server writes the pid of each request that it has taken */
+static char *hung;   /* its mount point */
 
-static void serve(int fd) {
+static void serve(int fd, int taken) {
         union {
                 char bytes[FUSE_MIN_READ_BUFFER + 131072];
                 struct {
@@ -38,14 +40,19 @@ static void serve(int fd) {
         for (;;) {
                 if (read(fd, &request, sizeof(request)) < (ssize_t) sizeof(request.header))
                         continue;
-                if (request.header.opcode != FUSE_INIT)
+                if (request.header.opcode != FUSE_INIT) {
+                        if (write(taken, &request.header.pid, sizeof(request.header.pid)) < 0)
+                                _exit(1);
                         continue;
+                }
                 struct {
                         struct fuse_out_header header;
                         struct fuse_init_out init;
                 } reply = { .header = { .len = sizeof(reply), .unique = request.header.unique },
                         .init = { .major = FUSE_KERNEL_VERSION,
                                 .minor = FUSE_KERNEL_MINOR_VERSION,
+                                /* Else a process waits until the lookup of another one has ended. */
+                                .flags = FUSE_PARALLEL_DIROPS,
                                 .max_write = 4096 } };
                 if (write(fd, &reply, sizeof(reply)) != sizeof(reply))
                         _exit(1);
@@ -53,7 +60,7 @@ static void serve(int fd) {
 }
 
 static void hung_begin(void) {
-        int fd;
+        int fd, pipe_fds[2];
 
         hung = g_strdup(scratch("hung"));
         assert_return_code(g_mkdir(hung, 0755), errno);
@@ -63,13 +70,34 @@ static void hung_begin(void) {
         assert_return_code(fd, errno);
         g_autofree char *options = g_strdup_printf("fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
         assert_return_code(mount("hung", hung, "fuse", MS_NOSUID | MS_NODEV, options), errno);
+        assert_return_code(pipe2(pipe_fds, O_CLOEXEC), errno);
         server = fork();
         if (server == 0) {
                 (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-                serve(fd);
+                serve(fd, pipe_fds[1]);
         }
         assert_true(server > 0);
+        close(pipe_fds[1]);
+        requests = pipe_fds[0];
         close(fd); /* the connection ends with the server */
+}
+
+/* Waits until the server has taken a request of the process. Before that a signal still ends it. */
+static void hung_wait(pid_t pid) {
+        static uint32_t taken[16];
+        static size_t n_taken;
+
+        for (size_t i = 0;; i++) {
+                if (i == n_taken) {
+                        struct pollfd wait = { .fd = requests, .events = POLLIN };
+                        assert_true(n_taken < G_N_ELEMENTS(taken));
+                        assert_int_equal(poll(&wait, 1, (int) (patience_usec() / 1000)), 1);
+                        assert_int_equal(read(requests, &taken[n_taken], sizeof(taken[0])), sizeof(taken[0]));
+                        n_taken++;
+                }
+                if (taken[i] == (uint32_t) pid)
+                        return;
+        }
 }
 
 /* Lets all of its waiters go. */
@@ -115,14 +143,17 @@ static void test_in_kernel(void **state) {
 
         hung_begin();
         configure(bus, "[Node]\nSetupTimeout=1s\n");
-        g_autofree char *file = g_build_filename(hung, "file", NULL);
+        g_autofree char *file = g_build_filename(hung, "file", NULL),
+                        *other_file = g_build_filename(hung, "other", NULL);
 
         /* The main process hangs, or one that it leaves. */
         start(bus, runs, OPTIONS("{'stop-timeout-usec': <@t 500000>}"), "/bin/cat", file, NULL);
         start(bus, leaves, OPTIONS("{'stop-timeout-usec': <@t 500000>}"), "/bin/sh", "-c",
-                "cat \"$0\" & exec sleep 900", file, NULL);
-        g_autofree char *cat = named(role_pid(bus, runs), "cat"),
-                        *left = named(wait_process(bus, leaves, "cat"), "cat");
+                "cat \"$0\" & exec sleep 900", other_file, NULL);
+        pid_t run_pid = role_pid(bus, runs), left_pid = wait_process(bus, leaves, "cat");
+        g_autofree char *cat = named(run_pid, "cat"), *left = named(left_pid, "cat");
+        hung_wait(run_pid);
+        hung_wait(left_pid);
         g_variant_unref(node_call(bus, "Signal", g_variant_new("(ssi)", leaves, "main", SIGKILL)));
         expect_exited(bus, leaves, "killed", SIGKILL, "kill");
 
@@ -223,6 +254,7 @@ static void test_traced(void **state) {
 static int end(void **state) {
         hung_end();
         if (hung) {
+                close(requests);
                 (void) umount2(hung, MNT_DETACH);
                 g_clear_pointer(&hung, g_free);
         }
