@@ -187,19 +187,30 @@ static void test_kill(void **state) {
                 expect_exited(bus, role_name(commands[i].name), "killed", SIGKILL, "kill");
 }
 
-static void shut_down_all(Bus *bus, bool by_systemd) {
+static void shut_down(Bus *bus) {
+        g_variant_unref(node_call(bus, "Shutdown", g_variant_new("(s)", "")));
+}
+
+static void stop_unit(Bus *bus) {
+        systemctl("stop", NODE_UNIT);
+}
+
+/* One beat and no other. The next start of the service has the configured timeout again. */
+static void lose_manager(Bus *bus) {
+        g_variant_unref(node_call(bus, "SetMonitorTimeout", g_variant_new("(t)", (guint64) 300000)));
+        g_variant_unref(node_call(bus, "Beat", NULL));
+}
+
+static void shut_down_all(Bus *bus, void (*begin)(Bus *bus), const char *cause) {
         pid_t pids[G_N_ELEMENTS(commands)];
         g_autofree char *active = NULL;
 
         start_all(bus, pids);
-        if (by_systemd)
-                systemctl("stop", NODE_UNIT);
-        else
-                g_variant_unref(node_call(bus, "Shutdown", g_variant_new("(s)", "")));
+        begin(bus);
         node_wait_name(bus, false);
         assert_int_equal(count_sleeps(), 0);
         for (size_t i = 0; i < G_N_ELEMENTS(commands); i++)
-                expect_stopped(bus, &commands[i], "shutdown");
+                expect_stopped(bus, &commands[i], cause);
         /* It does not fail, and is not restarted. */
         for (;;) {
                 g_free(active);
@@ -214,8 +225,12 @@ static void shut_down_all(Bus *bus, bool by_systemd) {
 }
 
 static void test_shutdown(void **state) {
-        shut_down_all(*state, false);
-        shut_down_all(*state, true);
+        shut_down_all(*state, shut_down, "shutdown");
+        shut_down_all(*state, stop_unit, "shutdown");
+}
+
+static void test_monitor(void **state) {
+        shut_down_all(*state, lose_manager, "monitor");
 }
 
 /* Nothing of it is forgotten, whoever is killed. */
@@ -495,6 +510,7 @@ int main(void) {
                 TEST(test_stop),
                 TEST(test_kill),
                 TEST(test_shutdown),
+                TEST(test_monitor),
                 TEST(test_crashes),
                 TEST(test_left),
                 TEST(test_stop_to_main),

@@ -137,23 +137,30 @@ static pid_t wait_process(Bus *bus, const char *role, const char *name) {
 static void test_in_kernel(void **state) {
         Bus *bus = *state;
         const char *starts = role_name("starts"), *runs = role_name("runs"), *leaves = role_name("leaves"),
-                   *other = role_name("other");
-        guint32 start_call, stop_call, kill_call, leave_call, again_call;
+                   *moves = role_name("moves"), *other = role_name("other");
+        guint32 start_call, stop_call, kill_call, leave_call, move_call, again_call;
         gint64 begin;
 
         hung_begin();
         configure(bus, "[Node]\nSetupTimeout=1s\n");
         g_autofree char *file = g_build_filename(hung, "file", NULL),
-                        *other_file = g_build_filename(hung, "other", NULL);
+                        *other_file = g_build_filename(hung, "other", NULL),
+                        *third_file = g_build_filename(hung, "third", NULL);
 
         /* The main process hangs, or one that it leaves. */
         start(bus, runs, OPTIONS("{'stop-timeout-usec': <@t 500000>}"), "/bin/cat", file, NULL);
         start(bus, leaves, OPTIONS("{'stop-timeout-usec': <@t 500000>}"), "/bin/sh", "-c",
                 "cat \"$0\" & exec sleep 900", other_file, NULL);
+        start(bus, moves, OPTIONS("{'stop-timeout-usec': <@t 500000>}"), "/bin/systemd-run", "--scope",
+                "--unit=stuck-moves", "/bin/cat", third_file, NULL);
         pid_t run_pid = role_pid(bus, runs), left_pid = wait_process(bus, leaves, "cat");
         g_autofree char *cat = named(run_pid, "cat"), *left = named(left_pid, "cat");
+        pid_t moved_pid = role_pid(bus, moves);
+        g_autofree char *moved =
+                g_strdup_printf("are left: %d (cat, in stuck-moves.scope) " IN_KERNEL, (int) moved_pid);
         hung_wait(run_pid);
         hung_wait(left_pid);
+        hung_wait(moved_pid);
         g_variant_unref(node_call(bus, "Signal", g_variant_new("(ssi)", leaves, "main", SIGKILL)));
         expect_exited(bus, leaves, "killed", SIGKILL, "kill");
 
@@ -162,6 +169,7 @@ static void test_in_kernel(void **state) {
                 start_args(starts, OPTIONS("{'working-directory': <%s>}", file), actor(), "pause", NULL));
         stop_call = node_send(bus, "Stop", g_variant_new("(s)", runs));
         leave_call = node_send(bus, "Stop", g_variant_new("(s)", leaves));
+        move_call = node_send(bus, "Stop", g_variant_new("(s)", moves));
         pid_t child = 0;
         WAIT_UNTIL((child = (pid_t) role_get_u32(bus, starts, "MainPID")) > 0);
         g_autofree char *number = g_strdup_printf("%d (", (int) child);
@@ -173,6 +181,7 @@ static void test_in_kernel(void **state) {
         assert_took(bus_failure(bus, stop_call, "StopTimedOut", runs, "5 s after SIGKILL", cat, NULL), begin,
                 5500);
         bus_failure(bus, leave_call, "StopTimedOut", leaves, left, NULL);
+        bus_failure(bus, move_call, "StopTimedOut", moves, moved, NULL);
         assert_took(bus_failure(bus, start_call, "SetupFailed", starts, "within 1 s", "5 s after SIGKILL",
                             number, IN_KERNEL, NULL),
                 begin, 6000);
@@ -206,6 +215,7 @@ static void test_in_kernel(void **state) {
         expect_exited(bus, runs, "killed", SIGTERM, "kill"); /* the first one that was fatal */
         WAIT_UNTIL(g_str_equal(poll_role(bus, starts), "none"));
         stop(bus, leaves); /* waits for the rest of it */
+        expect_exited(bus, moves, "killed", SIGTERM, "stop");
         start(bus, leaves, NULL, actor(), "pause", NULL);
         start(bus, starts, NULL, actor(), "pause", NULL);
 }
