@@ -35,7 +35,7 @@ vm_initrd() {
 
 # vm_disk ROOT BUILD FILE makes the disk, with the installed programs and the cases.
 vm_disk() {
-        local root=$1 build=$2 file=$3 dir=$3.root case
+        local root=$1 build=$2 file=$3 dir=$3.root case cases
         mkdir -p "$dir"
         tar -C "$root" --exclude=./boot --exclude='./lib/modules' --exclude='./usr/lib/modules' --exclude=./var/lib/apt \
                 --exclude=./var/cache -cf - . | tar -C "$dir" -xpf - --numeric-owner || return 1
@@ -44,7 +44,8 @@ vm_disk() {
         rm -f "$dir/etc/systemd/system/multi-user.target.wants/sandbox-ready.service"
         mkdir -p "$dir/vm"
         cp "$TOOLS"/lib/{vm-inside,reboot-inside,run-case} "$build/tests/system/actor" "$dir/vm/"
-        for case in $(system_cases hybrid) $(system_cases vm); do
+        cases=$(system_cases hybrid && system_cases vm) || return 1
+        for case in $cases; do
                 [ -z "$ONLY_CASES" ] || [[ " $ONLY_CASES " = *" $case "* ]] || continue
                 cp "$build/tests/system/case-$case" "$dir/vm/" || return 1
         done

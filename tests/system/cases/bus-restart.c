@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* sandbox: unified
+/* sandbox: unified, last
  *
  * The bus stops and starts again. The same process gets its names again, with the same roles, and reports the
- * exits in the meantime exactly. */
+ * exits in the meantime exactly. (systemd --user does not connect to the bus again.) */
 
 #include <unistd.h>
 

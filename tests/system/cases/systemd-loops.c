@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* sandbox: unified
+/* sandbox: unified, last
  *
  * systemd reloads its units, and re-executes itself, in a loop, while roles start and stop. Its journal is
  * restarted and killed, or hangs, while they print. No role is affected, and neither the service nor a role
- * waits for the journal. */
+ * waits for the journal. (dbus-broker does not connect to it again, and exits at its next message.) */
 
 #include <sys/wait.h>
 #include <unistd.h>
