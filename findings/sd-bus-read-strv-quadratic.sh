@@ -109,10 +109,9 @@ sys.exit(0 if quadratic and linear else 3)
 END
 
 code=0
-timeout 120 python3 read.py "$(echo root/usr/lib/*-linux-gnu*/libsystemd.so.0 root/lib/*-linux-gnu*/libsystemd.so.0 | tr ' ' '\n' | grep -v '\*' | head -n 1)" ||
-	code=$?
+timeout 120 python3 read.py root/usr/lib/*-linux-gnu*/libsystemd.so.0 || code=$?
 case $code in
-0)	echo "as described: read_strv is quadratic, the loop is linear" ;;
-3)	echo "changed"; exit 1 ;;
+0)	;;
+3)	echo "The behaviour has changed." >&2; exit 1 ;;
 *)	cannot_run "The measurement failed." ;;
 esac
