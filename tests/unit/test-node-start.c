@@ -844,16 +844,6 @@ static void test_frozen_above(void **state) {
         w->frozen_above = NULL;
 }
 
-/* Makes the 5 s after SIGKILL pass at once in this test. */
-static void let_get_stuck(TestWorld *w, Role *role) {
-        uint64_t now = (uint64_t) g_get_monotonic_time();
-
-        assert_int_equal(role->undo_step, STOP_STEP_KILLED);
-        assert_between(role->stop_deadline, now + 4 * USEC_PER_SEC, now + ROLE_KILL_TIMEOUT_USEC);
-        role->stop_deadline = now;
-        world_wait(w, role->undo_step == STOP_STEP_STUCK);
-}
-
 /* The set-up has a timeout, and a pending start has one timer. */
 static void test_setup_timer(void **state) {
         TestWorld *w = *state;
@@ -896,7 +886,7 @@ static void test_setup_is_stuck(void **state) {
         node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, told_by(&stopped));
         expect_calls(w, ""); /* it joins */
         assert_not_told(&told);
-        let_get_stuck(w, role);
+        world_get_stuck(w, role, &role->undo_step);
         assert_told_fault(&told, NODE_ERROR_SETUP_FAILED,
                 "within 20 s. Role \"cam\" does not stop: 5 s after SIGKILL these processes are left: 4711");
         assert_told_fault(&stopped, NODE_ERROR_STOP_TIMED_OUT, "4711");
@@ -912,7 +902,7 @@ static void test_setup_is_stuck(void **state) {
         assert_int_equal(role->undo_step, STOP_STEP_KILLED);
         expect_calls(w, "signal-main(cam,9)");
         assert_int_equal(w->node->n_starts, 0);
-        let_get_stuck(w, role);
+        world_get_stuck(w, role, &role->undo_step);
         assert_told_fault(&again, NODE_ERROR_STOP_TIMED_OUT, "4711");
         assert_int_equal(told.n, 1);
 
@@ -933,7 +923,7 @@ static void test_rest_of_setup_is_stuck(void **state) {
         (void) g_hash_table_add(w->populated, role);
         forget_calls(w);
         dies(w, role, EXIT_CODE_KILLED, SIGKILL, false);
-        let_get_stuck(w, role);
+        world_get_stuck(w, role, &role->undo_step);
         assert_told_fault(&told, NODE_ERROR_START_CANCELLED, "4711");
         assert_true(w->finished);
         assert_int_not_equal(w->finished_status, 0);

@@ -234,16 +234,6 @@ static void test_never_killed(void **state) {
         assert_null(role->timer);
 }
 
-/* Makes the 5 s pass at once in this test. */
-static void let_get_stuck(TestWorld *w, Role *role) {
-        uint64_t now = (uint64_t) g_get_monotonic_time();
-
-        assert_int_equal(role->stop_step, STOP_STEP_KILLED);
-        assert_between(role->stop_deadline, now + 4 * USEC_PER_SEC, now + ROLE_KILL_TIMEOUT_USEC);
-        role->stop_deadline = now;
-        world_wait(w, role->stop_step == STOP_STEP_STUCK);
-}
-
 static void test_stuck(void **state) {
         TestWorld *w = *state;
         g_auto(Told) told = {}, joined = {}, again = {};
@@ -252,7 +242,7 @@ static void test_stuck(void **state) {
         node_stop_role(w->node, role, ROLE_CAUSE_KILL, NULL, told_by(&told));
         stop(w, role, &joined);
         forget_calls(w);
-        let_get_stuck(w, role);
+        world_get_stuck(w, role, &role->stop_step);
         assert_told_fault(&told, NODE_ERROR_STOP_TIMED_OUT,
                 "Role \"cam\" does not stop: 5 s after SIGKILL these processes are left: 4711, 4712");
         assert_told_fault(&joined, NODE_ERROR_STOP_TIMED_OUT, "4711");
@@ -358,7 +348,7 @@ static void test_stuck_leftovers(void **state) {
         Role *role = world_run(w, "cam", NULL);
         world_exit_leaving(w, role, EXIT_CODE_EXITED, 0);
         node_stop_role(w->node, role, ROLE_CAUSE_KILL, NULL, told_by(&told));
-        let_get_stuck(w, role);
+        world_get_stuck(w, role, &role->stop_step);
         assert_told_fault(&told, NODE_ERROR_STOP_TIMED_OUT, "4711");
         assert_int_equal(role->state, ROLE_ENDED);
         stop(w, role, &again);
@@ -877,7 +867,7 @@ static void test_shutdown_with_stuck(void **state) {
         Role *role = world_run(w, "cam", spec);
         node_shutdown(w->node, "", NULL);
         world_wait(w, role->stop_step == STOP_STEP_KILLED);
-        let_get_stuck(w, role);
+        world_get_stuck(w, role, &role->stop_step);
         assert_true(w->finished);
         assert_int_equal(w->finished_status, EXIT_ROLES_LEFT);
 }
@@ -888,7 +878,7 @@ static void test_shutdown_after_stuck(void **state) {
 
         Role *role = world_run(w, "cam", NULL);
         role_stop(role, ROLE_CAUSE_KILL, true, NULL);
-        let_get_stuck(w, role);
+        world_get_stuck(w, role, &role->stop_step);
         world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
         assert_true(role->swept);
         node_shutdown(w->node, "", NULL);

@@ -723,6 +723,15 @@ void world_answer(TestWorld *w, const Fault *fault) {
         }
 }
 
+void world_get_stuck(TestWorld *w, Role *role, const StopStep *step) {
+        uint64_t now = (uint64_t) g_get_monotonic_time();
+
+        assert_int_equal(*step, STOP_STEP_KILLED);
+        assert_between(role->stop_deadline, now + 4 * USEC_PER_SEC, now + ROLE_KILL_TIMEOUT_USEC);
+        role->stop_deadline = now;
+        world_wait(w, *step == STOP_STEP_STUCK);
+}
+
 void assert_nothing_left(TestWorld *w, const char *name) {
         assert_null(world_find(w, name));
         assert_int_equal(g_hash_table_size(w->children), 0);

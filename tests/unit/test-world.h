@@ -174,6 +174,9 @@ void world_answer(TestWorld *w, const Fault *fault);
                 } \
         } while (0)
 
+/* Makes the 5 s after SIGKILL pass at once. The step is that of the stop or of the undo. */
+void world_get_stuck(TestWorld *w, Role *role, const StopStep *step);
+
 /* Nothing remains of a start: no child, no unit and no slot, and without a predecessor no role. */
 void assert_nothing_left(TestWorld *w, const char *name);
 
