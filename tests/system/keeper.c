@@ -5,13 +5,18 @@
 #include "keeper.h"
 #include "testlib.h"
 
-#define DROP_IN_DIRECTORY "/run/systemd/system/" KEEPER_UNIT ".d"
-#define DROP_IN DROP_IN_DIRECTORY "/50-test.conf"
-
 void keeper_crash_and_wait(Bus *bus) {
         pid_t keeper = keeper_pid(bus);
 
         keeper_crash(bus);
+        WAIT_UNTIL(keeper_is_connected(bus, keeper));
+}
+
+void keeper_and_node_crash(Bus *bus) {
+        pid_t keeper = keeper_pid(bus);
+
+        keeper_crash(bus);
+        node_crash(bus);
         WAIT_UNTIL(keeper_is_connected(bus, keeper));
 }
 
@@ -51,15 +56,6 @@ guint64 keeper_stored_state(void) {
 
 int keeper_reload(void) {
         return run(NULL, NULL, "systemctl", "reload", KEEPER_UNIT, NULL);
-}
-
-void keeper_configure(const char *text) {
-        if (text) {
-                assert_return_code(g_mkdir_with_parents(DROP_IN_DIRECTORY, 0755), errno);
-                assert_true(g_file_set_contents(DROP_IN, text, -1, NULL));
-        } else
-                (void) g_unlink(DROP_IN);
-        g_free(run_ok("systemctl", "daemon-reload", NULL));
 }
 
 void expect_end(

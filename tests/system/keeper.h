@@ -10,6 +10,8 @@
 
 /* Kills it by SIGKILL and waits until there is another one with which the node is connected. */
 void keeper_crash_and_wait(Bus *bus);
+/* The same with both services. */
+void keeper_and_node_crash(Bus *bus);
 
 /* Waits for a number of descriptors that systemd stores for it. One of them is the state, if there are
  * any. */
@@ -26,7 +28,3 @@ void expect_end(
 
 /* Calls systemctl reload; returns its exit status. */
 int keeper_reload(void);
-
-/* Writes a drop-in with this text for its unit, or removes it if text is NULL. It applies to the next
- * keeper. */
-void keeper_configure(const char *text);

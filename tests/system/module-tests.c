@@ -23,7 +23,7 @@ static void write_module(const char *name, const char *format, ...) {
         g_autofree char *body = g_strdup_vprintf(format, ap);
         va_end(ap);
         g_autofree char *text = g_strconcat("#%Module1.0\n", body, NULL);
-        products_write(path, text);
+        write_file(path, text);
 }
 
 #define SPECIAL "two  blanks 'q' \"d\" $HOME `touch /run/evil` \\ ; touch /run/evil & * ~"
@@ -49,7 +49,7 @@ static int setup(void **state) {
         write_module("needs/1.0", "module load foo/2.0\nsetenv NEEDS 1\n");
         write_module("root/1.0",
                 "setenv SPECTRO $env(DESI_ROOT)/spectro\nsetenv FOO root\nsetenv SAW_HOST $env(HOSTNAME)\n");
-        products_write(scratch("activate.sh"), "no_such_command\nfalse\nexport ACTIVATED=1\nreturn 1\n");
+        write_file(scratch("activate.sh"), "no_such_command\nfalse\nexport ACTIVATED=1\nreturn 1\n");
         write_module("site/1.0",
                 "puts stdout {test -n \"\" && NOT=1}\nputs stdout {. %s}\nputs stdout {(exit 3)}\nsetenv SITE 1\n",
                 scratch("activate.sh"));
@@ -64,7 +64,7 @@ static int setup(void **state) {
         write_module("../traps/hang/1.0", "set f [open {%s} r]\nsetenv HUNG [string trim [read $f]]\n",
                 scratch("trap"));
         products_set_env(bus, "MODULEPATH", scratch("modules"));
-        products_configure(bus, configuration);
+        node_configure(bus, configuration);
         return r;
 }
 
@@ -72,7 +72,7 @@ static int teardown(void **state) {
         Bus *bus = *state;
 
         products_set_env(bus, "MODULEPATH", NULL);
-        products_configure(bus, NULL);
+        node_configure(bus, NULL);
         assert_int_equal(access("/run/evil", F_OK), -1);
         return case_teardown(state);
 }
@@ -211,7 +211,7 @@ static void test_role_environment(void **state) {
         g_autoptr(GHashTable) dump = NULL;
         g_autofree char *path = g_strdup(scratch("modules")), *evil = g_strdup(scratch("evil"));
 
-        products_write(evil, "touch /run/evil\n");
+        write_file(evil, "touch /run/evil\n");
         products_set_env(bus, "MODULEPATH", NULL);
         dump = products_dump(bus, role_name("a"),
                 OPTIONS("{'product': <'root'>, 'env': <{'MODULEPATH': %s, 'DESI_ROOT': '/desi', 'FOO': 'own',"
@@ -320,7 +320,7 @@ static void test_refused(void **state) {
 static void test_not_installed(void **state) {
         Bus *bus = *state;
 
-        products_configure(bus,
+        node_configure(bus,
                 is_lmod() ? "LmodCommand=/opt/nothing/lmod\n" : "ModulesCommand=/opt/nothing/modulecmd\n");
         products_fail(bus, role_name("a"), OPTIONS("{'product': <'foo'>, 'provider': <%s>}", provider),
                 provider, "is not installed", "/opt/nothing/", NULL);
@@ -335,7 +335,7 @@ static void test_hang(void **state) {
         const char *role = role_name("a");
         Census before = census_before(bus);
 
-        products_configure(bus, configuration);
+        node_configure(bus, configuration);
         products_set_env(bus, "MODULEPATH", module_path);
         guint mark = bus_mark(bus);
         guint32 serial = node_send(

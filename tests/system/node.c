@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <sys/syscall.h>
+#include <unistd.h>
 #include <glib/gstdio.h>
 
 #include "testlib.h"
@@ -101,6 +102,10 @@ void kill_role(Bus *bus, const char *role) {
         verb(bus, "Kill", role);
 }
 
+void send_signal(Bus *bus, const char *role, const char *whom, int signo) {
+        g_variant_unref(node_call(bus, "Signal", g_variant_new("(ssi)", role, whom, signo)));
+}
+
 void purge(Bus *bus, const char *role) {
         g_autofree const char **purged = NULL;
         g_autoptr(GVariant) reply =
@@ -190,6 +195,22 @@ pid_t held_child(Bus *bus, const char *role) {
         WAIT_UNTIL(process_in_syscall(pid, SYS_execve));
         assert_state(bus, role, "starting");
         return pid;
+}
+
+/* -- the configuration -- */
+
+void write_configuration(const char *node_section) {
+        g_autofree char *text = g_strconcat("[Node]\n", node_section, NULL);
+
+        if (node_section)
+                write_file(CONFIGURATION_DROP_IN, text);
+        else
+                (void) unlink(CONFIGURATION_DROP_IN);
+}
+
+void node_configure(Bus *bus, const char *node_section) {
+        write_configuration(node_section);
+        g_variant_unref(node_call(bus, "Reload", NULL));
 }
 
 /* -- the object of the role -- */

@@ -52,6 +52,7 @@ void start(Bus *bus, const char *role, GVariant *options, const char *program, .
 void start_fails(Bus *bus, GVariant *args, const char *error, ...) G_GNUC_NULL_TERMINATED;
 void stop(Bus *bus, const char *role);
 void kill_role(Bus *bus, const char *role);
+void send_signal(Bus *bus, const char *role, const char *whom, int signo);
 void purge(Bus *bus, const char *role);
 void send_input(Bus *bus, const char *role, const char *text);
 void close_input(Bus *bus, const char *role);
@@ -68,6 +69,16 @@ void assert_state(Bus *bus, const char *role, const char *expected);
 /* Waits for the child of a start that is held (see hold_new()), which is then in its scope and directly
  * before its exec. */
 pid_t held_child(Bus *bus, const char *role);
+
+/* -- the configuration -- */
+
+#define CONFIGURATION "/etc/architect-node/main.conf"
+#define CONFIGURATION_DROP_IN CONFIGURATION ".d/50-test.conf"
+
+/* Writes a drop-in with these lines of the section [Node], or removes it if they are NULL. */
+void write_configuration(const char *node_section);
+/* The same, and reloads it. */
+void node_configure(Bus *bus, const char *node_section);
 
 /* -- the object of the role -- */
 

@@ -3,28 +3,8 @@
 #include "products.h"
 
 #include <fcntl.h>
-#include <glib/gstdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define DROP_IN "/etc/architect-node/main.conf.d/60-products.conf"
-
-void products_write(const char *path, const char *text) {
-        g_autofree char *parent = g_path_get_dirname(path);
-
-        assert_return_code(g_mkdir_with_parents(parent, 0755), errno);
-        assert_true(g_file_set_contents(path, text, -1, NULL));
-        assert_int_equal(chmod(path, 0644), 0);
-}
-
-void products_configure(Bus *bus, const char *node_section) {
-        if (node_section) {
-                g_autofree char *text = g_strconcat("[Node]\n", node_section, NULL);
-                products_write(DROP_IN, text);
-        } else
-                (void) unlink(DROP_IN);
-        g_variant_unref(node_call(bus, "Reload", NULL));
-}
 
 void products_set_env(Bus *bus, const char *name, const char *value) {
         if (value)
@@ -84,10 +64,10 @@ void products_configure_fake(Bus *bus) {
         g_autofree char *configuration =
                 g_strdup_printf("ProductProvider=modules\nModulesCommand=%s\n", scratch("fake"));
 
-        products_write(scratch("fake"),
+        write_file(scratch("fake"),
                 "#!/bin/sh\necho 'LOADEDMODULES=foo/1.0; export LOADEDMODULES; FAKE=1; export FAKE;'\n");
         assert_int_equal(chmod(scratch("fake"), 0755), 0);
-        products_configure(bus, configuration);
+        node_configure(bus, configuration);
 }
 
 void products_fail(Bus *bus, const char *role, GVariant *options, ...) {

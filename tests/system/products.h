@@ -5,12 +5,8 @@
 
 #include "testlib.h"
 
-/* Writes a drop-in of the configuration and reloads it; NULL removes it. */
-void products_configure(Bus *bus, const char *node_section);
 /* NULL unsets the variable, if it is set */
 void products_set_env(Bus *bus, const char *name, const char *value);
-
-void products_write(const char *path, const char *text); /* and its directories, readable for all users */
 
 /* Starts a role with these options that writes a dump of its process. It must start and exit with success. */
 GHashTable *products_dump(Bus *bus, const char *role, GVariant *options);

@@ -269,6 +269,13 @@ char *read_file(const char *path) {
         return g_strstrip(text);
 }
 
+void write_file(const char *path, const char *text) {
+        g_autofree char *parent = g_path_get_dirname(path);
+
+        assert_return_code(g_mkdir_with_parents(parent, 0755), errno);
+        assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
 /* Returns the fields of /proc/PID/stat from the third on, because the second may contain anything. */
 static char **process_stat(pid_t pid) {
         g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int) pid);
@@ -498,6 +505,16 @@ void systemctl(const char *what, const char *unit) {
         g_free(run_ok("systemctl", "--no-ask-password", what, unit, NULL));
 }
 
+void unit_configure(const char *unit, const char *text) {
+        g_autofree char *path = g_strdup_printf("/run/systemd/system/%s.d/50-test.conf", unit);
+
+        if (text)
+                write_file(path, text);
+        else
+                (void) unlink(path);
+        systemctl("daemon-reload", NULL);
+}
+
 void systemd_freeze(bool freeze) {
         g_autofree char *cgroup = process_cgroup(1);
 
@@ -521,6 +538,11 @@ bool node_has_name(Bus *bus) {
 void node_wait_name(Bus *bus, bool owned) {
         while (node_has_name(bus) != owned)
                 bus_wait(bus, "NameOwnerChanged", bus_node(bus));
+}
+
+void node_restart(Bus *bus) {
+        systemctl("restart", bus_node_unit(bus));
+        node_wait_name(bus, true);
 }
 
 void node_crash(Bus *bus) {

@@ -84,8 +84,9 @@ bool cgroup_is_frozen(const char *cgroup);
 /* Writes cgroup.freeze, as a program does that knows no systemd. A cgroup that is gone is not frozen. */
 void cgroup_freeze(const char *cgroup, bool freeze);
 void cgroup_wait_empty(const char *cgroup);
-GArray *cgroup_pids(const char *cgroup); /* and below, of pid_t */
-char *read_file(const char *path);       /* stripped; NULL if there is none */
+GArray *cgroup_pids(const char *cgroup);             /* and below, of pid_t */
+char *read_file(const char *path);                   /* stripped; NULL if there is none */
+void write_file(const char *path, const char *text); /* and its directories */
 
 /* -- units -- */
 
@@ -105,11 +106,15 @@ pid_t keeper_pid(Bus *bus);
 
 /* Runs systemctl VERB UNIT, which must succeed. Returns when the job is done. */
 void systemctl(const char *verb, const char *unit);
+/* Writes a drop-in of the unit, which applies to its next start, or removes it if text is NULL. */
+void unit_configure(const char *unit, const char *text);
 
 /* Freezes PID 1, or lets it go on. It is frozen by its cgroup, because a process of its own pid namespace
  * cannot stop it by a signal. Whoever freezes it lets it go on in the teardown. */
 void systemd_freeze(bool freeze);
 
+/* Restarts the node by systemctl and waits until it has the bus name. */
+void node_restart(Bus *bus);
 /* Kills the node by SIGKILL and waits until the next one has the bus name. */
 void node_crash(Bus *bus);
 void node_crash_by(Bus *bus, int signo); /* the same by another signal, which must end the node */

@@ -11,19 +11,9 @@
  *
  * No function returns a failure. It fails the test instead, and prints what it has found. */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-/* cmocka 2 has a macro of this name. */
-#undef stop
+#include "../unit/unit-test.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/types.h>
 #include <gio/gio.h>
 #include <glib.h>
@@ -73,13 +63,3 @@ gint64 patience_usec(void);
 
 void assert_contains(const char *text, const char *part);
 void assert_contains_not(const char *text, const char *part);
-
-/* Both ends are included. (The one of cmocka 1 is deprecated in cmocka 2, and those of cmocka 2 do not exist
- * in cmocka 1.) */
-#define assert_between(value, low, high) \
-        do { \
-                uint64_t _value = (uint64_t) (value), _low = (uint64_t) (low), _high = (uint64_t) (high); \
-                if (_value < _low || _value > _high) \
-                        fail_msg("%s is %" PRIu64 ", not between %" PRIu64 " and %" PRIu64, #value, _value, \
-                                _low, _high); \
-        } while (0)

@@ -263,8 +263,7 @@ static void test_reload(void **state) {
         int fd = notify_socket(path), null = open("/dev/null", O_RDWR | O_CLOEXEC);
         Bus *bus;
 
-        assert_return_code(g_mkdir_with_parents("/etc/architect-node", 0755), errno);
-        assert_true(g_file_set_contents(FILE_NAME, "[Node]\nDefaultStopTimeout=3s\n", -1, NULL));
+        write_file(FILE_NAME, "[Node]\nDefaultStopTimeout=3s\n");
         g_setenv("NOTIFY_SOCKET", path, true);
         bus = begin(null, false);
         g_unsetenv("NOTIFY_SOCKET");
@@ -275,20 +274,20 @@ static void test_reload(void **state) {
         pid_t pid = role_pid(bus, role);
         assert_int_equal(role_get_u64(bus, role, "StopTimeoutUSec"), 3000000);
 
-        assert_true(g_file_set_contents(FILE_NAME, "[Node]\nDefaultStopTimeout=4s\n", -1, NULL));
+        write_file(FILE_NAME, "[Node]\nDefaultStopTimeout=4s\n");
         expect_reload(fd, "STATUS=Ready.\n");
         start(bus, role_name("new"), NULL, actor(), "pause", NULL);
         assert_int_equal(role_get_u64(bus, role_name("new"), "StopTimeoutUSec"), 4000000);
 
         /* The file is invalid, so the previous settings stay, and the status line contains the error. */
-        assert_true(g_file_set_contents(FILE_NAME, "[Node]\nDefaultStopTimeout=soon\n", -1, NULL));
+        write_file(FILE_NAME, "[Node]\nDefaultStopTimeout=soon\n");
         expect_reload(fd, "not applied: " FILE_NAME ":2: ");
         stop(bus, role_name("new"));
         start(bus, role_name("new"), NULL, actor(), "pause", NULL);
         assert_int_equal(role_get_u64(bus, role_name("new"), "StopTimeoutUSec"), 4000000);
         assert_int_equal(role_pid(bus, role), pid);
 
-        assert_true(g_file_set_contents(FILE_NAME, "[Node]\n", -1, NULL));
+        write_file(FILE_NAME, "[Node]\n");
         expect_reload(fd, "STATUS=Ready.\n");
         (void) close(fd);
         end(bus, SIGTERM);

@@ -10,7 +10,7 @@ themselves. Each program gets the name of the role and prints what it has seen.
 import json
 import re
 
-from systemcase import Case, main, run
+from systemcase import Case, main, path_of, run
 
 GIO = """
 import json, sys
@@ -206,10 +206,7 @@ class Clients(Case):
         done = run(*PROGRAMS[stack], role, timeout=120)
         self.assertEqual(done.stderr, "")
         told = json.loads(done.stdout)
-        path = run(
-            "busctl", "call", "org.architect.Node", "/org/architect/Node", "org.architect.Node",
-            "GetRole", "s", role,
-        ).stdout.split('"')[1]  # fmt: skip
+        path = path_of(role)
         self.assertEqual(told["path"], path)
         self.assertIn('"/there/is/nothing": No such file', told["error"][1])
         self.assertEqual(told["error"][0], "org.architect.Node.Error.ExecFailed")

@@ -10,16 +10,6 @@
 
 #include "testlib.h"
 
-#define FILE_NAME "/etc/architect-node/main.conf"
-#define DROP_IN FILE_NAME ".d/50-test.conf"
-
-static void write_file(const char *path, const char *text) {
-        g_autofree char *parent = g_path_get_dirname(path);
-
-        assert_return_code(g_mkdir_with_parents(parent, 0755), errno);
-        assert_true(g_file_set_contents(path, text, -1, NULL));
-}
-
 static void reload(Bus *bus) {
         g_variant_unref(node_call(bus, "Reload", NULL));
 }
@@ -39,7 +29,7 @@ static void test_reload(void **state) {
 
         start(bus, role, NULL, actor(), "pause", NULL);
         pid_t pid = role_pid(bus, role), node = node_pid(bus);
-        write_file(FILE_NAME,
+        write_file(CONFIGURATION,
                 "[Node]\nDefaultStopTimeout=3s\nMonitorTimeout=1min\n[Environment]\nCONFIGURED=yes\n");
         reload(bus);
         assert_int_equal(stop_timeout_of_new(bus, role_name("a"), NULL), 3000000);
@@ -50,7 +40,7 @@ static void test_reload(void **state) {
         g_variant_get(env, "(&s)", &value);
         assert_string_equal(value, "yes");
 
-        write_file(DROP_IN, "[Node]\nDefaultStopTimeout=4s\n");
+        write_configuration("DefaultStopTimeout=4s\n");
         systemctl("reload", NODE_UNIT); /* the same, by systemctl */
         assert_int_equal(stop_timeout_of_new(bus, role_name("c"), NULL), 4000000);
 
@@ -78,28 +68,27 @@ static void expect_status(Bus *bus, const char *part) {
 static void test_broken(void **state) {
         Bus *bus = *state;
 
-        write_file(FILE_NAME, "[Node]\nDefaultStopTimeout=5s\n");
-        (void) g_unlink(DROP_IN);
+        write_file(CONFIGURATION, "[Node]\nDefaultStopTimeout=5s\n");
+        write_configuration(NULL);
         reload(bus);
-        write_file(FILE_NAME, "[Node]\n\nDefaultStopTimeout=soon\n");
+        write_file(CONFIGURATION, "[Node]\n\nDefaultStopTimeout=soon\n");
         g_autofree char *from = journal_from_now();
         node_call_fails(
-                bus, "Reload", NULL, INVALID_ARGS, FILE_NAME ":3", "DefaultStopTimeout", "soon", NULL);
-        expect_status(bus, FILE_NAME ":3");
+                bus, "Reload", NULL, INVALID_ARGS, CONFIGURATION ":3", "DefaultStopTimeout", "soon", NULL);
+        expect_status(bus, CONFIGURATION ":3");
         /* After a signal there is no reply; the error is in the journal and in the status line. */
         assert_int_equal(kill(node_pid(bus), SIGUSR1), 0);
-        WAIT_UNTIL(journal_count(from, FILE_NAME ":3") == 2);
-        expect_status(bus, FILE_NAME ":3");
+        WAIT_UNTIL(journal_count(from, CONFIGURATION ":3") == 2);
+        expect_status(bus, CONFIGURATION ":3");
         assert_int_equal(stop_timeout_of_new(bus, role_name("a"), NULL), 5000000);
 
         /* A service that starts with an invalid file uses its defaults and logs the error. */
-        systemctl("restart", NODE_UNIT);
-        node_wait_name(bus, true);
+        node_restart(bus);
         assert_int_equal(stop_timeout_of_new(bus, role_name("b"), NULL), 10000000);
         g_autofree char *log = journal("-u", NODE_UNIT, "-p", "err", NULL);
-        assert_non_null(strstr(log, FILE_NAME ":3"));
-        expect_status(bus, FILE_NAME ":3");
-        write_file(FILE_NAME, "[Node]\n");
+        assert_non_null(strstr(log, CONFIGURATION ":3"));
+        expect_status(bus, CONFIGURATION ":3");
+        write_file(CONFIGURATION, "[Node]\n");
         systemctl("reload", NODE_UNIT);
         expect_status(bus, "Ready.");
 }
@@ -107,11 +96,11 @@ static void test_broken(void **state) {
 static void test_unknown(void **state) {
         Bus *bus = *state;
 
-        write_file(FILE_NAME, "# mine\n[Node]\nDefaultStopTimeout=6s\nDefaultStopTimeuot=7s\n");
+        write_file(CONFIGURATION, "# mine\n[Node]\nDefaultStopTimeout=6s\nDefaultStopTimeuot=7s\n");
         reload(bus);
         assert_int_equal(stop_timeout_of_new(bus, role_name("a"), NULL), 6000000);
         g_autofree char *log = journal("-u", NODE_UNIT, "-p", "warning", NULL);
-        assert_non_null(strstr(log, FILE_NAME ":4: unknown key DefaultStopTimeuot="));
+        assert_non_null(strstr(log, CONFIGURATION ":4: unknown key DefaultStopTimeuot="));
 }
 
 static void test_max_ended(void **state) {
@@ -121,7 +110,7 @@ static void test_max_ended(void **state) {
                 start(bus, role_name_n("e", (guint) i), NULL, actor(), "exit", "0", NULL);
                 expect_exited(bus, role_name_n("e", (guint) i), "exited", 0, "self");
         }
-        write_file(FILE_NAME, "[Node]\nMaxEndedRoles=2\n");
+        write_file(CONFIGURATION, "[Node]\nMaxEndedRoles=2\n");
         reload(bus);
         /* The oldest ones are purged. */
         bus_wait(bus, "RolePurged", role_name_n("e", 0));
@@ -158,23 +147,22 @@ static void test_users(void **state) {
         Bus *bus = *state;
 
         expect_user(bus, role_name("root"), NULL, "", "root");
-        write_file(FILE_NAME, "[Node]\nDefaultUser=alice\n");
+        write_file(CONFIGURATION, "[Node]\nDefaultUser=alice\n");
         reload(bus);
         expect_user(bus, role_name("default"), NULL, "alice", "alice");
         expect_user(bus, role_name("option"), OPTIONS("{'user': <'bob'>}"), "bob", "bob");
         expect_user(bus, role_name("meant"), OPTIONS("{'user': <'root'>}"), "root", "root");
 
-        write_file(FILE_NAME, "[Node]\nDefaultUser=alice\nRequireUser=yes\n");
+        write_file(CONFIGURATION, "[Node]\nDefaultUser=alice\nRequireUser=yes\n");
         reload(bus);
         refuse_without_user(bus);
         expect_user(bus, role_name("required"), OPTIONS("{'user': <'root'>}"), "root", "root");
 
         /* A wrong value elsewhere does not undo it. */
-        write_file(FILE_NAME, "[Node]\nDefaultStopTimeout=soon\nDefaultUser=alice\n");
-        systemctl("restart", NODE_UNIT);
-        node_wait_name(bus, true);
+        write_file(CONFIGURATION, "[Node]\nDefaultStopTimeout=soon\nDefaultUser=alice\n");
+        node_restart(bus);
         refuse_without_user(bus);
-        write_file(FILE_NAME, "[Node]\n");
+        write_file(CONFIGURATION, "[Node]\n");
         reload(bus);
         expect_user(bus, role_name("again"), NULL, "", "root");
 }
@@ -182,8 +170,8 @@ static void test_users(void **state) {
 static void test_end(void **state) {
         Bus *bus = *state;
 
-        (void) g_unlink(FILE_NAME);
-        (void) g_unlink(DROP_IN);
+        (void) g_unlink(CONFIGURATION);
+        write_configuration(NULL);
         reload(bus);
         assert_int_equal(stop_timeout_of_new(bus, role_name("z"), NULL), 10000000);
 }

@@ -12,7 +12,7 @@ import subprocess
 
 from gi.repository import Gio, GLib
 
-from systemcase import CALL, DOCUMENTS, EXAMPLES, Case, busctl, eups, main, run
+from systemcase import CALL, DOCUMENTS, EXAMPLES, Case, busctl, eups, main, path_of, run
 
 ORIGINAL = """
     instance_name pyro_name logger monitor_timeout max_threadpool_size
@@ -197,8 +197,7 @@ class Programs(Case):
         script = f"grep ^0:: /proc/self/cgroup >{fifo.path}; exec sleep infinity"
         start = (*CALL[:2], "--", *CALL[2:], "Start", "sasa{sv}", role, "4", "su", "alice", "-c", script)
         run(*start, "1", "env", "a{ss}", "1", "XDG_SESSION_CLASS", "none")
-        path = run(*CALL, "GetRole", "s", role).stdout.split('"')[1]
-        cgroup = busctl("get-property", CALL[2], path, "org.architect.Node.Role", "ControlGroup")
+        cgroup = busctl("get-property", CALL[2], path_of(role), "org.architect.Node.Role", "ControlGroup")
         self.assertEqual(fifo.line(), f"0::{cgroup}")
         run("busctl", "--timeout=60", *CALL[1:], "Stop", "s", role)
 

@@ -100,8 +100,7 @@ static void test_survives(void **state) {
         Bus *bus = *state;
 
         set_env(bus, "SURVIVES", "two words\nand a line");
-        systemctl("restart", NODE_UNIT);
-        node_wait_name(bus, true);
+        node_restart(bus);
         assert_env(bus, "SURVIVES", "two words\nand a line");
         node_crash(bus);
         assert_env(bus, "SURVIVES", "two words\nand a line");

@@ -6,26 +6,13 @@
  * machine, also over containers, so the node runs in a user namespace that has a limit of its own.) */
 
 #include <fcntl.h>
-#include <glib/gstdio.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "testlib.h"
 
-#define DROP_IN_DIRECTORY "/run/systemd/system/" NODE_UNIT ".d"
-#define DROP_IN DROP_IN_DIRECTORY "/inotify.conf"
 #define PROGRAM "/usr/libexec/architect-node/architect-node"
-
-static void restart_with(const char *drop_in) {
-        if (drop_in) {
-                assert_return_code(g_mkdir_with_parents(DROP_IN_DIRECTORY, 0755), errno);
-                assert_true(g_file_set_contents(DROP_IN, drop_in, -1, NULL));
-        } else
-                (void) g_unlink(DROP_IN);
-        g_free(run_ok("systemctl", "daemon-reload", NULL));
-        systemctl("restart", NODE_UNIT);
-}
 
 /* The limit can be written by a process of the namespace only, in a /proc that is not read-only. */
 static void set_limit(pid_t pid, const char *limit) {
@@ -55,7 +42,7 @@ static void leaves_one(Bus *bus, const char *role) {
                 "}", "pause", NULL);
         pid_t left = fifo_expect_pid(fifo, "left");
         int pidfd = process_open(left);
-        g_variant_unref(node_call(bus, "Signal", g_variant_new("(ssi)", role, "main", SIGKILL)));
+        send_signal(bus, role, "main", SIGKILL);
         expect_exited(bus, role, "killed", SIGKILL, "kill");
         guint32 serial = node_send(bus, "Stop", g_variant_new("(s)", role));
         node_sync(bus);
@@ -73,12 +60,12 @@ static void test_used_up(void **state) {
 
         start(bus, role, NULL, actor(), "pause", NULL);
         pid_t pid = role_pid(bus, role);
-        restart_with(
+        unit_configure(NODE_UNIT,
                 "[Service]\nExecStart=\n"
                 "ExecStart=+/usr/bin/unshare --mount --propagation private sh -c 'mount -t proc proc /proc && "
                 "exec unshare --user --map-root-user sh -c \"echo 0 >/proc/sys/user/max_inotify_instances && "
                 "exec " PROGRAM " --instance=main\"'\n");
-        node_wait_name(bus, true);
+        node_restart(bus);
         assert_int_equal(count_inotify(node_pid(bus)), 0);
         assert_int_equal(role_pid(bus, role), pid);
         g_autofree char *log = journal(after, "-u", NODE_UNIT, "-p", "warning", NULL);
@@ -97,11 +84,8 @@ static void test_used_up(void **state) {
 }
 
 static int end(void **state) {
-        restart_with(NULL);
-        {
-                g_autoptr(Bus) bus = bus_new();
-                node_wait_name(bus, true);
-        }
+        unit_configure(NODE_UNIT, NULL);
+        node_restart(*state);
         return case_teardown(state);
 }
 

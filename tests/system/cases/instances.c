@@ -126,8 +126,7 @@ static void test_one_goes(void **state) {
         node_crash(other);
         assert_int_equal(role_pid(other, role), role_of_other);
         assert_int_equal(keeper_pid(other), other_keeper);
-        systemctl("restart", NODE_UNIT);
-        node_wait_name(bus, true);
+        node_restart(bus);
         assert_int_not_equal(node_pid(bus), node);
         assert_int_equal(role_pid(bus, role), role_of_main);
         assert_int_equal(role_pid(other, role), role_of_other);
@@ -151,8 +150,7 @@ static void test_unit(void **state) {
         const char *file = "/etc/architect-node/" OTHER ".conf", *role = role_name("new");
         g_autofree char *level = NULL, *level_of_main = NULL;
 
-        assert_return_code(g_mkdir_with_parents("/etc/architect-node", 0755), errno);
-        assert_true(g_file_set_contents(file, "[Node]\nDefaultStopTimeout=3s\n", -1, NULL));
+        write_file(file, "[Node]\nDefaultStopTimeout=3s\n");
         systemctl("reload", OTHER_UNIT);
         start(other, role, NULL, actor(), "pause", NULL);
         start(bus, role, NULL, actor(), "pause", NULL);

@@ -181,13 +181,9 @@ static void stored(Bus *bus, bool both) {
         for (int i = 0; i < 2; i++) {
                 g_autofree char *mine = NULL, *its = NULL;
 
-                if (both) {
-                        pid_t keeper = keeper_pid(bus);
-
-                        keeper_crash(bus);
-                        node_crash(bus);
-                        WAIT_UNTIL(keeper_is_connected(bus, keeper));
-                } else
+                if (both)
+                        keeper_and_node_crash(bus);
+                else
                         keeper_crash_and_wait(bus);
                 assert_poll(bus, reads, "running");
                 assert_poll(bus, exits, "running");
@@ -206,7 +202,7 @@ static void stored(Bus *bus, bool both) {
         assert_int_equal(bus_count_since(bus, mark, "RoleExited", NULL), 0);
 
         /* This goes to the main process only, which requires the keeper. */
-        g_variant_unref(node_call(bus, "Signal", g_variant_new("(ssi)", exits, "main", SIGUSR1)));
+        send_signal(bus, exits, "main", SIGUSR1);
         expect_end(bus, exits, "exited", 42, "exit 42", NULL);
 
         /* The keeper's copies are the last ones. Closing them gives end-of-file and frees the port. */

@@ -16,7 +16,7 @@ static void be_older(Bus *bus) {
         assert_non_null(program);
         text = g_strdup_printf(
                 "[Service]\nExecStart=\nExecStart=%s --instance=main --protocol-max=2\n", program);
-        keeper_configure(text);
+        unit_configure(KEEPER_UNIT, text);
         keeper_crash_and_wait(bus);
 }
 
@@ -43,14 +43,14 @@ static void test_older(void **state) {
         assert_int_equal(g_variant_n_children(resolved), 0);
         assert_string_equal(hash, "");
         purge(bus, product);
-        products_configure(bus, NULL);
+        node_configure(bus, NULL);
 
         /* After a restart the node finds everything again. */
         node_crash(bus);
         assert_int_equal(keeper_pid(bus), keeper);
         send_input(bus, reads, "still there?");
         fifo_expect_pid(fifo, "echo");
-        g_variant_unref(node_call(bus, "Signal", g_variant_new("(ssi)", exits, "main", SIGUSR1)));
+        send_signal(bus, exits, "main", SIGUSR1);
         expect_exited(bus, exits, "exited", 42, NULL);
         stop(bus, stays);
         expect_exited(bus, stays, "killed", SIGTERM, "stop");
@@ -66,7 +66,7 @@ static void test_older(void **state) {
         wait_exited(bus, reads);
 
         /* The upgrade. */
-        keeper_configure(NULL);
+        unit_configure(KEEPER_UNIT, NULL);
         keeper_crash_and_wait(bus);
         start(bus, exits, NULL, actor(), "exit", "3", NULL);
         expect_exited(bus, exits, "exited", 3, "self");

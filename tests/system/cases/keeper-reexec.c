@@ -47,7 +47,7 @@ static void test_roles(void **state) {
         assert_int_equal(node_pid(bus), node);
 
         /* The parent is the same, and so are all values that only a parent gets. */
-        g_variant_unref(node_call(bus, "Signal", g_variant_new("(ssi)", exits, "main", SIGUSR1)));
+        send_signal(bus, exits, "main", SIGUSR1);
         {
                 Exited e = expect_exited(bus, exits, "exited", 42, NULL);
 

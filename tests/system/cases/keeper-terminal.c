@@ -18,14 +18,6 @@ static void reload(Bus *bus) {
         assert_int_equal(keeper_reload(), 0);
 }
 
-static void crash_both(Bus *bus) {
-        pid_t keeper = keeper_pid(bus);
-
-        keeper_crash(bus);
-        node_crash(bus);
-        WAIT_UNTIL(keeper_is_connected(bus, keeper));
-}
-
 static void survives(Bus *bus, void (*again)(Bus *bus), bool die_meanwhile) {
         const char *role = role_name("pty");
         g_autoptr(Screen) first = NULL, next = NULL;
@@ -88,7 +80,7 @@ static void test_crash(void **state) {
 }
 
 static void test_both(void **state) {
-        survives(*state, crash_both, false);
+        survives(*state, keeper_and_node_crash, false);
 }
 
 /* The architect-terminal died while no keeper was running. */

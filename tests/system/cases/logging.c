@@ -54,8 +54,7 @@ static void test_level(void **state) {
         g_autofree char *expected = g_strdup_printf("%s: starting -> running", role_name("a"));
         assert_non_null(strstr(log, expected));
 
-        systemctl("restart", NODE_UNIT);
-        node_wait_name(bus, true);
+        node_restart(bus);
         assert_level(bus, "debug");
         node_crash(bus);
         assert_level(bus, "debug");

@@ -5,7 +5,6 @@
  * of a role has precedence over the action of the node. A restart of the service keeps the deadline and does
  * not make it expire, nor does an outage of the service itself. */
 
-#include <glib/gstdio.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -122,8 +121,7 @@ static void test_restart(void **state) {
         set_timeout(bus, 3600 * (guint64) G_USEC_PER_SEC);
         beat(bus);
         guint64 deadline = node_get_u64(bus, "MonitorDeadlineUSec");
-        systemctl("restart", NODE_UNIT);
-        node_wait_name(bus, true);
+        node_restart(bus);
         assert_int_equal(node_get_u64(bus, "MonitorDeadlineUSec"), deadline);
         assert_int_equal(node_get_u64(bus, "MonitorTimeoutUSec"), 3600 * (guint64) G_USEC_PER_SEC);
         node_crash(bus);
@@ -157,20 +155,6 @@ static void test_own_outage(void **state) {
         stop(bus, role);
 }
 
-#define DROP_IN_DIRECTORY "/etc/architect-node/main.conf.d"
-#define DROP_IN DROP_IN_DIRECTORY "/50-test.conf"
-
-static void configure(const char *timeout) {
-        g_autofree char *text = g_strdup_printf("[Node]\nMonitorTimeout=%s\n", timeout);
-
-        assert_true(g_file_set_contents(DROP_IN, text, -1, NULL));
-}
-
-static void reload(Bus *bus, const char *timeout) {
-        configure(timeout);
-        g_variant_unref(node_call(bus, "Reload", NULL));
-}
-
 /* A new timeout in the configuration counts from the last beat, after a reload and after a restart; 0
  * disables it at once. */
 static void test_reconfigured(void **state) {
@@ -178,34 +162,31 @@ static void test_reconfigured(void **state) {
         const char *role = role_name("a");
         guint64 last;
 
-        assert_return_code(g_mkdir_with_parents(DROP_IN_DIRECTORY, 0755), errno);
-        configure("4s");
+        write_configuration("MonitorTimeout=4s\n");
         afresh(bus);
         start(bus, role, NULL, actor(), "pause", NULL);
         pid_t pid = role_pid(bus, role);
         beat(bus);
         last = node_get_u64(bus, "MonitorDeadlineUSec") - 4 * G_USEC_PER_SEC;
 
-        reload(bus, "60s");
+        node_configure(bus, "MonitorTimeout=60s\n");
         assert_int_equal(node_get_u64(bus, "MonitorDeadlineUSec"), last + 60 * G_USEC_PER_SEC);
-        configure("1h");
-        systemctl("restart", NODE_UNIT);
-        node_wait_name(bus, true);
+        write_configuration("MonitorTimeout=1h\n");
+        node_restart(bus);
         assert_int_equal(node_get_u64(bus, "MonitorDeadlineUSec"), last + 3600 * (guint64) G_USEC_PER_SEC);
 
-        reload(bus, "1s");
+        node_configure(bus, "MonitorTimeout=1s\n");
         beat(bus);
-        reload(bus, "0");
+        node_configure(bus, "MonitorTimeout=0\n");
         assert_int_equal(node_get_u64(bus, "MonitorDeadlineUSec"), 0);
         g_usleep(1500000); /* longer than the old timeout; there is no event to wait for */
         node_sync(bus);
         assert_int_equal(role_pid(bus, role), pid);
 
-        reload(bus, "1s");
+        node_configure(bus, "MonitorTimeout=1s\n");
         beat(bus);
-        configure("0");
-        systemctl("restart", NODE_UNIT);
-        node_wait_name(bus, true);
+        write_configuration("MonitorTimeout=0\n");
+        node_restart(bus);
         assert_int_equal(node_get_u64(bus, "MonitorDeadlineUSec"), 0);
         g_usleep(5500000); /* the grace period after a restart */
         node_sync(bus);
@@ -213,7 +194,7 @@ static void test_reconfigured(void **state) {
         assert_int_equal(bus_count(bus, "MonitorTimedOut", NULL), 0);
 
         stop(bus, role);
-        assert_int_equal(g_unlink(DROP_IN), 0);
+        write_configuration(NULL);
         afresh(bus);
 }
 

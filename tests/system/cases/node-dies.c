@@ -10,7 +10,6 @@
 #include "replay.h"
 #include "testlib.h"
 
-#define DROP_IN "/run/systemd/system/" NODE_UNIT ".d"
 #define STATE "/run/architect-node/main"
 #define ROLES 4
 
@@ -144,12 +143,8 @@ static void test_watchdog(void **state) {
         g_autofree char *since = journal_from_now(), *said = NULL;
         pid_t node;
 
-        assert_int_equal(g_mkdir_with_parents(DROP_IN, 0755), 0);
-        assert_true(g_file_set_contents(
-                DROP_IN "/watchdog.conf", "[Service]\nWatchdogSec=1s\nTimeoutAbortSec=2s\n", -1, NULL));
-        systemctl("daemon-reload", NULL);
-        systemctl("restart", NODE_UNIT);
-        node_wait_name(bus, true);
+        unit_configure(NODE_UNIT, "[Service]\nWatchdogSec=1s\nTimeoutAbortSec=2s\n");
+        node_restart(bus);
         set_up(bus, fifo);
         before = everything(bus);
 
@@ -169,10 +164,8 @@ static void test_watchdog(void **state) {
         said = journal(since, "-u", NODE_UNIT, NULL);
         assert_contains(said, "Watchdog timeout");
 
-        run(NULL, NULL, "rm", "-r", DROP_IN, NULL);
-        systemctl("daemon-reload", NULL);
-        systemctl("restart", NODE_UNIT);
-        node_wait_name(bus, true);
+        unit_configure(NODE_UNIT, NULL);
+        node_restart(bus);
         check_after(bus, fifo, before, "a restart");
         tear_down(bus);
 }

@@ -41,15 +41,14 @@ static void test_units(void **state) {
         start(bus, role, NULL, actor(), "pause", NULL);
         kill_role(bus, role);
         start(bus, role, NULL, actor(), "pause", NULL);
-        g_variant_unref(node_call(bus, "Signal", g_variant_new("(ssi)", role, "all", SIGKILL)));
+        send_signal(bus, role, "all", SIGKILL);
         expect_exited(bus, role, "killed", SIGTERM, "stop");
         expect_exited(bus, role, "killed", SIGKILL, "kill");
         expect_exited(bus, role, "killed", SIGKILL, "kill");
         /* After a crash the node lists its own scopes only. */
         node_crash(bus);
         node_sync(bus);
-        systemctl("restart", NODE_UNIT);
-        node_wait_name(bus, true);
+        node_restart(bus);
         node_sync(bus);
         /* A shutdown ends its own roles only. */
         start(bus, role, NULL, actor(), "pause", NULL);
@@ -85,8 +84,7 @@ static void test_roles(void **state) {
                 else if (round == 1)
                         kill_role(bus, role);
                 else {
-                        g_variant_unref(
-                                node_call(bus, "Signal", g_variant_new("(ssi)", role, "all", SIGKILL)));
+                        send_signal(bus, role, "all", SIGKILL);
                         wait_exited(bus, role);
                         stop(bus, role);
                 }

@@ -6,13 +6,11 @@
  * systemd fails after SetupTimeout=, and the error names the job. */
 
 #include <fcntl.h>
-#include <glib/gstdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "testlib.h"
 
-#define DROP_IN "/etc/architect-node/main.conf.d/70-order.conf"
 #define HOLD "/run/systemd/system/order-hold.service"
 #define HOLD_FIFO "/run/order-hold"
 
@@ -36,14 +34,6 @@ static void test_after(void **state) {
         assert_after(bus, NODE_UNIT, of_service);
         assert_after(bus, scope, of_scope);
         stop(bus, role_name("a"));
-}
-
-static void set_timeout(Bus *bus, const char *value) {
-        g_autofree char *text = g_strdup_printf("[Node]\nSetupTimeout=%s\n", value);
-
-        assert_return_code(g_mkdir_with_parents("/etc/architect-node/main.conf.d", 0755), errno);
-        assert_true(g_file_set_contents(DROP_IN, text, -1, NULL));
-        g_variant_unref(node_call(bus, "Reload", NULL));
 }
 
 /* Makes remote-fs.target a job that waits until hold_end(). */
@@ -77,7 +67,7 @@ static void test_waits(void **state) {
         guint32 serials[G_N_ELEMENTS(roles)];
         guint mark = bus_mark(bus);
 
-        set_timeout(bus, "2s");
+        node_configure(bus, "SetupTimeout=2s\n");
         hold_begin();
         /* The first one goes alone, the others are a batch. */
         for (size_t i = 0; i < G_N_ELEMENTS(roles); i++)
@@ -97,7 +87,7 @@ static void test_waits(void **state) {
         }
 
         /* One that waits is started as soon as the target is there. */
-        set_timeout(bus, "1min");
+        node_configure(bus, "SetupTimeout=1min\n");
         guint32 serial = node_send(bus, "Start", start_args(roles[0], NULL, actor(), "pause", NULL));
         WAIT_UNTIL(count_units(bus, "architect-main-order.b.scope") == 1);
         assert_state(bus, roles[0], "starting");
@@ -105,8 +95,7 @@ static void test_waits(void **state) {
         assert_int_equal(bus_wait_reply(bus, serial)->type, G_DBUS_MESSAGE_TYPE_METHOD_RETURN);
         assert_poll(bus, roles[0], "running");
         stop(bus, roles[0]);
-        (void) unlink(DROP_IN);
-        g_variant_unref(node_call(bus, "Reload", NULL));
+        node_configure(bus, NULL);
 }
 
 int main(void) {

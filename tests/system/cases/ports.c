@@ -6,7 +6,6 @@
  * keeper). */
 
 #include <arpa/inet.h>
-#include <glib/gstdio.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,8 +13,6 @@
 #include "keeper.h"
 #include "net.h"
 #include "testlib.h"
-
-#define FILE_NAME "/etc/architect-node/main.conf"
 
 static GVariant *ports_args(const uint16_t *ports, gsize n) {
         return g_variant_new(
@@ -144,8 +141,7 @@ static void again(Bus *bus, bool crash) {
         if (crash)
                 node_crash(bus);
         else {
-                systemctl("restart", NODE_UNIT);
-                node_wait_name(bus, true);
+                node_restart(bus);
         }
 }
 
@@ -253,13 +249,13 @@ static void test_keeper_gone(void **state) {
         g_autofree char *now = journal_from_now(), *log = NULL, *expected = NULL;
         uint16_t tcp[2];
 
-        keeper_configure("[Service]\nFileDescriptorStoreMax=0\n");
+        unit_configure(KEEPER_UNIT, "[Service]\nFileDescriptorStoreMax=0\n");
         bind_ports(bus, "TCP", 2, tcp);
         start(bus, role, port_option("tcp-ports", tcp[0]), actor(), "serve", fifo_path(fifo), NULL);
         fifo_expect_pid(fifo, "serve");
         pid_t pid = role_pid(bus, role);
         keeper_crash_and_wait(bus);
-        keeper_configure(NULL);
+        unit_configure(KEEPER_UNIT, NULL);
 
         assert_ports(bus, "");
         assert_int_equal(try_bind(SOCK_STREAM, tcp[1]), 0);
@@ -285,33 +281,23 @@ static int bind_at(const char *address, uint16_t port) {
         return r;
 }
 
-static void configure(Bus *bus, const char *address) {
-        g_autofree char *text = g_strdup_printf("[Node]\nBindAddress=%s\n", address);
-
-        assert_return_code(g_mkdir_with_parents("/etc/architect-node", 0755), errno);
-        assert_true(g_file_set_contents(FILE_NAME, text, -1, NULL));
-}
-
 static void test_address(void **state) {
         Bus *bus = *state;
         uint16_t port;
 
-        configure(bus, "127.0.0.2");
-        g_variant_unref(node_call(bus, "Reload", NULL));
+        node_configure(bus, "BindAddress=127.0.0.2\n");
         bind_ports(bus, "TCP", 1, &port);
         assert_int_equal(bind_at("127.0.0.2", port), EADDRINUSE);
         assert_int_equal(bind_at("127.0.0.1", port), 0);
         release_port(bus, "TCP", port);
 
         /* Not an address of this machine. */
-        configure(bus, "192.0.2.1");
-        g_variant_unref(node_call(bus, "Reload", NULL));
+        node_configure(bus, "BindAddress=192.0.2.1\n");
         node_call_fails(bus, "BindTCP", g_variant_new("(u)", 2), "PortsUnavailable", "2 TCP ports",
                 "192.0.2.1", NULL);
-        configure(bus, "localhost");
-        node_call_fails(bus, "Reload", NULL, INVALID_ARGS, FILE_NAME ":2", "BindAddress", NULL);
-        (void) g_unlink(FILE_NAME);
-        g_variant_unref(node_call(bus, "Reload", NULL));
+        write_configuration("BindAddress=localhost\n");
+        node_call_fails(bus, "Reload", NULL, INVALID_ARGS, CONFIGURATION_DROP_IN ":2", "BindAddress", NULL);
+        node_configure(bus, NULL);
         bind_ports(bus, "TCP", 1, &port);
         assert_int_equal(bind_at("127.0.0.1", port), EADDRINUSE);
         release_port(bus, "TCP", port);

@@ -33,15 +33,15 @@ static void declare(const char *product, const char *version, bool current, cons
                        product, version);
 
         if (table)
-                products_write(scratch(table_file), table);
+                write_file(scratch(table_file), table);
         else {
                 g_autofree char *parent = g_path_get_dirname(scratch(table_file));
                 assert_return_code(g_mkdir_with_parents(parent, 0755), errno);
                 trap_make(scratch(table_file));
         }
-        products_write(scratch(version_file), version_text);
+        write_file(scratch(version_file), version_text);
         if (current)
-                products_write(scratch(chain_file), chain_text);
+                write_file(scratch(chain_file), chain_text);
 }
 
 static const char *trap_path(void) {
@@ -55,7 +55,7 @@ static void copy_stand_in(const char *name) {
                         *to = g_build_filename(scratch("eups/bin"), name, NULL), *text = NULL;
 
         assert_true(g_file_get_contents(from, &text, NULL, NULL));
-        products_write(to, text);
+        write_file(to, text);
         assert_int_equal(chmod(to, 0755), 0);
 }
 
@@ -86,7 +86,7 @@ static int setup(void **state) {
 static int teardown(void **state) {
         products_set_env(*state, "EUPS_DIR", NULL);
         products_set_env(*state, "EUPS_PATH", NULL);
-        products_configure(*state, NULL);
+        node_configure(*state, NULL);
         assert_int_equal(access("/run/evil", F_OK), -1);
         return case_teardown(state);
 }
@@ -193,7 +193,7 @@ static void test_concurrent(void **state) {
         Bus *bus = *state;
         guint32 serials[50];
 
-        products_configure(bus, "SetupTimeout=200s\n");
+        node_configure(bus, "SetupTimeout=200s\n");
         for (size_t i = 0; i < G_N_ELEMENTS(serials); i++) {
                 g_autofree char *name = g_strdup_printf("n%zu", i);
 
@@ -350,7 +350,7 @@ static void test_hang(void **state) {
         g_autoptr(Trap) trap = NULL;
         Census before = census_before(bus);
 
-        products_configure(bus, "SetupTimeout=3s\n");
+        node_configure(bus, "SetupTimeout=3s\n");
         guint mark = bus_mark(bus);
         gint64 begin = g_get_monotonic_time();
         guint32 serial = start_hanging(bus, role, &trap);

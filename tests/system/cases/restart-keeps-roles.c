@@ -11,15 +11,6 @@
 
 typedef void (*Again)(Bus *bus);
 
-static void restart(Bus *bus) {
-        systemctl("restart", NODE_UNIT);
-        node_wait_name(bus, true);
-}
-
-static void crash(Bus *bus) {
-        node_crash(bus);
-}
-
 static guint64 sequence(Bus *bus) {
         g_autoptr(GVariant) value = node_get(bus, "EventSequence");
         return g_variant_get_uint64(value);
@@ -96,13 +87,13 @@ static void keeps_roles(Bus *bus, Again again) {
 }
 
 static void test_restart(void **state) {
-        keeps_roles(*state, restart);
+        keeps_roles(*state, node_restart);
         /* After a clean end the node knows which events were received. */
         assert_int_equal(bus_count_again(*state), 0);
 }
 
 static void test_crash(void **state) {
-        keeps_roles(*state, crash);
+        keeps_roles(*state, node_crash);
 }
 
 /* The node is absent (stopped, then killed) while its roles end in every way. */
@@ -315,7 +306,7 @@ static void test_again_and_again(void **state) {
                 if (round % 2 == 0)
                         node_crash(bus);
                 else
-                        restart(bus);
+                        node_restart(bus);
                 for (guint i = 0; i < G_N_ELEMENTS(pids); i++) {
                         assert_int_equal(role_pid(bus, role_name_n("many", i)), pids[i]);
                         send_input(bus, role_name_n("many", i), "x");

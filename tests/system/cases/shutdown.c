@@ -210,9 +210,6 @@ static void test_interrupt(void **state) {
         check_starts_afresh(bus, keeper);
 }
 
-#define DROP_IN_DIRECTORY "/run/systemd/system/" NODE_UNIT ".d"
-#define DROP_IN DROP_IN_DIRECTORY "/50-test.conf"
-
 /* The longest stop timeout and at most 5 s, however short the timeout of the unit is, because the service
  * makes systemd wait. */
 static void test_time(void **state) {
@@ -222,9 +219,7 @@ static void test_time(void **state) {
         gint64 begin, took;
 
         keep_unit(bus);
-        assert_return_code(g_mkdir_with_parents(DROP_IN_DIRECTORY, 0755), errno);
-        assert_true(g_file_set_contents(DROP_IN, "[Service]\nTimeoutStopSec=500ms\n", -1, NULL));
-        g_free(run_ok("systemctl", "daemon-reload", NULL));
+        unit_configure(NODE_UNIT, "[Service]\nTimeoutStopSec=500ms\n");
         start(bus, role_name("short"), OPTIONS("{'stop-timeout-usec': <@t 100000>}"), actor(), "ignore",
                 "TERM", "say", fifo_path(fifo), "ready", "pause", NULL);
         start(bus, role_name("long"), OPTIONS("{'stop-timeout-usec': <@t 3000000>}"), actor(), "ignore",
@@ -234,8 +229,7 @@ static void test_time(void **state) {
         begin = g_get_monotonic_time();
         systemctl("stop", NODE_UNIT);
         took = g_get_monotonic_time() - begin;
-        (void) g_unlink(DROP_IN);
-        g_free(run_ok("systemctl", "daemon-reload", NULL));
+        unit_configure(NODE_UNIT, NULL);
         expect_exited(bus, role_name("short"), "killed", SIGKILL, "shutdown");
         expect_exited(bus, role_name("long"), "killed", SIGKILL, "shutdown");
         assert_true(took >= 3 * G_USEC_PER_SEC);

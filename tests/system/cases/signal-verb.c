@@ -8,10 +8,6 @@
 
 #include "testlib.h"
 
-static void send_signal(Bus *bus, const char *role, const char *whom, int signo) {
-        g_variant_unref(node_call(bus, "Signal", g_variant_new("(ssi)", role, whom, signo)));
-}
-
 static void test_whom(void **state) {
         Bus *bus = *state;
         const char *role = role_name("a");

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "keeper.h"
 #include "replay.h"
 #include "testlib.h"
 
@@ -362,14 +363,6 @@ static void check_name(Soak *soak, const char *role, GPtrArray *events) {
 
 /* -- before and after -- */
 
-static void fresh_services(Bus *bus) {
-        pid_t keeper = keeper_pid(bus);
-
-        keeper_crash(bus);
-        node_crash(bus);
-        WAIT_UNTIL(keeper_is_connected(bus, keeper));
-}
-
 static void some_runs(Bus *bus, guint n) {
         for (guint i = 0; i < n; i++) {
                 start(bus, role_name("warm"), NULL, actor(), "exit", "0", NULL);
@@ -430,7 +423,7 @@ static void test_soak(void **state) {
         for (guint i = 0; i < SLOTS; i++)
                 soak.slots[i].role = role_name_n("r", i);
         first = event_sequence(bus);
-        fresh_services(bus);
+        keeper_and_node_crash(bus);
         before = census_before(bus);
 
         for (guint round = 0; round < rounds; round++) {
@@ -459,7 +452,7 @@ static void test_soak(void **state) {
                 soak.n_unseen, soak.n_lines);
 
         g_variant_unref(node_call(bus, "Purge", g_variant_new("(^as)", (const char *[]){ NULL })));
-        fresh_services(bus);
+        keeper_and_node_crash(bus);
         (void) census_before(bus);
         {
                 /* The log of events has grown, but no saved roles are left. */

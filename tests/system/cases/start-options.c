@@ -124,9 +124,7 @@ static void test_session(void **state) {
         assert_contains(of_bob, "When the last session of user \"bob\" ends, logind removes");
         assert_contains(of_bob, "enable-linger");
 
-        assert_int_equal(g_mkdir_with_parents(drop_in, 0755), 0);
-        assert_true(g_file_set_contents(
-                "/run/systemd/logind.conf.d/50-test.conf", "[Login]\nRemoveIPC = no\n", -1, NULL));
+        write_file("/run/systemd/logind.conf.d/50-test.conf", "[Login]\nRemoveIPC = no\n");
         start(bus, role_name("q"), OPTIONS("{'user': <'bob'>}"), actor(), "exit", "0", NULL);
         assert_int_equal(g_unlink("/run/systemd/logind.conf.d/50-test.conf"), 0);
         assert_int_equal(g_rmdir(drop_in), 0);

@@ -6,7 +6,6 @@
  * exit-type=cgroup the role runs until the last process has ended, with the exact status of its main process,
  * whoever restarts or dies meanwhile. The packages are screen, tmux, nginx-light and mosquitto. */
 
-#include <glib/gstdio.h>
 #include <unistd.h>
 
 #include "../../../src/model/message-ids.h"
@@ -174,32 +173,15 @@ static void assert_outlived(Bus *bus, const char *role, pid_t pid, Fifo *fifo) {
 static void nothing(Bus *bus) {
 }
 
-static void restart_node(Bus *bus) {
-        systemctl("restart", NODE_UNIT);
-        node_wait_name(bus, true);
-}
-
-static void kill_keeper(Bus *bus) {
-        keeper_crash_and_wait(bus);
-}
-
 static void reload_keeper(Bus *bus) {
         assert_int_equal(keeper_reload(), 0);
-}
-
-static void kill_both(Bus *bus) {
-        pid_t before = keeper_pid(bus);
-
-        keeper_crash(bus);
-        node_crash(bus);
-        WAIT_UNTIL(keeper_is_connected(bus, before));
 }
 
 /* Restarts and deaths while it runs without its main process change nothing. */
 static void test_outlived(void **state) {
         Bus *bus = *state;
-        void (*const meanwhile[])(
-                Bus * bus) = { nothing, restart_node, node_crash, reload_keeper, kill_keeper, kill_both };
+        void (*const meanwhile[])(Bus * bus) = { nothing, node_restart, node_crash, reload_keeper,
+                keeper_crash_and_wait, keeper_and_node_crash };
 
         for (size_t i = 0; i < G_N_ELEMENTS(meanwhile); i++) {
                 const char *role = role_name_n("outlived", (guint) i);

@@ -218,7 +218,7 @@ static void test_both_at_the_keeper(void **state) {
 static void step_through_products(Bus *bus, guint traced, guint victims) {
         products_configure_fake(bus);
         step_through(bus, traced, victims, false, true);
-        products_configure(bus, NULL);
+        node_configure(bus, NULL);
 }
 
 static void test_products_node(void **state) {

@@ -39,7 +39,7 @@ static void test_without_systemd(void **state) {
         systemd_freeze(true);
         stop(bus, sleeps);
         expect_exited(bus, sleeps, "killed", SIGTERM, "stop");
-        g_variant_unref(node_call(bus, "Signal", g_variant_new("(ssi)", leaves, "all", SIGUSR1)));
+        send_signal(bus, leaves, "all", SIGUSR1);
         fifo_expect_pid(fifo, "signalled");
         stop(bus, leaves);
         expect_exited(bus, leaves, "killed", SIGTERM, "stop");
@@ -87,7 +87,7 @@ static void test_main_thread(void **state) {
         }
 
         start_without_main_thread(bus, role, NULL, ready);
-        g_variant_unref(node_call(bus, "Signal", g_variant_new("(ssi)", role, "all", SIGUSR1)));
+        send_signal(bus, role, "all", SIGUSR1);
         expect_exited(bus, role, "exited", 3, "self");
 }
 
@@ -132,7 +132,7 @@ static void test_threaded(void **state) {
         cgroup_write(type, "threaded");
         cgroup_write(threads, pid);
 
-        g_variant_unref(node_call(bus, "Signal", g_variant_new("(ssi)", role, "all", SIGUSR1)));
+        send_signal(bus, role, "all", SIGUSR1);
         fifo_expect_pid(fifo, "signalled");
         stop(bus, role);
         expect_exited(bus, role, "killed", SIGTERM, "stop");

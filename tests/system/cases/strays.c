@@ -393,7 +393,7 @@ static void test_truth(void **state) {
         assert_string_equal(scope, "");
         assert_string_equal(group, "");
 
-        g_variant_unref(node_call(bus, "Signal", g_variant_new("(ssi)", role, "all", SIGCONT)));
+        send_signal(bus, role, "all", SIGCONT);
         assert_poll(bus, role, "running");
         stop(bus, role);
         field = g_strconcat("ARCHITECT_ROLE=", role, NULL);
@@ -419,7 +419,7 @@ static void test_signal(void **state) {
         start(bus, role, NULL, "sh", "-c", "trap '' USR1; systemd-run --scope \"$@\"; true", "sh", actor(),
                 "tell-on", "USR1", fifo_path(fifo), "heard", "say", fifo_path(fifo), "ready", "pause", NULL);
         pid_t pid = fifo_expect_pid(fifo, "ready");
-        g_variant_unref(node_call(bus, "Signal", g_variant_new("(ssi)", role, "all", SIGUSR1)));
+        send_signal(bus, role, "all", SIGUSR1);
         assert_int_equal(fifo_expect_pid(fifo, "heard"), pid);
         kill_role(bus, role);
 }

@@ -19,7 +19,6 @@
 
 #include "testlib.h"
 
-#define CONFIGURATION "/etc/architect-node/main.conf"
 #define IN_KERNEL "waits in the kernel (uninterruptible sleep)"
 
 /* -- a file system that takes each request and answers none -- */
@@ -109,12 +108,6 @@ static void hung_end(void) {
         }
 }
 
-static void configure(Bus *bus, const char *text) {
-        assert_return_code(g_mkdir_with_parents("/etc/architect-node", 0755), errno);
-        assert_true(g_file_set_contents(CONFIGURATION, text, -1, NULL));
-        g_variant_unref(node_call(bus, "Reload", NULL));
-}
-
 static void assert_took(const Event *event, gint64 since, gint64 min_msec) {
         gint64 msec = (event->usec - since) / 1000;
 
@@ -142,7 +135,7 @@ static void test_in_kernel(void **state) {
         gint64 begin;
 
         hung_begin();
-        configure(bus, "[Node]\nSetupTimeout=1s\n");
+        node_configure(bus, "SetupTimeout=1s\n");
         g_autofree char *file = g_build_filename(hung, "file", NULL),
                         *other_file = g_build_filename(hung, "other", NULL),
                         *third_file = g_build_filename(hung, "third", NULL);
@@ -161,7 +154,7 @@ static void test_in_kernel(void **state) {
         hung_wait(run_pid);
         hung_wait(left_pid);
         hung_wait(moved_pid);
-        g_variant_unref(node_call(bus, "Signal", g_variant_new("(ssi)", leaves, "main", SIGKILL)));
+        send_signal(bus, leaves, "main", SIGKILL);
         expect_exited(bus, leaves, "killed", SIGKILL, "kill");
 
         begin = g_get_monotonic_time();
@@ -268,8 +261,7 @@ static int end(void **state) {
                 (void) umount2(hung, MNT_DETACH);
                 g_clear_pointer(&hung, g_free);
         }
-        (void) g_unlink(CONFIGURATION);
-        g_variant_unref(node_call(*state, "Reload", NULL));
+        node_configure(*state, NULL);
         return case_teardown(state);
 }
 

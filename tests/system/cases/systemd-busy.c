@@ -4,14 +4,12 @@
  * PID 1 does not run for a while, and nothing takes what the services send to it. Both services answer, and
  * when it runs again, it is told how they are now. */
 
-#include <glib/gstdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "testlib.h"
 
-#define CONFIGURATION "/etc/architect-node/main.conf"
 #define NOTIFY_SOCKET "/run/systemd/notify"
 
 /* Returns how many messages a new sender could send. */
@@ -38,11 +36,6 @@ static void fill_notify_socket(void) {
         assert_true(n > 0);
 }
 
-static void configure(const char *text) {
-        assert_return_code(g_mkdir_with_parents("/etc/architect-node", 0755), errno);
-        assert_true(g_file_set_contents(CONFIGURATION, text, -1, NULL));
-}
-
 static bool status_is(Bus *bus, const char *part) {
         g_autofree char *text = unit_get_string(bus, NODE_UNIT, "Service", "StatusText");
 
@@ -63,28 +56,27 @@ static void test_notify_socket_full(void **state) {
 
         systemd_freeze(true);
         fill_notify_socket();
-        configure("[Node]\nDefaultStopTimeout=soon\n");
-        node_call_fails(bus, "Reload", NULL, INVALID_ARGS, CONFIGURATION ":2", NULL);
-        configure("[Node]\nDefaultStopTimeout=7s\n");
-        g_variant_unref(node_call(bus, "Reload", NULL));
+        write_configuration("DefaultStopTimeout=soon\n");
+        node_call_fails(bus, "Reload", NULL, INVALID_ARGS, CONFIGURATION_DROP_IN ":2", NULL);
+        node_configure(bus, "DefaultStopTimeout=7s\n");
         /* The signal of systemctl reload, which has two more notifications. */
         assert_int_equal(kill(node, SIGUSR1), 0);
-        configure("[Node]\nDefaultStopTimeout=later\n");
-        node_call_fails(bus, "Reload", NULL, INVALID_ARGS, CONFIGURATION ":2", NULL);
+        write_configuration("DefaultStopTimeout=later\n");
+        node_call_fails(bus, "Reload", NULL, INVALID_ARGS, CONFIGURATION_DROP_IN ":2", NULL);
         g_variant_unref(node_call(bus, "Beat", NULL));
         g_variant_unref(node_call(bus, "SetMonitorTimeout", g_variant_new("(t)", G_GUINT64_CONSTANT(0))));
         send_input(bus, role, "hello");
         close_input(bus, role); /* the keeper has systemd forget its end */
-        g_variant_unref(node_call(bus, "Signal", g_variant_new("(ssi)", ends, "main", SIGKILL)));
+        send_signal(bus, ends, "main", SIGKILL);
         expect_exited(bus, ends, "killed", SIGKILL, "kill");
         assert_poll(bus, role, "running");
         assert_int_equal(role_pid(bus, role), pid);
 
         systemd_freeze(false);
-        WAIT_UNTIL(status_is(bus, "not applied: " CONFIGURATION ":2"));
+        WAIT_UNTIL(status_is(bus, "not applied: " CONFIGURATION_DROP_IN ":2"));
         g_autofree char *active = unit_get_string(bus, NODE_UNIT, "Unit", "ActiveState");
         assert_string_equal(active, "active");
-        configure("[Node]\n");
+        write_configuration(NULL);
         systemctl("reload", NODE_UNIT);
         WAIT_UNTIL(status_is(bus, "Ready."));
         assert_int_equal(node_pid(bus), node);
@@ -95,12 +87,8 @@ static void test_notify_socket_full(void **state) {
 
 static int end(void **state) {
         systemd_freeze(false);
-        (void) g_unlink(CONFIGURATION);
-        systemctl("restart", NODE_UNIT);
-        {
-                g_autoptr(Bus) bus = bus_new();
-                node_wait_name(bus, true);
-        }
+        write_configuration(NULL);
+        node_restart(*state);
         return case_teardown(state);
 }
 

@@ -12,7 +12,7 @@ import stat
 from jeepney import DBusAddress, HeaderFields, MessageType, new_method_call
 from jeepney.io.blocking import open_dbus_connection
 
-from systemcase import CALL, PATIENCE, Case, main, run, wait_until
+from systemcase import CALL, PATIENCE, Case, main, path_of, run, wait_until
 
 NODE = DBusAddress("/org/architect/Node", "org.architect.Node", "org.architect.Node")
 PEER = DBusAddress("/org/architect/Node", "org.architect.Node", "org.freedesktop.DBus.Peer")
@@ -126,9 +126,8 @@ class Sockets(Case):
         for one in (screen, other):
             one.expect("got park\r\n")
         by_object = run(
-            "busctl", "call", CALL[2], run(*CALL, "GetRole", "s", role).stdout.split('"')[1],
-            "org.architect.Node.Role", "OpenTerminalSocket", "a{sv}", "0",
-        )  # fmt: skip
+            *CALL[:3], path_of(role), "org.architect.Node.Role", "OpenTerminalSocket", "a{sv}", "0"
+        )
         self.assertEqual(by_object.stdout.split('"')[1], path)
 
         # The end of the role reaches the clients after the last output, and removes the socket.

@@ -391,13 +391,8 @@ static void survives_node(Bus *bus, const char *role, void (*again)(Bus *bus)) {
         screen_expect_end(before);
 }
 
-static void restart(Bus *bus) {
-        systemctl("restart", NODE_UNIT);
-        node_wait_name(bus, true);
-}
-
 static void test_node_restarts(void **state) {
-        survives_node(*state, role_name("l"), restart);
+        survives_node(*state, role_name("l"), node_restart);
 }
 
 static void test_node_crashes(void **state) {
@@ -428,7 +423,7 @@ static void test_keeper_crashes(void **state) {
         send_input(bus, role, "one");
         screen_expect(before, "got one\r\n");
 
-        restart(bus);
+        node_restart(bus);
         node_call_fails(bus, "OpenTerminal", g_variant_new("(s@a{sv})", role, OPTIONS("{}")), "NoTerminal",
                 "keeper", NULL);
         screen_type(before, "two\n");

@@ -215,8 +215,7 @@ static void test_side_by_side(void **state) {
 
         stop(bus, role);
         expect_exited(bus, role, "killed", SIGTERM, "stop");
-        systemctl("restart", NODE_UNIT);
-        node_wait_name(bus, true);
+        node_restart(bus);
         node_sync(user);
         assert_int_equal(bus_count(user, "RoleExited", role), 0);
         assert_int_equal(role_pid(user, role), pid);
