@@ -6,6 +6,7 @@
 #include <systemd/sd-bus.h>
 
 #include "bus/authority.h"
+#include "bus/peers.h"
 #include "model/events.h"
 #include "model/node.h"
 #include "model/role.h"
@@ -17,6 +18,7 @@ struct Clients {
         Node *node;
         sd_bus *bus;
         char *bus_name;
+        Peers *peers;
         Authority *authority;
         GPtrArray *slots;
         GQueue *held; /* calls that arrived before the roles were up to date */
@@ -47,7 +49,8 @@ struct Clients {
  * last signals and for the last replies. */
 #define CLIENTS_END_USEC USEC_PER_SEC
 
-/* In clients.c. Registers all objects and methods on clients->bus. Returns a negative errno. */
+/* In clients.c. Registers all objects and methods on clients->bus, and whose signals are believed. Returns a
+ * negative errno. */
 int clients_register(Clients *clients);
 
 /* The interface of the node consists of several parts. These functions return a negative errno, as

@@ -92,6 +92,7 @@ Clients *clients_free(Clients *clients) {
         if (!clients)
                 return NULL;
         authority_free(clients->authority);
+        peers_free(clients->peers);
         clients_fail_held(clients);
         g_queue_free(clients->held);
         g_ptr_array_unref(clients->slots);
@@ -140,12 +141,11 @@ int clients_register(Clients *clients) {
         };
         sd_bus_slot *slot = NULL;
 
-        for (size_t i = 0; i < ELEMENTSOF(parts); i++) {
-                int r = parts[i](clients);
-                if (r < 0)
-                        return r;
-        }
-        int r = sd_bus_add_object_manager(clients->bus, &slot, NODE_PATH);
+        int r = peers_new(clients->bus, &clients->peers);
+        for (size_t i = 0; i < ELEMENTSOF(parts) && r >= 0; i++)
+                r = parts[i](clients);
+        if (r >= 0)
+                r = sd_bus_add_object_manager(clients->bus, &slot, NODE_PATH);
         if (r < 0)
                 return r;
         g_ptr_array_add(clients->slots, slot);
