@@ -303,6 +303,18 @@ void bus_emit(Bus *bus, const char *destination, const char *path, const char *i
                 fail_msg("cannot send the signal %s: %s", member, error->message);
 }
 
+char *bus_path_encode(const char *prefix, const char *label) {
+        GString *path = g_string_new(prefix);
+
+        g_string_append_c(path, '/');
+        for (const char *p = label; *p; p++)
+                if (g_ascii_isalpha(*p) || (p > label && g_ascii_isdigit(*p)))
+                        g_string_append_c(path, *p);
+                else
+                        g_string_append_printf(path, "_%02x", (guint8) *p);
+        return g_string_free(path, false);
+}
+
 void bus_flush(Bus *bus) {
         g_autoptr(GError) error = NULL;
 

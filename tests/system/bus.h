@@ -78,6 +78,8 @@ GVariant *bus_get(Bus *bus, const char *name, const char *path, const char *inte
 /* Sends a signal to a connection, or as a broadcast if destination is NULL. */
 void bus_emit(Bus *bus, const char *destination, const char *path, const char *interface, const char *member,
         GVariant *args);
+/* As sd_bus_path_encode(3). The caller frees it. */
+char *bus_path_encode(const char *prefix, const char *label);
 void bus_flush(Bus *bus); /* returns when everything that was sent is written */
 /* Makes the bus pass on broadcasts that match the rule. */
 void bus_add_match(Bus *bus, const char *rule);
