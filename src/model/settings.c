@@ -9,6 +9,7 @@
 
 #include "base/fd-util.h"
 #include "base/parse-util.h"
+#include "base/utf8.h"
 #include "model/env.h"
 #include "model/role-spec.h"
 #include "model/settings.h"
@@ -270,6 +271,10 @@ static int settings_load_section(Settings *s, GKeyFile *file, const char *path, 
                 if (!value)
                         return fault_set(fault, NODE_ERROR_INVALID_ARGS, "%s:%u: %s", path,
                                 settings_find_line(text, section, *k), error->message);
+                if (!utf8_is_valid(value)) /* such as a noncharacter, which GKeyFile accepts */
+                        return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                                "%s:%u: the value of %s= has characters that D-Bus does not permit", path,
+                                settings_find_line(text, section, *k), *k);
                 if (environment) {
                         if (!env_name_is_valid(*k))
                                 return fault_set(fault, NODE_ERROR_INVALID_ARGS,
