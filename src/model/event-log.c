@@ -54,6 +54,7 @@ struct EventLog {
         uint64_t last;
         bool spare; /* the next segment is allocated already */
         bool told;  /* a shortage has been logged and has not ended */
+        bool damaged;
         uint8_t *memory;
 };
 
@@ -107,17 +108,11 @@ static bool record_is_valid(const uint8_t *data, size_t size, size_t offset, uin
 }
 
 /* Finds the next record behind a damaged one, by its checksum. Returns the offset, or size if there is none.
- * The end of the segment is a size of 0, with which nothing follows. */
+ */
 static size_t segment_skip_damage(
         const uint8_t *data, size_t size, size_t offset, uint64_t last, uint64_t next_first) {
-        uint32_t record_size = 0;
         RecordHeader h;
 
-        if (offset + sizeof(h) > size)
-                return size;
-        memcpy(&record_size, data + offset, sizeof(record_size));
-        if (record_size == 0)
-                return size;
         while ((offset += sizeof(uint64_t)) < size)
                 if (record_is_valid(data, size, offset, last, next_first, true, &h))
                         return offset;
@@ -127,7 +122,7 @@ static size_t segment_skip_damage(
 /* Calls the function for each record of a segment with a number below the first one of the next segment.
  * Returns the offset of the next record. */
 static size_t segment_scan(const uint8_t *data, size_t size, uint64_t *last, uint64_t next_first,
-        uint64_t after, EventLogReader reader, void *userdata, int *result) {
+        uint64_t after, EventLogReader reader, void *userdata, int *result, bool *damaged) {
         size_t offset = 0;
 
         g_assert(data);
@@ -135,9 +130,13 @@ static size_t segment_scan(const uint8_t *data, size_t size, uint64_t *last, uin
         while (offset + sizeof(RecordHeader) <= size) {
                 RecordHeader h;
 
+                memcpy(&h, data + offset, sizeof(h));
+                if (h.size == 0)
+                        break;
                 if (!record_is_valid(data, size, offset, *last, next_first, false, &h)) {
                         size_t next = segment_skip_damage(data, size, offset, *last, next_first);
 
+                        *damaged = true;
                         if (next == size)
                                 break;
                         offset = next;
@@ -271,6 +270,7 @@ static void event_log_check_segments(EventLog *log) {
                 (void) log_error_errno(fd, "Cannot read the events in \"%s\", renaming it to \"%s.damaged\"",
                         name.text, name.text);
                 (void) state_set_aside(log->dir_fd, name.text, ".damaged");
+                log->damaged = true;
                 g_array_remove_index(log->segments, i - 1);
         }
 }
@@ -292,8 +292,10 @@ static int event_log_continue_last(EventLog *log) {
         if (r < 0) /* the file was truncated; it can still be read */
                 log_warning_errno(r, "Cannot allocate space for events: %m");
         log->last = first - 1;
-        log->offset =
-                segment_scan(data, size, &log->last, EVENT_LOG_SEQUENCE_MAX + 1, 0, NULL, NULL, &ignored);
+        log->offset = segment_scan(
+                data, size, &log->last, EVENT_LOG_SEQUENCE_MAX + 1, 0, NULL, NULL, &ignored, &log->damaged);
+        /* It was changed at its beginning, unless a process has died before its first record. */
+        log->damaged = log->damaged || log->last < first;
         log->fd = fd_steal(&fd);
 
         /* If the file was truncated within a record, the allocated space would complete that record with
@@ -349,6 +351,10 @@ uint64_t event_log_first(const EventLog *log) {
 
 uint64_t event_log_last(const EventLog *log) {
         return log->last;
+}
+
+bool event_log_is_damaged(const EventLog *log) {
+        return log->damaged;
 }
 
 int event_log_append(EventLog *log, uint64_t sequence, const void *data, size_t size) {
@@ -417,8 +423,8 @@ int event_log_read(EventLog *log, uint64_t after, EventLogReader reader, void *u
                         log_warning_errno(r, "Cannot read the events from %" PRIu64 " on: %m", first);
                         continue;
                 }
-                (void) segment_scan(
-                        data ?: log->memory, size, &last, next_first, after, reader, userdata, &result);
+                (void) segment_scan(data ?: log->memory, size, &last, next_first, after, reader, userdata,
+                        &result, &log->damaged);
                 if (result != 0)
                         return result;
         }

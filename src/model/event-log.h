@@ -10,6 +10,7 @@
  * EVENT_LOG_KEEP records. */
 
 #include <glib.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define EVENT_LOG_DIRECTORY "event-log"
@@ -35,6 +36,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(EventLog, event_log_close)
 /* Returns 0 if the log is empty. */
 uint64_t event_log_first(const EventLog *log);
 uint64_t event_log_last(const EventLog *log);
+
+/* Returns whether a record that was changed has been met, or a file that was no segment. */
+bool event_log_is_damaged(const EventLog *log);
 
 /* The number must be greater than the last one. Returns -ENOSPC if the allocated space is used up and no
  * more can be allocated, -E2BIG if the record is too large, -ERANGE if the number exceeds

@@ -47,6 +47,8 @@ struct Events {
         EventsFile file;
         uint64_t told;
         EventLog *log;
+        bool damaged; /* the file was set aside */
+        bool lost;    /* events that this process has not added are missing */
 };
 
 void event_clear(Event *event) {
@@ -134,6 +136,7 @@ static int events_file_open(Events *events, int dir_fd) {
                 r = state_set_aside(dir_fd, EVENTS_FILE, ".damaged");
                 if (r < 0)
                         return r;
+                events->damaged = true;
                 fd = fd_close(fd);
                 r = -ENODATA;
         }
@@ -170,6 +173,10 @@ int events_open(int dir_fd, Events **ret) {
         bool begin = r == -ENODATA;
         if (r >= 0 || begin)
                 r = event_log_open(dir_fd, &events->log);
+        /* A log without a counter has lost that, and a counter without its newest event has lost this. */
+        if (r >= 0)
+                events->lost = begin ? events->damaged || event_log_last(events->log) > 0
+                                     : event_log_last(events->log) < events->file.sequence;
         if (r >= 0 && begin)
                 r = events_begin(events);
         if (r < 0) {
@@ -226,6 +233,10 @@ void events_seen(Events *events, uint64_t sequence) {
         /* A number without a next one comes from a damaged file. */
         if (sequence > events->file.sequence && sequence <= EVENT_LOG_SEQUENCE_MAX)
                 events->file.sequence = sequence;
+}
+
+bool events_are_lost(const Events *events) {
+        return events->lost || event_log_is_damaged(events->log);
 }
 
 uint64_t events_sent(const Events *events) {

@@ -64,12 +64,9 @@ static int ports_parse(void *userdata, StateFields *fields) {
         return state_fields_end(fields, &ports->unknown);
 }
 
-static int ports_load(Ports *ports) {
-        int r = state_file_load(&ports_file, ports->dir_fd, ports_parse, ports);
-
-        if (r == STATE_FILE_DAMAGED)
+static void ports_load(Ports *ports) {
+        if (state_file_load(&ports_file, ports->dir_fd, ports_parse, ports) == STATE_FILE_DAMAGED)
                 g_hash_table_remove_all(ports->table);
-        return r < 0 ? r : 0;
 }
 
 static int ports_save(Ports *ports) {
@@ -99,9 +96,7 @@ int ports_open(Node *node, int dir_fd, Ports **ret) {
         ports->dir_fd = dir_fd;
         ports->table = g_hash_table_new_full(NULL, NULL, NULL, g_free);
         ports->users = g_hash_table_new(NULL, NULL);
-        int r = ports_load(ports);
-        if (r < 0)
-                return r;
+        ports_load(ports);
         *ret = g_steal_pointer(&ports);
         return 0;
 }
@@ -284,6 +279,19 @@ int ports_release(Ports *ports, PortProtocol protocol, const uint16_t *numbers, 
 
 /* -- the keeper -------------------------------------------------------------------------------- */
 
+/* What it has reserved is not known, so a port without a role may be its. The keeper knows, and takes it back
+ * at its end. */
+static bool node_has_damaged(const Node *node) {
+        GHashTableIter iter;
+        Role *role;
+
+        g_hash_table_iter_init(&iter, node->roles);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
+                if (role->damaged && !role_is_over(role))
+                        return true;
+        return false;
+}
+
 void ports_on_keeper(Ports *ports, const PortLoan *held, size_t n) {
         g_autoptr(GHashTable) kept = g_hash_table_new(NULL, NULL);
         g_autoptr(GArray) unknown = g_array_new(false, false, sizeof(PortLoan)),
@@ -322,7 +330,7 @@ void ports_on_keeper(Ports *ports, const PortLoan *held, size_t n) {
         if (unknown->len > 0)
                 (void) ASK(ports->node, link, ports_release, (PortLoan *) unknown->data, unknown->len,
                         (Waiter){});
-        if (idle->len > 0)
+        if (idle->len > 0 && !node_has_damaged(ports->node))
                 ASK(ports->node, link, ports_rest, (PortLoan *) idle->data, idle->len);
 }
 

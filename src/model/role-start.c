@@ -255,6 +255,14 @@ static bool role_has_execed(Role *role) {
                !(stat.flags & PROC_STAT_FORKNOEXEC);
 }
 
+void role_drop_predecessor(Role *role) {
+        if (!role->predecessor)
+                return;
+        ASK(role->node, store, drop_previous, role);
+        role->predecessor->successor = NULL;
+        role->predecessor = role_free(role->predecessor);
+}
+
 static void role_running(Role *role) {
         g_auto(Event) event = {};
 
@@ -276,11 +284,7 @@ static void role_running(Role *role) {
         node_event_tell(role->node, &event, role);
         journal_role_started(role);
 
-        if (role->predecessor) {
-                ASK(role->node, store, drop_previous, role);
-                role->predecessor->successor = NULL;
-                role->predecessor = role_free(role->predecessor);
-        }
+        role_drop_predecessor(role);
 
         Waiter waiter = role->start_waiter;
         role->start_waiter = (Waiter){};

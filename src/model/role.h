@@ -170,6 +170,8 @@ struct Role {
         Waiter start_waiter;
         GArray *stop_waiters; /* of Waiter */
         RoleInput *input;     /* freed before the role */
+        bool damaged;         /* its saved file was damaged or lost, so its options are the defaults */
+        Damage *damage;       /* until the keeper has listed its children, see role-damage.h; else NULL */
         char *unknown_fields; /* fields of the saved state that a newer version wrote, or NULL */
 };
 

@@ -95,7 +95,10 @@ typedef struct ScopeOps {
         /* Nothing of the role is in its sub-slice any more, and if empty is set, no other role is. */
         void (*slice_released)(void *data, Role *role, bool empty);
         int (*cgroup_state)(void *data, Role *role, bool *ret_populated, bool *ret_frozen);
-        int (*cgroup_watch)(void *data, Role *role);  /* → role_on_cgroup_changed(), until freed */
+        int (*cgroup_watch)(void *data, Role *role); /* → role_on_cgroup_changed(), until freed */
+        /* Searches for the cgroup of its scope: that of this process, if it is in there, or what the kernel
+         * has under this name. NULL if there is none; the caller frees it. */
+        char *(*find_cgroup)(void *data, const Role *role, pid_t pid);
         char *(*cgroup_pids)(void *data, Role *role); /* for messages: "12, 13"; the caller frees it */
         /* Adds the processes that are in neither its scope nor its strays (of Stray). */
         void (*find_strays)(void *data, Role *role, GPtrArray *found);

@@ -453,6 +453,14 @@ static void test_keeper_says(void **state) {
         assert_listed(w->node->ports, "t5000:1000 t5002:1000=cam");
         expect_calls(w, "release(t7000,u5001) rest(t5000)");
 
+        /* A role whose options are lost may have the other one, and listen on it. */
+        (void) run_with(w, "lost", test_spec(), &root);
+        forget_calls(w);
+        world_find(w, "lost")->damaged = true;
+        ports_on_keeper(w->node->ports, held, ELEMENTSOF(held));
+        expect_calls(w, "release(t7000,u5001)");
+        world_find(w, "lost")->damaged = false;
+
         ports_forget(w->node->ports);
         assert_listed(w->node->ports, "");
         assert_non_null(strstr(w->calls->str, "release("));

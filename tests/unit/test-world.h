@@ -30,6 +30,7 @@ typedef struct TestWorld {
         GHashTable *children;  /* numbers of the children that the keeper would still have */
         GHashTable *scopes;    /* Roles whose unit systemd would still have */
         GHashTable *populated; /* Roles with processes in their cgroups */
+        GHashTable *found;     /* names of roles whose cgroup, with processes, is found by a search */
         GHashTable *frozen;
         const char *frozen_above; /* the unit above all scopes that is frozen */
         GPtrArray *strays;        /* of Stray, what a look finds */
