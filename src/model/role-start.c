@@ -113,6 +113,12 @@ void role_on_forked(
                         (void) fault_set(&fault, NODE_ERROR_PORTS_UNAVAILABLE,
                                 "Role \"%s\" cannot be started: the keeper has lost one of its ports",
                                 role->name);
+                if (error == -EADDRINUSE && role_spec_has_ports(role->spec)) {
+                        (void) fault_set(&fault, NODE_ERROR_PORTS_UNAVAILABLE,
+                                "Role \"%s\" cannot be started: a process has kept a socket or a connection of one of its ports, reserve another",
+                                role->name);
+                        ports_role_refused(role->node->ports, role);
+                }
                 (void) fault_set(&fault, NODE_ERROR_SETUP_FAILED, "Role \"%s\": cannot fork%s: %s",
                         role->name, role->spec->stdin_kind == ROLE_STDIN_PTY ? ", or make a terminal" : "",
                         g_strerror(-error));

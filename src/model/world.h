@@ -69,7 +69,11 @@ typedef struct LinkOps {
         int (*ports_bind)(void *data, const BindAddress *address, PortProtocol protocol, unsigned n,
                 PortsRequest *request);
         int (*ports_release)(void *data, const PortLoan *ports, size_t n, Waiter waiter);
-        /* Nothing listens on them any more. */
+        /* At a clean end: also those of a ports_bind() that has not been answered. Returns -EPROTONOSUPPORT
+         * if the keeper is too old. */
+        int (*ports_release_all)(void *data);
+        /* No process of their roles is left. → ports_on_kept(), if one of another role has a socket of
+         * them. */
         void (*ports_rest)(void *data, const PortLoan *ports, size_t n);
         void (*role_freed)(void *data, Role *role);
 } LinkOps;

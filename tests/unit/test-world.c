@@ -130,6 +130,11 @@ static int world_ports_release(void *data, const PortLoan *ports, size_t n, Wait
         return world->ports_result;
 }
 
+static int world_ports_release_all(void *data) {
+        called_with_ports("release-all", NULL, 0);
+        return world->release_all_result;
+}
+
 static void world_ports_rest(void *data, const PortLoan *ports, size_t n) {
         called_with_ports("rest", ports, n);
 }
@@ -385,6 +390,7 @@ static const LinkOps link_ops = {
         .make_terminal_socket = world_make_terminal_socket,
         .ports_bind = world_ports_bind,
         .ports_release = world_ports_release,
+        .ports_release_all = world_ports_release_all,
         .ports_rest = world_ports_rest,
         .role_freed = world_nothing_freed,
 };

@@ -42,6 +42,7 @@ typedef struct TestWorld {
         unsigned n_recovered; /* of clients and service */
         /* The results of the requests, at first 0. */
         int fork_result, launch_result, scope_result, remove_result, watch_result, cgroup_result, save_result;
+        int release_all_result;   /* of ports_release_all */
         int signal_cgroup_result; /* of signal_cgroup and signal_process */
         int stop_result;          /* at first -EOPNOTSUPP */
         int oom_result;           /* of oom_kills, or their number; at first -ENODATA */
