@@ -84,9 +84,11 @@ static int try_connect(uint16_t port) {
         const struct sockaddr_in to = {
                 .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)
         };
+        const struct timeval patience = { .tv_sec = 10 };
         autofd fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         assert_true(fd >= 0);
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)), 0);
         return connect(fd, (const struct sockaddr *) &to, sizeof(to)) < 0 ? errno : 0;
 }
 
@@ -351,8 +353,10 @@ static int connect_to(uint16_t port) {
         const struct sockaddr_in to = {
                 .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)
         };
+        const struct timeval patience = { .tv_sec = 10 };
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)), 0);
         assert_int_equal(connect(fd, (const struct sockaddr *) &to, sizeof(to)), 0);
         return fd;
 }
@@ -385,6 +389,7 @@ static void test_leaked_tcp(void **state) {
                 assert_int_equal(fcntl(next_socket, F_GETFL) & O_NONBLOCK, 0);
                 use_again_as_user(leaked, tricks);
                 assert_int_equal(fd_nonblock(leaked, true), 0);
+                assert_int_equal(fd_nonblock(next_socket, true), 0); /* a connection is there at once */
                 for (int i = 0; i < 8; i++) {
                         autofd client = connect_to(number), accepted = -EBADF;
 
