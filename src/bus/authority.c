@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <systemd/sd-login.h>
 
+#include "bus/allowance.h"
 #include "bus/authority.h"
 #include "bus/bus-util.h"
 #include "bus/operation.h"
@@ -11,10 +12,16 @@
 #include "util/autoptr.h"
 #include "util/log.h"
 
-#define PARKED_MAX 4096U /* the maximum number of calls whose sender is not known yet */
+/* The maximum number of calls whose sender is not known yet. Those that only read, which every user may send,
+ * leave room for the others. A connection may always have a few, since the bus limits the number of
+ * connections. */
+#define PARKED_MAX 8192U
+#define PARKED_READS_MAX (PARKED_MAX / 2)
+#define PARKED_READS_OF_ONE_MAX 128U
+#define PARKED_OF_ONE_MIN 4U
 /* The maximum number of known senders. Then those without a parked call are dropped, and each of them costs
- * one more query at its next call. */
-#define SENDERS_MAX 1024U
+ * one more query at its next call. It is more than one user may have connections. */
+#define SENDERS_MAX 8192U
 
 typedef struct Sender {
         Authority *authority;
@@ -188,9 +195,14 @@ static int sender_query(Sender *sender) {
 
 /* Returns 1, or a negative errno if *error is set. */
 static int sender_park(Sender *sender, sd_bus_message *m, sd_bus_error *error) {
-        if (sender->authority->n_parked >= PARKED_MAX)
-                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
-                        "Too many calls wait for the credentials of their callers, call again later");
+        const bool reads = allowance_call_reads(m);
+        const unsigned n = g_queue_get_length(sender->parked), n_all = sender->authority->n_parked;
+
+        if (!allowance_has_room(reads) ||
+                (n >= PARKED_OF_ONE_MIN && (n_all >= (reads ? PARKED_READS_MAX : PARKED_MAX) ||
+                                                   (reads && n >= PARKED_READS_OF_ONE_MAX))))
+                return sd_bus_error_set(error, node_error_to_string(NODE_ERROR_LIMIT_REACHED),
+                        "Too many calls wait until the bus has identified their callers, call again later");
         g_queue_push_tail(sender->parked, sd_bus_message_ref(m));
         sender->authority->n_parked++;
         return 1;
@@ -244,6 +256,10 @@ int authority_identify(Authority *authority, sd_bus_message *m, const Caller **r
         }
         *ret = &sender->caller;
         return 0;
+}
+
+bool authority_is_master(const Authority *authority, const Caller *caller) {
+        return caller->uid == authority->owner;
 }
 
 int authority_check(Authority *authority, sd_bus_message *m, const char *action, const Caller **ret,

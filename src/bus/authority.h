@@ -28,3 +28,6 @@ int authority_identify(Authority *authority, sd_bus_message *m, const Caller **r
  * this. action describes it for the message, like "start roles". ret may be NULL. */
 int authority_check(
         Authority *authority, sd_bus_message *m, const char *action, const Caller **ret, sd_bus_error *error);
+
+/* Whether the caller may do everything without a question. */
+bool authority_is_master(const Authority *authority, const Caller *caller);

@@ -5,6 +5,7 @@
 
 #include <systemd/sd-bus.h>
 
+#include "bus/allowance.h"
 #include "bus/authority.h"
 #include "bus/peers.h"
 #include "model/events.h"
@@ -20,6 +21,7 @@ struct Clients {
         char *bus_name;
         Peers *peers;
         Authority *authority;
+        Allowance *allowance;
         GPtrArray *slots;
         GQueue *held; /* calls that arrived before the roles were up to date */
 

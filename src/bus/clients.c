@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/macro.h"
+#include "base/time-util.h"
 #include "bus/announce.h"
 #include "bus/bus-errors.h"
 #include "bus/bus-util.h"
@@ -24,6 +25,8 @@ static void clients_event(void *data, const Event *event, Role *role) {
                 announce_role(data, role); /* its object is announced before */
         event_signals_send(data, event);
 }
+
+#define CLIENTS_TURN_USEC (2 * USEC_PER_MSEC)
 
 /* The roles are up to date, so calls are handled from now on, beginning with those that were held. */
 static void clients_recovered(void *data) {
@@ -54,13 +57,32 @@ static const ClientOps clients_ops = {
 
 /* -- its life -- */
 
+/* sd-bus handles one message in each turn of the loop, and a turn costs more than the refusal of a call.
+ * While a user floods the service, it has to read faster than the bus daemon sends. */
+static int clients_read_more(Clients *clients) {
+        const uint64_t end = now_usec(CLOCK_MONOTONIC) + CLIENTS_TURN_USEC;
+        int r = 1;
+
+        allowance_charge(clients->allowance);
+        allowance_run(clients->allowance);
+        while (r > 0 && sd_bus_is_open(clients->bus) > 0 && now_usec(CLOCK_MONOTONIC) < end) {
+                r = sd_bus_process(clients->bus, NULL);
+                allowance_charge(clients->allowance);
+                allowance_run(clients->allowance);
+        }
+        return MIN(r, 0);
+}
+
 /* An exit may only be reaped when its signal was sent, so this waits for an empty write queue. */
 static int clients_on_after_all(sd_event_source *s, void *userdata) {
         Clients *clients = userdata;
         uint64_t queued = 0;
 
-        if (!clients->bus)
+        if (!clients->bus || !clients->allowance)
                 return 0;
+        int r = clients_read_more(clients);
+        if (r < 0 && !clients->node->finished)
+                return sd_event_exit(clients->event, CLIENTS_BUS_LOST);
         (void) sd_bus_get_n_queued_write(clients->bus, &queued);
         announce_resume(clients, queued);
         if (queued > 0)
@@ -91,6 +113,7 @@ int clients_new(sd_event *event, Node *node, Clients **ret) {
 Clients *clients_free(Clients *clients) {
         if (!clients)
                 return NULL;
+        clients->allowance = allowance_free(clients->allowance);
         authority_free(clients->authority);
         peers_free(clients->peers);
         clients_fail_held(clients);
@@ -142,6 +165,8 @@ int clients_register(Clients *clients) {
         sd_bus_slot *slot = NULL;
 
         int r = peers_new(clients->bus, &clients->peers);
+        if (r >= 0)
+                r = allowance_new(clients, &clients->allowance);
         for (size_t i = 0; i < ELEMENTSOF(parts) && r >= 0; i++)
                 r = parts[i](clients);
         if (r >= 0)
@@ -159,6 +184,9 @@ static int clients_filter_calls(sd_bus_message *m, void *userdata, sd_bus_error 
 
         if (clients->node->recovered || !sd_bus_message_is_method_call(m, NULL, NULL))
                 return 0;
+        int r = allowance_wait(clients->allowance, m, error);
+        if (r < 0)
+                return r;
         g_queue_push_tail(clients->held, sd_bus_message_ref(m));
         return 1;
 }

@@ -19,6 +19,7 @@
 #include "model/node-start.h"
 #include "model/node-stop.h"
 #include "model/role-strays.h"
+#include "model/settings.h"
 #include "util/autoptr.h"
 
 /* Handlers read, validate, authorize, act and reply, in this order. A parked call returns to the beginning of
@@ -132,7 +133,7 @@ static int node_method_poll(sd_bus_message *m, void *userdata, sd_bus_error *err
         g_auto(Fault) fault = {};
         Role *role;
 
-        int r = bus_read_strings(m, "The list of roles", UINT_MAX, &names, error);
+        int r = bus_read_strings(m, "The list of roles", NODE_MAX_ROLES, &names, error);
         if (r < 0)
                 return r;
         r = sd_bus_message_new_method_return(m, &reply);
@@ -175,7 +176,7 @@ static int node_method_purge(sd_bus_message *m, void *userdata, sd_bus_error *er
         g_auto(Fault) fault = {};
         const Caller *caller;
 
-        int r = bus_read_strings(m, "The list of roles", UINT_MAX, &names, error);
+        int r = bus_read_strings(m, "The list of roles", NODE_MAX_ROLES, &names, error);
         if (r < 0)
                 return r;
         r = clients_check_change(clients, m, "purge roles", &caller, error);

@@ -242,6 +242,12 @@ def check_policy(source):
     return problems
 
 
+def check_read_calls(source):
+    """What allowance.c takes for reading: what everybody may call, and the secrets that root reads."""
+    found = re.findall(r'\{ NODE_INTERFACE, "(\w+)" \}', source.text("src/bus/allowance.c"))
+    return differences("read_calls of allowance.c", open_methods(source) + ["GetEnv", "ListEnv"], found)
+
+
 CHECKS = (
     check_catalog,
     check_message_man,
@@ -256,6 +262,7 @@ CHECKS = (
     check_verbs_help,
     check_verbs_readme,
     check_policy,
+    check_read_calls,
 )
 
 
