@@ -268,6 +268,10 @@ static int user_admit(Allowance *allowance, User *user, sd_bus_message *m, bool 
         return 0;
 }
 
+static bool allowance_is_exempt(const Allowance *allowance, const Caller *caller) {
+        return caller->uid == 0 || authority_is_master(allowance->clients->authority, caller);
+}
+
 static int allowance_on_message(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Allowance *allowance = userdata;
         Clients *clients = allowance->clients;
@@ -287,7 +291,7 @@ static int allowance_on_message(sd_bus_message *m, void *userdata, sd_bus_error 
         int r = authority_identify(clients->authority, m, &caller, error);
         if (r != 0)
                 return r;
-        if (authority_is_master(clients->authority, caller))
+        if (allowance_is_exempt(allowance, caller))
                 return 0;
         User *user = g_hash_table_lookup(allowance->waiting, m);
         if (!user)
@@ -300,7 +304,7 @@ int allowance_wait(Allowance *allowance, sd_bus_message *m, sd_bus_error *error)
         const Caller *caller = NULL;
 
         int r = authority_identify(allowance->clients->authority, m, &caller, error);
-        if (r != 0 || authority_is_master(allowance->clients->authority, caller))
+        if (r != 0 || allowance_is_exempt(allowance, caller))
                 return MIN(r, 0);
         User *user = user_get(allowance, caller->uid);
         r = user_check_waiting(allowance, user, error);

@@ -34,6 +34,7 @@ typedef struct Batch {
 
 typedef struct Connection {
         int fd;
+        unsigned turn; /* the call that is under way, for FLOOD_IN_TURN */
         uint32_t serial;
         bool reads;
         uint8_t *batch; /* that is being sent */
@@ -121,28 +122,28 @@ static void batch_call(Batch *b, bool reply, const char *destination, const char
         memcpy(b->data + start + 12, &fields, sizeof(fields));
 }
 
-static void batch_node_call(Batch *b, bool reply, const char *interface, const char *member,
-        const char *signature, const char *strings[]) {
-        batch_call(b, reply, NODE, NODE_PATH, interface, member, signature, strings);
+static void batch_node_call(Batch *b, bool reply, const char *destination, const char *interface,
+        const char *member, const char *signature, const char *const *strings) {
+        batch_call(b, reply, destination, NODE_PATH, interface, member, signature, strings);
 }
 
 /* Every method that data/org.architect.Node.conf permits to all users. */
-static void batch_add_reads(Batch *b, bool reply) {
+static void batch_add_reads(Batch *b, bool reply, const char *destination) {
         const char *no_role[] = { "no-such-role" }, *epoch[] = { "" }, *pgrp[] = { "no-such-role" };
         const char *all[] = { NODE }, *one[] = { NODE, "Features" };
 
-        batch_node_call(b, reply, NODE, "EventsSince", "stu", epoch);
-        batch_node_call(b, reply, NODE, "Poll", "as", NULL);
-        batch_node_call(b, reply, NODE, "ListRoles", "", NULL);
-        batch_node_call(b, reply, NODE, "GetRole", "s", no_role);
-        batch_node_call(b, reply, NODE, "GetRoleByPID", "u", NULL);
-        batch_node_call(b, reply, NODE, "ListPorts", "", NULL);
-        batch_node_call(b, reply, NODE, "GetPgrp", "s", pgrp);
-        batch_node_call(b, reply, FREEDESKTOP ".Properties", "GetAll", "s", all);
-        batch_node_call(b, reply, FREEDESKTOP ".Properties", "Get", "ss", one);
-        batch_node_call(b, reply, FREEDESKTOP ".ObjectManager", "GetManagedObjects", "", NULL);
-        batch_node_call(b, reply, FREEDESKTOP ".Introspectable", "Introspect", "", NULL);
-        batch_node_call(b, reply, FREEDESKTOP ".Peer", "Ping", "", NULL);
+        batch_node_call(b, reply, destination, NODE, "EventsSince", "stu", epoch);
+        batch_node_call(b, reply, destination, NODE, "Poll", "as", NULL);
+        batch_node_call(b, reply, destination, NODE, "ListRoles", "", NULL);
+        batch_node_call(b, reply, destination, NODE, "GetRole", "s", no_role);
+        batch_node_call(b, reply, destination, NODE, "GetRoleByPID", "u", NULL);
+        batch_node_call(b, reply, destination, NODE, "ListPorts", "", NULL);
+        batch_node_call(b, reply, destination, NODE, "GetPgrp", "s", pgrp);
+        batch_node_call(b, reply, destination, FREEDESKTOP ".Properties", "GetAll", "s", all);
+        batch_node_call(b, reply, destination, FREEDESKTOP ".Properties", "Get", "ss", one);
+        batch_node_call(b, reply, destination, FREEDESKTOP ".ObjectManager", "GetManagedObjects", "", NULL);
+        batch_node_call(b, reply, destination, FREEDESKTOP ".Introspectable", "Introspect", "", NULL);
+        batch_node_call(b, reply, destination, FREEDESKTOP ".Peer", "Ping", "", NULL);
 }
 
 static void batch_number(const Batch *b, Connection *c) {
@@ -228,7 +229,19 @@ static bool connection_write(Connection *c, const Batch *b, volatile FloodCount 
         return true;
 }
 
-static void flood_run(uid_t uid, unsigned n, FloodReplies replies, volatile FloodCount *count) {
+static bool connection_take_turn(Connection *c, const Batch *b, volatile FloodCount *count) {
+        const size_t from = b->calls[c->turn],
+                     to = c->turn + 1 < b->n_calls ? b->calls[c->turn + 1] : b->size;
+
+        c->turn = (c->turn + 1) % b->n_calls;
+        if (c->turn == 0)
+                batch_number(b, c);
+        count->calls++;
+        return send(c->fd, c->batch + from, to - from, MSG_NOSIGNAL) == (ssize_t) (to - from);
+}
+
+static void flood_run(
+        const char *destination, uid_t uid, unsigned n, FloodReplies replies, volatile FloodCount *count) {
         static Batch batch;
         Connection *connections = calloc(n, sizeof(*connections));
         struct epoll_event events[64];
@@ -236,10 +249,11 @@ static void flood_run(uid_t uid, unsigned n, FloodReplies replies, volatile Floo
 
         if (!connections || epoll < 0)
                 _exit(EXIT_FAILURE);
+        const bool in_turn = replies & FLOOD_IN_TURN;
         if (replies & FLOOD_NO_REPLIES)
-                batch_add_reads(&batch, false);
-        if (replies & FLOOD_REPLIES)
-                batch_add_reads(&batch, true);
+                batch_add_reads(&batch, false, destination);
+        if (replies & (FLOOD_REPLIES | FLOOD_IN_TURN))
+                batch_add_reads(&batch, true, destination);
         for (unsigned i = 0; i < n; i++) {
                 Connection *c = connections + i;
 
@@ -254,7 +268,7 @@ static void flood_run(uid_t uid, unsigned n, FloodReplies replies, volatile Floo
                 count->connections++;
         }
         for (unsigned i = 0; i < n; i++) {
-                struct epoll_event ev = { EPOLLOUT, { .ptr = connections + i } };
+                struct epoll_event ev = { in_turn ? 0 : EPOLLOUT, { .ptr = connections + i } };
 
                 if (connections[i].reads)
                         ev.events |= EPOLLIN;
@@ -268,8 +282,13 @@ static void flood_run(uid_t uid, unsigned n, FloodReplies replies, volatile Floo
                         Connection *c = events[i].data.ptr;
                         bool ok = !(events[i].events & EPOLLHUP);
 
+                        const uint64_t replied = count->returns + count->errors;
+
                         if (ok && events[i].events & EPOLLIN)
                                 ok = connection_read(c, count);
+                        /* The first reply is that to Hello. */
+                        if (ok && in_turn && count->returns + count->errors > replied)
+                                ok = connection_take_turn(c, &batch, count);
                         if (ok && events[i].events & EPOLLOUT)
                                 ok = connection_write(c, &batch, count);
                         if (!ok) {
@@ -280,7 +299,8 @@ static void flood_run(uid_t uid, unsigned n, FloodReplies replies, volatile Floo
         }
 }
 
-int flood_start(Flood *flood, uid_t uid, gid_t gid, unsigned n_connections, FloodReplies replies) {
+int flood_start(Flood *flood, const char *destination, uid_t uid, gid_t gid, unsigned n_connections,
+        FloodReplies replies) {
         pid_t parent = getpid();
 
         flood->count =
@@ -294,7 +314,7 @@ int flood_start(Flood *flood, uid_t uid, gid_t gid, unsigned n_connections, Floo
                 if (setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0 ||
                         prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
                         _exit(EXIT_FAILURE);
-                flood_run(uid, n_connections, replies, flood->count);
+                flood_run(destination, uid, n_connections, replies, flood->count);
         }
         return 0;
 }

@@ -13,6 +13,7 @@ typedef enum FloodReplies {
         FLOOD_NO_REPLIES = 1 << 0, /* sends calls that want no reply */
         FLOOD_REPLIES = 1 << 1,    /* sends calls that want a reply */
         FLOOD_UNREAD = 1 << 2,     /* half of the connections never read */
+        FLOOD_IN_TURN = 1 << 3,    /* each connection has one call under way, which wants a reply */
 } FloodReplies;
 
 /* What the process has done so far; it is shared with the caller. */
@@ -29,7 +30,9 @@ typedef struct Flood {
         volatile FloodCount *count;
 } Flood;
 
-/* Starts the process. It ends with its parent. Returns a negative errno. */
-int flood_start(Flood *flood, uid_t uid, gid_t gid, unsigned n_connections, FloodReplies replies);
+/* Starts the process, which calls the service of this name. It ends with its parent. Returns a negative
+ * errno. */
+int flood_start(Flood *flood, const char *destination, uid_t uid, gid_t gid, unsigned n_connections,
+        FloodReplies replies);
 /* Ends it and returns what it has done. */
 FloodCount flood_stop(Flood *flood);

@@ -26,7 +26,7 @@ static void attack(Flood *flood, FloodReplies replies) {
         struct passwd *pw = getpwnam("alice");
 
         assert_non_null(pw);
-        assert_return_code(flood_start(flood, pw->pw_uid, pw->pw_gid, CONNECTIONS, replies), 0);
+        assert_return_code(flood_start(flood, NODE_NAME, pw->pw_uid, pw->pw_gid, CONNECTIONS, replies), 0);
 }
 
 /* Returns how many of them were refused. */
