@@ -70,6 +70,7 @@ static const struct {
 } read_calls[] = {
         { NODE_INTERFACE, "EventsSince" },
         { NODE_INTERFACE, "GetEnv" },
+        { NODE_INTERFACE, "GetPermissions" },
         { NODE_INTERFACE, "GetPgrp" },
         { NODE_INTERFACE, "GetRole" },
         { NODE_INTERFACE, "GetRoleByPID" },

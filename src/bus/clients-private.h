@@ -63,12 +63,17 @@ int env_dbus_register(Clients *clients);
 int events_dbus_register(Clients *clients);
 int monitor_dbus_register(Clients *clients);
 int log_dbus_register(Clients *clients);
+int permissions_dbus_register(Clients *clients);
 int ports_dbus_register(Clients *clients);
 
 /* In clients.c. The check of a method that changes something. Returns what authority_check() returns, which
  * it calls first, and an error if a shutdown is under way. */
-int clients_check_change(
-        Clients *clients, sd_bus_message *m, const char *action, const Caller **ret, sd_bus_error *error);
+int clients_check_change(Clients *clients, sd_bus_message *m, const AuthorityRequest *request,
+        const Caller **ret, sd_bus_error *error);
+
+/* The arguments of it and of authority_check() for a method that is about no role. */
+#define REQUEST(action_name, what) \
+        (&(AuthorityRequest){ .action = NODE_ACTION_##action_name, .doing = (what) })
 
 /* In log-dbus.c. */
 void log_dbus_load(Clients *clients);

@@ -113,8 +113,8 @@ int clients_new(sd_event *event, Node *node, Clients **ret) {
 Clients *clients_free(Clients *clients) {
         if (!clients)
                 return NULL;
+        clients->authority = authority_free(clients->authority);
         clients->allowance = allowance_free(clients->allowance);
-        authority_free(clients->authority);
         peers_free(clients->peers);
         clients_fail_held(clients);
         g_queue_free(clients->held);
@@ -160,6 +160,7 @@ int clients_register(Clients *clients) {
                 events_dbus_register,
                 monitor_dbus_register,
                 log_dbus_register,
+                permissions_dbus_register,
                 ports_dbus_register,
         };
         sd_bus_slot *slot = NULL;
@@ -175,7 +176,8 @@ int clients_register(Clients *clients) {
                 return r;
         g_ptr_array_add(clients->slots, slot);
         r = role_dbus_register(clients);
-        return r < 0 ? r : authority_new(clients->bus, &clients->authority);
+        return r < 0 ? r
+                     : authority_new(clients->bus, clients->node, clients->allowance, &clients->authority);
 }
 
 /* Holds calls until the roles of the previous process are up to date. */
@@ -253,11 +255,11 @@ void clients_forget_log(Clients *clients) {
 
 /* -- its methods -- */
 
-int clients_check_change(
-        Clients *clients, sd_bus_message *m, const char *action, const Caller **ret, sd_bus_error *error) {
+int clients_check_change(Clients *clients, sd_bus_message *m, const AuthorityRequest *request,
+        const Caller **ret, sd_bus_error *error) {
         g_auto(Fault) fault = {};
 
-        int r = authority_check(clients->authority, m, action, ret, error);
+        int r = authority_check(clients->authority, m, request, ret, error);
         if (r != 0)
                 return r;
         r = node_check_not_stopping(clients->node, &fault);

@@ -99,7 +99,7 @@ static int log_method_set_level(sd_bus_message *m, void *userdata, sd_bus_error 
         int level = log_dbus_read_level(name, error);
         if (level < 0)
                 return level;
-        r = authority_check(clients->authority, m, "set the log level", NULL, error);
+        r = authority_check(clients->authority, m, REQUEST(LOG, "set the log level"), NULL, error);
         if (r != 0)
                 return r;
         log_dbus_set_level(clients, level);
@@ -113,7 +113,7 @@ static int log_method_set_to_sve(sd_bus_message *m, void *userdata, sd_bus_error
         int r = sd_bus_message_read(m, "b", &enabled);
         if (r < 0)
                 return r;
-        r = authority_check(clients->authority, m, "send the log over the bus", NULL, error);
+        r = authority_check(clients->authority, m, REQUEST(LOG, "send the log over the bus"), NULL, error);
         if (r != 0)
                 return r;
         clients->log_to_sve = enabled;

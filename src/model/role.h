@@ -205,6 +205,9 @@ int role_check_not_frozen(const Role *role, bool start, Fault *fault);
  */
 const char *role_user(const Role *role);
 
+/* Returns whether the uid of that user is known without a look-up, and if so, the uid. */
+bool role_uid(const Role *role, uid_t *ret);
+
 /* Returns "running", "exit N", "exit -SIGNAL" or "exit unknown". The caller frees it. */
 char *role_poll(const Role *role);
 
