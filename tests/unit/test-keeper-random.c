@@ -272,6 +272,8 @@ static void on_forked(Random *r, const Packet *p, const int *fds, size_t n_fds) 
         assert_int_equal(n_fds, __builtin_popcount(p->forked.fds));
         if (p->forked.error < 0) {
                 assert_int_equal(n_fds, 0);
+                /* The keeper gives up a port whose socket somebody has kept. */
+                r->ports_maybe = r->ports_maybe || p->forked.error == -EADDRINUSE;
                 return;
         }
         assert_true(p->forked.pid > 1 && n_fds >= 2);
@@ -294,6 +296,15 @@ static void on_bound(Random *r, const Request *q, const Packet *p) {
                 add_port(r, m->numbers[i], q->bind.protocol);
 }
 
+static void forget_ports(Random *r, const struct keeper_ports *m, size_t size) {
+        for (size_t i = 0; i < (size - keeper_ports_size(0)) / sizeof(struct keeper_port); i++) {
+                Port *port = find_port(r, &m->ports[i]);
+
+                if (port)
+                        *port = r->ports[--r->n_ports];
+        }
+}
+
 static void on_done(Random *r, const Request *q, const struct keeper_done *m) {
         Kid *kid = find_kid(r, q->header.child);
 
@@ -308,12 +319,10 @@ static void on_done(Random *r, const Request *q, const struct keeper_done *m) {
                 remove_kid(r, kid);
                 break;
         case KEEPER_RELEASE_PORTS:
-                for (size_t i = 0; i < (q->size - keeper_ports_size(0)) / sizeof(struct keeper_port); i++) {
-                        Port *port = find_port(r, &q->ports.ports[i]);
-
-                        if (port)
-                                *port = r->ports[--r->n_ports];
-                }
+                forget_ports(r, &q->ports, q->size);
+                break;
+        case KEEPER_RELEASE_ALL_PORTS:
+                r->n_ports = 0;
                 break;
         default:
                 break;
@@ -336,7 +345,8 @@ static void exchange(Random *r, const Request *q) {
                 connect_again(r);
                 return;
         }
-        if (p.header.type != KEEPER_WELCOME && p.header.type != KEEPER_BOUND)
+        if (p.header.type != KEEPER_WELCOME && p.header.type != KEEPER_BOUND &&
+                p.header.type != KEEPER_PORTS_KEPT)
                 assert_int_equal(p.header.child, q->header.child);
         switch (p.header.type) {
         case KEEPER_WELCOME:
@@ -349,6 +359,11 @@ static void exchange(Random *r, const Request *q) {
                 break;
         case KEEPER_BOUND:
                 on_bound(r, q, &p);
+                break;
+        case KEEPER_PORTS_KEPT:
+                assert_int_equal(q->header.type, KEEPER_REST_PORTS);
+                assert_true(n > keeper_ports_size(0) && n <= q->size);
+                forget_ports(r, (const struct keeper_ports *) &p, n);
                 break;
         case KEEPER_TERMINAL_SOCKET_MADE:
                 assert_int_equal(n, sizeof(p.socket_made));
@@ -562,7 +577,8 @@ static void make_good(Random *r, Request *q) {
 static void spoil(Request *q) {
         static const uint32_t types[] = { KEEPER_HELLO, KEEPER_FORK, KEEPER_SIGNAL, KEEPER_CLOSE_STDIN,
                 KEEPER_REAP, KEEPER_KILL_CGROUP, KEEPER_BIND, KEEPER_RELEASE_PORTS, KEEPER_REST_PORTS,
-                KEEPER_SIGNAL_CGROUP, KEEPER_MAKE_TERMINAL_SOCKET, KEEPER_FORKED, KEEPER_DONE, UINT32_MAX };
+                KEEPER_RELEASE_ALL_PORTS, KEEPER_SIGNAL_CGROUP, KEEPER_MAKE_TERMINAL_SOCKET, KEEPER_FORKED,
+                KEEPER_DONE, UINT32_MAX };
 
         q->good = false;
         switch (below(6)) {
