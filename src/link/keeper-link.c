@@ -234,7 +234,7 @@ static void link_check_connected(KeeperLink *link) {
 }
 
 static int link_handle_welcome(KeeperLink *link, const struct keeper_welcome *m) {
-        if (link->version > 0)
+        if (link->version > 0 || !ERROR_IS_VALID(m->error))
                 return -EBADMSG;
         if (m->error < 0)
                 return m->error;
@@ -292,7 +292,7 @@ static int link_handle_kept(KeeperLink *link, const struct keeper_ports *m, size
 }
 
 static int link_handle_bound(KeeperLink *link, const struct keeper_bound *m, size_t size) {
-        if (m->n > KEEPER_BIND_MAX || size != keeper_bound_size(m->n))
+        if (m->n > KEEPER_BIND_MAX || size != keeper_bound_size(m->n) || !ERROR_IS_VALID(m->error))
                 return -EBADMSG;
 
         g_autofree Pending *p = link_take_pending(link, KEEPER_BIND);
@@ -303,7 +303,7 @@ static int link_handle_bound(KeeperLink *link, const struct keeper_bound *m, siz
 }
 
 static int link_handle_terminal_socket(KeeperLink *link, const struct keeper_terminal_socket_made *m) {
-        if (m->path[sizeof(m->path) - 1] != '\0')
+        if (m->path[sizeof(m->path) - 1] != '\0' || !ERROR_IS_VALID(m->error))
                 return -EBADMSG;
 
         g_autofree Pending *p = link_take_pending(link, KEEPER_MAKE_TERMINAL_SOCKET);
@@ -315,7 +315,8 @@ static int link_handle_terminal_socket(KeeperLink *link, const struct keeper_ter
 
 static int link_handle_done(KeeperLink *link, const struct keeper_done *m) {
         /* These have a reply of their own. */
-        if (m->request == KEEPER_BIND || m->request == KEEPER_MAKE_TERMINAL_SOCKET)
+        if (m->request == KEEPER_BIND || m->request == KEEPER_MAKE_TERMINAL_SOCKET ||
+                !ERROR_IS_VALID(m->error))
                 return -EBADMSG;
 
         g_autofree Pending *p = link_take_pending(link, m->request);
@@ -349,7 +350,7 @@ static int link_handle(KeeperLink *link, const void *packet, size_t size, const 
         case KEEPER_FORKED: {
                 const struct keeper_forked *m = packet;
 
-                if (size != sizeof(*m))
+                if (size != sizeof(*m) || !ERROR_IS_VALID(m->error))
                         return -EBADMSG;
                 r = keeper_fds_sort(m->fds, fds, n_fds, &sorted);
                 if (r < 0)

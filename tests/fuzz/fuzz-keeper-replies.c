@@ -52,6 +52,7 @@ static void on_nothing(void *userdata) {
 }
 
 static void on_forked(void *userdata, const struct keeper_forked *forked, KeeperFds fds) {
+        fuzz_check(forked->error <= 0 && forked->error > -4096);
         take_fds(fds);
 }
 
@@ -68,15 +69,17 @@ static const KeeperHandler handler = {
 };
 
 static void on_done(void *userdata, int error) {
+        fuzz_check(error <= 0 && error > -4096);
         n_answers++;
 }
 
 static void on_bound(void *userdata, int error, const uint16_t *numbers, size_t n) {
-        fuzz_check(n <= KEEPER_BIND_MAX);
+        fuzz_check(error <= 0 && error > -4096 && n <= KEEPER_BIND_MAX);
         n_answers++;
 }
 
 static void on_socket_made(void *userdata, int error, const char *path) {
+        fuzz_check(error <= 0 && error > -4096);
         fuzz_check(!path || strlen(path) < sizeof(((struct sockaddr_un *) NULL)->sun_path));
         n_answers++;
 }
