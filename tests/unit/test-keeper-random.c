@@ -324,6 +324,10 @@ static void on_done(Random *r, const Request *q, const struct keeper_done *m) {
         case KEEPER_RELEASE_ALL_PORTS:
                 r->n_ports = 0;
                 break;
+        case KEEPER_REST_PORTS:
+                /* With version 2 of the protocol the keeper does not say which ports it has given up. */
+                r->ports_maybe = true;
+                break;
         default:
                 break;
         }
@@ -339,6 +343,8 @@ static void exchange(Random *r, const Request *q) {
         assert_int_equal(socket_send(r->w->node, q, q->size, q->fds, q->n_fds), 0);
         n = receive(r, &p, fds, &n_fds);
         if (n == 0) {
+                if (q->header.type == KEEPER_RELEASE_ALL_PORTS || q->header.type == KEEPER_REST_PORTS)
+                        r->ports_maybe = true;
                 if (q->good)
                         fail_msg("request %u of type %u ends the connection", r->n_sent, q->header.type);
                 r->n_closed++;
