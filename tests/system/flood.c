@@ -112,7 +112,7 @@ static void batch_call(Batch *b, bool reply, const char *destination, const char
                         break;
                 case 'a': /* as */
                         type++;
-                        /* fall through */
+                        __attribute__((fallthrough));
                 default:
                         batch_align(b, body, 4);
                         batch_u32(b, 0);

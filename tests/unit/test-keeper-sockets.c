@@ -393,6 +393,7 @@ static void test_leaked_tcp(void **state) {
                 for (int i = 0; i < 8; i++) {
                         autofd client = connect_to(number), accepted = -EBADF;
 
+                        assert_true(client >= 0);
                         assert_int_equal(accept(leaked, NULL, NULL), -1);
                         accepted = accept(next_socket, NULL, NULL);
                         assert_true(accepted >= 0);

@@ -439,7 +439,7 @@ static void mutate(Life *l, int dir_fd, const char *name, const char *other, Mut
                 for (size_t i = below(l, 16); i > 0; i--)
                         if (a.size > 0)
                                 a.data[below(l, a.size)] ^= (char) (1 << below(l, 8));
-                /* fall through */
+                __attribute__((fallthrough));
         case MUTATION_FLIP:
                 if (a.size > 0)
                         a.data[at] ^= (char) (1 << below(l, 8));
@@ -477,7 +477,7 @@ static void mutate(Life *l, int dir_fd, const char *name, const char *other, Mut
         case MUTATION_SWAP:
                 if (have_b)
                         file_put(dir_fd, other, a.data, a.size);
-                /* fall through */
+                __attribute__((fallthrough));
         case MUTATION_COPY:
                 if (have_b)
                         file_put(dir_fd, name, b.data, b.size);
