@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/macro.h"
-#include "base/utf8.h"
 #include "model/env.h"
 #include "model/state-fields.h"
 #include "util/log.h"
@@ -18,7 +17,6 @@ static const StateFile env_file = {
         .name = "environment",
         .max = 2U * 1024U * 1024U,
         .what = "the saved environment",
-        .consequence = "; what was set by SetEnv and UnsetEnv is gone",
         .prefix = ENV_PREFIX,
 };
 
@@ -69,9 +67,12 @@ static int env_parse(void *userdata, StateFields *fields) {
         return state_fields_end(fields, &env->unknown);
 }
 
-static void env_load(Env *env) {
-        if (state_file_load(&env_file, env->dir_fd, env_parse, env) == STATE_FILE_DAMAGED)
+static int env_load(Env *env) {
+        int r = state_file_load(&env_file, env->dir_fd, env_parse, env);
+
+        if (r == STATE_FILE_DAMAGED)
                 g_hash_table_remove_all(env->changes);
+        return r < 0 ? r : 0;
 }
 
 static int env_save(Env *env) {
@@ -96,7 +97,9 @@ int env_open(int dir_fd, Env **ret) {
         env->base = env_table_new();
         env->changes = env_table_new();
         env_set_base(env, NULL);
-        env_load(env);
+        int r = env_load(env);
+        if (r < 0)
+                return r;
         *ret = g_steal_pointer(&env);
         return 0;
 }
@@ -142,7 +145,7 @@ void env_set_base(Env *env, char **base) {
         g_hash_table_remove_all(env->base);
         env_add_base(env, "PATH=" DEFAULT_PATH);
         for (char **e = environ; *e; e++)
-                if (env_is_everybodys(env, *e) && utf8_is_valid(*e)) /* else ListEnv would fail */
+                if (env_is_everybodys(env, *e))
                         env_add_base(env, *e);
         for (char **b = base; b && *b; b++)
                 env_add_base(env, *b);

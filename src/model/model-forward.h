@@ -5,7 +5,6 @@
 
 typedef struct Node Node;
 typedef struct Role Role;
-typedef struct Damage Damage;
 typedef struct RoleSpec RoleSpec;
 typedef struct RoleInput RoleInput;
 typedef struct Events Events;

@@ -85,10 +85,7 @@ int node_open_state(Node *node, int dir_fd) {
                 r = monitor_open(node, dir_fd, &node->monitor);
         if (r >= 0)
                 r = ports_open(node, dir_fd, &node->ports);
-        if (r < 0)
-                return r;
-        shutdown_load(dir_fd, &node->resumed);
-        return 0;
+        return r < 0 ? r : shutdown_load(dir_fd, &node->resumed);
 }
 
 void node_set_settings(Node *node, Settings *settings) {
