@@ -20,15 +20,18 @@ SYSTEM_PACKAGES+=" python3-gi openssh-server openssh-client strace xterm xvfb"
 # Prints the names of the cases whose line begins with a mode, one a line.
 system_cases() {
         local mode=$1 file where
-        for file in "$SOURCE"/tests/system/cases/*.c "$SOURCE"/tests/system/cases/*.py; do
-                [ -e "$file" ] || continue
-                where=$(head -n 12 "$file" | sed -n 's|.*sandbox: *||p' | head -n 1)
+        while IFS='|' read -r file where; do
                 case $where in
                 unified|"unified, last"|hybrid|vm) ;;
                 *)      die "$file: 'sandbox: $where' is none of 'unified', 'unified, last', 'hybrid', 'vm'" ;;
                 esac
-                [[ $where != "$mode"* ]] || basename "${file%.*}"
-        done
+                file=${file##*/}
+                [[ $where != "$mode"* ]] || echo "${file%.*}"
+        done < <(awk '
+                FNR == 1        { if (NR > 1) print file "|" where; file = FILENAME; where = "" }
+                FNR > 12        { next }
+                where == "" && sub(/.*sandbox: */, "") { where = $0 }
+                END             { print file "|" where }' "$SOURCE"/tests/system/cases/*.c "$SOURCE"/tests/system/cases/*.py)
 }
 
 # system_tests STAGE BUILD-DIR BUS MODE [BOOT-OPTION...] prints a line for each case and reports the counts to

@@ -140,9 +140,8 @@ static void test_other_users(void **state) {
 static void again(Bus *bus, bool crash) {
         if (crash)
                 node_crash(bus);
-        else {
+        else
                 node_restart(bus);
-        }
 }
 
 static void test_survive(void **state) {
