@@ -107,6 +107,9 @@ ShuttingDown = _error("ShuttingDown")
 LimitReached = _error("LimitReached")
 InvalidArgs = _error("InvalidArgs", ValueError, prefix="org.freedesktop.DBus.Error.")
 AccessDenied = _error("AccessDenied", prefix="org.freedesktop.DBus.Error.")
+InteractiveAuthorizationRequired = _error(
+    "InteractiveAuthorizationRequired", prefix="org.freedesktop.DBus.Error."
+)
 NotSupported = _error("NotSupported", prefix="org.freedesktop.DBus.Error.")
 InputOutputError = _error(
     "InputOutputError", OSError, prefix="org.freedesktop.DBus.Error.", dbus="IOError"

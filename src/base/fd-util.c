@@ -88,20 +88,30 @@ int fd_count_open(void) {
         return n - 1; /* the directory itself */
 }
 
-int file_read(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_size) {
-        _cleanup_free_ char *buffer = NULL;
-        autofd fd = -EBADF;
-        size_t size = 0, room = 0;
+int file_open(int dir_fd, const char *path, int flags) {
         struct stat st;
 
-        /* Without O_NONBLOCK the open of a FIFO waits for a writer. */
-        fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        /* Without O_NONBLOCK the open of a FIFO waits for a writer, and that of a device for the device. */
+        autofd fd = openat(dir_fd, path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         if (fd < 0)
-                return errno == ENXIO ? -EBADFD : -errno; /* a socket */
+                /* A socket, a FIFO that nobody reads, or a symlink. Without O_NOFOLLOW it is a circle of
+                 * them, which is no file either. */
+                return errno == ENXIO || errno == ELOOP ? -EBADFD : -errno;
         if (fstat(fd, &st) < 0)
                 return -errno;
         if (!S_ISREG(st.st_mode))
                 return S_ISDIR(st.st_mode) ? -EISDIR : -EBADFD;
+        return fd_steal(&fd);
+}
+
+static int file_read_flags(
+        int dir_fd, const char *path, int flags, size_t max, char **ret, size_t *ret_size) {
+        _cleanup_free_ char *buffer = NULL;
+        size_t size = 0, room = 0;
+
+        autofd fd = file_open(dir_fd, path, O_RDONLY | flags);
+        if (fd < 0)
+                return fd;
 
         for (;;) {
                 ssize_t n;
@@ -136,6 +146,14 @@ int file_read(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_
         if (ret_size)
                 *ret_size = size;
         return 0;
+}
+
+int file_read(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_size) {
+        return file_read_flags(dir_fd, path, 0, max, ret, ret_size);
+}
+
+int file_read_own(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_size) {
+        return file_read_flags(dir_fd, path, O_NOFOLLOW, max, ret, ret_size);
 }
 
 static int fd_write_all(int fd, const void *data, size_t size) {

@@ -47,10 +47,17 @@ int fd_close_all_except(const int *keep, size_t n_keep);
 /* Returns the number of open descriptors. It counts them each time. */
 int fd_count_open(void);
 
+/* Opens a regular file. It never blocks and makes no terminal the controlling one. The flags are those of
+ * open(2), without O_CREAT: O_NOFOLLOW refuses a symlink as the last component. Returns the descriptor,
+ * -EISDIR for a directory, or -EBADFD for another file that is not regular (FIFO, socket, device, symlink).
+ */
+int file_open(int dir_fd, const char *path, int flags);
+
 /* Reads a whole small file and terminates it with NUL. The caller frees *ret; ret_size may be NULL. Returns
- * -EFBIG if it is larger than max bytes. Never blocks: returns -EISDIR for a directory, and -EBADFD for
- * another file that is not regular (FIFO, socket, device). */
+ * -EFBIG if it is larger than max bytes, and the errors of file_open(). */
 int file_read(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_size);
+/* The same for a file that this program has written, which is never a symlink. */
+int file_read_own(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_size);
 
 /* Opens a directory in this one and creates it with mode 0700 if it does not exist. Returns the descriptor or
  * a negative errno. */

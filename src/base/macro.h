@@ -30,6 +30,9 @@
  * systemd does not restart it either, because it was to stop. */
 #define EXIT_ROLES_LEFT 3
 
+/* Of an error that another process reports: 0 or a negative errno, as the kernel limits them. */
+#define ERROR_IS_VALID(error) ((error) <= 0 && (error) >= -4095)
+
 static inline void freep(void *p) {
         free(*(void **) p);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <systemd/sd-login.h>
 
+#include "bus/allowance.h"
 #include "bus/authority.h"
 #include "bus/bus-util.h"
 #include "bus/operation.h"
@@ -11,10 +12,18 @@
 #include "util/autoptr.h"
 #include "util/log.h"
 
-#define PARKED_MAX 4096U /* the maximum number of calls whose sender is not known yet */
+/* The maximum number of calls whose sender is not known yet. Those that only read, which every user may send,
+ * leave room for the others. A connection may always have a few, since the bus limits the number of
+ * connections. */
+#define PARKED_MAX 8192U
+#define PARKED_READS_MAX (PARKED_MAX / 2)
+#define PARKED_READS_OF_ONE_MAX 128U
+#define PARKED_OF_ONE_MIN 4U
 /* The maximum number of known senders. Then those without a parked call are dropped, and each of them costs
- * one more query at its next call. */
-#define SENDERS_MAX 1024U
+ * one more query at its next call. It is more than one user may have connections. */
+#define SENDERS_MAX 8192U
+/* How often polkit is asked for one call whose roles have always changed when the answer arrives. */
+#define QUESTIONS_MAX 8U
 
 typedef struct Sender {
         Authority *authority;
@@ -23,16 +32,35 @@ typedef struct Sender {
         sd_bus_slot *query;
         /* Of messages, which wait for the reply, or return to their handlers in this order. */
         GQueue *parked;
+        unsigned n_questions; /* calls that wait for polkit; later calls do not wait for these */
 } Sender;
+
+/* A call that waits for polkit, or returns to its handler with the answer. */
+typedef struct Question {
+        Sender *sender;
+        sd_bus_message *call;
+        NodeAction requested;
+        NodeAction action; /* for which polkit is asked */
+        const char *doing;
+        AuthorityDetails details;
+        PolkitQuestion *question; /* NULL once it is answered */
+        Fault refusal;            /* not set if polkit permits it */
+        unsigned n;               /* how often polkit was asked for this call */
+} Question;
 
 struct Authority {
         sd_bus *bus;
+        Node *node;
+        Allowance *allowance;
+        Polkit *polkit;
         sd_bus_slot *filter;
         bool user;           /* the service of a user, not of the system */
         uid_t owner;         /* the user that has the rights: root, or the user of the service */
         GHashTable *senders; /* unique name → Sender */
         unsigned n_parked;
         sd_bus_message *returned; /* the call that returned last; its handler runs, or has returned */
+        GHashTable *questions;    /* call → Question */
+        Question *answered;       /* the one whose call returned last */
 };
 
 /* Undoes the last sender_park(). */
@@ -56,11 +84,37 @@ static void sender_free(Sender *sender) {
         g_free(sender);
 }
 
+static Question *question_free(Question *question) {
+        if (!question)
+                return NULL;
+        question->sender->n_questions--;
+        allowance_done(question->sender->authority->allowance, question->call);
+        polkit_question_free(question->question);
+        sd_bus_message_unref(question->call);
+        authority_details_clear(&question->details);
+        fault_clear(&question->refusal);
+        g_free(question);
+        return NULL;
+}
+
+/* The handler of a call that returns takes the answer of polkit, unless it fails before. */
+static void authority_take_answer(Authority *authority, sd_bus_message *m) {
+        Question *question = g_hash_table_lookup(authority->questions, m);
+
+        if (!question || question->question)
+                return;
+        g_hash_table_steal(authority->questions, m);
+        question_free(authority->answered);
+        authority->answered = question;
+}
+
 /* A parked call that returns is no longer parked, whatever happens to it. Its object may be gone meanwhile;
  * then its handler does not identify the caller, or it has no handler. */
 static int authority_on_message(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Authority *authority = userdata;
 
+        if (g_hash_table_size(authority->questions) > 0)
+                authority_take_answer(authority, m);
         if (authority->n_parked == 0)
                 return 0;
         const char *name = sd_bus_message_get_sender(m);
@@ -73,13 +127,18 @@ static int authority_on_message(sd_bus_message *m, void *userdata, sd_bus_error 
         return 0;
 }
 
-int authority_new(sd_bus *bus, Authority **ret) {
+int authority_new(sd_bus *bus, Node *node, Allowance *allowance, Authority **ret) {
         Authority *authority = g_new0(Authority, 1);
 
         authority->bus = sd_bus_ref(bus);
+        authority->node = node;
+        authority->allowance = allowance;
+        authority->questions = g_hash_table_new(NULL, NULL);
         authority->senders =
                 g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) sender_free);
         int r = sd_bus_add_filter(bus, &authority->filter, authority_on_message, authority);
+        if (r >= 0)
+                r = polkit_new(bus, &authority->polkit);
         if (r < 0) {
                 authority_free(authority);
                 return r;
@@ -97,10 +156,19 @@ Authority *authority_free(Authority *authority) {
         g_auto(Fault) fault = {};
         GHashTableIter iter;
         Sender *sender;
+        Question *question;
 
         if (!authority)
                 return NULL;
         node_set_leaving_fault(&fault);
+        polkit_free(authority->polkit); /* answers all open questions */
+        question_free(authority->answered);
+        g_hash_table_iter_init(&iter, authority->questions);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &question)) {
+                operation_fail(question->call, &fault);
+                question_free(question);
+        }
+        g_hash_table_unref(authority->questions);
         g_hash_table_iter_init(&iter, authority->senders);
         while (g_hash_table_iter_next(&iter, NULL, (void **) &sender))
                 sender_fail(sender, &fault);
@@ -188,9 +256,14 @@ static int sender_query(Sender *sender) {
 
 /* Returns 1, or a negative errno if *error is set. */
 static int sender_park(Sender *sender, sd_bus_message *m, sd_bus_error *error) {
-        if (sender->authority->n_parked >= PARKED_MAX)
-                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
-                        "Too many calls wait for the credentials of their callers, call again later");
+        const bool reads = allowance_call_reads(m);
+        const unsigned n = g_queue_get_length(sender->parked), n_all = sender->authority->n_parked;
+
+        if (!allowance_has_room(reads) ||
+                (n >= PARKED_OF_ONE_MIN && (n_all >= (reads ? PARKED_READS_MAX : PARKED_MAX) ||
+                                                   (reads && n >= PARKED_READS_OF_ONE_MAX))))
+                return sd_bus_error_set(error, node_error_to_string(NODE_ERROR_LIMIT_REACHED),
+                        "Too many calls wait until the bus has identified their callers, call again later");
         g_queue_push_tail(sender->parked, sd_bus_message_ref(m));
         sender->authority->n_parked++;
         return 1;
@@ -199,7 +272,7 @@ static int sender_park(Sender *sender, sd_bus_message *m, sd_bus_error *error) {
 static gboolean sender_is_idle(void *key, void *value, void *userdata) {
         Sender *sender = value;
 
-        return g_queue_is_empty(sender->parked) && sender->caller.known;
+        return g_queue_is_empty(sender->parked) && sender->caller.known && sender->n_questions == 0;
 }
 
 int authority_identify(Authority *authority, sd_bus_message *m, const Caller **ret, sd_bus_error *error) {
@@ -246,21 +319,168 @@ int authority_identify(Authority *authority, sd_bus_message *m, const Caller **r
         return 0;
 }
 
-int authority_check(Authority *authority, sd_bus_message *m, const char *action, const Caller **ret,
-        sd_bus_error *error) {
+/* -- polkit -- */
+
+bool authority_is_master(const Authority *authority, const Caller *caller) {
+        return caller->uid == authority->owner;
+}
+
+Polkit *authority_polkit(const Authority *authority) {
+        return authority->user ? NULL : authority->polkit;
+}
+
+static void question_refuse(Question *question, PolkitResult result, const char *text) {
+        const char *action = node_action_to_string(question->action);
+        const bool interactive = sd_bus_message_get_allow_interactive_authorization(question->call) > 0;
+        g_autofree char *reason = NULL;
+        NodeError error = NODE_ERROR_ACCESS_DENIED;
+
+        switch (result) {
+        case POLKIT_YES:
+                return;
+        case POLKIT_DISMISSED:
+                reason = g_strdup_printf("the authentication for %s was dismissed", action);
+                break;
+        case POLKIT_CHALLENGE:
+                if (!interactive)
+                        error = NODE_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED;
+                reason = g_strdup_printf("%s requires an authentication, %s", action,
+                        interactive ? "for which the session of the caller has no agent"
+                                    : "which the call does not permit");
+                break;
+        case POLKIT_ABSENT:
+                reason =
+                        g_strdup_printf("polkit, which decides about %s, is not available: %s", action, text);
+                break;
+        case POLKIT_FAILED:
+                reason = g_strdup_printf("polkit has not answered about %s: %s", action, text);
+                break;
+        default:
+                reason = g_strdup_printf("polkit refuses %s", action);
+                break;
+        }
+        (void) fault_set(&question->refusal, error, "The caller, uid %u, may not %s: %s",
+                (unsigned) question->sender->caller.uid, question->doing, reason);
+}
+
+static int question_ask(Question *question);
+
+static void question_on_answer(void *userdata, PolkitResult result, const char *text) {
+        Question *question = userdata;
+        Authority *authority = question->sender->authority;
+
+        question->question = polkit_question_free(question->question);
+        /* Who may manage all roles may manage his own. */
+        if (result == POLKIT_NO && question->action == NODE_ACTION_MANAGE_OWN) {
+                question->action = NODE_ACTION_MANAGE_ROLES;
+                int r = question_ask(question);
+                if (r >= 0)
+                        return;
+                result = POLKIT_FAILED;
+                text = g_strerror(-r);
+        }
+        if (result == POLKIT_LEAVING)
+                node_set_leaving_fault(&question->refusal);
+        else if (result != POLKIT_GONE) {
+                question_refuse(question, result, text);
+                if (operation_resume(authority->bus, question->call) >= 0)
+                        return;
+        }
+        if (result == POLKIT_LEAVING)
+                operation_fail(question->call, &question->refusal);
+        (void) g_hash_table_remove(authority->questions, question->call);
+        question_free(question);
+}
+
+static int question_ask(Question *question) {
+        Sender *sender = question->sender;
+        const PolkitSubject subject = {
+                .name = sender->name,
+                .uid = sender->caller.uid,
+                .interactive = sd_bus_message_get_allow_interactive_authorization(question->call) > 0,
+        };
+
+        return polkit_ask(sender->authority->polkit, &subject, node_action_to_string(question->action),
+                question->details.pairs, question_on_answer, question, &question->question);
+}
+
+/* Returns 1 if the call is parked. */
+static int authority_ask(Authority *authority, sd_bus_message *m, const AuthorityRequest *request,
+        AuthorityDetails *details, unsigned n, sd_bus_error *error) {
+        Sender *sender = g_hash_table_lookup(authority->senders, sd_bus_message_get_sender(m));
+
+        int r = allowance_wait(authority->allowance, m, error);
+        if (r < 0)
+                return r;
+        Question *question = g_new(Question, 1);
+        *question = (Question){
+                .sender = sender,
+                .call = sd_bus_message_ref(m),
+                .requested = request->action,
+                .action = request->action == NODE_ACTION_MANAGE_ROLES && details->own ? NODE_ACTION_MANAGE_OWN
+                                                                                      : request->action,
+                .doing = request->doing,
+                .details = *details,
+                .n = n,
+        };
+        *details = (AuthorityDetails){};
+        sender->n_questions++;
+        r = question_ask(question);
+        if (r < 0) {
+                question_free(question);
+                return r == -EDQUOT ? sd_bus_error_setf(error, node_error_to_string(NODE_ERROR_LIMIT_REACHED),
+                                              "Too many calls of uid %u wait for polkit, call again later",
+                                              (unsigned) sender->caller.uid)
+                                    : sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
+                                              "polkit cannot be asked whether the caller may %s: %s",
+                                              request->doing, g_strerror(-r));
+        }
+        (void) g_hash_table_insert(authority->questions, m, question);
+        return 1;
+}
+
+/* Returns 0 if polkit has permitted this call. */
+static int authority_check_polkit(Authority *authority, sd_bus_message *m, const AuthorityRequest *request,
+        const Caller *caller, sd_bus_error *error) {
+        g_auto(AuthorityDetails) details = {};
+        g_autofree char *verb = authority_verb(sd_bus_message_get_member(m));
+        Question *answered =
+                authority->answered && authority->answered->call == m ? authority->answered : NULL;
+
+        authority_details_set(&details, authority->node, request, verb, caller->uid);
+        if (!answered)
+                return authority_ask(authority, m, request, &details, 1, error);
+        if (answered->requested == request->action && g_str_equal(answered->details.runs, details.runs))
+                return answered->refusal.message ? fault_to_bus_error(&answered->refusal, -EACCES, error) : 0;
+        /* The answer is about other roles. */
+        if (answered->n < QUESTIONS_MAX)
+                return authority_ask(authority, m, request, &details, answered->n + 1, error);
+        return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
+                "The caller, uid %u, may not %s: the roles have changed whenever polkit had answered, call again",
+                (unsigned) caller->uid, request->doing);
+}
+
+int authority_check(Authority *authority, sd_bus_message *m, const AuthorityRequest *request,
+        const Caller **ret, sd_bus_error *error) {
         const Caller *caller = NULL;
 
         int r = authority_identify(authority, m, &caller, error);
         if (r != 0)
                 return r;
         g_assert(caller);
-        if (caller->uid != authority->owner && authority->user)
-                return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
-                        "Only uid %u, which owns this service, may %s (the caller is uid %u)",
-                        (unsigned) authority->owner, action, (unsigned) caller->uid);
-        if (caller->uid != authority->owner)
-                return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
-                        "Only root may %s (the caller is uid %u)", action, (unsigned) caller->uid);
+        if (!authority_is_master(authority, caller)) {
+                if (authority->user)
+                        return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
+                                "Only uid %u, which owns this service, may %s (the caller is uid %u)",
+                                (unsigned) authority->owner, request->doing, (unsigned) caller->uid);
+                if ((int) request->action < 0)
+                        return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
+                                "Only root may %s (the caller is uid %u)", request->doing,
+                                (unsigned) caller->uid);
+                r = authority_check_polkit(authority, m, request, caller, error);
+                if (r != 0)
+                        return r;
+        }
         if (ret)
                 *ret = caller;
         return 0;

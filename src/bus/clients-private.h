@@ -5,7 +5,9 @@
 
 #include <systemd/sd-bus.h>
 
+#include "bus/allowance.h"
 #include "bus/authority.h"
+#include "bus/peers.h"
 #include "model/events.h"
 #include "model/node.h"
 #include "model/role.h"
@@ -17,7 +19,9 @@ struct Clients {
         Node *node;
         sd_bus *bus;
         char *bus_name;
+        Peers *peers;
         Authority *authority;
+        Allowance *allowance;
         GPtrArray *slots;
         GQueue *held; /* calls that arrived before the roles were up to date */
 
@@ -47,7 +51,8 @@ struct Clients {
  * last signals and for the last replies. */
 #define CLIENTS_END_USEC USEC_PER_SEC
 
-/* In clients.c. Registers all objects and methods on clients->bus. Returns a negative errno. */
+/* In clients.c. Registers all objects and methods on clients->bus, and whose signals are believed. Returns a
+ * negative errno. */
 int clients_register(Clients *clients);
 
 /* The interface of the node consists of several parts. These functions return a negative errno, as
@@ -58,12 +63,17 @@ int env_dbus_register(Clients *clients);
 int events_dbus_register(Clients *clients);
 int monitor_dbus_register(Clients *clients);
 int log_dbus_register(Clients *clients);
+int permissions_dbus_register(Clients *clients);
 int ports_dbus_register(Clients *clients);
 
 /* In clients.c. The check of a method that changes something. Returns what authority_check() returns, which
  * it calls first, and an error if a shutdown is under way. */
-int clients_check_change(
-        Clients *clients, sd_bus_message *m, const char *action, const Caller **ret, sd_bus_error *error);
+int clients_check_change(Clients *clients, sd_bus_message *m, const AuthorityRequest *request,
+        const Caller **ret, sd_bus_error *error);
+
+/* The arguments of it and of authority_check() for a method that is about no role. */
+#define REQUEST(action_name, what) \
+        (&(AuthorityRequest){ .action = NODE_ACTION_##action_name, .doing = (what) })
 
 /* In log-dbus.c. */
 void log_dbus_load(Clients *clients);

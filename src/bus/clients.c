@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/macro.h"
+#include "base/time-util.h"
 #include "bus/announce.h"
 #include "bus/bus-errors.h"
 #include "bus/bus-util.h"
@@ -24,6 +25,8 @@ static void clients_event(void *data, const Event *event, Role *role) {
                 announce_role(data, role); /* its object is announced before */
         event_signals_send(data, event);
 }
+
+#define CLIENTS_TURN_USEC (2 * USEC_PER_MSEC)
 
 /* The roles are up to date, so calls are handled from now on, beginning with those that were held. */
 static void clients_recovered(void *data) {
@@ -54,13 +57,32 @@ static const ClientOps clients_ops = {
 
 /* -- its life -- */
 
+/* sd-bus handles one message in each turn of the loop, and a turn costs more than the refusal of a call.
+ * While a user floods the service, it has to read faster than the bus daemon sends. */
+static int clients_read_more(Clients *clients) {
+        const uint64_t end = now_usec(CLOCK_MONOTONIC) + CLIENTS_TURN_USEC;
+        int r = 1;
+
+        allowance_charge(clients->allowance);
+        allowance_run(clients->allowance);
+        while (r > 0 && sd_bus_is_open(clients->bus) > 0 && now_usec(CLOCK_MONOTONIC) < end) {
+                r = sd_bus_process(clients->bus, NULL);
+                allowance_charge(clients->allowance);
+                allowance_run(clients->allowance);
+        }
+        return MIN(r, 0);
+}
+
 /* An exit may only be reaped when its signal was sent, so this waits for an empty write queue. */
 static int clients_on_after_all(sd_event_source *s, void *userdata) {
         Clients *clients = userdata;
         uint64_t queued = 0;
 
-        if (!clients->bus)
+        if (!clients->bus || !clients->allowance)
                 return 0;
+        int r = clients_read_more(clients);
+        if (r < 0 && !clients->node->finished)
+                return sd_event_exit(clients->event, CLIENTS_BUS_LOST);
         (void) sd_bus_get_n_queued_write(clients->bus, &queued);
         announce_resume(clients, queued);
         if (queued > 0)
@@ -91,7 +113,9 @@ int clients_new(sd_event *event, Node *node, Clients **ret) {
 Clients *clients_free(Clients *clients) {
         if (!clients)
                 return NULL;
-        authority_free(clients->authority);
+        clients->authority = authority_free(clients->authority);
+        clients->allowance = allowance_free(clients->allowance);
+        peers_free(clients->peers);
         clients_fail_held(clients);
         g_queue_free(clients->held);
         g_ptr_array_unref(clients->slots);
@@ -136,21 +160,24 @@ int clients_register(Clients *clients) {
                 events_dbus_register,
                 monitor_dbus_register,
                 log_dbus_register,
+                permissions_dbus_register,
                 ports_dbus_register,
         };
         sd_bus_slot *slot = NULL;
 
-        for (size_t i = 0; i < ELEMENTSOF(parts); i++) {
-                int r = parts[i](clients);
-                if (r < 0)
-                        return r;
-        }
-        int r = sd_bus_add_object_manager(clients->bus, &slot, NODE_PATH);
+        int r = peers_new(clients->bus, &clients->peers);
+        if (r >= 0)
+                r = allowance_new(clients, &clients->allowance);
+        for (size_t i = 0; i < ELEMENTSOF(parts) && r >= 0; i++)
+                r = parts[i](clients);
+        if (r >= 0)
+                r = sd_bus_add_object_manager(clients->bus, &slot, NODE_PATH);
         if (r < 0)
                 return r;
         g_ptr_array_add(clients->slots, slot);
         r = role_dbus_register(clients);
-        return r < 0 ? r : authority_new(clients->bus, &clients->authority);
+        return r < 0 ? r
+                     : authority_new(clients->bus, clients->node, clients->allowance, &clients->authority);
 }
 
 /* Holds calls until the roles of the previous process are up to date. */
@@ -159,6 +186,9 @@ static int clients_filter_calls(sd_bus_message *m, void *userdata, sd_bus_error 
 
         if (clients->node->recovered || !sd_bus_message_is_method_call(m, NULL, NULL))
                 return 0;
+        int r = allowance_wait(clients->allowance, m, error);
+        if (r < 0)
+                return r;
         g_queue_push_tail(clients->held, sd_bus_message_ref(m));
         return 1;
 }
@@ -225,11 +255,11 @@ void clients_forget_log(Clients *clients) {
 
 /* -- its methods -- */
 
-int clients_check_change(
-        Clients *clients, sd_bus_message *m, const char *action, const Caller **ret, sd_bus_error *error) {
+int clients_check_change(Clients *clients, sd_bus_message *m, const AuthorityRequest *request,
+        const Caller **ret, sd_bus_error *error) {
         g_auto(Fault) fault = {};
 
-        int r = authority_check(clients->authority, m, action, ret, error);
+        int r = authority_check(clients->authority, m, request, ret, error);
         if (r != 0)
                 return r;
         r = node_check_not_stopping(clients->node, &fault);

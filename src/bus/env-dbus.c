@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* This file has the methods of the environment of roles, and GetPgrp. Values may be secrets, so they are
- * returned by methods that only root may call, and there are no properties. */
+ * returned by methods that check the caller, and there are no properties. */
 
 #include <unistd.h>
 
@@ -18,7 +18,8 @@ static int env_method_get(sd_bus_message *m, void *userdata, sd_bus_error *error
         int r = sd_bus_message_read(m, "s", &name);
         if (r < 0)
                 return r;
-        r = authority_check(clients->authority, m, "read the environment of roles", NULL, error);
+        r = authority_check(clients->authority, m,
+                REQUEST(MANAGE_ENVIRONMENT, "read the environment of roles"), NULL, error);
         if (r != 0)
                 return r;
         r = env_get(clients->node->env, name, &value, &fault);
@@ -33,7 +34,8 @@ static int env_method_set(sd_bus_message *m, void *userdata, sd_bus_error *error
         int r = sd_bus_message_read(m, "ss", &name, &value);
         if (r < 0)
                 return r;
-        r = clients_check_change(clients, m, "change the environment of roles", NULL, error);
+        r = clients_check_change(
+                clients, m, REQUEST(MANAGE_ENVIRONMENT, "change the environment of roles"), NULL, error);
         if (r != 0)
                 return r;
         r = env_set(clients->node->env, name, value, &fault);
@@ -48,7 +50,8 @@ static int env_method_unset(sd_bus_message *m, void *userdata, sd_bus_error *err
         int r = sd_bus_message_read(m, "s", &name);
         if (r < 0)
                 return r;
-        r = clients_check_change(clients, m, "change the environment of roles", NULL, error);
+        r = clients_check_change(
+                clients, m, REQUEST(MANAGE_ENVIRONMENT, "change the environment of roles"), NULL, error);
         if (r != 0)
                 return r;
         r = env_unset(clients->node->env, name, &fault);
@@ -59,7 +62,8 @@ static int env_method_list(sd_bus_message *m, void *userdata, sd_bus_error *erro
         Clients *clients = userdata;
         g_autoptr(sd_bus_message) reply = NULL;
 
-        int r = authority_check(clients->authority, m, "read the environment of roles", NULL, error);
+        int r = authority_check(clients->authority, m,
+                REQUEST(MANAGE_ENVIRONMENT, "read the environment of roles"), NULL, error);
         if (r != 0)
                 return r;
         g_auto(GStrv) variables = env_list(clients->node->env);

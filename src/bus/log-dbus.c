@@ -19,6 +19,7 @@ static const StateFile log_file = {
         .name = "log",
         .max = 65536,
         .what = "the saved log level",
+        .consequence = "; it is \"info\" again",
 };
 
 /* A flood of messages must not become a flood on the bus, and a slow receiver must not use up our memory. */
@@ -75,10 +76,7 @@ static int log_dbus_parse(void *userdata, StateFields *fields) {
 }
 
 void log_dbus_load(Clients *clients) {
-        int r = state_file_load(&log_file, clients->dir_fd, log_dbus_parse, clients);
-
-        if (r < 0)
-                log_error_errno(r, "Cannot rename the damaged file of the log level: %m");
+        (void) state_file_load(&log_file, clients->dir_fd, log_dbus_parse, clients);
 }
 
 void log_dbus_forget(Clients *clients) {
@@ -101,7 +99,7 @@ static int log_method_set_level(sd_bus_message *m, void *userdata, sd_bus_error 
         int level = log_dbus_read_level(name, error);
         if (level < 0)
                 return level;
-        r = authority_check(clients->authority, m, "set the log level", NULL, error);
+        r = authority_check(clients->authority, m, REQUEST(LOG, "set the log level"), NULL, error);
         if (r != 0)
                 return r;
         log_dbus_set_level(clients, level);
@@ -115,7 +113,7 @@ static int log_method_set_to_sve(sd_bus_message *m, void *userdata, sd_bus_error
         int r = sd_bus_message_read(m, "b", &enabled);
         if (r < 0)
                 return r;
-        r = authority_check(clients->authority, m, "send the log over the bus", NULL, error);
+        r = authority_check(clients->authority, m, REQUEST(LOG, "send the log over the bus"), NULL, error);
         if (r != 0)
                 return r;
         clients->log_to_sve = enabled;
@@ -158,7 +156,7 @@ static void log_dbus_on_message(void *userdata, int level, const char *text, con
         if (s->n_sent >= LOG_SIGNALS_PER_SECOND || queued > LOG_QUEUE_MAX)
                 s->n_dropped++;
         else {
-                g_autofree char *valid = g_utf8_make_valid(text, -1);
+                g_autofree char *valid = text_make_valid(text);
 
                 int r = sd_bus_message_new_signal(clients->bus, &m, NODE_PATH, NODE_INTERFACE, "LogMessage");
                 if (r >= 0)

@@ -12,7 +12,7 @@ static int monitor_method_beat(sd_bus_message *m, void *userdata, sd_bus_error *
         Clients *clients = userdata;
         g_auto(Fault) fault = {};
 
-        int r = clients_check_change(clients, m, "beat", NULL, error);
+        int r = clients_check_change(clients, m, REQUEST(MONITOR, "beat"), NULL, error);
         if (r != 0)
                 return r;
         r = monitor_beat(clients->node->monitor, &fault);
@@ -27,7 +27,7 @@ static int monitor_method_set_timeout(sd_bus_message *m, void *userdata, sd_bus_
         int r = sd_bus_message_read(m, "t", &usec);
         if (r < 0)
                 return r;
-        r = clients_check_change(clients, m, "set the timeout of the monitor", NULL, error);
+        r = clients_check_change(clients, m, REQUEST(MONITOR, "set the timeout of the monitor"), NULL, error);
         if (r != 0)
                 return r;
         r = monitor_set_timeout(clients->node->monitor, usec, &fault);

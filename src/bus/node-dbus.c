@@ -19,6 +19,7 @@
 #include "model/node-start.h"
 #include "model/node-stop.h"
 #include "model/role-strays.h"
+#include "model/settings.h"
 #include "util/autoptr.h"
 
 /* Handlers read, validate, authorize, act and reply, in this order. A parked call returns to the beginning of
@@ -48,7 +49,9 @@ static int node_method_start(sd_bus_message *m, void *userdata, sd_bus_error *er
         r = start_options_read(m, &spec, error);
         if (r < 0)
                 return node_dbus_name_role(name, r, error);
-        r = authority_check(clients->authority, m, "start roles", &caller, error);
+        r = authority_check(clients->authority, m,
+                &(AuthorityRequest){ .action = _NODE_ACTION_INVALID, .doing = "start roles" }, &caller,
+                error);
         if (r != 0)
                 return r;
 
@@ -132,7 +135,7 @@ static int node_method_poll(sd_bus_message *m, void *userdata, sd_bus_error *err
         g_auto(Fault) fault = {};
         Role *role;
 
-        int r = bus_read_strings(m, "The list of roles", UINT_MAX, &names, error);
+        int r = bus_read_strings(m, "The list of roles", NODE_MAX_ROLES, &names, error);
         if (r < 0)
                 return r;
         r = sd_bus_message_new_method_return(m, &reply);
@@ -175,10 +178,16 @@ static int node_method_purge(sd_bus_message *m, void *userdata, sd_bus_error *er
         g_auto(Fault) fault = {};
         const Caller *caller;
 
-        int r = bus_read_strings(m, "The list of roles", UINT_MAX, &names, error);
+        int r = bus_read_strings(m, "The list of roles", NODE_MAX_ROLES, &names, error);
         if (r < 0)
                 return r;
-        r = clients_check_change(clients, m, "purge roles", &caller, error);
+        const AuthorityRequest request = {
+                .action = NODE_ACTION_MANAGE_ROLES,
+                .doing = "purge roles",
+                .names = names,
+                .roles = names && names[0] ? AUTHORITY_ROLES_LISTED : AUTHORITY_ROLES_ENDED,
+        };
+        r = clients_check_change(clients, m, &request, &caller, error);
         if (r != 0)
                 return r;
         r = node_purge(clients->node, names, caller, &purged, &fault);
@@ -268,7 +277,12 @@ static int node_method_shutdown(sd_bus_message *m, void *userdata, sd_bus_error 
         r = shutdown_check_reason(reason, &fault);
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
-        r = clients_check_change(clients, m, "shut the service down", &caller, error);
+        const AuthorityRequest request = {
+                .action = NODE_ACTION_SHUTDOWN,
+                .doing = "shut the service down",
+                .roles = AUTHORITY_ROLES_LIVING,
+        };
+        r = clients_check_change(clients, m, &request, &caller, error);
         if (r != 0)
                 return r;
         r = sd_bus_reply_method_return(m, NULL);
@@ -282,7 +296,9 @@ static int node_method_reload(sd_bus_message *m, void *userdata, sd_bus_error *e
         Clients *clients = userdata;
         g_auto(Fault) fault = {};
 
-        int r = authority_check(clients->authority, m, "reload the configuration", NULL, error);
+        int r = authority_check(clients->authority, m,
+                &(AuthorityRequest){ .action = _NODE_ACTION_INVALID, .doing = "reload the configuration" },
+                NULL, error);
         if (r != 0)
                 return r;
         r = ASK(clients->node, service, reload, &fault);

@@ -47,7 +47,7 @@ static int ports_dbus_bind(Clients *clients, sd_bus_message *m, PortProtocol pro
         r = ports_check_count(protocol, n, &fault);
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
-        r = clients_check_change(clients, m, "reserve ports", &caller, error);
+        r = clients_check_change(clients, m, REQUEST(MANAGE_PORTS, "reserve ports"), &caller, error);
         if (r != 0)
                 return r;
 
@@ -74,7 +74,7 @@ static int ports_dbus_release(
         r = ports_check_list(protocol, numbers, n, &fault);
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
-        r = clients_check_change(clients, m, "release ports", &caller, error);
+        r = clients_check_change(clients, m, REQUEST(MANAGE_PORTS, "release ports"), &caller, error);
         if (r != 0)
                 return r;
 

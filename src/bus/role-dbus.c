@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "bus/operation.h"
+#include "bus/permissions-dbus.h"
 #include "bus/properties.h"
 #include "bus/role-dbus.h"
 #include "bus/terminal-dbus.h"
@@ -96,6 +97,7 @@ PROPERTY_GETTER(role, Strays) {
 }
 ROLE_STRING(EnvironmentHash, role->environment_hash);
 PROPERTY_BOOL(role, Frozen, Role *role, role_is_frozen(role));
+PROPERTY_BOOL(role, Damaged, const Role *role, role->damaged);
 ROLE_U64(StartTimestamp, role->start_realtime_usec);
 ROLE_U64(StartTimestampMonotonic, role->start_monotonic_usec);
 ROLE_U64(ExitTimestamp, AT_END(role->exit.realtime_usec, 0));
@@ -162,8 +164,10 @@ PROPERTY_GETTER(role_spec, EupsList) {
  * its handler, so nothing may be changed before the authorization. */
 
 int role_dbus_check(
-        sd_bus_message *m, Role *role, const char *action, const Caller **ret, sd_bus_error *error) {
-        return clients_check_change(role->node->world.clients.data, m, action, ret, error);
+        sd_bus_message *m, Role *role, const char *doing, const Caller **ret, sd_bus_error *error) {
+        const AuthorityRequest request = { .action = NODE_ACTION_MANAGE_ROLES, .doing = doing, .role = role };
+
+        return clients_check_change(role->node->world.clients.data, m, &request, ret, error);
 }
 
 static int role_dbus_stop(sd_bus_message *m, Role *role, RoleCause cause, sd_bus_error *error) {
@@ -304,6 +308,8 @@ const sd_bus_vtable role_vtable[] = {
                 role_method_resize_terminal, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(
                 "Purge", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, role_method_purge, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetPermissions", SD_BUS_ARGS("a{sv}", options),
+                SD_BUS_RESULT("a{ss}", permissions), role_method_get_permissions, SD_BUS_VTABLE_UNPRIVILEGED),
 
         PROPERTY(role, Name, "s", SD_BUS_VTABLE_PROPERTY_CONST),
         PROPERTY(role, State, "s", CHANGES),
@@ -317,6 +323,7 @@ const sd_bus_vtable role_vtable[] = {
         PROPERTY(role, ResolvedProducts, "a(ss)", CHANGES),
         PROPERTY(role, EnvironmentHash, "s", CHANGES),
         PROPERTY(role, Frozen, "b", 0),
+        PROPERTY(role, Damaged, "b", CHANGES),
         PROPERTY(role, StartTimestamp, "t", CHANGES),
         PROPERTY(role, StartTimestampMonotonic, "t", CHANGES),
         PROPERTY(role, ExitTimestamp, "t", CHANGES),

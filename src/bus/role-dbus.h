@@ -16,7 +16,7 @@ char *role_dbus_path(const char *name);
 
 /* Each method of a role calls this before it changes anything, see clients_check_change(). */
 int role_dbus_check(
-        sd_bus_message *m, Role *role, const char *action, const Caller **ret, sd_bus_error *error);
+        sd_bus_message *m, Role *role, const char *doing, const Caller **ret, sd_bus_error *error);
 
 /* The methods of a role, with the Role as userdata. The methods of the node with the same names find the role
  * and call these. */

@@ -1,24 +1,39 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A hold is a descriptor in the queue of a socket that is never read. All processes that have the socket, by
- * a fork or because systemd stores it, share this queue. When one of them empties it, none has the descriptor
- * any more, so a reserved port is free at the moment when it is released. With the socket of the port itself
- * this would not work: a child that has just been cloned has a copy until it runs, and systemd (257 at least,
- * see asynchronous_close() in its service.c) closes descriptors that leave its store later, in a process of
- * its own.
+/* A hold is a packet with descriptors in the queue of a socket. All processes that have the socket, by a fork
+ * or because systemd stores it, share this queue. When one of them empties it, none has the descriptors any
+ * more, so a reserved port is free at the moment when it is released. With the socket of the port itself this
+ * would not work: a child that has just been cloned has a copy until it runs, and systemd (257 at least, see
+ * asynchronous_close() in its service.c) closes descriptors that leave its store later, in a process of its
+ * own. In the same way a keeper that dies leaves its successor what it held at that moment.
+ *
+ * The socket is connected to itself, so that whoever has it can replace the packet.
  *
  * The descriptors count against the limit of their user (unix(7), ETOOMANYREFS). With more than 1,024 ports
- * other programs of an ordinary user, with the usual limit, cannot pass descriptors to each other.
- *
- * hold_new() takes ownership of fd, also on failure. hold_look() returns a copy of the descriptor, -ENODATA
- * if it is empty, -ENOTSOCK if hold_fd is no such socket. hold_end() empties and closes the hold; it does
- * nothing if hold_fd is negative. */
+ * other programs of an ordinary user, with the usual limit, cannot pass descriptors to each other. */
 
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A guard, and the socket that a role has, if any (port-socket.h). */
+#define HOLD_MAX 2U
+
+/* Takes ownership of fd, also on failure. */
 int hold_new(int fd);
+
+/* Returns a copy of the descriptor, the first one or the second one. Returns -ENODATA if there is none,
+ * -ENOTSOCK if hold_fd is no such socket. */
 int hold_look(int hold_fd);
+int hold_look_second(int hold_fd);
+
+/* Replaces the descriptors of the hold by these. On failure they are unchanged. */
+int hold_replace(int hold_fd, const int *fds, size_t n);
+
+/* Empties and closes the hold. Does nothing if hold_fd is negative. */
 void hold_end(int hold_fd);
 
 /* Takes over a descriptor from another process of the keeper. An older one may have had the descriptor
- * itself. Takes ownership of fd, also on failure. Returns -ENODATA if the hold was emptied. */
-int hold_adopt(int fd);
+ * itself, or a hold that cannot be replaced. Takes ownership of fd, also on failure. Returns -ENODATA if the
+ * hold was emptied; *ret_old tells whether an older keeper has made it. */
+int hold_adopt(int fd, bool *ret_old);

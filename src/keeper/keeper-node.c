@@ -46,6 +46,8 @@ static void child_told(Child *child) {
 
 void keeper_close_node(Keeper *k) {
         keeper_unwatch(k, k->node_fd);
+        /* A child that is stopped before it has closed its copy would keep the connection open. */
+        (void) shutdown(k->node_fd, SHUT_RDWR);
         k->node_fd = fd_close(k->node_fd);
         k->welcomed = k->blocked = k->node_paused = k->node_waits_for_reexec = false;
         k->reply_size = k->ports_left = 0;

@@ -209,6 +209,12 @@ static int keeper_on_make_terminal_socket(Keeper *k, const struct keeper_termina
         return 0;
 }
 
+static int keeper_on_release_all(Keeper *k, const struct keeper_header *header) {
+        store_touch(&k->store);
+        sockets_release_all(&k->sockets);
+        return keeper_reply_done(k, header, 0);
+}
+
 /* The requests of version 3. */
 static int keeper_on_request_3(Keeper *k, const void *data, size_t size) {
         const struct keeper_header *header = data;
@@ -221,6 +227,8 @@ static int keeper_on_request_3(Keeper *k, const void *data, size_t size) {
         if (header->type == KEEPER_MAKE_TERMINAL_SOCKET)
                 return size == sizeof(struct keeper_terminal_socket) ? keeper_on_make_terminal_socket(k, data)
                                                                      : -EBADMSG;
+        if (header->type == KEEPER_RELEASE_ALL_PORTS)
+                return size == sizeof(*header) ? keeper_on_release_all(k, header) : -EBADMSG;
         return size >= offsetof(struct keeper_signal_cgroup, path) &&
                                size <= sizeof(struct keeper_signal_cgroup)
                        ? keeper_on_signal_cgroup(k, data, size)
@@ -239,8 +247,12 @@ static int keeper_on_ports_request(Keeper *k, const void *data, size_t size) {
                 return r;
         }
 
-        r = sockets_on_ports(&k->sockets, data, size);
-        return r == -EOPNOTSUPP || r >= 0 ? keeper_reply_done(k, header, r) : r;
+        r = sockets_on_ports(&k->sockets, data, size, &k->reply.kept);
+        if (r > 0 && k->version >= 3) {
+                k->reply_size = keeper_ports_size((size_t) r);
+                return 0;
+        }
+        return r == -EOPNOTSUPP || r >= 0 ? keeper_reply_done(k, header, r < 0 ? r : 0) : r;
 }
 
 int keeper_on_request(Keeper *k, const void *data, size_t size) {
@@ -278,6 +290,7 @@ int keeper_on_request(Keeper *k, const void *data, size_t size) {
         case KEEPER_SIGNAL_CGROUP:
         case KEEPER_SIGNAL_PROCESS:
         case KEEPER_MAKE_TERMINAL_SOCKET:
+        case KEEPER_RELEASE_ALL_PORTS:
                 return keeper_on_request_3(k, data, size);
         default:
                 return keeper_on_ports_request(k, data, size);

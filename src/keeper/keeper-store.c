@@ -444,5 +444,6 @@ bool store_item_parse(const char *name, size_t size, struct keeper_state_stored 
         *ret = (struct keeper_state_stored){ .kind = (uint32_t) name[0] };
         ret->id = strtoull(copy + 1, &end, 16);
         store_item_name(ret, again);
-        return strcmp(copy, again) == 0;
+        /* All of its bytes, so that there is no NUL in it. */
+        return strlen(again) == size && memcmp(name, again, size) == 0;
 }

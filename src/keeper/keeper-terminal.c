@@ -175,6 +175,9 @@ void keeper_terminal_kill(KeeperTerminal *terminal) {
 }
 
 void keeper_terminal_end(KeeperTerminal *terminal) {
+        /* The user of the role may have stopped it. */
+        if (terminal->pidfd >= 0)
+                (void) pidfd_kill(terminal->pidfd, SIGCONT);
         /* The socket is shut down, because the node has a copy of it. */
         (void) shutdown(terminal->control_fd, SHUT_RDWR);
         terminal->over = true;

@@ -76,6 +76,7 @@ typedef struct Keeper {
                 struct keeper_done done;
                 struct keeper_bound bound;
                 struct keeper_terminal_socket_made terminal_socket_made;
+                struct keeper_ports kept;
         } reply;
         size_t reply_size;          /* 0 if none is pending */
         Child *reply_child;         /* the reply lends its descriptors */

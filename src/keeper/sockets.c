@@ -1,91 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
-#include <linux/filter.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "base/fd-util.h"
 #include "base/stderr-log.h"
 #include "keeper/hold.h"
 #include "keeper/sockets.h"
 
-/* If a number that was just free has been bound by another process, another number is tried, at most this
- * often. */
+/* A number that is reserved on another address already is tried again, at most this often. */
 #define BIND_TRIES 64
-#define DATAGRAMS_MAX 65536
 
-static socklen_t port_address_size(const union port_address *a) {
-        return a->any.sa_family == AF_INET ? sizeof(a->in) : sizeof(a->in6);
-}
-
-static uint16_t port_address_number(const union port_address *a) {
-        return ntohs(a->any.sa_family == AF_INET ? a->in.sin_port : a->in6.sin6_port);
-}
-
-/* Datagrams for a port that is only reserved have no receiver. They must neither accumulate nor reach the
- * next role. */
-static int socket_drop_datagrams(int fd) {
-        struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
-        struct sock_fprog program = { .len = 1, .filter = &drop };
-        char c;
-
-        if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
-                return -errno;
-        /* No more are added now. The loop is limited all the same, because a socket that was shut down reads
-         * as empty for ever. */
-        for (int i = 0; i < DATAGRAMS_MAX && (recv(fd, &c, sizeof(c), MSG_DONTWAIT) >= 0 || errno != EAGAIN);
-                i++)
-                ;
-        return 0;
-}
-
-static int socket_open_bound(uint8_t protocol, const union port_address *address) {
-        autofd fd = -EBADF;
-        int r;
-
-        fd = socket(address->any.sa_family,
-                (protocol == KEEPER_TCP ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
-        if (fd < 0)
-                return -errno;
-        if (address->any.sa_family == AF_INET6 &&
-                setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){ 0 }, sizeof(int)) < 0)
-                return -errno;
-        if (protocol == KEEPER_UDP) {
-                r = socket_drop_datagrams(fd);
-                if (r < 0)
-                        return r;
-        }
-        if (bind(fd, &address->any, port_address_size(address)) < 0)
-                return -errno;
-        return fd_steal(&fd);
-}
-
-/* The kernel chooses the number, and then the number is bound explicitly, because the kernel releases a
- * number that it has chosen as soon as the socket stops listening. */
-static int socket_reserve(uint8_t protocol, const union port_address *address, union port_address *ret) {
-        *ret = *address;
-        for (int i = 0; i < BIND_TRIES; i++) {
-                socklen_t size = sizeof(*ret);
-                int fd, r = 0;
-
-                fd = socket_open_bound(protocol, address);
-                if (fd < 0)
-                        return fd;
-                if (getsockname(fd, &ret->any, &size) < 0)
-                        r = -errno;
-                (void) fd_close(fd);
-                if (r < 0)
-                        return r;
-
-                fd = socket_open_bound(protocol, ret);
-                if (fd != -EADDRINUSE)
-                        return fd;
-        }
-
-        return -EADDRINUSE;
+static const char *port_protocol_name(const struct keeper_port *port) {
+        return port->protocol == KEEPER_TCP ? "TCP" : "UDP";
 }
 
 static int port_address_read(const struct keeper_bind *m, union port_address *ret) {
@@ -177,12 +105,12 @@ static void sockets_forget(Sockets *s, struct reserved_socket *socket) {
 
 static int sockets_try_bind(
         Sockets *s, const struct keeper_bind *m, union port_address *address, struct reserved_socket *ret) {
-        int r = socket_reserve(m->protocol, address, &ret->address);
+        int r = port_guard_open(m->protocol, address, &ret->address);
 
         if (m->ip_version == 0 && address->any.sa_family == AF_INET6 &&
                 (r == -EAFNOSUPPORT || r == -EADDRNOTAVAIL)) {
                 *address = (union port_address){ .in.sin_family = AF_INET };
-                r = socket_reserve(m->protocol, address, &ret->address);
+                r = port_guard_open(m->protocol, address, &ret->address);
         }
         if (r >= 0)
                 r = hold_new(r);
@@ -233,34 +161,15 @@ static int sockets_bind_all(Sockets *s, const struct keeper_bind *m, uint16_t *r
         return r;
 }
 
-static void sockets_rest(Sockets *s, struct reserved_socket *socket) {
-        autofd fd = socket->hold_fd >= 0 ? hold_look(socket->hold_fd) : -EBADF;
-        int listening = 0, r;
+/* Returns a negative errno if the role's socket may go on receiving. */
+static int sockets_rest(Sockets *s, struct reserved_socket *socket) {
+        autofd fd = socket->hold_fd >= 0 ? hold_look_second(socket->hold_fd) : -EBADF;
 
         socket->child = 0;
         list_remove(&socket->of_child);
         sockets_changed(s, socket);
         socket->port.release = 0;
-        if (fd < 0)
-                return;
-
-        /* The role had the same socket and may have set these options. While the socket listens no other
-         * process can use it. */
-        (void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 0 }, sizeof(int));
-        (void) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){ 0 }, sizeof(int));
-        if (socket->port.protocol == KEEPER_TCP) {
-                /* Only a listening socket is shut down, because another one would remember the shutdown. */
-                if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &(socklen_t){ sizeof(int) }) >= 0 &&
-                        listening)
-                        (void) shutdown(fd, SHUT_RDWR);
-                return;
-        }
-
-        (void) connect(fd, &(struct sockaddr){ .sa_family = AF_UNSPEC }, sizeof(struct sockaddr));
-        r = socket_drop_datagrams(fd);
-        if (r < 0)
-                log_warning(
-                        "Cannot keep datagrams away from UDP port %u: %s", socket->port.number, strerror(-r));
+        return fd >= 0 ? port_socket_revoke(fd) : 0;
 }
 
 void sockets_rest_child(Sockets *s, ListLink *lent, const char *role) {
@@ -270,19 +179,51 @@ void sockets_rest_child(Sockets *s, ListLink *lent, const char *role) {
                 /* A child that is killed directly before its exec cannot give the port back, and another
                  * process may bind it first. */
                 if (socket->hold_fd < 0) {
-                        int fd = socket_open_bound(socket->port.protocol, &socket->address);
+                        int fd = port_guard_open(socket->port.protocol, &socket->address, &socket->address);
 
                         socket->hold_fd = fd >= 0 ? hold_new(fd) : fd;
                 }
                 if (socket->hold_fd < 0) {
                         log_warning(
                                 "Role %s died while it took over %s port %u, which is no longer reserved: %s",
-                                role, socket->port.protocol == KEEPER_TCP ? "TCP" : "UDP",
-                                socket->port.number, strerror(-socket->hold_fd));
+                                role, port_protocol_name(&socket->port), socket->port.number,
+                                strerror(-socket->hold_fd));
                         sockets_forget(s, socket);
                 } else
-                        sockets_rest(s, socket);
+                        (void) sockets_rest(s, socket);
         }
+}
+
+/* Nothing is left of the role that had the port, so its socket is closed everywhere, unless a process of
+ * another one has it. That does no harm to TCP, where revoking it is final. */
+static int sockets_take_back(Sockets *s, struct reserved_socket *socket) {
+        const int revoked = sockets_rest(s, socket);
+        autofd guard = socket->hold_fd >= 0 ? hold_look(socket->hold_fd) : -EBADF,
+               had = socket->hold_fd >= 0 ? hold_look_second(socket->hold_fd) : -EBADF;
+        uint64_t cookie = 0;
+        int r;
+
+        if (guard < 0 || had < 0)
+                return 0;
+        r = port_socket_cookie(had, &cookie);
+        if (r >= 0)
+                r = hold_replace(socket->hold_fd, &guard, 1);
+        if (r < 0) {
+                log_warning("Cannot close the socket that the last role had of %s port %u: %s",
+                        port_protocol_name(&socket->port), socket->port.number, strerror(-r));
+                return r;
+        }
+        had = fd_close(had);
+        if (socket->port.protocol == KEEPER_TCP) {
+                socket->kept = revoked < 0;
+                return 0;
+        }
+        r = port_socket_exists(guard, cookie);
+        if (r < 0)
+                log_warning("Cannot ask the kernel whether a process has kept a socket of UDP port %u: %s",
+                        socket->port.number, strerror(-r));
+        socket->kept = r != 0;
+        return 0;
 }
 
 void sockets_forget_child(ListLink *lent) {
@@ -308,24 +249,39 @@ int sockets_on_bind(Sockets *s, const void *packet, size_t size, struct keeper_b
         return 0;
 }
 
-int sockets_on_ports(Sockets *s, const void *packet, size_t size) {
+int sockets_on_ports(Sockets *s, const void *packet, size_t size, struct keeper_ports *ret_kept) {
         const struct keeper_ports *m = packet;
         const size_t ports_size = size - keeper_ports_size(0);
+        size_t n_kept = 0;
 
         if (m->header.type != KEEPER_RELEASE_PORTS && m->header.type != KEEPER_REST_PORTS)
                 return -EOPNOTSUPP;
         if (size > sizeof(*m) || ports_size % sizeof(m->ports[0]) != 0)
                 return -EBADMSG;
 
+        ret_kept->header = (struct keeper_header){ .type = KEEPER_PORTS_KEPT };
         for (size_t i = 0; i < ports_size / sizeof(m->ports[0]); i++) {
                 struct reserved_socket *socket = sockets_find(s, &m->ports[i]);
 
-                if (socket && m->header.type == KEEPER_RELEASE_PORTS)
-                        sockets_forget(s, socket);
-                else if (socket)
-                        sockets_rest(s, socket);
+                if (!socket)
+                        continue;
+                if (m->header.type == KEEPER_REST_PORTS) {
+                        (void) sockets_take_back(s, socket);
+                        if (!socket->kept)
+                                continue;
+                        log_warning("%s port %u is no longer reserved: a process has kept its socket",
+                                port_protocol_name(&socket->port), socket->port.number);
+                        ret_kept->ports[n_kept++] =
+                                (struct keeper_port){ socket->port.number, socket->port.protocol, 0 };
+                }
+                sockets_forget(s, socket);
         }
-        return 0;
+        return (int) n_kept;
+}
+
+void sockets_release_all(Sockets *s) {
+        while (s->n > 0)
+                sockets_forget(s, s->all[s->n - 1]);
 }
 
 size_t sockets_tell(const Sockets *s, size_t left, struct keeper_ports *ret) {
@@ -339,40 +295,62 @@ size_t sockets_tell(const Sockets *s, size_t left, struct keeper_ports *ret) {
         return n;
 }
 
+/* Returns what the child receives: a new socket, or the guard itself if its exec releases the port. */
+static int sockets_open_for(Sockets *s, struct reserved_socket *socket, bool release) {
+        int r = sockets_take_back(s, socket);
+
+        if (r < 0 || socket->kept)
+                return r < 0 ? r : -EADDRINUSE;
+        autofd guard = hold_look(socket->hold_fd);
+        return guard < 0 || release ? fd_steal(&guard) : port_socket_open(socket->port.protocol, guard);
+}
+
+/* From now on the keeper can revoke the socket, also the next keeper. */
+static int sockets_remember(const struct reserved_socket *socket, int fd) {
+        autofd guard = hold_look(socket->hold_fd);
+
+        return guard < 0 ? guard : hold_replace(socket->hold_fd, (int[]){ guard, fd }, 2);
+}
+
 int sockets_lend(Sockets *s, uint64_t child, ListLink *lent, const struct keeper_port *ports, size_t n,
         struct child_sockets *ret) {
         struct reserved_socket *found[KEEPER_FORK_PORTS_MAX];
+        size_t n_found = 0;
+        int r = 0;
 
         ret->n = ret->n_handed = 0;
         ret->release_fd = -EBADF;
-        for (size_t i = 0; i < n; i++) {
-                const struct reserved_socket *socket = found[i] = sockets_find(s, &ports[i]);
+        for (; r >= 0 && n_found < n; n_found++) {
+                struct reserved_socket *socket = sockets_find(s, &ports[n_found]);
 
                 if (!socket || socket->hold_fd < 0)
-                        return -EADDRNOTAVAIL;
-                if (socket->child != 0 && socket->child != child)
-                        return -EBUSY;
-                ret->ports[i] = ports[i];
-                if (!ports[i].release)
+                        r = -EADDRNOTAVAIL;
+                else if (socket->child != 0)
+                        r = -EBUSY; /* also if it is named twice */
+                else
+                        r = sockets_open_for(s, socket, ports[n_found].release);
+                if (r < 0)
+                        break;
+                ret->fds[ret->n++] = r;
+                ret->ports[n_found] = ports[n_found];
+                found[n_found] = socket;
+                socket->child = child;
+                if (!ports[n_found].release)
                         ret->n_handed++;
         }
-        for (size_t i = 0; i < n; i++) {
-                int fd = hold_look(found[i]->hold_fd);
-
-                if (fd < 0) {
-                        child_sockets_close(ret);
-                        return fd;
+        for (size_t i = 0; r >= 0 && i < ret->n_handed; i++)
+                r = sockets_remember(found[i], ret->fds[i]);
+        for (size_t i = 0; i < n_found; i++)
+                if (r < 0)
+                        found[i]->child = 0;
+                else {
+                        list_append(lent, &found[i]->of_child);
+                        sockets_changed(s, found[i]);
+                        found[i]->port.release = ports[i].release;
                 }
-                ret->fds[ret->n++] = fd;
-        }
-        for (size_t i = 0; i < n; i++) {
-                found[i]->child = child;
-                list_remove(&found[i]->of_child); /* the same port may be named twice */
-                list_append(lent, &found[i]->of_child);
-                sockets_changed(s, found[i]);
-                found[i]->port.release = ports[i].release;
-        }
-        return 0;
+        if (r < 0)
+                child_sockets_close(ret);
+        return r < 0 ? r : 0;
 }
 
 int sockets_on_handover(Sockets *s, uint64_t child, ListLink *lent, int fd) {
@@ -414,12 +392,26 @@ void sockets_released(Sockets *s, ListLink *lent) {
                         sockets_forget(s, socket);
 }
 
+/* An older keeper has lent the only socket that it had of a port. */
+static int sockets_convert(const struct reserved_socket *socket) {
+        autofd guard = hold_look(socket->hold_fd);
+        int r = guard < 0 ? guard : socket->child != 0 ? -EADDRINUSE : port_guard_adopt(guard);
+
+        if (r >= 0)
+                return socket->hold_fd;
+        hold_end(socket->hold_fd);
+        return r;
+}
+
 int sockets_take_over(Sockets *s, const struct reserved_socket *socket, ListLink *lent) {
         struct reserved_socket own = *socket, *added;
+        bool old;
         int r;
 
         if (own.hold_fd >= 0) {
-                own.hold_fd = hold_adopt(own.hold_fd);
+                own.hold_fd = hold_adopt(own.hold_fd, &old);
+                if (own.hold_fd >= 0 && old)
+                        own.hold_fd = sockets_convert(&own);
                 if (own.hold_fd == -ENODATA)
                         return 0; /* it was released, but systemd still stored it */
                 if (own.hold_fd < 0) {

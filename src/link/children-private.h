@@ -34,6 +34,8 @@ void main_watch(void *data, Role *role); /* LinkOps.watch_main */
 int port_loans_bind(
         void *data, const BindAddress *address, PortProtocol protocol, unsigned n, PortsRequest *request);
 int port_loans_release(void *data, const PortLoan *ports, size_t n, Waiter waiter);
+int port_loans_release_all(void *data);
 void port_loans_rest(void *data, const PortLoan *ports, size_t n);
 GArray *port_loans_of_role(Children *children, const Role *role);
 void port_loans_listed(Children *children, const struct keeper_port *ports, size_t n);
+void port_loans_kept(Children *children, const struct keeper_port *ports, size_t n);

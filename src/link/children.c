@@ -271,6 +271,7 @@ static const LinkOps children_ops = {
         .make_terminal_socket = children_make_terminal_socket,
         .ports_bind = port_loans_bind,
         .ports_release = port_loans_release,
+        .ports_release_all = port_loans_release_all,
         .ports_rest = port_loans_rest,
         .role_freed = children_role_freed,
 };
@@ -330,6 +331,10 @@ static void children_on_ports(void *userdata, const struct keeper_port *ports, s
         port_loans_listed(userdata, ports, n);
 }
 
+static void children_on_ports_kept(void *userdata, const struct keeper_port *ports, size_t n) {
+        port_loans_kept(userdata, ports, n);
+}
+
 static void children_on_connected(void *userdata) {
         Children *children = userdata;
 
@@ -383,6 +388,7 @@ static void children_on_exited(void *userdata, const struct keeper_exited *exite
 static const KeeperHandler children_handler = {
         .child = children_on_child,
         .ports = children_on_ports,
+        .ports_kept = children_on_ports_kept,
         .connected = children_on_connected,
         .lost = children_on_lost,
         .forked = children_on_forked,

@@ -111,7 +111,7 @@ static int gate_on_io(sd_event_source *s, int fd, uint32_t revents, void *userda
                         role_log(role, LOG_WARNING, "Its child sent an invalid report, ignoring");
                         continue;
                 }
-                g_autofree char *text = g_utf8_make_valid(report.text, -1);
+                g_autofree char *text = text_make_valid(report.text);
                 bool warning = report.warning;
                 role_on_gate_report(role, (LaunchStage) report.stage, report.error, warning, text);
                 if (!warning)

@@ -234,7 +234,7 @@ static void link_check_connected(KeeperLink *link) {
 }
 
 static int link_handle_welcome(KeeperLink *link, const struct keeper_welcome *m) {
-        if (link->version > 0)
+        if (link->version > 0 || !ERROR_IS_VALID(m->error))
                 return -EBADMSG;
         if (m->error < 0)
                 return m->error;
@@ -278,8 +278,21 @@ static Pending *link_take_pending(KeeperLink *link, uint32_t request) {
         return p && p->request == request ? g_queue_pop_head(link->pending) : NULL;
 }
 
+static int link_handle_kept(KeeperLink *link, const struct keeper_ports *m, size_t size) {
+        size_t ports_size = size - keeper_ports_size(0);
+
+        if (size > sizeof(*m) || ports_size % sizeof(m->ports[0]) != 0)
+                return -EBADMSG;
+
+        g_autofree Pending *p = link_take_pending(link, KEEPER_REST_PORTS);
+        if (!p)
+                return -EBADMSG;
+        link->handler->ports_kept(link->userdata, m->ports, ports_size / sizeof(m->ports[0]));
+        return 0;
+}
+
 static int link_handle_bound(KeeperLink *link, const struct keeper_bound *m, size_t size) {
-        if (m->n > KEEPER_BIND_MAX || size != keeper_bound_size(m->n))
+        if (m->n > KEEPER_BIND_MAX || size != keeper_bound_size(m->n) || !ERROR_IS_VALID(m->error))
                 return -EBADMSG;
 
         g_autofree Pending *p = link_take_pending(link, KEEPER_BIND);
@@ -290,7 +303,7 @@ static int link_handle_bound(KeeperLink *link, const struct keeper_bound *m, siz
 }
 
 static int link_handle_terminal_socket(KeeperLink *link, const struct keeper_terminal_socket_made *m) {
-        if (m->path[sizeof(m->path) - 1] != '\0')
+        if (m->path[sizeof(m->path) - 1] != '\0' || !ERROR_IS_VALID(m->error))
                 return -EBADMSG;
 
         g_autofree Pending *p = link_take_pending(link, KEEPER_MAKE_TERMINAL_SOCKET);
@@ -302,7 +315,8 @@ static int link_handle_terminal_socket(KeeperLink *link, const struct keeper_ter
 
 static int link_handle_done(KeeperLink *link, const struct keeper_done *m) {
         /* These have a reply of their own. */
-        if (m->request == KEEPER_BIND || m->request == KEEPER_MAKE_TERMINAL_SOCKET)
+        if (m->request == KEEPER_BIND || m->request == KEEPER_MAKE_TERMINAL_SOCKET ||
+                !ERROR_IS_VALID(m->error))
                 return -EBADMSG;
 
         g_autofree Pending *p = link_take_pending(link, m->request);
@@ -336,7 +350,7 @@ static int link_handle(KeeperLink *link, const void *packet, size_t size, const 
         case KEEPER_FORKED: {
                 const struct keeper_forked *m = packet;
 
-                if (size != sizeof(*m))
+                if (size != sizeof(*m) || !ERROR_IS_VALID(m->error))
                         return -EBADMSG;
                 r = keeper_fds_sort(m->fds, fds, n_fds, &sorted);
                 if (r < 0)
@@ -360,6 +374,11 @@ static int link_handle(KeeperLink *link, const void *packet, size_t size, const 
                 if (size < keeper_ports_size(0) || n_fds > 0)
                         return -EBADMSG;
                 return link_handle_ports(link, packet, size);
+
+        case KEEPER_PORTS_KEPT:
+                if (size < keeper_ports_size(0) || n_fds > 0)
+                        return -EBADMSG;
+                return link_handle_kept(link, packet, size);
 
         case KEEPER_BOUND:
                 if (size < keeper_bound_size(0) || n_fds > 0)
@@ -566,13 +585,23 @@ int keeper_link_rest_ports(KeeperLink *link, const struct keeper_port *ports, si
         return link_request_ports(link, KEEPER_REST_PORTS, ports, n, NULL, NULL);
 }
 
+int keeper_link_release_all_ports(KeeperLink *link) {
+        struct keeper_header m = { .type = KEEPER_RELEASE_ALL_PORTS };
+
+        int r = link_check_version(link, 3);
+        return r < 0 ? r : link_request(link, &m, sizeof(m), NULL, NULL);
+}
+
 /* The reservations that this process knows are saved already, so one that comes now fails, and the next
- * process releases its ports. */
+ * process releases its ports. After a clean end there may be no next process, and ports_forget() has had
+ * all of them released. */
 static int link_finish_handle(KeeperLink *link, const struct keeper_header *header, size_t size) {
         if (size == sizeof(struct keeper_done) && header->type == KEEPER_DONE)
                 return link_handle_done(link, (const struct keeper_done *) header);
         if (size == sizeof(struct keeper_terminal_socket_made) && header->type == KEEPER_TERMINAL_SOCKET_MADE)
                 return link_handle_terminal_socket(link, (const struct keeper_terminal_socket_made *) header);
+        if (size >= keeper_ports_size(0) && header->type == KEEPER_PORTS_KEPT)
+                return link_handle_kept(link, (const struct keeper_ports *) header, size);
         if (size < sizeof(*header) || header->type != KEEPER_BOUND)
                 return 0;
 

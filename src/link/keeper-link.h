@@ -26,6 +26,8 @@ typedef struct KeeperHandler {
         void (*child)(void *userdata, const struct keeper_child *child, KeeperFds fds);
         /* Called before the children, possibly several times, with the reserved ports that the keeper has. */
         void (*ports)(void *userdata, const struct keeper_port *ports, size_t n);
+        /* These ports are no longer reserved, because a process has kept a socket of them. */
+        void (*ports_kept)(void *userdata, const struct keeper_port *ports, size_t n);
         void (*connected)(void *userdata); /* all children were listed */
         void (*lost)(void *userdata);      /* the connection, possibly before all children were listed */
         void (*forked)(void *userdata, const struct keeper_forked *forked, KeeperFds fds);
@@ -84,3 +86,5 @@ int keeper_link_bind(KeeperLink *link, const struct keeper_bind *bind, KeeperBou
 int keeper_link_release_ports(
         KeeperLink *link, const struct keeper_port *ports, size_t n, KeeperDone done, void *userdata);
 int keeper_link_rest_ports(KeeperLink *link, const struct keeper_port *ports, size_t n);
+/* Returns -EPROTONOSUPPORT if the keeper is too old for it. */
+int keeper_link_release_all_ports(KeeperLink *link);

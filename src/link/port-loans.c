@@ -72,6 +72,12 @@ int port_loans_release(void *data, const PortLoan *ports, size_t n, Waiter waite
         return r;
 }
 
+int port_loans_release_all(void *data) {
+        Children *children = data;
+
+        return keeper_link_release_all_ports(children->keeper);
+}
+
 void port_loans_rest(void *data, const PortLoan *ports, size_t n) {
         Children *children = data;
         g_autoptr(GArray) array = port_loans_to_keeper(ports, n);
@@ -80,11 +86,23 @@ void port_loans_rest(void *data, const PortLoan *ports, size_t n) {
         (void) keeper_link_rest_ports(children->keeper, (struct keeper_port *) array->data, array->len);
 }
 
-void port_loans_listed(Children *children, const struct keeper_port *ports, size_t n) {
+/* What this file does not know is skipped. */
+static void port_loans_from_keeper(GArray *array, const struct keeper_port *ports, size_t n) {
         for (size_t i = 0; i < n; i++) {
                 PortLoan loan = { (PortProtocol) ports[i].protocol, ports[i].number, false };
 
                 if (ports[i].protocol < _PORT_PROTOCOL_MAX)
-                        g_array_append_val(children->ports, loan);
+                        g_array_append_val(array, loan);
         }
+}
+
+void port_loans_listed(Children *children, const struct keeper_port *ports, size_t n) {
+        port_loans_from_keeper(children->ports, ports, n);
+}
+
+void port_loans_kept(Children *children, const struct keeper_port *ports, size_t n) {
+        g_autoptr(GArray) kept = g_array_new(false, false, sizeof(PortLoan));
+
+        port_loans_from_keeper(kept, ports, n);
+        ports_on_kept(children->node->ports, (PortLoan *) kept->data, kept->len);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/macro.h"
+#include "base/utf8.h"
 #include "model/env.h"
 #include "model/state-fields.h"
 #include "util/log.h"
@@ -17,6 +18,7 @@ static const StateFile env_file = {
         .name = "environment",
         .max = 2U * 1024U * 1024U,
         .what = "the saved environment",
+        .consequence = "; what was set by SetEnv and UnsetEnv is gone",
         .prefix = ENV_PREFIX,
 };
 
@@ -67,12 +69,9 @@ static int env_parse(void *userdata, StateFields *fields) {
         return state_fields_end(fields, &env->unknown);
 }
 
-static int env_load(Env *env) {
-        int r = state_file_load(&env_file, env->dir_fd, env_parse, env);
-
-        if (r == STATE_FILE_DAMAGED)
+static void env_load(Env *env) {
+        if (state_file_load(&env_file, env->dir_fd, env_parse, env) == STATE_FILE_DAMAGED)
                 g_hash_table_remove_all(env->changes);
-        return r < 0 ? r : 0;
 }
 
 static int env_save(Env *env) {
@@ -97,9 +96,7 @@ int env_open(int dir_fd, Env **ret) {
         env->base = env_table_new();
         env->changes = env_table_new();
         env_set_base(env, NULL);
-        int r = env_load(env);
-        if (r < 0)
-                return r;
+        env_load(env);
         *ret = g_steal_pointer(&env);
         return 0;
 }
@@ -145,7 +142,7 @@ void env_set_base(Env *env, char **base) {
         g_hash_table_remove_all(env->base);
         env_add_base(env, "PATH=" DEFAULT_PATH);
         for (char **e = environ; *e; e++)
-                if (env_is_everybodys(env, *e))
+                if (env_is_everybodys(env, *e) && utf8_is_valid(*e)) /* else ListEnv would fail */
                         env_add_base(env, *e);
         for (char **b = base; b && *b; b++)
                 env_add_base(env, *b);

@@ -138,6 +138,41 @@ static void event_restore_caller(const Event *event, Caller *caller) {
         };
 }
 
+static char **event_get_pairs(const Event *event, const char *key) {
+        g_autoptr(GVariant) list = g_variant_lookup_value(event->details, key, G_VARIANT_TYPE("a(ss)"));
+        g_autoptr(GPtrArray) pairs = g_ptr_array_new();
+        const char *first, *second;
+        GVariantIter iter;
+
+        if (!list || g_variant_n_children(list) == 0)
+                return NULL;
+        g_variant_iter_init(&iter, list);
+        while (g_variant_iter_next(&iter, "(&s&s)", &first, &second)) {
+                g_ptr_array_add(pairs, g_strdup(first));
+                g_ptr_array_add(pairs, g_strdup(second));
+        }
+        g_ptr_array_add(pairs, NULL);
+        return (char **) g_ptr_array_free(g_steal_pointer(&pairs), false);
+}
+
+bool event_restore_run(const Event *event, Role *role) {
+        const char *user = event_get_string(event, "user");
+        const char *hash = event_get_string(event, "environment-hash");
+
+        if (sd_id128_from_string(event_get_string(event, "invocation-id"), &role->invocation) < 0)
+                return false;
+        if (event->type != EVENT_ROLE_STARTED)
+                return true;
+        event_restore_caller(event, &role->owner);
+        g_free(role->spec->user);
+        role->spec->user = user[0] && !g_str_equal(user, g_get_user_name()) ? g_strdup(user) : NULL;
+        g_strfreev(role->resolved_products);
+        role->resolved_products = event_get_pairs(event, "resolved-products");
+        g_free(role->environment_hash);
+        role->environment_hash = hash[0] ? g_strdup(hash) : NULL;
+        return true;
+}
+
 void event_restore_exited(const Event *event, Role *role) {
         ExitCode code = exit_code_from_string(event_get_string(event, "code"));
         RoleCause cause = role_cause_from_string(event_get_string(event, "cause"));

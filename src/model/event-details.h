@@ -19,6 +19,10 @@ GVariant *event_details_shutting_down(const char *reason, const Caller *caller);
 /* Returns whether the event belongs to this run of the role. */
 bool event_is_of(const Event *event, const Role *role);
 
+/* Gives the role the identity of the run to which a RoleStarted or RoleExited belongs. The owner, the user
+ * and the products are those of a RoleStarted. Returns false if the event has no identity. */
+bool event_restore_run(const Event *event, Role *role);
+
 /* Apply an event that has happened to a run whose saved state does not contain it. They set its sequence
  * numbers and its exit. */
 void event_restore_started(const Event *event, Role *role);

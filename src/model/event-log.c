@@ -11,6 +11,7 @@
 #include "base/fd-util.h"
 #include "base/parse-util.h"
 #include "model/event-log.h"
+#include "model/state-fields.h"
 #include "util/log.h"
 
 #define SPARE_FILE "spare"
@@ -20,9 +21,30 @@
  * page, so a record with a size is complete. */
 typedef struct RecordHeader {
         uint32_t size;
-        uint32_t reserved;
+        uint32_t checksum; /* of size, sequence and data; 0 in what was written before there was one */
         uint64_t sequence;
 } RecordHeader;
+
+uint64_t event_checksum(uint64_t before, const void *data, size_t size) {
+        uint64_t sum = before ^ UINT64_C(0xcbf29ce484222325), word;
+        const uint8_t *p = data;
+
+        /* FNV-1a, by words. A step is a bijection, so different words cannot have the same result. */
+        for (size_t i = 0; i < size; i += sizeof(word)) {
+                word = 0;
+                memcpy(&word, p + i, MIN(size - i, sizeof(word)));
+                sum = (sum ^ word) * UINT64_C(0x100000001b3);
+                sum ^= sum >> 32;
+        }
+        return sum;
+}
+
+static uint32_t record_checksum(const RecordHeader *header, const void *data) {
+        RecordHeader h = { .size = header->size, .sequence = header->sequence };
+        uint32_t sum = (uint32_t) event_checksum(event_checksum(0, &h, sizeof(h)), data, h.size);
+
+        return sum != 0 ? sum : 1;
+}
 
 struct EventLog {
         int dir_fd;       /* negative if the log is in memory only */
@@ -32,6 +54,7 @@ struct EventLog {
         uint64_t last;
         bool spare; /* the next segment is allocated already */
         bool told;  /* a shortage has been logged and has not ended */
+        bool damaged;
         uint8_t *memory;
 };
 
@@ -68,10 +91,38 @@ static int event_log_write_at(EventLog *log, const void *data, size_t size, size
         return 0;
 }
 
+static bool record_is_valid(const uint8_t *data, size_t size, size_t offset, uint64_t last,
+        uint64_t next_first, bool with_checksum, RecordHeader *ret) {
+        RecordHeader h;
+
+        if (offset + sizeof(h) > size)
+                return false;
+        memcpy(&h, data + offset, sizeof(h));
+        if (h.size == 0 || h.size > EVENT_LOG_RECORD_MAX || h.sequence <= last || h.sequence >= next_first ||
+                h.size > size - offset - sizeof(h))
+                return false;
+        *ret = h;
+        if (h.checksum == 0)
+                return !with_checksum;
+        return h.checksum == record_checksum(&h, data + offset + sizeof(h));
+}
+
+/* Finds the next record behind a damaged one, by its checksum. Returns the offset, or size if there is none.
+ */
+static size_t segment_skip_damage(
+        const uint8_t *data, size_t size, size_t offset, uint64_t last, uint64_t next_first) {
+        RecordHeader h;
+
+        while ((offset += sizeof(uint64_t)) < size)
+                if (record_is_valid(data, size, offset, last, next_first, true, &h))
+                        return offset;
+        return size;
+}
+
 /* Calls the function for each record of a segment with a number below the first one of the next segment.
  * Returns the offset of the next record. */
 static size_t segment_scan(const uint8_t *data, size_t size, uint64_t *last, uint64_t next_first,
-        uint64_t after, EventLogReader reader, void *userdata, int *result) {
+        uint64_t after, EventLogReader reader, void *userdata, int *result, bool *damaged) {
         size_t offset = 0;
 
         g_assert(data);
@@ -80,9 +131,17 @@ static size_t segment_scan(const uint8_t *data, size_t size, uint64_t *last, uin
                 RecordHeader h;
 
                 memcpy(&h, data + offset, sizeof(h));
-                if (h.size == 0 || h.size > EVENT_LOG_RECORD_MAX || h.sequence <= *last ||
-                        h.sequence >= next_first || h.size > size - offset - sizeof(h))
+                if (h.size == 0)
                         break;
+                if (!record_is_valid(data, size, offset, *last, next_first, false, &h)) {
+                        size_t next = segment_skip_damage(data, size, offset, *last, next_first);
+
+                        *damaged = true;
+                        if (next == size)
+                                break;
+                        offset = next;
+                        continue;
+                }
                 *last = h.sequence;
                 if (reader && h.sequence > after) {
                         *result = reader(userdata, h.sequence, data + offset + sizeof(h), h.size);
@@ -98,9 +157,9 @@ static int segment_load(EventLog *log, uint64_t first, uint8_t **ret, size_t *re
         g_autofree uint8_t *data = NULL;
         size_t n = 0;
 
-        autofd fd = openat(log->dir_fd, segment_name(first).text, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        autofd fd = file_open(log->dir_fd, segment_name(first).text, O_RDONLY | O_NOFOLLOW);
         if (fd < 0)
-                return -errno;
+                return fd;
         data = g_malloc0(EVENT_LOG_SEGMENT_SIZE);
         while (n < EVENT_LOG_SEGMENT_SIZE) {
                 ssize_t k = pread(fd, data + n, EVENT_LOG_SEGMENT_SIZE - n, (off_t) n);
@@ -126,7 +185,11 @@ static int event_log_make_spare(EventLog *log) {
 
         if (log->spare)
                 return 0;
-        fd = openat(log->dir_fd, SPARE_FILE, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        /* One that was left is not needed, whatever it is. */
+        if (unlinkat(log->dir_fd, SPARE_FILE, 0) < 0 && errno != ENOENT &&
+                unlinkat(log->dir_fd, SPARE_FILE, AT_REMOVEDIR) < 0)
+                (void) state_set_aside(log->dir_fd, SPARE_FILE, ".damaged");
+        fd = openat(log->dir_fd, SPARE_FILE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (fd < 0)
                 return -errno;
         int r = -posix_fallocate(fd, 0, EVENT_LOG_SEGMENT_SIZE);
@@ -149,9 +212,9 @@ static int event_log_next_segment(EventLog *log, uint64_t first) {
                         return r;
                 from = segment_name(SEGMENT(log, 0));
         }
-        autofd fd = openat(log->dir_fd, from.text, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        autofd fd = file_open(log->dir_fd, from.text, O_RDWR | O_NOFOLLOW);
         if (fd < 0)
-                return -errno;
+                return fd;
         /* The old contents must end before the file gets its new name. */
         if (pwrite(fd, &end, sizeof(end), 0) != (ssize_t) sizeof(end))
                 return errno > 0 ? -errno : -EIO;
@@ -196,6 +259,22 @@ static int event_log_list_segments(EventLog *log) {
         return 0;
 }
 
+/* What has the name of a segment and is no file that can be read is set aside. */
+static void event_log_check_segments(EventLog *log) {
+        for (unsigned i = N_SEGMENTS(log); i > 0; i--) {
+                const SegmentName name = segment_name(SEGMENT(log, i - 1));
+                autofd fd = file_open(log->dir_fd, name.text, O_RDWR | O_NOFOLLOW);
+
+                if (fd >= 0)
+                        continue;
+                (void) log_error_errno(fd, "Cannot read the events in \"%s\", renaming it to \"%s.damaged\"",
+                        name.text, name.text);
+                (void) state_set_aside(log->dir_fd, name.text, ".damaged");
+                log->damaged = true;
+                g_array_remove_index(log->segments, i - 1);
+        }
+}
+
 /* Continues at the end of the last segment of the previous process. */
 static int event_log_continue_last(EventLog *log) {
         uint64_t first = SEGMENT(log, N_SEGMENTS(log) - 1);
@@ -206,15 +285,17 @@ static int event_log_continue_last(EventLog *log) {
         int r = segment_load(log, first, &data, &size);
         if (r < 0)
                 return r;
-        autofd fd = openat(log->dir_fd, segment_name(first).text, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        autofd fd = file_open(log->dir_fd, segment_name(first).text, O_RDWR | O_NOFOLLOW);
         if (fd < 0)
-                return -errno;
+                return fd;
         r = -posix_fallocate(fd, 0, EVENT_LOG_SEGMENT_SIZE);
         if (r < 0) /* the file was truncated; it can still be read */
                 log_warning_errno(r, "Cannot allocate space for events: %m");
         log->last = first - 1;
-        log->offset =
-                segment_scan(data, size, &log->last, EVENT_LOG_SEQUENCE_MAX + 1, 0, NULL, NULL, &ignored);
+        log->offset = segment_scan(
+                data, size, &log->last, EVENT_LOG_SEQUENCE_MAX + 1, 0, NULL, NULL, &ignored, &log->damaged);
+        /* It was changed at its beginning, unless a process has died before its first record. */
+        log->damaged = log->damaged || log->last < first;
         log->fd = fd_steal(&fd);
 
         /* If the file was truncated within a record, the allocated space would complete that record with
@@ -233,10 +314,12 @@ int event_log_open(int dir_fd, EventLog **ret) {
         if (dir_fd < 0)
                 log->memory = g_malloc0(EVENT_LOG_SEGMENT_SIZE);
         else {
-                log->dir_fd = directory_make_at(dir_fd, EVENT_LOG_DIRECTORY);
+                log->dir_fd = state_directory_open(dir_fd, EVENT_LOG_DIRECTORY);
                 if (log->dir_fd < 0)
                         return log->dir_fd;
                 int r = event_log_list_segments(log);
+                if (r >= 0)
+                        event_log_check_segments(log);
                 if (r >= 0 && N_SEGMENTS(log) > 0)
                         r = event_log_continue_last(log);
                 if (r < 0)
@@ -268,6 +351,10 @@ uint64_t event_log_first(const EventLog *log) {
 
 uint64_t event_log_last(const EventLog *log) {
         return log->last;
+}
+
+bool event_log_is_damaged(const EventLog *log) {
+        return log->damaged;
 }
 
 int event_log_append(EventLog *log, uint64_t sequence, const void *data, size_t size) {
@@ -302,6 +389,7 @@ int event_log_append(EventLog *log, uint64_t sequence, const void *data, size_t 
         /* The size is written last, because it makes all other bytes valid, including the end after them. */
         buffer = g_malloc0(whole);
         RecordHeader header = { .size = (uint32_t) size, .sequence = sequence };
+        header.checksum = record_checksum(&header, data);
         memcpy(buffer, &header, sizeof(header));
         memcpy(buffer + sizeof(header), data, size);
         const size_t skip = sizeof(uint64_t);
@@ -335,19 +423,10 @@ int event_log_read(EventLog *log, uint64_t after, EventLogReader reader, void *u
                         log_warning_errno(r, "Cannot read the events from %" PRIu64 " on: %m", first);
                         continue;
                 }
-                (void) segment_scan(
-                        data ?: log->memory, size, &last, next_first, after, reader, userdata, &result);
+                (void) segment_scan(data ?: log->memory, size, &last, next_first, after, reader, userdata,
+                        &result, &log->damaged);
                 if (result != 0)
                         return result;
         }
         return 0;
-}
-
-void event_log_clear(EventLog *log) {
-        while (!log->memory && N_SEGMENTS(log) > 0)
-                event_log_drop_oldest(log);
-        g_array_set_size(log->segments, 0);
-        log->fd = fd_close(log->fd);
-        log->offset = 0;
-        log->last = 0;
 }

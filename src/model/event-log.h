@@ -10,6 +10,7 @@
  * EVENT_LOG_KEEP records. */
 
 #include <glib.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define EVENT_LOG_DIRECTORY "event-log"
@@ -21,8 +22,13 @@
 
 typedef struct EventLog EventLog;
 
-/* Opens or creates the log in this directory; -1 keeps it in memory only, for tests of other files. Files
- * that cannot be read are renamed and logged. Returns a negative errno if the log cannot be used. */
+/* Of a record and of the file "events". Detects damage, not forgery: whatever is changed within 8 bytes
+ * changes it. The first argument is the checksum of what comes before, or 0. */
+uint64_t event_checksum(uint64_t before, const void *data, size_t size);
+
+/* Opens or creates the log in this directory; -1 keeps it in memory only, for tests of other files. What is
+ * no regular file is renamed and logged. A record that was changed is skipped, and the next ones are kept.
+ * Returns a negative errno if the log cannot be used. */
 int event_log_open(int dir_fd, EventLog **ret);
 EventLog *event_log_close(EventLog *log);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(EventLog, event_log_close)
@@ -30,6 +36,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(EventLog, event_log_close)
 /* Returns 0 if the log is empty. */
 uint64_t event_log_first(const EventLog *log);
 uint64_t event_log_last(const EventLog *log);
+
+/* Returns whether a record that was changed has been met, or a file that was no segment. */
+bool event_log_is_damaged(const EventLog *log);
 
 /* The number must be greater than the last one. Returns -ENOSPC if the allocated space is used up and no
  * more can be allocated, -E2BIG if the record is too large, -ERANGE if the number exceeds
@@ -40,6 +49,3 @@ int event_log_append(EventLog *log, uint64_t sequence, const void *data, size_t 
  * that value. The data is aligned to 8 bytes and valid during the call only. */
 typedef int (*EventLogReader)(void *userdata, uint64_t sequence, const void *data, size_t size);
 int event_log_read(EventLog *log, uint64_t after, EventLogReader reader, void *userdata);
-
-/* Removes all records and files. */
-void event_log_clear(EventLog *log);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "base/time-util.h"
 #include "model/event-log.h"
 #include "model/events.h"
+#include "model/state-fields.h"
 #include "util/log.h"
 
 #define EVENTS_FILE "events"
@@ -27,21 +29,26 @@ static const char *const event_type_table[_EVENT_TYPE_MAX] = {
 DEFINE_STRING_TABLE(event_type, EventType, event_type_table);
 
 /* The whole file. Its space is allocated when it is created, so a full disk does not stop the counter. In the
- * first version the file ended before the member sent; all its events count as sent. */
+ * first version the file ended before the member sent; all its events count as sent. In the second it ended
+ * before the checksum. */
 typedef struct EventsFile {
         char magic[8];
         sd_id128_t epoch;
         uint64_t sequence;
         uint64_t sent;
+        uint64_t checksum; /* of all bytes before it */
 } EventsFile;
 
 #define EVENTS_FILE_V1_SIZE offsetof(EventsFile, sent)
+#define EVENTS_FILE_V2_SIZE offsetof(EventsFile, checksum)
 
 struct Events {
         int fd; /* negative if the counter is in memory only */
         EventsFile file;
         uint64_t told;
         EventLog *log;
+        bool damaged; /* the file was set aside */
+        bool lost;    /* events that this process has not added are missing */
 };
 
 void event_clear(Event *event) {
@@ -87,6 +94,7 @@ static int events_write(Events *events) {
         if (events->fd < 0)
                 return 0;
 
+        events->file.checksum = event_checksum(0, &events->file, EVENTS_FILE_V2_SIZE);
         EventsFile file = events->file;
         ssize_t n = pwrite(events->fd, &file, sizeof(file), 0);
         if (n < 0)
@@ -102,8 +110,11 @@ static int events_file_read(int fd, EventsFile *ret) {
                 return -errno;
         if (n == 0)
                 return -ENODATA;
-        if (((size_t) n != sizeof(file) && (size_t) n != EVENTS_FILE_V1_SIZE) ||
+        if (((size_t) n != sizeof(file) && (size_t) n != EVENTS_FILE_V1_SIZE &&
+                    (size_t) n != EVENTS_FILE_V2_SIZE) ||
                 memcmp(file.magic, EVENTS_MAGIC, sizeof(file.magic)) != 0)
+                return -EBADMSG;
+        if ((size_t) n == sizeof(file) && file.checksum != event_checksum(0, &file, EVENTS_FILE_V2_SIZE))
                 return -EBADMSG;
         if ((size_t) n == EVENTS_FILE_V1_SIZE)
                 file.sent = file.sequence;
@@ -115,47 +126,59 @@ static int events_file_read(int fd, EventsFile *ret) {
 
 /* Returns -ENODATA if a new counter begins. */
 static int events_file_open(Events *events, int dir_fd) {
-        autofd fd = openat(dir_fd, EVENTS_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (fd < 0)
-                return -errno;
+        autofd fd = file_open(dir_fd, EVENTS_FILE, O_RDWR | O_NOFOLLOW);
 
-        int r = events_file_read(fd, &events->file);
-        if (r == -EBADMSG) {
-                log_error(
-                        "The file \"%s\" is damaged, renaming it to \"%s.damaged\"; event numbers start again",
+        int r = fd < 0 ? fd : events_file_read(fd, &events->file);
+        if (r < 0 && r != -ENOENT && r != -ENODATA) {
+                (void) log_error_errno(r,
+                        "Cannot read the file \"%s\", renaming it to \"%s.damaged\"; a new epoch begins",
                         EVENTS_FILE, EVENTS_FILE);
-                if (renameat(dir_fd, EVENTS_FILE, dir_fd, EVENTS_FILE ".damaged") < 0)
-                        return -errno;
+                r = state_set_aside(dir_fd, EVENTS_FILE, ".damaged");
+                if (r < 0)
+                        return r;
+                events->damaged = true;
                 fd = fd_close(fd);
+                r = -ENODATA;
+        }
+        if (fd < 0) {
                 fd = openat(dir_fd, EVENTS_FILE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
                 if (fd < 0)
                         return -errno;
                 r = -ENODATA;
         }
-        if (r >= 0 || r == -ENODATA)
-                events->fd = fd_steal(&fd);
+        events->fd = fd_steal(&fd);
         return r;
+}
+
+/* What is in the log stays, because it says which roles have ended. Clients read all of it again, because the
+ * epoch is another one. */
+static int events_begin(Events *events) {
+        EventsFile file = { .sequence = event_log_last(events->log), .sent = event_log_last(events->log) };
+
+        memcpy(file.magic, EVENTS_MAGIC, sizeof(file.magic));
+        int r = sd_id128_randomize(&file.epoch);
+        if (r < 0)
+                return r;
+        events->file = file;
+        return events_write(events);
 }
 
 int events_open(int dir_fd, Events **ret) {
         Events *events = g_new0(Events, 1);
-        bool begin;
         int r = -ENODATA;
 
         events->fd = -EBADF;
         if (dir_fd >= 0)
                 r = events_file_open(events, dir_fd);
-        begin = r == -ENODATA;
+        bool begin = r == -ENODATA;
         if (r >= 0 || begin)
                 r = event_log_open(dir_fd, &events->log);
-        if (r >= 0 && begin) {
-                /* The events in the log belong to a previous epoch. */
-                event_log_clear(events->log);
-                memcpy(events->file.magic, EVENTS_MAGIC, sizeof(events->file.magic));
-                r = sd_id128_randomize(&events->file.epoch);
-                if (r >= 0)
-                        r = events_write(events);
-        }
+        /* A log without a counter has lost that, and a counter without its newest event has lost this. */
+        if (r >= 0)
+                events->lost = begin ? events->damaged || event_log_last(events->log) > 0
+                                     : event_log_last(events->log) < events->file.sequence;
+        if (r >= 0 && begin)
+                r = events_begin(events);
         if (r < 0) {
                 events_close(events);
                 return r;
@@ -210,6 +233,10 @@ void events_seen(Events *events, uint64_t sequence) {
         /* A number without a next one comes from a damaged file. */
         if (sequence > events->file.sequence && sequence <= EVENT_LOG_SEQUENCE_MAX)
                 events->file.sequence = sequence;
+}
+
+bool events_are_lost(const Events *events) {
+        return events->lost || event_log_is_damaged(events->log);
 }
 
 uint64_t events_sent(const Events *events) {

@@ -66,6 +66,10 @@ int events_add(Events *events, EventType type, const char *role, GVariant *detai
 /* A saved role contains this number, so it is not used again, whatever the file contains. */
 void events_seen(Events *events, uint64_t sequence);
 
+/* Returns whether events of earlier processes are known to be missing, as after damage. Damage of the log is
+ * known when it was read. */
+bool events_are_lost(const Events *events);
+
 /* For events up to this number a signal was sent. This is not saved, because the bus may not have read them
  * yet. */
 void events_set_told(Events *events, uint64_t sequence);

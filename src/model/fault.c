@@ -1,6 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <string.h>
+
+#include "base/utf8.h"
 #include "model/fault.h"
+
+char *text_make_valid(const char *text) {
+        GString *s = g_string_sized_new(strlen(text) + 1);
+        size_t n;
+
+        while (*text) {
+                n = utf8_length(text);
+                if (n > 0)
+                        g_string_append_len(s, text, (gssize) n);
+                else
+                        g_string_append(s, "\xef\xbf\xbd");
+                text += MAX(n, 1);
+        }
+        return g_string_free(s, false);
+}
 
 int fault_set(Fault *fault, NodeError error, const char *format, ...) {
         if (fault && !fault->message) {
@@ -10,8 +28,8 @@ int fault_set(Fault *fault, NodeError error, const char *format, ...) {
                 fault->error = error;
                 g_autofree char *message = g_strdup_vprintf(format, ap);
                 va_end(ap);
-                /* D-Bus permits UTF-8 only, and the message may contain bytes of a file or a program. */
-                fault->message = g_utf8_make_valid(message, -1);
+                /* It may contain bytes of a file or a program. */
+                fault->message = text_make_valid(message);
         }
         return -node_error_to_errno(error);
 }

@@ -39,8 +39,11 @@ typedef struct Fault {
         char *message; /* UTF-8; NULL if there is no fault */
 } Fault;
 
+/* Returns a copy in which each byte that the bus refuses (see base/utf8.h) is U+FFFD. */
+char *text_make_valid(const char *text);
+
 /* Fills *fault unless it is filled already, because the first reason is the cause of the others. fault may be
- * NULL. Bytes of the message that are not UTF-8 become U+FFFD. Returns the negative errno of the error. */
+ * NULL. The message is as text_make_valid() returns it. Returns the negative errno of the error. */
 int fault_set(Fault *fault, NodeError error, const char *format, ...) _printf_(3, 4);
 void fault_clear(Fault *fault);
 /* Copies *from unless *to is filled already or *from has no fault. */

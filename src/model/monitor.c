@@ -22,7 +22,7 @@ static const StateFile monitor_file = {
         .name = "monitor",
         .max = 65536,
         .what = "the saved state of the monitor",
-        .consequence = "; the next beat arms it again",
+        .consequence = "; its timeout is that of the configuration, and the next beat arms it again",
 };
 
 /* A timer that is later than this was delayed by this process or by the whole machine (suspend, SIGSTOP). The
@@ -93,14 +93,11 @@ static int monitor_parse(void *userdata, StateFields *fields) {
         return state_fields_end(fields, &monitor->unknown);
 }
 
-static int monitor_load(Monitor *monitor) {
-        int r = state_file_load(&monitor_file, monitor->dir_fd, monitor_parse, monitor);
-
-        if (r == STATE_FILE_DAMAGED) {
-                monitor->timeout_set = false;
-                monitor->deadline = 0;
-        }
-        return r < 0 ? r : 0;
+static void monitor_load(Monitor *monitor) {
+        if (state_file_load(&monitor_file, monitor->dir_fd, monitor_parse, monitor) != STATE_FILE_DAMAGED)
+                return;
+        monitor->timeout_set = false;
+        monitor->deadline = 0;
 }
 
 int monitor_open(Node *node, int dir_fd, Monitor **ret) {
@@ -109,9 +106,7 @@ int monitor_open(Node *node, int dir_fd, Monitor **ret) {
         monitor->node = node;
         monitor->dir_fd = dir_fd;
         monitor->configured_usec = MONITOR_TIMEOUT_DEFAULT_USEC;
-        int r = monitor_load(monitor);
-        if (r < 0)
-                return r;
+        monitor_load(monitor);
         *ret = g_steal_pointer(&monitor);
         return 0;
 }

@@ -2,8 +2,10 @@
 
 #include <inttypes.h>
 
+#include "base/unit-name.h"
 #include "model/event-details.h"
 #include "model/node-events.h"
+#include "model/role-damage.h"
 #include "util/log.h"
 
 bool node_event_add(Node *node, EventType type, Role *role, GVariant *details, Event *ret) {
@@ -45,7 +47,10 @@ static int node_restore_event(void *userdata, const Event *event) {
         Node *node = userdata;
         Role *role = event->role[0] ? node_find_run(node, event) : NULL;
 
-        if (!role)
+        Role *named = g_hash_table_lookup(node->roles, event->role);
+        if (named && named->damage)
+                role_damage_on_event(named, event);
+        if (!role || role->damage)
                 return 0;
         switch (event->type) {
         case EVENT_ROLE_STARTED:
@@ -66,6 +71,50 @@ static int node_restore_event(void *userdata, const Event *event) {
         return 0;
 }
 
+static int role_restore_run(void *userdata, const Event *event) {
+        Role *role = userdata;
+
+        if (g_str_equal(event->role, role->name))
+                role_damage_on_event(role, event);
+        return 0;
+}
+
+void node_restore_run(Node *node, Role *role) {
+        (void) events_read(node->events, 0, role_restore_run, role);
+}
+
+/* Collects the names of the runs that have started and not ended, according to the log. */
+static int open_runs_on_event(void *userdata, const Event *event) {
+        GHashTable *open = userdata;
+        const char *invocation = event_get_string(event, "invocation-id");
+
+        if (event->type == EVENT_ROLE_STARTED)
+                (void) g_hash_table_replace(open, g_strdup(event->role), g_strdup(invocation));
+        else if (g_strcmp0(g_hash_table_lookup(open, event->role), invocation) == 0)
+                (void) g_hash_table_remove(open, event->role);
+        return 0;
+}
+
+/* An end is in the log before the file of its role is removed, so the file of a run without an end is lost.
+ */
+static void node_restore_lost(Node *node) {
+        g_autoptr(GHashTable) open = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+        GHashTableIter iter;
+        const char *name;
+
+        (void) events_read(node->events, 0, open_runs_on_event, open);
+        g_hash_table_iter_init(&iter, open);
+        while (g_hash_table_iter_next(&iter, (void **) &name, NULL)) {
+                if (!role_name_is_valid(name) || g_hash_table_contains(node->roles, name))
+                        continue;
+                log_error("The saved state of role \"%s\" is missing, and its end was not told", name);
+                Role *role = role_new_damaged(node, name);
+                node_restore_run(node, role);
+                node_add_role(node, role);
+        }
+}
+
 void node_restore_events(Node *node) {
         (void) events_read(node->events, 0, node_restore_event, node);
+        node_restore_lost(node);
 }

@@ -13,7 +13,11 @@ bool node_event_add(Node *node, EventType type, Role *role, GVariant *details, E
 /* Does nothing for an event that was sent before (its number is 0). */
 void node_event_tell(Node *node, const Event *event, Role *role);
 
-/* After a restart, updates roles whose saved state is older than the events, and sends the events that the
+/* Gives a damaged role what the log has of the newest run of its name. */
+void node_restore_run(Node *node, Role *role);
+
+/* After a restart, updates roles whose saved state is older than the events, adds those whose saved state is
+ * lost, and sends the events that the
  * previous process has saved and may not have sent, with the same numbers. */
 void node_restore_events(Node *node);
 void node_tell_unsent_events(Node *node);

@@ -3,6 +3,7 @@
 #include "model/node-purge.h"
 #include "model/node-reports.h"
 #include "model/node-start.h"
+#include "model/role-damage.h"
 #include "model/role-start.h"
 #include "model/node-stop.h"
 #include "model/ports-roles.h"
@@ -45,7 +46,8 @@ static void node_on_role_stuck(Node *node, Role *role, const Fault *fault) {
         node_check_finished(node);
 }
 
-static void node_on_role_freed(Node *node, const Role *role) {
+static void node_on_role_freed(Node *node, Role *role) {
+        role->damage = damage_free(role->damage);
         if (node->ports)
                 ports_role_gone(node->ports, role);
 }

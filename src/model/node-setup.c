@@ -85,7 +85,10 @@ int node_open_state(Node *node, int dir_fd) {
                 r = monitor_open(node, dir_fd, &node->monitor);
         if (r >= 0)
                 r = ports_open(node, dir_fd, &node->ports);
-        return r < 0 ? r : shutdown_load(dir_fd, &node->resumed);
+        if (r < 0)
+                return r;
+        shutdown_load(dir_fd, &node->resumed);
+        return 0;
 }
 
 void node_set_settings(Node *node, Settings *settings) {

@@ -20,7 +20,7 @@ typedef struct NodeReports {
         void (*start_over)(Node *node);             /* running, or undone; a slot may be free */
         void (*role_swept)(Node *node, Role *role); /* may free the role */
         void (*role_stuck)(Node *node, Role *role, const Fault *fault);
-        void (*role_freed)(Node *node, const Role *role);
+        void (*role_freed)(Node *node, Role *role);
 } NodeReports;
 
 /* A sub-slice of the slice of the instance. */

@@ -85,12 +85,15 @@ static int ports_check_role(Ports *ports, const char *role, const RoleSpec *spec
 
                 for (unsigned i = 0; list && i < list->len; i++) {
                         uint16_t number = g_array_index(list, uint16_t, i);
-                        bool any = false;
+                        bool any = false, kept = false;
 
                         for (int p = 0; p < _PORT_PROTOCOL_MAX; p++) {
                                 Port *port = ports_find(ports, (PortProtocol) p, number);
 
-                                if (!port || (which != ROLE_PORTS_RELEASE && which != p))
+                                if (which != ROLE_PORTS_RELEASE && which != p)
+                                        continue;
+                                kept = kept || ports_is_kept(ports, (PortProtocol) p, number);
+                                if (!port)
                                         continue;
                                 any = true;
                                 int r = start ? ports_check_owner(port, caller, fault) : 0;
@@ -99,6 +102,10 @@ static int ports_check_role(Ports *ports, const char *role, const RoleSpec *spec
                                 if (r < 0)
                                         return r;
                         }
+                        if (!any && kept)
+                                return fault_set(fault, NODE_ERROR_PORTS_UNAVAILABLE,
+                                        "%s %u is no longer reserved: a process has kept the socket that a role had, reserve another port",
+                                        names[which], number);
                         if (!any)
                                 return ports_no_such(names[which], number, fault);
                 }
@@ -163,5 +170,12 @@ void ports_role_swept(Ports *ports, const Role *role) {
         array = ports_of_role(ports, role);
         /* The keeper did this when the main process ended, but a remaining process may have begun to listen
          * again. */
+        ASK(ports->node, link, ports_rest, (PortLoan *) array->data, array->len);
+}
+
+void ports_role_refused(Ports *ports, const Role *role) {
+        g_autoptr(GArray) array = ports_of_role(ports, role);
+
+        /* The keeper replies which ones it gives up. */
         ASK(ports->node, link, ports_rest, (PortLoan *) array->data, array->len);
 }

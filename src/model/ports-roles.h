@@ -20,3 +20,5 @@ void ports_role_added(Ports *ports, const Role *role);   /* it may have ports */
 void ports_role_gone(Ports *ports, const Role *role);    /* it is being freed */
 void ports_role_running(Ports *ports, const Role *role); /* its exec has released its release-ports */
 void ports_role_swept(Ports *ports, const Role *role);   /* no process of it is left */
+/* The keeper has not lent its ports, because a process has a socket of one of them. */
+void ports_role_refused(Ports *ports, const Role *role);

@@ -35,45 +35,58 @@ static void ports_add(Ports *ports, PortProtocol protocol, uint16_t number, uid_
 
         *port = (Port){ protocol, number, uid };
         (void) g_hash_table_replace(ports->table, ports_key(protocol, number), port);
+        (void) g_hash_table_remove(ports->kept, ports_key(protocol, number));
+}
+
+bool ports_is_kept(Ports *ports, PortProtocol protocol, uint16_t number) {
+        return g_hash_table_contains(ports->kept, ports_key(protocol, number));
 }
 
 /* -- the disk ---------------------------------------------------------------------------------- */
 
-/* The format is PROTOCOL NUMBER UID. */
-static int port_parse(Ports *ports, const char *text) {
+/* The format is PROTOCOL NUMBER UID for a port that is reserved, and PROTOCOL NUMBER for one that was
+ * kept. */
+static int port_parse(Ports *ports, const char *text, unsigned n_words) {
         g_auto(GStrv) words = g_strsplit(text, " ", -1);
-        uint32_t number, uid;
+        uint32_t number, uid = 0;
 
-        if (g_strv_length(words) != 3 || (int) port_protocol_from_string(words[0]) < 0 ||
+        if (g_strv_length(words) != n_words || (int) port_protocol_from_string(words[0]) < 0 ||
                 parse_u32(words[1], &number) < 0 || number == 0 || number > UINT16_MAX ||
-                parse_u32(words[2], &uid) < 0)
+                (n_words > 2 && parse_u32(words[2], &uid) < 0))
                 return -EBADMSG;
-        ports_add(ports, port_protocol_from_string(words[0]), (uint16_t) number, uid);
+        PortProtocol protocol = port_protocol_from_string(words[0]);
+        if (n_words > 2)
+                ports_add(ports, protocol, (uint16_t) number, uid);
+        else
+                (void) g_hash_table_add(ports->kept, ports_key(protocol, (uint16_t) number));
         return 0;
 }
 
 static int ports_parse(void *userdata, StateFields *fields) {
         Ports *ports = userdata;
-        g_auto(GStrv) saved = state_take_strv(fields, "PORT");
+        g_auto(GStrv) saved = state_take_strv(fields, "PORT"), kept = state_take_strv(fields, "KEPT");
 
         if (state_fields_version(fields) == 0)
                 return -EBADMSG;
         for (char **p = saved; p && *p; p++)
-                if (port_parse(ports, *p) < 0)
+                if (port_parse(ports, *p, 3) < 0)
+                        return -EBADMSG;
+        for (char **p = kept; p && *p; p++)
+                if (port_parse(ports, *p, 2) < 0)
                         return -EBADMSG;
         return state_fields_end(fields, &ports->unknown);
 }
 
-static int ports_load(Ports *ports) {
-        int r = state_file_load(&ports_file, ports->dir_fd, ports_parse, ports);
-
-        if (r == STATE_FILE_DAMAGED)
+static void ports_load(Ports *ports) {
+        if (state_file_load(&ports_file, ports->dir_fd, ports_parse, ports) == STATE_FILE_DAMAGED) {
                 g_hash_table_remove_all(ports->table);
-        return r < 0 ? r : 0;
+                g_hash_table_remove_all(ports->kept);
+        }
 }
 
 static int ports_save(Ports *ports) {
         GHashTableIter iter;
+        gpointer key;
         Port *port;
 
         GString *s = state_fields_new("", PORTS_VERSION, ports->unknown);
@@ -82,6 +95,12 @@ static int ports_save(Ports *ports) {
                 g_autofree char *text = g_strdup_printf("%s %u %u", port_protocol_to_string(port->protocol),
                         port->number, (unsigned) port->uid);
                 state_put_string(s, "PORT", text);
+        }
+        g_hash_table_iter_init(&iter, ports->kept);
+        while (g_hash_table_iter_next(&iter, &key, NULL)) {
+                g_autofree char *text = g_strdup_printf(
+                        "%s %u", port_protocol_to_string(ports_key_protocol(key)), ports_key_number(key));
+                state_put_string(s, "KEPT", text);
         }
         return state_file_save(&ports_file, ports->dir_fd, s);
 }
@@ -99,9 +118,8 @@ int ports_open(Node *node, int dir_fd, Ports **ret) {
         ports->dir_fd = dir_fd;
         ports->table = g_hash_table_new_full(NULL, NULL, NULL, g_free);
         ports->users = g_hash_table_new(NULL, NULL);
-        int r = ports_load(ports);
-        if (r < 0)
-                return r;
+        ports->kept = g_hash_table_new(NULL, NULL);
+        ports_load(ports);
         *ret = g_steal_pointer(&ports);
         return 0;
 }
@@ -111,6 +129,7 @@ Ports *ports_close(Ports *ports) {
                 return NULL;
         g_hash_table_unref(ports->table);
         g_hash_table_unref(ports->users);
+        g_hash_table_unref(ports->kept);
         g_free(ports->unknown);
         g_free(ports);
         return NULL;
@@ -284,6 +303,19 @@ int ports_release(Ports *ports, PortProtocol protocol, const uint16_t *numbers, 
 
 /* -- the keeper -------------------------------------------------------------------------------- */
 
+/* What it has reserved is not known, so a port without a role may be its. The keeper knows, and takes it back
+ * at its end. */
+static bool node_has_damaged(const Node *node) {
+        GHashTableIter iter;
+        Role *role;
+
+        g_hash_table_iter_init(&iter, node->roles);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
+                if (role->damaged && !role_is_over(role))
+                        return true;
+        return false;
+}
+
 void ports_on_keeper(Ports *ports, const PortLoan *held, size_t n) {
         g_autoptr(GHashTable) kept = g_hash_table_new(NULL, NULL);
         g_autoptr(GArray) unknown = g_array_new(false, false, sizeof(PortLoan)),
@@ -322,8 +354,27 @@ void ports_on_keeper(Ports *ports, const PortLoan *held, size_t n) {
         if (unknown->len > 0)
                 (void) ASK(ports->node, link, ports_release, (PortLoan *) unknown->data, unknown->len,
                         (Waiter){});
-        if (idle->len > 0)
+        if (idle->len > 0 && !node_has_damaged(ports->node))
                 ASK(ports->node, link, ports_rest, (PortLoan *) idle->data, idle->len);
+}
+
+void ports_on_kept(Ports *ports, const PortLoan *kept, size_t n) {
+        bool changed = false;
+
+        for (size_t i = 0; i < n; i++) {
+                gpointer key = ports_key(kept[i].protocol, kept[i].number);
+
+                if (!g_hash_table_remove(ports->table, key))
+                        continue;
+                changed = true;
+                /* It only makes the error of a Start more precise, so it need not be complete. */
+                if (g_hash_table_size(ports->kept) < PORTS_MAX)
+                        (void) g_hash_table_add(ports->kept, key);
+                log_warning("%s port %u is no longer reserved: a process has kept the socket that a role had",
+                        ports_protocol_name(kept[i].protocol), kept[i].number);
+        }
+        if (changed)
+                ports_save_or_log(ports);
 }
 
 static int ports_compare_listed(const void *a, const void *b) {
@@ -360,8 +411,11 @@ void ports_forget(Ports *ports) {
                 PortLoan p = { .number = port->number, .protocol = port->protocol };
                 g_array_append_val(all, p);
         }
-        if (all->len > 0)
+        /* A reservation that the keeper has not answered yet is among all of them, because it handles
+         * requests in order. */
+        if (ASK(ports->node, link, ports_release_all) == -EPROTONOSUPPORT && all->len > 0)
                 (void) ASK(ports->node, link, ports_release, (PortLoan *) all->data, all->len, (Waiter){});
         g_hash_table_remove_all(ports->table);
+        g_hash_table_remove_all(ports->kept);
         state_file_forget(&ports_file, ports->dir_fd);
 }

@@ -42,6 +42,8 @@ int ports_release(Ports *ports, PortProtocol protocol, const uint16_t *numbers, 
 
 /* Called after each connection, with the ports that the keeper has. */
 void ports_on_keeper(Ports *ports, const PortLoan *held, size_t n);
+/* The keeper has given up these ports, because a process has kept the socket that a role had. */
+void ports_on_kept(Ports *ports, const PortLoan *kept, size_t n);
 
 typedef struct PortListed {
         Port port;

@@ -121,7 +121,7 @@ bool products_resolved(char *const *products, char ***ret) {
         size_t size = 0, n = 0;
 
         for (char *const *p = products; *p && n < PRODUCTS_RESOLVED_MAX; p += 2, n++) {
-                char *name = g_utf8_make_valid(p[0], -1), *version = g_utf8_make_valid(p[1], -1);
+                char *name = text_make_valid(p[0]), *version = text_make_valid(p[1]);
 
                 size += strlen(name) + strlen(version);
                 if (size > PRODUCTS_RESOLVED_SIZE_MAX) {

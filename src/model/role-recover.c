@@ -11,21 +11,11 @@
 #include "model/node-start.h"
 #include "model/node-stop.h"
 #include "model/ports.h"
+#include "model/role-adopt.h"
 #include "model/role-start.h"
 #include "model/role-stop.h"
 #include "model/role-strays.h"
 #include "util/log.h"
-
-static const char *const child_report_table[_CHILD_REPORT_MAX] = {
-        [CHILD_NONE] = "none",
-        [CHILD_STARTING] = "starting",
-        [CHILD_RUNNING] = "running",
-        [CHILD_ENDED] = "ended",
-        [CHILD_UNKNOWN] = "unknown",
-        [CHILD_ORPHAN] = "orphan",
-};
-
-DEFINE_STRING_TABLE(child_report, ChildReport, child_report_table);
 
 static const char *const recover_state_table[_RECOVER_STATE_MAX] = {
         [RECOVER_QUEUED] = "queued",
@@ -187,13 +177,6 @@ static void role_lose_gate(Role *role) {
 
 /* -- a child that the keeper has -- */
 
-static void listed_child_close_fds(ListedChild *listed) {
-        listed->pidfd = fd_close(listed->pidfd);
-        listed->gate_fd = fd_close(listed->gate_fd);
-        listed->stdin_fd = fd_close(listed->stdin_fd);
-        listed->terminal_fd = fd_close(listed->terminal_fd);
-}
-
 static void replace_fd(int *fd, int *with) {
         (void) fd_close(*fd);
         *fd = fd_steal(with);
@@ -204,8 +187,7 @@ static bool role_may_have_scope(const Role *role) {
         return role->phase >= ROLE_PHASE_FORK;
 }
 
-/* The child belongs to the role again, with the descriptors that the keeper lends. */
-static void role_take_child(Role *role, ListedChild *listed) {
+void role_take_child(Role *role, ListedChild *listed) {
         role->child_exists = true;
         ASK(role->node, link, adopt, role);
         if (role_has_outlived_main(role)) {
@@ -230,7 +212,7 @@ static void role_take_child(Role *role, ListedChild *listed) {
                 role->input = input_new(role, role->node->event);
 }
 
-static void role_go_on_from_gate(Role *role) {
+void role_go_on_from_gate(Role *role) {
         if (role->gate_fd < 0) {
                 role_on_gate_closed(role);
                 return;
@@ -239,7 +221,7 @@ static void role_go_on_from_gate(Role *role) {
         role_resume_setup(role);
 }
 
-static void role_end_child(Role *role, const ListedChild *listed) {
+void role_end_child(Role *role, const ListedChild *listed) {
         if (role->gate_fd < 0)
                 role->gate_closed = true;
         else if (role->phase == ROLE_PHASE_OPEN) /* the gate still contains the reports of the child */
@@ -273,6 +255,8 @@ void node_on_child(Node *node, ListedChild *listed) {
         Role *role = node_find_role_of_child(node, listed->role, listed->child);
 
         if (!role) {
+                if (node_keep_listed(node, listed))
+                        return;
                 node_on_unknown_child(node, listed);
                 listed_child_close_fds(listed);
                 return;
@@ -411,6 +395,7 @@ static void node_on_recovered(Node *node) {
 
 void node_on_keeper(Node *node, const PortLoan *ports, size_t n_ports) {
         log_debug("Connected to the keeper");
+        node_each_role(node, role_adopt);
         node_each_role(node, role_recover);
         /* This follows the children, because an exec that is reported only now has released the ports of
          * release-ports. */
@@ -425,7 +410,7 @@ void node_on_keeper(Node *node, const PortLoan *ports, size_t n_ports) {
 static void role_watch_for_now(Role *role) {
         int ignored;
 
-        if (role->child_exists || role->main_exited)
+        if (role->child_exists || role->main_exited || role->damage)
                 return;
         if (role->state == ROLE_STARTING) {
                 /* If it is cancelled before the keeper answers, its scope is searched for, because it may
@@ -449,6 +434,7 @@ void node_on_keeper_late(Node *node) {
 
 static void role_forget_child(Role *role) {
         role->child_exists = false;
+        role_forget_listed(role);
 }
 
 /* Without a pidfd its child was not listed yet when the connection was lost again. The next list decides. */

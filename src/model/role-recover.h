@@ -5,22 +5,8 @@
  * restart of the service these have their saved state; after a restart of the keeper they have the state of
  * this process. */
 
+#include "model/listed-child.h"
 #include "model/node.h"
-#include "model/role.h"
-
-/* The state of a role's child, according to the keeper. */
-typedef enum ChildReport {
-        CHILD_NONE,     /* the keeper does not have it */
-        CHILD_STARTING, /* it has not executed its command */
-        CHILD_RUNNING,
-        CHILD_ENDED,
-        CHILD_UNKNOWN, /* it has ended, with an unknown exit */
-        CHILD_ORPHAN,  /* child of a dead keeper, which alone knew the progress of its start */
-        _CHILD_REPORT_MAX,
-        _CHILD_REPORT_INVALID = -EINVAL,
-} ChildReport;
-
-DECLARE_STRING_TABLE(child_report, ChildReport);
 
 /* The state of the role, more detailed than the table requires, so that each is tested. */
 typedef enum RecoverState {
@@ -63,22 +49,12 @@ DECLARE_STRING_TABLE(recover_action, RecoverAction);
 RecoverState role_recover_state(const Role *role);
 RecoverAction role_recover_decide(RecoverState state, ChildReport report);
 
-/* A child as the keeper lists it. The callee takes the descriptors, which are negative if they do not
- * exist. */
-typedef struct ListedChild {
-        uint64_t child;     /* its number */
-        const char *role;   /* its name */
-        ChildReport report; /* neither CHILD_NONE nor CHILD_ORPHAN */
-        bool orphan;        /* child of a dead keeper */
-        pid_t pid;
-        uint64_t start_time;
-        bool execed;
-        RoleExit exit; /* valid if it has ended */
-        int pidfd;
-        int gate_fd;
-        int stdin_fd;
-        int terminal_fd;
-} ListedChild;
+/* The child belongs to the role again, with the descriptors that the keeper lends. */
+void role_take_child(Role *role, ListedChild *listed);
+/* It has ended meanwhile. May free the role, as the next one. */
+void role_end_child(Role *role, const ListedChild *listed);
+/* Its start continues at the gate. */
+void role_go_on_from_gate(Role *role);
 
 /* For each child of the keeper, before node_on_keeper(). */
 void node_on_child(Node *node, ListedChild *listed);

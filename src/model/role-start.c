@@ -113,6 +113,12 @@ void role_on_forked(
                         (void) fault_set(&fault, NODE_ERROR_PORTS_UNAVAILABLE,
                                 "Role \"%s\" cannot be started: the keeper has lost one of its ports",
                                 role->name);
+                if (error == -EADDRINUSE && role_spec_has_ports(role->spec)) {
+                        (void) fault_set(&fault, NODE_ERROR_PORTS_UNAVAILABLE,
+                                "Role \"%s\" cannot be started: a process has kept a socket or a connection of one of its ports, reserve another",
+                                role->name);
+                        ports_role_refused(role->node->ports, role);
+                }
                 (void) fault_set(&fault, NODE_ERROR_SETUP_FAILED, "Role \"%s\": cannot fork%s: %s",
                         role->name, role->spec->stdin_kind == ROLE_STDIN_PTY ? ", or make a terminal" : "",
                         g_strerror(-error));
@@ -255,6 +261,14 @@ static bool role_has_execed(Role *role) {
                !(stat.flags & PROC_STAT_FORKNOEXEC);
 }
 
+void role_drop_predecessor(Role *role) {
+        if (!role->predecessor)
+                return;
+        ASK(role->node, store, drop_previous, role);
+        role->predecessor->successor = NULL;
+        role->predecessor = role_free(role->predecessor);
+}
+
 static void role_running(Role *role) {
         g_auto(Event) event = {};
 
@@ -276,11 +290,7 @@ static void role_running(Role *role) {
         node_event_tell(role->node, &event, role);
         journal_role_started(role);
 
-        if (role->predecessor) {
-                ASK(role->node, store, drop_previous, role);
-                role->predecessor->successor = NULL;
-                role->predecessor = role_free(role->predecessor);
-        }
+        role_drop_predecessor(role);
 
         Waiter waiter = role->start_waiter;
         role->start_waiter = (Waiter){};

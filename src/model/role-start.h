@@ -33,5 +33,8 @@ void role_on_scope_removed(Role *role);
 void role_undo_kill(Role *role);
 void role_undo(Role *role); /* takes the next step of undoing, if that is possible */
 
+/* It runs, so the run that it replaces is forgotten. Does nothing without one. */
+void role_drop_predecessor(Role *role);
+
 /* The main process has ended. execed is true if the command ran, false if the set-up had not finished. */
 void role_on_exited(Role *role, const RoleExit *exit, bool execed);

@@ -13,6 +13,7 @@
 #include "model/node.h"
 #include "model/ports-roles.h"
 #include "model/products.h"
+#include "model/role-damage.h"
 #include "model/role-state.h"
 #include "model/role-strays.h"
 #include "model/settings.h"
@@ -44,6 +45,8 @@ static void spec_get_strv(StateFields *fields, const char *key, RoleSpec *spec, 
 #define spec_put_command spec_put_strv
 
 static void spec_get_command(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
+        if (state_fields_have(fields, "DAMAGED") && !state_fields_have(fields, key))
+                return;
         g_auto(GStrv) command = state_take_strv(fields, key);
 
         if (role_spec_set_command(spec, command, NULL) < 0)
@@ -332,6 +335,8 @@ char *role_state_format(const Role *role) {
 
         if (boot_id_read(boot_id) >= 0)
                 state_put_string(s, "BOOT_ID", boot_id);
+        state_put_string(s, "NAME", role->name);
+        state_put_nonzero(s, "DAMAGED", role->damaged);
         state_put_string(s, "INVOCATION", sd_id128_to_string(role->invocation, invocation));
         state_put_enum(s, "STATE", role_state, role->state);
         state_put_enum(s, "PHASE", role_phase, role->phase);
@@ -415,8 +420,12 @@ static int role_from_fields(Node *node, const char *name, StateFields *fields, R
 
         g_autoptr(Role) role = role_new(node, name, spec_get(fields));
         g_autofree char *saved_boot_id = state_take_string(fields, "BOOT_ID");
+        g_autofree char *saved_name = state_take_string(fields, "NAME");
         g_autofree char *invocation = state_take_string(fields, "INVOCATION");
 
+        if (saved_name && !g_str_equal(saved_name, name)) /* the file of another role */
+                state_fields_set_bad(fields);
+        role->damaged = state_take_bool(fields, "DAMAGED");
         if (!invocation || sd_id128_from_string(invocation, &role->invocation) < 0)
                 state_fields_set_bad(fields);
         role->state = state_take_enum(fields, "STATE", role_state, ROLE_STARTING);
@@ -480,10 +489,10 @@ int role_state_parse(Node *node, const char *name, const char *text, Role **ret)
 }
 
 int role_store_open(int dir_fd, RoleStore *ret) {
-        autofd roles = directory_make_at(dir_fd, ROLE_STATE_DIRECTORY);
+        autofd roles = state_directory_open(dir_fd, ROLE_STATE_DIRECTORY);
         if (roles < 0)
                 return roles;
-        int previous = directory_make_at(dir_fd, ROLE_PREVIOUS_DIRECTORY);
+        int previous = state_directory_open(dir_fd, ROLE_PREVIOUS_DIRECTORY);
         if (previous < 0)
                 return previous;
         /* A role that is purged is never saved again, so its temporary file would remain. */
@@ -538,7 +547,7 @@ void role_state_bring_back(const RoleStore *store, const char *name) {
 typedef struct Loading {
         Node *node;
         const char *name;
-        Role *role;
+        Role *role, *damaged;
 } Loading;
 
 static int loading_parse(void *userdata, StateFields *fields) {
@@ -547,21 +556,28 @@ static int loading_parse(void *userdata, StateFields *fields) {
         return role_from_fields(loading->node, loading->name, fields, &loading->role);
 }
 
-static int store_load_role(int dir_fd, const char *name, Node *node, Role **ret) {
+static void loading_salvage(void *userdata, StateFields *fields) {
+        Loading *loading = userdata;
+
+        loading->damaged = role_new_damaged(loading->node, loading->name);
+        role_damage_salvage(loading->damaged, fields);
+}
+
+/* Returns the role of a damaged file, too, unless there is nothing to know of a run that has ended. */
+static Role *store_load_role(int dir_fd, const char *name, Node *node, bool previous) {
         g_autofree char *what = g_strdup_printf("the saved state of role \"%s\"", name);
         /* A file with this suffix is ignored from then on. It is kept for inspection. */
-        const StateFile file = {
-                .name = name, .max = ROLE_STATE_SIZE_MAX, .what = what, .aside = ROLE_DAMAGED_SUFFIX
-        };
-        Loading loading = { node, name, NULL };
+        const StateFile file = { .name = name,
+                .max = ROLE_STATE_SIZE_MAX,
+                .what = what,
+                .aside = ROLE_DAMAGED_SUFFIX,
+                .salvage = previous ? NULL : loading_salvage };
+        Loading loading = { node, name, NULL, NULL };
 
-        int r = state_file_load(&file, dir_fd, loading_parse, &loading);
-        if (r < 0)
-                log_error_errno(r, "Cannot rename the file of %s: %m", what);
-        if (r != STATE_FILE_READ)
-                return -ENOENT;
-        *ret = loading.role;
-        return 0;
+        StateFileResult result = state_file_load(&file, dir_fd, loading_parse, &loading);
+        if (result == STATE_FILE_DAMAGED && !previous)
+                return loading.damaged ?: role_new_damaged(node, name); /* without a line that can be read */
+        return result == STATE_FILE_READ ? loading.role : NULL;
 }
 
 static int store_list_roles(int dir_fd, GPtrArray **ret) {
@@ -606,9 +622,9 @@ static int role_compare_ends(const void *a, const void *b, void *userdata) {
 
 /* Loads the previous, ended run of a role that is starting. */
 static void store_load_previous(const RoleStore *store, Node *node, Role *role) {
-        Role *previous;
+        Role *previous = store_load_role(store->previous_fd, role->name, node, true);
 
-        if (store_load_role(store->previous_fd, role->name, node, &previous) < 0)
+        if (!previous)
                 return;
         if (previous->state != ROLE_ENDED) {
                 log_error("The saved state of the previous run of role \"%s\" is not \"ended\", ignoring it",
@@ -631,7 +647,7 @@ int role_state_load_all(const RoleStore *store, Node *node) {
         g_assert(previous_names);
         for (unsigned i = 0; i < previous_names->len; i++) {
                 const char *name = g_ptr_array_index(previous_names, i);
-                if (faccessat(store->roles_fd, name, F_OK, 0) < 0)
+                if (faccessat(store->roles_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
                         role_state_bring_back(store, name);
         }
 
@@ -642,11 +658,11 @@ int role_state_load_all(const RoleStore *store, Node *node) {
 
         for (unsigned i = 0; i < names->len; i++) {
                 const char *name = g_ptr_array_index(names, i);
-                Role *role;
+                Role *role = store_load_role(store->roles_fd, name, node, false);
 
-                if (store_load_role(store->roles_fd, name, node, &role) < 0)
+                if (!role)
                         continue;
-                if (role->state != ROLE_STARTING)
+                if (role->state != ROLE_STARTING && !role->damage)
                         role_state_drop_previous(store, name);
                 else
                         store_load_previous(store, node, role);

@@ -8,6 +8,7 @@
 #include "base/macro.h"
 #include "base/pidref.h"
 #include "base/stray-scope.h"
+#include "base/utf8.h"
 #include "model/message-ids.h"
 #include "model/node.h"
 #include "model/role-log.h"
@@ -87,8 +88,9 @@ static bool node_has_stray(const Node *node, const char *scope) {
 char *role_stray_scope(const Role *role, const char *cgroup) {
         _cleanup_free_ char *scope = NULL;
 
-        if (stray_scope_of(cgroup, &scope) < 0 || stray_scope_check(scope, role->main_start_time) < 0 ||
-                node_has_stray(role->node, scope))
+        /* The bus has no other names. Its processes are signalled one by one then. */
+        if (stray_scope_of(cgroup, &scope) < 0 || !utf8_is_valid(scope) ||
+                stray_scope_check(scope, role->main_start_time) < 0 || node_has_stray(role->node, scope))
                 return NULL;
         return g_strdup(scope);
 }

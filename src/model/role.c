@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <unistd.h>
 
 #include "base/fd-util.h"
+#include "base/parse-util.h"
 #include "base/time-util.h"
 #include "base/unit-name.h"
 #include "model/role-log.h"
@@ -170,6 +172,18 @@ int role_check_not_frozen(const Role *role, bool start, Fault *fault) {
 
 const char *role_user(const Role *role) {
         return role->spec->user ?: g_get_user_name();
+}
+
+bool role_uid(const Role *role, uid_t *ret) {
+        uint64_t uid;
+
+        if (!role->spec->user)
+                *ret = getuid();
+        else if (parse_u64(role->spec->user, &uid) >= 0 && uid < (uid_t) -1)
+                *ret = (uid_t) uid;
+        else
+                return false;
+        return true;
 }
 
 char *role_poll(const Role *role) {

@@ -170,6 +170,8 @@ struct Role {
         Waiter start_waiter;
         GArray *stop_waiters; /* of Waiter */
         RoleInput *input;     /* freed before the role */
+        bool damaged;         /* its saved file was damaged or lost, so its options are the defaults */
+        Damage *damage;       /* until the keeper has listed its children, see role-damage.h; else NULL */
         char *unknown_fields; /* fields of the saved state that a newer version wrote, or NULL */
 };
 
@@ -202,6 +204,9 @@ int role_check_not_frozen(const Role *role, bool start, Fault *fault);
 /* Returns the user that the command runs as, a name or a number, as it was given. The role or GLib owns it.
  */
 const char *role_user(const Role *role);
+
+/* Returns whether the uid of that user is known without a look-up, and if so, the uid. */
+bool role_uid(const Role *role, uid_t *ret);
 
 /* Returns "running", "exit N", "exit -SIGNAL" or "exit unknown". The caller frees it. */
 char *role_poll(const Role *role);

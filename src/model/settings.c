@@ -9,6 +9,7 @@
 
 #include "base/fd-util.h"
 #include "base/parse-util.h"
+#include "base/utf8.h"
 #include "model/env.h"
 #include "model/role-spec.h"
 #include "model/settings.h"
@@ -36,6 +37,8 @@ Settings *settings_new(void) {
         settings->monitor_action = MONITOR_ACTION_SHUTDOWN;
         settings->max_concurrent_starts = NODE_MAX_CONCURRENT_STARTS;
         settings->max_ended_roles = NODE_MAX_ENDED_ROLES;
+        settings->max_waiting_calls_per_user = NODE_MAX_WAITING_CALLS_PER_USER;
+        settings->max_call_time_per_user_usec = NODE_MAX_CALL_TIME_PER_USER_USEC;
         settings->product_provider = PRODUCT_PROVIDER_EUPS;
         settings->modules_command = g_strdup(MODULES_COMMAND_DEFAULT);
         settings->lmod_command = g_strdup(LMOD_COMMAND_DEFAULT);
@@ -131,6 +134,19 @@ static int settings_set_count(const char *text, uint32_t max, unsigned *ret) {
         return 0;
 }
 
+/* The time in each second. */
+static int settings_set_call_time(const char *text, uint64_t *ret) {
+        uint64_t usec;
+
+        int r = settings_parse_time(text, &usec);
+        if (r < 0)
+                return r;
+        if (usec < USEC_PER_MSEC || usec > USEC_PER_SEC)
+                return -ERANGE;
+        *ret = usec;
+        return 0;
+}
+
 static int settings_set_program(const char *text, char **ret) {
         if (!g_path_is_absolute(text))
                 return -EINVAL;
@@ -191,6 +207,10 @@ static int settings_set_key(Settings *s, const char *key, const char *value) {
                 return settings_set_count(value, 1000, &s->max_concurrent_starts);
         if (g_str_equal(key, "MaxEndedRoles"))
                 return settings_set_count(value, NODE_MAX_ROLES, &s->max_ended_roles);
+        if (g_str_equal(key, "MaxWaitingCallsPerUser"))
+                return settings_set_count(value, NODE_MAX_ROLES, &s->max_waiting_calls_per_user);
+        if (g_str_equal(key, "MaxCallTimePerUser"))
+                return settings_set_call_time(value, &s->max_call_time_per_user_usec);
         if (g_str_equal(key, "BindAddress"))
                 return settings_set_address(value, &s->bind_address);
         if (g_str_equal(key, "MonitorAction")) {
@@ -270,6 +290,10 @@ static int settings_load_section(Settings *s, GKeyFile *file, const char *path, 
                 if (!value)
                         return fault_set(fault, NODE_ERROR_INVALID_ARGS, "%s:%u: %s", path,
                                 settings_find_line(text, section, *k), error->message);
+                if (!utf8_is_valid(value)) /* such as a noncharacter, which GKeyFile accepts */
+                        return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                                "%s:%u: the value of %s= has characters that D-Bus does not permit", path,
+                                settings_find_line(text, section, *k), *k);
                 if (environment) {
                         if (!env_name_is_valid(*k))
                                 return fault_set(fault, NODE_ERROR_INVALID_ARGS,

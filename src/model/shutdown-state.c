@@ -12,6 +12,7 @@ static const StateFile shutdown_file = {
         .name = SHUTDOWN_FILE,
         .max = 1024U * 1024U,
         .what = "the shutdown under way",
+        .consequence = "; it continues without its reason",
 };
 
 void shutdown_clear(Shutdown *shutdown) {
@@ -53,14 +54,11 @@ static int shutdown_parse(void *userdata, StateFields *fields) {
         return state_fields_end(fields, &unknown);
 }
 
-int shutdown_load(int dir_fd, Shutdown *ret) {
-        int r = state_file_load(&shutdown_file, dir_fd, shutdown_parse, ret);
-
-        if (r == STATE_FILE_DAMAGED) {
-                shutdown_clear(ret);
-                ret->reason = g_strdup("");
-        }
-        return r < 0 ? r : 0;
+void shutdown_load(int dir_fd, Shutdown *ret) {
+        if (state_file_load(&shutdown_file, dir_fd, shutdown_parse, ret) != STATE_FILE_DAMAGED)
+                return;
+        shutdown_clear(ret);
+        ret->reason = g_strdup("");
 }
 
 void shutdown_forget(int dir_fd) {

@@ -24,6 +24,6 @@ int shutdown_check_reason(const char *reason, Fault *fault);
 /* Returns a negative errno. A negative dir_fd saves nothing and is no error. */
 int shutdown_save(int dir_fd, const char *reason, const Caller *caller);
 /* A damaged file is logged, renamed, and treated as a shutdown without a reason, because its existence
- * matters most. Returns a negative errno. */
-int shutdown_load(int dir_fd, Shutdown *ret);
+ * matters most. */
+void shutdown_load(int dir_fd, Shutdown *ret);
 void shutdown_forget(int dir_fd);

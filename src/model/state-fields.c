@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "base/utf8.h"
 #include "model/state-fields.h"
 #include "util/log.h"
 
@@ -118,17 +119,18 @@ static bool state_fields_are_whole(StateFields *fields, const char *text) {
         return g_str_equal(last, checksum);
 }
 
-StateFields *state_fields_parse(const char *text, const char *prefix) {
-        g_autoptr(GHashTable) last_by_key = g_hash_table_new(g_str_hash, g_str_equal);
-        g_autofree char *version = g_strconcat(prefix, "VERSION", NULL);
+static StateFields *state_fields_new_for(const char *text, const char *prefix) {
         StateFields *fields = g_new0(StateFields, 1);
-        bool words = false;
 
         fields->prefix = prefix;
         fields->by_key = g_hash_table_new(g_str_hash, g_str_equal);
         fields->bad = !state_fields_are_whole(fields, text);
-        if (fields->bad)
-                return fields;
+        return fields;
+}
+
+static void state_fields_split(StateFields *fields, const char *text) {
+        g_autoptr(GHashTable) last_by_key = g_hash_table_new(g_str_hash, g_str_equal);
+        g_autofree char *version = g_strconcat(fields->prefix, "VERSION", NULL);
 
         fields->text = g_strdup(text);
         fields->lines = g_new0(StateLine, text_count_lines(text));
@@ -139,11 +141,28 @@ StateFields *state_fields_parse(const char *text, const char *prefix) {
                 state_fields_add_line(fields, line, last_by_key);
         }
         fields->version = state_take_u64(fields, version);
+}
+
+StateFields *state_fields_parse(const char *text, const char *prefix) {
+        StateFields *fields = state_fields_new_for(text, prefix);
+        bool words = false;
+
+        if (fields->bad)
+                return fields;
+        state_fields_split(fields, text);
         for (size_t i = 0; i < fields->n_lines; i++)
                 words |= !fields->lines[i].value;
         /* The file has no field that identifies it: it is empty or was truncated in its first line. */
         if (fields->version == 0 && !(fields->of_1 && (words || g_str_has_prefix(text, HEADER_OF_1))))
                 fields->bad = true;
+        return fields;
+}
+
+StateFields *state_fields_salvage(const char *text, const char *prefix) {
+        StateFields *fields = state_fields_new_for(text, prefix);
+
+        state_fields_split(fields, text);
+        fields->bad = true;
         return fields;
 }
 
@@ -210,20 +229,6 @@ static size_t value_unescape(const char *s, char *ret) {
         return c > 0 && c <= UINT8_MAX ? 3 : 0;
 }
 
-/* sd-bus refuses noncharacters, too. */
-static bool value_is_for_the_bus(const char *s) {
-        if (!g_utf8_validate(s, -1, NULL))
-                return false;
-        for (const char *p = s; *p; p++) {
-                if ((uint8_t) *p < 0xef) /* no first byte of one */
-                        continue;
-                gunichar c = g_utf8_get_char(p);
-                if ((c >= 0xfdd0 && c <= 0xfdef) || (c & 0xfffe) == 0xfffe)
-                        return false;
-        }
-        return true;
-}
-
 static char *state_fields_decode(StateFields *fields, const char *value) {
         char *text = g_malloc(strlen(value) + 1), *to = text;
 
@@ -242,7 +247,7 @@ static char *state_fields_decode(StateFields *fields, const char *value) {
                 value = backslash + 1 + n;
         }
         *to = '\0';
-        if (!value_is_for_the_bus(text)) {
+        if (!utf8_is_valid(text)) {
                 fields->bad = true;
                 text[0] = '\0';
         }
@@ -472,34 +477,73 @@ char *state_fields_finish(GString *s) {
 
 /* Files */
 
-static int state_file_read(const StateFile *file, int dir_fd, StateParser parse, void *userdata) {
-        _cleanup_free_ char *text = NULL; /* allocated by libc */
-        size_t size;
-
-        int r = file_read(dir_fd, file->name, file->max, &text, &size);
-        if (r < 0)
-                return r;
+static int state_text_parse(
+        const StateFile *file, const char *text, size_t size, StateParser parse, void *userdata) {
         if (strlen(text) != size)
                 return -EBADMSG;
         g_autoptr(StateFields) fields = state_fields_parse(text, file->prefix ?: "");
         return fields->bad ? -EBADMSG : parse(userdata, fields);
 }
 
-int state_file_load(const StateFile *file, int dir_fd, StateParser parse, void *userdata) {
+/* A NUL ends no line of a file that was written whole, so nothing is lost if it ends one here. */
+static void state_text_salvage(const StateFile *file, char *text, size_t size, void *userdata) {
+        for (size_t i = 0; i < size; i++)
+                if (text[i] == '\0')
+                        text[i] = '\n';
+        g_autoptr(StateFields) fields = state_fields_salvage(text, file->prefix ?: "");
+        file->salvage(userdata, fields);
+}
+
+#define ASIDE_MAX 9
+
+int state_set_aside(int dir_fd, const char *name, const char *suffix) {
+        g_autofree char *aside = g_strconcat(name, suffix, NULL);
+        int r = renameat(dir_fd, name, dir_fd, aside) < 0 ? -errno : 0;
+
+        /* A directory does not replace a file, nor a file a directory. */
+        for (unsigned i = 2; r < 0 && i <= ASIDE_MAX; i++) {
+                g_autofree char *other = g_strdup_printf("%s%u", aside, i);
+
+                r = renameat(dir_fd, name, dir_fd, other) < 0 ? -errno : 0;
+        }
+        if (r < 0)
+                log_error_errno(r, "Cannot rename the damaged \"%s\", ignoring: %m", name);
+        return r;
+}
+
+int state_directory_open(int dir_fd, const char *name) {
+        int fd = directory_make_at(dir_fd, name);
+
+        if (fd != -ENOTDIR && fd != -ELOOP)
+                return fd;
+        (void) log_error_errno(fd, "\"%s\" is not a directory, renaming it to \"%s.damaged\"", name, name);
+        int r = state_set_aside(dir_fd, name, ".damaged");
+        return r < 0 ? r : directory_make_at(dir_fd, name);
+}
+
+StateFileResult state_file_load(const StateFile *file, int dir_fd, StateParser parse, void *userdata) {
+        _cleanup_free_ char *text = NULL; /* allocated by libc */
+        size_t size = 0;
+
         if (dir_fd < 0)
                 return STATE_FILE_NONE;
 
-        int r = state_file_read(file, dir_fd, parse, userdata);
+        int r = file_read_own(dir_fd, file->name, file->max, &text, &size);
         if (r == -ENOENT)
                 return STATE_FILE_NONE;
         if (r >= 0)
+                r = state_text_parse(file, text, size, parse, userdata);
+        if (r >= 0)
                 return STATE_FILE_READ;
 
-        g_autofree char *aside = g_strconcat(file->name, file->aside ?: ".damaged", NULL);
+        const char *suffix = file->aside ?: ".damaged";
         const char *reason = r == -EBADFD ? "It is not a regular file" : g_strerror(-r);
-        (void) log_error_errno(r, "Cannot read %s, renaming its file to \"%s\"%s: %s", file->what, aside,
-                file->consequence ?: "", reason);
-        return renameat(dir_fd, file->name, dir_fd, aside) < 0 ? -errno : (int) STATE_FILE_DAMAGED;
+        (void) log_error_errno(r, "Cannot read %s, renaming its file to \"%s%s\"%s: %s", file->what,
+                file->name, suffix, file->consequence ?: "", reason);
+        if (text && file->salvage)
+                state_text_salvage(file, text, size, userdata);
+        (void) state_set_aside(dir_fd, file->name, suffix);
+        return STATE_FILE_DAMAGED;
 }
 
 int state_file_save(const StateFile *file, int dir_fd, GString *s) {

@@ -36,7 +36,7 @@
 #include <sys/types.h>
 
 #include "base/parse-util.h"
-#include "model/world.h"
+#include "model/caller.h"
 
 /* -- Reading -- */
 
@@ -44,6 +44,8 @@ typedef struct StateFields StateFields;
 
 /* Parses the text. It never fails: state_fields_end() reports errors. The prefix ("" or "#") is a literal. */
 StateFields *state_fields_parse(const char *text, const char *prefix);
+/* The same for a text whose checksum is wrong. Its lines can be taken, and its end is always an error. */
+StateFields *state_fields_salvage(const char *text, const char *prefix);
 StateFields *state_fields_free(StateFields *fields);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StateFields, state_fields_free)
 
@@ -112,6 +114,10 @@ char *state_fields_finish(GString *s);
 
 /* -- Files -- */
 
+/* Takes the known fields and ends with state_fields_end(). Returns a negative errno if the content is not
+ * valid. */
+typedef int (*StateParser)(void *userdata, StateFields *fields);
+
 typedef struct StateFile {
         const char *name;
         size_t max;       /* bytes */
@@ -120,25 +126,32 @@ typedef struct StateFile {
         const char *consequence;
         const char *aside;  /* the suffix of its name after renaming; NULL for ".damaged" */
         const char *prefix; /* NULL for "" */
+        /* Is called with the lines of a damaged file, which prove nothing: any of them may be wrong. NULL if
+         * nothing is made of them. */
+        void (*salvage)(void *userdata, StateFields *fields);
 } StateFile;
-
-/* Takes the known fields and ends with state_fields_end(). Returns a negative errno if the content is not
- * valid. */
-typedef int (*StateParser)(void *userdata, StateFields *fields);
 
 typedef enum StateFileResult {
         STATE_FILE_NONE,
         STATE_FILE_READ,
-        /* Renamed and logged; the values that were parsed are not valid. */
+        /* Logged, and renamed if that is possible; the values that were parsed are not valid. */
         STATE_FILE_DAMAGED,
 } StateFileResult;
 
-/* Returns one of these, or a negative errno, without logging, if the damaged file cannot be renamed. With a
- * negative dir_fd there is no file. */
-int state_file_load(const StateFile *file, int dir_fd, StateParser parse, void *userdata);
+/* Never fails, because no file may prevent the start of the service. With a negative dir_fd there is no
+ * file. */
+StateFileResult state_file_load(const StateFile *file, int dir_fd, StateParser parse, void *userdata);
 
 /* Completes, saves and frees s. A negative dir_fd saves nothing and is no error. */
 int state_file_save(const StateFile *file, int dir_fd, GString *s);
+
+/* Renames what stands in the place of a file or directory to the name with this suffix, or with this suffix
+ * and a number if that fails. Returns a negative errno, after having logged it. */
+int state_set_aside(int dir_fd, const char *name, const char *suffix);
+
+/* Opens a directory of saved files, and creates it if there is none. Whatever else has its name is set
+ * aside. Returns the descriptor or a negative errno. */
+int state_directory_open(int dir_fd, const char *name);
 
 /* The file may be missing. A failure is logged and ignored. */
 void state_file_forget(const StateFile *file, int dir_fd);

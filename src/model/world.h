@@ -69,7 +69,11 @@ typedef struct LinkOps {
         int (*ports_bind)(void *data, const BindAddress *address, PortProtocol protocol, unsigned n,
                 PortsRequest *request);
         int (*ports_release)(void *data, const PortLoan *ports, size_t n, Waiter waiter);
-        /* Nothing listens on them any more. */
+        /* At a clean end: also those of a ports_bind() that has not been answered. Returns -EPROTONOSUPPORT
+         * if the keeper is too old. */
+        int (*ports_release_all)(void *data);
+        /* No process of their roles is left. → ports_on_kept(), if one of another role has a socket of
+         * them. */
         void (*ports_rest)(void *data, const PortLoan *ports, size_t n);
         void (*role_freed)(void *data, Role *role);
 } LinkOps;
@@ -95,7 +99,10 @@ typedef struct ScopeOps {
         /* Nothing of the role is in its sub-slice any more, and if empty is set, no other role is. */
         void (*slice_released)(void *data, Role *role, bool empty);
         int (*cgroup_state)(void *data, Role *role, bool *ret_populated, bool *ret_frozen);
-        int (*cgroup_watch)(void *data, Role *role);  /* → role_on_cgroup_changed(), until freed */
+        int (*cgroup_watch)(void *data, Role *role); /* → role_on_cgroup_changed(), until freed */
+        /* Searches for the cgroup of its scope: that of this process, if it is in there, or what the kernel
+         * has under this name. NULL if there is none; the caller frees it. */
+        char *(*find_cgroup)(void *data, const Role *role, pid_t pid);
         char *(*cgroup_pids)(void *data, Role *role); /* for messages: "12, 13"; the caller frees it */
         /* Adds the processes that are in neither its scope nor its strays (of Stray). */
         void (*find_strays)(void *data, Role *role, GPtrArray *found);

@@ -25,7 +25,8 @@
 #include "proto/keeper-limits.h"
 
 /* Version 2 has KEEPER_FORK to KEEPER_REST_PORTS. Version 3 adds signals to all processes of a cgroup and to
- * any process of a role, and sockets of terminals, which neither side uses on a connection with version 2. */
+ * any process of a role, sockets of terminals, and ports that were kept, which neither side uses on a
+ * connection with version 2. */
 #define KEEPER_PROTOCOL_VERSION 3U
 #define KEEPER_PROTOCOL_VERSION_MIN 2U
 
@@ -45,7 +46,9 @@ typedef enum KeeperMessageType {
         KEEPER_KILL_CGROUP = 20,
         KEEPER_BIND = 24,          /* keeper_bind, reserves all ports or none → KEEPER_BOUND */
         KEEPER_RELEASE_PORTS = 25, /* keeper_ports, closes those of them that it has → KEEPER_DONE */
-        KEEPER_REST_PORTS = 26,    /* keeper_ports, nothing listens on them any more → KEEPER_DONE */
+        /* keeper_ports, no process of their roles is left → KEEPER_DONE; since version 3 KEEPER_PORTS_KEPT if
+         * one has kept a socket */
+        KEEPER_REST_PORTS = 26,
 
         /* Version 3. */
         KEEPER_SIGNAL_CGROUP = 32,  /* keeper_signal_cgroup, to all of its processes → KEEPER_DONE */
@@ -53,6 +56,9 @@ typedef enum KeeperMessageType {
         /* keeper_terminal_socket, makes it if the user has none for this terminal →
          * KEEPER_TERMINAL_SOCKET_MADE */
         KEEPER_MAKE_TERMINAL_SOCKET = 34,
+        /* Closes all reserved ports, also those of a KEEPER_BIND whose reply the node has not read →
+         * KEEPER_DONE */
+        KEEPER_RELEASE_ALL_PORTS = 35,
 
         /* Keeper to node. */
         KEEPER_WELCOME = 64, /* keeper_welcome */
@@ -69,6 +75,9 @@ typedef enum KeeperMessageType {
 
         /* Version 3. */
         KEEPER_TERMINAL_SOCKET_MADE = 80, /* keeper_terminal_socket_made */
+        /* keeper_ports, instead of KEEPER_DONE: these are no longer reserved, because a process that is not
+         * the role's has kept a socket */
+        KEEPER_PORTS_KEPT = 81,
 } KeeperMessageType;
 
 struct keeper_header {
@@ -135,7 +144,7 @@ typedef enum KeeperPortProtocol {
 struct keeper_port {
         uint16_t number;  /* 0 for none, which is skipped */
         uint8_t protocol; /* KeeperPortProtocol */
-        uint8_t release;  /* with KEEPER_FORK: 1 releases the port at the exec, 0 passes the open socket */
+        uint8_t release;  /* with KEEPER_FORK: 1 releases the port at the exec, 0 passes a socket of it */
 };
 
 struct keeper_bind {
@@ -178,7 +187,10 @@ struct keeper_handover {
 
 struct keeper_forked {
         struct keeper_header header;
-        int32_t error; /* 0, or a negative errno if nothing was created (-EEXIST if the number is in use) */
+        /* 0, or a negative errno if nothing was created: -EEXIST if the number is in use, -EADDRNOTAVAIL if a
+         * port is not reserved, -EBUSY if another child has it, -EADDRINUSE if a process has kept its
+         * socket. */
+        int32_t error;
         int32_t pid;
         uint64_t start_time; /* field 22 of /proc/PID/stat */
         uint32_t fds;        /* KEEPER_FD_*, in this order */

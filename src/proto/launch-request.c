@@ -449,7 +449,7 @@ int gate_report_parse(const void *data, size_t size, struct gate_report *ret) {
         if (size != sizeof(report))
                 return -EBADMSG;
         memcpy(&report, data, sizeof(report));
-        if (report.magic != GATE_MAGIC)
+        if (report.magic != GATE_MAGIC || !ERROR_IS_VALID(report.error))
                 return -EBADMSG;
 
         report.text[sizeof(report.text) - 1] = '\0';

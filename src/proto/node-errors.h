@@ -31,6 +31,8 @@
         X(LIMIT_REACHED, NODE_ERROR_PREFIX "LimitReached", EDQUOT) \
         X(INVALID_ARGS, "org.freedesktop.DBus.Error.InvalidArgs", EINVAL) \
         X(ACCESS_DENIED, "org.freedesktop.DBus.Error.AccessDenied", EACCES) \
+        X(INTERACTIVE_AUTHORIZATION_REQUIRED, "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired", \
+                EACCES) \
         X(NOT_SUPPORTED, "org.freedesktop.DBus.Error.NotSupported", EOPNOTSUPP) \
         X(IO_ERROR, "org.freedesktop.DBus.Error.IOError", EIO)
 

@@ -39,7 +39,6 @@ struct Manager {
         sd_bus *bus;
         sd_event *event;   /* of the bus, which has none any more once it is closed */
         unsigned n_owners; /* how often systemd has come back to the bus */
-        char *owner;       /* its unique name, NULL until its first reply and while it is away */
         void (*ready)(void *userdata);
         void *ready_userdata;
         unsigned version;
@@ -139,21 +138,11 @@ static void manager_job_wait(const ManagerCall *call, const char *path) {
         (void) g_hash_table_replace(manager->jobs, job->path, job);
 }
 
-/* The bus delivers a signal that is addressed to this connection, whoever sends it in the name of systemd. */
-bool manager_sent(const Manager *manager, sd_bus_message *m) {
-        if (g_strcmp0(sd_bus_message_get_sender(m), manager->owner) == 0)
-                return true;
-        log_debug("Ignoring a signal that is not from systemd");
-        return false;
-}
-
 static int manager_on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
         const char *path, *result;
         ManagerJob *job;
 
-        if (!manager_sent(manager, m))
-                return 0;
         int r = sd_bus_message_read(m, "uoss", NULL, &path, NULL, &result);
         if (r < 0) {
                 log_warning_errno(r, "Cannot read JobRemoved, ignoring: %m");
@@ -171,8 +160,6 @@ static int manager_on_job_new(sd_bus_message *m, void *userdata, sd_bus_error *e
         Manager *manager = userdata;
         const char *path, *unit;
 
-        if (!manager_sent(manager, m))
-                return 0;
         int r = sd_bus_message_read(m, "uos", NULL, &path, &unit);
         if (r < 0) {
                 log_warning_errno(r, "Cannot read JobNew, ignoring: %m");
@@ -443,11 +430,6 @@ void manager_watch_shutdown(Manager *manager, void (*on_shutdown)(void *userdata
         manager->shutdown_userdata = userdata;
 }
 
-static void manager_set_owner(Manager *manager, const char *owner) {
-        g_free(manager->owner);
-        manager->owner = g_strdup(owner);
-}
-
 static int manager_ask_version(Manager *manager);
 
 static void manager_on_version(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
@@ -471,7 +453,6 @@ static void manager_on_version(void *userdata, sd_bus_message *reply, const sd_b
         if (sd_bus_message_read(reply, "v", "s", &version) >= 0)
                 /* Only the leading digits are relevant: "252.39-1~deb12u1", "257~rc1". */
                 manager->version = (unsigned) strtoul(version, NULL, 10);
-        manager_set_owner(manager, sd_bus_message_get_sender(reply));
         manager->asked = true;
         manager->ready(manager->ready_userdata);
 }
@@ -481,18 +462,12 @@ static int manager_ask_version(Manager *manager) {
                 manager, MANAGER_PATH, MANAGER_INTERFACE, "Version", manager_on_version, manager, NULL);
 }
 
-/* sd-bus does not check that the sender is the bus daemon, and any process may send a signal to this one. */
 static int manager_on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
         const char *owner;
 
-        if (g_strcmp0(sd_bus_message_get_sender(m), "org.freedesktop.DBus") != 0)
-                return 0;
         int r = sd_bus_message_read(m, "sss", NULL, NULL, &owner);
-        if (r < 0)
-                return 0;
-        manager_set_owner(manager, owner[0] ? owner : NULL);
-        if (!manager->owner)
+        if (r < 0 || !owner[0])
                 return 0;
         manager->n_owners++;
         r = manager_subscribe(manager);
@@ -568,7 +543,6 @@ Manager *manager_free(Manager *manager) {
         sd_bus_slot_unref(manager->owner_changed);
         sd_bus_unref(manager->bus);
         sd_event_unref(manager->event);
-        g_free(manager->owner);
         g_free(manager->shutdown_job);
         g_free(manager);
         return NULL;

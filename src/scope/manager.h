@@ -43,9 +43,6 @@ int manager_watch_jobs(Manager *manager, ManagerJobNew job_new, void *userdata);
 bool manager_is_shutting_down(const Manager *manager);
 void manager_watch_shutdown(Manager *manager, void (*on_shutdown)(void *userdata), void *userdata);
 
-/* Returns whether a signal is from systemd itself, and not from another client in its name. */
-bool manager_sent(const Manager *manager, sd_bus_message *m);
-
 bool manager_is_ready(const Manager *manager);    /* the version was requested, and ready has been called */
 unsigned manager_version(const Manager *manager); /* 0 if the version is not known */
 

@@ -82,23 +82,74 @@ static void scope_thaw(void *data, Role *role) {
         scopes_send_for_unit(data, "ThawUnit", role->scope);
 }
 
-/* Before its scope exists the role is in the slice that was chosen for it. The cgroup of a user's manager,
- * and not the root, has the slices of that manager. */
+/* The slice of the instance. The cgroup of a user's manager, and not the root, has the slices of that
+ * manager. */
+static char *node_slice_path(const Node *node) {
+        _cleanup_free_ char *own = NULL;
+        char *manager = NULL;
+
+        if (node->user && cgroup_of_pid(getpid(), &own) >= 0 && (manager = strstr(own, "/user@")))
+                manager[strcspn(manager + 1, "/") + 1] = '\0';
+        return g_strdup_printf("%s/architect.slice/%s", manager ? own : "", node->slice);
+}
+
+/* Before its scope exists the role is in the slice that was chosen for it. */
 static char *scope_frozen_above(void *data, const Role *role) {
-        const Node *node = role->node;
-        _cleanup_free_ char *own = NULL, *unit = NULL;
+        _cleanup_free_ char *unit = NULL;
         g_autofree char *path = g_strdup(role->cgroup);
 
         if (!path) {
                 g_autofree char *slice = node_slice_name(role->node, role->slice);
-                char *manager = NULL;
+                g_autofree char *above = node_slice_path(role->node);
 
-                if (node->user && cgroup_of_pid(getpid(), &own) >= 0 && (manager = strstr(own, "/user@")))
-                        manager[strcspn(manager + 1, "/") + 1] = '\0';
-                path = g_strdup_printf(
-                        "%s/architect.slice/%s/%s/%s", manager ? own : "", node->slice, slice, role->scope);
+                path = g_strconcat(above, "/", slice, "/", role->scope, NULL);
         }
         return cgroup_frozen_above(path, &unit) >= 0 ? g_strdup(unit) : NULL;
+}
+
+/* Cuts what is below the scope. Returns false if the cgroup is not in there. */
+static bool cgroup_cut_to(char *cgroup, const char *scope) {
+        const size_t n = strlen(scope);
+
+        for (char *p = cgroup; (p = strchr(p, '/'));) {
+                p++;
+                if (strncmp(p, scope, n) == 0 && (p[n] == '\0' || p[n] == '/')) {
+                        p[n] = '\0';
+                        return true;
+                }
+        }
+        return false;
+}
+
+#define SLICE_DEPTH_MAX 2 /* below that of the instance, see node_own_slice_name() */
+
+/* Returns the path of this cgroup in or below the slices in a cgroup. */
+static char *slice_find_scope(const char *root, const char *path, const char *scope, unsigned depth) {
+        g_autofree char *directory = g_strconcat(root, path, NULL),
+                        *own = g_strconcat(path, "/", scope, NULL);
+        g_autofree char *own_directory = g_strconcat(root, own, NULL);
+        char *found = NULL;
+
+        if (g_file_test(own_directory, G_FILE_TEST_IS_DIR))
+                return g_steal_pointer(&own);
+        g_autoptr(GDir) dir = depth > 0 ? g_dir_open(directory, 0, NULL) : NULL;
+        for (const char *name; dir && !found && (name = g_dir_read_name(dir));) {
+                g_autofree char *below = g_strconcat(path, "/", name, NULL);
+
+                if (g_str_has_suffix(name, ".slice"))
+                        found = slice_find_scope(root, below, scope, depth - 1);
+        }
+        return found;
+}
+
+static char *scope_find_cgroup(void *data, const Role *role, pid_t pid) {
+        g_autofree char *slice = node_slice_path(role->node);
+        _cleanup_free_ char *cgroup = NULL;
+        const char *root;
+
+        if (cgroup_of_pid(pid, &cgroup) >= 0 && cgroup_cut_to(cgroup, role->scope))
+                return g_strdup(cgroup);
+        return cgroup_root(&root) >= 0 ? slice_find_scope(root, slice, role->scope, SLICE_DEPTH_MAX) : NULL;
 }
 
 static void scope_on_removed(void *userdata, const char *result, const sd_bus_error *error) {
@@ -166,6 +217,19 @@ static void scope_ended(void *data, Role *role) {
         (void) g_hash_table_remove(scopes->causes, role);
 }
 
+/* A role whose saved state is damaged is in an unknown slice until the keeper has listed its children, and
+ * longer if its main process is not in its scope. */
+static bool scopes_know_all_slices(Scopes *scopes) {
+        GHashTableIter iter;
+        Role *role;
+
+        g_hash_table_iter_init(&iter, scopes->node->roles);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
+                if (role->damaged && !role_is_over(role) && role->slice < 0)
+                        return false;
+        return true;
+}
+
 /* Empty slices stay loaded, so they are stopped. If one is needed again at the same moment, the start
  * replaces the stop. */
 static int scopes_on_slice_idle(sd_event_source *s, uint64_t usec, void *userdata) {
@@ -174,6 +238,8 @@ static int scopes_on_slice_idle(sd_event_source *s, uint64_t usec, void *userdat
         void *index;
 
         scopes->slice_idle = sd_event_source_disable_unref(scopes->slice_idle);
+        if (!scopes_know_all_slices(scopes))
+                return 0;
         g_hash_table_iter_init(&iter, scopes->slices);
         while (g_hash_table_iter_next(&iter, &index, NULL))
                 if (node_slice_is_empty(scopes->node, GPOINTER_TO_INT(index))) {
@@ -216,7 +282,7 @@ static void scopes_slice_released(void *data, Role *role, bool empty) {
 static void scopes_adopt_own_slice(Scopes *scopes, Role *role) {
         g_autofree char *slice = NULL, *name = NULL;
 
-        if (role->spec->memory_max == 0 || !role->cgroup || role->slice < 0)
+        if ((role->spec->memory_max == 0 && !role->damaged) || !role->cgroup || role->slice < 0)
                 return;
         slice = g_path_get_dirname(role->cgroup);
         name = g_path_get_basename(slice);
@@ -266,7 +332,10 @@ static void scopes_on_units(void *userdata, sd_bus_message *reply, const sd_bus_
                 return;
         }
 
+        bool all_known = scopes_know_all_slices(scopes);
         g_autofree char *batches = g_strdup_printf("architect-%s-batch*.slice", scopes->node->instance);
+
+        scopes_adopt_own_slices(scopes); /* of roles that were damaged */
         r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
         while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'r', "ssssssouso")) > 0) {
                 r = sd_bus_message_read_basic(reply, 's', &unit);
@@ -276,8 +345,8 @@ static void scopes_on_units(void *userdata, sd_bus_message *reply, const sd_bus_
                         r = sd_bus_message_exit_container(reply);
                 if (r < 0)
                         break;
-                if (fnmatch(batches, unit, 0) == 0 ||
-                        (scopes_is_own_slice(scopes, unit) && !scopes_slice_is_used(scopes, unit)))
+                if (fnmatch(batches, unit, 0) == 0 || (all_known && scopes_is_own_slice(scopes, unit) &&
+                                                              !scopes_slice_is_used(scopes, unit)))
                         manager_stop_unit(scopes->manager, unit, NULL, NULL, NULL);
                 else if (g_str_has_suffix(unit, ".scope") && !scopes_have_role_of(scopes, unit)) {
                         log_notice("Stopping %s, which belongs to no role", unit);
@@ -333,6 +402,7 @@ static const ScopeOps scopes_ops = {
         .slice_released = scopes_slice_released,
         .cgroup_state = cgroup_watch_state,
         .cgroup_watch = cgroup_watch_add,
+        .find_cgroup = scope_find_cgroup,
         .cgroup_pids = scope_left_processes,
         .find_strays = scope_find_strays,
         .cgroup_id = scope_cgroup_id,

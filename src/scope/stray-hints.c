@@ -2,8 +2,7 @@
 
 /* PID 1 reports each scope that it has started. If a process in it descends from one of a role, the role is
  * looked at: the journal and the properties tell of the stray while the role runs, and a process is found
- * whose parent ends before the role is stopped. It is a hint. Nothing depends on it, and it is believed from
- * systemd's own connection only, because any process may send a signal. */
+ * whose parent ends before the role is stopped. It is a hint, and nothing depends on it. */
 #include "base/cgroup-util.h"
 #include "base/macro.h"
 #include "model/node-processes.h"
@@ -57,8 +56,6 @@ static int stray_hints_on_job_removed(sd_bus_message *m, void *userdata, sd_bus_
         _cleanup_free_ char *path = NULL;
         const char *unit, *result;
 
-        if (!manager_sent(hints->scopes->manager, m))
-                return 0;
         if (sd_bus_message_read(m, "uoss", NULL, NULL, &unit, &result) < 0 || !g_str_equal(result, "done") ||
                 !stray_hints_want(hints, unit))
                 return 0;

@@ -30,8 +30,8 @@ int client_new(int fd, int size_fd, uint64_t position, Client **ret) {
                 .size_watch = { .type = TERMINAL_WATCH_SIZE, .client = client, .events = -1 },
                 .position = position,
         };
-        if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
-                (void) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+        /* The kernel makes it smaller, if net.core.wmem_max is. */
+        (void) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 
         *ret = client;
         return 0;

@@ -10,7 +10,9 @@
 
 #include "base/fd-util.h"
 #include "base/macro.h"
+#include "base/stderr-log.h"
 #include "base/time-util.h"
+#include "terminal/confine.h"
 #include "terminal/terminal-loop.h"
 
 /* The time after the end for clients that have not read everything, and for an output that accepts
@@ -101,21 +103,34 @@ static void terminal_on_control(Terminal *t) {
         }
 }
 
-static void terminal_on_output_socket(Terminal *t) {
+/* Nothing of the role was read before this, and no client. Without the message the child has ended before it
+ * was the role. */
+static int terminal_on_output_socket(Terminal *t) {
         struct terminal_output m;
+        uid_t uid = geteuid();
+        gid_t gid = getegid();
         size_t n_fds = 1;
-        int fd;
+        int fd, r;
         ssize_t n = socket_peek(t->output_socket_fd, &m, sizeof(m), &fd, &n_fds);
 
         if (n == -EAGAIN)
-                return;
-        if (n == sizeof(m) && m.type == TERMINAL_OUTPUT && n_fds == 1)
+                return 0;
+        if (n == sizeof(m) && m.type == TERMINAL_OUTPUT && n_fds == 1) {
                 output_init(&t->output, fd, &(struct ucred){ .pid = m.pid, .uid = m.uid, .gid = m.gid });
-        else if (n > 0 && n_fds == 1)
+                uid = m.uid;
+                gid = m.gid;
+        } else if (n > 0 && n_fds == 1)
                 (void) fd_close(fd);
 
         (void) terminal_watch_set(t, &t->output_socket_watch, t->output_socket_fd, -1);
         t->output_socket_fd = fd_close(t->output_socket_fd);
+        r = terminal_confine(uid, gid, t->output.is_socket);
+        if (r < 0) {
+                log_error(
+                        "Cannot become user %u, group %u: %s", (unsigned) uid, (unsigned) gid, strerror(-r));
+                return r;
+        }
+        return terminal_watch_set(t, &t->control_watch, t->control_fd, EPOLLIN);
 }
 
 static void terminal_on_size(Terminal *t, Client *client) {
@@ -230,8 +245,6 @@ static int terminal_time_left(Terminal *t) {
 }
 
 int terminal_init(Terminal *t, int master_fd, int control_fd, int output_socket_fd) {
-        int r;
-
         *t = (Terminal){
                 .master_fd = master_fd,
                 .slave_fd = -EBADF,
@@ -251,8 +264,7 @@ int terminal_init(Terminal *t, int master_fd, int control_fd, int output_socket_
         t->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
         if (t->epoll_fd < 0)
                 return -errno;
-        r = terminal_watch_set(t, &t->control_watch, control_fd, EPOLLIN);
-        return r < 0 ? r : terminal_watch_set(t, &t->output_socket_watch, output_socket_fd, EPOLLIN);
+        return terminal_watch_set(t, &t->output_socket_watch, output_socket_fd, EPOLLIN);
 }
 
 int terminal_run(Terminal *t) {
@@ -290,7 +302,9 @@ int terminal_run(Terminal *t) {
                         terminal_on_control(t);
                         break;
                 case TERMINAL_WATCH_OUTPUT_SOCKET:
-                        terminal_on_output_socket(t);
+                        r = terminal_on_output_socket(t);
+                        if (r < 0)
+                                return r;
                         break;
                 case TERMINAL_WATCH_OUTPUT:
                         output_flush(&t->output);

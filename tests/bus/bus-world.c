@@ -46,8 +46,27 @@ static int method_get_id(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return sd_bus_reply_method_return(m, "s", "0123456789abcdef0123456789abcdef");
 }
 
+static int method_get_name_owner(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        BusWorld *b = userdata;
+        const char *name;
+
+        assert_return_code(sd_bus_message_read(m, "s", &name), 0);
+        if (b->owner_error) {
+                const char *e = b->owner_error;
+
+                b->owner_error = NULL;
+                return sd_bus_reply_method_errorf(m, e, "The bus is busy");
+        }
+        if (!b->owner)
+                return sd_bus_reply_method_errorf(
+                        m, SD_BUS_ERROR_NAME_HAS_NO_OWNER, "Name \"%s\" does not exist", name);
+        return sd_bus_reply_method_return(m, "s", b->owner);
+}
+
 static const sd_bus_vtable daemon_vtable[] = {
         SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS("GetNameOwner", SD_BUS_ARGS("s", name), SD_BUS_RESULT("s", owner),
+                method_get_name_owner, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(
                 "GetId", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", id), method_get_id, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetConnectionCredentials", SD_BUS_ARGS("s", name),

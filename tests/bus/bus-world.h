@@ -32,7 +32,9 @@ typedef struct BusWorld {
         bool hold;         /* the reply waits for bus_world_answer() */
         GPtrArray *asked;  /* the pending requests */
         unsigned n_asked;
-        unsigned n_ids; /* how often its own ID was requested */
+        unsigned n_ids;          /* how often its own ID was requested */
+        const char *owner;       /* of each well-known name, or NULL */
+        const char *owner_error; /* the first reply about an owner is this error */
 
         /* the signals that the client has received: "RoleStarted", "InterfacesAdded"... */
         GPtrArray *signals;

@@ -5,11 +5,13 @@
 #include <stdio.h>
 
 #include "base/macro.h"
+#include "bus/permissions-dbus.h"
 #include "bus/start-options.h"
 #include "bus/terminal-dbus.h"
 
 int main(void) {
-        const BusOptions *const tables[] = { &start_options, &terminal_options, &terminal_socket_options };
+        const BusOptions *const tables[] = { &start_options, &terminal_options, &terminal_socket_options,
+                &permissions_options };
 
         for (size_t t = 0; t < ELEMENTSOF(tables); t++)
                 for (size_t i = 0; i < tables[t]->n_entries; i++) {

@@ -430,7 +430,7 @@ static void test_not_root(void **state) {
 
         (void) world_run(b->world, "cam", NULL);
         b->uid = 1000;
-        refuse_all(b, CLIENT, "(the caller is uid 1000)");
+        refuse_all(b, CLIENT, "uid 1000");
         assert_int_equal(b->n_asked, 1); /* once for each connection */
 }
 
@@ -556,7 +556,9 @@ static void test_sender_not_named(void **state) {
                 bus_world_settle(b);
                 assert_replied(&later);
                 b->clients->authority = authority_free(b->clients->authority);
-                assert_return_code(authority_new(b->clients->bus, &b->clients->authority), 0);
+                assert_return_code(authority_new(b->clients->bus, b->world->node, b->clients->allowance,
+                                           &b->clients->authority),
+                        0);
         }
 }
 

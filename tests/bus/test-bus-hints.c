@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* systemd's reports of scopes that it has started: which of them are followed, and whose are believed. */
+/* systemd's reports of scopes that it has started: which of them are followed. */
 
 #include "bus-world.h"
 
 #include "util/autoptr.h"
 
 #define SYSTEMD ":1.1"
-#define STRANGER ":1.66"
 
 static unsigned n_asked; /* of the cgroups of scopes */
 
@@ -41,39 +40,6 @@ static void emit_job(BusWorld *b, const char *sender, const char *unit, const ch
         emit(b, sender, m);
 }
 
-static void test_believed(void **state) {
-        BusWorld *b = *state;
-
-        n_asked = 0;
-        assert_return_code(sd_bus_add_object(b->client, NULL,
-                                   "/org/freedesktop/systemd1/unit/session_2dc1_2escope", on_asked, NULL),
-                0);
-        Role *role = world_run(b->world, "cam", NULL);
-
-        /* Nobody owns the name. */
-        emit_job(b, STRANGER, "session-c1.scope", "done");
-        emit_job(b, SYSTEMD, "session-c1.scope", "done");
-        assert_int_equal(n_asked, 0);
-
-        emit_owner(b, "org.freedesktop.DBus", SYSTEMD);
-        emit_job(b, STRANGER, "session-c1.scope", "done");
-        assert_int_equal(n_asked, 0);
-        emit_job(b, SYSTEMD, "session-c1.scope", "done");
-        assert_int_equal(n_asked, 1);
-
-        /* Anybody may send a signal that looks like the bus daemon's. */
-        emit_owner(b, STRANGER, STRANGER);
-        emit_job(b, STRANGER, "session-c1.scope", "done");
-        assert_int_equal(n_asked, 1);
-        emit_job(b, SYSTEMD, "session-c1.scope", "done");
-        assert_int_equal(n_asked, 2);
-
-        emit_owner(b, "org.freedesktop.DBus", "");
-        emit_job(b, SYSTEMD, "session-c1.scope", "done");
-        assert_int_equal(n_asked, 2);
-        world_exit(b->world, role, EXIT_CODE_EXITED, 0);
-}
-
 static void test_followed(void **state) {
         static const char *const units[] = { "session-c1.scope", "cron.service", "user.slice",
                 "architect-main-cam.scope", "architect-other-cam.scope" };
@@ -101,7 +67,6 @@ static void test_followed(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                BUS_TEST(test_believed),
                 BUS_TEST(test_followed),
         };
 

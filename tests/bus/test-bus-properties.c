@@ -294,6 +294,9 @@ static void test_role(void **state) {
         world_scope_made(w, role);
         role_on_gate_closed(role);
         follow(f, path);
+        role->damaged = true; /* as role_adopt() reports it */
+        ASK(w->node, clients, role_changed, role);
+        follow(f, path);
         /* The name is in the scope's. */
         assert_all_have_changed(f, path, NODE_ROLE_INTERFACE, "Scope");
 

@@ -20,6 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         }
 
         fuzz_check(size == sizeof(report) && report.magic == GATE_MAGIC);
+        fuzz_check(report.error <= 0 && report.error > -4096);
         fuzz_check(memchr(report.text, '\0', sizeof(report.text)));
         stage = launch_stage_to_string((LaunchStage) report.stage);
         fuzz_check(!stage || (uint32_t) launch_stage_from_string(stage) == report.stage);

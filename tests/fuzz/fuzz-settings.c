@@ -61,6 +61,9 @@ static void write_file(int fd, const void *data, size_t size) {
 static void check(const Settings *s) {
         fuzz_check(s->max_concurrent_starts >= 1 && s->max_concurrent_starts <= 1000);
         fuzz_check(s->max_ended_roles >= 1 && s->max_ended_roles <= NODE_MAX_ROLES);
+        fuzz_check(s->max_waiting_calls_per_user >= 1 && s->max_waiting_calls_per_user <= NODE_MAX_ROLES);
+        fuzz_check(s->max_call_time_per_user_usec >= USEC_PER_MSEC &&
+                   s->max_call_time_per_user_usec <= USEC_PER_SEC);
         fuzz_check(!s->default_user || (s->default_user[0] && strlen(s->default_user) < ACCOUNT_NAME_MAX));
         fuzz_check(monitor_action_to_string(s->monitor_action));
         fuzz_check(product_provider_to_string(s->product_provider));

@@ -24,6 +24,8 @@
  *   serve FIFO           writes "serve", then for ever replies on all of LISTEN_FDS: each connection,
  *                        and each datagram, gets the PID; the peer hangs up first
  *   accept N CLOSE       accepts N connections from descriptor 3; with CLOSE 1 it hangs up first
+ *   set FD OPTION VALUE  sets reuseaddr, reuseport or nonblock
+ *   pass FD SOCKET       sends it to a process that receives on this datagram socket, by SCM_RIGHTS
  *   listen FD FIFO       listens on a socket that it has; writes "listen ERRNO"
  *   bind PORT FIFO       binds and listens on a TCP port of its own; writes "bind ERRNO"
  *   dump FILE            writes all properties of its process
@@ -51,6 +53,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -424,6 +427,41 @@ static char **block_end(char **arg) {
         die("a brace is not closed");
 }
 
+static void set_option(int fd, const char *option, int value) {
+        if (strcmp(option, "nonblock") == 0) {
+                if (fcntl(fd, F_SETFL, value ? O_NONBLOCK : 0) < 0)
+                        die("fcntl: %s", strerror(errno));
+                return;
+        }
+        if (setsockopt(fd, SOL_SOCKET, strcmp(option, "reuseaddr") == 0 ? SO_REUSEADDR : SO_REUSEPORT, &value,
+                    sizeof(value)) < 0)
+                die("%s: %s", option, strerror(errno));
+}
+
+static void pass(int fd, const char *path) {
+        union {
+                struct cmsghdr header;
+                char room[CMSG_SPACE(sizeof(int))];
+        } control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)),
+                              .cmsg_level = SOL_SOCKET,
+                              .cmsg_type = SCM_RIGHTS } };
+        struct sockaddr_un to = { .sun_family = AF_UNIX };
+        struct iovec byte = { .iov_base = (char[]){ 0 }, .iov_len = 1 };
+        struct msghdr m = { .msg_name = &to,
+                .msg_namelen = sizeof(to),
+                .msg_iov = &byte,
+                .msg_iovlen = 1,
+                .msg_control = &control,
+                .msg_controllen = sizeof(control) };
+        int s = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        snprintf(to.sun_path, sizeof(to.sun_path), "%s", path);
+        memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+        if (s < 0 || sendmsg(s, &m, 0) < 0)
+                die("cannot pass a descriptor to %s: %s", path, strerror(errno));
+        close(s);
+}
+
 static void act(char **arg, char **end);
 
 static struct { char **arg, **end; } of_thread;
@@ -519,6 +557,10 @@ static void act(char **arg, char **end) {
                                         die("accept: %s", strerror(errno));
                                 answer(fd, atoi(arg[-1]));
                         }
+                else if (IS("set", 3))
+                        set_option(atoi(arg[-3]), arg[-2], atoi(arg[-1]));
+                else if (IS("pass", 2))
+                        pass(atoi(arg[-2]), arg[-1]);
                 else if (IS("listen", 2))
                         say_errno(arg[-1], "listen", listen(atoi(arg[-2]), 5) < 0 ? errno : 0);
                 else if (IS("bind", 2))

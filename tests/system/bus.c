@@ -271,8 +271,8 @@ void bus_set_handler(Bus *bus, SignalHandler handler, void *userdata) {
         g_mutex_unlock(&bus->lock);
 }
 
-guint32 bus_send(Bus *bus, const char *name, const char *path, const char *interface, const char *method,
-        GVariant *args) {
+static guint32 bus_send_with(Bus *bus, GDBusMessageFlags flags, const char *name, const char *path,
+        const char *interface, const char *method, GVariant *args) {
         g_autoptr(GDBusMessage) message = g_dbus_message_new_method_call(name, path, interface, method);
         g_autoptr(GError) error = NULL;
         guint32 serial = 0;
@@ -280,6 +280,7 @@ guint32 bus_send(Bus *bus, const char *name, const char *path, const char *inter
 
         if (args)
                 g_dbus_message_set_body(message, args);
+        g_dbus_message_set_flags(message, flags);
 
         /* The lock prevents the reply from arriving before it is expected. */
         g_mutex_lock(&bus->lock);
@@ -294,6 +295,30 @@ guint32 bus_send(Bus *bus, const char *name, const char *path, const char *inter
         return serial;
 }
 
+guint32 bus_send(Bus *bus, const char *name, const char *path, const char *interface, const char *method,
+        GVariant *args) {
+        return bus_send_with(bus, G_DBUS_MESSAGE_FLAGS_NONE, name, path, interface, method, args);
+}
+
+guint32 bus_send_interactive(Bus *bus, const char *name, const char *path, const char *interface,
+        const char *method, GVariant *args) {
+        return bus_send_with(bus, G_DBUS_MESSAGE_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION, name, path, interface,
+                method, args);
+}
+
+void bus_forge_reply(Bus *bus, const char *destination, guint32 serial, GVariant *body) {
+        g_autoptr(GDBusMessage) message = g_dbus_message_new();
+        g_autoptr(GError) error = NULL;
+
+        g_dbus_message_set_message_type(message, G_DBUS_MESSAGE_TYPE_METHOD_RETURN);
+        g_dbus_message_set_destination(message, destination);
+        g_dbus_message_set_reply_serial(message, serial);
+        g_dbus_message_set_body(message, body);
+        if (!g_dbus_connection_send_message(
+                    bus->connection, message, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, &error))
+                fail_msg("cannot send a reply: %s", error->message);
+}
+
 void bus_emit(Bus *bus, const char *destination, const char *path, const char *interface, const char *member,
         GVariant *args) {
         g_autoptr(GError) error = NULL;
@@ -301,6 +326,18 @@ void bus_emit(Bus *bus, const char *destination, const char *path, const char *i
         if (!g_dbus_connection_emit_signal(
                     bus->connection, destination, path, interface, member, args, &error))
                 fail_msg("cannot send the signal %s: %s", member, error->message);
+}
+
+char *bus_path_encode(const char *prefix, const char *label) {
+        GString *path = g_string_new(prefix);
+
+        g_string_append_c(path, '/');
+        for (const char *p = label; *p; p++)
+                if (g_ascii_isalpha(*p) || (p > label && g_ascii_isdigit(*p)))
+                        g_string_append_c(path, *p);
+                else
+                        g_string_append_printf(path, "_%02x", (guint8) *p);
+        return g_string_free(path, false);
 }
 
 void bus_flush(Bus *bus) {

@@ -57,6 +57,9 @@ void bus_set_handler(Bus *bus, SignalHandler handler, void *userdata);
 
 guint32 bus_send(Bus *bus, const char *name, const char *path, const char *interface, const char *method,
         GVariant *args);
+/* The same, and permits that a person is asked to authenticate. */
+guint32 bus_send_interactive(Bus *bus, const char *name, const char *path, const char *interface,
+        const char *method, GVariant *args);
 bool bus_has_reply(Bus *bus, guint32 serial);
 /* Returns the reply, which may be an error. */
 Event *bus_wait_reply(Bus *bus, guint32 serial);
@@ -78,6 +81,10 @@ GVariant *bus_get(Bus *bus, const char *name, const char *path, const char *inte
 /* Sends a signal to a connection, or as a broadcast if destination is NULL. */
 void bus_emit(Bus *bus, const char *destination, const char *path, const char *interface, const char *member,
         GVariant *args);
+/* As sd_bus_path_encode(3). The caller frees it. */
+char *bus_path_encode(const char *prefix, const char *label);
+/* Sends a reply to a call that may have been made to somebody else. */
+void bus_forge_reply(Bus *bus, const char *destination, guint32 serial, GVariant *body);
 void bus_flush(Bus *bus); /* returns when everything that was sent is written */
 /* Makes the bus pass on broadcasts that match the rule. */
 void bus_add_match(Bus *bus, const char *rule);

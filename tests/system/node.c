@@ -216,14 +216,7 @@ void node_configure(Bus *bus, const char *node_section) {
 /* -- the object of the role -- */
 
 char *role_path(const char *role) {
-        GString *path = g_string_new(NODE_PATH "/role/");
-
-        for (const char *p = role; *p; p++)
-                if (g_ascii_isalpha(*p) || (p > role && g_ascii_isdigit(*p)))
-                        g_string_append_c(path, *p);
-                else
-                        g_string_append_printf(path, "_%02x", (guint8) *p);
-        return g_string_free(path, false);
+        return bus_path_encode(NODE_PATH "/role", role);
 }
 
 char *role_scope(const char *role) {

@@ -82,7 +82,6 @@ void node_configure(Bus *bus, const char *node_section);
 
 /* -- the object of the role -- */
 
-/* Encoded as by sd_bus_path_encode(3). */
 char *role_path(const char *role);
 /* The name of the scope. */
 char *role_scope(const char *role);

@@ -85,7 +85,7 @@ def check_message_case(source):
 def node_errors(source):
     """The names on the bus."""
     lines = re.findall(
-        r'^ *X\(\w+, (NODE_ERROR_PREFIX )?"([\w.]+)", E\w+\)', source.text("src/proto/node-errors.h"), re.M
+        r'^ *X\(\w+,[\s\\]+(NODE_ERROR_PREFIX )?"([\w.]+)",[\s\\]+E\w+\)', source.text("src/proto/node-errors.h"), re.M
     )
     return [(NODE if prefix else "") + name for prefix, name in lines]
 
@@ -211,35 +211,134 @@ def reaches(functions, name, target, seen):
     )
 
 
-def open_methods(source):
-    """The methods of the node whose handler does not check the caller."""
+# The methods that every user may call. All others ask polkit or are root's.
+READ = "Poll ListRoles GetRole GetRoleByPID EventsSince ListPorts GetPgrp GetPermissions".split()
+ROOTS = "Start Reload".split()
+
+
+def methods(source):
+    """The handlers of the methods of the node and of its roles: {"Stop": ["node_method_stop", ...]}"""
     functions = bus_functions(source)
-    methods = {}
+    handlers = {}
     for path in sorted((source.top / "src/bus").glob("*.c")):
-        for name, handler in re.findall(
-            r'SD_BUS_METHOD_WITH_ARGS\(\s*"(\w+)",.*?,\s*(node_method_\w+|\w+_method_\w+),\s*[A-Z]',
-            path.read_text(encoding="utf-8"),
-            re.S,
-        ):
-            if path.name != "role-dbus.c":
-                assert handler in functions, handler
-                methods[name] = handler
-    interface = source.xml("dbus-interfaces/org.architect.Node.xml")
-    assert set(methods) == {method.get("name") for method in interface.iterfind(".//method")}
-    return [name for name, handler in methods.items() if not reaches(functions, handler, "authority_check", set())]
+        text = path.read_text(encoding="utf-8")
+        found = re.findall(
+            r'SD_BUS_METHOD_WITH_ARGS\(\s*"(\w+)",.*?,\s*(node_method_\w+|\w+_method_\w+),\s*[A-Z]', text, re.S
+        )
+        assert len(found) == text.count("SD_BUS_METHOD"), path
+        for name, handler in found:
+            assert handler in functions, handler
+            handlers.setdefault(name, []).append(handler)
+    for interface in ("org.architect.Node.xml", "org.architect.Node.Role.xml"):
+        document = source.xml("dbus-interfaces/" + interface)
+        assert set(handlers) >= {method.get("name") for method in document.iterfind(".//method")}
+    return handlers
+
+
+def actions(functions, name, seen):
+    """What the function and those that it calls or passes on ask polkit for."""
+    seen.add(name)
+    body = functions.get(name, "")
+    found = set(re.findall(r"(?:\bNODE_ACTION_|\bREQUEST\()([A-Z_]+)", body))
+    if "_NODE_ACTION_INVALID" in body:
+        found.add("ROOT")
+    for word in re.findall(r"\w+", body):
+        if word in functions and word not in seen and not word.startswith("authority_"):
+            found |= actions(functions, word, seen)
+    return found - {"INVALID"}
+
+
+def check_methods_ask(source):
+    """A method is in the list of those that everybody may call, or each of its handlers asks."""
+    functions = bus_functions(source)
+    problems = []
+    for name, handlers in methods(source).items():
+        for handler in handlers:
+            asks = reaches(functions, handler, "authority_check", set())
+            if asks == (name in READ):
+                what = "asks, and is" if asks else "neither asks nor is"
+                problems.append(f"{handler}() {what} in the list of methods that read")
+            if ("ROOT" in actions(functions, handler, set())) != (name in ROOTS):
+                problems.append(f"{handler}() and the list of root's methods differ")
+    return problems + [f"there is no method {name}" for name in READ + ROOTS if name not in methods(source)]
+
+
+def node_actions(source):
+    """{"MANAGE_OWN": "org.architect.node.manage-own", ...}"""
+    table = re.search(r"node_action_table\[.*?\] = \{(.*?)\};", source.text("src/bus/authority-details.c"), re.S)[1]
+    return dict(re.findall(r'\[NODE_ACTION_(\w+)\] = "([\w.-]+)"', table))
+
+
+def check_polkit_policy(source):
+    policy = source.xml("data/org.architect.node.policy")
+    found = [action.get("id") for action in policy.iterfind("action")]
+    problems = differences("the polkit policy", node_actions(source).values(), found)
+    for action in policy.iterfind("action"):
+        defaults = [f"defaults/allow_{session}" for session in ("any", "inactive", "active")]
+        for part in ["description", "message", *defaults]:
+            if not action.findtext(part):
+                problems.append(f"the polkit policy has no {part} for {action.get('id')}")
+    return problems
+
+
+def check_polkit_man(source):
+    found = [
+        term.text
+        for term in source.xml("data/man/architect-node.8.xml").iterfind(".//varlistentry/term/constant")
+        if term.text.startswith("org.architect.node.")
+    ]
+    return differences("architect-node(8)", node_actions(source).values(), found)
+
+
+def check_actions_described(source):
+    """The text of a method of the node names the actions for which its handler asks."""
+    functions, handlers, problems = bus_functions(source), methods(source), []
+    names = node_actions(source)
+    document = source.text("dbus-interfaces/org.architect.Node.xml")
+    for comment, name in re.findall(r'<!--((?:(?!-->).)*?)-->\s*<method name="(\w+)"', document, re.S):
+        asked = actions(functions, handlers[name][0], set()) - {"ROOT"}
+        for handler in handlers[name]:
+            if name not in READ:
+                asked |= actions(functions, handler, set()) - {"ROOT"}
+        if "MANAGE_ROLES" in asked:
+            asked.add("MANAGE_OWN")
+        expected = sorted(names[action].split(".")[-1] for action in asked) if name not in READ else []
+        sentence = re.search(r"Its polkit actions? (?:is|are) ([^.]*)\.", " ".join(comment.split()))
+        said = sorted(re.split(r", | and ", sentence[1])) if sentence else []
+        if said != expected:
+            problems.append(f"the text of {name} says {said}, but the handler asks for {expected}")
+        if ("Only root may call it." in " ".join(comment.split())) != (name in ROOTS):
+            problems.append(f"the text of {name} and the list of root's methods differ")
+    return problems
 
 
 def check_policy(source):
+    """Everybody may call the interfaces of the service, as the service asks, but writes no property."""
     problems = []
     default = source.xml("data/org.architect.Node.conf").find("policy[@context='default']")
+    interfaces = {
+        "org.architect.Node": [None],
+        "org.architect.Node.Role": [None],
+        "org.freedesktop.DBus.Peer": [None],
+        "org.freedesktop.DBus.Introspectable": [None],
+        "org.freedesktop.DBus.ObjectManager": [None],
+        "org.freedesktop.DBus.Properties": ["Get", "GetAll"],
+    }
+    expected = [f"{interface} {member}" for interface, members in interfaces.items() for member in members]
     for destination in ("org.architect.Node", "org.architect.NodeInstances"):
         found = [
-            rule.get("send_member")
+            f"{rule.get('send_interface')} {rule.get('send_member')}"
             for rule in default.iterfind("allow")
-            if rule.get("send_destination") == destination and rule.get("send_interface") == "org.architect.Node"
+            if rule.get("send_destination") == destination
         ]
-        problems += differences(f"the bus policy for {destination}", open_methods(source), found)
+        problems += differences(f"the bus policy for {destination}", expected, found)
     return problems
+
+
+def check_read_calls(source):
+    """What allowance.c takes for reading: what everybody may call, and the secrets that root reads."""
+    found = re.findall(r'\{ NODE_INTERFACE, "(\w+)" \}', source.text("src/bus/allowance.c"))
+    return differences("read_calls of allowance.c", READ + ["GetEnv", "ListEnv"], found)
 
 
 CHECKS = (
@@ -255,7 +354,12 @@ CHECKS = (
     check_verbs_man,
     check_verbs_help,
     check_verbs_readme,
+    check_methods_ask,
+    check_actions_described,
+    check_polkit_policy,
+    check_polkit_man,
     check_policy,
+    check_read_calls,
 )
 
 

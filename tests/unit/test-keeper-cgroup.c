@@ -436,14 +436,33 @@ static void test_refused(void **state) {
 
 static void test_kill_cgroup_of_others(void **state) {
         World *w = *state;
-        struct keeper_kill_cgroup m = { .header = { .type = KEEPER_KILL_CGROUP },
-                .path = "/system.slice/ssh.service" };
+        static const struct {
+                const char *path;
+                int error;
+        } refused[] = {
+                { "", -EPERM },
+                { "/", -EPERM },
+                { "/system.slice/ssh.service", -EPERM },
+                { "/user.slice/user-1000.slice/session-1.scope", -EPERM },
+                { "/architect.slice/architect-other-cam.scope", -EPERM },
+                { "/architect.slice/architect-main-cam.scope/..", -EPERM },
+                { "/architect.slice/architect-main-cam.scope/below", -EPERM },
+                { "/architect.slice/../architect-main-cam.scope", -EINVAL },
+                { "/../architect-main-cam.scope", -EINVAL },
+                { "architect-main-cam.scope", -EINVAL },
+        };
         int fds[WORLD_FDS_MAX];
         Packet p;
 
-        node_send(w->node, &m, sizeof(m));
-        (void) world_receive(w, KEEPER_DONE, 0, &p, fds);
-        assert_int_equal(p.done.error, -EPERM);
+        for (size_t i = 0; i < ELEMENTSOF(refused); i++) {
+                struct keeper_kill_cgroup m = { .header = { .type = KEEPER_KILL_CGROUP } };
+
+                (void) snprintf(m.path, sizeof(m.path), "%s", refused[i].path);
+                node_send(w->node, &m, sizeof(m));
+                (void) world_receive(w, KEEPER_DONE, 0, &p, fds);
+                if (p.done.error != refused[i].error)
+                        fail_msg("\"%s\": %s", refused[i].path, strerror(-p.done.error));
+        }
 }
 
 /* The start time is in ticks of 10 ms. */

@@ -444,14 +444,14 @@ static void test_output_file(void **state) {
                 0);
         text = world_read(w, "output");
         assert_string_equal(
-                /* O_WRONLY (and O_LARGEFILE), but neither O_NONBLOCK nor O_CLOEXEC */
-                text, "flags:\t0100001\ne\n");
+                /* O_WRONLY (and O_LARGEFILE and O_NOFOLLOW), but neither O_NONBLOCK nor O_CLOEXEC */
+                text, "flags:\t0500001\ne\n");
         free(text);
         assert_int_equal(stat(path, &st), 0);
         assert_int_equal(st.st_uid, ALICE_UID);
 
         assert_run(w,
-                REQUEST(.command = SHELL("true"), .output = LAUNCH_OUTPUT_APPEND, .output_path = "/dev/full"),
+                REQUEST(.command = SHELL("true"), .output = LAUNCH_OUTPUT_FILE, .output_path = "/dev/null"),
                 0);
         free(path);
 }
@@ -503,6 +503,83 @@ static void test_output_fails(void **state) {
         free(expected);
 }
 
+/* A link in the place of the file, and what is no file that output belongs into, is refused to everybody, and
+ * nothing has happened to it. */
+static void test_output_refused(void **state) {
+        World *w = *state;
+        const struct {
+                const char *name;
+                const char *target; /* of a link of that name, which is made first */
+                const char *path;
+                int error;
+                const char *reason;
+        } refused[] = {
+                { "to-file", "kept", "to-file", -ELOOP, "it is a symbolic link" },
+                { "to-nothing", "new", "to-nothing", -ELOOP, "it is a symbolic link" },
+                { "to-null", "/dev/null", "to-null", -ELOOP, "it is a symbolic link" },
+                { "circle", "circle", "circle/file", -ELOOP, "Too many levels of symbolic links" },
+                { NULL, NULL, "/dev/stdout", -ELOOP, "it is a symbolic link" },
+                { NULL, NULL, "/dev/fd/2", -ELOOP, "it is a symbolic link" },
+                { NULL, NULL, "/proc/self/fd/2", -ELOOP, "it is a symbolic link" },
+                { "fds", "/dev/fd", "fds/2", -ELOOP, "it is a symbolic link" },
+                { NULL, NULL, "/proc/self/comm", -EPERM, "it is a file of /proc" },
+                { "process", "/proc/self", "process/comm", -EPERM, "it is a file of /proc" },
+                { NULL, NULL, "/dev/full", -EPERM, "it is neither a regular file nor" },
+                { "devices", "/dev", "devices/zero", -EPERM, "it is neither a regular file nor" },
+        };
+        const LaunchOutput outputs[] = { LAUNCH_OUTPUT_FILE, LAUNCH_OUTPUT_APPEND };
+        const char *const users[] = { NULL, "alice" };
+        char *kept = world_path(w, "kept"), *new = world_path(w, "new"), *text;
+
+        assert_int_equal(chmod(w->dir, 01777), 0);
+        world_write(w, "kept", "kept\n", 5, 0666);
+        for (size_t i = 0; i < ELEMENTSOF(refused); i++) {
+                char *name = world_path(w, refused[i].name ?: "");
+                char *path =
+                        refused[i].path[0] == '/' ? strdup(refused[i].path) : world_path(w, refused[i].path);
+
+                if (refused[i].name)
+                        assert_int_equal(symlink(refused[i].target, name), 0);
+                for (size_t k = 0; k < ELEMENTSOF(outputs) * ELEMENTSOF(users); k++) {
+                        /* A child that has changed its user may not write these anyway. */
+                        if (users[k / 2] && strstr(refused[i].reason, "/proc"))
+                                continue;
+                        text = assert_fails(w,
+                                REQUEST(.command = SHELL("echo wrong"), .output = outputs[k % 2],
+                                        .output_path = path, .user = (char *) users[k / 2]),
+                                LAUNCH_STAGE_OUTPUT, refused[i].error);
+                        if (!strstr(text, refused[i].reason))
+                                fail_msg("%s: %s", refused[i].path, text);
+                }
+                free(name);
+                free(path);
+        }
+        text = world_read(w, "kept");
+        assert_string_equal(text, "kept\n");
+        assert_int_equal(access(new, F_OK), -1);
+        free(text);
+        free(kept);
+        free(new);
+}
+
+/* Only the last component may not be a link. */
+static void test_output_below_link(void **state) {
+        World *w = *state;
+        char *directory = world_path(w, "directory"), *path = world_path(w, "link/output"),
+             *link = world_path(w, "link"), *text;
+
+        assert_int_equal(mkdir(directory, 0755), 0);
+        assert_int_equal(symlink("directory", link), 0);
+        assert_run(
+                w, REQUEST(.command = SHELL("echo x"), .output = LAUNCH_OUTPUT_FILE, .output_path = path), 0);
+        text = world_read(w, "directory/output");
+        assert_string_equal(text, "x\n");
+        free(text);
+        free(link);
+        free(path);
+        free(directory);
+}
+
 static void test_output_fifo(void **state) {
         World *w = *state;
         char *path = world_path(w, "fifo"), *text, buffer[256] = { 0 };
@@ -521,7 +598,7 @@ static void test_output_fifo(void **state) {
                 0);
         assert_true(read(fd, buffer, sizeof(buffer) - 1) > 0);
         assert_string_equal(
-                buffer, "flags:\t0100001\n"); /* a full FIFO makes the role wait and loses nothing */
+                buffer, "flags:\t0500001\n"); /* a full FIFO makes the role wait and loses nothing */
         free(path);
 }
 
@@ -1160,6 +1237,8 @@ int main(void) {
                 CONNECTED(test_no_dev_null),
                 CONNECTED(test_output_file),
                 CONNECTED(test_output_fails),
+                CONNECTED(test_output_refused),
+                CONNECTED(test_output_below_link),
                 CONNECTED(test_output_fifo),
                 CONNECTED(test_output_tty),
                 CONNECTED(test_journal),

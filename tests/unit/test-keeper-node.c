@@ -215,6 +215,31 @@ static void test_malformed(void **state) {
         }
 }
 
+/* A child that is stopped in its first steps has the descriptors of the keeper, also that of the connection.
+ */
+static void test_closed_beside_stopped_child(void **state) {
+        World *w = *state;
+
+        w->noisy = true;
+        for (int i = 0; i < 30; i++) {
+                Role role = role_fork(w, 0);
+                int fds[WORLD_FDS_MAX];
+                size_t n_fds;
+                Packet p;
+
+                assert_int_equal(world_signal(w, role.id, SIGSTOP), 0);
+                node_send(w->node, "x", 1);
+                assert_closed(w->node);
+                world_disconnect(w);
+                assert_int_equal(world_connect(w), 1);
+                n_fds = world_receive(w, KEEPER_CHILD, role.id, &p, fds);
+                for (size_t j = 0; j < n_fds; j++)
+                        (void) fd_close(fds[j]);
+                assert_int_equal(world_signal(w, role.id, SIGKILL), 0);
+                (void) role_end(w, &role);
+        }
+}
+
 /* -- the start -- */
 
 static void test_inherited_socket(void **state) {
@@ -450,6 +475,7 @@ int main(void) {
                 CONNECTED(test_versions),
                 CONNECTED(test_unknown_request),
                 CONNECTED(test_malformed),
+                CONNECTED(test_closed_beside_stopped_child),
                 ALONE(test_inherited_socket),
                 ALONE(test_notify),
                 ALONE(test_notify_full),

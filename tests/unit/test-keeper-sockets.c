@@ -4,12 +4,14 @@
  * reported after a HELLO. What a role does with them is tested in tests/system. */
 
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -82,9 +84,11 @@ static int try_connect(uint16_t port) {
         const struct sockaddr_in to = {
                 .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)
         };
+        const struct timeval patience = { .tv_sec = 10 };
         autofd fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         assert_true(fd >= 0);
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)), 0);
         return connect(fd, (const struct sockaddr *) &to, sizeof(to)) < 0 ? errno : 0;
 }
 
@@ -276,6 +280,261 @@ static void test_release_by_exec(void **state) {
         }
 }
 
+/* Returns a copy of the socket that a role has, as a process has it to which the role has passed it on. */
+static int leak(const Role *role) {
+        int fd = (int) syscall(SYS_pidfd_getfd, role->pidfd, 3, 0);
+
+        assert_true(fd >= 0);
+        return fd;
+}
+
+static void set_option(int fd, int option, int value) {
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, option, &value, sizeof(value)), 0);
+}
+
+/* So that no other program can set one. */
+static void lock_own_filter(int fd) {
+        struct sock_filter all = BPF_STMT(BPF_RET | BPF_K, UINT32_MAX);
+        const struct sock_fprog program = { .len = 1, .filter = &all };
+
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)), 0);
+        set_option(fd, SO_LOCK_FILTER, 1);
+}
+
+enum tricks {
+        TRICK_REUSEADDR = 1 << 0,
+        TRICK_NO_REUSEPORT = 1 << 1,
+        TRICK_FILTER = 1 << 2,
+        TRICK_NONBLOCK = 1 << 3,
+        TRICK_LOOPBACK = 1 << 4, /* a process that is not root can do this once */
+        _TRICKS = 1 << 5,
+};
+
+static void play(int fd, unsigned tricks) {
+        if (tricks & TRICK_REUSEADDR)
+                set_option(fd, SO_REUSEADDR, 1);
+        if (tricks & TRICK_NO_REUSEPORT)
+                set_option(fd, SO_REUSEPORT, 0);
+        if (tricks & TRICK_FILTER)
+                lock_own_filter(fd);
+        if (tricks & TRICK_NONBLOCK)
+                assert_int_equal(fd_nonblock(fd, true), 0);
+        if (tricks & TRICK_LOOPBACK)
+                assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3), 0);
+}
+
+/* What an ordinary user can do with a socket that a role has had, to receive from its port again. */
+static void use_again_as_user(int fd, unsigned tricks) {
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                const struct sockaddr none = { .sa_family = AF_UNSPEC };
+
+                if (setresgid(1000, 1000, 1000) < 0 || setresuid(1000, 1000, 1000) < 0)
+                        _exit(1);
+                (void) connect(fd, &none, sizeof(none));
+                (void) setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 0);
+                (void) setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3);
+                (void) setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){ 0 }, sizeof(int));
+                (void) setsockopt(
+                        fd, SOL_SOCKET, SO_REUSEADDR, &(int){ !!(tricks & TRICK_REUSEADDR) }, sizeof(int));
+                (void) setsockopt(
+                        fd, SOL_SOCKET, SO_REUSEPORT, &(int){ !(tricks & TRICK_NO_REUSEPORT) }, sizeof(int));
+                (void) listen(fd, SOMAXCONN);
+                _exit(0);
+        }
+        int status;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+}
+
+static int connect_to(uint16_t port) {
+        const struct sockaddr_in to = {
+                .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)
+        };
+        const struct timeval patience = { .tv_sec = 10 };
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)), 0);
+        assert_int_equal(connect(fd, (const struct sockaddr *) &to, sizeof(to)), 0);
+        return fd;
+}
+
+/* A role passes its socket on, which then gets no connection any more, neither while the port is only
+ * reserved nor while the next role has it. */
+static void test_leaked_tcp(void **state) {
+        World *w = *state;
+        uint16_t number;
+
+        for (unsigned tricks = 0; tricks < _TRICKS; tricks++) {
+                assert_int_equal(bind_ports(w, KEEPER_TCP, 1, 0, &number), 0);
+                const struct keeper_port port = { number, KEEPER_TCP, 0 };
+                Role role = run_with(w, &port, 1), next;
+                autofd leaked = leak(&role), next_socket = -EBADF;
+
+                play(leaked, tricks);
+                if (!(tricks & TRICK_LOOPBACK))
+                        assert_int_equal(try_bind(SOCK_STREAM, number), EADDRINUSE);
+                assert_int_equal(kill(role.pid, SIGKILL), 0);
+                (void) role_end(w, &role);
+                assert_int_equal(try_connect(number), ECONNREFUSED);
+                use_again_as_user(leaked, tricks);
+                assert_int_equal(try_connect(number), ECONNREFUSED);
+                if (tricks % 2 == 0) /* the node may not have requested it yet */
+                        request_ports(w, KEEPER_REST_PORTS, KEEPER_TCP, &number, 1);
+
+                next = run_with(w, &port, 1);
+                next_socket = leak(&next);
+                assert_int_equal(fcntl(next_socket, F_GETFL) & O_NONBLOCK, 0);
+                use_again_as_user(leaked, tricks);
+                assert_int_equal(fd_nonblock(leaked, true), 0);
+                assert_int_equal(fd_nonblock(next_socket, true), 0); /* a connection is there at once */
+                for (int i = 0; i < 8; i++) {
+                        autofd client = connect_to(number), accepted = -EBADF;
+
+                        assert_true(client >= 0);
+                        assert_int_equal(accept(leaked, NULL, NULL), -1);
+                        accepted = accept(next_socket, NULL, NULL);
+                        assert_true(accepted >= 0);
+                        /* The side of the role closes first, so the kernel remembers the connection. */
+                }
+                assert_int_equal(kill(next.pid, SIGKILL), 0);
+                (void) role_end(w, &next);
+                request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, &number, 1);
+        }
+}
+
+static void test_time_wait(void **state) {
+        World *w = *state;
+        uint16_t number;
+
+        assert_int_equal(bind_ports(w, KEEPER_TCP, 1, 0, &number), 0);
+        for (int i = 0; i < 3; i++) {
+                Role role = run_with(w, &(struct keeper_port){ number, KEEPER_TCP, 0 }, 1);
+                autofd socket = leak(&role);
+
+                for (int k = 0; k < 5; k++) {
+                        int client = connect_to(number), accepted = accept(socket, NULL, NULL);
+                        char byte;
+
+                        assert_true(accepted >= 0);
+                        (void) fd_close(accepted);
+                        assert_int_equal(read(client, &byte, 1), 0);
+                        (void) fd_close(client);
+                }
+                assert_int_equal(kill(role.pid, SIGKILL), 0);
+                (void) role_end(w, &role);
+        }
+        request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, &number, 1);
+}
+
+static int count_datagrams(int fd, uint16_t port) {
+        const struct sockaddr_in to = {
+                .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)
+        };
+        char byte;
+        int n = 0;
+
+        for (int i = 0; i < 100; i++) {
+                autofd from = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0); /* from another port each time */
+
+                assert_int_equal(sendto(from, "x", 1, 0, (const struct sockaddr *) &to, sizeof(to)), 1);
+        }
+        while (recv(fd, &byte, 1, MSG_DONTWAIT) > 0)
+                n++;
+        return n;
+}
+
+/* Only the role gets the datagrams, all of them. No other socket has the port, whatever the role sets. */
+static void test_udp(void **state) {
+        World *w = *state;
+        uint16_t number;
+
+        for (unsigned tricks = 0; tricks < TRICK_LOOPBACK; tricks++) {
+                assert_int_equal(bind_ports(w, KEEPER_UDP, 1, 0, &number), 0);
+                for (int i = 0; i < 2; i++) {
+                        Role role = run_with(w, &(struct keeper_port){ number, KEEPER_UDP, 0 }, 1);
+                        autofd socket_of_role = leak(&role),
+                               other = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+                        const struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(number) };
+
+                        play(socket_of_role, tricks);
+                        set_option(other, SO_REUSEADDR, 1);
+                        assert_int_equal(bind(other, (const struct sockaddr *) &any, sizeof(any)), -1);
+                        set_option(other, SO_REUSEPORT, 1);
+                        assert_int_equal(bind(other, (const struct sockaddr *) &any, sizeof(any)), -1);
+                        assert_int_equal(count_datagrams(socket_of_role, number), 100);
+                        socket_of_role = fd_close(socket_of_role);
+                        assert_int_equal(kill(role.pid, SIGKILL), 0);
+                        (void) role_end(w, &role);
+                        request_ports(w, KEEPER_REST_PORTS, KEEPER_UDP, &number, 1);
+                }
+                request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_UDP, &number, 1);
+        }
+}
+
+static void assert_given_up(World *w, uint16_t number) {
+        const struct keeper_ports m = list(KEEPER_REST_PORTS, KEEPER_UDP, &number, 1);
+        const struct keeper_ports *kept;
+        int fds[WORLD_FDS_MAX];
+        Role none;
+        Packet p;
+
+        node_send(w->node, &m, keeper_ports_size(1));
+        assert_int_equal(world_receive(w, KEEPER_PORTS_KEPT, 0, &p, fds), 0);
+        kept = (const struct keeper_ports *) p.raw;
+        assert_int_equal(kept->ports[0].number, number);
+        assert_int_equal(kept->ports[0].protocol, KEEPER_UDP);
+        assert_int_equal(
+                fork_with(w, &(struct keeper_port){ number, KEEPER_UDP, 0 }, 1, &none), -EADDRNOTAVAIL);
+}
+
+/* A UDP socket cannot be taken back, so the port is given up, and no role gets it. */
+static void test_leaked_udp(void **state) {
+        World *w = *state;
+
+        w->noisy = true;
+        for (unsigned tricks = 0; tricks < TRICK_LOOPBACK; tricks++) {
+                uint16_t number;
+                Role role, none;
+
+                assert_int_equal(bind_ports(w, KEEPER_UDP, 1, 0, &number), 0);
+                role = run_with(w, &(struct keeper_port){ number, KEEPER_UDP, 0 }, 1);
+                autofd leaked = leak(&role);
+                play(leaked, tricks);
+                assert_int_equal(kill(role.pid, SIGKILL), 0);
+                (void) role_end(w, &role);
+                assert_int_equal(count_datagrams(leaked, number), 0);
+                use_again_as_user(leaked, tricks);
+                if (tricks % 2 == 0)
+                        assert_int_equal(
+                                fork_with(w, &(struct keeper_port){ number, KEEPER_UDP, 0 }, 1, &none),
+                                -EADDRINUSE);
+                assert_given_up(w, number);
+        }
+}
+
+static void test_release_all(void **state) {
+        World *w = *state;
+        const struct keeper_header all = { .type = KEEPER_RELEASE_ALL_PORTS };
+        const struct keeper_bind bind_one = { .header = { .type = KEEPER_BIND }, .n = 1 };
+        uint16_t numbers[3];
+        int fds[WORLD_FDS_MAX];
+        Packet p;
+
+        assert_int_equal(bind_ports(w, KEEPER_TCP, 2, 0, numbers), 0);
+        /* The node has not read the reply when it sends the next request. */
+        node_send(w->node, &bind_one, sizeof(bind_one));
+        node_send(w->node, &all, sizeof(all));
+        assert_int_equal(world_receive(w, KEEPER_BOUND, 0, &p, fds), 0);
+        numbers[2] = ((const struct keeper_bound *) p.raw)->numbers[0];
+        assert_int_equal(world_receive(w, KEEPER_DONE, 0, &p, fds), 0);
+        assert_int_equal(p.done.error, 0);
+        for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
+                assert_int_equal(try_bind(SOCK_STREAM, numbers[i]), 0);
+}
+
 /* Returns the inode of the socket of this port, as seen by its role. */
 static char *inode_of(World *w, uint16_t number) {
         static const char script[] = "readlink /proc/self/fd/3 >\"$FILE\"";
@@ -295,8 +554,8 @@ static char *inode_of(World *w, uint16_t number) {
         return text;
 }
 
-/* A child that fails gives back the same socket, so the port was bound at every moment. */
-static void test_given_back(void **state) {
+/* Each role has a socket of its own. A child that fails to execute its command gives the port back. */
+static void test_own_socket(void **state) {
         World *w = *state;
         char *before, *after;
         uint16_t number;
@@ -310,7 +569,7 @@ static void test_given_back(void **state) {
         assert_int_equal(role.n_reports, 1);
         (void) role_end(w, &role);
         after = inode_of(w, number);
-        assert_string_equal(after, before);
+        assert_string_not_equal(before, after);
         request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, &number, 1);
         free(before);
         free(after);
@@ -646,7 +905,12 @@ int main(void) {
                 CONNECTED(test_lend),
                 CONNECTED(test_closed_in_others),
                 CONNECTED(test_release_by_exec),
-                CONNECTED(test_given_back),
+                CONNECTED(test_own_socket),
+                CONNECTED(test_leaked_tcp),
+                CONNECTED(test_time_wait),
+                CONNECTED(test_udp),
+                CONNECTED(test_leaked_udp),
+                CONNECTED(test_release_all),
                 cmocka_unit_test_setup_teardown(test_kept, world_setup, world_teardown),
                 cmocka_unit_test_setup_teardown(test_two_addresses, world_setup, world_teardown),
                 CONNECTED(test_release_behind_fork),

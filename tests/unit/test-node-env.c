@@ -69,14 +69,17 @@ static void test_locale(void **state) {
         g_setenv("LANG", "C.UTF-8", true);
         g_setenv("LC_TIME", "en_DK.UTF-8", true);
         g_setenv("INVOCATION_ID", "the service's", true);
+        g_setenv("LC_NAME", "\xff", true); /* no reply could have it */
         g_autoptr(Env) env = open_env(-1);
         assert_value(env, "LANG", "C.UTF-8");
         assert_value(env, "LC_TIME", "en_DK.UTF-8");
         assert_int_equal(env_get(env, "INVOCATION_ID", &(const char *){ NULL }, NULL), -ENODATA);
+        assert_int_equal(env_get(env, "LC_NAME", &(const char *){ NULL }, NULL), -ENODATA);
         env_set_base(env, base); /* the configuration has precedence over the system */
         assert_value(env, "LANG", "de_DE.UTF-8");
         g_unsetenv("LANG");
         g_unsetenv("LC_TIME");
+        g_unsetenv("LC_NAME");
         g_unsetenv("INVOCATION_ID");
 }
 

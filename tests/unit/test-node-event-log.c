@@ -111,6 +111,18 @@ static int count(void *userdata, uint64_t sequence, const void *data, size_t siz
         return 0;
 }
 
+static int count_ascending(void *userdata, uint64_t sequence, const void *data, size_t size) {
+        const uint8_t *bytes = data;
+        Count *c = userdata;
+
+        assert_true(sequence > c->last);
+        for (size_t i = 0; i < size; i++)
+                assert_int_equal(bytes[i], sequence & 0xff);
+        c->last = sequence;
+        c->n++;
+        return 0;
+}
+
 static Count read_all(EventLog *log, uint64_t after) {
         Count c = {};
 
@@ -203,24 +215,14 @@ static void test_torn(void **state) {
         uint32_t size = UINT32_MAX;
         assert_int_equal(pwrite(fd, &size, 4, 16 + RECORD), 4);
         log = open_log(d);
-        assert_int_equal(read_all(log, 0).last, 1);
+        Count c = {};
+        assert_int_equal(event_log_read(log, 0, count_ascending, &c), 0);
+        assert_int_equal(c.n, 3); /* all others */
         assert_return_code(append(log, 5, 8), 0);
         event_log_close(log);
 }
 
 /* Some may be missing. */
-static int count_ascending(void *userdata, uint64_t sequence, const void *data, size_t size) {
-        const uint8_t *bytes = data;
-        Count *c = userdata;
-
-        assert_true(sequence > c->last);
-        for (size_t i = 0; i < size; i++)
-                assert_int_equal(bytes[i], sequence & 0xff);
-        c->last = sequence;
-        c->n++;
-        return 0;
-}
-
 static void test_cut(void **state) {
         Directory *d = *state;
         EventLog *log = open_log(d);
@@ -289,7 +291,7 @@ static void test_out_of_order(void **state) {
                 assert_return_code(append(log, i, RECORD), 0);
         set_number(d, 1, 3, per_segment + 5);
         assert_int_equal(event_log_read(log, 0, count_ascending, &c), 0);
-        assert_int_equal(c.n, 3 + 10);
+        assert_int_equal(c.n, per_segment + 10 - 1);
         assert_int_equal(c.last, per_segment + 10);
         event_log_close(log);
 }
@@ -333,17 +335,85 @@ static void test_no_space(void **state) {
         event_log_close(log);
 }
 
-static void test_clear(void **state) {
+/* Whatever is changed in a record, it is skipped, and those after it are read. */
+static void test_changed(void **state) {
         Directory *d = *state;
-        g_autoptr(EventLog) log = open_log(d);
+        EventLog *log = open_log(d);
+        const off_t second = 16 + RECORD;
 
-        for (uint64_t i = 1; i <= 4000; i++)
+        for (uint64_t i = 1; i <= 3; i++)
                 assert_return_code(append(log, i, RECORD), 0);
-        event_log_clear(log);
-        assert_int_equal(event_log_last(log), 0);
-        assert_int_equal(read_all(log, 0).n, 0);
-        assert_return_code(append(log, 1, RECORD), 0);
-        assert_int_equal(read_all(log, 0).n, 1);
+        event_log_close(log);
+        g_autofree char *path = g_build_filename(d->log, "00000000000000000001", NULL);
+        autofd fd = open(path, O_RDWR | O_CLOEXEC);
+        assert_return_code(fd, errno);
+        for (off_t at = 0; at < 16 + RECORD; at++)
+                for (unsigned bit = 0; bit < 8; bit++) {
+                        Count c = {};
+                        uint8_t was, is;
+
+                        assert_int_equal(pread(fd, &was, 1, second + at), 1);
+                        is = (uint8_t) (was ^ (1U << bit));
+                        assert_int_equal(pwrite(fd, &is, 1, second + at), 1);
+                        log = open_log(d);
+                        assert_int_equal(event_log_last(log), 3);
+                        assert_int_equal(event_log_read(log, 0, count_ascending, &c), 0);
+                        assert_int_equal(c.n, 2);
+                        event_log_close(log);
+                        assert_int_equal(pwrite(fd, &was, 1, second + at), 1);
+                }
+}
+
+/* A log that was written before there were checksums. */
+static void test_without_checksums(void **state) {
+        Directory *d = *state;
+        EventLog *log = open_log(d);
+        const uint32_t none = 0;
+
+        for (uint64_t i = 1; i <= 3; i++)
+                assert_return_code(append(log, i, RECORD), 0);
+        event_log_close(log);
+        g_autofree char *path = g_build_filename(d->log, "00000000000000000001", NULL);
+        autofd fd = open(path, O_RDWR | O_CLOEXEC);
+        assert_return_code(fd, errno);
+        for (unsigned i = 0; i < 3; i++)
+                assert_int_equal(pwrite(fd, &none, 4, i * (16 + RECORD) + 4), 4);
+        log = open_log(d);
+        assert_return_code(append(log, 4, RECORD), 0);
+        assert_int_equal(read_all(log, 0).n, 4);
+        event_log_close(log);
+}
+
+/* What has the name of a segment and is none is set aside, and not waited for. */
+static void test_no_file(void **state) {
+        Directory *d = *state;
+        g_autofree char *path = g_build_filename(d->log, "00000000000000000001", NULL),
+                        *spare = g_build_filename(d->log, "spare", NULL);
+
+        event_log_close(open_log(d));
+
+        for (int kind = 0; kind < 3; kind++) {
+                const char *const paths[] = { path, spare };
+
+                for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
+                        (void) unlink(paths[i]);
+                        if (kind == 0)
+                                assert_return_code(mkfifo(paths[i], 0600), errno);
+                        else if (kind == 1)
+                                assert_return_code(mkdir(paths[i], 0700), errno);
+                        else
+                                assert_return_code(symlink("/dev/zero", paths[i]), errno);
+                }
+                (void) alarm(10);
+                g_autoptr(EventLog) log = open_log(d);
+                (void) alarm(0);
+                assert_int_equal(event_log_last(log), 0);
+                assert_return_code(append(log, 1, RECORD), 0);
+                assert_int_equal(read_all(log, 0).n, 1);
+        }
+        /* The directory did not replace the FIFO. */
+        g_autofree char *aside = g_strconcat(path, ".damaged2", NULL);
+        assert_return_code(rmdir(aside), errno);
 }
 
 static void test_in_memory(void **state) {
@@ -365,7 +435,9 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_last_number, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_out_of_order, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_no_space, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_clear, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_changed, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_without_checksums, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_no_file, setup, teardown),
                 cmocka_unit_test(test_in_memory),
         };
 

@@ -453,10 +453,25 @@ static void test_keeper_says(void **state) {
         assert_listed(w->node->ports, "t5000:1000 t5002:1000=cam");
         expect_calls(w, "release(t7000,u5001) rest(t5000)");
 
+        /* A role whose options are lost may have the other one, and listen on it. */
+        (void) run_with(w, "lost", test_spec(), &root);
+        forget_calls(w);
+        world_find(w, "lost")->damaged = true;
+        ports_on_keeper(w->node->ports, held, ELEMENTSOF(held));
+        expect_calls(w, "release(t7000,u5001)");
+        world_find(w, "lost")->damaged = false;
+
+        /* At a clean end all are released, also those that the keeper is still to report. An older keeper is
+         * told which ones. */
+        w->release_all_result = -EPROTONOSUPPORT;
         ports_forget(w->node->ports);
         assert_listed(w->node->ports, "");
-        assert_non_null(strstr(w->calls->str, "release("));
+        assert_non_null(strstr(w->calls->str, "release-all() release("));
         assert_non_null(strstr(w->calls->str, "t5002"));
+        g_string_set_size(w->calls, 0);
+        w->release_all_result = 0;
+        ports_forget(w->node->ports);
+        expect_calls(w, "release-all()");
 }
 
 /* -- the disk -- */
@@ -492,6 +507,43 @@ static void reopen(TestWorld *w, const Directory *d) {
 
 static void write_ports(const Directory *d, const char *text) {
         assert_return_code(file_replace(d->fd, "ports", text, strlen(text)), 0);
+}
+
+/* A process has kept the socket of a role, so the keeper has given up the port. */
+static void test_kept(void **state) {
+        TestWorld *w = *state;
+        const PortLoan kept[] = { { PORT_UDP, 6000, 0 }, { PORT_UDP, 7000, 0 } };
+        g_auto(Fault) udp = {}, any = {}, tcp = {};
+        g_auto(Told) told = {}, refused = {};
+        Directory d = directory_new();
+
+        reopen(w, &d);
+        have(w, PORT_UDP, 6000, 2, &alice);
+        ports_on_kept(w->node->ports, kept, ELEMENTSOF(kept)); /* 7000 is not reserved */
+        assert_listed(w->node->ports, "u6001:1000");
+        reopen(w, &d);
+        assert_listed(w->node->ports, "u6001:1000");
+        assert_fault(start_role(w, "cam", spec_with(ROLE_PORTS_UDP, 6000), &alice, &told, &udp), &udp,
+                NODE_ERROR_PORTS_UNAVAILABLE, "UDP port 6000 is no longer reserved");
+        assert_fault(start_role(w, "cam", spec_with(ROLE_PORTS_RELEASE, 6000), &alice, &told, &any), &any,
+                NODE_ERROR_PORTS_UNAVAILABLE, "port 6000 is no longer reserved");
+        assert_fault(start_role(w, "cam", spec_with(ROLE_PORTS_TCP, 6000), &alice, &told, &tcp), &tcp,
+                NODE_ERROR_NO_SUCH_PORT, "TCP port 6000");
+        g_string_set_size(w->calls, 0);
+
+        /* The keeper notices it only when it is to lend the port. */
+        assert_return_code(start_role(w, "cam", spec_with(ROLE_PORTS_UDP, 6001), &alice, &refused, NULL), 0);
+        g_string_set_size(w->calls, 0);
+        world_fork_failed(w, world_find(w, "cam"), -EADDRINUSE);
+        assert_told_fault(&refused, NODE_ERROR_PORTS_UNAVAILABLE, "a process has kept");
+        assert_non_null(strstr(w->calls->str, "rest(u6001)"));
+        ports_on_kept(w->node->ports, &(PortLoan){ PORT_UDP, 6001, 0 }, 1);
+        assert_listed(w->node->ports, "");
+
+        /* The kernel gives the number away again. */
+        have(w, PORT_UDP, 6000, 1, &alice);
+        (void) run_with(w, "cam", spec_with(ROLE_PORTS_UDP, 6000), &alice);
+        directory_free(&d);
 }
 
 static void test_saved(void **state) {
@@ -534,7 +586,8 @@ static void test_saved(void **state) {
 static void test_damaged(void **state) {
         static const char *const texts[] = { "PORT=tcp 5000 0\n", "VERSION=1\nPORT=tcp 0 0\n",
                 "VERSION=1\nPORT=tcp 65536 0\n", "VERSION=1\nPORT=sctp 1 0\n", "VERSION=1\nPORT=tcp 1\n",
-                "VERSION=1\nPORT=tcp 1 2 3\n", "VERSION=1\nhalf a li" };
+                "VERSION=1\nPORT=tcp 1 2 3\n", "VERSION=1\nKEPT=tcp\n", "VERSION=1\nKEPT=tcp 1 2\n",
+                "VERSION=1\nhalf a li" };
         TestWorld *w = *state;
         Directory d = directory_new();
 
@@ -621,6 +674,7 @@ int main(void) {
                 WORLD_TEST(test_release_at_exec),
                 WORLD_TEST(test_start_after_keeper),
                 WORLD_TEST(test_keeper_says),
+                WORLD_TEST(test_kept),
                 WORLD_TEST(test_saved),
                 WORLD_TEST(test_damaged),
                 WORLD_TEST(test_disk_full),

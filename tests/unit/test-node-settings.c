@@ -71,6 +71,8 @@ static void test_nothing(void **state) {
         assert_int_equal(settings->monitor_action, MONITOR_ACTION_SHUTDOWN);
         assert_int_equal(settings->max_concurrent_starts, 100);
         assert_int_equal(settings->max_ended_roles, 1000);
+        assert_int_equal(settings->max_waiting_calls_per_user, 512);
+        assert_int_equal(settings->max_call_time_per_user_usec, 100 * USEC_PER_MSEC);
         assert_int_equal(settings->product_provider, PRODUCT_PROVIDER_EUPS);
         assert_string_equal(settings->modules_command, "/usr/bin/modulecmd");
         assert_string_equal(settings->lmod_command, "/usr/share/lmod/lmod/libexec/lmod");
@@ -84,7 +86,7 @@ static void test_nothing(void **state) {
 static void test_every_key(void **state) {
         write_file("main.conf",
                 "[Node]\nDefaultStopTimeout=1min 30s\nSetupTimeout=500ms\nMonitorTimeout=0\nMonitorAction=stop-roles\n"
-                "MaxConcurrentStarts=7\nMaxEndedRoles=9\nBindAddress=192.0.2.7\nProductProvider=lmod\nModulesCommand=/m\nLmodCommand=/l m\nDefaultUser=obs\nRequireUser=yes\n[Environment]\nLANG=C.UTF-8\nWORDS=two words\n");
+                "MaxConcurrentStarts=7\nMaxEndedRoles=9\nMaxWaitingCallsPerUser=11\nMaxCallTimePerUser=20ms\nBindAddress=192.0.2.7\nProductProvider=lmod\nModulesCommand=/m\nLmodCommand=/l m\nDefaultUser=obs\nRequireUser=yes\n[Environment]\nLANG=C.UTF-8\nWORDS=two words\n");
         g_autoptr(Settings) settings = load();
 
         assert_int_equal(settings->default_stop_timeout_usec, 90 * USEC_PER_SEC);
@@ -93,6 +95,8 @@ static void test_every_key(void **state) {
         assert_int_equal(settings->monitor_action, MONITOR_ACTION_STOP_ROLES);
         assert_int_equal(settings->max_concurrent_starts, 7);
         assert_int_equal(settings->max_ended_roles, 9);
+        assert_int_equal(settings->max_waiting_calls_per_user, 11);
+        assert_int_equal(settings->max_call_time_per_user_usec, 20 * USEC_PER_MSEC);
         assert_int_equal(settings->product_provider, PRODUCT_PROVIDER_LMOD);
         assert_string_equal(settings->modules_command, "/m");
         assert_string_equal(settings->lmod_command, "/l m");
@@ -196,6 +200,9 @@ static void test_bad_values(void **state) {
                 { "[Node]\nSetupTimeout=0\n",
                         "main.conf:2: SetupTimeout=0 is out of range: give a time longer than 0" },
                 { "[Node]\nSetupTimeout=0s 0ms\n", "main.conf:2: SetupTimeout=0s 0ms is out of range" },
+                { "[Environment]\nA=\xff\n", "main.conf:2: " },
+                { "[Environment]\nA=\xef\xbf\xbe\n",
+                        "main.conf:2: the value of A= has characters that D-Bus does not permit" },
                 { "[Node]\nMonitorAction=panic\n", "main.conf:2: MonitorAction=panic is not a valid value" },
                 { "[Node]\nMaxEndedRoles=0\n", "main.conf:2: MaxEndedRoles=0 is out of range" },
                 { "[Node]\nMaxConcurrentStarts=1001\n",

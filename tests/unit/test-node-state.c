@@ -151,6 +151,7 @@ static Role *full_role(TestWorld *w) {
         /* Copied as a whole, because it is compared with its padding. */
         memcpy(&role->exit, &full_exit, sizeof(full_exit));
         role->main_exited = true;
+        role->damaged = true;
         role->unknown_fields = g_strdup("NEWER=1\n");
         return role;
 }
@@ -315,6 +316,8 @@ static bool same_spec(const void *a, const void *b, size_t size) {
         X(start_waiter, nothing_group, "the caller has received an error") \
         X(stop_waiters, nothing, "the callers have received an error") \
         X(input, nothing, "its callers have received an error") \
+        X(damaged, plain, ) \
+        X(damage, nothing, "the next process finds it in the log and at the keeper") \
         X(unknown_fields, string, )
 
 /* What a member of each kind is initialised with. */
@@ -696,8 +699,11 @@ static void test_load_damaged(void **state) {
         put_file(f, "roles/empty", "");
         put_file(f, "roles/.cam.tmp", "half"); /* not a name of a role */
         load(f);
-        assert_int_equal(g_hash_table_size(f->world->node->roles), 1);
-        assert_non_null(world_find(f->world, "good"));
+        assert_int_equal(g_hash_table_size(f->world->node->roles), 3);
+        assert_false(world_find(f->world, "good")->damaged);
+        /* What they are is not known before the keeper has answered. */
+        assert_true(world_find(f->world, "bad")->damaged && world_find(f->world, "bad")->damage);
+        assert_int_equal(world_find(f->world, "empty")->state, ROLE_RUNNING);
 
         /* The file was renamed, with its contents; it was neither deleted nor read again. */
         assert_false(exists(f, "roles/bad"));

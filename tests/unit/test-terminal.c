@@ -4,8 +4,15 @@
  * test-keeper-terminal.c and in the system tests. */
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +21,7 @@
 #include "base/fd-util.h"
 #include "base/macro.h"
 #include "terminal/client.h"
+#include "terminal/confine.h"
 #include "terminal/output.h"
 #include "terminal/ring.h"
 
@@ -294,6 +302,147 @@ static void test_sender(void **state) {
         output.fd = fd_close(output.fd);
 }
 
+/* -- confinement -- */
+
+#if defined(__SANITIZE_ADDRESS__)
+#define IS_FILTERED false
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define IS_FILTERED false
+#endif
+#endif
+#ifndef IS_FILTERED
+#define IS_FILTERED true
+#endif
+
+/* Returns the number of the first system call that does not fail with EPERM, or 0. */
+static int confined_try(pid_t parent, int socket_fd) {
+        const int on = 1;
+        int n = 0;
+
+#define DENIED(call) (n++, errno = 0, (long) (call) < 0 && errno == EPERM)
+        if (!DENIED(open("/etc/passwd", O_RDONLY | O_CLOEXEC)) || !DENIED(socket(AF_UNIX, SOCK_STREAM, 0)) ||
+                !DENIED(kill(parent, 0)) || !DENIED(ptrace(PTRACE_TRACEME, 0, 0, 0)) || !DENIED(fork()) ||
+                !DENIED(execl("/bin/true", "true", NULL)) || !DENIED(syscall(SYS_setuid, 0)) ||
+                !DENIED(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)) || !DENIED(unshare(CLONE_NEWNS)) ||
+                !DENIED(ioctl(socket_fd, TIOCSTI, "x")) ||
+                !DENIED(setsockopt(socket_fd, SOL_SOCKET, SO_SNDBUFFORCE, &on, sizeof(on))) ||
+                !DENIED(syscall(
+                        SYS_mmap, NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)))
+                return n;
+        return 0;
+}
+
+/* A process that is confined, has sent a line as the other one, and waits for a byte. */
+static pid_t confined_new(int fd, bool send_as, const struct ucred *sender) {
+        static Output output = { .fd = -EBADF };
+        const pid_t parent = getpid();
+        pid_t pid = fork();
+        char byte;
+
+        if (pid != 0)
+                return pid;
+        output_init(&output, fd, sender);
+        (void) prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (terminal_confine(4711, 4712, send_as) < 0)
+                _exit(101);
+        output_add(&output, "line\n", 5);
+        output_flush(&output);
+        if (output_is_pending(&output))
+                _exit(102);
+        (void) read(fd, &byte, 1);
+        _exit(IS_FILTERED ? confined_try(parent, fd) : 0);
+}
+
+static pid_t receive_line_from(int fd) {
+        _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct ucred))];
+        char data[16];
+        struct iovec iov = { .iov_base = data, .iov_len = sizeof(data) };
+        struct msghdr msg = {
+                .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
+        };
+        struct ucred sender = { 0 };
+
+        assert_int_equal(recvmsg(fd, &msg, 0), 5);
+        assert_non_null(CMSG_FIRSTHDR(&msg));
+        if (CMSG_FIRSTHDR(&msg))
+                memcpy(&sender, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(sender));
+        assert_int_equal(sender.uid, 4711);
+        return sender.pid;
+}
+
+static void assert_status(pid_t pid, const char *line) {
+        _cleanup_free_ char *text = NULL;
+        char path[64];
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/status", (int) pid);
+        assert_int_equal(file_read(AT_FDCWD, path, 64 * 1024, &text, NULL), 0);
+        if (!strstr(text, line))
+                fail_msg("no \"%s\" in %s", line, text);
+}
+
+/* Returns what a process of the same user may do with it: 1 trace, 2 read its memory, 4 kill. */
+static int probe_as_user(pid_t target) {
+        char path[64];
+        int status, n = 0;
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                (void) snprintf(path, sizeof(path), "/proc/%d/mem", (int) target);
+                if (setresgid(4712, 4712, 4712) < 0 || setresuid(4711, 4711, 4711) < 0)
+                        _exit(101);
+                n |= ptrace(PTRACE_SEIZE, target, 0, 0) == 0 ? 1 : 0;
+                n |= open(path, O_RDONLY | O_CLOEXEC) >= 0 ? 2 : 0;
+                n |= kill(target, 0) == 0 ? 4 : 0;
+                _exit(n);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        return WEXITSTATUS(status);
+}
+
+/* Once confined it is a process of the user that can do nothing but its work. With the journal as its output
+ * it still sends as the role. */
+static void test_confined(void **state) {
+        const int on = 1;
+
+        for (int i = 0; i < 2; i++) {
+                const bool send_as = i == 1;
+                pid_t other = fork(), pid;
+                int pair[2], status;
+
+                if (other == 0) {
+                        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                        (void) pause();
+                        _exit(0);
+                }
+                assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+                assert_int_equal(setsockopt(pair[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)), 0);
+                pid = confined_new(
+                        pair[0], send_as, &(struct ucred){ .pid = other, .uid = 4711, .gid = 4712 });
+                assert_int_equal(receive_line_from(pair[1]), send_as ? other : pid);
+                assert_status(pid, "Uid:\t4711\t4711\t4711\t4711\n");
+                assert_status(pid, "Gid:\t4712\t4712\t4712\t4712\n");
+                assert_status(pid, "Groups:\t \n");
+                assert_status(pid, "CapInh:\t0000000000000000\n");
+                assert_status(pid, send_as ? "CapPrm:\t0000000000200000\n" : "CapPrm:\t0000000000000000\n");
+                assert_status(pid, "CapAmb:\t0000000000000000\n");
+                assert_status(pid, "NoNewPrivs:\t1\n");
+                if (IS_FILTERED) {
+                        assert_status(pid, "Seccomp:\t2\n");
+                        assert_int_equal(probe_as_user(pid), 4);
+                }
+                assert_int_equal(write(pair[1], "x", 1), 1);
+                assert_int_equal(waitpid(pid, &status, 0), pid);
+                assert_int_equal(status, 0);
+                assert_int_equal(kill(other, SIGKILL), 0);
+                assert_int_equal(waitpid(other, NULL, 0), other);
+                assert_int_equal(close(pair[0]), 0);
+                assert_int_equal(close(pair[1]), 0);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_ring),
@@ -302,6 +451,7 @@ int main(void) {
                 cmocka_unit_test(test_farewell),
                 cmocka_unit_test(test_output),
                 cmocka_unit_test(test_sender),
+                cmocka_unit_test(test_confined),
         };
 
         (void) signal(SIGPIPE, SIG_IGN);

@@ -130,6 +130,11 @@ static int world_ports_release(void *data, const PortLoan *ports, size_t n, Wait
         return world->ports_result;
 }
 
+static int world_ports_release_all(void *data) {
+        called_with_ports("release-all", NULL, 0);
+        return world->release_all_result;
+}
+
 static void world_ports_rest(void *data, const PortLoan *ports, size_t n) {
         called_with_ports("rest", ports, n);
 }
@@ -239,7 +244,8 @@ static int world_cgroup_state(void *data, Role *role, bool *ret_populated, bool 
         assert_non_null(role->cgroup);
         if (world->cgroup_result < 0)
                 return world->cgroup_result;
-        *ret_populated = g_hash_table_contains(world->populated, role);
+        *ret_populated = g_hash_table_contains(world->populated, role) ||
+                         g_hash_table_contains(world->found, role->name);
         *ret_frozen = g_hash_table_contains(world->frozen, role);
         return 0;
 }
@@ -251,6 +257,12 @@ static char *world_frozen_above(void *data, const Role *role) {
 static int world_cgroup_watch(void *data, Role *role) {
         called("watch", role);
         return world->watch_result;
+}
+
+static char *world_find_cgroup(void *data, const Role *role, pid_t pid) {
+        return g_hash_table_contains(world->found, role->name)
+                       ? g_strdup_printf("/architect-main-3.slice/%s", role->scope)
+                       : NULL;
 }
 
 static char *world_cgroup_pids(void *data, Role *role) {
@@ -378,6 +390,7 @@ static const LinkOps link_ops = {
         .make_terminal_socket = world_make_terminal_socket,
         .ports_bind = world_ports_bind,
         .ports_release = world_ports_release,
+        .ports_release_all = world_ports_release_all,
         .ports_rest = world_ports_rest,
         .role_freed = world_nothing_freed,
 };
@@ -398,6 +411,7 @@ static const ScopeOps scope_ops = {
         .frozen_above = world_frozen_above,
         .cgroup_state = world_cgroup_state,
         .cgroup_watch = world_cgroup_watch,
+        .find_cgroup = world_find_cgroup,
         .cgroup_pids = world_cgroup_pids,
         .find_strays = world_find_strays,
         .cgroup_id = world_cgroup_id,
@@ -469,6 +483,7 @@ TestWorld *test_world_new(void) {
         w->children = g_hash_table_new(NULL, NULL);
         w->scopes = g_hash_table_new(NULL, NULL);
         w->populated = g_hash_table_new(NULL, NULL);
+        w->found = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         w->frozen = g_hash_table_new(NULL, NULL);
         w->cgroup_id = 1;
         w->strays = g_ptr_array_new_with_free_func(stray_free);
@@ -487,6 +502,7 @@ TestWorld *test_world_free(TestWorld *w) {
         g_hash_table_unref(w->children);
         g_hash_table_unref(w->scopes);
         g_hash_table_unref(w->populated);
+        g_hash_table_unref(w->found);
         g_hash_table_unref(w->frozen);
         g_ptr_array_unref(w->strays);
         g_array_unref(w->waiters);
@@ -695,12 +711,14 @@ void world_exit_leaving(TestWorld *w, Role *role, ExitCode code, int status) {
 }
 
 void world_exit(TestWorld *w, Role *role, ExitCode code, int status) {
+        (void) g_hash_table_remove(w->found, role->name);
         (void) g_hash_table_remove(w->populated, role);
         (void) g_hash_table_remove(w->scopes, role); /* systemd removes an empty scope */
         world_exit_leaving(w, role, code, status);
 }
 
 void world_emptied(TestWorld *w, Role *role) {
+        (void) g_hash_table_remove(w->found, role->name);
         (void) g_hash_table_remove(w->populated, role);
         (void) g_hash_table_remove(w->scopes, role);
         role_on_cgroup_changed(role);

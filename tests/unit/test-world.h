@@ -30,6 +30,7 @@ typedef struct TestWorld {
         GHashTable *children;  /* numbers of the children that the keeper would still have */
         GHashTable *scopes;    /* Roles whose unit systemd would still have */
         GHashTable *populated; /* Roles with processes in their cgroups */
+        GHashTable *found;     /* names of roles whose cgroup, with processes, is found by a search */
         GHashTable *frozen;
         const char *frozen_above; /* the unit above all scopes that is frozen */
         GPtrArray *strays;        /* of Stray, what a look finds */
@@ -41,6 +42,7 @@ typedef struct TestWorld {
         unsigned n_recovered; /* of clients and service */
         /* The results of the requests, at first 0. */
         int fork_result, launch_result, scope_result, remove_result, watch_result, cgroup_result, save_result;
+        int release_all_result;   /* of ports_release_all */
         int signal_cgroup_result; /* of signal_cgroup and signal_process */
         int stop_result;          /* at first -EOPNOTSUPP */
         int oom_result;           /* of oom_kills, or their number; at first -ENODATA */

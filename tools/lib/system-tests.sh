@@ -7,7 +7,7 @@
 # last", which leaves a machine that no other case can use, the next one gets a new machine.
 
 SYSTEM_CASE_SECONDS=${SYSTEM_CASE_SECONDS:-300}
-# A round of the soak takes less.
+# A round of the soak takes less, and so do ten random calls.
 SOAK_ROUND_SECONDS=1
 # The packages that the cases need inside, in addition to a systemd. Lmod conflicts with Environment Modules,
 # so it is unpacked separately, over its dependencies.
@@ -48,14 +48,15 @@ system_tests() {
         local boot=("$TOOLS/sandbox" boot "$name" "--bus=$bus" "${boot_mode[@]}" "--owner=$$" "--tasks=$TEST_TASKS"
                 "--install=$build-dest" "--bind-ro=$build" "--bind-ro=$TOOLS" "--packages=$SYSTEM_PACKAGES" "$@")
         # A real EUPS, and the stacks for which it may have been built.
-        local env=("--env=SOAK_ROUNDS=${SOAK_ROUNDS:-}" "--env=SOAK_SEED=${SOAK_SEED:-}") dir
+        local env=("--env=SOAK_ROUNDS=${SOAK_ROUNDS:-}" "--env=SOAK_SEED=${SEED:-}"
+                "--env=RANDOM_CALLS=${RANDOM_CALLS:-}" "--env=RANDOM_SEED=${SEED:-}") dir
         if [ -n "${EUPS_DIR:-}" ]; then
                 env+=("--env=EUPS_DIR=$EUPS_DIR")
                 for dir in "$EUPS_DIR" ${EUPS_PATH//:/ }; do
                         boot+=("--bind-ro=$dir")
                 done
         fi
-        local seconds=$((SYSTEM_CASE_SECONDS + ${SOAK_ROUNDS:-0} * SOAK_ROUND_SECONDS))
+        local seconds=$((SYSTEM_CASE_SECONDS + ${SOAK_ROUNDS:-0} * SOAK_ROUND_SECONDS + ${RANDOM_CALLS:-0} / 10))
         # shellcheck disable=SC2153     # set by the script that sources this file
         local logs=$LOGS/$stage
         rm -rf -- "$logs"

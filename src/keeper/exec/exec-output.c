@@ -2,12 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -18,6 +21,7 @@
 #define JOURNAL_STREAM_SOCKET "/run/systemd/journal/stdout"
 #define JOURNAL_CONNECT_SEC 5
 #define JOURNAL_SNDBUF (8 * 1024 * 1024)
+#define NULL_DEVICE makedev(1, 3) /* /dev/null, by whatever name */
 
 void stdin_connect(const ExecParameters *p, const struct identity *who) {
         int fd = p->stdin_fd;
@@ -73,42 +77,74 @@ static int output_journal_stream(const char *identifier) {
         return fd_steal(&fd);
 }
 
-static int output_open_file(const LaunchRequest *q) {
-        const int how = q->output == LAUNCH_OUTPUT_APPEND ? O_APPEND : O_TRUNC;
+/* A directory on the way may belong to another user, who can make a link of it: what counts is what has been
+ * opened. A file of /proc changes a process, and another device does what its driver wants. */
+static int output_check_file(int fd, struct stat *ret, const char **ret_reason) {
+        struct statfs fs;
+
+        if (fstat(fd, ret) < 0 || fstatfs(fd, &fs) < 0)
+                return -errno;
+        if (fs.f_type == PROC_SUPER_MAGIC) {
+                *ret_reason = "it is a file of /proc, and output belongs into a file of its own";
+                return -EPERM;
+        }
+        if (S_ISREG(ret->st_mode) || S_ISFIFO(ret->st_mode) ||
+                (S_ISCHR(ret->st_mode) && (ret->st_rdev == NULL_DEVICE || isatty(fd))))
+                return 0;
+        *ret_reason = "it is neither a regular file nor a FIFO, a terminal or /dev/null";
+        return -EPERM;
+}
+
+static const char *output_open_reason(const char *path, int error) {
+        struct stat st;
+
+        if (error == -ENXIO && stat(path, &st) >= 0 && S_ISFIFO(st.st_mode))
+                return "it is a FIFO without a reader";
+        if (error == -ELOOP && lstat(path, &st) >= 0 && S_ISLNK(st.st_mode))
+                return "it is a symbolic link, with which its owner could have any file written; name the file to which it points";
+        return strerror(-error);
+}
+
+/* A link in place of the file is not followed, not even that of root, because nobody sees who has made it: in
+ * a directory that others may write, one of them has. Nothing is emptied before it is known what it is. */
+static int output_open_file(const LaunchRequest *q, const char **ret_reason) {
+        const int append = q->output == LAUNCH_OUTPUT_APPEND ? O_APPEND : 0;
         autofd fd = -EBADF;
+        struct stat st;
         int r;
 
         /* The open is non-blocking, so that a FIFO without a reader is an error instead of an endless
          * wait. */
-        fd = open(q->output_path, O_WRONLY | O_CREAT | O_NOCTTY | O_CLOEXEC | O_NONBLOCK | how, 0666);
-        if (fd < 0)
-                return -errno;
+        fd = open(q->output_path,
+                O_WRONLY | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC | O_NONBLOCK | append, 0666);
+        if (fd < 0) {
+                r = -errno;
+                *ret_reason = output_open_reason(q->output_path, r);
+                return r;
+        }
 
-        r = fd_nonblock(fd, false);
+        r = output_check_file(fd, &st, ret_reason);
+        if (r >= 0 && !append && S_ISREG(st.st_mode) && ftruncate(fd, 0) < 0)
+                r = -errno;
+        if (r >= 0)
+                r = fd_nonblock(fd, false);
         return r < 0 ? r : fd_steal(&fd);
-}
-
-static bool path_is_fifo(const char *path) {
-        struct stat st;
-
-        return stat(path, &st) >= 0 && S_ISFIFO(st.st_mode);
 }
 
 int output_open(const ExecParameters *p, const LaunchRequest *request, const struct identity *who) {
         const LaunchRequest *q = request;
+        const char *reason = NULL;
         int fd;
 
         switch (q->output) {
         case LAUNCH_OUTPUT_FILE:
         case LAUNCH_OUTPUT_APPEND:
                 identity_borrow(p, who);
-                fd = output_open_file(q);
+                fd = output_open_file(q, &reason);
                 if (fd < 0)
                         gate_fail(p->gate_fd, LAUNCH_STAGE_OUTPUT, fd,
                                 "cannot open %s for output as user %s: %s", QUOTED(q->output_path),
-                                QUOTED(who->name),
-                                fd == -ENXIO && path_is_fifo(q->output_path) ? "it is a FIFO without a reader"
-                                                                             : strerror(-fd));
+                                QUOTED(who->name), reason ?: strerror(-fd));
                 identity_return(p, who);
                 return fd;
 

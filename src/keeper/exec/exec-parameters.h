@@ -22,8 +22,8 @@ struct terminal_ends {
 
 void terminal_ends_close(struct terminal_ends *ends);
 
-/* The reserved ports of a child: first those that are passed to the role, then those that are released by its
- * exec. */
+/* The reserved ports of a child: first the sockets that are passed to the role, then the guards of those that
+ * are released by its exec. */
 struct child_sockets {
         size_t n;
         size_t n_handed;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "base/utf8.h"
 #include "keeper/exec/exec-handover.h"
 #include "keeper/exec/exec-report.h"
 #include "proto/product-record.h"
@@ -80,26 +81,7 @@ const char *fork_strerror(int error) {
 
 /* Returns the length of the valid and printable UTF-8 character at s, or 0. */
 static size_t text_character_length(const char *s) {
-        const unsigned char *c = (const unsigned char *) s;
-        size_t n = c[0] < 0x80   ? 1
-                   : c[0] < 0xc2 ? 0
-                   : c[0] < 0xe0 ? 2
-                   : c[0] < 0xf0 ? 3
-                   : c[0] < 0xf5 ? 4
-                                 : 0;
-
-        if (n == 1)
-                return c[0] >= 0x20 && c[0] != 0x7f;
-        for (size_t i = 1; i < n; i++)
-                if ((c[i] & 0xc0) != 0x80)
-                        return 0;
-
-        /* Refuses overlong forms, surrogates and values beyond U+10FFFF. */
-        if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) || (c[0] == 0xf0 && c[1] < 0x90) ||
-                (c[0] == 0xf4 && c[1] > 0x8f))
-                return 0;
-
-        return n;
+        return (unsigned char) *s < ' ' || *s == 0x7f ? 0 : utf8_length(s);
 }
 
 static const char text_dots[] = "…";

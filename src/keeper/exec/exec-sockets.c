@@ -135,10 +135,7 @@ static void exec_socket_open(int gate_fd, const struct keeper_port *port, int fd
         char what[64];
         int r;
 
-        /* The role expects this, whatever a previous role has done to the same socket. */
-        r = fd_nonblock(fd, false);
-        if (r >= 0)
-                r = fd_cloexec(fd, false);
+        r = fd_cloexec(fd, false);
         if (r >= 0 && port->protocol == KEEPER_TCP && listen(fd, SOMAXCONN) < 0)
                 r = -errno;
         if (r >= 0 && port->protocol == KEEPER_UDP &&
@@ -149,8 +146,8 @@ static void exec_socket_open(int gate_fd, const struct keeper_port *port, int fd
 
         if (r == -EADDRINUSE)
                 gate_fail(gate_fd, LAUNCH_STAGE_PORTS, r,
-                        "cannot listen on TCP port %u: the kernel keeps the connections that an earlier role has closed "
-                        "for 60 s, start the role again later or reserve another port",
+                        "cannot listen on TCP port %u: a process has kept a socket or a connection of an earlier role, "
+                        "reserve another port",
                         port->number);
         (void) snprintf(what, sizeof(what), "listen on %s port %u",
                 port->protocol == KEEPER_TCP ? "TCP" : "UDP", port->number);

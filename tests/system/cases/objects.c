@@ -144,9 +144,10 @@ static void test_every_property(void **state) {
         assert_int_equal(get_u64(all, "StopTimeoutUSec"), 1500000);
         check_bool(all, "Remove", false);
         check_bool(all, "Frozen", false);
+        check_bool(all, "Damaged", false);
         check_string(all, "EnvironmentHash", "");
         check_empty(all, "ResolvedProducts", "a(ss)");
-        assert_int_equal(g_variant_n_children(all), 37);
+        assert_int_equal(g_variant_n_children(all), 38);
 
         object = managed(bus, role);
         assert_non_null(object);

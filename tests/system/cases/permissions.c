@@ -168,44 +168,6 @@ static void test_signals(void **state) {
         }
 }
 
-/* Makes systemd create a job; returns its number. */
-static guint32 next_job(Bus *bus) {
-        g_autoptr(GVariant) reply = bus_call(bus, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "StartUnit",
-                g_variant_new("(ss)", NODE_UNIT, "replace"));
-        const char *path;
-
-        g_variant_get(reply, "(&o)", &path);
-        return (guint32) g_ascii_strtoull(strrchr(path, '/') + 1, NULL, 10);
-}
-
-/* Sends "the job of your scope is done". While it is not done, the process is not in the scope yet, and the
- * start would fail. The number of the job is guessed: a job uses some more numbers for the dependencies of
- * its unit, always equally many. */
-static void test_forged_jobs(void **state) {
-        Bus *bus = *state;
-        g_autoptr(Bus) alice = bus_new_as("alice");
-
-        for (guint i = 0; i < 60; i++) {
-                const char *role = role_name_n("job", i);
-                g_autofree char *scope = role_scope(role);
-                guint32 before = next_job(bus), job = next_job(bus), serial;
-
-                job += job - before;
-                serial = node_send(bus, "Start", start_args(role, NULL, actor(), "pause", NULL));
-                while (!bus_has_reply(bus, serial)) {
-                        for (guint32 n = job; n < job + 3; n++) {
-                                g_autofree char *path = g_strdup_printf(SYSTEMD_PATH "/job/%u", n);
-
-                                bus_emit(alice, NODE_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "JobRemoved",
-                                        g_variant_new("(uoss)", n, path, scope, "done"));
-                        }
-                        bus_flush(alice);
-                }
-                g_variant_unref(bus_result(bus, serial));
-                kill_role(bus, role);
-        }
-}
-
 /* The keeper accepts requests from the node only. */
 static void test_keeper_socket(void **state) {
         g_autofree char *err = NULL;
@@ -223,7 +185,6 @@ int main(void) {
                 TEST(test_changing),
                 TEST(test_name),
                 TEST(test_signals),
-                TEST(test_forged_jobs),
                 TEST(test_keeper_socket),
         };
         return run_case("permissions", tests);

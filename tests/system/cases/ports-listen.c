@@ -186,7 +186,7 @@ static void test_leftovers(void **state) {
         close(left_fd);
         assert_role(bus, port, "");
 
-        /* A process that calls listen() again is stopped, too, when it ends. */
+        /* A process that calls listen() again receives nothing. */
         start(bus, role,
                 g_variant_new_parsed(
                         "@a{sv} {'tcp-ports': <[%q]>, 'stop-timeout-usec': <@t 3600000000>}", port),
@@ -196,19 +196,9 @@ static void test_leftovers(void **state) {
         assert_int_equal(kill(role_pid(bus, role), SIGUSR1), 0);
         bus_wait(bus, "RoleExited", role);
         fifo_expect_pid(fifo, "listen 0");
-        {
-                /* The port listens again. */
-                const struct sockaddr_in to = { .sin_family = AF_INET,
-                        .sin_port = htons(port),
-                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-                int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-                assert_return_code(connect(fd, (const void *) &to, sizeof(to)), errno);
-                close(fd);
-        }
+        assert_only_reserved(port);
         kill_role(bus, role);
         close(left_fd);
-        WAIT_UNTIL(ask_tcp(port) == -ECONNREFUSED);
         assert_only_reserved(port);
         serve_start(bus, other, port_option("tcp-ports", port), fifo);
         assert_int_equal(ask_tcp(port), role_pid(bus, other));
@@ -233,20 +223,20 @@ static void test_failed_start(void **state) {
         release_port(bus, "TCP", port);
 }
 
-/* If the role hung up first, the kernel keeps its connections for a minute. */
+/* If the role hung up first, the kernel keeps its connections for a minute, which delays no start. */
 static void test_time_wait(void **state) {
         Bus *bus = *state;
         const char *role = role_name("hangs-up");
         uint16_t port;
 
         bind_ports(bus, "TCP", 1, &port);
-        start(bus, role, port_option("tcp-ports", port), actor(), "accept", "1", "1", "exit", "0", NULL);
-        wait_hang_up(port);
-        expect_exited(bus, role, "exited", 0, "self");
-        assert_only_reserved(port);
-        start_fails(bus, start_args(role, port_option("tcp-ports", port), actor(), "pause", NULL),
-                "SetupFailed", "ports", "60 s", NULL);
-        assert_only_reserved(port);
+        for (int i = 0; i < 3; i++) {
+                start(bus, role, port_option("tcp-ports", port), actor(), "accept", "1", "1", "exit", "0",
+                        NULL);
+                wait_hang_up(port);
+                expect_exited(bus, role, "exited", 0, "self");
+                assert_only_reserved(port);
+        }
         release_port(bus, "TCP", port);
 }
 

@@ -3,7 +3,7 @@
  *
  * Processes that try all the time to bind reserved ports, as root and as an ordinary user, in every way,
  * never succeed, neither while a port is reserved nor on its way to a role and back, and no start fails
- * because of them. */
+ * because of them. A socket that a role has passed on receives nothing after the end of the role. */
 
 #include <netinet/in.h>
 #include <pwd.h>
@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -286,6 +287,143 @@ static void test_failed_starts(void **state) {
         release_port(bus, "UDP", udp);
 }
 
+/* -- roles that pass their sockets on -- */
+
+static int receiver_new(const char *path) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        (void) g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
+        assert_return_code(bind(fd, (void *) &address, sizeof(address)), errno);
+        return fd;
+}
+
+static int receive_fd(int receiver) {
+        union {
+                struct cmsghdr header;
+                char room[CMSG_SPACE(sizeof(int))];
+        } control;
+        char byte;
+        struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+        struct msghdr m = {
+                .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+        };
+        int fd;
+
+        assert_int_equal(recvmsg(receiver, &m, MSG_CMSG_CLOEXEC), 1);
+        assert_int_equal(control.header.cmsg_len, CMSG_LEN(sizeof(int)));
+        memcpy(&fd, CMSG_DATA(&control.header), sizeof(fd));
+        return fd;
+}
+
+/* Everything by which alice could receive from the port again, with the socket that she was given. */
+static void try_everything(int fd) {
+        struct passwd *alice = getpwnam("alice");
+        pid_t pid = fork();
+        int status;
+
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                const struct sockaddr none = { .sa_family = AF_UNSPEC };
+                int zero = 0, one = 1;
+
+                if (setresgid(alice->pw_gid, alice->pw_gid, alice->pw_gid) < 0 ||
+                        setresuid(alice->pw_uid, alice->pw_uid, alice->pw_uid) < 0)
+                        _exit(1);
+                for (unsigned options = 0; options < 4; options++) {
+                        (void) connect(fd, &none, sizeof(none));
+                        (void) setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 0);
+                        (void) setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &zero, sizeof(zero));
+                        (void) setsockopt(
+                                fd, SOL_SOCKET, SO_REUSEADDR, options & 1 ? &one : &zero, sizeof(int));
+                        (void) setsockopt(
+                                fd, SOL_SOCKET, SO_REUSEPORT, options & 2 ? &one : &zero, sizeof(int));
+                        (void) listen(fd, SOMAXCONN);
+                }
+                _exit(0);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+}
+
+static const char *value(unsigned tricks, unsigned trick) {
+        return tricks & trick ? "1" : "0";
+}
+
+/* A role sets options and passes its socket on. All connections go to the next role. */
+static void test_passed_on(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("leaks"), *next = role_name("heir"), *path = scratch("receiver");
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        int receiver = receiver_new(path);
+        uint16_t port;
+
+        bind_ports(bus, "TCP", 1, &port);
+        atomic_store(&booty->tcp[0], port);
+        for (unsigned tricks = 0; tricks < 8; tricks++) {
+                start(bus, role, port_option("tcp-ports", port), actor(), "set", "3", "reuseaddr",
+                        value(tricks, 1), "set", "3", "reuseport", value(tricks, 2), "set", "3", "nonblock",
+                        value(tricks, 4), "pass", "3", path, "say", fifo_path(fifo), "passed", "pause", NULL);
+                fifo_expect_pid(fifo, "passed");
+                int fd = receive_fd(receiver);
+
+                wait_tries();
+                stop(bus, role);
+                try_everything(fd);
+                assert_int_equal(ask_tcp(port), -ECONNREFUSED);
+                wait_tries();
+                start(bus, next, port_option("tcp-ports", port), actor(), "serve", fifo_path(fifo), NULL);
+                fifo_expect_pid(fifo, "serve");
+                try_everything(fd);
+                for (int i = 0; i < 20; i++)
+                        assert_int_equal(ask_tcp(port), role_pid(bus, next));
+                wait_tries();
+                stop(bus, next);
+                close(fd);
+                assert_nothing_stolen();
+        }
+        atomic_store(&booty->tcp[0], 0);
+        release_port(bus, "TCP", port);
+        close(receiver);
+}
+
+static bool is_listed(Bus *bus, uint16_t port) {
+        g_autofree char *line = list_port(bus, "UDP", port);
+
+        return line != NULL;
+}
+
+/* The same for UDP. While the role has the socket nobody else can bind the port. When a process has kept it,
+ * the port is given up, and nobody is told that it is still reserved. */
+static void test_passed_on_udp(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("leaks"), *path = scratch("receiver");
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        int receiver = receiver_new(path);
+
+        for (unsigned tricks = 0; tricks < 8; tricks++) {
+                uint16_t port;
+
+                bind_ports(bus, "UDP", 1, &port);
+                atomic_store(&booty->udp, port);
+                start(bus, role, port_option("udp-ports", port), actor(), "set", "3", "reuseaddr",
+                        value(tricks, 1), "set", "3", "reuseport", value(tricks, 2), "set", "3", "nonblock",
+                        value(tricks, 4), "pass", "3", path, "say", fifo_path(fifo), "passed", "pause", NULL);
+                fifo_expect_pid(fifo, "passed");
+                int fd = receive_fd(receiver);
+
+                wait_tries();
+                assert_nothing_stolen();
+                atomic_store(&booty->udp, 0);
+                stop(bus, role);
+                WAIT_UNTIL(!is_listed(bus, port));
+                start_fails(bus, start_args(role, port_option("udp-ports", port), actor(), "pause", NULL),
+                        "PortsUnavailable", "a process has kept", NULL);
+                close(fd);
+        }
+        close(receiver);
+}
+
 #define THIEF_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void) {
@@ -295,6 +433,8 @@ int main(void) {
                 THIEF_TEST(test_cycles),
                 THIEF_TEST(test_from_role_to_role),
                 THIEF_TEST(test_failed_starts),
+                THIEF_TEST(test_passed_on),
+                THIEF_TEST(test_passed_on_udp),
         };
         return run_case("ports-thief", tests);
 }

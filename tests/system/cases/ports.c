@@ -221,6 +221,30 @@ static void test_promised_to_nobody(void **state) {
         release_port(bus, "TCP", kept);
 }
 
+/* The keeper has not read a request yet when the node ends. No process is told of the ports, so nobody could
+ * release them. */
+static void test_end_while_binding(void **state) {
+        Bus *bus = *state;
+        pid_t keeper = keeper_pid(bus);
+        guint fds = process_n_fds(keeper);
+        uint16_t port;
+
+        bind_ports(bus, "TCP", 1, &port);
+        release_port(bus, "TCP", port);
+        assert_return_code(kill(keeper, SIGSTOP), errno);
+        WAIT_UNTIL(process_state(keeper) == 'T');
+        (void) node_send(bus, "BindTCP", g_variant_new("(u)", 100));
+        /* The reply to the second call shows that the first one was handled. */
+        node_call_fails(bus, "ReleaseTCP", port_args(port), "NoSuchPort", NULL);
+        systemctl("stop", NODE_UNIT);
+        assert_return_code(kill(keeper, SIGCONT), errno);
+        /* It closes the connection when it has handled what came through it. */
+        WAIT_UNTIL(process_n_fds(keeper) == fds - 1);
+        systemctl("start", NODE_UNIT);
+        node_wait_name(bus, true);
+        assert_ports(bus, "");
+}
+
 static void test_clean_end(void **state) {
         Bus *bus = *state;
         const char *role = role_name("ends");
@@ -310,6 +334,7 @@ int main(void) {
                 TEST(test_other_users),
                 TEST(test_survive),
                 TEST(test_promised_to_nobody),
+                TEST(test_end_while_binding),
                 TEST(test_clean_end),
                 TEST(test_keeper_gone),
                 TEST(test_address),

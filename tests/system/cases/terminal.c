@@ -7,6 +7,7 @@
  * nor that of architect-terminal ends the terminal. */
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -576,11 +577,130 @@ static void test_errors(void **state) {
         stop(bus, tty);
 }
 
+/* -- the process that reads the terminal -- */
+
+static pid_t terminal_pid(Bus *bus) {
+        g_autoptr(GArray) pids = terminal_pids(bus);
+
+        return pids->len == 1 ? g_array_index(pids, pid_t, 0) : 0;
+}
+
+static void assert_status(pid_t pid, const char *key, const char *expected) {
+        g_autofree char *value = process_status(pid, key);
+
+        if (g_strcmp0(value, expected) != 0)
+                fail_msg("%s is %s, not %s", key, value ?: "not there", expected);
+}
+
+static void assert_confined(pid_t pid, const char *uid, const char *gid, const char *capabilities) {
+        g_autofree char *uids = g_strdup_printf("%s\t%s\t%s\t%s", uid, uid, uid, uid);
+        g_autofree char *gids = g_strdup_printf("%s\t%s\t%s\t%s", gid, gid, gid, gid);
+
+        assert_status(pid, "Uid", uids);
+        assert_status(pid, "Gid", gids);
+        assert_status(pid, "Groups", "");
+        assert_status(pid, "CapPrm", capabilities);
+        assert_status(pid, "CapEff", capabilities);
+        assert_status(pid, "NoNewPrivs", "1");
+        if (!process_is_sanitized(pid))
+                assert_status(pid, "Seccomp", "2");
+}
+
+/* It is a process of the role's user, whatever the output is, and the journal knows the role. */
+static void test_confined(void **state) {
+        static const char none[] = "0000000000000000", send_as[] = "0000000000200000";
+        Bus *bus = *state;
+        const struct passwd *alice = getpwnam("alice");
+        g_autofree char *uid = g_strdup_printf("%u", (unsigned) alice->pw_uid);
+        g_autofree char *gid = g_strdup_printf("%u", (unsigned) alice->pw_gid);
+        const char *path = scratch("of-root");
+        g_autofree char *file = g_strconcat("append:", path, NULL);
+        const struct {
+                const char *user, *output, *uid, *gid, *capabilities;
+        } runs[] = {
+                { "root", "null", "0", "0", none },
+                { "root", "journal", "0", "0", send_as },
+                { "root", file, "0", "0", none },
+                { "alice", "null", uid, gid, none },
+                { "alice", "journal", uid, gid, send_as },
+                { "12345", "journal", "12345", "12345", send_as },
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(runs); i++) {
+                const char *role = role_name_n("u", (guint) i);
+                g_autofree char *since = journal_from_now(), *scope = role_scope(role);
+                g_autofree char *unit = g_strdup_printf("_SYSTEMD_UNIT=%s", scope);
+                g_autoptr(Screen) screen = NULL;
+
+                start(bus, role,
+                        OPTIONS("{'stdin': <'pty'>, 'output': <%s>, 'user': <%s>}", runs[i].output,
+                                runs[i].user),
+                        "sh", "-c", ANSWERS, NULL);
+                screen = screen_open(bus, role, NULL);
+                screen_expect(screen, "ready\r\n");
+                assert_confined(terminal_pid(bus), runs[i].uid, runs[i].gid, runs[i].capabilities);
+                screen_type(screen, "one\n");
+                screen_expect(screen, "got one\r\n");
+                if (g_str_equal(runs[i].output, "journal"))
+                        WAIT_UNTIL(({
+                                g_autofree char *said = journal(since, "-a", unit, NULL);
+                                strstr(said, "got one");
+                        }));
+                kill_role(bus, role);
+                screen_expect_end(screen);
+                WAIT_UNTIL(terminal_pid(bus) == 0);
+        }
+        {
+                g_autofree char *text = read_file(path);
+                assert_contains(text, "got one");
+        }
+}
+
+/* alice may kill the process, as any of hers, and gets another one that is hers. She cannot look into it. If
+ * she stops it, it still ends with her role. */
+static void test_killed_by_user(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("k");
+        g_autoptr(Screen) first = NULL, next = NULL;
+        g_autofree char *number = NULL, *environ_path = NULL, *owner = NULL;
+        pid_t pid;
+
+        start(bus, role, OPTIONS("{'stdin': <'pty'>, 'output': <'null'>, 'user': <'alice'>}"), "sh", "-c",
+                ANSWERS, NULL);
+        first = screen_open(bus, role, NULL);
+        screen_expect(first, "ready\r\n");
+        pid = terminal_pid(bus);
+        owner = process_status(pid, "Uid");
+        number = g_strdup_printf("%d", (int) pid);
+        environ_path = g_strdup_printf("/proc/%d/environ", (int) pid);
+        if (!process_is_sanitized(pid))
+                assert_int_not_equal(run_as("alice", NULL, NULL, "cat", environ_path, NULL), 0);
+        assert_int_equal(run_as("alice", NULL, NULL, "kill", "-KILL", number, NULL), 0);
+        screen_expect_end(first);
+
+        next = screen_open(bus, role, NULL);
+        screen_type(next, "two\n");
+        screen_expect(next, "got two\r\n");
+        assert_poll(bus, role, "running");
+        assert_int_not_equal(terminal_pid(bus), pid);
+        pid = terminal_pid(bus);
+        assert_status(pid, "Uid", owner);
+
+        g_free(g_steal_pointer(&number));
+        number = g_strdup_printf("%d", (int) pid);
+        assert_int_equal(run_as("alice", NULL, NULL, "kill", "-STOP", number, NULL), 0);
+        WAIT_UNTIL(process_state(pid) == 'T');
+        kill_role(bus, role);
+        WAIT_UNTIL(terminal_pid(bus) == 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_is_a_terminal),
                 TEST(test_environment),
                 TEST(test_clients),
+                TEST(test_confined),
+                TEST(test_killed_by_user),
                 TEST(test_too_many),
                 TEST(test_keys),
                 TEST(test_resize),

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* sandbox: unified
+ *
+ * alice attacks the node with calls that every user may send. Beyond her allowance they are refused, with the
+ * name of the setting, on all of her connections. Calls that want no reply cost next to nothing, replies that
+ * she does not read cost no memory, and the node goes on. tools/bench measures how late root is meanwhile. */
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include "flood.h"
+#include "testlib.h"
+
+#define FILE_NAME "/etc/architect-node/main.conf"
+#define LIMIT_REACHED "org.architect.Node.Error.LimitReached"
+#define CONNECTIONS 40U
+#define CALLS 20000U
+#define WINDOW 100U /* dbus-daemon permits 128 calls under way */
+/* The CPU time of the node for a call that it ignores. An EventsSince that is answered takes ten times as
+ * much, even without an event. */
+#define IGNORED_USEC 40U
+#define SANITIZED_FACTOR 8U
+#define GROWTH_MAX (64U * 1024U * 1024U)
+
+static void attack(Flood *flood, FloodReplies replies) {
+        struct passwd *pw = getpwnam("alice");
+
+        assert_non_null(pw);
+        assert_return_code(flood_start(flood, NODE_NAME, pw->pw_uid, pw->pw_gid, CONNECTIONS, replies), 0);
+}
+
+/* Returns how many of them were refused. */
+static guint call_many(Bus *bus, guint n) {
+        guint32 serials[WINDOW];
+        guint n_refused = 0;
+
+        for (guint i = 0; i < n; i++)
+                serials[i] = node_send(bus, "ListRoles", NULL);
+        for (guint i = 0; i < n; i++) {
+                const Event *reply = bus_wait_reply(bus, serials[i]);
+
+                if (reply->type != G_DBUS_MESSAGE_TYPE_ERROR)
+                        continue;
+                assert_string_equal(reply->error, LIMIT_REACHED);
+                assert_contains(reply->text, "1 ms of a second (MaxCallTimePerUser=)");
+                n_refused++;
+        }
+        return n_refused;
+}
+
+/* The user is refused, not the connection; nobody else is. */
+static void test_refusal(void **state) {
+        Bus *bus = *state;
+        g_autoptr(Bus) alice = bus_new_as("alice"), again = bus_new_as("alice"), bob = bus_new_as("bob");
+        const char *role = role_name("a");
+
+        assert_return_code(g_mkdir_with_parents("/etc/architect-node", 0755), errno);
+        assert_true(g_file_set_contents(FILE_NAME, "[Node]\nMaxCallTimePerUser=1ms\n", -1, NULL));
+        g_variant_unref(node_call(bus, "Reload", NULL));
+        WAIT_UNTIL(call_many(alice, WINDOW) > 0);
+        WAIT_UNTIL(call_many(again, 1) > 0);
+        assert_int_equal(call_many(bus, WINDOW), 0);
+        assert_int_equal(call_many(bob, 1), 0);
+        start(bus, role, NULL, actor(), "pause", NULL);
+        stop(bus, role);
+        /* The time comes back. */
+        WAIT_UNTIL(call_many(alice, 1) == 0);
+        assert_return_code(unlink(FILE_NAME), errno);
+        g_variant_unref(node_call(bus, "Reload", NULL));
+}
+
+static guint64 cpu_usec(pid_t pid) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/schedstat", (int) pid);
+        g_autofree char *text = read_file(path);
+
+        assert_non_null(text);
+        return g_ascii_strtoull(text, NULL, 10) / 1000;
+}
+
+static void test_no_replies(void **state) {
+        Bus *bus = *state;
+        pid_t node = node_pid(bus);
+        g_autoptr(GVariant) roles = NULL;
+        Flood flood;
+
+        const guint64 before = cpu_usec(node);
+        attack(&flood, FLOOD_NO_REPLIES);
+        WAIT_UNTIL(flood.count->calls >= CALLS);
+        FloodCount count = flood_stop(&flood);
+        /* This call is behind those that the bus has already taken. */
+        roles = node_call(bus, "ListRoles", NULL);
+        const guint64 usec = cpu_usec(node) - before;
+        print_message("%" PRIu64 " calls without reply: %" PRIu64 " us of CPU time\n", count.calls, usec);
+        assert_int_equal(node_pid(bus), node);
+        assert_int_equal(count.returns, CONNECTIONS); /* those of the bus to Hello */
+        assert_int_equal(count.errors, 0);
+        assert_int_equal(count.closed, 0);
+        /* What the sockets held when the process ended was not counted, so a batch of each is added. */
+        assert_between(usec, 0,
+                (count.calls + CONNECTIONS * 12) * IGNORED_USEC *
+                        (process_is_sanitized(node) ? SANITIZED_FACTOR : 1));
+}
+
+/* Half of the connections do not read. */
+static void test_memory(void **state) {
+        Bus *bus = *state;
+        pid_t node = node_pid(bus);
+        g_autoptr(GVariant) roles = NULL;
+        guint64 largest = 0;
+        Flood flood;
+
+        const guint64 before = process_rss(node);
+        attack(&flood, FLOOD_REPLIES | FLOOD_UNREAD);
+        WAIT_UNTIL((largest = MAX(largest, process_rss(node)), flood.count->calls >= CALLS / 2));
+        FloodCount count = flood_stop(&flood);
+        roles = node_call(bus, "ListRoles", NULL);
+        largest = MAX(largest, process_rss(node));
+        print_message("%" PRIu64 " calls: %" PRIu64 " returns, %" PRIu64 " errors; %" PRIu64
+                      " KiB before, at most %" PRIu64 " KiB\n",
+                count.calls, count.returns, count.errors, before / 1024, largest / 1024);
+        assert_int_equal(node_pid(bus), node);
+        assert_true(largest < before + GROWTH_MAX * (process_is_sanitized(node) ? SANITIZED_FACTOR : 1));
+}
+
+/* Calls of 4 MiB, each the first one of its connection. */
+static void test_large_calls(void **state) {
+        Bus *bus = *state;
+        pid_t node = node_pid(bus);
+        g_autofree char *text = g_strnfill(4U * 1024U * 1024U, 'a');
+        Bus *many[24];
+        guint32 serials[G_N_ELEMENTS(many)];
+        guint64 largest = 0;
+
+        const guint64 before = process_rss(node);
+        for (size_t i = 0; i < G_N_ELEMENTS(many); i++)
+                many[i] = bus_new_as("alice");
+        for (size_t i = 0; i < G_N_ELEMENTS(many); i++)
+                serials[i] = node_send(many[i], "GetRole", g_variant_new("(s)", text));
+        for (size_t i = 0; i < G_N_ELEMENTS(many); i++) {
+                WAIT_UNTIL((largest = MAX(largest, process_rss(node)), bus_has_reply(many[i], serials[i])));
+                assert_int_equal(bus_wait_reply(many[i], serials[i])->type, G_DBUS_MESSAGE_TYPE_ERROR);
+                bus_free(many[i]);
+        }
+        print_message("%" PRIu64 " KiB before, at most %" PRIu64 " KiB\n", before / 1024, largest / 1024);
+        assert_int_equal(node_pid(bus), node);
+        assert_true(largest < before + GROWTH_MAX * (process_is_sanitized(node) ? SANITIZED_FACTOR : 1));
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_refusal),
+                TEST(test_no_replies),
+                TEST(test_memory),
+                TEST(test_large_calls),
+        };
+
+        return run_case("flood", tests);
+}
