@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd-util.h"
@@ -55,7 +56,7 @@ struct EventLog {
         bool spare; /* the next segment is allocated already */
         bool told;  /* a shortage has been logged and has not ended */
         bool damaged;
-        uint8_t *memory;
+        uint8_t *memory; /* of a log in memory, from its first record on */
 };
 
 #define N_SEGMENTS(log) ((log)->segments->len)
@@ -91,6 +92,44 @@ static int event_log_write_at(EventLog *log, const void *data, size_t size, size
         return 0;
 }
 
+/* A segment that is being read. Its bytes are read when they are needed, because most of a segment is often
+ * unused, and a reader may want only its beginning. */
+typedef struct Segment {
+        int fd;        /* negative if all of it is in memory */
+        uint8_t *data; /* freed with it, if it comes from a file */
+        size_t n;      /* bytes that were read */
+        size_t size;   /* bytes that there are, as far as known */
+} Segment;
+
+#define SEGMENT_CHUNK ((size_t) 64 * 1024)
+
+static void segment_clear(Segment *segment) {
+        if (segment->fd >= 0)
+                g_free(segment->data);
+        segment->fd = fd_close(segment->fd);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Segment, segment_clear)
+
+/* Reads on, until the segment has these bytes or ends. */
+static void segment_need(Segment *segment, size_t n) {
+        if (n <= segment->n || segment->n == segment->size)
+                return;
+        n = MIN((n + SEGMENT_CHUNK - 1) / SEGMENT_CHUNK * SEGMENT_CHUNK, segment->size);
+        segment->data = g_realloc(segment->data, n);
+        while (segment->n < n) {
+                ssize_t k =
+                        pread(segment->fd, segment->data + segment->n, n - segment->n, (off_t) segment->n);
+                if (k < 0)
+                        log_warning_errno(errno, "Cannot read all events: %m");
+                if (k <= 0) {
+                        segment->size = segment->n;
+                        return;
+                }
+                segment->n += (size_t) k;
+        }
+}
+
 static bool record_is_valid(const uint8_t *data, size_t size, size_t offset, uint64_t last,
         uint64_t next_first, bool with_checksum, RecordHeader *ret) {
         RecordHeader h;
@@ -121,30 +160,35 @@ static size_t segment_skip_damage(
 
 /* Calls the function for each record of a segment with a number below the first one of the next segment.
  * Returns the offset of the next record. */
-static size_t segment_scan(const uint8_t *data, size_t size, uint64_t *last, uint64_t next_first,
-        uint64_t after, EventLogReader reader, void *userdata, int *result, bool *damaged) {
+static size_t segment_scan(Segment *segment, uint64_t *last, uint64_t next_first, uint64_t after,
+        EventLogReader reader, void *userdata, int *result, bool *damaged) {
         size_t offset = 0;
 
-        g_assert(data);
         *result = 0;
-        while (offset + sizeof(RecordHeader) <= size) {
+        for (;;) {
                 RecordHeader h;
 
-                memcpy(&h, data + offset, sizeof(h));
+                segment_need(segment, offset + sizeof(h));
+                if (offset + sizeof(h) > segment->n)
+                        break;
+                memcpy(&h, segment->data + offset, sizeof(h));
                 if (h.size == 0)
                         break;
-                if (!record_is_valid(data, size, offset, *last, next_first, false, &h)) {
-                        size_t next = segment_skip_damage(data, size, offset, *last, next_first);
+                segment_need(segment, offset + sizeof(h) + MIN(h.size, EVENT_LOG_RECORD_MAX));
+                if (!record_is_valid(segment->data, segment->n, offset, *last, next_first, false, &h)) {
+                        segment_need(segment, segment->size);
+                        size_t next =
+                                segment_skip_damage(segment->data, segment->n, offset, *last, next_first);
 
                         *damaged = true;
-                        if (next == size)
+                        if (next == segment->n)
                                 break;
                         offset = next;
                         continue;
                 }
                 *last = h.sequence;
                 if (reader && h.sequence > after) {
-                        *result = reader(userdata, h.sequence, data + offset + sizeof(h), h.size);
+                        *result = reader(userdata, h.sequence, segment->data + offset + sizeof(h), h.size);
                         if (*result != 0)
                                 break;
                 }
@@ -153,24 +197,18 @@ static size_t segment_scan(const uint8_t *data, size_t size, uint64_t *last, uin
         return offset;
 }
 
-static int segment_load(EventLog *log, uint64_t first, uint8_t **ret, size_t *ret_size) {
-        g_autofree uint8_t *data = NULL;
-        size_t n = 0;
-
-        autofd fd = file_open(log->dir_fd, segment_name(first).text, O_RDONLY | O_NOFOLLOW);
+static int segment_open(const EventLog *log, uint64_t first, Segment *ret) {
+        if (log->memory) {
+                *ret = (Segment){ .fd = -EBADF,
+                        .data = log->memory,
+                        .n = EVENT_LOG_SEGMENT_SIZE,
+                        .size = EVENT_LOG_SEGMENT_SIZE };
+                return 0;
+        }
+        int fd = file_open(log->dir_fd, segment_name(first).text, O_RDONLY | O_NOFOLLOW);
         if (fd < 0)
                 return fd;
-        data = g_malloc0(EVENT_LOG_SEGMENT_SIZE);
-        while (n < EVENT_LOG_SEGMENT_SIZE) {
-                ssize_t k = pread(fd, data + n, EVENT_LOG_SEGMENT_SIZE - n, (off_t) n);
-                if (k < 0)
-                        return -errno;
-                if (k == 0)
-                        break;
-                n += (size_t) k;
-        }
-        *ret = g_steal_pointer(&data);
-        *ret_size = n;
+        *ret = (Segment){ .fd = fd, .size = EVENT_LOG_SEGMENT_SIZE };
         return 0;
 }
 
@@ -278,22 +316,24 @@ static void event_log_check_segments(EventLog *log) {
 /* Continues at the end of the last segment of the previous process. */
 static int event_log_continue_last(EventLog *log) {
         uint64_t first = SEGMENT(log, N_SEGMENTS(log) - 1);
-        g_autofree uint8_t *data = NULL;
-        size_t size = 0;
+        g_auto(Segment) segment = { .fd = -EBADF };
         int ignored;
 
-        int r = segment_load(log, first, &data, &size);
+        int r = segment_open(log, first, &segment);
         if (r < 0)
                 return r;
         autofd fd = file_open(log->dir_fd, segment_name(first).text, O_RDWR | O_NOFOLLOW);
         if (fd < 0)
                 return fd;
+        log->last = first - 1;
+        log->offset = segment_scan(
+                &segment, &log->last, EVENT_LOG_SEQUENCE_MAX + 1, 0, NULL, NULL, &ignored, &log->damaged);
+        struct stat st;
+        if (fstat(fd, &st) < 0)
+                return -errno;
         r = -posix_fallocate(fd, 0, EVENT_LOG_SEGMENT_SIZE);
         if (r < 0) /* the file was truncated; it can still be read */
                 log_warning_errno(r, "Cannot allocate space for events: %m");
-        log->last = first - 1;
-        log->offset = segment_scan(
-                data, size, &log->last, EVENT_LOG_SEQUENCE_MAX + 1, 0, NULL, NULL, &ignored, &log->damaged);
         /* It was changed at its beginning, unless a process has died before its first record. */
         log->damaged = log->damaged || log->last < first;
         log->fd = fd_steal(&fd);
@@ -301,7 +341,7 @@ static int event_log_continue_last(EventLog *log) {
         /* If the file was truncated within a record, the allocated space would complete that record with
          * zeros. */
         static const RecordHeader end = {};
-        if (size < EVENT_LOG_SEGMENT_SIZE && log->offset + sizeof(end) <= EVENT_LOG_SEGMENT_SIZE)
+        if (st.st_size < EVENT_LOG_SEGMENT_SIZE && log->offset + sizeof(end) <= EVENT_LOG_SEGMENT_SIZE)
                 return event_log_write_at(log, &end, sizeof(end), log->offset);
         return 0;
 }
@@ -311,9 +351,7 @@ int event_log_open(int dir_fd, EventLog **ret) {
 
         log->dir_fd = log->fd = -EBADF;
         log->segments = g_array_new(false, false, sizeof(uint64_t));
-        if (dir_fd < 0)
-                log->memory = g_malloc0(EVENT_LOG_SEGMENT_SIZE);
-        else {
+        if (dir_fd >= 0) {
                 log->dir_fd = state_directory_open(dir_fd, EVENT_LOG_DIRECTORY);
                 if (log->dir_fd < 0)
                         return log->dir_fd;
@@ -369,7 +407,9 @@ int event_log_append(EventLog *log, uint64_t sequence, const void *data, size_t 
                 return -ERANGE;
 
         if (N_SEGMENTS(log) == 0 || log->offset + whole > EVENT_LOG_SEGMENT_SIZE) {
-                if (log->memory) {
+                if (log->dir_fd < 0) {
+                        if (!log->memory)
+                                log->memory = g_malloc0(EVENT_LOG_SEGMENT_SIZE);
                         g_array_set_size(log->segments, 0);
                         g_array_append_val(log->segments, sequence);
                         log->offset = 0;
@@ -378,7 +418,7 @@ int event_log_append(EventLog *log, uint64_t sequence, const void *data, size_t 
                         r = event_log_next_segment(log, sequence);
                 if (r < 0)
                         return r;
-        } else if (!log->memory && !log->spare && log->offset > EVENT_LOG_SEGMENT_SIZE / 2) {
+        } else if (log->dir_fd >= 0 && !log->spare && log->offset > EVENT_LOG_SEGMENT_SIZE / 2) {
                 /* Allocates in time, while the current segment still has room. */
                 r = event_log_make_spare(log);
                 if (r < 0 && !log->told)
@@ -411,20 +451,19 @@ int event_log_read(EventLog *log, uint64_t after, EventLogReader reader, void *u
         while (i + 1 < segments->len && g_array_index(segments, uint64_t, i + 1) <= after + 1)
                 i++;
         for (; i < segments->len; i++) {
-                g_autofree uint8_t *data = NULL;
+                g_auto(Segment) segment = { .fd = -EBADF };
                 uint64_t first = g_array_index(segments, uint64_t, i), last = first - 1;
                 uint64_t next_first = i + 1 < segments->len ? g_array_index(segments, uint64_t, i + 1)
                                                             : EVENT_LOG_SEQUENCE_MAX + 1;
-                size_t size = EVENT_LOG_SEGMENT_SIZE;
                 int result;
 
-                int r = log->memory ? 0 : segment_load(log, first, &data, &size);
+                int r = segment_open(log, first, &segment);
                 if (r < 0) {
                         log_warning_errno(r, "Cannot read the events from %" PRIu64 " on: %m", first);
                         continue;
                 }
-                (void) segment_scan(data ?: log->memory, size, &last, next_first, after, reader, userdata,
-                        &result, &log->damaged);
+                (void) segment_scan(
+                        &segment, &last, next_first, after, reader, userdata, &result, &log->damaged);
                 if (result != 0)
                         return result;
         }
