@@ -47,8 +47,7 @@ struct Events {
         EventsFile file;
         uint64_t told;
         EventLog *log;
-        bool damaged; /* the file was set aside */
-        bool lost;    /* events that this process has not added are missing */
+        bool lost; /* events that this process has not added are missing */
 };
 
 void event_clear(Event *event) {
@@ -136,7 +135,6 @@ static int events_file_open(Events *events, int dir_fd) {
                 r = state_set_aside(dir_fd, EVENTS_FILE, ".damaged");
                 if (r < 0)
                         return r;
-                events->damaged = true;
                 fd = fd_close(fd);
                 r = -ENODATA;
         }
@@ -173,10 +171,10 @@ int events_open(int dir_fd, Events **ret) {
         bool begin = r == -ENODATA;
         if (r >= 0 || begin)
                 r = event_log_open(dir_fd, &events->log);
-        /* A log without a counter has lost that, and a counter without its newest event has lost this. */
+        /* A counter without its newest event has lost this. A new counter has lost whatever there was; on a
+         * new machine that is nothing. */
         if (r >= 0)
-                events->lost = begin ? events->damaged || event_log_last(events->log) > 0
-                                     : event_log_last(events->log) < events->file.sequence;
+                events->lost = begin || event_log_last(events->log) < events->file.sequence;
         if (r >= 0 && begin)
                 r = events_begin(events);
         if (r < 0) {

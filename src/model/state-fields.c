@@ -109,12 +109,26 @@ static void state_fields_add_line(StateFields *fields, char *text, GHashTable *l
         (void) g_hash_table_insert(last_by_key, text, line);
 }
 
+/* A comment as long as this one may be this one, damaged. */
+static bool line_may_be(const char *line, const char *prefix, size_t size) {
+        return g_str_has_prefix(line, prefix) || (line[0] == '#' && strcspn(line, "\n") == size);
+}
+
+static bool text_is_of_1(const char *text, const char *last) {
+        const size_t sha256_digits = 64;
+
+        return !line_may_be(text, HEADER, strlen(HEADER) - 1) &&
+               !line_may_be(last, CHECKSUM, strlen(CHECKSUM) + sha256_digits);
+}
+
 static bool state_fields_are_whole(StateFields *fields, const char *text) {
         const char *last = text_last_line(text);
 
-        fields->of_1 = !g_str_has_prefix(text, HEADER) && !g_str_has_prefix(last, CHECKSUM);
+        fields->of_1 = text_is_of_1(text, last);
         if (fields->of_1)
                 return true;
+        if (!g_str_has_prefix(text, HEADER))
+                return false;
         g_autofree char *checksum = checksum_line(text, (size_t) (last - text));
         return g_str_equal(last, checksum);
 }

@@ -21,9 +21,9 @@
  * here. GLib provides it, sha256sum(1) checks it, and it costs 2 µs for the file of a role, which is written
  * four times in a start (a table-driven CRC-32 would cost 1.4 µs). The first and the last line are comments,
  * because version 0.1.0 neither wrote nor kept comments: a file that 0.1.0 has written, also one made of a
- * newer file, has neither line and is read without a checksum. If a file has one of the two lines, it must
- * have the other, and the checksum must be correct. VERSION cannot distinguish them, because 0.1.0 wrote it
- * in some files only.
+ * newer file, has neither line and is read without a checksum. If a file has one of the two lines, damaged or
+ * not, it must have the other, and the checksum must be correct. VERSION cannot distinguish them, because
+ * 0.1.0 wrote it in some files only.
  *
  * A damaged file is renamed and never deleted. A file is written as a whole (temporary file, rename), so a
  * reader finds the old or the new one. The caller owns the strings and lists that a getter returns. Functions

@@ -69,6 +69,7 @@ typedef struct Life {
                 bool stdin_open;
         } was[_TRUTH_MAX];
         bool log_is_whole;
+        GString *mutations; /* what was done, for the message of a failure */
 } Life;
 
 /* -- a process of the service ------------------------------------------------------------------ */
@@ -118,6 +119,7 @@ static Life *life_new(uint32_t seed) {
         l->seed = seed;
         l->rand = g_rand_new_with_seed(seed);
         l->log_is_whole = true;
+        l->mutations = g_string_new(NULL);
         return l;
 }
 
@@ -146,6 +148,7 @@ static void life_free(Life *l) {
         test_world_free(l->w);
         assert_int_equal(count_fds(), n_fds);
         g_rand_free(l->rand);
+        (void) g_string_free(l->mutations, true);
         g_free(l->path);
         g_free(l);
 }
@@ -272,7 +275,8 @@ static void check_never_stopped(const Life *l, Truth t) {
                 g_autofree char *call = g_strconcat(requests[i], truth_names[t], NULL);
 
                 if (strstr(l->w->calls->str, call))
-                        fail_msg("seed %u: %s was stopped: %s", l->seed, truth_names[t], l->w->calls->str);
+                        fail_msg("seed %u:%s: %s was stopped: %s", l->seed, l->mutations->str, truth_names[t],
+                                l->w->calls->str);
         }
 }
 
@@ -310,8 +314,8 @@ static Count count_ends(const Life *l, Truth t) {
 #define CHECK(l, t, condition) \
         do { \
                 if (!(condition)) \
-                        fail_msg("seed %u, %s: %s; %s", (l)->seed, truth_names[t], #condition, \
-                                (l)->w->calls->str); \
+                        fail_msg("seed %u:%s: %s: %s; %s", (l)->seed, (l)->mutations->str, truth_names[t], \
+                                #condition, (l)->w->calls->str); \
         } while (0)
 
 static void check_after(Life *l) {
@@ -418,6 +422,25 @@ typedef enum Mutation {
         _MUTATION_MAX,
 } Mutation;
 
+static const char *const mutation_names[_MUTATION_MAX] = {
+        [MUTATION_FLIP] = "flip",
+        [MUTATION_FLIPS] = "flips",
+        [MUTATION_CUT] = "cut",
+        [MUTATION_HOLE] = "hole",
+        [MUTATION_SPLICE] = "splice",
+        [MUTATION_NOT_UTF8] = "not-utf8",
+        [MUTATION_ZEROS] = "zeros",
+        [MUTATION_EMPTY] = "empty",
+        [MUTATION_GARBAGE] = "garbage",
+        [MUTATION_SWAP] = "swap",
+        [MUTATION_COPY] = "copy",
+        [MUTATION_FIFO] = "fifo",
+        [MUTATION_DIRECTORY] = "directory",
+        [MUTATION_LINK] = "link",
+        [MUTATION_DANGLING] = "dangling",
+        [MUTATION_GONE] = "gone",
+};
+
 static size_t below(Life *l, size_t n) {
         return n > 0 ? (size_t) g_rand_int_range(l->rand, 0, (gint32) n) : 0;
 }
@@ -434,6 +457,8 @@ static void mutate(Life *l, int dir_fd, const char *name, const char *other, Mut
         bool have_b = file_get(dir_fd, other, &b);
         size_t at = below(l, a.size), n = below(l, MIN(a.size - at, 64));
 
+        g_string_append_printf(
+                l->mutations, " %s(%s, %s, at %zu, %zu)", mutation_names[m], name, other, at, n);
         switch (m) {
         case MUTATION_FLIPS:
                 for (size_t i = below(l, 16); i > 0; i--)

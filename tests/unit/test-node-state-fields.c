@@ -235,6 +235,24 @@ static void test_flipped_anywhere(void **state) {
         assert_int_equal(state_file_load(&file, d->fd, read_content, &c), STATE_FILE_READ);
 }
 
+/* Without its first and its last line it would be a file of 0.1.0. */
+static void test_flipped_in_both_lines(void **state) {
+        Directory *d = *state;
+        g_autofree char *text = state_fields_finish(write_content("", "x", NULL));
+        const size_t size = strlen(text), first = strcspn(text, "\n"), last = strlen("# CHECKSUM=");
+
+        for (size_t i = 1; i < first; i++)
+                for (size_t k = 2; k < last; k++) {
+                        char *at = strstr(text, "# CHECKSUM=") + k;
+
+                        text[i] ^= 1;
+                        *at ^= 1;
+                        assert_file_damaged(d, text, size, "flipped bits in both lines", i);
+                        text[i] ^= 1;
+                        *at ^= 1;
+                }
+}
+
 static void test_zeroed_anywhere(void **state) {
         Directory *d = *state;
         g_autofree char *text = state_fields_finish(write_content("", "x", NULL));
@@ -464,6 +482,7 @@ int main(void) {
                 cmocka_unit_test(test_unknown),
                 cmocka_unit_test_setup_teardown(test_cut_anywhere, directory_setup, teardown),
                 cmocka_unit_test_setup_teardown(test_flipped_anywhere, directory_setup, teardown),
+                cmocka_unit_test_setup_teardown(test_flipped_in_both_lines, directory_setup, teardown),
                 cmocka_unit_test_setup_teardown(test_zeroed_anywhere, directory_setup, teardown),
                 cmocka_unit_test(test_without_checksum),
                 cmocka_unit_test(test_of_1),
