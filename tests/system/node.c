@@ -166,6 +166,18 @@ const char *role_state(Bus *bus, const char *role) {
         return answer;
 }
 
+guint count_roles(Bus *bus, const char *prefix, const char *in_state) {
+        g_autoptr(GVariant) reply = node_call(bus, "ListRoles", NULL);
+        g_autoptr(GVariantIter) roles = NULL;
+        const char *name, *state;
+        guint n = 0;
+
+        g_variant_get(reply, "(a(ssusiso))", &roles);
+        while (g_variant_iter_next(roles, "(&s&su&si&s&o)", &name, &state, NULL, NULL, NULL, NULL, NULL))
+                n += g_str_has_prefix(name, prefix) && g_str_equal(state, in_state);
+        return n;
+}
+
 void assert_poll(Bus *bus, const char *role, const char *expected) {
         const char *answer = poll_role(bus, role);
 

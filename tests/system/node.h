@@ -63,6 +63,8 @@ guint32 send_write_input(Bus *bus, const char *role, const void *data, size_t si
 const char *poll_role(Bus *bus, const char *role);
 /* Returns "starting", "running", "stopping" or "ended"; "none" if the role is not known. */
 const char *role_state(Bus *bus, const char *role);
+/* How many roles whose names begin like this have this state. */
+guint count_roles(Bus *bus, const char *prefix, const char *in_state);
 void assert_poll(Bus *bus, const char *role, const char *expected);
 void assert_state(Bus *bus, const char *role, const char *expected);
 

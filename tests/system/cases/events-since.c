@@ -130,8 +130,7 @@ static void test_listener_was_away(void **state) {
 
         for (guint first = 0; first < N; first += BATCH)
                 start_batch(bus, first, first % (N / N_CRASHES) == 0);
-        for (guint i = 0; i < N; i++)
-                WAIT_UNTIL(g_str_equal(role_state(bus, role_name_n("r", i)), "ended"));
+        WAIT_UNTIL(count_roles(bus, prefix, "ended") == N);
         node_sync(bus);
         last = event_sequence(bus);
 
