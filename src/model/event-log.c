@@ -130,32 +130,35 @@ static void segment_need(Segment *segment, size_t n) {
         }
 }
 
-static bool record_is_valid(const uint8_t *data, size_t size, size_t offset, uint64_t last,
-        uint64_t next_first, bool with_checksum, RecordHeader *ret) {
+/* Whether there is a record at this offset, all of which is read then. */
+static bool segment_has_record(Segment *segment, size_t offset, uint64_t last, uint64_t next_first,
+        bool with_checksum, RecordHeader *ret) {
         RecordHeader h;
 
-        if (offset + sizeof(h) > size)
+        segment_need(segment, offset + sizeof(h));
+        if (offset + sizeof(h) > segment->n)
                 return false;
-        memcpy(&h, data + offset, sizeof(h));
-        if (h.size == 0 || h.size > EVENT_LOG_RECORD_MAX || h.sequence <= last || h.sequence >= next_first ||
-                h.size > size - offset - sizeof(h))
+        memcpy(&h, segment->data + offset, sizeof(h));
+        if (h.size == 0 || h.size > EVENT_LOG_RECORD_MAX || h.sequence <= last || h.sequence >= next_first)
+                return false;
+        segment_need(segment, offset + sizeof(h) + h.size);
+        if (h.size > segment->n - offset - sizeof(h))
                 return false;
         *ret = h;
         if (h.checksum == 0)
                 return !with_checksum;
-        return h.checksum == record_checksum(&h, data + offset + sizeof(h));
+        return h.checksum == record_checksum(&h, segment->data + offset + sizeof(h));
 }
 
-/* Finds the next record behind a damaged one, by its checksum. Returns the offset, or size if there is none.
- */
-static size_t segment_skip_damage(
-        const uint8_t *data, size_t size, size_t offset, uint64_t last, uint64_t next_first) {
+/* Finds the next record behind a damaged one, by its checksum. Returns the offset, or that of the end of the
+ * segment if there is none. */
+static size_t segment_skip_damage(Segment *segment, size_t offset, uint64_t last, uint64_t next_first) {
         RecordHeader h;
 
-        while ((offset += sizeof(uint64_t)) < size)
-                if (record_is_valid(data, size, offset, last, next_first, true, &h))
-                        return offset;
-        return size;
+        do
+                offset += sizeof(uint64_t);
+        while (!segment_has_record(segment, offset, last, next_first, true, &h) && offset < segment->n);
+        return MIN(offset, segment->n);
 }
 
 /* Calls the function for each record of a segment with a number below the first one of the next segment.
@@ -174,11 +177,8 @@ static size_t segment_scan(Segment *segment, uint64_t *last, uint64_t next_first
                 memcpy(&h, segment->data + offset, sizeof(h));
                 if (h.size == 0)
                         break;
-                segment_need(segment, offset + sizeof(h) + MIN(h.size, EVENT_LOG_RECORD_MAX));
-                if (!record_is_valid(segment->data, segment->n, offset, *last, next_first, false, &h)) {
-                        segment_need(segment, segment->size);
-                        size_t next =
-                                segment_skip_damage(segment->data, segment->n, offset, *last, next_first);
+                if (!segment_has_record(segment, offset, *last, next_first, false, &h)) {
+                        size_t next = segment_skip_damage(segment, offset, *last, next_first);
 
                         *damaged = true;
                         if (next == segment->n)
