@@ -303,7 +303,7 @@ static void test_in_the_sweep(void **state) {
                 bool runs;
                 int left;
 
-                start(bus, s.role, OPTIONS("{'stop-timeout-usec': <@t 700000>}"), actor(), "daemon{",
+                start(bus, s.role, OPTIONS("{'stop-timeout-usec': <@t 2000000>}"), actor(), "daemon{",
                         "tell-on", "TERM", fifo_path(other), "heard", "say", fifo_path(other), "ready",
                         "pause", "}", "read-eof", "exit", "5", NULL);
                 left = process_open(fifo_expect_pid(other, "ready"));
