@@ -18,9 +18,9 @@
 #include "scope/scope-private.h"
 #include "util/log.h"
 
-/* No exit waits longer than this, even if systemd is busy with a daemon-reload or with stopping a slice of a
- * hundred scopes. */
-#define STOP_WAIT_USEC USEC_PER_SEC
+/* No exit waits longer than this, even if systemd hangs. A daemon-reload, or the stop of a slice of a hundred
+ * scopes on a busy machine, takes more than one second; the cause would be wrong if that were not awaited. */
+#define STOP_WAIT_USEC (5 * USEC_PER_SEC)
 
 /* The pending queries about a role. */
 typedef struct CauseWatch {
