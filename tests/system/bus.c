@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <gio/gunixfdlist.h>
+#include <grp.h>
 #include <pwd.h>
 #include <unistd.h>
 
@@ -230,12 +231,15 @@ static Bus *new_as(const char *user, bool session) {
 
         if (session)
                 address = g_strdup_printf("unix:path=/run/user/%u/bus", (unsigned) pw->pw_uid);
-        /* The bus daemon gets the effective UID at the time of the connect() from the kernel. */
+        /* The bus daemon gets the effective UID and the groups at the time of the connect() from the kernel,
+         * and polkit gets them from the bus daemon. */
+        assert_int_equal(initgroups(user, pw->pw_gid), 0);
         assert_int_equal(setresgid((gid_t) -1, pw->pw_gid, (gid_t) -1), 0);
         assert_int_equal(setresuid((uid_t) -1, pw->pw_uid, (uid_t) -1), 0);
         bus = new_for("main", address);
         assert_int_equal(setresuid((uid_t) -1, 0, (uid_t) -1), 0);
         assert_int_equal(setresgid((gid_t) -1, 0, (gid_t) -1), 0);
+        assert_int_equal(initgroups("root", 0), 0);
         return bus;
 }
 
