@@ -59,12 +59,30 @@ static int keeper_start_terminals(Keeper *k) {
         return -1;
 }
 
+/* Looks after each terminal that is over and due, once. Returns the milliseconds until the next one is, or
+ * -1. */
+static int keeper_look_after_terminals(Keeper *k) {
+        const uint64_t now = list_is_linked(&k->terminals_ending) ? now_usec(CLOCK_MONOTONIC) : 0;
+        KeeperTerminal *terminal;
+
+        while ((terminal = LIST_FIRST(KeeperTerminal, ending, &k->terminals_ending))) {
+                int wait = keeper_terminal_look(terminal, now);
+
+                if (wait > 0)
+                        return wait;
+                list_remove(&terminal->ending);
+                list_append(&k->terminals_ending, &terminal->ending);
+        }
+        return -1;
+}
+
 static void keeper_on_terminal(Keeper *k, KeeperTerminal *terminal) {
         if (!keeper_terminal_check_exit(terminal))
                 return;
 
         keeper_unwatch(k, terminal->pidfd);
         terminal->pidfd = fd_close(terminal->pidfd);
+        list_remove(&terminal->ending);
         store_touch_terminal(&k->store, terminal);
         if (!terminal->child)
                 (void) keeper_terminal_free(terminal);
@@ -130,6 +148,8 @@ static void keeper_on_pidfd(Keeper *k, Child *child) {
                 keeper_start_terminal(k, child->terminal);
                 keeper_end_terminal_sockets(k, child->terminal);
                 keeper_terminal_end(child->terminal);
+                if (child->terminal->pid > 0)
+                        list_append(&k->terminals_ending, &child->terminal->ending);
         }
         if (k->welcomed && !child->announce)
                 keeper_tell_exit(k, child);
@@ -169,6 +189,7 @@ int keeper_run(Keeper *k) {
                 int n, timeout = keeper_start_terminals(k);
 
                 /* The store is the last one, because the others may change what is to be stored. */
+                timeout = timeout_sooner(timeout, keeper_look_after_terminals(k));
                 timeout = timeout_sooner(timeout, reexec_run(k));
                 timeout = timeout_sooner(timeout, store_run(&k->store, &k->sockets, keeper_write_state, k));
                 if (k->listener_paused || k->terminal_sockets_paused)

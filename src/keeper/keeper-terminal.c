@@ -19,6 +19,18 @@
 #include "proto/terminal-protocol.h"
 
 #define RESPAWN_MSEC 1000
+/* One that is over is gone in a moment, unless a process that the role has left behind keeps the terminal
+ * open. So this is rarely done at all. */
+#define LOOK_MSEC 1000
+
+static int msec_left(uint64_t since_usec, int msec, uint64_t monotonic_usec) {
+        uint64_t passed;
+
+        if (since_usec >= monotonic_usec)
+                return msec;
+        passed = (monotonic_usec - since_usec) / USEC_PER_MSEC;
+        return passed >= (uint64_t) msec ? 0 : msec - (int) passed;
+}
 
 static int keeper_terminal_open_pair(int *ret_master, int *ret_slave) {
         const struct winsize size = { .ws_row = TERMINAL_ROWS_DEFAULT, .ws_col = TERMINAL_COLUMNS_DEFAULT };
@@ -46,6 +58,7 @@ void keeper_terminal_init(KeeperTerminal *terminal, const char *role) {
         terminal->watch = (struct watch){ .type = WATCH_TERMINAL, .terminal = terminal };
         list_init(&terminal->link);
         list_init(&terminal->missing);
+        list_init(&terminal->ending);
         list_init(&terminal->sockets);
 }
 
@@ -96,6 +109,7 @@ KeeperTerminal *keeper_terminal_free(KeeperTerminal *terminal) {
 
         list_remove(&terminal->link);
         list_remove(&terminal->missing);
+        list_remove(&terminal->ending);
         keeper_terminal_close_kept(terminal);
         (void) fd_close(terminal->pidfd);
         free(terminal);
@@ -175,14 +189,31 @@ void keeper_terminal_kill(KeeperTerminal *terminal) {
 }
 
 void keeper_terminal_end(KeeperTerminal *terminal) {
-        /* The user of the role may have stopped it. */
+        /* The user of the role may have stopped it. If he stops it again, keeper_terminal_look() notices. */
         if (terminal->pidfd >= 0)
                 (void) pidfd_kill(terminal->pidfd, SIGCONT);
         /* The socket is shut down, because the node has a copy of it. */
         (void) shutdown(terminal->control_fd, SHUT_RDWR);
         terminal->over = true;
+        terminal->looked_usec = now_usec(CLOCK_MONOTONIC);
         list_remove(&terminal->missing);
         keeper_terminal_close_kept(terminal);
+}
+
+int keeper_terminal_look(KeeperTerminal *terminal, uint64_t monotonic_usec) {
+        const int left = msec_left(terminal->looked_usec, LOOK_MSEC, monotonic_usec);
+        struct proc_stat stat;
+
+        if (left > 0)
+                return left;
+        terminal->looked_usec = monotonic_usec;
+        /* An orphan is reaped by somebody else, so the number may be that of another process, unlike the
+         * descriptor. */
+        if (proc_stat_read(terminal->pid, &stat) >= 0 && stat.state == 'T' &&
+                pidfd_kill(terminal->pidfd, SIGKILL) >= 0)
+                log_warning("The architect-terminal of role %s, which has ended, was stopped, killed it",
+                        terminal->role);
+        return 0;
 }
 
 bool keeper_terminal_check_exit(KeeperTerminal *terminal) {
@@ -204,10 +235,5 @@ bool keeper_terminal_check_exit(KeeperTerminal *terminal) {
 }
 
 int keeper_terminal_wait_msec(const KeeperTerminal *terminal, uint64_t monotonic_usec) {
-        uint64_t since;
-
-        if (terminal->spawned_usec >= monotonic_usec)
-                return RESPAWN_MSEC;
-        since = (monotonic_usec - terminal->spawned_usec) / USEC_PER_MSEC;
-        return since >= RESPAWN_MSEC ? 0 : RESPAWN_MSEC - (int) since;
+        return msec_left(terminal->spawned_usec, RESPAWN_MSEC, monotonic_usec);
 }

@@ -18,6 +18,7 @@ struct KeeperTerminal {
         Child *child;     /* NULL if it has been reaped */
         ListLink link;    /* in the list of terminals without a child */
         ListLink missing; /* in the list of terminals to be started again */
+        ListLink ending;  /* in the list of terminals that are over, but not gone */
         char role[ROLE_NAME_MAX + 1];
         int master_fd;
         int control_fd; /* lent to the node; open until the child has ended */
@@ -31,6 +32,7 @@ struct KeeperTerminal {
         bool orphan;           /* the process is the child of a keeper that died */
         uint64_t spawned_usec; /* CLOCK_MONOTONIC */
         bool over;             /* the child has ended, so no other process is started */
+        uint64_t looked_usec;  /* the process, since it is over; CLOCK_MONOTONIC */
         struct watch watch;
 };
 
@@ -49,6 +51,11 @@ void keeper_terminal_kill(KeeperTerminal *terminal);
 
 /* The main process of the role has ended. The architect-terminal shows the remaining output and exits. */
 void keeper_terminal_end(KeeperTerminal *terminal);
+
+/* The process is over, and belongs to the user of the role, who may stop it again and again, so that it would
+ * never be gone. Kills it if it is stopped. Returns the milliseconds until it should be looked at again, 0 if
+ * that was done now. */
+int keeper_terminal_look(KeeperTerminal *terminal, uint64_t monotonic_usec);
 
 /* Reaps an architect-terminal that has ended. Returns false if it is still running. Its pidfd stays open, to
  * be removed from an epoll. */

@@ -58,6 +58,9 @@ void keeper_forget_child(Keeper *k, Child *child) {
 }
 
 int keeper_watch_terminal(Keeper *k, KeeperTerminal *terminal) {
+        /* Of the previous program. */
+        if (terminal->over)
+                list_append(&k->terminals_ending, &terminal->ending);
         return keeper_watch(k, EPOLL_CTL_ADD, terminal->pidfd, EPOLLIN | EPOLLET, &terminal->watch);
 }
 
@@ -179,6 +182,7 @@ int keeper_init(Keeper *k, const struct keeper_self *self, int listen_fd) {
         list_init(&k->to_tell_exit);
         list_init(&k->terminals);
         list_init(&k->terminals_missing);
+        list_init(&k->terminals_ending);
         for (size_t i = 0; i < ELEMENTSOF(k->guests); i++) {
                 k->guests[i].fd = -EBADF;
                 k->guests[i].watch = (struct watch){ .type = WATCH_GUEST, .guest = i };

@@ -44,6 +44,7 @@ typedef struct Keeper {
         ListLink terminals; /* KeeperTerminal.link, of terminals that outlive their child */
         /* KeeperTerminal.missing, of terminals to be started again, sorted by time */
         ListLink terminals_missing;
+        ListLink terminals_ending; /* KeeperTerminal.ending, the one that is looked at next is the first */
         Store store;
         Reexec reexec;
 

@@ -197,6 +197,57 @@ static void test_last_words(void **state) {
         free(text);
 }
 
+static int count_in_log(const World *w, const char *part) {
+        _cleanup_free_ char *text = NULL;
+        int n = 0;
+
+        assert_int_equal(file_read(AT_FDCWD, w->log, 64 * 1024, &text, NULL), 0);
+        for (const char *at = text; (at = strstr(at, part)); at++)
+                n++;
+        return n;
+}
+
+static bool is_full(void *userdata) {
+        struct pollfd p = { .fd = *(int *) userdata, .events = POLLOUT };
+
+        return poll(&p, 1, 0) == 0;
+}
+
+/* The user of a role stops its architect-terminal after the role has ended, when nobody lets it go on any
+ * more. The keeper ends it, and so does the program that replaces the keeper. It must still have something to
+ * show then, for which a FIFO that nobody reads is full. */
+static void test_stopped(void **state) {
+        World *w = *state;
+        _cleanup_free_ char *path = world_path(w, "full");
+        autofd fifo = -EBADF;
+
+        w->noisy = true;
+        assert_int_equal(mkfifo(path, 0600), 0);
+        fifo = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+        for (int replace = 0; replace < 2; replace++) {
+                Role role = role_run(w, KEEPER_FORK_TERMINAL,
+                        REQUEST(.output = LAUNCH_OUTPUT_FILE, .output_path = path,
+                                .command =
+                                        SHELL("stty -echo; echo ready; exec head -c 100000000 /dev/zero")));
+                autofd client = open_client(&role);
+                pid_t terminal = terminal_pid(w);
+
+                expect_text(client, "ready\r\n");
+                assert_true(wait_for(is_full, &fifo));
+                assert_int_equal(world_signal(w, role.id, SIGKILL), 0);
+                (void) role_ended(w, &role);
+                assert_int_equal(kill(terminal, SIGSTOP), 0);
+                if (replace)
+                        assert_int_equal(world_request(w, KEEPER_REEXEC, 0), 0);
+                assert_int_equal(world_request(w, KEEPER_REAP, role.id), 0);
+                role_close(&role);
+                assert_true(wait_for(no_terminal, w));
+                assert_int_equal(count_in_log(w, "was stopped, killed it"), replace + 1);
+                while (read(fifo, (char[4096]){ 0 }, 4096) > 0)
+                        ;
+        }
+}
+
 static bool made_often(void *userdata) {
         const char *path = userdata;
         struct stat st;
@@ -386,6 +437,7 @@ static void test_socket_errors(void **state) {
         assert_int_equal(make_socket(w, 99, 0, 0, &path), -ENOENT);
         assert_int_equal(make_socket(w, pipe_role.id, 0, 0, &path), -ENOTTY);
         assert_int_equal(make_socket(w, role.id, 0, UINT32_C(1) << 31, &path), -EOPNOTSUPP);
+        assert_int_equal(make_socket(w, role.id, UINT32_MAX, 0, &path), -EINVAL);
         _cleanup_free_ char *directory = world_path(w, "architect-terminal");
         assert_int_equal(access(directory, F_OK), -1);
 
@@ -476,6 +528,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_flags, world_setup_connected, world_teardown),
                 cmocka_unit_test_setup_teardown(test_respawn, world_setup_connected, world_teardown),
                 cmocka_unit_test_setup_teardown(test_last_words, world_setup_connected, world_teardown),
+                cmocka_unit_test_setup_teardown(test_stopped, world_setup_connected, world_teardown),
                 cmocka_unit_test_teardown(test_crash_loop, world_teardown),
                 cmocka_unit_test_teardown(test_missing, world_teardown),
                 cmocka_unit_test_setup_teardown(test_inherits_nothing, world_setup_connected, world_teardown),
