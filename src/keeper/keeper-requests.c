@@ -191,6 +191,8 @@ static int keeper_on_make_terminal_socket(Keeper *k, const struct keeper_termina
 
         if (m->flags & ~TERMINAL_CLIENT_REPLAY)
                 r = -EOPNOTSUPP;
+        else if (m->uid == UINT32_MAX)
+                r = -EINVAL; /* nobody's number; for chown(2) it means "no change" */
         else if (!child)
                 r = -ENOENT;
         else if (child->exited)

@@ -53,6 +53,9 @@ static int capabilities_keep(int capability) {
 /* -- the user -- */
 
 static int terminal_take_user(uid_t uid, gid_t gid) {
+        /* For the calls below these mean "no change", so the process would remain root. */
+        if (uid == (uid_t) -1 || gid == (gid_t) -1)
+                return -EINVAL;
         if (geteuid() != 0)
                 return 0;
         /* Without this a change from root to another user gives all capabilities away. */

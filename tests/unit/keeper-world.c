@@ -25,6 +25,8 @@
 static const char passwd[] = "root:x:0:0:root:/root:/bin/sh\n"
                              "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
                              "alice:x:4711:4712:Alice:/home/alice:/bin/alice-sh\n"
+                             "nobodys:x:4294967295:4712::/:/bin/sh\n"
+                             "nogroup:x:4716:4294967295::/:/bin/sh\n"
                              "bare:x:4713:4713:::\n"; /* has neither a home directory nor a shell */
 static const char groups[] = "root:x:0:\n"
                              "nogroup:x:65534:\n"

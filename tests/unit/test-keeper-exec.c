@@ -234,6 +234,13 @@ static void test_users_fail(void **state) {
                 "group \"nosuch\" does not exist");
         (void) assert_fails(w, QUIET(.command = SHELL("true"), .user = ""), LAUNCH_STAGE_USER, -ESRCH);
         (void) assert_fails(w, QUIET(.command = SHELL("true"), .user = "-1"), LAUNCH_STAGE_USER, -ESRCH);
+        /* An entry of the database must not mean "remain root" either. */
+        assert_string_equal(assert_fails(w, QUIET(.command = SHELL("true"), .user = "nobodys"),
+                                    LAUNCH_STAGE_USER, -EINVAL),
+                "user \"nobodys\" has the uid 4294967295, which is no valid number; correct the entry in the user database");
+        assert_string_equal(assert_fails(w, QUIET(.command = SHELL("true"), .user = "nogroup"),
+                                    LAUNCH_STAGE_USER, -EINVAL),
+                "user \"nogroup\" has the gid 4294967295, which is no valid number; correct the entry in the user database");
         /* For the system calls this ID means "no change". */
         (void) assert_fails(
                 w, QUIET(.command = SHELL("true"), .user = "4294967295"), LAUNCH_STAGE_USER, -ESRCH);

@@ -443,6 +443,20 @@ static void test_confined(void **state) {
         }
 }
 
+/* -1 is no user, but "no change" for the system calls. */
+static void test_confined_as_nobody(void **state) {
+        pid_t pid = fork();
+        int status;
+
+        if (pid == 0)
+                _exit(terminal_confine((uid_t) -1, 4712, false) == -EINVAL &&
+                                        terminal_confine(4711, (gid_t) -1, false) == -EINVAL
+                                ? 0
+                                : 1);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_ring),
@@ -452,6 +466,7 @@ int main(void) {
                 cmocka_unit_test(test_output),
                 cmocka_unit_test(test_sender),
                 cmocka_unit_test(test_confined),
+                cmocka_unit_test(test_confined_as_nobody),
         };
 
         (void) signal(SIGPIPE, SIG_IGN);

@@ -97,6 +97,11 @@ void identity_find(int gate_fd, const LaunchRequest *request, struct identity *r
         identity_find_user(gate_fd, request->user, ret);
         if (request->group)
                 ret->gid = identity_find_group(gate_fd, request->group);
+        /* The system calls would take it for "no change", so the role would remain what the keeper is. */
+        if (ret->uid == UINT32_MAX || ret->gid == UINT32_MAX)
+                gate_fail(gate_fd, LAUNCH_STAGE_USER, -EINVAL,
+                        "user %s has the %s %u, which is no valid number; correct the entry in the user database",
+                        QUOTED(ret->name), ret->uid == UINT32_MAX ? "uid" : "gid", UINT32_MAX);
 
         /* Without privileges a change to the own user is no change, and setgroups() would refuse it. */
         ret->change = (request->user || request->group) &&
