@@ -447,9 +447,17 @@ static void test_kill_cgroup_of_others(void **state) {
                 { "/architect.slice/architect-other-cam.scope", -EPERM },
                 { "/architect.slice/architect-main-cam.scope/..", -EPERM },
                 { "/architect.slice/architect-main-cam.scope/below", -EPERM },
+                { "/architect.slice/architect-main-cam.scope/", -EPERM },
+                { "/architect.slice/architect-main-.scope", -EPERM },
+                { "/architect.slice/architect-main-cam.service", -EPERM },
+                { "/architect.slice/architect-main-cam.slice", -EPERM },
+                { "/architect.slice/xarchitect-main-cam.scope", -EPERM },
+                { "/architect.slice/architect-main-cam.scope.d", -EPERM },
+                { "/init.scope", -EPERM },
                 { "/architect.slice/../architect-main-cam.scope", -EINVAL },
                 { "/../architect-main-cam.scope", -EINVAL },
                 { "architect-main-cam.scope", -EINVAL },
+                { "/no/such/architect-main-cam.scope", -ENOENT },
         };
         int fds[WORLD_FDS_MAX];
         Packet p;
