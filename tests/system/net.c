@@ -156,3 +156,38 @@ void send_udp(uint16_t port) {
         assert_int_equal(sendto(fd, "x", 1, 0, (const void *) &to, sizeof(to)), 1);
         close(fd);
 }
+
+bool steal(int type, uint16_t port, size_t place, unsigned options) {
+        static const struct {
+                int family;
+                uint32_t in;
+                int only_v6;
+                bool loopback6;
+        } places[N_PLACES] = {
+                { AF_INET, INADDR_ANY, 0, false },
+                { AF_INET, INADDR_LOOPBACK, 0, false },
+                { AF_INET6, 0, 0, false },
+                { AF_INET6, 0, 1, false },
+                { AF_INET6, 0, 0, true },
+        };
+        struct sockaddr_in in = {
+                .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(places[place].in)
+        };
+        struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+        bool v6 = places[place].family == AF_INET6, had;
+        int fd = socket(places[place].family, type | SOCK_CLOEXEC, 0), one = 1;
+
+        if (fd < 0)
+                return false;
+        if (places[place].loopback6)
+                in6.sin6_addr = (struct in6_addr) IN6ADDR_LOOPBACK_INIT;
+        if (v6)
+                (void) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &places[place].only_v6, sizeof(int));
+        if (options & 1)
+                (void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+        if (options & 2)
+                (void) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+        had = bind(fd, v6 ? (void *) &in6 : (void *) &in, v6 ? sizeof(in6) : sizeof(in)) >= 0;
+        (void) close(fd);
+        return had;
+}

@@ -34,3 +34,10 @@ void wait_hang_up(uint16_t port);
 /* The same as ask_tcp() with a datagram. Returns 0 if there is no reply within this time. */
 pid_t ask_udp(uint16_t port, int msec);
 void send_udp(uint16_t port);
+
+/* The addresses by which a process may bind a port that another one has: all or the loopback address, of both
+ * families. */
+#define N_PLACES 5
+/* Returns whether it could bind the port, which is then free again. Options are 1, SO_REUSEADDR, and 2,
+ * SO_REUSEPORT. Uses system calls only, for a fork of a process with threads. */
+bool steal(int type, uint16_t port, size_t place, unsigned options);

@@ -1,77 +1,34 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sandbox: unified
  *
- * What polkit permits, an ordinary user may do, and nothing else. The real polkit decides here, by a rule
- * that reads its answer from a file, so that a test can change the answer and can hold it back. */
+ * What polkit permits, an ordinary user may do, and nothing else. */
 
-#include <fcntl.h>
 #include <glib/gstdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "polkit.h"
 #include "testlib.h"
 
 #define INTERACTION_REQUIRED "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
-#define RULES "/etc/polkit-1/rules.d/"
-#define RULE RULES "10-case.rules"
-#define ANSWER "/run/case-polkit-answer"
-#define HOLD "/run/case-polkit-hold"
-#define ACTION "org.architect.node."
+#define RULES POLKIT_RULES
+#define ACTION POLKIT_ACTION
 
-/* "hold" waits for what the test writes to HOLD. A question without an answer has the default of the
- * policy. */
-static const char rule[] = "polkit.addRule(function(action, subject) {\n"
-                           "    if (action.id.indexOf('" ACTION "') != 0)\n"
-                           "        return polkit.Result.NOT_HANDLED;\n"
-                           "    var said = polkit.spawn(['/bin/cat', '" ANSWER "']).trim();\n"
-                           "    if (said == 'hold')\n"
-                           "        said = polkit.spawn(['/bin/cat', '" HOLD "']).trim();\n"
-                           "    if (said == 'details')\n"
-                           "        said = action.lookup('verb') == 'signal' &&\n"
-                           "            action.lookup('role') == 'polkit.a' &&\n"
-                           "            action.lookup('owner') == '0' && action.lookup('own') == 'no' &&\n"
-                           "            action.lookup('user') == 'bob' &&\n"
-                           "            action.lookup('instance') == 'main' &&\n"
-                           "            action.lookup('command').indexOf(' pause') > 0 &&\n"
-                           "            subject.user == 'alice' ? 'yes' : 'no';\n"
-                           "    return said == 'yes' ? polkit.Result.YES :\n"
-                           "        said == 'no' ? polkit.Result.NO :\n"
-                           "        said == 'auth' ? polkit.Result.AUTH_ADMIN : polkit.Result.NOT_HANDLED;\n"
-                           "});\n";
-
-static void answer(const char *text) {
-        assert_true(g_file_set_contents(ANSWER, text, -1, NULL));
-        assert_int_equal(chmod(ANSWER, 0644), 0);
-}
-
-/* Returns when polkit has asked the rule, whose answer this descriptor sends. */
-static int held(void) {
-        int fd = open(HOLD, O_WRONLY | O_CLOEXEC);
-
-        assert_return_code(fd, errno);
-        return fd;
-}
-
-static void release(int fd, const char *text) {
-        assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-        assert_int_equal(close(fd), 0);
-}
+static const char details[] = "    if (said == 'details')\n"
+                              "        said = action.lookup('verb') == 'signal' &&\n"
+                              "            action.lookup('role') == 'polkit.a' &&\n"
+                              "            action.lookup('owner') == '0' && action.lookup('own') == 'no' &&\n"
+                              "            action.lookup('user') == 'bob' &&\n"
+                              "            action.lookup('instance') == 'main' &&\n"
+                              "            action.lookup('command').indexOf(' pause') > 0 &&\n"
+                              "            subject.user == 'alice' ? 'yes' : 'no';\n";
 
 static int group_setup(void **state) {
-        assert_true(g_file_set_contents(RULE, rule, -1, NULL));
-        assert_int_equal(chmod(RULE, 0644), 0);
-        answer("");
-        assert_int_equal(mkfifo(HOLD, 0600), 0);
-        assert_int_equal(chmod(HOLD, 0644), 0);
-        systemctl("restart", "polkit.service");
+        polkit_install(details);
         return 0;
 }
 
 static int group_teardown(void **state) {
-        (void) g_unlink(RULE);
-        (void) g_unlink(ANSWER);
-        (void) g_unlink(HOLD);
-        systemctl("restart", "polkit.service");
+        polkit_remove();
         return 0;
 }
 

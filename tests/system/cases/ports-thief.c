@@ -31,44 +31,6 @@ static struct booty {
         _Atomic uint32_t how; /* of the last theft */
 } * booty;
 
-static const struct {
-        int family;
-        uint32_t in;
-        int only_v6;
-        bool loopback6;
-} places[] = {
-        { AF_INET, INADDR_ANY, 0, false },
-        { AF_INET, INADDR_LOOPBACK, 0, false },
-        { AF_INET6, 0, 0, false },
-        { AF_INET6, 0, 1, false },
-        { AF_INET6, 0, 0, true },
-};
-
-/* Uses system calls only, because it is a fork of a process with threads. Returns whether it could bind the
- * port. */
-static bool steal(int type, uint16_t port, size_t place, unsigned options) {
-        struct sockaddr_in in = {
-                .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(places[place].in)
-        };
-        struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
-        bool v6 = places[place].family == AF_INET6, had;
-        int fd = socket(places[place].family, type | SOCK_CLOEXEC, 0), one = 1;
-
-        if (fd < 0)
-                return false;
-        if (places[place].loopback6)
-                in6.sin6_addr = (struct in6_addr) IN6ADDR_LOOPBACK_INIT;
-        if (v6)
-                (void) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &places[place].only_v6, sizeof(int));
-        if (options & 1)
-                (void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-        if (options & 2)
-                (void) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
-        had = bind(fd, v6 ? (void *) &in6 : (void *) &in, v6 ? sizeof(in6) : sizeof(in)) >= 0;
-        (void) close(fd);
-        return had;
-}
-
 static void try_one(int who, int type, _Atomic uint16_t *slot, size_t place, unsigned options) {
         uint16_t port = atomic_load(slot);
 
@@ -95,7 +57,7 @@ static pid_t thief_start(int who, uid_t uid, gid_t gid) {
                                 prctl(PR_SET_PDEATHSIG, SIGKILL) < 0))
                 _exit(1);
         for (;;)
-                for (size_t place = 0; place < G_N_ELEMENTS(places); place++)
+                for (size_t place = 0; place < N_PLACES; place++)
                         for (unsigned options = 0; options < 4; options++) {
                                 for (size_t i = 0; i < G_N_ELEMENTS(booty->tcp); i++)
                                         try_one(who, SOCK_STREAM, &booty->tcp[i], place, options);
