@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,7 +17,7 @@ static const char rule[] = "polkit.addRule(function(action, subject) {\n"
                            "        return polkit.Result.NOT_HANDLED;\n"
                            "    var said = polkit.spawn(['/bin/cat', '" ANSWER "']).trim();\n"
                            "    if (said == 'hold')\n"
-                           "        said = polkit.spawn(['/bin/cat', '" HOLD "']).trim();\n"
+                           "        said = polkit.spawn(['/usr/bin/head', '-n', '1', '" HOLD "']).trim();\n"
                            "%s"
                            "    return said == 'yes' ? polkit.Result.YES :\n"
                            "        said == 'no' ? polkit.Result.NO :\n"
@@ -29,6 +30,7 @@ void polkit_install(const char *script) {
         assert_true(g_file_set_contents(RULE, text, -1, NULL));
         assert_int_equal(chmod(RULE, 0644), 0);
         answer("");
+        (void) g_unlink(HOLD); /* of a case that was killed */
         assert_int_equal(mkfifo(HOLD, 0600), 0);
         assert_int_equal(chmod(HOLD, 0644), 0);
         systemctl("restart", "polkit.service");
@@ -47,13 +49,20 @@ void answer(const char *text) {
 }
 
 int held(void) {
-        int fd = open(HOLD, O_WRONLY | O_CLOEXEC);
+        int fd;
 
-        assert_return_code(fd, errno);
+        /* A blocking open would wait for ever for a question that does not come. */
+        WAIT_UNTIL((fd = open(HOLD, O_WRONLY | O_CLOEXEC | O_NONBLOCK)) >= 0);
         return fd;
 }
 
 void release(int fd, const char *text) {
-        assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+        g_autofree char *line = g_strconcat(text, "\n", NULL);
+        struct pollfd p = { .fd = fd };
+
+        assert_int_equal(write(fd, line, strlen(line)), strlen(line));
+        /* Otherwise the next held() could find the reader of this question, and not wait for the next one. */
+        if (poll(&p, 1, (int) (patience_usec() / 1000)) != 1)
+                fail_msg("the rule does not read its answer");
         assert_int_equal(close(fd), 0);
 }

@@ -17,4 +17,5 @@ void polkit_remove(void);
 void answer(const char *text);
 /* Returns when polkit has asked the rule, whose answer this descriptor sends. */
 int held(void);
+/* Returns when the rule has read it. */
 void release(int fd, const char *text);
