@@ -36,11 +36,22 @@ void polkit_install(const char *script) {
         systemctl("restart", "polkit.service");
 }
 
-void polkit_remove(void) {
+int polkit_group_setup(void **state) {
+        polkit_install("");
+        return 0;
+}
+
+int polkit_group_teardown(void **state) {
         (void) g_unlink(RULE);
         (void) g_unlink(ANSWER);
         (void) g_unlink(HOLD);
         systemctl("restart", "polkit.service");
+        return 0;
+}
+
+int polkit_teardown(void **state) {
+        answer("");
+        return case_teardown(state);
 }
 
 void answer(const char *text) {

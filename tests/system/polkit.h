@@ -10,7 +10,12 @@
 /* Installs the rule, which no longer permits anything then. The JavaScript of the case, which may be "", may
  * replace what the file says, the variable "said", by looking at "action" and "subject". */
 void polkit_install(const char *script);
-void polkit_remove(void);
+
+/* For the group and for each test of it. */
+int polkit_group_setup(void **state); /* without a script */
+int polkit_group_teardown(void **state);
+int polkit_teardown(void **state);
+#define POLKIT_TEST(function) cmocka_unit_test_setup_teardown(function, case_setup, polkit_teardown)
 
 /* "yes", "no", "auth" or "hold", which waits for a release(). Without an answer, "", the policy of the
  * package decides. */

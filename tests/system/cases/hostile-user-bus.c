@@ -25,16 +25,6 @@ static Bus *reconnect(void) {
         return bus;
 }
 
-static int group_setup(void **state) {
-        polkit_install("");
-        return 0;
-}
-
-static int group_teardown(void **state) {
-        polkit_remove();
-        return 0;
-}
-
 /* Whether alice has had a connection with the name of one of root's, of before. */
 static bool impostor(Bus *alice, GPtrArray *names_of_root) {
         return g_ptr_array_find_with_equal_func(names_of_root, bus_unique_name(alice), g_str_equal, NULL);
@@ -98,9 +88,10 @@ static void test_restart(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_restart),
+                POLKIT_TEST(test_restart),
         };
 
         case_begin("hostile-user-bus");
-        return cmocka_run_group_tests_name("hostile-user-bus", tests, group_setup, group_teardown);
+        return cmocka_run_group_tests_name(
+                "hostile-user-bus", tests, polkit_group_setup, polkit_group_teardown);
 }

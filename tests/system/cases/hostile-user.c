@@ -1212,21 +1212,6 @@ static void test_output(void **state) {
 
 /* -- races between the question and the answer -- */
 
-static int polkit_group_setup(void **state) {
-        polkit_install("");
-        return 0;
-}
-
-static int polkit_group_teardown(void **state) {
-        polkit_remove();
-        return 0;
-}
-
-static int teardown(void **state) {
-        answer("");
-        return case_teardown(state);
-}
-
 static guint32 send_verb(Bus *bus, size_t verb, const char *role) {
         g_autofree char *quoted = g_strdup_printf("'%s'", role);
         g_auto(GStrv) parts = g_strsplit(on_role[verb].on_node, "R", -1);
@@ -1362,8 +1347,6 @@ static void test_node_replaced(void **state) {
         }
 }
 
-#define RACE(function) cmocka_unit_test_setup_teardown(function, case_setup, teardown)
-
 int main(int argc, char *argv[]) {
         const struct CMUnitTest tests[] = {
                 TEST(test_outside),
@@ -1373,10 +1356,10 @@ int main(int argc, char *argv[]) {
                 TEST(test_output),
         };
         const struct CMUnitTest races[] = {
-                RACE(test_replaced),
-                RACE(test_polkit_killed),
-                RACE(test_caller_gone),
-                RACE(test_node_replaced),
+                POLKIT_TEST(test_replaced),
+                POLKIT_TEST(test_polkit_killed),
+                POLKIT_TEST(test_caller_gone),
+                POLKIT_TEST(test_node_replaced),
         };
         int failed;
 

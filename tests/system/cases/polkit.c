@@ -27,16 +27,6 @@ static int group_setup(void **state) {
         return 0;
 }
 
-static int group_teardown(void **state) {
-        polkit_remove();
-        return 0;
-}
-
-static int teardown(void **state) {
-        answer("");
-        return case_teardown(state);
-}
-
 static guint32 node_send_interactive(Bus *bus, const char *method, GVariant *args) {
         return bus_send_interactive(bus, NODE_NAME, NODE_PATH, NODE_INTERFACE, method, args);
 }
@@ -437,8 +427,6 @@ static void test_examples(void **state) {
         systemctl("restart", "polkit.service");
 }
 
-#define POLKIT_TEST(function) cmocka_unit_test_setup_teardown(function, case_setup, teardown)
-
 int main(void) {
         const struct CMUnitTest tests[] = {
                 POLKIT_TEST(test_every_method),
@@ -456,5 +444,5 @@ int main(void) {
         };
 
         case_begin("polkit");
-        return cmocka_run_group_tests_name("polkit", tests, group_setup, group_teardown);
+        return cmocka_run_group_tests_name("polkit", tests, group_setup, polkit_group_teardown);
 }
