@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "bus/role-dbus.h"
+#include "model/settings.h"
 #include "util/autoptr.h"
 
 #define ALICE 1000
@@ -43,6 +44,8 @@ static int setup(void **state) {
                 return -1;
         BusWorld *b = *state;
         b->uid = ALICE;
+        /* On a slow machine her calls would have to wait, or be refused. */
+        b->world->node->settings->max_call_time_per_user_usec = 1000 * USEC_PER_SEC;
         questions = g_ptr_array_new_with_free_func(bus_message_free);
         cancelled = g_string_new(NULL);
         return sd_bus_add_object_vtable(b->client, NULL, "/org/freedesktop/PolicyKit1/Authority",
