@@ -317,6 +317,14 @@ static guint64 count_dropped(Bus *bus) {
         return dropped;
 }
 
+/* Each of these costs the service no more than one message, so even a slow machine exceeds the limit with
+ * them. */
+static void cause_messages(Bus *bus) {
+        for (guint i = 0; i < 200; i++)
+                bus_emit(bus, NODE_NAME, "/org/architect", "org.architect.Test", "Nothing", NULL);
+        node_sync(bus);
+}
+
 /* Far more messages than signals: the limit applies, and the number of dropped ones is reported. */
 static void test_flood(void **state) {
         Bus *bus = *state;
@@ -326,10 +334,9 @@ static void test_flood(void **state) {
         set_sve(bus, true);
         gint64 begin = g_get_monotonic_time();
         /* Until a report of dropped messages arrives. */
-        for (guint i = 0; i < 200 || !count_dropped(bus); i++) {
-                assert_true(g_get_monotonic_time() - begin < 4 * patience_usec());
-                start(bus, role_name("flood"), NULL, actor(), "exit", "0", NULL);
-                expect_exited(bus, role_name("flood"), "exited", 0, "self");
+        while (!count_dropped(bus)) {
+                assert_true(g_get_monotonic_time() - begin < patience_usec());
+                cause_messages(bus);
         }
         gint64 seconds = (g_get_monotonic_time() - begin) / G_USEC_PER_SEC + 2;
         set_level(bus, "info");
