@@ -138,7 +138,7 @@ static int socket_receive_all(int fd) {
 }
 
 int port_socket_open(uint8_t protocol, int guard_fd) {
-        union port_address address;
+        union port_address address = { 0 };
         socklen_t size = sizeof(address);
         autofd fd = -EBADF;
         struct stat st;
@@ -208,7 +208,7 @@ static int diag_find(struct nlmsghdr *h, size_t size, uint64_t cookie) {
 }
 
 int port_socket_exists(int guard_fd, uint64_t cookie) {
-        union port_address address;
+        union port_address address = { 0 };
         socklen_t size = sizeof(address);
         struct {
                 struct nlmsghdr header;
@@ -222,7 +222,7 @@ int port_socket_exists(int guard_fd, uint64_t cookie) {
         } reply;
         autofd fd = -EBADF;
         ssize_t n;
-        int r;
+        int r = 0;
 
         if (getsockname(guard_fd, &address.any, &size) < 0)
                 return -errno;

@@ -213,7 +213,7 @@ static int sockets_take_back(Sockets *s, struct reserved_socket *socket) {
                         port_protocol_name(&socket->port), socket->port.number, strerror(-r));
                 return r;
         }
-        had = fd_close(had);
+        (void) fd_close(fd_steal(&had));
         if (socket->port.protocol == KEEPER_TCP) {
                 socket->kept = revoked < 0;
                 return 0;
