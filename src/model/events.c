@@ -171,10 +171,13 @@ int events_open(int dir_fd, Events **ret) {
         bool begin = r == -ENODATA;
         if (r >= 0 || begin)
                 r = event_log_open(dir_fd, &events->log);
-        /* A counter without its newest event has lost this. A new counter has lost whatever there was; on a
-         * new machine that is nothing. */
-        if (r >= 0)
-                events->lost = begin || event_log_last(events->log) < events->file.sequence;
+        /* A counter without its newest event has lost this. A new counter, or a log without any event, has
+         * lost whatever there was; on a new machine that is nothing. */
+        if (r >= 0) {
+                uint64_t last = event_log_last(events->log);
+
+                events->lost = begin || last == 0 || last < events->file.sequence;
+        }
         if (r >= 0 && begin)
                 r = events_begin(events);
         if (r < 0) {

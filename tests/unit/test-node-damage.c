@@ -15,6 +15,7 @@
 
 #include "base/fd-util.h"
 #include "model/env.h"
+#include "model/event-log.h"
 #include "model/monitor.h"
 #include "model/ports.h"
 #include "model/role-damage.h"
@@ -616,6 +617,25 @@ static void test_mutated_everything(void **state) {
         print_message("# %u files mutated\n", n);
 }
 
+/* Without the log and its file, only the keeper knows that a role has ended. The counter is whole, and says
+ * nothing about that before it was saved for the first time. */
+static void test_log_is_gone(void **state) {
+        Life *l = life_new(0);
+        int roles;
+
+        life_before(l);
+        l->log_is_whole = false;
+        roles = openat(l->dir_fd, "roles", O_DIRECTORY | O_CLOEXEC);
+        assert_return_code(roles, errno);
+        mutate(l, l->dir_fd, EVENT_LOG_DIRECTORY "/00000000000000000001", "none", MUTATION_GONE);
+        mutate(l, roles, truth_names[TRUTH_EXITED], "none", MUTATION_GONE);
+        (void) fd_close(roles);
+        life_after(l);
+        check_after(l);
+        check_ends(l);
+        life_free(l);
+}
+
 /* A directory of files may be something else, too. */
 static void test_directories(void **state) {
         static const char *const names[] = { "roles", "previous", "event-log" };
@@ -644,6 +664,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_mutated_roles),
                 cmocka_unit_test(test_mutated_everything),
+                cmocka_unit_test(test_log_is_gone),
                 cmocka_unit_test(test_directories),
         };
 
