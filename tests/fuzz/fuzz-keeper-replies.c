@@ -142,23 +142,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         fuzz_check(keeper >= 0 && unlink(path) == 0);
         fuzz_check(recv(keeper, packet, sizeof(packet), 0) == sizeof(struct keeper_hello));
 
-        for (unsigned i = 0; i < RECORDS_MAX && size >= 3; i++) {
-                uint8_t what = data[0];
-                size_t n = (size_t) data[1] | (size_t) data[2] << 8;
+        FuzzRecord record;
+        for (unsigned i = 0; i < RECORDS_MAX && fuzz_take_record(&data, &size, &record); i++) {
+                const uint8_t what = record.what;
 
-                data += 3;
-                size -= 3;
-                if (n > size)
-                        n = size;
                 if (what == 'r')
                         request(link);
                 else if (what == 'p' || (what >= '0' && what <= '9'))
-                        send_packet(keeper, data, n, what == 'p' ? 0 : MIN(what - '0', SOCKET_FDS_MAX + 1));
+                        send_packet(keeper, record.data, record.size,
+                                what == 'p' ? 0 : MIN(what - '0', SOCKET_FDS_MAX + 1));
                 run_events(event);
                 while (recv(keeper, packet, sizeof(packet), MSG_DONTWAIT) > 0)
                         ;
-                data += n;
-                size -= n;
         }
 
         fuzz_check(n_answers <= n_requests);

@@ -247,18 +247,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         fuzz_check(lowest >= 0 && close(lowest) == 0);
 
         set_up(&k, &self);
-        for (unsigned i = 0; i < PACKETS_MAX && size >= 3; i++) {
-                uint8_t what = data[0];
-                size_t n = (size_t) data[1] | (size_t) data[2] << 8;
-
-                data += 3;
-                size -= 3;
-                if (n > size)
-                        n = size;
-                on_record(&k, what, data, n);
+        FuzzRecord record;
+        for (unsigned i = 0; i < PACKETS_MAX && fuzz_take_record(&data, &size, &record); i++) {
+                on_record(&k, record.what, record.data, record.size);
                 check_state(&k);
-                data += n;
-                size -= n;
         }
         tear_down(&k);
 

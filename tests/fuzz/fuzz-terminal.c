@@ -112,17 +112,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         cfmakeraw(&raw); /* without an echo, which nobody reads */
         fuzz_check(tcsetattr(e.slave, TCSANOW, &raw) == 0);
 
-        for (unsigned i = 0; i < RECORDS_MAX && size >= 3; i++) {
-                uint8_t what = data[0];
-                size_t n = (size_t) data[1] | (size_t) data[2] << 8;
-
-                data += 3;
-                size -= 3;
-                if (n > size)
-                        n = size;
-                on_record(&e, what, data, n);
-                data += n;
-                size -= n;
+        FuzzRecord record;
+        for (unsigned i = 0; i < RECORDS_MAX && fuzz_take_record(&data, &size, &record); i++) {
+                on_record(&e, record.what, record.data, record.size);
         }
 
         /* The role ends. Everything that was sent is read before that. */

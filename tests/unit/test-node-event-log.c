@@ -183,19 +183,36 @@ static void test_keeps_the_newest(void **state) {
         event_log_close(log);
 }
 
+/* Writes the records 1 to n, and closes the log. */
+static void write_log(Directory *d, uint64_t n) {
+        EventLog *log = open_log(d);
+
+        for (uint64_t i = 1; i <= n; i++)
+                assert_return_code(append(log, i, RECORD), 0);
+        event_log_close(log);
+}
+
+/* The segment that begins with record 1. */
+static char *first_segment(const Directory *d) {
+        return g_build_filename(d->log, "00000000000000000001", NULL);
+}
+
+static int open_first_segment(const Directory *d) {
+        g_autofree char *path = first_segment(d);
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+
+        assert_return_code(fd, errno);
+        return fd;
+}
+
 /* All states in which a write can leave the file if the process is killed during it. */
 static void test_torn(void **state) {
         Directory *d = *state;
-        EventLog *log = open_log(d);
+        EventLog *log;
 
-        for (uint64_t i = 1; i <= 3; i++)
-                assert_return_code(append(log, i, RECORD), 0);
-        event_log_close(log);
-
+        write_log(d, 3);
         /* A fourth record is complete except for its size, which is written last. */
-        g_autofree char *path = g_build_filename(d->log, "00000000000000000001", NULL);
-        autofd fd = open(path, O_RDWR | O_CLOEXEC);
-        assert_return_code(fd, errno);
+        autofd fd = open_first_segment(d);
         off_t end = 3 * (16 + RECORD);
         uint64_t number = 4;
         g_autofree char *rest = g_strnfill(RECORD, 'x');
@@ -225,13 +242,11 @@ static void test_torn(void **state) {
 /* Some may be missing. */
 static void test_cut(void **state) {
         Directory *d = *state;
-        EventLog *log = open_log(d);
+        g_autofree char *path = first_segment(d);
+        EventLog *log;
         Count c = {};
 
-        for (uint64_t i = 1; i <= 10; i++)
-                assert_return_code(append(log, i, RECORD), 0);
-        event_log_close(log);
-        g_autofree char *path = g_build_filename(d->log, "00000000000000000001", NULL);
+        write_log(d, 10);
         assert_return_code(truncate(path, 5 * (16 + RECORD) + 100), errno);
         log = open_log(d);
         assert_int_equal(event_log_last(log), 5);
@@ -338,15 +353,11 @@ static void test_no_space(void **state) {
 /* Whatever is changed in a record, it is skipped, and those after it are read. */
 static void test_changed(void **state) {
         Directory *d = *state;
-        EventLog *log = open_log(d);
+        EventLog *log;
         const off_t second = 16 + RECORD;
 
-        for (uint64_t i = 1; i <= 3; i++)
-                assert_return_code(append(log, i, RECORD), 0);
-        event_log_close(log);
-        g_autofree char *path = g_build_filename(d->log, "00000000000000000001", NULL);
-        autofd fd = open(path, O_RDWR | O_CLOEXEC);
-        assert_return_code(fd, errno);
+        write_log(d, 3);
+        autofd fd = open_first_segment(d);
         for (off_t at = 0; at < 16 + RECORD; at++)
                 for (unsigned bit = 0; bit < 8; bit++) {
                         Count c = {};
@@ -367,15 +378,11 @@ static void test_changed(void **state) {
 /* A log that was written before there were checksums. */
 static void test_without_checksums(void **state) {
         Directory *d = *state;
-        EventLog *log = open_log(d);
+        EventLog *log;
         const uint32_t none = 0;
 
-        for (uint64_t i = 1; i <= 3; i++)
-                assert_return_code(append(log, i, RECORD), 0);
-        event_log_close(log);
-        g_autofree char *path = g_build_filename(d->log, "00000000000000000001", NULL);
-        autofd fd = open(path, O_RDWR | O_CLOEXEC);
-        assert_return_code(fd, errno);
+        write_log(d, 3);
+        autofd fd = open_first_segment(d);
         for (unsigned i = 0; i < 3; i++)
                 assert_int_equal(pwrite(fd, &none, 4, i * (16 + RECORD) + 4), 4);
         log = open_log(d);
@@ -387,8 +394,7 @@ static void test_without_checksums(void **state) {
 /* What has the name of a segment and is none is set aside, and not waited for. */
 static void test_no_file(void **state) {
         Directory *d = *state;
-        g_autofree char *path = g_build_filename(d->log, "00000000000000000001", NULL),
-                        *spare = g_build_filename(d->log, "spare", NULL);
+        g_autofree char *path = first_segment(d), *spare = g_build_filename(d->log, "spare", NULL);
 
         event_log_close(open_log(d));
 

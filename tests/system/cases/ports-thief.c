@@ -312,6 +312,16 @@ static const char *value(unsigned tricks, unsigned trick) {
         return tricks & trick ? "1" : "0";
 }
 
+/* Starts a role that sets options of the socket of its port, and passes it on. Returns that socket. */
+static int start_and_receive(Bus *bus, const char *role, const char *key, uint16_t port, unsigned tricks,
+        int receiver, const char *path, Fifo *fifo) {
+        start(bus, role, port_option(key, port), actor(), "set", "3", "reuseaddr", value(tricks, 1), "set",
+                "3", "reuseport", value(tricks, 2), "set", "3", "nonblock", value(tricks, 4), "pass", "3",
+                path, "say", fifo_path(fifo), "passed", "pause", NULL);
+        fifo_expect_pid(fifo, "passed");
+        return receive_fd(receiver);
+}
+
 /* A role sets options and passes its socket on. All connections go to the next role. */
 static void test_passed_on(void **state) {
         Bus *bus = *state;
@@ -323,11 +333,7 @@ static void test_passed_on(void **state) {
         bind_ports(bus, "TCP", 1, &port);
         atomic_store(&booty->tcp[0], port);
         for (unsigned tricks = 0; tricks < 8; tricks++) {
-                start(bus, role, port_option("tcp-ports", port), actor(), "set", "3", "reuseaddr",
-                        value(tricks, 1), "set", "3", "reuseport", value(tricks, 2), "set", "3", "nonblock",
-                        value(tricks, 4), "pass", "3", path, "say", fifo_path(fifo), "passed", "pause", NULL);
-                fifo_expect_pid(fifo, "passed");
-                int fd = receive_fd(receiver);
+                int fd = start_and_receive(bus, role, "tcp-ports", port, tricks, receiver, path, fifo);
 
                 wait_tries();
                 stop(bus, role);
@@ -368,11 +374,7 @@ static void test_passed_on_udp(void **state) {
 
                 bind_ports(bus, "UDP", 1, &port);
                 atomic_store(&booty->udp, port);
-                start(bus, role, port_option("udp-ports", port), actor(), "set", "3", "reuseaddr",
-                        value(tricks, 1), "set", "3", "reuseport", value(tricks, 2), "set", "3", "nonblock",
-                        value(tricks, 4), "pass", "3", path, "say", fifo_path(fifo), "passed", "pause", NULL);
-                fifo_expect_pid(fifo, "passed");
-                int fd = receive_fd(receiver);
+                int fd = start_and_receive(bus, role, "udp-ports", port, tricks, receiver, path, fifo);
 
                 wait_tries();
                 assert_nothing_stolen();
