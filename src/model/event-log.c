@@ -130,15 +130,21 @@ static void segment_need(Segment *segment, size_t n) {
         }
 }
 
+static bool segment_read_header(Segment *segment, size_t offset, RecordHeader *ret) {
+        segment_need(segment, offset + sizeof(*ret));
+        if (offset + sizeof(*ret) > segment->n)
+                return false;
+        memcpy(ret, segment->data + offset, sizeof(*ret));
+        return true;
+}
+
 /* Whether there is a record at this offset, all of which is read then. */
 static bool segment_has_record(Segment *segment, size_t offset, uint64_t last, uint64_t next_first,
         bool with_checksum, RecordHeader *ret) {
         RecordHeader h;
 
-        segment_need(segment, offset + sizeof(h));
-        if (offset + sizeof(h) > segment->n)
+        if (!segment_read_header(segment, offset, &h))
                 return false;
-        memcpy(&h, segment->data + offset, sizeof(h));
         if (h.size == 0 || h.size > EVENT_LOG_RECORD_MAX || h.sequence <= last || h.sequence >= next_first)
                 return false;
         segment_need(segment, offset + sizeof(h) + h.size);
@@ -171,11 +177,7 @@ static size_t segment_scan(Segment *segment, uint64_t *last, uint64_t next_first
         for (;;) {
                 RecordHeader h;
 
-                segment_need(segment, offset + sizeof(h));
-                if (offset + sizeof(h) > segment->n)
-                        break;
-                memcpy(&h, segment->data + offset, sizeof(h));
-                if (h.size == 0)
+                if (!segment_read_header(segment, offset, &h) || h.size == 0)
                         break;
                 if (!segment_has_record(segment, offset, *last, next_first, false, &h)) {
                         size_t next = segment_skip_damage(segment, offset, *last, next_first);

@@ -30,17 +30,9 @@ static void test_hanging_setup(void **state) {
 
 static guint count_starting(Bus *bus, const char *prefix, guint *ret_children) {
         g_autoptr(GArray) children = process_children(keeper_pid(bus));
-        g_autoptr(GVariant) reply = node_call(bus, "ListRoles", NULL);
-        g_autoptr(GVariantIter) roles = NULL;
-        const char *name, *now;
-        guint n = 0;
 
-        g_variant_get(reply, "(a(ssusiso))", &roles);
-        while (g_variant_iter_next(roles, "(&s&su&si&s&o)", &name, &now, NULL, NULL, NULL, NULL, NULL))
-                if (g_str_has_prefix(name, prefix) && strcmp(now, "starting") == 0)
-                        n++;
         *ret_children = children->len;
-        return n;
+        return count_roles(bus, prefix, "starting");
 }
 
 /* The hundred and first start waits until another one is complete. Two clients are used, because each may
