@@ -43,15 +43,14 @@ static Role *node_find_run(Node *node, const Event *event) {
         return role;
 }
 
-static int node_restore_event(void *userdata, const Event *event) {
-        Node *node = userdata;
+static void node_restore_event(Node *node, const Event *event) {
         Role *role = event->role[0] ? node_find_run(node, event) : NULL;
 
         Role *named = g_hash_table_lookup(node->roles, event->role);
         if (named && named->damage)
                 role_damage_on_event(named, event);
         if (!role || role->damage)
-                return 0;
+                return;
         switch (event->type) {
         case EVENT_ROLE_STARTED:
                 if (role->started_sequence == 0)
@@ -68,7 +67,6 @@ static int node_restore_event(void *userdata, const Event *event) {
         default:
                 break;
         }
-        return 0;
 }
 
 static int role_restore_run(void *userdata, const Event *event) {
@@ -83,26 +81,22 @@ void node_restore_run(Node *node, Role *role) {
         (void) events_read(node->events, 0, role_restore_run, role);
 }
 
-/* Collects the names of the runs that have started and not ended, according to the log. */
-static int open_runs_on_event(void *userdata, const Event *event) {
-        GHashTable *open = userdata;
+/* Keeps the names of the runs that have started and not ended, according to the log. */
+static void open_runs_add(GHashTable *open, const Event *event) {
         const char *invocation = event_get_string(event, "invocation-id");
 
         if (event->type == EVENT_ROLE_STARTED)
                 (void) g_hash_table_replace(open, g_strdup(event->role), g_strdup(invocation));
         else if (g_strcmp0(g_hash_table_lookup(open, event->role), invocation) == 0)
                 (void) g_hash_table_remove(open, event->role);
-        return 0;
 }
 
 /* An end is in the log before the file of its role is removed, so the file of a run without an end is lost.
  */
-static void node_restore_lost(Node *node) {
-        g_autoptr(GHashTable) open = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+static void node_restore_lost(Node *node, GHashTable *open) {
         GHashTableIter iter;
         const char *name;
 
-        (void) events_read(node->events, 0, open_runs_on_event, open);
         g_hash_table_iter_init(&iter, open);
         while (g_hash_table_iter_next(&iter, (void **) &name, NULL)) {
                 if (!role_name_is_valid(name) || g_hash_table_contains(node->roles, name))
@@ -114,7 +108,23 @@ static void node_restore_lost(Node *node) {
         }
 }
 
+typedef struct Restore {
+        Node *node;
+        GHashTable *open;
+} Restore;
+
+static int restore_on_event(void *userdata, const Event *event) {
+        Restore *restore = userdata;
+
+        node_restore_event(restore->node, event);
+        open_runs_add(restore->open, event);
+        return 0;
+}
+
+/* The log is read once, unless a role is lost, since each start of the service waits for it. */
 void node_restore_events(Node *node) {
-        (void) events_read(node->events, 0, node_restore_event, node);
-        node_restore_lost(node);
+        g_autoptr(GHashTable) open = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+
+        (void) events_read(node->events, 0, restore_on_event, &(Restore){ node, open });
+        node_restore_lost(node, open);
 }

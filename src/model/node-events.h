@@ -17,7 +17,7 @@ void node_event_tell(Node *node, const Event *event, Role *role);
 void node_restore_run(Node *node, Role *role);
 
 /* After a restart, updates roles whose saved state is older than the events, adds those whose saved state is
- * lost, and sends the events that the
- * previous process has saved and may not have sent, with the same numbers. */
+ * lost, and sends the events that the previous process has saved and may not have sent, with the same
+ * numbers. */
 void node_restore_events(Node *node);
 void node_tell_unsent_events(Node *node);
