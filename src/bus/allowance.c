@@ -50,6 +50,7 @@ struct Allowance {
         GHashTable *users;   /* uid → User */
         GHashTable *waiting; /* call → User */
         GQueue lanes;        /* of User with calls or refusals; they take turns */
+        bool crowded;        /* the last call was one that has a limit or was dropped */
         /* The call that has left the queue of its user and is received again. */
         sd_bus_message *resumed;
         /* The user whose call is being handled, and since when, in CPU time. */
@@ -281,6 +282,7 @@ static int allowance_on_message(sd_bus_message *m, void *userdata, sd_bus_error 
 
         if (!sd_bus_message_is_method_call(m, NULL, NULL))
                 return 0;
+        allowance->crowded = true;
         if (sd_bus_message_get_expect_reply(m) <= 0 && allowance_call_reads(m))
                 return 1;
         /* The bus daemon names the sender of each call. */
@@ -292,8 +294,10 @@ static int allowance_on_message(sd_bus_message *m, void *userdata, sd_bus_error 
         int r = authority_identify(clients->authority, m, &caller, error);
         if (r != 0)
                 return r;
-        if (allowance_is_exempt(allowance, caller))
+        if (allowance_is_exempt(allowance, caller)) {
+                allowance->crowded = false;
                 return 0;
+        }
         User *user = g_hash_table_lookup(allowance->waiting, m);
         if (!user)
                 return user_admit(allowance, user_get(allowance, caller->uid), m, again);
@@ -336,6 +340,13 @@ void allowance_charge(Allowance *allowance) {
         allowance->sending = user;
         allowance->sending_usec = now_usec(CLOCK_MONOTONIC);
         allowance_arm(allowance);
+}
+
+bool allowance_is_crowded(Allowance *allowance) {
+        const bool crowded = allowance->crowded;
+
+        allowance->crowded = false;
+        return crowded;
 }
 
 /* -- what waits -- */

@@ -36,5 +36,8 @@ void allowance_done(Allowance *allowance, sd_bus_message *m);
 /* After each message that was handled: what it took is deducted from the allowance of its user. */
 void allowance_charge(Allowance *allowance);
 
+/* Whether a call of a user with a limit was received since this was called. */
+bool allowance_is_crowded(Allowance *allowance);
+
 /* Sends errors and handles calls that wait, as far as the bus reads what is sent. */
 void allowance_run(Allowance *allowance);

@@ -58,14 +58,16 @@ static const ClientOps clients_ops = {
 /* -- its life -- */
 
 /* sd-bus handles one message in each turn of the loop, and a turn costs more than the refusal of a call.
- * While a user floods the service, it has to read faster than the bus daemon sends. */
+ * While a user floods the service, it has to read faster than the bus daemon sends. Without a flood, another
+ * attempt to read only costs time. */
 static int clients_read_more(Clients *clients) {
         const uint64_t end = now_usec(CLOCK_MONOTONIC) + CLIENTS_TURN_USEC;
         int r = 1;
 
         allowance_charge(clients->allowance);
         allowance_run(clients->allowance);
-        while (r > 0 && sd_bus_is_open(clients->bus) > 0 && now_usec(CLOCK_MONOTONIC) < end) {
+        while (r > 0 && allowance_is_crowded(clients->allowance) && sd_bus_is_open(clients->bus) > 0 &&
+                now_usec(CLOCK_MONOTONIC) < end) {
                 r = sd_bus_process(clients->bus, NULL);
                 allowance_charge(clients->allowance);
                 allowance_run(clients->allowance);
