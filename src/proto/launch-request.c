@@ -34,6 +34,11 @@ enum {
         TAG_XTERM_ARG,
         TAG_DEFAULT_SIGPIPE,
         TAG_RECORD,
+        /* A number each: uid, gid, groups. */
+        TAG_ACCOUNT,
+        TAG_ACCOUNT_NAME,
+        TAG_ACCOUNT_HOME,
+        TAG_ACCOUNT_SHELL,
         _TAG_MAX,
 };
 
@@ -94,6 +99,16 @@ static bool setup_is_valid(char *const *setup) {
         return !setup || (setup[0] && setup[0][0] == '/' && setup[1]);
 }
 
+/* -1 stands for no user and no group. */
+static bool account_is_valid(const LaunchAccount *a) {
+        if (!a)
+                return true;
+        for (size_t i = 0; i < a->n_groups; i++)
+                if (a->groups[i] == UINT32_MAX)
+                        return false;
+        return a->uid != UINT32_MAX && a->gid != UINT32_MAX && a->name && a->home && a->shell;
+}
+
 /* Both ends check the same conditions, so that nothing is written that would be refused. */
 static bool launch_request_is_valid(const LaunchRequest *q) {
         bool to_path = q->output == LAUNCH_OUTPUT_FILE || q->output == LAUNCH_OUTPUT_APPEND;
@@ -102,7 +117,8 @@ static bool launch_request_is_valid(const LaunchRequest *q) {
                q->command[0] && assignments_are_valid(q->base_environment) &&
                assignments_are_valid(q->environment) && launch_output_to_string(q->output) &&
                to_path == !!q->output_path && (!q->nice_set || (q->nice >= -20 && q->nice <= 19)) &&
-               q->limits_set >> RLIM_NLIMITS == 0 && setup_is_valid(q->setup) && (q->setup || !q->record);
+               q->limits_set >> RLIM_NLIMITS == 0 && setup_is_valid(q->setup) && (q->setup || !q->record) &&
+               account_is_valid(q->account);
 }
 
 /* Writing */
@@ -157,6 +173,16 @@ static void buffer_append_strings(struct buffer *b, uint32_t tag, char *const *s
                 buffer_append_string(b, tag, *strings);
 }
 
+static void buffer_append_account(struct buffer *b, const LaunchAccount *a) {
+        buffer_append_record(b, TAG_ACCOUNT, &a->uid, sizeof(a->uid));
+        buffer_append_record(b, TAG_ACCOUNT, &a->gid, sizeof(a->gid));
+        for (size_t i = 0; i < a->n_groups; i++)
+                buffer_append_record(b, TAG_ACCOUNT, &a->groups[i], sizeof(a->groups[i]));
+        buffer_append_string(b, TAG_ACCOUNT_NAME, a->name);
+        buffer_append_string(b, TAG_ACCOUNT_HOME, a->home);
+        buffer_append_string(b, TAG_ACCOUNT_SHELL, a->shell);
+}
+
 int launch_request_write(const LaunchRequest *request) {
         struct request_header header = { .magic = REQUEST_MAGIC, .version = LAUNCH_REQUEST_VERSION };
         struct buffer b = { 0 };
@@ -197,6 +223,8 @@ int launch_request_write(const LaunchRequest *request) {
                 buffer_append_record(&b, TAG_DEFAULT_SIGPIPE, NULL, 0);
         if (request->record)
                 buffer_append_record(&b, TAG_RECORD, NULL, 0);
+        if (request->account)
+                buffer_append_account(&b, request->account);
         buffer_append_record(&b, TAG_END, NULL, 0);
 
         r = b.error < 0 ? b.error : memfd_new_sealed("launch-request", b.data, b.size);
@@ -279,9 +307,47 @@ static int record_take_limit(const char *data, size_t size, LaunchRequest *q) {
         return 0;
 }
 
+struct account_ids {
+        size_t n;    /* uid and gid included */
+        size_t room; /* of the groups */
+};
+
+static int record_take_id(const char *data, size_t size, LaunchRequest *q, struct account_ids *state) {
+        LaunchAccount *a = q->account;
+        uint32_t id;
+
+        if (size != sizeof(id))
+                return -EBADMSG;
+        memcpy(&id, data, sizeof(id));
+        if (!a) {
+                a = q->account = calloc(1, sizeof(*a));
+                if (!a)
+                        return -ENOMEM;
+        }
+        if (state->n == 0)
+                a->uid = id;
+        else if (state->n == 1)
+                a->gid = id;
+        else {
+                if (a->n_groups == state->room) {
+                        size_t room = state->room > 0 ? state->room * 2 : 16;
+                        uint32_t *larger = realloc(a->groups, room * sizeof(*larger));
+
+                        if (!larger)
+                                return -ENOMEM;
+                        a->groups = larger;
+                        state->room = room;
+                }
+                a->groups[a->n_groups++] = id;
+        }
+        state->n++;
+        return 0;
+}
+
 int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
         struct strings command = { 0 }, base_environment = { 0 }, environment = { 0 }, setup = { 0 },
                        xterm_args = { 0 };
+        struct account_ids account = { 0 };
         _cleanup_(launch_request_freep) LaunchRequest *q = NULL;
         struct request_header header;
         struct record record = { .tag = _TAG_MAX };
@@ -316,7 +382,7 @@ int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
                 /* Arrays and limits have one record for each element, all others one. */
                 if (record.tag != TAG_COMMAND && record.tag != TAG_BASE_ENVIRONMENT &&
                         record.tag != TAG_ENVIRONMENT && record.tag != TAG_LIMIT && record.tag != TAG_SETUP &&
-                        record.tag != TAG_XTERM_ARG) {
+                        record.tag != TAG_XTERM_ARG && record.tag != TAG_ACCOUNT) {
                         if (seen & (UINT64_C(1) << record.tag))
                                 return -EBADMSG;
                         seen |= UINT64_C(1) << record.tag;
@@ -388,6 +454,18 @@ int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
                         q->record = true;
                         r = record.size > 0 ? -EBADMSG : 0;
                         break;
+                case TAG_ACCOUNT:
+                        r = record_take_id(p, record.size, q, &account);
+                        break;
+                case TAG_ACCOUNT_NAME:
+                        r = q->account ? record_take_string(p, record.size, &q->account->name) : -EBADMSG;
+                        break;
+                case TAG_ACCOUNT_HOME:
+                        r = q->account ? record_take_string(p, record.size, &q->account->home) : -EBADMSG;
+                        break;
+                case TAG_ACCOUNT_SHELL:
+                        r = q->account ? record_take_string(p, record.size, &q->account->shell) : -EBADMSG;
+                        break;
                 case TAG_DEFAULT_SIGPIPE:
                         q->default_sigpipe = true;
                         r = record.size > 0 ? -EBADMSG : 0;
@@ -400,7 +478,8 @@ int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
         }
 
         if (p != end || !(seen & (UINT64_C(1) << TAG_OUTPUT)) ||
-                !q->setup != !(seen & (UINT64_C(1) << TAG_SETUP_DEADLINE)) || !launch_request_is_valid(q))
+                !q->setup != !(seen & (UINT64_C(1) << TAG_SETUP_DEADLINE)) || (q->account && account.n < 2) ||
+                !launch_request_is_valid(q))
                 return -EBADMSG;
 
         *ret = q;
@@ -423,6 +502,16 @@ static void strings_free(char **strings) {
         free(strings);
 }
 
+static void launch_account_free(LaunchAccount *account) {
+        if (!account)
+                return;
+        free(account->groups);
+        free(account->name);
+        free(account->home);
+        free(account->shell);
+        free(account);
+}
+
 LaunchRequest *launch_request_free(LaunchRequest *request) {
         if (!request)
                 return NULL;
@@ -439,6 +528,7 @@ LaunchRequest *launch_request_free(LaunchRequest *request) {
         free(request->output_path);
         strings_free(request->setup);
         strings_free(request->xterm_args);
+        launch_account_free(request->account);
         free(request);
         return NULL;
 }

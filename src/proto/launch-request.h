@@ -31,6 +31,17 @@ typedef enum LaunchOutput {
 
 DECLARE_STRING_TABLE(launch_output, LaunchOutput); /* journal null file append */
 
+/* A user, as the databases had it when somebody decided about the start. */
+typedef struct LaunchAccount {
+        uint32_t uid;
+        uint32_t gid;
+        uint32_t *groups;
+        size_t n_groups;
+        char *name;
+        char *home;
+        char *shell;
+} LaunchAccount;
+
 typedef struct LaunchRequest {
         char *role;
         char *instance;
@@ -56,6 +67,9 @@ typedef struct LaunchRequest {
         bool xterm;  /* a window on its terminal */
         char **xterm_args;
         bool default_sigpipe; /* SIGPIPE ends it; otherwise SIGPIPE is ignored */
+        /* What a user's start runs as; then neither user nor group is looked up, and no limit may be raised.
+         */
+        LaunchAccount *account;
 } LaunchRequest;
 
 /* Writes it to a new sealed memfd and returns that, or a negative errno (-E2BIG). Does not keep the

@@ -12,6 +12,8 @@
 #include "proto/launch-request.h"
 
 static LaunchRequest full_request(void) {
+        static uint32_t groups[] = { 100, 4294967294U, 0 };
+        static LaunchAccount account = { 1000, 100, groups, 3, "alice", "/home/alice", "/bin/sh" };
         static char *command[] = { "/usr/bin/indiserver", "-v", "", "a b\n\"c\"", "grün", NULL };
         static char *base[] = { "LANG=C.UTF-8", "EMPTY=", NULL };
         static char *environment[] = { "A=1", "A=2", "X==y", NULL };
@@ -41,6 +43,7 @@ static LaunchRequest full_request(void) {
                 .xterm_args = xterm_args,
                 .default_sigpipe = true,
                 .record = true,
+                .account = &account,
         };
 }
 
@@ -92,6 +95,17 @@ static void assert_same(const LaunchRequest *a, const LaunchRequest *b) {
         assert_same_strings(a->xterm_args, b->xterm_args);
         assert_int_equal(a->default_sigpipe, b->default_sigpipe);
         assert_int_equal(a->record, b->record);
+        assert_int_equal(!a->account, !b->account);
+        if (!a->account)
+                return;
+        assert_int_equal(a->account->uid, b->account->uid);
+        assert_int_equal(a->account->gid, b->account->gid);
+        assert_int_equal(a->account->n_groups, b->account->n_groups);
+        assert_memory_equal(
+                a->account->groups, b->account->groups, a->account->n_groups * sizeof(a->account->groups[0]));
+        assert_same_string(a->account->name, b->account->name);
+        assert_same_string(a->account->home, b->account->home);
+        assert_same_string(a->account->shell, b->account->shell);
 }
 
 static void round_trip(const LaunchRequest *q) {
@@ -224,6 +238,10 @@ static void test_invalid(void **state) {
         REFUSE(q.nice = 20);
         REFUSE(q.limits_set |= UINT64_C(1) << RLIM_NLIMITS);
         REFUSE(q.limits_set |= UINT64_C(1) << 63);
+        LaunchAccount nobody = { UINT32_MAX, 0, NULL, 0, "x", "/", "/" },
+                      nameless = { 1, 1, NULL, 0, NULL, "/", "/" };
+        REFUSE(q.account = &nobody);
+        REFUSE(q.account = &nameless);
 #undef REFUSE
 }
 
@@ -351,8 +369,13 @@ static void test_records(void **state) {
         assert_int_equal(with_record(16, "x", 2), -EBADMSG);
         assert_int_equal(with_record(17, "no NUL", 6), -EBADMSG);
         assert_int_equal(with_record(18, "x", 2), -EBADMSG);
-        assert_int_equal(with_record(19, NULL, 0), -EBADMSG);        /* without a set-up */
-        assert_int_equal(with_record(20, "x", 2), -EPROTONOSUPPORT); /* a tag that a later version may add */
+        assert_int_equal(with_record(19, NULL, 0), -EBADMSG);             /* without a set-up */
+        assert_int_equal(with_record(20, &(uint32_t){ 1 }, 4), -EBADMSG); /* an account of a uid alone */
+        assert_int_equal(with_record(20, "x", 2), -EBADMSG);
+        assert_int_equal(with_record(21, "alice", 6), -EBADMSG); /* without an account */
+        assert_int_equal(with_record(22, "/", 2), -EBADMSG);
+        assert_int_equal(with_record(23, "/", 2), -EBADMSG);
+        assert_int_equal(with_record(24, "x", 2), -EPROTONOSUPPORT); /* a tag that a later version may add */
         assert_int_equal(with_record(UINT32_MAX - 1, "x", 2), -EPROTONOSUPPORT);
 
         /* A length that would exceed the data or overflow. */
@@ -378,6 +401,26 @@ static void test_records(void **state) {
                 if (wrong == 1)
                         raw_record(&b, 15, &(uint64_t){ 1 }, 8);
                 raw_record(&b, 19, "x", wrong == 2 ? 2 : 0);
+                raw_record(&b, 0, NULL, 0);
+                assert_int_equal(parse(b.data, b.size), wrong ? -EBADMSG : 0);
+        }
+
+        /* A complete account, then one without each of its parts, then one whose gid is none. */
+        for (int wrong = 0; wrong < 6; wrong++) {
+                raw_start(&b);
+                raw_record(&b, 1, "r", 2);
+                raw_record(&b, 2, "i", 2);
+                raw_record(&b, 4, "true", 5);
+                raw_record(&b, 10, &(int32_t){ LAUNCH_OUTPUT_NULL }, 4);
+                raw_record(&b, 20, &(uint32_t){ 1 }, 4);
+                if (wrong != 1)
+                        raw_record(&b, 20, &(uint32_t){ wrong == 5 ? UINT32_MAX : 0 }, 4);
+                if (wrong != 2)
+                        raw_record(&b, 21, "alice", 6);
+                if (wrong != 3)
+                        raw_record(&b, 22, "/", 2);
+                if (wrong != 4)
+                        raw_record(&b, 23, "/bin/sh", 8);
                 raw_record(&b, 0, NULL, 0);
                 assert_int_equal(parse(b.data, b.size), wrong ? -EBADMSG : 0);
         }

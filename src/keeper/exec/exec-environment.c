@@ -199,7 +199,7 @@ int environment_begin(
                 (r = environment_assign("USER", who->name, &env[n++])) < 0 ||
                 (r = environment_assign("LOGNAME", who->name, &env[n++])) < 0 ||
                 (r = environment_assign("SHELL", who->shell, &env[n++])) < 0 ||
-                (request->user && (r = environment_add_session(who->uid, env, &n)) < 0))
+                ((request->account || request->user) && (r = environment_add_session(who->uid, env, &n)) < 0))
                 return r;
 
         r = environment_drop_overridden(env);

@@ -119,9 +119,36 @@ static void exec_reset_oom_score(int gate_fd) {
                 gate_fail(gate_fd, LAUNCH_STAGE_LIMITS, r, "cannot reset oom_score_adj: %s", strerror(-r));
 }
 
+/* What a user starts gets no more than any child of the keeper has. */
+static void exec_check_limits(const ExecParameters *p, const LaunchRequest *q) {
+        errno = 0;
+        int nice = getpriority(PRIO_PROCESS, 0);
+
+        if (q->nice_set && (q->nice < nice || (nice == -1 && errno != 0)))
+                gate_fail(p->gate_fd, LAUNCH_STAGE_LIMITS, -EPERM,
+                        "option nice: only root may set %d, which is below %d", q->nice, nice);
+        for (int i = 0; i < RLIMIT_COUNT; i++) {
+                struct rlimit rl;
+
+                if (!(q->limits_set & (UINT64_C(1) << i)))
+                        continue;
+                if (i == RLIMIT_NOFILE)
+                        rl = p->nofile;
+                else if (getrlimit((__rlimit_resource_t) i, &rl) < 0)
+                        rl.rlim_max = 0;
+                /* RLIM_INFINITY is the greatest value. */
+                if (rl.rlim_max != RLIM_INFINITY && q->limits[i] > rl.rlim_max)
+                        gate_fail(p->gate_fd, LAUNCH_STAGE_LIMITS, -EPERM,
+                                "option limits: only root may set %s to more than %llu", rlimit_to_string(i),
+                                (unsigned long long) rl.rlim_max);
+        }
+}
+
 static void exec_set_limits(const ExecParameters *p, const LaunchRequest *q) {
         const int gate_fd = p->gate_fd;
 
+        if (q->account)
+                exec_check_limits(p, q);
         exec_reset_oom_score(gate_fd);
 
         if (q->nice_set && setpriority(PRIO_PROCESS, 0, q->nice) < 0) {

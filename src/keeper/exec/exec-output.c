@@ -45,13 +45,14 @@ void stdin_connect(const ExecParameters *p, const struct identity *who) {
 
 /* Does the same as sd_journal_stream_fd(3), without its library. It is called in the scope of the role, so
  * that journald finds the unit. */
-static int output_journal_stream(const char *identifier) {
+static int output_journal_stream(
+        const ExecParameters *p, const struct identity *who, const char *identifier) {
         const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = JOURNAL_STREAM_SOCKET };
         const struct timeval patience = { .tv_sec = JOURNAL_CONNECT_SEC }, for_ever = { 0 };
         const int size = JOURNAL_SNDBUF;
         autofd fd = -EBADF;
         char header[256];
-        int n;
+        int n, r;
 
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (fd < 0)
@@ -59,9 +60,17 @@ static int output_journal_stream(const char *identifier) {
 
         /* If journald hangs and its queue stays full, the role continues without it. Once connected, a role
          * waits for journald, as any service does. */
-        if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
-                connect(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 ||
-                shutdown(fd, SHUT_RD) < 0)
+        if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
+                return -errno;
+        /* The journal records who has connected as _UID=, by which people recognize what root has said. */
+        if (who->account)
+                identity_borrow(p, who);
+        r = connect(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 ? -errno : 0;
+        if (who->account)
+                identity_return(p, who);
+        if (r < 0)
+                return r;
+        if (shutdown(fd, SHUT_RD) < 0)
                 return -errno;
         if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
                 (void) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
@@ -149,7 +158,7 @@ int output_open(const ExecParameters *p, const LaunchRequest *request, const str
                 return fd;
 
         case LAUNCH_OUTPUT_JOURNAL:
-                fd = output_journal_stream(q->role);
+                fd = output_journal_stream(p, who, q->role);
                 if (fd >= 0)
                         return fd;
                 gate_warn(p->gate_fd, LAUNCH_STAGE_OUTPUT, fd,

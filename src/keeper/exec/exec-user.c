@@ -22,13 +22,12 @@
 #define LOGIND_LINGER "/var/lib/systemd/linger"
 #define LOGIND_CONF_MAX (64 * 1024)
 
-/* The errors of NSS for an entry that does not exist; according to getpwnam(3) sources differ. */
-static bool nss_means_no_entry(int error) {
+/* According to getpwnam(3) sources differ. */
+bool nss_means_no_entry(int error) {
         return error == 0 || error == ENOENT || error == ESRCH || error == EBADF || error == EPERM;
 }
 
-/* Parses a number. -1 is refused, because the system calls take it for "no change". */
-static bool id_parse(const char *s, uint32_t *ret) {
+bool id_parse(const char *s, uint32_t *ret) {
         return parse_u32(s, ret) >= 0 && *ret != UINT32_MAX;
 }
 
@@ -91,12 +90,29 @@ static gid_t identity_find_group(int gate_fd, const char *group) {
         return gr->gr_gid;
 }
 
+/* Somebody has decided about this uid, so it is not looked up again by its name. */
+static void identity_take_account(int gate_fd, const LaunchAccount *account, struct identity *ret) {
+        ret->account = account;
+        ret->uid = account->uid;
+        ret->gid = account->gid;
+        ret->has_groups = true;
+        ret->home = identity_copy(gate_fd, account->home, "/");
+        ret->shell = identity_copy(gate_fd, account->shell, "/bin/sh");
+        if ((size_t) snprintf(ret->name, sizeof(ret->name), "%s", account->name) >= sizeof(ret->name))
+                gate_fail(gate_fd, LAUNCH_STAGE_USER, -ENAMETOOLONG, "the name of user %u is too long",
+                        account->uid);
+}
+
 void identity_find(int gate_fd, const LaunchRequest *request, struct identity *ret) {
         *ret = (struct identity){ 0 };
 
-        identity_find_user(gate_fd, request->user, ret);
-        if (request->group)
-                ret->gid = identity_find_group(gate_fd, request->group);
+        if (request->account)
+                identity_take_account(gate_fd, request->account, ret);
+        else {
+                identity_find_user(gate_fd, request->user, ret);
+                if (request->group)
+                        ret->gid = identity_find_group(gate_fd, request->group);
+        }
         /* The system calls would take it for "no change", so the role would remain what the keeper is. */
         if (ret->uid == UINT32_MAX || ret->gid == UINT32_MAX)
                 gate_fail(gate_fd, LAUNCH_STAGE_USER, -EINVAL,
@@ -104,7 +120,7 @@ void identity_find(int gate_fd, const LaunchRequest *request, struct identity *r
                         QUOTED(ret->name), ret->uid == UINT32_MAX ? "uid" : "gid", UINT32_MAX);
 
         /* Without privileges a change to the own user is no change, and setgroups() would refuse it. */
-        ret->change = (request->user || request->group) &&
+        ret->change = (request->account || request->user || request->group) &&
                       (geteuid() == 0 || ret->uid != getuid() || ret->gid != getgid());
         if (ret->change && geteuid() != 0)
                 gate_fail(gate_fd, LAUNCH_STAGE_USER, -EPERM,
@@ -174,7 +190,10 @@ void identity_take_groups(const ExecParameters *p, const struct identity *who) {
                 return;
         }
 
-        r = who->has_groups ? initgroups(who->name, who->gid) : setgroups(1, &who->gid);
+        if (who->account)
+                r = setgroups(who->account->n_groups, who->account->groups);
+        else
+                r = who->has_groups ? initgroups(who->name, who->gid) : setgroups(1, &who->gid);
         identity_check(p, who, "take the groups of", r);
         identity_check(p, who, "take the group of", setresgid(who->gid, who->gid, who->gid));
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The identity of a role. It is looked up by NSS in this file only. All functions fail through the gate. */
+/* The identity of a role. The functions with a role fail through the gate. NSS is used here and in
+ * exec-account.c only. */
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -16,8 +17,14 @@ struct identity {
         char name[256]; /* of the user, or its number */
         char *home;
         char *shell;
-        bool has_groups; /* a user was requested, who may be a member of several groups */
+        bool has_groups;              /* a user was requested, who may be a member of several groups */
+        const LaunchAccount *account; /* the request contains all this; else NULL */
 };
+
+/* Returns whether this is an error of NSS for an entry that does not exist. */
+bool nss_means_no_entry(int error);
+/* Parses a number. -1 is refused, because the system calls take it for "no change". */
+bool id_parse(const char *s, uint32_t *ret);
 
 void identity_find(int gate_fd, const LaunchRequest *request, struct identity *ret);
 
