@@ -36,7 +36,7 @@ static uint64_t timeval_usec(const struct timeval *tv) {
 /* Uses clone3() instead of fork() and pidfd_open(), because it is one call, and a failure with -EAGAIN or
  * -EMFILE leaves nothing behind. Without CLONE_VM it works like fork(). Only the thread id that the C library
  * has cached is wrong in the child, and nothing there uses it. */
-static pid_t child_clone(int *ret_pidfd) {
+pid_t child_clone(int *ret_pidfd) {
         struct clone_args args = {
                 .flags = CLONE_PIDFD,
                 .pidfd = (uint64_t) (uintptr_t) ret_pidfd,

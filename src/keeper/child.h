@@ -67,6 +67,9 @@ struct Child {
         ListLink to_store; /* in the list of the children whose stored descriptors may have changed */
 };
 
+/* Clones this process, as fork() does, without a copy of its parent's threads. Returns 0 in the clone, else
+ * its pid and a pidfd, or a negative errno. */
+pid_t child_clone(int *ret_pidfd);
 /* Clones a child. Takes ownership of the descriptors of the sockets, also on failure. Returns a negative
  * errno. */
 int child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,

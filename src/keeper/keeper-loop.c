@@ -157,6 +157,37 @@ static void keeper_on_pidfd(Keeper *k, Child *child) {
                 keeper_flush(k);
 }
 
+static void keeper_on_lookup_exit(Keeper *k, Lookup *lookup) {
+        if (!lookup_check_exit(lookup))
+                return;
+        keeper_unwatch(k, lookup->pidfd);
+        keeper_tell_lookup(k, lookup);
+        if (!k->blocked)
+                keeper_flush(k);
+}
+
+/* Ends the look-ups that have taken too long. Returns the milliseconds until the next one has, or -1. */
+static int keeper_expire_lookups(Keeper *k) {
+        const uint64_t now = list_is_linked(&k->lookups) ? now_usec(CLOCK_MONOTONIC) : 0;
+        bool expired = false;
+        int wait = -1;
+
+        LIST_FOREACH_SAFE (Lookup, link, l, &k->lookups) {
+                if (l->over)
+                        continue;
+                if (l->deadline_usec > now) {
+                        wait = (int) ((l->deadline_usec - now) / 1000) + 1;
+                        break; /* the others began later */
+                }
+                lookup_fail(l, -ETIMEDOUT);
+                keeper_tell_lookup(k, l);
+                expired = true;
+        }
+        if (expired && !k->blocked)
+                keeper_flush(k);
+        return wait;
+}
+
 static void keeper_on_gate(Keeper *k, Child *child) {
         keeper_unwatch(k, child->gate_fd);
         if (k->reply_child == child)
@@ -190,6 +221,7 @@ int keeper_run(Keeper *k) {
 
                 /* The store is the last one, because the others may change what is to be stored. */
                 timeout = timeout_sooner(timeout, keeper_look_after_terminals(k));
+                timeout = timeout_sooner(timeout, keeper_expire_lookups(k));
                 timeout = timeout_sooner(timeout, reexec_run(k));
                 timeout = timeout_sooner(timeout, store_run(&k->store, &k->sockets, keeper_write_state, k));
                 if (k->listener_paused || k->terminal_sockets_paused)
@@ -232,6 +264,9 @@ int keeper_run(Keeper *k) {
                         break;
                 case WATCH_TERMINAL_SOCKET:
                         keeper_on_terminal_socket(k, w->terminal_socket);
+                        break;
+                case WATCH_LOOKUP:
+                        keeper_on_lookup_exit(k, w->lookup);
                         break;
                 case WATCH_GUEST:
                         keeper_on_guest(k, w->guest);

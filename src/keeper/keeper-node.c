@@ -38,6 +38,36 @@ void keeper_tell_exit(Keeper *k, Child *child) {
         list_append(&k->to_tell_exit, &child->to_tell);
 }
 
+static void lookup_free_if_told(Lookup *lookup) {
+        if (lookup->ended && !list_is_linked(&lookup->to_tell))
+                (void) lookup_free(lookup);
+}
+
+void keeper_tell_lookup(Keeper *k, Lookup *lookup) {
+        if (k->welcomed && !lookup->told && !list_is_linked(&lookup->to_tell))
+                list_append(&k->lookups_to_tell, &lookup->to_tell);
+        lookup->told = true;
+        lookup_free_if_told(lookup);
+}
+
+void keeper_fail_lookups(Keeper *k, int error) {
+        LIST_FOREACH_SAFE (Lookup, link, l, &k->lookups)
+                if (!l->over) {
+                        lookup_fail(l, error);
+                        keeper_tell_lookup(k, l);
+                }
+}
+
+/* Nobody waits for them. */
+static void keeper_drop_lookups(Keeper *k) {
+        LIST_FOREACH_SAFE (Lookup, link, l, &k->lookups) {
+                list_remove(&l->to_tell);
+                l->told = true;
+                lookup_fail(l, -ECANCELED);
+                lookup_free_if_told(l);
+        }
+}
+
 /* Nothing remains to be sent about this child. */
 static void child_told(Child *child) {
         child->announce = child->tell_exit = false;
@@ -52,6 +82,7 @@ void keeper_close_node(Keeper *k) {
         k->welcomed = k->blocked = k->node_paused = k->node_waits_for_reexec = false;
         k->reply_size = k->ports_left = 0;
         k->reply_child = NULL;
+        keeper_drop_lookups(k);
 
         LIST_FOREACH (Child, link, c, &k->children) {
                 child_told(c);
@@ -161,9 +192,21 @@ static int node_send_exit(Keeper *k, Child *child) {
         return r;
 }
 
+static int node_send_lookup(Keeper *k, Lookup *lookup) {
+        int r = node_send(k, &lookup->result,
+                keeper_looked_up_size(lookup->result.error < 0 ? 0 : lookup->result.n_groups), NULL, 0);
+
+        if (r > 0) {
+                list_remove(&lookup->to_tell);
+                lookup_free_if_told(lookup);
+        }
+        return r;
+}
+
 /* Sends what the node has not received yet, in this order: the reply, ports and children after a HELLO, exits
- * of children. */
+ * of children, results of look-ups. */
 static void node_flush(Keeper *k) {
+        Lookup *l;
         Child *c;
 
         k->blocked = false;
@@ -178,6 +221,9 @@ static void node_flush(Keeper *k) {
                         return;
         while ((c = LIST_FIRST(Child, to_tell, &k->to_tell_exit)))
                 if (node_send_exit(k, c) == 0)
+                        return;
+        while ((l = LIST_FIRST(Lookup, to_tell, &k->lookups_to_tell)))
+                if (node_send_lookup(k, l) == 0)
                         return;
 }
 
@@ -207,5 +253,5 @@ void keeper_pause_node(Keeper *k, bool pause) {
 }
 
 bool keeper_is_quiet(const Keeper *k) {
-        return !k->blocked && k->reply_size == 0;
+        return !k->blocked && k->reply_size == 0 && !list_is_linked(&k->lookups);
 }

@@ -10,13 +10,19 @@
 void keeper_announce(Keeper *keeper, Child *child);
 void keeper_tell_exit(Keeper *keeper, Child *child);
 
+/* Queues the result of a look-up, if the node is connected, and forgets the look-up as soon as it has ended,
+ * too. Also called for one that has ended. */
+void keeper_tell_lookup(Keeper *keeper, Lookup *lookup);
+/* Makes the error the result of all look-ups that are under way. */
+void keeper_fail_lookups(Keeper *keeper, int error);
+
 /* Queues the reply to the request of the node for the next keeper_flush(). Returns 0. */
 int keeper_reply_done(Keeper *keeper, const struct keeper_header *request, int error);
 
 /* Sends what the node has not received yet, until its socket is full. */
 void keeper_flush(Keeper *keeper);
 
-/* Returns whether no packet, request or reply is incomplete. */
+/* Returns whether no packet, request, reply or look-up is incomplete. */
 bool keeper_is_quiet(const Keeper *keeper);
 
 /* Stops or resumes reading the requests of the node. */

@@ -239,9 +239,15 @@ int reexec_run(Keeper *k) {
         }
         if (!k->reexec.checked)
                 return -1;
-        if (k->reexec.asker_fd < 0 && !k->node_waits_for_reexec)
+        if (k->reexec.asker_fd < 0 && !k->node_waits_for_reexec) {
                 reexec_answer(k, -ECANCELED);
-        else if (keeper_is_quiet(k))
+                return -1;
+        }
+        /* The next program does not know their children. */
+        keeper_fail_lookups(k, -ECANCELED);
+        if (!k->blocked)
+                keeper_flush(k);
+        if (keeper_is_quiet(k))
                 reexec_execute(k);
         return -1;
 }

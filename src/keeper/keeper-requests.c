@@ -217,6 +217,41 @@ static int keeper_on_release_all(Keeper *k, const struct keeper_header *header) 
         return keeper_reply_done(k, header, 0);
 }
 
+static size_t keeper_count_lookups(const Keeper *k) {
+        size_t n = 0;
+
+        LIST_FOREACH (Lookup, link, l, &k->lookups)
+                n++;
+        return n;
+}
+
+static int keeper_begin_lookup(Keeper *k, const struct keeper_lookup *m) {
+        Lookup *lookup;
+        int r;
+
+        /* The next program would have children that it does not know. */
+        if (k->reexec.checked)
+                return -EAGAIN;
+        if (keeper_count_lookups(k) >= KEEPER_LOOKUPS_MAX)
+                return -EBUSY;
+        r = lookup_new(k->self, m, &lookup);
+        if (r < 0)
+                return r;
+        r = keeper_watch(k, EPOLL_CTL_ADD, lookup->pidfd, EPOLLIN | EPOLLET, &lookup->watch);
+        if (r < 0)
+                (void) lookup_abandon(lookup);
+        else
+                list_append(&k->lookups, &lookup->link);
+        return r;
+}
+
+static int keeper_on_lookup(Keeper *k, const struct keeper_lookup *m) {
+        if (!m->user[0] || !memchr(m->user, '\0', sizeof(m->user)) ||
+                !memchr(m->group, '\0', sizeof(m->group)))
+                return -EBADMSG;
+        return keeper_reply_done(k, &m->header, keeper_begin_lookup(k, m));
+}
+
 /* The requests of version 3. */
 static int keeper_on_request_3(Keeper *k, const void *data, size_t size) {
         const struct keeper_header *header = data;
@@ -231,6 +266,8 @@ static int keeper_on_request_3(Keeper *k, const void *data, size_t size) {
                                                                      : -EBADMSG;
         if (header->type == KEEPER_RELEASE_ALL_PORTS)
                 return size == sizeof(*header) ? keeper_on_release_all(k, header) : -EBADMSG;
+        if (header->type == KEEPER_LOOKUP)
+                return size == sizeof(struct keeper_lookup) ? keeper_on_lookup(k, data) : -EBADMSG;
         return size >= offsetof(struct keeper_signal_cgroup, path) &&
                                size <= sizeof(struct keeper_signal_cgroup)
                        ? keeper_on_signal_cgroup(k, data, size)
@@ -293,6 +330,7 @@ int keeper_on_request(Keeper *k, const void *data, size_t size) {
         case KEEPER_SIGNAL_PROCESS:
         case KEEPER_MAKE_TERMINAL_SOCKET:
         case KEEPER_RELEASE_ALL_PORTS:
+        case KEEPER_LOOKUP:
                 return keeper_on_request_3(k, data, size);
         default:
                 return keeper_on_ports_request(k, data, size);

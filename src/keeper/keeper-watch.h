@@ -8,6 +8,7 @@
 typedef struct Child Child;
 typedef struct KeeperTerminal KeeperTerminal;
 typedef struct TerminalSocket TerminalSocket;
+typedef struct Lookup Lookup;
 
 typedef enum WatchType {
         WATCH_LISTENER,
@@ -18,6 +19,7 @@ typedef enum WatchType {
         WATCH_RELEASE,
         WATCH_TERMINAL,
         WATCH_TERMINAL_SOCKET,
+        WATCH_LOOKUP,
         WATCH_GUEST,
         WATCH_ASKER,
         WATCH_CHECK,
@@ -29,5 +31,6 @@ struct watch {
         Child *child;
         KeeperTerminal *terminal;
         TerminalSocket *terminal_socket;
+        Lookup *lookup;
         size_t guest;
 };

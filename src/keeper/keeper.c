@@ -183,6 +183,8 @@ int keeper_init(Keeper *k, const struct keeper_self *self, int listen_fd) {
         list_init(&k->terminals);
         list_init(&k->terminals_missing);
         list_init(&k->terminals_ending);
+        list_init(&k->lookups);
+        list_init(&k->lookups_to_tell);
         for (size_t i = 0; i < ELEMENTSOF(k->guests); i++) {
                 k->guests[i].fd = -EBADF;
                 k->guests[i].watch = (struct watch){ .type = WATCH_GUEST, .guest = i };

@@ -10,3 +10,5 @@
 #define KEEPER_BIND_MAX 256U        /* ports of one KEEPER_BIND */
 #define KEEPER_FORK_PORTS_MAX 1024U /* ports that are passed to one child */
 #define KEEPER_PORTS_MAX 4096U      /* ports that a keeper has */
+#define KEEPER_LOOKUPS_MAX 64U      /* users that are looked up at the same time */
+#define KEEPER_LOOKUP_TIMEOUT_USEC (10 * USEC_PER_SEC)

@@ -25,8 +25,8 @@
 #include "proto/keeper-limits.h"
 
 /* Version 2 has KEEPER_FORK to KEEPER_REST_PORTS. Version 3 adds signals to all processes of a cgroup and to
- * any process of a role, sockets of terminals, and ports that were kept, which neither side uses on a
- * connection with version 2. */
+ * any process of a role, sockets of terminals, ports that were kept, and users that are looked up, which
+ * neither side uses on a connection with version 2. */
 #define KEEPER_PROTOCOL_VERSION 3U
 #define KEEPER_PROTOCOL_VERSION_MIN 2U
 
@@ -59,6 +59,9 @@ typedef enum KeeperMessageType {
         /* Closes all reserved ports, also those of a KEEPER_BIND whose reply the node has not read →
          * KEEPER_DONE */
         KEEPER_RELEASE_ALL_PORTS = 35,
+        /* keeper_lookup, begins to look up a user → KEEPER_DONE, and unless that has an error, later
+         * KEEPER_LOOKED_UP. A process of its own does that, so nothing else waits for it. */
+        KEEPER_LOOKUP = 36,
 
         /* Keeper to node. */
         KEEPER_WELCOME = 64, /* keeper_welcome */
@@ -78,6 +81,9 @@ typedef enum KeeperMessageType {
         /* keeper_ports, instead of KEEPER_DONE: these are no longer reserved, because a process that is not
          * the role's has kept a socket */
         KEEPER_PORTS_KEPT = 81,
+        /* keeper_looked_up, the result of a KEEPER_LOOKUP, in any order, at most KEEPER_LOOKUP_TIMEOUT_USEC
+         * after its KEEPER_DONE */
+        KEEPER_LOOKED_UP = 82,
 } KeeperMessageType;
 
 struct keeper_header {
@@ -293,6 +299,46 @@ struct keeper_terminal_socket_made {
         char path[108]; /* as sun_path of struct sockaddr_un, terminated by NUL; empty if error is set */
 };
 
+#define KEEPER_ACCOUNT_NAME_MAX 256U /* bytes of the name of a user or a group */
+#define KEEPER_ACCOUNT_PATH_MAX 1023U
+#define KEEPER_ACCOUNT_GROUPS_MAX 1024U /* groups of one user */
+
+/* KEEPER_LOOKUP. header.child is a number that the node chooses, to know the result by; it is not that of a
+ * child. The keeper replies -EBUSY if KEEPER_LOOKUPS_MAX users are being looked up, and -EAGAIN if it is
+ * about to be replaced. */
+struct keeper_lookup {
+        struct keeper_header header;
+        /* Names or numbers, terminated by NUL. An empty group stands for the group of the user. */
+        char user[KEEPER_ACCOUNT_NAME_MAX + 4];
+        char group[KEEPER_ACCOUNT_NAME_MAX + 4];
+};
+
+/* The account has expired, or its password for so long that it may not be changed any more (shadow(5)). */
+#define KEEPER_ACCOUNT_EXPIRED (UINT32_C(1) << 0)
+#define KEEPER_ACCOUNT_NO_SHELL (UINT32_C(1) << 1) /* its shell refuses logins, like nologin(8) */
+
+struct keeper_looked_up {
+        struct keeper_header header;
+        /* 0; -ESRCH if there is no such user, -ENOENT if there is no such group; -ETIMEDOUT if the databases
+         * have not answered in time; -E2BIG if the user has more groups than fit; -ECANCELED if the keeper is
+         * replaced; or another errno. Then the rest is not valid. */
+        int32_t error;
+        uint32_t flags; /* KEEPER_ACCOUNT_* */
+        uint32_t uid;
+        uint32_t gid; /* of the group that was requested, or of the user */
+        uint32_t n_groups;
+        uint32_t reserved;
+        char name[KEEPER_ACCOUNT_NAME_MAX + 4]; /* of the user */
+        char group[KEEPER_ACCOUNT_NAME_MAX + 4];
+        char home[KEEPER_ACCOUNT_PATH_MAX + 1];
+        char shell[KEEPER_ACCOUNT_PATH_MAX + 1];
+        uint32_t groups[KEEPER_ACCOUNT_GROUPS_MAX]; /* all of the user; only n_groups of them are sent */
+};
+
+static inline size_t keeper_looked_up_size(size_t n) {
+        return offsetof(struct keeper_looked_up, groups) + n * sizeof(uint32_t);
+}
+
 struct keeper_done {
         struct keeper_header header;
         uint32_t request; /* the KeeperMessageType of the request */
@@ -319,4 +365,6 @@ ASSERT_FIXED_SIZE(struct keeper_signal_cgroup, 4120);
 ASSERT_FIXED_SIZE(struct keeper_signal_process, 32);
 ASSERT_FIXED_SIZE(struct keeper_terminal_socket, 24);
 ASSERT_FIXED_SIZE(struct keeper_terminal_socket_made, 128);
+ASSERT_FIXED_SIZE(struct keeper_lookup, 536);
+ASSERT_FIXED_SIZE(struct keeper_looked_up, 6704);
 ASSERT_FIXED_SIZE(struct keeper_done, 24);

@@ -41,6 +41,7 @@ int __wrap_cgroup_kill(const char *path);
 int __wrap_cgroup_signal(const char *path, int signo, uint32_t flags, uint64_t not_before);
 int __wrap_process_signal(int pid, uint64_t start_time, int signo);
 void __wrap_reexec_ask(Keeper *keeper, int asker_fd);
+int __wrap_lookup_new(const struct keeper_self *self, const struct keeper_lookup *request, Lookup **ret);
 
 int __wrap_child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
         struct child_sockets *sockets, Child **ret) {
@@ -107,6 +108,21 @@ void __wrap_reexec_ask(Keeper *keeper, int asker_fd) {
         (void) keeper_reply_done(keeper, &(struct keeper_header){ .type = KEEPER_REEXEC }, -EBUSY);
 }
 
+int __wrap_lookup_new(const struct keeper_self *self, const struct keeper_lookup *request, Lookup **ret) {
+        Lookup *lookup = calloc(1, sizeof(*lookup));
+
+        fuzz_check(lookup && self && strlen(request->user) > 0);
+        fuzz_check(strlen(request->user) < sizeof(request->user));
+        fuzz_check(strlen(request->group) < sizeof(request->group));
+        lookup->pidfd = eventfd(0, EFD_CLOEXEC);
+        lookup->fd = eventfd(0, EFD_CLOEXEC);
+        lookup->watch = (struct watch){ .type = WATCH_LOOKUP, .lookup = lookup };
+        list_init(&lookup->link);
+        list_init(&lookup->to_tell);
+        *ret = lookup;
+        return 0;
+}
+
 static void set_up(Keeper *k, const struct keeper_self *self) {
         struct sockaddr_un any = { .sun_family = AF_UNIX };
         int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -123,6 +139,8 @@ static void set_up(Keeper *k, const struct keeper_self *self) {
 static void tear_down(Keeper *k) {
         for (Child *c; (c = LIST_FIRST(Child, link, &k->children));)
                 keeper_forget_child(k, c);
+        for (Lookup *l; (l = LIST_FIRST(Lookup, link, &k->lookups));)
+                (void) lookup_free(l);
         id_map_clear(&k->children_by_id);
         for (size_t i = 0; i < k->sockets.n; i++) {
                 hold_end(k->sockets.all[i]->hold_fd);
@@ -142,6 +160,10 @@ static void tear_down(Keeper *k) {
 static void check_state(const Keeper *k) {
         LIST_FOREACH (Child, link, c, &k->children)
                 fuzz_check(id_map_get(&k->children_by_id, c->id) == c);
+        size_t n_lookups = 0;
+        LIST_FOREACH (Lookup, link, l, &k->lookups)
+                n_lookups++;
+        fuzz_check(n_lookups <= KEEPER_LOOKUPS_MAX);
         fuzz_check(k->sockets.n <= KEEPER_PORTS_MAX);
         for (size_t i = 0; i < k->sockets.n; i++)
                 fuzz_check(k->sockets.all[i]->port.number != 0 && k->sockets.all[i]->hold_fd >= 0);

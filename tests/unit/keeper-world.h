@@ -74,6 +74,7 @@ typedef union Packet {
         struct keeper_exited exited;
         struct keeper_done done;
         struct keeper_terminal_socket_made socket_made;
+        struct keeper_looked_up looked_up;
         char raw[KEEPER_PACKET_MAX];
 } Packet;
 
