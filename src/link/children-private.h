@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Shared by children.c, gate.c, main-watch.c and port-loans.c only. */
+/* Shared by children.c, gate.c, lookups.c, main-watch.c and port-loans.c only. */
 
 #include "link/children.h"
 #include "link/keeper-link.h"
@@ -20,11 +20,19 @@ struct Children {
         GHashTable *gates; /* Role → sd_event_source, for starts whose child has not executed its command */
         /* Role → sd_event_source, for main processes, while there is no keeper that reports their end. */
         GHashTable *mains;
+        GHashTable *lookups; /* number → LookupCall */
+        uint64_t last_lookup;
 };
 
 /* gate.c */
 int gate_launch(void *data, Role *role); /* LinkOps.launch */
 void gate_watch(void *data, Role *role); /* LinkOps.watch_gate */
+
+/* lookups.c */
+GHashTable *lookups_new(void);
+int lookups_begin(void *data, const char *user, const char *group, AccountQuery *query); /* LinkOps.look_up */
+void lookups_on_found(Children *children, const struct keeper_looked_up *looked_up);
+void lookups_lost(Children *children);
 
 /* main-watch.c */
 void main_watch(void *data, Role *role); /* LinkOps.watch_main */

@@ -269,6 +269,7 @@ static const LinkOps children_ops = {
         .watch_main = main_watch,
         .forget = children_forget,
         .make_terminal_socket = children_make_terminal_socket,
+        .look_up = lookups_begin,
         .ports_bind = port_loans_bind,
         .ports_release = port_loans_release,
         .ports_release_all = port_loans_release_all,
@@ -349,6 +350,7 @@ static void children_on_lost(void *userdata) {
         g_hash_table_remove_all(children->roles);
         g_array_set_size(children->reaps, 0);
         g_array_set_size(children->ports, 0);
+        lookups_lost(children);
         node_on_keeper_lost(children->node);
 }
 
@@ -368,6 +370,10 @@ static void children_on_forked(void *userdata, const struct keeper_forked *forke
         }
         role->terminal_fd = fds.terminal;
         role_on_forked(role, 0, forked->pid, forked->start_time, fds.pidfd, fds.gate, fds.stdin_fd);
+}
+
+static void children_on_looked_up(void *userdata, const struct keeper_looked_up *looked_up) {
+        lookups_on_found(userdata, looked_up);
 }
 
 static void children_on_exited(void *userdata, const struct keeper_exited *exited) {
@@ -393,6 +399,7 @@ static const KeeperHandler children_handler = {
         .lost = children_on_lost,
         .forked = children_on_forked,
         .exited = children_on_exited,
+        .looked_up = children_on_looked_up,
 };
 
 /* -- its life -- */
@@ -412,6 +419,7 @@ int children_new(sd_event *event, Node *node, const char *socket_path, Children 
         children->reaps = g_array_new(false, false, sizeof(uint64_t));
         children->gates = g_hash_table_new_full(NULL, NULL, NULL, children_free_source);
         children->mains = g_hash_table_new_full(NULL, NULL, NULL, children_free_source);
+        children->lookups = lookups_new();
         int r = keeper_link_new(event, socket_path, &children_handler, children, &children->keeper);
         if (r < 0)
                 return r;
@@ -426,10 +434,12 @@ Children *children_free(Children *children) {
         /* What has no reply now has none in time: nothing more is asked of the model. */
         g_hash_table_remove_all(children->roles);
         keeper_link_free(children->keeper);
+        lookups_lost(children);
         children->node->world.link.ops = NULL;
         g_hash_table_unref(children->roles);
         g_hash_table_unref(children->gates);
         g_hash_table_unref(children->mains);
+        g_hash_table_unref(children->lookups);
         g_array_unref(children->reaps);
         g_array_unref(children->ports);
         sd_event_unref(children->event);

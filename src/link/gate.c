@@ -8,6 +8,7 @@
 
 #include "base/fd-util.h"
 #include "link/children-private.h"
+#include "model/account.h"
 #include "model/env.h"
 #include "model/products.h"
 #include "model/role-start.h"
@@ -16,9 +17,23 @@
 #include "proto/product-record.h"
 #include "util/log.h"
 
+/* Refers to the data of the role. */
+static LaunchAccount gate_make_account(const Account *account) {
+        return (LaunchAccount){
+                .uid = account->uid,
+                .gid = account->gid,
+                .groups = (uint32_t *) account->groups->data,
+                .n_groups = account->groups->len,
+                .name = account->name,
+                .home = account->home,
+                .shell = account->shell,
+        };
+}
+
 static int gate_send(Children *children, Role *role) {
         const RoleSpec *spec = role->spec;
-        g_auto(GStrv) base = env_list(role->node->env), setup = products_setup(spec, role->node->settings);
+        g_auto(GStrv) base = spec->account ? env_list_public() : env_list(role->node->env),
+                      setup = products_setup(spec, role->node->settings);
         /* The request refers to the data of the role; writing it copies them. */
         LaunchRequest request = {
                 .role = role->name,
@@ -45,6 +60,11 @@ static int gate_send(Children *children, Role *role) {
         };
         struct gate_open open = { .magic = GATE_MAGIC, .version = LAUNCH_REQUEST_VERSION };
 
+        LaunchAccount account;
+        if (spec->account) {
+                account = gate_make_account(spec->account);
+                request.account = &account;
+        }
         memcpy(request.limits, spec->limits, sizeof(request.limits));
 
         autofd memfd = launch_request_write(&request);

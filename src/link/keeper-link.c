@@ -327,6 +327,21 @@ static int link_handle_done(KeeperLink *link, const struct keeper_done *m) {
         return 0;
 }
 
+static bool string_is_terminated(const char *s, size_t size) {
+        return memchr(s, '\0', size);
+}
+
+static int link_handle_looked_up(KeeperLink *link, const struct keeper_looked_up *m, size_t size) {
+        if (m->n_groups > KEEPER_ACCOUNT_GROUPS_MAX || size != keeper_looked_up_size(m->n_groups) ||
+                !ERROR_IS_VALID(m->error) || !string_is_terminated(m->name, sizeof(m->name)) ||
+                !string_is_terminated(m->group, sizeof(m->group)) ||
+                !string_is_terminated(m->home, sizeof(m->home)) ||
+                !string_is_terminated(m->shell, sizeof(m->shell)))
+                return -EBADMSG;
+        link->handler->looked_up(link->userdata, m);
+        return 0;
+}
+
 /* Takes the descriptors on success. */
 static int link_handle(KeeperLink *link, const void *packet, size_t size, const int *fds, size_t n_fds) {
         const struct keeper_header *header = packet;
@@ -384,6 +399,11 @@ static int link_handle(KeeperLink *link, const void *packet, size_t size, const 
                 if (size < keeper_bound_size(0) || n_fds > 0)
                         return -EBADMSG;
                 return link_handle_bound(link, packet, size);
+
+        case KEEPER_LOOKED_UP:
+                if (size < keeper_looked_up_size(0) || n_fds > 0)
+                        return -EBADMSG;
+                return link_handle_looked_up(link, packet, size);
 
         case KEEPER_TERMINAL_SOCKET_MADE:
                 if (size != sizeof(struct keeper_terminal_socket_made) || n_fds > 0)
@@ -545,6 +565,19 @@ int keeper_link_make_terminal_socket(
         if (r < 0)
                 return r;
         return link_request_full(link, &m, sizeof(m), (Pending){ .socket_made = done, .userdata = userdata });
+}
+
+int keeper_link_look_up(KeeperLink *link, uint64_t number, const char *user, const char *group,
+        KeeperDone done, void *userdata) {
+        struct keeper_lookup m = { .header = { .type = KEEPER_LOOKUP, .child = number } };
+
+        int r = link_check_version(link, 3);
+        if (r < 0)
+                return r;
+        if (g_strlcpy(m.user, user, sizeof(m.user)) >= sizeof(m.user) ||
+                g_strlcpy(m.group, group, sizeof(m.group)) >= sizeof(m.group))
+                return -ENAMETOOLONG;
+        return link_request(link, &m, sizeof(m), done, userdata);
 }
 
 int keeper_link_bind(KeeperLink *link, const struct keeper_bind *bind, KeeperBound done, void *userdata) {

@@ -32,6 +32,8 @@ typedef struct KeeperHandler {
         void (*lost)(void *userdata);      /* the connection, possibly before all children were listed */
         void (*forked)(void *userdata, const struct keeper_forked *forked, KeeperFds fds);
         void (*exited)(void *userdata, const struct keeper_exited *exited);
+        /* The result of a look-up. Unless there is an error, its strings are terminated. */
+        void (*looked_up)(void *userdata, const struct keeper_looked_up *looked_up);
 } KeeperHandler;
 
 /* The reply to a request: 0 or a negative errno. -ENOTCONN means that the connection was lost, and the result
@@ -80,6 +82,12 @@ int keeper_link_signal_process(KeeperLink *link, uint64_t child, pid_t pid, uint
 /* Returns -EPROTONOSUPPORT if the keeper is too old for it. */
 int keeper_link_make_terminal_socket(
         KeeperLink *link, uint64_t child, uid_t uid, uint32_t flags, KeeperSocketMade done, void *userdata);
+
+/* done is called when it has begun; handler->looked_up() with this number follows unless that was an error.
+ * Returns -EPROTONOSUPPORT if the keeper is too old for it, -ENAMETOOLONG if a name is longer than any name.
+ */
+int keeper_link_look_up(KeeperLink *link, uint64_t number, const char *user, const char *group,
+        KeeperDone done, void *userdata);
 
 /* Reserved ports. */
 int keeper_link_bind(KeeperLink *link, const struct keeper_bind *bind, KeeperBound done, void *userdata);

@@ -125,13 +125,20 @@ void env_set_user(Env *env) {
 
 /* The variables that systemd gives to every service are the locale of the system and, in a user manager,
  * those that lead to the user's bus. */
-static bool env_is_everybodys(Env *env, const char *variable) {
+static bool env_is_locale(const char *variable) {
         static const char *const prefixes[] = { "LANG=", "LANGUAGE=", "LC_" };
-        static const char *const user_prefixes[] = { "XDG_RUNTIME_DIR=", "DBUS_SESSION_BUS_ADDRESS=" };
 
         for (size_t i = 0; i < ELEMENTSOF(prefixes); i++)
                 if (g_str_has_prefix(variable, prefixes[i]))
                         return true;
+        return false;
+}
+
+static bool env_is_everybodys(Env *env, const char *variable) {
+        static const char *const user_prefixes[] = { "XDG_RUNTIME_DIR=", "DBUS_SESSION_BUS_ADDRESS=" };
+
+        if (env_is_locale(variable))
+                return true;
         for (size_t i = 0; env->user && i < ELEMENTSOF(user_prefixes); i++)
                 if (g_str_has_prefix(variable, user_prefixes[i]))
                         return true;
@@ -248,6 +255,18 @@ char **env_list(Env *env) {
         while (g_hash_table_iter_next(&iter, (void **) &name, (void **) &value))
                 if (value)
                         g_ptr_array_add(list, g_strconcat(name, "=", value, NULL));
+        g_ptr_array_sort(list, env_compare_names);
+        g_ptr_array_add(list, NULL);
+        return (char **) g_ptr_array_free(g_steal_pointer(&list), false);
+}
+
+char **env_list_public(void) {
+        g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
+
+        g_ptr_array_add(list, g_strdup("PATH=" DEFAULT_PATH));
+        for (char **e = environ; *e; e++)
+                if (env_is_locale(*e) && utf8_is_valid(*e))
+                        g_ptr_array_add(list, g_strdup(*e));
         g_ptr_array_sort(list, env_compare_names);
         g_ptr_array_add(list, NULL);
         return (char **) g_ptr_array_free(g_steal_pointer(&list), false);

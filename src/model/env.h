@@ -42,5 +42,9 @@ int env_unset(Env *env, const char *name, Fault *fault); /* fails with NoSuchVar
 /* Removes the changes at a clean end, so that the next service begins with the configuration only. */
 void env_forget(Env *env);
 
+/* Returns that of roles that somebody else than root starts: PATH and the locale, and nothing of what the
+ * configuration and SetEnv contain, which may be secret. The caller frees it with g_strfreev(). */
+char **env_list_public(void);
+
 /* Returns NAME=VALUE, sorted by name. The caller frees it with g_strfreev(). */
 char **env_list(Env *env);

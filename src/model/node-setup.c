@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "model/account-query.h"
 #include "model/env.h"
 #include "model/events.h"
 #include "model/input.h"
@@ -24,10 +25,11 @@ Node *node_new(const char *instance, sd_event *event, Events *events) {
         node->roles = g_hash_table_new(g_str_hash, g_str_equal);
         node->start_queue = g_queue_new();
         node->ended = g_queue_new();
-        node->slices = g_array_new(false, true, sizeof(NodeSlice));
+        node->slices = g_hash_table_new_full(NULL, NULL, NULL, node_slices_free);
         node->next_child = 1;
         node->dir_fd = -EBADF;
         node->settings = settings_new();
+        node->accounts = accounts_open(node);
         return node;
 }
 
@@ -62,10 +64,11 @@ Node *node_free(Node *node) {
                 }
                 role_free(role);
         }
+        accounts_close(node->accounts);
         g_hash_table_unref(node->roles);
         g_queue_free(node->start_queue);
         g_queue_free(node->ended);
-        g_array_unref(node->slices);
+        g_hash_table_unref(node->slices);
         monitor_close(node->monitor);
         ports_close(node->ports);
         env_close(node->env);

@@ -7,6 +7,9 @@
 #include "model/role-terminal.h"
 #include "model/settings.h"
 
+/* Of one user, so that the starts of others need not wait for MaxConcurrentStarts=. */
+#define USER_STARTS_MAX 16U
+
 static int node_check_name(const char *name, Fault *fault) {
         if (role_name_is_valid(name))
                 return 0;
@@ -26,6 +29,61 @@ static int node_choose_user(const Settings *settings, RoleSpec *spec, Fault *fau
                         "The option \"user\" is missing, which RequireUser= of the configuration demands; give the name of a user, also for root");
         spec->user = g_strdup(settings->default_user);
         return 0;
+}
+
+static bool role_is_of(const Role *role, const Caller *caller) {
+        return role->owner.known && caller->known && role->owner.uid == caller->uid;
+}
+
+static int node_check_user_roles(Node *node, const char *name, const Caller *caller, Fault *fault) {
+        unsigned n_roles = 0, n_starting = 0;
+        GHashTableIter iter;
+        Role *role;
+
+        role = g_hash_table_lookup(node->roles, name);
+        if (role && role->state == ROLE_ENDED && !role_is_of(role, caller))
+                return fault_set(fault, NODE_ERROR_ACCESS_DENIED,
+                        "Role \"%s\" has ended, and only who has started it, and root, may replace it; choose another name",
+                        name);
+        g_hash_table_iter_init(&iter, node->roles);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
+                if (role_is_of(role, caller) && !g_str_equal(role->name, name)) {
+                        n_roles++;
+                        n_starting += role->state == ROLE_STARTING;
+                }
+        if (n_roles >= node->settings->max_roles_per_user)
+                return fault_set(fault, NODE_ERROR_LIMIT_REACHED,
+                        "Role \"%s\" cannot be started: uid %u has %u roles already (MaxRolesPerUser=); purge some",
+                        name, (unsigned) caller->uid, n_roles);
+        if (n_starting >= USER_STARTS_MAX)
+                return fault_set(fault, NODE_ERROR_LIMIT_REACHED,
+                        "Role \"%s\" cannot be started: %u roles of uid %u are starting already, try again",
+                        name, n_starting, (unsigned) caller->uid);
+        return 0;
+}
+
+/* What a user asks for is for his own processes only, but the end of the service waits for them. */
+static int node_check_user_spec(Node *node, const RoleSpec *spec, Fault *fault) {
+        if (spec->nice_set && spec->nice < 0)
+                return fault_set(fault, NODE_ERROR_ACCESS_DENIED,
+                        "Option \"nice\": only root may set %d, which is below 0", spec->nice);
+        if (spec->stop_timeout_set && spec->stop_timeout_usec > node->settings->default_stop_timeout_usec)
+                return fault_set(fault, NODE_ERROR_ACCESS_DENIED,
+                        "Option \"stop-timeout-usec\": only root may set more than DefaultStopTimeout= of the configuration, because the end of the service waits for it");
+        return 0;
+}
+
+int node_check_user_start(
+        Node *node, const char *name, const RoleSpec *spec, const Caller *caller, Fault *fault) {
+        g_auto(Fault) spec_fault = {};
+
+        int r = node_check_name(name, fault);
+        if (r >= 0)
+                r = node_check_user_roles(node, name, caller, fault);
+        if (r < 0)
+                return r;
+        r = node_check_user_spec(node, spec, &spec_fault);
+        return r < 0 ? fault_set(fault, spec_fault.error, "Role \"%s\": %s", name, spec_fault.message) : 0;
 }
 
 int node_start_role(
@@ -49,6 +107,11 @@ int node_start_role(
         if (r < 0)
                 return fault_set(fault, spec_fault.error, "Role \"%s\": %s", name, spec_fault.message);
 
+        if (spec->account) {
+                r = node_check_user_start(node, name, spec, caller, fault);
+                if (r < 0)
+                        return r;
+        }
         Role *predecessor = g_hash_table_lookup(node->roles, name);
         if (predecessor && predecessor->state != ROLE_ENDED)
                 return fault_set(fault, NODE_ERROR_ROLE_EXISTS, "Role \"%s\" exists already: %s%s", name,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/unit-name.h"
 #include "model/node.h"
@@ -122,41 +124,66 @@ void node_remove_role(Node *node, Role *role) {
         role_free(role);
 }
 
-static NodeSlice *node_slice(Node *node, unsigned i) {
-        return &g_array_index(node->slices, NodeSlice, i);
+void node_slices_free(void *p) {
+        NodeSlices *slices = p;
+
+        g_array_unref(slices->array);
+        g_free(slices);
 }
 
-static void node_slice_add(Role *role, unsigned i) {
-        NodeSlice *slice;
+/* NULL if the user has no role. */
+static NodeSlices *node_slices(const Node *node, uid_t uid) {
+        return g_hash_table_lookup(node->slices, GUINT_TO_POINTER(uid));
+}
 
-        if (i >= role->node->slices->len)
-                g_array_set_size(role->node->slices, i + 1);
-        slice = node_slice(role->node, i);
-        slice->n_roles++;
-        slice->with_memory_max = role->spec->memory_max > 0;
+static NodeSlice *slices_get(NodeSlices *slices, unsigned i) {
+        return &g_array_index(slices->array, NodeSlice, i);
+}
+
+static NodeSlices *node_slices_make(Node *node, uid_t uid) {
+        NodeSlices *slices = node_slices(node, uid);
+
+        if (!slices) {
+                slices = g_new(NodeSlices, 1);
+                *slices = (NodeSlices){ .array = g_array_new(false, true, sizeof(NodeSlice)) };
+                (void) g_hash_table_insert(node->slices, GUINT_TO_POINTER(uid), slices);
+        }
+        return slices;
+}
+
+static void node_slice_add(Role *role, uid_t uid, unsigned i) {
+        NodeSlices *slices = node_slices_make(role->node, uid);
+
+        if (i >= slices->array->len)
+                g_array_set_size(slices->array, i + 1);
+        slices_get(slices, i)->n_roles++;
+        slices_get(slices, i)->with_memory_max = role->spec->memory_max > 0;
+        slices->n_roles++;
         role->slice = (int) i;
+        role->slice_uid = uid;
 }
 
 void node_slice_take(Role *role) {
-        Node *node = role->node;
+        const uid_t uid = role->spec->account ? role->owner.uid : 0;
+        NodeSlices *slices = node_slices_make(role->node, uid);
         bool with_memory_max = role->spec->memory_max > 0;
         unsigned i;
 
-        while (node->slice_hint < node->slices->len &&
-                node_slice(node, node->slice_hint)->n_roles >= NODE_SLICE_ROLES)
-                node->slice_hint++;
-        for (i = node->slice_hint; i < node->slices->len; i++) {
-                const NodeSlice *slice = node_slice(node, i);
+        while (slices->hint < slices->array->len &&
+                slices_get(slices, slices->hint)->n_roles >= NODE_SLICE_ROLES)
+                slices->hint++;
+        for (i = slices->hint; i < slices->array->len; i++) {
+                const NodeSlice *slice = slices_get(slices, i);
 
                 if (slice->n_roles == 0 ||
                         (slice->n_roles < NODE_SLICE_ROLES && slice->with_memory_max == with_memory_max))
                         break;
         }
-        node_slice_add(role, i);
+        node_slice_add(role, uid, i);
 }
 
-void node_slice_retake(Role *role, int slice) {
-        node_slice_add(role, (unsigned) slice);
+void node_slice_retake(Role *role, uid_t uid, int slice) {
+        node_slice_add(role, uid, (unsigned) slice);
 }
 
 void node_slice_release(Role *role) {
@@ -166,24 +193,65 @@ void node_slice_release(Role *role) {
                 return;
 
         unsigned i = (unsigned) role->slice;
-        g_assert(i < node->slices->len);
-        g_assert(node_slice(node, i)->n_roles > 0);
-        node->slice_hint = MIN(node->slice_hint, i);
-        node_slice(node, i)->n_roles--;
-        role->slice = -1;
+        NodeSlices *slices = node_slices(node, role->slice_uid);
+        g_assert(slices && i < slices->array->len);
+        g_assert(slices_get(slices, i)->n_roles > 0);
+        slices->hint = MIN(slices->hint, i);
+        bool empty = --slices_get(slices, i)->n_roles == 0;
+        if (--slices->n_roles == 0 && role->slice_uid != 0)
+                (void) g_hash_table_remove(node->slices, GUINT_TO_POINTER(role->slice_uid));
         if (node->world.scope.ops)
-                ASK(node, scope, slice_released, role, node_slice(node, i)->n_roles == 0);
+                ASK(node, scope, slice_released, role, empty);
+        role->slice = -1;
+        role->slice_uid = 0;
 }
 
-bool node_slice_is_empty(Node *node, int slice) {
-        return (unsigned) slice >= node->slices->len || node_slice(node, (unsigned) slice)->n_roles == 0;
+bool node_slice_is_empty(Node *node, uid_t uid, int slice) {
+        NodeSlices *slices = node_slices(node, uid);
+
+        return !slices || (unsigned) slice >= slices->array->len ||
+               slices_get(slices, (unsigned) slice)->n_roles == 0;
 }
 
-char *node_slice_name(Node *node, int slice) {
-        return g_strdup_printf("architect-%s-%d.slice", node->instance, slice);
+bool node_user_slice_is_empty(Node *node, uid_t uid) {
+        return !node_slices(node, uid);
+}
+
+char *node_slice_name(Node *node, uid_t uid, int slice) {
+        return uid == 0 ? g_strdup_printf("architect-%s-%d.slice", node->instance, slice)
+                        : g_strdup_printf("architect-%s-u%u-%d.slice", node->instance, (unsigned) uid, slice);
+}
+
+char *node_user_slice_name(Node *node, uid_t uid) {
+        return g_strdup_printf("architect-%s-u%u.slice", node->instance, (unsigned) uid);
+}
+
+bool node_slice_parse(Node *node, const char *name, uid_t *ret_uid, int *ret_slice) {
+        g_autofree char *prefix = g_strdup_printf("architect-%s-", node->instance);
+        unsigned uid = 0, slice;
+
+        if (!g_str_has_prefix(name, prefix))
+                return false;
+        const char *rest = name + strlen(prefix);
+        if (sscanf(rest, "u%10u-%5u", &uid, &slice) != 2) {
+                uid = 0;
+                if (sscanf(rest, "%5u", &slice) != 1)
+                        return false;
+        }
+        if (slice >= NODE_SLICES_MAX)
+                return false;
+        /* No other name means the same. */
+        g_autofree char *expected = node_slice_name(node, uid, (int) slice);
+        if (!g_str_equal(name, expected))
+                return false;
+        *ret_uid = uid;
+        *ret_slice = (int) slice;
+        return true;
 }
 
 char *node_own_slice_name(const Role *role) {
+        g_autofree char *above = node_slice_name(role->node, role->slice_uid, role->slice);
+
         return g_strdup_printf(
-                "architect-%s-%d-%" PRIu64 ".slice", role->node->instance, role->slice, role->child);
+                "%.*s-%" PRIu64 ".slice", (int) (strlen(above) - strlen(".slice")), above, role->child);
 }

@@ -14,6 +14,7 @@
 #include "model/world.h"
 
 #define NODE_SLICE_ROLES 32U /* because systemd walks all siblings in a slice at each start */
+#define NODE_SLICES_MAX 512U /* sub-slices of one user: NODE_MAX_ROLES / NODE_SLICE_ROLES */
 
 /* What a role reports to those verbs, which stand above it (node-reports.c). */
 typedef struct NodeReports {
@@ -23,11 +24,18 @@ typedef struct NodeReports {
         void (*role_freed)(Node *node, Role *role);
 } NodeReports;
 
-/* A sub-slice of the slice of the instance. */
+/* A sub-slice. */
 typedef struct NodeSlice {
         unsigned n_roles;
         bool with_memory_max; /* which kind of roles it has, if it has any */
 } NodeSlice;
+
+/* The sub-slices of one user, or, for uid 0, of the service itself. */
+typedef struct NodeSlices {
+        GArray *array; /* of NodeSlice */
+        unsigned hint; /* the sub-slices before it are full */
+        unsigned n_roles;
+} NodeSlices;
 
 struct Node {
         char *instance;
@@ -41,12 +49,12 @@ struct Node {
         Env *env;           /* with which roles begin */
         Monitor *monitor;
         Ports *ports;
+        Accounts *accounts;
 
         GHashTable *roles;   /* name → Role, the current run; owned */
         GQueue *start_queue; /* Roles in ROLE_PHASE_QUEUED; not owned */
         GQueue *ended;       /* ended and swept, oldest first; not owned */
-        GArray *slices;      /* of NodeSlice */
-        unsigned slice_hint; /* the sub-slices before it are full */
+        GHashTable *slices;  /* uid → NodeSlices */
         unsigned n_starts;   /* started and not yet running or undone */
         bool pumping;        /* node_pump_starts() is active, or waits until recovery has seen all roles */
         unsigned n_not_ended;
@@ -100,12 +108,22 @@ void node_count_role(Node *node, Role *role);
 
 /* Puts a role that has none into a sub-slice with room, or, when it was loaded from the disk, into the one
  * that it had. Roles with memory-max are in other sub-slices than those without, because they have a slice of
- * their own below that (node_own_slice_name()), whose OOM kills count in the sub-slice, too. */
+ * their own below that (node_own_slice_name()), whose OOM kills count in the sub-slice, too.
+ *
+ * What another user than root has started is in sub-slices of this user, which are in a slice of this user
+ * ("architect-main-u1000.slice"), for which a site may set limits. uid is 0 for all others. */
 void node_slice_take(Role *role);
-void node_slice_retake(Role *role, int slice);
+void node_slice_retake(Role *role, uid_t uid, int slice);
 void node_slice_release(Role *role); /* does nothing without one */
-bool node_slice_is_empty(Node *node, int slice);
-char *node_slice_name(Node *node, int slice); /* "architect-main-3.slice" */
+bool node_slice_is_empty(Node *node, uid_t uid, int slice);
+bool node_user_slice_is_empty(Node *node, uid_t uid);
+char *node_slice_name(
+        Node *node, uid_t uid, int slice); /* "architect-main-3.slice", "architect-main-u1000-3.slice" */
+char *node_user_slice_name(Node *node, uid_t uid); /* "architect-main-u1000.slice" */
+/* Finds out which sub-slice of this node has this name. Returns false if none has. */
+bool node_slice_parse(Node *node, const char *name, uid_t *ret_uid, int *ret_slice);
 /* Returns the name of the slice of a role with memory-max alone, "architect-main-3-17.slice". Its counter of
  * OOM kills outlives the scope, and no other run has this name. */
 char *node_own_slice_name(const Role *role);
+
+void node_slices_free(void *slices); /* NodeSlices */

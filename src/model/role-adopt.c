@@ -19,16 +19,13 @@
 /* The slices in which it is must not be stopped as empty ones. */
 static void role_retake_slice(Role *role) {
         g_auto(GStrv) parts = g_strsplit(role->cgroup ?: "", "/", -1);
-        g_autofree char *prefix = g_strdup_printf("architect-%s-", role->node->instance);
 
         for (char **p = parts; *p && role->slice < 0; p++) {
-                unsigned slice;
-                int end = 0;
+                uid_t uid;
+                int slice;
 
-                if (g_str_has_prefix(*p, prefix) &&
-                        sscanf(*p + strlen(prefix), "%5u.slice%n", &slice, &end) == 1 && end > 0 &&
-                        (*p + strlen(prefix))[end] == '\0' && slice < NODE_MAX_ROLES / NODE_SLICE_ROLES)
-                        node_slice_retake(role, (int) slice);
+                if (node_slice_parse(role->node, *p, &uid, &slice))
+                        node_slice_retake(role, uid, slice);
         }
 }
 

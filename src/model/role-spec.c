@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/macro.h"
+#include "model/account.h"
 #include "model/env.h"
 #include "model/products.h"
 #include "model/role-spec.h"
@@ -81,8 +82,20 @@ RoleSpec *role_spec_free(RoleSpec *spec) {
         for (int i = 0; i < _ROLE_PORTS_MAX; i++)
                 g_clear_pointer(&spec->ports[i], g_array_unref);
         g_strfreev(spec->xterm_args);
+        account_free(spec->account);
         g_free(spec);
         return NULL;
+}
+
+void role_spec_become(RoleSpec *spec, const Account *account) {
+        account_free(spec->account);
+        spec->account = account_copy(account);
+        g_free(spec->user);
+        spec->user = g_strdup(account->name);
+        if (spec->group) {
+                g_free(spec->group);
+                spec->group = g_strdup(account->group);
+        }
 }
 
 int role_spec_set_command(RoleSpec *spec, char **command, Fault *fault) {

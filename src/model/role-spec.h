@@ -128,6 +128,10 @@ struct RoleSpec {
         bool provider_set; /* if false, ProductProvider= of the node when the role is started */
         ProductProvider provider;
         GArray *ports[_ROLE_PORTS_MAX]; /* of uint16_t, or NULL */
+        /* What it runs as if another user than root starts it, looked up before it was decided whether this
+         * user may; then user is its name. NULL for a role of root, whose user and group are looked up when
+         * it starts. */
+        Account *account;
 };
 
 /* Returns a value with all defaults. The caller frees it with role_spec_free(). */
@@ -165,6 +169,10 @@ int role_spec_finish_terminal(RoleSpec *spec, Fault *fault);
 /* Checks the options together, such as the size of command and environment, or a port in two lists. Fails
  * with InvalidArgs. */
 int role_spec_check(const RoleSpec *spec, Fault *fault);
+
+/* For a user who is not root: copies the account, and sets the user and, if there is one, the group to the
+ * names of it. */
+void role_spec_become(RoleSpec *spec, const Account *account);
 
 /* Returns the option output in the form of Start ("file:/x"). The caller frees it. */
 char *role_spec_output(const RoleSpec *spec);

@@ -228,7 +228,10 @@ void role_on_gate_report(Role *role, LaunchStage stage, int error, bool warning,
 
         g_auto(Fault) fault = {};
         (void) fault_set(&fault,
-                stage == LAUNCH_STAGE_EXEC ? NODE_ERROR_EXEC_FAILED : NODE_ERROR_SETUP_FAILED,
+                stage == LAUNCH_STAGE_EXEC ? NODE_ERROR_EXEC_FAILED
+                : stage == LAUNCH_STAGE_LIMITS && error == -EPERM && role->spec->account
+                        ? NODE_ERROR_ACCESS_DENIED
+                        : NODE_ERROR_SETUP_FAILED,
                 "Role \"%s\" failed to start (%s): %s", role->name,
                 launch_stage_to_string(stage) ?: "unknown stage", text);
         role_fail(role, &fault);

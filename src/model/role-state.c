@@ -10,6 +10,7 @@
 #include "base/fd-util.h"
 #include "base/pidref.h"
 #include "base/unit-name.h"
+#include "model/account.h"
 #include "model/node.h"
 #include "model/ports-roles.h"
 #include "model/products.h"
@@ -212,6 +213,48 @@ static void spec_get_ports(StateFields *fields, const char *key, RoleSpec *spec,
                 state_fields_set_bad(fields);
 }
 
+static void spec_put_account(GString *s, const char *key, const RoleSpec *spec, const void *member) {
+        const Account *account = spec->account;
+
+        if (!account)
+                return;
+        state_put_u64(s, key, account->uid);
+        state_put_u64(s, "ACCOUNT_GID", account->gid);
+        for (unsigned i = 0; i < account->groups->len; i++)
+                state_put_u64(s, "ACCOUNT_MEMBER", g_array_index(account->groups, gid_t, i));
+        state_put_string(s, "ACCOUNT_NAME", account->name);
+        state_put_string(s, "ACCOUNT_GROUP", account->group);
+        state_put_string(s, "ACCOUNT_HOME", account->home);
+        state_put_string(s, "ACCOUNT_SHELL", account->shell);
+}
+
+static void spec_get_account(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
+        if (!state_fields_have(fields, key))
+                return;
+
+        g_auto(GStrv) groups = NULL;
+        Account *account = g_new(Account, 1);
+        spec->account = account;
+        *account = (Account){ .groups = g_array_new(false, false, sizeof(gid_t)) };
+        account->uid = (uid_t) state_take_u64_max(fields, key, UINT32_MAX - 1);
+        account->gid = (gid_t) state_take_u64_max(fields, "ACCOUNT_GID", UINT32_MAX - 1);
+        groups = state_take_strv(fields, "ACCOUNT_MEMBER");
+        for (char **g = groups; g && *g; g++) {
+                uint64_t value = 0;
+
+                if (parse_u64(*g, &value) < 0 || value >= UINT32_MAX)
+                        state_fields_set_bad(fields);
+                gid_t gid = (gid_t) value;
+                g_array_append_val(account->groups, gid);
+        }
+        account->name = state_take_string(fields, "ACCOUNT_NAME");
+        account->group = state_take_string(fields, "ACCOUNT_GROUP");
+        account->home = state_take_string(fields, "ACCOUNT_HOME");
+        account->shell = state_take_string(fields, "ACCOUNT_SHELL");
+        if (!account->name || !account->group || !account->home || !account->shell)
+                state_fields_set_bad(fields);
+}
+
 #define HAS_TYPE(member, type) __builtin_types_compatible_p(typeof(((RoleSpec *) NULL)->member), type)
 #define FIELD(key, member, type, kind) \
         { \
@@ -251,6 +294,7 @@ static const SpecField spec_fields[] = {
         FIELD("TCP_PORT", ports[ROLE_PORTS_TCP], GArray *, ports),
         FIELD("UDP_PORT", ports[ROLE_PORTS_UDP], GArray *, ports),
         FIELD("RELEASE_PORT", ports[ROLE_PORTS_RELEASE], GArray *, ports),
+        FIELD("ACCOUNT_UID", account, Account *, account),
 };
 
 static void spec_put(GString *s, const RoleSpec *spec) {
@@ -348,6 +392,8 @@ char *role_state_format(const Role *role) {
         state_put_nonzero(s, "MAIN_START_TIME", role->main_start_time);
         if (role->slice >= 0)
                 state_put_i64(s, "SLICE", role->slice);
+        if (role->slice >= 0)
+                state_put_nonzero(s, "SLICE_UID", role->slice_uid);
         state_put_string(s, "CGROUP", role->cgroup);
         role_put_strays(s, role);
         state_put_processes(s, "LONE_PROCESS", role->lone);
@@ -412,6 +458,8 @@ static void role_exit_get(StateFields *fields, Role *role) {
         e->scope_memory_peak = state_take_u64(fields, "SCOPE_MEMORY_PEAK");
 }
 
+G_STATIC_ASSERT(NODE_SLICES_MAX * NODE_SLICE_ROLES == NODE_MAX_ROLES);
+
 static int role_from_fields(Node *node, const char *name, StateFields *fields, Role **ret) {
         char boot_id[33];
 
@@ -435,6 +483,7 @@ static int role_from_fields(Node *node, const char *name, StateFields *fields, R
         role->main_pid = state_take_pid(fields, "MAIN_PID");
         role->main_start_time = state_take_u64(fields, "MAIN_START_TIME");
         int slice = state_take_i32(fields, "SLICE", -1);
+        uid_t slice_uid = (uid_t) state_take_u64_max(fields, "SLICE_UID", UINT32_MAX);
         role->cgroup = state_take_string(fields, "CGROUP");
         role_get_strays(fields, role);
         state_take_processes(fields, "LONE_PROCESS", &role->lone);
@@ -474,8 +523,8 @@ static int role_from_fields(Node *node, const char *name, StateFields *fields, R
                 role->main_pid = 0;
                 g_clear_pointer(&role->cgroup, g_free);
                 role_forget_strays(role);
-        } else if (slice >= 0 && slice < (int) (NODE_MAX_ROLES / NODE_SLICE_ROLES) && !role->swept) {
-                node_slice_retake(role, slice);
+        } else if (slice >= 0 && slice < (int) NODE_SLICES_MAX && !role->swept) {
+                node_slice_retake(role, slice_uid, slice);
         }
         *ret = g_steal_pointer(&role);
         return 0;

@@ -21,7 +21,7 @@ int terminal_check_display(const RoleSpec *spec, Env *env, Fault *fault) {
         for (char **e = spec->environment; e && *e; e++)
                 if (env_variable_is(*e, "DISPLAY"))
                         value = *e + strlen("DISPLAY=");
-        if (!value && env_get(env, "DISPLAY", &value, NULL) < 0)
+        if (!value && !spec->account && env_get(env, "DISPLAY", &value, NULL) < 0)
                 value = NULL;
         if (!value || value[0] == '\0')
                 return fault_set(fault, NODE_ERROR_INVALID_ARGS,

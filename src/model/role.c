@@ -8,6 +8,7 @@
 #include "base/parse-util.h"
 #include "base/time-util.h"
 #include "base/unit-name.h"
+#include "model/account.h"
 #include "model/role-log.h"
 #include "model/node.h"
 #include "model/role.h"
@@ -177,7 +178,9 @@ const char *role_user(const Role *role) {
 bool role_uid(const Role *role, uid_t *ret) {
         uint64_t uid;
 
-        if (!role->spec->user)
+        if (role->spec->account)
+                *ret = role->spec->account->uid;
+        else if (!role->spec->user)
                 *ret = getuid();
         else if (parse_u64(role->spec->user, &uid) >= 0 && uid < (uid_t) -1)
                 *ret = (uid_t) uid;

@@ -97,8 +97,9 @@ typedef struct LoneProcess {
 struct Role {
         Node *node;
         char *name;
-        char *scope; /* the name of the unit */
-        int slice;   /* index of its sub-slice, -1 if it has none yet */
+        char *scope;     /* the name of the unit */
+        int slice;       /* index of its sub-slice, -1 if it has none yet */
+        uid_t slice_uid; /* whose sub-slice it is; 0 for those of the service itself */
         RoleSpec *spec;
         Caller owner; /* the process that started it */
         sd_id128_t invocation;

@@ -38,6 +38,7 @@ Settings *settings_new(void) {
         settings->max_concurrent_starts = NODE_MAX_CONCURRENT_STARTS;
         settings->max_ended_roles = NODE_MAX_ENDED_ROLES;
         settings->max_waiting_calls_per_user = NODE_MAX_WAITING_CALLS_PER_USER;
+        settings->max_roles_per_user = NODE_MAX_ROLES_PER_USER;
         settings->max_call_time_per_user_usec = NODE_MAX_CALL_TIME_PER_USER_USEC;
         settings->product_provider = PRODUCT_PROVIDER_EUPS;
         settings->modules_command = g_strdup(MODULES_COMMAND_DEFAULT);
@@ -209,6 +210,8 @@ static int settings_set_key(Settings *s, const char *key, const char *value) {
                 return settings_set_count(value, NODE_MAX_ROLES, &s->max_ended_roles);
         if (g_str_equal(key, "MaxWaitingCallsPerUser"))
                 return settings_set_count(value, NODE_MAX_ROLES, &s->max_waiting_calls_per_user);
+        if (g_str_equal(key, "MaxRolesPerUser"))
+                return settings_set_count(value, NODE_MAX_ROLES, &s->max_roles_per_user);
         if (g_str_equal(key, "MaxCallTimePerUser"))
                 return settings_set_call_time(value, &s->max_call_time_per_user_usec);
         if (g_str_equal(key, "BindAddress"))

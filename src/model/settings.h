@@ -20,6 +20,7 @@
 #define NODE_MAX_ENDED_ROLES 1000U
 #define NODE_MAX_ROLES 16384U
 #define NODE_MAX_WAITING_CALLS_PER_USER 512U
+#define NODE_MAX_ROLES_PER_USER 256U
 #define NODE_MAX_CALL_TIME_PER_USER_USEC (100 * USEC_PER_MSEC)
 #define ROLE_SETUP_TIMEOUT_USEC (20 * USEC_PER_SEC) /* from the gate to exec */
 #define MONITOR_TIMEOUT_DEFAULT_USEC (30 * USEC_PER_SEC)
@@ -44,6 +45,7 @@ struct Settings {
         unsigned max_concurrent_starts;
         unsigned max_ended_roles;
         unsigned max_waiting_calls_per_user;
+        unsigned max_roles_per_user;          /* ended ones included */
         uint64_t max_call_time_per_user_usec; /* in each second */
         ProductProvider product_provider;
         char *modules_command;

@@ -65,6 +65,9 @@ typedef struct LinkOps {
         /* For clients of this user. → terminal_on_socket() */
         int (*make_terminal_socket)(
                 void *data, Role *role, uid_t uid, bool replay, TerminalSocketRequest *request);
+        /* A user and a group, or NULL for the group of the user. → account_on_found() within 11 s. Returns
+         * -ENOTCONN without a keeper, -EPROTONOSUPPORT if the keeper is too old. */
+        int (*look_up)(void *data, const char *user, const char *group, AccountQuery *query);
         /* → ports_on_bound() */
         int (*ports_bind)(void *data, const BindAddress *address, PortProtocol protocol, unsigned n,
                 PortsRequest *request);

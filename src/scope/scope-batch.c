@@ -80,7 +80,7 @@ static int scope_append_limits(sd_bus_message *m, const RoleSpec *spec) {
 
 static char *scope_slice_name(Scopes *scopes, Role *role) {
         if (role->spec->memory_max == 0 || !cgroup_is_unified())
-                return node_slice_name(role->node, role->slice);
+                return node_slice_name(role->node, role->slice_uid, role->slice);
 
         char *name = node_own_slice_name(role);
         (void) g_hash_table_replace(scopes->own_slices, role, g_strdup(name));

@@ -84,12 +84,12 @@ static CauseWatch *cause_question_end(CauseQuestion *question) {
 
 /* What a sub-slice has counted beyond what was already attributed to roles. Returns -ENODATA if that is not
  * known, because roles of an earlier process of this service are in it. */
-static int cause_slice_kills(Scopes *scopes, int slice, const char *cgroup, unsigned long long *ret) {
+static int cause_slice_kills(Scopes *scopes, const Role *role, const char *cgroup, unsigned long long *ret) {
+        g_autofree char *name = node_slice_name(role->node, role->slice_uid, role->slice);
         void *known;
         unsigned long long n;
 
-        if (!cgroup_is_unified() ||
-                !g_hash_table_lookup_extended(scopes->slices, GINT_TO_POINTER(slice), NULL, &known))
+        if (!cgroup_is_unified() || !g_hash_table_lookup_extended(scopes->slices, name, NULL, &known))
                 return -ENODATA;
         int r = cgroup_oom_kills(cgroup, &n);
         if (r < 0)
@@ -102,8 +102,7 @@ static int cause_slice_kills(Scopes *scopes, int slice, const char *cgroup, unsi
 
 /* Returns the cgroup of a sub-slice, which is above the scope or above the slice of that scope alone; NULL if
  * the scope is in none. */
-static char *cause_slice_cgroup(Scopes *scopes, int slice, const char *cgroup) {
-        g_autofree char *name = node_slice_name(scopes->node, slice);
+static char *cause_slice_cgroup(const char *name, const char *cgroup) {
         const char *end = strstr(cgroup, name);
 
         return end ? g_strndup(cgroup, (size_t) (end - cgroup) + strlen(name)) : NULL;
@@ -112,28 +111,31 @@ static char *cause_slice_cgroup(Scopes *scopes, int slice, const char *cgroup) {
 /* A role is asked about twice if it outlives its main process, and a part of its kills may be older than the
  * first look at the sub-slice. They are not taken for more than the sub-slice has counted. */
 static void cause_attribute_kills(Scopes *scopes, const Role *role, unsigned long long n) {
-        g_autofree char *slice = cause_slice_cgroup(scopes, role->slice, role->cgroup);
-        void *known, *key = GINT_TO_POINTER(role->slice);
+        g_autofree char *name = node_slice_name(role->node, role->slice_uid, role->slice);
+        g_autofree char *slice = cause_slice_cgroup(name, role->cgroup);
         unsigned long long all;
+        void *known;
 
-        if (n > 0 && slice && g_hash_table_lookup_extended(scopes->slices, key, NULL, &known) &&
+        if (n > 0 && slice && g_hash_table_lookup_extended(scopes->slices, name, NULL, &known) &&
                 GPOINTER_TO_SIZE(known) != SLICE_UNKNOWN && cgroup_oom_kills(slice, &all) >= 0)
-                (void) g_hash_table_replace(
-                        scopes->slices, key, GSIZE_TO_POINTER(MIN(GPOINTER_TO_SIZE(known) + n, all)));
+                (void) g_hash_table_replace(scopes->slices, g_steal_pointer(&name),
+                        GSIZE_TO_POINTER(MIN(GPOINTER_TO_SIZE(known) + n, all)));
 }
 
 void scope_cause_add_slice(Scopes *scopes, Role *role, const char *cgroup) {
-        void *known, *key = GINT_TO_POINTER(role->slice);
+        g_autofree char *name = node_slice_name(role->node, role->slice_uid, role->slice);
         unsigned long long n = 0;
+        void *known;
 
-        if (g_hash_table_lookup_extended(scopes->slices, key, NULL, &known) &&
+        if (g_hash_table_lookup_extended(scopes->slices, name, NULL, &known) &&
                 GPOINTER_TO_SIZE(known) != SLICE_UNKNOWN)
                 return;
         /* If its scope has failed the sub-slice may exist nevertheless, and have counted before. */
-        g_autofree char *slice = cgroup ? cause_slice_cgroup(scopes, role->slice, cgroup) : NULL;
+        g_autofree char *slice = cgroup ? cause_slice_cgroup(name, cgroup) : NULL;
         if (slice && cgroup_oom_kills(slice, &n) < 0)
                 n = 0;
-        (void) g_hash_table_insert(scopes->slices, key, GSIZE_TO_POINTER(slice ? n : SLICE_UNKNOWN));
+        (void) g_hash_table_replace(
+                scopes->slices, g_steal_pointer(&name), GSIZE_TO_POINTER(slice ? n : SLICE_UNKNOWN));
 }
 
 /* SIGKILL by nobody that the service knows. */
@@ -156,7 +158,7 @@ int scope_oom_kills(void *data, Role *role, unsigned *ret) {
         bool own = g_hash_table_contains(scopes->own_slices, role);
         int r = cgroup_oom_kills(own ? slice : role->cgroup, &n);
         if (r < 0 && !own) {
-                r = cause_slice_kills(scopes, role->slice, slice, &n);
+                r = cause_slice_kills(scopes, role, slice, &n);
                 if (r >= 0 && n > (cause_is_unknown_kill(role) ? 1 : 0))
                         r = -ENODATA;
         }

@@ -21,7 +21,7 @@ struct Scopes {
         sd_event_source *flush;
         unsigned in_flight; /* calls that create scopes */
         uint64_t n_anchors;
-        /* Index of a sub-slice that systemd may have loaded → how many OOM kills in it are those of roles
+        /* Name of a sub-slice that systemd may have loaded → how many OOM kills in it are those of roles
          * that have ended, or were counted before */
         GHashTable *slices;
         GHashTable *own_slices; /* Role with memory-max → the name of its slice */

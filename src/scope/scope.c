@@ -99,10 +99,12 @@ static char *scope_frozen_above(void *data, const Role *role) {
         g_autofree char *path = g_strdup(role->cgroup);
 
         if (!path) {
-                g_autofree char *slice = node_slice_name(role->node, role->slice);
+                g_autofree char *slice = node_slice_name(role->node, role->slice_uid, role->slice);
+                g_autofree char *user =
+                        role->slice_uid > 0 ? node_user_slice_name(role->node, role->slice_uid) : NULL;
                 g_autofree char *above = node_slice_path(role->node);
 
-                path = g_strconcat(above, "/", slice, "/", role->scope, NULL);
+                path = g_strconcat(above, user ? "/" : "", user ?: "", "/", slice, "/", role->scope, NULL);
         }
         return cgroup_frozen_above(path, &unit) >= 0 ? g_strdup(unit) : NULL;
 }
@@ -121,7 +123,8 @@ static bool cgroup_cut_to(char *cgroup, const char *scope) {
         return false;
 }
 
-#define SLICE_DEPTH_MAX 2 /* below that of the instance, see node_own_slice_name() */
+/* Below that of the instance: that of the user, a sub-slice, see node_own_slice_name(). */
+#define SLICE_DEPTH_MAX 3
 
 /* Returns the path of this cgroup in or below the slices in a cgroup. */
 static char *slice_find_scope(const char *root, const char *path, const char *scope, unsigned depth) {
@@ -230,33 +233,49 @@ static bool scopes_know_all_slices(Scopes *scopes) {
         return true;
 }
 
+/* Stops a sub-slice that no role has, and the slice of its user if no role has that. Returns false if it is
+ * not an empty sub-slice. */
+static bool scopes_stop_empty_slice(Scopes *scopes, const char *name) {
+        uid_t uid;
+        int slice;
+
+        if (!node_slice_parse(scopes->node, name, &uid, &slice) ||
+                !node_slice_is_empty(scopes->node, uid, slice))
+                return false;
+        manager_stop_unit(scopes->manager, name, NULL, NULL, NULL);
+        if (uid != 0 && node_user_slice_is_empty(scopes->node, uid)) {
+                g_autofree char *user = node_user_slice_name(scopes->node, uid);
+
+                manager_stop_unit(scopes->manager, user, NULL, NULL, NULL);
+        }
+        return true;
+}
+
 /* Empty slices stay loaded, so they are stopped. If one is needed again at the same moment, the start
  * replaces the stop. */
 static int scopes_on_slice_idle(sd_event_source *s, uint64_t usec, void *userdata) {
         Scopes *scopes = userdata;
         GHashTableIter iter;
-        void *index;
+        const char *name;
 
         scopes->slice_idle = sd_event_source_disable_unref(scopes->slice_idle);
         if (!scopes_know_all_slices(scopes))
                 return 0;
         g_hash_table_iter_init(&iter, scopes->slices);
-        while (g_hash_table_iter_next(&iter, &index, NULL))
-                if (node_slice_is_empty(scopes->node, GPOINTER_TO_INT(index))) {
-                        g_autofree char *name = node_slice_name(scopes->node, GPOINTER_TO_INT(index));
-
-                        manager_stop_unit(scopes->manager, name, NULL, NULL, NULL);
+        while (g_hash_table_iter_next(&iter, (void **) &name, NULL))
+                if (scopes_stop_empty_slice(scopes, name))
                         g_hash_table_iter_remove(&iter);
-                }
         return 0;
 }
 
-/* "architect-main-3-17.slice" */
+/* "architect-main-3-17.slice", "architect-main-u1000-3-17.slice" */
 static bool scopes_is_own_slice(Scopes *scopes, const char *unit) {
         g_autofree char *pattern =
                 g_strdup_printf("architect-%s-[0-9]*-[0-9]*.slice", scopes->node->instance);
+        g_autofree char *of_user =
+                g_strdup_printf("architect-%s-u[0-9]*-[0-9]*-[0-9]*.slice", scopes->node->instance);
 
-        return fnmatch(pattern, unit, 0) == 0;
+        return fnmatch(pattern, unit, 0) == 0 || fnmatch(of_user, unit, 0) == 0;
 }
 
 static void scopes_stop_own_slice(Scopes *scopes, Role *role) {
@@ -270,6 +289,9 @@ static void scopes_slice_released(void *data, Role *role, bool empty) {
         Scopes *scopes = data;
 
         scopes_stop_own_slice(scopes, role);
+        /* Root's sub-slices are used again, but a user may never come again. */
+        if (empty && role->slice_uid != 0)
+                scope_cause_add_slice(scopes, role, NULL);
         if (!empty || scopes->slice_idle)
                 return;
         int r = sd_event_add_time_relative(manager_event(scopes->manager), &scopes->slice_idle,
@@ -345,6 +367,9 @@ static void scopes_on_units(void *userdata, sd_bus_message *reply, const sd_bus_
                         r = sd_bus_message_exit_container(reply);
                 if (r < 0)
                         break;
+                /* An earlier process of this service may have left it. */
+                if (all_known && strstr(unit, "-u") && scopes_stop_empty_slice(scopes, unit))
+                        continue;
                 if (fnmatch(batches, unit, 0) == 0 || (all_known && scopes_is_own_slice(scopes, unit) &&
                                                               !scopes_slice_is_used(scopes, unit)))
                         manager_stop_unit(scopes->manager, unit, NULL, NULL, NULL);
@@ -423,7 +448,7 @@ int scopes_new(Manager *manager, Node *node, const char *own_unit, const char *k
         scopes->own_unit = g_strdup(own_unit);
         scopes->keeper_unit = g_strdup(keeper_unit);
         scopes->queue = g_queue_new();
-        scopes->slices = g_hash_table_new(NULL, NULL);
+        scopes->slices = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         scopes->own_slices = g_hash_table_new_full(NULL, NULL, NULL, g_free);
         scopes->freezing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         scopes->causes = g_hash_table_new_full(NULL, NULL, NULL, scope_cause_free);

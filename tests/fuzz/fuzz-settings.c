@@ -61,6 +61,7 @@ static void write_file(int fd, const void *data, size_t size) {
 static void check(const Settings *s) {
         fuzz_check(s->max_concurrent_starts >= 1 && s->max_concurrent_starts <= 1000);
         fuzz_check(s->max_ended_roles >= 1 && s->max_ended_roles <= NODE_MAX_ROLES);
+        fuzz_check(s->max_roles_per_user >= 1 && s->max_roles_per_user <= NODE_MAX_ROLES);
         fuzz_check(s->max_waiting_calls_per_user >= 1 && s->max_waiting_calls_per_user <= NODE_MAX_ROLES);
         fuzz_check(s->max_call_time_per_user_usec >= USEC_PER_MSEC &&
                    s->max_call_time_per_user_usec <= USEC_PER_SEC);

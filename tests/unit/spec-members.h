@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "model/account.h"
 #include "model/role-spec.h"
 
 /* RoleSpec is initialised by position below. A new member without a line here does not compile. */
@@ -34,7 +35,7 @@ static bool same_strv(const void *a, const void *b, size_t size) {
 
 /* Every member of RoleSpec, in its order: how it is compared, whether it is saved, where a start sends it,
  * and a value that is not the default. It is sent in the member of this name of the launch request, in the
- * set-up of the products, to the keeper, to systemd with the scope, or not at all (node). */
+ * set-up of the products, as the account, to the keeper, to systemd with the scope, or not at all (node). */
 #define SPEC_MEMBERS(X) \
         X(command, strv, true, request, g_strsplit("/bin/x -y", " ", -1)) \
         X(environment, strv, true, request, g_strsplit("A=1 B=2", " ", -1)) \
@@ -68,12 +69,29 @@ static bool same_strv(const void *a, const void *b, size_t size) {
         X(eups_list, strv, true, setup, g_strsplit("q 2", " ", -1)) \
         X(provider_set, plain, true, node, true) \
         X(provider, plain, true, setup, PRODUCT_PROVIDER_LMOD) \
-        X(ports, ports, true, keeper, SPEC_PORTS)
+        X(ports, ports, true, keeper, SPEC_PORTS) \
+        X(account, account, true, account, account_example())
 
 #define SPEC_LIMITS \
         { [RLIMIT_CORE] = 5, [RLIMIT_NOFILE] = UINT64_MAX }
 #define SPEC_PORTS \
         { port_list(1), port_list(65535), port_list(3) }
+
+static Account *account_example(void) {
+        Account *account = g_new(Account, 1);
+
+        *account = (Account){
+                .uid = 1000,
+                .gid = 1001,
+                .groups = g_array_new(false, false, sizeof(gid_t)),
+                .name = g_strdup("u"),
+                .group = g_strdup("g"),
+                .home = g_strdup("/home/u"),
+                .shell = g_strdup("/bin/sh"),
+        };
+        g_array_append_vals(account->groups, (gid_t[]){ 1000, 1001, 4294967294U }, 3);
+        return account;
+}
 
 static RoleSpec *spec_without_defaults(void) {
 #define VALUE(member, kind, saved, to, ...) __VA_ARGS__,

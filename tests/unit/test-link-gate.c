@@ -39,17 +39,30 @@
         X(record, plain, true) \
         X(xterm, plain, spec->xterm) \
         X(xterm_args, strv, spec->xterm_args) \
-        X(default_sigpipe, plain, spec->default_sigpipe)
+        X(default_sigpipe, plain, spec->default_sigpipe) \
+        X(account, account, &account)
 
 /* An option that goes into the request has a member of its name there, and so a line above. */
 #define HAS_request(member) \
         _Static_assert(sizeof(((LaunchRequest *) NULL)->member) == sizeof(((RoleSpec *) NULL)->member), "");
 #define HAS_setup(member)
+#define HAS_account(member)
 #define HAS_keeper(member)
 #define HAS_scope(member)
 #define HAS_node(member)
 #define HAS(member, kind, saved, to, ...) HAS_##to(member)
 SPEC_MEMBERS(HAS)
+
+static bool same_account(const void *a, const void *b, size_t size) {
+        const LaunchAccount *x = *(LaunchAccount *const *) a, *y = *(LaunchAccount *const *) b;
+
+        if (!x || !y)
+                return x == y;
+        return x->uid == y->uid && x->gid == y->gid && x->n_groups == y->n_groups &&
+               memcmp(x->groups, y->groups, x->n_groups * sizeof(x->groups[0])) == 0 &&
+               g_str_equal(x->name, y->name) && g_str_equal(x->home, y->home) &&
+               g_str_equal(x->shell, y->shell);
+}
 
 typedef struct RequestMember {
         const char *name;
@@ -89,7 +102,16 @@ static void test_every_option(void **state) {
         const RoleSpec *spec = role->spec;
         assert_return_code(env_set(w->node->env, "BASE", "1", NULL), 0);
         w->node->settings->setup_timeout_usec = USEC_INFINITY;
-        g_auto(GStrv) base = env_list(w->node->env), setup = products_setup(spec, w->node->settings);
+        g_auto(GStrv) base = env_list_public(), setup = products_setup(spec, w->node->settings);
+        LaunchAccount account = {
+                .uid = spec->account->uid,
+                .gid = spec->account->gid,
+                .groups = (uint32_t *) spec->account->groups->data,
+                .n_groups = spec->account->groups->len,
+                .name = spec->account->name,
+                .home = spec->account->home,
+                .shell = spec->account->shell,
+        };
         const LaunchRequest expected = {
 #define REQUEST_VALUE(member, kind, ...) __VA_ARGS__,
                 REQUEST_MEMBERS(REQUEST_VALUE)
@@ -108,6 +130,35 @@ static void test_every_option(void **state) {
         assert_int_equal(open.version, LAUNCH_REQUEST_VERSION);
         assert_return_code(launch_request_read(memfd, &request), 0);
         assert_every_member(&expected, request);
+}
+
+/* A role of root begins with what SetEnv has set, and one that a user starts does not. */
+static void test_environment(void **state) {
+        TestWorld *w = *state;
+        g_autoptr(Children) children = NULL;
+
+        assert_return_code(children_new(w->event, w->node, "/nowhere", &children), 0);
+        assert_return_code(env_set(w->node->env, "SECRET", "1", NULL), 0);
+        for (int of_user = 0; of_user < 2; of_user++) {
+                g_autoptr(Role) role = role_new(w->node, "cam", spec_without_defaults());
+                _cleanup_(launch_request_freep) LaunchRequest *request = NULL;
+                struct gate_open open = {};
+                int fds[1], gate[2];
+                size_t n_fds = ELEMENTSOF(fds);
+
+                if (!of_user)
+                        role->spec->account = account_free(role->spec->account);
+                assert_return_code(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate), errno);
+                autofd child = gate[1];
+                role->gate_fd = gate[0];
+                assert_return_code(ASK(w->node, link, launch, role), 0);
+                assert_int_equal(socket_recv(child, &open, sizeof(open), fds, &n_fds), sizeof(open));
+                autofd memfd = fds[0];
+                assert_return_code(launch_request_read(memfd, &request), 0);
+                assert_int_equal(!request->account, !of_user);
+                assert_int_equal(g_strv_contains((const char *const *) request->base_environment, "SECRET=1"),
+                        !of_user);
+        }
 }
 
 /* Both ends of the gate, for the handler of SIGIO, which runs when something has arrived at that of the
@@ -168,6 +219,7 @@ static void test_record_stays(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_every_option, test_world_setup, test_world_teardown),
+                cmocka_unit_test_setup_teardown(test_environment, test_world_setup, test_world_teardown),
                 cmocka_unit_test_setup_teardown(test_record_stays, test_world_setup, test_world_teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,6 +72,7 @@ static void test_nothing(void **state) {
         assert_int_equal(settings->max_concurrent_starts, 100);
         assert_int_equal(settings->max_ended_roles, 1000);
         assert_int_equal(settings->max_waiting_calls_per_user, 512);
+        assert_int_equal(settings->max_roles_per_user, 256);
         assert_int_equal(settings->max_call_time_per_user_usec, 100 * USEC_PER_MSEC);
         assert_int_equal(settings->product_provider, PRODUCT_PROVIDER_EUPS);
         assert_string_equal(settings->modules_command, "/usr/bin/modulecmd");
@@ -86,7 +87,7 @@ static void test_nothing(void **state) {
 static void test_every_key(void **state) {
         write_file("main.conf",
                 "[Node]\nDefaultStopTimeout=1min 30s\nSetupTimeout=500ms\nMonitorTimeout=0\nMonitorAction=stop-roles\n"
-                "MaxConcurrentStarts=7\nMaxEndedRoles=9\nMaxWaitingCallsPerUser=11\nMaxCallTimePerUser=20ms\nBindAddress=192.0.2.7\nProductProvider=lmod\nModulesCommand=/m\nLmodCommand=/l m\nDefaultUser=obs\nRequireUser=yes\n[Environment]\nLANG=C.UTF-8\nWORDS=two words\n");
+                "MaxConcurrentStarts=7\nMaxEndedRoles=9\nMaxWaitingCallsPerUser=11\nMaxRolesPerUser=12\nMaxCallTimePerUser=20ms\nBindAddress=192.0.2.7\nProductProvider=lmod\nModulesCommand=/m\nLmodCommand=/l m\nDefaultUser=obs\nRequireUser=yes\n[Environment]\nLANG=C.UTF-8\nWORDS=two words\n");
         g_autoptr(Settings) settings = load();
 
         assert_int_equal(settings->default_stop_timeout_usec, 90 * USEC_PER_SEC);
@@ -96,6 +97,7 @@ static void test_every_key(void **state) {
         assert_int_equal(settings->max_concurrent_starts, 7);
         assert_int_equal(settings->max_ended_roles, 9);
         assert_int_equal(settings->max_waiting_calls_per_user, 11);
+        assert_int_equal(settings->max_roles_per_user, 12);
         assert_int_equal(settings->max_call_time_per_user_usec, 20 * USEC_PER_MSEC);
         assert_int_equal(settings->product_provider, PRODUCT_PROVIDER_LMOD);
         assert_string_equal(settings->modules_command, "/m");

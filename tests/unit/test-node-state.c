@@ -114,6 +114,8 @@ static const RoleExit full_exit = { EXIT_CODE_DUMPED, 11, 5, 6, true, 7, 8, 9, t
 static Role *full_role(TestWorld *w) {
         Role *role = role_new(w->node, "a-1.b_", full_spec());
 
+        role->spec->account = account_example();
+
         assert_return_code(sd_id128_randomize(&role->invocation), 0);
         role->state = ROLE_ENDED;
         role->phase = ROLE_PHASE_OPEN;
@@ -172,6 +174,17 @@ static bool same_ports(const void *a, const void *b, size_t size) {
                                                                        x[i]->len * sizeof(uint16_t)) != 0)
                         return false;
         return true;
+}
+
+static bool same_account(const void *a, const void *b, size_t size) {
+        const Account *x = *(Account *const *) a, *y = *(Account *const *) b;
+
+        if (!x || !y)
+                return x == y;
+        return x->uid == y->uid && x->gid == y->gid && x->groups->len == y->groups->len &&
+               memcmp(x->groups->data, y->groups->data, x->groups->len * sizeof(gid_t)) == 0 &&
+               g_str_equal(x->name, y->name) && g_str_equal(x->group, y->group) &&
+               g_str_equal(x->home, y->home) && g_str_equal(x->shell, y->shell);
 }
 
 typedef struct SpecMember {
@@ -261,6 +274,7 @@ static bool same_spec(const void *a, const void *b, size_t size) {
         X(name, string, "is the name of the file") \
         X(scope, string, "follows from the name") \
         X(slice, plain, ) \
+        X(slice_uid, plain, ) \
         X(spec, spec, "see test_every_option()") \
         X(owner, caller, ) \
         X(invocation, group, ) \

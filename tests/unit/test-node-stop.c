@@ -766,11 +766,11 @@ static void test_slices(void **state) {
                 assert_true(++n[roles[i]->slice] <= NODE_SLICE_ROLES);
         }
         assert_int_equal(n[2], 1);
-        g_autofree char *slice = node_slice_name(w->node, 2);
+        g_autofree char *slice = node_slice_name(w->node, 0, 2);
         assert_string_equal(slice, "architect-main-2.slice");
         assert_string_equal(w->node->slice, "architect-main.slice");
-        assert_false(node_slice_is_empty(w->node, 2));
-        assert_true(node_slice_is_empty(w->node, 3));
+        assert_false(node_slice_is_empty(w->node, 0, 2));
+        assert_true(node_slice_is_empty(w->node, 0, 3));
 
         /* The OOM kills of a role with memory-max must not count for those without. */
         Role *limited = run_with_memory_max(w);
@@ -789,7 +789,7 @@ static void test_slices(void **state) {
         assert_int_equal(world_run(w, "new", NULL)->slice, 0);
         world_exit(w, roles[2 * NODE_SLICE_ROLES], EXIT_CODE_EXITED, 0);
         assert_int_equal(w->n_empty_slices, 1);
-        assert_true(node_slice_is_empty(w->node, 2));
+        assert_true(node_slice_is_empty(w->node, 0, 2));
 }
 
 static void test_shutdown_of_nothing(void **state) {

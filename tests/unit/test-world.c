@@ -113,6 +113,14 @@ static int world_make_terminal_socket(
         return world->socket_result;
 }
 
+static int world_look_up(void *data, const char *user, const char *group, AccountQuery *query) {
+        g_string_append_printf(
+                world->calls, "%slookup(%s,%s)", world->calls->len > 0 ? " " : "", user, group ?: "");
+        if (world->lookup_result >= 0)
+                world->query = query;
+        return world->lookup_result;
+}
+
 static int world_ports_bind(
         void *data, const BindAddress *address, PortProtocol protocol, unsigned n, PortsRequest *request) {
         g_string_append_printf(world->calls, "%sbind(%s,%u)", world->calls->len > 0 ? " " : "",
@@ -388,6 +396,7 @@ static const LinkOps link_ops = {
         .watch_main = world_watch_main,
         .forget = world_child_forget,
         .make_terminal_socket = world_make_terminal_socket,
+        .look_up = world_look_up,
         .ports_bind = world_ports_bind,
         .ports_release = world_ports_release,
         .ports_release_all = world_ports_release_all,
@@ -757,6 +766,7 @@ void assert_nothing_left(TestWorld *w, const char *name) {
         assert_int_equal(w->node->n_starts, 0);
         assert_int_equal(w->node->n_not_ended, 0);
         assert_int_equal(g_queue_get_length(w->node->start_queue), 0);
-        for (unsigned i = 0; i < w->node->slices->len; i++)
-                assert_true(node_slice_is_empty(w->node, (int) i));
+        for (int i = 0; i < (int) NODE_SLICES_MAX; i++)
+                assert_true(node_slice_is_empty(w->node, 0, i));
+        assert_true(g_hash_table_size(w->node->slices) <= 1); /* those of root stay */
 }

@@ -10,6 +10,7 @@
 #include <glib.h>
 #include <systemd/sd-event.h>
 
+#include "model/account-query.h"
 #include "model/event-details.h"
 #include "model/node-events.h"
 #include "model/node-purge.h"
@@ -52,6 +53,9 @@ typedef struct TestWorld {
         int socket_result;
         bool socket_replay;
         TerminalSocketRequest *socket_request; /* of terminal_on_socket() */
+
+        int lookup_result;
+        AccountQuery *query; /* the last one, of account_on_found() */
 
         int ports_result;      /* of both requests */
         BindAddress bind;      /* the last one */
