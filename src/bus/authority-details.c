@@ -3,10 +3,13 @@
 #include <string.h>
 
 #include "bus/authority-details.h"
+#include "model/account.h"
 #include "model/node.h"
 #include "model/role.h"
 
 static const char *const node_action_table[_NODE_ACTION_MAX] = {
+        [NODE_ACTION_START_ROLE] = "org.architect.node.start-role",
+        [NODE_ACTION_START_ROLE_AS] = "org.architect.node.start-role-as",
         [NODE_ACTION_MANAGE_OWN] = "org.architect.node.manage-own",
         [NODE_ACTION_MANAGE_ROLES] = "org.architect.node.manage-roles",
         [NODE_ACTION_MANAGE_PORTS] = "org.architect.node.manage-ports",
@@ -69,6 +72,10 @@ static GPtrArray *request_find_roles(Node *node, const AuthorityRequest *request
 
         if (request->role)
                 g_ptr_array_add(roles, request->role);
+        /* The role that a start replaces, or that has its name. */
+        role = request->start ? g_hash_table_lookup(node->roles, request->start->name) : NULL;
+        if (role)
+                g_ptr_array_add(roles, role);
         for (char *const *name = request->names; name && *name; name++) {
                 role = g_hash_table_lookup(node->roles, *name);
                 if (role && g_hash_table_add(seen, role))
@@ -104,15 +111,29 @@ static void pairs_add_uid(GPtrArray *pairs, const char *name, uid_t uid) {
         pairs_add(pairs, name, g_strdup_printf("%u", (unsigned) uid));
 }
 
+static void pairs_add_spec(GPtrArray *pairs, const RoleSpec *spec, const char *user, const uid_t *uid) {
+        pairs_add(pairs, "command", command_escape(spec->command));
+        pairs_add(pairs, "user", g_strdup(user));
+        if (uid)
+                pairs_add_uid(pairs, "uid", *uid);
+        if (spec->group)
+                pairs_add(pairs, "group", g_strdup(spec->group));
+}
+
 static void pairs_add_role(GPtrArray *pairs, const Role *role) {
         uid_t uid;
+        bool known = role_uid(role, &uid);
 
-        pairs_add(pairs, "command", command_escape(role->spec->command));
-        pairs_add(pairs, "user", g_strdup(role_user(role)));
-        if (role_uid(role, &uid))
-                pairs_add_uid(pairs, "uid", uid);
-        if (role->spec->group)
-                pairs_add(pairs, "group", g_strdup(role->spec->group));
+        pairs_add_spec(pairs, role->spec, role_user(role), known ? &uid : NULL);
+}
+
+static void pairs_add_start(GPtrArray *pairs, const AuthorityStart *start, uid_t caller) {
+        const Account *account = start->spec->account;
+
+        pairs_add(pairs, "role", g_strdup(start->name));
+        pairs_add_uid(pairs, "owner", caller);
+        pairs_add_spec(pairs, start->spec, account->name, &account->uid);
+        pairs_add(pairs, "options", g_strdup(start->options));
 }
 
 void authority_details_set(
@@ -139,13 +160,15 @@ void authority_details_set(
         pairs_add(pairs, "instance", g_strdup(node->instance));
         if (verb)
                 pairs_add(pairs, "verb", g_strdup(verb));
-        if (first) {
+        if (request->start)
+                pairs_add_start(pairs, request->start, uid);
+        else if (first) {
                 pairs_add(pairs, "role", g_strdup(names->str));
                 if (one_owner)
                         pairs_add_uid(pairs, "owner", first->owner.uid);
                 pairs_add(pairs, "own", g_strdup(owned ? "yes" : "no"));
         }
-        if (roles->len == 1)
+        if (roles->len == 1 && !request->start)
                 pairs_add_role(pairs, first);
         g_ptr_array_add(pairs, NULL);
         (void) g_string_free(names, true);

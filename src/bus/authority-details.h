@@ -12,6 +12,8 @@
 
 /* Actions of polkit. data/org.architect.node.policy has the same list. */
 typedef enum NodeAction {
+        NODE_ACTION_START_ROLE,
+        NODE_ACTION_START_ROLE_AS,
         NODE_ACTION_MANAGE_OWN,
         NODE_ACTION_MANAGE_ROLES,
         NODE_ACTION_MANAGE_PORTS,
@@ -32,6 +34,13 @@ typedef enum AuthorityRoles {
         AUTHORITY_ROLES_LIVING,
 } AuthorityRoles;
 
+/* A role that is about to be started. */
+typedef struct AuthorityStart {
+        const char *name;
+        const RoleSpec *spec; /* with an account */
+        const char *options;  /* the names of those that were given, sorted, with a space between them */
+} AuthorityStart;
+
 /* What a call is about to do. */
 typedef struct AuthorityRequest {
         /* MANAGE_ROLES becomes MANAGE_OWN where that is sufficient. _NODE_ACTION_INVALID is not permitted to
@@ -41,6 +50,7 @@ typedef struct AuthorityRequest {
         Role *role;         /* the role, or NULL */
         char *const *names; /* or the names of roles, or NULL */
         AuthorityRoles roles;
+        const AuthorityStart *start; /* or this, else NULL */
 } AuthorityRequest;
 
 typedef struct AuthorityDetails {

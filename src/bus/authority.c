@@ -8,6 +8,7 @@
 #include "bus/authority.h"
 #include "bus/bus-util.h"
 #include "bus/operation.h"
+#include "model/account-query.h"
 #include "model/node.h"
 #include "util/autoptr.h"
 #include "util/log.h"
@@ -35,7 +36,7 @@ typedef struct Sender {
         unsigned n_questions; /* calls that wait for polkit; later calls do not wait for these */
 } Sender;
 
-/* A call that waits for polkit, or returns to its handler with the answer. */
+/* A call that waits for polkit, or for the look-up before that, or returns to its handler with the answer. */
 typedef struct Question {
         Sender *sender;
         sd_bus_message *call;
@@ -44,6 +45,9 @@ typedef struct Question {
         const char *doing;
         AuthorityDetails details;
         PolkitQuestion *question; /* NULL once it is answered */
+        AccountQuery *query;      /* the same */
+        bool of_account;          /* nothing was asked of polkit yet */
+        Account *account;         /* as whom something is to be started, or NULL */
         Fault refusal;            /* not set if polkit permits it */
         unsigned n;               /* how often polkit was asked for this call */
 } Question;
@@ -90,6 +94,8 @@ static Question *question_free(Question *question) {
         question->sender->n_questions--;
         allowance_done(question->sender->authority->allowance, question->call);
         polkit_question_free(question->question);
+        account_query_free(question->query);
+        account_free(question->account);
         sd_bus_message_unref(question->call);
         authority_details_clear(&question->details);
         fault_clear(&question->refusal);
@@ -101,7 +107,7 @@ static Question *question_free(Question *question) {
 static void authority_take_answer(Authority *authority, sd_bus_message *m) {
         Question *question = g_hash_table_lookup(authority->questions, m);
 
-        if (!question || question->question)
+        if (!question || question->question || question->query)
                 return;
         g_hash_table_steal(authority->questions, m);
         question_free(authority->answered);
@@ -404,9 +410,56 @@ static int question_ask(Question *question) {
                 question->details.pairs, question_on_answer, question, &question->question);
 }
 
+static Question *authority_find_answer(const Authority *authority, sd_bus_message *m) {
+        return authority->answered && authority->answered->call == m ? authority->answered : NULL;
+}
+
+static void question_on_account(void *userdata, const Account *account, const Fault *fault) {
+        Question *question = userdata;
+        Authority *authority = question->sender->authority;
+
+        question->query = account_query_free(question->query);
+        question->account = account_copy(account);
+        if (fault)
+                fault_copy(&question->refusal, fault);
+        if (operation_resume(authority->bus, question->call) >= 0)
+                return;
+        (void) g_hash_table_remove(authority->questions, question->call);
+        question_free(question);
+}
+
+int authority_look_up(Authority *authority, sd_bus_message *m, const Caller *caller, const char *user,
+        const char *group, const Account **ret, sd_bus_error *error) {
+        const Question *answered = authority_find_answer(authority, m);
+
+        if (answered && answered->account) {
+                *ret = answered->account;
+                return 0;
+        }
+        if (answered && answered->refusal.message)
+                return fault_to_bus_error(&answered->refusal, -EIO, error);
+
+        int r = allowance_wait(authority->allowance, m, error);
+        if (r < 0)
+                return r;
+        Question *question = g_new(Question, 1);
+        *question = (Question){
+                .sender = g_hash_table_lookup(authority->senders, sd_bus_message_get_sender(m)),
+                .call = sd_bus_message_ref(m),
+                .requested = _NODE_ACTION_INVALID,
+                .of_account = true,
+        };
+        question->sender->n_questions++;
+        question->query = account_query_new(
+                authority->node->accounts, caller->uid, user, group, question_on_account, question);
+        (void) g_hash_table_insert(authority->questions, m, question);
+        return 1;
+}
+
 /* Returns 1 if the call is parked. */
 static int authority_ask(Authority *authority, sd_bus_message *m, const AuthorityRequest *request,
         AuthorityDetails *details, unsigned n, sd_bus_error *error) {
+        Question *answered = authority_find_answer(authority, m);
         Sender *sender = g_hash_table_lookup(authority->senders, sd_bus_message_get_sender(m));
 
         int r = allowance_wait(authority->allowance, m, error);
@@ -421,6 +474,7 @@ static int authority_ask(Authority *authority, sd_bus_message *m, const Authorit
                                                                                       : request->action,
                 .doing = request->doing,
                 .details = *details,
+                .account = answered ? g_steal_pointer(&answered->account) : NULL,
                 .n = n,
         };
         *details = (AuthorityDetails){};
@@ -444,11 +498,10 @@ static int authority_check_polkit(Authority *authority, sd_bus_message *m, const
         const Caller *caller, sd_bus_error *error) {
         g_auto(AuthorityDetails) details = {};
         g_autofree char *verb = authority_verb(sd_bus_message_get_member(m));
-        Question *answered =
-                authority->answered && authority->answered->call == m ? authority->answered : NULL;
+        Question *answered = authority_find_answer(authority, m);
 
         authority_details_set(&details, authority->node, request, verb, caller->uid);
-        if (!answered)
+        if (!answered || answered->of_account)
                 return authority_ask(authority, m, request, &details, 1, error);
         if (answered->requested == request->action && g_str_equal(answered->details.runs, details.runs))
                 return answered->refusal.message ? fault_to_bus_error(&answered->refusal, -EACCES, error) : 0;

@@ -39,6 +39,12 @@ int authority_identify(Authority *authority, sd_bus_message *m, const Caller **r
 int authority_check(Authority *authority, sd_bus_message *m, const AuthorityRequest *request,
         const Caller **ret, sd_bus_error *error);
 
+/* Looks up the user as whom this caller, who has to be asked about, is about to start something. Works like
+ * authority_check(). The account is valid until authority_check() parks the call, which then keeps it, so
+ * that what polkit was asked about is what is started. */
+int authority_look_up(Authority *authority, sd_bus_message *m, const Caller *caller, const char *user,
+        const char *group, const Account **ret, sd_bus_error *error);
+
 /* Whether the caller may do everything without a question. */
 bool authority_is_master(const Authority *authority, const Caller *caller);
 /* NULL in the service of a user, where nobody else may do anything. */

@@ -14,6 +14,7 @@
 #include "bus/start-options.h"
 #include "bus/terminal-dbus.h"
 #include "config.h"
+#include "model/account.h"
 #include "model/node-processes.h"
 #include "model/node-purge.h"
 #include "model/node-start.h"
@@ -36,22 +37,66 @@ static int node_dbus_name_role(const char *name, int r, sd_bus_error *error) {
         return sd_bus_error_setf(error, id, "Role \"%.*s\": %s", 2 * ROLE_NAME_MAX, shown, message);
 }
 
+/* What a user who is not root starts, and as whom, is decided by polkit. The account of the spec is that
+ * about which polkit was asked. */
+static int node_dbus_check_user_start(Clients *clients, sd_bus_message *m, const char *name, RoleSpec *spec,
+        const char *options, const Caller *caller, sd_bus_error *error) {
+        g_autofree char *self = g_strdup_printf("%u", (unsigned) caller->uid);
+        const Account *account = NULL;
+        g_auto(Fault) fault = {};
+
+        int r = node_check_user_start(clients->node, name, spec, caller, &fault);
+        if (r < 0)
+                return fault_to_bus_error(&fault, r, error);
+        r = authority_look_up(
+                clients->authority, m, caller, spec->user ?: self, spec->group, &account, error);
+        if (r != 0)
+                return r;
+        g_assert(account);
+        role_spec_become(spec, account);
+
+        const bool own = account->uid == caller->uid && account_has_group(account);
+        const AuthorityStart start = { name, spec, options };
+        const AuthorityRequest request = {
+                .action = own ? NODE_ACTION_START_ROLE : NODE_ACTION_START_ROLE_AS,
+                .doing = own ? "start roles" : "start roles as another user or group",
+                .start = &start,
+        };
+        r = authority_check(clients->authority, m, &request, NULL, error);
+        if (r != 0)
+                return r;
+        /* Not before: what shadow(5) says about others is nobody's business. */
+        r = account_check(spec->account, own, &fault);
+        return r < 0 ? fault_to_bus_error(&fault, r, error) : 0;
+}
+
 static int node_method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         g_autoptr(RoleSpec) spec = NULL;
+        g_autofree char *options = NULL;
         g_auto(Fault) fault = {};
-        const Caller *caller;
+        const Caller *caller = NULL;
         const char *name;
 
         int r = sd_bus_message_read(m, "s", &name);
         if (r < 0)
                 return r;
-        r = start_options_read(m, &spec, error);
+        r = start_options_read(m, &spec, &options, error);
         if (r < 0)
                 return node_dbus_name_role(name, r, error);
-        r = authority_check(clients->authority, m,
-                &(AuthorityRequest){ .action = _NODE_ACTION_INVALID, .doing = "start roles" }, &caller,
-                error);
+        g_assert(spec);
+        r = authority_identify(clients->authority, m, &caller, error);
+        if (r != 0)
+                return r;
+        g_assert(caller);
+        if (!authority_is_master(clients->authority, caller) && authority_polkit(clients->authority)) {
+                r = node_dbus_check_user_start(clients, m, name, spec, options, caller, error);
+                if (r < 0)
+                        return node_dbus_name_role(name, r, error);
+        } else
+                r = authority_check(clients->authority, m,
+                        &(AuthorityRequest){ .action = NODE_ACTION_START_ROLE, .doing = "start roles" }, NULL,
+                        error);
         if (r != 0)
                 return r;
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <string.h>
+
 #include "base/cgroup-util.h"
 #include "base/macro.h"
 #include "bus/bus-util.h"
@@ -237,18 +239,30 @@ static const StartOption start_entries[] = {
         PORTS("release-ports"),
 };
 
+typedef struct StartReading {
+        RoleSpec *spec;
+        GPtrArray *names; /* not owned */
+} StartReading;
+
 static int start_option_read(
         sd_bus_message *m, const BusOption *option, void *userdata, sd_bus_error *error) {
         const StartOption *o = (const StartOption *) option;
+        StartReading *reading = userdata;
 
-        return o->read(m, o, userdata, error);
+        g_ptr_array_add(reading->names, (gpointer) option->key);
+        return o->read(m, o, reading->spec, error);
 }
 
 const BusOptions start_options = { "Start", start_entries, sizeof(start_entries[0]),
         ELEMENTSOF(start_entries), start_option_read };
 
-int start_options_read(sd_bus_message *m, RoleSpec **ret, sd_bus_error *error) {
+static int start_option_compare_names(const void *a, const void *b) {
+        return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+int start_options_read(sd_bus_message *m, RoleSpec **ret, char **ret_names, sd_bus_error *error) {
         g_autoptr(RoleSpec) spec = role_spec_new();
+        g_autoptr(GPtrArray) names = g_ptr_array_new();
         g_auto(Fault) fault = {};
         g_auto(GStrv) command = NULL;
 
@@ -259,13 +273,16 @@ int start_options_read(sd_bus_message *m, RoleSpec **ret, sd_bus_error *error) {
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
 
-        r = bus_read_options(m, &start_options, spec, error);
+        r = bus_read_options(m, &start_options, &(StartReading){ spec, names }, error);
         if (r < 0)
                 return r;
         r = role_spec_finish_terminal(spec, &fault);
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
 
+        g_ptr_array_sort(names, start_option_compare_names);
+        g_ptr_array_add(names, NULL);
+        *ret_names = g_strjoinv(" ", (char **) names->pdata);
         *ret = g_steal_pointer(&spec);
         return 0;
 }

@@ -8,6 +8,7 @@
 
 extern const BusOptions start_options;
 
-/* Reads "asa{sv}". The caller frees *ret, which is only set on success. Otherwise returns a negative errno,
- * and *error names the option and the reason. */
-int start_options_read(sd_bus_message *m, RoleSpec **ret, sd_bus_error *error);
+/* Reads "asa{sv}". The caller frees *ret, which is only set on success, and the names of the options that are
+ * in the message, sorted, with a space between them. Otherwise returns a negative errno, and *error names the
+ * option and the reason. */
+int start_options_read(sd_bus_message *m, RoleSpec **ret, char **ret_names, sd_bus_error *error);

@@ -222,7 +222,8 @@ static void append_option(sd_bus_message *m, GVariant *entry) {
 static int read_start(sd_bus_message *m, RoleSpec **ret, sd_bus_error *error) {
         assert_return_code(sd_bus_message_close_container(m), 0);
         deliver(m);
-        int r = start_options_read(m, ret, error);
+        g_autofree char *names = NULL;
+        int r = start_options_read(m, ret, &names, error);
         if (r >= 0)
                 assert_true(sd_bus_message_at_end(m, true));
         return r;

@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "bus/role-dbus.h"
+#include "model/env.h"
 #include "model/settings.h"
 #include "util/autoptr.h"
 
@@ -531,8 +532,10 @@ static void test_permissions(void **state) {
         g_auto(Call) unknown = {}, option = {}, object = {};
 
         assert_permissions(b, "", NULL,
-                "manage-ports=yes manage-environment=auth monitor=no log=no shutdown=no", "manage-ports",
-                "yes", "manage-environment", "auth", "log", "error");
+                "start-role=yes start-role-as=auth manage-ports=yes manage-environment=auth monitor=no log=no "
+                "shutdown=no",
+                "start-role ", "yes", "start-role-as ", "auth", "manage-ports", "yes", "manage-environment",
+                "auth", "log", "error");
         (void) run_role(b, "cam", 0, NULL);
         (void) run_role(b, "mine", ALICE, "1000");
         assert_permissions(b, "cam", "stop", "manage-own=no manage-roles=yes", "manage-roles", "yes");
@@ -593,7 +596,7 @@ static void test_actions(void **state) {
                 no(b);
                 assert_error(&c, SD_BUS_ERROR_ACCESS_DENIED, methods[i].action);
         }
-        g_auto(Call) level = {}, bind = {}, reload = {}, start = {};
+        g_auto(Call) level = {}, bind = {}, reload = {};
         call_node(b, &level, "SetLogLevel", "s", "debug");
         bus_world_settle(b);
         assert_question(0, "log 0 instance=main verb=set-log-level");
@@ -603,10 +606,325 @@ static void test_actions(void **state) {
         assert_question(0, "manage-ports 0 instance=main verb=bind-tcp");
         no(b);
         call_node(b, &reload, "Reload", "");
-        call_node(b, &start, "Start", "sasa{sv}", "new", 1, "/bin/true", 0);
         bus_world_settle(b);
         assert_error(&reload, SD_BUS_ERROR_ACCESS_DENIED, "Only root may reload the configuration");
-        assert_error(&start, SD_BUS_ERROR_ACCESS_DENIED, "Only root may start roles");
+}
+
+/* -- starts -- */
+
+#define BOB 1002
+
+static void found(BusWorld *b, const char *name, uid_t uid, gid_t gid, const char *group, bool expired) {
+        AccountQuery *query = g_steal_pointer(&b->world->query);
+        const gid_t groups[] = { uid, 27 };
+        char user[] = "u", home[] = "/home/u", shell[] = "/usr/sbin/nologin";
+        Account account = { .uid = uid,
+                .gid = gid,
+                .groups = g_array_new(false, false, sizeof(gid_t)),
+                .name = name ? (char *) name : user,
+                .group = (char *) group,
+                .home = home,
+                .shell = shell,
+                .expired = expired,
+                .no_shell = g_strcmp0(name, "mute") == 0 };
+
+        assert_non_null(query);
+        g_array_append_vals(account.groups, groups, ELEMENTSOF(groups));
+        account_on_found(query, 0, &account);
+        g_array_unref(account.groups);
+        bus_world_settle(b);
+}
+
+#define found_alice(b) found((b), "alice", ALICE, ALICE, "alice", false)
+#define found_bob(b) found((b), "bob", BOB, BOB, "bob", false)
+
+static void start(BusWorld *b, Call *c, const char *name) {
+        call_node(b, c, "Start", "sasa{sv}", name, 2, "/bin/x", "a b", 0);
+        bus_world_settle(b);
+}
+
+static void run_started(BusWorld *b, Call *c, const char *name) {
+        TestWorld *w = b->world;
+        Role *role = world_find(w, name);
+
+        assert_non_null(role);
+        world_forked(w, role);
+        world_scope_made(w, role);
+        (void) g_hash_table_add(w->populated, role);
+        role_on_gate_closed(role);
+        bus_world_settle(b);
+        assert_replied(c);
+        assert_int_equal(role->state, ROLE_RUNNING);
+        forget_calls(w);
+}
+
+/* Who the role runs as is looked up once, before polkit is asked. */
+static void test_start(void **state) {
+        BusWorld *b = *state;
+        g_auto(Call) refused = {}, c = {}, list = {};
+
+        start(b, &refused, "cam");
+        expect_calls(b->world, "lookup(1000,)");
+        assert_int_equal(questions->len, 0);
+        found_alice(b);
+        assert_question(0,
+                "start-role 0 command=/bin/x a\\x20b instance=main options= owner=1000 role=cam uid=1000 "
+                "user=alice verb=start");
+        expect_calls(b->world, "");
+        no(b);
+        assert_error(&refused, SD_BUS_ERROR_ACCESS_DENIED,
+                "The caller, uid 1000, may not start roles: polkit refuses org.architect.node.start-role");
+        assert_null(world_find(b->world, "cam"));
+
+        call_node(b, &c, "Start", "sasa{sv}", "cam", 1, "/bin/x", 3, "remove", "b", 0, "group", "s", "27",
+                "env", "a{ss}", 1, "A", "1");
+        bus_world_settle(b);
+        expect_calls(b->world, "lookup(1000,27)");
+        found(b, "alice", ALICE, 27, "sudo", false);
+        assert_question(0,
+                "start-role 0 command=/bin/x group=sudo instance=main options=env group remove owner=1000 "
+                "role=cam uid=1000 user=alice verb=start");
+        yes(b);
+        expect_calls(b->world, "save(cam) save(cam) fork(cam)");
+        Role *role = world_find(b->world, "cam");
+        assert_non_null(role);
+        assert_int_equal(role->owner.uid, ALICE);
+        assert_int_equal(role->spec->account->uid, ALICE);
+        assert_int_equal(role->spec->account->gid, 27);
+        assert_string_equal(role->spec->user, "alice");
+        assert_string_equal(role->spec->group, "sudo");
+        run_started(b, &c, "cam");
+        assert_int_equal(role->slice_uid, ALICE);
+        g_autofree char *slice = node_slice_name(b->world->node, role->slice_uid, role->slice);
+        assert_string_equal(slice, "architect-main-u1000-0.slice");
+
+        /* It is her own. */
+        call(b, &list, "Kill", "cam");
+        g_autofree char *text = question_text(0);
+        assert_true(g_str_has_prefix(text, "manage-own 0 "));
+        yes(b);
+        world_exit(b->world, role, EXIT_CODE_KILLED, SIGKILL);
+        bus_world_settle(b);
+        assert_replied(&list);
+        assert_true(node_user_slice_is_empty(b->world->node, ALICE));
+}
+
+/* Root's start asks nobody, and waits for nobody. */
+static void test_start_of_root(void **state) {
+        BusWorld *b = *state;
+        g_auto(Call) c = {};
+
+        b->uid = 0;
+        start(b, &c, "cam");
+        assert_int_equal(questions->len, 0);
+        expect_calls(b->world, "save(cam) save(cam) fork(cam)");
+        assert_null(world_find(b->world, "cam")->spec->account);
+        run_started(b, &c, "cam");
+        assert_int_equal(world_find(b->world, "cam")->slice_uid, 0);
+        world_exit(b->world, world_find(b->world, "cam"), EXIT_CODE_EXITED, 0);
+}
+
+static void test_start_as(void **state) {
+        BusWorld *b = *state;
+        g_auto(Call) as_bob = {}, by_name = {}, group = {}, number = {};
+
+        call_node(b, &as_bob, "Start", "sasa{sv}", "cam", 1, "/bin/x", 1, "user", "s", "bob");
+        bus_world_settle(b);
+        expect_calls(b->world, "lookup(bob,)");
+        found_bob(b);
+        assert_question(0,
+                "start-role-as 0 command=/bin/x instance=main options=user owner=1000 role=cam uid=1002 "
+                "user=bob verb=start");
+        no(b);
+        assert_error(&as_bob, SD_BUS_ERROR_ACCESS_DENIED, "may not start roles as another user or group");
+
+        /* Herself, by any name; but not with any group. */
+        call_node(b, &by_name, "Start", "sasa{sv}", "cam", 1, "/bin/x", 1, "user", "s", "alice");
+        bus_world_settle(b);
+        found_alice(b);
+        g_autofree char *own = question_text(0);
+        assert_true(g_str_has_prefix(own, "start-role 0 "));
+        no(b);
+        call_node(b, &group, "Start", "sasa{sv}", "cam", 1, "/bin/x", 1, "group", "s", "disk");
+        bus_world_settle(b);
+        found(b, "alice", ALICE, 6, "disk", false);
+        g_autofree char *other = question_text(0);
+        assert_true(g_str_has_prefix(other, "start-role-as 0 "));
+        no(b);
+        /* The uid of root by another name. */
+        call_node(b, &number, "Start", "sasa{sv}", "cam", 1, "/bin/x", 1, "user", "s", "toor");
+        bus_world_settle(b);
+        found(b, "root", 0, 0, "root", false);
+        g_autofree char *root = question_text(0);
+        assert_contains(root, "start-role-as 0 ");
+        assert_contains(root, " uid=0 user=root ");
+        no(b);
+        assert_null(world_find(b->world, "cam"));
+}
+
+static void test_start_account(void **state) {
+        static const struct {
+                int error;
+                const char *name, *text;
+        } failures[] = {
+                { -ESRCH, "org.architect.Node.Error.SetupFailed", "User \"1000\" does not exist" },
+                { -ENOENT, "org.architect.Node.Error.SetupFailed", "Group \"crew\" does not exist" },
+                { -ETIMEDOUT, "org.architect.Node.Error.SetupFailed", "have not answered in time" },
+                { -ECANCELED, "org.architect.Node.Error.SetupFailed", "is being replaced, try again" },
+                { -ENOTCONN, "org.architect.Node.Error.KeeperUnavailable", "there is no keeper" },
+                { -EOPNOTSUPP, "org.architect.Node.Error.KeeperUnavailable", "older than this service" },
+        };
+        BusWorld *b = *state;
+
+        for (size_t i = 0; i < 2 * ELEMENTSOF(failures); i++) {
+                const bool at_once = i % 2;
+                g_auto(Call) c = {};
+
+                b->world->lookup_result = at_once ? failures[i / 2].error : 0;
+                call_node(b, &c, "Start", "sasa{sv}", "cam", 1, "/bin/x", 1, "group", "s", "crew");
+                bus_world_settle(b);
+                if (!at_once)
+                        account_on_found(g_steal_pointer(&b->world->query), failures[i / 2].error, NULL);
+                bus_world_settle(b);
+                assert_error(&c, failures[i / 2].name, failures[i / 2].text);
+        }
+        b->world->lookup_result = 0;
+        assert_int_equal(questions->len, 0);
+
+        /* Only who is permitted learns it. */
+        g_auto(Call) expired = {}, mute = {}, service = {};
+        start(b, &expired, "cam");
+        found(b, "alice", ALICE, ALICE, "alice", true);
+        yes(b);
+        assert_error(&expired, SD_BUS_ERROR_ACCESS_DENIED, "account of user \"alice\" has expired");
+        start(b, &mute, "cam");
+        found(b, "mute", ALICE, ALICE, "alice", false);
+        yes(b);
+        assert_error(&mute, SD_BUS_ERROR_ACCESS_DENIED, "User \"mute\" may not log in: the shell is");
+        call_node(b, &service, "Start", "sasa{sv}", "cam", 1, "/bin/x", 1, "user", "s", "mute");
+        bus_world_settle(b);
+        found(b, "mute", BOB, BOB, "bob", false);
+        forget_calls(b->world);
+        yes(b);
+        run_started(b, &service, "cam");
+        world_exit(b->world, world_find(b->world, "cam"), EXIT_CODE_EXITED, 0);
+}
+
+/* One look-up of a user is under way at a time, and those of others do not wait for it. */
+static void test_start_lookups(void **state) {
+        BusWorld *b = *state;
+        g_auto(Call) first = {}, second = {}, other = {}, poll = {};
+
+        start(b, &first, "a");
+        AccountQuery *of_first = g_steal_pointer(&b->world->query);
+        start(b, &second, "b");
+        expect_calls(b->world, "lookup(1000,)");
+        call_node(b, &poll, "Poll", "as", 0);
+        bus_world_settle(b);
+        assert_replied(&poll);
+        b->uid = BOB;
+        call_node_from(b, &other, ":1.8", "Start", "sasa{sv}", "c", 1, "/bin/x", 0);
+        bus_world_settle(b);
+        expect_calls(b->world, "lookup(1002,)");
+        AccountQuery *of_other = g_steal_pointer(&b->world->query);
+        account_on_found(of_first, -ESRCH, NULL);
+        bus_world_settle(b);
+        assert_error(&first, "org.architect.Node.Error.SetupFailed", "1000");
+        expect_calls(b->world, "lookup(1000,)");
+        assert_int_equal(second.n + other.n, 0);
+
+        /* The service ends. */
+        b->clients->authority = authority_free(b->clients->authority);
+        bus_world_settle(b);
+        assert_error(&second, "org.architect.Node.Error.ShuttingDown", "call again");
+        assert_error(&other, "org.architect.Node.Error.ShuttingDown", "call again");
+        /* These come too late. */
+        account_on_found(of_other, -ESRCH, NULL);
+        account_on_found(g_steal_pointer(&b->world->query), -ESRCH, NULL);
+}
+
+/* Another's role is neither replaced nor hidden, whenever it comes. */
+static void test_start_names(void **state) {
+        BusWorld *b = *state;
+        g_auto(Call) running = {}, ended = {}, late = {}, late_end = {}, own = {};
+
+        Role *role = run_role(b, "cam", BOB, "1002");
+        start(b, &running, "cam");
+        found_alice(b);
+        yes(b);
+        assert_error(&running, "org.architect.Node.Error.RoleExists", "is running");
+        world_exit(b->world, role, EXIT_CODE_EXITED, 0);
+        forget_calls(b->world);
+        start(b, &ended, "cam");
+        assert_error(&ended, SD_BUS_ERROR_ACCESS_DENIED,
+                "Role \"cam\" has ended, and only who has started it, and root, may replace it");
+        expect_calls(b->world, ""); /* and nobody was asked */
+
+        /* It appears while polkit is asked: it is asked again, and then refused. */
+        start(b, &late, "new");
+        found_alice(b);
+        role = run_role(b, "new", BOB, "1002");
+        yes(b);
+        assert_int_equal(late.n, 0);
+        yes(b);
+        assert_error(&late, "org.architect.Node.Error.RoleExists", "is running");
+        start(b, &late_end, "new");
+        found_alice(b);
+        world_exit(b->world, role, EXIT_CODE_EXITED, 0);
+        yes(b);
+        assert_error(&late_end, SD_BUS_ERROR_ACCESS_DENIED, "choose another name");
+        assert_int_equal(world_find(b->world, "new")->owner.uid, BOB);
+        assert_int_equal(questions->len, 0);
+
+        /* She may replace her own. */
+        role = run_role(b, "mine", ALICE, "1000");
+        world_exit(b->world, role, EXIT_CODE_EXITED, 0);
+        start(b, &own, "mine");
+        found_alice(b);
+        yes(b);
+        run_started(b, &own, "mine");
+        world_exit(b->world, world_find(b->world, "mine"), EXIT_CODE_EXITED, 0);
+}
+
+static void test_start_limits(void **state) {
+        BusWorld *b = *state;
+        g_auto(Call) nice = {}, timeout = {}, display = {}, many = {}, stopping = {};
+
+        call_node(b, &nice, "Start", "sasa{sv}", "cam", 1, "/bin/x", 1, "nice", "i", -1);
+        call_node(b, &timeout, "Start", "sasa{sv}", "cam", 1, "/bin/x", 1, "stop-timeout-usec", "t",
+                UINT64_C(10000001));
+        bus_world_settle(b);
+        assert_error(&nice, SD_BUS_ERROR_ACCESS_DENIED, "Option \"nice\": only root");
+        assert_error(&timeout, SD_BUS_ERROR_ACCESS_DENIED, "Option \"stop-timeout-usec\": only root");
+        expect_calls(b->world, "");
+
+        /* That is root's display. */
+        assert_return_code(env_set(b->world->node->env, "DISPLAY", ":0", NULL), 0);
+        call_node(b, &display, "Start", "sasa{sv}", "cam", 1, "/bin/x", 2, "stdin", "s", "pty", "xterm", "b",
+                1);
+        bus_world_settle(b);
+        found_alice(b);
+        yes(b);
+        assert_error(&display, SD_BUS_ERROR_INVALID_ARGS, "needs a DISPLAY");
+
+        b->world->node->settings->max_roles_per_user = 2;
+        world_exit(b->world, run_role(b, "a", ALICE, "1000"), EXIT_CODE_EXITED, 0);
+        world_exit(b->world, run_role(b, "b", ALICE, "1000"), EXIT_CODE_EXITED, 0);
+        world_exit(b->world, run_role(b, "c", BOB, "1000"), EXIT_CODE_EXITED, 0);
+        start(b, &many, "d");
+        assert_error(&many, "org.architect.Node.Error.LimitReached", "uid 1000 has 2 roles already");
+        b->world->node->settings->max_roles_per_user = 100;
+        for (unsigned i = 0; i < 16; i++) {
+                g_autofree char *name = g_strdup_printf("s%u", i);
+                g_auto(Call) c = {};
+
+                start(b, &c, name);
+                found_alice(b);
+                yes(b);
+                assert_non_null(world_find(b->world, name));
+        }
+        start(b, &stopping, "s16");
+        assert_error(&stopping, "org.architect.Node.Error.LimitReached", "16 roles of uid 1000 are starting");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -626,6 +944,13 @@ int main(void) {
                 TEST(test_permissions),
                 TEST(test_user),
                 TEST(test_actions),
+                TEST(test_start),
+                TEST(test_start_of_root),
+                TEST(test_start_as),
+                TEST(test_start_account),
+                TEST(test_start_lookups),
+                TEST(test_start_names),
+                TEST(test_start_limits),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

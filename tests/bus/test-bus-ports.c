@@ -153,7 +153,8 @@ static int read_option(
                 assert_return_code(sd_bus_message_close_container(m), 0);
         assert_return_code(sd_bus_message_seal(m, 1, 0), 0);
         assert_return_code(sd_bus_message_rewind(m, true), 0);
-        return start_options_read(m, ret, error);
+        g_autofree char *names = NULL;
+        return start_options_read(m, ret, &names, error);
 }
 
 static void assert_ports(const RoleSpec *spec, RolePorts which, uint16_t first, uint16_t second) {

@@ -213,7 +213,7 @@ def reaches(functions, name, target, seen):
 
 # The methods that every user may call. All others ask polkit or are root's.
 READ = "Poll ListRoles GetRole GetRoleByPID EventsSince ListPorts GetPgrp GetPermissions".split()
-ROOTS = "Start Reload".split()
+ROOTS = "Reload".split()
 
 
 def methods(source):

@@ -127,6 +127,8 @@ static void test_policy(void **state) {
         static const struct {
                 const char *action, *any, *inactive, *active;
         } defaults[] = {
+                { "start-role", "no", "no", "yes" },
+                { "start-role-as", "no", "no", "auth_admin" },
                 { "manage-own", "yes", "yes", "yes" },
                 { "manage-roles", "no", "no", "auth_admin_keep" },
                 { "manage-ports", "no", "no", "auth_admin_keep" },
@@ -189,8 +191,8 @@ static void test_permissions(void **state) {
         Bus *bus = *state;
         g_autoptr(Bus) alice = bus_new_as("alice");
         const char *role = role_name("a");
-        static const char *const of_node[] = { "manage-ports", "manage-environment", "monitor", "log",
-                "shutdown" };
+        static const char *const of_node[] = { "start-role", "start-role-as", "manage-ports",
+                "manage-environment", "monitor", "log", "shutdown" };
         static const char *const answers[][2] = { { "yes", "yes" }, { "no", "no" }, { "auth", "auth" },
                 { "", "no" } };
         g_autoptr(GVariant) roots = NULL, roots_role = NULL;
@@ -358,13 +360,13 @@ static void test_absent(void **state) {
         run_ok("systemctl", "mask", "--runtime", "--now", "polkit.service", NULL);
         node_call_fails(
                 alice, "Stop", g_variant_new("(s)", role), ACCESS_DENIED, ACTION "manage-roles", NULL);
+        node_call_fails(alice, "Start", start_args(role_name("b"), NULL, actor(), "pause", NULL),
+                ACCESS_DENIED, ACTION "start-role", NULL);
         none = permissions(alice, "");
         assert_permission(none, "shutdown", "no");
         assert_poll(bus, role, "running");
         stop(bus, role);
         run_ok("systemctl", "unmask", "--runtime", "polkit.service", NULL);
-        node_call_fails(alice, "Start", start_args(role, NULL, actor(), "pause", NULL), ACCESS_DENIED,
-                "Only root may start roles", NULL);
         g_variant_unref(node_call(alice, "Purge", g_variant_new("(as)", NULL)));
 }
 
