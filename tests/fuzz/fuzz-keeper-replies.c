@@ -59,6 +59,16 @@ static void on_forked(void *userdata, const struct keeper_forked *forked, Keeper
 static void on_exited(void *userdata, const struct keeper_exited *exited) {
 }
 
+static void on_looked_up(void *userdata, const struct keeper_looked_up *m) {
+        fuzz_check(m->error <= 0 && m->error > -4096 && m->n_groups <= KEEPER_ACCOUNT_GROUPS_MAX);
+        fuzz_check(memchr(m->name, '\0', sizeof(m->name)) && memchr(m->group, '\0', sizeof(m->group)));
+        fuzz_check(memchr(m->home, '\0', sizeof(m->home)) && memchr(m->shell, '\0', sizeof(m->shell)));
+}
+
+static void on_ports_kept(void *userdata, const struct keeper_port *ports, size_t n) {
+        fuzz_check(n <= KEEPER_PORTS_PACKET);
+}
+
 static const KeeperHandler handler = {
         .child = on_child,
         .ports = on_ports,
@@ -66,6 +76,8 @@ static const KeeperHandler handler = {
         .lost = on_nothing,
         .forked = on_forked,
         .exited = on_exited,
+        .looked_up = on_looked_up,
+        .ports_kept = on_ports_kept,
 };
 
 static void on_done(void *userdata, int error) {
@@ -90,6 +102,8 @@ static void request(KeeperLink *link) {
         n_requests += keeper_link_bind(link, &(struct keeper_bind){ .n = 1 }, on_bound, NULL) >= 0;
         n_requests += keeper_link_make_terminal_socket(link, 1, 0, 0, on_socket_made, NULL) >= 0;
         n_requests += keeper_link_signal_cgroup(link, 1, "/a", 9, 0, on_done, NULL) >= 0;
+        n_requests += keeper_link_look_up(link, 1, "alice", "", on_done, NULL) >= 0;
+        (void) keeper_link_rest_ports(link, &(struct keeper_port){ .number = 1 }, 1);
         (void) keeper_link_reap(link, 1);
 }
 

@@ -754,6 +754,48 @@ static void test_no_keeper(void **state) {
         world_fork_failed(w, role, -EIO);
 }
 
+/* Which sub-slice a name is that of, also after a restart; no other name is taken for one. */
+static void test_slice_names(void **state) {
+        static const struct {
+                const char *name;
+                uid_t uid;
+                int slice; /* negative if there is none */
+        } names[] = {
+                { "architect-main-0.slice", 0, 0 },
+                { "architect-main-511.slice", 0, 511 },
+                { "architect-main-u1000-3.slice", 1000, 3 },
+                { "architect-main-u4294967294-511.slice", 4294967294U, 511 },
+                { "architect-main-512.slice", 0, -1 },
+                { "architect-main-u1000-512.slice", 0, -1 },
+                { "architect-main-03.slice", 0, -1 },
+                { "architect-main-u01000-3.slice", 0, -1 },
+                { "architect-main-u0-3.slice", 0, -1 },
+                { "architect-main-u1000.slice", 0, -1 },
+                { "architect-main-u1000-3-17.slice", 0, -1 },
+                { "architect-main-3-17.slice", 0, -1 },
+                { "architect-main-u1000-3.scope", 0, -1 },
+                { "architect-other-u1000-3.slice", 0, -1 },
+                { "architect-main-u-3.slice", 0, -1 },
+                { "architect-main.slice", 0, -1 },
+        };
+        TestWorld *w = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                uid_t uid = 7;
+                int slice = 7;
+
+                bool found = node_slice_parse(w->node, names[i].name, &uid, &slice);
+                if (found != (names[i].slice >= 0))
+                        fail_msg("%s", names[i].name);
+                assert_int_equal(uid, found ? names[i].uid : 7);
+                assert_int_equal(slice, found ? names[i].slice : 7);
+                if (!found)
+                        continue;
+                g_autofree char *name = node_slice_name(w->node, uid, slice);
+                assert_string_equal(name, names[i].name);
+        }
+}
+
 static void test_slices(void **state) {
         TestWorld *w = *state;
         Role *roles[2 * NODE_SLICE_ROLES + 1];
@@ -1147,6 +1189,7 @@ int main(void) {
                 TEST(test_max_concurrent_starts),
                 TEST(test_no_keeper),
                 TEST(test_slices),
+                TEST(test_slice_names),
                 TEST(test_shutdown_of_nothing),
                 TEST(test_shutdown),
                 TEST(test_shutdown_outlived),
