@@ -397,6 +397,14 @@ static void refuse_all(BusWorld *b, const char *sender, const char *text) {
         call_node_from(b, &send, sender, "SendInput", "ss", "cam", "x");
         call_node_from(b, &purge, sender, "Purge", "as", 0);
         bus_world_settle(b);
+        if (b->world->query) {
+                g_autoptr(GArray) none = g_array_new(false, false, sizeof(gid_t));
+                char name[] = "u";
+
+                account_on_found(g_steal_pointer(&b->world->query), 0,
+                        &(Account){ b->uid, 0, none, name, name, name, name, false, false });
+                bus_world_settle(b);
+        }
         assert_error(&start_call, SD_BUS_ERROR_ACCESS_DENIED, text);
         assert_error(&signal_call, SD_BUS_ERROR_ACCESS_DENIED, text);
         assert_error(&send, SD_BUS_ERROR_ACCESS_DENIED, text);
