@@ -458,7 +458,7 @@ static void role_exit_get(StateFields *fields, Role *role) {
         e->scope_memory_peak = state_take_u64(fields, "SCOPE_MEMORY_PEAK");
 }
 
-G_STATIC_ASSERT(NODE_SLICES_MAX * NODE_SLICE_ROLES == NODE_MAX_ROLES);
+G_STATIC_ASSERT(NODE_MAX_ROLES / NODE_SLICE_ROLES == NODE_SLICES_MAX);
 
 static int role_from_fields(Node *node, const char *name, StateFields *fields, Role **ret) {
         char boot_id[33];
