@@ -46,8 +46,8 @@ typedef struct Keeper {
         /* KeeperTerminal.missing, of terminals to be started again, sorted by time */
         ListLink terminals_missing;
         ListLink terminals_ending; /* KeeperTerminal.ending, the one that is looked at next is the first */
-        ListLink lookups;         /* Lookup.link, the oldest first */
-        ListLink lookups_to_tell; /* Lookup.to_tell */
+        ListLink lookups;          /* Lookup.link, the oldest first */
+        ListLink lookups_to_tell;  /* Lookup.to_tell */
         Store store;
         Reexec reexec;
 
