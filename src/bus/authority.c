@@ -61,6 +61,7 @@ struct Authority {
         bool user;           /* the service of a user, not of the system */
         uid_t owner;         /* the user that has the rights: root, or the user of the service */
         GHashTable *senders; /* unique name → Sender */
+        GHashTable *peers;   /* sd_bus → Caller, for connections without a bus */
         unsigned n_parked;
         sd_bus_message *returned; /* the call that returned last; its handler runs, or has returned */
         GHashTable *questions;    /* call → Question */
@@ -133,18 +134,19 @@ static int authority_on_message(sd_bus_message *m, void *userdata, sd_bus_error 
         return 0;
 }
 
-int authority_new(sd_bus *bus, Node *node, Allowance *allowance, Authority **ret) {
+int authority_new(sd_bus *bus, sd_bus *polkit_bus, Node *node, Allowance *allowance, Authority **ret) {
         Authority *authority = g_new0(Authority, 1);
 
         authority->bus = sd_bus_ref(bus);
         authority->node = node;
         authority->allowance = allowance;
         authority->questions = g_hash_table_new(NULL, NULL);
+        authority->peers = g_hash_table_new(NULL, NULL);
         authority->senders =
                 g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) sender_free);
         int r = sd_bus_add_filter(bus, &authority->filter, authority_on_message, authority);
         if (r >= 0)
-                r = polkit_new(bus, &authority->polkit);
+                r = polkit_new(polkit_bus, &authority->polkit);
         if (r < 0) {
                 authority_free(authority);
                 return r;
@@ -156,6 +158,14 @@ int authority_new(sd_bus *bus, Node *node, Allowance *allowance, Authority **ret
 void authority_set_user(Authority *authority, uid_t uid) {
         authority->user = true;
         authority->owner = uid;
+}
+
+void authority_add_peer(Authority *authority, sd_bus *peer, const Caller *caller) {
+        (void) g_hash_table_insert(authority->peers, peer, (void *) caller);
+}
+
+void authority_remove_peer(Authority *authority, sd_bus *peer) {
+        (void) g_hash_table_remove(authority->peers, peer);
 }
 
 Authority *authority_free(Authority *authority) {
@@ -179,6 +189,7 @@ Authority *authority_free(Authority *authority) {
         while (g_hash_table_iter_next(&iter, NULL, (void **) &sender))
                 sender_fail(sender, &fault);
         g_hash_table_unref(authority->senders);
+        g_hash_table_unref(authority->peers);
         sd_bus_message_unref(authority->returned);
         sd_bus_slot_unref(authority->filter);
         sd_bus_unref(authority->bus);
@@ -283,8 +294,14 @@ static gboolean sender_is_idle(void *key, void *value, void *userdata) {
 
 int authority_identify(Authority *authority, sd_bus_message *m, const Caller **ret, sd_bus_error *error) {
         const char *name = sd_bus_message_get_sender(m);
+        const Caller *peer = g_hash_table_lookup(authority->peers, sd_bus_message_get_bus(m));
         Sender *sender;
 
+        if (peer) {
+                /* Without a bus the sender is what the other end says. The kernel knows who that is. */
+                *ret = peer;
+                return 0;
+        }
         if (!name)
                 return sd_bus_error_set(
                         error, SD_BUS_ERROR_ACCESS_DENIED, "The caller has no name on the bus");

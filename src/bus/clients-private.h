@@ -12,14 +12,20 @@
 #include "model/node.h"
 #include "model/role.h"
 
+typedef struct Private Private; /* of private.h */
 typedef struct Clients Clients; /* as in clients.h, which is for the other rooms */
 
 struct Clients {
         sd_event *event;
         Node *node;
         sd_bus *bus;
+        /* What the service itself requests comes back on a connection of its own, because replies and signals
+         * would otherwise stand in the queue of the bus behind all that clients send. */
+        sd_bus *internal;
         char *bus_name;
-        Peers *peers;
+        char *directory; /* of the private socket */
+        Peers *peers, *internal_peers;
+        Private *private;
         Authority *authority;
         Allowance *allowance;
         GPtrArray *slots;
@@ -47,13 +53,17 @@ struct Clients {
         } log_signals;
 };
 
-/* The end of the service waits no longer than this for a bus that does not respond. It waits twice, for the
- * last signals and for the last replies. */
+/* The end of the service waits no longer than this for a bus that does not respond. It waits three times, for
+ * the last signals, for the last replies and for the last requests. */
 #define CLIENTS_END_USEC USEC_PER_SEC
 
 /* In clients.c. Registers all objects and methods on clients->bus, and whose signals are believed. Returns a
  * negative errno. */
 int clients_register(Clients *clients);
+/* The same objects on another connection. The array of sd_bus_slot keeps them there. */
+int clients_register_objects(Clients *clients, sd_bus *bus, GPtrArray *slots);
+/* A filter that holds calls back until the roles are up to date. */
+int clients_filter_calls(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
 /* The interface of the node consists of several parts. These functions return a negative errno, as
  * sd_bus_add_object_vtable() does. */

@@ -11,6 +11,7 @@
 #include "bus/bus-util.h"
 #include "bus/clients.h"
 #include "bus/operation.h"
+#include "bus/private.h"
 #include "bus/properties.h"
 #include "bus/role-dbus.h"
 #include "model/node-events.h"
@@ -34,7 +35,7 @@ static void clients_recovered(void *data) {
         sd_bus_message *m;
 
         while ((m = g_queue_pop_head(clients->held))) {
-                (void) operation_resume(clients->bus, m);
+                (void) operation_resume(sd_bus_message_get_bus(m), m);
                 sd_bus_message_unref(m);
         }
 }
@@ -115,10 +116,12 @@ int clients_new(sd_event *event, Node *node, Clients **ret) {
 Clients *clients_free(Clients *clients) {
         if (!clients)
                 return NULL;
+        clients_fail_held(clients);
+        clients->private = private_free(clients->private);
         clients->authority = authority_free(clients->authority);
         clients->allowance = allowance_free(clients->allowance);
         peers_free(clients->peers);
-        clients_fail_held(clients);
+        peers_free(clients->internal_peers);
         g_queue_free(clients->held);
         g_ptr_array_unref(clients->slots);
         sd_event_source_disable_unref(clients->after_all);
@@ -126,7 +129,11 @@ Clients *clients_free(Clients *clients) {
         /* The last replies must be read before the process ends, see events-dbus.c. */
         (void) bus_round_trip(clients->bus, CLIENTS_END_USEC);
         sd_bus_close_unref(clients->bus);
+        if (clients->internal)
+                (void) bus_round_trip(clients->internal, CLIENTS_END_USEC);
+        sd_bus_close_unref(clients->internal);
         g_free(clients->bus_name);
+        g_free(clients->directory);
         g_free(clients->log_unknown);
         sd_event_unref(clients->event);
         g_free(clients);
@@ -134,7 +141,7 @@ Clients *clients_free(Clients *clients) {
 }
 
 sd_bus *clients_bus(Clients *clients) {
-        return clients->bus;
+        return clients->internal ?: clients->bus;
 }
 
 void clients_finish(Clients *clients) {
@@ -155,6 +162,30 @@ int clients_add_vtable(Clients *clients, const sd_bus_vtable *vtable) {
         return 0;
 }
 
+static int clients_register_common(Clients *clients, sd_bus *bus, GPtrArray *slots) {
+        sd_bus_slot *slot = NULL;
+
+        int r = sd_bus_add_object_manager(bus, &slot, NODE_PATH);
+        if (r < 0)
+                return r;
+        g_ptr_array_add(slots, slot);
+        return role_dbus_register(clients, bus, slots);
+}
+
+int clients_register_objects(Clients *clients, sd_bus *bus, GPtrArray *slots) {
+        int r = clients_register_common(clients, bus, slots);
+
+        for (guint i = 0; r >= 0 && i < clients->node_vtables->len; i++) {
+                sd_bus_slot *slot = NULL;
+
+                r = sd_bus_add_object_vtable(
+                        bus, &slot, NODE_PATH, NODE_INTERFACE, clients->node_vtables->pdata[i], clients);
+                if (r >= 0)
+                        g_ptr_array_add(slots, slot);
+        }
+        return r;
+}
+
 int clients_register(Clients *clients) {
         static int (*const parts[])(Clients * clients) = {
                 node_dbus_register,
@@ -165,25 +196,22 @@ int clients_register(Clients *clients) {
                 permissions_dbus_register,
                 ports_dbus_register,
         };
-        sd_bus_slot *slot = NULL;
-
         int r = peers_new(clients->bus, &clients->peers);
+        if (r >= 0 && clients->internal)
+                r = peers_new(clients->internal, &clients->internal_peers);
         if (r >= 0)
                 r = allowance_new(clients, &clients->allowance);
         for (size_t i = 0; i < ELEMENTSOF(parts) && r >= 0; i++)
                 r = parts[i](clients);
         if (r >= 0)
-                r = sd_bus_add_object_manager(clients->bus, &slot, NODE_PATH);
-        if (r < 0)
-                return r;
-        g_ptr_array_add(clients->slots, slot);
-        r = role_dbus_register(clients);
+                r = clients_register_common(clients, clients->bus, clients->slots);
         return r < 0 ? r
-                     : authority_new(clients->bus, clients->node, clients->allowance, &clients->authority);
+                     : authority_new(clients->bus, clients_bus(clients), clients->node, clients->allowance,
+                               &clients->authority);
 }
 
 /* Holds calls until the roles of the previous process are up to date. */
-static int clients_filter_calls(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+int clients_filter_calls(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
 
         if (clients->node->recovered || !sd_bus_message_is_method_call(m, NULL, NULL))
@@ -204,27 +232,38 @@ static int clients_on_disconnected(sd_bus_message *m, void *userdata, sd_bus_err
         return sd_event_exit(clients->event, CLIENTS_BUS_LOST);
 }
 
-static int clients_connect(Clients *clients) {
+static int clients_connect_one(Clients *clients, const char *description, sd_bus **ret) {
         const bool user = clients->node->user;
         sd_bus_slot *slot = NULL;
 
-        int r = user ? sd_bus_open_user_with_description(&clients->bus, "architect-node")
-                     : sd_bus_open_system_with_description(&clients->bus, "architect-node");
+        int r = user ? sd_bus_open_user_with_description(ret, description)
+                     : sd_bus_open_system_with_description(ret, description);
         if (r < 0)
                 return log_error_errno(r, "Cannot connect to the %s bus: %m", user ? "user" : "system");
-        r = sd_bus_attach_event(clients->bus, clients->event, SD_EVENT_PRIORITY_NORMAL);
+        r = sd_bus_attach_event(*ret, clients->event, SD_EVENT_PRIORITY_NORMAL);
         /* The bus is not closed with the loop, because clients_free() still sends replies, and limits the
          * time that it waits for them. */
         if (r >= 0)
-                r = sd_bus_set_close_on_exit(clients->bus, false);
+                r = sd_bus_set_close_on_exit(*ret, false);
         if (r >= 0)
-                r = sd_bus_match_signal(clients->bus, &slot, "org.freedesktop.DBus.Local",
+                r = sd_bus_match_signal(*ret, &slot, "org.freedesktop.DBus.Local",
                         "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local", "Disconnected",
                         clients_on_disconnected, clients);
-        if (r >= 0) {
-                g_ptr_array_add(clients->slots, slot);
-                r = sd_bus_add_filter(clients->bus, &slot, clients_filter_calls, clients);
-        }
+        if (r < 0)
+                return log_error_errno(r, "Cannot set up the bus: %m");
+        g_ptr_array_add(clients->slots, slot);
+        return 0;
+}
+
+static int clients_connect(Clients *clients) {
+        sd_bus_slot *slot = NULL;
+
+        int r = clients_connect_one(clients, "architect-node", &clients->bus);
+        if (r >= 0)
+                r = clients_connect_one(clients, "architect-node-internal", &clients->internal);
+        if (r < 0)
+                return r;
+        r = sd_bus_add_filter(clients->bus, &slot, clients_filter_calls, clients);
         if (r >= 0) {
                 g_ptr_array_add(clients->slots, slot);
                 r = clients_register(clients);
@@ -294,6 +333,11 @@ static int clients_on_name(sd_bus_message *m, void *userdata, sd_bus_error *erro
         /* Signals about roles must come from our name, so they are sent only now. First come those that the
          * previous process has not sent. */
         node_tell_unsent_events(clients->node);
+        r = private_new(clients, clients->directory, &clients->private);
+        if (r < 0)
+                log_error_errno(r,
+                        "Cannot listen at %s/" NODE_PRIVATE_SOCKET ", calls are accepted on the bus only: %m",
+                        clients->directory);
         ASK(clients->node, service, named);
         return 0;
 }
@@ -308,12 +352,29 @@ static int clients_on_common_name(sd_bus_message *m, void *userdata, sd_bus_erro
         return 0;
 }
 
-int clients_request_names(Clients *clients, const char *bus_name) {
+static int clients_on_internal_name(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+
+        if (e)
+                log_warning(
+                        "Cannot queue for the name %s on the bus, other users may send signals to this service: %s",
+                        NODE_BUS_NAME_INTERNAL, e->message);
+        return 0;
+}
+
+int clients_request_names(Clients *clients, const char *bus_name, const char *directory) {
         sd_bus_slot *slot = NULL;
 
         clients->bus_name = g_strdup(bus_name);
+        clients->directory = g_strdup(directory);
+        int r = sd_bus_request_name_async(clients->internal, &slot, NODE_BUS_NAME_INTERNAL, SD_BUS_NAME_QUEUE,
+                clients_on_internal_name, clients);
+        if (r < 0)
+                return log_error_errno(
+                        r, "Cannot request the name %s on the bus: %m", NODE_BUS_NAME_INTERNAL);
+        g_ptr_array_add(clients->slots, slot);
         /* This comes first, because a client that sees our own name must be permitted to call it. */
-        int r = sd_bus_request_name_async(
+        r = sd_bus_request_name_async(
                 clients->bus, &slot, NODE_BUS_NAME_ALL, SD_BUS_NAME_QUEUE, clients_on_common_name, clients);
         if (r < 0)
                 return log_error_errno(r, "Cannot request the name %s on the bus: %m", NODE_BUS_NAME_ALL);

@@ -36,12 +36,14 @@ void clients_load_log(Clients *clients, int dir_fd);
 void clients_forget_log(Clients *clients); /* removes them, after a clean end */
 
 /* Requests the names. When the service has its own name, the events are sent that the previous process has
- * not sent, and ServiceOps.named() is called. If the name is not available, the event loop ends with
- * EXIT_FAILURE. Logs an error and returns a negative errno if a request fails immediately. */
-int clients_request_names(Clients *clients, const char *bus_name);
+ * not sent, the private socket is opened in the directory, and ServiceOps.named() is called. If the name is
+ * not available, the event loop ends with EXIT_FAILURE. Logs an error and returns a negative errno if a
+ * request fails immediately. */
+int clients_request_names(Clients *clients, const char *bus_name, const char *directory);
 
 /* Called after the event loop. Verifies once more that the bus has read all signals, and waits for the reply
  * for a limited time. */
 void clients_finish(Clients *clients);
 
+/* The connection for what the service itself requests. */
 sd_bus *clients_bus(Clients *clients);

@@ -357,28 +357,28 @@ const sd_bus_vtable role_spec_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
-static int role_dbus_add_vtable(Clients *clients, const sd_bus_vtable *vtable, sd_bus_object_find_t find) {
+static int role_dbus_add_vtable(Clients *clients, sd_bus *bus, GPtrArray *slots, const sd_bus_vtable *vtable,
+        sd_bus_object_find_t find) {
         sd_bus_slot *slot = NULL;
 
         int r = sd_bus_add_fallback_vtable(
-                clients->bus, &slot, NODE_ROLE_PATH_PREFIX, NODE_ROLE_INTERFACE, vtable, find, clients);
+                bus, &slot, NODE_ROLE_PATH_PREFIX, NODE_ROLE_INTERFACE, vtable, find, clients);
         if (r >= 0)
-                g_ptr_array_add(clients->slots, slot);
+                g_ptr_array_add(slots, slot);
         return r;
 }
 
-int role_dbus_register(Clients *clients) {
+int role_dbus_register(Clients *clients, sd_bus *bus, GPtrArray *slots) {
         sd_bus_slot *slot = NULL;
 
-        int r = role_dbus_add_vtable(clients, role_vtable, role_dbus_find);
+        int r = role_dbus_add_vtable(clients, bus, slots, role_vtable, role_dbus_find);
         if (r >= 0)
-                r = role_dbus_add_vtable(clients, role_spec_vtable, role_dbus_find_spec);
+                r = role_dbus_add_vtable(clients, bus, slots, role_spec_vtable, role_dbus_find_spec);
         if (r < 0)
                 return r;
-        r = sd_bus_add_node_enumerator(
-                clients->bus, &slot, NODE_ROLE_PATH_PREFIX, role_dbus_enumerate, clients);
+        r = sd_bus_add_node_enumerator(bus, &slot, NODE_ROLE_PATH_PREFIX, role_dbus_enumerate, clients);
         if (r < 0)
                 return r;
-        g_ptr_array_add(clients->slots, slot);
+        g_ptr_array_add(slots, slot);
         return 0;
 }

@@ -5,7 +5,7 @@
 
 #include "bus/clients-private.h"
 
-int role_dbus_register(Clients *clients);
+int role_dbus_register(Clients *clients, sd_bus *bus, GPtrArray *slots);
 
 /* role_vtable has the methods and the properties of the run, with the Role as userdata. role_spec_vtable has
  * the properties of the options, with the RoleSpec as userdata. */

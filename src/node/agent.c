@@ -196,7 +196,7 @@ int agent_new(sd_event *event, Instance *instance, Agent **ret) {
         if (r >= 0)
                 r = agent_add_sources(agent);
         if (r >= 0)
-                r = clients_request_names(agent->clients, instance->bus_name);
+                r = clients_request_names(agent->clients, instance->bus_name, instance->runtime_directory);
         if (r < 0)
                 return r;
         *ret = g_steal_pointer(&agent);

@@ -564,8 +564,8 @@ static void test_sender_not_named(void **state) {
                 bus_world_settle(b);
                 assert_replied(&later);
                 b->clients->authority = authority_free(b->clients->authority);
-                assert_return_code(authority_new(b->clients->bus, b->world->node, b->clients->allowance,
-                                           &b->clients->authority),
+                assert_return_code(authority_new(b->clients->bus, b->clients->bus, b->world->node,
+                                           b->clients->allowance, &b->clients->authority),
                         0);
         }
 }

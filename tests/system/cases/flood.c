@@ -101,6 +101,29 @@ static void test_no_replies(void **state) {
                         (process_is_sanitized(node) ? SANITIZED_FACTOR : 1));
 }
 
+#define PRIVATE \
+        "--address=unix:path=/run/architect-node/main/private", "call", NODE_NAME, NODE_PATH, NODE_INTERFACE
+
+/* Root has a way on which there is no flood; nobody else has. */
+static void test_private(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("b");
+        Flood flood;
+
+        start(bus, role, NULL, actor(), "pause", NULL);
+        attack(&flood, FLOOD_NO_REPLIES);
+        WAIT_UNTIL(flood.count->calls >= CALLS);
+        g_free(run_ok("busctl", PRIVATE, "ListRoles", NULL));
+        g_free(run_ok("busctl", PRIVATE, "Kill", "s", role, NULL));
+        assert_int_equal(flood.count->closed, 0);
+        (void) flood_stop(&flood);
+        assert_int_not_equal(run_as("alice", NULL, NULL, "busctl", PRIVATE, "ListRoles", NULL), 0);
+        /* The connection for systemd has a name that nobody may send to. */
+        assert_int_not_equal(run_as("alice", NULL, NULL, "busctl", "call", "org.architect.NodeInternal",
+                                     NODE_PATH, "org.freedesktop.DBus.Peer", "Ping", NULL),
+                0);
+}
+
 /* Half of the connections do not read. */
 static void test_memory(void **state) {
         Bus *bus = *state;
@@ -150,6 +173,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_refusal),
                 TEST(test_no_replies),
+                TEST(test_private),
                 TEST(test_memory),
                 TEST(test_large_calls),
         };

@@ -16,19 +16,24 @@
 #define PROPERTIES "org.freedesktop.DBus.Properties"
 #define N_ROLES 100
 #define N_JOBS 6 /* further numbers that are guessed: the job of a scope and those of its slices */
+#define INTERNAL "org.architect.NodeInternal"
 /* Read after that of the service, so this one decides. */
 #define WITHOUT_POLICY "/etc/dbus-1/system.d/zz-forged-signals.conf"
 
 typedef struct Attack {
         Bus *alice;
-        char *node; /* its unique name */
+        char *node, *internal; /* the unique names of its two connections; it talks to systemd on the second
+                                  one */
         gint n_sent;
 } Attack;
 
 static void attack_emit(
         Attack *a, const char *path, const char *interface, const char *member, GVariant *args) {
-        bus_emit(a->alice, a->node, path, interface, member, args);
-        g_atomic_int_inc(&a->n_sent);
+        g_autoptr(GVariant) both = args ? g_variant_ref_sink(args) : NULL;
+
+        bus_emit(a->alice, a->node, path, interface, member, both);
+        bus_emit(a->alice, a->internal, path, interface, member, both);
+        g_atomic_int_add(&a->n_sent, 2);
 }
 
 static void attack_jobs(Attack *a, guint32 job, const char *unit) {
@@ -143,10 +148,14 @@ static void attack(Bus *bus) {
         g_autoptr(Bus) alice = bus_new_as("alice");
         g_autoptr(GVariant) owner =
                 bus_call(bus, BUS, BUS_PATH, BUS, "GetNameOwner", g_variant_new("(s)", NODE_NAME));
+        g_autoptr(GVariant) internal =
+                bus_call(bus, BUS, BUS_PATH, BUS, "GetNameOwner", g_variant_new("(s)", INTERNAL));
         Attack a = { .alice = alice };
         pid_t pid = node_pid(bus);
 
         g_variant_get(owner, "(s)", &a.node);
+        g_variant_get(internal, "(s)", &a.internal);
+        assert_string_not_equal(a.node, a.internal);
         bus_add_match(alice, "type='signal',sender='" SYSTEMD_NAME "',interface='" SYSTEMD_MANAGER "'");
         g_variant_unref(bus_call(alice, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "Subscribe", NULL));
         bus_set_handler(alice, on_signal, &a);
@@ -163,6 +172,7 @@ static void attack(Bus *bus) {
         assert_int_equal(node_pid(bus), pid);
         assert_true(node_has_name(bus));
         g_free(a.node);
+        g_free(a.internal);
 }
 
 /* Returns how many of these signals the node has dropped by itself. */
@@ -196,6 +206,7 @@ static void test_without_policy(void **state) {
                 "<busconfig><policy context=\"default\">"
                 "<allow send_destination=\"" NODE_NAME "\" send_type=\"signal\"/>"
                 "<allow send_destination=\"" NODE_NAME "Instances\" send_type=\"signal\"/>"
+                "<allow send_destination=\"" INTERNAL "\" send_type=\"signal\"/>"
                 "</policy></busconfig>\n",
                 -1, NULL));
         g_variant_unref(bus_call(bus, BUS, BUS_PATH, BUS, "ReloadConfig", NULL));
