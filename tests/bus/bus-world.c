@@ -186,8 +186,12 @@ sd_bus_message *call_new(
         return m;
 }
 
+void call_send_on(sd_bus *bus, Call *call, sd_bus_message *m) {
+        assert_return_code(sd_bus_call_async(bus, NULL, m, on_reply, call, UINT64_MAX), 0);
+}
+
 void call_send(BusWorld *b, Call *call, sd_bus_message *m) {
-        assert_return_code(sd_bus_call_async(b->client, NULL, m, on_reply, call, UINT64_MAX), 0);
+        call_send_on(b->client, call, m);
 }
 
 static void call_node_v(

@@ -58,6 +58,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Call, call_clear)
 void call_node(BusWorld *b, Call *call, const char *member, const char *types, ...);
 void call_node_from(BusWorld *b, Call *call, const char *sender, const char *member, const char *types, ...);
 void call_send(BusWorld *b, Call *call, sd_bus_message *m);
+void call_send_on(sd_bus *bus, Call *call, sd_bus_message *m); /* another connection with the node */
 sd_bus_message *call_new(
         BusWorld *b, const char *sender, const char *path, const char *interface, const char *member);
 

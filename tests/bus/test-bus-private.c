@@ -62,15 +62,6 @@ static int teardown(void **state) {
         return 0;
 }
 
-static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Call *call = userdata;
-
-        call->n++;
-        sd_bus_message_unref(call->reply);
-        call->reply = sd_bus_message_ref(m);
-        return 0;
-}
-
 static void call_private(Fixture *f, Call *call, const char *sender, const char *path, const char *interface,
         const char *member) {
         g_autoptr(sd_bus_message) m = NULL;
@@ -79,7 +70,7 @@ static void call_private(Fixture *f, Call *call, const char *sender, const char 
                 sd_bus_message_new_method_call(f->bus, &m, NODE_BUS_NAME, path, interface, member), 0);
         if (sender)
                 assert_return_code(sd_bus_message_set_sender(m, sender), 0);
-        assert_return_code(sd_bus_call_async(f->bus, NULL, m, on_reply, call, UINT64_MAX), 0);
+        call_send_on(f->bus, call, m);
         bus_world_settle(f->b);
 }
 
