@@ -19,6 +19,10 @@
 #define PLAIN_USEC (30 * USEC_PER_SEC)
 #define INTERACTIVE_USEC (5 * 60 * USEC_PER_SEC)
 
+/* How long the bus still reports who leaves it after the last question. To subscribe for each question would
+ * double what a question costs; to stay subscribed would wake this process whenever any program ends. */
+#define WATCH_USEC (10 * USEC_PER_SEC)
+
 /* The questions of one uid. */
 typedef struct Asker {
         uid_t uid;
@@ -35,6 +39,9 @@ struct Polkit {
         unsigned n_waiting;
         uint64_t last_id;
         sd_event_source *pump; /* sends waiting questions */
+        sd_bus_slot *watch;    /* of all names that leave the bus; NULL while there are no questions */
+        sd_event_source *watch_timer;
+        bool watch_used; /* again, since the timer was set */
 };
 
 struct PolkitQuestion {
@@ -46,7 +53,6 @@ struct PolkitQuestion {
         sd_bus_message *message; /* NULL once it was sent */
         char *id;                /* by which polkit cancels it */
         sd_bus_slot *reply;      /* not NULL while it is with polkit */
-        sd_bus_slot *watch;      /* of the subject's name */
         PolkitAnswer answer;
         void *userdata;
 };
@@ -94,7 +100,6 @@ PolkitQuestion *polkit_question_free(PolkitQuestion *question) {
                 question_cancel(question);
                 question->reply = sd_bus_slot_unref(question->reply);
         }
-        sd_bus_slot_unref(question->watch);
         if (question->message)
                 polkit->n_waiting--;
         else
@@ -171,39 +176,74 @@ static int question_on_reply(sd_bus_message *reply, void *userdata, sd_bus_error
         return 0;
 }
 
-static int question_on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        PolkitQuestion *question = userdata;
-        const char *name, *old_owner, *new_owner;
+/* -- who leaves the bus -- */
 
-        int r = sd_bus_message_read(m, "sss", &name, &old_owner, &new_owner);
-        if (r >= 0 && g_str_equal(name, question->subject) && new_owner[0] == '\0')
+static int polkit_on_left(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Polkit *polkit = userdata;
+        const char *name;
+
+        int r = sd_bus_message_read(m, "s", &name);
+        if (r < 0)
+                return r;
+        for (GList *l = polkit->questions.head; l;) {
+                PolkitQuestion *question = l->data;
+
+                l = l->next;
+                if (!g_str_equal(question->subject, name))
+                        continue;
+                /* The answer may free any other question. */
                 question_answer(question, POLKIT_GONE, NULL);
+                l = polkit->questions.head;
+        }
         return 0;
 }
 
-/* With a handler of its own a refused match does not end the connection. The question is cancelled later
- * then, by the timeout. */
-static int question_on_watch(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+/* With a handler of its own a refused match does not end the connection. The questions of who has left are
+ * cancelled later then, by the timeout. */
+static int polkit_on_watch(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const sd_bus_error *e = sd_bus_message_get_error(m);
 
         if (e)
-                log_debug("Cannot watch the caller of a question to polkit, ignoring: %s", e->message);
+                log_debug("Cannot watch the callers of questions to polkit, ignoring: %s", e->message);
         return 0;
 }
+
+static int polkit_on_watch_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+        Polkit *polkit = userdata;
+
+        if (polkit->watch_used || polkit->n_open > 0) {
+                polkit->watch_used = false;
+                int r = sd_event_source_set_time_relative(s, WATCH_USEC);
+                return r < 0 ? r : sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+        }
+        polkit->watch = sd_bus_slot_unref(polkit->watch);
+        return 0;
+}
+
+static int polkit_watch(Polkit *polkit) {
+        polkit->watch_used = polkit->watch != NULL;
+        if (polkit->watch)
+                return 0;
+        int r = sd_event_source_set_time_relative(polkit->watch_timer, WATCH_USEC);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(polkit->watch_timer, SD_EVENT_ONESHOT);
+        if (r >= 0)
+                r = sd_bus_add_match_async(polkit->bus, &polkit->watch,
+                        "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
+                        "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg2=''",
+                        polkit_on_left, polkit_on_watch, polkit);
+        return r;
+}
+
+/* -- what is sent -- */
 
 /* The watch comes first. If the caller has left before the bus daemon knows the watch, polkit does not find
  * it. */
 static int question_send(PolkitQuestion *question) {
-        g_autofree char *match = g_strdup_printf("type='signal',sender='org.freedesktop.DBus',"
-                                                 "path='/org/freedesktop/DBus',"
-                                                 "interface='org.freedesktop.DBus',"
-                                                 "member='NameOwnerChanged',arg0='%s'",
-                question->subject);
         g_autoptr(sd_bus_message) m = g_steal_pointer(&question->message);
 
         question_open(question);
-        int r = sd_bus_add_match_async(question->polkit->bus, &question->watch, match, question_on_owner,
-                question_on_watch, question);
+        int r = polkit_watch(question->polkit);
         if (r >= 0)
                 r = sd_bus_call_async(question->polkit->bus, &question->reply, m, question_on_reply, question,
                         question->interactive ? INTERACTIVE_USEC : PLAIN_USEC);
@@ -301,6 +341,11 @@ int polkit_new(sd_bus *bus, Polkit **ret) {
         int r = sd_event_add_defer(sd_bus_get_event(bus), &polkit->pump, polkit_on_pump, polkit);
         if (r >= 0)
                 r = sd_event_source_set_enabled(polkit->pump, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_add_time_relative(sd_bus_get_event(bus), &polkit->watch_timer, CLOCK_MONOTONIC,
+                        WATCH_USEC, USEC_PER_SEC, polkit_on_watch_timer, polkit);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(polkit->watch_timer, SD_EVENT_OFF);
         if (r < 0) {
                 polkit_free(polkit);
                 return r;
@@ -317,6 +362,8 @@ Polkit *polkit_free(Polkit *polkit) {
         while ((l = polkit->questions.head))
                 question_answer(l->data, POLKIT_LEAVING, NULL);
         sd_event_source_disable_unref(polkit->pump);
+        sd_event_source_disable_unref(polkit->watch_timer);
+        sd_bus_slot_unref(polkit->watch);
         g_hash_table_unref(polkit->askers);
         sd_bus_unref(polkit->bus);
         g_free(polkit);

@@ -2,8 +2,10 @@
 
 /* Measures the CPU time that a question to polkit costs the node: a Beat of an ordinary user, which polkit
  * refuses, compared with a Beat of root, about which nobody is asked. A caller is identified once, before the
- * measurement. Both with the flag that permits interaction and without it, since a question that may take as
- * long as a person does is watched. */
+ * measurement. Both with the flag that permits interaction and without it.
+ *
+ * And how long a Start takes that a rule permits to that user, compared with a Start of root and the same
+ * question, which root asks of polkit directly. */
 
 #include <errno.h>
 #include <pwd.h>
@@ -18,6 +20,18 @@
 #define CALLS 300U
 #define ROUNDS 5U
 #define GOAL_USEC 100.0
+#define STARTS 40U
+#define GOAL_START 1.1
+
+#define USER "alice"
+#define ACTION "org.architect.node.start-role"
+#define RULE "/etc/polkit-1/rules.d/10-bench.rules"
+#define RULE_TEXT \
+        "polkit.addRule(function(action, subject) {" \
+        " if (action.id == '" ACTION "' && subject.user == '" USER "') return polkit.Result.YES; });\n"
+#define POLKIT \
+        "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority", \
+                "org.freedesktop.PolicyKit1.Authority"
 
 #define NODE "org.architect.Node", "/org/architect/Node", "org.architect.Node"
 
@@ -40,29 +54,69 @@ static bool beat(sd_bus *bus) {
         }
 }
 
+/* Starts a role, which takes the time that is returned, in ms, and kills it. */
+static double start(sd_bus *bus) {
+        char name[32];
+        double ms;
+
+        (void) snprintf(name, sizeof(name), "bench-polkit-%u", (unsigned) getuid());
+        for (;;) {
+                sd_bus_error error = SD_BUS_ERROR_NULL;
+                const double begin = bench_now();
+                int r = sd_bus_call_method(
+                        bus, NODE, "Start", &error, NULL, "sasa{sv}", name, 1, bench_sleeper(), 0);
+                bool late = sd_bus_error_has_name(&error, "org.architect.Node.Error.LimitReached"),
+                     denied = sd_bus_error_has_name(&error, SD_BUS_ERROR_ACCESS_DENIED);
+
+                ms = bench_now() - begin;
+                /* polkit may not have read the rule yet. */
+                if (r < 0 && !late && !denied)
+                        bench_die("Start: %s", error.message);
+                sd_bus_error_free(&error);
+                if (r >= 0)
+                        break;
+                (void) usleep(100000);
+        }
+        bench_check(sd_bus_call_method(bus, NODE, "Kill", NULL, NULL, "s", name), "Kill");
+        return ms;
+}
+
 /* A child that makes its calls when it is told to, as this user. */
 typedef struct Caller {
         pid_t pid;
         int fds[2]; /* to it and from it */
+        char name[32];
 } Caller;
+
+enum { DO_BEATS, DO_START, DO_NOTHING };
 
 static void caller_run(int in, int out, bool interactive, bool permitted) {
         sd_bus *bus = bench_bus();
-        char c;
+        char what = DO_NOTHING, name[32] = {};
+        const char *unique;
 
         bench_check(sd_bus_set_allow_interactive_authorization(bus, interactive), "bus");
+        bench_check(sd_bus_get_unique_name(bus, &unique), "name");
+        (void) snprintf(name, sizeof(name), "%s", unique);
         if (beat(bus) != permitted)
                 bench_die("Beat was %s", permitted ? "refused" : "permitted");
-        while (write(out, "", 1) == 1 && read(in, &c, 1) == 1)
-                for (unsigned i = 0; i < CALLS; i++)
+        if (write(out, name, sizeof(name)) != sizeof(name))
+                _exit(1);
+        while (read(in, &what, 1) == 1) {
+                double ms = 0;
+
+                for (unsigned i = 0; what == DO_BEATS && i < CALLS; i++)
                         (void) beat(bus);
+                if (what == DO_START)
+                        ms = start(bus);
+                if (write(out, &ms, sizeof(ms)) != sizeof(ms))
+                        break;
+        }
         _exit(0);
 }
 
-static void caller_wait(const Caller *caller) {
-        char c;
-
-        if (read(caller->fds[1], &c, 1) != 1)
+static void caller_read(const Caller *caller, void *ret, size_t size) {
+        if (read(caller->fds[1], ret, size) != (ssize_t) size)
                 bench_die("a caller has ended");
 }
 
@@ -84,34 +138,29 @@ static void caller_start(Caller *ret, const struct passwd *pw, bool interactive)
         (void) close(out[1]);
         ret->fds[0] = in[1];
         ret->fds[1] = out[0];
-        caller_wait(ret);
+        caller_read(ret, ret->name, sizeof(ret->name));
+}
+
+static double caller_do(const Caller *caller, char what) {
+        double ms;
+
+        if (write(caller->fds[0], &what, 1) != 1)
+                bench_die("a caller has ended");
+        caller_read(caller, &ms, sizeof(ms));
+        return ms;
 }
 
 /* Returns the CPU time of the node for a call, in us. */
 static double caller_measure(const Caller *caller, pid_t node) {
         const double before = bench_cpu(node);
 
-        if (write(caller->fds[0], "", 1) != 1)
-                bench_die("a caller has ended");
-        caller_wait(caller);
+        (void) caller_do(caller, DO_BEATS);
         return (bench_cpu(node) - before) * 1e3 / CALLS;
 }
 
-int main(void) {
-        const struct passwd *pw = getpwnam("nobody");
-        sd_bus *bus = bench_bus();
-        const pid_t node = bench_main_pid(bus, "architect-node.service");
+static void measure_questions(const Caller callers[static 3], pid_t node) {
         double root[ROUNDS], plain[ROUNDS], interactive[ROUNDS];
-        Caller callers[3];
 
-        if (!pw)
-                bench_die("there is no user nobody");
-        /* The lease of root's Beat must not run out in between. */
-        bench_check(sd_bus_call_method(bus, NODE, "SetMonitorTimeout", NULL, NULL, "t", UINT64_C(3600000000)),
-                "SetMonitorTimeout");
-        caller_start(callers, NULL, false);
-        caller_start(callers + 1, pw, false);
-        caller_start(callers + 2, pw, true);
         for (unsigned i = 0; i < ROUNDS; i++) {
                 root[i] = caller_measure(callers, node);
                 plain[i] = caller_measure(callers + 1, node);
@@ -124,6 +173,63 @@ int main(void) {
                 printf("polkit: CPU time of the node for a question, %s: %.0f us, %.2f times that of a call of root (%.0f us); goal at most %.0f us: %s\n",
                         i == 0 ? "without interaction" : "with interaction", questions[i],
                         questions[i] / base, base, GOAL_USEC, questions[i] <= GOAL_USEC ? "met" : "not met");
+}
+
+/* Returns how long polkit takes, in ms. */
+static double ask(sd_bus *bus, const char *subject) {
+        sd_bus_message *reply = NULL;
+        int permitted;
+        const double begin = bench_now();
+
+        bench_check(sd_bus_call_method(bus, POLKIT, "CheckAuthorization", NULL, &reply, "(sa{sv})sa{ss}us",
+                            "system-bus-name", 1, "name", "s", subject, ACTION, 3, "role", "bench", "verb",
+                            "start", "command", bench_sleeper(), 0, ""),
+                "CheckAuthorization");
+        const double ms = bench_now() - begin;
+        bench_check(sd_bus_message_read(reply, "(bba{ss})", &permitted, NULL, 0), "CheckAuthorization");
+        if (!permitted)
+                bench_die("polkit does not permit " ACTION);
+        sd_bus_message_unref(reply);
+        return ms;
+}
+
+static void measure_starts(sd_bus *bus, const Caller callers[static 2]) {
+        static double root[STARTS * ROUNDS], user[STARTS * ROUNDS], polkit[STARTS * ROUNDS];
+        FILE *f = fopen(RULE, "we");
+
+        if (!f || fputs(RULE_TEXT, f) < 0 || fclose(f) != 0)
+                bench_die(RULE ": %s", strerror(errno));
+        /* The first ones make slices, and wait until polkit has read the rule. */
+        for (unsigned i = 0; i < 2; i++)
+                (void) caller_do(callers + i, DO_START);
+        for (unsigned i = 0; i < STARTS * ROUNDS; i++) {
+                root[i] = caller_do(callers, DO_START);
+                user[i] = caller_do(callers + 1, DO_START);
+                polkit[i] = ask(bus, callers[1].name);
+        }
+        (void) unlink(RULE);
+        const double r = bench_median(root, STARTS * ROUNDS), u = bench_median(user, STARTS * ROUNDS),
+                     p = bench_median(polkit, STARTS * ROUNDS);
+        printf("polkit: Start of a user whom polkit permits it: %.2f ms, that of root %.2f ms, polkit itself %.2f ms: without polkit %.2f times root's; goal at most %.1f: %s\n",
+                u, r, p, (u - p) / r, GOAL_START, (u - p) / r <= GOAL_START ? "met" : "not met");
+}
+
+int main(void) {
+        const struct passwd *pw = getpwnam(USER);
+        sd_bus *bus = bench_bus();
+        const pid_t node = bench_main_pid(bus, "architect-node.service");
+        Caller callers[3];
+
+        if (!pw)
+                bench_die("there is no user " USER);
+        /* The lease of root's Beat must not run out in between. */
+        bench_check(sd_bus_call_method(bus, NODE, "SetMonitorTimeout", NULL, NULL, "t", UINT64_C(3600000000)),
+                "SetMonitorTimeout");
+        caller_start(callers, NULL, false);
+        caller_start(callers + 1, pw, false);
+        caller_start(callers + 2, pw, true);
+        measure_questions(callers, node);
+        measure_starts(bus, callers);
         for (unsigned i = 0; i < 3; i++) {
                 (void) kill(callers[i].pid, SIGKILL);
                 (void) waitpid(callers[i].pid, NULL, 0);

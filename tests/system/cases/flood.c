@@ -11,7 +11,6 @@
 #include "flood.h"
 #include "testlib.h"
 
-#define FILE_NAME "/etc/architect-node/main.conf"
 #define LIMIT_REACHED "org.architect.Node.Error.LimitReached"
 #define CONNECTIONS 40U
 #define CALLS 20000U
@@ -54,9 +53,7 @@ static void test_refusal(void **state) {
         g_autoptr(Bus) alice = bus_new_as("alice"), again = bus_new_as("alice"), bob = bus_new_as("bob");
         const char *role = role_name("a");
 
-        assert_return_code(g_mkdir_with_parents("/etc/architect-node", 0755), errno);
-        assert_true(g_file_set_contents(FILE_NAME, "[Node]\nMaxCallTimePerUser=1ms\n", -1, NULL));
-        g_variant_unref(node_call(bus, "Reload", NULL));
+        node_configure(bus, "MaxCallTimePerUser=1ms\n");
         WAIT_UNTIL(call_many(alice, WINDOW) > 0);
         WAIT_UNTIL(call_many(again, 1) > 0);
         assert_int_equal(call_many(bus, WINDOW), 0);
@@ -65,8 +62,7 @@ static void test_refusal(void **state) {
         stop(bus, role);
         /* The time comes back. */
         WAIT_UNTIL(call_many(alice, 1) == 0);
-        assert_return_code(unlink(FILE_NAME), errno);
-        g_variant_unref(node_call(bus, "Reload", NULL));
+        node_configure(bus, NULL);
 }
 
 static guint64 cpu_usec(pid_t pid) {

@@ -358,7 +358,8 @@ static const struct {
         { "%keeper-cgroup/cgroup.procs", "write", try_write, EACCES },
         { "%keeper-cgroup/cgroup.kill", "write", try_write, EACCES },
         /* what root configures */
-        { "/etc/architect-node", "mkdir", try_mkdir, EACCES },
+        { "/etc/architect-node/main.conf", "create", try_create, EACCES },
+        { "/etc/architect-node/x", "mkdir", try_mkdir, EACCES },
         { "/etc/systemd/system/architect-node.service", "create", try_create, EACCES },
         { "/run/systemd/system/architect-node.service.d", "mkdir", try_mkdir, EACCES },
         { "/etc/polkit-1/rules.d/x.rules", "create", try_create, EACCES },
@@ -1365,6 +1366,7 @@ int main(int argc, char *argv[]) {
         if (argc == 4 && g_str_equal(argv[1], "attack"))
                 return attack(argv[2], argv[3]);
         case_begin("hostile-user");
+        (void) g_mkdir_with_parents("/etc/architect-node", 0755);
         failed = cmocka_run_group_tests_name("hostile-user", tests, NULL, NULL);
         return cmocka_run_group_tests_name(
                        "hostile-user races", races, polkit_group_setup, polkit_group_teardown) +
