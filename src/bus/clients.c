@@ -60,14 +60,22 @@ static const ClientOps clients_ops = {
 
 /* sd-bus handles one message in each turn of the loop, and a turn costs more than the refusal of a call.
  * While a user floods the service, it has to read faster than the bus daemon sends. Without a flood, another
- * attempt to read only costs time. */
+ * attempt to read only costs time. A call that has been put back, since polkit has answered, is there without
+ * reading; sd-bus would set a timer for it. */
+static bool clients_have_more(Clients *clients) {
+        uint64_t queued = 0;
+
+        (void) sd_bus_get_n_queued_read(clients->bus, &queued);
+        return allowance_is_crowded(clients->allowance) || queued > 0;
+}
+
 static int clients_read_more(Clients *clients) {
         const uint64_t end = now_usec(CLOCK_MONOTONIC) + CLIENTS_TURN_USEC;
         int r = 1;
 
         allowance_charge(clients->allowance);
         allowance_run(clients->allowance);
-        while (r > 0 && allowance_is_crowded(clients->allowance) && sd_bus_is_open(clients->bus) > 0 &&
+        while (r > 0 && clients_have_more(clients) && sd_bus_is_open(clients->bus) > 0 &&
                 now_usec(CLOCK_MONOTONIC) < end) {
                 r = sd_bus_process(clients->bus, NULL);
                 allowance_charge(clients->allowance);
