@@ -34,7 +34,19 @@ struct Private {
         int fd;
         sd_event_source *source;
         GQueue connections;
+        bool direct; /* the room scope knows that there are connections */
 };
+
+/* Who calls without a bus does not depend on one, if what he requests does not. The room scope may have come
+ * later than the connection. */
+static void private_set_direct(Private *private, bool direct) {
+        Node *node = private->clients->node;
+
+        if (direct == private->direct || !node->world.scope.ops)
+                return;
+        private->direct = direct;
+        ASK(node, scope, set_direct, direct);
+}
 
 /* -- connections -- */
 
@@ -53,6 +65,8 @@ static const sd_bus_vtable connection_vtable[] = {
 static void connection_free(Connection *connection) {
         authority_remove_peer(connection->private->clients->authority, connection->bus);
         g_queue_unlink(&connection->private->connections, &connection->link);
+        if (g_queue_is_empty(&connection->private->connections))
+                private_set_direct(connection->private, false);
         g_ptr_array_unref(connection->slots);
         /* A reply that the socket had room for is there already. Nothing waits for a client that does not
          * read. */
@@ -64,6 +78,13 @@ static void connection_free(Connection *connection) {
 static int connection_on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         connection_free(userdata);
         return 0;
+}
+
+static int connection_on_message(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Connection *connection = userdata;
+
+        private_set_direct(connection->private, true);
+        return clients_filter_calls(m, connection->private->clients, error);
 }
 
 static int connection_setup(Connection *connection, int fd) {
@@ -95,7 +116,7 @@ static int connection_setup(Connection *connection, int fd) {
         g_ptr_array_add(connection->slots, slot);
         r = clients_register_objects(clients, connection->bus, connection->slots);
         if (r >= 0)
-                r = sd_bus_add_filter(connection->bus, &slot, clients_filter_calls, clients);
+                r = sd_bus_add_filter(connection->bus, &slot, connection_on_message, connection);
         if (r >= 0)
                 g_ptr_array_add(connection->slots, slot);
         if (r >= 0)

@@ -113,6 +113,9 @@ typedef struct ScopeOps {
         int (*cgroup_id)(void *data, const char *cgroup, uint64_t *ret);
         /* Whose session of logind this is. → role_on_session(), always, within 1 s or before it is freed */
         int (*query_session)(void *data, Role *role, const char *session, const Stray *stray);
+        /* A client has called without a bus, or the last one has gone. While there is one, systemd is called
+         * without a bus, too. */
+        void (*set_direct)(void *data, bool direct);
         void (*role_freed)(void *data, Role *role);
 } ScopeOps;
 

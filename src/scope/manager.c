@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/macro.h"
 #include "base/time-util.h"
+#include "scope/direct.h"
 #include "scope/manager.h"
 #include "util/autoptr.h"
 #include "util/log.h"
@@ -21,6 +23,9 @@ typedef struct ManagerCall {
         uint64_t job_timeout_usec;
         void *userdata;
         ManagerDrop drop;
+        bool creates;       /* units that do not exist, so no earlier call is about them */
+        bool barrier;       /* waits for signals */
+        bool direct;        /* was sent by the direct connection */
         unsigned n_owners;  /* of the manager, when the call was sent */
         uint64_t sent_usec; /* CLOCK_MONOTONIC */
         int error;          /* why it could not be created or sent */
@@ -60,7 +65,20 @@ struct Manager {
         GQueue *unsent;
         sd_event_source *unsent_source;
         GHashTable *jobs; /* path → ManagerJob */
+
+        /* The direct connection, while somebody wants it, and until the calls by it are answered. */
+        char *direct_address; /* NULL if nobody wants it */
+        Direct *direct;
+        unsigned n_direct;    /* of the calls */
+        uint64_t direct_usec; /* when it was opened, CLOCK_MONOTONIC */
+        bool direct_works;    /* it has brought a reply */
+        bool direct_failed;   /* it is not tried again until somebody else wants it */
+        /* Its first and its last JobNew, which come once more by the bus, later; 0 before the first. */
+        uint32_t direct_jobs[2];
 };
+
+/* What systemd sent by the bus before it knew of the direct connection is awaited no longer than this. */
+#define DIRECT_BARRIER_USEC USEC_PER_SEC
 
 static void manager_call_free(ManagerCall *call) {
         sd_bus_message_unref(call->message);
@@ -156,22 +174,37 @@ static int manager_on_job_removed(sd_bus_message *m, void *userdata, sd_bus_erro
         return 0;
 }
 
+/* The numbers of jobs ascend, and those of one transaction arrive together. */
+static bool manager_job_is_known(Manager *manager, sd_bus_message *m, uint32_t job) {
+        uint32_t *jobs = manager->direct_jobs;
+
+        if (sd_bus_message_get_bus(m) == manager->bus)
+                return jobs[0] > 0 && job >= jobs[0] && job <= jobs[1];
+        jobs[0] = jobs[0] == 0 ? job : MIN(jobs[0], job);
+        jobs[1] = MAX(jobs[1], job);
+        return false;
+}
+
 static int manager_on_job_new(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
         const char *path, *unit;
+        uint32_t job;
 
-        int r = sd_bus_message_read(m, "uos", NULL, &path, &unit);
+        int r = sd_bus_message_read(m, "uos", &job, &path, &unit);
         if (r < 0) {
                 log_warning_errno(r, "Cannot read JobNew, ignoring: %m");
                 return 0;
         }
+        if (manager_job_is_known(manager, m, job))
+                return 0;
         if (g_str_equal(unit, SHUTDOWN_TARGET)) {
                 g_free(manager->shutdown_job);
                 manager->shutdown_job = g_strdup(path);
                 if (manager->on_shutdown)
                         manager->on_shutdown(manager->shutdown_userdata);
         }
-        manager->on_job_new(manager->job_new_userdata, path, unit);
+        if (manager->on_job_new)
+                manager->on_job_new(manager->job_new_userdata, path, unit);
         return 0;
 }
 
@@ -192,6 +225,7 @@ static void manager_call_end(ManagerCall *call, sd_bus_message *reply, const sd_
 }
 
 static void manager_pump(Manager *manager);
+static void manager_close_direct(Manager *manager);
 
 /* The bus reports that the name has no owner: while systemd re-executes itself, it is not on the bus. (It has
  * an activation file, which is made to fail.) Or the bus is gone: then no reply will arrive, and all pending
@@ -203,7 +237,7 @@ static bool manager_is_away(const ManagerCall *call, sd_bus_message *m) {
 
         if (!error)
                 return false;
-        if (sd_bus_is_open(call->manager->bus) <= 0)
+        if (sd_bus_is_open(sd_bus_message_get_bus(m)) <= 0)
                 return true;
         if (now_usec(CLOCK_MONOTONIC) - call->sent_usec >= MANAGER_TIMEOUT_USEC)
                 return false;
@@ -260,10 +294,11 @@ static int manager_call_on_reply(sd_bus_message *m, void *userdata, sd_bus_error
         Manager *manager = call->manager;
 
         (void) g_hash_table_remove(manager->calls, call);
+        manager->n_direct -= call->direct;
         if (manager_is_away(call, m)) {
-                if (call->n_owners != manager->n_owners) {
+                if (call->direct || call->n_owners != manager->n_owners) {
                         /* It was away and is back, before the bus has reported that (the bus may have tried
-                         * to activate it). */
+                         * to activate it). Or the direct connection has ended, and the bus will tell. */
                         call->slot = sd_bus_slot_unref(call->slot);
                         g_queue_push_head(manager->waiting, call);
                         manager_pump(manager);
@@ -272,7 +307,9 @@ static int manager_call_on_reply(sd_bus_message *m, void *userdata, sd_bus_error
                 if (manager_call_keep(call) >= 0)
                         return 0;
         }
+        manager->direct_works |= call->direct;
         manager_call_end(call, m, sd_bus_message_get_error(m));
+        manager_close_direct(manager);
         manager_pump(manager);
         return 0;
 }
@@ -307,38 +344,99 @@ static void manager_call_not_sent(ManagerCall *call, int error) {
         (void) sd_event_source_set_enabled(manager->unsent_source, SD_EVENT_ONESHOT);
 }
 
-static void manager_pump(Manager *manager) {
-        while (g_hash_table_size(manager->calls) < MANAGER_CALLS_MAX) {
-                ManagerCall *call = g_queue_pop_head(manager->waiting);
-                if (!call)
-                        return;
+/* -- the direct connection -- */
 
-                int r = sd_bus_call_async(manager->bus, &call->slot, call->message, manager_call_on_reply,
-                        call, MANAGER_TIMEOUT_USEC);
-                if (r < 0) {
-                        manager_call_not_sent(call, r);
-                        continue;
-                }
-                call->n_owners = manager->n_owners;
-                call->sent_usec = now_usec(CLOCK_MONOTONIC);
-                (void) g_hash_table_add(manager->calls, call);
+static void manager_on_direct_lost(void *userdata) {
+        Manager *manager = userdata;
+
+        if (!manager->direct_works) {
+                log_warning("systemd does not reply by its own socket, using the bus");
+                manager->direct_failed = true;
+        }
+        manager->direct = direct_free(manager->direct);
+        manager_pump(manager);
+}
+
+static void manager_open_direct(Manager *manager) {
+        static const DirectHandler handler = {
+                .job_new = manager_on_job_new,
+                .job_removed = manager_on_job_removed,
+                .lost = manager_on_direct_lost,
+        };
+
+        memset(manager->direct_jobs, 0, sizeof(manager->direct_jobs));
+        manager->direct_works = false;
+        manager->direct_usec = now_usec(CLOCK_MONOTONIC);
+        int r = direct_new(manager->event, manager->direct_address, &handler, manager, &manager->direct);
+        if (r < 0) {
+                log_warning_errno(r, "Cannot call systemd by its own socket, using the bus: %m");
+                manager->direct_failed = true;
+        }
+}
+
+static void manager_close_direct(Manager *manager) {
+        if (!manager->direct_address && manager->n_direct == 0)
+                manager->direct = direct_free(manager->direct);
+}
+
+/* The bus may be slower by far. So a call that could depend on an earlier one, which is still on its way by
+ * the bus, goes the same way. */
+static bool manager_call_goes_direct(Manager *manager, const ManagerCall *call) {
+        if (!manager->direct_address || manager->direct_failed ||
+                (!call->creates && g_hash_table_size(manager->calls) > manager->n_direct))
+                return false;
+        if (!manager->direct)
+                manager_open_direct(manager);
+        return manager->direct && sd_bus_is_open(direct_bus(manager->direct)) > 0 &&
+               (!call->barrier || now_usec(CLOCK_MONOTONIC) - manager->direct_usec >= DIRECT_BARRIER_USEC);
+}
+
+void manager_set_direct(Manager *manager, const char *address) {
+        g_free(manager->direct_address);
+        manager->direct_address = g_strdup(address);
+        manager->direct_failed = false;
+        manager_close_direct(manager);
+}
+
+/* -- calls -- */
+
+static bool manager_call_send(Manager *manager, ManagerCall *call) {
+        call->direct = manager_call_goes_direct(manager, call);
+        const unsigned n =
+                call->direct ? manager->n_direct : g_hash_table_size(manager->calls) - manager->n_direct;
+        if (n >= MANAGER_CALLS_MAX)
+                return false;
+
+        int r = sd_bus_call_async(call->direct ? direct_bus(manager->direct) : manager->bus, &call->slot,
+                call->message, manager_call_on_reply, call, MANAGER_TIMEOUT_USEC);
+        if (r < 0) {
+                manager_call_not_sent(call, r);
+                return true;
+        }
+        call->n_owners = manager->n_owners;
+        call->sent_usec = now_usec(CLOCK_MONOTONIC);
+        manager->n_direct += call->direct;
+        (void) g_hash_table_add(manager->calls, call);
+        return true;
+}
+
+static void manager_pump(Manager *manager) {
+        for (GList *l = manager->waiting->head, *next; l; l = next) {
+                next = l->next;
+                if (manager_call_send(manager, l->data))
+                        g_queue_delete_link(manager->waiting, l);
+                else if (!manager->direct)
+                        return;
         }
 }
 
 /* Every call to systemd passes this function. */
-static void manager_call_queue(Manager *manager, int r, sd_bus_message *m, ManagerReply reply,
-        ManagerJobDone done, uint64_t job_timeout_usec, void *userdata, ManagerDrop drop) {
+static void manager_call_queue(Manager *manager, int r, sd_bus_message *m, const ManagerCall *template) {
         ManagerCall *call = g_new(ManagerCall, 1);
 
-        *call = (ManagerCall){
-                .manager = manager,
-                .message = r < 0 ? NULL : sd_bus_message_ref(m),
-                .reply = reply,
-                .done = done,
-                .job_timeout_usec = job_timeout_usec,
-                .userdata = userdata,
-                .drop = drop,
-        };
+        *call = *template;
+        call->manager = manager;
+        call->message = r < 0 ? NULL : sd_bus_message_ref(m);
         if (r < 0) {
                 manager_call_not_sent(call, r);
                 return;
@@ -349,12 +447,20 @@ static void manager_call_queue(Manager *manager, int r, sd_bus_message *m, Manag
 
 void manager_call(
         Manager *manager, int r, sd_bus_message *m, ManagerReply reply, void *userdata, ManagerDrop drop) {
-        manager_call_queue(manager, r, m, reply, NULL, 0, userdata, drop);
+        manager_call_queue(
+                manager, r, m, &(ManagerCall){ .reply = reply, .userdata = userdata, .drop = drop });
 }
 
-void manager_call_job(Manager *manager, int r, sd_bus_message *m, uint64_t timeout_usec, ManagerJobDone done,
-        void *userdata, ManagerDrop drop) {
-        manager_call_queue(manager, r, m, NULL, done, timeout_usec, userdata, drop);
+void manager_create_units(Manager *manager, int r, sd_bus_message *m, uint64_t timeout_usec,
+        ManagerJobDone done, void *userdata, ManagerDrop drop) {
+        manager_call_queue(manager, r, m,
+                &(ManagerCall){
+                        .creates = true,
+                        .done = done,
+                        .job_timeout_usec = timeout_usec,
+                        .userdata = userdata,
+                        .drop = drop,
+                });
 }
 
 void manager_send(Manager *manager, sd_bus_message *m) {
@@ -379,7 +485,8 @@ void manager_barrier(Manager *manager, ManagerReply reply, void *userdata, Manag
 
         int r = sd_bus_message_new_method_call(
                 manager->bus, &m, MANAGER_BUS_NAME, MANAGER_PATH, "org.freedesktop.DBus.Peer", "Ping");
-        manager_call(manager, r, m, reply, userdata, drop);
+        manager_call_queue(manager, r, m,
+                &(ManagerCall){ .barrier = true, .reply = reply, .userdata = userdata, .drop = drop });
 }
 
 void manager_stop_unit(
@@ -389,7 +496,13 @@ void manager_stop_unit(
         int r = manager_new_call(manager, &m, "StopUnit");
         if (r >= 0)
                 r = sd_bus_message_append(m, "ss", unit, "replace");
-        manager_call_job(manager, r, m, MANAGER_TIMEOUT_USEC, done, userdata, drop);
+        manager_call_queue(manager, r, m,
+                &(ManagerCall){
+                        .done = done,
+                        .job_timeout_usec = MANAGER_TIMEOUT_USEC,
+                        .userdata = userdata,
+                        .drop = drop,
+                });
 }
 
 void manager_kill_unit(
@@ -541,6 +654,8 @@ Manager *manager_free(Manager *manager) {
         sd_bus_slot_unref(manager->job_removed);
         sd_bus_slot_unref(manager->job_new);
         sd_bus_slot_unref(manager->owner_changed);
+        direct_free(manager->direct);
+        g_free(manager->direct_address);
         sd_bus_unref(manager->bus);
         sd_event_unref(manager->event);
         g_free(manager->shutdown_job);

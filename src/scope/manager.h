@@ -58,9 +58,14 @@ typedef void (*ManagerDrop)(void *userdata);
  * later. */
 void manager_call(
         Manager *manager, int r, sd_bus_message *m, ManagerReply reply, void *userdata, ManagerDrop drop);
-/* timeout_usec limits the wait for the end of the job. */
-void manager_call_job(Manager *manager, int r, sd_bus_message *m, uint64_t timeout_usec, ManagerJobDone done,
-        void *userdata, ManagerDrop drop);
+/* For a message that creates units. What was called before must not be about these, since it may arrive
+ * later. timeout_usec limits the wait for the end of the job. */
+void manager_create_units(Manager *manager, int r, sd_bus_message *m, uint64_t timeout_usec,
+        ManagerJobDone done, void *userdata, ManagerDrop drop);
+
+/* From now on systemd is called by its own socket, which has this address, or by the bus if it is NULL, or if
+ * the socket does not work. See direct.h. */
+void manager_set_direct(Manager *manager, const char *address);
 
 /* Requests a property of an object of systemd; the reply has one variant. Returns a negative errno if the
  * message cannot be made; then neither reply nor drop is called, and the caller still owns userdata. */

@@ -476,7 +476,7 @@ static void batch_send(Batch *batch) {
         if (r >= 0)
                 r = batch_message(batch, &m);
         uint64_t timeout = usec_add(batch->scopes->node->settings->setup_timeout_usec, BATCH_JOB_GRACE_USEC);
-        manager_call_job(batch->scopes->manager, r, m, MAX(timeout, MANAGER_TIMEOUT_USEC), batch_on_done,
+        manager_create_units(batch->scopes->manager, r, m, MAX(timeout, MANAGER_TIMEOUT_USEC), batch_on_done,
                 batch, batch_unref);
 }
 

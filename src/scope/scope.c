@@ -11,6 +11,7 @@
 #include "base/macro.h"
 #include "base/unit-name.h"
 #include "model/role-start.h"
+#include "scope/direct.h"
 #include "scope/scope-private.h"
 #include "util/log.h"
 
@@ -411,6 +412,13 @@ static void scope_role_freed(void *data, Role *role) {
         scopes_stop_own_slice(data, role);
 }
 
+/* The manager of a user has such a socket, too, but nobody else is on the bus of a user. */
+static void scopes_set_direct(void *data, bool direct) {
+        Scopes *scopes = data;
+
+        manager_set_direct(scopes->manager, direct && !scopes->node->user ? DIRECT_ADDRESS : NULL);
+}
+
 static const ScopeOps scopes_ops = {
         .ready = scopes_ready,
         .use_pidfds = scopes_use_pidfds,
@@ -432,6 +440,7 @@ static const ScopeOps scopes_ops = {
         .find_strays = scope_find_strays,
         .cgroup_id = scope_cgroup_id,
         .query_session = scope_query_session,
+        .set_direct = scopes_set_direct,
         .role_freed = scope_role_freed,
 };
 

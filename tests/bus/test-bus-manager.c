@@ -147,7 +147,7 @@ static void ask_all(BusWorld *b, Asked *asked) {
         manager_kill_unit(manager, "cam.scope", SIGTERM, NULL, NULL, NULL);
         int r = manager_new_call(manager, &m, "GetUnit");
         manager_call(manager, r, m, on_reply, &asked[3], on_drop);
-        manager_call_job(manager, r, m, MANAGER_TIMEOUT_USEC, on_job, &asked[4], on_drop);
+        manager_create_units(manager, r, m, MANAGER_TIMEOUT_USEC, on_job, &asked[4], on_drop);
 }
 
 /* A call that cannot be created or sent completes with its error, but not before the request has returned. */

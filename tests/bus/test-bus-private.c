@@ -124,8 +124,10 @@ static void test_objects(void **state) {
         }
         assert_int_equal(command, 1);
         call_private(f, &options, NULL, NODE_ROLE_PATH_PREFIX "/cam", NODE_ROLE_INTERFACE, "Kill");
-        expect_calls(f->b->world, "save(cam) signal-cgroup(cam,9)");
+        expect_calls(f->b->world, "set-direct(yes) save(cam) signal-cgroup(cam,9)");
         assert_int_equal(role->state, ROLE_STOPPING);
+        client_close(f);
+        expect_calls(f->b->world, "set-direct(no)");
 }
 
 /* Another user has no connection, whatever the mode of the file is. */

@@ -299,6 +299,10 @@ static int world_query_session(void *data, Role *role, const char *session, cons
         return -EOPNOTSUPP;
 }
 
+static void world_set_direct(void *data, bool direct) {
+        called_by_name("set-direct", direct ? "yes" : "no");
+}
+
 static int world_role_save(void *data, const Role *role) {
         called("save", role);
         if (world->saves_left > 0) {
@@ -425,6 +429,7 @@ static const ScopeOps scope_ops = {
         .find_strays = world_find_strays,
         .cgroup_id = world_cgroup_id,
         .query_session = world_query_session,
+        .set_direct = world_set_direct,
         .role_freed = world_role_freed,
 };
 

@@ -120,6 +120,38 @@ static void test_private(void **state) {
                 0);
 }
 
+#define PRIVATE_CALL \
+        "busctl", "--timeout=20", "--address=unix:path=/run/architect-node/main/private", "call", NODE_NAME, \
+                NODE_PATH, NODE_INTERFACE
+
+static int stop_or_continue(const char *how) {
+        return run(NULL, NULL, "systemctl", "kill", how, "dbus.service", NULL);
+}
+
+/* The bus daemon does nothing at all. Neither does root's way, nor that of the node to systemd, need it, from
+ * the start of a role to its end. What is told by the bus arrives when it goes on. */
+static void test_bus_stands_still(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("c");
+        g_autofree char *started = NULL, *killed = NULL, *polled = NULL, *state_then = NULL;
+        int r[4];
+
+        assert_int_equal(stop_or_continue("--signal=STOP"), 0);
+        r[0] = run(NULL, &started, PRIVATE_CALL, "Start", "sasa{sv}", role, "2", actor(), "pause", "0", NULL);
+        r[1] = run(&state_then, NULL, PRIVATE_CALL, "Poll", "as", "1", role, NULL);
+        r[2] = run(NULL, &killed, PRIVATE_CALL, "Kill", "s", role, NULL);
+        r[3] = run(&polled, NULL, PRIVATE_CALL, "Poll", "as", "1", role, NULL);
+        assert_int_equal(stop_or_continue("--signal=CONT"), 0);
+        if (r[0] != 0 || r[2] != 0)
+                fail_msg("%s%s", started, killed);
+        assert_int_equal(r[1], 0);
+        assert_contains(state_then, "\"running\"");
+        assert_int_equal(r[3], 0);
+        assert_contains(polled, "\"exit -9\"");
+        bus_wait(bus, "RoleStarted", role);
+        expect_exited(bus, role, "killed", SIGKILL, "kill");
+}
+
 /* Half of the connections do not read. */
 static void test_memory(void **state) {
         Bus *bus = *state;
@@ -170,6 +202,7 @@ int main(void) {
                 TEST(test_refusal),
                 TEST(test_no_replies),
                 TEST(test_private),
+                TEST(test_bus_stands_still),
                 TEST(test_memory),
                 TEST(test_large_calls),
         };
