@@ -26,16 +26,25 @@ typedef struct RecordHeader {
         uint64_t sequence;
 } RecordHeader;
 
+/* A bijection, so different words cannot have the same result. */
+static uint64_t checksum_step(uint64_t sum, uint64_t word) {
+        sum = (sum ^ word) * UINT64_C(0x100000001b3);
+        return sum ^ sum >> 32;
+}
+
+/* FNV-1a, by words. */
 uint64_t event_checksum(uint64_t before, const void *data, size_t size) {
         uint64_t sum = before ^ UINT64_C(0xcbf29ce484222325), word;
         const uint8_t *p = data;
 
-        /* FNV-1a, by words. A step is a bijection, so different words cannot have the same result. */
-        for (size_t i = 0; i < size; i += sizeof(word)) {
+        for (; size >= sizeof(word); p += sizeof(word), size -= sizeof(word)) {
+                memcpy(&word, p, sizeof(word));
+                sum = checksum_step(sum, word);
+        }
+        if (size > 0) { /* the rest is filled up with zeros */
                 word = 0;
-                memcpy(&word, p + i, MIN(size - i, sizeof(word)));
-                sum = (sum ^ word) * UINT64_C(0x100000001b3);
-                sum ^= sum >> 32;
+                memcpy(&word, p, size);
+                sum = checksum_step(sum, word);
         }
         return sum;
 }
