@@ -7,6 +7,7 @@
 
 #include "bus/allowance.h"
 #include "bus/authority.h"
+#include "bus/bus-raw.h"
 #include "bus/peers.h"
 #include "model/events.h"
 #include "model/node.h"
@@ -28,6 +29,7 @@ struct Clients {
         Private *private;
         Authority *authority;
         Allowance *allowance;
+        BusRaw *raw; /* for replies that are composed as bytes; NULL after one that has failed */
         GPtrArray *slots;
         GQueue *held; /* calls that arrived before the roles were up to date */
 

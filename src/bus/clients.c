@@ -113,6 +113,8 @@ int clients_new(sd_event *event, Node *node, Clients **ret) {
         clients->held = g_queue_new();
         int r = announce_setup(clients);
         if (r >= 0)
+                r = bus_raw_new(&clients->raw);
+        if (r >= 0)
                 r = sd_event_add_post(event, &clients->after_all, clients_on_after_all, clients);
         if (r < 0)
                 return r;
@@ -128,6 +130,7 @@ Clients *clients_free(Clients *clients) {
         clients->private = private_free(clients->private);
         clients->authority = authority_free(clients->authority);
         clients->allowance = allowance_free(clients->allowance);
+        clients->raw = bus_raw_free(clients->raw);
         peers_free(clients->peers);
         peers_free(clients->internal_peers);
         g_queue_free(clients->held);

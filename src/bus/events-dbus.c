@@ -4,55 +4,54 @@
  * read. */
 
 #include <inttypes.h>
+#include <string.h>
 
+#include "bus/bus-bytes.h"
 #include "bus/bus-util.h"
 #include "bus/clients-private.h"
+#include "bus/event-bytes.h"
 #include "util/log.h"
 
 #define EVENTS_SINCE_MAX 1000U /* in one reply, because the loop is blocked while it is composed */
 
 typedef struct Replay {
-        sd_bus_message *reply;
+        BusBytes *bytes;
         uint64_t expected; /* the next sequence number if no event is missing */
         uint32_t left;
         bool complete;
 } Replay;
 
-static int events_dbus_append(void *userdata, const Event *event) {
+static int events_dbus_append(void *userdata, const EventRecord *record) {
         Replay *replay = userdata;
+        const size_t begin = replay->bytes->size;
 
         if (replay->left == 0)
                 return 1;
+        if (!event_bytes_append(replay->bytes, record)) {
+                replay->bytes->size = begin; /* damaged, so it is missing */
+                return 0;
+        }
         replay->left--;
-
-        int r = sd_bus_message_open_container(replay->reply, 'r', "ttssa{sv}");
-        if (r >= 0)
-                r = sd_bus_message_append(replay->reply, "ttss", event->sequence, event->realtime_usec,
-                        event_type_to_string(event->type), event->role);
-        if (r >= 0)
-                r = bus_append_gvariant(replay->reply, event->details);
-        if (r >= 0)
-                r = sd_bus_message_close_container(replay->reply);
-        return r < 0 ? r : 0;
+        if (record->sequence != replay->expected)
+                replay->complete = false;
+        replay->expected = record->sequence + 1;
+        return 0;
 }
 
-/* The reply begins with the information whether an event is missing. */
-static int events_dbus_find_gap(void *userdata, const Event *event) {
-        Replay *replay = userdata;
+static int events_dbus_reply(Clients *clients, sd_bus_message *m, const BusBytes *body) {
+        int r = clients->raw ? 0 : bus_raw_new(&clients->raw);
 
-        if (replay->left == 0)
-                return 1;
-        replay->left--;
-        if (event->sequence != replay->expected)
-                replay->complete = false;
-        replay->expected = event->sequence + 1;
-        return 0;
+        if (r >= 0)
+                r = bus_raw_reply(clients->raw, m, "sba(ttssa{sv})", body);
+        if (r < 0) /* the next reply begins anew */
+                clients->raw = bus_raw_free(clients->raw);
+        return r;
 }
 
 static int events_method_since(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         Events *events = clients->node->events;
-        g_autoptr(sd_bus_message) reply = NULL;
+        g_auto(BusBytes) body = {};
         char epoch[SD_ID128_STRING_MAX];
         const char *their_epoch;
         uint64_t after;
@@ -74,23 +73,19 @@ static int events_method_since(sd_bus_message *m, void *userdata, sd_bus_error *
                 after = 0;
         max = max == 0 ? EVENTS_SINCE_MAX : MIN(max, EVENTS_SINCE_MAX);
 
-        Replay replay = { .expected = after + 1, .left = max, .complete = same };
-        (void) events_read(events, after, events_dbus_find_gap, &replay);
+        bus_bytes_string(&body, epoch, strlen(epoch));
+        bus_bytes_u32(&body, 0);
+        const size_t complete = body.size - sizeof(uint32_t), array = bus_bytes_begin_array(&body, 8);
+        Replay replay = { .bytes = &body, .expected = after + 1, .left = max, .complete = same };
+        /* A client that polls has seen the newest event in most cases. */
+        if (after < events_sequence(events))
+                (void) events_read_records(events, after, events_dbus_append, &replay);
         if (replay.left > 0 && replay.expected <= events_sequence(events))
                 replay.complete = false; /* the newest event was not saved */
-
-        r = sd_bus_message_new_method_return(m, &reply);
-        if (r >= 0)
-                r = sd_bus_message_append(reply, "sb", epoch, (int) replay.complete);
-        if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "(ttssa{sv})");
-        replay.reply = reply;
-        replay.left = max;
-        if (r >= 0)
-                r = events_read(events, after, events_dbus_append, &replay);
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        return r < 0 ? r : sd_bus_message_send(reply);
+        bus_bytes_end_array(&body, array, 8);
+        const uint32_t value = replay.complete;
+        memcpy(body.data + complete, &value, sizeof(value));
+        return events_dbus_reply(clients, m, &body);
 }
 
 /* -- confirmation -- */

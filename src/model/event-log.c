@@ -26,16 +26,25 @@ typedef struct RecordHeader {
         uint64_t sequence;
 } RecordHeader;
 
+/* A bijection, so different words cannot have the same result. */
+static uint64_t checksum_step(uint64_t sum, uint64_t word) {
+        sum = (sum ^ word) * UINT64_C(0x100000001b3);
+        return sum ^ sum >> 32;
+}
+
+/* FNV-1a, by words. */
 uint64_t event_checksum(uint64_t before, const void *data, size_t size) {
         uint64_t sum = before ^ UINT64_C(0xcbf29ce484222325), word;
         const uint8_t *p = data;
 
-        /* FNV-1a, by words. A step is a bijection, so different words cannot have the same result. */
-        for (size_t i = 0; i < size; i += sizeof(word)) {
+        for (; size >= sizeof(word); p += sizeof(word), size -= sizeof(word)) {
+                memcpy(&word, p, sizeof(word));
+                sum = checksum_step(sum, word);
+        }
+        if (size > 0) { /* the rest is filled up with zeros */
                 word = 0;
-                memcpy(&word, p + i, MIN(size - i, sizeof(word)));
-                sum = (sum ^ word) * UINT64_C(0x100000001b3);
-                sum ^= sum >> 32;
+                memcpy(&word, p, size);
+                sum = checksum_step(sum, word);
         }
         return sum;
 }
@@ -47,11 +56,22 @@ static uint32_t record_checksum(const RecordHeader *header, const void *data) {
         return sum != 0 ? sum : 1;
 }
 
+/* Where to find the records of a segment. An entry is one of those that begin in this part of it, if one was
+ * met there. */
+#define MARK_SIZE (64U * 1024U)
+typedef struct LogSegment {
+        uint64_t first; /* the number of its first record, and its name */
+        struct {
+                uint64_t sequence;
+                size_t offset;
+        } marks[EVENT_LOG_SEGMENT_SIZE / MARK_SIZE];
+} LogSegment;
+
 struct EventLog {
         int dir_fd;       /* negative if the log is in memory only */
         int fd;           /* the segment that is being written */
         size_t offset;    /* of its next record */
-        GArray *segments; /* uint64_t, the first number of each, ascending; the last one is being written */
+        GArray *segments; /* LogSegment, ascending; the last one is being written */
         uint64_t last;
         bool spare; /* the next segment is allocated already */
         bool told;  /* a shortage has been logged and has not ended */
@@ -60,7 +80,16 @@ struct EventLog {
 };
 
 #define N_SEGMENTS(log) ((log)->segments->len)
-#define SEGMENT(log, i) g_array_index((log)->segments, uint64_t, (i))
+#define SEGMENT(log, i) g_array_index((log)->segments, LogSegment, (i))
+
+static void log_segment_mark(LogSegment *segment, uint64_t sequence, size_t offset) {
+        const size_t i = offset / MARK_SIZE;
+
+        if (segment->marks[i].sequence > 0)
+                return;
+        segment->marks[i].sequence = sequence;
+        segment->marks[i].offset = offset;
+}
 
 typedef struct SegmentName {
         char text[21];
@@ -93,15 +122,20 @@ static int event_log_write_at(EventLog *log, const void *data, size_t size, size
 }
 
 /* A segment that is being read. Its bytes are read when they are needed, because most of a segment is often
- * unused, and a reader may want only its beginning. */
+ * unused, and a reader may want only its beginning. They come into a window that moves on, because new memory
+ * for all of them would cost more than to read them. */
 typedef struct Segment {
         int fd;        /* negative if all of it is in memory */
         uint8_t *data; /* freed with it, if it comes from a file */
-        size_t n;      /* bytes that were read */
+        size_t begin;  /* of the window */
+        size_t n;      /* the end of the bytes that were read */
         size_t size;   /* bytes that there are, as far as known */
+        LogSegment *log_segment;
 } Segment;
 
 #define SEGMENT_CHUNK ((size_t) 64 * 1024)
+#define SEGMENT_WINDOW (2 * SEGMENT_CHUNK)
+_Static_assert(SEGMENT_WINDOW >= sizeof(RecordHeader) + EVENT_LOG_RECORD_MAX, "a record must fit");
 
 static void segment_clear(Segment *segment) {
         if (segment->fd >= 0)
@@ -111,15 +145,23 @@ static void segment_clear(Segment *segment) {
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Segment, segment_clear)
 
-/* Reads on, until the segment has these bytes or ends. */
-static void segment_need(Segment *segment, size_t n) {
-        if (n <= segment->n || segment->n == segment->size)
+/* Reads on, until the window has the bytes from offset to end or the segment ends. */
+static void segment_need(Segment *segment, size_t offset, size_t end) {
+        if (offset > segment->n) /* a reader begins there */
+                segment->begin = segment->n = offset;
+        if (end <= segment->n || segment->n >= segment->size)
                 return;
-        n = MIN((n + SEGMENT_CHUNK - 1) / SEGMENT_CHUNK * SEGMENT_CHUNK, segment->size);
-        segment->data = g_realloc(segment->data, n);
-        while (segment->n < n) {
-                ssize_t k =
-                        pread(segment->fd, segment->data + segment->n, n - segment->n, (off_t) segment->n);
+        if (!segment->data)
+                segment->data = g_malloc(SEGMENT_WINDOW);
+        if (end - segment->begin > SEGMENT_WINDOW) {
+                memmove(segment->data, segment->data + (offset - segment->begin), segment->n - offset);
+                segment->begin = offset;
+        }
+        end = MIN(MAX(end, segment->n + SEGMENT_CHUNK), segment->begin + SEGMENT_WINDOW);
+        end = MIN(end, segment->size);
+        while (segment->n < end) {
+                ssize_t k = pread(segment->fd, segment->data + (segment->n - segment->begin),
+                        end - segment->n, (off_t) segment->n);
                 if (k < 0)
                         log_warning_errno(errno, "Cannot read all events: %m");
                 if (k <= 0) {
@@ -130,11 +172,15 @@ static void segment_need(Segment *segment, size_t n) {
         }
 }
 
+static const uint8_t *segment_at(const Segment *segment, size_t offset) {
+        return segment->data + (offset - segment->begin);
+}
+
 static bool segment_read_header(Segment *segment, size_t offset, RecordHeader *ret) {
-        segment_need(segment, offset + sizeof(*ret));
+        segment_need(segment, offset, offset + sizeof(*ret));
         if (offset + sizeof(*ret) > segment->n)
                 return false;
-        memcpy(ret, segment->data + offset, sizeof(*ret));
+        memcpy(ret, segment_at(segment, offset), sizeof(*ret));
         return true;
 }
 
@@ -147,13 +193,13 @@ static bool segment_has_record(Segment *segment, size_t offset, uint64_t last, u
                 return false;
         if (h.size == 0 || h.size > EVENT_LOG_RECORD_MAX || h.sequence <= last || h.sequence >= next_first)
                 return false;
-        segment_need(segment, offset + sizeof(h) + h.size);
+        segment_need(segment, offset, offset + sizeof(h) + h.size);
         if (h.size > segment->n - offset - sizeof(h))
                 return false;
         *ret = h;
         if (h.checksum == 0)
                 return !with_checksum;
-        return h.checksum == record_checksum(&h, segment->data + offset + sizeof(h));
+        return h.checksum == record_checksum(&h, segment_at(segment, offset + sizeof(h)));
 }
 
 /* Finds the next record behind a damaged one, by its checksum. Returns the offset, or that of the end of the
@@ -167,11 +213,27 @@ static size_t segment_skip_damage(Segment *segment, size_t offset, uint64_t last
         return MIN(offset, segment->n);
 }
 
+/* Returns where to begin to look for what comes after this number, which is at a record with at most this
+ * number, or at the beginning. Sets the number before it. */
+static size_t segment_find(const Segment *segment, uint64_t after, uint64_t *last) {
+        const LogSegment *s = segment->log_segment;
+
+        for (size_t i = ELEMENTSOF(s->marks); i > 0; i--) {
+                const uint64_t sequence = s->marks[i - 1].sequence;
+
+                if (sequence > 0 && sequence <= after) {
+                        *last = sequence - 1;
+                        return s->marks[i - 1].offset;
+                }
+        }
+        return 0;
+}
+
 /* Calls the function for each record of a segment with a number below the first one of the next segment.
  * Returns the offset of the next record. */
 static size_t segment_scan(Segment *segment, uint64_t *last, uint64_t next_first, uint64_t after,
         EventLogReader reader, void *userdata, int *result, bool *damaged) {
-        size_t offset = 0;
+        size_t offset = segment_find(segment, after, last);
 
         *result = 0;
         for (;;) {
@@ -189,8 +251,10 @@ static size_t segment_scan(Segment *segment, uint64_t *last, uint64_t next_first
                         continue;
                 }
                 *last = h.sequence;
+                log_segment_mark(segment->log_segment, h.sequence, offset);
                 if (reader && h.sequence > after) {
-                        *result = reader(userdata, h.sequence, segment->data + offset + sizeof(h), h.size);
+                        *result =
+                                reader(userdata, h.sequence, segment_at(segment, offset + sizeof(h)), h.size);
                         if (*result != 0)
                                 break;
                 }
@@ -199,23 +263,30 @@ static size_t segment_scan(Segment *segment, uint64_t *last, uint64_t next_first
         return offset;
 }
 
-static int segment_open(const EventLog *log, uint64_t first, Segment *ret) {
+static int segment_open(const EventLog *log, LogSegment *log_segment, Segment *ret) {
         if (log->memory) {
                 *ret = (Segment){ .fd = -EBADF,
                         .data = log->memory,
                         .n = EVENT_LOG_SEGMENT_SIZE,
-                        .size = EVENT_LOG_SEGMENT_SIZE };
+                        .size = EVENT_LOG_SEGMENT_SIZE,
+                        .log_segment = log_segment };
                 return 0;
         }
-        int fd = file_open(log->dir_fd, segment_name(first).text, O_RDONLY | O_NOFOLLOW);
+        int fd = file_open(log->dir_fd, segment_name(log_segment->first).text, O_RDONLY | O_NOFOLLOW);
         if (fd < 0)
                 return fd;
-        *ret = (Segment){ .fd = fd, .size = EVENT_LOG_SEGMENT_SIZE };
+        *ret = (Segment){ .fd = fd, .size = EVENT_LOG_SEGMENT_SIZE, .log_segment = log_segment };
         return 0;
 }
 
+static void event_log_add_segment(EventLog *log, uint64_t first) {
+        LogSegment segment = { .first = first };
+
+        g_array_append_val(log->segments, segment);
+}
+
 static void event_log_drop_oldest(EventLog *log) {
-        if (unlinkat(log->dir_fd, segment_name(SEGMENT(log, 0)).text, 0) < 0 && errno != ENOENT)
+        if (unlinkat(log->dir_fd, segment_name(SEGMENT(log, 0).first).text, 0) < 0 && errno != ENOENT)
                 log_warning_errno(errno, "Cannot remove the oldest events: %m");
         g_array_remove_index(log->segments, 0);
 }
@@ -250,7 +321,7 @@ static int event_log_next_segment(EventLog *log, uint64_t first) {
         if (r < 0) {
                 if (N_SEGMENTS(log) < 2)
                         return r;
-                from = segment_name(SEGMENT(log, 0));
+                from = segment_name(SEGMENT(log, 0).first);
         }
         autofd fd = file_open(log->dir_fd, from.text, O_RDWR | O_NOFOLLOW);
         if (fd < 0)
@@ -268,16 +339,16 @@ static int event_log_next_segment(EventLog *log, uint64_t first) {
         (void) fd_close(log->fd);
         log->fd = fd_steal(&fd);
         log->offset = 0;
-        g_array_append_val(log->segments, first);
-        while (N_SEGMENTS(log) > 2 && first - SEGMENT(log, 1) >= EVENT_LOG_KEEP)
+        event_log_add_segment(log, first);
+        while (N_SEGMENTS(log) > 2 && first - SEGMENT(log, 1).first >= EVENT_LOG_KEEP)
                 event_log_drop_oldest(log);
         return 0;
 }
 
-static int segment_compare_numbers(const void *a, const void *b) {
-        const uint64_t *x = a, *y = b;
+static int log_segment_compare(const void *a, const void *b) {
+        const LogSegment *x = a, *y = b;
 
-        return *x < *y ? -1 : *x > *y;
+        return x->first < y->first ? -1 : x->first > y->first;
 }
 
 static int event_log_list_segments(EventLog *log) {
@@ -292,17 +363,17 @@ static int event_log_list_segments(EventLog *log) {
 
                 if (strlen(d->d_name) == sizeof(SegmentName) - 1 && parse_u64(digits, &first) >= 0 &&
                         first > 0 && first <= EVENT_LOG_SEQUENCE_MAX)
-                        g_array_append_val(log->segments, first);
+                        event_log_add_segment(log, first);
         }
         (void) closedir(dir);
-        g_array_sort(log->segments, segment_compare_numbers);
+        g_array_sort(log->segments, log_segment_compare);
         return 0;
 }
 
 /* What has the name of a segment and is no file that can be read is set aside. */
 static void event_log_check_segments(EventLog *log) {
         for (unsigned i = N_SEGMENTS(log); i > 0; i--) {
-                const SegmentName name = segment_name(SEGMENT(log, i - 1));
+                const SegmentName name = segment_name(SEGMENT(log, i - 1).first);
                 autofd fd = file_open(log->dir_fd, name.text, O_RDWR | O_NOFOLLOW);
 
                 if (fd >= 0)
@@ -317,11 +388,12 @@ static void event_log_check_segments(EventLog *log) {
 
 /* Continues at the end of the last segment of the previous process. */
 static int event_log_continue_last(EventLog *log) {
-        uint64_t first = SEGMENT(log, N_SEGMENTS(log) - 1);
+        LogSegment *last = &SEGMENT(log, N_SEGMENTS(log) - 1);
+        const uint64_t first = last->first;
         g_auto(Segment) segment = { .fd = -EBADF };
         int ignored;
 
-        int r = segment_open(log, first, &segment);
+        int r = segment_open(log, last, &segment);
         if (r < 0)
                 return r;
         autofd fd = file_open(log->dir_fd, segment_name(first).text, O_RDWR | O_NOFOLLOW);
@@ -352,7 +424,7 @@ int event_log_open(int dir_fd, EventLog **ret) {
         g_autoptr(EventLog) log = g_new0(EventLog, 1);
 
         log->dir_fd = log->fd = -EBADF;
-        log->segments = g_array_new(false, false, sizeof(uint64_t));
+        log->segments = g_array_new(false, false, sizeof(LogSegment));
         if (dir_fd >= 0) {
                 log->dir_fd = state_directory_open(dir_fd, EVENT_LOG_DIRECTORY);
                 if (log->dir_fd < 0)
@@ -384,9 +456,9 @@ EventLog *event_log_close(EventLog *log) {
 }
 
 uint64_t event_log_first(const EventLog *log) {
-        if (N_SEGMENTS(log) == 0 || log->last < SEGMENT(log, 0))
+        if (N_SEGMENTS(log) == 0 || log->last < SEGMENT(log, 0).first)
                 return 0;
-        return SEGMENT(log, 0);
+        return SEGMENT(log, 0).first;
 }
 
 uint64_t event_log_last(const EventLog *log) {
@@ -413,7 +485,7 @@ int event_log_append(EventLog *log, uint64_t sequence, const void *data, size_t 
                         if (!log->memory)
                                 log->memory = g_malloc0(EVENT_LOG_SEGMENT_SIZE);
                         g_array_set_size(log->segments, 0);
-                        g_array_append_val(log->segments, sequence);
+                        event_log_add_segment(log, sequence);
                         log->offset = 0;
                         r = 0;
                 } else
@@ -440,9 +512,17 @@ int event_log_append(EventLog *log, uint64_t sequence, const void *data, size_t 
                 r = event_log_write_at(log, buffer, skip, log->offset);
         if (r < 0)
                 return r;
+        log_segment_mark(&SEGMENT(log, N_SEGMENTS(log) - 1), sequence, log->offset);
         log->offset += sizeof(header) + padded;
         log->last = sequence;
         return 0;
+}
+
+/* Keeps what a reader has found out. He may have appended records, and so changed the array. */
+static void event_log_keep_marks(EventLog *log, const LogSegment *segment) {
+        for (unsigned i = 0; i < N_SEGMENTS(log); i++)
+                if (SEGMENT(log, i).first == segment->first)
+                        memcpy(SEGMENT(log, i).marks, segment->marks, sizeof(segment->marks));
 }
 
 int event_log_read(EventLog *log, uint64_t after, EventLogReader reader, void *userdata) {
@@ -450,22 +530,23 @@ int event_log_read(EventLog *log, uint64_t after, EventLogReader reader, void *u
         unsigned i = 0;
 
         /* The segment that contains the record after + 1, or would contain it. */
-        while (i + 1 < segments->len && g_array_index(segments, uint64_t, i + 1) <= after + 1)
+        while (i + 1 < segments->len && g_array_index(segments, LogSegment, i + 1).first <= after + 1)
                 i++;
         for (; i < segments->len; i++) {
                 g_auto(Segment) segment = { .fd = -EBADF };
-                uint64_t first = g_array_index(segments, uint64_t, i), last = first - 1;
-                uint64_t next_first = i + 1 < segments->len ? g_array_index(segments, uint64_t, i + 1)
-                                                            : EVENT_LOG_SEQUENCE_MAX + 1;
+                LogSegment *s = &g_array_index(segments, LogSegment, i);
+                uint64_t last = s->first - 1,
+                         next_first = i + 1 < segments->len ? s[1].first : EVENT_LOG_SEQUENCE_MAX + 1;
                 int result;
 
-                int r = segment_open(log, first, &segment);
+                int r = segment_open(log, s, &segment);
                 if (r < 0) {
-                        log_warning_errno(r, "Cannot read the events from %" PRIu64 " on: %m", first);
+                        log_warning_errno(r, "Cannot read the events from %" PRIu64 " on: %m", s->first);
                         continue;
                 }
                 (void) segment_scan(
                         &segment, &last, next_first, after, reader, userdata, &result, &log->damaged);
+                event_log_keep_marks(log, s);
                 if (result != 0)
                         return result;
         }

@@ -15,8 +15,6 @@
 
 #define EVENTS_FILE "events"
 #define EVENTS_MAGIC "ARCHEVT1"
-/* A record of the log contains number, time, type, role and details. */
-#define EVENT_FORMAT "(ttssa{sv})"
 
 static const char *const event_type_table[_EVENT_TYPE_MAX] = {
         [EVENT_ROLE_STARTED] = "RoleStarted",
@@ -273,7 +271,7 @@ static int events_read_record(void *userdata, uint64_t sequence, const void *dat
 
         /* The record is not trusted, because the file may be damaged. GVariant then returns defaults. */
         g_autoptr(GVariant) record = g_variant_ref_sink(
-                g_variant_new_from_data(G_VARIANT_TYPE(EVENT_FORMAT), data, size, false, NULL, NULL));
+                g_variant_new_from_data(G_VARIANT_TYPE(EVENT_RECORD_FORMAT), data, size, false, NULL, NULL));
         g_variant_get(record, "(tt&s&s@a{sv})", &event.sequence, &event.realtime_usec, &type, &role,
                 &event.details);
         event.type = event_type_from_string(type);
@@ -287,4 +285,25 @@ int events_read(Events *events, uint64_t after, EventReader reader, void *userda
         Reading reading = { reader, userdata };
 
         return event_log_read(events->log, after, events_read_record, &reading);
+}
+
+typedef struct RecordReading {
+        EventRecordReader reader;
+        void *userdata;
+} RecordReading;
+
+static int events_read_in_place(void *userdata, uint64_t sequence, const void *data, size_t size) {
+        RecordReading *reading = userdata;
+        EventRecord record;
+
+        if (!event_record_read(data, size, &record) || record.sequence != sequence ||
+                (int) event_type_from_string(record.type.text) < 0)
+                return 0;
+        return reading->reader(reading->userdata, &record);
+}
+
+int events_read_records(Events *events, uint64_t after, EventRecordReader reader, void *userdata) {
+        RecordReading reading = { reader, userdata };
+
+        return event_log_read(events->log, after, events_read_in_place, &reading);
 }

@@ -16,6 +16,7 @@
 #include <systemd/sd-id128.h>
 
 #include "base/string-table.h"
+#include "model/event-record.h"
 #include "model/model-forward.h"
 
 typedef enum EventType {
@@ -82,3 +83,7 @@ uint64_t events_sent(const Events *events);
  * that value. */
 typedef int (*EventReader)(void *userdata, const Event *event);
 int events_read(Events *events, uint64_t after, EventReader reader, void *userdata);
+
+/* The same for the records, in place. Their details are not looked at, so they may still be damaged. */
+typedef int (*EventRecordReader)(void *userdata, const EventRecord *record);
+int events_read_records(Events *events, uint64_t after, EventRecordReader reader, void *userdata);

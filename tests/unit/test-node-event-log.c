@@ -422,6 +422,90 @@ static void test_no_file(void **state) {
         assert_return_code(rmdir(aside), errno);
 }
 
+/* Larger than what is read at once, and smaller, in all orders. */
+static void test_mixed_sizes(void **state) {
+        static const size_t sizes[] = { 1, EVENT_LOG_RECORD_MAX, EVENT_LOG_RECORD_MAX - 7, 40000, 8, 70,
+                30000, 65000 };
+        Directory *d = *state;
+        g_autoptr(EventLog) log = open_log(d);
+        const uint64_t n = 200; /* some segments */
+
+        for (uint64_t i = 1; i <= n; i++)
+                assert_return_code(append(log, i, sizes[i * i % ELEMENTSOF(sizes)]), 0);
+        for (uint64_t after = 0; after <= n; after++) {
+                Count c = read_all(log, after);
+                assert_int_equal(c.n, n - after);
+                if (after < n) {
+                        assert_int_equal(c.first, after + 1);
+                        assert_int_equal(c.size, sizes[n * n % ELEMENTSOF(sizes)]);
+                }
+        }
+}
+
+static Count read_ascending(EventLog *log, uint64_t after) {
+        Count c = { .last = after };
+
+        assert_int_equal(event_log_read(log, after, count_ascending, &c), 0);
+        return c;
+}
+
+static void change_byte(Directory *d, uint64_t number, off_t at) {
+        autofd fd = open_first_segment(d);
+        const off_t offset = (off_t) (number - 1) * (16 + RECORD) + at;
+        uint8_t byte;
+
+        assert_int_equal(pread(fd, &byte, 1, offset), 1);
+        byte ^= 0x55;
+        assert_int_equal(pwrite(fd, &byte, 1, offset), 1);
+}
+
+/* A reader begins near the record that he wants, and not at the beginning of the segment, also in a log that
+ * was opened again and was read once. */
+static void test_begins_near(void **state) {
+        Directory *d = *state;
+        EventLog *log = open_log(d);
+        const uint64_t per_segment = EVENT_LOG_SEGMENT_SIZE / (16 + RECORD), n = per_segment + 10;
+
+        for (uint64_t i = 1; i <= n; i++)
+                assert_return_code(append(log, i, RECORD), 0);
+        change_byte(d, 2, 20);
+        for (unsigned again = 0; again < 2; again++) {
+                assert_int_equal(read_ascending(log, per_segment - 100).n, 110);
+                assert_false(event_log_is_damaged(log)); /* it was not met */
+                assert_int_equal(read_ascending(log, 0).n, n - 1);
+                assert_true(event_log_is_damaged(log));
+                event_log_close(log);
+                log = open_log(d);
+                /* Nothing is known of the first segment, so all of it is looked at. */
+                assert_int_equal(read_ascending(log, per_segment - 100).n, 110);
+                assert_true(event_log_is_damaged(log));
+                change_byte(d, 2, 20); /* back again */
+                event_log_close(log);
+                log = open_log(d);
+                assert_int_equal(read_ascending(log, per_segment - 100).n, 110);
+                change_byte(d, 2, 20);
+        }
+        event_log_close(log);
+}
+
+/* Where a reader would begin is damaged, too, or contains another record now. */
+static void test_changed_where_it_begins(void **state) {
+        Directory *d = *state;
+        EventLog *log = open_log(d);
+        const uint64_t n = EVENT_LOG_SEGMENT_SIZE / (16 + RECORD);
+        uint64_t n_changed = 0;
+
+        for (uint64_t i = 1; i <= n; i++)
+                assert_return_code(append(log, i, RECORD), 0);
+        for (uint64_t i = 2; i < n; i += 3, n_changed++) {
+                change_byte(d, i, (off_t) (i % (16 + RECORD)));
+                assert_int_equal(read_ascending(log, i - 1).n, n - i);
+                assert_int_equal(read_ascending(log, i).n, n - i);
+        }
+        assert_int_equal(read_ascending(log, 0).n, n - n_changed);
+        event_log_close(log);
+}
+
 static void test_in_memory(void **state) {
         g_autoptr(EventLog) log = NULL;
 
@@ -444,6 +528,9 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_changed, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_without_checksums, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_no_file, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_mixed_sizes, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_begins_near, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_changed_where_it_begins, setup, teardown),
                 cmocka_unit_test(test_in_memory),
         };
 

@@ -234,12 +234,32 @@ static int see(void *userdata, const Event *event) {
         return --seen->left == 0 ? 1 : 0;
 }
 
+static int see_record(void *userdata, const EventRecord *record) {
+        EventDetails details = record->details;
+        EventDetail detail;
+        Seen *seen = userdata;
+        int r;
+
+        g_string_append_printf(seen->text, "%" G_GUINT64_FORMAT ":%s(%s)", record->sequence,
+                record->type.text, record->role.text);
+        while ((r = event_details_next(&details, &detail)) > 0)
+                if (g_str_equal(detail.key.text, "reason"))
+                        g_string_append(seen->text, (const char *) detail.value);
+        assert_return_code(r, 0);
+        g_string_append_c(seen->text, ' ');
+        return --seen->left == 0 ? 1 : 0;
+}
+
+/* Both ways of reading see the same. */
 #define assert_events(events, after, max, expected) \
         do { \
-                Seen _seen = { g_string_new(NULL), (max) }; \
+                Seen _seen = { g_string_new(NULL), (max) }, _records = { g_string_new(NULL), (max) }; \
                 (void) events_read((events), (after), see, &_seen); \
+                (void) events_read_records((events), (after), see_record, &_records); \
                 assert_string_equal(_seen.text->str, (expected)); \
+                assert_string_equal(_records.text->str, (expected)); \
                 g_string_free(_seen.text, true); \
+                g_string_free(_records.text, true); \
         } while (0)
 
 static void test_read_again(void **state) {
@@ -304,6 +324,38 @@ static void test_log_of_another_epoch(void **state) {
         events_close(events);
 }
 
+/* A record with a number of its own, as this or another version has written it. */
+static void append_record(EventLog *log, uint64_t sequence, uint64_t number, const char *type) {
+        g_autoptr(GVariant) record = g_variant_ref_sink(g_variant_new("(ttss@a{sv})", number, UINT64_C(1),
+                type, "r", g_variant_new_parsed("{'reason': <'dusk'>, 'left': <[(uint32 7, 'sh')]>}")));
+
+        assert_return_code(
+                event_log_append(log, sequence, g_variant_get_data(record), g_variant_get_size(record)), 0);
+}
+
+/* What another version has written, and what is no event, is passed over. */
+static void test_other_records(void **state) {
+        Directory *d = *state;
+        static const char *const junk[] = { "x", "not an event",
+                "this is no event, although it is longer than one" };
+        Events *events;
+        EventLog *log;
+
+        assert_return_code(event_log_open(d->fd, &log), 0);
+        append_record(log, 1, 1, "ShuttingDown");
+        append_record(log, 2, 2, "OfANewerVersion");
+        append_record(log, 3, 4, "ShuttingDown");
+        append_record(log, 4, 4, "");
+        for (unsigned i = 0; i < G_N_ELEMENTS(junk); i++)
+                assert_return_code(event_log_append(log, 5 + i, junk[i], strlen(junk[i])), 0);
+        append_record(log, 8, 8, "RolePurged");
+        event_log_close(log);
+
+        assert_return_code(events_open(d->fd, &events), 0);
+        assert_events(events, 0, 10, "1:ShuttingDown(r)dusk 8:RolePurged(r)dusk ");
+        events_close(events);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_in_memory, directory_setup, teardown),
@@ -319,6 +371,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_first_version, directory_setup, teardown),
                 cmocka_unit_test_setup_teardown(test_read_again, directory_setup, teardown),
                 cmocka_unit_test_setup_teardown(test_log_of_another_epoch, directory_setup, teardown),
+                cmocka_unit_test_setup_teardown(test_other_records, directory_setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

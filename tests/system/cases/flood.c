@@ -15,8 +15,7 @@
 #define CONNECTIONS 40U
 #define CALLS 20000U
 #define WINDOW 100U /* dbus-daemon permits 128 calls under way */
-/* The CPU time of the node for a call that it ignores. An EventsSince that is answered takes ten times as
- * much, even without an event. */
+/* The CPU time of the node for a call that it ignores, at most. */
 #define IGNORED_USEC 40U
 #define SANITIZED_FACTOR 8U
 #define GROWTH_MAX (64U * 1024U * 1024U)
