@@ -31,7 +31,7 @@ void gate_watch(void *data, Role *role); /* LinkOps.watch_gate */
 /* lookups.c */
 GHashTable *lookups_new(void);
 int lookups_begin(void *data, const char *user, const char *group, AccountQuery *query); /* LinkOps.look_up */
-void lookups_on_found(Children *children, const struct keeper_looked_up *looked_up);
+void lookups_on_found(Children *children, const struct keeper_looked_up *m);
 void lookups_lost(Children *children);
 
 /* main-watch.c */

@@ -126,4 +126,4 @@ bool node_slice_parse(Node *node, const char *name, uid_t *ret_uid, int *ret_sli
  * OOM kills outlives the scope, and no other run has this name. */
 char *node_own_slice_name(const Role *role);
 
-void node_slices_free(void *slices); /* NodeSlices */
+void node_slices_free(void *p); /* NodeSlices */
