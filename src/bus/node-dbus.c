@@ -55,7 +55,7 @@ static int node_dbus_check_user_start(Clients *clients, sd_bus_message *m, const
         g_assert(account);
         role_spec_become(spec, account);
 
-        const bool own = account->uid == caller->uid && account_has_group(account);
+        const bool own = account_is_own(account, caller->uid);
         const AuthorityStart start = { name, spec, options };
         const AuthorityRequest request = {
                 .action = own ? NODE_ACTION_START_ROLE : NODE_ACTION_START_ROLE_AS,

@@ -85,6 +85,8 @@ int node_open_state(Node *node, int dir_fd) {
         node->dir_fd = dir_fd;
         int r = env_open(dir_fd, &node->env);
         if (r >= 0)
+                env_set_user_max(node->env, node->settings->max_environment_per_user);
+        if (r >= 0)
                 r = monitor_open(node, dir_fd, &node->monitor);
         if (r >= 0)
                 r = ports_open(node, dir_fd, &node->ports);
@@ -98,6 +100,7 @@ void node_set_settings(Node *node, Settings *settings) {
         settings_free(node->settings);
         node->settings = settings;
         env_set_base(node->env, settings->environment);
+        env_set_user_max(node->env, settings->max_environment_per_user);
         monitor_configure(node->monitor, settings->monitor_timeout_usec, settings->monitor_action);
         node_trim_ended(node);
         node_pump_starts(node);

@@ -103,7 +103,7 @@ int node_start_role(
         if (r >= 0)
                 r = role_spec_check(spec, &spec_fault);
         if (r >= 0)
-                r = terminal_check_display(spec, node->env, &spec_fault);
+                r = terminal_check_display(spec, node->env, caller, &spec_fault);
         if (r < 0)
                 return fault_set(fault, spec_fault.error, "Role \"%s\": %s", name, spec_fault.message);
 
