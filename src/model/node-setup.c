@@ -10,6 +10,7 @@
 #include "model/node-setup.h"
 #include "model/node-start.h"
 #include "model/ports.h"
+#include "model/quota.h"
 #include "model/role.h"
 #include "model/settings.h"
 
@@ -26,6 +27,7 @@ Node *node_new(const char *instance, sd_event *event, Events *events) {
         node->start_queue = g_queue_new();
         node->ended = g_queue_new();
         node->slices = g_hash_table_new_full(NULL, NULL, NULL, node_slices_free);
+        node->quotas = quotas_new();
         node->next_child = 1;
         node->dir_fd = -EBADF;
         node->settings = settings_new();
@@ -69,6 +71,7 @@ Node *node_free(Node *node) {
         g_queue_free(node->start_queue);
         g_queue_free(node->ended);
         g_hash_table_unref(node->slices);
+        g_hash_table_unref(node->quotas);
         monitor_close(node->monitor);
         ports_close(node->ports);
         env_close(node->env);

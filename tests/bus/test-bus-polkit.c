@@ -954,7 +954,8 @@ static void test_start_names(void **state) {
 
 static void test_start_limits(void **state) {
         BusWorld *b = *state;
-        g_auto(Call) nice = {}, timeout = {}, display = {}, own_display = {}, many = {}, stopping = {};
+        g_auto(Call) nice = {}, timeout = {}, display = {}, own_display = {}, fast = {}, many = {},
+                     stopping = {};
 
         call_node(b, &nice, "Start", "sasa{sv}", "cam", 1, "/bin/x", 1, "nice", "i", -1);
         call_node(b, &timeout, "Start", "sasa{sv}", "cam", 1, "/bin/x", 1, "stop-timeout-usec", "t",
@@ -980,6 +981,11 @@ static void test_start_limits(void **state) {
         found_alice(b);
         yes(b);
         assert_non_null(world_find(b->world, "window"));
+        b->world->node->settings->max_starts_per_user = 1;
+        start(b, &fast, "e");
+        assert_error(&fast, "org.architect.Node.Error.LimitReached",
+                "Role \"e\" cannot be started: uid 1000 starts more than 1 roles within a minute (MaxStartsPerUser=)");
+        b->world->node->settings->max_starts_per_user = 6000;
 
         b->world->node->settings->max_roles_per_user = 2;
         world_exit(b->world, run_role(b, "a", ALICE, "1000"), EXIT_CODE_EXITED, 0);
