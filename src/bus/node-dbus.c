@@ -28,7 +28,8 @@
 
 /* busctl shows only the message, so the message must name the role whose start it is about. */
 static int node_dbus_name_role(const char *name, int r, sd_bus_error *error) {
-        if (!sd_bus_error_is_set(error))
+        /* What the model says of a start names the role already. */
+        if (!sd_bus_error_is_set(error) || g_str_has_prefix(error->message, "Role \""))
                 return r;
 
         g_autofree char *shown = g_strescape(name, NULL);
