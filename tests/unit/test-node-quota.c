@@ -135,7 +135,7 @@ static void test_ended_by_root(void **state) {
 
 static void test_starts(void **state) {
         TestWorld *w = *state;
-        g_auto(Fault) fault = {}, again = {}, more = {}, most = {};
+        g_auto(Fault) fault = {}, soon = {}, again = {}, more = {}, most = {};
 
         w->node->settings->max_starts_per_user = 3;
         w->node->settings->max_ended_roles = 1;
@@ -148,7 +148,9 @@ static void test_starts(void **state) {
         /* After twenty seconds there is one more. */
         Quota *quota = quota_get(w->node->quotas, ALICE);
         assert_true(quota->starts_usec >= begin);
-        quota->starts_usec -= 20 * USEC_PER_SEC;
+        quota->starts_usec = now_usec(CLOCK_MONOTONIC) - 18 * USEC_PER_SEC;
+        assert_fault(start_as(w, "a", &alice, &soon), &soon, NODE_ERROR_LIMIT_REACHED, "uid 1000");
+        quota->starts_usec -= 2 * USEC_PER_SEC;
         end_as(w, "a", &alice);
         assert_fault(start_as(w, "a", &alice, &again), &again, NODE_ERROR_LIMIT_REACHED, "uid 1000");
         /* After a minute there are all of them again, and after two not more. */
