@@ -194,7 +194,7 @@ static void test_roles(void **state) {
         g_autoptr(GArray) groups = g_array_new(false, false, sizeof(gid_t));
         char *base[] = { "CONFIGURED=secret", NULL };
         const Caller alice = { .known = true, .uid = 1000 }, bob = { .known = true, .uid = 1001 },
-                     root = { .known = true, .uid = 0 }, nobody = {};
+                     root = { .known = true, .uid = 0 }, nobody = { .uid = 1000 };
         Account account = { .uid = 1000, .gid = 100, .groups = groups };
 
         g_array_append_val(groups, account.gid);
