@@ -211,7 +211,7 @@ static void test_quota(void **state) {
         int fds[2];
 
         assert_return_code(pipe2(fds, O_CLOEXEC | O_NONBLOCK), errno);
-        autofd other_end = fds[0];
+        autofd other_reader = fds[0];
         (void) fd_close(other->stdin_fd);
         other->stdin_fd = fds[1];
 
@@ -234,6 +234,7 @@ static void test_quota(void **state) {
         world_wait(reader->world, (take(reader), first.n > 0));
         assert_return_code(put_as(other, &alice, data, 1, &of_other, NULL), 0);
         assert_told_success(&of_other);
+        assert_int_equal(read(other_reader, data, 10), 1);
         assert_return_code(input_close(cat->input, &alice, told_by(&end), NULL), 0);
         world_wait(reader->world, (take(reader), of_root.n > 0));
         world_answer(reader->world, NULL);

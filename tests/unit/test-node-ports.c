@@ -185,7 +185,7 @@ static void test_bind_errors(void **state) {
 /* What one user may reserve, at most, including what the keeper is still requested for. */
 static void test_quota(void **state) {
         TestWorld *w = *state;
-        g_auto(Bound) pending = {}, none = {}, of_root = {}, of_bob = {}, again = {};
+        g_auto(Bound) pending = {}, none = {}, again = {};
         g_auto(Fault) full = {}, one_more = {};
         uint16_t numbers[] = { 5100, 5101 };
 
