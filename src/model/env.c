@@ -295,7 +295,8 @@ static int env_change(Env *env, uid_t uid, const char *name, const char *value, 
                 (void) g_hash_table_remove(env->users, GUINT_TO_POINTER(uid));
         if (r >= 0)
                 return 0;
-        return fault_set(fault, NODE_ERROR_IO_ERROR, "Cannot save variable \"%s\": %s", name, g_strerror(-r));
+        return fault_set(
+                fault, NODE_ERROR_IO_ERROR, "Cannot save variable \"%.128s\": %s", name, g_strerror(-r));
 }
 
 static int env_check_size(Env *env, uid_t uid, const char *name, const char *value, Fault *fault) {
@@ -311,16 +312,16 @@ static int env_check_size(Env *env, uid_t uid, const char *name, const char *val
                 env_measure(env->base, changes, name, &n, &size);
         if (n >= ENV_VARIABLES_MAX)
                 return fault_set(fault, NODE_ERROR_LIMIT_REACHED,
-                        "Cannot set variable \"%s\": %s has %u variables already; unset some", name, whose,
-                        n);
+                        "Cannot set variable \"%.128s\": %s has %u variables already; unset some", name,
+                        whose, n);
         size += strlen(name) + strlen(value) + 2;
         if (size > max)
                 return fault_set(fault, NODE_ERROR_LIMIT_REACHED,
-                        "Cannot set variable \"%s\": %s would be larger than %zu bytes%s; unset some variables",
+                        "Cannot set variable \"%.128s\": %s would be larger than %zu bytes%s; unset some variables",
                         name, whose, max, uid == 0 ? "" : " (MaxEnvironmentPerUser=)");
         if (uid != 0 && size + env_measure_others(env, uid) > ENV_USERS_SIZE_MAX)
                 return fault_set(fault, NODE_ERROR_LIMIT_REACHED,
-                        "Cannot set variable \"%s\" for uid %u: the variables of all users would be larger than %u bytes",
+                        "Cannot set variable \"%.128s\" for uid %u: the variables of all users would be larger than %u bytes",
                         name, (unsigned) uid, ENV_USERS_SIZE_MAX);
         return 0;
 }

@@ -243,6 +243,12 @@ static void test_user_bounds(void **state) {
         assert_fault(env_set(env, 1002, "ONE_MORE", "", &too_many), &too_many, NODE_ERROR_LIMIT_REACHED,
                 "uid 1002 has 1000 variables already");
 
+        /* A name has no limit of its own, and is cut in the message. */
+        g_auto(Fault) long_name = {};
+        assert_fault(env_set(env, 1003, huge, huge, &long_name), &long_name, NODE_ERROR_LIMIT_REACHED,
+                "xx\": the");
+        assert_true(strlen(long_name.message) < 500);
+
         /* The file has an end, however many users there are. */
         assert_return_code(env_set(env, 2000, "A", huge, NULL), 0);
         assert_fault(env_set(env, 2001, "A", huge, &all), &all, NODE_ERROR_LIMIT_REACHED,
