@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* This file has the methods of the environment of roles, and GetPgrp. Values may be secrets, so they are
- * returned by methods that check the caller, and there are no properties. */
+ * returned by methods that check the caller, and there are no properties. What root calls is about the
+ * environment of the service itself, and what another user calls is about his own variables. */
 
 #include <unistd.h>
 
@@ -10,19 +11,24 @@
 #include "model/env.h"
 #include "util/autoptr.h"
 
+static uid_t env_dbus_whose(const Clients *clients, const Caller *caller) {
+        return authority_is_master(clients->authority, caller) ? 0 : caller->uid;
+}
+
 static int env_method_get(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         g_auto(Fault) fault = {};
         const char *name, *value;
+        const Caller *caller;
 
         int r = sd_bus_message_read(m, "s", &name);
         if (r < 0)
                 return r;
         r = authority_check(clients->authority, m,
-                REQUEST(MANAGE_ENVIRONMENT, "read the environment of roles"), NULL, error);
+                REQUEST(MANAGE_ENVIRONMENT, "read the environment of roles"), &caller, error);
         if (r != 0)
                 return r;
-        r = env_get(clients->node->env, name, &value, &fault);
+        r = env_get(clients->node->env, env_dbus_whose(clients, caller), name, &value, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, "s", value);
 }
 
@@ -30,15 +36,16 @@ static int env_method_set(sd_bus_message *m, void *userdata, sd_bus_error *error
         Clients *clients = userdata;
         g_auto(Fault) fault = {};
         const char *name, *value;
+        const Caller *caller;
 
         int r = sd_bus_message_read(m, "ss", &name, &value);
         if (r < 0)
                 return r;
         r = clients_check_change(
-                clients, m, REQUEST(MANAGE_ENVIRONMENT, "change the environment of roles"), NULL, error);
+                clients, m, REQUEST(MANAGE_ENVIRONMENT, "change the environment of roles"), &caller, error);
         if (r != 0)
                 return r;
-        r = env_set(clients->node->env, name, value, &fault);
+        r = env_set(clients->node->env, env_dbus_whose(clients, caller), name, value, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
@@ -46,27 +53,29 @@ static int env_method_unset(sd_bus_message *m, void *userdata, sd_bus_error *err
         Clients *clients = userdata;
         g_auto(Fault) fault = {};
         const char *name;
+        const Caller *caller;
 
         int r = sd_bus_message_read(m, "s", &name);
         if (r < 0)
                 return r;
         r = clients_check_change(
-                clients, m, REQUEST(MANAGE_ENVIRONMENT, "change the environment of roles"), NULL, error);
+                clients, m, REQUEST(MANAGE_ENVIRONMENT, "change the environment of roles"), &caller, error);
         if (r != 0)
                 return r;
-        r = env_unset(clients->node->env, name, &fault);
+        r = env_unset(clients->node->env, env_dbus_whose(clients, caller), name, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
 static int env_method_list(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         g_autoptr(sd_bus_message) reply = NULL;
+        const Caller *caller;
 
         int r = authority_check(clients->authority, m,
-                REQUEST(MANAGE_ENVIRONMENT, "read the environment of roles"), NULL, error);
+                REQUEST(MANAGE_ENVIRONMENT, "read the environment of roles"), &caller, error);
         if (r != 0)
                 return r;
-        g_auto(GStrv) variables = env_list(clients->node->env);
+        g_auto(GStrv) variables = env_list(clients->node->env, env_dbus_whose(clients, caller));
         r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
                 r = sd_bus_message_append_strv(reply, variables);

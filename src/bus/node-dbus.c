@@ -28,7 +28,8 @@
 
 /* busctl shows only the message, so the message must name the role whose start it is about. */
 static int node_dbus_name_role(const char *name, int r, sd_bus_error *error) {
-        if (!sd_bus_error_is_set(error))
+        /* What the model says of a start names the role already. */
+        if (!sd_bus_error_is_set(error) || g_str_has_prefix(error->message, "Role \""))
                 return r;
 
         g_autofree char *shown = g_strescape(name, NULL);
@@ -55,7 +56,7 @@ static int node_dbus_check_user_start(Clients *clients, sd_bus_message *m, const
         g_assert(account);
         role_spec_become(spec, account);
 
-        const bool own = account->uid == caller->uid && account_has_group(account);
+        const bool own = account_is_own(account, caller->uid);
         const AuthorityStart start = { name, spec, options };
         const AuthorityRequest request = {
                 .action = own ? NODE_ACTION_START_ROLE : NODE_ACTION_START_ROLE_AS,

@@ -219,8 +219,9 @@ int role_method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 static int role_dbus_write_input(
         sd_bus_message *m, Role *role, const void *data, size_t size, bool newline, sd_bus_error *error) {
         g_auto(Fault) fault = {};
+        const Caller *caller;
 
-        int r = role_dbus_check(m, role, "write to roles", NULL, error);
+        int r = role_dbus_check(m, role, "write to roles", &caller, error);
         if (r != 0)
                 return r;
 
@@ -229,7 +230,7 @@ static int role_dbus_write_input(
         if (r >= 0) {
                 /* The bytes are not copied, they stay in the message. */
                 r = input_write(role->input, data, size, newline, sd_bus_message_ref(m), bus_message_free,
-                        waiter, &fault);
+                        caller, waiter, &fault);
                 if (r < 0)
                         sd_bus_message_unref(m); /* input_write() has not taken the reference */
         }
@@ -256,14 +257,15 @@ int role_method_write_input(sd_bus_message *m, void *userdata, sd_bus_error *err
 int role_method_close_input(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Role *role = userdata;
         g_auto(Fault) fault = {};
+        const Caller *caller;
 
-        int r = role_dbus_check(m, role, "write to roles", NULL, error);
+        int r = role_dbus_check(m, role, "write to roles", &caller, error);
         if (r != 0)
                 return r;
         Waiter waiter = operation_new(m, NULL);
         r = input_find(role, &fault);
         if (r >= 0)
-                r = input_close(role->input, waiter, &fault);
+                r = input_close(role->input, caller, waiter, &fault);
         if (r < 0)
                 waiter_wake(waiter, &fault);
         return 1;

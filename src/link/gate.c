@@ -32,7 +32,7 @@ static LaunchAccount gate_make_account(const Account *account) {
 
 static int gate_send(Children *children, Role *role) {
         const RoleSpec *spec = role->spec;
-        g_auto(GStrv) base = spec->account ? env_list_public() : env_list(role->node->env),
+        g_auto(GStrv) base = env_list_role(role->node->env, spec->account, &role->owner),
                       setup = products_setup(spec, role->node->settings);
         /* The request refers to the data of the role; writing it copies them. */
         LaunchRequest request = {

@@ -36,6 +36,10 @@ bool account_has_group(const Account *account) {
         return false;
 }
 
+bool account_is_own(const Account *account, uid_t uid) {
+        return account->uid == uid && account_has_group(account);
+}
+
 int account_check(const Account *account, bool of_caller, Fault *fault) {
         if (account->expired)
                 return fault_set(fault, NODE_ERROR_ACCESS_DENIED,

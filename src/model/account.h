@@ -30,6 +30,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Account, account_free)
 /* Returns whether the user is a member of the group that was requested. */
 bool account_has_group(const Account *account);
 
+/* Returns whether a process of this account may do nothing that this user may not do. */
+bool account_is_own(const Account *account, uid_t uid);
+
 /* Fails with AccessDenied if nothing may be started as this user: the account has expired, or it is that of
  * the caller, and its shell refuses logins. A service may run as such a user. */
 int account_check(const Account *account, bool of_caller, Fault *fault);

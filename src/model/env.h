@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The environment with which each role begins. It consists of the variables of the configuration, changed by
- * SetEnv and UnsetEnv, and never contains the environment of this service. The changes survive a restart of
- * the service, in the file "environment" of the runtime directory. */
+/* The environment with which roles begin. That of the service itself is for the roles of root, and, in the
+ * service of a user, for those of this user: the variables of the configuration, changed by SetEnv and
+ * UnsetEnv, and never the environment of this service. Each other user has variables of his own, which his
+ * own roles alone receive. What was set survives a restart of the service, in the file "environment" of the
+ * runtime directory. */
 
 #include <glib.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
+#include "model/caller.h"
 #include "model/fault.h"
 #include "model/model-forward.h"
 
+/* Of the service itself, and of each user. */
 #define ENV_VARIABLES_MAX 1000U
 /* Bytes of all variables together; they must leave room for the command in execve(). */
 #define ENV_SIZE_MAX (256U * 1024U)
+/* Of all users together, since one file has all of it and is written at each change. */
+#define ENV_USERS_SIZE_MAX (512U * 1024U)
 
 /* A portable name begins with a letter or '_', followed by letters, digits and '_'. */
 bool env_name_is_valid(const char *name);
@@ -35,16 +42,23 @@ void env_set_user(Env *env);
  * precedence. */
 void env_set_base(Env *env, char **base);
 
-int env_get(Env *env, const char *name, const char **ret, Fault *fault); /* fails with NoSuchVariable */
-int env_set(Env *env, const char *name, const char *value, Fault *fault);
-int env_unset(Env *env, const char *name, Fault *fault); /* fails with NoSuchVariable */
+/* The bytes that the variables of one user other than root may have. It holds for the next change.
+ * At first they are ENV_SIZE_MAX. */
+void env_set_user_max(Env *env, size_t max);
+
+/* uid is 0 for the environment of the service itself. The variables of another user are those that he has
+ * set; none of root's are among them. */
+int env_get(Env *env, uid_t uid, const char *name, const char **ret, Fault *fault); /* or NoSuchVariable */
+int env_set(Env *env, uid_t uid, const char *name, const char *value, Fault *fault);
+int env_unset(Env *env, uid_t uid, const char *name, Fault *fault); /* fails with NoSuchVariable */
+/* Returns NAME=VALUE, sorted by name. The caller frees it with g_strfreev(). */
+char **env_list(Env *env, uid_t uid);
 
 /* Removes the changes at a clean end, so that the next service begins with the configuration only. */
 void env_forget(Env *env);
 
-/* Returns that of roles that somebody else than root starts: PATH and the locale, and nothing of what the
- * configuration and SetEnv contain, which may be secret. The caller frees it with g_strfreev(). */
-char **env_list_public(void);
-
-/* Returns NAME=VALUE, sorted by name. The caller frees it with g_strfreev(). */
-char **env_list(Env *env);
+/* Returns the environment with which a role begins. That of the service itself may be secret, so a role that
+ * somebody else than root has started, which is one with an account, has PATH and the locale instead. It has
+ * the variables of its owner, too, unless it runs with other rights than his, because polkit was not told of
+ * them. The caller frees the list with g_strfreev(). */
+char **env_list_role(Env *env, const Account *account, const Caller *owner);

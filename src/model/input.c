@@ -8,8 +8,10 @@
 #include "base/fd-util.h"
 #include "model/input.h"
 #include "model/node.h"
+#include "model/quota.h"
 #include "model/role.h"
 #include "model/role-terminal.h"
+#include "model/settings.h"
 
 typedef struct Chunk {
         const char *data;
@@ -18,6 +20,8 @@ typedef struct Chunk {
         bool newline;
         bool close;          /* end-of-file, without data */
         char end_of_file[2]; /* its data, for a terminal */
+        Quota *quota;        /* of the caller; NULL if there is no limit */
+        size_t charge;       /* what it has taken of that */
         void *owner;
         void (*release)(void *owner);
         Waiter waiter;
@@ -38,6 +42,8 @@ static size_t chunk_total(const Chunk *chunk) {
 }
 
 static void chunk_done(Chunk *chunk, const Fault *fault) {
+        if (chunk->quota)
+                quota_return_input(chunk->quota, chunk->charge);
         waiter_wake(chunk->waiter, fault);
         if (chunk->release)
                 chunk->release(chunk->owner);
@@ -200,15 +206,27 @@ static int input_check(RoleInput *input, Fault *fault) {
         return 0;
 }
 
-static void input_queue(RoleInput *input, const Chunk *chunk) {
+static int input_queue(RoleInput *input, Chunk *chunk, const Caller *caller, Fault *fault) {
+        const Role *role = input->role;
+        const Node *node = role->node;
+
+        if (node_limits(node, caller)) {
+                chunk->quota = quota_get(node->quotas, caller->uid);
+                chunk->charge = chunk_total(chunk);
+                int r = quota_take_input(chunk->quota, chunk->charge, role->name,
+                        node->settings->max_queued_input_per_user, fault);
+                if (r < 0)
+                        return r;
+        }
         g_queue_push_tail(input->queue, g_memdup2(chunk, sizeof(*chunk)));
         input->queued += chunk_total(chunk);
         if (!input->source)
                 input_pump(input);
+        return 0;
 }
 
 int input_write(RoleInput *input, const void *data, size_t size, bool newline, void *owner,
-        void (*release)(void *owner), Waiter waiter, Fault *fault) {
+        void (*release)(void *owner), const Caller *caller, Waiter waiter, Fault *fault) {
         Chunk chunk = { .data = data,
                 .size = size,
                 .newline = newline,
@@ -228,19 +246,21 @@ int input_write(RoleInput *input, const void *data, size_t size, bool newline, v
                         "Role \"%s\" does not read its standard input fast enough: %zu bytes wait already, the limit is %u",
                         input->role->name, input->queued, INPUT_QUEUE_MAX);
 
-        input_queue(input, &chunk);
-        return 0;
+        return input_queue(input, &chunk, caller, fault);
 }
 
-int input_close(RoleInput *input, Waiter waiter, Fault *fault) {
+int input_close(RoleInput *input, const Caller *caller, Waiter waiter, Fault *fault) {
         Chunk chunk = { .close = true, .waiter = waiter };
 
         int r = input_check(input, fault);
         if (r < 0)
                 return r;
+        /* The end-of-file may be written at once, and is the last then. */
         input->closing = !input_is_terminal(input);
-        input_queue(input, &chunk);
-        return 0;
+        r = input_queue(input, &chunk, caller, fault);
+        if (r < 0)
+                input->closing = false;
+        return r;
 }
 
 void input_refuse(Role *role) {

@@ -6,6 +6,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "model/caller.h"
 #include "model/model-forward.h"
 #include "model/world.h"
 
@@ -16,12 +17,12 @@ RoleInput *input_new(Role *role, sd_event *event);
 RoleInput *input_free(RoleInput *input, const Fault *reason); /* The pending waiters receive the reason. */
 
 /* Queues bytes that stay valid until release(owner) is called; newline adds one. The waiter is called once
- * all bytes are in the pipe. If the call fails (InputFull, NoInput), no bytes are queued. */
+ * all bytes are in the pipe. If the call fails (InputFull, LimitReached, NoInput), no bytes are queued. */
 int input_write(RoleInput *input, const void *data, size_t size, bool newline, void *owner,
-        void (*release)(void *owner), Waiter waiter, Fault *fault);
+        void (*release)(void *owner), const Caller *caller, Waiter waiter, Fault *fault);
 
 /* Closes the pipe after the queued bytes. */
-int input_close(RoleInput *input, Waiter waiter, Fault *fault);
+int input_close(RoleInput *input, const Caller *caller, Waiter waiter, Fault *fault);
 
 /* The role is being stopped, so a pipe takes no more input. What is queued is dropped, and its waiters fail
  * with NoInput. On disk the state "stopping" stands for this. A terminal stays. */

@@ -15,6 +15,7 @@ typedef struct Events Events;
 typedef struct Env Env;
 typedef struct Monitor Monitor;
 typedef struct Ports Ports;
+typedef struct Quota Quota;
 typedef struct PortsRequest PortsRequest;
 typedef struct TerminalSocketRequest TerminalSocketRequest;
 typedef struct Settings Settings;

@@ -4,6 +4,7 @@
 #include "model/message-ids.h"
 #include "model/node-events.h"
 #include "model/node-purge.h"
+#include "model/quota.h"
 #include "model/role-log.h"
 #include "model/settings.h"
 #include "util/log.h"
@@ -56,7 +57,23 @@ int node_purge(Node *node, char **names, const Caller *caller, char ***ret, Faul
         return 0;
 }
 
+/* What one user has does not count for another, so nobody's ends are pushed out by somebody else's. */
+static void node_trim_ended_of(Node *node, const Quota *quota) {
+        const unsigned max =
+                quota->uid == 0 ? node->settings->max_ended_roles : node->settings->max_ended_roles_per_user;
+
+        for (GList *l = node->ended->head, *next; l && quota->n_ended > max; l = next) {
+                next = l->next;
+                if (role_started_by(l->data) == quota->uid)
+                        node_purge_role(node, l->data, NULL);
+        }
+}
+
 void node_trim_ended(Node *node) {
-        while (g_queue_get_length(node->ended) > node->settings->max_ended_roles)
-                node_purge_role(node, g_queue_peek_head(node->ended), NULL);
+        GHashTableIter iter;
+        Quota *quota;
+
+        g_hash_table_iter_init(&iter, node->quotas);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &quota))
+                node_trim_ended_of(node, quota); /* adds none, since that of the user exists */
 }

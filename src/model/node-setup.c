@@ -10,6 +10,7 @@
 #include "model/node-setup.h"
 #include "model/node-start.h"
 #include "model/ports.h"
+#include "model/quota.h"
 #include "model/role.h"
 #include "model/settings.h"
 
@@ -26,6 +27,7 @@ Node *node_new(const char *instance, sd_event *event, Events *events) {
         node->start_queue = g_queue_new();
         node->ended = g_queue_new();
         node->slices = g_hash_table_new_full(NULL, NULL, NULL, node_slices_free);
+        node->quotas = quotas_new();
         node->next_child = 1;
         node->dir_fd = -EBADF;
         node->settings = settings_new();
@@ -69,6 +71,7 @@ Node *node_free(Node *node) {
         g_queue_free(node->start_queue);
         g_queue_free(node->ended);
         g_hash_table_unref(node->slices);
+        g_hash_table_unref(node->quotas);
         monitor_close(node->monitor);
         ports_close(node->ports);
         env_close(node->env);
@@ -85,6 +88,8 @@ int node_open_state(Node *node, int dir_fd) {
         node->dir_fd = dir_fd;
         int r = env_open(dir_fd, &node->env);
         if (r >= 0)
+                env_set_user_max(node->env, node->settings->max_environment_per_user);
+        if (r >= 0)
                 r = monitor_open(node, dir_fd, &node->monitor);
         if (r >= 0)
                 r = ports_open(node, dir_fd, &node->ports);
@@ -98,6 +103,7 @@ void node_set_settings(Node *node, Settings *settings) {
         settings_free(node->settings);
         node->settings = settings;
         env_set_base(node->env, settings->environment);
+        env_set_user_max(node->env, settings->max_environment_per_user);
         monitor_configure(node->monitor, settings->monitor_timeout_usec, settings->monitor_action);
         node_trim_ended(node);
         node_pump_starts(node);

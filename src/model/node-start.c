@@ -3,6 +3,7 @@
 #include "base/unit-name.h"
 #include "model/node-start.h"
 #include "model/ports-roles.h"
+#include "model/quota.h"
 #include "model/role-start.h"
 #include "model/role-terminal.h"
 #include "model/settings.h"
@@ -82,6 +83,9 @@ int node_check_user_start(
                 r = node_check_user_roles(node, name, caller, fault);
         if (r < 0)
                 return r;
+        r = quota_check_start(node->quotas, caller->uid, name, node->settings->max_starts_per_user, fault);
+        if (r < 0)
+                return r;
         r = node_check_user_spec(node, spec, &spec_fault);
         return r < 0 ? fault_set(fault, spec_fault.error, "Role \"%s\": %s", name, spec_fault.message) : 0;
 }
@@ -103,7 +107,7 @@ int node_start_role(
         if (r >= 0)
                 r = role_spec_check(spec, &spec_fault);
         if (r >= 0)
-                r = terminal_check_display(spec, node->env, &spec_fault);
+                r = terminal_check_display(spec, node->env, caller, &spec_fault);
         if (r < 0)
                 return fault_set(fault, spec_fault.error, "Role \"%s\": %s", name, spec_fault.message);
 
@@ -130,6 +134,8 @@ int node_start_role(
                 return fault_set(fault, NODE_ERROR_IO_ERROR, "Role \"%s\" cannot be started: %s", name,
                         g_strerror(-r));
 
+        if (spec->account)
+                quota_take_start(node->quotas, caller->uid, node->settings->max_starts_per_user);
         Role *role = role_new(node, name, spec);
         role->invocation = invocation;
         role->start_waiter = waiter;

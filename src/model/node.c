@@ -6,6 +6,7 @@
 
 #include "base/unit-name.h"
 #include "model/node.h"
+#include "model/quota.h"
 #include "model/role.h"
 
 void node_set_leaving_fault(Fault *fault) {
@@ -33,6 +34,10 @@ int node_find_role(Node *node, const char *name, Role **ret, Fault *fault) {
 int node_check_not_stopping(Node *node, Fault *fault) {
         return node->stopping ? fault_set(fault, NODE_ERROR_SHUTTING_DOWN, "The service is shutting down")
                               : 0;
+}
+
+bool node_limits(const Node *node, const Caller *caller) {
+        return caller && caller->known && caller->uid != 0 && !node->user;
 }
 
 bool node_can_start(const Node *node) {
@@ -64,9 +69,12 @@ void node_add_ended(Node *node, Role *role) {
         g_assert(!role->ended_link);
         g_queue_push_tail(node->ended, role);
         role->ended_link = node->ended->tail;
+        quota_get(node->quotas, role_started_by(role))->n_ended++;
 }
 
 void node_remove_ended(Node *node, Role *role) {
+        if (role->ended_link)
+                quota_get(node->quotas, role_started_by(role))->n_ended--;
         role_queue_unlink(node->ended, &role->ended_link);
 }
 
@@ -164,7 +172,7 @@ static void node_slice_add(Role *role, uid_t uid, unsigned i) {
 }
 
 void node_slice_take(Role *role) {
-        const uid_t uid = role->spec->account ? role->owner.uid : 0;
+        const uid_t uid = role_started_by(role);
         NodeSlices *slices = node_slices_make(role->node, uid);
         bool with_memory_max = role->spec->memory_max > 0;
         unsigned i;

@@ -55,6 +55,7 @@ struct Node {
         GQueue *start_queue; /* Roles in ROLE_PHASE_QUEUED; not owned */
         GQueue *ended;       /* ended and swept, oldest first; not owned */
         GHashTable *slices;  /* uid → NodeSlices */
+        GHashTable *quotas;  /* uid → Quota */
         unsigned n_starts;   /* started and not yet running or undone */
         bool pumping;        /* node_pump_starts() is active, or waits until recovery has seen all roles */
         unsigned n_not_ended;
@@ -80,6 +81,10 @@ int node_find_role(Node *node, const char *name, Role **ret, Fault *fault);
 
 /* Fails with ShuttingDown if a shutdown is under way. */
 int node_check_not_stopping(Node *node, Fault *fault);
+
+/* Returns whether the limits of users hold for this caller: not for root, nor for the user whose service this
+ * is. */
+bool node_limits(const Node *node, const Caller *caller);
 
 /* A start requires the keeper and a systemd that responds. */
 bool node_can_start(const Node *node);

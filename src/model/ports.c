@@ -6,6 +6,7 @@
 
 #include "model/node.h"
 #include "model/ports-private.h"
+#include "model/quota.h"
 #include "model/role.h"
 #include "model/settings.h"
 #include "model/state-fields.h"
@@ -164,6 +165,25 @@ int ports_check_count(PortProtocol protocol, uint32_t n, Fault *fault) {
                 ports_protocol_name(protocol), PORTS_PER_CALL_MAX);
 }
 
+static int ports_check_quota(
+        Ports *ports, PortProtocol protocol, uint32_t n, const Caller *caller, Fault *fault) {
+        const unsigned max = ports->node->settings->max_ports_per_user;
+        GHashTableIter iter;
+        Port *port;
+
+        if (!node_limits(ports->node, caller))
+                return 0;
+        unsigned n_own = quota_get(ports->node->quotas, caller->uid)->n_binding;
+        g_hash_table_iter_init(&iter, ports->table);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &port))
+                n_own += port->uid == caller->uid;
+        if (n_own + n <= max)
+                return 0;
+        return fault_set(fault, NODE_ERROR_LIMIT_REACHED,
+                "Cannot reserve %u %s ports: uid %u has reserved %u ports already, and may have %u (MaxPortsPerUser=); release some",
+                n, ports_protocol_name(protocol), (unsigned) caller->uid, n_own, max);
+}
+
 int ports_bind(Ports *ports, PortProtocol protocol, uint32_t n, const Caller *caller, Waiter waiter,
         uint16_t *ret_numbers, Fault *fault) {
         const char *name = ports_protocol_name(protocol);
@@ -174,6 +194,9 @@ int ports_bind(Ports *ports, PortProtocol protocol, uint32_t n, const Caller *ca
         if (!caller || !caller->known)
                 return fault_set(fault, NODE_ERROR_ACCESS_DENIED,
                         "Cannot reserve %s ports: the credentials of the caller are not known", name);
+        r = ports_check_quota(ports, protocol, n, caller, fault);
+        if (r < 0)
+                return r;
         unsigned n_all = g_hash_table_size(ports->table) + ports->n_binding;
         if (n_all + n > PORTS_MAX)
                 return fault_set(fault, NODE_ERROR_LIMIT_REACHED,
@@ -197,6 +220,7 @@ int ports_bind(Ports *ports, PortProtocol protocol, uint32_t n, const Caller *ca
                 return ports_keeper_fault("reserve ports", fault);
         }
         ports->n_binding += n;
+        quota_get(ports->node->quotas, caller->uid)->n_binding += n;
         return 0;
 }
 
@@ -235,6 +259,7 @@ void ports_on_bound(PortsRequest *request, int error, const uint16_t *numbers, s
         g_auto(Fault) fault = {};
 
         request->ports->n_binding -= request->n;
+        quota_get(request->ports->node->quotas, request->uid)->n_binding -= request->n;
         (void) ports_request_take(request, error, numbers, n, &fault);
         waiter_wake(request->waiter, &fault);
         ports_request_free(request);

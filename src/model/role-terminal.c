@@ -13,16 +13,18 @@
 #include "model/role-terminal.h"
 #include "proto/terminal-protocol.h"
 
-int terminal_check_display(const RoleSpec *spec, Env *env, Fault *fault) {
+int terminal_check_display(const RoleSpec *spec, Env *env, const Caller *owner, Fault *fault) {
         const char *value = NULL;
 
         if (!spec->xterm)
                 return 0;
+        g_auto(GStrv) base = env_list_role(env, spec->account, owner);
+        for (char **e = base; *e; e++)
+                if (env_variable_is(*e, "DISPLAY"))
+                        value = *e + strlen("DISPLAY=");
         for (char **e = spec->environment; e && *e; e++)
                 if (env_variable_is(*e, "DISPLAY"))
                         value = *e + strlen("DISPLAY=");
-        if (!value && !spec->account && env_get(env, "DISPLAY", &value, NULL) < 0)
-                value = NULL;
         if (!value || value[0] == '\0')
                 return fault_set(fault, NODE_ERROR_INVALID_ARGS,
                         "Option \"xterm\" needs a DISPLAY: in \"env\", by SetEnv, or in [Environment] of the configuration");

@@ -15,7 +15,7 @@
 #include "model/world.h"
 
 /* A window requires a DISPLAY, in the environment of the role or of all roles. */
-int terminal_check_display(const RoleSpec *spec, Env *env, Fault *fault);
+int terminal_check_display(const RoleSpec *spec, Env *env, const Caller *owner, Fault *fault);
 
 /* Returns a stream socket that shows the terminal and types into it; the caller owns it. Fails with
  * RoleNotRunning, NoTerminal or IOError. */

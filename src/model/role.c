@@ -171,6 +171,10 @@ int role_check_not_frozen(const Role *role, bool start, Fault *fault) {
                 start ? "" : ", or kill the role");
 }
 
+uid_t role_started_by(const Role *role) {
+        return role->spec->account ? role->owner.uid : 0;
+}
+
 const char *role_user(const Role *role) {
         return role->spec->user ?: g_get_user_name();
 }

@@ -202,6 +202,10 @@ bool role_is_frozen(Role *role);
  * scope nor this service can change that. */
 int role_check_not_frozen(const Role *role, bool start, Fault *fault);
 
+/* Returns whose limits a role counts for: the user other than root who has started it. That is 0 for what
+ * root has started, or the user whose service this is. */
+uid_t role_started_by(const Role *role);
+
 /* Returns the user that the command runs as, a name or a number, as it was given. The role or GLib owns it.
  */
 const char *role_user(const Role *role);

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -13,6 +14,7 @@
 #include "model/env.h"
 #include "model/role-spec.h"
 #include "model/settings.h"
+#include "proto/keeper-limits.h"
 #include "util/log.h"
 
 #define FILE_MAX (1024U * 1024U)
@@ -37,6 +39,11 @@ Settings *settings_new(void) {
         settings->monitor_action = MONITOR_ACTION_SHUTDOWN;
         settings->max_concurrent_starts = NODE_MAX_CONCURRENT_STARTS;
         settings->max_ended_roles = NODE_MAX_ENDED_ROLES;
+        settings->max_ended_roles_per_user = NODE_MAX_ENDED_ROLES_PER_USER;
+        settings->max_starts_per_user = NODE_MAX_STARTS_PER_USER;
+        settings->max_ports_per_user = NODE_MAX_PORTS_PER_USER;
+        settings->max_environment_per_user = NODE_MAX_ENVIRONMENT_PER_USER;
+        settings->max_queued_input_per_user = NODE_MAX_QUEUED_INPUT_PER_USER;
         settings->max_waiting_calls_per_user = NODE_MAX_WAITING_CALLS_PER_USER;
         settings->max_roles_per_user = NODE_MAX_ROLES_PER_USER;
         settings->max_call_time_per_user_usec = NODE_MAX_CALL_TIME_PER_USER_USEC;
@@ -110,6 +117,29 @@ int settings_parse_time(const char *text, uint64_t *ret_usec) {
         return 0;
 }
 
+int settings_parse_size(const char *text, size_t *ret) {
+        const size_t digits = strspn(text, "0123456789");
+        g_autofree char *number = g_strndup(text, digits);
+        const char *unit = text + digits;
+        uint64_t size, scale;
+
+        if (*unit == '\0')
+                scale = 1;
+        else if (g_str_equal(unit, "K"))
+                scale = 1024;
+        else if (g_str_equal(unit, "M"))
+                scale = 1024UL * 1024UL;
+        else
+                return -EINVAL;
+        int r = parse_u64(number, &size);
+        if (r < 0)
+                return r;
+        if (!g_uint64_checked_mul(&size, size, scale) || size > SIZE_MAX)
+                return -ERANGE;
+        *ret = (size_t) size;
+        return 0;
+}
+
 /* Returns -EDOM for 0, which would leave no time. */
 static int settings_set_positive_time(const char *text, uint64_t *ret) {
         uint64_t usec;
@@ -123,16 +153,59 @@ static int settings_set_positive_time(const char *text, uint64_t *ret) {
         return 0;
 }
 
-static int settings_set_count(const char *text, uint32_t max, unsigned *ret) {
-        uint32_t value;
+/* Counts from 1 to the maximum. */
+static const struct {
+        const char *key;
+        uint32_t max;
+        size_t offset;
+} settings_counts[] = {
+        { "MaxConcurrentStarts", 1000, offsetof(Settings, max_concurrent_starts) },
+        { "MaxEndedRoles", NODE_MAX_ROLES, offsetof(Settings, max_ended_roles) },
+        { "MaxEndedRolesPerUser", NODE_MAX_ROLES, offsetof(Settings, max_ended_roles_per_user) },
+        { "MaxPortsPerUser", KEEPER_PORTS_MAX, offsetof(Settings, max_ports_per_user) },
+        { "MaxRolesPerUser", NODE_MAX_ROLES, offsetof(Settings, max_roles_per_user) },
+        { "MaxStartsPerUser", 6000, offsetof(Settings, max_starts_per_user) },
+        { "MaxWaitingCallsPerUser", NODE_MAX_ROLES, offsetof(Settings, max_waiting_calls_per_user) },
+};
 
-        int r = parse_u32(text, &value);
-        if (r < 0)
-                return r;
-        if (value < 1 || value > max)
-                return -ERANGE;
-        *ret = value;
-        return 0;
+/* Sizes from 1 to the maximum. */
+static const struct {
+        const char *key;
+        size_t max;
+        size_t offset;
+} settings_sizes[] = {
+        { "MaxEnvironmentPerUser", ENV_SIZE_MAX, offsetof(Settings, max_environment_per_user) },
+        { "MaxQueuedInputPerUser", 512UL * 1024UL * 1024UL, offsetof(Settings, max_queued_input_per_user) },
+};
+
+/* Returns -ENOENT if the key is none of these. */
+static int settings_set_limit(Settings *s, const char *key, const char *text) {
+        uint32_t count;
+        size_t size;
+
+        for (size_t i = 0; i < ELEMENTSOF(settings_counts); i++) {
+                if (!g_str_equal(settings_counts[i].key, key))
+                        continue;
+                int r = parse_u32(text, &count);
+                if (r < 0)
+                        return r;
+                if (count < 1 || count > settings_counts[i].max)
+                        return -ERANGE;
+                *(unsigned *) ((char *) s + settings_counts[i].offset) = count;
+                return 0;
+        }
+        for (size_t i = 0; i < ELEMENTSOF(settings_sizes); i++) {
+                if (!g_str_equal(settings_sizes[i].key, key))
+                        continue;
+                int r = settings_parse_size(text, &size);
+                if (r < 0)
+                        return r;
+                if (size < 1 || size > settings_sizes[i].max)
+                        return -ERANGE;
+                *(size_t *) ((char *) s + settings_sizes[i].offset) = size;
+                return 0;
+        }
+        return -ENOENT;
 }
 
 /* The time in each second. */
@@ -204,14 +277,6 @@ static int settings_set_key(Settings *s, const char *key, const char *value) {
                 return settings_set_positive_time(value, &s->setup_timeout_usec);
         if (g_str_equal(key, "MonitorTimeout"))
                 return settings_parse_time(value, &s->monitor_timeout_usec);
-        if (g_str_equal(key, "MaxConcurrentStarts"))
-                return settings_set_count(value, 1000, &s->max_concurrent_starts);
-        if (g_str_equal(key, "MaxEndedRoles"))
-                return settings_set_count(value, NODE_MAX_ROLES, &s->max_ended_roles);
-        if (g_str_equal(key, "MaxWaitingCallsPerUser"))
-                return settings_set_count(value, NODE_MAX_ROLES, &s->max_waiting_calls_per_user);
-        if (g_str_equal(key, "MaxRolesPerUser"))
-                return settings_set_count(value, NODE_MAX_ROLES, &s->max_roles_per_user);
         if (g_str_equal(key, "MaxCallTimePerUser"))
                 return settings_set_call_time(value, &s->max_call_time_per_user_usec);
         if (g_str_equal(key, "BindAddress"))
@@ -240,7 +305,7 @@ static int settings_set_key(Settings *s, const char *key, const char *value) {
                 return settings_set_default_user(value, &s->default_user);
         if (g_str_equal(key, "RequireUser"))
                 return settings_set_boolean(value, &s->require_user);
-        return -ENOENT;
+        return settings_set_limit(s, key, value);
 }
 
 static void settings_set_variable(Settings *s, const char *name, const char *value) {

@@ -18,9 +18,14 @@
 
 #define NODE_MAX_CONCURRENT_STARTS 100U
 #define NODE_MAX_ENDED_ROLES 1000U
+#define NODE_MAX_ENDED_ROLES_PER_USER 100U
 #define NODE_MAX_ROLES 16384U
 #define NODE_MAX_WAITING_CALLS_PER_USER 512U
 #define NODE_MAX_ROLES_PER_USER 256U
+#define NODE_MAX_STARTS_PER_USER 120U
+#define NODE_MAX_PORTS_PER_USER 256U
+#define NODE_MAX_ENVIRONMENT_PER_USER (16U * 1024U)
+#define NODE_MAX_QUEUED_INPUT_PER_USER (8U * 1024U * 1024U)
 #define NODE_MAX_CALL_TIME_PER_USER_USEC (100 * USEC_PER_MSEC)
 #define ROLE_SETUP_TIMEOUT_USEC (20 * USEC_PER_SEC) /* from the gate to exec */
 #define MONITOR_TIMEOUT_DEFAULT_USEC (30 * USEC_PER_SEC)
@@ -43,9 +48,14 @@ struct Settings {
         uint64_t monitor_timeout_usec; /* 0 turns it off */
         MonitorAction monitor_action;
         unsigned max_concurrent_starts;
-        unsigned max_ended_roles;
+        unsigned max_ended_roles; /* of root, and of the user whose service this is */
+        unsigned max_ended_roles_per_user;
         unsigned max_waiting_calls_per_user;
-        unsigned max_roles_per_user;          /* ended ones included */
+        unsigned max_roles_per_user;  /* ended ones included */
+        unsigned max_starts_per_user; /* in each minute */
+        unsigned max_ports_per_user;
+        size_t max_environment_per_user;      /* in bytes */
+        size_t max_queued_input_per_user;     /* in bytes */
         uint64_t max_call_time_per_user_usec; /* in each second */
         ProductProvider product_provider;
         char *modules_command;
@@ -73,3 +83,7 @@ Settings *settings_new_fallback(const char *directory, const char *instance);
 /* Accepts "30", "30s", "500ms", "2min", "1h", "infinity", and sums such as "1min 30s". *ret_usec is in
  * microseconds. Returns -EINVAL or -ERANGE. */
 int settings_parse_time(const char *text, uint64_t *ret_usec);
+
+/* Accepts a number of bytes, or with one of the suffixes K and M of as many KiB and MiB. Returns -EINVAL or
+ * -ERANGE. */
+int settings_parse_size(const char *text, size_t *ret);

@@ -610,6 +610,72 @@ static void test_actions(void **state) {
         assert_error(&reload, SD_BUS_ERROR_ACCESS_DENIED, "Only root may reload the configuration");
 }
 
+/* What ListEnv returns to this caller, without the locale. */
+static void assert_env(BusWorld *b, const char *sender, uid_t uid, const char *expected) {
+        g_autoptr(GString) found = g_string_new(NULL);
+        g_auto(Call) c = {};
+        const char *variable;
+
+        b->uid = uid;
+        call_node_from(b, &c, sender, "ListEnv", "");
+        bus_world_settle(b);
+        if (uid != 0)
+                yes(b);
+        assert_replied(&c);
+        assert_true(sd_bus_message_enter_container(c.reply, 'a', "s") > 0);
+        while (sd_bus_message_read(c.reply, "s", &variable) > 0)
+                if (!g_str_has_prefix(variable, "L"))
+                        g_string_append_printf(found, "%s%s", found->len > 0 ? " " : "", variable);
+        assert_string_equal(found->str, expected);
+}
+
+/* What a user sets, gets and removes are variables of his own, whatever polkit permits. */
+static void test_environment(void **state) {
+        BusWorld *b = *state;
+        Env *env = b->world->node->env;
+        char *base[] = { "CONFIGURED=1", "PATH=/bin", NULL };
+        g_auto(Call) set = {}, get = {}, unset = {}, own = {}, refused = {}, full = {};
+        const char *value;
+
+        env_set_base(env, base);
+        env_set_user_max(env, 10);
+        assert_return_code(env_set(env, 0, "SECRET", "root's", NULL), 0);
+        call_node(b, &set, "SetEnv", "ss", "A", "hers");
+        bus_world_settle(b);
+        assert_question(0, "manage-environment 0 instance=main verb=set-env");
+        expect_calls(b->world, "");
+        yes(b);
+        assert_replied(&set);
+        assert_env(b, ":1.7", ALICE, "A=hers");
+        assert_env(b, ":1.8", 1002, "");
+        assert_env(b, ":1.9", 0, "CONFIGURED=1 PATH=/bin SECRET=root's");
+        b->uid = ALICE;
+
+        call_node(b, &get, "GetEnv", "s", "SECRET");
+        bus_world_settle(b);
+        yes(b);
+        assert_error(&get, "org.architect.Node.Error.NoSuchVariable", "the roles of uid 1000");
+        call_node(b, &unset, "UnsetEnv", "s", "SECRET");
+        bus_world_settle(b);
+        yes(b);
+        assert_error(&unset, "org.architect.Node.Error.NoSuchVariable", "the roles of uid 1000");
+        call_node(b, &full, "SetEnv", "ss", "B", "12");
+        bus_world_settle(b);
+        yes(b);
+        assert_error(&full, "org.architect.Node.Error.LimitReached", "(MaxEnvironmentPerUser=)");
+        call_node(b, &own, "GetEnv", "s", "A");
+        bus_world_settle(b);
+        yes(b);
+        assert_replied(&own);
+        assert_return_code(sd_bus_message_read(own.reply, "s", &value), 0);
+        assert_string_equal(value, "hers");
+        call_node(b, &refused, "UnsetEnv", "s", "A");
+        bus_world_settle(b);
+        no(b);
+        assert_error(&refused, SD_BUS_ERROR_ACCESS_DENIED, "manage-environment");
+        assert_env(b, ":1.7", ALICE, "A=hers");
+}
+
 /* -- starts -- */
 
 #define BOB 1002
@@ -888,7 +954,8 @@ static void test_start_names(void **state) {
 
 static void test_start_limits(void **state) {
         BusWorld *b = *state;
-        g_auto(Call) nice = {}, timeout = {}, display = {}, many = {}, stopping = {};
+        g_auto(Call) nice = {}, timeout = {}, display = {}, own_display = {}, fast = {}, many = {},
+                     stopping = {};
 
         call_node(b, &nice, "Start", "sasa{sv}", "cam", 1, "/bin/x", 1, "nice", "i", -1);
         call_node(b, &timeout, "Start", "sasa{sv}", "cam", 1, "/bin/x", 1, "stop-timeout-usec", "t",
@@ -899,22 +966,37 @@ static void test_start_limits(void **state) {
         expect_calls(b->world, "");
 
         /* That is root's display. */
-        assert_return_code(env_set(b->world->node->env, "DISPLAY", ":0", NULL), 0);
+        assert_return_code(env_set(b->world->node->env, 0, "DISPLAY", ":0", NULL), 0);
         call_node(b, &display, "Start", "sasa{sv}", "cam", 1, "/bin/x", 2, "stdin", "s", "pty", "xterm", "b",
                 1);
         bus_world_settle(b);
         found_alice(b);
         yes(b);
         assert_error(&display, SD_BUS_ERROR_INVALID_ARGS, "needs a DISPLAY");
+        /* This is hers. */
+        assert_return_code(env_set(b->world->node->env, ALICE, "DISPLAY", ":1", NULL), 0);
+        call_node(b, &own_display, "Start", "sasa{sv}", "window", 1, "/bin/x", 2, "stdin", "s", "pty",
+                "xterm", "b", 1);
+        bus_world_settle(b);
+        found_alice(b);
+        yes(b);
+        assert_non_null(world_find(b->world, "window"));
+        b->world->node->settings->max_starts_per_user = 1;
+        start(b, &fast, "e");
+        assert_error(&fast, "org.architect.Node.Error.LimitReached", "");
+        /* It names the role once. */
+        assert_string_equal(sd_bus_message_get_error(fast.reply)->message,
+                "Role \"e\" cannot be started: uid 1000 starts more than 1 roles within a minute (MaxStartsPerUser=), try again later");
+        b->world->node->settings->max_starts_per_user = 6000;
 
         b->world->node->settings->max_roles_per_user = 2;
         world_exit(b->world, run_role(b, "a", ALICE, "1000"), EXIT_CODE_EXITED, 0);
         world_exit(b->world, run_role(b, "b", ALICE, "1000"), EXIT_CODE_EXITED, 0);
         world_exit(b->world, run_role(b, "c", BOB, "1000"), EXIT_CODE_EXITED, 0);
         start(b, &many, "d");
-        assert_error(&many, "org.architect.Node.Error.LimitReached", "uid 1000 has 2 roles already");
+        assert_error(&many, "org.architect.Node.Error.LimitReached", "uid 1000 has 3 roles already");
         b->world->node->settings->max_roles_per_user = 100;
-        for (unsigned i = 0; i < 16; i++) {
+        for (unsigned i = 1; i < 16; i++) { /* with the window */
                 g_autofree char *name = g_strdup_printf("s%u", i);
                 g_auto(Call) c = {};
 
@@ -944,6 +1026,7 @@ int main(void) {
                 TEST(test_permissions),
                 TEST(test_user),
                 TEST(test_actions),
+                TEST(test_environment),
                 TEST(test_start),
                 TEST(test_start_of_root),
                 TEST(test_start_as),

@@ -60,17 +60,22 @@ static void prepare(void) {
         fuzz_check(dir_fd >= 0);
 }
 
-static void load_environment(void) {
-        g_auto(GStrv) variables = NULL;
-        Env *env;
+static void check_variables(Env *env, uid_t uid) {
+        g_auto(GStrv) variables = env_list(env, uid);
 
-        fuzz_check(env_open(dir_fd, &env) >= 0);
-        variables = env_list(env);
         for (char **v = variables; *v; v++) {
                 g_autofree char *name = g_strndup(*v, strcspn(*v, "="));
 
                 fuzz_check(strchr(*v, '=') && env_name_is_valid(name) && g_utf8_validate(*v, -1, NULL));
         }
+}
+
+static void load_environment(void) {
+        Env *env;
+
+        fuzz_check(env_open(dir_fd, &env) >= 0);
+        check_variables(env, 0);
+        check_variables(env, 1000);
         env_close(env);
 }
 

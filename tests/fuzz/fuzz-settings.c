@@ -62,6 +62,11 @@ static void check(const Settings *s) {
         fuzz_check(s->max_concurrent_starts >= 1 && s->max_concurrent_starts <= 1000);
         fuzz_check(s->max_ended_roles >= 1 && s->max_ended_roles <= NODE_MAX_ROLES);
         fuzz_check(s->max_roles_per_user >= 1 && s->max_roles_per_user <= NODE_MAX_ROLES);
+        fuzz_check(s->max_ended_roles_per_user >= 1 && s->max_ended_roles_per_user <= NODE_MAX_ROLES);
+        fuzz_check(s->max_starts_per_user >= 1 && s->max_starts_per_user <= 6000);
+        fuzz_check(s->max_ports_per_user >= 1 && s->max_ports_per_user <= 4096);
+        fuzz_check(s->max_environment_per_user >= 1 && s->max_environment_per_user <= ENV_SIZE_MAX);
+        fuzz_check(s->max_queued_input_per_user >= 1 && s->max_queued_input_per_user <= 512UL << 20);
         fuzz_check(s->max_waiting_calls_per_user >= 1 && s->max_waiting_calls_per_user <= NODE_MAX_ROLES);
         fuzz_check(s->max_call_time_per_user_usec >= USEC_PER_MSEC &&
                    s->max_call_time_per_user_usec <= USEC_PER_SEC);

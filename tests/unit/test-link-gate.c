@@ -100,9 +100,10 @@ static void test_every_option(void **state) {
 
         g_autoptr(Role) role = role_new(w->node, "cam", spec_without_defaults());
         const RoleSpec *spec = role->spec;
-        assert_return_code(env_set(w->node->env, "BASE", "1", NULL), 0);
+        assert_return_code(env_set(w->node->env, 0, "BASE", "1", NULL), 0);
         w->node->settings->setup_timeout_usec = USEC_INFINITY;
-        g_auto(GStrv) base = env_list_public(), setup = products_setup(spec, w->node->settings);
+        g_auto(GStrv) base = env_list_role(w->node->env, spec->account, &role->owner),
+                      setup = products_setup(spec, w->node->settings);
         LaunchAccount account = {
                 .uid = spec->account->uid,
                 .gid = spec->account->gid,
@@ -132,13 +133,14 @@ static void test_every_option(void **state) {
         assert_every_member(&expected, request);
 }
 
-/* A role of root begins with what SetEnv has set, and one that a user starts does not. */
+/* A role of root begins with what root has set, and one that a user starts with what this user has set. */
 static void test_environment(void **state) {
         TestWorld *w = *state;
         g_autoptr(Children) children = NULL;
 
         assert_return_code(children_new(w->event, w->node, "/nowhere", &children), 0);
-        assert_return_code(env_set(w->node->env, "SECRET", "1", NULL), 0);
+        assert_return_code(env_set(w->node->env, 0, "SECRET", "1", NULL), 0);
+        assert_return_code(env_set(w->node->env, 77, "HERS", "1", NULL), 0);
         for (int of_user = 0; of_user < 2; of_user++) {
                 g_autoptr(Role) role = role_new(w->node, "cam", spec_without_defaults());
                 _cleanup_(launch_request_freep) LaunchRequest *request = NULL;
@@ -148,6 +150,11 @@ static void test_environment(void **state) {
 
                 if (!of_user)
                         role->spec->account = account_free(role->spec->account);
+                else {
+                        role->spec->account->uid = 77;
+                        role->spec->account->gid = g_array_index(role->spec->account->groups, gid_t, 0);
+                        role->owner = (Caller){ .known = true, .uid = 77 };
+                }
                 assert_return_code(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate), errno);
                 autofd child = gate[1];
                 role->gate_fd = gate[0];
@@ -158,6 +165,8 @@ static void test_environment(void **state) {
                 assert_int_equal(!request->account, !of_user);
                 assert_int_equal(g_strv_contains((const char *const *) request->base_environment, "SECRET=1"),
                         !of_user);
+                assert_int_equal(
+                        g_strv_contains((const char *const *) request->base_environment, "HERS=1"), of_user);
         }
 }
 

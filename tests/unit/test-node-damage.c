@@ -202,7 +202,7 @@ static void life_before(Life *l) {
                 if (t == TRUTH_PURGED)
                         node_purge_role(l->w->node, role, NULL);
         }
-        assert_return_code(env_set(l->w->node->env, "A", "\xc3\xa4", NULL), 0);
+        assert_return_code(env_set(l->w->node->env, 0, "A", "\xc3\xa4", NULL), 0);
         assert_return_code(monitor_set_timeout(l->w->node->monitor, 3600 * USEC_PER_SEC, NULL), 0);
         life_end(l);
 }

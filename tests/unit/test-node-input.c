@@ -10,6 +10,8 @@
 
 #include "base/fd-util.h"
 #include "model/input.h"
+#include "model/quota.h"
+#include "model/settings.h"
 
 /* A running role whose standard input is a pipe of one page, and the reader of that pipe. */
 typedef struct Reader {
@@ -58,7 +60,8 @@ static int teardown(void **state) {
 static void put(Reader *reader, const void *data, size_t size, bool newline, Told *told) {
         g_auto(Fault) fault = {};
 
-        int r = input_write(reader->role->input, data, size, newline, reader, release, told_by(told), &fault);
+        int r = input_write(
+                reader->role->input, data, size, newline, reader, release, NULL, told_by(told), &fault);
         if (fault.message)
                 fail_msg("%s", fault.message);
         assert_return_code(r, 0);
@@ -163,7 +166,7 @@ static void test_full(void **state) {
         g_auto(Fault) fault = {}, again = {};
 
         /* A larger input cannot be queued by several calls either. */
-        assert_fault(input_write(reader->role->input, data, INPUT_QUEUE_MAX, true, reader, release,
+        assert_fault(input_write(reader->role->input, data, INPUT_QUEUE_MAX, true, reader, release, NULL,
                              told_by(&none), &fault),
                 &fault, NODE_ERROR_INPUT_FULL,
                 "Cannot write 4194305 bytes to role \"cat\": one call may write 4194304 at most");
@@ -172,8 +175,8 @@ static void test_full(void **state) {
         put(reader, data, INPUT_QUEUE_MAX - 10, false, &big);
         put(reader, data, 9, true, &last);
         assert_not_told(&big);
-        assert_fault(
-                input_write(reader->role->input, data, 1, false, reader, release, told_by(&none), &again),
+        assert_fault(input_write(reader->role->input, data, 1, false, reader, release, NULL, told_by(&none),
+                             &again),
                 &again, NODE_ERROR_INPUT_FULL, "4194304 bytes wait already");
         assert_not_told(&none);
 
@@ -189,6 +192,68 @@ static void test_full(void **state) {
         assert_told_success(&more);
 }
 
+static const Caller alice = { .known = true, .uid = 1000, .pid = 2 };
+static const Caller bob = { .known = true, .uid = 1001, .pid = 3 };
+static const Caller root = { .known = true, .uid = 0, .pid = 1 };
+
+static int put_as(Role *role, const Caller *caller, const void *data, size_t size, Told *told, Fault *fault) {
+        return input_write(role->input, data, size, false, NULL, NULL, caller, told_by(told), fault);
+}
+
+/* What waits of one user has a limit, over all roles, and what waits of others does not count. */
+static void test_quota(void **state) {
+        Reader *reader = *state;
+        Role *cat = reader->role, *other = world_run(reader->world, "other", NULL);
+        g_autofree char *data = g_malloc0(65536);
+        g_auto(Told) first = {}, second = {}, none = {}, of_bob = {}, of_root = {}, end = {}, later = {},
+                     of_other = {};
+        g_auto(Fault) full = {}, close_full = {}, elsewhere = {};
+        int fds[2];
+
+        assert_return_code(pipe2(fds, O_CLOEXEC | O_NONBLOCK), errno);
+        autofd other_reader = fds[0];
+        (void) fd_close(other->stdin_fd);
+        other->stdin_fd = fds[1];
+
+        reader->world->node->settings->max_queued_input_per_user = 20000 + 3 * QUOTA_CALL_SIZE - 1;
+        assert_return_code(put_as(cat, &alice, data, 10000, &first, NULL), 0);
+        assert_return_code(put_as(cat, &alice, data, 10000, &second, NULL), 0);
+        assert_not_told(&first);
+        /* Not even a call without bytes, which is a message that waits, too. */
+        assert_fault(put_as(cat, &alice, data, 0, &none, &full), &full, NODE_ERROR_LIMIT_REACHED,
+                "Cannot write 0 bytes to role \"cat\": 22048 bytes of uid 1000 wait already, the limit is 23071 (MaxQueuedInputPerUser=)");
+        assert_fault(input_close(cat->input, &alice, told_by(&none), &close_full), &close_full,
+                NODE_ERROR_LIMIT_REACHED, "uid 1000");
+        assert_fault(put_as(other, &alice, data, 1, &none, &elsewhere), &elsewhere, NODE_ERROR_LIMIT_REACHED,
+                "role \"other\"");
+        assert_not_told(&none);
+        assert_return_code(put_as(cat, &bob, data, 20000, &of_bob, NULL), 0);
+        assert_return_code(put_as(cat, &root, data, 65536, &of_root, NULL), 0);
+
+        /* What was read is free again. The refused close has closed nothing. */
+        world_wait(reader->world, (take(reader), first.n > 0));
+        assert_return_code(put_as(other, &alice, data, 1, &of_other, NULL), 0);
+        assert_told_success(&of_other);
+        assert_int_equal(read(other_reader, data, 10), 1);
+        assert_return_code(input_close(cat->input, &alice, told_by(&end), NULL), 0);
+        world_wait(reader->world, (take(reader), of_root.n > 0));
+        world_answer(reader->world, NULL);
+        assert_told_success(&end);
+        assert_told_success(&second);
+        assert_told_success(&of_bob);
+        assert_int_equal(quota_get(reader->world->node->quotas, 1000)->queued_input, 0);
+        assert_int_equal(quota_get(reader->world->node->quotas, 1001)->queued_input, 0);
+
+        /* And what was dropped. */
+        assert_return_code(fcntl(other->stdin_fd, F_SETPIPE_SZ, 4096), errno);
+        assert_return_code(put_as(other, &alice, data, 10000, &later, NULL), 0);
+        assert_not_told(&later);
+        assert_int_equal(quota_get(reader->world->node->quotas, 1000)->queued_input, 10000 + QUOTA_CALL_SIZE);
+        input_refuse(other);
+        assert_told_fault(&later, NODE_ERROR_NO_INPUT, "being stopped");
+        assert_int_equal(quota_get(reader->world->node->quotas, 1000)->queued_input, 0);
+}
+
 static void test_close_after_data(void **state) {
         Reader *reader = *state;
         g_autofree char *data = g_malloc(10000);
@@ -197,14 +262,15 @@ static void test_close_after_data(void **state) {
 
         memset(data, 'd', 10000);
         put(reader, data, 10000, false, &write);
-        assert_return_code(input_close(reader->role->input, told_by(&close), NULL), 0);
+        assert_return_code(input_close(reader->role->input, NULL, told_by(&close), NULL), 0);
         assert_not_told(&close);
         expect_calls(reader->world, "");
 
         /* After the close no input is accepted, although earlier input is still pending. */
-        assert_fault(input_write(reader->role->input, "x", 1, false, reader, release, told_by(&late), &fault),
+        assert_fault(input_write(reader->role->input, "x", 1, false, reader, release, NULL, told_by(&late),
+                             &fault),
                 &fault, NODE_ERROR_NO_INPUT, "The standard input of role \"cat\" is closed");
-        assert_fault(input_close(reader->role->input, told_by(&late), &close_fault), &close_fault,
+        assert_fault(input_close(reader->role->input, NULL, told_by(&late), &close_fault), &close_fault,
                 NODE_ERROR_NO_INPUT, "closed");
         assert_not_told(&late);
 
@@ -228,7 +294,7 @@ static void test_close_of_nothing(void **state) {
         Reader *reader = *state;
         g_auto(Told) close = {};
 
-        assert_return_code(input_close(reader->role->input, told_by(&close), NULL), 0);
+        assert_return_code(input_close(reader->role->input, NULL, told_by(&close), NULL), 0);
         assert_false(take(reader));
         expect_calls(reader->world, "close-stdin(cat)");
         world_answer(reader->world, NULL);
@@ -244,7 +310,7 @@ static void test_reader_closes(void **state) {
 
         put(reader, data, 10000, false, &one);
         put(reader, data, 10, false, &two);
-        assert_return_code(input_close(reader->role->input, told_by(&close), NULL), 0);
+        assert_return_code(input_close(reader->role->input, NULL, told_by(&close), NULL), 0);
         reader->fd = fd_close(reader->fd);
         world_wait(reader->world, one.n > 0);
         assert_told_fault(
@@ -255,7 +321,8 @@ static void test_reader_closes(void **state) {
         assert_true(reader->role->stdin_fd < 0);
         expect_calls(reader->world, "close-stdin(cat)");
 
-        assert_fault(input_write(reader->role->input, "x", 1, false, reader, release, told_by(&late), &fault),
+        assert_fault(input_write(reader->role->input, "x", 1, false, reader, release, NULL, told_by(&late),
+                             &fault),
                 &fault, NODE_ERROR_NO_INPUT, "closed");
         assert_int_equal(reader->n_released, 2);
 }
@@ -277,7 +344,7 @@ static void test_role_ends(void **state) {
         g_auto(Told) write = {}, close = {};
 
         put(reader, data, 10000, false, &write);
-        assert_return_code(input_close(reader->role->input, told_by(&close), NULL), 0);
+        assert_return_code(input_close(reader->role->input, NULL, told_by(&close), NULL), 0);
         world_exit(reader->world, reader->role, EXIT_CODE_EXITED, 0);
         assert_told_fault(&write, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"cat\" has ended");
         assert_told_fault(&close, NODE_ERROR_ROLE_NOT_RUNNING, "has ended");
@@ -320,6 +387,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_order_and_partial_writes, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_quiet_when_idle, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_full, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_quota, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_close_after_data, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_close_of_nothing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_reader_closes, setup, teardown),

@@ -182,6 +182,40 @@ static void test_bind_errors(void **state) {
         ports_on_bound(w->request, -EMFILE, NULL, 0);
 }
 
+/* What one user may reserve, at most, including what the keeper is still requested for. */
+static void test_quota(void **state) {
+        TestWorld *w = *state;
+        g_auto(Bound) pending = {}, none = {}, again = {};
+        g_auto(Fault) full = {}, one_more = {};
+        uint16_t numbers[] = { 5100, 5101 };
+
+        w->node->settings->max_ports_per_user = 5;
+        have(w, PORT_TCP, 5000, 2, &alice);
+        have(w, PORT_UDP, 5000, 1, &alice);
+        assert_return_code(reserve(w, PORT_TCP, 2, &alice, &pending, NULL), 0);
+        PortsRequest *request = w->request;
+        forget_calls(w);
+        assert_fault(reserve(w, PORT_UDP, 1, &alice, &none, &full), &full, NODE_ERROR_LIMIT_REACHED,
+                "Cannot reserve 1 UDP ports: uid 1000 has reserved 5 ports already, and may have 5 (MaxPortsPerUser=)");
+        expect_calls(w, "");
+        have(w, PORT_TCP, 5200, 5, &bob);
+        have(w, PORT_TCP, 5300, 20, &root);
+
+        /* The keeper has none, so she has two less. */
+        ports_on_bound(request, -EADDRINUSE, NULL, 0);
+        assert_int_equal(pending.error, NODE_ERROR_PORTS_UNAVAILABLE);
+        assert_return_code(reserve(w, PORT_UDP, 2, &alice, &again, NULL), 0);
+        ports_on_bound(w->request, 0, numbers, 2);
+        assert_int_equal(again.numbers[1], 5101);
+        assert_fault(reserve(w, PORT_UDP, 1, &alice, &none, &one_more), &one_more, NODE_ERROR_LIMIT_REACHED,
+                "uid 1000 has reserved 5 ports already");
+        g_auto(Told) released = {};
+        assert_return_code(
+                ports_release(w->node->ports, PORT_UDP, numbers, 2, &alice, told_by(&released), NULL), 0);
+        have(w, PORT_UDP, 5400, 2, &alice);
+        world_answer(w, NULL);
+}
+
 static void test_release(void **state) {
         TestWorld *w = *state;
         g_auto(Told) told = {};
@@ -666,6 +700,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 WORLD_TEST(test_bind),
                 WORLD_TEST(test_bind_errors),
+                WORLD_TEST(test_quota),
                 WORLD_TEST(test_release),
                 WORLD_TEST(test_start),
                 WORLD_TEST(test_cancelled_start),

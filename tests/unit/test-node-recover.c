@@ -975,7 +975,7 @@ static void test_input(void **state) {
         assert_int_equal(role->stdin_fd, fd);
         assert_ptr_equal(role->input, input);
         expect_calls(w, "adopt(cam) resync()");
-        assert_return_code(input_write(input, "x", 1, false, NULL, NULL, told_by(&written), &fault), 0);
+        assert_return_code(input_write(input, "x", 1, false, NULL, NULL, NULL, told_by(&written), &fault), 0);
         assert_told_success(&written);
 
         role = next_life(w, LIFE_RESTART);
@@ -993,7 +993,7 @@ static void test_close_is_lost(void **state) {
         g_auto(Told) closed = {};
 
         Role *role = world_run(w, CAM, pipe_spec());
-        assert_return_code(input_close(role->input, told_by(&closed), &fault), 0);
+        assert_return_code(input_close(role->input, NULL, told_by(&closed), &fault), 0);
         assert_true(role->stdin_fd < 0);
         (void) fault_set(&lost, NODE_ERROR_KEEPER_UNAVAILABLE, "there is no keeper");
         world_answer(w, &lost);
@@ -1003,8 +1003,8 @@ static void test_close_is_lost(void **state) {
         expect_calls(w, "adopt(cam) close-stdin(cam) resync()");
         assert_true(role->stdin_fd < 0);
         assert_told_fault(&closed, NODE_ERROR_KEEPER_UNAVAILABLE, "no keeper");
-        assert_int_equal(
-                input_close(role->input, (Waiter){}, &fault), -node_error_to_errno(NODE_ERROR_NO_INPUT));
+        assert_int_equal(input_close(role->input, NULL, (Waiter){}, &fault),
+                -node_error_to_errno(NODE_ERROR_NO_INPUT));
         check_stop_ends_it(w);
 }
 

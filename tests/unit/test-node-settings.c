@@ -73,6 +73,11 @@ static void test_nothing(void **state) {
         assert_int_equal(settings->max_ended_roles, 1000);
         assert_int_equal(settings->max_waiting_calls_per_user, 512);
         assert_int_equal(settings->max_roles_per_user, 256);
+        assert_int_equal(settings->max_ended_roles_per_user, 100);
+        assert_int_equal(settings->max_starts_per_user, 120);
+        assert_int_equal(settings->max_ports_per_user, 256);
+        assert_int_equal(settings->max_environment_per_user, 16384);
+        assert_int_equal(settings->max_queued_input_per_user, 8388608);
         assert_int_equal(settings->max_call_time_per_user_usec, 100 * USEC_PER_MSEC);
         assert_int_equal(settings->product_provider, PRODUCT_PROVIDER_EUPS);
         assert_string_equal(settings->modules_command, "/usr/bin/modulecmd");
@@ -87,7 +92,7 @@ static void test_nothing(void **state) {
 static void test_every_key(void **state) {
         write_file("main.conf",
                 "[Node]\nDefaultStopTimeout=1min 30s\nSetupTimeout=500ms\nMonitorTimeout=0\nMonitorAction=stop-roles\n"
-                "MaxConcurrentStarts=7\nMaxEndedRoles=9\nMaxWaitingCallsPerUser=11\nMaxRolesPerUser=12\nMaxCallTimePerUser=20ms\nBindAddress=192.0.2.7\nProductProvider=lmod\nModulesCommand=/m\nLmodCommand=/l m\nDefaultUser=obs\nRequireUser=yes\n[Environment]\nLANG=C.UTF-8\nWORDS=two words\n");
+                "MaxConcurrentStarts=7\nMaxEndedRoles=9\nMaxWaitingCallsPerUser=11\nMaxRolesPerUser=12\nMaxEndedRolesPerUser=13\nMaxStartsPerUser=14\nMaxPortsPerUser=15\nMaxEnvironmentPerUser=16\nMaxQueuedInputPerUser=3K\nMaxCallTimePerUser=20ms\nBindAddress=192.0.2.7\nProductProvider=lmod\nModulesCommand=/m\nLmodCommand=/l m\nDefaultUser=obs\nRequireUser=yes\n[Environment]\nLANG=C.UTF-8\nWORDS=two words\n");
         g_autoptr(Settings) settings = load();
 
         assert_int_equal(settings->default_stop_timeout_usec, 90 * USEC_PER_SEC);
@@ -98,6 +103,11 @@ static void test_every_key(void **state) {
         assert_int_equal(settings->max_ended_roles, 9);
         assert_int_equal(settings->max_waiting_calls_per_user, 11);
         assert_int_equal(settings->max_roles_per_user, 12);
+        assert_int_equal(settings->max_ended_roles_per_user, 13);
+        assert_int_equal(settings->max_starts_per_user, 14);
+        assert_int_equal(settings->max_ports_per_user, 15);
+        assert_int_equal(settings->max_environment_per_user, 16);
+        assert_int_equal(settings->max_queued_input_per_user, 3072);
         assert_int_equal(settings->max_call_time_per_user_usec, 20 * USEC_PER_MSEC);
         assert_int_equal(settings->product_provider, PRODUCT_PROVIDER_LMOD);
         assert_string_equal(settings->modules_command, "/m");
@@ -211,6 +221,18 @@ static void test_bad_values(void **state) {
                         "main.conf:2: MaxConcurrentStarts=1001 is out of range" },
                 { "[Node]\nMaxConcurrentStarts=ten\n",
                         "main.conf:2: MaxConcurrentStarts=ten is not a valid value" },
+                { "[Node]\nMaxPortsPerUser=4097\n", "main.conf:2: MaxPortsPerUser=4097 is out of range" },
+                { "[Node]\nMaxStartsPerUser=0\n", "main.conf:2: MaxStartsPerUser=0 is out of range" },
+                { "[Node]\nMaxStartsPerUser=6001\n", "main.conf:2: MaxStartsPerUser=6001 is out of range" },
+                { "[Node]\nMaxEndedRolesPerUser=0\n", "main.conf:2: MaxEndedRolesPerUser=0 is out of range" },
+                { "[Node]\nMaxEnvironmentPerUser=257K\n",
+                        "main.conf:2: MaxEnvironmentPerUser=257K is out of range" },
+                { "[Node]\nMaxEnvironmentPerUser=0K\n",
+                        "main.conf:2: MaxEnvironmentPerUser=0K is out of range" },
+                { "[Node]\nMaxQueuedInputPerUser=513M\n",
+                        "main.conf:2: MaxQueuedInputPerUser=513M is out of range" },
+                { "[Node]\nMaxQueuedInputPerUser=1G\n",
+                        "main.conf:2: MaxQueuedInputPerUser=1G is not a valid value" },
                 { "[Node]\nBindAddress=localhost\n",
                         "main.conf:2: BindAddress=localhost is not a valid value" },
                 { "[Node]\nBindAddress=1.2.3\n", "main.conf:2: BindAddress" },
@@ -331,6 +353,36 @@ static void test_time(void **state) {
         }
 }
 
+static void test_size(void **state) {
+        static const struct {
+                const char *text;
+                int result;
+                size_t size;
+        } table[] = {
+                { "0", 0, 0 },
+                { "1", 0, 1 },
+                { "16K", 0, 16384 },
+                { "3M", 0, 3145728 },
+                { "", -EINVAL, 0 },
+                { "K", -EINVAL, 0 },
+                { "1k", -EINVAL, 0 },
+                { "1 K", -EINVAL, 0 },
+                { "1KB", -EINVAL, 0 },
+                { "-1", -EINVAL, 0 },
+                { "1.5K", -EINVAL, 0 },
+                { "99999999999999999999", -ERANGE, 0 },
+                { "18446744073709551615K", -ERANGE, 0 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                size_t size = 42;
+                int r = settings_parse_size(table[i].text, &size);
+
+                if (r != table[i].result || size != (r < 0 ? 42 : table[i].size))
+                        fail_msg("\"%s\": %d, %zu", table[i].text, r, size);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_nothing, setup, teardown),
@@ -343,6 +395,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_users, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_fallback, setup, teardown),
                 cmocka_unit_test(test_time),
+                cmocka_unit_test(test_size),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

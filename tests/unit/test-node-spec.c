@@ -217,15 +217,17 @@ static void test_xterm(void **state) {
 
         /* DISPLAY of the role has precedence over that of the node. */
         assert_return_code(env_open(-1, &env), 0);
-        assert_fault(terminal_check_display(spec, env, &none), &none, NODE_ERROR_INVALID_ARGS, "DISPLAY");
-        assert_return_code(terminal_check_display(args, env, &without), 0); /* no window at all */
-        assert_return_code(env_set(env, "DISPLAY", ":7", NULL), 0);
-        assert_return_code(terminal_check_display(spec, env, NULL), 0);
+        assert_fault(
+                terminal_check_display(spec, env, NULL, &none), &none, NODE_ERROR_INVALID_ARGS, "DISPLAY");
+        assert_return_code(terminal_check_display(args, env, NULL, &without), 0); /* no window at all */
+        assert_return_code(env_set(env, 0, "DISPLAY", ":7", NULL), 0);
+        assert_return_code(terminal_check_display(spec, env, NULL, NULL), 0);
         assert_return_code(role_spec_add_environment(spec, "DISPLAY", "", NULL), 0);
-        assert_fault(terminal_check_display(spec, env, &empty), &empty, NODE_ERROR_INVALID_ARGS, "DISPLAY");
+        assert_fault(
+                terminal_check_display(spec, env, NULL, &empty), &empty, NODE_ERROR_INVALID_ARGS, "DISPLAY");
         assert_return_code(role_spec_add_environment(pty, "DISPLAY", ":8", NULL), 0);
-        assert_return_code(env_unset(env, "DISPLAY", NULL), 0);
-        assert_return_code(terminal_check_display(pty, env, NULL), 0);
+        assert_return_code(env_unset(env, 0, "DISPLAY", NULL), 0);
+        assert_return_code(terminal_check_display(pty, env, NULL, NULL), 0);
 }
 
 static void test_output(void **state) {

@@ -458,9 +458,9 @@ static void test_environment(void **state) {
 
         Env *env = NULL;
         assert_return_code(env_open(d->fd, &env), 0);
-        assert_return_code(env_set(env, "A", "1", NULL), 0);
-        assert_return_code(env_set(env, "B", "line\n\xc3\xa4", NULL), 0);
-        assert_return_code(env_unset(env, "PATH", NULL), 0);
+        assert_return_code(env_set(env, 0, "A", "1", NULL), 0);
+        assert_return_code(env_set(env, 0, "B", "line\n\xc3\xa4", NULL), 0);
+        assert_return_code(env_unset(env, 0, "PATH", NULL), 0);
         assert_null(env_close(env));
         assert_return_code(file_read(d->fd, "environment", 4096, &text, &size), 0);
         for (size_t n = 0; n < size; n++) {
@@ -468,8 +468,8 @@ static void test_environment(void **state) {
 
                 assert_return_code(file_replace(d->fd, "environment", text, n), 0);
                 assert_return_code(env_open(d->fd, &env), 0);
-                assert_int_equal(env_get(env, "A", &value, NULL), -ENODATA);
-                assert_return_code(env_get(env, "PATH", &value, NULL), 0);
+                assert_int_equal(env_get(env, 0, "A", &value, NULL), -ENODATA);
+                assert_return_code(env_get(env, 0, "PATH", &value, NULL), 0);
                 assert_null(env_close(env));
                 assert_return_code(unlinkat(d->fd, "environment.damaged", 0), errno);
         }

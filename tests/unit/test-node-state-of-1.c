@@ -163,9 +163,9 @@ static void test_is_read(void **state) {
         assert_int_equal(role->stop_step, STOP_STEP_ASKED);
         assert_true(role->stop_deadline > 0 && role->stop_deadline != USEC_INFINITY);
 
-        assert_return_code(env_get(node->env, "NAME", &value, &fault), 0);
+        assert_return_code(env_get(node->env, 0, "NAME", &value, &fault), 0);
         assert_string_equal(value, "two\nlines");
-        assert_true(env_get(node->env, "PATH", &value, &fault) < 0); /* it was unset */
+        assert_true(env_get(node->env, 0, "PATH", &value, &fault) < 0); /* it was unset */
         assert_true(monitor_timeout(node->monitor) == 3600 * USEC_PER_SEC);
         assert_true(monitor_deadline(node->monitor) > 0);
 
@@ -210,7 +210,7 @@ static void test_of_the_next_version(void **state) {
         open_state(f);
         assert_all_read(f);
         assert_int_equal(g_hash_table_size(f->world->node->roles), 4);
-        assert_return_code(env_set(f->world->node->env, "ONE", "more", NULL), 0);
+        assert_return_code(env_set(f->world->node->env, 0, "ONE", "more", NULL), 0);
         assert_return_code(monitor_beat(f->world->node->monitor, NULL), 0);
         assert_kept(f, "environment", "\n#VERSION=1\n#COLOUR=blue\n");
         assert_kept(f, "monitor", "\nVERSION=1\nCOLOUR=blue\n");

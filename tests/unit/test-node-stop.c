@@ -302,7 +302,8 @@ static void test_stop_closes_input(void **state) {
         assert_return_code(pipe2(fds, O_CLOEXEC | O_NONBLOCK), errno);
         role->stdin_fd = fds[1];
         assert_return_code(
-                input_write(role->input, data, 1024 * 1024, false, NULL, NULL, told_by(&told), &fault), 0);
+                input_write(role->input, data, 1024 * 1024, false, NULL, NULL, NULL, told_by(&told), &fault),
+                0);
         assert_not_told(&told);
         stop(w, role, NULL);
         assert_told_fault(&told, NODE_ERROR_NO_INPUT, "because the role is being stopped");

@@ -208,10 +208,11 @@ static int act(TestWorld *w, Role *role, Verb verb, Told *told, char **ret_text,
                 return node_signal_role(w->node, role, true, SIGUSR1, NULL, told_by(told), fault);
         case SEND_INPUT:
                 r = input_find(role, fault);
-                return r < 0 ? r : input_write(role->input, "x", 1, true, NULL, NULL, told_by(told), fault);
+                return r < 0 ? r
+                             : input_write(role->input, "x", 1, true, NULL, NULL, NULL, told_by(told), fault);
         case CLOSE_INPUT:
                 r = input_find(role, fault);
-                return r < 0 ? r : input_close(role->input, told_by(told), fault);
+                return r < 0 ? r : input_close(role->input, NULL, told_by(told), fault);
         case PURGE:
                 return purge(w, cam, told, ret_text, fault);
         case PURGE_ALL:

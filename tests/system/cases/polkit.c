@@ -400,11 +400,13 @@ static void test_shutdown(void **state) {
 static void test_examples(void **state) {
         Bus *bus = *state;
         g_autoptr(Bus) alice = bus_new_as("alice");
-        const char *role = role_name("a");
-        const char *names[] = { "40-architect-operators.rules", "40-architect-owners.rules" };
+        const char *role = role_name("a"), *own = role_name("b");
+        const char *names[] = { "40-architect-operators.rules", "40-architect-owners.rules",
+                "40-architect-starters.rules" };
 
         start(bus, role, NULL, actor(), "pause", NULL);
         run_ok("groupadd", "operators", NULL);
+        run_ok("groupadd", "observers", NULL);
         for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
                 g_autofree char *from =
                         g_build_filename("/usr/share/doc/architect-node/examples", names[i], NULL);
@@ -420,6 +422,21 @@ static void test_examples(void **state) {
         g_variant_unref(node_call(again, "Purge", g_variant_new("(as)", NULL)));
         assert_poll(bus, role, "none");
 
+        node_call_fails(again, "Start", start_args(own, NULL, actor(), "pause", NULL), ACCESS_DENIED,
+                ACTION "start-role", NULL);
+        run_ok("usermod", "-a", "-G", "observers", "alice", NULL);
+        g_autoptr(Bus) starter = bus_new_as("alice");
+        node_call_fails(starter, "Start",
+                start_args(own, OPTIONS("{'user': <'bob'>}"), actor(), "pause", NULL), ACCESS_DENIED,
+                ACTION "start-role-as", NULL);
+        start(starter, own, NULL, actor(), "pause", NULL);
+        assert_int_equal(role_get_u32(bus, own, "Owner"), 1001);
+        g_variant_unref(node_call(starter, "SetEnv", g_variant_new("(ss)", "CASE_POLKIT", "x")));
+        g_variant_unref(node_call(starter, "UnsetEnv", g_variant_new("(s)", "CASE_POLKIT")));
+        g_variant_unref(node_call(starter, "Kill", g_variant_new("(s)", own)));
+
+        run_ok("gpasswd", "-d", "alice", "observers", NULL);
+        run_ok("groupdel", "observers", NULL);
         run_ok("gpasswd", "-d", "alice", "operators", NULL);
         run_ok("groupdel", "operators", NULL);
         for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {

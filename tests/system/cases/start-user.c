@@ -21,17 +21,21 @@
 #define SLICE_OF_ALICE "architect-main-u1001"
 #define LONG_AGO "1970-01-02"
 
-/* "self" permits to start as oneself, "bob" also one command as bob, "hold" waits for HOLD. What is not about
- * a start has the default of the policy. */
+/* "self" permits to start as oneself, and one's environment and ports, "bob" also one command as bob, "hold"
+ * waits for HOLD. What is about something else has the default of the policy. */
 static const char rule[] =
         "polkit.addRule(function(action, subject) {\n"
-        "    if (action.id.indexOf('" ACTION "start-role') != 0)\n"
+        "    var start = action.id.indexOf('" ACTION "start-role') == 0;\n"
+        "    if (!start && action.id != '" ACTION "manage-environment' &&\n"
+        "        action.id != '" ACTION "manage-ports')\n"
         "        return polkit.Result.NOT_HANDLED;\n"
         "    var said = polkit.spawn(['/bin/cat', '" ANSWER "']).trim();\n"
         "    if (said == 'hold')\n"
         "        said = polkit.spawn(['/bin/cat', '" HOLD "']).trim();\n"
         "    if (said == '')\n"
         "        return polkit.Result.NOT_HANDLED;\n"
+        "    if (!start)\n"
+        "        return polkit.Result.YES;\n"
         "    var own = action.id == '" ACTION "start-role' &&\n"
         "        action.lookup('user') == subject.user &&\n"
         "        action.lookup('owner') == action.lookup('uid');\n"
@@ -174,6 +178,73 @@ static void test_oneself(void **state) {
         run_ok("gpasswd", "-d", "alice", "dialout", NULL);
 }
 
+static void assert_own_env(Bus *caller, const char *expected) {
+        g_autoptr(GVariant) reply = node_call(caller, "ListEnv", NULL);
+        g_autofree const char **variables = NULL;
+
+        g_variant_get(reply, "(^a&s)", &variables);
+        g_autofree char *joined = g_strjoinv(" ", (char **) variables);
+        assert_string_equal(joined, expected);
+}
+
+/* Starts a role that writes down what it has, and returns that. */
+static GHashTable *dump_of(Bus *caller, const char *role, GVariant *options) {
+        g_autofree char *path = public_file(role);
+
+        start(caller, role, options, actor(), "dump", path, "pause", NULL);
+        await_file(path);
+        return read_dump(path);
+}
+
+/* What she sets is hers, before and after a restart, and reaches what runs with her rights. */
+static void test_environment(void **state) {
+        Bus *bus = *state;
+        g_autoptr(Bus) alice = bus_new_as("alice"), bob = bus_new_as("bob");
+        void (*const restarts[])(Bus *) = { node_restart, node_crash };
+
+        g_variant_unref(node_call(bus, "SetEnv", g_variant_new("(ss)", "CASE_SECRET", "root's")));
+        node_call_fails(alice, "SetEnv", g_variant_new("(ss)", "CASE_OWN", "hers"), ACCESS_DENIED,
+                ACTION "manage-environment", NULL);
+        answer("self");
+        g_variant_unref(node_call(alice, "SetEnv", g_variant_new("(ss)", "CASE_OWN", "hers")));
+        for (size_t i = 0; i < G_N_ELEMENTS(restarts); i++) {
+                restarts[i](bus);
+                assert_own_env(alice, "CASE_OWN=hers");
+                assert_own_env(bob, "");
+        }
+        node_call_fails(
+                alice, "GetEnv", g_variant_new("(s)", "CASE_SECRET"), "NoSuchVariable", "uid 1001", NULL);
+        node_call_fails(
+                alice, "UnsetEnv", g_variant_new("(s)", "CASE_SECRET"), "NoSuchVariable", "uid 1001", NULL);
+        node_call_fails(bus, "GetEnv", g_variant_new("(s)", "CASE_OWN"), "NoSuchVariable", NULL);
+
+        {
+                g_autoptr(GHashTable) hers = dump_of(alice, role_name("a"), NULL),
+                                      his = dump_of(bob, role_name("b"), NULL),
+                                      of_root = dump_of(bus, role_name("c"), OPTIONS("{'user': <'alice'>}")),
+                                      as_bob = NULL;
+
+                assert_string_equal(dump_get(hers, "env.CASE_OWN"), "hers");
+                assert_null(g_hash_table_lookup(hers, "env.CASE_SECRET"));
+                assert_null(g_hash_table_lookup(his, "env.CASE_OWN"));
+                assert_null(g_hash_table_lookup(his, "env.CASE_SECRET"));
+                assert_null(g_hash_table_lookup(of_root, "env.CASE_OWN"));
+                assert_string_equal(dump_get(of_root, "env.CASE_SECRET"), "root's");
+                answer("bob");
+                as_bob = dump_of(alice, role_name("d"), OPTIONS("{'user': <'bob'>}"));
+                assert_string_equal(dump_get(as_bob, "env.USER"), "bob");
+                assert_null(g_hash_table_lookup(as_bob, "env.CASE_OWN"));
+        }
+        for (const char *const *r = (const char *const[]){ "a", "b", "c", "d", NULL }; *r; r++)
+                kill_role(bus, role_name(*r));
+
+        /* Not after a clean end. */
+        systemctl("stop", NODE_UNIT);
+        systemctl("start", NODE_UNIT);
+        node_wait_name(bus, true);
+        assert_own_env(alice, "");
+}
+
 static void test_as_other(void **state) {
         Bus *bus = *state;
         g_autoptr(Bus) alice = bus_new_as("alice");
@@ -270,6 +341,92 @@ static void test_limits(void **state) {
         start(alice, role, NULL, actor(), "pause", NULL);
         node_call_fails(alice, "Start", start_args(role_name("b"), NULL, actor(), "pause", NULL),
                 "LimitReached", "uid 1001", "MaxRolesPerUser=", NULL);
+        node_configure(bus, NULL);
+}
+
+static GVariant *zeros(const char *role, gsize size) {
+        g_autofree char *data = g_malloc0(size);
+
+        return g_variant_new("(s@ay)", role, g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, data, size, 1));
+}
+
+static void end(Bus *caller, Bus *bus, const char *role) {
+        start(caller, role, NULL, actor(), "exit", "0", NULL);
+        expect_exited(bus, role, "exited", 0, "self");
+}
+
+static void release_ports(Bus *bus) {
+        g_autoptr(GVariant) reply = node_call(bus, "ListPorts", NULL);
+        g_autoptr(GVariantIter) iter = NULL;
+        const char *protocol;
+        guint16 port;
+
+        g_variant_get(reply, "(a(squs))", &iter);
+        while (g_variant_iter_next(iter, "(&squ&s)", &protocol, &port, NULL, NULL))
+                g_variant_unref(node_call(bus, g_str_equal(protocol, "tcp") ? "ReleaseTCP" : "ReleaseUDP",
+                        g_variant_new("(@aq)",
+                                g_variant_new_fixed_array(G_VARIANT_TYPE_UINT16, &port, 1, sizeof(port)))));
+}
+
+/* At each limit she gets an error that names it, and neither bob nor root meets it. */
+static void test_quotas(void **state) {
+        Bus *bus = *state;
+        g_autoptr(Bus) alice = bus_new_as("alice"), bob = bus_new_as("bob");
+        const char *hers = role_name("a"), *his = role_name("b");
+        guint32 queued, of_bob, of_root;
+
+        answer("self");
+        node_configure(bus,
+                "MaxPortsPerUser=2\nMaxEnvironmentPerUser=8\nMaxQueuedInputPerUser=300K\nMaxEndedRolesPerUser=2\n");
+        g_variant_unref(node_call(alice, "BindTCP", g_variant_new("(u)", 2)));
+        node_call_fails(alice, "BindUDP", g_variant_new("(u)", 1), "LimitReached", "uid 1001",
+                "MaxPortsPerUser=", NULL);
+        g_variant_unref(node_call(bob, "BindUDP", g_variant_new("(u)", 1)));
+        g_variant_unref(node_call(bus, "BindTCP", g_variant_new("(u)", 3)));
+        release_ports(bus);
+
+        g_variant_unref(node_call(alice, "SetEnv", g_variant_new("(ss)", "A", "12345")));
+        node_call_fails(alice, "SetEnv", g_variant_new("(ss)", "B", ""), "LimitReached", "uid 1001",
+                "8 bytes", "MaxEnvironmentPerUser=", NULL);
+        g_variant_unref(node_call(bob, "SetEnv", g_variant_new("(ss)", "B", "")));
+        g_variant_unref(node_call(bob, "UnsetEnv", g_variant_new("(s)", "B")));
+        g_variant_unref(node_call(alice, "UnsetEnv", g_variant_new("(s)", "A")));
+
+        start(alice, hers, NULL, actor(), "pause", NULL);
+        start(bob, his, NULL, actor(), "pause", NULL);
+        queued = node_send(alice, "WriteInput", zeros(hers, 250000));
+        node_call_fails(alice, "WriteInput", zeros(hers, 100000), "LimitReached", "uid 1001",
+                "MaxQueuedInputPerUser=", NULL);
+        of_bob = node_send(bob, "WriteInput", zeros(his, 250000));
+        of_root = node_send(bus, "WriteInput", zeros(hers, 400000));
+        assert_poll(bob, his, "running"); /* which comes after his input */
+        g_variant_unref(node_call(alice, "Stop", g_variant_new("(s)", hers)));
+        g_variant_unref(node_call(bob, "Stop", g_variant_new("(s)", his)));
+        expect_exited(bus, hers, "killed", SIGTERM, "stop");
+        expect_exited(bus, his, "killed", SIGTERM, "stop");
+        bus_failure(alice, queued, "NoInput", NULL);
+        bus_failure(bob, of_bob, "NoInput", NULL);
+        bus_failure(bus, of_root, "NoInput", NULL);
+
+        end(bus, bus, role_name("of-root"));
+        for (const char *const *r = (const char *const[]){ "c", "d", "e", NULL }; *r; r++)
+                end(alice, bus, role_name(*r));
+        bus_wait(bus, "RolePurged", role_name("c"));
+        assert_poll(bus, hers, "none");
+        assert_poll(bus, role_name("d"), "exit 0");
+        assert_poll(bus, role_name("e"), "exit 0");
+        assert_poll(bus, his, "exit -15");
+        assert_poll(bus, role_name("of-root"), "exit 0");
+
+        node_configure(bus, "MaxStartsPerUser=1\n");
+        node_restart(bus); /* which forgets what was started before */
+        end(alice, bus, role_name("d"));
+        node_call_fails(alice, "Start", start_args(role_name("d"), NULL, actor(), "pause", NULL),
+                "LimitReached", "uid 1001", "MaxStartsPerUser=", NULL);
+        assert_poll(bus, role_name("d"), "exit 0");
+        end(bob, bus, his);
+        end(bus, bus, role_name("of-root"));
+        end(bus, bus, role_name("of-root"));
         node_configure(bus, NULL);
 }
 
@@ -404,9 +561,11 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 USER_TEST(test_default),
                 USER_TEST(test_oneself),
+                USER_TEST(test_environment),
                 USER_TEST(test_as_other),
                 USER_TEST(test_accounts),
                 USER_TEST(test_limits),
+                USER_TEST(test_quotas),
                 USER_TEST(test_output),
                 USER_TEST(test_names),
                 USER_TEST(test_restart),
