@@ -100,7 +100,6 @@ static void test_caller(void **state) {
 static void test_objects(void **state) {
         Fixture *f = *state;
         g_auto(Call) hello = {}, all = {}, options = {}, list = {};
-        g_autofree char *path = NULL;
         int command = 0;
 
         Role *role = world_run(f->b->world, "cam", NULL);
