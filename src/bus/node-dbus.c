@@ -71,10 +71,26 @@ static int node_dbus_check_user_start(Clients *clients, sd_bus_message *m, const
         return r < 0 ? fault_to_bus_error(&fault, r, error) : 0;
 }
 
+static int node_dbus_check_start(Clients *clients, sd_bus_message *m, const char *name, RoleSpec *spec,
+        const char *options, const Caller **ret, sd_bus_error *error) {
+        const Caller *caller = NULL;
+
+        int r = authority_identify(clients->authority, m, &caller, error);
+        if (r != 0)
+                return r;
+        g_assert(caller);
+        *ret = caller;
+        if (authority_is_master(clients->authority, caller) || !authority_polkit(clients->authority))
+                return authority_check(clients->authority, m,
+                        &(AuthorityRequest){ .action = NODE_ACTION_START_ROLE, .doing = "start roles" }, NULL,
+                        error);
+        r = node_dbus_check_user_start(clients, m, name, spec, options, caller, error);
+        return r < 0 ? node_dbus_name_role(name, r, error) : r;
+}
+
 static int node_method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         g_autoptr(RoleSpec) spec = NULL;
-        g_autofree char *options = NULL;
         g_auto(Fault) fault = {};
         const Caller *caller = NULL;
         const char *name;
@@ -82,22 +98,12 @@ static int node_method_start(sd_bus_message *m, void *userdata, sd_bus_error *er
         int r = sd_bus_message_read(m, "s", &name);
         if (r < 0)
                 return r;
+        g_autofree char *options = NULL;
         r = start_options_read(m, &spec, &options, error);
         if (r < 0)
                 return node_dbus_name_role(name, r, error);
         g_assert(spec);
-        r = authority_identify(clients->authority, m, &caller, error);
-        if (r != 0)
-                return r;
-        g_assert(caller);
-        if (!authority_is_master(clients->authority, caller) && authority_polkit(clients->authority)) {
-                r = node_dbus_check_user_start(clients, m, name, spec, options, caller, error);
-                if (r < 0)
-                        return node_dbus_name_role(name, r, error);
-        } else
-                r = authority_check(clients->authority, m,
-                        &(AuthorityRequest){ .action = NODE_ACTION_START_ROLE, .doing = "start roles" }, NULL,
-                        error);
+        r = node_dbus_check_start(clients, m, name, spec, options, &caller, error);
         if (r != 0)
                 return r;
 
