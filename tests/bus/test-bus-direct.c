@@ -294,6 +294,16 @@ static void test_signals_once(void **state) {
         assert_int_equal(n_shutdowns, 4);
 }
 
+/* In the middle of a call. */
+static void hang_up(Fixture *f, unsigned *n) {
+        f->hold = true;
+        kill_unit(f, n);
+        world_wait(f->b->world, f->held->len == 1);
+        f->hold = false;
+        g_ptr_array_set_size(f->held, 0);
+        systemd_close(f);
+}
+
 /* The calls are made again, by the bus. A connection that has worked is opened again. */
 static void test_lost(void **state) {
         Fixture *f = *state;
@@ -302,12 +312,7 @@ static void test_lost(void **state) {
         manager_set_direct(f->b->manager, f->address);
         kill_unit(f, &n);
         world_wait(f->b->world, n == 1);
-        f->hold = true;
-        kill_unit(f, &n);
-        world_wait(f->b->world, f->held->len == 1);
-        f->hold = false;
-        g_ptr_array_set_size(f->held, 0);
-        systemd_close(f);
+        hang_up(f, &n);
         world_wait(f->b->world, n == 2);
         assert_calls(f, "KillUnit ", "KillUnit KillUnit ");
         kill_unit(f, &n);
@@ -322,12 +327,7 @@ static void test_broken(void **state) {
         unsigned n = 0;
 
         manager_set_direct(f->b->manager, f->address);
-        f->hold = true;
-        kill_unit(f, &n);
-        world_wait(f->b->world, f->held->len == 1);
-        f->hold = false;
-        g_ptr_array_set_size(f->held, 0);
-        systemd_close(f);
+        hang_up(f, &n);
         world_wait(f->b->world, n == 1);
         kill_unit(f, &n);
         world_wait(f->b->world, n == 2);
