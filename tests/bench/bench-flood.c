@@ -105,14 +105,7 @@ static sd_bus *private_bus(void) {
         bench_check(sd_bus_new(&bus), "private socket");
         bench_check(sd_bus_set_address(bus, "unix:path=" PRIVATE), "private socket");
         bench_check(sd_bus_start(bus), "private socket");
-        /* The service does not wait long for the end of the authentication. */
-        while (sd_bus_is_ready(bus) == 0) {
-                int r = sd_bus_process(bus, NULL);
-
-                bench_check(r, "private socket");
-                if (r == 0)
-                        bench_check(sd_bus_wait(bus, UINT64_MAX), "private socket");
-        }
+        bench_bus_ready(bus);
         return bus;
 }
 

@@ -59,7 +59,18 @@ sd_bus *bench_bus(void) {
         sd_bus *bus = NULL;
 
         bench_check(sd_bus_open_system(&bus), "system bus");
+        bench_bus_ready(bus);
         return bus;
+}
+
+void bench_bus_ready(sd_bus *bus) {
+        while (sd_bus_is_ready(bus) == 0) {
+                int r = sd_bus_process(bus, NULL);
+
+                bench_check(r, "bus");
+                if (r == 0)
+                        bench_check(sd_bus_wait(bus, UINT64_MAX), "bus");
+        }
 }
 
 pid_t bench_main_pid(sd_bus *bus, const char *unit) {

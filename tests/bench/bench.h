@@ -20,7 +20,9 @@ _Noreturn void bench_die(const char *format, ...) __attribute__((format(printf, 
 #define bench_check(r, what) ((r) < 0 ? bench_die("%s: %s", what, strerror(-(r))) : (void) 0)
 
 const char *bench_sleeper(void); /* absolute path of the smallest program that sleeps */
+/* They return when the connection is complete, since the other end does not wait long for that. */
 sd_bus *bench_bus(void);
+void bench_bus_ready(sd_bus *bus);
 pid_t bench_main_pid(sd_bus *bus, const char *unit);
 
 /* Start, or kill and purge, the roles bench-0 to bench-(n-1), all at once. They return when all are done. */
