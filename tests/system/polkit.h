@@ -24,3 +24,6 @@ void answer(const char *text);
 int held(void);
 /* Returns when the rule has read it. */
 void release(int fd, const char *text);
+
+/* Kills polkit, which the next question starts again. */
+void polkit_kill(void);

@@ -262,7 +262,7 @@ static void test_polkit_killed(void **state) {
         answer("hold");
         serial = node_send(alice, "Stop", g_variant_new("(s)", role));
         fd = held();
-        run_ok("systemctl", "kill", "--signal=KILL", "polkit.service", NULL);
+        polkit_kill();
         bus_failure(
                 alice, serial, ACCESS_DENIED, "polkit has not answered about " ACTION "manage-roles", NULL);
         (void) close(fd);
