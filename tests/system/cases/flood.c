@@ -74,10 +74,12 @@ static guint64 cpu_usec(pid_t pid) {
 
 static void test_no_replies(void **state) {
         Bus *bus = *state;
+        g_autoptr(Bus) alice = bus_new_as("alice");
         pid_t node = node_pid(bus);
         g_autoptr(GVariant) roles = NULL;
         Flood flood;
 
+        node_configure(bus, "MaxCallTimePerUser=1ms\n");
         const guint64 before = cpu_usec(node);
         attack(&flood, FLOOD_NO_REPLIES);
         WAIT_UNTIL(flood.count->calls >= CALLS);
@@ -86,6 +88,9 @@ static void test_no_replies(void **state) {
         roles = node_call(bus, "ListRoles", NULL);
         const guint64 usec = cpu_usec(node) - before;
         print_message("%" PRIu64 " calls without reply: %" PRIu64 " us of CPU time\n", count.calls, usec);
+        /* If they had been handled, none of her time would be left. */
+        assert_int_equal(call_many(alice, 1), 0);
+        node_configure(bus, NULL);
         assert_int_equal(node_pid(bus), node);
         assert_int_equal(count.returns, CONNECTIONS); /* those of the bus to Hello */
         assert_int_equal(count.errors, 0);
