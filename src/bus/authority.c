@@ -160,8 +160,21 @@ void authority_set_user(Authority *authority, uid_t uid) {
         authority->owner = uid;
 }
 
-void authority_add_peer(Authority *authority, sd_bus *peer, const Caller *caller) {
-        (void) g_hash_table_insert(authority->peers, peer, (void *) caller);
+/* Of a caller whose uid and pid are known. */
+static void authority_complete(const Authority *authority, Caller *caller) {
+        char *unit;
+
+        if (caller->pid > 0 && (authority->user ? sd_pid_get_user_unit(caller->pid, &unit)
+                                                : sd_pid_get_unit(caller->pid, &unit)) >= 0) {
+                caller->unit = g_strdup(unit);
+                free(unit);
+        }
+        caller->known = true;
+}
+
+void authority_add_peer(Authority *authority, sd_bus *peer, Caller *caller) {
+        authority_complete(authority, caller);
+        (void) g_hash_table_insert(authority->peers, peer, caller);
 }
 
 void authority_remove_peer(Authority *authority, sd_bus *peer) {
@@ -246,13 +259,7 @@ static int sender_on_credentials(sd_bus_message *reply, void *userdata, sd_bus_e
                 (void) g_hash_table_remove(authority->senders, sender->name);
                 return 0;
         }
-        char *unit;
-        if (sender->caller.pid > 0 && (authority->user ? sd_pid_get_user_unit(sender->caller.pid, &unit)
-                                                       : sd_pid_get_unit(sender->caller.pid, &unit)) >= 0) {
-                sender->caller.unit = g_strdup(unit);
-                free(unit);
-        }
-        sender->caller.known = true;
+        authority_complete(authority, &sender->caller);
 
         for (GList *l = sender->parked->head, *next; l; l = next) {
                 next = l->next;

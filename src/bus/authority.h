@@ -25,8 +25,9 @@ int authority_new(sd_bus *bus, sd_bus *polkit_bus, Node *node, Allowance *allowa
 /* Makes this the service of a user, with the user's own systemd. The user then has the rights that otherwise
  * only root has, and polkit is not asked. */
 void authority_set_user(Authority *authority, uid_t uid);
-/* The caller of all messages that come from a connection without a bus. It must live until it is removed. */
-void authority_add_peer(Authority *authority, sd_bus *peer, const Caller *caller);
+/* The caller of all messages that come from a connection without a bus, with uid and pid. The rest is found
+ * out. It must live until it is removed. */
+void authority_add_peer(Authority *authority, sd_bus *peer, Caller *caller);
 void authority_remove_peer(Authority *authority, sd_bus *peer);
 /* Replies to the calls that are still parked, with the error ShuttingDown. Returns NULL. */
 Authority *authority_free(Authority *authority);

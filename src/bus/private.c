@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
-#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <systemd/sd-login.h>
 #include <unistd.h>
 
+#include "base/fd-util.h"
+#include "base/notify-socket.h"
 #include "bus/clients-private.h"
 #include "bus/private.h"
 #include "bus/role-dbus.h"
@@ -131,20 +131,14 @@ static int connection_setup(Connection *connection, int fd) {
 static void connection_new(Private *private, int fd, const struct ucred *peer) {
         Clients *clients = private->clients;
         Connection *connection = g_new(Connection, 1);
-        char *unit;
 
         *connection = (Connection){
                 .private = private,
-                .caller = { .uid = peer->uid, .pid = peer->pid, .known = true },
+                .caller = { .uid = peer->uid, .pid = peer->pid },
                 .slots = g_ptr_array_new_with_free_func(bus_slot_free),
                 .link.data = connection,
         };
         g_queue_push_tail_link(&private->connections, &connection->link);
-        if (peer->pid > 0 && (clients->node->user ? sd_pid_get_user_unit(peer->pid, &unit)
-                                                  : sd_pid_get_unit(peer->pid, &unit)) >= 0) {
-                connection->caller.unit = g_strdup(unit);
-                free(unit);
-        }
         int r = connection_setup(connection, fd);
         if (r < 0) {
                 log_warning_errno(r, "Cannot set up a connection of %s, closing it: %m", private->path);
@@ -186,18 +180,19 @@ static int private_on_connection(sd_event_source *s, int listen_fd, uint32_t rev
 }
 
 static int private_listen(Private *private) {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        struct sockaddr_un address;
+        socklen_t size;
 
-        if ((size_t) snprintf(address.sun_path, sizeof(address.sun_path), "%s", private->path) >=
-                sizeof(address.sun_path))
-                return -ENAMETOOLONG;
+        int r = socket_address(private->path, &address, &size);
+        if (r < 0)
+                return r;
         private->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (private->fd < 0)
                 return -errno;
         if (unlink(private->path) < 0 && errno != ENOENT)
                 return -errno;
         mode_t mask = umask(0177);
-        int r = bind(private->fd, (struct sockaddr *) &address, sizeof(address)) < 0 ? -errno : 0;
+        r = bind(private->fd, (struct sockaddr *) &address, size) < 0 ? -errno : 0;
         (void) umask(mask);
         if (r >= 0 && listen(private->fd, SOMAXCONN) < 0)
                 r = -errno;

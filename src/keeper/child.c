@@ -24,7 +24,7 @@
 
 /* waitid() of the C library drops the last argument, and with it the resource usage that the kernel returns
  * with WNOWAIT, too. */
-static int pidfd_waitid(int pidfd, siginfo_t *ret_info, struct rusage *ret_usage, int options) {
+int pidfd_waitid(int pidfd, siginfo_t *ret_info, struct rusage *ret_usage, int options) {
         memset(ret_info, 0, sizeof(*ret_info));
         return syscall(SYS_waitid, P_PIDFD, pidfd, ret_info, options, ret_usage) < 0 ? -errno : 0;
 }

@@ -4,8 +4,10 @@
 /* A child of the keeper, from the clone and the wait at the gate to its zombie and the reaping. exec/
  * contains the code that runs in the child. */
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "base/list.h"
@@ -70,6 +72,9 @@ struct Child {
 /* Clones this process, as fork() does, without a copy of its parent's threads. Returns 0 in the clone, else
  * its pid and a pidfd, or a negative errno. */
 pid_t child_clone(int *ret_pidfd);
+/* Like waitid() with P_PIDFD, but returns a negative errno. si_pid is 0 if there is nothing to report. The
+ * usage may be NULL. */
+int pidfd_waitid(int pidfd, siginfo_t *ret_info, struct rusage *ret_usage, int options);
 /* Clones a child. Takes ownership of the descriptors of the sockets, also on failure. Returns a negative
  * errno. */
 int child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,

@@ -13,10 +13,6 @@
 #include "keeper/exec/exec-account.h"
 #include "keeper/lookup.h"
 
-#ifndef P_PIDFD
-#define P_PIDFD 3
-#endif
-
 int lookup_new(const struct keeper_self *self, const struct keeper_lookup *request, Lookup **ret) {
         autofd ours = -EBADF, theirs = -EBADF;
         int pair[2], pidfd = -EBADF, r;
@@ -66,7 +62,7 @@ Lookup *lookup_abandon(Lookup *lookup) {
         siginfo_t info;
 
         (void) pidfd_kill(lookup->pidfd, SIGKILL);
-        (void) waitid((idtype_t) P_PIDFD, (id_t) lookup->pidfd, &info, WEXITED);
+        (void) pidfd_waitid(lookup->pidfd, &info, NULL, WEXITED);
         return lookup_free(lookup);
 }
 
@@ -92,12 +88,11 @@ static int lookup_read(Lookup *lookup) {
 }
 
 bool lookup_check_exit(Lookup *lookup) {
-        siginfo_t info = { 0 };
+        siginfo_t info;
 
         if (lookup->ended)
                 return true;
-        if (waitid((idtype_t) P_PIDFD, (id_t) lookup->pidfd, &info, WEXITED | WNOHANG) < 0 ||
-                info.si_pid == 0)
+        if (pidfd_waitid(lookup->pidfd, &info, NULL, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
                 return false;
         lookup->ended = true;
         if (!lookup->over)

@@ -153,56 +153,46 @@ static int settings_set_positive_time(const char *text, uint64_t *ret) {
         return 0;
 }
 
-/* Counts from 1 to the maximum. */
+/* Counts, and sizes in bytes, from 1 to the maximum. */
 static const struct {
         const char *key;
-        uint32_t max;
-        size_t offset;
-} settings_counts[] = {
-        { "MaxConcurrentStarts", 1000, offsetof(Settings, max_concurrent_starts) },
-        { "MaxEndedRoles", NODE_MAX_ROLES, offsetof(Settings, max_ended_roles) },
-        { "MaxEndedRolesPerUser", NODE_MAX_ROLES, offsetof(Settings, max_ended_roles_per_user) },
-        { "MaxPortsPerUser", KEEPER_PORTS_MAX, offsetof(Settings, max_ports_per_user) },
-        { "MaxRolesPerUser", NODE_MAX_ROLES, offsetof(Settings, max_roles_per_user) },
-        { "MaxStartsPerUser", 6000, offsetof(Settings, max_starts_per_user) },
-        { "MaxWaitingCallsPerUser", NODE_MAX_ROLES, offsetof(Settings, max_waiting_calls_per_user) },
-};
-
-/* Sizes from 1 to the maximum. */
-static const struct {
-        const char *key;
+        bool is_size; /* a size_t, else an unsigned */
         size_t max;
         size_t offset;
-} settings_sizes[] = {
-        { "MaxEnvironmentPerUser", ENV_SIZE_MAX, offsetof(Settings, max_environment_per_user) },
-        { "MaxQueuedInputPerUser", 512UL * 1024UL * 1024UL, offsetof(Settings, max_queued_input_per_user) },
+} settings_limits[] = {
+        { "MaxConcurrentStarts", false, 1000, offsetof(Settings, max_concurrent_starts) },
+        { "MaxEndedRoles", false, NODE_MAX_ROLES, offsetof(Settings, max_ended_roles) },
+        { "MaxEndedRolesPerUser", false, NODE_MAX_ROLES, offsetof(Settings, max_ended_roles_per_user) },
+        { "MaxEnvironmentPerUser", true, ENV_SIZE_MAX, offsetof(Settings, max_environment_per_user) },
+        { "MaxPortsPerUser", false, KEEPER_PORTS_MAX, offsetof(Settings, max_ports_per_user) },
+        { "MaxQueuedInputPerUser", true, 512UL * 1024UL * 1024UL,
+                offsetof(Settings, max_queued_input_per_user) },
+        { "MaxRolesPerUser", false, NODE_MAX_ROLES, offsetof(Settings, max_roles_per_user) },
+        { "MaxStartsPerUser", false, 6000, offsetof(Settings, max_starts_per_user) },
+        { "MaxWaitingCallsPerUser", false, NODE_MAX_ROLES, offsetof(Settings, max_waiting_calls_per_user) },
 };
 
 /* Returns -ENOENT if the key is none of these. */
 static int settings_set_limit(Settings *s, const char *key, const char *text) {
-        uint32_t count;
-        size_t size;
+        for (size_t i = 0; i < ELEMENTSOF(settings_limits); i++) {
+                void *value = (char *) s + settings_limits[i].offset;
+                uint32_t count = 0;
+                size_t size = 0;
 
-        for (size_t i = 0; i < ELEMENTSOF(settings_counts); i++) {
-                if (!g_str_equal(settings_counts[i].key, key))
+                if (!g_str_equal(settings_limits[i].key, key))
                         continue;
-                int r = parse_u32(text, &count);
+                int r = settings_limits[i].is_size ? settings_parse_size(text, &size)
+                                                   : parse_u32(text, &count);
                 if (r < 0)
                         return r;
-                if (count < 1 || count > settings_counts[i].max)
+                if (!settings_limits[i].is_size)
+                        size = count;
+                if (size < 1 || size > settings_limits[i].max)
                         return -ERANGE;
-                *(unsigned *) ((char *) s + settings_counts[i].offset) = count;
-                return 0;
-        }
-        for (size_t i = 0; i < ELEMENTSOF(settings_sizes); i++) {
-                if (!g_str_equal(settings_sizes[i].key, key))
-                        continue;
-                int r = settings_parse_size(text, &size);
-                if (r < 0)
-                        return r;
-                if (size < 1 || size > settings_sizes[i].max)
-                        return -ERANGE;
-                *(size_t *) ((char *) s + settings_sizes[i].offset) = size;
+                if (settings_limits[i].is_size)
+                        *(size_t *) value = size;
+                else
+                        *(unsigned *) value = count;
                 return 0;
         }
         return -ENOENT;

@@ -225,6 +225,19 @@ void node_configure(Bus *bus, const char *node_section) {
         g_variant_unref(node_call(bus, "Reload", NULL));
 }
 
+void node_release_ports(Bus *bus) {
+        g_autoptr(GVariant) reply = node_call(bus, "ListPorts", NULL);
+        g_autoptr(GVariantIter) iter = NULL;
+        const char *protocol;
+        guint16 port;
+
+        g_variant_get(reply, "(a(squs))", &iter);
+        while (g_variant_iter_next(iter, "(&squ&s)", &protocol, &port, NULL, NULL))
+                g_variant_unref(node_call(bus, g_str_equal(protocol, "tcp") ? "ReleaseTCP" : "ReleaseUDP",
+                        g_variant_new("(@aq)",
+                                g_variant_new_fixed_array(G_VARIANT_TYPE_UINT16, &port, 1, sizeof(port)))));
+}
+
 /* -- the object of the role -- */
 
 char *role_path(const char *role) {

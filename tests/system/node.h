@@ -82,6 +82,9 @@ void write_configuration(const char *node_section);
 /* The same, and reloads it. */
 void node_configure(Bus *bus, const char *node_section);
 
+/* Releases all reserved ports, whoever owns them. */
+void node_release_ports(Bus *bus);
+
 /* -- the object of the role -- */
 
 char *role_path(const char *role);

@@ -507,20 +507,6 @@ static char **list_variables(Bus *bus) {
         return variables;
 }
 
-static void release_ports(Bus *bus) {
-        g_autoptr(GVariant) reply = node_call(bus, "ListPorts", NULL);
-        g_autoptr(GVariantIter) ports = NULL;
-        const char *protocol;
-        guint16 port;
-
-        g_variant_get(reply, "(a(squs))", &ports);
-        while (g_variant_iter_next(ports, "(&squ&s)", &protocol, &port, NULL, NULL))
-                g_variant_unref(
-                        node_call(bus, g_ascii_strcasecmp(protocol, "tcp") == 0 ? "ReleaseTCP" : "ReleaseUDP",
-                                g_variant_new("(@aq)",
-                                        g_variant_new_fixed_array(G_VARIANT_TYPE_UINT16, &port, 1, 2))));
-}
-
 static void restore(Random *r, char **variables) {
         g_auto(GStrv) now = list_variables(r->bus);
 
@@ -572,7 +558,7 @@ static void end_roles(Random *r) {
         node_sync(r->bus);
         kill_roles(r, true);
         assert_int_equal(node_get_u32(r->bus, "NRoles"), 0);
-        release_ports(r->bus);
+        node_release_ports(r->bus);
 }
 
 static void assert_no_error_logged(const char *since) {

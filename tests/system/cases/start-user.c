@@ -355,19 +355,6 @@ static void end(Bus *caller, Bus *bus, const char *role) {
         expect_exited(bus, role, "exited", 0, "self");
 }
 
-static void release_ports(Bus *bus) {
-        g_autoptr(GVariant) reply = node_call(bus, "ListPorts", NULL);
-        g_autoptr(GVariantIter) iter = NULL;
-        const char *protocol;
-        guint16 port;
-
-        g_variant_get(reply, "(a(squs))", &iter);
-        while (g_variant_iter_next(iter, "(&squ&s)", &protocol, &port, NULL, NULL))
-                g_variant_unref(node_call(bus, g_str_equal(protocol, "tcp") ? "ReleaseTCP" : "ReleaseUDP",
-                        g_variant_new("(@aq)",
-                                g_variant_new_fixed_array(G_VARIANT_TYPE_UINT16, &port, 1, sizeof(port)))));
-}
-
 /* At each limit she gets an error that names it, and neither bob nor root meets it. */
 static void test_quotas(void **state) {
         Bus *bus = *state;
@@ -383,7 +370,7 @@ static void test_quotas(void **state) {
                 "MaxPortsPerUser=", NULL);
         g_variant_unref(node_call(bob, "BindUDP", g_variant_new("(u)", 1)));
         g_variant_unref(node_call(bus, "BindTCP", g_variant_new("(u)", 3)));
-        release_ports(bus);
+        node_release_ports(bus);
 
         g_variant_unref(node_call(alice, "SetEnv", g_variant_new("(ss)", "A", "12345")));
         node_call_fails(alice, "SetEnv", g_variant_new("(ss)", "B", ""), "LimitReached", "uid 1001",
