@@ -413,23 +413,23 @@ ssize_t fd_write_nonblocking(int fd, const void *data, size_t size) {
         return n < 0 ? -errno : n;
 }
 
-int socket_send(int fd, const void *data, size_t size, const int *fds, size_t n_fds) {
+int socket_send_many(int fd, const void *data, size_t size, const int *fds, size_t n_fds) {
         union {
                 struct cmsghdr header;
-                char room[CMSG_SPACE(sizeof(int) * SOCKET_FDS_MAX)];
+                char room[CMSG_SPACE(sizeof(int) * SOCKET_FDS_MANY)];
         } control;
         struct iovec iov = { .iov_base = (void *) data, .iov_len = size };
         struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
         ssize_t n;
 
         /* The peer would take an empty packet for the end of the connection. */
-        if (size == 0 || n_fds > SOCKET_FDS_MAX)
+        if (size == 0 || n_fds > SOCKET_FDS_MANY)
                 return -EINVAL;
 
         if (n_fds > 0) {
                 struct cmsghdr *c;
 
-                memset(&control, 0, sizeof(control));
+                memset(&control, 0, CMSG_SPACE(sizeof(int) * n_fds));
                 msg.msg_control = &control;
                 msg.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
                 c = CMSG_FIRSTHDR(&msg);
@@ -448,20 +448,21 @@ int socket_send(int fd, const void *data, size_t size, const int *fds, size_t n_
         return (size_t) n == size ? 0 : -EMSGSIZE;
 }
 
+int socket_send(int fd, const void *data, size_t size, const int *fds, size_t n_fds) {
+        return n_fds > SOCKET_FDS_MAX ? -EINVAL : socket_send_many(fd, data, size, fds, n_fds);
+}
+
 static ssize_t socket_receive(int fd, void *data, size_t size, int *fds, size_t *n_fds, int flags) {
         union {
                 struct cmsghdr header;
-                char room[CMSG_SPACE(sizeof(int) * SOCKET_FDS_MAX)];
+                char room[CMSG_SPACE(sizeof(int) * SOCKET_FDS_MANY)];
         } control;
         struct iovec iov = { .iov_base = data, .iov_len = size };
         struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-        int received[CMSG_SPACE(sizeof(int) * SOCKET_FDS_MAX) / sizeof(int)];
+        int received[CMSG_SPACE(sizeof(int) * SOCKET_FDS_MANY) / sizeof(int)];
         size_t room = n_fds ? *n_fds : 0, n_received = 0;
         struct cmsghdr *c;
         ssize_t n;
-
-        if (room > SOCKET_FDS_MAX)
-                return -EINVAL;
 
         if (room > 0) {
                 msg.msg_control = &control;
@@ -498,11 +499,16 @@ static ssize_t socket_receive(int fd, void *data, size_t size, int *fds, size_t 
 }
 
 ssize_t socket_recv(int fd, void *data, size_t size, int *fds, size_t *n_fds) {
-        return socket_receive(fd, data, size, fds, n_fds, 0);
+        return n_fds && *n_fds > SOCKET_FDS_MAX ? -EINVAL : socket_receive(fd, data, size, fds, n_fds, 0);
 }
 
 ssize_t socket_peek(int fd, void *data, size_t size, int *fds, size_t *n_fds) {
-        return socket_receive(fd, data, size, fds, n_fds, MSG_PEEK);
+        return n_fds && *n_fds > SOCKET_FDS_MAX ? -EINVAL : socket_peek_many(fd, data, size, fds, n_fds);
+}
+
+ssize_t socket_peek_many(int fd, void *data, size_t size, int *fds, size_t *n_fds) {
+        return n_fds && *n_fds > SOCKET_FDS_MANY ? -EINVAL
+                                                 : socket_receive(fd, data, size, fds, n_fds, MSG_PEEK);
 }
 
 int rlimit_nofile_raise(uint64_t want) {

@@ -113,5 +113,10 @@ ssize_t socket_recv(int fd, void *data, size_t size, int *fds, size_t *n_fds);
  * own. */
 ssize_t socket_peek(int fd, void *data, size_t size, int *fds, size_t *n_fds);
 
+/* socket_send() and socket_peek() for as many descriptors as the kernel allows in one packet (SCM_MAX_FD). */
+#define SOCKET_FDS_MANY 253
+int socket_send_many(int fd, const void *data, size_t size, const int *fds, size_t n_fds);
+ssize_t socket_peek_many(int fd, void *data, size_t size, int *fds, size_t *n_fds);
+
 /* Raises the soft RLIMIT_NOFILE to want, but not above the hard limit. */
 int rlimit_nofile_raise(uint64_t want);

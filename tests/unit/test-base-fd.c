@@ -441,6 +441,33 @@ static void test_socket(void **state) {
         unpair(s);
 }
 
+/* As many as the kernel allows in one packet, and no more. */
+static void test_socket_many(void **state) {
+        int s[2], fds[SOCKET_FDS_MANY + 1] = { 0 }, before;
+        size_t n_fds;
+        char buffer[16];
+
+        pair(s);
+        before = count_fds();
+        assert_int_equal(socket_send_many(s[1], "x", 1, fds, SOCKET_FDS_MANY + 1), -EINVAL);
+        assert_int_equal(socket_send_many(s[1], "many", 4, fds, SOCKET_FDS_MANY), 0);
+        for (int i = 0; i < 2; i++) {
+                n_fds = SOCKET_FDS_MANY;
+                assert_int_equal(socket_peek_many(s[0], buffer, sizeof(buffer), fds, &n_fds), 4);
+                assert_int_equal(n_fds, SOCKET_FDS_MANY);
+                for (size_t k = 0; k < n_fds; k++) {
+                        assert_int_equal(fcntl(fds[k], F_GETFD), FD_CLOEXEC);
+                        (void) fd_close(fds[k]);
+                }
+        }
+        n_fds = SOCKET_FDS_MANY - 1;
+        assert_int_equal(socket_peek_many(s[0], buffer, sizeof(buffer), fds, &n_fds), -EMSGSIZE);
+        n_fds = SOCKET_FDS_MANY + 1;
+        assert_int_equal(socket_peek_many(s[0], buffer, sizeof(buffer), fds, &n_fds), -EINVAL);
+        assert_int_equal(count_fds(), before);
+        unpair(s);
+}
+
 /* If no descriptor is left to receive into, the result is an error, and never an incomplete message. */
 static void test_socket_emfile(void **state) {
         int s[2], fds[2] = { 0, 0 }, before;
@@ -632,6 +659,7 @@ int main(void) {
                 T(test_memfd_read),
                 T(test_write_string),
                 T(test_socket),
+                T(test_socket_many),
                 T(test_socket_emfile),
                 T(test_rlimit_raise),
                 T(test_write_nonblocking),
