@@ -14,6 +14,7 @@
 #include "keeper/exec/exec-parameters.h"
 #include "keeper/keeper-self.h"
 #include "keeper/keeper-watch.h"
+#include "keeper/shelf.h"
 #include "proto/keeper-protocol.h"
 
 /* The descriptors of a child that systemd stores, see keeper-store.c. */
@@ -64,7 +65,8 @@ struct Child {
         bool tell_exit;   /* a KEEPER_EXITED */
         ListLink to_tell; /* in Keeper.to_announce or Keeper.to_tell_exit, according to these two flags */
 
-        /* The inode of each descriptor that systemd stores, 0 if it stores none. */
+        ShelfPlace on_shelf;
+        /* Without shelves, the inode of each descriptor that systemd stores, 0 if it stores none. */
         uint64_t stored[_CHILD_STORED_MAX];
         ListLink to_store; /* in the list of the children whose stored descriptors may have changed */
 };

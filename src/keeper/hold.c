@@ -10,7 +10,7 @@
 #include "base/macro.h"
 #include "keeper/hold.h"
 
-static void hold_empty(int hold_fd) {
+void hold_empty(int hold_fd) {
         char byte;
 
         /* The end of an old hold reads as 0. */
@@ -18,7 +18,7 @@ static void hold_empty(int hold_fd) {
                 ;
 }
 
-static int hold_open(void) {
+int hold_open(void) {
         autofd fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         socklen_t size = sizeof(address);
@@ -73,18 +73,24 @@ int hold_look_second(int hold_fd) {
 
 /* At every moment the first packet is the old one or the new one, and either of them is true, because the
  * keeper acts before it drops a socket, and after it has added one. */
-int hold_replace(int hold_fd, const int *fds, size_t n) {
-        uint64_t id, first;
+int hold_replace_packet(int hold_fd, uint64_t *packet, size_t size, const int *fds, size_t n) {
+        uint64_t first;
         int r;
 
-        if (getrandom(&id, sizeof(id), 0) != sizeof(id))
+        if (getrandom(packet, sizeof(*packet), 0) != sizeof(*packet))
                 return -errno;
-        r = socket_send(hold_fd, &id, sizeof(id), fds, n);
+        r = socket_send_many(hold_fd, packet, size, fds, n);
         if (r < 0)
                 return r;
-        while (recv(hold_fd, &first, sizeof(first), MSG_PEEK | MSG_DONTWAIT) > 0 && first != id)
+        while (recv(hold_fd, &first, sizeof(first), MSG_PEEK | MSG_DONTWAIT) > 0 && first != *packet)
                 (void) recv(hold_fd, &first, sizeof(first), MSG_DONTWAIT);
         return 0;
+}
+
+int hold_replace(int hold_fd, const int *fds, size_t n) {
+        uint64_t id;
+
+        return hold_replace_packet(hold_fd, &id, sizeof(id), fds, n);
 }
 
 void hold_end(int hold_fd) {

@@ -15,10 +15,13 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* A guard, and the socket that a role has, if any (port-socket.h). */
 #define HOLD_MAX 2U
 
+/* Returns an empty hold, or a negative errno. */
+int hold_open(void);
 /* Takes ownership of fd, also on failure. */
 int hold_new(int fd);
 
@@ -29,6 +32,13 @@ int hold_look_second(int hold_fd);
 
 /* Replaces the descriptors of the hold by these. On failure they are unchanged. */
 int hold_replace(int hold_fd, const int *fds, size_t n);
+
+/* The same with a packet of the caller, which begins with a number that identifies it, chosen here, and with
+ * up to SOCKET_FDS_MANY descriptors. */
+int hold_replace_packet(int hold_fd, uint64_t *packet, size_t size, const int *fds, size_t n);
+
+/* Removes all descriptors from the hold. */
+void hold_empty(int hold_fd);
 
 /* Empties and closes the hold. Does nothing if hold_fd is negative. */
 void hold_end(int hold_fd);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +16,11 @@
 #include "keeper/keeper-restore.h"
 #include "keeper/keeper-serialize.h"
 
-/* A descriptor that systemd has passed. */
+/* A descriptor that systemd has passed, by its name or on a shelf. */
 struct given {
         struct keeper_state_stored item;
         int fd;
+        uint64_t shelf; /* 0 if by its name */
 };
 
 static int given_compare(const void *a, const void *b) {
@@ -42,6 +44,61 @@ static int pidfd_pid(int fd, pid_t *ret) {
                 return r;
         p = strstr(text, "\nPid:");
         return p && sscanf(p + 5, " %d", ret) == 1 ? 0 : -EBADF;
+}
+
+/* The newest one of a name is the first. A keeper that dies before it has removed what the previous one had
+ * stored leaves both, and it may have started another architect-terminal. */
+static int given_compare_age(const void *a, const void *b) {
+        const struct given *x = a, *y = b;
+        int r = given_compare(x, y);
+
+        return r != 0 ? r : (x->shelf < y->shelf) - (x->shelf > y->shelf);
+}
+
+/* Adds what is on the shelves. */
+static int given_read_shelves(struct given **all, size_t *n) {
+        const size_t n_named = *n;
+
+        for (size_t i = 0; i < n_named; i++) {
+                const uint64_t shelf = (*all)[i].item.id;
+                ShelfContents contents;
+                struct given *larger;
+                int r;
+
+                if ((*all)[i].item.kind != STORE_SHELF)
+                        continue;
+                r = shelf_read((*all)[i].fd, &contents);
+                if (r < 0)
+                        log_error("Cannot read shelf %" PRIu64 " of the previous keeper, which is lost: %s",
+                                shelf, strerror(-r));
+                if (contents.n == 0)
+                        continue;
+                larger = reallocarray(*all, *n + contents.n, sizeof(*larger));
+                if (!larger)
+                        return -ENOMEM;
+                *all = larger;
+                for (size_t k = 0; k < contents.n; k++)
+                        larger[(*n)++] = (struct given){
+                                .item = { .kind = contents.packet.items[k].kind,
+                                        .id = contents.packet.items[k].id },
+                                .fd = contents.fds[k],
+                                .shelf = shelf,
+                        };
+        }
+        return 0;
+}
+
+/* Sorts them, and closes all but the newest of each name. Returns how many are left. */
+static size_t given_sort(struct given *all, size_t n) {
+        size_t kept = 0;
+
+        qsort(all, n, sizeof(*all), given_compare_age);
+        for (size_t i = 0; i < n; i++)
+                if (kept > 0 && given_compare(&all[kept - 1], &all[i]) == 0)
+                        (void) fd_close(all[i].fd);
+                else
+                        all[kept++] = all[i];
+        return kept;
 }
 
 /* The pidfd must refer to the process of the state. A child that was still at its gate has died with its
@@ -154,7 +211,7 @@ int keeper_restore(Keeper *k, int first, uint32_t n_fds, const char *names) {
         _cleanup_free_ struct given *all = calloc(n_fds + 1, sizeof(*all));
         _cleanup_free_ struct keeper_state_stored *items = calloc(n_fds + 1, sizeof(*items));
         _cleanup_(keeper_state_clear) KeeperState state = { 0 };
-        size_t n = 0;
+        size_t n = 0, n_items;
         bool found = false;
         int r = 0;
 
@@ -175,7 +232,12 @@ int keeper_restore(Keeper *k, int first, uint32_t n_fds, const char *names) {
         }
         if (n == 0)
                 return 0;
-        qsort(all, n, sizeof(*all), given_compare);
+        for (n_items = 0; n_items < n; n_items++)
+                items[n_items] = all[n_items].item;
+        r = given_read_shelves(&all, &n);
+        if (r < 0)
+                return r;
+        n = given_sort(all, n);
 
         /* Tries the highest generation first. */
         for (size_t i = n; i > 0 && !found; i--) {
@@ -191,13 +253,11 @@ int keeper_restore(Keeper *k, int first, uint32_t n_fds, const char *names) {
         }
         if (found)
                 r = restore_match(&state, all, n);
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < n; i++)
                 (void) fd_close(all[i].fd);
-                items[i] = all[i].item;
-        }
         if (r >= 0 && found)
                 r = keeper_take_over(k, &state);
         if (r >= 0)
-                store_resume(&k->store, &k->children, &k->children_by_id, &k->sockets, items, n);
+                store_resume(&k->store, &k->children, &k->children_by_id, &k->sockets, items, n_items);
         return r;
 }

@@ -12,6 +12,7 @@
 #include "base/fd-util.h"
 #include "base/id-map.h"
 #include "base/notify-socket.h"
+#include "base/parse-util.h"
 #include "base/stderr-log.h"
 #include "base/time-util.h"
 #include "keeper/keeper-store.h"
@@ -21,8 +22,17 @@
 #define BUSY_USEC (5 * USEC_PER_SEC)
 #define RETRY_USEC (100 * USEC_PER_MSEC)
 
+/* Two states are stored for a moment. */
+#define STATES_MAX 2U
+
 void store_open(Store *s) {
-        *s = (Store){ 0 };
+        const char *max = getenv("FDSTORE");
+        uint32_t n;
+
+        *s = (Store){ .shelved = shelves_are_free(), .max = STORE_MAX };
+        if (max && parse_u32(max, &n) >= 0 && n < STORE_MAX + STATES_MAX)
+                s->max = n > STATES_MAX ? n - STATES_MAX : 0;
+        shelves_init(&s->shelves);
         list_init(&s->children);
         s->notify_fd = notify_connect();
         if (s->notify_fd < 0 && s->notify_fd != -ENODATA)
@@ -130,26 +140,26 @@ static int store_port_fd(const struct reserved_socket *socket) {
 
 /* -- changes -- */
 
-static void store_add_gone(Store *s, StoreKind kind, uint64_t id, uint64_t inode) {
-        if (s->n_gone == s->room_gone) {
-                const size_t room = s->room_gone > 0 ? s->room_gone * 2 : 64;
-                struct keeper_state_stored *larger = realloc(s->gone, room * sizeof(*larger));
+static void store_items_add(StoreItems *items, StoreKind kind, uint64_t id, uint64_t inode) {
+        if (items->n == items->room) {
+                const size_t room = items->room > 0 ? items->room * 2 : 64;
+                struct keeper_state_stored *larger = realloc(items->all, room * sizeof(*larger));
 
                 if (!larger) {
                         log_warning("Cannot take %c%" PRIx64 " from systemd's file descriptor store: %s",
                                 (int) kind, id, strerror(ENOMEM));
                         return;
                 }
-                s->gone = larger;
-                s->room_gone = room;
+                items->all = larger;
+                items->room = room;
         }
-        s->gone[s->n_gone++] = (struct keeper_state_stored){ .kind = kind, .id = id, .inode = inode };
+        items->all[items->n++] = (struct keeper_state_stored){ .kind = kind, .id = id, .inode = inode };
 }
 
 static void store_child_gone(Store *s, Child *child, ChildStored which) {
         if (child->stored[which] == 0)
                 return;
-        store_add_gone(s, store_child_kinds[which], child->id, child->stored[which]);
+        store_items_add(&s->gone, store_child_kinds[which], child->id, child->stored[which]);
         child->stored[which] = 0;
         s->n_stored--;
 }
@@ -171,9 +181,92 @@ void store_touch_terminal(Store *s, KeeperTerminal *terminal) {
 void store_forget_child(Store *s, Child *child) {
         for (ChildStored i = 0; i < _CHILD_STORED_MAX; i++)
                 store_child_gone(s, child, i);
+        shelves_take(&s->shelves, &child->on_shelf);
         list_remove(&child->to_store);
         store_touch(s);
 }
+
+/* -- shelves -- */
+
+/* Replaces what is on the shelf by what the keeper has now. */
+static int store_write_shelf(const Shelf *shelf) {
+        ShelfContents contents = { 0 };
+
+        LIST_FOREACH (const Child, on_shelf.link, child, &shelf->lists[SHELF_CHILDREN])
+                for (ChildStored i = 0; i < _CHILD_STORED_MAX; i++) {
+                        int fd = store_child_fd(child, i);
+
+                        if (fd >= 0)
+                                shelf_contents_add(&contents, store_child_kinds[i], child->id, fd);
+                }
+        LIST_FOREACH (const struct reserved_socket, on_shelf.link, socket, &shelf->lists[SHELF_PORTS]) {
+                int fd = store_port_fd(socket);
+
+                if (fd >= 0)
+                        shelf_contents_add(
+                                &contents, store_port_kind(&socket->port), socket->port.number, fd);
+        }
+        return shelf_write(shelf, &contents);
+}
+
+/* A shelf for which systemd has no room remains in the list for the next time. */
+static int store_sync_shelf(Store *s, Shelf *shelf) {
+        const struct keeper_state_stored item = { .kind = STORE_SHELF, .id = shelf->id };
+        int r;
+
+        if (shelf_is_empty(shelf)) {
+                if (shelf->stored) {
+                        store_items_add(&s->gone, STORE_SHELF, shelf->id, 0);
+                        s->n_stored--;
+                }
+                shelves_remove(shelf);
+                return 0;
+        }
+        /* Before it is stored, so that what is stored is never without its contents. */
+        r = store_write_shelf(shelf);
+        if (r < 0)
+                return r;
+        if (!shelf->stored) {
+                if (s->n_stored >= s->max) {
+                        s->full = true;
+                        return 0;
+                }
+                r = store_send_add(s, &item, shelf->hold_fd);
+                if (r < 0)
+                        return r;
+                shelf->stored = true;
+                s->n_stored++;
+        }
+        list_remove(&shelf->changed);
+        return 0;
+}
+
+static int store_sync_shelves(Store *s, Sockets *sockets) {
+        int r;
+
+        LIST_FOREACH_SAFE (Child, to_store, child, &s->children) {
+                /* Without a terminal it has a pidfd and a stdin. */
+                r = shelves_put(&s->shelves, &child->on_shelf, SHELF_CHILDREN,
+                        child->terminal ? _CHILD_STORED_MAX : 2);
+                if (r < 0)
+                        return r;
+                list_remove(&child->to_store);
+        }
+        LIST_FOREACH_SAFE (struct reserved_socket, to_store, socket, &sockets->changed) {
+                r = shelves_put(&s->shelves, &socket->on_shelf, SHELF_PORTS, 1);
+                if (r < 0)
+                        return r;
+                list_remove(&socket->to_store);
+        }
+        LIST_FOREACH_SAFE (Shelf, changed, shelf, &s->shelves.changed) {
+                r = store_sync_shelf(s, shelf);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* -- one by one -- */
 
 /* Makes systemd store this descriptor under this name, or remove it. Returns 1 if done, 0 if there is no
  * room, or a negative errno. */
@@ -195,11 +288,7 @@ static int store_sync_item(Store *s, StoreKind kind, uint64_t id, int fd, uint64
         }
         if (fd < 0)
                 return 1;
-        if (s->n_stored >= STORE_MAX) {
-                if (!s->full)
-                        log_warning(
-                                "The file descriptor store is full (%u), systemd does not keep all file descriptors if the keeper dies",
-                                STORE_MAX);
+        if (s->n_stored >= s->max) {
                 s->full = true;
                 return 0;
         }
@@ -209,12 +298,6 @@ static int store_sync_item(Store *s, StoreKind kind, uint64_t id, int fd, uint64
         *stored = st.st_ino;
         s->n_stored++;
         return 1;
-}
-
-void store_close_stdin(Store *s, Child *child) {
-        /* If systemd does not read now, the next store_sync() removes it. */
-        (void) store_sync_item(s, STORE_STDIN, child->id, -EBADF, &child->stored[CHILD_STORED_STDIN]);
-        store_touch_child(s, child);
 }
 
 static int store_sync_child(Store *s, Child *child) {
@@ -255,13 +338,37 @@ static int store_sync_ports(Store *s, Sockets *sockets) {
         return 0;
 }
 
+static int store_sync_single(Store *s, Sockets *sockets) {
+        int r = store_sync_children(s);
+
+        return r < 0 ? r : store_sync_ports(s, sockets);
+}
+
+/* -- both -- */
+
+void store_close_stdin(Store *s, Child *child) {
+        int r = 1;
+
+        if (child->on_shelf.shelf)
+                r = store_write_shelf(child->on_shelf.shelf);
+        else if (!s->shelved)
+                r = store_sync_item(s, STORE_STDIN, child->id, -EBADF, &child->stored[CHILD_STORED_STDIN]);
+        /* If it is not possible now, the next store_sync() removes it. */
+        if (r < 0)
+                store_touch_child(s, child);
+        store_touch(s);
+        /* The keeper before this one may have stored it. */
+        if (s->old.n > 0)
+                s->at_once = true;
+}
+
 static int store_take_back(Store *s, Sockets *sockets) {
-        while (s->n_gone > 0) {
-                int r = store_send_remove(s, &s->gone[s->n_gone - 1]);
+        while (s->gone.n > 0) {
+                int r = store_send_remove(s, &s->gone.all[s->gone.n - 1]);
 
                 if (r < 0)
                         return r;
-                s->n_gone--;
+                s->gone.n--;
         }
         LIST_FOREACH_SAFE (struct reserved_socket, to_store, socket, &sockets->forgotten) {
                 int r = store_sync_item(
@@ -269,6 +376,7 @@ static int store_take_back(Store *s, Sockets *sockets) {
 
                 if (r < 0)
                         return r;
+                shelves_take(&s->shelves, &socket->on_shelf);
                 list_remove(&socket->to_store);
                 free(socket);
         }
@@ -292,7 +400,11 @@ static int store_sync_state(Store *s, Sockets *sockets, StoreWriteState write_st
         } else
                 s->state = 0;
         if (before != 0)
-                store_add_gone(s, STORE_STATE, before, 0);
+                store_items_add(&s->gone, STORE_STATE, before, 0);
+        for (size_t i = 0; i < s->old.n; i++)
+                store_items_add(
+                        &s->gone, (StoreKind) s->old.all[i].kind, s->old.all[i].id, s->old.all[i].inode);
+        s->old.n = 0;
         return store_take_back(s, sockets);
 }
 
@@ -305,11 +417,33 @@ static int store_sync_all(Store *s, Sockets *sockets, StoreWriteState write_stat
         r = store_send_ready(s);
         if (r >= 0)
                 r = store_take_back(s, sockets);
+        s->full = false;
         if (r >= 0)
-                r = store_sync_children(s);
-        if (r >= 0)
-                r = store_sync_ports(s, sockets);
+                r = s->shelved ? store_sync_shelves(s, sockets) : store_sync_single(s, sockets);
         return r >= 0 ? store_sync_state(s, sockets, write_state, userdata) : r;
+}
+
+/* Tells the user that not everything is stored, in the journal and in "systemctl status", once for each
+ * reason, and when it is over. error is a negative errno, or 0. */
+static void store_complain(Store *s, int error) {
+        char status[256] = "STATUS=";
+
+        if (error == s->complaint)
+                return;
+        s->complaint = error;
+        if (error == -ENOSPC)
+                (void) snprintf(status, sizeof(status),
+                        "STATUS=The file descriptor store is full (%zu), not all roles would outlive this process",
+                        s->max);
+        else if (error < 0)
+                (void) snprintf(status, sizeof(status),
+                        "STATUS=Cannot add to the file descriptor store, not all roles would outlive this process: %s",
+                        strerror(-error));
+        if (error < 0)
+                log_error("%s", status + strlen("STATUS="));
+        else
+                log_warning("The file descriptor store has everything again");
+        (void) socket_send(s->notify_fd, status, strlen(status), NULL, 0);
 }
 
 int store_sync(Store *s, Sockets *sockets, StoreWriteState write_state, const void *userdata) {
@@ -318,17 +452,18 @@ int store_sync(Store *s, Sockets *sockets, StoreWriteState write_state, const vo
         if (s->notify_fd < 0)
                 return 0;
         r = store_sync_all(s, sockets, write_state, userdata);
-        if (r >= 0)
+        if (r >= 0) {
                 s->first_change_usec = 0;
-        else if (r == -ECONNREFUSED) {
+                s->at_once = false;
+                store_complain(s, s->full ? -ENOSPC : 0);
+        } else if (r == -ECONNREFUSED) {
                 /* The reader has gone. The next change finds out whether there is a new one. */
                 (void) fd_close(s->notify_fd);
                 s->notify_fd = notify_connect();
                 s->first_change_usec = 0;
                 r = 0;
         } else if (r != -EAGAIN)
-                log_warning(
-                        "Cannot add file descriptors to systemd's file descriptor store: %s", strerror(-r));
+                store_complain(s, r);
         return r;
 }
 
@@ -338,13 +473,14 @@ int store_run(Store *s, Sockets *sockets, StoreWriteState write_state, const voi
         if (s->first_change_usec == 0)
                 return -1;
         now = now_usec(CLOCK_MONOTONIC);
-        due = s->last_change_usec + IDLE_USEC;
+        due = s->at_once ? now : s->last_change_usec + IDLE_USEC;
         if (due > s->first_change_usec + BUSY_USEC)
                 due = s->first_change_usec + BUSY_USEC;
         if (now >= due) {
                 if (store_sync(s, sockets, write_state, userdata) >= 0)
                         return -1;
                 s->first_change_usec = s->last_change_usec = now;
+                s->at_once = false;
                 return (int) (RETRY_USEC / USEC_PER_MSEC);
         }
         return (int) ((due - now) / USEC_PER_MSEC) + 1;
@@ -364,7 +500,7 @@ int store_collect(const Store *s, const ListLink *children, const Sockets *socke
         struct keeper_state_stored *all;
         size_t n = 0;
 
-        all = calloc(s->n_stored + s->n_gone + 2, sizeof(*all));
+        all = calloc(s->n_stored + s->gone.n + s->old.n + 2, sizeof(*all));
         if (!all)
                 return -ENOMEM;
         LIST_FOREACH (const Child, link, c, children)
@@ -377,8 +513,13 @@ int store_collect(const Store *s, const ListLink *children, const Sockets *socke
                 n += store_collect_port(sockets->all[i], &all[n]);
         LIST_FOREACH (const struct reserved_socket, to_store, forgotten, &sockets->forgotten)
                 n += store_collect_port(forgotten, &all[n]);
-        for (size_t i = 0; i < s->n_gone; i++)
-                all[n++] = s->gone[i];
+        LIST_FOREACH (const Shelf, link, shelf, &s->shelves.all)
+                if (shelf->stored)
+                        all[n++] = (struct keeper_state_stored){ .kind = STORE_SHELF, .id = shelf->id };
+        for (size_t i = 0; i < s->gone.n; i++)
+                all[n++] = s->gone.all[i];
+        for (size_t i = 0; i < s->old.n; i++)
+                all[n++] = s->old.all[i];
         if (s->state != 0)
                 all[n++] = (struct keeper_state_stored){ .kind = STORE_STATE, .id = s->state };
         *ret = all;
@@ -412,12 +553,16 @@ void store_resume(Store *s, const ListLink *children, const IdMap *children_by_i
         for (size_t i = 0; i < n; i++) {
                 uint64_t *owner = store_find_owner(children_by_id, sockets, &items[i]);
 
+                if (items[i].kind == STORE_SHELF && s->shelves.last_id < items[i].id)
+                        s->shelves.last_id = items[i].id;
                 if (items[i].kind == STORE_STATE && s->state < items[i].id) {
                         if (s->state != 0)
-                                store_add_gone(s, STORE_STATE, s->state, 0);
+                                store_items_add(&s->gone, STORE_STATE, s->state, 0);
                         s->state = items[i].id;
-                } else if (!owner)
-                        store_add_gone(s, (StoreKind) items[i].kind, items[i].id, items[i].inode);
+                } else if (items[i].kind == STORE_SHELF || (s->shelved && items[i].kind != STORE_STATE))
+                        store_items_add(&s->old, (StoreKind) items[i].kind, items[i].id, items[i].inode);
+                else if (!owner)
+                        store_items_add(&s->gone, (StoreKind) items[i].kind, items[i].id, items[i].inode);
                 else if (*owner != 0)
                         /* There are two descriptors of one name, one of which is wrong, so it is stored
                          * again. */
@@ -437,7 +582,7 @@ void store_resume(Store *s, const ListLink *children, const IdMap *children_by_i
 bool store_item_parse(const char *name, size_t size, struct keeper_state_stored *ret) {
         char copy[32], *end, again[32];
 
-        if (size < 2 || size >= sizeof(copy) || !strchr("spitumceod", name[0]))
+        if (size < 2 || size >= sizeof(copy) || !strchr("spitumceodq", name[0]))
                 return false;
         memcpy(copy, name, size);
         copy[size] = '\0';

@@ -5,9 +5,18 @@
  * after a death. These are, for each child, its pidfd, the write end of its stdin and its terminal, for each
  * reserved port a hold (hold.h), and the state that describes them.
  *
- * They are stored only when nothing has changed for a moment, and at SIGTERM. systemd compares each new
- * descriptor with all others, which would slow down every start. An end of stdin that must be closed for good
- * is removed from the store at once. */
+ * systemd compares each new descriptor with all that it has, and answers nobody meanwhile. So what belongs to
+ * children and ports is on shelves (shelf.h), up to 253 descriptors on each, and systemd stores the shelves.
+ * Only where that would be at the expense of other programs (shelves_are_free()) each descriptor is stored
+ * under a name of its own.
+ *
+ * All this is done only when nothing has changed for a moment, and at SIGTERM. An end of stdin that must be
+ * closed for good is removed at once.
+ *
+ * A keeper takes over what the previous one has stored in either form, but does not continue its shelves. It
+ * stores everything anew, and then removes what the previous one had stored (Store.old), so that all is
+ * stored at every moment. Only a keeper without shelves continues single descriptors, whose names it needs
+ * again. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,10 +26,11 @@
 #include "keeper/child.h"
 #include "keeper/keeper-state.h"
 #include "keeper/keeper-terminal.h"
+#include "keeper/shelf.h"
 #include "keeper/sockets.h"
 
-/* FileDescriptorStoreMax= of the unit. The names are passed in one variable of the environment, which is
- * limited to 128 KiB. */
+/* FileDescriptorStoreMax= of the unit is a little more; from systemd 254 on $FDSTORE is what it really is.
+ * The names are passed in one variable of the environment, which is limited to 128 KiB. */
 #define STORE_MAX 8000U
 
 /* The value is the first letter of the name; the rest of the name is a number in hexadecimal. */
@@ -36,23 +46,36 @@ typedef enum StoreKind {
         STORE_PEER = 'e',
         STORE_OUTPUT = 'o',
         STORE_TERMINAL = 'd', /* pidfd of its architect-terminal */
+        /* The number is that of the shelf. What is on it has one of the kinds above, except the state. */
+        STORE_SHELF = 'q',
 } StoreKind;
 
-/* Each child and each port records which of its descriptors systemd stores and should store. The lists here
- * contain those that have changed. */
+/* Items that are to be removed from systemd's store. Nothing owns these any more. */
+typedef struct StoreItems {
+        struct keeper_state_stored *all;
+        size_t n;
+        size_t room;
+} StoreItems;
+
+/* Each child and each port records on which shelf it is, or which of its descriptors systemd stores. The
+ * lists here contain those that have changed. */
 typedef struct Store {
         int notify_fd;   /* negative if nothing stores descriptors */
-        size_t n_stored; /* without the state */
+        bool shelved;    /* on shelves, not one by one */
+        size_t max;      /* of n_stored */
+        size_t n_stored; /* without the state, and without what systemd is still to remove */
+        Shelves shelves;
         /* Child.to_store, of the children that may not be stored completely */
         ListLink children;
-        struct keeper_state_stored *gone; /* to be removed; nothing owns these any more */
-        size_t n_gone;
-        size_t room_gone;
+        StoreItems gone; /* to be removed before anything is stored */
+        StoreItems old;  /* of the previous keeper; to be removed when everything is stored */
         uint64_t generation;
         uint64_t state;             /* the stored generation; 0 if there is none */
         uint64_t first_change_usec; /* CLOCK_MONOTONIC; 0 if everything is stored */
         uint64_t last_change_usec;
-        bool full;      /* has been logged */
+        bool at_once;   /* the next step does not wait */
+        bool full;      /* there was no room for a descriptor */
+        int complaint;  /* the errno with which the user was told that not everything is stored, or 0 */
         bool ready_due; /* systemd has not taken READY=1 yet */
 } Store;
 
@@ -68,7 +91,8 @@ void store_touch_terminal(Store *store, KeeperTerminal *terminal);
 /* Called when the child has been reaped. */
 void store_forget_child(Store *store, Child *child);
 
-/* Removes the stored end of a child's stdin. The keeper has closed its own, which must be the last one. */
+/* Removes the stored end of a child's stdin at once. The keeper has closed its own, which must be the last
+ * one. */
 void store_close_stdin(Store *store, Child *child);
 
 /* Writes the current state of the keeper into a memfd and returns the memfd or a negative errno. */

@@ -97,7 +97,7 @@ static void sockets_forget(Sockets *s, struct reserved_socket *socket) {
         list_remove(&socket->to_store);
         hold_end(socket->hold_fd);
         socket->hold_fd = -EBADF;
-        if (socket->stored)
+        if (socket->stored || socket->on_shelf.shelf)
                 list_append(&s->forgotten, &socket->to_store);
         else
                 free(socket);

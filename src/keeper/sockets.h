@@ -17,6 +17,7 @@
 #include "base/list.h"
 #include "keeper/exec/exec-parameters.h"
 #include "keeper/port-socket.h"
+#include "keeper/shelf.h"
 #include "proto/keeper-protocol.h"
 
 struct reserved_socket {
@@ -26,9 +27,10 @@ struct reserved_socket {
         uint64_t child;    /* the child to which it is lent, until the child ends; 0 if there is none */
         ListLink of_child; /* in the list of the ports of one child */
         size_t index;
-        bool kept;       /* a process has kept the socket of a role, so no other role can have the port */
-        uint64_t stored; /* the inode that systemd stores; 0 if there is none */
-        /* In Sockets.changed, if the stored inode may be out of date, or in Sockets.forgotten. */
+        bool kept; /* a process has kept the socket of a role, so no other role can have the port */
+        ShelfPlace on_shelf;
+        uint64_t stored; /* without shelves, the inode that systemd stores; 0 if there is none */
+        /* In Sockets.changed, if what is stored may be out of date, or in Sockets.forgotten. */
         ListLink to_store;
 };
 

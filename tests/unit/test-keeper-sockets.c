@@ -22,6 +22,7 @@
 #include "base/pidref.h"
 #include "keeper/hold.h"
 #include "keeper/keeper-requests.h"
+#include "keeper/shelf.h"
 
 static int bind_at(World *w, uint8_t protocol, uint16_t n, uint8_t ip_version, uint8_t host, uint16_t *ret) {
         const struct keeper_bind m = { .header = { .type = KEEPER_BIND },
@@ -581,23 +582,34 @@ static void set_notify(World *w) {
         (void) setenv("NOTIFY_SOCKET", world_path(w, "notify"), 1);
 }
 
-/* Receives the descriptors of this many ports, as a slow or hung systemd would have them. */
+/* Receives the descriptors of this many ports, as a slow or hung systemd would have them. They are on one
+ * shelf, of which a later one replaces what was there. */
 static void keep_ports(int notify_fd, size_t n, int *ret) {
-        const char *const tcp = "FDSTORE=1\nFDPOLL=0\nFDNAME=t", *const udp = "FDSTORE=1\nFDPOLL=0\nFDNAME=u";
+        const char *const stored = "FDSTORE=1\nFDPOLL=0\nFDNAME=q";
+        autofd shelf = -EBADF;
 
         for (size_t kept = 0; kept < n;) {
                 struct pollfd p = { .fd = notify_fd, .events = POLLIN };
+                ShelfContents contents = { 0 };
                 char message[256] = { 0 };
                 size_t n_fds = 1;
                 int fd = -EBADF;
 
                 assert_int_equal(poll(&p, 1, 20000), 1);
                 assert_true(socket_recv(notify_fd, message, sizeof(message) - 1, &fd, &n_fds) > 0);
-                if (strncmp(message, tcp, strlen(tcp)) == 0 || strncmp(message, udp, strlen(udp)) == 0) {
+                if (strncmp(message, stored, strlen(stored)) == 0) {
                         assert_int_equal(n_fds, 1);
-                        ret[kept++] = fd;
+                        (void) fd_close(shelf);
+                        shelf = fd;
                 } else if (n_fds > 0)
                         (void) fd_close(fd);
+                if (shelf >= 0)
+                        assert_int_equal(shelf_read(shelf, &contents), 0);
+                for (kept = 0; kept < contents.n; kept++)
+                        if (contents.n == n)
+                                ret[kept] = contents.fds[kept];
+                        else
+                                (void) fd_close(contents.fds[kept]);
         }
 }
 
