@@ -73,18 +73,42 @@ void bench_bus_ready(sd_bus *bus) {
         }
 }
 
-pid_t bench_main_pid(sd_bus *bus, const char *unit) {
+static uint32_t read_service(sd_bus *bus, const char *unit, const char *property) {
         char *path = NULL;
-        uint32_t pid = 0;
+        uint32_t value = 0;
 
         bench_check(sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path), unit);
         bench_check(sd_bus_get_property_trivial(bus, "org.freedesktop.systemd1", path,
-                            "org.freedesktop.systemd1.Service", "MainPID", NULL, 'u', &pid),
+                            "org.freedesktop.systemd1.Service", property, NULL, 'u', &value),
                 unit);
         free(path);
+        return value;
+}
+
+pid_t bench_main_pid(sd_bus *bus, const char *unit) {
+        uint32_t pid = read_service(bus, unit, "MainPID");
+
         if (pid == 0)
                 bench_die("%s does not run", unit);
         return (pid_t) pid;
+}
+
+unsigned bench_stored(sd_bus *bus, const char *service) {
+        return read_service(bus, service, "NFileDescriptorStore");
+}
+
+unsigned bench_fds(pid_t pid) {
+        unsigned n = 0;
+        char path[64];
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/fd", (int) pid);
+        DIR *dir = opendir(path);
+        if (!dir)
+                bench_die("%s: %s", path, strerror(errno));
+        for (struct dirent *d; (d = readdir(dir));)
+                n += d->d_name[0] != '.';
+        (void) closedir(dir);
+        return n;
 }
 
 typedef struct Window {

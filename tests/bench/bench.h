@@ -40,6 +40,10 @@ void bench_remove_range(sd_bus *bus, unsigned first, unsigned n, unsigned window
 /* Waits until systemd has no unit of this pattern any more. */
 void bench_wait_units_gone(sd_bus *bus, const char *pattern);
 
+/* The number of descriptors that systemd stores for this service. */
+unsigned bench_stored(sd_bus *bus, const char *service);
+unsigned bench_fds(pid_t pid); /* the number of its descriptors */
+
 unsigned long bench_pss_kib(pid_t pid);
 double bench_cpu(pid_t pid); /* ms of CPU time of all threads, with the resolution of the scheduler */
 unsigned long bench_switches(pid_t pid); /* voluntary context switches of all threads */

@@ -13,9 +13,11 @@ void keeper_crash_and_wait(Bus *bus);
 /* The same with both services. */
 void keeper_and_node_crash(Bus *bus);
 
-/* Waits for a number of descriptors that systemd stores for it. One of them is the state, if there are
- * any. */
+/* Waits for a number of descriptors that systemd stores for it, by their names or on shelves. One of them is
+ * the state, if there are any. */
 void keeper_wait_stored(Bus *bus, guint n);
+/* Waits until all these are the state and one shelf to systemd. */
+void keeper_wait_shelved(Bus *bus);
 
 /* Returns what identifies the state that systemd stores for it, or 0 if there is none, or one that is being
  * replaced. It changes with each new state. */

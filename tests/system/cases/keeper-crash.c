@@ -157,7 +157,7 @@ static void test_both(void **state) {
 }
 
 /* After a moment without a start systemd has stored everything: three roles with a pidfd and a stdin each,
- * three ports, the state. */
+ * three ports, the state. To systemd this is one shelf, and the state. */
 #define STORED (1 + 3 * 2 + 3)
 
 static void stored(Bus *bus, bool both) {
@@ -175,6 +175,7 @@ static void stored(Bus *bus, bool both) {
         start(bus, serves, port_option("tcp-ports", tcp[0]), actor(), "serve", fifo_path(fifo), NULL);
         pid = fifo_expect_pid(fifo, "serve");
         keeper_wait_stored(bus, STORED);
+        keeper_wait_shelved(bus);
         mark = bus_mark(bus);
 
         /* Twice, because the keeper that has taken over must work like the first. */
@@ -198,6 +199,7 @@ static void stored(Bus *bus, bool both) {
                 assert_non_null(mine);
                 assert_contains(its, serves);
                 keeper_wait_stored(bus, STORED);
+                keeper_wait_shelved(bus);
         }
         assert_int_equal(bus_count_since(bus, mark, "RoleExited", NULL), 0);
 
