@@ -38,6 +38,9 @@ void store_open(Store *s) {
         if (s->notify_fd < 0 && s->notify_fd != -ENODATA)
                 log_warning(
                         "Cannot connect to $NOTIFY_SOCKET, systemd keeps no file descriptors if the keeper dies");
+        /* If that is not possible, the first child tries again, and the user is told. */
+        if (s->notify_fd >= 0 && s->shelved)
+                (void) shelves_prepare(&s->shelves);
 }
 
 void store_touch(Store *s) {
@@ -211,7 +214,6 @@ static int store_write_shelf(const Shelf *shelf) {
 
 /* A shelf for which systemd has no room remains in the list for the next time. */
 static int store_sync_shelf(Store *s, Shelf *shelf) {
-        const struct keeper_state_stored item = { .kind = STORE_SHELF, .id = shelf->id };
         int r;
 
         if (shelf_is_empty(shelf)) {
@@ -219,7 +221,7 @@ static int store_sync_shelf(Store *s, Shelf *shelf) {
                         store_items_add(&s->gone, STORE_SHELF, shelf->id, 0);
                         s->n_stored--;
                 }
-                shelves_remove(shelf);
+                shelves_remove(&s->shelves, shelf);
                 return 0;
         }
         /* Before it is stored, so that what is stored is never without its contents. */
@@ -231,7 +233,10 @@ static int store_sync_shelf(Store *s, Shelf *shelf) {
                         s->full = true;
                         return 0;
                 }
-                r = store_send_add(s, &item, shelf->hold_fd);
+                /* A new number, because systemd may still have to remove the last one. */
+                shelf->id = ++s->shelves.last_id;
+                r = store_send_add(s, &(struct keeper_state_stored){ .kind = STORE_SHELF, .id = shelf->id },
+                        shelf->hold_fd);
                 if (r < 0)
                         return r;
                 shelf->stored = true;

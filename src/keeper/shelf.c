@@ -46,13 +46,18 @@ static int shelves_add(Shelves *s, Shelf **ret) {
                 return r;
         }
         shelf->hold_fd = r;
-        shelf->id = ++s->last_id;
         list_init(&shelf->changed);
         for (ShelfList i = 0; i < _SHELF_LIST_MAX; i++)
                 list_init(&shelf->lists[i]);
         list_prepend(&s->all, &shelf->link);
         *ret = shelf;
         return 0;
+}
+
+int shelves_prepare(Shelves *s) {
+        Shelf *shelf;
+
+        return shelves_add(s, &shelf);
 }
 
 static void shelves_note(Shelves *s, Shelf *shelf) {
@@ -99,9 +104,14 @@ bool shelf_is_empty(const Shelf *shelf) {
         return shelf->weight == 0;
 }
 
-void shelves_remove(Shelf *shelf) {
-        list_remove(&shelf->link);
+void shelves_remove(Shelves *s, Shelf *shelf) {
         list_remove(&shelf->changed);
+        if (shelf->link.prev == shelf->link.next) {
+                hold_empty(shelf->hold_fd);
+                shelf->stored = false;
+                return;
+        }
+        list_remove(&shelf->link);
         hold_end(shelf->hold_fd);
         free(shelf);
 }

@@ -60,8 +60,8 @@ typedef struct Shelf {
         ListLink link;                   /* in Shelves.all */
         ListLink changed;                /* in Shelves.changed */
         ListLink lists[_SHELF_LIST_MAX]; /* ShelfPlace.link */
-        uint64_t id;
-        size_t weight; /* of all that are on it; not more than SHELF_MAX */
+        uint64_t id;                     /* its number while systemd has it */
+        size_t weight;                   /* of all that are on it; not more than SHELF_MAX */
         int hold_fd;
         bool stored; /* systemd has it */
 } Shelf;
@@ -81,6 +81,10 @@ typedef struct Shelves {
 
 void shelves_init(Shelves *s);
 
+/* Makes an empty shelf, so that the first child does not need another descriptor. Returns a negative errno.
+ */
+int shelves_prepare(Shelves *s);
+
 /* Whether descriptors in a queue are of no consequence for the other programs of this user. */
 bool shelves_are_free(void);
 
@@ -90,7 +94,8 @@ int shelves_put(Shelves *s, ShelfPlace *place, ShelfList list, size_t weight);
 /* Does nothing if it is on no shelf. */
 void shelves_take(Shelves *s, ShelfPlace *place);
 bool shelf_is_empty(const Shelf *shelf);
-void shelves_remove(Shelf *shelf);
+/* Removes an empty shelf, unless it is the last one, which stays for the next child. */
+void shelves_remove(Shelves *s, Shelf *shelf);
 
 void shelf_contents_add(ShelfContents *contents, uint32_t kind, uint64_t id, int fd);
 /* Replaces what is on the shelf. Returns -ETOOMANYREFS or another negative errno if nothing has changed. */

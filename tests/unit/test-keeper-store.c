@@ -335,10 +335,12 @@ static void test_many(void **state) {
         Role roles[MANY + 1];
         uint64_t stored;
         size_t n_added;
+        int n_fds;
 
         systemd_open(w);
         keeper_start(w);
         assert_int_equal(world_connect(w), 0);
+        n_fds = count_process_fds(w->keeper);
         readers(w, roles, MANY);
         roles[MANY] = role_run(w, KEEPER_FORK_TERMINAL, QUIET(.command = COMMAND("/bin/cat")));
         systemd_wait(roles, MANY + 1);
@@ -376,6 +378,7 @@ static void test_many(void **state) {
         /* The last one leaves nothing behind. */
         end(w, roles, MANY + 1);
         systemd_wait_empty();
+        assert_int_equal(count_process_fds(w->keeper), n_fds);
         keeper_kill(w);
         systemd_close();
 }
@@ -693,7 +696,7 @@ static void test_room(void **state) {
                         weight -= place->weight;
                         shelves_take(&shelves, place);
                         if (shelf_is_empty(shelf))
-                                shelves_remove(shelf);
+                                shelves_remove(&shelves, shelf);
                 }
                 n = 0;
                 LIST_FOREACH (Shelf, link, each, &shelves.all)
@@ -705,10 +708,17 @@ static void test_room(void **state) {
 
                 shelves_take(&shelves, &places[i]);
                 if (shelf && shelf_is_empty(shelf))
-                        shelves_remove(shelf);
+                        shelves_remove(&shelves, shelf);
         }
-        assert_false(list_is_linked(&shelves.all));
         assert_false(list_is_linked(&shelves.changed));
+
+        /* The last one stays. */
+        n = 0;
+        LIST_FOREACH (Shelf, link, last, &shelves.all) {
+                assert_true(shelf_is_empty(last));
+                n++;
+        }
+        assert_int_equal(n, 1);
 }
 
 int main(void) {
