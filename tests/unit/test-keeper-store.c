@@ -459,7 +459,7 @@ static void step(World *w, const Role *roles, uint64_t stored) {
                 signo = WSTOPSIG(status) == (SIGTRAP | 0x80) || (status >> 16) != 0 ? 0 : WSTOPSIG(status);
                 assert_int_equal(ptrace(PTRACE_SYSCALL, w->keeper, NULL, (void *) (uintptr_t) signo), 0);
         }
-        print_message("  %d moments\n", n);
+        print_message("# %d moments\n", n);
         assert_int_equal(ptrace(PTRACE_DETACH, w->keeper, NULL, NULL), 0);
 }
 
