@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "base/fd-util.h"
 #include "base/macro.h"
@@ -71,6 +73,22 @@ int hold_look_second(int hold_fd) {
         return hold_look_at(hold_fd, 1);
 }
 
+/* The kernel counts what is in queues for the real user of the sender, and refuses others of this user what
+ * it permits a keeper with its capabilities. So for the moment of the call that is a user of nobody, and one
+ * for each keeper. Where that is not permitted, or in a user namespace without such a user, nothing changes.
+ */
+static int hold_send(int hold_fd, const void *packet, size_t size, const int *fds, size_t n) {
+        const uid_t real = getuid();
+        bool changed = geteuid() == 0 && setresuid(hold_user(getpid()), (uid_t) -1, (uid_t) -1) >= 0;
+
+        int r = socket_send_many(hold_fd, packet, size, fds, n);
+        /* The next child must not have this user. For root, which always exists, this allocates nothing that
+         * could fail. */
+        if (changed && setresuid(real, (uid_t) -1, (uid_t) -1) < 0)
+                abort();
+        return r;
+}
+
 /* At every moment the first packet is the old one or the new one, and either of them is true, because the
  * keeper acts before it drops a socket, and after it has added one. */
 int hold_replace_packet(int hold_fd, uint64_t *packet, size_t size, const int *fds, size_t n) {
@@ -79,7 +97,7 @@ int hold_replace_packet(int hold_fd, uint64_t *packet, size_t size, const int *f
 
         if (getrandom(packet, sizeof(*packet), 0) != sizeof(*packet))
                 return -errno;
-        r = socket_send_many(hold_fd, packet, size, fds, n);
+        r = hold_send(hold_fd, packet, size, fds, n);
         if (r < 0)
                 return r;
         while (recv(hold_fd, &first, sizeof(first), MSG_PEEK | MSG_DONTWAIT) > 0 && first != *packet)

@@ -10,15 +10,24 @@
  *
  * The socket is connected to itself, so that whoever has it can replace the packet.
  *
- * The descriptors count against the limit of their user (unix(7), ETOOMANYREFS). With more than 1,024 ports
- * other programs of an ordinary user, with the usual limit, cannot pass descriptors to each other. */
+ * The descriptors count against the limit of their user (unix(7), ETOOMANYREFS). If root runs the keeper,
+ * they are counted for a user of its own (hold_user()), so that other services of root are not concerned.
+ * With more than 1,024 ports other programs of an ordinary user, with the usual limit, cannot pass
+ * descriptors to each other. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* A guard, and the socket that a role has, if any (port-socket.h). */
 #define HOLD_MAX 2U
+
+/* The user for whom the kernel counts what a keeper of root holds. No system gives these numbers to a user;
+ * see UIDS-GIDS of systemd, which leaves all from 2147483648 on to nobody. */
+static inline uid_t hold_user(pid_t keeper) {
+        return 0xF0000000U + (uid_t) keeper;
+}
 
 /* Returns an empty hold, or a negative errno. */
 int hold_open(void);

@@ -14,6 +14,7 @@
  *
  * Descriptors in a queue count against the limit of their user (unix(7), ETOOMANYREFS), and the kernel
  * enforces it for everybody who has neither CAP_SYS_RESOURCE nor CAP_SYS_ADMIN in the first user namespace.
+ * For whom they are counted is in hold.h.
  * So shelves are used where shelves_are_free() only. The garbage collector of the kernel looks at the AF_UNIX
  * sockets in a queue, which are those of terminals and the holds of ports, but not at pidfds and pipes. It
  * keeps them as long as systemd or the keeper has the shelf open. Before Linux 6.10 it walks through all of

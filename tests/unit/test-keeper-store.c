@@ -12,6 +12,7 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -330,6 +331,32 @@ static void end_all(Role *roles, size_t n) {
 #define MANY 130U
 
 /* Two shelves are enough for all of them, whatever comes and goes. The next keeper has them all. */
+/* Passes a descriptor as a service of root with neither capability does. The kernel compares the limit with
+ * what all services of its user have in queues. */
+static void pass_as_service(void) {
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
+        int fd = STDERR_FILENO, pair[2], r;
+        char byte = 'x';
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 ||
+                setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 100, 100 }) < 0 ||
+                syscall(SYS_capset, &header, none) < 0)
+                _exit(255);
+        r = socket_send_many(pair[0], &byte, 1, &fd, 1);
+        _exit(-r);
+}
+
+static void expect_services_pass(void) {
+        pid_t pid = fork();
+        int status;
+
+        if (pid == 0)
+                pass_as_service();
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+}
+
 static void test_many(void **state) {
         World *w = *state;
         Role roles[MANY + 1];
@@ -350,6 +377,7 @@ static void test_many(void **state) {
                 assert_int_equal(count_on_shelves((StoreKind) *kind), 1);
         assert_int_equal(count_kind(STORE_SHELF), 2);
         assert_int_equal(systemd.n, 1 + 2);
+        expect_services_pass();
 
         n_added = systemd.n_added;
         for (size_t round = 0; round < 4; round++) {
@@ -632,7 +660,9 @@ static void test_too_many(void **state) {
         assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
         for (size_t i = 0; i < ELEMENTSOF(fds); i++)
                 fds[i] = STDERR_FILENO;
+        assert_int_equal(setresuid(hold_user(w->keeper), (uid_t) -1, (uid_t) -1), 0);
         assert_int_equal(socket_send_many(pair[0], &byte, 1, fds, ELEMENTSOF(fds)), 0);
+        assert_int_equal(setresuid(0, (uid_t) -1, (uid_t) -1), 0);
         assert_int_equal(world_request(w, KEEPER_CLOSE_STDIN, roles[0].id), 0);
         while (!strstr(systemd.status, "Too many references"))
                 assert_true(systemd_read(WAIT_MSEC));
