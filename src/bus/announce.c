@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/time-util.h"
 #include "bus/announce.h"
 #include "bus/properties.h"
 #include "bus/role-dbus.h"
@@ -12,6 +13,11 @@
 /* Changes are held while more messages than this are unwritten. No change is lost, and a slow bus does not
  * receive even more. */
 #define ANNOUNCE_QUEUE_MAX 256U
+
+/* The time from the first change until all are sent, together. A start or a stop changes a role several times
+ * in less. What has ended is told before, by its own signal, and the clients receive that while this process
+ * does nothing else, see role-end.h. */
+#define ANNOUNCE_USEC (10 * USEC_PER_MSEC)
 
 /* The object of a name. Each run of the name passes it to the next run. */
 typedef struct RoleObject {
@@ -110,7 +116,7 @@ static void announce_node(Clients *clients) {
         }
 }
 
-static int announce_on_idle(sd_event_source *s, void *userdata) {
+static int announce_on_time(sd_event_source *s, uint64_t usec, void *userdata) {
         Clients *clients = userdata;
         uint64_t queued = 0;
 
@@ -125,15 +131,23 @@ static int announce_on_idle(sd_event_source *s, void *userdata) {
         return 0;
 }
 
-static void announce_schedule(Clients *clients) {
-        int r = sd_event_source_set_enabled(clients->announce, SD_EVENT_ONESHOT);
+static void announce_schedule(Clients *clients, uint64_t usec) {
+        int enabled = SD_EVENT_OFF;
+
+        int r = sd_event_source_get_enabled(clients->announce, &enabled);
+        if (enabled != SD_EVENT_OFF)
+                return;
+        if (r >= 0)
+                r = sd_event_source_set_time_relative(clients->announce, usec);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(clients->announce, SD_EVENT_ONESHOT);
         if (r < 0)
                 log_warning_errno(r, "Cannot schedule announcements, ignoring: %m");
 }
 
 void announce_resume(Clients *clients, uint64_t queued) {
         if (queued <= ANNOUNCE_QUEUE_MAX && !g_queue_is_empty(&clients->dirty))
-                announce_schedule(clients);
+                announce_schedule(clients, 0);
 }
 
 void announce_role_changed(void *data, Role *role) {
@@ -145,14 +159,14 @@ void announce_role_changed(void *data, Role *role) {
         if (!object->dirty)
                 g_queue_push_tail_link(&clients->dirty, &object->dirty_link);
         object->dirty = true;
-        announce_schedule(clients);
+        announce_schedule(clients, ANNOUNCE_USEC);
 }
 
 void announce_node_changed(void *data) {
         Clients *clients = data;
 
         clients->node_dirty = true;
-        announce_schedule(clients);
+        announce_schedule(clients, ANNOUNCE_USEC);
 }
 
 void announce_role_removed(void *data, Role *role) {
@@ -183,7 +197,8 @@ int announce_setup(Clients *clients) {
         clients->role_objects = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, role_object_free);
         clients->node_vtables = g_ptr_array_new();
         clients->node_values = g_array_new(false, true, sizeof(uint64_t));
-        int r = sd_event_add_defer(clients->event, &clients->announce, announce_on_idle, clients);
+        int r = sd_event_add_time_relative(clients->event, &clients->announce, CLOCK_MONOTONIC, ANNOUNCE_USEC,
+                1, announce_on_time, clients);
         if (r >= 0)
                 r = sd_event_source_set_enabled(clients->announce, SD_EVENT_OFF);
         if (r >= 0)

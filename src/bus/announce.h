@@ -8,8 +8,8 @@
 int announce_setup(Clients *clients);
 void announce_free(Clients *clients);
 
-/* ClientOps. Changes are sent when no other event is pending. The first change of a role announces its
- * object. */
+/* ClientOps. Changes are sent 10 ms after the first of them, when no other event is pending. The first change
+ * of a role announces its object. */
 void announce_role_changed(void *data, Role *role);
 void announce_role_removed(void *data, Role *role);
 void announce_node_changed(void *data);

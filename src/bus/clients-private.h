@@ -38,7 +38,7 @@ struct Clients {
         bool node_dirty;          /* the properties of the node may have changed */
         GPtrArray *node_vtables;  /* of the interface of the node */
         GArray *node_values; /* the hashes of the values that the clients know, see properties_compare() */
-        sd_event_source *announce;  /* sends the changes when no other event is pending */
+        sd_event_source *announce;  /* sends the changes */
         sd_event_source *after_all; /* runs after all other event sources */
         /* While a call verifies that the bus has read the signals, the sequence number of the last of them,
          * otherwise 0. */
