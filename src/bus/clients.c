@@ -15,6 +15,7 @@
 #include "bus/properties.h"
 #include "bus/role-dbus.h"
 #include "model/node-events.h"
+#include "model/role-end.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"
 #include "util/log.h"
@@ -221,11 +222,15 @@ int clients_register(Clients *clients) {
                                &clients->authority);
 }
 
-/* Holds calls until the roles of the previous process are up to date. */
+/* Holds calls until the roles of the previous process are up to date. No call sees a half-done end. */
 int clients_filter_calls(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
 
-        if (clients->node->recovered || !sd_bus_message_is_method_call(m, NULL, NULL))
+        if (!sd_bus_message_is_method_call(m, NULL, NULL))
+                return 0;
+        /* A caller who has received RoleExited may purge the role, and finds all done. */
+        node_follow_up(clients->node);
+        if (clients->node->recovered)
                 return 0;
         int r = allowance_wait(clients->allowance, m, error);
         if (r < 0)

@@ -5,6 +5,7 @@
 
 typedef struct Node Node;
 typedef struct Role Role;
+typedef struct RoleEnd RoleEnd;
 typedef struct Damage Damage;
 typedef struct RoleSpec RoleSpec;
 typedef struct RoleInput RoleInput;

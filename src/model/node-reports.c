@@ -4,6 +4,7 @@
 #include "model/node-reports.h"
 #include "model/node-start.h"
 #include "model/role-damage.h"
+#include "model/role-end.h"
 #include "model/role-start.h"
 #include "model/node-stop.h"
 #include "model/ports-roles.h"
@@ -48,6 +49,7 @@ static void node_on_role_stuck(Node *node, Role *role, const Fault *fault) {
 
 static void node_on_role_freed(Node *node, Role *role) {
         role->damage = damage_free(role->damage);
+        role_end_free(role);
         if (node->ports)
                 ports_role_gone(node->ports, role);
 }

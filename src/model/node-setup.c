@@ -26,6 +26,7 @@ Node *node_new(const char *instance, sd_event *event, Events *events) {
         node->roles = g_hash_table_new(g_str_hash, g_str_equal);
         node->start_queue = g_queue_new();
         node->ended = g_queue_new();
+        g_queue_init(&node->ends);
         node->slices = g_hash_table_new_full(NULL, NULL, NULL, node_slices_free);
         node->quotas = quotas_new();
         node->next_child = 1;
@@ -66,6 +67,7 @@ Node *node_free(Node *node) {
                 }
                 role_free(role);
         }
+        sd_event_source_disable_unref(node->quiet);
         accounts_close(node->accounts);
         g_hash_table_unref(node->roles);
         g_queue_free(node->start_queue);

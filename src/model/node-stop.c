@@ -5,6 +5,7 @@
 #include "model/node-events.h"
 #include "model/node-stop.h"
 #include "model/role-log.h"
+#include "model/role-signal.h"
 #include "model/role-stop.h"
 #include "model/role-strays.h"
 #include "util/log.h"

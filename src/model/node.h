@@ -51,13 +51,15 @@ struct Node {
         Ports *ports;
         Accounts *accounts;
 
-        GHashTable *roles;   /* name → Role, the current run; owned */
-        GQueue *start_queue; /* Roles in ROLE_PHASE_QUEUED; not owned */
-        GQueue *ended;       /* ended and swept, oldest first; not owned */
-        GHashTable *slices;  /* uid → NodeSlices */
-        GHashTable *quotas;  /* uid → Quota */
-        unsigned n_starts;   /* started and not yet running or undone */
-        bool pumping;        /* node_pump_starts() is active, or waits until recovery has seen all roles */
+        GHashTable *roles;      /* name → Role, the current run; owned */
+        GQueue *start_queue;    /* Roles in ROLE_PHASE_QUEUED; not owned */
+        GQueue *ended;          /* ended and swept, oldest first; not owned */
+        GQueue ends;            /* Roles, whose RoleEnd owns the link; see node_follow_up() */
+        sd_event_source *quiet; /* the timer of the first of them */
+        GHashTable *slices;     /* uid → NodeSlices */
+        GHashTable *quotas;     /* uid → Quota */
+        unsigned n_starts;      /* started and not yet running or undone */
+        bool pumping;           /* node_pump_starts() is active, or waits until recovery has seen all roles */
         unsigned n_not_ended;
         unsigned n_awaited; /* runs that a shutdown waits for */
         uint64_t next_child;

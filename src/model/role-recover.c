@@ -12,6 +12,7 @@
 #include "model/node-stop.h"
 #include "model/ports.h"
 #include "model/role-adopt.h"
+#include "model/role-end.h"
 #include "model/role-start.h"
 #include "model/role-stop.h"
 #include "model/role-strays.h"
@@ -397,6 +398,7 @@ void node_on_keeper(Node *node, const PortLoan *ports, size_t n_ports) {
         log_debug("Connected to the keeper");
         node_each_role(node, role_adopt);
         node_each_role(node, role_recover);
+        node_follow_up(node);
         /* This follows the children, because an exec that is reported only now has released the ports of
          * release-ports. */
         ports_on_keeper(node->ports, ports, n_ports);

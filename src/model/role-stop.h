@@ -1,27 +1,28 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The way from running to the end of the last process. */
+/* The way from running to the end of the last process. That of the main process is in role-end.h. */
 
 #include "model/role.h"
 
-void role_on_external_stop(Role *role); /* another process has systemd stop its scope */
-void role_on_stop_known(Role *role);    /* such a stop would have been reported by now */
 void role_on_cgroup_changed(Role *role);
 
 /* Stops the role for this cause. If kill is true, sends SIGKILL at once. */
 void role_stop(Role *role, RoleCause cause, bool kill, const Caller *caller);
-void role_resume_stop(Role *role);  /* after a restart of the service */
-void role_finish(Role *role);       /* the exit is known, so the role has ended */
-void role_read_figures(Role *role); /* reads the figures of the scope into exit, while its cgroup exists */
+void role_resume_stop(Role *role); /* after a restart of the service */
 
-/* Sends a signal to each process of its scope, also of a role that is being undone. */
-void role_signal_scope(Role *role, int signo, SignalFlags flags, Waiter waiter);
+/* Returns whether a process of it is left. A cgroup that cannot be read counts as one. */
+bool role_is_populated(Role *role);
+/* The same. If one is left, role_on_cgroup_changed() follows when it has ended. */
+bool role_await_empty(Role *role);
+/* Saves the role and sends SIGTERM to what its main process has left. Returns false if that was done before.
+ */
+bool role_stop_left(Role *role);
+void role_swept(Role *role); /* no process of it is left; saves and reaps it, and may free it */
+
 /* The keeper has gone before it replied to a signal for which no caller waits. It may have sent the signal.
  */
 void role_on_signal_lost(Role *role, int signo);
-/* The same for SIGKILL, through cgroup.kill; with SIGNAL_EACH to each process, which reaches more of them. */
-void role_kill_all(Role *role, SignalFlags flags);
 /* Returns the time from one SIGKILL to the next at this step of a stop or of an undo. It is repeated, because
  * without cgroup.kill a fork may escape between two signals, and slowly in STOP_STEP_STUCK, because a process
  * may leave its uninterruptible sleep at any time. */

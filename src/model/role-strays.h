@@ -47,13 +47,6 @@ void role_prune_strays(Role *role);
 /* The reply to ScopeOps.query_session. user is NULL if it is not known. */
 void role_on_session(Role *role, const Stray *stray, const char *user);
 
-/* Sends a signal to what has left the scope. It is lost without a keeper. */
-void role_signal_strays(Role *role, int signo, SignalFlags flags);
-
-/* Looks for strays and sends a signal to each process of the role, wherever it is. The waiter is called
- * once. */
-void role_signal_all(Role *role, int signo, Waiter waiter);
-
 void role_forget_strays(Role *role); /* no process of it is left */
 
 /* Returns whether it has processes outside of its scope besides the main process. The keeper, which checks

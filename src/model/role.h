@@ -123,7 +123,9 @@ struct Role {
         bool main_exited; /* exit below is valid */
         bool main_execed; /* valid once main_exited is set */
         RoleExit exit;
-        bool finishing; /* nothing but the cause of its end is still unknown */
+        bool exit_logged; /* the log has its RoleExited, so the child may be reaped without a saved file */
+        bool finishing;   /* nothing but the cause of its end is still unknown */
+        RoleEnd *end;     /* while what follows from its end is put off, see role-end.h; else NULL */
 
         bool scope_pending; /* systemd has not replied yet to the request for it */
         bool scope_exists;  /* a unit has been created for this run */

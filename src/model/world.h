@@ -96,6 +96,9 @@ typedef struct ScopeOps {
         int (*remove)(void *data, Role *role);           /* → role_on_scope_removed() */
         /* Returns how many of its processes the OOM killer has killed, or -ENODATA if that is not known. */
         int (*oom_kills)(void *data, Role *role, unsigned *ret);
+        /* Returns false if systemd has certainly not begun to stop its scope. Asked as soon as its end is
+         * known, before anything else looks at its processes. */
+        bool (*may_be_stopped)(void *data, const Role *role);
         int (*query_stop)(void *data, Role *role); /* → role_on_stop_known() within 1 s */
         void (*ended)(void *data, Role *role);     /* its end was sent; no query about it is pending */
         void (*resync)(void *data);                /* stops the scopes that belong to no running role */

@@ -281,9 +281,11 @@ static void batch_verify(Batch *batch, const char *result) {
 
                 int r = scope_verify(role, &cgroup);
                 scope_cause_add_slice(batch->scopes, role, cgroup);
-                if (r >= 0)
+                if (r >= 0) {
+                        /* It waits at its gate, and would die of the signal of a stop. */
+                        stop_watch_add(batch->scopes, role, cgroup, true);
                         role_on_scope(role, NULL, cgroup);
-                else if (r == -ESRCH)
+                } else if (r == -ESRCH)
                         scope_fail(role, "its process was killed before systemd had moved it");
                 else if (batch->anchor)
                         batch_send_single(batch->scopes, role);

@@ -14,6 +14,7 @@
 #include "base/macro.h"
 #include "base/pidref.h"
 #include "base/unit-name.h"
+#include "model/role-end.h"
 #include "model/role-stop.h"
 #include "scope/scope-private.h"
 #include "util/log.h"

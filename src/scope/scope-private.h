@@ -30,6 +30,10 @@ struct Scopes {
         GHashTable *causes;   /* Role → CauseWatch */
         uint64_t n_cause_watches;
 
+        int stop_fd;              /* inotify's, for stop-watch.c; negative if there is none */
+        GHashTable *stop_numbers; /* inotify's number → Role */
+        GHashTable *stop_watches; /* Role → StopWatch */
+
         int inotify_fd;      /* negative if there is no instance for this user */
         bool inotify_failed; /* the last attempt to watch a cgroup, or to get an instance; has been logged */
         sd_event_source *inotify;
@@ -74,6 +78,17 @@ int cgroup_watch_state(void *data, Role *role, bool *ret_populated, bool *ret_fr
 /* name is that of its directory, and must last as long as the watch. */
 int cgroup_watch_start(Scopes *scopes, Role *role, const char *cgroup, const char *name, CgroupWatch *ret);
 void cgroup_watch_stop(Scopes *scopes, Role *role, CgroupWatch *watch);
+
+/* stop-watch.c */
+void stop_watch_setup(Scopes *scopes);
+void stop_watch_done(Scopes *scopes);
+/* known tells that systemd cannot have begun to stop it before. A failure is no error: systemd is asked. */
+void stop_watch_add(Scopes *scopes, const Role *role, const char *cgroup, bool known);
+bool stop_watch_exists(Scopes *scopes, const Role *role);
+/* systemd was not stopping it, as it has said after the watch was there. */
+void stop_watch_confirm(Scopes *scopes, const Role *role);
+void stop_watch_remove(Scopes *scopes, const Role *role);
+bool scope_may_be_stopped(void *data, const Role *role); /* ScopeOps.may_be_stopped */
 
 /* stray-watch.c */
 GHashTable *stray_watches_new(void);

@@ -219,6 +219,7 @@ static void scope_ended(void *data, Role *role) {
         Scopes *scopes = data;
 
         (void) g_hash_table_remove(scopes->causes, role);
+        stop_watch_remove(scopes, role);
 }
 
 /* A role whose saved state is damaged is in an unknown slice until the keeper has listed its children, and
@@ -345,9 +346,32 @@ static bool scopes_have_role_of(Scopes *scopes, const char *unit) {
         return false;
 }
 
+/* Of the roles that run already. What systemd lists is newer than these watches. */
+static void scopes_watch_stops(Scopes *scopes) {
+        GHashTableIter iter;
+        Role *role;
+
+        g_hash_table_iter_init(&iter, scopes->node->roles);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
+                if (role->state == ROLE_RUNNING && role->cgroup && !stop_watch_exists(scopes, role))
+                        stop_watch_add(scopes, role, role->cgroup, false);
+}
+
+static void scopes_confirm_no_stop(Scopes *scopes, const char *unit, const char *state, uint32_t job) {
+        _cleanup_free_ char *name = NULL;
+
+        if (!g_str_equal(state, "running") || job != 0 ||
+                role_scope_name_parse(scopes->node->instance, unit, &name) < 0)
+                return;
+        Role *role = g_hash_table_lookup(scopes->node->roles, name);
+        if (role)
+                stop_watch_confirm(scopes, role);
+}
+
 static void scopes_on_units(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
         Scopes *scopes = userdata;
-        const char *unit;
+        const char *unit, *state;
+        uint32_t job;
         int r;
 
         if (error) {
@@ -361,13 +385,13 @@ static void scopes_on_units(void *userdata, sd_bus_message *reply, const sd_bus_
         scopes_adopt_own_slices(scopes); /* of roles that were damaged */
         r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
         while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'r', "ssssssouso")) > 0) {
-                r = sd_bus_message_read_basic(reply, 's', &unit);
-                if (r >= 0)
-                        r = sd_bus_message_skip(reply, "sssssouso");
+                r = sd_bus_message_read(
+                        reply, "ssssssouso", &unit, NULL, NULL, NULL, &state, NULL, NULL, &job, NULL, NULL);
                 if (r >= 0)
                         r = sd_bus_message_exit_container(reply);
                 if (r < 0)
                         break;
+                scopes_confirm_no_stop(scopes, unit, state, job);
                 /* An earlier process of this service may have left it. */
                 if (all_known && strstr(unit, "-u") && scopes_stop_empty_slice(scopes, unit))
                         continue;
@@ -388,6 +412,7 @@ static void scopes_resync(void *data) {
         g_autoptr(sd_bus_message) m = NULL;
         g_autofree char *pattern = g_strdup_printf("architect-%s-*", scopes->node->instance);
 
+        scopes_watch_stops(scopes);
         int r = manager_new_call(scopes->manager, &m, "ListUnitsByPatterns");
         if (r >= 0)
                 r = sd_bus_message_append(m, "asas", 0, 1, pattern);
@@ -408,6 +433,7 @@ static void scope_role_freed(void *data, Role *role) {
         Scopes *scopes = data;
 
         cgroup_watch_remove(scopes, role);
+        stop_watch_remove(scopes, role);
         (void) g_hash_table_remove(scopes->sessions, role);
         scopes_stop_own_slice(data, role);
 }
@@ -429,6 +455,7 @@ static const ScopeOps scopes_ops = {
         .freeze_and_kill = scope_freeze_and_kill,
         .remove = scope_remove,
         .oom_kills = scope_oom_kills,
+        .may_be_stopped = scope_may_be_stopped,
         .query_stop = scope_query_stop,
         .ended = scope_ended,
         .resync = scopes_resync,
@@ -462,7 +489,7 @@ int scopes_new(Manager *manager, Node *node, const char *own_unit, const char *k
         scopes->freezing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         scopes->causes = g_hash_table_new_full(NULL, NULL, NULL, scope_cause_free);
         scopes->sessions = g_hash_table_new_full(NULL, NULL, NULL, session_query_free);
-        scopes->inotify_fd = -EBADF;
+        scopes->inotify_fd = scopes->stop_fd = -EBADF;
 
         int r = sd_event_add_defer(manager_event(manager), &scopes->flush, scopes_on_flush, scopes);
         if (r >= 0)
@@ -478,6 +505,7 @@ int scopes_new(Manager *manager, Node *node, const char *own_unit, const char *k
                 return r;
         }
         cgroup_watch_setup(scopes);
+        stop_watch_setup(scopes);
         scopes_adopt_own_slices(scopes);
         ATTACH(node, scope, &scopes_ops, scopes);
         *ret = scopes;
@@ -490,6 +518,7 @@ Scopes *scopes_free(Scopes *scopes) {
         scopes->node->world.scope.ops = NULL;
         stray_hints_free(scopes->hints);
         cgroup_watch_done(scopes);
+        stop_watch_done(scopes);
         g_hash_table_unref(scopes->sessions);
         sd_event_source_disable_unref(scopes->flush);
         sd_event_source_disable_unref(scopes->slice_idle);

@@ -141,8 +141,8 @@ static void test_half_a_list(void **state) {
         assert_int_equal(waitpid(k->pid, NULL, 0), k->pid);
         k->pid = 0;
         (void) g_hash_table_remove(w->populated, role);
-        world_wait(w, role->state == ROLE_ENDED);
-        assert_true(role->swept);
+        world_wait(w, role->swept);
+        assert_int_equal(role->state, ROLE_ENDED);
         assert_int_equal(recv(fd, &byte, sizeof(byte), 0), -1);
         assert_int_equal(errno, EAGAIN);
         (void) fd_close(fd);

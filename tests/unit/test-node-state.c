@@ -295,7 +295,9 @@ static bool same_spec(const void *a, const void *b, size_t size) {
         X(main_exited, plain, "follows from the state, and from the exit if the role has outlived it") \
         X(main_execed, nothing, "the keeper lists it; a role that has ended does not need it") \
         X(exit, group, ) \
+        X(exit_logged, nothing, "what is saved of the end is enough to reap the child") \
         X(finishing, nothing, "the cause is looked for again") \
+        X(end, nothing, "what follows from the end is done when the role is recovered") \
         X(scope_pending, nothing, "no reply comes to a request of the previous process") \
         X(scope_exists, nothing, "it may exist if the phase is late enough, so it is removed") \
         X(cgroup, string, ) \
@@ -869,7 +871,7 @@ static void test_event_of_an_exit(void **state) {
         assert_int_equal(role->cause, ROLE_CAUSE_STOP);
         assert_same_caller(&role->cause_caller,
                 &(const Caller){ .known = true, .uid = 4294967294U, .pid = 12, .unit = (char *) "u" });
-        expect_calls(f->world, "save(cam) save(cam)");
+        expect_calls(f->world, "save(cam)");
 }
 
 static void test_event_of_a_purge(void **state) {

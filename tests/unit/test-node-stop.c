@@ -33,7 +33,7 @@ static void test_stop(void **state) {
         world_exit_leaving(w, role, EXIT_CODE_KILLED, SIGTERM);
         assert_int_equal(role->state, ROLE_ENDED);
         /* All have received the signal already. */
-        expect_calls(w, "save(cam) exited(cam) reap(cam) watch(cam)");
+        expect_calls(w, "exited(cam) watch(cam) save(cam) reap(cam)");
         role_on_cgroup_changed(role);
         assert_not_told(&told);
 
@@ -77,7 +77,7 @@ static void test_stop_to_main(void **state) {
         expect_calls(w, "save(cam) signal-main(cam,1) signal-main(cam,18) close-stdin(cam)");
         world_exit_leaving(w, role, EXIT_CODE_EXITED, 0);
         expect_calls(
-                w, "save(cam) exited(cam) reap(cam) watch(cam) save(cam) signal-cgroup(cam,15,continue)");
+                w, "exited(cam) watch(cam) save(cam) signal-cgroup(cam,15,continue) reap(cam)");
         assert_not_told(&told);
         world_emptied(w, role);
         assert_told_success(&told);
@@ -119,7 +119,7 @@ static void test_outlives_main(void **state) {
         expect_calls(w, "");
 
         world_emptied(w, role);
-        expect_calls(w, "save(cam) exited(cam) reap(cam) save(cam)");
+        expect_calls(w, "exited(cam) save(cam) reap(cam)");
         assert_int_equal(role->state, ROLE_ENDED);
         assert_int_equal(role->cause, ROLE_CAUSE_SELF);
         assert_memory_equal(&role->exit, &exit, sizeof(exit));
@@ -133,7 +133,7 @@ static void test_cgroup_alone(void **state) {
         Role *role = run_cgroup(w, STOP_TO_ALL);
         forget_calls(w);
         world_exit(w, role, EXIT_CODE_EXITED, 0);
-        expect_calls(w, "save(cam) exited(cam) reap(cam) save(cam)");
+        expect_calls(w, "exited(cam) save(cam) reap(cam)");
 
         role = run_cgroup(w, STOP_TO_ALL);
         forget_calls(w);
@@ -405,7 +405,7 @@ static void test_sweep(void **state) {
         world_exit_leaving(w, role, EXIT_CODE_EXITED, 4);
         /* The exit is sent at once. The remaining processes get SIGTERM, then SIGKILL. */
         expect_calls(
-                w, "save(cam) exited(cam) reap(cam) watch(cam) save(cam) signal-cgroup(cam,15,continue)");
+                w, "exited(cam) watch(cam) save(cam) signal-cgroup(cam,15,continue) reap(cam)");
         assert_int_equal(role->cause, ROLE_CAUSE_SELF);
         world_wait(w, role->stop_step == STOP_STEP_KILLED);
         expect_calls(w, "save(cam) signal-cgroup(cam,9)");
@@ -437,7 +437,7 @@ static void test_exit_that_only_the_log_has(void **state) {
         forget_calls(w);
         w->save_result = -ENOSPC;
         world_exit(w, role, EXIT_CODE_EXITED, 0);
-        expect_calls(w, "save(cam) exited(cam) reap(cam) save(cam)");
+        expect_calls(w, "exited(cam) save(cam) reap(cam)");
 }
 
 /* An exit that is not on disk stays with the keeper until it can be saved or is purged. */
@@ -454,7 +454,7 @@ static void test_unsaved_exit_is_not_reaped(void **state) {
                 node_stop_role(w->node, role, ROLE_CAUSE_STOP, &caller, nobody);
                 forget_calls(w);
                 world_exit_leaving(w, role, EXIT_CODE_EXITED, 0);
-                expect_calls(w, "save(cam) exited(cam) watch(cam)");
+                expect_calls(w, "save(cam) exited(cam) watch(cam) save(cam)");
                 assert_true(role->child_exists);
                 if (!purge)
                         w->save_result = 0;
@@ -478,7 +478,7 @@ static void test_external_stop(void **state) {
         role_on_external_stop(role);
         forget_calls(w);
         world_exit(w, role, EXIT_CODE_EXITED, 0);
-        expect_calls(w, "save(cam) exited(cam) reap(cam) save(cam)");
+        expect_calls(w, "exited(cam) save(cam) reap(cam)");
         assert_int_equal(role->cause, ROLE_CAUSE_EXTERNAL);
 
         for (unsigned external = 0; external < 2; external++) {
@@ -987,7 +987,7 @@ static void test_stray(void **state) {
         world_wait(w, role->stop_step == STOP_STEP_KILLED);
         expect_calls(w, "save(cam) signal-cgroup(cam,9) signal-cgroup(cam,9," SESSION ",stray)");
         world_exit_leaving(w, role, EXIT_CODE_KILLED, SIGKILL);
-        expect_calls(w, "save(cam) exited(cam) watch(cam)");
+        expect_calls(w, "exited(cam) watch(cam) save(cam)");
         assert_true(role->child_exists);
         assert_not_told(&told);
         world_emptied(w, role);
@@ -1004,7 +1004,7 @@ static void test_stray_at_the_end(void **state) {
         find_stray(w, 4711, "/system.slice/run-r1.scope", "/system.slice/run-r1.scope");
         forget_calls(w);
         world_exit_leaving(w, role, EXIT_CODE_EXITED, 3);
-        expect_calls(w, "save(cam) save(cam) exited(cam) watch(cam) save(cam) signal-cgroup(cam,15,continue) "
+        expect_calls(w, "save(cam) exited(cam) watch(cam) save(cam) signal-cgroup(cam,15,continue) "
                         "signal-cgroup(cam,15,/system.slice/run-r1.scope,stray,continue)");
         role->child_exists = false;
         role_stop(role, ROLE_CAUSE_KILL, true, NULL);

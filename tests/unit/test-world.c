@@ -242,6 +242,10 @@ static int world_scope_oom_kills(void *data, Role *role, unsigned *ret) {
         return MIN(world->oom_result, 0);
 }
 
+static bool world_scope_may_be_stopped(void *data, const Role *role) {
+        return !world->not_stopped;
+}
+
 static int world_scope_query_stop(void *data, Role *role) {
         if (world->stop_result >= 0)
                 called("query-stop", role);
@@ -417,6 +421,7 @@ static const ScopeOps scope_ops = {
         .freeze_and_kill = world_freeze_and_kill,
         .remove = world_scope_remove,
         .oom_kills = world_scope_oom_kills,
+        .may_be_stopped = world_scope_may_be_stopped,
         .query_stop = world_scope_query_stop,
         .ended = world_scope_ended,
         .resync = world_resync,
@@ -722,6 +727,7 @@ void world_exit_leaving(TestWorld *w, Role *role, ExitCode code, int status) {
         RoleExit exit = test_exit(code, status);
 
         role_on_exited(role, &exit, true);
+        node_follow_up(w->node); /* nothing waits for the 2 ms */
 }
 
 void world_exit(TestWorld *w, Role *role, ExitCode code, int status) {
@@ -736,6 +742,7 @@ void world_emptied(TestWorld *w, Role *role) {
         (void) g_hash_table_remove(w->populated, role);
         (void) g_hash_table_remove(w->scopes, role);
         role_on_cgroup_changed(role);
+        node_follow_up(w->node);
 }
 
 Role *world_run_and_exit(TestWorld *w, const char *name, RoleSpec *spec) {

@@ -17,6 +17,7 @@
 #include "model/node-setup.h"
 #include "model/node-start.h"
 #include "model/node-stop.h"
+#include "model/role-end.h"
 #include "model/role-start.h"
 #include "model/role-stop.h"
 #include "model/role-strays.h"
@@ -45,6 +46,7 @@ typedef struct TestWorld {
         int fork_result, launch_result, scope_result, remove_result, watch_result, cgroup_result, save_result;
         int release_all_result;   /* of ports_release_all */
         int signal_cgroup_result; /* of signal_cgroup and signal_process */
+        bool not_stopped;         /* systemd stops no scope, which is known */
         int stop_result;          /* at first -EOPNOTSUPP */
         int oom_result;           /* of oom_kills, or their number; at first -ENODATA */
         unsigned n_oom_asked;
