@@ -76,8 +76,7 @@ static void test_stop_to_main(void **state) {
         stop(w, role, &told);
         expect_calls(w, "save(cam) signal-main(cam,1) signal-main(cam,18) close-stdin(cam)");
         world_exit_leaving(w, role, EXIT_CODE_EXITED, 0);
-        expect_calls(
-                w, "exited(cam) watch(cam) save(cam) signal-cgroup(cam,15,continue) reap(cam)");
+        expect_calls(w, "exited(cam) watch(cam) save(cam) signal-cgroup(cam,15,continue) reap(cam)");
         assert_not_told(&told);
         world_emptied(w, role);
         assert_told_success(&told);
@@ -404,8 +403,7 @@ static void test_sweep(void **state) {
         forget_calls(w);
         world_exit_leaving(w, role, EXIT_CODE_EXITED, 4);
         /* The exit is sent at once. The remaining processes get SIGTERM, then SIGKILL. */
-        expect_calls(
-                w, "exited(cam) watch(cam) save(cam) signal-cgroup(cam,15,continue) reap(cam)");
+        expect_calls(w, "exited(cam) watch(cam) save(cam) signal-cgroup(cam,15,continue) reap(cam)");
         assert_int_equal(role->cause, ROLE_CAUSE_SELF);
         world_wait(w, role->stop_step == STOP_STEP_KILLED);
         expect_calls(w, "save(cam) signal-cgroup(cam,9)");
@@ -438,6 +436,59 @@ static void test_exit_that_only_the_log_has(void **state) {
         w->save_result = -ENOSPC;
         world_exit(w, role, EXIT_CODE_EXITED, 0);
         expect_calls(w, "exited(cam) save(cam) reap(cam)");
+}
+
+/* An end that nobody has asked for is told before anything else is done about it. What follows comes by
+ * itself, and is complete before a call is handled. */
+static void test_told_first(void **state) {
+        TestWorld *w = *state;
+        const RoleExit killed = test_exit(EXIT_CODE_KILLED, SIGKILL);
+
+        w->node->recovered = true;
+        for (unsigned call = 0; call < 2; call++) {
+                Role *cam = world_run(w, "cam", NULL), *dome = world_run(w, "dome", NULL);
+                forget_calls(w);
+                (void) g_hash_table_remove(w->populated, cam);
+                role_on_exited(cam, &killed, true);
+                role_on_exited(dome, &killed, true); /* leaves a process */
+                expect_calls(w, "exited(cam) exited(dome)");
+                assert_int_equal(cam->state, ROLE_ENDED);
+                assert_false(cam->swept);
+                assert_true(cam->child_exists);
+                role_on_cgroup_changed(cam); /* not yet */
+                expect_calls(w, "");
+                if (call)
+                        node_follow_up(w->node);
+                else
+                        world_wait(w, cam->swept);
+                expect_calls(w, "save(cam) reap(cam) watch(dome) save(dome) "
+                                "signal-cgroup(dome,15,continue) reap(dome)");
+                world_emptied(w, dome);
+                expect_calls(w, "save(dome)");
+        }
+
+        /* Who waits for a stop does not wait longer. */
+        Told told = {};
+        Role *role = world_run(w, "cam", NULL);
+        node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, told_by(&told));
+        (void) g_hash_table_remove(w->populated, role);
+        role_on_exited(role, &killed, true);
+        assert_told_success(&told);
+        assert_true(role->swept);
+        told_clear(&told);
+}
+
+/* systemd has certainly not stopped it, so it need not be asked. */
+static void test_not_stopped(void **state) {
+        TestWorld *w = *state;
+
+        w->stop_result = 0;
+        w->not_stopped = true;
+        Role *role = world_run(w, "cam", NULL);
+        forget_calls(w);
+        world_exit(w, role, EXIT_CODE_EXITED, 0);
+        expect_calls(w, "exited(cam) save(cam) reap(cam)");
+        assert_int_equal(role->cause, ROLE_CAUSE_SELF);
 }
 
 /* An exit that is not on disk stays with the keeper until it can be saved or is purged. */
@@ -1179,6 +1230,8 @@ int main(void) {
                 TEST(test_unreadable_cgroup),
                 TEST(test_exit_that_only_the_log_has),
                 TEST(test_external_stop),
+                TEST(test_told_first),
+                TEST(test_not_stopped),
                 TEST(test_unsaved_exit_is_not_reaped),
                 TEST(test_causes),
                 TEST(test_oom),
