@@ -138,6 +138,7 @@ int node_start_role(
                 quota_take_start(node->quotas, caller->uid, node->settings->max_starts_per_user);
         Role *role = role_new(node, name, spec);
         role->invocation = invocation;
+        role->child = node->next_child++;
         role->start_waiter = waiter;
         if (!spec->stop_timeout_set)
                 spec->stop_timeout_usec = node->settings->default_stop_timeout_usec;

@@ -183,9 +183,10 @@ static void replace_fd(int *fd, int *with) {
         *fd = fd_steal(with);
 }
 
-/* The phase is saved when the child is requested, and not again before its scope exists. */
+/* The number of its child is saved when the start is requested, and nothing more before its scope exists. While
+ * the previous run has a process, the scope is that of the previous run. */
 static bool role_may_have_scope(const Role *role) {
-        return role->phase >= ROLE_PHASE_FORK;
+        return role->child != 0 && (!role->predecessor || role->predecessor->swept);
 }
 
 void role_take_child(Role *role, ListedChild *listed) {

@@ -81,11 +81,15 @@ void role_start(Role *role) {
         }
 
         role->phase = ROLE_PHASE_FORK;
-        role->child = role->node->next_child++;
         role_set_timer(role, role->node->settings->setup_timeout_usec, role_on_setup_timeout);
 
         g_auto(Fault) fault = {};
-        int r = role_save_start(role, &fault);
+        int r = 0;
+        /* Its number is saved since the start was requested, unless a keeper has died with that child. */
+        if (role->child == 0) {
+                role->child = role->node->next_child++;
+                r = role_save_start(role, &fault);
+        }
         if (r >= 0) {
                 r = ASK(role->node, link, fork, role);
                 /* Its keeper has just died, and the connection will report that next. Nothing was created: as

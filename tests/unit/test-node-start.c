@@ -27,7 +27,7 @@ static void test_success(void **state) {
         assert_false(sd_id128_is_null(role->invocation));
         assert_int_equal(w->node->n_starts, 1);
         assert_int_equal(w->node->n_not_ended, 1);
-        expect_calls(w, "save(cam) save(cam) fork(cam)");
+        expect_calls(w, "save(cam) fork(cam)");
 
         world_forked(w, role);
         expect_calls(w, "scope(cam)");
@@ -567,7 +567,6 @@ static void test_requests_fail(void **state) {
         } cases[] = {
                 { &w->save_result, 0, NODE_ERROR_IO_ERROR, "its state cannot be saved: No space left" },
                 { &w->save_result, 1, NODE_ERROR_IO_ERROR, "its state cannot be saved: No space left" },
-                { &w->save_result, 2, NODE_ERROR_IO_ERROR, "its state cannot be saved: No space left" },
                 { &w->fork_result, 0, NODE_ERROR_KEEPER_UNAVAILABLE, "cannot be started" },
                 { &w->scope_result, 0, NODE_ERROR_SCOPE_FAILED, "cannot ask systemd for a scope" },
                 { &w->launch_result, 0, NODE_ERROR_SETUP_FAILED, "cannot send its launch request" },
@@ -664,7 +663,7 @@ static void test_successor_takes_over(void **state) {
         Role *role = world_start(w, "cam", NULL, &told);
         assert_ptr_equal(role->predecessor, old);
         assert_int_equal(g_queue_get_length(w->node->ended), 0);
-        expect_calls(w, "set-aside(cam) save(cam) save(cam) fork(cam)");
+        expect_calls(w, "set-aside(cam) save(cam) fork(cam)");
         advance(w, role, ROLE_PHASE_OPEN);
         role_on_gate_closed(role);
         expect_calls(w, "save(cam) started(cam) drop-previous(cam)");
@@ -692,7 +691,7 @@ static void test_waits_for_sweep(void **state) {
         world_emptied(w, old);
         assert_told_success(&stopped);
         assert_int_equal(role->phase, ROLE_PHASE_FORK);
-        expect_calls(w, "save(cam) save(cam) fork(cam)");
+        expect_calls(w, "save(cam) fork(cam)");
         assert_not_told(&told);
         advance(w, role, ROLE_PHASE_OPEN);
         role_on_gate_closed(role);

@@ -68,7 +68,7 @@ static const Row rows[] = {
                 "it is running" },
         { "Start stopping", START, STOPPING, REFUSED, "", ROLE_STOPPING, NODE_ERROR_ROLE_EXISTS,
                 "it is stopping" },
-        { "Start ended", START, ENDED, WAITS, "set-aside(cam) save(cam) save(cam) fork(cam)", ROLE_STARTING },
+        { "Start ended", START, ENDED, WAITS, "set-aside(cam) save(cam) fork(cam)", ROLE_STARTING },
         /* Waits for the sweep of the old scope, whose name it needs. */
         { "Start unswept", START, UNSWEPT, WAITS, "set-aside(cam) save(cam)", ROLE_STARTING },
 
