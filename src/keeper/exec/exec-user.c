@@ -40,13 +40,34 @@ static char *identity_copy(int gate_fd, const char *s, const char *fallback) {
         return copy;
 }
 
+/* Root is in the file, whatever else knows the users, so neither a name service that does not answer nor the
+ * search for the right one delays a role of root. systemd does not look root up either (get_user_creds() in
+ * its user-util.c). */
+static const struct passwd *passwd_find_root(void) {
+        FILE *f = fopen("/etc/passwd", "re");
+        const struct passwd *pw = NULL;
+
+        if (!f)
+                return NULL;
+        do
+                pw = fgetpwent(f);
+        while (pw && pw->pw_uid != 0);
+        (void) fclose(f);
+        return pw;
+}
+
+static const struct passwd *passwd_find(const char *user, bool numeric, uid_t uid) {
+        const struct passwd *pw = !user && uid == 0 ? passwd_find_root() : NULL;
+
+        errno = 0;
+        return pw ?: numeric ? getpwuid(uid) : getpwnam(user);
+}
+
 static void identity_find_user(int gate_fd, const char *user, struct identity *ret) {
-        const struct passwd *pw;
         uint32_t uid = getuid();
         bool numeric = !user || id_parse(user, &uid);
 
-        errno = 0;
-        pw = numeric ? getpwuid(uid) : getpwnam(user);
+        const struct passwd *pw = passwd_find(user, numeric, uid);
         if (!pw && !nss_means_no_entry(errno)) {
                 int error = errno;
 
