@@ -92,7 +92,7 @@ static int output_stream_on_closed(sd_event_source *s, int fd, uint32_t revents,
                 Role *role = g_hash_table_lookup(node->roles, g_ptr_array_index(names, i));
 
                 if (role && role->output_stream == stream)
-                        role_set_output_lost(role);
+                        role_set_output_lost(role, true);
         }
         return 0;
 }
@@ -127,8 +127,10 @@ OutputChoice outputs_choose(Outputs *outputs, Role *role) {
 void outputs_offered(Outputs *outputs, Role *role, uid_t uid, int fd) {
         autofd stream_fd = fd;
 
-        if (role->output_stream || role_is_over(role))
+        if (role_is_over(role))
                 return;
+        /* It could not have the one that was chosen for it, which is closed, or another user's. */
+        outputs_not_shared(outputs, role, false);
         OutputStream *stream = g_new0(OutputStream, 1);
         *stream = (OutputStream){ .outputs = outputs, .key = outputs_key(role), .uid = uid, .fd = -EBADF };
         output_stream_take(stream, role);
@@ -149,10 +151,15 @@ void outputs_offered(Outputs *outputs, Role *role, uid_t uid, int fd) {
         }
 }
 
-void role_set_output_lost(Role *role) {
-        if (role->output_lost)
+void outputs_not_shared(Outputs *outputs, Role *role, bool lost) {
+        outputs_role_gone(outputs, role);
+        role_set_output_lost(role, lost);
+}
+
+void role_set_output_lost(Role *role, bool lost) {
+        if (role->output_lost == lost)
                 return;
-        role->output_lost = true;
+        role->output_lost = lost;
         (void) role_save(role);
         node_count_role(role->node, role);
         ASK(role->node, clients, role_changed, role);

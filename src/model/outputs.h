@@ -43,8 +43,11 @@ OutputChoice outputs_choose(Outputs *outputs, Role *role);
 /* Its child has made one that others may have, too. Takes the descriptor. */
 void outputs_offered(Outputs *outputs, Role *role, uid_t uid, int fd);
 
+/* Its child shares none: it has one of its own, or, if it is lost, none at all. */
+void outputs_not_shared(Outputs *outputs, Role *role, bool lost);
+
 /* No process of the role is left. */
 void outputs_role_gone(Outputs *outputs, Role *role);
 
-/* Nothing of what the role says reaches the journal. The clients are told, and the next process knows. */
-void role_set_output_lost(Role *role);
+/* Whether nothing of what the role says reaches the journal. It is saved, and the clients are told. */
+void role_set_output_lost(Role *role, bool lost);

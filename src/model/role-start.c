@@ -225,8 +225,8 @@ void role_on_products(Role *role, char *const *products, char *const *changes) {
 void role_on_gate_report(Role *role, LaunchStage stage, int error, bool warning, const char *text) {
         if (warning) {
                 role_log(role, error < 0 ? LOG_WARNING : LOG_NOTICE, "%s", text);
-                if (stage == LAUNCH_STAGE_OUTPUT && error < 0)
-                        role_set_output_lost(role);
+                if (stage == LAUNCH_STAGE_OUTPUT)
+                        outputs_not_shared(role->node->outputs, role, error < 0);
                 return;
         }
 

@@ -37,8 +37,8 @@ typedef enum LaunchStream {
         /* By one that others may have, too, and that it sends through its gate. It makes sure that the
          * journal has accepted it. */
         LAUNCH_STREAM_OFFERED,
-        /* By that of another role, which comes with the request. If it cannot have that one, it makes one of
-         * its own, of which it makes sure as above. */
+        /* By that of another role, which comes with the request. If it cannot have that one, because it is
+         * closed or another user's, it makes one as above. */
         LAUNCH_STREAM_SHARED,
         _LAUNCH_STREAM_MAX,
         _LAUNCH_STREAM_INVALID = -EINVAL,

@@ -297,7 +297,7 @@ static void test_role(void **state) {
         role->damaged = true; /* as role_adopt() reports it */
         ASK(w->node, clients, role_changed, role);
         follow(f, path);
-        role_set_output_lost(role);
+        role_set_output_lost(role, true);
         follow(f, path);
         /* The name is in the scope's. */
         assert_all_have_changed(f, path, NODE_ROLE_INTERFACE, "Scope");
@@ -373,7 +373,7 @@ static void test_node(void **state) {
         role->child_exists = true; /* the next keeper has it */
         node_on_keeper(w->node, NULL, 0);
         assert_changes(f, "Node: State KeeperConnected Warnings");
-        role_set_output_lost(role);
+        role_set_output_lost(role, true);
         assert_changes(f, "cam: OutputLost, Node: Warnings");
         node_shutdown(w->node, "test", NULL);
         bus_world_settle(b);

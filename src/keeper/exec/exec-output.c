@@ -88,7 +88,7 @@ static int output_journal_stream(
         const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = JOURNAL_STREAM_SOCKET };
         const struct timeval patience = { .tv_sec = JOURNAL_CONNECT_SEC }, for_ever = { 0 };
         const int size = JOURNAL_SNDBUF;
-        const bool offered = q->stream == LAUNCH_STREAM_OFFERED, confirm = q->stream != LAUNCH_STREAM_OWN;
+        const bool offered = q->stream != LAUNCH_STREAM_OWN;
         autofd fd = -EBADF;
         char header[256];
         int n, r;
@@ -115,10 +115,10 @@ static int output_journal_stream(
         /* The lines are identifier, unit (empty), priority, and flags: prefixes are parsed as levels, and
          * nothing is forwarded to syslog, kmsg or the console. */
         n = snprintf(header, sizeof(header), "%s\n\n%d\n1\n0\n0\n0\n", offered ? "" : q->role, LOG_INFO);
-        r = stream_send_header(fd, header, (size_t) n, confirm);
+        r = stream_send_header(fd, header, (size_t) n, offered);
         if (r < 0)
                 return r;
-        if (confirm && r == 0)
+        if (offered && r == 0)
                 gate_warn(p->gate_fd, LAUNCH_STAGE_OUTPUT, 0,
                         "the journal does not respond, the output waits for it");
         if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
