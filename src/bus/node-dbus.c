@@ -21,6 +21,7 @@
 #include "model/node-stop.h"
 #include "model/role-strays.h"
 #include "model/settings.h"
+#include "model/warnings.h"
 #include "util/autoptr.h"
 
 /* Handlers read, validate, authorize, act and reply, in this order. A parked call returns to the beginning of
@@ -373,6 +374,12 @@ NODE_U32(NRunning, clients->node->n_not_ended);
 NODE_STRING(EventEpoch, SD_ID128_TO_STRING(events_epoch(clients->node->events)));
 PROPERTY_U64(node, EventSequence, const Clients *clients, events_sequence(clients->node->events));
 NODE_STRING(Slice, clients->node->slice);
+PROPERTY_GETTER(node, Warnings) {
+        Clients *clients = userdata;
+        g_auto(GStrv) warnings = warnings_list(clients->node);
+
+        return sd_bus_message_append_strv(reply, warnings);
+}
 
 /* Tries it with this process. A kernel that supports it reports that there is no exit yet. */
 static bool pidfd_info_supported(void) {
@@ -457,6 +464,7 @@ static const sd_bus_vtable node_vtable[] = {
         PROPERTY(node, EventEpoch, "s", CONST),
         PROPERTY(node, EventSequence, "t", 0),
         PROPERTY(node, Slice, "s", CONST),
+        PROPERTY(node, Warnings, "as", CHANGES),
         SD_BUS_VTABLE_END,
 };
 

@@ -98,6 +98,7 @@ PROPERTY_GETTER(role, Strays) {
 ROLE_STRING(EnvironmentHash, role->environment_hash);
 PROPERTY_BOOL(role, Frozen, Role *role, role_is_frozen(role));
 PROPERTY_BOOL(role, Damaged, const Role *role, role->damaged);
+PROPERTY_BOOL(role, OutputLost, const Role *role, role->output_lost);
 ROLE_U64(StartTimestamp, role->start_realtime_usec);
 ROLE_U64(StartTimestampMonotonic, role->start_monotonic_usec);
 ROLE_U64(ExitTimestamp, AT_END(role->exit.realtime_usec, 0));
@@ -326,6 +327,7 @@ const sd_bus_vtable role_vtable[] = {
         PROPERTY(role, EnvironmentHash, "s", CHANGES),
         PROPERTY(role, Frozen, "b", 0),
         PROPERTY(role, Damaged, "b", CHANGES),
+        PROPERTY(role, OutputLost, "b", CHANGES),
         PROPERTY(role, StartTimestamp, "t", CHANGES),
         PROPERTY(role, StartTimestampMonotonic, "t", CHANGES),
         PROPERTY(role, ExitTimestamp, "t", CHANGES),

@@ -119,6 +119,7 @@ static int child_make(const struct keeper_self *self, uint64_t id, const char *r
                         .role = role,
                         .gate_fd = gate[1],
                         .stdin_fd = input[0],
+                        .stream_fd = -EBADF,
                         .terminal = ends,
                         .sockets = sockets,
                 });

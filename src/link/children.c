@@ -25,6 +25,12 @@ static bool children_connected(void *data) {
         return keeper_link_is_connected(children->keeper);
 }
 
+static bool children_outdated(void *data) {
+        Children *children = data;
+
+        return keeper_link_is_older(children->keeper, KEEPER_PROTOCOL_VERSION);
+}
+
 static Role *children_find_role(Children *children, uint64_t child) {
         gint64 key = (gint64) child;
 
@@ -256,6 +262,7 @@ static void children_role_freed(void *data, Role *role) {
 
 static const LinkOps children_ops = {
         .connected = children_connected,
+        .outdated = children_outdated,
         .fork = children_fork,
         .launch = gate_launch,
         .signal = children_signal,

@@ -10,6 +10,7 @@
 #include "link/children-private.h"
 #include "model/account.h"
 #include "model/env.h"
+#include "model/outputs.h"
 #include "model/products.h"
 #include "model/role-start.h"
 #include "model/settings.h"
@@ -67,11 +68,17 @@ static int gate_send(Children *children, Role *role) {
         }
         memcpy(request.limits, spec->limits, sizeof(request.limits));
 
+        OutputChoice output = { .stream = LAUNCH_STREAM_OWN, .fd = -EBADF };
+        if (!keeper_link_is_older(children->keeper, 4)) /* as above */
+                output = outputs_choose(role->node->outputs, role);
+        request.stream = output.stream;
+        request.stream_uid = (uint32_t) output.uid;
+
         autofd memfd = launch_request_write(&request);
         if (memfd < 0)
                 return memfd;
-        int fds[] = { memfd };
-        return socket_send(role->gate_fd, &open, sizeof(open), fds, ELEMENTSOF(fds));
+        int fds[] = { memfd, output.fd };
+        return socket_send(role->gate_fd, &open, sizeof(open), fds, output.fd >= 0 ? 2 : 1);
 }
 
 /* Returns whether the packet is a record. It stays in the gate until it is saved and the child has the reply:
@@ -91,6 +98,26 @@ static bool gate_take_record(Role *role, const char *packet, size_t size, int me
         else
                 role_log_errno(role, LOG_WARNING, r, "Cannot read the record of its products, ignoring: %m");
         return true;
+}
+
+/* Returns whether the packet is a stream. Takes the descriptor then. */
+static bool gate_take_stream(Role *role, const char *packet, size_t size, int *fd) {
+        struct gate_stream m;
+
+        if (size != sizeof(m))
+                return false;
+        memcpy(&m, packet, sizeof(m));
+        if (m.magic != GATE_STREAM_MAGIC)
+                return false;
+        if (*fd >= 0)
+                outputs_offered(role->node->outputs, role, (uid_t) m.uid, fd_steal(fd));
+        return true;
+}
+
+static void gate_report_handle(Role *role, const struct gate_report *report) {
+        g_autofree char *text = text_make_valid(report->text);
+
+        role_on_gate_report(role, (LaunchStage) report->stage, report->error, report->warning, text);
 }
 
 static void gate_reply_recorded(Role *role) {
@@ -118,24 +145,26 @@ static int gate_on_io(sd_event_source *s, int fd, uint32_t revents, void *userda
                         continue; /* reported once, before what is in the queue */
                 if (n <= 0)
                         break;
-                autofd memfd = n_fds > 0 ? fds[0] : -EBADF;
-                bool recorded = gate_take_record(role, packet, (size_t) n, memfd);
-                /* The record leaves the gate last. If this process dies before, the next one replies. */
+                autofd attached = n_fds > 0 ? fds[0] : -EBADF;
+                bool recorded = gate_take_record(role, packet, (size_t) n, attached);
+                bool is_stream = !recorded && gate_take_stream(role, packet, (size_t) n, &attached);
+                bool is_report =
+                        !recorded && !is_stream && gate_report_parse(packet, (size_t) n, &report) >= 0;
+                bool failed = is_report && !report.warning;
+                /* What is saved leaves the gate last. If this process dies before, the next one reads it
+                 * again, and replies. */
                 if (recorded)
                         gate_reply_recorded(role);
+                if (is_report && !failed)
+                        gate_report_handle(role, &report);
                 if (socket_recv(fd, packet, sizeof(packet), fds, &n_ignored) > 0 && n_ignored > 0)
                         (void) fd_close(fds[0]);
-                if (recorded)
-                        continue;
-                if (gate_report_parse(packet, (size_t) n, &report) < 0) {
-                        role_log(role, LOG_WARNING, "Its child sent an invalid report, ignoring");
-                        continue;
-                }
-                g_autofree char *text = text_make_valid(report.text);
-                bool warning = report.warning;
-                role_on_gate_report(role, (LaunchStage) report.stage, report.error, warning, text);
-                if (!warning)
+                if (failed) {
+                        gate_report_handle(role, &report);
                         return 0; /* the start is being undone, so the role may be freed */
+                }
+                if (!recorded && !is_stream && !is_report)
+                        role_log(role, LOG_WARNING, "Its child sent an invalid report, ignoring");
         }
 
         /* The source goes before the gate. The following calls may free the role. */

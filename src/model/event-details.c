@@ -49,6 +49,8 @@ GVariant *event_details_started(const Role *role) {
                 details_put(&b, "resolved-products", details_pairs(role->resolved_products));
                 details_put(&b, "environment-hash", g_variant_new_string(role->environment_hash));
         }
+        if (role->output_lost)
+                details_put(&b, "output-lost", g_variant_new_boolean(true));
         details_put_u64(&b, "realtime-usec", role->start_realtime_usec);
         details_put_u64(&b, "monotonic-usec", role->start_monotonic_usec);
         details_put_caller(&b, &role->owner);
@@ -121,6 +123,7 @@ void event_restore_started(const Event *event, Role *role) {
         role->started_sequence = event->sequence;
         role->start_realtime_usec = event_get_u64(event, "realtime-usec");
         role->start_monotonic_usec = event_get_u64(event, "monotonic-usec");
+        role->output_lost = role->output_lost || event_get_bool(event, "output-lost");
 }
 
 static void event_restore_caller(const Event *event, Caller *caller) {

@@ -15,6 +15,7 @@ typedef struct AccountQuery AccountQuery;
 typedef struct Events Events;
 typedef struct Env Env;
 typedef struct Monitor Monitor;
+typedef struct Outputs Outputs;
 typedef struct Ports Ports;
 typedef struct Quota Quota;
 typedef struct PortsRequest PortsRequest;

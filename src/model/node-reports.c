@@ -7,6 +7,7 @@
 #include "model/role-end.h"
 #include "model/role-start.h"
 #include "model/node-stop.h"
+#include "model/outputs.h"
 #include "model/ports-roles.h"
 #include "model/ports.h"
 
@@ -18,6 +19,7 @@ static void node_on_start_over(Node *node) {
 static void node_on_role_swept(Node *node, Role *role) {
         Role *successor = role->successor;
 
+        outputs_role_gone(node->outputs, role);
         if (successor) {
                 if (successor->phase == ROLE_PHASE_SWEEP && !successor->failure.message) {
                         successor->phase = ROLE_PHASE_QUEUED;
@@ -50,6 +52,7 @@ static void node_on_role_stuck(Node *node, Role *role, const Fault *fault) {
 static void node_on_role_freed(Node *node, Role *role) {
         role->damage = damage_free(role->damage);
         role_end_free(role);
+        outputs_role_gone(node->outputs, role);
         if (node->ports)
                 ports_role_gone(node->ports, role);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "base/journal-streams.h"
 #include "model/account-query.h"
 #include "model/env.h"
 #include "model/events.h"
@@ -9,6 +10,7 @@
 #include "model/node-reports.h"
 #include "model/node-setup.h"
 #include "model/node-start.h"
+#include "model/outputs.h"
 #include "model/ports.h"
 #include "model/quota.h"
 #include "model/role.h"
@@ -33,6 +35,7 @@ Node *node_new(const char *instance, sd_event *event, Events *events) {
         node->dir_fd = -EBADF;
         node->settings = settings_new();
         node->accounts = accounts_open(node);
+        node->outputs = outputs_new(node, JOURNAL_STREAMS_DIRECTORY);
         return node;
 }
 
@@ -76,6 +79,7 @@ Node *node_free(Node *node) {
         g_hash_table_unref(node->quotas);
         monitor_close(node->monitor);
         ports_close(node->ports);
+        outputs_free(node->outputs);
         env_close(node->env);
         settings_free(node->settings);
         events_close(node->events);

@@ -78,7 +78,46 @@ void node_remove_ended(Node *node, Role *role) {
         role_queue_unlink(node->ended, &role->ended_link);
 }
 
+static bool role_has_trouble(const Role *role, RoleTrouble trouble) {
+        if (role_is_over(role))
+                return false;
+        switch (trouble) {
+        case ROLE_TROUBLE_OUTPUT:
+                return role->output_lost;
+        case ROLE_TROUBLE_DAMAGED:
+                return role->damaged;
+        default:
+                return role->stop_step == STOP_STEP_STUCK || role->undo_step == STOP_STEP_STUCK;
+        }
+}
+
+static void node_count_troubles(Node *node, Role *role) {
+        const unsigned before = role->troubles;
+
+        for (unsigned i = 0; i < _ROLE_TROUBLE_MAX; i++) {
+                const unsigned bit = 1U << i;
+                bool had = role->troubles & bit, has = role_has_trouble(role, (RoleTrouble) i);
+
+                if (has && !had)
+                        node->n_troubles[i]++;
+                else if (had && !has)
+                        node->n_troubles[i]--;
+                role->troubles = has ? role->troubles | bit : role->troubles & ~bit;
+        }
+        if (role->troubles != before)
+                ASK(node, clients, node_changed);
+}
+
+void node_set_save_result(Node *node, int r) {
+        r = MIN(r, 0);
+        if (r == node->save_result)
+                return;
+        node->save_result = r;
+        ASK(node, clients, node_changed);
+}
+
 void node_count_role(Node *node, Role *role) {
+        node_count_troubles(node, role);
         bool awaited = !role_is_over(role) && role->stop_step != STOP_STEP_STUCK &&
                        role->undo_step != STOP_STEP_STUCK;
 
@@ -94,6 +133,9 @@ void node_count_role(Node *node, Role *role) {
 void node_drop_role(Node *node, Role *role) {
         node_unqueue_start(node, role);
         node_remove_ended(node, role);
+        for (unsigned i = 0; i < _ROLE_TROUBLE_MAX; i++)
+                if (role->troubles & 1U << i)
+                        node->n_troubles[i]--;
         if (role->awaited)
                 node->n_awaited--;
 }

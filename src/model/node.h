@@ -24,6 +24,14 @@ typedef struct NodeReports {
         void (*role_freed)(Node *node, Role *role);
 } NodeReports;
 
+/* What is wrong with a role, as long as a process of it is left; see warnings.h. */
+typedef enum RoleTrouble {
+        ROLE_TROUBLE_OUTPUT,  /* its output is lost */
+        ROLE_TROUBLE_DAMAGED, /* it has default options, because its saved state was damaged */
+        ROLE_TROUBLE_STUCK,   /* a process of it survives SIGKILL */
+        _ROLE_TROUBLE_MAX,
+} RoleTrouble;
+
 /* A sub-slice. */
 typedef struct NodeSlice {
         unsigned n_roles;
@@ -49,6 +57,7 @@ struct Node {
         Env *env;           /* with which roles begin */
         Monitor *monitor;
         Ports *ports;
+        Outputs *outputs;
         Accounts *accounts;
 
         GHashTable *roles;      /* name → Role, the current run; owned */
@@ -61,7 +70,9 @@ struct Node {
         unsigned n_starts;      /* started and not yet running or undone */
         bool pumping;           /* node_pump_starts() is active, or waits until recovery has seen all roles */
         unsigned n_not_ended;
-        unsigned n_awaited; /* runs that a shutdown waits for */
+        unsigned n_awaited;                     /* runs that a shutdown waits for */
+        unsigned n_troubles[_ROLE_TROUBLE_MAX]; /* runs that have it */
+        int save_result;                        /* of the last attempt to save a role */
         uint64_t next_child;
 
         int dir_fd;       /* not owned; -1 if no state is saved */
@@ -109,8 +120,11 @@ void node_unqueue_start(Node *node, Role *role);
 void node_add_ended(Node *node, Role *role); /* ended and swept, so it may be purged */
 void node_remove_ended(Node *node, Role *role);
 
-/* Counts the runs that a shutdown waits for, after a change of the role's state or of the step of its
- * stop. */
+/* The last attempt to save a role has returned this. */
+void node_set_save_result(Node *node, int r);
+
+/* Counts the runs that a shutdown waits for, and those with which something is wrong, after a change of the
+ * role's state, of the step of its stop, or of what is wrong. */
 void node_count_role(Node *node, Role *role);
 
 /* Puts a role that has none into a sub-slice with room, or, when it was loaded from the disk, into the one

@@ -17,6 +17,7 @@
 #include "model/role-log.h"
 #include "model/message-ids.h"
 #include "model/node-events.h"
+#include "model/outputs.h"
 #include "model/ports-roles.h"
 #include "model/products.h"
 #include "model/role-signal.h"
@@ -48,6 +49,7 @@ static int role_on_setup_timeout(sd_event_source *s, uint64_t usec, void *userda
 int role_save_start(Role *role, Fault *fault) {
         int r = ASK(role->node, store, save, role);
 
+        node_set_save_result(role->node, r);
         return r < 0 ? fault_set(fault, NODE_ERROR_IO_ERROR,
                                "Role \"%s\" cannot be started: its state cannot be saved: %s", role->name,
                                g_strerror(-r))
@@ -229,6 +231,8 @@ void role_on_products(Role *role, char *const *products, char *const *changes) {
 void role_on_gate_report(Role *role, LaunchStage stage, int error, bool warning, const char *text) {
         if (warning) {
                 role_log(role, error < 0 ? LOG_WARNING : LOG_NOTICE, "%s", text);
+                if (stage == LAUNCH_STAGE_OUTPUT)
+                        outputs_not_shared(role->node->outputs, role, error < 0);
                 return;
         }
 

@@ -404,6 +404,7 @@ char *role_state_format(const Role *role) {
 
         state_put_strv(s, "RESOLVED_PRODUCT", role->resolved_products);
         state_put_string(s, "ENVIRONMENT_HASH", role->environment_hash);
+        state_put_nonzero(s, "OUTPUT_LOST", role->output_lost);
         state_put_nonzero(s, "START_REALTIME", role->start_realtime_usec);
         state_put_nonzero(s, "START_MONOTONIC", role->start_monotonic_usec);
         state_put_nonzero(s, "STARTED_SEQUENCE", role->started_sequence);
@@ -495,6 +496,7 @@ static int role_from_fields(Node *node, const char *name, StateFields *fields, R
         if (role->resolved_products && g_strv_length(role->resolved_products) % 2 != 0)
                 state_fields_set_bad(fields);
         role->environment_hash = state_take_string(fields, "ENVIRONMENT_HASH");
+        role->output_lost = state_take_bool(fields, "OUTPUT_LOST");
         role->start_realtime_usec = state_take_u64(fields, "START_REALTIME");
         role->start_monotonic_usec = state_take_u64(fields, "START_MONOTONIC");
         role->started_sequence = state_take_u64(fields, "STARTED_SEQUENCE");

@@ -229,6 +229,7 @@ void role_log_errno(const Role *role, int level, int error, const char *format, 
 int role_save(Role *role) {
         int r = ASK(role->node, store, save, role);
 
+        node_set_save_result(role->node, r);
         if (r < 0)
                 role_log_errno(role, LOG_ERR, r, "Cannot save its state: %m");
         return r;

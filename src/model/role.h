@@ -146,6 +146,10 @@ struct Role {
         char **resolved_products;
         char *environment_hash;
 
+        struct OutputStream *output_stream; /* that it shares, see outputs.h; NULL if it does not */
+        bool output_lost;                   /* nothing of what it prints reaches the journal */
+        unsigned troubles;                  /* bits 1 << RoleTrouble, counted by the node */
+
         uint64_t start_realtime_usec;
         uint64_t start_monotonic_usec;
         uint64_t started_sequence;

@@ -44,6 +44,7 @@ typedef enum SignalFlags {
 /* The keeper, implemented by the room link. */
 typedef struct LinkOps {
         bool (*connected)(void *data);
+        bool (*outdated)(void *data);          /* the keeper is from before an upgrade */
         int (*fork)(void *data, Role *role);   /* → role_on_forked() */
         int (*launch)(void *data, Role *role); /* → role_on_gate_report(), then _closed() */
         void (*signal)(void *data, Role *role, int signo, Waiter waiter); /* the main process */

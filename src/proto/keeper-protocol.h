@@ -26,8 +26,9 @@
 
 /* Version 2 has KEEPER_FORK to KEEPER_REST_PORTS. Version 3 adds signals to all processes of a cgroup and to
  * any process of a role, sockets of terminals, ports that were kept, and users that are looked up, which
- * neither side uses on a connection with version 2. */
-#define KEEPER_PROTOCOL_VERSION 3U
+ * neither side uses on a connection with version 2. Version 4 says that the children of the keeper know
+ * streams that several roles share (launch-request.h). */
+#define KEEPER_PROTOCOL_VERSION 4U
 #define KEEPER_PROTOCOL_VERSION_MIN 2U
 
 #define KEEPER_PACKET_MAX 8192U /* no message is longer */

@@ -39,6 +39,8 @@ enum {
         TAG_ACCOUNT_NAME,
         TAG_ACCOUNT_HOME,
         TAG_ACCOUNT_SHELL,
+        TAG_STREAM,
+        TAG_STREAM_UID,
         _TAG_MAX,
 };
 
@@ -109,6 +111,14 @@ static bool account_is_valid(const LaunchAccount *a) {
         return a->uid != UINT32_MAX && a->gid != UINT32_MAX && a->name && a->home && a->shell;
 }
 
+/* A stream is that of one user, and only the journal has streams. */
+static bool stream_is_valid(const LaunchRequest *q) {
+        if (q->stream < 0 || q->stream >= _LAUNCH_STREAM_MAX ||
+                (q->stream != LAUNCH_STREAM_OWN && q->output != LAUNCH_OUTPUT_JOURNAL))
+                return false;
+        return q->stream == LAUNCH_STREAM_SHARED ? q->stream_uid != UINT32_MAX : q->stream_uid == 0;
+}
+
 /* Both ends check the same conditions, so that nothing is written that would be refused. */
 static bool launch_request_is_valid(const LaunchRequest *q) {
         bool to_path = q->output == LAUNCH_OUTPUT_FILE || q->output == LAUNCH_OUTPUT_APPEND;
@@ -118,7 +128,7 @@ static bool launch_request_is_valid(const LaunchRequest *q) {
                assignments_are_valid(q->environment) && launch_output_to_string(q->output) &&
                to_path == !!q->output_path && (!q->nice_set || (q->nice >= -20 && q->nice <= 19)) &&
                q->limits_set >> RLIM_NLIMITS == 0 && setup_is_valid(q->setup) && (q->setup || !q->record) &&
-               account_is_valid(q->account);
+               account_is_valid(q->account) && stream_is_valid(q);
 }
 
 /* Writing */
@@ -225,6 +235,11 @@ int launch_request_write(const LaunchRequest *request) {
                 buffer_append_record(&b, TAG_RECORD, NULL, 0);
         if (request->account)
                 buffer_append_account(&b, request->account);
+        if (request->stream != LAUNCH_STREAM_OWN)
+                buffer_append_record(
+                        &b, TAG_STREAM, &(int32_t){ (int32_t) request->stream }, sizeof(int32_t));
+        if (request->stream == LAUNCH_STREAM_SHARED)
+                buffer_append_record(&b, TAG_STREAM_UID, &request->stream_uid, sizeof(uint32_t));
         buffer_append_record(&b, TAG_END, NULL, 0);
 
         r = b.error < 0 ? b.error : memfd_new_sealed("launch-request", b.data, b.size);
@@ -466,6 +481,16 @@ int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
                 case TAG_ACCOUNT_SHELL:
                         r = q->account ? record_take_string(p, record.size, &q->account->shell) : -EBADMSG;
                         break;
+                case TAG_STREAM:
+                        r = record_take_i32(p, record.size, &number);
+                        if (r >= 0)
+                                q->stream = (LaunchStream) number;
+                        break;
+                case TAG_STREAM_UID:
+                        r = record_take_i32(p, record.size, &number);
+                        if (r >= 0)
+                                q->stream_uid = (uint32_t) number;
+                        break;
                 case TAG_DEFAULT_SIGPIPE:
                         q->default_sigpipe = true;
                         r = record.size > 0 ? -EBADMSG : 0;
@@ -478,8 +503,9 @@ int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
         }
 
         if (p != end || !(seen & (UINT64_C(1) << TAG_OUTPUT)) ||
-                !q->setup != !(seen & (UINT64_C(1) << TAG_SETUP_DEADLINE)) || (q->account && account.n < 2) ||
-                !launch_request_is_valid(q))
+                !q->setup != !(seen & (UINT64_C(1) << TAG_SETUP_DEADLINE)) ||
+                (q->stream == LAUNCH_STREAM_SHARED) != !!(seen & (UINT64_C(1) << TAG_STREAM_UID)) ||
+                (q->account && account.n < 2) || !launch_request_is_valid(q))
                 return -EBADMSG;
 
         *ret = q;

@@ -31,6 +31,19 @@ typedef enum LaunchOutput {
 
 DECLARE_STRING_TABLE(launch_output, LaunchOutput); /* journal null file append */
 
+/* How the output of a child gets to the journal. A number never changes. */
+typedef enum LaunchStream {
+        LAUNCH_STREAM_OWN, /* by a stream of its own */
+        /* By one that others may have, too, and that it sends through its gate. It makes sure that the
+         * journal has accepted it. */
+        LAUNCH_STREAM_OFFERED,
+        /* By that of another role, which comes with the request. If it cannot have that one, because it is
+         * closed or another user's, it makes one as above. */
+        LAUNCH_STREAM_SHARED,
+        _LAUNCH_STREAM_MAX,
+        _LAUNCH_STREAM_INVALID = -EINVAL,
+} LaunchStream;
+
 /* A user, as the databases had it when somebody decided about the start. */
 typedef struct LaunchAccount {
         uint32_t uid;
@@ -53,7 +66,9 @@ typedef struct LaunchRequest {
         char *user;              /* name or number; NULL keeps the user of the keeper */
         char *group;             /* name or number; NULL selects the group of the user */
         LaunchOutput output;
-        char *output_path; /* for file and append */
+        char *output_path;   /* for file and append */
+        LaunchStream stream; /* for journal */
+        uint32_t stream_uid; /* whose it is, if it is shared; no other user may have it */
         bool nice_set;
         int nice;
         uint64_t limits_set;           /* bit RLIMIT_x */
@@ -111,10 +126,19 @@ DECLARE_STRING_TABLE(launch_stage, LaunchStage);
 
 #define GATE_MAGIC UINT32_C(0x67617465)
 
-/* Node to child: opens the gate. It has one descriptor, the memfd. */
+/* Node to child: opens the gate. It has one descriptor, the memfd, and a second one if the request says that
+ * it has a stream of another role. */
 struct gate_open {
         uint32_t magic;
         uint32_t version; /* LAUNCH_REQUEST_VERSION */
+};
+
+#define GATE_STREAM_MAGIC UINT32_C(0x7374726d)
+
+/* Child to node: a stream to the journal for others, too (LAUNCH_STREAM_OFFERED). It has one descriptor. */
+struct gate_stream {
+        uint32_t magic; /* GATE_STREAM_MAGIC */
+        uint32_t uid;   /* as whom the child will run */
 };
 
 /* Child to node. */
@@ -129,6 +153,7 @@ struct gate_report {
 
 /* More options are more tags of the request. */
 ASSERT_FIXED_SIZE(struct gate_open, 8);
+ASSERT_FIXED_SIZE(struct gate_stream, 8);
 ASSERT_FIXED_SIZE(struct gate_report, 528);
 
 /* Parses one packet of the gate. The text in *ret is terminated by NUL and may not be UTF-8. Returns -EBADMSG

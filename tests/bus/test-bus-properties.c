@@ -297,6 +297,8 @@ static void test_role(void **state) {
         role->damaged = true; /* as role_adopt() reports it */
         ASK(w->node, clients, role_changed, role);
         follow(f, path);
+        role_set_output_lost(role, true);
+        follow(f, path);
         /* The name is in the scope's. */
         assert_all_have_changed(f, path, NODE_ROLE_INTERFACE, "Scope");
 
@@ -314,7 +316,7 @@ static void test_names(void **state) {
         g_autoptr(Follower) f = follower_new(b);
 
         Role *role = world_start(w, "cam", NULL, NULL);
-        assert_changes(f, "+cam, Node: State KeeperConnected NRoles NRunning MonitorTimeoutUSec");
+        assert_changes(f, "+cam, Node: State KeeperConnected NRoles NRunning Warnings MonitorTimeoutUSec");
         world_forked(w, role);
         world_scope_made(w, role);
         (void) g_hash_table_add(w->populated, role);
@@ -365,12 +367,14 @@ static void test_node(void **state) {
         assert_changes(f, "");
         w->connected = false;
         node_on_keeper_lost(w->node);
-        assert_changes(f, "Node: State KeeperConnected");
+        assert_changes(f, "Node: State KeeperConnected Warnings");
         assert_follows(f, NODE_PATH, NODE_INTERFACE);
         w->connected = true;
         role->child_exists = true; /* the next keeper has it */
         node_on_keeper(w->node, NULL, 0);
-        assert_changes(f, "Node: State KeeperConnected");
+        assert_changes(f, "Node: State KeeperConnected Warnings");
+        role_set_output_lost(role, true);
+        assert_changes(f, "cam: OutputLost, Node: Warnings");
         node_shutdown(w->node, "test", NULL);
         bus_world_settle(b);
         assert_follows(f, NODE_PATH, NODE_INTERFACE);

@@ -46,6 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         fuzz_check(q->nice_set == again->nice_set && q->nice == again->nice);
         fuzz_check(q->default_sigpipe == again->default_sigpipe);
         fuzz_check(q->record == again->record);
+        fuzz_check(q->stream == again->stream && q->stream_uid == again->stream_uid);
         fuzz_check(q->limits_set == again->limits_set);
         fuzz_check(memcmp(q->limits, again->limits, sizeof(q->limits)) == 0);
         return 0;

@@ -305,6 +305,7 @@ int try_fork(World *w, uint64_t id, const char *role, uint32_t flags, Role *ret)
                 .pidfd = fds[0],
                 .gate = fds[1],
                 .record = -EBADF,
+                .stream = -EBADF,
                 .stdin_fd = n_fds == 3 ? fds[2] : -EBADF,
                 .terminal = n_fds == 4 ? fds[2] : -EBADF,
                 .master = n_fds == 4 ? fds[3] : -EBADF,
@@ -319,12 +320,17 @@ Role role_fork(World *w, uint32_t flags) {
         return role;
 }
 
-void role_open(Role *role, const LaunchRequest *q) {
+void role_open_with(Role *role, const LaunchRequest *q, int stream) {
         const struct gate_open m = { .magic = GATE_MAGIC, .version = LAUNCH_REQUEST_VERSION };
         autofd fd = launch_request_write(q);
+        const int fds[] = { fd, stream };
 
         assert_true(fd >= 0);
-        assert_int_equal(socket_send(role->gate, &m, sizeof(m), &fd, 1), 0);
+        assert_int_equal(socket_send(role->gate, &m, sizeof(m), fds, stream >= 0 ? 2 : 1), 0);
+}
+
+void role_open(Role *role, const LaunchRequest *q) {
+        role_open_with(role, q, -EBADF);
 }
 
 static bool is_at_gate(void *userdata) {
@@ -343,11 +349,12 @@ void role_wait_at_gate(Role *role) {
         assert_true(wait_for(is_at_gate, role));
 }
 
-/* Receives one packet, a report or a record. Returns its size, 0 at the end of the gate. */
-static size_t role_receive(Role *role) {
+/* Receives one packet, a report, a record or a stream. Returns its magic number, 0 at the end of the gate. */
+static uint32_t role_receive(Role *role) {
         union {
                 struct gate_report report;
                 struct gate_record record;
+                struct gate_stream stream;
         } packet;
         int fds[1];
         size_t n_fds = ELEMENTSOF(fds);
@@ -357,26 +364,35 @@ static size_t role_receive(Role *role) {
         n = socket_recv(role->gate, &packet, sizeof(packet), fds, &n_fds);
         if (n == 0)
                 return 0;
-        if (n == sizeof(packet.record)) {
-                assert_int_equal(packet.record.magic, GATE_RECORD_MAGIC);
+        assert_true(n >= (ssize_t) sizeof(packet.record));
+        if (packet.record.magic == GATE_RECORD_MAGIC) {
+                assert_int_equal(n, sizeof(packet.record));
                 assert_int_equal(n_fds, 1);
                 (void) fd_close(role->record);
                 role->record = fds[0];
-                return (size_t) n;
+                return GATE_RECORD_MAGIC;
+        }
+        if (packet.stream.magic == GATE_STREAM_MAGIC) {
+                assert_int_equal(n, sizeof(packet.stream));
+                assert_int_equal(n_fds, 1);
+                assert_true(role->stream < 0); /* only once */
+                role->stream = fds[0];
+                role->stream_uid = packet.stream.uid;
+                return GATE_STREAM_MAGIC;
         }
         assert_int_equal(n, sizeof(packet.report));
         assert_int_equal(n_fds, 0);
         assert_int_equal(packet.report.magic, GATE_MAGIC);
         assert_non_null(memchr(packet.report.text, '\0', sizeof(packet.report.text)));
         assert_non_null(launch_stage_to_string((LaunchStage) packet.report.stage));
-        assert_true(packet.report.error < 0);
+        assert_true(packet.report.error < 0 || (packet.report.warning && packet.report.error == 0));
         assert_true(role->n_reports < ELEMENTSOF(role->reports));
         role->reports[role->n_reports++] = packet.report;
-        return (size_t) n;
+        return GATE_MAGIC;
 }
 
 void role_await_record(Role *role) {
-        assert_int_equal(role_receive(role), sizeof(struct gate_record));
+        assert_int_equal(role_receive(role), GATE_RECORD_MAGIC);
 }
 
 void role_reply_recorded(Role *role) {
@@ -386,10 +402,10 @@ void role_reply_recorded(Role *role) {
 }
 
 void role_listen(Role *role) {
-        size_t n;
+        uint32_t magic;
 
-        while ((n = role_receive(role)) > 0)
-                if (n == sizeof(struct gate_record))
+        while ((magic = role_receive(role)) != 0)
+                if (magic == GATE_RECORD_MAGIC)
                         role_reply_recorded(role);
         role->gate = fd_close(role->gate);
 }
@@ -401,6 +417,7 @@ void role_close(Role *role) {
         role->terminal = fd_close(role->terminal);
         role->master = fd_close(role->master);
         role->record = fd_close(role->record);
+        role->stream = fd_close(role->stream);
 }
 
 Role role_start(World *w, uint32_t flags, const LaunchRequest *q) {

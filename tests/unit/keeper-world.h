@@ -100,6 +100,8 @@ typedef struct Role {
         struct gate_report reports[4];
         size_t n_reports;
         int record; /* with LaunchRequest.record: the last one, a memfd; negative if there was none */
+        int stream; /* that it has offered; negative if it has not */
+        uid_t stream_uid;
 } Role;
 
 #define COMMAND(...) ((char *[]){ __VA_ARGS__, NULL })
@@ -113,6 +115,7 @@ int try_fork(World *w, uint64_t id, const char *role, uint32_t flags, Role *ret)
 Role role_fork(World *w, uint32_t flags);
 void role_wait_at_gate(Role *role); /* after the clone has its name, and so has reached the gate */
 void role_open(Role *role, const LaunchRequest *q);
+void role_open_with(Role *role, const LaunchRequest *q, int stream); /* another descriptor comes with it */
 void role_listen(Role *role); /* collects reports until the gate closes, and replies to a record */
 void role_await_record(Role *role);
 void role_reply_recorded(Role *role);

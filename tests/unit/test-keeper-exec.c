@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <link.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -634,6 +635,7 @@ static void test_output_tty(void **state) {
 
 static int journal_listen(int backlog) {
         struct sockaddr_un a = { .sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/stdout" };
+        const struct timeval patience = { .tv_sec = 20 };
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         if (mkdir("/run/systemd", 0755) < 0 || mkdir("/run/systemd/journal", 0755) < 0)
@@ -643,6 +645,8 @@ static int journal_listen(int backlog) {
         assert_int_equal(bind(fd, (struct sockaddr *) &a, sizeof(a)), 0);
         assert_int_equal(chmod(a.sun_path, 0666), 0);
         assert_int_equal(listen(fd, backlog), 0);
+        /* accept() does not wait for ever, either. */
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
         return fd;
 }
 
@@ -736,6 +740,179 @@ static void test_hung_journal(void **state) {
         assert_int_equal(role_end(w, &role).exit.wait_status, 0);
         for (size_t i = 0; i < ELEMENTSOF(waiting); i++)
                 (void) fd_close(waiting[i]);
+        journal_gone(listener);
+}
+
+/* Reads so much from the stream, within 20 s. */
+static char *journal_read(int stream, size_t size) {
+        char *text = calloc(1, size + 1);
+
+        assert_int_equal(setsockopt(stream, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ .tv_sec = 20 },
+                                 sizeof(struct timeval)),
+                0);
+        assert_int_equal(recv(stream, text, size, MSG_WAITALL), size);
+        return text;
+}
+
+#define assert_journal(stream, expected) \
+        do { \
+                char *_text = journal_read((stream), strlen(expected)); \
+                assert_string_equal(_text, (expected)); \
+                free(_text); \
+        } while (0)
+
+static void assert_null_output(World *w, Role *role) {
+        char *text;
+
+        assert_int_equal(role_end(w, role).execed, 1);
+        text = world_read(w, "seen");
+        assert_string_equal(text, "/dev/null\n");
+        free(text);
+}
+
+/* Prints where its output goes, into a file. */
+static char *seen_script(World *w) {
+        char *path = world_path(w, "seen"), *script;
+
+        assert_true(asprintf(&script, "readlink /proc/$$/fd/2 >%s", path) > 0);
+        return script;
+}
+
+/* A stream for others, too, is sent when the journal has begun to read it, and never before. */
+static void test_offered_stream(void **state) {
+        World *w = *state;
+        int listener = journal_listen(16);
+        autofd journal = -EBADF;
+        struct pollfd gate = { .events = POLLIN };
+        Role role;
+
+        role = role_fork(w, 0);
+        role_open(&role, REQUEST(.stream = LAUNCH_STREAM_OFFERED, .user = "alice",
+                                 .command = SHELL("echo mine; exec sleep 600")));
+        journal = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        assert_true(journal >= 0);
+        gate.fd = role.gate;
+        assert_int_equal(poll(&gate, 1, 300), 0);
+        assert_journal(journal, "\n\n6\n1\n0\n0\n0\n"); /* no identifier */
+        role_listen(&role);
+        assert_int_equal(role.n_reports, 0);
+        assert_true(role.stream >= 0);
+        assert_int_equal(role.stream_uid, ALICE_UID);
+        assert_journal(journal, "mine\n");
+
+        /* It can be used like that of the role: it blocks, and has room. */
+        int size;
+        socklen_t length = sizeof(size);
+        assert_int_equal(fcntl(role.stream, F_GETFL) & O_NONBLOCK, 0);
+        assert_int_equal(getsockopt(role.stream, SOL_SOCKET, SO_SNDBUF, &size, &length), 0);
+        assert_true(size >= 8 * 1024 * 1024);
+        assert_int_equal(write(role.stream, "others\n", 7), 7);
+        assert_journal(journal, "others\n");
+        assert_int_equal(world_signal(w, role.id, SIGTERM), 0);
+        assert_int_equal(role_end(w, &role).exit.wait_status, SIGTERM);
+        journal_gone(listener);
+}
+
+/* journald accepts each stream, and closes those of which it has too many. */
+static void test_closed_stream(void **state) {
+        World *w = *state;
+        char *script = seen_script(w);
+        int listener = journal_listen(16);
+        Role role;
+
+        role = role_fork(w, 0);
+        role_open(&role, REQUEST(.stream = LAUNCH_STREAM_OFFERED, .command = SHELL(script)));
+        (void) fd_close(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
+        role_listen(&role);
+        assert_true(role.stream < 0);
+        assert_int_equal(role.n_reports, 1);
+        assert_int_equal(role.reports[0].warning, 1);
+        assert_int_equal(role.reports[0].stage, LAUNCH_STAGE_OUTPUT);
+        assert_int_equal(role.reports[0].error, -EPIPE);
+        assert_non_null(strstr(role.reports[0].text, "it has closed the stream"));
+        assert_null_output(w, &role);
+        journal_gone(listener);
+        free(script);
+}
+
+/* Nothing is lost by a journal that is slow, but nobody else gets its stream. */
+static void test_slow_stream(void **state) {
+        World *w = *state;
+        int listener = journal_listen(16);
+        autofd journal = -EBADF;
+        Role role;
+
+        role = role_fork(w, 0);
+        role_open(&role, REQUEST(.stream = LAUNCH_STREAM_OFFERED, .command = SHELL("echo line")));
+        role_listen(&role);
+        assert_true(role.stream < 0);
+        assert_int_equal(role.n_reports, 1);
+        assert_int_equal(role.reports[0].warning, 1);
+        assert_int_equal(role.reports[0].error, 0);
+        assert_string_equal(role.reports[0].text, "the journal does not respond, the output waits for it");
+        assert_int_equal(role_end(w, &role).exit.wait_status, 0);
+        journal = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        assert_true(journal >= 0);
+        assert_journal(journal, "\n\n6\n1\n0\n0\n0\nline\n");
+        journal_gone(listener);
+}
+
+/* The stream of another role, without a journal of its own. */
+static void test_shared_stream(void **state) {
+        World *w = *state;
+        int pair[2];
+        Role role;
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        for (int as_alice = 0; as_alice < 2; as_alice++) {
+                role = role_fork(w, 0);
+                role_open_with(&role,
+                        REQUEST(.stream = LAUNCH_STREAM_SHARED, .stream_uid = as_alice ? ALICE_UID : 0,
+                                .user = as_alice ? "alice" : NULL,
+                                .command = SHELL("echo out; echo err >&2; ls -C /proc/$$/fd")),
+                        pair[0]);
+                role_listen(&role);
+                assert_int_equal(role.n_reports, 0);
+                assert_true(role.stream < 0);
+                assert_int_equal(role_end(w, &role).exit.wait_status, 0);
+                assert_journal(pair[1], "out\nerr\n0  1  2\n"); /* no copy of it */
+        }
+        (void) fd_close(pair[0]);
+        (void) fd_close(pair[1]);
+}
+
+/* One that the child must not have, or that is closed: it makes another one. */
+static void test_no_shared_stream(void **state) {
+        World *w = *state;
+        int listener = journal_listen(16);
+
+        for (int closed = 0; closed < 2; closed++) {
+                autofd journal = -EBADF;
+                int pair[2];
+                char byte;
+                Role role;
+
+                assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+                if (closed)
+                        pair[1] = fd_close(pair[1]);
+                role = role_fork(w, 0);
+                role_open_with(&role,
+                        REQUEST(.stream = LAUNCH_STREAM_SHARED, .stream_uid = closed ? 0 : ALICE_UID,
+                                .command = SHELL("echo line")),
+                        pair[0]);
+                pair[0] = fd_close(pair[0]);
+                journal = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+                assert_true(journal >= 0);
+                assert_journal(journal, "\n\n6\n1\n0\n0\n0\nline\n");
+                role_listen(&role);
+                assert_int_equal(role.n_reports, 0);
+                assert_true(role.stream >= 0);
+                assert_int_equal(role.stream_uid, 0);
+                assert_int_equal(role_end(w, &role).exit.wait_status, 0);
+                if (!closed)
+                        assert_int_equal(recv(pair[1], &byte, 1, MSG_DONTWAIT), 0); /* nobody has it */
+                (void) fd_close(pair[1]);
+        }
         journal_gone(listener);
 }
 
@@ -1130,10 +1307,11 @@ static void test_request(void **state) {
         World *w = *state;
         autofd fd = launch_request_write(QUIET(.command = COMMAND("/bin/true"))),
                garbage = memfd_new_sealed("x", "xyz", 3);
-        const int two[] = { fd, fd };
+        const int many[] = { fd, fd, fd };
 
         assert_request_fails(w, &good, sizeof(good), NULL, 0, -EBADMSG);
-        assert_request_fails(w, &good, sizeof(good), two, 2, -EMSGSIZE);
+        assert_request_fails(w, &good, sizeof(good), many, 2, -EBADMSG); /* a stream */
+        assert_request_fails(w, &good, sizeof(good), many, 3, -EMSGSIZE);
         assert_request_fails(w, &good, sizeof(good) - 1, &fd, 1, -EBADMSG);
         assert_request_fails(w, &(struct gate_open[2]){ good, good }, 2 * sizeof(good), &fd, 1, -EMSGSIZE);
         assert_request_fails(w, &magic, sizeof(magic), &fd, 1, -EBADMSG);
@@ -1251,6 +1429,11 @@ int main(void) {
                 CONNECTED(test_journal),
                 CONNECTED(test_no_journal),
                 CONNECTED(test_hung_journal),
+                CONNECTED(test_offered_stream),
+                CONNECTED(test_closed_stream),
+                CONNECTED(test_slow_stream),
+                CONNECTED(test_shared_stream),
+                CONNECTED(test_no_shared_stream),
                 CONNECTED(test_limits),
                 CONNECTED(test_directory),
 #ifndef WITH_ADDRESS_SANITIZER

@@ -122,6 +122,7 @@ static int receive_forked(World *w, Role *ret) {
                 .pidfd = fds[0],
                 .gate = fds[1],
                 .record = -EBADF,
+                .stream = -EBADF,
                 .stdin_fd = -EBADF,
                 .terminal = -EBADF,
                 .master = -EBADF };
@@ -243,6 +244,37 @@ static void test_closed_in_others(void **state) {
         assert_int_equal(try_bind(SOCK_STREAM, number), 0);
         assert_int_equal(kill(role.pid, SIGKILL), 0);
         (void) role_end(w, &role);
+}
+
+/* The stream that comes with the request is not in the way of the ports, whose numbers begin at 3, as its
+ * does. */
+static void test_beside_a_stream(void **state) {
+        World *w = *state;
+        struct keeper_port ports[8];
+        uint16_t numbers[8];
+        int pair[2];
+        char text[32] = "";
+        Role role;
+
+        assert_int_equal(bind_ports(w, KEEPER_TCP, 8, 0, numbers), 0);
+        for (size_t i = 0; i < 8; i++)
+                ports[i] = (struct keeper_port){ numbers[i], KEEPER_TCP, 0 };
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        assert_int_equal(fork_with(w, ports, 8, &role), 0);
+        role_open_with(&role,
+                REQUEST(.stream = LAUNCH_STREAM_SHARED, .command = SHELL("echo line; exec sleep 600")),
+                pair[0]);
+        role_listen(&role);
+        assert_int_equal(role.n_reports, 0);
+        assert_int_equal(recv(pair[1], text, 5, MSG_WAITALL), 5);
+        assert_string_equal(text, "line\n");
+        for (size_t i = 0; i < 8; i++)
+                assert_int_equal(try_connect(numbers[i]), 0);
+        assert_int_equal(kill(role.pid, SIGKILL), 0);
+        (void) role_end(w, &role);
+        (void) fd_close(pair[0]);
+        (void) fd_close(pair[1]);
+        request_ports(w, KEEPER_RELEASE_PORTS, KEEPER_TCP, numbers, 8);
 }
 
 static bool are_free(void *numbers) {
@@ -916,6 +948,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_all_or_none, world_setup, world_teardown),
                 CONNECTED(test_lend),
                 CONNECTED(test_closed_in_others),
+                CONNECTED(test_beside_a_stream),
                 CONNECTED(test_release_by_exec),
                 CONNECTED(test_own_socket),
                 CONNECTED(test_leaked_tcp),

@@ -299,12 +299,47 @@ static void test_previous_version(void **state) {
         end_without_keeper(k, role);
 }
 
+/* The children of an older keeper know no stream that is shared. */
+static void test_no_streams_before(void **state) {
+        Keeper *k = *state;
+        TestWorld *w = k->world;
+
+        world_set_streams(w, OUTPUTS_OWN_MAX);
+        for (uint32_t version = KEEPER_PROTOCOL_VERSION_MIN; version <= KEEPER_PROTOCOL_VERSION; version++) {
+                _cleanup_(launch_request_freep) LaunchRequest *request = NULL;
+                struct gate_open open = {};
+                int fd, gate[2], memfd;
+                size_t n_fds = 1;
+
+                Role *role = run_with_keeper(k, version, &fd);
+                assert_int_equal(ASK(w->node, link, outdated), version < KEEPER_PROTOCOL_VERSION);
+                assert_return_code(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate), errno);
+                g_autoptr(Role) next = role_new(w->node, "next", test_spec());
+                next->gate_fd = gate[0];
+                assert_return_code(ASK(w->node, link, launch, next), 0);
+                assert_int_equal(socket_recv(gate[1], &open, sizeof(open), &memfd, &n_fds), sizeof(open));
+                assert_return_code(launch_request_read(memfd, &request), 0);
+                assert_int_equal(request->stream, version < 4 ? LAUNCH_STREAM_OWN : LAUNCH_STREAM_OFFERED);
+                next = role_free(next);
+                (void) fd_close(memfd);
+                (void) fd_close(gate[1]);
+                (void) fd_close(fd);
+                world_wait(w, !role->child_exists);
+                end_without_keeper(k, role);
+                node_purge_role(w->node, role, NULL);
+                k->children = children_free(k->children);
+                w->node->world.link = test_world.link;
+                k->pid = fork_pausing();
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_half_a_list, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_signal_is_lost, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_answers, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_previous_version, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_no_streams_before, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

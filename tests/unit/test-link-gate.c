@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd-util.h"
@@ -30,6 +31,8 @@
         X(group, string, spec->group) \
         X(output, plain, spec->output) \
         X(output_path, string, spec->output_path) \
+        X(stream, elsewhere, 0) /* test_streams() */ \
+        X(stream_uid, elsewhere, 0) \
         X(nice_set, plain, spec->nice_set) \
         X(nice, plain, spec->nice) \
         X(limits_set, plain, spec->limits_set) \
@@ -64,6 +67,8 @@ static bool same_account(const void *a, const void *b, size_t size) {
                g_str_equal(x->shell, y->shell);
 }
 
+#define same_elsewhere NULL
+
 typedef struct RequestMember {
         const char *name;
         size_t offset, size;
@@ -83,6 +88,8 @@ static void assert_every_member(const LaunchRequest *expected, const LaunchReque
                 const RequestMember *m = &request_members[i];
                 const char *value = (const char *) expected + m->offset;
 
+                if (!m->same)
+                        continue;
                 if (memcmp(value, (const char *) &nothing + m->offset, m->size) == 0)
                         fail_msg("%s is not set here, so that nothing is tested", m->name);
                 if (!m->same(value, (const char *) found + m->offset, m->size))
@@ -225,11 +232,119 @@ static void test_record_stays(void **state) {
         assert_int_equal(reply.magic, GATE_RECORDED_MAGIC);
 }
 
+typedef struct Launched {
+        Role *role;
+        int gate; /* the end of the child */
+        LaunchRequest *request;
+        int stream; /* that it has received; negative if there was none */
+} Launched;
+
+static void launched_clear(Launched *l) {
+        l->role = role_free(l->role);
+        (void) fd_close(l->gate);
+        (void) fd_close(l->stream);
+        launch_request_freep(&l->request);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Launched, launched_clear)
+
+static Launched launch(TestWorld *w, const char *name) {
+        Launched l = { .role = role_new(w->node, name, test_spec()), .stream = -EBADF };
+        struct gate_open open = {};
+        int fds[2], gate[2];
+        size_t n_fds = ELEMENTSOF(fds);
+
+        assert_return_code(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate), errno);
+        l.role->gate_fd = gate[0];
+        l.gate = gate[1];
+        assert_return_code(ASK(w->node, link, launch, l.role), 0);
+        assert_int_equal(socket_recv(l.gate, &open, sizeof(open), fds, &n_fds), sizeof(open));
+        assert_in_range(n_fds, 1, 2);
+        autofd memfd = fds[0];
+        if (n_fds > 1)
+                l.stream = fds[1];
+        assert_return_code(launch_request_read(memfd, &l.request), 0);
+        return l;
+}
+
+static ino_t inode_of(int fd) {
+        struct stat st;
+
+        assert_return_code(fstat(fd, &st), errno);
+        return st.st_ino;
+}
+
+/* The journal has many streams: the child of the first role is requested to make one for others, too, and the
+ * next one receives what the first one has sent. */
+static void test_streams(void **state) {
+        TestWorld *w = *state;
+        g_autoptr(Children) children = NULL;
+        const struct gate_stream m = { .magic = GATE_STREAM_MAGIC, .uid = 4711 };
+        int stream[2];
+
+        world_set_streams(w, OUTPUTS_OWN_MAX - 1);
+        assert_return_code(children_new(w->event, w->node, "/nowhere", &children), 0);
+        {
+                g_auto(Launched) own = launch(w, "own");
+                assert_int_equal(own.request->stream, LAUNCH_STREAM_OWN);
+                assert_true(own.stream < 0);
+        }
+
+        world_set_streams(w, OUTPUTS_OWN_MAX);
+        g_auto(Launched) first = launch(w, "first");
+        assert_int_equal(first.request->stream, LAUNCH_STREAM_OFFERED);
+        assert_true(first.stream < 0);
+        assert_return_code(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream), errno);
+        autofd journal = stream[0], sent = stream[1];
+        assert_true(journal >= 0);
+        assert_return_code(socket_send(first.gate, &m, sizeof(m), &sent, 1), 0);
+        world_wait(w, first.role->output_stream);
+        assert_false(has_packet(first.role->gate_fd));
+
+        g_auto(Launched) second = launch(w, "second");
+        assert_int_equal(second.request->stream, LAUNCH_STREAM_SHARED);
+        assert_int_equal(second.request->stream_uid, 4711);
+        assert_true(second.stream >= 0);
+        assert_int_equal(inode_of(second.stream), inode_of(sent));
+}
+
+/* The state of the role is saved while the report is still in the gate. */
+static bool reported_at_save;
+static int save_looks_at_gate(void *data, const Role *role) {
+        reported_at_save = reported_at_save || (role->output_lost && has_packet(role->gate_fd));
+        return 0;
+}
+
+static void test_lost_output_stays(void **state) {
+        TestWorld *w = *state;
+        g_autoptr(Children) children = NULL;
+        StoreOps store = *w->node->world.store.ops;
+        struct gate_report m = { .magic = GATE_MAGIC,
+                .stage = LAUNCH_STAGE_OUTPUT,
+                .error = -EPIPE,
+                .warning = 1,
+                .text = "the journal" };
+
+        store.save = save_looks_at_gate;
+        w->node->world.store.ops = &store;
+        assert_return_code(children_new(w->event, w->node, "/nowhere", &children), 0);
+        {
+                g_auto(Launched) l = launch(w, "cam");
+                assert_return_code(socket_send(l.gate, &m, sizeof(m), NULL, 0), 0);
+                world_wait(w, l.role->output_lost);
+                assert_true(reported_at_save);
+                assert_false(has_packet(l.role->gate_fd));
+        }
+        w->node->world.store.ops = test_world.store.ops;
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_every_option, test_world_setup, test_world_teardown),
                 cmocka_unit_test_setup_teardown(test_environment, test_world_setup, test_world_teardown),
                 cmocka_unit_test_setup_teardown(test_record_stays, test_world_setup, test_world_teardown),
+                cmocka_unit_test_setup_teardown(test_streams, test_world_setup, test_world_teardown),
+                cmocka_unit_test_setup_teardown(
+                        test_lost_output_stays, test_world_setup, test_world_teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -137,6 +137,7 @@ static Role *full_role(TestWorld *w) {
         role->main_outside = true;
         role->resolved_products = g_strdupv((char *[]){ "base", "2.0", "a\nb", "", NULL });
         role->environment_hash = g_strdup("0123abcd");
+        role->output_lost = true;
         role->start_realtime_usec = 1;
         role->start_monotonic_usec = 2;
         role->started_sequence = 3;
@@ -310,6 +311,9 @@ static bool same_spec(const void *a, const void *b, size_t size) {
         X(main_outside, plain, ) \
         X(resolved_products, strv, ) \
         X(environment_hash, string, ) \
+        X(output_stream, nothing, "the next process has others make their own") \
+        X(output_lost, plain, ) \
+        X(troubles, nothing, "node_add_role() counts them") \
         X(start_realtime_usec, plain, ) \
         X(start_monotonic_usec, plain, ) \
         X(started_sequence, plain, ) \

@@ -95,6 +95,8 @@ static void assert_same(const LaunchRequest *a, const LaunchRequest *b) {
         assert_same_strings(a->xterm_args, b->xterm_args);
         assert_int_equal(a->default_sigpipe, b->default_sigpipe);
         assert_int_equal(a->record, b->record);
+        assert_int_equal(a->stream, b->stream);
+        assert_int_equal(a->stream_uid, b->stream_uid);
         assert_int_equal(!a->account, !b->account);
         if (!a->account)
                 return;
@@ -145,6 +147,12 @@ static void test_round_trip(void **state) {
                 q.output = (LaunchOutput) i;
                 if (i == LAUNCH_OUTPUT_FILE || i == LAUNCH_OUTPUT_APPEND)
                         q.output_path = "x";
+                round_trip(&q);
+        }
+        for (int i = 0; i < _LAUNCH_STREAM_MAX; i++) {
+                q = small_request();
+                q.stream = (LaunchStream) i;
+                q.stream_uid = i == LAUNCH_STREAM_SHARED ? 4294967294U : 0;
                 round_trip(&q);
         }
         for (int i = -20; i <= 19; i++) {
@@ -242,6 +250,18 @@ static void test_invalid(void **state) {
                       nameless = { 1, 1, NULL, 0, NULL, "/", "/" };
         REFUSE(q.account = &nobody);
         REFUSE(q.account = &nameless);
+        REFUSE(q.stream = LAUNCH_STREAM_OFFERED); /* to a file */
+        REFUSE(q.stream_uid = 1);
+        static const LaunchStream no_streams[] = { _LAUNCH_STREAM_MAX, _LAUNCH_STREAM_INVALID };
+        for (size_t i = 0; i < ELEMENTSOF(no_streams); i++) {
+                q = small_request();
+                q.stream = no_streams[i];
+                refuse_write(q);
+        }
+        q = small_request();
+        q.stream = LAUNCH_STREAM_SHARED;
+        q.stream_uid = UINT32_MAX; /* nobody's */
+        refuse_write(q);
 #undef REFUSE
 }
 
@@ -375,7 +395,11 @@ static void test_records(void **state) {
         assert_int_equal(with_record(21, "alice", 6), -EBADMSG); /* without an account */
         assert_int_equal(with_record(22, "/", 2), -EBADMSG);
         assert_int_equal(with_record(23, "/", 2), -EBADMSG);
-        assert_int_equal(with_record(24, "x", 2), -EPROTONOSUPPORT); /* a tag that a later version may add */
+        assert_int_equal(with_record(24, &(int32_t){ LAUNCH_STREAM_OWN }, 4), 0);
+        assert_int_equal(with_record(24, &(int32_t){ LAUNCH_STREAM_OFFERED }, 4), -EBADMSG); /* to null */
+        assert_int_equal(with_record(24, "x", 2), -EBADMSG);
+        assert_int_equal(with_record(25, &(uint32_t){ 1 }, 4), -EBADMSG); /* without a stream */
+        assert_int_equal(with_record(26, "x", 2), -EPROTONOSUPPORT); /* a tag that a later version may add */
         assert_int_equal(with_record(UINT32_MAX - 1, "x", 2), -EPROTONOSUPPORT);
 
         /* A length that would exceed the data or overflow. */

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -31,6 +32,10 @@ static void called_with(const char *what, const Role *role, int number) {
 
 static bool world_keeper_connected(void *data) {
         return world->connected;
+}
+
+static bool world_keeper_outdated(void *data) {
+        return world->outdated;
 }
 
 static int world_child_fork(void *data, Role *role) {
@@ -371,6 +376,7 @@ static void world_event(void *data, const Event *event, Role *role) {
 }
 
 static void world_node_changed(void *data) {
+        world->n_node_changed++;
 }
 
 static void world_slice_released(void *data, Role *role, bool empty) {
@@ -391,6 +397,7 @@ static void world_role_freed(void *data, Role *role) {
 
 static const LinkOps link_ops = {
         .connected = world_keeper_connected,
+        .outdated = world_keeper_outdated,
         .fork = world_child_fork,
         .launch = world_child_launch,
         .signal = world_child_signal,
@@ -514,8 +521,45 @@ TestWorld *test_world_new(void) {
         return w;
 }
 
+static void world_name_stream(const TestWorld *w, unsigned i, char path[static PATH_MAX]) {
+        assert_true(g_snprintf(path, PATH_MAX, "%s/%u", w->streams, i) < PATH_MAX);
+}
+
+/* Whatever the journal of this machine has. */
+static void world_watch_streams(TestWorld *w) {
+        outputs_free(w->node->outputs);
+        w->node->outputs = outputs_new(w->node, w->streams ?: "/nowhere");
+}
+
+void world_set_streams(TestWorld *w, unsigned n) {
+        char path[PATH_MAX];
+
+        if (!w->streams) {
+                w->streams = g_dir_make_tmp("architect-streams-XXXXXX", NULL);
+                assert_non_null(w->streams);
+                world_watch_streams(w);
+        }
+        for (; w->n_streams < n; w->n_streams++) {
+                world_name_stream(w, w->n_streams, path);
+                assert_int_equal(close(open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600)), 0);
+        }
+        while (w->n_streams > n) {
+                world_name_stream(w, --w->n_streams, path);
+                assert_return_code(unlink(path), errno);
+        }
+}
+
+static void world_remove_streams(TestWorld *w) {
+        if (!w->streams)
+                return;
+        world_set_streams(w, 0);
+        assert_return_code(rmdir(w->streams), errno);
+        g_free(w->streams);
+}
+
 TestWorld *test_world_free(TestWorld *w) {
         w->node = node_free(w->node);
+        world_remove_streams(w);
         sd_event_unref(w->event);
         g_string_free(w->calls, true);
         g_hash_table_unref(w->children);
@@ -536,6 +580,7 @@ void world_new_node(TestWorld *w, Events *events) {
                 assert_return_code(events_open(-1, &events), 0);
         w->node = node_new("main", w->event, events);
         w->node->world = test_world;
+        world_watch_streams(w);
         assert_return_code(node_open_state(w->node, -1), 0);
 }
 
@@ -549,7 +594,7 @@ int test_world_setup(void **state) {
 
 /* The counters that the node keeps must equal the counts over its table. */
 static void check_counts(Node *node) {
-        unsigned n_awaited = 0, n_not_ended = 0, n_queued = 0, n_ended = 0;
+        unsigned n_awaited = 0, n_not_ended = 0, n_queued = 0, n_ended = 0, n_lost = 0;
         GHashTableIter iter;
         Role *role;
 
@@ -562,9 +607,12 @@ static void check_counts(Node *node) {
                         !!role->start_link, role->state == ROLE_STARTING && role->phase == ROLE_PHASE_QUEUED);
                 assert_int_equal(!!role->ended_link, role->state == ROLE_ENDED && role->swept);
                 for (Role *r = role; r; r = r->predecessor)
+                        n_lost += r->output_lost && !role_is_over(r);
+                for (Role *r = role; r; r = r->predecessor)
                         n_awaited += (r->state != ROLE_ENDED || !r->swept) && r->stop_step != STOP_STEP_STUCK;
         }
         assert_int_equal(node->n_awaited, n_awaited);
+        assert_int_equal(node->n_troubles[ROLE_TROUBLE_OUTPUT], n_lost);
         assert_int_equal(node->n_not_ended, n_not_ended);
         assert_int_equal(g_queue_get_length(node->start_queue), n_queued);
         assert_int_equal(g_queue_get_length(node->ended), n_ended);

@@ -18,6 +18,7 @@
 #include "model/node-start.h"
 #include "model/node-stop.h"
 #include "model/role-end.h"
+#include "model/outputs.h"
 #include "model/role-start.h"
 #include "model/role-stop.h"
 #include "model/role-strays.h"
@@ -28,6 +29,7 @@ typedef struct TestWorld {
 
         GString *calls;     /* since the last expect_calls(), as "fork(cam) scope(cam)" */
         unsigned n_changed; /* role_changed */
+        unsigned n_node_changed;
         unsigned n_empty_slices;
         GHashTable *children;  /* numbers of the children that the keeper would still have */
         GHashTable *scopes;    /* Roles whose unit systemd would still have */
@@ -39,7 +41,7 @@ typedef struct TestWorld {
         uint64_t cgroup_id;       /* of each cgroup; 0 if none exists */
         GArray *waiters;          /* of Waiter, the signals and closes without a reply */
 
-        bool connected;
+        bool connected, outdated;
         bool no_systemd;      /* systemd has not replied yet */
         unsigned n_recovered; /* of clients and service */
         /* The results of the requests, at first 0. */
@@ -63,6 +65,9 @@ typedef struct TestWorld {
         BindAddress bind;      /* the last one */
         PortsRequest *request; /* of ports_on_bound() */
 
+        char *streams; /* the directory of the journal; NULL if no test has asked for it */
+        unsigned n_streams;
+
         bool finished;
         int finished_status;
         uint64_t last_sequence; /* of a purge or a shutdown */
@@ -82,6 +87,9 @@ TestWorld *test_world_free(TestWorld *w);
 
 /* Begins another life of the service, with a new node without roles. */
 void world_new_node(TestWorld *w, Events *events);
+
+/* The journal has so many streams. Before the first call, which comes before any role, it has none. */
+void world_set_streams(TestWorld *w, unsigned n);
 
 /* Compares the requests since the last time, in order, and clears them. */
 #define expect_calls(w, expected) \

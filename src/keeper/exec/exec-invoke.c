@@ -58,26 +58,29 @@ static int exec_detach(const ExecParameters *p) {
 }
 
 /* The gate opens with one packet. If it ends before that, the role is not wanted any more. */
-static int exec_wait_at_gate(int gate_fd, LaunchRequest **ret) {
+static int exec_wait_at_gate(ExecParameters *p, LaunchRequest **ret) {
         struct gate_open m;
         autofd memfd = -EBADF;
-        int fds[1];
-        size_t n_fds = 1;
+        int fds[2], r;
+        size_t n_fds = ELEMENTSOF(fds);
         ssize_t n;
 
-        n = socket_recv(gate_fd, &m, sizeof(m), fds, &n_fds);
+        n = socket_recv(p->gate_fd, &m, sizeof(m), fds, &n_fds);
         if (n == 0 || n == -ECONNRESET)
                 _exit(EXEC_FAILED);
         if (n < 0)
                 return (int) n;
-        if (n_fds == 1)
+        if (n_fds > 0)
                 memfd = fds[0];
-        if ((size_t) n != sizeof(m) || n_fds != 1 || m.magic != GATE_MAGIC)
+        if (n_fds > 1)
+                p->stream_fd = fds[1];
+        if ((size_t) n != sizeof(m) || n_fds == 0 || m.magic != GATE_MAGIC)
                 return -EBADMSG;
         if (m.version != LAUNCH_REQUEST_VERSION)
                 return -EPROTONOSUPPORT;
 
-        return launch_request_read(memfd, ret);
+        r = launch_request_read(memfd, ret);
+        return r >= 0 && ((*ret)->stream == LAUNCH_STREAM_SHARED) != (p->stream_fd >= 0) ? -EBADMSG : r;
 }
 
 static void exec_start_session(int gate_fd) {
@@ -200,7 +203,7 @@ void exec_invoke(ExecParameters *p) {
                 _exit(EXEC_FAILED);
         exec_set_title(p);
 
-        r = exec_wait_at_gate(p->gate_fd, &q);
+        r = exec_wait_at_gate(p, &q);
         if (r < 0)
                 gate_fail(p->gate_fd, LAUNCH_STAGE_REQUEST, r, "cannot read the launch request: %s",
                         strerror(-r));

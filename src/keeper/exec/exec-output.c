@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,6 +21,7 @@
 
 #define JOURNAL_STREAM_SOCKET "/run/systemd/journal/stdout"
 #define JOURNAL_CONNECT_SEC 5
+#define JOURNAL_ANSWER_MSEC 1000
 #define JOURNAL_SNDBUF (8 * 1024 * 1024)
 #define NULL_DEVICE makedev(1, 3) /* /dev/null, by whatever name */
 
@@ -43,13 +45,50 @@ void stdin_connect(const ExecParameters *p, const struct identity *who) {
         (void) fd_close(fd);
 }
 
+static bool stream_is_closed(int fd, short events, int timeout_msec, bool *ret_any) {
+        struct pollfd p = { .fd = fd, .events = events };
+        int n;
+
+        do
+                n = poll(&p, 1, timeout_msec);
+        while (n < 0 && errno == EINTR);
+        *ret_any = n > 0;
+        return n > 0 && p.revents & (POLLHUP | POLLERR);
+}
+
+/* journald accepts every stream, and closes those of which it has too many without a word. A role would
+ * notice that at its first line. So the header is sent in two packets into a buffer that has room for no
+ * more: it is writable again when journald has read one, which it does with streams that it keeps.
+ *
+ * Returns 1 if it keeps this one, 0 if it does not answer in time, and -EPIPE if it has closed it. */
+static int stream_send_header(int fd, const char *header, size_t size, bool confirm) {
+        const int smallest = 1; /* the kernel makes it as large as two packets */
+        const size_t first = confirm ? 1 : size;
+        bool any;
+
+        if (confirm && setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &smallest, sizeof(smallest)) < 0)
+                return -errno;
+        errno = EIO;
+        if (send(fd, header, first, MSG_NOSIGNAL) != (ssize_t) first ||
+                (size > first &&
+                        send(fd, header + first, size - first, MSG_NOSIGNAL) != (ssize_t) (size - first)))
+                return -errno;
+        if (!confirm)
+                return 0;
+        if (stream_is_closed(fd, POLLOUT, JOURNAL_ANSWER_MSEC, &any))
+                return -EPIPE;
+        return any;
+}
+
 /* Does the same as sd_journal_stream_fd(3), without its library. It is called in the scope of the role, so
- * that journald finds the unit. */
+ * that journald finds the unit. A stream for several roles has no identifier, instead of which journalctl
+ * shows the name of the process. */
 static int output_journal_stream(
-        const ExecParameters *p, const struct identity *who, const char *identifier) {
+        const ExecParameters *p, const LaunchRequest *q, const struct identity *who) {
         const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = JOURNAL_STREAM_SOCKET };
         const struct timeval patience = { .tv_sec = JOURNAL_CONNECT_SEC }, for_ever = { 0 };
         const int size = JOURNAL_SNDBUF;
+        const bool offered = q->stream != LAUNCH_STREAM_OWN;
         autofd fd = -EBADF;
         char header[256];
         int n, r;
@@ -72,18 +111,32 @@ static int output_journal_stream(
                 return r;
         if (shutdown(fd, SHUT_RD) < 0)
                 return -errno;
-        if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
-                (void) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 
         /* The lines are identifier, unit (empty), priority, and flags: prefixes are parsed as levels, and
          * nothing is forwarded to syslog, kmsg or the console. */
-        n = snprintf(header, sizeof(header), "%s\n\n%d\n1\n0\n0\n0\n", identifier, LOG_INFO);
-        if (send(fd, header, (size_t) n, MSG_NOSIGNAL) != n)
-                return errno > 0 ? -errno : -EIO;
+        n = snprintf(header, sizeof(header), "%s\n\n%d\n1\n0\n0\n0\n", offered ? "" : q->role, LOG_INFO);
+        r = stream_send_header(fd, header, (size_t) n, offered);
+        if (r < 0)
+                return r;
+        if (offered && r == 0)
+                gate_warn(p->gate_fd, LAUNCH_STAGE_OUTPUT, 0,
+                        "the journal does not respond, the output waits for it");
+        if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
+                (void) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
         if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &for_ever, sizeof(for_ever)) < 0)
                 return -errno;
+        if (offered && r > 0)
+                gate_offer_stream(p->gate_fd, fd, who->uid);
 
         return fd_steal(&fd);
+}
+
+/* Only its user may have it, because each of those who have a stream can shut it down for all. */
+static bool output_may_share(const ExecParameters *p, const LaunchRequest *q, const struct identity *who) {
+        bool any;
+
+        return q->stream == LAUNCH_STREAM_SHARED && q->stream_uid == who->uid &&
+               !stream_is_closed(p->stream_fd, 0, 0, &any);
 }
 
 /* A directory on the way may belong to another user, who can make a link of it: what counts is what has been
@@ -158,11 +211,14 @@ int output_open(const ExecParameters *p, const LaunchRequest *request, const str
                 return fd;
 
         case LAUNCH_OUTPUT_JOURNAL:
-                fd = output_journal_stream(p, who, q->role);
+                if (output_may_share(p, q, who))
+                        return p->stream_fd;
+                fd = output_journal_stream(p, q, who);
                 if (fd >= 0)
                         return fd;
                 gate_warn(p->gate_fd, LAUNCH_STAGE_OUTPUT, fd,
-                        "the journal cannot be reached, output goes to /dev/null: %s", strerror(-fd));
+                        "the journal cannot be reached, output goes to /dev/null: %s",
+                        fd == -EPIPE ? "it has closed the stream, of which it takes 4096" : strerror(-fd));
                 break;
 
         default:

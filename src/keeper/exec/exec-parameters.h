@@ -47,6 +47,8 @@ typedef struct ExecParameters {
         int gate_fd;
         /* Negative for /dev/null, or for the terminal if there is one. */
         int stdin_fd;
+        /* The stream to the journal that has come with the launch request; negative without one. */
+        int stream_fd;
         struct terminal_ends terminal;
         struct child_sockets *sockets;
 } ExecParameters;

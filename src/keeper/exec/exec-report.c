@@ -47,6 +47,13 @@ void gate_fail(int gate_fd, LaunchStage stage, int error, const char *fmt, ...) 
         _exit(EXEC_FAILED);
 }
 
+void gate_offer_stream(int gate_fd, int stream_fd, uid_t uid) {
+        struct gate_stream m = { .magic = GATE_STREAM_MAGIC, .uid = uid };
+
+        /* If the node does not read any more, nobody else gets it. */
+        (void) socket_send(gate_fd, &m, sizeof(m), &stream_fd, 1);
+}
+
 /* Returns whether nobody has the other end. As long as the keeper lives, it has a copy. */
 static bool gate_is_abandoned(int gate_fd) {
         struct pollfd p = { .fd = gate_fd };

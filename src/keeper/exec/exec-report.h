@@ -3,6 +3,8 @@
 
 /* A child reports errors and warnings through its gate. */
 
+#include <sys/types.h>
+
 #include "base/macro.h"
 #include "proto/launch-request.h"
 
@@ -14,6 +16,9 @@
  * thing and the reason, because the user sees nothing else. */
 _printf_(4, 5) void gate_warn(int gate_fd, LaunchStage stage, int error, const char *fmt, ...);
 _printf_(4, 5) _noreturn_ void gate_fail(int gate_fd, LaunchStage stage, int error, const char *fmt, ...);
+
+/* Sends the node a stream to the journal that others of this user may have, too. */
+void gate_offer_stream(int gate_fd, int stream_fd, uid_t uid);
 
 /* Sends the record of a product set-up and waits until the node has saved it, or has died. Then the keeper
  * has it for the next node. If the keeper is dying, too, the process kills itself, as the keeper's death does

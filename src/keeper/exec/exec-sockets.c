@@ -38,8 +38,8 @@ static int fd_move_up(int *fd, int from) {
 }
 
 void exec_sockets_arrange(ExecParameters *p) {
-        int *const others[] = { &p->gate_fd, &p->stdin_fd, &p->terminal.slave, &p->terminal.control,
-                &p->terminal.output, &p->sockets->release_fd };
+        int *const others[] = { &p->gate_fd, &p->stdin_fd, &p->stream_fd, &p->terminal.slave,
+                &p->terminal.control, &p->terminal.output, &p->sockets->release_fd };
         struct child_sockets *sockets = p->sockets;
         const int end = LISTEN_FDS_START + (int) sockets->n_handed;
         int r = 0;

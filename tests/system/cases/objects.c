@@ -145,9 +145,10 @@ static void test_every_property(void **state) {
         check_bool(all, "Remove", false);
         check_bool(all, "Frozen", false);
         check_bool(all, "Damaged", false);
+        check_bool(all, "OutputLost", false);
         check_string(all, "EnvironmentHash", "");
         check_empty(all, "ResolvedProducts", "a(ss)");
-        assert_int_equal(g_variant_n_children(all), 38);
+        assert_int_equal(g_variant_n_children(all), 39);
 
         object = managed(bus, role);
         assert_non_null(object);

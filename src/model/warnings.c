@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <string.h>
+
+#include "model/node.h"
+#include "model/role.h"
+#include "model/warnings.h"
+
+#define NAMES_MAX 5U
+
+static int name_compare(const void *a, const void *b) {
+        return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+/* "a, b" or "a, b, c, d, e and 12 more", always the same for the same roles. */
+static char *warnings_names(Node *node, RoleTrouble trouble) {
+        g_autoptr(GPtrArray) names = g_ptr_array_new();
+        g_autoptr(GString) text = g_string_new(NULL);
+        GHashTableIter iter;
+        Role *role;
+
+        g_hash_table_iter_init(&iter, node->roles);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
+                for (Role *r = role; r; r = r->predecessor)
+                        if (r->troubles & 1U << trouble)
+                                g_ptr_array_add(names, r->name);
+        g_ptr_array_sort(names, name_compare);
+        for (unsigned i = 0; i < MIN(names->len, NAMES_MAX); i++)
+                g_string_append_printf(
+                        text, "%s%s", i > 0 ? ", " : "", (const char *) g_ptr_array_index(names, i));
+        if (names->len > NAMES_MAX)
+                g_string_append_printf(text, " and %u more", names->len - NAMES_MAX);
+        return g_string_free(g_steal_pointer(&text), false);
+}
+
+char **warnings_list(Node *node) {
+        static const char *const texts[_ROLE_TROUBLE_MAX] = {
+                [ROLE_TROUBLE_OUTPUT] =
+                        "What these roles print is lost, because the journal does not take it: ",
+                [ROLE_TROUBLE_DAMAGED] =
+                        "These roles run with default options, because their saved state was damaged: ",
+                [ROLE_TROUBLE_STUCK] = "Processes of these roles survive SIGKILL: ",
+        };
+        GPtrArray *list = g_ptr_array_new();
+
+        if (!ASK(node, link, connected))
+                g_ptr_array_add(list,
+                        g_strdup(
+                                "There is no keeper, so roles cannot be started (architect-keeper.service)."));
+        else if (ASK(node, link, outdated))
+                g_ptr_array_add(list,
+                        g_strdup(
+                                "The keeper is older than this service, so not everything works; reload architect-keeper.service, then restart this service, and the roles run on."));
+        if (node->save_result < 0)
+                g_ptr_array_add(list, g_strdup_printf("The state of roles cannot be saved: %s.",
+                                              g_strerror(-node->save_result)));
+        for (unsigned i = 0; i < _ROLE_TROUBLE_MAX; i++)
+                if (node->n_troubles[i] > 0) {
+                        g_autofree char *names = warnings_names(node, (RoleTrouble) i);
+
+                        g_ptr_array_add(list, g_strconcat(texts[i], names, ".", NULL));
+                }
+        g_ptr_array_add(list, NULL);
+        return (char **) g_ptr_array_free(list, false);
+}
