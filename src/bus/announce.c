@@ -56,12 +56,10 @@ static void role_object_forget(RoleObject *object) {
 
 /* Returns the names of the properties that the clients do not know yet, and records them as known. The
  * vtables own the names. */
-static GPtrArray *role_object_compare(
-        Clients *clients, RoleObject *object, const char *path, const Role *role) {
+static GPtrArray *role_object_compare(RoleObject *object, const Role *role) {
         GPtrArray *names = g_ptr_array_new();
 
-        properties_compare(
-                clients->bus, path, NODE_ROLE_INTERFACE, role_vtable, (void *) role, object->values, names);
+        properties_compare(role_vtable, (void *) role, object->values, names);
         /* Options never change during a run, and the command alone may be as large as a message. */
         if (!sd_id128_equal(object->run, role->invocation))
                 properties_add_names(role_spec_vtable, names);
@@ -81,7 +79,7 @@ void announce_role(Clients *clients, Role *role) {
         g_autofree char *path = role_dbus_path(role->name);
 
         role_object_clean(clients, object);
-        g_autoptr(GPtrArray) names = role_object_compare(clients, object, path, role);
+        g_autoptr(GPtrArray) names = role_object_compare(object, role);
         int r = object->announced ? announce_emit(clients, path, NODE_ROLE_INTERFACE, names)
                                   : sd_bus_emit_object_added(clients->bus, path);
         if (r < 0) {
@@ -100,7 +98,7 @@ static void announce_node(Clients *clients) {
         for (unsigned i = 0; i < clients->node_vtables->len; i++) {
                 const sd_bus_vtable *vtable = g_ptr_array_index(clients->node_vtables, i);
 
-                properties_compare(clients->bus, NODE_PATH, NODE_INTERFACE, vtable, clients, values, names);
+                properties_compare(vtable, clients, values, names);
                 values += properties_count(vtable);
         }
         int r = announce_emit(clients, NODE_PATH, NODE_INTERFACE, names);
