@@ -15,11 +15,11 @@
 
 /* The object of a name. Each run of the name passes it to the next run. */
 typedef struct RoleObject {
-        char *name;
         GList dirty_link; /* in clients->dirty */
         bool dirty;
         bool announced;    /* the clients know the object */
         sd_id128_t run;    /* the clients know the options of this run */
+        const char *name;  /* behind the values */
         uint64_t values[]; /* hashes of the properties in role_vtable, see properties_compare() */
 } RoleObject;
 
@@ -27,19 +27,14 @@ static RoleObject *role_object_get(Clients *clients, const char *name) {
         RoleObject *object = g_hash_table_lookup(clients->role_objects, name);
 
         if (!object) {
-                object = g_malloc0(sizeof(RoleObject) + properties_count(role_vtable) * sizeof(uint64_t));
-                object->name = g_strdup(name);
+                const unsigned n = properties_count(role_vtable);
+
+                object = g_malloc0(sizeof(RoleObject) + n * sizeof(uint64_t) + strlen(name) + 1);
+                object->name = strcpy((char *) &object->values[n], name);
                 object->dirty_link.data = object;
-                (void) g_hash_table_insert(clients->role_objects, object->name, object);
+                (void) g_hash_table_insert(clients->role_objects, (char *) object->name, object);
         }
         return object;
-}
-
-static void role_object_free(void *data) {
-        RoleObject *object = data;
-
-        g_free(object->name);
-        g_free(object);
 }
 
 static void role_object_clean(Clients *clients, RoleObject *object) {
@@ -178,7 +173,7 @@ void announce_adopt_roles(Clients *clients) {
 }
 
 int announce_setup(Clients *clients) {
-        clients->role_objects = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, role_object_free);
+        clients->role_objects = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
         clients->node_vtables = g_ptr_array_new();
         clients->node_values = g_array_new(false, true, sizeof(uint64_t));
         int r = sd_event_add_defer(clients->event, &clients->announce, announce_on_idle, clients);

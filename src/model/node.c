@@ -130,6 +130,7 @@ void node_remove_role(Node *node, Role *role) {
         ASK(node, clients, role_removed, role);
         ASK(node, clients, node_changed);
         role_free(role);
+        ASK(node, service, role_removed);
 }
 
 void node_slices_free(void *p) {

@@ -677,6 +677,7 @@ static void test_purge(void **state) {
         assert_string_equal(all[0], "a"); /* oldest first */
         assert_string_equal(all[1], "c");
         assert_int_equal(g_hash_table_size(w->node->roles), 1);
+        assert_int_equal(w->n_removed, 3); /* the service gives their memory back */
 }
 
 /* Names that clients invent are quoted and shortened. */
