@@ -171,12 +171,32 @@ static int cgroup_find_value(const char *text, const char *key, char *ret, size_
         return -ENODATA;
 }
 
-int cgroup_events(const char *path, bool *ret_populated, bool *ret_frozen) {
-        char populated[8] = "0", frozen[8] = "0";
-        _cleanup_free_ char *text = NULL;
+/* Reads the beginning of a file that one read() returns, into a buffer, with no more than three system calls.
+ * Some files are read for each of thousands of roles, or for each start. */
+static int cgroup_file_peek(const char *path, const char *file, char *ret, size_t size) {
+        _cleanup_free_ char *name = NULL;
+        autofd fd = -EBADF;
+        ssize_t n;
         int r;
 
-        r = cgroup_file_read(path, "cgroup.events", &text);
+        r = cgroup_file(path, file, &name);
+        if (r < 0)
+                return r;
+        fd = open(name, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        n = read(fd, ret, size - 1);
+        if (n < 0)
+                return errno == ENODEV ? -ENOENT : -errno; /* removed while it was open */
+        ret[n] = '\0';
+        return 0;
+}
+
+int cgroup_events(const char *path, bool *ret_populated, bool *ret_frozen) {
+        char populated[8] = "0", frozen[8] = "0", text[256];
+        int r;
+
+        r = cgroup_file_peek(path, "cgroup.events", text, sizeof(text));
         if (r < 0 && r != -ENOENT)
                 return r;
 
@@ -206,16 +226,10 @@ int cgroup_open(const char *path) {
         return fd < 0 ? -errno : fd;
 }
 
-/* Each start and each stop asks this of three slices, so it takes no more than three system calls. */
 static bool cgroup_has_freeze(const char *path) {
-        _cleanup_free_ char *name = NULL;
-        autofd fd = -EBADF;
-        char value;
+        char value[2];
 
-        if (cgroup_file(path, "cgroup.freeze", &name) < 0)
-                return false;
-        fd = open(name, O_RDONLY | O_CLOEXEC);
-        return fd >= 0 && read(fd, &value, 1) == 1 && value == '1';
+        return cgroup_file_peek(path, "cgroup.freeze", value, sizeof(value)) >= 0 && value[0] == '1';
 }
 
 int cgroup_frozen_above(const char *path, char **ret) {

@@ -44,7 +44,7 @@ int fd_cloexec(int fd, bool cloexec);
  * allowed). */
 int fd_close_all_except(const int *keep, size_t n_keep);
 
-/* Returns the number of open descriptors. It counts them each time. */
+/* Returns the number of open descriptors. Before Linux 6.2 it lists them each time. */
 int fd_count_open(void);
 
 /* Opens a regular file. It never blocks and makes no terminal the controlling one. The flags are those of

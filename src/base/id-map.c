@@ -33,17 +33,17 @@ static struct id_map_slot *id_map_find(const IdMap *map, uint64_t id) {
         return &map->slots[i];
 }
 
-static int id_map_grow(IdMap *map) {
-        IdMap larger = { .n = map->n, .room = map->room > 0 ? map->room * 2 : ROOM_MIN };
+static int id_map_resize(IdMap *map, size_t room) {
+        IdMap other = { .n = map->n, .room = room };
 
-        larger.slots = calloc(larger.room, sizeof(*larger.slots));
-        if (!larger.slots)
+        other.slots = calloc(other.room, sizeof(*other.slots));
+        if (!other.slots)
                 return -ENOMEM;
         for (size_t i = 0; i < map->room; i++)
                 if (map->slots[i].value)
-                        *id_map_find(&larger, map->slots[i].id) = map->slots[i];
+                        *id_map_find(&other, map->slots[i].id) = map->slots[i];
         free(map->slots);
-        *map = larger;
+        *map = other;
         return 0;
 }
 
@@ -54,7 +54,7 @@ int id_map_put(IdMap *map, uint64_t id, void *value) {
                 return -EEXIST;
         /* At most half full, so that searches are short. */
         if (map->n + 1 > map->room / 2) {
-                int r = id_map_grow(map);
+                int r = id_map_resize(map, map->room > 0 ? map->room * 2 : ROOM_MIN);
 
                 if (r < 0)
                         return r;
@@ -94,6 +94,9 @@ void *id_map_remove(IdMap *map, uint64_t id) {
         }
         map->slots[hole].value = NULL;
         map->n--;
+        /* Without memory for the smaller one it stays as it is. */
+        if (map->room > ROOM_MIN && map->n < map->room / 8)
+                (void) id_map_resize(map, map->room / 2);
         return value;
 }
 

@@ -21,11 +21,11 @@
 
 /* The object of a name. Each run of the name passes it to the next run. */
 typedef struct RoleObject {
-        char *name;
         GList dirty_link; /* in clients->dirty */
         bool dirty;
         bool announced;    /* the clients know the object */
         sd_id128_t run;    /* the clients know the options of this run */
+        const char *name;  /* behind the values */
         uint64_t values[]; /* hashes of the properties in role_vtable, see properties_compare() */
 } RoleObject;
 
@@ -33,19 +33,14 @@ static RoleObject *role_object_get(Clients *clients, const char *name) {
         RoleObject *object = g_hash_table_lookup(clients->role_objects, name);
 
         if (!object) {
-                object = g_malloc0(sizeof(RoleObject) + properties_count(role_vtable) * sizeof(uint64_t));
-                object->name = g_strdup(name);
+                const unsigned n = properties_count(role_vtable);
+
+                object = g_malloc0(sizeof(RoleObject) + n * sizeof(uint64_t) + strlen(name) + 1);
+                object->name = strcpy((char *) &object->values[n], name);
                 object->dirty_link.data = object;
-                (void) g_hash_table_insert(clients->role_objects, object->name, object);
+                (void) g_hash_table_insert(clients->role_objects, (char *) object->name, object);
         }
         return object;
-}
-
-static void role_object_free(void *data) {
-        RoleObject *object = data;
-
-        g_free(object->name);
-        g_free(object);
 }
 
 static void role_object_clean(Clients *clients, RoleObject *object) {
@@ -62,12 +57,10 @@ static void role_object_forget(RoleObject *object) {
 
 /* Returns the names of the properties that the clients do not know yet, and records them as known. The
  * vtables own the names. */
-static GPtrArray *role_object_compare(
-        Clients *clients, RoleObject *object, const char *path, const Role *role) {
+static GPtrArray *role_object_compare(RoleObject *object, const Role *role) {
         GPtrArray *names = g_ptr_array_new();
 
-        properties_compare(
-                clients->bus, path, NODE_ROLE_INTERFACE, role_vtable, (void *) role, object->values, names);
+        properties_compare(role_vtable, (void *) role, object->values, names);
         /* Options never change during a run, and the command alone may be as large as a message. */
         if (!sd_id128_equal(object->run, role->invocation))
                 properties_add_names(role_spec_vtable, names);
@@ -87,7 +80,7 @@ void announce_role(Clients *clients, Role *role) {
         g_autofree char *path = role_dbus_path(role->name);
 
         role_object_clean(clients, object);
-        g_autoptr(GPtrArray) names = role_object_compare(clients, object, path, role);
+        g_autoptr(GPtrArray) names = role_object_compare(object, role);
         int r = object->announced ? announce_emit(clients, path, NODE_ROLE_INTERFACE, names)
                                   : sd_bus_emit_object_added(clients->bus, path);
         if (r < 0) {
@@ -106,7 +99,7 @@ static void announce_node(Clients *clients) {
         for (unsigned i = 0; i < clients->node_vtables->len; i++) {
                 const sd_bus_vtable *vtable = g_ptr_array_index(clients->node_vtables, i);
 
-                properties_compare(clients->bus, NODE_PATH, NODE_INTERFACE, vtable, clients, values, names);
+                properties_compare(vtable, clients, values, names);
                 values += properties_count(vtable);
         }
         int r = announce_emit(clients, NODE_PATH, NODE_INTERFACE, names);
@@ -194,7 +187,7 @@ void announce_adopt_roles(Clients *clients) {
 }
 
 int announce_setup(Clients *clients) {
-        clients->role_objects = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, role_object_free);
+        clients->role_objects = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
         clients->node_vtables = g_ptr_array_new();
         clients->node_values = g_array_new(false, true, sizeof(uint64_t));
         int r = sd_event_add_time_relative(clients->event, &clients->announce, CLOCK_MONOTONIC, ANNOUNCE_USEC,

@@ -64,6 +64,10 @@ struct Clients {
 int clients_register(Clients *clients);
 /* The same objects on another connection. The array of sd_bus_slot keeps them there. */
 int clients_register_objects(Clients *clients, sd_bus *bus, GPtrArray *slots);
+/* In objects-dbus.c. The object manager, on any connection. */
+int objects_dbus_register(Clients *clients, sd_bus *bus, GPtrArray *slots);
+/* Replies with bytes, see bus-raw.h. */
+int clients_reply_bytes(Clients *clients, sd_bus_message *m, const char *signature, const BusBytes *body);
 /* A filter that holds calls back until the roles are up to date. */
 int clients_filter_calls(sd_bus_message *m, void *userdata, sd_bus_error *error);
 

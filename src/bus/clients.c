@@ -175,13 +175,9 @@ int clients_add_vtable(Clients *clients, const sd_bus_vtable *vtable) {
 }
 
 static int clients_register_common(Clients *clients, sd_bus *bus, GPtrArray *slots) {
-        sd_bus_slot *slot = NULL;
+        int r = objects_dbus_register(clients, bus, slots);
 
-        int r = sd_bus_add_object_manager(bus, &slot, NODE_PATH);
-        if (r < 0)
-                return r;
-        g_ptr_array_add(slots, slot);
-        return role_dbus_register(clients, bus, slots);
+        return r < 0 ? r : role_dbus_register(clients, bus, slots);
 }
 
 int clients_register_objects(Clients *clients, sd_bus *bus, GPtrArray *slots) {
@@ -220,6 +216,16 @@ int clients_register(Clients *clients) {
         return r < 0 ? r
                      : authority_new(clients->bus, clients_bus(clients), clients->node, clients->allowance,
                                &clients->authority);
+}
+
+int clients_reply_bytes(Clients *clients, sd_bus_message *m, const char *signature, const BusBytes *body) {
+        int r = clients->raw ? 0 : bus_raw_new(&clients->raw);
+
+        if (r >= 0)
+                r = bus_raw_reply(clients->raw, m, signature, body);
+        if (r < 0) /* the next reply begins anew */
+                clients->raw = bus_raw_free(clients->raw);
+        return r;
 }
 
 /* Holds calls until the roles of the previous process are up to date. No call sees a half-done end. */

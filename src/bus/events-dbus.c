@@ -38,16 +38,6 @@ static int events_dbus_append(void *userdata, const EventRecord *record) {
         return 0;
 }
 
-static int events_dbus_reply(Clients *clients, sd_bus_message *m, const BusBytes *body) {
-        int r = clients->raw ? 0 : bus_raw_new(&clients->raw);
-
-        if (r >= 0)
-                r = bus_raw_reply(clients->raw, m, "sba(ttssa{sv})", body);
-        if (r < 0) /* the next reply begins anew */
-                clients->raw = bus_raw_free(clients->raw);
-        return r;
-}
-
 static int events_method_since(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
         Events *events = clients->node->events;
@@ -85,7 +75,7 @@ static int events_method_since(sd_bus_message *m, void *userdata, sd_bus_error *
         bus_bytes_end_array(&body, array, 8);
         const uint32_t value = replay.complete;
         memcpy(body.data + complete, &value, sizeof(value));
-        return events_dbus_reply(clients, m, &body);
+        return clients_reply_bytes(clients, m, "sba(ttssa{sv})", &body);
 }
 
 /* -- confirmation -- */

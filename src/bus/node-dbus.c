@@ -391,19 +391,21 @@ static bool pidfd_info_supported(void) {
 
 PROPERTY_GETTER(node, Features) {
         static const char *const controllers[] = { "memory", "pids", "cpu" };
+        const char *features[_FEATURE_MAX + ELEMENTSOF(controllers) + 1];
         Clients *clients = userdata;
+        size_t n = 0;
 
-        int r = sd_bus_message_open_container(reply, 'a', "s");
-        if (r >= 0 && ASK(clients->node, scope, use_pidfds))
-                r = sd_bus_message_append_basic(reply, 's', feature_to_string(FEATURE_PIDFDS));
-        if (r >= 0 && pidfd_info_supported())
-                r = sd_bus_message_append_basic(reply, 's', feature_to_string(FEATURE_PIDFD_INFO));
-        if (r >= 0 && !feature_masked(FEATURE_CGROUP_KILL))
-                r = sd_bus_message_append_basic(reply, 's', feature_to_string(FEATURE_CGROUP_KILL));
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(controllers); i++)
+        if (ASK(clients->node, scope, use_pidfds))
+                features[n++] = feature_to_string(FEATURE_PIDFDS);
+        if (pidfd_info_supported())
+                features[n++] = feature_to_string(FEATURE_PIDFD_INFO);
+        if (!feature_masked(FEATURE_CGROUP_KILL))
+                features[n++] = feature_to_string(FEATURE_CGROUP_KILL);
+        for (size_t i = 0; i < ELEMENTSOF(controllers); i++)
                 if (cgroup_has_controller(controllers[i]))
-                        r = sd_bus_message_append_basic(reply, 's', controllers[i]);
-        return r < 0 ? r : sd_bus_message_close_container(reply);
+                        features[n++] = controllers[i];
+        features[n] = NULL;
+        return property_put_strings(reply, (char *const *) features);
 }
 
 #define CONST SD_BUS_VTABLE_PROPERTY_CONST

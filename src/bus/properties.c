@@ -1,17 +1,109 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <errno.h>
 #include <string.h>
 
 #include "bus/properties.h"
-#include "util/autoptr.h"
 
 /* FNV-1a with 64 bits. Two successive values of one property practically never have the same hash. */
 #define PROPERTY_HASH_SEED UINT64_C(0xcbf29ce484222325)
 #define PROPERTY_HASH_PRIME UINT64_C(0x100000001b3)
 
+/* Where a getter without a reply puts its value. */
+static BusBytes *property_bytes;
+
+/* -- getters -- */
+
+static void property_put_string(const char *text) {
+        bus_bytes_string(property_bytes, text, strlen(text));
+}
+
+int property_put(sd_bus_message *reply, char type, const void *value) {
+        if (reply)
+                return sd_bus_message_append_basic(reply, type, value);
+        switch (type) {
+        case 's':
+                property_put_string(value);
+                return 0;
+        case 'b':
+        case 'i':
+        case 'u':
+                bus_bytes_u32(property_bytes, *(const uint32_t *) value);
+                return 0;
+        case 't':
+                bus_bytes_u64(property_bytes, *(const uint64_t *) value);
+                return 0;
+        default:
+                return -EINVAL;
+        }
+}
+
+int property_put_strings(sd_bus_message *reply, char *const *strings) {
+        if (reply)
+                return sd_bus_message_append_strv(reply, (char **) strings);
+
+        const size_t begin = bus_bytes_begin_array(property_bytes, 4);
+        for (char *const *s = strings; s && *s; s++)
+                property_put_string(*s);
+        bus_bytes_end_array(property_bytes, begin, 4);
+        return 0;
+}
+
+static int property_append_pairs(sd_bus_message *reply, char *const *pairs) {
+        int r = sd_bus_message_open_container(reply, 'a', "(ss)");
+
+        for (char *const *p = pairs; r >= 0 && p && *p; p += 2)
+                r = sd_bus_message_append(reply, "(ss)", p[0], p[1]);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+int property_put_pairs(sd_bus_message *reply, char *const *pairs) {
+        if (reply)
+                return property_append_pairs(reply, pairs);
+
+        const size_t begin = bus_bytes_begin_array(property_bytes, 8);
+        for (char *const *p = pairs; p && *p; p += 2) {
+                (void) bus_bytes_extend(property_bytes, 8, 0);
+                property_put_string(p[0]);
+                property_put_string(p[1]);
+        }
+        bus_bytes_end_array(property_bytes, begin, 8);
+        return 0;
+}
+
+/* -- all properties of an object -- */
+
+static bool property_is_one(const sd_bus_vtable *v) {
+        return v->type == _SD_BUS_VTABLE_PROPERTY || v->type == _SD_BUS_VTABLE_WRITABLE_PROPERTY;
+}
+
+/* Appends the value alone. */
+static int property_read(const sd_bus_vtable *v, void *userdata, BusBytes *bytes) {
+        property_bytes = bytes;
+        int r = v->x.property.get(
+                NULL, NULL, NULL, v->x.property.member, NULL, (char *) userdata + v->x.property.offset, NULL);
+        property_bytes = NULL;
+        return r;
+}
+
+int properties_append(const sd_bus_vtable *vtable, void *userdata, BusBytes *bytes) {
+        int r = 0;
+
+        for (const sd_bus_vtable *v = vtable; r >= 0 && v->type != _SD_BUS_VTABLE_END; v++) {
+                if (!property_is_one(v))
+                        continue;
+                (void) bus_bytes_extend(bytes, 8, 0);
+                bus_bytes_string(bytes, v->x.property.member, strlen(v->x.property.member));
+                bus_bytes_signature(bytes, v->x.property.signature, strlen(v->x.property.signature));
+                r = property_read(v, userdata, bytes);
+        }
+        return MIN(r, 0);
+}
+
+/* -- changes -- */
+
 static bool property_emits_change(const sd_bus_vtable *v) {
-        return (v->type == _SD_BUS_VTABLE_PROPERTY || v->type == _SD_BUS_VTABLE_WRITABLE_PROPERTY) &&
-               (v->flags & SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE) != 0;
+        return property_is_one(v) && (v->flags & SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE) != 0;
 }
 
 /* Returns the property after v, or the first one of the vtable that begins at v, or NULL if there is none. */
@@ -35,81 +127,24 @@ void properties_add_names(const sd_bus_vtable *vtable, GPtrArray *names) {
                 g_ptr_array_add(names, (char *) v->x.property.member);
 }
 
-static uint64_t property_hash_bytes(uint64_t hash, const void *data, size_t size) {
-        for (const uint8_t *byte = data, *end = byte + size; byte < end; byte++)
-                hash = (hash ^ *byte) * PROPERTY_HASH_PRIME;
-        return hash;
+static uint64_t property_hash(const BusBytes *value) {
+        uint64_t hash = PROPERTY_HASH_SEED;
+
+        for (size_t i = 0; i < value->size; i++)
+                hash = (hash ^ value->data[i]) * PROPERTY_HASH_PRIME;
+        return MAX(hash, 1); /* 0 means unknown */
 }
 
-static int property_hash_basic(sd_bus_message *m, char type, uint64_t *hash) {
-        union {
-                const char *string;
-                uint64_t bits;
-        } value = {};
-
-        int r = sd_bus_message_read_basic(m, type, &value);
-        if (r < 0)
-                return r;
-        /* A number sets a part of the bits, the rest is 0. A string includes its NUL. */
-        *hash = type == 's' || type == 'o' || type == 'g'
-                        ? property_hash_bytes(*hash, value.string, strlen(value.string) + 1)
-                        : property_hash_bytes(*hash, &value.bits, sizeof(value.bits));
-        return 1;
-}
-
-/* Hashes one complete value. Returns 0 at the end of the container. */
-static int property_hash_value(sd_bus_message *m, uint64_t *hash) {
-        const char *contents;
-        char type;
-
-        int r = sd_bus_message_peek_type(m, &type, &contents);
-        if (r <= 0)
-                return r;
-        *hash = property_hash_bytes(*hash, &type, 1);
-        if (!contents)
-                return property_hash_basic(m, type, hash);
-
-        r = sd_bus_message_enter_container(m, type, contents);
-        while (r > 0)
-                r = property_hash_value(m, hash);
-        *hash = property_hash_bytes(*hash, ")", 1);
-        if (r >= 0)
-                r = sd_bus_message_exit_container(m);
-        return r < 0 ? r : 1;
-}
-
-/* Collects the values that the getters return, in a message that is never sent. */
-static int properties_read(sd_bus *bus, const char *path, const char *interface, const sd_bus_vtable *vtable,
-        void *userdata, sd_bus_message **ret) {
-        g_autoptr(sd_bus_message) m = NULL;
-        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
-
-        int r = sd_bus_message_new_signal(
-                bus, &m, path, "org.freedesktop.DBus.Properties", "PropertiesChanged");
-        for (const sd_bus_vtable *v = vtable; r >= 0 && (v = property_next(v));)
-                r = v->x.property.get(bus, path, interface, v->x.property.member, m,
-                        (char *) userdata + v->x.property.offset, &error);
-        if (r >= 0)
-                r = sd_bus_message_seal(m, 1, 0);
-        if (r >= 0)
-                r = sd_bus_message_rewind(m, true);
-        if (r >= 0)
-                *ret = g_steal_pointer(&m);
-        return MIN(r, 0);
-}
-
-void properties_compare(sd_bus *bus, const char *path, const char *interface, const sd_bus_vtable *vtable,
-        void *userdata, uint64_t *values, GPtrArray *names) {
-        g_autoptr(sd_bus_message) m = NULL;
+void properties_compare(const sd_bus_vtable *vtable, void *userdata, uint64_t *values, GPtrArray *names) {
+        g_auto(BusBytes) bytes = {};
         const unsigned n = names->len;
         uint64_t *value = values;
+        int r = 0;
 
-        int r = properties_read(bus, path, interface, vtable, userdata, &m);
         for (const sd_bus_vtable *v = vtable; r >= 0 && (v = property_next(v)); value++) {
-                uint64_t hash = PROPERTY_HASH_SEED;
-
-                r = property_hash_value(m, &hash);
-                hash = MAX(hash, 1); /* 0 means unknown */
+                bytes.size = 0;
+                r = property_read(v, userdata, &bytes);
+                const uint64_t hash = r < 0 ? 0 : property_hash(&bytes);
                 if (r < 0 || hash == *value)
                         continue;
                 *value = hash;

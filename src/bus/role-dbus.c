@@ -93,7 +93,7 @@ ROLE_STRING(ControlGroup, role_scope_unit(role)[0] ? role->cgroup : NULL);
 PROPERTY_GETTER(role, Strays) {
         const Role *role = userdata;
 
-        return sd_bus_message_append_strv(reply, role->strays);
+        return property_put_strings(reply, role->strays);
 }
 ROLE_STRING(EnvironmentHash, role->environment_hash);
 PROPERTY_BOOL(role, Frozen, Role *role, role_is_frozen(role));
@@ -109,17 +109,10 @@ ROLE_STRING(Cause, AT_END(role_cause_to_string(role->cause), ""));
 ROLE_U64(CPUUsageUSec, AT_END(role->exit.cpu_user_usec + role->exit.cpu_system_usec, 0));
 ROLE_U64(MaxRSS, AT_END(role->exit.maxrss_bytes, 0));
 
-static int role_dbus_append_pairs(sd_bus_message *reply, char *const *pairs) {
-        int r = sd_bus_message_open_container(reply, 'a', "(ss)");
-        for (char *const *p = pairs; r >= 0 && p && *p; p += 2)
-                r = sd_bus_message_append(reply, "(ss)", p[0], p[1]);
-        return r < 0 ? r : sd_bus_message_close_container(reply);
-}
-
 PROPERTY_GETTER(role, ResolvedProducts) {
         const Role *role = userdata;
 
-        return role_dbus_append_pairs(reply, role->resolved_products);
+        return property_put_pairs(reply, role->resolved_products);
 }
 
 /* Properties of the options. They are announced once for each run, so their getters have access to the
@@ -144,19 +137,19 @@ PROPERTY_BOOL(role_spec, Remove, const RoleSpec *spec, spec->remove);
 PROPERTY_GETTER(role_spec, Output) {
         g_autofree char *output = role_spec_output(userdata);
 
-        return sd_bus_message_append_basic(reply, 's', output);
+        return property_put(reply, 's', output);
 }
 
 PROPERTY_GETTER(role_spec, Command) {
         const RoleSpec *spec = userdata;
 
-        return sd_bus_message_append_strv(reply, spec->command);
+        return property_put_strings(reply, spec->command);
 }
 
 PROPERTY_GETTER(role_spec, EupsList) {
         const RoleSpec *spec = userdata;
 
-        return role_dbus_append_pairs(reply, spec->eups_list);
+        return property_put_pairs(reply, spec->eups_list);
 }
 
 /* -- methods -- */

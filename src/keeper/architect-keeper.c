@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -280,6 +281,9 @@ int main(int argc, char *argv[]) {
         if (arg_action == ACTION_REEXEC)
                 return reexec() < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         set_signals();
+        /* The state of thousands of children is written each time that it changes. Its memory is a map of its
+         * own, which is returned at once; without this the C library would keep the next ones in its heap. */
+        (void) mallopt(M_MMAP_THRESHOLD, 64 * 1024);
 
         return run(argc, argv) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -223,6 +223,8 @@ int keeper_run(Keeper *k) {
                 timeout = timeout_sooner(timeout, keeper_look_after_terminals(k));
                 timeout = timeout_sooner(timeout, keeper_expire_lookups(k));
                 timeout = timeout_sooner(timeout, reexec_run(k));
+                if (k->trim.due_usec != 0)
+                        timeout = timeout_sooner(timeout, trim_run(&k->trim, now_usec(CLOCK_MONOTONIC)));
                 timeout = timeout_sooner(timeout, store_run(&k->store, &k->sockets, keeper_write_state, k));
                 if (k->listener_paused || k->terminal_sockets_paused)
                         timeout = timeout_sooner(timeout, ACCEPT_RETRY_MSEC);

@@ -26,11 +26,14 @@ typedef enum WatchType {
         WATCH_SIGNAL,
 } WatchType;
 
+/* Each child has three of these. */
 struct watch {
         WatchType type;
-        Child *child;
-        KeeperTerminal *terminal;
-        TerminalSocket *terminal_socket;
-        Lookup *lookup;
-        size_t guest;
+        union { /* the one that belongs to the type, or none */
+                Child *child;
+                KeeperTerminal *terminal;
+                TerminalSocket *terminal_socket;
+                Lookup *lookup;
+                size_t guest;
+        };
 };

@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 
 #include "base/fd-util.h"
+#include "base/time-util.h"
 #include "keeper/keeper.h"
 
 int keeper_watch(Keeper *k, int operation, int fd, uint32_t events, struct watch *w) {
@@ -55,6 +56,7 @@ void keeper_forget_child(Keeper *k, Child *child) {
                 child->terminal = NULL;
         }
         (void) child_free(child);
+        (void) trim_freed(&k->trim, now_usec(CLOCK_MONOTONIC));
 }
 
 int keeper_watch_terminal(Keeper *k, KeeperTerminal *terminal) {

@@ -11,6 +11,7 @@
 
 #include "base/id-map.h"
 #include "base/list.h"
+#include "base/trim.h"
 #include "keeper/child.h"
 #include "keeper/keeper-self.h"
 #include "keeper/keeper-store.h"
@@ -50,6 +51,7 @@ typedef struct Keeper {
         ListLink lookups_to_tell;  /* Lookup.to_tell */
         Store store;
         Reexec reexec;
+        Trim trim;
 
         int epoll_fd;
         struct watch listener_watch;

@@ -3,6 +3,7 @@
 
 /* Shared by children.c, gate.c, lookups.c, main-watch.c and port-loans.c only. */
 
+#include "base/id-map.h"
 #include "link/children.h"
 #include "link/keeper-link.h"
 #include "model/role.h"
@@ -12,7 +13,7 @@ struct Children {
         sd_event *event;
         Node *node;
         KeeperLink *keeper;
-        GHashTable *roles; /* the keeper's number → Role */
+        IdMap roles; /* the keeper's number → Role */
         int n_fds; /* open when they were last counted; negative if they were not counted with this keeper */
         unsigned n_forks;  /* since then */
         GArray *ports;     /* of PortLoan, listed by the keeper before it is connected */

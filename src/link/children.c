@@ -32,22 +32,17 @@ static bool children_outdated(void *data) {
 }
 
 static Role *children_find_role(Children *children, uint64_t child) {
-        gint64 key = (gint64) child;
-
-        return g_hash_table_lookup(children->roles, &key);
+        return id_map_get(&children->roles, child);
 }
 
 static void children_add_role(Children *children, Role *role) {
-        gint64 *key = g_new(gint64, 1);
-
-        *key = (gint64) role->child;
-        (void) g_hash_table_insert(children->roles, key, role);
+        (void) id_map_remove(&children->roles, role->child);
+        if (id_map_put(&children->roles, role->child, role) < 0)
+                g_error("Cannot allocate memory");
 }
 
 static void children_remove_role(Children *children, uint64_t child) {
-        gint64 key = (gint64) child;
-
-        (void) g_hash_table_remove(children->roles, &key);
+        (void) id_map_remove(&children->roles, child);
 }
 
 /* If a start runs out of descriptors, it loses those that the keeper sends with its reply, and with them the
@@ -354,7 +349,7 @@ static void children_on_connected(void *userdata) {
 static void children_on_lost(void *userdata) {
         Children *children = userdata;
 
-        g_hash_table_remove_all(children->roles);
+        id_map_clear(&children->roles);
         g_array_set_size(children->reaps, 0);
         g_array_set_size(children->ports, 0);
         lookups_lost(children);
@@ -421,7 +416,6 @@ int children_new(sd_event *event, Node *node, const char *socket_path, Children 
         children->event = sd_event_ref(event);
         children->node = node;
         children->n_fds = -EBADF;
-        children->roles = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
         children->ports = g_array_new(false, false, sizeof(PortLoan));
         children->reaps = g_array_new(false, false, sizeof(uint64_t));
         children->gates = g_hash_table_new_full(NULL, NULL, NULL, children_free_source);
@@ -439,11 +433,10 @@ Children *children_free(Children *children) {
         if (!children)
                 return NULL;
         /* What has no reply now has none in time: nothing more is asked of the model. */
-        g_hash_table_remove_all(children->roles);
+        id_map_clear(&children->roles);
         keeper_link_free(children->keeper);
         lookups_lost(children);
         children->node->world.link.ops = NULL;
-        g_hash_table_unref(children->roles);
         g_hash_table_unref(children->gates);
         g_hash_table_unref(children->mains);
         g_hash_table_unref(children->lookups);

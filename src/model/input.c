@@ -29,9 +29,8 @@ typedef struct Chunk {
 
 struct RoleInput {
         Role *role;
-        sd_event *event;
         sd_event_source *source; /* EPOLLOUT, enabled only while the queue is not empty */
-        GQueue *queue;           /* of Chunk */
+        GQueue queue;            /* of Chunk */
         size_t queued;           /* in bytes */
         bool closing;
         bool mid_line; /* the last written byte was no newline */
@@ -50,12 +49,10 @@ static void chunk_done(Chunk *chunk, const Fault *fault) {
         g_free(chunk);
 }
 
-RoleInput *input_new(Role *role, sd_event *event) {
+RoleInput *input_new(Role *role) {
         RoleInput *input = g_new0(RoleInput, 1);
 
         input->role = role;
-        input->event = sd_event_ref(event);
-        input->queue = g_queue_new();
         return input;
 }
 
@@ -64,7 +61,7 @@ static void input_fail_all(RoleInput *input, const Fault *reason) {
 
         input->source = sd_event_source_disable_unref(input->source);
         input->queued = 0;
-        while ((chunk = g_queue_pop_head(input->queue)))
+        while ((chunk = g_queue_pop_head(&input->queue)))
                 chunk_done(chunk, reason);
 }
 
@@ -72,8 +69,6 @@ RoleInput *input_free(RoleInput *input, const Fault *reason) {
         if (!input)
                 return NULL;
         input_fail_all(input, reason);
-        g_queue_free(input->queue);
-        sd_event_unref(input->event);
         g_free(input);
         return NULL;
 }
@@ -126,7 +121,7 @@ static int input_make_end_of_file(RoleInput *input, Chunk *chunk) {
                         r == -ENOTTY
                                 ? "it is in raw mode, where programs with line editing take WriteInput of byte 4"
                                 : g_strerror(-r));
-                (void) g_queue_pop_head(input->queue);
+                (void) g_queue_pop_head(&input->queue);
                 chunk_done(chunk, &fault);
                 return r;
         }
@@ -144,14 +139,14 @@ static void input_pump(RoleInput *input) {
         Role *role = input->role;
         Chunk *chunk;
 
-        while ((chunk = g_queue_peek_head(input->queue))) {
+        while ((chunk = g_queue_peek_head(&input->queue))) {
                 int r = 0;
 
                 if (chunk->close && input_is_terminal(input)) {
                         if (input_make_end_of_file(input, chunk) < 0)
                                 continue;
                 } else if (chunk->close) {
-                        (void) g_queue_pop_head(input->queue);
+                        (void) g_queue_pop_head(&input->queue);
                         input_close_pipe(input);
                         ASK(role->node, link, close_stdin, role, chunk->waiter);
                         chunk->waiter = (Waiter){};
@@ -176,7 +171,7 @@ static void input_pump(RoleInput *input) {
                         ASK(role->node, link, close_stdin, role, (Waiter){});
                         return;
                 }
-                (void) g_queue_pop_head(input->queue);
+                (void) g_queue_pop_head(&input->queue);
                 input->queued -= chunk_total(chunk);
                 if (chunk_total(chunk) > 0)
                         input->mid_line = !chunk->newline && chunk->data != chunk->end_of_file &&
@@ -184,11 +179,11 @@ static void input_pump(RoleInput *input) {
                 chunk_done(chunk, NULL);
         }
 
-        if (g_queue_is_empty(input->queue))
+        if (g_queue_is_empty(&input->queue))
                 input->source = sd_event_source_disable_unref(input->source);
         else if (!input->source) {
-                int r = sd_event_add_io(
-                        input->event, &input->source, role->stdin_fd, EPOLLOUT, input_on_writable, input);
+                int r = sd_event_add_io(role->node->event, &input->source, role->stdin_fd, EPOLLOUT,
+                        input_on_writable, input);
                 if (r < 0) {
                         g_auto(Fault) fault = {};
                         (void) fault_set(&fault, NODE_ERROR_IO_ERROR,
@@ -218,7 +213,7 @@ static int input_queue(RoleInput *input, Chunk *chunk, const Caller *caller, Fau
                 if (r < 0)
                         return r;
         }
-        g_queue_push_tail(input->queue, g_memdup2(chunk, sizeof(*chunk)));
+        g_queue_push_tail(&input->queue, g_memdup2(chunk, sizeof(*chunk)));
         input->queued += chunk_total(chunk);
         if (!input->source)
                 input_pump(input);
@@ -283,7 +278,7 @@ void input_end(Role *role) {
 }
 
 void input_resume(RoleInput *input) {
-        if (!input->closing || input->role->stdin_fd < 0 || !g_queue_is_empty(input->queue))
+        if (!input->closing || input->role->stdin_fd < 0 || !g_queue_is_empty(&input->queue))
                 return;
         input_close_pipe(input);
         ASK(input->role->node, link, close_stdin, input->role, (Waiter){});

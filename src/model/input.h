@@ -13,7 +13,7 @@
 #define INPUT_QUEUE_MAX (4U * 1024U * 1024U) /* bytes that may be queued for a role */
 
 /* The role keeps the ownership of the fd, which must be O_NONBLOCK. */
-RoleInput *input_new(Role *role, sd_event *event);
+RoleInput *input_new(Role *role);
 RoleInput *input_free(RoleInput *input, const Fault *reason); /* The pending waiters receive the reason. */
 
 /* Queues bytes that stay valid until release(owner) is called; newline adds one. The waiter is called once

@@ -172,6 +172,7 @@ void node_remove_role(Node *node, Role *role) {
         ASK(node, clients, role_removed, role);
         ASK(node, clients, node_changed);
         role_free(role);
+        ASK(node, service, role_removed);
 }
 
 void node_slices_free(void *p) {
@@ -267,9 +268,36 @@ bool node_user_slice_is_empty(Node *node, uid_t uid) {
         return !node_slices(node, uid);
 }
 
+bool node_group_is_empty(Node *node, uid_t uid, int slice) {
+        const int first = slice - slice % (int) NODE_GROUP_SLICES;
+
+        for (int i = first; i < first + (int) NODE_GROUP_SLICES; i++)
+                if (!node_slice_is_empty(node, uid, i))
+                        return false;
+        return true;
+}
+
+/* "architect-main-", "architect-main-u1000-" */
+static char *node_slice_prefix(Node *node, uid_t uid) {
+        return uid == 0 ? g_strdup_printf("architect-%s-", node->instance)
+                        : g_strdup_printf("architect-%s-u%u-", node->instance, (unsigned) uid);
+}
+
+static unsigned slice_group(int slice) {
+        return (unsigned) slice / NODE_GROUP_SLICES;
+}
+
 char *node_slice_name(Node *node, uid_t uid, int slice) {
-        return uid == 0 ? g_strdup_printf("architect-%s-%d.slice", node->instance, slice)
-                        : g_strdup_printf("architect-%s-u%u-%d.slice", node->instance, (unsigned) uid, slice);
+        g_autofree char *prefix = node_slice_prefix(node, uid);
+
+        return slice_group(slice) > 0 ? g_strdup_printf("%sg%u-%d.slice", prefix, slice_group(slice), slice)
+                                      : g_strdup_printf("%s%d.slice", prefix, slice);
+}
+
+char *node_group_name(Node *node, uid_t uid, int slice) {
+        g_autofree char *prefix = node_slice_prefix(node, uid);
+
+        return slice_group(slice) > 0 ? g_strdup_printf("%sg%u.slice", prefix, slice_group(slice)) : NULL;
 }
 
 char *node_user_slice_name(Node *node, uid_t uid) {
@@ -277,22 +305,27 @@ char *node_user_slice_name(Node *node, uid_t uid) {
 }
 
 bool node_slice_parse(Node *node, const char *name, uid_t *ret_uid, int *ret_slice) {
-        g_autofree char *prefix = g_strdup_printf("architect-%s-", node->instance);
+        g_autofree char *prefix = node_slice_prefix(node, 0);
         unsigned uid = 0, slice;
+        int n = 0;
 
         if (!g_str_has_prefix(name, prefix))
                 return false;
         const char *rest = name + strlen(prefix);
-        if (sscanf(rest, "u%10u-%5u", &uid, &slice) != 2) {
+        if (sscanf(rest, "u%10u-%n", &uid, &n) == 1 && n > 0)
+                rest += n;
+        else
                 uid = 0;
-                if (sscanf(rest, "%5u", &slice) != 1)
-                        return false;
-        }
-        if (slice >= NODE_SLICES_MAX)
+        n = 0;
+        if (sscanf(rest, "g%*5u-%n", &n) == 0 && n > 0)
+                rest += n;
+        if (sscanf(rest, "%5u", &slice) != 1 || slice >= NODE_SLICES_MAX)
                 return false;
-        /* No other name means the same. */
-        g_autofree char *expected = node_slice_name(node, uid, (int) slice);
-        if (!g_str_equal(name, expected))
+        /* No other names mean the same. */
+        g_autofree char *own_prefix = node_slice_prefix(node, uid);
+        g_autofree char *expected = node_slice_name(node, uid, (int) slice),
+                        *ungrouped = g_strdup_printf("%s%u.slice", own_prefix, slice);
+        if (!g_str_equal(name, expected) && !g_str_equal(name, ungrouped))
                 return false;
         *ret_uid = uid;
         *ret_slice = (int) slice;

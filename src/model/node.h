@@ -15,6 +15,8 @@
 
 #define NODE_SLICE_ROLES 32U /* because systemd walks all siblings in a slice at each start */
 #define NODE_SLICES_MAX 512U /* sub-slices of one user: NODE_MAX_ROLES / NODE_SLICE_ROLES */
+/* The sub-slices after these are in groups of so many, for the same reason. */
+#define NODE_GROUP_SLICES 32U
 
 /* What a role reports to those verbs, which stand above it (node-reports.c). */
 typedef struct NodeReports {
@@ -137,11 +139,15 @@ void node_slice_take(Role *role);
 void node_slice_retake(Role *role, uid_t uid, int slice);
 void node_slice_release(Role *role); /* does nothing without one */
 bool node_slice_is_empty(Node *node, uid_t uid, int slice);
+bool node_group_is_empty(Node *node, uid_t uid, int slice); /* that of this sub-slice */
 bool node_user_slice_is_empty(Node *node, uid_t uid);
-char *node_slice_name(
-        Node *node, uid_t uid, int slice); /* "architect-main-3.slice", "architect-main-u1000-3.slice" */
+/* "architect-main-3.slice", "architect-main-u1000-3.slice"; from 32 on "architect-main-g1-32.slice" */
+char *node_slice_name(Node *node, uid_t uid, int slice);
+/* "architect-main-g1.slice"; NULL if this sub-slice is in no group. */
+char *node_group_name(Node *node, uid_t uid, int slice);
 char *node_user_slice_name(Node *node, uid_t uid); /* "architect-main-u1000.slice" */
-/* Finds out which sub-slice of this node has this name. Returns false if none has. */
+/* Finds out which sub-slice of this node has this name, or had it in a version without groups
+ * ("architect-main-32.slice"). Returns false if none has. */
 bool node_slice_parse(Node *node, const char *name, uid_t *ret_uid, int *ret_slice);
 /* Returns the name of the slice of a role with memory-max alone, "architect-main-3-17.slice". Its counter of
  * OOM kills outlives the scope, and no other run has this name. */

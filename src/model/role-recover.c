@@ -211,7 +211,7 @@ void role_take_child(Role *role, ListedChild *listed) {
                 role->gate_closed = false; /* its end may have been read before, and is read again */
                 role->scope_exists = role_may_have_scope(role);
         } else if (role->stdin_fd >= 0 && !role->input && !refused)
-                role->input = input_new(role, role->node->event);
+                role->input = input_new(role);
 }
 
 void role_go_on_from_gate(Role *role) {

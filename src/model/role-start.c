@@ -295,7 +295,7 @@ static void role_running(Role *role) {
         }
 
         if (role->stdin_fd >= 0 && !role->input)
-                role->input = input_new(role, role->node->event);
+                role->input = input_new(role);
 
         ports_role_running(role->node->ports, role);
         role_set_state(role, ROLE_RUNNING);

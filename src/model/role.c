@@ -67,7 +67,6 @@ Role *role_new(Node *node, const char *name, RoleSpec *spec) {
         role->phase = ROLE_PHASE_QUEUED;
         role->main_pidfd = role->gate_fd = role->stdin_fd = role->terminal_fd = -EBADF;
         role->stop_deadline = USEC_INFINITY;
-        role->stop_waiters = g_array_new(false, false, sizeof(Waiter));
         return role;
 }
 
@@ -77,7 +76,7 @@ Role *role_free(Role *role) {
 
         /* No caller may be waiting: the function that releases a role replies first. */
         g_assert(!role->start_waiter.done);
-        g_assert(role->stop_waiters->len == 0);
+        g_assert(!role->stop_waiters);
 
         g_assert(!role->input);
 
@@ -105,7 +104,6 @@ Role *role_free(Role *role) {
         caller_clear(&role->cause_caller);
         caller_clear(&role->last_signal_caller);
         role_spec_free(role->spec);
-        g_array_unref(role->stop_waiters);
         g_free(role->unknown_fields);
         g_free(role->cgroup);
         g_strfreev(role->strays);
@@ -250,22 +248,29 @@ void role_set_state(Role *role, RoleState state) {
         ASK(role->node, clients, node_changed);
 }
 
+static void role_add_stop_waiters(Role *role, const Waiter *waiters, unsigned n) {
+        if (!role->stop_waiters)
+                role->stop_waiters = g_array_new(false, false, sizeof(Waiter));
+        g_array_append_vals(role->stop_waiters, waiters, n);
+}
+
 void role_wait_stop(Role *role, Waiter waiter) {
         if (waiter.done)
-                g_array_append_val(role->stop_waiters, waiter);
+                role_add_stop_waiters(role, &waiter, 1);
 }
 
 void role_move_stop_waiters(Role *role, Role *to) {
-        g_array_append_vals(to->stop_waiters, role->stop_waiters->data, role->stop_waiters->len);
-        g_array_set_size(role->stop_waiters, 0);
+        g_autoptr(GArray) waiters = g_steal_pointer(&role->stop_waiters);
+
+        if (waiters)
+                role_add_stop_waiters(to, (const Waiter *) waiters->data, waiters->len);
 }
 
 void role_wake_stop_waiters(Role *role, const Fault *fault) {
+        /* A waiter may request the next stop at once, which requires an empty list. */
         g_autoptr(GArray) waiters = g_steal_pointer(&role->stop_waiters);
 
-        /* A waiter may request the next stop at once, which requires an empty list. */
-        role->stop_waiters = g_array_new(false, false, sizeof(Waiter));
-        for (unsigned i = 0; i < waiters->len; i++)
+        for (unsigned i = 0; waiters && i < waiters->len; i++)
                 waiter_wake(g_array_index(waiters, Waiter, i), fault);
 }
 

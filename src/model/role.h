@@ -175,7 +175,7 @@ struct Role {
         Role *successor;   /* the reverse */
 
         Waiter start_waiter;
-        GArray *stop_waiters; /* of Waiter */
+        GArray *stop_waiters; /* of Waiter; NULL if there are none */
         RoleInput *input;     /* freed before the role */
         bool damaged;         /* its saved file was damaged or lost, so its options are the defaults */
         Damage *damage;       /* until the keeper has listed its children, see role-damage.h; else NULL */

@@ -152,6 +152,7 @@ typedef struct ServiceOps {
         int (*reload)(void *data, Fault *fault);
         void (*stopping)(void *data);             /* a shutdown has begun */
         void (*finished)(void *data, int status); /* a shutdown is complete; exits with this status */
+        void (*role_removed)(void *data);         /* its memory is free */
 } ServiceOps;
 
 typedef struct NodeWorld {

@@ -69,12 +69,32 @@ static void agent_finished(void *data, int status) {
         (void) sd_event_exit(agent->event, status);
 }
 
+static int agent_on_trim(sd_event_source *s, uint64_t usec, void *userdata) {
+        Agent *agent = userdata;
+
+        agent->trimming = sd_event_source_disable_unref(agent->trimming);
+        (void) trim_run(&agent->trim, usec);
+        return 0;
+}
+
+static void agent_role_removed(void *data) {
+        Agent *agent = data;
+
+        if (!trim_freed(&agent->trim, now_usec(CLOCK_MONOTONIC)))
+                return;
+        int r = sd_event_add_time(agent->event, &agent->trimming, CLOCK_MONOTONIC, agent->trim.due_usec,
+                USEC_PER_SEC, agent_on_trim, agent);
+        if (r < 0)
+                log_warning_errno(r, "Cannot set a timer, memory is not returned to the system: %m");
+}
+
 static const ServiceOps agent_ops = {
         .named = agent_named,
         .recovered = agent_recovered,
         .reload = agent_reload_settings,
         .stopping = agent_stopping,
         .finished = agent_finished,
+        .role_removed = agent_role_removed,
 };
 
 /* -- its life -- */
@@ -210,6 +230,7 @@ Agent *agent_free(Agent *agent) {
         log_set_sink(NULL, NULL);
         sd_event_source_disable_unref(agent->at_exit);
         sd_event_source_disable_unref(agent->keeper_wait);
+        sd_event_source_disable_unref(agent->trimming);
         /* The requests that keeper and systemd can no longer answer fail first, then the callers that wait
          * for a role. */
         children_free(agent->children);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <systemd/sd-event.h>
 
+#include "base/trim.h"
 #include "bus/clients.h"
 #include "link/children.h"
 #include "model/node.h"
@@ -30,8 +31,10 @@ typedef struct Agent {
 
         sd_event_source *at_exit;     /* runs when the loop ends */
         sd_event_source *keeper_wait; /* at start-up, limits how long calls wait for the keeper */
-        char *settings_fault;         /* the error of the configuration, or NULL */
-        bool asked_why;               /* SIGTERM has arrived, and systemd was asked for the reason */
+        sd_event_source *trimming;    /* while a trim is due */
+        Trim trim;
+        char *settings_fault; /* the error of the configuration, or NULL */
+        bool asked_why;       /* SIGTERM has arrived, and systemd was asked for the reason */
 } Agent;
 
 int agent_new(sd_event *event, Instance *instance /* owned from then on */, Agent **ret);

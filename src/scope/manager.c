@@ -489,13 +489,13 @@ void manager_barrier(Manager *manager, ManagerReply reply, void *userdata, Manag
                 &(ManagerCall){ .barrier = true, .reply = reply, .userdata = userdata, .drop = drop });
 }
 
-void manager_stop_unit(
-        Manager *manager, const char *unit, ManagerJobDone done, void *userdata, ManagerDrop drop) {
+static void manager_stop(Manager *manager, const char *unit, const char *mode, ManagerJobDone done,
+        void *userdata, ManagerDrop drop) {
         g_autoptr(sd_bus_message) m = NULL;
 
         int r = manager_new_call(manager, &m, "StopUnit");
         if (r >= 0)
-                r = sd_bus_message_append(m, "ss", unit, "replace");
+                r = sd_bus_message_append(m, "ss", unit, mode);
         manager_call_queue(manager, r, m,
                 &(ManagerCall){
                         .done = done,
@@ -503,6 +503,19 @@ void manager_stop_unit(
                         .userdata = userdata,
                         .drop = drop,
                 });
+}
+
+void manager_stop_unit(
+        Manager *manager, const char *unit, ManagerJobDone done, void *userdata, ManagerDrop drop) {
+        manager_stop(manager, unit, "replace", done, userdata, drop);
+}
+
+/* The stop of a slice stops what is in it, because that requires the slice. A start may overtake the call, by
+ * the direct connection, or because the call is made again after systemd has left the bus, and others may put
+ * units into a slice. So the requirements are ignored: what is in the slice goes on, in the same cgroup, and
+ * the next start in it starts the slice again. */
+void manager_stop_slice(Manager *manager, const char *slice) {
+        manager_stop(manager, slice, "ignore-requirements", NULL, NULL, NULL);
 }
 
 void manager_kill_unit(

@@ -81,6 +81,8 @@ void manager_send(Manager *manager, sd_bus_message *m);
 /* StopUnit, and KillUnit for each process of a unit. done and reply may be NULL. */
 void manager_stop_unit(
         Manager *manager, const char *unit, ManagerJobDone done, void *userdata, ManagerDrop drop);
+/* StopUnit for a sub-slice that should be empty. What is in it nevertheless is not stopped. */
+void manager_stop_slice(Manager *manager, const char *slice);
 void manager_kill_unit(
         Manager *manager, const char *unit, int signo, ManagerReply reply, void *userdata, ManagerDrop drop);
 

@@ -90,7 +90,9 @@ static int cause_slice_kills(Scopes *scopes, const Role *role, const char *cgrou
         void *known;
         unsigned long long n;
 
-        if (!cgroup_is_unified() || !g_hash_table_lookup_extended(scopes->slices, name, NULL, &known))
+        /* An earlier version may have started the role in a sub-slice of another name. */
+        if (!cgroup_is_unified() || !g_str_has_suffix(cgroup, name) ||
+                !g_hash_table_lookup_extended(scopes->slices, name, NULL, &known))
                 return -ENODATA;
         int r = cgroup_oom_kills(cgroup, &n);
         if (r < 0)

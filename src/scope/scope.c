@@ -103,9 +103,11 @@ static char *scope_frozen_above(void *data, const Role *role) {
                 g_autofree char *slice = node_slice_name(role->node, role->slice_uid, role->slice);
                 g_autofree char *user =
                         role->slice_uid > 0 ? node_user_slice_name(role->node, role->slice_uid) : NULL;
+                g_autofree char *group = node_group_name(role->node, role->slice_uid, role->slice);
                 g_autofree char *above = node_slice_path(role->node);
 
-                path = g_strconcat(above, user ? "/" : "", user ?: "", "/", slice, "/", role->scope, NULL);
+                path = g_strconcat(above, user ? "/" : "", user ?: "", group ? "/" : "", group ?: "", "/",
+                        slice, "/", role->scope, NULL);
         }
         return cgroup_frozen_above(path, &unit) >= 0 ? g_strdup(unit) : NULL;
 }
@@ -124,8 +126,8 @@ static bool cgroup_cut_to(char *cgroup, const char *scope) {
         return false;
 }
 
-/* Below that of the instance: that of the user, a sub-slice, see node_own_slice_name(). */
-#define SLICE_DEPTH_MAX 3
+/* Below that of the instance: that of the user, a group, a sub-slice, see node_own_slice_name(). */
+#define SLICE_DEPTH_MAX 4
 
 /* Returns the path of this cgroup in or below the slices in a cgroup. */
 static char *slice_find_scope(const char *root, const char *path, const char *scope, unsigned depth) {
@@ -235,8 +237,8 @@ static bool scopes_know_all_slices(Scopes *scopes) {
         return true;
 }
 
-/* Stops a sub-slice that no role has, and the slice of its user if no role has that. Returns false if it is
- * not an empty sub-slice. */
+/* Stops a sub-slice that no role has, and its group and the slice of its user if no role has those. Returns
+ * false if it is not an empty sub-slice. */
 static bool scopes_stop_empty_slice(Scopes *scopes, const char *name) {
         uid_t uid;
         int slice;
@@ -244,17 +246,20 @@ static bool scopes_stop_empty_slice(Scopes *scopes, const char *name) {
         if (!node_slice_parse(scopes->node, name, &uid, &slice) ||
                 !node_slice_is_empty(scopes->node, uid, slice))
                 return false;
-        manager_stop_unit(scopes->manager, name, NULL, NULL, NULL);
+        manager_stop_slice(scopes->manager, name);
+        g_autofree char *group = node_group_name(scopes->node, uid, slice);
+        if (group && node_group_is_empty(scopes->node, uid, slice))
+                manager_stop_slice(scopes->manager, group);
         if (uid != 0 && node_user_slice_is_empty(scopes->node, uid)) {
                 g_autofree char *user = node_user_slice_name(scopes->node, uid);
 
-                manager_stop_unit(scopes->manager, user, NULL, NULL, NULL);
+                manager_stop_slice(scopes->manager, user);
         }
         return true;
 }
 
-/* Empty slices stay loaded, so they are stopped. If one is needed again at the same moment, the start
- * replaces the stop. */
+/* Empty slices stay loaded, so they are stopped. If one is needed again at the same moment, see
+ * manager_stop_slice(). */
 static int scopes_on_slice_idle(sd_event_source *s, uint64_t usec, void *userdata) {
         Scopes *scopes = userdata;
         GHashTableIter iter;
@@ -270,19 +275,24 @@ static int scopes_on_slice_idle(sd_event_source *s, uint64_t usec, void *userdat
         return 0;
 }
 
-/* "architect-main-3-17.slice", "architect-main-u1000-3-17.slice" */
+/* "architect-main-3-17.slice", "architect-main-u1000-3-17.slice", both with "g1-" before a 32 */
 static bool scopes_is_own_slice(Scopes *scopes, const char *unit) {
-        g_autofree char *pattern =
-                g_strdup_printf("architect-%s-[0-9]*-[0-9]*.slice", scopes->node->instance);
-        g_autofree char *of_user =
-                g_strdup_printf("architect-%s-u[0-9]*-[0-9]*-[0-9]*.slice", scopes->node->instance);
+        static const char *const between[] = { "", "g[0-9]*-", "u[0-9]*-", "u[0-9]*-g[0-9]*-" };
 
-        return fnmatch(pattern, unit, 0) == 0 || fnmatch(of_user, unit, 0) == 0;
+        for (size_t i = 0; i < ELEMENTSOF(between); i++) {
+                g_autofree char *pattern = g_strdup_printf(
+                        "architect-%s-%s[0-9]*-[0-9]*.slice", scopes->node->instance, between[i]);
+
+                if (fnmatch(pattern, unit, 0) == 0)
+                        return true;
+        }
+        return false;
 }
 
 static void scopes_stop_own_slice(Scopes *scopes, Role *role) {
         g_autofree char *name = NULL;
 
+        /* No other run has this name, so nothing else is stopped with it than what is left of this scope. */
         if (g_hash_table_steal_extended(scopes->own_slices, role, NULL, (void **) &name))
                 manager_stop_unit(scopes->manager, name, NULL, NULL, NULL);
 }
@@ -291,8 +301,8 @@ static void scopes_slice_released(void *data, Role *role, bool empty) {
         Scopes *scopes = data;
 
         scopes_stop_own_slice(scopes, role);
-        /* Root's sub-slices are used again, but a user may never come again. */
-        if (empty && role->slice_uid != 0)
+        /* An earlier process of this service may have made it. */
+        if (empty)
                 scope_cause_add_slice(scopes, role, NULL);
         if (!empty || scopes->slice_idle)
                 return;
@@ -393,7 +403,7 @@ static void scopes_on_units(void *userdata, sd_bus_message *reply, const sd_bus_
                         break;
                 scopes_confirm_no_stop(scopes, unit, state, job);
                 /* An earlier process of this service may have left it. */
-                if (all_known && strstr(unit, "-u") && scopes_stop_empty_slice(scopes, unit))
+                if (all_known && scopes_stop_empty_slice(scopes, unit))
                         continue;
                 if (fnmatch(batches, unit, 0) == 0 || (all_known && scopes_is_own_slice(scopes, unit) &&
                                                               !scopes_slice_is_used(scopes, unit)))

@@ -6,7 +6,9 @@
 #include "bus-world.h"
 
 #include <gio/gio.h>
+#include <errno.h>
 #include <inttypes.h>
+#include <sys/socket.h>
 
 #include "bus/properties.h"
 #include "bus/role-dbus.h"
@@ -462,16 +464,18 @@ PROPERTY_U32(shape, Constant, const Shape *shape, (uint32_t) shape->number);
 PROPERTY_GETTER(shape, Strings) {
         const Shape *shape = userdata;
 
-        return shape->error < 0 ? shape->error : sd_bus_message_append_strv(reply, (char **) shape->strings);
+        return shape->error < 0 ? shape->error : property_put_strings(reply, (char *const *) shape->strings);
 }
 
 PROPERTY_GETTER(shape, Pairs) {
         const Shape *shape = userdata;
+        const char *pairs[2 * ELEMENTSOF(shape->strings) + 1] = {};
 
-        int r = sd_bus_message_open_container(reply, 'a', "(ss)");
-        for (unsigned i = 0; r >= 0 && shape->strings[i]; i++)
-                r = sd_bus_message_append(reply, "(ss)", shape->strings[i], "");
-        return r < 0 ? r : sd_bus_message_close_container(reply);
+        for (unsigned i = 0; shape->strings[i]; i++) {
+                pairs[2 * i] = shape->strings[i];
+                pairs[2 * i + 1] = "";
+        }
+        return property_put_pairs(reply, (char *const *) pairs);
 }
 
 static const sd_bus_vtable shape_vtable[] = {
@@ -486,7 +490,7 @@ static const sd_bus_vtable shape_vtable[] = {
 static char *compare(BusWorld *b, Shape *shape, uint64_t *values) {
         g_autoptr(GPtrArray) names = g_ptr_array_new();
 
-        properties_compare(b->clients->bus, "/x", "x.y", shape_vtable, shape, values, names);
+        properties_compare(shape_vtable, shape, values, names);
         g_ptr_array_add(names, NULL);
         return g_strjoinv(" ", (char **) names->pdata);
 }
@@ -522,6 +526,220 @@ static void test_compare(void **state) {
         }
 }
 
+/* -- GetManagedObjects -- */
+
+static void get_managed_objects(BusWorld *b, sd_bus *bus, Call *call) {
+        g_autoptr(sd_bus_message) m = NULL;
+
+        assert_return_code(sd_bus_message_new_method_call(bus, &m, NULL, NODE_PATH,
+                                   "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"),
+                0);
+        call_send_on(bus, call, m);
+        world_wait(b->world, call->n > 0);
+}
+
+/* All of a message with its types, and so, since a value has one form only, all of its bytes. */
+static void put_with_types(sd_bus_message *m, GString *s) {
+        const char *contents;
+        char type;
+
+        while (sd_bus_message_peek_type(m, &type, &contents) > 0) {
+                g_string_append_printf(s, "%c%s ", type, contents ?: "");
+                if (!contents) {
+                        (void) put_value(m, s);
+                        continue;
+                }
+                assert_return_code(sd_bus_message_enter_container(m, type, contents), 0);
+                put_with_types(m, s);
+                assert_return_code(sd_bus_message_exit_container(m), 0);
+                g_string_append_c(s, ';');
+        }
+}
+
+/* Returns what a reply has about each object, by path. */
+static GHashTable *read_managed_objects(const Call *call) {
+        GHashTable *objects = new_values();
+        const char *path;
+
+        assert_replied(call);
+        assert_string_equal(sd_bus_message_get_signature(call->reply, true), "a{oa{sa{sv}}}");
+        assert_return_code(sd_bus_message_enter_container(call->reply, 'a', "{oa{sa{sv}}}"), 0);
+        while (sd_bus_message_enter_container(call->reply, 'e', "oa{sa{sv}}") > 0) {
+                g_autoptr(GString) text = g_string_new(NULL);
+
+                assert_return_code(sd_bus_message_read(call->reply, "o", &path), 0);
+                put_with_types(call->reply, text);
+                assert_true(g_hash_table_insert(objects, g_strdup(path), g_strdup(text->str)));
+                assert_return_code(sd_bus_message_exit_container(call->reply), 0);
+        }
+        assert_return_code(sd_bus_message_exit_container(call->reply), 0);
+        assert_true(sd_bus_message_at_end(call->reply, true));
+        return objects;
+}
+
+/* A connection on which sd-bus composes the reply. */
+typedef struct Plain {
+        sd_bus *client, *server;
+        GPtrArray *slots;
+} Plain;
+
+static void plain_open(BusWorld *b, Plain *p) {
+        sd_bus_slot *slot;
+        sd_id128_t id;
+        int fds[2];
+
+        p->slots = g_ptr_array_new_with_free_func(bus_slot_free);
+        assert_return_code(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), errno);
+        assert_return_code(sd_id128_randomize(&id), 0);
+        assert_return_code(sd_bus_new(&p->server), 0);
+        assert_return_code(sd_bus_set_fd(p->server, fds[0], fds[0]), 0);
+        assert_return_code(sd_bus_set_server(p->server, true, id), 0);
+        assert_return_code(sd_bus_add_object_manager(p->server, &slot, NODE_PATH), 0);
+        g_ptr_array_add(p->slots, slot);
+        assert_return_code(role_dbus_register(b->clients, p->server, p->slots), 0);
+        assert_return_code(sd_bus_start(p->server), 0);
+        assert_return_code(sd_bus_attach_event(p->server, b->world->event, 0), 0);
+        assert_return_code(sd_bus_new(&p->client), 0);
+        assert_return_code(sd_bus_set_fd(p->client, fds[1], fds[1]), 0);
+        assert_return_code(sd_bus_start(p->client), 0);
+        assert_return_code(sd_bus_attach_event(p->client, b->world->event, 0), 0);
+}
+
+static void plain_close(Plain *p) {
+        g_ptr_array_unref(p->slots);
+        sd_bus_close_unref(p->client);
+        sd_bus_close_unref(p->server);
+}
+
+/* The same as sd-bus would send. */
+static void assert_managed_objects(BusWorld *b, Plain *p, unsigned n) {
+        g_auto(Call) ours = {}, theirs = {};
+        GHashTableIter iter;
+        const char *path, *text;
+
+        get_managed_objects(b, b->client, &ours);
+        get_managed_objects(b, p->client, &theirs);
+        g_autoptr(GHashTable) objects = read_managed_objects(&ours);
+        g_autoptr(GHashTable) expected = read_managed_objects(&theirs);
+        assert_int_equal(g_hash_table_size(objects), n);
+        assert_int_equal(g_hash_table_size(expected), n);
+        g_hash_table_iter_init(&iter, expected);
+        while (g_hash_table_iter_next(&iter, (void **) &path, (void **) &text)) {
+                assert_non_null(g_hash_table_lookup(objects, path));
+                assert_string_equal(g_hash_table_lookup(objects, path), text);
+        }
+}
+
+/* The same as the properties that are read one by one. */
+static void assert_each_property(Follower *f, const char *path) {
+        g_autoptr(GDBusNodeInfo) info = introspect(f->b, path);
+        GDBusInterfaceInfo *interface = g_dbus_node_info_lookup_interface(info, NODE_ROLE_INTERFACE);
+        g_autoptr(GHashTable) values = new_values();
+        g_auto(Call) all = {};
+        const char *name;
+        unsigned n = 0;
+
+        get_managed_objects(f->b, f->b->client, &all);
+        assert_replied(&all);
+        assert_return_code(sd_bus_message_enter_container(all.reply, 'a', "{oa{sa{sv}}}"), 0);
+        while (sd_bus_message_enter_container(all.reply, 'e', "oa{sa{sv}}") > 0) {
+                assert_return_code(sd_bus_message_read(all.reply, "o", &name), 0);
+                const bool wanted = g_str_equal(name, path);
+                assert_return_code(sd_bus_message_enter_container(all.reply, 'a', "{sa{sv}}"), 0);
+                while (sd_bus_message_enter_container(all.reply, 'e', "sa{sv}") > 0) {
+                        g_autoptr(GHashTable) other = new_values();
+
+                        assert_return_code(sd_bus_message_read(all.reply, "s", &name), 0);
+                        g_free(read_properties(f, all.reply, name, wanted ? values : other));
+                        assert_return_code(sd_bus_message_exit_container(all.reply), 0);
+                }
+                assert_return_code(sd_bus_message_exit_container(all.reply), 0);
+                assert_return_code(sd_bus_message_exit_container(all.reply), 0);
+        }
+        for (GDBusPropertyInfo **p = interface->properties; p && *p; p++, n++) {
+                g_auto(Call) call = {};
+                g_autoptr(sd_bus_message) m = call_new(f->b, NULL, path, PROPERTIES, "Get");
+                g_autoptr(GString) value = g_string_new(NULL);
+
+                assert_return_code(sd_bus_message_append(m, "ss", NODE_ROLE_INTERFACE, (*p)->name), 0);
+                call_send(f->b, &call, m);
+                world_wait(f->b->world, call.n > 0);
+                assert_replied(&call);
+                (void) put_value(call.reply, value);
+                const char *in_all = g_hash_table_lookup(values, (*p)->name);
+                if (!in_all || !g_str_equal(in_all, value->str))
+                        fail_msg("%s is %s, but %s in GetManagedObjects", (*p)->name, value->str, in_all);
+        }
+        assert_int_equal(g_hash_table_size(values), n);
+}
+
+static void test_managed_objects(void **state) {
+        BusWorld *b = *state;
+        TestWorld *w = b->world;
+        g_autoptr(Follower) f = follower_new(b);
+        const Caller caller = { .known = true, .uid = 1000, .pid = 1 };
+        Plain plain = {};
+
+        plain_open(b, &plain);
+        assert_managed_objects(b, &plain, 0);
+
+        /* Values of each shape: with and without strays, products, an end, options, a cgroup that is frozen;
+         * names and values of all lengths, so that what follows is padded in each way. */
+        Role *role = world_start(w, "cam", other_spec(), NULL);
+        world_forked(w, role);
+        world_scope_made(w, role);
+        (void) g_hash_table_add(w->populated, role);
+        role_on_products(role, (char *[]){ "base", "2.0", "camera", "", NULL }, (char *[]){ "A=1", NULL });
+        role_on_gate_closed(role);
+        g_ptr_array_add(w->strays, stray_new(1, 1, "/x/session-c1.scope/y", "/x/session-c1.scope"));
+        role_look_for_strays(role);
+        g_ptr_array_set_size(w->strays, 0);
+        assert_return_code(
+                node_start_role(w->node, "start-ing", other_spec(), &caller, (Waiter){}, &(Fault){}), 0);
+        char name[] = "a_______________";
+        for (unsigned i = 1; i < sizeof(name); i++) {
+                g_autofree char *this = g_strndup(name, i);
+
+                role = world_run(w, this, NULL);
+                if (i % 3 == 0)
+                        world_exit(w, role, i % 2 ? EXIT_CODE_KILLED : EXIT_CODE_EXITED, (int) i);
+                if (i % 3 == 1)
+                        (void) g_hash_table_add(w->frozen, role);
+        }
+        bus_world_settle(b);
+        assert_managed_objects(b, &plain, 2 + sizeof(name) - 1);
+        g_autofree char *cam = role_dbus_path("cam"), *starting = role_dbus_path("start-ing"),
+                        *frozen = role_dbus_path("a"), *ended = role_dbus_path("a__");
+        assert_each_property(f, cam);
+        assert_each_property(f, starting);
+        assert_each_property(f, frozen);
+        assert_each_property(f, ended);
+
+        plain_close(&plain);
+}
+
+/* The bus would end the connection. */
+static void test_too_many_managed_objects(void **state) {
+        BusWorld *b = *state;
+        static const char *const names[] = { "one", "two" };
+        g_auto(Call) call = {}, next = {};
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                Role *role = world_run(b->world, names[i], NULL);
+
+                bus_world_settle(b);
+                g_free(role->spec->command[0]);
+                role->spec->command[0] = g_strnfill(33 << 20, 'x');
+        }
+        get_managed_objects(b, b->client, &call);
+        assert_error(&call, SD_BUS_ERROR_LIMITS_EXCEEDED, "GetAll");
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                world_find(b->world, names[i])->spec->command[0][0] = '\0';
+        get_managed_objects(b, b->client, &next);
+        g_autoptr(GHashTable) objects = read_managed_objects(&next);
+        assert_int_equal(g_hash_table_size(objects), ELEMENTSOF(names));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 BUS_TEST(test_role),
@@ -530,6 +748,8 @@ int main(void) {
                 BUS_TEST(test_adopted),
                 BUS_TEST(test_not_sent),
                 BUS_TEST(test_compare),
+                BUS_TEST(test_managed_objects),
+                BUS_TEST(test_too_many_managed_objects),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

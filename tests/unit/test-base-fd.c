@@ -644,9 +644,30 @@ static void test_write_nonblocking_file(void **state) {
         (void) fd_close(dir);
 }
 
+/* The same number as in the list, whichever way the kernel has to count them. */
+static void test_count_open(void **state) {
+        int fds[100], before = fd_count_open(), listed = 0;
+
+        assert_true(before >= 3);
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++) {
+                fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+                assert_return_code(fds[i], errno);
+        }
+        assert_int_equal(fd_count_open(), before + (int) ELEMENTSOF(fds));
+        (void) close(fds[50]); /* a gap counts nothing */
+        for (int fd = 0; fd < 1024; fd++)
+                listed += fcntl(fd, F_GETFD) >= 0;
+        assert_int_equal(fd_count_open(), listed);
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+                if (i != 50)
+                        (void) close(fds[i]);
+        assert_int_equal(fd_count_open(), before);
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         const struct CMUnitTest tests[] = {
+                T(test_count_open),
                 T(test_close),
                 T(test_flags),
                 T(test_close_all_except),

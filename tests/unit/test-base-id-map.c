@@ -66,6 +66,25 @@ static void churn(uint64_t factor) {
         id_map_clear(&map);
 }
 
+/* It becomes small again, and loses nothing on the way. */
+static void test_shrink(void **state) {
+        static int values[8 * N];
+        IdMap map = { 0 };
+
+        for (size_t i = 0; i < ELEMENTSOF(values); i++)
+                assert_int_equal(id_map_put(&map, i, &values[i]), 0);
+        assert_true(map.room >= 16 * N);
+        for (size_t i = 0; i < ELEMENTSOF(values); i++) {
+                assert_ptr_equal(id_map_remove(&map, i), &values[i]);
+                assert_true(map.room <= 16 || map.room <= 8 * map.n);
+                if (i % N == 0)
+                        for (size_t j = 0; j < ELEMENTSOF(values); j++)
+                                assert_ptr_equal(id_map_get(&map, j), j <= i ? NULL : &values[j]);
+        }
+        assert_true(map.room <= 16);
+        id_map_clear(&map);
+}
+
 static void test_churn(void **state) {
         churn(1);
         churn(UINT64_C(1) << 16);
@@ -173,6 +192,7 @@ int main(void) {
                 cmocka_unit_test(test_empty),
                 cmocka_unit_test(test_every_number),
                 cmocka_unit_test(test_churn),
+                cmocka_unit_test(test_shrink),
                 cmocka_unit_test(test_list),
                 cmocka_unit_test(test_list_remove_in_loop),
         };

@@ -728,6 +728,7 @@ static void test_purge(void **state) {
         assert_string_equal(all[0], "a"); /* oldest first */
         assert_string_equal(all[1], "c");
         assert_int_equal(g_hash_table_size(w->node->roles), 1);
+        assert_int_equal(w->n_removed, 3); /* the service gives their memory back */
 }
 
 /* Names that clients invent are quoted and shortened. */
@@ -811,12 +812,31 @@ static void test_slice_names(void **state) {
         static const struct {
                 const char *name;
                 uid_t uid;
-                int slice; /* negative if there is none */
+                int slice;               /* negative if there is none */
+                const char *group, *now; /* the name that it has in this version, if it is another one */
         } names[] = {
                 { "architect-main-0.slice", 0, 0 },
-                { "architect-main-511.slice", 0, 511 },
+                { "architect-main-31.slice", 0, 31 },
+                { "architect-main-g1-32.slice", 0, 32, "architect-main-g1.slice" },
+                { "architect-main-g15-511.slice", 0, 511, "architect-main-g15.slice" },
                 { "architect-main-u1000-3.slice", 1000, 3 },
-                { "architect-main-u4294967294-511.slice", 4294967294U, 511 },
+                { "architect-main-u1000-g2-95.slice", 1000, 95, "architect-main-u1000-g2.slice" },
+                { "architect-main-u4294967294-g15-511.slice", 4294967294U, 511,
+                        "architect-main-u4294967294-g15.slice" },
+                { "architect-main-32.slice", 0, 32, "architect-main-g1.slice", "architect-main-g1-32.slice" },
+                { "architect-main-u1000-511.slice", 1000, 511, "architect-main-u1000-g15.slice",
+                        "architect-main-u1000-g15-511.slice" },
+                { "architect-main-g0-3.slice", 0, -1 },
+                { "architect-main-g1-31.slice", 0, -1 },
+                { "architect-main-g2-32.slice", 0, -1 },
+                { "architect-main-g01-32.slice", 0, -1 },
+                { "architect-main-g1.slice", 0, -1 },
+                { "architect-main-g-32.slice", 0, -1 },
+                { "architect-main-g1-g1-32.slice", 0, -1 },
+                { "architect-main-g1-u1000-32.slice", 0, -1 },
+                { "architect-main-g1-32-17.slice", 0, -1 },
+                { "architect-main-u1000-g1-32-17.slice", 0, -1 },
+                { "architect-main-g16-512.slice", 0, -1 },
                 { "architect-main-512.slice", 0, -1 },
                 { "architect-main-u1000-512.slice", 0, -1 },
                 { "architect-main-03.slice", 0, -1 },
@@ -843,8 +863,13 @@ static void test_slice_names(void **state) {
                 assert_int_equal(slice, found ? names[i].slice : 7);
                 if (!found)
                         continue;
-                g_autofree char *name = node_slice_name(w->node, uid, slice);
-                assert_string_equal(name, names[i].name);
+                g_autofree char *name = node_slice_name(w->node, uid, slice),
+                                *group = node_group_name(w->node, uid, slice);
+                assert_string_equal(name, names[i].now ?: names[i].name);
+                if (names[i].group)
+                        assert_string_equal(group, names[i].group);
+                else
+                        assert_null(group);
         }
 }
 
@@ -884,6 +909,34 @@ static void test_slices(void **state) {
         world_exit(w, roles[2 * NODE_SLICE_ROLES], EXIT_CODE_EXITED, 0);
         assert_int_equal(w->n_empty_slices, 1);
         assert_true(node_slice_is_empty(w->node, 0, 2));
+}
+
+/* No slice has more than 32 sub-slices and the groups. */
+static void test_slice_groups(void **state) {
+        TestWorld *w = *state;
+        const unsigned n = 33 * NODE_SLICE_ROLES + 1; /* in a group, two sub-slices */
+        g_autoptr(GPtrArray) roles = g_ptr_array_new();
+
+        for (unsigned i = 0; i < n; i++) {
+                g_autofree char *name = g_strdup_printf("r%u", i);
+                g_ptr_array_add(roles, world_run(w, name, NULL));
+        }
+        assert_int_equal(((Role *) roles->pdata[n - 2])->slice, 32);
+        assert_int_equal(((Role *) roles->pdata[n - 1])->slice, 33);
+        assert_false(node_group_is_empty(w->node, 0, 0));
+        assert_false(node_group_is_empty(w->node, 0, 63));
+        assert_true(node_group_is_empty(w->node, 0, 64));
+        world_exit(w, roles->pdata[n - 1], EXIT_CODE_EXITED, 0);
+        assert_false(node_group_is_empty(w->node, 0, 63));
+        for (unsigned i = 32 * NODE_SLICE_ROLES; i < n - 1; i++)
+                world_exit(w, roles->pdata[i], EXIT_CODE_EXITED, 0);
+        assert_true(node_group_is_empty(w->node, 0, 32));
+        assert_false(node_group_is_empty(w->node, 0, 31));
+
+        Role *role = world_run(w, "new", NULL);
+        g_autofree char *own = node_own_slice_name(role),
+                        *expected = g_strdup_printf("architect-main-g1-32-%" PRIu64 ".slice", role->child);
+        assert_string_equal(own, expected);
 }
 
 static void test_shutdown_of_nothing(void **state) {
@@ -1243,6 +1296,7 @@ int main(void) {
                 TEST(test_max_concurrent_starts),
                 TEST(test_no_keeper),
                 TEST(test_slices),
+                TEST(test_slice_groups),
                 TEST(test_slice_names),
                 TEST(test_shutdown_of_nothing),
                 TEST(test_shutdown),

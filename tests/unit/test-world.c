@@ -389,6 +389,10 @@ static void world_finished(void *data, int status) {
         world->finished_status = status;
 }
 
+static void world_service_role_removed(void *data) {
+        world->n_removed++;
+}
+
 static void world_role_freed(void *data, Role *role) {
         (void) g_hash_table_remove(world->scopes, role);
         (void) g_hash_table_remove(world->populated, role);
@@ -468,6 +472,7 @@ static const ServiceOps service_ops = {
         .reload = world_reload,
         .stopping = world_stopping,
         .finished = world_finished,
+        .role_removed = world_service_role_removed,
 };
 
 const NodeWorld test_world = {

@@ -70,6 +70,7 @@ typedef struct TestWorld {
 
         bool finished;
         int finished_status;
+        unsigned n_removed;     /* of the service */
         uint64_t last_sequence; /* of a purge or a shutdown */
         unsigned n_fds;         /* open when the world began */
 } TestWorld;
