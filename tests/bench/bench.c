@@ -135,7 +135,7 @@ void bench_compare(const char *what, BenchFigure figure, const char *unit, const
 
 void bench_plot(const char *plot, const char *curve, double x, double y) {
         if (rows_wanted())
-                printf("plot %s %s %g %g\n", plot, curve, x, y);
+                printf("plot\t%s\t%s\t%g\t%g\n", plot, curve, x, y);
 }
 
 void bench_die(const char *format, ...) {
@@ -316,23 +316,27 @@ void bench_call_node(sd_bus *bus, const char *member, sd_bus_message **ret_reply
 
 BenchRole *bench_list_running(sd_bus *bus, unsigned *ret_n) {
         sd_bus_message *reply = NULL;
-        const char *name, *state;
+        const char *name, *state, *scope;
         BenchRole *roles = NULL;
         unsigned n = 0;
         uint32_t pid;
+        char *path;
         int r;
 
         bench_call_node(bus, "ListRoles", &reply, "");
         bench_check(sd_bus_message_enter_container(reply, 'a', "(ssusiso)"), "ListRoles");
-        while ((r = sd_bus_message_read(reply, "(ssusiso)", &name, &state, &pid, NULL, NULL, NULL, NULL)) >
+        while ((r = sd_bus_message_read(reply, "(ssusiso)", &name, &state, &pid, NULL, NULL, &scope, NULL)) >
                 0) {
                 if (strcmp(state, "running") != 0)
                         continue;
                 roles = reallocarray(roles, n + 1, sizeof(BenchRole));
                 if (!roles)
                         bench_die("out of memory");
+                bench_check(sd_bus_path_encode("/org/freedesktop/systemd1/unit", scope, &path), scope);
                 (void) snprintf(roles[n].name, sizeof(roles[n].name), "%s", name);
+                (void) snprintf(roles[n].scope, sizeof(roles[n].scope), "%s", path);
                 roles[n++].pid = (pid_t) pid;
+                free(path);
         }
         bench_check(r, "ListRoles");
         sd_bus_message_unref(reply);

@@ -72,6 +72,7 @@ void bench_call_node(sd_bus *bus, const char *member, sd_bus_message **ret_reply
 typedef struct BenchRole {
         char name[32];
         pid_t pid;
+        char scope[128]; /* the object path of its unit */
 } BenchRole;
 
 /* Returns the roles that run, as ListRoles has them. */
