@@ -14,9 +14,10 @@
 static char line[256];
 static size_t length;
 
+/* A line that is lost is missed by who counts them. The sleeper goes on. */
 static void say(void) {
-        if (length > 0 && write(STDOUT_FILENO, line, length) != (ssize_t) length)
-                _exit(EXIT_FAILURE);
+        if (length > 0 && write(STDOUT_FILENO, line, length) < 0)
+                return;
 }
 
 static void on_signal(int sig) {

@@ -170,6 +170,7 @@ sd_bus *bench_bus(void) {
         sd_bus *bus = NULL;
 
         bench_check(sd_bus_open_system(&bus), "system bus");
+        bench_check(sd_bus_set_method_call_timeout(bus, BENCH_PATIENCE_USEC), "system bus");
         bench_bus_ready(bus);
         return bus;
 }
@@ -196,12 +197,16 @@ static uint32_t read_service(sd_bus *bus, const char *unit, const char *property
         return value;
 }
 
+pid_t bench_main_pid_or_none(sd_bus *bus, const char *unit) {
+        return (pid_t) read_service(bus, unit, "MainPID");
+}
+
 pid_t bench_main_pid(sd_bus *bus, const char *unit) {
-        uint32_t pid = read_service(bus, unit, "MainPID");
+        const pid_t pid = bench_main_pid_or_none(bus, unit);
 
         if (pid == 0)
                 bench_die("%s does not run", unit);
-        return (pid_t) pid;
+        return pid;
 }
 
 unsigned bench_stored(sd_bus *bus, const char *service) {
@@ -260,8 +265,7 @@ static void for_all_roles(sd_bus *bus, unsigned first, unsigned n, unsigned wind
                         bench_check(sd_bus_message_append(m, "s", name), member);
                         if (fill)
                                 bench_check(fill(m), member);
-                        bench_check(sd_bus_call_async(bus, NULL, m, on_reply, &w, 120 * UINT64_C(1000000)),
-                                member);
+                        bench_check(sd_bus_call_async(bus, NULL, m, on_reply, &w, 0), member);
                         sd_bus_message_unref(m);
                         w.in_flight++;
                 }
@@ -287,6 +291,11 @@ void bench_remove_range(sd_bus *bus, unsigned first, unsigned n, unsigned window
         bench_call_node(bus, "Purge", NULL, "as", 0);
 }
 
+void bench_purge_roles(sd_bus *bus) {
+        bench_call_node(bus, "Purge", NULL, "as", 0);
+        bench_wait_units_gone(bus, "architect-main-bench*.scope");
+}
+
 void bench_start_roles(sd_bus *bus, unsigned n) {
         bench_start_range(bus, 0, n, BENCH_WINDOW);
 }
@@ -309,7 +318,7 @@ void bench_call_node(sd_bus *bus, const char *member, sd_bus_message **ret_reply
         va_start(ap, types);
         bench_check(sd_bus_message_appendv(m, types, ap), member);
         va_end(ap);
-        if (sd_bus_call(bus, m, 120 * UINT64_C(1000000), &error, ret_reply) < 0)
+        if (sd_bus_call(bus, m, 0, &error, ret_reply) < 0)
                 bench_die("%s: %s", member, error.message);
         sd_bus_message_unref(m);
 }
@@ -347,6 +356,7 @@ BenchRole *bench_list_running(sd_bus *bus, unsigned *ret_n) {
 void bench_wait_units_gone(sd_bus *bus, const char *pattern) {
         for (;;) {
                 sd_bus_message *reply = NULL;
+                const double begin = bench_now();
 
                 bench_check(sd_bus_call_method(
                                     bus, SYSTEMD, "ListUnitsByPatterns", NULL, &reply, "asas", 0, 1, pattern),
@@ -358,8 +368,9 @@ void bench_wait_units_gone(sd_bus *bus, const char *pattern) {
                 if (gone)
                         return;
                 /* The interval between two checks. It does not replace an event, because no time is measured
-                 * here. */
-                (void) usleep(10000);
+                 * here. A list of thousands of units costs systemd some time, which it needs to remove them.
+                 */
+                (void) usleep(10000 + (useconds_t) ((bench_now() - begin) * 4e3));
         }
 }
 

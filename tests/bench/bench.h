@@ -14,6 +14,9 @@
 #define BENCH_WINDOW 100U /* calls in flight; dbus-daemon allows 128 for each connection */
 #define BENCH_JOBS 400U   /* jobs in flight; near 512 PID 1 loses its own connection to dbus-daemon */
 
+/* For a reply. A machine with other work may be very slow with 5000 roles. */
+#define BENCH_PATIENCE_USEC (600 * UINT64_C(1000000))
+
 double bench_now(void); /* ms, CLOCK_MONOTONIC */
 double bench_median(double *values, unsigned n);
 
@@ -65,6 +68,7 @@ sd_bus *bench_bus(void);
 void bench_bus_ready(sd_bus *bus);
 void bench_turn(sd_bus *bus); /* handles one message, for which it waits */
 pid_t bench_main_pid(sd_bus *bus, const char *unit);
+pid_t bench_main_pid_or_none(sd_bus *bus, const char *unit); /* 0 while it does not run */
 
 /* Calls a method of the node. ret_reply may be NULL. */
 void bench_call_node(sd_bus *bus, const char *member, sd_bus_message **ret_reply, const char *types, ...);
@@ -85,8 +89,10 @@ extern const char *const *bench_command;
 void bench_start_roles(sd_bus *bus, unsigned n);
 void bench_remove_roles(sd_bus *bus, unsigned n);
 
-/* Ends the roles by Stop, which sends SIGTERM first, and does not purge them. */
+/* Ends the roles by Stop, which sends SIGTERM first, and does not purge them. But the node itself purges the
+ * first ones of more than MaxEndedRoles=. */
 void bench_stop_roles(sd_bus *bus, unsigned n);
+void bench_purge_roles(sd_bus *bus); /* those that have ended */
 
 /* Start and remove for the roles bench-FIRST to bench-(FIRST+n-1), beside others, with at most window calls
  * at a time. */

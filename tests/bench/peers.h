@@ -16,6 +16,5 @@ double s6_stop(sd_bus *bus, unsigned n);     /* SIGTERM to s6-svscan, which stop
 double supervisord_start(sd_bus *bus, unsigned n);
 double supervisord_stop(sd_bus *bus, unsigned n);
 
-/* systemd-run --scope for each, 32 at a time; SIGTERM to each until the units are gone. */
+/* systemd-run --scope for each, 32 at a time. Then it ends them. */
 double systemd_run_start(sd_bus *bus, unsigned n);
-double systemd_run_stop(sd_bus *bus, unsigned n);
