@@ -37,7 +37,7 @@ goals_churn_against() {
         awk -v then="$(median "${then[@]}")" -v now="$(median "${now[@]}")" -v rev="$against" \
                 -v min="$(head -n 1 "$goals_dir/now")" -v max="$(tail -n 1 "$goals_dir/now")" 'BEGIN {
                 printf "| churn beside an earlier build | %.0f (%.0f to %.0f) starts/s | %s: %.0f starts/s | %.2f | at least 2 | %s |\n",
-                        now, min, max, rev, then, now / then, now / then >= 2 ? "met" : "**not met**" }' | tee -a "$goals_dir/table"
+                        now, min, max, rev, then, now / then, (now / then >= 2 ? "met" : "**not met**") }' | tee -a "$goals_dir/table"
 }
 
 # The version of a kernel without the name that its builder has given it.
@@ -62,8 +62,17 @@ goals_table() {
         cat "$goals_dir/table"
 }
 
+# After each part, so that a run that is interrupted leaves what it has measured.
+goals_write() {
+        [ -n "$output" ] || return 0
+        goals_table "$1" >"$output/goals.md"
+        cp -- "$goals_dir/values" "$output/goals.tsv"
+        [ ! -s "$goals_dir/values" ] || goals_plot "$output"
+}
+
 goals_run() {
         local part load
+        [ -z "$output" ] || mkdir -p -- "$output"
         goals_dir=$(mktemp -d) goals_failed=0
         trap 'bench_stop; rm -rf -- "$goals_dir"' EXIT
         : >"$goals_dir/table"
@@ -81,14 +90,9 @@ goals_run() {
                 if [ "$part" = churn ] && [ -n "$against" ]; then
                         goals_churn_against || goals_failed=1
                 fi
+                goals_write "$load"
         done
-        if [ -n "$output" ]; then
-                mkdir -p -- "$output"
-                goals_table "$load" >"$output/goals.md"
-                cp -- "$goals_dir/values" "$output/goals.tsv"
-                [ ! -s "$goals_dir/values" ] || goals_plot "$output"
-                say "written: $output/goals.md"
-        fi
+        [ -z "$output" ] || say "written: $output/goals.md"
         return $goals_failed
 }
 
