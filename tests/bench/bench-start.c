@@ -1,140 +1,120 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Measures the time until N roles run, compared with the least that one scope for each of N processes can
- * cost. For the latter this program itself spawns N sleepers and pipelines N StartTransientUnit calls on one
- * connection, all in one slice, until the last JobRemoved. The two alternate. */
+/* Measures the time until N roles run, and until all of them have ended by a stop, compared with the floor
+ * (see floor.h) and with other programs that start and stop N processes. All of them take turns. */
 
-#include <errno.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "bench.h"
+#include "floor.h"
+#include "peers.h"
 
-#define REPETITIONS 6U
-#define GOAL 1.3
+#define MAX_REPETITIONS 10U
 
-typedef struct Floor {
-        unsigned calls;
-        unsigned jobs;
-        unsigned done;
-} Floor;
+typedef struct Contender {
+        const char *name;
+        double (*start)(sd_bus *bus, unsigned n);
+        double (*stop)(sd_bus *bus, unsigned n);
+        unsigned from, to;    /* the numbers of processes with which it takes part */
+        unsigned repetitions; /* at most; some are slow */
+} Contender;
 
-static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Floor *f = userdata;
-
-        if (sd_bus_message_is_method_error(m, NULL))
-                bench_die("StartTransientUnit: %s", sd_bus_message_get_error(m)->message);
-        f->calls--;
-        return 0;
-}
-
-static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Floor *f = userdata;
-        const char *unit;
-
-        bench_check(sd_bus_message_read(m, "uos", NULL, NULL, &unit), "JobRemoved");
-        if (strncmp(unit, "benchfloor-", strlen("benchfloor-")) == 0 && strstr(unit, ".scope")) {
-                f->jobs--;
-                f->done++;
-        }
-        return 0;
-}
-
-static void call_start(sd_bus *bus, Floor *f, unsigned i, pid_t pid) {
-        sd_bus_message *m = NULL;
-        char unit[64];
-
-        (void) snprintf(unit, sizeof(unit), "benchfloor-%u.scope", i);
-        bench_check(sd_bus_message_new_method_call(bus, &m, "org.freedesktop.systemd1",
-                            "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
-                            "StartTransientUnit"),
-                unit);
-        bench_check(sd_bus_message_append(m, "ssa(sv)a(sa(sv))", unit, "fail", 3, "Slice", "s",
-                            "benchfloor.slice", "CollectMode", "s", "inactive-or-failed", "PIDs", "au", 1,
-                            (uint32_t) pid, 0),
-                unit);
-        bench_check(sd_bus_call_async(bus, NULL, m, on_reply, f, 120 * UINT64_C(1000000)), unit);
-        sd_bus_message_unref(m);
-}
-
-static double run_floor(sd_bus *bus, unsigned n) {
-        char *const argv[] = { (char *) bench_sleeper(), NULL };
-        pid_t *pids = calloc(n, sizeof(pid_t));
-        sd_bus_slot *match = NULL;
-        Floor f = {};
-
-        bench_check(sd_bus_match_signal(bus, &match, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
-                            "org.freedesktop.systemd1.Manager", "JobRemoved", on_job_removed, &f),
-                "match");
-
-        double begin = bench_now();
-        for (unsigned i = 0; i < n; i++)
-                bench_check(-posix_spawn(&pids[i], argv[0], NULL, NULL, argv, NULL), argv[0]);
-        for (unsigned i = 0; f.done < n;) {
-                while (i < n && f.calls < BENCH_WINDOW && f.jobs < BENCH_JOBS) {
-                        call_start(bus, &f, i, pids[i]);
-                        i++;
-                        f.calls++;
-                        f.jobs++;
-                }
-                int r = sd_bus_process(bus, NULL);
-                bench_check(r, "bus");
-                if (r == 0)
-                        bench_check(sd_bus_wait(bus, UINT64_MAX), "bus");
-        }
-        double ms = bench_now() - begin;
-
-        for (unsigned i = 0; i < n; i++) {
-                (void) kill(pids[i], SIGKILL);
-                (void) waitpid(pids[i], NULL, 0);
-        }
-        free(pids);
-        sd_bus_slot_unref(match);
-        bench_wait_units_gone(bus, "benchfloor-*.scope");
-        return ms;
-}
-
-static double run_node(sd_bus *bus, unsigned n) {
-        double begin = bench_now();
+/* The last reply is what a client waits for. It comes after the exec of the role. */
+static double node_start(sd_bus *bus, unsigned n) {
+        const double begin = bench_now();
 
         bench_start_roles(bus, n);
-        double ms = bench_now() - begin;
-        bench_remove_roles(bus, n);
+        return bench_now() - begin;
+}
+
+static double node_stop(sd_bus *bus, unsigned n) {
+        const double begin = bench_now();
+
+        bench_stop_roles(bus, n);
+        const double ms = bench_now() - begin;
+        bench_purge_roles(bus);
         return ms;
+}
+
+enum { NODE, FLOOR, S6, PLAIN, SUPERVISORD, SYSTEMD_RUN, N_CONTENDERS };
+
+static const Contender contenders[N_CONTENDERS] = {
+        [NODE] = { "node", node_start, node_stop, 1, 1000, MAX_REPETITIONS },
+        [FLOOR] = { "floor", floor_start, NULL, 1, 1000, MAX_REPETITIONS },
+        [S6] = { "s6", s6_start, s6_stop, 1, 1000, MAX_REPETITIONS },
+        [PLAIN] = { "TERM + wait", plain_start, plain_stop, 500, 500, MAX_REPETITIONS },
+        [SUPERVISORD] = { "supervisord", supervisord_start, supervisord_stop, 500, 500, 3 },
+        [SYSTEMD_RUN] = { "systemd-run --scope", systemd_run_start, NULL, 500, 500, 3 },
+};
+
+typedef struct Times {
+        double start[N_CONTENDERS][MAX_REPETITIONS], stop[N_CONTENDERS][MAX_REPETITIONS];
+} Times;
+
+static bool takes_part(const Contender *c, unsigned n, unsigned repetition) {
+        return n >= c->from && n <= c->to && repetition < c->repetitions;
+}
+
+/* After a pause the first move of a process between cgroups waits for the kernel, and the next one does not.
+ * So each one is the first equally often. */
+static void measure(sd_bus *bus, unsigned n, unsigned repetitions, Times *ret) {
+        for (unsigned i = 0; i < repetitions; i++)
+                for (unsigned k = 0; k < N_CONTENDERS; k++) {
+                        const unsigned which = i % 2 == 0 ? k : N_CONTENDERS - 1 - k;
+                        const Contender *c = &contenders[which];
+
+                        if (!takes_part(c, n, i))
+                                continue;
+                        ret->start[which][i] = c->start(bus, n);
+                        if (c->stop)
+                                ret->stop[which][i] = c->stop(bus, n);
+                }
+}
+
+static void compare(const char *what, unsigned n, unsigned repetitions, unsigned other,
+        double times[static N_CONTENDERS][MAX_REPETITIONS], BenchGoal goal, double limit) {
+        const unsigned common =
+                contenders[other].repetitions < repetitions ? contenders[other].repetitions : repetitions;
+        double node[MAX_REPETITIONS], reference[MAX_REPETITIONS];
+        char name[64];
+
+        if (!takes_part(&contenders[other], n, 0))
+                return;
+        (void) memcpy(node, times[NODE], sizeof(node));
+        (void) memcpy(reference, times[other], sizeof(reference));
+        const double ratio = bench_ratio(node, reference, common);
+        (void) snprintf(name, sizeof(name), "%s of %u", what, n);
+        bench_compare(name, bench_figure(node, repetitions), "ms", contenders[other].name,
+                bench_median(reference, common), ratio, goal, limit);
 }
 
 int main(void) {
-        static const unsigned sizes[] = { 1, 100, 500 };
+        static const struct {
+                unsigned n, repetitions;
+        } sizes[] = { { 1, 10 }, { 100, 10 }, { 500, 6 }, { 1000, 6 } };
+        static Times times;
         sd_bus *bus = bench_bus();
 
-        (void) run_node(bus, 10);
-        (void) run_floor(bus, 10);
+        /* The first ones also pay for what is set up once: slices, buffers, pages. */
+        measure(bus, 100, 2, &times);
         for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
-                unsigned n = sizes[s];
-                double floor_ms[REPETITIONS], node_ms[REPETITIONS], ratio[REPETITIONS];
+                const unsigned n = sizes[s].n, repetitions = sizes[s].repetitions;
+                const BenchGoal goal = n == 500 ? BENCH_AT_MOST : BENCH_NO_GOAL;
 
-                for (unsigned i = 0; i < REPETITIONS; i++) {
-                        /* After a pause the first move of a process between cgroups waits for the kernel, and
-                         * the next one does not. So each of the two is the first equally often. */
-                        if (i % 2 == 0)
-                                floor_ms[i] = run_floor(bus, n);
-                        node_ms[i] = run_node(bus, n);
-                        if (i % 2 != 0)
-                                floor_ms[i] = run_floor(bus, n);
-                        ratio[i] = node_ms[i] / floor_ms[i];
-                }
-                double r = bench_median(ratio, REPETITIONS);
-                printf("start %3u roles: floor %7.1f ms, node %7.1f ms, ratio %.2f (%.2f to %.2f)", n,
-                        bench_median(floor_ms, REPETITIONS), bench_median(node_ms, REPETITIONS), r, ratio[0],
-                        ratio[REPETITIONS - 1]);
-                if (n == 500)
-                        printf("; goal at most %.1f: %s", GOAL, r <= GOAL ? "met" : "not met");
-                printf("\n");
-                (void) fflush(stdout);
+                measure(bus, n, repetitions, &times);
+                compare("start", n, repetitions, FLOOR, times.start, n >= 500 ? BENCH_AT_MOST : BENCH_NO_GOAL,
+                        1.25);
+                compare("start", n, repetitions, S6, times.start, BENCH_NO_GOAL, 0);
+                compare("start", n, repetitions, SUPERVISORD, times.start, goal, 0.1);
+                compare("start", n, repetitions, SYSTEMD_RUN, times.start, goal, 0.15);
+                compare("stop", n, repetitions, S6, times.stop, goal, 2.5);
+                compare("stop", n, repetitions, PLAIN, times.stop, goal, 12);
+                compare("stop", n, repetitions, SUPERVISORD, times.stop, BENCH_NO_GOAL, 0);
+                for (unsigned k = 0; k < N_CONTENDERS; k++)
+                        for (unsigned i = 0; i < repetitions; i++)
+                                if (takes_part(&contenders[k], n, i))
+                                        bench_plot("start", contenders[k].name, n, times.start[k][i]);
         }
         sd_bus_unref(bus);
         return 0;
