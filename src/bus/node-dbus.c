@@ -378,7 +378,7 @@ PROPERTY_GETTER(node, Warnings) {
         Clients *clients = userdata;
         g_auto(GStrv) warnings = warnings_list(clients->node);
 
-        return sd_bus_message_append_strv(reply, warnings);
+        return property_put_strings(reply, warnings);
 }
 
 /* Tries it with this process. A kernel that supports it reports that there is no exit yet. */

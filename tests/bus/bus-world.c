@@ -231,16 +231,23 @@ char *call_introspect(BusWorld *b, const char *path) {
         return g_strdup(xml);
 }
 
+static bool announces(BusWorld *b) {
+        int enabled;
+
+        assert_return_code(sd_event_source_get_enabled(b->clients->announce, &enabled), 0);
+        return enabled != SD_EVENT_OFF;
+}
+
 void bus_world_settle(BusWorld *b) {
-        /* Two rounds, because a reply to the service may make it send more. Announcements wait for an idle
-         * loop, so the loop runs until it is idle. */
+        /* Two rounds, because a reply to the service may make it send more. Announcements wait for each other
+         * and for an idle loop, so the loop runs until it has none and is idle. */
         for (unsigned i = 0; i < 2; i++) {
                 g_auto(Call) ping = {};
                 g_autoptr(sd_bus_message) m =
                         call_new(b, NULL, NODE_PATH, "org.freedesktop.DBus.Peer", "Ping");
 
                 call_send(b, &ping, m);
-                world_wait(b->world, ping.n > 0);
+                world_wait(b->world, ping.n > 0 && !announces(b));
                 while (sd_event_run(b->world->event, 0) > 0)
                         ;
         }

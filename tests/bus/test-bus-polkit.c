@@ -751,7 +751,7 @@ static void test_start(void **state) {
                 "start-role 0 command=/bin/x group=sudo instance=main options=env group remove owner=1000 "
                 "role=cam uid=1000 user=alice verb=start");
         yes(b);
-        expect_calls(b->world, "save(cam) save(cam) fork(cam)");
+        expect_calls(b->world, "save(cam) fork(cam)");
         Role *role = world_find(b->world, "cam");
         assert_non_null(role);
         assert_int_equal(role->owner.uid, ALICE);
@@ -783,7 +783,7 @@ static void test_start_of_root(void **state) {
         b->uid = 0;
         start(b, &c, "cam");
         assert_int_equal(questions->len, 0);
-        expect_calls(b->world, "save(cam) save(cam) fork(cam)");
+        expect_calls(b->world, "save(cam) fork(cam)");
         assert_null(world_find(b->world, "cam")->spec->account);
         run_started(b, &c, "cam");
         assert_int_equal(world_find(b->world, "cam")->slice_uid, 0);

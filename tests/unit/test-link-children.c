@@ -171,7 +171,8 @@ static void end_without_keeper(Keeper *k, Role *role) {
         assert_int_equal(waitpid(k->pid, NULL, 0), k->pid);
         k->pid = 0;
         (void) g_hash_table_remove(k->world->populated, role);
-        world_wait(k->world, role->state == ROLE_ENDED);
+        world_wait(k->world, role->swept);
+        assert_int_equal(role->state, ROLE_ENDED);
 }
 
 static void expect_signal(int fd, const Role *role, int signo, uint32_t flags) {
