@@ -134,11 +134,12 @@ int main(void) {
         bench_print("memory of a role, beside 500", bench_figure(role, ROUNDS), "KiB", BENCH_AT_MOST, 2);
 
         const double of_roles = descriptors_of_roles(bus), of_services = descriptors_of_services(bus);
-        bench_print("descriptors in PID 1 for each role", bench_figure_of(of_roles), "", BENCH_NO_GOAL, 0);
-        bench_print("descriptors in PID 1 for each service of systemd-run", bench_figure_of(of_services), "",
+        bench_print("descriptors in PID 1 for each role", bench_figure_of(of_roles), "descriptors",
                 BENCH_NO_GOAL, 0);
+        bench_print("descriptors in PID 1 for each service of systemd-run", bench_figure_of(of_services),
+                "descriptors", BENCH_NO_GOAL, 0);
         bench_print("descriptors in PID 1 for each role, more than that",
-                bench_figure_of(of_roles - of_services), "", BENCH_AT_MOST, 1);
+                bench_figure_of(of_roles - of_services), "descriptors", BENCH_AT_MOST, 1);
 
         bench_start_roles(bus, MANY);
         bench_print("memory of node and keeper with 5000 roles", bench_figure_of(pss(bus)), "KiB",
