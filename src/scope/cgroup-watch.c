@@ -207,6 +207,10 @@ int cgroup_watch_add(void *data, Role *role) {
         Scopes *scopes = data;
 
         int r = cgroup_watch_add_own(scopes, role);
+        if (r == -ENOSPC) { /* those of stop-watch.c only save time */
+                stop_watch_clear(scopes);
+                r = cgroup_watch_add_own(scopes, role);
+        }
         if (r >= 0)
                 r = stray_watches_add(scopes, role);
         if (r >= 0)

@@ -23,7 +23,7 @@ typedef struct StopWatch {
         bool known; /* systemd has said that it is not stopping the unit, after the watch was there */
 } StopWatch;
 
-static void stop_watch_clear(Scopes *scopes) {
+void stop_watch_clear(Scopes *scopes) {
         scopes->stop_fd = fd_close(scopes->stop_fd);
         g_hash_table_remove_all(scopes->stop_numbers);
         g_hash_table_remove_all(scopes->stop_watches);
@@ -61,8 +61,8 @@ static void stop_watch_read(Scopes *scopes) {
 void stop_watch_add(Scopes *scopes, const Role *role, const char *cgroup, bool known) {
         const char *root;
 
-        /* Without it systemd is asked. */
-        if (scopes->stop_fd < 0)
+        /* Without it systemd is asked. What reports that a cgroup is empty has the first instance. */
+        if (scopes->stop_fd < 0 && scopes->inotify_fd >= 0)
                 scopes->stop_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
         if (scopes->stop_fd < 0 || !cgroup || cgroup_root(&root) < 0)
                 return;

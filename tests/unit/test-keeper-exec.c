@@ -775,6 +775,7 @@ static char *seen_script(World *w) {
         char *path = world_path(w, "seen"), *script;
 
         assert_true(asprintf(&script, "readlink /proc/$$/fd/2 >%s", path) > 0);
+        free(path);
         return script;
 }
 

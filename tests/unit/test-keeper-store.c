@@ -749,6 +749,10 @@ static void test_room(void **state) {
                 n++;
         }
         assert_int_equal(n, 1);
+        Shelf *last = LIST_FIRST(Shelf, link, &shelves.all);
+        list_remove(&last->link);
+        hold_end(last->hold_fd);
+        free(last);
 }
 
 int main(void) {
