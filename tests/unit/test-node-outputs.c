@@ -117,13 +117,13 @@ static void test_full(void **state) {
 
         world_set_streams(w, OUTPUTS_OWN_MAX);
         Role *first = start_and_choose(w, "r0", NULL, LAUNCH_STREAM_OFFERED);
-        autofd journal = offer(first, 0);
+        int journal = offer(first, 0);
         for (unsigned i = 1; i < OUTPUTS_ROLES_MAX; i++) {
                 g_autofree char *name = g_strdup_printf("r%u", i);
                 (void) start_and_choose(w, name, NULL, LAUNCH_STREAM_SHARED);
         }
         Role *more = start_and_choose(w, "more", NULL, LAUNCH_STREAM_OFFERED);
-        autofd next = offer(more, 0);
+        int next = offer(more, 0);
         (void) start_and_choose(w, "shares-the-next", NULL, LAUNCH_STREAM_SHARED);
         assert_true(world_find(w, "shares-the-next")->output_stream == more->output_stream);
         world_exit(w, first, EXIT_CODE_EXITED, 0);
@@ -137,6 +137,7 @@ static void test_full(void **state) {
         assert_true(world_find(w, "third")->output_stream == more->output_stream);
         world_emptied(w, again);
         assert_null(again->output_stream);
+        assert_int_equal(close(journal) | close(next), 0);
 }
 
 /* The last one takes it along: the journal reads its end. */
@@ -186,7 +187,6 @@ static void test_closed(void **state) {
 /* A role that starts and fails gives its place back. */
 static void test_start_fails(void **state) {
         TestWorld *w = *state;
-        g_auto(Fault) fault = {};
         char byte;
 
         world_set_streams(w, OUTPUTS_OWN_MAX);
