@@ -60,7 +60,7 @@ static const struct passwd *passwd_find(const char *user, bool numeric, uid_t ui
         const struct passwd *pw = !user && uid == 0 ? passwd_find_root() : NULL;
 
         errno = 0;
-        return pw ?: numeric ? getpwuid(uid) : getpwnam(user);
+        return pw ?: !user || numeric ? getpwuid(uid) : getpwnam(user);
 }
 
 static void identity_find_user(int gate_fd, const char *user, struct identity *ret) {
