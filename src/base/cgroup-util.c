@@ -227,7 +227,7 @@ int cgroup_open(const char *path) {
 }
 
 static bool cgroup_has_freeze(const char *path) {
-        char value[2];
+        char value[2] = "";
 
         return cgroup_file_peek(path, "cgroup.freeze", value, sizeof(value)) >= 0 && value[0] == '1';
 }

@@ -34,9 +34,10 @@ static RoleObject *role_object_get(Clients *clients, const char *name) {
 
         if (!object) {
                 const unsigned n = properties_count(role_vtable);
+                const size_t size = strlen(name) + 1;
 
-                object = g_malloc0(sizeof(RoleObject) + n * sizeof(uint64_t) + strlen(name) + 1);
-                object->name = strcpy((char *) &object->values[n], name);
+                object = g_malloc0(sizeof(RoleObject) + n * sizeof(uint64_t) + size);
+                object->name = memcpy(&object->values[n], name, size);
                 object->dirty_link.data = object;
                 (void) g_hash_table_insert(clients->role_objects, (char *) object->name, object);
         }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -72,9 +73,12 @@ static void shelves_note(Shelves *s, Shelf *shelf) {
 }
 
 int shelves_put(Shelves *s, ShelfPlace *place, ShelfList list, size_t weight) {
+        assert(list < _SHELF_LIST_MAX);
+
         if (!place->shelf) {
                 Shelf *shelf = LIST_FIRST(Shelf, link, &s->all);
-                int r = shelf && shelf_has_room(shelf) ? 0 : shelves_add(s, &shelf);
+                bool room = list_is_linked(&s->all) && shelf_has_room(shelf);
+                int r = room ? 0 : shelves_add(s, &shelf);
 
                 if (r < 0)
                         return r;

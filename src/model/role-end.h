@@ -12,8 +12,8 @@ void role_finish(Role *role);       /* the exit is known, so the role has ended 
 void role_read_figures(Role *role); /* reads the figures of the scope into exit, while its cgroup exists */
 
 /* An end that nobody has asked for is told first, and its consequences (the saved file, the journal, the
- * reaping, the sweep) follow after ROLE_END_QUIET_USEC: until then bus daemon and clients have the processors.
- * Whoever calls the service meanwhile finds them done, because this does them at once, for all roles. May
- * free roles. */
+ * reaping, the sweep) follow after ROLE_END_QUIET_USEC: until then bus daemon and clients have the
+ * processors. Whoever calls the service meanwhile finds them done, because this does them at once, for all
+ * roles. May free roles. */
 void node_follow_up(Node *node);
 void role_end_free(Role *role); /* forgets them */

@@ -183,8 +183,8 @@ static void replace_fd(int *fd, int *with) {
         *fd = fd_steal(with);
 }
 
-/* The number of its child is saved when the start is requested, and nothing more before its scope exists. While
- * the previous run has a process, the scope is that of the previous run. */
+/* The number of its child is saved when the start is requested, and nothing more before its scope exists.
+ * While the previous run has a process, the scope is that of the previous run. */
 static bool role_may_have_scope(const Role *role) {
         return role->child != 0 && (!role->predecessor || role->predecessor->swept);
 }

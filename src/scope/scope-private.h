@@ -88,7 +88,7 @@ bool stop_watch_exists(Scopes *scopes, const Role *role);
 /* systemd was not stopping it, as it has said after the watch was there. */
 void stop_watch_confirm(Scopes *scopes, const Role *role);
 void stop_watch_remove(Scopes *scopes, const Role *role);
-void stop_watch_clear(Scopes *scopes); /* gives all watches back */
+void stop_watch_clear(Scopes *scopes);                   /* gives all watches back */
 bool scope_may_be_stopped(void *data, const Role *role); /* ScopeOps.may_be_stopped */
 
 /* stray-watch.c */
