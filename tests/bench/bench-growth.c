@@ -114,7 +114,8 @@ static void journal_sync(void) {
 
 /* Returns the number of roles whose line is in the journal so many times. */
 static unsigned count_output(const char *line, unsigned times) {
-        static const char field[] = "SYSLOG_IDENTIFIER=bench-";
+        /* Roles that share a stream have no identifier of their own. */
+        static const char field[] = "_SYSTEMD_UNIT=architect-main-bench-";
         unsigned *seen = calloc(MANY, sizeof(unsigned));
         sd_journal *journal = NULL;
         char match[300];
@@ -131,8 +132,8 @@ static unsigned count_output(const char *line, unsigned times) {
                 size_t size;
                 char name[64];
 
-                if (sd_journal_get_data(journal, "SYSLOG_IDENTIFIER", &data, &size) < 0 ||
-                        size < sizeof(field) || strncmp(data, field, sizeof(field) - 1) != 0)
+                if (sd_journal_get_data(journal, "_SYSTEMD_UNIT", &data, &size) < 0 || size < sizeof(field) ||
+                        strncmp(data, field, sizeof(field) - 1) != 0)
                         continue;
                 (void) snprintf(name, sizeof(name), "%.*s", (int) (size - sizeof(field) + 1),
                         (const char *) data + sizeof(field) - 1);
