@@ -203,16 +203,20 @@ static int cgroup_watch_add_own(Scopes *scopes, Role *role) {
         return r;
 }
 
+static int cgroup_watch_add_all(Scopes *scopes, Role *role) {
+        int r = cgroup_watch_add_own(scopes, role);
+
+        return r < 0 ? r : stray_watches_add(scopes, role);
+}
+
 int cgroup_watch_add(void *data, Role *role) {
         Scopes *scopes = data;
 
-        int r = cgroup_watch_add_own(scopes, role);
+        int r = cgroup_watch_add_all(scopes, role);
         if (r == -ENOSPC) { /* those of stop-watch.c only save time */
                 stop_watch_clear(scopes);
-                r = cgroup_watch_add_own(scopes, role);
+                r = cgroup_watch_add_all(scopes, role);
         }
-        if (r >= 0)
-                r = stray_watches_add(scopes, role);
         if (r >= 0)
                 return 0;
         cgroup_watch_log_failure(scopes, r);

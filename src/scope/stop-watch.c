@@ -40,12 +40,15 @@ static void stop_watch_on_event(Scopes *scopes, const struct inotify_event *even
                 (void) g_hash_table_remove(scopes->stop_numbers, number);
 }
 
-/* Reads all that is in the queue. */
+/* Reads all that is in the queue now. With less than a full buffer nothing is left; an event has no name
+ * here, so the buffer is a multiple of it. */
 static void stop_watch_read(Scopes *scopes) {
-        char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-        ssize_t n;
+        char buffer[256 * sizeof(struct inotify_event)]
+                __attribute__((aligned(__alignof__(struct inotify_event))));
+        ssize_t n = sizeof(buffer);
 
-        while (scopes->stop_fd >= 0 && (n = read(scopes->stop_fd, buffer, sizeof(buffer))) > 0)
+        while (scopes->stop_fd >= 0 && n == sizeof(buffer)) {
+                n = read(scopes->stop_fd, buffer, sizeof(buffer));
                 for (char *p = buffer; p < buffer + n;) {
                         const struct inotify_event *event = (const struct inotify_event *) p;
 
@@ -56,6 +59,7 @@ static void stop_watch_read(Scopes *scopes) {
                         }
                         stop_watch_on_event(scopes, event);
                 }
+        }
 }
 
 void stop_watch_add(Scopes *scopes, const Role *role, const char *cgroup, bool known) {
