@@ -6,7 +6,6 @@
  * in this directory. Uses libc only. */
 
 #define JOURNAL_STREAMS_DIRECTORY "/run/systemd/journal/streams"
-#define JOURNAL_STREAMS_MAX 4096U
 
 /* Returns how many files are in this directory, or a negative errno. */
 int journal_streams_count(const char *directory);

@@ -78,6 +78,10 @@ void node_remove_ended(Node *node, Role *role) {
         role_queue_unlink(node->ended, &role->ended_link);
 }
 
+static bool role_is_stuck(const Role *role) {
+        return role->stop_step == STOP_STEP_STUCK || role->undo_step == STOP_STEP_STUCK;
+}
+
 static bool role_has_trouble(const Role *role, RoleTrouble trouble) {
         if (role_is_over(role))
                 return false;
@@ -87,7 +91,7 @@ static bool role_has_trouble(const Role *role, RoleTrouble trouble) {
         case ROLE_TROUBLE_DAMAGED:
                 return role->damaged;
         default:
-                return role->stop_step == STOP_STEP_STUCK || role->undo_step == STOP_STEP_STUCK;
+                return role_is_stuck(role);
         }
 }
 
@@ -118,8 +122,7 @@ void node_set_save_result(Node *node, int r) {
 
 void node_count_role(Node *node, Role *role) {
         node_count_troubles(node, role);
-        bool awaited = !role_is_over(role) && role->stop_step != STOP_STEP_STUCK &&
-                       role->undo_step != STOP_STEP_STUCK;
+        bool awaited = !role_is_over(role) && !role_is_stuck(role);
 
         if (awaited == role->awaited)
                 return;

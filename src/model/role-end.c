@@ -147,7 +147,7 @@ static void role_close_input(Role *role, const Fault *reason) {
 }
 
 static void role_follow_up(Role *role) {
-        g_autoptr(GVariant) left = role->end->left ? g_variant_ref(role->end->left) : NULL;
+        g_autoptr(GVariant) left = g_steal_pointer(&role->end->left);
         g_auto(Fault) fault = {};
 
         role_end_free(role);
