@@ -213,18 +213,32 @@ unsigned bench_stored(sd_bus *bus, const char *service) {
         return read_service(bus, service, "NFileDescriptorStore");
 }
 
-unsigned bench_fds(pid_t pid) {
-        unsigned n = 0;
-        char path[64];
+/* Adds up what read() makes of DIRECTORY/ENTRY/FILE, for each entry of a directory of a process. */
+static double sum_of_entries(
+        pid_t pid, const char *directory, const char *file, double (*read)(const char *path)) {
+        double sum = 0;
+        char path[600];
 
-        (void) snprintf(path, sizeof(path), "/proc/%d/fd", (int) pid);
+        (void) snprintf(path, sizeof(path), "/proc/%d/%s", (int) pid, directory);
         DIR *dir = opendir(path);
         if (!dir)
                 bench_die("%s: %s", path, strerror(errno));
         for (struct dirent *d; (d = readdir(dir));)
-                n += d->d_name[0] != '.';
+                if (d->d_name[0] != '.') {
+                        (void) snprintf(path, sizeof(path), "/proc/%d/%s/%s/%s", (int) pid, directory,
+                                d->d_name, file);
+                        sum += read(path);
+                }
         (void) closedir(dir);
-        return n;
+        return sum;
+}
+
+static double count_one(const char *path) {
+        return 1;
+}
+
+unsigned bench_fds(pid_t pid) {
+        return (unsigned) sum_of_entries(pid, "fd", "", count_one);
 }
 
 typedef struct Window {
@@ -395,25 +409,6 @@ unsigned long bench_pss_kib(pid_t pid) {
         return read_field(path, "Pss:");
 }
 
-/* Adds up the values of a file of each thread. */
-static double sum_of_threads(pid_t pid, const char *file, double (*read)(const char *path)) {
-        double sum = 0;
-        char path[300];
-
-        (void) snprintf(path, sizeof(path), "/proc/%d/task", (int) pid);
-        DIR *dir = opendir(path);
-        if (!dir)
-                bench_die("%s: %s", path, strerror(errno));
-        for (struct dirent *d; (d = readdir(dir));)
-                if (d->d_name[0] != '.') {
-                        (void) snprintf(
-                                path, sizeof(path), "/proc/%d/task/%s/%s", (int) pid, d->d_name, file);
-                        sum += read(path);
-                }
-        (void) closedir(dir);
-        return sum;
-}
-
 static double read_schedstat(const char *path) {
         unsigned long long ns;
         FILE *f = fopen(path, "re");
@@ -427,7 +422,7 @@ static double read_schedstat(const char *path) {
 }
 
 double bench_cpu(pid_t pid) {
-        return sum_of_threads(pid, "schedstat", read_schedstat);
+        return sum_of_entries(pid, "task", "schedstat", read_schedstat);
 }
 
 static double read_switches(const char *path) {
@@ -435,5 +430,5 @@ static double read_switches(const char *path) {
 }
 
 unsigned long bench_switches(pid_t pid) {
-        return (unsigned long) sum_of_threads(pid, "status", read_switches);
+        return (unsigned long) sum_of_entries(pid, "task", "status", read_switches);
 }

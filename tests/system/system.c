@@ -493,6 +493,14 @@ pid_t unit_main_pid(Bus *bus, const char *unit) {
         return pid;
 }
 
+bool service_is_another(Bus *bus, const char *unit, pid_t before) {
+        g_autofree char *active = unit_get_string(bus, unit, "Unit", "ActiveState");
+        g_autoptr(GVariant) now = unit_get(bus, unit, "Service", "MainPID");
+
+        return strcmp(active, "active") == 0 && g_variant_get_uint32(now) > 1 &&
+               (pid_t) g_variant_get_uint32(now) != before;
+}
+
 pid_t node_pid(Bus *bus) {
         return unit_main_pid(bus, bus_node_unit(bus));
 }

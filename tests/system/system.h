@@ -101,6 +101,8 @@ guint count_units(Bus *bus, const char *pattern);
 GVariant *unit_get(Bus *bus, const char *unit, const char *interface, const char *property);
 char *unit_get_string(Bus *bus, const char *unit, const char *interface, const char *property);
 pid_t unit_main_pid(Bus *bus, const char *unit); /* never 0 */
+/* Returns whether the service is active with another main process than this one. */
+bool service_is_another(Bus *bus, const char *unit, pid_t before);
 pid_t node_pid(Bus *bus);
 pid_t keeper_pid(Bus *bus);
 

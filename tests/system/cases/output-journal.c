@@ -58,14 +58,6 @@ static void test_lines(void **state) {
         assert_string_equal(by_invocation, "first line\nsecond line, to standard error\nthird: grüße\n");
 }
 
-static bool is_another(Bus *bus, pid_t before) {
-        g_autofree char *state = unit_get_string(bus, "systemd-journald.service", "Unit", "ActiveState");
-        g_autoptr(GVariant) now = unit_get(bus, "systemd-journald.service", "Service", "MainPID");
-
-        return strcmp(state, "active") == 0 && g_variant_get_uint32(now) > 1 &&
-               (pid_t) g_variant_get_uint32(now) != before;
-}
-
 static void test_journald_goes(void **state) {
         Bus *bus = *state;
         const char *role = role_name("b");
@@ -94,7 +86,7 @@ static void test_journald_goes(void **state) {
         say_line(bus, role, fifo, "after SIGKILL");
 
         /* The next journald takes over; journalctl --sync waits for it. */
-        WAIT_UNTIL(is_another(bus, journald));
+        WAIT_UNTIL(service_is_another(bus, "systemd-journald.service", journald));
         say_line(bus, role, fifo, "after both");
         check_journal(since, role, lines);
 

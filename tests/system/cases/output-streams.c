@@ -210,14 +210,6 @@ static void test_shared(void **state) {
         assert_no_warnings(bus);
 }
 
-static bool journald_is_another(Bus *bus, pid_t before) {
-        g_autofree char *active = unit_get_string(bus, "systemd-journald.service", "Unit", "ActiveState");
-        g_autoptr(GVariant) now = unit_get(bus, "systemd-journald.service", "Service", "MainPID");
-
-        return strcmp(active, "active") == 0 && g_variant_get_uint32(now) > 1 &&
-               (pid_t) g_variant_get_uint32(now) != before;
-}
-
 /* The roles have the stream, and nobody else needs it. */
 static void test_everybody_dies(void **state) {
         Bus *bus = *state;
@@ -255,7 +247,7 @@ static void test_everybody_dies(void **state) {
         Speaker *const all[] = { &a, &b, &c, &d, &e };
         for (guint i = 0; i < G_N_ELEMENTS(all); i++)
                 speaker_say(bus, all[i], "after SIGKILL");
-        WAIT_UNTIL(journald_is_another(bus, journald));
+        WAIT_UNTIL(service_is_another(bus, "systemd-journald.service", journald));
         for (guint i = 0; i < G_N_ELEMENTS(all); i++)
                 speaker_check(bus, all[i], since);
 }
