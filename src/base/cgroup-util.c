@@ -226,7 +226,7 @@ int cgroup_open(const char *path) {
         return fd < 0 ? -errno : fd;
 }
 
-static bool cgroup_has_freeze(const char *path) {
+bool cgroup_is_freezing(const char *path) {
         char value[2] = "";
 
         return cgroup_file_peek(path, "cgroup.freeze", value, sizeof(value)) >= 0 && value[0] == '1';
@@ -242,7 +242,7 @@ int cgroup_frozen_above(const char *path, char **ret) {
         /* The root cannot be frozen. */
         while ((slash = strrchr(above, '/')) && slash != above) {
                 *slash = '\0';
-                if (!cgroup_has_freeze(above))
+                if (!cgroup_is_freezing(above))
                         continue;
                 *ret = strdup(strrchr(above, '/') + 1);
                 return *ret ? 0 : -ENOMEM;
@@ -270,6 +270,18 @@ int cgroup_kill(const char *path) {
                 return -EOPNOTSUPP;
 
         return r;
+}
+
+int cgroup_set_max_descendants(const char *path, unsigned max) {
+        _cleanup_free_ char *file = NULL;
+        char text[16];
+        int r;
+
+        r = cgroup_file(path, "cgroup.max.descendants", &file);
+        if (r < 0)
+                return r;
+        (void) snprintf(text, sizeof(text), "%u", max);
+        return file_write_string(file, text);
 }
 
 static bool cgroup_has_word(const char *text, const char *word) {
@@ -437,4 +449,57 @@ static int cgroup_v1_oom_kills(const char *path, unsigned long long *ret) {
 int cgroup_oom_kills(const char *path, unsigned long long *ret) {
         return cgroup_is_unified() ? cgroup_read_u64(path, "memory.events", "oom_kill", ret)
                                    : cgroup_v1_oom_kills(path, ret);
+}
+
+/* Returns the mount point of a hierarchy of v1 by its line in /proc/PID/cgroup, as systemd mounts them, or
+ * NULL if it is that of v2. */
+static char *cgroup_line_mount(char *line) {
+        char *list = strchr(line, ':'), *end = list ? strchr(list + 1, ':') : NULL, *mount;
+
+        if (!end || end == list + 1)
+                return NULL;
+        list++;
+        *end = '\0';
+        if (strncmp(list, "name=", 5) == 0)
+                list += 5;
+        return asprintf(&mount, CGROUP_UNIFIED "/%s", list) < 0 ? NULL : mount;
+}
+
+static int cgroup_attach_v1(const char *path, const char *pid) {
+        _cleanup_free_ char *text = NULL;
+        char *line, *next;
+        int r;
+
+        r = file_read(AT_FDCWD, "/proc/self/cgroup", CGROUP_FILE_MAX, &text, NULL);
+        for (line = text; r >= 0 && line && *line; line = next) {
+                _cleanup_free_ char *mount = NULL, *file = NULL;
+
+                next = strchr(line, '\n');
+                if (next)
+                        *next++ = '\0';
+                mount = cgroup_line_mount(line);
+                if (!mount)
+                        continue;
+                if (asprintf(&file, "%s%s/cgroup.procs", mount, path) < 0)
+                        return -ENOMEM;
+                /* systemd makes a cgroup only where a controller of it is used. */
+                r = file_write_string(file, pid);
+                if (r == -ENOENT)
+                        r = 0;
+        }
+        return r;
+}
+
+int cgroup_attach(const char *path, pid_t pid) {
+        _cleanup_free_ char *file = NULL;
+        char text[16];
+        int r;
+
+        (void) snprintf(text, sizeof(text), "%d", (int) pid);
+        r = cgroup_file(path, "cgroup.procs", &file);
+        if (r >= 0)
+                r = file_write_string(file, text);
+        if (r >= 0 && !cgroup_is_unified())
+                r = cgroup_attach_v1(path, text);
+        return r;
 }

@@ -32,6 +32,9 @@ int cgroup_events(const char *path, bool *ret_populated, bool *ret_frozen);
 /* Opens its directory. Returns the descriptor, or -ENOENT if it does not exist. */
 int cgroup_open(const char *path);
 
+/* Returns whether the cgroup itself is frozen, or is to be (cgroup.freeze): its processes may not be yet. */
+bool cgroup_is_freezing(const char *path);
+
 /* Returns the name of the nearest cgroup above this one that is being frozen (cgroup.freeze), without its
  * path. The caller frees it. Returns -ENOENT if there is none. */
 int cgroup_frozen_above(const char *path, char **ret);
@@ -39,6 +42,13 @@ int cgroup_frozen_above(const char *path, char **ret);
 /* Sends SIGKILL to each process in the cgroup and below, atomically (cgroup.kill, Linux 5.14). Returns
  * -ENOENT if it does not exist, -EOPNOTSUPP if the kernel is too old. */
 int cgroup_kill(const char *path);
+
+/* Limits the number of cgroups below it, at all depths (cgroup.max.descendants). */
+int cgroup_set_max_descendants(const char *path, unsigned max);
+
+/* Moves a process into the cgroup, and into the one of this path in each hierarchy of v1 that has one.
+ * Returns -ENOENT if it does not exist. */
+int cgroup_attach(const char *path, pid_t pid);
 
 /* Returns whether a controller of this machine applies to scopes: in v2, or mounted as v1 in a hybrid
  * set-up. */

@@ -114,14 +114,9 @@ int file_open(int dir_fd, const char *path, int flags) {
         return fd_steal(&fd);
 }
 
-static int file_read_flags(
-        int dir_fd, const char *path, int flags, size_t max, char **ret, size_t *ret_size) {
+int file_read_all(int fd, size_t max, char **ret, size_t *ret_size) {
         _cleanup_free_ char *buffer = NULL;
         size_t size = 0, room = 0;
-
-        autofd fd = file_open(dir_fd, path, O_RDONLY | flags);
-        if (fd < 0)
-                return fd;
 
         for (;;) {
                 ssize_t n;
@@ -156,6 +151,13 @@ static int file_read_flags(
         if (ret_size)
                 *ret_size = size;
         return 0;
+}
+
+static int file_read_flags(
+        int dir_fd, const char *path, int flags, size_t max, char **ret, size_t *ret_size) {
+        autofd fd = file_open(dir_fd, path, O_RDONLY | flags);
+
+        return fd < 0 ? fd : file_read_all(fd, max, ret, ret_size);
 }
 
 int file_read(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_size) {

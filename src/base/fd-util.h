@@ -53,6 +53,10 @@ int fd_count_open(void);
  */
 int file_open(int dir_fd, const char *path, int flags);
 
+/* Reads what is left of a small file and terminates it with NUL. The caller frees *ret; ret_size may be NULL.
+ * Returns -EFBIG if there are more than max bytes. */
+int file_read_all(int fd, size_t max, char **ret, size_t *ret_size);
+
 /* Reads a whole small file and terminates it with NUL. The caller frees *ret; ret_size may be NULL. Returns
  * -EFBIG if it is larger than max bytes, and the errors of file_open(). */
 int file_read(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_size);

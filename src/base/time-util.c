@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <limits.h>
+
 #include "base/macro.h"
 #include "base/time-util.h"
 
@@ -13,4 +15,14 @@ uint64_t now_usec(clockid_t clock) {
 
 uint64_t usec_add(uint64_t a, uint64_t b) {
         return a > USEC_INFINITY - b ? USEC_INFINITY : a + b;
+}
+
+int timeout_until(uint64_t then, uint64_t now) {
+        const uint64_t left = then > now ? (then - now) / USEC_PER_MSEC + 1 : 0;
+
+        return left > INT_MAX ? INT_MAX : (int) left;
+}
+
+int timeout_sooner(int a, int b) {
+        return a < 0 || (b >= 0 && b < a) ? b : a;
 }

@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 
+#include "base/time-util.h"
 #include "base/trim.h"
 
 bool trim_freed(Trim *trim, uint64_t now) {
@@ -15,7 +16,7 @@ int trim_run(Trim *trim, uint64_t now) {
         if (trim->due_usec == 0)
                 return -1;
         if (now < trim->due_usec)
-                return (int) ((trim->due_usec - now) / 1000) + 1;
+                return timeout_until(trim->due_usec, now);
         *trim = (Trim){ 0 };
         (void) malloc_trim(0);
         return -1;

@@ -23,12 +23,14 @@
 #include "base/macro.h"
 #include "base/unit-name.h"
 #include "proto/keeper-limits.h"
+#include "proto/notify-message.h"
 
 /* Version 2 has KEEPER_FORK to KEEPER_REST_PORTS. Version 3 adds signals to all processes of a cgroup and to
  * any process of a role, sockets of terminals, ports that were kept, and users that are looked up, which
  * neither side uses on a connection with version 2. Version 4 says that the children of the keeper know
- * streams that several roles share (launch-request.h). */
-#define KEEPER_PROTOCOL_VERSION 4U
+ * streams that several roles share (launch-request.h). Version 5 adds sockets for sd_notify(3), and the
+ * commands beside that of a role. */
+#define KEEPER_PROTOCOL_VERSION 5U
 #define KEEPER_PROTOCOL_VERSION_MIN 2U
 
 #define KEEPER_PACKET_MAX 8192U /* no message is longer */
@@ -50,6 +52,9 @@ typedef enum KeeperMessageType {
         /* keeper_ports, no process of their roles is left → KEEPER_DONE; since version 3 KEEPER_PORTS_KEPT if
          * one has kept a socket */
         KEEPER_REST_PORTS = 26,
+        /* keeper_bind_ports, reserves ports by their numbers, all or none → KEEPER_BOUND. A keeper that does
+         * not know it has the version of one that does, and replies as to each unknown request. */
+        KEEPER_BIND_PORTS = 27,
 
         /* Version 3. */
         KEEPER_SIGNAL_CGROUP = 32,  /* keeper_signal_cgroup, to all of its processes → KEEPER_DONE */
@@ -63,6 +68,15 @@ typedef enum KeeperMessageType {
         /* keeper_lookup, begins to look up a user → KEEPER_DONE, and unless that has an error, later
          * KEEPER_LOOKED_UP. A process of its own does that, so nothing else waits for it. */
         KEEPER_LOOKUP = 36,
+
+        /* Version 5. */
+        /* keeper_take_notified: what the role has sent up to this number is saved, and need not be sent
+         * again. With number 0 the keeper reads the socket of the role, so what was sent before this request
+         * came is in KEEPER_NOTIFIED before the reply. → KEEPER_DONE, with -EAGAIN if the socket cannot be
+         * read to the end at this moment, which lasts for a second at most. */
+        KEEPER_TAKE_NOTIFIED = 40,
+        /* keeper_fork_into, a child in the cgroup of a role, beside its main process → KEEPER_FORKED */
+        KEEPER_FORK_INTO = 41,
 
         /* Keeper to node. */
         KEEPER_WELCOME = 64, /* keeper_welcome */
@@ -85,6 +99,12 @@ typedef enum KeeperMessageType {
         /* keeper_looked_up, the result of a KEEPER_LOOKUP, in any order, at most KEEPER_LOOKUP_TIMEOUT_USEC
          * after its KEEPER_DONE */
         KEEPER_LOOKED_UP = 82,
+
+        /* Version 5. */
+        /* keeper_notified, what a role has sent, in its order; without a request, and after each HELLO again
+         * until KEEPER_TAKE_NOTIFIED, but the last NOTIFY_WATCHDOG always. Before the KEEPER_EXITED of the
+         * child; one that has ended is listed as running if it has sent something before. */
+        KEEPER_NOTIFIED = 88,
 } KeeperMessageType;
 
 struct keeper_header {
@@ -132,6 +152,12 @@ struct keeper_exit_record {
  * until the child has ended and no process has the terminal open. */
 #define KEEPER_FORK_TERMINAL (UINT32_C(1) << 1)
 
+/* Version 5: makes a socket for messages of sd_notify(3), whose path the child finds in $NOTIFY_SOCKET, and
+ * accepts those of its process. */
+#define KEEPER_FORK_NOTIFY (UINT32_C(1) << 2)
+/* Only with KEEPER_FORK_NOTIFY: accepts those of all processes of its scope. */
+#define KEEPER_FORK_NOTIFY_ALL (UINT32_C(1) << 3)
+
 struct keeper_fork {
         struct keeper_header header;
         uint32_t flags;               /* KEEPER_FORK_* */
@@ -139,6 +165,15 @@ struct keeper_fork {
         char pad[3];
         /* Up to KEEPER_FORK_PORTS_MAX keeper_port follow, first those that are passed to the
          * child. */
+};
+
+/* KEEPER_FORK_INTO. The path is that of a scope of a role, as in KEEPER_SIGNAL_CGROUP. The child is in there,
+ * also in the hierarchies of v1, before it reads from its gate; or in the cgroup .control below it, if it has
+ * others below, so that v2 permits no process in it. Further errors are -EPERM if the cgroup is no role's,
+ * -ENOENT or -ENODEV if it does not exist any more. */
+struct keeper_fork_into {
+        struct keeper_fork fork; /* without flags and ports */
+        char path[4096];         /* as in keeper_kill_cgroup */
 };
 
 #define KEEPER_PORTS_PACKET 1024U /* ports in one keeper_ports */
@@ -163,10 +198,22 @@ struct keeper_bind {
         uint32_t reserved;
 };
 
+/* The first members are those of keeper_bind. */
+struct keeper_bind_ports {
+        struct keeper_header header;
+        uint16_t n;
+        uint8_t protocol;
+        uint8_t ip_version;
+        uint8_t address[16];
+        uint16_t first; /* n of the ports from the first to the last one; both 0: these numbers */
+        uint16_t last;
+        uint16_t numbers[KEEPER_BIND_MAX]; /* n of them, the others are 0 */
+};
+
 struct keeper_bound {
         struct keeper_header header;
         int32_t error; /* 0, or a negative errno if no port was reserved */
-        uint32_t n;
+        uint32_t n;    /* with an error 0, or 1 if it is about one number, which follows */
         uint16_t numbers[KEEPER_BIND_MAX]; /* only n of them are sent */
 };
 
@@ -340,6 +387,24 @@ static inline size_t keeper_looked_up_size(size_t n) {
         return offsetof(struct keeper_looked_up, groups) + n * sizeof(uint32_t);
 }
 
+/* -ENOENT if there is no such child, -ENOTSOCK if it has no such socket. */
+struct keeper_take_notified {
+        struct keeper_header header;
+        uint64_t number; /* 0 for nothing */
+};
+
+struct keeper_notified {
+        struct keeper_header header;
+        uint64_t number;         /* ascending, from 1 on; some are missing */
+        uint64_t monotonic_usec; /* when the keeper has received it */
+        uint64_t value;
+        int32_t pid;   /* of the sender */
+        uint32_t kind; /* NotifyKind */
+        /* Of NOTIFY_STATUS, terminated by NUL; its bytes are those of the sender. Only the bytes up to the
+         * NUL are sent. */
+        char text[NOTIFY_TEXT_MAX + 1];
+};
+
 struct keeper_done {
         struct keeper_header header;
         uint32_t request; /* the KeeperMessageType of the request */
@@ -352,8 +417,10 @@ ASSERT_FIXED_SIZE(struct keeper_hello, 24);
 ASSERT_FIXED_SIZE(struct keeper_welcome, 32);
 ASSERT_FIXED_SIZE(struct keeper_exit_record, 48);
 ASSERT_FIXED_SIZE(struct keeper_fork, 88);
+ASSERT_FIXED_SIZE(struct keeper_fork_into, 4184);
 ASSERT_FIXED_SIZE(struct keeper_port, 4);
 ASSERT_FIXED_SIZE(struct keeper_bind, 40);
+ASSERT_FIXED_SIZE(struct keeper_bind_ports, 552);
 ASSERT_FIXED_SIZE(struct keeper_bound, 536);
 ASSERT_FIXED_SIZE(struct keeper_ports, 4112);
 ASSERT_FIXED_SIZE(struct keeper_handover, 4);
@@ -368,4 +435,6 @@ ASSERT_FIXED_SIZE(struct keeper_terminal_socket, 24);
 ASSERT_FIXED_SIZE(struct keeper_terminal_socket_made, 128);
 ASSERT_FIXED_SIZE(struct keeper_lookup, 536);
 ASSERT_FIXED_SIZE(struct keeper_looked_up, 6704);
+ASSERT_FIXED_SIZE(struct keeper_take_notified, 24);
+ASSERT_FIXED_SIZE(struct keeper_notified, 1072);
 ASSERT_FIXED_SIZE(struct keeper_done, 24);

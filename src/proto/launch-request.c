@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/command-list.h"
+#include "base/cpu-list.h"
 #include "base/fd-util.h"
 #include "base/unit-name.h"
 #include "proto/launch-request.h"
@@ -41,6 +43,14 @@ enum {
         TAG_ACCOUNT_SHELL,
         TAG_STREAM,
         TAG_STREAM_UID,
+        TAG_CPU_AFFINITY,
+        TAG_OOM_SCORE_ADJUST,
+        TAG_CGROUPS_MAX,
+        TAG_ENVIRONMENT_FILE,
+        TAG_WATCHDOG,
+        TAG_START_PRE, /* see command-list.h */
+        TAG_START_PRE_TIMEOUT,
+        TAG_COMMANDS,
         _TAG_MAX,
 };
 
@@ -85,6 +95,7 @@ static const char *const launch_stage_table[_LAUNCH_STAGE_MAX] = {
         [LAUNCH_STAGE_EXEC] = "exec",
         [LAUNCH_STAGE_PORTS] = "ports",
         [LAUNCH_STAGE_XTERM] = "xterm",
+        [LAUNCH_STAGE_START_PRE] = "start-pre",
 };
 
 DEFINE_STRING_TABLE(launch_stage, LaunchStage, launch_stage_table);
@@ -92,6 +103,13 @@ DEFINE_STRING_TABLE(launch_stage, LaunchStage, launch_stage_table);
 static bool assignments_are_valid(char *const *env) {
         for (; env && *env; env++)
                 if (**env == '=' || !strchr(*env, '='))
+                        return false;
+        return true;
+}
+
+static bool environment_files_are_valid(char *const *files) {
+        for (; files && *files; files++)
+                if ((*files)[**files == '-'] != '/')
                         return false;
         return true;
 }
@@ -119,16 +137,31 @@ static bool stream_is_valid(const LaunchRequest *q) {
         return q->stream == LAUNCH_STREAM_SHARED ? q->stream_uid != UINT32_MAX : q->stream_uid == 0;
 }
 
+static bool cpu_affinity_is_valid(const char *text) {
+        CpuList list = { 0 };
+
+        return !text || cpu_list_parse(text, &list) >= 0;
+}
+
+static bool oom_score_is_valid(const LaunchRequest *q) {
+        return q->oom_score_adjust_set ? q->oom_score_adjust >= -1000 && q->oom_score_adjust <= 1000
+                                       : q->oom_score_adjust == 0;
+}
+
 /* Both ends check the same conditions, so that nothing is written that would be refused. */
 static bool launch_request_is_valid(const LaunchRequest *q) {
         bool to_path = q->output == LAUNCH_OUTPUT_FILE || q->output == LAUNCH_OUTPUT_APPEND;
 
-        return role_name_is_valid(q->role) && instance_name_is_valid(q->instance) && q->command &&
-               q->command[0] && assignments_are_valid(q->base_environment) &&
+        return role_name_is_valid(q->role) && instance_name_is_valid(q->instance) &&
+               (q->command ? !q->commands && q->command[0] : q->commands && q->commands[0]) &&
+               command_list_is_valid(q->commands) && assignments_are_valid(q->base_environment) &&
                assignments_are_valid(q->environment) && launch_output_to_string(q->output) &&
                to_path == !!q->output_path && (!q->nice_set || (q->nice >= -20 && q->nice <= 19)) &&
                q->limits_set >> RLIM_NLIMITS == 0 && setup_is_valid(q->setup) && (q->setup || !q->record) &&
-               account_is_valid(q->account) && stream_is_valid(q);
+               account_is_valid(q->account) && stream_is_valid(q) && cpu_affinity_is_valid(q->cpu_affinity) &&
+               oom_score_is_valid(q) && environment_files_are_valid(q->environment_files) &&
+               command_list_is_valid(q->exec_start_pre) &&
+               !q->exec_start_pre == (q->start_pre_timeout_usec == 0);
 }
 
 /* Writing */
@@ -240,6 +273,20 @@ int launch_request_write(const LaunchRequest *request) {
                         &b, TAG_STREAM, &(int32_t){ (int32_t) request->stream }, sizeof(int32_t));
         if (request->stream == LAUNCH_STREAM_SHARED)
                 buffer_append_record(&b, TAG_STREAM_UID, &request->stream_uid, sizeof(uint32_t));
+        buffer_append_string(&b, TAG_CPU_AFFINITY, request->cpu_affinity);
+        if (request->oom_score_adjust_set)
+                buffer_append_record(
+                        &b, TAG_OOM_SCORE_ADJUST, &(int32_t){ request->oom_score_adjust }, sizeof(int32_t));
+        if (request->cgroups_max > 0)
+                buffer_append_record(&b, TAG_CGROUPS_MAX, &request->cgroups_max, sizeof(uint32_t));
+        buffer_append_strings(&b, TAG_ENVIRONMENT_FILE, request->environment_files);
+        if (request->watchdog_usec > 0)
+                buffer_append_record(&b, TAG_WATCHDOG, &request->watchdog_usec, sizeof(uint64_t));
+        buffer_append_strings(&b, TAG_START_PRE, request->exec_start_pre);
+        if (request->start_pre_timeout_usec > 0)
+                buffer_append_record(
+                        &b, TAG_START_PRE_TIMEOUT, &request->start_pre_timeout_usec, sizeof(uint64_t));
+        buffer_append_strings(&b, TAG_COMMANDS, request->commands);
         buffer_append_record(&b, TAG_END, NULL, 0);
 
         r = b.error < 0 ? b.error : memfd_new_sealed("launch-request", b.data, b.size);
@@ -361,7 +408,7 @@ static int record_take_id(const char *data, size_t size, LaunchRequest *q, struc
 
 int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
         struct strings command = { 0 }, base_environment = { 0 }, environment = { 0 }, setup = { 0 },
-                       xterm_args = { 0 };
+                       xterm_args = { 0 }, environment_files = { 0 }, start_pre = { 0 }, commands = { 0 };
         struct account_ids account = { 0 };
         _cleanup_(launch_request_freep) LaunchRequest *q = NULL;
         struct request_header header;
@@ -397,7 +444,9 @@ int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
                 /* Arrays and limits have one record for each element, all others one. */
                 if (record.tag != TAG_COMMAND && record.tag != TAG_BASE_ENVIRONMENT &&
                         record.tag != TAG_ENVIRONMENT && record.tag != TAG_LIMIT && record.tag != TAG_SETUP &&
-                        record.tag != TAG_XTERM_ARG && record.tag != TAG_ACCOUNT) {
+                        record.tag != TAG_XTERM_ARG && record.tag != TAG_ACCOUNT &&
+                        record.tag != TAG_ENVIRONMENT_FILE && record.tag != TAG_START_PRE &&
+                        record.tag != TAG_COMMANDS) {
                         if (seen & (UINT64_C(1) << record.tag))
                                 return -EBADMSG;
                         seen |= UINT64_C(1) << record.tag;
@@ -491,6 +540,36 @@ int launch_request_parse(const void *data, size_t size, LaunchRequest **ret) {
                         if (r >= 0)
                                 q->stream_uid = (uint32_t) number;
                         break;
+                case TAG_CPU_AFFINITY:
+                        r = record_take_string(p, record.size, &q->cpu_affinity);
+                        break;
+                case TAG_OOM_SCORE_ADJUST:
+                        r = record_take_i32(p, record.size, &number);
+                        if (r >= 0) {
+                                q->oom_score_adjust_set = true;
+                                q->oom_score_adjust = number;
+                        }
+                        break;
+                case TAG_CGROUPS_MAX:
+                        r = record_take_i32(p, record.size, &number);
+                        if (r >= 0)
+                                q->cgroups_max = (uint32_t) number;
+                        break;
+                case TAG_ENVIRONMENT_FILE:
+                        r = record_take_element(p, record.size, &q->environment_files, &environment_files);
+                        break;
+                case TAG_WATCHDOG:
+                        r = record_take_u64(p, record.size, &q->watchdog_usec);
+                        break;
+                case TAG_START_PRE:
+                        r = record_take_element(p, record.size, &q->exec_start_pre, &start_pre);
+                        break;
+                case TAG_COMMANDS:
+                        r = record_take_element(p, record.size, &q->commands, &commands);
+                        break;
+                case TAG_START_PRE_TIMEOUT:
+                        r = record_take_u64(p, record.size, &q->start_pre_timeout_usec);
+                        break;
                 case TAG_DEFAULT_SIGPIPE:
                         q->default_sigpipe = true;
                         r = record.size > 0 ? -EBADMSG : 0;
@@ -546,6 +625,7 @@ LaunchRequest *launch_request_free(LaunchRequest *request) {
         free(request->instance);
         free(request->scope);
         strings_free(request->command);
+        strings_free(request->commands);
         strings_free(request->base_environment);
         strings_free(request->environment);
         free(request->working_directory);
@@ -554,6 +634,9 @@ LaunchRequest *launch_request_free(LaunchRequest *request) {
         free(request->output_path);
         strings_free(request->setup);
         strings_free(request->xterm_args);
+        free(request->cpu_affinity);
+        strings_free(request->environment_files);
+        strings_free(request->exec_start_pre);
         launch_account_free(request->account);
         free(request);
         return NULL;

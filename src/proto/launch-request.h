@@ -3,9 +3,9 @@
 
 /* The launch request contains everything that a child needs to become a role. The node writes it to a sealed
  * memfd and sends that through the gate (in one packet, gate_open). The child replies with gate_report
- * packets, and with the record of its products, if it was asked for one. If the gate closes without a report,
- * the child has executed its command or died; /proc/PID/stat shows which. The keeper never reads any of this.
- * Uses libc only.
+ * packets, with the record of its products, if it was asked for one, and with the time that its set-up took.
+ * If the gate closes without a report, the child has executed its command or died; /proc/PID/stat shows
+ * which. The keeper never reads any of this. Uses libc only.
  *
  * The encoding has tags and a version. A reader refuses unknown ones with -EPROTONOSUPPORT or -EBADMSG. */
 
@@ -58,10 +58,16 @@ typedef struct LaunchAccount {
 typedef struct LaunchRequest {
         char *role;
         char *instance;
-        char *scope;             /* unit name, for messages */
-        char **command;          /* NULL-terminated; at least one */
+        char *scope;    /* unit name, for messages */
+        char **command; /* NULL-terminated; at least one. NULL with commands */
+        /* Instead of the command: those of exec-stop or exec-stop-post, which are run one after the other
+         * (see command-list.h). The first one that fails ends the child, in the same way. NULL for a role. */
+        char **commands;
         char **base_environment; /* NAME=VALUE, before HOME, USER, LOGNAME, SHELL of the user */
         char **environment;      /* NAME=VALUE, after them */
+        /* Paths of files with more of them, which the child reads as root; '-' before a path ignores a file
+         * that does not exist. NULL if there are none. */
+        char **environment_files;
         char *working_directory; /* NULL for / */
         char *user;              /* name or number; NULL keeps the user of the keeper */
         char *group;             /* name or number; NULL selects the group of the user */
@@ -82,6 +88,15 @@ typedef struct LaunchRequest {
         bool xterm;  /* a window on its terminal */
         char **xterm_args;
         bool default_sigpipe; /* SIGPIPE ends it; otherwise SIGPIPE is ignored */
+        char *cpu_affinity;   /* see cpu-list.h; NULL leaves what the keeper has */
+        bool oom_score_adjust_set;
+        int oom_score_adjust;   /* -1000 to 1000; 0 without _set */
+        uint32_t cgroups_max;   /* cgroups below that of its scope; 0 sets no limit */
+        uint64_t watchdog_usec; /* for $WATCHDOG_USEC; 0 for none */
+        /* Commands that it runs before its own, see command-list.h, and how long they may take; UINT64_MAX
+         * for any time. NULL and 0 if there are none. */
+        char **exec_start_pre;
+        uint64_t start_pre_timeout_usec;
         /* What a user's start runs as; then neither user nor group is looked up, and no limit may be raised.
          */
         LaunchAccount *account;
@@ -118,6 +133,9 @@ typedef enum LaunchStage {
         /* Before the exec; it is here, because an older node knows the other numbers. */
         LAUNCH_STAGE_PORTS,
         LAUNCH_STAGE_XTERM, /* before the exec; newer stages have greater numbers */
+        /* The commands of exec-start-pre, after the environment. The error is -ETIMEDOUT, -EINTR if one was
+         * killed by a signal, -EIO if it has failed, or that of its exec. */
+        LAUNCH_STAGE_START_PRE,
         _LAUNCH_STAGE_MAX,
         _LAUNCH_STAGE_INVALID = -EINVAL,
 } LaunchStage;
@@ -141,6 +159,18 @@ struct gate_stream {
         uint32_t uid;   /* as whom the child will run */
 };
 
+#define GATE_TIMES_MAGIC UINT32_C(0x74696d65)
+
+/* Child to node, directly before the exec of the command of a role that had products to set up or commands of
+ * exec-start-pre: how long these took, in microseconds; 0 if there were none. It is no more than that, so no
+ * request asks for it, and a node that does not know it logs and ignores it. */
+struct gate_times {
+        uint32_t magic; /* GATE_TIMES_MAGIC */
+        uint32_t reserved;
+        uint64_t products_usec;
+        uint64_t hooks_usec;
+};
+
 /* Child to node. */
 struct gate_report {
         uint32_t magic;
@@ -154,6 +184,7 @@ struct gate_report {
 /* More options are more tags of the request. */
 ASSERT_FIXED_SIZE(struct gate_open, 8);
 ASSERT_FIXED_SIZE(struct gate_stream, 8);
+ASSERT_FIXED_SIZE(struct gate_times, 24);
 ASSERT_FIXED_SIZE(struct gate_report, 528);
 
 /* Parses one packet of the gate. The text in *ret is terminated by NUL and may not be UTF-8. Returns -EBADMSG
