@@ -18,6 +18,7 @@
 #include "base/parse-util.h"
 #include "base/stderr-log.h"
 #include "config.h"
+#include "keeper/exec/exec-hooks.h"
 #include "keeper/keeper-loop.h"
 #include "keeper/keeper-reexec.h"
 #include "keeper/keeper-restore.h"
@@ -137,7 +138,8 @@ static int fill_standard_streams(void) {
         return 0;
 }
 
-static void set_signals(void) {
+static void set_signals(sigset_t *ret_ignored) {
+        struct sigaction action;
         sigset_t mask;
 
         /* If SIGCHLD were still ignored, as it may be inherited, the ends of children would be lost. */
@@ -146,6 +148,11 @@ static void set_signals(void) {
         /* The loss of the terminal or of stderr must not end the roles. */
         (void) signal(SIGHUP, SIG_IGN);
         (void) signal(SIGPIPE, SIG_IGN);
+
+        sigemptyset(ret_ignored);
+        for (int signo = 1; signo < NSIG; signo++)
+                if (sigaction(signo, NULL, &action) >= 0 && action.sa_handler == SIG_IGN)
+                        sigaddset(ret_ignored, signo);
 
         /* SIGTERM is read from a descriptor. It is blocked from here on, so that it cannot arrive between two
          * programs of a re-execution. */
@@ -204,7 +211,7 @@ static int start_new(Keeper *keeper, struct keeper_self *self) {
         if (r >= 0 && n_fds > 1)
                 r = keeper_restore(keeper, LISTEN_FD, n_fds, names);
         if (r >= 0)
-                keeper_clean_terminal_sockets(keeper);
+                keeper_clean_sockets(keeper);
         return r;
 }
 
@@ -224,6 +231,7 @@ static int run(int argc, char *argv[]) {
         Keeper keeper;
         int r;
 
+        set_signals(&self.ignored);
         r = read_handed_over(&state);
         if (r >= 0) {
                 self.nofile.rlim_cur = state.self.nofile_current;
@@ -269,8 +277,11 @@ static int reexec(void) {
 }
 
 int main(int argc, char *argv[]) {
-        int r = parse_arguments(argc, argv);
+        int r;
 
+        if (argc > 2 && strcmp(argv[1], HOOKS_OPTION) == 0)
+                return hooks_main(argv + 2);
+        r = parse_arguments(argc, argv);
         if (r <= 0)
                 return r < 0 ? EXIT_BAD_USAGE : EXIT_SUCCESS;
 
@@ -280,7 +291,6 @@ int main(int argc, char *argv[]) {
                 return check_state() < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         if (arg_action == ACTION_REEXEC)
                 return reexec() < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-        set_signals();
         /* The state of thousands of children is written each time that it changes. Its memory is a map of its
          * own, which is returned at once; without this the C library would keep the next ones in its heap. */
         (void) mallopt(M_MMAP_THRESHOLD, 64 * 1024);

@@ -145,7 +145,8 @@ static const char *path_last(const char *path) {
 bool cgroup_is_of_role(const char *path, const char *instance) {
         _cleanup_free_ char *role = NULL;
 
-        return role_scope_name_parse(instance, path_last(path), &role) >= 0;
+        return role_scope_name_parse(instance, path_last(path), &role) >= 0 ||
+               role_post_scope_name_parse(instance, path_last(path), &role) >= 0;
 }
 
 bool cgroup_may_be_stray(const char *path) {

@@ -6,17 +6,21 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cgroup-util.h"
 #include "base/fd-util.h"
 #include "base/pidref.h"
 #include "base/stderr-log.h"
 #include "base/time-util.h"
 #include "keeper/child.h"
 #include "keeper/exec/exec-invoke.h"
+#include "keeper/hold.h"
 #include "keeper/keeper-terminal.h"
+#include "keeper/notify.h"
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
@@ -36,15 +40,55 @@ static uint64_t timeval_usec(const struct timeval *tv) {
 /* Uses clone3() instead of fork() and pidfd_open(), because it is one call, and a failure with -EAGAIN or
  * -EMFILE leaves nothing behind. Without CLONE_VM it works like fork(). Only the thread id that the C library
  * has cached is wrong in the child, and nothing there uses it. */
-pid_t child_clone(int *ret_pidfd) {
+static pid_t child_clone_at(int cgroup_fd, int *ret_pidfd) {
         struct clone_args args = {
-                .flags = CLONE_PIDFD,
+                .flags = CLONE_PIDFD | (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0),
                 .pidfd = (uint64_t) (uintptr_t) ret_pidfd,
                 .exit_signal = SIGCHLD,
+                .cgroup = cgroup_fd >= 0 ? (uint64_t) cgroup_fd : 0,
         };
         long pid = syscall(SYS_clone3, &args, sizeof(args));
 
         return pid < 0 ? -errno : (pid_t) pid;
+}
+
+pid_t child_clone(int *ret_pidfd) {
+        return child_clone_at(-EBADF, ret_pidfd);
+}
+
+/* A cgroup of v2 that has others below, with controllers, cannot have a process. systemd has the same one for
+ * the commands of a service to which its cgroup is delegated. */
+#define CGROUP_CONTROL ".control"
+
+/* With v2 alone the child is born there. Otherwise it is moved there at once, while it waits at its gate,
+ * because a clone can name the cgroup of v2 only. */
+static pid_t child_clone_into(const char *cgroup, int *ret_pidfd) {
+        autofd fd = -EBADF, control_fd = -EBADF;
+        pid_t pid;
+        int r;
+
+        if (!cgroup_is_unified()) {
+                pid = child_clone(ret_pidfd);
+                r = pid > 0 ? cgroup_attach(cgroup, pid) : 0;
+                if (r < 0) {
+                        (void) pidfd_kill(*ret_pidfd, SIGKILL);
+                        (void) pidfd_waitid(*ret_pidfd, &(siginfo_t){ 0 }, &(struct rusage){ 0 }, WEXITED);
+                        *ret_pidfd = fd_close(*ret_pidfd);
+                        return r;
+                }
+                return pid;
+        }
+
+        fd = cgroup_open(cgroup);
+        if (fd < 0)
+                return fd;
+        pid = child_clone_at(fd, ret_pidfd);
+        if (pid != -EBUSY && pid != -EOPNOTSUPP)
+                return pid;
+        if (mkdirat(fd, CGROUP_CONTROL, 0755) < 0 && errno != EEXIST)
+                return -errno;
+        control_fd = openat(fd, CGROUP_CONTROL, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        return control_fd < 0 ? -errno : child_clone_at(control_fd, ret_pidfd);
 }
 
 void child_init(Child *child, uint64_t id, const char *role) {
@@ -71,7 +115,7 @@ static void pair_close(int (*pair)[2]) {
 #define _cleanup_pair_ _cleanup_(pair_close)
 
 static int child_make(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
-        struct child_sockets *sockets, Child **ret) {
+        const char *cgroup, struct child_sockets *sockets, Notify *notify, Child **ret) {
         _cleanup_pair_ int gate[2] = { -EBADF, -EBADF }, input[2] = { -EBADF, -EBADF },
                            release[2] = { -EBADF, -EBADF };
         _cleanup_(terminal_ends_close) struct terminal_ends ends = TERMINAL_ENDS_NONE;
@@ -86,10 +130,14 @@ static int child_make(const struct keeper_self *self, uint64_t id, const char *r
         child_init(child, id, role);
 
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate) < 0 ||
-                ((flags & KEEPER_FORK_STDIN_PIPE) && pipe2(input, O_CLOEXEC) < 0) ||
                 (sockets->n > sockets->n_handed &&
                         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, release) < 0))
                 return -errno;
+        if (flags & KEEPER_FORK_STDIN_PIPE) {
+                r = hold_pipe(input);
+                if (r < 0)
+                        return r;
+        }
 
         /* O_NONBLOCK belongs to the open file. It is set on the ends that node and keeper share, never on the
          * end of the child. */
@@ -109,19 +157,21 @@ static int child_make(const struct keeper_self *self, uint64_t id, const char *r
         }
 
         sockets->release_fd = release[1];
-        child->pid = child_clone(&child->pidfd);
+        child->pid = cgroup ? child_clone_into(cgroup, &child->pidfd) : child_clone(&child->pidfd);
         if (child->pid == 0)
                 exec_invoke(&(ExecParameters){
                         .keeper_pid = self->pid,
                         .nofile = self->nofile,
                         .arguments = self->arguments,
                         .arguments_size = self->arguments_size,
+                        .ignored = &self->ignored,
                         .role = role,
                         .gate_fd = gate[1],
                         .stdin_fd = input[0],
                         .stream_fd = -EBADF,
                         .terminal = ends,
                         .sockets = sockets,
+                        .notify_path = notify ? notify->path : NULL,
                 });
         child_sockets_close(sockets);
         if (child->pid < 0)
@@ -145,14 +195,17 @@ static int child_make(const struct keeper_self *self, uint64_t id, const char *r
         child->gate_fd = fd_steal(&gate[0]);
         child->stdin_fd = fd_steal(&input[1]);
         child->release_fd = fd_steal(&release[0]);
+        child->notify = notify;
+        if (notify)
+                notify->child = child;
         *ret = child;
         child = NULL;
         return 0;
 }
 
 int child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
-        struct child_sockets *sockets, Child **ret) {
-        int r = child_make(self, id, role, flags, sockets, ret);
+        const char *cgroup, struct child_sockets *sockets, Notify *notify, Child **ret) {
+        int r = child_make(self, id, role, flags, cgroup, sockets, notify, ret);
 
         child_sockets_close(sockets);
         return r;
@@ -167,6 +220,7 @@ Child *child_free(Child *child) {
         (void) fd_close(child->stdin_fd);
         (void) fd_close(child->release_fd);
         (void) keeper_terminal_free(child->terminal);
+        (void) notify_free(child->notify);
         free(child);
         return NULL;
 }

@@ -26,6 +26,8 @@ typedef enum ChildStored {
         CHILD_STORED_PEER,
         CHILD_STORED_OUTPUT,
         CHILD_STORED_TERMINAL,
+        CHILD_STORED_NOTIFY,
+        CHILD_STORED_NOTIFIED,
         _CHILD_STORED_MAX,
 } ChildStored;
 
@@ -44,6 +46,7 @@ struct Child {
         /* Open until KEEPER_CLOSE_STDIN or the end of the child. */
         int stdin_fd;
         KeeperTerminal *terminal; /* NULL if it has none */
+        Notify *notify;           /* the same, until it is reaped */
         struct watch pidfd_watch;
         struct watch gate_watch;
         /* Open until the child has released its ports by its exec, or has given them back. */
@@ -77,10 +80,11 @@ pid_t child_clone(int *ret_pidfd);
 /* Like waitid() with P_PIDFD, but returns a negative errno. si_pid is 0 if there is nothing to report. The
  * usage may be NULL. */
 int pidfd_waitid(int pidfd, siginfo_t *ret_info, struct rusage *ret_usage, int options);
-/* Clones a child. Takes ownership of the descriptors of the sockets, also on failure. Returns a negative
- * errno. */
+/* Clones a child, in this cgroup, or if that is NULL in that of the keeper. Takes ownership of the
+ * descriptors of the sockets, also on failure, and of notify on success, which may be NULL. Returns a
+ * negative errno. */
 int child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
-        struct child_sockets *sockets, Child **ret);
+        const char *cgroup, struct child_sockets *sockets, Notify *notify, Child **ret);
 /* Initializes a child without descriptors, in no list. */
 void child_init(Child *child, uint64_t id, const char *role);
 Child *child_free(Child *child);

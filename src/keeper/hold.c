@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -73,19 +74,38 @@ int hold_look_second(int hold_fd) {
         return hold_look_at(hold_fd, 1);
 }
 
-/* The kernel counts what is in queues for the real user of the sender, and refuses others of this user what
- * it permits a keeper with its capabilities. So for the moment of the call that is a user of nobody, and one
- * for each keeper. Where that is not permitted, or in a user namespace without such a user, nothing changes.
- */
+/* The kernel counts what is in queues, and the pages of pipes, for the real user of who sends or makes them,
+ * and refuses others of this user what it permits a keeper with its capabilities. So for the moment of the
+ * call that is a user of nobody, and one for each keeper. Where that is not permitted, or in a user namespace
+ * without such a user, nothing changes. */
+static bool hold_user_enter(void) {
+        return geteuid() == 0 && setresuid(hold_user(getpid()), (uid_t) -1, (uid_t) -1) >= 0;
+}
+
+/* The next child must not have this user. For root, which always exists, this allocates nothing that could
+ * fail. */
+static void hold_user_leave(uid_t real) {
+        if (setresuid(real, (uid_t) -1, (uid_t) -1) < 0)
+                abort();
+}
+
 static int hold_send(int hold_fd, const void *packet, size_t size, const int *fds, size_t n) {
         const uid_t real = getuid();
-        bool changed = geteuid() == 0 && setresuid(hold_user(getpid()), (uid_t) -1, (uid_t) -1) >= 0;
+        const bool changed = hold_user_enter();
 
         int r = socket_send_many(hold_fd, packet, size, fds, n);
-        /* The next child must not have this user. For root, which always exists, this allocates nothing that
-         * could fail. */
-        if (changed && setresuid(real, (uid_t) -1, (uid_t) -1) < 0)
-                abort();
+        if (changed)
+                hold_user_leave(real);
+        return r;
+}
+
+int hold_pipe(int ret[static 2]) {
+        const uid_t real = getuid();
+        const bool changed = hold_user_enter();
+
+        int r = pipe2(ret, O_CLOEXEC) < 0 ? -errno : 0;
+        if (changed)
+                hold_user_leave(real);
         return r;
 }
 

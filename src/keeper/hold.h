@@ -29,6 +29,11 @@ static inline uid_t hold_user(pid_t keeper) {
         return 0xF0000000U + (uid_t) keeper;
 }
 
+/* Makes a pipe (pipe2(2) with O_CLOEXEC) whose pages are counted for that user. From 1,024 pipes on
+ * (pipe-user-pages-soft in pipe(7)) every new pipe of their user has two pages only, unless its maker has
+ * CAP_SYS_RESOURCE or CAP_SYS_ADMIN, which most services of root do not have. */
+int hold_pipe(int ret[static 2]);
+
 /* Returns an empty hold, or a negative errno. */
 int hold_open(void);
 /* Takes ownership of fd, also on failure. */

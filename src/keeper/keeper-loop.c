@@ -15,6 +15,7 @@
 #include "keeper/keeper-guests.h"
 #include "keeper/keeper-loop.h"
 #include "keeper/keeper-node.h"
+#include "keeper/keeper-notify.h"
 #include "keeper/keeper-reexec.h"
 #include "keeper/keeper-requests.h"
 #include "keeper/keeper-serialize.h"
@@ -151,11 +152,12 @@ static void keeper_on_pidfd(Keeper *k, Child *child) {
                 if (child->terminal->pid > 0)
                         list_append(&k->terminals_ending, &child->terminal->ending);
         }
-        if (k->welcomed && !child->announce)
-                keeper_tell_exit(k, child);
+        keeper_tell_end(k, child);
         if (!k->blocked)
                 keeper_flush(k);
 }
+
+/* -- look-ups -- */
 
 static void keeper_on_lookup_exit(Keeper *k, Lookup *lookup) {
         if (!lookup_check_exit(lookup))
@@ -176,7 +178,7 @@ static int keeper_expire_lookups(Keeper *k) {
                 if (l->over)
                         continue;
                 if (l->deadline_usec > now) {
-                        wait = (int) ((l->deadline_usec - now) / 1000) + 1;
+                        wait = timeout_until(l->deadline_usec, now);
                         break; /* the others began later */
                 }
                 lookup_fail(l, -ETIMEDOUT);
@@ -208,11 +210,6 @@ static _noreturn_ void keeper_on_terminate(Keeper *k) {
         _exit(EXIT_FAILURE);
 }
 
-/* Returns the shorter timeout; -1 means for ever. */
-static int timeout_sooner(int a, int b) {
-        return a < 0 || (b >= 0 && b < a) ? b : a;
-}
-
 int keeper_run(Keeper *k) {
         for (;;) {
                 struct epoll_event event;
@@ -222,6 +219,8 @@ int keeper_run(Keeper *k) {
                 /* The store is the last one, because the others may change what is to be stored. */
                 timeout = timeout_sooner(timeout, keeper_look_after_terminals(k));
                 timeout = timeout_sooner(timeout, keeper_expire_lookups(k));
+                timeout = timeout_sooner(timeout, keeper_resume_notify(k));
+                timeout = timeout_sooner(timeout, keeper_run_drops(k));
                 timeout = timeout_sooner(timeout, reexec_run(k));
                 if (k->trim.due_usec != 0)
                         timeout = timeout_sooner(timeout, trim_run(&k->trim, now_usec(CLOCK_MONOTONIC)));
@@ -269,6 +268,12 @@ int keeper_run(Keeper *k) {
                         break;
                 case WATCH_LOOKUP:
                         keeper_on_lookup_exit(k, w->lookup);
+                        break;
+                case WATCH_NOTIFY:
+                        keeper_on_notify(k, w->notify);
+                        break;
+                case WATCH_NOTIFY_DROP:
+                        keeper_on_notify_drop(k, w->notify);
                         break;
                 case WATCH_GUEST:
                         keeper_on_guest(k, w->guest);

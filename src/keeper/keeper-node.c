@@ -31,11 +31,20 @@ void keeper_announce(Keeper *k, Child *child) {
         child->tell_exit = false; /* the announcement contains it */
         list_remove(&child->to_tell);
         list_append(&k->to_announce, &child->to_tell);
+        if (child->notify) {
+                child->notify->told = 0;
+                keeper_tell_notified(k, child->notify);
+        }
 }
 
 void keeper_tell_exit(Keeper *k, Child *child) {
         child->tell_exit = true;
         list_append(&k->to_tell_exit, &child->to_tell);
+}
+
+void keeper_tell_notified(Keeper *k, Notify *notify) {
+        if (k->welcomed && k->version >= 5 && notify_next(notify) && !list_is_linked(&notify->to_tell))
+                list_append(&k->notified, &notify->to_tell);
 }
 
 static void lookup_free_if_told(Lookup *lookup) {
@@ -86,6 +95,8 @@ void keeper_close_node(Keeper *k) {
 
         LIST_FOREACH (Child, link, c, &k->children) {
                 child_told(c);
+                if (c->notify)
+                        list_remove(&c->notify->to_tell);
 
                 /* A child whose request is in the queue still reads it. A child without a request reads EOF
                  * and exits. */
@@ -159,24 +170,66 @@ static int node_send_ports(Keeper *k) {
 }
 
 static int node_send_child(Keeper *k, Child *child) {
+        /* The node learns what a role has sent before it learns its end. */
+        const bool end_waits = child->exited && child->notify && child->notify->end_waits;
+        const bool end_follows =
+                end_waits || (child->exited && child->notify && list_is_linked(&child->notify->to_tell));
         struct keeper_child m = {
                 .header = { .type = KEEPER_CHILD, .child = child->id },
                 .pid = child->pid,
                 .start_time = child->start_time,
                 .execed = child_has_execed(child),
-                .exited = child->exited,
+                .exited = child->exited && !end_follows,
                 .flags = child->orphan ? KEEPER_CHILD_ORPHAN : 0,
-                .exit = child->exit,
         };
         int fds[CHILD_FDS_MAX], r;
         size_t n_fds;
 
+        if (m.exited)
+                m.exit = child->exit;
         memcpy(m.role, child->role, sizeof(m.role));
         n_fds = child_fds(child, fds, &m.fds);
         r = node_send(k, &m, sizeof(m), fds, n_fds);
         if (r > 0)
                 child_told(child);
+        if (r > 0 && end_follows && !end_waits)
+                keeper_tell_exit(k, child);
         return r;
+}
+
+static int node_send_notified(Keeper *k, Notify *notify) {
+        const struct notify_item *item;
+
+        while ((item = notify_next(notify))) {
+                struct keeper_notified m = {
+                        .header = { .type = KEEPER_NOTIFIED, .child = notify->child->id },
+                        .number = item->number,
+                        .monotonic_usec = item->monotonic_usec,
+                        .value = item->value,
+                        .pid = item->pid,
+                        .kind = item->kind,
+                };
+                size_t size = offsetof(struct keeper_notified, text) + 1;
+
+                if (item->kind == NOTIFY_STATUS) {
+                        memcpy(m.text, notify->status, sizeof(m.text));
+                        size += strlen(m.text);
+                }
+                if (node_send(k, &m, size, NULL, 0) == 0)
+                        return 0;
+                notify->told = item->number;
+        }
+        list_remove(&notify->to_tell);
+        return 1;
+}
+
+static int node_send_all_notified(Keeper *k) {
+        Notify *n;
+
+        while ((n = LIST_FIRST(Notify, to_tell, &k->notified)))
+                if (node_send_notified(k, n) == 0)
+                        return 0;
+        return 1;
 }
 
 static int node_send_exit(Keeper *k, Child *child) {
@@ -203,14 +256,17 @@ static int node_send_lookup(Keeper *k, Lookup *lookup) {
         return r;
 }
 
-/* Sends what the node has not received yet, in this order: the reply, ports and children after a HELLO, exits
- * of children, results of look-ups. */
+/* Sends what the node has not received yet, in this order: the reply, ports and children after a HELLO, what
+ * roles have sent, exits of children, results of look-ups. Once the children are listed, a reply follows what
+ * roles have sent before. */
 static void node_flush(Keeper *k) {
         Lookup *l;
         Child *c;
 
         k->blocked = false;
 
+        if (k->ports_left == 0 && !list_is_linked(&k->to_announce) && node_send_all_notified(k) == 0)
+                return;
         if (k->reply_size > 0 && node_send_reply(k) == 0)
                 return;
         while (k->ports_left > 0)
@@ -219,6 +275,8 @@ static void node_flush(Keeper *k) {
         while ((c = LIST_FIRST(Child, to_tell, &k->to_announce)))
                 if (node_send_child(k, c) == 0)
                         return;
+        if (node_send_all_notified(k) == 0)
+                return;
         while ((c = LIST_FIRST(Child, to_tell, &k->to_tell_exit)))
                 if (node_send_exit(k, c) == 0)
                         return;
@@ -253,5 +311,8 @@ void keeper_pause_node(Keeper *k, bool pause) {
 }
 
 bool keeper_is_quiet(const Keeper *k) {
+        LIST_FOREACH (Notify, drop, n, &k->drops)
+                if (n->end_waits || (n->drop_pidfd >= 0 && !n->drop_late))
+                        return false;
         return !k->blocked && k->reply_size == 0 && !list_is_linked(&k->lookups);
 }

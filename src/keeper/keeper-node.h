@@ -10,6 +10,9 @@
 void keeper_announce(Keeper *keeper, Child *child);
 void keeper_tell_exit(Keeper *keeper, Child *child);
 
+/* The same for what a role has sent and this node has not received, if there is any. */
+void keeper_tell_notified(Keeper *keeper, Notify *notify);
+
 /* Queues the result of a look-up, if the node is connected, and forgets the look-up as soon as it has ended,
  * too. Also called for one that has ended. */
 void keeper_tell_lookup(Keeper *keeper, Lookup *lookup);
@@ -22,7 +25,8 @@ int keeper_reply_done(Keeper *keeper, const struct keeper_header *request, int e
 /* Sends what the node has not received yet, until its socket is full. */
 void keeper_flush(Keeper *keeper);
 
-/* Returns whether no packet, request, reply or look-up is incomplete. */
+/* Returns whether no packet, request, reply or look-up is incomplete, and no child takes a notification,
+ * unless that lasts for long. */
 bool keeper_is_quiet(const Keeper *keeper);
 
 /* Stops or resumes reading the requests of the node. */

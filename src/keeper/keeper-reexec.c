@@ -191,6 +191,10 @@ static void state_set_cloexec(const KeeperState *s, int state_fd, bool cloexec) 
         for (size_t i = 0; i < s->n_terminal_sockets; i++)
                 if (s->terminal_sockets[i].fd >= 0)
                         (void) fd_cloexec(s->terminal_sockets[i].fd, cloexec);
+        for (size_t i = 0; i < s->n_notify; i++) {
+                (void) fd_cloexec(s->notify[i].fd, cloexec);
+                (void) fd_cloexec(s->notify[i].hold_fd, cloexec);
+        }
         for (size_t i = 0; i < s->n_terminals; i++) {
                 const struct keeper_state_terminal *t = &s->terminals[i];
                 const int fds[] = { t->pidfd, t->master_fd, t->control_fd, t->peer_fd, t->output_fd };
@@ -199,6 +203,14 @@ static void state_set_cloexec(const KeeperState *s, int state_fd, bool cloexec) 
                         if (fds[j] >= 0)
                                 (void) fd_cloexec(fds[j], cloexec);
         }
+}
+
+/* A socket of a role that is gone may have a descriptor in it that must not be closed by this process. The
+ * next program never closes it. */
+static void shut_set_cloexec(Keeper *k, bool cloexec) {
+        LIST_FOREACH (Notify, drop, n, &k->drops)
+                if (!n->child)
+                        (void) fd_cloexec(n->fd, cloexec);
 }
 
 static void reexec_execute(Keeper *k) {
@@ -216,6 +228,7 @@ static void reexec_execute(Keeper *k) {
         }
 
         state_set_cloexec(&state, state_fd, false);
+        shut_set_cloexec(k, false);
         (void) snprintf(number, sizeof(number), "%d", state_fd);
         r = setenv(KEEPER_STATE_ENVIRONMENT, number, 1) < 0 ? -errno : 0;
         if (r >= 0) {
@@ -224,6 +237,7 @@ static void reexec_execute(Keeper *k) {
                 (void) unsetenv(KEEPER_STATE_ENVIRONMENT);
         }
         state_set_cloexec(&state, state_fd, true);
+        shut_set_cloexec(k, true);
         reexec_refuse(k, r, strerror(-r));
 }
 
@@ -233,7 +247,7 @@ int reexec_run(Keeper *k) {
         if (k->reexec.check_pid > 0 && k->reexec.deadline_usec > 0) {
                 now = now_usec(CLOCK_MONOTONIC);
                 if (now < k->reexec.deadline_usec)
-                        return (int) ((k->reexec.deadline_usec - now) / 1000) + 1;
+                        return timeout_until(k->reexec.deadline_usec, now);
                 k->reexec.deadline_usec = 0;
                 (void) pidfd_kill(k->reexec.check_pidfd, SIGKILL);
         }
@@ -285,6 +299,10 @@ int keeper_resume(Keeper *k, const struct keeper_self *self, const KeeperState *
         }
         if (r < 0)
                 return r;
+        /* What this node has been sent already it ignores. */
+        LIST_FOREACH (Child, link, c, &k->children)
+                if (c->notify)
+                        keeper_tell_notified(k, c->notify);
         reexec_resume(k, state);
         keeper_flush(k);
         return 0;

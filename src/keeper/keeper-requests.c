@@ -11,6 +11,7 @@
 #include "base/pidref.h"
 #include "keeper/cgroup-signal.h"
 #include "keeper/keeper-node.h"
+#include "keeper/keeper-notify.h"
 #include "keeper/keeper-reexec.h"
 #include "keeper/keeper-requests.h"
 #include "proto/terminal-protocol.h"
@@ -39,27 +40,39 @@ int keeper_on_hello(Keeper *k, const struct keeper_hello *m) {
         return 0;
 }
 
-static int keeper_make_child(Keeper *k, const struct keeper_fork *m, const struct keeper_port *ports,
-        size_t n_ports, Child **ret) {
+static int keeper_make_child(Keeper *k, const struct keeper_fork *m, const char *cgroup,
+        const struct keeper_port *ports, size_t n_ports, Child **ret) {
         struct child_sockets sockets;
+        Notify *notify = NULL;
         ListLink lent;
         Child *child;
         int r;
 
         if (keeper_find_child(k, m->header.child))
                 return -EEXIST;
-        if (m->flags & ~(KEEPER_FORK_STDIN_PIPE | KEEPER_FORK_TERMINAL))
+        if (m->flags & ~(KEEPER_FORK_STDIN_PIPE | KEEPER_FORK_TERMINAL | KEEPER_FORK_NOTIFY |
+                               KEEPER_FORK_NOTIFY_ALL))
                 return -EOPNOTSUPP;
+        if ((m->flags & KEEPER_FORK_NOTIFY_ALL) && !(m->flags & KEEPER_FORK_NOTIFY))
+                return -EINVAL;
         if ((m->flags & KEEPER_FORK_STDIN_PIPE) && (m->flags & KEEPER_FORK_TERMINAL))
                 return -EINVAL;
 
+        if (m->flags & KEEPER_FORK_NOTIFY) {
+                r = keeper_make_notify(k, m->header.child, m->flags, &notify);
+                if (r < 0)
+                        return r;
+        }
         list_init(&lent);
         r = sockets_lend(&k->sockets, m->header.child, &lent, ports, n_ports, &sockets);
-        if (r < 0)
-                return r;
-        store_touch(&k->store);
-        r = child_new(k->self, m->header.child, m->role, m->flags, &sockets, &child);
         if (r < 0) {
+                (void) notify_free(notify);
+                return r;
+        }
+        store_touch(&k->store);
+        r = child_new(k->self, m->header.child, m->role, m->flags, cgroup, &sockets, notify, &child);
+        if (r < 0) {
+                (void) notify_free(notify);
                 sockets_rest_child(&k->sockets, &lent, m->role);
                 return r;
         }
@@ -82,30 +95,54 @@ static int keeper_make_child(Keeper *k, const struct keeper_fork *m, const struc
         return 0;
 }
 
-static int keeper_on_fork(Keeper *k, const struct keeper_fork *m, size_t size) {
-        const struct keeper_port *ports = (const struct keeper_port *) (m + 1);
-        const size_t n_ports = (size - sizeof(*m)) / sizeof(*ports);
-        Child *child = NULL;
-        int r;
-
-        if (m->header.child == 0 || !memchr(m->role, '\0', sizeof(m->role)) || !role_name_is_valid(m->role) ||
-                (size - sizeof(*m)) % sizeof(*ports) != 0 || n_ports > KEEPER_FORK_PORTS_MAX)
-                return -EBADMSG;
-        /* The ports are numbered by consecutive descriptors. */
-        for (size_t i = 1; i < n_ports; i++)
-                if (ports[i - 1].release && !ports[i].release)
-                        return -EBADMSG;
-
-        r = keeper_make_child(k, m, ports, n_ports, &child);
+static int keeper_reply_forked(Keeper *k, const struct keeper_fork *m, Child *child, int error) {
         k->reply.forked = (struct keeper_forked){
                 .header = { .type = KEEPER_FORKED, .child = m->header.child },
-                .error = r < 0 ? r : 0,
+                .error = error < 0 ? error : 0,
                 .pid = child ? child->pid : 0,
                 .start_time = child ? child->start_time : 0,
         };
         k->reply_size = sizeof(k->reply.forked);
         k->reply_child = child;
         return 0;
+}
+
+static bool keeper_fork_is_valid(const struct keeper_fork *m) {
+        return m->header.child != 0 && memchr(m->role, '\0', sizeof(m->role)) && role_name_is_valid(m->role);
+}
+
+static int keeper_on_fork(Keeper *k, const struct keeper_fork *m, size_t size) {
+        const struct keeper_port *ports = (const struct keeper_port *) (m + 1);
+        const size_t n_ports = (size - sizeof(*m)) / sizeof(*ports);
+        Child *child = NULL;
+        int r;
+
+        if (!keeper_fork_is_valid(m) || (size - sizeof(*m)) % sizeof(*ports) != 0 ||
+                n_ports > KEEPER_FORK_PORTS_MAX)
+                return -EBADMSG;
+        /* The ports are numbered by consecutive descriptors. */
+        for (size_t i = 1; i < n_ports; i++)
+                if (ports[i - 1].release && !ports[i].release)
+                        return -EBADMSG;
+
+        r = keeper_make_child(k, m, NULL, ports, n_ports, &child);
+        return keeper_reply_forked(k, m, child, r);
+}
+
+static int keeper_on_fork_into(Keeper *k, const struct keeper_fork_into *m, size_t size) {
+        Child *child = NULL;
+        int r;
+
+        if (!keeper_fork_is_valid(&m->fork) ||
+                !memchr(m->path, '\0', size - offsetof(struct keeper_fork_into, path)))
+                return -EBADMSG;
+        if (k->version < 5)
+                return keeper_reply_done(k, &m->fork.header, -EOPNOTSUPP);
+        r = m->fork.flags != 0 ? -EOPNOTSUPP
+            : !cgroup_is_of_role(m->path, k->self->instance)
+                    ? -EPERM
+                    : keeper_make_child(k, &m->fork, m->path, NULL, 0, &child);
+        return keeper_reply_forked(k, &m->fork, child, r);
 }
 
 static int keeper_on_signal(Keeper *k, const struct keeper_signal *m) {
@@ -252,6 +289,25 @@ static int keeper_on_lookup(Keeper *k, const struct keeper_lookup *m) {
         return keeper_reply_done(k, &m->header, keeper_begin_lookup(k, m));
 }
 
+/* A role that floods its socket does not delay this for ever: then the node learns the rest later. */
+#define NOTIFY_READ_MAX 1024U
+
+static int keeper_on_take_notified(Keeper *k, const struct keeper_take_notified *m) {
+        Child *child = keeper_find_child(k, m->header.child);
+
+        if (k->version < 5)
+                return keeper_reply_done(k, &m->header, -EOPNOTSUPP);
+        if (!child || !child->notify)
+                return keeper_reply_done(k, &m->header, child ? -ENOTSOCK : -ENOENT);
+        if (m->number > 0) {
+                notify_saved(child->notify, m->number);
+                return keeper_reply_done(k, &m->header, 0);
+        }
+        keeper_read_notify(k, child->notify, NOTIFY_READ_MAX);
+        return keeper_reply_done(k, &m->header,
+                list_is_linked(&child->notify->drop) && !child->notify->drop_late ? -EAGAIN : 0);
+}
+
 /* The requests of version 3. */
 static int keeper_on_request_3(Keeper *k, const void *data, size_t size) {
         const struct keeper_header *header = data;
@@ -279,8 +335,10 @@ static int keeper_on_ports_request(Keeper *k, const void *data, size_t size) {
         int r;
 
         store_touch(&k->store);
-        if (header->type == KEEPER_BIND) {
-                r = sockets_on_bind(&k->sockets, data, size, &k->reply.bound);
+        if (header->type == KEEPER_BIND || header->type == KEEPER_BIND_PORTS) {
+                r = header->type == KEEPER_BIND
+                            ? sockets_on_bind(&k->sockets, data, size, &k->reply.bound)
+                            : sockets_on_bind_ports(&k->sockets, data, size, &k->reply.bound);
                 if (r >= 0)
                         k->reply_size = keeper_bound_size(k->reply.bound.n);
                 return r;
@@ -317,6 +375,11 @@ int keeper_on_request(Keeper *k, const void *data, size_t size) {
         switch (header->type) {
         case KEEPER_FORK:
                 return size >= sizeof(struct keeper_fork) ? keeper_on_fork(k, data, size) : -EBADMSG;
+        case KEEPER_FORK_INTO:
+                return size > offsetof(struct keeper_fork_into, path) &&
+                                       size <= sizeof(struct keeper_fork_into)
+                               ? keeper_on_fork_into(k, data, size)
+                               : -EBADMSG;
         case KEEPER_SIGNAL:
                 return size == sizeof(struct keeper_signal) ? keeper_on_signal(k, data) : -EBADMSG;
         case KEEPER_CLOSE_STDIN:
@@ -332,6 +395,9 @@ int keeper_on_request(Keeper *k, const void *data, size_t size) {
         case KEEPER_RELEASE_ALL_PORTS:
         case KEEPER_LOOKUP:
                 return keeper_on_request_3(k, data, size);
+        case KEEPER_TAKE_NOTIFIED:
+                return size == sizeof(struct keeper_take_notified) ? keeper_on_take_notified(k, data)
+                                                                   : -EBADMSG;
         default:
                 return keeper_on_ports_request(k, data, size);
         }

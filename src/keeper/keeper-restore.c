@@ -15,6 +15,7 @@
 #include "base/stderr-log.h"
 #include "keeper/keeper-restore.h"
 #include "keeper/keeper-serialize.h"
+#include "keeper/listen.h"
 
 /* A descriptor that systemd has passed, by its name or on a shelf. */
 struct given {
@@ -194,6 +195,11 @@ static int restore_match(KeeperState *state, struct given *all, size_t n) {
         }
         state->n_ports = kept;
 
+        for (size_t i = 0; i < state->n_notify; i++) {
+                state->notify[i].fd = given_take(all, n, STORE_NOTIFY, state->notify[i].child);
+                state->notify[i].hold_fd = given_take(all, n, STORE_NOTIFIED, state->notify[i].child);
+        }
+
         /* systemd does not store them. They are made again, at the same paths. */
         for (size_t i = 0; i < state->n_terminal_sockets; i++)
                 state->terminal_sockets[i].fd = -EBADF;
@@ -206,10 +212,22 @@ static bool restore_knows_terminal_socket(void *keeper, uint64_t id, uid_t uid) 
         return child && child->terminal && terminal_socket_find(child->terminal, uid);
 }
 
-void keeper_clean_terminal_sockets(Keeper *k) {
+static bool restore_knows_notify(void *keeper, const char *path) {
+        const Keeper *k = keeper;
+
+        LIST_FOREACH (const Child, link, c, &k->children)
+                if (c->notify && strcmp(c->notify->path, path) == 0)
+                        return true;
+        return false;
+}
+
+void keeper_clean_sockets(Keeper *k) {
         char directory[PATH_MAX];
 
-        if (terminal_socket_directory(k->listen_fd, directory) >= 0)
+        if (socket_directory(k->listen_fd, NOTIFY_DIRECTORY, directory) >= 0)
+                notify_clean(directory, restore_knows_notify, k);
+
+        if (socket_directory(k->listen_fd, TERMINAL_SOCKET_DIRECTORY, directory) >= 0)
                 terminal_socket_clean(directory, restore_knows_terminal_socket, k);
 }
 

@@ -9,5 +9,6 @@
  * unknown name are left alone, and all others that are not needed are closed. Returns a negative errno. */
 int keeper_restore(Keeper *keeper, int first, uint32_t n, const char *names);
 
-/* Removes the sockets of terminals that a dead keeper has left and that this one does not have. */
-void keeper_clean_terminal_sockets(Keeper *keeper);
+/* Removes the sockets of terminals and notifications that a dead keeper has left and that this one does not
+ * have. */
+void keeper_clean_sockets(Keeper *keeper);

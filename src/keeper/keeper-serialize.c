@@ -59,7 +59,8 @@ int keeper_collect(const Keeper *k, KeeperState *ret) {
         s.ports = calloc(k->sockets.n + 1, sizeof(s.ports[0]));
         s.terminals = calloc(n + n_terminals + 1, sizeof(s.terminals[0]));
         s.terminal_sockets = calloc(keeper_count_terminal_sockets(k) + 1, sizeof(s.terminal_sockets[0]));
-        if (!s.children || !s.ports || !s.terminals || !s.terminal_sockets)
+        s.notify = calloc(n + 1, sizeof(s.notify[0]));
+        if (!s.children || !s.ports || !s.terminals || !s.terminal_sockets || !s.notify)
                 return -ENOMEM;
         r = store_collect(&k->store, &k->children, &k->sockets, &s.stored, &s.n_stored);
         if (r < 0)
@@ -93,6 +94,13 @@ int keeper_collect(const Keeper *k, KeeperState *ret) {
                         .exit = c->exit,
                 };
                 memcpy(to->role, c->role, sizeof(to->role));
+                if (c->notify)
+                        s.notify[s.n_notify++] = (struct keeper_state_notify){
+                                .child = c->id,
+                                .fd = c->notify->fd,
+                                .hold_fd = c->notify->hold_fd,
+                                .flags = c->notify->all ? KEEPER_STATE_NOTIFY_ALL : 0,
+                        };
                 if (c->terminal) {
                         keeper_collect_terminal(c->terminal, c->id, &s);
                         keeper_collect_terminal_sockets(c->terminal, &s);
@@ -197,6 +205,26 @@ static void keeper_take_terminal_socket_of(Keeper *k, const struct keeper_state_
                         strerror(-r));
 }
 
+/* Without it the messages of the role are lost, and the node knows that it has no socket. */
+static void keeper_take_notify_of(Keeper *k, const struct keeper_state_notify *from) {
+        Child *child = keeper_find_child(k, from->child);
+        int r;
+
+        if (!child || child->notify) {
+                (void) fd_close(from->fd);
+                (void) fd_close(from->hold_fd);
+                return;
+        }
+        r = notify_take(from->fd, from->hold_fd, from->flags & KEEPER_STATE_NOTIFY_ALL, &child->notify);
+        /* A dead keeper that has emptied the hold has forgotten the child. */
+        if (r < 0 && r != -EAGAIN)
+                log_error("Cannot take over the notifications of role %s, which are lost: %s", child->role,
+                        strerror(-r));
+        if (r < 0)
+                return;
+        child->notify->child = child;
+}
+
 int keeper_take_over(Keeper *k, const KeeperState *s) {
         int r = 0;
 
@@ -204,6 +232,8 @@ int keeper_take_over(Keeper *k, const KeeperState *s) {
                 r = keeper_take_child(k, &s->children[i]);
         for (size_t i = 0; r >= 0 && i < s->n_terminals; i++)
                 r = keeper_take_terminal_of(k, &s->terminals[i]);
+        for (size_t i = 0; r >= 0 && i < s->n_notify; i++)
+                keeper_take_notify_of(k, &s->notify[i]);
         if (r >= 0)
                 LIST_FOREACH (Child, link, c, &k->children)
                         if (r >= 0)

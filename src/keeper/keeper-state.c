@@ -26,6 +26,7 @@ typedef enum SectionTag {
         SECTION_STORED = 4,
         SECTION_TERMINALS = 5,
         SECTION_TERMINAL_SOCKETS = 6,
+        SECTION_NOTIFY = 7,
         _SECTION_MAX,
 } SectionTag;
 
@@ -42,6 +43,7 @@ ASSERT_FIXED_SIZE(struct keeper_state_child, 160);
 ASSERT_FIXED_SIZE(struct keeper_state_port, 48);
 ASSERT_FIXED_SIZE(struct keeper_state_terminal, 120);
 ASSERT_FIXED_SIZE(struct keeper_state_terminal_socket, 24);
+ASSERT_FIXED_SIZE(struct keeper_state_notify, 24);
 ASSERT_FIXED_SIZE(struct keeper_state_stored, 24);
 
 /* The analyzer of gcc 12 does not follow what is reached through the table of sections and reports a leak;
@@ -55,6 +57,7 @@ void keeper_state_clear(KeeperState *state) {
         free(state->ports);
         free(state->terminals);
         free(state->terminal_sockets);
+        free(state->notify);
         free(state->stored);
         *state = (KeeperState){ 0 };
 }
@@ -69,14 +72,17 @@ int keeper_state_write(const KeeperState *state) {
                 { { SECTION_PORTS, sizeof(state->ports[0]), state->n_ports }, state->ports },
                 { { SECTION_STORED, sizeof(state->stored[0]), state->n_stored }, state->stored },
                 { { SECTION_TERMINALS, sizeof(state->terminals[0]), state->n_terminals }, state->terminals },
-                /* The last one, which version 1 does not have; it may be empty. */
+                /* The last ones, which version 1 does not have, and version 2 has the first one of; they may
+                 * be empty. */
                 { { SECTION_TERMINAL_SOCKETS, sizeof(state->terminal_sockets[0]), state->n_terminal_sockets },
                         state->terminal_sockets },
+                { { SECTION_NOTIFY, sizeof(state->notify[0]), state->n_notify }, state->notify },
         };
-        const bool has_2 = state->n_terminal_sockets > 0 || state->self.node_version > 2;
-        const uint32_t n_sections = has_2 ? ELEMENTSOF(all) : ELEMENTSOF(all) - 1;
-        struct state_header header = { .version = has_2 ? KEEPER_STATE_VERSION : 1,
-                .n_sections = n_sections };
+        const uint32_t version = state->n_notify > 0 || state->self.node_version > 4             ? 3
+                                 : state->n_terminal_sockets > 0 || state->self.node_version > 2 ? 2
+                                                                                                 : 1;
+        const uint32_t n_sections = ELEMENTSOF(all) - (KEEPER_STATE_VERSION - version);
+        struct state_header header = { .version = version, .n_sections = n_sections };
         struct iovec pieces[1 + 2 * ELEMENTSOF(all)];
         size_t n = 0;
 
@@ -138,6 +144,9 @@ static int state_check(const KeeperState *state, const char **ret_why) {
         for (size_t i = 0; i < state->n_terminal_sockets; i++)
                 if (state->terminal_sockets[i].child == 0)
                         return state_refuse(-EBADMSG, "it has an invalid terminal socket", ret_why);
+        for (size_t i = 0; i < state->n_notify; i++)
+                if (state->notify[i].child == 0)
+                        return state_refuse(-EBADMSG, "it has an invalid socket of notifications", ret_why);
         return state_check_twins(state, ret_why);
 }
 
@@ -159,6 +168,7 @@ int keeper_state_parse(const void *data, size_t size, KeeperState *ret, const ch
                         &state.n_terminals },
                 [SECTION_TERMINAL_SOCKETS] = { sizeof(state.terminal_sockets[0]),
                         (void **) &state.terminal_sockets, &state.n_terminal_sockets },
+                [SECTION_NOTIFY] = { sizeof(state.notify[0]), (void **) &state.notify, &state.n_notify },
         };
         const char *p = data, *const end = p + size;
         struct state_header header;

@@ -17,8 +17,10 @@
 #include "proto/keeper-protocol.h"
 
 /* Version 2 adds the sockets of terminals, and a node with version 3 of the protocol, whose requests an older
- * program would not know. A state without both is written as version 1, which an older program reads. */
-#define KEEPER_STATE_VERSION 2U
+ * program would not know. A state without both is written as version 1, which an older program reads. Version
+ * 3 adds the sockets of notifications, and is written for a node with version 5 of the protocol, or with such
+ * a socket. */
+#define KEEPER_STATE_VERSION 3U
 
 #define KEEPER_STATE_SIZE_MAX (64U * 1024 * 1024)
 
@@ -94,6 +96,17 @@ struct keeper_state_terminal_socket {
         uint32_t reserved;
 };
 
+#define KEEPER_STATE_NOTIFY_ALL (UINT32_C(1) << 0) /* from all processes of the scope */
+
+/* Since version 3, of a child. */
+struct keeper_state_notify {
+        uint64_t child;
+        int32_t fd;
+        int32_t hold_fd; /* what has come, see notify.h */
+        uint32_t flags;
+        uint32_t reserved;
+};
+
 /* The descriptors that systemd stores. */
 struct keeper_state_stored {
         uint64_t id;
@@ -112,6 +125,8 @@ typedef struct KeeperState {
         size_t n_terminals;
         struct keeper_state_terminal_socket *terminal_sockets;
         size_t n_terminal_sockets;
+        struct keeper_state_notify *notify;
+        size_t n_notify;
         struct keeper_state_stored *stored;
         size_t n_stored;
 } KeeperState;

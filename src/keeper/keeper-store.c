@@ -107,6 +107,8 @@ static const StoreKind store_child_kinds[_CHILD_STORED_MAX] = {
         [CHILD_STORED_PEER] = STORE_PEER,
         [CHILD_STORED_OUTPUT] = STORE_OUTPUT,
         [CHILD_STORED_TERMINAL] = STORE_TERMINAL,
+        [CHILD_STORED_NOTIFY] = STORE_NOTIFY,
+        [CHILD_STORED_NOTIFIED] = STORE_NOTIFIED,
 };
 
 static int store_child_fd(const Child *c, ChildStored which) {
@@ -127,6 +129,10 @@ static int store_child_fd(const Child *c, ChildStored which) {
                 return t ? t->output_fd : -EBADF;
         case CHILD_STORED_TERMINAL:
                 return t ? t->pidfd : -EBADF;
+        case CHILD_STORED_NOTIFY:
+                return c->notify ? c->notify->fd : -EBADF;
+        case CHILD_STORED_NOTIFIED:
+                return c->notify ? c->notify->hold_fd : -EBADF;
         default:
                 return -EBADF;
         }
@@ -250,9 +256,9 @@ static int store_sync_shelves(Store *s, Sockets *sockets) {
         int r;
 
         LIST_FOREACH_SAFE (Child, to_store, child, &s->children) {
-                /* Without a terminal it has a pidfd and a stdin. */
+                /* It has a pidfd and a stdin; the terminal is five, the notifications are two. */
                 r = shelves_put(&s->shelves, &child->on_shelf, SHELF_CHILDREN,
-                        child->terminal ? _CHILD_STORED_MAX : 2);
+                        2U + (child->terminal ? 5U : 0U) + (child->notify ? 2U : 0U));
                 if (r < 0)
                         return r;
                 list_remove(&child->to_store);
@@ -488,7 +494,7 @@ int store_run(Store *s, Sockets *sockets, StoreWriteState write_state, const voi
                 s->at_once = false;
                 return (int) (RETRY_USEC / USEC_PER_MSEC);
         }
-        return (int) ((due - now) / USEC_PER_MSEC) + 1;
+        return timeout_until(due, now);
 }
 
 /* -- the stored descriptors -- */
@@ -587,7 +593,7 @@ void store_resume(Store *s, const ListLink *children, const IdMap *children_by_i
 bool store_item_parse(const char *name, size_t size, struct keeper_state_stored *ret) {
         char copy[32], *end, again[32];
 
-        if (size < 2 || size >= sizeof(copy) || !strchr("spitumceodq", name[0]))
+        if (size < 2 || size >= sizeof(copy) || !strchr("spitumceodnkq", name[0]))
                 return false;
         memcpy(copy, name, size);
         copy[size] = '\0';

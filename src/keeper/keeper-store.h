@@ -2,8 +2,8 @@
 #pragma once
 
 /* Descriptors that systemd stores for the keeper (sd_notify(3), FDSTORE=1) and passes to the next keeper
- * after a death. These are, for each child, its pidfd, the write end of its stdin and its terminal, for each
- * reserved port a hold (hold.h), and the state that describes them.
+ * after a death. These are, for each child, its pidfd, the write end of its stdin, its terminal and its
+ * notifications, for each reserved port a hold (hold.h), and the state that describes them.
  *
  * systemd compares each new descriptor with all that it has, and answers nobody meanwhile. So what belongs to
  * children and ports is on shelves (shelf.h), up to 253 descriptors on each, and systemd stores the shelves.
@@ -26,6 +26,7 @@
 #include "keeper/child.h"
 #include "keeper/keeper-state.h"
 #include "keeper/keeper-terminal.h"
+#include "keeper/notify.h"
 #include "keeper/shelf.h"
 #include "keeper/sockets.h"
 
@@ -46,6 +47,9 @@ typedef enum StoreKind {
         STORE_PEER = 'e',
         STORE_OUTPUT = 'o',
         STORE_TERMINAL = 'd', /* pidfd of its architect-terminal */
+        /* The number is that of the child. See notify.h. */
+        STORE_NOTIFY = 'n',
+        STORE_NOTIFIED = 'k', /* a hold */
         /* The number is that of the shelf. What is on it has one of the kinds above, except the state. */
         STORE_SHELF = 'q',
 } StoreKind;

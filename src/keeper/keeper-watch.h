@@ -9,6 +9,7 @@ typedef struct Child Child;
 typedef struct KeeperTerminal KeeperTerminal;
 typedef struct TerminalSocket TerminalSocket;
 typedef struct Lookup Lookup;
+typedef struct Notify Notify;
 
 typedef enum WatchType {
         WATCH_LISTENER,
@@ -20,6 +21,8 @@ typedef enum WatchType {
         WATCH_TERMINAL,
         WATCH_TERMINAL_SOCKET,
         WATCH_LOOKUP,
+        WATCH_NOTIFY,
+        WATCH_NOTIFY_DROP,
         WATCH_GUEST,
         WATCH_ASKER,
         WATCH_CHECK,
@@ -34,6 +37,7 @@ struct watch {
                 KeeperTerminal *terminal;
                 TerminalSocket *terminal_socket;
                 Lookup *lookup;
+                Notify *notify;
                 size_t guest;
         };
 };

@@ -9,6 +9,11 @@
 #include "base/fd-util.h"
 #include "base/time-util.h"
 #include "keeper/keeper.h"
+#include "keeper/listen.h"
+
+/* Sockets of roles that are gone, which are still open because a descriptor in them is not closed in time.
+ * With so many, no new ones are made. */
+#define NOTIFY_SHUT_MAX 512U
 
 int keeper_watch(Keeper *k, int operation, int fd, uint32_t events, struct watch *w) {
         struct epoll_event event = { .events = events, .data.ptr = w };
@@ -34,6 +39,45 @@ int keeper_add_child(Keeper *k, Child *child, ListLink *after) {
         return r;
 }
 
+void keeper_watch_notify(Keeper *k, Notify *n) {
+        const bool waits = list_is_linked(&n->paused) || list_is_linked(&n->drop);
+
+        (void) keeper_watch(k, EPOLL_CTL_MOD, n->fd, waits ? 0 : EPOLLIN, &n->watch);
+}
+
+void keeper_add_drop(Keeper *k, Notify *n) {
+        list_append(&k->drops, &n->drop);
+        if (!n->end_waits)
+                n->drop_deadline_usec = now_usec(CLOCK_MONOTONIC) + NOTIFY_DROP_TIMEOUT_USEC;
+        if (n->child)
+                keeper_watch_notify(k, n);
+}
+
+void keeper_close_notify(Keeper *k, Notify *n) {
+        if (n->drop_pidfd < 0 && !notify_discard(n)) {
+                (void) notify_free(n);
+                return;
+        }
+        k->n_shut++;
+        if (!list_is_linked(&n->drop))
+                keeper_add_drop(k, n);
+}
+
+static void keeper_end_notify(Keeper *k, Child *child) {
+        Notify *n = child->notify;
+
+        if (!n)
+                return;
+        keeper_unwatch(k, n->fd);
+        child->notify = NULL;
+        n->child = NULL;
+        n->end_waits = false;
+        list_remove(&n->to_tell);
+        list_remove(&n->paused);
+        notify_shut(n);
+        keeper_close_notify(k, n);
+}
+
 void keeper_forget_child(Keeper *k, Child *child) {
         if (list_is_linked(&child->link))
                 (void) id_map_remove(&k->children_by_id, child->id);
@@ -47,6 +91,7 @@ void keeper_forget_child(Keeper *k, Child *child) {
         if (child->release_fd >= 0)
                 keeper_unwatch(k, child->release_fd);
         keeper_unwatch(k, child->pidfd);
+        keeper_end_notify(k, child);
         if (child->terminal)
                 keeper_end_terminal_sockets(k, child->terminal);
         /* It may still show the last output of the role. */
@@ -57,6 +102,16 @@ void keeper_forget_child(Keeper *k, Child *child) {
         }
         (void) child_free(child);
         (void) trim_freed(&k->trim, now_usec(CLOCK_MONOTONIC));
+}
+
+int keeper_make_notify(Keeper *k, uint64_t id, uint32_t flags, Notify **ret) {
+        char directory[PATH_MAX];
+        int r;
+
+        if (k->n_shut >= NOTIFY_SHUT_MAX)
+                return -EBUSY;
+        r = socket_directory(k->listen_fd, NOTIFY_DIRECTORY, directory);
+        return r < 0 ? r : notify_new(directory, id, flags & KEEPER_FORK_NOTIFY_ALL, ret);
 }
 
 int keeper_watch_terminal(Keeper *k, KeeperTerminal *terminal) {
@@ -72,7 +127,7 @@ int keeper_take_terminal_socket(
         TerminalSocket *s;
         int r;
 
-        r = terminal_socket_directory(k->listen_fd, directory);
+        r = socket_directory(k->listen_fd, TERMINAL_SOCKET_DIRECTORY, directory);
         if (r < 0) {
                 (void) fd_close(fd);
                 return r;
@@ -137,6 +192,8 @@ int keeper_watch_child(Keeper *k, Child *child) {
                 r = keeper_watch(k, EPOLL_CTL_ADD, child->gate_fd, 0, &child->gate_watch);
         if (r >= 0 && child->release_fd >= 0)
                 r = keeper_watch(k, EPOLL_CTL_ADD, child->release_fd, EPOLLIN, &child->release_watch);
+        if (r >= 0 && child->notify)
+                r = keeper_watch(k, EPOLL_CTL_ADD, child->notify->fd, EPOLLIN, &child->notify->watch);
         if (r >= 0 && child->terminal && child->terminal->pid > 0)
                 r = keeper_watch_terminal(k, child->terminal);
         else if (r >= 0 && child->terminal && !child->terminal->over)
@@ -187,6 +244,9 @@ int keeper_init(Keeper *k, const struct keeper_self *self, int listen_fd) {
         list_init(&k->terminals_ending);
         list_init(&k->lookups);
         list_init(&k->lookups_to_tell);
+        list_init(&k->notified);
+        list_init(&k->notify_paused);
+        list_init(&k->drops);
         for (size_t i = 0; i < ELEMENTSOF(k->guests); i++) {
                 k->guests[i].fd = -EBADF;
                 k->guests[i].watch = (struct watch){ .type = WATCH_GUEST, .guest = i };

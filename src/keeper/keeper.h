@@ -18,6 +18,7 @@
 #include "keeper/keeper-terminal.h"
 #include "keeper/keeper-watch.h"
 #include "keeper/lookup.h"
+#include "keeper/notify.h"
 #include "keeper/sockets.h"
 #include "keeper/terminal-socket.h"
 #include "proto/keeper-protocol.h"
@@ -49,6 +50,12 @@ typedef struct Keeper {
         ListLink terminals_ending; /* KeeperTerminal.ending, the one that is looked at next is the first */
         ListLink lookups;          /* Lookup.link, the oldest first */
         ListLink lookups_to_tell;  /* Lookup.to_tell */
+        ListLink notified;         /* Notify.to_tell */
+        ListLink notify_paused;    /* Notify.paused, the one that is resumed next is the first */
+        ListLink drops;            /* Notify.drop, the one with the first deadline is the first */
+        size_t n_dropping;         /* of these, those with a child */
+        size_t n_shut;             /* of these, those without a role */
+        uint64_t drops_retry_usec; /* no process could be cloned */
         Store store;
         Reexec reexec;
         Trim trim;
@@ -108,6 +115,15 @@ void keeper_forget_child(Keeper *keeper, Child *child);
 /* Adds a child that was created or taken over to the loop, according to its state. Returns a negative
  * errno. */
 int keeper_watch_child(Keeper *keeper, Child *child);
+
+/* Makes the socket of a child that is about to be created. Returns a negative errno. */
+int keeper_make_notify(Keeper *keeper, uint64_t id, uint32_t flags, Notify **ret);
+/* Watches the socket, unless it is not read now. */
+void keeper_watch_notify(Keeper *keeper, Notify *notify);
+/* The next message has descriptors. keeper_run_drops() lets a child take it. */
+void keeper_add_drop(Keeper *keeper, Notify *notify);
+/* Closes the socket of a child that is gone, or lets a child take what is in it first. */
+void keeper_close_notify(Keeper *keeper, Notify *notify);
 
 int keeper_watch_terminal(Keeper *keeper, KeeperTerminal *terminal);
 /* Returns the socket of this user for the terminal, which is made if there is none, or a negative errno. */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -106,6 +108,53 @@ int accept_from(int listen_fd, uid_t uid, int flags) {
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid != uid)
                 return -EPERM;
         return fd_steal(&fd);
+}
+
+int socket_directory(int listen_fd, const char *beside, char ret[static PATH_MAX]) {
+        struct sockaddr_un address = { 0 };
+        socklen_t size = sizeof(address);
+        char *name, *parent;
+
+        if (getsockname(listen_fd, (struct sockaddr *) &address, &size) < 0)
+                return -errno;
+        /* Not an abstract address, nor one that was bound with a relative path. */
+        if (size <= offsetof(struct sockaddr_un, sun_path) || address.sun_path[0] != '/')
+                return -EOPNOTSUPP;
+        if (size == sizeof(address))
+                address.sun_path[sizeof(address.sun_path) - 1] = '\0';
+
+        name = strrchr(address.sun_path, '/');
+        *name++ = '\0';
+        parent = strrchr(address.sun_path, '/');
+        if (!parent)
+                return -EOPNOTSUPP;
+        *parent = '\0';
+        (void) snprintf(ret, PATH_MAX, "%s/%s/%s", address.sun_path, beside, name);
+        return 0;
+}
+
+static int directory_make(const char *path, mode_t mode) {
+        struct stat st;
+
+        if (mkdir(path, mode) < 0 && errno != EEXIST)
+                return -errno;
+        if (lstat(path, &st) < 0)
+                return -errno;
+        return S_ISDIR(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & 022) == 0 ? 0 : -EPERM;
+}
+
+int socket_directory_make(const char *directory, mode_t mode) {
+        char parent[PATH_MAX];
+        mode_t mask = umask(022);
+        int r;
+
+        (void) snprintf(parent, sizeof(parent), "%s", directory);
+        *strrchr(parent, '/') = '\0';
+        r = directory_make(parent, 0755);
+        if (r >= 0)
+                r = directory_make(directory, mode);
+        (void) umask(mask);
+        return r;
 }
 
 int ask_reexec(const char *path) {

@@ -4,6 +4,7 @@
 /* The socket on which the keeper listens, the connections to it and to those of terminals, and a request that
  * another process sends there. */
 
+#include <limits.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -20,6 +21,14 @@ int listen_inherited(uint32_t *ret_n, char **ret_names);
  * Returns -EPERM if it was of another user and is closed, -EAGAIN if there is none any more, or another
  * negative errno if there is no descriptor or no memory for it now. */
 int accept_from(int listen_fd, uid_t uid, int flags);
+
+/* Stores the directory for the sockets of one kind of a keeper that listens on this socket: for
+ * /run/architect-keeper/main and "architect-terminal" it is /run/architect-terminal/main. Returns a negative
+ * errno. */
+int socket_directory(int listen_fd, const char *beside, char ret[static PATH_MAX]);
+/* Makes it, and the one above it, unless it exists. Every user may traverse it, and only that of the keeper
+ * may change it; with the mode 0711 no other may list it. Returns -EPERM if it is another one. */
+int socket_directory_make(const char *directory, mode_t mode);
 
 /* Makes the keeper that listens there replace itself. Returns a negative errno. */
 int ask_reexec(const char *path);

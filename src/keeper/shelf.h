@@ -16,9 +16,9 @@
  * enforces it for everybody who has neither CAP_SYS_RESOURCE nor CAP_SYS_ADMIN in the first user namespace.
  * For whom they are counted is in hold.h.
  * So shelves are used where shelves_are_free() only. The garbage collector of the kernel looks at the AF_UNIX
- * sockets in a queue, which are those of terminals and the holds of ports, but not at pidfds and pipes. It
- * keeps them as long as systemd or the keeper has the shelf open. Before Linux 6.10 it walks through all of
- * them whenever any process closes an AF_UNIX socket. */
+ * sockets in a queue, which are those of terminals and notifications and the holds of ports, but not at
+ * pidfds and pipes. It keeps them as long as systemd or the keeper has the shelf open. Before Linux 6.10 it
+ * walks through all of them whenever any process closes an AF_UNIX socket. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,7 +29,7 @@
 #include "base/list.h"
 
 /* What can be on a shelf for one child or port. */
-#define SHELF_WEIGHT_MAX 7U
+#define SHELF_WEIGHT_MAX 9U
 #define SHELF_MAX ((size_t) SOCKET_FDS_MANY)
 
 struct shelf_item {

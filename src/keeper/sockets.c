@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,7 +110,8 @@ static int sockets_try_bind(
 
         if (m->ip_version == 0 && address->any.sa_family == AF_INET6 &&
                 (r == -EAFNOSUPPORT || r == -EADDRNOTAVAIL)) {
-                *address = (union port_address){ .in.sin_family = AF_INET };
+                *address = (union port_address){ .in = { .sin_family = AF_INET,
+                                                         .sin_port = address->in6.sin6_port } };
                 r = port_guard_open(m->protocol, address, &ret->address);
         }
         if (r >= 0)
@@ -146,6 +148,12 @@ static int sockets_bind_one(
         return r;
 }
 
+/* Frees those that the request has reserved before it failed. */
+static void sockets_undo_bind(Sockets *s, size_t n_before) {
+        while (s->n > n_before)
+                sockets_forget(s, s->all[s->n - 1]);
+}
+
 static int sockets_bind_all(Sockets *s, const struct keeper_bind *m, uint16_t *ret_numbers) {
         const size_t n_before = s->n;
         union port_address address;
@@ -156,9 +164,55 @@ static int sockets_bind_all(Sockets *s, const struct keeper_bind *m, uint16_t *r
         r = port_address_read(m, &address);
         for (size_t i = 0; r >= 0 && i < m->n; i++)
                 r = sockets_bind_one(s, m, &address, &ret_numbers[i]);
-        while (r < 0 && s->n > n_before)
-                sockets_forget(s, s->all[s->n - 1]);
+        if (r < 0)
+                sockets_undo_bind(s, n_before);
         return r;
+}
+
+static int sockets_bind_number(
+        Sockets *s, const struct keeper_bind *m, union port_address *address, uint16_t number) {
+        const struct keeper_port port = { .number = number, .protocol = m->protocol };
+        struct reserved_socket socket = { 0 };
+
+        if (sockets_find(s, &port))
+                return -EEXIST;
+        if (address->any.sa_family == AF_INET6)
+                address->in6.sin6_port = htons(number);
+        else
+                address->in.sin_port = htons(number);
+        return sockets_try_bind(s, m, address, &socket);
+}
+
+/* All of these numbers. If one cannot be reserved, it is the first one in the reply. */
+static int sockets_bind_numbers(Sockets *s, const struct keeper_bind_ports *m,
+        const struct keeper_bind *plain, union port_address *address, struct keeper_bound *reply) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < m->n; i++) {
+                r = sockets_bind_number(s, plain, address, m->numbers[i]);
+                reply->numbers[r < 0 ? 0 : i] = m->numbers[i];
+        }
+        reply->n = r < 0 ? 1 : m->n;
+        return r;
+}
+
+/* The first ones of the range that are free. */
+static int sockets_bind_range(Sockets *s, const struct keeper_bind_ports *m, const struct keeper_bind *plain,
+        union port_address *address, struct keeper_bound *reply) {
+        for (unsigned number = m->first; number <= m->last && reply->n < m->n; number++) {
+                int r = sockets_bind_number(s, plain, address, (uint16_t) number);
+
+                if (r >= 0)
+                        reply->numbers[reply->n++] = (uint16_t) number;
+                else if (r != -EEXIST && r != -EADDRINUSE) {
+                        reply->n = 0;
+                        return r;
+                }
+        }
+        if (reply->n == m->n)
+                return 0;
+        reply->n = 0;
+        return -EADDRINUSE;
 }
 
 /* Returns a negative errno if the role's socket may go on receiving. */
@@ -246,6 +300,44 @@ int sockets_on_bind(Sockets *s, const void *packet, size_t size, struct keeper_b
                 ret->error = r;
         else
                 ret->n = m->n;
+        return 0;
+}
+
+static bool bind_ports_is_valid(const struct keeper_bind_ports *m) {
+        const bool range = m->first > 0;
+
+        if (m->n == 0 || m->n > KEEPER_BIND_MAX || m->protocol > KEEPER_UDP)
+                return false;
+        if (range ? m->last < m->first || m->last - m->first >= (int) KEEPER_BIND_RANGE_MAX : m->last != 0)
+                return false;
+        for (size_t i = 0; i < KEEPER_BIND_MAX; i++)
+                if ((m->numbers[i] != 0) != (!range && i < m->n))
+                        return false;
+        return true;
+}
+
+int sockets_on_bind_ports(Sockets *s, const void *packet, size_t size, struct keeper_bound *ret) {
+        const struct keeper_bind_ports *m = packet;
+        struct keeper_bind plain = { 0 };
+        const size_t n_before = s->n;
+        union port_address address;
+        int r;
+
+        if (size != sizeof(*m) || !bind_ports_is_valid(m))
+                return -EBADMSG;
+
+        *ret = (struct keeper_bound){ .header = { .type = KEEPER_BOUND } };
+        plain.protocol = m->protocol;
+        plain.ip_version = m->ip_version;
+        memcpy(plain.address, m->address, sizeof(plain.address));
+        r = s->n + m->n > KEEPER_PORTS_MAX ? -ENOBUFS : port_address_read(&plain, &address);
+        if (r >= 0)
+                r = m->first > 0 ? sockets_bind_range(s, m, &plain, &address, ret)
+                                 : sockets_bind_numbers(s, m, &plain, &address, ret);
+        if (r < 0) {
+                sockets_undo_bind(s, n_before);
+                ret->error = r;
+        }
         return 0;
 }
 

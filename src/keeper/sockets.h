@@ -51,6 +51,7 @@ struct reserved_socket *sockets_find(const Sockets *s, const struct keeper_port 
 /* Handle requests of any size and contents. Return -EBADMSG if the packet is malformed, -EOPNOTSUPP if the
  * type is not one of these. */
 int sockets_on_bind(Sockets *s, const void *packet, size_t size, struct keeper_bound *ret);
+int sockets_on_bind_ports(Sockets *s, const void *packet, size_t size, struct keeper_bound *ret);
 /* Returns how many ports are no longer reserved because a process has kept the socket of a role, in
  * ret_kept. */
 int sockets_on_ports(Sockets *s, const void *packet, size_t size, struct keeper_ports *ret_kept);

@@ -21,54 +21,6 @@
 
 #define NAME_FORMAT "%" PRIx64 ".%u"
 
-int terminal_socket_directory(int listen_fd, char ret[static PATH_MAX]) {
-        struct sockaddr_un address = { 0 };
-        socklen_t size = sizeof(address);
-        char *name, *parent;
-
-        if (getsockname(listen_fd, (struct sockaddr *) &address, &size) < 0)
-                return -errno;
-        /* Not an abstract address, nor one that was bound with a relative path. */
-        if (size <= offsetof(struct sockaddr_un, sun_path) || address.sun_path[0] != '/')
-                return -EOPNOTSUPP;
-        if (size == sizeof(address))
-                address.sun_path[sizeof(address.sun_path) - 1] = '\0';
-
-        name = strrchr(address.sun_path, '/');
-        *name++ = '\0';
-        parent = strrchr(address.sun_path, '/');
-        if (!parent)
-                return -EOPNOTSUPP;
-        *parent = '\0';
-        (void) snprintf(ret, PATH_MAX, "%s/architect-terminal/%s", address.sun_path, name);
-        return 0;
-}
-
-/* Every user may traverse it, and only the keeper's may change it. */
-static int directory_make(const char *path) {
-        struct stat st;
-
-        if (mkdir(path, 0755) < 0 && errno != EEXIST)
-                return -errno;
-        if (lstat(path, &st) < 0)
-                return -errno;
-        return S_ISDIR(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & 022) == 0 ? 0 : -EPERM;
-}
-
-static int directory_make_both(const char *directory) {
-        char parent[PATH_MAX];
-        mode_t mask = umask(022);
-        int r;
-
-        (void) snprintf(parent, sizeof(parent), "%s", directory);
-        *strrchr(parent, '/') = '\0';
-        r = directory_make(parent);
-        if (r >= 0)
-                r = directory_make(directory);
-        (void) umask(mask);
-        return r;
-}
-
 static int terminal_socket_listen(const char *directory, TerminalSocket *s) {
         struct sockaddr_un address;
         autofd fd = -EBADF;
@@ -78,7 +30,7 @@ static int terminal_socket_listen(const char *directory, TerminalSocket *s) {
 
         r = socket_address(s->path, &address, &size);
         if (r >= 0)
-                r = directory_make_both(directory);
+                r = socket_directory_make(directory, 0755);
         if (r < 0)
                 return r;
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -22,9 +22,8 @@ struct TerminalSocket {
         struct watch watch;
 };
 
-/* Stores the directory of the sockets of a keeper that listens on this socket: for
- * /run/architect-keeper/main it is /run/architect-terminal/main. Returns a negative errno. */
-int terminal_socket_directory(int listen_fd, char ret[static PATH_MAX]);
+/* Beside the directory of the keeper's socket, see socket_directory(). */
+#define TERMINAL_SOCKET_DIRECTORY "architect-terminal"
 
 /* Makes the socket, and the directory if it does not exist, and adds it to the terminal of a child. A file
  * that a dead keeper has left is replaced. With fd >= 0 it takes over that socket instead, also on failure.

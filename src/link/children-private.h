@@ -40,8 +40,7 @@ void main_watch(void *data, Role *role); /* LinkOps.watch_main */
 
 /* LinkOps.ports_… are in port-loans.c, with the ports that are lent with a child (of struct keeper_port; the
  * caller frees them). */
-int port_loans_bind(
-        void *data, const BindAddress *address, PortProtocol protocol, unsigned n, PortsRequest *request);
+int port_loans_bind(void *data, const PortsWanted *wanted, PortsRequest *request);
 int port_loans_release(void *data, const PortLoan *ports, size_t n, Waiter waiter);
 int port_loans_release_all(void *data);
 void port_loans_rest(void *data, const PortLoan *ports, size_t n);

@@ -7,6 +7,8 @@
 #include "base/fd-util.h"
 #include "base/feature.h"
 #include "link/children-private.h"
+#include "model/role-deadline.h"
+#include "model/role-notify.h"
 #include "model/role-recover.h"
 #include "model/role-start.h"
 #include "model/role-stop.h"
@@ -74,19 +76,31 @@ static int children_check_fds(Children *children) {
 }
 
 static int children_fork(void *data, Role *role) {
-        static const uint32_t flags[_ROLE_STDIN_MAX] = {
+        static const uint32_t stdin_flags[_ROLE_STDIN_MAX] = {
                 [ROLE_STDIN_PIPE] = KEEPER_FORK_STDIN_PIPE,
                 [ROLE_STDIN_PTY] = KEEPER_FORK_TERMINAL,
         };
         Children *children = data;
 
+        uint32_t flags = stdin_flags[role->spec->stdin_kind];
+        if (keeper_link_is_older(children->keeper, 5) &&
+                (role_spec_notifies(role->spec) || role_spec_has_hooks(role->spec) || role->hook_of))
+                return -EPROTONOSUPPORT;
+        if (role_spec_notifies(role->spec)) {
+                flags |= KEEPER_FORK_NOTIFY;
+                if (role->spec->notify_access == NOTIFY_ACCESS_ALL)
+                        flags |= KEEPER_FORK_NOTIFY_ALL;
+        }
         int r = children_check_fds(children);
         if (r < 0)
                 return r;
         children->n_forks++;
         g_autoptr(GArray) ports = port_loans_of_role(children, role);
-        r = keeper_link_fork(children->keeper, role->child, role->name, flags[role->spec->stdin_kind],
-                (struct keeper_port *) ports->data, ports->len);
+        if (role->hook_of && role->cgroup) /* of exec-stop, beside the main process */
+                r = keeper_link_fork_into(children->keeper, role->child, role->name, role->cgroup);
+        else
+                r = keeper_link_fork(children->keeper, role->child, role->name, flags,
+                        (struct keeper_port *) ports->data, ports->len);
         if (r >= 0)
                 children_add_role(children, role);
         return r;
@@ -203,6 +217,37 @@ static void children_close_stdin(void *data, Role *role, Waiter waiter) {
                 child_call_done(call, r);
 }
 
+static void children_notified_saved(void *data, Role *role, uint64_t number) {
+        Children *children = data;
+
+        /* If that is lost, the keeper passes it again, and is told again. */
+        (void) keeper_link_take_notified(children->keeper, role->child, number, NULL, NULL);
+}
+
+typedef struct Sync {
+        Children *children;
+        uint64_t child;
+} Sync;
+
+static void children_on_synced(void *userdata, int error) {
+        g_autofree Sync *sync = userdata;
+        Role *role = children_find_role(sync->children, sync->child);
+
+        if (role)
+                role_on_notified_synced(role, error);
+}
+
+static int children_sync_notified(void *data, Role *role) {
+        Children *children = data;
+        g_autofree Sync *sync = g_new(Sync, 1);
+
+        *sync = (Sync){ children, role->child };
+        int r = keeper_link_take_notified(children->keeper, role->child, 0, children_on_synced, sync);
+        if (r >= 0)
+                (void) g_steal_pointer(&sync);
+        return r;
+}
+
 static void children_on_socket_made(void *userdata, int error, const char *path) {
         terminal_on_socket(userdata, error, path);
 }
@@ -270,6 +315,8 @@ static const LinkOps children_ops = {
         .watch_gate = gate_watch,
         .watch_main = main_watch,
         .forget = children_forget,
+        .notified_saved = children_notified_saved,
+        .sync_notified = children_sync_notified,
         .make_terminal_socket = children_make_terminal_socket,
         .look_up = lookups_begin,
         .ports_bind = port_loans_bind,
@@ -393,6 +440,23 @@ static void children_on_exited(void *userdata, const struct keeper_exited *exite
         role_on_exited(role, &exit, exited->execed);
 }
 
+static void children_on_notified(void *userdata, const struct keeper_notified *m) {
+        Role *role = children_find_role(userdata, m->header.child);
+        RoleNotification n = {
+                .kind = (NotifyKind) m->kind,
+                .number = m->number,
+                .monotonic_usec = m->monotonic_usec,
+                .value = m->value,
+                .pid = m->pid,
+        };
+
+        if (!role)
+                return;
+        g_autofree char *text = text_make_valid(m->text);
+        n.text = text;
+        role_on_notified(role, &n);
+}
+
 static const KeeperHandler children_handler = {
         .child = children_on_child,
         .ports = children_on_ports,
@@ -402,6 +466,7 @@ static const KeeperHandler children_handler = {
         .forked = children_on_forked,
         .exited = children_on_exited,
         .looked_up = children_on_looked_up,
+        .notified = children_on_notified,
 };
 
 /* -- its life -- */

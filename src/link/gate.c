@@ -12,6 +12,8 @@
 #include "model/env.h"
 #include "model/outputs.h"
 #include "model/products.h"
+#include "model/role-hooks.h"
+#include "model/role-ready.h"
 #include "model/role-start.h"
 #include "model/settings.h"
 #include "proto/launch-request.h"
@@ -40,9 +42,11 @@ static int gate_send(Children *children, Role *role) {
                 .role = role->name,
                 .instance = role->node->instance,
                 .scope = role->scope,
-                .command = spec->command,
+                .command = role->hook_of ? NULL : spec->command,
+                .commands = role->hook_of ? role_hook_commands(role) : NULL,
                 .base_environment = base,
                 .environment = spec->environment,
+                .environment_files = spec->environment_files,
                 .working_directory = spec->working_directory,
                 .user = spec->user,
                 .group = spec->group,
@@ -54,10 +58,17 @@ static int gate_send(Children *children, Role *role) {
                 .setup = setup,
                 .setup_deadline_usec = role_deadline_in(role->node->settings->setup_timeout_usec),
                 /* The child of an older keeper does not know this. */
-                .record = setup && !keeper_link_is_older(children->keeper, 3),
+                .record = setup && !role->hook_of && !keeper_link_is_older(children->keeper, 3),
                 .xterm = spec->xterm,
                 .xterm_args = spec->xterm_args,
                 .default_sigpipe = spec->default_sigpipe,
+                .cpu_affinity = spec->cpu_affinity,
+                .oom_score_adjust_set = spec->oom_score_adjust_set,
+                .oom_score_adjust = spec->oom_score_adjust,
+                .cgroups_max = role_spec_cgroups_max(spec),
+                .watchdog_usec = role_spec_is_watched(spec) ? spec->watchdog_usec : 0,
+                .exec_start_pre = spec->exec_start_pre,
+                .start_pre_timeout_usec = role_start_pre_timeout(role->spec),
         };
         struct gate_open open = { .magic = GATE_MAGIC, .version = LAUNCH_REQUEST_VERSION };
 
@@ -81,16 +92,21 @@ static int gate_send(Children *children, Role *role) {
         return socket_send(role->gate_fd, &open, sizeof(open), fds, output.fd >= 0 ? 2 : 1);
 }
 
+/* Copies a packet of another kind than a report, if it is of this one. */
+static bool gate_packet_read(const char *packet, size_t size, uint32_t magic, void *ret, size_t ret_size) {
+        if (size != ret_size || memcmp(packet, &magic, sizeof(magic)) != 0)
+                return false;
+        memcpy(ret, packet, ret_size);
+        return true;
+}
+
 /* Returns whether the packet is a record. It stays in the gate until it is saved and the child has the reply:
  * the next process reads it again if this one dies first. */
 static bool gate_take_record(Role *role, const char *packet, size_t size, int memfd) {
         _cleanup_(product_record_clear) ProductRecord record = {};
         struct gate_record m;
 
-        if (size != sizeof(m))
-                return false;
-        memcpy(&m, packet, sizeof(m));
-        if (m.magic != GATE_RECORD_MAGIC)
+        if (!gate_packet_read(packet, size, GATE_RECORD_MAGIC, &m, sizeof(m)))
                 return false;
         int r = product_record_read(memfd, &record);
         if (r >= 0)
@@ -104,13 +120,19 @@ static bool gate_take_record(Role *role, const char *packet, size_t size, int me
 static bool gate_take_stream(Role *role, const char *packet, size_t size, int *fd) {
         struct gate_stream m;
 
-        if (size != sizeof(m))
-                return false;
-        memcpy(&m, packet, sizeof(m));
-        if (m.magic != GATE_STREAM_MAGIC)
+        if (!gate_packet_read(packet, size, GATE_STREAM_MAGIC, &m, sizeof(m)))
                 return false;
         if (*fd >= 0)
                 outputs_offered(role->node->outputs, role, (uid_t) m.uid, fd_steal(fd));
+        return true;
+}
+
+static bool gate_take_times(Role *role, const char *packet, size_t size) {
+        struct gate_times m;
+
+        if (!gate_packet_read(packet, size, GATE_TIMES_MAGIC, &m, sizeof(m)))
+                return false;
+        role_on_setup_times(role, m.products_usec, m.hooks_usec);
         return true;
 }
 
@@ -147,9 +169,10 @@ static int gate_on_io(sd_event_source *s, int fd, uint32_t revents, void *userda
                         break;
                 autofd attached = n_fds > 0 ? fds[0] : -EBADF;
                 bool recorded = gate_take_record(role, packet, (size_t) n, attached);
-                bool is_stream = !recorded && gate_take_stream(role, packet, (size_t) n, &attached);
+                bool is_other = !recorded && (gate_take_stream(role, packet, (size_t) n, &attached) ||
+                                                     gate_take_times(role, packet, (size_t) n));
                 bool is_report =
-                        !recorded && !is_stream && gate_report_parse(packet, (size_t) n, &report) >= 0;
+                        !recorded && !is_other && gate_report_parse(packet, (size_t) n, &report) >= 0;
                 bool failed = is_report && !report.warning;
                 /* What is saved leaves the gate last. If this process dies before, the next one reads it
                  * again, and replies. */
@@ -163,7 +186,7 @@ static int gate_on_io(sd_event_source *s, int fd, uint32_t revents, void *userda
                         gate_report_handle(role, &report);
                         return 0; /* the start is being undone, so the role may be freed */
                 }
-                if (!recorded && !is_stream && !is_report)
+                if (!recorded && !is_other && !is_report)
                         role_log(role, LOG_WARNING, "Its child sent an invalid report, ignoring");
         }
 

@@ -9,6 +9,7 @@
 #include <sys/un.h>
 
 #include "base/fd-util.h"
+#include "base/time-util.h"
 #include "link/keeper-link.h"
 #include "util/log.h"
 
@@ -291,11 +292,15 @@ static int link_handle_kept(KeeperLink *link, const struct keeper_ports *m, size
         return 0;
 }
 
+static Pending *link_take_bind(KeeperLink *link) {
+        return link_take_pending(link, KEEPER_BIND) ?: link_take_pending(link, KEEPER_BIND_PORTS);
+}
+
 static int link_handle_bound(KeeperLink *link, const struct keeper_bound *m, size_t size) {
         if (m->n > KEEPER_BIND_MAX || size != keeper_bound_size(m->n) || !ERROR_IS_VALID(m->error))
                 return -EBADMSG;
 
-        g_autofree Pending *p = link_take_pending(link, KEEPER_BIND);
+        g_autofree Pending *p = link_take_bind(link);
         if (!p)
                 return -EBADMSG;
         p->bound(p->userdata, m->error, m->numbers, m->n);
@@ -316,7 +321,7 @@ static int link_handle_terminal_socket(KeeperLink *link, const struct keeper_ter
 static int link_handle_done(KeeperLink *link, const struct keeper_done *m) {
         /* These have a reply of their own. */
         if (m->request == KEEPER_BIND || m->request == KEEPER_MAKE_TERMINAL_SOCKET ||
-                !ERROR_IS_VALID(m->error))
+                (m->request == KEEPER_BIND_PORTS && m->error != -EOPNOTSUPP) || !ERROR_IS_VALID(m->error))
                 return -EBADMSG;
 
         g_autofree Pending *p = link_take_pending(link, m->request);
@@ -324,6 +329,8 @@ static int link_handle_done(KeeperLink *link, const struct keeper_done *m) {
                 return -EBADMSG;
         if (p->done)
                 p->done(p->userdata, m->error);
+        if (p->bound)
+                p->bound(p->userdata, m->error, NULL, 0);
         return 0;
 }
 
@@ -339,6 +346,15 @@ static int link_handle_looked_up(KeeperLink *link, const struct keeper_looked_up
                 !string_is_terminated(m->shell, sizeof(m->shell)))
                 return -EBADMSG;
         link->handler->looked_up(link->userdata, m);
+        return 0;
+}
+
+static int link_handle_notified(KeeperLink *link, const struct keeper_notified *m, size_t size) {
+        const size_t text_size = size - offsetof(struct keeper_notified, text);
+
+        if (!link->connected || text_size > sizeof(m->text) || m->text[text_size - 1] != '\0')
+                return -EBADMSG;
+        link->handler->notified(link->userdata, m);
         return 0;
 }
 
@@ -404,6 +420,11 @@ static int link_handle(KeeperLink *link, const void *packet, size_t size, const 
                 if (size < keeper_looked_up_size(0) || n_fds > 0)
                         return -EBADMSG;
                 return link_handle_looked_up(link, packet, size);
+
+        case KEEPER_NOTIFIED:
+                if (size <= offsetof(struct keeper_notified, text) || n_fds > 0)
+                        return -EBADMSG;
+                return link_handle_notified(link, packet, size);
 
         case KEEPER_TERMINAL_SOCKET_MADE:
                 if (size != sizeof(struct keeper_terminal_socket_made) || n_fds > 0)
@@ -502,6 +523,18 @@ static int link_check_version(const KeeperLink *link, uint32_t version) {
         return link->version < version ? -EPROTONOSUPPORT : 0;
 }
 
+int keeper_link_fork_into(KeeperLink *link, uint64_t child, const char *role, const char *cgroup) {
+        struct keeper_fork_into m = { .fork.header = { .type = KEEPER_FORK_INTO, .child = child } };
+
+        int r = link_check_version(link, 5);
+        if (r < 0)
+                return r;
+        if (g_strlcpy(m.path, cgroup, sizeof(m.path)) >= sizeof(m.path))
+                return -ENAMETOOLONG;
+        (void) g_strlcpy(m.fork.role, role, sizeof(m.fork.role));
+        return link_send(link, &m, offsetof(struct keeper_fork_into, path) + strlen(m.path) + 1);
+}
+
 int keeper_link_signal(KeeperLink *link, uint64_t child, int signo, KeeperDone done, void *userdata) {
         struct keeper_signal m = { .header = { .type = KEEPER_SIGNAL, .child = child }, .signo = signo };
 
@@ -555,6 +588,15 @@ int keeper_link_signal_process(KeeperLink *link, uint64_t child, pid_t pid, uint
         return r < 0 ? r : link_request(link, &m, sizeof(m), done, userdata);
 }
 
+int keeper_link_take_notified(
+        KeeperLink *link, uint64_t child, uint64_t number, KeeperDone done, void *userdata) {
+        struct keeper_take_notified m = { .header = { .type = KEEPER_TAKE_NOTIFIED, .child = child },
+                .number = number };
+
+        int r = link_check_version(link, 5);
+        return r < 0 ? r : link_request(link, &m, sizeof(m), done, userdata);
+}
+
 int keeper_link_make_terminal_socket(
         KeeperLink *link, uint64_t child, uid_t uid, uint32_t flags, KeeperSocketMade done, void *userdata) {
         struct keeper_terminal_socket m = {
@@ -584,6 +626,14 @@ int keeper_link_bind(KeeperLink *link, const struct keeper_bind *bind, KeeperBou
         struct keeper_bind m = *bind;
 
         m.header = (struct keeper_header){ .type = KEEPER_BIND };
+        return link_request_full(link, &m, sizeof(m), (Pending){ .bound = done, .userdata = userdata });
+}
+
+int keeper_link_bind_ports(
+        KeeperLink *link, const struct keeper_bind_ports *bind, KeeperBound done, void *userdata) {
+        struct keeper_bind_ports m = *bind;
+
+        m.header = (struct keeper_header){ .type = KEEPER_BIND_PORTS };
         return link_request_full(link, &m, sizeof(m), (Pending){ .bound = done, .userdata = userdata });
 }
 
@@ -638,7 +688,7 @@ static int link_finish_handle(KeeperLink *link, const struct keeper_header *head
         if (size < sizeof(*header) || header->type != KEEPER_BOUND)
                 return 0;
 
-        g_autofree Pending *p = link_take_pending(link, KEEPER_BIND);
+        g_autofree Pending *p = link_take_bind(link);
         if (!p)
                 return -EBADMSG;
         p->bound(p->userdata, -ENOTCONN, NULL, 0);
@@ -658,7 +708,7 @@ void keeper_link_finish(KeeperLink *link, uint64_t timeout_usec) {
                 int fds[SOCKET_FDS_MAX];
                 size_t n_fds = ELEMENTSOF(fds);
 
-                if (poll(&p, 1, (int) (left / 1000) + 1) <= 0 || link_flush(link) < 0)
+                if (poll(&p, 1, timeout_until((uint64_t) left, 0)) <= 0 || link_flush(link) < 0)
                         return;
                 ssize_t n = socket_recv(link->fd, &packet, sizeof(packet), fds, &n_fds);
                 if (n == -EAGAIN)

@@ -32,6 +32,8 @@ typedef struct KeeperHandler {
         void (*lost)(void *userdata);      /* the connection, possibly before all children were listed */
         void (*forked)(void *userdata, const struct keeper_forked *forked, KeeperFds fds);
         void (*exited)(void *userdata, const struct keeper_exited *exited);
+        /* What a role has sent. text is terminated. */
+        void (*notified)(void *userdata, const struct keeper_notified *notified);
         /* The result of a look-up. Unless there is an error, its strings are terminated. */
         void (*looked_up)(void *userdata, const struct keeper_looked_up *looked_up);
 } KeeperHandler;
@@ -40,7 +42,8 @@ typedef struct KeeperHandler {
  * is not known. */
 typedef void (*KeeperDone)(void *userdata, int error);
 
-/* The reply to a KEEPER_BIND, with errors as above. */
+/* The reply to a KEEPER_BIND or KEEPER_BIND_PORTS, with errors as above, and -EOPNOTSUPP if the keeper does
+ * not know the request. With an error it may have the number that this is about. */
 typedef void (*KeeperBound)(void *userdata, int error, const uint16_t *numbers, size_t n);
 
 /* The reply to a KEEPER_MAKE_TERMINAL_SOCKET, with errors as above. */
@@ -63,6 +66,8 @@ bool keeper_link_is_older(const KeeperLink *link, uint32_t version);
 /* Returns -E2BIG if there are more than KEEPER_FORK_PORTS_MAX ports. */
 int keeper_link_fork(KeeperLink *link, uint64_t child, const char *role, uint32_t flags,
         const struct keeper_port *ports, size_t n_ports);
+/* A child in this cgroup. Returns -EPROTONOSUPPORT if the keeper is too old for it. */
+int keeper_link_fork_into(KeeperLink *link, uint64_t child, const char *role, const char *cgroup);
 int keeper_link_signal(KeeperLink *link, uint64_t child, int signo, KeeperDone done, void *userdata);
 int keeper_link_close_stdin(KeeperLink *link, uint64_t child, KeeperDone done, void *userdata);
 int keeper_link_reap(KeeperLink *link, uint64_t child);
@@ -80,6 +85,10 @@ int keeper_link_signal_process(KeeperLink *link, uint64_t child, pid_t pid, uint
         KeeperDone done, void *userdata);
 
 /* Returns -EPROTONOSUPPORT if the keeper is too old for it. */
+int keeper_link_take_notified(
+        KeeperLink *link, uint64_t child, uint64_t number, KeeperDone done, void *userdata);
+
+/* Returns -EPROTONOSUPPORT if the keeper is too old for it. */
 int keeper_link_make_terminal_socket(
         KeeperLink *link, uint64_t child, uid_t uid, uint32_t flags, KeeperSocketMade done, void *userdata);
 
@@ -91,6 +100,8 @@ int keeper_link_look_up(KeeperLink *link, uint64_t number, const char *user, con
 
 /* Reserved ports. */
 int keeper_link_bind(KeeperLink *link, const struct keeper_bind *bind, KeeperBound done, void *userdata);
+int keeper_link_bind_ports(
+        KeeperLink *link, const struct keeper_bind_ports *bind, KeeperBound done, void *userdata);
 int keeper_link_release_ports(
         KeeperLink *link, const struct keeper_port *ports, size_t n, KeeperDone done, void *userdata);
 int keeper_link_rest_ports(KeeperLink *link, const struct keeper_port *ports, size_t n);

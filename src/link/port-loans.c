@@ -35,16 +35,32 @@ static void port_loans_on_bound(void *userdata, int error, const uint16_t *numbe
         ports_on_bound(userdata, error, numbers, n);
 }
 
-int port_loans_bind(
-        void *data, const BindAddress *address, PortProtocol protocol, unsigned n, PortsRequest *request) {
-        Children *children = data;
-        struct keeper_bind bind = {
-                .n = (uint16_t) n,
-                .protocol = (uint8_t) protocol,
-                .ip_version = address->ip_version,
+static int port_loans_bind_ports(Children *children, const PortsWanted *wanted, PortsRequest *request) {
+        struct keeper_bind_ports bind = {
+                .n = (uint16_t) wanted->n,
+                .protocol = (uint8_t) wanted->protocol,
+                .ip_version = wanted->address.ip_version,
+                .first = wanted->first,
+                .last = wanted->last,
         };
 
-        memcpy(bind.address, address->address, sizeof(bind.address));
+        memcpy(bind.address, wanted->address.address, sizeof(bind.address));
+        if (wanted->numbers)
+                memcpy(bind.numbers, wanted->numbers, wanted->n * sizeof(bind.numbers[0]));
+        return keeper_link_bind_ports(children->keeper, &bind, port_loans_on_bound, request);
+}
+
+int port_loans_bind(void *data, const PortsWanted *wanted, PortsRequest *request) {
+        Children *children = data;
+        struct keeper_bind bind = {
+                .n = (uint16_t) wanted->n,
+                .protocol = (uint8_t) wanted->protocol,
+                .ip_version = wanted->address.ip_version,
+        };
+
+        if (wanted->numbers || wanted->first > 0)
+                return port_loans_bind_ports(children, wanted, request);
+        memcpy(bind.address, wanted->address.address, sizeof(bind.address));
         return keeper_link_bind(children->keeper, &bind, port_loans_on_bound, request);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Watches whether the cgroups of the roles are populated. inotify on cgroup.events may be 15 ms late, because
- * the kernel limits its rate, so it is used for emptiness only. The keeper reports the ends of processes.
+/* Watches whether the cgroups of the roles are populated, and, while a role runs, whether its cgroup is
+ * frozen. inotify on cgroup.events may be 15 ms late, because the kernel limits its rate, so it is used for
+ * these two only. The keeper reports the ends of processes.
  *
  * The instances and the watches of inotify are limited for each user, and other programs of root may have
  * used them up. Then a timer looks at the roles that wait, and tries inotify again. */
@@ -124,6 +125,26 @@ int cgroup_watch_state(void *data, Role *role, bool *ret_populated, bool *ret_fr
         return r < 0 ? r : strays_state(role, ret_populated);
 }
 
+/* Returns inotify's number, which stays the same for what is watched already. */
+static int cgroup_watch_events(Scopes *scopes, const char *root, const char *cgroup) {
+        g_autofree char *path = g_strconcat(root, cgroup, "/cgroup.events", NULL);
+
+        int number = inotify_add_watch(scopes->inotify_fd, path, IN_MODIFY);
+        return number < 0 ? -errno : number;
+}
+
+void cgroup_watch_add_early(Scopes *scopes, Role *role, const char *cgroup) {
+        const char *root;
+
+        if (role->cgroup_watch > 0 || scopes->inotify_fd < 0 || cgroup_root(&root) < 0)
+                return;
+        int number = cgroup_watch_events(scopes, root, cgroup);
+        if (number < 0)
+                return;
+        role->cgroup_watch = number;
+        (void) g_hash_table_insert(scopes->watches, GINT_TO_POINTER(number), role);
+}
+
 int cgroup_watch_start(Scopes *scopes, Role *role, const char *cgroup, const char *name, CgroupWatch *ret) {
         const char *root;
 
@@ -132,10 +153,10 @@ int cgroup_watch_start(Scopes *scopes, Role *role, const char *cgroup, const cha
                 r = cgroup_watch_open(scopes);
         if (r < 0)
                 return r;
-        g_autofree char *path = g_strconcat(root, cgroup, "/cgroup.events", NULL);
-        int number = inotify_add_watch(scopes->inotify_fd, path, IN_MODIFY);
+        int number = cgroup_watch_events(scopes, root, cgroup);
         if (number < 0)
-                return errno == ENOENT ? 0 : -errno; /* it does not exist any more, so it is not populated */
+                return number == -ENOENT ? 0
+                                         : number; /* it does not exist any more, so it is not populated */
         /* systemd may remove an empty cgroup before the kernel has notified us that it is empty: the kernel
          * limits the rate of these notifications and drops a pending one. The slice notifies of the removal;
          * adding an existing watch again is cheap. */
@@ -196,10 +217,13 @@ static int cgroup_watch_on_timer(sd_event_source *s, uint64_t usec, void *userda
 static int cgroup_watch_add_own(Scopes *scopes, Role *role) {
         CgroupWatch watch = {};
 
-        if (!role->cgroup || role->cgroup_watch > 0)
+        /* An early watch is not enough. */
+        if (!role->cgroup ||
+                (role->cgroup_watch > 0 && g_hash_table_lookup(scopes->watched, role->scope) == role))
                 return 0;
         int r = cgroup_watch_start(scopes, role, role->cgroup, role->scope, &watch);
-        role->cgroup_watch = watch.number;
+        if (watch.number > 0)
+                role->cgroup_watch = watch.number;
         return r;
 }
 

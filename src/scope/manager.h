@@ -19,6 +19,7 @@
 
 #define MANAGER_ERROR_UNIT_EXISTS "org.freedesktop.systemd1.UnitExists"
 #define MANAGER_ERROR_NO_SUCH_UNIT "org.freedesktop.systemd1.NoSuchUnit"
+#define MANAGER_ERROR_UNIT_INACTIVE "org.freedesktop.systemd1.UnitInactive"
 
 typedef struct Manager Manager;
 

@@ -10,6 +10,7 @@
 #include "base/macro.h"
 #include "base/pidref.h"
 #include "base/time-util.h"
+#include "model/account.h"
 #include "model/role-start.h"
 #include "model/settings.h"
 #include "scope/scope-private.h"
@@ -25,6 +26,10 @@
 #define BATCH_PIDFDS_MAX 16U
 #define BATCHES_IN_FLIGHT_MAX 2U
 #define TRIES_MAX 4U
+/* Since 257 systemd refuses to stop a unit that it takes for frozen. It hears late that one is thawed,
+ * because the kernel limits the rate of these notifications to one in 10 ms, and a stop that has thawed the
+ * previous run may be over before. Each try is a round trip. */
+#define TRIES_FROZEN_MAX 100U
 /* A batch that takes longer does not hold up the next ones, because its jobs may wait for other units. */
 #define BATCH_LATE_USEC USEC_PER_SEC
 /* The reason why the job has not ended is requested at SetupTimeout=, and this much later nobody waits for
@@ -37,7 +42,8 @@ typedef struct Batch {
         GPtrArray *roles; /* not owned; a role waits for role_on_scope() and is not freed before */
         char *anchor;     /* NULL for a single scope, which has its own job */
         unsigned tries;
-        bool late; /* no longer counted in scopes->in_flight */
+        bool stop_refused; /* of the previous run, because that is still frozen for systemd */
+        bool late;         /* no longer counted in scopes->in_flight */
         sd_event_source *timer;
 } Batch;
 
@@ -75,7 +81,35 @@ static int scope_append_limits(sd_bus_message *m, const RoleSpec *spec) {
         if (r >= 0 && spec->cpu_quota > 0)
                 r = scope_append_property(
                         m, "CPUQuotaPerSecUSec", "t", spec->cpu_quota * (USEC_PER_SEC / 100));
+        if (r >= 0 && spec->cpu_weight > 0)
+                r = scope_append_property(m, "CPUWeight", "t", spec->cpu_weight);
+        if (r >= 0 && spec->io_weight > 0)
+                r = scope_append_property(m, "IOWeight", "t", spec->io_weight);
+        if (r >= 0 && spec->memory_high > 0)
+                r = scope_append_property(m, "MemoryHigh", "t", spec->memory_high);
         return r;
+}
+
+/* systemd gives the cgroup of the scope to the user. It would look the user up once more, and a user whom
+ * somebody else than root has named was looked up before. */
+static int scope_append_owner(sd_bus_message *m, const RoleSpec *spec) {
+        g_autofree char *uid = spec->account ? g_strdup_printf("%u", (unsigned) spec->account->uid) : NULL,
+                        *gid = spec->account ? g_strdup_printf("%u", (unsigned) spec->account->gid) : NULL;
+        const char *user = uid ?: spec->user, *group = gid ?: spec->group;
+        int r = 0;
+
+        if (user)
+                r = scope_append_property(m, "User", "s", user);
+        if (r >= 0 && user && group)
+                r = scope_append_property(m, "Group", "s", group);
+        return r;
+}
+
+static int scope_append_delegation(const Scopes *scopes, sd_bus_message *m, const RoleSpec *spec) {
+        if (!spec->delegate)
+                return 0;
+        int r = scope_append_property(m, "Delegate", "b", 1);
+        return r < 0 || scopes->node->user ? r : scope_append_owner(m, spec);
 }
 
 static char *scope_slice_name(Scopes *scopes, Role *role) {
@@ -88,8 +122,8 @@ static char *scope_slice_name(Scopes *scopes, Role *role) {
 }
 
 static int scope_append(Scopes *scopes, sd_bus_message *m, Role *role) {
-        g_autofree char *description =
-                g_strdup_printf("Role %s of architect-node %s", role->name, scopes->node->instance);
+        g_autofree char *description = g_strdup_printf("%s %s of architect-node %s",
+                role->hook_of ? "Commands after role" : "Role", role->name, scopes->node->instance);
         g_autofree char *slice = scope_slice_name(scopes, role);
         const RoleSpec *spec = role->spec;
 
@@ -109,17 +143,20 @@ static int scope_append(Scopes *scopes, sd_bus_message *m, Role *role) {
         if (r >= 0 && !scopes->no_oom_policy)
                 r = scope_append_property(m, "OOMPolicy", "s", "continue");
         /* When the system shuts down, this service stops the roles itself. No other dependency ties them to
-         * it. */
-        if (r >= 0 && scopes->own_unit)
+         * it. The commands of exec-stop-post begin meanwhile, and a unit that is ordered beside one that is
+         * being stopped waits for that. */
+        if (r >= 0 && scopes->own_unit && !role->hook_of)
                 r = scope_append_property(m, "Before", "as", 1, scopes->own_unit);
         /* What a role writes at its end still finds the file systems of the network. The manager of a user
          * has no such targets. */
-        if (r >= 0 && !scopes->node->user)
+        if (r >= 0 && !scopes->node->user && !role->hook_of)
                 r = scope_append_property(m, "After", "as", 2, "remote-fs.target", "network.target");
-        if (r >= 0 && scopes->keeper_unit)
+        if (r >= 0 && scopes->keeper_unit && !role->hook_of)
                 r = scope_append_property(m, "After", "as", 1, scopes->keeper_unit);
         if (r >= 0)
                 r = scope_append_limits(m, spec);
+        if (r >= 0)
+                r = scope_append_delegation(scopes, m, spec);
         if (r >= 0)
                 r = scopes_use_pidfds(scopes)
                             ? scope_append_property(m, "PIDFDs", "ah", 1, role->main_pidfd)
@@ -284,6 +321,7 @@ static void batch_verify(Batch *batch, const char *result) {
                 if (r >= 0) {
                         /* It waits at its gate, and would die of the signal of a stop. */
                         stop_watch_add(batch->scopes, role, cgroup, true);
+                        cgroup_watch_add_early(batch->scopes, role, cgroup);
                         role_on_scope(role, NULL, cgroup);
                 } else if (r == -ESRCH)
                         scope_fail(role, "its process was killed before systemd had moved it");
@@ -297,6 +335,7 @@ static void batch_verify(Batch *batch, const char *result) {
 static void batch_on_stale_stopped(void *userdata, const char *result, const sd_bus_error *error) {
         Batch *batch = userdata;
 
+        batch->stop_refused = g_strcmp0(result, "done") != 0;
         /* Its start may have failed meanwhile, because that job has waited for another one. */
         if (batch->roles->len > 0)
                 batch_send(batch);
@@ -307,7 +346,7 @@ static void batch_on_stale_stopped(void *userdata, const char *result, const sd_
 /* Returns whether it tries again. */
 static bool batch_retry(Batch *batch, const sd_bus_error *error) {
         Scopes *scopes = batch->scopes;
-        if (batch->roles->len == 0 || ++batch->tries > TRIES_MAX)
+        if (batch->roles->len == 0 || ++batch->tries > (batch->stop_refused ? TRIES_FROZEN_MAX : TRIES_MAX))
                 return false;
         Role *role = g_ptr_array_index(batch->roles, 0);
 

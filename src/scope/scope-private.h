@@ -72,6 +72,9 @@ int scope_query_stop(void *data, Role *role);               /* ScopeOps.query_st
 void cgroup_watch_setup(Scopes *scopes);
 void cgroup_watch_done(Scopes *scopes);
 int cgroup_watch_add(void *data, Role *role); /* ScopeOps.cgroup_watch */
+/* Of a role that runs, for what freezes it. It costs less, because that no process is left may be missed, and
+ * nothing looks by a timer if inotify cannot be used. */
+void cgroup_watch_add_early(Scopes *scopes, Role *role, const char *cgroup);
 void cgroup_watch_remove(Scopes *scopes, Role *role);
 /* ScopeOps.cgroup_state */
 int cgroup_watch_state(void *data, Role *role, bool *ret_populated, bool *ret_frozen);

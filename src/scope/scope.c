@@ -24,34 +24,46 @@ bool scopes_use_pidfds(void *data) {
                !feature_masked(FEATURE_PIDFDS);
 }
 
-typedef struct SignalCall {
+/* A call for a role whose caller waits. */
+typedef struct ScopeCall {
         Waiter waiter;
         char *role;
-} SignalCall;
+        const char *doing; /* for messages: "signal" */
+} ScopeCall;
 
-static void signal_call_end(SignalCall *call, const Fault *fault) {
+static ScopeCall *scope_call_new(const Role *role, const char *doing, Waiter waiter) {
+        ScopeCall *call = g_new(ScopeCall, 1);
+
+        *call = (ScopeCall){ waiter, g_strdup(role->name), doing };
+        return call;
+}
+
+static void scope_call_end(ScopeCall *call, const Fault *fault) {
         waiter_wake(call->waiter, fault);
         g_free(call->role);
         g_free(call);
 }
 
-static void signal_call_drop(void *userdata) {
+static void scope_call_drop(void *userdata) {
         g_auto(Fault) fault = {};
 
         node_set_leaving_fault(&fault);
-        signal_call_end(userdata, &fault);
+        scope_call_end(userdata, &fault);
 }
 
-static void signal_call_on_reply(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
-        SignalCall *call = userdata;
+static void scope_call_on_reply(void *userdata, sd_bus_message *reply, const sd_bus_error *error) {
+        ScopeCall *call = userdata;
         g_auto(Fault) fault = {};
 
-        if (sd_bus_error_has_name(error, MANAGER_ERROR_NO_SUCH_UNIT))
+        if (sd_bus_error_has_name(error, MANAGER_ERROR_NO_SUCH_UNIT) ||
+                sd_bus_error_has_name(error, MANAGER_ERROR_UNIT_INACTIVE))
                 (void) fault_set(&fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" has ended", call->role);
         else if (error)
-                (void) fault_set(&fault, NODE_ERROR_IO_ERROR, "Cannot signal role \"%s\": %s", call->role,
-                        error->message);
-        signal_call_end(call, &fault);
+                (void) fault_set(&fault,
+                        sd_bus_error_has_name(error, SD_BUS_ERROR_NOT_SUPPORTED) ? NODE_ERROR_NOT_SUPPORTED
+                                                                                 : NODE_ERROR_IO_ERROR,
+                        "Cannot %s role \"%s\": %s", call->doing, call->role, error->message);
+        scope_call_end(call, &fault);
 }
 
 static void scope_signal(void *data, Role *role, const char *unit, int signo, Waiter waiter) {
@@ -62,25 +74,36 @@ static void scope_signal(void *data, Role *role, const char *unit, int signo, Wa
                 return;
         }
 
-        SignalCall *call = g_new(SignalCall, 1);
-        *call = (SignalCall){ waiter, g_strdup(role->name) };
-        manager_kill_unit(scopes->manager, unit, signo, signal_call_on_reply, call, signal_call_drop);
+        manager_kill_unit(scopes->manager, unit, signo, scope_call_on_reply,
+                scope_call_new(role, "signal", waiter), scope_call_drop);
 }
 
-static void scopes_send_for_unit(Scopes *scopes, const char *member, const char *unit) {
+/* A method of systemd with the name of the scope as its only argument. reply and drop may be NULL. */
+static void scope_call_unit(Scopes *scopes, const char *member, const Role *role, ManagerReply reply,
+        void *userdata, ManagerDrop drop) {
         g_autoptr(sd_bus_message) m = NULL;
 
         int r = manager_new_call(scopes->manager, &m, member);
         if (r >= 0)
-                r = sd_bus_message_append(m, "s", unit);
-        if (r < 0)
-                log_error_errno(r, "Cannot call %s for %s: %m", member, unit);
+                r = sd_bus_message_append(m, "s", role->scope);
+        if (r < 0 && !reply)
+                log_error_errno(r, "Cannot call %s for %s: %m", member, role->scope);
         else
-                manager_send(scopes->manager, m);
+                manager_call(scopes->manager, r, m, reply, userdata, drop);
 }
 
-static void scope_thaw(void *data, Role *role) {
-        scopes_send_for_unit(data, "ThawUnit", role->scope);
+/* systemd freezes no units beside hierarchies of v1. */
+static int scope_freeze(void *data, Role *role, bool freeze, Waiter waiter) {
+        const char *member = freeze ? "FreezeUnit" : "ThawUnit", *doing = freeze ? "freeze" : "thaw";
+
+        if (!cgroup_is_unified())
+                return -EOPNOTSUPP;
+        if (waiter.done)
+                scope_call_unit(data, member, role, scope_call_on_reply, scope_call_new(role, doing, waiter),
+                        scope_call_drop);
+        else
+                scope_call_unit(data, member, role, NULL, NULL, NULL);
+        return 0;
 }
 
 /* The slice of the instance. The cgroup of a user's manager, and not the root, has the slices of that
@@ -203,7 +226,6 @@ static void freeze_call_on_reply(void *userdata, sd_bus_message *reply, const sd
  * finds no new one. A role that forks fast enough would keep it busy for ever. */
 static void scope_freeze_and_kill(void *data, Role *role) {
         Scopes *scopes = data;
-        g_autoptr(sd_bus_message) m = NULL;
 
         if (g_hash_table_contains(scopes->freezing, role->scope))
                 return;
@@ -211,10 +233,7 @@ static void scope_freeze_and_kill(void *data, Role *role) {
         FreezeCall *call = g_new(FreezeCall, 1);
         *call = (FreezeCall){ scopes, g_strdup(role->scope) };
         (void) g_hash_table_add(scopes->freezing, g_strdup(role->scope));
-        int r = manager_new_call(scopes->manager, &m, "FreezeUnit");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", role->scope);
-        manager_call(scopes->manager, r, m, freeze_call_on_reply, call, freeze_call_free);
+        scope_call_unit(scopes, "FreezeUnit", role, freeze_call_on_reply, call, freeze_call_free);
 }
 
 static void scope_ended(void *data, Role *role) {
@@ -300,6 +319,7 @@ static void scopes_stop_own_slice(Scopes *scopes, Role *role) {
 static void scopes_slice_released(void *data, Role *role, bool empty) {
         Scopes *scopes = data;
 
+        cgroup_watch_remove(scopes, role);
         scopes_stop_own_slice(scopes, role);
         /* An earlier process of this service may have made it. */
         if (empty)
@@ -330,8 +350,11 @@ static void scopes_adopt_own_slices(Scopes *scopes) {
 
         g_hash_table_iter_init(&iter, scopes->node->roles);
         while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
-                for (; role; role = role->predecessor)
+                for (; role; role = role->predecessor) {
                         scopes_adopt_own_slice(scopes, role);
+                        if (role->hook)
+                                scopes_adopt_own_slice(scopes, role->hook);
+                }
 }
 
 static bool scopes_slice_is_used(Scopes *scopes, const char *unit) {
@@ -345,9 +368,18 @@ static bool scopes_slice_is_used(Scopes *scopes, const char *unit) {
         return false;
 }
 
+static bool scopes_have_hook_of(Scopes *scopes, const char *name) {
+        for (Role *role = g_hash_table_lookup(scopes->node->roles, name); role; role = role->predecessor)
+                if (role->hook && role->hook->hook_kind == HOOK_STOP_POST)
+                        return true;
+        return false;
+}
+
 static bool scopes_have_role_of(Scopes *scopes, const char *unit) {
         _cleanup_free_ char *name = NULL;
 
+        if (role_post_scope_name_parse(scopes->node->instance, unit, &name) >= 0)
+                return scopes_have_hook_of(scopes, name);
         if (role_scope_name_parse(scopes->node->instance, unit, &name) < 0)
                 return true; /* belongs to another instance or service */
         for (Role *role = g_hash_table_lookup(scopes->node->roles, name); role; role = role->predecessor)
@@ -357,14 +389,17 @@ static bool scopes_have_role_of(Scopes *scopes, const char *unit) {
 }
 
 /* Of the roles that run already. What systemd lists is newer than these watches. */
-static void scopes_watch_stops(Scopes *scopes) {
+static void scopes_watch_running(Scopes *scopes) {
         GHashTableIter iter;
         Role *role;
 
         g_hash_table_iter_init(&iter, scopes->node->roles);
         while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
-                if (role->state == ROLE_RUNNING && role->cgroup && !stop_watch_exists(scopes, role))
-                        stop_watch_add(scopes, role, role->cgroup, false);
+                if (role->state == ROLE_RUNNING && role->cgroup) {
+                        if (!stop_watch_exists(scopes, role))
+                                stop_watch_add(scopes, role, role->cgroup, false);
+                        cgroup_watch_add_early(scopes, role, role->cgroup);
+                }
 }
 
 static void scopes_confirm_no_stop(Scopes *scopes, const char *unit, const char *state, uint32_t job) {
@@ -422,7 +457,7 @@ static void scopes_resync(void *data) {
         g_autoptr(sd_bus_message) m = NULL;
         g_autofree char *pattern = g_strdup_printf("architect-%s-*", scopes->node->instance);
 
-        scopes_watch_stops(scopes);
+        scopes_watch_running(scopes);
         int r = manager_new_call(scopes->manager, &m, "ListUnitsByPatterns");
         if (r >= 0)
                 r = sd_bus_message_append(m, "asas", 0, 1, pattern);
@@ -460,7 +495,7 @@ static const ScopeOps scopes_ops = {
         .use_pidfds = scopes_use_pidfds,
         .start = scope_start,
         .signal = scope_signal,
-        .thaw = scope_thaw,
+        .freeze = scope_freeze,
         .frozen_above = scope_frozen_above,
         .freeze_and_kill = scope_freeze_and_kill,
         .remove = scope_remove,

@@ -241,7 +241,7 @@ static int terminal_time_left(Terminal *t) {
         now = now_usec(CLOCK_MONOTONIC);
         if (t->deadline == 0)
                 t->deadline = now + LINGER_USEC;
-        return now >= t->deadline ? 0 : (int) ((t->deadline - now) / USEC_PER_MSEC) + 1;
+        return timeout_until(t->deadline, now);
 }
 
 int terminal_init(Terminal *t, int master_fd, int control_fd, int output_socket_fd) {

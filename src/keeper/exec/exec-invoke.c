@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,11 +11,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cgroup-util.h"
+#include "base/cpu-list.h"
 #include "base/fd-util.h"
 #include "base/rlimit-util.h"
+#include "base/time-util.h"
 #include "keeper/exec/exec-command.h"
+#include "keeper/exec/exec-environment-file.h"
 #include "keeper/exec/exec-environment.h"
+#include "keeper/exec/exec-hooks.h"
 #include "keeper/exec/exec-invoke.h"
+#include "keeper/exec/exec-notify.h"
 #include "keeper/exec/exec-output.h"
 #include "keeper/exec/exec-product.h"
 #include "keeper/exec/exec-report.h"
@@ -83,7 +90,8 @@ static int exec_wait_at_gate(ExecParameters *p, LaunchRequest **ret) {
         return r >= 0 && ((*ret)->stream == LAUNCH_STREAM_SHARED) != (p->stream_fd >= 0) ? -EBADMSG : r;
 }
 
-static void exec_start_session(int gate_fd) {
+static void exec_start_session(const ExecParameters *p) {
+        const int gate_fd = p->gate_fd;
         sigset_t none;
 
         /* The working directory is the root, so that relative paths have the same meaning wherever the keeper
@@ -95,10 +103,9 @@ static void exec_start_session(int gate_fd) {
                         gate_fd, LAUNCH_STAGE_SESSION, -error, "cannot begin a session: %s", strerror(error));
         }
 
-        /* SIGKILL, SIGSTOP and the signals that the C library reserves cannot be set, but they cannot have
-         * been changed either. */
         for (int signo = 1; signo < NSIG; signo++)
-                (void) signal(signo, SIG_DFL);
+                if (sigismember(p->ignored, signo) == 1)
+                        (void) signal(signo, SIG_DFL);
         sigemptyset(&none);
         (void) sigprocmask(SIG_SETMASK, &none, NULL);
 
@@ -106,20 +113,53 @@ static void exec_start_session(int gate_fd) {
 }
 
 /* The keeper is protected from the OOM killer, but its children must not be. */
-static void exec_reset_oom_score(int gate_fd) {
+static void exec_set_oom_score(int gate_fd, const LaunchRequest *q) {
         _cleanup_free_ char *text = NULL;
+        char want[16];
         int r;
 
+        (void) snprintf(want, sizeof(want), "%d\n", q->oom_score_adjust);
         r = file_read(AT_FDCWD, OOM_SCORE_ADJ, 64, &text, NULL);
-        if (r >= 0 && strcmp(text, "0\n") == 0)
+        if (r >= 0 && strcmp(text, want) == 0)
                 return;
 
+        if (r >= 0)
+                r = file_write_string(OOM_SCORE_ADJ, want);
         /* In the instance of a user it may be above 0, and only root can lower it. Then it is the same for
          * all processes of the user. */
+        if (r < 0 && !(r == -EACCES && geteuid() != 0 && !q->oom_score_adjust_set))
+                gate_fail(gate_fd, LAUNCH_STAGE_LIMITS, r, "cannot set oom_score_adj to %d: %s",
+                        q->oom_score_adjust, strerror(-r));
+}
+
+static void exec_set_cpu_affinity(int gate_fd, const LaunchRequest *q) {
+        CpuList list = { 0 };
+
+        if (!q->cpu_affinity)
+                return;
+        (void) cpu_list_parse(q->cpu_affinity, &list); /* the request was checked */
+        if (sched_setaffinity(0, sizeof(list.bits), (const cpu_set_t *) list.bits) < 0) {
+                int error = errno;
+
+                gate_fail(gate_fd, LAUNCH_STAGE_LIMITS, -error, "cannot run on the CPUs %s: %s",
+                        QUOTED(q->cpu_affinity),
+                        error == EINVAL ? "the role may use none of them" : strerror(error));
+        }
+}
+
+/* Each stop walks over them. */
+static void exec_limit_cgroups(int gate_fd, const LaunchRequest *q) {
+        _cleanup_free_ char *cgroup = NULL;
+        int r;
+
+        if (q->cgroups_max == 0)
+                return;
+        r = cgroup_of_pid(getpid(), &cgroup);
         if (r >= 0)
-                r = file_write_string(OOM_SCORE_ADJ, "0");
-        if (r < 0 && !(r == -EACCES && geteuid() != 0))
-                gate_fail(gate_fd, LAUNCH_STAGE_LIMITS, r, "cannot reset oom_score_adj: %s", strerror(-r));
+                r = cgroup_set_max_descendants(cgroup, q->cgroups_max);
+        if (r < 0)
+                gate_fail(gate_fd, LAUNCH_STAGE_LIMITS, r,
+                        "cannot limit the control groups below its scope: %s", strerror(-r));
 }
 
 /* What a user starts gets no more than any child of the keeper has. */
@@ -130,6 +170,10 @@ static void exec_check_limits(const ExecParameters *p, const LaunchRequest *q) {
         if (q->nice_set && (q->nice < nice || (nice == -1 && errno != 0)))
                 gate_fail(p->gate_fd, LAUNCH_STAGE_LIMITS, -EPERM,
                         "option nice: only root may set %d, which is below %d", q->nice, nice);
+        if (q->oom_score_adjust < 0)
+                gate_fail(p->gate_fd, LAUNCH_STAGE_LIMITS, -EPERM,
+                        "option oom-score-adjust: only root may set %d, which is below 0",
+                        q->oom_score_adjust);
         for (int i = 0; i < RLIMIT_COUNT; i++) {
                 struct rlimit rl;
 
@@ -152,7 +196,9 @@ static void exec_set_limits(const ExecParameters *p, const LaunchRequest *q) {
 
         if (q->account)
                 exec_check_limits(p, q);
-        exec_reset_oom_score(gate_fd);
+        exec_set_oom_score(gate_fd, q);
+        exec_set_cpu_affinity(gate_fd, q);
+        exec_limit_cgroups(gate_fd, q);
 
         if (q->nice_set && setpriority(PRIO_PROCESS, 0, q->nice) < 0) {
                 int error = errno;
@@ -194,6 +240,7 @@ static void exec_change_directory(int gate_fd, const LaunchRequest *q, const str
 
 void exec_invoke(ExecParameters *p) {
         int keep[EXEC_SOCKETS_KEEP_MAX], output_fd = -EBADF;
+        uint64_t products_usec = 0, hooks_usec = 0;
         struct identity who;
         LaunchRequest *q;
         char **env;
@@ -211,7 +258,8 @@ void exec_invoke(ExecParameters *p) {
         exec_sockets_arrange(p);
         identity_find(p->gate_fd, q, &who);
         identity_note_ipc(p->gate_fd, &who);
-        exec_start_session(p->gate_fd);
+        exec_start_session(p);
+        environment_read_files(p->gate_fd, q);
         if (exec_has_terminal(p))
                 terminal_connect(p, &who);
         else
@@ -228,20 +276,34 @@ void exec_invoke(ExecParameters *p) {
 
         r = environment_begin(q, &who, exec_has_terminal(p), &env);
         if (r >= 0 && q->setup) {
+                const uint64_t begin = now_usec(CLOCK_MONOTONIC);
+
                 r = environment_for_setup(q, env, &env);
                 if (r >= 0)
                         product_setup(p->gate_fd, q, env, &env);
+                products_usec = now_usec(CLOCK_MONOTONIC) - begin;
         }
         if (r >= 0)
                 r = environment_finish(q, env, &env);
+        if (r >= 0 && q->exec_start_pre) {
+                const uint64_t begin = now_usec(CLOCK_MONOTONIC);
+
+                hooks_run_start_pre(p, q, who.name, env);
+                hooks_usec = now_usec(CLOCK_MONOTONIC) - begin;
+        }
         if (r >= 0)
                 r = exec_sockets_environment(p->sockets, &env);
+        if (r >= 0)
+                r = exec_notify_environment(p, q, &env);
         if (r < 0)
                 gate_fail(p->gate_fd, LAUNCH_STAGE_ENVIRONMENT, r, "cannot build the environment: %s",
                         strerror(-r));
 
         if (exec_has_terminal(p) && q->xterm)
                 xterm_start(p, q, output_fd, env);
+
+        if (!q->commands)
+                gate_send_times(p->gate_fd, products_usec, hooks_usec);
 
         /* This closes the ends of the terminal, and what NSS has left open. The gate is closed by the exec,
          * which is how the node detects the exec. */
@@ -257,5 +319,7 @@ void exec_invoke(ExecParameters *p) {
 
         /* From here on the role may outlive the keeper. */
         (void) prctl(PR_SET_PDEATHSIG, 0);
+        if (q->commands)
+                hooks_exec(p->gate_fd, who.name, q->commands, env);
         command_exec(p->gate_fd, who.name, q->command, env);
 }

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -43,6 +44,7 @@ typedef struct ExecParameters {
         struct rlimit nofile;
         char *arguments; /* the command line that ps(1) shows, and its size */
         size_t arguments_size;
+        const sigset_t *ignored; /* the signals that the keeper ignores, some by inheritance */
         const char *role;
         int gate_fd;
         /* Negative for /dev/null, or for the terminal if there is one. */
@@ -51,6 +53,7 @@ typedef struct ExecParameters {
         int stream_fd;
         struct terminal_ends terminal;
         struct child_sockets *sockets;
+        const char *notify_path; /* for $NOTIFY_SOCKET; NULL without one */
 } ExecParameters;
 
 static inline bool exec_has_terminal(const ExecParameters *p) {

@@ -7,9 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/fd-util.h"
@@ -20,6 +18,7 @@
 #include "keeper/exec/exec-parameters.h"
 #include "keeper/exec/exec-product.h"
 #include "keeper/exec/exec-report.h"
+#include "keeper/exec/exec-subprocess.h"
 #include "proto/product-record.h"
 
 #define SHELL "/bin/bash"
@@ -32,16 +31,10 @@
 #define PRODUCT_SHOWN 40
 #define HEAR_ROUNDS 16 /* the capacity of a pipe */
 
-/* EUPS releases its lock at SIGTERM but continues, so SIGKILL follows a little later. */
-#define TERM_USEC (200 * USEC_PER_MSEC)
-#define KILL_USEC (2 * USEC_PER_SEC)
-
 struct setup {
         int gate_fd;
         const LaunchRequest *request;
-        pid_t pid;               /* of the shell and of its process group */
-        bool reaped;             /* the number may belong to another process */
-        int status;              /* valid if reaped, as from wait(2) */
+        Subprocess shell;
         size_t n_products;       /* that it has begun with */
         char said[SAID_MAX + 1]; /* about the last one of them */
         size_t n_said;
@@ -78,12 +71,6 @@ static const char *setup_product(char *const *setup, size_t n) {
                         _setup[SETUP_PROVIDER], PRODUCT_SHOWN, _product ? _product : "", \
                         _product ? ": " : "", ##__VA_ARGS__); \
         } while (0)
-
-static struct timespec timespec_until(uint64_t deadline) {
-        uint64_t now = now_usec(CLOCK_MONOTONIC), left = deadline > now ? deadline - now : 0;
-
-        return (struct timespec){ (time_t) (left / USEC_PER_SEC), (long) (left % USEC_PER_SEC) * 1000 };
-}
 
 /* -- the process of the shell -- */
 
@@ -209,82 +196,13 @@ static const char *setup_words(struct setup *s, char buffer[static WORDS_MAX]) {
 
 /* -- the end -- */
 
-/* At this point all processes that the shell has left are children of this process. */
-static void setup_signal_children(int signo, char *ret_pids, size_t size) {
-        _cleanup_free_ char *list = NULL;
-        char *state = NULL;
-
-        if (ret_pids)
-                (void) snprintf(ret_pids, size, "?");
-        if (file_read(AT_FDCWD, "/proc/thread-self/children", 65536, &list, NULL) < 0)
-                return;
-        if (ret_pids)
-                (void) snprintf(ret_pids, size, "%s", list);
-        for (char *word = strtok_r(list, " \n", &state); word; word = strtok_r(NULL, " \n", &state)) {
-                int32_t pid;
-
-                if (parse_i32(word, &pid) >= 0 && pid > 1)
-                        (void) kill(pid, signo);
-        }
-}
-
-static void setup_signal_all(struct setup *s, int signo) {
-        if (!s->reaped)
-                (void) kill(-s->pid, signo);
-        setup_signal_children(signo, NULL, 0);
-}
-
-/* Reaps the children that have ended. Returns false if no child remains. */
-static bool setup_reap(struct setup *s) {
-        for (;;) {
-                int status;
-                pid_t pid = waitpid(-1, &status, WNOHANG);
-
-                if (pid < 0 && errno == EINTR)
-                        continue;
-                if (pid <= 0)
-                        return pid == 0;
-                if (pid == s->pid) {
-                        s->reaped = true;
-                        s->status = status;
-                }
-        }
-}
-
-/* Waits until all children have ended, with this limit. SIGCHLD is blocked. When a child ends its own
- * children become children of this process, and with SIGKILL they are killed next. */
-static bool setup_wait_for_end(struct setup *s, uint64_t usec, bool kill_new) {
-        const uint64_t deadline = now_usec(CLOCK_MONOTONIC) + usec;
-        sigset_t chld;
-
-        sigemptyset(&chld);
-        sigaddset(&chld, SIGCHLD);
-        while (setup_reap(s)) {
-                struct timespec left = timespec_until(deadline);
-
-                if (left.tv_sec == 0 && left.tv_nsec == 0)
-                        return false;
-                if (kill_new)
-                        setup_signal_all(s, SIGKILL);
-                (void) sigtimedwait(&chld, NULL, &left);
-        }
-        return true;
-}
-
-/* Ends the shell and all processes that it has started. */
+/* Ends the shell and all processes that it has started. A process that does not end belongs to another user,
+ * or is within a system call. After a failure the node kills the scope. */
 static void setup_end_all(struct setup *s) {
-        char pids[64];
+        char pids[SUBPROCESS_PIDS_SIZE];
 
-        setup_signal_all(s, SIGTERM);
-        if (setup_wait_for_end(s, TERM_USEC, false))
-                return;
-        setup_signal_all(s, SIGKILL);
-        if (setup_wait_for_end(s, KILL_USEC, true))
-                return;
-        /* Such a process belongs to another user, or is within a system call. After a failure the node kills
-         * the scope. */
-        setup_signal_children(0, pids, sizeof(pids));
-        FAIL(s, -EBUSY, "processes that its set-up has left do not end: %s", pids);
+        if (!subprocess_end_all(&s->shell, pids))
+                FAIL(s, -EBUSY, "processes that its set-up has left do not end: %s", pids);
 }
 
 /* Reads the output of the shell until it ends. Returns false if the deadline passed first. */
@@ -442,7 +360,7 @@ void product_setup(int gate_fd, const LaunchRequest *request, char *const *env, 
         autofd image_fd = -EBADF, said_read = -EBADF, said_write = -EBADF, pidfd = -EBADF;
         const pid_t self = getpid();
         char *image = NULL;
-        sigset_t chld, old;
+        sigset_t old;
         int said[2], r;
         size_t size = 0, n_said;
         bool in_time;
@@ -456,22 +374,22 @@ void product_setup(int gate_fd, const LaunchRequest *request, char *const *env, 
         said_read = said[0];
         said_write = said[1];
 
-        /* Processes that the shell leaves in the background become children of this process, even outside its
-         * session, and can be ended. */
-        sigemptyset(&chld);
-        sigaddset(&chld, SIGCHLD);
-        if (fd_nonblock(said_read, true) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ||
-                sigprocmask(SIG_BLOCK, &chld, &old) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
-                FAIL(&s, -errno, "cannot begin its set-up: %s", strerror(errno));
+        r = fd_nonblock(said_read, true);
+        if (r >= 0)
+                r = subprocess_prepare(0, &old);
+        if (r >= 0 && signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+                r = -errno;
+        if (r < 0)
+                FAIL(&s, r, "cannot begin its set-up: %s", strerror(-r));
 
-        s.pid = fork();
-        if (s.pid == 0)
+        s.shell.pid = fork();
+        if (s.shell.pid == 0)
                 shell_main(self, request, env, image_fd, said_write);
-        if (s.pid < 0)
+        if (s.shell.pid < 0)
                 FAIL(&s, -errno, "cannot fork for its set-up: %s", fork_strerror(errno));
-        (void) setpgid(s.pid, s.pid);
+        (void) setpgid(s.shell.pid, s.shell.pid);
         (void) fd_close(fd_steal(&said_write)); /* otherwise its end would not be detected */
-        pidfd = pidfd_open_pid(s.pid);
+        pidfd = pidfd_open_pid(s.shell.pid);
         if (pidfd < 0) {
                 setup_end_all(&s);
                 FAIL(&s, pidfd, "cannot watch its set-up: %s", strerror(-pidfd));
@@ -486,15 +404,16 @@ void product_setup(int gate_fd, const LaunchRequest *request, char *const *env, 
                 FAIL(&s, -ETIMEDOUT, "its set-up did not end in time (SetupTimeout=)%s%s",
                         s.n_said > 0 ? ", its output was: " : "", setup_words(&s, (char[WORDS_MAX]){ 0 }));
         }
-        if (!WIFEXITED(s.status) || WEXITSTATUS(s.status) != 0) {
+        if (!WIFEXITED(s.shell.status) || WEXITSTATUS(s.shell.status) != 0) {
                 const char *words = setup_words(&s, (char[WORDS_MAX]){ 0 });
 
                 if (*words)
                         FAIL(&s, -EIO, "%s", words);
-                if (WIFSIGNALED(s.status))
-                        FAIL(&s, -EIO, "its set-up was killed by signal %d (%s)", WTERMSIG(s.status),
-                                strsignal(WTERMSIG(s.status)));
-                FAIL(&s, -EIO, "its set-up failed without a message (exit status %d)", WEXITSTATUS(s.status));
+                if (WIFSIGNALED(s.shell.status))
+                        FAIL(&s, -EIO, "its set-up was killed by signal %d (%s)", WTERMSIG(s.shell.status),
+                                strsignal(WTERMSIG(s.shell.status)));
+                FAIL(&s, -EIO, "its set-up failed without a message (exit status %d)",
+                        WEXITSTATUS(s.shell.status));
         }
 
         r = memfd_read(image_fd, IMAGE_SIZE_MAX, &image, &size);
@@ -510,6 +429,7 @@ void product_setup(int gate_fd, const LaunchRequest *request, char *const *env, 
                 setup_record(&s, env, *ret);
 
         (void) signal(SIGPIPE, SIG_DFL);
-        if (sigprocmask(SIG_SETMASK, &old, NULL) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 0) < 0)
-                FAIL(&s, -errno, "cannot end its set-up: %s", strerror(errno));
+        r = subprocess_done(&old);
+        if (r < 0)
+                FAIL(&s, r, "cannot end its set-up: %s", strerror(-r));
 }

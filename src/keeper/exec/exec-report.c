@@ -54,6 +54,15 @@ void gate_offer_stream(int gate_fd, int stream_fd, uid_t uid) {
         (void) socket_send(gate_fd, &m, sizeof(m), &stream_fd, 1);
 }
 
+void gate_send_times(int gate_fd, uint64_t products_usec, uint64_t hooks_usec) {
+        struct gate_times m = {
+                .magic = GATE_TIMES_MAGIC, .products_usec = products_usec, .hooks_usec = hooks_usec
+        };
+
+        if (products_usec > 0 || hooks_usec > 0)
+                (void) socket_send(gate_fd, &m, sizeof(m), NULL, 0);
+}
+
 /* Returns whether nobody has the other end. As long as the keeper lives, it has a copy. */
 static bool gate_is_abandoned(int gate_fd) {
         struct pollfd p = { .fd = gate_fd };

@@ -3,6 +3,7 @@
 
 /* A child reports errors and warnings through its gate. */
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/macro.h"
@@ -19,6 +20,10 @@ _printf_(4, 5) _noreturn_ void gate_fail(int gate_fd, LaunchStage stage, int err
 
 /* Sends the node a stream to the journal that others of this user may have, too. */
 void gate_offer_stream(int gate_fd, int stream_fd, uid_t uid);
+
+/* Tells the node how long the set-up of products and the commands of exec-start-pre took, if there was one of
+ * them. */
+void gate_send_times(int gate_fd, uint64_t products_usec, uint64_t hooks_usec);
 
 /* Sends the record of a product set-up and waits until the node has saved it, or has died. Then the keeper
  * has it for the next node. If the keeper is dying, too, the process kills itself, as the keeper's death does
