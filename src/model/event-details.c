@@ -87,6 +87,27 @@ GVariant *event_details_exited(const Role *role, GVariant *left) {
         return g_variant_builder_end(&b);
 }
 
+GVariant *event_details_restarting(const Role *role, const char *result, uint64_t delay_usec) {
+        GVariantBuilder b;
+
+        details_begin(&b, role);
+        details_put(&b, "result", g_variant_new_string(result));
+        details_put(&b, "attempt", g_variant_new_uint32((uint32_t) MIN(role->restarts.attempt, UINT32_MAX)));
+        details_put_u64(&b, "delay-usec", delay_usec);
+        details_put_u64(&b, "next-realtime-usec", role->next_realtime_usec);
+        details_put_u64(&b, "next-monotonic-usec", role->next_deadline);
+        return g_variant_builder_end(&b);
+}
+
+GVariant *event_details_failed(const Role *role, const char *result) {
+        GVariantBuilder b;
+
+        details_begin(&b, role);
+        details_put(&b, "result", g_variant_new_string(result));
+        details_put(&b, "n-restarts", g_variant_new_uint32((uint32_t) MIN(role->restarts.n, UINT32_MAX)));
+        return g_variant_builder_end(&b);
+}
+
 GVariant *event_details_purged(const Role *role, const Caller *caller) {
         GVariantBuilder b;
 
@@ -124,6 +145,21 @@ void event_restore_started(const Event *event, Role *role) {
         role->start_realtime_usec = event_get_u64(event, "realtime-usec");
         role->start_monotonic_usec = event_get_u64(event, "monotonic-usec");
         role->output_lost = role->output_lost || event_get_bool(event, "output-lost");
+}
+
+void event_restore_restarting(const Event *event, Role *role) {
+        role->next_run = role->follows ? NEXT_RUN_DEPENDENCY : NEXT_RUN_WAITING;
+        role->next_sequence = event->sequence;
+        role->next_deadline = event_get_u64(event, "next-monotonic-usec");
+        role->next_realtime_usec = event_get_u64(event, "next-realtime-usec");
+        role->restarts.attempt = (uint64_t) event_get_i64(event, "attempt", 0);
+}
+
+void event_restore_failed(const Event *event, Role *role) {
+        role->next_run = g_str_equal(event_get_string(event, "result"), "start-limit-hit")
+                                 ? NEXT_RUN_LIMIT_HIT
+                                 : NEXT_RUN_GIVEN_UP;
+        role->next_sequence = event->sequence;
 }
 
 static void event_restore_caller(const Event *event, Caller *caller) {

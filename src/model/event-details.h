@@ -12,6 +12,10 @@
 GVariant *event_details_started(const Role *role);
 /* left: the processes that were left, a(us), or NULL. */
 GVariant *event_details_exited(const Role *role, GVariant *left);
+/* The restart of the role, with role->restarts.attempt, next_deadline and next_realtime_usec, or the failure
+ * after which there is none. result: as role_result_to_string(). */
+GVariant *event_details_restarting(const Role *role, const char *result, uint64_t delay_usec);
+GVariant *event_details_failed(const Role *role, const char *result);
 GVariant *event_details_purged(const Role *role, const Caller *caller);
 GVariant *event_details_monitor_timed_out(uint64_t timeout_usec);
 GVariant *event_details_shutting_down(const char *reason, const Caller *caller);
@@ -27,3 +31,5 @@ bool event_restore_run(const Event *event, Role *role);
  * numbers and its exit. */
 void event_restore_started(const Event *event, Role *role);
 void event_restore_exited(const Event *event, Role *role);
+void event_restore_restarting(const Event *event, Role *role);
+void event_restore_failed(const Event *event, Role *role);

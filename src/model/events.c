@@ -19,6 +19,8 @@
 static const char *const event_type_table[_EVENT_TYPE_MAX] = {
         [EVENT_ROLE_STARTED] = "RoleStarted",
         [EVENT_ROLE_EXITED] = "RoleExited",
+        [EVENT_ROLE_RESTARTING] = "RoleRestarting",
+        [EVENT_ROLE_FAILED] = "RoleFailed",
         [EVENT_ROLE_PURGED] = "RolePurged",
         [EVENT_MONITOR_TIMED_OUT] = "MonitorTimedOut",
         [EVENT_SHUTTING_DOWN] = "ShuttingDown",

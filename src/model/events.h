@@ -22,6 +22,8 @@
 typedef enum EventType {
         EVENT_ROLE_STARTED,
         EVENT_ROLE_EXITED,
+        EVENT_ROLE_RESTARTING,
+        EVENT_ROLE_FAILED,
         EVENT_ROLE_PURGED,
         EVENT_MONITOR_TIMED_OUT,
         EVENT_SHUTTING_DOWN,

@@ -158,18 +158,20 @@ static MonitorLoss monitor_role_loss(const Monitor *monitor, const Role *role) {
 }
 
 static void monitor_stop_roles(Monitor *monitor) {
-        Node *node = monitor->node;
-        g_autoptr(GPtrArray) names = node_list_names(node);
+        g_autoptr(GArray) requests = g_array_new(false, false, sizeof(StopRequest));
+        g_autoptr(GPtrArray) names = node_list_names(monitor->node);
 
         for (unsigned i = 0; i < names->len; i++) {
-                Role *role = g_hash_table_lookup(node->roles, g_ptr_array_index(names, i));
-                if (!role || role->state == ROLE_ENDED)
-                        continue;
+                const char *name = g_ptr_array_index(names, i);
+                const Role *role = g_hash_table_lookup(monitor->node->roles, name);
+                const MonitorLoss loss = monitor_role_loss(monitor, role);
+                const StopRequest request = { .name = name, .kill = loss == MONITOR_LOSS_KILL };
 
-                MonitorLoss loss = monitor_role_loss(monitor, role);
-                if (loss != MONITOR_LOSS_KEEP)
-                        role_stop(role, ROLE_CAUSE_MONITOR, loss == MONITOR_LOSS_KILL, NULL);
+                if (loss != MONITOR_LOSS_KEEP && (role->state != ROLE_ENDED || role_waits_for_restart(role)))
+                        g_array_append_val(requests, request);
         }
+        node_stop_roles(
+                monitor->node, (const StopRequest *) requests->data, requests->len, ROLE_CAUSE_MONITOR, NULL);
 }
 
 /* Returns whether the timeout shuts the service down. A role that is kept also keeps the service. */
@@ -180,7 +182,7 @@ static bool monitor_log_timed_out(Monitor *monitor, double seconds) {
 
         g_hash_table_iter_init(&iter, monitor->node->roles);
         while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
-                if (role->state != ROLE_ENDED)
+                if (role->state != ROLE_ENDED || role_waits_for_restart(role))
                         n[monitor_role_loss(monitor, role)]++;
 
         bool shut_down = monitor->action == MONITOR_ACTION_SHUTDOWN && n[MONITOR_LOSS_KEEP] == 0;

@@ -60,6 +60,18 @@ static void node_restore_event(Node *node, const Event *event) {
                 if (role->exited_sequence == 0)
                         event_restore_exited(event, role);
                 break;
+        /* The saved role is newer, for example because its wait was cancelled. */
+        case EVENT_ROLE_RESTARTING:
+                if (role->next_sequence < event->sequence)
+                        event_restore_restarting(event, role);
+                break;
+        case EVENT_ROLE_FAILED:
+                if (role->next_sequence >= event->sequence)
+                        break;
+                event_restore_failed(event, role);
+                if (role_is_over(role) && !role->successor && !role->ended_link)
+                        node_add_ended(node, role); /* it was saved as one that waits */
+                break;
         case EVENT_ROLE_PURGED:
                 if (!role->successor && role->state == ROLE_ENDED)
                         node_remove_role(node, role);

@@ -36,10 +36,14 @@ int node_purge(Node *node, char **names, const Caller *caller, char ***ret, Faul
                         return fault_set(fault, NODE_ERROR_ROLE_RUNNING,
                                 "Role \"%s\" cannot be purged: it is %s", role->name,
                                 role_state_to_string(role->state));
+                if (role_waits_for_restart(role))
+                        return fault_set(fault, NODE_ERROR_ROLE_RUNNING,
+                                "Role \"%s\" cannot be purged: it waits for its restart; stop it first",
+                                role->name);
                 if (!role->swept)
                         return fault_set(fault, NODE_ERROR_ROLE_RUNNING,
-                                "Role \"%s\" cannot be purged: it has ended, but processes it left still run",
-                                role->name);
+                                "Role \"%s\" cannot be purged: it has ended, but %s still run", role->name,
+                                role->hook ? "its commands of exec-stop-post" : "processes it left");
                 if (g_hash_table_add(named, role)) /* a name that is given twice is purged once */
                         g_ptr_array_add(roles, role);
         }

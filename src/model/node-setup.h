@@ -18,5 +18,8 @@ int node_open_state(Node *node, int dir_fd);
  * start is no recovery from a crash. */
 void node_forget_state(Node *node, bool clean);
 
+/* Takes the place of the definitions so far. Roles that run keep those with which they were started. */
+void node_set_definitions(Node *node, Definitions *definitions /* owned from then on */);
+
 /* Applies other settings. Roles that run keep those with which they were started. */
 void node_set_settings(Node *node, Settings *settings /* owned from then on */);

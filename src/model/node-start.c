@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "base/time-util.h"
 #include "base/unit-name.h"
+#include "model/auto-start.h"
+#include "model/definitions.h"
 #include "model/node-start.h"
+#include "model/node-stop.h"
 #include "model/ports-roles.h"
 #include "model/quota.h"
+#include "model/role-ready.h"
+#include "model/role-restart.h"
 #include "model/role-start.h"
 #include "model/role-terminal.h"
 #include "model/settings.h"
+#include "model/start-plan.h"
+#include "util/log.h"
 
 /* Of one user, so that the starts of others need not wait for MaxConcurrentStarts=. */
 #define USER_STARTS_MAX 16U
@@ -15,10 +23,8 @@ static int node_check_name(const char *name, Fault *fault) {
         if (role_name_is_valid(name))
                 return 0;
 
-        g_autofree char *shown = g_strescape(name, NULL);
-        return fault_set(fault, NODE_ERROR_INVALID_ROLE_NAME,
-                "\"%.*s\" is not a valid role name, it must be 1 to %d characters of A-Za-z0-9_.- beginning with a letter or digit",
-                2 * ROLE_NAME_MAX, shown, ROLE_NAME_MAX);
+        g_autofree char *refused = role_spec_refuse_name("role name", name);
+        return fault_set(fault, NODE_ERROR_INVALID_ROLE_NAME, "%s", refused);
 }
 
 /* A caller that omits the user, or whose library loses the options, must not start a role of root by that. */
@@ -41,6 +47,9 @@ static int node_check_user_roles(Node *node, const char *name, const Caller *cal
         GHashTableIter iter;
         Role *role;
 
+        if (definitions_reserve(node->definitions, name))
+                return fault_set(fault, NODE_ERROR_ACCESS_DENIED,
+                        "Role \"%s\" has a definition, which reserves its name; choose another name", name);
         role = g_hash_table_lookup(node->roles, name);
         if (role && role->state == ROLE_ENDED && !role_is_of(role, caller))
                 return fault_set(fault, NODE_ERROR_ACCESS_DENIED,
@@ -68,6 +77,21 @@ static int node_check_user_spec(Node *node, const RoleSpec *spec, Fault *fault) 
         if (spec->nice_set && spec->nice < 0)
                 return fault_set(fault, NODE_ERROR_ACCESS_DENIED,
                         "Option \"nice\": only root may set %d, which is below 0", spec->nice);
+        if (spec->oom_score_adjust < 0)
+                return fault_set(fault, NODE_ERROR_ACCESS_DENIED,
+                        "Option \"oom-score-adjust\": only root may set %d, which is below 0",
+                        spec->oom_score_adjust);
+        if (spec->environment_files)
+                return fault_set(fault, NODE_ERROR_ACCESS_DENIED,
+                        "Option \"environment-file\": only root may use it, because the files are read as root");
+        if (spec->exec_start_pre && role_start_pre_timeout(spec) > ROLE_START_TIMEOUT_DEFAULT_USEC)
+                return fault_set(fault, NODE_ERROR_ACCESS_DENIED,
+                        "Option \"timeout-start-usec\": only root may set more than 90 s with \"exec-start-pre\", because these commands hold one of MaxConcurrentStarts=");
+        for (unsigned i = 0; i < _DEPENDENCY_MAX; i++)
+                if (spec->dependencies[i])
+                        return fault_set(fault, NODE_ERROR_ACCESS_DENIED,
+                                "Option \"%s\": only root may use it, because it starts and stops roles of others",
+                                dependency_to_string((Dependency) i));
         if (spec->stop_timeout_set && spec->stop_timeout_usec > node->settings->default_stop_timeout_usec)
                 return fault_set(fault, NODE_ERROR_ACCESS_DENIED,
                         "Option \"stop-timeout-usec\": only root may set more than DefaultStopTimeout= of the configuration, because the end of the service waits for it");
@@ -90,26 +114,28 @@ int node_check_user_start(
         return r < 0 ? fault_set(fault, spec_fault.error, "Role \"%s\": %s", name, spec_fault.message) : 0;
 }
 
-int node_start_role(
-        Node *node, const char *name, RoleSpec *spec, const Caller *caller, Waiter waiter, Fault *fault) {
+int node_check_defined_start(Node *node, const char *name, const Caller *caller, Fault *fault) {
+        return quota_check_start(node->quotas, caller->uid, name, node->settings->max_starts_per_user, fault);
+}
+
+/* Returns whether somebody else than root starts a role of root, by its definition. */
+static bool node_is_start_for_root(const Node *node, const RoleSpec *spec, const Caller *caller) {
+        return spec->definition && !spec->account && node_limits(node, caller);
+}
+
+/* He has root's ports for it. */
+static const Caller *node_user_of_ports(const Node *node, const RoleSpec *spec, const Caller *caller) {
+        static const Caller root = { .known = true };
+
+        return node_is_start_for_root(node, spec, caller) ? &root : caller;
+}
+
+/* Makes the role if the name, its ports and the limits of its user permit that. Nothing has begun yet. */
+static int node_admit_start(Node *node, const char *name, RoleSpec *spec /* owned by the role */,
+        const Caller *caller, Role **ret, Fault *fault) {
         g_auto(Fault) spec_fault = {};
         sd_id128_t invocation;
-
-        int r = node_check_not_stopping(node, fault);
-        if (r < 0)
-                return r;
-        r = node_check_name(name, fault);
-        if (r < 0)
-                return r;
-        if (!spec->provider_set)
-                spec->provider = node->settings->product_provider;
-        r = node_choose_user(node->settings, spec, &spec_fault);
-        if (r >= 0)
-                r = role_spec_check(spec, &spec_fault);
-        if (r >= 0)
-                r = terminal_check_display(spec, node->env, caller, &spec_fault);
-        if (r < 0)
-                return fault_set(fault, spec_fault.error, "Role \"%s\": %s", name, spec_fault.message);
+        int r;
 
         if (spec->account) {
                 r = node_check_user_start(node, name, spec, caller, fault);
@@ -126,7 +152,7 @@ int node_start_role(
                 return fault_set(fault, NODE_ERROR_LIMIT_REACHED,
                         "Role \"%s\" cannot be started: %u roles are known already; purge some", name,
                         NODE_MAX_ROLES);
-        r = ports_check_start(node->ports, name, spec, caller, &spec_fault);
+        r = ports_check_start(node->ports, name, spec, node_user_of_ports(node, spec, caller), &spec_fault);
         if (r < 0)
                 return fault_set(fault, spec_fault.error, "Role \"%s\": %s", name, spec_fault.message);
         r = sd_id128_randomize(&invocation);
@@ -138,13 +164,21 @@ int node_start_role(
                 quota_take_start(node->quotas, caller->uid, node->settings->max_starts_per_user);
         Role *role = role_new(node, name, spec);
         role->invocation = invocation;
+        start_times_begin(&role->start_times, now_usec(CLOCK_MONOTONIC));
         role->child = node->next_child++;
-        role->start_waiter = waiter;
-        if (!spec->stop_timeout_set)
-                spec->stop_timeout_usec = node->settings->default_stop_timeout_usec;
         caller_copy(&role->owner, caller);
+        *ret = role;
+        return 0;
+}
+
+/* From here on the start is saved, and the run before it is set aside. */
+static void node_begin_start(Node *node, Role *role) {
+        Role *predecessor = g_hash_table_lookup(node->roles, role->name);
+
         if (predecessor) {
-                g_hash_table_steal(node->roles, name);
+                g_hash_table_steal(node->roles, role->name);
+                if (role_waits_for_restart(predecessor))
+                        role_set_timer(predecessor, USEC_INFINITY, NULL);
                 node_remove_ended(node, predecessor);
                 ASK(node, store, set_aside, predecessor);
                 role->predecessor = predecessor;
@@ -156,18 +190,224 @@ int node_start_role(
         g_auto(Fault) save_fault = {};
         if (role_save_start(role, &save_fault) < 0) {
                 role_fail(role, &save_fault);
-                return 0;
+                return;
         }
         ASK(node, clients, role_changed, role);
         node_queue_start(node, role);
         node_pump_starts(node);
+}
+
+/* Checks what does not depend on other roles, and fills in what the node decides. */
+static int node_check_start(
+        Node *node, const char *name, RoleSpec *spec, const Caller *caller, Fault *fault) {
+        g_auto(Fault) spec_fault = {};
+
+        int r = node_check_name(name, fault);
+        if (r < 0)
+                return r;
+        if (!spec->provider_set)
+                spec->provider = node->settings->product_provider;
+        r = node_choose_user(node->settings, spec, &spec_fault);
+        if (r >= 0)
+                r = role_spec_check(spec, &spec_fault);
+        if (r >= 0)
+                r = terminal_check_display(spec, node->env, caller, &spec_fault);
+        if (r < 0)
+                return fault_set(fault, spec_fault.error, "Role \"%s\": %s", name, spec_fault.message);
+
+        if (!spec->stop_timeout_set)
+                spec->stop_timeout_usec = node->settings->default_stop_timeout_usec;
         return 0;
+}
+
+/* What the start of a caller changes beside the role. */
+static void node_take_caller_start(Node *node, Role *role, const Caller *caller, Waiter waiter) {
+        if (node_is_start_for_root(node, role->spec, caller))
+                quota_take_start(node->quotas, caller->uid, node->settings->max_starts_per_user);
+        auto_start_started(node, role->name);
+        role_wait_start(role, waiter);
+        role->restarts = (RestartCount){ .window_begin = now_usec(CLOCK_MONOTONIC), .window_starts = 1 };
+}
+
+/* The options of the role of this name as it is defined. The caller owns *ret. */
+static int node_copy_defined(Node *node, const char *name, RoleSpec **ret, Fault *fault) {
+        const Definition *definition = NULL;
+
+        int r = definitions_find_valid(node->definitions, name, &definition, fault);
+        if (r < 0)
+                return r;
+        g_assert(definition);
+        g_autoptr(RoleSpec) spec = role_spec_copy(definition->spec);
+        r = role_spec_finish_terminal(spec, fault);
+        if (r >= 0)
+                *ret = g_steal_pointer(&spec);
+        return r;
+}
+
+/* What it depends on itself is before it in the plan. */
+static int node_start_planned(Node *node, const char *name, const Caller *caller, Fault *fault) {
+        g_autoptr(RoleSpec) spec = NULL;
+        Role *role = NULL;
+
+        int r = node_copy_defined(node, name, &spec, fault);
+        if (r >= 0)
+                r = node_check_start(node, name, spec, caller, fault);
+        if (r >= 0)
+                r = node_admit_start(node, name, spec, caller, &role, fault);
+        if (r < 0)
+                return r;
+        g_assert(role);
+        g_steal_pointer(&spec);
+        node_take_caller_start(node, role, caller, (Waiter){});
+        node_begin_start(node, role);
+        return 0;
+}
+
+/* Starts what the plan has. One that the role needs and that cannot be started fails it, see
+ * node_admit_start() for the reasons; the others go on, as for systemd. */
+static void node_start_plan(Node *node, const GPtrArray *plan, const char *name, const RoleSpec *spec,
+        const Caller *caller, Fault *ret_needed) {
+        for (unsigned i = 0; plan && i < plan->len; i++) {
+                const char *other = g_ptr_array_index(plan, i);
+                g_auto(Fault) fault = {};
+
+                if (node_start_planned(node, other, caller, &fault) >= 0)
+                        continue;
+                log_notice("Role \"%s\", on which \"%s\" depends, cannot be started: %s", other, name,
+                        fault.message);
+                if (!ret_needed->message && role_spec_needs(spec, other))
+                        (void) fault_set(ret_needed, NODE_ERROR_DEPENDENCY_FAILED,
+                                "Role \"%s\" needs \"%s\", which cannot be started: %s", name, other,
+                                fault.message);
+        }
+}
+
+void node_hold_starts(Node *node) {
+        if (node->n_holds++ == 0)
+                auto_start_hold(node);
+}
+
+void node_release_starts(Node *node) {
+        if (--node->n_holds > 0)
+                return;
+        auto_start_release(node);
+        node_pump_starts(node);
+}
+
+/* Begins the start with those of its plan; none of them before all are there, so that each sees what it is
+ * after. Returns false if it has failed already, as one that it needs cannot be started. */
+static bool node_begin_with_plan(Node *node, Role *role, const GPtrArray *plan, const Caller *caller) {
+        g_autofree char *name = g_strdup(role->name);
+        g_auto(Fault) needed = {};
+
+        node_start_plan(node, plan, name, role->spec, caller, &needed);
+        node_begin_start(node, role); /* may free the role */
+        if (!needed.message)
+                return true;
+        if (g_hash_table_lookup(node->roles, name) == role && !role->failure.message)
+                role_fail(role, &needed);
+        return false;
+}
+
+static int node_start(Node *node, const char *name, RoleSpec *spec, const Caller *caller, bool automatic,
+        Waiter waiter, Fault *fault) {
+        g_autoptr(GPtrArray) plan = NULL;
+        Role *role = NULL;
+
+        int r = node_check_not_stopping(node, fault);
+        if (r >= 0)
+                r = node_check_start(node, name, spec, caller, fault);
+        if (r >= 0)
+                r = start_plan_make(
+                        node, name, spec, automatic ? auto_start_was_stopped : NULL, &plan, fault);
+        if (r >= 0)
+                r = node_admit_start(node, name, spec, caller, &role, fault);
+        if (r < 0)
+                return r;
+        g_assert(role);
+        node_hold_starts(node);
+        node_take_caller_start(node, role, caller, waiter);
+        (void) node_begin_with_plan(node, role, plan, caller);
+        node_release_starts(node);
+        return 0;
+}
+
+int node_start_role(
+        Node *node, const char *name, RoleSpec *spec, const Caller *caller, Waiter waiter, Fault *fault) {
+        return node_start(node, name, spec, caller, false, waiter, fault);
+}
+
+int node_start_defined(
+        Node *node, const char *name, const Caller *caller, bool automatic, Waiter waiter, Fault *fault) {
+        g_autoptr(RoleSpec) spec = NULL;
+
+        int r = node_copy_defined(node, name, &spec, fault);
+        if (r >= 0)
+                r = node_start(node, name, spec, caller, automatic, waiter, fault);
+        if (r >= 0)
+                g_steal_pointer(&spec);
+        return r;
+}
+
+void node_restart_role(Node *node, Role *predecessor) {
+        g_autoptr(RoleSpec) spec = role_spec_copy(predecessor->spec);
+        g_autofree char *name = g_strdup(predecessor->name);
+        g_autoptr(GPtrArray) plan = NULL;
+        g_auto(Fault) fault = {};
+        Role *role = NULL;
+
+        if (node_is_shutting_down(node))
+                role_restart_cancelled(predecessor);
+        else if (!role_take_restart(predecessor))
+                return;
+        else {
+                /* The run before has released these, and the next one takes them itself. */
+                ports_forget_released(node->ports, spec);
+                if (start_plan_make(node, name, spec, auto_start_was_stopped, &plan, &fault) >= 0 &&
+                        node_admit_start(node, name, spec, &predecessor->owner, &role, &fault) >= 0) {
+                        g_assert(role);
+                        spec = NULL;
+                        role->automatic = true;
+                        role->restarts = predecessor->restarts;
+                        node_hold_starts(node);
+                        if (node_begin_with_plan(node, role, plan, &role->owner))
+                                node->reports->restarted(node, name);
+                        node_release_starts(node);
+                        return;
+                }
+                if (role_restart_is_put_off(&fault))
+                        role_put_restart_off(predecessor, &fault);
+                else
+                        role_restart_failed(predecessor, &fault, RESTART_PUT_OFF_USEC);
+        }
+        node->reports->role_swept(node, predecessor); /* it waits again, or has ended for good */
+}
+
+/* Returns false if it waits for another role, and is queued again when that has changed, or if it has
+ * failed. */
+static bool node_may_start(Role *role) {
+        g_auto(Fault) fault = {};
+
+        if (!role_spec_has_dependencies(role->spec))
+                return true;
+        int r = start_plan_check(role, &fault);
+        if (r > 0)
+                return true;
+        if (r < 0) {
+                role_fail(role, &fault);
+                return false;
+        }
+        role->phase = ROLE_PHASE_DEPENDENCIES;
+        start_times_add(&role->start_times, START_STEP_QUEUE, now_usec(CLOCK_MONOTONIC));
+        ASK(role->node, clients, role_changed, role);
+        role_log(role, LOG_DEBUG, "Waiting for role \"%s\"", role->awaits);
+        return false;
 }
 
 void node_pump_starts(Node *node) {
         /* A start that fails at once is over before role_start() returns and would call this function again.
          * The loop that is running continues with the next one instead. */
-        if (node->pumping)
+        if (node->pumping || node->n_holds > 0)
                 return;
         node->pumping = true;
         while (node->n_starts < node->settings->max_concurrent_starts &&
@@ -175,6 +415,8 @@ void node_pump_starts(Node *node) {
                 Role *role = g_queue_peek_head(node->start_queue);
 
                 node_unqueue_start(node, role);
+                if (!node_may_start(role))
+                        continue;
                 node->n_starts++;
                 role_start(role);
         }

@@ -9,6 +9,24 @@
 /* Stops or kills the role. The waiter is called exactly once, possibly before this function returns. */
 void node_stop_role(Node *node, Role *role, RoleCause cause, const Caller *caller, Waiter waiter);
 
+/* One of several that are stopped together. */
+typedef struct StopRequest {
+        const char *name; /* each once */
+        bool kill;        /* with SIGKILL, at once */
+        Waiter waiter;    /* called exactly once, possibly before node_stop_roles() returns */
+} StopRequest;
+
+/* Stops them, and what requires, binds to or is a part of one of them (ROLE_CAUSE_DEPENDENCY). What is after
+ * another is stopped before it, and that waits until it has ended. A name without a role is NoSuchRole for
+ * its waiter. */
+void node_stop_roles(
+        Node *node, const StopRequest *requests, size_t n, RoleCause cause, const Caller *caller);
+
+/* Stops the roles that depend on this name and that it concerns, and what stops with these. follow: they come
+ * back with it, because it has ended by itself. */
+void node_stop_dependents(Node *node, const char *name, bool follow,
+        bool (*concerns)(const Role *role, const char *name), const Caller *caller);
+
 /* Sends a signal to the main process, or to all processes. The waiter is called when it was sent. Fails with
  * RoleNotRunning, or with KeeperUnavailable if the keeper that is the parent of the main process has died;
  * then the waiter is not called. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/unit-name.h"
+#include "model/dependents.h"
 #include "model/node.h"
 #include "model/quota.h"
 #include "model/role.h"
@@ -136,6 +137,9 @@ void node_count_role(Node *node, Role *role) {
 void node_drop_role(Node *node, Role *role) {
         node_unqueue_start(node, role);
         node_remove_ended(node, role);
+        if (role->depends)
+                dependents_remove(node->dependents, role->spec, role);
+        role->depends = false;
         for (unsigned i = 0; i < _ROLE_TROUBLE_MAX; i++)
                 if (role->troubles & 1U << i)
                         node->n_troubles[i]--;
@@ -145,11 +149,15 @@ void node_drop_role(Node *node, Role *role) {
 
 void node_add_role(Node *node, Role *role) {
         g_hash_table_insert(node->roles, role->name, role);
-        for (Role *r = role; r; r = r->predecessor)
+        for (Role *r = role; r; r = r->predecessor) {
                 node_count_role(node, r);
+                if (!r->depends)
+                        dependents_add(node->dependents, r->spec, r);
+                r->depends = true;
+        }
         if (role->state != ROLE_ENDED)
                 node->n_not_ended++;
-        else if (role->swept)
+        else if (role->swept && !role_waits_for_restart(role))
                 node_add_ended(node, role);
         if (role_holds_slot(role))
                 node->n_starts++; /* begun by the previous process */

@@ -10,6 +10,7 @@
 
 #include "model/fault.h"
 #include "model/model-forward.h"
+#include "model/role.h"
 #include "model/shutdown-state.h"
 #include "model/world.h"
 
@@ -20,9 +21,26 @@
 
 /* What a role reports to those verbs, which stand above it (node-reports.c). */
 typedef struct NodeReports {
-        void (*start_over)(Node *node);             /* running, or undone; a slot may be free */
-        void (*role_swept)(Node *node, Role *role); /* may free the role */
+        void (*start_over)(Node *node); /* running, or undone; a slot may be free */
+        void (*role_ready)(Node *node, const Role *role);
+        /* It has failed, of which the caller of Start, if there is one, has been told. The role may have the
+         * name no longer. */
+        void (*start_failed)(Node *node, const Role *role, const Fault *fault);
+        void (*role_ended)(Node *node, const Role *role); /* its main process; others may be left */
+        void (*role_swept)(Node *node, Role *role);       /* may free the role */
         void (*role_stuck)(Node *node, Role *role, const Fault *fault);
+        void (*restart_due)(Node *node, Role *role);
+        void (*restarted)(Node *node, const char *name); /* its policy has begun to start it again */
+        /* It has missed a deadline (role-deadline.h), that of its watchdog or of its start, so it is stopped.
+         */
+        void (*role_late)(Node *node, Role *role, bool watchdog);
+        /* The process that it has named as its main one has ended by a stop. */
+        void (*named_main_ended)(Node *node, Role *role);
+        /* The commands of exec-stop or exec-stop-post have ended, or could not be run. Saves the role, and
+         * may free it. */
+        void (*hooks_over)(Node *node, Role *role, HookKind kind);
+        /* A process of those of exec-stop-post survives SIGKILL. */
+        void (*hooks_stuck)(Node *node, Role *role, Role *hook);
         void (*role_freed)(Node *node, Role *role);
 } NodeReports;
 
@@ -56,19 +74,23 @@ struct Node {
         const NodeReports *reports;
         Events *events;
         Settings *settings; /* the applied settings */
-        Env *env;           /* with which roles begin */
+        Definitions *definitions;
+        AutoStart *auto_start;
+        Env *env; /* with which roles begin */
         Monitor *monitor;
         Ports *ports;
         Outputs *outputs;
         Accounts *accounts;
 
         GHashTable *roles;      /* name → Role, the current run; owned */
+        GHashTable *dependents; /* name → GPtrArray of Role; see dependents.h */
         GQueue *start_queue;    /* Roles in ROLE_PHASE_QUEUED; not owned */
         GQueue *ended;          /* ended and swept, oldest first; not owned */
         GQueue ends;            /* Roles, whose RoleEnd owns the link; see node_follow_up() */
         sd_event_source *quiet; /* the timer of the first of them */
         GHashTable *slices;     /* uid → NodeSlices */
         GHashTable *quotas;     /* uid → Quota */
+        unsigned n_holds;       /* of node_hold_starts() */
         unsigned n_starts;      /* started and not yet running or undone */
         bool pumping;           /* node_pump_starts() is active, or waits until recovery has seen all roles */
         unsigned n_not_ended;
@@ -76,6 +98,7 @@ struct Node {
         unsigned n_troubles[_ROLE_TROUBLE_MAX]; /* runs that have it */
         int save_result;                        /* of the last attempt to save a role */
         uint64_t next_child;
+        GRand *random; /* varies the delays of restarts */
 
         int dir_fd;       /* not owned; -1 if no state is saved */
         Shutdown resumed; /* begun by the previous process */

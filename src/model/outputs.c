@@ -157,7 +157,7 @@ void outputs_not_shared(Outputs *outputs, Role *role, bool lost) {
 }
 
 void role_set_output_lost(Role *role, bool lost) {
-        if (role->output_lost == lost)
+        if (role->output_lost == lost || role->hook_of)
                 return;
         role->output_lost = lost;
         (void) role_save(role);

@@ -38,3 +38,15 @@ typedef struct BindAddress {
         uint8_t ip_version;  /* 4, 6, or 0 for every address of both, or of IPv4 if there is no IPv6 */
         uint8_t address[16]; /* in network order, as many bytes as the version has */
 } BindAddress;
+
+/* Reads an IPv4 or IPv6 address; the empty string is any address. Returns -EINVAL. */
+int bind_address_parse(const char *text, BindAddress *ret);
+
+/* Which ports are to be reserved. */
+typedef struct PortsWanted {
+        PortProtocol protocol;
+        BindAddress address;
+        unsigned n;
+        const uint16_t *numbers; /* these n; NULL: any */
+        uint16_t first, last;    /* n of these, unless both are 0 */
+} PortsWanted;

@@ -146,6 +146,17 @@ GArray *ports_of_role(Ports *ports, const Role *role) {
         return array;
 }
 
+void ports_forget_released(Ports *ports, RoleSpec *spec) {
+        GArray *list = spec->ports[ROLE_PORTS_RELEASE];
+
+        for (unsigned i = list ? list->len : 0; i > 0; i--) {
+                const uint16_t number = g_array_index(list, uint16_t, i - 1);
+
+                if (!ports_find(ports, PORT_TCP, number) && !ports_find(ports, PORT_UDP, number))
+                        g_array_remove_index(list, i - 1);
+        }
+}
+
 void ports_role_running(Ports *ports, const Role *role) {
         GArray *list = role->spec->ports[ROLE_PORTS_RELEASE];
 

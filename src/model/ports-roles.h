@@ -16,8 +16,11 @@ int ports_check_reserved(Ports *ports, const Role *role, Fault *fault);
 /* The ports that the child of the role receives. */
 GArray *ports_of_role(Ports *ports, const Role *role); /* of PortLoan; the caller frees it */
 
-void ports_role_added(Ports *ports, const Role *role);   /* it may have ports */
-void ports_role_gone(Ports *ports, const Role *role);    /* it is being freed */
+void ports_role_added(Ports *ports, const Role *role); /* it may have ports */
+void ports_role_gone(Ports *ports, const Role *role);  /* it is being freed */
+/* Removes those of the release-ports that are not reserved any more, because an earlier run has released
+ * them. */
+void ports_forget_released(Ports *ports, RoleSpec *spec);
 void ports_role_running(Ports *ports, const Role *role); /* its exec has released its release-ports */
 void ports_role_swept(Ports *ports, const Role *role);   /* no process of it is left */
 /* The keeper has not lent its ports, because a process has a socket of one of them. */

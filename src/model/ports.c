@@ -27,6 +27,7 @@ struct PortsRequest {
         unsigned n;
         uid_t uid;
         char *address; /* for messages */
+        bool range;
         Waiter waiter;
         uint16_t *ret_numbers; /* of the caller, until the waiter is called */
 };
@@ -184,17 +185,76 @@ static int ports_check_quota(
                 n, ports_protocol_name(protocol), (unsigned) caller->uid, n_own, max);
 }
 
-int ports_bind(Ports *ports, PortProtocol protocol, uint32_t n, const Caller *caller, Waiter waiter,
-        uint16_t *ret_numbers, Fault *fault) {
-        const char *name = ports_protocol_name(protocol);
+/* A port is not 0, and in the list once. */
+static int ports_check_numbers(PortProtocol protocol, const uint16_t *numbers, size_t n, Fault *fault) {
+        g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
 
-        int r = ports_check_count(protocol, n, fault);
+        for (size_t i = 0; i < n; i++) {
+                if (numbers[i] == 0)
+                        return fault_set(fault, NODE_ERROR_INVALID_ARGS, "0 is not a %s port",
+                                ports_protocol_name(protocol));
+                if (!g_hash_table_add(seen, GUINT_TO_POINTER(numbers[i])))
+                        return fault_set(fault, NODE_ERROR_INVALID_ARGS, "%s port %u is given twice",
+                                ports_protocol_name(protocol), numbers[i]);
+        }
+        return 0;
+}
+
+static int ports_check_range(const PortsWanted *wanted, Fault *fault) {
+        const unsigned first = wanted->first, last = wanted->last;
+
+        if (first == 0 || last < first)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "The range of ports is %u to %u, but must go from a port to the same or a greater one",
+                        first, last);
+        if (last - first >= PORTS_RANGE_MAX)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "The range of ports has %u ports, more than %u", last - first + 1, PORTS_RANGE_MAX);
+        if (wanted->n > last - first + 1)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Cannot reserve %u ports of the range %u to %u, which has %u", wanted->n, first, last,
+                        last - first + 1);
+        return 0;
+}
+
+int ports_check_wanted(const PortsWanted *wanted, Fault *fault) {
+        int r = ports_check_count(wanted->protocol, wanted->n, fault);
+        if (r >= 0 && wanted->numbers)
+                r = ports_check_numbers(wanted->protocol, wanted->numbers, wanted->n, fault);
+        else if (r >= 0 && (wanted->first > 0 || wanted->last > 0))
+                r = ports_check_range(wanted, fault);
+        return r;
+}
+
+/* Programs of users trust that what listens on a low port was started by root. */
+static int ports_check_low(
+        const Ports *ports, const PortsWanted *wanted, const Caller *caller, Fault *fault) {
+        unsigned lowest = wanted->first > 0 ? wanted->first : PORTS_OF_ROOT;
+
+        for (unsigned i = 0; wanted->numbers && i < wanted->n; i++)
+                lowest = MIN(lowest, wanted->numbers[i]);
+        if (lowest >= PORTS_OF_ROOT || !node_limits(ports->node, caller))
+                return 0;
+        return fault_set(fault, NODE_ERROR_ACCESS_DENIED,
+                "Cannot reserve %s port %u: only root may reserve ports below %u",
+                ports_protocol_name(wanted->protocol), lowest, PORTS_OF_ROOT);
+}
+
+int ports_bind(Ports *ports, const PortsWanted *wanted, const Caller *caller, Waiter waiter,
+        uint16_t *ret_numbers, Fault *fault) {
+        const PortProtocol protocol = wanted->protocol;
+        const char *name = ports_protocol_name(protocol);
+        const unsigned n = wanted->n;
+
+        int r = ports_check_wanted(wanted, fault);
         if (r < 0)
                 return r;
         if (!caller || !caller->known)
                 return fault_set(fault, NODE_ERROR_ACCESS_DENIED,
                         "Cannot reserve %s ports: the credentials of the caller are not known", name);
-        r = ports_check_quota(ports, protocol, n, caller, fault);
+        r = ports_check_low(ports, wanted, caller, fault);
+        if (r >= 0)
+                r = ports_check_quota(ports, protocol, n, caller, fault);
         if (r < 0)
                 return r;
         unsigned n_all = g_hash_table_size(ports->table) + ports->n_binding;
@@ -203,18 +263,18 @@ int ports_bind(Ports *ports, PortProtocol protocol, uint32_t n, const Caller *ca
                         "Cannot reserve %u %s ports: %u are reserved already, the limit is %u", n, name,
                         n_all, PORTS_MAX);
 
-        const BindAddress *address = &ports->node->settings->bind_address;
         PortsRequest *request = g_new(PortsRequest, 1);
         *request = (PortsRequest){
                 .ports = ports,
                 .protocol = protocol,
                 .n = n,
                 .uid = caller->uid,
-                .address = bind_address_describe(address),
+                .address = bind_address_describe(&wanted->address),
+                .range = wanted->first > 0,
                 .waiter = waiter,
                 .ret_numbers = ret_numbers,
         };
-        r = ASK(ports->node, link, ports_bind, address, protocol, n, request);
+        r = ASK(ports->node, link, ports_bind, wanted, request);
         if (r < 0) {
                 ports_request_free(request);
                 return ports_keeper_fault("reserve ports", fault);
@@ -230,12 +290,20 @@ static int ports_request_take(
 
         if (error == -ENOTCONN)
                 return ports_keeper_fault("reserve ports", fault);
+        if (error == -EOPNOTSUPP)
+                return fault_set(fault, NODE_ERROR_KEEPER_UNAVAILABLE,
+                        "Cannot reserve ports by their numbers: the running keeper is too old; reload architect-keeper.service");
+        if (error < 0 && n == 1)
+                return fault_set(fault, NODE_ERROR_PORTS_UNAVAILABLE, "Cannot reserve %s port %u on %s: %s",
+                        ports_protocol_name(request->protocol), numbers[0], request->address,
+                        error == -EEXIST ? "it is reserved already" : g_strerror(-error));
         if (error < 0 || n != request->n)
                 return fault_set(fault, NODE_ERROR_PORTS_UNAVAILABLE, "Cannot reserve %u %s port%s on %s: %s",
                         request->n, ports_protocol_name(request->protocol), request->n == 1 ? "" : "s",
                         request->address,
-                        error == -EADDRINUSE ? "not enough are free"
-                                             : g_strerror(error < 0 ? -error : EBADMSG));
+                        error == -EADDRINUSE && request->range ? "not enough of the range are free"
+                        : error == -EADDRINUSE                 ? "not enough are free"
+                                                               : g_strerror(error < 0 ? -error : EBADMSG));
 
         for (size_t i = 0; i < n; i++)
                 ports_add(ports, request->protocol, numbers[i], request->uid);
@@ -268,21 +336,11 @@ void ports_on_bound(PortsRequest *request, int error, const uint16_t *numbers, s
 /* -- releasing --------------------------------------------------------------------------------- */
 
 int ports_check_list(PortProtocol protocol, const uint16_t *numbers, size_t n, Fault *fault) {
-        g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
-
         if (n == 0 || n > PORTS_MAX)
                 return fault_set(fault, NODE_ERROR_INVALID_ARGS,
                         "Cannot release %zu %s ports: one call releases from 1 to %u", n,
                         ports_protocol_name(protocol), PORTS_MAX);
-        for (size_t i = 0; i < n; i++) {
-                if (numbers[i] == 0)
-                        return fault_set(fault, NODE_ERROR_INVALID_ARGS, "0 is not a %s port",
-                                ports_protocol_name(protocol));
-                if (!g_hash_table_add(seen, GUINT_TO_POINTER(numbers[i])))
-                        return fault_set(fault, NODE_ERROR_INVALID_ARGS, "%s port %u is given twice",
-                                ports_protocol_name(protocol), numbers[i]);
-        }
-        return 0;
+        return ports_check_numbers(protocol, numbers, n, fault);
 }
 
 int ports_release(Ports *ports, PortProtocol protocol, const uint16_t *numbers, size_t n,

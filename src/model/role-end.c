@@ -13,7 +13,9 @@
 #include "model/input.h"
 #include "model/node-events.h"
 #include "model/role-end.h"
+#include "model/role-freezer.h"
 #include "model/role-log.h"
+#include "model/role-ready.h"
 #include "model/role-stop.h"
 #include "model/role-strays.h"
 #include "util/log.h"
@@ -153,9 +155,11 @@ static void role_follow_up(Role *role) {
         role_end_free(role);
         (void) fault_set(&fault, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"%s\" has ended", role->name);
         role_close_input(role, &fault);
+        (void) role_freezer_cancel(role, &fault);
         role->main_pidfd = fd_close(role->main_pidfd);
         ASK(role->node, scope, ended, role);
         journal_role_exited(role);
+        role->node->reports->role_ended(role->node, role);
         if (left)
                 journal_role_left(role, left);
 
@@ -206,6 +210,7 @@ static void role_ended(Role *role) {
         if (!role->cause_known && role->exited_sequence == 0)
                 left = role_list_left(role);
         role_find_cause(role);
+        role_start_ended(role);
 
         /* The record must be in the log before a client receives it, and sent before the kernel forgets the
          * child. */
@@ -223,6 +228,8 @@ static void role_ended(Role *role) {
         if (!role->exit_logged)
                 (void) role_save(role);
         node_event_tell(role->node, &event, role);
+        if (role_is_ready(role))
+                role_answer_start(role, NULL); /* a failure waits for the sweep */
 
         if (!wait || (role->node->ends.length == 1 && node_set_quiet_timer(role->node) < 0))
                 role_follow_up(role);
@@ -257,8 +264,10 @@ void role_finish(Role *role) {
         g_assert(role->main_exited);
 
         /* The process exits by itself, or because systemd stops its scope. A process that dies of the signal
-         * shows that; one that handles it does not. */
-        bool ask = !role->cause_known && role->exit.code == EXIT_CODE_EXITED &&
+         * shows that; one that handles it does not. But whether the signal was that of a stop is the question
+         * of a restart. */
+        bool ask = !role->cause_known &&
+                   (role->exit.code == EXIT_CODE_EXITED || role->spec->restart != RESTART_NO) &&
                    ASK(role->node, scope, may_be_stopped, role);
         /* A zombie still says where it has died, and it is not reaped before this. */
         role_look_for_strays(role);
@@ -285,6 +294,7 @@ void role_on_external_stop(Role *role) {
         role_log(role, LOG_INFO, "Another process is stopping its scope");
         role->cause_known = true;
         role->cause = ROLE_CAUSE_EXTERNAL;
+        role->stop_requested = true;
         (void) role_save(role);
 }
 

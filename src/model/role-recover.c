@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "model/role-recover.h"
+#include "model/role-restart.h"
 
 #include <errno.h>
 
 #include "base/fd-util.h"
+#include "model/auto-start.h"
 #include "base/pidref.h"
 #include "model/input.h"
 #include "model/monitor.h"
@@ -12,13 +14,17 @@
 #include "model/node-stop.h"
 #include "model/ports.h"
 #include "model/role-adopt.h"
+#include "model/role-deadline.h"
 #include "model/role-end.h"
+#include "model/role-main-pid.h"
+#include "model/role-hooks.h"
 #include "model/role-start.h"
 #include "model/role-stop.h"
 #include "model/role-strays.h"
 #include "util/log.h"
 
 static const char *const recover_state_table[_RECOVER_STATE_MAX] = {
+        [RECOVER_DEPENDENCIES] = "dependencies",
         [RECOVER_QUEUED] = "queued",
         [RECOVER_SWEEP] = "sweep",
         [RECOVER_FORK] = "fork",
@@ -31,6 +37,9 @@ static const char *const recover_state_table[_RECOVER_STATE_MAX] = {
         [RECOVER_OUTLIVED] = "outlived",
         [RECOVER_UNSWEPT] = "unswept",
         [RECOVER_ENDED] = "ended",
+        [RECOVER_POST] = "post",
+        [RECOVER_HOOK] = "hook",
+        [RECOVER_HOOK_OPEN] = "hook-open",
 };
 
 DEFINE_STRING_TABLE(recover_state, RecoverState, recover_state_table);
@@ -63,6 +72,7 @@ DEFINE_STRING_TABLE(recover_action, RecoverAction, recover_action_table);
         }
 
 static const RecoverAction recover_actions[_RECOVER_STATE_MAX][_CHILD_REPORT_MAX] = {
+        [RECOVER_DEPENDENCIES] = ACTIONS(REQUEUE, UNDO, UNDO, EXIT, EXIT, FORGET),
         [RECOVER_QUEUED] = ACTIONS(REQUEUE, UNDO, UNDO, EXIT, EXIT, FORGET),
         [RECOVER_SWEEP] = ACTIONS(REQUEUE, UNDO, UNDO, EXIT, EXIT, FORGET),
         [RECOVER_FORK] = ACTIONS(REQUEUE, UNDO, UNDO, EXIT, EXIT, FORGET),
@@ -75,6 +85,10 @@ static const RecoverAction recover_actions[_RECOVER_STATE_MAX][_CHILD_REPORT_MAX
         [RECOVER_OUTLIVED] = ACTIONS(NOTHING, ADOPT, ADOPT, ADOPT, ADOPT, ADOPT),
         [RECOVER_UNSWEPT] = ACTIONS(NOTHING, REAP, REAP, REAP, REAP, REAP),
         [RECOVER_ENDED] = ACTIONS(NOTHING, REAP, REAP, REAP, REAP, REAP),
+        [RECOVER_POST] = ACTIONS(NOTHING, REAP, REAP, REAP, REAP, REAP),
+        /* An orphan has executed them: its keeper has died and it lives. */
+        [RECOVER_HOOK] = ACTIONS(REQUEUE, UNDO, ADOPT, EXIT, EXIT, ADOPT),
+        [RECOVER_HOOK_OPEN] = ACTIONS(LOST, GATE, GATE, EXIT, EXIT, ADOPT),
 };
 
 RecoverAction role_recover_decide(RecoverState state, ChildReport report) {
@@ -84,6 +98,7 @@ RecoverAction role_recover_decide(RecoverState state, ChildReport report) {
 
 RecoverState role_recover_state(const Role *role) {
         static const RecoverState phases[_ROLE_PHASE_MAX] = {
+                [ROLE_PHASE_DEPENDENCIES] = RECOVER_DEPENDENCIES,
                 [ROLE_PHASE_QUEUED] = RECOVER_QUEUED,
                 [ROLE_PHASE_SWEEP] = RECOVER_SWEEP,
                 [ROLE_PHASE_FORK] = RECOVER_FORK,
@@ -91,8 +106,12 @@ RecoverState role_recover_state(const Role *role) {
                 [ROLE_PHASE_OPEN] = RECOVER_OPEN,
         };
 
+        if (role->hook_of)
+                return role->phase == ROLE_PHASE_OPEN ? RECOVER_HOOK_OPEN : RECOVER_HOOK;
         if (role_has_outlived_main(role))
                 return RECOVER_OUTLIVED;
+        if (role->state == ROLE_STARTING && role->hook)
+                return RECOVER_POST;
         switch (role->state) {
         case ROLE_STARTING:
                 return role->failure.message ? RECOVER_UNDOING : phases[role->phase];
@@ -124,6 +143,7 @@ static void role_fail_interrupted(Role *role) {
 
         (void) fault_set(&fault, NODE_ERROR_SETUP_FAILED,
                 "The start of role \"%s\" was interrupted by a restart of the service", role->name);
+        role->interrupted = true;
         role_fail(role, &fault);
 }
 
@@ -202,7 +222,8 @@ void role_take_child(Role *role, ListedChild *listed) {
                 role->main_start_time = listed->start_time;
         }
         /* A pipe of a role that is being stopped takes no input, see input_refuse(). */
-        bool refused = role->state == ROLE_STOPPING && role->spec->stdin_kind == ROLE_STDIN_PIPE;
+        bool refused = role->state == ROLE_STOPPING && role->stop_step >= STOP_STEP_ASKED &&
+                       role->spec->stdin_kind == ROLE_STDIN_PIPE;
         if (role->stdin_fd < 0 && !refused)
                 role->stdin_fd = fd_steal(&listed->stdin_fd);
         replace_fd(&role->terminal_fd, &listed->terminal_fd);
@@ -231,6 +252,14 @@ void role_end_child(Role *role, const ListedChild *listed) {
         role_on_exited(role, &listed->exit, listed->execed);
 }
 
+static Role *node_find_hook_of_child(Node *node, const char *name, uint64_t child) {
+        Role *role = g_hash_table_lookup(node->roles, name);
+
+        while (role && !(role->hook && role->hook->child == child))
+                role = role->predecessor;
+        return role ? role->hook : NULL;
+}
+
 static Role *node_find_role_of_child(Node *node, const char *name, uint64_t child) {
         Role *role = g_hash_table_lookup(node->roles, name);
 
@@ -253,8 +282,38 @@ static void node_on_unknown_child(Node *node, const ListedChild *listed) {
         node_child_seen(node, listed->child);
 }
 
+/* Commands of exec-stop or exec-stop-post. */
+static void node_on_hook_child(Node *node, Role *hook, ListedChild *listed) {
+        const bool ended = listed->report == CHILD_ENDED || listed->report == CHILD_UNKNOWN;
+        const RecoverAction action = role_recover_decide(
+                role_recover_state(hook), listed->orphan && !ended ? CHILD_ORPHAN : listed->report);
+
+        if (action == RECOVER_FORGET)
+                ASK(node, link, forget, listed->child);
+        else {
+                role_take_child(hook, listed);
+                hook->interrupted = true;
+                hook->main_execed = hook->main_execed || listed->execed;
+        }
+        listed_child_close_fds(listed);
+        if (action == RECOVER_EXIT)
+                role_hook_take_exit(hook, &listed->exit);
+        if ((action == RECOVER_GATE || action == RECOVER_EXIT) && hook->gate_fd >= 0 &&
+                hook->phase == ROLE_PHASE_OPEN)
+                ASK(node, link, watch_gate, hook);
+        else if (action == RECOVER_GATE)
+                role_on_gate_closed(hook);
+        /* A child that has not got its launch request exits, and they begin again. */
+}
+
 void node_on_child(Node *node, ListedChild *listed) {
-        Role *role = node_find_role_of_child(node, listed->role, listed->child);
+        Role *role = node_find_role_of_child(node, listed->role, listed->child),
+             *hook = node_find_hook_of_child(node, listed->role, listed->child);
+
+        if (hook) {
+                node_on_hook_child(node, hook, listed);
+                return;
+        }
 
         if (!role) {
                 if (node_keep_listed(node, listed))
@@ -377,7 +436,31 @@ static void role_recover(Role *role) {
         }
 }
 
-static void role_resume_stop_if_any(Role *role) {
+static void role_recover_hook(Role *role) {
+        Role *hook = role->hook;
+
+        if (hook && hook->main_exited) {
+                role_hook_go_on(hook); /* may free the role */
+                return;
+        }
+        if (!hook || hook->child_exists)
+                return;
+        if (role_recover_decide(role_recover_state(hook), CHILD_NONE) == RECOVER_REQUEUE) {
+                role_hook_requeue(hook);
+                return;
+        }
+        /* Without its keeper the process lives only if it has executed the commands. */
+        (void) role_reopen_main(hook);
+        role_hook_check_exec(hook);
+        if (hook->gate_fd < 0)
+                hook->gate_closed = true;
+        role_watch_main(hook);
+}
+
+static void role_resume_timers(Role *role) {
+        role_watch_freezer(role);
+        role_watch_main_pid(role);
+        role_watch_deadlines(role);
         if (role->state == ROLE_STOPPING || role->state == ROLE_ENDED || role_has_outlived_main(role))
                 role_resume_stop(role);
 }
@@ -387,24 +470,33 @@ static void node_on_recovered(Node *node) {
                 return;
         if (ASK(node, scope, ready))
                 ASK(node, scope, resync);
-        node_each_role(node, role_resume_stop_if_any);
+        node_each_role(node, role_resume_timers);
+        node_each_role(node, role_hooks_resume);
+        node_each_role(node, role_arm_restart);
         node->recovered = true;
         monitor_resume(node->monitor);
         ASK(node, clients, recovered);
         ASK(node, service, recovered);
         node_resume_shutdown(node);
+        auto_start_run(node);
 }
 
 void node_on_keeper(Node *node, const PortLoan *ports, size_t n_ports) {
         log_debug("Connected to the keeper");
         node_each_role(node, role_adopt);
         node_each_role(node, role_recover);
+        node_each_role(node, role_recover_hook);
+        /* Their ends must not begin a start in which a role is freed that is still looked at. */
+        bool pumping = node->pumping;
+        node->pumping = true;
         node_follow_up(node);
+        node->pumping = pumping;
         /* This follows the children, because an exec that is reported only now has released the ports of
          * release-ports. */
         ports_on_keeper(node->ports, ports, n_ports);
         ASK(node, clients, node_changed);
         node_on_recovered(node);
+        node_each_role(node, role_watch_deadlines);
         node_pump_starts(node);
 }
 
@@ -413,7 +505,8 @@ void node_on_keeper(Node *node, const PortLoan *ports, size_t n_ports) {
 static void role_watch_for_now(Role *role) {
         int ignored;
 
-        if (role->child_exists || role->main_exited || role->damage)
+        if (role->child_exists || role->main_exited || role->damage ||
+                role_recover_state(role) == RECOVER_POST)
                 return;
         if (role->state == ROLE_STARTING) {
                 /* If it is cancelled before the keeper answers, its scope is searched for, because it may
@@ -437,6 +530,8 @@ void node_on_keeper_late(Node *node) {
 
 static void role_forget_child(Role *role) {
         role->child_exists = false;
+        if (role->hook)
+                role->hook->child_exists = false;
         role_forget_listed(role);
 }
 
@@ -446,11 +541,17 @@ static void role_watch_lost_child(Role *role) {
                 role_watch_main(role);
 }
 
+static void role_watch_lost_hook(Role *role) {
+        if (role->hook && role->hook->phase == ROLE_PHASE_OPEN && role->hook->main_pidfd >= 0)
+                role_watch_main(role->hook);
+}
+
 void node_on_keeper_lost(Node *node) {
         /* A complete list begins. A child that it does not confirm is gone. */
         node_each_role(node, role_forget_child);
         ASK(node, clients, node_changed);
         node_each_role(node, role_watch_lost_child);
+        node_each_role(node, role_watch_lost_hook);
 }
 
 void node_on_systemd(Node *node) {

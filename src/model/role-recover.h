@@ -10,7 +10,8 @@
 
 /* The state of the role, more detailed than the table requires, so that each is tested. */
 typedef enum RecoverState {
-        RECOVER_QUEUED, /* the phases of a start */
+        RECOVER_DEPENDENCIES, /* the phases of a start */
+        RECOVER_QUEUED,
         RECOVER_SWEEP,
         RECOVER_FORK,
         RECOVER_SCOPE,
@@ -22,6 +23,9 @@ typedef enum RecoverState {
         RECOVER_OUTLIVED, /* running or stopping without its main process, whose exit is saved */
         RECOVER_UNSWEPT,  /* ended, with remaining processes */
         RECOVER_ENDED,
+        RECOVER_POST,      /* a failed start whose commands of exec-stop-post run */
+        RECOVER_HOOK,      /* commands of exec-stop or exec-stop-post that have not begun (role-hooks.h) */
+        RECOVER_HOOK_OPEN, /* the same, which may have begun */
         _RECOVER_STATE_MAX,
         _RECOVER_STATE_INVALID = -EINVAL,
 } RecoverState;

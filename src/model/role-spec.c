@@ -3,7 +3,11 @@
 #include <signal.h>
 #include <string.h>
 
+#include "base/command-list.h"
+#include "base/cpu-list.h"
+#include "base/exit-status.h"
 #include "base/macro.h"
+#include "base/unit-name.h"
 #include "model/account.h"
 #include "model/env.h"
 #include "model/products.h"
@@ -33,6 +37,22 @@ static const char *const exit_type_table[_EXIT_TYPE_MAX] = {
 
 DEFINE_STRING_TABLE(exit_type, ExitType, exit_type_table);
 
+static const char *const role_type_table[_ROLE_TYPE_MAX] = {
+        [ROLE_TYPE_EXEC] = "exec",
+        [ROLE_TYPE_NOTIFY] = "notify",
+        [ROLE_TYPE_ONESHOT] = "oneshot",
+};
+
+DEFINE_STRING_TABLE(role_type, RoleType, role_type_table);
+
+static const char *const notify_access_table[_NOTIFY_ACCESS_MAX] = {
+        [NOTIFY_ACCESS_DEFAULT] = "",
+        [NOTIFY_ACCESS_MAIN] = "main",
+        [NOTIFY_ACCESS_ALL] = "all",
+};
+
+DEFINE_STRING_TABLE(notify_access, NotifyAccess, notify_access_table);
+
 static const char *const monitor_loss_table[_MONITOR_LOSS_MAX] = {
         [MONITOR_LOSS_DEFAULT] = "",
         [MONITOR_LOSS_KEEP] = "keep",
@@ -42,6 +62,18 @@ static const char *const monitor_loss_table[_MONITOR_LOSS_MAX] = {
 
 DEFINE_STRING_TABLE(monitor_loss, MonitorLoss, monitor_loss_table);
 
+static const char *const restart_policy_table[_RESTART_POLICY_MAX] = {
+        [RESTART_NO] = "no",
+        [RESTART_ON_SUCCESS] = "on-success",
+        [RESTART_ON_FAILURE] = "on-failure",
+        [RESTART_ON_ABNORMAL] = "on-abnormal",
+        [RESTART_ON_ABORT] = "on-abort",
+        [RESTART_ON_WATCHDOG] = "on-watchdog",
+        [RESTART_ALWAYS] = "always",
+};
+
+DEFINE_STRING_TABLE(restart_policy, RestartPolicy, restart_policy_table);
+
 static const char *const role_ports_table[_ROLE_PORTS_MAX] = {
         [ROLE_PORTS_TCP] = "tcp-ports",
         [ROLE_PORTS_UDP] = "udp-ports",
@@ -49,6 +81,16 @@ static const char *const role_ports_table[_ROLE_PORTS_MAX] = {
 };
 
 DEFINE_STRING_TABLE(role_ports, RolePorts, role_ports_table);
+
+static const char *const dependency_table[_DEPENDENCY_MAX] = {
+        [DEPENDENCY_AFTER] = "after",
+        [DEPENDENCY_WANTS] = "wants",
+        [DEPENDENCY_REQUIRES] = "requires",
+        [DEPENDENCY_BINDS_TO] = "binds-to",
+        [DEPENDENCY_PART_OF] = "part-of",
+};
+
+DEFINE_STRING_TABLE(dependency, Dependency, dependency_table);
 
 static const char *const product_provider_table[_PRODUCT_PROVIDER_MAX] = {
         [PRODUCT_PROVIDER_EUPS] = "eups",
@@ -58,12 +100,50 @@ static const char *const product_provider_table[_PRODUCT_PROVIDER_MAX] = {
 
 DEFINE_STRING_TABLE(product_provider, ProductProvider, product_provider_table);
 
-RoleSpec *role_spec_new(void) {
-        RoleSpec *spec = g_new0(RoleSpec, 1);
+const RoleSpec role_spec_defaults = {
+        .stop_signal = SIGTERM,
+        .watchdog_signal = SIGABRT,
+        .stop_timeout_usec = ROLE_STOP_TIMEOUT_DEFAULT_USEC,
+        .restart_usec = RESTART_USEC_DEFAULT,
+        .restart_max_delay_usec = USEC_INFINITY,
+        .start_limit_interval_usec = START_LIMIT_INTERVAL_DEFAULT_USEC,
+        .start_limit_burst = START_LIMIT_BURST_DEFAULT,
+};
 
-        spec->stop_signal = SIGTERM;
-        spec->stop_timeout_usec = ROLE_STOP_TIMEOUT_DEFAULT_USEC;
-        return spec;
+RoleSpec *role_spec_new(void) {
+        return g_memdup2(&role_spec_defaults, sizeof(role_spec_defaults));
+}
+
+RoleSpec *role_spec_copy(const RoleSpec *spec) {
+        RoleSpec *copy = g_memdup2(spec, sizeof(*spec));
+
+        copy->command = g_strdupv(spec->command);
+        copy->environment = g_strdupv(spec->environment);
+        copy->working_directory = g_strdup(spec->working_directory);
+        copy->user = g_strdup(spec->user);
+        copy->group = g_strdup(spec->group);
+        copy->output_path = g_strdup(spec->output_path);
+        copy->success_exit_status = g_strdupv(spec->success_exit_status);
+        copy->restart_prevent_exit_status = g_strdupv(spec->restart_prevent_exit_status);
+        copy->product = g_strdup(spec->product);
+        copy->version = g_strdup(spec->version);
+        copy->setup_args = g_strdupv(spec->setup_args);
+        copy->eups_list = g_strdupv(spec->eups_list);
+        for (int i = 0; i < _ROLE_PORTS_MAX; i++)
+                copy->ports[i] = spec->ports[i] ? g_array_copy(spec->ports[i]) : NULL;
+        copy->xterm_args = g_strdupv(spec->xterm_args);
+        copy->role_groups = g_strdupv(spec->role_groups);
+        for (int i = 0; i < _DEPENDENCY_MAX; i++)
+                copy->dependencies[i] = g_strdupv(spec->dependencies[i]);
+        copy->cpu_affinity = g_strdup(spec->cpu_affinity);
+        copy->environment_files = g_strdupv(spec->environment_files);
+        copy->exec_start_pre = g_strdupv(spec->exec_start_pre);
+        copy->exec_stop = g_strdupv(spec->exec_stop);
+        copy->exec_stop_post = g_strdupv(spec->exec_stop_post);
+        copy->definition = g_strdup(spec->definition);
+        copy->definition_hash = g_strdup(spec->definition_hash);
+        copy->account = spec->account ? account_copy(spec->account) : NULL;
+        return copy;
 }
 
 RoleSpec *role_spec_free(RoleSpec *spec) {
@@ -75,6 +155,8 @@ RoleSpec *role_spec_free(RoleSpec *spec) {
         g_free(spec->user);
         g_free(spec->group);
         g_free(spec->output_path);
+        g_strfreev(spec->success_exit_status);
+        g_strfreev(spec->restart_prevent_exit_status);
         g_free(spec->product);
         g_free(spec->version);
         g_strfreev(spec->setup_args);
@@ -82,6 +164,16 @@ RoleSpec *role_spec_free(RoleSpec *spec) {
         for (int i = 0; i < _ROLE_PORTS_MAX; i++)
                 g_clear_pointer(&spec->ports[i], g_array_unref);
         g_strfreev(spec->xterm_args);
+        g_strfreev(spec->role_groups);
+        for (int i = 0; i < _DEPENDENCY_MAX; i++)
+                g_strfreev(spec->dependencies[i]);
+        g_strfreev(spec->environment_files);
+        g_strfreev(spec->exec_start_pre);
+        g_strfreev(spec->exec_stop);
+        g_strfreev(spec->exec_stop_post);
+        g_free(spec->definition);
+        g_free(spec->definition_hash);
+        g_free(spec->cpu_affinity);
         account_free(spec->account);
         g_free(spec);
         return NULL;
@@ -219,6 +311,26 @@ int role_spec_set_exit_type(RoleSpec *spec, const char *exit_type, Fault *fault)
         return 0;
 }
 
+int role_spec_set_type(RoleSpec *spec, const char *type, Fault *fault) {
+        RoleType t = role_type_from_string(type);
+
+        if ((int) t < 0)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"type\" is \"%s\", but must be exec, notify or oneshot", type);
+        spec->type = t;
+        return 0;
+}
+
+int role_spec_set_notify_access(RoleSpec *spec, const char *access, Fault *fault) {
+        NotifyAccess a = notify_access_from_string(access);
+
+        if ((int) a < 0 || a == NOTIFY_ACCESS_DEFAULT)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"notify-access\" is \"%s\", but must be main or all", access);
+        spec->notify_access = a;
+        return 0;
+}
+
 int role_spec_set_stop_to(RoleSpec *spec, const char *stop_to, Fault *fault) {
         StopTo t = stop_to_from_string(stop_to);
 
@@ -237,6 +349,37 @@ int role_spec_set_on_monitor_loss(RoleSpec *spec, const char *loss, Fault *fault
                         "Option \"on-monitor-loss\" is \"%s\", but must be keep, stop or kill", loss);
         spec->on_monitor_loss = l;
         return 0;
+}
+
+int role_spec_set_restart(RoleSpec *spec, const char *policy, Fault *fault) {
+        RestartPolicy p = restart_policy_from_string(policy);
+
+        if ((int) p < 0)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"restart\" is \"%s\", but must be no, on-success, on-failure, on-abnormal, on-abort, on-watchdog or always",
+                        policy);
+        spec->restart = p;
+        return 0;
+}
+
+static int role_spec_set_exit_statuses(char ***member, const char *option, char **entries, Fault *fault) {
+        for (char **entry = entries; *entry; entry++)
+                if (!exit_status_entry_is_valid(*entry))
+                        return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                                "Option \"%s\" has \"%s\", but must have statuses from 0 to 255, names of them such as TEMPFAIL, or signals such as SIGKILL",
+                                option, *entry);
+        g_strfreev(*member);
+        *member = entries[0] ? g_strdupv(entries) : NULL;
+        return 0;
+}
+
+int role_spec_set_success_exit_status(RoleSpec *spec, char **entries, Fault *fault) {
+        return role_spec_set_exit_statuses(&spec->success_exit_status, "success-exit-status", entries, fault);
+}
+
+int role_spec_set_restart_prevent_exit_status(RoleSpec *spec, char **entries, Fault *fault) {
+        return role_spec_set_exit_statuses(
+                &spec->restart_prevent_exit_status, "restart-prevent-exit-status", entries, fault);
 }
 
 int role_spec_add_limit(RoleSpec *spec, const char *name, uint64_t value, Fault *fault) {
@@ -283,6 +426,19 @@ int role_spec_set_ports(RoleSpec *spec, RolePorts which, const uint64_t *numbers
         g_clear_pointer(&spec->ports[which], g_array_unref);
         spec->ports[which] = g_steal_pointer(&list);
         return 0;
+}
+
+bool role_spec_is_watched(const RoleSpec *spec) {
+        return spec->watchdog_usec > 0 && spec->watchdog_usec < USEC_INFINITY;
+}
+
+bool role_spec_notifies(const RoleSpec *spec) {
+        return spec->type == ROLE_TYPE_NOTIFY || spec->notify_access != NOTIFY_ACCESS_DEFAULT ||
+               role_spec_is_watched(spec);
+}
+
+bool role_spec_has_hooks(const RoleSpec *spec) {
+        return spec->exec_start_pre || spec->exec_stop || spec->exec_stop_post;
 }
 
 bool role_spec_has_ports(const RoleSpec *spec) {
@@ -366,6 +522,26 @@ int role_spec_set_provider(RoleSpec *spec, const char *provider, Fault *fault) {
         return 0;
 }
 
+int role_spec_set_cpu_affinity(RoleSpec *spec, const char *cpus, Fault *fault) {
+        CpuList list = {};
+
+        int r = cpu_list_parse(cpus, &list);
+        if (r < 0)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"cpu-affinity\" is \"%.64s\", but must be CPUs such as \"0-3 5\"%s", cpus,
+                        r == -ERANGE ? ", with numbers below 8192" : "");
+        if (spec->cpu_affinity)
+                (void) cpu_list_parse(spec->cpu_affinity, &list);
+        g_autofree char *text = cpu_list_format(&list);
+        g_free(spec->cpu_affinity);
+        spec->cpu_affinity = g_strdup(text);
+        return 0;
+}
+
+unsigned role_spec_cgroups_max(const RoleSpec *spec) {
+        return spec->delegate && spec->account ? ROLE_CGROUPS_MAX : 0;
+}
+
 /* These options are refused: -e runs another command; -S and -C use another terminal; -into uses another
  * window, also in its abbreviations; -l and -lf write to a file or a command. "-ls" and similar options are
  * accepted. */
@@ -389,6 +565,110 @@ int role_spec_set_xterm_args(RoleSpec *spec, char **args, Fault *fault) {
         return 0;
 }
 
+char *role_spec_refuse_name(const char *what, const char *name) {
+        g_autofree char *shown = g_strescape(name, NULL);
+        char *suggested = role_name_suggest(name); /* allocated by libc, in base */
+        g_autofree char *instead = suggested ? g_strdup_printf("; \"%s\" is", suggested) : g_strdup("");
+
+        free(suggested);
+        return g_strdup_printf(
+                "\"%.*s\" is not a valid %s, it must be 1 to %d characters of A-Za-z0-9_.- beginning with a letter or digit%s",
+                2 * ROLE_NAME_MAX, shown, what, ROLE_NAME_MAX, instead);
+}
+
+/* Names, which are valid role names, each once; one that several drop-ins of a role file add is in the list
+ * once. what is "name of a group" or "role name". */
+static int role_spec_set_names(
+        char ***member, const char *option, const char *what, unsigned max, char **names, Fault *fault) {
+        g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+        g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+
+        for (char **n = names; n && *n; n++) {
+                if (!role_name_is_valid(*n)) {
+                        g_autofree char *refused = role_spec_refuse_name(what, *n);
+                        return fault_set(
+                                fault, NODE_ERROR_INVALID_ARGS, "Option \"%s\": %s", option, refused);
+                }
+                if (g_hash_table_add(seen, *n))
+                        g_strv_builder_add(builder, *n);
+        }
+        if (g_hash_table_size(seen) > max)
+                return fault_set(
+                        fault, NODE_ERROR_INVALID_ARGS, "Option \"%s\" has more than %u names", option, max);
+        g_strfreev(*member);
+        *member = g_hash_table_size(seen) > 0 ? g_strv_builder_end(builder) : NULL;
+        return 0;
+}
+
+int role_spec_set_role_groups(RoleSpec *spec, char **groups, Fault *fault) {
+        return role_spec_set_names(
+                &spec->role_groups, "role-groups", "name of a group", ROLE_GROUPS_MAX, groups, fault);
+}
+
+int role_spec_set_dependencies(RoleSpec *spec, Dependency which, char **names, Fault *fault) {
+        return role_spec_set_names(&spec->dependencies[which], dependency_to_string(which), "role name",
+                ROLE_DEPENDENCIES_MAX, names, fault);
+}
+
+bool role_spec_depends(const RoleSpec *spec, Dependency which, const char *name) {
+        const char *const *names = (const char *const *) spec->dependencies[which];
+
+        return names && g_strv_contains(names, name);
+}
+
+bool role_spec_needs(const RoleSpec *spec, const char *name) {
+        return role_spec_depends(spec, DEPENDENCY_REQUIRES, name) ||
+               role_spec_depends(spec, DEPENDENCY_BINDS_TO, name);
+}
+
+bool role_spec_has_dependencies(const RoleSpec *spec) {
+        for (unsigned i = 0; i < _DEPENDENCY_MAX; i++)
+                if (spec->dependencies[i])
+                        return true;
+        return false;
+}
+
+int role_spec_set_environment_files(RoleSpec *spec, char **files, Fault *fault) {
+        size_t n = files ? g_strv_length(files) : 0;
+
+        if (n > ENVIRONMENT_FILES_MAX)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"environment-file\" has more than %u files", ENVIRONMENT_FILES_MAX);
+        for (size_t i = 0; i < n; i++) {
+                int r = role_spec_check_path("environment-file", files[i] + (files[i][0] == '-'), fault);
+                if (r < 0)
+                        return r;
+        }
+        g_strfreev(spec->environment_files);
+        spec->environment_files = n > 0 ? g_strdupv(files) : NULL;
+        return 0;
+}
+
+int role_spec_add_command(char ***list, const char *option, char **words, Fault *fault) {
+        const size_t n = *list ? g_strv_length(*list) : 0, n_words = words ? g_strv_length(words) : 0;
+        const char *program = n_words > 0 ? words[0] + (words[0][0] == COMMAND_IGNORES_FAILURE) : "";
+
+        if (*program == '\0')
+                return fault_set(
+                        fault, NODE_ERROR_INVALID_ARGS, "Option \"%s\" has an empty command", option);
+        if (strchr("-@:+!|", *program))
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"%s\" has the prefix \"%c\" before \"%.64s\", but only \"-\", once, is supported",
+                        option, *program, program + 1);
+        if (n_words > ROLE_COMMAND_ARGS_MAX)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"%s\" has a command with %zu arguments, more than %u", option, n_words,
+                        ROLE_COMMAND_ARGS_MAX);
+        if (command_list_count(*list) >= ROLE_COMMANDS_MAX)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS, "Option \"%s\" has more than %u commands",
+                        option, ROLE_COMMANDS_MAX);
+        *list = g_renew(char *, *list, n + 1 + n_words + 1);
+        (*list)[n] = g_strdup_printf("%zu", n_words);
+        for (size_t i = 0; i <= n_words; i++)
+                (*list)[n + 1 + i] = g_strdup(words[i]); /* with the NULL at the end */
+        return 0;
+}
+
 int role_spec_finish_terminal(RoleSpec *spec, Fault *fault) {
         if (!spec->xterm)
                 return spec->xterm_args && spec->xterm_args[0]
@@ -401,6 +681,14 @@ int role_spec_finish_terminal(RoleSpec *spec, Fault *fault) {
                         role_stdin_to_string(spec->stdin_kind));
         spec->stdin_kind = ROLE_STDIN_PTY;
         return 0;
+}
+
+static size_t strings_size(char *const *strings) {
+        size_t size = 0;
+
+        for (; strings && *strings; strings++)
+                size += strlen(*strings) + 1;
+        return size;
 }
 
 int role_spec_check(const RoleSpec *spec, Fault *fault) {
@@ -423,6 +711,23 @@ int role_spec_check(const RoleSpec *spec, Fault *fault) {
                                         "Option \"exit-type\" cannot be cgroup with \"%s\", whose sockets end with the main process; \"release-ports\" can be used",
                                         role_ports_to_string((RolePorts) which));
 
+        /* The set-up, which a start waits for with every type, has SetupTimeout=. */
+        if (spec->timeout_start_set && spec->type == ROLE_TYPE_EXEC && !spec->exec_start_pre)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"timeout-start-usec\" needs \"type\" to be notify or oneshot, or \"exec-start-pre\", because the start of type exec ends with the exec");
+        /* As for systemd: its work is done when it has succeeded. */
+        if (spec->type == ROLE_TYPE_ONESHOT &&
+                (spec->restart == RESTART_ALWAYS || spec->restart == RESTART_ON_SUCCESS))
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"restart\" cannot be %s with \"type\" oneshot",
+                        restart_policy_to_string(spec->restart));
+        if (role_spec_is_watched(spec) && spec->type == ROLE_TYPE_ONESHOT)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"watchdog-usec\" cannot be used with \"type\" oneshot, because a role is watched from its start on; \"timeout-start-usec\" can be used");
+        if (spec->watchdog_signal != SIGABRT && !role_spec_is_watched(spec))
+                return fault_set(
+                        fault, NODE_ERROR_INVALID_ARGS, "Option \"watchdog-signal\" needs \"watchdog-usec\"");
+
         for (char **a = spec->command; a && *a; a++)
                 size += strlen(*a) + 1;
         for (char **e = spec->environment; e && *e; e++)
@@ -430,6 +735,8 @@ int role_spec_check(const RoleSpec *spec, Fault *fault) {
         size += products_size(spec);
         for (char **a = spec->xterm_args; a && *a; a++)
                 size += strlen(*a) + 1;
+        size += strings_size(spec->exec_start_pre) + strings_size(spec->exec_stop) +
+                strings_size(spec->exec_stop_post);
         if (size > ROLE_COMMAND_SIZE_MAX)
                 return fault_set(fault, NODE_ERROR_INVALID_ARGS,
                         "The command and its environment have %zu bytes, more than %u", size,

@@ -43,6 +43,28 @@ typedef enum ExitType {
 
 DECLARE_STRING_TABLE(exit_type, ExitType);
 
+/* When its Start is successful. */
+typedef enum RoleType {
+        ROLE_TYPE_EXEC,    /* its command has been executed */
+        ROLE_TYPE_NOTIFY,  /* it has sent READY=1 */
+        ROLE_TYPE_ONESHOT, /* it has ended with success */
+        _ROLE_TYPE_MAX,
+        _ROLE_TYPE_INVALID = -EINVAL,
+} RoleType;
+
+DECLARE_STRING_TABLE(role_type, RoleType);
+
+/* Which of its processes may send messages of sd_notify(3). */
+typedef enum NotifyAccess {
+        NOTIFY_ACCESS_DEFAULT, /* the main process, if an option makes a socket for them */
+        NOTIFY_ACCESS_MAIN,
+        NOTIFY_ACCESS_ALL,
+        _NOTIFY_ACCESS_MAX,
+        _NOTIFY_ACCESS_INVALID = -EINVAL,
+} NotifyAccess;
+
+DECLARE_STRING_TABLE(notify_access, NotifyAccess); /* the default is "" */
+
 /* The action for the role when the monitor times out. If it is not set, MonitorAction= of the node
  * applies. */
 typedef enum MonitorLoss {
@@ -67,6 +89,50 @@ typedef enum RolePorts {
 
 DECLARE_STRING_TABLE(role_ports, RolePorts); /* the names of the options */
 
+/* What other roles are to a role. The names and the meaning are those of systemd.unit(5), except that a role
+ * that is wanted or needed is also waited for. */
+typedef enum Dependency {
+        DEPENDENCY_AFTER,    /* if the other starts, too, this one waits until it is ready */
+        DEPENDENCY_WANTS,    /* the other is started, and waited for */
+        DEPENDENCY_REQUIRES, /* the same; this one fails without it, and stops when it is stopped */
+        DEPENDENCY_BINDS_TO, /* the same, and this one also stops when the other ends by itself */
+        DEPENDENCY_PART_OF,  /* this one is stopped and restarted with the other */
+        _DEPENDENCY_MAX,
+        _DEPENDENCY_INVALID = -EINVAL,
+} Dependency;
+
+DECLARE_STRING_TABLE(dependency, Dependency); /* the names of the options */
+
+/* Returns whether the other is before this one in the order of starts, and after it in that of stops. */
+static inline bool dependency_orders(Dependency dependency) {
+        return dependency != DEPENDENCY_PART_OF;
+}
+
+/* Returns whether this one cannot run without the other. */
+static inline bool dependency_needs(Dependency dependency) {
+        return dependency == DEPENDENCY_REQUIRES || dependency == DEPENDENCY_BINDS_TO;
+}
+
+/* Returns whether a start of this one starts the other. */
+static inline bool dependency_pulls(Dependency dependency) {
+        return dependency == DEPENDENCY_WANTS || dependency_needs(dependency);
+}
+
+/* After which ends a role is started again, as Restart= of systemd. */
+typedef enum RestartPolicy {
+        RESTART_NO,
+        RESTART_ON_SUCCESS,
+        RESTART_ON_FAILURE,
+        RESTART_ON_ABNORMAL,
+        RESTART_ON_ABORT,
+        RESTART_ON_WATCHDOG,
+        RESTART_ALWAYS,
+        _RESTART_POLICY_MAX,
+        _RESTART_POLICY_INVALID = -EINVAL,
+} RestartPolicy;
+
+DECLARE_STRING_TABLE(restart_policy, RestartPolicy);
+
 #define ACCOUNT_NAME_MAX 256U /* LOGIN_NAME_MAX of Linux */
 #define ROLE_STOP_TIMEOUT_DEFAULT_USEC (10 * USEC_PER_SEC)
 
@@ -78,7 +144,18 @@ DECLARE_STRING_TABLE(role_ports, RolePorts); /* the names of the options */
 #define PRODUCT_TEXT_MAX 255U                 /* bytes of a name or a version */
 #define PRODUCT_ARGUMENT_MAX 4096U            /* bytes of an argument */
 #define XTERM_ARGS_MAX 256U                   /* arguments */
+#define ROLE_GROUPS_MAX 64U
+#define ROLE_DEPENDENCIES_MAX 1024U /* names in each of the five options */
+#define ENVIRONMENT_FILES_MAX 64U
+#define ROLE_COMMANDS_MAX 64U /* commands of each of exec-start-pre and its like */
 #define SIGNAL_MAX 64
+#define EXIT_STATUS_LIST_MAX 256U /* entries of success-exit-status and restart-prevent-exit-status */
+#define RESTART_USEC_DEFAULT (100 * USEC_PER_MSEC)
+#define START_LIMIT_INTERVAL_DEFAULT_USEC (10 * USEC_PER_SEC)
+#define START_LIMIT_BURST_DEFAULT 5U
+/* Of a role that another user than root has started and to whom its cgroup is delegated. The keeper, which
+ * serves all roles, walks over them. */
+#define ROLE_CGROUPS_MAX 256U
 
 /* The software that sets products up. */
 typedef enum ProductProvider {
@@ -109,6 +186,12 @@ struct RoleSpec {
         StopTo stop_to;
         bool stop_timeout_set;      /* if false, DefaultStopTimeout= of the node applies */
         uint64_t stop_timeout_usec; /* USEC_INFINITY: SIGKILL is never sent */
+        RoleType type;
+        bool timeout_start_set;      /* if false, the type has the default */
+        uint64_t timeout_start_usec; /* 0 and USEC_INFINITY: it may take any time */
+        NotifyAccess notify_access;
+        uint64_t watchdog_usec; /* 0 and USEC_INFINITY: it is not watched */
+        int watchdog_signal;
         MonitorLoss on_monitor_loss;
         bool nice_set;
         int nice;
@@ -119,6 +202,16 @@ struct RoleSpec {
         uint64_t tasks_max;
         uint64_t cpu_quota; /* percent of one CPU */
 
+        /* Restarts (role-restart.h). */
+        RestartPolicy restart;
+        uint64_t restart_usec;
+        uint64_t restart_steps;          /* 0: the delay does not grow */
+        uint64_t restart_max_delay_usec; /* USEC_INFINITY: the same */
+        char **success_exit_status;      /* in both, entries of exit_status_is_in() */
+        char **restart_prevent_exit_status;
+        uint64_t start_limit_interval_usec; /* with 0 of one of the two there is no limit */
+        uint64_t start_limit_burst;
+
         /* The products (products.h). */
         char *product; /* NULL if there is none; a list may exist */
         char *version; /* NULL selects the default of the provider */
@@ -127,15 +220,38 @@ struct RoleSpec {
         char **eups_list;
         bool provider_set; /* if false, ProductProvider= of the node when the role is started */
         ProductProvider provider;
-        GArray *ports[_ROLE_PORTS_MAX]; /* of uint16_t, or NULL */
+        GArray *ports[_ROLE_PORTS_MAX];       /* of uint16_t, or NULL */
+        char **role_groups;                   /* each once; NULL if there are none */
+        char **dependencies[_DEPENDENCY_MAX]; /* names of roles, each once in one of them; or NULL */
+        char **environment_files; /* paths, which begin with '-' if the file may be missing; or NULL */
+        /* The role file that defines it, with a hash of what that and its drop-ins say; NULL for a role that
+         * is started with a command. */
+        char *definition;
+        char *definition_hash;
+        char *cpu_affinity; /* see cpu-list.h; NULL sets none */
+        bool oom_score_adjust_set;
+        int oom_score_adjust; /* 0 if it is not set */
+        uint64_t cpu_weight;  /* in all three, 0 sets none */
+        uint64_t io_weight;
+        uint64_t memory_high; /* in bytes */
+        bool delegate;        /* its cgroup belongs to the role's user, who may make others below it */
+        /* Commands, see command-list.h; NULL if there are none: before its own, before the stop signal, and
+         * when nothing is left of it. */
+        char **exec_start_pre;
+        char **exec_stop;
+        char **exec_stop_post;
         /* What it runs as if another user than root starts it, looked up before it was decided whether this
          * user may; then user is its name. NULL for a role of root, whose user and group are looked up when
          * it starts. */
         Account *account;
 };
 
-/* Returns a value with all defaults. The caller frees it with role_spec_free(). */
+extern const RoleSpec role_spec_defaults;
+
+/* Return a value with all defaults, or one of its own with what this one has. The caller frees it with
+ * role_spec_free(). */
 RoleSpec *role_spec_new(void);
+RoleSpec *role_spec_copy(const RoleSpec *spec);
 RoleSpec *role_spec_free(RoleSpec *spec);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RoleSpec, role_spec_free)
 
@@ -148,19 +264,49 @@ int role_spec_set_group(RoleSpec *spec, const char *group, Fault *fault);
 int role_spec_set_stdin(RoleSpec *spec, const char *kind, Fault *fault);
 int role_spec_set_output(RoleSpec *spec, const char *output, Fault *fault);
 int role_spec_set_exit_type(RoleSpec *spec, const char *exit_type, Fault *fault);
+int role_spec_set_type(RoleSpec *spec, const char *type, Fault *fault);
+int role_spec_set_notify_access(RoleSpec *spec, const char *access, Fault *fault);
 int role_spec_set_stop_to(RoleSpec *spec, const char *stop_to, Fault *fault);
 int role_spec_set_on_monitor_loss(RoleSpec *spec, const char *loss, Fault *fault);
+int role_spec_set_restart(RoleSpec *spec, const char *policy, Fault *fault);
+int role_spec_set_success_exit_status(RoleSpec *spec, char **entries, Fault *fault);
+int role_spec_set_restart_prevent_exit_status(RoleSpec *spec, char **entries, Fault *fault);
 int role_spec_add_limit(RoleSpec *spec, const char *name, uint64_t value, Fault *fault);
 int role_spec_set_product(RoleSpec *spec, const char *product, Fault *fault);
 int role_spec_set_version(RoleSpec *spec, const char *version, Fault *fault);
 int role_spec_set_setup_args(RoleSpec *spec, char **arguments, Fault *fault);
 int role_spec_add_eups(RoleSpec *spec, const char *product, const char *version, Fault *fault);
 int role_spec_set_provider(RoleSpec *spec, const char *provider, Fault *fault);
+/* Adds to those that it has. */
+int role_spec_set_cpu_affinity(RoleSpec *spec, const char *cpus, Fault *fault);
 /* Also refuses those that would replace the terminal or the command of xterm. */
 int role_spec_set_xterm_args(RoleSpec *spec, char **args, Fault *fault);
 int role_spec_set_ports(RoleSpec *spec, RolePorts which, const uint64_t *numbers, size_t n, Fault *fault);
 
+/* Returns the text that refuses a name which is not valid for a role, with one that is valid if the name has
+ * something of it, see role_name_suggest(). what is "role name", or what else has such names. The caller
+ * frees it. */
+char *role_spec_refuse_name(const char *what, const char *name);
+int role_spec_set_role_groups(RoleSpec *spec, char **groups, Fault *fault);
+int role_spec_set_dependencies(RoleSpec *spec, Dependency which, char **names, Fault *fault);
+int role_spec_set_environment_files(RoleSpec *spec, char **files, Fault *fault);
+/* Adds a command to a list of them, a member of the spec, see command-list.h. option is its name. */
+int role_spec_add_command(char ***list, const char *option, char **words, Fault *fault);
+
 bool role_spec_has_ports(const RoleSpec *spec);
+/* Returns whether the role has this dependency on that other role, whether it cannot run without that, and
+ * whether it has any dependency on any. */
+bool role_spec_depends(const RoleSpec *spec, Dependency which, const char *name);
+bool role_spec_needs(const RoleSpec *spec, const char *name);
+bool role_spec_has_dependencies(const RoleSpec *spec);
+/* Returns whether it is watched, and whether it has a socket for messages of sd_notify(3). */
+bool role_spec_is_watched(const RoleSpec *spec);
+bool role_spec_notifies(const RoleSpec *spec);
+/* Returns whether it has commands beside its own. */
+bool role_spec_has_hooks(const RoleSpec *spec);
+
+/* How many cgroups the role may have below that of its scope; 0: any number. */
+unsigned role_spec_cgroups_max(const RoleSpec *spec);
 
 /* Called after all options are read. Checks the combination of those of the terminal, and sets the pty that a
  * window requires. Fails with InvalidArgs. */

@@ -14,17 +14,32 @@
 #include "model/event-details.h"
 #include "model/input.h"
 #include "model/role-end.h"
+#include "model/role-hooks.h"
 #include "model/role-log.h"
 #include "model/message-ids.h"
 #include "model/node-events.h"
 #include "model/outputs.h"
 #include "model/ports-roles.h"
 #include "model/products.h"
+#include "model/role-restart.h"
+#include "model/role-deadline.h"
+#include "model/role-ready.h"
 #include "model/role-signal.h"
 #include "model/role-start.h"
 #include "model/role-stop.h"
 #include "model/settings.h"
 #include "util/log.h"
+
+/* How long the child may take from its launch request to the exec. It ends a product set-up and the commands
+ * of exec-start-pre first by itself, because it knows what they have said and how they have ended. */
+static uint64_t role_open_timeout(const Role *role) {
+        const uint64_t usec =
+                usec_add(role->node->settings->setup_timeout_usec, role_start_pre_timeout(role->spec));
+
+        return products_wanted(role->spec) || role->spec->exec_start_pre
+                       ? usec_add(usec, ROLE_PRODUCT_GRACE_USEC)
+                       : usec;
+}
 
 static int role_on_setup_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         Role *role = userdata;
@@ -39,7 +54,9 @@ static int role_on_setup_timeout(sd_event_source *s, uint64_t usec, void *userda
         else if (role->phase == ROLE_PHASE_OPEN)
                 (void) fault_set(&fault, NODE_ERROR_SETUP_FAILED,
                         "Role \"%s\": its set-up did not reach the command within %" PRIu64 " s", role->name,
-                        role->node->settings->setup_timeout_usec / USEC_PER_SEC);
+                        usec_add(role->node->settings->setup_timeout_usec,
+                                role_start_pre_timeout(role->spec)) /
+                                USEC_PER_SEC);
         role_set_timer(role, USEC_INFINITY, NULL);
         if (fault.message)
                 role_fail(role, &fault);
@@ -59,6 +76,7 @@ int role_save_start(Role *role, Fault *fault) {
 void role_start(Role *role) {
         g_assert(role->state == ROLE_STARTING);
 
+        start_times_add(&role->start_times, START_STEP_QUEUE, now_usec(CLOCK_MONOTONIC));
         if (role->predecessor && !role->predecessor->swept) {
                 /* node-reports.c queues it again, or fails it if a process survives SIGKILL. Meanwhile it
                  * does not occupy a slot. */
@@ -99,7 +117,11 @@ void role_start(Role *role) {
                  * keeper. */
                 if (r == -ENOTCONN)
                         return;
-                if (r == -EMFILE)
+                if (r == -EPROTONOSUPPORT)
+                        (void) fault_set(&fault, NODE_ERROR_NOT_SUPPORTED,
+                                "Role \"%s\" cannot be started: the keeper that runs is too old for type notify, notify-access, watchdog-usec, exec-start-pre, exec-stop and exec-stop-post; reload its service, then restart this one",
+                                role->name);
+                else if (r == -EMFILE)
                         (void) fault_set(&fault, NODE_ERROR_LIMIT_REACHED,
                                 "Role \"%s\" cannot be started: the service has too many files open",
                                 role->name);
@@ -115,6 +137,10 @@ void role_start(Role *role) {
 
 void role_on_forked(
         Role *role, int error, pid_t pid, uint64_t start_time, int pidfd, int gate_fd, int stdin_fd) {
+        if (error < 0 && role->hook_of) {
+                role_hook_on_forked(role, error);
+                return;
+        }
         if (error < 0) {
                 g_auto(Fault) fault = {};
                 if (error == -EADDRNOTAVAIL && role_spec_has_ports(role->spec))
@@ -142,15 +168,20 @@ void role_on_forked(
         role->gate_fd = gate_fd;
         role->stdin_fd = stdin_fd;
 
+        if (role->hook_of) {
+                role_hook_on_forked(role, 0);
+                return;
+        }
         if (role->failure.message) { /* cancelled meanwhile */
                 role_undo_kill(role);
                 return;
         }
 
         role->phase = ROLE_PHASE_SCOPE;
+        start_times_add(&role->start_times, START_STEP_FORK, now_usec(CLOCK_MONOTONIC));
         node_slice_take(role);
         g_auto(Fault) frozen_fault = {};
-        if (role_check_not_frozen(role, true, &frozen_fault) < 0) {
+        if (role_check_not_frozen(role, "started", "", &frozen_fault) < 0) {
                 role_fail(role, &frozen_fault);
                 return;
         }
@@ -166,13 +197,6 @@ void role_on_forked(
         }
 }
 
-/* The child itself ends a product set-up first, because it has the output of the provider. */
-static uint64_t role_open_timeout(const Role *role) {
-        uint64_t usec = role->node->settings->setup_timeout_usec;
-
-        return products_wanted(role->spec) ? usec_add(usec, ROLE_PRODUCT_GRACE_USEC) : usec;
-}
-
 void role_resume_setup(Role *role) {
         g_assert(role->state == ROLE_STARTING && role->phase == ROLE_PHASE_OPEN);
 
@@ -182,6 +206,10 @@ void role_resume_setup(Role *role) {
 
 void role_on_scope(Role *role, const Fault *fault, const char *cgroup) {
         g_assert(role->scope_pending);
+        if (role->hook_of) {
+                role_hook_on_scope(role, fault, cgroup);
+                return;
+        }
         role->scope_pending = false;
         /* Even if the call failed a part of the scope may exist and must be removed. */
         role->scope_exists = true;
@@ -200,6 +228,7 @@ void role_on_scope(Role *role, const Fault *fault, const char *cgroup) {
 
         /* From here on the command may run, and the next process must know that. */
         role->phase = ROLE_PHASE_OPEN;
+        start_times_add(&role->start_times, START_STEP_SCOPE, now_usec(CLOCK_MONOTONIC));
         role_set_timer(role, role_open_timeout(role), role_on_setup_timeout);
         ASK(role->node, clients, role_changed, role); /* its process and its cgroup */
         g_auto(Fault) open_fault = {};
@@ -228,6 +257,18 @@ void role_on_products(Role *role, char *const *products, char *const *changes) {
         ASK(role->node, clients, role_changed, role);
 }
 
+void role_on_setup_times(Role *role, uint64_t products_usec, uint64_t hooks_usec) {
+        const uint64_t now = now_usec(CLOCK_MONOTONIC);
+
+        if (role->state != ROLE_STARTING || role->failure.message)
+                return;
+        /* The exec is next, and saves them. If this process dies before, they count as a part of it. */
+        if (products_usec > 0)
+                start_times_add_part(&role->start_times, START_STEP_PRODUCTS, products_usec, now);
+        if (hooks_usec > 0)
+                start_times_add_part(&role->start_times, START_STEP_HOOKS, hooks_usec, now);
+}
+
 void role_on_gate_report(Role *role, LaunchStage stage, int error, bool warning, const char *text) {
         if (warning) {
                 role_log(role, error < 0 ? LOG_WARNING : LOG_NOTICE, "%s", text);
@@ -236,9 +277,16 @@ void role_on_gate_report(Role *role, LaunchStage stage, int error, bool warning,
                 return;
         }
 
+        if (role->hook_of) {
+                role_hook_on_report(role, stage, text);
+                return;
+        }
+        if (stage == LAUNCH_STAGE_START_PRE && error == -EINTR)
+                role->start_result = "signal";
         g_auto(Fault) fault = {};
         (void) fault_set(&fault,
-                stage == LAUNCH_STAGE_EXEC ? NODE_ERROR_EXEC_FAILED
+                stage == LAUNCH_STAGE_EXEC                               ? NODE_ERROR_EXEC_FAILED
+                : stage == LAUNCH_STAGE_START_PRE && error == -ETIMEDOUT ? NODE_ERROR_START_TIMED_OUT
                 : stage == LAUNCH_STAGE_LIMITS && error == -EPERM && role->spec->account
                         ? NODE_ERROR_ACCESS_DENIED
                         : NODE_ERROR_SETUP_FAILED,
@@ -247,9 +295,20 @@ void role_on_gate_report(Role *role, LaunchStage stage, int error, bool warning,
         role_fail(role, &fault);
 }
 
+/* Its child, which knew how far they were, says nothing any more. */
+static void role_tell_start_pre(const Role *role) {
+        if (role->spec->exec_start_pre && role->phase == ROLE_PHASE_OPEN)
+                role_log(
+                        role, LOG_NOTICE, "Its commands of exec-start-pre may have run, all or some of them");
+}
+
 static void role_fail_killed_in_setup(Role *role) {
         g_auto(Fault) fault = {};
 
+        role_tell_start_pre(role);
+        role->start_result = role->exit.code == EXIT_CODE_EXITED ? NULL
+                             : role->exit.code == EXIT_CODE_LOST ? "lost"
+                                                                 : "signal";
         if (role->exit.code == EXIT_CODE_KILLED || role->exit.code == EXIT_CODE_DUMPED)
                 (void) fault_set(&fault, NODE_ERROR_SETUP_FAILED,
                         "Role \"%s\" was killed by signal %d (%s) during its set-up", role->name,
@@ -282,6 +341,14 @@ void role_drop_predecessor(Role *role) {
         role->predecessor = role_free(role->predecessor);
 }
 
+/* The command runs, and the start is not successful before it is what its type promises. */
+static void role_begin_start(Role *role) {
+        role->unready = true;
+        role->start_deadline = usec_add(role->start_monotonic_usec, role_start_timeout(role));
+        if (role->spec->type == ROLE_TYPE_EXEC || (role->spec->type == ROLE_TYPE_NOTIFY && role->ready_early))
+                role_set_ready(role, now_usec(CLOCK_MONOTONIC));
+}
+
 static void role_running(Role *role) {
         g_auto(Event) event = {};
 
@@ -293,6 +360,8 @@ static void role_running(Role *role) {
                 node_event_add(role->node, EVENT_ROLE_STARTED, role, event_details_started(role), &event);
                 role->started_sequence = event.sequence;
         }
+        start_times_set_running(&role->start_times, role->start_monotonic_usec);
+        role_begin_start(role);
 
         if (role->stdin_fd >= 0 && !role->input)
                 role->input = input_new(role);
@@ -305,14 +374,22 @@ static void role_running(Role *role) {
 
         role_drop_predecessor(role);
 
-        Waiter waiter = role->start_waiter;
-        role->start_waiter = (Waiter){};
-        waiter_wake(waiter, NULL);
+        /* What it waits for is its own work, of which any number may be done at a time. */
+        /* What has come before the exec was noticed is saved now. */
+        if (role->notified > 0)
+                ASK(role->node, link, notified_saved, role, role->notified);
+        role_watch_deadlines(role);
+        if (!role->unready)
+                role_answer_start(role, NULL);
         role->node->n_starts--;
         role->node->reports->start_over(role->node);
 }
 
 void role_on_gate_closed(Role *role) {
+        if (role->hook_of) {
+                role_hook_on_gate_closed(role);
+                return;
+        }
         role->gate_closed = true;
         role->gate_fd = fd_close(role->gate_fd);
 
@@ -343,13 +420,19 @@ void role_on_gate_lost(Role *role) {
 
         /* It is dead, or its command may yet start, which could never be reported. */
         g_auto(Fault) fault = {};
+        role_tell_start_pre(role);
         (void) fault_set(&fault, NODE_ERROR_SETUP_FAILED,
                 "The start of role \"%s\" was interrupted by the end of the keeper and the service",
                 role->name);
+        role->interrupted = true;
         role_fail(role, &fault);
 }
 
 void role_on_exited(Role *role, const RoleExit *exit, bool execed) {
+        if (role->hook_of) {
+                role_hook_on_exited(role, exit, execed);
+                return;
+        }
         if (role->main_exited)
                 return; /* reported again after a reconnection */
 
@@ -382,19 +465,17 @@ static void role_set_undo_step(Role *role, StopStep step) {
 
 /* A process survives SIGKILL. The callers receive the failure now; the role exists until the process is gone,
  * but it does not delay other starts. */
-static void role_undo_stuck(Role *role) {
-        Waiter waiter = role->start_waiter;
+void role_undo_is_stuck(Role *role, Role *where) {
         bool counted = role_holds_slot(role);
         g_auto(Fault) stuck = {}, fault = {};
 
-        role_set_stuck_fault(role, &stuck);
+        role_set_stuck_fault(where, &stuck);
         role_set_undo_step(role, STOP_STEP_STUCK);
         role->undo_late = true;
         if (counted)
                 role->node->n_starts--;
-        role->start_waiter = (Waiter){};
         (void) fault_set(&fault, role->failure.error, "%s. %s", role->failure.message, stuck.message);
-        waiter_wake(waiter, &fault);
+        role_wake_start_waiters(role, &fault);
         role_wake_stop_waiters(role, &stuck);
         role->node->reports->role_stuck(role->node, role, &stuck);
         role->node->reports->start_over(role->node);
@@ -420,7 +501,7 @@ static int role_on_undo_kill_timer(sd_event_source *s, uint64_t usec, void *user
                 return 0;
         }
         if (role->undo_step == STOP_STEP_KILLED && now_usec(CLOCK_MONOTONIC) >= role->stop_deadline)
-                role_undo_stuck(role);
+                role_undo_is_stuck(role, role);
         role_set_timer(role, role_kill_interval(role->undo_step), role_on_undo_kill_timer);
         role_undo(role); /* may free the role */
         return 0;
@@ -444,10 +525,12 @@ static int role_on_undo_timer(sd_event_source *s, uint64_t usec, void *userdata)
         return 0;
 }
 
-/* EUPS removes its lock at SIGTERM and leaves it at SIGKILL, so a child within a product set-up gets some
- * time between the two. Returns false if there cannot be such a child. */
+/* EUPS removes its lock at SIGTERM and leaves it at SIGKILL, so a child within a product set-up, or in the
+ * commands of exec-start-pre, gets some time between the two. Returns false if there cannot be such a child.
+ */
 static bool role_ask_setup(Role *role) {
-        if (!products_wanted(role->spec) || role->phase != ROLE_PHASE_OPEN || !role->scope_exists)
+        if ((!products_wanted(role->spec) && !role->spec->exec_start_pre) || role->phase != ROLE_PHASE_OPEN ||
+                !role->scope_exists)
                 return false;
         if (role->undo_step == STOP_STEP_NONE) {
                 role_set_undo_step(role, STOP_STEP_ASKED);
@@ -474,14 +557,33 @@ void role_fail(Role *role, const Fault *fault) {
         role_undo(role);
 }
 
+/* What follows the previous run of a name after a start that has failed. */
+static void role_continue_predecessor(
+        Role *role, bool automatic, bool stopped, bool put_off, const Fault *fault) {
+        g_auto(Event) event = {};
+
+        if (automatic && stopped)
+                role_restart_cancelled(role);
+        else if (automatic && (put_off || role_restart_is_put_off(fault)))
+                role_put_restart_off(role, fault);
+        else if (automatic)
+                role_restart_failed(role, fault, 0);
+        else if (role->next_run == NEXT_RUN_NONE) {
+                /* Its last process has ended while a caller's start had its name. */
+                role_decide_next_run(role, &event);
+                if (role->next_run != NEXT_RUN_NONE)
+                        (void) role_save(role);
+                node_event_tell(role->node, &event, role);
+        }
+}
+
 static void role_discard(Role *role) {
         Node *node = role->node;
         Role *predecessor = g_steal_pointer(&role->predecessor);
-        Waiter waiter = role->start_waiter;
         g_auto(Fault) fault = {};
-        bool counted = role_holds_slot(role);
+        bool counted = role_holds_slot(role), automatic = role->automatic;
+        bool stopped = role->stop_requested, put_off = role->interrupted;
 
-        role->start_waiter = (Waiter){};
         fault_copy(&fault, &role->failure);
 
         /* The caller must find the name as it was before the start when it receives the failure. */
@@ -503,9 +605,13 @@ static void role_discard(Role *role) {
                 role_move_stop_waiters(role, predecessor);
         else
                 role_wake_stop_waiters(role, NULL);
-        waiter_wake(waiter, &fault);
+        role_wake_start_waiters(role, &fault);
+        node->reports->start_failed(node, role, &fault);
         role_free(role);
-        /* The previous run is an ended role again, and its removal may have been pending. */
+        if (predecessor && predecessor->swept)
+                role_continue_predecessor(predecessor, automatic, stopped, put_off, &fault);
+        /* The previous run is an ended role again, and its removal may have been pending; or it waits for its
+         * restart again. */
         if (predecessor && predecessor->swept)
                 node->reports->role_swept(node, predecessor);
         else if (predecessor)
@@ -549,10 +655,16 @@ void role_undo(Role *role) {
                 role->scope_pending = false;
         }
 
-        role_discard(role);
+        /* Its set-up, and so what precedes its command, may have begun. */
+        if (role->phase != ROLE_PHASE_OPEN || !role_hooks_begin_post(role))
+                role_discard(role);
 }
 
 void role_on_scope_removed(Role *role) {
+        if (role->hook_of) {
+                role_hook_on_scope_removed(role);
+                return;
+        }
         role->scope_pending = false;
         role_undo(role);
 }

@@ -17,6 +17,9 @@ void role_on_forked(
 void role_on_scope(Role *role, const Fault *fault, const char *cgroup);
 /* The record of its product set-up, see products.h. Saves the role. */
 void role_on_products(Role *role, char *const *products, char *const *changes);
+/* How long the set-up of its products and its commands of exec-start-pre took, 0 if there are none. The child
+ * says so directly before its exec. */
+void role_on_setup_times(Role *role, uint64_t products_usec, uint64_t hooks_usec);
 /* A report of the child. Unless it is a warning, the start has failed. */
 void role_on_gate_report(Role *role, LaunchStage stage, int error, bool warning, const char *text);
 /* The child has executed its command, or has died. */
@@ -31,6 +34,8 @@ void role_on_scope_removed(Role *role);
 /* Sends SIGKILL to the child of a start that is being undone. From then on it has ROLE_KILL_TIMEOUT_USEC,
  * after which the callers receive the failure, whatever is left. */
 void role_undo_kill(Role *role);
+/* A process of the role, or of its hooks, survives SIGKILL (where). */
+void role_undo_is_stuck(Role *role, Role *where);
 void role_undo(Role *role); /* takes the next step of undoing, if that is possible */
 
 /* It runs, so the run that it replaces is forgotten. Does nothing without one. */

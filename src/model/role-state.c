@@ -13,8 +13,9 @@
 #include "model/account.h"
 #include "model/node.h"
 #include "model/ports-roles.h"
-#include "model/products.h"
 #include "model/role-damage.h"
+#include "model/role-hooks.h"
+#include "model/role-options.h"
 #include "model/role-state.h"
 #include "model/role-strays.h"
 #include "model/settings.h"
@@ -24,201 +25,12 @@
 #define ROLE_STATE_SIZE_MAX (8U * 1024U * 1024U)
 #define ROLE_DAMAGED_SUFFIX "~damaged"
 
-/* The options in their saved form */
-
-typedef struct SpecField {
-        const char *key;
-        size_t offset;
-        void (*put)(GString *s, const char *key, const RoleSpec *spec, const void *member);
-        void (*get)(StateFields *fields, const char *key, RoleSpec *spec, void *member);
-} SpecField;
-
-/* How each type of member is written, and read over its default. */
-
-static void spec_put_strv(GString *s, const char *key, const RoleSpec *spec, const void *member) {
-        state_put_strv(s, key, *(char **const *) member);
-}
-
-static void spec_get_strv(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
-        *(char ***) member = state_take_strv(fields, key);
-}
-
-#define spec_put_command spec_put_strv
-
-static void spec_get_command(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
-        if (state_fields_have(fields, "DAMAGED") && !state_fields_have(fields, key))
-                return;
-        g_auto(GStrv) command = state_take_strv(fields, key);
-
-        if (role_spec_set_command(spec, command, NULL) < 0)
-                state_fields_set_bad(fields);
-}
-
-#define spec_put_pairs spec_put_strv
-
-static void spec_get_pairs(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
-        char ***pairs = member;
-
-        *pairs = state_take_strv(fields, key);
-        if (*pairs && g_strv_length(*pairs) % 2 != 0)
-                state_fields_set_bad(fields);
-}
-
-static void spec_put_string(GString *s, const char *key, const RoleSpec *spec, const void *member) {
-        state_put_string(s, key, *(char *const *) member);
-}
-
-static void spec_get_string(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
-        *(char **) member = state_take_string(fields, key);
-}
-
-static void spec_put_flag(GString *s, const char *key, const RoleSpec *spec, const void *member) {
-        state_put_nonzero(s, key, *(const bool *) member);
-}
-
-static void spec_get_flag(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
-        *(bool *) member = state_take_bool(fields, key);
-}
-
-/* 0 is not written. */
-static void spec_put_bound(GString *s, const char *key, const RoleSpec *spec, const void *member) {
-        state_put_nonzero(s, key, *(const uint64_t *) member);
-}
-
-static void spec_get_bound(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
-        *(uint64_t *) member = state_take_u64(fields, key);
-}
-
-static void spec_put_usec(GString *s, const char *key, const RoleSpec *spec, const void *member) {
-        state_put_u64(s, key, *(const uint64_t *) member);
-}
-
-static void spec_get_usec(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
-        if (state_fields_have(fields, key))
-                *(uint64_t *) member = state_take_u64(fields, key);
-}
-
-typedef int IntKind;
-
-static void spec_put_int(GString *s, const char *key, const RoleSpec *spec, const void *member) {
-        state_put_i64(s, key, *(const int *) member);
-}
-
-static void spec_get_int(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
-        *(int *) member = state_take_i32(fields, key, *(int *) member);
-}
-
-/* Written together with nice_set. */
-static void spec_put_nice(GString *s, const char *key, const RoleSpec *spec, const void *member) {
-        if (spec->nice_set)
-                spec_put_int(s, key, spec, member);
-}
-
-static void spec_get_nice(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
-        spec->nice_set = state_fields_have(fields, key);
-        spec_get_int(fields, key, spec, member);
-}
-
-#define ENUM_KIND(name, type) \
-        static void spec_put_##name(GString *s, const char *key, const RoleSpec *spec, const void *member) { \
-                state_put_enum(s, key, name, *(const type *) member); \
-        } \
-        static void spec_get_##name(StateFields *fields, const char *key, RoleSpec *spec, void *member) { \
-                *(type *) member = state_take_enum(fields, key, name, *(type *) member); \
-        } \
-        struct name##_kind_semicolon
-
-ENUM_KIND(role_stdin, RoleStdin);
-ENUM_KIND(exit_type, ExitType);
-ENUM_KIND(stop_to, StopTo);
-ENUM_KIND(monitor_loss, MonitorLoss);
-ENUM_KIND(product_provider, ProductProvider);
-
-static void spec_put_loss(GString *s, const char *key, const RoleSpec *spec, const void *member) {
-        if (spec->on_monitor_loss != MONITOR_LOSS_DEFAULT)
-                spec_put_monitor_loss(s, key, spec, member);
-}
-#define spec_get_loss spec_get_monitor_loss
-
-/* If the options have no provider (provider_set), the ProductProvider= of the node was filled in. */
-static void spec_put_provider(GString *s, const char *key, const RoleSpec *spec, const void *member) {
-        if (products_wanted(spec))
-                spec_put_product_provider(s, key, spec, member);
-}
-
-static void spec_get_provider(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
-        spec->provider_set = state_fields_have(fields, key);
-        spec_get_product_provider(fields, key, spec, member);
-}
-
-/* Written together with output_path. */
-static void spec_put_output(GString *s, const char *key, const RoleSpec *spec, const void *member) {
-        g_autofree char *output = role_spec_output(spec);
-
-        state_put_string(s, key, output);
-}
-
-static void spec_get_output(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
-        g_autofree char *output = state_take_string(fields, key);
-
-        if (output && role_spec_set_output(spec, output, NULL) < 0)
-                state_fields_set_bad(fields);
-}
-
-/* Written for limits_set, with limits. */
-static void spec_put_limits(GString *s, const char *key, const RoleSpec *spec, const void *member) {
-        for (int i = 0; i < RLIMIT_COUNT; i++)
-                if (spec->limits_set & (UINT64_C(1) << i)) {
-                        g_autofree char *limit = g_strdup_printf(
-                                "%s:%" G_GUINT64_FORMAT, rlimit_to_string(i), spec->limits[i]);
-                        state_put_string(s, key, limit);
-                }
-}
-
-static void spec_get_limits(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
-        g_auto(GStrv) limits = state_take_strv(fields, key);
-
-        for (char **l = limits; l && *l; l++) {
-                char *colon = strchr(*l, ':');
-                uint64_t value;
-
-                if (colon)
-                        *colon = '\0';
-                if (!colon || parse_u64(colon + 1, &value) < 0 ||
-                        role_spec_add_limit(spec, *l, value, NULL) < 0)
-                        state_fields_set_bad(fields);
-        }
-}
-
-static void spec_put_ports(GString *s, const char *key, const RoleSpec *spec, const void *member) {
-        const GArray *ports = *(GArray *const *) member;
-
-        for (unsigned i = 0; ports && i < ports->len; i++)
-                state_put_u64(s, key, g_array_index(ports, uint16_t, i));
-}
-
-static void spec_get_ports(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
-        g_auto(GStrv) texts = state_take_strv(fields, key);
-        g_autoptr(GArray) numbers = g_array_new(false, false, sizeof(uint64_t));
-        const RolePorts which = (RolePorts) ((GArray **) member - spec->ports);
-
-        for (char **t = texts; t && *t; t++) {
-                uint64_t number = 0;
-
-                if (parse_u64(*t, &number) < 0)
-                        state_fields_set_bad(fields);
-                g_array_append_val(numbers, number);
-        }
-        if (texts && role_spec_set_ports(spec, which, (uint64_t *) numbers->data, numbers->len, NULL) < 0)
-                state_fields_set_bad(fields);
-}
-
-static void spec_put_account(GString *s, const char *key, const RoleSpec *spec, const void *member) {
+static void spec_put_account(GString *s, const RoleSpec *spec) {
         const Account *account = spec->account;
 
         if (!account)
                 return;
-        state_put_u64(s, key, account->uid);
+        state_put_u64(s, "ACCOUNT_UID", account->uid);
         state_put_u64(s, "ACCOUNT_GID", account->gid);
         for (unsigned i = 0; i < account->groups->len; i++)
                 state_put_u64(s, "ACCOUNT_MEMBER", g_array_index(account->groups, gid_t, i));
@@ -228,15 +40,15 @@ static void spec_put_account(GString *s, const char *key, const RoleSpec *spec, 
         state_put_string(s, "ACCOUNT_SHELL", account->shell);
 }
 
-static void spec_get_account(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
-        if (!state_fields_have(fields, key))
+static void spec_get_account(StateFields *fields, RoleSpec *spec) {
+        if (!state_fields_have(fields, "ACCOUNT_UID"))
                 return;
 
         g_auto(GStrv) groups = NULL;
         Account *account = g_new(Account, 1);
         spec->account = account;
         *account = (Account){ .groups = g_array_new(false, false, sizeof(gid_t)) };
-        account->uid = (uid_t) state_take_u64_max(fields, key, UINT32_MAX - 1);
+        account->uid = (uid_t) state_take_u64_max(fields, "ACCOUNT_UID", UINT32_MAX - 1);
         account->gid = (gid_t) state_take_u64_max(fields, "ACCOUNT_GID", UINT32_MAX - 1);
         groups = state_take_strv(fields, "ACCOUNT_MEMBER");
         for (char **g = groups; g && *g; g++) {
@@ -255,64 +67,32 @@ static void spec_get_account(StateFields *fields, const char *key, RoleSpec *spe
                 state_fields_set_bad(fields);
 }
 
-#define HAS_TYPE(member, type) __builtin_types_compatible_p(typeof(((RoleSpec *) NULL)->member), type)
-#define FIELD(key, member, type, kind) \
-        { \
-                key, offsetof(RoleSpec, member) + 0 * sizeof(char[HAS_TYPE(member, type) ? 1 : -1]), \
-                        spec_put_##kind, spec_get_##kind \
-        }
-
-/* Every member of a RoleSpec that matters once its role exists. test-node-state fails for a member that is
- * missing here. */
-static const SpecField spec_fields[] = {
-        FIELD("COMMAND", command, char **, command),
-        FIELD("ENVIRONMENT", environment, char **, strv),
-        FIELD("WORKING_DIRECTORY", working_directory, char *, string),
-        FIELD("USER", user, char *, string),
-        FIELD("GROUP", group, char *, string),
-        FIELD("STDIN", stdin_kind, RoleStdin, role_stdin),
-        FIELD("XTERM", xterm, bool, flag),
-        FIELD("XTERM_ARG", xterm_args, char **, strv),
-        FIELD("OUTPUT", output, LaunchOutput, output),
-        FIELD("DEFAULT_SIGPIPE", default_sigpipe, bool, flag),
-        FIELD("EXIT_TYPE", exit_type, ExitType, exit_type),
-        FIELD("STOP_SIGNAL", stop_signal, int, int),
-        FIELD("STOP_TO", stop_to, StopTo, stop_to),
-        FIELD("STOP_TIMEOUT", stop_timeout_usec, uint64_t, usec),
-        FIELD("ON_MONITOR_LOSS", on_monitor_loss, MonitorLoss, loss),
-        FIELD("NICE", nice, int, nice),
-        FIELD("LIMIT", limits_set, uint64_t, limits),
-        FIELD("REMOVE", remove, bool, flag),
-        FIELD("MEMORY_MAX", memory_max, uint64_t, bound),
-        FIELD("TASKS_MAX", tasks_max, uint64_t, bound),
-        FIELD("CPU_QUOTA", cpu_quota, uint64_t, bound),
-        FIELD("PRODUCT", product, char *, string),
-        FIELD("PRODUCT_VERSION", version, char *, string),
-        FIELD("SETUP_ARG", setup_args, char **, strv),
-        FIELD("EUPS_LIST", eups_list, char **, pairs),
-        FIELD("PROVIDER", provider, ProductProvider, provider),
-        FIELD("TCP_PORT", ports[ROLE_PORTS_TCP], GArray *, ports),
-        FIELD("UDP_PORT", ports[ROLE_PORTS_UDP], GArray *, ports),
-        FIELD("RELEASE_PORT", ports[ROLE_PORTS_RELEASE], GArray *, ports),
-        FIELD("ACCOUNT_UID", account, Account *, account),
-};
-
+/* The options in their saved form, then what is no option. test-node-state fails for a member
+ * of RoleSpec that is missing. */
 static void spec_put(GString *s, const RoleSpec *spec) {
-        for (size_t i = 0; i < ELEMENTSOF(spec_fields); i++) {
-                const SpecField *f = &spec_fields[i];
+        for (size_t i = 0; i < n_role_options; i++) {
+                const RoleOption *o = &role_options[i];
 
-                f->put(s, f->key, spec, (const char *) spec + f->offset);
+                if (o->saved_key)
+                        o->field->put(s, o->saved_key, spec, (const char *) spec + o->offset);
         }
+        state_put_string(s, "DEFINITION", spec->definition);
+        state_put_string(s, "DEFINITION_HASH", spec->definition_hash);
+        spec_put_account(s, spec);
 }
 
 static RoleSpec *spec_get(StateFields *fields) {
         RoleSpec *spec = role_spec_new();
 
-        for (size_t i = 0; i < ELEMENTSOF(spec_fields); i++) {
-                const SpecField *f = &spec_fields[i];
+        for (size_t i = 0; i < n_role_options; i++) {
+                const RoleOption *o = &role_options[i];
 
-                f->get(fields, f->key, spec, (char *) spec + f->offset);
+                if (o->saved_key)
+                        o->field->get(fields, o->saved_key, spec, (char *) spec + o->offset);
         }
+        spec->definition = state_take_string(fields, "DEFINITION");
+        spec->definition_hash = state_take_string(fields, "DEFINITION_HASH");
+        spec_get_account(fields, spec);
         return spec;
 }
 
@@ -373,6 +153,124 @@ static void state_take_processes(StateFields *fields, const char *key, GArray **
         }
 }
 
+static const char *const start_time_keys[_START_STEP_MAX] = {
+        [START_STEP_QUEUE] = "START_TIME_QUEUE",
+        [START_STEP_DEPENDENCIES] = "START_TIME_DEPENDENCIES",
+        [START_STEP_SWEEP] = "START_TIME_SWEEP",
+        [START_STEP_FORK] = "START_TIME_FORK",
+        [START_STEP_SCOPE] = "START_TIME_SCOPE",
+        [START_STEP_PRODUCTS] = "START_TIME_PRODUCTS",
+        [START_STEP_HOOKS] = "START_TIME_HOOKS",
+        [START_STEP_EXEC] = "START_TIME_EXEC",
+        [START_STEP_READY] = "START_TIME_READY",
+};
+
+static void role_put_start_times(GString *s, const Role *role) {
+        const StartTimes *times = &role->start_times;
+
+        state_put_nonzero(s, "START_TIME_SINCE", times->since);
+        for (StartStep i = 0; i < _START_STEP_MAX; i++)
+                if (start_times_have(times, i))
+                        state_put_u64(s, start_time_keys[i], times->usec[i]);
+}
+
+static void role_get_start_times(StateFields *fields, Role *role) {
+        StartTimes *times = &role->start_times;
+
+        times->since = state_take_u64(fields, "START_TIME_SINCE");
+        for (StartStep i = 0; i < _START_STEP_MAX; i++)
+                if (state_fields_have(fields, start_time_keys[i])) {
+                        times->known |= UINT64_C(1) << i;
+                        times->usec[i] = state_take_u64(fields, start_time_keys[i]);
+                }
+}
+
+static void role_put_restarts(GString *s, const Role *role) {
+        const RestartCount *count = &role->restarts;
+
+        state_put_nonzero(s, "AUTOMATIC", role->automatic);
+        state_put_nonzero(s, "STOP_REQUESTED", role->stop_requested);
+        state_put_nonzero(s, "START_FAILED", role->start_failed);
+        state_put_string(s, "FOLLOWS", role->follows);
+        state_put_nonzero(s, "N_RESTARTS", count->n);
+        state_put_nonzero(s, "RESTART_ATTEMPT", count->attempt);
+        if (role->spec->restart != RESTART_NO) {
+                state_put_nonzero(s, "START_WINDOW", count->window_begin);
+                state_put_nonzero(s, "START_WINDOW_STARTS", count->window_starts);
+        }
+        if (role->next_run != NEXT_RUN_NONE)
+                state_put_enum(s, "NEXT_RUN", next_run, role->next_run);
+        state_put_nonzero(s, "NEXT_DEADLINE", role->next_deadline);
+        state_put_nonzero(s, "NEXT_REALTIME", role->next_realtime_usec);
+        state_put_nonzero(s, "NEXT_SEQUENCE", role->next_sequence);
+}
+
+static void role_get_restarts(StateFields *fields, Role *role) {
+        RestartCount *count = &role->restarts;
+
+        role->automatic = state_take_bool(fields, "AUTOMATIC");
+        role->stop_requested = state_take_bool(fields, "STOP_REQUESTED");
+        role->start_failed = state_take_bool(fields, "START_FAILED");
+        role->follows = state_take_string(fields, "FOLLOWS");
+        count->n = state_take_u64(fields, "N_RESTARTS");
+        count->attempt = state_take_u64(fields, "RESTART_ATTEMPT");
+        count->window_begin = state_take_u64(fields, "START_WINDOW");
+        count->window_starts = state_take_u64(fields, "START_WINDOW_STARTS");
+        role->next_run = state_take_enum(fields, "NEXT_RUN", next_run, NEXT_RUN_NONE);
+        role->next_deadline = state_take_u64(fields, "NEXT_DEADLINE");
+        role->next_realtime_usec = state_take_u64(fields, "NEXT_REALTIME");
+        role->next_sequence = state_take_u64(fields, "NEXT_SEQUENCE");
+        if (role->follows ? !role_name_is_valid(role->follows) : role->next_run == NEXT_RUN_DEPENDENCY)
+                state_fields_set_bad(fields);
+}
+
+static void role_put_hook(GString *s, const Role *role) {
+        const Role *hook = role->hook;
+
+        if (!hook)
+                return;
+        state_put_enum(s, "HOOK", hook_kind, hook->hook_kind);
+        state_put_enum(s, "HOOK_PHASE", role_phase, hook->phase);
+        state_put_nonzero(s, "HOOK_CHILD", hook->child);
+        state_put_nonzero(s, "HOOK_PID", (uint64_t) hook->main_pid);
+        state_put_nonzero(s, "HOOK_START_TIME", hook->main_start_time);
+        state_put_string(s, "HOOK_CGROUP", hook->cgroup);
+        if (hook->slice >= 0) {
+                state_put_i64(s, "HOOK_SLICE", hook->slice);
+                state_put_nonzero(s, "HOOK_SLICE_UID", hook->slice_uid);
+        }
+        if (hook->hook_kind == HOOK_STOP_POST) /* the others have that of the stop */
+                state_put_nonzero(s, "HOOK_DEADLINE", hook->stop_deadline);
+        state_put_nonzero(s, "HOOK_CANCELLED", hook->hook_cancelled);
+        state_put_string(s, "HOOK_RESULT", hook->hook_result);
+}
+
+static void role_get_hook(StateFields *fields, Role *role) {
+        if (!state_fields_have(fields, "HOOK"))
+                return;
+
+        Role *hook = role_hook_new(role, state_take_enum(fields, "HOOK", hook_kind, HOOK_STOP));
+        hook->phase = state_take_enum(fields, "HOOK_PHASE", role_phase, ROLE_PHASE_FORK);
+        hook->child = state_take_u64(fields, "HOOK_CHILD");
+        hook->main_pid = state_take_pid(fields, "HOOK_PID");
+        hook->main_start_time = state_take_u64(fields, "HOOK_START_TIME");
+        hook->cgroup = state_take_string(fields, "HOOK_CGROUP");
+        hook->stop_deadline = state_take_u64(fields, "HOOK_DEADLINE");
+        hook->hook_cancelled = state_take_bool(fields, "HOOK_CANCELLED");
+        hook->hook_result = state_take_string(fields, "HOOK_RESULT");
+        int slice = state_take_i32(fields, "HOOK_SLICE", -1);
+        uid_t uid = (uid_t) state_take_u64_max(fields, "HOOK_SLICE_UID", UINT32_MAX);
+        if (slice >= 0 && slice < (int) NODE_SLICES_MAX)
+                node_slice_retake(hook, uid, slice);
+        /* Why it has failed was told to its caller, or nobody waits any more. */
+        if (role->state == ROLE_STARTING) {
+                role->interrupted = true;
+                (void) fault_set(&role->failure, NODE_ERROR_SETUP_FAILED,
+                        "The start of role \"%s\" has failed, and a restart of the service has come between",
+                        role->name);
+        }
+}
+
 char *role_state_format(const Role *role) {
         GString *s = state_fields_new("", ROLE_STATE_VERSION, role->unknown_fields);
         char boot_id[33], invocation[SD_ID128_STRING_MAX];
@@ -398,6 +296,8 @@ char *role_state_format(const Role *role) {
         role_put_strays(s, role);
         state_put_processes(s, "LONE_PROCESS", role->lone);
         state_put_processes(s, "LEFT_PROCESS", role->left);
+        state_put_nonzero(s, "NAMED_MAIN_PID", (uint64_t) role->named_main.pid);
+        state_put_nonzero(s, "NAMED_MAIN_START_TIME", role->named_main.start_time);
         state_put_nonzero(s, "STRAYS_TOLD", role->strays_told);
         state_put_nonzero(s, "MAIN_OUTSIDE", role->main_outside);
         state_put_nonzero(s, "STDIN_OPEN", role->stdin_fd >= 0);
@@ -405,6 +305,15 @@ char *role_state_format(const Role *role) {
         state_put_strv(s, "RESOLVED_PRODUCT", role->resolved_products);
         state_put_string(s, "ENVIRONMENT_HASH", role->environment_hash);
         state_put_nonzero(s, "OUTPUT_LOST", role->output_lost);
+        state_put_nonzero(s, "UNREADY", role->unready);
+        if (role->unready)
+                state_put_nonzero(s, "START_DEADLINE", role->start_deadline);
+        state_put_nonzero(s, "READY_EARLY", role->ready_early);
+        state_put_nonzero(s, "WATCHDOG_PING", role->watchdog_ping);
+        state_put_nonzero(s, "NOTIFIED", role->notified);
+        state_put_string(s, "STATUS_TEXT", role->status_text);
+        state_put_nonzero(s, "STATUS_ERRNO", (uint64_t) role->status_errno);
+        role_put_start_times(s, role);
         state_put_nonzero(s, "START_REALTIME", role->start_realtime_usec);
         state_put_nonzero(s, "START_MONOTONIC", role->start_monotonic_usec);
         state_put_nonzero(s, "STARTED_SEQUENCE", role->started_sequence);
@@ -417,8 +326,11 @@ char *role_state_format(const Role *role) {
         state_put_caller(s, "LAST_SIGNAL", &role->last_signal_caller);
         state_put_enum(s, "STOP_STEP", stop_step, role->stop_step);
         state_put_nonzero(s, "STOP_ASKED_ALL", role->stop_asked_all);
+        state_put_nonzero(s, "STOP_BEGAN", role->stop_began);
         state_put_nonzero(s, "STOP_DEADLINE", role->stop_deadline);
         state_put_nonzero(s, "SWEPT", role->swept);
+        role_put_restarts(s, role);
+        role_put_hook(s, role);
 
         if (role->state == ROLE_ENDED || role_has_outlived_main(role)) {
                 const RoleExit *e = &role->exit;
@@ -489,6 +401,8 @@ static int role_from_fields(Node *node, const char *name, StateFields *fields, R
         role_get_strays(fields, role);
         state_take_processes(fields, "LONE_PROCESS", &role->lone);
         state_take_processes(fields, "LEFT_PROCESS", &role->left);
+        role->named_main.pid = state_take_pid(fields, "NAMED_MAIN_PID");
+        role->named_main.start_time = state_take_u64(fields, "NAMED_MAIN_START_TIME");
         role->strays_told = state_take_bool(fields, "STRAYS_TOLD");
         role->main_outside = state_take_bool(fields, "MAIN_OUTSIDE");
         (void) state_take_bool(fields, "STDIN_OPEN"); /* the keeper lends it if it still has it */
@@ -497,6 +411,14 @@ static int role_from_fields(Node *node, const char *name, StateFields *fields, R
                 state_fields_set_bad(fields);
         role->environment_hash = state_take_string(fields, "ENVIRONMENT_HASH");
         role->output_lost = state_take_bool(fields, "OUTPUT_LOST");
+        role->unready = state_take_bool(fields, "UNREADY");
+        role->start_deadline = state_take_u64(fields, "START_DEADLINE");
+        role->ready_early = state_take_bool(fields, "READY_EARLY");
+        role->watchdog_ping = state_take_u64(fields, "WATCHDOG_PING");
+        role->notified = state_take_u64(fields, "NOTIFIED");
+        role->status_text = state_take_string(fields, "STATUS_TEXT");
+        role->status_errno = (int) state_take_u64_max(fields, "STATUS_ERRNO", INT32_MAX);
+        role_get_start_times(fields, role);
         role->start_realtime_usec = state_take_u64(fields, "START_REALTIME");
         role->start_monotonic_usec = state_take_u64(fields, "START_MONOTONIC");
         role->started_sequence = state_take_u64(fields, "STARTED_SEQUENCE");
@@ -507,8 +429,11 @@ static int role_from_fields(Node *node, const char *name, StateFields *fields, R
         state_take_caller(fields, "LAST_SIGNAL", &role->last_signal_caller);
         role->stop_step = state_take_enum(fields, "STOP_STEP", stop_step, STOP_STEP_NONE);
         role->stop_asked_all = state_take_bool(fields, "STOP_ASKED_ALL");
+        role->stop_began = state_take_u64(fields, "STOP_BEGAN");
         role->stop_deadline = state_take_u64(fields, "STOP_DEADLINE");
         role->swept = state_take_bool(fields, "SWEPT");
+        role_get_restarts(fields, role);
+        role_get_hook(fields, role);
         /* Set first, because role_has_outlived_main() reads it. */
         role->main_exited = role->state == ROLE_ENDED || state_fields_have(fields, "EXIT_CODE");
         role->main_exited = role->state == ROLE_ENDED || role_has_outlived_main(role);
@@ -523,8 +448,12 @@ static int role_from_fields(Node *node, const char *name, StateFields *fields, R
          * has started again. */
         if (saved_boot_id && boot_id_read(boot_id) >= 0 && !g_str_equal(boot_id, saved_boot_id)) {
                 role->main_pid = 0;
+                role->named_main = (LoneProcess){};
+                role->start_times.since = 0;
                 g_clear_pointer(&role->cgroup, g_free);
                 role_forget_strays(role);
+                if (role->next_run == NEXT_RUN_WAITING || role->next_run == NEXT_RUN_DEPENDENCY)
+                        role->next_run = NEXT_RUN_NONE;
         } else if (slice >= 0 && slice < (int) NODE_SLICES_MAX && !role->swept) {
                 node_slice_retake(role, slice_uid, slice);
         }
@@ -661,8 +590,11 @@ void role_state_forget_all(const RoleStore *store) {
 
 /* The numbers of a saved run are not used again. */
 static void node_numbers_seen(Node *node, const Role *role) {
-        events_seen(node->events, MAX(role->started_sequence, role->exited_sequence));
+        events_seen(
+                node->events, MAX(MAX(role->started_sequence, role->exited_sequence), role->next_sequence));
         node_child_seen(node, role->child);
+        if (role->hook)
+                node_child_seen(node, role->hook->child);
 }
 
 static int role_compare_ends(const void *a, const void *b, void *userdata) {

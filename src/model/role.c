@@ -24,6 +24,7 @@ static const char *const role_state_table[_ROLE_STATE_MAX] = {
 DEFINE_STRING_TABLE(role_state, RoleState, role_state_table);
 
 static const char *const role_phase_table[_ROLE_PHASE_MAX] = {
+        [ROLE_PHASE_DEPENDENCIES] = "dependencies",
         [ROLE_PHASE_QUEUED] = "queued",
         [ROLE_PHASE_SWEEP] = "sweep",
         [ROLE_PHASE_FORK] = "fork",
@@ -41,18 +42,30 @@ static const char *const role_cause_table[_ROLE_CAUSE_MAX] = {
         [ROLE_CAUSE_SHUTDOWN] = "shutdown",
         [ROLE_CAUSE_OOM] = "oom",
         [ROLE_CAUSE_EXTERNAL] = "external",
+        [ROLE_CAUSE_TIMEOUT] = "timeout",
+        [ROLE_CAUSE_WATCHDOG] = "watchdog",
+        [ROLE_CAUSE_DEPENDENCY] = "dependency",
 };
 
 DEFINE_STRING_TABLE(role_cause, RoleCause, role_cause_table);
 
 static const char *const stop_step_table[_STOP_STEP_MAX] = {
         [STOP_STEP_NONE] = "none",
+        [STOP_STEP_WAITING] = "waiting",
+        [STOP_STEP_COMMAND] = "command",
         [STOP_STEP_ASKED] = "asked",
         [STOP_STEP_KILLED] = "killed",
         [STOP_STEP_STUCK] = "stuck",
 };
 
 DEFINE_STRING_TABLE(stop_step, StopStep, stop_step_table);
+
+static const char *const hook_kind_table[_HOOK_KIND_MAX] = {
+        [HOOK_STOP] = "exec-stop",
+        [HOOK_STOP_POST] = "exec-stop-post",
+};
+
+DEFINE_STRING_TABLE(hook_kind, HookKind, hook_kind_table);
 
 Role *role_new(Node *node, const char *name, RoleSpec *spec) {
         Role *role = g_new0(Role, 1);
@@ -75,11 +88,12 @@ Role *role_free(Role *role) {
                 return NULL;
 
         /* No caller may be waiting: the function that releases a role replies first. */
-        g_assert(!role->start_waiter.done);
+        g_assert(!role->start_waiters);
         g_assert(!role->stop_waiters);
 
         g_assert(!role->input);
 
+        role->hook = role_free(role->hook);
         NodeWorld *world = &role->node->world;
         if (world->link.ops)
                 world->link.ops->role_freed(world->link.data, role);
@@ -95,6 +109,8 @@ Role *role_free(Role *role) {
                 role->successor->predecessor = NULL;
         node_slice_release(role);
         role_set_timer(role, USEC_INFINITY, NULL);
+        sd_event_source_disable_unref(role->notified_due);
+        sd_event_source_disable_unref(role->named_main_watch);
         (void) fd_close(role->main_pidfd);
         (void) fd_close(role->gate_fd);
         (void) fd_close(role->stdin_fd);
@@ -115,6 +131,9 @@ Role *role_free(Role *role) {
                 g_array_unref(role->left);
         g_strfreev(role->resolved_products);
         g_free(role->environment_hash);
+        g_free(role->status_text);
+        g_free(role->follows);
+        g_free(role->hook_result);
         free(role->scope); /* allocated by libc, in base */
         g_free(role->name);
         g_free(role);
@@ -125,8 +144,23 @@ bool role_holds_slot(const Role *role) {
         return role->state == ROLE_STARTING && role->phase >= ROLE_PHASE_FORK && !role->undo_late;
 }
 
+static const char *const next_run_table[_NEXT_RUN_MAX] = {
+        [NEXT_RUN_NONE] = "none",
+        [NEXT_RUN_WAITING] = "waiting",
+        [NEXT_RUN_DEPENDENCY] = "dependency",
+        [NEXT_RUN_GIVEN_UP] = "given-up",
+        [NEXT_RUN_LIMIT_HIT] = "limit-hit",
+};
+
+DEFINE_STRING_TABLE(next_run, NextRun, next_run_table);
+
 bool role_is_over(const Role *role) {
         return role->state == ROLE_ENDED && role->swept;
+}
+
+bool role_waits_for_restart(const Role *role) {
+        return (role->next_run == NEXT_RUN_WAITING || role->next_run == NEXT_RUN_DEPENDENCY) &&
+               role_is_over(role) && !role->successor;
 }
 
 RoleExit role_exit_lost(void) {
@@ -158,15 +192,14 @@ bool role_is_frozen(Role *role) {
         return frozen;
 }
 
-int role_check_not_frozen(const Role *role, bool start, Fault *fault) {
+int role_check_not_frozen(const Role *role, const char *what, const char *otherwise, Fault *fault) {
         g_autofree char *unit = ASK(role->node, scope, frozen_above, role);
 
         if (!unit)
                 return 0;
         return fault_set(fault, NODE_ERROR_ROLE_FROZEN,
                 "Role \"%s\" cannot be %s: %s, which is above its scope, is frozen; thaw it (systemctl %sthaw %s)%s",
-                role->name, start ? "started" : "stopped", unit, role->node->user ? "--user " : "", unit,
-                start ? "" : ", or kill the role");
+                role->name, what, unit, role->node->user ? "--user " : "", unit, otherwise);
 }
 
 uid_t role_started_by(const Role *role) {
@@ -225,6 +258,9 @@ void role_log_errno(const Role *role, int level, int error, const char *format, 
 }
 
 int role_save(Role *role) {
+        if (role->hook_of)
+                return role_save(role->hook_of);
+
         int r = ASK(role->node, store, save, role);
 
         node_set_save_result(role->node, r);
@@ -248,30 +284,43 @@ void role_set_state(Role *role, RoleState state) {
         ASK(role->node, clients, node_changed);
 }
 
-static void role_add_stop_waiters(Role *role, const Waiter *waiters, unsigned n) {
-        if (!role->stop_waiters)
-                role->stop_waiters = g_array_new(false, false, sizeof(Waiter));
-        g_array_append_vals(role->stop_waiters, waiters, n);
+static void waiters_add(GArray **waiters, const Waiter *more, unsigned n) {
+        if (!*waiters)
+                *waiters = g_array_new(false, false, sizeof(Waiter));
+        g_array_append_vals(*waiters, more, n);
+}
+
+static void waiters_wake(GArray **waiters, const Fault *fault) {
+        /* A waiter may request the next start or stop at once, which requires an empty list. */
+        g_autoptr(GArray) woken = g_steal_pointer(waiters);
+
+        for (unsigned i = 0; woken && i < woken->len; i++)
+                waiter_wake(g_array_index(woken, Waiter, i), fault);
+}
+
+void role_wait_start(Role *role, Waiter waiter) {
+        if (waiter.done)
+                waiters_add(&role->start_waiters, &waiter, 1);
+}
+
+void role_wake_start_waiters(Role *role, const Fault *fault) {
+        waiters_wake(&role->start_waiters, fault);
 }
 
 void role_wait_stop(Role *role, Waiter waiter) {
         if (waiter.done)
-                role_add_stop_waiters(role, &waiter, 1);
+                waiters_add(&role->stop_waiters, &waiter, 1);
 }
 
 void role_move_stop_waiters(Role *role, Role *to) {
         g_autoptr(GArray) waiters = g_steal_pointer(&role->stop_waiters);
 
         if (waiters)
-                role_add_stop_waiters(to, (const Waiter *) waiters->data, waiters->len);
+                waiters_add(&to->stop_waiters, (const Waiter *) waiters->data, waiters->len);
 }
 
 void role_wake_stop_waiters(Role *role, const Fault *fault) {
-        /* A waiter may request the next stop at once, which requires an empty list. */
-        g_autoptr(GArray) waiters = g_steal_pointer(&role->stop_waiters);
-
-        for (unsigned i = 0; waiters && i < waiters->len; i++)
-                waiter_wake(g_array_index(waiters, Waiter, i), fault);
+        waiters_wake(&role->stop_waiters, fault);
 }
 
 void role_set_timer(Role *role, uint64_t usec, sd_event_time_handler_t handler) {

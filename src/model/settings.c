@@ -1,23 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
-#include "base/fd-util.h"
 #include "base/parse-util.h"
-#include "base/utf8.h"
 #include "model/env.h"
 #include "model/role-spec.h"
 #include "model/settings.h"
 #include "proto/keeper-limits.h"
+#include "util/config-files.h"
 #include "util/log.h"
-
-#define FILE_MAX (1024U * 1024U)
+#include "util/unit-file.h"
 
 #define SECTION_NODE "Node"
 #define SECTION_ENVIRONMENT "Environment"
@@ -64,87 +58,11 @@ Settings *settings_free(Settings *settings) {
         return NULL;
 }
 
-int settings_parse_time(const char *text, uint64_t *ret_usec) {
-        static const struct {
-                const char *unit;
-                uint64_t usec;
-        } units[] = {
-                { "", USEC_PER_SEC },
-                { "us", 1 },
-                { "ms", USEC_PER_MSEC },
-                { "s", USEC_PER_SEC },
-                { "sec", USEC_PER_SEC },
-                { "m", 60 * USEC_PER_SEC },
-                { "min", 60 * USEC_PER_SEC },
-                { "h", 3600 * USEC_PER_SEC },
-        };
-        uint64_t sum = 0;
-        bool any = false;
-
-        if (g_str_equal(text, "infinity")) {
-                *ret_usec = USEC_INFINITY;
-                return 0;
-        }
-
-        for (const char *p = text;;) {
-                uint64_t number, scale = 0;
-
-                p += strspn(p, " ");
-                if (!*p)
-                        break;
-                size_t digits = strspn(p, "0123456789");
-                g_autofree char *number_text = g_strndup(p, digits);
-                p += digits;
-                size_t letters = strspn(p, "abcdefghijklmnopqrstuvwxyz");
-                g_autofree char *unit = g_strndup(p, letters);
-                p += letters;
-
-                int r = parse_u64(number_text, &number);
-                if (r < 0)
-                        return r;
-                for (size_t i = 0; i < ELEMENTSOF(units); i++)
-                        if (g_str_equal(units[i].unit, unit))
-                                scale = units[i].usec;
-                if (scale == 0)
-                        return -EINVAL;
-                if (!g_uint64_checked_mul(&number, number, scale) || !g_uint64_checked_add(&sum, sum, number))
-                        return -ERANGE;
-                any = true;
-        }
-        if (!any)
-                return -EINVAL;
-        *ret_usec = sum;
-        return 0;
-}
-
-int settings_parse_size(const char *text, size_t *ret) {
-        const size_t digits = strspn(text, "0123456789");
-        g_autofree char *number = g_strndup(text, digits);
-        const char *unit = text + digits;
-        uint64_t size, scale;
-
-        if (*unit == '\0')
-                scale = 1;
-        else if (g_str_equal(unit, "K"))
-                scale = 1024;
-        else if (g_str_equal(unit, "M"))
-                scale = 1024UL * 1024UL;
-        else
-                return -EINVAL;
-        int r = parse_u64(number, &size);
-        if (r < 0)
-                return r;
-        if (!g_uint64_checked_mul(&size, size, scale) || size > SIZE_MAX)
-                return -ERANGE;
-        *ret = (size_t) size;
-        return 0;
-}
-
 /* Returns -EDOM for 0, which would leave no time. */
 static int settings_set_positive_time(const char *text, uint64_t *ret) {
         uint64_t usec;
 
-        int r = settings_parse_time(text, &usec);
+        int r = parse_time(text, USEC_PER_SEC, &usec);
         if (r < 0)
                 return r;
         if (usec == 0)
@@ -176,23 +94,19 @@ static const struct {
 static int settings_set_limit(Settings *s, const char *key, const char *text) {
         for (size_t i = 0; i < ELEMENTSOF(settings_limits); i++) {
                 void *value = (char *) s + settings_limits[i].offset;
-                uint32_t count = 0;
-                size_t size = 0;
+                uint64_t size;
 
                 if (!g_str_equal(settings_limits[i].key, key))
                         continue;
-                int r = settings_limits[i].is_size ? settings_parse_size(text, &size)
-                                                   : parse_u32(text, &count);
+                int r = settings_limits[i].is_size ? parse_size(text, &size) : parse_u64(text, &size);
                 if (r < 0)
                         return r;
-                if (!settings_limits[i].is_size)
-                        size = count;
                 if (size < 1 || size > settings_limits[i].max)
                         return -ERANGE;
                 if (settings_limits[i].is_size)
-                        *(size_t *) value = size;
+                        *(size_t *) value = (size_t) size;
                 else
-                        *(unsigned *) value = count;
+                        *(unsigned *) value = (unsigned) size;
                 return 0;
         }
         return -ENOENT;
@@ -202,7 +116,7 @@ static int settings_set_limit(Settings *s, const char *key, const char *text) {
 static int settings_set_call_time(const char *text, uint64_t *ret) {
         uint64_t usec;
 
-        int r = settings_parse_time(text, &usec);
+        int r = parse_time(text, USEC_PER_SEC, &usec);
         if (r < 0)
                 return r;
         if (usec < USEC_PER_MSEC || usec > USEC_PER_SEC)
@@ -219,33 +133,6 @@ static int settings_set_program(const char *text, char **ret) {
         return 0;
 }
 
-static int settings_set_address(const char *text, BindAddress *ret) {
-        BindAddress address = {};
-
-        if (*text == '\0')
-                ; /* any value */
-        else if (inet_pton(AF_INET, text, address.address) > 0)
-                address.ip_version = 4;
-        else if (inet_pton(AF_INET6, text, address.address) > 0)
-                address.ip_version = 6;
-        else
-                return -EINVAL;
-        *ret = address;
-        return 0;
-}
-
-/* Accepts the words that systemd accepts. */
-static int settings_set_boolean(const char *text, bool *ret) {
-        static const char *const yes[] = { "1", "yes", "y", "true", "t", "on", NULL };
-        static const char *const no[] = { "0", "no", "n", "false", "f", "off", NULL };
-        g_autofree char *lower = g_ascii_strdown(text, -1);
-
-        if (!g_strv_contains(yes, lower) && !g_strv_contains(no, lower))
-                return -EINVAL;
-        *ret = g_strv_contains(yes, lower);
-        return 0;
-}
-
 /* The empty string resets it. */
 static int settings_set_default_user(const char *text, char **ret) {
         if (strlen(text) >= ACCOUNT_NAME_MAX)
@@ -255,22 +142,21 @@ static int settings_set_default_user(const char *text, char **ret) {
         return 0;
 }
 
-static bool settings_key_is_about_users(const char *key) {
-        return g_str_equal(key, "DefaultUser") || g_str_equal(key, "RequireUser");
-}
+/* In a user's own service they are refused. */
+static const char *const settings_keys_about_users[] = { "DefaultUser", "RequireUser", NULL };
 
 /* Returns -ENOENT if the key does not exist. */
 static int settings_set_key(Settings *s, const char *key, const char *value) {
         if (g_str_equal(key, "DefaultStopTimeout"))
-                return settings_parse_time(value, &s->default_stop_timeout_usec);
+                return parse_time(value, USEC_PER_SEC, &s->default_stop_timeout_usec);
         if (g_str_equal(key, "SetupTimeout"))
                 return settings_set_positive_time(value, &s->setup_timeout_usec);
         if (g_str_equal(key, "MonitorTimeout"))
-                return settings_parse_time(value, &s->monitor_timeout_usec);
+                return parse_time(value, USEC_PER_SEC, &s->monitor_timeout_usec);
         if (g_str_equal(key, "MaxCallTimePerUser"))
                 return settings_set_call_time(value, &s->max_call_time_per_user_usec);
         if (g_str_equal(key, "BindAddress"))
-                return settings_set_address(value, &s->bind_address);
+                return bind_address_parse(value, &s->bind_address);
         if (g_str_equal(key, "MonitorAction")) {
                 MonitorAction action = monitor_action_from_string(value);
 
@@ -294,7 +180,7 @@ static int settings_set_key(Settings *s, const char *key, const char *value) {
         if (g_str_equal(key, "DefaultUser"))
                 return settings_set_default_user(value, &s->default_user);
         if (g_str_equal(key, "RequireUser"))
-                return settings_set_boolean(value, &s->require_user);
+                return parse_boolean(value, &s->require_user);
         return settings_set_limit(s, key, value);
 }
 
@@ -312,130 +198,85 @@ static void settings_set_variable(Settings *s, const char *name, const char *val
         s->environment[n + 1] = NULL;
 }
 
-/* GKeyFile does not keep the lines, which the messages must contain. */
-static unsigned settings_find_line(const char *text, const char *section, const char *key) {
-        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-        g_autofree char *header = g_strconcat("[", section, "]", NULL);
-        bool inside = false;
-
-        for (unsigned i = 0; lines[i]; i++) {
-                char *line = g_strstrip(lines[i]);
-
-                if (line[0] == '[')
-                        inside = g_str_equal(line, header);
-                else if (inside && key && g_str_has_prefix(line, key) && strchr(" \t=", line[strlen(key)]))
-                        return i + 1;
-                if (inside && !key)
-                        return i + 1;
-        }
+static int settings_read_variable(Settings *s, const char *path, const UnitFile *file, Fault *fault) {
+        if (!env_name_is_valid(file->key))
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "%s:%u: \"%s\" is not a valid name of a variable", path, file->line, file->key);
+        settings_set_variable(s, file->key, file->value);
         return 0;
 }
 
-static int settings_load_section(Settings *s, GKeyFile *file, const char *path, const char *text,
-        const char *section, bool user, Fault *fault) {
-        g_auto(GStrv) keys = g_key_file_get_keys(file, section, NULL, NULL);
-        bool environment = g_str_equal(section, SECTION_ENVIRONMENT);
-
-        if (!environment && !g_str_equal(section, SECTION_NODE)) {
-                log_warning("%s:%u: unknown section [%s], ignoring", path,
-                        settings_find_line(text, section, NULL), section);
-                return 0;
-        }
-        for (char **k = keys; k && *k; k++) {
-                g_autoptr(GError) error = NULL;
-                g_autofree char *value = g_key_file_get_string(file, section, *k, &error);
-
-                if (!value)
-                        return fault_set(fault, NODE_ERROR_INVALID_ARGS, "%s:%u: %s", path,
-                                settings_find_line(text, section, *k), error->message);
-                if (!utf8_is_valid(value)) /* such as a noncharacter, which GKeyFile accepts */
-                        return fault_set(fault, NODE_ERROR_INVALID_ARGS,
-                                "%s:%u: the value of %s= has characters that D-Bus does not permit", path,
-                                settings_find_line(text, section, *k), *k);
-                if (environment) {
-                        if (!env_name_is_valid(*k))
-                                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
-                                        "%s:%u: \"%s\" is not a valid name of a variable", path,
-                                        settings_find_line(text, section, *k), *k);
-                        settings_set_variable(s, *k, value);
-                        continue;
-                }
-                if (user && settings_key_is_about_users(*k))
-                        return fault_set(fault, NODE_ERROR_INVALID_ARGS,
-                                "%s:%u: %s= is refused: all roles of a user's own service run as this user",
-                                path, settings_find_line(text, section, *k), *k);
-                int r = settings_set_key(s, *k, value);
-                if (r == -ENOENT)
-                        log_warning("%s:%u: unknown key %s=, ignoring", path,
-                                settings_find_line(text, section, *k), *k);
-                else if (r < 0)
-                        return fault_set(fault, NODE_ERROR_INVALID_ARGS, "%s:%u: %s=%s is %s", path,
-                                settings_find_line(text, section, *k), *k, value,
-                                r == -ERANGE ? "out of range"
-                                : r == -EDOM ? "out of range: give a time longer than 0, or \"infinity\""
-                                             : "not a valid value");
-        }
+static int settings_read_key(Settings *s, const char *path, const UnitFile *file, bool user, Fault *fault) {
+        if (user && g_strv_contains(settings_keys_about_users, file->key))
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "%s:%u: %s= is refused: all roles of a user's own service run as this user", path,
+                        file->line, file->key);
+        int r = settings_set_key(s, file->key, file->value);
+        if (r == -ENOENT)
+                log_warning("%s:%u: unknown key %s=, ignoring", path, file->line, file->key);
+        else if (r < 0)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS, "%s:%u: %s=%s is %s", path, file->line,
+                        file->key, file->value,
+                        r == -ERANGE ? "out of range"
+                        : r == -EDOM ? "out of range: give a time longer than 0, or \"infinity\""
+                                     : "not a valid value");
         return 0;
 }
 
-/* A file that is /dev/null, or a symlink to it: an administrator masks in this way what a package has
- * installed. */
-static bool settings_is_null_device(const char *path) {
-        struct stat st;
-
-        return stat(path, &st) >= 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+/* A section header, or a key with its value. */
+static int settings_read_item(Settings *s, const char *path, const UnitFile *file, bool user, Fault *fault) {
+        if (g_str_equal(file->section, SECTION_NODE))
+                return file->key ? settings_read_key(s, path, file, user, fault) : 0;
+        if (g_str_equal(file->section, SECTION_ENVIRONMENT))
+                return file->key ? settings_read_variable(s, path, file, fault) : 0;
+        if (!file->key)
+                log_warning("%s:%u: unknown section [%s], ignoring", path, file->line, file->section);
+        return 0;
 }
 
 static int settings_load_file(Settings *s, const char *path, bool user, Fault *fault) {
-        g_autoptr(GKeyFile) file = g_key_file_new();
-        g_autoptr(GError) error = NULL;
         _cleanup_free_ char *text = NULL; /* allocated by libc */
+        UnitFile file;
+        size_t size;
 
-        int r = file_read(AT_FDCWD, path, FILE_MAX, &text, NULL);
-        if (r == -ENOENT || (r == -EBADFD && settings_is_null_device(path)))
+        int r = config_file_read(path, &text, &size);
+        if (r == 0)
                 return 0;
         if (r == -EBADFD)
                 return fault_set(fault, NODE_ERROR_IO_ERROR,
                         "Cannot read %s: it is neither a regular file nor /dev/null", path);
         if (r < 0)
                 return fault_set(fault, NODE_ERROR_IO_ERROR, "Cannot read %s: %s", path, g_strerror(-r));
-        if (!g_key_file_load_from_data(file, text, (gsize) -1, G_KEY_FILE_NONE, &error))
-                return fault_set(fault, NODE_ERROR_INVALID_ARGS, "%s: %s", path, error->message);
 
-        g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
-        for (char **section = sections; *section; section++) {
-                r = settings_load_section(s, file, path, text, *section, user, fault);
+        unit_file_init(&file, text, size);
+        while ((r = unit_file_next(&file)) > 0) {
+                r = settings_read_item(s, path, &file, user, fault);
                 if (r < 0)
                         return r;
         }
+        if (r < 0)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS, "%s:%u: %s", path, file.line, file.reason);
         return 0;
 }
 
-static int settings_compare_paths(const void *a, const void *b) {
-        return strcmp(*(char *const *) a, *(char *const *) b);
-}
+/* The one directory of the configuration. */
+static int settings_list_files(const char *directory, const char *instance, GPtrArray **ret) {
+        const char *const directories[] = { directory, NULL };
+        g_autofree char *name = g_strconcat(instance, ".conf", NULL);
 
-/* Returns the paths in the order in which they are read. The main file may not exist. */
-static GPtrArray *settings_list_files(const char *directory, const char *instance) {
-        GPtrArray *files = g_ptr_array_new_with_free_func(g_free);
-        g_autofree char *file = g_strconcat(directory, "/", instance, ".conf", NULL);
-        g_autofree char *drop_ins = g_strconcat(file, ".d", NULL);
-        g_autoptr(GDir) dir = g_dir_open(drop_ins, 0, NULL);
-
-        for (const char *name; dir && (name = g_dir_read_name(dir));)
-                if (g_str_has_suffix(name, ".conf"))
-                        g_ptr_array_add(files, g_build_filename(drop_ins, name, NULL));
-        g_ptr_array_sort(files, settings_compare_paths);
-        g_ptr_array_insert(files, 0, g_steal_pointer(&file));
-        return files;
+        return config_files_list(directories, name, ret);
 }
 
 int settings_load(const char *directory, const char *instance, bool user, Settings **ret, Fault *fault) {
         g_autoptr(Settings) settings = settings_new();
-        g_autoptr(GPtrArray) files = settings_list_files(directory, instance);
+        g_autoptr(GPtrArray) files = NULL;
 
+        int r = settings_list_files(directory, instance, &files);
+        if (r < 0)
+                return fault_set(fault, NODE_ERROR_IO_ERROR, "Cannot read %s/%s.conf.d: %s", directory,
+                        instance, g_strerror(-r));
         for (unsigned i = 0; i < files->len; i++) {
-                int r = settings_load_file(settings, g_ptr_array_index(files, i), user, fault);
+                r = settings_load_file(settings, g_ptr_array_index(files, i), user, fault);
                 if (r < 0)
                         return r;
         }
@@ -443,27 +284,31 @@ int settings_load(const char *directory, const char *instance, bool user, Settin
         return 0;
 }
 
-/* The file may be one that GKeyFile cannot parse, so this looks for the keys in its lines. */
+/* The file may be one that cannot be parsed, so this looks for the keys at the beginning of all its lines,
+ * whatever is between them. What cannot be read may have them. */
 static bool settings_file_is_about_users(const char *path) {
         _cleanup_free_ char *text = NULL; /* allocated by libc */
+        size_t size;
 
-        if (file_read(AT_FDCWD, path, FILE_MAX, &text, NULL) < 0)
-                return false;
-        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-        for (char **line = lines; *line; line++) {
-                g_autofree char *key = g_strndup(g_strchug(*line), strcspn(g_strchug(*line), " \t="));
-
-                if (settings_key_is_about_users(key))
-                        return true;
+        int r = config_file_read(path, &text, &size);
+        if (r <= 0)
+                return r < 0;
+        for (size_t i = 0; i < size; i++) {
+                i += strspn(text + i, " \t\xef\xbb\xbf"); /* with a byte order mark */
+                for (const char *const *key = settings_keys_about_users; *key; key++)
+                        if (g_str_has_prefix(text + i, *key))
+                                return true;
+                i += strcspn(text + i, "\n\r"); /* also stops at a NUL byte */
         }
         return false;
 }
 
 Settings *settings_new_fallback(const char *directory, const char *instance) {
-        g_autoptr(GPtrArray) files = settings_list_files(directory, instance);
+        g_autoptr(GPtrArray) files = NULL;
         Settings *settings = settings_new();
 
-        for (unsigned i = 0; i < files->len && !settings->require_user; i++)
+        settings->require_user = settings_list_files(directory, instance, &files) < 0;
+        for (unsigned i = 0; files && i < files->len && !settings->require_user; i++)
                 settings->require_user = settings_file_is_about_users(g_ptr_array_index(files, i));
         return settings;
 }

@@ -2,8 +2,9 @@
 #pragma once
 
 /* The settings are the configuration of an instance. It is read from /etc/architect-node/INSTANCE.conf, then
- * from INSTANCE.conf.d/ *.conf in the order of their names. Later files override keys of earlier ones.
- * architect-node.conf(5) documents each key. A reload replaces the whole value. */
+ * from INSTANCE.conf.d/ *.conf in the order of their names, in the syntax of util/unit-file.h. Later files
+ * and later lines override keys of earlier ones. architect-node.conf(5) documents each key. A reload replaces
+ * the whole value. */
 
 #include <glib.h>
 #include <stdint.h>
@@ -72,18 +73,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Settings, settings_free)
 
 /* Missing files are no error. An unknown section or key is logged as a warning with file and line. A file
  * that cannot be parsed or a value that is not valid is a fault with file and line, and *ret is not set. In
- * a user's own service (user), so are the keys about the users of roles. The caller owns *ret. */
+ * a user's own service (user), so are the keys about the users of roles. A file or a directory of drop-ins
+ * that exists and cannot be read is a fault, too. The caller owns *ret. */
 int settings_load(const char *directory, const char *instance, bool user, Settings **ret, Fault *fault);
 
 /* Returns the defaults, for files that are not valid. If one of the files has a key about the users of roles,
- * the option user is required, since a role would otherwise run as root because of a wrong value elsewhere.
- */
+ * or cannot be read and so may have one, the option user is required, since a role would otherwise run as
+ * root because of a wrong value elsewhere. */
 Settings *settings_new_fallback(const char *directory, const char *instance);
-
-/* Accepts "30", "30s", "500ms", "2min", "1h", "infinity", and sums such as "1min 30s". *ret_usec is in
- * microseconds. Returns -EINVAL or -ERANGE. */
-int settings_parse_time(const char *text, uint64_t *ret_usec);
-
-/* Accepts a number of bytes, or with one of the suffixes K and M of as many KiB and MiB. Returns -EINVAL or
- * -ERANGE. */
-int settings_parse_size(const char *text, size_t *ret);

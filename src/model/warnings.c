@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "model/definitions.h"
 #include "model/node.h"
 #include "model/role.h"
 #include "model/warnings.h"
@@ -12,10 +13,21 @@ static int name_compare(const void *a, const void *b) {
         return strcmp(*(const char *const *) a, *(const char *const *) b);
 }
 
-/* "a, b" or "a, b, c, d, e and 12 more", always the same for the same roles. */
+/* "a, b" or "a, b, c, d, e and 12 more", always the same for the same names. */
+static char *names_join(GPtrArray *names) {
+        g_autoptr(GString) text = g_string_new(NULL);
+
+        g_ptr_array_sort(names, name_compare);
+        for (unsigned i = 0; i < MIN(names->len, NAMES_MAX); i++)
+                g_string_append_printf(
+                        text, "%s%s", i > 0 ? ", " : "", (const char *) g_ptr_array_index(names, i));
+        if (names->len > NAMES_MAX)
+                g_string_append_printf(text, " and %u more", names->len - NAMES_MAX);
+        return g_string_free(g_steal_pointer(&text), false);
+}
+
 static char *warnings_names(Node *node, RoleTrouble trouble) {
         g_autoptr(GPtrArray) names = g_ptr_array_new();
-        g_autoptr(GString) text = g_string_new(NULL);
         GHashTableIter iter;
         Role *role;
 
@@ -24,13 +36,19 @@ static char *warnings_names(Node *node, RoleTrouble trouble) {
                 for (Role *r = role; r; r = r->predecessor)
                         if (r->troubles & 1U << trouble)
                                 g_ptr_array_add(names, r->name);
-        g_ptr_array_sort(names, name_compare);
-        for (unsigned i = 0; i < MIN(names->len, NAMES_MAX); i++)
-                g_string_append_printf(
-                        text, "%s%s", i > 0 ? ", " : "", (const char *) g_ptr_array_index(names, i));
-        if (names->len > NAMES_MAX)
-                g_string_append_printf(text, " and %u more", names->len - NAMES_MAX);
-        return g_string_free(g_steal_pointer(&text), false);
+        return names_join(names);
+}
+
+static char *warnings_refused(const Definitions *definitions) {
+        g_autoptr(GPtrArray) names = g_ptr_array_new();
+
+        for (unsigned i = 0; i < definitions_count(definitions); i++) {
+                const Definition *d = definitions_get(definitions, i);
+
+                if (d->error)
+                        g_ptr_array_add(names, d->name);
+        }
+        return names_join(names);
 }
 
 char **warnings_list(Node *node) {
@@ -60,6 +78,14 @@ char **warnings_list(Node *node) {
 
                         g_ptr_array_add(list, g_strconcat(texts[i], names, ".", NULL));
                 }
+        if (definitions_count_refused(node->definitions) > 0) {
+                g_autofree char *names = warnings_refused(node->definitions);
+
+                g_ptr_array_add(list,
+                        g_strdup_printf(
+                                "The definitions of these roles are refused (ListDefinitions has the reasons): %s.",
+                                names));
+        }
         g_ptr_array_add(list, NULL);
         return (char **) g_ptr_array_free(list, false);
 }

@@ -44,8 +44,9 @@ typedef enum SignalFlags {
 /* The keeper, implemented by the room link. */
 typedef struct LinkOps {
         bool (*connected)(void *data);
-        bool (*outdated)(void *data);          /* the keeper is from before an upgrade */
-        int (*fork)(void *data, Role *role);   /* → role_on_forked() */
+        bool (*outdated)(void *data); /* the keeper is from before an upgrade */
+        /* → role_on_forked(). Returns -EPROTONOSUPPORT if the keeper is too old for what it sends. */
+        int (*fork)(void *data, Role *role);
         int (*launch)(void *data, Role *role); /* → role_on_gate_report(), then _closed() */
         void (*signal)(void *data, Role *role, int signo, Waiter waiter); /* the main process */
         /* To all processes of a cgroup and of those below it. Of a stray the keeper checks that it can be the
@@ -63,6 +64,11 @@ typedef struct LinkOps {
         void (*watch_gate)(void *data, Role *role); /* of a child from before a restart, → as launch */
         void (*watch_main)(void *data, Role *role); /* without a keeper, by its pidfd → role_on_exited() */
         void (*forget)(void *data, uint64_t child); /* a child of no role, which may be reaped */
+        /* What the role has sent up to this number is saved, so the keeper may forget it. */
+        void (*notified_saved)(void *data, Role *role, uint64_t number);
+        /* → role_on_notified() for everything that the role has sent until now, then
+         * role_on_notified_synced() */
+        int (*sync_notified)(void *data, Role *role);
         /* For clients of this user. → terminal_on_socket() */
         int (*make_terminal_socket)(
                 void *data, Role *role, uid_t uid, bool replay, TerminalSocketRequest *request);
@@ -70,8 +76,7 @@ typedef struct LinkOps {
          * -ENOTCONN without a keeper, -EPROTONOSUPPORT if the keeper is too old. */
         int (*look_up)(void *data, const char *user, const char *group, AccountQuery *query);
         /* → ports_on_bound() */
-        int (*ports_bind)(void *data, const BindAddress *address, PortProtocol protocol, unsigned n,
-                PortsRequest *request);
+        int (*ports_bind)(void *data, const PortsWanted *wanted, PortsRequest *request);
         int (*ports_release)(void *data, const PortLoan *ports, size_t n, Waiter waiter);
         /* At a clean end: also those of a ports_bind() that has not been answered. Returns -EPROTONOSUPPORT
          * if the keeper is too old. */
@@ -89,7 +94,9 @@ typedef struct ScopeOps {
         int (*start)(void *data, Role *role); /* → role_on_scope() */
         /* To each process of its scope, or of another unit that it has. */
         void (*signal)(void *data, Role *role, const char *unit, int signo, Waiter waiter);
-        void (*thaw)(void *data, Role *role);
+        /* The waiter is called when the kernel has frozen or thawed all of it. Returns -EOPNOTSUPP without a
+         * freezer. */
+        int (*freeze)(void *data, Role *role, bool freeze, Waiter waiter);
         /* The unit above its scope, or above where that will be, that is frozen; NULL if none is. The caller
          * frees it. */
         char *(*frozen_above)(void *data, const Role *role);
@@ -150,7 +157,9 @@ typedef struct ServiceOps {
         void (*recovered)(void *data);
         /* The configuration; on a fault the previous settings apply. */
         int (*reload)(void *data, Fault *fault);
-        void (*stopping)(void *data);             /* a shutdown has begun */
+        void (*stopping)(void *data); /* a shutdown has begun */
+        /* A role has got more time, until then, CLOCK_MONOTONIC, during a shutdown. */
+        void (*stop_extended)(void *data, uint64_t deadline);
         void (*finished)(void *data, int status); /* a shutdown is complete; exits with this status */
         void (*role_removed)(void *data);         /* its memory is free */
 } ServiceOps;
