@@ -70,11 +70,13 @@ static const struct {
         const char *member;
 } read_calls[] = {
         { NODE_INTERFACE, "EventsSince" },
+        { NODE_INTERFACE, "GetDefinition" },
         { NODE_INTERFACE, "GetEnv" },
         { NODE_INTERFACE, "GetPermissions" },
         { NODE_INTERFACE, "GetPgrp" },
         { NODE_INTERFACE, "GetRole" },
         { NODE_INTERFACE, "GetRoleByPID" },
+        { NODE_INTERFACE, "ListDefinitions" },
         { NODE_INTERFACE, "ListEnv" },
         { NODE_INTERFACE, "ListPorts" },
         { NODE_INTERFACE, "ListRoles" },

@@ -8,6 +8,7 @@
 #include "model/role.h"
 
 static const char *const node_action_table[_NODE_ACTION_MAX] = {
+        [NODE_ACTION_START_DEFINED_ROLE] = "org.architect.node.start-defined-role",
         [NODE_ACTION_START_ROLE] = "org.architect.node.start-role",
         [NODE_ACTION_START_ROLE_AS] = "org.architect.node.start-role-as",
         [NODE_ACTION_MANAGE_OWN] = "org.architect.node.manage-own",
@@ -63,6 +64,11 @@ static int role_compare_names(const void *a, const void *b) {
         return strcmp((*(Role *const *) a)->name, (*(Role *const *) b)->name);
 }
 
+/* A stop can still do something for it. */
+static bool role_is_living(const Role *role) {
+        return !role_is_over(role) || role_waits_for_restart(role);
+}
+
 /* The roles of the request, each once, sorted by name. */
 static GPtrArray *request_find_roles(Node *node, const AuthorityRequest *request) {
         g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
@@ -84,7 +90,8 @@ static GPtrArray *request_find_roles(Node *node, const AuthorityRequest *request
         if (request->roles != AUTHORITY_ROLES_LISTED) {
                 g_hash_table_iter_init(&iter, node->roles);
                 while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
-                        if ((role->state == ROLE_ENDED) == (request->roles == AUTHORITY_ROLES_ENDED))
+                        if (role_is_living(role) == (request->roles == AUTHORITY_ROLES_LIVING) &&
+                                g_hash_table_add(seen, role))
                                 g_ptr_array_add(roles, role);
         }
         g_ptr_array_sort(roles, role_compare_names);
@@ -128,12 +135,16 @@ static void pairs_add_role(GPtrArray *pairs, const Role *role) {
 }
 
 static void pairs_add_start(GPtrArray *pairs, const AuthorityStart *start, uid_t caller) {
-        const Account *account = start->spec->account;
+        const RoleSpec *spec = start->spec;
 
         pairs_add(pairs, "role", g_strdup(start->name));
         pairs_add_uid(pairs, "owner", caller);
-        pairs_add_spec(pairs, start->spec, account->name, &account->uid);
+        pairs_add_spec(pairs, spec, start->account->name, &start->account->uid);
         pairs_add(pairs, "options", g_strdup(start->options));
+        if (spec->definition)
+                pairs_add(pairs, "definition", g_strdup(spec->definition));
+        if (spec->definition && spec->role_groups)
+                pairs_add(pairs, "role-groups", g_strjoinv(" ", spec->role_groups));
 }
 
 void authority_details_set(
@@ -157,6 +168,9 @@ void authority_details_set(
                         SD_ID128_TO_STRING(role->invocation), role->owner.known, (unsigned) role->owner.uid,
                         (unsigned) its);
         }
+        /* What polkit was asked about is the definition as it was read then. */
+        if (request->start && request->start->spec->definition_hash)
+                g_string_append_printf(runs, "definition %s\n", request->start->spec->definition_hash);
         pairs_add(pairs, "instance", g_strdup(node->instance));
         if (verb)
                 pairs_add(pairs, "verb", g_strdup(verb));

@@ -12,6 +12,7 @@
 
 /* Actions of polkit. data/org.architect.node.policy has the same list. */
 typedef enum NodeAction {
+        NODE_ACTION_START_DEFINED_ROLE,
         NODE_ACTION_START_ROLE,
         NODE_ACTION_START_ROLE_AS,
         NODE_ACTION_MANAGE_OWN,
@@ -37,8 +38,9 @@ typedef enum AuthorityRoles {
 /* A role that is about to be started. */
 typedef struct AuthorityStart {
         const char *name;
-        const RoleSpec *spec; /* with an account */
-        const char *options;  /* the names of those that were given, sorted, with a space between them */
+        const RoleSpec *spec;
+        const Account *account; /* as whom it will run */
+        const char *options;    /* the names of those that were given, sorted, with a space between them */
 } AuthorityStart;
 
 /* What a call is about to do. */

@@ -259,33 +259,75 @@ int bus_read_variant_unsigned_array(sd_bus_message *m, const char *key, uint64_t
         return 0;
 }
 
-int bus_read_variant_strings(
-        sd_bus_message *m, const char *key, unsigned max, char ***ret, sd_bus_error *error) {
-        static const char *const elements[] = { "s", "v", NULL };
+/* Reads the strings of an array that was entered. */
+static int bus_read_array_strings(
+        sd_bus_message *m, const BusPlace *where, unsigned max, char ***ret, sd_bus_error *error) {
         g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
-        BusPlace place = { .key = key };
-        BusValue array;
+        BusPlace place = { .key = where->key, .element = where->element };
         const char *s = NULL;
+        unsigned n = 0;
+        int r;
 
-        int r = bus_enter_array(m, &place, elements, "as", &array, error);
-        if (r < 0)
-                return r;
         for (;;) {
-                place.element++;
+                if (where->element == 0)
+                        place.element = n + 1;
                 r = bus_read_string(m, &place, &s, error);
                 if (r <= 0)
                         break;
-                if (place.element > max)
+                if (++n > max)
                         return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-                                "Option \"%s\" has more than %u strings", key, max);
+                                "Option \"%s\" has more than %u strings", place.key, max);
                 g_strv_builder_add(builder, s);
         }
+        if (r >= 0)
+                *ret = g_strv_builder_end(builder);
+        return r;
+}
+
+static const char *const bus_string_elements[] = { "s", "v", NULL };
+
+int bus_read_variant_strings(
+        sd_bus_message *m, const char *key, unsigned max, char ***ret, sd_bus_error *error) {
+        const BusPlace place = { .key = key };
+        g_auto(GStrv) strings = NULL;
+        BusValue array;
+
+        int r = bus_enter_array(m, &place, bus_string_elements, "as", &array, error);
+        if (r >= 0)
+                r = bus_read_array_strings(m, &place, max, &strings, error);
         if (r >= 0)
                 r = bus_exit_array(m, &array);
         if (r < 0)
                 return r;
-        *ret = g_strv_builder_end(builder);
+        *ret = g_steal_pointer(&strings);
         return 0;
+}
+
+int bus_read_variant_string_lists(sd_bus_message *m, const char *key, unsigned max,
+        int (*add)(char **strings, void *userdata, sd_bus_error *error), void *userdata,
+        sd_bus_error *error) {
+        static const char *const elements[] = { "as", "av", "v", NULL };
+        BusPlace place = { .key = key };
+        BusValue array, list;
+
+        int r = bus_enter_array(m, &place, elements, "aas", &array, error);
+        if (r < 0)
+                return r;
+        while ((r = sd_bus_message_at_end(m, false)) == 0) {
+                g_auto(GStrv) strings = NULL;
+
+                place.element++;
+                r = bus_enter_array(m, &place, bus_string_elements, "as", &list, error);
+                if (r >= 0)
+                        r = bus_read_array_strings(m, &place, max, &strings, error);
+                if (r >= 0)
+                        r = bus_exit_array(m, &list);
+                if (r >= 0)
+                        r = add(strings, userdata, error);
+                if (r < 0)
+                        return r;
+        }
+        return r < 0 ? r : bus_exit_array(m, &array);
 }
 
 int bus_read_variant_pairs(sd_bus_message *m, const char *key,
@@ -422,33 +464,33 @@ const BusOption *bus_options_get(const BusOptions *options, size_t i) {
 }
 
 static int bus_read_option(
-        sd_bus_message *m, const BusOptions *options, void *userdata, uint64_t *seen, sd_bus_error *error) {
+        sd_bus_message *m, const BusOptions *options, void *userdata, bool *seen, sd_bus_error *error) {
         const char *key;
         size_t i = 0;
 
         int r = sd_bus_message_read_basic(m, 's', &key);
         if (r < 0)
                 return r;
-        while (i < options->n_entries && !g_str_equal(bus_options_get(options, i)->key, key))
+        while (i < options->n_entries && g_strcmp0(bus_options_get(options, i)->key, key) != 0)
                 i++;
         if (i == options->n_entries) {
                 g_autofree char *shown = g_strescape(key, NULL);
                 return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "Unknown option \"%s\"", shown);
         }
-        g_assert(i < 64);
-        if (*seen & (UINT64_C(1) << i))
+        g_assert(i < BUS_OPTIONS_MAX);
+        if (seen[i])
                 return sd_bus_error_setf(
                         error, SD_BUS_ERROR_INVALID_ARGS, "Option \"%s\" is given twice", key);
-        *seen |= UINT64_C(1) << i;
+        seen[i] = true;
         return options->read(m, bus_options_get(options, i), userdata, error);
 }
 
 int bus_read_options(sd_bus_message *m, const BusOptions *options, void *userdata, sd_bus_error *error) {
-        uint64_t seen = 0;
+        bool seen[BUS_OPTIONS_MAX] = {};
 
         int r = sd_bus_message_enter_container(m, 'a', "{sv}");
         while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                r = bus_read_option(m, options, userdata, &seen, error);
+                r = bus_read_option(m, options, userdata, seen, error);
                 if (r >= 0)
                         r = sd_bus_message_exit_container(m);
         }

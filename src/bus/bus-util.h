@@ -30,6 +30,11 @@ int bus_read_variant_unsigned_array(sd_bus_message *m, const char *key, uint64_t
 int bus_read_variant_strings(
         sd_bus_message *m, const char *key, unsigned max, char ***ret, sd_bus_error *error);
 
+/* Calls add() with each element of an aas, or of an av of as, until it returns a negative errno, which is
+ * returned. A list has at most max strings. */
+int bus_read_variant_string_lists(sd_bus_message *m, const char *key, unsigned max,
+        int (*add)(char **strings, void *userdata, sd_bus_error *error), void *userdata, sd_bus_error *error);
+
 /* Calls add() with each element of an a(ss), or of an av of (ss), until it returns a negative errno, which is
  * returned. */
 int bus_read_variant_pairs(sd_bus_message *m, const char *key,
@@ -45,11 +50,13 @@ int bus_read_variant_unsigned_entries(sd_bus_message *m, const char *key,
         int (*add)(const char *name, uint64_t value, void *userdata, sd_bus_error *error), void *userdata,
         sd_bus_error *error);
 
+#define BUS_OPTIONS_MAX 128
+
 /* The table of the options that a method takes as an a{sv}. An entry may be larger than a BusOption, but must
- * begin with one. The type is the one in the documentation and in the clients; the reader of an option may
- * accept others. */
+ * begin with its members. The type is the one in the documentation and in the clients; the reader of an
+ * option may accept others. */
 typedef struct BusOption {
-        const char *key;
+        const char *key; /* NULL: the entry is no option of the method */
         const char *type;
 } BusOption;
 
@@ -57,7 +64,7 @@ typedef struct BusOptions {
         const char *method;
         const void *entries;
         size_t entry_size;
-        size_t n_entries; /* at most 64 */
+        size_t n_entries; /* at most BUS_OPTIONS_MAX */
         /* Called when the message is at the variant. Returns a negative errno if *error is set. */
         int (*read)(sd_bus_message *m, const BusOption *option, void *userdata, sd_bus_error *error);
 } BusOptions;

@@ -68,15 +68,20 @@ int clients_register_objects(Clients *clients, sd_bus *bus, GPtrArray *slots);
 int objects_dbus_register(Clients *clients, sd_bus *bus, GPtrArray *slots);
 /* Replies with bytes, see bus-raw.h. */
 int clients_reply_bytes(Clients *clients, sd_bus_message *m, const char *signature, const BusBytes *body);
-/* A filter that holds calls back until the roles are up to date. */
+/* A filter that holds calls back until the roles are up to date, and keeps those of one sender in their
+ * order. */
 int clients_filter_calls(sd_bus_message *m, void *userdata, sd_bus_error *error);
+/* Drops the held calls of a connection that is being closed. */
+void clients_forget_calls(Clients *clients, const sd_bus *bus);
 
 /* The interface of the node consists of several parts. These functions return a negative errno, as
  * sd_bus_add_object_vtable() does. */
 int clients_add_vtable(Clients *clients, const sd_bus_vtable *vtable);
 int node_dbus_register(Clients *clients);
+int definitions_dbus_register(Clients *clients);
 int env_dbus_register(Clients *clients);
 int events_dbus_register(Clients *clients);
+int many_dbus_register(Clients *clients);
 int monitor_dbus_register(Clients *clients);
 int log_dbus_register(Clients *clients);
 int permissions_dbus_register(Clients *clients);

@@ -28,16 +28,27 @@ static void clients_event(void *data, const Event *event, Role *role) {
         event_signals_send(data, event);
 }
 
+/* A call that is held no longer: it goes on, or is dropped. */
+static void clients_let_go(Clients *clients, GList *link) {
+        sd_bus_message *m = link->data;
+
+        g_queue_delete_link(clients->held, link);
+        allowance_done(clients->allowance, m);
+        sd_bus_message_unref(m);
+}
+
 #define CLIENTS_TURN_USEC (2 * USEC_PER_MSEC)
 
-/* The roles are up to date, so calls are handled from now on, beginning with those that were held. */
+/* The roles are up to date, so calls are handled from now on, beginning with those that were held. Each stays
+ * in the list until it comes back to the filter, because other messages of its sender may have been read
+ * already and stand before it in the queue of the bus. */
 static void clients_recovered(void *data) {
         Clients *clients = data;
-        sd_bus_message *m;
 
-        while ((m = g_queue_pop_head(clients->held))) {
-                (void) operation_resume(sd_bus_message_get_bus(m), m);
-                sd_bus_message_unref(m);
+        for (GList *l = clients->held->head, *next; l; l = next) {
+                next = l->next;
+                if (operation_resume(sd_bus_message_get_bus(l->data), l->data) < 0)
+                        clients_let_go(clients, l);
         }
 }
 
@@ -199,9 +210,11 @@ int clients_register(Clients *clients) {
                 node_dbus_register,
                 env_dbus_register,
                 events_dbus_register,
+                many_dbus_register,
                 monitor_dbus_register,
                 log_dbus_register,
                 permissions_dbus_register,
+                definitions_dbus_register,
                 ports_dbus_register,
         };
         int r = peers_new(clients->bus, &clients->peers);
@@ -228,6 +241,46 @@ int clients_reply_bytes(Clients *clients, sd_bus_message *m, const char *signatu
         return r;
 }
 
+static int clients_hold(Clients *clients, sd_bus_message *m, sd_bus_error *error) {
+        int r = allowance_wait(clients->allowance, m, error);
+        if (r < 0)
+                return r;
+        g_queue_push_tail(clients->held, sd_bus_message_ref(m));
+        return 1;
+}
+
+/* Returns the first call of this sender that is held. */
+static GList *clients_find_held(const Clients *clients, sd_bus_message *m) {
+        const char *sender = sd_bus_message_get_sender(m);
+        const sd_bus *bus = sd_bus_message_get_bus(m);
+
+        for (GList *l = clients->held->head; l; l = l->next)
+                if (sd_bus_message_get_bus(l->data) == bus &&
+                        g_strcmp0(sd_bus_message_get_sender(l->data), sender) == 0)
+                        return l;
+        return NULL;
+}
+
+/* Of a sender, calls come in their order. What he has sent behind the ones that were held stays behind them.
+ */
+static int clients_keep_order(Clients *clients, sd_bus_message *m, sd_bus_error *error) {
+        GList *first = clients_find_held(clients, m);
+
+        if (!first)
+                return 0;
+        if (first->data == m) {
+                clients_let_go(clients, first);
+                return 0;
+        }
+        int r = clients_hold(clients, m, error);
+        if (r < 0)
+                return r;
+        r = bus_message_requeue(sd_bus_message_get_bus(m), m);
+        if (r < 0)
+                clients_let_go(clients, clients->held->tail);
+        return r < 0 ? r : 1;
+}
+
 /* Holds calls until the roles of the previous process are up to date. No call sees a half-done end. */
 int clients_filter_calls(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Clients *clients = userdata;
@@ -236,13 +289,16 @@ int clients_filter_calls(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 return 0;
         /* A caller who has received RoleExited may purge the role, and finds all done. */
         node_follow_up(clients->node);
-        if (clients->node->recovered)
-                return 0;
-        int r = allowance_wait(clients->allowance, m, error);
-        if (r < 0)
-                return r;
-        g_queue_push_tail(clients->held, sd_bus_message_ref(m));
-        return 1;
+        return clients->node->recovered ? clients_keep_order(clients, m, error)
+                                        : clients_hold(clients, m, error);
+}
+
+void clients_forget_calls(Clients *clients, const sd_bus *bus) {
+        for (GList *l = clients->held->head, *next; l; l = next) {
+                next = l->next;
+                if (sd_bus_message_get_bus(l->data) == bus)
+                        clients_let_go(clients, l);
+        }
 }
 
 static int clients_on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *error) {

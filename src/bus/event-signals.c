@@ -20,6 +20,11 @@ static int event_signals_append_arguments(sd_bus_message *m, const Event *event)
         case EVENT_ROLE_EXITED:
                 return sd_bus_message_append(m, "sosi", event->role, path, event_get_string(event, "code"),
                         (int32_t) event_get_i64(event, "status", -1));
+        case EVENT_ROLE_RESTARTING:
+                return sd_bus_message_append(m, "sout", event->role, path,
+                        (uint32_t) event_get_i64(event, "attempt", 0), event_get_u64(event, "delay-usec"));
+        case EVENT_ROLE_FAILED:
+                return sd_bus_message_append(m, "sos", event->role, path, event_get_string(event, "result"));
         case EVENT_ROLE_PURGED:
                 return sd_bus_message_append(m, "so", event->role, path);
         case EVENT_MONITOR_TIMED_OUT:

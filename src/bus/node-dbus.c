@@ -19,6 +19,7 @@
 #include "model/node-purge.h"
 #include "model/node-start.h"
 #include "model/node-stop.h"
+#include "model/role-main-pid.h"
 #include "model/role-strays.h"
 #include "model/settings.h"
 #include "model/warnings.h"
@@ -58,7 +59,7 @@ static int node_dbus_check_user_start(Clients *clients, sd_bus_message *m, const
         role_spec_become(spec, account);
 
         const bool own = account_is_own(account, caller->uid);
-        const AuthorityStart start = { name, spec, options };
+        const AuthorityStart start = { name, spec, spec->account, options };
         const AuthorityRequest request = {
                 .action = own ? NODE_ACTION_START_ROLE : NODE_ACTION_START_ROLE_AS,
                 .doing = own ? "start roles" : "start roles as another user or group",
@@ -70,6 +71,34 @@ static int node_dbus_check_user_start(Clients *clients, sd_bus_message *m, const
         /* Not before: what shadow(5) says about others is nobody's business. */
         r = account_check(spec->account, own, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : 0;
+}
+
+/* What a definition says is root's, also if another user has it done. It is looked up only to be shown to
+ * polkit: the role is as one that root starts. */
+static int node_dbus_check_defined_start(Clients *clients, sd_bus_message *m, const char *name,
+        const RoleSpec *spec, const char *options, const Caller *caller, sd_bus_error *error) {
+        const char *user = spec->user ?: clients->node->settings->default_user ?: "0";
+        const Account *account = NULL;
+        g_auto(Fault) fault = {};
+
+        if (options[0])
+                return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
+                        "Role \"%s\": only root may replace options of a definition (%s)", name, options);
+        int r = node_check_defined_start(clients->node, name, caller, &fault);
+        if (r < 0)
+                return fault_to_bus_error(&fault, r, error);
+        r = authority_look_up(clients->authority, m, caller, user, spec->group, &account, error);
+        if (r != 0)
+                return r;
+        g_assert(account);
+
+        const AuthorityStart start = { name, spec, account, options };
+        const AuthorityRequest request = {
+                .action = NODE_ACTION_START_DEFINED_ROLE,
+                .doing = "start defined roles",
+                .start = &start,
+        };
+        return authority_check(clients->authority, m, &request, NULL, error);
 }
 
 static int node_dbus_check_start(Clients *clients, sd_bus_message *m, const char *name, RoleSpec *spec,
@@ -85,7 +114,8 @@ static int node_dbus_check_start(Clients *clients, sd_bus_message *m, const char
                 return authority_check(clients->authority, m,
                         &(AuthorityRequest){ .action = NODE_ACTION_START_ROLE, .doing = "start roles" }, NULL,
                         error);
-        r = node_dbus_check_user_start(clients, m, name, spec, options, caller, error);
+        r = spec->definition ? node_dbus_check_defined_start(clients, m, name, spec, options, caller, error)
+                             : node_dbus_check_user_start(clients, m, name, spec, options, caller, error);
         return r < 0 ? node_dbus_name_role(name, r, error) : r;
 }
 
@@ -100,7 +130,7 @@ static int node_method_start(sd_bus_message *m, void *userdata, sd_bus_error *er
         if (r < 0)
                 return r;
         g_autofree char *options = NULL;
-        r = start_options_read(m, &spec, &options, error);
+        r = start_options_read(m, clients->node->definitions, name, &spec, &options, error);
         if (r < 0)
                 return node_dbus_name_role(name, r, error);
         g_assert(spec);
@@ -169,6 +199,14 @@ static int node_method_stop(sd_bus_message *m, void *userdata, sd_bus_error *err
 
 static int node_method_kill(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return node_dbus_call_role(userdata, m, role_method_kill, error);
+}
+
+static int node_method_freeze(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return node_dbus_call_role(userdata, m, role_method_freeze, error);
+}
+
+static int node_method_thaw(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return node_dbus_call_role(userdata, m, role_method_thaw, error);
 }
 
 static int node_method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -268,8 +306,7 @@ static int node_method_list_roles(sd_bus_message *m, void *userdata, sd_bus_erro
                 bool ended = role->state == ROLE_ENDED;
 
                 r = sd_bus_message_append(reply, "(ssusiso)", role->name, role_state_to_string(role->state),
-                        ended ? 0 : (uint32_t) role->main_pid,
-                        ended ? exit_code_to_string(role->exit.code) : "",
+                        (uint32_t) role_main_pid(role), ended ? exit_code_to_string(role->exit.code) : "",
                         ended ? (int32_t) role->exit.status : 0, role_scope_unit(role), path);
         }
         if (r >= 0)
@@ -390,7 +427,7 @@ static bool pidfd_info_supported(void) {
 }
 
 PROPERTY_GETTER(node, Features) {
-        static const char *const controllers[] = { "memory", "pids", "cpu" };
+        static const char *const controllers[] = { "memory", "pids", "cpu", "io" };
         const char *features[_FEATURE_MAX + ELEMENTSOF(controllers) + 1];
         Clients *clients = userdata;
         size_t n = 0;
@@ -437,6 +474,8 @@ static const sd_bus_vtable node_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Kill", SD_BUS_ARGS("s", role), SD_BUS_NO_RESULT, node_method_kill, OPEN),
         SD_BUS_METHOD_WITH_ARGS("Signal", SD_BUS_ARGS("s", role, "s", whom, "i", signal), SD_BUS_NO_RESULT,
                 node_method_signal, OPEN),
+        SD_BUS_METHOD_WITH_ARGS("Freeze", SD_BUS_ARGS("s", role), SD_BUS_NO_RESULT, node_method_freeze, OPEN),
+        SD_BUS_METHOD_WITH_ARGS("Thaw", SD_BUS_ARGS("s", role), SD_BUS_NO_RESULT, node_method_thaw, OPEN),
         SD_BUS_METHOD_WITH_ARGS(
                 "Purge", SD_BUS_ARGS("as", roles), SD_BUS_RESULT("as", purged), node_method_purge, OPEN),
         SD_BUS_METHOD_WITH_ARGS("ListRoles", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(ssusiso)", roles),
@@ -453,6 +492,10 @@ static const sd_bus_vtable node_vtable[] = {
                 "RoleStarted", SD_BUS_ARGS("s", role, "o", path, "u", pid, "s", scope, "a{sv}", details), 0),
         SD_BUS_SIGNAL_WITH_ARGS(
                 "RoleExited", SD_BUS_ARGS("s", role, "o", path, "s", code, "i", status, "a{sv}", details), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("RoleRestarting",
+                SD_BUS_ARGS("s", role, "o", path, "u", attempt, "t", delay_usec, "a{sv}", details), 0),
+        SD_BUS_SIGNAL_WITH_ARGS(
+                "RoleFailed", SD_BUS_ARGS("s", role, "o", path, "s", result, "a{sv}", details), 0),
         SD_BUS_SIGNAL_WITH_ARGS("RolePurged", SD_BUS_ARGS("s", role, "o", path, "a{sv}", details), 0),
         SD_BUS_SIGNAL_WITH_ARGS("ShuttingDown", SD_BUS_ARGS("s", reason, "a{sv}", details), 0),
 

@@ -23,6 +23,7 @@
 typedef struct Connection {
         Private *private;
         sd_bus *bus;
+        sd_event_source *early; /* handles the calls that have come with the authentication */
         Caller caller;
         GPtrArray *slots;
         GList link;
@@ -64,10 +65,12 @@ static const sd_bus_vtable connection_vtable[] = {
 
 static void connection_free(Connection *connection) {
         authority_remove_peer(connection->private->clients->authority, connection->bus);
+        clients_forget_calls(connection->private->clients, connection->bus);
         g_queue_unlink(&connection->private->connections, &connection->link);
         if (g_queue_is_empty(&connection->private->connections))
                 private_set_direct(connection->private, false);
         g_ptr_array_unref(connection->slots);
+        sd_event_source_disable_unref(connection->early);
         /* A reply that the socket had room for is there already. Nothing waits for a client that does not
          * read. */
         sd_bus_close_unref(connection->bus);
@@ -80,11 +83,46 @@ static int connection_on_disconnected(sd_bus_message *m, void *userdata, sd_bus_
         return 0;
 }
 
+/* Most clients send their first call directly after the authentication. If the service is late, sd-bus reads
+ * both at once, and would look at the call when more data arrive. So it is called until nothing is left. */
+static int connection_on_early(sd_event_source *s, void *userdata) {
+        Connection *connection = userdata;
+        g_autoptr(sd_bus) bus = sd_bus_ref(connection->bus);
+
+        int r = sd_bus_process(bus, NULL);
+        /* With the bus it has closed the connection is gone, and with that this event source. */
+        if (r == 0 || sd_bus_is_open(bus) <= 0)
+                return 0;
+        if (r > 0)
+                return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+        log_warning_errno(r, "Closing a connection of %s: %m", connection->private->path);
+        connection_free(connection);
+        return 0;
+}
+
+static int connection_on_connected(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Connection *connection = userdata;
+
+        return MIN(sd_event_source_set_enabled(connection->early, SD_EVENT_ONESHOT), 0);
+}
+
 static int connection_on_message(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Connection *connection = userdata;
 
         private_set_direct(connection->private, true);
         return clients_filter_calls(m, connection->private->clients, error);
+}
+
+/* A signal that sd-bus makes itself. */
+static int connection_match_local(
+        Connection *connection, const char *member, sd_bus_message_handler_t handler) {
+        sd_bus_slot *slot = NULL;
+
+        int r = sd_bus_match_signal(connection->bus, &slot, "org.freedesktop.DBus.Local",
+                "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local", member, handler, connection);
+        if (r >= 0)
+                g_ptr_array_add(connection->slots, slot);
+        return r;
 }
 
 static int connection_setup(Connection *connection, int fd) {
@@ -103,12 +141,19 @@ static int connection_setup(Connection *connection, int fd) {
         if (r >= 0)
                 r = sd_bus_set_server(connection->bus, true, id);
         if (r >= 0)
-                r = sd_bus_match_signal(connection->bus, &slot, "org.freedesktop.DBus.Local",
-                        "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local", "Disconnected",
-                        connection_on_disconnected, connection);
+                r = sd_bus_set_connected_signal(connection->bus, true);
+        if (r >= 0)
+                r = sd_event_add_defer(clients->event, &connection->early, connection_on_early, connection);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(connection->early, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_source_set_priority(connection->early, PRIVATE_PRIORITY);
+        if (r >= 0)
+                r = connection_match_local(connection, "Disconnected", connection_on_disconnected);
+        if (r >= 0)
+                r = connection_match_local(connection, "Connected", connection_on_connected);
         if (r < 0)
                 return r;
-        g_ptr_array_add(connection->slots, slot);
         r = sd_bus_add_object_vtable(connection->bus, &slot, "/org/freedesktop/DBus", "org.freedesktop.DBus",
                 connection_vtable, connection);
         if (r < 0)
@@ -223,6 +268,7 @@ Private *private_free(Private *private) {
 
         if (!private)
                 return NULL;
+        private->direct = false; /* the node, which would be told, is gone before */
         while ((connection = g_queue_peek_head(&private->connections)))
                 connection_free(connection);
         sd_event_source_disable_unref(private->source);

@@ -71,6 +71,32 @@ int property_put_pairs(sd_bus_message *reply, char *const *pairs) {
         return 0;
 }
 
+static int property_append_numbers(
+        sd_bus_message *reply, const char *const *names, const uint64_t *values, size_t n) {
+        int r = sd_bus_message_open_container(reply, 'a', "{st}");
+
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                if (names[i])
+                        r = sd_bus_message_append(reply, "{st}", names[i], values[i]);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+int property_put_numbers(sd_bus_message *reply, const char *const *names, const uint64_t *values, size_t n) {
+        if (reply)
+                return property_append_numbers(reply, names, values, n);
+
+        const size_t begin = bus_bytes_begin_array(property_bytes, 8);
+        for (size_t i = 0; i < n; i++) {
+                if (!names[i])
+                        continue;
+                (void) bus_bytes_extend(property_bytes, 8, 0);
+                property_put_string(names[i]);
+                bus_bytes_u64(property_bytes, values[i]);
+        }
+        bus_bytes_end_array(property_bytes, begin, 8);
+        return 0;
+}
+
 /* -- all properties of an object -- */
 
 static bool property_is_one(const sd_bus_vtable *v) {

@@ -16,6 +16,8 @@
 int property_put(sd_bus_message *reply, char type, const void *value);
 int property_put_strings(sd_bus_message *reply, char *const *strings); /* as */
 int property_put_pairs(sd_bus_message *reply, char *const *pairs);     /* a(ss) */
+/* a{st}; an entry without a name is left out */
+int property_put_numbers(sd_bus_message *reply, const char *const *names, const uint64_t *values, size_t n);
 
 /* Defines the getter PREFIX_get_NAME() of one property. object declares the object of the vtable, and value
  * is an expression of it, as in PROPERTY_STRING(role, Scope, const Role *role, role->scope). PROPERTY() is
@@ -34,6 +36,12 @@ int property_put_pairs(sd_bus_message *reply, char *const *pairs);     /* a(ss) 
         PROPERTY_GETTER(prefix, Name) { \
                 __attribute__((unused)) object = userdata; \
                 return property_put(reply, 's', (value) ?: ""); \
+        } \
+        struct prefix##_get_##Name##_semicolon
+#define PROPERTY_STRINGS(prefix, Name, object, value) /* NULL is empty */ \
+        PROPERTY_GETTER(prefix, Name) { \
+                object = userdata; \
+                return property_put_strings(reply, value); \
         } \
         struct prefix##_get_##Name##_semicolon
 #define PROPERTY_BOOL(prefix, Name, object, value) PROPERTY_BASIC(prefix, Name, object, 'b', int, value)

@@ -7,10 +7,15 @@
 #include "bus/properties.h"
 #include "bus/role-dbus.h"
 #include "bus/terminal-dbus.h"
+#include "model/definitions.h"
 #include "model/input.h"
 #include "model/node-purge.h"
 #include "model/node-stop.h"
+#include "model/role-freezer.h"
 #include "model/products.h"
+#include "model/role-main-pid.h"
+#include "model/role-restart.h"
+#include "model/role-ready.h"
 #include "model/role-strays.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"
@@ -86,19 +91,23 @@ ROLE_STRING(Name, role->name);
 ROLE_STRING(State, role_state_to_string(role->state));
 ROLE_STRING(InvocationID, SD_ID128_TO_STRING(role->invocation));
 ROLE_U32(Owner, role->owner.uid);
-ROLE_U32(MainPID, AT_END(0, (uint32_t) role->main_pid));
+ROLE_U32(MainPID, (uint32_t) role_main_pid(role));
 ROLE_U32(ProcessGroup, AT_END(0, (uint32_t) role->main_pid)); /* it leads its own session and group */
 ROLE_STRING(Scope, role_scope_unit(role));
 ROLE_STRING(ControlGroup, role_scope_unit(role)[0] ? role->cgroup : NULL);
-PROPERTY_GETTER(role, Strays) {
-        const Role *role = userdata;
-
-        return property_put_strings(reply, role->strays);
-}
+PROPERTY_STRINGS(role, Strays, const Role *role, role->strays);
 ROLE_STRING(EnvironmentHash, role->environment_hash);
+PROPERTY_BOOL(role, NeedReload, const Role *role,
+        definitions_differ(role->node->definitions, role->name, role->spec));
 PROPERTY_BOOL(role, Frozen, Role *role, role_is_frozen(role));
 PROPERTY_BOOL(role, Damaged, const Role *role, role->damaged);
 PROPERTY_BOOL(role, OutputLost, const Role *role, role->output_lost);
+PROPERTY_BOOL(role, Ready, const Role *role, role_is_ready(role));
+ROLE_STRING(StatusText, role->status_text);
+ROLE_I32(StatusErrno, role->status_errno);
+ROLE_STRING(WaitsFor, role->state == ROLE_STARTING && role->phase == ROLE_PHASE_DEPENDENCIES ? role->awaits
+                      : role_waits_for_restart(role)                                         ? role->follows
+                                                                                             : "");
 ROLE_U64(StartTimestamp, role->start_realtime_usec);
 ROLE_U64(StartTimestampMonotonic, role->start_monotonic_usec);
 ROLE_U64(ExitTimestamp, AT_END(role->exit.realtime_usec, 0));
@@ -106,6 +115,9 @@ ROLE_U64(ExitTimestampMonotonic, AT_END(role->exit.monotonic_usec, 0));
 ROLE_STRING(ExitCode, AT_END(exit_code_to_string(role->exit.code), ""));
 ROLE_I32(ExitStatus, AT_END(role->exit.status, 0));
 ROLE_STRING(Cause, AT_END(role_cause_to_string(role->cause), ""));
+ROLE_STRING(Result, role_result_to_string(role_result(role)));
+ROLE_U32(NRestarts, (uint32_t) MIN(role->restarts.n, UINT32_MAX));
+ROLE_U64(NextStartUSec, role_waits_for_restart(role) ? role->next_realtime_usec : 0);
 ROLE_U64(CPUUsageUSec, AT_END(role->exit.cpu_user_usec + role->exit.cpu_system_usec, 0));
 ROLE_U64(MaxRSS, AT_END(role->exit.maxrss_bytes, 0));
 
@@ -113,6 +125,16 @@ PROPERTY_GETTER(role, ResolvedProducts) {
         const Role *role = userdata;
 
         return property_put_pairs(reply, role->resolved_products);
+}
+
+PROPERTY_GETTER(role, StartTimes) {
+        const Role *role = userdata;
+        const StartTimes *times = &role->start_times;
+        const char *names[_START_STEP_MAX] = {};
+
+        for (StartStep i = 0; start_times_have(times, START_STEP_EXEC) && i < _START_STEP_MAX; i++)
+                names[i] = start_times_have(times, i) ? start_step_to_string(i) : NULL;
+        return property_put_numbers(reply, names, times->usec, _START_STEP_MAX);
 }
 
 /* Properties of the options. They are announced once for each run, so their getters have access to the
@@ -124,14 +146,22 @@ SPEC_STRING(User, spec->user);
 SPEC_STRING(Group, spec->group);
 SPEC_STRING(WorkingDirectory, spec->working_directory ?: "/");
 SPEC_STRING(Stdin, role_stdin_to_string(spec->stdin_kind));
+SPEC_STRING(Definition, spec->definition);
 SPEC_STRING(Product, spec->product);
 SPEC_STRING(Version, spec->version);
 SPEC_STRING(Provider, products_wanted(spec) ? product_provider_to_string(spec->provider) : "");
 PROPERTY_I32(role_spec, StopSignal, const RoleSpec *spec, spec->stop_signal);
 SPEC_STRING(ExitType, exit_type_to_string(spec->exit_type));
+SPEC_STRING(Type, role_type_to_string(spec->type));
 SPEC_STRING(StopTo, stop_to_to_string(spec->stop_to));
 SPEC_STRING(OnMonitorLoss, monitor_loss_to_string(spec->on_monitor_loss));
 PROPERTY_U64(role_spec, StopTimeoutUSec, const RoleSpec *spec, spec->stop_timeout_usec);
+SPEC_STRING(Restart, restart_policy_to_string(spec->restart));
+PROPERTY_U64(role_spec, RestartUSec, const RoleSpec *spec, spec->restart_usec);
+PROPERTY_U32(role_spec, RestartSteps, const RoleSpec *spec, (uint32_t) spec->restart_steps);
+PROPERTY_U64(role_spec, RestartMaxDelayUSec, const RoleSpec *spec, spec->restart_max_delay_usec);
+PROPERTY_U64(role_spec, StartLimitIntervalUSec, const RoleSpec *spec, spec->start_limit_interval_usec);
+PROPERTY_U32(role_spec, StartLimitBurst, const RoleSpec *spec, (uint32_t) spec->start_limit_burst);
 PROPERTY_BOOL(role_spec, Remove, const RoleSpec *spec, spec->remove);
 
 PROPERTY_GETTER(role_spec, Output) {
@@ -140,12 +170,16 @@ PROPERTY_GETTER(role_spec, Output) {
         return property_put(reply, 's', output);
 }
 
-PROPERTY_GETTER(role_spec, Command) {
-        const RoleSpec *spec = userdata;
-
-        return property_put_strings(reply, spec->command);
-}
-
+PROPERTY_STRINGS(role_spec, Command, const RoleSpec *spec, spec->command);
+PROPERTY_STRINGS(role_spec, SuccessExitStatus, const RoleSpec *spec, spec->success_exit_status);
+PROPERTY_STRINGS(
+        role_spec, RestartPreventExitStatus, const RoleSpec *spec, spec->restart_prevent_exit_status);
+PROPERTY_STRINGS(role_spec, RoleGroups, const RoleSpec *spec, spec->role_groups);
+PROPERTY_STRINGS(role_spec, After, const RoleSpec *spec, spec->dependencies[DEPENDENCY_AFTER]);
+PROPERTY_STRINGS(role_spec, Wants, const RoleSpec *spec, spec->dependencies[DEPENDENCY_WANTS]);
+PROPERTY_STRINGS(role_spec, Requires, const RoleSpec *spec, spec->dependencies[DEPENDENCY_REQUIRES]);
+PROPERTY_STRINGS(role_spec, BindsTo, const RoleSpec *spec, spec->dependencies[DEPENDENCY_BINDS_TO]);
+PROPERTY_STRINGS(role_spec, PartOf, const RoleSpec *spec, spec->dependencies[DEPENDENCY_PART_OF]);
 PROPERTY_GETTER(role_spec, EupsList) {
         const RoleSpec *spec = userdata;
 
@@ -208,6 +242,27 @@ int role_method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         if (node_signal_role(role->node, role, to == STOP_TO_ALL, signo, caller, waiter, &fault) < 0)
                 waiter_wake(waiter, &fault);
         return 1;
+}
+
+static int role_dbus_freeze(sd_bus_message *m, Role *role, bool freeze, sd_bus_error *error) {
+        g_auto(Fault) fault = {};
+        const Caller *caller;
+
+        int r = role_dbus_check(m, role, freeze ? "freeze roles" : "thaw roles", &caller, error);
+        if (r != 0)
+                return r;
+        Waiter waiter = operation_new(m, NULL);
+        if (role_freeze(role, freeze, caller, waiter, &fault) < 0)
+                waiter_wake(waiter, &fault);
+        return 1;
+}
+
+int role_method_freeze(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return role_dbus_freeze(m, userdata, true, error);
+}
+
+int role_method_thaw(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return role_dbus_freeze(m, userdata, false, error);
 }
 
 static int role_dbus_write_input(
@@ -290,6 +345,10 @@ const sd_bus_vtable role_vtable[] = {
                 "Kill", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, role_method_kill, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Signal", SD_BUS_ARGS("s", whom, "i", signal), SD_BUS_NO_RESULT,
                 role_method_signal, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                "Freeze", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, role_method_freeze, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                "Thaw", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, role_method_thaw, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("SendInput", SD_BUS_ARGS("s", text), SD_BUS_NO_RESULT, role_method_send_input,
                 SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_SENSITIVE),
         SD_BUS_METHOD_WITH_ARGS("WriteInput", SD_BUS_ARGS("ay", data), SD_BUS_NO_RESULT,
@@ -318,16 +377,25 @@ const sd_bus_vtable role_vtable[] = {
         PROPERTY(role, Strays, "as", CHANGES),
         PROPERTY(role, ResolvedProducts, "a(ss)", CHANGES),
         PROPERTY(role, EnvironmentHash, "s", CHANGES),
-        PROPERTY(role, Frozen, "b", 0),
+        PROPERTY(role, NeedReload, "b", CHANGES),
+        PROPERTY(role, Frozen, "b", CHANGES),
         PROPERTY(role, Damaged, "b", CHANGES),
         PROPERTY(role, OutputLost, "b", CHANGES),
+        PROPERTY(role, Ready, "b", CHANGES),
+        PROPERTY(role, StatusText, "s", CHANGES),
+        PROPERTY(role, StatusErrno, "i", CHANGES),
+        PROPERTY(role, WaitsFor, "s", CHANGES),
         PROPERTY(role, StartTimestamp, "t", CHANGES),
         PROPERTY(role, StartTimestampMonotonic, "t", CHANGES),
+        PROPERTY(role, StartTimes, "a{st}", CHANGES),
         PROPERTY(role, ExitTimestamp, "t", CHANGES),
         PROPERTY(role, ExitTimestampMonotonic, "t", CHANGES),
         PROPERTY(role, ExitCode, "s", CHANGES),
         PROPERTY(role, ExitStatus, "i", CHANGES),
         PROPERTY(role, Cause, "s", CHANGES),
+        PROPERTY(role, Result, "s", CHANGES),
+        PROPERTY(role, NRestarts, "u", CHANGES),
+        PROPERTY(role, NextStartUSec, "t", CHANGES),
         PROPERTY(role, CPUUsageUSec, "t", CHANGES),
         PROPERTY(role, MaxRSS, "t", CHANGES),
         SD_BUS_VTABLE_END,
@@ -347,10 +415,26 @@ const sd_bus_vtable role_spec_vtable[] = {
         PROPERTY(role_spec, Provider, "s", CHANGES),
         PROPERTY(role_spec, ExitType, "s", CHANGES),
         PROPERTY(role_spec, StopSignal, "i", CHANGES),
+        PROPERTY(role_spec, Type, "s", CHANGES),
         PROPERTY(role_spec, StopTo, "s", CHANGES),
         PROPERTY(role_spec, OnMonitorLoss, "s", CHANGES),
         PROPERTY(role_spec, StopTimeoutUSec, "t", CHANGES),
         PROPERTY(role_spec, Remove, "b", CHANGES),
+        PROPERTY(role_spec, Restart, "s", CHANGES),
+        PROPERTY(role_spec, RestartUSec, "t", CHANGES),
+        PROPERTY(role_spec, RestartSteps, "u", CHANGES),
+        PROPERTY(role_spec, RestartMaxDelayUSec, "t", CHANGES),
+        PROPERTY(role_spec, SuccessExitStatus, "as", CHANGES),
+        PROPERTY(role_spec, RestartPreventExitStatus, "as", CHANGES),
+        PROPERTY(role_spec, StartLimitIntervalUSec, "t", CHANGES),
+        PROPERTY(role_spec, StartLimitBurst, "u", CHANGES),
+        PROPERTY(role_spec, Definition, "s", CHANGES),
+        PROPERTY(role_spec, RoleGroups, "as", CHANGES),
+        PROPERTY(role_spec, After, "as", CHANGES),
+        PROPERTY(role_spec, Wants, "as", CHANGES),
+        PROPERTY(role_spec, Requires, "as", CHANGES),
+        PROPERTY(role_spec, BindsTo, "as", CHANGES),
+        PROPERTY(role_spec, PartOf, "as", CHANGES),
         SD_BUS_VTABLE_END,
 };
 

@@ -23,6 +23,8 @@ int role_dbus_check(
 int role_method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int role_method_kill(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int role_method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int role_method_freeze(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int role_method_thaw(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int role_method_send_input(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int role_method_write_input(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int role_method_close_input(sd_bus_message *m, void *userdata, sd_bus_error *error);

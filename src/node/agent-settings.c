@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The configuration is read at the start, by the call Reload, and at the signal that systemd sends to reload
- * a service (Type=notify-reload). */
+/* The configuration and the definitions are read at the start, by the call Reload, and at the signal that
+ * systemd sends to reload a service (Type=notify-reload). */
 
 #include <inttypes.h>
 
+#include <unistd.h>
+
+#include "model/definitions.h"
 #include "model/node-setup.h"
 #include "node/agent-settings.h"
 #include "model/settings.h"
@@ -18,6 +21,9 @@ static void agent_notify(Agent *agent, const char *state) {
         if (agent->settings_fault)
                 notify_sendf("%sSTATUS=Ready, but the configuration is not applied: %s", state,
                         agent->settings_fault);
+        else if (agent->definitions_fault)
+                notify_sendf("%sSTATUS=Ready, but the definitions of roles are not read: %s", state,
+                        agent->definitions_fault);
         else
                 notify_sendf("%sSTATUS=Ready.", state);
 }
@@ -55,8 +61,39 @@ void agent_load_settings(Agent *agent) {
                         : settings_new_fallback(agent->instance->settings_directory, agent->instance->name);
         if (settings->require_user)
                 log_error(
-                        "The configuration has DefaultUser= or RequireUser=, refusing starts without the option user until then");
+                        "The configuration has DefaultUser= or RequireUser=, or cannot be read, refusing starts without the option user until then");
         node_set_settings(agent->node, settings);
+}
+
+static int agent_read_definitions(Agent *agent, Fault *fault) {
+        const DefinitionsPlace place = {
+                .directories = (const char *const *) agent->instance->definition_directories,
+                .instance = agent->instance->name,
+                .owner = geteuid(),
+        };
+        g_auto(Fault) own = {};
+        Definitions *definitions;
+
+        int r = definitions_load(&place, &definitions, &own);
+        g_free(agent->definitions_fault);
+        agent->definitions_fault = r < 0 ? g_strdup(own.message) : NULL;
+        if (r < 0) {
+                log_error("%s", own.message);
+                return fault->message ? r : fault_set(fault, own.error, "%s", own.message);
+        }
+        const unsigned n = definitions_count(definitions), n_refused = definitions_count_refused(definitions);
+        node_set_definitions(agent->node, definitions);
+        if (n > 0)
+                log_info("%u definitions of roles are read, of which %u are refused", n, n_refused);
+        return 0;
+}
+
+/* No role needs its definition to run on. */
+void agent_load_definitions(Agent *agent) {
+        g_auto(Fault) fault = {};
+
+        if (agent_read_definitions(agent, &fault) < 0)
+                log_error("No role has a definition until that is corrected and reloaded");
 }
 
 int agent_reload(Agent *agent, Fault *fault) {
@@ -66,6 +103,10 @@ int agent_reload(Agent *agent, Fault *fault) {
                 log_error("The configuration is not applied, the previous settings still apply");
         else
                 log_info("The configuration is applied");
+        int d = agent_read_definitions(agent, fault);
+        if (d < 0)
+                log_error("The definitions are not read, the previous ones still apply");
+        r = r < 0 ? r : d;
         if (agent->node->recovered)
                 agent_notify(agent, "");
         return r;

@@ -44,6 +44,12 @@ static int agent_reload_settings(void *data, Fault *fault) {
         return agent_reload(data, fault);
 }
 
+static uint64_t usec_until(uint64_t deadline) {
+        const uint64_t now = now_usec(CLOCK_MONOTONIC);
+
+        return deadline > now ? deadline - now : 0;
+}
+
 /* systemd must not kill the service while the roles still have time to stop. */
 static void agent_stopping(void *data) {
         Agent *agent = data;
@@ -53,10 +59,20 @@ static void agent_stopping(void *data) {
 
         g_hash_table_iter_init(&iter, agent->node->roles);
         while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
-                if (!role_is_over(role))
+                if (!role_is_over(role)) {
                         longest = MAX(longest, role->spec->stop_timeout_usec);
+                        if (role->stop_step == STOP_STEP_ASKED || role->stop_step == STOP_STEP_COMMAND)
+                                longest = MAX(longest, usec_until(role->stop_deadline));
+                        if (role->hook && role->hook->hook_kind == HOOK_STOP_POST)
+                                longest = MAX(longest, usec_until(role->hook->stop_deadline));
+                }
         notify_sendf("STOPPING=1\nSTATUS=Stopping all roles.\nEXTEND_TIMEOUT_USEC=%" PRIu64,
                 usec_add(longest, SHUTDOWN_MARGIN_USEC));
+}
+
+/* systemd keeps what is later already. */
+static void agent_stop_extended(void *data, uint64_t deadline) {
+        notify_sendf("EXTEND_TIMEOUT_USEC=%" PRIu64, usec_add(usec_until(deadline), SHUTDOWN_MARGIN_USEC));
 }
 
 /* The shutdown is over, and processes that survive SIGKILL were reported. */
@@ -93,6 +109,7 @@ static const ServiceOps agent_ops = {
         .recovered = agent_recovered,
         .reload = agent_reload_settings,
         .stopping = agent_stopping,
+        .stop_extended = agent_stop_extended,
         .finished = agent_finished,
         .role_removed = agent_role_removed,
 };
@@ -212,6 +229,7 @@ int agent_new(sd_event *event, Instance *instance, Agent **ret) {
         if (r < 0)
                 return r;
         agent_load_settings(agent);
+        agent_load_definitions(agent);
         r = agent_open_systemd(agent);
         if (r >= 0)
                 r = agent_add_sources(agent);
@@ -242,6 +260,7 @@ Agent *agent_free(Agent *agent) {
         (void) fd_close(agent->dir_fd);
         instance_free(agent->instance);
         g_free(agent->settings_fault);
+        g_free(agent->definitions_fault);
         sd_event_unref(agent->event);
         g_free(agent);
         return NULL;

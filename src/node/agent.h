@@ -33,8 +33,9 @@ typedef struct Agent {
         sd_event_source *keeper_wait; /* at start-up, limits how long calls wait for the keeper */
         sd_event_source *trimming;    /* while a trim is due */
         Trim trim;
-        char *settings_fault; /* the error of the configuration, or NULL */
-        bool asked_why;       /* SIGTERM has arrived, and systemd was asked for the reason */
+        char *settings_fault;    /* the error of the configuration, or NULL */
+        char *definitions_fault; /* the same of the directories of role files */
+        bool asked_why;          /* SIGTERM has arrived, and systemd was asked for the reason */
 } Agent;
 
 int agent_new(sd_event *event, Instance *instance /* owned from then on */, Agent **ret);

@@ -6,8 +6,9 @@
 
 #include "base/macro.h"
 #include "base/parse-util.h"
-#include "node/instance.h"
+#include "model/definitions.h"
 #include "model/settings.h"
+#include "node/instance.h"
 #include "proto/keeper-limits.h"
 #include "proto/node-names.h"
 #include "util/log.h"
@@ -40,33 +41,28 @@ static void instance_set_directories(Instance *instance) {
         instance->runtime_directory = g_build_filename(NODE_RUNTIME_DIRECTORY, instance->name, NULL);
         instance->keeper_socket = g_build_filename(KEEPER_SOCKET_DIRECTORY, instance->name, NULL);
         instance->settings_directory = g_strdup(SETTINGS_DIRECTORY);
-}
-
-/* A path of the user according to the basedir specification, which ignores relative ones. */
-static const char *instance_get_path(const char *variable) {
-        const char *path = g_getenv(variable);
-
-        return path && g_path_is_absolute(path) ? path : NULL;
+        instance->definition_directories = definitions_directories(false);
 }
 
 static int instance_set_user_directories(Instance *instance) {
-        const char *runtime = instance_get_path("XDG_RUNTIME_DIR"),
-                   *config = instance_get_path("XDG_CONFIG_HOME"), *home = instance_get_path("HOME");
+        const char *runtime = g_getenv("XDG_RUNTIME_DIR");
+        g_auto(GStrv) directories = definitions_directories(true);
 
-        if (!runtime) {
+        /* A relative path is none, by the basedir specification. */
+        if (!runtime || !g_path_is_absolute(runtime)) {
                 log_error(
                         "With --user the state is in $XDG_RUNTIME_DIR, which is not set; log in as the user or set it");
                 return -ENXIO;
         }
-        if (!config && !home) {
+        if (!directories) {
                 log_error(
                         "With --user the configuration is in $XDG_CONFIG_HOME or $HOME/.config; set one of them");
                 return -ENXIO;
         }
         instance->runtime_directory = g_build_filename(runtime, "architect-node", instance->name, NULL);
         instance->keeper_socket = g_build_filename(runtime, "architect-keeper", instance->name, NULL);
-        instance->settings_directory = config ? g_build_filename(config, "architect-node", NULL)
-                                              : g_build_filename(home, ".config", "architect-node", NULL);
+        instance->settings_directory = g_strdup(directories[0]);
+        instance->definition_directories = g_steal_pointer(&directories);
         return 0;
 }
 
@@ -111,6 +107,7 @@ Instance *instance_free(Instance *instance) {
         g_free(instance->runtime_directory);
         g_free(instance->keeper_socket);
         g_free(instance->settings_directory);
+        g_strfreev(instance->definition_directories);
         g_free(instance);
         return NULL;
 }

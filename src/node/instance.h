@@ -17,6 +17,7 @@ typedef struct Instance {
         char *runtime_directory;
         char *keeper_socket;
         char *settings_directory;
+        char **definition_directories; /* the first one has the highest precedence */
 } Instance;
 
 /* The name must be valid. Returns a negative errno, after logging; -EBUSY if another unit is intended for

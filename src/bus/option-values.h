@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The values of options on the bus. GetDefinition returns them, and architectctl sends them to Start. */
+
+#include <systemd/sd-bus.h>
+
+#include "model/role-options.h"
+
+/* Appends the value that the spec has, of the type option->signature. Returns a negative errno as
+ * sd_bus_message_append(). The option must not be a part of another one. */
+int option_value_append(sd_bus_message *m, const RoleSpec *spec, const RoleOption *option);
