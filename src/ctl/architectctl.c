@@ -1,121 +1,72 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* architectctl, the command line tool of architect-node. This file has the common options and the table of
- * verbs. */
+/* architectctl, the command line of architect-node. */
 
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/macro.h"
-#include "base/unit-name.h"
-#include "config.h"
-#include "ctl/ctl-private.h"
+#include "base/time-util.h"
+#include "ctl/connection.h"
+#include "ctl/pager.h"
+#include "ctl/verb.h"
+#include "ctl/words.h"
 #include "proto/node-names.h"
 
-typedef struct CtlVerb {
-        const char *name;
-        int (*run)(const Ctl *ctl, int argc, char *argv[]);
-        const char *help;
-} CtlVerb;
+static CtlExit run_verb(Ctl *ctl, int argc, char *argv[]) {
+        const CtlVerb *verb = ctl_verb_find(argv[0]);
 
-static const CtlVerb ctl_verbs[] = {
-        { "attach", verb_attach, "attach ROLE            Show a role's terminal and type into it" },
-};
+        if (!verb) {
+                const char *names[64] = {}, *nearest;
 
-void ctl_error(const char *fmt, ...) {
-        va_list ap;
-
-        (void) fputs("architectctl: ", stderr);
-        va_start(ap, fmt);
-        (void) vfprintf(stderr, fmt, ap);
-        va_end(ap);
-        (void) fputc('\n', stderr);
-}
-
-char *ctl_bus_name(const Ctl *ctl) {
-        char *name;
-
-        if (strcmp(ctl->instance, NODE_DEFAULT_INSTANCE) == 0)
-                return strdup(NODE_BUS_NAME);
-        return asprintf(&name, "%s.%s", NODE_BUS_NAME, ctl->instance) < 0 ? NULL : name;
-}
-
-int ctl_open_bus(const Ctl *ctl, sd_bus **ret) {
-        int r = ctl->user ? sd_bus_open_user(ret) : sd_bus_open_system(ret);
-
-        if (r < 0) {
-                ctl_error("cannot connect to the %s bus: %s", ctl->user ? "session" : "system", strerror(-r));
-                return r;
+                for (size_t i = 0; i < n_ctl_verbs; i++)
+                        names[i] = ctl_verbs[i].name;
+                nearest = words_nearest(argv[0], names);
+                return nearest ? ctl_usage(NULL, "there is no verb \"%s\"; did you mean \"%s\"?", argv[0],
+                                         nearest)
+                               : ctl_usage(NULL, "there is no verb \"%s\"", argv[0]);
         }
-        (void) sd_bus_set_allow_interactive_authorization(*ret, true);
-        return 0;
+        optind = 0; /* getopt() starts again */
+        if (verb->looks)
+                ctl->auto_start = false;
+        return verb->run(ctl, argc, argv);
 }
 
-static void ctl_help(void) {
-        (void) printf("architectctl [OPTIONS...] VERB [ARGUMENTS...]\n\n"
-                      "Controls architect-node.\n\n"
-                      "Verbs:\n");
-        for (size_t i = 0; i < ELEMENTSOF(ctl_verbs); i++)
-                (void) printf("  %s\n", ctl_verbs[i].help);
-        (void) printf(
-                "\nOptions:\n"
-                "  -h --help              Show this help; after a verb, the verb's\n"
-                "     --version           Show the version\n"
-                "     --instance=NAME     The instance of the service (default: " NODE_DEFAULT_INSTANCE ")\n"
-                "     --user              The service on the session bus\n");
+static CtlExit run(Ctl *ctl, int argc, char *argv[]) {
+        char *list[] = { (char *) "list", NULL };
+        CtlExit e = CTL_EXIT_OK;
+
+        /* The options after the verb are the verb's. */
+        if (ctl_getopt(ctl, argc, argv, "+", NULL, &e) == CTL_OPTION_EXIT)
+                return e;
+        return optind < argc ? run_verb(ctl, argc - optind, argv + optind) : run_verb(ctl, 1, list);
+}
+
+/* A full disk loses what was printed, which is a failure, also if only a part of it did not fit into a
+ * buffer. */
+static CtlExit finish_output(CtlExit e) {
+        const bool failed = ferror(stdout) != 0;
+
+        if (fflush(stdout) == 0 && !failed)
+                return e;
+        return e == CTL_EXIT_OK ? ctl_failed(errno > 0 ? errno : EIO, "write to standard output") : e;
 }
 
 int main(int argc, char *argv[]) {
-        enum { ARG_VERSION = 0x100, ARG_INSTANCE, ARG_USER };
-        static const struct option options[] = {
-                { "help", no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, ARG_VERSION },
-                { "instance", required_argument, NULL, ARG_INSTANCE },
-                { "user", no_argument, NULL, ARG_USER },
-                { 0 },
+        Ctl ctl = {
+                .instance = NODE_DEFAULT_INSTANCE,
+                .legend = true,
+                .pager = true,
+                .ask_password = true,
+                .auto_start = true,
         };
-        Ctl ctl = { .instance = NODE_DEFAULT_INSTANCE };
-        int c;
 
-        /* '+': the arguments after the verb belong to the verb. */
-        while ((c = getopt_long(argc, argv, "+h", options, NULL)) >= 0)
-                switch (c) {
-                case 'h':
-                        ctl_help();
-                        return EXIT_SUCCESS;
-                case ARG_VERSION:
-                        (void) printf("architectctl %s\n", PROJECT_VERSION);
-                        return EXIT_SUCCESS;
-                case ARG_INSTANCE:
-                        if (!instance_name_is_valid(optarg)) {
-                                ctl_error("\"%s\" is not a valid instance name", optarg);
-                                return EXIT_FAILURE;
-                        }
-                        ctl.instance = optarg;
-                        break;
-                case ARG_USER:
-                        ctl.user = true;
-                        break;
-                default:
-                        return EXIT_FAILURE;
-                }
-
-        if (optind >= argc) {
-                ctl_error("a verb is missing, see architectctl --help");
-                return EXIT_FAILURE;
-        }
-        for (size_t i = 0; i < ELEMENTSOF(ctl_verbs); i++)
-                if (strcmp(ctl_verbs[i].name, argv[optind]) == 0) {
-                        int first = optind;
-
-                        optind = 0; /* getopt() starts again */
-                        return ctl_verbs[i].run(&ctl, argc - first, argv + first);
-                }
-
-        ctl_error("unknown verb %s, see architectctl --help", argv[optind]);
-        return EXIT_FAILURE;
+        (void) setlocale(LC_ALL, "");
+        CtlExit e = run(&ctl, argc, argv);
+        e = finish_output(e);
+        pager_close();
+        ctl_disconnect(&ctl);
+        return e;
 }

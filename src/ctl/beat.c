@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The verbs "beat" and "monitor-timeout". */
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+
+#include "base/parse-util.h"
+#include "base/time-util.h"
+#include "ctl/connection.h"
+#include "ctl/verb.h"
+#include "ctl/words.h"
+#include "proto/node-errors.h"
+#include "util/autoptr.h"
+
+/* After a beat that has failed the next one does not wait for its time, because the monitor counts. */
+#define BEAT_AGAIN_USEC USEC_PER_SEC
+
+typedef struct Beat {
+        Ctl *ctl;
+        uint64_t n_failed; /* one after the other, up to now */
+} Beat;
+
+/* -- the regular beat -- */
+
+/* Whatever else happens may be over at the next beat. */
+static bool beat_is_hopeless(const sd_bus_error *error) {
+        const CtlExit e = ctl_error_to_exit(error->name);
+
+        return e == CTL_EXIT_NOT_PERMITTED || e == CTL_EXIT_USAGE ||
+               sd_bus_error_has_names(error, SD_BUS_ERROR_UNKNOWN_METHOD, SD_BUS_ERROR_UNKNOWN_INTERFACE);
+}
+
+static CtlExit beat_failed(Beat *beat, const sd_bus_error *error) {
+        CtlExit e = CTL_EXIT_FAILED;
+
+        /* One message for as long as it lasts. */
+        if (beat->n_failed++ == 0 || beat_is_hopeless(error))
+                e = ctl_report(beat->ctl, NULL, error);
+        if (beat_is_hopeless(error))
+                return e;
+        if (beat->n_failed == 1)
+                ctl_say(beat->ctl, "No beat has arrived. It is tried again each second.");
+        return CTL_EXIT_OK;
+}
+
+static void beat_succeeded(Beat *beat) {
+        if (beat->n_failed > 0)
+                ctl_say(beat->ctl, "Beats arrive again, after %" PRIu64 " that did not.", beat->n_failed);
+        beat->n_failed = 0;
+}
+
+/* Returns an error only if no beat can ever arrive. */
+static CtlExit beat_once(Beat *beat) {
+        g_autoptr(sd_bus_message) call = NULL;
+        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+        Ctl *ctl = beat->ctl;
+
+        const CtlExit e = ctl_new_call(ctl, &call, "Beat", NULL);
+        if (e != CTL_EXIT_OK) {
+                beat->n_failed++;
+                return e == CTL_EXIT_USAGE ? e : CTL_EXIT_OK;
+        }
+        int r = ctl_try(ctl, call, &error, NULL);
+        if (r >= 0) {
+                beat_succeeded(beat);
+                return CTL_EXIT_OK;
+        }
+        if (sd_bus_is_open(ctl->bus) <= 0)
+                ctl_disconnect(ctl);
+        return beat_failed(beat, &error);
+}
+
+/* A connection that is lost meanwhile is made again for the next beat, which is due at once then. */
+static void beat_wait(Ctl *ctl, uint64_t until_usec) {
+        const bool never = false;
+
+        if (ctl->bus) {
+                if (ctl_run_until_time(ctl, &never, until_usec) != CTL_EXIT_OK)
+                        ctl_disconnect(ctl);
+                return;
+        }
+        while (now_usec(CLOCK_MONOTONIC) < until_usec)
+                (void) poll(NULL, 0, timeout_until(until_usec, now_usec(CLOCK_MONOTONIC)));
+}
+
+static CtlExit beat_regularly(Ctl *ctl, uint64_t every_usec) {
+        Beat beat = { .ctl = ctl };
+
+        /* A service that does not reply must not hold up the beats for longer than it takes to miss one. */
+        if (ctl->timeout_usec == 0)
+                ctl->timeout_usec = MAX(every_usec, BEAT_AGAIN_USEC);
+        ctl->auto_start = false; /* one that was stopped stays stopped */
+        ctl_end_on_signals();
+        for (;;) {
+                const uint64_t begin = now_usec(CLOCK_MONOTONIC);
+
+                CtlExit e = beat_once(&beat);
+                if (e != CTL_EXIT_OK)
+                        return e;
+                beat_wait(ctl,
+                        usec_add(begin, beat.n_failed > 0 ? MIN(every_usec, BEAT_AGAIN_USEC) : every_usec));
+        }
+}
+
+CtlExit verb_beat(Ctl *ctl, int argc, char *argv[]) {
+        enum { ARG_EVERY = CTL_OPTION_OWN };
+        static const struct option options[] = {
+                { "every", required_argument, NULL, ARG_EVERY },
+                { 0 },
+        };
+        CtlExit e = CTL_EXIT_OK;
+        uint64_t every_usec = 0;
+        int c;
+
+        while ((c = ctl_getopt(ctl, argc, argv, NULL, options, &e)) >= 0)
+                if (parse_time(optarg, USEC_PER_SEC, &every_usec) < 0 || every_usec < 10 * USEC_PER_MSEC ||
+                        every_usec == USEC_INFINITY)
+                        return ctl_usage(
+                                argv[0], "--every=%s is not a time such as 5s, from 10ms on", optarg);
+        if (c != CTL_OPTION_EXIT)
+                e = ctl_check_arguments(argc, argv, 0, 0);
+        if (c == CTL_OPTION_EXIT || e != CTL_EXIT_OK)
+                return e;
+        return every_usec > 0 ? beat_regularly(ctl, every_usec) : ctl_call(ctl, NULL, "Beat", NULL);
+}
+
+/* -- monitor-timeout -- */
+
+static CtlExit timeout_show(Ctl *ctl) {
+        g_autoptr(sd_bus_message) reply = NULL;
+        uint64_t usec;
+
+        CtlExit e = ctl_get_property(ctl, NULL, "MonitorTimeoutUSec", "t", &reply);
+        if (e != CTL_EXIT_OK)
+                return e;
+        int r = sd_bus_message_read(reply, "t", &usec);
+        if (r < 0)
+                return ctl_bad_reply(r);
+        if (ctl->json != CTL_JSON_OFF)
+                (void) printf("%" PRIu64 "\n", usec);
+        else {
+                g_autofree char *span = words_span(usec);
+
+                (void) puts(usec == 0 ? "off" : span);
+        }
+        return CTL_EXIT_OK;
+}
+
+CtlExit verb_monitor_timeout(Ctl *ctl, int argc, char *argv[]) {
+        uint64_t usec;
+        CtlExit e;
+
+        if (!ctl_begin(ctl, argc, argv, 0, 1, &e))
+                return e;
+        if (optind == argc)
+                return timeout_show(ctl);
+        const char *text = argv[optind];
+        /* What is shown can be given. */
+        if (g_str_equal(text, "off"))
+                usec = 0;
+        else if (parse_time(text, USEC_PER_SEC, &usec) < 0)
+                return ctl_usage(argv[0], "\"%s\" is not a time such as 30s or 1min, or \"off\"", text);
+        return ctl_call(ctl, NULL, "SetMonitorTimeout", "t", usec == USEC_INFINITY ? 0 : usec);
+}

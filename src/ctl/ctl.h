@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What every file of architectctl needs: the options that all verbs share, the exit statuses, and what is
+ * written to stderr. Data goes to stdout, everything else to stderr.
+ *
+ * A function that returns a CtlExit has reported each error already, with the remedy if there is one. Its
+ * caller passes a value that is not CTL_EXIT_OK on, to main(). */
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+
+#include "base/macro.h"
+
+/* Documented in architectctl(1). check has the statuses of monitoring plug-ins, run and wait that of the
+ * role. */
+typedef enum CtlExit {
+        CTL_EXIT_OK = 0,
+        CTL_EXIT_FAILED = 1,
+        CTL_EXIT_USAGE = 2,
+        CTL_EXIT_NOT_RUNNING = 3,
+        CTL_EXIT_NO_SUCH_ROLE = 4,
+        CTL_EXIT_NOT_PERMITTED = 5,
+        CTL_EXIT_LOST = 124,   /* of run and wait: the status of the role is not known */
+        CTL_EXIT_OWN = 125,    /* of run and wait: they have failed themselves */
+        CTL_EXIT_SIGNAL = 128, /* of run and wait: plus the number of the signal */
+} CtlExit;
+
+typedef enum CtlJson {
+        CTL_JSON_OFF,
+        CTL_JSON_SHORT,  /* in one line */
+        CTL_JSON_PRETTY, /* in several lines */
+} CtlJson;
+
+typedef struct Ctl {
+        const char *instance;
+        bool user;           /* --user: the service on the session bus */
+        const char *machine; /* -M, or NULL */
+        const char *host;    /* -H, or NULL */
+        CtlJson json;
+        bool legend;
+        bool pager;
+        bool quiet;
+        bool ask_password;
+        bool auto_start;       /* a call starts the service if it does not run, as the bus does */
+        uint64_t timeout_usec; /* of each call; 0: that of the verb */
+        sd_bus *bus;           /* after ctl_connect() */
+        char *bus_name;        /* the same; NULL without a bus in between, on the socket of root */
+} Ctl;
+
+/* Prints "architectctl: TEXT" to stderr. */
+_printf_(1, 2) void ctl_error(const char *fmt, ...);
+
+/* Prints a line to stderr that says what to do about an error, or what happens, unless --quiet. */
+_printf_(2, 3) void ctl_say(const Ctl *ctl, const char *fmt, ...);
+
+/* Prints the error, and where the help is. Returns CTL_EXIT_USAGE. */
+_printf_(2, 3) CtlExit ctl_usage(const char *verb, const char *fmt, ...);
+
+/* Reports that there is not enough memory, or another failure of a library. Returns CTL_EXIT_FAILED. */
+CtlExit ctl_failed(int r, const char *doing);
+
+/* Returns whether descriptions of states may have a colour: stdout is a terminal that knows colours, and
+ * neither NO_COLOR nor SYSTEMD_COLORS=0 are in the environment. */
+bool ctl_has_color(void);
+
+/* From now on SIGINT and SIGTERM end the program at once, with the status 0, whatever it waits for. This is
+ * for verbs that run until then, write whole lines and have nothing to restore. */
+void ctl_end_on_signals(void);

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The verb "monitor". A signal only tells that there is something new. Every event is read with EventsSince,
+ * after the last one that was shown, so none is missed or shown twice, whether it came before, while the
+ * service was restarted, or now, and a signal that somebody has forged shows nothing. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/parse-util.h"
+#include "ctl/connection.h"
+#include "ctl/json.h"
+#include "ctl/roles.h"
+#include "ctl/verb.h"
+#include "ctl/words.h"
+#include "proto/node-names.h"
+#include "util/autoptr.h"
+
+typedef struct Watch {
+        Ctl *ctl;
+        char *const *patterns;
+        char *epoch;   /* of the last event; empty: that of the service */
+        uint64_t seq;  /* of the last event that was read */
+        uint32_t left; /* how many to show; 0: any number */
+        bool news;     /* there may be events that were not read */
+        bool known;    /* the service has replied once */
+        bool unsaved;  /* the newest event is lost, which was reported */
+        bool done;
+} Watch;
+
+static void watch_clear(Watch *watch) {
+        g_clear_pointer(&watch->epoch, g_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Watch, watch_clear)
+
+/* -- one event -- */
+
+typedef struct Event {
+        uint64_t seq, realtime_usec;
+        const char *signal, *role;
+} Event;
+
+/* What of the details is shown to people. */
+typedef struct EventDetails {
+        uint32_t pid, attempt;
+        uint64_t delay_usec, timeout_usec;
+        int32_t status;
+        const char *user, *code, *cause, *result, *reason;
+} EventDetails;
+
+static int details_read(sd_bus_message *m, EventDetails *d) {
+        const struct {
+                const char *key, *type;
+                void *value;
+        } known[] = {
+                { "pid", "u", &d->pid },
+                { "user", "s", &d->user },
+                { "code", "s", &d->code },
+                { "status", "i", &d->status },
+                { "cause", "s", &d->cause },
+                { "attempt", "u", &d->attempt },
+                { "delay-usec", "t", &d->delay_usec },
+                { "result", "s", &d->result },
+                { "timeout-usec", "t", &d->timeout_usec },
+                { "reason", "s", &d->reason },
+        };
+        const char *key;
+
+        int r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = ctl_next_entry(m, &key)) > 0) {
+                size_t i = 0;
+
+                while (i < ELEMENTSOF(known) && strcmp(known[i].key, key) != 0)
+                        i++;
+                r = i < ELEMENTSOF(known) ? sd_bus_message_read(m, "v", known[i].type, known[i].value)
+                                          : sd_bus_message_skip(m, "v");
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+/* A later version of the service may have others, which have a name and a role, too. */
+static char *details_describe(const char *signal, const EventDetails *d) {
+        if (strcmp(signal, "RoleStarted") == 0)
+                return g_strdup_printf("pid %" PRIu32 ", user %s", d->pid, d->user ?: "not known");
+        if (strcmp(signal, "RoleExited") == 0) {
+                g_autofree char *end = words_end(d->code, d->status);
+
+                return g_strdup_printf("%s, cause %s", end, d->cause ?: "not known");
+        }
+        if (strcmp(signal, "RoleRestarting") == 0 && d->delay_usec == UINT64_MAX)
+                return g_strdup_printf("attempt %" PRIu32 ", waits for another role", d->attempt);
+        if (strcmp(signal, "RoleRestarting") == 0) {
+                g_autofree char *delay = words_span(d->delay_usec);
+
+                return g_strdup_printf("attempt %" PRIu32 " in %s", d->attempt, delay);
+        }
+        if (strcmp(signal, "MonitorTimedOut") == 0) {
+                g_autofree char *timeout = words_span(d->timeout_usec);
+
+                return g_strdup_printf("no beat for %s", timeout);
+        }
+        return g_strdup(d->result ?: d->reason ?: "");
+}
+
+static int event_print_text(const Event *event, sd_bus_message *m) {
+        g_autofree char *time = words_timestamp(event->realtime_usec);
+        EventDetails d = {};
+
+        int r = details_read(m, &d);
+        if (r < 0)
+                return r;
+        g_autofree char *text = details_describe(event->signal, &d), *escaped = words_escape(text);
+        g_autofree char *line = g_strdup_printf(
+                "%s %6" PRIu64 " %-15s %-16s %s", time, event->seq, event->signal, event->role, escaped);
+
+        (void) puts(g_strchomp(line));
+        return 0;
+}
+
+static int event_print_json(const Watch *watch, const Event *event, sd_bus_message *m) {
+        g_autoptr(GString) json = g_string_new(NULL);
+
+        g_string_append_printf(json, "{\"seq\":%" PRIu64 ",\"epoch\":\"%s\",\"realtime-usec\":%" PRIu64,
+                event->seq, watch->epoch, event->realtime_usec);
+        g_string_append(json, ",\"signal\":");
+        json_append_string(json, event->signal);
+        g_string_append(json, ",\"role\":");
+        json_append_string(json, event->role);
+        g_string_append(json, ",\"details\":");
+        int r = json_append_value(json, m);
+        if (r < 0)
+                return r;
+        g_string_append_c(json, '}');
+        json_print(json->str, watch->ctl->json);
+        return 0;
+}
+
+/* Events of the service itself have no role, so no pattern matches them. */
+static bool watch_wants(const Watch *watch, const char *role) {
+        if (!*watch->patterns)
+                return true;
+        for (char *const *p = watch->patterns; *p; p++)
+                if (ctl_pattern_matches(*p, role))
+                        return true;
+        return false;
+}
+
+/* -- reading them -- */
+
+static void watch_say_lost(uint64_t from, uint64_t to) {
+        if (from == to)
+                ctl_error("event %" PRIu64 " is lost, the service does not have it any more", from);
+        else
+                ctl_error("the events %" PRIu64 " to %" PRIu64
+                          " are lost, the service does not have them any more",
+                        from, to);
+}
+
+static int watch_read_event(Watch *watch, sd_bus_message *m) {
+        Event event;
+
+        int r = sd_bus_message_read(m, "ttss", &event.seq, &event.realtime_usec, &event.signal, &event.role);
+        if (r < 0)
+                return r;
+        if (event.seq > watch->seq + 1)
+                watch_say_lost(watch->seq + 1, event.seq - 1);
+        const bool shown = event.seq > watch->seq && !watch->done && watch_wants(watch, event.role);
+        watch->seq = MAX(watch->seq, event.seq);
+        if (!shown)
+                return sd_bus_message_skip(m, "a{sv}");
+        r = watch->ctl->json == CTL_JSON_OFF ? event_print_text(&event, m)
+                                             : event_print_json(watch, &event, m);
+        if (r >= 0 && watch->left > 0 && --watch->left == 0)
+                watch->done = true;
+        return r;
+}
+
+/* Returns the number of events in a page, or a negative errno. */
+static int watch_read_page(Watch *watch, sd_bus_message *reply) {
+        const char *epoch;
+        int complete, n = 0;
+
+        int r = sd_bus_message_read(reply, "sb", &epoch, &complete);
+        if (r < 0)
+                return r;
+        if (watch->epoch[0] && strcmp(watch->epoch, epoch) != 0) {
+                ctl_error("the service has lost its state: events after %" PRIu64 " may be lost, and their"
+                          " numbers begin again, in the epoch %s",
+                        watch->seq, epoch);
+                watch->seq = 0;
+        }
+        g_free(watch->epoch);
+        watch->epoch = g_strdup(epoch);
+        r = sd_bus_message_enter_container(reply, 'a', "(ttssa{sv})");
+        while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'r', "ttssa{sv}")) > 0) {
+                r = watch_read_event(watch, reply);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(reply);
+                n++;
+        }
+        /* Those in between were reported by their numbers. */
+        if (r >= 0 && n == 0 && !complete && !watch->unsaved)
+                ctl_error("events after %" PRIu64 " are lost, the service could not save them", watch->seq);
+        watch->unsaved = n == 0 && !complete;
+        return r < 0 ? r : n;
+}
+
+/* The service is restarted, or has ended. Its next one is announced by the bus. */
+static bool watch_may_wait(const Watch *watch, const sd_bus_error *error) {
+        return watch->known &&
+               sd_bus_error_has_names(error, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_SERVICE_UNKNOWN,
+                       SD_BUS_ERROR_NAME_HAS_NO_OWNER, SD_BUS_ERROR_UNKNOWN_OBJECT);
+}
+
+/* Who watches does not start again what others have stopped. */
+static void watch_set_known(Watch *watch) {
+        watch->known = true;
+        watch->ctl->auto_start = false;
+}
+
+static CtlExit watch_read_news(Watch *watch) {
+        int n = 1;
+
+        for (watch->news = false; n > 0 && !watch->done;) {
+                g_autoptr(sd_bus_message) call = NULL, reply = NULL;
+                g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+
+                CtlExit e =
+                        ctl_new_call(watch->ctl, &call, "EventsSince", "stu", watch->epoch, watch->seq, 0);
+                if (e != CTL_EXIT_OK)
+                        return e;
+                n = ctl_try(watch->ctl, call, &error, &reply);
+                if (n < 0 && watch_may_wait(watch, &error))
+                        return CTL_EXIT_OK;
+                if (n < 0)
+                        return ctl_report(watch->ctl, NULL, &error);
+                watch_set_known(watch);
+                n = watch_read_page(watch, reply);
+                if (n < 0)
+                        return ctl_bad_reply(n);
+                if (fflush(stdout) != 0)
+                        return ctl_failed(errno, "write to standard output");
+        }
+        return CTL_EXIT_OK;
+}
+
+/* -- what is new -- */
+
+static int watch_on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Watch *watch = userdata;
+
+        if (!sd_bus_message_is_signal(m, NODE_INTERFACE, "LogMessage"))
+                watch->news = true;
+        return 0;
+}
+
+static int watch_on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Watch *watch = userdata;
+        const char *name, *old, *new;
+
+        int r = sd_bus_message_read(m, "sss", &name, &old, &new);
+        if (r >= 0 && new[0])
+                watch->news = true;
+        else if (r >= 0)
+                ctl_say(watch->ctl, "The service has ended. Its events are shown when it runs again.");
+        return 0;
+}
+
+/* Begins after the newest event. */
+static CtlExit watch_begin_now(Watch *watch) {
+        g_autoptr(sd_bus_message) epoch = NULL, seq = NULL;
+        const char *text;
+
+        CtlExit e = ctl_get_property(watch->ctl, NULL, "EventEpoch", "s", &epoch);
+        if (e == CTL_EXIT_OK)
+                e = ctl_get_property(watch->ctl, NULL, "EventSequence", "t", &seq);
+        if (e != CTL_EXIT_OK)
+                return e;
+        int r = sd_bus_message_read(epoch, "s", &text);
+        if (r >= 0)
+                r = sd_bus_message_read(seq, "t", &watch->seq);
+        if (r < 0)
+                return ctl_bad_reply(r);
+        g_free(watch->epoch);
+        watch->epoch = g_strdup(text);
+        watch_set_known(watch);
+        return CTL_EXIT_OK;
+}
+
+static CtlExit watch_run(Watch *watch, bool since) {
+        CtlExit e = ctl_subscribe(watch->ctl, watch_on_signal, watch);
+
+        if (e == CTL_EXIT_OK)
+                e = ctl_subscribe_owner(watch->ctl, watch_on_owner, watch);
+
+        if (e == CTL_EXIT_OK && !since)
+                e = watch_begin_now(watch);
+        watch->news = since;
+        while (e == CTL_EXIT_OK && !watch->done)
+                e = watch->news ? watch_read_news(watch) : ctl_run_until(watch->ctl, &watch->news);
+        return e;
+}
+
+CtlExit verb_monitor(Ctl *ctl, int argc, char *argv[]) {
+        enum { ARG_SINCE = CTL_OPTION_OWN, ARG_EPOCH };
+        static const struct option options[] = {
+                { "since", required_argument, NULL, ARG_SINCE },
+                { "epoch", required_argument, NULL, ARG_EPOCH },
+                { "count", required_argument, NULL, 'n' },
+                { 0 },
+        };
+        g_auto(Watch) watch = { .ctl = ctl };
+        const char *epoch = NULL;
+        CtlExit e = CTL_EXIT_OK;
+        bool since = false;
+        int c;
+
+        while ((c = ctl_getopt(ctl, argc, argv, "n:", options, &e)) >= 0)
+                switch (c) {
+                case ARG_SINCE:
+                        since = true;
+                        if (parse_u64(optarg, &watch.seq) < 0)
+                                return ctl_usage(argv[0], "--since=%s is not the number of an event", optarg);
+                        break;
+                case ARG_EPOCH:
+                        epoch = optarg;
+                        break;
+                default:
+                        if (parse_u32(optarg, &watch.left) < 0 || watch.left == 0)
+                                return ctl_usage(
+                                        argv[0], "-n %s is not a number of events, from 1 on", optarg);
+                        break;
+                }
+        if (c == CTL_OPTION_EXIT)
+                return e;
+        if (epoch && !since)
+                return ctl_usage(argv[0], "--epoch= says what the number of --since= means, give both");
+        watch.epoch = g_strdup(epoch ?: "");
+        watch.patterns = argv + optind;
+        ctl_end_on_signals();
+        return watch_run(&watch, since);
+}

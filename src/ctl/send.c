@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The verb "send". */
+
+#include <limits.h>
+#include <unistd.h>
+
+#include "ctl/feed.h"
+#include "ctl/loop.h"
+#include "ctl/verb.h"
+
+static CtlExit send_all(Ctl *ctl, Feed *feed) {
+        CtlExit e = ctl_loop_new(ctl, &feed->event);
+        if (e == CTL_EXIT_OK)
+                feed_begin(feed);
+        if (e == CTL_EXIT_OK)
+                e = ctl_loop_run(ctl, feed->event, &feed->done);
+        if (e == CTL_EXIT_OK)
+                e = feed->exit;
+        feed_clear(feed);
+        ctl_loop_free(ctl, feed->event);
+        return e;
+}
+
+CtlExit verb_send(Ctl *ctl, int argc, char *argv[]) {
+        enum { ARG_CLOSE = CTL_OPTION_OWN };
+        static const struct option options[] = {
+                { "close", no_argument, NULL, ARG_CLOSE },
+                { 0 },
+        };
+        g_autofree Feed *feed = g_new0(Feed, 1);
+        g_autofree char *text = NULL;
+        CtlExit e = CTL_EXIT_OK;
+        int c;
+
+        while ((c = ctl_getopt(ctl, argc, argv, NULL, options, &e)) >= 0)
+                feed->close = true;
+        if (c == CTL_OPTION_EXIT)
+                return e;
+        e = ctl_check_arguments(argc, argv, 1, INT_MAX);
+        if (e != CTL_EXIT_OK)
+                return e;
+        feed->ctl = ctl;
+        feed->role = argv[optind];
+        feed->fd = argv[optind + 1] ? -1 : STDIN_FILENO;
+        text = g_strjoinv(" ", argv + optind + 1);
+        feed->text = text;
+        return send_all(ctl, feed);
+}

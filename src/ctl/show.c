@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The verb "show": all properties of roles, or of the node, for scripts. It knows no property by its name but
+ * for the form of times, so that it shows those of a newer service as well. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/connection.h"
+#include "ctl/details.h"
+#include "ctl/json.h"
+#include "ctl/pager.h"
+#include "ctl/show.h"
+#include "ctl/verb.h"
+#include "ctl/words.h"
+#include "proto/node-names.h"
+#include "util/autoptr.h"
+
+typedef struct Show {
+        Ctl *ctl;
+        GPtrArray *wanted; /* names of properties, each once; none: all */
+        bool only_values;
+        GString *out;
+        unsigned n_objects;
+} Show;
+
+/* -- values as text, as systemctl show has them -- */
+
+static char *show_number(const char *name, uint64_t value) {
+        /* A time, though its name does not say so. */
+        if (g_str_has_suffix(name, "Timestamp") || strcmp(name, "NextStartUSec") == 0)
+                return value == UINT64_MAX ? g_strdup("infinity")
+                       : value == 0        ? g_strdup("")
+                                           : words_timestamp(value);
+        if (g_str_has_suffix(name, "USec") && strcmp(name, "MonitorDeadlineUSec") != 0)
+                return words_span(value);
+        return g_strdup_printf("%" PRIu64, value);
+}
+
+static int show_append_value(GString *text, const char *name, sd_bus_message *m);
+
+/* The members of a structure or of an entry are joined by '=' here, as in "product=version", the elements of
+ * an array by spaces. */
+static int show_append_container(
+        GString *text, const char *name, sd_bus_message *m, char type, const char *contents) {
+        const char separator = type == 'a' ? ' ' : '=';
+        bool first = true;
+
+        int r = sd_bus_message_enter_container(m, type, contents);
+        while (r >= 0 && (r = sd_bus_message_at_end(m, false)) == 0) {
+                if (!first)
+                        g_string_append_c(text, separator);
+                first = false;
+                r = show_append_value(text, name, m);
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int show_append_strings(GString *text, sd_bus_message *m) {
+        g_auto(GStrv) words = NULL;
+
+        int r = sd_bus_message_read_strv(m, &words);
+        if (r < 0)
+                return r;
+        g_autofree char *line = words_command((const char *const *) words), *escaped = words_escape(line);
+        g_string_append(text, escaped);
+        return 0;
+}
+
+static int show_append_value(GString *text, const char *name, sd_bus_message *m) {
+        const char *contents, *string;
+        uint64_t number;
+        char type;
+        int flag;
+
+        int r = sd_bus_message_peek_type(m, &type, &contents);
+        if (r <= 0)
+                return r < 0 ? r : -ENODATA;
+        switch (type) {
+        case 'a':
+                if (strcmp(contents, "s") == 0)
+                        return show_append_strings(text, m);
+                G_GNUC_FALLTHROUGH;
+        case 'r':
+        case 'e':
+        case 'v':
+                return show_append_container(text, name, m, type, contents);
+        case 's':
+        case 'o':
+        case 'g':
+                r = sd_bus_message_read_basic(m, type, &string);
+                if (r >= 0) {
+                        g_autofree char *escaped = words_escape(string);
+                        g_string_append(text, escaped);
+                }
+                return r;
+        case 'b':
+                r = sd_bus_message_read_basic(m, 'b', &flag);
+                if (r >= 0)
+                        g_string_append(text, flag ? "yes" : "no");
+                return r;
+        case 't':
+                r = sd_bus_message_read_basic(m, 't', &number);
+                if (r >= 0) {
+                        g_autofree char *value = show_number(name, number);
+                        g_string_append(text, value);
+                }
+                return r;
+        default:
+                return json_append_value(text, m); /* the other numbers */
+        }
+}
+
+/* -- one object -- */
+
+static bool show_wants(const Show *show, const char *name) {
+        return show->wanted->len == 0 ||
+               g_ptr_array_find_with_equal_func(show->wanted, name, g_str_equal, NULL);
+}
+
+static int show_append_text(Show *show, const char *name, sd_bus_message *m, GString *text) {
+        if (!show->only_values)
+                g_string_append_printf(text, "%s=", name);
+        int r = show_append_value(text, name, m);
+        g_string_append_c(text, '\n');
+        return r;
+}
+
+static int show_append_json(const char *name, sd_bus_message *m, GString *text) {
+        g_string_append(text, text->len > 0 ? "," : "");
+        json_append_string(text, name);
+        g_string_append_c(text, ':');
+        return json_append_value(text, m);
+}
+
+static int show_read_property(Show *show, GPtrArray *names, sd_bus_message *m, GString *text) {
+        const char *name, *contents;
+
+        int r = sd_bus_message_read_basic(m, 's', &name);
+        if (r < 0)
+                return r;
+        g_ptr_array_add(names, g_strdup(name));
+        if (!show_wants(show, name))
+                return sd_bus_message_skip(m, "v");
+        r = sd_bus_message_peek_type(m, NULL, &contents);
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'v', contents);
+        if (r >= 0)
+                r = show->ctl->json == CTL_JSON_OFF ? show_append_text(show, name, m, text)
+                                                    : show_append_json(name, m, text);
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static CtlExit show_check_wanted(const Show *show, GPtrArray *names) {
+        for (guint i = 0; i < show->wanted->len; i++) {
+                const char *wanted = g_ptr_array_index(show->wanted, i);
+
+                if (g_ptr_array_find_with_equal_func(names, wanted, g_str_equal, NULL))
+                        continue;
+                g_ptr_array_add(names, NULL);
+                const char *nearest = words_nearest(wanted, (const char *const *) names->pdata);
+                return nearest ? ctl_usage("show", "there is no property \"%s\"; did you mean \"%s\"?",
+                                         wanted, nearest)
+                               : ctl_usage("show", "there is no property \"%s\"", wanted);
+        }
+        return CTL_EXIT_OK;
+}
+
+static CtlExit show_properties(Show *show, sd_bus_message *m) {
+        g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+        g_autoptr(GString) text = g_string_new(NULL);
+        const bool json = show->ctl->json != CTL_JSON_OFF;
+
+        int r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = show_read_property(show, names, m, text);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r < 0)
+                return ctl_bad_reply(r);
+        CtlExit e = show_check_wanted(show, names);
+        if (e != CTL_EXIT_OK)
+                return e;
+        if (show->n_objects++ > 0)
+                g_string_append_c(show->out, json ? ',' : '\n');
+        g_string_append_printf(show->out, json ? "{%s}" : "%s", text->str);
+        return CTL_EXIT_OK;
+}
+
+static CtlExit show_object(Show *show, const char *path, const char *interface) {
+        g_autoptr(sd_bus_message) call = NULL, reply = NULL;
+
+        CtlExit e = ctl_new_call_of(show->ctl, &call, path, "org.freedesktop.DBus.Properties", "GetAll");
+        if (e != CTL_EXIT_OK)
+                return e;
+        int r = sd_bus_message_append_basic(call, 's', interface);
+        if (r < 0)
+                return ctl_failed(r, "make a call");
+        e = ctl_send_about(show->ctl, call, NULL, &reply);
+        return e == CTL_EXIT_OK ? show_properties(show, reply) : e;
+}
+
+/* -- roles -- */
+
+/* Enters the properties of the role in one object of GetManagedObjects, whose path was read. */
+static int show_enter_role(sd_bus_message *m) {
+        const char *interface;
+
+        int r = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0) {
+                r = sd_bus_message_read_basic(m, 's', &interface);
+                if (r < 0)
+                        return r;
+                if (strcmp(interface, NODE_ROLE_INTERFACE) == 0)
+                        return 1;
+                r = sd_bus_message_skip(m, "a{sv}");
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        return r < 0 ? r : -EBADMSG;
+}
+
+/* Finds the role in the reply of GetManagedObjects, so that the order is that of the user. Most often it is
+ * the next one or not far. */
+static CtlExit show_managed(Show *show, sd_bus_message *m, const char *wanted) {
+        const char *path;
+
+        int r = sd_bus_message_rewind(m, true);
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "{oa{sa{sv}}}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "oa{sa{sv}}")) > 0) {
+                r = sd_bus_message_read_basic(m, 'o', &path);
+                if (r < 0)
+                        break;
+                if (strcmp(path, wanted) == 0) {
+                        r = show_enter_role(m);
+                        return r < 0 ? ctl_bad_reply(r) : show_properties(show, m);
+                }
+                r = sd_bus_message_skip(m, "a{sa{sv}}");
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        /* It was purged meanwhile. */
+        return r < 0 ? ctl_bad_reply(r) : CTL_EXIT_OK;
+}
+
+static CtlExit show_roles(Show *show, const GPtrArray *roles) {
+        g_autoptr(sd_bus_message) call = NULL, reply = NULL;
+        Ctl *ctl = show->ctl;
+        CtlExit e = CTL_EXIT_OK;
+
+        if (roles->len > 1) {
+                e = ctl_new_details_call(ctl, &call);
+                if (e == CTL_EXIT_OK)
+                        e = ctl_send_about(ctl, call, NULL, &reply);
+        }
+        for (guint i = 0; e == CTL_EXIT_OK && i < roles->len; i++) {
+                const CtlDetails *role = g_ptr_array_index(roles, i);
+                _cleanup_free_ char *path = ctl_role_path(role->name);
+
+                e = reply ? show_managed(show, reply, path) : show_object(show, path, NODE_ROLE_INTERFACE);
+        }
+        return e;
+}
+
+static void show_print(Show *show, bool as_array) {
+        Ctl *ctl = show->ctl;
+
+        if (ctl->json == CTL_JSON_OFF) {
+                pager_open(ctl);
+                (void) fputs(show->out->str, stdout);
+                return;
+        }
+        if (as_array) {
+                g_string_prepend_c(show->out, '[');
+                g_string_append_c(show->out, ']');
+        }
+        json_print(show->out->str, ctl->json);
+}
+
+CtlExit ctl_show_roles(Ctl *ctl, const GPtrArray *roles) {
+        g_autoptr(GPtrArray) wanted = g_ptr_array_new();
+        g_autoptr(GString) out = g_string_new(NULL);
+        Show show = { .ctl = ctl, .wanted = wanted, .out = out };
+
+        CtlExit e = show_roles(&show, roles);
+        if (e == CTL_EXIT_OK)
+                show_print(&show, true);
+        return e;
+}
+
+static CtlExit show_words(Show *show, char *const *words) {
+        g_autoptr(GPtrArray) roles = NULL, selected = NULL;
+
+        CtlExit e = ctl_get_details(show->ctl, words, NULL, &roles);
+        if (e != CTL_EXIT_OK)
+                return e;
+        const CtlExit missing = ctl_select_details(show->ctl, words, roles, &selected);
+        e = show_roles(show, selected);
+        if (e == CTL_EXIT_OK && (selected->len > 0 || missing == CTL_EXIT_OK))
+                show_print(show, true);
+        return e != CTL_EXIT_OK ? e : missing;
+}
+
+static void show_add_wanted(Show *show, const char *list) {
+        g_auto(GStrv) names = g_strsplit(list, ",", -1);
+
+        for (char **name = names; *name; name++)
+                if ((*name)[0] && (show->wanted->len == 0 || !show_wants(show, *name)))
+                        g_ptr_array_add(show->wanted, g_strdup(*name));
+}
+
+CtlExit verb_show(Ctl *ctl, int argc, char *argv[]) {
+        enum { ARG_VALUE = CTL_OPTION_OWN };
+        static const struct option options[] = {
+                { "property", required_argument, NULL, 'p' },
+                { "value", no_argument, NULL, ARG_VALUE },
+                { 0 },
+        };
+        g_autoptr(GPtrArray) wanted = g_ptr_array_new_with_free_func(g_free);
+        g_autoptr(GString) out = g_string_new(NULL);
+        Show show = { .ctl = ctl, .wanted = wanted, .out = out };
+        CtlExit e = CTL_EXIT_OK;
+        int c;
+
+        while ((c = ctl_getopt(ctl, argc, argv, "p:", options, &e)) >= 0)
+                if (c == 'p')
+                        show_add_wanted(&show, optarg);
+                else
+                        show.only_values = true;
+        if (c == CTL_OPTION_EXIT)
+                return e;
+        if (optind < argc)
+                return show_words(&show, argv + optind);
+        e = show_object(&show, NODE_PATH, NODE_INTERFACE);
+        if (e == CTL_EXIT_OK)
+                show_print(&show, false);
+        return e;
+}

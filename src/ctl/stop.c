@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The verbs "stop" and "kill". A stop takes as long as the role's stop timeout, and this waits for it. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl/connection.h"
+#include "ctl/details.h"
+#include "ctl/loop.h"
+#include "ctl/roles.h"
+#include "ctl/stop.h"
+#include "ctl/verb.h"
+#include "proto/node-errors.h"
+#include "proto/node-names.h"
+#include "util/autoptr.h"
+
+const CtlStop ctl_stop = { "Stop", "StopMany", "stopping",
+        "The stop goes on; architectctl list shows what is left, architectctl kill ends it at once." };
+const CtlStop ctl_kill = { "Kill", "KillMany", "killing", "The kill goes on." };
+
+/* -- progress -- */
+
+typedef struct Progress {
+        sd_bus_slot *slot; /* of the signals */
+        GPtrArray *alive;  /* names; NULL: nothing is shown */
+        guint total;
+        const char *doing;
+} Progress;
+
+static void progress_show(const Progress *p) {
+        const guint done = p->total - p->alive->len;
+
+        if (p->alive->len > 0)
+                (void) fprintf(stderr, "\r\033[K[%u/%u] %.40s: %s", done, p->total,
+                        (const char *) g_ptr_array_index(p->alive, 0), p->doing);
+        else
+                (void) fprintf(stderr, "\r\033[K[%u/%u] %s what they left", done, p->total, p->doing);
+}
+
+static int progress_on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Progress *p = userdata;
+        const char *role;
+        guint i;
+
+        if (sd_bus_message_read_basic(m, 's', &role) <= 0 ||
+                !g_ptr_array_find_with_equal_func(p->alive, role, g_str_equal, &i))
+                return 0;
+        g_ptr_array_remove_index(p->alive, i);
+        progress_show(p);
+        return 0;
+}
+
+static void keep_running(Ctl *ctl, GPtrArray *names) {
+        for (guint i = names->len; i > 0; i--) {
+                g_autofree char *state = NULL;
+
+                if (ctl_peek_string(ctl, g_ptr_array_index(names, i - 1), "State", &state) < 0 ||
+                        strcmp(state, "ended") == 0)
+                        g_ptr_array_remove_index(names, i - 1);
+        }
+}
+
+/* Only a person sees it. What cannot be shown is no error of the stop. */
+static CtlExit progress_begin(Ctl *ctl, const CtlStop *stop, char *const *roles, Progress *p) {
+        const char *term = getenv("TERM");
+
+        if (ctl->quiet || !isatty(STDERR_FILENO) || !term || strcmp(term, "dumb") == 0 ||
+                !ctl_try_connect_bus(ctl))
+                return CTL_EXIT_OK;
+        p->alive = g_ptr_array_new_with_free_func(g_free);
+        p->doing = stop->doing;
+        int r = sd_bus_match_signal(ctl->bus, &p->slot, ctl->bus_name, NODE_PATH, NODE_INTERFACE,
+                "RoleExited", progress_on_signal, p);
+        if (r < 0)
+                return CTL_EXIT_OK;
+        CtlExit e = ctl_expand_roles(ctl, roles, p->alive);
+        if (e != CTL_EXIT_OK)
+                return e;
+        keep_running(ctl, p->alive);
+        p->total = p->alive->len;
+        if (p->total > 0)
+                progress_show(p);
+        return CTL_EXIT_OK;
+}
+
+static void progress_end(Progress *p) {
+        if (p->total > 0)
+                (void) fputs("\r\033[K", stderr);
+        (void) sd_bus_slot_unref(p->slot);
+        g_clear_pointer(&p->alive, g_ptr_array_unref);
+}
+
+/* -- the calls -- */
+
+CtlExit ctl_stop_roles(Ctl *ctl, const CtlStop *stop, char *const *roles) {
+        /* One role has its own method, whose errors say more about the rights on that role. */
+        const bool one = roles[0] && !roles[1] && roles[0][0] != '@';
+        g_autoptr(sd_bus_message) call = NULL, reply = NULL;
+        Progress p = {};
+
+        CtlExit e = progress_begin(ctl, stop, roles, &p);
+        if (e == CTL_EXIT_OK)
+                e = one ? ctl_new_call(ctl, &call, stop->one, "s", roles[0])
+                        : ctl_new_call_many(ctl, stop->many, roles, &call);
+        if (e == CTL_EXIT_OK)
+                e = ctl_send_lasting(ctl, call, stop->goes_on, &reply);
+        progress_end(&p);
+        if (e == CTL_EXIT_OK)
+                e = ctl_check_reply(ctl, call, reply);
+        return e == CTL_EXIT_OK && !one ? ctl_report_results(ctl, reply) : e;
+}
+
+/* -- the verbs -- */
+
+bool ctl_read_roles(Ctl *ctl, int argc, char *argv[], CtlExit *ret) {
+        enum { ARG_ALL = CTL_OPTION_OWN };
+        static const struct option options[] = {
+                { "all", no_argument, NULL, ARG_ALL },
+                { 0 },
+        };
+        bool all = false;
+        int c;
+
+        *ret = CTL_EXIT_OK;
+        while ((c = ctl_getopt(ctl, argc, argv, NULL, options, ret)) >= 0)
+                all = true;
+        if (c == CTL_OPTION_EXIT)
+                return false;
+        if (all && optind < argc)
+                *ret = ctl_usage(argv[0], "%s takes either --all or names: \"%s\" is one too many", argv[0],
+                        argv[optind]);
+        else if (!all && optind == argc)
+                *ret = ctl_usage(argv[0], "%s needs ROLE..., @GROUP... or --all", argv[0]);
+        return *ret == CTL_EXIT_OK;
+}
+
+CtlExit verb_stop(Ctl *ctl, int argc, char *argv[]) {
+        CtlExit e;
+
+        return ctl_read_roles(ctl, argc, argv, &e) ? ctl_stop_roles(ctl, &ctl_stop, argv + optind) : e;
+}
+
+CtlExit verb_kill(Ctl *ctl, int argc, char *argv[]) {
+        CtlExit e;
+
+        return ctl_read_roles(ctl, argc, argv, &e) ? ctl_stop_roles(ctl, &ctl_kill, argv + optind) : e;
+}
