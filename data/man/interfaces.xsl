@@ -2,12 +2,15 @@
 <!-- SPDX-License-Identifier: LGPL-2.1-or-later -->
 <!-- Combines the output of gdbus-codegen for the interface files to one page. The input is
      org.architect.Node.5.xml, in which <?interface NAME?> stands for the description, the methods,
-     the signals and the properties of one interface. -->
+     the signals and the properties of one interface, and <?options?> for a list of the options. -->
 <xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">
   <xsl:output method="xml" encoding="UTF-8"/>
 
   <!-- The directory of gdbus-codegen's files, with the beginning of their names. -->
   <xsl:param name="generated"/>
+
+  <!-- The section of list-role-options. -->
+  <xsl:param name="options"/>
 
   <xsl:template match="@* | node()">
     <xsl:copy><xsl:apply-templates select="@* | node()"/></xsl:copy>
@@ -47,6 +50,10 @@
         </variablelist>
       </refsect1>
     </xsl:if>
+  </xsl:template>
+
+  <xsl:template match="processing-instruction('options')">
+    <xsl:copy-of select="document($options)/refsect1"/>
   </xsl:template>
 
   <!-- A method or a signal: its signature, its arguments, then its text. -->
