@@ -86,12 +86,17 @@ def _error(name, *bases, prefix="org.architect.Node.Error.", dbus=None):
 
 
 NoSuchRole = _error("NoSuchRole", KeyError)
+NoSuchDefinition = _error("NoSuchDefinition", KeyError)
+BadDefinition = _error("BadDefinition", ValueError)
 RoleExists = _error("RoleExists")
 RoleNotRunning = _error("RoleNotRunning")
 RoleRunning = _error("RoleRunning")
 RoleFrozen = _error("RoleFrozen")
 InvalidRoleName = _error("InvalidRoleName", ValueError)
 StartCancelled = _error("StartCancelled")
+StartTimedOut = _error("StartTimedOut")
+DependencyFailed = _error("DependencyFailed")
+StartFailed = _error("StartFailed")
 StopTimedOut = _error("StopTimedOut")
 NoInput = _error("NoInput")
 InputFull = _error("InputFull")
@@ -132,16 +137,21 @@ __all__.append("ConnectionLost")
 OPTION_TYPES = {
     option: kind
     for kind, options in {
-        "s": "product version provider working-directory user group stdin output exit-type "
-        "stop-to on-monitor-loss",
-        "as": "setup-args xterm-args",
+        "s": "product version provider working-directory user group stdin output exit-type type "
+        "notify-access stop-to on-monitor-loss restart cpu-affinity",
+        "as": "setup-args xterm-args success-exit-status restart-prevent-exit-status role-groups "
+        "after wants requires binds-to part-of "
+        "environment-file",
+        "aas": "exec-start-pre exec-stop exec-stop-post",
         "a(ss)": "eups-list",
         "a{ss}": "env",
         "a{st}": "limits",
         "aq": "tcp-ports udp-ports release-ports",
-        "b": "xterm ignore-sigpipe remove",
-        "i": "stop-signal nice",
-        "t": "stop-timeout-usec memory-max tasks-max cpu-quota",
+        "b": "xterm ignore-sigpipe remove delegate",
+        "i": "stop-signal watchdog-signal nice oom-score-adjust",
+        "t": "stop-timeout-usec timeout-start-usec watchdog-usec memory-max tasks-max cpu-quota "
+        "restart-usec restart-max-delay-usec start-limit-interval-usec cpu-weight io-weight memory-high",
+        "u": "restart-steps start-limit-burst",
     }.items()
     for option in options.split()
 }
@@ -700,7 +710,8 @@ class ArchitectNode:
     ):
         """Start a command as a role. Return when it runs, or raise the error that prevented it.
 
-        command is another name of command_as_list.
+        command is another name of command_as_list. An empty list stands for the command and the
+        options of the role's definition, of which each one that is given here replaces its own.
         setup_args is a list, or a string that is split as a shell would split it.
         eups_list contains further products, as pairs of name and version, or as strings "name" or
         "name version". Without a version it is the current one.
