@@ -35,6 +35,7 @@ static Instance *test_instance(const char *directory) {
                 .runtime_directory = g_build_filename(directory, "run", NULL),
                 .keeper_socket = g_build_filename(directory, "keeper", NULL),
                 .settings_directory = g_build_filename(directory, "etc", NULL) };
+        instance->definition_directories = g_strdupv((char *[]){ instance->settings_directory, NULL });
         return instance;
 }
 

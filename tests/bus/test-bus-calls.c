@@ -379,6 +379,8 @@ static void refuse_all(BusWorld *b, const char *sender, const char *text) {
                 { "Stop", "s", "stop roles" },
                 { "Kill", "s", "stop roles" },
                 { "CloseInput", "s", "write to roles" },
+                { "Freeze", "s", "freeze roles" },
+                { "Thaw", "s", "thaw roles" },
                 { "Shutdown", "s", "shut the service down" },
         };
         g_auto(Call) start_call = {}, signal_call = {}, send = {}, purge = {};
@@ -410,7 +412,7 @@ static void refuse_all(BusWorld *b, const char *sender, const char *text) {
         assert_error(&send, SD_BUS_ERROR_ACCESS_DENIED, text);
         assert_error(&purge, SD_BUS_ERROR_ACCESS_DENIED, text);
 
-        static const char *const role_calls[] = { "Stop", "Kill", "CloseInput", "Purge" };
+        static const char *const role_calls[] = { "Stop", "Kill", "CloseInput", "Freeze", "Thaw", "Purge" };
         g_autofree char *path = role_dbus_path("cam");
         for (size_t i = 0; i < ELEMENTSOF(role_calls); i++) {
                 g_auto(Call) call = {};
@@ -507,6 +509,42 @@ static void test_behind_the_parked(void **state) {
         bus_world_settle(b);
         assert_error(&start_call, "org.architect.Node.Error.StartCancelled", "cancelled by Stop");
         assert_replied(&stop);
+}
+
+/* Calls that were held until the roles are up to date come before those that were read in the meantime. */
+static void test_behind_the_held(void **state) {
+        BusWorld *b = *state;
+        sd_bus *bus = b->clients->bus;
+        sd_bus_slot *slot = NULL;
+        g_auto(Call) known = {}, first = {}, second = {}, get = {};
+        const char *value;
+
+        call_node(b, &known, "Poll", "as", 0);
+        bus_world_settle(b);
+        assert_replied(&known);
+        assert_return_code(sd_bus_add_filter(bus, &slot, clients_filter_calls, b->clients), 0);
+        b->world->node->recovered = false;
+        call_node(b, &first, "SetEnv", "ss", "NAME", "first");
+        call_node(b, &second, "SetEnv", "ss", "NAME", "second");
+        bus_world_settle(b);
+        assert_int_equal(g_queue_get_length(b->clients->held), 2);
+        /* As if this one stood in the queue of the bus already. */
+        g_autoptr(sd_bus_message) read = g_queue_pop_tail(b->clients->held);
+        assert_return_code(sd_bus_message_rewind(read, true), 0);
+        assert_return_code(sd_bus_enqueue_for_read(bus, read), 0);
+
+        b->world->node->recovered = true;
+        ASK(b->world->node, clients, recovered);
+        bus_world_settle(b);
+        assert_replied(&first);
+        assert_replied(&second);
+        assert_int_equal(g_queue_get_length(b->clients->held), 0);
+        call_node(b, &get, "GetEnv", "s", "NAME");
+        bus_world_settle(b);
+        assert_replied(&get);
+        assert_return_code(sd_bus_message_read(get.reply, "s", &value), 0);
+        assert_string_equal(value, "second");
+        sd_bus_slot_unref(slot);
 }
 
 /* Calls of a sender that has disconnected in the meantime have no effect. */
@@ -748,6 +786,7 @@ int main(void) {
                 BUS_TEST(test_not_the_user),
                 BUS_TEST(test_parked_in_order),
                 BUS_TEST(test_behind_the_parked),
+                BUS_TEST(test_behind_the_held),
                 BUS_TEST(test_sender_has_left),
                 BUS_TEST(test_sender_not_named),
                 BUS_TEST(test_leaving_with_parked),

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What is read from a message: integers of every type, and the options of Start. Each message is marshalled
- * and read again, as if it had been received. */
+/* What is read from a message: integers of every type, and the options of Start, also beside the text of a
+ * role file. Each message is marshalled and read again, as if it had been received. */
 
 #include "bus-world.h"
+#include "option-samples.h"
+#include "spec-compare.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -12,6 +14,7 @@
 #include "base/cgroup-util.h"
 #include "bus/start-options.h"
 #include "bus/bus-util.h"
+#include "model/role-option-text.h"
 #include "model/role-state.h"
 
 /* Converts the message into the form in which its reader receives it. */
@@ -212,6 +215,15 @@ static sd_bus_message *start_new(BusWorld *b) {
         return m;
 }
 
+/* The same without a command, as the definition of the role has it. */
+static sd_bus_message *start_defined_new(BusWorld *b) {
+        sd_bus_message *m = call_new(b, CLIENT, NODE_PATH, NODE_INTERFACE, "Start");
+
+        assert_return_code(sd_bus_message_append(m, "as", 0), 0);
+        assert_return_code(sd_bus_message_open_container(m, 'a', "{sv}"), 0);
+        return m;
+}
+
 /* An entry of the a{sv}, which is consumed. */
 static void append_option(sd_bus_message *m, GVariant *entry) {
         g_autoptr(GVariant) owned = g_variant_take_ref(entry);
@@ -219,14 +231,21 @@ static void append_option(sd_bus_message *m, GVariant *entry) {
         assert_return_code(bus_append_gvariant(m, owned), 0);
 }
 
-static int read_start(sd_bus_message *m, RoleSpec **ret, sd_bus_error *error) {
+static int read_start_of(
+        sd_bus_message *m, const Definitions *definitions, RoleSpec **ret, sd_bus_error *error) {
         assert_return_code(sd_bus_message_close_container(m), 0);
         deliver(m);
         g_autofree char *names = NULL;
-        int r = start_options_read(m, ret, &names, error);
+        int r = start_options_read(m, definitions, "cam", ret, &names, error);
         if (r >= 0)
                 assert_true(sd_bus_message_at_end(m, true));
         return r;
+}
+
+static int read_start(sd_bus_message *m, RoleSpec **ret, sd_bus_error *error) {
+        g_autoptr(Definitions) none = definitions_new();
+
+        return read_start_of(m, none, ret, error);
 }
 
 static void expect_refused(sd_bus_message *m, const char *text) {
@@ -266,6 +285,11 @@ static void test_every_option(void **state) {
         assert_return_code(bus_append_entry(m, "provider", "s", "lmod"), 0);
         assert_return_code(bus_append_entry(m, "xterm", "b", 0), 0);
         assert_return_code(bus_append_entry(m, "xterm-args", "as", 0), 0);
+        assert_return_code(bus_append_entry(m, "type", "s", "oneshot"), 0);
+        assert_return_code(bus_append_entry(m, "timeout-start-usec", "t", UINT64_C(5)), 0);
+        assert_return_code(bus_append_entry(m, "notify-access", "s", "all"), 0);
+        assert_return_code(bus_append_entry(m, "watchdog-usec", "t", UINT64_C(6)), 0);
+        assert_return_code(bus_append_entry(m, "watchdog-signal", "i", SIGKILL), 0);
         assert_return_code(read_start(m, &spec, NULL), 0);
 
         assert_string_equal(spec->product, "base");
@@ -297,6 +321,12 @@ static void test_every_option(void **state) {
         assert_true(spec->limits_set == ((UINT64_C(1) << RLIMIT_NOFILE) | (UINT64_C(1) << RLIMIT_CORE)));
         assert_int_equal(spec->limits[RLIMIT_NOFILE], 64);
         assert_true(spec->remove);
+        assert_int_equal(spec->type, ROLE_TYPE_ONESHOT);
+        assert_true(spec->timeout_start_set);
+        assert_int_equal(spec->timeout_start_usec, 5);
+        assert_int_equal(spec->notify_access, NOTIFY_ACCESS_ALL);
+        assert_int_equal(spec->watchdog_usec, 6);
+        assert_int_equal(spec->watchdog_signal, SIGKILL);
         assert_false(spec->xterm);
 }
 
@@ -350,10 +380,14 @@ static void test_scope_limits(void **state) {
         static const struct {
                 const char *key, *controller;
                 size_t offset;
+                bool v2;
         } limits[] = {
-                { "memory-max", "memory", offsetof(RoleSpec, memory_max) },
-                { "tasks-max", "pids", offsetof(RoleSpec, tasks_max) },
-                { "cpu-quota", "cpu", offsetof(RoleSpec, cpu_quota) },
+                { "memory-max", "memory", offsetof(RoleSpec, memory_max), false },
+                { "tasks-max", "pids", offsetof(RoleSpec, tasks_max), false },
+                { "cpu-quota", "cpu", offsetof(RoleSpec, cpu_quota), false },
+                { "cpu-weight", "cpu", offsetof(RoleSpec, cpu_weight), false },
+                { "io-weight", "io", offsetof(RoleSpec, io_weight), true },
+                { "memory-high", "memory", offsetof(RoleSpec, memory_high), true },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(limits); i++) {
@@ -361,15 +395,15 @@ static void test_scope_limits(void **state) {
                 g_autoptr(RoleSpec) spec = NULL;
                 g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
 
-                assert_return_code(bus_append_entry(m, limits[i].key, "u", 100000U), 0);
+                assert_return_code(bus_append_entry(m, limits[i].key, "u", 10000U), 0);
                 int r = read_start(m, &spec, &error);
-                if (cgroup_has_controller(limits[i].controller)) {
+                if (cgroup_has_controller(limits[i].controller) && (!limits[i].v2 || cgroup_is_unified())) {
                         assert_return_code(r, 0);
-                        assert_int_equal(*(uint64_t *) ((char *) spec + limits[i].offset), 100000);
+                        assert_int_equal(*(uint64_t *) ((char *) spec + limits[i].offset), 10000);
                 } else {
-                        g_autofree char *text =
-                                g_strdup_printf("Option \"%s\" needs the cgroup controller \"%s\"",
-                                        limits[i].key, limits[i].controller);
+                        g_autofree char *text = g_strdup_printf(
+                                "Option \"%s\" needs the cgroup controller \"%s\"%s, which", limits[i].key,
+                                limits[i].controller, limits[i].v2 ? " of cgroup v2" : "");
                         assert_int_equal(r, -EOPNOTSUPP);
                         assert_string_equal(error.name, SD_BUS_ERROR_NOT_SUPPORTED);
                         assert_contains(error.message, text);
@@ -401,18 +435,22 @@ static void test_wrong_types(void **state) {
                 "1.0",
         };
 
-        for (size_t i = 0; i < start_options.n_entries; i++)
+        const BusOptions options = start_options();
+
+        for (size_t i = 0; i < options.n_entries; i++)
                 for (size_t v = 0; v < ELEMENTSOF(values); v++) {
                         g_autoptr(sd_bus_message) m = start_new(b);
                         g_autoptr(RoleSpec) spec = NULL;
                         g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
                         g_autoptr(GVariant) value = g_variant_ref_sink(g_variant_new_parsed(values[v]));
-                        const BusOption *option = bus_options_get(&start_options, i);
+                        const BusOption *option = bus_options_get(&options, i);
                         const char *type = g_variant_get_type_string(value), *want = option->type;
 
+                        if (!option->key)
+                                continue;
                         if (type[0] == 'v')
                                 type = "d";
-                        if (type_is_one_of(want, "i t")) {
+                        if (type_is_one_of(want, "i t u")) {
                                 if (type_is_one_of(type, "i t s")) /* a string: see test_not_by_meaning() */
                                         continue;
                                 want = "an integer";
@@ -437,17 +475,27 @@ static void test_wrong_types(void **state) {
                 }
 }
 
-/* What is saved of a role that was started with these options; NULL: this machine does not support one. */
-static char *saved(BusWorld *b, const char *options) {
-        g_autoptr(sd_bus_message) m = start_new(b);
-        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
-        GVariant *value = g_variant_new_parsed(options);
-        RoleSpec *spec = NULL;
+/* Reads a Start with these options, an a{sv} as text. */
+static void append_options(sd_bus_message *m, const char *options) {
+        g_autoptr(GVariant) value = g_variant_ref_sink(g_variant_new_parsed(options));
 
         for (gsize i = 0; i < g_variant_n_children(value); i++)
                 append_option(m, g_variant_get_child_value(value, i));
-        g_variant_unref(g_variant_ref_sink(value));
-        int r = read_start(m, &spec, &error);
+}
+
+static int read_options(BusWorld *b, const char *options, RoleSpec **ret, sd_bus_error *error) {
+        g_autoptr(sd_bus_message) m = start_new(b);
+
+        append_options(m, options);
+        return read_start(m, ret, error);
+}
+
+/* What is saved of a role that was started with these options; NULL: this machine does not support one. */
+static char *saved(BusWorld *b, const char *options) {
+        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+        RoleSpec *spec = NULL;
+
+        int r = read_options(b, options, &spec, &error);
         if (r == -EOPNOTSUPP)
                 return NULL;
         if (r < 0)
@@ -534,6 +582,11 @@ static void test_not_by_meaning(void **state) {
                         "Option \"eups-list\": element 1 has type as, but must be (ss)" },
                 { "eups-list", "[<('p', 1)>]",
                         "Option \"eups-list\": element 1 has type (si), but must be (ss)" },
+                { "exec-start-pre", "['/x']", "Option \"exec-start-pre\" has type as, but must be aas" },
+                { "exec-start-pre", "[<['/x']>, <'y'>]",
+                        "Option \"exec-start-pre\": element 2 has type s, but must be as" },
+                { "exec-start-pre", "[[<'/x'>, <1>]]",
+                        "Option \"exec-start-pre\": element 1 has type i, but must be s" },
                 { "env", "{'A': <'x'>, 'B': <1>}",
                         "Option \"env\": the value of \"B\" has type i, but must be s" },
                 { "env", "{'A': 1}", "Option \"env\" has type a{si}, but must be a{ss}" },
@@ -570,53 +623,132 @@ static void test_not_by_meaning(void **state) {
  * shows. */
 static void test_each_is_saved(void **state) {
         BusWorld *b = *state;
-        static const struct {
-                const char *key, *without, *with;
-        } samples[] = {
-                { "product", "@a{sv} {}", "{'product': <'p'>}" },
-                { "version", "{'product': <'p'>}", "{'product': <'p'>, 'version': <'1'>}" },
-                { "setup-args", "{'product': <'p'>}", "{'product': <'p'>, 'setup-args': <['-t']>}" },
-                { "eups-list", "@a{sv} {}", "{'eups-list': <[('p', '1')]>}" },
-                { "provider", "{'product': <'p'>}", "{'product': <'p'>, 'provider': <'lmod'>}" },
-                { "env", "@a{sv} {}", "{'env': <{'A': '1'}>}" },
-                { "working-directory", "@a{sv} {}", "{'working-directory': <'/tmp'>}" },
-                { "user", "@a{sv} {}", "{'user': <'daemon'>}" },
-                { "group", "@a{sv} {}", "{'group': <'adm'>}" },
-                { "stdin", "@a{sv} {}", "{'stdin': <'null'>}" },
-                { "output", "@a{sv} {}", "{'output': <'null'>}" },
-                { "xterm", "{'stdin': <'pty'>}", "{'stdin': <'pty'>, 'xterm': <true>}" },
-                { "xterm-args", "{'xterm': <true>}", "{'xterm': <true>, 'xterm-args': <['-rv']>}" },
-                { "ignore-sigpipe", "@a{sv} {}", "{'ignore-sigpipe': <false>}" },
-                { "exit-type", "@a{sv} {}", "{'exit-type': <'cgroup'>}" },
-                { "stop-signal", "@a{sv} {}", "{'stop-signal': <2>}" },
-                { "stop-to", "@a{sv} {}", "{'stop-to': <'main'>}" },
-                { "stop-timeout-usec", "@a{sv} {}", "{'stop-timeout-usec': <7>}" },
-                { "on-monitor-loss", "@a{sv} {}", "{'on-monitor-loss': <'kill'>}" },
-                { "nice", "@a{sv} {}", "{'nice': <0>}" },
-                { "limits", "@a{sv} {}", "{'limits': <{'nofile': uint64 64}>}" },
-                { "remove", "@a{sv} {}", "{'remove': <true>}" },
-                { "memory-max", "@a{sv} {}", "{'memory-max': <1000000>}" },
-                { "tasks-max", "@a{sv} {}", "{'tasks-max': <100>}" },
-                { "cpu-quota", "@a{sv} {}", "{'cpu-quota': <50>}" },
-                { "tcp-ports", "@a{sv} {}", "{'tcp-ports': <[uint16 1]>}" },
-                { "udp-ports", "@a{sv} {}", "{'udp-ports': <[uint16 1]>}" },
-                { "release-ports", "@a{sv} {}", "{'release-ports': <[uint16 1]>}" },
-        };
 
-        for (size_t i = 0; i < start_options.n_entries; i++) {
-                const char *key = bus_options_get(&start_options, i)->key;
-                size_t n = 0;
+        assert_all_sampled();
+        for (size_t i = 0; i < ELEMENTSOF(samples); i++) {
+                g_autofree char *without = saved(b, samples[i].without), *with = saved(b, samples[i].with);
 
-                while (n < ELEMENTSOF(samples) && !g_str_equal(samples[n].key, key))
-                        n++;
-                if (n == ELEMENTSOF(samples))
-                        fail_msg("Option \"%s\" has no sample here", key);
-                g_autofree char *without = saved(b, samples[n].without), *with = saved(b, samples[n].with);
                 assert_non_null(without);
                 if (g_strcmp0(without, with) == 0)
-                        fail_msg("Option \"%s\" is not saved", key);
+                        fail_msg("Option \"%s\" is not saved", samples[i].key);
         }
-        assert_int_equal(ELEMENTSOF(samples), start_options.n_entries);
+}
+
+/* Each key of role files gives the value that its option has on D-Bus, or the same error. */
+static void test_text_means_the_same(void **state) {
+        BusWorld *b = *state;
+        g_autoptr(GHashTable) keys = g_hash_table_new(g_str_hash, g_str_equal);
+
+        for (size_t i = 0; i < ELEMENTSOF(samples); i++) {
+                g_autoptr(RoleSpec) said = NULL, written = role_spec_new();
+                g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+                g_auto(Fault) fault = {};
+
+                int r = read_options(b, samples[i].with, &said, &error);
+                assert_return_code(test_spec_set_lines(written, "Command=/bin/echo \"\"", keys, &fault), 0);
+                int t = test_spec_set_lines(written, samples[i].text, keys, &fault);
+                if (t >= 0)
+                        t = role_spec_finish_terminal(written, &fault);
+                if (t != r)
+                        fail_msg("%s: \"%s\", but on D-Bus \"%s\"", samples[i].text, fault.message,
+                                error.message);
+                if (r < 0) { /* this machine does not support it */
+                        assert_int_equal(r, -EOPNOTSUPP);
+                        assert_contains(fault.message, "= needs the cgroup controller");
+                        continue;
+                }
+                for (size_t m = 0; m < ELEMENTSOF(spec_members); m++)
+                        if (!same_member(&spec_members[m], said, written))
+                                fail_msg("%s: %s differs", samples[i].text, spec_members[m].name);
+        }
+        for (size_t i = 0; i < n_role_options; i++)
+                if (role_options[i].file_key && !g_hash_table_contains(keys, role_options[i].file_key))
+                        fail_msg("%s= has no sample here", role_options[i].file_key);
+}
+
+static const RoleOption *option_of(const char *key) {
+        for (size_t i = 0; i < n_role_options; i++)
+                if (g_strcmp0(role_options[i].key, key) == 0)
+                        return &role_options[i];
+        fail_msg("%s is no option", key);
+        return NULL;
+}
+
+/* Without a command a start is what the definition says. An option of the call replaces the whole value, also
+ * that of a list. */
+static void test_definition(void **state) {
+        static const char lines[] =
+                "Command=/x 'a b'\nEnvironment=A=1 C=3\nWorkingDirectory=/w\nUser=u\nGroup=g\n"
+                "StandardOutput=file:/log\nIgnoreSIGPIPE=no\nKillSignal=KILL\nStopTo=main\nTimeoutStopSec=7\n"
+                "OnMonitorLoss=stop\nNice=7\nRemove=yes\nLimitNPROC=7\nLimitCORE=7\nEupsList=r=1\n"
+                "ReleasePorts=7\nRoleGroups=dusk";
+        BusWorld *b = *state;
+        g_autoptr(Definitions) definitions = test_definitions("cam", lines);
+        g_autoptr(sd_bus_message) plain = start_defined_new(b);
+        g_autoptr(RoleSpec) defined = NULL, written = role_spec_new();
+
+        assert_return_code(read_start_of(plain, definitions, &defined, NULL), 0);
+        assert_return_code(test_spec_set_lines(written, lines, NULL, NULL), 0);
+        assert_non_null(defined->definition);
+        written->definition = g_strdup(defined->definition);
+        written->definition_hash = g_strdup(defined->definition_hash);
+        for (size_t i = 0; i < ELEMENTSOF(spec_members); i++)
+                if (!same_member(&spec_members[i], defined, written))
+                        fail_msg("%s is not as defined", spec_members[i].name);
+
+        for (size_t i = 0; i < ELEMENTSOF(samples); i++) {
+                g_autoptr(sd_bus_message) m = start_defined_new(b);
+                g_autoptr(RoleSpec) said = NULL, alone = NULL;
+                unsigned n = 0;
+
+                if (read_options(b, samples[i].with, &alone, NULL) < 0)
+                        continue; /* this machine does not support it */
+                append_options(m, samples[i].with);
+                assert_return_code(read_start_of(m, definitions, &said, NULL), 0);
+                for (size_t o = 0; o < n_role_options; o++)
+                        for (size_t k = 0; k < ELEMENTSOF(spec_members); k++)
+                                if (g_strcmp0(role_options[o].key, samples[i].key) == 0 &&
+                                        role_options[o].kind != ROLE_OPTION_PORTS &&
+                                        spec_members[k].offset == role_options[o].offset) {
+                                        n++;
+                                        if (!same_member(&spec_members[k], said, alone))
+                                                fail_msg("%s does not replace %s", samples[i].with,
+                                                        spec_members[k].name);
+                                }
+                /* The three lists of ports are one member, and so are the five of dependencies. */
+                const RoleOption *option = option_of(samples[i].key);
+                if (n == 0 && option->kind == ROLE_OPTION_STRINGS) {
+                        g_auto(GStrv) a = role_option_get_strings(said, option),
+                                      z = role_option_get_strings(alone, option);
+
+                        assert_true(g_strv_equal((const char *const *) a, (const char *const *) z));
+                } else if (n == 0) {
+                        assert_true(g_str_has_suffix(samples[i].key, "-ports"));
+                        assert_int_equal(said->ports[ROLE_PORTS_RELEASE]->len, 1);
+                        assert_int_equal(g_array_index(said->ports[ROLE_PORTS_RELEASE], uint16_t, 0),
+                                g_str_equal(samples[i].key, "release-ports") ? 3 : 7);
+                }
+                if (g_str_equal(samples[i].key, "limits"))
+                        assert_memory_equal(said->limits, alone->limits, sizeof(said->limits));
+                assert_string_equal(said->command[1], "a b");
+                assert_string_equal(said->definition, defined->definition);
+        }
+}
+
+static void test_no_definition(void **state) {
+        BusWorld *b = *state;
+        g_autoptr(sd_bus_message) without = start_defined_new(b), bad = start_defined_new(b);
+        g_autoptr(Definitions) definitions = test_definitions("cam", "Command=/x\nNice=20");
+        g_auto(sd_bus_error) missing = SD_BUS_ERROR_NULL, refused = SD_BUS_ERROR_NULL;
+        g_autoptr(RoleSpec) spec = NULL;
+
+        assert_int_equal(read_start(without, &spec, &missing), -ENOENT);
+        assert_string_equal(missing.name, "org.architect.Node.Error.NoSuchDefinition");
+        assert_contains(missing.message, "Role \"cam\" has no definition, and the command is empty");
+        assert_int_equal(read_start_of(bad, definitions, &spec, &refused), -EBADMSG);
+        assert_string_equal(refused.name, "org.architect.Node.Error.BadDefinition");
+        assert_contains(refused.message, "cam.role:3: Nice= is 20, but must be from -20 to 19");
+        assert_null(spec);
 }
 
 static void test_unknown_option(void **state) {
@@ -660,6 +792,10 @@ static void test_out_of_range(void **state) {
                 { "stop-signal", 65, "must be from 1 to 64" },
                 { "stop-signal", -15, "must be from 1 to 64" },
                 { "stop-signal", INT64_MAX, "must be from 1 to 64" },
+                { "watchdog-signal", 0, "must be from 1 to 64" },
+                { "watchdog-signal", 65, "must be from 1 to 64" },
+                { "watchdog-usec", -1, "Option \"watchdog-usec\" is -1" },
+                { "timeout-start-usec", -1, "Option \"timeout-start-usec\" is -1" },
                 { "nice", -21, "must be from -20 to 19" },
                 { "nice", 20, "must be from -20 to 19" },
                 { "stop-timeout-usec", -1, "Option \"stop-timeout-usec\" is -1" },
@@ -667,6 +803,13 @@ static void test_out_of_range(void **state) {
                 { "tasks-max", 0, "must be from 1 to" },
                 { "cpu-quota", 0, "must be from 1 to 100000" },
                 { "cpu-quota", 100001, "must be from 1 to 100000" },
+                { "oom-score-adjust", -1001, "must be from -1000 to 1000" },
+                { "oom-score-adjust", 1001, "must be from -1000 to 1000" },
+                { "cpu-weight", 0, "must be from 1 to 10000" },
+                { "cpu-weight", 10001, "must be from 1 to 10000" },
+                { "io-weight", 0, "must be from 1 to 10000" },
+                { "io-weight", 10001, "must be from 1 to 10000" },
+                { "memory-high", 0, "must be from 1 to" },
                 { "memory-max", -1, "must be from 1 to 18446744073709551614" },
         };
 
@@ -690,7 +833,12 @@ static void test_bad_values(void **state) {
                 { "stdin", "tty", "must be pipe, null or pty" },
                 { "output", "file:x", "Option \"output\"" },
                 { "exit-type", "half", "must be main or cgroup" },
+                { "type", "simple", "must be exec, notify or oneshot" },
+                { "notify-access", "none", "must be main or all" },
                 { "stop-to", "half", "must be all or main" },
+                { "cpu-affinity", "", "Option \"cpu-affinity\" is \"\", but must be CPUs such as" },
+                { "cpu-affinity", "numa", "Option \"cpu-affinity\" is \"numa\", but must be CPUs" },
+                { "cpu-affinity", "8192", "with numbers below 8192" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(strings); i++) {
@@ -699,16 +847,16 @@ static void test_bad_values(void **state) {
                 assert_return_code(bus_append_entry(m, strings[i][0], "s", strings[i][1]), 0);
                 expect_refused(m, strings[i][2]);
         }
-        g_autoptr(sd_bus_message) variable = start_new(b), limit = start_new(b), command = NULL;
+        g_autoptr(sd_bus_message) variable = start_new(b), limit = start_new(b), group = start_new(b);
         assert_return_code(bus_append_entry(variable, "env", "a{ss}", 1, "1A", "x"), 0);
         expect_refused(variable, "Option \"env\": \"1A\"");
         assert_return_code(bus_append_entry(limit, "limits", "a{st}", 1, "files", UINT64_C(1)), 0);
         expect_refused(limit, "Option \"limits\": \"files\"");
-
-        command = call_new(b, CLIENT, NODE_PATH, NODE_INTERFACE, "Start");
-        assert_return_code(sd_bus_message_append(command, "as", 0), 0);
-        assert_return_code(sd_bus_message_open_container(command, 'a', "{sv}"), 0);
-        expect_refused(command, "The command is empty");
+        g_autoptr(sd_bus_message) file = start_new(b);
+        assert_return_code(bus_append_entry(file, "environment-file", "as", 2, "/a", "-b"), 0);
+        expect_refused(file, "Option \"environment-file\": \"b\" is not an absolute path");
+        assert_return_code(bus_append_entry(group, "role-groups", "as", 2, "night", "a b"), 0);
+        expect_refused(group, "Option \"role-groups\": \"a b\" is not a valid name of a group");
 }
 
 /* The same through the service, as a client calls it. The call is refused before anything has been done. */
@@ -746,10 +894,13 @@ int main(void) {
                 BUS_TEST(test_by_meaning),
                 BUS_TEST(test_not_by_meaning),
                 BUS_TEST(test_each_is_saved),
+                BUS_TEST(test_text_means_the_same),
                 BUS_TEST(test_unknown_option),
                 BUS_TEST(test_given_twice),
                 BUS_TEST(test_out_of_range),
                 BUS_TEST(test_bad_values),
+                BUS_TEST(test_definition),
+                BUS_TEST(test_no_definition),
                 BUS_TEST(test_through_the_service),
         };
 

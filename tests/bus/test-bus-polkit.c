@@ -532,10 +532,10 @@ static void test_permissions(void **state) {
         g_auto(Call) unknown = {}, option = {}, object = {};
 
         assert_permissions(b, "", NULL,
-                "start-role=yes start-role-as=auth manage-ports=yes manage-environment=auth monitor=no log=no "
+                "start-defined-role=auth start-role=yes start-role-as=auth manage-ports=yes manage-environment=auth monitor=no log=no "
                 "shutdown=no",
-                "start-role ", "yes", "start-role-as ", "auth", "manage-ports", "yes", "manage-environment",
-                "auth", "log", "error");
+                "start-defined-role ", "auth", "start-role ", "yes", "start-role-as ", "auth", "manage-ports",
+                "yes", "manage-environment", "auth", "log", "error");
         (void) run_role(b, "cam", 0, NULL);
         (void) run_role(b, "mine", ALICE, "1000");
         assert_permissions(b, "cam", "stop", "manage-own=no manage-roles=yes", "manage-roles", "yes");
@@ -580,6 +580,8 @@ static void test_actions(void **state) {
                 { "Beat", "", "monitor", "beat" },
                 { "CloseInput", "s", "manage-roles", "close-input" },
                 { "Kill", "s", "manage-roles", "kill" },
+                { "Freeze", "s", "manage-roles", "freeze" },
+                { "Thaw", "s", "manage-roles", "thaw" },
         };
 
         (void) run_role(b, "cam", 0, NULL);
@@ -714,10 +716,7 @@ static void run_started(BusWorld *b, Call *c, const char *name) {
         Role *role = world_find(w, name);
 
         assert_non_null(role);
-        world_forked(w, role);
-        world_scope_made(w, role);
-        (void) g_hash_table_add(w->populated, role);
-        role_on_gate_closed(role);
+        world_executed(w, role);
         bus_world_settle(b);
         assert_replied(c);
         assert_int_equal(role->state, ROLE_RUNNING);
@@ -788,6 +787,74 @@ static void test_start_of_root(void **state) {
         run_started(b, &c, "cam");
         assert_int_equal(world_find(b->world, "cam")->slice_uid, 0);
         world_exit(b->world, world_find(b->world, "cam"), EXIT_CODE_EXITED, 0);
+}
+
+static void start_defined(BusWorld *b, Call *c, const char *name) {
+        call_node(b, c, "Start", "sasa{sv}", name, 0, 0);
+        bus_world_settle(b);
+}
+
+/* A definition is root's: polkit is told what it is, and the role is as one that root starts. */
+static void test_start_defined(void **state) {
+        BusWorld *b = *state;
+        Node *node = b->world->node;
+        g_auto(Call) refused = {}, c = {}, with_option = {}, taken = {}, changed = {}, kill = {};
+
+        node_set_definitions(node,
+                test_definitions("cam", "Command=/bin/d 'a b'\nUser=bob\nRoleGroups=night day\nNice=-3"));
+        const char *file = definitions_find(node->definitions, "cam")->file;
+        start_defined(b, &refused, "cam");
+        expect_calls(b->world, "lookup(bob,)");
+        found_bob(b);
+        g_autofree char *question = g_strdup_printf(
+                "start-defined-role 0 command=/bin/d a\\x20b definition=%s instance=main options= owner=1000 "
+                "role-groups=night day role=cam uid=1002 user=bob verb=start",
+                file);
+        assert_question(0, question);
+        no(b);
+        assert_error(&refused, SD_BUS_ERROR_ACCESS_DENIED, "may not start defined roles: polkit refuses");
+        assert_null(world_find(b->world, "cam"));
+
+        /* What is root's, or somebody else's, is refused without a question. */
+        call_node(b, &with_option, "Start", "sasa{sv}", "cam", 0, 1, "remove", "b", 1);
+        bus_world_settle(b);
+        assert_error(&with_option, SD_BUS_ERROR_ACCESS_DENIED, "only root may replace options");
+        start(b, &taken, "cam");
+        assert_error(&taken, SD_BUS_ERROR_ACCESS_DENIED, "has a definition, which reserves its name");
+        assert_int_equal(questions->len, 0);
+
+        start_defined(b, &c, "cam");
+        found_bob(b);
+        yes(b);
+        Role *role = world_find(b->world, "cam");
+        assert_non_null(role);
+        assert_null(role->spec->account);
+        assert_string_equal(role->spec->user, "bob");
+        assert_int_equal(role->spec->nice, -3);
+        assert_int_equal(role->owner.uid, ALICE);
+        run_started(b, &c, "cam");
+        assert_int_equal(role->slice_uid, 0);
+
+        /* It is not her own. */
+        call(b, &kill, "Kill", "cam");
+        g_autofree char *text = question_text(0);
+        assert_true(g_str_has_prefix(text, "manage-roles 0 "));
+        yes(b);
+        world_exit(b->world, role, EXIT_CODE_KILLED, SIGKILL);
+        bus_world_settle(b);
+
+        /* If the definition is another one at the answer, polkit is asked about that. */
+        forget_calls(b->world);
+        start_defined(b, &changed, "cam");
+        found_bob(b);
+        assert_int_equal(questions->len, 1);
+        node_set_definitions(node, test_definitions("cam", "Command=/bin/other\nUser=bob"));
+        yes(b);
+        assert_int_equal(questions->len, 1);
+        g_autofree char *again = question_text(0);
+        assert_contains(again, "command=/bin/other");
+        no(b);
+        assert_error(&changed, SD_BUS_ERROR_ACCESS_DENIED, "start defined roles");
 }
 
 static void test_start_as(void **state) {
@@ -1029,6 +1096,7 @@ int main(void) {
                 TEST(test_environment),
                 TEST(test_start),
                 TEST(test_start_of_root),
+                TEST(test_start_defined),
                 TEST(test_start_as),
                 TEST(test_start_account),
                 TEST(test_start_lookups),

@@ -11,10 +11,12 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "bus/bus-util.h"
 #include "bus/start-options.h"
 #include "link/children.h"
 #include "link/keeper-link.h"
 #include "model/ports.h"
+#include "model/settings.h"
 #include "proto/keeper-protocol.h"
 #include "util/autoptr.h"
 
@@ -82,6 +84,89 @@ static void test_bind(void **state) {
         world_answer(b->world, NULL);
         world_wait(b->world, release.n > 0);
         assert_replied(&release);
+}
+
+/* A call of BindPorts with options in the format of GVariant. */
+static void call_bind_ports(BusWorld *b, Call *call, const char *protocol, const char *options) {
+        g_autoptr(GVariant) dictionary = g_variant_ref_sink(g_variant_new_parsed(options));
+        g_autoptr(sd_bus_message) m = call_new(b, CLIENT, NODE_PATH, NODE_INTERFACE, "BindPorts");
+
+        assert_return_code(sd_bus_message_append(m, "s", protocol), 0);
+        assert_return_code(bus_append_gvariant(m, dictionary), 0);
+        call_send(b, call, m);
+        bus_world_settle(b);
+}
+
+static void test_bind_ports(void **state) {
+        static const struct {
+                const char *protocol, *options, *calls;
+                uint8_t ip_version;
+        } table[] = {
+                { "tcp", "@a{sv} {}", "bind(tcp,1)", 4 },
+                { "udp", "{'count': <3>}", "bind(udp,3)", 4 },
+                { "tcp", "{'ports': <[uint16 5001, 5000]>}", "bind(tcp,2=5001+5000)", 4 },
+                { "tcp", "{'ports': <['5001', '5000']>, 'count': <'2'>}", "bind(tcp,2=5001+5000)", 4 },
+                { "udp", "{'range': <(uint16 5000, uint16 5009)>}", "bind(udp,1,5000-5009)", 4 },
+                { "udp", "{'range': <[5000, 5009]>, 'count': <byte 10>}", "bind(udp,10,5000-5009)", 4 },
+                { "tcp", "{'address': <''>}", "bind(tcp,1)", 0 },
+                { "tcp", "{'address': <'::1'>, 'ports': <[uint16 65535]>}", "bind(tcp,1=65535)", 6 },
+        };
+        static const struct {
+                const char *protocol, *options, *text;
+        } wrong[] = {
+                { "sctp", "@a{sv} {}", "protocol is \"sctp\", but must be tcp or udp" },
+                { "TCP", "@a{sv} {}", "protocol is \"TCP\"" },
+                { "tcp", "{'count': <0>}", "\"count\" is 0, but must be from 1 to 256" },
+                { "tcp", "{'count': <257>}", "\"count\" is 257" },
+                { "tcp", "{'ports': <@aq []>}", "0 TCP ports" },
+                { "tcp", "{'ports': <[uint16 0]>}", "\"ports\" is 0" },
+                { "tcp", "{'ports': <[5, 5]>}", "port 5 is given twice" },
+                { "tcp", "{'ports': <[5, 6]>, 'count': <3>}",
+                        "\"count\" is 3, but option \"ports\" has 2 ports" },
+                { "tcp", "{'ports': <[5]>, 'range': <[5, 6]>}", "cannot be used together" },
+                { "tcp", "{'range': <[5]>}", "\"range\" has 1 numbers" },
+                { "tcp", "{'range': <[5, 6, 7]>}", "range" },
+                { "tcp", "{'range': <[0, 6]>}", "\"range\" begins with 0" },
+                { "tcp", "{'range': <(uint16 0, uint16 0)>}", "\"range\" begins with 0" },
+                { "tcp", "{'range': <[7, 6]>}", "The range of ports is 7 to 6" },
+                { "tcp", "{'range': <[5, 65536]>}", "65536" },
+                { "tcp", "{'range': <'5-6'>}", "range" },
+                { "tcp", "{'address': <'localhost'>}", "\"address\" is \"localhost\"" },
+                { "tcp", "{'port': <5>}", "\"port\"" },
+        };
+        BusWorld *b = *state;
+
+        b->world->node->settings->bind_address =
+                (BindAddress){ .ip_version = 4, .address = { 127, 0, 0, 1 } };
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                g_auto(Call) call = {};
+
+                call_bind_ports(b, &call, table[i].protocol, table[i].options);
+                assert_string_equal(b->world->calls->str, table[i].calls);
+                forget_calls(b->world);
+                assert_int_equal(b->world->bind.ip_version, table[i].ip_version);
+                ports_on_bound(g_steal_pointer(&b->world->request), -EADDRINUSE, NULL, 0);
+                world_wait(b->world, call.n > 0);
+                assert_error(&call, ERROR "PortsUnavailable", "free");
+        }
+        for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
+                g_auto(Call) call = {};
+
+                call_bind_ports(b, &call, wrong[i].protocol, wrong[i].options);
+                assert_error(&call, INVALID, wrong[i].text);
+        }
+        expect_calls(b->world, "");
+
+        g_auto(Call) good = {};
+        const char *text;
+        call_bind_ports(b, &good, "tcp", "{'ports': <[uint16 40002, 40001]>}");
+        ports_on_bound(g_steal_pointer(&b->world->request), 0, (uint16_t[]){ 40002, 40001 }, 2);
+        world_wait(b->world, good.n > 0);
+        assert_replied(&good);
+        assert_return_code(sd_bus_message_skip(good.reply, "aq"), 0);
+        assert_return_code(sd_bus_message_read(good.reply, "s", &text), 0);
+        assert_string_equal(text, "40002 40001");
+        forget_calls(b->world);
 }
 
 /* Errors in a call are reported to everybody. */
@@ -154,7 +239,7 @@ static int read_option(
         assert_return_code(sd_bus_message_seal(m, 1, 0), 0);
         assert_return_code(sd_bus_message_rewind(m, true), 0);
         g_autofree char *names = NULL;
-        return start_options_read(m, ret, &names, error);
+        return start_options_read(m, b->world->node->definitions, "cam", ret, &names, error);
 }
 
 static void assert_ports(const RoleSpec *spec, RolePorts which, uint16_t first, uint16_t second) {
@@ -296,6 +381,49 @@ static void test_keeper(void **state) {
         fake_keeper_stop(&k);
 }
 
+/* By number, and with a keeper that knows nothing of that. */
+static void test_keeper_by_number(void **state) {
+        BusWorld *b = *state;
+        FakeKeeper k = {};
+        struct keeper_bind_ports bind;
+        const struct keeper_bound bound = {
+                .header = { .type = KEEPER_BOUND }, .n = 2, .numbers = { 50002, 50001 }
+        };
+        const struct keeper_done done = {
+                .header = { .type = KEEPER_DONE }, .request = KEEPER_BIND_PORTS, .error = -EOPNOTSUPP
+        };
+        g_auto(Call) call = {}, ranged = {};
+
+        fake_keeper_start(b, &k);
+        call_bind_ports(b, &call, "udp", "{'ports': <[uint16 50002, 50001]>, 'address': <'127.0.0.2'>}");
+        assert_int_equal(recv(k.fd, &bind, sizeof(bind), 0), sizeof(bind));
+        assert_int_equal(bind.header.type, KEEPER_BIND_PORTS);
+        assert_int_equal(bind.n, 2);
+        assert_int_equal(bind.protocol, KEEPER_UDP);
+        assert_int_equal(bind.ip_version, 4);
+        assert_int_equal(bind.address[3], 2);
+        assert_int_equal(bind.first, 0);
+        assert_int_equal(bind.numbers[0], 50002);
+        assert_int_equal(bind.numbers[1], 50001);
+        assert_int_equal(bind.numbers[2], 0);
+        size_t size = offsetof(struct keeper_bound, numbers) + 2 * sizeof(uint16_t);
+        assert_int_equal(send(k.fd, &bound, size, 0), size);
+        world_wait(b->world, call.n > 0);
+        assert_replied(&call);
+
+        call_bind_ports(b, &ranged, "tcp", "{'range': <(uint16 5000, uint16 5009)>, 'count': <2>}");
+        assert_int_equal(recv(k.fd, &bind, sizeof(bind), 0), sizeof(bind));
+        assert_int_equal(bind.n, 2);
+        assert_int_equal(bind.first, 5000);
+        assert_int_equal(bind.last, 5009);
+        assert_int_equal(bind.numbers[0], 0);
+        assert_int_equal(send(k.fd, &done, sizeof(done), 0), sizeof(done));
+        world_wait(b->world, ranged.n > 0);
+        assert_error(&ranged, ERROR "KeeperUnavailable", "too old");
+        assert_true(ASK(b->world->node, link, connected));
+        fake_keeper_stop(&k);
+}
+
 /* The loop has ended while ports were being reserved. The caller gets an answer, and what was asked after it
  * is done, too. */
 static void test_end_while_binding(void **state) {
@@ -364,10 +492,12 @@ static void test_wrong_reply(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 BUS_TEST(test_bind),
+                BUS_TEST(test_bind_ports),
                 BUS_TEST(test_errors),
                 BUS_TEST(test_others),
                 BUS_TEST(test_options),
                 BUS_TEST(test_keeper),
+                BUS_TEST(test_keeper_by_number),
                 BUS_TEST(test_end_while_binding),
                 BUS_TEST(test_wrong_reply),
         };

@@ -6,7 +6,9 @@
 #include "bus-world.h"
 
 #include <glib/gstdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "bus/clients-private.h"
@@ -129,6 +131,121 @@ static void test_objects(void **state) {
         expect_calls(f->b->world, "set-direct(no)");
 }
 
+/* -- a client that speaks the protocol itself -- */
+
+static int client_connect(Fixture *f) {
+        struct sockaddr_un sun = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        assert_return_code(fd, errno);
+        assert_in_range(g_strlcpy(sun.sun_path, f->path, sizeof(sun.sun_path)), 1, sizeof(sun.sun_path) - 1);
+        assert_return_code(connect(fd, (struct sockaddr *) &sun, sizeof(sun)), errno);
+        return fd;
+}
+
+static void client_write(Fixture *f, int fd, const void *data, size_t size) {
+        assert_int_equal(send(fd, data, size, MSG_NOSIGNAL), size);
+        bus_world_settle(f->b);
+}
+
+static void append_padding(GByteArray *bytes) {
+        while (bytes->len % 8 != 0)
+                g_byte_array_append(bytes, (const guint8 *) "", 1);
+}
+
+static void append_field(GByteArray *bytes, guint8 code, char type, const char *value) {
+        const guint8 head[] = { code, 1, (guint8) type, 0 };
+        const guint32 size = (guint32) strlen(value);
+
+        append_padding(bytes);
+        g_byte_array_append(bytes, head, sizeof(head));
+        g_byte_array_append(bytes, (const guint8 *) &size, sizeof(size));
+        g_byte_array_append(bytes, (const guint8 *) value, size + 1);
+}
+
+/* A call without arguments. */
+static GByteArray *call_bytes(guint32 serial, const char *path, const char *interface, const char *member) {
+        GByteArray *bytes = g_byte_array_new();
+        const guint8 head[] = { G_BYTE_ORDER == G_LITTLE_ENDIAN ? 'l' : 'B', 1, 0, 1 };
+        const guint32 numbers[] = { 0, serial, 0 };
+
+        g_byte_array_append(bytes, head, sizeof(head));
+        g_byte_array_append(bytes, (const guint8 *) numbers, sizeof(numbers));
+        append_field(bytes, 1, 'o', path);
+        append_field(bytes, 2, 's', interface);
+        append_field(bytes, 3, 's', member);
+        const guint32 fields = bytes->len - sizeof(head) - sizeof(numbers);
+        memcpy(bytes->data + sizeof(head) + 2 * sizeof(guint32), &fields, sizeof(fields));
+        append_padding(bytes);
+        return bytes;
+}
+
+#define AUTH "\0AUTH EXTERNAL\r\nDATA\r\n"
+#define BEGIN "BEGIN\r\n"
+
+/* Without its end. */
+static int client_authenticate(Fixture *f) {
+        char reply[256];
+
+        int fd = client_connect(f);
+        client_write(f, fd, AUTH, sizeof(AUTH) - 1);
+        assert_true(recv(fd, reply, sizeof(reply), 0) > 0);
+        return fd;
+}
+
+/* A client may send its first calls with the end of the authentication, as all do but sd-bus. A service that
+ * is late reads them at once, and nothing more arrives that would wake it. The buffer of sd-bus for the
+ * authentication has room for both calls. */
+static void test_early_calls(void **state) {
+        Fixture *f = *state;
+        g_autoptr(GByteArray) bytes = g_byte_array_new(),
+                              hello = call_bytes(1, "/org/freedesktop/DBus", "org.freedesktop.DBus", "Hello"),
+                              ping = call_bytes(2, "/", "org.freedesktop.DBus.Peer", "Ping");
+        char reply[1024];
+        guint n = 0;
+        ssize_t size;
+
+        int fd = client_authenticate(f);
+        g_byte_array_append(bytes, (const guint8 *) BEGIN, sizeof(BEGIN) - 1);
+        g_byte_array_append(bytes, hello->data, hello->len);
+        g_byte_array_append(bytes, ping->data, ping->len);
+        assert_in_range(bytes->len, 1, 256 - (sizeof(AUTH) - 1));
+        client_write(f, fd, bytes->data, bytes->len);
+        size = recv(fd, reply, sizeof(reply), 0);
+        assert_return_code(size, errno);
+        /* The two replies. */
+        for (ssize_t at = 0; at < size; n++) {
+                guint32 body, fields;
+
+                assert_int_equal(reply[at + 1], 2);
+                memcpy(&body, reply + at + 4, sizeof(body));
+                memcpy(&fields, reply + at + 12, sizeof(fields));
+                at += 16 + ((fields + 7) & ~7U) + body;
+        }
+        assert_int_equal(n, 2);
+        (void) close(fd);
+        bus_world_settle(f->b);
+}
+
+/* What is no message ends the connection at once. So does the client, whatever it has sent. */
+static void test_early_end(void **state) {
+        static const char garbage[] = BEGIN "This is not a message of the bus.";
+        Fixture *f = *state;
+        g_autoptr(GByteArray) hello = call_bytes(1, "/org/freedesktop/DBus", "org.freedesktop.DBus", "Hello");
+        char reply[256];
+
+        int fd = client_authenticate(f);
+        client_write(f, fd, garbage, sizeof(garbage));
+        assert_int_equal(recv(fd, reply, sizeof(reply), 0), 0);
+        (void) close(fd);
+
+        fd = client_authenticate(f);
+        g_byte_array_prepend(hello, (const guint8 *) BEGIN, sizeof(BEGIN) - 1);
+        assert_int_equal(send(fd, hello->data, hello->len, MSG_NOSIGNAL), hello->len);
+        (void) close(fd);
+        bus_world_settle(f->b);
+}
+
 /* Another user has no connection, whatever the mode of the file is. */
 static void test_other_user(void **state) {
         Fixture *f = *state;
@@ -192,6 +309,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_caller, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_objects, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_early_calls, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_early_end, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_other_user, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_held, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_leaving, setup, teardown),

@@ -12,9 +12,11 @@
 
 #include "bus/properties.h"
 #include "bus/role-dbus.h"
+#include "model/role-notify.h"
 #include "model/monitor.h"
 #include "model/products.h"
 #include "model/role-recover.h"
+#include "model/role-restart.h"
 #include "util/autoptr.h"
 
 #define PROPERTIES "org.freedesktop.DBus.Properties"
@@ -230,6 +232,8 @@ static void follow(Follower *f, const char *path) {
         g_string_set_size(f->seen, 0);
 }
 
+#define OTHER "other" /* on which it depends */
+
 /* Another value of every option that is a property. */
 static RoleSpec *other_spec(void) {
         RoleSpec *spec = role_spec_new();
@@ -245,12 +249,26 @@ static RoleSpec *other_spec(void) {
         assert_return_code(role_spec_add_eups(spec, "camera", "", NULL), 0);
         assert_return_code(role_spec_set_provider(spec, "eups", NULL), 0);
         assert_return_code(role_spec_set_exit_type(spec, "cgroup", NULL), 0);
+        assert_return_code(role_spec_set_type(spec, "notify", NULL), 0);
         assert_return_code(role_spec_set_stop_to(spec, "main", NULL), 0);
         assert_return_code(role_spec_set_on_monitor_loss(spec, "kill", NULL), 0);
         spec->stop_signal = SIGINT;
         spec->stop_timeout_set = true;
         spec->stop_timeout_usec = 7;
         spec->remove = true;
+        assert_return_code(role_spec_set_restart(spec, "always", NULL), 0);
+        assert_return_code(role_spec_set_success_exit_status(spec, (char *[]){ "3", NULL }, NULL), 0);
+        assert_return_code(role_spec_set_restart_prevent_exit_status(spec, (char *[]){ "4", NULL }, NULL), 0);
+        spec->restart_usec = 3600 * USEC_PER_SEC;
+        spec->restart_steps = 1;
+        spec->restart_max_delay_usec = 7200 * USEC_PER_SEC;
+        spec->start_limit_interval_usec = 1;
+        spec->start_limit_burst = 6;
+        assert_return_code(role_spec_set_role_groups(spec, (char *[]){ "night", NULL }, NULL), 0);
+        for (Dependency i = 0; i < _DEPENDENCY_MAX; i++)
+                assert_return_code(role_spec_set_dependencies(spec, i, (char *[]){ OTHER, NULL }, NULL), 0);
+        spec->definition = g_strdup("/cam.role");
+        spec->definition_hash = g_strdup("0"); /* of one that is gone */
         return spec;
 }
 
@@ -276,6 +294,9 @@ static void test_role(void **state) {
         g_ptr_array_add(w->strays, stray_new(1, 1, "/x/session-c1.scope/y", "/x/session-c1.scope"));
         role_look_for_strays(role);
         follow(f, path);
+        (void) g_hash_table_add(w->frozen, role);
+        role_on_cgroup_changed(role);
+        follow(f, path);
         node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
         follow(f, path);
         world_exit_leaving(w, role, EXIT_CODE_KILLED, SIGTERM);
@@ -289,8 +310,11 @@ static void test_role(void **state) {
         world_fork_failed(w, role, -EAGAIN); /* the run before is back */
         follow(f, path);
 
+        Role *other = world_start(w, OTHER, NULL, NULL);
         assert_return_code(node_start_role(w->node, "cam", other_spec(), &caller, (Waiter){}, &(Fault){}), 0);
         role = world_find(w, "cam");
+        follow(f, path);
+        world_executed(w, other);
         follow(f, path);
         world_forked(w, role);
         world_scope_made(w, role);
@@ -301,10 +325,24 @@ static void test_role(void **state) {
         follow(f, path);
         role_set_output_lost(role, true);
         follow(f, path);
+        role_on_notified(role, &(RoleNotification){ .kind = NOTIFY_STATUS, .number = 1, .text = "busy" });
+        follow(f, path);
+        role_on_notified(role, &(RoleNotification){ .kind = NOTIFY_ERRNO, .number = 2, .value = 5 });
+        follow(f, path);
+        world_exit(w, role, EXIT_CODE_EXITED, 1);
+        follow(f, path);
+        role->next_deadline = 0;
+        role_arm_restart(role);
+        world_wait(w, world_find(w, "cam") != role);
+        role = world_find(w, "cam");
+        world_forked(w, role);
+        world_scope_made(w, role);
+        role_on_gate_closed(role);
+        follow(f, path);
         /* The name is in the scope's. */
         assert_all_have_changed(f, path, NODE_ROLE_INTERFACE, "Scope");
 
-        world_exit(w, role, EXIT_CODE_EXITED, 3); /* "remove" */
+        world_exit(w, role, EXIT_CODE_EXITED, 4); /* not again, so "remove" */
         bus_world_settle(b);
         assert_null(g_hash_table_lookup(f->objects, path));
         (void) world_run(w, "cam", NULL);
@@ -324,12 +362,12 @@ static void test_names(void **state) {
         (void) g_hash_table_add(w->populated, role);
         assert_changes(f, "cam: MainPID ProcessGroup ControlGroup");
         role_on_gate_closed(role);
-        assert_changes(f, "cam: State StartTimestamp StartTimestampMonotonic");
+        assert_changes(f, "cam: State Ready StartTimestamp StartTimestampMonotonic StartTimes");
         node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, (Waiter){});
         assert_changes(f, "cam: State");
         world_exit_leaving(w, role, EXIT_CODE_KILLED, SIGTERM);
         assert_changes(f,
-                "cam: State MainPID ProcessGroup ExitTimestamp ExitTimestampMonotonic ExitCode ExitStatus Cause"
+                "cam: State MainPID ProcessGroup Ready ExitTimestamp ExitTimestampMonotonic ExitCode ExitStatus Cause"
                 " CPUUsageUSec MaxRSS, Node: NRunning");
         world_emptied(w, role);
         assert_changes(f, "cam: ControlGroup");
@@ -337,10 +375,13 @@ static void test_names(void **state) {
         /* The same object. */
         role = world_start(w, "cam", NULL, NULL);
         assert_changes(f,
-                "cam: State InvocationID StartTimestamp StartTimestampMonotonic ExitTimestamp"
+                "cam: State InvocationID StartTimestamp StartTimestampMonotonic StartTimes ExitTimestamp"
                 " ExitTimestampMonotonic ExitCode ExitStatus Cause CPUUsageUSec MaxRSS Command User Group"
-                " WorkingDirectory Stdin Output Product Version EupsList Provider ExitType StopSignal StopTo"
-                " OnMonitorLoss StopTimeoutUSec Remove, Node: NRunning");
+                " WorkingDirectory Stdin Output Product Version EupsList Provider ExitType StopSignal Type StopTo"
+                " OnMonitorLoss StopTimeoutUSec Remove Restart RestartUSec RestartSteps RestartMaxDelayUSec"
+                " SuccessExitStatus RestartPreventExitStatus StartLimitIntervalUSec StartLimitBurst Definition RoleGroups"
+                " After Wants Requires BindsTo PartOf,"
+                " Node: NRunning");
         world_fork_failed(w, role, -EAGAIN);
         bus_world_settle(b);
         g_string_set_size(f->seen, 0);
@@ -685,6 +726,7 @@ static void test_managed_objects(void **state) {
 
         /* Values of each shape: with and without strays, products, an end, options, a cgroup that is frozen;
          * names and values of all lengths, so that what follows is padded in each way. */
+        (void) world_run(w, OTHER, NULL);
         Role *role = world_start(w, "cam", other_spec(), NULL);
         world_forked(w, role);
         world_scope_made(w, role);
@@ -707,7 +749,7 @@ static void test_managed_objects(void **state) {
                         (void) g_hash_table_add(w->frozen, role);
         }
         bus_world_settle(b);
-        assert_managed_objects(b, &plain, 2 + sizeof(name) - 1);
+        assert_managed_objects(b, &plain, 3 + sizeof(name) - 1);
         g_autofree char *cam = role_dbus_path("cam"), *starting = role_dbus_path("start-ing"),
                         *frozen = role_dbus_path("a"), *ended = role_dbus_path("a__");
         assert_each_property(f, cam);

@@ -65,6 +65,10 @@ static void on_looked_up(void *userdata, const struct keeper_looked_up *m) {
         fuzz_check(memchr(m->home, '\0', sizeof(m->home)) && memchr(m->shell, '\0', sizeof(m->shell)));
 }
 
+static void on_notified(void *userdata, const struct keeper_notified *m) {
+        fuzz_check(memchr(m->text, '\0', sizeof(m->text)));
+}
+
 static void on_ports_kept(void *userdata, const struct keeper_port *ports, size_t n) {
         fuzz_check(n <= KEEPER_PORTS_PACKET);
 }
@@ -77,6 +81,7 @@ static const KeeperHandler handler = {
         .forked = on_forked,
         .exited = on_exited,
         .looked_up = on_looked_up,
+        .notified = on_notified,
         .ports_kept = on_ports_kept,
 };
 
@@ -100,8 +105,11 @@ static void request(KeeperLink *link) {
         n_requests += keeper_link_signal(link, 1, 15, on_done, NULL) >= 0;
         n_requests += keeper_link_close_stdin(link, 1, on_done, NULL) >= 0;
         n_requests += keeper_link_bind(link, &(struct keeper_bind){ .n = 1 }, on_bound, NULL) >= 0;
+        n_requests += keeper_link_bind_ports(link, &(struct keeper_bind_ports){ .n = 1, .numbers = { 1 } },
+                              on_bound, NULL) >= 0;
         n_requests += keeper_link_make_terminal_socket(link, 1, 0, 0, on_socket_made, NULL) >= 0;
         n_requests += keeper_link_signal_cgroup(link, 1, "/a", 9, 0, on_done, NULL) >= 0;
+        n_requests += keeper_link_take_notified(link, 1, 2, on_done, NULL) >= 0;
         n_requests += keeper_link_look_up(link, 1, "alice", "", on_done, NULL) >= 0;
         (void) keeper_link_rest_ports(link, &(struct keeper_port){ .number = 1 }, 1);
         (void) keeper_link_reap(link, 1);

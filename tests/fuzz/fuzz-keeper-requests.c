@@ -34,7 +34,7 @@
 
 /* The linker uses these; the original functions are named __real_...(). */
 int __wrap_child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
-        struct child_sockets *sockets, Child **ret);
+        const char *cgroup, struct child_sockets *sockets, Notify *notify, Child **ret);
 int __wrap_child_reap(Child *child);
 int __wrap_pidfd_kill(int pidfd, int signo);
 int __wrap_cgroup_kill(const char *path);
@@ -44,7 +44,7 @@ void __wrap_reexec_ask(Keeper *keeper, int asker_fd);
 int __wrap_lookup_new(const struct keeper_self *self, const struct keeper_lookup *request, Lookup **ret);
 
 int __wrap_child_new(const struct keeper_self *self, uint64_t id, const char *role, uint32_t flags,
-        struct child_sockets *sockets, Child **ret) {
+        const char *cgroup, struct child_sockets *sockets, Notify *notify, Child **ret) {
         Child *child = calloc(1, sizeof(*child));
 
         fuzz_check(child && self && id != 0 && strlen(role) <= ROLE_NAME_MAX);
@@ -55,6 +55,9 @@ int __wrap_child_new(const struct keeper_self *self, uint64_t id, const char *ro
         }
 
         child_init(child, id, role);
+        child->notify = notify;
+        if (notify)
+                notify->child = child;
         child->pid = 1;
         child->start_time = CHILD_START_TIME;
         child->pidfd = eventfd(0, EFD_CLOEXEC);
@@ -177,7 +180,8 @@ static void take_reply(Keeper *k, const struct keeper_header *request) {
 
         fuzz_check(k->reply_size >= sizeof(*reply) && k->reply_size <= sizeof(k->reply));
         fuzz_check(reply->reserved == 0);
-        if (request->type != KEEPER_HELLO && request->type != KEEPER_REEXEC && request->type != KEEPER_BIND)
+        if (request->type != KEEPER_HELLO && request->type != KEEPER_REEXEC && request->type != KEEPER_BIND &&
+                request->type != KEEPER_BIND_PORTS)
                 fuzz_check(reply->child == request->child);
         if (k->reply_child) {
                 size_t n = child_fds(k->reply_child, fds, &mask);

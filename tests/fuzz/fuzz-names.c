@@ -29,12 +29,14 @@ static void check_scope_name(const char *text) {
 }
 
 static void check_names(const char *text) {
-        _cleanup_free_ char *scope = NULL, *role = NULL;
+        _cleanup_free_ char *scope = NULL, *role = NULL, *suggested = role_name_suggest(text);
 
+        fuzz_check(!suggested || role_name_is_valid(suggested));
         if (!role_name_is_valid(text)) {
                 fuzz_check(!role_scope_name("main", text));
                 return;
         }
+        fuzz_check(suggested && strcmp(suggested, text) == 0);
         /* It is used as the name of a file, and in that of a unit. */
         fuzz_check(strlen(text) <= ROLE_NAME_MAX && !strchr(text, '/') && text[0] != '.');
         scope = role_scope_name("main", text);

@@ -12,6 +12,7 @@
 
 #include "base/fd-util.h"
 #include "fuzz.h"
+#include "model/auto-start.h"
 #include "model/env.h"
 #include "model/events.h"
 #include "model/monitor.h"
@@ -30,6 +31,7 @@ static const struct {
         char kind;
         const char *name, *aside;
 } files[] = {
+        { 'a', AUTO_START_FILE, AUTO_START_FILE ".damaged" },
         { 'e', "environment", "environment.damaged" },
         { 'm', "monitor", "monitor.damaged" },
         { 'p', "ports", "ports.damaged" },
@@ -85,6 +87,9 @@ static void load(char kind, Node *node) {
         Ports *ports;
 
         switch (kind) {
+        case 'a':
+                auto_start_close(auto_start_open(dir_fd));
+                return;
         case 'e':
                 load_environment();
                 return;

@@ -29,6 +29,8 @@
  *   listen FD FIFO       listens on a socket that it has; writes "listen ERRNO"
  *   bind PORT FIFO       binds and listens on a TCP port of its own; writes "bind ERRNO"
  *   dump FILE            writes all properties of its process
+ *   notify TEXT          sends TEXT to $NOTIFY_SOCKET, as sd_notify(3); each "|" is a newline
+ *   ping MSEC N          sends WATCHDOG=1 that often, MSEC apart
  *   pause                waits for ever
  *   exit N
  *
@@ -134,6 +136,33 @@ static void handle(int sig, void (*handler)(int)) {
         sigemptyset(&set);
         sigaddset(&set, sig);
         sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static void notify(const char *text) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        const char *path = getenv("NOTIFY_SOCKET");
+        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        char *lines = strdup(text);
+
+        if (!path || fd < 0 || !lines)
+                die("no socket for notifications");
+        for (char *p = lines; *p; p++)
+                if (*p == '|')
+                        *p = '\n';
+        snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+        if (sendto(fd, lines, strlen(lines), 0, (struct sockaddr *) &address, sizeof(address)) < 0)
+                die("%s: %s", path, strerror(errno));
+        free(lines);
+        close(fd);
+}
+
+static void ping(int msec, int n) {
+        const struct timespec pause_time = { .tv_sec = msec / 1000, .tv_nsec = msec % 1000 * 1000000L };
+
+        for (int i = 0; i < n; i++) {
+                notify("WATCHDOG=1");
+                nanosleep(&pause_time, NULL);
+        }
 }
 
 static void burn(int msec) {
@@ -567,6 +596,10 @@ static void act(char **arg, char **end) {
                         bind_own((uint16_t) atoi(arg[-2]), arg[-1]);
                 else if (IS("dump", 1))
                         dump(arg[-1]);
+                else if (IS("notify", 1))
+                        notify(arg[-1]);
+                else if (IS("ping", 2))
+                        ping(atoi(arg[-2]), atoi(arg[-1]));
                 else if (IS("pause", 0))
                         for (;;)
                                 pause();

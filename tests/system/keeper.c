@@ -21,8 +21,21 @@ void keeper_and_node_crash(Bus *bus) {
         WAIT_UNTIL(keeper_is_connected(bus, keeper));
 }
 
+void keeper_and_node_upgrade(Bus *bus) {
+        assert_int_equal(keeper_reload(), 0);
+        node_restart(bus);
+}
+
+const Trouble troubles[N_TROUBLES] = {
+        { "node", node_crash },
+        { "keeper", keeper_crash_and_wait },
+        { "both", keeper_and_node_crash },
+        { "restart", node_restart },
+        { "upgrade", keeper_and_node_upgrade },
+};
+
 /* The state of a keeper is a header and sections, see keeper-state.h. These have descriptors. */
-enum { SECTION_CHILDREN = 2, SECTION_PORTS = 3, SECTION_TERMINALS = 5 };
+enum { SECTION_CHILDREN = 2, SECTION_PORTS = 3, SECTION_TERMINALS = 5, SECTION_NOTIFY = 7 };
 
 #define TAKE(type, items, i) (*(const type *) ((items) + (i) * sizeof(type)))
 
@@ -47,6 +60,9 @@ static guint state_count(const char *path, pid_t keeper) {
                 assert_true(tag != SECTION_CHILDREN || item_size == sizeof(struct keeper_state_child));
                 assert_true(tag != SECTION_PORTS || item_size == sizeof(struct keeper_state_port));
                 assert_true(tag != SECTION_TERMINALS || item_size == sizeof(struct keeper_state_terminal));
+                assert_true(tag != SECTION_NOTIFY || item_size == sizeof(struct keeper_state_notify));
+                if (tag == SECTION_NOTIFY)
+                        n += 2 * (guint) n_items;
                 for (guint64 i = 0; i < n_items; i++)
                         if (tag == SECTION_CHILDREN)
                                 n += 1 + (TAKE(struct keeper_state_child, items, i).stdin_fd >= 0);

@@ -12,6 +12,17 @@
 void keeper_crash_and_wait(Bus *bus);
 /* The same with both services. */
 void keeper_and_node_crash(Bus *bus);
+/* As a package does it: the keeper replaces itself, then the node is restarted. */
+void keeper_and_node_upgrade(Bus *bus);
+
+/* All that may happen to the two, for tests of what must be the same afterwards. */
+typedef struct Trouble {
+        const char *name;
+        void (*happens)(Bus *bus);
+} Trouble;
+
+#define N_TROUBLES 5U
+extern const Trouble troubles[N_TROUBLES];
 
 /* Waits for a number of descriptors that systemd stores for it, by their names or on shelves. One of them is
  * the state, if there are any. */

@@ -94,6 +94,38 @@ static void verb(Bus *bus, const char *method, const char *role) {
         g_variant_unref(node_call(bus, method, g_variant_new("(s)", role)));
 }
 
+char *role_file(const char *role) {
+        return g_strdup_printf(DEFINITIONS "/%s.role", role);
+}
+
+void write_role_file(const char *path, const char *lines) {
+        g_autofree char *text = g_strconcat("[Role]\n", lines, NULL);
+
+        write_file(path, text);
+        assert_return_code(chmod(path, 0644), errno);
+}
+
+void define(const char *role, const char *lines) {
+        g_autofree char *path = role_file(role),
+                        *all = g_strdup_printf("Command=%s pause\n%s", actor(), lines);
+
+        write_role_file(path, all);
+}
+
+void reload_definitions(Bus *bus) {
+        g_variant_unref(node_call(bus, "Reload", NULL));
+}
+
+GVariant *defined_args(const char *role, GVariant *options) {
+        static const char *const none[] = { NULL };
+
+        return start_args_v(role, options, none);
+}
+
+void start_defined(Bus *bus, const char *role, GVariant *options) {
+        g_variant_unref(node_call(bus, "Start", defined_args(role, options)));
+}
+
 void stop(Bus *bus, const char *role) {
         verb(bus, "Stop", role);
 }
@@ -275,6 +307,13 @@ gint32 role_get_i32(Bus *bus, const char *role, const char *property) {
 guint64 role_get_u64(Bus *bus, const char *role, const char *property) {
         g_autoptr(GVariant) value = role_get(bus, role, property);
         return g_variant_get_uint64(value);
+}
+
+guint64 role_start_usec(Bus *bus, const char *role, const char *step) {
+        g_autoptr(GVariant) times = role_get(bus, role, "StartTimes");
+        guint64 usec = 0;
+
+        return g_variant_lookup(times, step, "t", &usec) ? usec : 0;
 }
 
 char *role_get_string(Bus *bus, const char *role, const char *property) {

@@ -23,6 +23,7 @@
 #define INVALID_ARGS "org.freedesktop.DBus.Error.InvalidArgs"
 #define ACCESS_DENIED "org.freedesktop.DBus.Error.AccessDenied"
 #define NOT_SUPPORTED "org.freedesktop.DBus.Error.NotSupported"
+#define IO_ERROR "org.freedesktop.DBus.Error.IOError"
 
 /* a{sv} from GVariant text format: OPTIONS("{'stdin': <'null'>, 'nice': <%i>}", 5) */
 #define OPTIONS(...) g_variant_new_parsed("@a{sv} " __VA_ARGS__)
@@ -50,6 +51,18 @@ GVariant *start_args_v(const char *role, GVariant *options, const char *const *c
 /* Each of these must succeed. */
 void start(Bus *bus, const char *role, GVariant *options, const char *program, ...) G_GNUC_NULL_TERMINATED;
 void start_fails(Bus *bus, GVariant *args, const char *error, ...) G_GNUC_NULL_TERMINATED;
+
+/* Role files. The lines are those of the section [Role], in define() after a command that pauses. */
+#define DEFINITIONS "/etc/architect-node/main.roles.d"
+char *role_file(const char *role);
+void write_role_file(const char *path, const char *lines);
+void define(const char *role, const char *lines);
+void reload_definitions(Bus *bus);
+
+/* Start with an empty command. */
+GVariant *defined_args(const char *role, GVariant *options);
+void start_defined(Bus *bus, const char *role, GVariant *options);
+
 void stop(Bus *bus, const char *role);
 void kill_role(Bus *bus, const char *role);
 void send_signal(Bus *bus, const char *role, const char *whom, int signo);
@@ -98,6 +111,8 @@ guint32 role_get_u32(Bus *bus, const char *role, const char *property);
 gint32 role_get_i32(Bus *bus, const char *role, const char *property);
 guint64 role_get_u64(Bus *bus, const char *role, const char *property);
 char *role_get_string(Bus *bus, const char *role, const char *property);
+/* How long a step of StartTimes took; 0 if it is not there. */
+guint64 role_start_usec(Bus *bus, const char *role, const char *step);
 GVariant *role_get_all(Bus *bus, const char *role);
 pid_t role_pid(Bus *bus, const char *role);
 char *role_cgroup(Bus *bus, const char *role);

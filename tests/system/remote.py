@@ -92,6 +92,30 @@ class Remote(Case):
             lambda: far("systemctl is-active architect-node.service || :") == "inactive\n", "the service ends"
         )
 
+    def test_architectctl(self):
+        """architectctl -H acts there, waits for the end there, and refuses what is about files of this machine."""
+
+        def ctl(*words, status=0):
+            done = run("architectctl", "-H", f"root@{FAR}", *words, check=False)
+            self.assertEqual(done.returncode, status, f"{words}: {done.stdout}{done.stderr}")
+            return done
+
+        ctl("start", "camera", "-E", "A=b", "sh", "-c", 'read line; exit "$line"')
+        self.assertIn("camera running", ctl("list").stdout)
+        with ArchitectNode() as here:
+            self.assertEqual(here.poll(), {})
+        ctl("send", "camera", "5")
+        ctl("wait", "camera", status=5)
+        self.assertIn("exit 5", ctl("status", "camera", status=3).stdout)
+        self.assertIn("ARCHITECT CRITICAL", ctl("check", "camera", status=2).stdout)
+        self.assertIn("ssh", ctl("logs", "camera", status=2).stderr)
+        ctl("edit", "camera", status=2)
+        ctl("purge", "camera")
+        self.assertEqual(ctl("--json=short", "list").stdout, "[]\n")
+        nowhere = run("architectctl", "-H", "nowhere.invalid", "list", check=False)
+        self.assertEqual(nowhere.returncode, 1)
+        self.assertIn("nowhere.invalid", nowhere.stderr)
+
     def test_connection_killed_there(self):
         self.node.start("camera", ["sleep", "infinity"])
         pid = far("pgrep -x sleep")

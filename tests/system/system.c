@@ -14,7 +14,7 @@
 
 /* -- programs -- */
 
-static int run_v(char **ret_stdout, char **ret_stderr, char **argv) {
+int run_argv(char **ret_stdout, char **ret_stderr, const char *const *argv) {
         g_autoptr(GError) error = NULL;
         GSpawnFlags flags = G_SPAWN_SEARCH_PATH;
         int status;
@@ -23,7 +23,8 @@ static int run_v(char **ret_stdout, char **ret_stderr, char **argv) {
                 flags |= G_SPAWN_STDOUT_TO_DEV_NULL;
         if (!ret_stderr)
                 flags |= G_SPAWN_STDERR_TO_DEV_NULL;
-        if (!g_spawn_sync(NULL, argv, NULL, flags, NULL, NULL, ret_stdout, ret_stderr, &status, &error))
+        if (!g_spawn_sync(
+                    NULL, (char **) argv, NULL, flags, NULL, NULL, ret_stdout, ret_stderr, &status, &error))
                 fail_msg("%s: %s", argv[0], error->message);
         return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
@@ -44,7 +45,7 @@ int run(char **ret_stdout, char **ret_stderr, const char *program, ...) {
         argv = collect(program, rest);
         va_end(rest);
         g_ptr_array_add(argv, NULL);
-        return run_v(ret_stdout, ret_stderr, (char **) argv->pdata);
+        return run_argv(ret_stdout, ret_stderr, (const char *const *) argv->pdata);
 }
 
 char *run_ok(const char *program, ...) {
@@ -57,7 +58,7 @@ char *run_ok(const char *program, ...) {
         argv = collect(program, rest);
         va_end(rest);
         g_ptr_array_add(argv, NULL);
-        r = run_v(&out, &err, (char **) argv->pdata);
+        r = run_argv(&out, &err, (const char *const *) argv->pdata);
         if (r != 0) {
                 g_autofree char *line = g_strjoinv(" ", (char **) argv->pdata);
                 fail_msg("%s: exit status %d: %s", line, r, err);
@@ -77,7 +78,7 @@ int run_as(const char *user, char **ret_stdout, char **ret_stderr, const char *p
         g_ptr_array_insert(argv, 2, (void *) user);
         g_ptr_array_insert(argv, 3, (void *) "--");
         g_ptr_array_add(argv, NULL);
-        return run_v(ret_stdout, ret_stderr, (char **) argv->pdata);
+        return run_argv(ret_stdout, ret_stderr, (const char *const *) argv->pdata);
 }
 
 pid_t spawn(const char *program, ...) {
@@ -590,11 +591,19 @@ bool keeper_is_connected(Bus *bus, pid_t before) {
 
 /* -- the journal -- */
 
+/* The service sends RoleExited before it writes the same to the journal, but replies to no call in between. A
+ * service that does not run, or not reply, has nothing to write. */
+static void node_settle(void) {
+        (void) run(NULL, NULL, "timeout", "5", "busctl", "--auto-start=no", "call", NODE_NAME, NODE_PATH,
+                NODE_INTERFACE, "GetPgrp", NULL);
+}
+
 char *journal(const char *option, ...) {
         g_autofree char *out = NULL, *err = NULL;
         g_autoptr(GPtrArray) argv = NULL;
         va_list rest;
 
+        node_settle();
         g_free(run_ok("journalctl", "--sync", NULL));
         va_start(rest, option);
         argv = collect(option, rest);
@@ -604,7 +613,7 @@ char *journal(const char *option, ...) {
         g_ptr_array_insert(argv, 2, (void *) "--no-pager");
         g_ptr_array_insert(argv, 3, (void *) "--output=cat");
         g_ptr_array_add(argv, NULL);
-        if (run_v(&out, &err, (char **) argv->pdata) != 0)
+        if (run_argv(&out, &err, (const char *const *) argv->pdata) != 0)
                 fail_msg("journalctl: %s", err);
         return g_steal_pointer(&out);
 }

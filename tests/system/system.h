@@ -18,6 +18,7 @@ const char *actor(void);
 /* Runs a command to its end; returns its exit status (128 + n if it was killed by signal n). The outputs may
  * be NULL. */
 int run(char **ret_stdout, char **ret_stderr, const char *program, ...) G_GNUC_NULL_TERMINATED;
+int run_argv(char **ret_stdout, char **ret_stderr, const char *const *argv);
 /* The same, but the command must succeed. Returns its standard output. */
 char *run_ok(const char *program, ...) G_GNUC_NULL_TERMINATED;
 /* Runs it as an ordinary user, with the environment of that user. */

@@ -13,7 +13,7 @@ gint64 patience_usec(void) {
 
         if (patience == 0) {
                 const char *seconds = g_getenv("ARCHITECT_TEST_PATIENCE");
-                patience = (seconds ? g_ascii_strtoll(seconds, NULL, 10) : 30) * G_USEC_PER_SEC;
+                patience = (seconds ? g_ascii_strtoll(seconds, NULL, 10) : 90) * G_USEC_PER_SEC;
         }
         return patience;
 }
@@ -139,6 +139,22 @@ int case_teardown(void **state) {
         run(NULL, NULL, "rm", "-rf", "--one-file-system", "--", scratch_directory, NULL);
         g_clear_pointer(&scratch_directory, g_free);
         return clean ? 0 : -1;
+}
+
+static void remove_definitions(void) {
+        g_free(run_ok("rm", "-rf", DEFINITIONS, NULL));
+}
+
+int defined_setup(void **state) {
+        remove_definitions();
+        return case_setup(state);
+}
+
+int defined_teardown(void **state) {
+        int r = case_teardown(state);
+
+        remove_definitions();
+        return r;
 }
 
 void assert_contains(const char *text, const char *part) {

@@ -33,6 +33,11 @@
 #define TEST(function) cmocka_unit_test_setup_teardown(function, case_setup, case_teardown)
 #define run_case(name, tests) (case_begin(name), cmocka_run_group_tests_name((name), (tests), NULL, NULL))
 
+/* The same, without a role file before and after it; what was defined is forgotten with the next Reload. */
+#define DEFINED_TEST(function) cmocka_unit_test_setup_teardown(function, defined_setup, defined_teardown)
+int defined_setup(void **state);
+int defined_teardown(void **state);
+
 void case_begin(const char *name);
 int case_setup(void **state);
 int case_teardown(void **state);

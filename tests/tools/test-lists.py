@@ -146,44 +146,44 @@ def check_errors_case(source):
 # architectctl
 
 
-def ctl_verbs(source):
-    table = re.search(r"ctl_verbs\[\] = \{(.*?)\n\};", source.text("src/ctl/architectctl.c"), re.S)[1]
-    return re.findall(r'\{ "([\w-]+)", verb_\w+,', table)
+def ctl_table(source):
+    """The name, the arguments and the options of each verb, as the help has them."""
+    table = re.search(r"ctl_verbs\[\] = \{(.*?)\n\};", source.text("src/ctl/verbs.c"), re.S)[1]
+    verbs = {}
+    for name, entry in re.findall(r'^        \{ "([\w-]+)", verb_\w+,(.*?)(?=^        \{ "|\Z)', table, re.M | re.S):
+        options = "".join(re.findall(r'"([^"]*)"', entry.partition(".options =")[2]))
+        verbs[name] = (re.search(r'"([^"]*)"', entry)[1], re.findall(r"--[a-z][\w-]*", options))
+    return verbs
 
 
 def check_verbs_declared(source):
-    found = re.findall(r"\bverb_(\w+)\(", source.text("src/ctl/ctl-private.h"))
-    verbs = [verb.replace("-", "_") for verb in ctl_verbs(source)]
+    found = re.findall(r"\bverb_(\w+)\(", source.text("src/ctl/verb.h"))
+    verbs = [verb.replace("-", "_") for verb in ctl_table(source)]
     return [f"ctl_verbs lacks {verb}" for verb in found if verb not in verbs]
 
 
-def check_verbs_synopsis(source):
-    found = [
-        next(argument.text for argument in synopsis.iterfind("arg[@choice='plain']"))
-        for synopsis in source.xml("data/man/architectctl.1.xml").iterfind("refsynopsisdiv/cmdsynopsis")
-    ]
-    return differences("the synopsis of architectctl(1)", ctl_verbs(source), list(dict.fromkeys(found)))
+def man_verbs(source):
+    """The text of the entry of each verb in architectctl(1)."""
+    sections = source.xml("data/man/architectctl.1.xml").iterfind("refsect1")
+    verbs = next(section for section in sections if section.findtext("title") == "Verbs")
+    found = {}
+    for entry in verbs.iter("varlistentry"):
+        for term in entry.iterfind("term/command"):
+            found.setdefault(term.text, "".join(entry.itertext()))
+    return found
 
 
 def check_verbs_man(source):
-    sections = source.xml("data/man/architectctl.1.xml").iterfind("refsect1")
-    verbs = next(section for section in sections if section.findtext("title") == "Verbs")
-    found = [term.text for term in verbs.iterfind("variablelist/varlistentry/term/command")]
-    return differences("the verbs of architectctl(1)", ctl_verbs(source), found)
+    return differences("the verbs of architectctl(1)", list(ctl_table(source)), list(man_verbs(source)))
 
 
-def check_verbs_help(source):
-    table = re.search(r"ctl_verbs\[\] = \{(.*?)\n\};", source.text("src/ctl/architectctl.c"), re.S)[1]
+def check_verbs_options(source):
     return [
-        f"the help of {verb} begins with {help_text.split()[0]}"
-        for verb, help_text in re.findall(r'\{ "([\w-]+)", \w+,\s*"([^"]+)"', table)
-        if help_text.split()[0] != verb
+        f"architectctl(1): {verb} does not describe {option}"
+        for verb, text in man_verbs(source).items()
+        for option in dict.fromkeys(ctl_table(source).get(verb, ("", []))[1])
+        if not re.search(re.escape(option) + r"(?![\w-])", text)
     ]
-
-
-def check_verbs_readme(source):
-    text = source.text("README.md")
-    return [f"README.md does not name the verb {verb}" for verb in ctl_verbs(source) if f"`{verb}`" not in text]
 
 
 # Rights
@@ -212,8 +212,10 @@ def reaches(functions, name, target, seen):
 
 
 # The methods that every user may call. All others ask polkit or are root's.
-READ = "Poll ListRoles GetRole GetRoleByPID EventsSince ListPorts GetPgrp GetPermissions".split()
-ROOTS = "Reload".split()
+READ = (
+    "Poll ListRoles GetRole GetRoleByPID EventsSince ListPorts GetPgrp GetPermissions ListDefinitions GetDefinition"
+).split()
+ROOTS = "Reload StartMany".split()
 
 
 def methods(source):
@@ -345,6 +347,19 @@ def check_read_calls(source):
     return differences("read_calls of allowance.c", READ + ["GetEnv", "ListEnv"], found)
 
 
+def check_pkgconfig(source):
+    """The names in the file for pkg-config, which are those of node-names.h."""
+    found = dict(re.findall(r"^(\w+)=(.*)$", source.text("data/architect-node.pc.in"), re.M))
+    names = dict(re.findall(r'#define (\w+) "(.*?)"', source.text("src/proto/node-names.h")))
+    expected = {
+        "bus_name": names["NODE_BUS_NAME"],
+        "object_path": names["NODE_PATH"],
+        "interface": names["NODE_INTERFACE"],
+        "role_interface": names["NODE_ROLE_INTERFACE"],
+    }
+    return differences("architect-node.pc", expected.items(), [(key, found.get(key)) for key in expected])
+
+
 CHECKS = (
     check_catalog,
     check_message_man,
@@ -354,16 +369,15 @@ CHECKS = (
     check_errors_python,
     check_errors_case,
     check_verbs_declared,
-    check_verbs_synopsis,
     check_verbs_man,
-    check_verbs_help,
-    check_verbs_readme,
+    check_verbs_options,
     check_methods_ask,
     check_actions_described,
     check_polkit_policy,
     check_polkit_man,
     check_policy,
     check_read_calls,
+    check_pkgconfig,
 )
 
 

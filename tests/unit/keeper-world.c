@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <poll.h>
 #include <sched.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -19,8 +20,10 @@
 #include "keeper-world.h"
 
 #include "base/fd-util.h"
+#include "base/pidref.h"
+#include "base/time-util.h"
 
-#define PATIENCE_MSEC 20000
+#define PATIENCE_MSEC 60000
 
 static const char passwd[] = "root:x:0:0:root:/root:/bin/sh\n"
                              "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
@@ -349,12 +352,14 @@ void role_wait_at_gate(Role *role) {
         assert_true(wait_for(is_at_gate, role));
 }
 
-/* Receives one packet, a report, a record or a stream. Returns its magic number, 0 at the end of the gate. */
+/* Receives one packet, a report, a record, a stream or times. Returns its magic number, 0 at the end of the
+ * gate. */
 static uint32_t role_receive(Role *role) {
         union {
                 struct gate_report report;
                 struct gate_record record;
                 struct gate_stream stream;
+                struct gate_times times;
         } packet;
         int fds[1];
         size_t n_fds = ELEMENTSOF(fds);
@@ -379,6 +384,13 @@ static uint32_t role_receive(Role *role) {
                 role->stream = fds[0];
                 role->stream_uid = packet.stream.uid;
                 return GATE_STREAM_MAGIC;
+        }
+        if (packet.times.magic == GATE_TIMES_MAGIC) {
+                assert_int_equal(n, sizeof(packet.times));
+                assert_int_equal(n_fds, 0);
+                assert_int_equal(role->times.magic, 0); /* only once */
+                role->times = packet.times;
+                return GATE_TIMES_MAGIC;
         }
         assert_int_equal(n, sizeof(packet.report));
         assert_int_equal(n_fds, 0);
@@ -673,4 +685,154 @@ int world_teardown(void **state) {
         free(w->log);
         free(w);
         return r;
+}
+
+/* -- notifications -- */
+
+static int sender_send(const char *line, int fd) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        const char *path = getenv("NOTIFY_SOCKET");
+        autofd s = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        char *text = strdup(line);
+
+        for (char *p = text; *p; p++)
+                if (*p == '|')
+                        *p = '\n';
+        if (!path || s < 0)
+                _exit(90);
+        (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+        if (connect(s, (struct sockaddr *) &address, sizeof(address)) < 0)
+                _exit(91);
+        int r = socket_send(s, text, strlen(text), &fd, fd >= 0 ? 1 : 0);
+        free(text);
+        return r;
+}
+
+static void sender_wait_read(void) {
+        int ends[2];
+        char byte;
+
+        if (pipe2(ends, O_CLOEXEC) < 0 || sender_send("BARRIER=1", ends[1]) < 0)
+                _exit(92);
+        (void) close(ends[1]);
+        if (read(ends[0], &byte, 1) != 0)
+                _exit(93);
+        (void) close(ends[0]);
+}
+
+static void sender_barrier(void) {
+        sender_wait_read();
+        (void) sender_send("STATUS=barrier", -EBADF);
+}
+
+/* A TCP socket that lingers, because its peer reads nothing of what waits to be sent. */
+static int lingering_new(int port) {
+        const struct sockaddr_in address = { .sin_family = AF_INET,
+                .sin_port = htons((uint16_t) port),
+                .sin_addr = { htonl(INADDR_LOOPBACK) } };
+        const struct linger linger = { .l_onoff = 1, .l_linger = 2 };
+        static char bytes[1 << 16];
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        if (connect(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 ||
+                setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) < 0)
+                _exit(95);
+        while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+                ;
+        return fd;
+}
+
+static void sender_send_slow(int port) {
+        autofd fd = lingering_new(port);
+
+        if (sender_send("STATUS=slow", fd) < 0)
+                _exit(96);
+}
+
+static void sender_send_quick(void) {
+        autofd fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+        if (sender_send("STATUS=quick", fd) < 0)
+                _exit(97);
+}
+
+void sender_main(int argc, char *argv[]) {
+        char line[8192];
+
+        if (argc != 2 || strcmp(argv[1], "--sender") != 0)
+                return;
+        while (fgets(line, sizeof(line), stdin)) {
+                line[strcspn(line, "\n")] = '\0';
+                if (line[0] == 'm' && sender_send(line + 1, -EBADF) < 0)
+                        _exit(94);
+                if (line[0] == 'c') {
+                        pid_t pid = fork();
+
+                        if (pid == 0)
+                                _exit(sender_send(line + 1, -EBADF) < 0 ? 1 : 0);
+                        (void) waitpid(pid, NULL, 0);
+                }
+                for (int i = 0; line[0] == 'r' && i < atoi(line + 1); i++)
+                        (void) sender_send("READY=1", -EBADF);
+                if (line[0] == 'b')
+                        sender_barrier();
+                if (line[0] == 'w')
+                        sender_wait_read();
+                if (line[0] == 'f')
+                        sender_send_quick();
+                if (line[0] == 'k')
+                        sender_send_slow(atoi(line + 1));
+                if (line[0] == 's')
+                        (void) raise(SIGSTOP);
+                if (line[0] == 'x')
+                        _exit(atoi(line + 1));
+        }
+        _exit(0);
+}
+
+Role sender_run(World *w, uint32_t flags) {
+        static char self[4096];
+        ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+        assert_true(n > 0);
+        self[n] = '\0';
+        return role_run(w, flags | KEEPER_FORK_STDIN_PIPE, QUIET(.command = COMMAND(self, "--sender")));
+}
+
+void sender_do(const Role *role, const char *line) {
+        assert_int_equal(write(role->stdin_fd, line, strlen(line)), strlen(line));
+        assert_int_equal(write(role->stdin_fd, "\n", 1), 1);
+}
+
+static bool sender_is_stopped(void *userdata) {
+        const Role *role = userdata;
+        struct proc_stat stat;
+
+        return proc_stat_read(role->pid, &stat) >= 0 && stat.state == 'T';
+}
+
+void sender_wait(Role *role) {
+        sender_do(role, "s");
+        assert_true(wait_for(sender_is_stopped, role));
+        assert_int_equal(pidfd_kill(role->pidfd, SIGCONT), 0);
+}
+
+uint64_t expect_notified(World *w, const Role *role, NotifyKind kind, const char *text, uint64_t value) {
+        int fds[WORLD_FDS_MAX];
+        Packet p;
+
+        assert_int_equal(world_receive(w, KEEPER_NOTIFIED, role->id, &p, fds), 0);
+        assert_int_equal(p.notified.kind, kind);
+        assert_string_equal(p.notified.text, text ? text : "");
+        assert_true(p.notified.value == value);
+        assert_true(p.notified.monotonic_usec > 0 && p.notified.monotonic_usec <= now_usec(CLOCK_MONOTONIC));
+        return p.notified.number;
+}
+
+int take_notified(World *w, uint64_t id, uint64_t number) {
+        const struct keeper_take_notified m = { .header = { .type = KEEPER_TAKE_NOTIFIED, .child = id },
+                .number = number };
+
+        node_send(w->node, &m, sizeof(m));
+        return receive_done(w, KEEPER_TAKE_NOTIFIED, id);
 }

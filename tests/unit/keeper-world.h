@@ -75,6 +75,7 @@ typedef union Packet {
         struct keeper_done done;
         struct keeper_terminal_socket_made socket_made;
         struct keeper_looked_up looked_up;
+        struct keeper_notified notified;
         char raw[KEEPER_PACKET_MAX];
 } Packet;
 
@@ -102,6 +103,7 @@ typedef struct Role {
         int record; /* with LaunchRequest.record: the last one, a memfd; negative if there was none */
         int stream; /* that it has offered; negative if it has not */
         uid_t stream_uid;
+        struct gate_times times; /* that it has sent; without a magic number if it has not */
 } Role;
 
 #define COMMAND(...) ((char *[]){ __VA_ARGS__, NULL })
@@ -133,6 +135,24 @@ struct keeper_exited role_end(World *w, Role *role);   /* its record; it is reap
 void assert_run(World *w, const LaunchRequest *q, int wait_status);
 /* Runs the role, which must fail with a report. Returns the text of the report. */
 char *assert_fails(World *w, const LaunchRequest *q, LaunchStage stage, int error);
+
+/* -- notifications -- */
+
+/* A role that sends what the lines of its standard input say: "m" and a message is sent by the main process,
+ * "c" by a child, where "|" is a newline; "r N" sends READY=1 so many times; "b" sends BARRIER=1, waits until
+ * that is closed, and sends STATUS=barrier; "w" only waits; "f" sends STATUS=quick with a descriptor, "k"
+ * sends STATUS=slow with a descriptor whose last reference takes 2 s to be closed, unless who listens on this
+ * port reads; "s" stops; "x N" exits. main() of a test that runs it calls sender_main() first. */
+void sender_main(int argc, char *argv[]);
+Role sender_run(World *w, uint32_t flags); /* KEEPER_FORK_NOTIFY and others */
+void sender_do(const Role *role, const char *line);
+void sender_wait(Role *role); /* until it has done all of them */
+/* Receives the next message of the keeper, which must be this. text is that of a status, or NULL. Returns its
+ * number. */
+uint64_t expect_notified(World *w, const Role *role, NotifyKind kind, const char *text, uint64_t value);
+/* Everything up to this number is saved. Returns the error of the keeper, before whose reply nothing else may
+ * come. */
+int take_notified(World *w, uint64_t id, uint64_t number);
 
 /* -- observation from outside -- */
 int count_process_fds(pid_t pid);

@@ -223,6 +223,15 @@ static void life(void) {
         make("/a/b");
         assert_int_equal(cgroup_id(b, &other_id), 0);
         assert_true(id != other_id);
+        {
+                _cleanup_free_ char *one = full("/a/b/one"), *two = full("/a/b/two");
+
+                assert_int_equal(cgroup_set_max_descendants(b, 1), 0);
+                assert_int_equal(mkdir(one, 0755), 0);
+                assert_int_equal(mkdir(two, 0755), -1);
+                assert_int_equal(errno, EAGAIN);
+                removed("/a/b/one");
+        }
         assert_int_equal(cgroup_of_pid(z, &path), -ENODATA);
         assert_null(path);
         assert_int_equal(waitpid(z, NULL, 0), z);
@@ -237,6 +246,7 @@ static void life(void) {
         assert_false(frozen);
         assert_int_equal(cgroup_pids(a, pids, 8), 0);
         assert_int_equal(cgroup_kill(a), -ENOENT);
+        assert_int_equal(cgroup_set_max_descendants(a, 1), -ENOENT);
         assert_int_equal(cgroup_read_u64(a, "cgroup.events", "populated", &v), -ENOENT);
         removed("");
 }

@@ -4,6 +4,7 @@
  * the test moves them. */
 
 #include <fcntl.h>
+#include <ftw.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -16,6 +17,7 @@
 
 #include "keeper-world.h"
 
+#include "base/cgroup-util.h"
 #include "base/fd-util.h"
 #include "base/pidref.h"
 #include "keeper/cgroup-signal.h"
@@ -586,6 +588,82 @@ static int group_setup(void **state) {
         return 0;
 }
 
+/* -- children in a cgroup -- */
+
+/* Returns the error of the keeper. The child is at its gate. */
+static int fork_into(World *w, uint64_t id, const char *path, uint32_t flags, Role *ret) {
+        struct keeper_fork_into m = { .fork = { .header = { .type = KEEPER_FORK_INTO, .child = id },
+                                              .flags = flags } };
+        int fds[WORLD_FDS_MAX];
+        size_t n_fds;
+        Packet p;
+
+        (void) snprintf(m.fork.role, sizeof(m.fork.role), "cam");
+        (void) snprintf(m.path, sizeof(m.path), "%s", path);
+        node_send(w->node, &m, offsetof(struct keeper_fork_into, path) + strlen(m.path) + 1);
+        n_fds = world_receive(w, KEEPER_FORKED, id, &p, fds);
+        if (p.forked.error < 0) {
+                assert_int_equal(n_fds, 0);
+                return p.forked.error;
+        }
+        assert_int_equal(p.forked.fds, KEEPER_FD_PIDFD | KEEPER_FD_GATE);
+        *ret = (Role){ .id = id,
+                .pid = p.forked.pid,
+                .start_time = p.forked.start_time,
+                .pidfd = fds[0],
+                .gate = fds[1],
+                .stdin_fd = -EBADF,
+                .terminal = -EBADF,
+                .master = -EBADF,
+                .record = -EBADF,
+                .stream = -EBADF };
+        return 0;
+}
+
+static void assert_in_cgroup(pid_t pid, const char *expected) {
+        _cleanup_free_ char *path = NULL;
+
+        assert_int_equal(cgroup_of_pid(pid, &path), 0);
+        assert_string_equal(path, expected);
+}
+
+static void test_fork_into(void **state) {
+        World *w = *state;
+        const char *scope = cgroup_path("/architect-main-cam.scope"),
+                   *other = cgroup_path("/architect-main-cam.service"),
+                   *post = cgroup_path("/architect-main-_post-cam.scope");
+        Role role;
+
+        assert_int_equal(fork_into(w, 11, scope, 0, &role), -ENOENT);
+        cgroup_make(scope);
+        cgroup_make(other);
+        assert_int_equal(fork_into(w, 11, other, 0, &role), -EPERM);
+        assert_int_equal(fork_into(w, 11, "/", 0, &role), -EPERM);
+        assert_int_equal(fork_into(w, 11, scope, KEEPER_FORK_STDIN_PIPE, &role), -EOPNOTSUPP);
+
+        /* It is there before its launch request, and becomes what that says. */
+        assert_int_equal(fork_into(w, 11, scope, 0, &role), 0);
+        assert_in_cgroup(role.pid, scope);
+        role_open(&role, QUIET(.commands = (char *[]){ "1", "true", NULL }));
+        role_listen(&role);
+        assert_int_equal(role_end(w, &role).exit.wait_status, 0);
+
+        assert_int_equal(fork_into(w, 13, scope, 0, &role), 0);
+        assert_int_equal(fork_into(w, 13, scope, 0, &(Role){ 0 }), -EEXIST);
+        assert_int_equal(signal_cgroup(w, 0, scope, SIGKILL, 0), 0);
+        role_listen(&role);
+        assert_int_equal(role_end(w, &role).exit.wait_status, SIGKILL);
+
+        /* That of exec-stop-post can be signalled, too. */
+        cgroup_make(post);
+        pid_t pid = process_new(post);
+        assert_int_equal(signal_cgroup(w, 0, post, SIGTERM, 0), 0);
+        assert_int_equal(process_end(pid), SIGTERM);
+        cgroup_remove(post);
+        cgroup_remove(other);
+        cgroup_remove(scope);
+}
+
 static int setup(void **state) {
         int r = world_setup_connected(state);
 
@@ -600,13 +678,53 @@ static int setup_alone(void **state) {
         return r;
 }
 
+/* -- what a failed test leaves -- */
+
+static unsigned n_left;
+
+static int directory_kill(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+        char name[512];
+        pid_t pid;
+
+        if (type != FTW_DP)
+                return 0;
+        (void) snprintf(name, sizeof(name), "%s/cgroup.procs", path);
+        FILE *f = fopen(name, "re");
+        if (!f)
+                return 0;
+        while (fscanf(f, "%d", &pid) == 1)
+                n_left += kill(pid, SIGKILL) >= 0;
+        (void) fclose(f);
+        return 0;
+}
+
+static int directory_remove(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+        if (type == FTW_DP)
+                n_left += rmdir(path) >= 0;
+        return 0;
+}
+
+static bool tree_is_removed(void *directory) {
+        (void) nftw(directory, directory_kill, 16, FTW_DEPTH | FTW_PHYS);
+        (void) nftw(directory, directory_remove, 16, FTW_DEPTH | FTW_PHYS);
+        return access(directory, F_OK) < 0;
+}
+
+/* A test that passes leaves the empty cgroup of its setup and no other. This comes before the world, whose
+ * teardown ends with its first assertion that fails. */
 static int teardown(void **state) {
         World *w = *state;
-        int r;
+        char directory[512];
+        bool clean;
 
-        r = world_teardown((void *[]){ w });
-        cgroup_remove(cgroup_path(""));
-        return r;
+        (void) snprintf(directory, sizeof(directory), ROOT "%s", cgroup_path(""));
+        if (w->keeper > 0)
+                cgroup_move("", w->keeper);
+        n_left = 0;
+        clean = wait_for(tree_is_removed, directory) && n_left == 1;
+        if (!clean)
+                print_error("%s was not empty\n", directory);
+        return world_teardown(state) < 0 || !clean ? -1 : 0;
 }
 
 int main(void) {
@@ -625,6 +743,7 @@ int main(void) {
                 CONNECTED(test_kill_cgroup_of_others),
                 CONNECTED(test_stray),
                 CONNECTED(test_process),
+                CONNECTED(test_fork_into),
         };
 
         return cmocka_run_group_tests(tests, group_setup, NULL);

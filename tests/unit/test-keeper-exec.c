@@ -21,6 +21,8 @@
 #include "keeper-world.h"
 
 #include "base/fd-util.h"
+#include "base/time-util.h"
+#include "keeper/exec/exec-environment-file.h"
 #include "keeper/exec/exec-environment.h"
 #include "keeper/exec/exec-invoke.h"
 #include "keeper/exec/exec-report.h"
@@ -52,6 +54,28 @@ static char *output_of(World *w, char *script, LaunchRequest q) {
 
 /* A role without options starts as a fresh process of root, whatever the properties of the keeper are. */
 
+/* The CPUs of a process, as the kernel lists them, without a newline. */
+#define ALLOWED "sed -n 's/^Cpus_allowed_list:.//p' /proc/self/status | tr -d '\\n'"
+
+static char *allowed_cpus(void) {
+        static char list[4096];
+        char *text, *p;
+
+        assert_int_equal(file_read(AT_FDCWD, "/proc/self/status", 65536, &text, NULL), 0);
+        p = strstr(text, "Cpus_allowed_list:\t");
+        assert_non_null(p);
+        assert_int_equal(sscanf(p, "Cpus_allowed_list:\t%4095s", list), 1);
+        free(text);
+        return list;
+}
+
+static char *first_cpu(void) {
+        char *list = allowed_cpus();
+
+        list[strcspn(list, "-,")] = '\0';
+        return list;
+}
+
 static void odd_keeper(World *w) {
         autofd score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 
@@ -75,6 +99,7 @@ static void test_defaults(void **state) {
         world_start(w, &(struct start){ .before_exec = odd_keeper });
 
         assert_output(w, "umask; pwd; cat /proc/self/oom_score_adj", "0022\n/\n0\n", 0);
+        assert_output(w, ALLOWED, allowed_cpus(), 0);
         assert_output(w, "ulimit -Sn; ulimit -Hn", "333\n4444\n", 0);
         assert_output(w, "echo /proc/self/fd/*",
                 "/proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 /proc/self/fd/3\n", 0);
@@ -106,6 +131,266 @@ static void test_environment(void **state) {
                         "SHELL=/base", "B=base", "BASE=1", "ARCHITECT_ROLE=x", "PATHX=1"),
                 .environment = ENVIRONMENT("A=first", "A=second", "B=own", "C=", "D==x=", "SHELL=/own",
                         "ARCHITECT_INSTANCE=x", "PATHX=2"));
+}
+
+/* The first ones are those of systemd's own test of its parser (test-env-file.c). */
+static void test_environment_file_syntax(void **state) {
+        static const struct {
+                const char *text;
+                const char *expected; /* the variables, each with a "|" behind it */
+                const char *ignored;
+        } cases[] = {
+                { "a=a\na=b\na=b\na=a\nb=b\\\nc\nd= d\\\ne  \\\nf  \ng=g\\ \nh= ąęół\\ śćńźżμ \ni=i\\",
+                        "a=a|a=b|a=b|a=a|b=bc|d=de  f|g=g |h=ąęół śćńźżμ|i=i|", NULL },
+                { "a=a\\\n", "a=a|", NULL },
+                { "# Generated\n\nHWMON_MODULES=\"coretemp f71882fg\"\n\n# For compatibility reasons\n\n"
+                  "MODULE_0=coretemp\nMODULE_1=f71882fg",
+                        "HWMON_MODULES=coretemp f71882fg|MODULE_0=coretemp|MODULE_1=f71882fg|", NULL },
+                { "a=\nb=", "a=|b=|", NULL },
+                { "a=\\ \\n \\t \\x \\y \\' \nb= \\$'   \nc= ' \\n\\t\\$\\`\\\\\n'   \nd= \" \\n\\t\\$\\`\\\\\n\"   \n",
+                        "a= n t x y '|b=$'|c= \\n\\t\\$\\`\\\\\n|d= \\n\\t$`\\\n|", NULL },
+                { "", "", NULL },
+                { "\n\r\n \t\n", "", NULL },
+                { "A=1\r\nB=2\rC=3", "A=1|B=2|C=3|", NULL },
+                { "  A = 1 2 \t\n\tB\t=\t2", "A=1 2|B=2|", NULL },
+                { "#A=1\n;B=2\n # C=3\nD=# no comment", "D=# no comment|", NULL },
+                { "#A=1 \\\nB=2", "B=2|", NULL },
+                { "no assignment\nA=1\nB", "A=1|", NULL },
+                { "A=it's\nB=say \"x\"\nC='a'\"b\"c'd' e", "A=it's|B=say \"x\"|C=abc'd' e|", NULL },
+                { "A='one\ntwo'\nB=\"x\\\ny\"", "A=one\ntwo|B=xy|", NULL },
+                { "A='open\nB=2", "A=open\nB=2|", NULL },
+                { "A=\"open\\", "A=open\\|", NULL },
+                { "A==x=\nB=${A} $A `A`", "A==x=|B=${A} $A `A`|", NULL },
+                { "A='  x  '  \nB=\"\"\nC=' ' \nD=x\\  ", "A=  x  |B=|C= |D=x |", NULL },
+                { "export A=1\n1B=2\n=3\nC-D=4\nE=5", "E=5|", "export A" },
+                { "=3\n1B=2", "", "" },
+        };
+        static const char *const bad[] = { "A=\xff", "A=1\nB=\xc3\n", "\xff=1" };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                struct variables v = { 0 };
+                char text[512] = "";
+
+                assert_int_equal(variables_parse(&v, cases[i].text), 0);
+                for (size_t n = 0; n < v.n; n++) {
+                        (void) strcat(text, v.list[n]);
+                        (void) strcat(text, "|");
+                }
+                assert_string_equal(text, cases[i].expected);
+                if (cases[i].ignored)
+                        assert_string_equal(v.ignored, cases[i].ignored);
+                else
+                        assert_null(v.ignored);
+                variables_clear(&v);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                struct variables v = { 0 };
+
+                assert_int_equal(variables_parse(&v, bad[i]), -EILSEQ);
+                variables_clear(&v);
+        }
+}
+
+#define FILES(...) ((char *[]){ __VA_ARGS__, NULL })
+
+#define LIST(...) ((char *[]){ __VA_ARGS__, NULL })
+#define PRE(...) .exec_start_pre = LIST(__VA_ARGS__), .start_pre_timeout_usec = 30 * USEC_PER_SEC
+
+/* Commands before that of the role, in all that the role has. */
+static void test_start_pre(void **state) {
+        World *w = *state;
+        char *marker = world_path(w, "marker"), *text, *command, *late;
+
+        assert_int_equal(chmod(w->dir, 01777), 0);
+        assert_output(w, "echo command", "first own nobody / 0\nsecond\ncommand\n",
+                PRE("3", "/bin/sh", "-c",
+                        "read x || true; echo first $A $(id -un) $(pwd) $(readlink /proc/$$/fd/0 | grep -c null | tr 1 0)",
+                        "2", "echo", "second"),
+                .environment = ENVIRONMENT("A=own"), .user = "nobody");
+        /* Nothing but the standard streams, and none of them is the role's input. */
+        assert_output(w, "true", "0\n1\n2\n", PRE("3", "/bin/sh", "-c", "ls /proc/$$/fd; true"));
+        assert_output(w, "true", "0000000000001000\n",
+                PRE("4", "sed", "-n", "s/^SigIgn:.//p", "/proc/self/status"));
+
+        /* The first failure ends the start, and nothing of the rest is run. */
+        assert_true(asprintf(&command, "touch %s", marker) > 0);
+        text = assert_fails(w,
+                QUIET(.command = SHELL(command), PRE("3", "/bin/sh", "-c", "exit 3", "2", "touch", marker)),
+                LAUNCH_STAGE_START_PRE, -EIO);
+        assert_string_equal(text, "\"/bin/sh -c exit 3\" failed with exit status 3");
+        text = assert_fails(w, QUIET(.command = SHELL(command), PRE("3", "/bin/sh", "-c", "kill -9 $$")),
+                LAUNCH_STAGE_START_PRE, -EINTR);
+        assert_non_null(strstr(text, "was killed by signal 9 (Killed)"));
+        text = assert_fails(
+                w, QUIET(.command = SHELL(command), PRE("1", "/none")), LAUNCH_STAGE_START_PRE, -ENOENT);
+        assert_non_null(strstr(text, "cannot execute \"/none\""));
+        assert_int_equal(access(marker, F_OK), -1);
+
+        /* Unless it has the prefix. */
+        Role role = role_start(w, 0,
+                QUIET(.command = SHELL("exit 4"),
+                        PRE("1", "-/none", "1", "-false", "3", "-/bin/sh", "-c", "kill $$")));
+        assert_int_equal(role.n_reports, 3);
+        for (size_t i = 0; i < 3; i++)
+                assert_int_equal(role.reports[i].warning, 1);
+        assert_string_equal(role.reports[1].text, "\"false\" failed with exit status 1, ignoring");
+        assert_int_equal(role_end(w, &role).exit.wait_status, 4 << 8);
+
+        /* What one leaves behind is gone before the next begins, also outside of its session. */
+        assert_true(asprintf(&late, "setsid sleep 1000 & echo $! >%s", marker) > 0);
+        assert_output(w, "true", "gone\n",
+                PRE("3", "/bin/sh", "-c", late, "4", "/bin/sh", "-c",
+                        "kill -0 $(cat $0) 2>/dev/null || echo gone", marker));
+        assert_int_equal(unlink(marker), 0);
+
+        /* All of them have one time. */
+        text = assert_fails(w,
+                QUIET(.command = SHELL(command), .exec_start_pre = LIST("2", "-sleep", "1000"),
+                        .start_pre_timeout_usec = 20 * USEC_PER_MSEC),
+                LAUNCH_STAGE_START_PRE, -ETIMEDOUT);
+        assert_string_equal(text,
+                "\"sleep 1000\" was killed, because the commands of exec-start-pre did not end within 20 ms");
+        assert_int_equal(access(marker, F_OK), -1);
+        free(late);
+        free(command);
+        free(marker);
+}
+
+/* How long they took is told once, and only by a role that has some. */
+static void test_start_pre_time(void **state) {
+        const uint64_t begin = now_usec(CLOCK_MONOTONIC);
+        World *w = *state;
+
+        Role role = role_run(w, 0, QUIET(.command = SHELL("true"), PRE("2", "sleep", "0.05", "1", "true")));
+        assert_int_equal(role.times.magic, GATE_TIMES_MAGIC);
+        assert_int_equal(role.times.products_usec, 0);
+        assert_in_range(role.times.hooks_usec, 50 * USEC_PER_MSEC, now_usec(CLOCK_MONOTONIC) - begin);
+        assert_int_equal(role_end(w, &role).execed, 1);
+
+        role = role_run(w, 0, QUIET(.command = SHELL("true")));
+        assert_int_equal(role.times.magic, 0);
+        assert_int_equal(role_end(w, &role).execed, 1);
+}
+
+/* SIGTERM to all, as of a start that is cancelled: the command may clean up, and the role does not start. */
+static void test_start_pre_cancelled(void **state) {
+        World *w = *state;
+        char *marker = world_path(w, "marker"), *ready = world_path(w, "ready"), *script;
+        struct keeper_exited e;
+
+        assert_int_equal(mkfifo(ready, 0600), 0);
+        assert_true(
+                asprintf(&script, "trap 'touch %s; exit 0' TERM; echo $$ >%s; while :; do sleep 0.01; done",
+                        marker, ready) > 0);
+        Role role = role_fork(w, 0);
+        role_open(&role, QUIET(.command = SHELL("true"), PRE("3", "/bin/sh", "-c", script)));
+        FILE *f = fopen(ready, "re");
+        int pid = 0;
+        assert_non_null(f);
+        assert_int_equal(fscanf(f, "%d", &pid), 1);
+        assert_int_equal(fclose(f), 0);
+        assert_int_equal(kill(role.pid, SIGTERM), 0);
+        assert_int_equal(kill(pid, SIGTERM), 0);
+        role_listen(&role);
+        e = role_end(w, &role);
+        assert_int_equal(e.execed, 0);
+        assert_int_equal(e.exit.wait_status, SIGTERM);
+        assert_int_equal(access(marker, F_OK), 0);
+        free(script);
+        free(ready);
+        free(marker);
+}
+
+/* The commands of exec-stop and exec-stop-post: one is executed by the child, several by this program again.
+ */
+static void test_commands(void **state) {
+        World *w = *state;
+        char *out = world_path(w, "out"), *text;
+
+        assert_int_equal(chmod(w->dir, 01777), 0);
+#define COMMANDS(...) \
+        REQUEST(.commands = LIST(__VA_ARGS__), .output = LAUNCH_OUTPUT_APPEND, .output_path = out, \
+                .environment = ENVIRONMENT("A=own"), .user = "nobody")
+        assert_run(w, COMMANDS("3", "/bin/sh", "-c", "echo one $A $(id -un); exit 3"), 3 << 8);
+        assert_run(w, COMMANDS("1", "-false"), 1 << 8); /* the node ignores it */
+        text = assert_fails(w, COMMANDS("1", "/none"), LAUNCH_STAGE_EXEC, -ENOENT);
+        assert_non_null(strstr(text, "cannot execute \"/none\""));
+
+        assert_run(w,
+                COMMANDS("2", "echo", "two", "1", "-/none", "3", "-/bin/sh", "-c", "exit 4", "3", "/bin/sh",
+                        "-c", "echo $A $(readlink /proc/$$/fd/0)"),
+                0);
+        assert_run(w, COMMANDS("2", "echo", "three", "3", "/bin/sh", "-c", "exit 5", "2", "echo", "not"),
+                5 << 8);
+        assert_run(
+                w, COMMANDS("2", "echo", "four", "3", "/bin/sh", "-c", "kill -9 $$", "2", "echo", "not"), 9);
+        text = world_read(w, "out");
+        assert_string_equal(text,
+                "one own nobody\ntwo\n"
+                "cannot execute \"/none\": No such file or directory, ignoring\n"
+                "\"/bin/sh -c exit 4\" failed with exit status 4, ignoring\nown /dev/null\nthree\n"
+                "\"/bin/sh -c exit 5\" failed with exit status 5\nfour\n"
+                "\"/bin/sh -c kill -9 $$\" was killed by signal 9 (Killed)\n");
+        free(text);
+        free(out);
+}
+
+static void test_environment_files(void **state) {
+        World *w = *state;
+        char *first = world_path(w, "first"), *second = world_path(w, "second"),
+             *none = world_path(w, "none"), *pattern = world_path(w, "[fs]*t"), *ignored, *may, *directory,
+             *text;
+
+        assert_int_equal(chmod(w->dir, 01777), 0);                            /* alice writes the output */
+        world_write(w, "first", "A=first\nB=first\nHOME=/first\n", 28, 0600); /* root's alone */
+        world_write(w, "second", "B='second one'\nARCHITECT_ROLE=x\n", 32, 0600);
+        assert_true(asprintf(&may, "-%s", none) > 0);
+        assert_true(asprintf(&directory, "-%s", w->dir) > 0);
+        /* A file replaces the variables of the option env, and a later file those of an earlier one. */
+        assert_output(w, "echo $A $B $C $HOME $ARCHITECT_ROLE", "first second one own /first cam\n",
+                .environment = ENVIRONMENT("A=own", "B=own", "C=own"),
+                .environment_files = FILES(first, may, second), .user = "alice");
+        assert_output(w, "echo $A $B", "first first\n", .environment_files = FILES(second, pattern));
+        assert_output(w, "echo $A $B", "\n", .environment_files = FILES(may));
+
+        text = assert_fails(w, QUIET(.command = SHELL("true"), .environment_files = FILES(none)),
+                LAUNCH_STAGE_ENVIRONMENT, -ENOENT);
+        assert_non_null(strstr(text, "cannot read the environment file \""));
+        assert_non_null(strstr(text, "none\": No such file or directory"));
+        (void) assert_fails(w, QUIET(.command = SHELL("true"), .environment_files = FILES(directory)),
+                LAUNCH_STAGE_ENVIRONMENT, -EISDIR);
+        assert_int_equal(mkfifo(none, 0600), 0);
+        text = assert_fails(w, QUIET(.command = SHELL("true"), .environment_files = FILES(may)),
+                LAUNCH_STAGE_ENVIRONMENT, -EBADFD);
+        assert_non_null(strstr(text, "it is not a regular file"));
+        assert_int_equal(unlink(none), 0);
+        world_write(w, "none", "A=1\0B=2", 7, 0600);
+        text = assert_fails(w, QUIET(.command = SHELL("true"), .environment_files = FILES(none)),
+                LAUNCH_STAGE_ENVIRONMENT, -EILSEQ);
+        assert_non_null(strstr(text, "it has bytes that are not UTF-8"));
+
+        /* What a user starts has no file read as root. */
+        LaunchAccount account = { .uid = 0, .gid = 0, .name = "root", .home = "/root", .shell = "/bin/sh" };
+        (void) assert_fails(w,
+                QUIET(.command = SHELL("true"), .environment_files = FILES(first), .account = &account),
+                LAUNCH_STAGE_ENVIRONMENT, -EPERM);
+
+        /* A warning, and the role runs. */
+        ignored = world_path(w, "ignored");
+        world_write(w, "ignored", "A B=1\nC=2\n", 10, 0600);
+        Role role = role_start(
+                w, 0, QUIET(.command = SHELL("test \"$C\" = 2"), .environment_files = FILES(ignored)));
+        assert_int_equal(role.n_reports, 1);
+        assert_int_equal(role.reports[0].warning, 1);
+        assert_non_null(strstr(role.reports[0].text, "\"A B\", which is no name of a variable"));
+        assert_int_equal(role_end(w, &role).exit.wait_status, 0);
+        free(first);
+        free(second);
+        free(none);
+        free(pattern);
+        free(may);
+        free(directory);
+        free(ignored);
 }
 
 static void test_environment_order(void **state) {
@@ -282,6 +567,14 @@ static void test_unprivileged(void **state) {
         assert_string_equal(assert_fails(w, QUIET(.command = SHELL("true"), .nice_set = true, .nice = -1),
                                     LAUNCH_STAGE_LIMITS, -EACCES),
                 "cannot set nice to -1: Permission denied");
+        assert_output(w, "cat /proc/self/oom_score_adj", "400\n", .oom_score_adjust_set = true,
+                .oom_score_adjust = 400);
+        if (may_everything())
+                assert_string_equal(assert_fails(w,
+                                            QUIET(.command = SHELL("true"), .oom_score_adjust_set = true,
+                                                    .oom_score_adjust = 299),
+                                            LAUNCH_STAGE_LIMITS, -EACCES),
+                        "cannot set oom_score_adj to 299: Permission denied");
         assert_output(w, "cut -d' ' -f19 /proc/$$/stat", "7\n", .nice_set = true, .nice = 7);
 }
 
@@ -930,6 +1223,17 @@ static void test_limits(void **state) {
         assert_output(w, "ulimit -St; ulimit -Ht", "unlimited\nunlimited\n",
                 .limits_set = UINT64_C(1) << RLIMIT_CPU, .limits = { [RLIMIT_CPU] = UINT64_MAX });
         assert_output(w, "cut -d' ' -f19 /proc/$$/stat", "-3\n", .nice_set = true, .nice = -3);
+        assert_output(w, "cat /proc/self/oom_score_adj", "77\n", .oom_score_adjust_set = true,
+                .oom_score_adjust = 77);
+        assert_output(w, ALLOWED, first_cpu(), .cpu_affinity = first_cpu());
+        /* What does not exist is left out, as long as something does. */
+        char *beyond = NULL;
+        assert_true(asprintf(&beyond, "%s 8191", first_cpu()) > 0);
+        assert_output(w, ALLOWED, first_cpu(), .cpu_affinity = beyond);
+        free(beyond);
+        assert_string_equal(assert_fails(w, QUIET(.command = SHELL("true"), .cpu_affinity = "8190-8191"),
+                                    LAUNCH_STAGE_LIMITS, -EINVAL),
+                "cannot run on the CPUs \"8190-8191\": the role may use none of them");
 
         /* The limit is so low that no other file could be opened before the exec. What the loader of the
          * shell then does is not tested. */
@@ -1411,6 +1715,12 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 ALONE(test_defaults),
                 CONNECTED(test_environment),
+                cmocka_unit_test(test_environment_file_syntax),
+                CONNECTED(test_environment_files),
+                CONNECTED(test_commands),
+                CONNECTED(test_start_pre),
+                CONNECTED(test_start_pre_time),
+                CONNECTED(test_start_pre_cancelled),
                 cmocka_unit_test(test_environment_order),
                 cmocka_unit_test(test_environment_merge),
                 CONNECTED(test_users),

@@ -658,10 +658,21 @@ static void test_record(void **state) {
         assert_int_equal(kill(role.pid, SIGKILL), 0);
         assert_int_equal(role_end(w, &role).execed, 1);
 
+        assert_true(role.times.products_usec > 0); /* told in any case */
+        assert_int_equal(role.times.hooks_usec, 0);
+
         q.record = false;
         role = role_run(w, 0, &q);
         assert_int_equal(role.record, -EBADF);
+        assert_true(role.times.products_usec > 0);
         assert_int_equal(kill(role.pid, SIGKILL), 0);
+        assert_int_equal(role_end(w, &role).execed, 1);
+
+        /* The commands after the role have its products, too, but their time is that of no start. */
+        q.command = NULL;
+        q.commands = (char *[]){ "1", "/bin/true", NULL };
+        role = role_run(w, 0, &q);
+        assert_int_equal(role.times.magic, 0);
         assert_int_equal(role_end(w, &role).execed, 1);
         free(command);
 }

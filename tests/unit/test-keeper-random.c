@@ -54,6 +54,7 @@ typedef struct Request {
                 struct keeper_signal_process signal_process;
                 struct keeper_terminal_socket terminal_socket;
                 struct keeper_bind bind;
+                struct keeper_bind_ports bind_ports;
                 struct keeper_ports ports;
                 char raw[KEEPER_PACKET_MAX + 64];
         };
@@ -582,9 +583,9 @@ static void make_good(Random *r, Request *q) {
 
 static void spoil(Request *q) {
         static const uint32_t types[] = { KEEPER_HELLO, KEEPER_FORK, KEEPER_SIGNAL, KEEPER_CLOSE_STDIN,
-                KEEPER_REAP, KEEPER_KILL_CGROUP, KEEPER_BIND, KEEPER_RELEASE_PORTS, KEEPER_REST_PORTS,
-                KEEPER_RELEASE_ALL_PORTS, KEEPER_SIGNAL_CGROUP, KEEPER_MAKE_TERMINAL_SOCKET, KEEPER_FORKED,
-                KEEPER_DONE, UINT32_MAX };
+                KEEPER_REAP, KEEPER_KILL_CGROUP, KEEPER_BIND, KEEPER_BIND_PORTS, KEEPER_RELEASE_PORTS,
+                KEEPER_REST_PORTS, KEEPER_RELEASE_ALL_PORTS, KEEPER_SIGNAL_CGROUP,
+                KEEPER_MAKE_TERMINAL_SOCKET, KEEPER_FORKED, KEEPER_DONE, UINT32_MAX };
 
         q->good = false;
         switch (below(6)) {
@@ -767,6 +768,11 @@ static int group_setup(void **state) {
 }
 
 int main(void) {
+        /* LeakSanitizer traces a process at its end by another one. Whoever is killed in the middle of that,
+         * as happens here, leaves the first one in an endless loop. The other tests of the keeper look for
+         * leaks. */
+        (void) setenv("LSAN_OPTIONS", "detect_leaks=0", 1);
+
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_random, world_setup_connected, world_teardown),
         };

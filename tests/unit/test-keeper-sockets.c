@@ -627,7 +627,7 @@ static void keep_ports(int notify_fd, size_t n, int *ret) {
                 size_t n_fds = 1;
                 int fd = -EBADF;
 
-                assert_int_equal(poll(&p, 1, 20000), 1);
+                assert_int_equal(poll(&p, 1, 60000), 1);
                 assert_true(socket_recv(notify_fd, message, sizeof(message) - 1, &fd, &n_fds) > 0);
                 if (strncmp(message, stored, strlen(stored)) == 0) {
                         assert_int_equal(n_fds, 1);
@@ -940,12 +940,128 @@ static void test_forgotten_orphan(void **state) {
         (void) fd_close(k.listen_fd);
 }
 
+/* A request by numbers, or of a range without them. Stores what the reply has. */
+static int bind_by_number(World *w, uint8_t protocol, const uint16_t *numbers, uint16_t n, uint16_t first,
+        uint16_t last, uint16_t *ret, uint32_t *ret_n) {
+        struct keeper_bind_ports m = { .header = { .type = KEEPER_BIND_PORTS },
+                .n = n,
+                .protocol = protocol,
+                .first = first,
+                .last = last };
+        const struct keeper_bound *bound;
+        int fds[WORLD_FDS_MAX];
+        Packet p;
+
+        if (numbers)
+                memcpy(m.numbers, numbers, n * sizeof(*numbers));
+        node_send(w->node, &m, sizeof(m));
+        assert_int_equal(world_receive(w, KEEPER_BOUND, 0, &p, fds), 0);
+        bound = (const struct keeper_bound *) p.raw;
+        *ret_n = bound->n;
+        memcpy(ret, bound->numbers, bound->n * sizeof(*ret));
+        return bound->error;
+}
+
+/* The first of eight numbers in a row that are free. */
+static uint16_t free_numbers(void) {
+        for (uint16_t first = 20000; first < 60000; first += 8) {
+                uint16_t i = 0;
+
+                while (i < 8 && try_bind(SOCK_STREAM, first + i) == 0 && try_bind(SOCK_DGRAM, first + i) == 0)
+                        i++;
+                if (i == 8)
+                        return first;
+        }
+        fail_msg("no eight ports in a row are free");
+        return 0;
+}
+
+static void test_by_number(void **state) {
+        World *w = *state;
+        const uint16_t a = free_numbers();
+        const uint16_t wanted[] = { a + 1, a, a + 5 }, more[] = { a + 2, a + 5, a + 3 };
+        uint16_t got[KEEPER_BIND_MAX];
+        uint32_t n;
+
+        for (uint8_t protocol = KEEPER_TCP; protocol <= KEEPER_UDP; protocol++) {
+                const int type = protocol == KEEPER_TCP ? SOCK_STREAM : SOCK_DGRAM;
+
+                assert_int_equal(bind_by_number(w, protocol, wanted, 3, 0, 0, got, &n), 0);
+                assert_int_equal(n, 3);
+                assert_memory_equal(got, wanted, sizeof(wanted));
+                for (size_t i = 0; i < 3; i++)
+                        assert_int_equal(try_bind(type, wanted[i]), EADDRINUSE);
+                /* All or none, and the one that is meant is named. */
+                assert_int_equal(bind_by_number(w, protocol, more, 3, 0, 0, got, &n), -EEXIST);
+                assert_int_equal(n, 1);
+                assert_int_equal(got[0], a + 5);
+                assert_int_equal(try_bind(type, a + 2), 0);
+                request_ports(w, KEEPER_RELEASE_PORTS, protocol, wanted, 3);
+                assert_int_equal(try_bind(type, a), 0);
+        }
+
+        /* Another process has it. */
+        const struct sockaddr_in other = { .sin_family = AF_INET, .sin_port = htons(a + 5) };
+        autofd fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(bind(fd, (const struct sockaddr *) &other, sizeof(other)), 0);
+        assert_int_equal(bind_by_number(w, KEEPER_TCP, more, 3, 0, 0, got, &n), -EADDRINUSE);
+        assert_int_equal(n, 1);
+        assert_int_equal(got[0], a + 5);
+        assert_int_equal(try_bind(SOCK_STREAM, a + 2), 0);
+
+        /* The range passes over it, and over what is reserved. */
+        assert_int_equal(bind_by_number(w, KEEPER_TCP, (uint16_t[]){ a + 3 }, 1, 0, 0, got, &n), 0);
+        assert_int_equal(bind_by_number(w, KEEPER_TCP, NULL, 3, a + 2, a + 7, got, &n), 0);
+        assert_int_equal(n, 3);
+        assert_memory_equal(got, ((uint16_t[]){ a + 2, a + 4, a + 6 }), 3 * sizeof(uint16_t));
+        assert_int_equal(bind_by_number(w, KEEPER_TCP, NULL, 2, a + 2, a + 7, got, &n), -EADDRINUSE);
+        assert_int_equal(n, 0);
+        assert_int_equal(try_bind(SOCK_STREAM, a + 7), 0); /* it would have been one */
+        assert_int_equal(bind_by_number(w, KEEPER_TCP, NULL, 1, a + 7, a + 7, got, &n), 0);
+        assert_int_equal(got[0], a + 7);
+        request_ports(
+                w, KEEPER_RELEASE_PORTS, KEEPER_TCP, (uint16_t[]){ a + 2, a + 3, a + 4, a + 6, a + 7 }, 5);
+}
+
+/* What is no list of different ports, and no range. */
+static void test_by_number_malformed(void **state) {
+        World *w = *state;
+        const struct keeper_bind_ports good = {
+                .header = { .type = KEEPER_BIND_PORTS }, .n = 1, .numbers = { 20000 }
+        };
+        const struct keeper_bind_ports wrong[] = {
+                { .header = good.header },                                      /* none */
+                { .header = good.header, .n = 1 },                              /* 0 */
+                { .header = good.header, .n = 2, .numbers = { 20000 } },        /* too few */
+                { .header = good.header, .n = 1, .numbers = { 20000, 20001 } }, /* too many */
+                { .header = good.header, .n = 1, .numbers = { 20000 }, .last = 5 },
+                { .header = good.header, .n = 1, .numbers = { 20000 }, .first = 1, .last = 5 },
+                { .header = good.header, .n = 1, .first = 5, .last = 4 },
+                { .header = good.header, .n = 1, .first = 1, .last = 4097 }, /* too large */
+                { .header = good.header, .n = KEEPER_BIND_MAX + 1, .first = 1, .last = 4096 },
+                { .header = good.header, .n = 1, .protocol = 2, .numbers = { 20000 } },
+        };
+        int fds[WORLD_FDS_MAX];
+        size_t n_fds;
+        Packet p;
+
+        w->noisy = true;
+        for (size_t i = 0; i <= ELEMENTSOF(wrong); i++) {
+                node_send(w->node, i > 0 ? &wrong[i - 1] : &good, i > 0 ? sizeof(good) : sizeof(good) - 1);
+                assert_int_equal(node_receive(w->node, &p, fds, &n_fds), 0);
+                world_disconnect(w);
+                assert_int_equal(world_connect(w), 0);
+        }
+}
+
 #define CONNECTED(name) cmocka_unit_test_setup_teardown(name, world_setup_connected, world_teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 CONNECTED(test_reserve),
                 cmocka_unit_test_setup_teardown(test_all_or_none, world_setup, world_teardown),
+                CONNECTED(test_by_number),
+                CONNECTED(test_by_number_malformed),
                 CONNECTED(test_lend),
                 CONNECTED(test_closed_in_others),
                 CONNECTED(test_beside_a_stream),

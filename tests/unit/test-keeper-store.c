@@ -24,7 +24,7 @@
 #include "keeper/hold.h"
 #include "keeper/keeper-store.h"
 
-#define WAIT_MSEC 20000
+#define WAIT_MSEC 60000
 
 typedef struct Stored {
         char name[32];
@@ -330,33 +330,55 @@ static void end_all(Role *roles, size_t n) {
 
 #define MANY 130U
 
-/* Two shelves are enough for all of them, whatever comes and goes. The next keeper has them all. */
-/* Passes a descriptor as a service of root with neither capability does. The kernel compares the limit with
- * what all services of its user have in queues. */
-static void pass_as_service(void) {
-        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-        struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
-        int fd = STDERR_FILENO, pair[2], r;
+/* Passes a descriptor. The kernel compares the limit with what all processes of its user have in queues. */
+static int pass(void) {
+        int fd = STDERR_FILENO, pair[2];
         char byte = 'x';
 
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 ||
-                setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 100, 100 }) < 0 ||
-                syscall(SYS_capset, &header, none) < 0)
-                _exit(255);
-        r = socket_send_many(pair[0], &byte, 1, &fd, 1);
-        _exit(-r);
+                setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 100, 100 }) < 0)
+                return 255;
+        return -socket_send_many(pair[0], &byte, 1, &fd, 1);
 }
 
-static void expect_services_pass(void) {
+/* Makes a pipe. The kernel compares the limit with the pages of all pipes of its user, and makes a smaller
+ * one. */
+static int make_pipe(void) {
+        int p[2];
+
+        return pipe2(p, O_CLOEXEC) < 0 ? 255 : fcntl(p[0], F_GETPIPE_SZ) != 16 * 4096;
+}
+
+/* Expects that it returns 0 in a service of root with neither CAP_SYS_RESOURCE nor CAP_SYS_ADMIN. */
+static void expect_services(int (*can)(void)) {
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
         pid_t pid = fork();
         int status;
 
         if (pid == 0)
-                pass_as_service();
+                _exit(syscall(SYS_capset, &header, none) < 0 ? 255 : can());
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(status, 0);
 }
 
+/* The inputs of very many roles leave other services of root pipes of the usual size. */
+static void test_pipes(void **state) {
+        int pipes[70][2];
+
+        for (size_t i = 0; i < ELEMENTSOF(pipes); i++) {
+                assert_int_equal(hold_pipe(pipes[i]), 0);
+                /* In pages each is like 16 roles. */
+                assert_return_code(fcntl(pipes[i][0], F_SETPIPE_SZ, 1024 * 1024), errno);
+        }
+        expect_services(make_pipe);
+        for (size_t i = 0; i < ELEMENTSOF(pipes); i++) {
+                (void) close(pipes[i][0]);
+                (void) close(pipes[i][1]);
+        }
+}
+
+/* Two shelves are enough for all of them, whatever comes and goes. The next keeper has them all. */
 static void test_many(void **state) {
         World *w = *state;
         Role roles[MANY + 1];
@@ -377,7 +399,7 @@ static void test_many(void **state) {
                 assert_int_equal(count_on_shelves((StoreKind) *kind), 1);
         assert_int_equal(count_kind(STORE_SHELF), 2);
         assert_int_equal(systemd.n, 1 + 2);
-        expect_services_pass();
+        expect_services(pass);
 
         n_added = systemd.n_added;
         for (size_t round = 0; round < 4; round++) {
@@ -569,6 +591,63 @@ static void test_reexec(void **state) {
         systemd_close();
 }
 
+/* What a role has sent while there was no node, and while there was no keeper. */
+static void notifies(World *w, bool in_namespace) {
+        Role role;
+        size_t n_fds;
+        int fds[WORLD_FDS_MAX];
+        uint64_t number;
+        Packet p;
+
+        w->noisy = true;
+        systemd_open(w);
+        systemd.in_namespace = in_namespace;
+        keeper_start(w);
+        assert_int_equal(world_connect(w), 0);
+        role = sender_run(w, KEEPER_FORK_NOTIFY);
+        sender_do(&role, "mSTATUS=one");
+        number = expect_notified(w, &role, NOTIFY_STATUS, "one", 0);
+        assert_int_equal(take_notified(w, role.id, number), 0);
+        systemd_wait(&role, 1);
+        assert_int_equal(count_of(STORE_NOTIFY, &role, 1), 1);
+        assert_int_equal(count_of(STORE_NOTIFIED, &role, 1), 1);
+
+        world_disconnect(w);
+        sender_do(&role, "mREADY=1|STATUS=two");
+        sender_do(&role, "b"); /* it is kept, although neither node nor systemd was told */
+        sender_do(&role, "mWATCHDOG=1");
+        while (systemd_read(400))
+                ;
+        keeper_kill(w);
+        sender_do(&role, "mERRNO=5");
+        keeper_start(w);
+        assert_int_equal(world_connect(w), 1);
+        assert_int_equal(node_receive(w->node, &p, fds, &n_fds), sizeof(p.child));
+        assert_int_equal(p.header.type, KEEPER_CHILD);
+        for (size_t k = 0; k < n_fds; k++)
+                assert_int_equal(close(fds[k]), 0);
+        assert_int_equal(expect_notified(w, &role, NOTIFY_READY, NULL, 0), number + 1);
+        (void) expect_notified(w, &role, NOTIFY_STATUS, "barrier", 0);
+        (void) expect_notified(w, &role, NOTIFY_WATCHDOG, NULL, 0);
+        number = expect_notified(w, &role, NOTIFY_ERRNO, NULL, 5);
+
+        /* It goes on, and a child may not send. */
+        sender_do(&role, "cREADY=1");
+        sender_do(&role, "mSTOPPING=1");
+        assert_int_equal(expect_notified(w, &role, NOTIFY_STOPPING, NULL, 0), number + 1);
+        end(w, &role, 1);
+        keeper_kill(w);
+        systemd_close();
+}
+
+static void test_notify(void **state) {
+        notifies(*state, false);
+}
+
+static void test_notify_single(void **state) {
+        notifies(*state, true);
+}
+
 /* A keeper in a user namespace stores each descriptor by itself, as did all keepers before there were
  * shelves. Either keeper follows the other. */
 static void test_either_form(void **state) {
@@ -755,16 +834,20 @@ static void test_room(void **state) {
         free(last);
 }
 
-int main(void) {
+int main(int argc, char *argv[]) {
+        sender_main(argc, argv);
 #define WORLD(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
         const struct CMUnitTest tests[] = {
                 WORLD(test_many),
                 WORLD(test_close_stdin),
                 WORLD(test_every_moment),
                 WORLD(test_reexec),
+                WORLD(test_notify),
+                WORLD(test_notify_single),
                 WORLD(test_either_form),
                 WORLD(test_full),
                 WORLD(test_too_many),
+                cmocka_unit_test(test_pipes),
                 cmocka_unit_test(test_no_shelf),
                 cmocka_unit_test(test_room),
         };

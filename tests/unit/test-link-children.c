@@ -14,6 +14,7 @@
 #include "base/fd-util.h"
 #include "base/pidref.h"
 #include "link/children.h"
+#include "model/role-deadline.h"
 #include "model/role-recover.h"
 #include "proto/keeper-protocol.h"
 
@@ -300,6 +301,99 @@ static void test_previous_version(void **state) {
         end_without_keeper(k, role);
 }
 
+static void keeper_notified(int fd, const Role *role, NotifyKind kind, uint64_t number, const char *text) {
+        struct keeper_notified m = { .header = { .type = KEEPER_NOTIFIED, .child = role->child },
+                .number = number,
+                .monotonic_usec = 5,
+                .kind = kind,
+                .value = 2 };
+
+        (void) g_strlcpy(m.text, text, sizeof(m.text));
+        assert_return_code(
+                socket_send(fd, &m, offsetof(struct keeper_notified, text) + strlen(text) + 1, NULL, 0), 0);
+}
+
+static void expect_take(int fd, const Role *role, uint64_t number) {
+        struct keeper_take_notified m;
+
+        assert_int_equal(recv(fd, &m, sizeof(m), 0), sizeof(m));
+        assert_int_equal(m.header.type, KEEPER_TAKE_NOTIFIED);
+        assert_int_equal(m.header.child, role->child);
+        assert_true(m.number == number);
+        reply_done(fd, role, KEEPER_TAKE_NOTIFIED, 0);
+}
+
+/* What a role sends is saved, all of a turn at once, and then the keeper is told. A sync is complete when
+ * what comes before its reply is known. */
+static void test_notified(void **state) {
+        Keeper *k = *state;
+        TestWorld *w = k->world;
+        int fd;
+
+        Role *role = run_with_keeper(k, KEEPER_PROTOCOL_VERSION, &fd);
+        keeper_notified(fd, role, NOTIFY_ERRNO, 2, "");
+        keeper_notified(fd, role, NOTIFY_STATUS, 3, "a\xff");
+        world_wait(w, role->status_text && !role->notified_due);
+        assert_string_equal(role->status_text, "a\xef\xbf\xbd"); /* U+FFFD */
+        expect_calls(w, "save(cam)");
+        expect_take(fd, role, 3);
+
+        role->watchdog_ping = 1;
+        role->spec->watchdog_usec = 1;
+        role_watch_deadlines(role);
+        world_wait(w, !role->timer);
+        struct keeper_take_notified m;
+        assert_int_equal(recv(fd, &m, sizeof(m), 0), sizeof(m));
+        assert_true(m.number == 0);
+        keeper_notified(fd, role, NOTIFY_WATCHDOG, 4, "");
+        world_wait(w, role->watchdog_ping == 5);
+        assert_int_equal(role->state, ROLE_RUNNING);
+        reply_done(fd, role, KEEPER_TAKE_NOTIFIED, 0);
+        world_wait(w, role->state == ROLE_STOPPING);
+        assert_int_equal(role->cause, ROLE_CAUSE_WATCHDOG);
+
+        /* Of a child that no role has, and one whose text is not terminated. */
+        const Role none = { .child = 4711 };
+        keeper_notified(fd, &none, NOTIFY_STATUS, 1, "x");
+        struct keeper_notified bad = { .header = { .type = KEEPER_NOTIFIED, .child = role->child } };
+        memset(bad.text, 'x', sizeof(bad.text));
+        assert_return_code(socket_send(fd, &bad, sizeof(bad), NULL, 0), 0);
+        world_wait(w, !role->child_exists);
+        (void) fd_close(fd);
+        end_without_keeper(k, role);
+}
+
+/* An older keeper is not asked for a socket. */
+static void test_no_notify_before(void **state) {
+        Keeper *k = *state;
+        TestWorld *w = k->world;
+
+        for (uint32_t version = 4; version <= KEEPER_PROTOCOL_VERSION; version++) {
+                int fd;
+
+                Role *role = run_with_keeper(k, version, &fd);
+                g_autoptr(Role) next = role_new(w->node, "next", test_spec());
+                next->child = 99;
+                next->spec->notify_access = NOTIFY_ACCESS_ALL;
+                assert_int_equal(ASK(w->node, link, fork, next), version < 5 ? -EPROTONOSUPPORT : 0);
+                if (version >= 5) {
+                        struct keeper_fork m;
+
+                        assert_int_equal(recv(fd, &m, sizeof(m), 0), sizeof(m));
+                        assert_int_equal(m.flags,
+                                KEEPER_FORK_STDIN_PIPE | KEEPER_FORK_NOTIFY | KEEPER_FORK_NOTIFY_ALL);
+                }
+                next = role_free(next);
+                (void) fd_close(fd);
+                world_wait(w, !role->child_exists);
+                end_without_keeper(k, role);
+                node_purge_role(w->node, role, NULL);
+                k->children = children_free(k->children);
+                w->node->world.link = test_world.link;
+                k->pid = fork_pausing();
+        }
+}
+
 /* The children of an older keeper know no stream that is shared. */
 static void test_no_streams_before(void **state) {
         Keeper *k = *state;
@@ -341,6 +435,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_answers, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_previous_version, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_no_streams_before, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_notified, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_no_notify_before, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

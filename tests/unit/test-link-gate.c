@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "base/time-util.h"
 #include "link/children.h"
 #include "model/env.h"
 #include "model/products.h"
+#include "model/role-hooks.h"
 #include "model/settings.h"
 #include "proto/product-record.h"
 
@@ -24,8 +26,10 @@
         X(instance, string, role->node->instance) \
         X(scope, string, role->scope) \
         X(command, strv, spec->command) \
+        X(commands, elsewhere, NULL) /* test_hooks() */ \
         X(base_environment, strv, base) \
         X(environment, strv, spec->environment) \
+        X(environment_files, strv, spec->environment_files) \
         X(working_directory, string, spec->working_directory) \
         X(user, string, spec->user) \
         X(group, string, spec->group) \
@@ -43,6 +47,13 @@
         X(xterm, plain, spec->xterm) \
         X(xterm_args, strv, spec->xterm_args) \
         X(default_sigpipe, plain, spec->default_sigpipe) \
+        X(cpu_affinity, string, spec->cpu_affinity) \
+        X(oom_score_adjust_set, plain, spec->oom_score_adjust_set) \
+        X(oom_score_adjust, plain, spec->oom_score_adjust) \
+        X(cgroups_max, plain, 256) \
+        X(watchdog_usec, plain, spec->watchdog_usec) \
+        X(exec_start_pre, strv, spec->exec_start_pre) \
+        X(start_pre_timeout_usec, plain, spec->timeout_start_usec) \
         X(account, account, &account)
 
 /* An option that goes into the request has a member of its name there, and so a line above. */
@@ -53,6 +64,7 @@
 #define HAS_keeper(member)
 #define HAS_scope(member)
 #define HAS_node(member)
+#define HAS_hook(member)
 #define HAS(member, kind, saved, to, ...) HAS_##to(member)
 SPEC_MEMBERS(HAS)
 
@@ -174,6 +186,48 @@ static void test_environment(void **state) {
                         !of_user);
                 assert_int_equal(
                         g_strv_contains((const char *const *) request->base_environment, "HERS=1"), of_user);
+        }
+}
+
+/* Commands beside that of the role: the same request, but with them, and without what belongs to its main
+ * process. */
+static void test_hooks(void **state) {
+        static const HookKind kinds[] = { HOOK_STOP, HOOK_STOP_POST };
+        TestWorld *w = *state;
+        g_autoptr(Children) children = NULL;
+
+        assert_return_code(children_new(w->event, w->node, "/nowhere", &children), 0);
+        for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
+                g_autoptr(Role) role = role_new(w->node, "cam", spec_without_defaults());
+                _cleanup_(launch_request_freep) LaunchRequest *request = NULL;
+                struct gate_open open = {};
+                int fds[1], gate[2];
+                size_t n_fds = ELEMENTSOF(fds);
+                const RoleSpec *spec = role->spec;
+
+                role->spec->output = LAUNCH_OUTPUT_FILE;
+                Role *hook = role_hook_new(role, kinds[i]);
+                assert_return_code(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate), errno);
+                autofd child = gate[1];
+                hook->gate_fd = gate[0];
+                assert_return_code(ASK(w->node, link, launch, hook), 0);
+                assert_int_equal(socket_recv(child, &open, sizeof(open), fds, &n_fds), sizeof(open));
+                autofd memfd = fds[0];
+                assert_return_code(launch_request_read(memfd, &request), 0);
+                assert_null(request->command);
+                assert_true(g_strv_equal((const char *const *) request->commands,
+                        (const char *const *) (kinds[i] == HOOK_STOP ? spec->exec_stop
+                                                                     : spec->exec_stop_post)));
+                assert_string_equal(request->role, "cam");
+                assert_string_equal(request->user, spec->user);
+                assert_int_equal(request->account->uid, spec->account->uid);
+                assert_int_equal(request->output, LAUNCH_OUTPUT_APPEND);
+                assert_true(request->limits_set == spec->limits_set && request->nice == spec->nice);
+                assert_non_null(request->setup);
+                assert_false(request->record);
+                assert_false(request->xterm);
+                assert_null(request->exec_start_pre);
+                assert_true(request->watchdog_usec == 0);
         }
 }
 
@@ -307,6 +361,26 @@ static void test_streams(void **state) {
         assert_int_equal(inode_of(second.stream), inode_of(sent));
 }
 
+/* What the child says before its exec is known when that is noticed. */
+static void test_times(void **state) {
+        TestWorld *w = *state;
+        g_autoptr(Children) children = NULL;
+        const struct gate_times m = { .magic = GATE_TIMES_MAGIC, .products_usec = 300, .hooks_usec = 40 };
+
+        assert_return_code(children_new(w->event, w->node, "/nowhere", &children), 0);
+        g_auto(Launched) l = launch(w, "cam");
+        StartTimes *times = &l.role->start_times;
+        times->since = now_usec(CLOCK_MONOTONIC) - USEC_PER_SEC; /* long enough for both */
+        const uint64_t since = times->since;
+        assert_return_code(socket_send(l.gate, &m, sizeof(m), NULL, 0), 0);
+        world_wait(w, times->known != 0);
+        assert_false(has_packet(l.role->gate_fd));
+        assert_int_equal(times->known, 1U << START_STEP_PRODUCTS | 1U << START_STEP_HOOKS);
+        assert_int_equal(times->usec[START_STEP_PRODUCTS], 300);
+        assert_int_equal(times->usec[START_STEP_HOOKS], 40);
+        assert_int_equal(times->since, since + 340);
+}
+
 /* The state of the role is saved while the report is still in the gate. */
 static bool reported_at_save;
 static int save_looks_at_gate(void *data, const Role *role) {
@@ -340,9 +414,11 @@ static void test_lost_output_stays(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_every_option, test_world_setup, test_world_teardown),
+                cmocka_unit_test_setup_teardown(test_hooks, test_world_setup, test_world_teardown),
                 cmocka_unit_test_setup_teardown(test_environment, test_world_setup, test_world_teardown),
                 cmocka_unit_test_setup_teardown(test_record_stays, test_world_setup, test_world_teardown),
                 cmocka_unit_test_setup_teardown(test_streams, test_world_setup, test_world_teardown),
+                cmocka_unit_test_setup_teardown(test_times, test_world_setup, test_world_teardown),
                 cmocka_unit_test_setup_teardown(
                         test_lost_output_stays, test_world_setup, test_world_teardown),
         };

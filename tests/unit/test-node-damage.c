@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "model/auto-start.h"
 #include "model/env.h"
 #include "model/event-log.h"
 #include "model/monitor.h"
@@ -591,7 +592,7 @@ static void test_mutated_roles(void **state) {
 /* All other files, too, so that even the log may say nothing. */
 static void test_mutated_everything(void **state) {
         static const char *const others[] = { "events", "environment", "ports", "monitor",
-                "event-log/00000000000000000001", "event-log/spare", "shutdown", "log" };
+                "event-log/00000000000000000001", "event-log/spare", "shutdown", "log", AUTO_START_FILE };
         const uint32_t seed = first_seed();
         unsigned n = 0;
 

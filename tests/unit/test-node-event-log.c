@@ -410,7 +410,7 @@ static void test_no_file(void **state) {
                         else
                                 assert_return_code(symlink("/dev/zero", paths[i]), errno);
                 }
-                (void) alarm(10);
+                (void) alarm(60);
                 g_autoptr(EventLog) log = open_log(d);
                 (void) alarm(0);
                 assert_int_equal(event_log_last(log), 0);

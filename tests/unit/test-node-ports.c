@@ -42,7 +42,11 @@ static void bound_done(void *userdata, const Fault *fault) {
 
 static int reserve(
         TestWorld *w, PortProtocol protocol, uint32_t n, const Caller *caller, Bound *b, Fault *fault) {
-        return ports_bind(w->node->ports, protocol, n, caller, (Waiter){ bound_done, b }, b->numbers, fault);
+        const PortsWanted wanted = {
+                .protocol = protocol, .n = n, .address = w->node->settings->bind_address
+        };
+
+        return ports_bind(w->node->ports, &wanted, caller, (Waiter){ bound_done, b }, b->numbers, fault);
 }
 
 /* Adds n ports from this number on. */
@@ -97,10 +101,7 @@ static Role *run_with(TestWorld *w, const char *name, RoleSpec *spec, const Call
 
         assert_return_code(start_role(w, name, spec, caller, &told, NULL), 0);
         Role *role = world_find(w, name);
-        world_forked(w, role);
-        world_scope_made(w, role);
-        (void) g_hash_table_add(w->populated, role);
-        role_on_gate_closed(role);
+        world_executed(w, role);
         assert_told_success(&told);
         forget_calls(w);
         return role;
@@ -180,6 +181,102 @@ static void test_bind_errors(void **state) {
         g_auto(Bound) again = {};
         assert_return_code(reserve(w, PORT_UDP, 1, &root, &again, NULL), 0);
         ports_on_bound(w->request, -EMFILE, NULL, 0);
+}
+
+static int reserve_wanted(
+        TestWorld *w, const PortsWanted *wanted, const Caller *caller, Bound *b, Fault *fault) {
+        return ports_bind(w->node->ports, wanted, caller, (Waiter){ bound_done, b }, b->numbers, fault);
+}
+
+/* Certain numbers, at an address of their own. */
+static void test_by_number(void **state) {
+        TestWorld *w = *state;
+        const uint16_t numbers[] = { 5001, 5000 }, low[] = { 5000, 1023 };
+        const PortsWanted these = { .protocol = PORT_TCP,
+                .n = 2,
+                .numbers = numbers,
+                .address.ip_version = 6 },
+                          range = { .protocol = PORT_UDP, .n = 3, .first = 5000, .last = 5009 },
+                          low_numbers = { .protocol = PORT_TCP, .n = 2, .numbers = low },
+                          low_range = { .protocol = PORT_TCP, .n = 1, .first = 1023, .last = 2000 };
+        static const struct {
+                int error;
+                uint16_t number;
+                NodeError expected;
+                const char *text;
+        } answers[] = {
+                { -EEXIST, 5001, NODE_ERROR_PORTS_UNAVAILABLE,
+                        "TCP port 5001 on any address: it is reserved already" },
+                { -EADDRINUSE, 5000, NODE_ERROR_PORTS_UNAVAILABLE,
+                        "TCP port 5000 on any address: Address already in use" },
+                { -EADDRINUSE, 0, NODE_ERROR_PORTS_UNAVAILABLE,
+                        "2 TCP ports on any address: not enough are free" },
+                { -EOPNOTSUPP, 0, NODE_ERROR_KEEPER_UNAVAILABLE, "too old; reload architect-keeper.service" },
+        };
+        g_auto(Bound) b = {}, ranged = {}, full = {};
+
+        w->node->settings->bind_address = (BindAddress){ .ip_version = 4, .address = { 127, 0, 0, 1 } };
+        assert_return_code(reserve_wanted(w, &these, &alice, &b, NULL), 0);
+        expect_calls(w, "bind(tcp,2=5001+5000)");
+        assert_int_equal(w->bind.ip_version, 6);
+        ports_on_bound(w->request, 0, numbers, 2);
+        assert_int_equal(b.n, 1);
+        assert_listed(w->node->ports, "t5000:1000 t5001:1000");
+        assert_return_code(reserve_wanted(w, &range, &root, &ranged, NULL), 0);
+        expect_calls(w, "bind(udp,3,5000-5009)");
+        ports_on_bound(w->request, -EADDRINUSE, NULL, 0);
+        assert_contains(ranged.message, "3 UDP ports on any address: not enough of the range are free");
+
+        w->node->settings->bind_address = (BindAddress){};
+        for (size_t i = 0; i < ELEMENTSOF(answers); i++) {
+                const PortsWanted any = { .protocol = PORT_TCP, .n = 2, .numbers = numbers };
+                g_auto(Bound) failed = {};
+
+                assert_return_code(reserve_wanted(w, &any, &root, &failed, NULL), 0);
+                ports_on_bound(w->request, answers[i].error, &answers[i].number, answers[i].number > 0);
+                assert_int_equal(failed.error, answers[i].expected);
+                assert_contains(failed.message, answers[i].text);
+        }
+        forget_calls(w);
+
+        /* Low ports are root's. */
+        for (int i = 0; i < 2; i++) {
+                g_auto(Fault) fault = {};
+
+                assert_fault(reserve_wanted(w, i ? &low_range : &low_numbers, &alice, &full, &fault), &fault,
+                        NODE_ERROR_ACCESS_DENIED, "TCP port 1023: only root may reserve ports below 1024");
+                g_auto(Bound) allowed = {};
+                assert_return_code(
+                        reserve_wanted(w, i ? &low_range : &low_numbers, &root, &allowed, NULL), 0);
+                ports_on_bound(w->request, -EMFILE, NULL, 0);
+        }
+}
+
+static void test_wanted_errors(void **state) {
+        static const uint16_t twice[] = { 5000, 5000 }, zero[] = { 5000, 0 };
+        static const struct {
+                PortsWanted wanted;
+                const char *text;
+        } table[] = {
+                { { .n = 2, .numbers = twice }, "TCP port 5000 is given twice" },
+                { { .n = 2, .numbers = zero }, "0 is not a TCP port" },
+                { { .n = 1, .last = 5 }, "The range of ports is 0 to 5" },
+                { { .n = 1, .first = 6, .last = 5 }, "The range of ports is 6 to 5" },
+                { { .n = 1, .first = 1, .last = 4097 }, "has 4097 ports, more than 4096" },
+                { { .n = 6, .first = 1, .last = 5 },
+                        "Cannot reserve 6 ports of the range 1 to 5, which has 5" },
+                { { .n = 257, .first = 1, .last = 4096 }, "from 1 to 256" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                g_auto(Fault) fault = {};
+
+                assert_fault(ports_check_wanted(&table[i].wanted, &fault), &fault, NODE_ERROR_INVALID_ARGS,
+                        table[i].text);
+        }
+        assert_return_code(ports_check_wanted(&(PortsWanted){ .n = 1, .first = 1, .last = 4096 }, NULL), 0);
+        assert_return_code(
+                ports_check_wanted(&(PortsWanted){ .n = 1, .first = 65535, .last = 65535 }, NULL), 0);
 }
 
 /* What one user may reserve, at most, including what the keeper is still requested for. */
@@ -301,10 +398,7 @@ static void test_start(void **state) {
         }
         assert_fault(start_role(w, "dog", spec_with(ROLE_PORTS_TCP, 5000), &alice, &told, &starting),
                 &starting, NODE_ERROR_PORTS_UNAVAILABLE, "role \"cam\", which is starting");
-        world_forked(w, role);
-        world_scope_made(w, role);
-        (void) g_hash_table_add(w->populated, role);
-        role_on_gate_closed(role);
+        world_executed(w, role);
         assert_told_success(&told);
         assert_fault(start_role(w, "dog", spec_with(ROLE_PORTS_RELEASE, 5000), &root, &waits, &used), &used,
                 NODE_ERROR_PORTS_UNAVAILABLE, "\"cam\"");
@@ -700,6 +794,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 WORLD_TEST(test_bind),
                 WORLD_TEST(test_bind_errors),
+                WORLD_TEST(test_by_number),
+                WORLD_TEST(test_wanted_errors),
                 WORLD_TEST(test_quota),
                 WORLD_TEST(test_release),
                 WORLD_TEST(test_start),

@@ -50,10 +50,7 @@ static Role *run_as(TestWorld *w, const char *name, const Caller *caller) {
         if (start_as(w, name, caller, &fault) < 0)
                 fail_msg("%s", fault.message);
         Role *role = world_find(w, name);
-        world_forked(w, role);
-        world_scope_made(w, role);
-        (void) g_hash_table_add(w->populated, role);
-        role_on_gate_closed(role);
+        world_executed(w, role);
         assert_int_equal(role->state, ROLE_RUNNING);
         return role;
 }
@@ -154,7 +151,7 @@ static void test_starts(void **state) {
         end_as(w, "a", &alice);
         assert_fault(start_as(w, "a", &alice, &again), &again, NODE_ERROR_LIMIT_REACHED, "uid 1000");
         /* After a minute there are all of them again, and after two not more. */
-        quota->starts_usec -= 120 * USEC_PER_SEC;
+        quota->starts_usec -= MIN(quota->starts_usec, 120 * USEC_PER_SEC); /* it may be up for less */
         for (int i = 0; i < 3; i++)
                 end_as(w, "a", &alice);
         assert_fault(start_as(w, "a", &alice, &more), &more, NODE_ERROR_LIMIT_REACHED, "uid 1000");

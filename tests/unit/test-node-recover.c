@@ -33,6 +33,7 @@ typedef struct Cell {
 } Cell;
 
 #define CAM "cam"
+#define AWAITED "lamp" /* for which it waits in ROLE_PHASE_DEPENDENCIES */
 
 /* A process that has not executed anything, as a child at its gate; and one that is dead. */
 static pid_t at_gate, dead;
@@ -64,10 +65,27 @@ static void stop(TestWorld *w, bool kill) {
                 told_by(&stop_told));
 }
 
+/* It has ended, and waits for its restart. */
+static void make_awaited(TestWorld *w) {
+        RoleSpec *spec = test_spec();
+
+        spec->restart = RESTART_ALWAYS;
+        spec->restart_usec = 3600 * USEC_PER_SEC;
+        world_exit(w, world_run(w, AWAITED, spec), EXIT_CODE_EXITED, 0);
+}
+
 static Role *start_until(TestWorld *w, RolePhase phase) {
+        RoleSpec *spec = test_spec();
+
         if (phase == ROLE_PHASE_QUEUED)
                 w->connected = false;
-        Role *role = world_start(w, CAM, NULL, &start_told);
+        if (phase == ROLE_PHASE_DEPENDENCIES) {
+                make_awaited(w);
+                assert_return_code(role_spec_set_dependencies(
+                                           spec, DEPENDENCY_REQUIRES, (char *[]){ AWAITED, NULL }, NULL),
+                        0);
+        }
+        Role *role = world_start(w, CAM, spec, &start_told);
         if (phase >= ROLE_PHASE_SCOPE) {
                 world_forked(w, role);
                 role->main_pid = at_gate;
@@ -88,6 +106,9 @@ static Role *reach(TestWorld *w, RecoverState state) {
         told_clear(&start_told);
         told_clear(&stop_told);
         switch (state) {
+        case RECOVER_DEPENDENCIES:
+                role = start_until(w, ROLE_PHASE_DEPENDENCIES);
+                break;
         case RECOVER_QUEUED:
                 role = start_until(w, ROLE_PHASE_QUEUED);
                 break;
@@ -146,18 +167,19 @@ static Role *reach(TestWorld *w, RecoverState state) {
 
 /* -- the next life ---------------------------------------------------------------------------- */
 
-static Role *parse(TestWorld *w, const char *text) {
+static Role *parse(TestWorld *w, const char *name, const char *text) {
         Role *role = NULL;
 
-        assert_return_code(role_state_parse(w->node, CAM, text, &role), 0);
+        assert_return_code(role_state_parse(w->node, name, text, &role), 0);
         assert_non_null(role);
         return role;
 }
 
 /* The service ends, and the next process has what this one has saved. */
 static Role *restart(TestWorld *w) {
-        Role *role = world_find(w, CAM), *predecessor = role->predecessor;
+        Role *role = world_find(w, CAM), *predecessor = role->predecessor, *awaited = world_find(w, AWAITED);
         g_autofree char *text = role_state_format(role),
+                        *awaited_text = awaited ? role_state_format(awaited) : NULL,
                         *predecessor_text = predecessor ? role_state_format(predecessor) : NULL;
         bool populated = g_hash_table_contains(w->populated, role),
              predecessor_populated = predecessor && g_hash_table_contains(w->populated, predecessor);
@@ -166,17 +188,21 @@ static Role *restart(TestWorld *w) {
         g_hash_table_remove_all(w->scopes);
         w->connected = false;
         world_new_node(w, NULL);
-        role = parse(w, text);
+        role = parse(w, CAM, text);
         if (populated)
                 (void) g_hash_table_add(w->populated, role);
         if (predecessor_text) {
-                role->predecessor = predecessor = parse(w, predecessor_text);
+                role->predecessor = predecessor = parse(w, CAM, predecessor_text);
                 predecessor->successor = role;
                 if (predecessor_populated)
                         (void) g_hash_table_add(w->populated, predecessor);
         }
         node_add_role(w->node, role);
         w->node->next_child = MAX(role->child, predecessor ? predecessor->child : 0) + 1;
+        if (awaited_text) {
+                node_add_role(w->node, parse(w, AWAITED, awaited_text));
+                node_child_seen(w->node, world_find(w, AWAITED)->child);
+        }
         return role;
 }
 
@@ -353,6 +379,27 @@ static void in_world(void (*test)(TestWorld *w, const Cell *cell, Life life), co
 }
 
 static const Cell cells[] = {
+        { RECOVER_DEPENDENCIES, CHILD_NONE, RECOVER_REQUEUE,
+                { "resync() | dependencies", " | dependencies", " | dependencies" } },
+        { RECOVER_DEPENDENCIES, CHILD_STARTING, RECOVER_UNDO,
+                { "adopt(cam) signal-lost(cam,9) signal-main(cam,9) resync() | dependencies undoing timer",
+                        "adopt(cam) signal-lost(cam,9) signal-main(cam,9) | dependencies undoing timer",
+                        " | dependencies" } },
+        { RECOVER_DEPENDENCIES, CHILD_RUNNING, RECOVER_UNDO,
+                { "adopt(cam) signal-lost(cam,9) signal-main(cam,9) resync() | dependencies undoing timer",
+                        "adopt(cam) signal-lost(cam,9) signal-main(cam,9) | dependencies undoing timer",
+                        " | dependencies" } },
+        { RECOVER_DEPENDENCIES, CHILD_ENDED, RECOVER_EXIT,
+                { "adopt(cam) reap(cam) remove(cam) resync() | dependencies undoing",
+                        "adopt(cam) reap(cam) remove(cam) | dependencies undoing",
+                        "forget-child(2) | dependencies" } },
+        { RECOVER_DEPENDENCIES, CHILD_UNKNOWN, RECOVER_EXIT,
+                { "adopt(cam) reap(cam) remove(cam) resync() | dependencies undoing",
+                        "adopt(cam) reap(cam) remove(cam) | dependencies undoing",
+                        "forget-child(2) | dependencies" } },
+        { RECOVER_DEPENDENCIES, CHILD_ORPHAN, RECOVER_FORGET,
+                { "forget-child(2) resync() | dependencies", "forget-child(2) | dependencies",
+                        " | dependencies" } },
         { RECOVER_QUEUED, CHILD_NONE, RECOVER_REQUEUE,
                 { "resync() save(cam) fork(cam) | fork timer", "fork(cam) | fork timer",
                         "save(cam) fork(cam) | fork timer" } },
@@ -583,6 +630,7 @@ static const Cell cells[] = {
 
 /* What is done when the keeper has not answered in time. */
 static const char *const late_effects[_RECOVER_STATE_MAX] = {
+        [RECOVER_DEPENDENCIES] = "resync() | queued",
         [RECOVER_QUEUED] = "resync() | queued",
         [RECOVER_SWEEP] = "resync() watch(cam) | queued",
         [RECOVER_FORK] = "resync() | queued",
@@ -639,7 +687,8 @@ static void test_decisions(void **state) {
                                 recover_state_to_string(cell->state), child_report_to_string(cell->report),
                                 recover_action_to_string(action), recover_action_to_string(cell->action));
         }
-        for (RecoverState s = 0; s < _RECOVER_STATE_MAX; s++)
+        /* test-node-hooks.c has the others. */
+        for (RecoverState s = 0; s < RECOVER_POST; s++)
                 for (ChildReport r = 0; r < _CHILD_REPORT_MAX; r++)
                         assert_true(seen[s][r]);
 }
@@ -714,7 +763,8 @@ static void run_never(TestWorld *w, const Cell *cell, Life life) {
 }
 
 static void test_never(void **state) {
-        for (RecoverState s = 0; s < _RECOVER_STATE_MAX; s++) {
+        /* test-node-hooks.c has the others. */
+        for (RecoverState s = 0; s < RECOVER_POST; s++) {
                 const Cell cell = { .state = s };
 
                 if (!late_effects[s])

@@ -150,6 +150,27 @@ static void test_drop_ins(void **state) {
         assert_string_equal(environment, "A=3|B=1");
 }
 
+/* The syntax is that of unit files, and the values are what is written there. */
+static void test_syntax(void **state) {
+        write_file("main.conf",
+                "; a comment\r\n[Environment]\r\nA=\"a\\tb\\\\\" \t\r\nB=1 \\\n# a comment\n  2\nA[de]\\\n=x\n");
+        write_file("main.conf.d/.10-hidden.conf", "[Node]\nMaxEndedRoles=2\n");
+        g_autofree char *hidden = g_build_filename(directory, "main.conf.d/.10-hidden.conf", NULL);
+        g_auto(Fault) fault = {};
+        Settings *none = NULL;
+
+        assert_fault(settings_load(directory, "main", false, &none, &fault), &fault, NODE_ERROR_INVALID_ARGS,
+                "main.conf:7: \"A[de]\" is not a valid name");
+        write_file("main.conf",
+                "; a comment\r\n[Environment]\r\nA=\"a\\tb\\\\\" \t\r\nB=1 \\\n# a comment\n  2\n[Node]\nMaxEndedRoles=3\nMaxEndedRoles=4\n");
+        g_autoptr(Settings) settings = load();
+        assert_return_code(unlink(hidden), errno);
+        g_autofree char *environment = g_strjoinv("|", settings->environment);
+        assert_string_equal(environment, "A=\"a\\tb\\\\\"|B=1    2");
+        assert_int_equal(settings->max_ended_roles, 4);
+        assert_null(warnings);
+}
+
 static void link_file(const char *name, const char *target) {
         g_autofree char *path = g_build_filename(directory, name, NULL);
 
@@ -182,7 +203,7 @@ static void test_not_regular(void **state) {
         g_auto(Fault) fault = {};
         Settings *settings = NULL;
         assert_return_code(mkfifo(path, 0600), errno);
-        (void) alarm(10); /* in case it is waited for */
+        (void) alarm(60); /* in case it is waited for */
         assert_fault(settings_load(directory, "main", false, &settings, &fault), &fault, NODE_ERROR_IO_ERROR,
                 "neither a regular file nor /dev/null");
         (void) alarm(0);
@@ -214,7 +235,7 @@ static void test_bad_values(void **state) {
                 { "[Node]\nSetupTimeout=0s 0ms\n", "main.conf:2: SetupTimeout=0s 0ms is out of range" },
                 { "[Environment]\nA=\xff\n", "main.conf:2: " },
                 { "[Environment]\nA=\xef\xbf\xbe\n",
-                        "main.conf:2: the value of A= has characters that D-Bus does not permit" },
+                        "main.conf:2: the line is not UTF-8, or has characters that D-Bus does not permit" },
                 { "[Node]\nMonitorAction=panic\n", "main.conf:2: MonitorAction=panic is not a valid value" },
                 { "[Node]\nMaxEndedRoles=0\n", "main.conf:2: MaxEndedRoles=0 is out of range" },
                 { "[Node]\nMaxConcurrentStarts=1001\n",
@@ -231,16 +252,22 @@ static void test_bad_values(void **state) {
                         "main.conf:2: MaxEnvironmentPerUser=0K is out of range" },
                 { "[Node]\nMaxQueuedInputPerUser=513M\n",
                         "main.conf:2: MaxQueuedInputPerUser=513M is out of range" },
+                { "[Node]\nMaxQueuedInputPerUser=3KB\n",
+                        "main.conf:2: MaxQueuedInputPerUser=3KB is not a valid value" },
                 { "[Node]\nMaxQueuedInputPerUser=1G\n",
-                        "main.conf:2: MaxQueuedInputPerUser=1G is not a valid value" },
+                        "main.conf:2: MaxQueuedInputPerUser=1G is out of range" },
                 { "[Node]\nBindAddress=localhost\n",
                         "main.conf:2: BindAddress=localhost is not a valid value" },
                 { "[Node]\nBindAddress=1.2.3\n", "main.conf:2: BindAddress" },
                 { "[Node]\nRequireUser=\n", "main.conf:2: RequireUser= is not a valid value" },
                 { "[Node]\nRequireUser=maybe\n", "main.conf:2: RequireUser=maybe is not a valid value" },
                 { "[Environment]\n1A=x\n", "main.conf:2: \"1A\" is not a valid name" },
-                { "MaxEndedRoles=1\n", "main.conf: " }, /* before any section */
-                { "[Node\n", "main.conf: " },
+                { "MaxEndedRoles=1\n", "main.conf:1: the assignment comes before the first section header" },
+                { "[Node\n", "main.conf:1: the section header does not end" },
+                { "[Node]\nMaxEndedRoles\n", "main.conf:2: the line is neither" },
+                /* It is not the last one that counts. */
+                { "[Node]\nMaxEndedRoles=0\nMaxEndedRoles=1\n",
+                        "main.conf:2: MaxEndedRoles=0 is out of range" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
@@ -308,6 +335,14 @@ static void test_fallback(void **state) {
                 { "[Node]\nMaxEndedRoles=many\n", "[Node]\n  RequireUser = yes\n", true },
                 { "[Node]\nRequireUser=ja\n", "", true },
                 { "[Node\nDefaultUser=obs\n", "", true },
+                /* However the line begins, ends or goes on. */
+                { "[Node]\nMaxEndedRoles=many\n\t# x\n;DefaultUser=obs\nX=DefaultUser\n", "", false },
+                { "[Node]\nDefaultUser=\xff\n", "", true },
+                { "[Node]\nMaxEndedRoles=many\rDefaultUser=obs\r", "", true },
+                { "[Node]\nMaxEndedRoles=many\nDefaultUser\\\n=obs\n", "", true },
+                { "[Node]\n\xef\xbb\xbf"
+                  "DefaultUser=obs\nMaxEndedRoles=many\n",
+                        "", true },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
@@ -321,66 +356,42 @@ static void test_fallback(void **state) {
         }
 }
 
-static void test_time(void **state) {
-        static const struct {
-                const char *text;
-                int result;
-                uint64_t usec;
-        } table[] = {
-                { "30", 0, 30 * USEC_PER_SEC },
-                { "0", 0, 0 },
-                { "1us", 0, 1 },
-                { "20ms", 0, 20 * USEC_PER_MSEC },
-                { "2min", 0, 120 * USEC_PER_SEC },
-                { "1h 1min 1s", 0, 3661 * USEC_PER_SEC },
-                { "1min30s", 0, 90 * USEC_PER_SEC },
-                { "infinity", 0, USEC_INFINITY },
-                { "", -EINVAL, 0 },
-                { " ", -EINVAL, 0 },
-                { "s", -EINVAL, 0 },
-                { "1day", -EINVAL, 0 },
-                { "1.5s", -EINVAL, 0 },
-                { "20000000000000", -ERANGE, 0 },
-                { "18446744073709551615us 1us", -ERANGE, 0 },
-        };
+static void assert_user_required(bool required) {
+        g_autoptr(Settings) settings = settings_new_fallback(directory, "main");
 
-        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                uint64_t usec = 42;
-                int r = settings_parse_time(table[i].text, &usec);
-
-                if (r != table[i].result || usec != (r < 0 ? 42 : table[i].usec))
-                        fail_msg("\"%s\": %d, %" G_GUINT64_FORMAT, table[i].text, r, usec);
-        }
+        assert_int_equal(settings->require_user, required);
 }
 
-static void test_size(void **state) {
-        static const struct {
-                const char *text;
-                int result;
-                size_t size;
-        } table[] = {
-                { "0", 0, 0 },
-                { "1", 0, 1 },
-                { "16K", 0, 16384 },
-                { "3M", 0, 3145728 },
-                { "", -EINVAL, 0 },
-                { "K", -EINVAL, 0 },
-                { "1k", -EINVAL, 0 },
-                { "1 K", -EINVAL, 0 },
-                { "1KB", -EINVAL, 0 },
-                { "-1", -EINVAL, 0 },
-                { "1.5K", -EINVAL, 0 },
-                { "99999999999999999999", -ERANGE, 0 },
-                { "18446744073709551615K", -ERANGE, 0 },
-        };
+/* What cannot be read may be about users. */
+static void test_unreadable(void **state) {
+        g_autofree char *path = g_build_filename(directory, "main.conf", NULL),
+                        *drop_ins = g_build_filename(directory, "main.conf.d", NULL),
+                        *drop_in = g_build_filename(drop_ins, "10-a.conf", NULL);
+        static const char nul[] = "\n\0\nRequireUser=yes\n";
+        g_autofree char *large = g_strnfill(1024 * 1024 + 1, '\n');
+        g_auto(Fault) nul_fault = {}, large_fault = {}, list_fault = {};
+        Settings *none = NULL;
 
-        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                size_t size = 42;
-                int r = settings_parse_size(table[i].text, &size);
+        assert_user_required(false);
+        assert_true(g_file_set_contents(path, nul, sizeof(nul) - 1, NULL));
+        assert_user_required(true);
+        assert_fault(settings_load(directory, "main", false, &none, &nul_fault), &nul_fault,
+                NODE_ERROR_INVALID_ARGS, "main.conf:2: the line has a NUL byte");
+        write_file("main.conf", large);
+        assert_user_required(true);
+        assert_fault(settings_load(directory, "main", false, &none, &large_fault), &large_fault,
+                NODE_ERROR_IO_ERROR, path);
+        assert_return_code(unlink(path), errno);
 
-                if (r != table[i].result || size != (r < 0 ? 42 : table[i].size))
-                        fail_msg("\"%s\": %d, %zu", table[i].text, r, size);
-        }
+        link_file("main.conf", "/dev/null");
+        write_file("main.conf.d/10-a.conf", "");
+        assert_user_required(false);
+        assert_return_code(unlink(drop_in), errno);
+        assert_return_code(g_rmdir(drop_ins), errno);
+        write_file("main.conf.d", "");
+        assert_user_required(true);
+        assert_fault(settings_load(directory, "main", false, &none, &list_fault), &list_fault,
+                NODE_ERROR_IO_ERROR, drop_ins);
 }
 
 int main(void) {
@@ -389,13 +400,13 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_every_key, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_bind_address, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_drop_ins, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_syntax, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_not_regular, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_unknown, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_bad_values, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_users, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_fallback, setup, teardown),
-                cmocka_unit_test(test_time),
-                cmocka_unit_test(test_size),
+                cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,9 +26,21 @@ static void test_defaults(void **state) {
         assert_false(spec->nice_set);
         assert_int_equal(spec->limits_set, 0);
         assert_false(spec->remove);
+        assert_int_equal(spec->type, ROLE_TYPE_EXEC);
+        assert_false(spec->timeout_start_set);
+        assert_int_equal(spec->notify_access, NOTIFY_ACCESS_DEFAULT);
+        assert_int_equal(spec->watchdog_usec, 0);
+        assert_int_equal(spec->watchdog_signal, SIGABRT);
+        assert_false(role_spec_notifies(spec));
         assert_int_equal(spec->memory_max, 0);
         assert_int_equal(spec->tasks_max, 0);
         assert_int_equal(spec->cpu_quota, 0);
+        assert_null(spec->cpu_affinity);
+        assert_false(spec->oom_score_adjust_set);
+        assert_int_equal(spec->cpu_weight, 0);
+        assert_int_equal(spec->io_weight, 0);
+        assert_int_equal(spec->memory_high, 0);
+        assert_false(spec->delegate);
         assert_null(role_spec_free(NULL));
 }
 
@@ -300,6 +312,70 @@ static void test_exit_type(void **state) {
         assert_return_code(role_spec_check(spec, NULL), 0);
 }
 
+static void test_type(void **state) {
+        g_autoptr(RoleSpec) spec = role_spec_new();
+        g_auto(Fault) fault = {}, timeout = {};
+
+        assert_return_code(role_spec_set_command(spec, (char *[]){ "x", NULL }, NULL), 0);
+        assert_return_code(role_spec_set_type(spec, "oneshot", NULL), 0);
+        assert_int_equal(spec->type, ROLE_TYPE_ONESHOT);
+        assert_fault(role_spec_set_type(spec, "simple", &fault), &fault, NODE_ERROR_INVALID_ARGS,
+                "Option \"type\" is \"simple\"");
+        assert_int_equal(spec->type, ROLE_TYPE_ONESHOT);
+        spec->timeout_start_set = true;
+        assert_return_code(role_spec_check(spec, NULL), 0);
+        /* A timeout that would have no effect is refused. */
+        assert_return_code(role_spec_set_type(spec, "exec", NULL), 0);
+        assert_fault(role_spec_check(spec, &timeout), &timeout, NODE_ERROR_INVALID_ARGS,
+                "Option \"timeout-start-usec\" needs \"type\"");
+}
+
+/* Each of them makes a socket. */
+static void test_notify(void **state) {
+        g_autoptr(RoleSpec) spec = role_spec_new();
+        g_auto(Fault) access = {}, empty = {}, oneshot = {}, signal = {};
+
+        assert_return_code(role_spec_set_command(spec, (char *[]){ "x", NULL }, NULL), 0);
+        assert_return_code(role_spec_set_type(spec, "notify", NULL), 0);
+        assert_true(role_spec_notifies(spec));
+        spec->timeout_start_set = true;
+        assert_return_code(role_spec_check(spec, NULL), 0);
+        spec->timeout_start_set = false;
+        assert_return_code(role_spec_set_type(spec, "exec", NULL), 0);
+        assert_false(role_spec_notifies(spec));
+        assert_fault(role_spec_set_notify_access(spec, "none", &access), &access, NODE_ERROR_INVALID_ARGS,
+                "Option \"notify-access\" is \"none\", but must be main or all");
+        assert_fault(role_spec_set_notify_access(spec, "", &empty), &empty, NODE_ERROR_INVALID_ARGS,
+                "must be main or all");
+        assert_false(role_spec_notifies(spec));
+        assert_return_code(role_spec_set_notify_access(spec, "main", NULL), 0);
+        assert_true(role_spec_notifies(spec));
+        spec->notify_access = NOTIFY_ACCESS_DEFAULT;
+
+        spec->watchdog_signal = SIGKILL;
+        assert_fault(role_spec_check(spec, &signal), &signal, NODE_ERROR_INVALID_ARGS,
+                "Option \"watchdog-signal\" needs \"watchdog-usec\"");
+        spec->watchdog_usec = USEC_INFINITY; /* as for systemd, it is not watched */
+        assert_false(role_spec_notifies(spec));
+        spec->watchdog_usec = 1;
+        assert_true(role_spec_notifies(spec));
+        assert_return_code(role_spec_check(spec, NULL), 0);
+        assert_return_code(role_spec_set_type(spec, "oneshot", NULL), 0);
+        assert_fault(role_spec_check(spec, &oneshot), &oneshot, NODE_ERROR_INVALID_ARGS,
+                "Option \"watchdog-usec\" cannot be used with \"type\" oneshot");
+        spec->watchdog_usec = 0;
+        spec->watchdog_signal = SIGABRT;
+        for (int policy = 0; policy < _RESTART_POLICY_MAX; policy++) {
+                g_auto(Fault) restart = {};
+                bool refused = policy == RESTART_ALWAYS || policy == RESTART_ON_SUCCESS;
+
+                spec->restart = (RestartPolicy) policy;
+                assert_int_equal(role_spec_check(spec, &restart) < 0, refused);
+                if (refused)
+                        assert_contains(restart.message, "Option \"restart\" cannot be ");
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_defaults),
@@ -315,6 +391,8 @@ int main(void) {
                 cmocka_unit_test(test_output),
                 cmocka_unit_test(test_stop_to),
                 cmocka_unit_test(test_exit_type),
+                cmocka_unit_test(test_type),
+                cmocka_unit_test(test_notify),
                 cmocka_unit_test(test_limits),
         };
 

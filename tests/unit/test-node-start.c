@@ -3,13 +3,18 @@
 /* The steps from Start to running, and the way back from each. Whatever fails, at whatever step, nothing
  * remains of the start, the previous role exists again, and the caller gets one reply. */
 
+#include "base/time-util.h"
 #include "model/event-details.h"
 #include "model/node-setup.h"
+#include "model/role-notify.h"
+#include "model/role-ready.h"
 #include "model/role-recover.h"
+#include "model/role-start.h"
 #include "model/role.h"
 #include "model/settings.h"
 #include "test-world.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -60,7 +65,10 @@ static void test_no_pipe(void **state) {
 
 static void test_refused(void **state) {
         TestWorld *w = *state;
-        static const char *const names[] = { "", "-a", ".a", "a/b", "a b", "a\n", "\xc3\xa4" };
+        static const char *const names[][2] = { { "", "letter or digit" }, { "-a", "digit; \"a\" is" },
+                { ".a", "digit; \"a\" is" }, { "a/b", "digit; \"a_b\" is" },
+                { "ZWO CCD", "; \"ZWO_CCD\" is" }, { "a\n", "digit; \"a\" is" },
+                { "\xc3\xa4", "letter or digit" } };
         g_autoptr(RoleSpec) spec = test_spec(), big = test_spec();
         g_autofree char *longest = g_strnfill(64, 'a'), *too_long = g_strnfill(65, 'a'),
                         *much = g_strnfill(ROLE_COMMAND_SIZE_MAX, 'x');
@@ -68,8 +76,9 @@ static void test_refused(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++) {
                 g_auto(Fault) fault = {};
-                assert_fault(node_start_role(w->node, names[i], spec, NULL, told_by(&told), &fault), &fault,
-                        NODE_ERROR_INVALID_ROLE_NAME, "1 to 64 characters");
+                assert_fault(node_start_role(w->node, names[i][0], spec, NULL, told_by(&told), &fault),
+                        &fault, NODE_ERROR_INVALID_ROLE_NAME, "1 to 64 characters");
+                assert_true(g_str_has_suffix(fault.message, names[i][1]));
         }
         g_auto(Fault) name_fault = {}, size_fault = {}, stopping_fault = {};
         assert_fault(node_start_role(w->node, too_long, spec, NULL, told_by(&told), &name_fault), &name_fault,
@@ -85,6 +94,116 @@ static void test_refused(void **state) {
                 &stopping_fault, NODE_ERROR_SHUTTING_DOWN, "shutting down");
         assert_not_told(&told);
         world_fork_failed(w, world_find(w, longest), -EIO);
+}
+
+/* -- how long it takes -- */
+
+#define STEP_USEC (10 * USEC_PER_SEC)
+
+/* As if the step that is under way had begun that much earlier. */
+static void let_pass(Role *role) {
+        role->start_times.since -= STEP_USEC;
+}
+
+static void assert_step(const Role *role, StartStep step, uint64_t usec) {
+        const StartTimes *times = &role->start_times;
+
+        if (!start_times_have(times, step))
+                fail_msg("%s is missing", start_step_to_string(step));
+        if (times->usec[step] < usec || times->usec[step] >= usec + STEP_USEC)
+                fail_msg("%s is %" PRIu64, start_step_to_string(step), times->usec[step]);
+}
+
+static uint64_t steps_until_exec(const Role *role) {
+        uint64_t sum = 0;
+
+        for (StartStep i = 0; i < START_STEP_READY; i++)
+                sum += role->start_times.usec[i];
+        return sum;
+}
+
+/* Every step has its time, and together they are the time from the call to the command. */
+static void test_every_step(void **state) {
+        TestWorld *w = *state;
+        RoleSpec *spec = test_spec();
+
+        Role *before = world_run(w, "cam", NULL);
+        world_exit_leaving(w, before, EXIT_CODE_EXITED, 0);
+        Role *lamp = world_start(w, "lamp", NULL, NULL);
+        spec->type = ROLE_TYPE_NOTIFY;
+        assert_return_code(
+                role_spec_set_dependencies(spec, DEPENDENCY_AFTER, (char *[]){ "lamp", NULL }, NULL), 0);
+        const uint64_t earliest = now_usec(CLOCK_MONOTONIC);
+        Role *role = world_start(w, "cam", spec, NULL);
+        const uint64_t latest = now_usec(CLOCK_MONOTONIC);
+        assert_int_equal(role->phase, ROLE_PHASE_DEPENDENCIES);
+        let_pass(role);
+        world_executed(w, lamp);
+        assert_int_equal(role->phase, ROLE_PHASE_SWEEP);
+        let_pass(role);
+        world_emptied(w, before);
+        assert_int_equal(role->phase, ROLE_PHASE_FORK);
+        let_pass(role);
+        world_forked(w, role);
+        let_pass(role);
+        world_scope_made(w, role);
+        let_pass(role);
+        role_on_setup_times(role, 1, STEP_USEC + 2);
+        let_pass(role);
+        (void) g_hash_table_add(w->populated, role);
+        role_on_gate_closed(role);
+
+        assert_step(role, START_STEP_QUEUE, 0);
+        assert_step(role, START_STEP_DEPENDENCIES, STEP_USEC);
+        assert_step(role, START_STEP_SWEEP, STEP_USEC);
+        assert_step(role, START_STEP_FORK, STEP_USEC);
+        assert_step(role, START_STEP_SCOPE, STEP_USEC);
+        assert_int_equal(role->start_times.usec[START_STEP_PRODUCTS], 1);
+        /* It cannot be longer than what it is a part of. */
+        assert_in_range(role->start_times.usec[START_STEP_HOOKS], STEP_USEC - 1, STEP_USEC + 2);
+        assert_step(role, START_STEP_EXEC, STEP_USEC);
+        assert_false(start_times_have(&role->start_times, START_STEP_READY));
+        assert_in_range(steps_until_exec(role), role->start_monotonic_usec - latest + 6 * STEP_USEC,
+                role->start_monotonic_usec - earliest + 6 * STEP_USEC);
+
+        role_on_notified(role, &(RoleNotification){ .kind = NOTIFY_READY,
+                                       .number = 1,
+                                       .monotonic_usec = role->start_monotonic_usec + 7 });
+        assert_int_equal(role->start_times.usec[START_STEP_READY], 7);
+        assert_int_equal(role->start_times.since, 0);
+}
+
+/* What does not happen has no time. */
+static void test_no_steps(void **state) {
+        static const unsigned always = 1U << START_STEP_QUEUE | 1U << START_STEP_FORK |
+                                       1U << START_STEP_SCOPE | 1U << START_STEP_EXEC;
+        TestWorld *w = *state;
+
+        Role *role = world_run(w, "exec", NULL);
+        assert_int_equal(role->start_times.known, always);
+        for (int status = 0; status < 2; status++) {
+                RoleSpec *spec = test_spec();
+
+                spec->type = ROLE_TYPE_ONESHOT;
+                role = world_start(w, status == 0 ? "good" : "bad", spec, NULL);
+                world_executed(w, role);
+                assert_int_equal(role->start_times.known, always);
+                role->start_monotonic_usec = test_exit(EXIT_CODE_EXITED, 0).monotonic_usec - 5;
+                world_exit(w, role, EXIT_CODE_EXITED, status);
+                assert_int_equal(
+                        role->start_times.known, always | (status == 0 ? 1U << START_STEP_READY : 0));
+                assert_int_equal(role->start_times.usec[START_STEP_READY], status == 0 ? 5 : 0);
+        }
+
+        /* Of what an older version has started nothing is known, and the rest alone says nothing. */
+        RoleSpec *spec = test_spec();
+        spec->type = ROLE_TYPE_NOTIFY;
+        role = world_start(w, "older", spec, NULL);
+        role->start_times = (StartTimes){};
+        world_executed(w, role);
+        role_on_notified(role, &(RoleNotification){ .kind = NOTIFY_READY, .number = 1, .monotonic_usec = 1 });
+        assert_true(role_is_ready(role));
+        assert_int_equal(role->start_times.known, 0);
 }
 
 /* The user of a start without the option, and of one with it; what tells it. */
@@ -207,6 +326,22 @@ static void fail_report_setup(TestWorld *w, Role *role) {
         role_on_gate_report(role, (LaunchStage) 0, -ENOENT, false, "no such user \"nobody2\"");
         /* A later report does not replace the reason. */
         role_on_gate_report(role, LAUNCH_STAGE_EXEC, -EIO, false, "later");
+        killed_by_us(w, role);
+        expect_calls(w, "reap(cam) remove(cam)");
+        undo_scope(w, role);
+}
+
+static void fail_start_pre_late(TestWorld *w, Role *role) {
+        role_on_gate_report(role, LAUNCH_STAGE_START_PRE, -EIO, true, "\"x\" failed, ignoring");
+        assert_null(role->failure.message);
+        role_on_gate_report(role, LAUNCH_STAGE_START_PRE, -ETIMEDOUT, false, "\"x\" was killed");
+        killed_by_us(w, role);
+        expect_calls(w, "reap(cam) remove(cam)");
+        undo_scope(w, role);
+}
+
+static void fail_start_pre(TestWorld *w, Role *role) {
+        role_on_gate_report(role, LAUNCH_STAGE_START_PRE, -EIO, false, "\"x\" failed");
         killed_by_us(w, role);
         expect_calls(w, "reap(cam) remove(cam)");
         undo_scope(w, role);
@@ -463,6 +598,10 @@ static const Failure failures[] = {
                 "failed to start (exec): /no/such: No such file" },
         { "set-up fails", ROLE_PHASE_OPEN, fail_report_setup, NODE_ERROR_SETUP_FAILED,
                 "no such user \"nobody2\"" },
+        { "a command before it fails", ROLE_PHASE_OPEN, fail_start_pre, NODE_ERROR_SETUP_FAILED,
+                "failed to start (start-pre): \"x\" failed" },
+        { "a command before it takes too long", ROLE_PHASE_OPEN, fail_start_pre_late,
+                NODE_ERROR_START_TIMED_OUT, "(start-pre): \"x\" was killed" },
         { "killed in set-up, gate first", ROLE_PHASE_OPEN, fail_killed_gate_first, NODE_ERROR_SETUP_FAILED,
                 "killed by signal 9 (Killed) during its set-up" },
         { "killed in set-up, exit first", ROLE_PHASE_OPEN, fail_killed_exit_first, NODE_ERROR_SETUP_FAILED,
@@ -869,6 +1008,52 @@ static void test_setup_timer(void **state) {
         assert_null(world_run(w, "cam", NULL)->timer);
 }
 
+/* The commands before that of the role have their time beside the set-up. If the start is cancelled
+ * meanwhile, they get SIGTERM first. */
+static void test_start_pre(void **state) {
+        static const struct {
+                bool set;
+                uint64_t timeout_usec, expected_usec;
+        } cases[] = {
+                { false, 0, 90 * USEC_PER_SEC },
+                { true, 5 * USEC_PER_SEC, 5 * USEC_PER_SEC },
+                { true, 0, USEC_INFINITY },
+                { true, USEC_INFINITY, USEC_INFINITY },
+        };
+        TestWorld *w = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                g_auto(Told) told = {}, stop = {};
+                RoleSpec *spec = test_spec();
+                uint64_t usec, now = (uint64_t) g_get_monotonic_time();
+
+                assert_return_code(role_spec_add_command(&spec->exec_start_pre, "exec-start-pre",
+                                           (char *[]){ "x", NULL }, NULL),
+                        0);
+                spec->timeout_start_set = cases[i].set;
+                spec->timeout_start_usec = cases[i].timeout_usec;
+                Role *role = world_start(w, "cam", spec, &told);
+                world_forked(w, role);
+                world_scope_made(w, role);
+                if (cases[i].expected_usec == USEC_INFINITY)
+                        assert_null(role->timer);
+                else {
+                        assert_return_code(sd_event_source_get_time(role->timer, &usec), 0);
+                        now += ROLE_SETUP_TIMEOUT_USEC + cases[i].expected_usec;
+                        assert_between(usec, now, now + 2 * ROLE_SETUP_TIMEOUT_USEC);
+                }
+                forget_calls(w);
+                node_stop_role(w->node, role, ROLE_CAUSE_STOP, NULL, told_by(&stop));
+                expect_calls(w, "signal-cgroup(cam,15)");
+                assert_int_equal(role->undo_step, STOP_STEP_ASKED);
+                dies(w, role, EXIT_CODE_KILLED, SIGTERM, false);
+                world_scope_removed(w, role);
+                assert_told_fault(&told, NODE_ERROR_START_CANCELLED, "cancelled by Stop");
+                assert_told_success(&stop);
+                assert_nothing_left(w, "cam");
+        }
+}
+
 /* The set-up hangs in the kernel. Start fails 5 s after SIGKILL, and so does each Stop. */
 static void test_setup_is_stuck(void **state) {
         TestWorld *w = *state;
@@ -1044,6 +1229,8 @@ int main(void) {
                 TEST(test_success),
                 TEST(test_no_pipe),
                 TEST(test_refused),
+                TEST(test_every_step),
+                TEST(test_no_steps),
                 TEST(test_user),
                 TEST(test_requests_fail),
                 TEST(test_exit_before_gate),
@@ -1062,6 +1249,7 @@ int main(void) {
                 TEST(test_fails_after_sweep),
                 TEST(test_removed_after_failed_successor),
                 TEST(test_setup_timer),
+                TEST(test_start_pre),
                 TEST(test_keeper_is_silent),
                 TEST(test_scope_has_time),
                 TEST(test_caller_is_kept),

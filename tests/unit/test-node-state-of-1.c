@@ -2,6 +2,7 @@
 
 /* A state directory of version 1 of the files, unchanged. Each later version of the service must read it. */
 
+#include "model/auto-start.h"
 #include "model/events.h"
 #include "model/ports.h"
 #include "test-world.h"
@@ -45,6 +46,7 @@ static void open_state(Fixture *f) {
         (void) env_close(f->world->node->env);
         (void) monitor_close(f->world->node->monitor);
         (void) ports_close(f->world->node->ports);
+        (void) auto_start_close(f->world->node->auto_start);
         assert_return_code(node_open_state(f->world->node, f->dir_fd), 0);
         if (f->store.roles_fd < 0)
                 assert_return_code(role_store_open(f->dir_fd, &f->store), 0);

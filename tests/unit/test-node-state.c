@@ -2,7 +2,7 @@
 
 /* What is saved of a role, how it is read back, and the files on disk. */
 
-#include "spec-members.h"
+#include "spec-compare.h"
 #include "test-world.h"
 
 #include <fcntl.h>
@@ -91,12 +91,26 @@ static RoleSpec *full_spec(void) {
         spec->stop_timeout_usec = USEC_INFINITY;
         spec->nice_set = true;
         spec->nice = -20;
+        spec->type = ROLE_TYPE_ONESHOT;
+        spec->timeout_start_set = true;
+        spec->timeout_start_usec = 5;
+        spec->notify_access = NOTIFY_ACCESS_ALL;
+        spec->watchdog_usec = 6;
+        spec->watchdog_signal = SIGKILL;
         spec->remove = true;
         spec->xterm = true;
         spec->xterm_args = g_strsplit("-geometry|80x24|", "|", -1);
         spec->memory_max = UINT64_MAX - 1;
         spec->tasks_max = 7;
         spec->cpu_quota = 250;
+        assert_return_code(role_spec_set_restart(spec, "always", NULL), 0);
+        assert_return_code(role_spec_set_cpu_affinity(spec, "5 0-3", NULL), 0);
+        spec->oom_score_adjust_set = true;
+        spec->oom_score_adjust = -1000;
+        spec->cpu_weight = 10000;
+        spec->io_weight = 1;
+        spec->memory_high = UINT64_MAX - 1;
+        spec->delegate = true;
         assert_return_code(role_spec_set_product(spec, "base", NULL), 0);
         assert_return_code(role_spec_set_version(spec, "1.0", NULL), 0);
         assert_return_code(role_spec_set_setup_args(spec, (char *[]){ "-t", "", "a\nb", NULL }, NULL), 0);
@@ -106,6 +120,26 @@ static RoleSpec *full_spec(void) {
         assert_return_code(
                 role_spec_set_ports(spec, ROLE_PORTS_TCP, (uint64_t[]){ 2, 65535, 1 }, 3, NULL), 0);
         assert_return_code(role_spec_set_ports(spec, ROLE_PORTS_RELEASE, (uint64_t[]){ 7 }, 1, NULL), 0);
+        assert_return_code(role_spec_set_role_groups(spec, (char *[]){ "night", "day", NULL }, NULL), 0);
+        assert_return_code(
+                role_spec_set_dependencies(spec, DEPENDENCY_AFTER, (char *[]){ "b", "a", NULL }, NULL), 0);
+        for (Dependency i = DEPENDENCY_WANTS; i < _DEPENDENCY_MAX; i++)
+                assert_return_code(role_spec_set_dependencies(spec, i, (char *[]){ "c", NULL }, NULL), 0);
+        assert_return_code(
+                role_spec_set_environment_files(spec, (char *[]){ "-/etc/a b", "/c\n", NULL }, NULL), 0);
+        assert_return_code(role_spec_add_command(&spec->exec_start_pre, "exec-start-pre",
+                                   (char *[]){ "-/x", "a\nb", "", NULL }, NULL),
+                0);
+        assert_return_code(
+                role_spec_add_command(&spec->exec_start_pre, "exec-start-pre", (char *[]){ "y", NULL }, NULL),
+                0);
+        assert_return_code(
+                role_spec_add_command(&spec->exec_stop, "exec-stop", (char *[]){ "/y", NULL }, NULL), 0);
+        assert_return_code(role_spec_add_command(&spec->exec_stop_post, "exec-stop-post",
+                                   (char *[]){ "-z", "", NULL }, NULL),
+                0);
+        spec->definition = g_strdup("/etc/a b.role");
+        spec->definition_hash = g_strdup("0123");
         return spec;
 }
 
@@ -133,11 +167,23 @@ static Role *full_role(TestWorld *w) {
         g_array_append_vals(role->lone, (LoneProcess[]){ { 12, UINT64_MAX }, { INT32_MAX, 3 } }, 2);
         role->left = g_array_new(false, false, sizeof(LoneProcess));
         g_array_append_vals(role->left, &(LoneProcess){ 13, 4 }, 1);
+        role->named_main = (LoneProcess){ 14, 5 };
         role->strays_told = true;
         role->main_outside = true;
         role->resolved_products = g_strdupv((char *[]){ "base", "2.0", "a\nb", "", NULL });
         role->environment_hash = g_strdup("0123abcd");
         role->output_lost = true;
+        role->unready = true;
+        role->start_deadline = 99;
+        role->ready_early = true;
+        role->watchdog_ping = 98;
+        role->notified = 97;
+        role->status_text = g_strdup("a\nb\xc3\xa4");
+        role->status_errno = 96;
+        role->start_times.since = 21;
+        role->start_times.known = (1U << _START_STEP_MAX) - 1;
+        for (StartStep i = 0; i < _START_STEP_MAX; i++)
+                role->start_times.usec[i] = 22 + i;
         role->start_realtime_usec = 1;
         role->start_monotonic_usec = 2;
         role->started_sequence = 3;
@@ -150,7 +196,17 @@ static Role *full_role(TestWorld *w) {
                 (Caller){ .known = true, .uid = 1000, .pid = 7, .unit = g_strdup("b.scope") };
         role->stop_step = STOP_STEP_KILLED;
         role->stop_asked_all = true;
+        role->stop_began = 123400;
         role->stop_deadline = 123456;
+        role->automatic = true;
+        role->stop_requested = true;
+        role->start_failed = true;
+        role->follows = g_strdup("lamp");
+        role->restarts = (RestartCount){ 8, 9, 10, 11 };
+        role->next_run = NEXT_RUN_LIMIT_HIT;
+        role->next_deadline = 12;
+        role->next_realtime_usec = 13;
+        role->next_sequence = 14;
         /* Copied as a whole, because it is compared with its padding. */
         memcpy(&role->exit, &full_exit, sizeof(full_exit));
         role->main_exited = true;
@@ -164,45 +220,6 @@ static void assert_same_caller(const Caller *a, const Caller *b) {
         assert_int_equal(a->uid, b->uid);
         assert_int_equal(a->pid, b->pid);
         assert_true(g_strcmp0(a->unit, b->unit) == 0);
-}
-
-static bool same_ports(const void *a, const void *b, size_t size) {
-        GArray *const *x = a, *const *y = b;
-
-        for (int i = 0; i < _ROLE_PORTS_MAX; i++)
-                if (!x[i] || !y[i] ? x[i] != y[i]
-                                   : x[i]->len != y[i]->len || memcmp(x[i]->data, y[i]->data,
-                                                                       x[i]->len * sizeof(uint16_t)) != 0)
-                        return false;
-        return true;
-}
-
-static bool same_account(const void *a, const void *b, size_t size) {
-        const Account *x = *(Account *const *) a, *y = *(Account *const *) b;
-
-        if (!x || !y)
-                return x == y;
-        return x->uid == y->uid && x->gid == y->gid && x->groups->len == y->groups->len &&
-               memcmp(x->groups->data, y->groups->data, x->groups->len * sizeof(gid_t)) == 0 &&
-               g_str_equal(x->name, y->name) && g_str_equal(x->group, y->group) &&
-               g_str_equal(x->home, y->home) && g_str_equal(x->shell, y->shell);
-}
-
-typedef struct SpecMember {
-        const char *name;
-        size_t offset, size;
-        bool (*same)(const void *a, const void *b, size_t size);
-        bool saved;
-} SpecMember;
-
-static const SpecMember spec_members[] = {
-#define MEMBER(member, kind, saved, to, ...) \
-        { #member, offsetof(RoleSpec, member), sizeof(((RoleSpec *) NULL)->member), same_##kind, saved },
-        SPEC_MEMBERS(MEMBER)
-};
-
-static bool same_member(const SpecMember *m, const RoleSpec *a, const RoleSpec *b) {
-        return m->same((const char *) a + m->offset, (const char *) b + m->offset, m->size);
 }
 
 /* Every option of a start must still be set in its role after a restart. */
@@ -226,6 +243,116 @@ static void test_every_option(void **state) {
                         fail_msg("%s is not what was saved", m->name);
         }
         assert_true(end + sizeof(void *) > sizeof(RoleSpec));
+}
+
+static void expect_saved(Fixture *f, RoleSpec *spec, const char *lines) {
+        g_autoptr(Role) role = role_new(f->world->node, "cam", spec);
+        g_autofree char *text = role_state_format(role);
+        const char *begin = strstr(text, "\nCOMMAND="), *end = strstr(text, "\nSTOP_STEP=");
+
+        assert_non_null(begin);
+        assert_non_null(end);
+        g_autofree char *found = g_strndup(begin + 1, (gsize) (end - begin));
+        assert_string_equal(found, lines);
+}
+
+/* The options have the same lines in every version, because an older service may read the file. */
+static void test_saved_form(void **state) {
+        Fixture *f = *state;
+
+        expect_saved(f, test_spec(),
+                "COMMAND=/bin/true\n"
+                "STDIN=pipe\n"
+                "OUTPUT=journal\n"
+                "EXIT_TYPE=main\n"
+                "STOP_SIGNAL=15\n"
+                "STOP_TO=all\n"
+                "STOP_TIMEOUT=600000000\n");
+        expect_saved(f, spec_without_defaults(),
+                "COMMAND=/bin/x\n"
+                "COMMAND=-y\n"
+                "ENVIRONMENT=A=1\n"
+                "ENVIRONMENT=B=2\n"
+                "WORKING_DIRECTORY=/tmp\n"
+                "USER=u\n"
+                "GROUP=g\n"
+                "STDIN=pty\n"
+                "XTERM=1\n"
+                "XTERM_ARG=-a\n"
+                "XTERM_ARG=-b\n"
+                "OUTPUT=append:/log\n"
+                "DEFAULT_SIGPIPE=1\n"
+                "EXIT_TYPE=cgroup\n"
+                "STOP_SIGNAL=10\n"
+                "STOP_TO=main\n"
+                "STOP_TIMEOUT=1\n"
+                "ON_MONITOR_LOSS=kill\n"
+                "NICE=-3\n"
+                "LIMIT=core:5\n"
+                "LIMIT=nofile:18446744073709551615\n"
+                "REMOVE=1\n"
+                "MEMORY_MAX=11\n"
+                "TASKS_MAX=12\n"
+                "CPU_QUOTA=13\n"
+                "RESTART=always\n"
+                "RESTART_USEC=1\n"
+                "RESTART_STEPS=2\n"
+                "RESTART_MAX_DELAY=3\n"
+                "SUCCESS_EXIT_STATUS=1\n"
+                "SUCCESS_EXIT_STATUS=SIGKILL\n"
+                "RESTART_PREVENT_EXIT_STATUS=255\n"
+                "RESTART_PREVENT_EXIT_STATUS=TEMPFAIL\n"
+                "START_LIMIT_INTERVAL=4\n"
+                "START_LIMIT_BURST=6\n"
+                "PRODUCT=p\n"
+                "PRODUCT_VERSION=1\n"
+                "SETUP_ARG=-s\n"
+                "SETUP_ARG=-t\n"
+                "EUPS_LIST=q\n"
+                "EUPS_LIST=2\n"
+                "PROVIDER=lmod\n"
+                "TCP_PORT=1\n"
+                "UDP_PORT=65535\n"
+                "RELEASE_PORT=3\n"
+                "ENVIRONMENT_FILE=/a\n"
+                "ENVIRONMENT_FILE=-/b\n"
+                "ROLE_GROUP=g\n"
+                "ROLE_GROUP=h\n"
+                "AFTER=a\n"
+                "WANTS=b\n"
+                "WANTS=c\n"
+                "REQUIRES=d\n"
+                "BINDS_TO=e\n"
+                "PART_OF=f\n"
+                "CPU_AFFINITY=0-1 3\n"
+                "OOM_SCORE_ADJUST=-7\n"
+                "CPU_WEIGHT=14\n"
+                "IO_WEIGHT=15\n"
+                "MEMORY_HIGH=16\n"
+                "DELEGATE=1\n"
+                "TYPE=oneshot\n"
+                "TIMEOUT_START=14\n"
+                "NOTIFY_ACCESS=all\n"
+                "WATCHDOG=15\n"
+                "WATCHDOG_SIGNAL=12\n"
+                "EXEC_START_PRE=2\n"
+                "EXEC_START_PRE=-/bin/x\n"
+                "EXEC_START_PRE=a\n"
+                "EXEC_STOP=1\n"
+                "EXEC_STOP=/bin/y\n"
+                "EXEC_STOP_POST=1\n"
+                "EXEC_STOP_POST=/bin/z\n"
+                "DEFINITION=/etc/x.role\n"
+                "DEFINITION_HASH=012abc\n"
+                "ACCOUNT_UID=1000\n"
+                "ACCOUNT_GID=1001\n"
+                "ACCOUNT_MEMBER=1000\n"
+                "ACCOUNT_MEMBER=1001\n"
+                "ACCOUNT_MEMBER=4294967294\n"
+                "ACCOUNT_NAME=u\n"
+                "ACCOUNT_GROUP=g\n"
+                "ACCOUNT_HOME=/home/u\n"
+                "ACCOUNT_SHELL=/bin/sh\n");
 }
 
 static bool same_caller(const void *a, const void *b, size_t size) {
@@ -307,6 +434,8 @@ static bool same_spec(const void *a, const void *b, size_t size) {
         X(stray_ids, numbers, ) \
         X(lone, lone, ) \
         X(left, lone, ) \
+        X(named_main, group, ) \
+        X(named_main_watch, nothing, "role_watch_main_pid() opens it again") \
         X(strays_told, plain, ) \
         X(main_outside, plain, ) \
         X(resolved_products, strv, ) \
@@ -314,6 +443,18 @@ static bool same_spec(const void *a, const void *b, size_t size) {
         X(output_stream, nothing, "the next process has others make their own") \
         X(output_lost, plain, ) \
         X(troubles, nothing, "node_add_role() counts them") \
+        X(unready, plain, ) \
+        X(start_deadline, plain, ) \
+        X(ready_early, plain, ) \
+        X(watchdog_ping, plain, ) \
+        X(was_frozen, nothing, "role_watch_freezer() looks again") \
+        X(notified, plain, ) \
+        X(notified_due, nothing, "the keeper passes again what is not saved") \
+        X(notified_unsaved, nothing, "of notified_due") \
+        X(notices, nothing, "another line in the journal does no harm") \
+        X(status_text, string, ) \
+        X(status_errno, plain, ) \
+        X(start_times, group, ) \
         X(start_realtime_usec, plain, ) \
         X(start_monotonic_usec, plain, ) \
         X(started_sequence, plain, ) \
@@ -326,16 +467,38 @@ static bool same_spec(const void *a, const void *b, size_t size) {
         X(stop_step, plain, ) \
         X(stop_asked_all, plain, ) \
         X(swept, plain, ) \
+        X(stop_began, plain, ) \
         X(stop_deadline, plain, ) \
-        X(timer, nothing, "role_resume_stop() and the start set it by what is saved") \
+        X(timer, nothing, \
+                "role_resume_stop(), role_watch_deadlines() and the start set it by what is saved") \
+        X(hook, nothing, "see test_hooks()") \
+        X(post_done, nothing, "what follows is saved together with the end of the hooks") \
+        X(start_result, nothing, "what it is for is in HOOK_RESULT") \
+        X(hook_of, nothing, "is the role") \
+        X(hook_kind, nothing, "of a hook") \
+        X(hook_cancelled, nothing, "of a hook") \
+        X(hook_result, nothing, "of a hook") \
+        X(automatic, plain, ) \
+        X(interrupted, nothing, "the next process finds that out itself") \
+        X(stop_requested, plain, ) \
+        X(start_failed, plain, ) \
+        X(follows, string, ) \
+        X(restarts, group, ) \
+        X(next_run, plain, ) \
+        X(next_deadline, plain, ) \
+        X(next_realtime_usec, plain, ) \
+        X(next_sequence, plain, ) \
+        X(depends, nothing, "node_add_role() adds it") \
         X(start_link, nothing, "node_add_role() queues it") \
         X(ended_link, nothing, "node_add_role() queues it") \
         X(awaited, nothing, "node_add_role() counts it") \
         X(predecessor, nothing, "has a file of its own") \
         X(successor, nothing, "has a file of its own") \
-        X(start_waiter, nothing_group, "the caller has received an error") \
+        X(awaits, nothing, "the next process looks again") \
+        X(start_waiters, nothing, "the callers have received an error") \
         X(stop_waiters, nothing, "the callers have received an error") \
         X(input, nothing, "its callers have received an error") \
+        X(freezer, nothing, "the callers have received an error, and the kernel knows what is frozen") \
         X(damaged, plain, ) \
         X(damage, nothing, "the next process finds it in the log and at the keeper") \
         X(unknown_fields, string, )
@@ -585,6 +748,8 @@ static void test_after_reboot(void **state) {
         assert_contains(text, boot_id);
         assert_return_code(role_state_parse(f->world->node, a->name, text, &b), 0);
         assert_int_equal(b->main_pid, 0);
+        assert_int_equal(b->start_times.since, 0); /* the clock has begun again */
+        assert_int_equal(b->start_times.usec[0], a->start_times.usec[0]);
         assert_null(b->cgroup);
         assert_int_equal(b->slice, -1);
         assert_int_equal(b->exit.status, a->exit.status);
@@ -939,6 +1104,7 @@ static void test_unsent_events(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_every_option),
+                TEST(test_saved_form),
                 TEST(test_every_field),
                 TEST(test_every_state),
                 TEST(test_outlived),

@@ -29,6 +29,7 @@
 
 TEST_TABLE(role_state, RoleState, _ROLE_STATE_MAX);
 TEST_TABLE(role_phase, RolePhase, _ROLE_PHASE_MAX);
+TEST_TABLE(start_step, StartStep, _START_STEP_MAX);
 TEST_TABLE(role_cause, RoleCause, _ROLE_CAUSE_MAX);
 TEST_TABLE(stop_step, StopStep, _STOP_STEP_MAX);
 TEST_TABLE(role_stdin, RoleStdin, _ROLE_STDIN_MAX);
@@ -51,6 +52,8 @@ static void test_words(void **state) {
         assert_string_equal(role_cause_to_string(ROLE_CAUSE_SHUTDOWN), "shutdown");
         assert_string_equal(role_cause_to_string(ROLE_CAUSE_OOM), "oom");
         assert_string_equal(role_cause_to_string(ROLE_CAUSE_EXTERNAL), "external");
+        assert_string_equal(role_cause_to_string(ROLE_CAUSE_TIMEOUT), "timeout");
+        assert_string_equal(role_cause_to_string(ROLE_CAUSE_WATCHDOG), "watchdog");
         assert_string_equal(role_stdin_to_string(ROLE_STDIN_PIPE), "pipe");
         assert_string_equal(role_stdin_to_string(ROLE_STDIN_NULL), "null");
         assert_string_equal(stop_to_to_string(STOP_TO_ALL), "all");
@@ -78,6 +81,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_role_state),
                 cmocka_unit_test(test_role_phase),
+                cmocka_unit_test(test_start_step),
                 cmocka_unit_test(test_role_cause),
                 cmocka_unit_test(test_stop_step),
                 cmocka_unit_test(test_role_stdin),

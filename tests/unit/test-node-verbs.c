@@ -7,6 +7,7 @@
 #include <signal.h>
 
 #include "model/input.h"
+#include "model/role-freezer.h"
 #include "model/role-terminal.h"
 
 typedef enum Situation {
@@ -28,6 +29,8 @@ typedef enum Verb {
         KILL,
         SIGNAL_MAIN,
         SIGNAL_ALL,
+        FREEZE,
+        THAW,
         SEND_INPUT,
         CLOSE_INPUT,
         PURGE,
@@ -105,6 +108,24 @@ static const Row rows[] = {
                 "\"cam\"" },
         { "Signal all unswept", SIGNAL_ALL, UNSWEPT, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING,
                 "\"cam\"" },
+
+        { "Freeze starting", FREEZE, STARTING, REFUSED, "", ROLE_STARTING, NODE_ERROR_ROLE_NOT_RUNNING,
+                "it is starting" },
+        { "Freeze running", FREEZE, RUNNING, WAITS, "freeze(cam)", ROLE_RUNNING },
+        { "Freeze stopping", FREEZE, STOPPING, REFUSED, "", ROLE_STOPPING, NODE_ERROR_ROLE_NOT_RUNNING,
+                "it is being stopped" },
+        { "Freeze ended", FREEZE, ENDED, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING,
+                "it is ended" },
+        { "Freeze unswept", FREEZE, UNSWEPT, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING,
+                "it is ended" },
+
+        { "Thaw starting", THAW, STARTING, REFUSED, "", ROLE_STARTING, NODE_ERROR_ROLE_NOT_RUNNING,
+                "it is starting" },
+        { "Thaw running", THAW, RUNNING, WAITS, "thaw(cam)", ROLE_RUNNING },
+        { "Thaw stopping", THAW, STOPPING, WAITS, "thaw(cam)", ROLE_STOPPING },
+        { "Thaw ended", THAW, ENDED, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING, "it is ended" },
+        { "Thaw unswept", THAW, UNSWEPT, REFUSED, "", ROLE_ENDED, NODE_ERROR_ROLE_NOT_RUNNING,
+                "it is ended" },
 
         { "SendInput starting", SEND_INPUT, STARTING, REFUSED, "", ROLE_STARTING, NODE_ERROR_ROLE_NOT_RUNNING,
                 "it is starting" },
@@ -206,6 +227,9 @@ static int act(TestWorld *w, Role *role, Verb verb, Told *told, char **ret_text,
                 return node_signal_role(w->node, role, false, SIGUSR1, NULL, told_by(told), fault);
         case SIGNAL_ALL:
                 return node_signal_role(w->node, role, true, SIGUSR1, NULL, told_by(told), fault);
+        case FREEZE:
+        case THAW:
+                return role_freeze(role, verb == FREEZE, NULL, told_by(told), fault);
         case SEND_INPUT:
                 r = input_find(role, fault);
                 return r < 0 ? r
@@ -227,6 +251,8 @@ static int act(TestWorld *w, Role *role, Verb verb, Told *told, char **ret_text,
 static void finish(TestWorld *w, Situation situation, Verb verb) {
         Role *role = world_find(w, "cam");
 
+        if (verb == FREEZE)
+                (void) g_hash_table_add(w->frozen, role);
         world_answer(w, NULL);
         if (situation == STARTING && (verb == STOP || verb == KILL)) {
                 world_fork_failed(w, role, -ECANCELED);

@@ -19,6 +19,8 @@ static LaunchRequest full_request(void) {
         static char *environment[] = { "A=1", "A=2", "X==y", NULL };
         static char *setup[] = { "/usr/libexec/setup", "eups", "", "2", "base", "1.0", "1", "", NULL };
         static char *xterm_args[] = { "-geometry", "80x24", "", NULL };
+        static char *environment_files[] = { "/etc/default/x", "-/a b", NULL };
+        static char *start_pre[] = { "2", "-/bin/x", "", "1", "y z", NULL };
 
         return (LaunchRequest){
                 .role = "ccd-sim.1",
@@ -27,6 +29,7 @@ static LaunchRequest full_request(void) {
                 .command = command,
                 .base_environment = base,
                 .environment = environment,
+                .environment_files = environment_files,
                 .working_directory = "/var/tmp",
                 .user = "alice",
                 .group = "4711",
@@ -42,7 +45,14 @@ static LaunchRequest full_request(void) {
                 .xterm = true,
                 .xterm_args = xterm_args,
                 .default_sigpipe = true,
+                .cpu_affinity = "0-3 5",
+                .oom_score_adjust_set = true,
+                .oom_score_adjust = -1000,
+                .cgroups_max = UINT32_MAX,
                 .record = true,
+                .watchdog_usec = UINT64_C(1) << 41,
+                .exec_start_pre = start_pre,
+                .start_pre_timeout_usec = UINT64_MAX,
                 .account = &account,
         };
 }
@@ -93,8 +103,17 @@ static void assert_same(const LaunchRequest *a, const LaunchRequest *b) {
         assert_true(a->setup_deadline_usec == b->setup_deadline_usec);
         assert_int_equal(a->xterm, b->xterm);
         assert_same_strings(a->xterm_args, b->xterm_args);
+        assert_same_strings(a->environment_files, b->environment_files);
         assert_int_equal(a->default_sigpipe, b->default_sigpipe);
+        assert_same_string(a->cpu_affinity, b->cpu_affinity);
+        assert_int_equal(a->oom_score_adjust_set, b->oom_score_adjust_set);
+        assert_int_equal(a->oom_score_adjust, b->oom_score_adjust);
+        assert_int_equal(a->cgroups_max, b->cgroups_max);
         assert_int_equal(a->record, b->record);
+        assert_true(a->watchdog_usec == b->watchdog_usec);
+        assert_same_strings(a->exec_start_pre, b->exec_start_pre);
+        assert_same_strings(a->commands, b->commands);
+        assert_true(a->start_pre_timeout_usec == b->start_pre_timeout_usec);
         assert_int_equal(a->stream, b->stream);
         assert_int_equal(a->stream_uid, b->stream_uid);
         assert_int_equal(!a->account, !b->account);
@@ -162,6 +181,9 @@ static void test_round_trip(void **state) {
                 round_trip(&q);
         }
         q = small_request();
+        q.oom_score_adjust_set = true; /* to 0 */
+        round_trip(&q);
+        q = small_request();
         q.limits_set = (UINT64_C(1) << RLIM_NLIMITS) - 1;
         for (size_t i = 0; i < RLIM_NLIMITS; i++)
                 q.limits[i] = i % 2 ? UINT64_MAX - i : i;
@@ -185,6 +207,14 @@ static void test_many(void **state) {
                 free(arguments[i]);
                 free(assignments[i]);
         }
+}
+
+static void test_commands(void **state) {
+        LaunchRequest q = full_request();
+
+        q.command = NULL;
+        q.commands = q.exec_start_pre;
+        round_trip(&q);
 }
 
 static void test_too_big(void **state) {
@@ -216,6 +246,8 @@ static void refuse_write(LaunchRequest q) {
 static void test_invalid(void **state) {
         static char *none[] = { NULL }, *no_equal[] = { "A=1", "B", NULL }, *no_name[] = { "=x", NULL };
         static char *one[] = { "/setup", NULL }, *relative[] = { "setup", "eups", NULL };
+        static char *no_commands[][4] = { { "x" }, { "0" }, { "1" }, { "2", "x" }, { "1", "" }, { "1", "-" },
+                { "1", "x", "y" } };
         LaunchRequest q;
 
 #define REFUSE(change) \
@@ -238,12 +270,25 @@ static void test_invalid(void **state) {
         REFUSE(q.environment = no_equal);
         REFUSE(q.base_environment = no_equal);
         REFUSE(q.environment = no_name);
+        REFUSE(q.environment_files = no_equal); /* not absolute */
+        REFUSE(q.exec_start_pre = NULL);        /* with its time */
+        REFUSE(q.start_pre_timeout_usec = 0);
+        REFUSE(q.commands = q.exec_start_pre); /* beside the command */
+        REFUSE(q.command = NULL; q.commands = none);
+        REFUSE(q.command = NULL; q.commands = no_equal);
+        for (size_t i = 0; i < ELEMENTSOF(no_commands); i++)
+                REFUSE(q.exec_start_pre = no_commands[i]);
         REFUSE(q.output = _LAUNCH_OUTPUT_MAX);
         REFUSE(q.output = _LAUNCH_OUTPUT_INVALID);
         REFUSE(q.output_path = NULL);
         REFUSE(q.output = LAUNCH_OUTPUT_NULL); /* a path that would not be opened */
         REFUSE(q.nice = -21);
         REFUSE(q.nice = 20);
+        REFUSE(q.cpu_affinity = "");
+        REFUSE(q.cpu_affinity = "x");
+        REFUSE(q.oom_score_adjust = -1001);
+        REFUSE(q.oom_score_adjust = 1001);
+        REFUSE(q.oom_score_adjust_set = false); /* with a score */
         REFUSE(q.limits_set |= UINT64_C(1) << RLIM_NLIMITS);
         REFUSE(q.limits_set |= UINT64_C(1) << 63);
         LaunchAccount nobody = { UINT32_MAX, 0, NULL, 0, "x", "/", "/" },
@@ -399,7 +444,22 @@ static void test_records(void **state) {
         assert_int_equal(with_record(24, &(int32_t){ LAUNCH_STREAM_OFFERED }, 4), -EBADMSG); /* to null */
         assert_int_equal(with_record(24, "x", 2), -EBADMSG);
         assert_int_equal(with_record(25, &(uint32_t){ 1 }, 4), -EBADMSG); /* without a stream */
-        assert_int_equal(with_record(26, "x", 2), -EPROTONOSUPPORT); /* a tag that a later version may add */
+        assert_int_equal(with_record(26, "0-3", 4), 0);
+        assert_int_equal(with_record(26, "x", 2), -EBADMSG);
+        assert_int_equal(with_record(27, &(int32_t){ -1000 }, 4), 0);
+        assert_int_equal(with_record(27, &(int32_t){ 1001 }, 4), -EBADMSG);
+        assert_int_equal(with_record(27, "x", 2), -EBADMSG);
+        assert_int_equal(with_record(28, &(uint32_t){ 1 }, 4), 0);
+        assert_int_equal(with_record(28, "x", 2), -EBADMSG);
+        assert_int_equal(with_record(29, "-/x", 4), 0);
+        assert_int_equal(with_record(29, "x", 2), -EBADMSG);
+        assert_int_equal(with_record(29, "--/x", 5), -EBADMSG);
+        assert_int_equal(with_record(30, "12345678", 8), 0); /* TAG_WATCHDOG */
+        assert_int_equal(with_record(30, "1234", 4), -EBADMSG);
+        assert_int_equal(with_record(31, "1", 2), -EBADMSG); /* TAG_START_PRE without its time */
+        assert_int_equal(with_record(32, "12345678", 8), -EBADMSG);
+        assert_int_equal(with_record(33, "1", 2), -EBADMSG);         /* TAG_COMMANDS beside a command */
+        assert_int_equal(with_record(34, "x", 2), -EPROTONOSUPPORT); /* a tag that a later version may add */
         assert_int_equal(with_record(UINT32_MAX - 1, "x", 2), -EPROTONOSUPPORT);
 
         /* A length that would exceed the data or overflow. */
@@ -537,6 +597,7 @@ int main(void) {
                 cmocka_unit_test(test_gate_report),
                 cmocka_unit_test(test_round_trip),
                 cmocka_unit_test(test_many),
+                cmocka_unit_test(test_commands),
                 cmocka_unit_test(test_too_big),
                 cmocka_unit_test(test_invalid),
                 cmocka_unit_test(test_truncated),

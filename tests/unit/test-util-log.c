@@ -109,7 +109,7 @@ static void test_not_read(void **state) {
         unsigned n = 0;
 
         assert_return_code(fcntl(STDERR_FILENO, F_SETFL, flags & ~O_NONBLOCK), errno);
-        (void) alarm(20);
+        (void) alarm(60);
         for (; n < 3000; n++)
                 log_info("message %u of a service that goes on whatever becomes of its messages", n);
         (void) alarm(0);

@@ -4,12 +4,15 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <glib/gstdio.h>
 #include <limits.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/pidref.h"
+#include "base/unit-name.h"
+#include "model/role-option-text.h"
 #include "util/log.h"
 
 static TestWorld *world;
@@ -20,14 +23,23 @@ static void called_by_name(const char *what, const char *name) {
         g_string_append_printf(world->calls, "%s(%s)", what, name);
 }
 
+/* Hooks are "cam:exec-stop". */
+static const char *called_name(const Role *role) {
+        static char name[ROLE_NAME_MAX + 32];
+
+        (void) snprintf(name, sizeof(name), "%s%s%s", role->name, role->hook_of ? ":" : "",
+                role->hook_of ? hook_kind_to_string(role->hook_kind) : "");
+        return name;
+}
+
 static void called(const char *what, const Role *role) {
-        called_by_name(what, role->name);
+        called_by_name(what, called_name(role));
 }
 
 static void called_with(const char *what, const Role *role, int number) {
         if (world->calls->len > 0)
                 g_string_append_c(world->calls, ' ');
-        g_string_append_printf(world->calls, "%s(%s,%d)", what, role->name, number);
+        g_string_append_printf(world->calls, "%s(%s,%d)", what, called_name(role), number);
 }
 
 static bool world_keeper_connected(void *data) {
@@ -78,9 +90,9 @@ static int world_signal_cgroup(
         void *data, Role *role, const char *path, int signo, SignalFlags flags, Waiter waiter) {
         bool own = g_strcmp0(path, role->cgroup) == 0;
 
-        return called_signal(waiter, "signal-cgroup(%s,%d%s%s%s%s%s)", role->name, signo, own ? "" : ",",
-                own ? "" : path, flags & SIGNAL_STRAY ? ",stray" : "", flags & SIGNAL_EACH ? ",each" : "",
-                flags & SIGNAL_CONTINUE ? ",continue" : "");
+        return called_signal(waiter, "signal-cgroup(%s,%d%s%s%s%s%s)", called_name(role), signo,
+                own ? "" : ",", own ? "" : path, flags & SIGNAL_STRAY ? ",stray" : "",
+                flags & SIGNAL_EACH ? ",each" : "", flags & SIGNAL_CONTINUE ? ",continue" : "");
 }
 
 static int world_signal_process(
@@ -126,11 +138,15 @@ static int world_look_up(void *data, const char *user, const char *group, Accoun
         return world->lookup_result;
 }
 
-static int world_ports_bind(
-        void *data, const BindAddress *address, PortProtocol protocol, unsigned n, PortsRequest *request) {
-        g_string_append_printf(world->calls, "%sbind(%s,%u)", world->calls->len > 0 ? " " : "",
-                protocol == PORT_TCP ? "tcp" : "udp", n);
-        world->bind = *address;
+static int world_ports_bind(void *data, const PortsWanted *wanted, PortsRequest *request) {
+        g_string_append_printf(world->calls, "%sbind(%s,%u", world->calls->len > 0 ? " " : "",
+                wanted->protocol == PORT_TCP ? "tcp" : "udp", wanted->n);
+        for (unsigned i = 0; wanted->numbers && i < wanted->n; i++)
+                g_string_append_printf(world->calls, "%c%u", i > 0 ? '+' : '=', wanted->numbers[i]);
+        if (wanted->first > 0)
+                g_string_append_printf(world->calls, ",%u-%u", wanted->first, wanted->last);
+        g_string_append_c(world->calls, ')');
+        world->bind = wanted->address;
         if (world->ports_result >= 0)
                 world->request = request;
         return world->ports_result;
@@ -167,8 +183,13 @@ static void world_scope_signal(void *data, Role *role, const char *unit, int sig
                 g_array_append_val(world->waiters, waiter);
 }
 
-static void world_scope_thaw(void *data, Role *role) {
-        called("thaw", role);
+static int world_scope_freeze(void *data, Role *role, bool freeze, Waiter waiter) {
+        called(freeze ? "freeze" : "thaw", role);
+        if (world->freeze_result < 0)
+                return world->freeze_result;
+        if (waiter.done)
+                g_array_append_val(world->waiters, waiter);
+        return 0;
 }
 
 static void world_freeze_and_kill(void *data, Role *role) {
@@ -226,6 +247,10 @@ static int world_reload(void *data, Fault *fault) {
 }
 
 static void world_stopping(void *data) {
+}
+
+static void world_stop_extended(void *data, uint64_t deadline) {
+        world->stop_extended = deadline;
 }
 
 static void world_nothing_freed(void *data, Role *role) {
@@ -358,6 +383,15 @@ static void world_event(void *data, const Event *event, Role *role) {
                         assert_int_equal(role->state, ROLE_ENDED);
                 called_by_name("exited", event->role);
                 break;
+        case EVENT_ROLE_RESTARTING:
+                called_by_name("restarting", event->role);
+                break;
+        case EVENT_ROLE_FAILED: {
+                g_autofree char *what =
+                        g_strdup_printf("%s %s", event->role, event_get_string(event, "result"));
+                called_by_name("failed", what);
+                break;
+        }
         case EVENT_ROLE_PURGED:
                 called_by_name("purged", event->role);
                 break;
@@ -399,10 +433,21 @@ static void world_role_freed(void *data, Role *role) {
         (void) g_hash_table_remove(world->frozen, role);
 }
 
+static void world_notified_saved(void *data, Role *role, uint64_t number) {
+        called_with("saved", role, (int) number);
+}
+
+static int world_sync_notified(void *data, Role *role) {
+        called("sync", role);
+        return world->sync_result;
+}
+
 static const LinkOps link_ops = {
         .connected = world_keeper_connected,
         .outdated = world_keeper_outdated,
         .fork = world_child_fork,
+        .notified_saved = world_notified_saved,
+        .sync_notified = world_sync_notified,
         .launch = world_child_launch,
         .signal = world_child_signal,
         .signal_cgroup = world_signal_cgroup,
@@ -428,7 +473,7 @@ static const ScopeOps scope_ops = {
         .use_pidfds = world_use_pidfds,
         .start = world_scope_start,
         .signal = world_scope_signal,
-        .thaw = world_scope_thaw,
+        .freeze = world_scope_freeze,
         .freeze_and_kill = world_freeze_and_kill,
         .remove = world_scope_remove,
         .oom_kills = world_scope_oom_kills,
@@ -471,6 +516,7 @@ static const ServiceOps service_ops = {
         .recovered = world_recovered,
         .reload = world_reload,
         .stopping = world_stopping,
+        .stop_extended = world_stop_extended,
         .finished = world_finished,
         .role_removed = world_service_role_removed,
 };
@@ -610,7 +656,8 @@ static void check_counts(Node *node) {
                 n_ended += !!role->ended_link;
                 assert_int_equal(
                         !!role->start_link, role->state == ROLE_STARTING && role->phase == ROLE_PHASE_QUEUED);
-                assert_int_equal(!!role->ended_link, role->state == ROLE_ENDED && role->swept);
+                assert_int_equal(!!role->ended_link,
+                        role->state == ROLE_ENDED && role->swept && !role_waits_for_restart(role));
                 for (Role *r = role; r; r = r->predecessor)
                         n_lost += r->output_lost && !role_is_over(r);
                 for (Role *r = role; r; r = r->predecessor)
@@ -666,6 +713,41 @@ RoleSpec *test_spec(void) {
         spec->stop_timeout_usec = 600 * USEC_PER_SEC;
         spec->stop_timeout_set = true;
         return spec;
+}
+
+int test_spec_set_lines(RoleSpec *spec, const char *text, GHashTable *keys, Fault *fault) {
+        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+        int r = 0;
+
+        for (char **l = lines; r >= 0 && *l; l++) {
+                g_auto(GStrv) parts = g_strsplit(*l, "=", 2);
+                const RoleOption *option = role_option_find_file_key(parts[0]);
+
+                if (!option || !parts[1])
+                        fail_msg("\"%s\" has no key", *l);
+                if (keys)
+                        g_hash_table_add(keys, (gpointer) option->file_key);
+                r = role_option_set_from_text(spec, option, parts[1], fault);
+        }
+        return r;
+}
+
+Definitions *test_definitions(const char *name, const char *lines) {
+        g_autofree char *top = g_dir_make_tmp("test-definitions-XXXXXX", NULL),
+                        *directory = g_build_filename(top, "main.roles.d", NULL),
+                        *path = g_strdup_printf("%s/%s.role", directory, name),
+                        *text = g_strconcat("[Role]\n", lines, "\n", NULL);
+        const char *const directories[] = { top, NULL };
+        const DefinitionsPlace place = { directories, "main", 0 };
+        Definitions *definitions = NULL;
+
+        assert_return_code(g_mkdir(directory, 0755), errno);
+        assert_true(g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0644, NULL));
+        assert_return_code(definitions_load(&place, &definitions, NULL), 0);
+        assert_return_code(g_remove(path), errno);
+        assert_return_code(g_rmdir(directory), errno);
+        assert_return_code(g_rmdir(top), errno);
+        return definitions;
 }
 
 Role *world_find(TestWorld *w, const char *name) {
@@ -738,14 +820,18 @@ void world_scope_removed(TestWorld *w, Role *role) {
         role_on_scope_removed(role);
 }
 
-Role *world_run(TestWorld *w, const char *name, RoleSpec *spec) {
-        g_auto(Told) told = {};
-        Role *role = world_start(w, name, spec, &told);
-
+void world_executed(TestWorld *w, Role *role) {
         world_forked(w, role);
         world_scope_made(w, role);
         (void) g_hash_table_add(w->populated, role);
         role_on_gate_closed(role);
+}
+
+Role *world_run(TestWorld *w, const char *name, RoleSpec *spec) {
+        g_auto(Told) told = {};
+        Role *role = world_start(w, name, spec, &told);
+
+        world_executed(w, role);
         assert_told_success(&told);
         assert_int_equal(role->state, ROLE_RUNNING);
         return role;

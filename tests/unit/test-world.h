@@ -11,6 +11,7 @@
 #include <systemd/sd-event.h>
 
 #include "model/account-query.h"
+#include "model/definitions.h"
 #include "model/event-details.h"
 #include "model/node-events.h"
 #include "model/node-purge.h"
@@ -41,6 +42,8 @@ typedef struct TestWorld {
         uint64_t cgroup_id;       /* of each cgroup; 0 if none exists */
         GArray *waiters;          /* of Waiter, the signals and closes without a reply */
 
+        uint64_t stop_extended; /* what systemd was told last during a shutdown */
+
         bool connected, outdated;
         bool no_systemd;      /* systemd has not replied yet */
         unsigned n_recovered; /* of clients and service */
@@ -53,6 +56,9 @@ typedef struct TestWorld {
         int oom_result;           /* of oom_kills, or their number; at first -ENODATA */
         unsigned n_oom_asked;
         unsigned saves_left; /* before save_result is returned */
+
+        int freeze_result;
+        int sync_result; /* of sync_notified */
 
         int socket_result;
         bool socket_replay;
@@ -145,6 +151,13 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Told, told_clear)
 /* /bin/true with a stop timeout that no test reaches. */
 RoleSpec *test_spec(void);
 
+/* Sets options by lines of "Key=value", as in a role file, until one is refused. The set keys, unless it is
+ * NULL, gets the keys. */
+int test_spec_set_lines(RoleSpec *spec, const char *text, GHashTable *keys, Fault *fault);
+
+/* What one role file of this name with these lines of the section [Role] defines. The caller owns it. */
+Definitions *test_definitions(const char *name, const char *lines);
+
 /* Returns NULL and sets the fault if the start is refused. */
 Role *world_start(TestWorld *w, const char *name, RoleSpec *spec, Told *told);
 Role *world_find(TestWorld *w, const char *name);
@@ -161,6 +174,9 @@ void world_fork_failed(TestWorld *w, Role *role, int error);
 void world_scope_made(TestWorld *w, Role *role);
 void world_scope_failed(TestWorld *w, Role *role);
 void world_scope_removed(TestWorld *w, Role *role);
+
+/* From the fork that was requested to the exec of the command; the cgroup is populated. */
+void world_executed(TestWorld *w, Role *role);
 
 /* Completes all steps; the cgroup is populated. If spec is NULL, test_spec() is used. */
 Role *world_run(TestWorld *w, const char *name, RoleSpec *spec);
@@ -180,10 +196,10 @@ Role *world_run_and_exit(TestWorld *w, const char *name, RoleSpec *spec);
 /* Replies to all requests that wait for the keeper or for KillUnit. */
 void world_answer(TestWorld *w, const Fault *fault);
 
-/* Runs the loop until the condition is true; fails the test after 20 s. */
+/* Runs the loop until the condition is true; fails the test after a minute. */
 #define world_wait(w, condition) \
         do { \
-                gint64 _end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC; \
+                gint64 _end = g_get_monotonic_time() + 60 * G_USEC_PER_SEC; \
                 while (!(condition)) { \
                         if (g_get_monotonic_time() > _end) \
                                 fail_msg("never happened: %s", #condition); \

@@ -110,7 +110,10 @@ cgroup_limited() {
         cgroup_make "$dir"
         echo "$tasks" >"$dir/pids.max"
         (echo 0 >"$dir/cgroup.procs" && exec "$@") || code=$?
-        # It contains a process that a test has left.
-        wait_until 20 cgroup_try_remove "$dir" || { warn "processes were left: $(xargs <"$dir/cgroup.procs")"; code=1; }
+        # Otherwise it contains a process that a test has left. One that was killed may need a moment to go.
+        wait_until 100 cgroup_try_remove "$dir" || {
+                warn "processes were left: $(xargs -r ps -o pid=,ppid=,stat=,args= -p <"$dir/cgroup.procs")"
+                code=1
+        }
         return "$code"
 }

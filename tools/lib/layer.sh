@@ -90,8 +90,8 @@ layer_build() {
 
         rm -f "$root/usr/sbin/policy-rc.d" "$root/etc/resolv.conf"
         umount -R "$root"
-        # Package lists and archives are large and of no use inside.
-        rm -rf "$scratch"/upper/var/{cache/apt,lib/apt/lists,log/apt} "$scratch"/upper/usr/share/{doc,man,info}
+        # Package lists and archives are large and of no use inside, and so is the database that a package makes.
+        rm -rf "$scratch"/upper/var/{cache/apt,lib/apt/lists,log/apt,lib/postgresql} "$scratch"/upper/usr/share/{doc,man,info}
         tar -C "$scratch/upper" --xattrs --xattrs-include='*' -cf "$output" .
         rm -rf "$scratch"
 }

@@ -31,7 +31,7 @@ suite_root() {
         local packages
         mapfile -t packages < <("$TOOLS/deps" build --list)
         # The lists of unstable are valid for a week. An old mirror is no reason not to build.
-        "$TOOLS/debian-root" --ignore-expiry "$1" build "${packages[@]}" systemd-dev qtbase5-dev-tools
+        "$TOOLS/debian-root" --ignore-expiry "$1" build "${packages[@]}" systemd-dev qtbase5-dev-tools golang-go golang-dbus-dev
 }
 
 # suite_build SUITE builds there, and runs the unit and bus tests.

@@ -12,10 +12,11 @@ SOAK_ROUND_SECONDS=1
 # The packages that the cases need inside, in addition to a systemd. Lmod conflicts with Environment Modules,
 # so it is unpacked separately, over its dependencies.
 SYSTEM_PACKAGES="environment-modules lua5.3 lua-posix lua-filesystem lua-json lua-term beside:lmod"
-# The clients of docs/clients.md.
-SYSTEM_PACKAGES+=" libglib2.0-bin python3-dasbus python3-dbus-fast python3-jeepney libnet-dbus-perl"
+# The clients of docs/clients.md and examples/clients.
+SYSTEM_PACKAGES+=" libglib2.0-bin python3-dasbus python3-dbus-fast python3-jeepney libnet-dbus-perl gjs"
 SYSTEM_PACKAGES+=" screen tmux nginx-light mosquitto expect libpam-systemd sudo login"
 SYSTEM_PACKAGES+=" python3-gi openssh-server openssh-client strace xterm xvfb"
+SYSTEM_PACKAGES+=" redis-server postgresql supervisor zsh fish"
 
 # Prints the names of the cases whose line begins with a mode, one a line.
 system_cases() {
@@ -35,10 +36,10 @@ system_cases() {
 }
 
 # system_tests STAGE BUILD-DIR BUS MODE [BOOT-OPTION...] prints a line for each case and reports the counts to
-# the stage.
+# the stage. The cases are those of CASES_BUILD if that is set.
 system_tests() {
         local stage=$1 build=$2 bus=$3 mode=$4 case code start log boot_mode=()
-        local passed=0 failed=0 skipped=0
+        local passed=0 failed=0 skipped=0 cases_build=${CASES_BUILD:-$build}
         shift 4
         if [ "$mode" = hybrid ]; then
                 # Without v1 hierarchies the machine has the controllers of cgroup2, which are used instead.
@@ -46,7 +47,7 @@ system_tests() {
         fi
         local name=test-$$-$stage
         local boot=("$TOOLS/sandbox" boot "$name" "--bus=$bus" "${boot_mode[@]}" "--owner=$$" "--tasks=$TEST_TASKS"
-                "--install=$build-dest" "--bind-ro=$build" "--bind-ro=$TOOLS" "--packages=$SYSTEM_PACKAGES" "$@")
+                "--install=$build-dest" "--bind-ro=$cases_build" "--bind-ro=$TOOLS" "--packages=$SYSTEM_PACKAGES" "$@")
         # A real EUPS, and the stacks for which it may have been built.
         local env=("--env=SOAK_ROUNDS=${SOAK_ROUNDS:-}" "--env=SOAK_SEED=${SEED:-}"
                 "--env=RANDOM_CALLS=${RANDOM_CALLS:-}" "--env=RANDOM_SEED=${SEED:-}") dir
@@ -75,13 +76,13 @@ system_tests() {
                 if [ "$up" -eq 1 ] || system_boot "$name" "${boot[@]}" >"$log" 2>&1; then
                         up=1
                         code=0
-                        "$TOOLS/sandbox" exec "$name" "${env[@]}" -- "$TOOLS/lib/run-case" "$seconds" "$build/tests/system/case-$case" \
+                        "$TOOLS/sandbox" exec "$name" "${env[@]}" -- "$TOOLS/lib/run-case" "$seconds" "$cases_build/tests/system/case-$case" \
                                 >>"$log" 2>&1 </dev/null || code=$?
                 fi
                 case $code in
                 0)  passed=$((passed + 1));   printf 'ok      %s (%s s)\n' "$case" "$(since "$start")"
                     if grep -qxF -- "$case" <<<"$last"; then
-                            few_tasks "$name" >>"$log" || failed=$((failed + 1))
+                            few_tasks "$name" >>"$log" || { tail -n 1 "$log"; failed=$((failed + 1)); }
                             "$TOOLS/sandbox" stop "$name" 2>/dev/null
                             up=0
                     fi ;;

@@ -72,7 +72,7 @@ vm_boot() {
         trap 'kill -KILL "$pid" 2>/dev/null; exit 143' INT TERM HUP
         while kill -0 "$pid" 2>/dev/null; do
                 ! grep -q '^vm: cut' "$dir/serial" || break
-                [ $SECONDS -lt $end ] || { echo "vm: FAILED no end within $VM_BOOT_SECONDS s" >>"$dir/serial"; code=1; break; }
+                [ $SECONDS -lt $end ] || { echo "vm: FAILED  no end within $VM_BOOT_SECONDS s" >>"$dir/serial"; code=1; break; }
                 sleep 0.2
         done
         kill -KILL "$pid" 2>/dev/null
@@ -95,7 +95,7 @@ vm_test() {
                 vm_boot "$dir" "$kernel"
                 tr -d '\r' <"$dir/serial" | tee -a "$LOGS/$1.serial" | grep -v '^vm: \(cut\|end\)' | sed 's/^vm: //'
                 [ "$boot" -eq 3 ] || grep -q 'reboot: \(Power down\|Restarting system\)' "$dir/serial" ||
-                        { echo "FAILED boot $boot: the machine was not switched off"; failed=$((failed + 1)); break; }
+                        { echo "FAILED  boot $boot: the machine was not switched off"; failed=$((failed + 1)); break; }
         done
         passed=$(grep -c '^vm: ok ' "$LOGS/$1.serial")
         failed=$((failed + $(grep -c '^vm: FAILED ' "$LOGS/$1.serial")))

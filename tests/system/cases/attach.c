@@ -274,14 +274,15 @@ static void test_pipe(void **state) {
         expect_exited(bus, role, "exited", 3, "self");
 }
 
-static void fails(const char *text, const char *const *args) {
+static void fails(int status, const char *text, const char *const *args) {
         g_autofree char *line = g_strjoinv(" ", (char **) args), *error = NULL;
 
-        assert_int_equal(run(NULL, &error, "sh", "-c", line, NULL), 1);
+        assert_int_equal(run(NULL, &error, "sh", "-c", line, NULL), status);
         assert_contains(error, text);
         assert_true(g_str_has_prefix(error, "architectctl: "));
 }
-#define FAILS(text, ...) fails((text), (const char *const[]){ "architectctl", __VA_ARGS__, NULL })
+#define FAILS(status, text, ...) \
+        fails(status, (text), (const char *const[]){ "architectctl", __VA_ARGS__, NULL })
 
 static void test_errors(void **state) {
         Bus *bus = *state;
@@ -289,18 +290,17 @@ static void test_errors(void **state) {
         g_autofree char *out = NULL;
 
         start(bus, role, NULL, actor(), "pause", NULL);
-        FAILS("without a terminal", "attach", role);
-        FAILS("nobody", "attach", "nobody");
-        FAILS("a role or --fd=", "attach");
-        FAILS("a role or --fd=", "attach", "a", "b");
-        FAILS("is not the descriptor of a socket", "attach", "--fd=0", "</dev/null");
-        FAILS("is not the descriptor of a socket", "attach", "--fd=77");
-        FAILS("the key of --escape= is \"ab\"", "attach", "--escape=ab", role);
-        FAILS("verb is missing", "--user");
-        FAILS("unknown verb detach", "detach", role);
-        FAILS("\"a-b\" is not a valid instance name", "--instance=a-b", "attach", role);
-        FAILS("org.architect.Node.other", "--instance=other", "attach", role);
-        FAILS("cannot connect to the session bus", "--user", "attach", role);
+        FAILS(1, "without a terminal", "attach", role);
+        FAILS(4, "nobody", "attach", "nobody");
+        FAILS(2, "a role or --fd=", "attach");
+        FAILS(2, "a role or --fd=", "attach", "a", "b");
+        FAILS(2, "is not the descriptor of a socket", "attach", "--fd=0", "</dev/null");
+        FAILS(2, "is not the descriptor of a socket", "attach", "--fd=77");
+        FAILS(2, "the key of --escape= is \"ab\"", "attach", "--escape=ab", role);
+        FAILS(2, "no verb \"detach\"; did you mean \"attach\"?", "detach", role);
+        FAILS(2, "\"a-b\" is not a valid instance name", "--instance=a-b", "attach", role);
+        FAILS(1, "org.architect.Node.other", "--instance=other", "attach", role);
+        FAILS(1, "cannot connect to the session bus", "--user", "attach", role);
         out = run_ok("architectctl", "--help", NULL);
         assert_contains(out, "attach ROLE");
         stop(bus, role);

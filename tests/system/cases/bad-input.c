@@ -62,6 +62,14 @@ static void test_options(void **state) {
                 { "{'env': <{'1A': 'x'}>}", "env", "1A" },
                 { "{'exit-type': <'group'>}", "exit-type", "group" },
                 { "{'exit-type': <'cgroup'>, 'tcp-ports': <[@q 1]>}", "exit-type", "tcp-ports" },
+                { "{'type': <'simple'>}", "type", "simple" },
+                { "{'type': <''>}", "type", NULL },
+                { "{'notify-access': <'none'>}", "notify-access", "none" },
+                { "{'watchdog-signal': <6>, 'watchdog-usec': <@t 1>, 'type': <'oneshot'>}", "watchdog-usec",
+                        "oneshot" },
+                { "{'watchdog-signal': <9>}", "watchdog-signal", "watchdog-usec" },
+                { "{'watchdog-signal': <65>}", "watchdog-signal", "65" },
+                { "{'timeout-start-usec': <@t 1>}", "timeout-start-usec", "type" },
                 { "{'stop-to': <'some'>}", "stop-to", "some" },
                 { "{'limits': <{'nofiles': @t 5}>}", "limits", "nofiles" },
                 { "{'limits': <{'': @t 5}>}", "limits", NULL },
@@ -76,6 +84,13 @@ static void test_options(void **state) {
                 { "{'nice': <@t 18446744073709551615>}", "nice", NULL },
                 { "{'stop-timeout-usec': <-1>}", "stop-timeout-usec", "-1" },
                 { "{'memory-max': <0>}", "memory-max", "0" },
+                { "{'cpu-weight': <0>}", "cpu-weight", "0" },
+                { "{'io-weight': <10001>}", "io-weight", "10001" },
+                { "{'memory-high': <0>}", "memory-high", "0" },
+                { "{'oom-score-adjust': <1001>}", "oom-score-adjust", "1001" },
+                { "{'cpu-affinity': <'numa'>}", "cpu-affinity", "numa" },
+                { "{'cpu-affinity': <'2-1'>}", "cpu-affinity", "2-1" },
+                { "{'delegate': <'some'>}", "delegate", NULL },
                 { "{'memory-max': <-1>}", "memory-max", "-1" },
                 { "{'tasks-max': <0>}", "tasks-max", "0" },
                 { "{'tasks-max': <-5>}", "tasks-max", "-5" },
@@ -152,8 +167,9 @@ static void test_names(void **state) {
 
         for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
                 start_fails(bus, start_args(bad[i], NULL, actor(), "pause", NULL), "InvalidRoleName", NULL);
-        /* The message contains the name, as far as it can be printed. */
-        start_fails(bus, start_args("a b", NULL, actor(), "pause", NULL), "InvalidRoleName", "a b", NULL);
+        /* The message contains the name, as far as it can be printed, and one that is allowed. */
+        start_fails(bus, start_args("a b", NULL, actor(), "pause", NULL), "InvalidRoleName", "\"a b\"",
+                "; \"a_b\" is", NULL);
         assert_census(bus, &before);
 
         /* The longest valid name. */
@@ -174,7 +190,7 @@ static void test_commands(void **state) {
         guint mark = bus_mark(bus);
         Census before = census_before(bus);
 
-        start_fails(bus, start_args_v(role, NULL, (const char *[]){ NULL }), INVALID_ARGS, role, NULL);
+        start_fails(bus, start_args_v(role, NULL, (const char *[]){ NULL }), "NoSuchDefinition", role, NULL);
         start_fails(bus, start_args(role, NULL, "", NULL), INVALID_ARGS, role, NULL);
         start_fails(bus, start_args(role, NULL, "", "x", NULL), INVALID_ARGS, role, NULL);
 
@@ -294,7 +310,7 @@ static void test_shutdown_reason(void **state) {
 static void test_verbs(void **state) {
         Bus *bus = *state;
         const char *role = role_name("f");
-        const char *by_name[] = { "Stop", "Kill", "CloseInput", "GetRole" };
+        const char *by_name[] = { "Stop", "Kill", "Freeze", "Thaw", "CloseInput", "GetRole" };
         const char *names[] = { "no-such-role", "", "a b", "../x", "main" };
         const char *list[] = { role, "no-such-role", NULL };
 

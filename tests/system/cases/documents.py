@@ -3,16 +3,18 @@
 # sandbox: unified
 """Runs each line of architectnode.md, which must print the documented output. No function is missing.
 
-Runs each example of clients.md in a language that is installed as well.
+Runs each example of clients.md in a language that is installed as well, and all of roles.md and of the tour in the
+README, as it is written there.
 """
 
 import os
 import re
+import shutil
 import subprocess
 
 from gi.repository import Gio, GLib
 
-from systemcase import CALL, DOCUMENTS, EXAMPLES, Case, busctl, eups, main, path_of, run
+from systemcase import CALL, DOCUMENTS, EXAMPLES, Case, busctl, eups, main, path_of, run, wait_until, write
 
 ORIGINAL = """
     instance_name pyro_name logger monitor_timeout max_threadpool_size
@@ -81,6 +83,60 @@ class Document(Case):
         self.assertTrue(os.path.exists(f"{EXAMPLES}/architectnode.py"))
         run(*CALL, "Kill", "s", "guider")
         run(*CALL, "Purge", "as", "1", "guider")
+
+
+class Readme(Case):
+    """The tours with architectctl and with busctl: each line after "# " prints what is written below it."""
+
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(run, *CALL, "KillMany", "asa{sv}", "0", "0")
+        self.addCleanup(run, *CALL, "Purge", "as", "0")
+        with open(os.path.join(DOCUMENTS, "README.md")) as file:
+            self.text = file.read()
+
+    def commands(self, heading):
+        """Each command of a section with the output that it has there, as a pattern."""
+        section = re.search(rf"^## {heading}$(.*?)^## ", self.text, re.MULTILINE | re.DOTALL).group(1)
+        found = []
+        for block in re.findall(r"^```\n(.*?)^```$", section, re.MULTILINE | re.DOTALL):
+            for entry in re.split(r"^# ", block, flags=re.MULTILINE)[1:]:
+                command, output = entry.split("\n", 1)
+                parts = [re.sub(r"\\? +", r"\\s+", re.escape(part)) for part in output.rstrip("\n").split("[...]")]
+                found.append((command, ".*".join(parts)))
+        return found
+
+    def run_section(self, heading, n):
+        commands = self.commands(heading)
+        self.assertEqual(len(commands), n)
+        variables = ""
+        for command, pattern in commands:
+            if re.match(r"\w+=", command):
+                variables += f"{command}\n"
+                continue
+
+            def prints():
+                done = subprocess.run(
+                    ["bash", "-c", f"{variables}{command}"],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    check=False,
+                )
+                self.printed = done.stdout.rstrip("\n")
+                return re.fullmatch(pattern, self.printed)
+
+            if " logs " in command:  # what a role has written takes a moment to the journal
+                wait_until(prints, command)
+            else:
+                self.assertTrue(prints(), f"{command} prints {self.printed!r}, not {pattern!r}")
+
+    def test_architectctl(self):
+        self.run_section("Five minutes with architectctl", 14)
+
+    def test_busctl(self):
+        self.run_section("The same with busctl", 6)
 
 
 PROGRAMS = {
@@ -186,6 +242,140 @@ class Clients(Case):
         else:
             beat(busy)
         beat(other)
+
+
+ROLES = "/etc/architect-node/main.roles.d"
+# Directories that the lines of roles.md make.
+MADE = ("/etc/observatory", "/var/log/observatory", "/var/log/gcam.log", "/opt/ioc")
+MADE += ("/tmp/allsky", "/tmp/allsky.conf")
+# Keys that need a value.
+VALUES = {"Command": "true", "Instances": "0"}
+# What only reads is repeated until it prints what it should, because it may come before the event.
+READS = re.compile(r"role |tail |journalctl |busctl call \$N (Poll|ListDefinitions) |busctl get-property ")
+
+
+def in_order(text):
+    """A dictionary of strings as busctl prints it, sorted, since it has no order."""
+    if not re.fullmatch(r'a\{ss\} \d+( "[^"]*" "[^"]*")+', text):
+        return text
+    return " ".join([*text.split(" ")[:2], *sorted(re.findall(r'"[^"]*" "[^"]*"', text))])
+
+
+class Roles(Case):
+    """Does what roles.md says, from its first line to its last."""
+
+    def setUp(self):
+        super().setUp()
+        with open(os.path.join(DOCUMENTS, "roles.md")) as file:
+            self.text = file.read()
+        self.shell = []  # the lines that define something
+        self.addCleanup(self.forget)
+        self.assertFalse(os.path.exists(ROLES) and os.listdir(ROLES))
+
+    def forget(self):
+        run("systemctl", "start", "architect-node.service")
+        run(*CALL, "KillMany", "asa{sv}", "0", "0")
+        run(*CALL, "Purge", "as", "0")
+        for path in (ROLES, *MADE):
+            if os.path.isdir(path):
+                shutil.rmtree(path)
+            elif os.path.exists(path):
+                os.unlink(path)
+        run(*CALL, "Reload")
+        # The end of the service forgets what was stopped by hand.
+        run("systemctl", "stop", "architect-node.service")
+        run("systemctl", "start", "architect-node.service")
+
+    def prints(self, line):
+        done = subprocess.run(
+            ["bash", "-c", "\n".join([*self.shell, line])],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return done.returncode, in_order(done.stdout.replace("\r", "").rstrip("\n"))
+
+    def run_line(self, line, expected):
+        expected = in_order(expected)
+        pattern = re.compile(".*".join(re.escape(part) for part in expected.split("…")), re.DOTALL)
+        fails = expected.startswith("Call failed: ")
+        last = []
+
+        def as_documented():
+            last[:] = self.prints(line)
+            return bool(last[0]) == fails and pattern.fullmatch(last[1])
+
+        if READS.match(line):
+            try:
+                wait_until(as_documented, line)
+                return
+            except AssertionError:
+                pass
+        elif as_documented():
+            return
+        self.fail(f"{line}\nprints, with exit status {last[0]}:\n{last[1]}\ninstead of:\n{expected}")
+
+    def run_console(self, block):
+        self.assertTrue(block.startswith("# "), block)
+        n = 0
+        for entry in re.split(r"^# ", block.replace("\\\n", ""), flags=re.MULTILINE)[1:]:
+            line, _, expected = entry.partition("\n")
+            if re.match(r"\w+(=|\(\) )", line):
+                self.shell.append(line)
+                self.assertEqual(expected.strip(), "", line)
+            else:
+                self.run_line(line, expected.rstrip("\n"))
+                n += 1
+        return n
+
+    def test_tour(self):
+        files = lines = 0
+        for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", self.text, re.MULTILINE | re.DOTALL):
+            if language == "ini":
+                path = re.match(r"# (/\S+)\n", block).group(1)
+                write(path, block)
+                files += 1
+            elif language == "":
+                lines += self.run_console(block)
+            else:
+                self.assertEqual(language, "text")  # of other software
+        self.assertGreater(files, 20)
+        self.assertGreater(lines, 80)
+
+    def errors(self):
+        """Reads the files; returns what is wrong in them."""
+        run(*CALL, "Reload")
+        return [
+            f"{name}: {details['error']['data']}"
+            for name, _, _, details in busctl(*CALL[1:], "ListDefinitions")[0]
+            if "error" in details
+        ]
+
+    def test_keys(self):
+        """Each key of role files in a table of equivalents exists."""
+        keys = set()
+        for table in re.findall(r"^\|[^|\n]*\| role file \|.*\n((?:\|.*\n)*)", self.text, re.MULTILINE):
+            for row in table.splitlines()[1:]:
+                other, ours, _ = cells(row)
+                code_of = other if ours.startswith("the same") else ours
+                keys.update(re.findall(r"`([A-Z]\w+)=", code_of))
+        self.assertGreater(len(keys), 40)
+        for key in keys:
+            # An empty value gives a key its default.
+            name = f"{key}@" if key == "Instances" else key
+            write(f"{ROLES}/{name}.role", f"[Role]\nCommand=true\n{key}=\n{key}={VALUES.get(key, '')}\n")
+        self.assertEqual(self.errors(), [])
+
+    def test_observatory(self):
+        """Its files are valid."""
+        files = [name for name in os.listdir(f"{EXAMPLES}/observatory") if name.endswith(".role")]
+        self.assertGreater(len(files), 5)
+        os.makedirs(ROLES, exist_ok=True)
+        for name in files:
+            shutil.copy(f"{EXAMPLES}/observatory/{name}", ROLES)
+        self.assertEqual(self.errors(), [])
 
 
 class Programs(Case):

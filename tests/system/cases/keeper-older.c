@@ -33,6 +33,13 @@ static void test_older(void **state) {
         start(bus, stays, NULL, actor(), "pause", NULL);
         start_fails(bus, start_args(role_name("bad"), NULL, "/no/such/file", NULL), "ExecFailed", NULL);
 
+        /* It cannot receive notifications, and is not asked to. */
+        start_fails(bus,
+                start_args(role_name("notifies"), OPTIONS("{'type': <'notify'>}"), actor(), "pause", NULL),
+                NOT_SUPPORTED, "the keeper that runs is too old", NULL);
+        assert_state(bus, role_name("notifies"), "none");
+        start(bus, role_name("once"), OPTIONS("{'type': <'oneshot'>}"), actor(), "exit", "0", NULL);
+
         /* Products are set up, but what they have made is not known. */
         const char *product = role_name("product");
         products_configure_fake(bus);

@@ -193,6 +193,54 @@ static void test_failed_start(void **state) {
         WAIT_UNTIL(count_units(bus, scope) == 0);
 }
 
+/* A share of the CPUs works in both. What v1 has not is refused. */
+static void test_weights(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("weight");
+        GVariant *high[] = { OPTIONS("{'memory-high': <@t 67108864>}"), OPTIONS("{'io-weight': <200>}") };
+
+        start(bus, role, OPTIONS("{'cpu-weight': <200>}"), actor(), "pause", NULL);
+        g_autofree char *cgroup = role_cgroup(bus, role);
+        g_autofree char *weight = read_attribute("cpu", cgroup, "cpu.shares", "cpu.weight");
+        assert_string_equal(weight, machine_is_hybrid() ? "2048" : "200");
+        stop(bus, role);
+        expect_exited(bus, role, "killed", SIGTERM, "stop");
+
+        for (size_t i = 0; i < G_N_ELEMENTS(high); i++) {
+                GVariant *args = g_variant_ref_sink(start_args(role, high[i], actor(), "pause", NULL));
+
+                if (machine_is_hybrid())
+                        start_fails(bus, args, NOT_SUPPORTED, "of cgroup v2", NULL);
+                g_variant_unref(args);
+        }
+        if (machine_is_hybrid())
+                return;
+        start(bus, role, OPTIONS("{'memory-high': <@t 67108864>}"), actor(), "pause", NULL);
+        g_autofree char *again = role_cgroup(bus, role);
+        g_autofree char *limit = read_attribute("memory", again, NULL, "memory.high");
+        assert_string_equal(limit, "67108864");
+        stop(bus, role);
+        expect_exited(bus, role, "killed", SIGTERM, "stop");
+}
+
+/* systemd freezes nothing beside hierarchies of v1. */
+static void test_freeze(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("frozen");
+        const char *verbs[] = { "Freeze", "Thaw" };
+
+        start(bus, role, NULL, actor(), "pause", NULL);
+        for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++) {
+                if (machine_is_hybrid())
+                        node_call_fails(bus, verbs[i], g_variant_new("(s)", role), NOT_SUPPORTED, role,
+                                "cgroup v2", NULL);
+                else
+                        g_variant_unref(node_call(bus, verbs[i], g_variant_new("(s)", role)));
+        }
+        stop(bus, role);
+        expect_exited(bus, role, "killed", SIGTERM, "stop");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_memory),
@@ -204,6 +252,8 @@ int main(void) {
                 TEST(test_features),
                 TEST(test_life),
                 TEST(test_failed_start),
+                TEST(test_weights),
+                TEST(test_freeze),
         };
         return run_case("limits-hybrid", tests);
 }

@@ -16,6 +16,9 @@ static void test_refused(void **state) {
                 { OPTIONS("{'memory-max': <@t 67108864>}"), "memory-max", "memory" },
                 { OPTIONS("{'tasks-max': <@t 20>}"), "tasks-max", "pids" },
                 { OPTIONS("{'cpu-quota': <@t 30>}"), "cpu-quota", "cpu" },
+                { OPTIONS("{'cpu-weight': <@t 30>}"), "cpu-weight", "cpu" },
+                { OPTIONS("{'io-weight': <@t 30>}"), "io-weight", "io" },
+                { OPTIONS("{'memory-high': <@t 67108864>}"), "memory-high", "memory" },
         };
         g_autofree char *path = cgroup_file("/", "cgroup.controllers"), *controllers = read_file(path);
 
@@ -41,6 +44,7 @@ static void test_features(void **state) {
         assert_false(g_strv_contains(features, "memory"));
         assert_false(g_strv_contains(features, "pids"));
         assert_false(g_strv_contains(features, "cpu"));
+        assert_false(g_strv_contains(features, "io"));
 }
 
 int main(void) {

@@ -216,8 +216,9 @@ static void test_catalog(void **state) {
         Bus *bus = *state;
         const char *const ids[] = { MESSAGE_ROLE_STARTED, MESSAGE_ROLE_START_FAILED, MESSAGE_ROLE_STOPPING,
                 MESSAGE_ROLE_KILLED, MESSAGE_ROLE_EXITED, MESSAGE_ROLE_LEFT_PROCESSES, MESSAGE_ROLE_PURGED,
-                MESSAGE_ROLE_STUCK, MESSAGE_ROLE_LEFT_SCOPE, MESSAGE_MONITOR_TIMED_OUT,
-                MESSAGE_SHUTTING_DOWN };
+                MESSAGE_ROLE_STUCK, MESSAGE_ROLE_FROZEN, MESSAGE_ROLE_THAWED, MESSAGE_ROLE_LEFT_SCOPE,
+                MESSAGE_ROLE_RESTARTING, MESSAGE_ROLE_FAILED, MESSAGE_ROLE_HOOK_FAILED,
+                MESSAGE_MONITOR_TIMED_OUT, MESSAGE_SHUTTING_DOWN };
         g_autofree char *from = journal_from_now(), *explained = NULL, *subject = NULL;
         const char *role = role_name("told");
 
@@ -228,9 +229,7 @@ static void test_catalog(void **state) {
         }
         start(bus, role, NULL, actor(), "exit", "5", NULL);
         expect_exited(bus, role, "exited", 5, "self");
-        g_free(run_ok("journalctl", "--sync", NULL));
-        explained =
-                run_ok("journalctl", "-x", "-q", "--no-pager", from, "MESSAGE_ID=" MESSAGE_ROLE_EXITED, NULL);
+        explained = journal("-x", "-o", "short", from, "MESSAGE_ID=" MESSAGE_ROLE_EXITED, NULL);
         subject = g_strdup_printf("Subject: Role %s has ended", role);
         assert_contains(explained, subject);
         assert_contains(explained, "exited, status 5, cause self");

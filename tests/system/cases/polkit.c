@@ -48,7 +48,7 @@ static void release_ports(Bus *bus) {
                         g_variant_new("(@aq)",
                                 g_variant_new_fixed_array(G_VARIANT_TYPE_UINT16, &port, 1, sizeof(port)))));
         }
-        assert_int_equal(n, 2);
+        assert_int_equal(n, 3);
 }
 
 /* Every method that asks, with each answer. Each has a harmless argument, whose error, or success, shows that
@@ -72,6 +72,8 @@ static void test_every_method(void **state) {
                 { "OpenTerminalSocket", "manage-roles", g_variant_new("(sa{sv})", role, NULL), "NoTerminal" },
                 { "ResizeTerminal", "manage-roles", g_variant_new("(sqq)", role, 24, 80), "NoTerminal" },
                 { "Signal", "manage-roles", g_variant_new("(ssi)", role, "main", SIGCONT), NULL },
+                { "Freeze", "manage-roles", g_variant_new("(s)", role), NULL },
+                { "Thaw", "manage-roles", g_variant_new("(s)", role), NULL },
                 { "Purge", "manage-roles", g_variant_new("(^as)", none), "RoleRunning" },
                 { "GetEnv", "manage-environment", g_variant_new("(s)", "CASE_POLKIT"), "NoSuchVariable" },
                 { "SetEnv", "manage-environment", g_variant_new("(ss)", "CASE_POLKIT", "x"), NULL },
@@ -79,6 +81,7 @@ static void test_every_method(void **state) {
                 { "UnsetEnv", "manage-environment", g_variant_new("(s)", "CASE_POLKIT"), NULL },
                 { "BindTCP", "manage-ports", g_variant_new("(u)", 1), NULL },
                 { "BindUDP", "manage-ports", g_variant_new("(u)", 1), NULL },
+                { "BindPorts", "manage-ports", g_variant_new("(sa{sv})", "tcp", NULL), NULL },
                 { "ReleaseTCP", "manage-ports",
                         g_variant_new("(@aq)", g_variant_new_fixed_array(G_VARIANT_TYPE_UINT16, &port, 1, 2)),
                         "NoSuchPort" },
@@ -127,6 +130,7 @@ static void test_policy(void **state) {
         static const struct {
                 const char *action, *any, *inactive, *active;
         } defaults[] = {
+                { "start-defined-role", "no", "no", "auth_admin_keep" },
                 { "start-role", "no", "no", "yes" },
                 { "start-role-as", "no", "no", "auth_admin" },
                 { "manage-own", "yes", "yes", "yes" },
@@ -191,8 +195,8 @@ static void test_permissions(void **state) {
         Bus *bus = *state;
         g_autoptr(Bus) alice = bus_new_as("alice");
         const char *role = role_name("a");
-        static const char *const of_node[] = { "start-role", "start-role-as", "manage-ports",
-                "manage-environment", "monitor", "log", "shutdown" };
+        static const char *const of_node[] = { "start-defined-role", "start-role", "start-role-as",
+                "manage-ports", "manage-environment", "monitor", "log", "shutdown" };
         static const char *const answers[][2] = { { "yes", "yes" }, { "no", "no" }, { "auth", "auth" },
                 { "", "no" } };
         g_autoptr(GVariant) roots = NULL, roots_role = NULL;

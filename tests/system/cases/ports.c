@@ -327,6 +327,61 @@ static void test_address(void **state) {
         assert_ports(bus, "");
 }
 
+/* Ports by their numbers, and of a range, at an address of their own. */
+static void test_by_number(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("number");
+        g_autoptr(Fifo) fifo = fifo_new("serve");
+        uint16_t free_port[2], first, last;
+        GVariant *reply;
+        const char *text;
+
+        /* Two that are free. */
+        bind_ports(bus, "TCP", 2, free_port);
+        node_call_fails(bus, "BindPorts", g_variant_new_parsed("('tcp', {'ports': <[%q]>})", free_port[1]),
+                "PortsUnavailable", "is reserved already", NULL);
+        node_release_ports(bus);
+        reply = node_call(bus, "BindPorts",
+                g_variant_new_parsed("('tcp', {'ports': <[%q, %q]>, 'address': <'127.0.0.1'>})", free_port[1],
+                        free_port[0]));
+        g_variant_get(reply, "(@aq&s)", NULL, &text);
+        g_autofree char *expected = g_strdup_printf("%u %u", free_port[1], free_port[0]);
+        assert_string_equal(text, expected);
+        g_variant_unref(reply);
+        assert_int_equal(bind_at("127.0.0.1", free_port[0]), EADDRINUSE);
+        assert_int_equal(bind_at("127.0.0.2", free_port[0]), 0); /* it is reserved at one address only */
+
+        /* A role gets it, and it survives a restart, as any other. */
+        start(bus, role, port_option("tcp-ports", free_port[0]), actor(), "serve", fifo_path(fifo), NULL);
+        fifo_expect_pid(fifo, "serve");
+        assert_int_equal(ask_tcp(free_port[0]), role_pid(bus, role));
+        node_restart(bus);
+        assert_int_equal(bind_at("127.0.0.1", free_port[1]), EADDRINUSE);
+        stop(bus, role);
+        purge(bus, role);
+        node_release_ports(bus);
+
+        /* The lowest that is free, beside one that another process has. */
+        first = MIN(free_port[0], free_port[1]);
+        last = MIN(first + 4095, 65535);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        const struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(first) };
+        assert_int_equal(bind(fd, (const void *) &any, sizeof(any)), 0);
+        node_call_fails(bus, "BindPorts", g_variant_new_parsed("('tcp', {'ports': <[%q]>})", first),
+                "PortsUnavailable", "Address already in use", NULL);
+        node_call_fails(bus, "BindPorts",
+                g_variant_new_parsed("('tcp', {'range': <(%q, %q)>})", first, first), "PortsUnavailable",
+                "not enough of the range are free", NULL);
+        reply = node_call(
+                bus, "BindPorts", g_variant_new_parsed("('tcp', {'range': <(%q, %q)>})", first, last));
+        g_variant_get(reply, "(@aq&s)", NULL, &text);
+        assert_true(g_ascii_strtoull(text, NULL, 10) > first && g_ascii_strtoull(text, NULL, 10) <= last);
+        g_variant_unref(reply);
+        close(fd);
+        node_release_ports(bus);
+        assert_ports(bus, "");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_reserve),
@@ -338,6 +393,7 @@ int main(void) {
                 TEST(test_clean_end),
                 TEST(test_keeper_gone),
                 TEST(test_address),
+                TEST(test_by_number),
         };
         return run_case("ports", tests);
 }

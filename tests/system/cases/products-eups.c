@@ -134,6 +134,7 @@ static void test_product(void **state) {
         assert_env(version, "CAMERA_WORDS", "two words; and <more>");
         assert_env(version, "BASE_VERSION", "1.0");
         assert_int_equal(count_locks(), 0);
+        assert_true(role_start_usec(bus, role_name("b"), "products") > 0);
         /* With what it requires. */
         g_free(products_record(bus, role_name("b"), mark, "[('base', '1.0'), ('camera', '3.1')]"));
 }

@@ -203,8 +203,9 @@ class Start(NodeCase):
     def test_every_error_has_a_class(self):
         """The errors that the document of the interface lists."""
         for name in (
-            "NoSuchRole RoleExists RoleNotRunning RoleRunning RoleFrozen InvalidRoleName StartCancelled "
-            "StopTimedOut NoInput InputFull NoTerminal NoSuchVariable NoSuchPort PortsUnavailable SetupFailed "
+            "NoSuchRole NoSuchDefinition BadDefinition RoleExists RoleNotRunning RoleRunning RoleFrozen "
+            "InvalidRoleName StartCancelled StartTimedOut StartFailed DependencyFailed StopTimedOut NoInput InputFull "
+            "NoTerminal NoSuchVariable NoSuchPort PortsUnavailable SetupFailed "
             "ExecFailed ScopeFailed KeeperUnavailable ShuttingDown LimitReached"
         ).split():
             self.assertEqual(getattr(architectnode, name).dbus_name, "org.architect.Node.Error." + name)

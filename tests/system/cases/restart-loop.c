@@ -56,6 +56,34 @@ static void flow_wait(Flow *flow, guint in_flight) {
         }
 }
 
+/* What has come around the place, without the fill, so that a failure shows what happened to its lines. */
+static void flow_show(const char *text, const char *place) {
+        g_autoptr(GString) shown = g_string_new(NULL);
+        gssize at = -1;
+
+        for (const char *p = text; *p;) {
+                size_t n_fill = strspn(p, "x");
+
+                if (p >= place && at < 0)
+                        at = (gssize) shown->len;
+                if (n_fill > 0)
+                        g_string_append_printf(shown, "%zu", n_fill);
+                else
+                        g_string_append_c(shown, *p);
+                p += MAX(n_fill, 1);
+        }
+        if (at < 0)
+                at = (gssize) shown->len;
+        print_message("  %zu bytes, of which around the failure (each fill as its length):\n%.*s\n",
+                strlen(text), 4000, shown->str + MAX(at - 2000, 0));
+}
+
+static void flow_fail(const Flow *flow, const char *text, const char *place, guint n, const char *why) {
+        flow_show(text, place);
+        fail_msg("line %u of %s, of %u bytes, %s", n, flow->role, g_array_index(flow->lines, Line, n).size,
+                why);
+}
+
 /* A line that was being written when the service ended may be incomplete, but never an acknowledged one. */
 static void flow_check(Flow *flow, const char *text) {
         guint next = 0, n_torn = 0, n_unasked = 0;
@@ -75,16 +103,17 @@ static void flow_check(Flow *flow, const char *text) {
                         continue;
                 }
                 if (n < next)
-                        fail_msg("line %u of %s has come twice, or too late", n, flow->role);
+                        flow_fail(flow, text, p, n, "has come twice, or too late");
                 for (; next < n; next++)
                         if (g_array_index(flow->lines, Line, next).acknowledged)
-                                fail_msg("line %u of %s was acknowledged and has not come", next, flow->role);
+                                flow_fail(flow, text, p, next,
+                                        "was acknowledged and has not come before this place");
                 n_unasked += !g_array_index(flow->lines, Line, next).acknowledged;
                 next++;
         }
         for (; next < flow->lines->len; next++)
                 if (g_array_index(flow->lines, Line, next).acknowledged)
-                        fail_msg("line %u of %s was acknowledged and has not come", next, flow->role);
+                        flow_fail(flow, text, strchr(text, '\0'), next, "was acknowledged and has not come");
         print_message("  %s: %u lines, %u acknowledged, %u others have come too, %u in part\n", flow->role,
                 flow->lines->len, flow->n_acknowledged, n_unasked, n_torn);
         assert_true(flow->n_acknowledged > 20);

@@ -201,6 +201,87 @@ static void test_directory_and_nice(void **state) {
         assert_string_equal(dump_get(important, "nice"), "-5");
 }
 
+/* The line of /proc/PID/status. */
+static void assert_status(pid_t pid, const char *key, const char *expected) {
+        g_autofree char *value = process_status(pid, key);
+
+        assert_string_equal(value, expected);
+}
+
+static void test_cpus_and_oom_score(void **state) {
+        Bus *bus = *state;
+        const char *role = role_name("m"), *plain = role_name("n");
+        g_autofree char *cpus = process_status(getpid(), "Cpus_allowed_list");
+        g_autofree char *first = g_strndup(cpus, strcspn(cpus, "-,"));
+
+        start(bus, role, OPTIONS("{'cpu-affinity': <%s>, 'oom-score-adjust': <70>}", first), actor(), "pause",
+                NULL);
+        assert_status(role_pid(bus, role), "Cpus_allowed_list", first);
+        g_autofree char *file = g_strdup_printf("/proc/%d/oom_score_adj", (int) role_pid(bus, role));
+        g_autofree char *score = read_file(file);
+        assert_string_equal(score, "70");
+
+        start(bus, plain, NULL, actor(), "pause", NULL);
+        assert_status(role_pid(bus, plain), "Cpus_allowed_list", cpus);
+        start_fails(bus,
+                start_args(
+                        role_name("o"), OPTIONS("{'cpu-affinity': <'8190-8191'>}"), actor(), "pause", NULL),
+                "SetupFailed", "8190-8191", "may use none of them", NULL);
+}
+
+static uid_t owner_of(const char *cgroup, const char *name) {
+        g_autofree char *path = cgroup_file(cgroup, name);
+        struct stat st;
+
+        assert_return_code(stat(path, &st), errno);
+        return st.st_uid;
+}
+
+/* The cgroup belongs to the user of the role, and what he makes there is stopped with it. */
+static void test_delegate(void **state) {
+        static const char script[] =
+                "mkdir $CG/sub && echo $$ >$CG/sub/cgroup.procs && mkdir $CG/sub/deeper && "
+                "exec \"$0\" say \"$1\" ready pause";
+        Bus *bus = *state;
+        const char *role = role_name("s"), *plain = role_name("t"), *nobody = role_name("u");
+        g_autoptr(Fifo) fifo = fifo_new("delegate");
+        guint mark = bus_mark(bus);
+
+        assert_return_code(chmod(fifo_path(fifo), 0666), errno);
+        start(bus, plain, OPTIONS("{'user': <'alice'>}"), actor(), "pause", NULL);
+        g_autofree char *not_delegated = role_cgroup(bus, plain);
+        assert_int_equal(owner_of(not_delegated, "cgroup.procs"), 0);
+
+        for (int by_name = 0; by_name < 2; by_name++) {
+                g_autofree char *sh =
+                        g_strdup_printf("CG=/sys/fs/cgroup$(sed -n s,^0::,,p /proc/self/cgroup); %s", script);
+
+                start(bus, role,
+                        OPTIONS("{'user': <%s>, 'group': <'users'>, 'delegate': <true>}",
+                                by_name ? "alice" : "1001"),
+                        "sh", "-c", sh, actor(), fifo_path(fifo), NULL);
+                fifo_expect_pid(fifo, "ready");
+                g_autofree char *cgroup = role_cgroup(bus, role), *sub = g_strconcat(cgroup, "/sub", NULL),
+                                *own = process_cgroup(role_pid(bus, role));
+                g_autofree char *max_file = cgroup_file(cgroup, "cgroup.max.descendants"),
+                                *max = read_file(max_file);
+                assert_string_equal(own, sub);
+                assert_int_equal(owner_of(cgroup, "."), 1001);
+                assert_int_equal(owner_of(cgroup, "cgroup.procs"), 1001);
+                assert_int_equal(owner_of(cgroup, "cgroup.max.descendants"), 0);
+                assert_string_equal(max, "max"); /* root has started it */
+                stop(bus, role);
+                expect_exited(bus, role, "killed", SIGTERM, "stop");
+                assert_false(cgroup_is_populated(cgroup));
+        }
+
+        start_fails(bus,
+                start_args(
+                        nobody, OPTIONS("{'user': <'nosuch'>, 'delegate': <true>}"), actor(), "pause", NULL),
+                "ScopeFailed", nobody, NULL);
+        assert_no_trace(bus, nobody, mark);
+}
+
 static void test_limits(void **state) {
         Bus *bus = *state;
         g_autoptr(GHashTable) dump = dump_of(bus, role_name("j"),
@@ -241,6 +322,8 @@ int main(void) {
                 TEST(test_path),
                 TEST(test_arguments),
                 TEST(test_directory_and_nice),
+                TEST(test_cpus_and_oom_score),
+                TEST(test_delegate),
                 TEST(test_limits),
                 TEST(test_stdin),
         };

@@ -318,6 +318,30 @@ static void test_accounts(void **state) {
         start(alice, role, NULL, actor(), "pause", NULL);
 }
 
+/* Her cgroup is hers, but not its limits: how many there are below it is bounded, since all roles are stopped
+ * by one process that walks over them. */
+static void test_delegate(void **state) {
+        static const char script[] = "CG=/sys/fs/cgroup$(sed -n s,^0::,,p /proc/self/cgroup); i=0; "
+                                     "while mkdir $CG/c$i; do i=$((i+1)); done 2>/dev/null; "
+                                     "for f in max.descendants kill freeze; do "
+                                     "echo 1 >$CG/cgroup.$f && i=wrote-$f; done 2>/dev/null; "
+                                     "echo $$ >$CG/c0/cgroup.procs && exec \"$0\" say \"$1\" $i pause";
+        Bus *bus = *state;
+        g_autoptr(Bus) alice = bus_new_as("alice");
+        g_autoptr(Fifo) fifo = fifo_new("delegate");
+        const char *role = role_name("a");
+
+        assert_return_code(chmod(fifo_path(fifo), 0666), errno);
+        answer("yes");
+        start(alice, role, OPTIONS("{'delegate': <true>}"), "sh", "-c", script, actor(), fifo_path(fifo),
+                NULL);
+        fifo_expect_pid(fifo, "256");
+        g_autofree char *cgroup = role_cgroup(bus, role);
+        stop(alice, role);
+        expect_exited(bus, role, "killed", SIGTERM, "stop");
+        assert_false(cgroup_is_populated(cgroup));
+}
+
 static void test_limits(void **state) {
         Bus *bus = *state;
         g_autoptr(Bus) alice = bus_new_as("alice");
@@ -327,6 +351,9 @@ static void test_limits(void **state) {
         answer("yes");
         node_call_fails(alice, "Start", start_args(role, OPTIONS("{'nice': <-1>}"), actor(), "pause", NULL),
                 ACCESS_DENIED, "\"nice\"", NULL);
+        node_call_fails(alice, "Start",
+                start_args(role, OPTIONS("{'oom-score-adjust': <-1>}"), actor(), "pause", NULL),
+                ACCESS_DENIED, "\"oom-score-adjust\"", NULL);
         node_call_fails(alice, "Start",
                 start_args(role, OPTIONS("{'limits': <{'nofile': @t 2000000000}>}"), actor(), "pause", NULL),
                 ACCESS_DENIED, "option limits", "nofile", NULL);
@@ -551,6 +578,7 @@ int main(void) {
                 USER_TEST(test_environment),
                 USER_TEST(test_as_other),
                 USER_TEST(test_accounts),
+                USER_TEST(test_delegate),
                 USER_TEST(test_limits),
                 USER_TEST(test_quotas),
                 USER_TEST(test_output),

@@ -39,6 +39,8 @@ static const Verb verbs[] = {
         { "Kill", "()", { CANCELS, OK, OK, OK, OK } },
         { "Signal", "('main', 18)", { "RoleNotRunning", OK, OK, "RoleNotRunning", "RoleNotRunning" } },
         { "Signal", "('all', 18)", { "RoleNotRunning", OK, OK, "RoleNotRunning", "RoleNotRunning" } },
+        { "Freeze", "()", { "RoleNotRunning", OK, "RoleNotRunning", "RoleNotRunning", "RoleNotRunning" } },
+        { "Thaw", "()", { "RoleNotRunning", OK, OK, "RoleNotRunning", "RoleNotRunning" } },
         { "SendInput", "('x',)", { "RoleNotRunning", OK, "NoInput", "RoleNotRunning", "RoleNotRunning" } },
         { "WriteInput", "([byte 1],)",
                 { "RoleNotRunning", OK, "NoInput", "RoleNotRunning", "RoleNotRunning" } },

@@ -164,6 +164,25 @@ static void test_terminal_socket(void **state) {
         assert_int_equal(stat(path, &st), -1);
 }
 
+/* The keeper of the user receives what his roles send, below the directory of the user. */
+static void test_notify(void **state) {
+        g_autoptr(Bus) user = user_new();
+        const char *role = role_name("notifies");
+        g_autofree char *
+                prefix = g_strconcat("NOTIFY_SOCKET=", runtime, "/architect-notify/main/*", NULL),
+               *script = g_strdup_printf(
+                       "env | while read -r v; do case $v in %s) exit 1; esac; done || systemd-notify --ready"
+                       " --status=here; exec sleep 600",
+                       prefix);
+
+        start(user, role, OPTIONS("{'type': <'notify'>, 'notify-access': <'all'>}"), "sh", "-c", script,
+                NULL);
+        g_autofree char *status = role_get_string(user, role, "StatusText");
+        assert_string_equal(status, "here");
+        stop(user, role);
+        expect_exited(user, role, "killed", SIGTERM, "stop");
+}
+
 static void test_restart(void **state) {
         g_autoptr(Bus) user = user_new();
         const char *role = role_name("stays");
@@ -301,6 +320,28 @@ static void test_instance(void **state) {
         assert_int_not_equal(user_systemctl_status("start", "architect-node@main.service"), 0);
 }
 
+/* architectctl --user acts on the service of the user, and no other. */
+static void test_architectctl(void **state) {
+        g_autofree char *xdg = g_strconcat("XDG_RUNTIME_DIR=", runtime, NULL), *list = NULL, *show = NULL;
+        g_autofree char *of_system = run_ok("architectctl", "--json=short", "list", NULL);
+        const char *role = role_name("ctl");
+
+#define CTL_USER(out, ...) \
+        run_as(USER, out, NULL, "env", xdg, "architectctl", "--user", "--no-pager", __VA_ARGS__, NULL)
+        user_systemctl("start", NODE_UNIT);
+        assert_int_equal(CTL_USER(NULL, "start", role, "sleep", "infinity"), 0);
+        assert_int_equal(CTL_USER(&list, "list"), 0);
+        assert_contains(list, role);
+        assert_int_equal(CTL_USER(&show, "show", "-p", "State", role), 0);
+        assert_string_equal(show, "State=running\n");
+        assert_int_equal(CTL_USER(NULL, "stop", role), 0);
+        assert_int_equal(CTL_USER(NULL, "wait", role), 128 + SIGTERM);
+        assert_int_equal(CTL_USER(NULL, "purge", role), 0);
+        assert_int_equal(CTL_USER(NULL, "status", role), 4);
+        g_autofree char *after = run_ok("architectctl", "--json=short", "list", NULL);
+        assert_string_equal(after, of_system);
+}
+
 static void test_no_session(void **state) {
         g_autofree char *err = NULL;
 
@@ -316,12 +357,14 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 USER_TEST(test_life),
                 USER_TEST(test_terminal_socket),
+                USER_TEST(test_notify),
                 USER_TEST(test_restart),
                 USER_TEST(test_side_by_side),
                 USER_TEST(test_only_oneself),
                 USER_TEST(test_configuration),
                 USER_TEST(test_activation),
                 USER_TEST(test_instance),
+                USER_TEST(test_architectctl),
                 USER_TEST(test_no_session),
         };
         return run_case("user", tests);
