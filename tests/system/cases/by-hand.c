@@ -223,17 +223,21 @@ static int notify_socket(const char *path) {
         return fd;
 }
 
-/* Returns the next message, with each of its lines between newlines. */
+/* Returns the next message of the node, with each of its lines between newlines. The keeper stores its
+ * descriptors by the same socket, at times of its own. */
 static char *notification(int fd) {
-        struct pollfd p = { .fd = fd, .events = POLLIN };
-        char text[4096];
+        for (;;) {
+                struct pollfd p = { .fd = fd, .events = POLLIN };
+                char text[4096];
 
-        if (poll(&p, 1, (int) (patience_usec() / 1000)) != 1)
-                fail_msg("no notification");
-        ssize_t n = recv(fd, text, sizeof(text) - 1, 0);
-        assert_true(n > 0);
-        text[n] = 0;
-        return g_strconcat("\n", text, "\n", NULL);
+                if (poll(&p, 1, (int) (patience_usec() / 1000)) != 1)
+                        fail_msg("no notification");
+                ssize_t n = recv(fd, text, sizeof(text) - 1, 0);
+                assert_true(n > 0);
+                text[n] = 0;
+                if (!g_str_has_prefix(text, "FDSTORE"))
+                        return g_strconcat("\n", text, "\n", NULL);
+        }
 }
 
 static void expect_notification(int fd, const char *first, const char *second) {
