@@ -527,7 +527,7 @@ static bool is_listening(void *userdata) {
         return fd >= 0;
 }
 
-static bool is_at_rest(void *userdata) {
+bool keeper_has_n_fds(void *userdata) {
         World *w = userdata;
 
         return count_process_fds(w->keeper) == w->n_fds;
@@ -610,7 +610,7 @@ void world_start(World *w, const struct start *start) {
         (void) world_connect(w);
         w->n_fds = count_process_fds(w->keeper) - 1;
         world_disconnect(w);
-        assert_true(wait_for(is_at_rest, w));
+        assert_true(wait_for(keeper_has_n_fds, w));
         (void) world_connect(w);
 }
 
@@ -619,7 +619,7 @@ void world_check(World *w) {
                 world_disconnect(w);
         assert_int_equal(world_connect(w), 0); /* otherwise children were not reaped */
         world_disconnect(w);
-        if (!wait_for(is_at_rest, w))
+        if (!wait_for(keeper_has_n_fds, w))
                 fail_msg("the keeper had %d descriptors, now %d", w->n_fds, count_process_fds(w->keeper));
 }
 

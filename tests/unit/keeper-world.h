@@ -158,4 +158,7 @@ int take_notified(World *w, uint64_t id, uint64_t number);
 int count_process_fds(pid_t pid);
 void assert_at_rest(pid_t pid); /* it does not run at all for a while */
 bool wait_for(bool (*condition)(void *), void *userdata);
+
+/* Returns whether the keeper of this World has as many descriptors as its n_fds says, for wait_for(). */
+bool keeper_has_n_fds(void *userdata);
 bool pidfd_is_dead(void *pidfd);

@@ -36,7 +36,7 @@ static const OnTerminal calls[] = {
         { "signal " SELF "camera CONT", 0, NULL },
         { "freeze " SELF "camera", 0, NULL },
         { "thaw " SELF "camera", 0, NULL },
-        { "monitor -n 1 --since 0", 0, "Role" },
+        { "monitor -n 1 --since 0", 0, " UTC " }, /* whatever the case before has left */
         { "logs --lines=5 " SELF "camera", 0, NULL },
         { "check " SELF "camera", 0, "ARCHITECT OK" },
         { "metrics", 0, "# EOF" },
