@@ -532,7 +532,7 @@ void systemd_freeze(bool freeze) {
         WAIT_UNTIL(cgroup_is_frozen(cgroup) == freeze);
 }
 
-static char *node_owner(Bus *bus) {
+char *node_owner(Bus *bus) {
         Event *event = bus_wait_reply(
                 bus, bus_send(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
                              "GetNameOwner", g_variant_new("(s)", bus_node(bus))));
@@ -549,6 +549,17 @@ void node_wait_name(Bus *bus, bool owned) {
                 bus_wait(bus, "NameOwnerChanged", bus_node(bus));
 }
 
+void node_wait_next(Bus *bus, const char *before) {
+        assert_non_null(before);
+        for (;;) {
+                g_autofree char *now = node_owner(bus);
+
+                if (now && strcmp(now, before) != 0)
+                        return;
+                bus_wait(bus, "NameOwnerChanged", bus_node(bus));
+        }
+}
+
 void node_restart(Bus *bus) {
         systemctl("restart", bus_node_unit(bus));
         node_wait_name(bus, true);
@@ -560,16 +571,9 @@ void node_crash(Bus *bus) {
 
 void node_crash_by(Bus *bus, int signo) {
         g_autofree char *before = node_owner(bus);
-        pid_t pid = node_pid(bus);
 
-        assert_non_null(before);
-        assert_int_equal(kill(pid, signo), 0);
-        for (;;) {
-                g_autofree char *now = node_owner(bus);
-                if (now && strcmp(now, before) != 0)
-                        return;
-                bus_wait(bus, "NameOwnerChanged", bus_node(bus));
-        }
+        assert_int_equal(kill(node_pid(bus), signo), 0);
+        node_wait_next(bus, before);
 }
 
 void keeper_crash(Bus *bus) {

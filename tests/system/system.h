@@ -124,6 +124,10 @@ void node_crash_by(Bus *bus, int signo); /* the same by another signal, which mu
 /* Waits until the bus name has no owner or an owner, from events since the mark or now. */
 void node_wait_name(Bus *bus, bool owned);
 bool node_has_name(Bus *bus);
+char *node_owner(Bus *bus); /* its unique name, NULL if it does not run */
+/* Waits until the next node has the bus name. A node that was killed still owns the name until the bus daemon
+ * has noticed its death, which may be later than its pidfd reports it, so node_wait_name() may not wait. */
+void node_wait_next(Bus *bus, const char *owner_before);
 /* Kills the keeper by SIGKILL; another one may not be running yet. */
 void keeper_crash(Bus *bus);
 /* Returns whether the node is connected to a keeper that is not this one. */

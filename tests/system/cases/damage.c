@@ -182,6 +182,7 @@ static void one_round(Bus *bus, GRand *rand, guint round, Fifo *fifo) {
         }
         node_sync(bus);
 
+        g_autofree char *owner = node_owner(bus);
         pid_t node = node_pid(bus);
         int pidfd = process_open(node);
         systemd_freeze(true);
@@ -196,7 +197,7 @@ static void one_round(Bus *bus, GRand *rand, guint round, Fifo *fifo) {
                         process_wait_dead(runs[i].pidfd);
                 }
         systemd_freeze(false);
-        node_wait_name(bus, true);
+        node_wait_next(bus, owner);
         (void) close(pidfd);
 
         check_managed_objects(bus);

@@ -53,8 +53,9 @@ static void test_restart(void **state) {
 
         start(bus, role, NULL, actor(), "pause", NULL);
         pid_t pid = role_pid(bus, role), node = node_pid(bus);
+        g_autofree char *owner = node_owner(bus);
         stop_while_busy(bus, "RestartUnit", node);
-        WAIT_UNTIL(node_has_name(bus));
+        node_wait_next(bus, owner);
         assert_int_not_equal(node_pid(bus), node);
         assert_poll(bus, role, "running");
         assert_int_equal(role_pid(bus, role), pid);
