@@ -544,9 +544,10 @@ void assert_census(Bus *bus, const Census *before) {
                 g_usleep(2000);
         } while (g_get_monotonic_time() < end);
 
+        g_autoptr(GString) leaks = g_string_new("something leaked");
 #define COMPARE(field) \
         if (now.field != before->field) \
-        print_error("%s: %u before, %u now\n", #field, before->field, now.field)
+        g_string_append_printf(leaks, "; %s: %u before, %u now", #field, before->field, now.field)
         COMPARE(node_fds);
         COMPARE(keeper_fds);
         COMPARE(keeper_children);
@@ -557,5 +558,5 @@ void assert_census(Bus *bus, const Census *before) {
         COMPARE(roles);
         COMPARE(saved);
 #undef COMPARE
-        fail_msg("something leaked");
+        fail_msg("%s", leaks->str);
 }
