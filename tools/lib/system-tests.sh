@@ -86,7 +86,7 @@ system_tests() {
                             "$TOOLS/sandbox" stop "$name" 2>/dev/null
                             up=0
                     fi ;;
-                77) skipped=$((skipped + 1)); printf 'SKIPPED %s\n' "$case" ;;
+                77) skipped=$((skipped + 1)); printf 'SKIPPED %s: %s\n' "$case" "$log" ;;
                 *)  few_tasks "$name" >>"$log"
                     failed=$((failed + 1));   printf 'FAILED  %s (%s s): %s\n' "$case" "$(since "$start")" "$log"
                     { sed '/^== journal/,$d' "$log" | tail -n 40; sed -n '/^== journal/,$p' "$log" | tail -n 30; } | sed 's/^/        | /'
