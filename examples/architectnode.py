@@ -150,7 +150,7 @@ OPTION_TYPES = {
         "b": "xterm ignore-sigpipe remove delegate",
         "i": "stop-signal watchdog-signal nice oom-score-adjust",
         "t": "stop-timeout-usec timeout-start-usec watchdog-usec memory-max tasks-max cpu-quota "
-        "restart-usec restart-max-delay-usec start-limit-interval-usec cpu-weight io-weight memory-high",
+        "fencing-token restart-usec restart-max-delay-usec start-limit-interval-usec cpu-weight io-weight memory-high",
         "u": "restart-steps start-limit-burst",
     }.items()
     for option in options.split()

@@ -78,6 +78,7 @@ struct Node {
         AutoStart *auto_start;
         Env *env; /* with which roles begin */
         Monitor *monitor;
+        Leases *leases;
         Ports *ports;
         Outputs *outputs;
         Accounts *accounts;

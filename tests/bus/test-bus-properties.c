@@ -252,6 +252,8 @@ static RoleSpec *other_spec(void) {
         assert_return_code(role_spec_set_type(spec, "notify", NULL), 0);
         assert_return_code(role_spec_set_stop_to(spec, "main", NULL), 0);
         assert_return_code(role_spec_set_on_monitor_loss(spec, "kill", NULL), 0);
+        assert_return_code(role_spec_set_lease(spec, "cluster", NULL), 0);
+        assert_return_code(role_spec_set_managed_by(spec, "pacemaker:cam", NULL), 0);
         spec->stop_signal = SIGINT;
         spec->stop_timeout_set = true;
         spec->stop_timeout_usec = 7;
@@ -380,7 +382,7 @@ static void test_names(void **state) {
                 " WorkingDirectory Stdin Output Product Version EupsList Provider ExitType StopSignal Type StopTo"
                 " OnMonitorLoss StopTimeoutUSec Remove Restart RestartUSec RestartSteps RestartMaxDelayUSec"
                 " SuccessExitStatus RestartPreventExitStatus StartLimitIntervalUSec StartLimitBurst Definition RoleGroups"
-                " After Wants Requires BindsTo PartOf,"
+                " After Wants Requires BindsTo PartOf Lease ManagedBy,"
                 " Node: NRunning");
         world_fork_failed(w, role, -EAGAIN);
         bus_world_settle(b);

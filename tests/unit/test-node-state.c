@@ -138,6 +138,9 @@ static RoleSpec *full_spec(void) {
         assert_return_code(role_spec_add_command(&spec->exec_stop_post, "exec-stop-post",
                                    (char *[]){ "-z", "", NULL }, NULL),
                 0);
+        assert_return_code(role_spec_set_lease(spec, "cluster", NULL), 0);
+        spec->fencing_token = UINT64_MAX;
+        assert_return_code(role_spec_set_managed_by(spec, "pacemaker:a b\\", NULL), 0);
         spec->definition = g_strdup("/etc/a b.role");
         spec->definition_hash = g_strdup("0123");
         return spec;
