@@ -28,8 +28,8 @@ DEFINE_STRING_TABLE(node_action, NodeAction, node_action_table);
 /* A method with the options of a lease is the same to a rule as the one without. */
 char *authority_verb(const char *member) {
         const size_t length = strlen(member), suffix = strlen(WITH_OPTIONS);
-        const char *end = member + length -
-                          (length > suffix && g_str_has_suffix(member, WITH_OPTIONS) ? suffix : 0);
+        const char *end =
+                member + length - (length > suffix && g_str_has_suffix(member, WITH_OPTIONS) ? suffix : 0);
         GString *verb = g_string_new(NULL);
 
         for (const char *c = member; c < end; c++) {

@@ -62,7 +62,8 @@ typedef struct AuthorityDetails {
         bool own;     /* all of them are the caller's: owner and uid are */
 } AuthorityDetails;
 
-/* Returns what polkit calls a method, "send-input" for SendInput, "signal" for SignalWithOptions. The caller frees it. */
+/* Returns what polkit calls a method, "send-input" for SendInput, "signal" for SignalWithOptions. The caller
+ * frees it. */
 char *authority_verb(const char *member);
 
 /* verb may be NULL; uid is that of the caller. */

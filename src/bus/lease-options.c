@@ -26,14 +26,11 @@ int lease_option_read(sd_bus_message *m, const BusOption *option, void *userdata
 }
 
 int lease_options_read(sd_bus_message *m, LeaseUse *ret, sd_bus_error *error) {
-        BusOptions options = lease_options;
         LeaseUse use = {};
 
         int r = sd_bus_message_at_end(m, true);
-        if (r == 0) {
-                options.method = sd_bus_message_get_member(m) ?: options.method;
-                r = bus_read_options(m, &options, &use, error);
-        }
+        if (r == 0)
+                r = bus_read_options(m, &lease_options, &use, error);
         if (r >= 0)
                 *ret = use;
         return r;

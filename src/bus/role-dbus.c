@@ -214,8 +214,8 @@ static int role_dbus_check_use(sd_bus_message *m, Role *role, const char *doing,
         return 0;
 }
 
-int role_dbus_check(sd_bus_message *m, Role *role, const char *doing, const LeaseUse *use,
-        const Caller **ret, sd_bus_error *error) {
+int role_dbus_check(sd_bus_message *m, Role *role, const char *doing, const LeaseUse *use, const Caller **ret,
+        sd_bus_error *error) {
         return role_dbus_check_use(m, role, doing, use, lease_use_check_role, ret, error);
 }
 

@@ -278,6 +278,9 @@ CtlExit ctl_error_to_exit(const char *name) {
                 return CTL_EXIT_NOT_RUNNING;
         case NODE_ERROR_ACCESS_DENIED:
         case NODE_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED:
+        case NODE_ERROR_LEASE_REQUIRED:
+        case NODE_ERROR_LEASE_TAKEN:
+        case NODE_ERROR_STALE_TOKEN:
                 return CTL_EXIT_NOT_PERMITTED;
         case NODE_ERROR_INVALID_ARGS:
         case NODE_ERROR_INVALID_ROLE_NAME:

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "ctl/connection.h"
@@ -14,6 +15,10 @@ static void managed_clear(void *p) {
         g_free(managed->name);
         g_free(managed->lease);
         g_free(managed->manager);
+}
+
+static int managed_compare(const void *a, const void *b) {
+        return strcmp(((const CtlManaged *) a)->name, ((const CtlManaged *) b)->name);
 }
 
 static int managed_read(sd_bus_message *reply, GArray *list) {
@@ -43,18 +48,17 @@ CtlExit ctl_list_managed(Ctl *ctl, GArray **ret) {
         r = r < 0 ? 0 : managed_read(reply, list);
         if (r < 0)
                 return ctl_bad_reply(r);
+        g_array_sort(list, managed_compare);
         *ret = g_steal_pointer(&list);
         return CTL_EXIT_OK;
 }
 
 const CtlManaged *ctl_find_managed(const GArray *managed, const char *role) {
-        for (guint i = 0; i < managed->len; i++) {
-                const CtlManaged *m = &g_array_index(managed, CtlManaged, i);
+        const CtlManaged key = { .name = (char *) role };
 
-                if (strcmp(m->name, role) == 0)
-                        return m;
-        }
-        return NULL;
+        return managed->len == 0
+                       ? NULL
+                       : bsearch(&key, managed->data, managed->len, sizeof(key), managed_compare);
 }
 
 /* -- the refusal -- */
@@ -80,22 +84,26 @@ static char *manager_command(const char *manager, const char *verb) {
 }
 
 static CtlExit refuse_managed(Ctl *ctl, const char *verb, const CtlManaged *managed) {
-        if (!managed->manager[0] || !strchr(managed->manager, ':')) {
+        const bool has_manager = strchr(managed->manager, ':');
+        g_autofree char *command = has_manager ? manager_command(managed->manager, verb) : NULL;
+
+        if (has_manager)
+                ctl_error("\"%s\" is managed by %s, which decides whether it runs", managed->name,
+                        managed->manager);
+        else
                 ctl_error("\"%s\" belongs to lease \"%s\", and who holds that decides about it", managed->name,
                         managed->lease);
-                ctl_say(ctl, "--force does it all the same; only root may do that.");
-                return CTL_EXIT_NOT_PERMITTED;
-        }
-        g_autofree char *command = manager_command(managed->manager, verb);
-        ctl_error("\"%s\" is managed by %s, which decides whether it runs", managed->name, managed->manager);
         if (command)
                 ctl_say(ctl, "Have the manager do it: %s", command);
-        ctl_say(ctl, "--force does it all the same, and the manager may undo it.");
+        if (strcmp(verb, "disable") == 0)
+                ctl_say(ctl, "Without --now it is only not started with the service any more.");
+        else
+                ctl_say(ctl, "--force does it all the same%s",
+                        has_manager ? ", and the manager may undo it." : "; only root may do that.");
         return CTL_EXIT_NOT_PERMITTED;
 }
 
-static CtlExit check_each(
-        Ctl *ctl, const GArray *managed, const char *verb, char *const *roles, bool force) {
+static CtlExit check_each(Ctl *ctl, const GArray *managed, const char *verb, char *const *roles, bool force) {
         for (; *roles; roles++) {
                 const CtlManaged *m = ctl_find_managed(managed, *roles);
 

@@ -17,8 +17,8 @@
 #define BEAT_GRACE_USEC (5 * USEC_PER_SEC) /* the minimum for a beat after an outage of ours */
 
 typedef struct BeatDeadline {
-        sd_event *event;            /* not owned */
-        const char *what;           /* for the log, as "monitor"; not owned */
+        sd_event *event;             /* not owned */
+        const char *what;            /* for the log, as "monitor"; not owned */
         void (*expired)(void *data); /* called by the timer; it is still armed, and the owner disarms it */
         void *data;
 

@@ -41,9 +41,9 @@ static const StateFile tokens_file = {
 
 struct Leases {
         Node *node;
-        int dir_fd, state_fd; /* not owned; see leases_open() */
-        bool tokens_lost;     /* the damaged file was there when it was last looked for */
-        GHashTable *table;    /* name → Lease, owned; held, or with a token */
+        int dir_fd, state_fd;           /* not owned; see leases_open() */
+        bool tokens_lost;               /* the damaged file was there when it was last looked for */
+        GHashTable *table;              /* name → Lease, owned; held, or with a token */
         char *unknown, *unknown_tokens; /* fields of a newer version */
 };
 
@@ -137,22 +137,31 @@ static int leases_parse(void *userdata, StateFields *fields) {
         return state_fields_version(fields) == 0 ? -EBADMSG : state_fields_end(fields, &leases->unknown);
 }
 
+/* Without a lease there is no file, as before the first one. */
 static int leases_save(Leases *leases) {
         GString *s = state_fields_new("", LEASES_VERSION, leases->unknown);
+        bool any = leases->unknown != NULL;
         GHashTableIter iter;
         const Lease *lease;
 
         g_hash_table_iter_init(&iter, leases->table);
         while (g_hash_table_iter_next(&iter, NULL, (void **) &lease)) {
                 const BeatDeadline *d = &lease->deadline;
-                g_autofree char *line = g_strdup_printf(
-                        "%s %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, lease->name,
-                        (unsigned) lease->uid, lease->token, lease->timeout_usec, d->usec, d->last_beat);
+                g_autofree char *line = g_strdup_printf("%s %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64,
+                        lease->name, (unsigned) lease->uid, lease->token, lease->timeout_usec, d->usec,
+                        d->last_beat);
 
-                if (lease_is_held(lease))
-                        state_put_string(s, "LEASE", line);
+                if (!lease_is_held(lease))
+                        continue;
+                state_put_string(s, "LEASE", line);
+                any = true;
         }
-        return state_file_save(&leases_file, leases->dir_fd, s);
+        if (any)
+                return state_file_save(&leases_file, leases->dir_fd, s);
+        g_string_free(s, true);
+        return leases->dir_fd >= 0 && unlinkat(leases->dir_fd, leases_file.name, 0) < 0 && errno != ENOENT
+                       ? -errno
+                       : 0;
 }
 
 static int leases_save_tokens(Leases *leases) {
@@ -162,8 +171,8 @@ static int leases_save_tokens(Leases *leases) {
 
         g_hash_table_iter_init(&iter, leases->table);
         while (g_hash_table_iter_next(&iter, NULL, (void **) &lease)) {
-                g_autofree char *line = g_strdup_printf(
-                        "%s %u %" PRIu64, lease->name, (unsigned) lease->uid, lease->token);
+                g_autofree char *line =
+                        g_strdup_printf("%s %u %" PRIu64, lease->name, (unsigned) lease->uid, lease->token);
 
                 if (lease->token != 0)
                         state_put_string(s, "TOKEN", line);
@@ -248,9 +257,10 @@ static int lease_check_token(const Lease *lease, uint64_t token, Fault *fault) {
                 token, lease->name, lease->token);
 }
 
+/* NULL is the service itself. */
 static bool lease_is_of(const Lease *lease, const Caller *caller) {
-        return caller && caller->known &&
-               (caller->uid == lease->uid || !node_limits(lease->leases->node, caller));
+        return !caller ||
+               (caller->known && (caller->uid == lease->uid || !node_limits(lease->leases->node, caller)));
 }
 
 static int lease_check_owner(const Lease *lease, const Caller *caller, Fault *fault) {
@@ -272,8 +282,8 @@ static int leases_fault_not_held(const char *name, Fault *fault) {
 }
 
 /* A lease that is held, by the caller or while the caller is root, and a token that is not stale. */
-static int leases_check_holder(Leases *leases, const char *name, uint64_t token, const Caller *caller,
-        Lease **ret, Fault *fault) {
+static int leases_check_holder(
+        Leases *leases, const char *name, uint64_t token, const Caller *caller, Lease **ret, Fault *fault) {
         Lease *lease = g_hash_table_lookup(leases->table, name);
 
         int r = lease ? lease_check_token(lease, token, fault) : 0;
@@ -335,8 +345,8 @@ static int leases_check_lost(Leases *leases, const char *name, const Lease *leas
         if ((lease && (lease->token > 0 || lease_is_held(lease))) || !leases_have_lost_tokens(leases))
                 return 0;
         return fault_set(fault, NODE_ERROR_STALE_TOKEN,
-                "Lease \"%s\" cannot be acquired, because the saved fencing tokens were damaged, so nobody knows which are stale; when no old manager is left, remove \"" TOKENS_NAME TOKENS_ASIDE
-                "\" from the state directory",
+                "Lease \"%s\" cannot be acquired, because the saved fencing tokens were damaged, so nobody knows which are stale; when no old manager is left, remove \"" TOKENS_NAME
+                        TOKENS_ASIDE "\" from the state directory",
                 name);
 }
 
@@ -369,15 +379,15 @@ static int leases_check_acquire(Leases *leases, const char *name, uint64_t token
 }
 
 static void lease_log_acquired(const Lease *lease, const Caller *caller, bool was_held) {
-        g_autofree char *within =
-                lease->timeout_usec == USEC_INFINITY
-                        ? g_strdup("it does not expire")
-                        : g_strdup_printf("the next beat is due within %g s",
-                                  (double) lease->timeout_usec / (double) USEC_PER_SEC);
+        g_autofree char *within = lease->timeout_usec == USEC_INFINITY
+                                          ? g_strdup("it does not expire")
+                                          : g_strdup_printf("the next beat is due within %g s",
+                                                    (double) lease->timeout_usec / (double) USEC_PER_SEC);
 
         journal_node(lease->leases->node, NULL, LOG_INFO, caller,
                 "Lease \"%s\" %s uid %u (fencing token %" PRIu64 "): %s", lease->name,
-                was_held ? "is taken over by" : "is acquired by", (unsigned) lease->uid, lease->token, within);
+                was_held ? "is taken over by" : "is acquired by", (unsigned) lease->uid, lease->token,
+                within);
 }
 
 static int leases_renew(Leases *leases, const char *name, uint64_t token, uint64_t timeout_usec,
@@ -407,8 +417,7 @@ static int leases_renew(Leases *leases, const char *name, uint64_t token, uint64
                                 g_strerror(-r));
                 } else if (r < 0) {
                         /* As for the monitor, the beat is valid nevertheless. */
-                        log_warning_errno(
-                                r, "Cannot save the deadline of lease \"%s\", ignoring: %m", name);
+                        log_warning_errno(r, "Cannot save the deadline of lease \"%s\", ignoring: %m", name);
                         r = 0;
                 }
         }
@@ -427,13 +436,12 @@ int leases_acquire(Leases *leases, const char *name, uint64_t token, uint64_t ti
         return leases_renew(leases, name, token, timeout_usec, true, caller, fault);
 }
 
-int leases_beat(Leases *leases, const char *name, uint64_t token, uint64_t timeout_usec,
-        const Caller *caller, Fault *fault) {
+int leases_beat(Leases *leases, const char *name, uint64_t token, uint64_t timeout_usec, const Caller *caller,
+        Fault *fault) {
         return leases_renew(leases, name, token, timeout_usec, false, caller, fault);
 }
 
-int leases_release(
-        Leases *leases, const char *name, uint64_t token, const Caller *caller, Fault *fault) {
+int leases_release(Leases *leases, const char *name, uint64_t token, const Caller *caller, Fault *fault) {
         Lease *lease = NULL;
 
         int r = leases_check_name(name, fault);
@@ -454,7 +462,8 @@ int leases_release(
                         name, g_strerror(-r));
         }
         beat_deadline_arm(&lease->deadline);
-        journal_node(leases->node, NULL, LOG_INFO, caller, "Lease \"%s\" is released; its roles run on", name);
+        journal_node(
+                leases->node, NULL, LOG_INFO, caller, "Lease \"%s\" is released; its roles run on", name);
         leases_drop_idle(leases, lease);
         return 0;
 }
@@ -538,8 +547,7 @@ GPtrArray *leases_list_roles(const Leases *leases, const char *name) {
 /* -- the calls of a manager -- */
 
 /* The lease that this call uses. */
-static int leases_use(
-        Leases *leases, const char *name, uint64_t token, const Caller *caller, Fault *fault) {
+static int leases_use(Leases *leases, const char *name, uint64_t token, const Caller *caller, Fault *fault) {
         Lease *lease = NULL;
 
         int r = leases_check_holder(leases, name, token, caller, &lease, fault);
@@ -550,11 +558,10 @@ static int leases_use(
 }
 
 int lease_use_check(const LeaseUse *use, Node *node, const Caller *caller, Fault *fault) {
-        if (use->force && (!caller || !caller->known || node_limits(node, caller)))
+        if (use->force && caller && (!caller->known || node_limits(node, caller)))
                 return fault_set(fault, NODE_ERROR_ACCESS_DENIED, "Option \"force\": only root may use it");
         if (use->token_given && !use->lease)
-                return fault_set(
-                        fault, NODE_ERROR_INVALID_ARGS, "Option \"fencing-token\" needs \"lease\"");
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS, "Option \"fencing-token\" needs \"lease\"");
         if (!use->lease)
                 return 0;
         int r = leases_check_name(use->lease, fault);
@@ -572,8 +579,8 @@ int lease_use_check_role(const LeaseUse *use, const Role *role, Fault *fault) {
                 role->spec->managed_by ?: "");
 }
 
-int lease_use_check_start(
-        const LeaseUse *use, Node *node, const char *role, const char *lease, const Caller *caller, Fault *fault) {
+int lease_use_check_start(const LeaseUse *use, Node *node, const char *role, const char *lease,
+        const Caller *caller, Fault *fault) {
         const Role *before = g_hash_table_lookup(node->roles, role);
         g_auto(Fault) reason = {};
         int r = 0;

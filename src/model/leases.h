@@ -58,16 +58,15 @@ Leases *leases_open(Node *node, int dir_fd, int state_fd);
 Leases *leases_close(Leases *leases); /* NULL is allowed */
 void leases_resume(Leases *leases);
 
-/* Acquires the lease, or renews it: the next beat is due within the timeout. Fail with StaleToken, LeaseTaken,
- * LimitReached, InvalidArgs or IOError. */
+/* Acquires the lease, or renews it: the next beat is due within the timeout. Fail with StaleToken,
+ * LeaseTaken, LimitReached, InvalidArgs or IOError. */
 int leases_acquire(Leases *leases, const char *name, uint64_t token, uint64_t timeout_usec,
         const Caller *caller, Fault *fault);
 /* The same, but does not change the owner of a lease that is held. */
-int leases_beat(Leases *leases, const char *name, uint64_t token, uint64_t timeout_usec,
-        const Caller *caller, Fault *fault);
+int leases_beat(Leases *leases, const char *name, uint64_t token, uint64_t timeout_usec, const Caller *caller,
+        Fault *fault);
 /* Its roles run on. Fails with NoSuchLease, StaleToken, LeaseTaken or IOError. */
-int leases_release(
-        Leases *leases, const char *name, uint64_t token, const Caller *caller, Fault *fault);
+int leases_release(Leases *leases, const char *name, uint64_t token, const Caller *caller, Fault *fault);
 
 bool leases_is_held(const Leases *leases, const char *name);
 /* NULL if nobody holds it and it has no token. */
@@ -89,8 +88,8 @@ int lease_use_check_role(const LeaseUse *use, const Role *role, Fault *fault);
 
 /* Whether the call may start a role of this name with the lease, which is NULL if it has none. Checks the
  * lease as lease_use_check() does; a call that names none uses that of the role. */
-int lease_use_check_start(
-        const LeaseUse *use, Node *node, const char *role, const char *lease, const Caller *caller, Fault *fault);
+int lease_use_check_start(const LeaseUse *use, Node *node, const char *role, const char *lease,
+        const Caller *caller, Fault *fault);
 
 /* Removes the file of those that are held, at a clean end. */
 void leases_forget(Leases *leases);

@@ -12,8 +12,8 @@ typedef struct MonitorLosses {
         unsigned n[_MONITOR_LOSS_MAX]; /* roles, by what becomes of them */
 } MonitorLosses;
 
-/* Counts the roles that have not ended or wait for their restart. lease: those of this lease alone. NULL: all,
- * and those of a lease are kept. */
+/* Counts the roles that have not ended or wait for their restart. lease: those of this lease alone. NULL:
+ * all, and those of a lease are kept. */
 void monitor_loss_count(const Node *node, const char *lease, MonitorLosses *ret);
 
 /* Stops and kills them, with the cause "monitor"; also ends the wait for a restart. */

@@ -62,8 +62,7 @@ static int monitor_parse_of_1(Monitor *monitor, StateFields *fields) {
                 return -EBADMSG;
         g_auto(GStrv) words = g_strsplit(lines[0], " ", -1);
         if (g_strv_length(words) != 3 || parse_u64(words[0], &set) < 0 || set > 1 ||
-                parse_u64(words[1], &monitor->timeout_usec) < 0 ||
-                parse_u64(words[2], &d->usec) < 0)
+                parse_u64(words[1], &monitor->timeout_usec) < 0 || parse_u64(words[2], &d->usec) < 0)
                 return -EBADMSG;
         monitor->timeout_set = set;
         d->armed_usec = monitor->timeout_usec;
@@ -146,8 +145,7 @@ static bool monitor_log_timed_out(Monitor *monitor, double seconds) {
         MonitorLosses losses;
 
         monitor_loss_count(monitor->node, NULL, &losses);
-        const bool shut_down =
-                monitor->action == MONITOR_ACTION_SHUTDOWN && losses.n[MONITOR_LOSS_KEEP] == 0;
+        const bool shut_down = monitor->action == MONITOR_ACTION_SHUTDOWN && losses.n[MONITOR_LOSS_KEEP] == 0;
         journal_node(monitor->node, MESSAGE_MONITOR_TIMED_OUT, LOG_WARNING, NULL,
                 "No beat arrived for %g s, stopping %u roles, killing %u, keeping %u; the service %s",
                 seconds, losses.n[MONITOR_LOSS_STOP], losses.n[MONITOR_LOSS_KILL],

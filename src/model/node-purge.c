@@ -21,7 +21,8 @@ void node_purge_role(Node *node, Role *role, const Caller *caller) {
         node_remove_role(node, role);
 }
 
-int node_purge(Node *node, char **names, const LeaseUse *use, const Caller *caller, char ***ret, Fault *fault) {
+int node_purge(
+        Node *node, char **names, const LeaseUse *use, const Caller *caller, char ***ret, Fault *fault) {
         g_autoptr(GPtrArray) roles = g_ptr_array_new();
         g_autoptr(GHashTable) named = g_hash_table_new(NULL, NULL);
         g_autoptr(GStrvBuilder) purged = g_strv_builder_new();

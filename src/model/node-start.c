@@ -315,8 +315,8 @@ static bool node_begin_with_plan(
         return false;
 }
 
-static int node_start(Node *node, const char *name, RoleSpec *spec, const LeaseUse *use,
-        const Caller *caller, bool automatic, Waiter waiter, Fault *fault) {
+static int node_start(Node *node, const char *name, RoleSpec *spec, const LeaseUse *use, const Caller *caller,
+        bool automatic, Waiter waiter, Fault *fault) {
         g_autoptr(GPtrArray) plan = NULL;
         Role *role = NULL;
 

@@ -242,8 +242,9 @@ int node_check_stop(Node *node, const Role *role, const LeaseUse *use, Fault *fa
                         continue;
                 r = lease_use_check_role(use, other, &reason);
                 if (r < 0)
-                        return fault_set(fault, reason.error, "Role \"%s\" cannot be stopped, as \"%s\" stops with it: %s",
-                                role->name, name, reason.message);
+                        return fault_set(fault, reason.error,
+                                "Role \"%s\" cannot be stopped, as \"%s\" stops with it: %s", role->name,
+                                name, reason.message);
         }
         return 0;
 }

@@ -194,9 +194,10 @@ static void role_give_up(Role *role, NextRun how, Event *ret) {
         node_event_add(role->node, EVENT_ROLE_FAILED, role, event_details_failed(role, result), ret);
         role->next_sequence = ret->sequence;
         journal_role(role, MESSAGE_ROLE_FAILED, LOG_WARNING, NULL,
-                how == NEXT_RUN_LIMIT_HIT     ? "Started too often, giving up (result: %s)"
-                : !role_lease_is_held(role) ? "Not starting it again, because nobody holds its lease (result: %s)"
-                                            : "Failed, and its policy does not start it again (result: %s)",
+                how == NEXT_RUN_LIMIT_HIT ? "Started too often, giving up (result: %s)"
+                : !role_lease_is_held(role)
+                        ? "Not starting it again, because nobody holds its lease (result: %s)"
+                        : "Failed, and its policy does not start it again (result: %s)",
                 result);
 }
 

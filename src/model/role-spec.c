@@ -769,8 +769,7 @@ int role_spec_check(const RoleSpec *spec, Fault *fault) {
                         fault, NODE_ERROR_INVALID_ARGS, "Option \"watchdog-signal\" needs \"watchdog-usec\"");
 
         if (spec->fencing_token > 0 && !spec->lease)
-                return fault_set(
-                        fault, NODE_ERROR_INVALID_ARGS, "Option \"fencing-token\" needs \"lease\"");
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS, "Option \"fencing-token\" needs \"lease\"");
 
         for (char **a = spec->command; a && *a; a++)
                 size += strlen(*a) + 1;

@@ -149,7 +149,7 @@ DECLARE_STRING_TABLE(restart_policy, RestartPolicy);
 #define ENVIRONMENT_FILES_MAX 64U
 #define ROLE_COMMANDS_MAX 64U /* commands of each of exec-start-pre and its like */
 #define SIGNAL_MAX 64
-#define MANAGED_BY_MAX 255U /* bytes */
+#define MANAGED_BY_MAX 255U       /* bytes */
 #define EXIT_STATUS_LIST_MAX 256U /* entries of success-exit-status and restart-prevent-exit-status */
 #define RESTART_USEC_DEFAULT (100 * USEC_PER_MSEC)
 #define START_LIMIT_INTERVAL_DEFAULT_USEC (10 * USEC_PER_SEC)
@@ -241,8 +241,9 @@ struct RoleSpec {
         char **exec_start_pre;
         char **exec_stop;
         char **exec_stop_post;
-        /* The lease without which nobody may change it, and what the call of Start has given as its token; NULL
-         * and 0 for none. The token is checked when it starts, and kept to tell by which start it was. */
+        /* The lease without which nobody may change it, and what the call of Start has given as its token;
+         * NULL and 0 for none. The token is checked when it starts, and kept to tell by which start it was.
+         */
         char *lease;
         uint64_t fencing_token;
         char *managed_by; /* KIND:NAME of the manager that starts and stops it; NULL for none */

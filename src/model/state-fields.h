@@ -2,7 +2,8 @@
 #pragma once
 
 /* The files of the saved state, in the runtime directory, and the fencing tokens in the state directory. All
- * of them (roles, environment, monitor, leases, ports, shutdown, log) have this one reader and writer. They are private: no other program reads them.
+ * of them (roles, environment, monitor, leases, ports, shutdown, log) have this one reader and writer. They
+ * are private: no other program reads them.
  *
  * A file is text with these lines:
  *

@@ -342,15 +342,15 @@ static void test_definition(void **state) {
                        good = { .lease = "l", .token = 2, .token_given = true }, other = { .lease = "m" };
         g_auto(Fault) refused = {}, required = {};
 
-        node_set_definitions(
-                w->node, test_definitions("cam", "Command=/bin/true\nLease=l\nAutoStart=yes"));
+        node_set_definitions(w->node, test_definitions("cam", "Command=/bin/true\nLease=l\nAutoStart=yes"));
         w->node->auto_start = auto_start_close(w->node->auto_start);
         w->node->auto_start = auto_start_open(-1);
         auto_start_run(w->node);
         assert_null(world_find(w, "cam"));
         g_auto(GStrv) warnings = warnings_list(w->node);
         g_autofree char *text = g_strjoinv("\n", warnings);
-        assert_contains(text, "AutoStart=yes does not start these roles, because they have a lease, whose holder starts them: cam.");
+        assert_contains(text,
+                "AutoStart=yes does not start these roles, because they have a lease, whose holder starts them: cam.");
 
         acquire(w, "l", 2, LONG, &root);
         acquire(w, "m", 0, LONG, &root);
@@ -465,7 +465,8 @@ static void test_use(void **state) {
         /* Nobody holds it any more. */
         g_auto(Fault) gone = {};
         assert_return_code(leases_release(w->node->leases, "l", 2, &alice, NULL), 0);
-        assert_fault(lease_use_check(&named, w->node, &alice, &gone), &gone, NODE_ERROR_NO_SUCH_LEASE, "\"l\"");
+        assert_fault(
+                lease_use_check(&named, w->node, &alice, &gone), &gone, NODE_ERROR_NO_SUCH_LEASE, "\"l\"");
         assert_int_equal(lease_use_check_role(NULL, role, NULL), -EPERM);
 }
 

@@ -49,9 +49,10 @@ static void test_defaults(void **state) {
 
 /* A lease has the names of roles, and a manager a kind and a name. */
 static void test_manager(void **state) {
-        static const char *const good[] = { "pacemaker:guider", "desk:/etc/night plan.desk", "a:b:c", "x.y-1_:é" };
-        static const char *const bad[] = { "", "guider", ":guider", "pacemaker:", "pace maker:x", "é:x", "x:a\nb",
-                "x:\033[31m", "x:\xc3" };
+        static const char *const good[] = { "pacemaker:guider", "desk:/etc/night plan.desk", "a:b:c",
+                "x.y-1_:é" };
+        static const char *const bad[] = { "", "guider", ":guider", "pacemaker:", "pace maker:x", "é:x",
+                "x:a\nb", "x:\033[31m", "x:\xc3" };
         g_autoptr(RoleSpec) spec = role_spec_new();
         g_autofree char *longest = g_strnfill(MANAGED_BY_MAX + 1, 'x');
         g_auto(Fault) lease = {}, token = {};
