@@ -42,7 +42,8 @@ static const StateFile tokens_file = {
 struct Leases {
         Node *node;
         int dir_fd, state_fd;           /* not owned; see leases_open() */
-        bool tokens_lost;               /* the damaged file was there when it was last looked for */
+        bool tokens_lost;               /* see leases_have_lost_tokens() */
+        bool tokens_aside;              /* the damaged file was there when they were loaded */
         GHashTable *table;              /* name → Lease, owned; held, or with a token */
         char *unknown, *unknown_tokens; /* fields of a newer version */
 };
@@ -180,24 +181,40 @@ static int leases_save_tokens(Leases *leases) {
         return state_file_save(&tokens_file, leases->state_fd, s);
 }
 
+static bool leases_tokens_are_aside(const Leases *leases) {
+        return faccessat(leases->state_fd, TOKENS_NAME TOKENS_ASIDE, F_OK, AT_SYMLINK_NOFOLLOW) >= 0 ||
+               errno != ENOENT;
+}
+
+/* Whoever removes the file need not restart the service. Where it could not be renamed, no file says when the
+ * old managers are gone. */
+bool leases_have_lost_tokens(Leases *leases) {
+        leases->tokens_lost =
+                leases->tokens_lost && (!leases->tokens_aside || leases_tokens_are_aside(leases));
+        return leases->tokens_lost;
+}
+
 static void leases_load_tokens(Leases *leases) {
-        if (state_file_load(&tokens_file, leases->state_fd, leases_parse_tokens, leases) ==
-                STATE_FILE_DAMAGED) {
+        const bool damaged = state_file_load(&tokens_file, leases->state_fd, leases_parse_tokens, leases) ==
+                             STATE_FILE_DAMAGED;
+
+        if (damaged)
                 g_hash_table_remove_all(leases->table);
-                leases->tokens_lost = true;
-        }
-        if (leases_have_lost_tokens(leases))
+        leases->tokens_aside = leases->state_fd >= 0 && leases_tokens_are_aside(leases);
+        leases->tokens_lost = damaged || leases->tokens_aside;
+        if (leases->tokens_lost)
                 log_error("The fencing tokens of leases are lost: a lease whose token is not known cannot be "
                           "acquired until \"" TOKENS_NAME TOKENS_ASIDE
                           "\" is removed from the state directory, which says that no old manager is left");
 }
 
-static gboolean lease_forget_holder(void *key, void *value, void *userdata) {
-        Lease *lease = value;
-
-        lease->deadline.usec = 0;
-        lease->deadline.waiting = false;
-        return lease->token == 0;
+/* What was read of it before the damage may be wrong, too. */
+static void leases_load(Leases *leases) {
+        if (state_file_load(&leases_file, leases->dir_fd, leases_parse, leases) != STATE_FILE_DAMAGED)
+                return;
+        g_hash_table_remove_all(leases->table);
+        g_clear_pointer(&leases->unknown_tokens, g_free);
+        (void) state_file_load(&tokens_file, leases->state_fd, leases_parse_tokens, leases);
 }
 
 Leases *leases_open(Node *node, int dir_fd, int state_fd) {
@@ -208,8 +225,7 @@ Leases *leases_open(Node *node, int dir_fd, int state_fd) {
         leases->state_fd = state_fd;
         leases->table = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, lease_free);
         leases_load_tokens(leases);
-        if (state_file_load(&leases_file, dir_fd, leases_parse, leases) == STATE_FILE_DAMAGED)
-                (void) g_hash_table_foreach_remove(leases->table, lease_forget_holder, NULL);
+        leases_load(leases);
         return leases;
 }
 
@@ -234,16 +250,6 @@ void leases_resume(Leases *leases) {
 
 void leases_forget(Leases *leases) {
         state_file_forget(&leases_file, leases->dir_fd);
-}
-
-bool leases_have_lost_tokens(Leases *leases) {
-        if (leases->state_fd < 0)
-                return false;
-        /* Who removes the damaged file need not restart the service. */
-        leases->tokens_lost =
-                faccessat(leases->state_fd, TOKENS_NAME TOKENS_ASIDE, F_OK, AT_SYMLINK_NOFOLLOW) >= 0 ||
-                (leases->tokens_lost && errno != ENOENT);
-        return leases->tokens_lost;
 }
 
 /* -- who may use it -- */
