@@ -7,7 +7,6 @@
 
 #include "ctl/connection.h"
 #include "ctl/feed.h"
-#include "ctl/managed.h"
 #include "proto/node-errors.h"
 #include "util/autoptr.h"
 

@@ -56,9 +56,8 @@ CtlExit ctl_list_managed(Ctl *ctl, GArray **ret) {
 const CtlManaged *ctl_find_managed(const GArray *managed, const char *role) {
         const CtlManaged key = { .name = (char *) role };
 
-        return managed->len == 0
-                       ? NULL
-                       : bsearch(&key, managed->data, managed->len, sizeof(key), managed_compare);
+        return managed->len == 0 ? NULL
+                                 : bsearch(&key, managed->data, managed->len, sizeof(key), managed_compare);
 }
 
 /* -- the refusal -- */
@@ -91,8 +90,8 @@ static CtlExit refuse_managed(Ctl *ctl, const char *verb, const CtlManaged *mana
                 ctl_error("\"%s\" is managed by %s, which decides whether it runs", managed->name,
                         managed->manager);
         else
-                ctl_error("\"%s\" belongs to lease \"%s\", and who holds that decides about it", managed->name,
-                        managed->lease);
+                ctl_error("\"%s\" belongs to lease \"%s\", and who holds that decides about it",
+                        managed->name, managed->lease);
         if (command)
                 ctl_say(ctl, "Have the manager do it: %s", command);
         if (strcmp(verb, "disable") == 0)
@@ -133,14 +132,4 @@ CtlExit ctl_check_managed_words(Ctl *ctl, const char *verb, char *const *words, 
                 return e;
         g_ptr_array_add(names, NULL);
         return check_each(ctl, managed, verb, (char *const *) names->pdata, force);
-}
-
-/* -- the calls -- */
-
-char *ctl_change_name(const Ctl *ctl, const char *method) {
-        return g_strconcat(method, ctl->force ? "WithOptions" : NULL, NULL);
-}
-
-int ctl_append_change(const Ctl *ctl, sd_bus_message *call) {
-        return ctl->force ? sd_bus_message_append(call, "a{sv}", 1, "force", "b", (int) true) : 0;
 }

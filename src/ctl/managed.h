@@ -12,8 +12,8 @@ typedef struct CtlManaged {
         char *lease, *manager; /* "" for none */
 } CtlManaged;
 
-/* The array of CtlManaged, sorted by name, has each role that has one of them, and is empty for a service that does not know
- * them. The caller unrefs *ret. */
+/* The array of CtlManaged, sorted by name, has each role that has one of them, and is empty for a service
+ * that does not know them. The caller unrefs *ret. */
 CtlExit ctl_list_managed(Ctl *ctl, GArray **ret);
 
 /* Returns NULL if there is none of this name. */
@@ -25,9 +25,3 @@ CtlExit ctl_check_managed(Ctl *ctl, const char *verb, char *const *roles, bool f
 
 /* The same for names, "@group", or all roles that have not ended, as ctl_expand_roles() has them. */
 CtlExit ctl_check_managed_words(Ctl *ctl, const char *verb, char *const *words, bool force);
-
-/* The name of the method that a verb calls, such as "Signal", with the options of a lease if they are needed.
- * What it is has to be freed. */
-char *ctl_change_name(const Ctl *ctl, const char *method);
-/* Appends these options after all arguments of that method. Returns a negative errno. */
-int ctl_append_change(const Ctl *ctl, sd_bus_message *call);

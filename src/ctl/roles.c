@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "ctl/connection.h"
-#include "ctl/managed.h"
 #include "ctl/roles.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"

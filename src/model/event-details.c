@@ -2,7 +2,6 @@
 
 #include "base/unit-name.h"
 #include "model/event-details.h"
-#include "model/leases.h"
 
 static void details_put(GVariantBuilder *b, const char *key, GVariant *value) {
         g_variant_builder_add(b, "{sv}", key, value);
@@ -136,14 +135,14 @@ GVariant *event_details_monitor_timed_out(uint64_t timeout_usec) {
         return g_variant_builder_end(&b);
 }
 
-GVariant *event_details_lease_expired(const Lease *lease) {
+GVariant *event_details_lease_expired(const char *lease, uint64_t timeout_usec, uid_t owner, uint64_t token) {
         GVariantBuilder b;
 
         details_begin(&b, NULL);
-        details_put(&b, "lease", g_variant_new_string(lease->name));
-        details_put_u64(&b, "timeout-usec", lease->timeout_usec);
-        details_put(&b, "owner-uid", g_variant_new_uint32((uint32_t) lease->uid));
-        details_put_u64(&b, "fencing-token", lease->token);
+        details_put(&b, "lease", g_variant_new_string(lease));
+        details_put_u64(&b, "timeout-usec", timeout_usec);
+        details_put(&b, "owner-uid", g_variant_new_uint32((uint32_t) owner));
+        details_put_u64(&b, "fencing-token", token);
         return g_variant_builder_end(&b);
 }
 

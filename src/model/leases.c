@@ -7,11 +7,7 @@
 #include <unistd.h>
 
 #include "base/unit-name.h"
-#include "model/event-details.h"
 #include "model/leases.h"
-#include "model/message-ids.h"
-#include "model/monitor-loss.h"
-#include "model/node-events.h"
 #include "model/node.h"
 #include "model/role-log.h"
 #include "model/settings.h"
@@ -319,7 +315,7 @@ static int leases_check_limits(Leases *leases, const char *name, const Caller *c
                 return fault_set(fault, NODE_ERROR_LIMIT_REACHED,
                         "Lease \"%s\" cannot be acquired: uid %u has %u leases already, and may have %u (MaxLeasesPerUser=); those count, too, of which a token is remembered",
                         name, (unsigned) caller->uid, n_own, max);
-        if (n_all >= LEASES_MAX)
+        if (n_all >= NODE_MAX_LEASES)
                 return fault_set(fault, NODE_ERROR_LIMIT_REACHED,
                         "Lease \"%s\" cannot be acquired: there are %u already; those count, too, of which a token is remembered",
                         name, n_all);
@@ -475,27 +471,21 @@ int leases_release(Leases *leases, const char *name, uint64_t token, const Calle
 }
 
 static void lease_on_expired(void *data) {
-        Lease *lease = data;
-        Leases *leases = lease->leases;
-        Node *node = leases->node;
-        g_autofree char *name = g_strdup(lease->name);
-        g_auto(Event) event = {};
-        MonitorLosses losses;
+        const Lease *lease = data;
 
-        monitor_loss_count(node, name, &losses);
-        journal_lease_expired(node, name,
-                "No beat of lease \"%s\" (uid %u) arrived for %g s, stopping %u of its roles, killing %u, keeping %u",
-                name, (unsigned) lease->uid, (double) lease->timeout_usec / (double) USEC_PER_SEC,
-                losses.n[MONITOR_LOSS_STOP], losses.n[MONITOR_LOSS_KILL], losses.n[MONITOR_LOSS_KEEP]);
-        /* As for the monitor, this is saved only together with the action. */
+        lease->leases->node->reports->lease_expired(lease->leases->node, lease->name);
+}
+
+void leases_end(Leases *leases, const char *name) {
+        Lease *lease = g_hash_table_lookup(leases->table, name);
+
         lease->deadline.usec = 0;
         beat_deadline_arm(&lease->deadline);
-        node_event_add(node, EVENT_LEASE_EXPIRED, NULL, event_details_lease_expired(lease), &event);
-        node_event_tell(node, &event, NULL);
         leases_drop_idle(leases, lease);
+}
 
-        monitor_loss_stop(node, name);
-        int r = node->finished ? 0 : leases_save(leases);
+void leases_save_ended(Leases *leases) {
+        int r = leases->node->finished ? 0 : leases_save(leases);
         if (r < 0)
                 log_error_errno(r, "Cannot save the list of leases: %m");
 }

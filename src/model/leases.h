@@ -29,8 +29,6 @@
 #include "model/fault.h"
 #include "model/model-forward.h"
 
-#define LEASES_MAX 256U /* held, or with a token; of all users */
-
 typedef struct Lease {
         char *name;
         char *what; /* for the log */
@@ -90,6 +88,12 @@ int lease_use_check_role(const LeaseUse *use, const Role *role, Fault *fault);
  * lease as lease_use_check() does; a call that names none uses that of the role. */
 int lease_use_check_start(const LeaseUse *use, Node *node, const char *role, const char *lease,
         const Caller *caller, Fault *fault);
+
+/* The lease has expired, which NodeReports.lease_expired() is told. Ends it; it is saved by the second one,
+ * only together with what becomes of its roles, as for the monitor: if this process dies in between, the next
+ * one finds no beat either. */
+void leases_end(Leases *leases, const char *name);
+void leases_save_ended(Leases *leases);
 
 /* Removes the file of those that are held, at a clean end. */
 void leases_forget(Leases *leases);

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "model/event-details.h"
+#include "model/leases.h"
 #include "model/monitor-loss.h"
 #include "model/monitor.h"
+#include "model/node-events.h"
 #include "model/node-stop.h"
+#include "model/role-log.h"
 
 static MonitorLoss role_loss(const Role *role, const char *lease) {
         if (g_strcmp0(role->spec->lease, lease) != 0)
@@ -43,4 +47,25 @@ void monitor_loss_stop(Node *node, const char *lease) {
                         g_array_append_val(requests, request);
         }
         node_stop_roles(node, (const StopRequest *) requests->data, requests->len, ROLE_CAUSE_MONITOR, NULL);
+}
+
+void monitor_loss_of_lease(Node *node, const char *lease) {
+        const Lease *expired = leases_find(node->leases, lease);
+        g_autofree char *name = g_strdup(lease); /* that of the lease may go with it */
+        g_auto(Event) event = {};
+        MonitorLosses losses;
+
+        monitor_loss_count(node, name, &losses);
+        journal_lease_expired(node, name,
+                "No beat of lease \"%s\" (uid %u) arrived for %g s, stopping %u of its roles, killing %u, keeping %u",
+                name, (unsigned) expired->uid, (double) expired->timeout_usec / (double) USEC_PER_SEC,
+                losses.n[MONITOR_LOSS_STOP], losses.n[MONITOR_LOSS_KILL], losses.n[MONITOR_LOSS_KEEP]);
+        node_event_add(node, EVENT_LEASE_EXPIRED, NULL,
+                event_details_lease_expired(name, expired->timeout_usec, expired->uid, expired->token),
+                &event);
+        leases_end(node->leases, name);
+        node_event_tell(node, &event, NULL);
+
+        monitor_loss_stop(node, name);
+        leases_save_ended(node->leases);
 }

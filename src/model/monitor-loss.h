@@ -18,3 +18,6 @@ void monitor_loss_count(const Node *node, const char *lease, MonitorLosses *ret)
 
 /* Stops and kills them, with the cause "monitor"; also ends the wait for a restart. */
 void monitor_loss_stop(Node *node, const char *lease);
+
+/* A lease has expired: says so, and does with its roles what becomes of them. */
+void monitor_loss_of_lease(Node *node, const char *lease);

@@ -6,7 +6,6 @@
 
 #include "base/parse-util.h"
 #include "model/env.h"
-#include "model/leases.h"
 #include "model/role-spec.h"
 #include "model/settings.h"
 #include "proto/keeper-limits.h"
@@ -84,7 +83,7 @@ static const struct {
         { "MaxEndedRoles", false, NODE_MAX_ROLES, offsetof(Settings, max_ended_roles) },
         { "MaxEndedRolesPerUser", false, NODE_MAX_ROLES, offsetof(Settings, max_ended_roles_per_user) },
         { "MaxEnvironmentPerUser", true, ENV_SIZE_MAX, offsetof(Settings, max_environment_per_user) },
-        { "MaxLeasesPerUser", false, LEASES_MAX, offsetof(Settings, max_leases_per_user) },
+        { "MaxLeasesPerUser", false, NODE_MAX_LEASES, offsetof(Settings, max_leases_per_user) },
         { "MaxPortsPerUser", false, KEEPER_PORTS_MAX, offsetof(Settings, max_ports_per_user) },
         { "MaxQueuedInputPerUser", true, 512UL * 1024UL * 1024UL,
                 offsetof(Settings, max_queued_input_per_user) },

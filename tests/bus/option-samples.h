@@ -96,8 +96,7 @@ static const struct {
         { "fencing-token", "{'lease': <'cluster'>}",
                 "{'lease': <'cluster'>, 'fencing-token': <uint64 18446744073709551615>}",
                 "Lease=cluster\nFencingToken=18446744073709551615" },
-        { "managed-by", "@a{sv} {}", "{'managed-by': <'pacemaker:guider'>}",
-                "ManagedBy=pacemaker:guider" },
+        { "managed-by", "@a{sv} {}", "{'managed-by': <'pacemaker:guider'>}", "ManagedBy=pacemaker:guider" },
         { "exec-start-pre", "@a{sv} {}", "{'exec-start-pre': <[<['-/x', 'a b']>, <<[<'y'>]>>]>}",
                 "ExecStartPre=/z\nExecStartPre=\nExecStartPre=-/x 'a b'\nExecStartPre=y" },
 };

@@ -168,7 +168,7 @@ static void test_limits(void **state) {
         assert_return_code(leases_release(w->node->leases, "b", 0, &alice, NULL), 0);
         acquire(w, "c", 0, LONG, &alice);
 
-        for (unsigned i = 0; i < LEASES_MAX - 2; i++) {
+        for (unsigned i = 0; i < NODE_MAX_LEASES - 2; i++) {
                 g_autofree char *name = g_strdup_printf("root-%u", i);
 
                 acquire(w, name, 0, LONG, &root);
