@@ -98,6 +98,10 @@ StartTimedOut = _error("StartTimedOut")
 DependencyFailed = _error("DependencyFailed")
 StartFailed = _error("StartFailed")
 StopTimedOut = _error("StopTimedOut")
+NoSuchLease = _error("NoSuchLease", KeyError)
+LeaseTaken = _error("LeaseTaken")
+LeaseRequired = _error("LeaseRequired")
+StaleToken = _error("StaleToken")
 NoInput = _error("NoInput")
 InputFull = _error("InputFull")
 NoTerminal = _error("NoTerminal")
@@ -138,7 +142,7 @@ OPTION_TYPES = {
     option: kind
     for kind, options in {
         "s": "product version provider working-directory user group stdin output exit-type type "
-        "notify-access stop-to on-monitor-loss restart cpu-affinity",
+        "notify-access stop-to on-monitor-loss restart cpu-affinity lease managed-by",
         "as": "setup-args xterm-args success-exit-status restart-prevent-exit-status role-groups "
         "after wants requires binds-to part-of "
         "environment-file",
@@ -150,7 +154,8 @@ OPTION_TYPES = {
         "b": "xterm ignore-sigpipe remove delegate",
         "i": "stop-signal watchdog-signal nice oom-score-adjust",
         "t": "stop-timeout-usec timeout-start-usec watchdog-usec memory-max tasks-max cpu-quota "
-        "restart-usec restart-max-delay-usec start-limit-interval-usec cpu-weight io-weight memory-high",
+        "restart-usec restart-max-delay-usec start-limit-interval-usec cpu-weight io-weight memory-high "
+        "fencing-token",
         "u": "restart-steps start-limit-burst",
     }.items()
     for option in options.split()

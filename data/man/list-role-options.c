@@ -108,7 +108,7 @@ static void print_keys(void) {
              "meaning.</para>\n"
              "<variablelist>");
         for (size_t i = 0; i < n_role_options; i++)
-                if (role_options[i].file_key)
+                if (role_options[i].file_key && !role_options[i].of_call)
                         print_key(&role_options[i]);
         puts("</variablelist>\n</refsect1>");
 }

@@ -213,7 +213,7 @@ static int temporary_open(int dir_fd, const char *name) {
         return fd < 0 ? -errno : fd;
 }
 
-int file_replace(int dir_fd, const char *name, const void *data, size_t size) {
+static int file_replace_sync(int dir_fd, const char *name, const void *data, size_t size, bool durable) {
         _cleanup_free_ char *temporary = NULL;
         autofd fd = -EBADF;
         int r;
@@ -234,12 +234,23 @@ int file_replace(int dir_fd, const char *name, const void *data, size_t size) {
                 return fd;
 
         r = fd_write_all(fd, data, size);
+        if (r >= 0 && durable && fsync(fd) < 0)
+                r = -errno;
         if (r >= 0 && renameat(dir_fd, temporary, dir_fd, name) < 0)
                 r = -errno;
-        if (r < 0)
+        if (r < 0) {
                 (void) unlinkat(dir_fd, temporary, 0);
+                return r;
+        }
+        return durable && fsync(dir_fd) < 0 ? -errno : r;
+}
 
-        return r;
+int file_replace(int dir_fd, const char *name, const void *data, size_t size) {
+        return file_replace_sync(dir_fd, name, data, size, false);
+}
+
+int file_replace_durable(int dir_fd, const char *name, const void *data, size_t size) {
+        return file_replace_sync(dir_fd, name, data, size, true);
 }
 
 int file_replace_clean(int dir_fd) {

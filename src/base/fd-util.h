@@ -74,6 +74,9 @@ int directory_read_at(int dir_fd, DIR **ret);
  * the old contents remain and no temporary file is left. It does not call fsync(), because it is intended for
  * tmpfs. */
 int file_replace(int dir_fd, const char *name, const void *data, size_t size);
+/* The same on a disk: returns when the new contents are there, with fsync() of the file and of the directory.
+ */
+int file_replace_durable(int dir_fd, const char *name, const void *data, size_t size);
 /* Removes the temporary files that processes have left in a directory because they died in file_replace(). */
 int file_replace_clean(int dir_fd);
 

@@ -78,6 +78,8 @@ static const struct {
         { NODE_INTERFACE, "GetRoleByPID" },
         { NODE_INTERFACE, "ListDefinitions" },
         { NODE_INTERFACE, "ListEnv" },
+        { NODE_INTERFACE, "ListLeases" },
+        { NODE_INTERFACE, "ListManaged" },
         { NODE_INTERFACE, "ListPorts" },
         { NODE_INTERFACE, "ListRoles" },
         { NODE_INTERFACE, "Poll" },

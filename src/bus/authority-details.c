@@ -23,11 +23,16 @@ static const char *const node_action_table[_NODE_ACTION_MAX] = {
 DEFINE_STRING_TABLE(node_action, NodeAction, node_action_table);
 
 #define COMMAND_MAX 4096U /* of the escaped command */
+#define WITH_OPTIONS "WithOptions"
 
+/* A method with the options of a lease is the same to a rule as the one without. */
 char *authority_verb(const char *member) {
+        const size_t length = strlen(member), suffix = strlen(WITH_OPTIONS);
+        const char *end =
+                member + length - (length > suffix && g_str_has_suffix(member, WITH_OPTIONS) ? suffix : 0);
         GString *verb = g_string_new(NULL);
 
-        for (const char *c = member; *c; c++) {
+        for (const char *c = member; c < end; c++) {
                 if (g_ascii_isupper(*c) && c > member && g_ascii_islower(c[-1]))
                         g_string_append_c(verb, '-');
                 g_string_append_c(verb, g_ascii_tolower(*c));
@@ -141,6 +146,8 @@ static void pairs_add_start(GPtrArray *pairs, const AuthorityStart *start, uid_t
         pairs_add_uid(pairs, "owner", caller);
         pairs_add_spec(pairs, spec, start->account->name, &start->account->uid);
         pairs_add(pairs, "options", g_strdup(start->options));
+        if (spec->lease)
+                pairs_add(pairs, "lease", g_strdup(spec->lease));
         if (spec->definition)
                 pairs_add(pairs, "definition", g_strdup(spec->definition));
         if (spec->definition && spec->role_groups)
@@ -174,6 +181,8 @@ void authority_details_set(
         pairs_add(pairs, "instance", g_strdup(node->instance));
         if (verb)
                 pairs_add(pairs, "verb", g_strdup(verb));
+        if (request->lease)
+                pairs_add(pairs, "lease", g_strdup(request->lease));
         if (request->start)
                 pairs_add_start(pairs, request->start, uid);
         else if (first) {

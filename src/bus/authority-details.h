@@ -53,6 +53,7 @@ typedef struct AuthorityRequest {
         char *const *names; /* or the names of roles, or NULL */
         AuthorityRoles roles;
         const AuthorityStart *start; /* or this, else NULL */
+        const char *lease;           /* or this, else NULL */
 } AuthorityRequest;
 
 typedef struct AuthorityDetails {
@@ -61,7 +62,8 @@ typedef struct AuthorityDetails {
         bool own;     /* all of them are the caller's: owner and uid are */
 } AuthorityDetails;
 
-/* Returns what polkit calls a method, "send-input" for SendInput. The caller frees it. */
+/* Returns what polkit calls a method, "send-input" for SendInput, "signal" for SignalWithOptions. The caller
+ * frees it. */
 char *authority_verb(const char *member);
 
 /* verb may be NULL; uid is that of the caller. */

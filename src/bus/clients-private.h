@@ -83,6 +83,7 @@ int env_dbus_register(Clients *clients);
 int events_dbus_register(Clients *clients);
 int many_dbus_register(Clients *clients);
 int monitor_dbus_register(Clients *clients);
+int leases_dbus_register(Clients *clients);
 int log_dbus_register(Clients *clients);
 int permissions_dbus_register(Clients *clients);
 int ports_dbus_register(Clients *clients);

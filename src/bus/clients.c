@@ -212,6 +212,7 @@ int clients_register(Clients *clients) {
                 events_dbus_register,
                 many_dbus_register,
                 monitor_dbus_register,
+                leases_dbus_register,
                 log_dbus_register,
                 permissions_dbus_register,
                 definitions_dbus_register,

@@ -29,6 +29,9 @@ static int event_signals_append_arguments(sd_bus_message *m, const Event *event)
                 return sd_bus_message_append(m, "so", event->role, path);
         case EVENT_MONITOR_TIMED_OUT:
                 return sd_bus_message_append(m, "t", event_get_u64(event, "timeout-usec"));
+        case EVENT_LEASE_EXPIRED:
+                return sd_bus_message_append(
+                        m, "st", event_get_string(event, "lease"), event_get_u64(event, "timeout-usec"));
         case EVENT_SHUTTING_DOWN:
                 return sd_bus_message_append(m, "s", event_get_string(event, "reason"));
         default:

@@ -5,6 +5,7 @@
 
 #include "bus/bus-util.h"
 #include "bus/clients-private.h"
+#include "bus/lease-options.h"
 #include "bus/operation.h"
 #include "model/definitions.h"
 #include "model/node-start.h"
@@ -168,15 +169,35 @@ static void many_expand(ManyNames *names, Node *node, char *const *listed,
         }
 }
 
-static int many_stop(sd_bus_message *m, Clients *clients, const char *doing, const BusOptions *options,
-        RoleCause cause, sd_bus_error *error) {
+static bool many_has_leased(const Node *node) {
+        GHashTableIter iter;
+        const Role *role;
+
+        g_hash_table_iter_init(&iter, node->roles);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &role))
+                if (role->spec->lease)
+                        return true;
+        return false;
+}
+
+/* All of them are looked at before anything is done. Returns false if the call must not stop it. */
+static bool many_check_stop(Node *node, const char *name, const LeaseUse *use, Fault *fault) {
+        const Role *role = g_hash_table_lookup(node->roles, name);
+
+        return !role || node_check_stop(node, role, use, fault) >= 0;
+}
+
+static int many_stop(
+        sd_bus_message *m, Clients *clients, const char *doing, RoleCause cause, sd_bus_error *error) {
         Node *node = clients->node;
         g_auto(GStrv) listed = NULL;
+        g_auto(Fault) fault = {};
+        LeaseUse use = {};
         const Caller *caller;
 
         int r = bus_read_strings(m, "The list of roles", NODE_MAX_ROLES, &listed, error);
         if (r >= 0)
-                r = bus_read_options(m, options, NULL, error);
+                r = lease_options_read(m, &use, error);
         if (r < 0)
                 return r;
         g_auto(ManyNames) names;
@@ -192,34 +213,69 @@ static int many_stop(sd_bus_message *m, Clients *clients, const char *doing, con
         r = clients_check_change(clients, m, &request, &caller, error);
         if (r != 0)
                 return r;
+        r = lease_use_check(&use, node, caller, &fault);
+        if (r < 0)
+                return fault_to_bus_error(&fault, r, error);
 
+        const bool leased = many_has_leased(node); /* else nobody needs to look at what stops with each */
         g_autoptr(GArray) stops = g_array_new(false, false, sizeof(StopRequest));
         Many *many = many_new(m);
         for (char *const *n = request.names; *n; n++) {
                 const StopRequest stop = { *n, cause == ROLE_CAUSE_KILL, many_add(many, *n) };
+                g_auto(Fault) refused = {};
 
-                g_array_append_val(stops, stop);
+                if (!leased || many_check_stop(node, *n, &use, &refused))
+                        g_array_append_val(stops, stop);
+                else
+                        waiter_wake(stop.waiter, &refused);
         }
         node_stop_roles(node, (const StopRequest *) stops->data, stops->len, cause, caller);
         many_unref(many);
         return 1;
 }
 
+/* As for a unit of systemd, what runs already is a success, and a start that is under way, such as that of a
+ * role which one before in the list depends on, is joined. */
+static void many_start(
+        Node *node, const char *name, const LeaseUse *use, const Caller *caller, Waiter waiter) {
+        Role *role = g_hash_table_lookup(node->roles, name);
+        const bool runs = role_presence(role) == PRESENCE_READY && role->state == ROLE_RUNNING;
+        const bool comes = role_presence(role) == PRESENCE_COMING &&
+                           (role->state == ROLE_STARTING || role->state == ROLE_RUNNING);
+        g_auto(Fault) fault = {};
+        int r = 0;
+
+        if (runs || comes)
+                r = lease_use_check_start(use, node, name, role->spec->lease, caller, &fault);
+        else
+                r = node_start_defined(node, name, use, caller, false, waiter, &fault);
+        if (r < 0 || runs)
+                waiter_wake(waiter, &fault);
+        else if (comes)
+                role_wait_start(role, waiter);
+}
+
 static int many_method_start(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        static const BusOptions options = { .method = "StartMany" };
         const AuthorityRequest request = { .action = _NODE_ACTION_INVALID, .doing = "start many roles" };
         Clients *clients = userdata;
         Node *node = clients->node;
         g_auto(GStrv) listed = NULL;
+        g_auto(Fault) fault = {};
+        LeaseUse use = {};
         const Caller *caller;
 
         int r = bus_read_strings(m, "The list of roles", NODE_MAX_ROLES, &listed, error);
         if (r >= 0)
-                r = bus_read_options(m, &options, NULL, error);
+                r = lease_options_read_start(m, &use, error);
         if (r >= 0)
                 r = authority_check(clients->authority, m, &request, &caller, error);
         if (r != 0)
                 return r;
+        /* A token alone is for the leases that the definitions name. */
+        if (use.lease)
+                r = lease_use_check(&use, node, caller, &fault);
+        if (r < 0)
+                return fault_to_bus_error(&fault, r, error);
 
         g_auto(ManyNames) names;
         many_names_init(&names);
@@ -228,19 +284,8 @@ static int many_method_start(sd_bus_message *m, void *userdata, sd_bus_error *er
         node_hold_starts(node);
         for (unsigned i = 0; i < names.array->len; i++) {
                 const char *name = g_ptr_array_index(names.array, i);
-                Role *role = g_hash_table_lookup(node->roles, name);
-                Waiter waiter = many_add(many, name);
-                g_auto(Fault) fault = {};
 
-                /* As for a unit of systemd, what runs already is a success, and a start that is under way,
-                 * such as that of a role which one before in the list depends on, is joined. */
-                if (role_presence(role) == PRESENCE_READY && role->state == ROLE_RUNNING)
-                        waiter_wake(waiter, NULL);
-                else if (role_presence(role) == PRESENCE_COMING &&
-                         (role->state == ROLE_STARTING || role->state == ROLE_RUNNING))
-                        role_wait_start(role, waiter);
-                else if (node_start_defined(node, name, caller, false, waiter, &fault) < 0)
-                        waiter_wake(waiter, &fault);
+                many_start(node, name, &use, caller, many_add(many, name));
         }
         node_release_starts(node);
         many_unref(many);
@@ -248,15 +293,11 @@ static int many_method_start(sd_bus_message *m, void *userdata, sd_bus_error *er
 }
 
 static int many_method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        static const BusOptions options = { .method = "StopMany" };
-
-        return many_stop(m, userdata, "stop roles", &options, ROLE_CAUSE_STOP, error);
+        return many_stop(m, userdata, "stop roles", ROLE_CAUSE_STOP, error);
 }
 
 static int many_method_kill(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        static const BusOptions options = { .method = "KillMany" };
-
-        return many_stop(m, userdata, "kill roles", &options, ROLE_CAUSE_KILL, error);
+        return many_stop(m, userdata, "kill roles", ROLE_CAUSE_KILL, error);
 }
 
 static const sd_bus_vtable many_vtable[] = {

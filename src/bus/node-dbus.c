@@ -8,6 +8,7 @@
 #include "base/unit-name.h"
 #include "bus/bus-util.h"
 #include "bus/clients-private.h"
+#include "bus/lease-options.h"
 #include "bus/operation.h"
 #include "bus/properties.h"
 #include "bus/role-dbus.h"
@@ -267,9 +268,12 @@ static int node_method_purge(sd_bus_message *m, void *userdata, sd_bus_error *er
         g_auto(GStrv) names = NULL;
         g_auto(GStrv) purged = NULL;
         g_auto(Fault) fault = {};
+        LeaseUse use = {};
         const Caller *caller;
 
         int r = bus_read_strings(m, "The list of roles", NODE_MAX_ROLES, &names, error);
+        if (r >= 0)
+                r = lease_options_read(m, &use, error);
         if (r < 0)
                 return r;
         const AuthorityRequest request = {
@@ -281,7 +285,9 @@ static int node_method_purge(sd_bus_message *m, void *userdata, sd_bus_error *er
         r = clients_check_change(clients, m, &request, &caller, error);
         if (r != 0)
                 return r;
-        r = node_purge(clients->node, names, caller, &purged, &fault);
+        r = lease_use_check(&use, clients->node, caller, &fault);
+        if (r >= 0)
+                r = node_purge(clients->node, names, &use, caller, &purged, &fault);
         if (r < 0)
                 return fault_to_bus_error(&fault, r, error);
 
@@ -428,7 +434,9 @@ static bool pidfd_info_supported(void) {
 
 PROPERTY_GETTER(node, Features) {
         static const char *const controllers[] = { "memory", "pids", "cpu", "io" };
-        const char *features[_FEATURE_MAX + ELEMENTSOF(controllers) + 1];
+        /* Of the service itself, so that clients can tell an older one. */
+        static const char *const own[] = { "leases", "managed-by" };
+        const char *features[_FEATURE_MAX + ELEMENTSOF(controllers) + ELEMENTSOF(own) + 1];
         Clients *clients = userdata;
         size_t n = 0;
 
@@ -441,6 +449,8 @@ PROPERTY_GETTER(node, Features) {
         for (size_t i = 0; i < ELEMENTSOF(controllers); i++)
                 if (cgroup_has_controller(controllers[i]))
                         features[n++] = controllers[i];
+        for (size_t i = 0; i < ELEMENTSOF(own); i++)
+                features[n++] = own[i];
         features[n] = NULL;
         return property_put_strings(reply, (char *const *) features);
 }
@@ -478,6 +488,23 @@ static const sd_bus_vtable node_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Thaw", SD_BUS_ARGS("s", role), SD_BUS_NO_RESULT, node_method_thaw, OPEN),
         SD_BUS_METHOD_WITH_ARGS(
                 "Purge", SD_BUS_ARGS("as", roles), SD_BUS_RESULT("as", purged), node_method_purge, OPEN),
+        /* The same for roles of a lease. */
+        SD_BUS_METHOD_WITH_ARGS("SignalWithOptions",
+                SD_BUS_ARGS("s", role, "s", whom, "i", signal, "a{sv}", options), SD_BUS_NO_RESULT,
+                node_method_signal, OPEN),
+        SD_BUS_METHOD_WITH_ARGS("FreezeWithOptions", SD_BUS_ARGS("s", role, "a{sv}", options),
+                SD_BUS_NO_RESULT, node_method_freeze, OPEN),
+        SD_BUS_METHOD_WITH_ARGS("ThawWithOptions", SD_BUS_ARGS("s", role, "a{sv}", options), SD_BUS_NO_RESULT,
+                node_method_thaw, OPEN),
+        SD_BUS_METHOD_WITH_ARGS("WriteInputWithOptions", SD_BUS_ARGS("s", role, "ay", data, "a{sv}", options),
+                SD_BUS_NO_RESULT, node_method_write_input, OPEN | SECRET),
+        SD_BUS_METHOD_WITH_ARGS("CloseInputWithOptions", SD_BUS_ARGS("s", role, "a{sv}", options),
+                SD_BUS_NO_RESULT, node_method_close_input, OPEN),
+        SD_BUS_METHOD_WITH_ARGS("ResizeTerminalWithOptions",
+                SD_BUS_ARGS("s", role, "q", rows, "q", columns, "a{sv}", options), SD_BUS_NO_RESULT,
+                node_method_resize_terminal, OPEN),
+        SD_BUS_METHOD_WITH_ARGS("PurgeWithOptions", SD_BUS_ARGS("as", roles, "a{sv}", options),
+                SD_BUS_RESULT("as", purged), node_method_purge, OPEN),
         SD_BUS_METHOD_WITH_ARGS("ListRoles", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(ssusiso)", roles),
                 node_method_list_roles, OPEN),
         SD_BUS_METHOD_WITH_ARGS(

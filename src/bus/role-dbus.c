@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "bus/lease-options.h"
 #include "bus/operation.h"
 #include "bus/permissions-dbus.h"
 #include "bus/properties.h"
@@ -147,6 +148,8 @@ SPEC_STRING(Group, spec->group);
 SPEC_STRING(WorkingDirectory, spec->working_directory ?: "/");
 SPEC_STRING(Stdin, role_stdin_to_string(spec->stdin_kind));
 SPEC_STRING(Definition, spec->definition);
+SPEC_STRING(Lease, spec->lease);
+SPEC_STRING(ManagedBy, spec->managed_by);
 SPEC_STRING(Product, spec->product);
 SPEC_STRING(Version, spec->version);
 SPEC_STRING(Provider, products_wanted(spec) ? product_provider_to_string(spec->provider) : "");
@@ -191,17 +194,41 @@ PROPERTY_GETTER(role_spec, EupsList) {
 /* Handlers read, validate, authorize, act and reply, in this order. A parked call returns to the beginning of
  * its handler, so nothing may be changed before the authorization. */
 
-int role_dbus_check(
-        sd_bus_message *m, Role *role, const char *doing, const Caller **ret, sd_bus_error *error) {
+static int role_dbus_check_use(sd_bus_message *m, Role *role, const char *doing, const LeaseUse *use,
+        int (*check)(const LeaseUse *use, const Role *role, Fault *fault), const Caller **ret,
+        sd_bus_error *error) {
         const AuthorityRequest request = { .action = NODE_ACTION_MANAGE_ROLES, .doing = doing, .role = role };
+        const Caller *caller = NULL;
+        g_auto(Fault) fault = {};
 
-        return clients_check_change(role->node->world.clients.data, m, &request, ret, error);
+        int r = clients_check_change(role->node->world.clients.data, m, &request, &caller, error);
+        if (r != 0)
+                return r;
+        r = lease_use_check(use, role->node, caller, &fault);
+        if (r >= 0)
+                r = check(use, role, &fault);
+        if (r < 0)
+                return fault_to_bus_error(&fault, r, error);
+        if (ret)
+                *ret = caller;
+        return 0;
 }
 
+int role_dbus_check(sd_bus_message *m, Role *role, const char *doing, const LeaseUse *use, const Caller **ret,
+        sd_bus_error *error) {
+        return role_dbus_check_use(m, role, doing, use, lease_use_check_role, ret, error);
+}
+
+static int role_dbus_check_stop(const LeaseUse *use, const Role *role, Fault *fault) {
+        return node_check_stop(role->node, role, use, fault);
+}
+
+/* StopMany and KillMany have the options of a lease. */
 static int role_dbus_stop(sd_bus_message *m, Role *role, RoleCause cause, sd_bus_error *error) {
+        const LeaseUse use = {};
         const Caller *caller;
 
-        int r = role_dbus_check(m, role, "stop roles", &caller, error);
+        int r = role_dbus_check_use(m, role, "stop roles", &use, role_dbus_check_stop, &caller, error);
         if (r != 0)
                 return r;
         node_stop_role(role->node, role, cause, caller, operation_new(m, NULL));
@@ -220,6 +247,7 @@ int role_method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Role *role = userdata;
         g_auto(Fault) fault = {};
         const Caller *caller;
+        LeaseUse use = {};
         const char *whom;
         int32_t signo;
         StopTo to;
@@ -235,7 +263,10 @@ int role_method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
                         "signal is %d, but must be from 1 to %d", signo, SIGNAL_MAX);
 
-        r = role_dbus_check(m, role, "signal roles", &caller, error);
+        r = lease_options_read(m, &use, error);
+        if (r < 0)
+                return r;
+        r = role_dbus_check(m, role, "signal roles", &use, &caller, error);
         if (r != 0)
                 return r;
         Waiter waiter = operation_new(m, NULL);
@@ -246,9 +277,13 @@ int role_method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 
 static int role_dbus_freeze(sd_bus_message *m, Role *role, bool freeze, sd_bus_error *error) {
         g_auto(Fault) fault = {};
+        LeaseUse use = {};
         const Caller *caller;
 
-        int r = role_dbus_check(m, role, freeze ? "freeze roles" : "thaw roles", &caller, error);
+        int r = lease_options_read(m, &use, error);
+        if (r < 0)
+                return r;
+        r = role_dbus_check(m, role, freeze ? "freeze roles" : "thaw roles", &use, &caller, error);
         if (r != 0)
                 return r;
         Waiter waiter = operation_new(m, NULL);
@@ -268,9 +303,13 @@ int role_method_thaw(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 static int role_dbus_write_input(
         sd_bus_message *m, Role *role, const void *data, size_t size, bool newline, sd_bus_error *error) {
         g_auto(Fault) fault = {};
+        LeaseUse use = {};
         const Caller *caller;
 
-        int r = role_dbus_check(m, role, "write to roles", &caller, error);
+        int r = lease_options_read(m, &use, error);
+        if (r < 0)
+                return r;
+        r = role_dbus_check(m, role, "write to roles", &use, &caller, error);
         if (r != 0)
                 return r;
 
@@ -306,9 +345,13 @@ int role_method_write_input(sd_bus_message *m, void *userdata, sd_bus_error *err
 int role_method_close_input(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Role *role = userdata;
         g_auto(Fault) fault = {};
+        LeaseUse use = {};
         const Caller *caller;
 
-        int r = role_dbus_check(m, role, "write to roles", &caller, error);
+        int r = lease_options_read(m, &use, error);
+        if (r < 0)
+                return r;
+        r = role_dbus_check(m, role, "write to roles", &use, &caller, error);
         if (r != 0)
                 return r;
         Waiter waiter = operation_new(m, NULL);
@@ -325,12 +368,13 @@ static int role_method_purge(sd_bus_message *m, void *userdata, sd_bus_error *er
         char *names[] = { role->name, NULL };
         g_auto(GStrv) purged = NULL;
         g_auto(Fault) fault = {};
+        const LeaseUse use = {};
         const Caller *caller;
 
-        int r = role_dbus_check(m, role, "purge roles", &caller, error);
+        int r = role_dbus_check(m, role, "purge roles", &use, &caller, error);
         if (r != 0)
                 return r;
-        r = node_purge(role->node, names, caller, &purged, &fault);
+        r = node_purge(role->node, names, &use, caller, &purged, &fault);
         return r < 0 ? fault_to_bus_error(&fault, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
@@ -435,6 +479,8 @@ const sd_bus_vtable role_spec_vtable[] = {
         PROPERTY(role_spec, Requires, "as", CHANGES),
         PROPERTY(role_spec, BindsTo, "as", CHANGES),
         PROPERTY(role_spec, PartOf, "as", CHANGES),
+        PROPERTY(role_spec, Lease, "s", CHANGES),
+        PROPERTY(role_spec, ManagedBy, "s", CHANGES),
         SD_BUS_VTABLE_END,
 };
 

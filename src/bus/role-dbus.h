@@ -14,9 +14,10 @@ extern const sd_bus_vtable role_vtable[], role_spec_vtable[];
 /* Returns /org/architect/Node/role/<encoded name>, which the caller frees. */
 char *role_dbus_path(const char *name);
 
-/* Each method of a role calls this before it changes anything, see clients_check_change(). */
-int role_dbus_check(
-        sd_bus_message *m, Role *role, const char *doing, const Caller **ret, sd_bus_error *error);
+/* Each method of a role calls this before it changes anything, see clients_check_change(); it also checks the
+ * lease of the role. use: what the call says of that, see lease_options_read(). ret may be NULL. */
+int role_dbus_check(sd_bus_message *m, Role *role, const char *doing, const LeaseUse *use, const Caller **ret,
+        sd_bus_error *error);
 
 /* The methods of a role, with the Role as userdata. The methods of the node with the same names find the role
  * and call these. */

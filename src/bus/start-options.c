@@ -126,7 +126,8 @@ static int start_option_read(
         StartReading *s = userdata;
 
         s->option = (const RoleOption *) option;
-        g_ptr_array_add(s->names, (gpointer) s->option->key);
+        if (!s->option->of_call) /* the others replace what a definition says */
+                g_ptr_array_add(s->names, (gpointer) s->option->key);
         if (s->spec->definition) /* it replaces a list of the definition and does not add to it */
                 role_option_reset(s->spec, s->option);
         int r = start_readers[s->option->kind](m, s, error);

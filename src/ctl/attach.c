@@ -9,6 +9,7 @@
 
 #include "base/parse-util.h"
 #include "ctl/connection.h"
+#include "ctl/managed.h"
 #include "ctl/terminal.h"
 #include "ctl/verb.h"
 #include "util/autoptr.h"
@@ -43,13 +44,14 @@ static CtlExit attach_parse_escape(const char *text, int *ret) {
 }
 
 static CtlExit attach_parse_arguments(
-        Ctl *ctl, Terminal *t, bool *replay, int argc, char *argv[], bool *done) {
-        enum { ARG_ESCAPE = CTL_OPTION_OWN, ARG_NO_REPLAY, ARG_FD, ARG_SIZE_FD };
+        Ctl *ctl, Terminal *t, bool *replay, bool *force, int argc, char *argv[], bool *done) {
+        enum { ARG_ESCAPE = CTL_OPTION_OWN, ARG_NO_REPLAY, ARG_FD, ARG_SIZE_FD, ARG_FORCE };
         static const struct option options[] = {
                 { "escape", required_argument, NULL, ARG_ESCAPE },
                 { "no-replay", no_argument, NULL, ARG_NO_REPLAY },
                 { "fd", required_argument, NULL, ARG_FD },
                 { "size-fd", required_argument, NULL, ARG_SIZE_FD },
+                { "force", no_argument, NULL, ARG_FORCE },
                 { 0 },
         };
         CtlExit e = CTL_EXIT_OK;
@@ -62,6 +64,9 @@ static CtlExit attach_parse_arguments(
                         break;
                 case ARG_NO_REPLAY:
                         *replay = false;
+                        break;
+                case ARG_FORCE:
+                        *force = true;
                         break;
                 case ARG_FD:
                         e = attach_parse_socket(optarg, &t->fd);
@@ -82,15 +87,17 @@ static CtlExit attach_parse_arguments(
 
 CtlExit verb_attach(Ctl *ctl, int argc, char *argv[]) {
         g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
-        bool replay = true, done = false;
+        bool replay = true, force = false, done = false;
         g_auto(Terminal) t;
 
         terminal_init(&t, NULL);
-        CtlExit e = attach_parse_arguments(ctl, &t, &replay, argc, argv, &done);
+        CtlExit e = attach_parse_arguments(ctl, &t, &replay, &force, argc, argv, &done);
         if (e != CTL_EXIT_OK || done)
                 return e;
         if (t.role) {
                 e = ctl_connect(ctl);
+                if (e == CTL_EXIT_OK && force)
+                        e = ctl_check_managed(ctl, "attach", (char *const[]){ (char *) t.role, NULL }, force);
                 if (e == CTL_EXIT_OK && terminal_open(ctl, &t, replay, &error) < 0)
                         e = ctl_report(ctl, t.role, &error);
         }

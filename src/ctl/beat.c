@@ -9,6 +9,7 @@
 #include "base/parse-util.h"
 #include "base/time-util.h"
 #include "ctl/connection.h"
+#include "ctl/lease.h"
 #include "ctl/verb.h"
 #include "ctl/words.h"
 #include "proto/node-errors.h"
@@ -19,6 +20,8 @@
 
 typedef struct Beat {
         Ctl *ctl;
+        const char *lease; /* NULL: of the monitor */
+        uint64_t token, within_usec;
         uint64_t n_failed; /* one after the other, up to now */
 } Beat;
 
@@ -51,13 +54,19 @@ static void beat_succeeded(Beat *beat) {
         beat->n_failed = 0;
 }
 
+static CtlExit beat_new_call(const Beat *beat, sd_bus_message **ret) {
+        return beat->lease ? ctl_new_call(beat->ctl, ret, "BeatLease", "stt", beat->lease, beat->token,
+                                     beat->within_usec)
+                           : ctl_new_call(beat->ctl, ret, "Beat", NULL);
+}
+
 /* Returns an error only if no beat can ever arrive. */
 static CtlExit beat_once(Beat *beat) {
         g_autoptr(sd_bus_message) call = NULL;
         g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
         Ctl *ctl = beat->ctl;
 
-        const CtlExit e = ctl_new_call(ctl, &call, "Beat", NULL);
+        const CtlExit e = beat_new_call(beat, &call);
         if (e != CTL_EXIT_OK) {
                 beat->n_failed++;
                 return e == CTL_EXIT_USAGE ? e : CTL_EXIT_OK;
@@ -85,8 +94,8 @@ static void beat_wait(Ctl *ctl, uint64_t until_usec) {
                 (void) poll(NULL, 0, timeout_until(until_usec, now_usec(CLOCK_MONOTONIC)));
 }
 
-static CtlExit beat_regularly(Ctl *ctl, uint64_t every_usec) {
-        Beat beat = { .ctl = ctl };
+static CtlExit beat_regularly(Beat *beat, uint64_t every_usec) {
+        Ctl *ctl = beat->ctl;
 
         /* A service that does not reply must not hold up the beats for longer than it takes to miss one. */
         if (ctl->timeout_usec == 0)
@@ -96,34 +105,66 @@ static CtlExit beat_regularly(Ctl *ctl, uint64_t every_usec) {
         for (;;) {
                 const uint64_t begin = now_usec(CLOCK_MONOTONIC);
 
-                CtlExit e = beat_once(&beat);
+                CtlExit e = beat_once(beat);
                 if (e != CTL_EXIT_OK)
                         return e;
                 beat_wait(ctl,
-                        usec_add(begin, beat.n_failed > 0 ? MIN(every_usec, BEAT_AGAIN_USEC) : every_usec));
+                        usec_add(begin, beat->n_failed > 0 ? MIN(every_usec, BEAT_AGAIN_USEC) : every_usec));
         }
 }
 
+static CtlExit beat_send(const Beat *beat) {
+        g_autoptr(sd_bus_message) call = NULL;
+
+        CtlExit e = beat_new_call(beat, &call);
+        return e == CTL_EXIT_OK ? ctl_send_about(beat->ctl, call, NULL, NULL) : e;
+}
+
+static CtlExit beat_parse_every(const char *verb, const char *text, uint64_t *ret) {
+        if (parse_time(text, USEC_PER_SEC, ret) < 0 || *ret < 10 * USEC_PER_MSEC || *ret == USEC_INFINITY)
+                return ctl_usage(verb, "--every=%s is not a time such as 5s, from 10ms on", text);
+        return CTL_EXIT_OK;
+}
+
 CtlExit verb_beat(Ctl *ctl, int argc, char *argv[]) {
-        enum { ARG_EVERY = CTL_OPTION_OWN };
+        enum { ARG_EVERY = CTL_OPTION_OWN, ARG_LEASE, ARG_TOKEN, ARG_WITHIN };
         static const struct option options[] = {
                 { "every", required_argument, NULL, ARG_EVERY },
+                { "lease", required_argument, NULL, ARG_LEASE },
+                { "token", required_argument, NULL, ARG_TOKEN },
+                { "within", required_argument, NULL, ARG_WITHIN },
                 { 0 },
         };
+        Beat beat = { .ctl = ctl, .within_usec = LEASE_WITHIN_DEFAULT_USEC };
+        const char *needs_lease = NULL;
         CtlExit e = CTL_EXIT_OK;
         uint64_t every_usec = 0;
-        int c;
+        int c = 0;
 
-        while ((c = ctl_getopt(ctl, argc, argv, NULL, options, &e)) >= 0)
-                if (parse_time(optarg, USEC_PER_SEC, &every_usec) < 0 || every_usec < 10 * USEC_PER_MSEC ||
-                        every_usec == USEC_INFINITY)
-                        return ctl_usage(
-                                argv[0], "--every=%s is not a time such as 5s, from 10ms on", optarg);
-        if (c != CTL_OPTION_EXIT)
+        while (e == CTL_EXIT_OK && (c = ctl_getopt(ctl, argc, argv, NULL, options, &e)) >= 0)
+                switch (c) {
+                case ARG_EVERY:
+                        e = beat_parse_every(argv[0], optarg, &every_usec);
+                        break;
+                case ARG_LEASE:
+                        beat.lease = optarg;
+                        break;
+                case ARG_TOKEN:
+                        needs_lease = "--token";
+                        e = lease_parse_token(argv[0], optarg, &beat.token);
+                        break;
+                default:
+                        needs_lease = "--within";
+                        e = lease_parse_within(argv[0], optarg, &beat.within_usec);
+                        break;
+                }
+        if (e == CTL_EXIT_OK && c != CTL_OPTION_EXIT)
                 e = ctl_check_arguments(argc, argv, 0, 0);
         if (c == CTL_OPTION_EXIT || e != CTL_EXIT_OK)
                 return e;
-        return every_usec > 0 ? beat_regularly(ctl, every_usec) : ctl_call(ctl, NULL, "Beat", NULL);
+        if (needs_lease && !beat.lease)
+                return ctl_usage(argv[0], "%s= needs --lease=", needs_lease);
+        return every_usec > 0 ? beat_regularly(&beat, every_usec) : beat_send(&beat);
 }
 
 /* -- monitor-timeout -- */

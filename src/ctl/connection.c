@@ -216,6 +216,14 @@ CtlExit ctl_send_async(Ctl *ctl, sd_bus_message *call, sd_bus_message_handler_t 
         return r < 0 ? ctl_failed(r, "send a call") : CTL_EXIT_OK;
 }
 
+char *ctl_change_name(const Ctl *ctl, const char *method) {
+        return g_strconcat(method, ctl->force ? "WithOptions" : NULL, NULL);
+}
+
+int ctl_append_change(const Ctl *ctl, sd_bus_message *call) {
+        return ctl->force ? sd_bus_message_append(call, "a{sv}", 1, "force", "b", (int) true) : 0;
+}
+
 int ctl_next_entry(sd_bus_message *m, const char **ret_key) {
         int r = sd_bus_message_enter_container(m, 'e', "sv");
 
@@ -278,6 +286,9 @@ CtlExit ctl_error_to_exit(const char *name) {
                 return CTL_EXIT_NOT_RUNNING;
         case NODE_ERROR_ACCESS_DENIED:
         case NODE_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED:
+        case NODE_ERROR_LEASE_REQUIRED:
+        case NODE_ERROR_LEASE_TAKEN:
+        case NODE_ERROR_STALE_TOKEN:
                 return CTL_EXIT_NOT_PERMITTED;
         case NODE_ERROR_INVALID_ARGS:
         case NODE_ERROR_INVALID_ROLE_NAME:

@@ -66,6 +66,12 @@ bool ctl_error_is_no_service(const sd_bus_error *error);
  * Returns CTL_EXIT_FAILED. */
 CtlExit ctl_bad_reply(int r);
 
+/* The name of the method that a verb calls, such as "Signal", with the options of a lease if they are needed.
+ * What it is has to be freed. */
+char *ctl_change_name(const Ctl *ctl, const char *method);
+/* Appends these options after all arguments of that method. Returns a negative errno. */
+int ctl_append_change(const Ctl *ctl, sd_bus_message *call);
+
 /* Enters the next entry of an a{sv} that was entered, and returns its key; the caller reads the variant and
  * leaves the entry with sd_bus_message_exit_container(). Returns 0 after the last one, or a negative errno.
  */

@@ -43,6 +43,7 @@ typedef struct Ctl {
         bool legend;
         bool pager;
         bool quiet;
+        bool force; /* the lease of a role does not matter, see managed.h */
         bool ask_password;
         bool auto_start;       /* a call starts the service if it does not run, as the bus does */
         uint64_t timeout_usec; /* of each call; 0: that of the verb */

@@ -62,6 +62,8 @@ static const CtlProperty role_properties[] = {
         DETAIL("Result", "s", result),
         DETAIL("Definition", "s", definition),
         DETAIL("Type", "s", type),
+        DETAIL("Lease", "s", lease),
+        DETAIL("ManagedBy", "s", managed_by),
         DETAIL("Command", "as", command),
         DETAIL("Strays", "as", strays),
         DETAIL("RoleGroups", "as", groups),

@@ -10,7 +10,7 @@
 /* The properties of a role, as org.architect.Node.Role names them. */
 typedef struct CtlDetails {
         char *name, *state, *user, *product, *version, *provider, *scope, *control_group, *status_text;
-        char *waits_for, *exit_code, *cause, *result, *definition, *type;
+        char *waits_for, *exit_code, *cause, *result, *definition, *type, *lease, *managed_by;
         char **command, **strays, **groups, **after, **wants, **requires, **binds_to, **part_of;
         GArray *start_times;
         uint32_t main_pid, n_restarts;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "ctl/connection.h"
+#include "ctl/managed.h"
 #include "ctl/role-files.h"
 #include "ctl/roles.h"
 #include "ctl/verb.h"
@@ -204,6 +205,8 @@ static CtlExit verb_enable_or_disable(Ctl *ctl, int argc, char *argv[], bool ena
                 e = role_files_check_options(ctl, argv[0]);
         if (e == CTL_EXIT_OK)
                 e = role_files_load(ctl, &definitions);
+        if (e == CTL_EXIT_OK && now && !enable)
+                e = ctl_check_managed(ctl, argv[0], argv + optind, false);
         if (e != CTL_EXIT_OK)
                 return e;
         directories = role_files_directories(ctl);

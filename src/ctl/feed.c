@@ -48,14 +48,17 @@ static int feed_on_room(sd_bus_message *m, void *userdata, sd_bus_error *error) 
 }
 
 static void feed_write(Feed *f, const void *data, size_t size, sd_bus_message_handler_t callback) {
+        g_autofree char *method = ctl_change_name(f->ctl, "WriteInput");
         g_autoptr(sd_bus_message) call = NULL;
 
-        CtlExit e = ctl_new_call(f->ctl, &call, "WriteInput", "s", f->role);
+        CtlExit e = ctl_new_call(f->ctl, &call, method, "s", f->role);
         if (e != CTL_EXIT_OK) {
                 feed_end(f, e);
                 return;
         }
         int r = sd_bus_message_append_array(call, 'y', data, size);
+        if (r >= 0)
+                r = ctl_append_change(f->ctl, call);
         if (r < 0)
                 feed_end(f, ctl_cannot_send(r));
         else
@@ -81,15 +84,17 @@ static int feed_on_closed(sd_bus_message *m, void *userdata, sd_bus_error *error
 
 /* Nothing more comes. */
 static void feed_finish(Feed *f) {
+        g_autofree char *method = ctl_change_name(f->ctl, "CloseInput");
         g_autoptr(sd_bus_message) call = NULL;
 
         if (!f->close) {
                 feed_end(f, CTL_EXIT_OK);
                 return;
         }
-        CtlExit e = ctl_new_call(f->ctl, &call, "CloseInput", "s", f->role);
-        if (e != CTL_EXIT_OK)
-                feed_end(f, e);
+        CtlExit e = ctl_new_call(f->ctl, &call, method, "s", f->role);
+        int r = e == CTL_EXIT_OK ? ctl_append_change(f->ctl, call) : 0;
+        if (e != CTL_EXIT_OK || r < 0)
+                feed_end(f, r < 0 ? ctl_cannot_send(r) : e);
         else
                 feed_call(f, call, feed_on_closed);
 }
@@ -111,6 +116,13 @@ static void feed_send(Feed *f) {
 
         if (f->fd >= 0) {
                 feed_write(f, f->data, f->size, feed_on_sent);
+                return;
+        }
+        /* A method with the options of a lease exists for bytes only. */
+        if (f->ctl->force) {
+                g_autofree char *line = g_strconcat(f->text, "\n", NULL);
+
+                feed_write(f, line, strlen(line), feed_on_sent);
                 return;
         }
         CtlExit e = ctl_new_call(f->ctl, &call, "SendInput", "ss", f->role, f->text);

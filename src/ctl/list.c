@@ -10,6 +10,7 @@
 #include "base/exit-status.h"
 #include "ctl/definitions.h"
 #include "ctl/details.h"
+#include "ctl/managed.h"
 #include "ctl/roles.h"
 #include "ctl/table.h"
 #include "ctl/verb.h"
@@ -36,7 +37,17 @@ static CtlExit list_report_none(Ctl *ctl, char *const *words, const char *thing)
 
 /* -- roles -- */
 
-enum { ROLE_NAME, ROLE_STATE, ROLE_PID, ROLE_END, ROLE_CODE, ROLE_STATUS, ROLE_UNIT };
+enum {
+        ROLE_NAME,
+        ROLE_STATE,
+        ROLE_PID,
+        ROLE_END,
+        ROLE_CODE,
+        ROLE_STATUS,
+        ROLE_UNIT,
+        ROLE_MANAGER,
+        ROLE_LEASE
+};
 
 static const TableColumn role_columns[] = {
         [ROLE_NAME] = { "ROLE", "role" },
@@ -46,6 +57,9 @@ static const TableColumn role_columns[] = {
         [ROLE_CODE] = { NULL, "code" },
         [ROLE_STATUS] = { NULL, "status", TABLE_NUMBER },
         [ROLE_UNIT] = { "UNIT", "unit", .trunc = true },
+        /* These two only if any role has one. */
+        [ROLE_MANAGER] = { "MANAGED-BY", "managed-by", .trunc = true },
+        [ROLE_LEASE] = { "LEASE", "lease" },
 };
 
 /* As systemd has it, with its defaults: what the service says about success-exit-status is not asked for. */
@@ -62,13 +76,17 @@ static bool role_has_failed(const CtlRole *role) {
         }
 }
 
-static void list_add_role(Table *table, const CtlRole *role) {
+static void list_add_role(Table *table, const CtlRole *role, const CtlManaged *managed) {
         struct libscols_line *row = table_add_row(table, NULL);
         const bool running = ctl_role_is_running(role), failed = role_has_failed(role);
 
         table_set(table, row, ROLE_NAME, role->name);
         table_set(table, row, ROLE_STATE, role->state);
         table_set(table, row, ROLE_UNIT, role->scope);
+        if (managed && managed->manager[0])
+                table_set(table, row, ROLE_MANAGER, managed->manager);
+        if (managed && managed->lease[0])
+                table_set(table, row, ROLE_LEASE, managed->lease);
         if (role->pid > 0)
                 table_setf(table, row, ROLE_PID, "%" PRIu32, role->pid);
         if (!running) {
@@ -103,22 +121,25 @@ static char *const *list_find_groups(const GPtrArray *details, const char *name)
 }
 
 static CtlExit list_roles(Ctl *ctl, char *const *patterns) {
-        g_autoptr(GArray) roles = NULL;
+        g_autoptr(GArray) roles = NULL, managed = NULL;
         g_autoptr(GPtrArray) details = NULL;
         unsigned n = 0, n_running = 0, n_failed = 0;
 
         CtlExit e = list_get_groups(ctl, patterns, &details);
         if (e == CTL_EXIT_OK)
                 e = ctl_list_roles(ctl, &roles);
+        if (e == CTL_EXIT_OK)
+                e = ctl_list_managed(ctl, &managed);
         if (e != CTL_EXIT_OK)
                 return e;
-        g_autoptr(Table) table = table_new(ctl, role_columns, ELEMENTSOF(role_columns));
+        g_autoptr(Table) table =
+                table_new(ctl, role_columns, managed->len > 0 ? ELEMENTSOF(role_columns) : ROLE_MANAGER);
         for (guint i = 0; i < roles->len; i++) {
                 const CtlRole *role = &g_array_index(roles, CtlRole, i);
 
                 if (!list_wants(patterns, role->name, list_find_groups(details, role->name)))
                         continue;
-                list_add_role(table, role);
+                list_add_role(table, role, ctl_find_managed(managed, role->name));
                 n++;
                 n_running += ctl_role_is_running(role);
                 n_failed += role_has_failed(role);

@@ -47,7 +47,7 @@ typedef struct EventDetails {
         uint32_t pid, attempt;
         uint64_t delay_usec, timeout_usec;
         int32_t status;
-        const char *user, *code, *cause, *result, *reason;
+        const char *user, *code, *cause, *result, *reason, *lease;
 } EventDetails;
 
 static int details_read(sd_bus_message *m, EventDetails *d) {
@@ -65,6 +65,7 @@ static int details_read(sd_bus_message *m, EventDetails *d) {
                 { "result", "s", &d->result },
                 { "timeout-usec", "t", &d->timeout_usec },
                 { "reason", "s", &d->reason },
+                { "lease", "s", &d->lease },
         };
         const char *key;
 
@@ -102,6 +103,11 @@ static char *details_describe(const char *signal, const EventDetails *d) {
                 g_autofree char *timeout = words_span(d->timeout_usec);
 
                 return g_strdup_printf("no beat for %s", timeout);
+        }
+        if (strcmp(signal, "LeaseExpired") == 0) {
+                g_autofree char *timeout = words_span(d->timeout_usec);
+
+                return g_strdup_printf("lease %s, no beat for %s", d->lease ?: "", timeout);
         }
         return g_strdup(d->result ?: d->reason ?: "");
 }

@@ -7,6 +7,7 @@
 
 #include "ctl/connection.h"
 #include "ctl/details.h"
+#include "ctl/managed.h"
 #include "ctl/stop.h"
 #include "ctl/table.h"
 #include "ctl/verb.h"
@@ -20,6 +21,8 @@ static CtlExit poll_call(Ctl *ctl, const char *member, char **words, sd_bus_mess
         if (e != CTL_EXIT_OK)
                 return e;
         int r = sd_bus_message_append_strv(call, words);
+        if (r >= 0)
+                r = ctl_append_change(ctl, call);
         if (r < 0)
                 return ctl_cannot_send(r);
         return ctl_send_about(ctl, call, words[0] && !words[1] ? words[0] : NULL, ret);
@@ -124,7 +127,7 @@ static CtlExit purge_select(Ctl *ctl, char *const *words, GPtrArray *names) {
 }
 
 /* No words stand for all roles. */
-static CtlExit purge_words(Ctl *ctl, char *const *words) {
+static CtlExit purge_words(Ctl *ctl, char *const *words, bool force) {
         g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
         g_autoptr(sd_bus_message) reply = NULL;
         bool only_names = true;
@@ -145,12 +148,19 @@ static CtlExit purge_words(Ctl *ctl, char *const *words) {
                 }
         }
         g_ptr_array_add(names, NULL);
-        CtlExit e = poll_call(ctl, "Purge", (char **) names->pdata, &reply);
+        /* Of all, the service leaves those of a lease out. */
+        CtlExit e = ctl_check_managed(ctl, "purge", (char *const *) names->pdata, force);
+        if (e == CTL_EXIT_OK) {
+                g_autofree char *method = ctl_change_name(ctl, "Purge");
+
+                e = poll_call(ctl, method, (char **) names->pdata, &reply);
+        }
         return e == CTL_EXIT_OK ? purge_print(ctl, reply) : e;
 }
 
 CtlExit verb_purge(Ctl *ctl, int argc, char *argv[]) {
+        bool force;
         CtlExit e;
 
-        return ctl_read_roles(ctl, argc, argv, &e) ? purge_words(ctl, argv + optind) : e;
+        return ctl_read_roles(ctl, argc, argv, &force, &e) ? purge_words(ctl, argv + optind, force) : e;
 }

@@ -129,7 +129,9 @@ CtlExit ctl_new_call_many(Ctl *ctl, const char *method, char *const *roles, sd_b
         if (e != CTL_EXIT_OK)
                 return e;
         int r = sd_bus_message_append_strv(call, (char **) roles);
-        if (r >= 0)
+        if (r >= 0 && ctl->force && strcmp(method, "StartMany") != 0)
+                r = ctl_append_change(ctl, call);
+        else if (r >= 0)
                 r = sd_bus_message_append(call, "a{sv}", 0);
         if (r < 0)
                 return ctl_cannot_send(r);

@@ -7,6 +7,7 @@
 
 #include "ctl/feed.h"
 #include "ctl/loop.h"
+#include "ctl/managed.h"
 #include "ctl/verb.h"
 
 static CtlExit send_all(Ctl *ctl, Feed *feed) {
@@ -23,21 +24,26 @@ static CtlExit send_all(Ctl *ctl, Feed *feed) {
 }
 
 CtlExit verb_send(Ctl *ctl, int argc, char *argv[]) {
-        enum { ARG_CLOSE = CTL_OPTION_OWN };
+        enum { ARG_CLOSE = CTL_OPTION_OWN, ARG_FORCE };
         static const struct option options[] = {
                 { "close", no_argument, NULL, ARG_CLOSE },
+                { "force", no_argument, NULL, ARG_FORCE },
                 { 0 },
         };
         g_autofree Feed *feed = g_new0(Feed, 1);
         g_autofree char *text = NULL;
         CtlExit e = CTL_EXIT_OK;
+        bool force = false;
         int c;
 
         while ((c = ctl_getopt(ctl, argc, argv, NULL, options, &e)) >= 0)
-                feed->close = true;
+                *(c == ARG_CLOSE ? &feed->close : &force) = true;
         if (c == CTL_OPTION_EXIT)
                 return e;
         e = ctl_check_arguments(argc, argv, 1, INT_MAX);
+        /* No manager minds the input, but a lease does. */
+        if (e == CTL_EXIT_OK && force)
+                e = ctl_check_managed(ctl, "send", (char *const[]){ argv[optind], NULL }, force);
         if (e != CTL_EXIT_OK)
                 return e;
         feed->ctl = ctl;

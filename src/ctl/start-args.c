@@ -128,6 +128,10 @@ CtlExit start_args_take(StartArgs *args, const char *verb, int c, const char *va
                 return start_args_set(args, verb, "WorkingDirectory", value);
         case START_OPTION_SERVICE_TYPE:
                 return start_args_set(args, verb, "Type", value);
+        case START_OPTION_LEASE:
+                return start_args_set(args, verb, "Lease", value);
+        case START_OPTION_FENCING_TOKEN:
+                return start_args_set(args, verb, "FencingToken", value);
         default:
                 g_assert_not_reached();
         }

@@ -25,6 +25,8 @@ enum {
         START_OPTION_NICE,
         START_OPTION_WORKING_DIRECTORY,
         START_OPTION_SERVICE_TYPE,
+        START_OPTION_LEASE,
+        START_OPTION_FENCING_TOKEN,
         START_OPTION_OWN,
 };
 
@@ -35,8 +37,10 @@ enum {
                 { "uid", required_argument, NULL, START_OPTION_UID }, \
                 { "gid", required_argument, NULL, START_OPTION_GID }, \
                 { "nice", required_argument, NULL, START_OPTION_NICE }, \
-                { "working-directory", required_argument, NULL, START_OPTION_WORKING_DIRECTORY }, { \
-                "service-type", required_argument, NULL, START_OPTION_SERVICE_TYPE \
+                { "working-directory", required_argument, NULL, START_OPTION_WORKING_DIRECTORY }, \
+                { "service-type", required_argument, NULL, START_OPTION_SERVICE_TYPE }, \
+                { "lease", required_argument, NULL, START_OPTION_LEASE }, { \
+                "fencing-token", required_argument, NULL, START_OPTION_FENCING_TOKEN \
         }
 #define START_OPTIONS_HELP \
         "  -p --property=KEY=VALUE     Set an option as in a role file\n" \
@@ -46,6 +50,8 @@ enum {
         "  -d --same-dir               The current directory\n" \
         "  -E --setenv=NAME[=VALUE]    Set a variable, by default to its value here\n" \
         "     --service-type=TYPE      What to wait for: exec, notify or oneshot\n" \
+        "     --lease=NAME             The lease to which it belongs\n" \
+        "     --fencing-token=N        The token of the lease\n" \
         "  -G --collect                Purge the role when it has ended\n"
 
 /* Takes one of the options above, as ctl_getopt() has returned it. */

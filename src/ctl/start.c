@@ -9,6 +9,7 @@
 #include "ctl/connection.h"
 #include "ctl/details.h"
 #include "ctl/loop.h"
+#include "ctl/managed.h"
 #include "ctl/roles.h"
 #include "ctl/start-args.h"
 #include "ctl/stop.h"
@@ -260,11 +261,19 @@ static CtlExit restart_roles(Ctl *ctl, GPtrArray *roles) {
 
 CtlExit verb_restart(Ctl *ctl, int argc, char *argv[]) {
         g_autoptr(GPtrArray) roles = g_ptr_array_new_with_free_func(g_free);
+        bool force;
         CtlExit e;
 
-        if (!ctl_read_roles(ctl, argc, argv, &e))
+        if (!ctl_read_roles(ctl, argc, argv, &force, &e))
                 return e;
         e = ctl_expand_roles(ctl, argv + optind, roles);
+        if (e == CTL_EXIT_OK) {
+                g_autofree const char **names = g_new0(const char *, roles->len + 1);
+
+                for (guint i = 0; i < roles->len; i++)
+                        names[i] = g_ptr_array_index(roles, i);
+                e = ctl_check_managed(ctl, "restart", (char *const *) names, force);
+        }
         if (e != CTL_EXIT_OK)
                 return e;
         if (roles->len == 0) {

@@ -178,6 +178,10 @@ static void role_print_run(const CtlDetails *role) {
                 status_line("Product", "%s%s%s (%s)", role->product,
                         role->version && role->version[0] ? " " : "", role->version ?: "",
                         role->provider ?: "");
+        if (role->managed_by && role->managed_by[0])
+                status_text("Managed by", role->managed_by);
+        if (role->lease && role->lease[0])
+                status_line("Lease", "%s", role->lease);
         if (role->status_text && role->status_text[0])
                 status_text("Status", role->status_text);
 }

@@ -10,6 +10,7 @@
 #include "ctl/connection.h"
 #include "ctl/details.h"
 #include "ctl/loop.h"
+#include "ctl/managed.h"
 #include "ctl/roles.h"
 #include "ctl/stop.h"
 #include "ctl/verb.h"
@@ -97,7 +98,7 @@ static void progress_end(Progress *p) {
 
 CtlExit ctl_stop_roles(Ctl *ctl, const CtlStop *stop, char *const *roles) {
         /* One role has its own method, whose errors say more about the rights on that role. */
-        const bool one = roles[0] && !roles[1] && roles[0][0] != '@';
+        const bool one = roles[0] && !roles[1] && roles[0][0] != '@' && !ctl->force;
         g_autoptr(sd_bus_message) call = NULL, reply = NULL;
         Progress p = {};
 
@@ -115,18 +116,19 @@ CtlExit ctl_stop_roles(Ctl *ctl, const CtlStop *stop, char *const *roles) {
 
 /* -- the verbs -- */
 
-bool ctl_read_roles(Ctl *ctl, int argc, char *argv[], CtlExit *ret) {
-        enum { ARG_ALL = CTL_OPTION_OWN };
+bool ctl_read_roles(Ctl *ctl, int argc, char *argv[], bool *ret_force, CtlExit *ret) {
+        enum { ARG_ALL = CTL_OPTION_OWN, ARG_FORCE };
         static const struct option options[] = {
                 { "all", no_argument, NULL, ARG_ALL },
+                { "force", no_argument, NULL, ARG_FORCE },
                 { 0 },
         };
-        bool all = false;
+        bool all = false, force = false;
         int c;
 
         *ret = CTL_EXIT_OK;
         while ((c = ctl_getopt(ctl, argc, argv, NULL, options, ret)) >= 0)
-                all = true;
+                *(c == ARG_ALL ? &all : &force) = true;
         if (c == CTL_OPTION_EXIT)
                 return false;
         if (all && optind < argc)
@@ -134,17 +136,24 @@ bool ctl_read_roles(Ctl *ctl, int argc, char *argv[], CtlExit *ret) {
                         argv[optind]);
         else if (!all && optind == argc)
                 *ret = ctl_usage(argv[0], "%s needs ROLE..., @GROUP... or --all", argv[0]);
+        *ret_force = force;
         return *ret == CTL_EXIT_OK;
 }
 
-CtlExit verb_stop(Ctl *ctl, int argc, char *argv[]) {
+static CtlExit stop_words(Ctl *ctl, int argc, char *argv[], const CtlStop *stop) {
+        bool force;
         CtlExit e;
 
-        return ctl_read_roles(ctl, argc, argv, &e) ? ctl_stop_roles(ctl, &ctl_stop, argv + optind) : e;
+        if (!ctl_read_roles(ctl, argc, argv, &force, &e))
+                return e;
+        e = ctl_check_managed_words(ctl, argv[0], argv + optind, force);
+        return e == CTL_EXIT_OK ? ctl_stop_roles(ctl, stop, argv + optind) : e;
+}
+
+CtlExit verb_stop(Ctl *ctl, int argc, char *argv[]) {
+        return stop_words(ctl, argc, argv, &ctl_stop);
 }
 
 CtlExit verb_kill(Ctl *ctl, int argc, char *argv[]) {
-        CtlExit e;
-
-        return ctl_read_roles(ctl, argc, argv, &e) ? ctl_stop_roles(ctl, &ctl_kill, argv + optind) : e;
+        return stop_words(ctl, argc, argv, &ctl_kill);
 }

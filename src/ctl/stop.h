@@ -17,6 +17,7 @@ extern const CtlStop ctl_stop, ctl_kill;
  * gone; on a terminal it shows which ones are not yet. Reports each error. */
 CtlExit ctl_stop_roles(Ctl *ctl, const CtlStop *stop, char *const *roles);
 
-/* Reads the arguments of a verb for several roles: names from argv[optind] on, or --all, which leaves none.
- * Returns true if the verb is to go on; otherwise it returns *ret. */
-bool ctl_read_roles(Ctl *ctl, int argc, char *argv[], CtlExit *ret);
+/* Reads the arguments of a verb for several roles: names from argv[optind] on, or --all, which leaves none;
+ * and
+ * --force, for managed.h. Returns true if the verb is to go on; otherwise it returns *ret. */
+bool ctl_read_roles(Ctl *ctl, int argc, char *argv[], bool *ret_force, CtlExit *ret);

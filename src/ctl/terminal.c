@@ -96,8 +96,13 @@ static void terminal_send_size(Terminal *t) {
 
                 (void) socket_send(t->size_fd, &m, sizeof(m), NULL, 0);
         } else if (t->bus) {
-                (void) sd_bus_call_method_async(t->bus, NULL, t->bus_name, NODE_PATH, NODE_INTERFACE,
-                        "ResizeTerminal", NULL, NULL, "sqq", t->role, size.ws_row, size.ws_col);
+                if (t->force)
+                        (void) sd_bus_call_method_async(t->bus, NULL, t->bus_name, NODE_PATH, NODE_INTERFACE,
+                                "ResizeTerminalWithOptions", NULL, NULL, "sqqa{sv}", t->role, size.ws_row,
+                                size.ws_col, 1, "force", "b", (int) true);
+                else
+                        (void) sd_bus_call_method_async(t->bus, NULL, t->bus_name, NODE_PATH, NODE_INTERFACE,
+                                "ResizeTerminal", NULL, NULL, "sqq", t->role, size.ws_row, size.ws_col);
                 (void) sd_bus_flush(t->bus);
         }
 }
@@ -106,8 +111,10 @@ int terminal_open(Ctl *ctl, Terminal *t, bool replay, sd_bus_error *error) {
         g_autoptr(sd_bus_message) call = NULL, reply = NULL;
         int fd;
 
-        CtlExit e =
-                ctl_new_call(ctl, &call, "OpenTerminal", "sa{sv}", t->role, 1, "replay", "b", (int) replay);
+        CtlExit e = ctl->force ? ctl_new_call(ctl, &call, "OpenTerminal", "sa{sv}", t->role, 2, "replay", "b",
+                                         (int) replay, "force", "b", (int) true)
+                               : ctl_new_call(ctl, &call, "OpenTerminal", "sa{sv}", t->role, 1, "replay", "b",
+                                         (int) replay);
         if (e != CTL_EXIT_OK)
                 return sd_bus_error_set_errno(error, ENOTCONN);
         int r = ctl_try(ctl, call, error, &reply);
@@ -119,6 +126,7 @@ int terminal_open(Ctl *ctl, Terminal *t, bool replay, sd_bus_error *error) {
         }
         if (r < 0 && !sd_bus_error_is_set(error))
                 (void) sd_bus_error_set_errno(error, r);
+        t->force = ctl->force;
         t->bus = ctl->bus;
         t->bus_name = ctl->bus_name;
         return r;

@@ -15,6 +15,7 @@
 typedef struct Terminal {
         const char *role; /* NULL if the descriptors were passed to us */
         const char *bus_name;
+        bool force;  /* of Ctl, when it was opened */
         sd_bus *bus; /* of Ctl, whose events are handled meanwhile; NULL without one */
         int fd;      /* of the terminal */
         int size_fd; /* negative if the size is sent over the bus */

@@ -59,6 +59,8 @@ CtlExit verb_env(Ctl *ctl, int argc, char *argv[]);
 CtlExit verb_freeze(Ctl *ctl, int argc, char *argv[]);
 CtlExit verb_import(Ctl *ctl, int argc, char *argv[]);
 CtlExit verb_kill(Ctl *ctl, int argc, char *argv[]);
+CtlExit verb_lease(Ctl *ctl, int argc, char *argv[]);
+CtlExit verb_leases(Ctl *ctl, int argc, char *argv[]);
 CtlExit verb_list(Ctl *ctl, int argc, char *argv[]);
 CtlExit verb_log_level(Ctl *ctl, int argc, char *argv[]);
 CtlExit verb_log_to_sve(Ctl *ctl, int argc, char *argv[]);

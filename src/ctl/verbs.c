@@ -29,7 +29,8 @@ const CtlVerb ctl_verbs[] = {
                            "     --order=ORDER       cpu, memory or tasks; with the keys c, m and t, too\n"
                            "     --batch             Write one table after the other\n" },
         { "purge", verb_purge, "ROLE...|@GROUP...|--all", "Forget roles that have ended",
-                .options = "     --all               All of them\n" },
+                .options = "     --all               All of them\n"
+                           "     --force             Also if a manager or a lease has them\n" },
         { "start", verb_start, "ROLE...|@GROUP...|NAME [OPTIONS] [--] COMMAND...",
                 "Start roles that are defined, or a command as a role", .heading = "Start and stop",
                 .options = START_OPTIONS_HELP },
@@ -42,25 +43,33 @@ const CtlVerb ctl_verbs[] = {
                 .options =
                         "     --until=STATE       Wait until they are ended (the default), ready or running\n" },
         { "stop", verb_stop, "ROLE...|@GROUP...|--all", "Stop roles, and wait until they are gone",
-                .options = "     --all               Stop all roles\n" },
+                .options = "     --all               Stop all roles\n"
+                           "     --force             Also if a manager or a lease has them\n" },
         { "kill", verb_kill, "ROLE...|@GROUP...|--all", "Kill all processes of roles",
-                .options = "     --all               Kill all roles\n" },
+                .options = "     --all               Kill all roles\n"
+                           "     --force             Also if a manager or a lease has them\n" },
         { "restart", verb_restart, "ROLE...|@GROUP...|--all",
                 "Stop roles and start them from their definitions",
-                .options = "     --all               Restart all roles that run\n" },
+                .options = "     --all               Restart all roles that run\n"
+                           "     --force             Also if a manager or a lease has them\n" },
         { "signal", verb_signal, "ROLE SIGNAL", "Send a signal to a role",
-                .options = "     --to=WHOM           To its process main (the default), or to all\n" },
+                .options = "     --to=WHOM           To its process main (the default), or to all\n"
+                           "     --force             Also if a manager or a lease has the role\n" },
         { "send", verb_send, "ROLE [TEXT...]", "Send a line, or standard input, to the input of a role",
-                .options = "     --close             Close its input afterwards\n" },
-        { "freeze", verb_freeze, "ROLE...|@GROUP...", "Keep the processes of roles from running" },
-        { "thaw", verb_thaw, "ROLE...|@GROUP...", "Let frozen roles run on" },
+                .options = "     --close             Close its input afterwards\n"
+                           "     --force             Also if a lease has the role\n" },
+        { "freeze", verb_freeze, "ROLE...|@GROUP...", "Keep the processes of roles from running",
+                .options = "     --force             Also if a manager or a lease has them\n" },
+        { "thaw", verb_thaw, "ROLE...|@GROUP...", "Let frozen roles run on",
+                .options = "     --force             Also if a manager or a lease has them\n" },
         { "attach", verb_attach, "ROLE", "Show the terminal of a role and type into it",
                 .options =
                         "     --escape=KEY        The key that detaches (default: ^], \"none\" disables it)\n"
                         "     --no-replay         Show new output only\n"
                         "     --fd=N              Show the terminal of an inherited socket of OpenTerminal,\n"
                         "                         instead of that of a role\n"
-                        "     --size-fd=N         The socket for the size that OpenTerminal returned with it\n" },
+                        "     --size-fd=N         The socket for the size that OpenTerminal returned with it\n"
+                        "     --force             Also if a lease has the role\n" },
 
         { "monitor", verb_monitor, "[PATTERN...]", "Show events as they happen",
                 .heading = "Events, logs and monitoring",
@@ -111,9 +120,16 @@ const CtlVerb ctl_verbs[] = {
                            "     --udp               Only UDP ports\n" },
 
         { "beat", verb_beat, "", "Report that the manager is alive", .heading = "Service",
-                .options = "     --every=TIME        Go on with that, so often\n" },
+                .options = "     --every=TIME        Go on with that, so often\n"
+                           "     --lease=NAME        For this lease, which is acquired if nobody has it\n"
+                           "     --token=N           Its fencing token (default: 0)\n"
+                           "     --within=TIME       The next beat is due within TIME (default: 30s)\n" },
         { "monitor-timeout", verb_monitor_timeout, "[TIME]",
                 "Show or set the longest time from beat to beat" },
+        { "leases", verb_leases, "", "List the leases of managers", .looks = true },
+        { "lease", verb_lease, "acquire|release NAME", "Acquire or release a lease",
+                .options = "     --token=N           Its fencing token (default: 0)\n"
+                           "     --within=TIME       The next beat is due within TIME (default: 30s)\n" },
         { "log-level", verb_log_level, "[LEVEL]", "Show or set the log level of the service" },
         { "log-to-sve", verb_log_to_sve, "BOOL", "Turn the signal LogMessage on or off" },
         { "shutdown", verb_shutdown, "[REASON]", "Stop all roles and end the service",

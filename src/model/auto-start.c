@@ -8,6 +8,7 @@
 #include "base/pidref.h"
 #include "base/unit-name.h"
 #include "model/definitions.h"
+#include "model/leases.h"
 #include "model/node-start.h"
 #include "model/node-stop.h"
 #include "model/node.h"
@@ -170,8 +171,17 @@ static void auto_start_role(Node *node, const Definition *definition) {
         if (role && role->state != ROLE_ENDED)
                 return;
 
+        /* The service is no manager. */
+        if (definition->spec && definition->spec->lease) {
+                (void) fault_set(&fault, NODE_ERROR_NO_SUCH_LEASE,
+                        "it belongs to lease \"%s\", whose holder starts it", definition->spec->lease);
+                auto_start_report(definition->name, &fault);
+                return;
+        }
+
         Waiter waiter = { auto_start_on_started, g_strdup(definition->name) };
-        if (node_start_defined(node, definition->name, &self, true, waiter, &fault) < 0) {
+        const LeaseUse use = {};
+        if (node_start_defined(node, definition->name, &use, &self, true, waiter, &fault) < 0) {
                 auto_start_report(definition->name, &fault);
                 g_free(waiter.userdata);
         }

@@ -240,6 +240,9 @@ static int reading_add_item(Reading *reading, const UnitFile *file, Problem *pro
         Item item = { .key = file->key, .value = file->value, .file = n, .line = file->line };
 
         item.option = role_option_find_file_key(file->key);
+        if (item.option && item.option->of_call)
+                return problem_set(problem, g_ptr_array_index(reading->files, n), file->line,
+                        g_strdup_printf("%s= is given with each start, and not in a file", file->key));
         if (item.option)
                 item.setting = SETTING_OPTION;
         else if (g_str_equal(file->key, "Description"))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "base/unit-name.h"
 #include "model/event-details.h"
 
 static void details_put(GVariantBuilder *b, const char *key, GVariant *value) {
@@ -29,6 +30,14 @@ static void details_put_caller(GVariantBuilder *b, const Caller *caller) {
                 details_put(b, "caller-unit", g_variant_new_string(caller->unit));
 }
 
+/* What a manager looks for. */
+static void details_put_manager(GVariantBuilder *b, const Role *role) {
+        if (role->spec->lease)
+                details_put(b, "lease", g_variant_new_string(role->spec->lease));
+        if (role->spec->managed_by)
+                details_put(b, "managed-by", g_variant_new_string(role->spec->managed_by));
+}
+
 static void details_begin(GVariantBuilder *b, const Role *role) {
         char invocation[SD_ID128_STRING_MAX];
 
@@ -51,6 +60,7 @@ GVariant *event_details_started(const Role *role) {
         }
         if (role->output_lost)
                 details_put(&b, "output-lost", g_variant_new_boolean(true));
+        details_put_manager(&b, role);
         details_put_u64(&b, "realtime-usec", role->start_realtime_usec);
         details_put_u64(&b, "monotonic-usec", role->start_monotonic_usec);
         details_put_caller(&b, &role->owner);
@@ -82,6 +92,7 @@ GVariant *event_details_exited(const Role *role, GVariant *left) {
                 details_put_u64(&b, "memory-peak", e->scope_memory_peak);
         if (e->oom_known)
                 details_put(&b, "oom-kill", g_variant_new_boolean(e->oom));
+        details_put_manager(&b, role);
         if (left)
                 details_put(&b, "left", left);
         return g_variant_builder_end(&b);
@@ -121,6 +132,17 @@ GVariant *event_details_monitor_timed_out(uint64_t timeout_usec) {
 
         details_begin(&b, NULL);
         details_put_u64(&b, "timeout-usec", timeout_usec);
+        return g_variant_builder_end(&b);
+}
+
+GVariant *event_details_lease_expired(const char *lease, uint64_t timeout_usec, uid_t owner, uint64_t token) {
+        GVariantBuilder b;
+
+        details_begin(&b, NULL);
+        details_put(&b, "lease", g_variant_new_string(lease));
+        details_put_u64(&b, "timeout-usec", timeout_usec);
+        details_put(&b, "owner-uid", g_variant_new_uint32((uint32_t) owner));
+        details_put_u64(&b, "fencing-token", token);
         return g_variant_builder_end(&b);
 }
 
@@ -197,6 +219,8 @@ static char **event_get_pairs(const Event *event, const char *key) {
 bool event_restore_run(const Event *event, Role *role) {
         const char *user = event_get_string(event, "user");
         const char *hash = event_get_string(event, "environment-hash");
+        const char *lease = event_get_string(event, "lease");
+        const char *manager = event_get_string(event, "managed-by");
 
         if (sd_id128_from_string(event_get_string(event, "invocation-id"), &role->invocation) < 0)
                 return false;
@@ -209,6 +233,11 @@ bool event_restore_run(const Event *event, Role *role) {
         role->resolved_products = event_get_pairs(event, "resolved-products");
         g_free(role->environment_hash);
         role->environment_hash = hash[0] ? g_strdup(hash) : NULL;
+        /* Else somebody without the lease could act on it. */
+        g_free(role->spec->lease);
+        role->spec->lease = lease[0] && role_name_is_valid(lease) ? g_strdup(lease) : NULL;
+        g_free(role->spec->managed_by);
+        role->spec->managed_by = manager[0] ? g_strdup(manager) : NULL;
         return true;
 }
 

@@ -18,6 +18,7 @@ GVariant *event_details_restarting(const Role *role, const char *result, uint64_
 GVariant *event_details_failed(const Role *role, const char *result);
 GVariant *event_details_purged(const Role *role, const Caller *caller);
 GVariant *event_details_monitor_timed_out(uint64_t timeout_usec);
+GVariant *event_details_lease_expired(const char *lease, uint64_t timeout_usec, uid_t owner, uint64_t token);
 GVariant *event_details_shutting_down(const char *reason, const Caller *caller);
 
 /* Returns whether the event belongs to this run of the role. */

@@ -24,6 +24,7 @@ static const char *const event_type_table[_EVENT_TYPE_MAX] = {
         [EVENT_ROLE_PURGED] = "RolePurged",
         [EVENT_MONITOR_TIMED_OUT] = "MonitorTimedOut",
         [EVENT_SHUTTING_DOWN] = "ShuttingDown",
+        [EVENT_LEASE_EXPIRED] = "LeaseExpired",
 };
 
 DEFINE_STRING_TABLE(event_type, EventType, event_type_table);

@@ -27,6 +27,7 @@ typedef enum EventType {
         EVENT_ROLE_PURGED,
         EVENT_MONITOR_TIMED_OUT,
         EVENT_SHUTTING_DOWN,
+        EVENT_LEASE_EXPIRED,
         _EVENT_TYPE_MAX,
         _EVENT_TYPE_INVALID = -EINVAL,
 } EventType;

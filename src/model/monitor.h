@@ -4,7 +4,8 @@
 /* The monitor expects a beat of the manager within its timeout and acts when none arrives. The first beat
  * arms it, so it does not affect a node without a manager. The deadline is on CLOCK_MONOTONIC, survives a
  * restart of the service (in the file "monitor" of the runtime directory), and an outage of the service
- * itself never makes it expire. */
+ * itself never makes it expire (beat-deadline.h). It is the lease of those who name none; the others are in
+ * leases.h. */
 
 #include <stdint.h>
 #include <systemd/sd-event.h>
@@ -12,8 +13,6 @@
 #include "model/fault.h"
 #include "model/model-forward.h"
 #include "model/settings.h"
-
-#define MONITOR_GRACE_USEC (5 * USEC_PER_SEC) /* the minimum for a beat after an outage of ours */
 
 /* dir_fd is the directory of the saved file, which the caller keeps open; -1 saves nothing (for tests). The
  * timer starts with monitor_resume(). Returns a negative errno. */
@@ -31,6 +30,7 @@ void monitor_configure(Monitor *monitor, uint64_t timeout_usec, MonitorAction ac
 int monitor_beat(Monitor *monitor, Fault *fault);
 int monitor_set_timeout(Monitor *monitor, uint64_t timeout_usec, Fault *fault); /* 0 turns it off */
 
+MonitorAction monitor_action(const Monitor *monitor);
 uint64_t monitor_timeout(const Monitor *monitor);  /* in microseconds, 0 if it is off */
 uint64_t monitor_deadline(const Monitor *monitor); /* CLOCK_MONOTONIC in microseconds, 0 if it is not armed */
 

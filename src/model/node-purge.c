@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "model/event-details.h"
+#include "model/leases.h"
 #include "model/message-ids.h"
 #include "model/node-events.h"
 #include "model/node-purge.h"
@@ -20,7 +21,8 @@ void node_purge_role(Node *node, Role *role, const Caller *caller) {
         node_remove_role(node, role);
 }
 
-int node_purge(Node *node, char **names, const Caller *caller, char ***ret, Fault *fault) {
+int node_purge(
+        Node *node, char **names, const LeaseUse *use, const Caller *caller, char ***ret, Fault *fault) {
         g_autoptr(GPtrArray) roles = g_ptr_array_new();
         g_autoptr(GHashTable) named = g_hash_table_new(NULL, NULL);
         g_autoptr(GStrvBuilder) purged = g_strv_builder_new();
@@ -32,6 +34,9 @@ int node_purge(Node *node, char **names, const Caller *caller, char ***ret, Faul
                 if (r < 0)
                         return r;
                 g_assert(role);
+                r = lease_use_check_role(use, role, fault);
+                if (r < 0)
+                        return r;
                 if (role->state != ROLE_ENDED)
                         return fault_set(fault, NODE_ERROR_ROLE_RUNNING,
                                 "Role \"%s\" cannot be purged: it is %s", role->name,
@@ -49,7 +54,8 @@ int node_purge(Node *node, char **names, const Caller *caller, char ***ret, Faul
         }
         if (!names || !names[0])
                 for (GList *l = node->ended->head; l; l = l->next)
-                        g_ptr_array_add(roles, l->data);
+                        if (lease_use_check_role(use, l->data, NULL) >= 0)
+                                g_ptr_array_add(roles, l->data);
 
         for (unsigned i = 0; i < roles->len; i++) {
                 Role *role = g_ptr_array_index(roles, i);

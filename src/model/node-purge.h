@@ -5,9 +5,11 @@
 
 #include "model/node.h"
 
-/* Purges all of the named roles or none; without names, every role that can be purged. Returns their names (a
- * GStrv that the caller frees) in *ret. Fails with NoSuchRole or RoleRunning. */
-int node_purge(Node *node, char **names, const Caller *caller, char ***ret, Fault *fault);
+/* Purges all of the named roles or none; without names, every role that can be purged and that use (leases.h,
+ * NULL for none) permits. Returns their names (a GStrv that the caller frees) in *ret. Fails with NoSuchRole,
+ * RoleRunning or LeaseRequired. */
+int node_purge(
+        Node *node, char **names, const LeaseUse *use, const Caller *caller, char ***ret, Fault *fault);
 /* The role must have ended and must be swept. Adds the event, sends it, and frees the role. */
 void node_purge_role(Node *node, Role *role, const Caller *caller);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "base/time-util.h"
+#include "model/monitor-loss.h"
 #include "model/node-dependencies.h"
 #include "model/node-purge.h"
 #include "model/node-reports.h"
@@ -106,4 +107,5 @@ const NodeReports node_reports = {
         .hooks_over = node_on_hooks_over,
         .hooks_stuck = node_on_hooks_stuck,
         .role_freed = node_on_role_freed,
+        .lease_expired = monitor_loss_of_lease,
 };

@@ -10,6 +10,7 @@
 #include "model/env.h"
 #include "model/events.h"
 #include "model/input.h"
+#include "model/leases.h"
 #include "model/monitor.h"
 #include "model/node-purge.h"
 #include "model/node-reports.h"
@@ -96,6 +97,7 @@ Node *node_free(Node *node) {
         g_hash_table_unref(node->slices);
         g_hash_table_unref(node->quotas);
         monitor_close(node->monitor);
+        leases_close(node->leases);
         ports_close(node->ports);
         outputs_free(node->outputs);
         env_close(node->env);
@@ -111,7 +113,7 @@ Node *node_free(Node *node) {
         return NULL;
 }
 
-int node_open_state(Node *node, int dir_fd) {
+int node_open_state(Node *node, int dir_fd, int state_fd) {
         node->dir_fd = dir_fd;
         int r = env_open(dir_fd, &node->env);
         if (r >= 0)
@@ -124,6 +126,7 @@ int node_open_state(Node *node, int dir_fd) {
                 return r;
         shutdown_load(dir_fd, &node->resumed);
         node->auto_start = auto_start_open(dir_fd);
+        node->leases = leases_open(node, dir_fd, state_fd);
         return 0;
 }
 
@@ -156,6 +159,7 @@ void node_forget_state(Node *node, bool clean) {
                 ASK(node, store, forget_all);
                 env_forget(node->env);
                 monitor_forget(node->monitor);
+                leases_forget(node->leases);
                 ports_forget(node->ports);
         }
         auto_start_end(

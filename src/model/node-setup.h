@@ -10,9 +10,10 @@ Node *node_new(const char *instance, sd_event *event, Events *events /* owned fr
 Node *node_free(Node *node);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Node, node_free)
 
-/* Loads the environment, the monitor and the ports that the previous process has saved in this directory; -1
- * keeps them in memory only. Requires the world. Returns a negative errno. */
-int node_open_state(Node *node, int dir_fd);
+/* Loads the environment, the monitor, the leases and the ports that the previous process has saved in this
+ * directory; -1 keeps them in memory only. state_fd: the state directory, see leases_open(). Requires the
+ * world. Returns a negative errno. */
+int node_open_state(Node *node, int dir_fd, int state_fd);
 
 /* Removes the saved state at the end of a shutdown. If the shutdown was clean, nothing remains, and the next
  * start is no recovery from a crash. */

@@ -4,6 +4,7 @@
 #include "base/unit-name.h"
 #include "model/auto-start.h"
 #include "model/definitions.h"
+#include "model/leases.h"
 #include "model/node-start.h"
 #include "model/node-stop.h"
 #include "model/ports-roles.h"
@@ -198,8 +199,8 @@ static void node_begin_start(Node *node, Role *role) {
 }
 
 /* Checks what does not depend on other roles, and fills in what the node decides. */
-static int node_check_start(
-        Node *node, const char *name, RoleSpec *spec, const Caller *caller, Fault *fault) {
+static int node_check_start(Node *node, const char *name, RoleSpec *spec, const LeaseUse *use,
+        const Caller *caller, Fault *fault) {
         g_auto(Fault) spec_fault = {};
 
         int r = node_check_name(name, fault);
@@ -214,6 +215,9 @@ static int node_check_start(
                 r = terminal_check_display(spec, node->env, caller, &spec_fault);
         if (r < 0)
                 return fault_set(fault, spec_fault.error, "Role \"%s\": %s", name, spec_fault.message);
+        r = lease_use_check_start(use, node, name, spec->lease, caller, fault);
+        if (r < 0)
+                return r;
 
         if (!spec->stop_timeout_set)
                 spec->stop_timeout_usec = node->settings->default_stop_timeout_usec;
@@ -245,13 +249,14 @@ static int node_copy_defined(Node *node, const char *name, RoleSpec **ret, Fault
 }
 
 /* What it depends on itself is before it in the plan. */
-static int node_start_planned(Node *node, const char *name, const Caller *caller, Fault *fault) {
+static int node_start_planned(
+        Node *node, const char *name, const LeaseUse *use, const Caller *caller, Fault *fault) {
         g_autoptr(RoleSpec) spec = NULL;
         Role *role = NULL;
 
         int r = node_copy_defined(node, name, &spec, fault);
         if (r >= 0)
-                r = node_check_start(node, name, spec, caller, fault);
+                r = node_check_start(node, name, spec, use, caller, fault);
         if (r >= 0)
                 r = node_admit_start(node, name, spec, caller, &role, fault);
         if (r < 0)
@@ -266,12 +271,12 @@ static int node_start_planned(Node *node, const char *name, const Caller *caller
 /* Starts what the plan has. One that the role needs and that cannot be started fails it, see
  * node_admit_start() for the reasons; the others go on, as for systemd. */
 static void node_start_plan(Node *node, const GPtrArray *plan, const char *name, const RoleSpec *spec,
-        const Caller *caller, Fault *ret_needed) {
+        const LeaseUse *use, const Caller *caller, Fault *ret_needed) {
         for (unsigned i = 0; plan && i < plan->len; i++) {
                 const char *other = g_ptr_array_index(plan, i);
                 g_auto(Fault) fault = {};
 
-                if (node_start_planned(node, other, caller, &fault) >= 0)
+                if (node_start_planned(node, other, use, caller, &fault) >= 0)
                         continue;
                 log_notice("Role \"%s\", on which \"%s\" depends, cannot be started: %s", other, name,
                         fault.message);
@@ -296,11 +301,12 @@ void node_release_starts(Node *node) {
 
 /* Begins the start with those of its plan; none of them before all are there, so that each sees what it is
  * after. Returns false if it has failed already, as one that it needs cannot be started. */
-static bool node_begin_with_plan(Node *node, Role *role, const GPtrArray *plan, const Caller *caller) {
+static bool node_begin_with_plan(
+        Node *node, Role *role, const GPtrArray *plan, const LeaseUse *use, const Caller *caller) {
         g_autofree char *name = g_strdup(role->name);
         g_auto(Fault) needed = {};
 
-        node_start_plan(node, plan, name, role->spec, caller, &needed);
+        node_start_plan(node, plan, name, role->spec, use, caller, &needed);
         node_begin_start(node, role); /* may free the role */
         if (!needed.message)
                 return true;
@@ -309,14 +315,14 @@ static bool node_begin_with_plan(Node *node, Role *role, const GPtrArray *plan, 
         return false;
 }
 
-static int node_start(Node *node, const char *name, RoleSpec *spec, const Caller *caller, bool automatic,
-        Waiter waiter, Fault *fault) {
+static int node_start(Node *node, const char *name, RoleSpec *spec, const LeaseUse *use, const Caller *caller,
+        bool automatic, Waiter waiter, Fault *fault) {
         g_autoptr(GPtrArray) plan = NULL;
         Role *role = NULL;
 
         int r = node_check_not_stopping(node, fault);
         if (r >= 0)
-                r = node_check_start(node, name, spec, caller, fault);
+                r = node_check_start(node, name, spec, use, caller, fault);
         if (r >= 0)
                 r = start_plan_make(
                         node, name, spec, automatic ? auto_start_was_stopped : NULL, &plan, fault);
@@ -327,23 +333,28 @@ static int node_start(Node *node, const char *name, RoleSpec *spec, const Caller
         g_assert(role);
         node_hold_starts(node);
         node_take_caller_start(node, role, caller, waiter);
-        (void) node_begin_with_plan(node, role, plan, caller);
+        (void) node_begin_with_plan(node, role, plan, use, caller);
         node_release_starts(node);
         return 0;
 }
 
 int node_start_role(
         Node *node, const char *name, RoleSpec *spec, const Caller *caller, Waiter waiter, Fault *fault) {
-        return node_start(node, name, spec, caller, false, waiter, fault);
+        const LeaseUse use = { .lease = spec->lease, .token = spec->fencing_token };
+
+        return node_start(node, name, spec, &use, caller, false, waiter, fault);
 }
 
-int node_start_defined(
-        Node *node, const char *name, const Caller *caller, bool automatic, Waiter waiter, Fault *fault) {
+int node_start_defined(Node *node, const char *name, const LeaseUse *use, const Caller *caller,
+        bool automatic, Waiter waiter, Fault *fault) {
         g_autoptr(RoleSpec) spec = NULL;
 
         int r = node_copy_defined(node, name, &spec, fault);
-        if (r >= 0)
-                r = node_start(node, name, spec, caller, automatic, waiter, fault);
+        if (r >= 0) {
+                if (spec->lease)
+                        spec->fencing_token = use->token;
+                r = node_start(node, name, spec, use, caller, automatic, waiter, fault);
+        }
         if (r >= 0)
                 g_steal_pointer(&spec);
         return r;
@@ -369,8 +380,10 @@ void node_restart_role(Node *node, Role *predecessor) {
                         spec = NULL;
                         role->automatic = true;
                         role->restarts = predecessor->restarts;
+                        const LeaseUse use = { .lease = role->spec->lease, .automatic = true };
+
                         node_hold_starts(node);
-                        if (node_begin_with_plan(node, role, plan, &role->owner))
+                        if (node_begin_with_plan(node, role, plan, &use, &role->owner))
                                 node->reports->restarted(node, name);
                         node_release_starts(node);
                         return;

@@ -11,10 +11,11 @@
 int node_start_role(Node *node, const char *name, RoleSpec *spec /* owned by the role if the call succeeds */,
         const Caller *caller, Waiter waiter, Fault *fault);
 
-/* The same for the role of this name as it is defined. automatic: AutoStart= starts it. Fails with
+/* The same for the role of this name as it is defined. use: of the lease that it may have (leases.h).
+ * automatic: AutoStart= starts it. Fails with
  * NoSuchDefinition or BadDefinition, too. */
-int node_start_defined(
-        Node *node, const char *name, const Caller *caller, bool automatic, Waiter waiter, Fault *fault);
+int node_start_defined(Node *node, const char *name, const LeaseUse *use, const Caller *caller,
+        bool automatic, Waiter waiter, Fault *fault);
 
 /* Between the two, which a caller uses for many roles at once, no start begins, so that each sees the others
  * that it is after, and auto-start.h saves nothing. They nest. Replies come after the last one. */

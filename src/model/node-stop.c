@@ -3,6 +3,7 @@
 #include "base/macro.h"
 #include "model/auto-start.h"
 #include "model/event-details.h"
+#include "model/leases.h"
 #include "model/node-events.h"
 #include "model/node-stop.h"
 #include "model/role-dependencies.h"
@@ -221,6 +222,31 @@ static int role_check_can_stop(const Role *role, bool kill, Fault *fault) {
                 role->state == ROLE_STARTING)
                 return 0;
         return role_check_not_frozen(role, "stopped", ", or kill the role", fault);
+}
+
+int node_check_stop(Node *node, const Role *role, const LeaseUse *use, Fault *fault) {
+        g_autoptr(StopSet) set = NULL;
+
+        int r = lease_use_check_role(use, role, fault);
+        if (r < 0 || !role_is_dependency(role))
+                return r;
+        set = stop_set_new(node, NULL);
+        (void) stop_set_add(set, role->name, ROLE_CAUSE_STOP, NULL);
+        stop_set_close(set);
+        for (unsigned i = 0; i < set->order->len; i++) {
+                const char *name = ((const Stop *) g_ptr_array_index(set->order, i))->name;
+                const Role *other = g_hash_table_lookup(node->roles, name);
+                g_auto(Fault) reason = {};
+
+                if (!other || (role_is_over(other) && !role_waits_for_restart(other)))
+                        continue;
+                r = lease_use_check_role(use, other, &reason);
+                if (r < 0)
+                        return fault_set(fault, reason.error,
+                                "Role \"%s\" cannot be stopped, as \"%s\" stops with it: %s", role->name,
+                                name, reason.message);
+        }
+        return 0;
 }
 
 void node_stop_roles(

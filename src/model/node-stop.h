@@ -9,6 +9,10 @@
 /* Stops or kills the role. The waiter is called exactly once, possibly before this function returns. */
 void node_stop_role(Node *node, Role *role, RoleCause cause, const Caller *caller, Waiter waiter);
 
+/* Whether a call that uses leases like this may stop the role, and what stops with it. Fails with
+ * LeaseRequired. */
+int node_check_stop(Node *node, const Role *role, const LeaseUse *use, Fault *fault);
+
 /* One of several that are stopped together. */
 typedef struct StopRequest {
         const char *name; /* each once */

@@ -42,6 +42,7 @@ typedef struct NodeReports {
         /* A process of those of exec-stop-post survives SIGKILL. */
         void (*hooks_stuck)(Node *node, Role *role, Role *hook);
         void (*role_freed)(Node *node, Role *role);
+        void (*lease_expired)(Node *node, const char *lease);
 } NodeReports;
 
 /* What is wrong with a role, as long as a process of it is left; see warnings.h. */
@@ -78,6 +79,7 @@ struct Node {
         AutoStart *auto_start;
         Env *env; /* with which roles begin */
         Monitor *monitor;
+        Leases *leases;
         Ports *ports;
         Outputs *outputs;
         Accounts *accounts;

@@ -22,6 +22,8 @@ void role_damage_forget_run(Role *role) {
         g_clear_pointer(&role->spec->user, g_free);
         g_clear_pointer(&role->resolved_products, g_strfreev);
         g_clear_pointer(&role->environment_hash, g_free);
+        g_clear_pointer(&role->spec->lease, g_free);
+        g_clear_pointer(&role->spec->managed_by, g_free);
 }
 
 Role *role_new_damaged(Node *node, const char *name) {

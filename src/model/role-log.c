@@ -141,6 +141,16 @@ void journal_role_left_scope(const Role *role, const char *cgroup, const char *f
         va_end(ap);
 }
 
+void journal_lease_expired(const Node *node, const char *lease, const char *format, ...) {
+        GPtrArray *fields = journal_fields_of_node(node, MESSAGE_LEASE_EXPIRED, NULL);
+        va_list ap;
+
+        journal_fields_add(fields, "ARCHITECT_LEASE=%s", lease);
+        va_start(ap, format);
+        journal_send_v(fields, NULL, LOG_WARNING, format, ap);
+        va_end(ap);
+}
+
 void journal_shutting_down(const Node *node, const char *reason, const Caller *caller) {
         GPtrArray *fields = journal_fields_of_node(node, MESSAGE_SHUTTING_DOWN, caller);
 

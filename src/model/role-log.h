@@ -25,4 +25,6 @@ void journal_role_exited(const Role *role);
 void journal_role_left(const Role *role, GVariant *left);
 /* A process of the role is in this cgroup, and not in its scope. */
 void journal_role_left_scope(const Role *role, const char *cgroup, const char *format, ...) _printf_(3, 4);
+/* lease: for the field ARCHITECT_LEASE= */
+void journal_lease_expired(const Node *node, const char *lease, const char *format, ...) _printf_(3, 4);
 void journal_shutting_down(const Node *node, const char *reason, const Caller *caller);

@@ -171,6 +171,11 @@ const RoleOption role_options[] = {
         OPTION("exec-start-pre", SYSTEMD("ExecStartPre"), "EXEC_START_PRE", COMMANDS(exec_start_pre)),
         OPTION("exec-stop", SYSTEMD("ExecStop"), "EXEC_STOP", COMMANDS(exec_stop)),
         OPTION("exec-stop-post", SYSTEMD("ExecStopPost"), "EXEC_STOP_POST", COMMANDS(exec_stop_post)),
+        OPTION("lease", OURS("Lease"), "LEASE", MEMBER(lease, char *, string), STRING(role_spec_set_lease)),
+        OPTION("fencing-token", OURS("FencingToken"), "FENCING_TOKEN", MEMBER(fencing_token, uint64_t, bound),
+                UNSIGNED(0, UINT64_MAX, PLAIN), .of_call = true),
+        OPTION("managed-by", OURS("ManagedBy"), "MANAGED_BY", MEMBER(managed_by, char *, string),
+                STRING(role_spec_set_managed_by)),
 
         LIMIT(AS, SIZE),
         LIMIT(CORE, SIZE),

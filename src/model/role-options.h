@@ -52,6 +52,7 @@ typedef struct RoleOption {
         const char *part_of;  /* the key of the option of which it sets one entry (limits) */
         RoleOptionKind kind;
         RoleNumber number;
+        bool of_call;   /* it says something of the call, so it is not in role files */
         bool inverted;  /* the member is the opposite of a FLAG */
         bool last_wins; /* STRINGS of which a repeated key of a file replaces the value */
         union {

@@ -9,6 +9,7 @@
 #include "model/auto-start.h"
 #include "base/pidref.h"
 #include "model/input.h"
+#include "model/leases.h"
 #include "model/monitor.h"
 #include "model/node-start.h"
 #include "model/node-stop.h"
@@ -475,6 +476,7 @@ static void node_on_recovered(Node *node) {
         node_each_role(node, role_arm_restart);
         node->recovered = true;
         monitor_resume(node->monitor);
+        leases_resume(node->leases);
         ASK(node, clients, recovered);
         ASK(node, service, recovered);
         node_resume_shutdown(node);

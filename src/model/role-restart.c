@@ -8,6 +8,7 @@
 #include "base/exit-status.h"
 #include "base/time-util.h"
 #include "model/event-details.h"
+#include "model/leases.h"
 #include "model/message-ids.h"
 #include "model/node-events.h"
 #include "model/role-dependencies.h"
@@ -182,6 +183,11 @@ static void role_wait_for_dependency(Role *role, Event *ret) {
                 "Starting again when role \"%s\" is ready (result: %s)", role->follows, result);
 }
 
+/* Nobody else than the holder of its lease decides that it runs. */
+static bool role_lease_is_held(const Role *role) {
+        return !role->spec->lease || leases_is_held(role->node->leases, role->spec->lease);
+}
+
 static void role_give_up(Role *role, NextRun how, Event *ret) {
         role->next_run = how;
         const char *result = role_result_to_string(role_result(role));
@@ -189,7 +195,9 @@ static void role_give_up(Role *role, NextRun how, Event *ret) {
         role->next_sequence = ret->sequence;
         journal_role(role, MESSAGE_ROLE_FAILED, LOG_WARNING, NULL,
                 how == NEXT_RUN_LIMIT_HIT ? "Started too often, giving up (result: %s)"
-                                          : "Failed, and its policy does not start it again (result: %s)",
+                : !role_lease_is_held(role)
+                        ? "Not starting it again, because nobody holds its lease (result: %s)"
+                        : "Failed, and its policy does not start it again (result: %s)",
                 result);
 }
 
@@ -203,7 +211,7 @@ static void role_decide_next_run_after(Role *role, uint64_t least_usec, Event *r
         if (role->spec->restart == RESTART_NO || role->stop_requested)
                 return;
         const RoleResult result = role_result(role);
-        if (role_is_to_restart(role, result))
+        if (role_is_to_restart(role, result) && role_lease_is_held(role))
                 role_wait_for_restart(role, result, least_usec, ret);
         else if (result != RESULT_SUCCESS)
                 role_give_up(role, NEXT_RUN_GIVEN_UP, ret);
@@ -264,13 +272,14 @@ static bool role_may_start_again(Role *role) {
 }
 
 bool role_take_restart(Role *role) {
+        const bool held = role_lease_is_held(role);
         g_auto(Event) event = {};
 
-        if (role_may_start_again(role)) {
+        if (held && role_may_start_again(role)) {
                 role->restarts.n++;
                 return true;
         }
-        role_give_up(role, NEXT_RUN_LIMIT_HIT, &event);
+        role_give_up(role, held ? NEXT_RUN_LIMIT_HIT : NEXT_RUN_GIVEN_UP, &event);
         (void) role_save(role);
         node_event_tell(role->node, &event, role);
         ASK(role->node, clients, role_changed, role);

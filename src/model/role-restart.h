@@ -51,8 +51,8 @@ void role_arm_restart(Role *role);
 /* Ends the wait, if it waits, for this cause. Returns whether it has; then it may have freed the role. */
 bool role_cancel_restart(Role *role, RoleCause cause, const Caller *caller);
 
-/* The time of its restart has come. Counts it. If that is one too many for start-limit-burst, gives the role
- * up, which may free it, and returns false. */
+/* The time of its restart has come. Counts it. If that is one too many for start-limit-burst, or nobody holds
+ * the lease of the role, gives the role up, which may free it, and returns false. */
 bool role_take_restart(Role *role);
 
 /* The restart of this ended run has failed, or could not be made (fault), so the policy has the next word,

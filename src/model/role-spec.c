@@ -140,6 +140,8 @@ RoleSpec *role_spec_copy(const RoleSpec *spec) {
         copy->exec_start_pre = g_strdupv(spec->exec_start_pre);
         copy->exec_stop = g_strdupv(spec->exec_stop);
         copy->exec_stop_post = g_strdupv(spec->exec_stop_post);
+        copy->lease = g_strdup(spec->lease);
+        copy->managed_by = g_strdup(spec->managed_by);
         copy->definition = g_strdup(spec->definition);
         copy->definition_hash = g_strdup(spec->definition_hash);
         copy->account = spec->account ? account_copy(spec->account) : NULL;
@@ -171,6 +173,8 @@ RoleSpec *role_spec_free(RoleSpec *spec) {
         g_strfreev(spec->exec_start_pre);
         g_strfreev(spec->exec_stop);
         g_strfreev(spec->exec_stop_post);
+        g_free(spec->lease);
+        g_free(spec->managed_by);
         g_free(spec->definition);
         g_free(spec->definition_hash);
         g_free(spec->cpu_affinity);
@@ -348,6 +352,42 @@ int role_spec_set_on_monitor_loss(RoleSpec *spec, const char *loss, Fault *fault
                 return fault_set(fault, NODE_ERROR_INVALID_ARGS,
                         "Option \"on-monitor-loss\" is \"%s\", but must be keep, stop or kill", loss);
         spec->on_monitor_loss = l;
+        return 0;
+}
+
+int role_spec_set_lease(RoleSpec *spec, const char *lease, Fault *fault) {
+        if (!role_name_is_valid(lease)) {
+                g_autofree char *refused = role_spec_refuse_name("name of a lease", lease);
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS, "Option \"lease\": %s", refused);
+        }
+        g_free(spec->lease);
+        spec->lease = g_strdup(lease);
+        return 0;
+}
+
+/* It is shown to people and parsed by programs. */
+static bool manager_is_valid(const char *manager) {
+        const char *colon = strchr(manager, ':');
+
+        if (!colon || colon == manager || colon[1] == '\0' || strlen(manager) > MANAGED_BY_MAX ||
+                !g_utf8_validate(manager, -1, NULL))
+                return false;
+        for (const char *c = manager; c < colon; c++)
+                if (!g_ascii_isalnum(*c) && *c != '-' && *c != '_' && *c != '.')
+                        return false;
+        for (const char *c = colon; *c; c = g_utf8_next_char(c))
+                if (!g_unichar_isprint(g_utf8_get_char(c)))
+                        return false;
+        return true;
+}
+
+int role_spec_set_managed_by(RoleSpec *spec, const char *manager, Fault *fault) {
+        if (!manager_is_valid(manager))
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"managed-by\" is not KIND:NAME, as pacemaker:guider: the kind has characters of A-Za-z0-9_.-, the name printable ones, and together they have at most %u bytes",
+                        MANAGED_BY_MAX);
+        g_free(spec->managed_by);
+        spec->managed_by = g_strdup(manager);
         return 0;
 }
 
@@ -727,6 +767,9 @@ int role_spec_check(const RoleSpec *spec, Fault *fault) {
         if (spec->watchdog_signal != SIGABRT && !role_spec_is_watched(spec))
                 return fault_set(
                         fault, NODE_ERROR_INVALID_ARGS, "Option \"watchdog-signal\" needs \"watchdog-usec\"");
+
+        if (spec->fencing_token > 0 && !spec->lease)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS, "Option \"fencing-token\" needs \"lease\"");
 
         for (char **a = spec->command; a && *a; a++)
                 size += strlen(*a) + 1;

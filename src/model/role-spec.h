@@ -149,6 +149,7 @@ DECLARE_STRING_TABLE(restart_policy, RestartPolicy);
 #define ENVIRONMENT_FILES_MAX 64U
 #define ROLE_COMMANDS_MAX 64U /* commands of each of exec-start-pre and its like */
 #define SIGNAL_MAX 64
+#define MANAGED_BY_MAX 255U       /* bytes */
 #define EXIT_STATUS_LIST_MAX 256U /* entries of success-exit-status and restart-prevent-exit-status */
 #define RESTART_USEC_DEFAULT (100 * USEC_PER_MSEC)
 #define START_LIMIT_INTERVAL_DEFAULT_USEC (10 * USEC_PER_SEC)
@@ -240,6 +241,12 @@ struct RoleSpec {
         char **exec_start_pre;
         char **exec_stop;
         char **exec_stop_post;
+        /* The lease without which nobody may change it, and what the call of Start has given as its token;
+         * NULL and 0 for none. The token is checked when it starts, and kept to tell by which start it was.
+         */
+        char *lease;
+        uint64_t fencing_token;
+        char *managed_by; /* KIND:NAME of the manager that starts and stops it; NULL for none */
         /* What it runs as if another user than root starts it, looked up before it was decided whether this
          * user may; then user is its name. NULL for a role of root, whose user and group are looked up when
          * it starts. */
@@ -268,6 +275,8 @@ int role_spec_set_type(RoleSpec *spec, const char *type, Fault *fault);
 int role_spec_set_notify_access(RoleSpec *spec, const char *access, Fault *fault);
 int role_spec_set_stop_to(RoleSpec *spec, const char *stop_to, Fault *fault);
 int role_spec_set_on_monitor_loss(RoleSpec *spec, const char *loss, Fault *fault);
+int role_spec_set_lease(RoleSpec *spec, const char *lease, Fault *fault);
+int role_spec_set_managed_by(RoleSpec *spec, const char *manager, Fault *fault);
 int role_spec_set_restart(RoleSpec *spec, const char *policy, Fault *fault);
 int role_spec_set_success_exit_status(RoleSpec *spec, char **entries, Fault *fault);
 int role_spec_set_restart_prevent_exit_status(RoleSpec *spec, char **entries, Fault *fault);

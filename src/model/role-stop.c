@@ -226,9 +226,10 @@ static void role_set_cancelled(const Role *role, RoleCause cause, bool kill, Fau
         }
         (void) fault_set(fault, NODE_ERROR_START_CANCELLED, "The start of role \"%s\" was cancelled by %s",
                 role->name,
-                cause == ROLE_CAUSE_SHUTDOWN ? "the shutdown of the service"
-                : kill                       ? "Kill"
-                                             : "Stop");
+                cause == ROLE_CAUSE_SHUTDOWN  ? "the shutdown of the service"
+                : cause == ROLE_CAUSE_MONITOR ? "the monitor, because no beat arrived"
+                : kill                        ? "Kill"
+                                              : "Stop");
 }
 
 /* Nobody waits for what is after it any more. */

@@ -36,6 +36,7 @@ Settings *settings_new(void) {
         settings->max_ended_roles_per_user = NODE_MAX_ENDED_ROLES_PER_USER;
         settings->max_starts_per_user = NODE_MAX_STARTS_PER_USER;
         settings->max_ports_per_user = NODE_MAX_PORTS_PER_USER;
+        settings->max_leases_per_user = NODE_MAX_LEASES_PER_USER;
         settings->max_environment_per_user = NODE_MAX_ENVIRONMENT_PER_USER;
         settings->max_queued_input_per_user = NODE_MAX_QUEUED_INPUT_PER_USER;
         settings->max_waiting_calls_per_user = NODE_MAX_WAITING_CALLS_PER_USER;
@@ -82,6 +83,7 @@ static const struct {
         { "MaxEndedRoles", false, NODE_MAX_ROLES, offsetof(Settings, max_ended_roles) },
         { "MaxEndedRolesPerUser", false, NODE_MAX_ROLES, offsetof(Settings, max_ended_roles_per_user) },
         { "MaxEnvironmentPerUser", true, ENV_SIZE_MAX, offsetof(Settings, max_environment_per_user) },
+        { "MaxLeasesPerUser", false, NODE_MAX_LEASES, offsetof(Settings, max_leases_per_user) },
         { "MaxPortsPerUser", false, KEEPER_PORTS_MAX, offsetof(Settings, max_ports_per_user) },
         { "MaxQueuedInputPerUser", true, 512UL * 1024UL * 1024UL,
                 offsetof(Settings, max_queued_input_per_user) },

@@ -25,6 +25,8 @@
 #define NODE_MAX_ROLES_PER_USER 256U
 #define NODE_MAX_STARTS_PER_USER 120U
 #define NODE_MAX_PORTS_PER_USER 256U
+#define NODE_MAX_LEASES 256U /* held, or with a token; of all users */
+#define NODE_MAX_LEASES_PER_USER 16U
 #define NODE_MAX_ENVIRONMENT_PER_USER (16U * 1024U)
 #define NODE_MAX_QUEUED_INPUT_PER_USER (8U * 1024U * 1024U)
 #define NODE_MAX_CALL_TIME_PER_USER_USEC (100 * USEC_PER_MSEC)
@@ -55,6 +57,7 @@ struct Settings {
         unsigned max_roles_per_user;  /* ended ones included */
         unsigned max_starts_per_user; /* in each minute */
         unsigned max_ports_per_user;
+        unsigned max_leases_per_user;
         size_t max_environment_per_user;      /* in bytes */
         size_t max_queued_input_per_user;     /* in bytes */
         uint64_t max_call_time_per_user_usec; /* in each second */

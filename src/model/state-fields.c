@@ -563,7 +563,10 @@ StateFileResult state_file_load(const StateFile *file, int dir_fd, StateParser p
 int state_file_save(const StateFile *file, int dir_fd, GString *s) {
         g_autofree char *text = state_fields_finish(s);
 
-        return dir_fd < 0 ? 0 : file_replace(dir_fd, file->name, text, strlen(text));
+        if (dir_fd < 0)
+                return 0;
+        return file->durable ? file_replace_durable(dir_fd, file->name, text, strlen(text))
+                             : file_replace(dir_fd, file->name, text, strlen(text));
 }
 
 void state_file_forget(const StateFile *file, int dir_fd) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The files of the saved state, in the runtime directory. All of them (roles, environment, monitor, ports,
- * shutdown, log) have this one reader and writer. They are private: no other program reads them.
+/* The files of the saved state, in the runtime directory, and the fencing tokens in the state directory. All
+ * of them (roles, environment, monitor, leases, ports, shutdown, log) have this one reader and writer. They
+ * are private: no other program reads them.
  *
  * A file is text with these lines:
  *
@@ -126,6 +127,7 @@ typedef struct StateFile {
         const char *consequence;
         const char *aside;  /* the suffix of its name after renaming; NULL for ".damaged" */
         const char *prefix; /* NULL for "" */
+        bool durable;       /* it is on a disk and not on a tmpfs, so a save returns when it is there */
         /* Is called with the lines of a damaged file, which prove nothing: any of them may be wrong. NULL if
          * nothing is made of them. */
         void (*salvage)(void *userdata, StateFields *fields);

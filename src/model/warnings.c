@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "model/definitions.h"
+#include "model/leases.h"
 #include "model/node.h"
 #include "model/role.h"
 #include "model/warnings.h"
@@ -51,6 +52,23 @@ static char *warnings_refused(const Definitions *definitions) {
         return names_join(names);
 }
 
+/* AutoStart= starts no role of a lease, and there has been no start of these. */
+static bool definition_awaits_lease(const Node *node, const Definition *d) {
+        return d->autostart && d->spec && d->spec->lease && !g_hash_table_contains(node->roles, d->name);
+}
+
+static char *warnings_await_lease(const Node *node) {
+        g_autoptr(GPtrArray) names = g_ptr_array_new();
+
+        for (unsigned i = 0; i < definitions_count(node->definitions); i++) {
+                const Definition *d = definitions_get(node->definitions, i);
+
+                if (definition_awaits_lease(node, d))
+                        g_ptr_array_add(names, d->name);
+        }
+        return names->len > 0 ? names_join(names) : NULL;
+}
+
 char **warnings_list(Node *node) {
         static const char *const texts[_ROLE_TROUBLE_MAX] = {
                 [ROLE_TROUBLE_OUTPUT] =
@@ -86,6 +104,16 @@ char **warnings_list(Node *node) {
                                 "The definitions of these roles are refused (ListDefinitions has the reasons): %s.",
                                 names));
         }
+        g_autofree char *waiting = warnings_await_lease(node);
+        if (waiting)
+                g_ptr_array_add(list,
+                        g_strdup_printf(
+                                "AutoStart=yes does not start these roles, because they have a lease, whose holder starts them: %s.",
+                                waiting));
+        if (leases_have_lost_tokens(node->leases))
+                g_ptr_array_add(list,
+                        g_strdup(
+                                "The fencing tokens of leases are lost, so new leases are refused until lease-tokens.damaged is removed from the state directory."));
         g_ptr_array_add(list, NULL);
         return (char **) g_ptr_array_free(list, false);
 }

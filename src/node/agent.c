@@ -158,6 +158,19 @@ static int agent_open_directory(Agent *agent, Events **ret) {
         return r < 0 ? log_error_errno(r, "Cannot open the event counter in %s: %m", path) : 0;
 }
 
+/* Only leases need it, so the service starts without it. */
+static void agent_open_state_directory(Agent *agent) {
+        const char *path = agent->instance->state_directory;
+
+        if (g_mkdir_with_parents(path, 0700) >= 0)
+                agent->state_fd = open(path, O_DIRECTORY | O_CLOEXEC);
+        if (agent->state_fd >= 0)
+                return;
+        agent->state_fd = -errno;
+        log_warning_errno(
+                errno, "Cannot open the directory %s, so no lease can be acquired, ignoring: %m", path);
+}
+
 /* Creates the node with the sides of its world that saved roles may need, but without connections. */
 static int agent_make_node(Agent *agent, Events *events) {
         agent->node = node_new(agent->instance->name, agent->event, events);
@@ -174,7 +187,8 @@ static int agent_make_node(Agent *agent, Events *events) {
 
 static int agent_load_state(Agent *agent) {
         clients_load_log(agent->clients, agent->dir_fd);
-        int r = node_open_state(agent->node, agent->dir_fd);
+        agent_open_state_directory(agent);
+        int r = node_open_state(agent->node, agent->dir_fd, agent->state_fd);
         if (r >= 0)
                 r = role_store_open(agent->dir_fd, &agent->store);
         if (r >= 0)
@@ -217,7 +231,7 @@ int agent_new(sd_event *event, Instance *instance, Agent **ret) {
         agent->event = sd_event_ref(event);
         agent->instance = instance;
         agent->store = (RoleStore){ -EBADF, -EBADF };
-        agent->dir_fd = -EBADF;
+        agent->dir_fd = agent->state_fd = -EBADF;
 
         int r = agent_open_directory(agent, &events);
         if (r >= 0)
@@ -258,6 +272,7 @@ Agent *agent_free(Agent *agent) {
         clients_free(agent->clients);
         role_store_close(&agent->store);
         (void) fd_close(agent->dir_fd);
+        (void) fd_close(agent->state_fd);
         instance_free(agent->instance);
         g_free(agent->settings_fault);
         g_free(agent->definitions_fault);

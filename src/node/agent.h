@@ -20,7 +20,8 @@
 typedef struct Agent {
         sd_event *event;
         Instance *instance;
-        int dir_fd; /* the runtime directory */
+        int dir_fd;   /* the runtime directory */
+        int state_fd; /* the state directory, or a negative errno */
         RoleStore store;
 
         Node *node;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <string.h>
 #include <systemd/sd-login.h>
 #include <unistd.h>
 
@@ -35,6 +36,19 @@ static char *instance_find_own_unit(bool user) {
                 (user ? sd_pid_get_user_unit(0, &unit) : sd_pid_get_unit(0, &unit)) < 0)
                 return NULL;
         return g_str_has_suffix(unit, ".service") ? g_strdup(unit) : NULL;
+}
+
+/* systemd creates it (StateDirectory=) and names it. Where nobody does, it is where systemd would have it. */
+static char *instance_find_state_directory(const char *name, bool user) {
+        const char *given = g_getenv("STATE_DIRECTORY"), *state = g_getenv("XDG_STATE_HOME");
+
+        if (given && g_path_is_absolute(given) && !strchr(given, ':') && instance_is_run_by_systemd())
+                return g_strdup(given);
+        if (!user)
+                return g_build_filename(NODE_STATE_DIRECTORY, name, NULL);
+        return state && g_path_is_absolute(state)
+                       ? g_build_filename(state, "architect-node", name, NULL)
+                       : g_build_filename(g_get_home_dir(), ".local/state/architect-node", name, NULL);
 }
 
 static void instance_set_directories(Instance *instance) {
@@ -86,6 +100,7 @@ int instance_new(const char *name, bool user, Instance **ret) {
                         instance->own_unit);
                 return -EBUSY;
         }
+        instance->state_directory = instance_find_state_directory(name, user);
         if (!user)
                 instance_set_directories(instance);
         else {
@@ -105,6 +120,7 @@ Instance *instance_free(Instance *instance) {
         g_free(instance->keeper_unit);
         g_free(instance->own_unit);
         g_free(instance->runtime_directory);
+        g_free(instance->state_directory);
         g_free(instance->keeper_socket);
         g_free(instance->settings_directory);
         g_strfreev(instance->definition_directories);

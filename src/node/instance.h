@@ -15,6 +15,7 @@ typedef struct Instance {
         char *keeper_unit;
         char *own_unit; /* NULL if systemd does not run it */
         char *runtime_directory;
+        char *state_directory; /* for what survives a reboot */
         char *keeper_socket;
         char *settings_directory;
         char **definition_directories; /* the first one has the highest precedence */

@@ -14,5 +14,6 @@
 #define NODE_INTERFACE "org.architect.Node"
 #define NODE_ROLE_INTERFACE "org.architect.Node.Role"
 #define NODE_DEFAULT_INSTANCE "main"
-#define NODE_RUNTIME_DIRECTORY "/run/architect-node" /* contains one directory for each instance */
-#define NODE_PRIVATE_SOCKET "private"                /* in the directory of the instance, for root */
+#define NODE_RUNTIME_DIRECTORY "/run/architect-node"   /* contains one directory for each instance */
+#define NODE_STATE_DIRECTORY "/var/lib/architect-node" /* the same */
+#define NODE_PRIVATE_SOCKET "private"                  /* in the directory of the instance, for root */

@@ -122,7 +122,7 @@ int bus_world_setup(void **state) {
         w->node->world = test_world;
         w->node->recovered = true;
         assert_return_code(clients_new(w->event, w->node, &b->clients), 0);
-        assert_return_code(node_open_state(w->node, -1), 0);
+        assert_return_code(node_open_state(w->node, -1, -1), 0);
         connect_both(b);
         assert_return_code(clients_register(b->clients), 0);
         assert_return_code(manager_new(b->clients->bus, on_manager_ready, NULL, &b->manager), 0);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/macro.h"
+#include "bus/lease-options.h"
 #include "bus/permissions-dbus.h"
 #include "bus/ports-dbus.h"
 #include "bus/start-options.h"
@@ -12,7 +13,7 @@
 
 int main(void) {
         const BusOptions tables[] = { start_options(), terminal_options, terminal_socket_options,
-                permissions_options, bind_ports_options };
+                permissions_options, bind_ports_options, lease_options, lease_start_options };
 
         for (size_t t = 0; t < ELEMENTSOF(tables); t++)
                 for (size_t i = 0; i < tables[t].n_entries; i++) {

@@ -92,6 +92,11 @@ static const struct {
                 "ExecStartPre=-/x 'a b'\nExecStartPre=y" },
         { "exec-stop", "@a{sv} {}", "{'exec-stop': <[['/x', 'a b']]>}", "ExecStop=/x 'a b'" },
         { "exec-stop-post", "@a{sv} {}", "{'exec-stop-post': <[['-x']]>}", "ExecStopPost=-x" },
+        { "lease", "@a{sv} {}", "{'lease': <'cluster'>}", "Lease=cluster" },
+        { "fencing-token", "{'lease': <'cluster'>}",
+                "{'lease': <'cluster'>, 'fencing-token': <uint64 18446744073709551615>}",
+                "Lease=cluster\nFencingToken=18446744073709551615" },
+        { "managed-by", "@a{sv} {}", "{'managed-by': <'pacemaker:guider'>}", "ManagedBy=pacemaker:guider" },
         { "exec-start-pre", "@a{sv} {}", "{'exec-start-pre': <[<['-/x', 'a b']>, <<[<'y'>]>>]>}",
                 "ExecStartPre=/z\nExecStartPre=\nExecStartPre=-/x 'a b'\nExecStartPre=y" },
 };

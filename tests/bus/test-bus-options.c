@@ -290,8 +290,14 @@ static void test_every_option(void **state) {
         assert_return_code(bus_append_entry(m, "notify-access", "s", "all"), 0);
         assert_return_code(bus_append_entry(m, "watchdog-usec", "t", UINT64_C(6)), 0);
         assert_return_code(bus_append_entry(m, "watchdog-signal", "i", SIGKILL), 0);
+        assert_return_code(bus_append_entry(m, "lease", "s", "cluster"), 0);
+        assert_return_code(bus_append_entry(m, "fencing-token", "t", UINT64_C(7)), 0);
+        assert_return_code(bus_append_entry(m, "managed-by", "s", "pacemaker:cam"), 0);
         assert_return_code(read_start(m, &spec, NULL), 0);
 
+        assert_string_equal(spec->lease, "cluster");
+        assert_int_equal(spec->fencing_token, 7);
+        assert_string_equal(spec->managed_by, "pacemaker:cam");
         assert_string_equal(spec->product, "base");
         assert_string_equal(spec->version, "1.0");
         g_autofree char *arguments = g_strjoinv("|", spec->setup_args),
@@ -796,6 +802,7 @@ static void test_out_of_range(void **state) {
                 { "watchdog-signal", 65, "must be from 1 to 64" },
                 { "watchdog-usec", -1, "Option \"watchdog-usec\" is -1" },
                 { "timeout-start-usec", -1, "Option \"timeout-start-usec\" is -1" },
+                { "fencing-token", -1, "Option \"fencing-token\" is -1" },
                 { "nice", -21, "must be from -20 to 19" },
                 { "nice", 20, "must be from -20 to 19" },
                 { "stop-timeout-usec", -1, "Option \"stop-timeout-usec\" is -1" },

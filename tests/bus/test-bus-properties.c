@@ -12,6 +12,7 @@
 
 #include "bus/properties.h"
 #include "bus/role-dbus.h"
+#include "model/leases.h"
 #include "model/role-notify.h"
 #include "model/monitor.h"
 #include "model/products.h"
@@ -235,8 +236,12 @@ static void follow(Follower *f, const char *path) {
 #define OTHER "other" /* on which it depends */
 
 /* Another value of every option that is a property. */
-static RoleSpec *other_spec(void) {
+static RoleSpec *other_spec(Node *node) {
         RoleSpec *spec = role_spec_new();
+
+        assert_return_code(leases_acquire(node->leases, "cluster", 0, USEC_INFINITY,
+                                   &(Caller){ .known = true, .uid = 1000 }, NULL),
+                0);
 
         assert_return_code(role_spec_set_command(spec, (char *[]){ "/bin/x", "-y", NULL }, NULL), 0);
         assert_return_code(role_spec_set_user(spec, "daemon", NULL), 0);
@@ -252,6 +257,8 @@ static RoleSpec *other_spec(void) {
         assert_return_code(role_spec_set_type(spec, "notify", NULL), 0);
         assert_return_code(role_spec_set_stop_to(spec, "main", NULL), 0);
         assert_return_code(role_spec_set_on_monitor_loss(spec, "kill", NULL), 0);
+        assert_return_code(role_spec_set_lease(spec, "cluster", NULL), 0);
+        assert_return_code(role_spec_set_managed_by(spec, "pacemaker:cam", NULL), 0);
         spec->stop_signal = SIGINT;
         spec->stop_timeout_set = true;
         spec->stop_timeout_usec = 7;
@@ -311,7 +318,8 @@ static void test_role(void **state) {
         follow(f, path);
 
         Role *other = world_start(w, OTHER, NULL, NULL);
-        assert_return_code(node_start_role(w->node, "cam", other_spec(), &caller, (Waiter){}, &(Fault){}), 0);
+        assert_return_code(
+                node_start_role(w->node, "cam", other_spec(w->node), &caller, (Waiter){}, &(Fault){}), 0);
         role = world_find(w, "cam");
         follow(f, path);
         world_executed(w, other);
@@ -380,7 +388,7 @@ static void test_names(void **state) {
                 " WorkingDirectory Stdin Output Product Version EupsList Provider ExitType StopSignal Type StopTo"
                 " OnMonitorLoss StopTimeoutUSec Remove Restart RestartUSec RestartSteps RestartMaxDelayUSec"
                 " SuccessExitStatus RestartPreventExitStatus StartLimitIntervalUSec StartLimitBurst Definition RoleGroups"
-                " After Wants Requires BindsTo PartOf,"
+                " After Wants Requires BindsTo PartOf Lease ManagedBy,"
                 " Node: NRunning");
         world_fork_failed(w, role, -EAGAIN);
         bus_world_settle(b);
@@ -727,7 +735,7 @@ static void test_managed_objects(void **state) {
         /* Values of each shape: with and without strays, products, an end, options, a cgroup that is frozen;
          * names and values of all lengths, so that what follows is padded in each way. */
         (void) world_run(w, OTHER, NULL);
-        Role *role = world_start(w, "cam", other_spec(), NULL);
+        Role *role = world_start(w, "cam", other_spec(w->node), NULL);
         world_forked(w, role);
         world_scope_made(w, role);
         (void) g_hash_table_add(w->populated, role);
@@ -737,7 +745,8 @@ static void test_managed_objects(void **state) {
         role_look_for_strays(role);
         g_ptr_array_set_size(w->strays, 0);
         assert_return_code(
-                node_start_role(w->node, "start-ing", other_spec(), &caller, (Waiter){}, &(Fault){}), 0);
+                node_start_role(w->node, "start-ing", other_spec(w->node), &caller, (Waiter){}, &(Fault){}),
+                0);
         char name[] = "a_______________";
         for (unsigned i = 1; i < sizeof(name); i++) {
                 g_autofree char *this = g_strndup(name, i);

@@ -15,6 +15,7 @@
 #include "model/auto-start.h"
 #include "model/env.h"
 #include "model/events.h"
+#include "model/leases.h"
 #include "model/monitor.h"
 #include "model/node-setup.h"
 #include "model/node.h"
@@ -33,9 +34,11 @@ static const struct {
 } files[] = {
         { 'a', AUTO_START_FILE, AUTO_START_FILE ".damaged" },
         { 'e', "environment", "environment.damaged" },
+        { 'l', "leases", "leases.damaged" },
         { 'm', "monitor", "monitor.damaged" },
         { 'p', "ports", "ports.damaged" },
         { 's', SHUTDOWN_FILE, SHUTDOWN_FILE ".damaged" },
+        { 't', "lease-tokens", "lease-tokens.damaged" },
 };
 
 static void remove_files(void) {
@@ -92,6 +95,12 @@ static void load(char kind, Node *node) {
                 return;
         case 'e':
                 load_environment();
+                return;
+        case 'l':
+                leases_close(leases_open(node, dir_fd, -1));
+                return;
+        case 't':
+                leases_close(leases_open(node, -1, dir_fd));
                 return;
         case 'm':
                 fuzz_check(monitor_open(node, dir_fd, &monitor) >= 0);

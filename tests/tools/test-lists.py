@@ -213,7 +213,7 @@ def reaches(functions, name, target, seen):
 
 # The methods that every user may call. All others ask polkit or are root's.
 READ = (
-    "Poll ListRoles GetRole GetRoleByPID EventsSince ListPorts GetPgrp GetPermissions ListDefinitions GetDefinition"
+    "Poll ListRoles GetRole GetRoleByPID EventsSince ListLeases ListManaged ListPorts GetPgrp GetPermissions ListDefinitions GetDefinition"
 ).split()
 ROOTS = "Reload StartMany".split()
 

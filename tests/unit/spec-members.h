@@ -100,6 +100,9 @@ static bool same_strv(const void *a, const void *b, size_t size) {
         X(exec_start_pre, strv, true, request, g_strsplit("2 -/bin/x a", " ", -1)) \
         X(exec_stop, strv, true, hook, g_strsplit("1 /bin/y", " ", -1)) \
         X(exec_stop_post, strv, true, hook, g_strsplit("1 /bin/z", " ", -1)) \
+        X(lease, string, true, node, g_strdup("l")) \
+        X(fencing_token, plain, true, node, 17) \
+        X(managed_by, string, true, node, g_strdup("k:n")) \
         X(account, account, true, account, account_example())
 
 #define SPEC_LIMITS \

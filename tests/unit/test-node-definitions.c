@@ -150,7 +150,7 @@ static void test_every_option(void **state) {
                 "RestartPreventExitStatus=2\nStartLimitIntervalSec=1\nStartLimitBurst=1\n"
                 "After=a\nWants=b c\nRequires=d\nBindsTo=e\nPartOf=f\n"
                 "CPUAffinity=0-1\nOOMScoreAdjust=5\nDelegate=yes\n"
-                "ExecStartPre=/a\nExecStop=/b\nExecStopPost=/c\n"
+                "ExecStartPre=/a\nExecStop=/b\nExecStopPost=/c\nLease=l\nManagedBy=k:n\n"
                 "Type=notify\nTimeoutStartSec=1\nNotifyAccess=all\nWatchdogSec=1\nWatchdogSignal=KILL\n"
                 "LimitAS=1\nLimitCORE=1\nLimitCPU=1\nLimitDATA=1\nLimitFSIZE=1\nLimitLOCKS=1\nLimitMEMLOCK=1\n"
                 "LimitMSGQUEUE=1\nLimitNICE=1\nLimitNOFILE=1\nLimitNPROC=1\nLimitRSS=1\nLimitRTPRIO=1\n"
@@ -177,7 +177,7 @@ static void test_every_option(void **state) {
         for (size_t i = 0; i < n_role_options; i++) {
                 const RoleOption *o = &role_options[i];
                 /* These depend on the machine, or cannot be together with the others. */
-                const bool without = o->controller || o->kind == ROLE_OPTION_PORTS;
+                const bool without = o->controller || o->kind == ROLE_OPTION_PORTS || o->of_call;
 
                 if (o->file_key && !without && !g_hash_table_contains(keys, o->file_key))
                         fail_msg("%s= is missing here", o->file_key);
@@ -344,6 +344,10 @@ static void test_refused(void **state) {
                 { "\n\n[Role]\nNice=1\n", 3, "Command= is missing" },
                 { "[Role]\nCommand=/x\nCommand=\n", 1, "Command= is missing" },
                 { "[Role]\nCommand=/x\n\nColour=blue\n", 4, "the key Colour= is unknown" },
+                { "[Role]\nCommand=/x\nLease=l\nFencingToken=1\n", 4,
+                        "FencingToken= is given with each start" },
+                { "[Role]\nCommand=/x\nLease=a b\n", 3, "\"a_b\" is" },
+                { "[Role]\nCommand=/x\nManagedBy=x\n", 3, "ManagedBy= is not KIND:NAME" },
                 { "[Role]\nCommand=/x\ncommand=/y\n", 3, "the key command= is unknown" },
                 { "[Role]\nCommand=/x\n[Unit]\n", 3, "the section [Unit] is unknown" },
                 { "Command=/x\n", 1, "the assignment comes before the first section header" },

@@ -13,6 +13,7 @@
 #include "model/account.h"
 #include "model/auto-start.h"
 #include "model/definitions.h"
+#include "model/leases.h"
 #include "model/monitor.h"
 #include "model/role-dependencies.h"
 #include "model/role-ready.h"
@@ -52,7 +53,9 @@ static void define(TestWorld *w, const char *const *pairs) {
 #define DEFINE(w, ...) define(w, (const char *const[]){ __VA_ARGS__, NULL })
 
 static int start_defined(TestWorld *w, const char *name, Told *told, Fault *fault) {
-        return node_start_defined(w->node, name, NULL, false, told ? told_by(told) : (Waiter){}, fault);
+        const LeaseUse use = {};
+
+        return node_start_defined(w->node, name, &use, NULL, false, told ? told_by(told) : (Waiter){}, fault);
 }
 
 static void start(TestWorld *w, const char *name, Told *told) {

@@ -260,7 +260,7 @@ static void test_end_while_freezing(void **state) {
                 world_exit(w, role, EXIT_CODE_EXITED, 0);
                 assert_told_fault(&frozen, NODE_ERROR_ROLE_NOT_RUNNING, "Role \"cam\" has ended");
                 if (forgotten)
-                        assert_int_equal(node_purge(w->node, names, NULL, &purged, &fault), 0);
+                        assert_int_equal(node_purge(w->node, names, NULL, NULL, &purged, &fault), 0);
                 forget_calls(w);
                 answer_first(w, NULL);
                 expect_calls(w, "");

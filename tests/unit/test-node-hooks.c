@@ -271,7 +271,7 @@ static void test_post(void **state) {
                 assert_int_equal(role->state, ROLE_ENDED);
                 assert_false(role_is_over(role));
                 assert_int_equal(
-                        node_purge(w->node, (char *[]){ "cam", NULL }, NULL, &purged, &fault), -EBUSY);
+                        node_purge(w->node, (char *[]){ "cam", NULL }, NULL, NULL, &purged, &fault), -EBUSY);
                 assert_contains(fault.message, "its commands of exec-stop-post still run");
                 stop_by(w, role, ROLE_CAUSE_STOP, &stop);
                 assert_not_told(&stop);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "model/beat-deadline.h"
 #include "model/monitor.h"
 #include "util/log.h"
 
@@ -205,10 +206,10 @@ static void test_late(void **state) {
         assert_return_code(sd_event_run(w->event, 0), 0);
         assert_false(timed_out(w));
         assert_false(w->node->stopping);
-        assert_true(monitor_deadline(w->node->monitor) >= now + MONITOR_GRACE_USEC);
+        assert_true(monitor_deadline(w->node->monitor) >= now + BEAT_GRACE_USEC);
         /* The manager may have sent beats in the meantime, however short its timeout is. */
         monitor_configure(w->node->monitor, 2 * TIMEOUT, MONITOR_ACTION_SHUTDOWN);
-        assert_true(monitor_deadline(w->node->monitor) >= now + MONITOR_GRACE_USEC);
+        assert_true(monitor_deadline(w->node->monitor) >= now + BEAT_GRACE_USEC);
 }
 
 /* Saved with one timeout in the configuration, and resumed with another. */
@@ -266,7 +267,7 @@ static void test_survives(void **state) {
         assert_return_code(monitor_open(w->node, dir, &monitor), 0);
         uint64_t now = (uint64_t) g_get_monotonic_time();
         monitor_resume(monitor);
-        assert_true(monitor_deadline(monitor) >= now + MONITOR_GRACE_USEC);
+        assert_true(monitor_deadline(monitor) >= now + BEAT_GRACE_USEC);
 
         monitor_forget(monitor);
         monitor = monitor_close(monitor);

@@ -81,7 +81,7 @@ static void test_reset(void **state) {
                 "RestartPreventExitStatus=2\nStartLimitIntervalSec=1\nStartLimitBurst=1\n"
                 "After=a\nWants=b c\nRequires=d\nBindsTo=e\nPartOf=f\n"
                 "CPUAffinity=1-2\nOOMScoreAdjust=5\nDelegate=yes\nEnvironmentFile=/e\nExecStartPre=/e\n"
-                "ExecStop=/e\nExecStopPost=/e\n"
+                "ExecStop=/e\nExecStopPost=/e\nLease=l\nFencingToken=1\nManagedBy=k:n\n"
                 "TCPPorts=1\nUDPPorts=2\nReleasePorts=3\nRoleGroups=g\n"
                 "Type=oneshot\nTimeoutStartSec=1\nNotifyAccess=all\nWatchdogSec=1\nWatchdogSignal=KILL\n"
                 "LimitAS=1\nLimitCORE=1\nLimitCPU=1\nLimitDATA=1\n"

@@ -312,11 +312,11 @@ static void test_verbs_waiting(void **state) {
         g_auto(Fault) purge = {}, signal = {};
 
         Role *role = run_and_end(w, "Restart=always", EXIT_CODE_EXITED, 5);
-        assert_fault(node_purge(w->node, names, NULL, &purged, &purge), &purge, NODE_ERROR_ROLE_RUNNING,
+        assert_fault(node_purge(w->node, names, NULL, NULL, &purged, &purge), &purge, NODE_ERROR_ROLE_RUNNING,
                 "it waits for its restart; stop it first");
         assert_fault(node_signal_role(w->node, role, true, SIGUSR1, NULL, (Waiter){}, &signal), &signal,
                 NODE_ERROR_ROLE_NOT_RUNNING, "cam");
-        assert_return_code(node_purge(w->node, NULL, NULL, &purged, NULL), 0);
+        assert_return_code(node_purge(w->node, NULL, NULL, NULL, &purged, NULL), 0);
         assert_int_equal(g_strv_length(purged), 0);
         assert_true(role_waits_for_restart(role));
 

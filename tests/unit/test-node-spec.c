@@ -41,7 +41,45 @@ static void test_defaults(void **state) {
         assert_int_equal(spec->io_weight, 0);
         assert_int_equal(spec->memory_high, 0);
         assert_false(spec->delegate);
+        assert_null(spec->lease);
+        assert_int_equal(spec->fencing_token, 0);
+        assert_null(spec->managed_by);
         assert_null(role_spec_free(NULL));
+}
+
+/* A lease has the names of roles, and a manager a kind and a name. */
+static void test_manager(void **state) {
+        static const char *const good[] = { "pacemaker:guider", "desk:/etc/night plan.desk", "a:b:c",
+                "x.y-1_:é" };
+        static const char *const bad[] = { "", "guider", ":guider", "pacemaker:", "pace maker:x", "é:x",
+                "x:a\nb", "x:\033[31m", "x:\xc3" };
+        g_autoptr(RoleSpec) spec = role_spec_new();
+        g_autofree char *longest = g_strnfill(MANAGED_BY_MAX + 1, 'x');
+        g_auto(Fault) lease = {}, token = {};
+
+        longest[1] = ':';
+        for (size_t i = 0; i < ELEMENTSOF(good); i++) {
+                assert_return_code(role_spec_set_managed_by(spec, good[i], NULL), 0);
+                assert_string_equal(spec->managed_by, good[i]);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                g_auto(Fault) fault = {};
+
+                assert_fault(role_spec_set_managed_by(spec, bad[i], &fault), &fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"managed-by\" is not KIND:NAME");
+        }
+        assert_int_equal(role_spec_set_managed_by(spec, longest, NULL), -EINVAL);
+        longest[MANAGED_BY_MAX] = '\0';
+        assert_return_code(role_spec_set_managed_by(spec, longest, NULL), 0);
+
+        assert_fault(role_spec_set_lease(spec, "two words", &lease), &lease, NODE_ERROR_INVALID_ARGS,
+                "\"two_words\" is");
+        spec->fencing_token = 1;
+        assert_return_code(role_spec_set_command(spec, (char *[]){ "x", NULL }, NULL), 0);
+        assert_fault(role_spec_check(spec, &token), &token, NODE_ERROR_INVALID_ARGS,
+                "Option \"fencing-token\" needs \"lease\"");
+        assert_return_code(role_spec_set_lease(spec, "cluster", NULL), 0);
+        assert_return_code(role_spec_check(spec, NULL), 0);
 }
 
 static void test_command(void **state) {
@@ -379,6 +417,7 @@ static void test_notify(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_defaults),
+                cmocka_unit_test(test_manager),
                 cmocka_unit_test(test_command),
                 cmocka_unit_test(test_command_bounds),
                 cmocka_unit_test(test_size),

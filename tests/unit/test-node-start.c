@@ -676,7 +676,7 @@ static void fail_it(const Failure *failure, bool predecessor) {
                 assert_null(strstr(w->calls->str, "removed("));
                 assert_null(strstr(w->calls->str, "forget("));
                 g_auto(GStrv) purged = NULL;
-                assert_return_code(node_purge(w->node, NULL, NULL, &purged, NULL), 0);
+                assert_return_code(node_purge(w->node, NULL, NULL, NULL, &purged, NULL), 0);
                 assert_int_equal(g_strv_length(purged), 1);
         } else
                 assert_contains(w->calls->str, "forget(cam) removed(cam)");

@@ -47,7 +47,7 @@ static void open_state(Fixture *f) {
         (void) monitor_close(f->world->node->monitor);
         (void) ports_close(f->world->node->ports);
         (void) auto_start_close(f->world->node->auto_start);
-        assert_return_code(node_open_state(f->world->node, f->dir_fd), 0);
+        assert_return_code(node_open_state(f->world->node, f->dir_fd, -1), 0);
         if (f->store.roles_fd < 0)
                 assert_return_code(role_store_open(f->dir_fd, &f->store), 0);
         assert_return_code(role_state_load_all(&f->store, f->world->node), 0);

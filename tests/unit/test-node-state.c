@@ -138,6 +138,9 @@ static RoleSpec *full_spec(void) {
         assert_return_code(role_spec_add_command(&spec->exec_stop_post, "exec-stop-post",
                                    (char *[]){ "-z", "", NULL }, NULL),
                 0);
+        assert_return_code(role_spec_set_lease(spec, "cluster", NULL), 0);
+        spec->fencing_token = UINT64_MAX;
+        assert_return_code(role_spec_set_managed_by(spec, "pacemaker:a b\\", NULL), 0);
         spec->definition = g_strdup("/etc/a b.role");
         spec->definition_hash = g_strdup("0123");
         return spec;
@@ -342,6 +345,9 @@ static void test_saved_form(void **state) {
                 "EXEC_STOP=/bin/y\n"
                 "EXEC_STOP_POST=1\n"
                 "EXEC_STOP_POST=/bin/z\n"
+                "LEASE=l\n"
+                "FENCING_TOKEN=17\n"
+                "MANAGED_BY=k:n\n"
                 "DEFINITION=/etc/x.role\n"
                 "DEFINITION_HASH=012abc\n"
                 "ACCOUNT_UID=1000\n"

@@ -711,19 +711,19 @@ static void test_purge(void **state) {
 
         /* All or none. */
         char *with_running[] = { "a", "r", NULL }, *with_unknown[] = { "a", "x\"y", NULL };
-        assert_fault(node_purge(w->node, with_running, NULL, &none, &running), &running,
+        assert_fault(node_purge(w->node, with_running, NULL, NULL, &none, &running), &running,
                 NODE_ERROR_ROLE_RUNNING, "\"r\"");
-        assert_fault(node_purge(w->node, with_unknown, NULL, &none, &unknown), &unknown,
+        assert_fault(node_purge(w->node, with_unknown, NULL, NULL, &none, &unknown), &unknown,
                 NODE_ERROR_NO_SUCH_ROLE, "There is no role \"x\\\"y\"");
         assert_null(none);
         assert_int_equal(g_hash_table_size(w->node->roles), 4);
 
         char *twice[] = { "b", "b", NULL };
-        assert_return_code(node_purge(w->node, twice, NULL, &purged, NULL), 0);
+        assert_return_code(node_purge(w->node, twice, NULL, NULL, &purged, NULL), 0);
         assert_int_equal(g_strv_length(purged), 1);
         assert_string_equal(purged[0], "b");
 
-        assert_return_code(node_purge(w->node, NULL, NULL, &all, NULL), 0);
+        assert_return_code(node_purge(w->node, NULL, NULL, NULL, &all, NULL), 0);
         assert_int_equal(g_strv_length(all), 2);
         assert_string_equal(all[0], "a"); /* oldest first */
         assert_string_equal(all[1], "c");

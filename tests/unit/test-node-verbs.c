@@ -192,7 +192,7 @@ static Role *bring_about(TestWorld *w, Situation situation, Told *start, Told *s
 static int purge(TestWorld *w, char **names, Told *told, char **ret_text, Fault *fault) {
         g_auto(GStrv) purged = NULL;
 
-        int r = node_purge(w->node, names, NULL, &purged, fault);
+        int r = node_purge(w->node, names, NULL, NULL, &purged, fault);
         if (r >= 0) {
                 *ret_text = g_strjoinv(" ", purged);
                 told->n++;

@@ -401,6 +401,9 @@ static void world_event(void *data, const Event *event, Role *role) {
                 called_by_name("monitor-timed-out", usec);
                 break;
         }
+        case EVENT_LEASE_EXPIRED:
+                called_by_name("lease-expired", event_get_string(event, "lease"));
+                break;
         case EVENT_SHUTTING_DOWN:
                 called_by_name("shutting-down", event_get_string(event, "reason"));
                 break;
@@ -632,7 +635,7 @@ void world_new_node(TestWorld *w, Events *events) {
         w->node = node_new("main", w->event, events);
         w->node->world = test_world;
         world_watch_streams(w);
-        assert_return_code(node_open_state(w->node, -1), 0);
+        assert_return_code(node_open_state(w->node, -1, -1), 0);
 }
 
 int test_world_setup(void **state) {

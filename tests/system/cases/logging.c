@@ -218,7 +218,7 @@ static void test_catalog(void **state) {
                 MESSAGE_ROLE_KILLED, MESSAGE_ROLE_EXITED, MESSAGE_ROLE_LEFT_PROCESSES, MESSAGE_ROLE_PURGED,
                 MESSAGE_ROLE_STUCK, MESSAGE_ROLE_FROZEN, MESSAGE_ROLE_THAWED, MESSAGE_ROLE_LEFT_SCOPE,
                 MESSAGE_ROLE_RESTARTING, MESSAGE_ROLE_FAILED, MESSAGE_ROLE_HOOK_FAILED,
-                MESSAGE_MONITOR_TIMED_OUT, MESSAGE_SHUTTING_DOWN };
+                MESSAGE_MONITOR_TIMED_OUT, MESSAGE_LEASE_EXPIRED, MESSAGE_SHUTTING_DOWN };
         g_autofree char *from = journal_from_now(), *explained = NULL, *subject = NULL;
         const char *role = role_name("told");
 

@@ -205,6 +205,7 @@ class Start(NodeCase):
         for name in (
             "NoSuchRole NoSuchDefinition BadDefinition RoleExists RoleNotRunning RoleRunning RoleFrozen "
             "InvalidRoleName StartCancelled StartTimedOut StartFailed DependencyFailed StopTimedOut NoInput InputFull "
+            "NoSuchLease LeaseTaken LeaseRequired StaleToken "
             "NoTerminal NoSuchVariable NoSuchPort PortsUnavailable SetupFailed "
             "ExecFailed ScopeFailed KeeperUnavailable ShuttingDown LimitReached"
         ).split():
