@@ -3,11 +3,11 @@
 /* The verbs "beat" and "monitor-timeout". */
 
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 
 #include "base/parse-util.h"
 #include "base/time-util.h"
+#include "ctl/baton.h"
 #include "ctl/connection.h"
 #include "ctl/verb.h"
 #include "ctl/words.h"
@@ -60,7 +60,7 @@ static CtlExit beat_once(Beat *beat) {
         const CtlExit e = ctl_new_call(ctl, &call, "Beat", NULL);
         if (e != CTL_EXIT_OK) {
                 beat->n_failed++;
-                return e == CTL_EXIT_USAGE ? e : CTL_EXIT_OK;
+                return e == CTL_EXIT_USAGE || ctl->cancelled ? e : CTL_EXIT_OK;
         }
         int r = ctl_try(ctl, call, &error, NULL);
         if (r >= 0) {
@@ -82,7 +82,7 @@ static void beat_wait(Ctl *ctl, uint64_t until_usec) {
                 return;
         }
         while (now_usec(CLOCK_MONOTONIC) < until_usec)
-                (void) poll(NULL, 0, timeout_until(until_usec, now_usec(CLOCK_MONOTONIC)));
+                (void) baton_poll(-1, 0, until_usec);
 }
 
 static CtlExit beat_regularly(Ctl *ctl, uint64_t every_usec) {
