@@ -7,9 +7,11 @@
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/time-util.h"
 #include "ctl/connection.h"
+#include "ctl/fan-out.h"
 #include "ctl/pager.h"
 #include "ctl/verb.h"
 #include "ctl/words.h"
@@ -31,7 +33,11 @@ static CtlExit run_verb(Ctl *ctl, int argc, char *argv[]) {
         optind = 0; /* getopt() starts again */
         if (verb->looks)
                 ctl->auto_start = false;
-        return verb->run(ctl, argc, argv);
+        /* A verb may change its own. */
+        g_autofree char **copy = g_new0(char *, (gsize) argc + 1);
+        memcpy(copy, argv, (size_t) argc * sizeof(argv[0]));
+        CtlExit e = verb->run(ctl, argc, argv);
+        return ctl->hosts && e == CTL_EXIT_OK ? fan_out_run(ctl, verb, argc, copy, fan_out_address) : e;
 }
 
 static CtlExit run(Ctl *ctl, int argc, char *argv[]) {
@@ -68,5 +74,7 @@ int main(int argc, char *argv[]) {
         e = finish_output(e);
         pager_close();
         ctl_disconnect(&ctl);
+        g_clear_pointer(&ctl.host_words, g_ptr_array_unref);
+        g_clear_pointer(&ctl.hosts, g_ptr_array_unref);
         return e;
 }

@@ -3,11 +3,11 @@
 /* The verbs "beat" and "monitor-timeout". */
 
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 
 #include "base/parse-util.h"
 #include "base/time-util.h"
+#include "ctl/baton.h"
 #include "ctl/connection.h"
 #include "ctl/lease.h"
 #include "ctl/verb.h"
@@ -69,7 +69,7 @@ static CtlExit beat_once(Beat *beat) {
         const CtlExit e = beat_new_call(beat, &call);
         if (e != CTL_EXIT_OK) {
                 beat->n_failed++;
-                return e == CTL_EXIT_USAGE ? e : CTL_EXIT_OK;
+                return e == CTL_EXIT_USAGE || ctl->cancelled ? e : CTL_EXIT_OK;
         }
         int r = ctl_try(ctl, call, &error, NULL);
         if (r >= 0) {
@@ -91,7 +91,7 @@ static void beat_wait(Ctl *ctl, uint64_t until_usec) {
                 return;
         }
         while (now_usec(CLOCK_MONOTONIC) < until_usec)
-                (void) poll(NULL, 0, timeout_until(until_usec, now_usec(CLOCK_MONOTONIC)));
+                (void) baton_poll(-1, 0, until_usec);
 }
 
 static CtlExit beat_regularly(Beat *beat, uint64_t every_usec) {

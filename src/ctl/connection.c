@@ -6,7 +6,10 @@
 #include <unistd.h>
 
 #include "base/time-util.h"
+#include "config.h"
+#include "ctl/baton.h"
 #include "ctl/connection.h"
+#include "ctl/remote.h"
 #include "ctl/roles.h"
 #include "ctl/words.h"
 #include "proto/node-errors.h"
@@ -14,6 +17,8 @@
 #include "util/autoptr.h"
 
 /* -- the connection -- */
+
+static CtlExit ctl_wait(Ctl *ctl, const bool *done, uint64_t deadline_usec, bool report);
 
 static bool ctl_is_main(const Ctl *ctl) {
         return strcmp(ctl->instance, NODE_DEFAULT_INSTANCE) == 0;
@@ -26,7 +31,10 @@ char *ctl_unit_name(const Ctl *ctl) {
 
 /* The 25 s of sd-bus are a surprise for who waits for a stop. */
 static int ctl_set_timeout(const Ctl *ctl, sd_bus *bus) {
-        return sd_bus_set_method_call_timeout(bus, ctl->timeout_usec > 0 ? ctl->timeout_usec : UINT64_MAX);
+        const uint64_t usec = ctl->timeout_usec > 0 ? ctl->timeout_usec
+                              : ctl->many           ? ctl->patience_usec
+                                                    : UINT64_MAX;
+        return sd_bus_set_method_call_timeout(bus, usec);
 }
 
 /* Returns a negative errno without a message: then there is the bus. */
@@ -51,9 +59,16 @@ static int ctl_open_private(const Ctl *ctl, sd_bus **ret) {
         return r;
 }
 
+/* A person may type a password for ssh, so the time is not limited. */
+static int ctl_open_remote(const char *host, sd_bus **ret) {
+        g_autofree char *address = remote_address(host, false);
+
+        return remote_start(address, -1, ret);
+}
+
 static int ctl_open_bus(const Ctl *ctl, sd_bus **ret) {
         if (ctl->host)
-                return sd_bus_open_system_remote(ret, ctl->host);
+                return ctl_open_remote(ctl->host, ret);
         if (ctl->machine && ctl->user)
                 return sd_bus_open_user_machine(ret, ctl->machine);
         if (ctl->machine)
@@ -73,8 +88,11 @@ static CtlExit ctl_check_options(const Ctl *ctl) {
 static int ctl_open_named_bus(Ctl *ctl) {
         ctl_disconnect(ctl);
         int r = ctl_open_bus(ctl, &ctl->bus);
-        if (r >= 0)
-                r = sd_bus_set_allow_interactive_authorization(ctl->bus, ctl->ask_password);
+        return r < 0 ? r : ctl_use_bus(ctl);
+}
+
+int ctl_use_bus(Ctl *ctl) {
+        int r = sd_bus_set_allow_interactive_authorization(ctl->bus, ctl->ask_password);
         if (r >= 0)
                 r = ctl_set_timeout(ctl, ctl->bus);
         if (r >= 0)
@@ -88,7 +106,30 @@ static int ctl_open_named_bus(Ctl *ctl) {
 bool ctl_try_connect_bus(Ctl *ctl) {
         if (ctl->bus && ctl->bus_name)
                 return true;
+        if (ctl->many)
+                return ctl_reconnect(ctl, NULL) >= 0;
         return !(ctl->host && (ctl->machine || ctl->user)) && ctl_open_named_bus(ctl) >= 0;
+}
+
+int ctl_reconnect(Ctl *ctl, char **ret_reason) {
+        g_autofree char *reason = NULL;
+
+        ctl_disconnect(ctl);
+        int r = ctl->many ? ctl->connect(ctl, &reason) : ctl_open_named_bus(ctl);
+        if (r < 0 && !reason)
+                reason = g_strdup(strerror(-r));
+        if (r < 0 && ret_reason)
+                *ret_reason = g_steal_pointer(&reason);
+        return r;
+}
+
+static CtlExit ctl_connect_many(Ctl *ctl) {
+        g_autofree char *reason = NULL;
+
+        if (ctl_reconnect(ctl, &reason) >= 0)
+                return CTL_EXIT_OK;
+        ctl_error("no answer: %s", reason);
+        return CTL_EXIT_FAILED;
 }
 
 CtlExit ctl_connect_bus(Ctl *ctl) {
@@ -97,6 +138,8 @@ CtlExit ctl_connect_bus(Ctl *ctl) {
                 return e;
         if (ctl->bus && ctl->bus_name)
                 return CTL_EXIT_OK;
+        if (ctl->many)
+                return ctl_connect_many(ctl);
         int r = ctl_open_named_bus(ctl);
         if (r < 0) {
                 const char *where = ctl->host ?: ctl->machine;
@@ -113,15 +156,25 @@ CtlExit ctl_connect_bus(Ctl *ctl) {
 CtlExit ctl_connect(Ctl *ctl) {
         if (ctl->bus)
                 return CTL_EXIT_OK;
-        if (geteuid() == 0 && !ctl->user && !ctl->host && !ctl->machine &&
+        if (geteuid() == 0 && !ctl->many && !ctl->user && !ctl->host && !ctl->machine &&
                 ctl_open_private(ctl, &ctl->bus) >= 0)
                 return CTL_EXIT_OK;
         return ctl_connect_bus(ctl);
 }
 
 void ctl_disconnect(Ctl *ctl) {
-        ctl->bus = sd_bus_flush_close_unref(ctl->bus);
+        /* ssh has to end, which is waited for. A host that does not answer may not read either, and every
+         * verb has its replies by now. */
+        ctl->bus =
+                ctl->many ? WITHOUT_BATON(sd_bus_close_unref(ctl->bus)) : sd_bus_flush_close_unref(ctl->bus);
         g_clear_pointer(&ctl->bus_name, g_free);
+}
+
+/* sd_bus_call_async() calls it NoReply, as the bus does when the service has ended. */
+static bool error_is_timeout(const sd_bus_error *error) {
+        return sd_bus_error_has_names(error, SD_BUS_ERROR_TIMEOUT, "System.Error.ETIMEDOUT") ||
+               (sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY) && error->message &&
+                       strstr(error->message, "timed out"));
 }
 
 /* -- calls -- */
@@ -179,8 +232,98 @@ const char *ctl_call_role(sd_bus_message *call) {
         return role;
 }
 
+/* -- a call to one of several hosts -- */
+
+typedef struct Patience {
+        sd_bus_message *reply;
+        bool done;
+        bool silent; /* a ping was sent, and has no reply */
+} Patience;
+
+static int patience_on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Patience *p = userdata;
+
+        p->reply = sd_bus_message_ref(m);
+        p->done = true;
+        return 0;
+}
+
+static int patience_on_ping(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        ((Patience *) userdata)->silent = false;
+        return 0;
+}
+
+/* It does not start a node that has ended meanwhile. */
+static int patience_ping(Ctl *ctl, Patience *p, sd_bus_slot **ret_slot) {
+        g_autoptr(sd_bus_message) ping = NULL;
+
+        int r = sd_bus_message_new_method_call(
+                ctl->bus, &ping, ctl->bus_name, NODE_PATH, "org.freedesktop.DBus.Peer", "Ping");
+        if (r >= 0)
+                r = sd_bus_message_set_auto_start(ping, false);
+        return r < 0 ? r : sd_bus_call_async(ctl->bus, ret_slot, ping, patience_on_ping, p, UINT64_MAX);
+}
+
+/* A stop may take minutes, but a node that stops roles still answers, as soon as it is asked. So one that is
+ * dead is told from one that is busy. */
+static int patience_wait(Ctl *ctl, Patience *p, sd_bus_slot **ret_slot) {
+        while (!p->done) {
+                CtlExit e = ctl_wait(
+                        ctl, &p->done, usec_add(now_usec(CLOCK_MONOTONIC), ctl->patience_usec), false);
+                if (e != CTL_EXIT_OK)
+                        return -ECONNRESET;
+                if (p->done)
+                        return 0;
+                if (p->silent)
+                        return -ETIMEDOUT;
+                p->silent = true;
+                *ret_slot = sd_bus_slot_unref(*ret_slot);
+                int r = patience_ping(ctl, p, ret_slot);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int many_fail(Ctl *ctl, int r, sd_bus_error *error) {
+        g_autofree char *reason = NULL;
+
+        if (r == -ETIMEDOUT) {
+                g_autofree char *span = words_span(ctl->timeout_usec ?: ctl->patience_usec);
+
+                return sd_bus_error_setf(error, SD_BUS_ERROR_TIMEOUT, "no answer within %s", span);
+        }
+        reason = remote_reason(ctl->remote_errors, r);
+        return sd_bus_error_setf(error, SD_BUS_ERROR_DISCONNECTED, "no answer: %s", reason);
+}
+
+static int many_call(Ctl *ctl, sd_bus_message *call, sd_bus_error *error, sd_bus_message **ret_reply) {
+        const uint64_t timeout = ctl->timeout_usec > 0 ? ctl->timeout_usec : UINT64_MAX;
+        sd_bus_slot *slot = NULL, *ping = NULL;
+        Patience p = {};
+
+        int r = sd_bus_call_async(ctl->bus, &slot, call, patience_on_reply, &p, timeout);
+        if (r >= 0)
+                r = patience_wait(ctl, &p, &ping);
+        (void) sd_bus_slot_unref(slot);
+        (void) sd_bus_slot_unref(ping);
+        g_autoptr(sd_bus_message) reply = p.reply;
+        if (r < 0 || !reply || sd_bus_is_open(ctl->bus) <= 0)
+                return many_fail(ctl, r < 0 ? r : -ECONNRESET, error);
+        if (sd_bus_message_is_method_error(reply, NULL)) {
+                if (error_is_timeout(sd_bus_message_get_error(reply)))
+                        return many_fail(ctl, -ETIMEDOUT, error);
+                (void) sd_bus_error_copy(error, sd_bus_message_get_error(reply));
+                return -sd_bus_message_get_errno(reply);
+        }
+        if (ret_reply)
+                *ret_reply = g_steal_pointer(&reply);
+        return 1;
+}
+
 int ctl_try(Ctl *ctl, sd_bus_message *call, sd_bus_error *error, sd_bus_message **ret_reply) {
-        int r = sd_bus_call(ctl->bus, call, 0, error, ret_reply);
+        int r = ctl->many ? many_call(ctl, call, error, ret_reply)
+                          : sd_bus_call(ctl->bus, call, 0, error, ret_reply);
 
         if (r < 0 && !sd_bus_error_is_set(error))
                 (void) sd_bus_error_set_errno(error, r);
@@ -231,7 +374,8 @@ int ctl_next_entry(sd_bus_message *m, const char **ret_key) {
 }
 
 bool ctl_service_runs(Ctl *ctl) {
-        return ctl_try_connect_bus(ctl) && sd_bus_get_name_creds(ctl->bus, ctl->bus_name, 0, NULL) >= 0;
+        return ctl_try_connect_bus(ctl) &&
+               WITHOUT_BATON(sd_bus_get_name_creds(ctl->bus, ctl->bus_name, 0, NULL)) >= 0;
 }
 
 char *ctl_role_path(const char *role) {
@@ -269,9 +413,8 @@ CtlExit ctl_get_property(
 
 CtlExit ctl_bad_reply(int r) {
         ctl_error("cannot read what the service has replied: %s", strerror(-r));
-        (void) fputs("Its version may differ from that of architectctl; compare architectctl --version with\n"
-                     "architectctl show -p Version.\n",
-                stderr);
+        ctl_explain("Its version may differ from that of architectctl; compare architectctl --version with\n"
+                    "architectctl show -p Version.");
         return CTL_EXIT_FAILED;
 }
 
@@ -304,18 +447,31 @@ bool ctl_error_is_no_service(const sd_bus_error *error) {
                 "org.freedesktop.systemd1.ShuttingDown");
 }
 
-/* sd_bus_call_async() calls it NoReply, as the bus does when the service has ended. */
-static bool error_is_timeout(const sd_bus_error *error) {
-        return sd_bus_error_has_names(error, SD_BUS_ERROR_TIMEOUT, "System.Error.ETIMEDOUT") ||
-               (sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY) && error->message &&
-                       strstr(error->message, "timed out"));
-}
-
 static void report_no_service(const Ctl *ctl, const sd_bus_error *error) {
         g_autofree char *unit = ctl_unit_name(ctl);
 
         ctl_error("the service %s does not run: %s", ctl->bus_name ?: unit, error->message ?: error->name);
         ctl_say(ctl, "Start it: systemctl %sstart %s", ctl->user ? "--user " : "", unit);
+}
+
+/* What an older node does not have is in the message of the error. */
+static void report_older(Ctl *ctl, const sd_bus_error *error) {
+        _cleanup_free_ char *version = NULL;
+        g_auto(GStrv) features = NULL;
+
+        if (!ctl->host || !ctl->bus ||
+                !sd_bus_error_has_names(error, SD_BUS_ERROR_UNKNOWN_METHOD, SD_BUS_ERROR_UNKNOWN_INTERFACE,
+                        SD_BUS_ERROR_UNKNOWN_PROPERTY))
+                return;
+        int r = WITHOUT_BATON(sd_bus_get_property_string(
+                ctl->bus, ctl->bus_name, NODE_PATH, NODE_INTERFACE, "Version", NULL, &version));
+        if (r < 0)
+                return;
+        r = WITHOUT_BATON(sd_bus_get_property_strv(
+                ctl->bus, ctl->bus_name, NODE_PATH, NODE_INTERFACE, "Features", NULL, &features));
+        g_autofree char *list = r >= 0 && features ? g_strjoinv(" ", features) : NULL;
+        ctl_explain("That node has the version %s and %s%s, architectctl has the version %s.", version,
+                list && list[0] ? "the features " : "tells no features", list ?: "", PROJECT_VERSION);
 }
 
 static void suggest_role(Ctl *ctl, const char *role, bool defined) {
@@ -335,7 +491,7 @@ CtlExit ctl_report(Ctl *ctl, const char *role, const sd_bus_error *error) {
                 report_no_service(ctl, error);
                 return CTL_EXIT_FAILED;
         }
-        if (ctl->timeout_usec > 0 && error_is_timeout(error)) {
+        if (!ctl->many && ctl->timeout_usec > 0 && error_is_timeout(error)) {
                 g_autofree char *span = words_span(ctl->timeout_usec);
 
                 ctl_error("the service has not replied within %s (--timeout=); what was asked for goes on",
@@ -343,6 +499,7 @@ CtlExit ctl_report(Ctl *ctl, const char *role, const sd_bus_error *error) {
                 return CTL_EXIT_FAILED;
         }
         ctl_error("%s", error->message ?: error->name);
+        report_older(ctl, error);
         if (role && sd_bus_error_has_name(error, node_error_to_string(NODE_ERROR_NO_SUCH_ROLE)))
                 suggest_role(ctl, role, false);
         if (role && sd_bus_error_has_name(error, node_error_to_string(NODE_ERROR_NO_SUCH_DEFINITION)))
@@ -366,8 +523,8 @@ CtlExit ctl_subscribe(Ctl *ctl, sd_bus_message_handler_t callback, void *userdat
         CtlExit e = ctl_connect_bus(ctl);
         if (e != CTL_EXIT_OK)
                 return e;
-        int r = sd_bus_match_signal(
-                ctl->bus, NULL, ctl->bus_name, NODE_PATH, NODE_INTERFACE, NULL, callback, userdata);
+        int r = WITHOUT_BATON(sd_bus_match_signal(
+                ctl->bus, NULL, ctl->bus_name, NODE_PATH, NODE_INTERFACE, NULL, callback, userdata));
         return r < 0 ? ctl_failed(r, "subscribe to the signals of the service") : CTL_EXIT_OK;
 }
 
@@ -380,11 +537,11 @@ CtlExit ctl_subscribe_owner(Ctl *ctl, sd_bus_message_handler_t callback, void *u
                                                  "interface='org.freedesktop.DBus',"
                                                  "member='NameOwnerChanged',arg0='%s'",
                 ctl->bus_name);
-        int r = sd_bus_add_match(ctl->bus, NULL, match, callback, userdata);
+        int r = WITHOUT_BATON(sd_bus_add_match(ctl->bus, NULL, match, callback, userdata));
         return r < 0 ? ctl_failed(r, "subscribe to the signals of the bus") : CTL_EXIT_OK;
 }
 
-CtlExit ctl_run_until_time(Ctl *ctl, const bool *done, uint64_t deadline_usec) {
+static CtlExit ctl_wait(Ctl *ctl, const bool *done, uint64_t deadline_usec, bool report) {
         while (!*done) {
                 int r = sd_bus_process(ctl->bus, NULL);
                 if (r > 0)
@@ -394,15 +551,19 @@ CtlExit ctl_run_until_time(Ctl *ctl, const bool *done, uint64_t deadline_usec) {
 
                         if (now >= deadline_usec)
                                 return CTL_EXIT_OK;
-                        r = sd_bus_wait(
-                                ctl->bus, deadline_usec == UINT64_MAX ? UINT64_MAX : deadline_usec - now);
+                        r = remote_poll(ctl->bus, deadline_usec);
                 }
                 if (r < 0 && r != -EINTR) {
-                        ctl_error("the connection to the service is lost: %s", strerror(-r));
+                        if (report)
+                                ctl_error("the connection to the service is lost: %s", strerror(-r));
                         return CTL_EXIT_FAILED;
                 }
         }
         return CTL_EXIT_OK;
+}
+
+CtlExit ctl_run_until_time(Ctl *ctl, const bool *done, uint64_t deadline_usec) {
+        return ctl_wait(ctl, done, deadline_usec, true);
 }
 
 CtlExit ctl_run_until(Ctl *ctl, const bool *done) {

@@ -18,6 +18,14 @@ bool ctl_try_connect_bus(Ctl *ctl);
 
 void ctl_disconnect(Ctl *ctl);
 
+/* Connects anew to the bus, and reports nothing. Returns a negative errno and why, which the caller frees;
+ * ret_reason may be NULL. */
+int ctl_reconnect(Ctl *ctl, char **ret_reason);
+
+/* Sets up a bus that was connected, and the name of the service. Returns a negative errno, and disconnects
+ * then. */
+int ctl_use_bus(Ctl *ctl);
+
 /* Makes a call of a method of the node; types and what follows are its arguments, as for
  * sd_bus_message_append(). The caller unrefs *ret. Connects first. */
 CtlExit ctl_new_call(Ctl *ctl, sd_bus_message **ret, const char *member, const char *types, ...);

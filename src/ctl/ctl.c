@@ -11,8 +11,16 @@
 #include "ctl/ctl.h"
 #include "ctl/words.h"
 
+const CtlSink *ctl_sink;
+
 static _printf_(2, 0) void ctl_print(const char *prefix, const char *fmt, va_list ap);
 static void ctl_print(const char *prefix, const char *fmt, va_list ap) {
+        if (ctl_sink) {
+                g_autofree char *text = g_strdup_vprintf(fmt, ap);
+
+                (prefix[0] ? ctl_sink->error : ctl_sink->say)(text);
+                return;
+        }
         (void) fflush(stdout); /* what was said before comes before */
         (void) fputs(prefix, stderr);
         (void) vfprintf(stderr, fmt, ap);
@@ -37,13 +45,21 @@ void ctl_say(const Ctl *ctl, const char *fmt, ...) {
         va_end(ap);
 }
 
+void ctl_explain(const char *fmt, ...) {
+        va_list ap;
+
+        va_start(ap, fmt);
+        ctl_print("", fmt, ap);
+        va_end(ap);
+}
+
 CtlExit ctl_usage(const char *verb, const char *fmt, ...) {
         va_list ap;
 
         va_start(ap, fmt);
         ctl_print("architectctl: ", fmt, ap);
         va_end(ap);
-        (void) fprintf(stderr, "See architectctl %s%s--help.\n", verb ?: "", verb ? " " : "");
+        ctl_explain("See architectctl %s%s--help.", verb ?: "", verb ? " " : "");
         return CTL_EXIT_USAGE;
 }
 

@@ -14,6 +14,8 @@
 
 #include "base/macro.h"
 
+struct Table;
+
 /* Documented in architectctl(1). check has the statuses of monitoring plug-ins, run and wait that of the
  * role. */
 typedef enum CtlExit {
@@ -34,28 +36,44 @@ typedef enum CtlJson {
         CTL_JSON_PRETTY, /* in several lines */
 } CtlJson;
 
-typedef struct Ctl {
+typedef struct Ctl Ctl;
+struct Ctl {
         const char *instance;
-        bool user;           /* --user: the service on the session bus */
-        const char *machine; /* -M, or NULL */
-        const char *host;    /* -H, or NULL */
+        bool user;              /* --user: the service on the session bus */
+        const char *machine;    /* -M, or NULL */
+        const char *host;       /* -H, or NULL */
+        GPtrArray *host_words;  /* each -H as it was given, or NULL */
+        GPtrArray *hosts;       /* if these are several: the verb shall be run for each, see fan-out.h */
+        const char *first_word; /* of the arguments of the verb then, or NULL */
+        bool many;              /* this is for one of several hosts, in a thread of its own (baton.h) */
+        bool yes;               /* --yes: nothing is asked */
+        bool cancelled;         /* with many: the user has not agreed, and there will be no connection */
         CtlJson json;
         bool legend;
         bool pager;
         bool quiet;
         bool force; /* the lease of a role does not matter, see managed.h */
         bool ask_password;
-        bool auto_start;       /* a call starts the service if it does not run, as the bus does */
-        uint64_t timeout_usec; /* of each call; 0: that of the verb */
-        sd_bus *bus;           /* after ctl_connect() */
-        char *bus_name;        /* the same; NULL without a bus in between, on the socket of root */
-} Ctl;
+        bool auto_start;        /* a call starts the service if it does not run, as the bus does */
+        uint64_t timeout_usec;  /* of each call; 0: that of the verb */
+        uint64_t patience_usec; /* with many: how long the node may be silent */
+        sd_bus *bus;            /* after ctl_connect() */
+        char *bus_name;         /* the same; NULL without a bus in between, on the socket of root */
+        int remote_errors;      /* with many: a pipe with what ssh has said */
+
+        /* With many: connects to the host. It reports nothing, but returns a negative errno and why, which
+         * the caller frees. */
+        int (*connect)(Ctl *ctl, char **ret_reason);
+};
 
 /* Prints "architectctl: TEXT" to stderr. */
 _printf_(1, 2) void ctl_error(const char *fmt, ...);
 
 /* Prints a line to stderr that says what to do about an error, or what happens, unless --quiet. */
 _printf_(2, 3) void ctl_say(const Ctl *ctl, const char *fmt, ...);
+
+/* The same for what belongs to an error, which --quiet does not hide. */
+_printf_(1, 2) void ctl_explain(const char *fmt, ...);
 
 /* Prints the error, and where the help is. Returns CTL_EXIT_USAGE. */
 _printf_(2, 3) CtlExit ctl_usage(const char *verb, const char *fmt, ...);
@@ -66,6 +84,17 @@ CtlExit ctl_failed(int r, const char *doing);
 /* Returns whether descriptions of states may have a colour: stdout is a terminal that knows colours, and
  * neither NO_COLOR nor SYSTEMD_COLORS=0 are in the environment. */
 bool ctl_has_color(void);
+
+/* With several hosts this gets what would be printed, except on stdout; otherwise it is NULL. gather.c sets
+ * it. */
+typedef struct CtlSink {
+        void (*error)(const char *text); /* of ctl_error() */
+        void (*say)(const char *text);   /* of ctl_say(), and what explains an error */
+        void (*json)(const char *json);  /* a value */
+        void (*table)(struct Table *table);
+} CtlSink;
+
+extern const CtlSink *ctl_sink;
 
 /* From now on SIGINT and SIGTERM end the program at once, with the status 0, whatever it waits for. This is
  * for verbs that run until then, write whole lines and have nothing to restore. */

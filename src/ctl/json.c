@@ -147,6 +147,13 @@ static void json_break(GString *out, CtlJson mode, unsigned depth) {
 }
 
 void json_print(const char *json, CtlJson mode) {
+        if (ctl_sink)
+                ctl_sink->json(json);
+        else
+                json_write(stdout, json, mode);
+}
+
+void json_write(FILE *to, const char *json, CtlJson mode) {
         g_autoptr(GString) out = g_string_new(NULL);
         bool in_string = false;
         unsigned depth = 0;
@@ -176,5 +183,71 @@ void json_print(const char *json, CtlJson mode) {
                 if (*p == ':' && mode == CTL_JSON_PRETTY)
                         g_string_append_c(out, ' ');
         }
-        (void) puts(out->str);
+        (void) fprintf(to, "%s\n", out->str);
+}
+
+/* -- values that get a member -- */
+
+/* Returns the end of the value that begins here. */
+static const char *json_skip(const char *json) {
+        unsigned depth = 0;
+        bool in_string = false;
+
+        for (; *json; json++) {
+                if (in_string) {
+                        if (*json == '\\' && json[1])
+                                json++;
+                        else
+                                in_string = *json != '"';
+                } else if (depth == 0 && strchr(",]}", *json))
+                        break;
+                else if (strchr("[{", *json))
+                        depth++;
+                else if (strchr("]}", *json))
+                        depth--;
+                else
+                        in_string = *json == '"';
+        }
+        return json;
+}
+
+static const char *json_skip_space(const char *json) {
+        while (g_ascii_isspace(*json))
+                json++;
+        return json;
+}
+
+static void json_append_one(GString *out, const char *json, size_t size, const char *key, const char *value) {
+        const bool object = json[0] == '{';
+        const bool empty = object && *json_skip_space(json + 1) == '}';
+
+        if (out->len > 0)
+                g_string_append_c(out, ',');
+        g_string_append_c(out, '{');
+        json_append_string(out, key);
+        g_string_append_c(out, ':');
+        json_append_string(out, value);
+        if (object) {
+                if (!empty)
+                        g_string_append_c(out, ',');
+                g_string_append_len(out, json + 1, (gssize) size - 1);
+        } else {
+                g_string_append(out, ",\"value\":");
+                g_string_append_len(out, json, (gssize) size);
+                g_string_append_c(out, '}');
+        }
+}
+
+void json_append_with_member(GString *out, const char *json, const char *key, const char *value) {
+        json = json_skip_space(json);
+        if (json[0] != '[') {
+                json_append_one(out, json, (size_t) (json_skip(json) - json), key, value);
+                return;
+        }
+        for (json = json_skip_space(json + 1); *json && *json != ']';) {
+                const char *end = json_skip(json);
+
+                json_append_one(out, json, (size_t) (end - json), key, value);
+                json = json_skip_space(*end == ',' ? end + 1 : end);
+        }
 }

@@ -155,7 +155,7 @@ static CtlExit list_roles(Ctl *ctl, char *const *patterns) {
                 ctl_say(ctl, "There are no roles. Start one: architectctl start NAME COMMAND...");
         else
                 ctl_say(ctl, "No role matches.");
-        if (n > 0 && ctl->json == CTL_JSON_OFF && ctl->legend)
+        if (n > 0 && ctl->json == CTL_JSON_OFF && ctl->legend && !ctl->many)
                 (void) printf(
                         "\n%u role%s, %u running, %u failed.\n", n, n == 1 ? "" : "s", n_running, n_failed);
         return e;
@@ -219,7 +219,7 @@ static CtlExit list_definitions(Ctl *ctl, char *const *patterns) {
                 ctl_say(ctl,
                         *patterns ? "No definition matches."
                                   : "There are no definitions. architect-node.role(5) describes role files.");
-        if (n > 0 && ctl->json == CTL_JSON_OFF && ctl->legend)
+        if (n > 0 && ctl->json == CTL_JSON_OFF && ctl->legend && !ctl->many)
                 (void) printf("\n%u definition%s, %u refused.\n", n, n == 1 ? "" : "s", n_refused);
         return e;
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "ctl/baton.h"
 #include "ctl/connection.h"
 #include "ctl/loop.h"
 #include "util/autoptr.h"
@@ -32,9 +34,21 @@ void ctl_loop_free(Ctl *ctl, sd_event *event) {
         sd_event_unref(event);
 }
 
+/* As sd_event_run(), but the handlers have the baton. */
+static int loop_turn(const Ctl *ctl, sd_event *event) {
+        int r = sd_event_prepare(event);
+
+        if (r == 0) {
+                if (ctl->many)
+                        (void) baton_poll(sd_event_get_fd(event), POLLIN, UINT64_MAX);
+                r = sd_event_wait(event, ctl->many ? 0 : UINT64_MAX);
+        }
+        return r > 0 ? sd_event_dispatch(event) : r;
+}
+
 CtlExit ctl_loop_run(Ctl *ctl, sd_event *event, const bool *done) {
         while (!*done) {
-                int r = sd_event_run(event, UINT64_MAX);
+                int r = loop_turn(ctl, event);
                 if (r < 0)
                         return ctl_failed(r, "wait for events");
                 if (!*done && sd_bus_is_open(ctl->bus) <= 0) {
@@ -45,9 +59,12 @@ CtlExit ctl_loop_run(Ctl *ctl, sd_event *event, const bool *done) {
         return CTL_EXIT_OK;
 }
 
-CtlExit ctl_loop_add_signal(sd_event *event, int signo, sd_event_signal_handler_t handler, void *userdata) {
+CtlExit ctl_loop_add_signal(
+        Ctl *ctl, sd_event *event, int signo, sd_event_signal_handler_t handler, void *userdata) {
         sigset_t set;
 
+        if (ctl->many)
+                return CTL_EXIT_OK;
         (void) sigemptyset(&set);
         (void) sigaddset(&set, signo);
         (void) sigprocmask(SIG_BLOCK, &set, NULL);
@@ -115,9 +132,11 @@ CtlExit ctl_send_lasting(Ctl *ctl, sd_bus_message *call, const char *goes_on, sd
         sd_event *event = NULL;
         Lasting l = {};
 
+        if (ctl->many)
+                return ctl_send(ctl, call, ret_reply);
         CtlExit e = ctl_loop_new(ctl, &event);
         if (e == CTL_EXIT_OK)
-                e = ctl_loop_add_signal(event, SIGINT, lasting_on_interrupt, &l);
+                e = ctl_loop_add_signal(ctl, event, SIGINT, lasting_on_interrupt, &l);
         if (e == CTL_EXIT_OK)
                 e = ctl_send_async(ctl, call, lasting_on_reply, &l);
         if (e == CTL_EXIT_OK)

@@ -14,8 +14,10 @@ void ctl_loop_free(Ctl *ctl, sd_event *event);
 /* Handles events until *done is true. Fails if the connection is lost. */
 CtlExit ctl_loop_run(Ctl *ctl, sd_event *event, const bool *done);
 
-/* Blocks a signal and calls the handler for it. */
-CtlExit ctl_loop_add_signal(sd_event *event, int signo, sd_event_signal_handler_t handler, void *userdata);
+/* Blocks a signal and calls the handler for it. With several hosts it does nothing, since the signal ends the
+ * process, and none of the threads. */
+CtlExit ctl_loop_add_signal(
+        Ctl *ctl, sd_event *event, int signo, sd_event_signal_handler_t handler, void *userdata);
 
 /* For a verb that changes the terminal, which must be restored whatever ends it: blocks the signals that do
  * that, and SIGWINCH, and returns a signalfd, or a negative errno. */

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "base/parse-util.h"
+#include "base/time-util.h"
+#include "ctl/baton.h"
 #include "ctl/connection.h"
 #include "ctl/json.h"
 #include "ctl/roles.h"
@@ -17,6 +19,10 @@
 #include "ctl/words.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"
+
+/* Between two attempts to connect again. */
+#define RECONNECT_MIN_USEC USEC_PER_SEC
+#define RECONNECT_MAX_USEC (30 * USEC_PER_SEC)
 
 typedef struct Watch {
         Ctl *ctl;
@@ -27,7 +33,9 @@ typedef struct Watch {
         bool news;     /* there may be events that were not read */
         bool known;    /* the service has replied once */
         bool unsaved;  /* the newest event is lost, which was reported */
+        bool since;    /* --since=: from there, otherwise from now on */
         bool done;
+        uint64_t delay_usec; /* the last one before a connection was tried */
 } Watch;
 
 static void watch_clear(Watch *watch) {
@@ -297,17 +305,67 @@ static CtlExit watch_begin_now(Watch *watch) {
         return CTL_EXIT_OK;
 }
 
-static CtlExit watch_run(Watch *watch, bool since) {
+static CtlExit watch_connected(Watch *watch) {
         CtlExit e = ctl_subscribe(watch->ctl, watch_on_signal, watch);
 
         if (e == CTL_EXIT_OK)
                 e = ctl_subscribe_owner(watch->ctl, watch_on_owner, watch);
-
-        if (e == CTL_EXIT_OK && !since)
+        /* After another connection there may be events, too. */
+        watch->news = watch->since || watch->known;
+        if (e == CTL_EXIT_OK && !watch->news)
                 e = watch_begin_now(watch);
-        watch->news = since;
-        while (e == CTL_EXIT_OK && !watch->done)
+        while (e == CTL_EXIT_OK && !watch->done) {
+                if (watch->known)
+                        watch->delay_usec = 0; /* it was of use */
                 e = watch->news ? watch_read_news(watch) : ctl_run_until(watch->ctl, &watch->news);
+        }
+        return e;
+}
+
+/* -- the connection to another host -- */
+
+/* Nobody watches many hosts to start all over when one of them is away. One that was given alone must have
+ * been there, since its name may be a mistake. */
+static bool watch_may_reconnect(const Watch *watch) {
+        const Ctl *ctl = watch->ctl;
+
+        return ctl->host && (ctl->many || watch->known) && (!ctl->bus || sd_bus_is_open(ctl->bus) <= 0);
+}
+
+/* Longer each time, and not at the same time as all others whose switch has failed. */
+static void watch_pause(Watch *watch) {
+        watch->delay_usec =
+                watch->delay_usec == 0 ? RECONNECT_MIN_USEC : MIN(2 * watch->delay_usec, RECONNECT_MAX_USEC);
+        const uint64_t usec = watch->delay_usec * (uint64_t) g_random_int_range(75, 126) / 100;
+        const uint64_t until = usec_add(now_usec(CLOCK_MONOTONIC), usec);
+
+        while (now_usec(CLOCK_MONOTONIC) < until)
+                (void) baton_poll(-1, 0, until);
+}
+
+static void watch_reconnect(Watch *watch) {
+        g_autofree char *said = NULL;
+        char *reason = NULL;
+
+        ctl_say(watch->ctl, "It is tried again until there is a connection.");
+        for (watch_pause(watch); ctl_reconnect(watch->ctl, &reason) < 0; watch_pause(watch)) {
+                if (g_strcmp0(reason, said) != 0)
+                        ctl_say(watch->ctl, "There is none yet: %s", reason);
+                g_free(said);
+                said = g_steal_pointer(&reason);
+        }
+        if (watch->known)
+                ctl_say(watch->ctl, "There is a connection again. Event %" PRIu64 " was the last one.",
+                        watch->seq);
+        else
+                ctl_say(watch->ctl, "There is a connection.");
+}
+
+static CtlExit watch_run(Watch *watch) {
+        CtlExit e;
+
+        while ((e = watch_connected(watch)) != CTL_EXIT_OK && watch_may_reconnect(watch))
+                watch_reconnect(watch);
         return e;
 }
 
@@ -348,5 +406,6 @@ CtlExit verb_monitor(Ctl *ctl, int argc, char *argv[]) {
         watch.epoch = g_strdup(epoch ?: "");
         watch.patterns = argv + optind;
         ctl_end_on_signals();
-        return watch_run(&watch, since);
+        watch.since = since;
+        return watch_run(&watch);
 }

@@ -7,6 +7,7 @@
 #include "base/time-util.h"
 #include "base/unit-name.h"
 #include "config.h"
+#include "ctl/hosts.h"
 #include "ctl/verb.h"
 #include "ctl/words.h"
 
@@ -19,6 +20,7 @@ enum {
         OPTION_NO_PAGER,
         OPTION_NO_ASK_PASSWORD,
         OPTION_TIMEOUT,
+        OPTION_YES,
 };
 
 static const struct option shared_options[] = {
@@ -34,6 +36,7 @@ static const struct option shared_options[] = {
         { "quiet", no_argument, NULL, 'q' },
         { "no-ask-password", no_argument, NULL, OPTION_NO_ASK_PASSWORD },
         { "timeout", required_argument, NULL, OPTION_TIMEOUT },
+        { "yes", no_argument, NULL, OPTION_YES },
 };
 
 #define SHARED_SHORT_OPTIONS "hM:H:jq"
@@ -45,14 +48,16 @@ static const char shared_help[] =
         "     --instance=NAME     The instance of the service (default: main)\n"
         "     --user              The service on the session bus, not that of the system\n"
         "  -M --machine=NAME      The service in a local container\n"
-        "  -H --host=[USER@]HOST  The service on another host, by ssh\n"
+        "  -H --host=[USER@]HOST,...|@GROUP\n"
+        "                         The service on other hosts, by ssh\n"
         "     --json=MODE         Write JSON: pretty, short or off\n"
         "  -j                     The same as --json=pretty on a terminal, otherwise =short\n"
         "     --no-legend         Show no headings and no summary\n"
         "     --no-pager          Do not pipe the output into a pager\n"
         "  -q --quiet             Show no messages but errors\n"
         "     --no-ask-password   Do not ask for a password, but fail\n"
-        "     --timeout=TIME      Wait at most so long for each reply of the service\n";
+        "     --timeout=TIME      Wait at most so long for each reply of the service\n"
+        "     --yes               Do not ask before something is done\n";
 
 /* -- help -- */
 
@@ -96,6 +101,58 @@ static CtlExit parse_json(Ctl *ctl, const char *text) {
         return CTL_EXIT_OK;
 }
 
+/* The threads of several hosts find those that are known already. */
+static CtlExit add_host(Ctl *ctl, const char *word) {
+        if (!ctl->host_words)
+                ctl->host_words = g_ptr_array_new();
+        if (!g_ptr_array_find_with_equal_func(ctl->host_words, word, g_str_equal, NULL)) {
+                if (ctl->many)
+                        return ctl_usage(NULL,
+                                "--host=%s comes after the hosts were known; give all of them first", word);
+                g_ptr_array_add(ctl->host_words, (char *) word);
+        }
+        return CTL_EXIT_OK;
+}
+
+static CtlExit find_hosts(Ctl *ctl, char *const *words) {
+        g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free),
+                             hosts = g_ptr_array_new_with_free_func(g_free);
+        g_autoptr(HostGroups) groups = host_groups_new();
+
+        if (host_words_have_group(words))
+                host_groups_load(groups, errors);
+        for (guint i = 0; i < errors->len; i++)
+                ctl_error("%s", (char *) g_ptr_array_index(errors, i));
+        /* A host that is missing in a group would be missed later. */
+        if (errors->len > 0)
+                return CTL_EXIT_FAILED;
+        g_autofree char *reason = host_groups_expand(groups, words, hosts);
+        if (reason)
+                return ctl_usage(NULL, "--host=: %s", reason);
+        g_clear_pointer(&ctl->hosts, g_ptr_array_unref);
+        ctl->hosts = g_steal_pointer(&hosts);
+        return CTL_EXIT_OK;
+}
+
+/* Returns true if the verb does not go on: it is run for several hosts, or *ret is an error. A group is
+ * several also if it has one host, since a script wants to find the column and the member. */
+static bool take_hosts(Ctl *ctl, const char *first_word, CtlExit *ret) {
+        if (!ctl->host_words || ctl->many)
+                return false;
+        g_autofree char **words = g_new0(char *, (gsize) ctl->host_words->len + 1);
+        memcpy(words, ctl->host_words->pdata, ctl->host_words->len * sizeof(words[0]));
+        ctl->first_word = first_word;
+        ctl->host = words[0];
+        if (words[1] || words[0][0] == '@' || strchr(words[0], ',')) {
+                *ret = find_hosts(ctl, words);
+                return true;
+        }
+        if (host_is_valid(ctl->host))
+                return false;
+        *ret = ctl_usage(NULL, "--host=: \"%s\" is not a host, as in [USER@]HOST[:PORT]", ctl->host);
+        return true;
+}
+
 static CtlExit handle_shared(Ctl *ctl, int c, const CtlVerb *verb, bool *done) {
         switch (c) {
         case 'h':
@@ -121,7 +178,9 @@ static CtlExit handle_shared(Ctl *ctl, int c, const CtlVerb *verb, bool *done) {
                 ctl->machine = optarg;
                 return CTL_EXIT_OK;
         case 'H':
-                ctl->host = optarg;
+                return add_host(ctl, optarg);
+        case OPTION_YES:
+                ctl->yes = true;
                 return CTL_EXIT_OK;
         case 'j':
                 ctl->json = ctl_stdout_is_terminal() ? CTL_JSON_PRETTY : CTL_JSON_SHORT;
@@ -186,7 +245,9 @@ int ctl_getopt(Ctl *ctl, int argc, char *argv[], const char *short_options, cons
         for (;;) {
                 int c = getopt_long(argc, argv, shorts, all, NULL);
                 if (c == -1)
-                        return -1;
+                        return verb && take_hosts(ctl, optind < argc ? argv[optind] : NULL, ret)
+                                       ? CTL_OPTION_EXIT
+                                       : -1;
                 if (c == '?' || c == ':')
                         *ret = report_bad_option(name, c, shorts, argv);
                 else if (c >= CTL_OPTION_OWN || (c < 0x100 && strchr(short_options + (ordered ? 1 : 0), c)))

@@ -36,7 +36,7 @@ void pager_open(const Ctl *ctl) {
         const char *command = pager_command();
         int pipe_fds[2];
 
-        if (pager_pid > 0 || !ctl->pager || !ctl_stdout_is_terminal() || !command)
+        if (pager_pid > 0 || ctl->many || !ctl->pager || !ctl_stdout_is_terminal() || !command)
                 return;
         /* What is in less must end before it: without less the shell would say so instead of the output. */
         if (g_str_equal(command, "exec less")) {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/parse-util.h"
+#include "ctl/baton.h"
 #include "ctl/connection.h"
 #include "ctl/json.h"
 #include "ctl/table.h"
@@ -258,8 +259,9 @@ static CtlExit release_own_uid(Ctl *ctl, uint32_t *ret) {
                 return CTL_EXIT_OK;
         int r = sd_bus_get_unique_name(ctl->bus, &name);
         if (r >= 0)
-                r = sd_bus_call_method(ctl->bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-                        "org.freedesktop.DBus", "GetConnectionUnixUser", &error, &reply, "s", name);
+                r = WITHOUT_BATON(
+                        sd_bus_call_method(ctl->bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                "org.freedesktop.DBus", "GetConnectionUnixUser", &error, &reply, "s", name));
         if (r >= 0)
                 r = sd_bus_message_read(reply, "u", ret);
         return r < 0 ? ctl_failed(r, "ask the bus for the user") : CTL_EXIT_OK;

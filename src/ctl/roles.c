@@ -4,6 +4,7 @@
 #include <fnmatch.h>
 #include <string.h>
 
+#include "ctl/baton.h"
 #include "ctl/connection.h"
 #include "ctl/roles.h"
 #include "proto/node-names.h"
@@ -65,8 +66,8 @@ static int names_get(Ctl *ctl, const char *member, const char *other_members, GP
         g_autoptr(sd_bus_message) reply = NULL;
         const char *name;
 
-        int r = sd_bus_call_method(
-                ctl->bus, ctl->bus_name, NODE_PATH, NODE_INTERFACE, member, NULL, &reply, NULL);
+        int r = WITHOUT_BATON(sd_bus_call_method(
+                ctl->bus, ctl->bus_name, NODE_PATH, NODE_INTERFACE, member, NULL, &reply, NULL));
         if (r >= 0)
                 r = sd_bus_message_enter_container(reply, 'a', type);
         while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'r', contents)) > 0) {
@@ -109,16 +110,16 @@ bool ctl_pattern_matches(const char *pattern, const char *name) {
 int ctl_peek_string(Ctl *ctl, const char *role, const char *property, char **ret) {
         _cleanup_free_ char *path = ctl_role_path(role);
 
-        return path ? sd_bus_get_property_string(
-                              ctl->bus, ctl->bus_name, path, NODE_ROLE_INTERFACE, property, NULL, ret)
+        return path ? WITHOUT_BATON(sd_bus_get_property_string(
+                              ctl->bus, ctl->bus_name, path, NODE_ROLE_INTERFACE, property, NULL, ret))
                     : -EINVAL;
 }
 
 int ctl_peek_strings(Ctl *ctl, const char *role, const char *property, char ***ret) {
         _cleanup_free_ char *path = ctl_role_path(role);
 
-        return path ? sd_bus_get_property_strv(
-                              ctl->bus, ctl->bus_name, path, NODE_ROLE_INTERFACE, property, NULL, ret)
+        return path ? WITHOUT_BATON(sd_bus_get_property_strv(
+                              ctl->bus, ctl->bus_name, path, NODE_ROLE_INTERFACE, property, NULL, ret))
                     : -EINVAL;
 }
 

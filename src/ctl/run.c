@@ -299,7 +299,7 @@ static CtlExit run_subscribe(Run *run) {
         if (e == CTL_EXIT_OK)
                 e = ctl_loop_new(run->ctl, &run->event);
         for (size_t i = 0; e == CTL_EXIT_OK && i < ELEMENTSOF(signals); i++)
-                e = ctl_loop_add_signal(run->event, signals[i], run_on_signal, run);
+                e = ctl_loop_add_signal(run->ctl, run->event, signals[i], run_on_signal, run);
         return e;
 }
 

@@ -46,6 +46,8 @@ CtlExit verb_send(Ctl *ctl, int argc, char *argv[]) {
                 e = ctl_check_managed(ctl, "send", (char *const[]){ argv[optind], NULL }, force);
         if (e != CTL_EXIT_OK)
                 return e;
+        if (ctl->many && !argv[optind + 1])
+                return ctl_usage("send", "standard input goes to one host only, give TEXT for several");
         feed->ctl = ctl;
         feed->role = argv[optind];
         feed->fd = argv[optind + 1] ? -1 : STDIN_FILENO;

@@ -179,7 +179,7 @@ static CtlExit shutdown_wait(Shutdown *s) {
         return e;
 }
 
-static CtlExit shutdown_run(Ctl *ctl, const char *reason, bool ask, bool block) {
+static CtlExit shutdown_run(Ctl *ctl, const char *reason, bool block) {
         g_auto(Shutdown) s = { .ctl = ctl, .left = g_ptr_array_new_with_free_func(g_free) };
         CtlExit e = CTL_EXIT_OK;
 
@@ -189,7 +189,7 @@ static CtlExit shutdown_run(Ctl *ctl, const char *reason, bool ask, bool block) 
                 e = ctl_subscribe_owner(ctl, shutdown_on_owner, &s);
         if (e == CTL_EXIT_OK)
                 e = shutdown_list(&s);
-        if (e == CTL_EXIT_OK && ask)
+        if (e == CTL_EXIT_OK && !ctl->yes && !ctl->many) /* which were asked about before */
                 e = shutdown_confirm(&s);
         if (e == CTL_EXIT_OK)
                 e = ctl_call(ctl, NULL, "Shutdown", "s", reason);
@@ -197,21 +197,20 @@ static CtlExit shutdown_run(Ctl *ctl, const char *reason, bool ask, bool block) 
 }
 
 CtlExit verb_shutdown(Ctl *ctl, int argc, char *argv[]) {
-        enum { ARG_YES = CTL_OPTION_OWN, ARG_NO_BLOCK };
+        enum { ARG_NO_BLOCK = CTL_OPTION_OWN };
         static const struct option options[] = {
-                { "yes", no_argument, NULL, ARG_YES },
                 { "no-block", no_argument, NULL, ARG_NO_BLOCK },
                 { 0 },
         };
-        bool ask = true, block = true;
+        bool block = true;
         CtlExit e = CTL_EXIT_OK;
         int c;
 
         while ((c = ctl_getopt(ctl, argc, argv, NULL, options, &e)) >= 0)
-                *(c == ARG_YES ? &ask : &block) = false;
+                block = false;
         if (c != CTL_OPTION_EXIT)
                 e = ctl_check_arguments(argc, argv, 0, 1);
         if (c == CTL_OPTION_EXIT || e != CTL_EXIT_OK)
                 return e;
-        return shutdown_run(ctl, optind < argc ? argv[optind] : "", ask, block);
+        return shutdown_run(ctl, optind < argc ? argv[optind] : "", block);
 }

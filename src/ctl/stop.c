@@ -68,7 +68,7 @@ static void keep_running(Ctl *ctl, GPtrArray *names) {
 static CtlExit progress_begin(Ctl *ctl, const CtlStop *stop, char *const *roles, Progress *p) {
         const char *term = getenv("TERM");
 
-        if (ctl->quiet || !isatty(STDERR_FILENO) || !term || strcmp(term, "dumb") == 0 ||
+        if (ctl->quiet || ctl->many || !isatty(STDERR_FILENO) || !term || strcmp(term, "dumb") == 0 ||
                 !ctl_try_connect_bus(ctl))
                 return CTL_EXIT_OK;
         p->alive = g_ptr_array_new_with_free_func(g_free);

@@ -13,7 +13,7 @@
 #include "ctl/table.h"
 #include "ctl/words.h"
 
-static bool table_is_json(const Table *table) {
+bool table_is_json(const Table *table) {
         return table->ctl->json != CTL_JSON_OFF;
 }
 
@@ -141,6 +141,10 @@ char *table_to_text(Table *table) {
 CtlExit table_print(Table *table) {
         _cleanup_free_ char *text = NULL;
 
+        if (ctl_sink) {
+                ctl_sink->table(table);
+                return CTL_EXIT_OK;
+        }
         if (!table_is_json(table)) {
                 pager_open(table->ctl);
                 if (scols_table_is_empty(table->scols))

@@ -34,6 +34,8 @@ Table *table_new(const Ctl *ctl, const TableColumn *columns, size_t n_columns);
 Table *table_free(Table *table);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Table, table_free)
 
+bool table_is_json(const Table *table);
+
 /* Adds a row; parent may be NULL. The table owns it. */
 struct libscols_line *table_add_row(Table *table, struct libscols_line *parent);
 
@@ -51,5 +53,5 @@ void table_set_color(Table *table, struct libscols_line *line, size_t column, co
 /* Returns the table as it would be printed for people, "" without rows. The caller frees it. */
 char *table_to_text(Table *table);
 
-/* Writes the table to stdout, through the pager for people. */
+/* Writes the table to stdout, through the pager for people. With several hosts it goes to gather.h. */
 CtlExit table_print(Table *table);

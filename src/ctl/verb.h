@@ -8,6 +8,16 @@
 
 #include "ctl/ctl.h"
 
+/* What a verb does with several hosts. */
+typedef enum CtlMany {
+        CTL_MANY_NOT,    /* it is refused */
+        CTL_MANY_LOOK,   /* it changes nothing, and what it prints is in the order of the hosts */
+        CTL_MANY_CHECK,  /* the same, and the worst status is that of all */
+        CTL_MANY_STREAM, /* it changes nothing, and what it prints comes as it happens */
+        CTL_MANY_CHANGE, /* it asks before */
+        CTL_MANY_SET, /* it changes something, and asks, if it has an argument that is not "get" or "list" */
+} CtlMany;
+
 typedef struct CtlVerb {
         const char *name;
         CtlExit (*run)(Ctl *ctl, int argc, char *argv[]);
@@ -16,6 +26,7 @@ typedef struct CtlVerb {
         const char *options;   /* the lines of the help for the options of its own, or NULL */
         const char *heading;   /* of the verbs that begin with this one, in the help */
         bool looks;            /* its calls do not start a service that was stopped */
+        CtlMany many;
 } CtlVerb;
 
 extern const CtlVerb ctl_verbs[];
@@ -28,9 +39,10 @@ const CtlVerb *ctl_verb_find(const char *name);
 #define CTL_OPTION_OWN 0x200
 
 /* Like getopt_long(), for the options of a verb and those that all verbs share, which may come after the
- * verb, too. The shared ones are handled here. short_options and options are those of the verb; both may be
- * NULL. Returns -1 at the end of the options, and CTL_OPTION_EXIT if the verb shall return *ret at once,
- * because the help was printed, or an option is wrong (which was reported).
+ * verb, too. If several hosts were given, the verb returns at the end of the options, as after the help, and
+ * main() runs it again for each. The shared ones are handled here. short_options and options are those of the
+ * verb; both may be NULL. Returns -1 at the end of the options, and CTL_OPTION_EXIT if the verb shall return
+ * *ret at once, because the help was printed, or an option is wrong (which was reported).
  *
  * A verb that takes a command begins its short_options with '+': the options end with the first argument that
  * is none. */

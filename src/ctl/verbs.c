@@ -7,60 +7,71 @@
 
 /* In the order of the help. */
 const CtlVerb ctl_verbs[] = {
-        { "list", verb_list, "[PATTERN...|@GROUP...]", "List roles, by default all", .looks = true,
-                .heading = "Roles",
+        { "list", verb_list, "[PATTERN...|@GROUP...]", "List roles, by default all", .many = CTL_MANY_LOOK,
+                .looks = true, .heading = "Roles",
                 .options = "     --defined           List the definitions in role files\n" },
         { "status", verb_status, "[ROLE...|@GROUP...]",
-                "Show the state and the last output of roles, or the node", .looks = true,
+                "Show the state and the last output of roles, or the node", .many = CTL_MANY_LOOK,
+                .looks = true,
                 .options = "  -n --lines=N           Show N lines of the output (default: 10)\n" },
         { "show", verb_show, "[ROLE...|@GROUP...]", "Show all properties of roles, or of the node",
-                .looks = true,
+                .many = CTL_MANY_LOOK, .looks = true,
                 .options = "  -p --property=NAME,... Show only these properties\n"
                            "     --value             Show the values only\n" },
-        { "cat", verb_cat, "ROLE...|@GROUP...", "Show role files with their drop-ins" },
-        { "poll", verb_poll, "[ROLE...]", "Show running, or the exit status, of roles", .looks = true },
+        { "cat", verb_cat, "ROLE...|@GROUP...", "Show role files with their drop-ins",
+                .many = CTL_MANY_LOOK },
+        { "poll", verb_poll, "[ROLE...]", "Show running, or the exit status, of roles", .many = CTL_MANY_LOOK,
+                .looks = true },
         { "tree", verb_tree, "[ROLE...|@GROUP...]", "Show what roles and definitions depend on, as a tree",
-                .looks = true, .options = "     --reverse           Show what depends on them\n" },
+                .many = CTL_MANY_LOOK, .looks = true,
+                .options = "     --reverse           Show what depends on them\n" },
         { "blame", verb_blame, "[ROLE...|@GROUP...]",
-                "Show how long starts took, and where, the longest first", .looks = true },
+                "Show how long starts took, and where, the longest first", .many = CTL_MANY_LOOK,
+                .looks = true },
         { "top", verb_top, "", "Show CPU, memory and tasks of roles, live", .looks = true,
                 .options = "  -n --iterations=N      Show it N times\n"
                            "  -d --delay=TIME        The time between (default: 1s)\n"
                            "     --order=ORDER       cpu, memory or tasks; with the keys c, m and t, too\n"
                            "     --batch             Write one table after the other\n" },
         { "purge", verb_purge, "ROLE...|@GROUP...|--all", "Forget roles that have ended",
+                .many = CTL_MANY_CHANGE,
                 .options = "     --all               All of them\n"
                            "     --force             Also if a manager or a lease has them\n" },
         { "start", verb_start, "ROLE...|@GROUP...|NAME [OPTIONS] [--] COMMAND...",
-                "Start roles that are defined, or a command as a role", .heading = "Start and stop",
-                .options = START_OPTIONS_HELP },
+                "Start roles that are defined, or a command as a role", .many = CTL_MANY_CHANGE,
+                .heading = "Start and stop", .options = START_OPTIONS_HELP },
         { "run", verb_run, "[NAME] [OPTIONS] -- COMMAND...",
                 "Run a command, and wait for it if it is asked to",
                 .options = "     --wait                   Run it as if it were local, and return its status\n"
                            "  -P --pipe                   The same, with pipes\n"
                            "  -t --pty                    The same, on a terminal\n" START_OPTIONS_HELP },
         { "wait", verb_wait, "ROLE...", "Wait for the end of roles, and return their status",
+                .many = CTL_MANY_STREAM,
                 .options =
                         "     --until=STATE       Wait until they are ended (the default), ready or running\n" },
         { "stop", verb_stop, "ROLE...|@GROUP...|--all", "Stop roles, and wait until they are gone",
+                .many = CTL_MANY_CHANGE,
                 .options = "     --all               Stop all roles\n"
                            "     --force             Also if a manager or a lease has them\n" },
         { "kill", verb_kill, "ROLE...|@GROUP...|--all", "Kill all processes of roles",
+                .many = CTL_MANY_CHANGE,
                 .options = "     --all               Kill all roles\n"
                            "     --force             Also if a manager or a lease has them\n" },
         { "restart", verb_restart, "ROLE...|@GROUP...|--all",
-                "Stop roles and start them from their definitions",
+                "Stop roles and start them from their definitions", .many = CTL_MANY_CHANGE,
                 .options = "     --all               Restart all roles that run\n"
                            "     --force             Also if a manager or a lease has them\n" },
-        { "signal", verb_signal, "ROLE SIGNAL", "Send a signal to a role",
+        { "signal", verb_signal, "ROLE SIGNAL", "Send a signal to a role", .many = CTL_MANY_CHANGE,
                 .options = "     --to=WHOM           To its process main (the default), or to all\n"
                            "     --force             Also if a manager or a lease has the role\n" },
         { "send", verb_send, "ROLE [TEXT...]", "Send a line, or standard input, to the input of a role",
+                .many = CTL_MANY_CHANGE,
                 .options = "     --close             Close its input afterwards\n"
                            "     --force             Also if a lease has the role\n" },
         { "freeze", verb_freeze, "ROLE...|@GROUP...", "Keep the processes of roles from running",
+                .many = CTL_MANY_CHANGE,
                 .options = "     --force             Also if a manager or a lease has them\n" },
-        { "thaw", verb_thaw, "ROLE...|@GROUP...", "Let frozen roles run on",
+        { "thaw", verb_thaw, "ROLE...|@GROUP...", "Let frozen roles run on", .many = CTL_MANY_CHANGE,
                 .options = "     --force             Also if a manager or a lease has them\n" },
         { "attach", verb_attach, "ROLE", "Show the terminal of a role and type into it",
                 .options =
@@ -71,7 +82,7 @@ const CtlVerb ctl_verbs[] = {
                         "     --size-fd=N         The socket for the size that OpenTerminal returned with it\n"
                         "     --force             Also if a lease has the role\n" },
 
-        { "monitor", verb_monitor, "[PATTERN...]", "Show events as they happen",
+        { "monitor", verb_monitor, "[PATTERN...]", "Show events as they happen", .many = CTL_MANY_STREAM,
                 .heading = "Events, logs and monitoring",
                 .options = "     --since=SEQ         Begin with those after this number\n"
                            "     --epoch=EPOCH       The epoch of that number\n"
@@ -83,7 +94,7 @@ const CtlVerb ctl_verbs[] = {
                            "  -o --output=MODE       The form of journalctl: short, cat, json...\n" },
 
         { "check", verb_check, "[ROLE...|@GROUP...]", "Check roles and the node, as a monitoring plug-in",
-                .looks = true },
+                .many = CTL_MANY_CHECK, .looks = true },
         { "metrics", verb_metrics, "", "Write OpenMetrics", .looks = true,
                 .options = "     --output=FILE       Replace this file, for a textfile collector\n" },
         { "verify", verb_verify, "FILE...", "Check role files before they are used",
@@ -94,7 +105,8 @@ const CtlVerb ctl_verbs[] = {
                 .options = "     --now               Start them now, too\n" },
         { "disable", verb_disable, "ROLE...", "Do not start roles with the service",
                 .options = "     --now               Stop them now, too\n" },
-        { "reload", verb_reload, "", "Read the configuration and the role files again" },
+        { "reload", verb_reload, "", "Read the configuration and the role files again",
+                .many = CTL_MANY_CHANGE },
         { "import", verb_import, "supervisord|procserv|systemd FILE...",
                 "Write role files from what others have",
                 .options =
@@ -104,37 +116,40 @@ const CtlVerb ctl_verbs[] = {
                         "     --setenv=NAME[=VALUE]\n"
                         "                         A variable that the supervisor has in its environment\n" },
         { "env", verb_env, "[get|set|unset|list] ...", "The environment of roles that are started later",
-                .heading = "Environment and ports" },
-        { "bind-tcp", verb_bind_tcp, "[COUNT]", "Reserve TCP ports",
+                .many = CTL_MANY_SET, .heading = "Environment and ports" },
+        { "bind-tcp", verb_bind_tcp, "[COUNT]", "Reserve TCP ports", .many = CTL_MANY_CHANGE,
                 .options = "     --ports=PORT,...    These ports\n"
                            "     --range=FIRST-LAST  The lowest ones of this range that are free\n"
                            "     --address=ADDRESS   At this address of the machine only\n" },
-        { "bind-udp", verb_bind_udp, "[COUNT]", "Reserve UDP ports",
+        { "bind-udp", verb_bind_udp, "[COUNT]", "Reserve UDP ports", .many = CTL_MANY_CHANGE,
                 .options = "     --ports=PORT,...    These ports\n"
                            "     --range=FIRST-LAST  The lowest ones of this range that are free\n"
                            "     --address=ADDRESS   At this address of the machine only\n" },
-        { "ports", verb_ports, "", "List the reserved ports", .looks = true },
-        { "release", verb_release, "PORT...|--all", "Free reserved ports",
+        { "ports", verb_ports, "", "List the reserved ports", .many = CTL_MANY_LOOK, .looks = true },
+        { "release", verb_release, "PORT...|--all", "Free reserved ports", .many = CTL_MANY_CHANGE,
                 .options = "     --all               All that you have reserved and that no role has\n"
                            "     --tcp               Only TCP ports\n"
                            "     --udp               Only UDP ports\n" },
 
-        { "beat", verb_beat, "", "Report that the manager is alive", .heading = "Service",
+        { "beat", verb_beat, "", "Report that the manager is alive", .many = CTL_MANY_CHANGE,
+                .heading = "Service",
                 .options = "     --every=TIME        Go on with that, so often\n"
                            "     --lease=NAME        For this lease, which is acquired if nobody has it\n"
                            "     --token=N           Its fencing token (default: 0)\n"
                            "     --within=TIME       The next beat is due within TIME (default: 30s)\n" },
-        { "monitor-timeout", verb_monitor_timeout, "[TIME]",
-                "Show or set the longest time from beat to beat" },
-        { "leases", verb_leases, "", "List the leases of managers", .looks = true },
-        { "lease", verb_lease, "acquire|release NAME", "Acquire or release a lease",
+        { "monitor-timeout", verb_monitor_timeout, "[TIME]", "Show or set the longest time from beat to beat",
+                .many = CTL_MANY_SET },
+        { "leases", verb_leases, "", "List the leases of managers", .many = CTL_MANY_LOOK, .looks = true },
+        { "lease", verb_lease, "acquire|release NAME", "Acquire or release a lease", .many = CTL_MANY_CHANGE,
                 .options = "     --token=N           Its fencing token (default: 0)\n"
                            "     --within=TIME       The next beat is due within TIME (default: 30s)\n" },
-        { "log-level", verb_log_level, "[LEVEL]", "Show or set the log level of the service" },
-        { "log-to-sve", verb_log_to_sve, "BOOL", "Turn the signal LogMessage on or off" },
+        { "log-level", verb_log_level, "[LEVEL]", "Show or set the log level of the service",
+                .many = CTL_MANY_SET },
+        { "log-to-sve", verb_log_to_sve, "BOOL", "Turn the signal LogMessage on or off",
+                .many = CTL_MANY_CHANGE },
         { "shutdown", verb_shutdown, "[REASON]", "Stop all roles and end the service",
-                .options = "     --yes               Do not ask\n"
-                           "     --no-block          Do not wait until all have ended\n" },
+                .many = CTL_MANY_CHANGE,
+                .options = "     --no-block          Do not wait until all have ended\n" },
 };
 
 const size_t n_ctl_verbs = ELEMENTSOF(ctl_verbs);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/baton.h"
 #include "ctl/connection.h"
 #include "ctl/ends.h"
 #include "ctl/properties.h"
@@ -212,9 +213,9 @@ static CtlExit wait_subscribe(Wait *w) {
         int r = 0;
 
         for (size_t i = 0; r >= 0 && w->until != WAIT_ENDED && i < w->n_roles; i++)
-                r = sd_bus_match_signal(w->ctl->bus, NULL, w->ctl->bus_name, w->roles[i].path,
+                r = WITHOUT_BATON(sd_bus_match_signal(w->ctl->bus, NULL, w->ctl->bus_name, w->roles[i].path,
                         "org.freedesktop.DBus.Properties", "PropertiesChanged", wait_on_changed,
-                        &w->roles[i]);
+                        &w->roles[i]));
         return r < 0 ? ctl_failed(r, "subscribe to the signals of the service") : CTL_EXIT_OK;
 }
 

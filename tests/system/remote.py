@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A manager here, with its node on another machine ($FAR), by ssh. tools/lib/remote-tests.sh runs this."""
 
+import json
 import logging
 import os
+import pty
 import queue
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -115,6 +118,170 @@ class Remote(Case):
         nowhere = run("architectctl", "-H", "nowhere.invalid", "list", check=False)
         self.assertEqual(nowhere.returncode, 1)
         self.assertIn("nowhere.invalid", nowhere.stderr)
+
+    # -- several hosts; both names are the same machine, where alice may only look --
+
+    def ctl(self, *words, status=0):
+        done = run("architectctl", *words, check=False)
+        self.assertEqual(done.returncode, status, f"{words}: {done.stdout}{done.stderr}")
+        return done
+
+    def hosts_file(self, text):
+        path = "/etc/architect-node/hosts"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(text)
+        self.addCleanup(lambda: os.path.exists(path) and os.unlink(path))
+
+    def test_several_hosts(self):
+        root, alice = f"root@{FAR}", f"alice@{FAR}"
+        self.hosts_file(f"# both\npair = @root {alice}\nroot = {root}\n")
+        self.ctl("-H", root, "start", "camera", "sleep", "infinity")
+        said = self.ctl("-H", f"{root},{alice}", "list").stdout.splitlines()
+        self.assertEqual(said[0].split(), ["HOST", "ROLE", "STATE", "PID", "END", "UNIT"])
+        self.assertEqual([line.split()[:3] for line in said[1:3]], [[h, "camera", "running"] for h in (root, alice)])
+        self.assertEqual(said[-1], "2 hosts, 0 failed.")
+        for words in (("-H", "@pair"), ("-H", root, "-H", alice), ("-H", "@all")):
+            rows = json.loads(self.ctl(*words, "poll", "--json=short").stdout)
+            self.assertEqual(sorted(row["host"] for row in rows), sorted([root, alice]), words)
+            self.assertEqual({row["state"] for row in rows}, {"running"})
+        # One host of a group has the column, too.
+        self.assertEqual([row["host"] for row in json.loads(self.ctl("-H", "@root", "-j", "poll").stdout)], [root])
+        status = self.ctl("-H", "@pair", "status", "camera").stdout
+        self.assertIn(f"{root}:        State: running", status)
+        self.assertIn(f"{alice}:        State: running", status)
+        self.assertIn("one host at a time", self.ctl("-H", "@pair", "attach", "camera", status=2).stderr)
+
+        # A host that is not there is a row, and its reason is that of ssh.
+        gone = self.ctl("-H", "@pair,nowhere.invalid,bob@" + FAR, "list", status=1)
+        self.assertEqual(gone.stderr, "")
+        self.assertIn("camera", gone.stdout)
+        self.assertIn("no answer: ssh: Could not resolve hostname nowhere.invalid", gone.stdout)
+        self.assertIn("Permission denied", gone.stdout)
+        rows = json.loads(self.ctl("-H", "nowhere.invalid,@root", "--json=short", "list", status=1).stdout)
+        self.assertIsNone(rows[0]["role"])
+        self.assertIn("nowhere.invalid", rows[0]["error"])
+        self.assertEqual((rows[1]["host"], rows[1]["role"], rows[1]["error"]), (root, "camera", None))
+
+    def test_several_hosts_change(self):
+        root, alice = f"root@{FAR}", f"alice@{FAR}"
+        self.hosts_file(f"pair = {root} {alice}\n")
+        self.ctl("-H", root, "start", "camera", "sleep", "infinity")
+        # Nobody can be asked.
+        self.assertIn("--yes", self.ctl("-H", "@pair", "stop", "camera", status=2).stderr)
+        self.assertEqual(self.node.poll(), {"camera": "running"})
+        # Somebody is asked, and refuses or agrees.
+        for answer, state in ((b"n\n", "running"), (b"y\n", "exit -15")):
+            said, status = self.on_terminal(answer, "architectctl", "-H", "@pair", "--no-ask-password", "stop", "camera")
+            self.assertIn(f'Run "stop camera" on 2 hosts ({root} {alice})? [y/N]', said)
+            self.assertEqual(status, 1)
+            self.wait_for("camera", state)
+        # Alice may not, which does not keep root from it.
+        self.assertIn(f"architectctl: {alice}: ", said)
+        self.ctl("-H", root, "start", "other", "sleep", "infinity")
+        done = self.ctl("-H", "@pair", "--yes", "--no-ask-password", "stop", "other", status=1)
+        self.assertIn(f"architectctl: {alice}: ", done.stderr)
+        self.assertNotIn(f"{root}: ", done.stderr)
+        self.wait_for("other", "exit -15")
+        # A mistake is that of the command line, and none of the hosts.
+        self.assertTrue(self.ctl("-H", "@pair", "stop", status=2).stderr.startswith("architectctl: stop needs ROLE"))
+
+    def on_terminal(self, answer, *command):
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.execvp(command[0], command)
+        os.write(fd, answer)
+        said = b""
+        while True:
+            try:
+                said += os.read(fd, 65536)
+            except OSError:  # the terminal is closed
+                break
+        os.close(fd)
+        return said.decode(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    def test_hosts_file_errors(self):
+        self.hosts_file(f"far = root@{FAR}\ncameras cam1\nmounts = -oProxyCommand=id\n")
+        done = self.ctl("-H", "@far", "list", status=1)
+        self.assertEqual(
+            done.stderr,
+            'architectctl: /etc/architect-node/hosts:2: there is no "=", as in "cameras = cam1 cam2"\n'
+            'architectctl: /etc/architect-node/hosts:3: "-oProxyCommand=id" is not a host, as in [USER@]HOST[:PORT]\n',
+        )
+        # Without a group it is not read.
+        self.ctl("-H", f"root@{FAR},alice@{FAR}", "list")
+        self.hosts_file(f"far = root@{FAR}\n")
+        self.assertIn('did you mean "far"?', self.ctl("-H", "@fur", "list", status=2).stderr)
+
+    def end_master(self):
+        """End the ssh that keeps the connection for later commands."""
+        for path in os.listdir("/run/architectctl"):
+            run("ssh", "-o", f"ControlPath=/run/architectctl/{path}", "-O", "exit", FAR, check=False)
+
+    def test_second_command(self):
+        """The second command to a host does not repeat the handshake."""
+
+        def measure():
+            before = time.monotonic()
+            self.ctl("-H", f"root@{FAR}", "list")
+            return time.monotonic() - before
+
+        self.ctl("-H", f"root@{FAR}", "list")
+        self.assertEqual(os.stat("/run/architectctl").st_mode & 0o777, 0o700)
+        # The least of each, because other work on the machine only makes them longer.
+        first, second, ratio = [], [], 1
+        while ratio > 0.25 and len(first) < 20:
+            self.end_master()
+            first.append(measure())
+            second.append(measure())
+            ratio = min(second) / min(first)
+        print(f"# the second command: {ratio:.2f} of the first, {min(first) * 1000:.0f} ms", file=sys.stderr)
+        self.assertLessEqual(ratio, 0.25)
+
+    def events(self, output):
+        return [(line["host"], line["seq"]) for line in map(json.loads, open(output).read().splitlines())]
+
+    def test_monitor_continues(self):
+        """Events of a time without a connection come after it, each once."""
+        root, alice = f"root@{FAR}", f"alice@{FAR}"
+        output = os.path.join(self.directory, "events")
+        errors = os.path.join(self.directory, "errors")
+        with open(output, "w") as out, open(errors, "w") as err:
+            monitor = subprocess.Popen(
+                ("architectctl", "-H", f"{root},{alice}", "--json=short", "monitor", "--since=0"),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+            )
+        self.addCleanup(monitor.wait)
+        self.addCleanup(monitor.kill)
+
+        def wait_for_all():
+            last = int(far("busctl get-property org.architect.Node /org/architect/Node org.architect.Node EventSequence").split()[1])
+            expected = [(host, seq) for host in (alice, root) for seq in range(1, last + 1)]
+            wait_until(lambda: sorted(self.events(output)) == expected, f"the events up to {last}: {expected}")
+
+        self.node.start("camera", ["true"])
+        wait_for_all()
+        for pid in run("pgrep", "-P", str(monitor.pid), "-x", "ssh").stdout.split():
+            os.kill(int(pid), signal.SIGKILL)
+        self.node.start("focuser", ["true"])
+        wait_for_all()
+        self.assertIn(f"architectctl: {root}: the connection to the service is lost", open(errors).read())
+
+        # A cable: what happens meanwhile is started by the loss of the carrier.
+        far(
+            "setsid sh -c \"until grep -q 0 /sys/class/net/eth0/carrier; do :; done; architectctl start during true\""
+            " >/dev/null 2>&1 </dev/null &"
+        )
+        already = open(errors).read().count("is lost")
+        run("ip", "link", "set", "eth0", "down")
+        self.addCleanup(run, "ip", "link", "set", "eth0", "up")
+        wait_until(lambda: open(errors).read().count("is lost") == already + 2, "both connections are lost")
+        run("ip", "link", "set", "eth0", "up")
+        wait_for_all()
+        self.assertEqual(self.node.poll(["during"]), {"during": "exit 0"})
+        self.assertIsNone(monitor.poll())
 
     def test_connection_killed_there(self):
         self.node.start("camera", ["sleep", "infinity"])

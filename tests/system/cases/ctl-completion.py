@@ -104,6 +104,18 @@ class Completion(Case):
         self.each("architectctl log-level d", ["debug"])
         self.each("architectctl import s", ["supervisord", "systemd"])
 
+    def test_hosts(self):
+        path = "/etc/architect-node/hosts"
+        with open(path, "w") as file:
+            file.write("# comp_no = x\ncomp_cameras = comp_cam1 root@comp_cam2\n  comp_dome=@comp_cameras\n")
+        self.addCleanup(os.unlink, path)
+        self.each("architectctl -H comp_", ["comp_cam1"], ["comp_no", "@comp_dome", "list"])
+        self.each("architectctl -H @", ["@comp_cameras", "@comp_dome", "@all"], ["@comp_group", "@comp_no"])
+        self.each("architectctl -H @comp_d", ["@comp_dome"])
+        self.each("architectctl list -H comp_", ["comp_cam1"])
+        self.each("architectctl -H comp_cam1,comp_", ["comp_cam1,comp_cam1"])
+        self.each("architectctl -H @comp_dome li", ["list"])
+
     def press_tab(self, shell):
         """One candidate is inserted, with what belongs behind it."""
         self.addCleanup(shell.close)

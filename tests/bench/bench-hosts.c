@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Measures architectctl with many hosts, which are simulated (tests/bus/sim-nodes.h), so that what is
+ * measured is architectctl and not the machines: one call to each of 16 hosts whose connections are there,
+ * compared with 16 calls to one node; a list of 100 hosts with 50 roles each, from its start to its end, and
+ * its memory; and the same of 500 hosts, which shall take five times as long. How long ssh takes is a part of
+ * the stage system-remote, as it needs another machine. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "ctl/baton.h"
+#include "ctl/connection.h"
+#include "ctl/fan-out.h"
+#include "proto/node-names.h"
+#include "sim-nodes.h"
+#include "util/autoptr.h"
+
+#define HELD 16U
+#define ROUNDS 200U
+#define WARM_UP 20U
+#define MANY 100U
+#define MORE 500U
+#define ROLES 50U
+#define REPETITIONS 7U
+#define GOAL_HELD 2.0
+#define GOAL_LIST_MS 1000.0
+#define GOAL_LIST_MB 30.0
+#define GOAL_LINEAR 6.0
+
+static SimHost hosts[MORE];
+static char names[MORE][8];
+
+static char *host_list(unsigned n) {
+        GString *list = g_string_new(NULL);
+
+        for (unsigned i = 0; i < n; i++)
+                g_string_append_printf(list, "%s%s", i > 0 ? "," : "", names[i]);
+        return g_string_free(list, FALSE);
+}
+
+/* Runs a verb in this process; the options end with NULL. */
+static CtlExit run(const CtlVerb *verb, const char *const *words) {
+        Ctl ctl = { .instance = NODE_DEFAULT_INSTANCE, .legend = true, .auto_start = true };
+        char *argv[8] = {};
+        int argc = 0;
+
+        for (; words[argc]; argc++)
+                argv[argc] = (char *) words[argc];
+        optind = 0;
+        CtlExit e = verb->run(&ctl, argc, argv);
+        return e == CTL_EXIT_OK && ctl.hosts
+                       ? fan_out_run(&ctl, verb, argc, (char **) words, sim_nodes_address)
+                       : e;
+}
+
+/* -- held connections -- */
+
+static unsigned n_here, n_round;
+static double round_begin, held_ms[ROUNDS], local_ms[ROUNDS];
+
+static CtlExit held_call(Ctl *ctl) {
+        g_autoptr(sd_bus_message) call = NULL, reply = NULL;
+
+        CtlExit e = ctl_new_call(ctl, &call, "Poll", "as", 0);
+        return e == CTL_EXIT_OK ? ctl_send(ctl, call, &reply) : e;
+}
+
+/* The last one to come back ends the round and begins the next one. */
+static void held_meet(void) {
+        const unsigned mine = n_round;
+
+        if (++n_here < HELD) {
+                while (n_round == mine)
+                        baton_wait(BATON_GO);
+                return;
+        }
+        if (n_round >= WARM_UP && n_round < WARM_UP + ROUNDS)
+                held_ms[n_round - WARM_UP] = bench_now() - round_begin;
+        n_here = 0;
+        n_round++;
+        round_begin = bench_now();
+        baton_wake(BATON_GO);
+}
+
+/* A verb of this benchmark. */
+static CtlExit verb_held(Ctl *ctl, int argc, char *argv[]) {
+        CtlExit e;
+
+        if (!ctl_begin(ctl, argc, argv, 0, INT_MAX, &e))
+                return e;
+        e = held_call(ctl); /* connects */
+        held_meet();
+        for (unsigned i = 0; e == CTL_EXIT_OK && i < WARM_UP + ROUNDS; i++) {
+                e = held_call(ctl);
+                held_meet();
+        }
+        return e;
+}
+
+static void measure_local(void) {
+        g_autofree char *address = sim_nodes_address(names[0]);
+        Ctl ctl = { .instance = NODE_DEFAULT_INSTANCE, .bus_name = g_strdup(NODE_BUS_NAME) };
+
+        bench_check(sd_bus_new(&ctl.bus), "a bus");
+        bench_check(sd_bus_set_address(ctl.bus, address), address);
+        bench_check(sd_bus_set_bus_client(ctl.bus, true), address);
+        bench_check(sd_bus_start(ctl.bus), address);
+        for (unsigned i = 0; i < WARM_UP + ROUNDS; i++) {
+                const double begin = bench_now();
+
+                for (unsigned j = 0; j < HELD; j++)
+                        if (held_call(&ctl) != CTL_EXIT_OK)
+                                bench_die("a local call has failed");
+                if (i >= WARM_UP)
+                        local_ms[i - WARM_UP] = bench_now() - begin;
+        }
+        ctl_disconnect(&ctl);
+}
+
+static void measure_held(void) {
+        static const CtlVerb verb = { "poll", verb_held, "", "", .many = CTL_MANY_STREAM };
+        g_autofree char *list = host_list(HELD);
+        const char *words[] = { "poll", "-H", list, NULL };
+
+        if (run(&verb, words) != CTL_EXIT_OK)
+                bench_die("a call to a host has failed");
+        measure_local();
+        bench_compare("one call to each of 16 hosts", bench_figure(held_ms, ROUNDS), "ms",
+                "16 calls to one node", bench_figure(local_ms, ROUNDS).median,
+                bench_ratio(held_ms, local_ms, ROUNDS), BENCH_AT_MOST, GOAL_HELD);
+}
+
+/* -- the list -- */
+
+_Noreturn static void list_run(const char *list) {
+        const char *words[] = { "list", "-H", list, NULL };
+        const int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+        if (null < 0 || dup2(null, STDOUT_FILENO) < 0)
+                _exit(127);
+        const CtlExit e = run(ctl_verb_find("list"), words);
+        _exit(fflush(stdout) == 0 ? (int) e : 127);
+}
+
+/* Returns its time in ms, and its memory in MB. */
+static double list_measure(const char *list, double *ret_mb) {
+        const double begin = bench_now();
+        struct rusage usage;
+        int status;
+
+        (void) fflush(NULL);
+        const pid_t pid = fork();
+        if (pid < 0)
+                bench_die("fork: %s", strerror(errno));
+        if (pid == 0)
+                list_run(list);
+        if (wait4(pid, &status, 0, &usage) != pid || status != 0)
+                bench_die("the list has failed");
+        if (ret_mb)
+                *ret_mb = (double) usage.ru_maxrss / 1024;
+        return bench_now() - begin;
+}
+
+static void measure_list(void) {
+        g_autofree char *one = g_strdup_printf("%s,%s", names[0], names[0]), *many = host_list(MANY),
+                        *more = host_list(MORE);
+        double one_ms[REPETITIONS], many_ms[REPETITIONS], more_ms[REPETITIONS], mb[REPETITIONS],
+                more_mb[REPETITIONS];
+
+        (void) list_measure(one, NULL);
+        for (unsigned i = 0; i < REPETITIONS; i++) {
+                one_ms[i] = list_measure(one, NULL);
+                many_ms[i] = list_measure(many, &mb[i]);
+                more_ms[i] = list_measure(more, &more_mb[i]);
+        }
+        const double linear = bench_ratio(more_ms, many_ms, REPETITIONS),
+                     each = bench_ratio(many_ms, one_ms, REPETITIONS);
+        const BenchFigure first = bench_figure(one_ms, REPETITIONS),
+                          figure = bench_figure(many_ms, REPETITIONS);
+
+        bench_compare("list of 100 hosts, 5000 roles", figure, "ms", "list of one host", first.median, each,
+                BENCH_NO_GOAL, 0);
+        bench_print("list of 100 hosts, 5000 roles", figure, "ms", BENCH_AT_MOST, GOAL_LIST_MS);
+        bench_print("memory of that", bench_figure(mb, REPETITIONS), "MB", BENCH_AT_MOST, GOAL_LIST_MB);
+        bench_compare("list of 500 hosts, 25000 roles", bench_figure(more_ms, REPETITIONS), "ms",
+                "list of 100 hosts", figure.median, linear, BENCH_AT_MOST, GOAL_LINEAR);
+        bench_print("memory of that", bench_figure(more_mb, REPETITIONS), "MB", BENCH_NO_GOAL, 0);
+}
+
+int main(void) {
+        SimNodes sim;
+
+        for (unsigned i = 0; i < MORE; i++) {
+                (void) snprintf(names[i], sizeof(names[i]), "h%u", i);
+                hosts[i] = (SimHost){ names[i], SIM_GOOD, ROLES };
+        }
+        sim_nodes_start(&sim, hosts, MORE);
+        measure_list();
+        measure_held();
+        sim_nodes_stop(&sim);
+        return 0;
+}

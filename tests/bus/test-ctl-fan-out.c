@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Verbs of architectctl for several hosts, which are simulated: good ones, and one of each kind that is not.
+ * The verb runs in a child, as in architectctl, whose stdout and stderr are read. */
+
+#include "sim-nodes.h"
+#include "unit-test.h"
+
+#include <fcntl.h>
+#include <glib.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/time-util.h"
+#include "ctl/fan-out.h"
+#include "proto/node-names.h"
+
+static const SimHost hosts[] = {
+        { "good", SIM_GOOD, 2 },
+        { "other", SIM_GOOD, 1 },
+        { "old", SIM_OLD, 1 },
+        { "mute", SIM_MUTE, 0 },
+        { "stuck", SIM_STUCK, 0 },
+        { "dies", SIM_DIES, 0 },
+        { "busy", SIM_BUSY, 1 },
+        { "nobody", SIM_NOBODY, 0 },
+};
+
+static SimNodes sim;
+
+static int setup(void **state) {
+        sim_nodes_start(&sim, hosts, G_N_ELEMENTS(hosts));
+        return 0;
+}
+
+static int teardown(void **state) {
+        sim_nodes_stop(&sim);
+        return 0;
+}
+
+typedef struct Result {
+        int status;
+        char *out, *err;
+        double seconds;
+} Result;
+
+static void result_clear(Result *result) {
+        g_free(result->out);
+        g_free(result->err);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Result, result_clear)
+
+_Noreturn static void child_run(char *const *words) {
+        Ctl ctl = { .instance = NODE_DEFAULT_INSTANCE, .legend = true, .ask_password = true };
+        char *argv[16] = {};
+        int argc = 0;
+
+        for (; words[argc]; argc++)
+                argv[argc] = words[argc];
+        const CtlVerb *verb = ctl_verb_find(argv[0]);
+        optind = 0;
+        CtlExit e = verb->run(&ctl, argc, argv);
+        if (ctl.hosts && e == CTL_EXIT_OK)
+                e = fan_out_run(&ctl, verb, argc, (char **) words, sim_nodes_address);
+        (void) fflush(stdout);
+        _exit(e);
+}
+
+static pid_t start(char *const *words, const char *out, const char *err) {
+        (void) fflush(NULL);
+        const pid_t pid = fork();
+        assert_return_code(pid, errno);
+        if (pid > 0)
+                return pid;
+        const int fds[] = { open("/dev/null", O_RDONLY | O_CLOEXEC),
+                open(out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600),
+                open(err, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) };
+        for (int i = 0; i < 3; i++)
+                assert_return_code(dup2(fds[i], i), errno);
+        stdout = fdopen(STDOUT_FILENO, "w"); /* that of this program may be for its results */
+        assert_non_null(stdout);
+        child_run(words);
+}
+
+static Result finish(pid_t pid, const char *out, const char *err) {
+        Result result = {};
+        int status;
+
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        result.status = WEXITSTATUS(status);
+        assert_true(g_file_get_contents(out, &result.out, NULL, NULL));
+        assert_true(g_file_get_contents(err, &result.err, NULL, NULL));
+        (void) unlink(out);
+        (void) unlink(err);
+        return result;
+}
+
+/* A path of a file in the directory of the sockets. */
+static char *file(const char *name) {
+        return g_build_filename(sim.directory, name, NULL);
+}
+
+static Result run_words(char *const *words) {
+        g_autofree char *out = file(".out"), *err = file(".err");
+        const uint64_t begin = now_usec(CLOCK_MONOTONIC);
+
+        Result result = finish(start(words, out, err), out, err);
+        result.seconds = (double) (now_usec(CLOCK_MONOTONIC) - begin) / 1e6;
+        return result;
+}
+
+#define run(...) run_words((char *[]){ __VA_ARGS__, NULL })
+
+static void assert_contains(const char *text, const char *part) {
+        if (!strstr(text, part))
+                fail_msg("there is no \"%s\" in \"%s\"", part, text);
+}
+
+static void assert_lacks(const char *text, const char *part) {
+        if (strstr(text, part))
+                fail_msg("there is \"%s\" in \"%s\"", part, text);
+}
+
+/* -- looking -- */
+
+static void test_table(void **state) {
+        g_auto(Result) r = run("list", "-H", "good,other");
+
+        assert_string_equal(r.err, "");
+        assert_string_equal(r.out, "HOST  ROLE   STATE    PID END UNIT\n"
+                                   "good  role-0 running 1000 -   architect-main-role-0.scope\n"
+                                   "good  role-1 running 1001 -   architect-main-role-1.scope\n"
+                                   "other role-0 running 1000 -   architect-main-role-0.scope\n"
+                                   "\n2 hosts, 0 failed.\n");
+        assert_int_equal(r.status, 0);
+}
+
+static void test_table_json(void **state) {
+        g_auto(Result) r = run("poll", "--host=good", "-H", "nobody", "--json=short");
+
+        assert_string_equal(r.out,
+                "[{\"host\":\"good\",\"role\":\"role-0\",\"state\":\"running\",\"error\":null},"
+                "{\"host\":\"nobody\",\"role\":null,\"state\":null,"
+                "\"error\":\"no answer: No such file or directory\"}]\n");
+        assert_int_equal(r.status, 1);
+}
+
+/* The verbs that print no table. */
+static void test_text(void **state) {
+        g_auto(Result) r = run("env", "-H", "good,nobody,other", "list");
+
+        assert_string_equal(r.out, "good: SITE=south\nother: SITE=south\n");
+        assert_string_equal(r.err, "architectctl: nobody: no answer: No such file or directory\n");
+        assert_int_equal(r.status, 1);
+}
+
+static void test_json(void **state) {
+        g_auto(Result) r = run("env", "-H", "good,nobody", "-j", "list");
+
+        assert_string_equal(r.out,
+                "[{\"host\":\"good\",\"SITE\":\"south\"},"
+                "{\"host\":\"nobody\",\"error\":\"no answer: No such file or directory\"}]\n");
+        assert_string_equal(r.err, "");
+        assert_int_equal(r.status, 1);
+}
+
+/* Whatever is the matter with a host, it is a row, and the others are there. */
+static void test_bad_hosts(void **state) {
+        g_auto(Result) r = run("list", "-H", "mute,stuck,dies,nobody,good", "--timeout=1s", "--no-legend");
+        g_auto(GStrv) lines = g_strsplit(r.out, "\n", -1);
+
+        assert_int_equal(g_strv_length(lines), 7);
+        assert_true(g_str_has_prefix(lines[0], "mute "));
+        assert_contains(lines[0], "no answer: Connection timed out");
+        assert_true(g_str_has_prefix(lines[1], "stuck "));
+        assert_contains(lines[1], "no answer within 1s");
+        assert_true(g_str_has_prefix(lines[2], "dies "));
+        assert_contains(lines[2], "no answer: Connection reset by peer");
+        assert_true(g_str_has_prefix(lines[3], "nobody "));
+        assert_contains(lines[3], "no answer: No such file or directory");
+        assert_true(g_str_has_prefix(lines[4], "good   role-0 running"));
+        assert_string_equal(r.err, "");
+        assert_int_equal(r.status, 1);
+        /* At the same time, not one after the other. */
+        assert_true(r.seconds < 10);
+}
+
+static void test_check(void **state) {
+        g_auto(Result) r = run("check", "-H", "nobody,good", "--timeout=1s");
+
+        /* What the simulated node does not have is unknown, too. */
+        assert_contains(r.out, "nobody: ARCHITECT UNKNOWN - there is no connection\n");
+        assert_contains(r.err, "architectctl: nobody: no answer: ");
+        assert_int_equal(r.status, 3);
+}
+
+/* -- changing -- */
+
+static void test_asks(void **state) {
+        g_auto(Result) r = run("stop", "-H", "good,other", "role-0");
+
+        assert_contains(r.err, "stop on 2 hosts needs --yes");
+        assert_int_equal(r.status, CTL_EXIT_USAGE);
+        assert_int_equal(sim_host_count("good", "Stop"), 0);
+        assert_int_equal(sim_host_count("other", "Stop"), 0);
+}
+
+/* Also a verb that would try for ever ends. */
+static void test_not_agreed(void **state) {
+        g_auto(Result) r = run("beat", "--every=1s", "-H", "good,other");
+
+        assert_contains(r.err, "beat on 2 hosts needs --yes");
+        assert_int_equal(r.status, CTL_EXIT_USAGE);
+}
+
+static void test_change(void **state) {
+        g_auto(Result) r = run("stop", "--yes", "-H", "good,other", "role-0");
+
+        assert_string_equal(r.err, "");
+        assert_int_equal(r.status, 0);
+        assert_int_equal(sim_host_count("good", "Stop"), 1);
+        assert_int_equal(sim_host_count("other", "Stop"), 1);
+}
+
+static void test_change_fails(void **state) {
+        g_auto(Result) r = run("stop", "--yes", "-H", "good,other", "camera");
+
+        assert_contains(r.err, "architectctl: good: There is no role \"camera\"\n");
+        assert_contains(r.err, "architectctl: other: There is no role \"camera\"\n");
+        assert_int_equal(r.status, 1);
+}
+
+static void test_change_json(void **state) {
+        g_auto(Result) r = run("stop", "--yes", "--json=short", "-H", "good,nobody", "role-0");
+
+        assert_string_equal(r.out,
+                "[{\"host\":\"good\"},"
+                "{\"host\":\"nobody\",\"error\":\"no answer: No such file or directory\"}]\n");
+        assert_int_equal(r.status, 1);
+}
+
+/* One host is not asked about, but a group of one host has the column. */
+static void test_one_of_a_list(void **state) {
+        g_auto(Result) r = run("stop", "-H", "good,good", "role-0");
+
+        assert_string_equal(r.err, "");
+        assert_int_equal(r.status, 0);
+}
+
+/* A stop may take as long as it likes, if the node lives. One that does not is told from it. */
+static void test_busy_and_stuck(void **state) {
+        g_autofree char *out = file(".out"), *err = file(".err");
+        char *const words[] = { (char *) "stop", (char *) "--yes", (char *) "-H", (char *) "busy,stuck",
+                (char *) "role-0", NULL };
+        g_autofree char *text = NULL;
+
+        const pid_t pid = start(words, out, err);
+        while (!text || !strstr(text, "architectctl: stuck: no answer within 5s\n")) {
+                assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+                (void) poll(NULL, 0, 20);
+                g_clear_pointer(&text, g_free);
+                (void) g_file_get_contents(err, &text, NULL, NULL);
+        }
+        assert_lacks(text, "busy");
+        /* It was asked whether it lives, and is waited for. */
+        assert_int_equal(sim_host_count("busy", "Stop"), 1);
+        assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+        assert_return_code(kill(pid, SIGKILL), errno);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+/* The reason names what the older node does not have. */
+static void test_old(void **state) {
+        g_auto(Result) r = run("stop", "--yes", "-H", "good,old", "role-0", "role-1");
+
+        assert_contains(r.err, "architectctl: old: Unknown method StopMany");
+        assert_contains(r.err,
+                "old: That node has the version 0.0.9 and tells no features, architectctl has the version ");
+        assert_lacks(r.err, "good");
+        assert_int_equal(r.status, 1);
+        assert_int_equal(sim_host_count("good", "StopMany"), 1);
+}
+
+/* -- mistakes -- */
+
+/* It is one of the command line, not of each host, and no host hears of it. */
+static void test_usage(void **state) {
+        g_auto(Result) r = run("stop", "--yes", "-H", "good,other");
+
+        assert_string_equal(r.err,
+                "architectctl: stop needs ROLE..., @GROUP... or --all\nSee architectctl stop --help.\n");
+        assert_int_equal(r.status, CTL_EXIT_USAGE);
+}
+
+static void test_refused(void **state) {
+        g_auto(Result) attach = run("attach", "-H", "good,other", "role-0");
+        g_auto(Result) option = run("list", "-H", "good,-oProxyCommand=id");
+        g_auto(Result) input = run("send", "--yes", "-H", "good,other", "role-0");
+
+        assert_contains(attach.err, "attach is for one host at a time");
+        assert_int_equal(attach.status, CTL_EXIT_USAGE);
+        assert_contains(option.err, "\"-oProxyCommand=id\" is not a host");
+        assert_int_equal(option.status, CTL_EXIT_USAGE);
+        assert_contains(input.err, "standard input goes to one host only");
+        assert_int_equal(input.status, CTL_EXIT_USAGE);
+}
+
+/* -- events -- */
+
+/* Waits until the file has so many lines, and returns it. */
+static char *wait_lines(pid_t pid, const char *path, unsigned n) {
+        for (;;) {
+                g_autofree char *text = NULL;
+                unsigned found = 0;
+
+                (void) g_file_get_contents(path, &text, NULL, NULL);
+                for (const char *c = text; c && (c = strchr(c, '\n')); c++)
+                        found++;
+                if (found >= n)
+                        return g_steal_pointer(&text);
+                assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+                (void) poll(NULL, 0, 20);
+        }
+}
+
+static void assert_events(const char *text, const char *host, unsigned from, unsigned to) {
+        for (unsigned i = from; i <= to; i++) {
+                g_autofree char *begin = g_strdup_printf("{\"host\":\"%s\",\"seq\":%u,", host, i);
+                const char *found = strstr(text, begin);
+
+                if (!found || strstr(found + 1, begin))
+                        fail_msg("%s is not once in %s", begin, text);
+        }
+}
+
+/* While a connection is away events happen, which come after it, each once and without a gap. */
+static void test_monitor(void **state) {
+        g_autofree char *out = file(".out"), *err = file(".err"), *said = NULL, *text = NULL;
+        char *const words[] = { (char *) "monitor", (char *) "--since=0", (char *) "--json=short",
+                (char *) "-H", (char *) "good,other", NULL };
+
+        sim_host_add_events("good", 3);
+        const pid_t pid = start(words, out, err);
+        g_free(wait_lines(pid, out, 3));
+        sim_host_add_events("other", 1);
+        g_free(wait_lines(pid, out, 4));
+        sim_host_drop("good");
+        sim_host_add_events("good", 25);
+        text = wait_lines(pid, out, 29);
+        assert_events(text, "good", 1, 28);
+        assert_events(text, "other", 1, 1);
+        sim_host_forget("good");
+        sim_host_add_events("good", 1);
+        g_free(text);
+        text = wait_lines(pid, out, 30);
+        assert_contains(text, "\"epoch\":\"00000000000000000000000000000001\"");
+        assert_return_code(kill(pid, SIGTERM), errno);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        assert_true(g_file_get_contents(err, &said, NULL, NULL));
+        assert_contains(said, "architectctl: good: the connection to the service is lost: ");
+        assert_contains(said, "good: There is a connection again. Event 3 was the last one.\n");
+        assert_contains(
+                said, "architectctl: good: the service has lost its state: events after 28 may be lost");
+        assert_lacks(said, "other");
+        (void) unlink(out);
+        (void) unlink(err);
+}
+
+/* -- many -- */
+
+static void test_connecting(void **state) {
+        g_autofree SimHost *many = g_new0(SimHost, 100);
+        g_autoptr(GString) words = g_string_new(NULL);
+        SimNodes before = sim;
+        char names[100][8];
+
+        for (unsigned i = 0; i < 100; i++) {
+                (void) snprintf(names[i], sizeof(names[i]), "h%u", i);
+                many[i] = (SimHost){ names[i], SIM_GOOD, 50 };
+                g_string_append_printf(words, "%s%s", i > 0 ? "," : "", names[i]);
+        }
+        sim_nodes_start(&sim, many, 100);
+        g_auto(Result) r = run("list", "--no-legend", "-H", words->str);
+        assert_int_equal(r.status, 0);
+        g_auto(GStrv) lines = g_strsplit(r.out, "\n", -1);
+        assert_int_equal(g_strv_length(lines), 100 * 50 + 1);
+        for (unsigned i = 0; i < 100; i++) {
+                g_autofree char *begin = g_strdup_printf("h%u ", i);
+                assert_true(g_str_has_prefix(lines[(size_t) 50 * i], begin));
+        }
+        assert_between(sim_host_most_connecting("h0"), 2, 16);
+        sim_nodes_stop(&sim);
+        sim = before;
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_table, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_table_json, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_text, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_json, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_bad_hosts, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_check, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_asks, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_not_agreed, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_change, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_change_fails, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_change_json, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_one_of_a_list, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_busy_and_stuck, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_old, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_usage, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_monitor, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_connecting, setup, teardown),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
