@@ -2,10 +2,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
+#include <stdbool.h>
+#include <stdint.h>
 
-#include "ctl/json.h"
+#include "client/json.h"
 
 void json_append_string(GString *json, const char *text) {
         g_string_append_c(json, '"');
@@ -134,47 +134,4 @@ int json_append_value(GString *json, sd_bus_message *m) {
         if (type == 'a' || type == 'r' || type == 'v')
                 return json_append_container(json, m, type, contents);
         return json_append_basic(json, m, type);
-}
-
-/* -- the form -- */
-
-static void json_break(GString *out, CtlJson mode, unsigned depth) {
-        if (mode != CTL_JSON_PRETTY)
-                return;
-        g_string_append_c(out, '\n');
-        for (unsigned i = 0; i < depth; i++)
-                g_string_append_c(out, '\t');
-}
-
-void json_print(const char *json, CtlJson mode) {
-        g_autoptr(GString) out = g_string_new(NULL);
-        bool in_string = false;
-        unsigned depth = 0;
-
-        for (const char *p = json; *p; p++) {
-                if (in_string) {
-                        g_string_append_c(out, *p);
-                        if (*p == '\\' && p[1])
-                                g_string_append_c(out, *++p);
-                        else
-                                in_string = *p != '"';
-                        continue;
-                }
-                if (g_ascii_isspace(*p))
-                        continue;
-                if (*p == ']' || *p == '}') {
-                        depth--;
-                        /* An empty one stays in one line. */
-                        if (!strchr("[{", out->str[out->len - 1]))
-                                json_break(out, mode, depth);
-                } else if (out->len > 0 && strchr("[{,", out->str[out->len - 1]))
-                        json_break(out, mode, depth);
-                g_string_append_c(out, *p);
-                in_string = *p == '"';
-                if (*p == '[' || *p == '{')
-                        depth++;
-                if (*p == ':' && mode == CTL_JSON_PRETTY)
-                        g_string_append_c(out, ' ');
-        }
-        (void) puts(out->str);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* JSON that is not a table. libsmartcols writes those that are (table.h). */
+/* Values as JSON, in one line. */
 
-#include "ctl/ctl.h"
+#include <glib.h>
+#include <systemd/sd-bus.h>
 
 /* Appends a string with its quotes. The text must be UTF-8. */
 void json_append_string(GString *json, const char *text);
@@ -12,6 +13,3 @@ void json_append_string(GString *json, const char *text);
  * as keys as objects, variants as what they contain. Returns a negative errno, for example if the message has
  * nothing more. */
 int json_append_value(GString *json, sd_bus_message *m);
-
-/* Writes a value to stdout, in one line or in several. */
-void json_print(const char *json, CtlJson mode);

@@ -66,19 +66,11 @@ bool ctl_error_is_no_service(const sd_bus_error *error);
  * Returns CTL_EXIT_FAILED. */
 CtlExit ctl_bad_reply(int r);
 
-/* Enters the next entry of an a{sv} that was entered, and returns its key; the caller reads the variant and
- * leaves the entry with sd_bus_message_exit_container(). Returns 0 after the last one, or a negative errno.
- */
-int ctl_next_entry(sd_bus_message *m, const char **ret_key);
-
 /* Returns whether the service is on the bus, without starting it and without a message. */
 bool ctl_service_runs(Ctl *ctl);
 
 /* Returns the unit of the service. The caller frees it. */
 char *ctl_unit_name(const Ctl *ctl);
-
-/* Returns the object path of a role. The caller frees it. */
-char *ctl_role_path(const char *role);
 
 /* Reads a property of the node, or of a role (if not NULL), of this type. *ret is within the variant; the
  * caller unrefs it. */
