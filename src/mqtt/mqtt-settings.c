@@ -244,9 +244,11 @@ int mqtt_password_read(const MqttSettings *settings, char **ret) {
                 return log_error_errno(ENOKEY, "PasswordFile=%s is a credential, but systemd has passed none",
                         settings->password_file);
         autofd fd = file_open(AT_FDCWD, path, O_RDONLY);
-        int r = fd < 0               ? fd
-                : fstat(fd, &st) < 0 ? -errno
-                                     : file_read_all(fd, MQTT_PASSWORD_MAX, &password, NULL);
+        int r = fd;
+        if (r >= 0 && fstat(fd, &st) < 0)
+                r = -errno;
+        if (r >= 0)
+                r = file_read_all(fd, MQTT_PASSWORD_MAX, &password, NULL);
         if (r < 0)
                 return log_error_errno(r, "Cannot read the password from %s: %m", path);
         if (st.st_mode & S_IROTH)
