@@ -16,7 +16,7 @@ static uint64_t blame_total(const CtlDetails *role) {
         uint64_t total = 0;
 
         for (guint i = 0; i < role->start_times->len; i++)
-                total += g_array_index(role->start_times, CtlEntry, i).value;
+                total += g_array_index(role->start_times, PropertyEntry, i).value;
         return total;
 }
 
@@ -33,7 +33,7 @@ static bool blame_has_step(const GPtrArray *roles, const char *step) {
                 const CtlDetails *role = g_ptr_array_index(roles, i);
 
                 for (guint j = 0; j < role->start_times->len; j++)
-                        if (strcmp(g_array_index(role->start_times, CtlEntry, j).key, step) == 0)
+                        if (strcmp(g_array_index(role->start_times, PropertyEntry, j).key, step) == 0)
                                 return true;
         }
         return false;
@@ -52,7 +52,7 @@ static GPtrArray *blame_find_steps(const GPtrArray *roles) {
                 const CtlDetails *role = g_ptr_array_index(roles, i);
 
                 for (guint j = 0; j < role->start_times->len; j++) {
-                        char *step = g_array_index(role->start_times, CtlEntry, j).key;
+                        char *step = g_array_index(role->start_times, PropertyEntry, j).key;
 
                         if (!g_ptr_array_find_with_equal_func(steps, step, g_str_equal, NULL))
                                 g_ptr_array_add(steps, step);
@@ -73,7 +73,7 @@ static void blame_add(Table *table, const CtlDetails *role, GPtrArray *steps) {
         table_set(table, row, BLAME_ROLE, role->name);
         blame_set(table, row, BLAME_TOTAL, blame_total(role));
         for (guint i = 0; i < role->start_times->len; i++) {
-                const CtlEntry *entry = &g_array_index(role->start_times, CtlEntry, i);
+                const PropertyEntry *entry = &g_array_index(role->start_times, PropertyEntry, i);
                 guint step;
 
                 if (g_ptr_array_find_with_equal_func(steps, entry->key, g_str_equal, &step))

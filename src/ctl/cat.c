@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/json.h"
 #include "ctl/connection.h"
 #include "ctl/definitions.h"
 #include "ctl/details.h"

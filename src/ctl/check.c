@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/time-util.h"
+#include "client/json.h"
 #include "ctl/connection.h"
 #include "ctl/details.h"
 #include "ctl/json.h"

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/time-util.h"
+#include "client/node-client.h"
 #include "config.h"
 #include "ctl/baton.h"
 #include "ctl/connection.h"
@@ -96,8 +97,7 @@ int ctl_use_bus(Ctl *ctl) {
         if (r >= 0)
                 r = ctl_set_timeout(ctl, ctl->bus);
         if (r >= 0)
-                ctl->bus_name = ctl_is_main(ctl) ? g_strdup(NODE_BUS_NAME)
-                                                 : g_strdup_printf(NODE_BUS_NAME ".%s", ctl->instance);
+                ctl->bus_name = node_bus_name(ctl->instance);
         else
                 ctl_disconnect(ctl);
         return r;
@@ -367,26 +367,14 @@ int ctl_append_change(const Ctl *ctl, sd_bus_message *call) {
         return ctl->force ? sd_bus_message_append(call, "a{sv}", 1, "force", "b", (int) true) : 0;
 }
 
-int ctl_next_entry(sd_bus_message *m, const char **ret_key) {
-        int r = sd_bus_message_enter_container(m, 'e', "sv");
-
-        return r > 0 ? sd_bus_message_read_basic(m, 's', ret_key) : r;
-}
-
 bool ctl_service_runs(Ctl *ctl) {
         return ctl_try_connect_bus(ctl) &&
                WITHOUT_BATON(sd_bus_get_name_creds(ctl->bus, ctl->bus_name, 0, NULL)) >= 0;
 }
 
-char *ctl_role_path(const char *role) {
-        char *path;
-
-        return sd_bus_path_encode(NODE_ROLE_PATH_PREFIX, role, &path) < 0 ? NULL : path;
-}
-
 CtlExit ctl_get_property(
         Ctl *ctl, const char *role, const char *property, const char *type, sd_bus_message **ret) {
-        _cleanup_free_ char *path = role ? ctl_role_path(role) : NULL;
+        _cleanup_free_ char *path = role ? role_object_path(role) : NULL;
         g_autoptr(sd_bus_message) call = NULL, reply = NULL;
         g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
 
@@ -523,8 +511,7 @@ CtlExit ctl_subscribe(Ctl *ctl, sd_bus_message_handler_t callback, void *userdat
         CtlExit e = ctl_connect_bus(ctl);
         if (e != CTL_EXIT_OK)
                 return e;
-        int r = WITHOUT_BATON(sd_bus_match_signal(
-                ctl->bus, NULL, ctl->bus_name, NODE_PATH, NODE_INTERFACE, NULL, callback, userdata));
+        int r = WITHOUT_BATON(node_subscribe(ctl->bus, ctl->bus_name, callback, userdata));
         return r < 0 ? ctl_failed(r, "subscribe to the signals of the service") : CTL_EXIT_OK;
 }
 
@@ -532,12 +519,7 @@ CtlExit ctl_subscribe_owner(Ctl *ctl, sd_bus_message_handler_t callback, void *u
         CtlExit e = ctl_connect_bus(ctl);
         if (e != CTL_EXIT_OK)
                 return e;
-        g_autofree char *match = g_strdup_printf("type='signal',sender='org.freedesktop.DBus',"
-                                                 "path='/org/freedesktop/DBus',"
-                                                 "interface='org.freedesktop.DBus',"
-                                                 "member='NameOwnerChanged',arg0='%s'",
-                ctl->bus_name);
-        int r = WITHOUT_BATON(sd_bus_add_match(ctl->bus, NULL, match, callback, userdata));
+        int r = WITHOUT_BATON(node_subscribe_owner(ctl->bus, ctl->bus_name, callback, userdata));
         return r < 0 ? ctl_failed(r, "subscribe to the signals of the bus") : CTL_EXIT_OK;
 }
 

@@ -80,19 +80,11 @@ char *ctl_change_name(const Ctl *ctl, const char *method);
 /* Appends these options after all arguments of that method. Returns a negative errno. */
 int ctl_append_change(const Ctl *ctl, sd_bus_message *call);
 
-/* Enters the next entry of an a{sv} that was entered, and returns its key; the caller reads the variant and
- * leaves the entry with sd_bus_message_exit_container(). Returns 0 after the last one, or a negative errno.
- */
-int ctl_next_entry(sd_bus_message *m, const char **ret_key);
-
 /* Returns whether the service is on the bus, without starting it and without a message. */
 bool ctl_service_runs(Ctl *ctl);
 
 /* Returns the unit of the service. The caller frees it. */
 char *ctl_unit_name(const Ctl *ctl);
-
-/* Returns the object path of a role. The caller frees it. */
-char *ctl_role_path(const char *role);
 
 /* Reads a property of the node, or of a role (if not NULL), of this type. *ret is within the variant; the
  * caller unrefs it. */

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "client/properties.h"
 #include "ctl/connection.h"
 #include "ctl/definitions.h"
 #include "util/autoptr.h"
@@ -33,7 +34,7 @@ static int definition_read_details(sd_bus_message *m, CtlDefinition *d) {
         const char *key;
 
         int r = sd_bus_message_enter_container(m, 'a', "{sv}");
-        while (r >= 0 && (r = ctl_next_entry(m, &key)) > 0) {
+        while (r >= 0 && (r = properties_next(m, &key)) > 0) {
                 int autostart = 0;
 
                 if (strcmp(key, "autostart") == 0) {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/time-util.h"
+#include "client/node-client.h"
 #include "ctl/connection.h"
 #include "ctl/definitions.h"
 #include "ctl/details.h"
@@ -46,7 +47,7 @@ static CtlExit details_get_all(
 
 #define DETAIL(property, signature, member) \
         { property, signature, offsetof(CtlDetails, member) }
-static const CtlProperty role_properties[] = {
+static const Property role_properties[] = {
         DETAIL("Name", "s", name),
         DETAIL("State", "s", state),
         DETAIL("User", "s", user),
@@ -87,7 +88,7 @@ static const CtlProperty role_properties[] = {
 };
 
 static void details_free(void *p) {
-        ctl_clear_properties(role_properties, ELEMENTSOF(role_properties), p);
+        properties_clear(role_properties, ELEMENTSOF(role_properties), p);
         g_free(p);
 }
 
@@ -95,11 +96,12 @@ static int details_compare(const void *a, const void *b) {
         return strcmp((*(CtlDetails *const *) a)->name, (*(CtlDetails *const *) b)->name);
 }
 
-static int details_read(sd_bus_message *m, GPtrArray *roles) {
+static int details_read(sd_bus_message *m, void *userdata) {
+        GPtrArray *roles = userdata;
         CtlDetails *role = g_new0(CtlDetails, 1);
 
         role->started = true;
-        int r = ctl_read_properties(m, role_properties, ELEMENTSOF(role_properties), role);
+        int r = properties_read(m, role_properties, ELEMENTSOF(role_properties), role);
         /* What every version has. */
         if (r >= 0 && (!role->name || !role->state || !role->exit_code || !role->result || !role->cause))
                 r = -EBADMSG;
@@ -110,24 +112,6 @@ static int details_read(sd_bus_message *m, GPtrArray *roles) {
         return r;
 }
 
-static int details_read_object(sd_bus_message *m, GPtrArray *roles) {
-        const char *interface;
-
-        int r = sd_bus_message_skip(m, "o");
-        if (r >= 0)
-                r = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
-        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0) {
-                r = sd_bus_message_read_basic(m, 's', &interface);
-                if (r < 0)
-                        return r;
-                r = strcmp(interface, NODE_ROLE_INTERFACE) == 0 ? details_read(m, roles)
-                                                                : sd_bus_message_skip(m, "a{sv}");
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(m);
-        }
-        return r < 0 ? r : sd_bus_message_exit_container(m);
-}
-
 CtlExit ctl_new_details_call(Ctl *ctl, sd_bus_message **ret) {
         return ctl_new_call_of(ctl, ret, NODE_PATH, OBJECT_MANAGER, "GetManagedObjects");
 }
@@ -135,12 +119,7 @@ CtlExit ctl_new_details_call(Ctl *ctl, sd_bus_message **ret) {
 int ctl_read_details(sd_bus_message *reply, GPtrArray **ret) {
         g_autoptr(GPtrArray) roles = g_ptr_array_new_with_free_func(details_free);
 
-        int r = sd_bus_message_enter_container(reply, 'a', "{oa{sa{sv}}}");
-        while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "oa{sa{sv}}")) > 0) {
-                r = details_read_object(reply, roles);
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(reply);
-        }
+        int r = properties_read_objects(reply, NODE_ROLE_INTERFACE, details_read, roles);
         if (r < 0)
                 return r;
         g_ptr_array_sort(roles, details_compare);
@@ -161,7 +140,7 @@ static CtlExit details_get_objects(Ctl *ctl, sd_bus_error *error, GPtrArray **re
 }
 
 static CtlExit details_get_one(Ctl *ctl, const char *name, sd_bus_error *error, GPtrArray *roles) {
-        _cleanup_free_ char *path = ctl_role_path(name);
+        _cleanup_free_ char *path = role_object_path(name);
         g_auto(sd_bus_error) own = SD_BUS_ERROR_NULL;
         g_autoptr(sd_bus_message) reply = NULL;
 
@@ -337,7 +316,7 @@ CtlExit ctl_expand_roles(Ctl *ctl, char *const *words, GPtrArray *names) {
 
 #define NODE_PROPERTY(property, signature, member) \
         { property, signature, offsetof(CtlNode, member) }
-static const CtlProperty node_properties[] = {
+static const Property node_properties[] = {
         NODE_PROPERTY("Version", "s", version),
         NODE_PROPERTY("Instance", "s", instance),
         NODE_PROPERTY("State", "s", state),
@@ -360,7 +339,7 @@ CtlExit ctl_get_node(Ctl *ctl, sd_bus_error *error, CtlNode *ret) {
         CtlExit e = details_get_all(ctl, NODE_PATH, NODE_INTERFACE, error, &reply);
         if (e != CTL_EXIT_OK)
                 return e;
-        int r = ctl_read_properties(reply, node_properties, ELEMENTSOF(node_properties), &node);
+        int r = properties_read(reply, node_properties, ELEMENTSOF(node_properties), &node);
         if (r >= 0 && (!node.version || !node.instance || !node.state || !node.warnings))
                 r = -EBADMSG;
         if (r < 0)
@@ -371,7 +350,7 @@ CtlExit ctl_get_node(Ctl *ctl, sd_bus_error *error, CtlNode *ret) {
 }
 
 void ctl_node_clear(CtlNode *node) {
-        ctl_clear_properties(node_properties, ELEMENTSOF(node_properties), node);
+        properties_clear(node_properties, ELEMENTSOF(node_properties), node);
 }
 
 bool ctl_node_deadline(const Ctl *ctl, const CtlNode *node, int64_t *ret_usec) {

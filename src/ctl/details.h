@@ -4,8 +4,8 @@
 /* Everything about the roles and the node, which costs the service more than what roles.h asks for, but one
  * call all the same. */
 
+#include "client/properties.h"
 #include "ctl/ctl.h"
-#include "ctl/properties.h"
 
 /* The properties of a role, as org.architect.Node.Role names them. */
 typedef struct CtlDetails {

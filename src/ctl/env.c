@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/json.h"
 #include "ctl/connection.h"
 #include "ctl/json.h"
 #include "ctl/verb.h"

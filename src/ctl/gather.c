@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/macro.h"
+#include "client/json.h"
 #include "ctl/gather.h"
 #include "ctl/json.h"
 #include "ctl/pager.h"

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The verb "monitor". A signal only tells that there is something new. Every event is read with EventsSince,
- * after the last one that was shown, so none is missed or shown twice, whether it came before, while the
- * service was restarted, or now, and a signal that somebody has forged shows nothing. */
+/* The verb "monitor". It shows the events that client/events.h reads, after the last one that was shown. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,6 +9,8 @@
 
 #include "base/parse-util.h"
 #include "base/time-util.h"
+#include "client/events.h"
+#include "client/properties.h"
 #include "ctl/baton.h"
 #include "ctl/connection.h"
 #include "ctl/json.h"
@@ -27,28 +27,21 @@
 typedef struct Watch {
         Ctl *ctl;
         char *const *patterns;
-        char *epoch;   /* of the last event; empty: that of the service */
-        uint64_t seq;  /* of the last event that was read */
+        EventReader reader;
         uint32_t left; /* how many to show; 0: any number */
         bool news;     /* there may be events that were not read */
         bool known;    /* the service has replied once */
-        bool unsaved;  /* the newest event is lost, which was reported */
         bool since;    /* --since=: from there, otherwise from now on */
         bool done;
         uint64_t delay_usec; /* the last one before a connection was tried */
 } Watch;
 
 static void watch_clear(Watch *watch) {
-        g_clear_pointer(&watch->epoch, g_free);
+        event_reader_clear(&watch->reader);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Watch, watch_clear)
 
 /* -- one event -- */
-
-typedef struct Event {
-        uint64_t seq, realtime_usec;
-        const char *signal, *role;
-} Event;
 
 /* What of the details is shown to people. */
 typedef struct EventDetails {
@@ -78,7 +71,7 @@ static int details_read(sd_bus_message *m, EventDetails *d) {
         const char *key;
 
         int r = sd_bus_message_enter_container(m, 'a', "{sv}");
-        while (r >= 0 && (r = ctl_next_entry(m, &key)) > 0) {
+        while (r >= 0 && (r = properties_next(m, &key)) > 0) {
                 size_t i = 0;
 
                 while (i < ELEMENTSOF(known) && strcmp(known[i].key, key) != 0)
@@ -120,7 +113,7 @@ static char *details_describe(const char *signal, const EventDetails *d) {
         return g_strdup(d->result ?: d->reason ?: "");
 }
 
-static int event_print_text(const Event *event, sd_bus_message *m) {
+static int event_print_text(const NodeEvent *event, sd_bus_message *m) {
         g_autofree char *time = words_timestamp(event->realtime_usec);
         EventDetails d = {};
 
@@ -135,22 +128,13 @@ static int event_print_text(const Event *event, sd_bus_message *m) {
         return 0;
 }
 
-static int event_print_json(const Watch *watch, const Event *event, sd_bus_message *m) {
+static int event_print_json(const Ctl *ctl, const NodeEvent *event, sd_bus_message *m) {
         g_autoptr(GString) json = g_string_new(NULL);
 
-        g_string_append_printf(json, "{\"seq\":%" PRIu64 ",\"epoch\":\"%s\",\"realtime-usec\":%" PRIu64,
-                event->seq, watch->epoch, event->realtime_usec);
-        g_string_append(json, ",\"signal\":");
-        json_append_string(json, event->signal);
-        g_string_append(json, ",\"role\":");
-        json_append_string(json, event->role);
-        g_string_append(json, ",\"details\":");
-        int r = json_append_value(json, m);
-        if (r < 0)
-                return r;
-        g_string_append_c(json, '}');
-        json_print(json->str, watch->ctl->json);
-        return 0;
+        int r = event_append_json(json, event, m, NULL);
+        if (r >= 0)
+                json_print(json->str, ctl->json);
+        return r;
 }
 
 /* Events of the service itself have no role, so no pattern matches them. */
@@ -165,7 +149,7 @@ static bool watch_wants(const Watch *watch, const char *role) {
 
 /* -- reading them -- */
 
-static void watch_say_lost(uint64_t from, uint64_t to) {
+static void watch_on_lost(const char *epoch, uint64_t from, uint64_t to, void *userdata) {
         if (from == to)
                 ctl_error("event %" PRIu64 " is lost, the service does not have it any more", from);
         else
@@ -174,54 +158,34 @@ static void watch_say_lost(uint64_t from, uint64_t to) {
                         from, to);
 }
 
-static int watch_read_event(Watch *watch, sd_bus_message *m) {
-        Event event;
+static void watch_on_unsaved(uint64_t seq, void *userdata) {
+        ctl_error("events after %" PRIu64 " are lost, the service could not save them", seq);
+}
 
-        int r = sd_bus_message_read(m, "ttss", &event.seq, &event.realtime_usec, &event.signal, &event.role);
-        if (r < 0)
-                return r;
-        if (event.seq > watch->seq + 1)
-                watch_say_lost(watch->seq + 1, event.seq - 1);
-        const bool shown = event.seq > watch->seq && !watch->done && watch_wants(watch, event.role);
-        watch->seq = MAX(watch->seq, event.seq);
-        if (!shown)
+static void watch_on_epoch(const char *epoch, const char *old_epoch, uint64_t old_seq, void *userdata) {
+        ctl_error("the service has lost its state: events after %" PRIu64 " may be lost, and their"
+                  " numbers begin again, in the epoch %s",
+                old_seq, epoch);
+}
+
+static int watch_on_event(const NodeEvent *event, sd_bus_message *m, void *userdata) {
+        Watch *watch = userdata;
+
+        if (watch->done || !watch_wants(watch, event->role))
                 return sd_bus_message_skip(m, "a{sv}");
-        r = watch->ctl->json == CTL_JSON_OFF ? event_print_text(&event, m)
-                                             : event_print_json(watch, &event, m);
+        int r = watch->ctl->json == CTL_JSON_OFF ? event_print_text(event, m)
+                                                 : event_print_json(watch->ctl, event, m);
         if (r >= 0 && watch->left > 0 && --watch->left == 0)
                 watch->done = true;
         return r;
 }
 
-/* Returns the number of events in a page, or a negative errno. */
-static int watch_read_page(Watch *watch, sd_bus_message *reply) {
-        const char *epoch;
-        int complete, n = 0;
-
-        int r = sd_bus_message_read(reply, "sb", &epoch, &complete);
-        if (r < 0)
-                return r;
-        if (watch->epoch[0] && strcmp(watch->epoch, epoch) != 0) {
-                ctl_error("the service has lost its state: events after %" PRIu64 " may be lost, and their"
-                          " numbers begin again, in the epoch %s",
-                        watch->seq, epoch);
-                watch->seq = 0;
-        }
-        g_free(watch->epoch);
-        watch->epoch = g_strdup(epoch);
-        r = sd_bus_message_enter_container(reply, 'a', "(ttssa{sv})");
-        while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'r', "ttssa{sv}")) > 0) {
-                r = watch_read_event(watch, reply);
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(reply);
-                n++;
-        }
-        /* Those in between were reported by their numbers. */
-        if (r >= 0 && n == 0 && !complete && !watch->unsaved)
-                ctl_error("events after %" PRIu64 " are lost, the service could not save them", watch->seq);
-        watch->unsaved = n == 0 && !complete;
-        return r < 0 ? r : n;
-}
+static const EventHandlers watch_handlers = {
+        .event = watch_on_event,
+        .lost = watch_on_lost,
+        .unsaved = watch_on_unsaved,
+        .epoch = watch_on_epoch,
+};
 
 /* The service is restarted, or has ended. Its next one is announced by the bus. */
 static bool watch_may_wait(const Watch *watch, const sd_bus_error *error) {
@@ -243,17 +207,19 @@ static CtlExit watch_read_news(Watch *watch) {
                 g_autoptr(sd_bus_message) call = NULL, reply = NULL;
                 g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
 
-                CtlExit e =
-                        ctl_new_call(watch->ctl, &call, "EventsSince", "stu", watch->epoch, watch->seq, 0);
+                CtlExit e = ctl_new_call(watch->ctl, &call, "EventsSince", NULL);
                 if (e != CTL_EXIT_OK)
                         return e;
+                n = event_reader_append(&watch->reader, call, 0);
+                if (n < 0)
+                        return ctl_cannot_send(n);
                 n = ctl_try(watch->ctl, call, &error, &reply);
                 if (n < 0 && watch_may_wait(watch, &error))
                         return CTL_EXIT_OK;
                 if (n < 0)
                         return ctl_report(watch->ctl, NULL, &error);
                 watch_set_known(watch);
-                n = watch_read_page(watch, reply);
+                n = event_reader_read(&watch->reader, reply, &watch_handlers, watch);
                 if (n < 0)
                         return ctl_bad_reply(n);
                 if (fflush(stdout) != 0)
@@ -288,6 +254,7 @@ static int watch_on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error
 static CtlExit watch_begin_now(Watch *watch) {
         g_autoptr(sd_bus_message) epoch = NULL, seq = NULL;
         const char *text;
+        uint64_t number;
 
         CtlExit e = ctl_get_property(watch->ctl, NULL, "EventEpoch", "s", &epoch);
         if (e == CTL_EXIT_OK)
@@ -296,11 +263,10 @@ static CtlExit watch_begin_now(Watch *watch) {
                 return e;
         int r = sd_bus_message_read(epoch, "s", &text);
         if (r >= 0)
-                r = sd_bus_message_read(seq, "t", &watch->seq);
+                r = sd_bus_message_read(seq, "t", &number);
         if (r < 0)
                 return ctl_bad_reply(r);
-        g_free(watch->epoch);
-        watch->epoch = g_strdup(text);
+        event_reader_set(&watch->reader, text, number);
         watch_set_known(watch);
         return CTL_EXIT_OK;
 }
@@ -356,7 +322,7 @@ static void watch_reconnect(Watch *watch) {
         }
         if (watch->known)
                 ctl_say(watch->ctl, "There is a connection again. Event %" PRIu64 " was the last one.",
-                        watch->seq);
+                        watch->reader.seq);
         else
                 ctl_say(watch->ctl, "There is a connection.");
 }
@@ -381,13 +347,14 @@ CtlExit verb_monitor(Ctl *ctl, int argc, char *argv[]) {
         const char *epoch = NULL;
         CtlExit e = CTL_EXIT_OK;
         bool since = false;
+        uint64_t seq = 0;
         int c;
 
         while ((c = ctl_getopt(ctl, argc, argv, "n:", options, &e)) >= 0)
                 switch (c) {
                 case ARG_SINCE:
                         since = true;
-                        if (parse_u64(optarg, &watch.seq) < 0)
+                        if (parse_u64(optarg, &seq) < 0)
                                 return ctl_usage(argv[0], "--since=%s is not the number of an event", optarg);
                         break;
                 case ARG_EPOCH:
@@ -403,7 +370,7 @@ CtlExit verb_monitor(Ctl *ctl, int argc, char *argv[]) {
                 return e;
         if (epoch && !since)
                 return ctl_usage(argv[0], "--epoch= says what the number of --since= means, give both");
-        watch.epoch = g_strdup(epoch ?: "");
+        event_reader_set(&watch.reader, epoch, seq);
         watch.patterns = argv + optind;
         ctl_end_on_signals();
         watch.since = since;

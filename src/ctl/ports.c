@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/parse-util.h"
+#include "client/json.h"
 #include "ctl/baton.h"
 #include "ctl/connection.h"
 #include "ctl/json.h"

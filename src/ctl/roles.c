@@ -4,6 +4,7 @@
 #include <fnmatch.h>
 #include <string.h>
 
+#include "client/node-client.h"
 #include "ctl/baton.h"
 #include "ctl/connection.h"
 #include "ctl/roles.h"
@@ -108,7 +109,7 @@ bool ctl_pattern_matches(const char *pattern, const char *name) {
 /* -- several roles -- */
 
 int ctl_peek_string(Ctl *ctl, const char *role, const char *property, char **ret) {
-        _cleanup_free_ char *path = ctl_role_path(role);
+        _cleanup_free_ char *path = role_object_path(role);
 
         return path ? WITHOUT_BATON(sd_bus_get_property_string(
                               ctl->bus, ctl->bus_name, path, NODE_ROLE_INTERFACE, property, NULL, ret))
@@ -116,7 +117,7 @@ int ctl_peek_string(Ctl *ctl, const char *role, const char *property, char **ret
 }
 
 int ctl_peek_strings(Ctl *ctl, const char *role, const char *property, char ***ret) {
-        _cleanup_free_ char *path = ctl_role_path(role);
+        _cleanup_free_ char *path = role_object_path(role);
 
         return path ? WITHOUT_BATON(sd_bus_get_property_strv(
                               ctl->bus, ctl->bus_name, path, NODE_ROLE_INTERFACE, property, NULL, ret))

@@ -7,6 +7,7 @@
 
 #include "base/parse-util.h"
 #include "base/time-util.h"
+#include "client/json.h"
 #include "ctl/connection.h"
 #include "ctl/definitions.h"
 #include "ctl/json.h"

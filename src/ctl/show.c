@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/json.h"
+#include "client/node-client.h"
 #include "ctl/connection.h"
 #include "ctl/details.h"
 #include "ctl/json.h"
@@ -261,7 +263,7 @@ static CtlExit show_roles(Show *show, const GPtrArray *roles) {
         }
         for (guint i = 0; e == CTL_EXIT_OK && i < roles->len; i++) {
                 const CtlDetails *role = g_ptr_array_index(roles, i);
-                _cleanup_free_ char *path = ctl_role_path(role->name);
+                _cleanup_free_ char *path = role_object_path(role->name);
 
                 e = reply ? show_managed(show, reply, path) : show_object(show, path, NODE_ROLE_INTERFACE);
         }

@@ -9,10 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/node-client.h"
+#include "client/properties.h"
 #include "ctl/baton.h"
 #include "ctl/connection.h"
 #include "ctl/ends.h"
-#include "ctl/properties.h"
 #include "ctl/verb.h"
 #include "proto/node-errors.h"
 #include "proto/node-names.h"
@@ -76,7 +77,7 @@ typedef struct WaitLook {
         bool ready;
 } WaitLook;
 
-static const CtlProperty look_properties[] = {
+static const Property look_properties[] = {
         { "State", "s", offsetof(WaitLook, state) },
         { "ExitCode", "s", offsetof(WaitLook, code) },
         { "ExitStatus", "i", offsetof(WaitLook, status) },
@@ -85,7 +86,7 @@ static const CtlProperty look_properties[] = {
 };
 
 static void look_clear(WaitLook *look) {
-        ctl_clear_properties(look_properties, ELEMENTSOF(look_properties), look);
+        properties_clear(look_properties, ELEMENTSOF(look_properties), look);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(WaitLook, look_clear)
 
@@ -136,7 +137,7 @@ static int wait_on_look(sd_bus_message *m, void *userdata, sd_bus_error *error) 
                 return 0;
         }
         role->looked = true;
-        int r = ctl_read_properties(m, look_properties, ELEMENTSOF(look_properties), &look);
+        int r = properties_read(m, look_properties, ELEMENTSOF(look_properties), &look);
         if (r >= 0 && (!look.state || !look.code))
                 r = -EBADMSG;
         if (r < 0) {
@@ -235,7 +236,7 @@ static CtlExit wait_roles(Ctl *ctl, WaitUntil until, char *const *names, size_t 
         Wait w = { .ctl = ctl, .until = until, .roles = roles, .n_roles = n, .n_pending = n };
 
         for (size_t i = 0; i < n; i++)
-                roles[i] = (WaitRole){ .wait = &w, .name = names[i], .path = ctl_role_path(names[i]) };
+                roles[i] = (WaitRole){ .wait = &w, .name = names[i], .path = role_object_path(names[i]) };
         CtlExit e = wait_run(&w);
         ctl_disconnect(ctl); /* what still comes must not find them */
         for (size_t i = 0; i < n; i++)

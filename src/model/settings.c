@@ -225,63 +225,42 @@ static int settings_read_key(Settings *s, const char *path, const UnitFile *file
         return 0;
 }
 
+typedef struct SettingsReading {
+        Settings *settings;
+        bool user;
+        Fault *fault;
+} SettingsReading;
+
 /* A section header, or a key with its value. */
-static int settings_read_item(Settings *s, const char *path, const UnitFile *file, bool user, Fault *fault) {
+static int settings_on_item(const char *path, const UnitFile *file, void *userdata) {
+        const SettingsReading *reading = userdata;
+        Settings *s = reading->settings;
+
         if (g_str_equal(file->section, SECTION_NODE))
-                return file->key ? settings_read_key(s, path, file, user, fault) : 0;
+                return file->key ? settings_read_key(s, path, file, reading->user, reading->fault) : 0;
         if (g_str_equal(file->section, SECTION_ENVIRONMENT))
-                return file->key ? settings_read_variable(s, path, file, fault) : 0;
+                return file->key ? settings_read_variable(s, path, file, reading->fault) : 0;
         if (!file->key)
                 log_warning("%s:%u: unknown section [%s], ignoring", path, file->line, file->section);
         return 0;
 }
 
-static int settings_load_file(Settings *s, const char *path, bool user, Fault *fault) {
-        _cleanup_free_ char *text = NULL; /* allocated by libc */
-        UnitFile file;
-        size_t size;
-
-        int r = config_file_read(path, &text, &size);
-        if (r == 0)
-                return 0;
-        if (r == -EBADFD)
-                return fault_set(fault, NODE_ERROR_IO_ERROR,
-                        "Cannot read %s: it is neither a regular file nor /dev/null", path);
-        if (r < 0)
-                return fault_set(fault, NODE_ERROR_IO_ERROR, "Cannot read %s: %s", path, g_strerror(-r));
-
-        unit_file_init(&file, text, size);
-        while ((r = unit_file_next(&file)) > 0) {
-                r = settings_read_item(s, path, &file, user, fault);
-                if (r < 0)
-                        return r;
-        }
-        if (r < 0)
-                return fault_set(fault, NODE_ERROR_INVALID_ARGS, "%s:%u: %s", path, file.line, file.reason);
-        return 0;
-}
-
-/* The one directory of the configuration. */
-static int settings_list_files(const char *directory, const char *instance, GPtrArray **ret) {
-        const char *const directories[] = { directory, NULL };
-        g_autofree char *name = g_strconcat(instance, ".conf", NULL);
-
-        return config_files_list(directories, name, ret);
+static char *settings_file_name(const char *instance) {
+        return g_strconcat(instance, ".conf", NULL);
 }
 
 int settings_load(const char *directory, const char *instance, bool user, Settings **ret, Fault *fault) {
+        const char *const directories[] = { directory, NULL };
         g_autoptr(Settings) settings = settings_new();
-        g_autoptr(GPtrArray) files = NULL;
+        g_autofree char *name = settings_file_name(instance), *message = NULL;
+        SettingsReading reading = { .settings = settings, .user = user, .fault = fault };
 
-        int r = settings_list_files(directory, instance, &files);
+        int r = config_files_load(directories, name, settings_on_item, &reading, &message);
+        if (message)
+                return fault_set(
+                        fault, r == -EBADMSG ? NODE_ERROR_INVALID_ARGS : NODE_ERROR_IO_ERROR, "%s", message);
         if (r < 0)
-                return fault_set(fault, NODE_ERROR_IO_ERROR, "Cannot read %s/%s.conf.d: %s", directory,
-                        instance, g_strerror(-r));
-        for (unsigned i = 0; i < files->len; i++) {
-                r = settings_load_file(settings, g_ptr_array_index(files, i), user, fault);
-                if (r < 0)
-                        return r;
-        }
+                return r;
         *ret = g_steal_pointer(&settings);
         return 0;
 }
@@ -306,10 +285,12 @@ static bool settings_file_is_about_users(const char *path) {
 }
 
 Settings *settings_new_fallback(const char *directory, const char *instance) {
+        const char *const directories[] = { directory, NULL }; /* the one of the configuration */
+        g_autofree char *name = settings_file_name(instance);
         g_autoptr(GPtrArray) files = NULL;
         Settings *settings = settings_new();
 
-        settings->require_user = settings_list_files(directory, instance, &files) < 0;
+        settings->require_user = config_files_list(directories, name, &files) < 0;
         for (unsigned i = 0; files && i < files->len && !settings->require_user; i++)
                 settings->require_user = settings_file_is_about_users(g_ptr_array_index(files, i));
         return settings;

@@ -73,3 +73,45 @@ int config_file_read(const char *path, char **ret, size_t *ret_size) {
                 return 0;
         return r < 0 ? r : 1;
 }
+
+static int config_file_load(const char *path, ConfigItemHandler handler, void *userdata, char **ret_message) {
+        _cleanup_free_ char *text = NULL; /* allocated by libc */
+        UnitFile file;
+        size_t size;
+
+        int r = config_file_read(path, &text, &size);
+        if (r == 0)
+                return 0;
+        if (r < 0) {
+                *ret_message =
+                        r == -EBADFD
+                                ? g_strdup_printf(
+                                          "Cannot read %s: it is neither a regular file nor /dev/null", path)
+                                : g_strdup_printf("Cannot read %s: %s", path, g_strerror(-r));
+                return r;
+        }
+        unit_file_init(&file, text, size);
+        while ((r = unit_file_next(&file)) > 0) {
+                r = handler(path, &file, userdata);
+                if (r < 0)
+                        return r;
+        }
+        if (r < 0)
+                *ret_message = g_strdup_printf("%s:%u: %s", path, file.line, file.reason);
+        return r;
+}
+
+int config_files_load(const char *const *directories, const char *name, ConfigItemHandler handler,
+        void *userdata, char **ret_message) {
+        g_autoptr(GPtrArray) files = NULL;
+
+        int r = config_files_list(directories, name, &files);
+        if (r < 0) {
+                *ret_message =
+                        g_strdup_printf("Cannot read %s/%s.d: %s", directories[0], name, g_strerror(-r));
+                return r;
+        }
+        for (unsigned i = 0; r >= 0 && i < files->len; i++)
+                r = config_file_load(g_ptr_array_index(files, i), handler, userdata, ret_message);
+        return r;
+}

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "util/unit-file.h"
+
 /* The same as systemd's limit of one line, so no line is too long. */
 #define CONFIG_FILE_MAX (1024U * 1024U)
 
@@ -26,3 +28,13 @@ bool config_file_is_masked(const char *path);
  * exist or is masked. Returns -EFBIG for more than CONFIG_FILE_MAX bytes,
  * -EISDIR for a directory and -EBADFD for another file that is not regular. */
 int config_file_read(const char *path, char **ret, size_t *ret_size);
+
+/* Gets each section header and each assignment. Returns a negative errno to end this. */
+typedef int (*ConfigItemHandler)(const char *path, const UnitFile *file, void *userdata);
+
+/* Reads all files of a configuration, in the order of config_files_list(). If one, or a directory of
+ * drop-ins, cannot be read or parsed, *ret_message names it, the line and the reason; the caller frees it. If
+ * the handler has failed it is untouched. Returns a negative errno, which is -EBADMSG for a file that cannot
+ * be parsed. */
+int config_files_load(const char *const *directories, const char *name, ConfigItemHandler handler,
+        void *userdata, char **ret_message);

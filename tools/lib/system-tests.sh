@@ -14,7 +14,7 @@ SOAK_ROUND_SECONDS=1
 SYSTEM_PACKAGES="environment-modules lua5.3 lua-posix lua-filesystem lua-json lua-term beside:lmod"
 # The clients of docs/clients.md and examples/clients.
 SYSTEM_PACKAGES+=" libglib2.0-bin python3-dasbus python3-dbus-fast python3-jeepney libnet-dbus-perl gjs"
-SYSTEM_PACKAGES+=" screen tmux nginx-light mosquitto expect libpam-systemd sudo login"
+SYSTEM_PACKAGES+=" screen tmux nginx-light mosquitto mosquitto-clients openssl expect libpam-systemd sudo login"
 SYSTEM_PACKAGES+=" python3-gi openssh-server openssh-client strace xterm xvfb"
 SYSTEM_PACKAGES+=" redis-server postgresql supervisor zsh fish"
 

@@ -4,17 +4,16 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "ctl/connection.h"
-#include "ctl/properties.h"
+#include "client/properties.h"
 
 static void entry_clear(void *p) {
-        g_free(((CtlEntry *) p)->key);
+        g_free(((PropertyEntry *) p)->key);
 }
 
 static int read_entries(sd_bus_message *m, GArray **ret) {
-        g_autoptr(GArray) entries = g_array_new(false, false, sizeof(CtlEntry));
+        g_autoptr(GArray) entries = g_array_new(false, false, sizeof(PropertyEntry));
         const char *key;
-        CtlEntry entry;
+        PropertyEntry entry;
 
         g_array_set_clear_func(entries, entry_clear);
         int r = sd_bus_message_enter_container(m, 'a', "{st}");
@@ -62,7 +61,7 @@ static int read_flag(sd_bus_message *m, bool *ret) {
         return r;
 }
 
-static int read_value(sd_bus_message *m, const CtlProperty *property, void *object) {
+static int read_value(sd_bus_message *m, const Property *property, void *object) {
         void *member = (uint8_t *) object + property->offset;
 
         int r = sd_bus_message_enter_container(m, 'v', property->signature);
@@ -81,19 +80,25 @@ static int read_value(sd_bus_message *m, const CtlProperty *property, void *obje
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
-static const CtlProperty *property_find(const CtlProperty *properties, size_t n, const char *name) {
+static const Property *property_find(const Property *properties, size_t n, const char *name) {
         for (size_t i = 0; i < n; i++)
                 if (strcmp(properties[i].name, name) == 0)
                         return &properties[i];
         return NULL;
 }
 
-int ctl_read_properties(sd_bus_message *m, const CtlProperty *properties, size_t n, void *object) {
+int properties_next(sd_bus_message *m, const char **ret_key) {
+        int r = sd_bus_message_enter_container(m, 'e', "sv");
+
+        return r > 0 ? sd_bus_message_read_basic(m, 's', ret_key) : r;
+}
+
+int properties_read(sd_bus_message *m, const Property *properties, size_t n, void *object) {
         const char *name;
 
         int r = sd_bus_message_enter_container(m, 'a', "{sv}");
-        while (r >= 0 && (r = ctl_next_entry(m, &name)) > 0) {
-                const CtlProperty *property = property_find(properties, n, name);
+        while (r >= 0 && (r = properties_next(m, &name)) > 0) {
+                const Property *property = property_find(properties, n, name);
                 r = property ? read_value(m, property, object) : sd_bus_message_skip(m, "v");
                 if (r >= 0)
                         r = sd_bus_message_exit_container(m);
@@ -101,7 +106,7 @@ int ctl_read_properties(sd_bus_message *m, const CtlProperty *properties, size_t
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
-void ctl_clear_properties(const CtlProperty *properties, size_t n, void *object) {
+void properties_clear(const Property *properties, size_t n, void *object) {
         for (size_t i = 0; i < n; i++) {
                 void *member = (uint8_t *) object + properties[i].offset;
 
@@ -112,4 +117,34 @@ void ctl_clear_properties(const CtlProperty *properties, size_t n, void *object)
                 else if (properties[i].signature[0] == 's')
                         g_clear_pointer((char **) member, g_free);
         }
+}
+
+static int read_object(
+        sd_bus_message *m, const char *interface, PropertyObjectHandler handler, void *userdata) {
+        const char *found;
+
+        int r = sd_bus_message_skip(m, "o");
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0) {
+                r = sd_bus_message_read_basic(m, 's', &found);
+                if (r < 0)
+                        return r;
+                r = strcmp(found, interface) == 0 ? handler(m, userdata) : sd_bus_message_skip(m, "a{sv}");
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+int properties_read_objects(
+        sd_bus_message *reply, const char *interface, PropertyObjectHandler handler, void *userdata) {
+        int r = sd_bus_message_enter_container(reply, 'a', "{oa{sa{sv}}}");
+
+        while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "oa{sa{sv}}")) > 0) {
+                r = read_object(reply, interface, handler, userdata);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(reply);
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(reply);
 }

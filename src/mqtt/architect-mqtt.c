@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* This is the main program of architect-mqtt, with options, signals and the loop. */
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "config.h"
+#include "mqtt/broker.h"
+#include "mqtt/mqtt-settings.h"
+#include "mqtt/node-watch.h"
+#include "mqtt/topics.h"
+#include "util/autoptr.h"
+#include "util/log.h"
+#include "util/notify.h"
+
+/* A node that is just starting answers no call before its roles are up to date. */
+#define CALL_TIMEOUT_USEC (120 * USEC_PER_SEC)
+
+typedef struct Program {
+        sd_event *event;
+        MqttSettings *settings;
+        char *host, *base;
+        sd_bus *bus;
+        Broker *broker;
+        GPtrArray *watches; /* of NodeWatch * */
+        guint next;         /* the one that is first next time */
+        int state_fd;
+} Program;
+
+static void program_clear(Program *p) {
+        g_clear_pointer(&p->watches, g_ptr_array_unref);
+        p->broker = broker_free(p->broker);
+        sd_bus_flush_close_unref(p->bus);
+        sd_event_unref(p->event);
+        p->settings = mqtt_settings_free(p->settings);
+        g_free(p->host);
+        g_free(p->base);
+        (void) fd_close(p->state_fd);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Program, program_clear)
+
+static void watch_free(void *p) {
+        (void) node_watch_free(p);
+}
+
+static void mqtt_help(void) {
+        printf("architect-mqtt [OPTIONS...]\n\n"
+               "Publishes the roles and the events of architect-node on an MQTT broker.\n\n"
+               "  -h --help           Show this help\n"
+               "     --version        Show the version\n"
+               "     --debug          Log debug messages\n\n"
+               "See architect-mqtt(8).\n");
+}
+
+/* Returns 1 to continue and 0 if nothing remains to be done. */
+static int mqtt_parse_options(int argc, char **argv) {
+        enum { OPTION_VERSION = 0x100, OPTION_DEBUG };
+        static const struct option options[] = {
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, OPTION_VERSION },
+                { "debug", no_argument, NULL, OPTION_DEBUG },
+                {},
+        };
+
+        for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) >= 0;)
+                switch (c) {
+                case 'h':
+                        mqtt_help();
+                        return 0;
+                case OPTION_VERSION:
+                        puts("architect-mqtt " PROJECT_VERSION);
+                        return 0;
+                case OPTION_DEBUG:
+                        log_set_max_level(LOG_DEBUG);
+                        break;
+                default:
+                        return -EINVAL;
+                }
+        if (optind < argc) {
+                log_error("Unknown argument: %s", argv[optind]);
+                return -EINVAL;
+        }
+        return 1;
+}
+
+/* -- what the broker reports -- */
+
+static void program_on_connected(void *userdata) {
+        const Program *p = userdata;
+
+        for (guint i = 0; i < p->watches->len; i++)
+                node_watch_on_connected(g_ptr_array_index(p->watches, i));
+}
+
+static void program_on_lost(void *userdata) {
+        const Program *p = userdata;
+
+        for (guint i = 0; i < p->watches->len; i++)
+                node_watch_on_lost(g_ptr_array_index(p->watches, i));
+}
+
+static void program_on_retained(const char *topic, void *userdata) {
+        const Program *p = userdata;
+
+        for (guint i = 0; i < p->watches->len; i++)
+                node_watch_on_retained(g_ptr_array_index(p->watches, i), topic);
+}
+
+static void program_on_acknowledged(int id, void *userdata) {
+        const Program *p = userdata;
+
+        for (guint i = 0; i < p->watches->len; i++)
+                node_watch_on_acknowledged(g_ptr_array_index(p->watches, i), id);
+}
+
+/* One that has much to publish must not take all the room each time. */
+static void program_on_ready(void *userdata) {
+        Program *p = userdata;
+        const guint n = p->watches->len;
+
+        p->next++;
+        for (guint i = 0; i < n; i++)
+                node_watch_pump(g_ptr_array_index(p->watches, (p->next + i) % n));
+}
+
+static const BrokerHandlers program_handlers = {
+        .connected = program_on_connected,
+        .lost = program_on_lost,
+        .retained = program_on_retained,
+        .acknowledged = program_on_acknowledged,
+        .ready = program_on_ready,
+};
+
+/* -- set-up -- */
+
+/* Returns -EINVAL for what does not change with another start. */
+static int program_load(Program *p) {
+        g_autofree char *message = NULL;
+        char host[HOST_NAME_MAX + 1] = "";
+
+        if (gethostname(host, sizeof(host) - 1) < 0 || !topic_level_is_valid(host)) {
+                log_error("The name of this host, \"%s\", cannot be a part of a topic", host);
+                return -EINVAL;
+        }
+        if (mqtt_settings_load(MQTT_SETTINGS_DIRECTORY, host, &p->settings, &message) < 0) {
+                log_error("%s", message);
+                return -EINVAL;
+        }
+        p->host = g_strdup(host);
+        p->base = topic_base(p->settings->topic, host);
+        return 0;
+}
+
+static int program_open_state(Program *p) {
+        const char *directory = g_getenv("STATE_DIRECTORY");
+
+        if (!directory) {
+                log_error("There is no $STATE_DIRECTORY, which systemd sets for architect-mqtt.service");
+                return -EINVAL;
+        }
+        p->state_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (p->state_fd < 0)
+                return log_error_errno(errno, "Cannot open %s: %m", directory);
+        (void) file_replace_clean(p->state_fd);
+        return 0;
+}
+
+static int program_on_stop(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+        const Program *p = userdata;
+
+        notify_send("STOPPING=1\nSTATUS=Telling the broker.");
+        broker_close(p->broker);
+        return 0;
+}
+
+static int program_open_bus(Program *p) {
+        int r = sd_event_new(&p->event);
+
+        if (r >= 0)
+                r = sd_event_add_signal(p->event, NULL, SIGTERM, program_on_stop, p);
+        if (r >= 0)
+                r = sd_event_add_signal(p->event, NULL, SIGINT, program_on_stop, p);
+        if (r < 0)
+                return log_error_errno(r, "Cannot create the event loop: %m");
+        r = sd_bus_open_system(&p->bus);
+        if (r >= 0)
+                r = sd_bus_set_method_call_timeout(p->bus, CALL_TIMEOUT_USEC);
+        if (r >= 0)
+                /* systemd starts the next process when there is a bus again. The broker keeps what it has. */
+                r = sd_bus_set_exit_on_disconnect(p->bus, true);
+        if (r >= 0)
+                r = sd_bus_attach_event(p->bus, p->event, SD_EVENT_PRIORITY_NORMAL);
+        return r < 0 ? log_error_errno(r, "Cannot connect to the bus: %m") : 0;
+}
+
+static int program_watch(Program *p) {
+        g_autofree char *alive = topic_alive(p->base);
+
+        int r = broker_new(p->event, p->settings, alive, &program_handlers, p, &p->broker);
+        for (char **i = p->settings->instances; r >= 0 && *i; i++) {
+                NodeWatch *watch;
+
+                r = node_watch_new(p->bus, p->broker, p->base, *i, p->state_fd, &watch);
+                if (r >= 0)
+                        g_ptr_array_add(p->watches, watch);
+        }
+        return r;
+}
+
+/* Returns the exit status, or a negative errno after logging. */
+static int program_run(Program *p) {
+        int r = program_load(p);
+
+        if (r >= 0)
+                r = program_open_state(p);
+        if (r >= 0)
+                r = program_open_bus(p);
+        if (r >= 0)
+                r = program_watch(p);
+        if (r < 0)
+                return r;
+        r = notify_attach(p->event);
+        if (r < 0)
+                return log_error_errno(r, "Cannot send notifications: %m");
+        /* The broker may be away for hours, which is no reason to delay anybody. */
+        notify_sendf("READY=1\nSTATUS=Connecting to the broker %s.", p->settings->host);
+        r = sd_event_loop(p->event);
+        notify_detach();
+        for (guint i = 0; i < p->watches->len; i++)
+                node_watch_save(g_ptr_array_index(p->watches, i));
+        return r < 0 ? log_error_errno(r, "The event loop failed: %m") : r;
+}
+
+int main(int argc, char **argv) {
+        sigset_t signals;
+
+        log_setup();
+        int r = mqtt_parse_options(argc, argv);
+        if (r <= 0)
+                return r < 0 ? EXIT_BAD_USAGE : EXIT_SUCCESS;
+        (void) sigemptyset(&signals);
+        (void) sigaddset(&signals, SIGTERM);
+        (void) sigaddset(&signals, SIGINT);
+        if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
+                log_error_errno(errno, "Cannot set up signals: %m");
+                return EXIT_FAILURE;
+        }
+
+        g_auto(Program)
+                program = { .watches = g_ptr_array_new_with_free_func(watch_free), .state_fd = -EBADF };
+        r = program_run(&program);
+        if (r == -EINVAL)
+                return EXIT_BAD_USAGE;
+        r = r < 0 ? EXIT_FAILURE : r;
+        /* Nothing that another thread uses may go away under it. */
+        if (program.broker && broker_is_stuck(program.broker))
+                _exit(r);
+        return r;
+}
