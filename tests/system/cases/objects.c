@@ -171,9 +171,11 @@ static void test_every_property(void **state) {
         check_empty(all, "Requires", "as");
         check_empty(all, "BindsTo", "as");
         check_empty(all, "PartOf", "as");
+        check_string(all, "Lease", "");
+        check_string(all, "ManagedBy", "");
         check_string(all, "WaitsFor", "");
         check_start_times(all, (guint64) before_monotonic);
-        assert_int_equal(g_variant_n_children(all), 64);
+        assert_int_equal(g_variant_n_children(all), 66);
 
         object = managed(bus, role);
         assert_non_null(object);

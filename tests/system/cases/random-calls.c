@@ -225,8 +225,9 @@ static void add_start_option(Random *r, GVariantBuilder *options) {
                 "{'cpu-affinity': <'one'>}", "{'oom-score-adjust': <9>}", "{'cpu-weight': <9>}",
                 "{'io-weight': <9>}", "{'memory-high': <@t 100000000>}", "{'delegate': <true>}",
                 "{'eups-list': <[('a', 'b')]>}", "{'version': <'1'>}", "{'provider': <'x'>}",
-                "{'setup-args': <['-x']>}", "{'xterm-args': <['-e']>}", "{'colour': <'blue'>}",
-                "{'': <''>}" };
+                "{'setup-args': <['-x']>}", "{'xterm-args': <['-e']>}", "{'managed-by': <'k:n'>}",
+                "{'managed-by': <'x'>}", "{'lease': <'nobody-holds-it'>}", "{'fencing-token': <@t 1>}",
+                "{'colour': <'blue'>}", "{'': <''>}" };
         g_autoptr(GVariant) option = g_variant_ref_sink(g_variant_new_parsed(PICK(r, known)));
         g_autoptr(GVariant) entry = g_variant_get_child_value(option, 0);
 
