@@ -343,6 +343,7 @@ static void test_definition(void **state) {
         g_auto(Fault) refused = {}, required = {};
 
         node_set_definitions(w->node, test_definitions("cam", "Command=/bin/true\nLease=l\nAutoStart=yes"));
+        acquire(w, "l", 0, LONG, &root); /* also while root holds it, as the service is no manager */
         w->node->auto_start = auto_start_close(w->node->auto_start);
         w->node->auto_start = auto_start_open(-1);
         auto_start_run(w->node);
