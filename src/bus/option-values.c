@@ -110,3 +110,16 @@ static int (*const option_writers[_ROLE_OPTION_KIND_MAX])(
 int option_value_append(sd_bus_message *m, const RoleSpec *spec, const RoleOption *option) {
         return option_writers[option->kind](m, spec, option);
 }
+
+int option_value_append_entry(sd_bus_message *m, const RoleSpec *spec, const RoleOption *option) {
+        int r = sd_bus_message_open_container(m, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 's', option->key);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', option->signature);
+        if (r >= 0)
+                r = option_value_append(m, spec, option);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}

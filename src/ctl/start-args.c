@@ -42,14 +42,6 @@ static CtlExit refuse_key(const char *verb, const char *key) {
         return ctl_usage(verb, "there is no option %s=; architect-node.role(5) lists them", key);
 }
 
-/* Start has an option as a whole. */
-static const RoleOption *option_whole(const RoleOption *option) {
-        for (size_t i = 0; option->part_of && i < n_role_options; i++)
-                if (g_strcmp0(role_options[i].key, option->part_of) == 0)
-                        return &role_options[i];
-        return option;
-}
-
 /* "infinity" takes a limit of the scope back, and that has no value on the bus. */
 static bool option_is_set(const RoleSpec *spec, const RoleOption *option, const char *value) {
         if (value[strspn(value, " \t\n")] == '\0')
@@ -62,7 +54,7 @@ CtlExit start_args_set(StartArgs *args, const char *verb, const char *key, const
         const RoleOption *option = role_option_find_file_key(key);
         g_auto(Fault) fault = {};
 
-        if (!option || !option_whole(option)->key)
+        if (!option || !role_option_whole(option)->key)
                 return refuse_key(verb, key);
         int r = role_option_set_from_text(args->spec, option, value, &fault);
         if (r < 0 && fault.error == NODE_ERROR_NOT_SUPPORTED) {
@@ -71,7 +63,7 @@ CtlExit start_args_set(StartArgs *args, const char *verb, const char *key, const
         }
         if (r < 0)
                 return ctl_usage(verb, "%s", fault.message);
-        args->given[option_whole(option) - role_options] =
+        args->given[role_option_whole(option) - role_options] =
                 option_is_set(args->spec, option, value) || (option->part_of && args->spec->limits_set != 0);
         return CTL_EXIT_OK;
 }
@@ -141,7 +133,7 @@ bool start_args_has(const StartArgs *args, const char *key) {
         const RoleOption *option = role_option_find_file_key(key);
 
         g_assert(option);
-        return args->given[option_whole(option) - role_options];
+        return args->given[role_option_whole(option) - role_options];
 }
 
 bool start_args_any(const StartArgs *args) {
@@ -153,24 +145,11 @@ bool start_args_any(const StartArgs *args) {
 
 /* -- the call -- */
 
-static int append_option(sd_bus_message *call, const RoleSpec *spec, const RoleOption *option) {
-        int r = sd_bus_message_open_container(call, 'e', "sv");
-        if (r >= 0)
-                r = sd_bus_message_append_basic(call, 's', option->key);
-        if (r >= 0)
-                r = sd_bus_message_open_container(call, 'v', option->signature);
-        if (r >= 0)
-                r = option_value_append(call, spec, option);
-        if (r >= 0)
-                r = sd_bus_message_close_container(call);
-        return r < 0 ? r : sd_bus_message_close_container(call);
-}
-
 static int append_options(sd_bus_message *call, const StartArgs *args) {
         int r = sd_bus_message_open_container(call, 'a', "{sv}");
         for (size_t i = 0; r >= 0 && i < n_role_options; i++)
                 if (args->given[i])
-                        r = append_option(call, args->spec, &role_options[i]);
+                        r = option_value_append_entry(call, args->spec, &role_options[i]);
         return r < 0 ? r : sd_bus_message_close_container(call);
 }
 

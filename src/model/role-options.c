@@ -204,6 +204,13 @@ const RoleOption *role_option_find_file_key(const char *key) {
         return NULL;
 }
 
+const RoleOption *role_option_whole(const RoleOption *option) {
+        for (size_t i = 0; option->part_of && i < n_role_options; i++)
+                if (g_strcmp0(role_options[i].key, option->part_of) == 0)
+                        return &role_options[i];
+        return option;
+}
+
 /* -- values -- */
 
 static void *role_option_member(RoleSpec *spec, const RoleOption *option) {

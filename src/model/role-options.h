@@ -82,6 +82,9 @@ extern const size_t n_role_options;
 /* Returns NULL if there is no such key in role files. */
 const RoleOption *role_option_find_file_key(const char *key);
 
+/* Returns the option of which it is a part, which Start has as a whole, or else itself. */
+const RoleOption *role_option_whole(const RoleOption *option);
+
 /* Gives the option its default. */
 void role_option_reset(RoleSpec *spec, const RoleOption *option);
 

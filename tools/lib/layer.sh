@@ -10,7 +10,7 @@ SANDBOX_CACHE=${XDG_CACHE_HOME:-/var/cache}/architect-node-sandbox
 # The packages that a sandbox needs to be a machine. Both buses are always installed, and the boot selects
 # one.
 LAYER_BASE="systemd systemd-sysv libpam-systemd dbus dbus-user-session dbus-broker polkitd iproute2 procps"
-LAYER_KEEP=6
+LAYER_KEEP=8
 
 # The name of the archive contains everything that it depends on.
 layer_key() {
