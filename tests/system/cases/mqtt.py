@@ -470,7 +470,8 @@ class Mqtt(Case):
                 connection.close()
         # The end is noticed when it comes, and not by the keep-alive.
         wait_until(lambda: "port 8151: " in self.journal(), "it is said")
-        self.assertRegex(self.journal(), "Cannot connect to the broker localhost, port 8151: (The connection was lost|TLS: )")
+        # The reason is in the words of libmosquitto, which depend on how far it has come.
+        self.assertRegex(self.journal(), "Cannot connect to the broker localhost, port 8151: .+; trying again")
 
     def test_purge(self):
         watcher, _ = self.watch()
