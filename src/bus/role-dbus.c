@@ -226,7 +226,7 @@ static int role_dbus_check_stop(const LeaseUse *use, const Role *role, Fault *fa
 /* StopMany and KillMany have the options of a lease. */
 static int role_dbus_stop(sd_bus_message *m, Role *role, RoleCause cause, sd_bus_error *error) {
         const LeaseUse use = {};
-        const Caller *caller;
+        const Caller *caller = NULL;
 
         int r = role_dbus_check_use(m, role, "stop roles", &use, role_dbus_check_stop, &caller, error);
         if (r != 0)
@@ -246,7 +246,7 @@ int role_method_kill(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 int role_method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Role *role = userdata;
         g_auto(Fault) fault = {};
-        const Caller *caller;
+        const Caller *caller = NULL;
         LeaseUse use = {};
         const char *whom;
         int32_t signo;
@@ -278,7 +278,7 @@ int role_method_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 static int role_dbus_freeze(sd_bus_message *m, Role *role, bool freeze, sd_bus_error *error) {
         g_auto(Fault) fault = {};
         LeaseUse use = {};
-        const Caller *caller;
+        const Caller *caller = NULL;
 
         int r = lease_options_read(m, &use, error);
         if (r < 0)
@@ -304,7 +304,7 @@ static int role_dbus_write_input(
         sd_bus_message *m, Role *role, const void *data, size_t size, bool newline, sd_bus_error *error) {
         g_auto(Fault) fault = {};
         LeaseUse use = {};
-        const Caller *caller;
+        const Caller *caller = NULL;
 
         int r = lease_options_read(m, &use, error);
         if (r < 0)
@@ -346,7 +346,7 @@ int role_method_close_input(sd_bus_message *m, void *userdata, sd_bus_error *err
         Role *role = userdata;
         g_auto(Fault) fault = {};
         LeaseUse use = {};
-        const Caller *caller;
+        const Caller *caller = NULL;
 
         int r = lease_options_read(m, &use, error);
         if (r < 0)
@@ -369,7 +369,7 @@ static int role_method_purge(sd_bus_message *m, void *userdata, sd_bus_error *er
         g_auto(GStrv) purged = NULL;
         g_auto(Fault) fault = {};
         const LeaseUse use = {};
-        const Caller *caller;
+        const Caller *caller = NULL;
 
         int r = role_dbus_check(m, role, "purge roles", &use, &caller, error);
         if (r != 0)
