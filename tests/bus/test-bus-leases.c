@@ -193,10 +193,16 @@ static void test_with_options(void **state) {
                 "fencing-token", "t", UINT64_C(7));
         bus_world_settle(b);
         assert_contains(b->world->calls->str, "signal-main(cam,10)");
+        world_answer(b->world, NULL);
+        bus_world_settle(b);
+        assert_replied(&signal);
         forget_calls(b->world);
         call_node(b, &force, "SignalWithOptions", "ssia{sv}", "cam", "main", SIGUSR2, 1, "force", "b", 1);
         bus_world_settle(b);
         assert_contains(b->world->calls->str, "signal-main(cam,12)");
+        world_answer(b->world, NULL);
+        bus_world_settle(b);
+        assert_replied(&force);
         forget_calls(b->world);
         call_node(b, &alone, "SignalWithOptions", "ssia{sv}", "cam", "main", SIGUSR2, 1, "fencing-token", "t",
                 UINT64_C(7));
@@ -269,6 +275,9 @@ static void test_force_is_for_root(void **state) {
                 b, &own, ":1.8", "SignalWithOptions", "ssia{sv}", "cam", "main", SIGUSR1, 1, "force", "b", 1);
         bus_world_settle(b);
         assert_contains(b->world->calls->str, "signal-main(cam,10)");
+        world_answer(b->world, NULL);
+        bus_world_settle(b);
+        assert_replied(&own);
         b->world->node->user = false;
         forget_calls(b->world);
         call_node_from(b, &start, ":1.8", "FreezeWithOptions", "sa{sv}", "cam", 1, "force", "b", 1);
