@@ -125,8 +125,11 @@ CtlExit ctl_check_managed_words(Ctl *ctl, const char *verb, char *const *words, 
         g_autoptr(GArray) managed = NULL;
 
         CtlExit e = ctl_list_managed(ctl, &managed);
-        if (e != CTL_EXIT_OK || managed->len == 0)
+        if (e != CTL_EXIT_OK)
                 return e;
+        g_assert(managed);
+        if (managed->len == 0)
+                return CTL_EXIT_OK;
         e = ctl_expand_roles(ctl, words, names);
         if (e != CTL_EXIT_OK)
                 return e;
