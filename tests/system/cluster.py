@@ -227,8 +227,8 @@ class Cluster:
         )
         wait_until(lambda: self.resource_hosts().get("f"), "the fence device")
 
-    def add(self, name, host=None, monitor="1s", command=None, threshold=1000000, **parameters):
-        """A resource, which prefers this host."""
+    def add(self, name, host=None, monitor="1s", command=None, threshold=1000000, only=False, **parameters):
+        """A resource, which prefers this host, or runs nowhere else."""
         parameters = {"command": command or stamping(name), **parameters}
         quote = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
         attributes = "".join(
@@ -239,6 +239,11 @@ class Cluster:
         )
         self.resources.append(name)
         location = f'<rsc_location id="l-{name}" rsc="{name}" node="{host.name}" score="100"/>' if host else ""
+        for other in self.hosts if only else ():
+            if other != host:
+                location += (
+                    f'<rsc_location id="l-{name}-{other.number}" rsc="{name}" node="{other.name}" score="-INFINITY"/>'
+                )
         self.cib(
             constraints=location,
             resources=f'<primitive id="{name}" class="ocf" provider="architect" type="role">'
@@ -407,11 +412,12 @@ class Tests:
         ):
             # Once, or Pacemaker would have nothing else to do.
             wait = f"until rm /run/{name} 2>/dev/null; do sleep 0.1; done"
-            c.add(name, host, command=f"sh -c '{wait}; {command}'", lease="desk")
+            c.add(name, host, command=f"sh -c '{wait}; {command}'", lease="desk", only=True)
             wait_until(lambda: c.resource_hosts().get(name) == host.name, f"{name} runs")  # noqa: B023
             host.run("touch", f"/run/{name}")
             wait_until(lambda: any(found[1] == reason for found in c.failures()), f"the reason of {name}")  # noqa: B023
-        c.add("bad", host, command="/opt/none", lease="desk")
+        # No other host has that lease.
+        c.add("bad", host, command="/opt/none", lease="desk", only=True)
         wait_until(
             lambda: any("/opt/none" in (found[1] or "") and "No such file" in found[1] for found in c.failures()),
             "the reason of bad",
@@ -708,8 +714,10 @@ def main():
             journals(cluster)
             if name == "test_up":
                 break
+        begin = time.monotonic()
         with contextlib.suppress(AssertionError):
             cluster.clear()
+        say(f"        (cleared in {time.monotonic() - begin:.1f} s)")
     cluster.rig.close()
     say(f"{passed} passed, {failed} failed, 0 skipped")
     sys.exit(1 if failed else 0)
