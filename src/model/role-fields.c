@@ -131,14 +131,12 @@ ENUM_KIND(monitor_loss, MonitorLoss);
 ENUM_KIND(product_provider, ProductProvider);
 ENUM_KIND(restart_policy, RestartPolicy);
 
-static void field_put_restart(GString *s, const char *key, const RoleSpec *spec, const void *member) {
-        if (spec->restart != RESTART_NO)
-                field_put_restart_policy(s, key, spec, member);
+static bool restart_is_saved(const RoleSpec *spec) {
+        return spec->restart != RESTART_NO;
 }
 
-static void field_put_type(GString *s, const char *key, const RoleSpec *spec, const void *member) {
-        if (spec->type != ROLE_TYPE_EXEC)
-                field_put_role_type(s, key, spec, member);
+static bool type_is_saved(const RoleSpec *spec) {
+        return spec->type != ROLE_TYPE_EXEC;
 }
 
 static void field_put_access(GString *s, const char *key, const RoleSpec *spec, const void *member) {
@@ -168,11 +166,6 @@ static void field_put_loss(GString *s, const char *key, const RoleSpec *spec, co
 }
 
 /* If the options have no provider (provider_set), the ProductProvider= of the node was filled in. */
-static void field_put_provider(GString *s, const char *key, const RoleSpec *spec, const void *member) {
-        if (products_wanted(spec))
-                field_put_product_provider(s, key, spec, member);
-}
-
 static void field_get_provider(StateFields *fields, const char *key, RoleSpec *spec, void *member) {
         spec->provider_set = state_fields_have(fields, key);
         field_get_product_provider(fields, key, spec, member);
@@ -279,10 +272,10 @@ FIELD(notify_access, access, notify_access);
 FIELD(output, output, output, field_clear_output);
 FIELD(pairs, strv, pairs, field_clear_strv);
 FIELD(ports, ports, ports, field_clear_ports);
-FIELD(provider, provider, provider);
-FIELD(restart, restart, restart_policy);
+FIELD(provider, product_provider, provider, .is_saved = products_wanted);
+FIELD(restart, restart_policy, restart_policy, .is_saved = restart_is_saved);
 FIELD(role_stdin, role_stdin, role_stdin);
-FIELD(role_type, type, role_type);
+FIELD(role_type, role_type, role_type, .is_saved = type_is_saved);
 FIELD(start_timeout, start_timeout, start_timeout);
 FIELD(stop_to, stop_to, stop_to);
 FIELD(string, string, string, field_clear_string);

@@ -14,6 +14,9 @@ typedef struct RoleField {
         void (*get)(StateFields *fields, const char *key, RoleSpec *spec, void *member);
         /* Frees it, with what belongs to it. NULL if there is nothing to free. */
         void (*clear)(RoleSpec *spec, void *member);
+        /* Whether the saved file has it. A default is left out there, but it is a value that a caller may
+         * give. NULL: always, and put() leaves out what has no value. */
+        bool (*is_saved)(const RoleSpec *spec);
 } RoleField;
 
 extern const RoleField role_field_bound, role_field_command, role_field_commands, role_field_exit_type,

@@ -73,7 +73,7 @@ static void spec_put(GString *s, const RoleSpec *spec) {
         for (size_t i = 0; i < n_role_options; i++) {
                 const RoleOption *o = &role_options[i];
 
-                if (o->saved_key)
+                if (o->saved_key && (!o->field->is_saved || o->field->is_saved(spec)))
                         o->field->put(s, o->saved_key, spec, (const char *) spec + o->offset);
         }
         state_put_string(s, "DEFINITION", spec->definition);

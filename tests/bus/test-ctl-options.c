@@ -211,10 +211,31 @@ static void test_taken_back(void **state) {
         assert_int_equal(s->spec->limits[RLIMIT_NOFILE], 64);
 }
 
+/* What is the default may be said, and is sent. */
+static void test_defaults(void **state) {
+        char *const defaults[] = { (char *) "Restart=no", (char *) "Type=exec", (char *) "ExitType=main",
+                (char *) "StopTo=all", (char *) "StandardInput=pipe", (char *) "StandardOutput=journal",
+                NULL };
+        char *const provider[] = { (char *) "ProductProvider=eups", NULL };
+        Server *s = *state;
+        g_autofree char *err = NULL, *other_err = NULL;
+
+        assert_int_equal(run_start(s, defaults, true, &err), 0);
+        if (s->error)
+                fail_msg("%s", s->error);
+        assert_int_equal(s->spec->restart, RESTART_NO);
+        assert_int_equal(s->spec->type, ROLE_TYPE_EXEC);
+        /* The service knows what is wrong with it. */
+        assert_int_equal(run_start(s, provider, true, &other_err), 0);
+        assert_null(s->error);
+        assert_true(s->spec->provider_set);
+}
+
 int main(int argc, char *argv[]) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_each_option, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_taken_back, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_defaults, setup, teardown),
         };
 
         g_assert(argc == 2);
