@@ -9,10 +9,10 @@
 #include "base/time-util.h"
 #include "ctl/baton.h"
 #include "ctl/connection.h"
+#include "ctl/json.h"
 #include "ctl/lease.h"
 #include "ctl/verb.h"
 #include "ctl/words.h"
-#include "proto/node-errors.h"
 #include "util/autoptr.h"
 
 /* After a beat that has failed the next one does not wait for its time, because the monitor counts. */
@@ -173,15 +173,17 @@ static CtlExit timeout_show(Ctl *ctl) {
         g_autoptr(sd_bus_message) reply = NULL;
         uint64_t usec;
 
-        CtlExit e = ctl_get_property(ctl, NULL, "MonitorTimeoutUSec", "t", &reply);
+        CtlExit e = ctl_get_property(ctl, "MonitorTimeoutUSec", "t", &reply);
         if (e != CTL_EXIT_OK)
                 return e;
         int r = sd_bus_message_read(reply, "t", &usec);
         if (r < 0)
                 return ctl_bad_reply(r);
-        if (ctl->json != CTL_JSON_OFF)
-                (void) printf("%" PRIu64 "\n", usec);
-        else {
+        if (ctl->json != CTL_JSON_OFF) {
+                g_autofree char *number = g_strdup_printf("%" PRIu64, usec);
+
+                json_print(number, ctl->json);
+        } else {
                 g_autofree char *span = words_span(usec);
 
                 (void) puts(usec == 0 ? "off" : span);

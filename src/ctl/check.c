@@ -168,7 +168,7 @@ static CtlExit check_run(Ctl *ctl, Check *check, char *const *words, sd_bus_erro
         /* On the private socket a service that hangs would not even complete the connection, for which
          * libsystemd waits 90 s. */
         CtlExit e = ctl_connect_bus(ctl);
-        if (e == CTL_EXIT_OK)
+        if (e == CTL_EXIT_OK && !*words)
                 e = ctl_get_node(ctl, error, &node);
         if (e == CTL_EXIT_OK)
                 e = ctl_get_details(ctl, words, error, &roles);

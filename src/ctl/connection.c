@@ -372,24 +372,32 @@ bool ctl_service_runs(Ctl *ctl) {
                WITHOUT_BATON(sd_bus_get_name_creds(ctl->bus, ctl->bus_name, 0, NULL)) >= 0;
 }
 
-CtlExit ctl_get_property(
-        Ctl *ctl, const char *role, const char *property, const char *type, sd_bus_message **ret) {
-        _cleanup_free_ char *path = role ? role_object_path(role) : NULL;
+CtlExit ctl_new_get_all(Ctl *ctl, sd_bus_message **ret, const char *path, const char *interface) {
+        g_autoptr(sd_bus_message) call = NULL;
+
+        CtlExit e = ctl_new_call_of(ctl, &call, path, "org.freedesktop.DBus.Properties", "GetAll");
+        if (e != CTL_EXIT_OK)
+                return e;
+        int r = sd_bus_message_append_basic(call, 's', interface);
+        if (r < 0)
+                return ctl_failed(r, "make a call");
+        *ret = g_steal_pointer(&call);
+        return CTL_EXIT_OK;
+}
+
+CtlExit ctl_get_property(Ctl *ctl, const char *property, const char *type, sd_bus_message **ret) {
         g_autoptr(sd_bus_message) call = NULL, reply = NULL;
         g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
 
-        CtlExit e = ctl_new_call_of(ctl, &call, path ?: NODE_PATH, "org.freedesktop.DBus.Properties", "Get");
+        CtlExit e = ctl_new_call_of(ctl, &call, NODE_PATH, "org.freedesktop.DBus.Properties", "Get");
         if (e != CTL_EXIT_OK)
                 return e;
-        int r = sd_bus_message_append(call, "ss", role ? NODE_ROLE_INTERFACE : NODE_INTERFACE, property);
+        int r = sd_bus_message_append(call, "ss", NODE_INTERFACE, property);
         if (r < 0)
                 return ctl_failed(r, "make a call");
         r = ctl_try(ctl, call, &error, &reply);
-        /* A role is an object, and there is none. */
-        if (r < 0 && role && sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_OBJECT))
-                return ctl_report_no_role(ctl, role);
         if (r < 0)
-                return ctl_report(ctl, role, &error);
+                return ctl_report(ctl, NULL, &error);
         r = sd_bus_message_enter_container(reply, 'v', type);
         if (r < 0)
                 return ctl_bad_reply(r);

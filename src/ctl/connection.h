@@ -86,10 +86,11 @@ bool ctl_service_runs(Ctl *ctl);
 /* Returns the unit of the service. The caller frees it. */
 char *ctl_unit_name(const Ctl *ctl);
 
-/* Reads a property of the node, or of a role (if not NULL), of this type. *ret is within the variant; the
- * caller unrefs it. */
-CtlExit ctl_get_property(
-        Ctl *ctl, const char *role, const char *property, const char *type, sd_bus_message **ret);
+/* Makes a call for all properties of an interface of an object of the service. The caller unrefs *ret. */
+CtlExit ctl_new_get_all(Ctl *ctl, sd_bus_message **ret, const char *path, const char *interface);
+
+/* Reads a property of the node, of this type. *ret is within the variant; the caller unrefs it. */
+CtlExit ctl_get_property(Ctl *ctl, const char *property, const char *type, sd_bus_message **ret);
 
 /* Subscribes to the signals of the node of this instance. The callback gets each one. Connects to the bus. */
 CtlExit ctl_subscribe(Ctl *ctl, sd_bus_message_handler_t callback, void *userdata);

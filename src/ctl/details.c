@@ -13,7 +13,6 @@
 #include "util/autoptr.h"
 
 #define OBJECT_MANAGER "org.freedesktop.DBus.ObjectManager"
-#define PROPERTIES "org.freedesktop.DBus.Properties"
 
 /* -- a call whose error may be reported or returned -- */
 
@@ -36,11 +35,8 @@ static CtlExit details_get_all(
         Ctl *ctl, const char *path, const char *interface, sd_bus_error *error, sd_bus_message **ret) {
         g_autoptr(sd_bus_message) call = NULL;
 
-        CtlExit e = ctl_new_call_of(ctl, &call, path, PROPERTIES, "GetAll");
-        if (e != CTL_EXIT_OK)
-                return e;
-        int r = sd_bus_message_append_basic(call, 's', interface);
-        return r < 0 ? details_bad_reply(r, error) : details_send(ctl, call, error, ret);
+        CtlExit e = ctl_new_get_all(ctl, &call, path, interface);
+        return e == CTL_EXIT_OK ? details_send(ctl, call, error, ret) : e;
 }
 
 /* -- roles -- */
@@ -62,7 +58,6 @@ static const Property role_properties[] = {
         DETAIL("Cause", "s", cause),
         DETAIL("Result", "s", result),
         DETAIL("Definition", "s", definition),
-        DETAIL("Type", "s", type),
         DETAIL("Lease", "s", lease),
         DETAIL("ManagedBy", "s", managed_by),
         DETAIL("Command", "as", command),
@@ -187,15 +182,9 @@ static bool words_want_defined(char *const *words, const GPtrArray *roles) {
         return false;
 }
 
-CtlExit ctl_add_defined(Ctl *ctl, char *const *words, GPtrArray *roles) {
-        g_autoptr(GArray) definitions = NULL;
-
-        if (!words_want_defined(words, roles))
-                return CTL_EXIT_OK;
-        CtlExit e = ctl_list_definitions(ctl, &definitions);
-        if (e != CTL_EXIT_OK)
-                return e;
+void ctl_add_definitions(const GArray *definitions, char *const *words, GPtrArray *roles) {
         const guint n = roles->len;
+
         for (guint i = 0; i < definitions->len; i++) {
                 const CtlDefinition *definition = &g_array_index(definitions, CtlDefinition, i);
 
@@ -214,6 +203,17 @@ CtlExit ctl_add_defined(Ctl *ctl, char *const *words, GPtrArray *roles) {
         }
         if (roles->len > n)
                 g_ptr_array_sort(roles, details_compare);
+}
+
+CtlExit ctl_add_defined(Ctl *ctl, char *const *words, GPtrArray *roles) {
+        g_autoptr(GArray) definitions = NULL;
+
+        if (!words_want_defined(words, roles))
+                return CTL_EXIT_OK;
+        CtlExit e = ctl_list_definitions(ctl, &definitions);
+        if (e != CTL_EXIT_OK)
+                return e;
+        ctl_add_definitions(definitions, words, roles);
         return CTL_EXIT_OK;
 }
 

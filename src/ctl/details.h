@@ -10,7 +10,7 @@
 /* The properties of a role, as org.architect.Node.Role names them. */
 typedef struct CtlDetails {
         char *name, *state, *user, *product, *version, *provider, *scope, *control_group, *status_text;
-        char *waits_for, *exit_code, *cause, *result, *definition, *type, *lease, *managed_by;
+        char *waits_for, *exit_code, *cause, *result, *definition, *lease, *managed_by;
         char **command, **strays, **groups, **after, **wants, **requires, **binds_to, **part_of;
         GArray *start_times;
         uint32_t main_pid, n_restarts;
@@ -32,8 +32,9 @@ CtlExit ctl_new_details_call(Ctl *ctl, sd_bus_message **ret);
 int ctl_read_details(sd_bus_message *reply, GPtrArray **ret);
 
 /* Adds the definitions that are no role yet, if the words ask for one: by a group, or by a name that no role
- * has. */
+ * has. The second one is for a verb that has the list already. */
 CtlExit ctl_add_defined(Ctl *ctl, char *const *words, GPtrArray *roles);
+void ctl_add_definitions(const GArray *definitions, char *const *words, GPtrArray *roles);
 
 /* Whether the role has a process, or is a oneshot that has done its work. */
 bool ctl_details_are_up(const CtlDetails *role);

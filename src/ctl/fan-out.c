@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/fd-util.h"
@@ -315,16 +314,6 @@ static GatherMode fan_out_mode(const CtlVerb *verb) {
         }
 }
 
-/* Two descriptors for each host. */
-static void raise_limit(void) {
-        struct rlimit limit;
-
-        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-                return;
-        limit.rlim_cur = limit.rlim_max;
-        (void) setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 CtlExit fan_out_run(
         Ctl *ctl, const CtlVerb *verb, int argc, char *argv[], char *(*address)(const char *host)) {
         g_autoptr(GPtrArray) hosts = g_ptr_array_new_with_free_func(fan_host_free);
@@ -334,7 +323,7 @@ CtlExit fan_out_run(
                 return ctl_usage(verb->name, "%s is for one host at a time", verb->name);
         if (ctl->machine || ctl->user)
                 return ctl_usage(verb->name, "several hosts go neither with --machine= nor with --user");
-        raise_limit();
+        (void) rlimit_nofile_raise(UINT64_MAX); /* two descriptors for each host */
         /* One thread at a time allocates, and each further arena takes memory. */
         (void) mallopt(M_ARENA_MAX, 1);
         g_autoptr(Gather) gather = gather_new(ctl, fan_out_mode(verb));

@@ -21,9 +21,10 @@ static void feed_end(Feed *f, CtlExit e) {
 static void feed_fail(Feed *f, const sd_bus_error *error) {
         const NodeError e = node_error_from_string(error->name);
 
-        f->refused =
+        const bool refused =
                 e == NODE_ERROR_NO_INPUT || e == NODE_ERROR_ROLE_NOT_RUNNING || e == NODE_ERROR_NO_SUCH_ROLE;
-        feed_end(f, f->refused && f->quiet_refusal ? CTL_EXIT_OK : ctl_report(f->ctl, f->role, error));
+
+        feed_end(f, refused && f->quiet_refusal ? CTL_EXIT_OK : ctl_report(f->ctl, f->role, error));
 }
 
 static void feed_call(Feed *f, sd_bus_message *call, sd_bus_message_handler_t callback) {

@@ -20,13 +20,11 @@ typedef struct Feed {
         sd_event_source *source;
         char data[65536]; /* read; the role may not have it yet */
         size_t size;
-        CtlExit exit; /* how it went, reported already */
-        bool refused; /* the role reads no input, which is reported unless quiet_refusal */
-        bool quiet_refusal;
+        CtlExit exit;       /* how it went, reported already */
+        bool quiet_refusal; /* that the role reads no input is not reported */
         bool done;
 } Feed;
 
 /* The loop must run until feed->done. The caller has set the first fields, and calls feed_clear(). */
 void feed_begin(Feed *feed);
 void feed_clear(Feed *feed);
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Feed, feed_clear)

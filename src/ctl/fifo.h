@@ -16,7 +16,6 @@ typedef struct Fifo {
 void fifo_init(Fifo *fifo);
 /* Also removes it. */
 void fifo_clear(Fifo *fifo);
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Fifo, fifo_clear)
 
 /* Whether a role of this user (NULL: that of the caller) can open one that this program makes. */
 bool fifo_is_possible(const char *user);

@@ -13,6 +13,7 @@
 #include "client/properties.h"
 #include "ctl/baton.h"
 #include "ctl/connection.h"
+#include "ctl/details.h"
 #include "ctl/json.h"
 #include "ctl/roles.h"
 #include "ctl/verb.h"
@@ -252,21 +253,12 @@ static int watch_on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error
 
 /* Begins after the newest event. */
 static CtlExit watch_begin_now(Watch *watch) {
-        g_autoptr(sd_bus_message) epoch = NULL, seq = NULL;
-        const char *text;
-        uint64_t number;
+        g_auto(CtlNode) node = {};
 
-        CtlExit e = ctl_get_property(watch->ctl, NULL, "EventEpoch", "s", &epoch);
-        if (e == CTL_EXIT_OK)
-                e = ctl_get_property(watch->ctl, NULL, "EventSequence", "t", &seq);
+        CtlExit e = ctl_get_node(watch->ctl, NULL, &node);
         if (e != CTL_EXIT_OK)
                 return e;
-        int r = sd_bus_message_read(epoch, "s", &text);
-        if (r >= 0)
-                r = sd_bus_message_read(seq, "t", &number);
-        if (r < 0)
-                return ctl_bad_reply(r);
-        event_reader_set(&watch->reader, text, number);
+        event_reader_set(&watch->reader, node.event_epoch, node.event_sequence);
         watch_set_known(watch);
         return CTL_EXIT_OK;
 }

@@ -282,7 +282,7 @@ const char *staging_shown(const Staging *staging, const char *path) {
         return g_hash_table_lookup(staging->shown, path);
 }
 
-bool staging_has(const Staging *staging, const Definition *definition) {
+static bool staging_has(const Staging *staging, const Definition *definition) {
         for (unsigned i = 0; i < definition->files->len; i++)
                 if (staging_shown(staging, g_ptr_array_index(definition->files, i)))
                         return true;

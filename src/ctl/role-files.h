@@ -63,7 +63,6 @@ CtlExit staging_load(Staging *staging, Definitions **ret);
 
 /* The file for messages about a definition, or NULL if it has none of these files. */
 const char *staging_shown(const Staging *staging, const char *path);
-bool staging_has(const Staging *staging, const Definition *definition);
 
 /* Prints each error of these files as FILE:LINE: reason, and the warnings. Returns how many errors there
  * are. */

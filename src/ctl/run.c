@@ -295,7 +295,7 @@ static CtlExit run_subscribe(Run *run) {
                 e = ctl_subscribe_owner(run->ctl, run_on_owner, run);
         /* Everything that was sent before the reply is about earlier roles, and handled before Start. */
         if (e == CTL_EXIT_OK)
-                e = ctl_get_property(run->ctl, NULL, "State", "s", &state);
+                e = ctl_get_property(run->ctl, "State", "s", &state);
         if (e == CTL_EXIT_OK)
                 e = ctl_loop_new(run->ctl, &run->event);
         for (size_t i = 0; e == CTL_EXIT_OK && i < ELEMENTSOF(signals); i++)
@@ -358,14 +358,7 @@ static CtlExit run_and_wait(Run *run) {
 }
 
 static CtlExit run_in_background(Run *run) {
-        g_autoptr(sd_bus_message) call = NULL, reply = NULL;
-
-        CtlExit e = start_args_new_call(run->ctl, &run->args, run->role, run->command, &call);
-        if (e == CTL_EXIT_OK)
-                e = ctl_send_lasting(run->ctl, call, "The start goes on; architectctl stop ends it.", &reply);
-        if (e == CTL_EXIT_OK)
-                e = ctl_check_reply(run->ctl, call, reply);
-        if (e != CTL_EXIT_OK)
+        if (start_args_send(run->ctl, &run->args, run->role, run->command) != CTL_EXIT_OK)
                 return CTL_EXIT_OWN;
         ctl_say(run->ctl, "Running as role %s.", run->role);
         return CTL_EXIT_OK;

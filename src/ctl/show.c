@@ -197,13 +197,9 @@ static CtlExit show_properties(Show *show, sd_bus_message *m) {
 static CtlExit show_object(Show *show, const char *path, const char *interface) {
         g_autoptr(sd_bus_message) call = NULL, reply = NULL;
 
-        CtlExit e = ctl_new_call_of(show->ctl, &call, path, "org.freedesktop.DBus.Properties", "GetAll");
-        if (e != CTL_EXIT_OK)
-                return e;
-        int r = sd_bus_message_append_basic(call, 's', interface);
-        if (r < 0)
-                return ctl_failed(r, "make a call");
-        e = ctl_send_about(show->ctl, call, NULL, &reply);
+        CtlExit e = ctl_new_get_all(show->ctl, &call, path, interface);
+        if (e == CTL_EXIT_OK)
+                e = ctl_send_about(show->ctl, call, NULL, &reply);
         return e == CTL_EXIT_OK ? show_properties(show, reply) : e;
 }
 

@@ -7,6 +7,7 @@
 
 #include "bus/option-values.h"
 #include "ctl/connection.h"
+#include "ctl/loop.h"
 #include "ctl/start-args.h"
 #include "ctl/words.h"
 #include "model/role-option-text.h"
@@ -167,4 +168,15 @@ CtlExit start_args_new_call(
                 return ctl_cannot_send(r);
         *ret = g_steal_pointer(&call);
         return CTL_EXIT_OK;
+}
+
+const char start_goes_on[] = "The start goes on; architectctl stop ends it.";
+
+CtlExit start_args_send(Ctl *ctl, const StartArgs *args, const char *role, char *const *command) {
+        g_autoptr(sd_bus_message) call = NULL, reply = NULL;
+
+        CtlExit e = start_args_new_call(ctl, args, role, command, &call);
+        if (e == CTL_EXIT_OK)
+                e = ctl_send_lasting(ctl, call, start_goes_on, &reply);
+        return e == CTL_EXIT_OK ? ctl_check_reply(ctl, call, reply) : e;
 }

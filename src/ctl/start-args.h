@@ -68,3 +68,9 @@ bool start_args_any(const StartArgs *args);
 /* Makes the call Start; an empty command stands for the definition. The caller unrefs *ret. */
 CtlExit start_args_new_call(
         Ctl *ctl, const StartArgs *args, const char *role, char *const *command, sd_bus_message **ret);
+
+/* What a person hears who presses Ctrl-C while a start goes on. */
+extern const char start_goes_on[];
+
+/* Makes this call, and waits until the role is started. */
+CtlExit start_args_send(Ctl *ctl, const StartArgs *args, const char *role, char *const *command);

@@ -16,17 +16,6 @@
 #include "ctl/words.h"
 #include "util/autoptr.h"
 
-static const char start_goes_on[] = "The start goes on; architectctl stop ends it.";
-
-static CtlExit send_start(Ctl *ctl, const StartArgs *args, const char *role, char *const *command) {
-        g_autoptr(sd_bus_message) call = NULL, reply = NULL;
-
-        CtlExit e = start_args_new_call(ctl, args, role, command, &call);
-        if (e == CTL_EXIT_OK)
-                e = ctl_send_lasting(ctl, call, start_goes_on, &reply);
-        return e == CTL_EXIT_OK ? ctl_check_reply(ctl, call, reply) : e;
-}
-
 static CtlExit start_many(Ctl *ctl, char *const *roles) {
         g_autoptr(sd_bus_message) call = NULL, reply = NULL;
 
@@ -43,7 +32,7 @@ static CtlExit start_defined(Ctl *ctl, const StartArgs *args, char *const *roles
         char *const none[] = { NULL };
 
         return roles[0][0] == '@' || roles[1] ? start_many(ctl, roles)
-                                              : send_start(ctl, args, roles[0], none);
+                                              : start_args_send(ctl, args, roles[0], none);
 }
 
 /* -- start -- */
@@ -102,7 +91,7 @@ static CtlExit start_words(Ctl *ctl, const StartArgs *args, char **words, bool c
                 return ctl_usage(
                         "start", "the roles of a group are started as they are defined, without options");
         return form == START_DEFINED ? start_defined(ctl, args, words)
-                                     : send_start(ctl, args, words[0], words + 1);
+                                     : start_args_send(ctl, args, words[0], words + 1);
 }
 
 /* Reads options up to the first argument that is none. */
@@ -220,7 +209,7 @@ static CtlExit start_each(Ctl *ctl, const GPtrArray *roles) {
 
                 if (role_runs(ctl, role))
                         continue;
-                CtlExit e = send_start(ctl, &args, role, none);
+                CtlExit e = start_args_send(ctl, &args, role, none);
                 if (first == CTL_EXIT_OK)
                         first = e;
         }

@@ -278,11 +278,10 @@ static CtlExit status_roles(Status *status, char *const *words) {
 
         CtlExit e = ctl_get_details(status->ctl, words, NULL, &roles);
         if (e == CTL_EXIT_OK)
-                e = ctl_add_defined(status->ctl, words, roles);
-        if (e == CTL_EXIT_OK)
                 e = ctl_list_definitions(status->ctl, &status->definitions);
         if (e != CTL_EXIT_OK)
                 return e;
+        ctl_add_definitions(status->definitions, words, roles);
         const CtlExit missing = ctl_select_details(status->ctl, words, roles, &selected);
         e = status_print(status, selected);
         g_clear_pointer(&status->definitions, g_array_unref);

@@ -152,11 +152,9 @@ static void wait_role_look(WaitRole *role) {
         g_autoptr(sd_bus_message) call = NULL;
         Wait *w = role->wait;
 
-        CtlExit e = ctl_new_call_of(w->ctl, &call, role->path, "org.freedesktop.DBus.Properties", "GetAll");
-        if (e == CTL_EXIT_OK) {
-                int r = sd_bus_message_append(call, "s", NODE_ROLE_INTERFACE);
-                e = r < 0 ? ctl_cannot_send(r) : ctl_send_async(w->ctl, call, wait_on_look, role);
-        }
+        CtlExit e = ctl_new_get_all(w->ctl, &call, role->path, NODE_ROLE_INTERFACE);
+        if (e == CTL_EXIT_OK)
+                e = ctl_send_async(w->ctl, call, wait_on_look, role);
         if (e != CTL_EXIT_OK)
                 wait_role_done(role, CTL_EXIT_OWN);
 }
