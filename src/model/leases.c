@@ -375,7 +375,8 @@ static int leases_check_acquire(Leases *leases, const char *name, uint64_t token
                 r = lease_check_token(lease, token, fault);
         if (r >= 0 && lease && lease_is_held(lease))
                 r = lease_check_owner(lease, caller, fault);
-        if (r >= 0)
+        /* What the caller has already is renewed also if a lower limit has been set since. */
+        if (r >= 0 && (!lease || lease->uid != caller->uid))
                 r = leases_check_limits(leases, name, caller, fault);
         return r;
 }

@@ -167,6 +167,10 @@ static void test_limits(void **state) {
         assert_int_equal(leases_acquire(w->node->leases, "c", 0, LONG, &alice, NULL), -EDQUOT);
         assert_return_code(leases_release(w->node->leases, "b", 0, &alice, NULL), 0);
         acquire(w, "c", 0, LONG, &alice);
+        /* A lower limit takes nothing away. */
+        w->node->settings->max_leases_per_user = 1;
+        assert_return_code(leases_beat(w->node->leases, "c", 0, LONG, &alice, NULL), 0);
+        assert_int_equal(leases_acquire(w->node->leases, "d", 0, LONG, &alice, NULL), -EDQUOT);
 
         for (unsigned i = 0; i < NODE_MAX_LEASES - 2; i++) {
                 g_autofree char *name = g_strdup_printf("root-%u", i);
