@@ -34,7 +34,7 @@ struct Bridge {
 typedef struct BridgeLook {
         Bridge *bridge;
         sd_bus_slot *slot;
-        char *role, *invocation_id;
+        char *invocation_id;
 } BridgeLook;
 
 static void bridge_read_on(Bridge *bridge);
@@ -43,7 +43,6 @@ static void look_free(void *p) {
         BridgeLook *look = p;
 
         sd_bus_slot_unref(look->slot);
-        g_free(look->role);
         g_free(look->invocation_id);
         g_free(look);
 }
@@ -100,7 +99,6 @@ static void bridge_look(Bridge *bridge, const char *role, const char *invocation
         BridgeLook *look = g_new0(BridgeLook, 1);
 
         look->bridge = bridge;
-        look->role = g_strdup(role);
         look->invocation_id = g_strdup(invocation_id);
         g_ptr_array_add(bridge->looks, look);
         int r = path ? 0 : -ENOMEM;

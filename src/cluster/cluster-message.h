@@ -18,7 +18,7 @@ typedef enum ClusterVerb {
         /* From a host with quorum to itself: when it comes back, corosync works, and all that others have
          * said before has arrived. The number is the lease time, in microseconds. */
         CLUSTER_BEAT,
-        /* To the named host: end your roles. Repeated every FENCE_REPEAT_USEC until somebody is sure. The
+        /* To the named host: end your roles. Repeated every BEAT_REPEAT_USEC until somebody is sure. The
          * number is how long that goes on, in microseconds. */
         CLUSTER_FENCE,
         /* From the named host: it has read that, but still has roles. */

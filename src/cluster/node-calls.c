@@ -29,12 +29,6 @@ void node_calls_clear(NodeCalls *calls) {
         calls->bus = sd_bus_close_unref(calls->bus);
 }
 
-static uint64_t calls_time_left(const NodeCalls *calls) {
-        const uint64_t now = now_usec(CLOCK_MONOTONIC);
-
-        return calls->deadline_usec > now ? calls->deadline_usec - now : 0;
-}
-
 /* -- calls -- */
 
 /* The library would wait for 90 s until a node that is frozen lets it in. */
@@ -45,7 +39,7 @@ static int calls_wait_ready(const NodeCalls *calls, sd_bus *bus) {
                         return r;
                 r = sd_bus_process(bus, NULL);
                 if (r == 0) {
-                        const uint64_t left = calls_time_left(calls);
+                        const uint64_t left = usec_until(calls->deadline_usec);
 
                         r = left == 0 ? -ETIMEDOUT : sd_bus_wait(bus, left);
                 }
@@ -127,7 +121,7 @@ int node_call(NodeCalls *calls, bool start, const char *path, const char *interf
                         r = calls_new_call(calls, start, path, interface, member, fill, arguments, &call);
                 if (r < 0 && calls->bus)
                         return sd_bus_error_set_errno(error, r);
-                const uint64_t left = calls_time_left(calls);
+                const uint64_t left = usec_until(calls->deadline_usec);
                 if (r >= 0)
                         /* 0 is the default of libsystemd, which is longer. */
                         r = sd_bus_call(calls->bus, call, MAX(left, 1), error, &reply);
@@ -143,7 +137,7 @@ int node_call(NodeCalls *calls, bool start, const char *path, const char *interf
 
                 const bool was_private = calls->is_private;
                 node_calls_clear(calls);
-                if (calls_time_left(calls) == 0)
+                if (usec_until(calls->deadline_usec) == 0)
                         return -EHOSTDOWN;
                 if (was_private) {
                         /* It may be that of a node that has died. */
@@ -193,7 +187,7 @@ static int calls_wait_empty(NodeCalls *calls, const char *cgroup) {
                         return r;
                 if (!populated)
                         return 0;
-                const uint64_t left = calls_time_left(calls);
+                const uint64_t left = usec_until(calls->deadline_usec);
                 if (left == 0)
                         return -ETIMEDOUT;
                 (void) poll(&item, 1, (int) MIN(left / USEC_PER_MSEC + 1, SCOPE_LOOK_MSEC));

@@ -42,7 +42,7 @@ typedef struct Quorum {
 
         sd_bus_slot *beat_call; /* BeatLease under way */
         bool beat_failed;       /* the last one; the log has it once */
-        bool is_beating;        /* the last one has been successful, and the next one is not late */
+        bool is_beating;        /* the last one has been successful, and this host was not fenced since */
 
         /* Somebody fences this host, and was heard up to this time. */
         uint64_t fenced_until_usec;
@@ -93,7 +93,7 @@ static int quorum_on_beat_reply(sd_bus_message *m, void *userdata, sd_bus_error 
         if (error && !quorum->beat_failed)
                 log_warning("The node does not renew the lease %s: %s", quorum->settings->lease,
                         error->message ?: error->name);
-        if (!error && (quorum->beat_failed || !quorum->is_beating))
+        if (!error && !quorum->is_beating)
                 log_info("The lease %s is renewed", quorum->settings->lease);
         quorum->beat_failed = error != NULL;
         quorum->is_beating = !error;
