@@ -26,7 +26,7 @@
 typedef struct Program {
         sd_event *event;
         MqttSettings *settings;
-        char *host, *base;
+        char *base;
         sd_bus *bus;
         Broker *broker;
         GPtrArray *watches; /* of NodeWatch * */
@@ -40,7 +40,6 @@ static void program_clear(Program *p) {
         sd_bus_flush_close_unref(p->bus);
         sd_event_unref(p->event);
         p->settings = mqtt_settings_free(p->settings);
-        g_free(p->host);
         g_free(p->base);
         (void) fd_close(p->state_fd);
 }
@@ -153,7 +152,6 @@ static int program_load(Program *p) {
                 log_error("%s", message);
                 return -EINVAL;
         }
-        p->host = g_strdup(host);
         p->base = topic_base(p->settings->topic, host);
         return 0;
 }

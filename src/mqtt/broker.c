@@ -189,8 +189,6 @@ static int connection_new(Broker *b, Connection **ret) {
 
 /* -- attempts -- */
 
-static int broker_on_retry(sd_event_source *s, uint64_t usec, void *userdata);
-
 static char *describe_failure(const Broker *b, int rc, int error) {
         const char *detail = b->connection ? b->connection->detail : NULL;
 
@@ -285,9 +283,6 @@ static void broker_fail(Broker *b, int rc) {
 }
 
 /* -- the loop -- */
-
-static int broker_on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata);
-static int broker_on_misc(sd_event_source *s, uint64_t usec, void *userdata);
 
 static uint64_t broker_misc_interval(const Broker *b) {
         return b->settings->keep_alive_sec * USEC_PER_SEC / 4;
