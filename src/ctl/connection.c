@@ -513,6 +513,11 @@ CtlExit ctl_report_no_role(Ctl *ctl, const char *role) {
         return ctl_report(ctl, role, &error);
 }
 
+CtlExit ctl_report_lost(int r) {
+        ctl_error("the connection to the service is lost: %s", strerror(-r));
+        return CTL_EXIT_FAILED;
+}
+
 /* -- signals -- */
 
 CtlExit ctl_subscribe(Ctl *ctl, sd_bus_message_handler_t callback, void *userdata) {
@@ -544,9 +549,7 @@ static CtlExit ctl_wait(Ctl *ctl, const bool *done, uint64_t deadline_usec, bool
                         r = remote_poll(ctl->bus, deadline_usec);
                 }
                 if (r < 0 && r != -EINTR) {
-                        if (report)
-                                ctl_error("the connection to the service is lost: %s", strerror(-r));
-                        return CTL_EXIT_FAILED;
+                        return report ? ctl_report_lost(r) : CTL_EXIT_FAILED;
                 }
         }
         return CTL_EXIT_OK;

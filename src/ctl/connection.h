@@ -64,6 +64,9 @@ CtlExit ctl_report(Ctl *ctl, const char *role, const sd_bus_error *error);
 /* The same for an object of a role that is not there. */
 CtlExit ctl_report_no_role(Ctl *ctl, const char *role);
 
+/* Reports that the connection has ended, by this negative errno. Returns CTL_EXIT_FAILED. */
+CtlExit ctl_report_lost(int r);
+
 /* Returns the exit status of an error, by its name on the bus, as architectctl(1) documents it. */
 CtlExit ctl_error_to_exit(const char *name);
 

@@ -217,6 +217,9 @@ static CtlExit watch_read_news(Watch *watch) {
                 n = ctl_try(watch->ctl, call, &error, &reply);
                 if (n < 0 && watch_may_wait(watch, &error))
                         return CTL_EXIT_OK;
+                /* Also if that is noticed in the middle of a call, and not while it waits for news. */
+                if (n < 0 && watch->known && sd_bus_is_open(watch->ctl->bus) <= 0)
+                        return ctl_report_lost(n);
                 if (n < 0)
                         return ctl_report(watch->ctl, NULL, &error);
                 watch_set_known(watch);

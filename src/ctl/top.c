@@ -384,11 +384,7 @@ static CtlExit top_process_bus(Top *top) {
         do
                 r = sd_bus_process(top->ctl->bus, NULL);
         while (r > 0 && !top->done);
-        if (r < 0) {
-                ctl_error("the connection to the service is lost: %s", strerror(-r));
-                return CTL_EXIT_FAILED;
-        }
-        return top->exit;
+        return r < 0 ? ctl_report_lost(r) : top->exit;
 }
 
 static CtlExit top_loop(Top *top) {
