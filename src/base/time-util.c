@@ -17,6 +17,14 @@ uint64_t usec_add(uint64_t a, uint64_t b) {
         return a > USEC_INFINITY - b ? USEC_INFINITY : a + b;
 }
 
+uint64_t usec_until(uint64_t deadline) {
+        const uint64_t now = now_usec(CLOCK_MONOTONIC);
+
+        if (deadline == USEC_INFINITY)
+                return USEC_INFINITY;
+        return deadline > now ? deadline - now : 0;
+}
+
 int timeout_until(uint64_t then, uint64_t now) {
         const uint64_t left = then > now ? (then - now) / USEC_PER_MSEC + 1 : 0;
 

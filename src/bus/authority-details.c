@@ -69,11 +69,6 @@ static int role_compare_names(const void *a, const void *b) {
         return strcmp((*(Role *const *) a)->name, (*(Role *const *) b)->name);
 }
 
-/* A stop can still do something for it. */
-static bool role_is_living(const Role *role) {
-        return !role_is_over(role) || role_waits_for_restart(role);
-}
-
 /* The roles of the request, each once, sorted by name. */
 static GPtrArray *request_find_roles(Node *node, const AuthorityRequest *request) {
         g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);

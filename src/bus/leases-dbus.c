@@ -69,7 +69,7 @@ static int leases_dbus_append(sd_bus_message *reply, const Leases *leases, const
         int r = sd_bus_message_open_container(reply, 'r', "sutttas");
         if (r >= 0)
                 r = sd_bus_message_append(reply, "suttt", name, held ? (uint32_t) lease->uid : NOBODY,
-                        held ? lease->timeout_usec : 0, held ? lease->deadline.usec : 0,
+                        held ? lease->deadline.armed_usec : 0, held ? lease->deadline.usec : 0,
                         lease ? lease->token : 0);
         if (r >= 0)
                 r = sd_bus_message_append_strv(reply, (char **) roles->pdata);

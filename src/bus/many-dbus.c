@@ -138,8 +138,7 @@ static void many_add_roles(ManyNames *names, Node *node, const char *group) {
                 const char *name = g_ptr_array_index(all, i);
                 const Role *role = g_hash_table_lookup(node->roles, name);
 
-                if (group ? spec_is_in_group(role->spec, group)
-                          : !role_is_over(role) || role_waits_for_restart(role))
+                if (group ? spec_is_in_group(role->spec, group) : role_is_living(role))
                         many_names_add(names, name);
         }
 }

@@ -447,7 +447,6 @@ static void children_on_notified(void *userdata, const struct keeper_notified *m
                 .number = m->number,
                 .monotonic_usec = m->monotonic_usec,
                 .value = m->value,
-                .pid = m->pid,
         };
 
         if (!role)

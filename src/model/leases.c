@@ -126,7 +126,7 @@ static int leases_parse(void *userdata, StateFields *fields) {
                         return -EBADMSG;
                 lease->uid = (uid_t) numbers[0];
                 lease->token = MAX(lease->token, numbers[1]);
-                lease->timeout_usec = lease->deadline.armed_usec = numbers[2];
+                lease->deadline.armed_usec = numbers[2];
                 lease->deadline.usec = numbers[3];
                 lease->deadline.last_beat = numbers[4];
                 lease->deadline.waiting = true;
@@ -144,9 +144,9 @@ static int leases_save(Leases *leases) {
         g_hash_table_iter_init(&iter, leases->table);
         while (g_hash_table_iter_next(&iter, NULL, (void **) &lease)) {
                 const BeatDeadline *d = &lease->deadline;
-                g_autofree char *line = g_strdup_printf("%s %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64,
-                        lease->name, (unsigned) lease->uid, lease->token, lease->timeout_usec, d->usec,
-                        d->last_beat);
+                g_autofree char *line =
+                        g_strdup_printf("%s %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, lease->name,
+                                (unsigned) lease->uid, lease->token, d->armed_usec, d->usec, d->last_beat);
 
                 if (!lease_is_held(lease))
                         continue;
@@ -382,10 +382,11 @@ static int leases_check_acquire(Leases *leases, const char *name, uint64_t token
 }
 
 static void lease_log_acquired(const Lease *lease, const Caller *caller, bool was_held) {
-        g_autofree char *within = lease->timeout_usec == USEC_INFINITY
-                                          ? g_strdup("it does not expire")
-                                          : g_strdup_printf("the next beat is due within %g s",
-                                                    (double) lease->timeout_usec / (double) USEC_PER_SEC);
+        g_autofree char *within =
+                lease->deadline.armed_usec == USEC_INFINITY
+                        ? g_strdup("it does not expire")
+                        : g_strdup_printf("the next beat is due within %g s",
+                                  (double) lease->deadline.armed_usec / (double) USEC_PER_SEC);
 
         journal_node(lease->leases->node, NULL, LOG_INFO, caller,
                 "Lease \"%s\" %s uid %u (fencing token %" PRIu64 "): %s", lease->name,
@@ -403,18 +404,15 @@ static int leases_renew(Leases *leases, const char *name, uint64_t token, uint64
         const bool was_held = lease_is_held(lease);
         const uid_t uid = was_held && !take_over ? lease->uid : caller->uid, old_uid = lease->uid;
         const BeatDeadline old = lease->deadline;
-        const uint64_t old_timeout = lease->timeout_usec;
         const bool news = !was_held || uid != old_uid;
 
         r = lease_raise_token(lease, uid, token, fault);
         if (r >= 0) {
                 lease->uid = uid;
-                lease->timeout_usec = timeout_usec;
                 beat_deadline_beat(&lease->deadline, timeout_usec);
                 r = leases_save(leases);
                 if (r < 0 && news) {
                         lease->uid = old_uid;
-                        lease->timeout_usec = old_timeout;
                         lease->deadline = old; /* its timer has not changed yet */
                         r = fault_set(fault, NODE_ERROR_IO_ERROR, "Cannot save lease \"%s\": %s", name,
                                 g_strerror(-r));

@@ -35,7 +35,6 @@ typedef struct Lease {
         Leases *leases;
         uid_t uid;             /* of its owner, or of the last one */
         uint64_t token;        /* the highest that was used */
-        uint64_t timeout_usec; /* of the last beat */
         BeatDeadline deadline; /* armed while it is held */
 } Lease;
 

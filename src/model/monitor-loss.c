@@ -58,10 +58,10 @@ void monitor_loss_of_lease(Node *node, const char *lease) {
         monitor_loss_count(node, name, &losses);
         journal_lease_expired(node, name,
                 "No beat of lease \"%s\" (uid %u) arrived for %g s, stopping %u of its roles, killing %u, keeping %u",
-                name, (unsigned) expired->uid, (double) expired->timeout_usec / (double) USEC_PER_SEC,
+                name, (unsigned) expired->uid, (double) expired->deadline.armed_usec / (double) USEC_PER_SEC,
                 losses.n[MONITOR_LOSS_STOP], losses.n[MONITOR_LOSS_KILL], losses.n[MONITOR_LOSS_KEEP]);
         node_event_add(node, EVENT_LEASE_EXPIRED, NULL,
-                event_details_lease_expired(name, expired->timeout_usec, expired->uid, expired->token),
+                event_details_lease_expired(name, expired->deadline.armed_usec, expired->uid, expired->token),
                 &event);
         leases_end(node->leases, name);
         node_event_tell(node, &event, NULL);

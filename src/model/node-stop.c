@@ -2,6 +2,7 @@
 
 #include "base/macro.h"
 #include "model/auto-start.h"
+#include "model/dependents.h"
 #include "model/event-details.h"
 #include "model/leases.h"
 #include "model/node-events.h"
@@ -228,7 +229,7 @@ int node_check_stop(Node *node, const Role *role, const LeaseUse *use, Fault *fa
         g_autoptr(StopSet) set = NULL;
 
         int r = lease_use_check_role(use, role, fault);
-        if (r < 0 || !role_is_dependency(role))
+        if (r < 0 || !role_is_dependency(role) || !dependents_get(node->dependents, role->name))
                 return r;
         set = stop_set_new(node, NULL);
         (void) stop_set_add(set, role->name, ROLE_CAUSE_STOP, NULL);
@@ -238,7 +239,7 @@ int node_check_stop(Node *node, const Role *role, const LeaseUse *use, Fault *fa
                 const Role *other = g_hash_table_lookup(node->roles, name);
                 g_auto(Fault) reason = {};
 
-                if (!other || (role_is_over(other) && !role_waits_for_restart(other)))
+                if (!other || !role_is_living(other))
                         continue;
                 r = lease_use_check_role(use, other, &reason);
                 if (r < 0)

@@ -118,12 +118,5 @@ void role_watch_deadlines(Role *role) {
         if (!role_has_deadlines(role))
                 return;
         role_check_heard(role);
-
-        const uint64_t now = now_usec(CLOCK_MONOTONIC), due = role_next_due(role);
-
-        role_set_timer(role,
-                due == USEC_INFINITY ? USEC_INFINITY
-                : due > now          ? due - now
-                                     : 0,
-                role_on_deadline);
+        role_set_timer(role, usec_until(role_next_due(role)), role_on_deadline);
 }

@@ -226,13 +226,7 @@ static int hook_on_deadline(sd_event_source *s, uint64_t usec, void *userdata) {
 }
 
 static void hook_set_deadline_timer(Role *hook) {
-        const uint64_t now = now_usec(CLOCK_MONOTONIC);
-
-        role_set_timer(hook,
-                hook->stop_deadline == USEC_INFINITY ? USEC_INFINITY
-                : hook->stop_deadline > now          ? hook->stop_deadline - now
-                                                     : 0,
-                hook_on_deadline);
+        role_set_timer(hook, usec_until(hook->stop_deadline), hook_on_deadline);
 }
 
 /* It cannot go on. What exists of it ends. */

@@ -11,7 +11,6 @@ typedef struct RoleNotification {
         uint64_t number;         /* ascending within a run */
         uint64_t monotonic_usec; /* when the keeper has received it */
         uint64_t value;
-        pid_t pid;        /* of the sender, who may send this */
         const char *text; /* of NOTIFY_STATUS, valid UTF-8 */
 } RoleNotification;
 

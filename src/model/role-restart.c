@@ -230,8 +230,6 @@ static int role_on_restart_timer(sd_event_source *s, uint64_t usec, void *userda
 }
 
 void role_arm_restart(Role *role) {
-        const uint64_t now = now_usec(CLOCK_MONOTONIC);
-
         if (!role_waits_for_restart(role))
                 return;
         if (role->next_run == NEXT_RUN_DEPENDENCY) {
@@ -241,8 +239,7 @@ void role_arm_restart(Role *role) {
                         role_set_timer(role, 0, role_on_restart_timer);
                 return;
         }
-        role_set_timer(
-                role, role->next_deadline > now ? role->next_deadline - now : 0, role_on_restart_timer);
+        role_set_timer(role, usec_until(role->next_deadline), role_on_restart_timer);
 }
 
 bool role_cancel_restart(Role *role, RoleCause cause, const Caller *caller) {

@@ -33,14 +33,6 @@
 
 static void role_emptied(Role *role);
 
-static uint64_t usec_until(uint64_t deadline) {
-        uint64_t now = now_usec(CLOCK_MONOTONIC);
-
-        if (deadline == USEC_INFINITY)
-                return USEC_INFINITY;
-        return deadline > now ? deadline - now : 0;
-}
-
 static void role_set_stop_step(Role *role, StopStep step) {
         role->stop_step = step;
         node_count_role(role->node, role);

@@ -163,6 +163,10 @@ bool role_waits_for_restart(const Role *role) {
                role_is_over(role) && !role->successor;
 }
 
+bool role_is_living(const Role *role) {
+        return !role_is_over(role) || role_waits_for_restart(role);
+}
+
 RoleExit role_exit_lost(void) {
         return (RoleExit){
                 .code = EXIT_CODE_LOST,

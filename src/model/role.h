@@ -280,6 +280,9 @@ bool role_is_over(const Role *role);
  * Its state is "ended". */
 bool role_waits_for_restart(const Role *role);
 
+/* A stop can still do something for it. */
+bool role_is_living(const Role *role);
+
 /* Returns the exit of a process that no parent has reported and the kernel does not know, which is "lost". */
 RoleExit role_exit_lost(void);
 

@@ -44,12 +44,6 @@ static int agent_reload_settings(void *data, Fault *fault) {
         return agent_reload(data, fault);
 }
 
-static uint64_t usec_until(uint64_t deadline) {
-        const uint64_t now = now_usec(CLOCK_MONOTONIC);
-
-        return deadline > now ? deadline - now : 0;
-}
-
 /* systemd must not kill the service while the roles still have time to stop. */
 static void agent_stopping(void *data) {
         Agent *agent = data;

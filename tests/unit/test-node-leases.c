@@ -578,7 +578,7 @@ static void test_saved(void **state) {
         leases_resume(leases);
         assert_int_equal(leases_find(leases, "a")->deadline.usec, deadline);
         assert_int_equal(leases_find(leases, "a")->uid, 1000);
-        assert_int_equal(leases_find(leases, "a")->timeout_usec, LONG);
+        assert_int_equal(leases_find(leases, "a")->deadline.armed_usec, LONG);
         assert_int_equal(leases_find(leases, "b")->deadline.usec, USEC_INFINITY);
         assert_int_equal(leases_find(leases, "b")->uid, 1001);
         assert_int_equal(leases_acquire(leases, "a", 6, LONG, &alice, NULL), -ESTALE);

@@ -83,7 +83,6 @@ static void assert_result(Bus *bus, const char *method, GVariant *args, const ch
         g_autoptr(GVariant) reply = node_call(bus, method, args);
         const char *name, *message;
 
-        g_variant_get_child(reply, 0, "a(sss)", NULL);
         g_autoptr(GVariant) list = g_variant_get_child_value(reply, 0);
         g_variant_get_child(list, 0, "(&s&s&s)", NULL, &name, &message);
         if (!error && name[0])
