@@ -300,6 +300,22 @@ static void notify_keep(Notify *n, const NotifyAssignment *a, pid_t pid) {
         }
 }
 
+/* What a message tells of a role. The state that it announces comes after it, whatever the order in the message:
+ * whoever sees that the role is ready sees the status text that came with it. systemd takes a message as one,
+ * too. */
+static bool notify_is_told_first(NotifyKind kind) {
+        return kind == NOTIFY_STATUS || kind == NOTIFY_ERRNO || kind == NOTIFY_MAINPID;
+}
+
+static void notify_keep_all(Notify *n, const char *message, const char *end, pid_t pid) {
+        NotifyAssignment a;
+
+        for (int first = 1; first >= 0; first--)
+                for (const char *p = message; notify_message_next(&p, end, &a);)
+                        if (notify_is_told_first(a.kind) == first)
+                                notify_keep(n, &a, pid);
+}
+
 /* Reads the next message, and leaves it in the socket, so that the references to its descriptors that this
  * drops are not the last ones. Returns its size, or a negative errno. */
 static ssize_t notify_peek(int fd, char *buffer, pid_t *ret_pid, bool *ret_with_fds) {
@@ -343,8 +359,6 @@ bool notify_read(Notify *n, const char *instance, unsigned max, bool *ret_drop) 
         for (unsigned i = 0; i < max && !with_fds; i++) {
                 char buffer[NOTIFY_MESSAGE_MAX];
                 const uint64_t number = n->number;
-                const char *p = buffer;
-                NotifyAssignment a;
                 pid_t pid;
                 ssize_t size = notify_peek(n->fd, buffer, &pid, &with_fds);
 
@@ -354,8 +368,7 @@ bool notify_read(Notify *n, const char *instance, unsigned max, bool *ret_drop) 
                         break;
                 n->n_recent += with_fds ? DROP_MESSAGES : 1;
                 if (notify_accepts(n, instance, pid))
-                        while (notify_message_next(&p, buffer + size, &a))
-                                notify_keep(n, &a, pid);
+                        notify_keep_all(n, buffer, buffer + size, pid);
                 else
                         notify_refuse(n, pid);
                 /* Before the descriptor of a BARRIER is closed, which says that all was received. */

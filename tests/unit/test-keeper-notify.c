@@ -77,8 +77,8 @@ static void test_order(void **state) {
         assert_int_equal(expect_notified(w, &role, NOTIFY_READY, NULL, 0), 2);
         sender_do(&role, "mMAINPID=12|EXTEND_TIMEOUT_USEC=70|ERRNO=2|RELOADING=1|STOPPING=1|WATCHDOG=1");
         (void) expect_notified(w, &role, NOTIFY_MAINPID, NULL, 12);
-        (void) expect_notified(w, &role, NOTIFY_EXTEND_TIMEOUT, NULL, 70);
         (void) expect_notified(w, &role, NOTIFY_ERRNO, NULL, 2);
+        (void) expect_notified(w, &role, NOTIFY_EXTEND_TIMEOUT, NULL, 70);
         (void) expect_notified(w, &role, NOTIFY_RELOADING, NULL, 0);
         (void) expect_notified(w, &role, NOTIFY_STOPPING, NULL, 0);
         (void) expect_notified(w, &role, NOTIFY_WATCHDOG, NULL, 0);
@@ -95,11 +95,12 @@ static void test_again(void **state) {
         World *w = *state;
         Role role = sender_run(w, KEEPER_FORK_NOTIFY);
 
+        /* Who sees that it is ready sees its status, too. */
         sender_do(&role, "mWATCHDOG=1|READY=1|STATUS=a");
-        assert_int_equal(expect_notified(w, &role, NOTIFY_WATCHDOG, NULL, 0), 1);
-        assert_int_equal(expect_notified(w, &role, NOTIFY_READY, NULL, 0), 2);
-        assert_int_equal(expect_notified(w, &role, NOTIFY_STATUS, "a", 0), 3);
-        assert_int_equal(take_notified(w, role.id, 2), 0);
+        assert_int_equal(expect_notified(w, &role, NOTIFY_STATUS, "a", 0), 1);
+        assert_int_equal(expect_notified(w, &role, NOTIFY_WATCHDOG, NULL, 0), 2);
+        assert_int_equal(expect_notified(w, &role, NOTIFY_READY, NULL, 0), 3);
+        assert_int_equal(take_notified(w, role.id, 3), 0);
         world_disconnect(w);
 
         /* Of a status the last one. */
