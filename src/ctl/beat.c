@@ -23,6 +23,7 @@ typedef struct Beat {
         const char *lease; /* NULL: of the monitor */
         uint64_t token, within_usec;
         uint64_t n_failed; /* one after the other, up to now */
+        char *reason;      /* the error of the last of them that was told */
 } Beat;
 
 /* -- the regular beat -- */
@@ -38,9 +39,14 @@ static bool beat_is_hopeless(const sd_bus_error *error) {
 static CtlExit beat_failed(Beat *beat, const sd_bus_error *error) {
         CtlExit e = CTL_EXIT_FAILED;
 
-        /* One message for as long as it lasts. */
-        if (beat->n_failed++ == 0 || beat_is_hopeless(error))
+        /* One message for as long as the reason is the same: a service that ends in the middle of a beat has
+         * not answered, and does not run at the next one. */
+        beat->n_failed++;
+        if (g_strcmp0(beat->reason, error->name) != 0) {
                 e = ctl_report(beat->ctl, NULL, error);
+                g_free(beat->reason);
+                beat->reason = g_strdup(error->name);
+        }
         if (beat_is_hopeless(error))
                 return e;
         if (beat->n_failed == 1)
@@ -52,6 +58,7 @@ static void beat_succeeded(Beat *beat) {
         if (beat->n_failed > 0)
                 ctl_say(beat->ctl, "Beats arrive again, after %" PRIu64 " that did not.", beat->n_failed);
         beat->n_failed = 0;
+        g_clear_pointer(&beat->reason, g_free);
 }
 
 static CtlExit beat_new_call(const Beat *beat, sd_bus_message **ret) {
@@ -106,8 +113,10 @@ static CtlExit beat_regularly(Beat *beat, uint64_t every_usec) {
                 const uint64_t begin = now_usec(CLOCK_MONOTONIC);
 
                 CtlExit e = beat_once(beat);
-                if (e != CTL_EXIT_OK)
+                if (e != CTL_EXIT_OK) {
+                        g_free(beat->reason);
                         return e;
+                }
                 beat_wait(ctl,
                         usec_add(begin, beat->n_failed > 0 ? MIN(every_usec, BEAT_AGAIN_USEC) : every_usec));
         }
