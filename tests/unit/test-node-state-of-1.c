@@ -4,6 +4,7 @@
 
 #include "model/auto-start.h"
 #include "model/events.h"
+#include "model/leases.h"
 #include "model/ports.h"
 #include "test-world.h"
 
@@ -47,6 +48,7 @@ static void open_state(Fixture *f) {
         (void) monitor_close(f->world->node->monitor);
         (void) ports_close(f->world->node->ports);
         (void) auto_start_close(f->world->node->auto_start);
+        (void) leases_close(f->world->node->leases);
         assert_return_code(node_open_state(f->world->node, f->dir_fd, -1), 0);
         if (f->store.roles_fd < 0)
                 assert_return_code(role_store_open(f->dir_fd, &f->store), 0);
