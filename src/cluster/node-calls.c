@@ -159,7 +159,8 @@ static int calls_open_systemd(NodeCalls *calls) {
 
 int node_calls_get_scope(NodeCalls *calls, const char *role, char **ret_cgroup) {
         g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
-        _cleanup_free_ char *unit = role_scope_name(calls->instance, role), *path = NULL, *cgroup = NULL;
+        _cleanup_free_ char *unit = role_scope_name(calls->instance, role), *path = NULL;
+        char *cgroup = NULL;
 
         int r = unit ? calls_open_systemd(calls) : -ENOMEM;
         if (r >= 0)
@@ -167,10 +168,9 @@ int node_calls_get_scope(NodeCalls *calls, const char *role, char **ret_cgroup) 
         if (r >= 0)
                 r = sd_bus_get_property_string(calls->bus, SYSTEMD_NAME, path, SYSTEMD_NAME ".Scope",
                         "ControlGroup", &error, &cgroup);
-        if (r < 0)
-                return r;
-        *ret_cgroup = g_strdup(cgroup);
-        return 0;
+        if (r >= 0)
+                *ret_cgroup = cgroup;
+        return r;
 }
 
 static int calls_wait_empty(NodeCalls *calls, const char *cgroup) {

@@ -164,11 +164,13 @@ static void check_explain(Check *check, CtlExit e, const sd_bus_error *error) {
 static CtlExit check_run(Ctl *ctl, Check *check, char *const *words, sd_bus_error *error) {
         g_autoptr(GPtrArray) roles = NULL;
         g_auto(CtlNode) node = {};
+        /* A check for each role would otherwise tell of one fault of the node as often. */
+        const bool with_node = !*words;
 
         /* On the private socket a service that hangs would not even complete the connection, for which
          * libsystemd waits 90 s. */
         CtlExit e = ctl_connect_bus(ctl);
-        if (e == CTL_EXIT_OK && !*words)
+        if (e == CTL_EXIT_OK && with_node)
                 e = ctl_get_node(ctl, error, &node);
         if (e == CTL_EXIT_OK)
                 e = ctl_get_details(ctl, words, error, &roles);
@@ -177,8 +179,7 @@ static CtlExit check_run(Ctl *ctl, Check *check, char *const *words, sd_bus_erro
         if (e != CTL_EXIT_OK)
                 return e;
         check_words(check, words, roles);
-        /* A check for each role would otherwise tell of one fault of the node as often. */
-        if (!*words)
+        if (with_node)
                 check_node(ctl, check, &node);
         return CTL_EXIT_OK;
 }

@@ -117,7 +117,10 @@ CtlExit ctl_check_managed(Ctl *ctl, const char *verb, char *const *roles, bool f
         g_autoptr(GArray) managed = NULL;
 
         CtlExit e = ctl_list_managed(ctl, &managed);
-        return e == CTL_EXIT_OK ? check_each(ctl, managed, verb, roles, force) : e;
+        if (e != CTL_EXIT_OK)
+                return e;
+        g_assert(managed);
+        return check_each(ctl, managed, verb, roles, force);
 }
 
 CtlExit ctl_check_managed_words(Ctl *ctl, const char *verb, char *const *words, bool force) {
