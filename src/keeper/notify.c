@@ -300,9 +300,9 @@ static void notify_keep(Notify *n, const NotifyAssignment *a, pid_t pid) {
         }
 }
 
-/* What a message tells of a role. The state that it announces comes after it, whatever the order in the message:
- * whoever sees that the role is ready sees the status text that came with it. systemd takes a message as one,
- * too. */
+/* What a message tells of a role. The state that it announces comes after it, whatever the order in the
+ * message: whoever sees that the role is ready sees the status text that came with it. systemd takes a
+ * message as one, too. */
 static bool notify_is_told_first(NotifyKind kind) {
         return kind == NOTIFY_STATUS || kind == NOTIFY_ERRNO || kind == NOTIFY_MAINPID;
 }
