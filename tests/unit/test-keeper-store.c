@@ -628,7 +628,7 @@ static void notifies(World *w, bool in_namespace) {
         assert_int_equal(p.header.type, KEEPER_CHILD);
         for (size_t k = 0; k < n_fds; k++)
                 assert_int_equal(close(fds[k]), 0);
-        assert_int_equal(expect_notified(w, &role, NOTIFY_READY, NULL, 0), number + 1);
+        assert_int_equal(expect_notified(w, &role, NOTIFY_READY, NULL, 0), number + 2);
         (void) expect_notified(w, &role, NOTIFY_STATUS, "barrier", 0);
         (void) expect_notified(w, &role, NOTIFY_WATCHDOG, NULL, 0);
         number = expect_notified(w, &role, NOTIFY_ERRNO, NULL, 5);
