@@ -20,11 +20,6 @@
 #include "ctl/words.h"
 #include "util/autoptr.h"
 
-/* An sshd drops new connections from ten on (MaxStartups=), for example one through which all of them go, and
- * a handshake takes much of a processor. */
-#define CONNECTING_MAX 16U
-/* What a host is given to be connected, and the longest silence after that, unless --timeout= says more. */
-#define PATIENCE_USEC (5 * USEC_PER_SEC)
 /* What is not touched takes no memory. */
 #define STACK_SIZE (1024U * 1024U)
 #define NAMES_MAX 8U
@@ -120,7 +115,7 @@ static int fan_host_connect(Ctl *ctl, char **ret_reason) {
                 ctl->cancelled = true;
                 return -ECANCELED;
         }
-        while (f->n_connecting >= CONNECTING_MAX)
+        while (f->n_connecting >= REMOTE_CONNECTING_MAX)
                 baton_wait(BATON_PERMIT);
         f->n_connecting++;
         int r = fan_host_open(host, ret_reason);
@@ -178,7 +173,7 @@ static void fan_out_add(FanOut *f, const Ctl *ctl, const char *name, char *argv[
         host->ctl.many = true;
         host->ctl.host = name;
         host->ctl.connect = fan_host_connect;
-        host->ctl.patience_usec = ctl->timeout_usec > 0 ? ctl->timeout_usec : PATIENCE_USEC;
+        host->ctl.patience_usec = ctl->timeout_usec > 0 ? ctl->timeout_usec : REMOTE_PATIENCE_USEC;
         if (looks)
                 host->ctl.timeout_usec = host->ctl.patience_usec;
         host->fan_out = f;

@@ -8,6 +8,14 @@
 #include <stdint.h>
 #include <systemd/sd-bus.h>
 
+#include "base/time-util.h"
+
+/* An sshd drops new connections from ten on (MaxStartups=), for example one through which all of them go, and
+ * a handshake takes much of a processor. */
+#define REMOTE_CONNECTING_MAX 16U
+/* What a host is given to be connected, and the longest silence after that, unless --timeout= says more. */
+#define REMOTE_PATIENCE_USEC (5 * USEC_PER_SEC)
+
 /* Returns the address for sd-bus of a host for which host_is_valid(). If batch is set, ssh asks nothing. The
  * caller frees it. */
 char *remote_address(const char *host, bool batch);
