@@ -51,22 +51,28 @@ static bool option_is_set(const RoleSpec *spec, const RoleOption *option, const 
                *(const uint64_t *) ((const char *) spec + option->offset) >= option->min;
 }
 
+int start_args_set_option(StartArgs *args, const RoleOption *option, const char *value, Fault *fault) {
+        const RoleOption *whole = role_option_whole(option);
+
+        int r = role_option_set_from_text(args->spec, option, value, fault);
+        if (r >= 0 && whole->key)
+                args->given[whole - role_options] = option_is_set(args->spec, option, value) ||
+                                                    (option->part_of && args->spec->limits_set != 0);
+        return r;
+}
+
 CtlExit start_args_set(StartArgs *args, const char *verb, const char *key, const char *value) {
         const RoleOption *option = role_option_find_file_key(key);
         g_auto(Fault) fault = {};
 
         if (!option || !role_option_whole(option)->key)
                 return refuse_key(verb, key);
-        int r = role_option_set_from_text(args->spec, option, value, &fault);
+        int r = start_args_set_option(args, option, value, &fault);
         if (r < 0 && fault.error == NODE_ERROR_NOT_SUPPORTED) {
                 ctl_error("%s", fault.message);
                 return CTL_EXIT_FAILED;
         }
-        if (r < 0)
-                return ctl_usage(verb, "%s", fault.message);
-        args->given[role_option_whole(option) - role_options] =
-                option_is_set(args->spec, option, value) || (option->part_of && args->spec->limits_set != 0);
-        return CTL_EXIT_OK;
+        return r < 0 ? ctl_usage(verb, "%s", fault.message) : CTL_EXIT_OK;
 }
 
 static CtlExit set_property(StartArgs *args, const char *verb, const char *text) {

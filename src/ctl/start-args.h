@@ -61,6 +61,9 @@ CtlExit start_args_take(StartArgs *args, const char *verb, int c, const char *va
  * verb, which may be NULL. */
 CtlExit start_args_set(StartArgs *args, const char *verb, const char *key, const char *value);
 
+/* The same for a caller who knows the option, which may be Command=, and reports an error himself. */
+int start_args_set_option(StartArgs *args, const RoleOption *option, const char *value, Fault *fault);
+
 /* Whether the option with this key in role files is given, and whether any is. */
 bool start_args_has(const StartArgs *args, const char *key);
 bool start_args_any(const StartArgs *args);

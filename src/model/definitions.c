@@ -15,6 +15,7 @@
 #include "model/definitions.h"
 #include "model/products.h"
 #include "model/role-option-text.h"
+#include "model/role-specifiers.h"
 #include "model/settings.h"
 #include "proto/node-names.h"
 #include "util/config-files.h"
@@ -301,59 +302,6 @@ static int reading_add_file(Reading *reading, char *path, uid_t owner, Problem *
 
 /* -- a definition from its items -- */
 
-/* Who the definition is for, which %n, %i and %H stand for. */
-typedef struct Names {
-        const char *role;
-        const char *instance; /* NULL if it is no instance of a template */
-        const char *host;
-} Names;
-
-static const char *names_get(const Names *names, char specifier) {
-        switch (specifier) {
-        case 'n':
-                return names->role;
-        case 'i':
-                return names->instance;
-        case 'H':
-                return names->host;
-        case '%':
-                return "%";
-        default:
-                return NULL;
-        }
-}
-
-/* Nothing that is inserted has white space, quotes or a backslash, so it is done before the value is split
- * into words. A % at the end is itself, as in CPUQuota=20%. Returns NULL and a reason, both of which the
- * caller frees, if there is no such specifier. */
-static char *value_expand(const char *value, const Names *names, char **ret_reason) {
-        const char *percent = strchr(value, '%');
-
-        if (!percent)
-                return g_strdup(value);
-        g_autoptr(GString) s = g_string_new(NULL);
-        for (; percent && percent[1]; percent = strchr(value, '%')) {
-                const char *with = names_get(names, percent[1]);
-
-                if (!with) {
-                        const char *end = g_utf8_next_char(percent + 1);
-
-                        *ret_reason =
-                                percent[1] == 'i'
-                                        ? g_strdup("%i is the instance of a template, and this is none")
-                                        : g_strdup_printf(
-                                                  "\"%.*s\" is not one of %%n, %%i and %%H; a percent sign is written %%%%",
-                                                  (int) (end - percent), percent);
-                        return NULL;
-                }
-                g_string_append_len(s, value, percent - value);
-                g_string_append(s, with);
-                value = percent + 2;
-        }
-        g_string_append(s, value);
-        return g_string_free(g_steal_pointer(&s), false);
-}
-
 static void definition_set_source(Definition *d, const Item *item, bool reset) {
         for (unsigned i = 0; i < d->sources->len; i++)
                 if (g_array_index(d->sources, DefinitionSource, i).option == item->option) {
@@ -400,18 +348,22 @@ static int definition_set_item(Definition *d, const Item *item, const char *valu
         }
 }
 
-/* As a start without other options would check it. */
-static int definition_check(const Definition *d, unsigned line, Problem *problem) {
-        g_autoptr(RoleSpec) spec = role_spec_copy(d->spec);
-        g_auto(Fault) fault = {};
-        int r = 0;
+int definition_check_spec(const RoleSpec *spec, Fault *fault) {
+        g_autoptr(RoleSpec) whole = role_spec_copy(spec);
 
-        if (!spec->command)
-                return problem_set(problem, d->file, line, g_strdup("Command= is missing"));
-        r = role_spec_finish_terminal(spec, &fault);
+        if (!whole->command)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS, "Command= is missing");
+        int r = role_spec_finish_terminal(whole, fault);
         /* Without a provider that of the configuration is used, so a start checks it. */
-        if (r >= 0 && (spec->provider_set || !products_wanted(spec)))
-                r = role_spec_check(spec, &fault);
+        if (r >= 0 && (whole->provider_set || !products_wanted(whole)))
+                r = role_spec_check(whole, fault);
+        return r;
+}
+
+static int definition_check(const Definition *d, unsigned line, Problem *problem) {
+        g_auto(Fault) fault = {};
+
+        int r = definition_check_spec(d->spec, &fault);
         return r < 0 ? problem_set(problem, d->file, line, g_strdup(fault.message)) : 0;
 }
 
@@ -420,7 +372,7 @@ static void checksum_add(GChecksum *sum, const char *text) {
 }
 
 /* Makes the definition of a role, and records what is wrong with it. */
-static Definition *definition_make(const Reading *reading, const Names *names) {
+static Definition *definition_make(const Reading *reading, const RoleSpecifiers *names) {
         g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
         Definition *d = definition_new(names->role, reading->files);
         g_auto(Problem) problem = {};
@@ -429,7 +381,7 @@ static Definition *definition_make(const Reading *reading, const Names *names) {
         d->spec = role_spec_new();
         for (unsigned i = 0; r >= 0 && i < reading->items->len; i++) {
                 const Item *item = &g_array_index(reading->items, Item, i);
-                g_autofree char *reason = NULL, *value = value_expand(item->value, names, &reason);
+                g_autofree char *reason = NULL, *value = role_specifiers_expand(item->value, names, &reason);
 
                 if (item->setting == SETTING_INSTANCES)
                         continue;
@@ -613,7 +565,7 @@ static int reading_add_drop_ins(Reading *reading, const Scan *scan, const char *
 }
 
 static void scan_add(const Scan *scan, const Reading *reading, const char *name, const char *instance) {
-        const Names names = { name, instance, scan->host };
+        const RoleSpecifiers names = { name, instance, scan->host };
 
         definitions_add(scan->definitions, definition_make(reading, &names));
 }

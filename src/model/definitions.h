@@ -71,6 +71,10 @@ char **definitions_directories(bool user);
  * literal, or NULL. owner is that of the place. */
 const char *definitions_refuse_owner(const struct stat *st, uid_t owner);
 
+/* Checks the options of a definition as a start without other options would check them. Fails with
+ * InvalidArgs or NotSupported. */
+int definition_check_spec(const RoleSpec *spec, Fault *fault);
+
 Definitions *definitions_new(void); /* without a definition */
 Definitions *definitions_free(Definitions *definitions);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Definitions, definitions_free)
