@@ -25,15 +25,20 @@ static const char rule[] = "polkit.addRule(function(action, subject) {\n"
                            "        said == 'auth' ? polkit.Result.AUTH_ADMIN : polkit.Result.NOT_HANDLED;\n"
                            "});\n";
 
+/* For the next question that is held. */
+static void fifo_renew(void) {
+        (void) g_unlink(HOLD);
+        assert_int_equal(mkfifo(HOLD, 0600), 0);
+        assert_int_equal(chmod(HOLD, 0644), 0);
+}
+
 void polkit_install(const char *script) {
         g_autofree char *text = g_strdup_printf(rule, script);
 
         assert_true(g_file_set_contents(RULE, text, -1, NULL));
         assert_int_equal(chmod(RULE, 0644), 0);
         answer("");
-        (void) g_unlink(HOLD); /* of a case that was killed */
-        assert_int_equal(mkfifo(HOLD, 0600), 0);
-        assert_int_equal(chmod(HOLD, 0644), 0);
+        fifo_renew(); /* there may be one of a case that was killed */
         systemctl("restart", SERVICE);
 }
 
@@ -72,8 +77,9 @@ void release(int fd, const char *text) {
         g_autofree char *line = g_strconcat(text, "\n", NULL);
         struct pollfd p = { .fd = fd };
 
+        /* The next question may come before this end is closed, and would take that for its answer. */
+        fifo_renew();
         assert_int_equal(write(fd, line, strlen(line)), strlen(line));
-        /* Otherwise the next held() could find the reader of this question, and not wait for the next one. */
         if (poll(&p, 1, (int) (patience_usec() / 1000)) != 1)
                 fail_msg("the rule does not read its answer");
         assert_int_equal(close(fd), 0);

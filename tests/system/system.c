@@ -156,13 +156,20 @@ const char *fifo_path(const Fifo *fifo) {
         return fifo->path;
 }
 
-static char *take_line(Fifo *fifo) {
-        char buffer[4096], *end, *line;
+/* Returns the end of the first line, or NULL if there is none now. */
+static const char *fifo_read(Fifo *fifo) {
+        char buffer[4096];
         ssize_t n;
 
         while ((n = read(fifo->fd, buffer, sizeof(buffer))) > 0)
                 g_string_append_len(fifo->data, buffer, n);
-        end = strchr(fifo->data->str, '\n');
+        return strchr(fifo->data->str, '\n');
+}
+
+static char *take_line(Fifo *fifo) {
+        const char *end = fifo_read(fifo);
+        char *line;
+
         if (!end)
                 return NULL;
         line = g_strndup(fifo->data->str, (gsize) (end - fifo->data->str));
@@ -185,8 +192,7 @@ char *fifo_line(Fifo *fifo) {
 }
 
 bool fifo_has_line(Fifo *fifo) {
-        g_autofree char *line = take_line(fifo);
-        return line;
+        return fifo_read(fifo);
 }
 
 void fifo_expect(Fifo *fifo, const char *expected) {

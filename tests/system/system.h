@@ -43,7 +43,7 @@ char *fifo_line(Fifo *fifo);
 void fifo_expect(Fifo *fifo, const char *line);
 /* Expects a line of the form "TEXT PID", as the actor writes it. Returns the PID. */
 pid_t fifo_expect_pid(Fifo *fifo, const char *text);
-/* Returns whether there is a line now. */
+/* Returns whether there is a line now, which stays for fifo_line(). */
 bool fifo_has_line(Fifo *fifo);
 
 /* A copy of the actor that cannot be executed until it is released, because execve(2) waits. So a start is
