@@ -93,13 +93,17 @@ static int host_link_on_late(sd_event_source *s, uint64_t usec, void *userdata) 
 }
 
 /* The bus of the host has replied, so everything up to it works. */
-static int host_link_on_pong(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int host_link_on_id(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         HostLink *link = userdata;
         HostLinks *links = link->links;
 
         /* If the connection has ended, that is announced, too. */
-        if (sd_bus_message_is_method_error(m, NULL))
+        if (sd_bus_message_is_method_error(m, SD_BUS_ERROR_NO_REPLY))
                 return 0;
+        if (sd_bus_message_is_method_error(m, NULL)) {
+                host_link_set_down(link, -EIO, sd_bus_message_get_error(m)->message);
+                return 0;
+        }
         link->timer = sd_event_source_disable_unref(link->timer);
         link->bus = g_steal_pointer(&link->new_bus);
         link->state = HOST_LINK_UP;
@@ -137,7 +141,7 @@ static int host_link_begin(HostLink *link) {
                 r = sd_bus_attach_event(link->new_bus, links->event, SD_EVENT_PRIORITY_NORMAL);
         if (r >= 0)
                 r = sd_bus_call_method_async(link->new_bus, NULL, "org.freedesktop.DBus",
-                        "/org/freedesktop/DBus", "org.freedesktop.DBus.Peer", "Ping", host_link_on_pong, link,
+                        "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId", host_link_on_id, link,
                         NULL);
         /* The time limit of that call does not begin before the connection is there. */
         return r < 0 ? r : host_link_set_timer(link, links->patience_usec, host_link_on_late);

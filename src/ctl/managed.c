@@ -6,6 +6,7 @@
 #include "ctl/connection.h"
 #include "ctl/details.h"
 #include "ctl/managed.h"
+#include "ctl/observatory.h"
 #include "ctl/words.h"
 #include "util/autoptr.h"
 
@@ -74,10 +75,11 @@ static char *manager_command(const char *manager, const char *verb) {
 
                 return g_strdup_printf("%s, or: %s", first, second);
         }
-        if (g_str_has_prefix(manager, "desk:")) {
-                const char *down[] = { "architectctl", "down", name, NULL };
+        if (g_str_has_prefix(manager, OBSERVATORY_MANAGER)) {
+                g_autofree char *observatory = g_strndup(name, strcspn(name, "#"));
+                const char *up[] = { "architectctl", restart ? "up" : "down", observatory, NULL };
 
-                return words_command(down);
+                return words_command(up);
         }
         return NULL;
 }

@@ -61,6 +61,23 @@ int start_args_set_option(StartArgs *args, const RoleOption *option, const char 
         return r;
 }
 
+int start_args_set_dependencies(StartArgs *args, Dependency kind, char **names, Fault *fault) {
+        const size_t offset = offsetof(RoleSpec, dependencies) + kind * sizeof(char **);
+
+        int r = role_spec_set_dependencies(args->spec, kind, names, fault);
+        for (size_t i = 0; i < n_role_options; i++)
+                if (role_options[i].offset == offset)
+                        args->given[i] = names[0];
+        return r;
+}
+
+void start_args_set_token(StartArgs *args, uint64_t token) {
+        const RoleOption *option = role_option_find_file_key("FencingToken");
+
+        args->spec->fencing_token = token;
+        args->given[option - role_options] = token > 0;
+}
+
 CtlExit start_args_set(StartArgs *args, const char *verb, const char *key, const char *value) {
         const RoleOption *option = role_option_find_file_key(key);
         g_auto(Fault) fault = {};

@@ -64,6 +64,12 @@ CtlExit start_args_set(StartArgs *args, const char *verb, const char *key, const
 /* The same for a caller who knows the option, which may be Command=, and reports an error himself. */
 int start_args_set_option(StartArgs *args, const RoleOption *option, const char *value, Fault *fault);
 
+/* Replaces the names of a dependency, of which an empty list is none. */
+int start_args_set_dependencies(StartArgs *args, Dependency kind, char **names, Fault *fault);
+
+/* Sets the fencing token, of which 0 is none. */
+void start_args_set_token(StartArgs *args, uint64_t token);
+
 /* Whether the option with this key in role files is given, and whether any is. */
 bool start_args_has(const StartArgs *args, const char *key);
 bool start_args_any(const StartArgs *args);

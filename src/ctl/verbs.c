@@ -82,6 +82,13 @@ const CtlVerb ctl_verbs[] = {
                         "     --size-fd=N         The socket for the size that OpenTerminal returned with it\n"
                         "     --force             Also if a lease has the role\n" },
 
+        { "up", verb_up, "FILE", "Start what a file says, on all its hosts", .heading = "Observatories",
+                .options = "     --force             Replace what runs and was started by others\n"
+                           "     --token=N           The fencing token (default: one more than the last)\n" },
+        { "diff", verb_diff, "FILE", "Show what up would do" },
+        { "down", verb_down, "FILE", "Stop what up has started",
+                .options = "     --token=N           The fencing token (default: one more than the last)\n" },
+
         { "monitor", verb_monitor, "[PATTERN...]", "Show events as they happen", .many = CTL_MANY_STREAM,
                 .heading = "Events, logs and monitoring",
                 .options = "     --since=SEQ         Begin with those after this number\n"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <glib.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "model/role-specifiers.h"

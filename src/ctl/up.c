@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The verbs "up", "down" and "diff": an observatory is made to be what its file says. */
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl/lease.h"
+#include "ctl/up.h"
+#include "ctl/verb.h"
+#include "util/autoptr.h"
+
+static void up_clear(Up *up) {
+        /* The links call back, and the hosts are their owners. */
+        up->links = host_links_free(up->links);
+        if (up->steps)
+                g_ptr_array_unref(up->steps);
+        if (up->hosts)
+                g_ptr_array_unref(up->hosts);
+        up->event = sd_event_unref(up->event);
+        up->observatory = observatory_free(up->observatory);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Up, up_clear)
+
+static int up_on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+        Up *up = userdata;
+
+        up->interrupted = true;
+        return 0;
+}
+
+static CtlExit up_begin(Up *up, const char *file) {
+        static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+        sigset_t set;
+
+        CtlExit e = observatory_load(file, &up->observatory);
+        if (e != CTL_EXIT_OK)
+                return e;
+        up->hosts = g_ptr_array_new_with_free_func(up_host_free);
+        up->steps = g_ptr_array_new_with_free_func(up_step_free);
+        int r = sd_event_new(&up->event);
+        (void) sigemptyset(&set);
+        for (size_t i = 0; i < ELEMENTSOF(signals); i++)
+                (void) sigaddset(&set, signals[i]);
+        (void) sigprocmask(SIG_BLOCK, &set, NULL);
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(signals); i++)
+                r = sd_event_add_signal(up->event, NULL, signals[i], up_on_signal, up);
+        return r < 0 ? ctl_failed(r, "wait for events") : up_hosts_ask(up);
+}
+
+/* -- before anything is done -- */
+
+static guint up_count_hosts(const Up *up) {
+        guint n = 0;
+
+        for (guint i = 0; i < up->hosts->len; i++) {
+                const UpHost *host = g_ptr_array_index(up->hosts, i);
+                bool changes = false;
+
+                for (guint k = 0; k < up->steps->len; k++) {
+                        const UpStep *step = g_ptr_array_index(up->steps, k);
+
+                        changes = changes || (step->host == host && step->action != UP_KEEP);
+                }
+                n += changes && !host->problem;
+        }
+        return n;
+}
+
+static CtlExit up_confirm(const Up *up) {
+        const guint n_hosts = up_count_hosts(up);
+        char answer[16] = "";
+
+        if (n_hosts < 2 || up->ctl->yes)
+                return CTL_EXIT_OK;
+        if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+                return ctl_usage(
+                        up->verb, "%s on %u hosts needs --yes, as there is nobody to ask", up->verb, n_hosts);
+        (void) fprintf(stderr, "Start %u, restart %u and stop %u roles on %u hosts? [y/N] ",
+                up_plan_count(up, UP_START), up_plan_count(up, UP_RESTART), up_plan_count(up, UP_STOP),
+                n_hosts);
+        if (fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
+                return CTL_EXIT_OK;
+        ctl_error("nothing was done");
+        return CTL_EXIT_FAILED;
+}
+
+static bool up_has_problems(const Up *up) {
+        for (guint i = 0; i < up->hosts->len; i++)
+                if (((UpHost *) g_ptr_array_index(up->hosts, i))->problem)
+                        return true;
+        return false;
+}
+
+static bool up_is_held(const Up *up) {
+        for (guint i = 0; i < up->hosts->len; i++)
+                if (((UpHost *) g_ptr_array_index(up->hosts, i))->holds)
+                        return true;
+        return false;
+}
+
+static bool up_changes(const Up *up) {
+        return up_plan_count(up, UP_KEEP) < up->steps->len;
+}
+
+/* Returns CTL_EXIT_OK if something is to be done. */
+static CtlExit up_plan(Up *up, bool down) {
+        CtlExit e = up_plan_make(up, down);
+        if (e == CTL_EXIT_OK)
+                e = up_plan_print(up);
+        if (e == CTL_EXIT_OK && up->interrupted) {
+                ctl_error("interrupted, nothing was done");
+                return CTL_EXIT_FAILED;
+        }
+        return e;
+}
+
+/* -- the verbs -- */
+
+typedef enum UpOptions {
+        UP_OPTION_FORCE = 1 << 0,
+        UP_OPTION_TOKEN = 1 << 1,
+} UpOptions;
+
+/* Returns true if the verb is to go on, with the file in argv[optind]; otherwise it returns *ret. */
+static bool up_get_options(Up *up, UpOptions has, int argc, char *argv[], CtlExit *ret) {
+        enum { ARG_FORCE = CTL_OPTION_OWN, ARG_TOKEN };
+        struct option options[3] = {};
+        size_t n = 0;
+        int c = 0;
+
+        if (has & UP_OPTION_FORCE)
+                options[n++] = (struct option){ "force", no_argument, NULL, ARG_FORCE };
+        if (has & UP_OPTION_TOKEN)
+                options[n++] = (struct option){ "token", required_argument, NULL, ARG_TOKEN };
+        *ret = CTL_EXIT_OK;
+        while (*ret == CTL_EXIT_OK && (c = ctl_getopt(up->ctl, argc, argv, NULL, options, ret)) >= 0)
+                if (c == ARG_FORCE)
+                        up->force = true;
+                else
+                        *ret = lease_parse_token(argv[0], optarg, &up->token);
+        if (c == CTL_OPTION_EXIT || *ret != CTL_EXIT_OK)
+                return false;
+        if (up->ctl->host || up->ctl->hosts || up->ctl->machine) {
+                *ret = ctl_usage(argv[0],
+                        "the hosts are those of the file, so %s takes no --host= or --machine=", argv[0]);
+                return false;
+        }
+        *ret = ctl_check_arguments(argc, argv, 1, 1);
+        return *ret == CTL_EXIT_OK;
+}
+
+static CtlExit up_do(Up *up) {
+        const bool has_lease = up->observatory->lease;
+
+        CtlExit e = up_changes(up) ? up_confirm(up) : CTL_EXIT_OK;
+        if (e == CTL_EXIT_OK && has_lease)
+                e = up_beat_begin(up);
+        if (e != CTL_EXIT_OK)
+                return e;
+        e = up_run(up);
+        if (e == CTL_EXIT_OK && up_has_problems(up))
+                e = CTL_EXIT_FAILED;
+        if (e == CTL_EXIT_OK && !up_changes(up))
+                ctl_say(up->ctl, "Everything is as %s says.", up->observatory->path);
+        return e;
+}
+
+CtlExit verb_up(Ctl *ctl, int argc, char *argv[]) {
+        g_auto(Up) up = { .ctl = ctl, .verb = "up" };
+        CtlExit e;
+
+        if (!up_get_options(&up, UP_OPTION_FORCE | UP_OPTION_TOKEN, argc, argv, &e))
+                return e;
+        e = up_begin(&up, argv[optind]);
+        if (e == CTL_EXIT_OK)
+                e = up_plan(&up, false);
+        if (e == CTL_EXIT_OK)
+                e = up_do(&up);
+        /* What has failed is no reason to let the others end. */
+        if (up.hosts && !up.interrupted && up_is_held(&up)) {
+                const CtlExit beat = up_beat_run(&up);
+
+                e = beat != CTL_EXIT_OK ? beat : e;
+        }
+        return e;
+}
+
+CtlExit verb_down(Ctl *ctl, int argc, char *argv[]) {
+        g_auto(Up) up = { .ctl = ctl, .verb = "down" };
+        CtlExit e;
+
+        if (!up_get_options(&up, UP_OPTION_TOKEN, argc, argv, &e))
+                return e;
+        e = up_begin(&up, argv[optind]);
+        if (e == CTL_EXIT_OK)
+                e = up_plan(&up, true);
+        if (e == CTL_EXIT_OK)
+                e = up_do(&up);
+        if (up.hosts && up_is_held(&up))
+                up_beat_release(&up);
+        return e;
+}
+
+/* Like diff(1): 0 if there is no difference. */
+CtlExit verb_diff(Ctl *ctl, int argc, char *argv[]) {
+        g_auto(Up) up = { .ctl = ctl, .verb = "diff", .force = true };
+        CtlExit e;
+
+        if (!up_get_options(&up, 0, argc, argv, &e))
+                return e;
+        e = up_begin(&up, argv[optind]);
+        if (e == CTL_EXIT_OK)
+                e = up_plan(&up, false);
+        if (e != CTL_EXIT_OK)
+                return e;
+        return up_changes(&up) || up_has_problems(&up) ? CTL_EXIT_FAILED : CTL_EXIT_OK;
+}
