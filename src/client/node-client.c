@@ -4,6 +4,7 @@
 
 #include "client/node-client.h"
 #include "proto/node-names.h"
+#include "util/autoptr.h"
 
 char *node_bus_name(const char *instance) {
         return g_str_equal(instance, NODE_DEFAULT_INSTANCE) ? g_strdup(NODE_BUS_NAME)
@@ -29,4 +30,18 @@ int node_subscribe_owner(
                 bus_name);
 
         return sd_bus_add_match(bus, NULL, match, callback, userdata);
+}
+
+int node_new_ping(sd_bus *bus, const char *bus_name, sd_bus_message **ret) {
+        g_autoptr(sd_bus_message) call = NULL;
+
+        int r = sd_bus_message_new_method_call(
+                bus, &call, bus_name, NODE_PATH, "org.freedesktop.DBus.Properties", "Get");
+        if (r >= 0)
+                r = sd_bus_message_append(call, "ss", NODE_INTERFACE, "Version");
+        if (r >= 0)
+                r = sd_bus_message_set_auto_start(call, false);
+        if (r >= 0)
+                *ret = g_steal_pointer(&call);
+        return r;
 }
