@@ -18,6 +18,7 @@
 /* A call whose reply belongs to a host. */
 typedef struct UpCall {
         UpHost *host;
+        sd_bus_slot *slot; /* NULL if it could not be sent */
         UpReply callback;
         void *userdata;
 } UpCall;
@@ -31,6 +32,13 @@ void up_host_free(void *p) {
         sd_event_source_disable_unref(host->beat);
         if (host->details)
                 g_ptr_array_unref(host->details);
+        for (guint i = 0; i < host->calls->len; i++) {
+                UpCall *call = g_ptr_array_index(host->calls, i);
+
+                sd_bus_slot_unref(call->slot);
+                g_free(call);
+        }
+        g_ptr_array_unref(host->calls);
         g_free(host->problem);
         g_free(host);
 }
@@ -56,6 +64,7 @@ static int host_on_pong(sd_bus_message *m, void *userdata, sd_bus_error *error) 
 
 /* A service may take its time for a reply, but not for a ping. */
 static int host_on_patience(sd_event_source *s, uint64_t usec, void *userdata) {
+        g_autoptr(sd_bus_message) ping = NULL;
         UpHost *host = userdata;
 
         if (host->n_calls == 0 || host->link->state != HOST_LINK_UP)
@@ -64,8 +73,9 @@ static int host_on_patience(sd_event_source *s, uint64_t usec, void *userdata) {
                 host_link_give_up(host->link, "it does not answer any more");
                 return 0;
         }
-        int r = sd_bus_call_method_async(host->link->bus, NULL, host->ctl.bus_name, NODE_PATH,
-                "org.freedesktop.DBus.Peer", "Ping", host_on_pong, host, NULL);
+        int r = node_new_ping(host->link->bus, host->ctl.bus_name, &ping);
+        if (r >= 0)
+                r = sd_bus_call_async(host->link->bus, NULL, ping, host_on_pong, host, UINT64_MAX);
         host->pinged = r >= 0;
         (void) sd_event_source_set_time_relative(s, host->ctl.patience_usec);
         (void) sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
@@ -82,8 +92,13 @@ static void host_watch_patience(UpHost *host) {
 }
 
 static void call_end(UpCall *call, sd_bus_message *reply, const sd_bus_error *error) {
-        call->host->n_calls--;
-        call->callback(call->host, reply, error, call->userdata);
+        UpHost *host = call->host;
+
+        (void) g_ptr_array_remove_fast(host->calls, call);
+        host->n_calls--;
+        call->callback(host, reply, error, call->userdata);
+        sd_bus_slot_unref(call->slot);
+        g_free(call);
 }
 
 static int call_on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -91,27 +106,32 @@ static int call_on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return 0;
 }
 
+/* A connection that was given up brings no reply any more, and no error. */
+static void host_end_calls(UpHost *host) {
+        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+
+        (void) sd_bus_error_set_errno(&error, ECONNRESET);
+        while (host->calls->len > 0)
+                call_end(g_ptr_array_index(host->calls, 0), NULL, &error);
+}
+
 void up_host_send(UpHost *host, sd_bus_message *message, UpReply callback, void *userdata) {
         g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
         UpCall *call = g_new(UpCall, 1);
-        sd_bus_slot *slot = NULL;
         int r = -ENOTCONN;
 
-        *call = (UpCall){ host, callback, userdata };
+        *call = (UpCall){ .host = host, .callback = callback, .userdata = userdata };
+        g_ptr_array_add(host->calls, call);
         host->n_calls++;
         if (host->link->state == HOST_LINK_UP)
-                r = sd_bus_call_async(host->link->bus, &slot, message, call_on_reply, call, UINT64_MAX);
-        if (r >= 0) {
-                (void) sd_bus_slot_set_destroy_callback(slot, g_free);
-                (void) sd_bus_slot_set_floating(slot, true);
-                sd_bus_slot_unref(slot);
-                host_watch_patience(host);
-        } else {
-                (void) sd_bus_error_set_errno(&error, r);
-                call_end(call, NULL, &error);
-                g_free(call);
-        }
+                r = sd_bus_call_async(host->link->bus, &call->slot, message, call_on_reply, call, UINT64_MAX);
         sd_bus_message_unref(message);
+        if (r >= 0) {
+                host_watch_patience(host);
+                return;
+        }
+        (void) sd_bus_error_set_errno(&error, r);
+        call_end(call, NULL, &error);
 }
 
 int up_hosts_wait(Up *up) {
@@ -226,6 +246,7 @@ static void link_changed(HostLink *link) {
         if (link->state != HOST_LINK_UP) {
                 if (!host->details)
                         up_host_fail(host, "no answer: %s", link->reason);
+                host_end_calls(host);
                 up_run_host_lost(host);
                 return;
         }
@@ -254,6 +275,7 @@ static void add_host(Up *up, const ObservatoryHost *o) {
 
         host->up = up;
         host->host = o;
+        host->calls = g_ptr_array_new();
         host->ctl = *up->ctl;
         host->ctl.host = o->local ? NULL : o->name;
         host->ctl.patience_usec = up->ctl->timeout_usec > 0 ? up->ctl->timeout_usec : REMOTE_PATIENCE_USEC;

@@ -34,7 +34,8 @@ typedef struct UpHost {
         Ctl ctl;            /* its bus is that of the link */
         GPtrArray *details; /* of CtlDetails: the roles that it has; NULL while that is not known */
         char *problem;      /* why it is of no use, or NULL */
-        unsigned n_calls;   /* under way */
+        GPtrArray *calls;   /* under way */
+        unsigned n_calls;   /* the same, and what else is waited for */
         bool pinged;        /* and has not replied */
         sd_event_source *patience;
 

@@ -119,6 +119,78 @@ class Remote(Case):
         self.assertEqual(nowhere.returncode, 1)
         self.assertIn("nowhere.invalid", nowhere.stderr)
 
+    # -- an observatory of both machines --
+
+    def observatory(self, roles, more=""):
+        path = os.path.join(self.directory, "north.observatory")
+        with open(path, "w") as file:
+            file.write(f"{more}[Host hub]\nLocal=yes\n[Host dome]\nAddress=root@{FAR}\n{roles}")
+        self.addCleanup(run, "architectctl", "--yes", "down", path, check=False)
+        return path
+
+    def test_up(self):
+        """Roles start in their order over the machines, and a machine that goes away does not hold up the other."""
+        roles = (
+            "[Role mount]\nHost=dome\nCommand=sleep infinity\n"
+            "[Role guider]\nHost=hub\nCommand=sleep infinity\nRequires=mount\n"
+        )
+        path = self.observatory(roles)
+        said = self.ctl("--yes", "up", path)
+        self.assertEqual(said.stderr.splitlines(), ["dome: mount is started.", "hub: guider is started."])
+        self.assertEqual(self.node.poll(), {"mount": "running"})
+        self.assertIn("Everything is as", self.ctl("up", path).stderr)
+        self.assertEqual(self.ctl("diff", path).stdout, "")
+
+        # The machine is there, but what is on it does not answer.
+        path = self.observatory(roles + "[Role web]\nHost=hub\nCommand=sleep infinity\n")
+        far("systemctl kill -s STOP architect-node.service")
+        self.addCleanup(far, "systemctl kill -s CONT architect-node.service", check=False)
+        begin = time.monotonic()
+        said = self.ctl("--yes", "--timeout=1s", "up", path, status=1)
+        self.assertLess(time.monotonic() - begin, PATIENCE / 2)
+        self.assertIn("dome", said.stdout)
+        self.assertIn("it does not answer any more", said.stdout)
+        self.assertIn("hub: web is started.", said.stderr)
+        far("systemctl kill -s CONT architect-node.service")
+        self.ctl("--yes", "up", path)
+
+        said = self.ctl("--yes", "down", path).stderr.splitlines()
+        self.assertLess(said.index("hub: guider is stopped."), said.index("dome: mount is stopped."))
+        self.assertNotIn("running", self.node.poll().values())
+
+    def test_up_is_the_manager(self):
+        """Without a connection no beat arrives, and the roles end there, but only there."""
+        path = self.observatory(
+            "[Role mount]\nHost=dome\nCommand=sleep infinity\n[Role web]\nHost=hub\nCommand=sleep infinity\n",
+            "[Observatory]\nLease=north\nLeaseTimeoutSec=3\nBeatSec=200ms\n",
+        )
+        up = subprocess.Popen(
+            ("architectctl", "--yes", "up", path), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        self.addCleanup(up.wait)
+        self.addCleanup(up.terminate)
+        lines = iter(up.stderr.readline, "")
+        self.assertTrue(any("Lease north is held" in line for line in lines))
+        pid = self.ctl("list", "--json=short").stdout
+        run("ip", "link", "set", "eth0", "down")
+        self.addCleanup(run, "ip", "link", "set", "eth0", "up")
+        cut = time.monotonic()
+        wait_until(lambda: time.monotonic() > cut + 4, "the time of the lease is over")
+        run("ip", "link", "set", "eth0", "up")
+        self.assertTrue(any("dome: no beat has arrived" in line for line in lines))
+        self.assertEqual(self.node.poll(["mount"]), {"mount": "exit -15"})
+        self.assertEqual(self.ctl("list", "--json=short").stdout, pid)
+
+        # It goes on from there, as the next manager.
+        following = subprocess.Popen(
+            ("architectctl", "--yes", "up", path), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        self.addCleanup(following.wait)
+        self.addCleanup(following.terminate)
+        self.assertTrue(any("Lease north is held with fencing token 2" in line for line in iter(following.stderr.readline, "")))
+        self.assertEqual(up.wait(PATIENCE), 5)
+        self.assertEqual(self.node.poll(["mount"]), {"mount": "running"})
+
     # -- several hosts; both names are the same machine, where alice may only look --
 
     def ctl(self, *words, status=0):
@@ -162,6 +234,16 @@ class Remote(Case):
         self.assertIsNone(rows[0]["role"])
         self.assertIn("nowhere.invalid", rows[0]["error"])
         self.assertEqual((rows[1]["host"], rows[1]["role"], rows[1]["error"]), (root, "camera", None))
+
+    def test_frozen_node(self):
+        """A service that does not answer is told from one that is busy, although the bridge answers."""
+        self.node.start("camera", ["sleep", "infinity"])
+        far("systemctl kill -s STOP architect-node.service")
+        self.addCleanup(far, "systemctl kill -s CONT architect-node.service")
+        begin = time.monotonic()
+        said = self.ctl("-H", f"root@{FAR},nowhere.invalid", "--yes", "stop", "camera", status=1)
+        self.assertLess(time.monotonic() - begin, PATIENCE / 2)
+        self.assertIn(f"root@{FAR}: no answer within 5s", said.stderr)
 
     def test_several_hosts_change(self):
         root, alice = f"root@{FAR}", f"alice@{FAR}"
