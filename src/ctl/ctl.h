@@ -14,6 +14,7 @@
 
 #include "base/macro.h"
 
+struct OpenMetrics;
 struct Table;
 
 /* Documented in architectctl(1). check has the statuses of monitoring plug-ins, run and wait that of the
@@ -64,6 +65,11 @@ struct Ctl {
         /* With many: connects to the host. It reports nothing, but returns a negative errno and why, which
          * the caller frees. */
         int (*connect)(Ctl *ctl, char **ret_reason);
+        /* With many: waits until one more connection may be made, and says that it is made. */
+        void (*take_permit)(Ctl *ctl);
+        void (*return_permit)(Ctl *ctl);
+        /* With many: waits until all hosts before this one have ended. */
+        void (*take_turn)(Ctl *ctl);
 };
 
 /* Prints "architectctl: TEXT" to stderr. */
@@ -88,10 +94,13 @@ bool ctl_has_color(void);
 /* With several hosts this gets what would be printed, except on stdout; otherwise it is NULL. gather.c sets
  * it. */
 typedef struct CtlSink {
-        void (*error)(const char *text); /* of ctl_error() */
-        void (*say)(const char *text);   /* of ctl_say(), and what explains an error */
-        void (*json)(const char *json);  /* a value */
+        void (*error)(const char *text);              /* of ctl_error() */
+        void (*say)(const char *text);                /* of ctl_say(), and what explains an error */
+        void (*json)(const char *json, CtlJson mode); /* a value */
         void (*table)(struct Table *table);
+
+        /* What goes to this file, or to stdout if that is NULL. The sink owns the metrics. */
+        void (*metrics)(struct OpenMetrics *metrics, const char *path);
 } CtlSink;
 
 extern const CtlSink *ctl_sink;

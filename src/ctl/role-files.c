@@ -8,6 +8,7 @@
 
 #include "ctl/connection.h"
 #include "ctl/role-files.h"
+#include "ctl/verb.h"
 #include "ctl/words.h"
 #include "model/role-options.h"
 #include "util/autoptr.h"
@@ -20,9 +21,7 @@ CtlExit role_files_check_options(const Ctl *ctl, const char *verb) {
         g_auto(GStrv) directories = NULL;
 
         if (ctl->host || ctl->machine)
-                return ctl_usage(verb,
-                        "%s is about files of this machine; without --host= and --machine= it runs there",
-                        verb);
+                return ctl_refuse_place(ctl, verb);
         directories = definitions_directories(ctl->user);
         if (!directories) {
                 ctl_error(
