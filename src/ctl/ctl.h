@@ -87,6 +87,10 @@ _printf_(2, 3) CtlExit ctl_usage(const char *verb, const char *fmt, ...);
 /* Reports that there is not enough memory, or another failure of a library. Returns CTL_EXIT_FAILED. */
 CtlExit ctl_failed(int r, const char *doing);
 
+/* Returns the name of a user of the machine with the service, or the number if that is not known, since the
+ * users of another machine have other names. The caller frees it. */
+char *ctl_user_name(const Ctl *ctl, uint32_t uid);
+
 /* Returns whether descriptions of states may have a colour: stdout is a terminal that knows colours, and
  * neither NO_COLOR nor SYSTEMD_COLORS=0 are in the environment. */
 bool ctl_has_color(void);

@@ -118,6 +118,16 @@ bool role_files_has_name(const Definition *definition, const char *name) {
                        strcmp(base + strlen(name), ROLE_FILE_SUFFIX) == 0);
 }
 
+const Definition *role_files_find(const Definitions *definitions, const char *name) {
+        for (unsigned i = 0; i < definitions_count(definitions); i++) {
+                const Definition *definition = definitions_get(definitions, i);
+
+                if (role_files_has_name(definition, name))
+                        return definition;
+        }
+        return NULL;
+}
+
 static const char *nearest_definition(const Definitions *definitions, const char *name) {
         g_autoptr(GPtrArray) names = g_ptr_array_new();
 
