@@ -20,8 +20,8 @@
 
 static char host[128];
 
-/* Runs it without output, and returns its status. */
-static int program_run(const char *const *argv) {
+/* Runs it without output, and with its errors if they matter. Returns its status. */
+static int program_run(const char *const *argv, bool errors) {
         int status;
 
         (void) fflush(NULL);
@@ -31,7 +31,8 @@ static int program_run(const char *const *argv) {
         if (pid == 0) {
                 const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-                if (null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(null, STDOUT_FILENO) >= 0)
+                if (null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(null, STDOUT_FILENO) >= 0 &&
+                        (errors || dup2(null, STDERR_FILENO) >= 0))
                         (void) execvp(argv[0], (char *const *) argv);
                 _exit(127);
         }
@@ -41,21 +42,21 @@ static int program_run(const char *const *argv) {
 }
 
 static double list_measure(void) {
-        const char *const list[] = { "architectctl", "-H", host, "list", NULL };
+        const char *const list[] = { "architectctl", "-q", "-H", host, "list", NULL };
         const double begin = bench_now();
 
-        if (program_run(list) != 0)
+        if (program_run(list, true) != 0)
                 bench_die("the list of %s has failed", host);
         return bench_now() - begin;
 }
 
 static void master_end(void) {
-        const char *const check[] = { "ssh", CONTROL_PATH, "-q", "-O", "check", host, NULL };
-        const char *const end[] = { "ssh", CONTROL_PATH, "-q", "-O", "exit", host, NULL };
+        const char *const check[] = { "ssh", CONTROL_PATH, "-O", "check", host, NULL };
+        const char *const end[] = { "ssh", CONTROL_PATH, "-O", "exit", host, NULL };
 
-        if (program_run(check) != 0)
+        if (program_run(check, false) != 0)
                 bench_die("ssh has not kept the connection to %s", host);
-        if (program_run(end) != 0 || program_run(check) == 0)
+        if (program_run(end, false) != 0 || program_run(check, false) == 0)
                 bench_die("the connection to %s that ssh keeps does not end", host);
 }
 
