@@ -467,11 +467,12 @@ static char *older_message(Ctl *ctl, const sd_bus_error *error) {
         r = WITHOUT_BATON(sd_bus_get_property_strv(
                 ctl->bus, ctl->bus_name, NODE_PATH, NODE_INTERFACE, "Features", NULL, &features));
         g_autofree char *list = r >= 0 && features ? g_strjoinv(" ", features) : NULL;
-        const size_t n = strlen(error->message ?: error->name);
-        const int end = (int) n - (n > 0 && (error->message ?: error->name)[n - 1] == '.');
-        return g_strdup_printf("%.*s: that node has the version %s and %s%s, architectctl has the version %s",
-                end, error->message ?: error->name, version,
-                list && list[0] ? "the features " : "tells no features", list ?: "", PROJECT_VERSION);
+        g_autofree char *text = g_strdup(error->message ?: error->name);
+        if (text && g_str_has_suffix(text, "."))
+                text[strlen(text) - 1] = '\0';
+        return g_strdup_printf("%s: that node has the version %s and %s%s, architectctl has the version %s",
+                text, version, list && list[0] ? "the features " : "tells no features", list ?: "",
+                PROJECT_VERSION);
 }
 
 static void suggest_role(Ctl *ctl, const char *role, bool defined) {

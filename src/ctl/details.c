@@ -291,8 +291,10 @@ CtlExit ctl_select_names(Ctl *ctl, char *const *words, bool ended, GPtrArray *na
         g_autoptr(GPtrArray) roles = NULL, selected = NULL;
 
         CtlExit e = ctl_get_details(ctl, words, NULL, &roles);
-        if (e == CTL_EXIT_OK)
+        if (e == CTL_EXIT_OK) {
+                g_assert(roles); /* as the analyzers cannot see */
                 e = ctl_select_details(ctl, words, roles, &selected);
+        }
         for (guint i = 0; selected && i < selected->len; i++) {
                 const CtlDetails *role = g_ptr_array_index(selected, i);
 

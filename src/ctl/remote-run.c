@@ -65,7 +65,7 @@ static int child_wait(pid_t pid) {
 /* -- one host -- */
 
 static CtlExit run_one(const Ctl *ctl, const RemoteRun *run) {
-        pid_t pid;
+        pid_t pid = 0;
 
         CtlExit e = child_start(ctl, run, STDOUT_FILENO, STDERR_FILENO, &pid);
         if (e != CTL_EXIT_OK)
@@ -99,7 +99,6 @@ static int stream_open(Run *r, RunStream *stream, int *ret_write) {
         if (pipe2(fds, O_CLOEXEC) < 0)
                 return -errno;
         stream->fd = fds[0];
-        stream->text = g_string_new(NULL);
         *ret_write = fds[1];
         struct epoll_event event = { .events = EPOLLIN };
         if (fd_nonblock(fds[0], true) < 0 || epoll_ctl(r->epoll, EPOLL_CTL_ADD, fds[0], &event) < 0)
@@ -115,8 +114,7 @@ static void stream_close(RunStream *stream) {
 
 static void stream_clear(RunStream *stream) {
         stream_close(stream);
-        if (stream->text)
-                (void) g_string_free(stream->text, TRUE);
+        (void) g_string_free(stream->text, TRUE);
 }
 
 /* Reads what is there, so much that one host leaves time for the others. */
@@ -220,10 +218,15 @@ static CtlExit run_begin(Run *r) {
 }
 
 CtlExit remote_run(Ctl *ctl, const RemoteRun *run) {
-        Run r = { .ctl = ctl, .run = run, .epoll = -EBADF, .out = { -EBADF, NULL }, .err = { -EBADF, NULL } };
-
         if (!ctl->many)
                 return run_one(ctl, run);
+        Run r = {
+                .ctl = ctl,
+                .run = run,
+                .epoll = -EBADF,
+                .out = { -EBADF, g_string_new(NULL) },
+                .err = { -EBADF, g_string_new(NULL) },
+        };
         ctl->take_permit(ctl);
         CtlExit e = run_begin(&r);
         if (e == CTL_EXIT_OK)

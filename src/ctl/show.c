@@ -201,7 +201,7 @@ static void show_add(Show *show, const char *text) {
 static CtlExit show_object(Show *show, const char *path, const char *interface, const char *role) {
         g_autoptr(sd_bus_message) call = NULL, reply = NULL;
         g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
-        g_autofree char *text = NULL;
+        char *text = NULL;
 
         CtlExit e = ctl_new_get_all(show->ctl, &call, path, interface);
         if (e != CTL_EXIT_OK)
@@ -213,6 +213,7 @@ static CtlExit show_object(Show *show, const char *path, const char *interface, 
         e = show_read(show, reply, &text);
         if (e == CTL_EXIT_OK)
                 show_add(show, text);
+        g_free(text);
         return e;
 }
 

@@ -64,10 +64,18 @@ static bool roles_have_running(const GArray *roles, const char *name) {
         return false;
 }
 
+static bool role_runs(Ctl *ctl, const char *name) {
+        char *state = NULL;
+
+        int r = ctl_peek_string(ctl, name, "State", &state);
+        const bool runs = r >= 0 && strcmp(state, "ended") != 0;
+        g_free(state);
+        return runs;
+}
+
 /* One is asked for alone, several together. Groups and all were expanded to those that run. */
 static CtlExit keep_running(Ctl *ctl, char *const *words, GPtrArray *names) {
         g_autoptr(GArray) roles = NULL;
-        g_autofree char *state = NULL;
         bool any_name = false;
 
         for (; *words; words++)
@@ -75,8 +83,7 @@ static CtlExit keep_running(Ctl *ctl, char *const *words, GPtrArray *names) {
         if (!any_name)
                 return CTL_EXIT_OK;
         if (names->len == 1) {
-                if (ctl_peek_string(ctl, g_ptr_array_index(names, 0), "State", &state) < 0 ||
-                        strcmp(state, "ended") == 0)
+                if (!role_runs(ctl, g_ptr_array_index(names, 0)))
                         g_ptr_array_set_size(names, 0);
                 return CTL_EXIT_OK;
         }
