@@ -121,16 +121,17 @@ void properties_clear(const Property *properties, size_t n, void *object) {
 
 static int read_object(
         sd_bus_message *m, const char *interface, PropertyObjectHandler handler, void *userdata) {
-        const char *found;
+        const char *path, *found;
 
-        int r = sd_bus_message_skip(m, "o");
+        int r = sd_bus_message_read_basic(m, 'o', &path);
         if (r >= 0)
                 r = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
         while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0) {
                 r = sd_bus_message_read_basic(m, 's', &found);
                 if (r < 0)
                         return r;
-                r = strcmp(found, interface) == 0 ? handler(m, userdata) : sd_bus_message_skip(m, "a{sv}");
+                r = strcmp(found, interface) == 0 ? handler(path, m, userdata)
+                                                  : sd_bus_message_skip(m, "a{sv}");
                 if (r >= 0)
                         r = sd_bus_message_exit_container(m);
         }

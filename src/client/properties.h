@@ -35,6 +35,6 @@ int properties_next(sd_bus_message *m, const char **ret_key);
 
 /* Calls the handler for each object with this interface in a reply of GetManagedObjects. It reads the
  * properties of that interface, an a{sv}, and returns a negative errno to end this. */
-typedef int (*PropertyObjectHandler)(sd_bus_message *m, void *userdata);
+typedef int (*PropertyObjectHandler)(const char *path, sd_bus_message *m, void *userdata);
 int properties_read_objects(
         sd_bus_message *reply, const char *interface, PropertyObjectHandler handler, void *userdata);

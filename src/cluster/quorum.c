@@ -139,7 +139,7 @@ typedef struct QuorumRoles {
         GPtrArray *names; /* of those that have the lease and have not ended */
 } QuorumRoles;
 
-static int quorum_read_role(sd_bus_message *m, void *userdata) {
+static int quorum_read_role(const char *path, sd_bus_message *m, void *userdata) {
         const QuorumRoles *roles = userdata;
         g_auto(QuorumRole) role = {};
 

@@ -82,7 +82,7 @@ static CtlExit attach_parse_arguments(
         if (argc - optind != (t->fd >= 0 ? 0 : 1) || (t->size_fd >= 0 && t->fd < 0))
                 return ctl_usage("attach", "attach needs either a role or --fd=");
         t->role = argv[optind]; /* NULL after the last one */
-        return CTL_EXIT_OK;
+        return ctl->host ? ctl_refuse_place(ctl, "attach") : CTL_EXIT_OK;
 }
 
 CtlExit verb_attach(Ctl *ctl, int argc, char *argv[]) {

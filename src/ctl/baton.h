@@ -62,6 +62,7 @@ typedef enum BatonEvent {
         BATON_STATE,  /* a thread has ended, or the first one has got so far; only for the first thread */
         BATON_GO,     /* the threads may go on */
         BATON_PERMIT, /* one of them may connect */
+        BATON_TURN,   /* another host has ended */
         _BATON_EVENT_MAX,
 } BatonEvent;
 

@@ -91,11 +91,8 @@ static void check_node(Ctl *ctl, Check *check, const CtlNode *node) {
 static void check_words(Check *check, char *const *words, const GPtrArray *roles) {
         for (guint i = 0; i < roles->len; i++) {
                 const CtlDetails *role = g_ptr_array_index(roles, i);
-                bool wanted = !*words;
 
-                for (char *const *word = words; *word; word++)
-                        wanted = wanted || ctl_word_selects(*word, role->name, role->groups);
-                if (wanted)
+                if (ctl_words_select(words, role->name, role->groups))
                         check_role(check, role, *words != NULL);
         }
         for (; *words; words++) {

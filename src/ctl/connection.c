@@ -446,24 +446,29 @@ static void report_no_service(const Ctl *ctl, const sd_bus_error *error) {
         ctl_say(ctl, "Start it: systemctl %sstart %s", ctl->user ? "--user " : "", unit);
 }
 
-/* What an older node does not have is in the message of the error. */
-static void report_older(Ctl *ctl, const sd_bus_error *error) {
+/* What an older node does not have is in the message of the error, to which this adds why. The caller frees
+ * it. */
+static char *older_message(Ctl *ctl, const sd_bus_error *error) {
         _cleanup_free_ char *version = NULL;
         g_auto(GStrv) features = NULL;
 
         if (!ctl->host || !ctl->bus ||
                 !sd_bus_error_has_names(error, SD_BUS_ERROR_UNKNOWN_METHOD, SD_BUS_ERROR_UNKNOWN_INTERFACE,
                         SD_BUS_ERROR_UNKNOWN_PROPERTY))
-                return;
+                return NULL;
         int r = WITHOUT_BATON(sd_bus_get_property_string(
                 ctl->bus, ctl->bus_name, NODE_PATH, NODE_INTERFACE, "Version", NULL, &version));
         if (r < 0)
-                return;
+                return NULL;
         r = WITHOUT_BATON(sd_bus_get_property_strv(
                 ctl->bus, ctl->bus_name, NODE_PATH, NODE_INTERFACE, "Features", NULL, &features));
         g_autofree char *list = r >= 0 && features ? g_strjoinv(" ", features) : NULL;
-        ctl_explain("That node has the version %s and %s%s, architectctl has the version %s.", version,
-                list && list[0] ? "the features " : "tells no features", list ?: "", PROJECT_VERSION);
+        g_autofree char *text = g_strdup(error->message ?: error->name);
+        if (text && g_str_has_suffix(text, "."))
+                text[strlen(text) - 1] = '\0';
+        return g_strdup_printf("%s: that node has the version %s and %s%s, architectctl has the version %s",
+                text, version, list && list[0] ? "the features " : "tells no features", list ?: "",
+                PROJECT_VERSION);
 }
 
 static void suggest_role(Ctl *ctl, const char *role, bool defined) {
@@ -490,8 +495,8 @@ CtlExit ctl_report(Ctl *ctl, const char *role, const sd_bus_error *error) {
                         span);
                 return CTL_EXIT_FAILED;
         }
-        ctl_error("%s", error->message ?: error->name);
-        report_older(ctl, error);
+        g_autofree char *older = older_message(ctl, error);
+        ctl_error("%s", older ?: error->message ?: error->name);
         if (role && sd_bus_error_has_name(error, node_error_to_string(NODE_ERROR_NO_SUCH_ROLE)))
                 suggest_role(ctl, role, false);
         if (role && sd_bus_error_has_name(error, node_error_to_string(NODE_ERROR_NO_SUCH_DEFINITION)))

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <inttypes.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -85,4 +87,10 @@ static void end_now(int signo) {
 void ctl_end_on_signals(void) {
         (void) signal(SIGINT, end_now);
         (void) signal(SIGTERM, end_now);
+}
+
+char *ctl_user_name(const Ctl *ctl, uint32_t uid) {
+        const struct passwd *pw = ctl->host || ctl->machine ? NULL : getpwuid(uid);
+
+        return pw ? g_strdup(pw->pw_name) : g_strdup_printf("%" PRIu32, uid);
 }

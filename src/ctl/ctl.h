@@ -14,6 +14,7 @@
 
 #include "base/macro.h"
 
+struct OpenMetrics;
 struct Table;
 
 /* Documented in architectctl(1). check has the statuses of monitoring plug-ins, run and wait that of the
@@ -64,6 +65,11 @@ struct Ctl {
         /* With many: connects to the host. It reports nothing, but returns a negative errno and why, which
          * the caller frees. */
         int (*connect)(Ctl *ctl, char **ret_reason);
+        /* With many: waits until one more connection may be made, and says that it is made. */
+        void (*take_permit)(Ctl *ctl);
+        void (*return_permit)(Ctl *ctl);
+        /* With many: waits until all hosts before this one have ended. */
+        void (*take_turn)(Ctl *ctl);
 };
 
 /* Prints "architectctl: TEXT" to stderr. */
@@ -81,6 +87,10 @@ _printf_(2, 3) CtlExit ctl_usage(const char *verb, const char *fmt, ...);
 /* Reports that there is not enough memory, or another failure of a library. Returns CTL_EXIT_FAILED. */
 CtlExit ctl_failed(int r, const char *doing);
 
+/* Returns the name of a user of the machine with the service, or the number if that is not known, since the
+ * users of another machine have other names. The caller frees it. */
+char *ctl_user_name(const Ctl *ctl, uint32_t uid);
+
 /* Returns whether descriptions of states may have a colour: stdout is a terminal that knows colours, and
  * neither NO_COLOR nor SYSTEMD_COLORS=0 are in the environment. */
 bool ctl_has_color(void);
@@ -88,10 +98,13 @@ bool ctl_has_color(void);
 /* With several hosts this gets what would be printed, except on stdout; otherwise it is NULL. gather.c sets
  * it. */
 typedef struct CtlSink {
-        void (*error)(const char *text); /* of ctl_error() */
-        void (*say)(const char *text);   /* of ctl_say(), and what explains an error */
-        void (*json)(const char *json);  /* a value */
+        void (*error)(const char *text);              /* of ctl_error() */
+        void (*say)(const char *text);                /* of ctl_say(), and what explains an error */
+        void (*json)(const char *json, CtlJson mode); /* a value */
         void (*table)(struct Table *table);
+
+        /* What goes to this file, or to stdout if that is NULL. The sink owns the metrics. */
+        void (*metrics)(struct OpenMetrics *metrics, const char *path);
 } CtlSink;
 
 extern const CtlSink *ctl_sink;

@@ -91,7 +91,7 @@ static int details_compare(const void *a, const void *b) {
         return strcmp((*(CtlDetails *const *) a)->name, (*(CtlDetails *const *) b)->name);
 }
 
-static int details_read(sd_bus_message *m, void *userdata) {
+static int details_read(const char *path, sd_bus_message *m, void *userdata) {
         GPtrArray *roles = userdata;
         CtlDetails *role = g_new0(CtlDetails, 1);
 
@@ -150,7 +150,7 @@ static CtlExit details_get_one(Ctl *ctl, const char *name, sd_bus_error *error, 
         }
         if (e != CTL_EXIT_OK)
                 return e;
-        int r = details_read(reply, roles);
+        int r = details_read(path, reply, roles);
         return r < 0 ? details_bad_reply(r, error) : CTL_EXIT_OK;
 }
 
@@ -238,6 +238,15 @@ bool ctl_word_selects(const char *word, const char *name, char *const *groups) {
         return ctl_pattern_matches(word, name);
 }
 
+bool ctl_words_select(char *const *words, const char *name, char *const *groups) {
+        if (!*words)
+                return true;
+        for (; *words; words++)
+                if (ctl_word_selects(*words, name, groups))
+                        return true;
+        return false;
+}
+
 CtlExit ctl_no_such(Ctl *ctl, const char *thing, const char *word) {
         g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
         const NodeError name =
@@ -275,6 +284,25 @@ CtlExit ctl_select_details(Ctl *ctl, char *const *words, GPtrArray *roles, GPtrA
                         e = ctl_no_such(ctl, "role", *word) ?: e;
         }
         *ret = selected;
+        return e;
+}
+
+CtlExit ctl_select_names(Ctl *ctl, char *const *words, bool ended, GPtrArray *names) {
+        g_autoptr(GPtrArray) roles = NULL, selected = NULL;
+
+        CtlExit e = ctl_get_details(ctl, words, NULL, &roles);
+        if (e == CTL_EXIT_OK) {
+                g_assert(roles); /* as the analyzers cannot see */
+                e = ctl_select_details(ctl, words, roles, &selected);
+        }
+        for (guint i = 0; selected && i < selected->len; i++) {
+                const CtlDetails *role = g_ptr_array_index(selected, i);
+
+                if ((strcmp(role->state, "ended") == 0) == ended ||
+                        g_strv_contains((const char *const *) words, role->name))
+                        g_ptr_array_add(names, g_strdup(role->name));
+        }
+        g_ptr_array_add(names, NULL);
         return e;
 }
 

@@ -48,10 +48,18 @@ bool ctl_word_is_name(const char *word);
 /* Whether the word is the name of the role, a pattern for it, or one of its groups as @GROUP. */
 bool ctl_word_selects(const char *word, const char *name, char *const *groups);
 
+/* The same for any of the words, and without words. */
+bool ctl_words_select(char *const *words, const char *name, char *const *groups);
+
 /* Selects the roles, each once and in the order of the words; all of them without words. A name or a group
  * that nothing has is reported, with CTL_EXIT_NO_SUCH_ROLE at the end; *ret is set in each case, and does not
  * own the roles. */
 CtlExit ctl_select_details(Ctl *ctl, char *const *words, GPtrArray *roles, GPtrArray **ret);
+
+/* Adds the names of the roles that are meant to names, and NULL at the end: those that are named, and of
+ * patterns and groups those that have ended, or those that have not. Reports a word that selects none, as
+ * ctl_select_details() does; names is complete in each case. */
+CtlExit ctl_select_names(Ctl *ctl, char *const *words, bool ended, GPtrArray *names);
 
 /* Reports that a word selects no role, or no definition (thing: "role", "definition"). Returns
  * CTL_EXIT_NO_SUCH_ROLE for a name or a group, and CTL_EXIT_OK for a pattern, for which that is an answer. */

@@ -42,16 +42,6 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Edit, edit_clear)
 
 /* -- what there is -- */
 
-static const Definition *edit_find(const Edit *edit, const Definitions *definitions) {
-        for (unsigned i = 0; i < definitions_count(definitions); i++) {
-                const Definition *d = definitions_get(definitions, i);
-
-                if (role_files_has_name(d, edit->name))
-                        return d;
-        }
-        return NULL;
-}
-
 static CtlExit edit_read(const char *path, char **ret) {
         int r = config_file_read(path, ret, NULL);
 
@@ -280,7 +270,7 @@ CtlExit verb_edit(Ctl *ctl, int argc, char *argv[]) {
         if (e != CTL_EXIT_OK)
                 return e;
         edit.name = argv[optind];
-        const Definition *definition = edit_find(&edit, definitions);
+        const Definition *definition = role_files_find(definitions, edit.name);
         if (!definition)
                 return role_files_report_unknown(ctl, definitions, edit.name);
         return edit_definition(&edit, definition);

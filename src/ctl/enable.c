@@ -30,13 +30,6 @@ static char *drop_in_name(const char *name) {
         return g_strconcat(name, ROLE_FILE_SUFFIX ".d/" DROP_IN, NULL);
 }
 
-static bool has_definition(const Definitions *definitions, const char *name) {
-        for (unsigned i = 0; i < definitions_count(definitions); i++)
-                if (role_files_has_name(definitions_get(definitions, i), name))
-                        return true;
-        return false;
-}
-
 /* With this text as the drop-in: returns in *ret whether all roles of the name are as they should be. One
  * that is refused does not say it. If a later drop-in says it, that is returned, too. */
 static CtlExit enable_try(const Enable *en, const char *name, const char *text, bool *ret, char **ret_later) {
@@ -170,7 +163,7 @@ static CtlExit enable_all(Enable *en, char *const *names) {
 
         /* All names are known before anything is changed. */
         for (char *const *name = names; *name; name++)
-                if (!has_definition(en->definitions, *name)) {
+                if (!role_files_find(en->definitions, *name)) {
                         e = role_files_report_unknown(en->ctl, en->definitions, *name);
                         first = first != CTL_EXIT_OK ? first : e;
                 }

@@ -49,7 +49,7 @@ typedef struct FanHost {
         Baton baton;
         GatherHost *output;
         pthread_t thread;
-        bool started;
+        bool started, ended;
         CtlExit exit;
 } FanHost;
 
@@ -101,6 +101,21 @@ static int fan_host_open(FanHost *host, char **ret_reason) {
         return ctl_use_bus(&host->ctl);
 }
 
+static void fan_host_take_permit(Ctl *ctl) {
+        FanOut *f = ((FanHost *) ctl)->fan_out;
+
+        while (f->n_connecting >= REMOTE_CONNECTING_MAX)
+                baton_wait(BATON_PERMIT);
+        f->n_connecting++;
+}
+
+static void fan_host_return_permit(Ctl *ctl) {
+        FanOut *f = ((FanHost *) ctl)->fan_out;
+
+        f->n_connecting--;
+        baton_wake_one(BATON_PERMIT);
+}
+
 static int fan_host_connect(Ctl *ctl, char **ret_reason) {
         FanHost *host = (FanHost *) ctl;
         FanOut *f = host->fan_out;
@@ -115,13 +130,20 @@ static int fan_host_connect(Ctl *ctl, char **ret_reason) {
                 ctl->cancelled = true;
                 return -ECANCELED;
         }
-        while (f->n_connecting >= REMOTE_CONNECTING_MAX)
-                baton_wait(BATON_PERMIT);
-        f->n_connecting++;
+        fan_host_take_permit(ctl);
         int r = fan_host_open(host, ret_reason);
-        f->n_connecting--;
-        baton_wake_one(BATON_PERMIT);
+        fan_host_return_permit(ctl);
         return r;
+}
+
+/* Verbs whose output would be too much to keep it print it one host after the other. */
+static void fan_host_take_turn(Ctl *ctl) {
+        const FanHost *host = (FanHost *) ctl;
+        const GPtrArray *hosts = host->fan_out->hosts;
+
+        for (guint i = 0; g_ptr_array_index(hosts, i) != host; i++)
+                while (!((FanHost *) g_ptr_array_index(hosts, i))->ended)
+                        baton_wait(BATON_TURN);
 }
 
 /* -- the threads -- */
@@ -134,7 +156,9 @@ static void *fan_host_run(void *p) {
         host->exit = f->verb->run(&host->ctl, f->argc, host->argv);
         ctl_disconnect(&host->ctl);
         gather_host_end(host->output, host->exit);
+        host->ended = true;
         f->n_ended++;
+        baton_wake(BATON_TURN);
         baton_wake(BATON_STATE);
         baton_leave();
         return NULL;
@@ -173,6 +197,9 @@ static void fan_out_add(FanOut *f, const Ctl *ctl, const char *name, char *argv[
         host->ctl.many = true;
         host->ctl.host = name;
         host->ctl.connect = fan_host_connect;
+        host->ctl.take_permit = fan_host_take_permit;
+        host->ctl.return_permit = fan_host_return_permit;
+        host->ctl.take_turn = fan_host_take_turn;
         host->ctl.patience_usec = ctl->timeout_usec > 0 ? ctl->timeout_usec : REMOTE_PATIENCE_USEC;
         if (looks)
                 host->ctl.timeout_usec = host->ctl.patience_usec;
@@ -315,7 +342,7 @@ CtlExit fan_out_run(
         FanOut f = { .verb = verb, .argc = argc, .address = address, .hosts = hosts };
 
         if (verb->many == CTL_MANY_NOT)
-                return ctl_usage(verb->name, "%s is for one host at a time", verb->name);
+                return ctl_refuse_place(ctl, verb->name);
         if (ctl->machine || ctl->user)
                 return ctl_usage(verb->name, "several hosts go neither with --machine= nor with --user");
         (void) rlimit_nofile_raise(UINT64_MAX); /* two descriptors for each host */

@@ -6,6 +6,7 @@
 #include "client/json.h"
 #include "ctl/gather.h"
 #include "ctl/json.h"
+#include "ctl/openmetrics.h"
 #include "ctl/pager.h"
 #include "ctl/table.h"
 
@@ -30,6 +31,7 @@ struct GatherHost {
         GString *json;   /* values, with the host, and commas between them */
         GArray *columns; /* GatherColumn, of the table */
         struct libscols_table *table;
+        OpenMetrics *metrics;
         CtlExit exit;
 };
 
@@ -38,6 +40,7 @@ struct Gather {
         GatherMode mode;
         GPtrArray *hosts;
         FILE *out;
+        const char *metrics_path;
         bool begun;
 };
 
@@ -48,7 +51,9 @@ static void print_lines(FILE *to, const char *host, const char *text, size_t siz
                 const char *newline = memchr(text, '\n', size);
                 const size_t n = newline ? (size_t) (newline - text) : size;
 
-                (void) fprintf(to, "%s:%s%.*s\n", host, n > 0 ? " " : "", (int) n, text);
+                (void) fprintf(to, "%s:%s", host, n > 0 ? " " : "");
+                (void) fwrite(text, 1, n, to);
+                (void) fputc('\n', to);
                 text += newline ? n + 1 : n;
                 size -= newline ? n + 1 : n;
         }
@@ -60,7 +65,7 @@ static bool gather_prints(const Gather *gather) {
 
 /* The whole lines, or all that is there. */
 static void host_print_text(GatherHost *host, bool all) {
-        const char *newline = strrchr(host->text->str, '\n');
+        const char *newline = memrchr(host->text->str, '\n', host->text->len);
         const size_t n = all ? host->text->len : newline ? (size_t) (newline - host->text->str) + 1 : 0;
 
         if (n == 0)
@@ -130,13 +135,13 @@ static void sink_error(const char *text) {
 
 /* -- JSON and tables -- */
 
-static void sink_json(const char *json) {
+static void sink_json(const char *json, CtlJson mode) {
         GatherHost *host = baton_output();
 
         json_append_with_member(host->json, json, "host", host->name);
         if (host->gather->mode != GATHER_STREAM || !host->gather->begun)
                 return;
-        json_write(host->gather->out, host->json->str, host->gather->ctl->json);
+        json_write(host->gather->out, host->json->str, mode);
         (void) fflush(host->gather->out);
         g_string_truncate(host->json, 0);
 }
@@ -161,8 +166,20 @@ static void sink_table(Table *table) {
         host->table = table->scols;
 }
 
+static void sink_metrics(OpenMetrics *metrics, const char *path) {
+        GatherHost *host = baton_output();
+
+        g_assert(!host->metrics);
+        host->metrics = metrics;
+        host->gather->metrics_path = path;
+}
+
 static const CtlSink gather_sink = {
-        .error = sink_error, .say = sink_say, .json = sink_json, .table = sink_table
+        .error = sink_error,
+        .say = sink_say,
+        .json = sink_json,
+        .table = sink_table,
+        .metrics = sink_metrics,
 };
 
 /* -- one table of all -- */
@@ -309,6 +326,19 @@ static void gather_print_json(Gather *gather) {
         json_write(gather->out, json->str, gather->ctl->json);
 }
 
+/* A family of metrics is in one piece for all hosts. */
+static CtlExit gather_print_metrics(const Gather *gather) {
+        g_autoptr(OpenMetrics) all = openmetrics_new();
+
+        for (guint i = 0; i < gather->hosts->len; i++) {
+                const GatherHost *host = g_ptr_array_index(gather->hosts, i);
+
+                if (host->metrics)
+                        openmetrics_add(all, host->metrics);
+        }
+        return openmetrics_write(all, gather->metrics_path);
+}
+
 static bool gather_has(const Gather *gather, bool (*has)(const GatherHost *host)) {
         for (guint i = 0; i < gather->hosts->len; i++)
                 if (has(g_ptr_array_index(gather->hosts, i)))
@@ -318,6 +348,10 @@ static bool gather_has(const Gather *gather, bool (*has)(const GatherHost *host)
 
 static bool host_has_table(const GatherHost *host) {
         return host->table != NULL;
+}
+
+static bool host_has_metrics(const GatherHost *host) {
+        return host->metrics != NULL;
 }
 
 static bool host_has_text(const GatherHost *host) {
@@ -331,6 +365,8 @@ CtlExit gather_print(Gather *gather) {
         ctl_sink = NULL;
         if (gather_has(gather, host_has_table))
                 e = gather_print_table(gather);
+        else if (gather_has(gather, host_has_metrics))
+                e = gather_print_metrics(gather);
         else if (json && gather->mode != GATHER_STREAM && !has_text)
                 gather_print_json(gather);
         else if (has_text)
@@ -397,6 +433,7 @@ static void host_free(void *p) {
 
         (void) fclose(host->out);
         scols_unref_table(host->table);
+        (void) openmetrics_free(host->metrics);
         g_array_unref(host->columns);
         g_string_free(host->text, TRUE);
         g_ptr_array_unref(host->said);

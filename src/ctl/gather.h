@@ -2,8 +2,8 @@
 #pragma once
 
 /* What a verb prints for several hosts: its tables as one with the column HOST, its JSON as one array whose
- * objects have the member "host", and its text with the host before each line. A host that has failed has a
- * row, or an object, with the reason. */
+ * objects have the member "host", its metrics as one text, and its text with the host before each line. A
+ * host that has failed has a row, or an object, with the reason. */
 
 #include <glib.h>
 #include <stdio.h>

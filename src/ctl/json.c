@@ -17,7 +17,7 @@ static void json_break(GString *out, CtlJson mode, unsigned depth) {
 
 void json_print(const char *json, CtlJson mode) {
         if (ctl_sink)
-                ctl_sink->json(json);
+                ctl_sink->json(json, mode);
         else
                 json_write(stdout, json, mode);
 }

@@ -3,7 +3,6 @@
 /* The verbs "lease" and "leases". "beat --lease=" is in beat.c. */
 
 #include <inttypes.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -97,13 +96,11 @@ typedef struct Lease {
 } Lease;
 
 static void lease_add_holder(const Ctl *ctl, Table *table, struct libscols_line *row, const Lease *lease) {
-        /* The users of another machine have other names. */
-        const struct passwd *pw = ctl->host || ctl->machine ? NULL : getpwuid(lease->uid);
-        g_autofree char *uid = g_strdup_printf("%" PRIu32, lease->uid);
+        g_autofree char *user = ctl_user_name(ctl, lease->uid);
         g_autofree char *timeout = words_span(lease->timeout_usec);
 
-        table_set(table, row, LEASE_USER, pw ? pw->pw_name : uid);
-        table_set(table, row, LEASE_UID, uid);
+        table_set(table, row, LEASE_USER, user);
+        table_setf(table, row, LEASE_UID, "%" PRIu32, lease->uid);
         table_setf(table, row, LEASE_DEADLINE, "%" PRIu64, lease->deadline_usec);
         table_set(table, row, LEASE_TIMEOUT, timeout);
         table_setf(table, row, LEASE_TIMEOUT_USEC, "%" PRIu64, lease->timeout_usec);

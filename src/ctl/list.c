@@ -17,15 +17,6 @@
 #include "ctl/words.h"
 #include "util/autoptr.h"
 
-static bool list_wants(char *const *words, const char *name, char *const *groups) {
-        if (!*words)
-                return true;
-        for (; *words; words++)
-                if (ctl_word_selects(*words, name, groups))
-                        return true;
-        return false;
-}
-
 /* A pattern that matches nothing is an answer, a name or a group that is none is an error. */
 static CtlExit list_report_none(Ctl *ctl, char *const *words, const char *thing) {
         bool only_names = *words != NULL;
@@ -137,7 +128,7 @@ static CtlExit list_roles(Ctl *ctl, char *const *patterns) {
         for (guint i = 0; i < roles->len; i++) {
                 const CtlRole *role = &g_array_index(roles, CtlRole, i);
 
-                if (!list_wants(patterns, role->name, list_find_groups(details, role->name)))
+                if (!ctl_words_select(patterns, role->name, list_find_groups(details, role->name)))
                         continue;
                 list_add_role(table, role, ctl_find_managed(managed, role->name));
                 n++;
@@ -197,7 +188,7 @@ static CtlExit list_definitions(Ctl *ctl, char *const *patterns) {
         for (guint i = 0; i < definitions->len; i++) {
                 const CtlDefinition *d = &g_array_index(definitions, CtlDefinition, i);
 
-                if (!list_wants(patterns, d->name, d->groups))
+                if (!ctl_words_select(patterns, d->name, d->groups))
                         continue;
                 list_add_definition(table, d);
                 n++;

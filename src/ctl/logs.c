@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The verb "logs". journalctl shows them; this only knows which fields to ask for. Each of them is set by
- * journald itself or is asked for together with one that is, because every user can write messages with an
- * ARCHITECT_ROLE= or with the name of a role as their identifier. */
+/* The verb "logs". journalctl shows them, on the host whose journal it is; this only knows which fields to
+ * ask for. Each of them is set by journald itself or is asked for together with one that is, because every
+ * user can write messages with an ARCHITECT_ROLE= or with the name of a role as their identifier. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,7 +11,11 @@
 
 #include "base/parse-util.h"
 #include "base/unit-name.h"
+#include "ctl/baton.h"
 #include "ctl/connection.h"
+#include "ctl/json.h"
+#include "ctl/pager.h"
+#include "ctl/remote-run.h"
 #include "ctl/roles.h"
 #include "ctl/verb.h"
 #include "ctl/words.h"
@@ -20,6 +24,7 @@
 typedef struct Logs {
         Ctl *ctl;
         GPtrArray *argv; /* of journalctl */
+        bool follow;
 } Logs;
 
 static void logs_clear(Logs *logs) {
@@ -109,34 +114,98 @@ static void logs_say_unknown(Ctl *ctl, char *const *roles) {
         }
 }
 
-/* -- the verb -- */
+/* -- which journal -- */
 
-static CtlExit logs_check_place(const Ctl *ctl, char *const *roles) {
-        if (ctl->host) {
-                g_autofree char *line = words_command((const char *const *) roles);
-
-                ctl_error("logs reads the journal of this machine, not that of --host=");
-                ctl_say(ctl, "Run it there: ssh %s architectctl logs %s", ctl->host, line);
-                return CTL_EXIT_USAGE;
-        }
+static CtlExit logs_check_place(const Ctl *ctl) {
         if (ctl->machine && ctl->user)
                 return ctl_usage("logs", "--user and --machine= cannot be used together for logs");
         return CTL_EXIT_OK;
 }
 
-static void logs_add_shared_options(Logs *logs, bool has_output) {
+/* Of several hosts each line has the host before it, or each value the member "host". */
+static CtlExit logs_set_output(Logs *logs, const char *mode) {
+        Ctl *ctl = logs->ctl;
+
+        if (!mode && ctl->json != CTL_JSON_OFF)
+                mode = ctl->json == CTL_JSON_PRETTY ? "json-pretty" : "json";
+        if (ctl->many) {
+                if (g_strcmp0(mode, "json-pretty") == 0) {
+                        ctl->json = CTL_JSON_PRETTY;
+                        mode = "json";
+                } else if (g_strcmp0(mode, "json") == 0)
+                        ctl->json = CTL_JSON_SHORT;
+                else if (mode && (g_str_has_prefix(mode, "json-") || strcmp(mode, "export") == 0))
+                        return ctl_usage("logs",
+                                "-o %s has no place for the host; give one host, or use -o json", mode);
+                else
+                        ctl->json = CTL_JSON_OFF;
+        }
+        if (mode)
+                logs_add(logs, "--output=%s", mode);
+        return CTL_EXIT_OK;
+}
+
+static void logs_add_shared_options(Logs *logs) {
         const Ctl *ctl = logs->ctl;
 
-        if (!ctl->pager)
+        if (!ctl->pager || ctl->host)
                 logs_add(logs, "--no-pager");
         /* journalctl would say that messages of others are not shown, which nobody has asked for. */
         if (ctl->quiet || ctl->user)
                 logs_add(logs, "--quiet");
         if (ctl->machine)
                 logs_add(logs, "--machine=%s", ctl->machine);
-        if (!has_output && ctl->json != CTL_JSON_OFF)
-                logs_add(logs, "--output=%s", ctl->json == CTL_JSON_PRETTY ? "json-pretty" : "json");
 }
+
+static void logs_on_line(const char *line, size_t size, void *userdata) {
+        const Ctl *ctl = userdata;
+
+        if (ctl->json == CTL_JSON_OFF) {
+                (void) fwrite(line, 1, size, stdout);
+                (void) putchar('\n');
+        } else if (size > 0 && line[0] == '{') { /* it may say that there is nothing */
+                g_autofree char *json = g_strndup(line, size);
+                json_print(json, ctl->json);
+        }
+}
+
+/* The connection to its bus comes first, which asks for a password if need be, and says why there is none. */
+static CtlExit logs_run_there(Logs *logs, char *const *roles) {
+        Ctl *ctl = logs->ctl;
+        const RemoteRun run = {
+                .argv = (const char *const *) logs->argv->pdata,
+                .in_turn = !logs->follow,
+                .on_line = logs_on_line,
+                .userdata = ctl,
+        };
+        const char *name;
+
+        CtlExit e = ctl_connect_bus(ctl);
+        if (e != CTL_EXIT_OK)
+                return e;
+        int r = WITHOUT_BATON(sd_bus_get_unique_name(ctl->bus, &name));
+        if (r < 0) {
+                ctl_error("cannot connect to the system bus of %s: %s", ctl->host, strerror(-r));
+                return CTL_EXIT_FAILED;
+        }
+        logs_say_unknown(ctl, roles);
+        ctl_disconnect(ctl);
+        if (!logs->follow)
+                pager_open(ctl);
+        return remote_run(ctl, &run);
+}
+
+static CtlExit logs_run(Logs *logs, char *const *roles) {
+        g_ptr_array_add(logs->argv, NULL);
+        if (logs->ctl->host)
+                return logs_run_there(logs, roles);
+        logs_say_unknown(logs->ctl, roles);
+        ctl_disconnect(logs->ctl);
+        (void) execvp("journalctl", (char **) logs->argv->pdata);
+        return ctl_failed(errno, "run journalctl");
+}
+
+/* -- the verb -- */
 
 CtlExit verb_logs(Ctl *ctl, int argc, char *argv[]) {
         enum { ARG_SINCE = CTL_OPTION_OWN };
@@ -148,8 +217,8 @@ CtlExit verb_logs(Ctl *ctl, int argc, char *argv[]) {
                 { 0 },
         };
         g_auto(Logs) logs = { .ctl = ctl, .argv = g_ptr_array_new_with_free_func(g_free) };
+        const char *output = NULL;
         CtlExit e = CTL_EXIT_OK;
-        bool has_output = false;
         uint32_t lines;
         int c;
 
@@ -160,6 +229,7 @@ CtlExit verb_logs(Ctl *ctl, int argc, char *argv[]) {
                 switch (c) {
                 case 'f':
                         logs_add(&logs, "--follow");
+                        logs.follow = true;
                         break;
                 case 'n':
                         if (strcmp(optarg, "all") != 0 && parse_u32(optarg, &lines) < 0)
@@ -171,28 +241,25 @@ CtlExit verb_logs(Ctl *ctl, int argc, char *argv[]) {
                         logs_add(&logs, "--since=%s", optarg);
                         break;
                 default:
-                        logs_add(&logs, "--output=%s", optarg);
-                        has_output = true;
+                        output = optarg;
                         break;
                 }
         if (c == CTL_OPTION_EXIT)
                 return e;
         char *const *roles = argv + optind;
-        e = logs_check_place(ctl, roles);
+        e = logs_check_place(ctl);
         if (e == CTL_EXIT_OK)
                 e = logs_check_roles(roles);
+        if (e == CTL_EXIT_OK)
+                e = logs_set_output(&logs, output);
         if (e != CTL_EXIT_OK)
                 return e;
-        logs_add_shared_options(&logs, has_output);
+        logs_add_shared_options(&logs);
         if (*roles) {
                 logs_add_output(&logs, roles);
                 logs_add(&logs, "+");
                 logs_add_service(&logs, roles);
         } else
                 logs_add_units(&logs);
-        g_ptr_array_add(logs.argv, NULL);
-        logs_say_unknown(ctl, roles);
-        ctl_disconnect(ctl);
-        (void) execvp("journalctl", (char **) logs.argv->pdata);
-        return ctl_failed(errno, "run journalctl");
+        return logs_run(&logs, roles);
 }

@@ -1,84 +1,46 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The verb "metrics": OpenMetrics, in the subset that is Prometheus' older text format, too, because the
- * textfile collector of node_exporter reads only that: no type "info" or "stateset". What systemd counts for
- * the scopes (CPU, memory, tasks) is not repeated here. */
+/* The verb "metrics": OpenMetrics about the node and its roles. What systemd counts for the scopes (CPU,
+ * memory, tasks) is not repeated here. */
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/time-util.h"
 #include "ctl/details.h"
+#include "ctl/openmetrics.h"
 #include "ctl/verb.h"
 
 typedef struct Metrics {
+        const Ctl *ctl;
         const CtlNode *node;
         const GPtrArray *roles;
-        GString *out;
+        OpenMetrics *out;
 } Metrics;
 
-static void metrics_append_escaped(GString *out, const char *text) {
-        for (; *text; text++)
-                if (*text == '\n')
-                        g_string_append(out, "\\n");
-                else if (*text == '"' || *text == '\\')
-                        g_string_append_printf(out, "\\%c", *text);
-                else
-                        g_string_append_c(out, *text);
-}
-
-static void metrics_family(
-        Metrics *m, const char *name, const char *type, const char *unit, const char *help) {
-        g_string_append_printf(m->out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-        if (unit)
-                g_string_append_printf(m->out, "# UNIT %s %s\n", name, unit);
-}
-
-static void metrics_label(Metrics *m, const char *name, const char *value) {
-        g_string_append_printf(m->out, ",%s=\"", name);
-        metrics_append_escaped(m->out, value);
-        g_string_append_c(m->out, '"');
-}
-
 /* The instance is a label of all, so that the files of several can be collected together. "instance" is the
- * target for Prometheus. */
-static void metrics_begin(Metrics *m, const char *name) {
-        g_string_append_printf(m->out, "%s{architect_instance=\"", name);
-        metrics_append_escaped(m->out, m->node->instance);
-        g_string_append_c(m->out, '"');
+ * target for Prometheus. The host is one if there are several. */
+static void metrics_begin(Metrics *m) {
+        openmetrics_begin(m->out);
+        if (m->ctl->many)
+                openmetrics_label(m->out, "host", m->ctl->host);
+        openmetrics_label(m->out, "architect_instance", m->ctl->instance);
 }
 
-static void metrics_end(Metrics *m, uint64_t value) {
-        g_string_append_printf(m->out, "} %" PRIu64 "\n", value);
-}
-
-/* Base units. The microseconds stay. */
-static void metrics_end_usec(Metrics *m, uint64_t usec) {
-        g_string_append_printf(
-                m->out, "} %" PRIu64 ".%06" PRIu64 "\n", usec / USEC_PER_SEC, usec % USEC_PER_SEC);
-}
-
-static void metrics_begin_role(Metrics *m, const char *name, const CtlDetails *role) {
-        metrics_begin(m, name);
-        metrics_label(m, "role", role->name);
+static void metrics_gauge(Metrics *m, const char *name, const char *help, int64_t value) {
+        openmetrics_family(m->out, name, "gauge", NULL, help);
+        metrics_begin(m);
+        openmetrics_end(m->out, value);
 }
 
 /* -- the node -- */
 
-static void metrics_gauge(Metrics *m, const char *name, const char *help, uint64_t value) {
-        metrics_family(m, name, "gauge", NULL, help);
-        metrics_begin(m, name);
-        metrics_end(m, value);
-}
-
 static void metrics_node(Metrics *m) {
         const CtlNode *node = m->node;
 
-        metrics_family(m, "architect_build_info", "gauge", NULL, "The version of architect-node.");
-        metrics_begin(m, "architect_build_info");
-        metrics_label(m, "version", node->version);
-        metrics_end(m, 1);
+        openmetrics_family(m->out, "architect_build_info", "gauge", NULL, "The version of architect-node.");
+        metrics_begin(m);
+        openmetrics_label(m->out, "version", node->version);
+        openmetrics_end(m->out, 1);
         metrics_gauge(m, "architect_roles", "The number of roles that are known.", node->n_roles);
         metrics_gauge(
                 m, "architect_roles_running", "The number of roles that have not ended.", node->n_running);
@@ -86,28 +48,34 @@ static void metrics_node(Metrics *m) {
                 g_strv_length(node->warnings));
         metrics_gauge(m, "architect_keeper_connected", "Whether there is a connection with the keeper.",
                 node->keeper_connected);
-        metrics_family(m, "architect_events", "counter", NULL, "The events of roles and of the service.");
-        metrics_begin(m, "architect_events_total");
-        metrics_end(m, node->event_sequence);
-        metrics_family(m, "architect_monitor_timeout_seconds", "gauge", "seconds",
+        openmetrics_family(
+                m->out, "architect_events", "counter", NULL, "The events of roles and of the service.");
+        metrics_begin(m);
+        openmetrics_end(m->out, (int64_t) node->event_sequence);
+        openmetrics_family(m->out, "architect_monitor_timeout_seconds", "gauge", "seconds",
                 "The longest time from one beat to the next; 0 if the monitor is off.");
-        metrics_begin(m, "architect_monitor_timeout_seconds");
-        metrics_end_usec(m, node->timeout_usec);
+        metrics_begin(m);
+        openmetrics_end_usec(m->out, node->timeout_usec);
 }
 
 /* The deadline is one of CLOCK_MONOTONIC, with which nobody else can do anything. */
-static void metrics_deadline(const Ctl *ctl, Metrics *m) {
-        static const char name[] = "architect_monitor_deadline_timestamp_seconds";
+static void metrics_deadline(Metrics *m) {
         int64_t left;
 
-        if (!ctl_node_deadline(ctl, m->node, &left))
+        if (!ctl_node_deadline(m->ctl, m->node, &left))
                 return;
-        metrics_family(m, name, "gauge", "seconds", "When the next beat is due, in seconds since 1970.");
-        metrics_begin(m, name);
-        metrics_end_usec(m, (uint64_t) ((int64_t) now_usec(CLOCK_REALTIME) + left));
+        openmetrics_family(m->out, "architect_monitor_deadline_timestamp_seconds", "gauge", "seconds",
+                "When the next beat is due, in seconds since 1970.");
+        metrics_begin(m);
+        openmetrics_end_usec(m->out, (uint64_t) ((int64_t) now_usec(CLOCK_REALTIME) + left));
 }
 
 /* -- the roles -- */
+
+static void metrics_begin_role(Metrics *m, const CtlDetails *role) {
+        metrics_begin(m);
+        openmetrics_label(m->out, "role", role->name);
+}
 
 static bool role_running(const CtlDetails *role) {
         return strcmp(role->state, "ended") != 0;
@@ -115,12 +83,12 @@ static bool role_running(const CtlDetails *role) {
 
 static void metrics_flags(
         Metrics *m, const char *name, const char *help, bool (*get)(const CtlDetails *role)) {
-        metrics_family(m, name, "gauge", NULL, help);
+        openmetrics_family(m->out, name, "gauge", NULL, help);
         for (guint i = 0; i < m->roles->len; i++) {
                 const CtlDetails *role = g_ptr_array_index(m->roles, i);
 
-                metrics_begin_role(m, name, role);
-                metrics_end(m, get(role));
+                metrics_begin_role(m, role);
+                openmetrics_end(m->out, get(role));
         }
 }
 
@@ -129,43 +97,41 @@ static bool role_is_ready(const CtlDetails *role) {
 }
 
 static void metrics_role_start_times(Metrics *m) {
-        static const char name[] = "architect_role_start_time_seconds";
-
-        metrics_family(m, name, "gauge", "seconds", "When the command was executed, in seconds since 1970.");
+        openmetrics_family(m->out, "architect_role_start_time_seconds", "gauge", "seconds",
+                "When the command was executed, in seconds since 1970.");
         for (guint i = 0; i < m->roles->len; i++) {
                 const CtlDetails *role = g_ptr_array_index(m->roles, i);
 
                 if (role->start_usec == 0)
                         continue;
-                metrics_begin_role(m, name, role);
-                metrics_end_usec(m, role->start_usec);
+                metrics_begin_role(m, role);
+                openmetrics_end_usec(m->out, role->start_usec);
         }
 }
 
 /* As the property: the number of the signal with the codes killed and dumped, -1 with lost. */
 static void metrics_role_exit_statuses(Metrics *m) {
-        static const char name[] = "architect_role_exit_status";
-
-        metrics_family(m, name, "gauge", NULL, "How a role has ended that does not run.");
+        openmetrics_family(m->out, "architect_role_exit_status", "gauge", NULL,
+                "How a role has ended that does not run.");
         for (guint i = 0; i < m->roles->len; i++) {
                 const CtlDetails *role = g_ptr_array_index(m->roles, i);
 
                 if (role_running(role))
                         continue;
-                metrics_begin_role(m, name, role);
-                metrics_label(m, "code", role->exit_code);
-                g_string_append_printf(m->out, "} %" PRIi32 "\n", role->exit_status);
+                metrics_begin_role(m, role);
+                openmetrics_label(m->out, "code", role->exit_code);
+                openmetrics_end(m->out, role->exit_status);
         }
 }
 
 static void metrics_role_restarts(Metrics *m) {
-        metrics_family(m, "architect_role_restarts", "counter", NULL,
+        openmetrics_family(m->out, "architect_role_restarts", "counter", NULL,
                 "How often the policy of the role has started it again.");
         for (guint i = 0; i < m->roles->len; i++) {
                 const CtlDetails *role = g_ptr_array_index(m->roles, i);
 
-                metrics_begin_role(m, "architect_role_restarts_total", role);
-                metrics_end(m, role->n_restarts);
+                metrics_begin_role(m, role);
+                openmetrics_end(m->out, role->n_restarts);
         }
 }
 
@@ -182,19 +148,25 @@ static void metrics_roles(Metrics *m) {
 
 /* -- the verb -- */
 
-static CtlExit metrics_write(const Metrics *m, const char *path) {
-        g_autoptr(GError) error = NULL;
+static CtlExit metrics_get(Ctl *ctl, OpenMetrics *out) {
+        g_autoptr(GPtrArray) roles = NULL;
+        g_auto(CtlNode) node = {};
+        Metrics metrics = { .ctl = ctl, .node = &node, .out = out };
 
-        if (!path) {
-                (void) fputs(m->out->str, stdout);
-                return CTL_EXIT_OK;
-        }
-        /* A collector that reads meanwhile gets the old file or the new one. Another user runs it. */
-        if (g_file_set_contents_full(
-                    path, m->out->str, (gssize) m->out->len, G_FILE_SET_CONTENTS_CONSISTENT, 0644, &error))
-                return CTL_EXIT_OK;
-        ctl_error("cannot write the metrics: %s", error->message);
-        return CTL_EXIT_FAILED;
+        CtlExit e = ctl_get_node(ctl, NULL, &node);
+        if (e == CTL_EXIT_OK)
+                e = ctl_get_details(ctl, NULL, NULL, &roles);
+        /* Of several hosts the others have samples, and what is missing must not look as if it were well. */
+        if (ctl->many)
+                metrics_gauge(&metrics, "architect_up", "Whether the service of the host has replied.",
+                        e == CTL_EXIT_OK);
+        if (e != CTL_EXIT_OK)
+                return e;
+        metrics.roles = roles;
+        metrics_node(&metrics);
+        metrics_deadline(&metrics);
+        metrics_roles(&metrics);
+        return CTL_EXIT_OK;
 }
 
 CtlExit verb_metrics(Ctl *ctl, int argc, char *argv[]) {
@@ -203,9 +175,7 @@ CtlExit verb_metrics(Ctl *ctl, int argc, char *argv[]) {
                 { "output", required_argument, NULL, ARG_OUTPUT },
                 { 0 },
         };
-        g_autoptr(GString) out = g_string_new(NULL);
-        g_autoptr(GPtrArray) roles = NULL;
-        g_auto(CtlNode) node = {};
+        g_autoptr(OpenMetrics) out = openmetrics_new();
         const char *path = NULL;
         CtlExit e = CTL_EXIT_OK;
         int c;
@@ -215,16 +185,12 @@ CtlExit verb_metrics(Ctl *ctl, int argc, char *argv[]) {
         if (c == CTL_OPTION_EXIT)
                 return e;
         e = ctl_check_arguments(argc, argv, 0, 0);
-        if (e == CTL_EXIT_OK)
-                e = ctl_get_node(ctl, NULL, &node);
-        if (e == CTL_EXIT_OK)
-                e = ctl_get_details(ctl, NULL, NULL, &roles);
         if (e != CTL_EXIT_OK)
                 return e;
-        Metrics metrics = { .node = &node, .roles = roles, .out = out };
-        metrics_node(&metrics);
-        metrics_deadline(ctl, &metrics);
-        metrics_roles(&metrics);
-        g_string_append(out, "# EOF\n");
-        return metrics_write(&metrics, path);
+        e = metrics_get(ctl, out);
+        if (ctl->many) {
+                ctl_sink->metrics(g_steal_pointer(&out), path);
+                return e;
+        }
+        return e == CTL_EXIT_OK ? openmetrics_write(out, path) : e;
 }

@@ -261,6 +261,10 @@ static CtlExit watch_begin_now(Watch *watch) {
         CtlExit e = ctl_get_node(watch->ctl, NULL, &node);
         if (e != CTL_EXIT_OK)
                 return e;
+        if (!node.event_epoch) {
+                ctl_error("that node has the version %s, which does not keep events", node.version);
+                return CTL_EXIT_FAILED;
+        }
         event_reader_set(&watch->reader, node.event_epoch, node.event_sequence);
         watch_set_known(watch);
         return CTL_EXIT_OK;

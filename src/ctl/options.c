@@ -259,6 +259,25 @@ int ctl_getopt(Ctl *ctl, int argc, char *argv[], const char *short_options, cons
         }
 }
 
+CtlExit ctl_refuse_place(const Ctl *ctl, const char *name) {
+        const CtlVerb *verb = ctl_verb_find(name);
+
+        g_assert(verb && verb->here);
+        ctl_error("%s is not for %s: %s", name,
+                ctl->hosts  ? "several hosts"
+                : ctl->host ? "other hosts"
+                            : "containers",
+                verb->here);
+        if (ctl->hosts)
+                ctl_explain("Run it on each of them: ssh -t HOST architectctl %s %s", name, verb->arguments);
+        else if (ctl->host)
+                ctl_explain("Run it there: ssh -t %s architectctl %s %s", ctl->host, name, verb->arguments);
+        else
+                ctl_explain("Run it there: machinectl shell %s /usr/bin/architectctl %s %s", ctl->machine,
+                        name, verb->arguments);
+        return CTL_EXIT_USAGE;
+}
+
 CtlExit ctl_check_arguments(int argc, char *argv[], int min, int max) {
         const CtlVerb *verb = ctl_verb_find(argv[0]);
         const int n = argc - optind;

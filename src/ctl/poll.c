@@ -107,26 +107,7 @@ static CtlExit purge_print(Ctl *ctl, sd_bus_message *reply) {
         return CTL_EXIT_OK;
 }
 
-/* Purge takes names only. Of patterns and groups those are meant that have ended. */
-static CtlExit purge_select(Ctl *ctl, char *const *words, GPtrArray *names) {
-        g_autoptr(GPtrArray) roles = NULL, selected = NULL;
-
-        CtlExit e = ctl_get_details(ctl, NULL, NULL, &roles);
-        if (e == CTL_EXIT_OK)
-                e = ctl_select_details(ctl, words, roles, &selected);
-        if (e != CTL_EXIT_OK)
-                return e;
-        for (guint i = 0; i < selected->len; i++) {
-                const CtlDetails *role = g_ptr_array_index(selected, i);
-
-                if (strcmp(role->state, "ended") == 0 ||
-                        g_strv_contains((const char *const *) words, role->name))
-                        g_ptr_array_add(names, g_strdup(role->name));
-        }
-        return CTL_EXIT_OK;
-}
-
-/* No words stand for all roles. */
+/* Purge takes names only; no words stand for all roles. */
 static CtlExit purge_words(Ctl *ctl, char *const *words, bool force) {
         g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
         g_autoptr(sd_bus_message) reply = NULL;
@@ -134,20 +115,20 @@ static CtlExit purge_words(Ctl *ctl, char *const *words, bool force) {
 
         for (char *const *word = words; *word; word++)
                 only_names = only_names && ctl_word_is_name(*word);
-        if (only_names)
+        if (only_names) {
                 for (char *const *word = words; *word; word++)
                         g_ptr_array_add(names, g_strdup(*word));
-        else {
-                CtlExit e = purge_select(ctl, words, names);
+                g_ptr_array_add(names, NULL);
+        } else {
+                CtlExit e = ctl_select_names(ctl, words, true, names);
                 if (e != CTL_EXIT_OK)
                         return e;
                 /* An empty list would be all roles. */
-                if (names->len == 0) {
+                if (names->len == 1) {
                         ctl_say(ctl, "None of them has ended.");
                         return CTL_EXIT_OK;
                 }
         }
-        g_ptr_array_add(names, NULL);
         /* Of all, the service leaves those of a lease out. */
         CtlExit e = ctl_check_managed(ctl, "purge", (char *const *) names->pdata, force);
         if (e == CTL_EXIT_OK) {

@@ -3,7 +3,6 @@
 /* The verbs "bind-tcp", "bind-udp", "ports" and "release". */
 
 #include <inttypes.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -222,14 +221,12 @@ CtlExit verb_ports(Ctl *ctl, int argc, char *argv[]) {
         for (guint i = 0; i < ports->len; i++) {
                 const Port *port = &g_array_index(ports, Port, i);
                 struct libscols_line *row = table_add_row(table, NULL);
-                /* The users of another machine have other names. */
-                const struct passwd *pw = ctl->host || ctl->machine ? NULL : getpwuid(port->uid);
-                g_autofree char *uid = g_strdup_printf("%" PRIu32, port->uid);
+                g_autofree char *user = ctl_user_name(ctl, port->uid);
 
                 table_set(table, row, PORT_PROTOCOL, port->protocol);
                 table_setf(table, row, PORT_NUMBER, "%u", port->number);
-                table_set(table, row, PORT_USER, pw ? pw->pw_name : uid);
-                table_set(table, row, PORT_UID, uid);
+                table_set(table, row, PORT_USER, user);
+                table_setf(table, row, PORT_UID, "%" PRIu32, port->uid);
                 table_set(table, row, PORT_ROLE, port->role[0] ? port->role : NULL);
         }
         return table_print(table);

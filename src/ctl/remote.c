@@ -22,8 +22,8 @@
 
 /* -- the address -- */
 
-static void address_append(GString *address, unsigned *n, const char *value) {
-        g_string_append_printf(address, ",argv%u=", ++*n);
+static void address_append(GString *address, unsigned n, const char *value) {
+        g_string_append_printf(address, ",argv%u=", n);
         /* As D-Bus demands it: everything else is escaped. */
         for (const char *c = value; *c; c++)
                 if (g_ascii_isalnum(*c) || strchr("-_/.*", *c))
@@ -58,36 +58,62 @@ static char *remote_control_path(void) {
         return g_build_filename(directory, "%C", NULL);
 }
 
-char *remote_address(const char *host, bool batch) {
-        g_autofree char *where = NULL, *port = NULL, *container = NULL, *control = remote_control_path();
-        GString *address = g_string_new("unixexec:path=ssh");
-        unsigned n = 0;
+/* The words of ssh before those of the command. */
+static GPtrArray *remote_ssh(const char *host, bool batch, char **ret_container) {
+        GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
+        g_autofree char *where = NULL, *port = NULL, *control = remote_control_path();
 
-        host_split(host, &where, &port, &container);
-        address_append(address, &n, "-xT");
+        host_split(host, &where, &port, ret_container);
+        g_ptr_array_add(argv, g_strdup("ssh"));
+        g_ptr_array_add(argv, g_strdup("-xT"));
         if (batch)
-                address_append(address, &n, "-oBatchMode=yes");
-        address_append(address, &n, "-oConnectTimeout=5");
-        address_append(address, &n, "-oServerAliveInterval=5");
+                g_ptr_array_add(argv, g_strdup("-oBatchMode=yes"));
+        g_ptr_array_add(argv, g_strdup("-oConnectTimeout=5"));
+        g_ptr_array_add(argv, g_strdup("-oServerAliveInterval=5"));
         if (control) {
-                g_autofree char *option = g_strconcat("-oControlPath=", control, NULL);
-
-                address_append(address, &n, "-oControlMaster=auto");
-                address_append(address, &n, option);
-                address_append(address, &n, "-oControlPersist=10m");
+                g_ptr_array_add(argv, g_strdup("-oControlMaster=auto"));
+                g_ptr_array_add(argv, g_strconcat("-oControlPath=", control, NULL));
+                g_ptr_array_add(argv, g_strdup("-oControlPersist=10m"));
         }
         if (port) {
-                address_append(address, &n, "-p");
-                address_append(address, &n, port);
+                g_ptr_array_add(argv, g_strdup("-p"));
+                g_ptr_array_add(argv, g_steal_pointer(&port));
         }
-        address_append(address, &n, "--");
-        address_append(address, &n, where);
-        address_append(address, &n, "systemd-stdio-bridge");
-        if (container) {
-                g_autofree char *machine = g_strconcat("--machine=", container, NULL);
-                address_append(address, &n, machine);
-        }
+        g_ptr_array_add(argv, g_strdup("--"));
+        g_ptr_array_add(argv, g_steal_pointer(&where));
+        return argv;
+}
+
+static void add_machine(GPtrArray *argv, const char *container) {
+        if (container)
+                g_ptr_array_add(argv, g_strconcat("--machine=", container, NULL));
+}
+
+char *remote_address(const char *host, bool batch) {
+        g_autofree char *container = NULL;
+        g_autoptr(GPtrArray) argv = remote_ssh(host, batch, &container);
+        GString *address = g_string_new("unixexec:path=ssh");
+
+        g_ptr_array_add(argv, g_strdup("systemd-stdio-bridge"));
+        add_machine(argv, container);
+        for (guint i = 1; i < argv->len; i++)
+                address_append(address, i, g_ptr_array_index(argv, i));
         return g_string_free(address, FALSE);
+}
+
+char **remote_command(const char *host, bool batch, const char *before, const char *const *words) {
+        g_autofree char *container = NULL;
+        GPtrArray *argv = remote_ssh(host, batch, &container);
+        g_autoptr(GPtrArray) command = g_ptr_array_new_with_free_func(g_free);
+
+        for (; *words; words++)
+                g_ptr_array_add(command, g_strdup(*words));
+        add_machine(command, container);
+        g_ptr_array_add(command, NULL);
+        g_autofree char *line = words_command((const char *const *) command->pdata);
+        g_ptr_array_add(argv, g_strconcat(before ?: "", "exec ", line, NULL));
+        g_ptr_array_add(argv, NULL);
+        return (char **) g_ptr_array_free(argv, FALSE);
 }
 
 /* -- the connection -- */

@@ -20,6 +20,11 @@
  * caller frees it. */
 char *remote_address(const char *host, bool batch);
 
+/* Returns the command line of ssh that runs a command there, which the caller frees. There is a shell on its
+ * way, for which the words are quoted; before is for that shell, or NULL. In the container of a host the
+ * command gets --machine=. */
+char **remote_command(const char *host, bool batch, const char *before, const char *const *words);
+
 /* Begins to connect. What ssh says goes to errors, or to stderr if that is negative. */
 int remote_start(const char *address, int errors, sd_bus **ret);
 

@@ -8,6 +8,7 @@
 
 #include "ctl/connection.h"
 #include "ctl/role-files.h"
+#include "ctl/verb.h"
 #include "ctl/words.h"
 #include "model/role-options.h"
 #include "util/autoptr.h"
@@ -20,9 +21,7 @@ CtlExit role_files_check_options(const Ctl *ctl, const char *verb) {
         g_auto(GStrv) directories = NULL;
 
         if (ctl->host || ctl->machine)
-                return ctl_usage(verb,
-                        "%s is about files of this machine; without --host= and --machine= it runs there",
-                        verb);
+                return ctl_refuse_place(ctl, verb);
         directories = definitions_directories(ctl->user);
         if (!directories) {
                 ctl_error(
@@ -117,6 +116,16 @@ bool role_files_has_name(const Definition *definition, const char *name) {
         return strcmp(definition->name, name) == 0 ||
                (g_str_has_suffix(name, "@") && g_str_has_prefix(base, name) &&
                        strcmp(base + strlen(name), ROLE_FILE_SUFFIX) == 0);
+}
+
+const Definition *role_files_find(const Definitions *definitions, const char *name) {
+        for (unsigned i = 0; i < definitions_count(definitions); i++) {
+                const Definition *definition = definitions_get(definitions, i);
+
+                if (role_files_has_name(definition, name))
+                        return definition;
+        }
+        return NULL;
 }
 
 static const char *nearest_definition(const Definitions *definitions, const char *name) {

@@ -28,6 +28,9 @@ CtlExit role_files_load(const Ctl *ctl, Definitions **ret);
 /* Returns whether a definition belongs to this name: to the role, or for "NAME@" to the template. */
 bool role_files_has_name(const Definition *definition, const char *name);
 
+/* Returns the first of them, or NULL. */
+const Definition *role_files_find(const Definitions *definitions, const char *name);
+
 /* Reports that no definition has this name, with the nearest one. Returns CTL_EXIT_NO_SUCH_ROLE. */
 CtlExit role_files_report_unknown(const Ctl *ctl, const Definitions *definitions, const char *name);
 

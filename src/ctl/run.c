@@ -518,8 +518,11 @@ CtlExit verb_run(Ctl *ctl, int argc, char *argv[]) {
         *run = (Run){ .ctl = ctl, .exit = CTL_EXIT_LOST, .output = { .fd = -EBADF } };
         fifo_init(&run->fifo);
         start_args_init(&run->args);
-        if (!run_read_arguments(run, argc, argv, &name, &e))
+        if (!run_read_arguments(run, argc, argv, &name, &e)) {
+                if (e == CTL_EXIT_OK && ctl->hosts)
+                        e = ctl_refuse_place(ctl, "run");
                 return e == CTL_EXIT_OK ? e : CTL_EXIT_OWN;
+        }
         made = name ? NULL : run_make_name(run->command[0]);
         run->role = name ?: made;
         run->feed = (Feed){ .ctl = ctl,

@@ -10,6 +10,7 @@
 
 #include "client/json.h"
 #include "client/node-client.h"
+#include "client/properties.h"
 #include "ctl/connection.h"
 #include "ctl/details.h"
 #include "ctl/json.h"
@@ -122,7 +123,7 @@ static bool show_wants(const Show *show, const char *name) {
                g_ptr_array_find_with_equal_func(show->wanted, name, g_str_equal, NULL);
 }
 
-static int show_append_text(Show *show, const char *name, sd_bus_message *m, GString *text) {
+static int show_append_text(const Show *show, const char *name, sd_bus_message *m, GString *text) {
         if (!show->only_values)
                 g_string_append_printf(text, "%s=", name);
         int r = show_append_value(text, name, m);
@@ -137,7 +138,7 @@ static int show_append_json(const char *name, sd_bus_message *m, GString *text) 
         return json_append_value(text, m);
 }
 
-static int show_read_property(Show *show, GPtrArray *names, sd_bus_message *m, GString *text) {
+static int show_read_property(const Show *show, GPtrArray *names, sd_bus_message *m, GString *text) {
         const char *name, *contents;
 
         int r = sd_bus_message_read_basic(m, 's', &name);
@@ -170,10 +171,10 @@ static CtlExit show_check_wanted(const Show *show, GPtrArray *names) {
         return CTL_EXIT_OK;
 }
 
-static CtlExit show_properties(Show *show, sd_bus_message *m) {
+/* Reads the properties of an object. The caller frees what they are as text. */
+static CtlExit show_read(const Show *show, sd_bus_message *m, char **ret) {
         g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-        g_autoptr(GString) text = g_string_new(NULL);
-        const bool json = show->ctl->json != CTL_JSON_OFF;
+        GString *text = g_string_new(NULL);
 
         int r = sd_bus_message_enter_container(m, 'a', "{sv}");
         while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
@@ -183,87 +184,92 @@ static CtlExit show_properties(Show *show, sd_bus_message *m) {
         }
         if (r >= 0)
                 r = sd_bus_message_exit_container(m);
-        if (r < 0)
-                return ctl_bad_reply(r);
-        CtlExit e = show_check_wanted(show, names);
-        if (e != CTL_EXIT_OK)
-                return e;
-        if (show->n_objects++ > 0)
-                g_string_append_c(show->out, json ? ',' : '\n');
-        g_string_append_printf(show->out, json ? "{%s}" : "%s", text->str);
-        return CTL_EXIT_OK;
+        CtlExit e = r < 0 ? ctl_bad_reply(r) : show_check_wanted(show, names);
+        *ret = g_string_free(text, e != CTL_EXIT_OK);
+        return e;
 }
 
-static CtlExit show_object(Show *show, const char *path, const char *interface) {
+static void show_add(Show *show, const char *text) {
+        const bool json = show->ctl->json != CTL_JSON_OFF;
+
+        if (show->n_objects++ > 0)
+                g_string_append_c(show->out, json ? ',' : '\n');
+        g_string_append_printf(show->out, json ? "{%s}" : "%s", text);
+}
+
+/* With role, this is the object of it, which may not be there. */
+static CtlExit show_object(Show *show, const char *path, const char *interface, const char *role) {
         g_autoptr(sd_bus_message) call = NULL, reply = NULL;
+        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+        char *text = NULL;
 
         CtlExit e = ctl_new_get_all(show->ctl, &call, path, interface);
+        if (e != CTL_EXIT_OK)
+                return e;
+        if (ctl_try(show->ctl, call, &error, &reply) < 0)
+                return role && sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_OBJECT)
+                               ? ctl_no_such(show->ctl, "role", role)
+                               : ctl_report(show->ctl, role, &error);
+        e = show_read(show, reply, &text);
         if (e == CTL_EXIT_OK)
-                e = ctl_send_about(show->ctl, call, NULL, &reply);
-        return e == CTL_EXIT_OK ? show_properties(show, reply) : e;
+                show_add(show, text);
+        g_free(text);
+        return e;
 }
 
 /* -- roles -- */
 
-/* Enters the properties of the role in one object of GetManagedObjects, whose path was read. */
-static int show_enter_role(sd_bus_message *m) {
-        const char *interface;
+typedef struct ShowRoles {
+        const Show *show;
+        GHashTable *texts; /* of those that are wanted, by the object path; "" before they are read */
+        CtlExit exit;
+} ShowRoles;
 
-        int r = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
-        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0) {
-                r = sd_bus_message_read_basic(m, 's', &interface);
-                if (r < 0)
-                        return r;
-                if (strcmp(interface, NODE_ROLE_INTERFACE) == 0)
-                        return 1;
-                r = sd_bus_message_skip(m, "a{sv}");
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(m);
-        }
-        return r < 0 ? r : -EBADMSG;
+static int show_on_role(const char *path, sd_bus_message *m, void *userdata) {
+        ShowRoles *roles = userdata;
+        char *text = NULL;
+
+        if (!g_hash_table_contains(roles->texts, path))
+                return sd_bus_message_skip(m, "a{sv}");
+        roles->exit = show_read(roles->show, m, &text);
+        if (roles->exit != CTL_EXIT_OK)
+                return -ECANCELED;
+        g_hash_table_insert(roles->texts, g_strdup(path), text);
+        return 0;
 }
 
-/* Finds the role in the reply of GetManagedObjects, so that the order is that of the user. Most often it is
- * the next one or not far. */
-static CtlExit show_managed(Show *show, sd_bus_message *m, const char *wanted) {
-        const char *path;
+/* The order is that of the user. A role that was purged meanwhile is left out. */
+static CtlExit show_roles(Show *show, sd_bus_message *reply, const GPtrArray *roles) {
+        g_autoptr(GHashTable) texts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+        ShowRoles all = { .show = show, .texts = texts, .exit = CTL_EXIT_OK };
 
-        int r = sd_bus_message_rewind(m, true);
-        if (r >= 0)
-                r = sd_bus_message_enter_container(m, 'a', "{oa{sa{sv}}}");
-        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "oa{sa{sv}}")) > 0) {
-                r = sd_bus_message_read_basic(m, 'o', &path);
-                if (r < 0)
-                        break;
-                if (strcmp(path, wanted) == 0) {
-                        r = show_enter_role(m);
-                        return r < 0 ? ctl_bad_reply(r) : show_properties(show, m);
-                }
-                r = sd_bus_message_skip(m, "a{sa{sv}}");
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(m);
-        }
-        /* It was purged meanwhile. */
-        return r < 0 ? ctl_bad_reply(r) : CTL_EXIT_OK;
-}
-
-static CtlExit show_roles(Show *show, const GPtrArray *roles) {
-        g_autoptr(sd_bus_message) call = NULL, reply = NULL;
-        Ctl *ctl = show->ctl;
-        CtlExit e = CTL_EXIT_OK;
-
-        if (roles->len > 1) {
-                e = ctl_new_details_call(ctl, &call);
-                if (e == CTL_EXIT_OK)
-                        e = ctl_send_about(ctl, call, NULL, &reply);
-        }
-        for (guint i = 0; e == CTL_EXIT_OK && i < roles->len; i++) {
+        for (guint i = 0; i < roles->len; i++) {
                 const CtlDetails *role = g_ptr_array_index(roles, i);
                 _cleanup_free_ char *path = role_object_path(role->name);
 
-                e = reply ? show_managed(show, reply, path) : show_object(show, path, NODE_ROLE_INTERFACE);
+                g_hash_table_insert(texts, g_strdup(path), g_strdup(""));
         }
-        return e;
+        int r = properties_read_objects(reply, NODE_ROLE_INTERFACE, show_on_role, &all);
+        if (all.exit != CTL_EXIT_OK)
+                return all.exit;
+        if (r < 0)
+                return ctl_bad_reply(r);
+        for (guint i = 0; i < roles->len; i++) {
+                const CtlDetails *role = g_ptr_array_index(roles, i);
+                _cleanup_free_ char *path = role_object_path(role->name);
+                const char *text = g_hash_table_lookup(texts, path);
+
+                if (text[0])
+                        show_add(show, text);
+        }
+        return CTL_EXIT_OK;
+}
+
+static CtlExit show_ask_roles(Ctl *ctl, sd_bus_message **ret) {
+        g_autoptr(sd_bus_message) call = NULL;
+
+        CtlExit e = ctl_new_details_call(ctl, &call);
+        return e == CTL_EXIT_OK ? ctl_send_about(ctl, call, NULL, ret) : e;
 }
 
 static void show_print(Show *show, bool as_array) {
@@ -283,23 +289,49 @@ static void show_print(Show *show, bool as_array) {
 
 CtlExit ctl_show_roles(Ctl *ctl, const GPtrArray *roles) {
         g_autoptr(GPtrArray) wanted = g_ptr_array_new();
+        g_autoptr(sd_bus_message) reply = NULL;
         g_autoptr(GString) out = g_string_new(NULL);
         Show show = { .ctl = ctl, .wanted = wanted, .out = out };
+        CtlExit e = CTL_EXIT_OK;
 
-        CtlExit e = show_roles(&show, roles);
+        if (roles->len == 1) {
+                const CtlDetails *role = g_ptr_array_index(roles, 0);
+                _cleanup_free_ char *path = role_object_path(role->name);
+
+                e = show_object(&show, path, NODE_ROLE_INTERFACE, role->name);
+        } else if (roles->len > 1) {
+                e = show_ask_roles(ctl, &reply);
+                if (e == CTL_EXIT_OK)
+                        e = show_roles(&show, reply, roles);
+        }
         if (e == CTL_EXIT_OK)
                 show_print(&show, true);
         return e;
 }
 
+/* One role has an object of its own. Otherwise one reply says which ones there are, and has all of them. */
 static CtlExit show_words(Show *show, char *const *words) {
         g_autoptr(GPtrArray) roles = NULL, selected = NULL;
+        g_autoptr(sd_bus_message) reply = NULL;
 
-        CtlExit e = ctl_get_details(show->ctl, words, NULL, &roles);
+        if (!words[1] && words[0][0] && ctl_word_is_name(words[0])) {
+                _cleanup_free_ char *path = role_object_path(words[0]);
+                CtlExit e = show_object(show, path, NODE_ROLE_INTERFACE, words[0]);
+
+                if (e == CTL_EXIT_OK)
+                        show_print(show, true);
+                return e;
+        }
+        CtlExit e = show_ask_roles(show->ctl, &reply);
         if (e != CTL_EXIT_OK)
                 return e;
+        int r = ctl_read_details(reply, &roles);
+        if (r >= 0)
+                r = sd_bus_message_rewind(reply, true);
+        if (r < 0)
+                return ctl_bad_reply(r);
         const CtlExit missing = ctl_select_details(show->ctl, words, roles, &selected);
-        e = show_roles(show, selected);
+        e = show_roles(show, reply, selected);
         if (e == CTL_EXIT_OK && (selected->len > 0 || missing == CTL_EXIT_OK))
                 show_print(show, true);
         return e != CTL_EXIT_OK ? e : missing;
@@ -335,7 +367,7 @@ CtlExit verb_show(Ctl *ctl, int argc, char *argv[]) {
                 return e;
         if (optind < argc)
                 return show_words(&show, argv + optind);
-        e = show_object(&show, NODE_PATH, NODE_INTERFACE);
+        e = show_object(&show, NODE_PATH, NODE_INTERFACE, NULL);
         if (e == CTL_EXIT_OK)
                 show_print(&show, false);
         return e;

@@ -70,25 +70,6 @@ CtlExit verb_signal(Ctl *ctl, int argc, char *argv[]) {
         return e == CTL_EXIT_OK ? send_signal(ctl, role[0], to, signo) : e;
 }
 
-/* Of patterns and groups those are meant that have not ended. */
-static CtlExit select_names(Ctl *ctl, char *const *words, GPtrArray *names) {
-        g_autoptr(GPtrArray) roles = NULL, selected = NULL;
-
-        CtlExit e = ctl_get_details(ctl, words, NULL, &roles);
-        if (e != CTL_EXIT_OK)
-                return e;
-        e = ctl_select_details(ctl, words, roles, &selected);
-        for (guint i = 0; i < selected->len; i++) {
-                const CtlDetails *role = g_ptr_array_index(selected, i);
-
-                if (strcmp(role->state, "ended") != 0 ||
-                        g_strv_contains((const char *const *) words, role->name))
-                        g_ptr_array_add(names, g_strdup(role->name));
-        }
-        g_ptr_array_add(names, NULL);
-        return e;
-}
-
 static CtlExit call_each(Ctl *ctl, int argc, char *argv[], const char *method) {
         enum { ARG_FORCE = CTL_OPTION_OWN };
         static const struct option options[] = {
@@ -106,9 +87,7 @@ static CtlExit call_each(Ctl *ctl, int argc, char *argv[], const char *method) {
                 e = ctl_check_arguments(argc, argv, 1, INT_MAX);
         if (c == CTL_OPTION_EXIT || e != CTL_EXIT_OK)
                 return e;
-        CtlExit first = select_names(ctl, argv + optind, names);
-        if (names->len == 0) /* not even the end of the list */
-                return first;
+        CtlExit first = ctl_select_names(ctl, argv + optind, false, names);
         char *const *roles = (char *const *) names->pdata;
         e = ctl_check_managed(ctl, argv[0], roles, force);
         if (e != CTL_EXIT_OK)

@@ -54,14 +54,44 @@ static int progress_on_signal(sd_bus_message *m, void *userdata, sd_bus_error *e
         return 0;
 }
 
-static void keep_running(Ctl *ctl, GPtrArray *names) {
-        for (guint i = names->len; i > 0; i--) {
-                g_autofree char *state = NULL;
+static bool roles_have_running(const GArray *roles, const char *name) {
+        for (guint i = 0; i < roles->len; i++) {
+                const CtlRole *role = &g_array_index(roles, CtlRole, i);
 
-                if (ctl_peek_string(ctl, g_ptr_array_index(names, i - 1), "State", &state) < 0 ||
-                        strcmp(state, "ended") == 0)
-                        g_ptr_array_remove_index(names, i - 1);
+                if (strcmp(role->name, name) == 0)
+                        return ctl_role_is_running(role);
         }
+        return false;
+}
+
+static bool role_runs(Ctl *ctl, const char *name) {
+        char *state = NULL;
+
+        int r = ctl_peek_string(ctl, name, "State", &state);
+        const bool runs = r >= 0 && strcmp(state, "ended") != 0;
+        g_free(state);
+        return runs;
+}
+
+/* One is asked for alone, several together. Groups and all were expanded to those that run. */
+static CtlExit keep_running(Ctl *ctl, char *const *words, GPtrArray *names) {
+        g_autoptr(GArray) roles = NULL;
+        bool any_name = false;
+
+        for (; *words; words++)
+                any_name = any_name || ctl_word_is_name(*words);
+        if (!any_name)
+                return CTL_EXIT_OK;
+        if (names->len == 1) {
+                if (!role_runs(ctl, g_ptr_array_index(names, 0)))
+                        g_ptr_array_set_size(names, 0);
+                return CTL_EXIT_OK;
+        }
+        CtlExit e = ctl_list_roles(ctl, &roles);
+        for (guint i = names->len; roles && i > 0; i--)
+                if (!roles_have_running(roles, g_ptr_array_index(names, i - 1)))
+                        g_ptr_array_remove_index(names, i - 1);
+        return e;
 }
 
 /* Only a person sees it. What cannot be shown is no error of the stop. */
@@ -78,9 +108,10 @@ static CtlExit progress_begin(Ctl *ctl, const CtlStop *stop, char *const *roles,
         if (r < 0)
                 return CTL_EXIT_OK;
         CtlExit e = ctl_expand_roles(ctl, roles, p->alive);
+        if (e == CTL_EXIT_OK)
+                e = keep_running(ctl, roles, p->alive);
         if (e != CTL_EXIT_OK)
                 return e;
-        keep_running(ctl, p->alive);
         p->total = p->alive->len;
         if (p->total > 0)
                 progress_show(p);

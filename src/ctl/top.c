@@ -508,16 +508,8 @@ CtlExit verb_top(Ctl *ctl, int argc, char *argv[]) {
         CtlExit e = top_parse(&top, argc, argv, &help);
         if (e != CTL_EXIT_OK || help)
                 return e;
-        if (ctl->host || ctl->machine) {
-                ctl_error("top reads the control groups of this machine, and not those of %s",
-                        ctl->host ?: ctl->machine);
-                if (ctl->host)
-                        ctl_say(ctl, "Run it there: ssh -t %s architectctl top", ctl->host);
-                else
-                        ctl_say(ctl, "Run it there: machinectl shell %s /usr/bin/architectctl top",
-                                ctl->machine);
-                return CTL_EXIT_USAGE;
-        }
+        if (ctl->host || ctl->machine)
+                return ctl_refuse_place(ctl, "top");
         ctl->pager = false;
         top.frame = g_string_new(NULL);
         e = top_run(&top);

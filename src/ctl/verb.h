@@ -27,6 +27,7 @@ typedef struct CtlVerb {
         const char *heading;   /* of the verbs that begin with this one, in the help */
         bool looks;            /* its calls do not start a service that was stopped */
         CtlMany many;
+        const char *here; /* with CTL_MANY_NOT: why */
 } CtlVerb;
 
 extern const CtlVerb ctl_verbs[];
@@ -49,6 +50,10 @@ const CtlVerb *ctl_verb_find(const char *name);
 #define CTL_OPTION_EXIT (-2)
 int ctl_getopt(Ctl *ctl, int argc, char *argv[], const char *short_options, const struct option *options,
         CtlExit *ret);
+
+/* Reports that a verb is not for the place that the options name, why (CtlVerb.here), and what to do. Returns
+ * CTL_EXIT_USAGE. */
+CtlExit ctl_refuse_place(const Ctl *ctl, const char *name);
 
 /* Fails unless the number of arguments that are left is within these, with the usage. */
 CtlExit ctl_check_arguments(int argc, char *argv[], int min, int max);

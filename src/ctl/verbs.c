@@ -5,6 +5,9 @@
 #include "ctl/start-args.h"
 #include "ctl/verb.h"
 
+#define ABOUT_FILES "it reads or writes role files of the machine on which it runs"
+#define ITS_HOSTS "its hosts are those of the file"
+
 /* In the order of the help. */
 const CtlVerb ctl_verbs[] = {
         { "list", verb_list, "[PATTERN...|@GROUP...]", "List roles, by default all", .many = CTL_MANY_LOOK,
@@ -29,6 +32,7 @@ const CtlVerb ctl_verbs[] = {
                 "Show how long starts took, and where, the longest first", .many = CTL_MANY_LOOK,
                 .looks = true },
         { "top", verb_top, "", "Show CPU, memory and tasks of roles, live", .looks = true,
+                .here = "it reads the control groups of the machine on which it runs",
                 .options = "  -n --iterations=N      Show it N times\n"
                            "  -d --delay=TIME        The time between (default: 1s)\n"
                            "     --order=ORDER       cpu, memory or tasks; with the keys c, m and t, too\n"
@@ -42,6 +46,7 @@ const CtlVerb ctl_verbs[] = {
                 .heading = "Start and stop", .options = START_OPTIONS_HELP },
         { "run", verb_run, "[NAME] [OPTIONS] -- COMMAND...",
                 "Run a command, and wait for it if it is asked to",
+                .here = "it has one standard input and output, and one exit status, unlike start",
                 .options = "     --wait                   Run it as if it were local, and return its status\n"
                            "  -P --pipe                   The same, with pipes\n"
                            "  -t --pty                    The same, on a terminal\n" START_OPTIONS_HELP },
@@ -74,6 +79,7 @@ const CtlVerb ctl_verbs[] = {
         { "thaw", verb_thaw, "ROLE...|@GROUP...", "Let frozen roles run on", .many = CTL_MANY_CHANGE,
                 .options = "     --force             Also if a manager or a lease has them\n" },
         { "attach", verb_attach, "ROLE", "Show the terminal of a role and type into it",
+                .here = "no terminal is passed by the connection to a bus of another host",
                 .options =
                         "     --escape=KEY        The key that detaches (default: ^], \"none\" disables it)\n"
                         "     --no-replay         Show new output only\n"
@@ -83,10 +89,11 @@ const CtlVerb ctl_verbs[] = {
                         "     --force             Also if a lease has the role\n" },
 
         { "up", verb_up, "FILE", "Start what a file says, on all its hosts", .heading = "Observatories",
+                .here = ITS_HOSTS,
                 .options = "     --force             Replace what runs and was started by others\n"
                            "     --token=N           The fencing token (default: one more than the last)\n" },
-        { "diff", verb_diff, "FILE", "Show what up would do" },
-        { "down", verb_down, "FILE", "Stop what up has started",
+        { "diff", verb_diff, "FILE", "Show what up would do", .here = ITS_HOSTS },
+        { "down", verb_down, "FILE", "Stop what up has started", .here = ITS_HOSTS,
                 .options = "     --token=N           The fencing token (default: one more than the last)\n" },
 
         { "monitor", verb_monitor, "[PATTERN...]", "Show events as they happen", .many = CTL_MANY_STREAM,
@@ -95,6 +102,7 @@ const CtlVerb ctl_verbs[] = {
                            "     --epoch=EPOCH       The epoch of that number\n"
                            "  -n --count=COUNT       End after so many events\n" },
         { "logs", verb_logs, "[ROLE...]", "Show what roles have written, with journalctl",
+                .many = CTL_MANY_STREAM,
                 .options = "  -f --follow            Go on with what is written from now on\n"
                            "  -n --lines=LINES       Only the last lines\n"
                            "     --since=TIME        Only what is not older\n"
@@ -102,20 +110,20 @@ const CtlVerb ctl_verbs[] = {
 
         { "check", verb_check, "[ROLE...|@GROUP...]", "Check roles and the node, as a monitoring plug-in",
                 .many = CTL_MANY_CHECK, .looks = true },
-        { "metrics", verb_metrics, "", "Write OpenMetrics", .looks = true,
+        { "metrics", verb_metrics, "", "Write OpenMetrics", .many = CTL_MANY_LOOK, .looks = true,
                 .options = "     --output=FILE       Replace this file, for a textfile collector\n" },
-        { "verify", verb_verify, "FILE...", "Check role files before they are used",
-                .heading = "Role files" },
-        { "edit", verb_edit, "ROLE", "Edit a drop-in of a definition, or the whole file",
+        { "verify", verb_verify, "FILE...", "Check role files before they are used", .heading = "Role files",
+                .here = ABOUT_FILES },
+        { "edit", verb_edit, "ROLE", "Edit a drop-in of a definition, or the whole file", .here = ABOUT_FILES,
                 .options = "     --full              Edit the role file itself, or a copy of it\n" },
         { "enable", verb_enable, "ROLE...", "Start roles with the service (AutoStart=yes)",
-                .options = "     --now               Start them now, too\n" },
-        { "disable", verb_disable, "ROLE...", "Do not start roles with the service",
+                .here = ABOUT_FILES, .options = "     --now               Start them now, too\n" },
+        { "disable", verb_disable, "ROLE...", "Do not start roles with the service", .here = ABOUT_FILES,
                 .options = "     --now               Stop them now, too\n" },
         { "reload", verb_reload, "", "Read the configuration and the role files again",
                 .many = CTL_MANY_CHANGE },
         { "import", verb_import, "supervisord|procserv|systemd FILE...",
-                "Write role files from what others have",
+                "Write role files from what others have", .here = ABOUT_FILES,
                 .options =
                         "     --output=DIR        Write the files there, not all to standard output\n"
                         "     --install           Write them where the service reads them, and reload it\n"

@@ -250,7 +250,7 @@ typedef struct Listing {
         GHashTable *found; /* names, which are of the roles */
 } Listing;
 
-static int listing_on_role(sd_bus_message *m, void *userdata) {
+static int listing_on_role(const char *path, sd_bus_message *m, void *userdata) {
         const Listing *listing = userdata;
         g_auto(RoleProperties) properties = {};
 

@@ -150,6 +150,34 @@ static int method_stop_many(sd_bus_message *m, void *userdata, sd_bus_error *err
         return sd_bus_reply_method_return(m, "a(sss)", 1, "role-0", "", "");
 }
 
+static int method_list_leases(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        host_count(userdata, m);
+        return sd_bus_reply_method_return(
+                m, "a(sutttas)", 1, "night", 0, UINT64_C(30000000), UINT64_MAX, UINT64_C(7), 1, "role-0");
+}
+
+/* The object manager, which sd-bus would make of objects that there are not. */
+static int reply_objects(sd_bus_message *m, Host *host) {
+        g_autoptr(sd_bus_message) reply = NULL;
+
+        if (host->sim->kind == SIM_DIES) {
+                host_drop(host);
+                return 1;
+        }
+        CHECK(sd_bus_message_new_method_return(m, &reply));
+        CHECK(sd_bus_message_open_container(reply, 'a', "{oa{sa{sv}}}"));
+        for (unsigned i = 0; i < host->sim->n_roles; i++) {
+                g_autofree char *name = g_strdup_printf("role-%u", i),
+                                *path = g_strdup_printf(NODE_ROLE_PATH_PREFIX "/role_2d%u", i);
+
+                CHECK(sd_bus_message_append(reply, "{oa{sa{sv}}}", path, 1, NODE_ROLE_INTERFACE, 7, "Name",
+                        "s", name, "State", "s", "running", "ExitCode", "s", "", "Result", "s", "success",
+                        "Cause", "s", "", "Ready", "b", 1, "StartTimestamp", "t", UINT64_C(1500000)));
+        }
+        CHECK(sd_bus_message_close_container(reply));
+        return sd_bus_send(NULL, reply, NULL);
+}
+
 static char *host_epoch(const Host *host) {
         return g_strdup_printf("%032x", host->epoch);
 }
@@ -192,12 +220,35 @@ static int property_get_sequence(sd_bus *bus, const char *path, const char *inte
         return sd_bus_message_append(reply, "t", ((Host *) userdata)->n_events);
 }
 
+static int property_get_instance(sd_bus *bus, const char *path, const char *interface, const char *property,
+        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "s", NODE_DEFAULT_INSTANCE);
+}
+
+static int property_get_state(sd_bus *bus, const char *path, const char *interface, const char *property,
+        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "s", "running");
+}
+
+static int property_get_warnings(sd_bus *bus, const char *path, const char *interface, const char *property,
+        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "as", 0);
+}
+
+static int property_get_features(sd_bus *bus, const char *path, const char *interface, const char *property,
+        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "as", 1, "polkit");
+}
+
 static const sd_bus_vtable old_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD("ListRoles", "", "a(ssusiso)", method_list_roles, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Poll", "as", "a{ss}", method_poll, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Stop", "s", "", method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Version", "s", property_get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Instance", "s", property_get_instance, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("State", "s", property_get_state, 0, 0),
+        SD_BUS_PROPERTY("Warnings", "as", property_get_warnings, 0, 0),
         SD_BUS_VTABLE_END,
 };
 
@@ -205,12 +256,17 @@ static const sd_bus_vtable node_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD("ListRoles", "", "a(ssusiso)", method_list_roles, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Poll", "as", "a{ss}", method_poll, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("ListLeases", "", "a(sutttas)", method_list_leases, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("ListEnv", "", "as", method_list_env, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Stop", "s", "", method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("StopMany", "asa{sv}", "a(sss)", method_stop_many, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD(
                 "EventsSince", "stu", "sba(ttssa{sv})", method_events_since, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Version", "s", property_get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Instance", "s", property_get_instance, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("State", "s", property_get_state, 0, 0),
+        SD_BUS_PROPERTY("Warnings", "as", property_get_warnings, 0, 0),
+        SD_BUS_PROPERTY("Features", "as", property_get_features, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("EventEpoch", "s", property_get_epoch, 0, 0),
         SD_BUS_PROPERTY("EventSequence", "t", property_get_sequence, 0, 0),
         SD_BUS_VTABLE_END,
@@ -268,6 +324,9 @@ static const sd_bus_vtable test_vtable[] = {
 static int on_any(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Host *host = userdata;
 
+        if (host->sim->kind != SIM_STUCK &&
+                sd_bus_message_is_method_call(m, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"))
+                return reply_objects(m, host);
         if (host->sim->kind != SIM_STUCK || sd_bus_message_is_method_call(m, NULL, "Hello"))
                 return 0;
         host_count(host, m);

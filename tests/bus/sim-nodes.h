@@ -11,7 +11,7 @@
 
 typedef enum SimKind {
         SIM_GOOD,
-        SIM_OLD,    /* a version without the methods for many roles and without Features */
+        SIM_OLD,    /* a version without the methods for many roles, leases, events and Features */
         SIM_MUTE,   /* takes connections and never says a word */
         SIM_STUCK,  /* has said hello, and replies to nothing else */
         SIM_DIES,   /* closes the connection when it is asked for its roles */

@@ -111,13 +111,14 @@ class Remote(Case):
         ctl("wait", "camera", status=5)
         self.assertIn("exit 5", ctl("status", "camera", status=3).stdout)
         self.assertIn("ARCHITECT CRITICAL", ctl("check", "camera", status=2).stdout)
-        self.assertIn("ssh", ctl("logs", "camera", status=2).stderr)
-        ctl("edit", "camera", status=2)
+        for verb in ("edit", "attach"):
+            self.assertIn(f"Run it there: ssh -t root@{FAR} architectctl {verb} ROLE", ctl(verb, "camera", status=2).stderr)
         ctl("purge", "camera")
         self.assertEqual(ctl("--json=short", "list").stdout, "[]\n")
-        nowhere = run("architectctl", "-H", "nowhere.invalid", "list", check=False)
-        self.assertEqual(nowhere.returncode, 1)
-        self.assertIn("nowhere.invalid", nowhere.stderr)
+        for words in (("list",), ("logs",), ("logs", "-f", "camera"), ("metrics",)):
+            nowhere = run("architectctl", "-H", "nowhere.invalid", *words, check=False)
+            self.assertEqual(nowhere.returncode, 1, words)
+            self.assertIn("nowhere.invalid", nowhere.stderr)
 
     # -- an observatory of both machines --
 
@@ -222,7 +223,13 @@ class Remote(Case):
         status = self.ctl("-H", "@pair", "status", "camera").stdout
         self.assertIn(f"{root}:        State: running", status)
         self.assertIn(f"{alice}:        State: running", status)
-        self.assertIn("one host at a time", self.ctl("-H", "@pair", "attach", "camera", status=2).stderr)
+        self.assertIn("not for several hosts", self.ctl("-H", "@pair", "attach", "camera", status=2).stderr)
+        metrics = self.ctl("-H", "@pair,nowhere.invalid", "metrics", status=1).stdout
+        for host, up in ((root, 1), (alice, 1), ("nowhere.invalid", 0)):
+            self.assertIn(f'architect_up{{host="{host}",architect_instance="main"}} {up}\n', metrics)
+        for host in (root, alice):
+            self.assertIn(f'architect_role_running{{host="{host}",architect_instance="main",role="camera"}} 1\n', metrics)
+        self.assertEqual(metrics.count("# TYPE architect_role_running "), 1)
 
         # A host that is not there is a row, and its reason is that of ssh.
         gone = self.ctl("-H", "@pair,nowhere.invalid,bob@" + FAR, "list", status=1)
@@ -282,6 +289,88 @@ class Remote(Case):
         os.close(fd)
         return said.decode(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
+    # -- logs: the journal there --
+
+    # What the shells of ssh could take for theirs, and a pattern.
+    ODD = "it's; \"two\"  $(id) `id` * \\ & <x>"
+
+    def let_read_journal(self, user):
+        """Let a user read the journal there, from the next login on, which is not that of a kept connection."""
+        far(f"gpasswd -a {user} systemd-journal")
+        self.addCleanup(far, f"gpasswd -d {user} systemd-journal")
+        self.end_master()
+
+    def journal_of(self, role):
+        """Start a role that writes a line, and wait until the journal there has it."""
+        self.node.start(role, ["sh", "-c", 'echo "$0"; exec sleep infinity', f"{self.ODD} {role}"])
+        wait_until(
+            lambda: self.ODD in far(f"journalctl --sync; journalctl -q -b -o cat _SYSTEMD_UNIT=architect-main-{role}.scope"),
+            "the line is in the journal",
+        )
+
+    def test_logs(self):
+        root, alice = f"root@{FAR}", f"alice@{FAR}"
+        self.let_read_journal("alice")
+        self.journal_of("cam-era.1")
+        self.journal_of("other")
+        line = f"{self.ODD} cam-era.1\n"
+        one = self.ctl("-H", root, "logs", "-o", "cat", "cam-era.1").stdout
+        self.assertIn(line, one)
+        self.assertNotIn(f"{self.ODD} other", one)
+        everything = self.ctl("-H", root, "logs", "--since=today", "-o", "cat").stdout
+        self.assertIn(line, everything)
+        self.assertIn(f"{self.ODD} other", everything)
+        self.assertEqual(self.ctl("-H", root, "logs", "--since=today", "nothing").stdout.strip(), "-- No entries --")
+        # A value that only journalctl may judge comes to it in one piece.
+        for host in (root, f"{root},{alice}"):
+            wrong = self.ctl("-H", host, "logs", f"--since={self.ODD}", "cam-era.1", status=1)
+            self.assertIn(self.ODD, wrong.stderr)
+        both = self.ctl("-H", f"{root},{alice},nowhere.invalid", "logs", "-o", "cat", "cam-era.1", status=1)
+        lines = both.stdout.splitlines(True)
+        self.assertEqual(lines.count(f"{root}: {line}"), 1)
+        self.assertEqual(lines.count(f"{alice}: {line}"), 1)
+        self.assertEqual([said.split(":")[0] for said in lines], sorted((said.split(":")[0] for said in lines), reverse=True))
+        self.assertIn("architectctl: nowhere.invalid: no answer: ssh: Could not resolve hostname", both.stderr)
+        self.assertIn('Did you mean "cam-era.1"', self.ctl("-H", f"{root},{alice}", "logs", "cam-era.2").stderr)
+        values = [
+            json.loads(text)
+            for text in self.ctl("-H", f"{root},{alice}", "--json=short", "logs", "cam-era.1").stdout.splitlines()
+        ]
+        self.assertEqual({value["host"] for value in values}, {root, alice})
+        self.assertEqual([v["MESSAGE"] + "\n" for v in values if v["host"] == alice and self.ODD in v["MESSAGE"]], [line])
+
+    def test_logs_follow(self):
+        """Both at the same time, until Ctrl-C, after which nothing runs on either machine."""
+        root, alice = f"root@{FAR}", f"alice@{FAR}"
+        self.let_read_journal("alice")
+        self.journal_of("camera")
+        for hosts in ([root], [root, alice]):
+            output = os.path.join(self.directory, "followed")
+            with open(output, "w") as out:
+                logs = subprocess.Popen(
+                    ("architectctl", "-H", ",".join(hosts), "logs", "-f", "-o", "cat", "camera", "later"),
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    start_new_session=True,
+                )
+            self.addCleanup(logs.wait)
+            self.addCleanup(logs.kill)
+
+            def has(text, hosts=hosts, output=output):
+                found = open(output).read().splitlines()
+                return all((f"{host}: {text}" if len(hosts) > 1 else text) in found for host in hosts)
+
+            wait_until(lambda: has(f"{self.ODD} camera"), "what was there")
+            self.node.start("later", ["sh", "-c", f"echo later than {len(hosts)}; exec sleep infinity"])
+            wait_until(lambda: has(f"later than {len(hosts)}"), "what comes later")
+            self.node.stop("later")
+            self.wait_for("later", "exit -15")
+            self.node.purge("later")
+            self.assertIsNone(logs.poll())
+            os.killpg(logs.pid, signal.SIGINT)
+            self.assertEqual(logs.wait(PATIENCE), -signal.SIGINT)
+            wait_until(lambda: far("pgrep -x journalctl || :") == "", "journalctl has ended there")
+
     def test_hosts_file_errors(self):
         self.hosts_file(f"far = root@{FAR}\ncameras cam1\nmounts = -oProxyCommand=id\n")
         done = self.ctl("-H", "@far", "list", status=1)
@@ -297,7 +386,7 @@ class Remote(Case):
 
     def end_master(self):
         """End the ssh that keeps the connection for later commands."""
-        for path in os.listdir("/run/architectctl"):
+        for path in os.listdir("/run/architectctl") if os.path.exists("/run/architectctl") else ():
             run("ssh", "-o", f"ControlPath=/run/architectctl/{path}", "-O", "exit", FAR, check=False)
 
     def logins(self):

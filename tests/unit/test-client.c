@@ -174,10 +174,11 @@ static void test_json(void **state) {
 
 /* -- objects -- */
 
-static int on_object(sd_bus_message *m, void *userdata) {
+static int on_object(const char *path, sd_bus_message *m, void *userdata) {
         const char **name = userdata;
         const char *key;
 
+        assert_string_equal(path, "/a");
         assert_return_code(sd_bus_message_enter_container(m, 'a', "{sv}"), 0);
         assert_int_equal(properties_next(m, &key), 1);
         assert_string_equal(key, "Name");

@@ -137,7 +137,8 @@ static void test_verify_odd(void **state) {
         assert_contains(is_huge, "it has more than 1048576 bytes");
         assert_contains(is_binary, "binary.role:2: the line has a NUL byte");
         assert_contains(is_masked, "it is masked");
-        assert_contains(host, "about files of this machine");
+        assert_contains(host,
+                "role files of the machine on which it runs\nRun it there: ssh -t x architectctl verify FILE...\n");
         assert_contains(twice, "defines the same role");
         assert_contains(none, "verify needs FILE...");
 
@@ -228,7 +229,8 @@ static void test_enable_errors(void **state) {
                         *host = CTL_ERR(2, "-H", "x", "enable", role);
         assert_contains(unknown, "there is no definition of \"ctl-files.camrea\"");
         assert_contains(unknown, "Did you mean \"ctl-files.camera\"?");
-        assert_contains(host, "about files of this machine");
+        assert_contains(host,
+                "role files of the machine on which it runs\nRun it there: ssh -t x architectctl enable ROLE...\n");
         /* Then the others are not changed either. */
         assert_int_equal(access(path, F_OK), -1);
         g_auto(CtlRun) user = CTL_AS("nobody", "enable", role);
