@@ -19,3 +19,6 @@ int node_subscribe(sd_bus *bus, const char *bus_name, sd_bus_message_handler_t c
  * now, of which an empty one is none. */
 int node_subscribe_owner(
         sd_bus *bus, const char *bus_name, sd_bus_message_handler_t callback, void *userdata);
+
+/* Returns the match rule of that. The caller frees it. */
+char *node_owner_match(const char *bus_name);

@@ -103,7 +103,6 @@ static int host_link_on_pong(sd_bus_message *m, void *userdata, sd_bus_error *er
         link->timer = sd_event_source_disable_unref(link->timer);
         link->bus = g_steal_pointer(&link->new_bus);
         link->state = HOST_LINK_UP;
-        link->delay_usec = 0;
         g_clear_pointer(&link->reason, g_free);
         links->n_connecting--;
         links->changed(link);
@@ -162,6 +161,10 @@ void host_link_connect(HostLink *link) {
         link->state = HOST_LINK_QUEUED;
         g_queue_push_tail(&link->links->queue, link);
         host_links_pump(link->links);
+}
+
+void host_link_settle(HostLink *link) {
+        link->delay_usec = 0;
 }
 
 void host_link_give_up(HostLink *link, const char *reason) {
