@@ -11,6 +11,7 @@
 /* What a verb does with several hosts. */
 typedef enum CtlMany {
         CTL_MANY_NOT,    /* it is refused */
+        CTL_MANY_HOLD,   /* it is run once, and holds all of Ctl.hosts, by default those of @all */
         CTL_MANY_LOOK,   /* it changes nothing, and what it prints is in the order of the hosts */
         CTL_MANY_CHECK,  /* the same, and the worst status is that of all */
         CTL_MANY_STREAM, /* it changes nothing, and what it prints comes as it happens */
@@ -64,6 +65,7 @@ CtlExit verb_bind_udp(Ctl *ctl, int argc, char *argv[]);
 CtlExit verb_blame(Ctl *ctl, int argc, char *argv[]);
 CtlExit verb_cat(Ctl *ctl, int argc, char *argv[]);
 CtlExit verb_check(Ctl *ctl, int argc, char *argv[]);
+CtlExit verb_desk(Ctl *ctl, int argc, char *argv[]);
 CtlExit verb_disable(Ctl *ctl, int argc, char *argv[]);
 CtlExit verb_edit(Ctl *ctl, int argc, char *argv[]);
 CtlExit verb_enable(Ctl *ctl, int argc, char *argv[]);

@@ -92,6 +92,8 @@ const CtlVerb ctl_verbs[] = {
                            "  -n --lines=LINES       Only the last lines\n"
                            "     --since=TIME        Only what is not older\n"
                            "  -o --output=MODE       The form of journalctl: short, cat, json...\n" },
+        { "desk", verb_desk, "", "Hold the connections to hosts, for programs on the bus of the user",
+                .many = CTL_MANY_HOLD },
 
         { "check", verb_check, "[ROLE...|@GROUP...]", "Check roles and the node, as a monitoring plug-in",
                 .many = CTL_MANY_CHECK, .looks = true },
