@@ -403,6 +403,9 @@ DeskHost *desk_host_new(HostLinks *links, const char *name, const char *address,
                 event, &host->timer, CLOCK_MONOTONIC, 0, 0, desk_host_on_timer, host);
         if (r >= 0)
                 r = sd_event_source_set_enabled(host->timer, SD_EVENT_OFF);
+        /* What the host has sent counts, however late we are. */
+        if (r >= 0)
+                r = sd_event_source_set_priority(host->timer, SD_EVENT_PRIORITY_IDLE);
         return r < 0 ? desk_host_free(host) : host;
 }
 

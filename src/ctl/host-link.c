@@ -139,7 +139,10 @@ static int host_link_begin(HostLink *link) {
                         "/org/freedesktop/DBus", "org.freedesktop.DBus.Peer", "Ping", host_link_on_pong, link,
                         NULL);
         /* The time limit of that call does not begin before the connection is there. */
-        return r < 0 ? r : host_link_set_timer(link, links->patience_usec, host_link_on_late);
+        if (r >= 0)
+                r = host_link_set_timer(link, links->patience_usec, host_link_on_late);
+        /* What the host has sent counts, however late we are. */
+        return r < 0 ? r : sd_event_source_set_priority(link->timer, SD_EVENT_PRIORITY_IDLE);
 }
 
 static void host_links_pump(HostLinks *links) {
