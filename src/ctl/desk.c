@@ -27,7 +27,7 @@ static char *desk_bus_name(const Ctl *ctl) {
 /* -- the bus of the user -- */
 
 /* Whoever can call the desk does on the hosts what its user may do there. The bus of a user has no other
- * callers, and root; that of the machine has everybody. */
+ * callers; that of the machine has everybody. */
 static CtlExit bus_check_owner(sd_bus *bus) {
         const int fd = sd_bus_get_fd(bus);
         struct ucred ucred;
