@@ -235,10 +235,8 @@ static void events_on_page(sd_bus_message *reply, const sd_bus_error *error, voi
         }
         desk_host_set_connected(host, g_strdup(""));
         int r = event_reader_read(&host->reader, reply, &events_handlers, host);
-        if (r > 0) {
-                host->news = true;
+        if (r > 0)
                 r = events_wait(host);
-        }
         if (r < 0) {
                 g_autofree char *reason = g_strdup_printf("its events cannot be read: %s", g_strerror(-r));
                 host_link_give_up(host->link, reason);

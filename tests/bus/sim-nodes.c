@@ -342,8 +342,9 @@ static int on_any(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         if (host->node == SIM_NODE_AWAY)
                 return sd_bus_reply_method_errorf(
                         m, SD_BUS_ERROR_SERVICE_UNKNOWN, "The name %s has no owner", NODE_BUS_NAME);
-        /* sd-bus replies to it by itself. */
-        if (sd_bus_message_is_method_call(m, "org.freedesktop.DBus.Peer", "Ping"))
+        /* sd-bus replies to a ping by itself. */
+        if (host->node == SIM_NODE_HANGS ||
+                sd_bus_message_is_method_call(m, "org.freedesktop.DBus.Peer", "Ping"))
                 host_count(host, m);
         return host->node == SIM_NODE_HANGS;
 }

@@ -533,8 +533,8 @@ static void test_node_away(void **state) {
 
 /* It is given up, which holds up nobody else, and taken again when it answers. */
 static void test_hangs(void **state) {
-        g_auto(Call) stop = {}, roles = {}, other = {}, at_once = {}, again = {};
-        unsigned n = 0;
+        g_auto(Call) stop = {}, roles = {}, other = {}, at_once = {}, again = {}, behind = {};
+        unsigned n = 0, n_asked;
         const char *host, *error;
 
         begin_pair(pair, SHORT_USEC);
@@ -560,8 +560,16 @@ static void test_hangs(void **state) {
         call_begin(&at_once, GOOD, NODE_INTERFACE, "Stop", "s", "role-0");
         call_fails(&at_once, DESK_ERROR_UNREACHABLE, "good is not connected: no answer within 2s");
 
+        /* It is not connected either when there is a connection, and no node that answers. */
+        n_asked = sim_host_count("good", "EventsSince");
+        while (sim_host_count("good", "EventsSince") == n_asked)
+                turn();
+        call_begin(&behind, GOOD, NODE_INTERFACE, "Stop", "s", "role-0");
+        call_fails(&behind, DESK_ERROR_UNREACHABLE, "good is not connected: no answer within 2s");
+
         sim_host_add_events("good", 1);
         sim_host_set_node("good", SIM_NODE_RUNS);
+        sim_host_drop("good"); /* what it was asked before has no reply */
         UNTIL(is_state("good", "connected"));
         call_begin(&again, GOOD, NODE_INTERFACE, "Stop", "s", "role-0");
         (void) call_end(&again);
