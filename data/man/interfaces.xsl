@@ -1,7 +1,7 @@
 <?xml version="1.0" encoding="UTF-8"?>
 <!-- SPDX-License-Identifier: LGPL-2.1-or-later -->
 <!-- Combines the output of gdbus-codegen for the interface files to one page. The input is
-     org.architect.Node.5.xml, in which <?interface NAME?> stands for the description, the methods,
+     org.architect.Node.5.xml or org.architect.Desk.5.xml, in which <?interface NAME?> stands for the description, the methods,
      the signals and the properties of one interface, and <?options?> for a list of the options. -->
 <xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">
   <xsl:output method="xml" encoding="UTF-8"/>

@@ -21,13 +21,15 @@ int node_subscribe(sd_bus *bus, const char *bus_name, sd_bus_message_handler_t c
         return sd_bus_match_signal(bus, NULL, bus_name, NODE_PATH, NODE_INTERFACE, NULL, callback, userdata);
 }
 
+char *node_owner_match(const char *bus_name) {
+        return g_strdup_printf("type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
+                               "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='%s'",
+                bus_name);
+}
+
 int node_subscribe_owner(
         sd_bus *bus, const char *bus_name, sd_bus_message_handler_t callback, void *userdata) {
-        g_autofree char *match = g_strdup_printf("type='signal',sender='org.freedesktop.DBus',"
-                                                 "path='/org/freedesktop/DBus',"
-                                                 "interface='org.freedesktop.DBus',"
-                                                 "member='NameOwnerChanged',arg0='%s'",
-                bus_name);
+        g_autofree char *match = node_owner_match(bus_name);
 
         return sd_bus_add_match(bus, NULL, match, callback, userdata);
 }

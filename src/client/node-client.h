@@ -20,6 +20,9 @@ int node_subscribe(sd_bus *bus, const char *bus_name, sd_bus_message_handler_t c
 int node_subscribe_owner(
         sd_bus *bus, const char *bus_name, sd_bus_message_handler_t callback, void *userdata);
 
+/* Returns the match rule of that. The caller frees it. */
+char *node_owner_match(const char *bus_name);
+
 /* Makes a call that every node answers, as soon as its event loop runs, and that starts none: to find out
  * whether one that has not replied yet is busy or dead. Ping of org.freedesktop.DBus.Peer is of no use for
  * that: over ssh it is answered by systemd-stdio-bridge (seen with systemd 252), whoever it is for. Returns a

@@ -37,7 +37,9 @@ static CtlExit run_verb(Ctl *ctl, int argc, char *argv[]) {
         g_autofree char **copy = g_new0(char *, (gsize) argc + 1);
         memcpy(copy, argv, (size_t) argc * sizeof(argv[0]));
         CtlExit e = verb->run(ctl, argc, argv);
-        return ctl->hosts && e == CTL_EXIT_OK ? fan_out_run(ctl, verb, argc, copy, fan_out_address) : e;
+        return ctl->hosts && verb->many != CTL_MANY_HOLD && e == CTL_EXIT_OK
+                       ? fan_out_run(ctl, verb, argc, copy, fan_out_address)
+                       : e;
 }
 
 static CtlExit run(Ctl *ctl, int argc, char *argv[]) {

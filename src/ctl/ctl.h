@@ -44,7 +44,8 @@ struct Ctl {
         const char *machine;    /* -M, or NULL */
         const char *host;       /* -H, or NULL */
         GPtrArray *host_words;  /* each -H as it was given, or NULL */
-        GPtrArray *hosts;       /* if these are several: the verb shall be run for each, see fan-out.h */
+        GPtrArray *hosts;       /* if these are several: the verb shall be run for each, see fan-out.h, unless
+                                 * it holds all of them */
         const char *first_word; /* of the arguments of the verb then, or NULL */
         bool many;              /* this is for one of several hosts, in a thread of its own (baton.h) */
         bool yes;               /* --yes: nothing is asked */

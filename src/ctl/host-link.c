@@ -107,7 +107,6 @@ static int host_link_on_id(sd_bus_message *m, void *userdata, sd_bus_error *erro
         link->timer = sd_event_source_disable_unref(link->timer);
         link->bus = g_steal_pointer(&link->new_bus);
         link->state = HOST_LINK_UP;
-        link->delay_usec = 0;
         g_clear_pointer(&link->reason, g_free);
         links->n_connecting--;
         links->changed(link);
@@ -144,7 +143,10 @@ static int host_link_begin(HostLink *link) {
                         "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId", host_link_on_id, link,
                         NULL);
         /* The time limit of that call does not begin before the connection is there. */
-        return r < 0 ? r : host_link_set_timer(link, links->patience_usec, host_link_on_late);
+        if (r >= 0)
+                r = host_link_set_timer(link, links->patience_usec, host_link_on_late);
+        /* What the host has sent counts, however late we are. */
+        return r < 0 ? r : sd_event_source_set_priority(link->timer, SD_EVENT_PRIORITY_IDLE);
 }
 
 static void host_links_pump(HostLinks *links) {
@@ -166,6 +168,10 @@ void host_link_connect(HostLink *link) {
         link->state = HOST_LINK_QUEUED;
         g_queue_push_tail(&link->links->queue, link);
         host_links_pump(link->links);
+}
+
+void host_link_settle(HostLink *link) {
+        link->delay_usec = 0;
 }
 
 void host_link_give_up(HostLink *link, const char *reason) {

@@ -37,11 +37,13 @@ struct HostLink {
 };
 
 /* A link is up, or it is down: an attempt has failed, or the connection has ended. Calls that were under way
- * then have got their errors. The callback must not free the links. */
+ * have got their errors by then if the host has ended it, and get nothing after host_link_give_up(). The
+ * callback must not free the links. */
 typedef void (*HostLinkChanged)(HostLink *link);
 
 /* With retry a link that is down is tried again, after 1 s at first and up to 30 s later, each time up to a
- * half earlier, so that 100 desks do not come back at the same time. */
+ * half earlier, so that 100 desks do not come back at the same time. The time grows until
+ * host_link_settle(). */
 HostLinks *host_links_new(sd_event *event, uint64_t patience_usec, bool retry, HostLinkChanged changed);
 HostLinks *host_links_free(HostLinks *links);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HostLinks, host_links_free)
@@ -52,6 +54,10 @@ HostLink *host_links_add(HostLinks *links, const char *name, const char *address
 
 /* Connects it, in its turn. Without effect unless it is down. */
 void host_link_connect(HostLink *link);
+
+/* The connection is of use, so that the first attempt after its end comes soon. A host whose bus answers, and
+ * nothing behind it, is tried less and less often without this. */
+void host_link_settle(HostLink *link);
 
 /* Ends a connection that is of no use, for this reason: the host does not answer. changed() is called. */
 void host_link_give_up(HostLink *link, const char *reason);

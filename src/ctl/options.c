@@ -134,9 +134,23 @@ static CtlExit find_hosts(Ctl *ctl, char *const *words) {
         return CTL_EXIT_OK;
 }
 
+/* For a verb that holds all hosts itself. Returns true if it does not go on. */
+static bool take_all_hosts(Ctl *ctl, CtlExit *ret) {
+        if (!ctl->host_words) {
+                ctl->host_words = g_ptr_array_new();
+                g_ptr_array_add(ctl->host_words, (char *) "@all");
+        }
+        g_autofree char **words = g_new0(char *, (gsize) ctl->host_words->len + 1);
+        memcpy(words, ctl->host_words->pdata, ctl->host_words->len * sizeof(words[0]));
+        *ret = find_hosts(ctl, words);
+        return *ret != CTL_EXIT_OK;
+}
+
 /* Returns true if the verb does not go on: it is run for several hosts, or *ret is an error. A group is
  * several also if it has one host, since a script wants to find the column and the member. */
-static bool take_hosts(Ctl *ctl, const char *first_word, CtlExit *ret) {
+static bool take_hosts(Ctl *ctl, const CtlVerb *verb, const char *first_word, CtlExit *ret) {
+        if (verb->many == CTL_MANY_HOLD)
+                return take_all_hosts(ctl, ret);
         if (!ctl->host_words || ctl->many)
                 return false;
         g_autofree char **words = g_new0(char *, (gsize) ctl->host_words->len + 1);
@@ -245,7 +259,7 @@ int ctl_getopt(Ctl *ctl, int argc, char *argv[], const char *short_options, cons
         for (;;) {
                 int c = getopt_long(argc, argv, shorts, all, NULL);
                 if (c == -1)
-                        return verb && take_hosts(ctl, optind < argc ? argv[optind] : NULL, ret)
+                        return verb && take_hosts(ctl, verb, optind < argc ? argv[optind] : NULL, ret)
                                        ? CTL_OPTION_EXIT
                                        : -1;
                 if (c == '?' || c == ':')
@@ -268,7 +282,9 @@ CtlExit ctl_refuse_place(const Ctl *ctl, const char *name) {
                 : ctl->host ? "other hosts"
                             : "containers",
                 verb->here);
-        if (ctl->hosts)
+        if (verb->instead)
+                ctl_explain("%s", verb->instead);
+        else if (ctl->hosts)
                 ctl_explain("Run it on each of them: ssh -t HOST architectctl %s %s", name, verb->arguments);
         else if (ctl->host)
                 ctl_explain("Run it there: ssh -t %s architectctl %s %s", ctl->host, name, verb->arguments);

@@ -44,6 +44,7 @@ static void host_on_beat(UpHost *host, sd_bus_message *reply, const sd_bus_error
                         host_tell_expired(host, now);
                 host->last_beat_usec = now;
                 host->late_told = false;
+                host_link_settle(host->link);
                 return;
         }
         if (is_taken_over(error)) {

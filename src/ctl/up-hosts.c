@@ -173,6 +173,8 @@ static void host_on_details(UpHost *host, sd_bus_message *reply, const sd_bus_er
                 host_refused(host, error);
         else if ((r = ctl_read_details(reply, &host->details)) < 0)
                 up_host_fail(host, "its reply is not understood: %s", g_strerror(-r));
+        else
+                host_link_settle(host->link);
 }
 
 static int read_token(sd_bus_message *m, const char *lease, uint64_t *ret) {

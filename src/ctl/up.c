@@ -143,9 +143,8 @@ static bool up_get_options(Up *up, UpOptions has, int argc, char *argv[], CtlExi
                         *ret = lease_parse_token(argv[0], optarg, &up->token);
         if (c == CTL_OPTION_EXIT || *ret != CTL_EXIT_OK)
                 return false;
-        if (up->ctl->host || up->ctl->hosts || up->ctl->machine) {
-                *ret = ctl_usage(argv[0],
-                        "the hosts are those of the file, so %s takes no --host= or --machine=", argv[0]);
+        if (up->ctl->host || up->ctl->machine) {
+                *ret = ctl_refuse_place(up->ctl, argv[0]);
                 return false;
         }
         *ret = ctl_check_arguments(argc, argv, 1, 1);

@@ -11,6 +11,7 @@
 /* What a verb does with several hosts. */
 typedef enum CtlMany {
         CTL_MANY_NOT,    /* it is refused */
+        CTL_MANY_HOLD,   /* it is run once, and holds all of Ctl.hosts, by default those of @all */
         CTL_MANY_LOOK,   /* it changes nothing, and what it prints is in the order of the hosts */
         CTL_MANY_CHECK,  /* the same, and the worst status is that of all */
         CTL_MANY_STREAM, /* it changes nothing, and what it prints comes as it happens */
@@ -27,7 +28,8 @@ typedef struct CtlVerb {
         const char *heading;   /* of the verbs that begin with this one, in the help */
         bool looks;            /* its calls do not start a service that was stopped */
         CtlMany many;
-        const char *here; /* with CTL_MANY_NOT: why */
+        const char *here;    /* with CTL_MANY_NOT: why */
+        const char *instead; /* and what to do; NULL: run it there */
 } CtlVerb;
 
 extern const CtlVerb ctl_verbs[];
@@ -69,6 +71,7 @@ CtlExit verb_bind_udp(Ctl *ctl, int argc, char *argv[]);
 CtlExit verb_blame(Ctl *ctl, int argc, char *argv[]);
 CtlExit verb_cat(Ctl *ctl, int argc, char *argv[]);
 CtlExit verb_check(Ctl *ctl, int argc, char *argv[]);
+CtlExit verb_desk(Ctl *ctl, int argc, char *argv[]);
 CtlExit verb_disable(Ctl *ctl, int argc, char *argv[]);
 CtlExit verb_diff(Ctl *ctl, int argc, char *argv[]);
 CtlExit verb_down(Ctl *ctl, int argc, char *argv[]);

@@ -6,7 +6,8 @@
 #include "ctl/verb.h"
 
 #define ABOUT_FILES "it reads or writes role files of the machine on which it runs"
-#define ITS_HOSTS "its hosts are those of the file"
+#define ITS_HOSTS \
+        "its hosts are those of the file", .instead = "Name them there, each in a section [Host NAME]."
 
 /* In the order of the help. */
 const CtlVerb ctl_verbs[] = {
@@ -107,6 +108,8 @@ const CtlVerb ctl_verbs[] = {
                            "  -n --lines=LINES       Only the last lines\n"
                            "     --since=TIME        Only what is not older\n"
                            "  -o --output=MODE       The form of journalctl: short, cat, json...\n" },
+        { "desk", verb_desk, "", "Hold the connections to hosts, for programs on the bus of the user",
+                .many = CTL_MANY_HOLD },
 
         { "check", verb_check, "[ROLE...|@GROUP...]", "Check roles and the node, as a monitoring plug-in",
                 .many = CTL_MANY_CHECK, .looks = true },

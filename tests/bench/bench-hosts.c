@@ -2,22 +2,27 @@
 
 /* Measures architectctl with many hosts, which are simulated (tests/bus/sim-nodes.h), so that what is
  * measured is architectctl and not the machines: one call to each of 16 hosts whose connections are there,
- * compared with 16 calls to one node; a list of 100 hosts with 50 roles each, from its start to its end, and
- * its memory; and the same of 500 hosts, which shall take five times as long. How long ssh takes is a part of
- * the stage system-remote, as it needs another machine. */
+ * compared with 16 calls to one node, and the same through the desk; a list of 100 hosts with 50 roles each,
+ * from its start to its end, and its memory; and the same of 500 hosts, which shall take five times as long.
+ * How long ssh takes is a part of the stage system-remote, as it needs another machine. */
 
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/time-util.h"
 #include "bench.h"
 #include "ctl/baton.h"
 #include "ctl/connection.h"
+#include "ctl/desk-service.h"
 #include "ctl/fan-out.h"
 #include "proto/node-names.h"
 #include "sim-nodes.h"
@@ -138,6 +143,121 @@ static void measure_held(void) {
                 bench_ratio(held_ms, local_ms, ROUNDS), BENCH_AT_MOST, GOAL_HELD);
 }
 
+/* -- the desk -- */
+
+static double desk_ms[ROUNDS];
+
+static void desk_on_changed(const DeskHost *host, unsigned n_connected, unsigned n_hosts, void *userdata) {
+}
+
+static sd_bus *desk_open(int fd, bool server) {
+        sd_id128_t id;
+        sd_bus *bus;
+
+        bench_check(sd_bus_new(&bus), "a bus");
+        bench_check(sd_bus_set_fd(bus, fd, fd), "a bus");
+        if (server) {
+                bench_check(sd_id128_randomize(&id), "an id");
+                bench_check(sd_bus_set_server(bus, true, id), "a bus");
+        }
+        bench_check(sd_bus_start(bus), "a bus");
+        return bus;
+}
+
+_Noreturn static void desk_run(int fd) {
+        g_autoptr(GPtrArray) held = g_ptr_array_new();
+        sd_event *event;
+        Desk *desk;
+
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (unsigned i = 0; i < HELD; i++)
+                g_ptr_array_add(held, names[i]);
+        bench_check(sd_event_new(&event), "an event loop");
+        sd_bus *bus = desk_open(fd, true);
+        bench_check(sd_bus_attach_event(bus, event, SD_EVENT_PRIORITY_NORMAL), "an event loop");
+        bench_check(desk_new(event, bus, NODE_DEFAULT_INSTANCE, held, sim_nodes_address, 60 * USEC_PER_SEC,
+                            desk_on_changed, NULL, &desk),
+                "the desk");
+        bench_check(sd_event_loop(event), "the desk");
+        _exit(0);
+}
+
+static unsigned desk_count(sd_bus *bus, char **paths) {
+        g_autoptr(sd_bus_message) reply = NULL;
+        const char *host, *state, *reason, *path, *epoch;
+        unsigned n = 0, n_connected = 0;
+        uint64_t seq;
+
+        bench_check(sd_bus_call_method(bus, NULL, DESK_PATH, DESK_INTERFACE, "ListHosts", NULL, &reply, NULL),
+                "ListHosts");
+        bench_check(sd_bus_message_enter_container(reply, 'a', "(sssost)"), "ListHosts");
+        while (sd_bus_message_read(reply, "(sssost)", &host, &state, &reason, &path, &epoch, &seq) > 0) {
+                g_free(paths[n]);
+                paths[n++] = g_strdup(path);
+                n_connected += strcmp(state, "connected") == 0;
+        }
+        return n_connected;
+}
+
+static int desk_on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        if (sd_bus_message_is_method_error(m, NULL))
+                bench_die("a call by the desk has failed: %s", sd_bus_message_get_error(m)->message);
+        --*(unsigned *) userdata;
+        return 0;
+}
+
+static double desk_round(sd_bus *bus, char **paths) {
+        const double begin = bench_now();
+        unsigned left = HELD;
+
+        for (unsigned i = 0; i < HELD; i++)
+                bench_check(sd_bus_call_method_async(bus, NULL, NULL, paths[i], NODE_INTERFACE, "Poll",
+                                    desk_on_reply, &left, "as", 0),
+                        "Poll");
+        while (left > 0) {
+                const int r = sd_bus_process(bus, NULL);
+
+                bench_check(r, "the desk");
+                if (r == 0)
+                        bench_check(sd_bus_wait(bus, UINT64_MAX), "the desk");
+        }
+        return bench_now() - begin;
+}
+
+/* The other end of the socket is the desk: neither it nor the local node has a bus daemon before it. */
+static void measure_desk(void) {
+        char *paths[HELD] = {};
+        int fds[2];
+
+        bench_check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0 ? -errno : 0,
+                "a socket");
+        (void) fflush(NULL);
+        const pid_t pid = fork();
+        if (pid < 0)
+                bench_die("fork: %s", strerror(errno));
+        if (pid == 0)
+                desk_run(fds[0]);
+        (void) close(fds[0]);
+        sd_bus *bus = desk_open(fds[1], false);
+        while (desk_count(bus, paths) < HELD)
+                ;
+        for (unsigned i = 0; i < WARM_UP + ROUNDS; i++) {
+                const double ms = desk_round(bus, paths);
+
+                if (i >= WARM_UP)
+                        desk_ms[i - WARM_UP] = ms;
+        }
+        sd_bus_close_unref(bus);
+        (void) kill(pid, SIGKILL);
+        (void) waitpid(pid, NULL, 0);
+        for (unsigned i = 0; i < HELD; i++)
+                g_free(paths[i]);
+        measure_local();
+        bench_compare("one call to each of 16 hosts by the desk", bench_figure(desk_ms, ROUNDS), "ms",
+                "16 calls to one node", bench_figure(local_ms, ROUNDS).median,
+                bench_ratio(desk_ms, local_ms, ROUNDS), BENCH_AT_MOST, GOAL_HELD);
+}
+
 /* -- the list -- */
 
 _Noreturn static void list_run(const char *list) {
@@ -205,6 +325,7 @@ int main(void) {
         sim_nodes_start(&sim, hosts, MORE);
         measure_list();
         measure_held();
+        measure_desk();
         sim_nodes_stop(&sim);
         return 0;
 }

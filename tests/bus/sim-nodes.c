@@ -34,6 +34,7 @@ typedef struct Host {
         GPtrArray *held;    /* calls that are never replied to */
         uint64_t n_events;
         unsigned epoch;
+        SimNode node;
 } Host;
 
 static SimNodes *started; /* for the address */
@@ -79,9 +80,14 @@ static int method_match(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         return sd_bus_reply_method_return(m, NULL);
 }
 
+static int method_get_id(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return sd_bus_reply_method_return(m, "s", "0123456789abcdef0123456789abcdef");
+}
+
 static const sd_bus_vtable bus_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD("Hello", "", "s", method_hello, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("GetId", "", "s", method_get_id, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("AddMatch", "s", "", method_match, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("RemoveMatch", "s", "", method_match, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
@@ -272,6 +278,34 @@ static const sd_bus_vtable node_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
+/* -- a role -- */
+
+static int property_get_name(sd_bus *bus, const char *path, const char *interface, const char *property,
+        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        g_autofree char *name = NULL;
+        char *decoded;
+
+        CHECK(sd_bus_path_decode(path, NODE_ROLE_PATH_PREFIX, &decoded));
+        name = g_strdup(decoded);
+        free(decoded);
+        return sd_bus_message_append(reply, "s", name);
+}
+
+/* Returns the path that it has got, as it is and as a string. */
+static int method_path(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *path;
+
+        CHECK(sd_bus_message_read(m, "o", &path));
+        return sd_bus_reply_method_return(m, "sv", path, "o", path);
+}
+
+static const sd_bus_vtable role_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD("Path", "o", "sv", method_path, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_PROPERTY("Name", "s", property_get_name, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_VTABLE_END,
+};
+
 /* -- control -- */
 
 static int method_add_events(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -299,6 +333,34 @@ static int method_forget(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return sd_bus_reply_method_return(m, NULL);
 }
 
+/* The bus announces its name again. */
+static void host_announce_node(Host *host) {
+        for (guint i = 0; i < host->greeted->len; i++) {
+                g_autoptr(sd_bus_message) signal = NULL;
+                sd_bus *bus = g_ptr_array_index(host->greeted, i);
+
+                CHECK(sd_bus_message_new_signal(
+                        bus, &signal, "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameOwnerChanged"));
+                CHECK(sd_bus_message_append(signal, "sss", NODE_BUS_NAME,
+                        host->node == SIM_NODE_AWAY ? ":1.1" : "",
+                        host->node == SIM_NODE_AWAY ? "" : ":1.1"));
+                CHECK(sd_bus_message_set_sender(signal, "org.freedesktop.DBus"));
+                (void) sd_bus_send(bus, signal, NULL);
+        }
+}
+
+static int method_set_node(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Host *host = userdata;
+        const SimNode old = host->node;
+        uint32_t node;
+
+        CHECK(sd_bus_message_read(m, "u", &node));
+        host->node = (SimNode) node;
+        if ((old == SIM_NODE_AWAY) != (host->node == SIM_NODE_AWAY))
+                host_announce_node(host);
+        return sd_bus_reply_method_return(m, NULL);
+}
+
 static int method_count(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const char *member;
         Host *host = userdata;
@@ -315,22 +377,40 @@ static const sd_bus_vtable test_vtable[] = {
         SD_BUS_METHOD("AddEvents", "u", "", method_add_events, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Drop", "", "", method_drop, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Forget", "", "", method_forget, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("SetNode", "u", "", method_set_node, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Count", "s", "u", method_count, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };
 
 /* -- connections -- */
 
+static bool is_for_node(sd_bus_message *m) {
+        const char *path = sd_bus_message_get_path(m);
+
+        return sd_bus_message_is_method_call(m, NULL, NULL) && path && g_str_has_prefix(path, NODE_PATH) &&
+               !sd_bus_message_is_method_call(m, TEST_INTERFACE, NULL);
+}
+
 static int on_any(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Host *host = userdata;
 
-        if (host->sim->kind != SIM_STUCK &&
+        if (host->sim->kind == SIM_STUCK && !sd_bus_message_is_method_call(m, NULL, "Hello")) {
+                host_count(host, m);
+                return 1;
+        }
+        if (host->node == SIM_NODE_RUNS &&
                 sd_bus_message_is_method_call(m, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"))
                 return reply_objects(m, host);
-        if (host->sim->kind != SIM_STUCK || sd_bus_message_is_method_call(m, NULL, "Hello"))
+        if (!is_for_node(m))
                 return 0;
-        host_count(host, m);
-        return 1;
+        if (host->node == SIM_NODE_AWAY)
+                return sd_bus_reply_method_errorf(
+                        m, SD_BUS_ERROR_SERVICE_UNKNOWN, "The name %s has no owner", NODE_BUS_NAME);
+        /* node_new_ping(); sd-bus replies to it by itself. */
+        if (host->node == SIM_NODE_HANGS ||
+                sd_bus_message_is_method_call(m, "org.freedesktop.DBus.Properties", "Get"))
+                host_count(host, m);
+        return host->node == SIM_NODE_HANGS;
 }
 
 /* Its peer has gone: nothing holds it any longer. */
@@ -370,6 +450,8 @@ static int on_connection(sd_event_source *s, int fd, uint32_t revents, void *use
         CHECK(sd_bus_add_object_vtable(bus, NULL, NODE_PATH, NODE_INTERFACE,
                 host->sim->kind == SIM_OLD ? old_vtable : node_vtable, host));
         CHECK(sd_bus_add_object_vtable(bus, NULL, NODE_PATH, TEST_INTERFACE, test_vtable, host));
+        CHECK(sd_bus_add_fallback_vtable(
+                bus, NULL, NODE_ROLE_PATH_PREFIX, NODE_ROLE_INTERFACE, role_vtable, NULL, host));
         CHECK(sd_bus_match_signal(bus, NULL, NULL, "/org/freedesktop/DBus/Local",
                 "org.freedesktop.DBus.Local", "Disconnected", on_disconnected, host));
         g_ptr_array_add(host->buses, g_steal_pointer(&bus));
@@ -486,6 +568,10 @@ void sim_host_drop(const char *host) {
 
 void sim_host_forget(const char *host) {
         sim_control(host, "Forget", NULL, "");
+}
+
+void sim_host_set_node(const char *host, SimNode node) {
+        sim_control(host, "SetNode", NULL, "u", (uint32_t) node);
 }
 
 unsigned sim_host_count(const char *host, const char *method) {

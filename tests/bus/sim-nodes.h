@@ -19,6 +19,13 @@ typedef enum SimKind {
         SIM_NOBODY, /* there is no host of this name */
 } SimKind;
 
+/* What becomes of the node of a good host. */
+typedef enum SimNode {
+        SIM_NODE_RUNS,
+        SIM_NODE_HANGS, /* it replies to nothing, and the bus does */
+        SIM_NODE_AWAY,  /* the bus says that it does not run */
+} SimNode;
+
 typedef struct SimHost {
         const char *name;
         SimKind kind;
@@ -39,11 +46,12 @@ void sim_nodes_stop(SimNodes *sim);
 /* The address of a host of the last ones that were started, as fan_out_run() wants it. */
 char *sim_nodes_address(const char *host);
 
-/* Controls a host: adds events, closes its connections, loses its state so that the epoch is another one, or
- * returns how many calls of this method it has had. */
+/* Controls a host: adds events, closes its connections, loses its state so that the epoch is another one,
+ * changes what its node does, or returns how many calls of this method it has had. */
 void sim_host_add_events(const char *host, unsigned n);
 void sim_host_drop(const char *host);
 void sim_host_forget(const char *host);
+void sim_host_set_node(const char *host, SimNode node);
 unsigned sim_host_count(const char *host, const char *method);
 /* How many connections have been made at the same time, at most, over all hosts. */
 unsigned sim_host_most_connecting(const char *host);

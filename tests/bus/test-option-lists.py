@@ -93,7 +93,7 @@ def main():
     results = []
     for document in documents:
         described = texts(Path(document))
-        assert len(described) > 20, document
+        assert len(described) > 5, document
         missing = [f"{name} has no text" for name, text in described.items() if not text]
         results.append((f"{Path(document).name}: texts", missing))
         if "Start" in described:  # the role's methods refer to those of the node

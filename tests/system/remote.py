@@ -6,7 +6,9 @@ import json
 import logging
 import os
 import pty
+import pwd
 import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -457,6 +459,98 @@ class Remote(Case):
         wait_for_all()
         self.assertEqual(self.node.poll(["during"]), {"during": "exit 0"})
         self.assertIsNone(monitor.poll())
+
+    # -- the desk of alice, whose ssh logs in as root on the other machine --
+
+    def keys_of_alice(self):
+        directory = os.path.expanduser("~alice/.ssh")
+        shutil.rmtree(directory, ignore_errors=True)
+        shutil.copytree("/root/.ssh", directory)
+        self.addCleanup(shutil.rmtree, directory)
+        for path in (directory, *(os.path.join(directory, name) for name in os.listdir(directory))):
+            shutil.chown(path, "alice", "alice")
+
+    def alice(self, *words, status=0):
+        runtime = f"/run/user/{pwd.getpwnam('alice').pw_uid}"
+        session = (f"XDG_RUNTIME_DIR={runtime}", f"DBUS_SESSION_BUS_ADDRESS=unix:path={runtime}/bus")
+        done = run("runuser", "-u", "alice", "--", "env", *session, *words, check=False)
+        self.assertEqual(done.returncode, status, f"{words}: {done.stdout}{done.stderr}")
+        return done
+
+    def desk(self, verb, path, *words, status=0):
+        """Call the desk of alice by busctl."""
+        done = self.alice("busctl", "--user", "--json=short", verb, "org.architect.Desk", path, *words, status=status)
+        return json.loads(done.stdout)["data"] if status == 0 else done.stderr
+
+    def desk_hosts(self):
+        return self.desk("call", "/org/architect/Desk", "org.architect.Desk", "ListHosts")[0]
+
+    def desk_events(self, output):
+        """Return the numbers of the events that the desk has told."""
+        messages = map(json.loads, open(output).read().splitlines())
+        return [message["payload"]["data"][2] for message in messages if message.get("member") == "NodeEvent"]
+
+    def test_desk(self):
+        root, node = f"root@{FAR}", "org.architect.Node"
+        self.hosts_file(f"far = {root}\n")
+        self.keys_of_alice()
+        self.addCleanup(self.alice, "systemctl", "--user", "stop", "architect-desk.service")
+        self.alice("systemctl", "--user", "start", "architect-desk.service")
+        wait_until(lambda: self.desk_hosts()[0][1] == "connected", "the host is connected")
+        ((host, _, reason, path, _, first),) = self.desk_hosts()
+        self.assertEqual((host, reason), (root, ""))
+
+        output = os.path.join(self.directory, "messages")
+        with open(output, "w") as out:
+            monitor = subprocess.Popen(
+                ("runuser", "-u", "alice", "--", "env", f"XDG_RUNTIME_DIR=/run/user/{pwd.getpwnam('alice').pw_uid}")
+                + ("busctl", "--user", "--json=short", "monitor", "org.architect.Desk"),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+            )
+        self.addCleanup(monitor.wait)
+        self.addCleanup(monitor.terminate)
+        wait_until(lambda: self.desk_hosts() and os.path.getsize(output) > 0, "the bus is watched")
+
+        # A call, a property, an error, and what cannot be passed on.
+        start = ("call", path, node, "Start", "sasa{sv}")
+        self.assertEqual(self.desk(*start, "camera", "2", "sleep", "infinity", "0"), [f"{path}/role/camera"])
+        self.assertEqual(self.node.poll(), {"camera": "running"})
+        state = ("get-property", f"{path}/role/camera", f"{node}.Role", "State")
+        self.assertEqual(self.desk(*state), "running")
+        ((_, error, ((role, *_, of_role),)),) = self.desk("call", "/org/architect/Desk", "org.architect.Desk", "ListRoles")[0]
+        self.assertEqual((error, role, of_role), ("", "camera", f"{path}/role/camera"))
+        self.assertIn("/there/is/nothing", self.desk(*start, "bad", "1", "/there/is/nothing", "0", status=1))
+        self.assertIn("file descriptor", self.desk("call", path, node, "OpenTerminal", "sa{sv}", "camera", "0", status=1))
+        self.assertIn(f"{path}/role/camera", self.alice("busctl", "--user", "tree", "org.architect.Desk").stdout)
+
+        # Neither the end of a connection nor that of the node costs an event, or tells one twice.
+        def wait_for_all():
+            last = int(far(f"busctl get-property {node} /org/architect/Node {node} EventSequence").split()[1])
+            expected = list(range(first + 1, last + 1))
+            wait_until(lambda: self.desk_events(output) == expected, f"the events up to {last}: {expected}")
+
+        wait_for_all()
+        pid = self.alice("systemctl", "--user", "show", "-P", "MainPID", "architect-desk.service").stdout.strip()
+        for ssh in run("pgrep", "-P", pid, "-x", "ssh").stdout.split():
+            os.kill(int(ssh), signal.SIGKILL)
+        self.node.start("focuser", ["true"])
+        wait_for_all()
+        self.assertEqual(self.desk_hosts()[0][1:3], ["connected", ""])
+        far("systemctl restart architect-node.service; architectctl start during true")
+        wait_for_all()
+        self.assertEqual(self.desk(*state), "running")
+
+        # There is one desk, and it is for its user.
+        self.assertIn("there is a desk already", self.alice("architectctl", "desk", status=1).stderr)
+        bus = f"DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/{pwd.getpwnam('alice').pw_uid}/bus"
+        refused = run("env", bus, "architectctl", "desk", check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("the desk is for the user 0 only", refused.stderr)
+        self.alice("systemctl", "--user", "stop", "architect-desk.service")
+        show = self.alice("systemctl", "--user", "show", "-P", "Result", "architect-desk.service").stdout
+        self.assertEqual(show, "success\n")
+        self.assertEqual(run("pgrep", "-u", "alice", "-x", "ssh", check=False).stdout, "")
 
     def test_connection_killed_there(self):
         self.node.start("camera", ["sleep", "infinity"])

@@ -266,7 +266,7 @@ static void test_bad_files(void **state) {
         assert_contains(missing, "There is also no south.observatory in");
         g_free(CTL_ERR(2, "up"));
         g_autofree char *host = CTL_ERR(2, "-H", "x", "up", file());
-        assert_contains(host, "the hosts are those of the file");
+        assert_contains(host, "its hosts are those of the file");
 }
 
 /* Ctrl-C says what was done, and the next one goes on from there. */
