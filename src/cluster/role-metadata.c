@@ -2,7 +2,8 @@
 
 #include "cluster/role-metadata.h"
 
-/* ra-api-1.dtd knows "unique", but not yet "unique-group". */
+/* ra-api-1.dtd knows "unique", but not yet "unique-group". There is no action of the depth 10, because pcs
+ * makes an operation for each one, also for a role that has no check. */
 const char role_metadata[] =
         "<?xml version=\"1.0\"?>\n"
         "<!DOCTYPE resource-agent SYSTEM \"ra-api-1.dtd\">\n"
@@ -72,6 +73,15 @@ const char role_metadata[] =
         "\"TasksMax=50 LimitNOFILE=4096\".\n"
         "</longdesc>\n"
         "<shortdesc lang=\"en\">Further options</shortdesc>\n"
+        "<content type=\"string\"/>\n"
+        "</parameter>\n"
+        "<parameter name=\"check\" unique=\"0\" required=\"0\">\n"
+        "<longdesc lang=\"en\">\n"
+        "A command that exits with 0 if the role does its work, split into words as that of command. It is run by a monitor with\n"
+        "OCF_CHECK_LEVEL 10 or higher, as the user of the role and in its directory. A monitor with that level is an operation\n"
+        "of its own, with another interval: op monitor interval=60s OCF_CHECK_LEVEL=10.\n"
+        "</longdesc>\n"
+        "<shortdesc lang=\"en\">Command of the deep check</shortdesc>\n"
         "<content type=\"string\"/>\n"
         "</parameter>\n"
         "<parameter name=\"lease\" unique=\"0\" required=\"0\">\n"

@@ -16,6 +16,7 @@
 #include "base/unit-name.h"
 #include "bus/option-values.h"
 #include "cluster/node-calls.h"
+#include "cluster/role-check.h"
 #include "cluster/role-metadata.h"
 #include "client/node-client.h"
 #include "client/properties.h"
@@ -38,14 +39,17 @@ typedef enum Ocf {
 
 /* Without it in the environment, for who runs the agent by hand. */
 #define DEFAULT_TIMEOUT_MSEC 20000U
+/* Of a monitor, OCF_CHECK_LEVEL. */
+#define DEEP_CHECK_LEVEL 10
 /* The lease comes back a moment after the host has joined the cluster again. */
 #define LEASE_LOOK_MSEC 200
 
 typedef struct RoleAgent {
         const char *name, *resource, *lease;
         uint64_t begin_usec, timeout_usec;
-        bool is_probe;
+        bool is_probe, is_deep;
         char **command; /* NULL: what its definition says */
+        char **check;   /* NULL: nothing is looked at but the role itself */
         RoleSpec *spec;
         GPtrArray *given; /* of const RoleOption *, those that the parameters set */
         NodeCalls calls;
@@ -54,6 +58,7 @@ typedef struct RoleAgent {
 /* What the node says of the role. */
 typedef struct RoleState {
         char *state, *exit_code, *cause, *result, *lease, *managed_by;
+        char *user, *directory;
         int32_t exit_status;
         uint64_t next_start_usec;
         bool ready;
@@ -69,6 +74,8 @@ static const Property role_state_properties[] = {
         PROPERTY("Result", "s", result),
         PROPERTY("Lease", "s", lease),
         PROPERTY("ManagedBy", "s", managed_by),
+        PROPERTY("User", "s", user),
+        PROPERTY("WorkingDirectory", "s", directory),
         PROPERTY("NextStartUSec", "t", next_start_usec),
         PROPERTY("Ready", "b", ready),
 };
@@ -163,6 +170,24 @@ static Ocf agent_read_options(RoleAgent *agent) {
         return OCF_SUCCESS;
 }
 
+/* The lightest level, 0, looks at the role. The next one, 10, is "expected to be called multiple times per
+ * minute", which is for the author of the command to meet; a higher one falls back to it, as the standard
+ * recommends. */
+static Ocf agent_read_check(RoleAgent *agent) {
+        const char *text = agent_parameter("check"), *level = getenv("OCF_CHECK_LEVEL");
+        g_auto(Fault) fault = {};
+        uint32_t number = 0;
+
+        if (level && *level && parse_u32(level, &number) < 0)
+                return agent_fail(OCF_ERR_CONFIGURED, "OCF_CHECK_LEVEL: \"%s\" is not a number", level);
+        if (text && words_split(text, WORDS_SHELL, &agent->check, &fault) < 0)
+                return agent_fail(OCF_ERR_CONFIGURED, "check: %s", fault.message);
+        if (agent->check && !*agent->check)
+                return agent_fail(OCF_ERR_CONFIGURED, "check: there is no command");
+        agent->is_deep = number >= DEEP_CHECK_LEVEL;
+        return OCF_SUCCESS;
+}
+
 /* An instance of a clone is named RESOURCE:NUMBER. */
 static char *agent_resource_name(void) {
         const char *instance = getenv("OCF_RESOURCE_INSTANCE");
@@ -199,7 +224,8 @@ static Ocf agent_read(RoleAgent *agent) {
                 return agent_fail(OCF_ERR_CONFIGURED, "role: \"%s\" is not the name of a role", agent->name);
         if (command && words_split(command, WORDS_SHELL, &agent->command, &fault) < 0)
                 return agent_fail(OCF_ERR_CONFIGURED, "command: %s", fault.message);
-        return agent_read_options(agent);
+        Ocf status = agent_read_check(agent);
+        return status == OCF_SUCCESS ? agent_read_options(agent) : status;
 }
 
 /* Lets no call take longer than these percent of the time of the action. */
@@ -304,6 +330,22 @@ static Ocf agent_monitor_scope(RoleAgent *agent, const sd_bus_error *error) {
                 agent->name, error->message ?: error->name);
 }
 
+/* A role that starts, or stops, need not do its work yet, or any more. */
+static Ocf agent_monitor_deep(RoleAgent *agent, const RoleState *state) {
+        if (!agent->is_deep || agent->is_probe || !agent->check || strcmp(state->state, "starting") == 0 ||
+                strcmp(state->state, "stopping") == 0)
+                return OCF_SUCCESS;
+        agent_limit(agent, 90);
+        g_autofree char *end = role_check_run(&(RoleCheck){
+                .command = agent->check,
+                .user = state->user ?: "",
+                .directory = state->directory ?: "",
+                .deadline_usec = agent->calls.deadline_usec,
+        });
+        return end ? agent_fail(OCF_ERR_GENERIC, "role %s runs, but its check %s", agent->name, end)
+                   : OCF_SUCCESS;
+}
+
 static Ocf agent_monitor(RoleAgent *agent) {
         g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
         g_auto(RoleState) state = {};
@@ -320,7 +362,7 @@ static Ocf agent_monitor(RoleAgent *agent) {
 
         if (role_state_is_up(&state)) {
                 if (agent->is_probe || role_state_is_ours(&state, agent))
-                        return OCF_SUCCESS;
+                        return agent_monitor_deep(agent, &state);
                 /* The dead man's switch would not end it, so the cluster must not count on it. */
                 return agent_fail(OCF_ERR_GENERIC,
                         "role %s runs without the lease %s: the cluster has not started it", agent->name,

@@ -360,6 +360,37 @@ def check_pkgconfig(source):
     return differences("architect-node.pc", expected.items(), [(key, found.get(key)) for key in expected])
 
 
+# The resource agent
+
+
+def check_agent_man(source):
+    """Each parameter is in the man page of the agent, in the same order, with the same default."""
+    metadata = ElementTree.fromstring(
+        "".join(
+            line.replace('\\"', '"').replace("\\n", "\n")
+            for line in re.findall(r'^ +"(<.*|[^<].*)"[;]?$', source.text("src/cluster/role-metadata.c"), re.M)
+        )
+    )
+    parameters = {item.get("name"): item.find("content").get("default") for item in metadata.iter("parameter")}
+    section = next(
+        section
+        for section in source.xml("data/man/ocf_architect_role.7.xml").iter("refsect1")
+        if section.findtext("title") == "Parameters"
+    )
+    items = {
+        item.findtext("term/literal"): " ".join("".join(item.find("listitem").itertext()).split())
+        for item in section.iter("varlistentry")
+    }
+    problems = differences("ocf_architect_role(7)", parameters, items)
+    if not problems and list(parameters) != list(items):
+        problems.append("ocf_architect_role(7) has the parameters in another order")
+    return problems + [
+        f"ocf_architect_role(7) does not say that {name} defaults to {default}"
+        for name, default in parameters.items()
+        if default and f"Defaults to {default}." not in items.get(name, "")
+    ]
+
+
 CHECKS = (
     check_catalog,
     check_message_man,
@@ -378,6 +409,7 @@ CHECKS = (
     check_policy,
     check_read_calls,
     check_pkgconfig,
+    check_agent_man,
 )
 
 

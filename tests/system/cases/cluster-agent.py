@@ -52,7 +52,7 @@ class Agent(NodeCase):
     def release(self):
         run(*CALL, "ReleaseLease", "st", "cluster", "0", check=False)
 
-    def agent(self, action, interval=10000, timeout=60000, resource=None, **parameters):
+    def agent(self, action, interval=10000, timeout=60000, resource=None, level=None, **parameters):
         """Run the agent; return its exit status and its reason."""
         environment = {
             "PATH": os.environ["PATH"],
@@ -62,6 +62,8 @@ class Agent(NodeCase):
             "OCF_RESKEY_CRM_meta_interval": str(interval),
         }
         environment.update({f"OCF_RESKEY_{name}": value for name, value in parameters.items()})
+        if level is not None:
+            environment["OCF_CHECK_LEVEL"] = level
         done = subprocess.run(
             [AGENT, action], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
         )
@@ -242,6 +244,85 @@ class Agent(NodeCase):
             [action.get("name") for action in metadata.iter("action")],
             ["start", "stop", "monitor", "validate-all", "meta-data"],
         )
+
+    # The deep check
+
+    def test_check(self):
+        """A monitor of level 10 runs the command, as the user of the role and in its directory."""
+        self.start_actor("sleep infinity", user="nobody", directory="/var/tmp")
+        script = 'test "$(id -un) $(id -Gn) $HOME $PWD" = "nobody nogroup /nonexistent /var/tmp" || { id; pwd; false; }'
+        for level in ("10", "20", "30"):
+            self.assertEqual(self.agent("monitor", level=level, check=f"sh -c '{script}'"), (SUCCESS, ""))
+        prefix = f"role {self.resource} runs, but its check "
+        for check, reason in (
+            ("sh -c 'echo one; echo two >&2; exit 3'", "exited with status 3: two"),
+            ("sh -c 'echo; echo; exit 1'", "exited with status 1"),
+            ("sh -c 'printf \"bad \\377 byte\"; exit 1'", "exited with status 1: bad \N{REPLACEMENT CHARACTER} byte"),
+            ("sh -c 'kill -9 $$'", "killed by signal 9"),
+            ("false", "exited with status 1"),
+            ("/there/is/nothing", "exited with status 127: cannot execute /there/is/nothing: No such file or directory"),
+        ):
+            with self.subTest(check=check):
+                self.assertEqual(self.agent("monitor", level="10", check=check), (GENERIC, prefix + reason))
+                # Nobody has asked for it, or the role is looked for.
+                for level in (None, "", "0", "9"):
+                    self.assertEqual(self.agent("monitor", level=level, check=check), (SUCCESS, ""))
+                self.assertEqual(self.agent("monitor", interval=0, level="10", check=check), (SUCCESS, ""))
+        # More than a pipe holds.
+        status, reason = self.agent("monitor", level="10", check="sh -c 'seq 99999; exit 1'")
+        self.assertEqual((status, reason), (GENERIC, prefix + "exited with status 1: 99999"))
+        self.assertEqual(self.agent("monitor", level="10"), (SUCCESS, ""))
+        # The check does not excuse a role that has ended.
+        self.assertEqual(self.agent("stop", check="true"), (SUCCESS, ""))
+        self.assertEqual(self.agent("monitor", level="10", check="true")[0], NOT_RUNNING)
+
+    def test_check_of_root(self):
+        """A role without a user, and a check that starts something, of which nothing is left."""
+        self.start_actor("sleep infinity")
+        pids = f"{self.directory}/pids"
+        script = f"sleep 1000 & echo $! >{pids}; test $(id -u) = 0 && test $PWD = /"
+        self.assertEqual(self.agent("monitor", level="10", check=f"sh -c '{script}'"), (SUCCESS, ""))
+        with open(pids) as file:
+            pid = int(file.read())
+        wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the process of the check ends")
+
+    def test_check_that_takes_too_long(self):
+        """It fails before Pacemaker loses its patience with the agent, and with it the reason."""
+        self.start_actor("sleep infinity")
+        pids = f"{self.directory}/pids"
+        script = f"trap \"\" TERM; echo $$ >{pids}; echo asking; sleep 1000; :"
+        begin = time.monotonic()
+        self.assertEqual(
+            self.agent("monitor", timeout=3000, level="10", check=f"sh -c '{script}'"),
+            (GENERIC, f"role {self.resource} runs, but its check did not end in time: asking"),
+        )
+        self.assertGreater(time.monotonic() - begin, 2.6)
+        with open(pids) as file:
+            pid = int(file.read())
+        wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the check ends")
+
+    def test_check_ends_with_the_agent(self):
+        fifo = self.fifo()
+        self.start_actor("sleep infinity", user="nobody")
+        environment = {
+            "PATH": os.environ["PATH"],
+            "OCF_RESOURCE_INSTANCE": self.resource,
+            "OCF_RESKEY_CRM_meta_interval": "10000",
+            "OCF_RESKEY_CRM_meta_timeout": "600000",
+            "OCF_CHECK_LEVEL": "10",
+            "OCF_RESKEY_check": f"sh -c 'echo $$ >{fifo.path}; exec sleep 1000'",
+        }
+        with subprocess.Popen([AGENT, "monitor"], env=environment, stdin=subprocess.DEVNULL) as agent:
+            pid = int(fifo.line())
+            agent.kill()
+        wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the check ends")
+
+    def test_check_refused(self):
+        for level, check, words in (("10", "sh -c 'x", "check: "), ("10", " ", "check: "), ("deep", "true", "OCF_CHECK_LEVEL")):
+            for action in ("start", "validate-all"):
+                status, reason = self.agent(action, level=level, check=check, command="sleep infinity")
+                self.assertEqual(status, CONFIGURED)
+                self.assertIn(words, reason)
 
     # The lease
 
