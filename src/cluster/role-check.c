@@ -140,12 +140,12 @@ char *role_check_run(const RoleCheck *check) {
 
         if (pipe2(fds, O_CLOEXEC) < 0)
                 return g_strdup_printf("could not be run: %s", strerror(errno));
-        autofd fd = fds[0], output_fd = fds[1], pidfd = -EBADF;
+        autofd fd = fds[0], pidfd = -EBADF;
         int r = fd_nonblock(fd, true);
         pid_t pid = r < 0 ? -1 : fork();
         if (pid == 0)
-                check_exec(check, output_fd, parent);
-        output_fd = fd_close(output_fd);
+                check_exec(check, fds[1], parent);
+        (void) fd_close(fds[1]);
         if (pid < 0)
                 return g_strdup_printf("could not be run: %s", strerror(r < 0 ? -r : errno));
         /* Whoever is first. */
@@ -153,7 +153,7 @@ char *role_check_run(const RoleCheck *check) {
 
         pidfd = pidfd_open_pid(pid);
         const bool in_time = pidfd >= 0 && check_wait(check, pidfd, fd, output);
-        /* Not before it is waited for, so that the number is still its own. */
+        /* Before it is waited for, so that the number is still its own. */
         (void) kill(-pid, SIGKILL);
         while (waitpid(pid, &status, 0) < 0)
                 if (errno != EINTR)

@@ -6,10 +6,13 @@
 
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
+#include "base/cgroup-util.h"
 #include "base/exit-status.h"
 #include "base/parse-util.h"
 #include "base/time-util.h"
@@ -316,13 +319,15 @@ static bool role_state_is_ours(const RoleState *state, const RoleAgent *agent) {
  */
 static Ocf agent_monitor_scope(RoleAgent *agent, const sd_bus_error *error) {
         g_autofree char *cgroup = NULL;
+        bool populated;
 
         agent_limit(agent, 90);
         int r = node_calls_get_scope(&agent->calls, agent->name, &cgroup);
         if (r < 0)
                 return agent_fail(
                         OCF_ERR_GENERIC, "neither architect-node nor systemd answers: %s", error->message);
-        if (*cgroup)
+        /* systemd forgets a scope a moment after its last process has ended. */
+        if (*cgroup && (cgroup_events(cgroup, &populated, NULL) < 0 || populated))
                 return OCF_SUCCESS;
         if (agent->is_probe)
                 return OCF_NOT_RUNNING;
@@ -438,6 +443,9 @@ static Ocf agent_start(RoleAgent *agent) {
         const uint64_t lease_deadline_usec = agent->begin_usec + agent->timeout_usec / 2;
         Ocf status;
 
+        /* While this waits for the lease the host may be fenced, and then Pacemaker ends. When the host is
+         * back and has its lease, the role runs elsewhere, and nobody wants this start any more. */
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
         agent_limit(agent, 90);
         status = agent_check_definition(agent);
         while (status == OCF_SUCCESS) {

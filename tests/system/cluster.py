@@ -372,6 +372,8 @@ class Cluster:
         self.stop_all(True)
         # Those that ignore SIGTERM would take the time of their stop.
         in_parallel(lambda host: host.node("KillMany", "asa{sv}", "0", "1", "force", "b", "true"), self.hosts)
+        # A start may be on its way.
+        self.first.run("crm_resource", "--wait", "--timeout=60", check=False)
         wait_until(lambda: not any(self.resource_hosts().get(name) for name in self.resources), "all is stopped")
         self.replace("constraints", "")
         self.replace("resources", self.device_text)

@@ -345,6 +345,28 @@ class Agent(NodeCase):
         self.assertEqual(self.agent("monitor"), (NOT_RUNNING, ""))
         self.assertEqual(self.agent("stop"), (SUCCESS, ""))
 
+    def test_start_that_nobody_wants_any_more(self):
+        """It waits for the lease when Pacemaker dies, as on a host that was fenced, and the lease comes back."""
+        self.release()
+        environment = {
+            "PATH": os.environ["PATH"],
+            "OCF_RESOURCE_INSTANCE": self.resource,
+            "OCF_RESKEY_CRM_meta_timeout": "600000",
+            "OCF_RESKEY_command": "sleep infinity",
+        }
+        # A shell in the place of pacemaker-execd.
+        command = ["sh", "-c", f"{AGENT} start & echo $!; wait"]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as pacemaker:
+            pid = int(pacemaker.stdout.readline())
+            # It talks to the node.
+            wait_until(
+                lambda: "socket:" in run("ls", "-l", f"/proc/{pid}/fd", check=False).stdout, "the agent has a connection"
+            )
+            pacemaker.kill()
+        wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the agent ends")
+        self.beat(600)
+        self.assertEqual(self.probe(), NOT_RUNNING)
+
     def test_stop_without_lease(self):
         self.start_actor("sleep infinity", on_monitor_loss="keep")
         self.beat(0.1)
