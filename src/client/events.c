@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -56,6 +57,9 @@ int event_reader_read(
         const char *epoch;
         int complete, n = 0;
 
+        /* The reader does not move by what it cannot read. */
+        if (sd_bus_message_has_signature(reply, "sba(ttssa{sv})") <= 0)
+                return -EBADMSG;
         int r = sd_bus_message_read(reply, "sb", &epoch, &complete);
         if (r < 0)
                 return r;

@@ -184,20 +184,11 @@ static int desk_on_call(sd_bus_message *m, void *userdata, sd_bus_error *error) 
 static int desk_enumerate(
         sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error) {
         const Desk *desk = userdata;
-        char **nodes = calloc(desk->hosts->len + 1, sizeof(char *));
+        g_autoptr(GStrvBuilder) nodes = g_strv_builder_new();
 
-        if (!nodes)
-                return -ENOMEM;
-        for (guint i = 0; i < desk->hosts->len; i++) {
-                nodes[i] = strdup(((DeskHost *) desk->hosts->pdata[i])->path);
-                if (nodes[i])
-                        continue;
-                while (i > 0)
-                        free(nodes[--i]);
-                free(nodes);
-                return -ENOMEM;
-        }
-        *ret_nodes = nodes;
+        for (guint i = 0; i < desk->hosts->len; i++)
+                g_strv_builder_add(nodes, ((DeskHost *) desk->hosts->pdata[i])->path);
+        *ret_nodes = g_strv_builder_end(nodes); /* free() frees what GLib allocates */
         return 1;
 }
 

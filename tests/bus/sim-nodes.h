@@ -24,6 +24,7 @@ typedef enum SimNode {
         SIM_NODE_RUNS,
         SIM_NODE_HANGS, /* it replies to nothing, and the bus does */
         SIM_NODE_AWAY,  /* the bus says that it does not run */
+        SIM_NODE_ODD,   /* its events have other types */
 } SimNode;
 
 typedef struct SimHost {

@@ -135,9 +135,10 @@ static void test_no_page(void **state) {
         g_autoptr(sd_bus_message) m = message_new();
 
         event_reader_set(&reader, "e", 1);
-        assert_return_code(sd_bus_message_append(m, "ss", "e", "x"), 0);
+        assert_return_code(sd_bus_message_append(m, "sbs", "f", 1, "x"), 0);
         message_finish(m);
         assert_true(event_reader_read(&reader, m, &handlers, NULL) < 0);
+        assert_string_equal(reader.epoch, "e");
         assert_int_equal(reader.seq, 1);
 }
 
