@@ -111,8 +111,12 @@ static CtlExit purge_print(Ctl *ctl, sd_bus_message *reply) {
 static CtlExit purge_words(Ctl *ctl, char *const *words, bool force) {
         g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
         g_autoptr(sd_bus_message) reply = NULL;
+        char *const all[] = { (char *) "*", NULL };
         bool only_names = true;
 
+        /* Of all, the service leaves those of a lease out. */
+        if (!*words && force)
+                words = all;
         for (char *const *word = words; *word; word++)
                 only_names = only_names && ctl_word_is_name(*word);
         if (only_names) {
@@ -129,7 +133,6 @@ static CtlExit purge_words(Ctl *ctl, char *const *words, bool force) {
                         return CTL_EXIT_OK;
                 }
         }
-        /* Of all, the service leaves those of a lease out. */
         CtlExit e = ctl_check_managed(ctl, "purge", (char *const *) names->pdata, force);
         if (e == CTL_EXIT_OK) {
                 g_autofree char *method = ctl_change_name(ctl, "Purge");

@@ -77,16 +77,20 @@ static int up_setup(void **state) {
 /* The names of its roles do not begin with that of the case. */
 static int up_teardown(void **state) {
         const char *instances[] = { "--instance=main", "--instance=" OTHER };
+        bool clean = true;
 
         for (size_t i = 0; i < G_N_ELEMENTS(instances); i++) {
                 g_auto(CtlRun) kill = CTL(instances[i], "kill", "--all", "--force"),
-                               purge = CTL(instances[i], "purge", "--all", "--force");
-                if (purge.status != 0)
-                        print_error("clean-up: %s%s\n", kill.err, purge.err);
+                               purge = CTL(instances[i], "purge", "--all", "--force"),
+                               list = CTL(instances[i], "-j", "list");
+                if (strcmp(list.out, "[]\n") != 0) {
+                        print_error("clean-up: %s%s%s\n", kill.err, purge.err, list.out);
+                        clean = false;
+                }
         }
         systemctl("stop", OTHER_UNIT);
         bus_free(other);
-        return case_teardown(state);
+        return case_teardown(state) == 0 && clean ? 0 : -1;
 }
 
 static void test_up(void **state) {
