@@ -4,15 +4,19 @@
  * Each verb of architectctl on a terminal of 80 columns, where it shows what it has to say, asks nothing that
  * needs no answer, and ends with its status. The other cases ctl-... have what each verb does in detail. */
 
+#include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "ctl.h"
 #include "testlib.h"
 
 #define SELF "ctl-terminal."
 
-/* On a terminal the case attach is about this one, and ctl-node about that, which ends the service. */
-static const char *const elsewhere[] = { "attach", "shutdown", NULL };
+/* On a terminal the case attach is about this one, and ctl-node about that, which ends the service. desk
+ * writes nothing, and is on the bus of a user. */
+static const char *const elsewhere[] = { "attach", "shutdown", "desk", NULL };
+#define FILE_NAME "/run/ctl-terminal.observatory"
 
 typedef struct OnTerminal {
         const char *words; /* after the program; the first one is the verb */
@@ -51,6 +55,9 @@ static const OnTerminal calls[] = {
         { "enable " SELF "defined", 0, NULL },
         { "disable " SELF "defined", 0, NULL },
         { "reload", 0, NULL },
+        { "diff " FILE_NAME, 1, "it does not run" },
+        { "up " FILE_NAME, 0, "is started" },
+        { "down " FILE_NAME, 0, "is stopped" },
         { "import systemd /lib/systemd/system/systemd-journald.service", 0, "[Role]" },
         { "env set CTL_TERMINAL value", 0, NULL },
         { "env get CTL_TERMINAL", 0, "value" },
@@ -95,6 +102,7 @@ static void test_complete(void **state) {
 
 static void test_each(void **state) {
         define(SELF "defined", "");
+        write_file(FILE_NAME, "[Host here]\nLocal=yes\n[Role " SELF "up]\nHost=here\nCommand=sleep 600\n");
         reload_definitions(*state);
         for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
                 g_autofree char *line = g_strconcat("architectctl --no-pager ", calls[i].words, NULL);
@@ -111,6 +119,7 @@ static void test_each(void **state) {
                 if (!g_str_has_prefix(calls[i].words, "monitor "))
                         assert_contains_not(t.screen->text->str, "architectctl: ");
         }
+        assert_return_code(unlink(FILE_NAME), errno);
 }
 
 int main(void) {

@@ -97,7 +97,8 @@ class Subscriber:
             self.lines.append((topic, retained == "1", text))
 
     def close(self):
-        self.process.terminate()
+        # mosquitto_sub 2.0.11 does not always end at a SIGTERM.
+        self.process.kill()
         self.process.wait()
         self.thread.join()
         self.process.stdout.close()
