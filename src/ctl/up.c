@@ -191,7 +191,7 @@ CtlExit verb_down(Ctl *ctl, int argc, char *argv[]) {
         g_auto(Up) up = { .ctl = ctl, .verb = "down" };
         CtlExit e;
 
-        if (!up_get_options(&up, UP_OPTION_TOKEN, argc, argv, &e))
+        if (!up_get_options(&up, UP_OPTION_FORCE | UP_OPTION_TOKEN, argc, argv, &e))
                 return e;
         e = up_begin(&up, argv[optind]);
         if (e == CTL_EXIT_OK)

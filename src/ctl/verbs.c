@@ -95,7 +95,8 @@ const CtlVerb ctl_verbs[] = {
                            "     --token=N           The fencing token (default: one more than the last)\n" },
         { "diff", verb_diff, "FILE", "Show what up would do", .here = ITS_HOSTS },
         { "down", verb_down, "FILE", "Stop what up has started", .here = ITS_HOSTS,
-                .options = "     --token=N           The fencing token (default: one more than the last)\n" },
+                .options = "     --force             Also what has another lease\n"
+                           "     --token=N           The fencing token (default: one more than the last)\n" },
 
         { "monitor", verb_monitor, "[PATTERN...]", "Show events as they happen", .many = CTL_MANY_STREAM,
                 .heading = "Events, logs and monitoring",
