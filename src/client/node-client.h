@@ -11,6 +11,10 @@ char *node_bus_name(const char *instance);
 /* Returns the object path of a role. The caller frees it with free(). */
 char *role_object_path(const char *role);
 
+/* Makes a call to which a node replies as soon as it replies to anything, and which starts none. It is not
+ * org.freedesktop.DBus.Peer.Ping, to which systemd-stdio-bridge replies itself. */
+int node_new_ping(sd_bus *bus, const char *bus_name, sd_bus_message **ret);
+
 /* The callback gets each signal of the node that has this name. Returns a negative errno. The subscription
  * lasts as long as the connection. */
 int node_subscribe(sd_bus *bus, const char *bus_name, sd_bus_message_handler_t callback, void *userdata);

@@ -253,14 +253,10 @@ static int patience_on_ping(sd_bus_message *m, void *userdata, sd_bus_error *err
         return 0;
 }
 
-/* It does not start a node that has ended meanwhile. */
 static int patience_ping(Ctl *ctl, Patience *p, sd_bus_slot **ret_slot) {
         g_autoptr(sd_bus_message) ping = NULL;
 
-        int r = sd_bus_message_new_method_call(
-                ctl->bus, &ping, ctl->bus_name, NODE_PATH, "org.freedesktop.DBus.Peer", "Ping");
-        if (r >= 0)
-                r = sd_bus_message_set_auto_start(ping, false);
+        int r = node_new_ping(ctl->bus, ctl->bus_name, &ping);
         return r < 0 ? r : sd_bus_call_async(ctl->bus, ret_slot, ping, patience_on_ping, p, UINT64_MAX);
 }
 

@@ -72,9 +72,7 @@ static int desk_host_on_ping(sd_bus_message *m, void *userdata, sd_bus_error *er
 static int desk_host_ping(DeskHost *host) {
         g_autoptr(sd_bus_message) ping = NULL;
 
-        int r = desk_host_new_call(host, &ping, NODE_PATH, "org.freedesktop.DBus.Peer", "Ping");
-        if (r >= 0)
-                r = sd_bus_message_set_auto_start(ping, false);
+        int r = node_new_ping(host->link->bus, host->bus_name, &ping);
         return r < 0 ? r
                      : sd_bus_call_async(host->link->bus, NULL, ping, desk_host_on_ping, host, UINT64_MAX);
 }

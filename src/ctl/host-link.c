@@ -136,7 +136,7 @@ static int host_link_begin(HostLink *link) {
                 r = sd_bus_attach_event(link->new_bus, links->event, SD_EVENT_PRIORITY_NORMAL);
         if (r >= 0)
                 r = sd_bus_call_method_async(link->new_bus, NULL, "org.freedesktop.DBus",
-                        "/org/freedesktop/DBus", "org.freedesktop.DBus.Peer", "Ping", host_link_on_pong, link,
+                        "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId", host_link_on_pong, link,
                         NULL);
         /* The time limit of that call does not begin before the connection is there. */
         if (r >= 0)

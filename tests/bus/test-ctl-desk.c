@@ -627,7 +627,7 @@ static void test_hangs(void **state) {
 
 /* Until the node was asked so often, while the call goes on. */
 static void wait_pings(unsigned n, const Call *call) {
-        while (sim_host_count("good", "Ping") < n) {
+        while (sim_host_count("good", "Get") < n) {
                 turn();
                 assert_null(call->reply);
         }
