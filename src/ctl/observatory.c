@@ -457,10 +457,11 @@ static void reading_take_role(const Reading *reading, const Section *section) {
 
 static unsigned role_dependency_line(const Reading *reading, const ObservatoryRole *role, Dependency kind) {
         static const char *const keys[] = { "After", "Wants", "Requires", "BindsTo", "PartOf" };
-        const Item *item;
+        const Section *section = reading_find_section(reading, "Role", role->name);
 
         G_STATIC_ASSERT(ELEMENTSOF(keys) == _DEPENDENCY_MAX);
-        item = section_find(reading_find_section(reading, "Role", role->name), keys[kind]);
+        g_assert(section);
+        const Item *item = section_find(section, keys[kind]);
         return item ? item->line : role->line;
 }
 
