@@ -179,7 +179,9 @@ CtlExit up_beat_run(Up *up) {
                         return ctl_failed(r, "wait for events");
         }
         notify_send("STOPPING=1");
-        if (up->exit == CTL_EXIT_OK)
+        if (up->exit == CTL_EXIT_OK && o->lease_timeout_usec == USEC_INFINITY)
+                ctl_say(up->ctl, "No more beats. The roles run on, until \"architectctl down %s\".", o->path);
+        else if (up->exit == CTL_EXIT_OK)
                 ctl_say(up->ctl,
                         "No more beats. Without another \"architectctl up %s\" the roles end within %s.",
                         o->path, span);

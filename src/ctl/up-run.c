@@ -128,11 +128,10 @@ static void step_on_started(UpHost *host, sd_bus_message *reply, const sd_bus_er
         run_next(step->up);
 }
 
-static void step_start(UpStep *step) {
+static void step_send_start(UpStep *step) {
         StartArgs *args = (StartArgs *) &step->role->args;
         g_autoptr(sd_bus_message) call = NULL;
 
-        step->start = UP_GOES_ON;
         start_args_set_token(args, step->host->holds ? step->up->token : 0);
         if (start_args_new_call(&step->host->ctl, args, step->name, args->spec->command, &call) !=
                 CTL_EXIT_OK) {
@@ -140,6 +139,36 @@ static void step_start(UpStep *step) {
                 return;
         }
         up_host_send(step->host, g_steal_pointer(&call), step_on_started, step);
+}
+
+static void step_on_purged(UpHost *host, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        UpStep *step = userdata;
+
+        if (error)
+                step_fail_bus(step, "started", error);
+        else
+                step_send_start(step);
+        run_next(step->up);
+}
+
+/* What has ended belongs to its lease, too, until root purges it. */
+static void step_purge(UpStep *step) {
+        g_autoptr(sd_bus_message) call = NULL;
+
+        if (ctl_new_call(&step->host->ctl, &call, "PurgeWithOptions", "as", 1, step->name) != CTL_EXIT_OK ||
+                sd_bus_message_append(call, "a{sv}", 1, "force", "b", 1) < 0) {
+                step_fail(step, "the call cannot be made");
+                return;
+        }
+        up_host_send(step->host, g_steal_pointer(&call), step_on_purged, step);
+}
+
+static void step_start(UpStep *step) {
+        step->start = UP_GOES_ON;
+        if (step->up->force && step->other_lease)
+                step_purge(step);
+        else
+                step_send_start(step);
 }
 
 /* -- what is being started already -- */

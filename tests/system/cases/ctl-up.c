@@ -265,6 +265,14 @@ static void test_moved(void **state) {
         assert_contains(other_lease, "belongs to lease \"x\"");
         g_free(CTL_OUT(0, "--yes", "down", "--force", file()));
         assert_false(lives(other, "camera"));
+
+        /* Nor is it when it has ended. */
+        describe(HOSTS ROLE("camera", "dome", "sleep 607", ""));
+        g_auto(CtlRun) ended = UP(file());
+        assert_int_equal(ended.status, 1);
+        assert_contains(ended.err, "belongs to lease \"x\"");
+        g_free(CTL_OUT(0, "--yes", "up", "--force", file()));
+        assert_true(lives(other, "camera"));
 }
 
 static void test_failures(void **state) {
@@ -475,6 +483,13 @@ static void test_lease(void **state) {
         expect_status(pid, 5);
         g_autofree char *leases = CTL_OUT(0, "-j", "leases");
         assert_contains(leases, "\"token\":4");
+
+        describe("[Observatory]\nLease=north\nLeaseTimeoutSec=infinity\n" HOSTS CAMERA("") MOUNT(""));
+        pid = spawn_up(first);
+        expect_line(first, "Lease north is held with fencing token 5");
+        assert_return_code(kill(pid, SIGTERM), errno);
+        expect_line(first, "No more beats. The roles run on");
+        expect_status(pid, 0);
 }
 
 #define UP_TEST(test) cmocka_unit_test_setup_teardown(test, up_setup, up_teardown)
