@@ -22,6 +22,8 @@
 
 /* A beat may be late, and one may be lost. */
 #define BEATS_WITHIN_TIMEOUT 3U
+/* What is shorter keeps all processors busy, and no network is that fast. */
+#define BEAT_MIN_USEC (10 * USEC_PER_MSEC)
 
 /* -- what is there -- */
 
@@ -79,6 +81,9 @@ typedef struct Section {
 typedef struct Reading {
         Observatory *observatory;
         GPtrArray *sections;
+        GHashTable *by_header;  /* the same, by their text in brackets */
+        GHashTable *host_names; /* name → ObservatoryHost */
+        GHashTable *places;     /* where a service is → ObservatoryHost */
         GHashTable *role_names; /* name → GPtrArray of ObservatoryRole, one for each host */
         GPtrArray *errors;
 } Reading;
@@ -94,6 +99,9 @@ static void section_free(void *p) {
 static void reading_clear(Reading *reading) {
         reading->observatory = observatory_free(reading->observatory);
         g_ptr_array_unref(reading->sections);
+        g_hash_table_unref(reading->by_header);
+        g_hash_table_unref(reading->host_names);
+        g_hash_table_unref(reading->places);
         g_hash_table_unref(reading->role_names);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Reading, reading_clear)
@@ -110,29 +118,29 @@ _printf_(3, 4) static void reading_fail(const Reading *reading, unsigned line, c
 
 /* -- sections -- */
 
-static Section *reading_find_section(const Reading *reading, const char *type, const char *name) {
-        for (guint i = 0; i < reading->sections->len; i++) {
-                Section *section = g_ptr_array_index(reading->sections, i);
+static char *section_header(const char *type, const char *name) {
+        return name ? g_strconcat(type, " ", name, NULL) : g_strdup(type);
+}
 
-                if (strcmp(section->type, type) == 0 && g_strcmp0(section->name, name) == 0)
-                        return section;
-        }
-        return NULL;
+static Section *reading_find_section(const Reading *reading, const char *type, const char *name) {
+        g_autofree char *header = section_header(type, name);
+
+        return g_hash_table_lookup(reading->by_header, header);
 }
 
 /* Two sections of one name would be two people who do not know of each other. */
 static Section *reading_add_section(Reading *reading, const char *type, const char *name, unsigned line) {
         const Section *other = reading_find_section(reading, type, name);
+        char *header = section_header(type, name);
         Section *section;
 
-        if (other && name)
-                reading_fail(reading, line, "there is a section [%s %s] in line %u already", type, name,
-                        other->line);
-        else if (other)
-                reading_fail(reading, line, "there is a section [%s] in line %u already", type, other->line);
+        if (other)
+                reading_fail(
+                        reading, line, "there is a section [%s] in line %u already", header, other->line);
         section = g_new(Section, 1);
         *section = (Section){ type, g_strdup(name), line, g_array_new(false, false, sizeof(Item)) };
         g_ptr_array_add(reading->sections, section);
+        g_hash_table_insert(reading->by_header, header, section);
         return section;
 }
 
@@ -215,6 +223,7 @@ static void reading_set_name(const Reading *reading, const Item *item, char **na
 static void reading_take_observatory(const Reading *reading, const Section *section) {
         static const char *const keys[] = { "Name", "Lease", "LeaseTimeoutSec", "BeatSec", NULL };
         Observatory *o = reading->observatory;
+        uint64_t beat_usec = 0;
 
         for (guint i = 0; i < section->items->len; i++) {
                 const Item *item = &g_array_index(section->items, Item, i);
@@ -226,13 +235,18 @@ static void reading_take_observatory(const Reading *reading, const Section *sect
                 else if (strcmp(item->key, "LeaseTimeoutSec") == 0)
                         reading_set_time(reading, item, &o->lease_timeout_usec);
                 else if (strcmp(item->key, "BeatSec") == 0)
-                        reading_set_time(reading, item, &o->beat_usec);
+                        reading_set_time(reading, item, &beat_usec);
                 else
                         reading_unknown_key(reading, section, item, keys);
         }
-        if (o->beat_usec >= o->lease_timeout_usec)
+        if (beat_usec >= o->lease_timeout_usec)
                 reading_fail(reading, section->line,
                         "BeatSec= is not shorter than LeaseTimeoutSec=, so the lease would expire");
+        o->beat_usec =
+                beat_usec ?: MIN(o->lease_timeout_usec, LEASE_WITHIN_DEFAULT_USEC) / BEATS_WITHIN_TIMEOUT;
+        if (o->beat_usec < BEAT_MIN_USEC)
+                reading_fail(reading, section->line, "%s= is too short: a beat takes 10ms at least",
+                        beat_usec ? "BeatSec" : "LeaseTimeoutSec");
 }
 
 static void reading_take_all(const Reading *reading, const char *type,
@@ -246,16 +260,6 @@ static void reading_take_all(const Reading *reading, const char *type,
 }
 
 /* -- [Host] -- */
-
-static ObservatoryHost *reading_find_host(const Reading *reading, const char *name) {
-        for (guint i = 0; i < reading->observatory->hosts->len; i++) {
-                ObservatoryHost *host = g_ptr_array_index(reading->observatory->hosts, i);
-
-                if (strcmp(host->name, name) == 0)
-                        return host;
-        }
-        return NULL;
-}
 
 static void host_set(
         const Reading *reading, const Section *section, const Item *item, ObservatoryHost *host) {
@@ -277,6 +281,20 @@ static void host_set(
                 reading_unknown_key(reading, section, item, keys);
 }
 
+/* Under two names each would stop what the file has for the other. */
+static void reading_add_host(const Reading *reading, ObservatoryHost *host) {
+        g_autofree char *place = g_strdup_printf("%s %s", host->local ? "" : host->address, host->instance);
+        const ObservatoryHost *other = g_hash_table_lookup(reading->places, place);
+
+        if (other && strcmp(other->name, host->name) != 0)
+                reading_fail(reading, host->line, "[Host %s] is the same service as [Host %s]", host->name,
+                        other->name);
+        else
+                g_hash_table_insert(reading->places, g_steal_pointer(&place), host);
+        g_hash_table_insert(reading->host_names, host->name, host);
+        g_ptr_array_add(reading->observatory->hosts, host);
+}
+
 static void reading_take_host(const Reading *reading, const Section *section) {
         ObservatoryHost *host = g_new(ObservatoryHost, 1);
 
@@ -292,7 +310,7 @@ static void reading_take_host(const Reading *reading, const Section *section) {
                 reading_fail(reading, section->line, "[Host %s] has both Address= and Local=yes", host->name);
         if (!host->local && !host->address)
                 host->address = g_strdup(host->name);
-        g_ptr_array_add(reading->observatory->hosts, host);
+        reading_add_host(reading, host);
 }
 
 /* -- [Role] -- */
@@ -442,7 +460,7 @@ static void reading_take_role(const Reading *reading, const Section *section) {
 
         g_hash_table_insert(reading->role_names, section->name, roles);
         for (char **word = words; word && *word; word++) {
-                ObservatoryHost *host = reading_find_host(reading, *word);
+                ObservatoryHost *host = g_hash_table_lookup(reading->host_names, *word);
 
                 if (!host)
                         reading_fail(reading, line, "there is no [Host %s]", *word);
@@ -477,7 +495,9 @@ static void role_add_dependency(ObservatoryRole *role, Dependency kind, Observat
                 roles_add(role->needs, other);
         if (dependency_needs(kind) || kind == DEPENDENCY_PART_OF)
                 roles_add(role->stops_with, other);
-        roles_add(other->followers, role);
+        /* PartOf= has no order, so there may be circles of it. */
+        if (dependency_orders(kind))
+                roles_add(other->followers, role);
 }
 
 /* Returns whether the service of the host can take care of it. Nobody is there all the time who would stop a
@@ -528,12 +548,17 @@ typedef struct Sorting {
         GPtrArray *sorted;
         GHashTable *state; /* of roles: not there, on the path (1), or done (2) */
         GPtrArray *path;
+        bool failed; /* one circle is told: of few roles there may be very many */
 } Sorting;
 
-static void sorting_fail(const Sorting *sorting, const ObservatoryRole *role) {
-        g_autoptr(GString) circle = g_string_new(NULL);
+static void sorting_fail(Sorting *sorting, const ObservatoryRole *role) {
+        g_autoptr(GString) circle = NULL;
         guint i = 0;
 
+        if (sorting->failed)
+                return;
+        sorting->failed = true;
+        circle = g_string_new(NULL);
         (void) g_ptr_array_find(sorting->path, role, &i);
         for (; i < sorting->path->len; i++)
                 g_string_append_printf(
@@ -562,7 +587,7 @@ static void reading_sort(Reading *reading) {
         g_autoptr(GPtrArray) sorted = g_ptr_array_new_with_free_func(role_free);
         g_autoptr(GPtrArray) path = g_ptr_array_new();
         g_autoptr(GHashTable) state = g_hash_table_new(NULL, NULL);
-        Sorting sorting = { reading, sorted, state, path };
+        Sorting sorting = { reading, sorted, state, path, false };
         GPtrArray *roles = reading->observatory->roles;
 
         for (guint i = 0; i < roles->len; i++)
@@ -590,6 +615,9 @@ Observatory *observatory_parse(const char *path, char *text, size_t size, GPtrAr
         g_auto(Reading) reading = {
                 .observatory = o,
                 .sections = g_ptr_array_new_with_free_func(section_free),
+                .by_header = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+                .host_names = g_hash_table_new(g_str_hash, g_str_equal),
+                .places = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
                 .role_names = g_hash_table_new_full(
                         g_str_hash, g_str_equal, NULL, (GDestroyNotify) g_ptr_array_unref),
                 .errors = errors,
@@ -600,13 +628,12 @@ Observatory *observatory_parse(const char *path, char *text, size_t size, GPtrAr
                 .path = g_strdup(path),
                 .name = default_name(path),
                 .lease_timeout_usec = LEASE_WITHIN_DEFAULT_USEC,
+                .beat_usec = LEASE_WITHIN_DEFAULT_USEC / BEATS_WITHIN_TIMEOUT,
                 .hosts = g_ptr_array_new_with_free_func(host_free),
                 .roles = g_ptr_array_new_with_free_func(role_free),
         };
         reading_read(&reading, text, size);
         reading_take_all(&reading, "Observatory", reading_take_observatory);
-        if (o->beat_usec == 0)
-                o->beat_usec = MIN(o->lease_timeout_usec, LEASE_WITHIN_DEFAULT_USEC) / BEATS_WITHIN_TIMEOUT;
         reading_take_all(&reading, "Host", reading_take_host);
         reading_take_all(&reading, "Role", reading_take_role);
         if (errors->len == n_errors && o->hosts->len == 0)
@@ -659,7 +686,11 @@ CtlExit observatory_load(const char *word, Observatory **ret) {
 
         int r = config_file_read(path, &text, &size);
         if (r <= 0) {
-                ctl_error("%s cannot be read: %s", path, r == 0 ? "there is no such file" : g_strerror(-r));
+                ctl_error("%s cannot be read: %s", path,
+                        r == 0         ? "there is no such file"
+                        : r == -EBADFD ? "it is no regular file"
+                        : r == -EFBIG  ? "it has more than 1 MiB"
+                                       : g_strerror(-r));
                 if (r == 0)
                         explain_missing(word);
                 return CTL_EXIT_FAILED;

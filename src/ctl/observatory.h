@@ -38,7 +38,7 @@ struct ObservatoryRole {
         GPtrArray *after; /* of ObservatoryRole: what is started before it, on any host; sorted by nothing */
         GPtrArray *needs; /* those of them without which it is not started */
         GPtrArray *stops_with; /* what it is stopped with: the same, and those of PartOf= */
-        GPtrArray *followers;  /* those that have it in one of these, and are stopped before it */
+        GPtrArray *followers;  /* those that are after it, and are stopped before it */
         void *step;            /* the caller's */
 };
 

@@ -39,6 +39,7 @@ static void host_on_beat(UpHost *host, sd_bus_message *reply, const sd_bus_error
         const uint64_t now = now_usec(CLOCK_MONOTONIC);
         Up *up = host->up;
 
+        host->beats = false;
         if (!error) {
                 if (now - host->last_beat_usec > up->observatory->lease_timeout_usec)
                         host_tell_expired(host, now);
@@ -70,16 +71,19 @@ static void host_beat(UpHost *host, const char *method, UpReply callback) {
         g_autoptr(sd_bus_message) call = NULL;
 
         if (ctl_new_call(&host->ctl, &call, method, "stt", o->lease, host->up->token,
-                    o->lease_timeout_usec) == CTL_EXIT_OK)
-                up_host_send(host, g_steal_pointer(&call), callback, NULL);
+                    o->lease_timeout_usec) != CTL_EXIT_OK)
+                return;
+        host->beats = callback == host_on_beat;
+        up_host_send(host, g_steal_pointer(&call), callback, NULL);
 }
 
 static int host_on_beat_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         UpHost *host = userdata;
 
         beat_schedule(host, host->up->observatory->beat_usec);
-        /* While there is no connection there is none to miss: it is made again by itself. */
-        if (host->holds && host->link->state == HOST_LINK_UP)
+        /* While there is no connection there is none to miss: it is made again by itself. One that waits for
+         * its reply arrives before another one would. */
+        if (host->holds && !host->beats && host->link->state == HOST_LINK_UP)
                 host_beat(host, "BeatLease", host_on_beat);
         return 0;
 }
@@ -121,7 +125,8 @@ CtlExit up_beat_begin(Up *up) {
         for (guint i = 0; i < up->hosts->len; i++) {
                 UpHost *host = g_ptr_array_index(up->hosts, i);
 
-                if (!host->problem)
+                host->acquires = !host->problem;
+                if (host->acquires)
                         host_beat(host, "AcquireLease", host_on_acquired);
         }
         int r = up_hosts_wait(up);
@@ -130,7 +135,7 @@ CtlExit up_beat_begin(Up *up) {
         for (guint i = 0; i < up->hosts->len; i++) {
                 const UpHost *host = g_ptr_array_index(up->hosts, i);
 
-                failed = failed || (host->details && !host->holds);
+                failed = failed || (host->acquires && !host->holds);
         }
         if (!failed && !up->interrupted)
                 return CTL_EXIT_OK;
@@ -174,7 +179,9 @@ CtlExit up_beat_run(Up *up) {
                         return ctl_failed(r, "wait for events");
         }
         notify_send("STOPPING=1");
-        if (up->exit == CTL_EXIT_OK)
+        if (up->exit == CTL_EXIT_OK && o->lease_timeout_usec == USEC_INFINITY)
+                ctl_say(up->ctl, "No more beats. The roles run on, until \"architectctl down %s\".", o->path);
+        else if (up->exit == CTL_EXIT_OK)
                 ctl_say(up->ctl,
                         "No more beats. Without another \"architectctl up %s\" the roles end within %s.",
                         o->path, span);

@@ -83,7 +83,11 @@ static int host_on_patience(sd_event_source *s, uint64_t usec, void *userdata) {
 }
 
 static void host_watch_patience(UpHost *host) {
-        if (host->n_calls > 1 && host->patience)
+        int enabled = SD_EVENT_OFF;
+
+        if (host->patience)
+                (void) sd_event_source_get_enabled(host->patience, &enabled);
+        if (host->n_calls > 1 && enabled != SD_EVENT_OFF)
                 return;
         host->pinged = false;
         host->patience = sd_event_source_disable_unref(host->patience);
@@ -141,8 +145,9 @@ int up_hosts_wait(Up *up) {
                 for (guint i = 0; i < up->hosts->len; i++) {
                         const UpHost *host = g_ptr_array_index(up->hosts, i);
 
-                        /* One that is tried again is for the beats. */
-                        busy = busy || host->n_calls > 0 ||
+                        /* There is always a beat under way on a slow network, and one that is tried again is
+                         * for the beats, too. */
+                        busy = busy || host->n_calls > (host->beats ? 1U : 0U) ||
                                (!host->details && !host->problem && host->link->state != HOST_LINK_DOWN);
                 }
                 if (!busy || up->interrupted)

@@ -26,6 +26,8 @@ void up_step_free(void *p) {
 
         g_free(step->name);
         g_free(step->reason);
+        if (step->copies)
+                g_ptr_array_unref(step->copies);
         sd_bus_slot_unref(step->changes);
         g_free(step);
 }
@@ -38,18 +40,6 @@ static void step_set_action(UpStep *step, UpAction action, char *reason) {
         step->start = action == UP_RESTART || action == UP_START ? UP_WAITS : UP_DONE;
 }
 
-static UpStep *plan_add(
-        Up *up, UpHost *host, const char *name, ObservatoryRole *role, UpAction action, char *reason) {
-        UpStep *step = g_new(UpStep, 1);
-
-        *step = (UpStep){ .up = up, .host = host, .name = g_strdup(name), .role = role };
-        step_set_action(step, action, reason);
-        if (role)
-                role->step = step;
-        g_ptr_array_add(up->steps, step);
-        return step;
-}
-
 static const CtlDetails *host_find(const UpHost *host, const char *name) {
         for (guint i = 0; i < host->details->len; i++) {
                 const CtlDetails *role = g_ptr_array_index(host->details, i);
@@ -58,6 +48,20 @@ static const CtlDetails *host_find(const UpHost *host, const char *name) {
                         return role;
         }
         return NULL;
+}
+
+static UpStep *plan_add(
+        Up *up, UpHost *host, const char *name, ObservatoryRole *role, UpAction action, char *reason) {
+        const CtlDetails *now = host->problem ? NULL : host_find(host, name);
+        UpStep *step = g_new(UpStep, 1);
+
+        *step = (UpStep){ .up = up, .host = host, .name = g_strdup(name), .role = role };
+        step->other_lease = now && g_strcmp0(now->lease, up->observatory->lease ?: "") != 0;
+        step_set_action(step, action, reason);
+        if (role)
+                role->step = step;
+        g_ptr_array_add(up->steps, step);
+        return step;
 }
 
 /* It runs, or its service will start it again. */
@@ -118,8 +122,9 @@ static bool plan_add_role(Up *up, ObservatoryRole *role) {
         return true;
 }
 
-/* What needs a role that is restarted, or is a part of it, is stopped with that: by its service on the same
- * host, by nobody but this on another. Returns whether there was one more. */
+/* What needs a role that is restarted, also on another host than before, or is a part of it, is stopped with
+ * that: by its service on the same host, by nobody but this on another. Returns whether there was one more.
+ */
 static bool plan_spread_restart(UpStep *step) {
         if (step->action != UP_KEEP)
                 return false;
@@ -127,16 +132,19 @@ static bool plan_spread_restart(UpStep *step) {
                 const ObservatoryRole *with = g_ptr_array_index(step->role->stops_with, i);
                 const UpStep *other = with->step;
 
-                if (other->action != UP_RESTART)
+                /* There is none if a role is in the way, and then nothing is done. */
+                if (!other || (other->action != UP_RESTART && !other->copies))
                         continue;
-                step_set_action(step, UP_RESTART, g_strdup_printf("%s is restarted", other->name));
+                step_set_action(step, UP_RESTART,
+                        g_strdup_printf("%s is %s", other->name,
+                                other->action == UP_RESTART ? "restarted" : "moved"));
                 return true;
         }
         return false;
 }
 
 static void plan_spread_restarts(const Up *up) {
-        bool more = up_plan_count(up, UP_RESTART) > 0;
+        bool more = true;
 
         while (more) {
                 more = false;
@@ -161,14 +169,44 @@ static void plan_add_others(Up *up, UpHost *host, bool all) {
         }
 }
 
+/* A role that is on another host now is not there twice: what starts has the stops of its name as copies. */
+static void plan_find_copies(const Up *up) {
+        g_autoptr(GHashTable) stops =
+                g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify) g_ptr_array_unref);
+
+        for (guint i = 0; i < up->steps->len; i++) {
+                UpStep *step = g_ptr_array_index(up->steps, i);
+                GPtrArray *copies;
+
+                if (step->action != UP_STOP)
+                        continue;
+                copies = g_hash_table_lookup(stops, step->name);
+                if (!copies) {
+                        copies = g_ptr_array_new();
+                        g_hash_table_insert(stops, step->name, copies);
+                }
+                g_ptr_array_add(copies, step);
+        }
+        for (guint i = 0; i < up->steps->len; i++) {
+                UpStep *step = g_ptr_array_index(up->steps, i);
+                GPtrArray *copies = g_hash_table_lookup(stops, step->name);
+
+                if (copies && step->action == UP_START)
+                        step->copies = g_ptr_array_ref(copies);
+        }
+}
+
 CtlExit up_plan_make(Up *up, bool down) {
         bool well = true;
 
         for (guint i = 0; !down && i < up->observatory->roles->len; i++)
                 well = plan_add_role(up, g_ptr_array_index(up->observatory->roles, i)) && well;
-        plan_spread_restarts(up);
         for (guint i = 0; i < up->hosts->len; i++)
                 plan_add_others(up, g_ptr_array_index(up->hosts, i), down);
+        if (!down) {
+                plan_find_copies(up);
+                plan_spread_restarts(up);
+        }
         if (well)
                 return CTL_EXIT_OK;
         ctl_explain("Nothing was done. Stop what is in the way, or let --force replace it.");

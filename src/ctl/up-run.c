@@ -82,11 +82,11 @@ static int append_lease(const UpStep *step, sd_bus_message *call) {
         const Up *up = step->up;
 
         int r = sd_bus_message_open_container(call, 'a', "{sv}");
+        if (r >= 0 && up->force && step->other_lease)
+                r = sd_bus_message_append(call, "{sv}", "force", "b", 1);
         if (r >= 0 && up->observatory->lease && step->host->holds)
                 r = sd_bus_message_append(call, "{sv}{sv}", "lease", "s", up->observatory->lease,
                         "fencing-token", "t", up->token);
-        else if (r >= 0 && up->force)
-                r = sd_bus_message_append(call, "{sv}", "force", "b", 1);
         return r < 0 ? r : sd_bus_message_close_container(call);
 }
 
@@ -128,11 +128,10 @@ static void step_on_started(UpHost *host, sd_bus_message *reply, const sd_bus_er
         run_next(step->up);
 }
 
-static void step_start(UpStep *step) {
+static void step_send_start(UpStep *step) {
         StartArgs *args = (StartArgs *) &step->role->args;
         g_autoptr(sd_bus_message) call = NULL;
 
-        step->start = UP_GOES_ON;
         start_args_set_token(args, step->host->holds ? step->up->token : 0);
         if (start_args_new_call(&step->host->ctl, args, step->name, args->spec->command, &call) !=
                 CTL_EXIT_OK) {
@@ -140,6 +139,36 @@ static void step_start(UpStep *step) {
                 return;
         }
         up_host_send(step->host, g_steal_pointer(&call), step_on_started, step);
+}
+
+static void step_on_purged(UpHost *host, sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
+        UpStep *step = userdata;
+
+        if (error)
+                step_fail_bus(step, "started", error);
+        else
+                step_send_start(step);
+        run_next(step->up);
+}
+
+/* What has ended belongs to its lease, too, until root purges it. */
+static void step_purge(UpStep *step) {
+        g_autoptr(sd_bus_message) call = NULL;
+
+        if (ctl_new_call(&step->host->ctl, &call, "PurgeWithOptions", "as", 1, step->name) != CTL_EXIT_OK ||
+                sd_bus_message_append(call, "a{sv}", 1, "force", "b", 1) < 0) {
+                step_fail(step, "the call cannot be made");
+                return;
+        }
+        up_host_send(step->host, g_steal_pointer(&call), step_on_purged, step);
+}
+
+static void step_start(UpStep *step) {
+        step->start = UP_GOES_ON;
+        if (step->up->force && step->other_lease)
+                step_purge(step);
+        else
+                step_send_start(step);
 }
 
 /* -- what is being started already -- */
@@ -157,6 +186,9 @@ static const Property look_properties[] = {
 
 /* The host counts it as a call, whose reply is late. */
 static void step_end_look(UpStep *step) {
+        if (!step->looks)
+                return;
+        step->looks = false;
         step->changes = sd_bus_slot_unref(step->changes);
         step->host->n_calls--;
         run_next(step->up);
@@ -189,16 +221,16 @@ static void step_look(UpStep *step) {
 
         if (path && ctl_new_get_all(&step->host->ctl, &call, path, NODE_ROLE_INTERFACE) == CTL_EXIT_OK)
                 up_host_send(step->host, g_steal_pointer(&call), step_on_look, step);
-        else
+        else {
                 step_fail(step, "the call cannot be made");
+                step_end_look(step);
+        }
 }
 
 static int step_on_changes(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         UpStep *step = userdata;
 
         step_look(step);
-        if (step->start == UP_FAILED && step->changes)
-                step_end_look(step);
         return 0;
 }
 
@@ -207,25 +239,26 @@ static void step_await(UpStep *step) {
         _cleanup_free_ char *path = role_object_path(step->name);
 
         step->start = UP_GOES_ON;
+        step->looks = true;
         step->host->n_calls++;
         int r = path && step->host->link->bus
                         ? sd_bus_match_signal_async(step->host->link->bus, &step->changes,
                                   step->host->ctl.bus_name, path, "org.freedesktop.DBus.Properties",
                                   "PropertiesChanged", step_on_changes, NULL, step)
                         : -ENOTCONN;
-        if (r < 0)
-                step_fail(step, "its start cannot be watched: %s", g_strerror(-r));
-        else
+        if (r >= 0) {
                 step_look(step);
-        if (step->start == UP_FAILED)
-                step_end_look(step);
+                return;
+        }
+        step_fail(step, "its start cannot be watched: %s", g_strerror(-r));
+        step_end_look(step);
 }
 
 void up_run_host_lost(const UpHost *host) {
         for (guint i = 0; i < host->up->steps->len; i++) {
                 UpStep *step = g_ptr_array_index(host->up->steps, i);
 
-                if (step->host != host || !step->changes || step->start != UP_GOES_ON)
+                if (step->host != host || !step->looks)
                         continue;
                 step_fail(step, "the connection was lost while it was started: %s", host->link->reason);
                 step_end_look(step);
@@ -244,9 +277,23 @@ static const UpStep *step_lacks(const UpStep *step) {
         return NULL;
 }
 
+/* Returns the copy of it that could not be stopped, or NULL. */
+static const UpStep *step_has_copy(const UpStep *step) {
+        for (guint i = 0; step->copies && i < step->copies->len; i++) {
+                const UpStep *copy = g_ptr_array_index(step->copies, i);
+
+                if (copy->stop == UP_FAILED)
+                        return copy;
+        }
+        return NULL;
+}
+
 static bool step_may_start(const UpStep *step) {
         if (step->stop == UP_WAITS || step->stop == UP_GOES_ON)
                 return false;
+        for (guint i = 0; step->copies && i < step->copies->len; i++)
+                if (((UpStep *) g_ptr_array_index(step->copies, i))->stop != UP_DONE)
+                        return false;
         for (guint i = 0; i < step->role->after->len; i++) {
                 const ObservatoryRole *before = g_ptr_array_index(step->role->after, i);
                 const UpStep *other = before->step;
@@ -260,14 +307,17 @@ static bool step_may_start(const UpStep *step) {
 /* -- all of them -- */
 
 static void step_next(UpStep *step) {
-        const UpStep *lacks;
+        const UpStep *lacks, *copy;
 
         if (step->stop == UP_WAITS && step_may_stop(step))
                 step_stop(step);
         if (step->start != UP_WAITS)
                 return;
         lacks = step_lacks(step);
-        if (lacks)
+        copy = step_has_copy(step);
+        if (copy)
+                step_fail(step, "not started, because it was not stopped on %s", copy->host->host->name);
+        else if (lacks)
                 step_fail(
                         step, "not started, because it needs %s on %s", lacks->name, lacks->host->host->name);
         else if (step_may_start(step) && step->action == UP_KEEP)
@@ -315,7 +365,8 @@ static UpCounts run_count(const Up *up) {
 static void run_tell_interrupted(const Up *up, const UpCounts *counts) {
         ctl_error("interrupted: %u done, %u go on on their hosts, %u failed, %u were not begun",
                 counts->n_done, counts->n_going, counts->n_failed, counts->n_waiting);
-        ctl_explain("\"architectctl %s %s\" goes on from there.", up->verb, up->observatory->path);
+        if (up->exit == CTL_EXIT_OK)
+                ctl_explain("\"architectctl %s %s\" goes on from there.", up->verb, up->observatory->path);
 }
 
 CtlExit up_run(Up *up) {
@@ -326,7 +377,7 @@ CtlExit up_run(Up *up) {
                 return ctl_failed(r, "wait for the hosts");
         if (up->interrupted) {
                 run_tell_interrupted(up, &counts);
-                return CTL_EXIT_FAILED;
+                return up->exit != CTL_EXIT_OK ? up->exit : CTL_EXIT_FAILED;
         }
         if (counts.n_failed > 0)
                 ctl_error("%u done, %u failed", counts.n_done, counts.n_failed);

@@ -2,9 +2,11 @@
 
 /* The verbs "up", "down" and "diff": an observatory is made to be what its file says. */
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "ctl/lease.h"
@@ -69,6 +71,29 @@ static guint up_count_hosts(const Up *up) {
         return n;
 }
 
+static CtlExit up_tell_interrupted(void) {
+        ctl_error("interrupted, nothing was done");
+        return CTL_EXIT_FAILED;
+}
+
+static int up_on_answer(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        bool *answered = userdata;
+
+        *answered = true;
+        return 0;
+}
+
+/* Until there is a line, or a signal, which is blocked. */
+static int up_await_answer(const Up *up) {
+        g_autoptr(sd_event_source) source = NULL;
+        bool answered = false;
+
+        int r = sd_event_add_io(up->event, &source, STDIN_FILENO, EPOLLIN, up_on_answer, &answered);
+        while ((r >= 0 || r == -EINTR) && !answered && !up->interrupted)
+                r = sd_event_run(up->event, UINT64_MAX);
+        return r;
+}
+
 static CtlExit up_confirm(const Up *up) {
         const guint n_hosts = up_count_hosts(up);
         char answer[16] = "";
@@ -81,6 +106,13 @@ static CtlExit up_confirm(const Up *up) {
         (void) fprintf(stderr, "Start %u, restart %u and stop %u roles on %u hosts? [y/N] ",
                 up_plan_count(up, UP_START), up_plan_count(up, UP_RESTART), up_plan_count(up, UP_STOP),
                 n_hosts);
+        int r = up_await_answer(up);
+        if (r < 0 && r != -EINTR)
+                return ctl_failed(r, "wait for an answer");
+        if (up->interrupted) {
+                (void) fputc('\n', stderr);
+                return up_tell_interrupted();
+        }
         if (fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
                 return CTL_EXIT_OK;
         ctl_error("nothing was done");
@@ -107,14 +139,13 @@ static bool up_changes(const Up *up) {
 
 /* Returns CTL_EXIT_OK if something is to be done. */
 static CtlExit up_plan(Up *up, bool down) {
-        CtlExit e = up_plan_make(up, down);
-        if (e == CTL_EXIT_OK)
-                e = up_plan_print(up);
-        if (e == CTL_EXIT_OK && up->interrupted) {
-                ctl_error("interrupted, nothing was done");
-                return CTL_EXIT_FAILED;
-        }
-        return e;
+        CtlExit e;
+
+        /* Then not all hosts have told what they have. */
+        if (up->interrupted)
+                return up_tell_interrupted();
+        e = up_plan_make(up, down);
+        return e == CTL_EXIT_OK ? up_plan_print(up) : e;
 }
 
 /* -- the verbs -- */

@@ -41,6 +41,8 @@ typedef struct UpHost {
 
         /* The lease. */
         uint64_t token;          /* the highest that was used there */
+        bool acquires;           /* it was of use when the lease was acquired */
+        bool beats;              /* a beat is under way */
         bool holds;              /* the last beat has arrived, and the lease was not taken over */
         uint64_t last_beat_usec; /* CLOCK_MONOTONIC */
         bool late_told;
@@ -52,10 +54,13 @@ typedef struct UpStep {
         UpHost *host;
         char *name;
         ObservatoryRole *role; /* NULL: the file has it not */
+        GPtrArray *copies;     /* of UpStep: the same role is stopped on other hosts; NULL for none */
+        bool other_lease; /* what is there has another lease than the file, or has one and the file none */
         UpAction action;
         char *reason;
         UpResult stop, start; /* what there is of it to do; UP_DONE for what there is not */
-        sd_bus_slot *changes; /* of a role that is kept, and is being started */
+        bool looks;           /* a role that is kept is being started, which is watched */
+        sd_bus_slot *changes; /* of that */
 } UpStep;
 
 struct Up {
@@ -70,7 +75,7 @@ struct Up {
         uint64_t token; /* that this uses */
         bool interrupted;
         bool stepping, step_again; /* of up-run.c */
-        CtlExit exit;              /* of up_beat_run() */
+        CtlExit exit;              /* not CTL_EXIT_OK: another manager has the lease */
 };
 
 /* -- up-hosts.c -- */

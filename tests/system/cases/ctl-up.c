@@ -5,6 +5,7 @@
  * two hosts for it. Several machines, by ssh, are in tests/system/remote.py. */
 
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "ctl.h"
@@ -198,6 +199,80 @@ static void test_in_the_way(void **state) {
         g_free(CTL_OUT(0, "--yes", "up", "--force", file()));
         assert_int_not_equal(role_pid(bus, "camera"), pid);
         assert_true(lives(other, "mount"));
+
+        /* Another role needs what is in the way, and a third one would be restarted. */
+        describe(HOSTS CAMERA("") MOUNT("") ROLE("hub", "main", "sleep 601", "Requires=mount\n"));
+        g_free(UP_OUT(0));
+        g_free(CTL_OUT(0, "--instance=" OTHER, "stop", "--force", "mount"));
+        start(other, "mount", NULL, "sleep", "701", NULL);
+        describe(HOSTS CAMERA("Nice=1\n") MOUNT("") ROLE("hub", "main", "sleep 601", "Requires=mount\n"));
+        g_auto(CtlRun) needed = UP(file());
+        assert_int_equal(needed.status, 1);
+        assert_contains(needed.err, "mount on dome runs, and was not started by this observatory");
+}
+
+/* PartOf= has no order, so it may be the other way round than that. */
+static void test_part_of(void **state) {
+        Bus *bus = *state;
+
+        describe(HOSTS HUB("PartOf=logger\n") CAMERA("") MOUNT("")
+                        ROLE("logger", "main", "sleep 603", "After=hub\n"));
+        g_free(UP_OUT(0));
+        const pid_t hub = role_pid(bus, "hub"), logger = role_pid(bus, "logger");
+        describe(HOSTS HUB("PartOf=logger\n") CAMERA("") MOUNT("")
+                        ROLE("logger", "main", "sleep 603", "After=hub\nNice=1\n"));
+        g_free(UP_OUT(0));
+        assert_int_not_equal(role_pid(bus, "hub"), hub);
+        assert_int_not_equal(role_pid(bus, "logger"), logger);
+        g_free(CTL_OUT(0, "--yes", "down", file()));
+        assert_false(lives(bus, "hub") || lives(bus, "logger"));
+}
+
+#define SLOW_END \
+        "sh -c 'trap \"sleep 0.5; exit 0\" TERM; systemd-notify --ready; while :; do sleep 0.05; done'"
+#define SLOW_CAMERA(host) ROLE("camera", host, SLOW_END, "Type=notify\nNotifyAccess=all\n")
+
+/* There are no two copies of a role that is on another host now. */
+static void test_moved(void **state) {
+        Bus *bus = *state;
+
+        describe(HOSTS SLOW_CAMERA("dome") ROLE("hub", "main", "sleep 601", "Requires=camera\n"));
+        g_free(UP_OUT(0));
+        const pid_t hub = role_pid(bus, "hub");
+        describe(HOSTS SLOW_CAMERA("main") ROLE("hub", "main", "sleep 601", "Requires=camera\n"));
+        g_autofree char *plan = UP_OUT(0);
+        assert_contains(plan, "camera is moved");
+        assert_true(role_get_u64(other, "camera", "ExitTimestamp") <=
+                    role_get_u64(bus, "camera", "StartTimestamp"));
+        assert_int_not_equal(role_pid(bus, "hub"), hub);
+
+        /* Its end is not known, so it is not started. */
+        describe(HOSTS ROLE("weather", "dome", "sleep 605", ""));
+        g_free(UP_OUT(0));
+        g_free(CTL_OUT(0, "--instance=" OTHER, "lease", "acquire", "x"));
+        start(other, "camera", OPTIONS("{'lease': <'x'>, 'managed-by': <'desk:north'>}"), "sleep", "606",
+                NULL);
+        describe(HOSTS SLOW_CAMERA("main"));
+        g_auto(CtlRun) refused = UP(file());
+        assert_int_equal(refused.status, 1);
+        assert_contains(refused.err, "main: camera: not started, because it was not stopped on dome");
+        assert_false(lives(bus, "camera"));
+        assert_true(lives(other, "camera"));
+
+        /* The lease of the file is not its lease, either. */
+        describe("[Observatory]\nLease=moved\n" HOSTS SLOW_CAMERA("main"));
+        g_autofree char *other_lease = CTL_ERR(1, "--yes", "down", file());
+        assert_contains(other_lease, "belongs to lease \"x\"");
+        g_free(CTL_OUT(0, "--yes", "down", "--force", file()));
+        assert_false(lives(other, "camera"));
+
+        /* Nor is it when it has ended. */
+        describe(HOSTS ROLE("camera", "dome", "sleep 607", ""));
+        g_auto(CtlRun) ended = UP(file());
+        assert_int_equal(ended.status, 1);
+        assert_contains(ended.err, "belongs to lease \"x\"");
+        g_free(CTL_OUT(0, "--yes", "up", "--force", file()));
+        assert_true(lives(other, "camera"));
 }
 
 static void test_failures(void **state) {
@@ -253,6 +328,11 @@ static void test_bad_files(void **state) {
                 { HOSTS MOUNT("") "[Dome]\n", "north.observatory:9: the section [Dome] is unknown" },
                 { "[Host a]\nAddress=-oProxyCommand=x\n", "Address= is \"-oProxyCommand=x\"" },
                 { "[Observatory]\nBeatSec=40\n[Host a]\nLocal=yes\n", "BeatSec= is not shorter" },
+                { "[Host a]\nLocal=yes\n[Host b]\nLocal=yes\n",
+                        "north.observatory:3: [Host b] is the same service as [Host a]" },
+                { "[Observatory]\nLease=x\nLeaseTimeoutSec=2us\n[Host a]\nLocal=yes\n",
+                        "LeaseTimeoutSec= is too short" },
+                { "[Observatory]\nLease=x\nBeatSec=1ms\n[Host a]\nLocal=yes\n", "BeatSec= is too short" },
                 { "Command=x\n", "north.observatory:1: " },
                 { "", "there is no [Host NAME]" },
         };
@@ -268,6 +348,9 @@ static void test_bad_files(void **state) {
         g_autofree char *missing = CTL_ERR(1, "up", "south");
         assert_contains(missing, "south cannot be read: there is no such file");
         assert_contains(missing, "There is also no south.observatory in");
+        g_autoptr(Fifo) fifo = fifo_new("fifo");
+        g_autofree char *no_file = CTL_ERR(1, "up", fifo_path(fifo));
+        assert_contains(no_file, "cannot be read: it is no regular file");
         g_free(CTL_ERR(2, "up"));
         g_autofree char *host = CTL_ERR(2, "-H", "x", "up", file());
         assert_contains(host, "its hosts are those of the file");
@@ -301,6 +384,66 @@ static void test_interrupted(void **state) {
         expect_status(pid, 0);
         assert_int_equal(role_pid(other, "mount"), mount);
         assert_true(lives(bus, "camera"));
+}
+
+/* Ctrl-C before anything is done: while a host is connected, and at the question. */
+static void test_interrupted_early(void **state) {
+        Bus *bus = *state;
+        g_autoptr(Fifo) said = fifo_new("said"), connects = fifo_new("connects");
+        g_autofree char *ssh = g_strdup_printf(
+                                "#!/bin/sh\necho connects >%s\nexec sleep 600\n", fifo_path(connects)),
+                        *path = g_strdup(scratch("ssh")),
+                        *line = g_strdup_printf(
+                                "PATH=${0%%/*}:$PATH exec architectctl --yes up %s >/dev/null 2>%s", file(),
+                                fifo_path(said));
+
+        write_file(path, ssh);
+        assert_return_code(chmod(path, 0755), errno);
+        describe(HOSTS "[Host far]\nAddress=far.invalid\n" CAMERA("") MOUNT(""));
+        const pid_t pid = spawn("sh", "-c", line, path, NULL);
+        expect_line(connects, "connects");
+        assert_return_code(kill(pid, SIGINT), errno);
+        expect_line(said, "interrupted, nothing was done");
+        expect_status(pid, 1);
+
+        describe(HOSTS CAMERA("") MOUNT(""));
+        g_auto(CtlTerminal) t = CTL_ON_TERMINAL("up", file());
+        screen_expect(t.screen, "on 2 hosts? [y/N]");
+        screen_type(t.screen, "\003");
+        screen_expect(t.screen, "interrupted, nothing was done");
+        assert_int_equal(ctl_terminal_wait(&t), 1);
+        assert_false(lives(bus, "camera") || lives(other, "mount"));
+        g_auto(CtlTerminal) yes = CTL_ON_TERMINAL("up", file());
+        screen_expect(yes.screen, "on 2 hosts? [y/N]");
+        screen_type(yes.screen, "y\n");
+        assert_int_equal(ctl_terminal_wait(&yes), 0);
+        assert_true(lives(bus, "camera"));
+}
+
+/* Another manager takes over before the first one has started everything. */
+static void test_taken_over_early(void **state) {
+        Bus *bus = *state;
+        g_autoptr(Fifo) first = fifo_new("first"), second = fifo_new("second");
+        g_autofree char *go = g_strdup(scratch("go")),
+                        *text = g_strdup_printf(
+                                "[Observatory]\nLease=early\nBeatSec=50ms\n" HOSTS ROLE("mount", "dome",
+                                        "sh -c 'while ! [ -e %s ]; do sleep 0.05; done;"
+                                        " systemd-notify --ready; exec sleep 600'",
+                                        "Type=notify\nNotifyAccess=all\n"
+                                        "TimeoutStartSec=infinity\n") CAMERA(""),
+                                go);
+
+        describe(text);
+        const pid_t pid = spawn_up(first);
+        WAIT_UNTIL(lives(other, "mount") && role_get_u32(other, "mount", "MainPID") > 1);
+        const pid_t new_pid = spawn_up(second);
+        expect_line(first, "Another manager has taken over");
+        expect_status(pid, 5);
+        assert_true(g_file_set_contents(go, "", 0, NULL));
+        expect_line(second, "Lease early is held with fencing token 2");
+        assert_true(lives(bus, "camera"));
+        assert_return_code(kill(new_pid, SIGTERM), errno);
+        expect_status(new_pid, 0);
 }
 
 /* Whoever runs "up" is the manager, until the next one is, or until it does not beat. */
@@ -340,6 +483,13 @@ static void test_lease(void **state) {
         expect_status(pid, 5);
         g_autofree char *leases = CTL_OUT(0, "-j", "leases");
         assert_contains(leases, "\"token\":4");
+
+        describe("[Observatory]\nLease=north\nLeaseTimeoutSec=infinity\n" HOSTS CAMERA("") MOUNT(""));
+        pid = spawn_up(first);
+        expect_line(first, "Lease north is held with fencing token 5");
+        assert_return_code(kill(pid, SIGTERM), errno);
+        expect_line(first, "No more beats. The roles run on");
+        expect_status(pid, 0);
 }
 
 #define UP_TEST(test) cmocka_unit_test_setup_teardown(test, up_setup, up_teardown)
@@ -349,10 +499,14 @@ int main(void) {
                 UP_TEST(test_up),
                 UP_TEST(test_changes),
                 UP_TEST(test_in_the_way),
+                UP_TEST(test_part_of),
+                UP_TEST(test_moved),
                 UP_TEST(test_failures),
                 UP_TEST(test_bad_files),
                 UP_TEST(test_interrupted),
+                UP_TEST(test_interrupted_early),
                 UP_TEST(test_lease),
+                UP_TEST(test_taken_over_early),
         };
 
         return run_case("ctl-up", tests);
