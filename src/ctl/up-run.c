@@ -174,13 +174,14 @@ static void step_start(UpStep *step) {
 /* -- what is being started already -- */
 
 typedef struct UpLook {
-        char *state, *code;
+        char *state;
+        uint64_t next_start_usec;
         bool ready;
 } UpLook;
 
 static const Property look_properties[] = {
         { "State", "s", offsetof(UpLook, state) },
-        { "ExitCode", "s", offsetof(UpLook, code) },
+        { "NextStartUSec", "t", offsetof(UpLook, next_start_usec) },
         { "Ready", "b", offsetof(UpLook, ready) },
 };
 
@@ -208,7 +209,8 @@ static void step_on_look(UpHost *host, sd_bus_message *reply, const sd_bus_error
                 step_fail(step, "the reply is not understood");
         else if (look.ready)
                 step->start = UP_DONE;
-        else if (strcmp(look.state, "ended") == 0 || strcmp(look.state, "stopping") == 0)
+        else if (strcmp(look.state, "stopping") == 0 ||
+                 (strcmp(look.state, "ended") == 0 && look.next_start_usec == 0))
                 step_fail(step, "its start, which had begun before, has failed");
         properties_clear(look_properties, ELEMENTSOF(look_properties), &look);
         if (step->start != UP_GOES_ON)

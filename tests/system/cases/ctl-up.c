@@ -377,9 +377,14 @@ static void test_interrupted(void **state) {
         expect_status(pid, 1);
         assert_false(lives(bus, "camera"));
 
-        /* The start that goes on is waited for, and not done again. */
+        /* The start that goes on is waited for, and not done again. What does not wait for it comes after
+         * what does in the file. */
         const pid_t mount = role_pid(other, "mount");
+        g_autofree char *more = g_strconcat(text, ROLE("web", "main", "sleep 604", ""), NULL);
+        describe(more);
         pid = spawn_up(said);
+        WAIT_UNTIL(lives(bus, "web"));
+        assert_false(lives(bus, "camera"));
         assert_true(g_file_set_contents(go, "", 0, NULL));
         expect_status(pid, 0);
         assert_int_equal(role_pid(other, "mount"), mount);
