@@ -29,6 +29,7 @@ void up_step_free(void *p) {
         if (step->copies)
                 g_ptr_array_unref(step->copies);
         sd_bus_slot_unref(step->changes);
+        sd_bus_slot_unref(step->owner);
         g_free(step);
 }
 

@@ -191,6 +191,7 @@ static void step_end_look(UpStep *step) {
                 return;
         step->looks = false;
         step->changes = sd_bus_slot_unref(step->changes);
+        step->owner = sd_bus_slot_unref(step->owner);
         step->host->n_calls--;
         run_next(step->up);
 }
@@ -236,18 +237,26 @@ static int step_on_changes(sd_bus_message *m, void *userdata, sd_bus_error *erro
         return 0;
 }
 
+static int step_watch(UpStep *step) {
+        _cleanup_free_ char *path = role_object_path(step->name);
+        g_autofree char *match = node_owner_match(step->host->ctl.bus_name);
+        sd_bus *bus = step->host->link->bus;
+
+        if (!path || !bus)
+                return bus ? -ENOMEM : -ENOTCONN;
+        int r = sd_bus_add_match_async(bus, &step->owner, match, step_on_changes, NULL, step);
+        if (r >= 0)
+                r = sd_bus_match_signal_async(bus, &step->changes, step->host->ctl.bus_name, path,
+                        "org.freedesktop.DBus.Properties", "PropertiesChanged", step_on_changes, NULL, step);
+        return r;
+}
+
 /* The look after the subscription tells what came before it. */
 static void step_await(UpStep *step) {
-        _cleanup_free_ char *path = role_object_path(step->name);
-
         step->start = UP_GOES_ON;
         step->looks = true;
         step->host->n_calls++;
-        int r = path && step->host->link->bus
-                        ? sd_bus_match_signal_async(step->host->link->bus, &step->changes,
-                                  step->host->ctl.bus_name, path, "org.freedesktop.DBus.Properties",
-                                  "PropertiesChanged", step_on_changes, NULL, step)
-                        : -ENOTCONN;
+        int r = step_watch(step);
         if (r >= 0) {
                 step_look(step);
                 return;

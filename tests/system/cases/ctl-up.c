@@ -391,6 +391,27 @@ static void test_interrupted(void **state) {
         assert_true(lives(bus, "camera"));
 }
 
+/* Its service ends while a start is waited for that had begun before. */
+static void test_service_ends(void **state) {
+        Bus *bus = *state;
+        g_autoptr(Fifo) said = fifo_new("said");
+
+        describe(HOSTS ROLE("mount", "dome", "sleep 600", "Type=notify\nTimeoutStartSec=infinity\n"));
+        pid_t pid = spawn_up(said);
+        WAIT_UNTIL(lives(other, "mount") && role_get_u32(other, "mount", "MainPID") > 1);
+        assert_return_code(kill(pid, SIGINT), errno);
+        expect_status(pid, 1);
+        describe(HOSTS ROLE("mount", "dome", "sleep 600", "Type=notify\nTimeoutStartSec=infinity\n")
+                        CAMERA("") ROLE("web", "main", "sleep 604", ""));
+        pid = spawn_up(said);
+        WAIT_UNTIL(lives(bus, "web"));
+        systemctl("stop", OTHER_UNIT);
+        expect_line(said, "main: camera: not started, because it needs mount on dome");
+        expect_status(pid, 1);
+        systemctl("start", OTHER_UNIT);
+        node_wait_name(other, true);
+}
+
 /* Ctrl-C before anything is done: while a host is connected, and at the question. */
 static void test_interrupted_early(void **state) {
         Bus *bus = *state;
@@ -509,6 +530,7 @@ int main(void) {
                 UP_TEST(test_failures),
                 UP_TEST(test_bad_files),
                 UP_TEST(test_interrupted),
+                UP_TEST(test_service_ends),
                 UP_TEST(test_interrupted_early),
                 UP_TEST(test_lease),
                 UP_TEST(test_taken_over_early),
