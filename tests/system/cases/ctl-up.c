@@ -352,6 +352,9 @@ static void test_bad_files(void **state) {
         g_autofree char *no_file = CTL_ERR(1, "up", fifo_path(fifo));
         assert_contains(no_file, "cannot be read: it is no regular file");
         g_free(CTL_ERR(2, "up"));
+        describe(HOSTS MOUNT(""));
+        g_autofree char *token = CTL_ERR(2, "up", "--token=1", file());
+        assert_contains(token, "--token= is for a lease, and ");
         g_autofree char *host = CTL_ERR(2, "-H", "x", "up", file());
         assert_contains(host, "its hosts are those of the file");
 }
