@@ -34,8 +34,8 @@ _printf_(2, 3) static void step_fail(UpStep *step, const char *format, ...) {
 static void step_fail_bus(UpStep *step, const char *doing, const sd_bus_error *error) {
         const HostLink *link = step->host->link;
 
-        /* Then nobody knows whether it was done. */
-        if (link->state != HOST_LINK_UP)
+        /* Then nobody knows whether it was done. Calls get their errors before the link is down. */
+        if (link->state != HOST_LINK_UP || sd_bus_is_open(link->bus) <= 0)
                 step_fail(step, "the connection was lost while it was %s: %s", doing,
                         link->reason ?: error->message);
         else

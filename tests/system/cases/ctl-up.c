@@ -415,21 +415,43 @@ static void test_service_ends(void **state) {
         node_wait_name(other, true);
 }
 
-/* Ctrl-C before anything is done: while a host is connected, and at the question. */
-static void test_interrupted_early(void **state) {
-        Bus *bus = *state;
-        g_autoptr(Fifo) said = fifo_new("said"), connects = fifo_new("connects");
-        g_autofree char *ssh = g_strdup_printf(
-                                "#!/bin/sh\necho connects >%s\nexec sleep 600\n", fifo_path(connects)),
-                        *path = g_strdup(scratch("ssh")),
+/* Runs "up" beside the test, with this script as ssh. */
+static pid_t spawn_up_with_ssh(const char *script, Fifo *said) {
+        g_autofree char *path = g_strdup(scratch("ssh")),
                         *line = g_strdup_printf(
                                 "PATH=${0%%/*}:$PATH exec architectctl --yes up %s >/dev/null 2>%s", file(),
                                 fifo_path(said));
 
-        write_file(path, ssh);
+        write_file(path, script);
         assert_return_code(chmod(path, 0755), errno);
+        return spawn("sh", "-c", line, path, NULL);
+}
+
+/* Nobody knows what has become of a start whose connection is lost, and that is what it says. */
+static void test_connection_lost(void **state) {
+        g_autoptr(Fifo) said = fifo_new("said"), connects = fifo_new("connects");
+        g_autofree char *ssh =
+                g_strdup_printf("#!/bin/sh\necho $$ >%s\nexec systemd-stdio-bridge\n", fifo_path(connects));
+
+        describe("[Host far]\nInstance=" OTHER
+                 "\n" ROLE("mount", "far", "sleep 600", "Type=notify\nTimeoutStartSec=infinity\n"));
+        const pid_t pid = spawn_up_with_ssh(ssh, said);
+        g_autofree char *connection = fifo_line(connects);
+        WAIT_UNTIL(lives(other, "mount") && role_get_u32(other, "mount", "MainPID") > 1);
+        assert_return_code(kill((pid_t) strtol(connection, NULL, 10), SIGTERM), errno);
+        expect_line(said, "far: mount: the connection was lost while it was started: ");
+        expect_status(pid, 1);
+}
+
+/* Ctrl-C before anything is done: while a host is connected, and at the question. */
+static void test_interrupted_early(void **state) {
+        Bus *bus = *state;
+        g_autoptr(Fifo) said = fifo_new("said"), connects = fifo_new("connects");
+        g_autofree char *ssh =
+                g_strdup_printf("#!/bin/sh\necho connects >%s\nexec sleep 600\n", fifo_path(connects));
+
         describe(HOSTS "[Host far]\nAddress=far.invalid\n" CAMERA("") MOUNT(""));
-        const pid_t pid = spawn("sh", "-c", line, path, NULL);
+        const pid_t pid = spawn_up_with_ssh(ssh, said);
         expect_line(connects, "connects");
         assert_return_code(kill(pid, SIGINT), errno);
         expect_line(said, "interrupted, nothing was done");
@@ -534,6 +556,7 @@ int main(void) {
                 UP_TEST(test_bad_files),
                 UP_TEST(test_interrupted),
                 UP_TEST(test_service_ends),
+                UP_TEST(test_connection_lost),
                 UP_TEST(test_interrupted_early),
                 UP_TEST(test_lease),
                 UP_TEST(test_taken_over_early),
