@@ -128,6 +128,15 @@ static Section *reading_find_section(const Reading *reading, const char *type, c
         return g_hash_table_lookup(reading->by_header, header);
 }
 
+static const Item *section_find(const Section *section, const char *key) {
+        const Item *found = NULL;
+
+        for (guint i = 0; i < section->items->len; i++)
+                if (strcmp(g_array_index(section->items, Item, i).key, key) == 0)
+                        found = &g_array_index(section->items, Item, i);
+        return found;
+}
+
 /* Two sections of one name would be two people who do not know of each other. */
 static Section *reading_add_section(Reading *reading, const char *type, const char *name, unsigned line) {
         const Section *other = reading_find_section(reading, type, name);
@@ -239,6 +248,10 @@ static void reading_take_observatory(const Reading *reading, const Section *sect
                 else
                         reading_unknown_key(reading, section, item, keys);
         }
+        /* Whoever writes them believes that the roles end without beats. */
+        if (!o->lease && (section_find(section, "LeaseTimeoutSec") || section_find(section, "BeatSec")))
+                reading_fail(reading, section->line,
+                        "LeaseTimeoutSec= and BeatSec= are of no use without Lease=, which names the lease");
         if (beat_usec >= o->lease_timeout_usec)
                 reading_fail(reading, section->line,
                         "BeatSec= is not shorter than LeaseTimeoutSec=, so the lease would expire");
@@ -314,15 +327,6 @@ static void reading_take_host(const Reading *reading, const Section *section) {
 }
 
 /* -- [Role] -- */
-
-static const Item *section_find(const Section *section, const char *key) {
-        const Item *found = NULL;
-
-        for (guint i = 0; i < section->items->len; i++)
-                if (strcmp(g_array_index(section->items, Item, i).key, key) == 0)
-                        found = &g_array_index(section->items, Item, i);
-        return found;
-}
 
 /* Returns why a key of role files has no place here, or NULL. */
 static const char *role_refuse_key(const char *key) {

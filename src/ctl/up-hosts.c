@@ -119,23 +119,23 @@ static void host_end_calls(UpHost *host) {
                 call_end(g_ptr_array_index(host->calls, 0), NULL, &error);
 }
 
-void up_host_send(UpHost *host, sd_bus_message *message, UpReply callback, void *userdata) {
+void up_host_send(UpHost *host, sd_bus_message *call, UpReply callback, void *userdata) {
         g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
-        UpCall *call = g_new(UpCall, 1);
+        UpCall *c = g_new(UpCall, 1);
         int r = -ENOTCONN;
 
-        *call = (UpCall){ .host = host, .callback = callback, .userdata = userdata };
-        g_ptr_array_add(host->calls, call);
+        *c = (UpCall){ .host = host, .callback = callback, .userdata = userdata };
+        g_ptr_array_add(host->calls, c);
         host->n_calls++;
         if (host->link->state == HOST_LINK_UP)
-                r = sd_bus_call_async(host->link->bus, &call->slot, message, call_on_reply, call, UINT64_MAX);
-        sd_bus_message_unref(message);
+                r = sd_bus_call_async(host->link->bus, &c->slot, call, call_on_reply, c, UINT64_MAX);
+        sd_bus_message_unref(call);
         if (r >= 0) {
                 host_watch_patience(host);
                 return;
         }
         (void) sd_bus_error_set_errno(&error, r);
-        call_end(call, NULL, &error);
+        call_end(c, NULL, &error);
 }
 
 int up_hosts_wait(Up *up) {

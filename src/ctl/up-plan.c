@@ -29,6 +29,7 @@ void up_step_free(void *p) {
         if (step->copies)
                 g_ptr_array_unref(step->copies);
         sd_bus_slot_unref(step->changes);
+        sd_bus_slot_unref(step->owner);
         g_free(step);
 }
 
@@ -113,8 +114,8 @@ static bool plan_add_role(Up *up, ObservatoryRole *role) {
                 (void) plan_add(up, host, role->name, role, UP_RESTART, g_strdup("its options have changed"));
         else if (strcmp(now->state, "stopping") == 0)
                 (void) plan_add(up, host, role->name, role, UP_RESTART, g_strdup("it is being stopped"));
-        else if (strcmp(now->state, "starting") == 0)
-                /* Others may have to wait for that. */
+        else if (!now->ready && strcmp(now->state, "ended") != 0)
+                /* Others may have to wait for that. It may be running already. */
                 plan_add(up, host, role->name, role, UP_KEEP, g_strdup("it is being started"))->start =
                         UP_WAITS;
         else

@@ -34,8 +34,8 @@ _printf_(2, 3) static void step_fail(UpStep *step, const char *format, ...) {
 static void step_fail_bus(UpStep *step, const char *doing, const sd_bus_error *error) {
         const HostLink *link = step->host->link;
 
-        /* Then nobody knows whether it was done. */
-        if (link->state != HOST_LINK_UP)
+        /* Then nobody knows whether it was done. Calls get their errors before the link is down. */
+        if (link->state != HOST_LINK_UP || sd_bus_is_open(link->bus) <= 0)
                 step_fail(step, "the connection was lost while it was %s: %s", doing,
                         link->reason ?: error->message);
         else
@@ -174,13 +174,14 @@ static void step_start(UpStep *step) {
 /* -- what is being started already -- */
 
 typedef struct UpLook {
-        char *state, *code;
+        char *state;
+        uint64_t next_start_usec;
         bool ready;
 } UpLook;
 
 static const Property look_properties[] = {
         { "State", "s", offsetof(UpLook, state) },
-        { "ExitCode", "s", offsetof(UpLook, code) },
+        { "NextStartUSec", "t", offsetof(UpLook, next_start_usec) },
         { "Ready", "b", offsetof(UpLook, ready) },
 };
 
@@ -190,6 +191,7 @@ static void step_end_look(UpStep *step) {
                 return;
         step->looks = false;
         step->changes = sd_bus_slot_unref(step->changes);
+        step->owner = sd_bus_slot_unref(step->owner);
         step->host->n_calls--;
         run_next(step->up);
 }
@@ -208,7 +210,8 @@ static void step_on_look(UpHost *host, sd_bus_message *reply, const sd_bus_error
                 step_fail(step, "the reply is not understood");
         else if (look.ready)
                 step->start = UP_DONE;
-        else if (strcmp(look.state, "ended") == 0 || strcmp(look.state, "stopping") == 0)
+        else if (strcmp(look.state, "stopping") == 0 ||
+                 (strcmp(look.state, "ended") == 0 && look.next_start_usec == 0))
                 step_fail(step, "its start, which had begun before, has failed");
         properties_clear(look_properties, ELEMENTSOF(look_properties), &look);
         if (step->start != UP_GOES_ON)
@@ -234,18 +237,26 @@ static int step_on_changes(sd_bus_message *m, void *userdata, sd_bus_error *erro
         return 0;
 }
 
+static int step_watch(UpStep *step) {
+        _cleanup_free_ char *path = role_object_path(step->name);
+        g_autofree char *match = node_owner_match(step->host->ctl.bus_name);
+        sd_bus *bus = step->host->link->bus;
+
+        if (!path || !bus)
+                return bus ? -ENOMEM : -ENOTCONN;
+        int r = sd_bus_add_match_async(bus, &step->owner, match, step_on_changes, NULL, step);
+        if (r >= 0)
+                r = sd_bus_match_signal_async(bus, &step->changes, step->host->ctl.bus_name, path,
+                        "org.freedesktop.DBus.Properties", "PropertiesChanged", step_on_changes, NULL, step);
+        return r;
+}
+
 /* The look after the subscription tells what came before it. */
 static void step_await(UpStep *step) {
-        _cleanup_free_ char *path = role_object_path(step->name);
-
         step->start = UP_GOES_ON;
         step->looks = true;
         step->host->n_calls++;
-        int r = path && step->host->link->bus
-                        ? sd_bus_match_signal_async(step->host->link->bus, &step->changes,
-                                  step->host->ctl.bus_name, path, "org.freedesktop.DBus.Properties",
-                                  "PropertiesChanged", step_on_changes, NULL, step)
-                        : -ENOTCONN;
+        int r = step_watch(step);
         if (r >= 0) {
                 step_look(step);
                 return;

@@ -40,6 +40,9 @@ static CtlExit up_begin(Up *up, const char *file) {
         CtlExit e = observatory_load(file, &up->observatory);
         if (e != CTL_EXIT_OK)
                 return e;
+        if (up->token != 0 && !up->observatory->lease)
+                return ctl_usage(
+                        up->verb, "--token= is for a lease, and %s has no Lease=", up->observatory->path);
         up->hosts = g_ptr_array_new_with_free_func(up_host_free);
         up->steps = g_ptr_array_new_with_free_func(up_step_free);
         int r = sd_event_new(&up->event);

@@ -61,6 +61,7 @@ typedef struct UpStep {
         UpResult stop, start; /* what there is of it to do; UP_DONE for what there is not */
         bool looks;           /* a role that is kept is being started, which is watched */
         sd_bus_slot *changes; /* of that */
+        sd_bus_slot *owner;   /* the same, of its service: one that ends says nothing of its roles */
 } UpStep;
 
 struct Up {

@@ -112,6 +112,8 @@ static void test_beats(void **state) {
 
                 check_error(text, error);
         }
+        check_error("[Observatory]\nLeaseTimeoutSec=5\n" HOSTS,
+                "/d/north.observatory:1: LeaseTimeoutSec= and BeatSec= are of no use without Lease=, which names the lease");
 }
 
 /* Each role is after all others, so there are more circles than memory for them. */

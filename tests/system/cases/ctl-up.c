@@ -352,6 +352,9 @@ static void test_bad_files(void **state) {
         g_autofree char *no_file = CTL_ERR(1, "up", fifo_path(fifo));
         assert_contains(no_file, "cannot be read: it is no regular file");
         g_free(CTL_ERR(2, "up"));
+        describe(HOSTS MOUNT(""));
+        g_autofree char *token = CTL_ERR(2, "up", "--token=1", file());
+        assert_contains(token, "--token= is for a lease, and ");
         g_autofree char *host = CTL_ERR(2, "-H", "x", "up", file());
         assert_contains(host, "its hosts are those of the file");
 }
@@ -377,30 +380,78 @@ static void test_interrupted(void **state) {
         expect_status(pid, 1);
         assert_false(lives(bus, "camera"));
 
-        /* The start that goes on is waited for, and not done again. */
+        /* The start that goes on is waited for, and not done again. What does not wait for it comes after
+         * what does in the file. */
         const pid_t mount = role_pid(other, "mount");
+        g_autofree char *more = g_strconcat(text, ROLE("web", "main", "sleep 604", ""), NULL);
+        describe(more);
         pid = spawn_up(said);
+        WAIT_UNTIL(lives(bus, "web"));
+        assert_false(lives(bus, "camera"));
         assert_true(g_file_set_contents(go, "", 0, NULL));
         expect_status(pid, 0);
         assert_int_equal(role_pid(other, "mount"), mount);
         assert_true(lives(bus, "camera"));
 }
 
-/* Ctrl-C before anything is done: while a host is connected, and at the question. */
-static void test_interrupted_early(void **state) {
+/* Its service ends while a start is waited for that had begun before. */
+static void test_service_ends(void **state) {
         Bus *bus = *state;
-        g_autoptr(Fifo) said = fifo_new("said"), connects = fifo_new("connects");
-        g_autofree char *ssh = g_strdup_printf(
-                                "#!/bin/sh\necho connects >%s\nexec sleep 600\n", fifo_path(connects)),
-                        *path = g_strdup(scratch("ssh")),
+        g_autoptr(Fifo) said = fifo_new("said");
+
+        describe(HOSTS ROLE("mount", "dome", "sleep 600", "Type=notify\nTimeoutStartSec=infinity\n"));
+        pid_t pid = spawn_up(said);
+        WAIT_UNTIL(lives(other, "mount") && role_get_u32(other, "mount", "MainPID") > 1);
+        assert_return_code(kill(pid, SIGINT), errno);
+        expect_status(pid, 1);
+        describe(HOSTS ROLE("mount", "dome", "sleep 600", "Type=notify\nTimeoutStartSec=infinity\n")
+                        CAMERA("") ROLE("web", "main", "sleep 604", ""));
+        pid = spawn_up(said);
+        WAIT_UNTIL(lives(bus, "web"));
+        systemctl("stop", OTHER_UNIT);
+        expect_line(said, "main: camera: not started, because it needs mount on dome");
+        expect_status(pid, 1);
+        systemctl("start", OTHER_UNIT);
+        node_wait_name(other, true);
+}
+
+/* Runs "up" beside the test, with this script as ssh. */
+static pid_t spawn_up_with_ssh(const char *script, Fifo *said) {
+        g_autofree char *path = g_strdup(scratch("ssh")),
                         *line = g_strdup_printf(
                                 "PATH=${0%%/*}:$PATH exec architectctl --yes up %s >/dev/null 2>%s", file(),
                                 fifo_path(said));
 
-        write_file(path, ssh);
+        write_file(path, script);
         assert_return_code(chmod(path, 0755), errno);
+        return spawn("sh", "-c", line, path, NULL);
+}
+
+/* Nobody knows what has become of a start whose connection is lost, and that is what it says. */
+static void test_connection_lost(void **state) {
+        g_autoptr(Fifo) said = fifo_new("said"), connects = fifo_new("connects");
+        g_autofree char *ssh =
+                g_strdup_printf("#!/bin/sh\necho $$ >%s\nexec systemd-stdio-bridge\n", fifo_path(connects));
+
+        describe("[Host far]\nInstance=" OTHER
+                 "\n" ROLE("mount", "far", "sleep 600", "Type=notify\nTimeoutStartSec=infinity\n"));
+        const pid_t pid = spawn_up_with_ssh(ssh, said);
+        g_autofree char *connection = fifo_line(connects);
+        WAIT_UNTIL(lives(other, "mount") && role_get_u32(other, "mount", "MainPID") > 1);
+        assert_return_code(kill((pid_t) strtol(connection, NULL, 10), SIGTERM), errno);
+        expect_line(said, "far: mount: the connection was lost while it was started: ");
+        expect_status(pid, 1);
+}
+
+/* Ctrl-C before anything is done: while a host is connected, and at the question. */
+static void test_interrupted_early(void **state) {
+        Bus *bus = *state;
+        g_autoptr(Fifo) said = fifo_new("said"), connects = fifo_new("connects");
+        g_autofree char *ssh =
+                g_strdup_printf("#!/bin/sh\necho connects >%s\nexec sleep 600\n", fifo_path(connects));
+
         describe(HOSTS "[Host far]\nAddress=far.invalid\n" CAMERA("") MOUNT(""));
-        const pid_t pid = spawn("sh", "-c", line, path, NULL);
+        const pid_t pid = spawn_up_with_ssh(ssh, said);
         expect_line(connects, "connects");
         assert_return_code(kill(pid, SIGINT), errno);
         expect_line(said, "interrupted, nothing was done");
@@ -504,6 +555,8 @@ int main(void) {
                 UP_TEST(test_failures),
                 UP_TEST(test_bad_files),
                 UP_TEST(test_interrupted),
+                UP_TEST(test_service_ends),
+                UP_TEST(test_connection_lost),
                 UP_TEST(test_interrupted_early),
                 UP_TEST(test_lease),
                 UP_TEST(test_taken_over_early),
