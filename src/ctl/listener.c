@@ -108,6 +108,8 @@ static CtlExit listener_need(Listener *l, size_t n) {
         return e;
 }
 
+/* The connection may be lost while it waits, and it begins again then. So a line stays in what was said until
+ * the caller has used all that belongs to it. */
 static CtlExit listener_line(Listener *l, char **ret) {
         const char *end;
 
@@ -118,20 +120,23 @@ static CtlExit listener_line(Listener *l, char **ret) {
                 if (e != CTL_EXIT_OK)
                         return e;
         }
-        const gssize n = end - l->said->str;
-        *ret = g_strndup(l->said->str, (gsize) n);
-        g_string_erase(l->said, 0, n + 1);
+        *ret = g_strndup(l->said->str, (gsize) (end - l->said->str));
         return CTL_EXIT_OK;
 }
 
 static CtlExit listener_get_ready(Listener *l) {
         g_autofree char *line = NULL;
 
-        CtlExit e = l->ready ? CTL_EXIT_OK : listener_line(l, &line);
-        if (e == CTL_EXIT_OK && line && strcmp(line, "READY") != 0)
-                e = listener_is_wrong(line);
-        l->ready = l->ready || e == CTL_EXIT_OK;
-        return e;
+        if (l->ready)
+                return CTL_EXIT_OK;
+        CtlExit e = listener_line(l, &line);
+        if (e != CTL_EXIT_OK)
+                return e;
+        if (strcmp(line, "READY") != 0)
+                return listener_is_wrong(line);
+        g_string_erase(l->said, 0, (gssize) strlen("READY\n"));
+        l->ready = true;
+        return CTL_EXIT_OK;
 }
 
 /* "RESULT 2\nOK"; all but OK is a refusal, as for supervisord. */
@@ -144,11 +149,12 @@ static CtlExit listener_get_result(Listener *l, bool *ret_accepted) {
                 return e;
         if (!g_str_has_prefix(line, "RESULT ") || parse_u32(line + strlen("RESULT "), &n) < 0 || n > SAID_MAX)
                 return listener_is_wrong(line);
-        e = listener_need(l, n);
+        const size_t begin = strlen(line) + 1;
+        e = listener_need(l, begin + n);
         if (e != CTL_EXIT_OK)
                 return e;
-        *ret_accepted = n == 2 && memcmp(l->said->str, "OK", 2) == 0;
-        g_string_erase(l->said, 0, (gssize) n);
+        *ret_accepted = n == 2 && memcmp(l->said->str + begin, "OK", 2) == 0;
+        g_string_erase(l->said, 0, (gssize) (begin + n));
         return CTL_EXIT_OK;
 }
 

@@ -275,6 +275,16 @@ class Listener(Case):
         kinds = [headers["eventname"]] + [self.next()[0]["eventname"] for _ in range(3)]
         self.assertEqual(kinds, ["PROCESS_STATE_RUNNING", "PROCESS_STATE_EXITED"] * 2)
 
+    def test_shutdown(self):
+        """The end of the service has no role, so a pattern leaves it out; it has no fields."""
+        since = self.since()
+        run("systemctl", "stop", "architect-node.service")
+        run("systemctl", "start", "architect-node.service")
+        self.begin(*since)
+        headers, data = self.next()
+        self.assertEqual((headers["eventname"], headers["len"]), ("SUPERVISOR_STATE_CHANGE_STOPPING", "0"))
+        self.assertEqual(data, {})
+
     def assert_ends(self, message, status=1):
         self.monitor.stdin.close()
         self.assertEqual(self.monitor.wait(PATIENCE), status)
