@@ -8,6 +8,7 @@ events. The packages are monit and supervisor."""
 import os
 import signal
 import subprocess
+import threading
 
 from systemcase import CALL, PATIENCE, Case, main, pid_of, run, wait_until, write
 
@@ -191,7 +192,13 @@ class Listener(Case):
             file.close()
 
     def wait(self):
-        headers, payload = childutils.listener.wait(self.monitor.stdout, self.monitor.stdin)
+        # Whoever waits in vain reads the end of the output.
+        patience = threading.Timer(PATIENCE, self.monitor.kill)
+        patience.start()
+        try:
+            headers, payload = childutils.listener.wait(self.monitor.stdout, self.monitor.stdin)
+        finally:
+            patience.cancel()
         self.assertEqual(headers["ver"], "3.0")
         self.assertEqual((headers["server"], headers["pool"]), ("architect", "main"))
         data, rest = childutils.eventdata(f"{payload}\n")
