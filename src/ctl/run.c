@@ -445,6 +445,8 @@ static CtlExit run_and_wait(Run *run) {
         }
         if (e == CTL_EXIT_OK)
                 e = ctl_loop_run(run->ctl, run->event, &run->done);
+        if (run->of_unit) /* a command that has ended at once was ready, too */
+                run_tell_ready(run);
         return e != CTL_EXIT_OK || run->failed ? CTL_EXIT_OWN : run->exit;
 }
 
