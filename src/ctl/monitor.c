@@ -10,11 +10,12 @@
 #include "base/parse-util.h"
 #include "base/time-util.h"
 #include "client/events.h"
-#include "client/properties.h"
 #include "ctl/baton.h"
 #include "ctl/connection.h"
 #include "ctl/details.h"
+#include "ctl/event-info.h"
 #include "ctl/json.h"
+#include "ctl/listener.h"
 #include "ctl/roles.h"
 #include "ctl/verb.h"
 #include "ctl/words.h"
@@ -29,10 +30,12 @@ typedef struct Watch {
         Ctl *ctl;
         char *const *patterns;
         EventReader reader;
-        uint32_t left; /* how many to show; 0: any number */
-        bool news;     /* there may be events that were not read */
-        bool known;    /* the service has replied once */
-        bool since;    /* --since=: from there, otherwise from now on */
+        Listener *listener; /* --format=supervisor, or NULL */
+        CtlExit told;       /* what was wrong with it */
+        uint32_t left;      /* how many to show; 0: any number */
+        bool news;          /* there may be events that were not read */
+        bool known;         /* the service has replied once */
+        bool since;         /* --since=: from there, otherwise from now on */
         bool done;
         uint64_t delay_usec; /* the last one before a connection was tried */
 } Watch;
@@ -44,84 +47,43 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Watch, watch_clear)
 
 /* -- one event -- */
 
-/* What of the details is shown to people. */
-typedef struct EventDetails {
-        uint32_t pid, attempt;
-        uint64_t delay_usec, timeout_usec;
-        int32_t status;
-        const char *user, *code, *cause, *result, *reason, *lease;
-} EventDetails;
-
-static int details_read(sd_bus_message *m, EventDetails *d) {
-        const struct {
-                const char *key, *type;
-                void *value;
-        } known[] = {
-                { "pid", "u", &d->pid },
-                { "user", "s", &d->user },
-                { "code", "s", &d->code },
-                { "status", "i", &d->status },
-                { "cause", "s", &d->cause },
-                { "attempt", "u", &d->attempt },
-                { "delay-usec", "t", &d->delay_usec },
-                { "result", "s", &d->result },
-                { "timeout-usec", "t", &d->timeout_usec },
-                { "reason", "s", &d->reason },
-                { "lease", "s", &d->lease },
-        };
-        const char *key;
-
-        int r = sd_bus_message_enter_container(m, 'a', "{sv}");
-        while (r >= 0 && (r = properties_next(m, &key)) > 0) {
-                size_t i = 0;
-
-                while (i < ELEMENTSOF(known) && strcmp(known[i].key, key) != 0)
-                        i++;
-                r = i < ELEMENTSOF(known) ? sd_bus_message_read(m, "v", known[i].type, known[i].value)
-                                          : sd_bus_message_skip(m, "v");
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(m);
-        }
-        return r < 0 ? r : sd_bus_message_exit_container(m);
-}
-
 /* A later version of the service may have others, which have a name and a role, too. */
-static char *details_describe(const char *signal, const EventDetails *d) {
+static char *details_describe(const char *signal, const EventInfo *info) {
         if (strcmp(signal, "RoleStarted") == 0)
-                return g_strdup_printf("pid %" PRIu32 ", user %s", d->pid, d->user ?: "not known");
+                return g_strdup_printf("pid %" PRIu32 ", user %s", info->pid, info->user ?: "not known");
         if (strcmp(signal, "RoleExited") == 0) {
-                g_autofree char *end = words_end(d->code, d->status);
+                g_autofree char *end = words_end(info->code, info->status);
 
-                return g_strdup_printf("%s, cause %s", end, d->cause ?: "not known");
+                return g_strdup_printf("%s, cause %s", end, info->cause ?: "not known");
         }
-        if (strcmp(signal, "RoleRestarting") == 0 && d->delay_usec == UINT64_MAX)
-                return g_strdup_printf("attempt %" PRIu32 ", waits for another role", d->attempt);
+        if (strcmp(signal, "RoleRestarting") == 0 && info->delay_usec == UINT64_MAX)
+                return g_strdup_printf("attempt %" PRIu32 ", waits for another role", info->attempt);
         if (strcmp(signal, "RoleRestarting") == 0) {
-                g_autofree char *delay = words_span(d->delay_usec);
+                g_autofree char *delay = words_span(info->delay_usec);
 
-                return g_strdup_printf("attempt %" PRIu32 " in %s", d->attempt, delay);
+                return g_strdup_printf("attempt %" PRIu32 " in %s", info->attempt, delay);
         }
         if (strcmp(signal, "MonitorTimedOut") == 0) {
-                g_autofree char *timeout = words_span(d->timeout_usec);
+                g_autofree char *timeout = words_span(info->timeout_usec);
 
                 return g_strdup_printf("no beat for %s", timeout);
         }
         if (strcmp(signal, "LeaseExpired") == 0) {
-                g_autofree char *timeout = words_span(d->timeout_usec);
+                g_autofree char *timeout = words_span(info->timeout_usec);
 
-                return g_strdup_printf("lease %s, no beat for %s", d->lease ?: "", timeout);
+                return g_strdup_printf("lease %s, no beat for %s", info->lease ?: "", timeout);
         }
-        return g_strdup(d->result ?: d->reason ?: "");
+        return g_strdup(info->result ?: info->reason ?: "");
 }
 
 static int event_print_text(const NodeEvent *event, sd_bus_message *m) {
         g_autofree char *time = words_timestamp(event->realtime_usec);
-        EventDetails d = {};
+        EventInfo info = {};
 
-        int r = details_read(m, &d);
+        int r = event_info_read(m, &info);
         if (r < 0)
                 return r;
-        g_autofree char *text = details_describe(event->signal, &d), *escaped = words_escape(text);
+        g_autofree char *text = details_describe(event->signal, &info), *escaped = words_escape(text);
         g_autofree char *line = g_strdup_printf(
                 "%s %6" PRIu64 " %-15s %-16s %s", time, event->seq, event->signal, event->role, escaped);
 
@@ -136,6 +98,16 @@ static int event_print_json(const Ctl *ctl, const NodeEvent *event, sd_bus_messa
         if (r >= 0)
                 json_print(json->str, ctl->json);
         return r;
+}
+
+static int event_tell(Watch *watch, const NodeEvent *event, sd_bus_message *m) {
+        EventInfo info = {};
+
+        int r = event_info_read(m, &info);
+        if (r < 0)
+                return r;
+        watch->told = listener_tell(watch->listener, event, &info);
+        return watch->told == CTL_EXIT_OK ? 0 : -ECANCELED;
 }
 
 /* Events of the service itself have no role, so no pattern matches them. */
@@ -174,8 +146,9 @@ static int watch_on_event(const NodeEvent *event, sd_bus_message *m, void *userd
 
         if (watch->done || !watch_wants(watch, event->role))
                 return sd_bus_message_skip(m, "a{sv}");
-        int r = watch->ctl->json == CTL_JSON_OFF ? event_print_text(event, m)
-                                                 : event_print_json(watch->ctl, event, m);
+        int r = watch->listener                    ? event_tell(watch, event, m)
+                : watch->ctl->json == CTL_JSON_OFF ? event_print_text(event, m)
+                                                   : event_print_json(watch->ctl, event, m);
         if (r >= 0 && watch->left > 0 && --watch->left == 0)
                 watch->done = true;
         return r;
@@ -204,7 +177,12 @@ static void watch_set_known(Watch *watch) {
 static CtlExit watch_read_news(Watch *watch) {
         int n = 1;
 
-        for (watch->news = false; n > 0 && !watch->done;) {
+        watch->news = false;
+        if (watch->listener)
+                watch->told = listener_flush(watch->listener);
+        if (watch->told != CTL_EXIT_OK)
+                return watch->told;
+        while (n > 0 && !watch->done) {
                 g_autoptr(sd_bus_message) call = NULL, reply = NULL;
                 g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
 
@@ -224,6 +202,8 @@ static CtlExit watch_read_news(Watch *watch) {
                         return ctl_report(watch->ctl, NULL, &error);
                 watch_set_known(watch);
                 n = event_reader_read(&watch->reader, reply, &watch_handlers, watch);
+                if (watch->told != CTL_EXIT_OK)
+                        return watch->told;
                 if (n < 0)
                         return ctl_bad_reply(n);
                 if (fflush(stdout) != 0)
@@ -266,6 +246,9 @@ static CtlExit watch_begin_now(Watch *watch) {
                 return CTL_EXIT_FAILED;
         }
         event_reader_set(&watch->reader, node.event_epoch, node.event_sequence);
+        if (watch->listener)
+                ctl_say(watch->ctl, "The event listener gets what comes after event %" PRIu64 ".",
+                        node.event_sequence);
         watch_set_known(watch);
         return CTL_EXIT_OK;
 }
@@ -275,6 +258,8 @@ static CtlExit watch_connected(Watch *watch) {
 
         if (e == CTL_EXIT_OK)
                 e = ctl_subscribe_owner(watch->ctl, watch_on_owner, watch);
+        if (e == CTL_EXIT_OK && watch->listener)
+                e = listener_attach(watch->listener);
         /* After another connection there may be events, too. */
         watch->news = watch->since || watch->known;
         if (e == CTL_EXIT_OK && !watch->news)
@@ -282,8 +267,12 @@ static CtlExit watch_connected(Watch *watch) {
         while (e == CTL_EXIT_OK && !watch->done) {
                 if (watch->known)
                         watch->delay_usec = 0; /* it was of use */
-                e = watch->news ? watch_read_news(watch) : ctl_run_until(watch->ctl, &watch->news);
+                e = watch->news       ? watch_read_news(watch)
+                    : watch->listener ? listener_run_until(watch->listener, &watch->news)
+                                      : ctl_run_until(watch->ctl, &watch->news);
         }
+        if (watch->listener)
+                listener_detach(watch->listener);
         return e;
 }
 
@@ -334,18 +323,33 @@ static CtlExit watch_run(Watch *watch) {
         return e;
 }
 
+static CtlExit watch_for_listener(Watch *watch) {
+        g_auto(Listener) listener = {};
+
+        listener_init(&listener, watch->ctl);
+        watch->listener = &listener;
+        CtlExit e = watch_run(watch);
+        if (e != CTL_EXIT_OK && watch->known)
+                ctl_explain("--since=%" PRIu64
+                            " --epoch=%s goes on after the last event that it has accepted.",
+                        watch->reader.seq - (listener.pending->len > 0), watch->reader.epoch);
+        watch->listener = NULL;
+        return e;
+}
+
 CtlExit verb_monitor(Ctl *ctl, int argc, char *argv[]) {
-        enum { ARG_SINCE = CTL_OPTION_OWN, ARG_EPOCH };
+        enum { ARG_SINCE = CTL_OPTION_OWN, ARG_EPOCH, ARG_FORMAT };
         static const struct option options[] = {
                 { "since", required_argument, NULL, ARG_SINCE },
                 { "epoch", required_argument, NULL, ARG_EPOCH },
+                { "format", required_argument, NULL, ARG_FORMAT },
                 { "count", required_argument, NULL, 'n' },
                 { 0 },
         };
         g_auto(Watch) watch = { .ctl = ctl };
         const char *epoch = NULL;
         CtlExit e = CTL_EXIT_OK;
-        bool since = false;
+        bool since = false, supervisor = false;
         uint64_t seq = 0;
         int c;
 
@@ -359,19 +363,29 @@ CtlExit verb_monitor(Ctl *ctl, int argc, char *argv[]) {
                 case ARG_EPOCH:
                         epoch = optarg;
                         break;
+                case ARG_FORMAT:
+                        if (strcmp(optarg, "supervisor") != 0)
+                                return ctl_usage(
+                                        argv[0], "--format=%s is not known, it is \"supervisor\"", optarg);
+                        supervisor = true;
+                        break;
                 default:
                         if (parse_u32(optarg, &watch.left) < 0 || watch.left == 0)
                                 return ctl_usage(
                                         argv[0], "-n %s is not a number of events, from 1 on", optarg);
                         break;
                 }
+        if (supervisor && ctl->hosts)
+                return ctl_usage(argv[0], "--format=supervisor is for one host, start one for each");
         if (c == CTL_OPTION_EXIT)
                 return e;
+        if (supervisor && ctl->json != CTL_JSON_OFF)
+                return ctl_usage(argv[0], "--format=supervisor and JSON exclude each other");
         if (epoch && !since)
                 return ctl_usage(argv[0], "--epoch= says what the number of --since= means, give both");
         event_reader_set(&watch.reader, epoch, seq);
         watch.patterns = argv + optind;
         ctl_end_on_signals();
         watch.since = since;
-        return watch_run(&watch);
+        return supervisor ? watch_for_listener(&watch) : watch_run(&watch);
 }

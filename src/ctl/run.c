@@ -6,17 +6,25 @@
  * role, and a pipe is exact: nothing is changed or lost, and a slow reader makes the role wait. What is read
  * from standard input goes to the role by WriteInput. With --pty the terminal of the role is shown. The role
  * has the option remove, so RolePurged tells that nothing of it is left and all that it wrote is in the
- * pipe. */
+ * pipe.
+ *
+ * If this program is the main process of a unit of systemd, it says there when the role is ready, and what
+ * its status is. */
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "base/parse-util.h"
 #include "base/unit-name.h"
+#include "client/node-client.h"
 #include "ctl/connection.h"
 #include "ctl/ends.h"
 #include "ctl/feed.h"
@@ -28,6 +36,7 @@
 #include "proto/node-errors.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"
+#include "util/notify.h"
 
 typedef enum RunMode {
         RUN_BACKGROUND,
@@ -48,6 +57,11 @@ typedef struct Run {
         sd_event_source *fifo_source, *output_source;
         CtlOutput output;
         Feed feed;
+
+        bool of_unit; /* systemd has started us, and takes notifications */
+        char *path;   /* of the role then */
+        char *status; /* that systemd has */
+        bool ready, ready_told;
 
         bool sent;    /* Start; what comes before is about an earlier role of this name */
         bool started; /* its command has been executed */
@@ -169,6 +183,8 @@ static CtlExit run_begin_output(Run *run) {
 static void run_interrupt(Run *run, int signo) {
         run->signo = signo;
         run->n_signals++;
+        if (run->of_unit)
+                notify_send("STOPPING=1");
         if (run->n_signals == 1 && isatty(STDERR_FILENO))
                 ctl_say(run->ctl, "\nStopping role %s; Ctrl-C again kills it.", run->role);
         if (run->n_signals > 2) { /* the service does not answer, or our output takes nothing */
@@ -190,6 +206,75 @@ static void run_on_input_end(void *userdata) {
         Run *run = userdata;
 
         run_fail(run, run->feed.exit);
+}
+
+/* -- what systemd is told -- */
+
+/* A program of a unit may run this, too; only what systemd itself has started speaks for the unit. */
+static bool run_is_of_unit(void) {
+        const char *pid = g_getenv("SYSTEMD_EXEC_PID");
+        uint32_t exec_pid;
+
+        return g_getenv("NOTIFY_SOCKET") && pid && parse_u32(pid, &exec_pid) >= 0 &&
+               exec_pid == (uint32_t) getpid();
+}
+
+static void run_tell_ready(Run *run) {
+        if (run->ready && !run->ready_told)
+                notify_send("READY=1");
+        run->ready_told = run->ready;
+}
+
+static int run_on_status(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Run *run = userdata;
+        const char *text;
+
+        /* An error is that of a role that is not there any more. */
+        if (!sd_bus_message_is_method_error(m, NULL) && sd_bus_message_read(m, "v", "s", &text) >= 0 &&
+                g_strcmp0(run->status ?: "", text) != 0) {
+                g_free(run->status);
+                run->status = g_strdup(text);
+                notify_sendf("STATUS=%s", text);
+        }
+        run_tell_ready(run);
+        return 0;
+}
+
+/* A unit that is active has its status already, so that comes before READY=1. */
+static void run_ask_status(Run *run) {
+        g_autoptr(sd_bus_message) call = NULL;
+
+        CtlExit e = ctl_new_call_of(run->ctl, &call, run->path, "org.freedesktop.DBus.Properties", "Get");
+        if (e == CTL_EXIT_OK && sd_bus_message_append(call, "ss", NODE_ROLE_INTERFACE, "StatusText") < 0)
+                e = CTL_EXIT_FAILED;
+        if (e == CTL_EXIT_OK)
+                e = ctl_send_async(run->ctl, call, run_on_status, run);
+        if (e != CTL_EXIT_OK)
+                run_tell_ready(run);
+}
+
+static int run_on_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Run *run = userdata;
+
+        if (run->sent && !run->gone)
+                run_ask_status(run);
+        return 0;
+}
+
+/* From here on systemd gets the keep-alive of WatchdogSec=, too: this program lives, and waits for the
+ * service. Whether the role does is watched by the service. */
+static CtlExit run_begin_notify(Run *run) {
+        run->of_unit = run_is_of_unit();
+        if (!run->of_unit)
+                return CTL_EXIT_OK;
+        run->path = role_object_path(run->role);
+        int r = run->path
+                        ? sd_bus_match_signal(run->ctl->bus, NULL, run->ctl->bus_name, run->path,
+                                  "org.freedesktop.DBus.Properties", "PropertiesChanged", run_on_changed, run)
+                        : 0; /* Start refuses that name */
+        if (r >= 0)
+                r = notify_attach(run->event);
+        return r < 0 ? ctl_failed(r, "prepare what systemd is told") : CTL_EXIT_OK;
 }
 
 /* -- what the service says -- */
@@ -242,8 +327,12 @@ static int run_on_event(sd_bus_message *m, void *userdata, sd_bus_error *error) 
 static int run_on_start_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Run *run = userdata;
 
-        if (!sd_bus_message_is_method_error(m, NULL))
+        if (!sd_bus_message_is_method_error(m, NULL)) {
+                run->ready = true;
+                if (run->of_unit)
+                        run_ask_status(run);
                 return 0;
+        }
         if (!run->started) {
                 /* The user knows why a start was cancelled that he has interrupted. */
                 if (run->n_signals == 0 ||
@@ -300,6 +389,8 @@ static CtlExit run_subscribe(Run *run) {
                 e = ctl_loop_new(run->ctl, &run->event);
         for (size_t i = 0; e == CTL_EXIT_OK && i < ELEMENTSOF(signals); i++)
                 e = ctl_loop_add_signal(run->ctl, run->event, signals[i], run_on_signal, run);
+        if (e == CTL_EXIT_OK)
+                e = run_begin_notify(run);
         return e;
 }
 
@@ -354,6 +445,8 @@ static CtlExit run_and_wait(Run *run) {
         }
         if (e == CTL_EXIT_OK)
                 e = ctl_loop_run(run->ctl, run->event, &run->done);
+        if (run->of_unit) /* a command that has ended at once was ready, too */
+                run_tell_ready(run);
         return e != CTL_EXIT_OK || run->failed ? CTL_EXIT_OWN : run->exit;
 }
 
@@ -372,6 +465,17 @@ static bool run_has_terminal(void) {
 
 static CtlExit run_default(Run *run, const char *key, const char *value) {
         return start_args_has(&run->args, key) ? CTL_EXIT_OK : start_args_set(&run->args, "run", key, value);
+}
+
+/* With WatchdogSec= of the unit, the role has to send WATCHDOG=1 as often, and the service watches that. */
+static CtlExit run_pass_watchdog(Run *run) {
+        uint64_t usec;
+
+        if (run->args.spec->type != ROLE_TYPE_NOTIFY || !run_is_of_unit() ||
+                sd_watchdog_enabled(false, &usec) <= 0)
+                return CTL_EXIT_OK;
+        g_autofree char *value = g_strdup_printf("%" PRIu64 "us", usec);
+        return run_default(run, "WatchdogSec", value);
 }
 
 /* A program on our terminal should know what that is. */
@@ -425,6 +529,8 @@ static CtlExit run_prepare(Run *run) {
                 return ctl_usage("run",
                         "with Restart= and Remove=no nothing tells which end is the last one; leave Remove= out");
         CtlExit e = run_default(run, "Remove", "yes");
+        if (e == CTL_EXIT_OK)
+                e = run_pass_watchdog(run);
         if (e == CTL_EXIT_OK && run->mode == RUN_PTY)
                 e = start_args_set(&run->args, "run", "StandardInput", "pty");
         if (e == CTL_EXIT_OK && run->mode == RUN_PTY)
@@ -501,10 +607,13 @@ static void run_clear(Run *run) {
         run->fifo_source = sd_event_source_disable_unref(run->fifo_source);
         run->output_source = sd_event_source_disable_unref(run->output_source);
         ctl_output_close(&run->output);
+        notify_detach();
         ctl_loop_free(run->ctl, run->event);
         ctl_disconnect(run->ctl); /* what still comes must not find this */
         fifo_clear(&run->fifo);
         start_args_clear(&run->args);
+        free(run->path);
+        g_free(run->status);
         g_free(run);
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Run, run_clear)

@@ -102,6 +102,7 @@ const CtlVerb ctl_verbs[] = {
                 .heading = "Events, logs and monitoring",
                 .options = "     --since=SEQ         Begin with those after this number\n"
                            "     --epoch=EPOCH       The epoch of that number\n"
+                           "     --format=supervisor  Talk to an event listener of supervisord\n"
                            "  -n --count=COUNT       End after so many events\n" },
         { "logs", verb_logs, "[ROLE...]", "Show what roles have written, with journalctl",
                 .many = CTL_MANY_STREAM,

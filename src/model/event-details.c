@@ -72,6 +72,8 @@ GVariant *event_details_exited(const Role *role, GVariant *left) {
         GVariantBuilder b;
 
         details_begin(&b, role);
+        if (role->main_pid > 0)
+                details_put(&b, "pid", g_variant_new_uint32((uint32_t) role->main_pid));
         details_put(&b, "code", g_variant_new_string(exit_code_to_string(e->code)));
         details_put(&b, "status", g_variant_new_int32(e->status));
         details_put(&b, "cause", g_variant_new_string(role_cause_to_string(role->cause)));

@@ -3,8 +3,8 @@
 # sandbox: unified
 """Runs each line of architectnode.md, which must print the documented output. No function is missing.
 
-Runs each example of clients.md in a language that is installed as well, and all of roles.md and of the tour in the
-README, as it is written there.
+Runs each example of clients.md in a language that is installed as well, and all of roles.md, of integration.md and of
+the tour in the README, as it is written there.
 """
 
 import os
@@ -261,30 +261,16 @@ def in_order(text):
     return " ".join([*text.split(" ")[:2], *sorted(re.findall(r'"[^"]*" "[^"]*"', text))])
 
 
-class Roles(Case):
-    """Does what roles.md says, from its first line to its last."""
+class Walk(Case):
+    """Does what a document says, from its first line to its last."""
+
+    document = None
 
     def setUp(self):
         super().setUp()
-        with open(os.path.join(DOCUMENTS, "roles.md")) as file:
+        with open(os.path.join(DOCUMENTS, self.document)) as file:
             self.text = file.read()
         self.shell = []  # the lines that define something
-        self.addCleanup(self.forget)
-        self.assertFalse(os.path.exists(ROLES) and os.listdir(ROLES))
-
-    def forget(self):
-        run("systemctl", "start", "architect-node.service")
-        run(*CALL, "KillMany", "asa{sv}", "0", "0")
-        run(*CALL, "Purge", "as", "0")
-        for path in (ROLES, *MADE):
-            if os.path.isdir(path):
-                shutil.rmtree(path)
-            elif os.path.exists(path):
-                os.unlink(path)
-        run(*CALL, "Reload")
-        # The end of the service forgets what was stopped by hand.
-        run("systemctl", "stop", "architect-node.service")
-        run("systemctl", "start", "architect-node.service")
 
     def prints(self, line):
         done = subprocess.run(
@@ -329,6 +315,31 @@ class Roles(Case):
                 self.run_line(line, expected.rstrip("\n"))
                 n += 1
         return n
+
+
+class Roles(Walk):
+    """Also: its tables have the keys that exist."""
+
+    document = "roles.md"
+
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(self.forget)
+        self.assertFalse(os.path.exists(ROLES) and os.listdir(ROLES))
+
+    def forget(self):
+        run("systemctl", "start", "architect-node.service")
+        run(*CALL, "KillMany", "asa{sv}", "0", "0")
+        run(*CALL, "Purge", "as", "0")
+        for path in (ROLES, *MADE):
+            if os.path.isdir(path):
+                shutil.rmtree(path)
+            elif os.path.exists(path):
+                os.unlink(path)
+        run(*CALL, "Reload")
+        # The end of the service forgets what was stopped by hand.
+        run("systemctl", "stop", "architect-node.service")
+        run("systemctl", "start", "architect-node.service")
 
     def test_tour(self):
         files = lines = 0
@@ -376,6 +387,45 @@ class Roles(Case):
         for name in files:
             shutil.copy(f"{EXAMPLES}/observatory/{name}", ROLES)
         self.assertEqual(self.errors(), [])
+
+
+class Integration(Walk):
+    """The services and files are those of this document only."""
+
+    document = "integration.md"
+
+    def setUp(self):
+        super().setUp()
+        self.files = []
+        self.addCleanup(self.forget)
+
+    def forget(self):
+        for path in self.files:
+            if path.endswith((".service", ".timer")):
+                run("systemctl", "stop", os.path.basename(path), check=False)
+            os.unlink(path)
+        run("systemctl", "daemon-reload")
+        for path in ("/usr/local/lib/observatory", "/var/lib/prometheus"):
+            shutil.rmtree(path, ignore_errors=True)
+        run(*CALL, "KillMany", "asa{sv}", "0", "0")
+        run(*CALL, "Purge", "as", "0")
+
+    def test_lines(self):
+        lines = 0
+        for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", self.text, re.MULTILINE | re.DOTALL):
+            if language == "":
+                lines += self.run_console(block)
+            elif language != "text":  # of software that is not here
+                path = re.match(r"# (/\S+)\n", block).group(1)
+                self.assertFalse(os.path.exists(path), path)
+                write(path, block)
+                self.files.append(path)
+        self.assertEqual(len(self.files), 6)
+        self.assertGreater(lines, 20)
+        # Also what nothing has started is right.
+        units = [path for path in self.files if path.endswith((".service", ".timer"))]
+        done = run("systemd-analyze", "verify", *units)
+        self.assertEqual(done.stdout + done.stderr, "")
 
 
 class Programs(Case):
