@@ -6,7 +6,8 @@
 #include "alert/alert-event.h"
 #include "client/properties.h"
 
-#define MEMBER(key, type, member) { key, type, offsetof(AlertEvent, member) }
+#define MEMBER(key, type, member) \
+        { key, type, offsetof(AlertEvent, member) }
 
 static const Property event_details[] = {
         MEMBER("code", "s", code),

@@ -119,8 +119,8 @@ static bool pattern_is_valid(const char *word) {
 }
 
 static char *set_roles(Alert *alert, const char *value) {
-        return add_words(value, pattern_is_valid, "a name of roles, which may have *, ? and [...]",
-                &alert->roles);
+        return add_words(
+                value, pattern_is_valid, "a name of roles, which may have *, ? and [...]", &alert->roles);
 }
 
 static char *set_groups(Alert *alert, const char *value) {
@@ -234,9 +234,9 @@ static int reading_on_item(const char *path, const UnitFile *file, void *userdat
 
         reading->empty = false;
         if (!g_str_equal(file->section, SECTION_ALERT)) {
-                *reading->ret_message = g_strdup_printf("%s:%u: there is no section [%s], only [" SECTION_ALERT
-                                                        "]",
-                        path, file->line, file->section);
+                *reading->ret_message =
+                        g_strdup_printf("%s:%u: there is no section [%s], only [" SECTION_ALERT "]", path,
+                                file->line, file->section);
                 return -EINVAL;
         }
         if (!file->key)

@@ -56,8 +56,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Alert, alert_free)
 /* Reads all files NAME.conf of the directory with their drop-ins. A file that is not valid is no alert, and
  * *ret_problems has a line for it, with file, line and reason; the others are read all the same. Neither is
  * NULL, and the caller frees both. */
-void alerts_load(
-        const char *directory, GPtrArray **ret_alerts /* of Alert * */, GPtrArray **ret_problems /* of char * */);
+void alerts_load(const char *directory, GPtrArray **ret_alerts /* of Alert * */,
+        GPtrArray **ret_problems /* of char * */);
 
 /* Returns whether the alert is to be run for something of these kinds. role is empty for an event of the
  * service itself, which has no name and no group to compare. groups is NULL if they are not known. */

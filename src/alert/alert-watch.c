@@ -41,7 +41,7 @@ struct AlertWatch {
 
         Position position; /* the last event that is done */
         bool position_dirty;
-        EventReader reader; /* the last event that was read */
+        EventReader reader;       /* the last event that was read */
         uint64_t not_before_usec; /* CLOCK_REALTIME; 0: what is not too old */
         uint64_t n_old;
         sd_bus_slot *events_call;
@@ -212,8 +212,9 @@ static bool watch_needs_groups(const AlertWatch *w) {
 
 /* A role that was removed at its end is asked when it begins. */
 static bool event_needs_groups(const AlertWatch *w, const AlertEvent *event) {
-        return event->role[0] && !event->old && (g_str_equal(event->signal, "RoleStarted") ||
-                                         (event->kinds && !g_hash_table_contains(w->groups, event->role)));
+        return event->role[0] && !event->old &&
+               (g_str_equal(event->signal, "RoleStarted") ||
+                       (event->kinds && !g_hash_table_contains(w->groups, event->role)));
 }
 
 static int watch_on_groups(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -246,8 +247,8 @@ static bool watch_ask_groups(AlertWatch *w) {
         g_autoptr(sd_bus_message) call = NULL;
 
         int r = !path ? -ENOMEM
-                      : sd_bus_message_new_method_call(w->bus, &call, w->bus_name, path,
-                                "org.freedesktop.DBus.Properties", "Get");
+                      : sd_bus_message_new_method_call(
+                                w->bus, &call, w->bus_name, path, "org.freedesktop.DBus.Properties", "Get");
         if (r >= 0)
                 r = sd_bus_message_set_auto_start(call, false);
         if (r >= 0)
@@ -361,8 +362,8 @@ static void watch_read_failed(AlertWatch *w, const sd_bus_error *failure, int r)
 
 static void watch_tell_old(AlertWatch *w) {
         if (w->n_old > 0)
-                log_notice("%" PRIu64 " events of %s are more than %u minutes old and raise no alert", w->n_old,
-                        w->instance, (unsigned) (AGE_MAX_USEC / (60 * USEC_PER_SEC)));
+                log_notice("%" PRIu64 " events of %s are more than %u minutes old and raise no alert",
+                        w->n_old, w->instance, (unsigned) (AGE_MAX_USEC / (60 * USEC_PER_SEC)));
         w->n_old = 0;
 }
 

@@ -52,7 +52,6 @@ int position_save(int dir_fd, const char *name, const Position *position) {
 
         int r = file_replace(dir_fd, name, text, strlen(text));
         return r < 0 ? log_warning_errno(r,
-                               "Cannot save which event of %s was the last one, it may come again: %m",
-                               name)
+                               "Cannot save which event of %s was the last one, it may come again: %m", name)
                      : 0;
 }

@@ -117,7 +117,8 @@ static void test_every_key(void **state) {
 
 /* The account may come later, from a server. */
 static void test_unknown_user(void **state) {
-        g_autoptr(Alert) a = load(*state, "[Alert]\nOn=failed\nCommand=/bin/true\nUser=nobody-of-this-name\n");
+        g_autoptr(Alert) a =
+                load(*state, "[Alert]\nOn=failed\nCommand=/bin/true\nUser=nobody-of-this-name\n");
 
         assert_string_equal(a->user, "nobody-of-this-name");
         assert_non_null(strstr(warnings, "User=nobody-of-this-name: there is no such user now"));
@@ -264,10 +265,9 @@ static AlertEvent *event_new(const char *signal, const char *role, const Details
         assert_return_code(sd_bus_message_open_container(m, 'r', "ttssa{sv}"), 0);
         assert_return_code(sd_bus_message_append(m, "ttss", event.seq, event.realtime_usec, signal, role), 0);
         if (d)
-                assert_return_code(
-                        sd_bus_message_append(m, "a{sv}", 6, "other", "as", 1, "x", "code", "s", d->code, "status",
-                                "i", d->status, "cause", "s", d->cause, "result", "s", d->result, "oom-kill",
-                                "b", (int) d->oom_kill),
+                assert_return_code(sd_bus_message_append(m, "a{sv}", 6, "other", "as", 1, "x", "code", "s",
+                                           d->code, "status", "i", d->status, "cause", "s", d->cause,
+                                           "result", "s", d->result, "oom-kill", "b", (int) d->oom_kill),
                         0);
         else
                 assert_return_code(

@@ -4,13 +4,16 @@
 """architect-alert with real ends of roles: which events run which command, as which user, with which environment, how
 often, and that neither a command nor a bad file holds up the others."""
 
+import http.server
 import json
 import os
+import queue
 import shutil
 import subprocess
+import threading
 import time
 
-from systemcase import CALL, NodeCase, busctl, get_property, main, run, wait_until, write
+from systemcase import CALL, EXAMPLES, NodeCase, busctl, get_property, main, run, wait_until, write
 
 ALERTS = "/etc/architect-node/alerts.d"
 STATE = "/var/lib/architect-alert"
@@ -323,6 +326,54 @@ class Alert(NodeCase):
         self.restart_with(lambda: self.fail_role("b"))
         self.wait_for_reports("good", 2)
         self.assertEqual(run("/usr/libexec/architect-node/architect-alert", "--check").stdout, "2 alerts, 0 files that are not valid\n")
+
+    def test_examples(self):
+        """As they are installed, but for the addresses."""
+        posted = queue.Queue()
+
+        class Hook(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                posted.put((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *words):
+                pass
+
+        server = http.server.HTTPServer(("localhost", 0), Hook)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        mail = f"{self.out}/mail"
+        write(f"{self.directory}/sendmail", f'#!/bin/sh\n{{ echo "$@"; cat; }} >{mail}.new; mv {mail}.new {mail}\n', 0o755)
+        for name in ("mail.conf", "webhook.conf", "alert-mail"):
+            with open(f"{EXAMPLES}/alerts/{name}") as file:
+                text = file.read()
+            for old, new in (
+                ("https://chat.observatory.example", f"http://localhost:{server.server_port}"),
+                ("/usr/local/bin", self.directory),
+                ("/usr/sbin/sendmail", f"{self.directory}/sendmail"),
+                ("On=gave-up", "On=failed gave-up"),
+            ):
+                text = text.replace(old, new)
+            write(f"{ALERTS}/{name}" if name.endswith(".conf") else f"{self.directory}/{name}", text, 0o755)
+        self.start()
+        self.assertNotIn("alerts.d", self.journal())
+        role = self.fail_role("a")
+        path, body = posted.get(timeout=30)
+        host = os.uname().nodename
+        self.assertEqual(path, "/hooks/secret")
+        self.assertEqual(json.loads(body), {"text": f"{host}: role {role} failed: exit status 3"})
+        wait_until(lambda: os.path.exists(mail), "the mail")
+        with open(mail) as file:
+            lines = file.read().splitlines()
+        self.assertEqual(lines[0], "-oi -t")
+        self.assertEqual(lines[1], "To: operators@observatory.example")
+        self.assertEqual(lines[2], f"Subject: [{host}] role {role} failed: exit status 3")
+        self.assertEqual(json.loads(lines[-1])["role"], role)
+        self.assertEqual(len([line for line in lines if "suppressed" in line]), 0)
 
     def test_no_file(self):
         self.start()
