@@ -29,32 +29,32 @@ struct AlertWatch {
         sd_bus *bus;
         char *instance, *bus_name, *host;
         GPtrArray *alerts; /* not owned */
-        int state_fd;
         sd_event_source *save, *retry;
-        bool present; /* the service is on the bus */
-        bool paused;  /* a call has failed; nothing is called before the next attempt */
-        bool news;    /* there may be events that were not read */
-        bool warned;
         AlertWatchStopped stopped; /* NULL: it is not to stop */
         void *userdata;
-        bool ended;
 
-        Position position; /* the last event that is done */
-        bool position_dirty;
+        Position position;        /* the last event that is done */
         EventReader reader;       /* the last event that was read */
         uint64_t not_before_usec; /* CLOCK_REALTIME; 0: what is not too old */
         uint64_t n_old;
         sd_bus_slot *events_call;
 
-        GQueue events; /* of AlertEvent *; the first one is being handled */
-        /* The first one: */
-        bool matched;
-        GPtrArray *starts; /* of Start *, whose commands systemd has not taken yet */
-        unsigned n_started;
+        GQueue events;     /* of AlertEvent *; the first one is being handled */
+        GPtrArray *starts; /* of Start *, whose commands systemd has not taken yet, for the first one */
 
         /* The groups of roles, if an alert asks for them: char ** by the name of the role. */
         GHashTable *groups;
         sd_bus_slot *groups_call;
+
+        int state_fd;
+        unsigned n_started; /* for the first event */
+        bool matched;       /* the alerts for the first event are known */
+        bool present;       /* the service is on the bus */
+        bool paused;        /* a call has failed; nothing is called before the next attempt */
+        bool news;          /* there may be events that were not read */
+        bool warned;
+        bool position_dirty;
+        bool ended;
 };
 
 static void watch_pump(AlertWatch *w);

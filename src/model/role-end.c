@@ -219,8 +219,8 @@ static void role_ended(Role *role) {
         if (role->exited_sequence == 0) {
                 const char *result = role_result_to_string(role_run_result(role));
 
-                role->exit_logged = node_event_add(
-                        role->node, EVENT_ROLE_EXITED, role, event_details_exited(role, result, left), &event);
+                role->exit_logged = node_event_add(role->node, EVENT_ROLE_EXITED, role,
+                        event_details_exited(role, result, left), &event);
                 role->exited_sequence = event.sequence;
         }
         role->end = g_new(RoleEnd, 1);

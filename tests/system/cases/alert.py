@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 
-from systemcase import CALL, EXAMPLES, NodeCase, busctl, get_property, main, run, wait_until, write
+from systemcase import CALL, DOCUMENTS, EXAMPLES, NodeCase, busctl, get_property, main, run, wait_until, write
 
 ALERTS = "/etc/architect-node/alerts.d"
 STATE = "/var/lib/architect-alert"
@@ -374,6 +374,16 @@ class Alert(NodeCase):
         self.assertEqual(lines[2], f"Subject: [{host}] role {role} failed: exit status 3")
         self.assertEqual(json.loads(lines[-1])["role"], role)
         self.assertEqual(len([line for line in lines if "suppressed" in line]), 0)
+
+    def test_document(self):
+        """The first lines of alerts.md, of which the last one shows what came of it."""
+        with open(f"{DOCUMENTS}/alerts.md") as file:
+            *lines, show = file.read().split("```\n")[1].splitlines()
+        lines = "\n".join(lines).replace(" guider ", f" {self.role('guider')} ")
+        run("sh", "-c", lines, check=False)
+        wait_until(lambda: "guider failed" in run("sh", "-c", f"journalctl --sync; {show}").stdout, show)
+        line = f"{os.uname().nodename}: role {self.role('guider')} failed: exit status 3\n"
+        self.assertEqual(run("sh", "-c", show).stdout, line)
 
     def test_no_file(self):
         self.start()
