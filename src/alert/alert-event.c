@@ -104,6 +104,10 @@ AlertKind alert_event_kind(const AlertEvent *event, const Alert *alert) {
 /* -- in words -- */
 
 static void append_exit(GString *text, const AlertEvent *e) {
+        if (g_strcmp0(e->code, "lost") == 0) {
+                g_string_append(text, "how it ended is not known");
+                return;
+        }
         const char *signal = g_strcmp0(e->code, "exited") == 0 ? NULL : sigabbrev_np(e->status);
 
         if (g_strcmp0(e->code, "exited") == 0)
@@ -132,7 +136,7 @@ char *alert_event_describe(const AlertEvent *e, AlertKind kind) {
                         (double) e->timeout_usec / (double) USEC_PER_SEC);
                 break;
         case ALERT_LOST:
-                g_string_append(text, "ended, and how is not known");
+                g_string_append(text, "is gone, and how it ended is not known");
                 break;
         case ALERT_OOM:
                 g_string_append(text, "ran out of memory: ");

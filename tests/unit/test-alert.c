@@ -302,7 +302,7 @@ static void test_kinds(void **state) {
                 { { "exited", 0, "self", "success", true }, BIT(OOM),
                         "role r ran out of memory: exit status 0, success" },
                 { { "lost", -1, "self", "lost", false }, BIT(FAILED) | BIT(LOST),
-                        "role r ended, and how is not known" },
+                        "role r is gone, and how it ended is not known" },
                 { { "killed", 9, "timeout", "timeout", false }, BIT(FAILED),
                         "role r failed: killed by SIGKILL, timeout, cause timeout" },
                 { { "exited", 1, "watchdog", "watchdog", false }, BIT(FAILED),
@@ -326,6 +326,12 @@ static void test_kinds(void **state) {
                 g_autofree char *text = alert_event_describe(e, alert_event_kind(e, all));
                 assert_string_equal(text, table[i].text);
         }
+        /* An alert that does not wait for lost. */
+        g_autoptr(Alert) only = load(*state, "[Alert]\nOn=failed\nCommand=/bin/true\n");
+        g_autoptr(AlertEvent) lost =
+                event_new("RoleExited", "r", &(Details){ "lost", -1, "self", "lost", false });
+        g_autofree char *of_lost = alert_event_describe(lost, alert_event_kind(lost, only));
+        assert_string_equal(of_lost, "role r failed: how it ended is not known");
         g_autoptr(AlertEvent) failed = event_new("RoleFailed", "r", NULL);
         g_autofree char *gave_up = alert_event_describe(failed, alert_event_kind(failed, all));
         assert_string_equal(gave_up, "role r gave up after 3 restarts: start-limit-hit");
