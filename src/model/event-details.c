@@ -67,7 +67,7 @@ GVariant *event_details_started(const Role *role) {
         return g_variant_builder_end(&b);
 }
 
-GVariant *event_details_exited(const Role *role, GVariant *left) {
+GVariant *event_details_exited(const Role *role, const char *result, GVariant *left) {
         const RoleExit *e = &role->exit;
         GVariantBuilder b;
 
@@ -77,6 +77,7 @@ GVariant *event_details_exited(const Role *role, GVariant *left) {
         details_put(&b, "code", g_variant_new_string(exit_code_to_string(e->code)));
         details_put(&b, "status", g_variant_new_int32(e->status));
         details_put(&b, "cause", g_variant_new_string(role_cause_to_string(role->cause)));
+        details_put(&b, "result", g_variant_new_string(result));
         details_put_caller(&b, &role->cause_caller);
         details_put_u64(&b, "start-realtime-usec", role->start_realtime_usec);
         details_put_u64(&b, "start-monotonic-usec", role->start_monotonic_usec);

@@ -10,8 +10,8 @@
 
 /* Each returns a floating reference. */
 GVariant *event_details_started(const Role *role);
-/* left: the processes that were left, a(us), or NULL. */
-GVariant *event_details_exited(const Role *role, GVariant *left);
+/* result: as role_result_to_string(). left: the processes that were left, a(us), or NULL. */
+GVariant *event_details_exited(const Role *role, const char *result, GVariant *left);
 /* The restart of the role, with role->restarts.attempt, next_deadline and next_realtime_usec, or the failure
  * after which there is none. result: as role_result_to_string(). */
 GVariant *event_details_restarting(const Role *role, const char *result, uint64_t delay_usec);

@@ -16,6 +16,7 @@
 #include "model/role-freezer.h"
 #include "model/role-log.h"
 #include "model/role-ready.h"
+#include "model/role-restart.h"
 #include "model/role-stop.h"
 #include "model/role-strays.h"
 #include "util/log.h"
@@ -216,8 +217,10 @@ static void role_ended(Role *role) {
          * child. */
         role->exit_logged = true; /* if it has a number, the previous process has logged it */
         if (role->exited_sequence == 0) {
-                role->exit_logged = node_event_add(
-                        role->node, EVENT_ROLE_EXITED, role, event_details_exited(role, left), &event);
+                const char *result = role_result_to_string(role_run_result(role));
+
+                role->exit_logged = node_event_add(role->node, EVENT_ROLE_EXITED, role,
+                        event_details_exited(role, result, left), &event);
                 role->exited_sequence = event.sequence;
         }
         role->end = g_new(RoleEnd, 1);

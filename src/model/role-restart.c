@@ -59,11 +59,7 @@ static RoleResult role_exit_result(const Role *role) {
         }
 }
 
-RoleResult role_result(const Role *role) {
-        if (role->state != ROLE_ENDED)
-                return RESULT_SUCCESS;
-        if (role->next_run == NEXT_RUN_LIMIT_HIT)
-                return RESULT_START_LIMIT_HIT;
+RoleResult role_run_result(const Role *role) {
         if (role->start_failed)
                 return RESULT_RESOURCES;
         if (role->cause == ROLE_CAUSE_OOM)
@@ -79,6 +75,12 @@ RoleResult role_result(const Role *role) {
                 !role->stop_requested)
                 return RESULT_PROTOCOL;
         return result;
+}
+
+RoleResult role_result(const Role *role) {
+        if (role->state != ROLE_ENDED)
+                return RESULT_SUCCESS;
+        return role->next_run == NEXT_RUN_LIMIT_HIT ? RESULT_START_LIMIT_HIT : role_run_result(role);
 }
 
 /* -- what the policy says of it -- */

@@ -38,7 +38,9 @@ typedef enum RoleResult {
 
 DECLARE_STRING_TABLE(role_result, RoleResult);
 
-/* RESULT_SUCCESS before the end. */
+/* How a run has ended whose exit is known. */
+RoleResult role_run_result(const Role *role);
+/* The property: RESULT_SUCCESS before the end. */
 RoleResult role_result(const Role *role);
 
 /* Decides what follows the end of a role, unless that is known already, and adds the event about it, which

@@ -8,9 +8,9 @@
 #include "client/events.h"
 #include "client/json.h"
 #include "client/node-client.h"
+#include "client/position.h"
 #include "client/properties.h"
 #include "mqtt/node-watch.h"
-#include "mqtt/position.h"
 #include "mqtt/state-json.h"
 #include "mqtt/topics.h"
 #include "proto/node-errors.h"
@@ -728,9 +728,13 @@ int node_watch_new(
         w->roles = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, role_free);
         w->stale = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         w->read_slots = g_hash_table_new_full(NULL, NULL, read_free, NULL);
-        position_load(state_fd, instance, &w->position);
+        int r = position_load(state_fd, instance, &w->position);
+        if (r < 0 && r != -ENOENT)
+                log_warning_errno(r,
+                        "Cannot read which event of %s was the last one, sending all that the service has: %m",
+                        instance);
         watch_rewind(w);
-        int r = sd_event_add_time(event, &w->save, CLOCK_MONOTONIC, 0, 0, watch_on_save, w);
+        r = sd_event_add_time(event, &w->save, CLOCK_MONOTONIC, 0, 0, watch_on_save, w);
         if (r >= 0)
                 r = sd_event_source_set_enabled(w->save, SD_EVENT_OFF);
         if (r >= 0)

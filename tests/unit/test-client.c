@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What clients read: pages of events, and values as JSON. */
+/* What clients read: pages of events, values as JSON, and where they were. */
 
-#include "unit-test.h"
+#include "test-directory.h"
 
 #include <glib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
 #include "client/events.h"
 #include "client/json.h"
 #include "client/node-client.h"
+#include "client/position.h"
 #include "client/properties.h"
 #include "util/autoptr.h"
 
@@ -210,6 +212,46 @@ static void test_names(void **state) {
         assert_string_equal(path, "/org/architect/Node/role/a_2db");
 }
 
+/* -- the position -- */
+
+static void assert_position(const Directory *d, int error, const char *epoch, uint64_t seq) {
+        Position position;
+
+        assert_int_equal(position_load(d->fd, "main", &position), error);
+        assert_string_equal(position.epoch, epoch);
+        assert_int_equal(position.seq, seq);
+        position_clear(&position);
+}
+
+static void test_position(void **state) {
+        static const char *const damaged[] = { "", "e", "e 1", "e\n", " 1\n", "e x\n", "e 1 2\n",
+                "\xff 1\n" };
+        const Directory *d = *state;
+        Position position = {};
+
+        assert_position(d, -ENOENT, "", 0);
+        position_set(&position, "e", UINT64_MAX);
+        assert_return_code(position_save(d->fd, "main", &position), 0);
+        assert_position(d, 0, "e", UINT64_MAX);
+        position_set(&position, "f", 1);
+        assert_return_code(position_save(d->fd, "main", &position), 0);
+        assert_position(d, 0, "f", 1);
+        position_clear(&position);
+        for (size_t i = 0; i < ELEMENTSOF(damaged); i++) {
+                g_autofree char *path = g_build_filename(d->path, "main", NULL);
+
+                assert_true(g_file_set_contents(path, damaged[i], -1, NULL));
+                assert_return_code(chmod(path, 0600), errno);
+                assert_position(d, -EBADMSG, "", 0);
+        }
+}
+
+static int position_teardown(void **state) {
+        static const char *const files[] = { "main", NULL };
+
+        return directory_teardown(state, files);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_events, setup, teardown),
@@ -218,6 +260,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_json, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_objects, setup, teardown),
                 cmocka_unit_test(test_names),
+                cmocka_unit_test_setup_teardown(test_position, directory_setup, position_teardown),
         };
 
         return cmocka_run_group_tests_name("client", tests, NULL, NULL);

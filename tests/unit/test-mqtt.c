@@ -12,7 +12,6 @@
 
 #include "base/fd-util.h"
 #include "mqtt/mqtt-settings.h"
-#include "mqtt/position.h"
 #include "mqtt/state-json.h"
 #include "mqtt/topics.h"
 #include "util/log.h"
@@ -36,7 +35,7 @@ static int setup(void **state) {
 }
 
 static int teardown(void **state) {
-        static const char *const files[] = { MQTT_SETTINGS_NAME, "password", "key", "main", NULL };
+        static const char *const files[] = { MQTT_SETTINGS_NAME, "password", "key", NULL };
 
         log_set_sink(NULL, NULL);
         log_set_target(LOG_TARGET_CONSOLE);
@@ -323,41 +322,6 @@ static void test_node_state(void **state) {
         assert_string_equal(gone, "{\"state\":\"gone\",\"version\":null,\"epoch\":null}");
 }
 
-/* -- the position -- */
-
-static void assert_position(const Directory *d, const char *epoch, uint64_t seq) {
-        Position position;
-
-        position_load(d->fd, "main", &position);
-        assert_string_equal(position.epoch, epoch);
-        assert_int_equal(position.seq, seq);
-        position_clear(&position);
-}
-
-static void test_position(void **state) {
-        static const char *const damaged[] = { "", "e", "e 1", "e\n", " 1\n", "e x\n", "e 1 2\n",
-                "\xff 1\n" };
-        const Directory *d = *state;
-        Position position = {};
-
-        assert_position(d, "", 0);
-        assert_null(warnings);
-        position_set(&position, "e", UINT64_MAX);
-        assert_return_code(position_save(d->fd, "main", &position), 0);
-        assert_position(d, "e", UINT64_MAX);
-        position_set(&position, "f", 1);
-        assert_return_code(position_save(d->fd, "main", &position), 0);
-        assert_position(d, "f", 1);
-        position_clear(&position);
-        assert_null(warnings);
-        for (size_t i = 0; i < ELEMENTSOF(damaged); i++) {
-                write_file(d, "main", damaged[i]);
-                assert_position(d, "", 0);
-                assert_non_null(strstr(warnings, "sending all that the service has"));
-                g_clear_pointer(&warnings, g_free);
-        }
-}
-
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_defaults, setup, teardown),
@@ -371,7 +335,6 @@ int main(void) {
                 cmocka_unit_test(test_topics),
                 cmocka_unit_test(test_role_state),
                 cmocka_unit_test(test_node_state),
-                cmocka_unit_test_setup_teardown(test_position, setup, teardown),
         };
 
         return cmocka_run_group_tests_name("mqtt", tests, NULL, NULL);

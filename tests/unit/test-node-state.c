@@ -1027,7 +1027,7 @@ static void test_event_of_an_exit(void **state) {
         role->exit = (RoleExit){ EXIT_CODE_DUMPED, 11, 5, 6, true, 7, 8, 9, true, true, 10, 11 };
         role->cause = ROLE_CAUSE_STOP;
         role->cause_caller = (Caller){ .known = true, .uid = 4294967294U, .pid = 12, .unit = g_strdup("u") };
-        g_autoptr(GVariant) before = g_variant_ref_sink(event_details_exited(role, NULL));
+        g_autoptr(GVariant) before = g_variant_ref_sink(event_details_exited(role, "core-dump", NULL));
         uint64_t n = add_event(f, EVENT_ROLE_EXITED, role, before);
         role->exit = (RoleExit){};
         role->cause = ROLE_CAUSE_SELF;
@@ -1041,7 +1041,7 @@ static void test_event_of_an_exit(void **state) {
         assert_int_equal(role->state, ROLE_ENDED);
         assert_int_equal(role->exited_sequence, n);
         assert_int_equal(events_sequence(f->world->node->events), n);
-        g_autoptr(GVariant) after = g_variant_ref_sink(event_details_exited(role, NULL));
+        g_autoptr(GVariant) after = g_variant_ref_sink(event_details_exited(role, "core-dump", NULL));
         assert_true(g_variant_equal(before, after));
         assert_int_equal(role->cause, ROLE_CAUSE_STOP);
         assert_same_caller(&role->cause_caller,

@@ -13,6 +13,7 @@
 #include "base/pidref.h"
 #include "base/unit-name.h"
 #include "model/role-option-text.h"
+#include "model/role-restart.h"
 #include "util/log.h"
 
 static TestWorld *world;
@@ -379,8 +380,11 @@ static void world_event(void *data, const Event *event, Role *role) {
                 called_by_name("started", event->role);
                 break;
         case EVENT_ROLE_EXITED:
-                if (role)
+                if (role) {
                         assert_int_equal(role->state, ROLE_ENDED);
+                        assert_string_equal(
+                                event_get_string(event, "result"), role_result_to_string(role_result(role)));
+                }
                 called_by_name("exited", event->role);
                 break;
         case EVENT_ROLE_RESTARTING:

@@ -8,7 +8,7 @@
 #include "base/fd-util.h"
 #include "base/parse-util.h"
 #include "base/utf8.h"
-#include "mqtt/position.h"
+#include "client/position.h"
 #include "util/log.h"
 
 #define POSITION_FILE_MAX 256
@@ -39,19 +39,12 @@ static int position_parse(char *text, Position *ret) {
         return 0;
 }
 
-void position_load(int dir_fd, const char *name, Position *ret) {
+int position_load(int dir_fd, const char *name, Position *ret) {
         _cleanup_free_ char *text = NULL;
 
         *ret = (Position){ .epoch = g_strdup("") };
         int r = file_read_own(dir_fd, name, POSITION_FILE_MAX, &text, NULL);
-        if (r == -ENOENT)
-                return;
-        if (r >= 0)
-                r = position_parse(text, ret);
-        if (r < 0)
-                log_warning_errno(r,
-                        "Cannot read which event of %s was the last one, sending all that the service has: %m",
-                        name);
+        return r < 0 ? r : position_parse(text, ret);
 }
 
 int position_save(int dir_fd, const char *name, const Position *position) {
@@ -59,7 +52,6 @@ int position_save(int dir_fd, const char *name, const Position *position) {
 
         int r = file_replace(dir_fd, name, text, strlen(text));
         return r < 0 ? log_warning_errno(r,
-                               "Cannot save which event of %s was the last one, it may be sent again: %m",
-                               name)
+                               "Cannot save which event of %s was the last one, it may come again: %m", name)
                      : 0;
 }

@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "alert/alert-command.h"
+#include "alert/alert-event.h"
+#include "alert/alert-settings.h"
+#include "alert/alert-watch.h"
+#include "base/time-util.h"
+#include "client/events.h"
+#include "client/node-client.h"
+#include "client/position.h"
+#include "proto/node-errors.h"
+#include "proto/node-names.h"
+#include "util/autoptr.h"
+#include "util/log.h"
+
+/* Events that are read at a time. */
+#define PAGE_MAX 100U
+/* What is older tells nobody anything new, when this program was stopped for a night. */
+#define AGE_MAX_USEC (600 * USEC_PER_SEC)
+#define SAVE_DELAY_USEC USEC_PER_SEC
+#define RETRY_USEC USEC_PER_SEC
+/* systemd does not answer while it executes itself anew. */
+#define START_TRIES_MAX 10U
+
+struct AlertWatch {
+        sd_bus *bus;
+        char *instance, *bus_name, *host;
+        GPtrArray *alerts; /* not owned */
+        sd_event_source *save, *retry;
+        AlertWatchStopped stopped; /* NULL: it is not to stop */
+        void *userdata;
+
+        Position position;        /* the last event that is done */
+        EventReader reader;       /* the last event that was read */
+        uint64_t not_before_usec; /* CLOCK_REALTIME; 0: what is not too old */
+        uint64_t n_old;
+        sd_bus_slot *events_call;
+
+        GQueue events;     /* of AlertEvent *; the first one is being handled */
+        GPtrArray *starts; /* of Start *, whose commands systemd has not taken yet, for the first one */
+
+        /* The groups of roles, if an alert asks for them: char ** by the name of the role. */
+        GHashTable *groups;
+        sd_bus_slot *groups_call;
+
+        int state_fd;
+        unsigned n_started; /* for the first event */
+        bool matched;       /* the alerts for the first event are known */
+        bool present;       /* the service is on the bus */
+        bool paused;        /* a call has failed; nothing is called before the next attempt */
+        bool news;          /* there may be events that were not read */
+        bool warned;
+        bool position_dirty;
+        bool ended;
+};
+
+static void watch_pump(AlertWatch *w);
+
+/* -- the position -- */
+
+static void watch_save(AlertWatch *w) {
+        if (w->position_dirty && position_save(w->state_fd, w->instance, &w->position) >= 0)
+                w->position_dirty = false;
+}
+
+static int watch_on_save(sd_event_source *s, uint64_t usec, void *userdata) {
+        watch_save(userdata);
+        return 0;
+}
+
+static void watch_set_position(AlertWatch *w, const char *epoch, uint64_t seq, bool now) {
+        const bool dirty = w->position_dirty;
+
+        position_set(&w->position, epoch, seq);
+        w->position_dirty = true;
+        if (now || (!dirty && (sd_event_source_set_time_relative(w->save, SAVE_DELAY_USEC) < 0 ||
+                                      sd_event_source_set_enabled(w->save, SD_EVENT_ONESHOT) < 0)))
+                watch_save(w);
+}
+
+/* -- calls that fail -- */
+
+static bool error_is_gone(const sd_bus_error *error) {
+        return sd_bus_error_has_names(error, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_SERVICE_UNKNOWN,
+                SD_BUS_ERROR_NAME_HAS_NO_OWNER, SD_BUS_ERROR_DISCONNECTED);
+}
+
+static void watch_retry_later(AlertWatch *w) {
+        if (!w->paused)
+                w->paused = sd_event_source_set_time_relative(w->retry, RETRY_USEC) >= 0 &&
+                            sd_event_source_set_enabled(w->retry, SD_EVENT_ONESHOT) >= 0;
+}
+
+static int watch_on_retry(sd_event_source *s, uint64_t usec, void *userdata) {
+        AlertWatch *w = userdata;
+
+        w->paused = false;
+        watch_pump(w);
+        return 0;
+}
+
+/* -- the commands -- */
+
+/* The commands of an alert for the first event. */
+typedef struct Start {
+        AlertWatch *watch;
+        Alert *alert;
+        sd_bus_slot *slot; /* NULL before the next attempt */
+        unsigned n_tries;
+} Start;
+
+static void start_free(void *p) {
+        Start *start = p;
+
+        sd_bus_slot_unref(start->slot);
+        g_free(start);
+}
+
+static const AlertEvent *watch_first(const AlertWatch *w) {
+        return w->events.head->data;
+}
+
+static int watch_on_started(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *failure = sd_bus_message_get_error(m);
+        Start *start = userdata;
+        AlertWatch *w = start->watch;
+        Alert *alert = start->alert;
+        const AlertEvent *event = watch_first(w);
+
+        start->slot = sd_bus_slot_unref(start->slot);
+        if (error_is_gone(failure) && start->n_tries < START_TRIES_MAX) {
+                watch_retry_later(w);
+                return 0;
+        }
+        if (sd_bus_error_has_name(failure, "org.freedesktop.systemd1.UnitExists"))
+                /* The reply to an earlier attempt was lost. */
+                log_debug("The command of alert %s for event %" PRIu64 " runs already", alert->name,
+                        event->seq);
+        else if (failure)
+                log_error("Cannot run the command of alert %s for event %" PRIu64 " of %s: %s", alert->name,
+                        event->seq, w->instance, failure->message ?: failure->name);
+        else
+                alert->n_suppressed = 0;
+        (void) g_ptr_array_remove(w->starts, start);
+        watch_pump(w);
+        return 0;
+}
+
+static void start_try(Start *start) {
+        AlertWatch *w = start->watch;
+        g_autoptr(sd_bus_message) call = NULL;
+
+        start->n_tries++;
+        int r = alert_command_new(w->bus, start->alert, watch_first(w), w->instance, w->host, &call);
+        if (r >= 0)
+                r = sd_bus_call_async(w->bus, &start->slot, call, watch_on_started, start, 0);
+        if (r < 0) {
+                log_error_errno(r, "Cannot run the command of alert %s for event %" PRIu64 " of %s: %m",
+                        start->alert->name, watch_first(w)->seq, w->instance);
+                (void) g_ptr_array_remove(w->starts, start);
+        }
+}
+
+/* Each one that fails removes itself. */
+static void watch_try_starts(AlertWatch *w) {
+        for (unsigned i = w->starts->len; i > 0; i--) {
+                Start *start = g_ptr_array_index(w->starts, i - 1);
+
+                if (!start->slot)
+                        start_try(start);
+        }
+}
+
+static void watch_match(AlertWatch *w) {
+        const AlertEvent *event = watch_first(w);
+        char *const *groups = g_hash_table_lookup(w->groups, event->role);
+        const uint64_t now = now_usec(CLOCK_MONOTONIC);
+
+        for (unsigned i = 0; i < w->alerts->len; i++) {
+                Alert *alert = g_ptr_array_index(w->alerts, i);
+
+                if (!alert_matches(alert, event->kinds, w->instance, event->role, groups))
+                        continue;
+                if (alert_take(alert, now)) {
+                        Start *start = g_new(Start, 1);
+
+                        *start = (Start){ .watch = w, .alert = alert };
+                        g_ptr_array_add(w->starts, start);
+                        if (alert->n_suppressed > 0)
+                                log_notice("Alert %s was suppressed %" PRIu64 " times", alert->name,
+                                        alert->n_suppressed);
+                } else if (alert->n_suppressed == 1)
+                        log_warning("Alert %s has reached its rate limit of %" PRIu32
+                                    " and is suppressed from event %" PRIu64 " of %s on",
+                                alert->name, alert->rate_burst, event->seq, w->instance);
+        }
+        w->n_started = w->starts->len;
+        w->matched = true;
+}
+
+/* -- groups of roles -- */
+
+static bool watch_needs_groups(const AlertWatch *w) {
+        for (unsigned i = 0; i < w->alerts->len; i++)
+                if (((const Alert *) g_ptr_array_index(w->alerts, i))->groups[0])
+                        return true;
+        return false;
+}
+
+/* A role that was removed at its end is asked when it begins. */
+static bool event_needs_groups(const AlertWatch *w, const AlertEvent *event) {
+        return event->role[0] && !event->old &&
+               (g_str_equal(event->signal, "RoleStarted") ||
+                       (event->kinds && !g_hash_table_contains(w->groups, event->role)));
+}
+
+static int watch_on_groups(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        AlertWatch *w = userdata;
+        const AlertEvent *event = watch_first(w);
+        g_auto(GStrv) names = NULL;
+        char **found = NULL;
+
+        w->groups_call = sd_bus_slot_unref(w->groups_call);
+        int r = sd_bus_message_is_method_error(m, NULL) ? -ENOENT
+                                                        : sd_bus_message_enter_container(m, 'v', "as");
+        if (r >= 0)
+                r = sd_bus_message_read_strv(m, &found);
+        if (r >= 0) {
+                names = g_strdupv(found ?: (char *[]){ NULL });
+                g_hash_table_replace(w->groups, g_strdup(event->role), g_steal_pointer(&names));
+        }
+        for (char **name = found; name && *name; name++)
+                free(*name);
+        free(found);
+        w->matched = false;
+        watch_match(w);
+        watch_pump(w);
+        return 0;
+}
+
+/* Returns whether the call is on its way. */
+static bool watch_ask_groups(AlertWatch *w) {
+        _cleanup_free_ char *path = role_object_path(watch_first(w)->role);
+        g_autoptr(sd_bus_message) call = NULL;
+
+        int r = !path ? -ENOMEM
+                      : sd_bus_message_new_method_call(
+                                w->bus, &call, w->bus_name, path, "org.freedesktop.DBus.Properties", "Get");
+        if (r >= 0)
+                r = sd_bus_message_set_auto_start(call, false);
+        if (r >= 0)
+                r = sd_bus_message_append(call, "ss", NODE_ROLE_INTERFACE, "RoleGroups");
+        return r >= 0 && sd_bus_call_async(w->bus, &w->groups_call, call, watch_on_groups, w, 0) >= 0;
+}
+
+/* -- one event after the other -- */
+
+static void event_free(void *p) {
+        (void) alert_event_free(p);
+}
+
+/* Returns whether the first event is done. */
+static bool watch_handle_first(AlertWatch *w) {
+        if (!w->matched) {
+                if (w->groups_call)
+                        return false;
+                if (watch_needs_groups(w) && event_needs_groups(w, watch_first(w)) && watch_ask_groups(w))
+                        return false;
+                watch_match(w);
+        }
+        watch_try_starts(w);
+        return w->starts->len == 0;
+}
+
+static void watch_end_first(AlertWatch *w) {
+        g_autoptr(AlertEvent) event = g_queue_pop_head(&w->events);
+
+        if (g_str_equal(event->signal, "RolePurged"))
+                (void) g_hash_table_remove(w->groups, event->role);
+        watch_set_position(w, event->epoch, event->seq, w->n_started > 0);
+        w->matched = false;
+        w->n_started = 0;
+}
+
+/* -- reading events -- */
+
+static int watch_on_event(const NodeEvent *event, sd_bus_message *m, void *userdata) {
+        const uint64_t now = now_usec(CLOCK_REALTIME);
+        AlertWatch *w = userdata;
+        AlertEvent *e;
+
+        int r = alert_event_read(event, m, &e);
+        if (r < 0)
+                return r;
+        e->old = event->realtime_usec < w->not_before_usec;
+        if (!e->old && now > AGE_MAX_USEC && event->realtime_usec < now - AGE_MAX_USEC) {
+                e->old = true;
+                w->n_old += e->kinds != 0;
+        }
+        if (e->old)
+                e->kinds = 0;
+        g_queue_push_tail(&w->events, e);
+        return 0;
+}
+
+static void watch_on_lost(const char *epoch, uint64_t from, uint64_t to, void *userdata) {
+        const AlertWatch *w = userdata;
+
+        log_warning("%s does not have the events %" PRIu64 " to %" PRIu64 " any more", w->bus_name, from, to);
+}
+
+static void watch_on_unsaved(uint64_t seq, void *userdata) {
+        const AlertWatch *w = userdata;
+
+        log_warning("%s could not save its events after %" PRIu64, w->bus_name, seq);
+}
+
+static void watch_on_epoch(const char *epoch, const char *old_epoch, uint64_t old_seq, void *userdata) {
+        const AlertWatch *w = userdata;
+
+        log_debug("The events of %s have a new epoch, %s", w->bus_name, epoch);
+}
+
+static const EventHandlers event_handlers = {
+        .event = watch_on_event,
+        .lost = watch_on_lost,
+        .unsaved = watch_on_unsaved,
+        .epoch = watch_on_epoch,
+};
+
+/* Nobody wants to be told what was before. */
+static void watch_begin_now(AlertWatch *w) {
+        w->not_before_usec = now_usec(CLOCK_REALTIME);
+        event_reader_set(&w->reader, "", 0);
+        w->news = true;
+}
+
+/* What was read of a page is handled, and what follows is read again. */
+static void watch_rewind(AlertWatch *w) {
+        const AlertEvent *last = g_queue_peek_tail(&w->events);
+
+        if (last)
+                event_reader_set(&w->reader, last->epoch, last->seq);
+        else
+                event_reader_set(&w->reader, w->position.epoch, w->position.seq);
+        w->news = true;
+}
+
+static void watch_read_failed(AlertWatch *w, const sd_bus_error *failure, int r) {
+        watch_rewind(w);
+        if (error_is_gone(failure) && !w->present)
+                return; /* the bus announces the next one */
+        if (!w->warned && !sd_bus_error_has_name(failure, node_error_to_string(NODE_ERROR_LIMIT_REACHED)))
+                log_warning("Cannot read the events of %s, trying again: %s", w->bus_name,
+                        failure ? failure->message ?: failure->name : g_strerror(-r));
+        w->warned = true;
+        watch_retry_later(w);
+}
+
+static void watch_tell_old(AlertWatch *w) {
+        if (w->n_old > 0)
+                log_notice("%" PRIu64 " events of %s are more than %u minutes old and raise no alert",
+                        w->n_old, w->instance, (unsigned) (AGE_MAX_USEC / (60 * USEC_PER_SEC)));
+        w->n_old = 0;
+}
+
+static int watch_on_events(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *failure = sd_bus_message_get_error(m);
+        AlertWatch *w = userdata;
+
+        w->events_call = sd_bus_slot_unref(w->events_call);
+        if (sd_bus_error_has_name(failure, node_error_to_string(NODE_ERROR_INVALID_ARGS))) {
+                log_warning("%s does not know event %" PRIu64 ", beginning with what comes now", w->bus_name,
+                        w->reader.seq);
+                watch_begin_now(w);
+        } else {
+                int r = failure ? -EIO : event_reader_read(&w->reader, m, &event_handlers, w);
+
+                if (r < 0)
+                        watch_read_failed(w, failure, r);
+                else {
+                        w->warned = false;
+                        w->news = r != 0;
+                        if (r == 0)
+                                watch_tell_old(w);
+                }
+        }
+        watch_pump(w);
+        return 0;
+}
+
+static void watch_read(AlertWatch *w) {
+        g_autoptr(sd_bus_message) call = NULL;
+
+        if (!w->present || w->paused || !w->news || w->events_call)
+                return;
+        int r = sd_bus_message_new_method_call(
+                w->bus, &call, w->bus_name, NODE_PATH, NODE_INTERFACE, "EventsSince");
+        if (r >= 0)
+                r = sd_bus_message_set_auto_start(call, false);
+        if (r >= 0)
+                r = event_reader_append(&w->reader, call, PAGE_MAX);
+        if (r >= 0)
+                r = sd_bus_call_async(w->bus, &w->events_call, call, watch_on_events, w, 0);
+        if (r < 0)
+                watch_read_failed(w, NULL, r);
+}
+
+static void watch_pump(AlertWatch *w) {
+        while (w->events.head && (!w->stopped || w->matched || w->groups_call)) {
+                if (w->paused || !watch_handle_first(w))
+                        return;
+                watch_end_first(w);
+        }
+        if (!w->stopped) {
+                watch_read(w);
+                return;
+        }
+        w->events_call = sd_bus_slot_unref(w->events_call);
+        watch_save(w);
+        if (!w->ended)
+                w->stopped(w->userdata);
+        w->ended = true;
+}
+
+void alert_watch_stop(AlertWatch *w, AlertWatchStopped stopped, void *userdata) {
+        w->stopped = stopped;
+        w->userdata = userdata;
+        watch_pump(w);
+}
+
+/* -- the bus -- */
+
+static int watch_on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        AlertWatch *w = userdata;
+
+        if (sd_bus_message_is_signal(m, NODE_INTERFACE, "LogMessage"))
+                return 0;
+        w->news = true;
+        if (!w->events.head && !w->stopped)
+                watch_read(w);
+        return 0;
+}
+
+static int watch_on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        AlertWatch *w = userdata;
+        const char *name, *old, *new;
+
+        if (sd_bus_message_read(m, "sss", &name, &old, &new) < 0)
+                return 0;
+        w->present = new[0];
+        /* What the one before was asked nobody answers. */
+        w->news = true;
+        w->events_call = sd_bus_slot_unref(w->events_call);
+        if (!w->events.head && !w->stopped)
+                watch_read(w);
+        return 0;
+}
+
+/* -- */
+
+static int watch_add_timer(AlertWatch *w, sd_event_source **ret, sd_event_time_handler_t handler) {
+        int r = sd_event_add_time(sd_bus_get_event(w->bus), ret, CLOCK_MONOTONIC, 0, 0, handler, w);
+
+        return r < 0 ? r : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
+}
+
+static void groups_free(void *p) {
+        g_strfreev(p);
+}
+
+int alert_watch_new(sd_bus *bus, const char *instance, const char *host, GPtrArray *alerts, int state_fd,
+        AlertWatch **ret) {
+        g_autoptr(AlertWatch) w = g_new0(AlertWatch, 1);
+
+        w->bus = sd_bus_ref(bus);
+        w->instance = g_strdup(instance);
+        w->bus_name = node_bus_name(instance);
+        w->host = g_strdup(host);
+        w->alerts = alerts;
+        w->state_fd = state_fd;
+        w->starts = g_ptr_array_new_with_free_func(start_free);
+        w->groups = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, groups_free);
+        int r = position_load(state_fd, instance, &w->position);
+        if (r < 0 && r != -ENOENT)
+                log_warning_errno(r,
+                        "Cannot read which event of %s was the last one, beginning with what comes now: %m",
+                        instance);
+        if (r < 0)
+                watch_begin_now(w);
+        else
+                event_reader_set(&w->reader, w->position.epoch, w->position.seq);
+        w->news = true;
+        r = watch_add_timer(w, &w->save, watch_on_save);
+        if (r >= 0)
+                r = watch_add_timer(w, &w->retry, watch_on_retry);
+        if (r >= 0)
+                r = node_subscribe_owner(bus, w->bus_name, watch_on_owner, w);
+        if (r >= 0)
+                r = node_subscribe(bus, w->bus_name, watch_on_signal, w);
+        if (r < 0)
+                return log_error_errno(r, "Cannot watch %s: %m", w->bus_name);
+        w->present = sd_bus_get_name_creds(bus, w->bus_name, 0, NULL) >= 0;
+        watch_read(w);
+        *ret = g_steal_pointer(&w);
+        return 0;
+}
+
+AlertWatch *alert_watch_free(AlertWatch *w) {
+        if (!w)
+                return NULL;
+        w->save = sd_event_source_disable_unref(w->save);
+        w->retry = sd_event_source_disable_unref(w->retry);
+        sd_bus_slot_unref(w->events_call);
+        sd_bus_slot_unref(w->groups_call);
+        g_ptr_array_unref(w->starts);
+        g_hash_table_unref(w->groups);
+        g_queue_clear_full(&w->events, event_free);
+        event_reader_clear(&w->reader);
+        position_clear(&w->position);
+        g_free(w->instance);
+        g_free(w->bus_name);
+        g_free(w->host);
+        sd_bus_unref(w->bus);
+        g_free(w);
+        return NULL;
+}

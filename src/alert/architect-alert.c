@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* This is the main program of architect-alert, with options, signals and the loop. */
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "alert/alert-settings.h"
+#include "alert/alert-watch.h"
+#include "base/fd-util.h"
+#include "config.h"
+#include "util/autoptr.h"
+#include "util/log.h"
+#include "util/notify.h"
+
+/* A node that is just starting answers no call before its roles are up to date. */
+#define CALL_TIMEOUT_USEC (120 * USEC_PER_SEC)
+
+typedef struct Program {
+        sd_event *event;
+        GPtrArray *alerts, *problems;
+        sd_bus *bus;
+        GPtrArray *watches; /* of AlertWatch * */
+        unsigned n_stopped;
+        int state_fd;
+} Program;
+
+static void program_clear(Program *p) {
+        g_clear_pointer(&p->watches, g_ptr_array_unref);
+        sd_bus_flush_close_unref(p->bus);
+        sd_event_unref(p->event);
+        g_clear_pointer(&p->alerts, g_ptr_array_unref);
+        g_clear_pointer(&p->problems, g_ptr_array_unref);
+        (void) fd_close(p->state_fd);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Program, program_clear)
+
+static void watch_free(void *p) {
+        (void) alert_watch_free(p);
+}
+
+static void alert_help(void) {
+        printf("architect-alert [OPTIONS...]\n\n"
+               "Runs commands of the administrator for events of architect-node.\n\n"
+               "  -h --help                Show this help\n"
+               "     --version             Show the version\n"
+               "     --check[=DIRECTORY]   Check the files of alerts, and run nothing\n"
+               "     --debug               Log debug messages\n\n"
+               "See architect-alert(8).\n");
+}
+
+/* Returns the exit status. */
+static int alert_check(const char *directory) {
+        g_autoptr(GPtrArray) alerts = NULL, problems = NULL;
+
+        alerts_load(directory, &alerts, &problems);
+        for (unsigned i = 0; i < problems->len; i++)
+                log_error("%s", (const char *) g_ptr_array_index(problems, i));
+        printf("%u alerts, %u files that are not valid\n", alerts->len, problems->len);
+        return problems->len > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* Returns a negative number to continue, or the exit status. */
+static int alert_parse_options(int argc, char **argv) {
+        enum { OPTION_VERSION = 0x100, OPTION_CHECK, OPTION_DEBUG };
+        static const struct option options[] = {
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, OPTION_VERSION },
+                { "check", optional_argument, NULL, OPTION_CHECK },
+                { "debug", no_argument, NULL, OPTION_DEBUG },
+                {},
+        };
+        const char *check = NULL;
+
+        for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) >= 0;)
+                switch (c) {
+                case 'h':
+                        alert_help();
+                        return EXIT_SUCCESS;
+                case OPTION_VERSION:
+                        puts("architect-alert " PROJECT_VERSION);
+                        return EXIT_SUCCESS;
+                case OPTION_CHECK:
+                        check = optarg ?: ALERTS_DIRECTORY;
+                        break;
+                case OPTION_DEBUG:
+                        log_set_max_level(LOG_DEBUG);
+                        break;
+                default:
+                        return EXIT_BAD_USAGE;
+                }
+        if (optind < argc) {
+                log_error("Unknown argument: %s", argv[optind]);
+                return EXIT_BAD_USAGE;
+        }
+        return check ? alert_check(check) : -1;
+}
+
+/* -- set-up -- */
+
+static void program_load(Program *p) {
+        alerts_load(ALERTS_DIRECTORY, &p->alerts, &p->problems);
+        for (unsigned i = 0; i < p->problems->len; i++)
+                log_error("%s; this alert is not there, all others are",
+                        (const char *) g_ptr_array_index(p->problems, i));
+}
+
+/* Returns -EINVAL for what does not change with another start. */
+static int program_open_state(Program *p) {
+        const char *directory = g_getenv("STATE_DIRECTORY");
+
+        if (!directory) {
+                log_error("There is no $STATE_DIRECTORY, which systemd sets for architect-alert.service");
+                return -EINVAL;
+        }
+        p->state_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (p->state_fd < 0)
+                return log_error_errno(errno, "Cannot open %s: %m", directory);
+        (void) file_replace_clean(p->state_fd);
+        return 0;
+}
+
+static void program_on_stopped(void *userdata) {
+        Program *p = userdata;
+
+        if (++p->n_stopped >= p->watches->len)
+                (void) sd_event_exit(p->event, EXIT_SUCCESS);
+}
+
+static int program_on_stop(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+        const Program *p = userdata;
+
+        notify_send("STOPPING=1");
+        if (p->watches->len == 0)
+                return sd_event_exit(p->event, EXIT_SUCCESS);
+        for (unsigned i = 0; i < p->watches->len; i++)
+                alert_watch_stop(g_ptr_array_index(p->watches, i), program_on_stopped, userdata);
+        return 0;
+}
+
+static int program_open_bus(Program *p) {
+        int r = sd_event_new(&p->event);
+
+        if (r >= 0)
+                r = sd_event_add_signal(p->event, NULL, SIGTERM, program_on_stop, p);
+        if (r >= 0)
+                r = sd_event_add_signal(p->event, NULL, SIGINT, program_on_stop, p);
+        if (r < 0)
+                return log_error_errno(r, "Cannot create the event loop: %m");
+        r = sd_bus_open_system(&p->bus);
+        if (r >= 0)
+                r = sd_bus_set_method_call_timeout(p->bus, CALL_TIMEOUT_USEC);
+        if (r >= 0)
+                /* systemd starts the next process when there is a bus again. The node keeps its events. */
+                r = sd_bus_set_exit_on_disconnect(p->bus, true);
+        if (r >= 0)
+                r = sd_bus_attach_event(p->bus, p->event, SD_EVENT_PRIORITY_NORMAL);
+        return r < 0 ? log_error_errno(r, "Cannot connect to the bus: %m") : 0;
+}
+
+/* Each instance that an alert names is watched once. */
+static int program_watch(Program *p) {
+        g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+        char host[HOST_NAME_MAX + 1] = "";
+
+        if (gethostname(host, sizeof(host) - 1) < 0)
+                return log_error_errno(-errno, "Cannot get the name of this host: %m");
+        for (unsigned i = 0; i < p->alerts->len; i++)
+                for (char **name = ((Alert *) g_ptr_array_index(p->alerts, i))->instances; *name; name++) {
+                        AlertWatch *watch;
+
+                        if (!g_hash_table_add(seen, *name))
+                                continue;
+                        int r = alert_watch_new(p->bus, *name, host, p->alerts, p->state_fd, &watch);
+                        if (r < 0)
+                                return r;
+                        g_ptr_array_add(p->watches, watch);
+                }
+        return 0;
+}
+
+/* Returns the exit status, or a negative errno after logging. */
+static int program_run(Program *p) {
+        int r = program_open_state(p);
+
+        if (r >= 0)
+                r = program_open_bus(p);
+        if (r < 0)
+                return r;
+        program_load(p);
+        r = program_watch(p);
+        if (r < 0)
+                return r;
+        r = notify_attach(p->event);
+        if (r < 0)
+                return log_error_errno(r, "Cannot send notifications: %m");
+        notify_sendf("READY=1\nSTATUS=%u alerts%s", p->alerts->len,
+                p->problems->len > 0 ? "; some files are not valid, the log says which." : ".");
+        r = sd_event_loop(p->event);
+        notify_detach();
+        return r < 0 ? log_error_errno(r, "The event loop failed: %m") : r;
+}
+
+int main(int argc, char **argv) {
+        sigset_t signals;
+
+        log_setup();
+        int r = alert_parse_options(argc, argv);
+        if (r >= 0)
+                return r;
+        (void) sigemptyset(&signals);
+        (void) sigaddset(&signals, SIGTERM);
+        (void) sigaddset(&signals, SIGINT);
+        if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
+                log_error_errno(errno, "Cannot set up signals: %m");
+                return EXIT_FAILURE;
+        }
+
+        g_auto(Program)
+                program = { .watches = g_ptr_array_new_with_free_func(watch_free), .state_fd = -EBADF };
+        r = program_run(&program);
+        if (r == -EINVAL)
+                return EXIT_BAD_USAGE;
+        return r < 0 ? EXIT_FAILURE : r;
+}
