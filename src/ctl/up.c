@@ -185,7 +185,7 @@ static bool up_get_options(Up *up, UpOptions has, int argc, char *argv[], CtlExi
         return *ret == CTL_EXIT_OK;
 }
 
-static CtlExit up_do(Up *up) {
+static CtlExit up_do(Up *up, bool down) {
         const bool has_lease = up->observatory->lease;
 
         CtlExit e = up_changes(up) ? up_confirm(up) : CTL_EXIT_OK;
@@ -197,21 +197,25 @@ static CtlExit up_do(Up *up) {
         if (e == CTL_EXIT_OK && up_has_problems(up))
                 e = CTL_EXIT_FAILED;
         if (e == CTL_EXIT_OK && !up_changes(up))
-                ctl_say(up->ctl, "Everything is as %s says.", up->observatory->path);
+                ctl_say(up->ctl, down ? "Nothing of %s runs." : "Everything is as %s says.",
+                        up->observatory->path);
         return e;
+}
+
+static CtlExit up_make(Up *up, bool down, int argc, char *argv[]) {
+        CtlExit e;
+
+        if (!up_get_options(up, UP_OPTION_FORCE | UP_OPTION_TOKEN, argc, argv, &e))
+                return e;
+        e = up_begin(up, argv[optind]);
+        if (e == CTL_EXIT_OK)
+                e = up_plan(up, down);
+        return e == CTL_EXIT_OK ? up_do(up, down) : e;
 }
 
 CtlExit verb_up(Ctl *ctl, int argc, char *argv[]) {
         g_auto(Up) up = { .ctl = ctl, .verb = "up" };
-        CtlExit e;
-
-        if (!up_get_options(&up, UP_OPTION_FORCE | UP_OPTION_TOKEN, argc, argv, &e))
-                return e;
-        e = up_begin(&up, argv[optind]);
-        if (e == CTL_EXIT_OK)
-                e = up_plan(&up, false);
-        if (e == CTL_EXIT_OK)
-                e = up_do(&up);
+        CtlExit e = up_make(&up, false, argc, argv);
         /* What has failed is no reason to let the others end. */
         if (up.hosts && !up.interrupted && up_is_held(&up)) {
                 const CtlExit beat = up_beat_run(&up);
@@ -223,15 +227,7 @@ CtlExit verb_up(Ctl *ctl, int argc, char *argv[]) {
 
 CtlExit verb_down(Ctl *ctl, int argc, char *argv[]) {
         g_auto(Up) up = { .ctl = ctl, .verb = "down" };
-        CtlExit e;
-
-        if (!up_get_options(&up, UP_OPTION_FORCE | UP_OPTION_TOKEN, argc, argv, &e))
-                return e;
-        e = up_begin(&up, argv[optind]);
-        if (e == CTL_EXIT_OK)
-                e = up_plan(&up, true);
-        if (e == CTL_EXIT_OK)
-                e = up_do(&up);
+        CtlExit e = up_make(&up, true, argc, argv);
         if (up.hosts && up_is_held(&up))
                 up_beat_release(&up);
         return e;
