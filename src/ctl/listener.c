@@ -179,7 +179,10 @@ static const char *event_translate(const NodeEvent *event, const EventInfo *info
                 return "PROCESS_STATE_STOPPED";
         }
         if (strcmp(event->signal, "RoleExited") == 0) {
-                const bool expected = g_strcmp0(info->code, "exited") == 0 && info->status == 0;
+                /* A service before this detail does not say whether it was a success. */
+                const bool expected = info->result
+                                              ? strcmp(info->result, "success") == 0
+                                              : g_strcmp0(info->code, "exited") == 0 && info->status == 0;
 
                 g_string_append_printf(payload, "RUNNING expected:%d pid:%" PRIu32, expected, info->pid);
                 return "PROCESS_STATE_EXITED";

@@ -243,6 +243,10 @@ class Listener(Case):
             fields = {"from_state": "RUNNING", "expected": expected, "pid": started["pid"]}
             self.assertEqual(data, {**names, **fields})
 
+        run(CTL, "start", role, "-p", "SuccessExitStatus=3", "--", "sh", "-c", "exit 3")
+        self.next()
+        self.assertEqual(self.next()[1]["expected"], "1")
+
         options = ("-p", "Restart=always", "-p", "RestartSec=10ms", "-p", "StartLimitBurst=2")
         run(CTL, "start", role, *options, "--", "false")
         seen = [self.next() for _ in range(7)]
@@ -252,7 +256,7 @@ class Listener(Case):
         self.assertEqual(seen[6][1], {**names, "from_state": "BACKOFF"})
         serials = [int(h["serial"]) for h, _ in seen]
         self.assertEqual(serials, sorted(set(serials)))
-        self.assertEqual([int(h["poolserial"]) for h, _ in seen], list(range(8, 15)))
+        self.assertEqual([int(h["poolserial"]) for h, _ in seen], list(range(10, 17)))
 
     def test_refused(self):
         """What the listener does not accept comes again, the same, and before the next one."""
