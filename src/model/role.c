@@ -332,8 +332,10 @@ void role_set_timer(Role *role, uint64_t usec, sd_event_time_handler_t handler) 
         if (usec == USEC_INFINITY || !handler)
                 return;
 
-        int r = sd_event_add_time_relative(
-                role->node->event, &role->timer, CLOCK_MONOTONIC, usec, 1, handler, role);
+        /* sd_event_add_time_relative() counts from the beginning of this turn of the loop, so after a long
+         * one a deadline would be missed by that much too early. */
+        int r = sd_event_add_time(
+                role->node->event, &role->timer, CLOCK_MONOTONIC, role_deadline_in(usec), 1, handler, role);
         if (r < 0)
                 role_log_errno(role, LOG_ERR, r, "Cannot set a timer: %m");
 }

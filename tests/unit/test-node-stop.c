@@ -4,6 +4,7 @@
  * sweep, the shutdown, and the limits of the node. */
 
 #include "base/fd-util.h"
+#include "base/time-util.h"
 #include "model/input.h"
 #include "model/settings.h"
 #include "test-world.h"
@@ -201,6 +202,36 @@ static void test_escalation(void **state) {
         world_exit(w, role, EXIT_CODE_KILLED, SIGKILL);
         assert_told_success(&told);
         assert_null(role->timer);
+}
+
+typedef struct LongTurn {
+        TestWorld *w;
+        Role *role;
+        uint64_t asked;
+} LongTurn;
+
+/* What is done before the stop in the same turn of the loop. */
+static int long_turn(sd_event_source *s, void *userdata) {
+        LongTurn *turn = userdata;
+
+        (void) usleep(50000);
+        turn->asked = now_usec(CLOCK_MONOTONIC);
+        stop(turn->w, turn->role, NULL);
+        return 0;
+}
+
+/* Nobody gets less time because the loop was late. */
+static void test_after_a_long_turn(void **state) {
+        TestWorld *w = *state;
+        RoleSpec *spec = test_spec();
+        LongTurn turn = { .w = w };
+
+        spec->stop_timeout_usec = 20000;
+        turn.role = world_run(w, "cam", spec);
+        assert_return_code(sd_event_add_defer(w->event, NULL, long_turn, &turn), 0);
+        world_wait(w, turn.role->stop_step == STOP_STEP_KILLED);
+        assert_true(now_usec(CLOCK_MONOTONIC) - turn.asked >= 20000);
+        world_exit(w, turn.role, EXIT_CODE_KILLED, SIGKILL);
 }
 
 static void test_timeout_of_nothing(void **state) {
@@ -1270,6 +1301,7 @@ int main(void) {
                 TEST(test_cgroup_alone),
                 TEST(test_stop_of_cgroup),
                 TEST(test_escalation),
+                TEST(test_after_a_long_turn),
                 TEST(test_timeout_of_nothing),
                 TEST(test_never_killed),
                 TEST(test_stuck),
