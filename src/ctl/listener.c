@@ -109,28 +109,26 @@ static CtlExit listener_need(Listener *l, size_t n) {
 }
 
 /* The connection may be lost while it waits, and it begins again then. So a line stays in what was said until
- * the caller has used all that belongs to it. */
-static CtlExit listener_line(Listener *l, char **ret) {
+ * the caller has used all that belongs to it. Returns NULL, and why, if there is none. */
+static char *listener_line(Listener *l, CtlExit *ret) {
         const char *end;
 
         while (!(end = memchr(l->said->str, '\n', l->said->len))) {
-                if (l->said->len > SAID_MAX)
-                        return listener_is_wrong(l->said->str);
-                CtlExit e = listener_need(l, l->said->len + 1);
-                if (e != CTL_EXIT_OK)
-                        return e;
+                *ret = l->said->len > SAID_MAX ? listener_is_wrong(l->said->str)
+                                               : listener_need(l, l->said->len + 1);
+                if (*ret != CTL_EXIT_OK)
+                        return NULL;
         }
-        *ret = g_strndup(l->said->str, (gsize) (end - l->said->str));
-        return CTL_EXIT_OK;
+        return g_strndup(l->said->str, (gsize) (end - l->said->str));
 }
 
 static CtlExit listener_get_ready(Listener *l) {
-        g_autofree char *line = NULL;
+        CtlExit e = CTL_EXIT_OK;
 
         if (l->ready)
                 return CTL_EXIT_OK;
-        CtlExit e = listener_line(l, &line);
-        if (e != CTL_EXIT_OK)
+        g_autofree char *line = listener_line(l, &e);
+        if (!line)
                 return e;
         if (strcmp(line, "READY") != 0)
                 return listener_is_wrong(line);
@@ -141,11 +139,11 @@ static CtlExit listener_get_ready(Listener *l) {
 
 /* "RESULT 2\nOK"; all but OK is a refusal, as for supervisord. */
 static CtlExit listener_get_result(Listener *l, bool *ret_accepted) {
-        g_autofree char *line = NULL;
+        CtlExit e = CTL_EXIT_OK;
         uint32_t n = 0;
 
-        CtlExit e = listener_line(l, &line);
-        if (e != CTL_EXIT_OK)
+        g_autofree char *line = listener_line(l, &e);
+        if (!line)
                 return e;
         if (!g_str_has_prefix(line, "RESULT ") || parse_u32(line + strlen("RESULT "), &n) < 0 || n > SAID_MAX)
                 return listener_is_wrong(line);
