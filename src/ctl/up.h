@@ -91,7 +91,7 @@ int up_hosts_wait(Up *up);
 /* Sends a call, which takes as long as it takes, while the service of the host replies to a ping. The reply
  * may be an error. Takes the call. If it cannot be sent, the callback gets an error, too. */
 typedef void (*UpReply)(UpHost *host, sd_bus_message *reply, const sd_bus_error *error, void *userdata);
-void up_host_send(UpHost *host, sd_bus_message *message, UpReply callback, void *userdata);
+void up_host_send(UpHost *host, sd_bus_message *call, UpReply callback, void *userdata);
 
 /* The host is of no use any more. */
 _printf_(2, 3) void up_host_fail(UpHost *host, const char *format, ...);
