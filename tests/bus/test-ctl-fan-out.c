@@ -475,6 +475,8 @@ static void test_busy_and_stuck(void **state) {
         assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
         assert_return_code(kill(pid, SIGKILL), errno);
         assert_int_equal(waitpid(pid, NULL, 0), pid);
+        (void) unlink(out);
+        (void) unlink(err);
 }
 
 /* The reason names what the older node does not have. */
