@@ -118,5 +118,5 @@ void role_watch_deadlines(Role *role) {
         if (!role_has_deadlines(role))
                 return;
         role_check_heard(role);
-        role_set_timer(role, usec_until(role_next_due(role)), role_on_deadline);
+        role_set_timer_at(role, role_next_due(role), role_on_deadline);
 }

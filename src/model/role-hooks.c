@@ -226,7 +226,7 @@ static int hook_on_deadline(sd_event_source *s, uint64_t usec, void *userdata) {
 }
 
 static void hook_set_deadline_timer(Role *hook) {
-        role_set_timer(hook, usec_until(hook->stop_deadline), hook_on_deadline);
+        role_set_timer_at(hook, hook->stop_deadline, hook_on_deadline);
 }
 
 /* It cannot go on. What exists of it ends. */

@@ -241,7 +241,7 @@ void role_arm_restart(Role *role) {
                         role_set_timer(role, 0, role_on_restart_timer);
                 return;
         }
-        role_set_timer(role, usec_until(role->next_deadline), role_on_restart_timer);
+        role_set_timer_at(role, role->next_deadline, role_on_restart_timer);
 }
 
 bool role_cancel_restart(Role *role, RoleCause cause, const Caller *caller) {

@@ -157,7 +157,7 @@ static bool role_ask_by_command(Role *role) {
         role->stop_began = now_usec(CLOCK_MONOTONIC);
         role->stop_deadline = usec_add(role->stop_began, role->spec->stop_timeout_usec);
         role_thaw(role);
-        role_set_timer(role, usec_until(role->stop_deadline), role_on_stop_timer);
+        role_set_timer_at(role, role->stop_deadline, role_on_stop_timer);
         return role_hooks_begin_stop(role); /* which saves it */
 }
 
@@ -186,7 +186,7 @@ static void role_ask(Role *role, int signo, bool all) {
         bool watchdog = role->cause_known && role->cause == ROLE_CAUSE_WATCHDOG && !role->main_exited;
         if (role->spec->stdin_kind == ROLE_STDIN_PTY && signo != SIGHUP && !watchdog)
                 role_send(role, all, SIGHUP, 0);
-        role_set_timer(role, usec_until(role->stop_deadline), role_on_stop_timer);
+        role_set_timer_at(role, role->stop_deadline, role_on_stop_timer);
 }
 
 void role_extend_stop(Role *role, uint64_t deadline) {
@@ -199,7 +199,7 @@ void role_extend_stop(Role *role, uint64_t deadline) {
                 deadline == USEC_INFINITY || deadline <= role->stop_deadline)
                 return;
         role->stop_deadline = deadline;
-        role_set_timer(role, usec_until(role->stop_deadline), role_on_stop_timer);
+        role_set_timer_at(role, role->stop_deadline, role_on_stop_timer);
         if (role->node->stopping)
                 ASK(role->node, service, stop_extended, deadline);
 }
@@ -456,8 +456,6 @@ static void role_emptied(Role *role) {
 }
 
 void role_resume_stop(Role *role) {
-        uint64_t left = usec_until(role->stop_deadline);
-
         if (role->hook && role->hook->hook_kind == HOOK_STOP_POST)
                 return; /* role_hooks_resume() */
         switch (role->stop_step) {
@@ -466,7 +464,7 @@ void role_resume_stop(Role *role) {
                 break;
         case STOP_STEP_COMMAND:
         case STOP_STEP_ASKED:
-                role_set_timer(role, left, role_on_stop_timer);
+                role_set_timer_at(role, role->stop_deadline, role_on_stop_timer);
                 break;
         case STOP_STEP_KILLED:
         case STOP_STEP_STUCK:

@@ -327,17 +327,21 @@ void role_wake_stop_waiters(Role *role, const Fault *fault) {
         waiters_wake(&role->stop_waiters, fault);
 }
 
-void role_set_timer(Role *role, uint64_t usec, sd_event_time_handler_t handler) {
+/* By a time, not by how long it is until then: sd_event_add_time_relative() counts from the beginning of this
+ * turn of the loop, so after a long one a deadline would come too early by that much. */
+void role_set_timer_at(Role *role, uint64_t deadline, sd_event_time_handler_t handler) {
         role->timer = sd_event_source_disable_unref(role->timer);
-        if (usec == USEC_INFINITY || !handler)
+        if (deadline == USEC_INFINITY || !handler)
                 return;
 
-        /* sd_event_add_time_relative() counts from the beginning of this turn of the loop, so after a long
-         * one a deadline would be missed by that much too early. */
         int r = sd_event_add_time(
-                role->node->event, &role->timer, CLOCK_MONOTONIC, role_deadline_in(usec), 1, handler, role);
+                role->node->event, &role->timer, CLOCK_MONOTONIC, deadline, 1, handler, role);
         if (r < 0)
                 role_log_errno(role, LOG_ERR, r, "Cannot set a timer: %m");
+}
+
+void role_set_timer(Role *role, uint64_t usec, sd_event_time_handler_t handler) {
+        role_set_timer_at(role, role_deadline_in(usec), handler);
 }
 
 uint64_t role_deadline_in(uint64_t usec) {

@@ -334,7 +334,9 @@ void role_wait_stop(Role *role, Waiter waiter);
 void role_move_stop_waiters(Role *role, Role *to);
 void role_wake_stop_waiters(Role *role, const Fault *fault);
 
-/* Sets the only timer of a role, in microseconds from now. USEC_INFINITY disables it. */
+/* Sets the only timer of a role, to a time of CLOCK_MONOTONIC, or in microseconds from now. USEC_INFINITY
+ * disables it. */
+void role_set_timer_at(Role *role, uint64_t deadline, sd_event_time_handler_t handler);
 void role_set_timer(Role *role, uint64_t usec, sd_event_time_handler_t handler);
 
 /* Returns the deadline on CLOCK_MONOTONIC, in microseconds. USEC_INFINITY stays USEC_INFINITY. */
