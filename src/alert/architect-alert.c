@@ -2,10 +2,8 @@
 
 /* This is the main program of architect-alert, with options, signals and the loop. */
 
-#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -13,13 +11,11 @@
 #include "alert/alert-settings.h"
 #include "alert/alert-watch.h"
 #include "base/fd-util.h"
+#include "client/program.h"
 #include "config.h"
 #include "util/autoptr.h"
 #include "util/log.h"
 #include "util/notify.h"
-
-/* A node that is just starting answers no call before its roles are up to date. */
-#define CALL_TIMEOUT_USEC (120 * USEC_PER_SEC)
 
 typedef struct Program {
         sd_event *event;
@@ -110,21 +106,6 @@ static void program_load(Program *p) {
                         (const char *) g_ptr_array_index(p->problems, i));
 }
 
-/* Returns -EINVAL for what does not change with another start. */
-static int program_open_state(Program *p) {
-        const char *directory = g_getenv("STATE_DIRECTORY");
-
-        if (!directory) {
-                log_error("There is no $STATE_DIRECTORY, which systemd sets for architect-alert.service");
-                return -EINVAL;
-        }
-        p->state_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (p->state_fd < 0)
-                return log_error_errno(errno, "Cannot open %s: %m", directory);
-        (void) file_replace_clean(p->state_fd);
-        return 0;
-}
-
 static void program_on_stopped(void *userdata) {
         Program *p = userdata;
 
@@ -141,26 +122,6 @@ static int program_on_stop(sd_event_source *s, const struct signalfd_siginfo *si
         for (unsigned i = 0; i < p->watches->len; i++)
                 alert_watch_stop(g_ptr_array_index(p->watches, i), program_on_stopped, userdata);
         return 0;
-}
-
-static int program_open_bus(Program *p) {
-        int r = sd_event_new(&p->event);
-
-        if (r >= 0)
-                r = sd_event_add_signal(p->event, NULL, SIGTERM, program_on_stop, p);
-        if (r >= 0)
-                r = sd_event_add_signal(p->event, NULL, SIGINT, program_on_stop, p);
-        if (r < 0)
-                return log_error_errno(r, "Cannot create the event loop: %m");
-        r = sd_bus_open_system(&p->bus);
-        if (r >= 0)
-                r = sd_bus_set_method_call_timeout(p->bus, CALL_TIMEOUT_USEC);
-        if (r >= 0)
-                /* systemd starts the next process when there is a bus again. The node keeps its events. */
-                r = sd_bus_set_exit_on_disconnect(p->bus, true);
-        if (r >= 0)
-                r = sd_bus_attach_event(p->bus, p->event, SD_EVENT_PRIORITY_NORMAL);
-        return r < 0 ? log_error_errno(r, "Cannot connect to the bus: %m") : 0;
 }
 
 /* Each instance that an alert names is watched once. */
@@ -186,10 +147,10 @@ static int program_watch(Program *p) {
 
 /* Returns the exit status, or a negative errno after logging. */
 static int program_run(Program *p) {
-        int r = program_open_state(p);
+        int r = program_open_state("architect-alert.service", &p->state_fd);
 
         if (r >= 0)
-                r = program_open_bus(p);
+                r = program_open_bus(program_on_stop, p, &p->event, &p->bus);
         if (r < 0)
                 return r;
         program_load(p);
@@ -207,19 +168,12 @@ static int program_run(Program *p) {
 }
 
 int main(int argc, char **argv) {
-        sigset_t signals;
-
         log_setup();
         int r = alert_parse_options(argc, argv);
         if (r >= 0)
                 return r;
-        (void) sigemptyset(&signals);
-        (void) sigaddset(&signals, SIGTERM);
-        (void) sigaddset(&signals, SIGINT);
-        if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
-                log_error_errno(errno, "Cannot set up signals: %m");
+        if (program_block_signals() < 0)
                 return EXIT_FAILURE;
-        }
 
         g_auto(Program)
                 program = { .watches = g_ptr_array_new_with_free_func(watch_free), .state_fd = -EBADF };

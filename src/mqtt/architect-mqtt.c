@@ -2,15 +2,14 @@
 
 /* This is the main program of architect-mqtt, with options, signals and the loop. */
 
-#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "client/program.h"
 #include "config.h"
 #include "mqtt/broker.h"
 #include "mqtt/mqtt-settings.h"
@@ -19,9 +18,6 @@
 #include "util/autoptr.h"
 #include "util/log.h"
 #include "util/notify.h"
-
-/* A node that is just starting answers no call before its roles are up to date. */
-#define CALL_TIMEOUT_USEC (120 * USEC_PER_SEC)
 
 typedef struct Program {
         sd_event *event;
@@ -156,46 +152,12 @@ static int program_load(Program *p) {
         return 0;
 }
 
-static int program_open_state(Program *p) {
-        const char *directory = g_getenv("STATE_DIRECTORY");
-
-        if (!directory) {
-                log_error("There is no $STATE_DIRECTORY, which systemd sets for architect-mqtt.service");
-                return -EINVAL;
-        }
-        p->state_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (p->state_fd < 0)
-                return log_error_errno(errno, "Cannot open %s: %m", directory);
-        (void) file_replace_clean(p->state_fd);
-        return 0;
-}
-
 static int program_on_stop(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
         const Program *p = userdata;
 
         notify_send("STOPPING=1\nSTATUS=Telling the broker.");
         broker_close(p->broker);
         return 0;
-}
-
-static int program_open_bus(Program *p) {
-        int r = sd_event_new(&p->event);
-
-        if (r >= 0)
-                r = sd_event_add_signal(p->event, NULL, SIGTERM, program_on_stop, p);
-        if (r >= 0)
-                r = sd_event_add_signal(p->event, NULL, SIGINT, program_on_stop, p);
-        if (r < 0)
-                return log_error_errno(r, "Cannot create the event loop: %m");
-        r = sd_bus_open_system(&p->bus);
-        if (r >= 0)
-                r = sd_bus_set_method_call_timeout(p->bus, CALL_TIMEOUT_USEC);
-        if (r >= 0)
-                /* systemd starts the next process when there is a bus again. The broker keeps what it has. */
-                r = sd_bus_set_exit_on_disconnect(p->bus, true);
-        if (r >= 0)
-                r = sd_bus_attach_event(p->bus, p->event, SD_EVENT_PRIORITY_NORMAL);
-        return r < 0 ? log_error_errno(r, "Cannot connect to the bus: %m") : 0;
 }
 
 static int program_watch(Program *p) {
@@ -217,9 +179,9 @@ static int program_run(Program *p) {
         int r = program_load(p);
 
         if (r >= 0)
-                r = program_open_state(p);
+                r = program_open_state("architect-mqtt.service", &p->state_fd);
         if (r >= 0)
-                r = program_open_bus(p);
+                r = program_open_bus(program_on_stop, p, &p->event, &p->bus);
         if (r >= 0)
                 r = program_watch(p);
         if (r < 0)
@@ -237,19 +199,12 @@ static int program_run(Program *p) {
 }
 
 int main(int argc, char **argv) {
-        sigset_t signals;
-
         log_setup();
         int r = mqtt_parse_options(argc, argv);
         if (r <= 0)
                 return r < 0 ? EXIT_BAD_USAGE : EXIT_SUCCESS;
-        (void) sigemptyset(&signals);
-        (void) sigaddset(&signals, SIGTERM);
-        (void) sigaddset(&signals, SIGINT);
-        if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
-                log_error_errno(errno, "Cannot set up signals: %m");
+        if (program_block_signals() < 0)
                 return EXIT_FAILURE;
-        }
 
         g_auto(Program)
                 program = { .watches = g_ptr_array_new_with_free_func(watch_free), .state_fd = -EBADF };

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What our services that are clients of the node set up before their loops. Each function returns a negative
+ * errno after logging. */
+
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+/* SIGTERM and SIGINT are for the loop, and no write to what nobody reads ends the process. Before the first
+ * thread. */
+int program_block_signals(void);
+
+/* Opens the directory of StateDirectory= of this unit, and removes what an interrupted save has left there.
+ * Returns -EINVAL if systemd has set none, which no other start changes. The caller closes *ret_fd. */
+int program_open_state(const char *unit, int *ret_fd);
+
+/* Makes the loop, whose handler gets SIGTERM and SIGINT, and connects it to the bus of the system. When that
+ * ends, so does the loop: systemd starts the next process when there is a bus again, and the node keeps its
+ * events. The caller unrefs both, also on failure, where one of them may be NULL. */
+int program_open_bus(
+        sd_event_signal_handler_t on_stop, void *userdata, sd_event **ret_event, sd_bus **ret_bus);
