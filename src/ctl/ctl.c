@@ -70,6 +70,21 @@ CtlExit ctl_failed(int r, const char *doing) {
         return CTL_EXIT_FAILED;
 }
 
+CtlExit ctl_check_can_ask(const char *verb, unsigned n_hosts) {
+        if (isatty(STDIN_FILENO) && isatty(STDERR_FILENO))
+                return CTL_EXIT_OK;
+        return ctl_usage(verb, "%s on %u hosts needs --yes, as there is nobody to ask", verb, n_hosts);
+}
+
+CtlExit ctl_read_answer(void) {
+        char answer[16] = "";
+
+        if (fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
+                return CTL_EXIT_OK;
+        ctl_error("nothing was done");
+        return CTL_EXIT_FAILED;
+}
+
 bool ctl_has_color(void) {
         const char *colors = getenv("SYSTEMD_COLORS"), *none = getenv("NO_COLOR"), *term = getenv("TERM");
         bool wanted;

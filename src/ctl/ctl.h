@@ -92,6 +92,12 @@ CtlExit ctl_failed(int r, const char *doing);
  * users of another machine have other names. The caller frees it. */
 char *ctl_user_name(const Ctl *ctl, uint32_t uid);
 
+/* Before and after a question on a terminal about what a verb does on several hosts. The first one fails with
+ * the remedy if there is nobody to ask; the second one reads the answer, and unless that is yes reports that
+ * nothing was done. */
+CtlExit ctl_check_can_ask(const char *verb, unsigned n_hosts);
+CtlExit ctl_read_answer(void);
+
 /* Returns whether descriptions of states may have a colour: stdout is a terminal that knows colours, and
  * neither NO_COLOR nor SYSTEMD_COLORS=0 are in the environment. */
 bool ctl_has_color(void);

@@ -235,18 +235,14 @@ static char *fan_out_names(const FanOut *f) {
 
 static CtlExit fan_out_confirm(const FanOut *f, const Ctl *ctl, char *argv[]) {
         g_autofree char *names = fan_out_names(f), *line = words_command((const char *const *) argv);
-        char answer[16] = "";
 
         if (f->hosts->len < 2 || ctl->yes || !fan_out_changes(f, ctl))
                 return CTL_EXIT_OK;
-        if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
-                return ctl_usage(f->verb->name, "%s on %u hosts needs --yes, as there is nobody to ask",
-                        f->verb->name, f->hosts->len);
+        CtlExit e = ctl_check_can_ask(f->verb->name, f->hosts->len);
+        if (e != CTL_EXIT_OK)
+                return e;
         (void) fprintf(stderr, "Run \"%s\" on %u hosts (%s)? [y/N] ", line, f->hosts->len, names);
-        if (fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
-                return CTL_EXIT_OK;
-        ctl_error("nothing was done");
-        return CTL_EXIT_FAILED;
+        return ctl_read_answer();
 }
 
 /* -- all of them -- */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "ctl/lease.h"
+#include "ctl/loop.h"
 #include "ctl/up.h"
 #include "ctl/verb.h"
 #include "util/autoptr.h"
@@ -35,7 +36,6 @@ static int up_on_signal(sd_event_source *s, const struct signalfd_siginfo *si, v
 
 static CtlExit up_begin(Up *up, const char *file) {
         static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-        sigset_t set;
 
         CtlExit e = observatory_load(file, &up->observatory);
         if (e != CTL_EXIT_OK)
@@ -46,13 +46,11 @@ static CtlExit up_begin(Up *up, const char *file) {
         up->hosts = g_ptr_array_new_with_free_func(up_host_free);
         up->steps = g_ptr_array_new_with_free_func(up_step_free);
         int r = sd_event_new(&up->event);
-        (void) sigemptyset(&set);
-        for (size_t i = 0; i < ELEMENTSOF(signals); i++)
-                (void) sigaddset(&set, signals[i]);
-        (void) sigprocmask(SIG_BLOCK, &set, NULL);
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(signals); i++)
-                r = sd_event_add_signal(up->event, NULL, signals[i], up_on_signal, up);
-        return r < 0 ? ctl_failed(r, "wait for events") : up_hosts_ask(up);
+        if (r < 0)
+                return ctl_failed(r, "wait for events");
+        for (size_t i = 0; e == CTL_EXIT_OK && i < ELEMENTSOF(signals); i++)
+                e = ctl_loop_add_signal(up->ctl, up->event, signals[i], up_on_signal, up);
+        return e == CTL_EXIT_OK ? up_hosts_ask(up) : e;
 }
 
 /* -- before anything is done -- */
@@ -99,27 +97,22 @@ static int up_await_answer(const Up *up) {
 
 static CtlExit up_confirm(const Up *up) {
         const guint n_hosts = up_count_hosts(up);
-        char answer[16] = "";
 
         if (n_hosts < 2 || up->ctl->yes)
                 return CTL_EXIT_OK;
-        if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
-                return ctl_usage(
-                        up->verb, "%s on %u hosts needs --yes, as there is nobody to ask", up->verb, n_hosts);
+        CtlExit e = ctl_check_can_ask(up->verb, n_hosts);
+        if (e != CTL_EXIT_OK)
+                return e;
         (void) fprintf(stderr, "Start %u, restart %u and stop %u roles on %u hosts? [y/N] ",
                 up_plan_count(up, UP_START), up_plan_count(up, UP_RESTART), up_plan_count(up, UP_STOP),
                 n_hosts);
         int r = up_await_answer(up);
         if (r < 0 && r != -EINTR)
                 return ctl_failed(r, "wait for an answer");
-        if (up->interrupted) {
-                (void) fputc('\n', stderr);
-                return up_tell_interrupted();
-        }
-        if (fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
-                return CTL_EXIT_OK;
-        ctl_error("nothing was done");
-        return CTL_EXIT_FAILED;
+        if (!up->interrupted)
+                return ctl_read_answer();
+        (void) fputc('\n', stderr);
+        return up_tell_interrupted();
 }
 
 static bool up_has_problems(const Up *up) {
