@@ -88,14 +88,26 @@ static const TableColumn lease_columns[] = {
         [LEASE_ROLES] = { "ROLES", "roles", .trunc = true },
 };
 
-typedef struct Lease {
-        const char *name;
-        uint32_t uid;
-        uint64_t timeout_usec, deadline_usec, token;
-        char **roles;
-} Lease;
+void lease_clear(CtlLease *lease) {
+        g_strfreev(lease->roles);
+        lease->roles = NULL;
+}
 
-static void lease_add_holder(const Ctl *ctl, Table *table, struct libscols_line *row, const Lease *lease) {
+int lease_next(sd_bus_message *reply, CtlLease *ret) {
+        *ret = (CtlLease){};
+        int r = sd_bus_message_enter_container(reply, 'r', "sutttas");
+        if (r <= 0)
+                return r;
+        r = sd_bus_message_read(
+                reply, "suttt", &ret->name, &ret->uid, &ret->timeout_usec, &ret->deadline_usec, &ret->token);
+        if (r >= 0)
+                r = sd_bus_message_read_strv(reply, &ret->roles);
+        if (r >= 0)
+                r = sd_bus_message_exit_container(reply);
+        return r < 0 ? r : 1;
+}
+
+static void lease_add_holder(const Ctl *ctl, Table *table, struct libscols_line *row, const CtlLease *lease) {
         g_autofree char *user = ctl_user_name(ctl, lease->uid);
         g_autofree char *timeout = words_span(lease->timeout_usec);
 
@@ -115,7 +127,7 @@ static void lease_add_holder(const Ctl *ctl, Table *table, struct libscols_line 
         }
 }
 
-static void lease_add(const Ctl *ctl, Table *table, const Lease *lease) {
+static void lease_add(const Ctl *ctl, Table *table, const CtlLease *lease) {
         struct libscols_line *row = table_add_row(table, NULL);
         g_autofree char *roles = lease->roles ? g_strjoinv(" ", lease->roles) : NULL;
 
@@ -131,20 +143,14 @@ static int leases_read(const Ctl *ctl, sd_bus_message *reply, Table *table, unsi
         unsigned n = 0;
 
         int r = sd_bus_message_enter_container(reply, 'a', "(sutttas)");
-        while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'r', "sutttas")) > 0) {
-                g_auto(GStrv) roles = NULL;
-                Lease lease = {};
+        while (r >= 0) {
+                g_auto(CtlLease) lease = {};
 
-                r = sd_bus_message_read(reply, "suttt", &lease.name, &lease.uid, &lease.timeout_usec,
-                        &lease.deadline_usec, &lease.token);
-                if (r >= 0)
-                        r = sd_bus_message_read_strv(reply, &roles);
-                if (r < 0)
-                        return r;
-                lease.roles = roles;
+                r = lease_next(reply, &lease);
+                if (r <= 0)
+                        break;
                 lease_add(ctl, table, &lease);
                 n++;
-                r = sd_bus_message_exit_container(reply);
         }
         *ret_n = n;
         return r;

@@ -9,6 +9,7 @@
 #include "client/node-client.h"
 #include "ctl/connection.h"
 #include "ctl/details.h"
+#include "ctl/lease.h"
 #include "ctl/remote.h"
 #include "ctl/up.h"
 #include "proto/node-errors.h"
@@ -182,23 +183,17 @@ static void host_on_details(UpHost *host, sd_bus_message *reply, const sd_bus_er
                 host_link_settle(host->link);
 }
 
-static int read_token(sd_bus_message *m, const char *lease, uint64_t *ret) {
-        const char *name;
-        uint64_t token;
-
+static int read_token(sd_bus_message *m, const char *name, uint64_t *ret) {
         int r = sd_bus_message_enter_container(m, 'a', "(sutttas)");
-        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'r', "sutttas")) > 0) {
-                r = sd_bus_message_read(m, "s", &name);
-                if (r >= 0)
-                        r = sd_bus_message_skip(m, "utt");
-                if (r >= 0)
-                        r = sd_bus_message_read(m, "t", &token);
-                if (r >= 0 && strcmp(name, lease) == 0)
-                        *ret = token;
-                if (r >= 0)
-                        r = sd_bus_message_skip(m, "as");
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(m);
+
+        while (r >= 0) {
+                g_auto(CtlLease) lease = {};
+
+                r = lease_next(m, &lease);
+                if (r <= 0)
+                        break;
+                if (strcmp(lease.name, name) == 0)
+                        *ret = lease.token;
         }
         return r;
 }
@@ -234,12 +229,9 @@ static void host_call(UpHost *host, const char *path, const char *interface, con
         UpReply reply, const char *first, const char *second) {
         g_autoptr(sd_bus_message) call = NULL;
 
-        int r = sd_bus_message_new_method_call(
-                host->link->bus, &call, host->ctl.bus_name, path, interface, member);
-        if (r >= 0 && first)
-                r = sd_bus_message_append(call, "ss", first, second);
-        if (r < 0)
-                up_host_fail(host, "a call cannot be made: %s", g_strerror(-r));
+        if (ctl_new_call_of(&host->ctl, &call, path, interface, member) != CTL_EXIT_OK ||
+                (first && sd_bus_message_append(call, "ss", first, second) < 0))
+                up_host_fail(host, "a call cannot be made");
         else
                 up_host_send(host, g_steal_pointer(&call), reply, NULL);
 }
