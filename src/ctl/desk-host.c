@@ -202,6 +202,15 @@ static void events_fail(DeskHost *host, const sd_bus_error *error) {
         host->news = true;
 }
 
+/* A reply about events has come, or its error. Returns whether there is something in it. */
+static bool events_are_there(DeskHost *host, const sd_bus_error *error) {
+        host->reading = false;
+        /* Else the next connection asks again. */
+        if (host->link->state == HOST_LINK_UP && error)
+                events_fail(host, error);
+        return host->link->state == HOST_LINK_UP && !error;
+}
+
 static int events_on_round_trip(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         DeskHost *host = userdata;
 
@@ -223,14 +232,8 @@ static int events_wait(DeskHost *host) {
 static void events_on_page(sd_bus_message *reply, const sd_bus_error *error, void *userdata) {
         DeskHost *host = userdata;
 
-        host->reading = false;
-        /* Either the next connection reads them. */
-        if (host->link->state != HOST_LINK_UP)
+        if (!events_are_there(host, error))
                 return;
-        if (error) {
-                events_fail(host, error);
-                return;
-        }
         desk_host_set_connected(host, g_strdup(""));
         int r = event_reader_read(&host->reader, reply, &events_handlers, host);
         if (r > 0)
@@ -274,13 +277,8 @@ static void events_on_state(sd_bus_message *reply, const sd_bus_error *error, vo
         DeskHost *host = userdata;
         NodeState state = {};
 
-        host->reading = false;
-        if (host->link->state != HOST_LINK_UP)
+        if (!events_are_there(host, error))
                 return;
-        if (error) {
-                events_fail(host, error);
-                return;
-        }
         int r = properties_read(reply, node_state_properties, ELEMENTSOF(node_state_properties), &state);
         if (r >= 0)
                 events_begin(host, &state);
