@@ -70,7 +70,6 @@ typedef struct Item {
         unsigned line;
 } Item;
 
-/* A section, which may be there more than once, as in a unit file. */
 typedef struct Section {
         const char *type; /* "Role" */
         char *name;       /* NULL for [Observatory] */
