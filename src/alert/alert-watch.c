@@ -11,6 +11,7 @@
 #include "client/events.h"
 #include "client/node-client.h"
 #include "client/position.h"
+#include "client/timer.h"
 #include "proto/node-errors.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"
@@ -76,8 +77,7 @@ static void watch_set_position(AlertWatch *w, const char *epoch, uint64_t seq, b
 
         position_set(&w->position, epoch, seq);
         w->position_dirty = true;
-        if (now || (!dirty && (sd_event_source_set_time_relative(w->save, SAVE_DELAY_USEC) < 0 ||
-                                      sd_event_source_set_enabled(w->save, SD_EVENT_ONESHOT) < 0)))
+        if (now || (!dirty && timer_start(w->save, SAVE_DELAY_USEC) < 0))
                 watch_save(w);
 }
 
@@ -90,8 +90,7 @@ static bool error_is_gone(const sd_bus_error *error) {
 
 static void watch_retry_later(AlertWatch *w) {
         if (!w->paused)
-                w->paused = sd_event_source_set_time_relative(w->retry, RETRY_USEC) >= 0 &&
-                            sd_event_source_set_enabled(w->retry, SD_EVENT_ONESHOT) >= 0;
+                w->paused = timer_start(w->retry, RETRY_USEC) >= 0;
 }
 
 static int watch_on_retry(sd_event_source *s, uint64_t usec, void *userdata) {
@@ -462,12 +461,6 @@ static int watch_on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error
 
 /* -- */
 
-static int watch_add_timer(AlertWatch *w, sd_event_source **ret, sd_event_time_handler_t handler) {
-        int r = sd_event_add_time(sd_bus_get_event(w->bus), ret, CLOCK_MONOTONIC, 0, 0, handler, w);
-
-        return r < 0 ? r : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
-}
-
 static void groups_free(void *p) {
         g_strfreev(p);
 }
@@ -494,9 +487,9 @@ int alert_watch_new(sd_bus *bus, const char *instance, const char *host, GPtrArr
         else
                 event_reader_set(&w->reader, w->position.epoch, w->position.seq);
         w->news = true;
-        r = watch_add_timer(w, &w->save, watch_on_save);
+        r = timer_new(sd_bus_get_event(bus), &w->save, 0, watch_on_save, w);
         if (r >= 0)
-                r = watch_add_timer(w, &w->retry, watch_on_retry);
+                r = timer_new(sd_bus_get_event(bus), &w->retry, 0, watch_on_retry, w);
         if (r >= 0)
                 r = node_subscribe_owner(bus, w->bus_name, watch_on_owner, w);
         if (r >= 0)

@@ -7,6 +7,7 @@
 #include "base/time-util.h"
 #include "client/node-client.h"
 #include "client/properties.h"
+#include "client/timer.h"
 #include "ctl/desk-host.h"
 #include "ctl/words.h"
 #include "proto/node-names.h"
@@ -55,8 +56,7 @@ static void desk_host_set_timer(DeskHost *host) {
         const bool waits = host->silent || !g_queue_is_empty(&host->calls);
         const uint64_t usec = waits ? host->patience_usec / 2 : MAX(IDLE_USEC, host->patience_usec);
 
-        (void) sd_event_source_set_time_relative(host->timer, usec);
-        (void) sd_event_source_set_enabled(host->timer, SD_EVENT_ONESHOT);
+        (void) timer_start(host->timer, usec);
 }
 
 static int desk_host_on_ping(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -393,10 +393,7 @@ DeskHost *desk_host_new(HostLinks *links, const char *name, const char *address,
         host->link = host_links_add(links, name, address, host);
         host->name = host->link->name;
         event_reader_set(&host->reader, NULL, 0);
-        int r = sd_event_add_time_relative(
-                event, &host->timer, CLOCK_MONOTONIC, 0, 0, desk_host_on_timer, host);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(host->timer, SD_EVENT_OFF);
+        int r = timer_new(event, &host->timer, 0, desk_host_on_timer, host);
         /* What the host has sent counts, however late we are. */
         if (r >= 0)
                 r = sd_event_source_set_priority(host->timer, SD_EVENT_PRIORITY_IDLE);

@@ -7,6 +7,7 @@
 
 #include "base/time-util.h"
 #include "client/node-client.h"
+#include "client/timer.h"
 #include "ctl/connection.h"
 #include "ctl/details.h"
 #include "ctl/lease.h"
@@ -78,22 +79,15 @@ static int host_on_patience(sd_event_source *s, uint64_t usec, void *userdata) {
         if (r >= 0)
                 r = sd_bus_call_async(host->link->bus, NULL, ping, host_on_pong, host, UINT64_MAX);
         host->pinged = r >= 0;
-        (void) sd_event_source_set_time_relative(s, host->ctl.patience_usec);
-        (void) sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+        (void) timer_start(s, host->ctl.patience_usec);
         return 0;
 }
 
 static void host_watch_patience(UpHost *host) {
-        int enabled = SD_EVENT_OFF;
-
-        if (host->patience)
-                (void) sd_event_source_get_enabled(host->patience, &enabled);
-        if (host->n_calls > 1 && enabled != SD_EVENT_OFF)
+        if (host->n_calls > 1 && sd_event_source_get_enabled(host->patience, NULL) > 0)
                 return;
         host->pinged = false;
-        host->patience = sd_event_source_disable_unref(host->patience);
-        (void) sd_event_add_time_relative(host->up->event, &host->patience, CLOCK_MONOTONIC,
-                host->ctl.patience_usec, 0, host_on_patience, host);
+        (void) timer_start(host->patience, host->ctl.patience_usec);
 }
 
 static void call_end(UpCall *call, sd_bus_message *reply, const sd_bus_error *error) {
@@ -268,7 +262,7 @@ static char *local_address(const Ctl *ctl) {
         return address ? g_strdup(address) : g_strdup_printf("unix:path=%s/bus", runtime ?: "/nonexistent");
 }
 
-static void add_host(Up *up, const ObservatoryHost *o) {
+static int add_host(Up *up, const ObservatoryHost *o, uint64_t patience_usec) {
         UpHost *host = g_new0(UpHost, 1);
         g_autofree char *address = o->local ? local_address(up->ctl) : remote_address(o->address, true);
 
@@ -277,24 +271,27 @@ static void add_host(Up *up, const ObservatoryHost *o) {
         host->calls = g_ptr_array_new();
         host->ctl = *up->ctl;
         host->ctl.host = o->local ? NULL : o->name;
-        host->ctl.patience_usec = up->ctl->timeout_usec > 0 ? up->ctl->timeout_usec : REMOTE_PATIENCE_USEC;
+        host->ctl.patience_usec = patience_usec;
         host->ctl.bus = NULL;
         host->ctl.bus_name = node_bus_name(o->instance);
         host->ctl.ask_password = false;
         host->link = host_links_add(up->links, o->name, address, host);
         g_ptr_array_add(up->hosts, host);
+        return timer_new(up->event, &host->patience, 0, host_on_patience, host);
 }
 
 CtlExit up_hosts_ask(Up *up) {
+        const uint64_t patience_usec =
+                up->ctl->timeout_usec > 0 ? up->ctl->timeout_usec : REMOTE_PATIENCE_USEC;
         const bool keeps = up->observatory->lease && strcmp(up->verb, "up") == 0;
+        int r = 0;
 
-        up->links = host_links_new(up->event,
-                up->ctl->timeout_usec > 0 ? up->ctl->timeout_usec : REMOTE_PATIENCE_USEC, keeps,
-                link_changed);
-        for (guint i = 0; i < up->observatory->hosts->len; i++)
-                add_host(up, g_ptr_array_index(up->observatory->hosts, i));
-        for (guint i = 0; i < up->hosts->len; i++)
+        up->links = host_links_new(up->event, patience_usec, keeps, link_changed);
+        for (guint i = 0; r >= 0 && i < up->observatory->hosts->len; i++)
+                r = add_host(up, g_ptr_array_index(up->observatory->hosts, i), patience_usec);
+        for (guint i = 0; r >= 0 && i < up->hosts->len; i++)
                 host_link_connect(((UpHost *) g_ptr_array_index(up->hosts, i))->link);
-        int r = up_hosts_wait(up);
+        if (r >= 0)
+                r = up_hosts_wait(up);
         return r < 0 ? ctl_failed(r, "wait for the hosts") : CTL_EXIT_OK;
 }

@@ -15,6 +15,7 @@
 
 #include "base/fd-util.h"
 #include "base/time-util.h"
+#include "client/timer.h"
 #include "mqtt/broker.h"
 #include "util/autoptr.h"
 #include "util/log.h"
@@ -395,8 +396,7 @@ static int broker_on_misc(sd_event_source *s, uint64_t usec, void *userdata) {
                 return 0;
         }
         broker_update_io(b);
-        int r = sd_event_source_set_time_relative(s, broker_misc_interval(b));
-        return r >= 0 ? sd_event_source_set_enabled(s, SD_EVENT_ONESHOT) : r;
+        return timer_start(s, broker_misc_interval(b));
 }
 
 static int broker_watch(Broker *b) {
@@ -556,9 +556,6 @@ void broker_close(Broker *b) {
                 return;
         }
         b->closing = true;
-        int r = sd_event_source_set_time_relative(b->retry, CLOSE_TIMEOUT_USEC);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(b->retry, SD_EVENT_ONESHOT);
-        if (r < 0)
+        if (timer_start(b->retry, CLOSE_TIMEOUT_USEC) < 0)
                 (void) sd_event_exit(b->event, 0);
 }

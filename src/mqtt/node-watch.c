@@ -10,6 +10,7 @@
 #include "client/node-client.h"
 #include "client/position.h"
 #include "client/properties.h"
+#include "client/timer.h"
 #include "mqtt/node-watch.h"
 #include "mqtt/state-json.h"
 #include "mqtt/topics.h"
@@ -158,8 +159,7 @@ static bool error_is_gone(const sd_bus_error *error) {
 static void watch_retry_later(NodeWatch *w, uint64_t usec) {
         if (w->paused)
                 return;
-        w->paused = sd_event_source_set_time_relative(w->retry, usec) >= 0 &&
-                    sd_event_source_set_enabled(w->retry, SD_EVENT_ONESHOT) >= 0;
+        w->paused = timer_start(w->retry, usec) >= 0;
 }
 
 /* If the service has gone, its next one is announced by the bus. */
@@ -183,8 +183,7 @@ static void watch_end_read(Read *read) {
         (void) g_hash_table_remove(w->read_slots, read);
         if (g_hash_table_size(w->read_slots) > 0)
                 return;
-        w->resting = sd_event_source_set_time_relative(w->batch, BATCH_USEC) >= 0 &&
-                     sd_event_source_set_enabled(w->batch, SD_EVENT_ONESHOT) >= 0;
+        w->resting = timer_start(w->batch, BATCH_USEC) >= 0;
         node_watch_pump(w);
 }
 
@@ -545,8 +544,7 @@ static void watch_set_position(NodeWatch *w, const char *epoch, uint64_t seq) {
         if (w->position_dirty)
                 return;
         w->position_dirty = true;
-        if (sd_event_source_set_time_relative(w->save, SAVE_DELAY_USEC) < 0 ||
-                sd_event_source_set_enabled(w->save, SD_EVENT_ONESHOT) < 0)
+        if (timer_start(w->save, SAVE_DELAY_USEC) < 0)
                 node_watch_save(w);
 }
 
@@ -734,17 +732,11 @@ int node_watch_new(
                         "Cannot read which event of %s was the last one, sending all that the service has: %m",
                         instance);
         watch_rewind(w);
-        r = sd_event_add_time(event, &w->save, CLOCK_MONOTONIC, 0, 0, watch_on_save, w);
+        r = timer_new(event, &w->save, 0, watch_on_save, w);
         if (r >= 0)
-                r = sd_event_source_set_enabled(w->save, SD_EVENT_OFF);
+                r = timer_new(event, &w->retry, 0, watch_on_retry, w);
         if (r >= 0)
-                r = sd_event_add_time(event, &w->retry, CLOCK_MONOTONIC, 0, 0, watch_on_retry, w);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(w->retry, SD_EVENT_OFF);
-        if (r >= 0)
-                r = sd_event_add_time(event, &w->batch, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, watch_on_batch, w);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(w->batch, SD_EVENT_OFF);
+                r = timer_new(event, &w->batch, USEC_PER_MSEC, watch_on_batch, w);
         if (r >= 0)
                 r = watch_subscribe(w);
         if (r < 0)
