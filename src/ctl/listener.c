@@ -200,7 +200,13 @@ static const char *event_translate(const NodeEvent *event, const EventInfo *info
 CtlExit listener_flush(Listener *l) {
         bool accepted = false;
 
-        /* Between two events it says nothing else. */
+        /* Between two events it says READY, which nobody must wait for, and nothing else. */
+        if (l->pending->len == 0 && !l->ready &&
+                (memchr(l->said->str, '\n', l->said->len) || l->said->len > SAID_MAX)) {
+                CtlExit e = listener_get_ready(l);
+                if (e != CTL_EXIT_OK)
+                        return e;
+        }
         if (l->pending->len == 0 && l->ready && l->said->len > 0)
                 return listener_is_wrong(l->said->str);
         if (l->pending->len == 0 && l->ended)

@@ -241,12 +241,12 @@ static void settle(Soak *soak, Slot *slot) {
         if (slot->serial != 0)
                 success = bus_wait_reply(soak->bus, slot->serial)->type == G_DBUS_MESSAGE_TYPE_METHOD_RETURN;
         slot->serial = 0;
-        WAIT_UNTIL((state = role_state(soak->bus, slot->role), strcmp(state, "starting") != 0));
+        /* A Stop or Kill of which the reply was lost may have been done. */
+        WAIT_UNTIL((state = role_state(soak->bus, slot->role),
+                strcmp(state, "starting") != 0 && strcmp(state, "stopping") != 0));
         if (slot->starting)
                 run->unanswered = !success;
         slot->starting = false;
-        if (run->stopped)
-                WAIT_UNTIL((state = role_state(soak->bus, slot->role), strcmp(state, "stopping") != 0));
         if (strcmp(state, "running") == 0) {
                 /* The role must have written its record before anything is done to it. */
                 WAIT_UNTIL(said_start(soak, run));
