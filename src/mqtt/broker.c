@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <mosquitto.h>
 #include <netdb.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -195,12 +196,15 @@ static char *describe_failure(const Broker *b, int rc, int error) {
 
         if (b->refused != 0)
                 return g_strdup(mosquitto_connack_string(b->refused));
+        /* Since 2.0.15 libmosquitto returns MOSQ_ERR_TLS if the handshake has failed in a write, and EPROTO if it
+         * has failed in a read. */
+        if (detail && (rc == MOSQ_ERR_TLS || (rc == MOSQ_ERR_ERRNO && error == EPROTO)))
+                return g_strdup_printf("TLS: %s", detail);
         if (rc == MOSQ_ERR_ERRNO && error != 0)
                 return g_strdup(g_strerror(error));
         if (rc == MOSQ_ERR_EAI)
                 return g_strdup(error == EAI_SYSTEM ? "Its name cannot be looked up" : gai_strerror(error));
-        return rc == MOSQ_ERR_TLS && detail ? g_strdup_printf("TLS: %s", detail)
-                                            : g_strdup(mosquitto_strerror(rc));
+        return g_strdup(mosquitto_strerror(rc));
 }
 
 /* A broker that is away for hours must not fill the journal. */
@@ -295,7 +299,10 @@ static void broker_update_io(Broker *b) {
 
         if (!b->io)
                 return;
-        if (mosquitto_want_write(b->connection->mosq))
+        /* In the handshake of TLS CONNECT waits for what is read: libmosquitto 2.0.21 wants to write all the time,
+         * and would do so in vain as often as it is called. */
+        if (mosquitto_want_write(b->connection->mosq) &&
+                (b->up || poll(&(struct pollfd){ mosquitto_socket(b->connection->mosq), POLLOUT, 0 }, 1, 0) == 0))
                 events |= EPOLLOUT;
         if (!b->up)
                 events |= EPOLLRDHUP;

@@ -8,6 +8,7 @@ packages are mosquitto, mosquitto-clients, openssl and python3-gi."""
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -480,6 +481,26 @@ class Mqtt(Case):
         wait_until(lambda: "port 8151: " in self.journal(), "it is said")
         # The reason is in the words of libmosquitto, which depend on how far it has come.
         self.assertRegex(self.journal(), "Cannot connect to the broker localhost, port 8151: .+; trying again")
+
+    def test_silent_in_the_handshake(self):
+        """While a broker that has accepted says nothing it is waited for, which takes no time of the processor."""
+
+        def ticks():
+            pid = run("systemctl", "show", "-P", "MainPID", UNIT).stdout.strip()
+            with open(f"/proc/{pid}/stat") as file:
+                return sum(map(int, file.read().rpartition(") ")[2].split()[11:13]))
+
+        with socket.create_server(("127.0.0.1", PORT + 1)) as server:
+            server.settimeout(90)
+            self.configure(Port=PORT + 1)
+            self.start()
+            connection = server.accept()[0]
+            self.addCleanup(connection.close)
+            connection.recv(1)  # so it has sent the beginning
+            before = ticks()
+            # What is observed is that nothing happens for two seconds.
+            self.assertEqual(select.select([server], [], [], 2)[0], [])
+            self.assertLess((ticks() - before) / os.sysconf("SC_CLK_TCK"), 0.5)
 
     def test_purge(self):
         watcher, _ = self.watch()
