@@ -151,7 +151,7 @@ OPTION_TYPES = {
         "a{ss}": "env",
         "a{st}": "limits",
         "aq": "tcp-ports udp-ports release-ports",
-        "b": "xterm ignore-sigpipe remove delegate",
+        "b": "xterm output-timestamps ignore-sigpipe remove delegate",
         "i": "stop-signal watchdog-signal nice oom-score-adjust",
         "t": "stop-timeout-usec timeout-start-usec watchdog-usec memory-max tasks-max cpu-quota "
         "restart-usec restart-max-delay-usec start-limit-interval-usec cpu-weight io-weight memory-high "

@@ -22,7 +22,7 @@ typedef struct ProcServ {
         ImportPlace place;
         const char *name, *directory, *program, *log_file, *holdoff, *ignored, *kill_signal, *grace,
                 *core_size;
-        bool waits, restarts, has_endpoint;
+        bool waits, restarts, has_endpoint, log_stamps;
         char **command;      /* not owned */
         GPtrArray *comments; /* lines for the role */
 } ProcServ;
@@ -78,8 +78,7 @@ static const struct {
         { PS_ALLOW, "--allow", "the bus is not on the network; polkit decides who may attach" },
         { PS_RESTRICT, "--restrict", "the bus is not on the network; polkit decides who may attach" },
         { PS_TOGGLE, "--autorestartcmd", "architectctl stop ends the restarts, and start begins them" },
-        { PS_LOG_STAMP, "--logstamp", "the journal has the time of each line" },
-        { PS_TIME_FORMAT, "--timefmt", "the journal has the time of each line" },
+        { PS_TIME_FORMAT, "--timefmt", "the times are in UTC, as of ISO 8601" },
         { 'd', "--debug", "the service runs it" },
         { 'f', "--foreground", "the service runs it" },
         { 'q', "--quiet", "the service runs it" },
@@ -122,6 +121,8 @@ static void ps_take_option(ProcServ *ps, int option, const char *value) {
                 ps->waits = true;
         if (option == 'o' || option == PS_NO_RESTART)
                 ps->restarts = false;
+        if (option == PS_LOG_STAMP)
+                ps->log_stamps = true;
         if (option == 'P')
                 ps->has_endpoint = true;
         ps_comment(ps, option, value);
@@ -218,8 +219,13 @@ static void ps_write(ProcServ *ps, ImportRole *role) {
         if (ps->directory)
                 import_set(role, "WorkingDirectory", ps->directory);
         import_set(role, "StandardInput", "pty");
-        if (ps->log_file && strcmp(ps->log_file, "-") != 0)
+        if (ps->log_file && strcmp(ps->log_file, "-") != 0) {
                 import_setf(role, "StandardOutput", "append:%s", ps->log_file);
+                if (ps->log_stamps)
+                        import_set(role, "OutputTimestamps", "yes");
+        } else if (ps->log_stamps)
+                import_comment(
+                        ps->comments, ps->place, "--logstamp", NULL, "the journal has the time of each line");
         import_set(role, "Restart", ps->restarts ? "always" : "no");
         if (ps->restarts) {
                 import_setf(role, "RestartSec", "%ss", ps->holdoff ?: HOLDOFF_DEFAULT);

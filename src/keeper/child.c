@@ -149,8 +149,8 @@ static int child_make(const struct keeper_self *self, uint64_t id, const char *r
         if (r < 0)
                 return r;
 
-        if (flags & KEEPER_FORK_TERMINAL) {
-                r = keeper_terminal_new(role, &child->terminal, &ends);
+        if (flags & (KEEPER_FORK_TERMINAL | KEEPER_FORK_TIMESTAMPS)) {
+                r = keeper_terminal_new(role, flags, &child->terminal, &ends);
                 if (r < 0)
                         return r;
                 child->terminal->child = child;
@@ -320,7 +320,7 @@ size_t child_fds(const Child *child, int ret_fds[static CHILD_FDS_MAX], uint32_t
                 ret_fds[n++] = child->stdin_fd;
                 *ret_mask |= KEEPER_FD_STDIN;
         }
-        if (terminal && !terminal->over) {
+        if (terminal && !terminal->over && !terminal->is_pipe) {
                 ret_fds[n++] = terminal->control_fd;
                 ret_fds[n++] = terminal->master_fd;
                 *ret_mask |= KEEPER_FD_TERMINAL | KEEPER_FD_MASTER;

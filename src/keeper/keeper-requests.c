@@ -51,7 +51,7 @@ static int keeper_make_child(Keeper *k, const struct keeper_fork *m, const char 
         if (keeper_find_child(k, m->header.child))
                 return -EEXIST;
         if (m->flags & ~(KEEPER_FORK_STDIN_PIPE | KEEPER_FORK_TERMINAL | KEEPER_FORK_NOTIFY |
-                               KEEPER_FORK_NOTIFY_ALL))
+                               KEEPER_FORK_NOTIFY_ALL | KEEPER_FORK_TIMESTAMPS))
                 return -EOPNOTSUPP;
         if ((m->flags & KEEPER_FORK_NOTIFY_ALL) && !(m->flags & KEEPER_FORK_NOTIFY))
                 return -EINVAL;
@@ -138,7 +138,7 @@ static int keeper_on_fork_into(Keeper *k, const struct keeper_fork_into *m, size
                 return -EBADMSG;
         if (k->version < 5)
                 return keeper_reply_done(k, &m->fork.header, -EOPNOTSUPP);
-        r = m->fork.flags != 0 ? -EOPNOTSUPP
+        r = m->fork.flags & ~KEEPER_FORK_TIMESTAMPS ? -EOPNOTSUPP
             : !cgroup_is_of_role(m->path, k->self->instance)
                     ? -EPERM
                     : keeper_make_child(k, &m->fork, m->path, NULL, 0, &child);
@@ -234,7 +234,7 @@ static int keeper_on_make_terminal_socket(Keeper *k, const struct keeper_termina
                 r = -ENOENT;
         else if (child->exited)
                 r = -ESRCH;
-        else if (!child->terminal)
+        else if (!child->terminal || child->terminal->is_pipe)
                 r = -ENOTTY;
         else
                 r = keeper_make_terminal_socket(k, child->terminal, m->uid, m->flags, &socket);

@@ -163,11 +163,11 @@ static int restore_match(KeeperState *state, struct given *all, size_t n) {
                 t.peer_fd = given_take(all, n, STORE_PEER, t.child);
                 t.output_fd = given_take(all, n, STORE_OUTPUT, t.child);
                 t.pidfd = given_take(all, n, STORE_TERMINAL, t.child);
-                t.flags = KEEPER_STATE_TERMINAL_ORPHAN;
+                t.flags |= KEEPER_STATE_TERMINAL_ORPHAN;
                 if (t.pidfd < 0 || pidfd_has_exited(t.pidfd)) {
                         t.pidfd = fd_close(t.pidfd);
                         t.pid = 0;
-                        t.flags = 0;
+                        t.flags &= ~KEEPER_STATE_TERMINAL_ORPHAN;
                 }
                 if (!id_map_get(&children, t.child) || t.master_fd < 0 || t.control_fd < 0 || t.peer_fd < 0 ||
                         t.output_fd < 0) {

@@ -22,7 +22,9 @@ static void keeper_collect_terminal(const KeeperTerminal *from, uint64_t child, 
                 .peer_fd = from->peer_fd,
                 .output_fd = from->output_fd,
                 .flags = (from->over ? KEEPER_STATE_TERMINAL_OVER : 0) |
-                         (from->orphan ? KEEPER_STATE_TERMINAL_ORPHAN : 0),
+                         (from->orphan ? KEEPER_STATE_TERMINAL_ORPHAN : 0) |
+                         (from->is_pipe ? KEEPER_STATE_TERMINAL_PIPE : 0) |
+                         (from->timestamps ? KEEPER_STATE_TERMINAL_TIMESTAMPS : 0),
         };
         memcpy(to->role, from->role, sizeof(to->role));
 }
@@ -138,6 +140,8 @@ static int keeper_take_terminal(const struct keeper_state_terminal *from, Keeper
         terminal->spawned_usec = from->spawned_usec;
         terminal->over = from->flags & KEEPER_STATE_TERMINAL_OVER;
         terminal->orphan = from->flags & KEEPER_STATE_TERMINAL_ORPHAN;
+        terminal->is_pipe = from->flags & KEEPER_STATE_TERMINAL_PIPE;
+        terminal->timestamps = from->flags & KEEPER_STATE_TERMINAL_TIMESTAMPS;
         *ret = terminal;
         return 0;
 }

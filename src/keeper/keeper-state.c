@@ -62,6 +62,13 @@ void keeper_state_clear(KeeperState *state) {
         *state = (KeeperState){ 0 };
 }
 
+static bool state_has_timestamps(const KeeperState *state) {
+        for (size_t i = 0; i < state->n_terminals; i++)
+                if (state->terminals[i].flags & KEEPER_STATE_TERMINAL_TIMESTAMPS)
+                        return true;
+        return false;
+}
+
 int keeper_state_write(const KeeperState *state) {
         const struct {
                 struct state_section section;
@@ -78,10 +85,11 @@ int keeper_state_write(const KeeperState *state) {
                         state->terminal_sockets },
                 { { SECTION_NOTIFY, sizeof(state->notify[0]), state->n_notify }, state->notify },
         };
-        const uint32_t version = state->n_notify > 0 || state->self.node_version > 4             ? 3
+        const uint32_t version = state_has_timestamps(state) || state->self.node_version > 5     ? 4
+                                 : state->n_notify > 0 || state->self.node_version > 4           ? 3
                                  : state->n_terminal_sockets > 0 || state->self.node_version > 2 ? 2
                                                                                                  : 1;
-        const uint32_t n_sections = ELEMENTSOF(all) - (KEEPER_STATE_VERSION - version);
+        const uint32_t n_sections = ELEMENTSOF(all) - (version < 3 ? 3 - version : 0);
         struct state_header header = { .version = version, .n_sections = n_sections };
         struct iovec pieces[1 + 2 * ELEMENTSOF(all)];
         size_t n = 0;

@@ -19,8 +19,8 @@
 /* Version 2 adds the sockets of terminals, and a node with version 3 of the protocol, whose requests an older
  * program would not know. A state without both is written as version 1, which an older program reads. Version
  * 3 adds the sockets of notifications, and is written for a node with version 5 of the protocol, or with such
- * a socket. */
-#define KEEPER_STATE_VERSION 3U
+ * a socket. Version 4 adds flags of terminals, and is written for a node with version 6. */
+#define KEEPER_STATE_VERSION 4U
 
 #define KEEPER_STATE_SIZE_MAX (64U * 1024 * 1024)
 
@@ -60,6 +60,9 @@ struct keeper_state_child {
 
 #define KEEPER_STATE_TERMINAL_OVER (UINT32_C(1) << 0)   /* its child has ended */
 #define KEEPER_STATE_TERMINAL_ORPHAN (UINT32_C(1) << 1) /* the process is not a child of this keeper */
+/* Since version 4. */
+#define KEEPER_STATE_TERMINAL_PIPE (UINT32_C(1) << 2)       /* master_fd is the read end of a pipe */
+#define KEEPER_STATE_TERMINAL_TIMESTAMPS (UINT32_C(1) << 3) /* before the lines of the output */
 
 struct keeper_state_terminal {
         uint64_t child; /* 0 if the child has been reaped; the terminal still shows its last output */

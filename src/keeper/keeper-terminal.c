@@ -15,6 +15,7 @@
 #include "base/pidref.h"
 #include "base/stderr-log.h"
 #include "base/time-util.h"
+#include "keeper/hold.h"
 #include "keeper/keeper-terminal.h"
 #include "proto/terminal-protocol.h"
 
@@ -51,6 +52,17 @@ static int keeper_terminal_open_pair(int *ret_master, int *ret_slave) {
         return 0;
 }
 
+static int keeper_terminal_open_pipe(int *ret_read, int *ret_write) {
+        int fds[2], r;
+
+        r = hold_pipe(fds);
+        if (r < 0)
+                return r;
+        *ret_read = fds[0];
+        *ret_write = fds[1];
+        return fd_nonblock(fds[0], true);
+}
+
 void keeper_terminal_init(KeeperTerminal *terminal, const char *role) {
         (void) snprintf(terminal->role, sizeof(terminal->role), "%s", role);
         terminal->master_fd = terminal->control_fd = terminal->peer_fd = terminal->output_fd =
@@ -62,7 +74,8 @@ void keeper_terminal_init(KeeperTerminal *terminal, const char *role) {
         list_init(&terminal->sockets);
 }
 
-int keeper_terminal_new(const char *role, KeeperTerminal **ret, struct terminal_ends *ret_ends) {
+int keeper_terminal_new(
+        const char *role, uint32_t flags, KeeperTerminal **ret, struct terminal_ends *ret_ends) {
         int control[2] = { -EBADF, -EBADF }, output[2] = { -EBADF, -EBADF }, r;
         struct terminal_ends ends = TERMINAL_ENDS_NONE;
         KeeperTerminal *terminal;
@@ -72,7 +85,10 @@ int keeper_terminal_new(const char *role, KeeperTerminal **ret, struct terminal_
                 return -ENOMEM;
 
         keeper_terminal_init(terminal, role);
-        r = keeper_terminal_open_pair(&terminal->master_fd, &ends.slave);
+        terminal->timestamps = flags & KEEPER_FORK_TIMESTAMPS;
+        terminal->is_pipe = ends.is_pipe = !(flags & KEEPER_FORK_TERMINAL);
+        r = terminal->is_pipe ? keeper_terminal_open_pipe(&terminal->master_fd, &ends.slave)
+                              : keeper_terminal_open_pair(&terminal->master_fd, &ends.slave);
         if (r >= 0 &&
                 (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, control) < 0 ||
                         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, output) < 0))
@@ -142,7 +158,7 @@ static int keeper_terminal_prepare_spawn(
 
 int keeper_terminal_spawn(const struct keeper_self *self, KeeperTerminal *terminal) {
         char master[32], control[32], output[32];
-        char *const argv[] = { (char *) "architect-terminal", master, control, output, terminal->role, NULL };
+        char *argv[] = { (char *) "architect-terminal", master, control, output, terminal->role, NULL, NULL };
         posix_spawn_file_actions_t actions;
         posix_spawnattr_t attributes;
         pid_t pid;
@@ -152,6 +168,11 @@ int keeper_terminal_spawn(const struct keeper_self *self, KeeperTerminal *termin
         (void) snprintf(master, sizeof(master), "--master=%d", terminal->master_fd);
         (void) snprintf(control, sizeof(control), "--control=%d", terminal->peer_fd);
         (void) snprintf(output, sizeof(output), "--output=%d", terminal->output_fd);
+
+        if (terminal->timestamps) {
+                argv[ELEMENTSOF(argv) - 3] = (char *) "--timestamps";
+                argv[ELEMENTSOF(argv) - 2] = terminal->role;
+        }
 
         r = -posix_spawn_file_actions_init(&actions);
         if (r < 0)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The pseudo-terminal of a role, and the architect-terminal that reads it. The keeper has everything that a
- * terminal needs, so the death of an architect-terminal ends the connections of its clients but does not
- * affect the role. */
+/* The pseudo-terminal of a role, and the architect-terminal that reads it; or the pipe of its output, if that
+ * gets times and there is no terminal. The keeper has everything that a terminal needs, so the death of an
+ * architect-terminal ends the connections of its clients but does not affect the role. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,6 +20,8 @@ struct KeeperTerminal {
         ListLink missing; /* in the list of terminals to be started again */
         ListLink ending;  /* in the list of terminals that are over, but not gone */
         char role[ROLE_NAME_MAX + 1];
+        bool is_pipe;    /* master_fd is the read end of a pipe, and is not lent */
+        bool timestamps; /* before the lines of the output */
         int master_fd;
         int control_fd; /* lent to the node; open until the child has ended */
         /* The other ends of control_fd and of the output socket, for the next architect-terminal. */
@@ -39,8 +41,10 @@ struct KeeperTerminal {
 /* Initializes a terminal without descriptors, in no list. */
 void keeper_terminal_init(KeeperTerminal *terminal, const char *role);
 
-/* Opens the pseudo-terminal; no process reads it yet. Returns a negative errno. */
-int keeper_terminal_new(const char *role, KeeperTerminal **ret, struct terminal_ends *ret_ends);
+/* Opens the pseudo-terminal, or the pipe if the flags (KEEPER_FORK_*) are without KEEPER_FORK_TERMINAL; no
+ * process reads it yet. Returns a negative errno. */
+int keeper_terminal_new(
+        const char *role, uint32_t flags, KeeperTerminal **ret, struct terminal_ends *ret_ends);
 KeeperTerminal *keeper_terminal_free(KeeperTerminal *terminal);
 
 /* Starts an architect-terminal. Returns after its exec has succeeded, or a negative errno. */

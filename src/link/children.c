@@ -91,13 +91,18 @@ static int children_fork(void *data, Role *role) {
                 if (role->spec->notify_access == NOTIFY_ACCESS_ALL)
                         flags |= KEEPER_FORK_NOTIFY_ALL;
         }
+        if (role->spec->output_timestamps) {
+                if (keeper_link_is_older(children->keeper, 6))
+                        return -EPROTONOSUPPORT;
+                flags |= KEEPER_FORK_TIMESTAMPS;
+        }
         int r = children_check_fds(children);
         if (r < 0)
                 return r;
         children->n_forks++;
         g_autoptr(GArray) ports = port_loans_of_role(children, role);
         if (role->hook_of && role->cgroup) /* of exec-stop, beside the main process */
-                r = keeper_link_fork_into(children->keeper, role->child, role->name, role->cgroup);
+                r = keeper_link_fork_into(children->keeper, role->child, role->name, flags, role->cgroup);
         else
                 r = keeper_link_fork(children->keeper, role->child, role->name, flags,
                         (struct keeper_port *) ports->data, ports->len);

@@ -523,8 +523,10 @@ static int link_check_version(const KeeperLink *link, uint32_t version) {
         return link->version < version ? -EPROTONOSUPPORT : 0;
 }
 
-int keeper_link_fork_into(KeeperLink *link, uint64_t child, const char *role, const char *cgroup) {
-        struct keeper_fork_into m = { .fork.header = { .type = KEEPER_FORK_INTO, .child = child } };
+int keeper_link_fork_into(
+        KeeperLink *link, uint64_t child, const char *role, uint32_t flags, const char *cgroup) {
+        struct keeper_fork_into m = { .fork.header = { .type = KEEPER_FORK_INTO, .child = child },
+                .fork.flags = flags };
 
         int r = link_check_version(link, 5);
         if (r < 0)

@@ -67,7 +67,8 @@ bool keeper_link_is_older(const KeeperLink *link, uint32_t version);
 int keeper_link_fork(KeeperLink *link, uint64_t child, const char *role, uint32_t flags,
         const struct keeper_port *ports, size_t n_ports);
 /* A child in this cgroup. Returns -EPROTONOSUPPORT if the keeper is too old for it. */
-int keeper_link_fork_into(KeeperLink *link, uint64_t child, const char *role, const char *cgroup);
+int keeper_link_fork_into(
+        KeeperLink *link, uint64_t child, const char *role, uint32_t flags, const char *cgroup);
 int keeper_link_signal(KeeperLink *link, uint64_t child, int signo, KeeperDone done, void *userdata);
 int keeper_link_close_stdin(KeeperLink *link, uint64_t child, KeeperDone done, void *userdata);
 int keeper_link_reap(KeeperLink *link, uint64_t child);

@@ -77,6 +77,8 @@ const RoleOption role_options[] = {
                 STRINGS(role_spec_set_xterm_args, XTERM_ARGS_MAX)),
         OPTION("output", SYSTEMD("StandardOutput"), "OUTPUT", MEMBER(output, LaunchOutput, output),
                 STRING(role_spec_set_output)),
+        OPTION("output-timestamps", OURS("OutputTimestamps"), "OUTPUT_TIMESTAMPS",
+                MEMBER(output_timestamps, bool, flag), FLAG),
         OPTION("ignore-sigpipe", SYSTEMD("IgnoreSIGPIPE"), "DEFAULT_SIGPIPE",
                 MEMBER(default_sigpipe, bool, flag), FLAG, .inverted = true),
         OPTION("exit-type", SYSTEMD("ExitType"), "EXIT_TYPE", MEMBER(exit_type, ExitType, exit_type),

@@ -751,6 +751,12 @@ int role_spec_check(const RoleSpec *spec, Fault *fault) {
                                         "Option \"exit-type\" cannot be cgroup with \"%s\", whose sockets end with the main process; \"release-ports\" can be used",
                                         role_ports_to_string((RolePorts) which));
 
+        if (spec->output_timestamps && !spec->output_path)
+                return fault_set(fault, NODE_ERROR_INVALID_ARGS,
+                        "Option \"output-timestamps\" needs \"output\" to be file: or append:, but it is %s%s",
+                        launch_output_to_string(spec->output),
+                        spec->output == LAUNCH_OUTPUT_JOURNAL ? ", which has the time of each line" : "");
+
         /* The set-up, which a start waits for with every type, has SetupTimeout=. */
         if (spec->timeout_start_set && spec->type == ROLE_TYPE_EXEC && !spec->exec_start_pre)
                 return fault_set(fault, NODE_ERROR_INVALID_ARGS,

@@ -181,7 +181,8 @@ struct RoleSpec {
         char **xterm_args;
         LaunchOutput output;
         char *output_path;
-        bool default_sigpipe; /* the option ignore-sigpipe is false */
+        bool output_timestamps; /* only with a path */
+        bool default_sigpipe;   /* the option ignore-sigpipe is false */
         ExitType exit_type;
         int stop_signal;
         StopTo stop_to;

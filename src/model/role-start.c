@@ -119,7 +119,7 @@ void role_start(Role *role) {
                         return;
                 if (r == -EPROTONOSUPPORT)
                         (void) fault_set(&fault, NODE_ERROR_NOT_SUPPORTED,
-                                "Role \"%s\" cannot be started: the keeper that runs is too old for type notify, notify-access, watchdog-usec, exec-start-pre, exec-stop and exec-stop-post; reload its service, then restart this one",
+                                "Role \"%s\" cannot be started: the keeper that runs is too old for type notify, notify-access, watchdog-usec, exec-start-pre, exec-stop, exec-stop-post and output-timestamps; reload its service, then restart this one",
                                 role->name);
                 else if (r == -EMFILE)
                         (void) fault_set(&fault, NODE_ERROR_LIMIT_REACHED,

@@ -29,8 +29,8 @@
  * any process of a role, sockets of terminals, ports that were kept, and users that are looked up, which
  * neither side uses on a connection with version 2. Version 4 says that the children of the keeper know
  * streams that several roles share (launch-request.h). Version 5 adds sockets for sd_notify(3), and the
- * commands beside that of a role. */
-#define KEEPER_PROTOCOL_VERSION 5U
+ * commands beside that of a role. Version 6 adds times before the lines of the output. */
+#define KEEPER_PROTOCOL_VERSION 6U
 #define KEEPER_PROTOCOL_VERSION_MIN 2U
 
 #define KEEPER_PACKET_MAX 8192U /* no message is longer */
@@ -158,6 +158,11 @@ struct keeper_exit_record {
 /* Only with KEEPER_FORK_NOTIFY: accepts those of all processes of its scope. */
 #define KEEPER_FORK_NOTIFY_ALL (UINT32_C(1) << 3)
 
+/* Version 6: an architect-terminal writes the output, each line with the time at which it has begun. Without
+ * KEEPER_FORK_TERMINAL the output comes to it through a pipe, which nobody but it reads or is told of; it
+ * exists until the child has ended and no process has the pipe open. */
+#define KEEPER_FORK_TIMESTAMPS (UINT32_C(1) << 4)
+
 struct keeper_fork {
         struct keeper_header header;
         uint32_t flags;               /* KEEPER_FORK_* */
@@ -172,7 +177,7 @@ struct keeper_fork {
  * others below, so that v2 permits no process in it. Further errors are -EPERM if the cgroup is no role's,
  * -ENOENT or -ENODEV if it does not exist any more. */
 struct keeper_fork_into {
-        struct keeper_fork fork; /* without flags and ports */
+        struct keeper_fork fork; /* without ports, and without flags but KEEPER_FORK_TIMESTAMPS */
         char path[4096];         /* as in keeper_kill_cgroup */
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* architect-terminal reads the pseudo-terminal of one role, shows it to clients, and exits with the role.
- * architect-keeper starts it, and starts another one if it dies. See proto/terminal-protocol.h. */
+/* architect-terminal reads the pseudo-terminal of one role, or the pipe of its output, shows it to clients,
+ * and exits with the role. architect-keeper starts it, and starts another one if it dies. See
+ * proto/terminal-protocol.h. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,22 +29,25 @@ static int terminal_parse_fd(const char *text) {
 }
 
 static void terminal_help(void) {
-        (void) printf("architect-terminal --master=FD --control=FD --output=FD ROLE\n\n"
-                      "Drains the terminal of a role of architect-node. architect-keeper starts it.\n");
+        (void) printf("architect-terminal --master=FD --control=FD --output=FD [--timestamps] ROLE\n\n"
+                      "Drains the terminal of a role of architect-node, or the pipe of its output.\n"
+                      "architect-keeper starts it.\n");
 }
 
 int main(int argc, char *argv[]) {
-        enum { ARG_VERSION = 0x100, ARG_MASTER, ARG_CONTROL, ARG_OUTPUT };
+        enum { ARG_VERSION = 0x100, ARG_MASTER, ARG_CONTROL, ARG_OUTPUT, ARG_TIMESTAMPS };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, ARG_VERSION },
                 { "master", required_argument, NULL, ARG_MASTER },
                 { "control", required_argument, NULL, ARG_CONTROL },
                 { "output", required_argument, NULL, ARG_OUTPUT },
+                { "timestamps", no_argument, NULL, ARG_TIMESTAMPS },
                 { 0 },
         };
         static Terminal terminal;
         int c, r, master = -EBADF, control = -EBADF, output = -EBADF;
+        bool timestamps = false;
 
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
                 switch (c) {
@@ -62,6 +66,9 @@ int main(int argc, char *argv[]) {
                 case ARG_OUTPUT:
                         output = terminal_parse_fd(optarg);
                         break;
+                case ARG_TIMESTAMPS:
+                        timestamps = true;
+                        break;
                 default:
                         return EXIT_FAILURE;
                 }
@@ -74,7 +81,7 @@ int main(int argc, char *argv[]) {
         (void) signal(SIGHUP, SIG_IGN);
         (void) prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 
-        r = terminal_init(&terminal, master, control, output);
+        r = terminal_init(&terminal, master, control, output, timestamps);
         if (r >= 0)
                 r = terminal_run(&terminal);
         if (r < 0)

@@ -1,14 +1,35 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd-util.h"
+#include "base/time-util.h"
 #include "terminal/output.h"
 
-void output_init(Output *output, int fd, const struct ucred *sender) {
+#define STAMP_FORMAT "%Y-%m-%dT%H:%M:%S"
+#define STAMP_SIZE (sizeof("2026-12-01T03:14:15.926535Z ") - 1)
+
+void output_init(Output *output, bool of_terminal, bool timestamps) {
+        const time_t now = 0;
+        struct tm tm;
+
+        *output = (Output){ .fd = -EBADF, .of_terminal = of_terminal, .timestamps = timestamps };
+        /* The C library reads its time zone at the first call, for UTC as well. */
+        (void) gmtime_r(&now, &tm);
+}
+
+size_t output_chunk_max(const Output *output) {
+        const size_t room = sizeof(output->data) - 1;
+
+        return output->timestamps ? room / (STAMP_SIZE + 1) : room;
+}
+
+void output_set(Output *output, int fd, const struct ucred *sender) {
         struct stat st;
 
         output->fd = fd;
@@ -17,23 +38,53 @@ void output_init(Output *output, int fd, const struct ucred *sender) {
         (void) fd_nonblock(fd, true);
 }
 
+/* One time for what has come together. */
+static void stamp_make(char ret[static STAMP_SIZE + 1]) {
+        const uint64_t now = now_usec(CLOCK_REALTIME);
+        const time_t sec = (time_t) (now / USEC_PER_SEC);
+        struct tm tm;
+        size_t n;
+
+        (void) gmtime_r(&sec, &tm);
+        n = strftime(ret, STAMP_SIZE + 1, STAMP_FORMAT, &tm);
+        (void) snprintf(ret + n, STAMP_SIZE + 1 - n, ".%06uZ ", (unsigned) (now % USEC_PER_SEC));
+}
+
+static void output_put(Output *output, char c, const char *stamp) {
+        if (output->timestamps && !output->in_line) {
+                memcpy(output->data + output->end, stamp, STAMP_SIZE);
+                output->end += STAMP_SIZE;
+        }
+        output->data[output->end++] = c;
+        output->in_line = c != '\n';
+}
+
 void output_add(Output *output, const char *data, size_t size) {
+        char stamp[STAMP_SIZE + 1] = "";
+
         output->begin = output->end = 0;
         if (output->fd < 0)
                 return;
 
+        if (output->timestamps)
+                stamp_make(stamp);
         for (size_t i = 0; i < size; i++) {
                 if (output->carriage_return && data[i] != '\n')
-                        output->data[output->end++] = '\r';
-                output->carriage_return = data[i] == '\r';
+                        output_put(output, '\r', stamp);
+                output->carriage_return = output->of_terminal && data[i] == '\r';
                 if (!output->carriage_return)
-                        output->data[output->end++] = data[i];
+                        output_put(output, data[i], stamp);
         }
 }
 
 void output_finish(Output *output) {
-        if (output->carriage_return && output->end < sizeof(output->data))
-                output->data[output->end++] = '\r';
+        char stamp[STAMP_SIZE + 1];
+
+        if (!output->carriage_return)
+                return;
+        stamp_make(stamp);
+        if (output->end + STAMP_SIZE < sizeof(output->data))
+                output_put(output, '\r', stamp);
         output->carriage_return = false;
 }
 

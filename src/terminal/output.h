@@ -10,7 +10,10 @@
 #include <sys/socket.h>
 
 typedef struct Output {
-        int fd; /* negative if there is none */
+        int fd;           /* negative if there is none */
+        bool of_terminal; /* which has made "\r\n" of each "\n" */
+        bool timestamps;  /* before each line */
+        bool in_line;     /* which has its time */
         bool is_socket;
         bool has_sender;
         struct ucred sender;  /* the process to which the journal assigns the output */
@@ -19,13 +22,14 @@ typedef struct Output {
         size_t begin, end;
 } Output;
 
-#define OUTPUT_CHUNK_MAX (sizeof(((Output *) NULL)->data) - 1)
-
+/* Without a descriptor. To be called before the process may not open files any more. */
+void output_init(Output *output, bool of_terminal, bool timestamps);
 /* Takes ownership of the descriptor. */
-void output_init(Output *output, int fd, const struct ucred *sender);
+void output_set(Output *output, int fd, const struct ucred *sender);
 
-/* Adds at most OUTPUT_CHUNK_MAX bytes; nothing may be pending. "\r\n" becomes "\n", because the terminal has
- * added the "\r". */
+/* Adds at most output_chunk_max() bytes; nothing may be pending. Each line gets the time at which it has
+ * begun, in UTC with microseconds. */
+size_t output_chunk_max(const Output *output);
 void output_add(Output *output, const char *data, size_t size);
 void output_finish(Output *output);
 

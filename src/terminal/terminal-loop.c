@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd-util.h"
@@ -116,7 +118,7 @@ static int terminal_on_output_socket(Terminal *t) {
         if (n == -EAGAIN)
                 return 0;
         if (n == sizeof(m) && m.type == TERMINAL_OUTPUT && n_fds == 1) {
-                output_init(&t->output, fd, &(struct ucred){ .pid = m.pid, .uid = m.uid, .gid = m.gid });
+                output_set(&t->output, fd, &(struct ucred){ .pid = m.pid, .uid = m.uid, .gid = m.gid });
                 uid = m.uid;
                 gid = m.gid;
         } else if (n > 0 && n_fds == 1)
@@ -171,17 +173,16 @@ static void terminal_on_client(Terminal *t, Client *client, uint32_t events) {
 
 static void terminal_read_master(Terminal *t) {
         char data[4096];
-
-        _Static_assert(sizeof(data) <= OUTPUT_CHUNK_MAX, "a chunk fits");
+        const size_t room = output_chunk_max(&t->output), most = room < sizeof(data) ? room : sizeof(data);
 
         for (int i = 0; i < READS_MAX && !output_is_pending(&t->output); i++) {
-                ssize_t n = read(t->master_fd, data, sizeof(data));
+                ssize_t n = read(t->master_fd, data, most);
 
                 if (n < 0 && (errno == EAGAIN || errno == EINTR))
                         break;
                 if (n <= 0) {
                         /* EIO means that the last slave is closed, and that everything written to it has been
-                         * read. */
+                         * read; so does the end of a pipe. */
                         t->hung_up = true;
                         t->deadline = 0;
                         (void) terminal_watch_set(t, &t->master_watch, t->master_fd, -1);
@@ -244,7 +245,21 @@ static int terminal_time_left(Terminal *t) {
         return timeout_until(t->deadline, now);
 }
 
-int terminal_init(Terminal *t, int master_fd, int control_fd, int output_socket_fd) {
+/* By its name, because a pipe has no other way to its write end. */
+static int terminal_open_slave(int master_fd, bool is_pipe) {
+        char path[sizeof("/proc/self/fd/") + 10];
+        int fd;
+
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", master_fd);
+        fd = is_pipe ? open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK)
+                     : ioctl(master_fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
+int terminal_init(Terminal *t, int master_fd, int control_fd, int output_socket_fd, bool timestamps) {
+        struct stat st;
+        bool is_pipe;
+
         *t = (Terminal){
                 .master_fd = master_fd,
                 .slave_fd = -EBADF,
@@ -255,12 +270,15 @@ int terminal_init(Terminal *t, int master_fd, int control_fd, int output_socket_
                 .control_watch = { .type = TERMINAL_WATCH_CONTROL, .events = -1 },
                 .output_socket_watch = { .type = TERMINAL_WATCH_OUTPUT_SOCKET, .events = -1 },
                 .output_watch = { .type = TERMINAL_WATCH_OUTPUT, .events = -1 },
-                .output = { .fd = -EBADF },
         };
 
-        t->slave_fd = ioctl(master_fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-        if (t->slave_fd < 0)
+        if (fstat(master_fd, &st) < 0)
                 return -errno;
+        is_pipe = S_ISFIFO(st.st_mode);
+        output_init(&t->output, !is_pipe, timestamps);
+        t->slave_fd = terminal_open_slave(master_fd, is_pipe);
+        if (t->slave_fd < 0)
+                return t->slave_fd;
         t->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
         if (t->epoll_fd < 0)
                 return -errno;

@@ -10,7 +10,7 @@
 #include "terminal/ring.h"
 
 typedef struct Terminal {
-        int master_fd;
+        int master_fd; /* of the pseudo-terminal, or the read end of a pipe */
         /* Kept open, so that a role that closes its terminal does not count as ended. The keeper reports the
          * end. */
         int slave_fd;
@@ -35,7 +35,7 @@ typedef struct Terminal {
 } Terminal;
 
 /* Takes ownership of the descriptors. Returns a negative errno. */
-int terminal_init(Terminal *t, int master_fd, int control_fd, int output_socket_fd);
+int terminal_init(Terminal *t, int master_fd, int control_fd, int output_socket_fd, bool timestamps);
 
 /* Returns 0 when the role has ended and everything has been shown, or a negative errno. */
 int terminal_run(Terminal *t);

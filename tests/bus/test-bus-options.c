@@ -269,6 +269,7 @@ static void test_every_option(void **state) {
         assert_return_code(bus_append_entry(m, "group", "s", "adm"), 0);
         assert_return_code(bus_append_entry(m, "stdin", "s", "null"), 0);
         assert_return_code(bus_append_entry(m, "output", "s", "file:/tmp/x"), 0);
+        assert_return_code(bus_append_entry(m, "output-timestamps", "b", 1), 0);
         assert_return_code(bus_append_entry(m, "ignore-sigpipe", "b", 0), 0);
         assert_return_code(bus_append_entry(m, "exit-type", "s", "cgroup"), 0);
         assert_return_code(bus_append_entry(m, "stop-signal", "y", SIGINT), 0);
@@ -317,6 +318,7 @@ static void test_every_option(void **state) {
         assert_int_equal(spec->stdin_kind, ROLE_STDIN_NULL);
         assert_int_equal(spec->output, LAUNCH_OUTPUT_FILE);
         assert_string_equal(spec->output_path, "/tmp/x");
+        assert_true(spec->output_timestamps);
         assert_true(spec->default_sigpipe);
         assert_int_equal(spec->exit_type, EXIT_TYPE_CGROUP);
         assert_int_equal(spec->stop_signal, SIGINT);
@@ -685,7 +687,7 @@ static const RoleOption *option_of(const char *key) {
 static void test_definition(void **state) {
         static const char lines[] =
                 "Command=/x 'a b'\nEnvironment=A=1 C=3\nWorkingDirectory=/w\nUser=u\nGroup=g\n"
-                "StandardOutput=file:/log\nIgnoreSIGPIPE=no\nKillSignal=KILL\nStopTo=main\nTimeoutStopSec=7\n"
+                "StandardOutput=file:/log\nOutputTimestamps=yes\nIgnoreSIGPIPE=no\nKillSignal=KILL\nStopTo=main\nTimeoutStopSec=7\n"
                 "OnMonitorLoss=stop\nNice=7\nRemove=yes\nLimitNPROC=7\nLimitCORE=7\nEupsList=r=1\n"
                 "ReleasePorts=7\nRoleGroups=dusk";
         BusWorld *b = *state;

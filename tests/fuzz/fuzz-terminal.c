@@ -124,7 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         (void) fd_close(e.client);
         (void) fd_close(e.size);
         n_confined = 0;
-        fuzz_check(terminal_init(&t, master, control[1], output[1]) == 0);
+        fuzz_check(terminal_init(&t, master, control[1], output[1], false) == 0);
         fuzz_check(terminal_run(&t) == 0);
         fuzz_check(n_confined == 1);
         (void) fd_close(t.master_fd);

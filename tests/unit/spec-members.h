@@ -49,6 +49,7 @@ static bool same_strv(const void *a, const void *b, size_t size) {
         X(xterm_args, strv, true, request, g_strsplit("-a -b", " ", -1)) \
         X(output, plain, true, request, LAUNCH_OUTPUT_APPEND) \
         X(output_path, string, true, request, g_strdup("/log")) \
+        X(output_timestamps, plain, true, keeper, true) \
         X(default_sigpipe, plain, true, request, true) \
         X(exit_type, plain, true, node, EXIT_TYPE_CGROUP) \
         X(stop_signal, plain, true, node, SIGUSR1) \

@@ -99,7 +99,7 @@ static void test_versions(void **state) {
         World *w = *state;
         Packet p;
 
-        node_hello(w->node, 0, 5, &p);
+        node_hello(w->node, 0, KEEPER_PROTOCOL_VERSION, &p);
         assert_int_equal(p.welcome.error, 0);
         assert_int_equal(p.welcome.version, KEEPER_PROTOCOL_VERSION);
         node_hello(w->node, KEEPER_PROTOCOL_VERSION_MIN, KEEPER_PROTOCOL_VERSION_MIN, &p);

@@ -197,6 +197,58 @@ static void test_last_words(void **state) {
         free(text);
 }
 
+/* Of a line that has its time. */
+static const char *expect_stamped(const char *line, const char *text) {
+        struct tm tm = { 0 };
+        unsigned usec;
+        int n = 0;
+        const char *end = strptime(line, "%Y-%m-%dT%H:%M:%S", &tm);
+
+        if (!end || sscanf(end, ".%6uZ%n", &usec, &n) != 1 || n == 0 || end[n++] != ' ' ||
+                strncmp(end + n, text, strlen(text)) != 0)
+                fail_msg("'%s' is not \"%s\" after a time", line, text);
+        return end + n + strlen(text);
+}
+
+/* Without a terminal the output that gets times comes by a pipe, of which the node has nothing. The death of
+ * the architect-terminal, and a new program of the keeper, lose nothing of it. What the role leaves behind
+ * goes on, and its end is that of the architect-terminal. */
+static void test_output_pipe(void **state) {
+        World *w = *state;
+        _cleanup_free_ char *path = world_path(w, "output");
+        Role role = role_run(w, KEEPER_FORK_STDIN_PIPE | KEEPER_FORK_TIMESTAMPS,
+                REQUEST(.output = LAUNCH_OUTPUT_FILE, .output_path = path,
+                        .command = SHELL("test -t 1 || echo pipe; echo error >&2; echo again >/dev/stdout;"
+                                         "while read -r line; do echo \"got $line\"; done;"
+                                         "(trap '' HUP; sleep 0.3; echo late) & exec echo end")));
+        _cleanup_free_ char *text = NULL;
+        const pid_t first = terminal_pid(w);
+        const char *p;
+
+        w->noisy = true;
+        assert_true(first > 0);
+        assert_int_equal(write(role.stdin_fd, "one\n", 4), 4);
+        assert_int_equal(kill(first, SIGSTOP), 0);
+        assert_int_equal(write(role.stdin_fd, "two\n", 4), 4);
+        assert_int_equal(kill(first, SIGKILL), 0);
+        assert_int_equal(world_request(w, KEEPER_REEXEC, 0), 0);
+        assert_int_equal(write(role.stdin_fd, "three\n", 6), 6);
+        role.stdin_fd = fd_close(role.stdin_fd);
+        assert_int_equal(world_request(w, KEEPER_CLOSE_STDIN, role.id), 0);
+        assert_int_equal(role_end(w, &role).exit.wait_status, 0);
+        assert_true(wait_for(no_terminal, w));
+        text = world_read(w, "output");
+        p = expect_stamped(text, "pipe\n");
+        p = expect_stamped(p, "error\n");
+        p = expect_stamped(p, "again\n");
+        p = expect_stamped(p, "got one\n");
+        p = expect_stamped(p, "got two\n");
+        p = expect_stamped(p, "got three\n");
+        p = expect_stamped(p, "end\n");
+        p = expect_stamped(p, "late\n");
+        assert_string_equal(p, "");
+}
+
 #define STOPPED "was stopped, killed it"
 
 static int count_in_log(const World *w, const char *part) {
@@ -539,6 +591,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_flags, world_setup_connected, world_teardown),
                 cmocka_unit_test_setup_teardown(test_respawn, world_setup_connected, world_teardown),
                 cmocka_unit_test_setup_teardown(test_last_words, world_setup_connected, world_teardown),
+                cmocka_unit_test_setup_teardown(test_output_pipe, world_setup_connected, world_teardown),
                 cmocka_unit_test_setup_teardown(test_stopped, world_setup_connected, world_teardown),
                 cmocka_unit_test_teardown(test_crash_loop, world_teardown),
                 cmocka_unit_test_teardown(test_missing, world_teardown),

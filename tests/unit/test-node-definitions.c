@@ -142,7 +142,8 @@ static bool shares_memory(const SpecMember *m, const RoleSpec *a, const RoleSpec
 static void test_every_option(void **state) {
         static const char lines[] =
                 "Command=/x 'a b'\nEnvironment=A=1 \"B=2 3\"\nWorkingDirectory=/tmp\nUser=u\nGroup=g\n"
-                "StandardInput=pty\nXTerm=yes\nXTermArguments=-rv\nStandardOutput=append:/log\nIgnoreSIGPIPE=no\n"
+                "StandardInput=pty\nXTerm=yes\nXTermArguments=-rv\nStandardOutput=append:/log\nOutputTimestamps=yes\n"
+                "IgnoreSIGPIPE=no\n"
                 "ExitType=cgroup\nKillSignal=INT\nStopTo=main\nTimeoutStopSec=1min 30s\nOnMonitorLoss=kill\n"
                 "Nice=-3\nRemove=yes\nProduct=p\nProductVersion=1\nSetupArguments=-t x\nEupsList=q=2\n"
                 "ProductProvider=eups\nReleasePorts=3\nRoleGroups=night day night\nEnvironmentFile=/a -/b\n"

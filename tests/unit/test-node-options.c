@@ -74,7 +74,7 @@ static void test_table(void **state) {
 static void test_reset(void **state) {
         static const char all[] =
                 "Command=/x 'a b'\nEnvironment=A=1 B=2\nWorkingDirectory=/tmp\nUser=u\nGroup=g\nStandardInput=null\n"
-                "XTerm=yes\nXTermArguments=-rv\nStandardOutput=append:/log\nIgnoreSIGPIPE=no\nExitType=cgroup\n"
+                "XTerm=yes\nXTermArguments=-rv\nStandardOutput=append:/log\nOutputTimestamps=yes\nIgnoreSIGPIPE=no\nExitType=cgroup\n"
                 "KillSignal=INT\nStopTo=main\nTimeoutStopSec=1\nOnMonitorLoss=kill\nNice=-3\nRemove=yes\n"
                 "Product=p\nProductVersion=1\nSetupArguments=-t x\nEupsList=q=2\nProductProvider=lmod\n"
                 "Restart=always\nRestartSec=1\nRestartSteps=2\nRestartMaxDelaySec=3\nSuccessExitStatus=1\n"

@@ -85,6 +85,7 @@ static RoleSpec *full_spec(void) {
         assert_return_code(role_spec_set_stop_to(spec, "main", NULL), 0);
         assert_return_code(role_spec_add_limit(spec, "nofile", 1024, NULL), 0);
         assert_return_code(role_spec_add_limit(spec, "core", UINT64_MAX, NULL), 0);
+        spec->output_timestamps = true;
         spec->default_sigpipe = true;
         spec->exit_type = EXIT_TYPE_CGROUP;
         spec->stop_signal = SIGINT;
@@ -284,6 +285,7 @@ static void test_saved_form(void **state) {
                 "XTERM_ARG=-a\n"
                 "XTERM_ARG=-b\n"
                 "OUTPUT=append:/log\n"
+                "OUTPUT_TIMESTAMPS=1\n"
                 "DEFAULT_SIGPIPE=1\n"
                 "EXIT_TYPE=cgroup\n"
                 "STOP_SIGNAL=10\n"

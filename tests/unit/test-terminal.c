@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <time.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -210,7 +211,7 @@ static void assert_output(Output *output, int fd, const char *text) {
 
 static void test_output(void **state) {
         static Output output = { .fd = -EBADF };
-        static char block[OUTPUT_CHUNK_MAX];
+        static char block[16384];
         ssize_t n, total = 0;
         int p[2];
 
@@ -219,7 +220,8 @@ static void test_output(void **state) {
         assert_false(output_is_pending(&output));
 
         assert_int_equal(pipe2(p, O_CLOEXEC | O_NONBLOCK), 0);
-        output_init(&output, p[1], &(struct ucred){ 0 });
+        output_init(&output, true, false);
+        output_set(&output, p[1], &(struct ucred){ 0 });
         output_add(&output, "one\r\ntwo\r\r\nthree\rfour\n", 23);
         assert_output(&output, p[0], "one\ntwo\r\nthree\rfour\n");
 
@@ -256,6 +258,82 @@ static void test_output(void **state) {
         output.fd = fd_close(output.fd);
 }
 
+/* A line in the format of what output.h describes, and not older than a moment. */
+static const char *assert_stamped(const char *line, const char *text) {
+        const char *end;
+        struct tm tm = { 0 };
+        time_t then;
+        unsigned usec;
+        int n = 0;
+
+        end = strptime(line, "%Y-%m-%dT%H:%M:%S", &tm);
+        assert_non_null(end);
+        assert_int_equal(sscanf(end, ".%6uZ%n", &usec, &n), 1);
+        assert_int_equal(n, strlen(".123456Z"));
+        assert_int_equal(end[n++], ' ');
+        then = timegm(&tm);
+        assert_in_range(time(NULL) - then, 0, 600);
+        assert_memory_equal(end + n, text, strlen(text));
+        return end + n + strlen(text);
+}
+
+static void test_timestamps(void **state) {
+        static Output output;
+        char data[sizeof(output.data)], lines[1024];
+        const char *p;
+        ssize_t n;
+        size_t most;
+        int pair[2];
+
+        assert_int_equal(pipe2(pair, O_CLOEXEC | O_NONBLOCK), 0);
+        output_init(&output, false, true);
+        output_set(&output, pair[1], &(struct ucred){ 0 });
+        /* A line that comes in pieces has one time, an empty line has its own, and what is not of a terminal
+         * keeps its carriage returns. */
+        output_add(&output, "one\r\n\ntw", 8);
+        output_flush(&output);
+        output_add(&output, "o", 1);
+        output_flush(&output);
+        output_add(&output, "\r\nthree", 7);
+        output_flush(&output);
+        n = read(pair[0], data, sizeof(data) - 1);
+        assert_true(n > 0);
+        data[n] = '\0';
+        p = assert_stamped(data, "one\r\n");
+        p = assert_stamped(p, "\n");
+        p = assert_stamped(p, "two\r\n");
+        p = assert_stamped(p, "three");
+        assert_string_equal(p, "");
+
+        /* The most that may be added has room, also if it is all lines. */
+        most = output_chunk_max(&output);
+        assert_in_range(most, 256, sizeof(lines));
+        memset(lines, '\n', most);
+        output_add(&output, lines, most);
+        output_flush(&output);
+        n = read(pair[0], data, sizeof(data));
+        assert_int_equal(n, most + (most - 1) * strlen("2026-12-01T03:14:15.926535Z "));
+        close(pair[0]);
+        output.fd = fd_close(output.fd);
+
+        /* Those of a terminal go, and one at the end is there. */
+        assert_int_equal(pipe2(pair, O_CLOEXEC | O_NONBLOCK), 0);
+        output_init(&output, true, true);
+        output_set(&output, pair[1], &(struct ucred){ 0 });
+        output_add(&output, "one\r\n\r", 6);
+        output_flush(&output);
+        output_finish(&output);
+        output_flush(&output);
+        n = read(pair[0], data, sizeof(data) - 1);
+        assert_true(n > 0);
+        data[n] = '\0';
+        p = assert_stamped(data, "one\n");
+        p = assert_stamped(p, "\r");
+        assert_string_equal(p, "");
+        close(pair[0]);
+        output.fd = fd_close(output.fd);
+}
+
 /* The output is sent to a socket with the credentials of its sender, as long as that process exists. */
 static void test_sender(void **state) {
         static Output output = { .fd = -EBADF };
@@ -270,7 +348,8 @@ static void test_sender(void **state) {
         }
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
         assert_int_equal(setsockopt(pair[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)), 0);
-        output_init(&output, pair[0], &(struct ucred){ .pid = pid, .uid = 4711, .gid = 4712 });
+        output_init(&output, true, false);
+        output_set(&output, pair[0], &(struct ucred){ .pid = pid, .uid = 4711, .gid = 4712 });
 
         for (int i = 0; i < 2; i++) {
                 _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct ucred))];
@@ -342,7 +421,8 @@ static pid_t confined_new(int fd, bool send_as, const struct ucred *sender) {
 
         if (pid != 0)
                 return pid;
-        output_init(&output, fd, sender);
+        output_init(&output, true, false);
+        output_set(&output, fd, sender);
         (void) prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (terminal_confine(4711, 4712, send_as) < 0)
@@ -464,6 +544,7 @@ int main(void) {
                 cmocka_unit_test(test_typing),
                 cmocka_unit_test(test_farewell),
                 cmocka_unit_test(test_output),
+                cmocka_unit_test(test_timestamps),
                 cmocka_unit_test(test_sender),
                 cmocka_unit_test(test_confined),
                 cmocka_unit_test(test_confined_as_nobody),

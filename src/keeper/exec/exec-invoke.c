@@ -266,9 +266,11 @@ void exec_invoke(ExecParameters *p) {
                 stdin_connect(p, &who);
         identity_take_groups(p, &who);
         output_fd = output_open(p, q, &who);
-        if (exec_has_terminal(p))
+        if (p->terminal.output >= 0)
                 terminal_send_output(p, &who, output_fd);
-        else
+        if (exec_has_output_pipe(p))
+                terminal_connect_pipe(p, &who);
+        else if (!exec_has_terminal(p))
                 output_connect(p->gate_fd, output_fd);
         exec_set_limits(p, q);
         identity_become(p, &who);

@@ -13,13 +13,15 @@
 
 #include "proto/keeper-protocol.h"
 
-/* The descriptors of a pseudo-terminal in the child; negative for a role without one. */
+/* The descriptors of a pseudo-terminal in the child, or of the pipe by which its output goes to
+ * architect-terminal; negative for a role without one. */
 struct terminal_ends {
-        int slave;
+        int slave;   /* or the write end of the pipe */
         int control; /* receives a client that the child sends (xterm) */
         int output;  /* receives the descriptor of the role's output */
+        bool is_pipe;
 };
-#define TERMINAL_ENDS_NONE ((struct terminal_ends){ -EBADF, -EBADF, -EBADF })
+#define TERMINAL_ENDS_NONE ((struct terminal_ends){ -EBADF, -EBADF, -EBADF, false })
 
 void terminal_ends_close(struct terminal_ends *ends);
 
@@ -57,7 +59,11 @@ typedef struct ExecParameters {
 } ExecParameters;
 
 static inline bool exec_has_terminal(const ExecParameters *p) {
-        return p->terminal.slave >= 0;
+        return p->terminal.slave >= 0 && !p->terminal.is_pipe;
+}
+
+static inline bool exec_has_output_pipe(const ExecParameters *p) {
+        return p->terminal.slave >= 0 && p->terminal.is_pipe;
 }
 
 /* Makes the process die with its parent. Each change of credentials clears this, so it is called again after

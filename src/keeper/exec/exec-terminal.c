@@ -13,6 +13,7 @@
 #include "base/fd-util.h"
 #include "config.h"
 #include "keeper/exec/exec-environment.h"
+#include "keeper/exec/exec-output.h"
 #include "keeper/exec/exec-report.h"
 #include "keeper/exec/exec-terminal.h"
 #include "proto/terminal-protocol.h"
@@ -29,6 +30,13 @@ void terminal_connect(const ExecParameters *p, const struct identity *who) {
                 gate_fail(p->gate_fd, LAUNCH_STAGE_STDIN, -error, "cannot take the terminal: %s",
                         strerror(error));
         }
+}
+
+void terminal_connect_pipe(const ExecParameters *p, const struct identity *who) {
+        /* As for the pipe of stdin: by its name, /dev/stdout, only its owner may open it again. */
+        if (who->change)
+                (void) fchown(p->terminal.slave, who->uid, who->gid);
+        output_connect(p->gate_fd, p->terminal.slave);
 }
 
 void terminal_send_output(const ExecParameters *p, const struct identity *who, int output_fd) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The pseudo-terminal in the child, and the window that shows it. All functions fail through the gate. */
+/* The pseudo-terminal in the child, the window that shows it, and the pipe of a role whose output gets times.
+ * All functions fail through the gate. */
 
 #include "keeper/exec/exec-parameters.h"
 #include "keeper/exec/exec-user.h"
@@ -12,6 +13,9 @@ void terminal_connect(const ExecParameters *p, const struct identity *who);
 
 /* Sends a descriptor to architect-terminal, to which it also writes the output. */
 void terminal_send_output(const ExecParameters *p, const struct identity *who, int output_fd);
+
+/* Makes the pipe to architect-terminal stdout and stderr. */
+void terminal_connect_pipe(const ExecParameters *p, const struct identity *who);
 
 /* Starts a window that shows the terminal, in the scope and the environment of the role, as its user, but not
  * as its child. The messages of xterm are written to the output. Returns when the exec of xterm has

@@ -78,7 +78,7 @@ events=PROCESS_STATE
 IOCS = """#!/bin/sh
 # The IOCs of the dome.
 ulimit -c 0
-procServ -n "Guide camera" --chdir %(here)s -L %(here)s/gcam.log \\
+procServ -n "Guide camera" --chdir %(here)s -L %(here)s/gcam.log --logstamp=x \\
     --holdoff 2 --ignore '^C^G' -l 20001 -P 20000 ./st.cmd
 sudo -u nobody EPICS_TZ='a b' /usr/bin/procServ -w --killsig 2 -G 4 --noautorestart 20002 sleep 100000
 """
@@ -309,6 +309,7 @@ class Import(Case):
         self.start("Guide_camera", "sleep")
         run(*CALL, "SendInput", "ss", "Guide_camera", "dbl")
         wait_until(lambda: "got dbl" in self.read("gcam.log"), "the IOC answers")
+        self.assertRegex(self.read("gcam.log"), r"(?m)^\d{4}-\d\d-\d\dT[\d:.]{15}Z got dbl")
         # It comes back, after its delay.
         os.kill(pid_of("Guide_camera"), signal.SIGKILL)
         wait_until(lambda: self.read("gcam.log").count("epics>") == 2, "the IOC comes back")

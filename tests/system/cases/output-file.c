@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <glib/gstdio.h>
 
+#include "keeper.h"
 #include "testlib.h"
 
 static void run_with_output(
@@ -144,8 +145,82 @@ static void test_null(void **state) {
         assert_contains_not(logged, "nobody hears this");
 }
 
+/* Returns what follows the time of a line with this text. */
+static const char *expect_stamped(const char *line, const char *text, gint64 since_usec) {
+        g_autofree char *time = g_strndup(line, strlen("2026-12-01T03:14:15.926535Z"));
+        g_autoptr(GDateTime) then = g_date_time_new_from_iso8601(time, NULL);
+        const char *rest = line + strlen(time);
+        gint64 usec;
+
+        if (!then || !g_str_has_prefix(rest, " ") || !g_str_has_prefix(rest + 1, text))
+                fail_msg("'%s' is not \"%s\" after a time", line, text);
+        usec = g_date_time_to_unix(then) * G_USEC_PER_SEC + g_date_time_get_microsecond(then);
+        assert_in_range(usec, since_usec, g_get_real_time());
+        return rest + 1 + strlen(text);
+}
+
+static bool file_has(const char *path, const char *text) {
+        g_autofree char *content = NULL;
+
+        return g_file_get_contents(path, &content, NULL, NULL) && strstr(content, text);
+}
+
+/* The output goes on with times over the deaths of the node, the keeper and both, of a user with another one,
+ * and in what a hook prints. A line has the time at which it has begun. */
+static void test_timestamps(void **state) {
+        static const char *const lines[] = { "one", "after the node", "after the keeper", "after both" };
+        Bus *bus = *state;
+        const char *role = role_name("t"), *directory = scratch("stamped"), *path = scratch("stamped/output");
+        g_autofree char *append = g_strconcat("append:", path, NULL), *content = NULL;
+        const gint64 since = g_get_real_time();
+        const struct passwd *alice = getpwnam("alice");
+        const char *p;
+
+        assert_int_equal(g_mkdir(directory, 0700), 0);
+        assert_int_equal(chown(directory, alice->pw_uid, alice->pw_gid), 0);
+        start(bus, role,
+                OPTIONS("{'output': <%s>, 'output-timestamps': <true>, 'user': <'alice'>, "
+                        "'exec-stop': <[['/bin/echo', 'of exec-stop']]>, "
+                        "'exec-stop-post': <[['/bin/echo', 'of exec-stop-post']]>}",
+                        append),
+                "cat", NULL);
+        for (guint i = 0; i < G_N_ELEMENTS(lines); i++) {
+                send_input(bus, role, lines[i]);
+                WAIT_UNTIL(file_has(path, lines[i]));
+                if (i == 0)
+                        node_crash(bus);
+                else if (i == 1)
+                        keeper_crash_and_wait(bus);
+                else if (i == 2)
+                        keeper_and_node_crash(bus);
+        }
+        stop(bus, role);
+        WAIT_UNTIL(file_has(path, "of exec-stop-post"));
+        p = content = read_file(path);
+        for (guint i = 0; i < G_N_ELEMENTS(lines); i++)
+                p = expect_stamped(p, lines[i], since) + 1;
+        p = expect_stamped(p, "of exec-stop\n", since);
+        p = expect_stamped(p, "of exec-stop-post", since);
+        assert_string_equal(p, "");
+
+        /* Of a role with a terminal it is what the terminal shows, which has made two characters of a
+         * newline. */
+        g_autofree char *of_pty = g_strconcat("file:", scratch("pty"), NULL), *shown = NULL;
+        start(bus, role_name("u"),
+                OPTIONS("{'output': <%s>, 'output-timestamps': <true>, 'stdin': <'pty'>}", of_pty), "echo",
+                "of a terminal", NULL);
+        expect_exited(bus, role_name("u"), "exited", 0, "self");
+        WAIT_UNTIL(file_has(scratch("pty"), "of a terminal"));
+        shown = read_file(scratch("pty"));
+        assert_string_equal(expect_stamped(shown, "of a terminal", since), "");
+
+        start_fails(bus, start_args(role, OPTIONS("{'output-timestamps': <true>}"), actor(), "pause", NULL),
+                "InvalidArgs", "output-timestamps", "journal", NULL);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                TEST(test_timestamps),
                 TEST(test_file_and_append),
                 TEST(test_append_is_append),
                 TEST(test_emptied),
