@@ -196,8 +196,8 @@ static char *describe_failure(const Broker *b, int rc, int error) {
 
         if (b->refused != 0)
                 return g_strdup(mosquitto_connack_string(b->refused));
-        /* Since 2.0.15 libmosquitto returns MOSQ_ERR_TLS if the handshake has failed in a write, and EPROTO if it
-         * has failed in a read. */
+        /* Since 2.0.15 libmosquitto returns MOSQ_ERR_TLS if the handshake has failed in a write, and EPROTO
+         * if it has failed in a read. */
         if (detail && (rc == MOSQ_ERR_TLS || (rc == MOSQ_ERR_ERRNO && error == EPROTO)))
                 return g_strdup_printf("TLS: %s", detail);
         if (rc == MOSQ_ERR_ERRNO && error != 0)
@@ -293,16 +293,22 @@ static uint64_t broker_misc_interval(const Broker *b) {
         return b->settings->keep_alive_sec * USEC_PER_SEC / 4;
 }
 
+static bool fd_is_writable(int fd) {
+        struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+        return poll(&p, 1, 0) > 0;
+}
+
 /* Called after everything that may have changed what libmosquitto waits for. */
 static void broker_update_io(Broker *b) {
         uint32_t events = EPOLLIN;
 
         if (!b->io)
                 return;
-        /* In the handshake of TLS CONNECT waits for what is read: libmosquitto 2.0.21 wants to write all the time,
-         * and would do so in vain as often as it is called. */
+        /* In the handshake of TLS CONNECT waits for what is read: libmosquitto 2.0.21 wants to write all the
+         * time, and would do so in vain as often as it is called. */
         if (mosquitto_want_write(b->connection->mosq) &&
-                (b->up || poll(&(struct pollfd){ mosquitto_socket(b->connection->mosq), POLLOUT, 0 }, 1, 0) == 0))
+                (b->up || !fd_is_writable(mosquitto_socket(b->connection->mosq))))
                 events |= EPOLLOUT;
         if (!b->up)
                 events |= EPOLLRDHUP;
