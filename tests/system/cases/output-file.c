@@ -215,7 +215,7 @@ static void test_timestamps(void **state) {
         assert_string_equal(expect_stamped(shown, "of a terminal", since), "");
 
         start_fails(bus, start_args(role, OPTIONS("{'output-timestamps': <true>}"), actor(), "pause", NULL),
-                "InvalidArgs", "output-timestamps", "journal", NULL);
+                INVALID_ARGS, "output-timestamps", "journal", NULL);
 }
 
 int main(void) {
