@@ -210,6 +210,18 @@ static const char *expect_stamped(const char *line, const char *text) {
         return end + n + strlen(text);
 }
 
+struct in_file {
+        World *w;
+        const char *text;
+};
+
+static bool is_in_output(void *userdata) {
+        const struct in_file *in = userdata;
+        _cleanup_free_ char *text = world_read(in->w, "output");
+
+        return strstr(text, in->text);
+}
+
 /* Without a terminal the output that gets times comes by a pipe, of which the node has nothing. The death of
  * the architect-terminal, and a new program of the keeper, lose nothing of it. What the role leaves behind
  * goes on, and its end is that of the architect-terminal. */
@@ -228,9 +240,12 @@ static void test_output_pipe(void **state) {
         w->noisy = true;
         assert_true(first > 0);
         assert_int_equal(write(role.stdin_fd, "one\n", 4), 4);
+        /* What it has read and not written would be lost with it. */
+        assert_true(wait_for(is_in_output, &(struct in_file){ w, "got one\n" }));
         assert_int_equal(kill(first, SIGSTOP), 0);
         assert_int_equal(write(role.stdin_fd, "two\n", 4), 4);
         assert_int_equal(kill(first, SIGKILL), 0);
+        assert_true(wait_for(no_terminal, w));
         assert_int_equal(world_request(w, KEEPER_REEXEC, 0), 0);
         assert_int_equal(write(role.stdin_fd, "three\n", 6), 6);
         role.stdin_fd = fd_close(role.stdin_fd);
