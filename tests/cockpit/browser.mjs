@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// The browser, who is logged in, and what a test does with the page. Everything waits for what the page shows;
+// nothing waits for a time.
+
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { test } from "node:test";
+
+// A loaded machine is no bug.
+export const PATIENCE = 30_000;
+const PICTURES = "/var/tmp/cockpit-pictures";
+
+const { chromium } = createRequire(process.env.COCKPIT_DRIVER + "/")("playwright-core");
+
+export const ADDRESS = "http://127.0.0.1:9090";
+// Without the frame of Cockpit around it, which most tests do not need and which takes a second to load.
+export const PAGE = "/cockpit/@localhost/architect/index.html";
+
+// alice may use sudo, bob may not. "limited" is alice without "Administrative access".
+export const PASSWORD = "sesame";
+const USERS = {
+    admin: { name: "alice", superuser: "any" },
+    limited: { name: "alice", superuser: "none" },
+    bob: { name: "bob", superuser: "any" },
+};
+
+let browser;
+const sessions = new Map();
+
+async function launch() {
+    browser ??= await chromium.launch({
+        executablePath: "/usr/bin/chromium",
+        args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+    });
+    return browser;
+}
+
+export async function closeBrowser() {
+    await browser?.close();
+    browser = undefined;
+}
+
+// The log-in is that of Cockpit's own page: PAM, and with "any" the password for sudo as well.
+async function session(who) {
+    if (!sessions.has(who)) {
+        const context = await (await launch()).newContext({ baseURL: ADDRESS });
+        const password = Buffer.from(`${USERS[who].name}:${PASSWORD}`).toString("base64");
+        const reply = await context.request.get("/cockpit/login", {
+            headers: { "Authorization": `Basic ${password}`, "X-Superuser": USERS[who].superuser },
+        });
+        assert.equal(reply.status(), 200, `log-in as ${who}`);
+        sessions.set(who, await context.storageState());
+        await context.close();
+    }
+    return sessions.get(who);
+}
+
+// A page of its own, with the login of this user ("" for none) and these options of the browser.
+export async function newPage(who, options = {}) {
+    const context = await (await launch()).newContext({
+        baseURL: ADDRESS,
+        viewport: { width: 1280, height: 800 },
+        ...who && { storageState: await session(who) },
+        ...options,
+    });
+    context.setDefaultTimeout(PATIENCE);
+    const page = await context.newPage();
+    page.complaints = [];
+    page.on("pageerror", error => page.complaints.push(String(error.stack ?? error)));
+    // This has what the security policy refuses, too.
+    page.on("console", message => {
+        if (message.type() === "error")
+            page.complaints.push(message.text());
+    });
+    return page;
+}
+
+export const ready = page => page.locator("html[data-ready='1']").waitFor({ state: "attached" });
+
+// Opens the page in the state in which it has shown its first picture.
+export async function open(who, options) {
+    const page = await newPage(who, options);
+    await page.goto(PAGE);
+    await ready(page);
+    return page;
+}
+
+// A test with a page. Whatever it throws, the picture of the moment is kept, and the page is closed. A page that
+// has complained on the console fails the test, unless this removes the complaint from page.complaints.
+export function pageTest(name, who, body, options) {
+    test(name, { timeout: 4 * PATIENCE }, async t => {
+        const page = await open(who, options);
+        try {
+            await body(page, t);
+            assert.deepEqual(page.complaints, [], "the browser has complained");
+        } catch (error) {
+            mkdirSync(PICTURES, { recursive: true });
+            await page.screenshot({ path: `${PICTURES}/${name.replace(/[^A-Za-z0-9]+/g, "-")}.png` }).catch(() => {});
+            throw error;
+        } finally {
+            await page.context().close();
+        }
+    });
+}
+
+// Waits until the text of an element is this, or matches this.
+export async function shows(locator, expected) {
+    const pattern = expected instanceof RegExp ? expected : new RegExp(`^\\s*${escape(expected)}\\s*$`);
+    try {
+        await locator.filter({ hasText: pattern }).first().waitFor();
+    } catch (error) {
+        const found = await locator.allTextContents().catch(() => []);
+        throw new Error(`expected ${pattern}, but it shows ${JSON.stringify(found)}`, { cause: error.message });
+    }
+}
+
+const escape = text => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+
+export const row = (page, role) => page.locator(`[data-role="${role}"]`);
+export const cell = (page, role, field) => row(page, role).locator(`[data-field="${field}"]`);
+export const button = (scope, action) => scope.locator(`button[data-action="${action}"]`);
+export const dialog = (page, name) => page.locator(`dialog[open][data-dialog="${name}"]`);
+export const gone = locator => locator.waitFor({ state: "detached" });
+
+// Goes to one of the views by its tab.
+export async function view(page, name) {
+    await page.locator(`[role=tab][data-view="${name}"]`).click();
+    return page.locator(`[role=tabpanel][data-view="${name}"]`);
+}
