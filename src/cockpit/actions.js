@@ -36,7 +36,7 @@ const VERBS = {
         label: "Purge", when: role => role.State === "ended" && !role.NextStartUSec, why: "Only a role that has ended can be forgotten.",
     },
     terminal: {
-        label: "Terminal", when: role => role.Stdin === "pty" && role.State !== "ended", why: "It has no terminal.",
+        label: "Terminal", when: role => role.Stdin === "pty" && role.State !== "ended", why: "It has no terminal, or has ended.",
     },
 };
 

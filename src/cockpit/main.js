@@ -13,6 +13,8 @@ import { Monitor } from "./monitor.js";
 import { Actions } from "./actions.js";
 import { Usage } from "./usage.js";
 import { RolesView, GroupsView, DependenciesView } from "./views.js";
+import { DetailsView } from "./details.js";
+import { EventsView } from "./events.js";
 import { followTheme } from "./theme.js";
 import { byId, make, alertError } from "./ui.js";
 
@@ -22,7 +24,11 @@ const VIEWS = {
     roles: RolesView,
     groups: GroupsView,
     dependencies: DependenciesView,
+    events: EventsView,
+    details: DetailsView,
 };
+
+const TABS = ["roles", "groups", "dependencies", "events"];
 
 class Page {
     constructor() {
@@ -114,25 +120,36 @@ class Page {
     }
 
     showView() {
-        const [name, role] = cockpit.location.path;
-        const key = VIEWS[name] ? (role ? `${name}/${role}` : name) : "roles";
+        const [first, role, part] = cockpit.location.path;
+        const kind = first === "role" && role ? "details" : TABS.includes(first) ? first : "roles";
+        const key = kind === "details" ? `role/${role}` : kind;
 
-        if (!this.node.ready || key === this.viewKey)
+        if (!this.node.ready)
             return;
+        if (key !== this.viewKey)
+            this.makeView(kind, key, role);
+        if (part)
+            this.view.focusPart?.(part);
+    }
+
+    makeView(kind, key, role) {
+        const place = byId("view");
+
         this.view?.destroy();
         this.viewKey = key;
-        const kind = VIEWS[name] ? name : "roles";
-        const place = byId("view");
         place.dataset.view = kind;
-        place.setAttribute("aria-labelledby", `tab-${kind}`);
+        place.setAttribute("aria-labelledby", kind === "details" ? "details-title" : `tab-${kind}`);
+        /* A role is reached from the lists, and is below them. */
         for (const tab of byId("tabs").children) {
-            const selected = tab.dataset.tab === kind;
+            const selected = tab.dataset.tab === (kind === "details" ? "roles" : kind);
             tab.setAttribute("aria-selected", String(selected));
             tab.tabIndex = selected ? 0 : -1;
         }
-        byId("filter").hidden = kind === "events";
+        byId("filter").hidden = kind === "events" || kind === "details";
         this.view = new VIEWS[kind](this, role);
         place.replaceChildren(this.view.element);
+        this.view.shown?.();
+        this.usage.soon();
     }
 
     onTabKey(event) {
@@ -244,8 +261,8 @@ class Page {
             return;
         await this.monitor.read();
         this.monitor.show();
-        if (await this.usage.read(this.view) || true)
-            this.view?.tick?.();
+        await this.usage.read(this.view);
+        this.view?.tick?.();
     }
 
     onVisible() {
@@ -279,6 +296,8 @@ class Page {
             await this.startService();
         else if (action === "start-definition" || action === "start-command")
             await this.startSomething(action, button);
+        else if (name && (action === "log" || action === "terminal"))
+            this.go(["role", name, action]);
         else if (name && this.node.byName.has(name))
             await this.actions.run(action, this.node.byName.get(name), button);
     }

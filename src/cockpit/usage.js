@@ -6,6 +6,8 @@
 /* global cockpit */
 
 const EVERY_MS = 3000;
+/* A number of CPU time is a percentage only together with the one before it. */
+const SECOND_MS = 900;
 
 /* The second hierarchy is that of a machine with cgroup v1 beside v2. */
 const SCRIPT = `
@@ -63,6 +65,8 @@ export class Usage {
             const lines = text.trim().split("\n");
             const time = parseFloat(lines[list.length]) * 1e6;
             list.forEach((role, i) => this.note(role, lines[i], time));
+            if (list.some(role => role.usage.cpu === undefined))
+                this.next = performance.now() + SECOND_MS;
         } catch (error) {
             /* A host without these files shows no numbers. */
         } finally {
