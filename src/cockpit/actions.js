@@ -169,7 +169,7 @@ export class Actions {
     }
 
     stop(role) {
-        this.end(role, "Stop", "stop", "Stop", `Its processes receive signal ${role.StopSignal ?? 15}, and SIGKILL after ` +
+        this.end(role, "Stop", "stop", "Stop", `Its processes receive ${words.signalName(role.StopSignal ?? 15)}, and SIGKILL after ` +
             `${words.span(role.StopTimeoutUSec)}.`);
     }
 

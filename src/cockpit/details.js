@@ -34,7 +34,7 @@ function lines(role, { node, monitor }) {
         ["status", "Status", role.StatusText ? words.escape(role.StatusText) : ""],
         ["pid", "PID", orDash(role.MainPID || "")],
         ["user", "User", role.User || "root"],
-        ["cpu", "CPU", usage?.cpu !== undefined ? `${usage.cpu.toFixed(1)}%` : "-"],
+        ["cpu", "CPU", words.percent(usage?.cpu)],
         ["memory", "Memory", usage ? words.size(usage.memory) : "-"],
         ["beat", "Beat", monitor.roleText(role)],
         ["command", "Command", words.command(role.Command ?? [])],
@@ -86,7 +86,7 @@ export class DetailsView {
         for (const button of this.buttons)
             button.hidden = !role;
         this.terminal.update(role);
-        this.terminal.element.hidden = !!role && role.Stdin !== "pty";
+        this.terminal.element.hidden = role?.Stdin !== "pty";
         if (!role) {
             this.note.textContent = `There is no role "${this.name}" now.`;
             return;

@@ -117,7 +117,7 @@ class Row {
         setText(this.cells.next, words.roleNext(role, now));
         setText(this.cells.beat, monitor.roleText(role));
         const usage = role.State === "ended" ? null : role.usage;
-        setText(this.cells.cpu, usage?.cpu !== undefined ? `${usage.cpu.toFixed(1)}%` : "-");
+        setText(this.cells.cpu, words.percent(usage?.cpu));
         setText(this.cells.memory, usage ? words.size(usage.memory) : "-");
     }
 

@@ -50,9 +50,9 @@ export class Terminal {
 
     /* Follows the role: a new run has a new terminal. */
     update(role) {
-        if (role?.Stdin !== "pty") {
-            this.setNote(role ? `This role has no terminal, its standard input is ${role.Stdin || "not known"}.` : "");
-        } else if (role.State === "ended") {
+        if (role?.Stdin !== "pty")
+            return;
+        if (role.State === "ended") {
             this.setNote("The role has ended.");
         } else if (this.run !== role.InvocationID && role.MainPID) {
             this.run = role.InvocationID;

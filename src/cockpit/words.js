@@ -54,7 +54,7 @@ export function timestamp(usec) {
     return `${WEEKDAYS[t.getDay()]} ${t.getFullYear()}-${two(t.getMonth() + 1)}-${two(t.getDate())} ${clock(usec)}`;
 }
 
-function signalName(n) {
+export function signalName(n) {
     return SIGNALS[n] ? `SIG${SIGNALS[n]}` : `signal ${n}`;
 }
 
@@ -97,6 +97,10 @@ export function size(bytes) {
     for (; value >= 1024 && i < 6; i++)
         value /= 1024;
     return i === 0 ? `${bytes}B` : `${value.toFixed(1)}${"BKMGTPE"[i]}`;
+}
+
+export function percent(value) {
+    return value === undefined ? "-" : `${value.toFixed(value < 99.95 ? 1 : 0)}%`;
 }
 
 /* A terminal would act on control characters; a page only shows nothing for them. */
