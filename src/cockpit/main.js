@@ -202,10 +202,14 @@ class Page {
     }
 
     setReady() {
-        if (document.documentElement.dataset.ready)
+        if (this.painted)
             return;
-        document.documentElement.dataset.ready = "1";
-        performance.mark("architect-first-picture");
+        this.painted = true;
+        /* The next frame begins when this one has been painted. */
+        requestAnimationFrame(() => requestAnimationFrame(() => {
+            document.documentElement.dataset.ready = "1";
+            performance.mark("architect-first-picture");
+        }));
     }
 
     showService() {
@@ -229,15 +233,17 @@ class Page {
 
     showSummary() {
         let [running, failed, waiting] = [0, 0, 0];
+        let partial = false;
 
         for (const role of this.node.roles.values()) {
             running += role.State !== "ended" ? 1 : 0;
             failed += words.roleHasFailed(role) ? 1 : 0;
             waiting += role.NextStartUSec ? 1 : 0;
+            partial ||= role.partial;
         }
         const n = this.node.roles.size;
-        const text = this.node.ready ? `${n} role${n === 1 ? "" : "s"}, ${running} running, ${failed} failed` +
-            (waiting ? `, ${waiting} to be restarted` : "") : "";
+        const text = this.node.ready ? `${n} role${n === 1 ? "" : "s"}, ${running} running` +
+            (partial ? "" : `, ${failed} failed`) + (waiting ? `, ${waiting} to be restarted` : "") : "";
         if (byId("summary").textContent !== text)
             byId("summary").textContent = text;
     }

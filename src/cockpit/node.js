@@ -15,6 +15,8 @@ const MANAGER = "org.freedesktop.DBus.ObjectManager";
 /* What is kept of events that nobody has taken yet, for example while the page is not shown. */
 const MAX_EVENTS = 2000;
 
+const MANY = 100;
+
 const EVENTS = [
     "RoleStarted", "RoleExited", "RoleRestarting", "RoleFailed", "RolePurged", "MonitorTimedOut",
     "LeaseExpired", "ShuttingDown",
@@ -112,24 +114,50 @@ export class Node {
 
     async load(generation) {
         try {
-            const [objects, node] = await Promise.all([
-                this.callAt(PATH, MANAGER, "GetManagedObjects", "", []),
-                this.callAt(PATH, PROPERTIES, "GetAll", "s", [NODE]),
+            const [[list], [props]] = await Promise.all([
+                this.call("ListRoles", "", []), this.callAt(PATH, PROPERTIES, "GetAll", "s", [NODE]),
             ]);
             if (generation !== this.generation)
                 return;
-            this.props = plain(node[0]);
-            for (const path in objects[0])
-                if (objects[0][path][ROLE])
-                    this.setRole(path, plain(objects[0][path][ROLE]));
-            this.ready = true;
+            this.props = plain(props);
+            /* All properties of hundreds of roles take the bridge longer than people wait for a first picture. */
+            if (list.length > MANY)
+                this.setList(list);
+            const [objects] = await this.callAt(PATH, MANAGER, "GetManagedObjects", "", []);
+            if (generation !== this.generation)
+                return;
+            this.setObjects(objects);
             this.problem = null;
         } catch (error) {
             if (generation !== this.generation)
                 return;
             this.problem = error.message;
+            this.noteReset();
         }
+    }
+
+    setList(list) {
+        for (const [name, state, pid, code, status, scope, path] of list)
+            this.setRole(path, {
+                Name: name, State: state, MainPID: pid, ExitCode: code, ExitStatus: status, Scope: scope, partial: true,
+            });
+        this.ready = true;
         this.noteReset();
+    }
+
+    setObjects(objects) {
+        for (const path in objects)
+            if (objects[path][ROLE])
+                this.setRole(path, { ...plain(objects[path][ROLE]), partial: false });
+        if (this.ready) {
+            const changes = this.note();
+            changes.node = true;
+            for (const role of this.roles.values())
+                changes.roles.add(role);
+        } else {
+            this.ready = true;
+            this.noteReset();
+        }
     }
 
     /* -- signals -- */

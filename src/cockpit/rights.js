@@ -44,6 +44,8 @@ export class Rights {
 
     /* yes, auth or no; null until it is known, and changed(role) follows. */
     manage(role) {
+        if (role.partial)
+            return null;
         /* Whose a role is decides about it, and another run may be somebody else's. */
         const key = `${role.Name} ${role.Owner}`;
         const known = this.roles.get(key);

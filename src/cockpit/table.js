@@ -83,10 +83,10 @@ class Row {
         setText(this.statusText, role.StatusText ? words.escape(role.StatusText) : "");
         if (role.missing)
             return;
-        setText(this.cells.ready, role.Ready ? "yes" : "no");
+        setText(this.cells.ready, role.partial ? "" : role.Ready ? "yes" : "no");
         setText(this.cells.pid, role.MainPID ? String(role.MainPID) : "-");
-        setText(this.cells.user, role.User || "root");
-        setText(this.cells.restarts, String(role.NRestarts ?? 0));
+        setText(this.cells.user, role.partial ? "" : role.User || "root");
+        setText(this.cells.restarts, String(role.NRestarts ?? ""));
         setText(this.cells.exit, words.roleEnd(role));
         const explained = role.State === "ended" ? words.cause(role.Cause) : "";
         if (this.cells.exit.title !== explained)

@@ -109,14 +109,14 @@ export function escape(text) {
     return text.replace(/[\x00-\x1f\x7f]/g, c => `\\x${two(c.charCodeAt(0).toString(16))}`);
 }
 
-/* -- roles, with the properties of org.architect.Node.Role -- */
+/* -- roles, with the properties of org.architect.Node.Role; one that is partial has those of ListRoles -- */
 
 export function roleIsUp(role) {
     return role.State !== "ended" || !!role.Ready;
 }
 
 export function roleHasFailed(role) {
-    return !roleIsUp(role) && !role.NextStartUSec && role.Result !== "success" &&
+    return !role.partial && !roleIsUp(role) && !role.NextStartUSec && role.Result !== "success" &&
         !["stop", "kill", "shutdown"].includes(role.Cause);
 }
 
