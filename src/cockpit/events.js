@@ -174,6 +174,7 @@ export class EventsView {
         this.page = page;
         this.history = new History(page.node);
         this.limit = MAX_ROWS;
+        this.laneParts = new Map();
         this.range = make("select", { id: "events-range" },
             ...Object.entries(RANGES).map(([value, { label }]) => make("option", { value, selected: value === "tonight" }, label)));
         this.text = make("input", { type: "search", id: "events-filter", placeholder: "Filter by role", autocomplete: "off", spellcheck: "false" });
@@ -184,19 +185,22 @@ export class EventsView {
         this.lanes = make("div", { class: "lanes", role: "list" });
         this.marks = make("div", { class: "marks", "aria-hidden": "true" });
         this.note = make("p", { class: "help", role: "status" });
-        this.body = make("tbody", {});
+        this.body = make("tbody", { role: "rowgroup" });
         this.more = make("button", { type: "button", hidden: true }, "Show more");
-        this.table = make("table", { class: "events" }, make("caption", { class: "hidden-text" }, "Events, the newest first"),
-            make("thead", {}, make("tr", {}, make("th", { scope: "col", class: "time" }, "Time"),
-                make("th", { scope: "col", class: "event" }, "Event"), make("th", { scope: "col", class: "event-role" }, "Role"),
-                make("th", { scope: "col" }, "What"))), this.body);
+        this.table = make("table", { class: "events", role: "table" },
+            make("caption", { class: "hidden-text" }, "Events, the newest first"),
+            make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...["Time", "Event", "Role", "What"].map(title =>
+                make("th", { scope: "col", role: "columnheader" }, title)))), this.body);
         this.element = make("div", {},
             make("div", { class: "events-tools" },
                 make("label", {}, make("span", { class: "hidden-text" }, "Time"), this.range),
                 make("label", {}, make("span", { class: "hidden-text" }, "Role contains"), this.text),
                 make("label", {}, make("span", { class: "hidden-text" }, "Kind of event"), this.kind), this.note),
             make("section", { class: "timeline", "aria-label": "Time line", "data-timeline": true },
-                this.axis, make("div", { class: "tracks" }, this.marks, this.lanes)),
+                this.axis, make("div", { class: "tracks" }, this.marks, this.lanes),
+                make("p", { class: "legend", "aria-hidden": "true" }, ...[["running", "runs"], ["good", "ran"], ["bad", "failed"],
+                    ["mark", "the service, its monitor or a lease"]].map(([look, text]) =>
+                    make("span", {}, make("span", { class: "sample", "data-look": look }), text)))),
             this.table, this.more);
         this.range.addEventListener("change", () => this.load());
         this.text.addEventListener("input", () => this.showAll());
@@ -265,7 +269,7 @@ export class EventsView {
 
     showEmpty() {
         if (this.loaded && this.body.children.length === 0)
-            this.body.append(make("tr", { class: "none" }, make("td", { colspan: 4 }, "No events.")));
+            this.body.append(make("tr", { role: "row", class: "none" }, make("td", { role: "cell" }, "No events.")));
         else if (this.body.children.length > 1)
             this.body.querySelector(".none")?.remove();
     }
@@ -274,10 +278,10 @@ export class EventsView {
         const bad = event.name === "RoleFailed" || event.name === "MonitorTimedOut" || event.name === "LeaseExpired" ||
             (event.name === "RoleExited" && hasFailed(event));
 
-        return make("tr", { "data-event": event.name, "data-seq": event.seq, "data-look": bad ? "bad" : null },
-            make("td", { class: "time" }, words.timestamp(event.usec)), make("td", {}, event.name),
-            make("td", {}, event.role ? make("a", { href: `#/role/${encodeURIComponent(event.role)}` }, event.role) : ""),
-            make("td", { class: "what" }, words.escape(words.eventText(event.name, event.details))));
+        return make("tr", { role: "row", "data-event": event.name, "data-seq": event.seq, "data-look": bad ? "bad" : null },
+            make("td", { role: "cell", class: "time" }, words.timestamp(event.usec)), make("td", { role: "cell" }, event.name),
+            make("td", { role: "cell" }, event.role ? make("a", { href: `#/role/${encodeURIComponent(event.role)}` }, event.role) : ""),
+            make("td", { role: "cell", class: "what" }, words.escape(words.eventText(event.name, event.details))));
     }
 
     update(changes) {
@@ -330,7 +334,7 @@ export class EventsView {
 
         this.drawAxis(begin, end, scale);
         this.drawMarks(bounds, scale);
-        this.lanes.replaceChildren(...lanes.map(([name, runs]) => this.makeLane(name, runs, scale)));
+        this.drawLanes(lanes, scale);
         this.lanes.parentElement.hidden = lanes.length === 0;
     }
 
@@ -365,9 +369,30 @@ export class EventsView {
         this.marks.replaceChildren(...marks);
     }
 
-    makeLane(name, runs, scale) {
+    /* Only what looks different is made again: with hundreds of roles few of them have news. */
+    drawLanes(lanes, scale) {
+        const kept = this.laneParts;
+
+        this.laneParts = new Map();
+        for (const [name, runs] of lanes) {
+            const bars = joinThin(runs, scale);
+            const key = bars.map(bar => `${bar.left.toFixed(1)} ${bar.right.toFixed(1)} ${bar.look} ${bar.n}`).join();
+            const old = kept.get(name);
+            this.laneParts.set(name, old?.key === key ? old : { key, element: this.makeLane(name, runs, bars) });
+        }
+        const elements = [...this.laneParts.values()].map(part => part.element);
+        const children = [...this.lanes.children];
+        if (elements.length === children.length && elements.every((e, i) => e === children[i]))
+            return;
+        if (elements.length !== children.length)
+            this.lanes.replaceChildren(...elements);
+        else
+            elements.forEach((e, i) => { if (e !== children[i]) children[i].replaceWith(e) });
+    }
+
+    makeLane(name, runs, bars) {
         const failed = runs.filter(run => run.look === "bad").length;
-        const bars = joinThin(runs, scale).map(({ left, right, look, text }) => {
+        const parts = bars.map(({ left, right, look, text }) => {
             const bar = make("span", { class: "run", "data-look": look, title: `${name}, ${text}` });
             bar.style.left = `${left}%`;
             bar.style.width = `${Math.max(0, right - left)}%`;
@@ -379,7 +404,7 @@ export class EventsView {
             make("div", {
                 class: "track", role: "img",
                 "aria-label": `${runs.length} run${runs.length === 1 ? "" : "s"}, ${failed} failed`,
-            }, ...bars));
+            }, ...parts));
     }
 
     tick() {
