@@ -8,6 +8,8 @@ import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { test } from "node:test";
 
+import { clear } from "./service.mjs";
+
 // A loaded machine is no bug.
 export const PATIENCE = 30_000;
 const PICTURES = "/var/tmp/cockpit-pictures";
@@ -42,16 +44,21 @@ export async function closeBrowser() {
     browser = undefined;
 }
 
-// The log-in is that of Cockpit's own page: PAM, and with "any" the password for sudo as well.
+// The log-in is that of Cockpit's own page: PAM, and with "any" the password for sudo as well. Cockpit ends a
+// session that has no page for some seconds.
 async function session(who) {
-    if (!sessions.has(who)) {
-        const context = await (await launch()).newContext({ baseURL: ADDRESS });
+    const known = sessions.get(who);
+    const context = await (await launch()).newContext({ baseURL: ADDRESS, ...known && { storageState: known } });
+    try {
+        if (known && (await context.request.get("/cockpit/login")).ok())
+            return known;
         const password = Buffer.from(`${USERS[who].name}:${PASSWORD}`).toString("base64");
         const reply = await context.request.get("/cockpit/login", {
             headers: { "Authorization": `Basic ${password}`, "X-Superuser": USERS[who].superuser },
         });
         assert.equal(reply.status(), 200, `log-in as ${who}`);
         sessions.set(who, await context.storageState());
+    } finally {
         await context.close();
     }
     return sessions.get(who);
@@ -80,28 +87,33 @@ export async function newPage(who, options = {}) {
 export const ready = page => page.locator("html[data-ready='1']").waitFor({ state: "attached" });
 
 // Opens the page in the state in which it has shown its first picture.
-export async function open(who, options) {
-    const page = await newPage(who, options);
-    await page.goto(PAGE);
+export async function load(page, path = PAGE) {
+    await page.goto(path);
     await ready(page);
-    return page;
 }
 
-// A test with a page. Whatever it throws, the picture of the moment is kept, and the page is closed. A page that
-// has complained on the console fails the test, unless this removes the complaint from page.complaints.
+// A test with a page, which begins without a role, and leaves none. Whatever it throws, the picture of the moment is
+// kept, and the page is closed. A page that has complained on the console fails the test, unless this removes the
+// complaint from page.complaints.
 export function pageTest(name, who, body, options) {
     test(name, { timeout: 4 * PATIENCE }, async t => {
-        const page = await open(who, options);
+        const page = await newPage(who, options);
+        let failure;
         try {
+            await load(page);
             await body(page, t);
             assert.deepEqual(page.complaints, [], "the browser has complained");
         } catch (error) {
+            failure = error;
             mkdirSync(PICTURES, { recursive: true });
             await page.screenshot({ path: `${PICTURES}/${name.replace(/[^A-Za-z0-9]+/g, "-")}.png` }).catch(() => {});
-            throw error;
-        } finally {
-            await page.context().close();
+            for (const complaint of page.complaints)
+                process.stderr.write(`the browser has complained: ${complaint}\n`);
         }
+        await page.context().close();
+        await clear.roles().catch(error => { failure ??= error });
+        if (failure)
+            throw failure;
     });
 }
 
@@ -126,6 +138,22 @@ export const gone = locator => locator.waitFor({ state: "detached" });
 
 // Goes to one of the views by its tab.
 export async function view(page, name) {
-    await page.locator(`[role=tab][data-view="${name}"]`).click();
-    return page.locator(`[role=tabpanel][data-view="${name}"]`);
+    await page.locator(`[role=tab][data-tab="${name}"]`).click();
+    const panel = page.locator(`[role=tabpanel][data-view="${name}"]`);
+    await panel.waitFor();
+    return panel;
+}
+
+// Presses the button that does what the dialog asks about, and waits until the dialog is gone.
+export async function confirm(page, name) {
+    await dialog(page, name).locator("[data-confirm]").click();
+    await gone(page.locator(`dialog[data-dialog="${name}"]`));
+}
+
+// The page about one role.
+export async function details(page, role) {
+    await row(page, role).first().getByRole("link", { name: role }).click();
+    const panel = page.locator("[data-view=details]");
+    await panel.waitFor();
+    return panel;
 }

@@ -4,12 +4,13 @@
 
 import { execFile } from "node:child_process";
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { setTimeout } from "node:timers/promises";
 import { promisify } from "node:util";
 
 const execute = promisify(execFile);
 
 export async function run(program, ...args) {
-    const { stdout } = await execute(program, args, { maxBuffer: 64 << 20 });
+    const { stdout } = await execute(program, args, { maxBuffer: 64 << 20, timeout: 60_000 });
     return stdout.trim();
 }
 
@@ -20,6 +21,14 @@ export const systemctl = (...args) => run("systemctl", ...args);
 export async function poll() {
     return JSON.parse(await run("busctl", "--json=short", "call", "org.architect.Node", "/org/architect/Node",
         "org.architect.Node", "Poll", "as", "0")).data[0];
+}
+
+// For what no event reports.
+export async function until(condition) {
+    for (const end = performance.now() + 30_000; !await condition(); await setTimeout(20)) {
+        if (performance.now() > end)
+            throw new Error(`it did not become true: ${condition}`);
+    }
 }
 
 const ROLES = "/etc/architect-node/main.roles.d";
@@ -38,7 +47,14 @@ export async function clear() {
     for (const file of readdirSync(ROLES))
         rmSync(`${ROLES}/${file}`);
     await systemctl("start", "architect-node.service");
-    await ctl("kill", "--all").catch(() => {});
-    await ctl("purge", "--all").catch(() => {});
+    await clear.roles();
     await ctl("reload");
 }
+
+// No role. This starts a service that does not run.
+clear.roles = async () => {
+    if (Object.keys(await poll()).length === 0)
+        return;
+    await ctl("kill", "--all");
+    await ctl("purge", "--all");
+};

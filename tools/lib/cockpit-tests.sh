@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# shellcheck shell=bash
+# shellcheck shell=bash source-path=SCRIPTDIR
 #
 # The page for Cockpit, in Debian's Chromium, against the service: everything is in one sandbox.
 
