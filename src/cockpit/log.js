@@ -43,6 +43,8 @@ export class Log {
             make("div", { class: "pane-head" }, make("h3", {}, "Log"),
                 make("div", { class: "check" }, this.follow, make("label", { for: "log-follow" }, "Follow"))),
             this.lines, this.note);
+        this.resized = new ResizeObserver(() => { if (this.follow.checked) this.scroll() });
+        this.resized.observe(this.lines);
         this.open();
     }
 
@@ -110,10 +112,17 @@ export class Log {
         this.lines.scrollTop = this.lines.scrollHeight;
     }
 
-    /* Who scrolls up wants to read, and who goes to the end wants what is new. */
+    /* Who scrolls up wants to read, and who goes to the end wants what is new. What moves because its size is another
+     * one says nothing. */
     onScroll() {
         const { scrollTop, scrollHeight, clientHeight } = this.lines;
-        this.follow.checked = scrollTop + clientHeight >= scrollHeight - 4;
+        const size = `${scrollHeight} ${clientHeight}`;
+
+        if (this.size === size)
+            this.follow.checked = scrollTop + clientHeight >= scrollHeight - 4;
+        else if (this.follow.checked)
+            this.scroll();
+        this.size = size;
     }
 
     onEnd(text) {
@@ -124,6 +133,7 @@ export class Log {
 
     destroy() {
         this.closed = true;
+        this.resized.disconnect();
         if (this.frame)
             cancelAnimationFrame(this.frame);
         this.process?.close("terminated");

@@ -130,6 +130,11 @@ class Page {
             this.makeView(kind, key, role);
         if (part)
             this.view.focusPart?.(part);
+        /* The address of an action of the desktop, which only asks what to start. */
+        if (first === "start" && this.rights.general) {
+            this.go([]);
+            this.onAction(document.querySelector("[data-action=start-definition]"));
+        }
     }
 
     makeView(kind, key, role) {
@@ -191,6 +196,7 @@ class Page {
             this.rights.loadGeneral().then(() => {
                 for (const resolve of this.waiting.splice(0))
                     resolve(true);
+                this.showView();
             }, error => alertError(error.message));
             this.showView();
             this.showSummary();
@@ -287,12 +293,14 @@ class Page {
             this.go(link.getAttribute("href").slice(2).split("/").map(decodeURIComponent));
         } else if (tab?.dataset.tab) {
             this.go([tab.dataset.tab]);
-        } else if (button && !button.disabled) {
+        } else if (button) {
             this.onAction(button);
         }
     }
 
     async onAction(button) {
+        if (button.disabled)
+            return;
         const { action } = button.dataset;
         const name = button.closest("[data-role]")?.dataset.role;
 
