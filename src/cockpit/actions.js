@@ -147,14 +147,32 @@ export class Actions {
         say(`${role.Name} is started.`);
     }
 
-    async freeze(role) {
-        await this.page.node.call("Freeze", "s", [role.Name]);
-        say(`${role.Name} is frozen.`);
+    freeze(role) {
+        return this.freezeOrThaw(role, "Freeze", "is frozen");
     }
 
-    async thaw(role) {
-        await this.page.node.call("Thaw", "s", [role.Name]);
-        say(`${role.Name} runs on.`);
+    thaw(role) {
+        return this.freezeOrThaw(role, "Thaw", "runs on");
+    }
+
+    /* Undone as easily, so nothing is asked, unless somebody else decides about the role. */
+    async freezeOrThaw(role, method, done) {
+        const { node } = this.page;
+        const call = async () => {
+            if (role.Lease)
+                await node.call(`${method}WithOptions`, "sa{sv}", [role.Name, { force: { t: "b", v: true } }]);
+            else
+                await node.call(method, "s", [role.Name]);
+            say(`${role.Name} ${done}.`);
+        };
+
+        if (role.Lease || role.ManagedBy)
+            openDialog({
+                name: method.toLowerCase(), title: `${method} ${role.Name}?`, body: this.managed(role), confirm: method,
+                danger: true, confirmed: call,
+            });
+        else
+            await call();
     }
 
     /* What somebody else decides about. Returns the parts of a dialog, of which a box must be ticked. */
