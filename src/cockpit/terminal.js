@@ -41,8 +41,9 @@ export class Terminal {
         this.note = make("p", { class: "empty" });
         this.attach = make("button", { type: "button", class: "small", hidden: true }, "Attach again");
         this.attach.addEventListener("click", () => this.open());
-        this.element = make("section", { class: "pane", "aria-label": "Terminal" },
-            make("div", { class: "pane-head" }, make("h3", {}, "Terminal"), this.attach), this.screen, this.note);
+        this.element = make("section", { class: "pane", "aria-label": "Terminal", tabindex: "-1" },
+            make("div", { class: "pane-head" }, make("h3", {}, "Terminal"),
+                make("span", { class: "help" }, "Shift+Escape leaves it"), this.attach), this.screen, this.note);
         this.resized = new ResizeObserver(() => this.fit());
         this.themed = new MutationObserver(() => this.setTheme());
         this.screen.hidden = true;
@@ -85,6 +86,7 @@ export class Terminal {
             cols: columns, rows, fontSize: FONT_SIZE, fontFamily: FONT, cursorBlink: false, scrollback: 2000,
             screenReaderMode: true, theme: this.theme(),
         });
+        this.term.attachCustomKeyEventHandler(event => this.onKey(event));
         this.term.open(this.screen);
         const { instance } = this.page;
         const channel = cockpit.channel({
@@ -108,6 +110,15 @@ export class Terminal {
         this.resized.observe(this.screen);
         this.themed.observe(document.documentElement, { attributeFilter: ["data-theme"] });
         this.term.focus();
+    }
+
+    /* Tab and Escape are the role's, so who has no pointer needs a key to leave. */
+    onKey(event) {
+        if (event.key !== "Escape" || !event.shiftKey)
+            return true;
+        if (event.type === "keydown")
+            this.element.focus();
+        return false;
     }
 
     onClose(channel, options) {
