@@ -74,11 +74,11 @@ export class Instances {
  * password, if need be. */
 export class Superuser {
     constructor(changed) {
-        this.current = "";
+        this.current = null;
         this.methods = [];
         const proxy = cockpit.dbus(null, { bus: "internal" }).proxy("cockpit.Superuser", "/superuser");
         const update = () => {
-            const current = proxy.Current ?? "";
+            const current = proxy.Current ?? "none";
             this.methods = Object.keys(proxy.Methods ?? {});
             if (!this.methods.length)
                 this.methods = proxy.Bridges ?? [];
@@ -92,12 +92,17 @@ export class Superuser {
         proxy.wait(update);
     }
 
+    /* Whether anything is known yet. */
+    get known() {
+        return this.current !== null;
+    }
+
     get active() {
-        return this.current !== "" && this.current !== "none";
+        return this.known && this.current !== "none";
     }
 
     get available() {
-        return !this.active && this.methods.length > 0;
+        return this.known && !this.active && this.methods.length > 0;
     }
 
     /* Calls ask(message, prompt, echo, error), which returns the promise of an answer, or null to give up. */

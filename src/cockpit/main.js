@@ -69,19 +69,23 @@ class Page {
         if (problem)
             alertError(`The system bus: ${problem}`);
         this.showInstances();
+        /* Who has administrative access shall not be asked for what he may do without. */
+        if (!this.superuser.known)
+            return;
         const owner = this.instances.owners.get(this.instance) ?? null;
         if (owner !== this.owner)
             this.connect(owner);
     }
 
     onSuperuser() {
-        if (this.owner)
-            this.connect(this.owner);
+        if (this.instances?.known)
+            this.connect(this.instances.owners.get(this.instance) ?? null);
         this.showTools();
     }
 
     connect(owner) {
         this.owner = owner;
+        this.connectedAs = this.superuser.current;
         this.rights.clear();
         this.monitor.clear();
         this.node.connect(owner);
@@ -98,8 +102,10 @@ class Page {
         byId("instance-field").hidden = names.length < 2;
     }
 
-    /* Resolves when there is a list of roles, with the rights that the user has now. */
+    /* Resolves when there is a list of roles, with the rights of administrative access. */
     whenReady() {
+        if (this.rights.general && this.superuser.active && this.connectedAs === this.superuser.current)
+            return Promise.resolve(true);
         return new Promise(resolve => { this.waiting.push(resolve) });
     }
 
@@ -152,7 +158,13 @@ class Page {
         }
         byId("filter").hidden = kind === "events" || kind === "details";
         this.view = new VIEWS[kind](this, role);
+        const lost = place.contains(document.activeElement);
         place.replaceChildren(this.view.element);
+        /* What had the focus is gone, so what has come in its place gets it. */
+        if (lost) {
+            place.focus({ preventScroll: true });
+            window.scrollTo(0, 0);
+        }
         this.view.shown?.();
         this.usage.soon();
     }
@@ -193,7 +205,9 @@ class Page {
         this.showTools();
         if (node.ready) {
             this.monitor.read().then(() => this.monitor.show());
-            this.rights.loadGeneral().then(() => {
+            this.rights.loadGeneral().then(current => {
+                if (!current)
+                    return;
                 for (const resolve of this.waiting.splice(0))
                     resolve(true);
                 this.showView();

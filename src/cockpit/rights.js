@@ -27,15 +27,17 @@ export class Rights {
         this.asking = 0;
     }
 
-    /* Of start-defined-role, start-role, start-role-as, monitor, shutdown and others. */
+    /* Of start-defined-role, start-role, start-role-as, monitor, shutdown and others. Resolves to whether they are
+     * those of this connection still. */
     async loadGeneral() {
         const generation = this.generation;
         const [permissions] = await this.node.call("GetPermissions", "sa{sv}", ["", {}]);
 
         if (generation !== this.generation)
-            return;
+            return false;
         this.general = permissions;
         this.changed(null);
+        return true;
     }
 
     may(action) {
