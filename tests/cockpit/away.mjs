@@ -4,11 +4,10 @@
 
 import assert from "node:assert/strict";
 
-import { button, cell, gone, pageTest, row, shows } from "./browser.mjs";
-import { clear, ctl, define, poll, run, systemctl, until } from "./service.mjs";
+import { button, cell, gone, row, shows, testsWith } from "./browser.mjs";
+import { clear, ctl, poll, run, systemctl, until } from "./service.mjs";
 
-await clear();
-await define({ camera: ["Command=sleep infinity"], guider: ["Command=sleep infinity"] });
+const pageTest = testsWith({ camera: ["Command=sleep infinity"], guider: ["Command=sleep infinity"] });
 
 const state = page => page.locator("#service-state");
 const nRestarts = () => systemctl("show", "-P", "NRestarts", "architect-node.service");
@@ -34,7 +33,7 @@ pageTest("a stop and a start by systemctl", "admin", async page => {
     await shows(page.locator("#view"), /No roles/);
     await ctl("start", "guider");
     await shows(cell(page, "guider", "state"), "running");
-    await clear.roles();
+    await clear();
     await gone(row(page, "guider"));
 });
 
@@ -63,7 +62,7 @@ pageTest("a kill of the service, which its roles survive", "admin", async page =
     // The buttons work on the new connection.
     await button(row(page, "guider"), "start").click();
     await shows(cell(page, "guider", "state"), "running");
-    await clear.roles();
+    await clear();
     await gone(row(page, "guider"));
 });
 

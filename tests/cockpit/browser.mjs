@@ -7,8 +7,9 @@ import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 
-import { clear } from "./service.mjs";
+import { clear, defineOnly } from "./service.mjs";
 
 // A loaded machine is no bug.
 export const PATIENCE = 30_000;
@@ -88,15 +89,17 @@ export const ready = page => page.locator("html[data-ready='1']").waitFor({ stat
 
 // Opens the page in the state in which it has shown its first picture.
 export async function load(page, path = PAGE) {
-    await page.goto(path);
+    const response = await page.goto(path);
+    assert.ok(!response || response.ok(), `${path}: ${response?.status()}`);
     await ready(page);
 }
 
-// A test with a page, which begins without a role, and leaves none. Whatever it throws, the picture of the moment is
-// kept, and the page is closed. A page that has complained on the console fails the test, unless this removes the
-// complaint from page.complaints.
-export function pageTest(name, who, body, options) {
+// Returns the function that makes a test with a page, for a file whose tests have these definitions. A test begins
+// without a role, and leaves none. Whatever it throws, the picture of the moment is kept, and the page is closed. A
+// page that has complained on the console fails the test, unless this removes the complaint from page.complaints.
+export const testsWith = definitions => (name, who, body, options) => {
     test(name, { timeout: 4 * PATIENCE }, async t => {
+        await defineOnly(definitions);
         const page = await newPage(who, options);
         let failure;
         try {
@@ -111,24 +114,29 @@ export function pageTest(name, who, body, options) {
                 process.stderr.write(`the browser has complained: ${complaint}\n`);
         }
         await page.context().close();
-        await clear.roles().catch(error => { failure ??= error });
+        await clear().catch(error => { failure ??= error });
         if (failure)
             throw failure;
     });
-}
+};
 
-// Waits until the text of an element is this, or matches this.
+const squeeze = text => text.replace(/\s+/g, " ").trim();
+
+// Waits until an element shows this text, or one that matches.
 export async function shows(locator, expected) {
-    const pattern = expected instanceof RegExp ? expected : new RegExp(`^\\s*${escape(expected)}\\s*$`);
-    try {
-        await locator.filter({ hasText: pattern }).first().waitFor();
-    } catch (error) {
-        const found = await locator.allTextContents().catch(() => []);
-        throw new Error(`expected ${pattern}, but it shows ${JSON.stringify(found)}`, { cause: error.message });
+    const matches = text => expected instanceof RegExp ? expected.test(text) : text === squeeze(expected);
+    let found;
+    for (const end = performance.now() + PATIENCE; performance.now() < end; await setTimeout(20)) {
+        try {
+            found = (await locator.evaluateAll(all => all.filter(e => e.checkVisibility()).map(e => e.textContent))).map(squeeze);
+        } catch (error) {
+            found = [error.message];        // the page is being loaded
+        }
+        if (found.some(matches))
+            return;
     }
+    throw new Error(`expected ${expected}, but it shows ${JSON.stringify(found)}`);
 }
-
-const escape = text => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 
 export const row = (page, role) => page.locator(`[data-role="${role}"]`);
 export const cell = (page, role, field) => row(page, role).locator(`[data-field="${field}"]`);

@@ -4,11 +4,10 @@
 
 import assert from "node:assert/strict";
 
-import { PASSWORD, button, cell, confirm, dialog, newPage, load, pageTest, row, shows } from "./browser.mjs";
-import { clear, ctl, define, run } from "./service.mjs";
+import { PASSWORD, button, cell, confirm, dialog, row, shows, testsWith } from "./browser.mjs";
+import { ctl } from "./service.mjs";
 
-await clear();
-await define({ camera: ["Command=sleep infinity"], dome: ["Command=sleep infinity"] });
+const pageTest = testsWith({ camera: ["Command=sleep infinity"], dome: ["Command=sleep infinity"] });
 
 const greyed = async (scope, action) => {
     const b = button(scope, action);
