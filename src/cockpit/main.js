@@ -19,6 +19,7 @@ import { followTheme } from "./theme.js";
 import { byId, make, alertError } from "./ui.js";
 
 const SECOND_MS = 1000;
+const AGAIN_MS = 3000;
 
 const VIEWS = {
     roles: RolesView,
@@ -89,6 +90,17 @@ class Page {
         this.rights.clear();
         this.monitor.clear();
         this.node.connect(owner);
+    }
+
+    /* The service is there, and what was between it and the page is gone. */
+    connectAgain() {
+        const { owner } = this;
+
+        clearTimeout(this.again);
+        this.again = setTimeout(() => {
+            if (owner && owner === this.owner && !this.node.ready)
+                this.connect(owner);
+        }, AGAIN_MS);
     }
 
     showInstances() {
@@ -216,6 +228,7 @@ class Page {
             this.showSummary();
         } else if (node.problem) {
             alertError(node.problem);
+            this.connectAgain();
         }
         if (node.ready || !node.client)
             this.setReady();
