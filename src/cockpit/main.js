@@ -92,14 +92,16 @@ class Page {
         this.node.connect(owner);
     }
 
-    /* The service is there, and what was between it and the page is gone. */
-    connectAgain() {
+    /* If the service is still there after a moment, what was between it and the page has failed. */
+    connectAgain(problem) {
         const { owner } = this;
 
         clearTimeout(this.again);
         this.again = setTimeout(() => {
-            if (owner && owner === this.owner && !this.node.ready)
-                this.connect(owner);
+            if (!owner || owner !== this.owner || this.node.ready)
+                return;
+            alertError(`There is no connection with the service: ${problem}`);
+            this.connect(owner);
         }, AGAIN_MS);
     }
 
@@ -227,8 +229,7 @@ class Page {
             this.showView();
             this.showSummary();
         } else if (node.problem) {
-            alertError(node.problem);
-            this.connectAgain();
+            this.connectAgain(node.problem);
         }
         if (node.ready || !node.client)
             this.setReady();

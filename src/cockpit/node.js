@@ -52,7 +52,7 @@ export class Node {
     }
 
     get state() {
-        return !this.client ? "away" : this.props.State ?? "away";
+        return !this.client ? "away" : this.props.State ?? "";
     }
 
     /* -- changes -- */
