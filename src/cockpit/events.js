@@ -16,6 +16,8 @@ const REDRAW_MS = 1000;
 const MOVE_MS = 30000;
 /* In percent of the width. What is narrower, and closer to the one before, is drawn as one. */
 const THIN = 0.15;
+/* In pixels, of the time of day. */
+const TICK_WIDTH = 64;
 
 /* The last noon, since a night has two dates. */
 function lastNoon(now, days) {
@@ -339,7 +341,8 @@ export class EventsView {
     }
 
     drawAxis(begin, end, scale) {
-        const step = STEPS.find(s => (end - begin) / s <= 12) ?? STEPS.at(-1);
+        const most = Math.max(2, Math.min(12, Math.floor(this.axis.clientWidth / TICK_WIDTH)));
+        const step = STEPS.find(s => (end - begin) / s <= most) ?? STEPS.at(-1);
         /* Full hours of the local time. */
         const zone = new Date(begin / 1000).getTimezoneOffset() * 60e6;
         const ticks = [];
