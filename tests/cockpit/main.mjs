@@ -9,7 +9,7 @@ import { test } from "node:test";
 import { closeBrowser } from "./browser.mjs";
 
 // Those that need no browser are first.
-const THEMES = ["unit", "login", "list", "actions", "access", "rights", "away"];
+const THEMES = ["unit", "login", "list", "actions", "history", "many", "access", "rights", "away"];
 
 const wanted = process.argv.slice(2);
 for (const name of wanted) {

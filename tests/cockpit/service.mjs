@@ -61,3 +61,16 @@ export async function clear() {
     await ctl("kill", "--all");
     await ctl("purge", "--all");
 }
+
+// 500 roles that run, and some that end and start again, with three events each time: together 20 a second.
+export const MANY = 500;
+export const TICKS = Array.from({ length: 4 }, (_, i) => `tick-${i}`);
+
+export function many() {
+    const roles = {};
+    for (let i = 0; i < MANY; i++)
+        roles[`role-${String(i).padStart(3, "0")}`] = ["Command=sleep infinity", "RoleGroups=many"];
+    for (const name of TICKS)
+        roles[name] = ["Command=true", "Restart=always", "RestartSec=600ms", "StartLimitIntervalSec=0", "RoleGroups=ticks"];
+    return roles;
+}
