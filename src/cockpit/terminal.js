@@ -39,11 +39,12 @@ export class Terminal {
         this.run = null;
         this.screen = make("div", { class: "screen", "data-terminal": true });
         this.note = make("p", { class: "empty" });
+        this.help = make("span", { class: "help", hidden: true }, "Shift+Escape leaves it");
         this.attach = make("button", { type: "button", class: "small", hidden: true }, "Attach again");
         this.attach.addEventListener("click", () => this.open());
         this.element = make("section", { class: "pane", "aria-label": "Terminal", tabindex: "-1" },
             make("div", { class: "pane-head" }, make("h3", {}, "Terminal"),
-                make("span", { class: "help" }, "Shift+Escape leaves it"), this.attach), this.screen, this.note);
+                this.help, this.attach), this.screen, this.note);
         this.resized = new ResizeObserver(() => this.fit());
         this.themed = new MutationObserver(() => this.setTheme());
         this.screen.hidden = true;
@@ -78,7 +79,7 @@ export class Terminal {
         }
         this.close();
         this.setNote("");
-        this.screen.hidden = false;
+        this.screen.hidden = this.help.hidden = false;
         this.attach.hidden = true;
         this.screen.replaceChildren();
         const { columns, rows } = this.size();
