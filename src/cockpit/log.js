@@ -24,7 +24,6 @@ function messageText(message) {
         return "[blob data]";
     if (text.length > MAX_LENGTH)
         text = `${text.slice(0, MAX_LENGTH)} ...`;
-    // eslint-disable-next-line no-control-regex
     return text.replace(/\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)?|\x1b[@-_]|[\x00-\x08\x0b-\x1f\x7f]/g, "");
 }
 

@@ -105,7 +105,6 @@ export function percent(value) {
 
 /* A terminal would act on control characters; a page only shows nothing for them. */
 export function escape(text) {
-    // eslint-disable-next-line no-control-regex
     return text.replace(/[\x00-\x1f\x7f]/g, c => `\\x${two(c.charCodeAt(0).toString(16))}`);
 }
 
