@@ -134,6 +134,7 @@ pageTest("a definition is started from the list of definitions", "admin", async 
     await shows(state(page, "guider"), "running");
     await define({ wrong: ["Command=/opt/no/such"] });
     await button(page, "start-definition").click();
+    await dialog(page, "start-definition").waitFor();
     const options = await dialog(page, "start-definition").locator("option").evaluateAll(list => list.map(o => `${o.textContent}${o.disabled ? " -" : ""}`));
     assert.deepEqual(options, ["camera", "guider (running) -", "managed", "refused (refused) -", "wrong"]);
     await shows(dialog(page, "start-definition"), /The camera.*camera\.role.*groups: night/);

@@ -64,6 +64,7 @@ pageTest("a terminal, there and back", "admin", async page => {
     await until(async () => (await size())[1] !== before);
     // The command of the role has a new terminal in its next run.
     await ctl("restart", "shell");
+    await onScreen(page, /^(?!.*hello world)/);
     await page.locator("[data-terminal] :focus").waitFor({ state: "attached" });
     await page.keyboard.type("again");
     await page.keyboard.press("Enter");

@@ -7,11 +7,11 @@ import { inspect } from "node:util";
 
 const seconds = event => (event.details.duration_ms / 1000).toFixed(1) + " s";
 
-// The assertion, and where it is, without the frames of the runner.
+// The assertion, and where it is, without the frames of the runner. tools/lib/reasons.sh finds it by "error: ".
 function reason(error) {
     const cause = error.cause instanceof Error ? error.cause : error;
     const text = cause instanceof Error ? cause.stack ?? String(cause) : inspect(cause);
-    return text.split("\n").filter(line => !/^\s+at .*node:internal/.test(line)).join("\n");
+    return "error: " + text.replace(/^Error: /, "").split("\n").filter(line => !/^\s+at .*node:internal/.test(line)).join("\n");
 }
 
 export default async function* report(events) {

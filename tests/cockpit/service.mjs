@@ -44,14 +44,15 @@ export async function define(roles) {
 
 let defined = null;
 
-// The service runs, with these definitions only.
+// The service runs, with these definitions only and without a role.
 export async function defineOnly(roles) {
-    if (defined === roles)
-        return;
-    rmSync(ROLES, { recursive: true, force: true });
-    await systemctl("start", "architect-node.service");
-    await define(roles);
-    defined = roles;
+    if (defined !== roles) {
+        rmSync(ROLES, { recursive: true, force: true });
+        await systemctl("start", "architect-node.service");
+        await define(roles);
+        defined = roles;
+    }
+    await clear();
 }
 
 // No role. This starts a service that does not run.

@@ -44,6 +44,7 @@ cockpit_tests() {
                 mkdir -p "$pictures"
                 "$TOOLS/sandbox" exec "$name" -- sh -c 'cd /var/tmp/cockpit-pictures 2>/dev/null && tar -cf - .' </dev/null |
                         tar -C "$pictures" -xf - 2>/dev/null && echo "what the browser showed: $pictures"
+                echo "== journal"
                 "$TOOLS/sandbox" exec "$name" -- journalctl -q --no-pager -o short-precise -n 40 </dev/null
         fi
         "$TOOLS/sandbox" stop "$name" || code=1
