@@ -14,7 +14,7 @@ const HOUR = 3600e6;
 const REDRAW_MS = 1000;
 /* and now and then, since the present moves on */
 const MOVE_MS = 30000;
-/* In percent of the width. What is narrower, and closer to the one before, is drawn as one. */
+/* In percent of the width. What is narrower, and closer to the one before, is drawn as one, but for what runs. */
 const THIN = 0.15;
 /* In pixels, of the time of day. */
 const TICK_WIDTH = 64;
@@ -154,7 +154,7 @@ function joinThin(runs, scale) {
     for (const run of runs) {
         const last = joined.at(-1);
         const [left, right] = [scale(run.from), scale(run.to)];
-        if (last && right - left < THIN && left - last.right < THIN && last.look !== "running") {
+        if (last && run.look !== "running" && right - left < THIN && left - last.right < THIN) {
             last.right = Math.max(last.right, right);
             last.n++;
             if (run.look === "bad")
