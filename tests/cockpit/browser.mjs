@@ -94,29 +94,35 @@ export async function load(page, path = PAGE) {
     await ready(page);
 }
 
-// Returns the function that makes a test with a page, for a file whose tests have these definitions. A test begins
-// without a role, and leaves none. Whatever it throws, the picture of the moment is kept, and the page is closed. A
-// page that has complained on the console fails the test, unless this removes the complaint from page.complaints.
-export const testsWith = definitions => (name, who, body, options) => {
-    test(name, { timeout: 4 * PATIENCE }, async t => {
-        await defineOnly(definitions);
-        const page = await newPage(who, options);
-        let failure;
-        try {
-            await load(page);
-            await body(page, t);
-            assert.deepEqual(page.complaints, [], "the browser has complained");
-        } catch (error) {
-            failure = error;
-            mkdirSync(PICTURES, { recursive: true });
-            await page.screenshot({ path: `${PICTURES}/${name.replace(/[^A-Za-z0-9]+/g, "-")}.png` }).catch(() => {});
-            for (const complaint of page.complaints)
-                process.stderr.write(`the browser has complained: ${complaint}\n`);
-        }
+// Runs the body of a test with a new page of this user. Whatever it throws, the picture of the moment is kept, and the
+// page is closed. A page that has complained on the console fails the test, unless the test removes the complaint from
+// page.complaints.
+export async function withPage(name, who, options, body) {
+    const page = await newPage(who, options);
+    try {
+        await body(page);
+        assert.deepEqual(page.complaints, [], "the browser has complained");
+    } catch (error) {
+        mkdirSync(PICTURES, { recursive: true });
+        await page.screenshot({ path: `${PICTURES}/${name.replace(/[^A-Za-z0-9]+/g, "-")}.png` }).catch(() => {});
+        for (const complaint of page.complaints)
+            process.stderr.write(`the browser has complained: ${complaint}\n`);
+        throw error;
+    } finally {
         await page.context().close();
-        await clear().catch(error => { failure ??= error });
-        if (failure)
-            throw failure;
+    }
+}
+
+// Returns the function that makes a test with our page, for a file whose tests have these definitions. A test begins
+// without a role, and leaves none.
+export const testsWith = definitions => (name, who, body, options) => {
+    test(name, { timeout: 4 * PATIENCE }, async () => {
+        await defineOnly(definitions);
+        await withPage(name, who, options, async page => {
+            await load(page);
+            await body(page);
+        });
+        await clear();
     });
 };
 

@@ -42,6 +42,7 @@ await ctl("monitor-timeout", "30min");
 await ctl("beat");
 
 // Some of them come and go.
+await ctl("wait", "flats");
 for (let i = 0; performance.now() - began < NIGHT_MS; i++) {
     await ctl("start", "flats");
     await ctl("wait", "flats");

@@ -31,7 +31,7 @@ cockpit_node() {
 
 # cockpit_tests STAGE BUILD-DIR [BOOT-OPTION...]
 cockpit_tests() {
-        local stage=$1 build=$2 name=test-$$-cockpit code=0
+        local stage=$1 build=$2 name=test-$$-${1#system-} code=0
         # shellcheck disable=SC2153     # set by the script that sources this file
         local log=$LOGS/$stage.out pictures=$LOGS/$stage
         shift 2
