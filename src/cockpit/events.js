@@ -30,10 +30,11 @@ function lastNoon(now, days) {
     return noon.getTime() * 1000;
 }
 
+/* But for what is past, a range ends now; an event of the machine whose clock is ahead of ours belongs to it. */
 const RANGES = {
     hour: { label: "Last hour", of: now => [now - HOUR, now] },
     tonight: { label: "This night, since noon", of: now => [lastNoon(now, 0), now] },
-    before: { label: "The night before", of: now => [lastNoon(now, 1), lastNoon(now, 0)] },
+    before: { label: "The night before", past: true, of: now => [lastNoon(now, 1), lastNoon(now, 0)] },
     day: { label: "Last 24 hours", of: now => [now - 24 * HOUR, now] },
     week: { label: "Last 7 days", of: now => [now - 7 * 24 * HOUR, now] },
     all: { label: "All that is kept", of: (now, oldest) => [oldest ?? now - HOUR, now] },
@@ -204,7 +205,10 @@ export class EventsView {
                     ["mark", "the service, its monitor or a lease"]].map(([look, text]) =>
                     make("span", {}, make("span", { class: "sample", "data-look": look }), text)))),
             this.table, this.more);
-        this.range.addEventListener("change", () => this.load());
+        /* One reading after the other, or the same events would be read twice. */
+        this.range.addEventListener("change", () => {
+            this.queue = this.queue.then(() => this.load());
+        });
         this.text.addEventListener("input", () => this.showAll());
         this.kind.addEventListener("change", () => this.showTable());
         this.more.addEventListener("click", () => {
@@ -244,7 +248,7 @@ export class EventsView {
 
     inRange(event) {
         const [begin, end] = this.shownBounds;
-        return event.usec >= begin && event.usec <= end;
+        return event.usec >= begin && (event.usec <= end || !RANGES[this.range.value].past);
     }
 
     /* -- the list -- */
