@@ -19,8 +19,8 @@ package_tests() {
         package_step lintian package_lintian "$dir/1"
         package_step rpm package_rpm "$dir"
         package_step appstream appstreamcli validate --no-net "$SOURCE/data/org.architect.Node.metainfo.xml"
-        package_machine bookworm daemon "$dir" --packages="needrestart libmosquitto1 pacemaker pacemaker-cli-utils"
-        package_machine trixie broker "$dir" --packages="needrestart libglib2.0-0t64 libsmartcols1 libmosquitto1 pacemaker pacemaker-cli-utils" "--root=$("$TOOLS/debian-root" trixie)"
+        package_machine bookworm daemon "$dir" --packages="needrestart libmosquitto1 pacemaker pacemaker-cli-utils dunst"
+        package_machine trixie broker "$dir" --packages="needrestart libglib2.0-0t64 libsmartcols1 libmosquitto1 pacemaker pacemaker-cli-utils dunst" "--root=$("$TOOLS/debian-root" trixie)"
         count "$passed" "$failed"
 }
 
