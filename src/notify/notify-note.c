@@ -122,7 +122,7 @@ void batch_add(Batch *batch, Note *note) {
                 note->reason = reason;
         } else
                 batch->n++;
-        if (!note->follows) {
+        if (!note->follows && note->seq != 0) {
                 g_free(batch->end);
                 batch->end = g_strdup(note->reason);
         }

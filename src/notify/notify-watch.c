@@ -6,6 +6,7 @@
 #include "client/event-feed.h"
 #include "client/node-client.h"
 #include "client/position.h"
+#include "client/properties.h"
 #include "client/timer.h"
 #include "notify/notify-watch.h"
 #include "proto/node-names.h"
@@ -13,6 +14,27 @@
 #include "util/log.h"
 
 #define SAVE_DELAY_USEC USEC_PER_SEC
+
+typedef struct Fired {
+        char *epoch;
+        uint64_t seq, timeout_usec;
+} Fired;
+
+static const Property fired_details[] = {
+        { "epoch", "s", offsetof(Fired, epoch) },
+        { "seq", "t", offsetof(Fired, seq) },
+        { "timeout-usec", "t", offsetof(Fired, timeout_usec) },
+};
+
+static void fired_clear(Fired *fired) {
+        properties_clear(fired_details, ELEMENTSOF(fired_details), fired);
+}
+
+static void fired_move(Fired *to, Fired *from) {
+        fired_clear(to);
+        *to = *from;
+        *from = (Fired){};
+}
 
 struct NotifyWatch {
         sd_bus *bus;
@@ -27,6 +49,11 @@ struct NotifyWatch {
         uint64_t started_usec;    /* CLOCK_REALTIME; what is older has happened before */
         uint64_t not_before_usec; /* CLOCK_REALTIME; nobody is told of what is older */
         Away away;
+
+        /* A monitor that fires may end the service before it can be asked for the event. */
+        char *owner; /* of the name, as the bus knows it; NULL: nobody */
+        Fired fired; /* what was signalled last */
+        Fired told;  /* what was told without having been read */
 
         int state_fd;
         bool user, has_history, save_pending;
@@ -74,7 +101,8 @@ static int watch_on_event(const NodeEvent *event, sd_bus_message *m, void *userd
         }
         position_set(&w->read, event->epoch, event->seq);
         notify_watch_shown(w);
-        if (event->realtime_usec < w->not_before_usec)
+        if (event->realtime_usec < w->not_before_usec ||
+                (event->seq == w->told.seq && g_strcmp0(event->epoch, w->told.epoch) == 0))
                 return 0;
         if (event->realtime_usec < w->started_usec) {
                 away_add(&w->away, incident);
@@ -113,6 +141,69 @@ static const EventFeedHandlers feed_handlers = {
         .begins = watch_on_begins,
 };
 
+/* -- a monitor that ends the service -- */
+
+/* Only what the service itself has said counts: everybody can send a message with this content to us. */
+static int watch_on_fired(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *sender = sd_bus_message_get_sender(m);
+        NotifyWatch *w = userdata;
+        Fired fired = {};
+
+        if (!w->owner || g_strcmp0(sender, w->owner) != 0)
+                return 0;
+        int r = sd_bus_message_skip(m, "t");
+        if (r >= 0)
+                r = properties_read(m, fired_details, ELEMENTSOF(fired_details), &fired);
+        if (r >= 0)
+                fired_move(&w->fired, &fired);
+        fired_clear(&fired);
+        return 0;
+}
+
+static void watch_tell_fired(NotifyWatch *w) {
+        const bool read = g_strcmp0(w->fired.epoch, w->read.epoch) == 0 && w->fired.seq <= w->read.seq;
+        const Incident incident = {
+                .realtime_usec = now_usec(CLOCK_REALTIME),
+                .signal = (char *) "MonitorTimedOut",
+                .role = (char *) "",
+                .kinds = INCIDENT_BIT(INCIDENT_MONITOR),
+                .timeout_usec = w->fired.timeout_usec,
+        };
+
+        if (!w->fired.epoch || read)
+                return;
+        w->handlers->note(w, "", note_new_incident(&incident), w->userdata);
+        fired_move(&w->told, &w->fired);
+}
+
+static int watch_on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        NotifyWatch *w = userdata;
+        const char *name, *old, *new;
+
+        if (sd_bus_message_read(m, "sss", &name, &old, &new) < 0)
+                return 0;
+        g_free(w->owner);
+        w->owner = new[0] ? g_strdup(new) : NULL;
+        if (!w->owner)
+                watch_tell_fired(w);
+        return 0;
+}
+
+static int watch_begin_owner(NotifyWatch *w) {
+        sd_bus_creds *creds = NULL;
+        const char *owner;
+
+        int r = node_subscribe_owner(w->bus, w->bus_name, watch_on_owner, w);
+        if (r >= 0)
+                r = sd_bus_match_signal(w->bus, NULL, w->bus_name, NODE_PATH, NODE_INTERFACE,
+                        "MonitorTimedOut", watch_on_fired, w);
+        if (r >= 0 && sd_bus_get_name_creds(w->bus, w->bus_name, SD_BUS_CREDS_UNIQUE_NAME, &creds) >= 0 &&
+                sd_bus_creds_get_unique_name(creds, &owner) >= 0)
+                w->owner = g_strdup(owner);
+        sd_bus_creds_unref(creds);
+        return r;
+}
+
 /* -- */
 
 static char *place_of(bool user, const char *instance) {
@@ -145,6 +236,8 @@ int notify_watch_new(sd_bus *bus, bool user, const char *instance, int state_fd,
                 position_set(&w->read, w->saved.epoch, w->saved.seq);
         r = timer_new(sd_bus_get_event(bus), &w->save, 0, watch_on_save, w);
         if (r >= 0)
+                r = watch_begin_owner(w);
+        if (r >= 0)
                 r = event_feed_new(
                         bus, w->bus_name, w->has_history ? &w->saved : NULL, &feed_handlers, w, &w->feed);
         if (r < 0) {
@@ -165,6 +258,9 @@ NotifyWatch *notify_watch_free(NotifyWatch *w) {
         position_clear(&w->read);
         position_clear(&w->saved);
         away_clear(&w->away);
+        fired_clear(&w->fired);
+        fired_clear(&w->told);
+        g_free(w->owner);
         g_free(w->instance);
         g_free(w->bus_name);
         g_free(w->place);

@@ -350,6 +350,18 @@ class Notify(NodeCase):
         self.assertEqual(self.actions(shown), {"log"})
         self.expect_nothing()
 
+    def test_monitor_ends_the_service(self):
+        """Without a role to stop the service is gone before anybody can ask it what has happened."""
+        self.addCleanup(run, *CALL, "SetMonitorTimeout", "t", "30000000")
+        self.addCleanup(run, "systemctl", "start", "architect-node.service")
+        run(*CALL, "SetMonitorTimeout", "t", "300000")
+        run(*CALL, "Beat")
+        self.expect("The monitor fired", "no beat of the monitor within 0.3 s", "CRITICAL")
+        # It is in the log of the next service, which is read, too.
+        run("systemctl", "start", "architect-node.service")
+        self.wait_for_state()
+        self.expect_nothing(INTERVAL + 1)
+
     def test_out_of_memory(self):
         """Of an instance that comes later."""
         fake = subprocess.Popen(["/usr/bin/python3", "-c", FAKE], stdout=subprocess.PIPE, text=True)
