@@ -8,7 +8,8 @@
 #include "proto/node-names.h"
 
 #define MATCH \
-        "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',interface='org.freedesktop.DBus'," \
+        "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus'," \
+        "interface='org.freedesktop.DBus'," \
         "member='NameOwnerChanged',arg0namespace='" NODE_BUS_NAME "'"
 
 static void instances_take(NotifyInstances *instances, const char *name) {

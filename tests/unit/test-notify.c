@@ -199,8 +199,8 @@ static void test_away(void **state) {
         away_add(&away, &incident);
         assert_int_equal(away.seq, 61);
         assert_note(away_take(&away), "16 failures while you were away",
-                "camera0 (2 times), camera1 (2 times), camera2 (2 times), camera3 (2 times), camera4 (2 times) and 4 "
-                "more, since 1970-01-01 00:01",
+                "camera0 (2 times), camera1 (2 times), camera2 (2 times), camera3 (2 times), "
+                "camera4 (2 times) and 4 more, since 1970-01-01 00:01",
                 true);
 }
 
