@@ -342,7 +342,10 @@ class Notify(NodeCase):
         self.addCleanup(run, *CALL, "SetMonitorTimeout", "t", "30000000")
         self.addCleanup(run, "systemctl", "start", "architect-node.service")
         fifo = self.fifo()
-        self.start_shell("slow", f"trap '' TERM; echo >{fifo.path}; while :; do sleep 1; done")
+        script = f"trap '' TERM; echo >{fifo.path}; while :; do sleep 1; done"
+        options = ("1", "stop-timeout-usec", "t", "3000000")
+        call = ("busctl", "call", "--", *CALL[2:], "Start", "sasa{sv}")
+        run(*call, self.role("slow"), "3", "sh", "-c", script, *options)
         self.assertEqual(fifo.line(), "")
         run(*CALL, "SetMonitorTimeout", "t", "300000")
         run(*CALL, "Beat")
