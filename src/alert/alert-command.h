@@ -10,5 +10,5 @@
 #include "alert/alert-settings.h"
 
 /* Makes the call. The unit has the same name whenever it is made for this event. Returns a negative errno. */
-int alert_command_new(sd_bus *bus, const Alert *alert, const AlertEvent *event, const char *instance,
+int alert_command_new(sd_bus *bus, const Alert *alert, const Incident *event, const char *instance,
         const char *host, sd_bus_message **ret);

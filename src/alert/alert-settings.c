@@ -22,16 +22,6 @@
 #define RATE_INTERVAL_DEFAULT_USEC (60 * USEC_PER_SEC)
 #define RATE_BURST_DEFAULT 5U
 
-static const char *const alert_kind_table[_ALERT_KIND_MAX] = {
-        [ALERT_GAVE_UP] = "gave-up",
-        [ALERT_MONITOR] = "monitor",
-        [ALERT_LOST] = "lost",
-        [ALERT_OOM] = "oom",
-        [ALERT_FAILED] = "failed",
-};
-
-DEFINE_STRING_TABLE(alert_kind, AlertKind, alert_kind_table);
-
 static void command_free(void *p) {
         AlertCommand *command = p;
 
@@ -99,14 +89,14 @@ static char *set_on(Alert *alert, const char *value) {
         unsigned kinds = value[0] ? alert->kinds : 0;
 
         for (char **w = words; *w; w++) {
-                const AlertKind kind = alert_kind_from_string(*w);
+                const IncidentKind kind = incident_kind_from_string(*w);
 
                 if (!(*w)[0])
                         continue;
                 if (kind < 0)
                         return g_strdup_printf(
                                 "\"%s\" is none of failed, gave-up, oom, monitor and lost", *w);
-                kinds |= ALERT_KIND_BIT(kind);
+                kinds |= INCIDENT_BIT(kind);
         }
         alert->kinds = kinds;
         return NULL;

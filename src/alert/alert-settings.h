@@ -7,24 +7,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/string-table.h"
+#include "client/incident.h"
 
 #define ALERTS_DIRECTORY "/etc/architect-node/alerts.d"
-
-/* What an alert may wait for. An event may be several of them; the first one names it. */
-typedef enum AlertKind {
-        ALERT_GAVE_UP,
-        ALERT_MONITOR,
-        ALERT_LOST,
-        ALERT_OOM,
-        ALERT_FAILED,
-        _ALERT_KIND_MAX,
-        _ALERT_KIND_INVALID = -EINVAL,
-} AlertKind;
-
-DECLARE_STRING_TABLE(alert_kind, AlertKind);
-
-#define ALERT_KIND_BIT(kind) (1U << (kind))
 
 typedef struct AlertCommand {
         char **words; /* the first one is the program */
@@ -33,7 +18,7 @@ typedef struct AlertCommand {
 
 typedef struct Alert {
         char *name;          /* of the file, without .conf */
-        unsigned kinds;      /* of ALERT_KIND_BIT() */
+        unsigned kinds;      /* of INCIDENT_BIT() */
         char **roles;        /* patterns; empty: all roles */
         char **groups;       /* empty: all */
         char **instances;    /* at least one */

@@ -8,17 +8,14 @@
 #include "alert/alert-settings.h"
 #include "alert/alert-watch.h"
 #include "base/time-util.h"
-#include "client/events.h"
+#include "client/event-feed.h"
 #include "client/node-client.h"
 #include "client/position.h"
 #include "client/timer.h"
-#include "proto/node-errors.h"
 #include "proto/node-names.h"
 #include "util/autoptr.h"
 #include "util/log.h"
 
-/* Events that are read at a time. */
-#define PAGE_MAX 100U
 /* What is older tells nobody anything new, when this program was stopped for a night. */
 #define AGE_MAX_USEC (600 * USEC_PER_SEC)
 #define SAVE_DELAY_USEC USEC_PER_SEC
@@ -34,13 +31,12 @@ struct AlertWatch {
         AlertWatchStopped stopped; /* NULL: it is not to stop */
         void *userdata;
 
-        Position position;        /* the last event that is done */
-        EventReader reader;       /* the last event that was read */
+        Position position; /* the last event that is done */
+        EventFeed *feed;
         uint64_t not_before_usec; /* CLOCK_REALTIME; 0: what is not too old */
         uint64_t n_old;
-        sd_bus_slot *events_call;
 
-        GQueue events;     /* of AlertEvent *; the first one is being handled */
+        GQueue events;     /* of Incident *; the first one is being handled */
         GPtrArray *starts; /* of Start *, whose commands systemd has not taken yet, for the first one */
 
         /* The groups of roles, if an alert asks for them: char ** by the name of the role. */
@@ -50,10 +46,7 @@ struct AlertWatch {
         int state_fd;
         unsigned n_started; /* for the first event */
         bool matched;       /* the alerts for the first event are known */
-        bool present;       /* the service is on the bus */
         bool paused;        /* a call has failed; nothing is called before the next attempt */
-        bool news;          /* there may be events that were not read */
-        bool warned;
         bool position_dirty;
         bool ended;
 };
@@ -118,7 +111,7 @@ static void start_free(void *p) {
         g_free(start);
 }
 
-static const AlertEvent *watch_first(const AlertWatch *w) {
+static const Incident *watch_first(const AlertWatch *w) {
         return w->events.head->data;
 }
 
@@ -127,7 +120,7 @@ static int watch_on_started(sd_bus_message *m, void *userdata, sd_bus_error *err
         Start *start = userdata;
         AlertWatch *w = start->watch;
         Alert *alert = start->alert;
-        const AlertEvent *event = watch_first(w);
+        const Incident *event = watch_first(w);
 
         start->slot = sd_bus_slot_unref(start->slot);
         if (error_is_gone(failure) && start->n_tries < START_TRIES_MAX) {
@@ -174,7 +167,7 @@ static void watch_try_starts(AlertWatch *w) {
 }
 
 static void watch_match(AlertWatch *w) {
-        const AlertEvent *event = watch_first(w);
+        const Incident *event = watch_first(w);
         char *const *groups = g_hash_table_lookup(w->groups, event->role);
         const uint64_t now = now_usec(CLOCK_MONOTONIC);
 
@@ -210,7 +203,7 @@ static bool watch_needs_groups(const AlertWatch *w) {
 }
 
 /* A role that was removed at its end is asked when it begins. */
-static bool event_needs_groups(const AlertWatch *w, const AlertEvent *event) {
+static bool event_needs_groups(const AlertWatch *w, const Incident *event) {
         return event->role[0] && !event->old &&
                (g_str_equal(event->signal, "RoleStarted") ||
                        (event->kinds && !g_hash_table_contains(w->groups, event->role)));
@@ -218,7 +211,7 @@ static bool event_needs_groups(const AlertWatch *w, const AlertEvent *event) {
 
 static int watch_on_groups(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         AlertWatch *w = userdata;
-        const AlertEvent *event = watch_first(w);
+        const Incident *event = watch_first(w);
         g_auto(GStrv) names = NULL;
         char **found = NULL;
 
@@ -258,7 +251,7 @@ static bool watch_ask_groups(AlertWatch *w) {
 /* -- one event after the other -- */
 
 static void event_free(void *p) {
-        (void) alert_event_free(p);
+        (void) incident_free(p);
 }
 
 /* Returns whether the first event is done. */
@@ -275,7 +268,7 @@ static bool watch_handle_first(AlertWatch *w) {
 }
 
 static void watch_end_first(AlertWatch *w) {
-        g_autoptr(AlertEvent) event = g_queue_pop_head(&w->events);
+        g_autoptr(Incident) event = g_queue_pop_head(&w->events);
 
         if (g_str_equal(event->signal, "RolePurged"))
                 (void) g_hash_table_remove(w->groups, event->role);
@@ -289,9 +282,9 @@ static void watch_end_first(AlertWatch *w) {
 static int watch_on_event(const NodeEvent *event, sd_bus_message *m, void *userdata) {
         const uint64_t now = now_usec(CLOCK_REALTIME);
         AlertWatch *w = userdata;
-        AlertEvent *e;
+        Incident *e;
 
-        int r = alert_event_read(event, m, &e);
+        int r = incident_read(event, m, &e);
         if (r < 0)
                 return r;
         e->old = event->realtime_usec < w->not_before_usec;
@@ -305,108 +298,32 @@ static int watch_on_event(const NodeEvent *event, sd_bus_message *m, void *userd
         return 0;
 }
 
-static void watch_on_lost(const char *epoch, uint64_t from, uint64_t to, void *userdata) {
-        const AlertWatch *w = userdata;
-
-        log_warning("%s does not have the events %" PRIu64 " to %" PRIu64 " any more", w->bus_name, from, to);
-}
-
-static void watch_on_unsaved(uint64_t seq, void *userdata) {
-        const AlertWatch *w = userdata;
-
-        log_warning("%s could not save its events after %" PRIu64, w->bus_name, seq);
-}
-
-static void watch_on_epoch(const char *epoch, const char *old_epoch, uint64_t old_seq, void *userdata) {
-        const AlertWatch *w = userdata;
-
-        log_debug("The events of %s have a new epoch, %s", w->bus_name, epoch);
-}
-
-static const EventHandlers event_handlers = {
-        .event = watch_on_event,
-        .lost = watch_on_lost,
-        .unsaved = watch_on_unsaved,
-        .epoch = watch_on_epoch,
-};
-
 /* Nobody wants to be told what was before. */
-static void watch_begin_now(AlertWatch *w) {
-        w->not_before_usec = now_usec(CLOCK_REALTIME);
-        event_reader_set(&w->reader, "", 0);
-        w->news = true;
+static void watch_on_begins(uint64_t realtime_usec, void *userdata) {
+        AlertWatch *w = userdata;
+
+        w->not_before_usec = realtime_usec;
 }
 
-/* What was read of a page is handled, and what follows is read again. */
-static void watch_rewind(AlertWatch *w) {
-        const AlertEvent *last = g_queue_peek_tail(&w->events);
+static void watch_on_caught_up(void *userdata) {
+        AlertWatch *w = userdata;
 
-        if (last)
-                event_reader_set(&w->reader, last->epoch, last->seq);
-        else
-                event_reader_set(&w->reader, w->position.epoch, w->position.seq);
-        w->news = true;
-}
-
-static void watch_read_failed(AlertWatch *w, const sd_bus_error *failure, int r) {
-        watch_rewind(w);
-        if (error_is_gone(failure) && !w->present)
-                return; /* the bus announces the next one */
-        if (!w->warned && !sd_bus_error_has_name(failure, node_error_to_string(NODE_ERROR_LIMIT_REACHED)))
-                log_warning("Cannot read the events of %s, trying again: %s", w->bus_name,
-                        failure ? failure->message ?: failure->name : g_strerror(-r));
-        w->warned = true;
-        watch_retry_later(w);
-}
-
-static void watch_tell_old(AlertWatch *w) {
         if (w->n_old > 0)
                 log_notice("%" PRIu64 " events of %s are more than %u minutes old and raise no alert",
                         w->n_old, w->instance, (unsigned) (AGE_MAX_USEC / (60 * USEC_PER_SEC)));
         w->n_old = 0;
 }
 
-static int watch_on_events(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const sd_bus_error *failure = sd_bus_message_get_error(m);
-        AlertWatch *w = userdata;
-
-        w->events_call = sd_bus_slot_unref(w->events_call);
-        if (sd_bus_error_has_name(failure, node_error_to_string(NODE_ERROR_INVALID_ARGS))) {
-                log_warning("%s does not know event %" PRIu64 ", beginning with what comes now", w->bus_name,
-                        w->reader.seq);
-                watch_begin_now(w);
-        } else {
-                int r = failure ? -EIO : event_reader_read(&w->reader, m, &event_handlers, w);
-
-                if (r < 0)
-                        watch_read_failed(w, failure, r);
-                else {
-                        w->warned = false;
-                        w->news = r != 0;
-                        if (r == 0)
-                                watch_tell_old(w);
-                }
-        }
-        watch_pump(w);
-        return 0;
+static void watch_on_news(void *userdata) {
+        watch_pump(userdata);
 }
 
-static void watch_read(AlertWatch *w) {
-        g_autoptr(sd_bus_message) call = NULL;
-
-        if (!w->present || w->paused || !w->news || w->events_call)
-                return;
-        int r = sd_bus_message_new_method_call(
-                w->bus, &call, w->bus_name, NODE_PATH, NODE_INTERFACE, "EventsSince");
-        if (r >= 0)
-                r = sd_bus_message_set_auto_start(call, false);
-        if (r >= 0)
-                r = event_reader_append(&w->reader, call, PAGE_MAX);
-        if (r >= 0)
-                r = sd_bus_call_async(w->bus, &w->events_call, call, watch_on_events, w, 0);
-        if (r < 0)
-                watch_read_failed(w, NULL, r);
-}
+static const EventFeedHandlers feed_handlers = {
+        .event = watch_on_event,
+        .news = watch_on_news,
+        .caught_up = watch_on_caught_up,
+        .begins = watch_on_begins,
+};
 
 static void watch_pump(AlertWatch *w) {
         while (w->events.head && (!w->stopped || w->matched || w->groups_call)) {
@@ -415,10 +332,10 @@ static void watch_pump(AlertWatch *w) {
                 watch_end_first(w);
         }
         if (!w->stopped) {
-                watch_read(w);
+                event_feed_read(w->feed);
                 return;
         }
-        w->events_call = sd_bus_slot_unref(w->events_call);
+        event_feed_stop(w->feed);
         watch_save(w);
         if (!w->ended)
                 w->stopped(w->userdata);
@@ -429,34 +346,6 @@ void alert_watch_stop(AlertWatch *w, AlertWatchStopped stopped, void *userdata) 
         w->stopped = stopped;
         w->userdata = userdata;
         watch_pump(w);
-}
-
-/* -- the bus -- */
-
-static int watch_on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        AlertWatch *w = userdata;
-
-        if (sd_bus_message_is_signal(m, NODE_INTERFACE, "LogMessage"))
-                return 0;
-        w->news = true;
-        if (!w->events.head && !w->stopped)
-                watch_read(w);
-        return 0;
-}
-
-static int watch_on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        AlertWatch *w = userdata;
-        const char *name, *old, *new;
-
-        if (sd_bus_message_read(m, "sss", &name, &old, &new) < 0)
-                return 0;
-        w->present = new[0];
-        /* What the one before was asked nobody answers. */
-        w->news = true;
-        w->events_call = sd_bus_slot_unref(w->events_call);
-        if (!w->events.head && !w->stopped)
-                watch_read(w);
-        return 0;
 }
 
 /* -- */
@@ -482,22 +371,15 @@ int alert_watch_new(sd_bus *bus, const char *instance, const char *host, GPtrArr
                 log_warning_errno(r,
                         "Cannot read which event of %s was the last one, beginning with what comes now: %m",
                         instance);
-        if (r < 0)
-                watch_begin_now(w);
-        else
-                event_reader_set(&w->reader, w->position.epoch, w->position.seq);
-        w->news = true;
+        const Position *after = r < 0 ? NULL : &w->position;
         r = timer_new(sd_bus_get_event(bus), &w->save, 0, watch_on_save, w);
         if (r >= 0)
                 r = timer_new(sd_bus_get_event(bus), &w->retry, 0, watch_on_retry, w);
         if (r >= 0)
-                r = node_subscribe_owner(bus, w->bus_name, watch_on_owner, w);
-        if (r >= 0)
-                r = node_subscribe(bus, w->bus_name, watch_on_signal, w);
+                r = event_feed_new(bus, w->bus_name, after, &feed_handlers, w, &w->feed);
         if (r < 0)
                 return log_error_errno(r, "Cannot watch %s: %m", w->bus_name);
-        w->present = sd_bus_get_name_creds(bus, w->bus_name, 0, NULL) >= 0;
-        watch_read(w);
+        event_feed_read(w->feed);
         *ret = g_steal_pointer(&w);
         return 0;
 }
@@ -507,12 +389,11 @@ AlertWatch *alert_watch_free(AlertWatch *w) {
                 return NULL;
         w->save = sd_event_source_disable_unref(w->save);
         w->retry = sd_event_source_disable_unref(w->retry);
-        sd_bus_slot_unref(w->events_call);
         sd_bus_slot_unref(w->groups_call);
         g_ptr_array_unref(w->starts);
         g_hash_table_unref(w->groups);
         g_queue_clear_full(&w->events, event_free);
-        event_reader_clear(&w->reader);
+        (void) event_feed_free(w->feed);
         position_clear(&w->position);
         g_free(w->instance);
         g_free(w->bus_name);

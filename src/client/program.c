@@ -39,6 +39,17 @@ int program_open_state(const char *unit, int *ret_fd) {
         return 0;
 }
 
+/* r is how opening it went. */
+static int program_use_bus(sd_event *event, sd_bus *bus, int r) {
+        if (r >= 0)
+                r = sd_bus_set_method_call_timeout(bus, CALL_TIMEOUT_USEC);
+        if (r >= 0)
+                r = sd_bus_set_exit_on_disconnect(bus, true);
+        if (r >= 0)
+                r = sd_bus_attach_event(bus, event, SD_EVENT_PRIORITY_NORMAL);
+        return r < 0 ? log_error_errno(r, "Cannot connect to the bus: %m") : 0;
+}
+
 int program_open_bus(
         sd_event_signal_handler_t on_stop, void *userdata, sd_event **ret_event, sd_bus **ret_bus) {
         int r = sd_event_new(ret_event);
@@ -50,11 +61,11 @@ int program_open_bus(
         if (r < 0)
                 return log_error_errno(r, "Cannot create the event loop: %m");
         r = sd_bus_open_system(ret_bus);
-        if (r >= 0)
-                r = sd_bus_set_method_call_timeout(*ret_bus, CALL_TIMEOUT_USEC);
-        if (r >= 0)
-                r = sd_bus_set_exit_on_disconnect(*ret_bus, true);
-        if (r >= 0)
-                r = sd_bus_attach_event(*ret_bus, *ret_event, SD_EVENT_PRIORITY_NORMAL);
-        return r < 0 ? log_error_errno(r, "Cannot connect to the bus: %m") : 0;
+        return program_use_bus(*ret_event, *ret_bus, r);
+}
+
+int program_open_user_bus(sd_event *event, sd_bus **ret_bus) {
+        int r = sd_bus_open_user(ret_bus);
+
+        return program_use_bus(event, *ret_bus, r);
 }

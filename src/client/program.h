@@ -20,3 +20,6 @@ int program_open_state(const char *unit, int *ret_fd);
  * events. The caller unrefs both, also on failure, where one of them may be NULL. */
 int program_open_bus(
         sd_event_signal_handler_t on_stop, void *userdata, sd_event **ret_event, sd_bus **ret_bus);
+
+/* Connects the same loop to the bus of the user, too. */
+int program_open_user_bus(sd_event *event, sd_bus **ret_bus);

@@ -75,7 +75,7 @@ static void test_defaults(void **state) {
         g_autoptr(Alert) a = load(*state, "[Alert]\nOn=failed\nCommand=/bin/true\n");
 
         assert_string_equal(a->name, "a");
-        assert_int_equal(a->kinds, ALERT_KIND_BIT(ALERT_FAILED));
+        assert_int_equal(a->kinds, INCIDENT_BIT(INCIDENT_FAILED));
         assert_words(a->roles, "");
         assert_words(a->groups, "");
         assert_words(a->instances, "main");
@@ -97,8 +97,8 @@ static void test_every_key(void **state) {
                 "Command=lost\nCommand=\nCommand=-mail -s \"two words\" ${X}\nCommand=/bin/b '' \\x41\n"
                 "User=0\nGroup=adm\nTimeoutSec=1min 5s\nRateLimitIntervalSec=0\nRateLimitBurst=7\n");
 
-        assert_int_equal(a->kinds,
-                ALERT_KIND_BIT(ALERT_GAVE_UP) | ALERT_KIND_BIT(ALERT_LOST) | ALERT_KIND_BIT(ALERT_MONITOR));
+        assert_int_equal(a->kinds, INCIDENT_BIT(INCIDENT_GAVE_UP) | INCIDENT_BIT(INCIDENT_LOST) |
+                                           INCIDENT_BIT(INCIDENT_MONITOR));
         assert_words(a->roles, "cam*|mount|dome?");
         assert_words(a->groups, "night|day");
         assert_words(a->instances, "main|obs");
@@ -190,8 +190,8 @@ static void test_no_file(void **state) {
 /* -- what they match -- */
 
 static void test_matches(void **state) {
-        const unsigned failed = ALERT_KIND_BIT(ALERT_FAILED), oom = ALERT_KIND_BIT(ALERT_OOM),
-                       monitor = ALERT_KIND_BIT(ALERT_MONITOR);
+        const unsigned failed = INCIDENT_BIT(INCIDENT_FAILED), oom = INCIDENT_BIT(INCIDENT_OOM),
+                       monitor = INCIDENT_BIT(INCIDENT_MONITOR);
         char *night[] = { (char *) "day", (char *) "night", NULL }, *day[] = { (char *) "day", NULL };
         g_autoptr(Alert) a = load(*state,
                 "[Alert]\nOn=failed monitor\nCommand=/bin/true\nRoles=cam* mount\nRoleGroups=night\n"
@@ -256,10 +256,10 @@ typedef struct Details {
 } Details;
 
 /* As it comes in a page of EventsSince. */
-static AlertEvent *event_new(const char *signal, const char *role, const Details *d) {
+static Incident *event_new(const char *signal, const char *role, const Details *d) {
         g_autoptr(sd_bus_message) m = NULL;
         const NodeEvent event = { 7, 1000000, "e", signal, role };
-        AlertEvent *e;
+        Incident *e;
 
         assert_return_code(sd_bus_message_new_signal(bus, &m, "/", "x.y", "z"), 0);
         assert_return_code(sd_bus_message_open_container(m, 'r', "ttssa{sv}"), 0);
@@ -278,12 +278,12 @@ static AlertEvent *event_new(const char *signal, const char *role, const Details
         assert_return_code(sd_bus_message_seal(m, 1, 0), 0);
         assert_return_code(sd_bus_message_enter_container(m, 'r', "ttssa{sv}"), 0);
         assert_return_code(sd_bus_message_skip(m, "ttss"), 0);
-        assert_return_code(alert_event_read(&event, m, &e), 0);
+        assert_return_code(incident_read(&event, m, &e), 0);
         assert_return_code(sd_bus_message_exit_container(m), 0);
         return e;
 }
 
-#define BIT(kind) ALERT_KIND_BIT(ALERT_##kind)
+#define BIT(kind) INCIDENT_BIT(INCIDENT_##kind)
 
 static void test_kinds(void **state) {
         static const struct {
@@ -318,34 +318,34 @@ static void test_kinds(void **state) {
         g_autoptr(Alert) all =
                 load(*state, "[Alert]\nOn=failed gave-up oom monitor lost\nCommand=/bin/true\n");
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                g_autoptr(AlertEvent) e = event_new("RoleExited", "r", &table[i].details);
+                g_autoptr(Incident) e = event_new("RoleExited", "r", &table[i].details);
 
                 assert_int_equal(e->kinds, table[i].kinds);
                 if (!e->kinds)
                         continue;
-                g_autofree char *text = alert_event_describe(e, alert_event_kind(e, all));
+                g_autofree char *text = incident_describe(e, incident_kind(e, all->kinds));
                 assert_string_equal(text, table[i].text);
         }
         /* An alert that does not wait for lost. */
         g_autoptr(Alert) only = load(*state, "[Alert]\nOn=failed\nCommand=/bin/true\n");
-        g_autoptr(AlertEvent) lost =
+        g_autoptr(Incident) lost =
                 event_new("RoleExited", "r", &(Details){ "lost", -1, "self", "lost", false });
-        g_autofree char *of_lost = alert_event_describe(lost, alert_event_kind(lost, only));
+        g_autofree char *of_lost = incident_describe(lost, incident_kind(lost, only->kinds));
         assert_string_equal(of_lost, "role r failed: how it ended is not known");
-        g_autoptr(AlertEvent) failed = event_new("RoleFailed", "r", NULL);
-        g_autofree char *gave_up = alert_event_describe(failed, alert_event_kind(failed, all));
+        g_autoptr(Incident) failed = event_new("RoleFailed", "r", NULL);
+        g_autofree char *gave_up = incident_describe(failed, incident_kind(failed, all->kinds));
         assert_string_equal(gave_up, "role r gave up after 3 restarts: start-limit-hit");
-        g_autoptr(AlertEvent) expired = event_new("LeaseExpired", "", NULL);
-        g_autofree char *no_beat = alert_event_describe(expired, alert_event_kind(expired, all));
+        g_autoptr(Incident) expired = event_new("LeaseExpired", "", NULL);
+        g_autofree char *no_beat = incident_describe(expired, incident_kind(expired, all->kinds));
         assert_string_equal(no_beat, "no beat of the lease L within 2.5 s");
-        g_autoptr(AlertEvent) restarting = event_new("RoleRestarting", "r", NULL);
+        g_autoptr(Incident) restarting = event_new("RoleRestarting", "r", NULL);
         assert_int_equal(restarting->kinds, 0);
 }
 
 static void test_environment(void **state) {
         g_autoptr(Alert) a = load(*state, "[Alert]\nOn=failed\nCommand=/bin/true\n");
         const Details details = { "killed", 9, "oom", "oom-kill", true };
-        g_autoptr(AlertEvent) e = event_new("RoleExited", "r", &details);
+        g_autoptr(Incident) e = event_new("RoleExited", "r", &details);
 
         a->n_suppressed = 4;
         g_auto(GStrv) environment = alert_event_environment(e, a, "obs", "host");
@@ -383,7 +383,7 @@ static void test_environment(void **state) {
 static void test_command(void **state) {
         g_autoptr(Alert) a = load(*state, "[Alert]\nOn=failed\nCommand=-mail 'a b'\nUser=0\nGroup=0\n");
         const Details details = { "exited", 1, "self", "exit-code", false };
-        g_autoptr(AlertEvent) e = event_new("RoleExited", "r", &details);
+        g_autoptr(Incident) e = event_new("RoleExited", "r", &details);
         g_autoptr(sd_bus_message) m = NULL;
         const char *unit, *mode;
 

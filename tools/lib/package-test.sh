@@ -21,8 +21,8 @@ package_tests() {
         package_step appstream appstreamcli validate --no-net "$SOURCE/data/org.architect.Node.metainfo.xml" \
                 "$SOURCE/src/cockpit/org.architect.Cockpit.metainfo.xml"
         package_step desktop desktop-file-validate "$SOURCE/src/cockpit/org.architect.Cockpit.desktop"
-        package_machine bookworm daemon "$dir" --packages="needrestart libmosquitto1 pacemaker pacemaker-cli-utils cockpit-bridge"
-        package_machine trixie broker "$dir" --packages="needrestart libglib2.0-0t64 libsmartcols1 libmosquitto1 pacemaker pacemaker-cli-utils cockpit-bridge" "--root=$("$TOOLS/debian-root" trixie)"
+        package_machine bookworm daemon "$dir" --packages="needrestart libmosquitto1 pacemaker pacemaker-cli-utils cockpit-bridge dunst"
+        package_machine trixie broker "$dir" --packages="needrestart libglib2.0-0t64 libsmartcols1 libmosquitto1 pacemaker pacemaker-cli-utils cockpit-bridge dunst" "--root=$("$TOOLS/debian-root" trixie)"
         count "$passed" "$failed"
 }
 

@@ -16,6 +16,8 @@ SYSTEM_PACKAGES="environment-modules lua5.3 lua-posix lua-filesystem lua-json lu
 SYSTEM_PACKAGES+=" libglib2.0-bin python3-dasbus python3-dbus-fast python3-jeepney libnet-dbus-perl gjs"
 SYSTEM_PACKAGES+=" screen tmux nginx-light mosquitto mosquitto-clients openssl expect libpam-systemd sudo login"
 SYSTEM_PACKAGES+=" python3-gi openssh-server openssh-client strace xterm xvfb"
+# A notification daemon for the display of xvfb.
+SYSTEM_PACKAGES+=" dunst"
 SYSTEM_PACKAGES+=" redis-server postgresql supervisor monit zsh fish curl"
 # ocf-tester, without what the agents of that package need, and what architect-cluster links.
 SYSTEM_PACKAGES+=" beside:resource-agents libxml2-utils libcpg4 libquorum5 libcmap4"
