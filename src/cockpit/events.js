@@ -47,6 +47,7 @@ class History {
         this.events = [];               /* by number, oldest first, without gaps but for what is lost */
         this.complete = true;           /* nothing older was asked for and missing */
         this.whole = false;             /* there is nothing older */
+        this.reading = Promise.resolve();
     }
 
     get oldest() {
@@ -63,8 +64,14 @@ class History {
         };
     }
 
-    /* Reads back to this time, which may be 0. */
-    async readBack(usec) {
+    /* Reads back to this time, which may be 0, after a reading that is under way. */
+    readBack(usec) {
+        const read = () => this.readBackNow(usec);
+        this.reading = this.reading.then(read, read);
+        return this.reading;
+    }
+
+    async readBackNow(usec) {
         if (this.events.length === 0 && !this.whole) {
             const last = await this.node.get("EventSequence");
             await this.readBlock(last + 1);
@@ -244,7 +251,8 @@ export class EventsView {
 
     inRange(event) {
         const [begin, end] = this.shownBounds;
-        return event.usec >= begin && event.usec <= end;
+        /* Where the range ends now, an event may be some ms ahead: the clock of the host is not known better. */
+        return event.usec >= begin && (event.usec <= end || this.range.value !== "before");
     }
 
     /* -- the list -- */

@@ -159,7 +159,7 @@ pageTest("buttons are in reach at every width", "admin", async page => {
     await ctl("beat");
     await start();
     await shows(cell(page, "camera", "beat"), /^monitor/);
-    for (const width of [390, 600, 768, 899, 901, 936, 1024, 1101, 1241, 1280, 1920]) {
+    for (const width of [390, 600, 768, 900, 936, 980, 981, 1024, 1101, 1241, 1280, 1920]) {
         await page.setViewportSize({ width, height: 700 });
         const cut = await page.locator("tr[data-role] button:visible, header button:visible").evaluateAll(all => all
             .filter(e => {
