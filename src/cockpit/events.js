@@ -30,11 +30,10 @@ function lastNoon(now, days) {
     return noon.getTime() * 1000;
 }
 
-/* But for what is past, a range ends now; an event of the machine whose clock is ahead of ours belongs to it. */
 const RANGES = {
     hour: { label: "Last hour", of: now => [now - HOUR, now] },
     tonight: { label: "This night, since noon", of: now => [lastNoon(now, 0), now] },
-    before: { label: "The night before", past: true, of: now => [lastNoon(now, 1), lastNoon(now, 0)] },
+    before: { label: "The night before", of: now => [lastNoon(now, 1), lastNoon(now, 0)] },
     day: { label: "Last 24 hours", of: now => [now - 24 * HOUR, now] },
     week: { label: "Last 7 days", of: now => [now - 7 * 24 * HOUR, now] },
     all: { label: "All that is kept", of: (now, oldest) => [oldest ?? now - HOUR, now] },
@@ -48,6 +47,7 @@ class History {
         this.events = [];               /* by number, oldest first, without gaps but for what is lost */
         this.complete = true;           /* nothing older was asked for and missing */
         this.whole = false;             /* there is nothing older */
+        this.reading = Promise.resolve();
     }
 
     get oldest() {
@@ -64,8 +64,14 @@ class History {
         };
     }
 
-    /* Reads back to this time, which may be 0. */
-    async readBack(usec) {
+    /* Reads back to this time, which may be 0, after a reading that is under way. */
+    readBack(usec) {
+        const read = () => this.readBackNow(usec);
+        this.reading = this.reading.then(read, read);
+        return this.reading;
+    }
+
+    async readBackNow(usec) {
         if (this.events.length === 0 && !this.whole) {
             const last = await this.node.get("EventSequence");
             await this.readBlock(last + 1);
@@ -205,10 +211,7 @@ export class EventsView {
                     ["mark", "the service, its monitor or a lease"]].map(([look, text]) =>
                     make("span", {}, make("span", { class: "sample", "data-look": look }), text)))),
             this.table, this.more);
-        /* One reading after the other, or the same events would be read twice. */
-        this.range.addEventListener("change", () => {
-            this.queue = this.queue.then(() => this.load());
-        });
+        this.range.addEventListener("change", () => this.load());
         this.text.addEventListener("input", () => this.showAll());
         this.kind.addEventListener("change", () => this.showTable());
         this.more.addEventListener("click", () => {
@@ -248,7 +251,8 @@ export class EventsView {
 
     inRange(event) {
         const [begin, end] = this.shownBounds;
-        return event.usec >= begin && (event.usec <= end || !RANGES[this.range.value].past);
+        /* Where the range ends now, an event may be some ms ahead: the clock of the host is not known better. */
+        return event.usec >= begin && (event.usec <= end || this.range.value !== "before");
     }
 
     /* -- the list -- */

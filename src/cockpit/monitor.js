@@ -17,13 +17,13 @@ export class Monitor {
         this.node = node;
         this.leases = new Map();
         this.uids = new Map();
-        this.deadline = 0;
+        this.deadline = null;           /* 0: the monitor is not armed; null: not read yet */
         this.offset = null;             /* CLOCK_REALTIME less CLOCK_MONOTONIC */
     }
 
     clear() {
         this.leases.clear();
-        this.deadline = 0;
+        this.deadline = null;
         this.lastRead = 0;
         this.reading = false;
         byId("monitor").replaceChildren();
@@ -117,6 +117,8 @@ export class Monitor {
 
         if (!limit)
             return "off";
+        if (this.deadline === null)
+            return `(limit ${words.span(limit)})`;
         if (!this.deadline)
             return `not armed; the first beat starts it (limit ${words.span(limit)})`;
         return `${this.dueText(this.deadline, "next beat")} (limit ${words.span(limit)})`;

@@ -153,6 +153,25 @@ pageTest("on a telephone nothing has to be moved sideways", "admin", async page 
     assert.equal((await poll()).markup, "exit -15");
 }, PHONE);
 
+// In a window of any size, also beside Cockpit's menu.
+pageTest("buttons are in reach at every width", "admin", async page => {
+    await ctl("monitor-timeout", "1h");
+    await ctl("beat");
+    await start();
+    await shows(cell(page, "camera", "beat"), /^monitor/);
+    for (const width of [390, 600, 768, 900, 936, 980, 981, 1024, 1101, 1241, 1280, 1920]) {
+        await page.setViewportSize({ width, height: 700 });
+        const cut = await page.locator("tr[data-role] button:visible, header button:visible").evaluateAll(all => all
+            .filter(e => {
+                const box = e.getBoundingClientRect(), around = e.closest("table, header, nav").getBoundingClientRect();
+                return box.right > Math.min(innerWidth, around.right) + 1 || box.left < 0;
+            }).map(e => `${e.getAttribute("aria-label") ?? e.textContent} up to ${Math.round(e.getBoundingClientRect().right)}`));
+        assert.deepEqual(cut, [], `${width} px`);
+        assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${width} px: it has to be moved sideways`);
+    }
+    await ctl("monitor-timeout", "off");
+});
+
 // The contrast of each text to what is behind it, as WCAG computes it.
 const contrasts = page => page.evaluate(() => {
     const parse = color => color.match(/[\d.]+/g).map(Number);

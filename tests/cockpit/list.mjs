@@ -70,6 +70,15 @@ pageTest("the beats of the monitor", "admin", async page => {
     await ctl("monitor-timeout", "1h");
     await ctl("beat");
     await shows(page.locator("#monitor [data-beat=monitor]"), /next beat due in (59min \d+s|1h) \(limit 1h\)/);
+    // What was not read yet is not said, not even for a moment.
+    await page.addInitScript(() => addEventListener("DOMContentLoaded", () => {
+        window.said = [];
+        new MutationObserver(() => window.said.push(document.getElementById("monitor").textContent))
+            .observe(document.getElementById("monitor"), { childList: true, subtree: true, characterData: true });
+    }));
+    await page.reload();
+    await shows(page.locator("#monitor [data-beat=monitor]"), /next beat due/);
+    assert.doesNotMatch((await page.evaluate(() => window.said)).join("; "), /not armed/);
     await shows(cell(page, "camera", "beat"), /^monitor, (59min|1h)/);
     await ctl("monitor-timeout", "off");
     await shows(page.locator("#monitor [data-beat=monitor]"), /off/);

@@ -46,16 +46,16 @@ let defined = null;
 
 // The service runs, with these definitions only and without a role.
 export async function defineOnly(roles) {
+    await systemctl("start", "architect-node.service");
     if (defined !== roles) {
         rmSync(ROLES, { recursive: true, force: true });
-        await systemctl("start", "architect-node.service");
         await define(roles);
         defined = roles;
     }
     await clear();
 }
 
-// No role. This starts a service that does not run.
+// No role.
 export async function clear() {
     if (Object.keys(await poll()).length === 0)
         return;
