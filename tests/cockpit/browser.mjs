@@ -65,6 +65,9 @@ async function session(who) {
     return sessions.get(who);
 }
 
+// The next page of this user logs in again, since this session has got administrative access.
+export const forget = who => sessions.delete(who);
+
 // A page of its own, with the login of this user ("" for none) and these options of the browser.
 export async function newPage(who, options = {}) {
     const context = await (await launch()).newContext({

@@ -4,7 +4,7 @@
 
 import assert from "node:assert/strict";
 
-import { cell, shows, testsWith, view } from "./browser.mjs";
+import { cell, row, shows, testsWith, view } from "./browser.mjs";
 import { MANY, TICKS, ctl, many, poll } from "./service.mjs";
 
 const pageTest = testsWith(many());
@@ -27,7 +27,12 @@ pageTest("500 roles, and 20 events a second", "admin", async page => {
     await page.locator("#filter-text").fill("");
     await shows(page.locator("#summary"), new RegExp(`^${MANY + TICKS.length} roles, `));
 
-    // The list has no order of its own.
+    // A new row has its place by its name.
+    await ctl("stop", "role-250");
+    await ctl("purge", "role-250");
+    await row(page, "role-250").waitFor({ state: "detached" });
+    await ctl("start", "role-250");
+    await shows(cell(page, "role-250", "state"), "running");
     const names = await page.locator("tr[data-role]").evaluateAll(rows => rows.map(r => r.dataset.role));
     assert.deepEqual(names, [...names].sort());
     const panel = await view(page, "groups");

@@ -3,9 +3,10 @@
 // Who may not do something sees it before, and why; who needs a password is asked for it.
 
 import assert from "node:assert/strict";
+import { rmSync, writeFileSync } from "node:fs";
 
-import { PASSWORD, button, cell, confirm, dialog, row, shows, testsWith } from "./browser.mjs";
-import { ctl } from "./service.mjs";
+import { PASSWORD, button, cell, confirm, dialog, forget, load, row, shows, testsWith } from "./browser.mjs";
+import { ctl, run, until } from "./service.mjs";
 
 const pageTest = testsWith({ camera: ["Command=sleep infinity"], dome: ["Command=sleep infinity"] });
 
@@ -58,4 +59,51 @@ pageTest("administrative access by password", "limited", async page => {
     await confirm(page, "stop");
     await shows(cell(page, "camera", "state"), "ended");
     await button(page, "superuser").waitFor({ state: "hidden" });
+    forget("limited");
+});
+
+// What polkit says about roles of others by a rule of the site, with the page that is loaded afterwards.
+const RULES = "/etc/polkit-1/rules.d/40-cockpit-test.rules";
+
+async function withRule(page, result, body) {
+    const permitted = async () => (await run("runuser", "-u", "bob", "--", "busctl", "call", "org.architect.Node", "/org/architect/Node",
+        "org.architect.Node", "GetPermissions", "sa{sv}", "camera", "0")).match(/manage-roles" "(\w+)"/)[1];
+    const before = await permitted();
+    writeFileSync(RULES, `polkit.addRule(function(action, subject) {
+        if (action.id == "org.architect.node.manage-roles")
+            return polkit.Result.${result};
+    });\n`);
+    try {
+        // polkitd reads it when it hears of it. The service limits the calls of a user.
+        await until(async () => await permitted() !== before, 300);
+        await load(page);
+        await body();
+    } finally {
+        rmSync(RULES);
+        await until(async () => await permitted() === before, 300);
+    }
+}
+
+pageTest("a rule of the site permits it without a password", "bob", async page => {
+    await ctl("start", "camera");
+    await withRule(page, "YES", async () => {
+        await button(row(page, "camera"), "stop").and(page.locator("[data-right=yes]")).click();
+        await confirm(page, "stop");
+        await shows(cell(page, "camera", "state"), "ended");
+        // and nothing else
+        await greyed(row(page, "camera"), "start");
+    });
+});
+
+pageTest("a rule of the site permits it with a password", "limited", async page => {
+    await ctl("start", "camera");
+    await withRule(page, "AUTH_ADMIN", async () => {
+        const stop = button(row(page, "camera"), "stop");
+        await stop.and(page.locator("[data-right=auth]")).click();
+        await dialog(page, "superuser").locator("input").fill(PASSWORD);
+        await dialog(page, "superuser").locator("[data-confirm]").click();
+        await confirm(page, "stop");
+        await shows(cell(page, "camera", "state"), "ended");
+    });
+    forget("limited");
 });

@@ -24,8 +24,8 @@ export async function poll() {
 }
 
 // For what no event reports.
-export async function until(condition) {
-    for (const end = performance.now() + 30_000; !await condition(); await setTimeout(20)) {
+export async function until(condition, everyMs = 20) {
+    for (const end = performance.now() + 30_000; !await condition(); await setTimeout(everyMs)) {
         if (performance.now() > end)
             throw new Error(`it did not become true: ${condition}`);
     }
