@@ -162,6 +162,7 @@ static int program_run(Program *p) {
                 return log_error_errno(r, "Cannot send notifications: %m");
         notify_sendf("READY=1\nSTATUS=%u alerts%s", p->alerts->len,
                 p->problems->len > 0 ? "; some files are not valid, the log says which." : ".");
+        log_set_started();
         r = sd_event_loop(p->event);
         notify_detach();
         return r < 0 ? log_error_errno(r, "The event loop failed: %m") : r;

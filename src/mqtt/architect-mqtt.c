@@ -191,6 +191,7 @@ static int program_run(Program *p) {
                 return log_error_errno(r, "Cannot send notifications: %m");
         /* The broker may be away for hours, which is no reason to delay anybody. */
         notify_sendf("READY=1\nSTATUS=Connecting to the broker %s.", p->settings->host);
+        log_set_started();
         r = sd_event_loop(p->event);
         notify_detach();
         for (guint i = 0; i < p->watches->len; i++)

@@ -30,6 +30,7 @@ static void agent_notify(Agent *agent, const char *state) {
 
 void agent_notify_ready(Agent *agent) {
         agent_notify(agent, "READY=1\n");
+        log_set_started();
 }
 
 static int agent_read_settings(Agent *agent, Fault *fault) {

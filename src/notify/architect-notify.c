@@ -114,6 +114,7 @@ static int program_run(Program *p) {
         if (r < 0)
                 return log_error_errno(r, "Cannot send notifications: %m");
         notify_send("READY=1");
+        log_set_started();
         r = notify_loop_run(p->event);
         notify_detach();
         return r < 0 ? log_error_errno(r, "The event loop failed: %m") : r;

@@ -42,6 +42,7 @@ DEFINE_STRING_TABLE(log_target, LogTarget, log_target_table);
 static int log_max_level = LOG_INFO;
 static LogTarget log_target = LOG_TARGET_CONSOLE;
 static bool log_stderr_is_journal = false;
+static bool log_started = false;
 static LogSink log_sink = NULL;
 static void *log_sink_userdata = NULL;
 
@@ -56,6 +57,10 @@ void log_setup(void) {
         log_stderr_is_journal = g_str_equal(stream, own);
         if (log_stderr_is_journal)
                 log_target = LOG_TARGET_JOURNAL;
+}
+
+void log_set_started(void) {
+        log_started = true;
 }
 
 void log_set_max_level(int level) {
@@ -188,10 +193,11 @@ int log_fieldsv(int level, int error, const char *const *fields, const char *for
                 errno = error;
                 g_autofree char *text = g_strdup_vprintf(format, ap);
 
-                if (log_target == LOG_TARGET_JOURNAL)
-                        log_write_journal(level, error, fields, text);
-                else if (log_target == LOG_TARGET_CONSOLE)
+                if (log_target == LOG_TARGET_CONSOLE || (log_target == LOG_TARGET_JOURNAL && !log_started &&
+                                                                !fields && log_stderr_is_journal))
                         log_write_console(level, text);
+                else if (log_target == LOG_TARGET_JOURNAL)
+                        log_write_journal(level, error, fields, text);
                 if (log_sink)
                         log_sink(log_sink_userdata, level, text, fields);
         }

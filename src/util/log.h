@@ -31,6 +31,12 @@ DECLARE_STRING_TABLE(log_target, LogTarget);
 /* Determines once where messages go, by comparing $JOURNAL_STREAM with stderr. */
 void log_setup(void);
 
+/* The service has started. Before this its messages without fields go to the journal by stderr: what a
+ * process says by the socket of the journal and then exits belongs to no unit, for systemctl status and
+ * journalctl
+ * --unit=, if the journal reads it later (systemd 252 to 257). The stream is that of the unit. */
+void log_set_started(void);
+
 void log_set_max_level(int level);
 int log_get_max_level(void);
 void log_set_target(LogTarget target);

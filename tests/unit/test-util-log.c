@@ -6,6 +6,8 @@
 
 #include <fcntl.h>
 #include <glib.h>
+#include <stdint.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd-util.h"
@@ -101,6 +103,28 @@ static void test_stream_of_another(void **state) {
         assert_string_equal(captured(), "text\n");
 }
 
+/* What a service says before it has started goes by the stream of its unit, with its level; later all goes by
+ * the socket of the journal, and what has fields always does. */
+static void test_before_the_start(void **state) {
+        const char *fields[] = { "ARCHITECT_ROLE=cam", NULL };
+        g_autofree char *stream = NULL;
+        struct stat st;
+
+        assert_return_code(fstat(STDERR_FILENO, &st), errno);
+        stream = g_strdup_printf("%ju:%ju", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino);
+        g_setenv("JOURNAL_STREAM", stream, true);
+        log_setup();
+        g_unsetenv("JOURNAL_STREAM");
+        assert_int_equal(log_get_target(), LOG_TARGET_JOURNAL);
+        log_error("text");
+        assert_string_equal(captured(), "<3>text\n");
+        (void) log_fields(LOG_INFO, 0, fields, "with fields");
+        assert_string_equal(captured(), "");
+        log_set_started();
+        log_error("later");
+        assert_string_equal(captured(), "");
+}
+
 /* A pipe that is full because its reader does not read. The messages are lost, and the process does not
  * block. */
 static void test_not_read(void **state) {
@@ -140,6 +164,7 @@ int main(void) {
                 TEST(test_fields_are_for_the_journal),
                 TEST(test_stream_of_another),
                 TEST(test_not_read),
+                TEST(test_before_the_start),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
