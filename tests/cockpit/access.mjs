@@ -15,7 +15,8 @@ const pageTest = testsWith({
     camera: ["Command=sleep infinity", "User=nobody", "RoleGroups=night"],
     dome: ["Command=sh -c 'exit 3'", "RoleGroups=night", "After=camera"],
     waiting: ["Command=sh -c 'exit 4'", "Restart=on-failure", "RestartSec=1h"],
-    markup: [`Command=sh -c 'systemd-notify --ready --status="$1"; echo "$1"; sleep infinity' sh "${quoted}"`, "Type=notify", "NotifyAccess=all",
+    markup: [`Command=sh -c 'systemd-notify --ready --status="$1"; echo "$1"; sleep infinity' sh "${quoted}"`,
+        "Type=notify", "NotifyAccess=all",
         `Description=${MARKUP}`],
 });
 const start = () => ctl("start", "camera", "dome", "waiting", "markup");
@@ -38,7 +39,8 @@ pageTest("with the keyboard alone", "admin", async page => {
     await dialog(page, "start-definition").waitFor();
     await page.keyboard.press("Escape");
     await gone(dialog(page, "start-definition"));
-    assert.equal(await button(page, "start-definition").evaluate(e => e === document.activeElement), true, "the focus is back");
+    assert.equal(await button(page, "start-definition").evaluate(e => e === document.activeElement), true,
+        "the focus is back");
     await page.keyboard.press("Enter");
     await dialog(page, "start-definition").locator("select:focus").waitFor();
     await tabTo(page, dialog(page, "start-definition").locator("[data-confirm]"));
@@ -73,7 +75,8 @@ pageTest("a name for whatever can be used", "admin", async page => {
     await start();
     await shows(cell(page, "dome", "state"), "ended");
     const nameless = async () => page.locator("button, a[href], input, select, [role=tab], [role=log]").evaluateAll(all => all
-        .filter(e => e.checkVisibility() && !(e.getAttribute("aria-label") || e.textContent.trim() || e.title || e.labels?.length))
+        .filter(e => e.checkVisibility() && !(e.getAttribute("aria-label") || e.textContent.trim() || e.title ||
+            e.labels?.length))
         .map(e => e.outerHTML));
     const snapshot = async () => page.locator("body").ariaSnapshot();
 
@@ -126,7 +129,8 @@ pageTest("on a telephone nothing has to be moved sideways", "admin", async page 
     const check = async what => {
         const { scroll, client, wide } = await page.evaluate(() => ({
             scroll: document.documentElement.scrollWidth, client: document.documentElement.clientWidth,
-            wide: [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1 &&
+            wide: [...document.querySelectorAll("body *")].filter(e =>
+                e.getBoundingClientRect().right > innerWidth + 1 &&
                 !e.closest(".lines, [data-terminal], .hidden-text")).slice(0, 3).map(e => e.outerHTML.slice(0, 120)),
         }));
         assert.ok(scroll <= client, `${what}: ${scroll} of ${client} px: ${wide.join("; ")}`);
@@ -163,11 +167,13 @@ pageTest("buttons are in reach at every width", "admin", async page => {
         await page.setViewportSize({ width, height: 700 });
         const cut = await page.locator("tr[data-role] button:visible, header button:visible").evaluateAll(all => all
             .filter(e => {
-                const box = e.getBoundingClientRect(), around = e.closest("table, header, nav").getBoundingClientRect();
+                const box = e.getBoundingClientRect(),
+                    around = e.closest("table, header, nav").getBoundingClientRect();
                 return box.right > Math.min(innerWidth, around.right) + 1 || box.left < 0;
             }).map(e => `${e.getAttribute("aria-label") ?? e.textContent} up to ${Math.round(e.getBoundingClientRect().right)}`));
         assert.deepEqual(cut, [], `${width} px`);
-        assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${width} px: it has to be moved sideways`);
+        assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth),
+            `${width} px: it has to be moved sideways`);
     }
     await ctl("monitor-timeout", "off");
 });
@@ -176,7 +182,8 @@ pageTest("buttons are in reach at every width", "admin", async page => {
 const contrasts = page => page.evaluate(() => {
     const parse = color => color.match(/[\d.]+/g).map(Number);
     const over = ([r, g, b, a = 1], [R, G, B]) => [r * a + R * (1 - a), g * a + G * (1 - a), b * a + B * (1 - a)];
-    const luminance = color => color.map(c => c / 255).map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    const luminance = color => color.map(c => c / 255).map(c =>
+        c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
         .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
     const background = e => {
         const below = e.parentElement ? background(e.parentElement) : [255, 255, 255];
@@ -188,10 +195,12 @@ const contrasts = page => page.evaluate(() => {
     while (walker.nextNode()) {
         const e = walker.currentNode.parentElement;
         // What cannot be used is grey.
-        if (!walker.currentNode.data.trim() || !e.checkVisibility() || e.closest("button:disabled, option, script, [data-terminal], .hidden-text"))
+        if (!walker.currentNode.data.trim() || !e.checkVisibility() ||
+            e.closest("button:disabled, option, script, [data-terminal], .hidden-text"))
             continue;
         const behind = background(e);
-        const [a, b] = [luminance(over(parse(getComputedStyle(e).color), behind)), luminance(behind)].sort((x, y) => y - x);
+        const [a, b] = [luminance(over(parse(getComputedStyle(e).color), behind)), luminance(behind)]
+            .sort((x, y) => y - x);
         const ratio = (a + 0.05) / (b + 0.05);
         n++;
         if (ratio < 4.5)

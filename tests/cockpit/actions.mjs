@@ -119,7 +119,8 @@ pageTest("what a role is, in its details", "admin", async page => {
     await ctl("start", "camera");
     const panel = await details(page, "camera");
     const expected = {
-        state: "running", user: "nobody", command: "sleep infinity", groups: "night", unit: "architect-main-camera.scope",
+        state: "running", user: "nobody", command: "sleep infinity", groups: "night",
+            unit: "architect-main-camera.scope",
         definition: /camera\.role$/, ready: "yes", since: /; \d+s ago$/,
     };
     for (const [name, text] of Object.entries(expected))
@@ -135,7 +136,8 @@ pageTest("a definition is started from the list of definitions", "admin", async 
     await define({ wrong: ["Command=/opt/no/such"] });
     await button(page, "start-definition").click();
     await dialog(page, "start-definition").waitFor();
-    const options = await dialog(page, "start-definition").locator("option").evaluateAll(list => list.map(o => `${o.textContent}${o.disabled ? " -" : ""}`));
+    const options = await dialog(page, "start-definition").locator("option").evaluateAll(list => list.map(o =>
+        `${o.textContent}${o.disabled ? " -" : ""}`));
     assert.deepEqual(options, ["camera", "guider (running) -", "managed", "refused (refused) -", "wrong"]);
     await shows(dialog(page, "start-definition"), /The camera.*camera\.role.*groups: night/);
     await confirm(page, "start-definition");
@@ -177,7 +179,8 @@ pageTest("a command is started with its options", "admin", async page => {
     await shows(state(page, "sequence-7"), "running");
     const role = JSON.parse(await ctl("-j", "show", "sequence-7"));
     const properties = Array.isArray(role) ? role[0] : role;
-    for (const [name, value] of Object.entries({ Command: ["sh", "-c", 'sleep "$1"', "sh", "infinity"], User: "nobody", WorkingDirectory: "/tmp", Stdin: "null" }))
+    for (const [name, value] of Object.entries({ Command: ["sh", "-c", 'sleep "$1"', "sh", "infinity"],
+        User: "nobody", WorkingDirectory: "/tmp", Stdin: "null" }))
         assert.deepEqual(properties[name] ?? properties["sequence-7"]?.[name], value, name);
 });
 
@@ -193,10 +196,12 @@ pageTest("what somebody else manages needs a tick", "admin", async page => {
 });
 
 pageTest("a role of a lease, which has another rule", "admin", async page => {
-    const call = (...args) => run("busctl", "call", "org.architect.Node", "/org/architect/Node", "org.architect.Node", ...args);
+    const call = (...args) => run("busctl", "call", "org.architect.Node", "/org/architect/Node",
+        "org.architect.Node", ...args);
     await call("AcquireLease", "stt", "night", "1", "3600000000");
     try {
-        await call("Start", "sasa{sv}", "leased", "2", "sleep", "infinity", "2", "lease", "s", "night", "fencing-token", "t", "1");
+        await call("Start", "sasa{sv}", "leased", "2", "sleep", "infinity", "2", "lease", "s", "night",
+            "fencing-token", "t", "1");
         await shows(cell(page, "leased", "beat"), /^night, (59min|1h)/);
         await shows(page.locator("#monitor [data-beat='lease night']"), /root beats; next beat due in (59min|1h)/);
         await button(row(page, "leased"), "stop").click();

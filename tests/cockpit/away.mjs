@@ -11,7 +11,8 @@ const pageTest = testsWith({ camera: ["Command=sleep infinity"], guider: ["Comma
 
 const state = page => page.locator("#service-state");
 const nRestarts = () => systemctl("show", "-P", "NRestarts", "architect-node.service");
-const owner = () => run("busctl", "--json=short", "call", "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+const owner = () => run("busctl", "--json=short", "call", "org.freedesktop.DBus", "/org/freedesktop/DBus",
+    "org.freedesktop.DBus",
     "GetNameOwner", "s", "org.architect.Node");
 
 pageTest("a stop and a start by systemctl", "admin", async page => {
@@ -47,7 +48,8 @@ pageTest("a start of the service by its button", "admin", async page => {
 pageTest("a kill of the service, which its roles survive", "admin", async page => {
     await ctl("start", "camera", "guider");
     await shows(cell(page, "guider", "state"), "running");
-    const [pid, restarts, before] = [await cell(page, "camera", "pid").textContent(), await nRestarts(), await owner()];
+    const [pid, restarts, before] = [await cell(page, "camera", "pid").textContent(), await nRestarts(),
+        await owner()];
 
     await systemctl("kill", "--kill-whom=main", "--signal=KILL", "architect-node.service");
     await until(async () => await nRestarts() !== restarts);

@@ -75,7 +75,8 @@ const watchPictures = (page, seconds) => page.evaluate(duration => new Promise(r
     requestAnimationFrame(next);
 }), seconds * 1000);
 
-const restarts = async page => (await page.locator(TICKS.map(t => `[data-role="${t}"] [data-field=restarts]`).join()).allTextContents())
+const restarts = async page => (await page.locator(TICKS.map(t =>
+    `[data-role="${t}"] [data-field=restarts]`).join()).allTextContents())
     .reduce((sum, text) => sum + Number(text), 0);
 
 await defineOnly(many());
@@ -94,7 +95,8 @@ for (let i = -1; i < ROUNDS; i++) {
     }
 }
 row(`first picture of ${MANY} roles`, pages, "ms", { goal: 1000 });
-row(`first picture of ${MANY} roles`, pages, "ms", { reference: "Cockpit's page of services", references: services, goal: 1 });
+row(`first picture of ${MANY} roles`, pages, "ms", { reference: "Cockpit's page of services",
+    references: services, goal: 1 });
 await loading.context().close();
 
 const page = await newPage("admin");

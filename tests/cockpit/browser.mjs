@@ -46,23 +46,25 @@ export async function closeBrowser() {
 }
 
 // The log-in is that of Cockpit's own page: PAM, and with "any" the password for sudo as well. Cockpit ends a
-// session that has no page for some seconds.
+// session that has had no page for 15 s, so one that has had none for a while is not used again.
+const UNUSED_MS = 5000;
+
 async function session(who) {
     const known = sessions.get(who);
-    const context = await (await launch()).newContext({ baseURL: ADDRESS, ...known && { storageState: known } });
+    if (known && (known.pages > 0 || performance.now() - known.used < UNUSED_MS))
+        return known.state;
+    const context = await (await launch()).newContext({ baseURL: ADDRESS });
     try {
-        if (known && (await context.request.get("/cockpit/login")).ok())
-            return known;
         const password = Buffer.from(`${USERS[who].name}:${PASSWORD}`).toString("base64");
         const reply = await context.request.get("/cockpit/login", {
             headers: { "Authorization": `Basic ${password}`, "X-Superuser": USERS[who].superuser },
         });
         assert.equal(reply.status(), 200, `log-in as ${who}`);
-        sessions.set(who, await context.storageState());
+        sessions.set(who, { state: await context.storageState(), pages: 0, used: performance.now() });
     } finally {
         await context.close();
     }
-    return sessions.get(who);
+    return sessions.get(who).state;
 }
 
 // The next page of this user logs in again, since this session has got administrative access.
@@ -78,6 +80,14 @@ export async function newPage(who, options = {}) {
     });
     context.setDefaultTimeout(PATIENCE);
     const page = await context.newPage();
+    const used = sessions.get(who);
+    if (used) {
+        used.pages++;
+        context.on("close", () => {
+            used.pages--;
+            used.used = performance.now();
+        });
+    }
     page.complaints = [];
     page.on("pageerror", error => page.complaints.push(String(error.stack ?? error)));
     // This has what the security policy refuses, too.
@@ -137,7 +147,8 @@ export async function shows(locator, expected) {
     let found;
     for (const end = performance.now() + PATIENCE; performance.now() < end; await setTimeout(20)) {
         try {
-            found = (await locator.evaluateAll(all => all.filter(e => e.checkVisibility()).map(e => e.textContent))).map(squeeze);
+            found = (await locator.evaluateAll(all => all.filter(e => e.checkVisibility()).map(e =>
+                e.textContent))).map(squeeze);
         } catch (error) {
             found = [error.message];        // the page is being loaded
         }

@@ -10,7 +10,8 @@ import { ctl, run, systemctl, until } from "./service.mjs";
 const pageTest = testsWith({
     camera: ["Command=sh -c 'echo first; while read -r line; do echo \"got $line\"; done'"],
     dome: ["Command=sh -c 'exit 3'"],
-    shell: ["Command=sh -c 'stty size; while read -r line; do echo \"<$line>\"; stty size; done'", "StandardInput=pty"],
+    shell: ["Command=sh -c 'stty size; while read -r line; do echo \"<$line>\"; stty size; done'",
+        "StandardInput=pty"],
 });
 
 pageTest("the log of a role, with what comes", "admin", async page => {
@@ -57,7 +58,8 @@ pageTest("a terminal, there and back", "admin", async page => {
     await page.keyboard.press("Enter");
     await onScreen(page, /<hello world é>/);
     // The role has the size of what is seen.
-    const size = async () => (await run("sh", "-c", 'stty size <"/proc/$1/fd/0"', "sh", await panel.locator("[data-field=pid]").textContent()))
+    const size = async () => (await run("sh", "-c", 'stty size <"/proc/$1/fd/0"', "sh",
+        await panel.locator("[data-field=pid]").textContent()))
         .split(" ").map(Number);
     const [, before] = await size();
     await page.setViewportSize({ width: 700, height: 700 });

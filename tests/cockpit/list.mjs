@@ -13,7 +13,8 @@ const pageTest = testsWith({
     hub: ["Command=sleep infinity", "Requires=mount", "BindsTo=camera"],
     dome: ["Command=sh -c 'exit 3'"],
     waiting: ["Command=sh -c 'exit 4'", "Restart=on-failure", "RestartSec=1h"],
-    notifier: ["Command=sh -c 'systemd-notify --status=\"Opening the shutter\"; sleep infinity'", "Type=notify", "NotifyAccess=all",
+    notifier: ["Command=sh -c 'systemd-notify --status=\"Opening the shutter\"; sleep infinity'",
+        "Type=notify", "NotifyAccess=all",
         "TimeoutStartSec=1h"],
 });
 
@@ -64,9 +65,9 @@ pageTest("how roles end, wait and report", "admin", async page => {
 });
 
 pageTest("the beats of the monitor", "admin", async page => {
-    await ctl("monitor-timeout", "30s");
+    await ctl("monitor-timeout", "off");
     await ctl("start", "camera");
-    await shows(page.locator("#monitor [data-beat=monitor]"), /not armed; the first beat starts it \(limit 30s\)/);
+    await shows(page.locator("#monitor [data-beat=monitor]"), /off/);
     await ctl("monitor-timeout", "1h");
     await ctl("beat");
     await shows(page.locator("#monitor [data-beat=monitor]"), /next beat due in (59min \d+s|1h) \(limit 1h\)/);
@@ -85,7 +86,8 @@ pageTest("the beats of the monitor", "admin", async page => {
 });
 
 pageTest("a filter by name and by state", "admin", async page => {
-    const visible = () => page.locator("tr[data-role]:visible").evaluateAll(rows => rows.map(r => r.dataset.role).join());
+    const visible = () => page.locator("tr[data-role]:visible").evaluateAll(rows => rows.map(r =>
+        r.dataset.role).join());
 
     await ctl("start", "camera", "mount", "hub", "dome");
     await shows(cell(page, "dome", "state"), "ended");
@@ -108,7 +110,8 @@ pageTest("a filter by name and by state", "admin", async page => {
 pageTest("groups, with what changes", "admin", async page => {
     await ctl("start", "@night", "dome");
     const panel = await view(page, "groups");
-    const roles = group => panel.locator(`tbody[data-group="${group}"] tr[data-role]`).evaluateAll(rows => rows.map(r => r.dataset.role).join());
+    const roles = group => panel.locator(`tbody[data-group="${group}"] tr[data-role]`).evaluateAll(rows =>
+        rows.map(r => r.dataset.role).join());
 
     await shows(panel.locator("tbody[data-group=night]"), /2 roles, 2 running, 0 failed/);
     assert.equal(await roles("night"), "camera,mount");
@@ -151,6 +154,7 @@ pageTest("another instance", "admin", async page => {
     await load(page);
     assert.equal(await row(page, "elsewhere").count(), 0);
     await ctl("--instance=obs", "kill", "--all");
-    await systemctl("stop", "architect-node@obs.service", "architect-keeper@obs.socket", "architect-keeper@obs.service").catch(() => {});
+    await systemctl("stop", "architect-node@obs.service", "architect-keeper@obs.socket",
+        "architect-keeper@obs.service").catch(() => {});
     await page.locator("#instance-field").waitFor({ state: "hidden" });
 });

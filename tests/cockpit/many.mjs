@@ -21,7 +21,8 @@ pageTest("500 roles, and 20 events a second", "admin", async page => {
     await ctl("start", "@ticks");
     await shows(cell(page, TICKS[0], "restarts"), /^[1-9]\d*$/);
     await page.locator("#filter-text").fill("role-499");
-    assert.deepEqual(await page.locator("tr[data-role]:visible").evaluateAll(rows => rows.map(r => r.dataset.role)), ["role-499"]);
+    assert.deepEqual(await page.locator("tr[data-role]:visible").evaluateAll(rows => rows.map(r =>
+        r.dataset.role)), ["role-499"]);
     await ctl("stop", "role-499");
     await shows(cell(page, "role-499", "state"), "ended");
     await page.locator("#filter-text").fill("");

@@ -11,7 +11,8 @@ const seconds = event => (event.details.duration_ms / 1000).toFixed(1) + " s";
 function reason(error) {
     const cause = error.cause instanceof Error ? error.cause : error;
     const text = cause instanceof Error ? cause.stack ?? String(cause) : inspect(cause);
-    return "error: " + text.replace(/^Error: /, "").split("\n").filter(line => !/^\s+at .*node:internal/.test(line)).join("\n");
+    return "error: " + text.replace(/^Error: /, "").split("\n").filter(line =>
+        !/^\s+at .*node:internal/.test(line)).join("\n");
 }
 
 export default async function* report(events) {

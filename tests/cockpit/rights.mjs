@@ -38,7 +38,8 @@ pageTest("a refusal by the service is shown as it says it", "bob", async page =>
     await stop.evaluate(b => { b.disabled = false });
     await stop.click();
     await dialog(page, "stop").locator("[data-confirm]").click();
-    await shows(dialog(page, "stop").getByRole("alert"), "The caller, uid 1002, may not stop roles: polkit refuses org.architect.node.manage-roles");
+    await shows(dialog(page, "stop").getByRole("alert"),
+        "The caller, uid 1002, may not stop roles: polkit refuses org.architect.node.manage-roles");
     await page.keyboard.press("Escape");
     await dialog(page, "stop").waitFor({ state: "hidden" });
     await shows(cell(page, "camera", "state"), "running");
@@ -66,7 +67,8 @@ pageTest("administrative access by password", "limited", async page => {
 const RULES = "/etc/polkit-1/rules.d/40-cockpit-test.rules";
 
 async function withRule(page, result, body) {
-    const permitted = async () => (await run("runuser", "-u", "bob", "--", "busctl", "call", "org.architect.Node", "/org/architect/Node",
+    const permitted = async () => (await run("runuser", "-u", "bob", "--", "busctl", "call",
+        "org.architect.Node", "/org/architect/Node",
         "org.architect.Node", "GetPermissions", "sa{sv}", "camera", "0")).match(/manage-roles" "(\w+)"/)[1];
     const before = await permitted();
     writeFileSync(RULES, `polkit.addRule(function(action, subject) {

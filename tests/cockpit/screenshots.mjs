@@ -32,18 +32,23 @@ chmodSync("/usr/local/bin/tcs", 0o755);
 await defineOnly({
     camera: [`Command=${notify("Exposure 17 of 60, 120 s", "while :; do head -c 9M /dev/urandom | sha256sum >/dev/null; sleep 0.5; done")}`,
         "User=obs", "Type=notify", "NotifyAccess=all", "Requires=hub", "RoleGroups=night"],
-    dome: ["Command=sh -c 'echo Opening the shutter; sleep 2; echo No answer from axis 2, giving up; exit 3'", "User=obs",
+    dome: ["Command=sh -c 'echo Opening the shutter; sleep 2; echo No answer from axis 2, giving up; exit 3'",
+        "User=obs",
         "RoleGroups=night"],
     flats: ["Command=sleep 8", "User=obs", "RoleGroups=night"],
-    focuser: [`Command=${notify("At 1243 um, 8.4 C")}`, "User=obs", "Type=notify", "NotifyAccess=all", "After=camera", "RoleGroups=night"],
-    guider: [`Command=${notify("0.42 arcsec rms", "sleep 19; exit 1")}`, "User=obs", "Type=notify", "NotifyAccess=all", "BindsTo=camera",
+    focuser: [`Command=${notify("At 1243 um, 8.4 C")}`, "User=obs", "Type=notify", "NotifyAccess=all",
+        "After=camera", "RoleGroups=night"],
+    guider: [`Command=${notify("0.42 arcsec rms", "sleep 19; exit 1")}`, "User=obs", "Type=notify",
+        "NotifyAccess=all", "BindsTo=camera",
         "Restart=on-failure", "RestartSec=3s", "StartLimitIntervalSec=0", "RoleGroups=night"],
     hub: ["Command=sleep infinity", "User=obs", "Requires=tcs", "RoleGroups=night"],
     logger: ["Command=sleep infinity", "RoleGroups=site"],
-    sequence: ["Command=sh -c 'echo Waiting for twilight; exit 75'", "User=obs", "Restart=on-failure", "RestartSec=20min", "After=camera guider",
+    sequence: ["Command=sh -c 'echo Waiting for twilight; exit 75'", "User=obs", "Restart=on-failure",
+        "RestartSec=20min", "After=camera guider",
         "RoleGroups=night"],
     tcs: ["Command=/usr/local/bin/tcs --site north", "User=obs", "StandardInput=pty", "RoleGroups=night"],
-    weather: [`Command=${notify("Clear, humidity 41 %%, wind 12 km/h")}`, "User=obs", "Type=notify", "NotifyAccess=all", "RoleGroups=site"],
+    weather: [`Command=${notify("Clear, humidity 41 %%, wind 12 km/h")}`, "User=obs", "Type=notify",
+        "NotifyAccess=all", "RoleGroups=site"],
 });
 mkdirSync(PICTURES, { recursive: true });
 const began = performance.now();

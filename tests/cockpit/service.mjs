@@ -72,6 +72,7 @@ export function many() {
     for (let i = 0; i < MANY; i++)
         roles[`role-${String(i).padStart(3, "0")}`] = ["Command=sleep infinity", "RoleGroups=many"];
     for (const name of TICKS)
-        roles[name] = ["Command=true", "Restart=always", "RestartSec=600ms", "StartLimitIntervalSec=0", "RoleGroups=ticks"];
+        roles[name] = ["Command=true", "Restart=always", "RestartSec=600ms", "StartLimitIntervalSec=0",
+            "RoleGroups=ticks"];
     return roles;
 }

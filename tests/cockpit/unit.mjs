@@ -19,8 +19,9 @@ const INFINITY = 18446744073709551615;
 test("spans of time, as architectctl writes them", () => {
     const second = 1e6, minute = 60 * second, hour = 60 * minute, day = 24 * hour;
     const expected = [
-        [0, "0"], [1, "1us"], [999, "999us"], [1000, "1ms"], [1999, "1ms"], [second, "1s"], [59 * second + 999999, "59s"],
-        [minute, "1min"], [minute + second, "1min 1s"], [hour - 1, "59min 59s"], [hour, "1h"], [hour + minute, "1h 1min"],
+        [0, "0"], [1, "1us"], [999, "999us"], [1000, "1ms"], [1999, "1ms"], [second, "1s"],
+        [59 * second + 999999, "59s"], [minute, "1min"], [minute + second, "1min 1s"], [hour - 1, "59min 59s"],
+        [hour, "1h"], [hour + minute, "1h 1min"],
         [hour + 59 * second, "1h"], [day, "1d"], [2 * day + 3 * hour + minute, "2d 3h"], [400 * day, "400d"],
         [INFINITY, "infinity"], [-1, "infinity"],
     ];
@@ -32,27 +33,34 @@ test("spans of time, as architectctl writes them", () => {
 });
 
 test("sizes", () => {
-    for (const [bytes, text] of [[0, "0B"], [1023, "1023B"], [1024, "1.0K"], [1536, "1.5K"], [5 << 20, "5.0M"], [2 ** 40, "1.0T"],
-        [INFINITY, "-"], [undefined, "-"], [null, "-"]])
+    const expected = [
+        [0, "0B"], [1023, "1023B"], [1024, "1.0K"], [1536, "1.5K"], [5 << 20, "5.0M"], [2 ** 40, "1.0T"],
+        [INFINITY, "-"], [undefined, "-"], [null, "-"],
+    ];
+    for (const [bytes, text] of expected)
         assert.equal(words.size(bytes), text, String(bytes));
 });
 
 test("ends", () => {
-    for (const [code, status, text] of [["exited", 0, "exit 0"], ["exited", 255, "exit 255"], ["killed", 15, "SIGTERM"],
-        ["killed", 9, "SIGKILL"], ["killed", 34, "signal 34"], ["dumped", 11, "SIGSEGV, core dumped"], ["lost", -1, "lost"],
-        ["", 0, "-"]])
+    const expected = [
+        ["exited", 0, "exit 0"], ["exited", 255, "exit 255"], ["killed", 15, "SIGTERM"], ["killed", 9, "SIGKILL"],
+        ["killed", 34, "signal 34"], ["dumped", 11, "SIGSEGV, core dumped"], ["lost", -1, "lost"], ["", 0, "-"],
+    ];
+    for (const [code, status, text] of expected)
         assert.equal(words.end(code, status), text);
 });
 
 // The names that the C library has for the signals, which architectctl prints.
 test("names of signals", () => {
-    const names = execFileSync("bash", ["-c", "for ((i = 1; i < 32; i++)); do kill -l $i; done"], { encoding: "utf8" }).trim().split("\n");
+    const names = execFileSync("bash", ["-c", "for ((i = 1; i < 32; i++)); do kill -l $i; done"],
+        { encoding: "utf8" }).trim().split("\n");
     // bash has the older name of this one.
     names.forEach((name, i) => assert.equal(words.end("killed", i + 1), name === "IO" ? "SIGPOLL" : `SIG${name}`));
 });
 
 const RUNNING = { State: "running", Ready: true, Result: "success", Cause: "", NextStartUSec: 0 };
-const ENDED = { State: "ended", Ready: false, Result: "success", Cause: "self", NextStartUSec: 0, ExitCode: "exited", ExitStatus: 0 };
+const ENDED = { State: "ended", Ready: false, Result: "success", Cause: "self", NextStartUSec: 0,
+    ExitCode: "exited", ExitStatus: 0 };
 
 test("how a role looks", () => {
     const looks = [
@@ -86,23 +94,30 @@ test("when a role starts again", () => {
 
 // A shell takes a command that is shown for the same words, and so does the page.
 test("commands are quoted as for a shell", () => {
-    const letters = ["a", "Z", "7", " ", "'", '"', "\\", "$", "`", "<b>", "&", ";", "\n", "\t", "*", "~", "é", "", "-x", "#"];
+    const letters = ["a", "Z", "7", " ", "'", '"', "\\", "$", "`", "<b>", "&", ";", "\n", "\t", "*", "~", "é",
+        "", "-x", "#"];
     let seed = 1;
     const random = n => (seed = seed * 48271 % 2147483647) % n;
     for (let i = 0; i < 300; i++) {
-        const argv = Array.from({ length: 1 + random(4) }, () => Array.from({ length: random(6) }, () => letters[random(letters.length)]).join(""));
+        const argv = Array.from({ length: 1 + random(4) }, () => Array.from({ length: random(6) }, () =>
+            letters[random(letters.length)]).join(""));
         const line = words.command(argv);
         assert.deepEqual(words.words(line), argv, line);
         if (i < 30) {
-            const seen = execFileSync("sh", ["-c", `printf '%s\\0' ${line}`], { encoding: "utf8" }).split("\0").slice(0, -1);
+            const seen = execFileSync("sh", ["-c", `printf '%s\\0' ${line}`],
+                { encoding: "utf8" }).split("\0").slice(0, -1);
             assert.deepEqual(seen, argv, line);
         }
     }
 });
 
 test("words of a command line", () => {
-    for (const [line, argv] of [["", []], ["  ", []], ["a b", ["a", "b"]], ["a  'b c' d", ["a", "b c", "d"]], ['a "b \\" c"', ["a", 'b " c']],
-        ["''", [""]], ["a\\ b", ["a b"]], ['"a\\b"', ["a\\b"]], ["x'y'\"z\"", ["xyz"]], ["'a", null], ['"a', null], ["$HOME", ["$HOME"]]])
+    const expected = [
+        ["", []], ["  ", []], ["a b", ["a", "b"]], ["a  'b c' d", ["a", "b c", "d"]], ['a "b \\" c"', ["a", 'b " c']],
+        ["''", [""]], ["a\\ b", ["a b"]], ['"a\\b"', ["a\\b"]], ["x'y'\"z\"", ["xyz"]], ["'a", null], ['"a', null],
+        ["$HOME", ["$HOME"]],
+    ];
+    for (const [line, argv] of expected)
         assert.deepEqual(words.words(line), argv, line);
 });
 
