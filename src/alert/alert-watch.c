@@ -56,7 +56,8 @@ static void watch_pump(AlertWatch *w);
 /* -- the position -- */
 
 static void watch_save(AlertWatch *w) {
-        if (w->position_dirty && position_save(w->state_fd, w->instance, &w->position) >= 0)
+        if (w->position_dirty && !event_feed_is_beginning(w->feed) &&
+                position_save(w->state_fd, w->instance, &w->position) >= 0)
                 w->position_dirty = false;
 }
 
@@ -312,6 +313,7 @@ static void watch_on_caught_up(void *userdata) {
                 log_notice("%" PRIu64 " events of %s are more than %u minutes old and raise no alert",
                         w->n_old, w->instance, (unsigned) (AGE_MAX_USEC / (60 * USEC_PER_SEC)));
         w->n_old = 0;
+        watch_save(w);
 }
 
 static void watch_on_news(void *userdata) {

@@ -33,6 +33,7 @@ struct EventFeed {
         bool news;    /* there may be events that were not read */
         bool warned;
         bool stopped;
+        bool beginning; /* since begins(), not everything was read */
 };
 
 /* -- a page -- */
@@ -78,7 +79,7 @@ static const EventHandlers feed_handlers = {
 static void feed_begin_now(EventFeed *feed) {
         event_reader_set(&feed->reader, "", 0);
         position_set(&feed->last, "", 0);
-        feed->news = true;
+        feed->news = feed->beginning = true;
         feed->handlers->begins(now_usec(CLOCK_REALTIME), feed->userdata);
 }
 
@@ -123,8 +124,10 @@ static int feed_on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 else {
                         feed->warned = false;
                         feed->news = r != 0;
-                        if (r == 0)
+                        if (r == 0) {
+                                feed->beginning = false;
                                 feed->handlers->caught_up(feed->userdata);
+                        }
                 }
         }
         feed->handlers->news(feed->userdata);
@@ -146,6 +149,10 @@ void event_feed_read(EventFeed *feed) {
                 r = sd_bus_call_async(feed->bus, &feed->call, call, feed_on_reply, feed, 0);
         if (r < 0)
                 feed_read_failed(feed, NULL, r);
+}
+
+bool event_feed_is_beginning(const EventFeed *feed) {
+        return feed->beginning;
 }
 
 void event_feed_stop(EventFeed *feed) {

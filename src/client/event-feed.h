@@ -38,5 +38,9 @@ EventFeed *event_feed_free(EventFeed *feed);
 /* Reads the next page if there may be one. */
 void event_feed_read(EventFeed *feed);
 
+/* Since begins() not everything was read that was before. A position in the middle of it must not be saved:
+ * the next process would take the rest for what happened while nobody was there. */
+bool event_feed_is_beginning(const EventFeed *feed);
+
 /* Takes no reply any more. */
 void event_feed_stop(EventFeed *feed);

@@ -66,7 +66,8 @@ void notify_watch_save(NotifyWatch *w) {
         const uint64_t first = waiting == 0 || (away != 0 && away < waiting) ? away : waiting;
         const uint64_t seq = first != 0 ? first - 1 : w->read.seq;
 
-        if (!w->read.epoch || (w->saved.seq == seq && g_strcmp0(w->saved.epoch, w->read.epoch) == 0))
+        if (!w->read.epoch || event_feed_is_beginning(w->feed) ||
+                (w->saved.seq == seq && g_strcmp0(w->saved.epoch, w->read.epoch) == 0))
                 return;
         const Position position = { .epoch = w->read.epoch, .seq = seq };
         if (position_save(w->state_fd, w->file, &position) >= 0)
@@ -123,6 +124,7 @@ static void watch_on_news(void *userdata) {
 static void watch_on_caught_up(void *userdata) {
         NotifyWatch *w = userdata;
 
+        notify_watch_shown(w); /* what was before needs not be read again */
         Note *note = away_take(&w->away);
         if (note)
                 w->handlers->note(w, NOTIFY_SUBJECT_AWAY, note, w->userdata);

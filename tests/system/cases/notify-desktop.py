@@ -301,7 +301,7 @@ class Notify(NodeCase):
         shown = self.expect(f"{role} failed", "exit status 1")
         self.assertEqual(self.actions(shown), {"log", "start"})
         self.click(f"[{shown['id']},start]")
-        refused = self.expect(f"{role} was not started", ".+")
+        refused = self.expect(f"{role} was not started", "(?s:.+)")
         # That is one more about this role.
         self.assertGreater(refused["time"] - shown["time"], INTERVAL - 0.5)
         self.assertEqual(refused["id"], shown["id"])
