@@ -19,8 +19,9 @@ ALERTS = "/etc/architect-node/alerts.d"
 STATE = "/var/lib/architect-alert"
 UNIT = "architect-alert.service"
 
-# An instance whose log the test makes.
+# An instance whose log the test makes: so many failures follow, and what follows this number it does not answer.
 FAKE = """
+import sys
 import time
 from gi.repository import Gio, GLib
 
@@ -32,6 +33,8 @@ ends = [
     ("oom", "killed", 9, "oom", "oom-kill", True), ("oom", "killed", 9, "oom", "oom-kill", True),
     ("child", "exited", 0, "self", "success", True), ("l", "lost", -1, "self", "lost", False),
 ]
+more, last = map(int, sys.argv[1:])
+ends += [("cam", "exited", 3, "self", "exit-code", False)] * more
 now = time.time_ns() // 1000
 
 
@@ -42,8 +45,11 @@ def event(seq, role, code, status, cause, result, oom):
 
 
 def call(bus, sender, path, interface, method, arguments, invocation):
-    seq = arguments.unpack()[1]
-    events = [event(n, *end) for n, end in enumerate(ends, 1) if n > seq]
+    _, seq, most = arguments.unpack()
+    events = [event(n, *end) for n, end in enumerate(ends, 1) if n > seq][:most]
+    if seq >= last:
+        print("asked", flush=True)
+        return
     invocation.return_value(GLib.Variant("(sba(ttssa{sv}))", ("fake-epoch", True, events)))
 
 
@@ -97,6 +103,16 @@ class Alert(NodeCase):
 
     def start(self):
         run("systemctl", "start", UNIT)
+
+    def start_fake(self, more, last):
+        fake = subprocess.Popen(
+            ["python3", "-c", FAKE, str(more), str(last)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        )
+        self.addCleanup(fake.stdout.close)
+        self.addCleanup(fake.wait)
+        self.addCleanup(fake.kill)
+        self.assertEqual(fake.stdout.readline(), "owned\n")
+        return fake
 
     def journal(self):
         run("journalctl", "--sync")
@@ -211,11 +227,7 @@ class Alert(NodeCase):
         self.alert("main", "failed oom lost")
         write(f"{STATE}/fake", "fake-epoch 0\n", 0o600)  # the first event of it was more than 10 minutes ago
         self.start()
-        fake = subprocess.Popen(["python3", "-c", FAKE], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
-        self.addCleanup(fake.stdout.close)
-        self.addCleanup(fake.wait)
-        self.addCleanup(fake.kill)
-        self.assertEqual(fake.stdout.readline(), "owned\n")
+        self.start_fake(0, 1000)
         found = {seq: report["ARCHITECT_EVENT"] for seq, report in self.wait_for_reports("oom", 3).items()}
         self.assertEqual(found, {2: "oom", 3: "oom", 4: "failed"})
         (lost,) = self.wait_for_reports("lost", 1).values()
@@ -428,6 +440,15 @@ class Alert(NodeCase):
         started = [unit for unit in started if unit.startswith("architect-alert-all-")]
         self.assertEqual(len(started), len(set(started)))
         self.assertEqual(len(started), len(roles))
+
+    def test_stopped_in_the_beginning(self):
+        """What was before the first start raises no alert, also if only a part of it was read before the second one."""
+        self.alert("failed", "failed", Instances="fake")
+        fake = self.start_fake(200, 100)
+        self.start()
+        self.assertEqual(fake.stdout.readline(), "asked\n")
+        run("systemctl", "stop", UNIT)
+        self.assertFalse(os.path.exists(f"{STATE}/fake"))
 
 
 if __name__ == "__main__":
