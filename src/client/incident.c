@@ -31,15 +31,15 @@ static const Property event_details[] = {
         MEMBER("timeout-usec", "t", timeout_usec),
 };
 
-Incident *incident_free(Incident *event) {
-        if (!event)
+Incident *incident_free(Incident *incident) {
+        if (!incident)
                 return NULL;
-        properties_clear(event_details, ELEMENTSOF(event_details), event);
-        g_free(event->epoch);
-        g_free(event->signal);
-        g_free(event->role);
-        g_free(event->json);
-        g_free(event);
+        properties_clear(event_details, ELEMENTSOF(event_details), incident);
+        g_free(incident->epoch);
+        g_free(incident->signal);
+        g_free(incident->role);
+        g_free(incident->json);
+        g_free(incident);
         return NULL;
 }
 
@@ -143,26 +143,27 @@ const char *incident_verb(IncidentKind kind) {
         return (int) kind >= 0 && kind < _INCIDENT_KIND_MAX ? verbs[kind] : verbs[INCIDENT_FAILED];
 }
 
-char *incident_reason(const Incident *e, IncidentKind kind) {
+char *incident_reason(const Incident *incident, IncidentKind kind) {
         g_autoptr(GString) text = g_string_new(NULL);
 
         switch (kind) {
         case INCIDENT_GAVE_UP:
-                g_string_append_printf(
-                        text, "after %" PRIu32 " restarts: %s", e->n_restarts, e->result ?: "unknown");
+                g_string_append_printf(text, "after %" PRIu32 " restarts: %s", incident->n_restarts,
+                        incident->result ?: "unknown");
                 break;
         case INCIDENT_MONITOR:
-                g_string_append_printf(text, "of %s%s within %.3g s", e->lease ? "the lease " : "the monitor",
-                        e->lease ?: "", (double) e->timeout_usec / (double) USEC_PER_SEC);
+                g_string_append_printf(text, "of %s%s within %.3g s",
+                        incident->lease ? "the lease " : "the monitor", incident->lease ?: "",
+                        (double) incident->timeout_usec / (double) USEC_PER_SEC);
                 break;
         default:
-                append_exit(text, e);
+                append_exit(text, incident);
                 break;
         }
         return g_string_free(g_steal_pointer(&text), false);
 }
 
-char *incident_describe(const Incident *e, IncidentKind kind) {
+char *incident_describe(const Incident *incident, IncidentKind kind) {
         static const char *const joints[_INCIDENT_KIND_MAX] = {
                 [INCIDENT_GAVE_UP] = " ",
                 [INCIDENT_MONITOR] = " ",
@@ -170,9 +171,9 @@ char *incident_describe(const Incident *e, IncidentKind kind) {
                 [INCIDENT_OOM] = ": ",
                 [INCIDENT_FAILED] = ": ",
         };
-        g_autofree char *reason = incident_reason(e, kind);
+        g_autofree char *reason = incident_reason(incident, kind);
         const char *joint = (int) kind >= 0 && kind < _INCIDENT_KIND_MAX ? joints[kind] : ": ";
 
-        return g_strconcat(e->role[0] ? "role " : "", e->role, e->role[0] ? " " : "", incident_verb(kind),
-                joint, reason, NULL);
+        return g_strconcat(incident->role[0] ? "role " : "", incident->role, incident->role[0] ? " " : "",
+                incident_verb(kind), joint, reason, NULL);
 }

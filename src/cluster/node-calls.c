@@ -11,6 +11,7 @@
 #include "base/unit-name.h"
 #include "client/node-client.h"
 #include "cluster/node-calls.h"
+#include "proto/node-errors.h"
 #include "proto/node-names.h"
 
 #define SYSTEMD_NAME "org.freedesktop.systemd1"
@@ -110,7 +111,7 @@ static bool error_is_lost_answer(const sd_bus_error *error) {
 
 int node_call(NodeCalls *calls, bool start, const char *path, const char *interface, const char *member,
         NodeCallFill fill, const void *arguments, sd_bus_error *error, sd_bus_message **ret) {
-        for (;;) {
+        for (bool has_left = false;;) {
                 g_autoptr(sd_bus_message) call = NULL, reply = NULL;
                 int r = 0;
 
@@ -132,6 +133,14 @@ int node_call(NodeCalls *calls, bool start, const char *path, const char *interf
                 }
                 if (!sd_bus_error_is_set(error))
                         (void) sd_bus_error_set_errno(error, r);
+                /* At its end the node says this for a call that it has not completed, and the next one
+                 * completes it. In a Shutdown it says the same of a start each time. */
+                if (!has_left &&
+                        sd_bus_error_has_name(error, node_error_to_string(NODE_ERROR_SHUTTING_DOWN))) {
+                        has_left = true;
+                        node_calls_clear(calls);
+                        continue;
+                }
                 if (!error_is_no_answer(error))
                         return r;
 

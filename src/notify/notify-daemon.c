@@ -35,7 +35,7 @@ static gboolean daemon_on_retry(gpointer userdata) {
 static void daemon_on_capabilities(GObject *bus, GAsyncResult *result, gpointer userdata) {
         g_autoptr(GError) error = NULL;
         g_autoptr(GVariant) reply = g_dbus_connection_call_finish(G_DBUS_CONNECTION(bus), result, &error);
-        g_autofree const char **names = NULL;
+        const char **names;
         NotifyDaemon *d = userdata;
 
         if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
@@ -51,6 +51,7 @@ static void daemon_on_capabilities(GObject *bus, GAsyncResult *result, gpointer 
         g_variant_get(reply, "(^a&s)", &names);
         d->has_actions = g_strv_contains(names, "actions");
         d->has_markup = g_strv_contains(names, "body-markup");
+        g_free(names);
         d->ready = true;
         d->handlers->ready(d->userdata);
 }

@@ -6,8 +6,11 @@
 
 # cockpit_driver prints the directory that has node_modules. npm of Debian is nearly 400 packages, which no test
 # needs, so it is installed over an overlay of this machine and lost, unless the machine has an npm already. The
-# registry is the one that npm is set up for; the lock file has no address. No script of a package is run.
+# registry is the one that npm is set up for; the lock file has no address. No script of a package is run. npm has
+# certificates of its own, to which those that the machine trusts are added.
 cockpit_driver() {
+        local certificates=/etc/ssl/certs/ca-certificates.crt
+        [ ! -e "$certificates" ] || local -x NODE_EXTRA_CA_CERTS=${NODE_EXTRA_CA_CERTS:-$certificates}
         local from=$SOURCE/tests/cockpit cache=${XDG_CACHE_HOME:-/var/cache}/architect-node-sandbox key dir lock
         key=$(cat "$from/package.json" "$from/package-lock.json" "${BASH_SOURCE[0]}" | sha256sum | cut -c1-32)
         dir=$cache/npm-$key
