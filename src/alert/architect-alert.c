@@ -2,7 +2,6 @@
 
 /* This is the main program of architect-alert, with options, signals and the loop. */
 
-#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +11,6 @@
 #include "alert/alert-watch.h"
 #include "base/fd-util.h"
 #include "client/program.h"
-#include "config.h"
 #include "util/autoptr.h"
 #include "util/log.h"
 #include "util/notify.h"
@@ -40,15 +38,13 @@ static void watch_free(void *p) {
         (void) alert_watch_free(p);
 }
 
-static void alert_help(void) {
-        printf("architect-alert [OPTIONS...]\n\n"
-               "Runs commands of the administrator for events of architect-node.\n\n"
-               "  -h --help                Show this help\n"
-               "     --version             Show the version\n"
-               "     --check[=DIRECTORY]   Check the files of alerts, and run nothing\n"
-               "     --debug               Log debug messages\n\n"
-               "See architect-alert(8).\n");
-}
+static const char alert_help[] = "architect-alert [OPTIONS...]\n\n"
+                                 "Runs commands of the administrator for events of architect-node.\n\n"
+                                 "  -h --help                Show this help\n"
+                                 "     --version             Show the version\n"
+                                 "     --check[=DIRECTORY]   Check the files of alerts, and run nothing\n"
+                                 "     --debug               Log debug messages\n\n"
+                                 "See architect-alert(8).\n";
 
 /* Returns the exit status. */
 static int alert_check(const char *directory) {
@@ -59,42 +55,6 @@ static int alert_check(const char *directory) {
                 log_error("%s", (const char *) g_ptr_array_index(problems, i));
         printf("%u alerts, %u files that are not valid\n", alerts->len, problems->len);
         return problems->len > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-}
-
-/* Returns a negative number to continue, or the exit status. */
-static int alert_parse_options(int argc, char **argv) {
-        enum { OPTION_VERSION = 0x100, OPTION_CHECK, OPTION_DEBUG };
-        static const struct option options[] = {
-                { "help", no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, OPTION_VERSION },
-                { "check", optional_argument, NULL, OPTION_CHECK },
-                { "debug", no_argument, NULL, OPTION_DEBUG },
-                {},
-        };
-        const char *check = NULL;
-
-        for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) >= 0;)
-                switch (c) {
-                case 'h':
-                        alert_help();
-                        return EXIT_SUCCESS;
-                case OPTION_VERSION:
-                        puts("architect-alert " PROJECT_VERSION);
-                        return EXIT_SUCCESS;
-                case OPTION_CHECK:
-                        check = optarg ?: ALERTS_DIRECTORY;
-                        break;
-                case OPTION_DEBUG:
-                        log_set_max_level(LOG_DEBUG);
-                        break;
-                default:
-                        return EXIT_BAD_USAGE;
-                }
-        if (optind < argc) {
-                log_error("Unknown argument: %s", argv[optind]);
-                return EXIT_BAD_USAGE;
-        }
-        return check ? alert_check(check) : -1;
 }
 
 /* -- set-up -- */
@@ -157,29 +117,23 @@ static int program_run(Program *p) {
         r = program_watch(p);
         if (r < 0)
                 return r;
-        r = notify_attach(p->event);
-        if (r < 0)
-                return log_error_errno(r, "Cannot send notifications: %m");
-        notify_sendf("READY=1\nSTATUS=%u alerts%s", p->alerts->len,
+        g_autofree char *ready = g_strdup_printf("STATUS=%u alerts%s", p->alerts->len,
                 p->problems->len > 0 ? "; some files are not valid, the log says which." : ".");
-        log_set_started();
-        r = sd_event_loop(p->event);
-        notify_detach();
-        return r < 0 ? log_error_errno(r, "The event loop failed: %m") : r;
+        return program_run_loop(p->event, ready, sd_event_loop);
 }
 
 int main(int argc, char **argv) {
         log_setup();
-        int r = alert_parse_options(argc, argv);
+        const char *check = NULL;
+        int r = program_parse_options(argc, argv, alert_help, "check", &check);
         if (r >= 0)
                 return r;
+        if (check)
+                return alert_check(check[0] ? check : ALERTS_DIRECTORY);
         if (program_block_signals() < 0)
                 return EXIT_FAILURE;
 
         g_auto(Program)
                 program = { .watches = g_ptr_array_new_with_free_func(watch_free), .state_fd = -EBADF };
-        r = program_run(&program);
-        if (r == -EINVAL)
-                return EXIT_BAD_USAGE;
-        return r < 0 ? EXIT_FAILURE : r;
+        return program_exit_status(program_run(&program));
 }

@@ -2,15 +2,12 @@
 
 /* This is the main program of architect-mqtt, with options, signals and the loop. */
 
-#include <getopt.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/fd-util.h"
 #include "client/program.h"
-#include "config.h"
 #include "mqtt/broker.h"
 #include "mqtt/mqtt-settings.h"
 #include "mqtt/node-watch.h"
@@ -45,45 +42,12 @@ static void watch_free(void *p) {
         (void) node_watch_free(p);
 }
 
-static void mqtt_help(void) {
-        printf("architect-mqtt [OPTIONS...]\n\n"
-               "Publishes the roles and the events of architect-node on an MQTT broker.\n\n"
-               "  -h --help           Show this help\n"
-               "     --version        Show the version\n"
-               "     --debug          Log debug messages\n\n"
-               "See architect-mqtt(8).\n");
-}
-
-/* Returns 1 to continue and 0 if nothing remains to be done. */
-static int mqtt_parse_options(int argc, char **argv) {
-        enum { OPTION_VERSION = 0x100, OPTION_DEBUG };
-        static const struct option options[] = {
-                { "help", no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, OPTION_VERSION },
-                { "debug", no_argument, NULL, OPTION_DEBUG },
-                {},
-        };
-
-        for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) >= 0;)
-                switch (c) {
-                case 'h':
-                        mqtt_help();
-                        return 0;
-                case OPTION_VERSION:
-                        puts("architect-mqtt " PROJECT_VERSION);
-                        return 0;
-                case OPTION_DEBUG:
-                        log_set_max_level(LOG_DEBUG);
-                        break;
-                default:
-                        return -EINVAL;
-                }
-        if (optind < argc) {
-                log_error("Unknown argument: %s", argv[optind]);
-                return -EINVAL;
-        }
-        return 1;
-}
+static const char mqtt_help[] = "architect-mqtt [OPTIONS...]\n\n"
+                                "Publishes the roles and the events of architect-node on an MQTT broker.\n\n"
+                                "  -h --help           Show this help\n"
+                                "     --version        Show the version\n"
+                                "     --debug          Log debug messages\n\n"
+                                "See architect-mqtt(8).\n";
 
 /* -- what the broker reports -- */
 
@@ -186,33 +150,25 @@ static int program_run(Program *p) {
                 r = program_watch(p);
         if (r < 0)
                 return r;
-        r = notify_attach(p->event);
-        if (r < 0)
-                return log_error_errno(r, "Cannot send notifications: %m");
         /* The broker may be away for hours, which is no reason to delay anybody. */
-        notify_sendf("READY=1\nSTATUS=Connecting to the broker %s.", p->settings->host);
-        log_set_started();
-        r = sd_event_loop(p->event);
-        notify_detach();
+        g_autofree char *ready = g_strdup_printf("STATUS=Connecting to the broker %s.", p->settings->host);
+        r = program_run_loop(p->event, ready, sd_event_loop);
         for (guint i = 0; i < p->watches->len; i++)
                 node_watch_save(g_ptr_array_index(p->watches, i));
-        return r < 0 ? log_error_errno(r, "The event loop failed: %m") : r;
+        return r;
 }
 
 int main(int argc, char **argv) {
         log_setup();
-        int r = mqtt_parse_options(argc, argv);
-        if (r <= 0)
-                return r < 0 ? EXIT_BAD_USAGE : EXIT_SUCCESS;
+        int r = program_parse_options(argc, argv, mqtt_help, NULL, NULL);
+        if (r >= 0)
+                return r;
         if (program_block_signals() < 0)
                 return EXIT_FAILURE;
 
         g_auto(Program)
                 program = { .watches = g_ptr_array_new_with_free_func(watch_free), .state_fd = -EBADF };
-        r = program_run(&program);
-        if (r == -EINVAL)
-                return EXIT_BAD_USAGE;
-        r = r < 0 ? EXIT_FAILURE : r;
+        r = program_exit_status(program_run(&program));
         /* Nothing that another thread uses may go away under it. */
         if (program.broker && broker_is_stuck(program.broker))
                 _exit(r);

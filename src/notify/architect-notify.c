@@ -2,13 +2,10 @@
 
 /* This is the main program of architect-notify, with options, signals and the loop. */
 
-#include <getopt.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/fd-util.h"
 #include "client/program.h"
-#include "config.h"
 #include "notify/notify-center.h"
 #include "notify/notify-loop.h"
 #include "util/autoptr.h"
@@ -36,45 +33,12 @@ static void program_clear(Program *p) {
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Program, program_clear)
 
-static void notify_help(void) {
-        printf("architect-notify [OPTIONS...]\n\n"
-               "Shows on the desktop which roles of architect-node have failed.\n\n"
-               "  -h --help                Show this help\n"
-               "     --version             Show the version\n"
-               "     --debug               Log debug messages\n\n"
-               "See architect-notify(8).\n");
-}
-
-/* Returns a negative number to continue, or the exit status. */
-static int notify_parse_options(int argc, char **argv) {
-        enum { OPTION_VERSION = 0x100, OPTION_DEBUG };
-        static const struct option options[] = {
-                { "help", no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, OPTION_VERSION },
-                { "debug", no_argument, NULL, OPTION_DEBUG },
-                {},
-        };
-
-        for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) >= 0;)
-                switch (c) {
-                case 'h':
-                        notify_help();
-                        return EXIT_SUCCESS;
-                case OPTION_VERSION:
-                        puts("architect-notify " PROJECT_VERSION);
-                        return EXIT_SUCCESS;
-                case OPTION_DEBUG:
-                        log_set_max_level(LOG_DEBUG);
-                        break;
-                default:
-                        return EXIT_BAD_USAGE;
-                }
-        if (optind < argc) {
-                log_error("Unknown argument: %s", argv[optind]);
-                return EXIT_BAD_USAGE;
-        }
-        return -1;
-}
+static const char notify_help[] = "architect-notify [OPTIONS...]\n\n"
+                                  "Shows on the desktop which roles of architect-node have failed.\n\n"
+                                  "  -h --help                Show this help\n"
+                                  "     --version             Show the version\n"
+                                  "     --debug               Log debug messages\n\n"
+                                  "See architect-notify(8).\n";
 
 static int program_on_stop(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
         const Program *p = userdata;
@@ -110,27 +74,17 @@ static int program_run(Program *p) {
                 r = notify_center_new(p->system, p->user, p->session, p->state_fd, &p->center);
         if (r < 0)
                 return r;
-        r = notify_attach(p->event);
-        if (r < 0)
-                return log_error_errno(r, "Cannot send notifications: %m");
-        notify_send("READY=1");
-        log_set_started();
-        r = notify_loop_run(p->event);
-        notify_detach();
-        return r < 0 ? log_error_errno(r, "The event loop failed: %m") : r;
+        return program_run_loop(p->event, "", notify_loop_run);
 }
 
 int main(int argc, char **argv) {
         log_setup();
-        int r = notify_parse_options(argc, argv);
+        int r = program_parse_options(argc, argv, notify_help, NULL, NULL);
         if (r >= 0)
                 return r;
         if (program_block_signals() < 0)
                 return EXIT_FAILURE;
 
         g_auto(Program) program = { .state_fd = -EBADF };
-        r = program_run(&program);
-        if (r == -EINVAL)
-                return EXIT_BAD_USAGE;
-        return r < 0 ? EXIT_FAILURE : r;
+        return program_exit_status(program_run(&program));
 }

@@ -146,10 +146,6 @@ void board_forget_ids(Board *board) {
                 entry->id = 0;
 }
 
-static uint64_t seq_min(uint64_t a, uint64_t b) {
-        return a == 0 || (b != 0 && b < a) ? b : a;
-}
-
 uint64_t board_first_seq(Board *board, const void *origin) {
         BoardEntry *entry;
         GHashTableIter iter;
@@ -158,7 +154,7 @@ uint64_t board_first_seq(Board *board, const void *origin) {
         g_hash_table_iter_init(&iter, board->entries);
         while (g_hash_table_iter_next(&iter, (void **) &entry, NULL))
                 if (entry->origin == origin)
-                        first = seq_min(first, seq_min(entry->batch.seq, entry->waiting.seq));
+                        first = seq_first(first, seq_first(entry->batch.seq, entry->waiting.seq));
         return first;
 }
 

@@ -115,10 +115,6 @@ static void center_on_shown(uint32_t id, const GError *error, void *userdata) {
 }
 
 static void add_action(GPtrArray *actions, const char *name, const char *label) {
-        if (actions->len == 0) {
-                g_ptr_array_add(actions, (char *) ACTION_DEFAULT);
-                g_ptr_array_add(actions, (char *) label);
-        }
         g_ptr_array_add(actions, (char *) name);
         g_ptr_array_add(actions, (char *) label);
 }
@@ -146,17 +142,17 @@ static void center_on_offer(const Offer *offer, void *userdata) {
 
         job->question = NULL;
         if (notify_daemon_has_actions(c->daemon)) {
-                if (has_terminal())
-                        add_action(actions, ACTION_LOG, "Log");
-                if (offer->cockpit_port != 0 && has_browser())
-                        add_action(actions, ACTION_COCKPIT, "Cockpit");
+                const bool log = has_terminal(), cockpit = offer->cockpit_port != 0 && has_browser();
+
                 /* A click on the notification itself never starts anything. */
-                if (offer->start && actions->len > 0)
+                if (log || cockpit)
+                        add_action(actions, ACTION_DEFAULT, log ? "Log" : "Cockpit");
+                if (log)
+                        add_action(actions, ACTION_LOG, "Log");
+                if (cockpit)
+                        add_action(actions, ACTION_COCKPIT, "Cockpit");
+                if (offer->start)
                         add_action(actions, ACTION_START, "Start again");
-                else if (offer->start) {
-                        g_ptr_array_add(actions, (char *) ACTION_START);
-                        g_ptr_array_add(actions, (char *) "Start again");
-                }
         }
         g_ptr_array_add(actions, NULL);
         job->entry->cockpit_port = offer->cockpit_port;

@@ -10,6 +10,10 @@
 /* Names in a note about what has happened while nobody was told. */
 #define NAMES_MAX 5U
 
+uint64_t seq_first(uint64_t a, uint64_t b) {
+        return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
 Note *note_free(Note *note) {
         if (!note)
                 return NULL;
@@ -147,10 +151,10 @@ void batch_add_older(Batch *batch, Batch *older) {
         }
 }
 
-static char *clock_of(uint64_t realtime_usec) {
+static char *format_time(uint64_t realtime_usec, const char *format) {
         g_autoptr(GDateTime) t = g_date_time_new_from_unix_local((int64_t) (realtime_usec / USEC_PER_SEC));
 
-        return t ? g_date_time_format(t, "%H:%M:%S") : g_strdup("?");
+        return t ? g_date_time_format(t, format) : g_strdup("?");
 }
 
 char *batch_body(const Batch *batch, const char *place, const char *status, bool markup) {
@@ -162,7 +166,7 @@ char *batch_body(const Batch *batch, const char *place, const char *status, bool
                 g_string_append_printf(text, "\n\"%s\"", line);
         }
         if (batch->n > 1) {
-                g_autofree char *since = clock_of(batch->since_usec);
+                g_autofree char *since = format_time(batch->since_usec, "%H:%M:%S");
 
                 g_string_append_printf(text, "\n%u more since %s", batch->n - 1, since);
         }
@@ -213,9 +217,7 @@ Note *away_take(Away *away) {
         g_autoptr(GString) text = g_string_new(NULL);
         g_autofree char **names = (char **) g_hash_table_get_keys_as_array(away->roles, NULL);
         const unsigned n_names = g_hash_table_size(away->roles);
-        g_autoptr(GDateTime) since =
-                g_date_time_new_from_unix_local((int64_t) (away->since_usec / USEC_PER_SEC));
-        g_autofree char *when = since ? g_date_time_format(since, "%F %H:%M") : g_strdup("?");
+        g_autofree char *when = format_time(away->since_usec, "%F %H:%M");
 
         qsort(names, n_names, sizeof(*names), compare_names);
         for (unsigned i = 0; i < MIN(n_names, NAMES_MAX); i++) {

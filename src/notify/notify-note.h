@@ -20,6 +20,9 @@ typedef struct Note {
         uint64_t realtime_usec;
 } Note;
 
+/* The one of two numbers of events that comes first; 0 is none. */
+uint64_t seq_first(uint64_t a, uint64_t b);
+
 Note *note_free(Note *note);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Note, note_free)
 

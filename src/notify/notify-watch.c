@@ -62,8 +62,7 @@ struct NotifyWatch {
 /* -- the position -- */
 
 void notify_watch_save(NotifyWatch *w) {
-        const uint64_t waiting = w->handlers->first_seq(w, w->userdata), away = w->away.seq;
-        const uint64_t first = waiting == 0 || (away != 0 && away < waiting) ? away : waiting;
+        const uint64_t first = seq_first(w->handlers->first_seq(w, w->userdata), w->away.seq);
         const uint64_t seq = first != 0 ? first - 1 : w->read.seq;
 
         if (!w->read.epoch || event_feed_is_beginning(w->feed) ||
