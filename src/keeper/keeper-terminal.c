@@ -158,7 +158,9 @@ static int keeper_terminal_prepare_spawn(
 
 int keeper_terminal_spawn(const struct keeper_self *self, KeeperTerminal *terminal) {
         char master[32], control[32], output[32];
-        char *argv[] = { (char *) "architect-terminal", master, control, output, terminal->role, NULL, NULL };
+        char *const timestamps = terminal->timestamps ? (char *) "--timestamps" : NULL;
+        char *const argv[] = { (char *) "architect-terminal", master, control, output,
+                timestamps ?: terminal->role, timestamps ? terminal->role : NULL, NULL };
         posix_spawn_file_actions_t actions;
         posix_spawnattr_t attributes;
         pid_t pid;
@@ -168,11 +170,6 @@ int keeper_terminal_spawn(const struct keeper_self *self, KeeperTerminal *termin
         (void) snprintf(master, sizeof(master), "--master=%d", terminal->master_fd);
         (void) snprintf(control, sizeof(control), "--control=%d", terminal->peer_fd);
         (void) snprintf(output, sizeof(output), "--output=%d", terminal->output_fd);
-
-        if (terminal->timestamps) {
-                argv[ELEMENTSOF(argv) - 3] = (char *) "--timestamps";
-                argv[ELEMENTSOF(argv) - 2] = terminal->role;
-        }
 
         r = -posix_spawn_file_actions_init(&actions);
         if (r < 0)

@@ -197,19 +197,6 @@ static void test_last_words(void **state) {
         free(text);
 }
 
-/* Of a line that has its time. */
-static const char *expect_stamped(const char *line, const char *text) {
-        struct tm tm = { 0 };
-        unsigned usec;
-        int n = 0;
-        const char *end = strptime(line, "%Y-%m-%dT%H:%M:%S", &tm);
-
-        if (!end || sscanf(end, ".%6uZ%n", &usec, &n) != 1 || n == 0 || end[n++] != ' ' ||
-                strncmp(end + n, text, strlen(text)) != 0)
-                fail_msg("'%s' is not \"%s\" after a time", line, text);
-        return end + n + strlen(text);
-}
-
 struct in_file {
         World *w;
         const char *text;
@@ -253,14 +240,14 @@ static void test_output_pipe(void **state) {
         assert_int_equal(role_end(w, &role).exit.wait_status, 0);
         assert_true(wait_for(no_terminal, w));
         text = world_read(w, "output");
-        p = expect_stamped(text, "pipe\n");
-        p = expect_stamped(p, "error\n");
-        p = expect_stamped(p, "again\n");
-        p = expect_stamped(p, "got one\n");
-        p = expect_stamped(p, "got two\n");
-        p = expect_stamped(p, "got three\n");
-        p = expect_stamped(p, "end\n");
-        p = expect_stamped(p, "late\n");
+        p = assert_stamped(text, "pipe\n");
+        p = assert_stamped(p, "error\n");
+        p = assert_stamped(p, "again\n");
+        p = assert_stamped(p, "got one\n");
+        p = assert_stamped(p, "got two\n");
+        p = assert_stamped(p, "got three\n");
+        p = assert_stamped(p, "end\n");
+        p = assert_stamped(p, "late\n");
         assert_string_equal(p, "");
 }
 

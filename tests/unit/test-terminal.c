@@ -258,25 +258,6 @@ static void test_output(void **state) {
         output.fd = fd_close(output.fd);
 }
 
-/* A line in the format of what output.h describes, and not older than a moment. */
-static const char *assert_stamped(const char *line, const char *text) {
-        const char *end;
-        struct tm tm = { 0 };
-        time_t then;
-        unsigned usec;
-        int n = 0;
-
-        end = strptime(line, "%Y-%m-%dT%H:%M:%S", &tm);
-        assert_non_null(end);
-        assert_int_equal(sscanf(end, ".%6uZ%n", &usec, &n), 1);
-        assert_int_equal(n, strlen(".123456Z"));
-        assert_int_equal(end[n++], ' ');
-        then = timegm(&tm);
-        assert_in_range(time(NULL) - then, 0, 600);
-        assert_memory_equal(end + n, text, strlen(text));
-        return end + n + strlen(text);
-}
-
 static void test_timestamps(void **state) {
         static Output output;
         char data[sizeof(output.data)], lines[1024];

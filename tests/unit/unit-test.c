@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A failing assertion of cmocka jumps to the loop that runs the tests. In a forked child this loop would run
@@ -63,6 +64,19 @@ static void __attribute__((constructor)) prepare(void) {
                 abort();
         (void) setvbuf(f, NULL, _IOLBF, 0);
         stdout = f;
+}
+
+const char *assert_stamped(const char *line, const char *text) {
+        struct tm tm = { 0 };
+        unsigned usec;
+        int n = 0;
+        const char *end = strptime(line, "%Y-%m-%dT%H:%M:%S", &tm);
+
+        if (!end || sscanf(end, ".%6uZ%n", &usec, &n) != 1 || n != (int) strlen(".123456Z") ||
+                end[n++] != ' ' || strncmp(end + n, text, strlen(text)) != 0)
+                fail_msg("'%s' is not \"%s\" after a time", line, text);
+        assert_between(time(NULL) - timegm(&tm), 0, 600);
+        return end + n + strlen(text);
 }
 
 const char *required_environment(const char *variable) {

@@ -36,3 +36,7 @@
 /* Returns the value of a variable that meson sets for the test. Without it the program ends with a message
  * that names the variable and the command to use. Called before the first fork. */
 const char *required_environment(const char *variable);
+
+/* The line begins with a time in the format of terminal/output.h, which is not older than a moment, and goes
+ * on with this text. Returns what follows that. */
+const char *assert_stamped(const char *line, const char *text);
