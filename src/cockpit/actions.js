@@ -5,13 +5,16 @@
 /* global cockpit */
 
 import * as words from "./words.js";
-import { MAIN } from "./bus.js";
-import { make, field, openDialog, alertError, say } from "./ui.js";
+import { architectctl } from "./bus.js";
+import { make, field, setText, openDialog, alertError, say } from "./ui.js";
 
 const ALIVE_EVERY_MS = 1000;
+const MAY_NOT = "You may not do this without administrative access.";
+/* For a role of a lease, of which a box was ticked. */
+const FORCE = { force: { t: "b", v: true } };
 
 /* verb → its name, and when it makes sense */
-const VERBS = {
+export const VERBS = {
     start: { label: "Start", when: role => role.State === "ended", why: "It runs." },
     stop: {
         label: "Stop",
@@ -66,7 +69,7 @@ export class Actions {
         const possible = VERBS[verb].when(role);
         const disabled = !possible || right === null || right === "no";
         const title = !possible ? VERBS[verb].why
-            : right === "no" ? "You may not do this without administrative access."
+            : right === "no" ? MAY_NOT
                 : right === "auth" ? "Needs a password." : "";
 
         if (button.disabled !== disabled)
@@ -80,7 +83,7 @@ export class Actions {
         const right = this.page.rights.may(action);
 
         button.disabled = !this.page.node.ready || right === null || right === "no";
-        button.title = button.disabled && right === "no" ? "You may not do this without administrative access." : "";
+        button.title = button.disabled && right === "no" ? MAY_NOT : "";
         button.dataset.right = right ?? "";
     }
 
@@ -160,7 +163,7 @@ export class Actions {
         const { node } = this.page;
         const call = async () => {
             if (role.Lease)
-                await node.call(`${method}WithOptions`, "sa{sv}", [role.Name, { force: { t: "b", v: true } }]);
+                await node.call(`${method}WithOptions`, "sa{sv}", [role.Name, FORCE]);
             else
                 await node.call(method, "s", [role.Name]);
             say(`${role.Name} ${done}.`);
@@ -187,30 +190,30 @@ export class Actions {
     }
 
     stop(role) {
-        this.end(role, "Stop", "stop", "Stop", `Its processes receive ${words.signalName(role.StopSignal ?? 15)}, and SIGKILL after ` +
+        this.end(role, "Stop", `Its processes receive ${words.signalName(role.StopSignal ?? 15)}, and SIGKILL after ` +
             `${words.span(role.StopTimeoutUSec)}.`);
     }
 
     kill(role) {
-        this.end(role, "Kill", "kill", "Kill", "All of its processes receive SIGKILL at once. What they were doing is lost.");
+        this.end(role, "Kill", "All of its processes receive SIGKILL at once. What they were doing is lost.");
     }
 
     /* Asks, and then shows who is still alive until nobody is. */
-    end(role, method, name, label, text) {
+    end(role, method, text) {
         const alive = make("div", { class: "alive", "aria-live": "polite", "data-alive": true });
         let open = true;
         const dialog = openDialog({
-            name,
-            title: `${label} ${role.Name}?`,
+            name: method.toLowerCase(),
+            title: `${method} ${role.Name}?`,
             body: [make("p", {}, text), ...this.managed(role), alive],
-            confirm: label,
+            confirm: method,
             danger: true,
             closed: () => { open = false },
             confirmed: async () => {
                 dialog.cancelButton.textContent = "Go on in the background";
                 const watch = this.watchAlive(role, alive);
                 const call = role.Lease
-                    ? this.page.node.call(`${method}Many`, "asa{sv}", [[role.Name], { force: { t: "b", v: true } }])
+                    ? this.page.node.call(`${method}Many`, "asa{sv}", [[role.Name], FORCE])
                         .then(([[[, error, message]]]) => { if (error) throw new Error(message) })
                     : this.page.node.call(method, "s", [role.Name]);
                 try {
@@ -239,8 +242,7 @@ export class Actions {
             const text = await cockpit.spawn(["sh", "-c", script, "sh", role.ControlGroup], { err: "ignore" }).catch(() => "");
             const lines = text.split("\n").filter(line => line);
             const shown = lines.length === 0 ? "" : `Still alive: ${lines.slice(0, 20).join(", ")}${lines.length > 20 ? " ..." : ""}`;
-            if (place.textContent !== shown)
-                place.textContent = shown;
+            setText(place, shown);
         };
 
         look();
@@ -260,9 +262,8 @@ export class Actions {
             danger: true,
             confirmed: async () => {
                 say(`Restarting ${role.Name}.`);
-                const { instance } = this.page;
-                await cockpit.spawn(["architectctl", ...(instance === MAIN ? [] : [`--instance=${instance}`]),
-                    "--no-ask-password", "restart", ...force, role.Name], { superuser: "try", err: "message" });
+                await cockpit.spawn(architectctl(this.page.instance, "--no-ask-password", "restart", ...force, role.Name),
+                    { superuser: "try", err: "message" });
                 say(`${role.Name} is started again.`);
             },
         });
@@ -278,7 +279,7 @@ export class Actions {
             danger: true,
             confirmed: async () => {
                 if (role.Lease)
-                    await this.page.node.call("PurgeWithOptions", "asa{sv}", [[role.Name], { force: { t: "b", v: true } }]);
+                    await this.page.node.call("PurgeWithOptions", "asa{sv}", [[role.Name], FORCE]);
                 else
                     await this.page.node.call("Purge", "as", [[role.Name]]);
                 say(`${role.Name} is purged.`);

@@ -13,6 +13,11 @@ export function busName(instance) {
     return instance === MAIN ? PREFIX : `${PREFIX}.${instance}`;
 }
 
+/* The command line of architectctl for that instance. */
+export function architectctl(instance, ...words) {
+    return ["architectctl", ...(instance === MAIN ? [] : [`--instance=${instance}`]), ...words];
+}
+
 function instanceOf(name) {
     if (name === PREFIX)
         return MAIN;

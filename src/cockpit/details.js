@@ -3,14 +3,12 @@
 /* One role: what it is and what can be done to it, its log and its terminal beside each other. */
 
 import * as words from "./words.js";
+import { VERBS } from "./actions.js";
 import { Log } from "./log.js";
 import { Terminal } from "./terminal.js";
-import { make } from "./ui.js";
+import { make, setText } from "./ui.js";
 
-const BUTTONS = [
-    ["start", "Start"], ["stop", "Stop"], ["restart", "Restart"], ["kill", "Kill"], ["freeze", "Freeze"], ["thaw", "Thaw"],
-    ["purge", "Purge"], ["terminal", "Terminal"],
-];
+const BUTTONS = ["start", "stop", "restart", "kill", "freeze", "thaw", "purge", "terminal"];
 
 function orDash(text) {
     return text === undefined || text === null || text === "" ? "-" : String(text);
@@ -58,9 +56,9 @@ export class DetailsView {
         this.page = page;
         this.name = name;
         this.badge = make("span", { class: "badge" });
-        this.buttons = BUTTONS.map(([action, label]) => make("button", {
+        this.buttons = BUTTONS.map(action => make("button", {
             type: "button", "data-action": action, class: action === "kill" || action === "purge" ? "danger-text" : null,
-        }, label));
+        }, VERBS[action].label));
         this.list = make("dl", { class: "properties" });
         this.note = make("p", { class: "empty", hidden: true });
         this.values = new Map();
@@ -92,8 +90,7 @@ export class DetailsView {
             return;
         }
         this.badge.dataset.look = words.roleLook(role);
-        if (this.badge.textContent !== words.roleState(role))
-            this.badge.textContent = words.roleState(role);
+        setText(this.badge, words.roleState(role));
         this.updateRights();
         this.tick();
     }
@@ -112,8 +109,7 @@ export class DetailsView {
                 this.list.append(entry.row);
             }
             entry.row.hidden = !text;
-            if (entry.value.textContent !== (text ?? ""))
-                entry.value.textContent = text ?? "";
+            setText(entry.value, text ?? "");
         }
     }
 

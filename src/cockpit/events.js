@@ -54,9 +54,8 @@ class History {
         return this.events[0]?.usec ?? null;
     }
 
-    async block(seq, max) {
-        const [epoch, complete, events] = await this.node.call("EventsSince", "stu",
-            [this.node.props.EventEpoch ?? "", seq, max]);
+    async since(ofEpoch, seq, max) {
+        const [epoch, complete, events] = await this.node.call("EventsSince", "stu", [ofEpoch, seq, max]);
 
         return {
             complete,
@@ -83,7 +82,7 @@ class History {
     /* The events before this number. */
     async readBlock(before) {
         const seq = Math.max(0, before - 1 - BLOCK);
-        const { complete, events } = await this.block(seq, before - 1 - seq || 1);
+        const { complete, events } = await this.since(this.node.props.EventEpoch ?? "", seq, before - 1 - seq || 1);
         const older = events.filter(e => e.seq < before);
 
         if (!complete)
@@ -101,12 +100,10 @@ class History {
         if (fresh.length === 0)
             return [];
         if (lost || (last && fresh[0].seq > last + 1)) {
-            const missed = await this.node.call("EventsSince", "stu", [fresh[0].epoch, last, BLOCK]).catch(() => null);
+            const missed = await this.since(fresh[0].epoch, last, BLOCK).catch(() => null);
             if (missed) {
-                const list = missed[2].map(([number, usec, name, role, details]) =>
-                    ({ seq: number, epoch: missed[0], usec, name, role, details }));
-                this.events.push(...list);
-                return list;
+                this.events.push(...missed.events);
+                return missed.events;
             }
         }
         this.events.push(...fresh);

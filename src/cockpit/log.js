@@ -6,7 +6,7 @@
 /* global cockpit */
 
 import * as words from "./words.js";
-import { MAIN } from "./bus.js";
+import { architectctl } from "./bus.js";
 import { make } from "./ui.js";
 
 const FIRST_LINES = 500;
@@ -48,9 +48,8 @@ export class Log {
     }
 
     open() {
-        const { instance } = this.page;
-        const argv = ["architectctl", "--quiet", "--no-pager", ...(instance === MAIN ? [] : [`--instance=${instance}`]),
-            "logs", "--follow", `--lines=${FIRST_LINES}`, "--output=json", this.role];
+        const argv = architectctl(this.page.instance, "--quiet", "--no-pager", "logs", "--follow",
+            `--lines=${FIRST_LINES}`, "--output=json", this.role);
 
         this.process = cockpit.spawn(argv, { superuser: "try", err: "message" });
         this.process.stream(data => this.onData(data));

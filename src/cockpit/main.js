@@ -16,7 +16,7 @@ import { RolesView, GroupsView, DependenciesView } from "./views.js";
 import { DetailsView } from "./details.js";
 import { EventsView } from "./events.js";
 import { followTheme } from "./theme.js";
-import { byId, make, alertError } from "./ui.js";
+import { byId, make, setText, alertError } from "./ui.js";
 
 const SECOND_MS = 1000;
 const AGAIN_MS = 3000;
@@ -252,10 +252,8 @@ class Page {
         const away = !node.client;
         const badge = byId("service-state");
 
-        if (badge.textContent !== state) {
-            badge.textContent = state;
-            badge.dataset.state = state;
-        }
+        setText(badge, state);
+        badge.dataset.state = state;
         byId("away").hidden = !away;
         byId("view").hidden = away;
         if (away)
@@ -278,8 +276,7 @@ class Page {
         const n = this.node.roles.size;
         const text = this.node.ready ? `${n} role${n === 1 ? "" : "s"}, ${running} running` +
             (partial ? "" : `, ${failed} failed`) + (waiting ? `, ${waiting} to be restarted` : "") : "";
-        if (byId("summary").textContent !== text)
-            byId("summary").textContent = text;
+        setText(byId("summary"), text);
     }
 
     showTools() {

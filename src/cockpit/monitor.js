@@ -7,7 +7,7 @@
 /* global cockpit */
 
 import * as words from "./words.js";
-import { make, byId } from "./ui.js";
+import { make, setText, byId } from "./ui.js";
 
 const NOBODY = 0xffffffff;
 const EVERY_MS = 3000;
@@ -149,8 +149,7 @@ export class Monitor {
                 make("dt", {}, title), make("dd", {}))));
         entries.forEach(([, , text, late], i) => {
             const item = list.children[i];
-            if (item.lastChild.textContent !== text)
-                item.lastChild.textContent = text;
+            setText(item.lastChild, text);
             item.classList.toggle("late", late);
         });
     }

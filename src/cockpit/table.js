@@ -5,6 +5,7 @@
  * at for the rows that can be seen. All that comes from roles is text, never markup. */
 
 import * as words from "./words.js";
+import { make, setText } from "./ui.js";
 
 const COLUMNS = [
     ["state", "State"], ["ready", "Ready"], ["since", "Since"], ["pid", "PID"], ["user", "User"],
@@ -12,36 +13,19 @@ const COLUMNS = [
     ["beat", "Beat"],
 ];
 
-function element(tag, attributes, ...children) {
-    const e = document.createElement(tag);
-    for (const key in attributes)
-        e.setAttribute(key, attributes[key]);
-    e.append(...children);
-    return e;
-}
-
 function makeRowTemplate() {
-    const row = element("tr", { role: "row" });
-    const name = element("th", { scope: "row", role: "rowheader", class: "role" },
-        element("span", { class: "kind" }), element("a", {}), element("span", { class: "status-text" }));
+    const row = make("tr", { role: "row" });
+    const name = make("th", { scope: "row", role: "rowheader", class: "role" },
+        make("span", { class: "kind" }), make("a", {}), make("span", { class: "status-text" }));
 
     row.append(name);
     for (const [field, label] of COLUMNS)
-        row.append(element("td", { role: "cell", "data-field": field, "data-label": label },
-            field === "state" ? element("span", { class: "badge" }) : ""));
-    row.append(element("td", { role: "cell", class: "actions" },
-        element("button", { type: "button", class: "small" }),
-        element("button", { type: "button", class: "small", "data-action": "log" }, "Log")));
+        row.append(make("td", { role: "cell", "data-field": field, "data-label": label },
+            field === "state" ? make("span", { class: "badge" }) : ""));
+    row.append(make("td", { role: "cell", class: "actions" },
+        make("button", { type: "button", class: "small" }),
+        make("button", { type: "button", class: "small", "data-action": "log" }, "Log")));
     return row;
-}
-
-function setText(e, text) {
-    if (e.firstChild?.nodeType === Node.TEXT_NODE && !e.firstChild.nextSibling) {
-        if (e.firstChild.data !== text)
-            e.firstChild.data = text;
-    } else {
-        e.textContent = text;
-    }
 }
 
 let template = null;
@@ -132,14 +116,14 @@ export class RoleTable {
     constructor(page, caption) {
         this.page = page;
         this.rows = new Map();          /* path → rows, since a role may be in several groups */
-        this.element = element("table", { role: "table", class: "roles" });
-        this.element.append(element("caption", { class: "hidden-text" }, caption));
-        this.head = element("thead", { role: "rowgroup" }, element("tr", { role: "row" },
-            element("th", { scope: "col", role: "columnheader", class: "role" }, "Role"),
-            ...COLUMNS.map(([field, label]) => element("th", { scope: "col", role: "columnheader", "data-column": field },
+        this.element = make("table", { role: "table", class: "roles" });
+        this.element.append(make("caption", { class: "hidden-text" }, caption));
+        this.head = make("thead", { role: "rowgroup" }, make("tr", { role: "row" },
+            make("th", { scope: "col", role: "columnheader", class: "role" }, "Role"),
+            ...COLUMNS.map(([field, label]) => make("th", { scope: "col", role: "columnheader", "data-column": field },
                 label)),
-            element("th", { scope: "col", role: "columnheader", class: "actions" },
-                element("span", { class: "hidden-text" }, "Actions"))));
+            make("th", { scope: "col", role: "columnheader", class: "actions" },
+                make("span", { class: "hidden-text" }, "Actions"))));
         this.element.append(this.head);
         this.seen = new IntersectionObserver(entries => this.onSeen(entries), { rootMargin: "100px" });
     }
@@ -168,15 +152,15 @@ export class RoleTable {
     }
 
     makeBody(section) {
-        const body = element("tbody", { role: "rowgroup" });
+        const body = make("tbody", { role: "rowgroup" });
 
         if (section.title) {
-            const cell = element("th", { scope: "rowgroup", role: "rowheader", colspan: COLUMNS.length + 2 }, section.title);
+            const cell = make("th", { scope: "rowgroup", role: "rowheader", colspan: COLUMNS.length + 2 }, section.title);
             if (section.note)
-                cell.append(element("span", { class: "note" }, section.note));
+                cell.append(make("span", { class: "note" }, section.note));
             if (section.group)
                 body.dataset.group = section.group;
-            body.append(element("tr", { role: "row", class: "section" }, cell));
+            body.append(make("tr", { role: "row", class: "section" }, cell));
         }
         for (const entry of section.rows)
             body.append(this.addRow(entry.role, entry).element);

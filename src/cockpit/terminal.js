@@ -6,8 +6,8 @@
 
 /* global cockpit */
 
-import { MAIN } from "./bus.js";
-import { make } from "./ui.js";
+import { architectctl } from "./bus.js";
+import { make, setText } from "./ui.js";
 
 const FONT_SIZE = 13;
 const FONT = '"RedHatMono", "Red Hat Mono", "Liberation Mono", "DejaVu Sans Mono", Consolas, monospace';
@@ -63,8 +63,7 @@ export class Terminal {
     }
 
     setNote(text) {
-        if (this.note.textContent !== text)
-            this.note.textContent = text;
+        setText(this.note, text);
     }
 
     async open() {
@@ -89,11 +88,9 @@ export class Terminal {
         });
         this.term.attachCustomKeyEventHandler(event => this.onKey(event));
         this.term.open(this.screen);
-        const { instance } = this.page;
         const channel = cockpit.channel({
             payload: "stream",
-            spawn: ["architectctl", "--quiet", "--no-ask-password",
-                ...(instance === MAIN ? [] : [`--instance=${instance}`]), "attach", "--escape=none", this.role],
+            spawn: architectctl(this.page.instance, "--quiet", "--no-ask-password", "attach", "--escape=none", this.role),
             environ: ["TERM=xterm-256color"],
             pty: true,
             window: { rows, cols: columns },

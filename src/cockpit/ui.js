@@ -12,6 +12,16 @@ export function make(tag, attributes, ...children) {
     return e;
 }
 
+/* Changes it only if it is another one, and then the text alone, which is cheaper than a new one. */
+export function setText(e, text) {
+    if (e.firstChild?.nodeType === Node.TEXT_NODE && !e.firstChild.nextSibling) {
+        if (e.firstChild.data !== text)
+            e.firstChild.data = text;
+    } else {
+        e.textContent = text;
+    }
+}
+
 export function byId(id) {
     return document.getElementById(id);
 }

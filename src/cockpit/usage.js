@@ -14,15 +14,13 @@ const SCRIPT = `
 cd /sys/fs/cgroup || exit
 for cgroup; do
         cpu= memory= word= value=
-        if [ -e ".$cgroup/cpu.stat" ]; then
+        for file in ".$cgroup/cpu.stat" "./unified$cgroup/cpu.stat"; do
+                [ -e "$file" ] || continue
                 while read -r word value; do
-                        [ "$word" != usage_usec ] || { cpu=$value; break; }
-                done <".$cgroup/cpu.stat"
-        elif [ -e "./unified$cgroup/cpu.stat" ]; then
-                while read -r word value; do
-                        [ "$word" != usage_usec ] || { cpu=$value; break; }
-                done <"./unified$cgroup/cpu.stat"
-        fi
+                        [ "$word" != usage_usec ] || cpu=$value
+                done <"$file"
+                break
+        done
         if [ -e ".$cgroup/memory.current" ]; then
                 read -r memory <".$cgroup/memory.current"
         elif [ -e "./memory$cgroup/memory.usage_in_bytes" ]; then

@@ -4,7 +4,7 @@
 
 import * as words from "./words.js";
 import { RoleTable } from "./table.js";
-import { byId, make } from "./ui.js";
+import { byId, make, setText } from "./ui.js";
 
 function compare(a, b) {
     return a < b ? -1 : a > b ? 1 : 0;
@@ -147,10 +147,7 @@ export class GroupsView extends SectionsView {
         if (changes.roles.size === 0)
             return;
         this.groups.forEach(([, roles], i) => {
-            const note = this.table.element.tBodies[i].querySelector(".note");
-            const text = this.note(roles);
-            if (note.textContent !== text)
-                note.textContent = text;
+            setText(this.table.element.tBodies[i].querySelector(".note"), this.note(roles));
         });
     }
 }
