@@ -26,16 +26,9 @@ cockpit_driver() {
                         . "$1/layer.sh"
                         root=/mnt/root
                         mount -t tmpfs tmpfs /mnt
-                        mkdir /mnt/upper /mnt/work "$root"
-                        mount -t overlay -o "lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work" overlay "$root"
-                        mount --rbind /dev "$root/dev"
-                        rm -f "$root/etc/resolv.conf"
-                        cat /etc/resolv.conf >"$root/etc/resolv.conf" 2>/dev/null || true
-                        if ! chroot "$root" sh -c "command -v npm" >/dev/null; then
-                                printf "#!/bin/sh\nexit 101\n" >"$root/usr/sbin/policy-rc.d"
-                                chmod 755 "$root/usr/sbin/policy-rc.d"
+                        layer_mount / /mnt
+                        chroot "$root" sh -c "command -v npm" >/dev/null ||
                                 layer_apt "$root" -y --no-install-recommends install npm
-                        fi
                         mkdir -p "$root$2"
                         mount --bind "$2" "$root$2"
                         chroot "$root" sh -euc "cd \"\$1\" && npm ci --ignore-scripts --no-audit --no-fund" sh "$2"' \

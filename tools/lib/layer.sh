@@ -54,27 +54,31 @@ layer_missing() {
         done
 }
 
-layer_build() {
-        local lower=$1 packages=$2 scratch=$3 output=$4 root missing word install="" beside=""
-        for word in $packages; do
-                case $word in
-                beside:*)       beside+=" ${word#*:}" ;;
-                *)              install+=" $word" ;;
-                esac
-        done
-        root=$scratch/root
-        mkdir -p "$scratch"/{upper,work,root}
-        mount -t overlay -o "lowerdir=$lower,upperdir=$scratch/upper,workdir=$scratch/work" overlay "$root"
+# layer_mount LOWER SCRATCH makes SCRATCH/root, what is below with an overlay, in which apt can install.
+layer_mount() {
+        local root=$2/root
+        mkdir -p "$2"/{upper,work,root}
+        mount -t overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" overlay "$root"
         mount --rbind /dev "$root/dev"
-        # shellcheck disable=SC2086     # package lists are words
-        missing=$(layer_missing "$root" $LAYER_BASE $install)
 
         # Names are resolved as outside. No maintainer script may start a service.
         rm -f "$root/etc/resolv.conf"
         cat /etc/resolv.conf >"$root/etc/resolv.conf" 2>/dev/null || true
         printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
         chmod 755 "$root/usr/sbin/policy-rc.d"
+}
 
+layer_build() {
+        local lower=$1 packages=$2 scratch=$3 output=$4 root=$3/root missing word install="" beside=""
+        for word in $packages; do
+                case $word in
+                beside:*)       beside+=" ${word#*:}" ;;
+                *)              install+=" $word" ;;
+                esac
+        done
+        layer_mount "$lower" "$scratch"
+        # shellcheck disable=SC2086     # package lists are words
+        missing=$(layer_missing "$root" $LAYER_BASE $install)
         if [ -n "$missing" ]; then
                 echo "sandbox: installing inside the sandbox only: $missing" >&2
                 # shellcheck disable=SC2086
